@@ -1,0 +1,314 @@
+"""Every error of vidpoll, split by who must act. Nothing else lives here, and this module imports nothing of vidpoll.
+
+VidpollError
+├── UsageError               you: the call is wrong; nothing was sent
+│   ├── BadReference         a reference or an id that cannot be one
+│   ├── UnknownProvider      no installed plugin has that name
+│   ├── MissingKey           the key's environment variable is not set
+│   ├── InvalidField         a submit or list field that the provider does not take
+│   └── Unsupported          the provider has no such operation
+├── PluginError              the plugin's author: it does not load, validate or keep its contract
+├── AnswerError              nobody yet: one answer says nothing about the job; a wait bears it and asks again
+│   ├── Malformed            not JSON, or not of the documented shape
+│   ├── UnknownStatus        a status word that the plugin does not list
+│   ├── ForeignAnswer        an answer about another job
+│   └── TransitionRefused    an answer that contradicts a final state
+├── ProviderError            you or the provider: a refusal with status, code, message, details, request id
+│   ├── AuthenticationError  401   ├── NotFound     404        ├── RateLimited  429
+│   ├── PermissionDenied     403   ├── Conflict     409        └── ServerError  5xx, and whatever is left
+│   ├── PaymentRequired      402   └── InvalidRequest 400 413 422
+├── JobError                 the provider ended the job without a result; `.job.problem` says why
+│   ├── JobFailed
+│   ├── JobCancelled
+│   └── JobExpired
+├── OutcomeUnknown           nobody knows how the job ends: it goes on at the provider; `.resume` is the way back
+│   ├── WaitTimeout          the deadline came first
+│   ├── ProviderUnreachable  nothing but faults for `patience` seconds
+│   ├── JobNotFound          the provider says, several times, that it has no such job
+│   ├── WaitStopped          `stop` was set
+│   └── WaitRefused          400 401 402 403 451 in a wait (also a ProviderError)
+├── SubmitUnknown            a submit that may have been received; it is never sent twice; `.sent` is what it carried
+├── ResultMissing            a finished job without the asset that was asked for
+└── DownloadError            a file that is not there, and never half there
+    ├── DownloadTruncated    fewer bytes than announced
+    ├── DownloadTooLarge     more bytes than allowed
+    ├── UnsafeURL            not http or https, https turned http, or user data in the URL
+    └── NotAVideo            the bytes are not those of the kind of file that was promised
+
+Every error is made of one message and optional keyword arguments, so that it can be pickled. `job` is the
+`vidpoll.Job` that the error is about, where there is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class VidpollError(Exception):
+    """The root of all errors of vidpoll. `job` is the job that it is about, or None."""
+
+    def __init__(self, message: str = "", *, job: Any = None) -> None:
+        super().__init__(message)
+        self.job = job
+
+    @property
+    def message(self) -> str:
+        """The text of the error, safe to show: no key, no query of a signed URL, no control characters."""
+        return str(self.args[0]) if self.args else ""
+
+
+class UsageError(VidpollError):
+    """The call is wrong. Raised before anything was sent."""
+
+
+class BadReference(UsageError):
+    """Not `account:id`, or an id that no provider can have (empty, `.`, `..`, control characters)."""
+
+
+class UnknownProvider(UsageError):
+    """No account and no installed plugin has that name."""
+
+
+class MissingKey(UsageError):
+    """The environment variable that holds the account's key is not set."""
+
+
+class InvalidField(UsageError):
+    """A field of a submit or list call is unknown, missing or outside the documented limits."""
+
+
+class Unsupported(UsageError):
+    """The provider documents no such operation."""
+
+
+class PluginError(VidpollError):
+    """A plugin does not load, does not validate, or broke its contract."""
+
+
+class AnswerError(VidpollError):
+    """One answer that says nothing about the job. A wait bears it and asks again."""
+
+
+class Malformed(AnswerError):
+    """An answer that is not JSON or not of the documented shape."""
+
+
+class UnknownStatus(AnswerError):
+    """A status word that the plugin does not list.
+
+    `word` is the word as text. In a wait it becomes the stage, and the state stays.
+    """
+
+    def __init__(self, message: str = "", *, job: Any = None, word: str = "") -> None:
+        super().__init__(message, job=job)
+        self.word = word
+
+
+class ForeignAnswer(AnswerError):
+    """An answer that names another job than the one that was asked about. Its content is never adopted."""
+
+
+class TransitionRefused(AnswerError):
+    """An answer that would move a job out of a final state. The job is unchanged."""
+
+
+class ProviderError(VidpollError):
+    """The provider refused. `status` is the HTTP status, `kind` a word of `KINDS`, the rest as the provider said it."""
+
+    kind = "server"
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        job: Any = None,
+        status: int | None = None,
+        code: str | None = None,
+        details: Mapping[str, Any] | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        super().__init__(message, job=job)
+        self.status = status
+        self.code = code
+        self.details = dict(details or {})
+        self.request_id = request_id
+
+
+class AuthenticationError(ProviderError):
+    """401: the key is missing, wrong or expired."""
+
+    kind = "authentication"
+
+
+class PermissionDenied(ProviderError):
+    """403: the key may not do this."""
+
+    kind = "permission"
+
+
+class PaymentRequired(ProviderError):
+    """402: the balance does not pay for it. Nothing was bought."""
+
+    kind = "payment"
+
+
+class InvalidRequest(ProviderError):
+    """400, 413 or 422: the provider does not accept what was sent."""
+
+    kind = "invalid request"
+
+
+class NotFound(ProviderError):
+    """404: the provider has no such thing."""
+
+    kind = "not found"
+
+
+class Conflict(ProviderError):
+    """409: not now, in the state that the job is in."""
+
+    kind = "conflict"
+
+
+class RateLimited(ProviderError):
+    """429: too many requests."""
+
+    kind = "rate limit"
+
+
+class ServerError(ProviderError):
+    """5xx, no answer at all, or a status that fits nowhere else."""
+
+
+KINDS: dict[str, type[ProviderError]] = {
+    cls.kind: cls
+    for cls in (
+        AuthenticationError,
+        PermissionDenied,
+        PaymentRequired,
+        InvalidRequest,
+        NotFound,
+        Conflict,
+        RateLimited,
+        ServerError,
+    )
+}
+
+
+class Refused(VidpollError):
+    """Raised by a parser, never by vidpoll: a 200 that is really a refusal.
+
+    `kind` is a key of `KINDS`: "authentication", "permission", "payment", "invalid request", "not found",
+    "conflict", "rate limit" or "server". It is then treated as the HTTP status of that kind would be.
+    """
+
+    def __init__(self, kind: str, message: str = "", code: str | None = None) -> None:
+        if kind not in KINDS:
+            raise PluginError(f"Refused({kind!r}): the kind must be one of {', '.join(map(repr, KINDS))}")
+        super().__init__(message)
+        self.args = (kind, message, code)
+        self.kind = kind
+        self.code = code
+
+    @property
+    def message(self) -> str:
+        return str(self.args[1])
+
+
+class JobError(VidpollError):
+    """The provider ended the job without a result."""
+
+
+class JobFailed(JobError):
+    """The provider says that the job failed."""
+
+
+class JobCancelled(JobError):
+    """The provider says that the job was cancelled."""
+
+
+class JobExpired(JobError):
+    """The provider says that the job or its record is gone (its word, or HTTP 410)."""
+
+
+class OutcomeUnknown(VidpollError):
+    """We stopped asking; the job goes on at the provider and may yet complete.
+
+    Waiting again costs nothing; submitting again would pay twice.
+    """
+
+    @property
+    def resume(self) -> str | None:
+        """The line of Python that goes on waiting for the same job; None where the error is about no job."""
+        return None if self.job is None else f'vidpoll.wait("{self.job.ref}")'
+
+
+class WaitTimeout(OutcomeUnknown, TimeoutError):
+    """The deadline came before a verdict."""
+
+
+class ProviderUnreachable(OutcomeUnknown):
+    """Nothing but faults for as long as `patience` allows."""
+
+
+class JobNotFound(OutcomeUnknown):
+    """The provider says 404 again and again: wrong id, wrong account, or its record is gone."""
+
+
+class WaitStopped(OutcomeUnknown):
+    """The `stop` event was set."""
+
+
+class WaitRefused(OutcomeUnknown, ProviderError):
+    """The provider refuses to tell (400, 401, 402, 403, 451). The job itself is not touched by that."""
+
+    def __init__(self, message: str = "", *, kind: str = "server", **fields: Any) -> None:
+        super().__init__(message, **fields)
+        self.kind = kind
+
+
+class SubmitUnknown(VidpollError):
+    """A submit that may have been received: no answer came, or none with an id. It is not sent again.
+
+    `account`, `operation` and `sent` (the fields of the call) tell what it was; look at the provider's list or
+    dashboard before you submit again.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        job: Any = None,
+        account: str = "",
+        operation: str = "",
+        sent: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message, job=job)
+        self.account = account
+        self.operation = operation
+        self.sent = dict(sent or {})
+
+
+class ResultMissing(VidpollError):
+    """The job is completed, but there is no asset of the kind that was asked for."""
+
+
+class DownloadError(VidpollError):
+    """A file could not be fetched. Nothing lies under the final name, and the job is unchanged."""
+
+
+class DownloadTruncated(DownloadError):
+    """The body ended before the announced length."""
+
+
+class DownloadTooLarge(DownloadError):
+    """The body is larger than `max_bytes`."""
+
+
+class UnsafeURL(DownloadError):
+    """A URL that is not fetched: wrong scheme, https turned into http, or user data in it."""
+
+
+class NotAVideo(DownloadError):
+    """The bytes are not those of the kind of file that was promised (an HTML page, say)."""

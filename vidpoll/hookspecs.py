@@ -1,0 +1,216 @@
+"""Every hook of vidpoll, with its whole protocol. Specifications only; calling them is the work of `plugins`.
+
+A plugin is a module or an object whose functions are marked with `@vidpoll.hookimpl`. It is found by the entry-point
+group `vidpoll`, or passed: `Client(plugins=[thing])`. All hooks run in the thread that called `wait`, `watch`,
+`as_completed`, `poll` or `download`, one at a time, in pluggy's order (last registered first, `tryfirst` and `trylast`
+honoured), so an implementation needs no lock. Parameters are taken by name; leave out what you do not need.
+
+While a job is waited for, this is the protocol:
+
+1. `vidpoll_polled` after every answer that was understood;
+2. then, where that answer changed something, `vidpoll_stage_changed` and `vidpoll_progress`;
+3. `vidpoll_poll_failed` instead of 1 and 2 when the answer was a fault; the wait goes on;
+4. once, at the end: `vidpoll_completed`, or `vidpoll_failed` (failed, cancelled, expired), or, where vidpoll stopped
+   asking and nobody knows, `vidpoll_gave_up`, which is not a failure.
+
+An implementation that raises is logged under its plugin's name and shown as a RuntimeWarning; the others still hear,
+and the wait goes on. SystemExit and KeyboardInterrupt pass. An implementation that hangs holds the wait: hand slow
+work to a thread of your own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+if TYPE_CHECKING:
+    from .machine import (
+        Completed,
+        DownloadProgress,
+        Failed,
+        GaveUp,
+        Job,
+        Polled,
+        PollFailed,
+        ProgressChanged,
+        StageChanged,
+    )
+    from .provider import Provider
+
+hookspec = pluggy.HookspecMarker("vidpoll")
+hookimpl = pluggy.HookimplMarker("vidpoll")
+
+
+@hookspec
+def vidpoll_providers() -> Iterable[Provider]:  # type: ignore[empty-body]
+    """Yield or return the providers that this plugin brings.
+
+    When: once, when a Client is made. Order: none that matters; two plugins with one provider name are an error that
+    names both. Return: an iterable of `vidpoll.Provider`. If it raises, or returns anything else, the plugin is
+    reported (`vidpoll plugins`), unregistered and skipped.
+
+    Example::
+
+        @vidpoll.hookimpl
+        def vidpoll_providers():
+            yield vidpoll.Provider("acme", base_url="https://api.acme.example", auth=vidpoll.Bearer("ACME_API_KEY"),
+                                   pacing=vidpoll.Pacing(floor=5.0),
+                                   status=vidpoll.Operation(status_request, parse_status))
+    """
+
+
+@hookspec
+def vidpoll_stage_changed(job: Job, event: StageChanged) -> None:
+    """The state or the stage of a job changed, and it is not a verdict.
+
+    When: after the answer that said so; once per change. A stage that was left and comes back is told only when two
+    answers in a row say so. An unknown status word becomes the stage and is told once per word. Return: ignored.
+    If it raises: logged and warned, the wait goes on.
+
+    Example::
+
+        @vidpoll.hookimpl
+        def vidpoll_stage_changed(job, event):
+            print(job.ref, event.stage)
+    """
+
+
+@hookspec
+def vidpoll_progress(job: Job, event: ProgressChanged) -> None:
+    """The shown progress of a job rose (or started anew in a new stage).
+
+    When: after `vidpoll_stage_changed` of the same answer. `event.progress` is 0 to 100. Return: ignored.
+    If it raises: logged and warned, the wait goes on.
+
+    Example::
+
+        @vidpoll.hookimpl
+        def vidpoll_progress(job, event):
+            bar.update(job.ref, event.progress)
+    """
+
+
+@hookspec
+def vidpoll_completed(job: Job, event: Completed) -> None:
+    """The provider says that the job is completed.
+
+    When: once per job and wait, before `wait` returns; `job.video` and `job.assets` are there. Return: ignored.
+    If it raises: logged and warned, `wait` returns the job all the same.
+
+    Example::
+
+        @vidpoll.hookimpl
+        def vidpoll_completed(job, event):
+            chat.say(f"{job.ref} is done: {job.video.url}")
+    """
+
+
+@hookspec
+def vidpoll_failed(job: Job, event: Failed) -> None:
+    """The provider says that the job failed, was cancelled or has expired (`event.state` tells which).
+
+    When: once per job and wait, before `wait` raises. Never for a timeout, a dead network or a wrong key: those are
+    `vidpoll_gave_up`. Return: ignored. If it raises: logged and warned; `wait` raises what it would have raised.
+
+    Example::
+
+        @vidpoll.hookimpl
+        def vidpoll_failed(job, event):
+            chat.say(f"{job.ref} {event.state}: {event.problem}")
+    """
+
+
+@hookspec
+def vidpoll_poll_failed(job: Job, event: PollFailed) -> None:
+    """One answer said nothing about the job (a 503, a reset, HTML …); vidpoll will ask again.
+
+    When: after each such answer. `event.reason` says what came, `event.retry_in` when it is asked again (seconds).
+    Return: ignored. If it raises: logged and warned, the wait goes on.
+
+    Example::
+
+        @vidpoll.hookimpl
+        def vidpoll_poll_failed(job, event):
+            log.info("%s: %s, again in %.0f s", job.ref, event.reason, event.retry_in)
+    """
+
+
+@hookspec
+def vidpoll_gave_up(job: Job, event: GaveUp) -> None:
+    """vidpoll stopped asking and the outcome is unknown; the job goes on at the provider.
+
+    When: once per job and wait, before the error (`event.error`) is raised; `event.error.resume` is the line that
+    goes on waiting. Return: ignored. If it raises: logged and warned; the error is raised all the same.
+
+    Example::
+
+        @vidpoll.hookimpl
+        def vidpoll_gave_up(job, event):
+            todo.append(job.ref)
+    """
+
+
+@hookspec
+def vidpoll_polled(job: Job, event: Polled) -> None:
+    """An answer about the job was understood. For displays: it fires even where nothing changed.
+
+    When: after every such answer, before the hooks of what it changed. `event.next_in` is the number of seconds until
+    the next question (None after a verdict), `event.expected_end` the Unix time at which the job is expected to end,
+    or None where that cannot be told. Return: ignored. If it raises: logged and warned, the wait goes on.
+
+    Example::
+
+        @vidpoll.hookimpl
+        def vidpoll_polled(job, event):
+            display.heartbeat(job.ref, event.at)
+    """
+
+
+@hookspec
+def vidpoll_download_progress(job: Job, event: DownloadProgress) -> None:
+    """Some bytes of an asset arrived.
+
+    When: at most about ten times a second while a file is fetched, and once at its end. `event.received` and
+    `event.total` are bytes; total is None where the server does not tell. Return: ignored. If it raises: logged and
+    warned, the download goes on.
+
+    Example::
+
+        @vidpoll.hookimpl
+        def vidpoll_download_progress(job, event):
+            bar.set(event.received, event.total)
+    """
+
+
+@hookspec
+def vidpoll_simulators() -> Mapping[str, str]:  # type: ignore[empty-body]
+    """The faces that this plugin brings for the simulator: a provider's name and where its Face class is.
+
+    When: only when a simulator is asked for (`vidpoll demo`, `vidpoll simulate`, `vidpoll.testing.simulate`). Return:
+    a mapping of provider name to "module:Class"; nothing is imported before it is needed. If it raises: the error is
+    reported by the command that asked.
+
+    Example::
+
+        @vidpoll.hookimpl
+        def vidpoll_simulators():
+            return {"acme": "vidpoll_acme.simulator:AcmeFace"}
+    """
+
+
+@hookspec
+def vidpoll_commands(register: Callable[[str, str, Callable[[Any], None], Callable[[Any], int]], None]) -> None:
+    """Add commands to the command line.
+
+    When: once, when the command line starts. Call `register(name, help, add_arguments, run)`: `add_arguments` gets the
+    command's `argparse.ArgumentParser`, `run` the parsed namespace, and returns the exit code. Return: ignored. If it
+    raises: the plugin is named on stderr and the other commands still work.
+
+    Example::
+
+        @vidpoll.hookimpl
+        def vidpoll_commands(register):
+            register("report", "write a report", lambda parser: parser.add_argument("file"), run_report)
+    """

@@ -1,0 +1,310 @@
+"""The values that cross a boundary: requests, answers, and what an answer said. Frozen, and checked when built.
+
+No behaviour beyond that lives here: no network, no clock, no state machine. Times are Unix seconds (UTC) as floats,
+sizes are bytes, lengths of videos are seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from . import redact
+from .errors import BadReference, Malformed, PluginError, UsageError
+
+_ACCOUNT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+class State(str, Enum):
+    """What vidpoll knows of a job: a closed set. A provider's own word is the stage."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+    def __str__(self) -> str:
+        return self.value
+
+    @property
+    def final(self) -> bool:
+        """True for the four states that a job never leaves."""
+        return self not in (State.QUEUED, State.RUNNING)
+
+
+def parse_reference(reference: str) -> tuple[str, str]:
+    """Split `account:id` at its first colon. The id is opaque: it may hold colons and slashes.
+
+    Raises BadReference with the way to write it.
+    """
+    if not isinstance(reference, str):
+        raise BadReference(f"a reference is text like 'magicoal:3f8a2d1b', not {type(reference).__name__}")
+    shown = redact.text(reference, limit=80)
+    account, colon, job_id = reference.partition(":")
+    if not colon:
+        raise BadReference(f"{shown!r} is no reference: write ACCOUNT:ID, for example magicoal:{shown or '3f8a2d1b'}")
+    check_account_name(account)
+    check_job_id(job_id, shown)
+    return account, job_id
+
+
+def check_account_name(name: str) -> None:
+    """Raise BadReference unless `name` can be the name of an account: letters, digits, `_`, `-` and `.`."""
+    if not isinstance(name, str) or not _ACCOUNT.fullmatch(name):
+        shown = redact.text(name, limit=80)
+        raise BadReference(f"{shown!r} is no account name: letters, digits, '_', '-' and '.', like 'magicoal'")
+
+
+def check_job_id(job_id: str, shown: str | None = None) -> None:
+    """Raise BadReference unless `job_id` can be the id of a job."""
+    shown = shown or redact.text(job_id, limit=80)
+    if not isinstance(job_id, str) or not job_id.strip():
+        raise BadReference(f"{shown!r} has no id: write ACCOUNT:ID with the id that the submit answer gave")
+    if _CONTROL.search(job_id) or job_id != job_id.strip() or any(part in (".", "..") for part in job_id.split("/")):
+        raise BadReference(f"{shown!r} is no job's id: no control characters, outer spaces, '.' or '..'")
+    if len(job_id) > 2048:
+        raise BadReference(f"{redact.text(shown, limit=40)!r} is no job's id: it has more than 2048 characters")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to send, below the account's base URL.
+
+    `path` starts with "/" and is already percent-encoded; a segment made from an id is never empty, "." or "..".
+    `query` is a tuple of (name, value) pairs. `json` is serialised by vidpoll; `body` is sent as it is; not both.
+    """
+
+    method: str
+    path: str
+    query: tuple[tuple[str, str], ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    json: Any = None
+    body: bytes | None = None
+
+    def __post_init__(self) -> None:
+        if self.method not in ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"):
+            raise PluginError(f"Request method {self.method!r}: write GET, POST, PUT, PATCH, DELETE or HEAD")
+        if not self.path.startswith("/") or "?" in self.path or "#" in self.path:
+            raise PluginError(f"Request path {redact.text(self.path)!r}: it starts with '/' and holds no '?' or '#'")
+        if _CONTROL.search(self.path) or " " in self.path:
+            raise PluginError(f"Request path {redact.text(self.path)!r}: percent-encode it (parsing.segment does)")
+        if any(unquote(part) in ("", ".", "..") for part in self.path.split("/")[1:]):
+            raise BadReference(f"{redact.text(self.path)!r}: an id may not be empty, '.' or '..', nor hold such a part")
+        if self.json is not None and self.body is not None:
+            raise PluginError("Request has both json and body: give one")
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What came back: the status, the headers (names in lower case) and the whole body."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes = field(default=b"", repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "headers", {str(k).lower(): str(v) for k, v in self.headers.items()})
+
+    def header(self, name: str) -> str | None:
+        """The value of a header, whatever its case; None where it did not come."""
+        return self.headers.get(name.lower())
+
+    def json(self) -> Any:
+        """The body as JSON (UTF-8, a byte order mark is borne). Raises Malformed, never anything else."""
+        try:
+            return json.loads(self.body.decode("utf-8-sig"), parse_constant=_no_constant)
+        except (ValueError, RecursionError) as error:  # ValueError: not UTF-8, not JSON, or a number too long to read
+            raise Malformed(self._not_json(error)) from None
+
+    def _not_json(self, error: Exception) -> str:
+        if not self.body.strip():
+            return f"HTTP {self.status} with an empty body where JSON was due"
+        start = redact.text(self.body[:120].decode("utf-8", "replace"), limit=60)
+        return f"HTTP {self.status} with a body that is not JSON ({type(error).__name__}): {start!r}"
+
+
+def _no_constant(name: str) -> None:
+    """NaN and Infinity are no JSON (RFC 8259, section 6); they are read as null."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """One file of a job. `url` may be relative to the account's origin; it may be signed, so its query is not shown.
+
+    `kind` is "video", "thumbnail", "last_frame", "combined", "audio", "subtitle" or a word of the provider's.
+    `data` holds the bytes where the answer itself brought them. `checksum` is "sha256:hex" or "md5:hex".
+    """
+
+    url: str | None = None
+    kind: str = "video"
+    media_type: str | None = None
+    expires_at: float | None = None
+    size: int | None = None
+    checksum: str | None = None
+    data: bytes | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if (self.url is None) == (self.data is None):
+            raise PluginError("Asset: give a url or data, one of the two")
+        if self.url is not None and (not isinstance(self.url, str) or not self.url or _CONTROL.search(self.url)):
+            raise PluginError(f"Asset url {redact.text(self.url, limit=80)!r} is no URL")
+
+    def __repr__(self) -> str:
+        where = "data" if self.url is None else redact.url(self.url)
+        return f"Asset({self.kind} {where})"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a job or a request failed, in the provider's words, made safe to show (500 characters, one line, no keys)."""
+
+    message: str
+    code: str | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", redact.text(self.message))
+        if self.code is not None:
+            object.__setattr__(self, "code", redact.text(self.code, limit=100))
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.code})" if self.code and self.code not in self.message else self.message
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a job cost: `charged` and `refunded` in `unit` ("credits", "USD" …)."""
+
+    charged: float
+    refunded: float = 0.0
+    unit: str = "credits"
+
+    @property
+    def net(self) -> float:
+        """Charged less refunded."""
+        return self.charged - self.refunded
+
+    def __str__(self) -> str:
+        back = f", {self.refunded:g} refunded" if self.refunded else ""
+        return f"{self.charged:g} {self.unit} charged{back}"
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What one answer said about a job.
+
+    `stage` is the provider's own word (one line, at most 100 characters). `progress` is a percentage as it came; the
+    job clamps it. `created_at`, `updated_at`, `finished_at` are Unix seconds, `duration` the video's length in seconds,
+    `queue_position` counts from the front. `assets_due=False` says that this task yields no video. `job_id` is the id
+    that the answer names, where it names one: an answer about another job is refused. `raw` is the parsed body.
+    """
+
+    state: State
+    stage: str | None = None
+    progress: float | None = None
+    assets: tuple[Asset, ...] = ()
+    problem: Problem | None = None
+    job_id: str | None = None
+    created_at: float | None = None
+    updated_at: float | None = None
+    finished_at: float | None = None
+    duration: float | None = None
+    queue_position: int | None = None
+    cost: Cost | None = None
+    assets_due: bool = True
+    raw: Any = field(default=None, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        put = object.__setattr__
+        try:
+            put(self, "state", State(self.state))
+        except ValueError:
+            raise PluginError(f"Snapshot state {self.state!r}: one of {', '.join(State)}") from None
+        if self.stage is not None:
+            put(self, "stage", redact.text(self.stage, limit=100))
+        if self.progress is not None and not is_number(self.progress):
+            raise PluginError(f"Snapshot progress {self.progress!r}: a finite number or None (parsing.progress)")
+        put(self, "assets", tuple(self.assets))
+
+
+def is_number(value: object) -> bool:
+    """True for a finite int or float; False for booleans, which Python counts among the ints."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """A submit answer: the new job's id (text, as it came), and what the answer already says about the job."""
+
+    job_id: str
+    snapshot: Snapshot | None = None
+
+    def __post_init__(self) -> None:
+        try:
+            check_job_id(self.job_id)
+        except BadReference as error:
+            raise Malformed(f"the submit answer has no usable id: {error}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a list: snapshots that name their `job_id`, and the token of the next page (None: the last)."""
+
+    items: tuple[Snapshot, ...]
+    next: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "items", tuple(self.items))
+        if any(item.job_id is None for item in self.items):
+            raise PluginError("Page: every item names its job_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What an account may still do. `limit`, `used`, `remaining` count videos, `balance` is money or credits.
+
+    `prices` maps a submit operation to what one job of it costs, in the balance's unit. `reset_at` is Unix seconds.
+    """
+
+    plan: str | None = None
+    limit: int | None = None
+    used: int | None = None
+    remaining: int | None = None
+    reset_at: float | None = None
+    balance: float | None = None
+    unlimited: bool = False
+    prices: Mapping[str, float] = field(default_factory=dict)
+
+    def affords(self, **jobs: int) -> bool:
+        """Whether these jobs can be paid now: `quota.affords(i2v=2, t2v=1)`.
+
+        Needs the credits and, unless the plan is unlimited, the videos left. What the provider does not tell is no
+        obstacle. Raises UsageError for an operation without a known price, or a count that is none.
+        """
+        for kind, count in jobs.items():
+            if kind not in self.prices:
+                raise UsageError(f"no price is known for {kind!r}; known: {', '.join(self.prices) or 'none'}")
+            if not isinstance(count, int) or isinstance(count, bool) or count < 0:
+                raise UsageError(f"affords({kind}={count!r}): a count is a whole number from 0")
+        price = sum(self.prices[kind] * count for kind, count in jobs.items())
+        paid = self.balance is None or price <= self.balance
+        room = self.unlimited or self.remaining is None or sum(jobs.values()) <= self.remaining
+        return paid and room
+
+
+def origin(url: str) -> tuple[str, str, int]:
+    """Scheme, host and port of a URL, with the scheme's port where none is given. Raises ValueError for no such URL."""
+    parts = urlsplit(url)
+    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    if not parts.hostname or port is None:
+        raise ValueError("not an http or https URL")
+    return parts.scheme, parts.hostname.lower(), port

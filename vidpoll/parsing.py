@@ -1,0 +1,169 @@
+"""What authors of parsers need, so that a parser is ten lines: strict about status words, forgiving about the rest.
+
+Only functions on plain data live here. A status that is missing or unknown raises; a time, a progress or a URL that
+makes no sense becomes None, because none of those decides anything.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+from . import redact
+from .errors import AnswerError, BadReference, Malformed, PluginError, UnknownStatus
+from .model import Asset, Problem, Response, Snapshot, Submitted, is_number
+
+T = TypeVar("T")
+
+_MILLISECONDS_FROM = 1e11  # as seconds that is the year 5138
+
+
+def json_object(response: Response, *path: str) -> dict[str, Any]:
+    """The JSON object of the body, or the object under `path` in it. Raises Malformed where it is anything else."""
+    value = response.json()
+    for depth in range(len(path) + 1):
+        if not isinstance(value, dict):
+            where = ".".join(path[:depth]) or "the body"
+            raise Malformed(f"HTTP {response.status}: {where} is not a JSON object but {type(value).__name__}")
+        if depth < len(path):
+            value = value.get(path[depth])
+    return value  # type: ignore[no-any-return]  # the loop has checked it
+
+
+def lookup(table: Mapping[Any, T], word: object) -> T:
+    """What `word` means by `table`. Text matches whatever its case; booleans never match a number (`True == 1`).
+
+    Raises Malformed where there is no word at all, UnknownStatus (quoting it) where it is not listed.
+    """
+    if word is None or isinstance(word, bool) or not isinstance(word, (str, int)):
+        raise Malformed(f"no status word: {redact.text(word, limit=60)!r}")
+    if word in table:
+        return table[word]
+    if isinstance(word, str):
+        for known, meaning in table.items():
+            if isinstance(known, str) and known.casefold() == word.strip().casefold():
+                return meaning
+    shown = redact.text(word, limit=60)
+    raise UnknownStatus(f"unknown status {shown!r}; known: {', '.join(str(known) for known in table)}", word=shown)
+
+
+def progress(value: object, *, full: float = 100.0) -> float | None:
+    """A percentage out of a number or a text like "54%"; `full=1.0` for a provider that counts from 0 to 1.
+
+    None for anything else (booleans, NaN, text without a number): progress may be absent and never decides anything.
+    """
+    if isinstance(value, str) and re.fullmatch(r"\s*\d{1,3}(\.\d{1,9})?\s*%?\s*", value):
+        value = float(value.strip().rstrip("% "))
+    if not is_number(value):
+        return None
+    return float(value) * (100.0 / full)  # type: ignore[arg-type]  # is_number has checked it
+
+
+def number(value: object) -> float | None:
+    """A finite number that is not a boolean, else None."""
+    return float(value) if is_number(value) else None  # type: ignore[arg-type]  # is_number has checked it
+
+
+def timestamp(value: object) -> float | None:
+    """Unix seconds out of ISO 8601 text with a zone, Unix seconds or Unix milliseconds; None for anything else.
+
+    Text without a zone is None: no time is better than one that may be eight hours off.
+    """
+    if is_number(value):
+        seconds = float(value)  # type: ignore[arg-type]  # is_number has checked it
+        return seconds / 1000.0 if seconds >= _MILLISECONDS_FROM else seconds if seconds > 0 else None
+    if not isinstance(value, str) or len(value) > 64:
+        return None
+    text = re.sub(r"[zZ]$", "+00:00", value.strip())
+    text = re.sub(r"\.(\d{1,6})\d*", lambda m: "." + m.group(1).ljust(6, "0"), text)  # Python 3.10 wants 3 or 6 digits
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.timestamp() if moment.tzinfo else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def first_of(data: Mapping[str, Any], *paths: str) -> Any:
+    """The first value that is there and not empty, by dotted paths: `first_of(body, "error.message", "message")`."""
+    for path in paths:
+        value: Any = data
+        for key in path.split("."):
+            value = value.get(key) if isinstance(value, Mapping) else None
+        if value is not None and value not in ("", [], {}):
+            return value
+    return None
+
+
+def text(value: object) -> str | None:
+    """Non-empty text, or a whole number as text (some providers number their jobs); None for anything else."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value) if abs(value) < 10**40 else None
+    return value if isinstance(value, str) and value else None
+
+
+def assets(value: object, kind: str = "video", **fields: Any) -> tuple[Asset, ...]:
+    """Assets out of a URL or a list of URLs; what is no URL is left out, so that a strange field costs nothing."""
+    urls = value if isinstance(value, list) else [value]
+    found = []
+    for url in urls:
+        try:
+            found.append(Asset(url if isinstance(url, str) else None, kind, **fields))
+        except PluginError:
+            continue
+    return tuple(found)
+
+
+def submitted(job_id: object, snapshot: Callable[[], Snapshot] | None = None) -> Submitted:
+    """A submit answer: the id is taken first, and nothing else in the answer can raise.
+
+    `snapshot` is called to read what the answer says beyond the id; if that fails the answer counts without it.
+    Raises Malformed where there is no id.
+    """
+    identity = Submitted(text(job_id) or "")
+    if snapshot is None:
+        return identity
+    try:
+        return Submitted(identity.job_id, snapshot())
+    except (AnswerError, PluginError):
+        return identity
+
+
+def segment(job_id: str, *, safe: str = "") -> str:
+    """An id as one segment of a path, percent-encoded; `safe="/:"` for an id that is itself a path.
+
+    Raises BadReference for an id, or a part of one, that is empty, "." or "..".
+    """
+    if any(part in ("", ".", "..") for part in (job_id.split("/") if "/" in safe else [job_id])):
+        raise BadReference(f"{redact.text(job_id, limit=80)!r}: no id or part of one may be empty, '.' or '..'")
+    return quote(job_id, safe=safe)
+
+
+def problem(response: Response) -> Problem:
+    """What an error answer says, in the envelopes that most providers use; never raises.
+
+    Understands `{"error": {"message", "code", "details"}}`, `{"error": "text"}`, `{"message", "code"}`,
+    `{"detail": …}`, plain text and HTML.
+    """
+    fallback = Problem(f"HTTP {response.status}")
+    try:
+        data = response.json()
+    except Malformed:
+        kind = (response.header("content-type") or "").split(";")[0].strip()
+        if kind == "text/plain" and response.body.strip():
+            return Problem(response.body[:2000].decode("utf-8", "replace"))
+        return Problem(f"HTTP {response.status} without JSON ({kind or 'no content type'})")
+    if isinstance(data, str) and data:
+        return Problem(data)
+    if not isinstance(data, dict):
+        return fallback
+    message = first_of(data, "error.message", "message", "detail", "error", "error_msg", "msg", "title")
+    code = first_of(data, "error.code", "error.type", "code", "type")
+    details = first_of(data, "error.details", "details", "data", "detail")
+    return Problem(
+        fallback.message if message is None else str(message),
+        code=text(code),
+        details=details if isinstance(details, dict) else {} if details is None else {"details": details},
+    )

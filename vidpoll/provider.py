@@ -1,0 +1,210 @@
+"""What a plugin declares: a provider is data and pure functions. No network, no loop and no sleep lives here.
+
+A provider is a frozen value. Its operations each hold a builder (makes a Request) and a parser (reads a Response);
+its auth turns secrets into headers, one request at a time.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar
+from urllib.parse import urlsplit
+
+from . import parsing
+from .errors import PluginError
+from .model import Page, Problem, Quota, Request, Response, Snapshot, State, Submitted
+
+T = TypeVar("T")
+
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
+
+MAX_BODY = 4 * 1024 * 1024
+"""Bytes of an answer that are read, unless an operation says otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Follow(Generic[T]):
+    """Returned by a parser that needs a second answer: send `request`, read the answer with `parse`. At most 2 deep.
+
+    `verdicts` are HTTP statuses beyond 2xx that `parse` wants to see. `fallback` is what is already certain without the
+    second answer: it counts when the second answer cannot be had, so that a verdict in hand is never lost.
+    """
+
+    request: Request
+    parse: Callable[[Response, str], T | Follow[T]]
+    verdicts: tuple[int, ...] = ()
+    fallback: T | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Operation(Generic[T]):
+    """A request builder and a parser.
+
+    The builder's arguments depend on the operation: status, cancel, delete and content take the job's id; a submit
+    takes the call's fields; a list takes the call's fields and the token of the page (None for the first); quota takes
+    nothing. The parser takes the Response and the job's id ("" where there is none); it sees 2xx and the statuses in
+    `verdicts`, nothing else. `max_body` bounds the answer, in bytes.
+    """
+
+    request: Callable[..., Request]
+    parse: Callable[[Response, str], T | Follow[T]]
+    verdicts: tuple[int, ...] = ()
+    max_body: int = MAX_BODY
+
+
+@dataclass(frozen=True, slots=True)
+class Pacing:
+    """How often a provider may be asked, in seconds. `floor`: no job is asked sooner again.
+
+    `typical` is how long a job takes, from the 5 % that are done first to the 95 % that are done by then.
+    """
+
+    floor: float = 5.0
+    typical: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.floor <= 3600:
+            raise PluginError(f"Pacing floor {self.floor!r}: seconds, above 0 and at most 3600")
+        if self.typical is not None and not 0 < self.typical[0] < self.typical[1]:
+            raise PluginError(f"Pacing typical {self.typical!r}: two numbers of seconds, the smaller one first")
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A status word that the provider documents, the state it means, and the progress (percent) it covers, if told."""
+
+    word: str
+    state: State
+    progress: tuple[float, float] | None = None
+
+
+class Auth(Protocol):
+    """Turns secrets into headers, for one request. `variables` are the environment variables that hold the secrets.
+
+    `required` is False where the provider also answers without a key.
+    """
+
+    @property
+    def variables(self) -> tuple[str, ...]: ...
+
+    @property
+    def required(self) -> bool: ...
+
+    def __call__(self, request: Request, secrets: Mapping[str, str]) -> Mapping[str, str]:
+        """The headers that authenticate `request`; `secrets` maps each variable to its value."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class KeyHeader:
+    """A key in a header of any name: `KeyHeader("x-api-key", "ACME_API_KEY")`, or with a prefix before the key."""
+
+    name: str
+    variable: str
+    prefix: str = ""
+    required: bool = True
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        return (self.variable,)
+
+    def __call__(self, request: Request, secrets: Mapping[str, str]) -> Mapping[str, str]:
+        return {self.name: self.prefix + secrets[self.variable]}
+
+
+def Bearer(variable: str, *, required: bool = True) -> KeyHeader:
+    """`Authorization: Bearer KEY` (RFC 6750), the key taken from an environment variable."""
+    return KeyHeader("Authorization", variable, "Bearer ", required)
+
+
+@dataclass(frozen=True, slots=True)
+class Basic:
+    """`Authorization: Basic …` (RFC 7617) from two environment variables."""
+
+    user: str
+    password: str
+    required: bool = True
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        return (self.user, self.password)
+
+    def __call__(self, request: Request, secrets: Mapping[str, str]) -> Mapping[str, str]:
+        pair = f"{secrets[self.user]}:{secrets[self.password]}".encode()
+        return {"Authorization": "Basic " + b64encode(pair).decode("ascii")}
+
+
+@dataclass(frozen=True, slots=True)
+class Minted:
+    """Auth that a function makes anew for each request: `Minted(("ACCESS_KEY", "SECRET_KEY"), sign)`.
+
+    `mint(request, secrets)` returns the headers; it runs in the calling thread and must not use the network.
+    """
+
+    variables: tuple[str, ...]
+    mint: Callable[[Request, Mapping[str, str]], Mapping[str, str]]
+    required: bool = True
+
+    def __call__(self, request: Request, secrets: Mapping[str, str]) -> Mapping[str, str]:
+        return self.mint(request, secrets)
+
+
+@dataclass(frozen=True, slots=True)
+class NoAuth:
+    """A provider that asks for no key."""
+
+    variables: tuple[str, ...] = ()
+    required: bool = False
+
+    def __call__(self, request: Request, secrets: Mapping[str, str]) -> Mapping[str, str]:
+        return {}
+
+
+@dataclass(frozen=True)
+class Provider:
+    """A system that generates video. Checked when built: a mistake raises PluginError that names it.
+
+    `name` is what users type and the account's default name; `base_url` may be overridden by an account or by the
+    environment (`<NAME>_BASE_URL`). `media_hosts` are https hosts that may get the key besides the base URL's origin.
+    `headers` go with every request to the origin. `error` reads a refusal.
+    """
+
+    name: str
+    base_url: str
+    auth: Auth
+    pacing: Pacing
+    status: Operation[Snapshot]
+    submit: Mapping[str, Operation[Submitted]] = field(default_factory=dict)
+    list: Operation[Page] | None = None
+    quota: Operation[Quota] | None = None
+    cancel: Operation[Any] | None = None
+    delete: Operation[Any] | None = None
+    content: Operation[Any] | None = None
+    error: Callable[[Response], Problem] = parsing.problem
+    media_hosts: tuple[str, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    stages: tuple[Stage, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
+            raise PluginError(f"Provider name {self.name!r}: lower-case letters, digits, '_', '-'")
+        parts = urlsplit(self.base_url)
+        plain = parts.hostname and not (parts.query or parts.fragment or parts.username)
+        if parts.scheme not in ("http", "https") or not plain:
+            raise PluginError(f"Provider {self.name}: base_url {self.base_url!r} is no plain http or https URL")
+        for role, operation in self.operations().items():
+            if not isinstance(operation, Operation):
+                raise PluginError(f"Provider {self.name}: {role} is {type(operation).__name__}, not an Operation")
+        if not isinstance(self.pacing, Pacing):
+            raise PluginError(f"Provider {self.name}: pacing is {type(self.pacing).__name__}, not a Pacing")
+        if not callable(self.auth) or not hasattr(self.auth, "variables"):
+            raise PluginError(f"Provider {self.name}: auth is no Bearer, KeyHeader, Basic, Minted, NoAuth or the like")
+
+    def operations(self) -> dict[str, Operation[Any]]:
+        """The operations that this provider has, by name; submit operations as `submit KIND`."""
+        plain = {role: getattr(self, role) for role in ("status", "list", "quota", "cancel", "delete", "content")}
+        submits = {f"submit {kind}": operation for kind, operation in self.submit.items()}
+        return {**{role: operation for role, operation in plain.items() if operation is not None}, **submits}

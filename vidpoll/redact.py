@@ -1,0 +1,58 @@
+"""What may not be shown, and how the rest is shown. Pure text functions; imports nothing of vidpoll.
+
+Provider text is untrusted: it may hold escape sequences, a config dump with keys, or three kilobytes of HTML
+(MoneyPrinterTurbo 1.3.3 has been seen to send its whole configuration as an error message).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from urllib.parse import urlsplit, urlunsplit
+
+MAX_TEXT = 500
+"""Characters of provider text that are ever shown."""
+
+HIDDEN = "[redacted]"
+
+_MIN_SECRET = 6  # a shorter "secret" would eat ordinary text
+
+# CSI, OSC and two-character escape sequences (ECMA-48), then every other control character.
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
+_KEYS = re.compile(
+    r"(?i)\b(?:sk|rk|pk|key|fal|hf|r8)[-_][A-Za-z0-9_\-]{12,}|\bbearer\s+[A-Za-z0-9._~+/=\-]{8,}"
+    r"|\b([\w-]*(?:api[-_]?keys?|secret|token|password)[\"']?\s*[=:]\s*)(?:\"[^\"]*\"|'[^']*'|\[[^\]]*\]|[^\s,;&\"']+)"
+)
+_URLS = re.compile(r"https?://[^\s\"'<>]+")
+
+
+def text(value: object, *, secrets: Iterable[str] = (), limit: int = MAX_TEXT) -> str:
+    """One line of untrusted text, safe to print: no control characters, keys or URL queries, at most `limit` long."""
+    shown = str(value)[: 20 * limit]
+    shown = _CONTROLS.sub(" ", _ESCAPES.sub("", shown))
+    for secret in secrets:
+        if len(secret) >= _MIN_SECRET:
+            shown = shown.replace(secret, HIDDEN)
+    shown = _URLS.sub(lambda match: url(match.group()), shown)
+    shown = _KEYS.sub(lambda match: (match.group(1) or "") + HIDDEN, shown)
+    shown = " ".join(shown.split())
+    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def url(value: str) -> str:
+    """A URL without what signs it: no user data, no query, no fragment."""
+    try:
+        parts = urlsplit(value)
+        host = parts.netloc.rpartition("@")[2]
+        return urlunsplit((parts.scheme, host, parts.path, "…" if parts.query else "", ""))
+    except ValueError:
+        return HIDDEN
+
+
+def body(raw: bytes, secrets: Iterable[str]) -> bytes:
+    """A response body in which no secret stands: some servers echo the key back. Unchanged where there is none."""
+    for secret in secrets:
+        if len(secret) >= _MIN_SECRET:
+            raw = raw.replace(secret.encode(), HIDDEN.encode())
+    return raw
