@@ -1,9 +1,96 @@
-"""vidpoll: the last polling loop for AI video jobs. Only re-exports live here; importing it starts nothing."""
+"""vidpoll: the last polling loop for AI video jobs.
+
+    job = vidpoll.wait("magicoal:3f8a2d1b-4c9e-4b7f-8d2a-1f3c5e7a9b0d", timeout=900)
+    vidpoll.download(job, "clips/")
+
+Only re-exports live here. Importing vidpoll loads no plugin, reads no environment and opens nothing.
+"""
 
 from __future__ import annotations
 
-from . import parsing
-from .errors import Refused
+from . import errors, parsing
+from .accounts import Account
+from .client import Client, download, wait, watch
+from .errors import (
+    AnswerError,
+    AuthenticationError,
+    BadReference,
+    Conflict,
+    DownloadError,
+    DownloadTooLarge,
+    DownloadTruncated,
+    ForeignAnswer,
+    InvalidField,
+    InvalidRequest,
+    JobCancelled,
+    JobError,
+    JobExpired,
+    JobFailed,
+    JobNotFound,
+    Malformed,
+    MissingKey,
+    NotAVideo,
+    NotFound,
+    OutcomeUnknown,
+    PaymentRequired,
+    PermissionDenied,
+    PluginError,
+    ProviderError,
+    ProviderUnreachable,
+    RateLimited,
+    Refused,
+    ResultMissing,
+    ServerError,
+    SubmitUnknown,
+    TransitionRefused,
+    UnknownProvider,
+    UnknownStatus,
+    UnsafeURL,
+    Unsupported,
+    UsageError,
+    VidpollError,
+    WaitRefused,
+    WaitStopped,
+    WaitTimeout,
+)
 from .hookspecs import hookimpl
+from .machine import (
+    Completed,
+    DownloadProgress,
+    Event,
+    Failed,
+    GaveUp,
+    Job,
+    Moment,
+    Polled,
+    PollFailed,
+    ProgressChanged,
+    StageChanged,
+)
 from .model import Asset, Cost, Page, Problem, Quota, Request, Response, Snapshot, State, Submitted
+from .pacing import Fixed, Schedule
+from .plugins import PluginReport
 from .provider import Basic, Bearer, Follow, KeyHeader, Minted, NoAuth, Operation, Pacing, Provider, Stage
+
+__version__ = "0.1.0"
+
+__all__ = [
+    # waiting
+    "Client", "Account", "Job", "State", "wait", "watch", "download", "Fixed", "Schedule", "Moment",
+    # events
+    "Event", "StageChanged", "ProgressChanged", "Completed", "Failed", "PollFailed", "GaveUp", "Polled",
+    "DownloadProgress",
+    # what an answer said
+    "Asset", "Cost", "Page", "Problem", "Quota", "Snapshot", "Submitted",
+    # plugins
+    "hookimpl", "parsing", "PluginReport", "Provider", "Operation", "Follow", "Request", "Response", "Pacing", "Stage",
+    "Bearer", "KeyHeader", "Basic", "Minted", "NoAuth",
+    # errors
+    "errors", "VidpollError", "UsageError", "BadReference", "UnknownProvider", "MissingKey", "InvalidField",
+    "Unsupported", "PluginError", "AnswerError", "Malformed", "UnknownStatus", "ForeignAnswer", "TransitionRefused",
+    "ProviderError", "AuthenticationError", "PermissionDenied", "PaymentRequired", "InvalidRequest", "NotFound",
+    "Conflict", "RateLimited", "ServerError", "Refused", "JobError", "JobFailed", "JobCancelled", "JobExpired",
+    "OutcomeUnknown", "WaitTimeout", "ProviderUnreachable", "JobNotFound", "WaitStopped", "WaitRefused",
+    "SubmitUnknown", "ResultMissing", "DownloadError", "DownloadTruncated", "DownloadTooLarge", "UnsafeURL",
+    "NotAVideo",
+]  # fmt: skip

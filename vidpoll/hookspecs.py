@@ -157,8 +157,8 @@ def vidpoll_polled(job: Job, event: Polled) -> None:
     """An answer about the job was understood. For displays: it fires even where nothing changed.
 
     When: after every such answer, before the hooks of what it changed. `event.next_in` is the number of seconds until
-    the next question (None after a verdict), `event.expected_end` the Unix time at which the job is expected to end,
-    or None where that cannot be told. Return: ignored. If it raises: logged and warned, the wait goes on.
+    the next question (None after a verdict), `event.snapshot` what the answer said (None for a status word that the
+    plugin does not list). Return: ignored. If it raises: logged and warned, the wait goes on.
 
     Example::
 

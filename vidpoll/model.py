@@ -19,7 +19,7 @@ from . import redact
 from .errors import BadReference, Malformed, PluginError, UsageError
 
 _ACCOUNT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # a lone surrogate is good JSON, and cannot be encoded
 
 
 class State(str, Enum):
@@ -97,7 +97,7 @@ class Request:
             raise PluginError(f"Request path {redact.text(self.path)!r}: it starts with '/' and holds no '?' or '#'")
         if _CONTROL.search(self.path) or " " in self.path:
             raise PluginError(f"Request path {redact.text(self.path)!r}: percent-encode it (parsing.segment does)")
-        if any(unquote(part) in ("", ".", "..") for part in self.path.split("/")[1:]):
+        if self.path != "/" and any(unquote(part) in ("", ".", "..") for part in self.path.split("/")[1:]):
             raise BadReference(f"{redact.text(self.path)!r}: an id may not be empty, '.' or '..', nor hold such a part")
         if self.json is not None and self.body is not None:
             raise PluginError("Request has both json and body: give one")
@@ -238,7 +238,12 @@ class Snapshot:
 
 def is_number(value: object) -> bool:
     """True for a finite int or float; False for booleans, which Python counts among the ints."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an int of 400 digits is good JSON, and no float
+        return False
 
 
 @dataclass(frozen=True, slots=True)

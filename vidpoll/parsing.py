@@ -138,7 +138,10 @@ def segment(job_id: str, *, safe: str = "") -> str:
     """
     if any(part in ("", ".", "..") for part in (job_id.split("/") if "/" in safe else [job_id])):
         raise BadReference(f"{redact.text(job_id, limit=80)!r}: no id or part of one may be empty, '.' or '..'")
-    return quote(job_id, safe=safe)
+    try:
+        return quote(job_id, safe=safe)
+    except UnicodeEncodeError:  # a lone surrogate
+        raise BadReference(f"{redact.text(job_id, limit=80)!r}: no id holds half a character") from None
 
 
 def problem(response: Response) -> Problem:

@@ -7,6 +7,7 @@ Provider text is untrusted: it may hold escape sequences, a config dump with key
 from __future__ import annotations
 
 import re
+import traceback
 from collections.abc import Iterable
 from urllib.parse import urlsplit, urlunsplit
 
@@ -19,10 +20,11 @@ _MIN_SECRET = 6  # a shorter "secret" would eat ordinary text
 
 # CSI, OSC and two-character escape sequences (ECMA-48), then every other control character.
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]+")
 _KEYS = re.compile(
     r"(?i)\b(?:sk|rk|pk|key|fal|hf|r8)[-_][A-Za-z0-9_\-]{12,}|\bbearer\s+[A-Za-z0-9._~+/=\-]{8,}"
-    r"|\b([\w-]*(?:api[-_]?keys?|secret|token|password)[\"']?\s*[=:]\s*)(?:\"[^\"]*\"|'[^']*'|\[[^\]]*\]|[^\s,;&\"']+)"
+    r"|(?<![\w-])([\w-]*(?:apikeys?|[-_]keys?|secret|token|password)[\"']?\s*[=:]\s*)"
+    r"(?:\"[^\"]*\"|'[^']*'|\[[^\]]*\]|[^\s,;&\"']+)"
 )
 _URLS = re.compile(r"https?://[^\s\"'<>]+")
 
@@ -48,6 +50,12 @@ def url(value: str) -> str:
         return urlunsplit((parts.scheme, host, parts.path, "…" if parts.query else "", ""))
     except ValueError:
         return HIDDEN
+
+
+def trace(error: BaseException) -> str:
+    """An exception and where it was raised, for a log: the lines of code, and the message made safe to show."""
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    return f"{text(f'{type(error).__name__}: {error}')}\n{frames}"
 
 
 def body(raw: bytes, secrets: Iterable[str]) -> bytes:

@@ -1,0 +1,213 @@
+"""Accounts: which provider, where, with whose key, and to whom that key may go. No network code lives here.
+
+An `Account` is what a user writes; an `Endpoint` is that account opened: its base URL and secrets found, able to turn
+a plugin's Request into a `Wire`, which is all that the transport needs.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+from urllib.parse import urlencode, urljoin, urlsplit
+
+from . import redact
+from .errors import MissingKey, UnsafeURL, UsageError
+from .model import Request, Response, origin
+from .provider import MAX_BODY, Provider
+
+_PRIVATE_SUFFIXES = (".localhost", ".local", ".lan", ".internal", ".home.arpa")
+
+
+class FromEnvironment(Enum):
+    """The default for a key: the variables that the provider names."""
+
+    FROM_ENVIRONMENT = "from the environment"
+
+
+FROM_ENVIRONMENT = FromEnvironment.FROM_ENVIRONMENT
+Secrets = str | Mapping[str, str]
+Key = Secrets | Callable[[], Secrets] | FromEnvironment | None
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A named use of a provider: `Account("moneyprinterturbo", base_url="http://10.0.0.7:8080", key=None)`.
+
+    `base_url`: the provider's own unless given here or in `<PROVIDER>_BASE_URL`. `key`: text, a mapping of variable to
+    text for a provider with several secrets, a callable that returns either (called for each request), None for no key;
+    by default it is taken from the environment variable that the provider names. `insecure=True` allows a key to
+    travel over plain http to a host that is neither loopback nor private.
+    """
+
+    provider: str
+    base_url: str | None = None
+    key: Key = field(default=FROM_ENVIRONMENT, repr=False)
+    insecure: bool = False
+
+    def __reduce__(self) -> Any:
+        if self.key is not FROM_ENVIRONMENT and self.key is not None:
+            raise TypeError("an Account with a key is not pickled; leave the key to the environment")
+        return (Account, (self.provider, self.base_url, self.key, self.insecure))
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """One request, ready for the wire. `secret` headers go to URLs that `trusted` allows, and nowhere else."""
+
+    method: str
+    url: str
+    trusted: Callable[[str], bool]
+    headers: Mapping[str, str] = field(default_factory=dict)
+    secret: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes | None = field(default=None, repr=False)
+    max_body: int = MAX_BODY
+    timeout: tuple[float, float] = (10.0, 30.0)
+
+    def __repr__(self) -> str:
+        return f"Wire({self.method} {redact.url(self.url)})"
+
+
+class Endpoint:
+    """An account that is open: the provider, its base URL, its secrets, and when it may be asked."""
+
+    def __init__(self, name: str, account: Account, provider: Provider, environ: Mapping[str, str]) -> None:
+        self.name = name
+        self.provider = provider
+        self.account = account
+        self._environ = environ
+        variable = f"{_variable(provider.name)}_BASE_URL"
+        self.base_url = (account.base_url or environ.get(variable) or provider.base_url).rstrip("/")
+        parts = urlsplit(self.base_url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
+            where = "its base_url" if account.base_url else variable
+            raise UsageError(
+                f"{name}: {redact.url(self.base_url)!r} is no base URL; set {where} to one like {provider.base_url}"
+            )
+        self.origin = origin(self.base_url)
+        self.not_before = 0.0
+        """Monotonic second before which this account asks nothing (a 429, or no requests left)."""
+        self.asked: dict[str, float] = {}
+        """Job id to the monotonic second of its last question, so that the floor holds across calls."""
+
+    def note(self, job_id: str, now: float) -> None:
+        """Remember that a job was asked about; what is older than the floor is forgotten as more are added."""
+        self.asked.pop(job_id, None)
+        self.asked[job_id] = now
+        for oldest, at in [next(iter(self.asked.items()))]:
+            if now - at > self.provider.pacing.floor:
+                del self.asked[oldest]
+
+    def secrets(self) -> dict[str, str]:
+        """The secrets by variable; empty where the account has none. Raises MissingKey naming what to set."""
+        auth = self.provider.auth
+        key = self.account.key
+        if callable(key):
+            key = key()
+        if key is None or not auth.variables:
+            return {}
+        if isinstance(key, FromEnvironment):
+            found = {name: self._environ[name] for name in auth.variables if self._environ.get(name)}
+        elif isinstance(key, Mapping):
+            found = {name: key[name] for name in auth.variables if key.get(name)}
+        else:
+            found = {auth.variables[0]: key}
+        missing = [name for name in auth.variables if name not in found]
+        if not missing:
+            return {name: self._checked(name, value) for name, value in found.items()}
+        if not auth.required:
+            return {}
+        raise MissingKey(
+            f"{self.name}: no key. Set the environment variable {' and '.join(missing)}, "
+            f"or pass Client(accounts={{{self.name!r}: vidpoll.Account({self.provider.name!r}, key=…)}})"
+        )
+
+    def check(self) -> None:
+        """Raise, before anything is sent, what `wire` would raise: MissingKey, or UsageError for an open channel."""
+        if self.secrets():
+            self._check_channel()
+
+    def _checked(self, name: str, value: str) -> str:
+        if not isinstance(value, str) or not value.isprintable() or value != value.strip() or not value.isascii():
+            raise MissingKey(f"{self.name}: {name} is no key: it holds spaces, line ends or non-ASCII characters")
+        return value
+
+    def wire(self, request: Request, *, timeout: tuple[float, float], max_body: int = MAX_BODY) -> Wire:
+        """The request for the wire, with its auth. Raises MissingKey, and UsageError where the key may not travel."""
+        secret = self._auth(request)
+        url = self.base_url + request.path + (f"?{urlencode(request.query)}" if request.query else "")
+        headers = {**self.provider.headers, **request.headers}
+        body = request.body
+        if request.json is not None:
+            body = json.dumps(request.json, ensure_ascii=False, allow_nan=False).encode()
+            headers.setdefault("Content-Type", "application/json")
+        return Wire(request.method, url, self.may_hold_key, headers, secret, body, max_body, timeout)
+
+    def media(self, url: str, *, timeout: tuple[float, float], max_body: int) -> Wire:
+        """A GET for an asset's URL, relative ones joined to the account's origin. Raises UnsafeURL."""
+        scheme, host, port = self.origin
+        base = f"{scheme}://[{host}]:{port}/" if ":" in host else f"{scheme}://{host}:{port}/"
+        full = urljoin(base, url)
+        check_url(full)
+        secret = self._auth(Request("GET", "/")) if self.may_hold_key(full) else {}
+        return Wire("GET", full, self.may_hold_key, {}, secret, None, max_body, timeout)
+
+    def _auth(self, request: Request) -> Mapping[str, str]:
+        secrets = self.secrets()
+        if not secrets:
+            return {}
+        self._check_channel()
+        return self.provider.auth(request, secrets)
+
+    def _check_channel(self) -> None:
+        scheme, host, _ = self.origin
+        if scheme == "http" and not self.account.insecure and not is_private(host):
+            raise UsageError(
+                f"{self.name}: the key would travel unencrypted to {host}. Use https in its base URL, "
+                f"or say vidpoll.Account({self.provider.name!r}, …, insecure=True)"
+            )
+
+    def may_hold_key(self, url: str) -> bool:
+        """Whether a URL may get the key: the account's own origin, or an https host that the plugin names."""
+        try:
+            there = origin(url)
+        except ValueError:
+            return False
+        media = there[0] == "https" and there[2] == 443 and there[1] in self.provider.media_hosts
+        return media or there == self.origin
+
+    def scrub(self, response: Response) -> Response:
+        """The response without the account's secrets in it: some servers echo the key back."""
+        try:
+            secrets = list(self.secrets().values())
+        except UsageError:
+            return response
+        clean = redact.body(response.body, secrets)
+        return response if clean is response.body else Response(response.status, response.headers, clean)
+
+
+def check_url(url: str) -> None:
+    """Raise UnsafeURL unless it is an http or https URL without user data and control characters."""
+    try:
+        parts = urlsplit(url)
+        origin(url)
+    except ValueError:
+        parts = None
+    if parts is None or parts.scheme not in ("http", "https") or parts.username or not url.isprintable() or " " in url:
+        raise UnsafeURL(f"{redact.url(url)!r} is not fetched: only plain http and https URLs are")
+
+
+def is_private(host: str) -> bool:
+    """Whether a host is loopback, private or link-local by its name or number; nothing is looked up."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return "." not in host or host.endswith(_PRIVATE_SUFFIXES)
+    return address.is_private or address.is_loopback or address.is_link_local
+
+
+def _variable(name: str) -> str:
+    return "".join(char if char.isalnum() else "_" for char in name).upper()

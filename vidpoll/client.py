@@ -1,0 +1,516 @@
+"""The public face: `Client`, and `wait`, `watch` and `download` for scripts that need no client of their own.
+
+Everything here is thin: an account is opened, a task is made, the loop runs it, and what it brought is returned or
+raised. All network calls raise UsageError before anything is sent where the call is wrong.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from random import Random
+from types import TracebackType
+from typing import Any, TypeVar
+
+from . import redact
+from .accounts import Account, Endpoint
+from .clock import Clock, SystemClock
+from .download import Fetcher, choose, paths
+from .errors import (
+    AnswerError,
+    ServerError,
+    SubmitUnknown,
+    UnknownProvider,
+    Unsupported,
+    UsageError,
+)
+from .faults import Fault, Meaning
+from .loop import Errand, Loop, Question, Watch, provider_error
+from .machine import Completed, DownloadProgress, Event, Failed, GaveUp, Job, Polled
+from .model import Page, Quota, Request, Snapshot, Submitted, check_account_name, is_number
+from .pacing import Fixed, Schedule
+from .plugins import PluginReport, Plugins, guard
+from .provider import Operation, Provider
+from .transport import RequestsTransport, Transport
+from .workers import Workers
+
+T = TypeVar("T")
+OnEvent = Callable[[Event], object]
+
+_NOT_BOUGHT = (307, 308, 400, 401, 402, 403, 404, 405, 413, 422, 429, 451)
+"""Answers to a submit that say for certain that nothing was bought."""
+
+
+class Client:
+    """Waits for jobs at any provider. Use it as a context manager, from one thread or several.
+
+    `accounts`: name to `Account`; a provider's own name works without. `plugins`: modules or objects with hooks, beside
+    the installed plugins (`discover=False`: instead of them). `pacing`: a Schedule, by default `Fixed(5)`; a provider's
+    floor always holds. `http_timeout`: seconds to connect and seconds without a byte; together they bound one request.
+    `patience`: seconds of nothing but faults that are borne. `clock` and `transport` are for tests.
+
+    Raises UsageError for a wrong argument, PluginError where two plugins bring one provider.
+    """
+
+    def __init__(
+        self,
+        *,
+        accounts: Mapping[str, Account] | None = None,
+        plugins: Iterable[object] = (),
+        pacing: Schedule | None = None,
+        http_timeout: tuple[float, float] = (10.0, 30.0),
+        patience: float = 600.0,
+        discover: bool = True,
+        clock: Clock | None = None,
+        transport: Transport | None = None,
+    ) -> None:
+        self._accounts = _checked_accounts(accounts or {})
+        self._pacing = _checked_pacing(pacing or Fixed())
+        if not (isinstance(http_timeout, Sequence) and len(http_timeout) == 2 and all(map(_positive, http_timeout))):
+            raise UsageError(f"http_timeout={http_timeout!r}: two numbers of seconds, (connect, read), above 0")
+        if not _positive(patience):
+            raise UsageError(f"patience={patience!r}: seconds of faults that are borne, above 0")
+        self._plugins = Plugins(plugins, discover=discover)
+        self._endpoints: dict[str, Endpoint] = {}
+        self._clock = clock or SystemClock()
+        self._workers = Workers()
+        self._transport = transport or RequestsTransport()
+        self._closed = False
+        self._loop = Loop(
+            clock=self._clock,
+            workers=self._workers,
+            send=self._transport.send,
+            tell=self._plugins.tell,
+            http_timeout=(float(http_timeout[0]), float(http_timeout[1])),
+            patience=patience,
+            random=Random(),
+        )
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the worker threads. Jobs go on at their providers."""
+        self._closed = True
+        self._workers.close()
+
+    @property
+    def providers(self) -> Mapping[str, Provider]:
+        """The known providers by name."""
+        return dict(sorted(self._plugins.providers.items()))
+
+    @property
+    def plugins(self) -> tuple[PluginReport, ...]:
+        """What became of each plugin, the broken ones included."""
+        return tuple(self._plugins.reports)
+
+    def add_commands(self, register: Callable[..., None]) -> list[str]:
+        """Let plugins add commands to a command line (`vidpoll_commands`); returns what went wrong, a line each."""
+        return self._plugins.commands(register)
+
+    # -- waiting ------------------------------------------------------------------------------------------------------
+
+    def wait(
+        self,
+        job: Job | str,
+        *,
+        timeout: float | None = 3600.0,
+        pacing: Schedule | None = None,
+        stop: threading.Event | None = None,
+        on_event: OnEvent | None = None,
+        check: bool = True,
+    ) -> Job:
+        """Wait until the provider ends the job, and return it.
+
+        `timeout` is in seconds; 0 looks once, None waits for as long as it takes. `on_event` gets every event as it
+        happens. With `check=False` nothing is raised for what became of the job: look at `job.ok` and `job.error`.
+
+        Raises JobFailed, JobCancelled or JobExpired when the provider says so; WaitTimeout, ProviderUnreachable,
+        JobNotFound, WaitStopped or WaitRefused when the outcome is unknown; UsageError before anything is sent.
+        """
+        job = _job(job)
+        for _ in self._follow([job], timeout, pacing, stop, on_event):
+            pass
+        return job.check() if check else job
+
+    def watch(
+        self,
+        job: Job | str,
+        *,
+        timeout: float | None = 3600.0,
+        pacing: Schedule | None = None,
+        stop: threading.Event | None = None,
+        on_event: OnEvent | None = None,
+        check: bool = True,
+    ) -> Iterator[Event]:
+        """Wait like `wait`, yielding each event. A verdict, good or bad, is the last event; nothing is raised for it.
+
+        Where the outcome is unknown, GaveUp is the last event and its error is raised (not with `check=False`).
+        """
+        job = _job(job)
+        following = self._follow([job], timeout, pacing, stop, on_event)
+
+        def events() -> Iterator[Event]:
+            for _, event in following:
+                yield event
+                if isinstance(event, GaveUp) and check:
+                    raise event.error
+
+        return events()
+
+    def as_completed(
+        self,
+        jobs: Iterable[Job | str],
+        *,
+        timeout: float | None = 3600.0,
+        pacing: Schedule | None = None,
+        stop: threading.Event | None = None,
+        on_event: OnEvent | None = None,
+        check: bool = False,
+    ) -> Iterator[Job]:
+        """Wait for many jobs, of any mix of providers, and yield each once: as it ends, undecided ones last.
+
+        Look at `job.ok` and `job.error`; with `check=True` the first job that is not completed raises what `wait`
+        would have raised. A job that is named twice is yielded once.
+        """
+        unique = {job.ref: job for job in map(_job, jobs)}
+        following = self._follow(list(unique.values()), timeout, pacing, stop, on_event)
+
+        def ended() -> Iterator[Job]:
+            undecided: list[Job] = []
+            for job, event in following:
+                if isinstance(event, GaveUp):
+                    undecided.append(job)
+                elif isinstance(event, (Completed, Failed)):
+                    yield job.check() if check else job
+            for job in undecided:
+                yield job.check() if check else job
+
+        return ended()
+
+    def poll(self, job: Job | str) -> Snapshot:
+        """Ask once and return what the answer said; a Job that is passed takes it in, and hooks are told.
+
+        The provider's floor holds: a second poll within it waits. Raises ProviderError for a refusal or no answer,
+        AnswerError for an answer that cannot be read, UsageError before anything is sent.
+        """
+        job = _job(job)
+        watch = Watch(job, self._endpoint(job.account), self._pacing, now=self._loop.now(), once=True)
+        for _ in self._loop.run([watch]):
+            pass
+        answer = watch.answer
+        if isinstance(answer, Snapshot):
+            return answer
+        if isinstance(answer, AnswerError):
+            answer.job = job
+            raise answer
+        assert isinstance(answer, Fault)
+        raise provider_error(job.ref, answer, job=job, advice=f". To ask again: vidpoll wait {job.ref}")
+
+    def _follow(
+        self,
+        jobs: Sequence[Job],
+        timeout: float | None,
+        pacing: Schedule | None,
+        stop: threading.Event | None,
+        on_event: OnEvent | None,
+    ) -> Iterator[tuple[Job, Event]]:
+        """One loop for all; everything that can be wrong about the call is raised here and now."""
+        if timeout is not None and not (is_number(timeout) and timeout >= 0):
+            raise UsageError(f"timeout={timeout!r}: seconds, 0 or more, or None to wait for as long as it takes")
+        schedule = _checked_pacing(pacing or self._pacing)
+        endpoints = [self._endpoint(job.account) for job in jobs]
+        for job, endpoint in zip(jobs, endpoints, strict=True):
+            if not job.final:
+                endpoint.provider.status.request(job.id)
+                endpoint.check()
+
+        def following() -> Iterator[tuple[Job, Event]]:
+            now = self._loop.now()
+            watches: list[Watch] = []
+            for job, endpoint in zip(jobs, endpoints, strict=True):
+                verdict = job.verdict(self._clock.time())
+                if verdict is not None:
+                    yield job, verdict
+                else:
+                    watches.append(Watch(job, endpoint, schedule, now=now, timeout=timeout))
+            for task, event in self._loop.run(watches, stop):
+                if not isinstance(event, Polled):
+                    if on_event is not None:
+                        guard("on_event", on_event, event)
+                    assert isinstance(task, Watch)
+                    yield task.job, event
+
+        return following()
+
+    # -- other operations ---------------------------------------------------------------------------------------------
+
+    def submit(self, account: str, kind: str, /, **fields: object) -> Job:
+        """Start a job with the provider's own fields: `client.submit("magicoal", "t2v", prompt="a lighthouse")`.
+
+        It is sent once: only what certainly was not received is sent again. Raises ProviderError where the provider
+        refuses (nothing was bought), SubmitUnknown where it may have been received, UsageError before anything is sent.
+        """
+        endpoint = self._endpoint(account)
+        provider = endpoint.provider
+        if kind not in provider.submit:
+            known = ", ".join(provider.submit) or "nothing: this plugin only waits"
+            raise Unsupported(f"{account}: no submit operation {redact.text(kind, limit=60)!r}; it has: {known}")
+        operation = provider.submit[kind]
+        result = self._errand(endpoint, operation, lambda: operation.request(fields), repeat=False).result
+        if isinstance(result, Submitted):
+            return self._submitted(account, result)
+        reason = result.reason if isinstance(result, Fault) else str(result)
+        if isinstance(result, Fault) and not result.sent:
+            raise ServerError(f"{account} {kind}: {reason}. Nothing was sent and nothing was bought; try again later")
+        if isinstance(result, Fault) and result.status in _NOT_BOUGHT:
+            raise provider_error(f"{account} {kind}", result, advice=". Nothing was bought")
+        look = f"`vidpoll jobs {account}`" if provider.list else f"the dashboard of {provider.name}"
+        raise SubmitUnknown(
+            f"{account} {kind}: the submit may have been received ({reason}), so it is not sent again. Look for it "
+            f"in {look} before you submit again; with its id, go on with `vidpoll wait {account}:ID`",
+            account=account,
+            operation=kind,
+            sent={name: _shown(value) for name, value in fields.items()},
+        )
+
+    def _submitted(self, account: str, result: Submitted) -> Job:
+        at = self._clock.time()
+        job = Job(f"{account}:{result.job_id}", submitted_at=at)
+        if result.snapshot is not None:
+            try:
+                events = job.receive(result.snapshot, at)
+            except AnswerError:  # the id counts, whatever else the answer says
+                return job
+            for event in events:
+                self._plugins.tell(job, event)
+        return job
+
+    def jobs(self, account: str, /, **fields: object) -> Iterator[Job]:
+        """The provider's own list of jobs, page by page as they are asked for; `fields` as the plugin documents them.
+
+        A row's verdict is shown, and counts only after a status answer confirms it (`wait` and `download` see to that).
+        Raises Unsupported where the provider has no list, ProviderError, AnswerError.
+        """
+        endpoint = self._endpoint(account)
+        operation = self._operation(endpoint, "list")
+        operation.request(fields, None)
+
+        def rows() -> Iterator[Job]:
+            seen: set[str | None] = set()
+            token: str | None = None
+            while token not in seen:
+                seen.add(token)
+                make = partial(operation.request, fields, token)
+                page: Page = self._call(endpoint, operation, make, f"{account} list")
+                for row in page.items:
+                    job = Job(f"{account}:{row.job_id}")
+                    job.listed(row, self._clock.time())
+                    yield job
+                token = page.next
+                if token is None:
+                    return
+
+        return rows()
+
+    def quota(self, account: str) -> Quota:
+        """What the account may still do. Raises Unsupported, ProviderError, AnswerError."""
+        endpoint = self._endpoint(account)
+        operation = self._operation(endpoint, "quota")
+        quota: Quota = self._call(endpoint, operation, operation.request, f"{account} quota")
+        return quota
+
+    def cancel(self, job: Job | str) -> None:
+        """Ask the provider to end the job; wait for it to see what came of that. Raises Unsupported, ProviderError."""
+        self._end(_job(job), "cancel")
+
+    def delete(self, job: Job | str) -> None:
+        """Have the provider delete the job and its files. Raises Unsupported, Conflict while it runs, ProviderError."""
+        self._end(_job(job), "delete")
+
+    def _end(self, job: Job, role: str) -> None:
+        endpoint = self._endpoint(job.account)
+        operation = self._operation(endpoint, role)
+        errand = self._errand(endpoint, operation, lambda: operation.request(job.id), repeat=True)
+        fault = errand.result
+        gone = isinstance(fault, Fault) and fault.meaning in (Meaning.MISSING, Meaning.GONE)
+        if not (gone and errand.faults > 1):  # a 404 after a lost answer: the lost one did it
+            _value(errand.result, f"{job.ref} {role}", job)
+
+    def download(
+        self,
+        job: Job | str,
+        target: str | Path,
+        *,
+        kinds: Sequence[str] = ("video",),
+        overwrite: bool = False,
+        timeout: float | None = 3600.0,
+        max_bytes: int | None = None,
+        on_progress: Callable[[DownloadProgress], object] | None = None,
+    ) -> list[Path]:
+        """Save the assets of a completed job in the folder `target` (or as the file `target`); return the paths.
+
+        A job that is not known to be completed is asked about once. `kinds` chooses the assets; names are made from the
+        reference. A file that is there already is kept unless `overwrite`. `timeout` is in seconds for all files,
+        `max_bytes` bounds each. Raises DownloadError, ResultMissing, the job's own error, UsageError.
+        """
+        job = _job(job)
+        endpoint = self._endpoint(job.account)
+        if not job.final or not job.assets:
+            self.poll(job)
+        if not job.ok and job.error is None:
+            raise UsageError(f"{job.ref} is not completed yet; wait for it first: vidpoll.wait({job.ref!r})", job=job)
+        job.check()
+        now = self._loop.now()
+
+        def progress(event: DownloadProgress) -> None:
+            self._plugins.tell(job, event)
+            if on_progress is not None:
+                guard("on_progress", on_progress, event)
+
+        fetcher = Fetcher(
+            self._loop,
+            self._transport,
+            endpoint,
+            job,
+            deadline=None if timeout is None else now + timeout,
+            max_bytes=max_bytes,
+            on_progress=progress,
+        )
+        if "video" in kinds and not any(asset.kind == "video" for asset in job.assets):
+            content = fetcher.content()
+            job.assets += () if content is None else (content,)
+        assets = choose(job, kinds)
+        places = list(zip(assets, paths(job, assets, target), strict=True))
+        return [path if path.exists() and not overwrite else fetcher.save(asset, path) for asset, path in places]
+
+    # -- plumbing -----------------------------------------------------------------------------------------------------
+
+    def _endpoint(self, name: str) -> Endpoint:
+        if self._closed:
+            raise UsageError("this client is closed; make a new one")
+        if name not in self._endpoints:
+            check_account_name(name)
+            account = self._accounts.get(name) or Account(name)
+            try:
+                provider = self._plugins.provider(account.provider)
+            except UnknownProvider as error:
+                if name in self._accounts or not self._accounts:
+                    raise
+                raise UnknownProvider(f"{error}; accounts of this client: {', '.join(self._accounts)}") from None
+            self._endpoints[name] = Endpoint(name, account, provider, os.environ)
+        return self._endpoints[name]
+
+    @staticmethod
+    def _operation(endpoint: Endpoint, role: str) -> Operation[Any]:
+        operation: Operation[Any] | None = getattr(endpoint.provider, role)
+        if operation is None:
+            has = ", ".join(endpoint.provider.operations())
+            raise Unsupported(f"{endpoint.name}: {endpoint.provider.name} has no {role}; it has: {has}")
+        return operation
+
+    def _call(self, endpoint: Endpoint, operation: Operation[T], make: Callable[[], Request], who: str) -> T:
+        return _value(self._errand(endpoint, operation, make, repeat=True).result, who)
+
+    def _errand(
+        self, endpoint: Endpoint, operation: Operation[T], make: Callable[[], Request], *, repeat: bool
+    ) -> Errand[T]:
+        errand = Errand(endpoint, lambda: Question(endpoint, operation, make()), repeat=repeat, now=self._loop.now())
+        for _ in self._loop.run([errand]):
+            pass
+        return errand
+
+
+def wait(
+    job: Job | str,
+    *,
+    timeout: float | None = 3600.0,
+    pacing: Schedule | None = None,
+    stop: threading.Event | None = None,
+    on_event: OnEvent | None = None,
+    check: bool = True,
+) -> Job:
+    """Wait for one job with a client of its own: `vidpoll.wait("magicoal:3f8a…", timeout=900)`. See `Client.wait`."""
+    with Client() as client:
+        return client.wait(job, timeout=timeout, pacing=pacing, stop=stop, on_event=on_event, check=check)
+
+
+def watch(
+    job: Job | str,
+    *,
+    timeout: float | None = 3600.0,
+    pacing: Schedule | None = None,
+    stop: threading.Event | None = None,
+    on_event: OnEvent | None = None,
+    check: bool = True,
+) -> Iterator[Event]:
+    """The events of one job with a client of its own. See `Client.watch`."""
+    client = Client()
+    events = client.watch(job, timeout=timeout, pacing=pacing, stop=stop, on_event=on_event, check=check)
+
+    def until_closed() -> Iterator[Event]:
+        with client:
+            yield from events
+
+    return until_closed()
+
+
+def download(
+    job: Job | str,
+    target: str | Path,
+    *,
+    kinds: Sequence[str] = ("video",),
+    overwrite: bool = False,
+    timeout: float | None = 3600.0,
+    max_bytes: int | None = None,
+    on_progress: Callable[[DownloadProgress], object] | None = None,
+) -> list[Path]:
+    """Save the assets of a completed job with a client of its own. See `Client.download`."""
+    with Client() as client:
+        return client.download(
+            job, target, kinds=kinds, overwrite=overwrite, timeout=timeout, max_bytes=max_bytes, on_progress=on_progress
+        )
+
+
+def _job(job: Job | str) -> Job:
+    return job if isinstance(job, Job) else Job(job)
+
+
+def _value(result: T | Fault | AnswerError, who: str, job: Job | None = None) -> T:
+    if isinstance(result, Fault):
+        raise provider_error(who, result, job=job)
+    if isinstance(result, AnswerError):
+        result.job = job
+        raise result
+    return result
+
+
+def _positive(value: object) -> bool:
+    return is_number(value) and value > 0 and math.isfinite(value)  # type: ignore[operator,arg-type]  # it is a number
+
+
+def _checked_accounts(accounts: Mapping[str, Account]) -> dict[str, Account]:
+    for name, account in accounts.items():
+        check_account_name(name)
+        if not isinstance(account, Account):
+            raise UsageError(f"accounts[{name!r}]: a vidpoll.Account is due, not {type(account).__name__}")
+    return dict(accounts)
+
+
+def _checked_pacing(pacing: Schedule) -> Schedule:
+    if not callable(getattr(pacing, "next_gap", None)):
+        raise UsageError(f"pacing={pacing!r}: a Schedule is due, for example vidpoll.Fixed(5)")
+    return pacing
+
+
+def _shown(value: object) -> str:
+    return f"<{len(value)} bytes>" if isinstance(value, (bytes, bytearray)) else redact.text(value)

@@ -1,0 +1,401 @@
+"""The job as a state machine, and the events that it gives. Pure: no clock, no network, no hook is called here.
+
+    queued ⇄ running ──► completed | failed | cancelled | expired      (a final state is never left)
+
+`TRANSITIONS` is the table, and only a provider's answer moves a job along it. All times are Unix seconds, passed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from .errors import (
+    ForeignAnswer,
+    JobCancelled,
+    JobError,
+    JobExpired,
+    JobFailed,
+    OutcomeUnknown,
+    ResultMissing,
+    TransitionRefused,
+    UsageError,
+    VidpollError,
+)
+from .model import Asset, Cost, Problem, Snapshot, State, parse_reference
+
+_ALL = frozenset(State)
+_NONE: frozenset[State] = frozenset()
+
+TRANSITIONS: Mapping[State | None, frozenset[State]] = {
+    None: _ALL,  # nothing heard yet
+    State.QUEUED: _ALL,
+    State.RUNNING: _ALL,  # providers do re-queue
+    State.COMPLETED: _NONE,
+    State.FAILED: _NONE,
+    State.CANCELLED: _NONE,
+    State.EXPIRED: _NONE,
+}
+"""Which states may follow which. A final state's row is empty; an answer that repeats it is no transition."""
+
+GRACE = 3
+"""How often a completed answer without the video that is due is asked again (providers publish late)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to the job `ref`, at Unix second `at`. Prints as one short line."""
+
+    ref: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class StageChanged(Event):
+    """The state or the stage is another. `known` is False for a status word that the plugin does not list."""
+
+    state: State | None
+    stage: str | None
+    progress: float | None = None
+    previous: str | None = None
+    known: bool = True
+
+    def __str__(self) -> str:
+        words = [str(self.state)] if self.state else []
+        if self.stage is not None and self.stage != self.state:
+            words.append(self.stage if self.known else f"unknown status {self.stage!r}")
+        return f"{self.ref} {' '.join(words)}"
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressChanged(Event):
+    """The shown progress (0 to 100) is another."""
+
+    progress: float
+    stage: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.ref} {self.stage or 'progress'}{_percent(self.progress)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Completed(Event):
+    """The provider says that the job is completed."""
+
+    assets: tuple[Asset, ...] = ()
+    cost: Cost | None = None
+
+    def __str__(self) -> str:
+        kinds = ", ".join(asset.kind for asset in self.assets) or "no files"
+        return f"{self.ref} completed: {kinds}{_money(self.cost)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Failed(Event):
+    """The provider ended the job without a result; `state` is failed, cancelled or expired."""
+
+    state: State
+    problem: Problem | None = None
+    cost: Cost | None = None
+
+    def __str__(self) -> str:
+        return f"{self.ref} {self.state}: {self.problem or 'no reason given'}{_money(self.cost)}"
+
+
+@dataclass(frozen=True, slots=True)
+class PollFailed(Event):
+    """One answer that says nothing about the job, the `in_a_row`-th; asked again in `retry_in` seconds (None: not)."""
+
+    reason: str
+    status: int | None = None
+    retry_in: float | None = None
+    in_a_row: int = 1
+
+    def __str__(self) -> str:
+        again = "" if self.retry_in is None else f"; asking again in {self.retry_in:.0f} s"
+        return f"{self.ref} no news: {self.reason}{again}"
+
+
+@dataclass(frozen=True, slots=True)
+class GaveUp(Event):
+    """vidpoll stopped asking; the outcome is unknown and the job goes on at the provider."""
+
+    error: OutcomeUnknown
+
+    def __str__(self) -> str:
+        return str(self.error)
+
+
+@dataclass(frozen=True, slots=True)
+class Polled(Event):
+    """An answer was understood; asked again in `next_in` seconds (None after a verdict). For displays."""
+
+    snapshot: Snapshot | None
+    next_in: float | None = None
+
+    def __str__(self) -> str:
+        said = "nothing known" if self.snapshot is None else str(self.snapshot.stage or self.snapshot.state)
+        return f"{self.ref} answered: {said}"
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadProgress(Event):
+    """`received` of `total` bytes (None where the server does not tell) of an asset of `kind` have arrived."""
+
+    kind: str
+    received: int
+    total: int | None = None
+
+    def __str__(self) -> str:
+        share = f" of {self.total:,}" if self.total is not None else ""
+        return f"{self.ref} {self.kind}: {self.received:,}{share} bytes"
+
+
+class Moment(NamedTuple):
+    """What was known from Unix second `at` on; a job's history is a list of these."""
+
+    at: float
+    state: State | None
+    stage: str | None
+    progress: float | None
+
+
+class Job:
+    """A job at a provider, known by its reference `account:id`. Made by `Client.submit`, or from a reference.
+
+    `state` is None until the first answer. `stage` is the provider's own word, `progress` 0 to 100 or None. Values are
+    read by anyone and changed by `receive` alone. Raises BadReference for a text that is no reference.
+    """
+
+    __slots__ = (
+        "_grace", "_held", "_left", "_returning", "_unknown", "_words", "account", "answers", "assets", "confirmed",
+        "cost", "history", "id", "problem", "progress", "ref", "snapshot", "stage", "state", "submitted_at",
+    )  # fmt: skip
+
+    def __init__(self, ref: str, *, submitted_at: float | None = None) -> None:
+        self.account, self.id = parse_reference(ref)
+        self.ref = ref
+        self.submitted_at = submitted_at
+        self.state: State | None = None
+        self.stage: str | None = None
+        self.progress: float | None = None
+        self.assets: tuple[Asset, ...] = ()
+        self.problem: Problem | None = None
+        self.cost: Cost | None = None
+        self.snapshot: Snapshot | None = None
+        self.history: tuple[Moment, ...] = ()
+        self.answers = 0
+        self.confirmed = True
+        self._grace = 0
+        self._held: Snapshot | None = None
+        self._left: frozenset[tuple[State | None, str | None]] = frozenset()
+        self._returning: tuple[State | None, str | None] | None = None
+        self._words: frozenset[str] = frozenset()
+        self._unknown: OutcomeUnknown | None = None
+
+    def __repr__(self) -> str:
+        stage = f" {self.stage}" if self.stage and self.stage != self.state else ""
+        return f"<Job {self.ref} {self.state or 'not asked yet'}{stage}{_percent(self.progress)}>"
+
+    @property
+    def final(self) -> bool:
+        """True when the provider has given its verdict (a list row's verdict counts once it is confirmed)."""
+        return self.state is not None and self.state.final and self.confirmed
+
+    @property
+    def ok(self) -> bool:
+        """True when the job is completed."""
+        return self.final and self.state is State.COMPLETED
+
+    @property
+    def error(self) -> VidpollError | None:
+        """What `check` raises: the provider's verdict, or why the outcome is unknown; else None."""
+        if not self.final:
+            return self._unknown
+        assert self.state is not None
+        kind = _ERRORS.get(self.state)
+        return None if kind is None else kind(self._verdict(), job=self)
+
+    def check(self) -> Job:
+        """Return the job if it is completed, else raise what `wait` would have raised.
+
+        Raises JobFailed, JobCancelled, JobExpired, an OutcomeUnknown, or UsageError for a job nobody waited for.
+        """
+        if self.error is not None:
+            raise self.error
+        if not self.ok:
+            raise UsageError(f"{self.ref} has no verdict yet; wait for it: vidpoll.wait({self.ref!r})", job=self)
+        return self
+
+    @property
+    def video(self) -> Asset:
+        """The first video asset. Raises the job's own error, or ResultMissing where there is no video."""
+        for asset in self.assets:
+            if asset.kind == "video":
+                return asset
+        if self.error is not None:
+            raise self.error
+        kinds = ", ".join(sorted({asset.kind for asset in self.assets})) or "no files at all"
+        why = f"it is completed, with {kinds}" if self.ok else "it is not completed yet; wait for it first"
+        raise ResultMissing(f"{self.ref} has no video: {why}", job=self)
+
+    def receive(self, snapshot: Snapshot, at: float) -> tuple[Event, ...]:
+        """Take in one answer of the provider and say what changed.
+
+        Raises ForeignAnswer and TransitionRefused; the job is then unchanged.
+        """
+        self._own(snapshot)
+        if snapshot.state not in TRANSITIONS[self.state if self.confirmed else None]:
+            return self._refresh(snapshot)
+        self.answers += 1
+        self._unknown = None
+        due = snapshot.assets_due and not any(asset.kind == "video" for asset in snapshot.assets)
+        if snapshot.state is State.COMPLETED and due and self._grace < GRACE:
+            self._grace += 1
+            self._held = snapshot
+            return self._move(replace(snapshot, state=State.RUNNING), at)
+        if snapshot.state.final:
+            return (self._conclude(snapshot, at),)
+        return self._move(snapshot, at)
+
+    def receive_unknown(self, word: str, at: float) -> tuple[Event, ...]:
+        """Take in a status word that is not listed: it becomes the stage, the state stays; told once per word."""
+        if self.final:
+            return ()
+        self.answers += 1
+        self._unknown = None
+        if not self._arrive((self.state, word)):
+            return ()
+        told = word in self._words
+        self._words |= {word}
+        event = self._enter(self.state, word, None, at, known=False)
+        return () if told else (event,)
+
+    def listed(self, snapshot: Snapshot, at: float) -> None:
+        """Take in a row of a list. A verdict in it is shown, and counts only after a status answer confirms it."""
+        self._own(snapshot)
+        self._enter(snapshot.state, snapshot.stage, _clamp(snapshot.progress), at)
+        self._adopt(snapshot)
+        self.confirmed = not snapshot.state.final
+
+    def settle(self, at: float) -> tuple[Event, ...]:
+        """At the end of a wait: a completed answer in hand counts, even without the files that were due."""
+        return () if self._held is None or self.final else (self._conclude(self._held, at),)
+
+    def give_up(self, error: OutcomeUnknown) -> None:
+        """Note why the outcome is unknown. The state is not touched: only the provider ends a job."""
+        self._unknown = error
+
+    def verdict(self, at: float) -> Event | None:
+        """The event of the verdict, None while there is none."""
+        if not self.final or self.state is None:
+            return None
+        if self.state is State.COMPLETED:
+            return Completed(self.ref, at, self.assets, self.cost)
+        return Failed(self.ref, at, self.state, self.problem, self.cost)
+
+    def _own(self, snapshot: Snapshot) -> None:
+        if snapshot.job_id is not None and snapshot.job_id != self.id:
+            raise ForeignAnswer("the answer is about another job", job=self)
+
+    def _move(self, snapshot: Snapshot, at: float) -> tuple[Event, ...]:
+        place = (snapshot.state, snapshot.stage)
+        same = place == (self.state, self.stage)
+        if not self._arrive(place) and not same:
+            return ()
+        shown = _clamp(snapshot.progress)
+        if same:
+            shown = self.progress if shown is None else max(shown, self.progress or 0.0)
+        events: tuple[Event, ...] = ()
+        if not same:
+            before = self.progress
+            events = (self._enter(snapshot.state, snapshot.stage, shown, at),)
+        else:
+            before = self.progress
+            if shown != before:
+                self.progress = shown
+                self.history += (Moment(at, self.state, self.stage, shown),)
+        if shown is not None and shown != before:
+            events += (ProgressChanged(self.ref, at, shown, self.stage),)
+        self._adopt(snapshot)
+        return events
+
+    def _arrive(self, place: tuple[State | None, str | None]) -> bool:
+        """Whether to go to `place`: a place that was left must be named by two answers in a row."""
+        if place == (self.state, self.stage):
+            self._returning = None
+            return False
+        if place in self._left and place != self._returning:
+            self._returning = place
+            return False
+        self._returning = None
+        return True
+
+    def _enter(
+        self, state: State | None, stage: str | None, progress: float | None, at: float, *, known: bool = True
+    ) -> StageChanged:
+        previous = self.stage
+        if self.history:
+            self._left |= {(self.state, self.stage)}
+        self.state, self.stage, self.progress = state, stage, progress
+        self.history += (Moment(at, state, stage, progress),)
+        return StageChanged(self.ref, at, state, stage, progress, previous, known)
+
+    def _conclude(self, snapshot: Snapshot, at: float) -> Event:
+        shown = _clamp(snapshot.progress)
+        if snapshot.state is not State.COMPLETED:  # where it stopped; MoneyPrinterTurbo up to 1.2 falls back to 0
+            shown = max((p for p in (shown, self.progress) if p is not None), default=None)
+        self.confirmed = True
+        self._held = None
+        self._enter(snapshot.state, snapshot.stage, shown, at)
+        self._adopt(snapshot)
+        event = self.verdict(at)
+        assert event is not None
+        return event
+
+    def _refresh(self, snapshot: Snapshot) -> tuple[Event, ...]:
+        if snapshot.state is not self.state:
+            raise TransitionRefused(f"{self.ref} is {self.state} and cannot become {snapshot.state}", job=self)
+        self._adopt(snapshot)
+        return ()
+
+    def _adopt(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        self.assets = _merge(self.assets, snapshot.assets)
+        self.problem = snapshot.problem or self.problem
+        self.cost = snapshot.cost or self.cost
+
+    def _verdict(self) -> str:
+        said = f"{self.ref} {self.state}: {self.problem or 'the provider gives no reason'}"
+        return f"{said}{_money(self.cost)}. Submitting it again is a new job."
+
+
+_ERRORS: Mapping[State, type[JobError]] = {
+    State.FAILED: JobFailed,
+    State.CANCELLED: JobCancelled,
+    State.EXPIRED: JobExpired,
+}
+
+
+def _merge(old: tuple[Asset, ...], new: tuple[Asset, ...]) -> tuple[Asset, ...]:
+    """Fresh assets replace old ones of the same kind and place; nothing is removed (URLs expire, records empty)."""
+    if not old:
+        return new
+    merged = list(new)
+    for kind in dict.fromkeys(asset.kind for asset in old):
+        kept = [asset for asset in old if asset.kind == kind]
+        merged += kept[sum(asset.kind == kind for asset in new) :]
+    return tuple(merged)
+
+
+def _clamp(progress: float | None) -> float | None:
+    return None if progress is None else min(100.0, max(0.0, float(progress)))
+
+
+def _percent(progress: float | None) -> str:
+    return "" if progress is None else f" {progress:.0f} %"
+
+
+def _money(cost: Cost | None) -> str:
+    return "" if cost is None else f" ({cost})"

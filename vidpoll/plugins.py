@@ -1,0 +1,248 @@
+"""Finding plugins, checking them, and calling their hooks one by one. With `hookspecs` the only user of pluggy.
+
+A plugin that does not import or validate is reported in `problems` and skipped; only two plugins that claim the same
+provider name stop everything, because nobody could tell where a key would go.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import logging
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from types import ModuleType
+from typing import Any
+
+import pluggy
+
+from . import hookspecs, redact
+from .errors import PluginError, UnknownProvider, UsageError
+from .machine import (
+    Completed,
+    DownloadProgress,
+    Event,
+    Failed,
+    GaveUp,
+    Job,
+    Polled,
+    PollFailed,
+    ProgressChanged,
+    StageChanged,
+)
+from .provider import Provider
+
+log = logging.getLogger("vidpoll")
+
+log.addHandler(logging.NullHandler())  # silent by default: whoever wants the log configures it
+
+GROUP = "vidpoll"
+"""The entry-point group in which plugins are found."""
+
+HOOKS: Mapping[type[Event], str] = {
+    StageChanged: "vidpoll_stage_changed",
+    ProgressChanged: "vidpoll_progress",
+    Completed: "vidpoll_completed",
+    Failed: "vidpoll_failed",
+    PollFailed: "vidpoll_poll_failed",
+    GaveUp: "vidpoll_gave_up",
+    Polled: "vidpoll_polled",
+    DownloadProgress: "vidpoll_download_progress",
+}
+"""Which hook an event goes to."""
+
+_SPECS = tuple(name for name in vars(hookspecs) if name.startswith("vidpoll_"))
+
+
+@dataclass(frozen=True, slots=True)
+class PluginReport:
+    """What became of one plugin: its name, where it came from, what it brings, and its problem, if any."""
+
+    name: str
+    distribution: str
+    version: str | None = None
+    hooks: tuple[str, ...] = ()
+    providers: tuple[str, ...] = ()
+    problem: str | None = None
+
+
+class Plugins:
+    """The plugins of one client. `passed` are modules or objects; `discover` also takes the installed ones.
+
+    Raises UsageError for a passed thing that holds no hook, PluginError for two providers of one name.
+    """
+
+    def __init__(self, passed: Iterable[object] = (), *, discover: bool = True) -> None:
+        self.manager = pluggy.PluginManager("vidpoll")
+        self.manager.add_hookspecs(hookspecs)
+        self.providers: dict[str, Provider] = {}
+        self.reports: list[PluginReport] = []
+        self._origins: dict[str, str] = {}
+        if discover:
+            for entry in sorted(metadata.entry_points(group=GROUP), key=lambda entry: entry.name):
+                self._discovered(entry)
+        for plugin in passed:
+            self._passed(plugin)
+
+    @property
+    def problems(self) -> list[PluginReport]:
+        """The reports of the plugins that were skipped."""
+        return [report for report in self.reports if report.problem]
+
+    def _discovered(self, entry: metadata.EntryPoint) -> None:
+        source = entry.dist.name if entry.dist is not None else entry.value
+        version = entry.dist.version if entry.dist is not None else None
+        try:
+            plugin = entry.load()
+        except Exception as error:  # noqa: BLE001 - whatever a plugin's import raises is that plugin's problem alone
+            self._report(PluginReport(entry.name, source, version, problem=f"does not import: {_said(error)}"))
+            return
+        self._register(plugin, entry.name, source, version)
+
+    def _passed(self, plugin: object) -> None:
+        name = _name(plugin)
+        if inspect.isclass(plugin):
+            raise UsageError(f"plugins=[{name}]: pass an instance, {name}(), not the class")
+        if isinstance(plugin, Provider):
+            raise UsageError(f"plugins=[{name}]: pass the module or object whose vidpoll_providers hook yields it")
+        if not any(_marked(plugin, hook) for hook in dir(plugin)):
+            raise UsageError(f"plugins=[{name}]: no function in it is marked with @vidpoll.hookimpl")
+        while self.manager.has_plugin(name):
+            name += "+"
+        self._register(plugin, name, name, None)
+
+    def _register(self, plugin: object, name: str, source: str, version: str | None) -> None:
+        try:
+            self.manager.register(plugin, name=name)
+            hooks = self._validate(plugin)
+            providers = self._provided(plugin)
+        except Exception as error:  # noqa: BLE001 - a plugin that does not validate must not take the others along
+            if self.manager.has_plugin(name):
+                self.manager.unregister(name=name)
+            self._report(PluginReport(name, source, version, problem=_said(error)))
+            return
+        for provider in providers:
+            if provider.name in self.providers:
+                raise PluginError(
+                    f"two plugins bring a provider {provider.name!r}: {self._origins[provider.name]} and {source}; "
+                    "uninstall one of them"
+                )
+            self.providers[provider.name] = provider
+            self._origins[provider.name] = source
+        self.reports.append(PluginReport(name, source, version, hooks, tuple(p.name for p in providers)))
+
+    def _validate(self, plugin: object) -> tuple[str, ...]:
+        found = []
+        unmarked = [hook for hook in _SPECS if callable(getattr(plugin, hook, None)) and not _marked(plugin, hook)]
+        if unmarked:
+            _warn(f"plugin {_name(plugin)}: {', '.join(unmarked)} is not called: mark it with @vidpoll.hookimpl")
+        for caller in self.manager.get_hookcallers(plugin) or ():
+            impl = next(impl for impl in caller.get_hookimpls() if impl.plugin is plugin)
+            if caller.spec is None:
+                close = difflib.get_close_matches(caller.name, _SPECS, 1)
+                meant = f"; did you mean {close[0]}?" if close else ""
+                _warn(f"plugin {impl.plugin_name}: there is no hook {caller.name}{meant}")
+            elif impl.wrapper or impl.hookwrapper:
+                raise PluginError(f"{caller.name} is a wrapper; vidpoll calls hooks one by one and takes no wrappers")
+            else:
+                found.append(caller.name)
+        return tuple(sorted(found))
+
+    def _provided(self, plugin: object) -> list[Provider]:
+        providers: list[Provider] = []
+        for impl in self._implementations("vidpoll_providers"):
+            if impl.plugin is plugin:
+                for provider in impl.function() or ():
+                    if not isinstance(provider, Provider):
+                        raise PluginError(f"vidpoll_providers gave {type(provider).__name__}, not a vidpoll.Provider")
+                    providers.append(provider)
+        return providers
+
+    def _report(self, report: PluginReport) -> None:
+        self.reports.append(report)
+        log.warning("plugin %s (%s) is skipped: %s", report.name, report.distribution, report.problem)
+
+    def _implementations(self, hook: str) -> list[Any]:
+        """In pluggy's order: last registered first, `tryfirst` before, `trylast` after."""
+        caller: pluggy.HookCaller = getattr(self.manager.hook, hook)
+        return list(reversed(caller.get_hookimpls()))
+
+    def provider(self, name: str) -> Provider:
+        """The provider of that name. Raises UnknownProvider, naming the known ones and what to install."""
+        if name in self.providers:
+            return self.providers[name]
+        broken = [report for report in self.problems if report.name == name]
+        if broken:
+            report = broken[0]
+            raise UnknownProvider(f"the plugin {name} ({report.distribution}) is broken: {report.problem}")
+        shown = redact.text(name, limit=60)
+        close = difflib.get_close_matches(name, self.providers, 1)
+        meant = f"did you mean {close[0]!r}? " if close else ""
+        raise UnknownProvider(
+            f"no provider {shown!r}: {meant}known: {', '.join(sorted(self.providers)) or 'none'}. "
+            f"Others come with a plugin: install the one that brings it, by custom named vidpoll-{shown}"
+        )
+
+    def tell(self, job: Job, event: Event) -> None:
+        """Call every implementation of the event's hook, one by one; one that raises keeps no other from it."""
+        for impl in self._implementations(HOOKS[type(event)]):
+            given = {"job": job, "event": event}
+            guard(
+                f"plugin {impl.plugin_name}, {HOOKS[type(event)]}",
+                impl.function,
+                *(given[name] for name in impl.argnames),
+            )
+
+    def simulators(self) -> dict[str, str]:
+        """Provider name to "module:Class" of the simulator's faces that plugins bring. Raises PluginError."""
+        faces: dict[str, str] = {}
+        for impl in self._implementations("vidpoll_simulators"):
+            try:
+                faces.update(impl.function())
+            except Exception as error:
+                raise PluginError(f"plugin {impl.plugin_name}, vidpoll_simulators: {_said(error)}") from error
+        return dict(sorted(faces.items()))
+
+    def commands(self, register: Callable[..., None]) -> list[str]:
+        """Let every plugin add its commands; returns what went wrong, a line each."""
+        wrong = []
+        for impl in self._implementations("vidpoll_commands"):
+            try:
+                impl.function(register)
+            except Exception as error:  # noqa: BLE001 - one plugin's command must not take the command line along
+                wrong.append(f"plugin {impl.plugin_name}, vidpoll_commands: {_said(error)}")
+        return wrong
+
+
+def guard(who: str, function: Callable[..., object], *args: object) -> None:
+    """Call someone else's function; if it raises, say whose it was (log and RuntimeWarning) and go on."""
+    try:
+        function(*args)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is theirs
+        log.error("%s raised %s", who, redact.trace(error))
+        _warn(f"{who} raised {_said(error)}", RuntimeWarning)
+
+
+def _warn(message: str, category: type[Warning] = UserWarning) -> None:
+    try:
+        warnings.warn(message, category, stacklevel=2)
+    except Warning:  # warnings are errors here; it is in the log, and a wait goes on
+        return
+
+
+def _said(error: BaseException) -> str:
+    return redact.text(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+
+
+def _marked(plugin: object, name: str) -> bool:
+    return hasattr(getattr(plugin, name, None), "vidpoll_impl")
+
+
+def _name(plugin: object) -> str:
+    if isinstance(plugin, ModuleType):
+        return plugin.__name__
+    if inspect.isclass(plugin):
+        return plugin.__name__
+    return getattr(plugin, "name", None) or type(plugin).__name__

@@ -1,0 +1,254 @@
+"""The only place that talks to the network, and the only one that imports requests.
+
+One `send` is one request with its redirects, read to the end. It runs in a worker thread, holds no state of any job,
+and either returns a whole Response or raises NoAnswer in words that hold no URL and no key.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import threading
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Protocol
+from urllib.parse import urljoin, urlsplit
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+
+from .accounts import Wire, check_url
+from .errors import UnsafeURL
+from .faults import NoAnswer
+from .model import Response
+from .workers import Ticket
+
+MAX_REDIRECTS = 5
+CHUNK = 64 * 1024
+_REDIRECTS = (301, 302, 303, 307, 308)
+
+Start = Callable[[Response], Callable[[bytes], None] | None]
+"""Takes the head of an answer and gives the sink of its body, or None."""
+
+
+class Transport(Protocol):
+    """What the loop needs of the network; called in worker threads, several at once."""
+
+    def send(self, wire: Wire, ticket: Ticket) -> Response:
+        """Send, follow redirects of GET and HEAD, read to the end. Raises NoAnswer."""
+        ...
+
+    def fetch(self, wire: Wire, ticket: Ticket, start: Start) -> Response:
+        """Like `send`, but a 2xx body goes piece by piece to what `start(head)` returns; None reads it as `send` does.
+
+        Raises NoAnswer, and whatever `start` or the sink raise.
+        """
+        ...
+
+    def close(self) -> None:
+        """Close the connections of this thread."""
+        ...
+
+
+class RequestsTransport:
+    """HTTP through requests' adapter: one adapter per thread and process, no session, no cookies, no `.netrc`."""
+
+    def __init__(self) -> None:
+        self._local = threading.local()
+        self._environment: dict[str, dict[str, Any]] = {}
+
+    def send(self, wire: Wire, ticket: Ticket) -> Response:
+        return self.fetch(wire, ticket, lambda head: None)
+
+    def fetch(self, wire: Wire, ticket: Ticket, start: Start) -> Response:
+        with _translated(wire):
+            answer = self._follow(wire, ticket)
+            try:
+                headers = {name.lower(): value for name, value in answer.headers.items()}
+                sink = start(Response(answer.status_code, headers)) if 200 <= answer.status_code < 300 else None
+                if sink is None:
+                    return Response(answer.status_code, headers, _body(answer, headers, wire.max_body))
+                _drain(answer, sink, wire.max_body)
+                return Response(answer.status_code, headers)
+            finally:
+                answer.close()
+
+    def close(self) -> None:
+        adapter = getattr(self._local, "adapter", None)
+        if adapter is not None:
+            adapter.close()
+            self._local.adapter = None
+
+    def _follow(self, wire: Wire, ticket: Ticket) -> requests.Response:
+        url = wire.url
+        for _ in range(MAX_REDIRECTS + 1):
+            answer = self._once(wire, url, ticket)
+            if answer.status_code not in _REDIRECTS or wire.method not in ("GET", "HEAD"):
+                return answer
+            target = answer.headers.get("location", "")
+            answer.close()
+            url = _next_hop(url, target)
+        raise NoAnswer(f"more than {MAX_REDIRECTS} redirects")
+
+    def _once(self, wire: Wire, url: str, ticket: Ticket) -> requests.Response:
+        headers = {"User-Agent": f"vidpoll/{_version()}", "Accept-Encoding": "identity", **wire.headers}
+        if wire.trusted(url):
+            headers.update(wire.secret)
+        prepared = requests.Request(wire.method, url, headers=headers, data=wire.body).prepare()
+        adapter = self._adapter()
+        adapter.ticket = ticket
+        return adapter.send(prepared, stream=True, timeout=wire.timeout, **self._settings(url))
+
+    def _adapter(self) -> _Adapter:
+        local = self._local
+        if getattr(local, "adapter", None) is None or local.pid != os.getpid():
+            local.adapter = _Adapter(pool_connections=4, pool_maxsize=1, max_retries=0)
+            local.pid = os.getpid()
+        adapter: _Adapter = local.adapter
+        return adapter
+
+    def _settings(self, url: str) -> dict[str, Any]:
+        """Proxies and CA bundle from the environment, looked up once per origin."""
+        parts = urlsplit(url)
+        key = f"{parts.scheme}://{parts.netloc}"
+        if key not in self._environment:
+            with requests.Session() as session:
+                found = session.merge_environment_settings(url, {}, None, None, None)
+            self._environment[key] = {name: found[name] for name in ("proxies", "verify", "cert")}
+        return self._environment[key]
+
+
+class _Adapter(HTTPAdapter):
+    """An adapter whose connections can be shut from another thread: each tells the ticket that it serves."""
+
+    ticket: Ticket | None = None
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = _pools(self)
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(*args, **kwargs)
+        manager.pool_classes_by_scheme = _pools(self)
+        return manager
+
+
+def _pools(adapter: _Adapter) -> dict[str, Any]:
+    """Connection pools whose connections register themselves with the adapter's current ticket."""
+
+    def remember(connection: urllib3.connection.HTTPConnection) -> None:
+        ticket = adapter.ticket
+        if ticket is not None:
+            ticket.shut = lambda: _shut(connection)
+            if ticket.aborted:
+                raise OSError("aborted before it was sent")
+
+    class Plain(urllib3.connection.HTTPConnection):
+        def request(self, *args: Any, **kwargs: Any) -> None:
+            remember(self)
+            super().request(*args, **kwargs)
+
+    class Secure(urllib3.connection.HTTPSConnection):
+        def request(self, *args: Any, **kwargs: Any) -> None:
+            remember(self)
+            super().request(*args, **kwargs)
+
+    class PlainPool(urllib3.HTTPConnectionPool):
+        ConnectionCls = Plain
+
+    class SecurePool(urllib3.HTTPSConnectionPool):
+        ConnectionCls = Secure
+
+    return {"http": PlainPool, "https": SecurePool}
+
+
+def _shut(connection: urllib3.connection.HTTPConnection) -> None:
+    sock = connection.sock
+    if sock is not None:
+        with contextlib.suppress(OSError):
+            sock.shutdown(socket.SHUT_RDWR)
+
+
+def _next_hop(url: str, target: str) -> str:
+    if not target:
+        raise NoAnswer("a redirect that names no place")
+    following = urljoin(url, target)
+    try:
+        check_url(following)
+    except UnsafeURL:
+        raise NoAnswer("a redirect to something that is no plain http or https URL") from None
+    if urlsplit(url).scheme == "https" and urlsplit(following).scheme == "http":
+        raise NoAnswer("a redirect from https to http, which is not followed")
+    return following
+
+
+def _drain(answer: requests.Response, sink: Callable[[bytes], None], max_body: int) -> None:
+    received = 0
+    for piece in answer.raw.stream(CHUNK, decode_content=False):
+        received += len(piece)
+        if received > max_body:
+            raise NoAnswer(f"a body of more than {max_body:,} bytes")
+        sink(piece)
+
+
+def _body(answer: requests.Response, headers: Mapping[str, str], max_body: int) -> bytes:
+    pieces: list[bytes] = []
+    _drain(answer, pieces.append, max_body)
+    raw = b"".join(pieces)
+    coding = headers.get("content-encoding", "identity").strip().lower()
+    if coding in ("", "identity") or not raw:
+        return raw
+    if coding not in ("gzip", "x-gzip", "deflate"):
+        raise NoAnswer("a body in a content coding that was not asked for")
+    try:
+        inflater = zlib.decompressobj(47 if coding != "deflate" else 15)
+        inflated = inflater.decompress(raw, max_body + 1)
+    except zlib.error:
+        raise NoAnswer("a compressed body that cannot be read") from None
+    if len(inflated) > max_body:
+        raise NoAnswer(f"a body of more than {max_body:,} bytes")
+    if not inflater.eof:
+        raise NoAnswer("a compressed body that was cut")
+    return inflated
+
+
+@contextlib.contextmanager
+def _translated(wire: Wire) -> Iterator[None]:
+    """Exceptions of the libraries below as NoAnswer, in words of our own: theirs hold URLs."""
+    connect, read = wire.timeout
+    try:
+        yield
+    except requests.exceptions.ConnectTimeout:
+        raise NoAnswer(f"no connection within {connect:g} s", sent=False) from None
+    except (requests.exceptions.ReadTimeout, urllib3.exceptions.ReadTimeoutError, TimeoutError):
+        raise NoAnswer(f"nothing came for {read:g} s") from None
+    except requests.exceptions.SSLError:
+        raise NoAnswer("the TLS connection failed") from None
+    except requests.exceptions.ConnectionError as error:
+        raise _connection_error(error) from None
+    except (urllib3.exceptions.ProtocolError, requests.exceptions.ChunkedEncodingError):
+        raise NoAnswer("the connection broke in the middle of the answer") from None
+    except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
+        raise NoAnswer(f"the request failed ({type(error).__name__})") from None
+    except OSError as error:
+        raise NoAnswer(f"the connection failed ({type(error).__name__})") from None
+
+
+def _connection_error(error: requests.exceptions.ConnectionError) -> NoAnswer:
+    cause: Any = error.args[0] if error.args else None
+    reason = getattr(cause, "reason", cause)
+    if isinstance(reason, urllib3.exceptions.ProxyError):
+        return NoAnswer("the proxy did not let it through")
+    if isinstance(reason, urllib3.exceptions.NameResolutionError):
+        return NoAnswer("the host name could not be looked up", sent=False)
+    if isinstance(reason, urllib3.exceptions.NewConnectionError):
+        return NoAnswer("the connection was refused", sent=False)
+    return NoAnswer("the connection was reset")
+
+
+def _version() -> str:
+    from . import __version__
+
+    return __version__

@@ -1,0 +1,104 @@
+"""A bounded set of daemon threads that do HTTP and nothing else. No pacing, no state of jobs, no waiting on a clock.
+
+The caller hands in a ticket and gets it back through its inbox with the outcome. A ticket can be aborted: its socket
+is shut, its thread ends, and another thread may take its place.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any
+
+
+class Ticket:
+    """One errand of a worker. `outcome` is what the errand returned, or the exception that it raised."""
+
+    __slots__ = ("aborted", "errand", "inbox", "outcome", "shut")
+
+    def __init__(self, errand: Callable[[Ticket], Any], inbox: SimpleQueue[Any]) -> None:
+        self.errand = errand
+        self.inbox = inbox
+        self.outcome: Any = None
+        self.aborted = False
+        self.shut: Callable[[], None] | None = None
+        """Set by the errand: shuts the connection that it is using."""
+
+
+class Workers:
+    """Daemon threads, started as they are needed, at most `size` at work at once."""
+
+    def __init__(self, size: int = 32) -> None:
+        self.size = size
+        self._reset()
+
+    def _reset(self) -> None:
+        self._pid = os.getpid()
+        self._tickets: SimpleQueue[Ticket | None] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._threads = 0
+        self._pending = 0
+        self._finalizer = weakref.finalize(self, _end, self._tickets, self.size)
+        self._finalizer.atexit = False
+
+    def send(self, errand: Callable[[Ticket], Any], inbox: SimpleQueue[Any]) -> Ticket:
+        """Run `errand(ticket)` in a worker; the ticket comes back through `inbox`, unless it was aborted."""
+        if self._pid != os.getpid():  # a forked child has none of its parent's threads
+            self._reset()
+        ticket = Ticket(errand, inbox)
+        with self._lock:
+            self._pending += 1
+            if self._threads < min(self.size, self._pending):
+                self._threads += 1
+                threading.Thread(
+                    target=_work, args=(self._tickets, weakref.ref(self)), name="vidpoll-worker", daemon=True
+                ).start()
+        self._tickets.put(ticket)
+        return ticket
+
+    def abort(self, ticket: Ticket) -> None:
+        """Forget a ticket: nothing comes back, its connection is shut, its thread no longer counts."""
+        with self._lock:
+            if ticket.aborted or ticket.outcome is not None:
+                return
+            ticket.aborted = True
+            self._pending -= 1
+            self._threads -= 1
+        if ticket.shut is not None:
+            ticket.shut()
+
+    def _finished(self, ticket: Ticket, outcome: Any) -> bool:
+        """Note the outcome; False where the ticket was aborted, and the thread has to end."""
+        with self._lock:
+            if ticket.aborted:
+                return False
+            ticket.outcome = outcome
+            self._pending -= 1
+        ticket.inbox.put(ticket)
+        return True
+
+    def close(self) -> None:
+        """Let the threads end once they are done."""
+        self._finalizer()
+
+
+def _end(tickets: SimpleQueue[Ticket | None], size: int) -> None:
+    for _ in range(size):
+        tickets.put(None)
+
+
+def _work(tickets: SimpleQueue[Ticket | None], owner: weakref.ref[Workers]) -> None:
+    while (ticket := tickets.get()) is not None:
+        if ticket.aborted:
+            return
+        try:
+            outcome = ticket.errand(ticket)
+        except BaseException as error:  # noqa: BLE001 - it is the caller's to judge
+            outcome = error
+        workers = owner()
+        if workers is None or not workers._finished(ticket, outcome):
+            return
+        del ticket, outcome, workers
