@@ -1,0 +1,51 @@
+"""Play video providers on loopback: real HTTP servers, simulated time, no account and no cost.
+
+Here live the names that users, provider faces and tests import; the rooms behind them are
+
+- ``timeline``: jobs, their stages and the queue (pure: time is an argument);
+- ``limits``: counting windows and the poll floor (pure);
+- ``assets``: the files of a finished job, served with Range;
+- ``wire``: the HTTP server, the only file that touches sockets;
+- ``face``: what one provider's face inherits;
+- ``engine``: the :class:`Simulator`, the only file that reads a clock.
+
+Nothing here may import the rest of vidpoll or anything outside the standard library.
+"""
+
+from __future__ import annotations
+
+from .assets import Asset, RangeMalformed, RangeNotSatisfiable, audio, image, parse_range, serve, subtitles, video
+from .engine import Exchange, Simulator
+from .face import Clock, Face, Route
+from .limits import Allowance, Floor, Window
+from .timeline import Job, Jobs, Moment, Stage, Timeline
+from .wire import Reply, Request, json_reply, text_reply
+
+__all__ = [
+    "Allowance",
+    "Asset",
+    "Clock",
+    "Exchange",
+    "Face",
+    "Floor",
+    "Job",
+    "Jobs",
+    "Moment",
+    "RangeMalformed",
+    "RangeNotSatisfiable",
+    "Reply",
+    "Request",
+    "Route",
+    "Simulator",
+    "Stage",
+    "Timeline",
+    "Window",
+    "audio",
+    "image",
+    "json_reply",
+    "parse_range",
+    "serve",
+    "subtitles",
+    "text_reply",
+    "video",
+]

@@ -1,0 +1,217 @@
+"""The simulator: servers for the faces, one simulated clock, a record of what was asked.
+
+The only file of the simulator that reads a clock. Nothing here may know a provider: a face comes in, a base URL and a
+key come out. Servers listen on loopback only.
+
+Simulated time runs ``speed`` times as fast as real time: job stages, floors, rate windows and the life of signed URLs
+are simulated seconds. What tells a client when to come back (Retry-After, reset times) and when something happened is
+said in the client's own, real time.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+from .face import Face
+from .wire import Reply, Request, Server
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One request and the status that answered it; ``at`` is simulated seconds, header names are lower case.
+
+    ``path`` and ``query`` are as they were sent. ``origin`` is "api", or the name that the face gives another server.
+    """
+
+    at: float
+    method: str
+    path: str
+    status: int
+    query: str = ""
+    origin: str = "api"
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes = field(default=b"", repr=False)
+
+
+class Simulator:
+    """Serve ``faces`` (name to face) on loopback until closed.
+
+    ``speed`` is simulated seconds per real second. ``seed`` fixes job ids and stage lengths. ``ports`` maps a name to
+    the port of its API; a name that is not there gets a free one, and so does any further origin of a face.
+    """
+
+    def __init__(
+        self,
+        faces: Mapping[str, Face],
+        *,
+        speed: float = 1.0,
+        seed: int = 0,
+        host: str = "127.0.0.1",
+        ports: Mapping[str, int] | None = None,
+    ) -> None:
+        if not (math.isfinite(speed) and speed > 0):
+            raise ValueError(f"speed must be a positive number, not {speed!r}")
+        if host != "localhost" and not ipaddress.IPv4Address(host).is_loopback:
+            raise ValueError(f"the simulator listens on loopback only, not on {host!r}")
+        unknown = set(ports or ()) - set(faces)
+        if unknown:
+            raise ValueError(f"ports for faces that are not there: {', '.join(sorted(unknown))}")
+        self._faces = dict(faces)
+        self._speed = speed
+        self._seed = seed
+        self._host = host
+        self._ports = dict(ports or {})
+        self._clock: _Clock | None = None
+        self._servers: dict[str, dict[str, Server]] = {}
+        self._exchanges: dict[str, list[Exchange]] = {}
+        self._guard = threading.Lock()
+
+    def start(self) -> Simulator:
+        """Open the servers and start the clock at 0; faces begin a new life. Raises OSError for a port in use."""
+        if self._servers:
+            raise RuntimeError("the simulator is running")
+        self._clock = _Clock(self._speed)
+        try:
+            for name, face in self._faces.items():
+                self._open(name, face)
+        except BaseException:
+            self.close()
+            raise
+        for server in self._all_servers():
+            server.start()
+        return self
+
+    def close(self) -> None:
+        """Close every server and connection; its threads are gone when this returns. Closing twice is fine."""
+        for server in self._all_servers():
+            server.close()
+        self._servers = {}
+
+    def __enter__(self) -> Simulator:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def base_urls(self) -> dict[str, str]:
+        """Name to base URL: what a vidpoll account's ``base_url`` takes. Empty while nothing is served."""
+        return {name: servers["api"].origin + self._faces[name].base_path for name, servers in self._servers.items()}
+
+    @property
+    def keys(self) -> dict[str, str | None]:
+        """Name to the API key that is accepted; None where the provider asks for none."""
+        return {name: face.key for name, face in self._faces.items()}
+
+    @property
+    def now(self) -> float:
+        """Simulated seconds since the start."""
+        return self._running().now()
+
+    def advance(self, seconds: float) -> None:
+        """Jump ahead by ``seconds`` of simulated time."""
+        clock = self._running()
+        with self._guard:
+            clock.advance(seconds)
+
+    def requests(self, name: str) -> tuple[Exchange, ...]:
+        """Everything asked of that face since the start, in order of answer; still there after closing."""
+        self._face(name)
+        with self._guard:
+            return tuple(self._exchanges.get(name, ()))
+
+    def submissions(self, name: str) -> int:
+        """How many jobs that face has taken since the start, those of :meth:`seed_job` too."""
+        self._running()
+        return self._face(name).jobs.submitted
+
+    def fail_next(self, name: str, *, message: str = "The generation failed.") -> None:
+        """Let the next job submitted to that face fail halfway, saying ``message``; called twice, the next two."""
+        self._running()
+        self._face(name).fail_next(message)
+
+    def seed_job(self, name: str, kind: str, *, age: float = 0.0, failure: str | None = None, **data: Any) -> str:
+        """Add a job that was submitted ``age`` simulated seconds ago and that cost nothing; returns its id.
+
+        With ``failure`` it fails halfway, saying that. ``data`` are fields that a client could have submitted.
+        Raises ValueError for a kind that the face does not have.
+        """
+        self._running()
+        return self._face(name).seed_job(kind, age=age, failure=failure, data=data)
+
+    def _open(self, name: str, face: Face) -> None:
+        servers = self._servers[name] = {}
+        self._exchanges[name] = []
+        for origin in face.origins:
+            port = self._ports.get(name, 0) if origin == "api" else 0
+            servers[origin] = Server(self._host, port, self._door(name, face, origin), max_body=face.max_body)
+        urls = {origin: server.origin for origin, server in servers.items()}
+        face.attach(self._running(), f"{self._seed}:{name}", urls)
+
+    def _door(self, name: str, face: Face, origin: str) -> _Door:
+        return _Door(face, origin, self._running(), self._exchanges[name], self._guard)
+
+    def _all_servers(self) -> list[Server]:
+        return [server for servers in self._servers.values() for server in servers.values()]
+
+    def _running(self) -> _Clock:
+        if self._clock is None:
+            raise RuntimeError("the simulator has not been started")
+        return self._clock
+
+    def _face(self, name: str) -> Face:
+        if name not in self._faces:
+            raise ValueError(f"no face {name!r}; there are {', '.join(sorted(self._faces))}")
+        return self._faces[name]
+
+
+@dataclass(frozen=True)
+class _Door:
+    """What a server calls: it stamps the request, lets the face answer, and keeps the record."""
+
+    face: Face
+    origin: str
+    clock: _Clock
+    exchanges: list[Exchange]
+    guard: threading.Lock
+
+    def __call__(self, method: str, target: str, headers: Mapping[str, str], body: bytes | None) -> Reply:
+        path, _, query = target.partition("?")
+        request = Request(self.origin, method, path, query, headers, body, self.clock.now())
+        status = 500
+        try:
+            reply = self.face.answer(request)
+            status = reply.status
+        finally:
+            exchange = Exchange(request.at, method, path, status, query, self.origin, headers, body or b"")
+            with self.guard:
+                self.exchanges.append(exchange)
+        return reply
+
+
+class _Clock:
+    def __init__(self, speed: float) -> None:
+        self.speed = speed
+        self._zero = time.monotonic()
+        self._unix = time.time()
+        self._skipped = 0.0
+
+    def now(self) -> float:
+        return (time.monotonic() - self._zero) * self.speed + self._skipped
+
+    def wall(self, at: float) -> float:
+        return self._unix + at / self.speed
+
+    def advance(self, seconds: float) -> None:
+        if seconds < 0:
+            raise ValueError("time does not run backwards")
+        self._skipped += seconds

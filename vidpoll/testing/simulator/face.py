@@ -1,0 +1,177 @@
+"""What the face of a provider inherits: routes, keys, jobs, the floor, and the simulated time it lives in.
+
+A face is a subclass that lists its routes and builds its provider's bodies. It lives in its provider's plugin and
+imports nothing but this package and the standard library. Here may be no provider's word, header or status code
+beyond the plain defaults that a face overrides.
+
+One lock holds for each face: its handlers run one at a time, so a face needs none of its own.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import re
+import threading
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from .limits import Floor
+from .timeline import Job, Jobs, Timeline
+from .wire import Reply, Request, text_reply
+
+JITTER = 0.05
+"""Real seconds by which a question may come before the floor: scheduling jitter is not impatience."""
+
+
+class Clock(Protocol):
+    """The time that a face sees."""
+
+    speed: float
+
+    def now(self) -> float:
+        """Simulated seconds since the simulator started."""
+        ...
+
+    def wall(self, at: float) -> float:
+        """The unix time, on the client's own clock, of a simulated second."""
+        ...
+
+
+@dataclass(frozen=True)
+class Route:
+    """What answers a path: ``pattern`` must match all of the decoded path, its groups are the handler's arguments."""
+
+    methods: str
+    pattern: str
+    handler: Callable[..., Reply]
+    origin: str = "api"
+
+
+class Face:
+    """One provider as the simulator plays it; one instance serves one simulator at a time.
+
+    Subclasses set ``base_path`` (what follows the origin in an account's base URL), ``origins`` (one server each, "api"
+    first), ``timelines`` (the job kinds), ``floor`` (simulated seconds between two questions about a job, or None),
+    and write :meth:`routes`.
+    """
+
+    base_path = ""
+    origins: tuple[str, ...] = ("api",)
+    timelines: Mapping[str, Timeline] = {}
+    floor: float | None = None
+    max_body = 16 * 1024 * 1024
+
+    def __init__(self, *, key: str | None, capacity: int, timelines: Mapping[str, Timeline] | None = None) -> None:
+        """``key`` is the one that clients must send, None for no key; at most ``capacity`` jobs run at once.
+
+        ``timelines`` replaces the timelines of the job kinds that it names.
+        """
+        if capacity < 1:
+            raise ValueError(f"capacity must be at least 1, not {capacity}")
+        self.key = key
+        self.capacity = capacity
+        self.timelines = {**self.timelines, **(timelines or {})}
+        self.lock = threading.RLock()
+        self.clock: Clock
+        self.jobs: Jobs
+        self.urls: Mapping[str, str] = {}
+        self._failures: list[str] = []
+        self._floor: Floor | None = None
+        self._routes: list[tuple[Route, re.Pattern[str]]] = []
+
+    def attach(self, clock: Clock, seed: str, urls: Mapping[str, str]) -> None:
+        """Begin a life: no jobs yet; ``urls`` maps each of ``origins`` to ``http://host:port``."""
+        self.clock = clock
+        self.urls = urls
+        self.jobs = Jobs(seed=seed, capacity=self.capacity, new_id=self.new_id)
+        self._failures = []
+        self._floor = None if self.floor is None else Floor(self.floor, JITTER * clock.speed)
+        self._routes = [(route, re.compile(route.pattern)) for route in self.routes()]
+
+    # What a face says
+
+    def routes(self) -> Sequence[Route]:
+        """What the provider serves; the first route that matches answers."""
+        raise NotImplementedError
+
+    def new_id(self, dice: random.Random) -> str:
+        """A job id in the provider's form; here a UUID."""
+        return str(uuid.UUID(int=dice.getrandbits(128), version=4))
+
+    def defaults(self, kind: str) -> dict[str, Any]:
+        """The ``data`` of a job of ``kind`` that nobody submitted (:meth:`seed_job`)."""
+        raise NotImplementedError
+
+    def refuse(self, request: Request) -> Reply | None:
+        """An answer before any route is asked (key, rate limit), or None."""
+        return None
+
+    def dress(self, request: Request, reply: Reply) -> Reply:
+        """The reply with the headers that every answer of the provider has."""
+        return reply
+
+    def not_found(self, request: Request) -> Reply:
+        """The answer where no route has the path."""
+        return text_reply(404, "Not Found")
+
+    def not_allowed(self, request: Request) -> Reply:
+        """The answer where the path has no such method."""
+        return text_reply(405, "Method Not Allowed")
+
+    def too_large(self, request: Request) -> Reply:
+        """The answer to a body longer than ``max_body`` bytes."""
+        return text_reply(413, "Payload Too Large")
+
+    # What a face uses
+
+    def submit(self, kind: str, request: Request, data: Mapping[str, Any]) -> Job:
+        """Take a job; it is the next one to fail if :meth:`fail_next` was called."""
+        failure = self._failures.pop(0) if self._failures else None
+        return self.jobs.submit(kind, self.timeline(kind, data), at=request.at, data=data, failure=failure)
+
+    def timeline(self, kind: str, data: Mapping[str, Any]) -> Timeline:
+        """The timeline of a job; a face overrides it where the job's fields change it."""
+        return self.timelines[kind]
+
+    def too_soon(self, job: Job, at: float) -> int:
+        """Whole real seconds that a client has to wait before it may ask about ``job``; 0 when it may now."""
+        return self.real_seconds(self._floor.wait(job.id, at)) if self._floor else 0
+
+    def real_seconds(self, simulated: float) -> int:
+        """A simulated span in whole seconds of the client's clock, rounded up, as Retry-After counts them."""
+        return math.ceil(simulated / self.clock.speed)
+
+    # What the engine and tests use
+
+    def answer(self, request: Request) -> Reply:
+        """Answer one request."""
+        with self.lock:
+            return self.dress(request, self.refuse(request) or self._dispatch(request))
+
+    def fail_next(self, message: str) -> None:
+        """Let the next submitted job fail halfway; called twice, the next two."""
+        with self.lock:
+            self._failures.append(message)
+
+    def seed_job(self, kind: str, *, age: float, failure: str | None, data: Mapping[str, Any]) -> str:
+        """Add a job submitted ``age`` simulated seconds ago, with ``data`` over the defaults; returns its id."""
+        if kind not in self.timelines:
+            raise ValueError(f"no job kind {kind!r}; there are {', '.join(sorted(self.timelines))}")
+        with self.lock:
+            fields = {**self.defaults(kind), **data}
+            at = self.clock.now() - age
+            return self.jobs.submit(kind, self.timeline(kind, fields), at=at, data=fields, failure=failure).id
+
+    def _dispatch(self, request: Request) -> Reply:
+        if request.body is None:
+            return self.too_large(request)
+        known_path = False
+        for route, pattern in self._routes:
+            match = pattern.fullmatch(request.path) if route.origin == request.origin else None
+            if match and request.method in route.methods.split():
+                return route.handler(request, *match.groups())
+            known_path = known_path or match is not None
+        return self.not_allowed(request) if known_path else self.not_found(request)

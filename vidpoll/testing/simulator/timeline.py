@@ -1,0 +1,174 @@
+"""Jobs over simulated time: stages, progress, the queue, failure.
+
+Everything here is arithmetic: the current time comes in as an argument (``now``, simulated seconds since the simulator
+started), chance comes from a seed, and nothing here may read a clock, lock, or know a provider.
+
+A job waits (queued), runs through its stages one after the other, and ends completed or failed. Given the same seed
+the n-th job of a face always has the same id and the same stage lengths.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+import random
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+FAILS_AFTER = 0.5
+"""The share of its running time after which a job that is to fail does so."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of a running job.
+
+    ``seconds`` are the shortest and the longest length in simulated seconds; the seed picks one between them.
+    ``progress`` is shown at the start and at the end of the stage, 0 to 100, and is interpolated in between.
+    """
+
+    name: str
+    seconds: tuple[float, float]
+    progress: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """The life of a job: at least ``queued`` simulated seconds (shortest, longest) of waiting, then its stages."""
+
+    queued: tuple[float, float]
+    stages: tuple[Stage, ...]
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What is true of a job at one time; ``stage`` is the current or the last one, None while it is queued."""
+
+    state: Literal["queued", "running", "completed", "failed"]
+    stage: str | None
+    progress: float
+
+    @property
+    def final(self) -> bool:
+        """Whether the job has ended."""
+        return self.state in ("completed", "failed")
+
+
+@dataclass
+class Job:
+    """One job; all times are simulated seconds. ``data`` belongs to the face that submitted it.
+
+    ``stages`` have been given their lengths: each one's ``seconds`` holds the same number twice.
+    """
+
+    id: str
+    kind: str
+    number: int
+    submitted_at: float
+    queued_for: float
+    stages: tuple[Stage, ...]
+    failure: str | None = None
+    data: dict[str, Any] = field(default_factory=dict)
+    starts_at: float = 0.0
+
+    @property
+    def ends_at(self) -> float:
+        """When the job ends, well or badly."""
+        length = sum(stage.seconds[0] for stage in self.stages)
+        return self.starts_at + length * (1.0 if self.failure is None else FAILS_AFTER)
+
+    def moment(self, now: float) -> Moment:
+        """The job as it stands at ``now``."""
+        if now < self.starts_at:
+            return Moment("queued", None, 0.0)
+        if now >= self.ends_at and self.failure is None:
+            return Moment("completed", self.stages[-1].name, 100.0)
+        stage, progress = self._position(min(now, self.ends_at) - self.starts_at)
+        return Moment("failed" if now >= self.ends_at else "running", stage, progress)
+
+    def _position(self, elapsed: float) -> tuple[str, float]:
+        for stage in self.stages:
+            length = stage.seconds[0]
+            if elapsed < length:
+                first, last = stage.progress
+                return stage.name, first + (last - first) * elapsed / length
+            elapsed -= length
+        return self.stages[-1].name, self.stages[-1].progress[1]
+
+
+class Jobs:
+    """The jobs of one face: submitted in order, at most ``capacity`` of them running, the others waiting in line."""
+
+    def __init__(self, *, seed: str, capacity: int, new_id: Callable[[random.Random], str]) -> None:
+        self.submitted = 0
+        self._seed = seed
+        self._capacity = capacity
+        self._new_id = new_id
+        self._jobs: dict[str, Job] = {}
+        self._slots: list[float] = []  # a heap: when each busy slot comes free
+
+    def submit(
+        self,
+        kind: str,
+        timeline: Timeline,
+        *,
+        at: float,
+        data: Mapping[str, Any] | None = None,
+        failure: str | None = None,
+    ) -> Job:
+        """Take a job that arrives at ``at``; with ``failure`` it fails halfway, saying that."""
+        self.submitted += 1
+        dice = random.Random(f"{self._seed}:{self.submitted}")
+        job = Job(
+            id=self._new_id(dice),
+            kind=kind,
+            number=self.submitted,
+            submitted_at=at,
+            queued_for=dice.uniform(*timeline.queued),
+            stages=tuple(_measured(stage, dice) for stage in timeline.stages),
+            failure=failure,
+            data=dict(data or {}),
+        )
+        self._jobs[job.id] = job
+        self._seat(job)
+        return job
+
+    def get(self, job_id: str) -> Job | None:
+        """The job of that id, or None."""
+        return self._jobs.get(job_id)
+
+    def remove(self, job_id: str, *, at: float) -> None:
+        """Forget a job; if it was running, its slot is free from ``at`` on and those in line move up."""
+        job = self._jobs.pop(job_id)
+        if job.ends_at > at:
+            self._reseat(at)
+
+    def waiting(self, now: float) -> int:
+        """How many jobs have not started."""
+        return sum(job.starts_at > now for job in self._jobs.values())
+
+    def __iter__(self) -> Iterator[Job]:
+        """All jobs, the oldest first."""
+        return iter(list(self._jobs.values()))
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    def _seat(self, job: Job, *, not_before: float = -math.inf) -> None:
+        free = heapq.heappop(self._slots) if len(self._slots) >= self._capacity else not_before
+        job.starts_at = max(job.submitted_at + job.queued_for, free)
+        heapq.heappush(self._slots, job.ends_at)
+
+    def _reseat(self, now: float) -> None:
+        started = [job for job in self._jobs.values() if job.starts_at <= now]
+        self._slots = [job.ends_at for job in started if job.ends_at > now]
+        heapq.heapify(self._slots)
+        for job in self._jobs.values():
+            if job.starts_at > now:
+                self._seat(job, not_before=now)
+
+
+def _measured(stage: Stage, dice: random.Random) -> Stage:
+    seconds = dice.uniform(*stage.seconds)
+    return Stage(stage.name, (seconds, seconds), stage.progress)
