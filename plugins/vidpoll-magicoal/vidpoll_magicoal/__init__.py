@@ -1,0 +1,199 @@
+"""MagiCoal (coals.ai) for vidpoll: what to send, and how to read what comes back. Tables and pure functions only.
+
+No network, no loop, no clock, and no import but vidpoll and the standard library; the simulator's face is next door.
+The one thing read from outside is an image given as a `pathlib.Path`. Facts: https://coals.ai/docs/magicoal and its
+sub-pages, https://coals.ai/docs/errors; where they are silent or disagree, a comment says what was decided, and why.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import vidpoll
+from vidpoll import parsing
+
+STAGES = (
+    vidpoll.Stage("queued", vidpoll.State.QUEUED),
+    vidpoll.Stage("generating", vidpoll.State.RUNNING),  # the submit pages' one word for the next four
+    vidpoll.Stage("generating_image", vidpoll.State.RUNNING, (5, 20)),  # t2v only
+    vidpoll.Stage("uploading_image", vidpoll.State.RUNNING, (20, 25)),  # t2v only
+    vidpoll.Stage("generating_video", vidpoll.State.RUNNING, (25, 90)),
+    vidpoll.Stage("saving", vidpoll.State.RUNNING, (90, 100)),
+    vidpoll.Stage("completed", vidpoll.State.COMPLETED, (100, 100)),
+    vidpoll.Stage("failed", vidpoll.State.FAILED),
+)
+
+# Codes of a refusal in a 2xx: the documented ones, then the usual words in the same spelling. Any other code is taken
+# for a fault of the server's, which is no verdict about a job.
+_REFUSALS = {"VALIDATION_ERROR": "invalid request", "RATE_LIMIT_EXCEEDED": "rate limit"}
+_REFUSALS |= {"UNAUTHORIZED": "authentication", "FORBIDDEN": "permission", "NOT_FOUND": "not found"}
+_REFUSALS |= {"INSUFFICIENT_CREDITS": "payment"}
+
+# The fields of the submits, the required one first; what each must be, with the way out, and the test for it.
+_COMMON = ("prompt", "num_frames", "guidance_scale", "seed")
+_FIELDS = {"t2v": _COMMON, "i2v": ("image", *_COMMON)}
+_LIMITS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
+    "prompt": ("text of at most 2000 characters; shorten it", lambda v: isinstance(v, str) and len(v) <= 2000),
+    "num_frames": ("an odd number from 17 to 161; 81 is five seconds", lambda v: _count(v) in range(17, 162, 2)),
+    "guidance_scale": ("a number from 1.0 to 10.0; 3.5 is the default", lambda v: 1 <= (parsing.number(v) or 0) <= 10),
+    "seed": ("a whole number; leave it out for a random one", lambda v: _count(v) is not None),
+    "per_page": ("a whole number from 1 to 100; 100 needs the fewest requests", lambda v: 1 <= (_count(v) or 0) <= 100),
+    "page": ("a whole number from 1; leave it out for the first page", lambda v: (_count(v) or 0) >= 1),
+}
+_IMAGE = re.compile(rb"(?P<jpeg>\xff\xd8\xff)|(?P<png>\x89PNG\r\n\x1a\n)|(?P<webp>RIFF.{4}WEBP)", re.DOTALL)
+
+
+def status_request(job_id: str) -> vidpoll.Request:
+    return vidpoll.Request("GET", f"/status/{parsing.segment(job_id)}")
+
+
+def parse_status(response: vidpoll.Response, job_id: str) -> vidpoll.Snapshot:
+    _accepted(response)
+    return _snapshot(parsing.json_object(response, "data"))
+
+
+def _accepted(response: vidpoll.Response) -> dict[str, Any]:
+    """The body. Raises Refused for `success: false`, unless the answer is about a job: then the job's word counts."""
+    body = parsing.json_object(response)
+    if body.get("success") is False and parsing.first_of(body, "data.uuid", "data.status") is None:
+        problem = parsing.problem(response)
+        raise vidpoll.Refused(_REFUSALS.get(problem.code or "", "server"), problem.message, problem.code)
+    return body
+
+
+def _snapshot(data: Mapping[str, Any]) -> vidpoll.Snapshot:
+    """What the object of one job says. `status` decides; `stage` is only the word that is shown."""
+    state = parsing.lookup({stage.word: stage.state for stage in STAGES}, data.get("status"))
+    video = parsing.assets(data.get("video_url"))
+    # `done` is described as the end of polling, with the video's URL, and for completed jobs only. So it never fails a
+    # job, and "completed" and "failed" stand without it. But done with a video, beside a word that lags (generating,
+    # saving), is the documented end: to wait on would lose a finished video. Done without a video says nothing yet.
+    if not state.final and data.get("done") is True and video:
+        state = vidpoll.State.COMPLETED
+    completed, failed = state is vidpoll.State.COMPLETED, state is vidpoll.State.FAILED  # failed: refunded, unasked
+    credits = parsing.number(data.get("credits_charged"))
+    reason = parsing.text(parsing.first_of(data, "error.message", "error"))  # undocumented: read as in refusals
+    code = parsing.text(parsing.first_of(data, "error.code"))
+    return vidpoll.Snapshot(
+        state,
+        stage=parsing.text(data.get("stage")) or parsing.text(data.get("status")),
+        progress=parsing.progress(data.get("progress")),
+        assets=video + parsing.assets(data.get("thumbnail_url"), "thumbnail") if completed else (),
+        problem=vidpoll.Problem(reason or "failed, and MagiCoal gave no reason", code) if failed else None,
+        job_id=parsing.text(data.get("uuid")),
+        created_at=parsing.timestamp(data.get("created_at")),
+        finished_at=parsing.timestamp(data.get("completed_at")),
+        duration=parsing.number(data.get("duration_seconds")),
+        cost=None if credits is None else vidpoll.Cost(credits, credits if failed else 0.0),
+        raw=data,
+    )
+
+
+def list_request(fields: Mapping[str, object], next: str | None) -> vidpoll.Request:
+    """Completed jobs only: this list cannot tell a running job from a failed one."""
+    given = _given("the list of videos", fields, ("per_page", "page"))
+    query = ("per_page", str(given.get("per_page", 100))), ("page", next or str(given.get("page", 1)))
+    return vidpoll.Request("GET", "/videos", query)
+
+
+def parse_list(response: vidpoll.Response, job_id: str) -> vidpoll.Page:
+    body = _accepted(response)
+    rows, items = body.get("data"), []
+    if not isinstance(rows, list):
+        raise vidpoll.Malformed("the list of videos has no list under 'data'")
+    for row in rows:
+        try:
+            items.append(_snapshot(row if isinstance(row, dict) else {}))
+        except vidpoll.AnswerError:
+            continue  # one row that cannot be read does not cost the others
+    page, last = (_count(parsing.first_of(body, f"meta.{name}")) for name in ("current_page", "last_page"))
+    told = parsing.first_of(body, "meta.has_more")
+    more = told if isinstance(told, bool) else (page or 0) < (last or 0)
+    named = tuple(item for item in items if item.job_id)
+    return vidpoll.Page(named, str(page + 1) if rows and more and page else None)
+
+
+def parse_quota(response: vidpoll.Response, job_id: str) -> vidpoll.Quota:
+    _accepted(response)
+    data = parsing.json_object(response, "data")
+    return vidpoll.Quota(
+        plan=parsing.text(data.get("plan")),
+        limit=_count(data.get("videos_limit")),
+        used=_count(data.get("videos_used")),
+        remaining=_count(data.get("videos_remaining")),
+        reset_at=parsing.timestamp(data.get("reset_at")),
+        balance=parsing.number(data.get("credit_balance")),
+        unlimited=data.get("unlimited") is True,
+        prices={"i2v": 50, "t2v": 52},
+    )
+
+
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63 else None
+
+
+def _given(what: str, fields: Mapping[str, object], known: tuple[str, ...]) -> dict[str, object]:
+    """The fields that were given, checked; None is left out. Raises InvalidField."""
+    given = {name: value for name, value in fields.items() if value is not None}
+    for name, value in given.items():
+        if name not in known:
+            raise vidpoll.InvalidField(f"{what} takes no field {name!r}; it takes {', '.join(known)}")
+        if name == "image":
+            given[name] = _image(value)
+        elif not _LIMITS[name][1](value):
+            raise vidpoll.InvalidField(f"{name}={value!r:.40}: it must be {_LIMITS[name][0]}")
+    return given
+
+
+def _image(value: object) -> str:
+    """What is sent for an image: an https URL or base64 as it is, bytes and files as base64. Raises InvalidField."""
+    if isinstance(value, str) and re.match(r"(?i)https://[^/\s]", value):
+        return value
+    packed, why = "", "it is no JPEG, PNG or WebP"
+    try:
+        if isinstance(value, str):
+            packed = "".join(value.split())
+            value = b64decode(re.sub(r"(?i)^data:image/[\w.+-]+;base64,", "", packed), validate=True)
+        data = value.read_bytes() if isinstance(value, Path) else value
+        if isinstance(data, bytes) and (kind := _IMAGE.match(data)):
+            return packed or f"data:image/{kind.lastgroup};base64,{b64encode(data).decode('ascii')}"
+    except (OSError, ValueError) as error:
+        why = f"it cannot be read: {error}"
+    raise vidpoll.InvalidField(f"image: {why}; give an https URL, base64, bytes, or a file as pathlib.Path('a.jpg')")
+
+
+def submit_request(kind: str, fields: Mapping[str, object]) -> vidpoll.Request:
+    given, required = _given(f"submit {kind}", fields, _FIELDS[kind]), _FIELDS[kind][0]
+    if not str(given.get(required, "")).strip():
+        raise vidpoll.InvalidField(f"submit {kind} needs {required!r}, and it is missing or empty")
+    return vidpoll.Request("POST", f"/generate/{kind}", json=given)
+
+
+def parse_submit(response: vidpoll.Response, job_id: str) -> vidpoll.Submitted:
+    uuid = parsing.first_of(_accepted(response), "data.uuid")
+    return parsing.submitted(uuid, lambda: _snapshot(parsing.json_object(response, "data")))
+
+
+@vidpoll.hookimpl
+def vidpoll_providers() -> Iterator[vidpoll.Provider]:
+    yield vidpoll.Provider(
+        "magicoal",
+        base_url="https://coals.ai/api/v1/magicoal",
+        auth=vidpoll.Bearer("MAGICOAL_API_KEY"),
+        pacing=vidpoll.Pacing(floor=3.0, typical=(60, 180)),
+        status=vidpoll.Operation(status_request, parse_status),
+        submit={kind: vidpoll.Operation(partial(submit_request, kind), parse_submit) for kind in _FIELDS},
+        list=vidpoll.Operation(list_request, parse_list),
+        quota=vidpoll.Operation(lambda: vidpoll.Request("GET", "/quota"), parse_quota),
+        stages=STAGES,
+    )
+
+
+@vidpoll.hookimpl
+def vidpoll_simulators() -> Mapping[str, str]:
+    return {"magicoal": "vidpoll_magicoal.simulator:MagicoalFace"}

@@ -1,0 +1,198 @@
+"""Token360 (token360.ai) for vidpoll: what to send, and how to read what comes back. Tables and pure functions only.
+
+No network, no loop, no clock, and no import but vidpoll and the standard library; the simulator's face is next door.
+Facts: https://www.token360.ai/en-US/docs (api-reference, models/webhook, models/native-params-passthrough). A comment
+says what was decided where these pages are silent or disagree, and why.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import vidpoll
+from vidpoll import parsing
+
+STAGES = (
+    vidpoll.Stage("queued", vidpoll.State.QUEUED),
+    vidpoll.Stage("in_progress", vidpoll.State.RUNNING),
+    vidpoll.Stage("completed", vidpoll.State.COMPLETED),
+    vidpoll.Stage("failed", vidpoll.State.FAILED),
+)
+
+# Fields that are documented, what each must be, and the test for it. frame_images and input_references are named, not
+# described; request_id is named by the webhook page only.
+_Rules = tuple[tuple[str, str, Callable[[Any], object]], ...]
+_SIZES = ("360p", "480p", "540p", "720p", "1080p", "1K", "2K", "4K")
+_RATIOS = ("adaptive", "16:9", "9:16", "1:1", "4:3", "3:4", "21:9", "9:21")
+_SUBMIT: _Rules = (
+    ("model prompt safety_identifier request_id", "text, not empty", lambda v: isinstance(v, str) and v.strip()),
+    ("duration execution_expires_after", "a whole number of seconds from 1", lambda v: type(v) is int and v >= 1),
+    ("resolution", f"one of {', '.join(_SIZES)}", lambda v: v in _SIZES),
+    ("aspect_ratio", f"one of {', '.join(_RATIOS)}", lambda v: v in _RATIOS),
+    ("generate_audio watermark return_last_frame", "True or False", lambda v: isinstance(v, bool)),
+    ("seed", "a whole number; leave it out for a random one", lambda v: type(v) is int),
+    ("callback_url", "an https URL", lambda v: isinstance(v, str) and re.match(r"(?i)https://[^/\s]", v)),
+    ("metadata", "a dict of names and values", lambda v: isinstance(v, dict)),
+    ("frame_images input_references", "a list that is not empty", lambda v: isinstance(v, list) and v),
+    ("native", "True, and all other fields are the supplier's own; or left out", lambda v: v is False),
+)
+_LIST: _Rules = (
+    ("limit", "a whole number from 1 to 100; 100 asks least often", lambda v: type(v) is int and 1 <= v <= 100),
+    ("after before", "the id of a video", lambda v: isinstance(v, str) and v),
+    ("order", "'asc' or 'desc', by created_at", lambda v: v in ("asc", "desc")),
+)
+_SIGNED = re.compile(r"[?&]X-Amz-Date=(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z&X-Amz-Expires=(\d{1,7})\b")
+
+
+def _given(what: str, fields: Mapping[str, object], table: _Rules) -> dict[str, Any]:
+    """The fields that were given, checked; None is left out. Raises InvalidField."""
+    rules = {name: (rule, holds) for names, rule, holds in table for name in names.split()}
+    given = {name: value for name, value in fields.items() if value is not None}
+    for name, value in given.items():
+        if name not in rules:
+            raise vidpoll.InvalidField(f"{what} takes no field {name!r}; it takes {', '.join(rules)}")
+        if not rules[name][1](value):
+            raise vidpoll.InvalidField(f"{name}={value!r:.40}: it must be {rules[name][0]}")
+    return given
+
+
+def submit_request(fields: Mapping[str, object]) -> vidpoll.Request:
+    native = fields.get("native") is True
+    given = dict(fields) if native else _given("submit video", fields, _SUBMIT)
+    for name in ("model",) if native else ("model", "prompt"):
+        if not given.get(name):
+            raise vidpoll.InvalidField(f"submit video needs {name!r}, and it is missing or empty")
+    given.pop("native", None)
+    return vidpoll.Request("POST", "/videos", headers={"Token360-Native-Params": "true"} if native else {}, json=given)
+
+
+def parse_submit(response: vidpoll.Response, job_id: str) -> vidpoll.Submitted:
+    task = parsing.json_object(response)
+    return parsing.submitted(task.get("id"), lambda: _snapshot(task))
+
+
+def status_request(job_id: str) -> vidpoll.Request:
+    return vidpoll.Request("GET", f"/videos/{parsing.segment(job_id)}")
+
+
+def parse_status(response: vidpoll.Response, job_id: str) -> vidpoll.Snapshot | vidpoll.Follow[vidpoll.Snapshot]:
+    """A polled task, or the body of a webhook. A completed one that names no video gets it from content."""
+    task = parsing.json_object(response)
+    # The webhook page says "envelope", not with which keys: what holds no status word of its own, but data, is one.
+    if "status" not in task and isinstance(task.get("data"), dict):
+        task = task["data"]
+    said = _snapshot(task)
+    if said.state is not vidpoll.State.COMPLETED or any(asset.kind == "video" for asset in said.assets):
+        return said
+
+    def parse(second: vidpoll.Response, job_id: str) -> vidpoll.Snapshot:
+        try:
+            return replace(said, assets=(parse_content(second, job_id), *said.assets))
+        except vidpoll.AnswerError:
+            return said  # not ready, or nothing that can be read: completed all the same
+
+    return vidpoll.Follow(content_request(job_id, "url"), parse, verdicts=(400, 404), fallback=said)
+
+
+def _snapshot(task: Mapping[str, Any]) -> vidpoll.Snapshot:
+    """What a task object says. `url` and `video_url` are one video ("read url or video_url"), so the first counts."""
+    state = parsing.lookup({stage.word: stage.state for stage in STAGES}, task.get("status"))
+    completed, failed = state is vidpoll.State.COMPLETED, state is vidpoll.State.FAILED
+    video = (_assets(task.get("url")) + _assets(task.get("video_url")))[:1]
+    reason = parsing.text(parsing.first_of(task, "error.message", "error"))
+    code = parsing.text(parsing.first_of(task, "error.code"))
+    return vidpoll.Snapshot(
+        state,
+        stage=parsing.text(task.get("status")),
+        progress=parsing.progress(task.get("progress")),  # in the page's example, not in its table
+        assets=video + _assets(parsing.first_of(task, "content.last_frame_url"), "last_frame") if completed else (),
+        problem=vidpoll.Problem(reason or "failed, and Token360 gave no reason", code) if failed else None,
+        job_id=parsing.text(task.get("id")),
+        created_at=parsing.timestamp(task.get("created_at")),
+        updated_at=parsing.timestamp(task.get("updated_at")),
+        duration=parsing.number(task.get("duration")),
+        raw=task,
+    )
+
+
+def _assets(url: object, kind: str = "video") -> tuple[vidpoll.Asset, ...]:
+    """The asset with its end of life, where the query of a presigned URL tells it (AWS Signature Version 4)."""
+    told = _SIGNED.search(url) if isinstance(url, str) else None
+    signed = parsing.timestamp("{}-{}-{}T{}:{}:{}Z".format(*told.groups())) if told else None
+    return parsing.assets(url, kind, expires_at=signed + int(told[7]) if told and signed else None)
+
+
+def list_request(fields: Mapping[str, object], next: str | None) -> vidpoll.Request:
+    given = {"limit": 100, **_given("the list of videos", fields, _LIST)}
+    if "after" in given and "before" in given:
+        raise vidpoll.InvalidField("after and before lead in opposite directions: give one of them")
+    if next:
+        last, _, first = next.partition("\n")
+        given.update({"before": first} if "before" in given else {"after": last})
+    return vidpoll.Request("GET", "/videos", tuple((name, str(value)) for name, value in given.items()))
+
+
+def parse_list(response: vidpoll.Response, job_id: str) -> vidpoll.Page:
+    """One page. The answer does not say in which direction it was asked, so `next` names both of its ends."""
+    body = parsing.json_object(response)
+    rows, items = body.get("data"), []
+    if not isinstance(rows, list):
+        raise vidpoll.Malformed("the list of videos has no list under 'data'")
+    for row in rows:
+        try:
+            items.append(_snapshot(row if isinstance(row, dict) else {}))
+        except vidpoll.AnswerError:
+            continue  # one row that cannot be read does not cost the others
+    ends = [parsing.text(body.get("last_id")) or "", parsing.text(body.get("first_id")) or ""]
+    more = body.get("has_more") is True and all(end and end.isprintable() for end in ends)
+    return vidpoll.Page(tuple(item for item in items if item.job_id), "\n".join(ends) if more else None)
+
+
+def parse_delete(response: vidpoll.Response, job_id: str) -> bool:
+    if parsing.json_object(response).get("deleted") is not True:
+        raise vidpoll.Malformed(f"the answer does not say that the video is deleted: {parsing.problem(response)}")
+    return True
+
+
+def content_request(job_id: str, format: str = "redirect") -> vidpoll.Request:
+    """`redirect` leads to the video's bytes, `binary` is them, `url` answers with JSON that names a signed URL."""
+    if format not in ("redirect", "url", "binary"):
+        raise vidpoll.InvalidField(f"format={format!r:.40}: it must be 'redirect', 'url' or 'binary'")
+    return vidpoll.Request("GET", f"/videos/{parsing.segment(job_id)}/content", (("format", format),))
+
+
+def parse_content(response: vidpoll.Response, job_id: str) -> vidpoll.Asset:
+    """The video: its bytes, or its signed URL. Raises Malformed while it is not ready."""
+    kind = (response.header("content-type") or "").partition(";")[0].strip().lower()
+    if response.body and (kind.startswith("video/") or response.body[4:8] == b"ftyp"):  # ftyp: ISO 14496-12, MP4
+        return vidpoll.Asset(data=response.body, media_type=kind or None)
+    answer = parsing.json_object(response)
+    if parsing.text(answer.get("video_id")) not in (None, job_id):
+        raise vidpoll.ForeignAnswer("the answer is about another video than the one that was asked for")
+    for asset in _assets(answer.get("url")):
+        return asset
+    raise vidpoll.Malformed(f"no video yet: {parsing.problem(response).message}")
+
+
+@vidpoll.hookimpl
+def vidpoll_providers() -> Iterator[vidpoll.Provider]:
+    yield vidpoll.Provider(
+        "token360",
+        base_url="https://api.token360.ai/v1",
+        auth=vidpoll.Bearer("TOKEN360_API_KEY"),
+        pacing=vidpoll.Pacing(floor=5.0),  # no rate is documented
+        status=vidpoll.Operation(status_request, parse_status),
+        submit={"video": vidpoll.Operation(submit_request, parse_submit)},
+        list=vidpoll.Operation(list_request, parse_list),
+        delete=vidpoll.Operation(lambda job_id: replace(status_request(job_id), method="DELETE"), parse_delete),
+        content=vidpoll.Operation(content_request, parse_content, verdicts=(400,), max_body=1024**3),
+        stages=STAGES,
+    )
+
+
+@vidpoll.hookimpl
+def vidpoll_simulators() -> Mapping[str, str]:
+    return {"token360": "vidpoll_token360.simulator:Token360Face"}
