@@ -20,7 +20,7 @@ from ..accounts import Wire
 from ..clock import SystemClock
 from ..faults import NoAnswer
 from ..model import Response
-from ..transport import Start
+from ..transport import BodyTooLarge, Start
 from ..workers import Ticket
 
 T = TypeVar("T")
@@ -81,7 +81,8 @@ class FakeTransport:
     """Answers from a script: one list for every request, or a mapping of URL part to list. The last answer repeats.
 
     An answer is a `Response`, `(status, headers, body)`, `(status, json)`, a dict (200 with that JSON), bytes (200) or
-    an exception (`NoAnswer` and `OSError` mean that no answer came). `sent` holds every Wire, in the order sent.
+    an exception (`NoAnswer` and `OSError` mean that no answer came; `ConnectionRefusedError`, that nothing was sent).
+    `sent` holds every Wire, in the order sent.
     """
 
     def __init__(self, script: Iterable[Reply] | Mapping[str, Iterable[Reply]]) -> None:
@@ -96,10 +97,14 @@ class FakeTransport:
             self.sent.append(wire)
             reply = self._next(wire.url)
         if isinstance(reply, OSError):
-            raise NoAnswer(f"the connection failed ({type(reply).__name__})")
+            sent = not isinstance(reply, ConnectionRefusedError)
+            raise NoAnswer(f"the connection failed ({type(reply).__name__})", sent=sent)
         if isinstance(reply, BaseException):
             raise reply
-        return _response(reply)
+        response = _response(reply)
+        if len(response.body) > wire.max_body:
+            raise BodyTooLarge(f"a body of more than {wire.max_body:,} bytes")
+        return response
 
     def fetch(self, wire: Wire, ticket: Ticket, start: Start) -> Response:
         response = self.send(wire, ticket)
@@ -116,7 +121,7 @@ class FakeTransport:
         for part, replies in self._scripts.items():
             if part in url and replies:
                 return replies[0] if len(replies) == 1 else replies.pop(0)
-        raise AssertionError(f"no fake answer for {url}")
+        raise NoAnswer(f"the script has no answer for {url}")
 
 
 def _response(reply: Any) -> Response:

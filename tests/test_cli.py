@@ -1,0 +1,659 @@
+"""The command line, run in process: scripted answers in, lines and exit codes out. No network and no sleep."""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import os
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from acme import ACME, BROKEN, DONE, DRAWING, HTML, KEY, MP4, QUEUED, REF, SAVING, UNAVAILABLE, Plugin
+
+import vidpoll
+from vidpoll.cli import COMMANDS, main
+from vidpoll.cli.context import fields
+from vidpoll.cli.output import first_that_applies, iso
+from vidpoll.testing import FakeClock, FakeTransport
+
+Shell = Callable[..., tuple[int, list[str], list[str]]]
+
+MEDIA = {"/files/": [MP4]}
+
+
+@pytest.fixture
+def shell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Shell:
+    """Runs a command line against a script; gives the exit code and the lines of stdout and stderr."""
+    monkeypatch.setenv("ACME_API_KEY", KEY)
+    monkeypatch.delenv("VIDPOLL_DEBUG", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+    def run(*argv: str, script: Any = (), plugins: tuple[object, ...] = ()) -> tuple[int, list[str], list[str]]:
+        run.wire = FakeTransport(script)  # type: ignore[attr-defined]
+        factory = partial(
+            vidpoll.Client,
+            transport=run.wire,  # type: ignore[attr-defined]
+            plugins=[Plugin(ACME), *plugins],
+            discover=False,
+        )
+        code = main(argv, client_factory=factory, clock=FakeClock())
+        said = capsys.readouterr()
+        assert KEY not in said.out + said.err
+        return code, said.out.splitlines(), said.err.splitlines()
+
+    return run
+
+
+# wait
+
+
+def test_wait_shows_each_stage_once_with_its_first_progress(shell: Shell) -> None:
+    """One line an event, stamped; a progress that comes with a stage is no line of its own."""
+    code, out, err = shell("wait", REF, script=[QUEUED, DRAWING, {**DRAWING, "progress": 40}, SAVING, DONE])
+    assert (code, err) == (0, [])
+    assert out == [
+        "    0.0 s  acme:j1 queued",
+        "    5.0 s  acme:j1 running drawing 10 %",
+        "   10.0 s  acme:j1 drawing 40 %",
+        "   15.0 s  acme:j1 running saving 90 %",
+        "   20.0 s  acme:j1 completed: video",
+    ]
+
+
+def test_wait_tells_of_faults_and_goes_on(shell: Shell) -> None:
+    """A blip is a line, never an end."""
+    code, out, err = shell("wait", REF, script=[UNAVAILABLE, HTML, DONE])
+    assert (code, err) == (0, [])
+    assert ["no news: HTTP 503" in line for line in out] == [True, False, False]
+    assert "not JSON" in out[1]
+    assert out[2].endswith("acme:j1 completed: video")
+
+
+def test_wait_failed(shell: Shell) -> None:
+    """The provider's verdict is one line on stderr and exit code 1."""
+    code, out, err = shell("wait", REF, script=[BROKEN])
+    assert (code, out) == (1, [])
+    assert err == ["vidpoll: acme:j1 failed: out of paint. Submitting it again is a new job."]
+
+
+def test_wait_timeout(shell: Shell) -> None:
+    """A deadline is no verdict: exit code 3 and the line that resumes."""
+    code, out, err = shell("wait", REF, "--timeout", "12", "--quiet", script=[DRAWING])
+    assert (code, out) == (3, [])
+    assert len(err) == 1
+    assert err[0].startswith("vidpoll: acme:j1: no verdict after 12 s")
+    assert err[0].endswith("Resume: vidpoll wait acme:j1")
+
+
+def test_wait_refused_is_unknown(shell: Shell) -> None:
+    """A wrong key says nothing about the job."""
+    code, _, err = shell("wait", REF, "--quiet", script=[(401, {}, b"")])
+    assert code == 3
+    assert len(err) == 1
+    assert "refuses to tell" in err[0]
+
+
+def test_wait_for_several(shell: Shell) -> None:
+    """One loop, each job's line as it ends, and the exit code of the worst: unknown before failed before completed."""
+    script = {"/jobs/a": [DONE], "/jobs/b": [BROKEN], "/jobs/c": [DRAWING]}
+    code, out, err = shell("wait", "acme:a", "acme:b", "acme:c", "acme:a", "--timeout", "10", script=script)
+    assert code == 3
+    assert out[-1] == "   10.0 s  3 jobs: 1 completed, 1 not completed, 1 unknown"
+    assert [line.split()[1].rstrip(":") for line in err] == ["acme:b", "acme:c"]
+    assert shell("wait", "acme:a", "acme:b", script=script)[0] == 1
+
+
+@pytest.mark.parametrize(("codes", "expected"), [([0, 0], 0), ([0, 1], 1), ([1, 3, 0], 3), ([3, 130, 1], 130), ([], 0)])
+def test_first_that_applies(codes: list[int], expected: int) -> None:
+    """Of several jobs the first of 130, 3, 1, 0 that applies."""
+    assert first_that_applies(codes) == expected
+
+
+def test_wait_json(shell: Shell) -> None:
+    """One object a job, the same keys always, a signed URL without its query."""
+    signed = {**DONE, "video": "https://cdn.example/j1.mp4?X-Amz-Signature=0123456789abcdef"}
+    code, out, err = shell("wait", REF, "acme:j2", "--json", script={"j1": [QUEUED, signed], "j2": [BROKEN]})
+    assert code == 1
+    failed, done = map(json.loads, out)
+    assert done["assets"] == [
+        {
+            "kind": "video",
+            "url": "https://cdn.example/j1.mp4",
+            "signed": True,
+            "media_type": None,
+            "size": None,
+            "expires_at": None,
+        }
+    ]
+    assert (done["ref"], done["ok"], done["state"], done["error"]) == (REF, True, "completed", None)
+    assert (failed["ok"], failed["error"]["type"]) == (False, "JobFailed")
+    assert failed["problem"] == {"message": "out of paint", "code": None}
+    assert list(done) == list(failed)
+    assert len(err) == 1
+
+
+def test_wait_and_download(shell: Shell, tmp_path: Path) -> None:
+    """The video is saved as soon as its job is completed; the folder is made, whatever its name."""
+    code, out, err = shell("wait", REF, "--download", "my.clips", "--quiet", script={**MEDIA, "": [DONE]})
+    assert (code, err) == (0, [])
+    assert out[0] == "acme:j1 completed: video"
+    (path,) = (tmp_path / "my.clips").iterdir()
+    assert out[1] == f"my.clips/{path.name} (112 bytes)"
+    assert path.read_bytes() == MP4
+
+
+def test_a_download_that_fails_is_code_1(shell: Shell, tmp_path: Path) -> None:
+    """The job is completed and the file is not there: not completed, in one line."""
+    code, _, err = shell("wait", REF, "--download", "d", script={"/files/": [(500, {}, b"")], "": [DONE]})
+    assert code == 1
+    assert len(err) == 1
+    assert "HTTP 500" in err[0]
+    assert list((tmp_path / "d").iterdir()) == []
+
+
+@pytest.mark.parametrize("command", [("wait", "--download", "file/below"), ("download", "--to", "file/below")])
+def test_a_folder_that_cannot_be_made(shell: Shell, tmp_path: Path, command: tuple[str, ...]) -> None:
+    """No traceback for a disk that says no."""
+    (tmp_path / "file").touch()
+    code, _, err = shell(command[0], REF, *command[1:], script={**MEDIA, "": [DONE]})
+    assert code == 1
+    assert len(err) == 1
+    assert "cannot write" in err[0]
+
+
+class Interrupting:
+    """Ctrl-C, as it comes in the middle of a wait."""
+
+    @vidpoll.hookimpl
+    def vidpoll_completed(self) -> None:
+        raise KeyboardInterrupt
+
+
+def test_wait_interrupted(shell: Shell) -> None:
+    """Ctrl-C prints the references left and the line that resumes them, as a shell takes it."""
+    script = {"/jobs/a": [BROKEN], "/jobs/b": [QUEUED, DONE], "/jobs/c": [DRAWING]}
+    code, _, err = shell(
+        "wait", "acme:a", "acme:b", "acme:c d", "--download", "my clips", script=script, plugins=(Interrupting(),)
+    )
+    assert code == 130
+    assert err[-2:] == [
+        "vidpoll: interrupted; left, and going on at the provider: acme:b, acme:c d",
+        "vidpoll: resume: vidpoll wait acme:b 'acme:c d' --download 'my clips'",
+    ]
+
+
+class Raising:
+    """A notifier with a bug."""
+
+    name = "chat"
+
+    @vidpoll.hookimpl
+    def vidpoll_stage_changed(self) -> None:
+        raise RuntimeError("no network")
+
+
+def test_a_hook_that_raises_is_one_line(shell: Shell) -> None:
+    """A plugin's bug is named once, without Python's warning noise, and harms nothing."""
+    code, out, err = shell("wait", REF, script=[QUEUED, DRAWING, DONE], plugins=(Raising(),))
+    assert (code, len(out)) == (0, 3)
+    assert err == ["vidpoll: warning: plugin chat, vidpoll_stage_changed raised RuntimeError: no network"]
+
+
+def test_warnings_are_restored(shell: Shell) -> None:
+    """`main` leaves the process as it found it."""
+    before = warnings.showwarning
+    shell("wait", REF, script=[DONE])
+    assert warnings.showwarning is before
+
+
+class Pipe(io.StringIO):
+    """Standard output whose reader is gone, or whose disk is full."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__()
+        self.error = error
+
+    def write(self, text: str) -> int:
+        raise self.error
+
+
+def test_a_reader_that_goes_away_ends_the_wait(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`vidpoll wait … | head -1`: no traceback, the outcome is unknown."""
+    monkeypatch.setattr(sys, "stdout", Pipe(BrokenPipeError()))
+    code, _, err = shell("wait", REF, script=[DRAWING])
+    assert code == 3
+    assert len(err) == 1
+    assert "the wait was stopped" in err[0]
+
+
+def test_a_reader_that_goes_away_is_no_error_of_a_list(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`vidpoll jobs … | head`: the reader has what it wanted."""
+    monkeypatch.setattr(sys, "stdout", Pipe(BrokenPipeError()))
+    assert shell("jobs", "acme", script=[{"rows": [{"id": "a", "status": "done"}] * 9}]) == (0, [], [])
+
+
+def test_a_full_disk_is_told(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer that cannot be written is an error; a paid job's reference is then told on stderr."""
+    monkeypatch.setattr(sys, "stdout", Pipe(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))))
+    code, _, err = shell("submit", "acme", "clip", "prompt=sea", script=[{"id": "j9", "status": "queued"}])
+    assert code == 1
+    assert err == [
+        "vidpoll: cannot write to standard output: No space left on device",
+        "vidpoll: submitted: acme:j9",
+    ]
+
+
+# status
+
+
+def test_status(shell: Shell) -> None:
+    """One poll each; 0 completed, 1 not, 3 no verdict yet."""
+    script = {"/jobs/a": [DONE], "/jobs/b": [BROKEN], "/jobs/c": [DRAWING]}
+    code, out, err = shell("status", "acme:a", "acme:b", "acme:c", script=script)
+    assert (code, err) == (3, [])
+    assert out == ["acme:a completed: video", "acme:b failed: out of paint", "acme:c running drawing 10 %"]
+    assert shell("status", "acme:a", "acme:b", script=script)[0] == 1
+    assert shell("status", "acme:a", script=script)[0] == 0
+    assert len(shell.wire.sent) == 1  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("answer", [UNAVAILABLE, HTML, (401, {}, b""), {"status": "melting"}])
+def test_status_without_news_is_unknown(shell: Shell, answer: Any) -> None:
+    """An answer that says nothing about the job: one line that names it, and code 3; the others are still asked."""
+    code, out, err = shell("status", "acme:a", "acme:b", script={"/jobs/a": [answer], "/jobs/b": [DONE]})
+    assert (code, out) == (3, ["acme:b completed: video"])
+    assert len(err) == 1
+    assert err[0].startswith("vidpoll: acme:a")
+
+
+def test_status_json(shell: Shell) -> None:
+    """Machines get an object for each reference, with the error where there is no news."""
+    code, out, _ = shell("status", REF, "--json", script=[UNAVAILABLE])
+    assert code == 3
+    assert json.loads(out[0])["error"]["type"] == "ServerError"
+
+
+# submit
+
+
+def test_submit_prints_the_reference_first(shell: Shell) -> None:
+    """`ref=$(vidpoll submit …)`: the reference and nothing else; options may stand between the fields."""
+    code, out, err = shell(
+        "submit", "acme", "clip", "--wait", "--timeout", "60", "prompt=a sea", script=[{"id": "j1"}, DRAWING, DONE]
+    )
+    assert (code, err) == (0, [])
+    assert out[0] == REF
+    assert out[-1].endswith("completed: video")
+    assert json.loads(shell.wire.sent[0].body) == {"prompt": "a sea"}  # type: ignore[attr-defined]
+    assert shell("submit", "acme", "clip", "prompt=x", script=[{"id": "j1"}]) == (0, [REF], [])
+
+
+def test_submit_and_download(shell: Shell, tmp_path: Path) -> None:
+    """--download waits, too; with --json the job comes twice: as submitted, and as it ended."""
+    script = {**MEDIA, "/jobs/j1": [DONE], "/jobs": [{"id": "j1"}]}
+    code, out, _ = shell("submit", "acme", "clip", "prompt=x", "--download", ".", "--json", script=script)
+    assert code == 0
+    first, last = map(json.loads, out)
+    assert (first["ref"], first["state"]) == (REF, None)
+    assert [Path(name).read_bytes() for name in last["files"]] == [MP4]
+
+
+@pytest.mark.parametrize("answer", [UNAVAILABLE, HTML, {"no": "id"}])
+def test_submit_unknown(shell: Shell, answer: Any) -> None:
+    """It may have been received: code 3, sent once, and where to look."""
+    code, out, err = shell("submit", "acme", "clip", "prompt=x", script=[answer])
+    assert (code, out, len(err)) == (3, [], 1)
+    assert "vidpoll jobs acme" in err[0]
+    assert len(shell.wire.sent) == 1  # type: ignore[attr-defined]
+
+
+def test_submit_refused(shell: Shell) -> None:
+    """A provider's refusal is code 1."""
+    code, out, err = shell("submit", "acme", "clip", "prompt=x", script=[(402, {}, b"")])
+    assert (code, out, len(err)) == (1, [], 1)
+    assert "Nothing was bought" in err[0]
+
+
+def test_submit_interrupted(shell: Shell) -> None:
+    """Ctrl-C while a submit is under way: it may have been received, and the line says so."""
+    code, _, err = shell("submit", "acme", "clip", "prompt=x", script=[{"id": "j1", "status": "done", **DONE}],
+                         plugins=(Interrupting(),))  # fmt: skip
+    assert code == 130
+    assert len(err) == 1
+    assert "may have been received" in err[0]
+
+
+def test_fields(tmp_path: Path) -> None:
+    """JSON where a value is some, else text; @file is a text, or the file itself; @@ is an @."""
+    (tmp_path / "prompt.txt").write_text("a sea\nat dusk\n", encoding="utf-8")
+    (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8\xff\xe0")
+    texts = ["a=7", "b=true", "c=[1, 2]", 'd="7"', "e=NaN", "f=", "g=x=y", "h=@@home", "i={", "j=1.5", "k=null"]
+    assert fields(texts) == {
+        "a": 7, "b": True, "c": [1, 2], "d": "7", "e": "NaN", "f": "", "g": "x=y", "h": "@home", "i": "{", "j": 1.5,
+        "k": None,
+    }  # fmt: skip
+    assert fields([f"a=@{tmp_path / 'prompt.txt'}"]) == {"a": "a sea\nat dusk"}
+    assert fields([f"a=@{tmp_path / 'photo.jpg'}"]) == {"a": tmp_path / "photo.jpg"}
+    assert fields(["a=" + "[" * 100_000])["a"].startswith("[[")
+
+
+# jobs, quota, delete, download
+
+
+def test_jobs(shell: Shell) -> None:
+    """The provider's list, at most --limit of it, and a hint where there is more."""
+    first = {"rows": [{"id": "a", "status": "drawing"}, {"id": "b", "status": "done"}], "next": "2"}
+    script = {"page=2": [{"rows": [{"id": "c", "status": "done"}]}], "": [first]}
+    lines = ["acme:a running drawing", "acme:b completed done", "acme:c completed done"]
+    assert shell("jobs", "acme", script=script) == (0, lines, [])
+    code, out, err = shell("jobs", "acme", "--limit", "2", "--json", script=script)
+    assert code == 0
+    assert [json.loads(line)["ref"] for line in out] == ["acme:a", "acme:b"]
+    assert err == ["vidpoll: there are more than 2; --limit 8 shows more"]
+
+
+def test_quota(shell: Shell) -> None:
+    """For people and for machines."""
+    assert shell("quota", "acme", script=[{"credits": 120}]) == (0, ["balance  120", "prices   clip 50"], [])
+    code, out, _ = shell("quota", "acme", "--json", script=[{"credits": 120}])
+    assert code == 0
+    assert json.loads(out[0]) == {
+        "account": "acme", "plan": None, "limit": None, "used": None, "remaining": None, "unlimited": False,
+        "balance": 120, "prices": {"clip": 50.0}, "reset_at": None,
+    }  # fmt: skip
+    code, out, err = shell("quota", "acme", script=[(403, {}, b"")])
+    assert (code, out, len(err)) == (1, [], 1)
+
+
+def test_iso() -> None:
+    """Times are ISO 8601 in UTC; what is no time is none."""
+    assert iso(1_800_000_000.9) == "2027-01-15T08:00:00Z"
+    assert [iso(at) for at in (None, 1e30, float("inf"), float("nan"))] == [None] * 4
+
+
+class Terminal(io.StringIO):
+    """Somebody who answers."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_delete_asks(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is destroyed without a yes; where nobody can say it, --yes is due."""
+    monkeypatch.setattr(sys, "stdin", Terminal("y\n"))
+    code, out, err = shell("delete", REF, script=[(204, {}, b"")])
+    assert (code, out) == (0, ["acme:j1 deleted"])
+    assert err == ["Delete at the provider, with all files, for good: acme:j1? [y/N] "]
+    monkeypatch.setattr(sys, "stdin", Terminal("\n"))
+    code, out, err = shell("delete", REF)
+    assert (code, out) == (1, [])
+    assert err[0].endswith("vidpoll: nothing was deleted")
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
+    assert shell("delete", REF) == (2, [], ["vidpoll: delete: there is nobody to ask; --yes deletes without asking"])
+
+
+def test_delete_yes(shell: Shell) -> None:
+    """One that the provider will not delete does not keep the others."""
+    script = {"/jobs/a": [(409, {}, b"")], "/jobs/b": [(204, {}, b"")]}
+    code, out, err = shell("delete", "acme:a", "acme:b", "--yes", script=script)
+    assert (code, out, len(err)) == (1, ["acme:b deleted"], 1)
+    assert "409" in err[0]
+
+
+def test_download(shell: Shell, tmp_path: Path) -> None:
+    """Files of the kinds asked for, under names made from the reference, or under the one that was given."""
+    script = {**MEDIA, "": [UNAVAILABLE, {**DONE, "cover": "/files/cover.jpg"}]}
+    code, out, err = shell("download", REF, "--to", "d", "--kinds", "video,thumbnail", script=script)
+    assert (code, err, len(out)) == (0, [], 2)
+    assert sorted(path.suffix for path in (tmp_path / "d").iterdir()) == [".jpg", ".mp4"]
+    code, out, _ = shell("download", REF, "--to", "a.mp4", "--json", script=script)
+    assert (code, json.loads(out[0])["files"]) == (0, ["a.mp4"])
+
+
+def test_download_of_what_is_not_there(shell: Shell) -> None:
+    """Running: 3 and the line that waits. Failed, or without such a file: 1."""
+    code, out, err = shell("download", REF, "--to", "my clips", script=[DRAWING])
+    assert (code, out) == (3, [])
+    resume = "vidpoll wait acme:j1 --download 'my clips'"
+    assert err == [f"vidpoll: acme:j1 running drawing 10 %: not completed yet; wait for it: {resume}"]
+    assert shell("download", REF, script=[BROKEN])[0] == 1
+    code, _, err = shell("download", REF, "--kinds", "thumbnail", script=[DONE])
+    assert (code, err) == (1, ["vidpoll: acme:j1 has no thumbnail; it has: video"])
+    assert shell("download", REF, script=[UNAVAILABLE])[0] == 3
+
+
+# providers, plugins, and the rest
+
+
+def test_providers(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether a key is set, never the key; a base URL from the environment counts."""
+    code, out, err = shell("providers")
+    assert (code, err) == (0, [])
+    operations = "status, list, quota, cancel, delete, submit clip"
+    assert out[1].split("  ") == ["acme", "https://api.acme.example/v1", "ACME_API_KEY (set)", operations]
+    monkeypatch.delenv("ACME_API_KEY")
+    monkeypatch.setenv("ACME_BASE_URL", "https://user:pass@acme.test/v2")
+    code, out, _ = shell("providers", "--json")
+    assert json.loads(out[0]) == {
+        "name": "acme", "base_url": "https://acme.test/v2", "keys": {"ACME_API_KEY": False}, "key_required": True,
+        "operations": operations.split(", "),
+    }  # fmt: skip
+    assert "ACME_API_KEY (not set)" in shell("providers")[1][1]
+
+
+def install(folder: Path, name: str, source: str) -> None:
+    """What pip leaves behind of a plugin: a module, and a distribution that names it."""
+    (folder / f"vidpoll_{name}.py").write_text(source, encoding="utf-8")
+    about = folder / f"vidpoll_{name}-1.2.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: vidpoll-{name}\nVersion: 1.2\n", encoding="utf-8")
+    (about / "entry_points.txt").write_text(f"[vidpoll]\n{name} = vidpoll_{name}\n", encoding="utf-8")
+
+
+def test_plugins(shell: Shell) -> None:
+    """What each brings."""
+    code, out, err = shell("plugins")
+    assert (code, err, out[1].split()) == (0, [], ["acme-plugin", "-", "acme-plugin", "provider", "acme"])
+
+
+@pytest.mark.parametrize("source", ["import rust_that_is_not_there", "1 // 0", "raise SystemError('a\\nb')"])
+def test_a_broken_plugin(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], source: str
+) -> None:
+    """It is named with its problem on one line and costs the others nothing; asking for it says what is wrong."""
+    install(tmp_path, "rusty", source)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert main(["plugins"]) == 1
+    said = capsys.readouterr()
+    (row,) = [line for line in said.out.splitlines() if line.startswith("rusty")]
+    assert row.split()[1:4] == ["1.2", "vidpoll-rusty", "SKIPPED:"]
+    assert said.err == ""
+    assert main(["plugins", "--json"]) == 1
+    rows = map(json.loads, capsys.readouterr().out.splitlines())
+    assert "does not import" in next(row["problem"] for row in rows if row["name"] == "rusty")
+    assert main(["wait", "rusty:j1"]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("vidpoll: the plugin rusty (vidpoll-rusty) is broken")
+    assert err.count("\n") == 1
+
+
+class Commands:
+    """A plugin that brings a command."""
+
+    name = "reports"
+
+    def __init__(self, name: str = "report", run: Callable[[Any], Any] = lambda args: args.number) -> None:
+        self.command, self.run = name, run
+
+    @vidpoll.hookimpl
+    def vidpoll_commands(self, register: Callable[..., None]) -> None:
+        register(self.command, "write a report", lambda parser: parser.add_argument("number", type=int), self.run)
+
+
+def test_commands_of_plugins(shell: Shell) -> None:
+    """A plugin's command has a help and an exit code like ours; a bug in it is one line; ours are not replaced."""
+    assert shell("report", "4", plugins=(Commands(),))[0] == 4
+    assert shell("report", "4", plugins=(Commands(run=lambda args: None),))[0] == 0
+    assert "  report     write a report" in shell("--help", plugins=(Commands(),))[1]
+    assert "usage: vidpoll report [-h] number" in shell("report", "--help", plugins=(Commands(),))[1]
+    assert shell("report", "x", plugins=(Commands(),)) == (
+        2, [], ["vidpoll: report: argument number: invalid int value: 'x'; see vidpoll report --help"],
+    )  # fmt: skip
+    code, out, err = shell("report", "4", plugins=(Commands(run=lambda args: {}["sk-0123456789abcdef"]),))
+    assert (code, out) == (1, [])
+    assert err == ["vidpoll: a bug in vidpoll or in a plugin: KeyError: '[redacted]'; VIDPOLL_DEBUG=1 shows where"]
+    code, out, err = shell("--help", plugins=(Commands("wait"),))
+    assert code == 0
+    assert len(err) == 1
+    assert "there is a command 'wait' already" in err[0]
+
+
+def test_debug_shows_the_traceback(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The line that says it is a bug also says how to see more."""
+    monkeypatch.setenv("VIDPOLL_DEBUG", "1")
+    _, _, err = shell("report", "4", plugins=(Commands(run=lambda args: 1 // 0),))
+    assert err[0] == "Traceback (most recent call last):"
+    assert err[-1].startswith("vidpoll: a bug")
+
+
+def test_text_from_outside_never_reaches_the_terminal_raw(shell: Shell) -> None:
+    """No escape sequence and no second line, whatever the provider or the user says."""
+    for argv, script in ((("wait", REF), [{"status": "broken", "error": "a\x1b[31mb\nc"}]), (("wait\x1b[2J\n",), [])):
+        _, out, err = shell(*argv, script=script)
+        assert len(err) == 1
+        assert all(line.isprintable() for line in out + err)
+
+
+def test_an_encoding_that_cannot_say_it(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An ASCII terminal gets an escape, not a traceback."""
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", stream)
+    code, _, err = shell("wait", REF, "--quiet", script=[{**DONE, "status": "gone", "error": "海"}])
+    assert (code, len(err)) == (1, 1)
+    code, _, _ = shell("status", REF, script=[{"status": "海"}, {"status": "broken", "error": "海"}])
+    assert code in (1, 3)
+    stream.seek(0)
+    assert shell("status", REF, script=[{"status": "broken", "error": "海"}])[0] == 1
+    stream.flush()
+    assert rb"failed: \u6d77" in stream.buffer.getvalue()  # type: ignore[attr-defined]
+
+
+# wrong use: one line, code 2, nothing sent
+
+WRONG = {
+    "": "",
+    "wiat acme:j1": "no command 'wiat': did you mean 'wait'? See vidpoll --help",
+    "--nonsense": "no command '--nonsense': See vidpoll --help",
+    "wait": "wait: the following arguments are required: REF; see vidpoll wait --help",
+    "wait j1": "'j1' is no reference: write ACCOUNT:ID, for example magicoal:j1",
+    "wait acme:": "'acme:' has no id: write ACCOUNT:ID with the id that the submit answer gave",
+    "wait acme:..": "'acme:..' is no job's id",
+    "wait acme:j1 acmee:j2": "no provider 'acmee': did you mean 'acme'?",
+    "wait acme:j1 --timeout -1": "wait: argument --timeout: '-1' is not a number of seconds from 0, or none",
+    "wait acme:j1 --timeout nan": "wait: argument --timeout: 'nan' is not a number of seconds from 0, or none",
+    "wait acme:j1 --key=x": "wait: unrecognized arguments: --key=x; see vidpoll wait --help",
+    "wait acme:j1 --time 3": "wait: unrecognized arguments: --time",
+    "wait acme:j1 other:j2 --base-url http://x": "--base-url is for one provider, and these are several: acme, other",
+    "wait acme:j1 --base-url ftp://x": "acme: 'ftp://x' is no base URL",
+    "wait acme:j1 --base-url http://x.example": "acme: the key would travel unencrypted to x.example",
+    "status": "status: the following arguments are required: REF",
+    "status ?:j1": "'?' is no account name",
+    "submit acme": "submit: the following arguments are required: KIND",
+    "submit acme film prompt=x": "acme: no submit operation 'film'; it has: clip",
+    "submit acme clip prompt": "'prompt' is no field: write NAME=VALUE, like prompt='a lighthouse at dusk'",
+    "submit acme clip =x": "'=x' is no field",
+    "submit acme clip prompt=x prompt=y": "the field 'prompt' is given twice",
+    "submit acme clip colour=red": "acme takes prompt and image",
+    "submit acme clip image=@nowhere.jpg": "image: cannot read 'nowhere.jpg': No such file or directory",
+    "submit nobody clip prompt=x": "no provider 'nobody'",
+    "jobs": "jobs: the following arguments are required: ACCOUNT",
+    "jobs acme --limit 0": "jobs: argument --limit: '0' is not a whole number from 1",
+    "jobs acme page": "'page' is no field",
+    "quota nobody": "no provider 'nobody'",
+    "delete nobody:j1 --yes": "no provider 'nobody'",
+    "download acme:j1 --kinds ,": "--kinds: name at least one",
+    "download acme:j1 acme:j2 --to a.mp4": "--to 'a.mp4' names one file, and there are 2 jobs; name a folder",
+    "providers acme": "providers: unrecognized arguments: acme",
+    "simulate nobody": "no simulator",
+    "simulate --speed 0": "simulate: argument --speed: '0' is not a number above 0",
+    "simulate --port-base 1.5": "simulate: argument --port-base: '1.5' is not a whole number from 1",
+    "demo --speed inf": "demo: argument --speed: 'inf' is not a number above 0",
+}
+
+
+@pytest.mark.parametrize("line", WRONG)
+def test_wrong_use(shell: Shell, line: str) -> None:
+    """Wrong use is one line that names the way out, and code 2; nothing is sent."""
+    code, out, err = shell(*line.split(), script=[])
+    assert code == 2
+    assert shell.wire.sent == []  # type: ignore[attr-defined]
+    if line:
+        assert (out, len(err)) == ([], 1)
+        assert err[0].startswith(f"vidpoll: {WRONG[line]}")
+    else:
+        assert (err, out[0]) == ([], "usage: vidpoll COMMAND [options]")
+
+
+def test_a_missing_key_names_its_variable(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before any request."""
+    monkeypatch.delenv("ACME_API_KEY")
+    for line in ("wait acme:j1", "status acme:j1", "quota acme", "download acme:j1", "delete acme:j1 --yes"):
+        code, out, err = shell(*line.split())
+        assert (code, out, len(err)) == (2, [], 1)
+        assert "Set the environment variable ACME_API_KEY" in err[0]
+        assert shell.wire.sent == []  # type: ignore[attr-defined]
+
+
+def test_two_plugins_of_one_provider(shell: Shell) -> None:
+    """Nobody could tell where a key would go: one line that names both."""
+    code, out, err = shell("wait", REF, plugins=(Plugin(ACME, name="other"),))
+    assert (code, out, len(err)) == (2, [], 1)
+    assert "two plugins bring a provider 'acme'" in err[0]
+
+
+def test_base_url(shell: Shell) -> None:
+    """--base-url asks there."""
+    assert shell("status", REF, "--base-url", "https://acme.test/v9/", script=[DONE])[0] == 0
+    assert shell.wire.sent[0].url == "https://acme.test/v9/jobs/j1"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_a_help_with_an_example(shell: Shell, name: str) -> None:
+    """`vidpoll COMMAND --help` says what it does, and shows how, in lines that fit."""
+    code, out, err = shell(name, "--help")
+    assert (code, err) == (0, [])
+    assert out[0].startswith(f"usage: vidpoll {name}")
+    assert "example:" in out
+    assert out[out.index("example:") + 1].startswith(f"  vidpoll {name}")
+    assert max(map(len, out)) <= 120
+
+
+def test_help_and_version(shell: Shell) -> None:
+    """The help names every command, the exit codes, and where keys come from."""
+    code, out, err = shell("--help")
+    assert (code, err) == (0, [])
+    text = "\n".join(out)
+    assert all(f"\n  {name} " in text for name in COMMANDS)
+    assert "exit codes: 0 completed" in text
+    assert "keys:       from the environment alone" in text
+    assert shell("--version") == (0, [f"vidpoll {vidpoll.__version__}"], [])
+
+
+def test_python_m_vidpoll() -> None:
+    """`python -m vidpoll` is the same command line, and a real pipe that closes leaves no noise behind."""
+    done = subprocess.run([sys.executable, "-m", "vidpoll", "--version"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"vidpoll {vidpoll.__version__}\n", "")
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as pipe:
+        done = subprocess.run(
+            [sys.executable, "-m", "vidpoll", "--help"], stdout=pipe, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (done.returncode, done.stderr) == (0, "")

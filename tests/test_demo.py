@@ -1,0 +1,164 @@
+"""`vidpoll demo` and `vidpoll simulate` as a user runs them: processes, real HTTP on loopback, installed plugins."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+import vidpoll
+from vidpoll.cli import demo, main
+from vidpoll.testing import simulate
+
+VIDPOLL = (sys.executable, "-m", "vidpoll")
+PLAYED = {
+    "magicoal": ["queued", "generating_image", "uploading_image", "generating_video", "saving"],
+    "token360": ["queued", "in_progress"],
+    "moneyprinterturbo": ["processing"],
+}
+
+
+def run(*argv: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*VIDPOLL, *argv],
+        cwd=cwd,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_the_demo_shows_every_hook_and_leaves_the_files(tmp_path: Path) -> None:
+    """One job at each provider, every stage told by its hook, files in the folder, code 0."""
+    done = run("demo", "--speed", "16", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    for name, stages in PLAYED.items():
+        told = re.findall(rf"vidpoll_stage_changed +{name}:\S+ (?:queued|running) ?(\S*)", done.stdout)
+        assert [stage or "queued" for stage in told] == stages
+        assert len(re.findall(rf"vidpoll_completed +{name}:\S+ completed: video", done.stdout)) == 1
+    files = sorted((tmp_path / "vidpoll-demo").iterdir())
+    assert [path.suffix for path in files].count(".mp4") == 3
+    assert [path.suffix for path in files].count(".jpg") == 1
+    assert len({path.read_bytes() for path in files}) == 4
+    assert "3 of 3 jobs completed, 4 files saved" in done.stdout
+    assert done.stdout.endswith("Every job, stage, hook and file is as it should be.\n")
+
+
+def test_a_demo_that_is_not_right_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    """A stage that passes unseen, a job that fails, a file that differs: a line each, and code 1."""
+    hear, original = demo.Notifier.vidpoll_stage_changed, demo._Demo._original
+
+    @vidpoll.hookimpl
+    def deaf(self, event) -> None:
+        if event.stage != "saving":
+            hear(self, event)
+
+    monkeypatch.setattr(demo.Notifier, "vidpoll_stage_changed", deaf)
+    monkeypatch.setattr(demo._Demo, "_original", lambda self, job, asset: (original(self, job, asset) or b"")[:-1])
+
+    def failing(*names: str, **options: object):
+        simulation = simulate("magicoal", "token360", **options)
+        start = simulation.start
+        monkeypatch.setattr(simulation, "start", lambda: (start(), simulation.fail_next("token360", message="no")))
+        return simulation
+
+    monkeypatch.setattr(demo, "simulate", failing)
+    assert main(["demo", "--speed", "200", "--to", str(tmp_path)]) == 1
+    err = capsys.readouterr().err.splitlines()
+    assert all(line.startswith("vidpoll: demo: ") for line in err)
+    assert any("token360" in line and "failed: no" in line for line in err)
+    assert any("magicoal" in line and line.endswith("the stage saving was not seen") for line in err)
+    assert any("is not the file that the simulator serves" in line for line in err)
+
+
+def test_a_hook_that_does_not_fire_is_missed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    """The demo does not take its own word for it: without the call there is no line, and code 1."""
+    monkeypatch.setattr(demo.Notifier, "vidpoll_progress", None)
+    monkeypatch.setattr(demo, "simulate", partial(simulate, "token360"))
+    assert main(["demo", "--speed", "200", "--to", str(tmp_path)]) == 1
+    assert "the hook vidpoll_progress did not fire" in capsys.readouterr().err
+
+
+def test_the_demo_without_plugins_says_what_to_install(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    """One line, code 2."""
+    monkeypatch.setattr(vidpoll.plugins.metadata, "entry_points", lambda group: ())
+    assert main(["demo"]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("vidpoll: no simulator is installed")
+    assert err.count("\n") == 1
+
+
+def test_the_demo_in_a_place_where_it_may_not_write(tmp_path: Path, capsys) -> None:
+    """Told before anything is started."""
+    (tmp_path / "file").touch()
+    assert main(["demo", "--to", str(tmp_path / "file" / "below")]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("vidpoll: demo: cannot make the folder")
+
+
+@contextmanager
+def simulated(*argv: str, cwd: Path) -> Iterator[dict[str, str]]:
+    """`vidpoll simulate` in the foreground of another process; gives what its export lines set."""
+    command = [*VIDPOLL, "simulate", *argv]
+    with subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        lines = [process.stdout.readline() for _ in PLAYED]
+        try:
+            yield dict(re.findall(r"(\w+_(?:BASE_URL|API_KEY))=(\S+)", "".join(lines)))
+        finally:
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=20)
+        assert (process.returncode, out, err.count("\n")) == (0, "", 1)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is sent to a process as a POSIX signal")
+def test_wait_against_simulate(tmp_path: Path) -> None:
+    """In another shell, with the lines that `simulate` prints: submit, wait and download, and a key that is wrong."""
+    with simulated("--speed", "400", cwd=tmp_path) as settings:
+        assert sorted(settings) == [
+            "MAGICOAL_API_KEY", "MAGICOAL_BASE_URL", "MONEYPRINTERTURBO_BASE_URL", "TOKEN360_API_KEY",
+            "TOKEN360_BASE_URL",
+        ]  # fmt: skip
+        shell = partial(run, cwd=tmp_path, **settings)
+        ref = shell("submit", "magicoal", "t2v", "prompt=a lighthouse at dusk", "seed=7").stdout.strip()
+        assert re.fullmatch(r"magicoal:[0-9a-f-]{36}", ref)
+        waiting = shell("wait", ref, "--download", "clips")
+        assert (waiting.returncode, waiting.stderr) == (0, "")
+        assert waiting.stdout.count("completed: video, thumbnail (52 credits charged)") == 1
+        assert len(list((tmp_path / "clips").glob("*.mp4"))) == 1
+        wrong = run("quota", "magicoal", cwd=tmp_path, **{**settings, "MAGICOAL_API_KEY": "wrong-key-012345"})
+        assert (wrong.returncode, wrong.stdout, wrong.stderr.count("\n")) == (1, "", 1)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is sent to a process as a POSIX signal")
+def test_ctrl_c_in_a_wait(tmp_path: Path) -> None:
+    """It ends at once, with the line that resumes, and code 130."""
+    with simulate("token360") as simulation:
+        ref = f"token360:{simulation.seed_job('token360', 'video')}"
+        environment = {
+            **os.environ,
+            "TOKEN360_BASE_URL": simulation.base_urls["token360"],
+            "TOKEN360_API_KEY": str(simulation.keys["token360"]),
+        }
+        command = [*VIDPOLL, "wait", ref]
+        with subprocess.Popen(
+            command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdout is not None
+            assert ref in process.stdout.readline()
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert err.splitlines()[-1] == f"vidpoll: resume: vidpoll wait {ref}"
+    assert len(err.splitlines()) == 2

@@ -1,0 +1,112 @@
+"""`simulate` and the fixture `vidpoll_simulator`, as tests of users have them."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+import vidpoll
+from vidpoll.testing import fixtures, simulate
+
+
+def test_the_example_of_the_fixture_runs_as_it_stands(tmp_path: Path) -> None:
+    """In a project of its own, with nothing but vidpoll and pytest installed: no conftest, no import."""
+    text = fixtures.vidpoll_simulator.__doc__ or ""
+    example = dedent(text.split("Example::\n")[1].split("\n\n    Also")[0])
+    (tmp_path / "test_example.py").write_text(example, encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", str(tmp_path)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert "1 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_the_fixture_serves_what_is_installed(vidpoll_simulator) -> None:
+    """Every provider with a face, ready to use, each test with a life of its own."""
+    client = vidpoll_simulator.client()
+    assert set(vidpoll_simulator.base_urls) == set(vidpoll_simulator.accounts) >= {"magicoal", "token360"}
+    vidpoll_simulator.fail_next("token360", message="no")
+    jobs = [client.submit("token360", "video", model="seedance-2.0", prompt="a sea") for _ in range(2)]
+    assert sorted(job.ok for job in client.as_completed(jobs)) == [False, True]
+
+
+def test_the_fixture_imports_pytest_only() -> None:
+    """pytest loads it in every run of every project: nothing heavy before a test asks."""
+    lines = Path(fixtures.__file__).read_text(encoding="utf-8").splitlines()
+    found = [line for line in lines if re.match(r"(import|from) ", line)]
+    assert found == [
+        "from __future__ import annotations",
+        "from collections.abc import Iterator",
+        "from typing import TYPE_CHECKING",
+        "import pytest",
+    ]
+
+
+def test_simulate_takes_the_options_of_a_face() -> None:
+    """`simulate("magicoal", magicoal={"credits": 60})`: one job can be paid, the second cannot."""
+    with simulate("magicoal", speed=200, magicoal={"credits": 60}) as simulation:
+        client = simulation.client()
+        client.submit("magicoal", "t2v", prompt="a sea")
+        with pytest.raises(vidpoll.PaymentRequired):
+            client.submit("magicoal", "t2v", prompt="a sea")
+        assert client.quota("magicoal").balance == 8
+
+
+def test_clients_are_closed_with_the_simulation() -> None:
+    """Nothing is left behind, also where nobody closes the client."""
+    with simulate("token360") as simulation:
+        client = simulation.client()
+    with pytest.raises(vidpoll.UsageError, match="closed"):
+        client.quota("token360")
+    assert simulation.base_urls == {}
+
+
+def test_a_proxy_is_not_asked_for_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The simulator is reached where the environment names a proxy and no exceptions."""
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with simulate("token360", speed=200) as simulation:
+        assert list(simulation.client().jobs("token360")) == []
+
+
+class Faces:
+    """A plugin whose simulator is named by the test."""
+
+    name = "faces"
+
+    def __init__(self, **faces: str) -> None:
+        self.faces = faces
+
+    @vidpoll.hookimpl
+    def vidpoll_simulators(self) -> Mapping[str, str]:
+        return self.faces
+
+
+@pytest.mark.parametrize(
+    ("names", "options", "said"),
+    [
+        (["magicaol"], {}, "no simulator of 'magicaol' is installed; there are: magicoal"),
+        (["magicoal"], {"token360": {}}, "options for 'token360', which is not simulated here"),
+        (["magicoal"], {"magicoal": {"colour": 1}}, "the simulator of magicoal: .*colour"),
+        (["magicoal"], {"speed": 0}, "the simulator: speed must be a positive number"),
+        (["magicoal"], {"ports": {"token360": 1}}, "the simulator: ports for faces that are not there: token360"),
+    ],
+)
+def test_wrong_use(names, options, said) -> None:
+    """UsageError with the way out, before any server is started."""
+    with pytest.raises(vidpoll.UsageError, match=said):
+        simulate(*names, **options)
+
+
+def test_only_the_faces_that_are_asked_for_are_imported() -> None:
+    """A face that does not import is a PluginError of its own, and nobody else's trouble."""
+    plugin = Faces(acme="acme_that_is_not_there:Face")
+    simulate("token360", plugins=[plugin])
+    with pytest.raises(vidpoll.PluginError, match="acme_that_is_not_there"):
+        simulate("acme", plugins=[plugin])

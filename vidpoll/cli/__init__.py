@@ -1,0 +1,159 @@
+"""The command line `vidpoll`: finds the command, runs it, and turns whatever happens into one line and an exit code.
+
+Written with the public API of vidpoll. The rooms: `output` (lines, JSON, exit codes), `context` (what every command
+gets), `waiting` and `asking` (the commands), `simulating` and `demo`. No command lives here, and none calls sys.exit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import vidpoll
+from vidpoll import redact
+from vidpoll.clock import Clock, SystemClock
+
+from . import asking, demo, simulating, waiting
+from .context import Command, Context, Parser
+from .output import INTERRUPTED, NOT_COMPLETED, USAGE, Output, code_of
+
+__all__ = ["main"]
+
+COMMANDS = {
+    command.name: command for command in (demo.COMMAND, *waiting.COMMANDS, *asking.COMMANDS, simulating.COMMAND)
+}
+"""The commands by name, in the order of the help."""
+
+ABOUT = "Wait for AI video jobs at any provider. A job is named by its reference, ACCOUNT:ID."
+CODES = """\
+exit codes: 0 completed, 1 not completed (or refused, or a file could not be saved), 2 wrong usage,
+            3 outcome unknown (the job goes on), 130 interrupted; of several jobs the first of 130, 3, 1, 0
+keys:       from the environment alone, like MAGICOAL_API_KEY: a key on a command line stays in the shell's history;
+            `vidpoll providers` names the variables. VIDPOLL_DEBUG=1 shows tracebacks
+
+example:    vidpoll wait magicoal:3f8a2d1b-4c9e-4b7f-8d2a-1f3c5e7a9b0d --download clips"""
+
+
+def main(
+    argv: Sequence[str] | None = None,
+    *,
+    client_factory: Callable[..., vidpoll.Client] = vidpoll.Client,
+    clock: Clock | None = None,
+) -> int:
+    """Run the command line and return its exit code; nothing is raised. The keyword arguments are for tests."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    out = Output()
+    context = Context(out, clock or SystemClock(), client_factory)
+    with _warnings_as_lines(out):
+        return out.finish(_guarded(arguments, context))
+
+
+def _guarded(arguments: list[str], context: Context) -> int:
+    """The exit code of whatever happens; an error becomes one line."""
+    out = context.out
+    try:
+        return _run(arguments, context)
+    except SystemExit as leave:  # argparse, after --help
+        return leave.code if isinstance(leave.code, int) else 0
+    except KeyboardInterrupt:
+        out.error("interrupted")
+        return INTERRUPTED
+    except vidpoll.VidpollError as error:
+        _debug()
+        out.error(error.message)
+        return code_of(error)
+    except Exception as error:  # noqa: BLE001 - a bug is no reason to show a traceback to somebody who waits for a video
+        _debug()
+        said = redact.text(f"{type(error).__name__}: {error}")
+        out.error(f"a bug in vidpoll or in a plugin: {said}; VIDPOLL_DEBUG=1 shows where")
+        return NOT_COMPLETED
+
+
+def _run(arguments: list[str], context: Context) -> int:
+    name = arguments[0] if arguments else ""
+    if name in COMMANDS:
+        return _command(COMMANDS[name], arguments[1:], context)
+    if name == "--version":
+        context.out.line(f"vidpoll {vidpoll.__version__}")
+        return 0
+    with context.client() as client:
+        commands = {**COMMANDS, **_added(client, context.out)}
+        if name in commands:
+            return _command(commands[name], arguments[1:], context)
+        if name in ("-h", "--help", ""):
+            context.out.text(_help(commands))
+            return 0 if name else USAGE
+    close = difflib.get_close_matches(name, commands, 1)
+    meant = f"did you mean {close[0]!r}? " if close else ""
+    raise vidpoll.UsageError(f"no command {redact.text(name, limit=60)!r}: {meant}See vidpoll --help")
+
+
+def _command(command: Command, arguments: list[str], context: Context) -> int:
+    parser = Parser(
+        prog=f"vidpoll {command.name}",
+        description=command.about,
+        epilog=f"example:\n  {command.example}" if command.example else None,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    command.arguments(parser)
+    return command.run(parser.parse(arguments), context)
+
+
+def _added(client: vidpoll.Client, out: Output) -> dict[str, Command]:
+    """The commands of plugins. One that goes wrong costs a line, not the others."""
+    added: dict[str, Command] = {}
+
+    def register(
+        name: str,
+        help: str,
+        add_arguments: Callable[[argparse.ArgumentParser], object],
+        run: Callable[[argparse.Namespace], int | None],
+    ) -> None:
+        if name in COMMANDS or name in added:
+            raise vidpoll.PluginError(f"there is a command {name!r} already")
+        if not name or name.startswith("-") or not callable(add_arguments) or not callable(run):
+            raise vidpoll.PluginError("register(name, help, add_arguments, run): the last two are functions")
+        added[name] = Command(name, help, add_arguments, lambda args, context: run(args) or 0)
+
+    for wrong in client.add_commands(register):
+        out.error(wrong)
+    return added
+
+
+def _help(commands: dict[str, Command]) -> str:
+    wide = max(map(len, commands))
+    lines = [f"  {command.name:<{wide}}  {command.help}" for command in commands.values()]
+    title = "commands (vidpoll COMMAND --help tells more):"
+    return "\n".join(["usage: vidpoll COMMAND [options]", "", ABOUT, "", title, *lines, "", CODES])
+
+
+@contextmanager
+def _warnings_as_lines(out: Output) -> Iterator[None]:
+    """Show what vidpoll warns of (a hook that raises, say) as a line each, and the same thing once."""
+    told: set[str] = set()
+
+    def show(message: Warning | str, *where: object) -> None:
+        del where
+        if str(message) not in told:
+            told.add(str(message))
+            out.error(f"warning: {redact.text(message)}")
+
+    with warnings.catch_warnings():
+        for category in (UserWarning, RuntimeWarning):
+            warnings.filterwarnings("always", category=category, module=r"vidpoll\b")
+        put: Any = show
+        warnings.showwarning = put
+        yield
+
+
+def _debug() -> None:
+    if os.environ.get("VIDPOLL_DEBUG"):
+        traceback.print_exc()

@@ -1,0 +1,164 @@
+"""What every command gets, and what a command is. How arguments are read; nothing is asked of a provider here."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import vidpoll
+from vidpoll.clock import Clock
+
+from .output import Output
+
+Arguments = argparse.Namespace
+
+
+@dataclass(frozen=True)
+class Context:
+    """Where to say things, what time it is, and how to make a client."""
+
+    out: Output
+    clock: Clock
+    client_factory: Callable[..., vidpoll.Client]
+
+    def client(self, accounts: Iterable[str] = (), base_url: str | None = None) -> vidpoll.Client:
+        """A client; `base_url` goes to the one account that is named. Raises UsageError where there are several."""
+        names = sorted(set(accounts))
+        if base_url is None:
+            return self.client_factory(clock=self.clock)
+        if len(names) > 1:
+            raise vidpoll.UsageError(
+                f"--base-url is for one provider, and these are several: {', '.join(names)}; call vidpoll once for each"
+            )
+        given = {name: vidpoll.Account(name, base_url=base_url) for name in names}
+        return self.client_factory(clock=self.clock, accounts=given)
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command: `arguments` fills its parser, `run` returns its exit code."""
+
+    name: str
+    help: str
+    arguments: Callable[[argparse.ArgumentParser], object]
+    run: Callable[[Arguments, Context], int]
+    example: str = ""
+    more: str = ""
+
+    @property
+    def about(self) -> str:
+        """The text above the options."""
+        return "\n".join(filter(None, (f"{self.help[:1].upper()}{self.help[1:]}.", self.more)))
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, with one line for what is wrong instead of a page."""
+
+    def error(self, message: str) -> NoReturn:
+        raise vidpoll.UsageError(f"{self.prog.removeprefix('vidpoll ')}: {message}; see {self.prog} --help")
+
+    def parse(self, arguments: Sequence[str]) -> Arguments:
+        """Options may stand anywhere; where the parser is too special for that (a plugin's), before or after."""
+        try:
+            return self.parse_intermixed_args(arguments)
+        except TypeError:
+            return self.parse_args(arguments)
+
+
+def references(parser: argparse.ArgumentParser) -> None:
+    """One or more references, and what goes with them."""
+    parser.add_argument("refs", nargs="+", metavar="REF", help="a job's reference, ACCOUNT:ID")
+    base_url(parser)
+
+
+def base_url(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--base-url", metavar="URL", help="ask there and not at the provider's own address (or set <NAME>_BASE_URL)"
+    )
+
+
+def as_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="for machines: one object a line; signed URLs are cut before their query (`vidpoll download` fetches)",
+    )
+
+
+def jobs(refs: Sequence[str]) -> list[vidpoll.Job]:
+    """A job for each reference, once. Raises BadReference."""
+    return [vidpoll.Job(ref) for ref in dict.fromkeys(refs)]
+
+
+def seconds(text: str) -> float | None:
+    """For --timeout: seconds from 0, or `none`."""
+    return None if text == "none" else _number(text, "a number of seconds from 0, or none", lambda value: value >= 0)
+
+
+def speed(text: str) -> float:
+    """For --speed: a number above 0."""
+    return _number(text, "a number above 0", lambda value: value > 0)
+
+
+def count(text: str) -> int:
+    """A whole number from 1."""
+    return int(_number(text, "a whole number from 1", lambda value: value >= 1 and value == int(value)))
+
+
+def _number(text: str, due: str, holds: Callable[[float], bool]) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and holds(value)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not {due}")
+    return value
+
+
+def fields(texts: Sequence[str]) -> dict[str, Any]:
+    """`name=value` to the fields of a call.
+
+    A value is JSON where it is some (42, true, null, [..], {..}, "text"), else text; `@file` is the file's text, or,
+    where it is no text, the file itself (an image); `@@` stands for a first `@`. Raises UsageError.
+    """
+    found: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise vidpoll.UsageError(f"{text[:60]!r} is no field: write NAME=VALUE, like prompt='a lighthouse at dusk'")
+        if name in found:
+            raise vidpoll.UsageError(f"the field {name!r} is given twice")
+        found[name] = _value(name, value)
+    return found
+
+
+def _value(name: str, text: str) -> object:
+    if text.startswith("@@"):
+        return text[1:]
+    if text.startswith("@"):
+        return _file(name, Path(text[1:]))
+    try:
+        return json.loads(text, parse_constant=_no_number)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _no_number(word: str) -> NoReturn:
+    raise ValueError(f"{word} is text")
+
+
+def _file(name: str, path: Path) -> object:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise vidpoll.UsageError(f"{name}: cannot read {str(path)!r}: {why} (a text that begins with @: @@…)") from None
+    try:
+        return path if b"\0" in data else data.decode().rstrip("\r\n")
+    except UnicodeDecodeError:
+        return path

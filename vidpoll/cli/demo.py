@@ -1,0 +1,227 @@
+"""The command `demo`: one simulated job at each installed provider at once, every hook shown as it fires, files saved.
+
+At the end it checks what it has seen against what the simulator played: every job, stage, hook and file. It knows no
+provider: what to submit is what a face gives as defaults, what has to be seen is the face's timeline.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urljoin
+
+import vidpoll
+from vidpoll.testing import Simulation, simulate
+from vidpoll.testing.simulator import Request
+
+from .context import Arguments, Command, Context, speed
+from .output import COMPLETED, NOT_COMPLETED, Output, size
+
+SPEED = 2.5
+TIMEOUT = 300.0
+"""Simulated seconds after which the demo gives up on a job (they take 40)."""
+
+KINDS = ("video", "thumbnail", "last_frame")
+HOOKS = (
+    "vidpoll_polled",
+    "vidpoll_stage_changed",
+    "vidpoll_progress",
+    "vidpoll_completed",
+    "vidpoll_download_progress",
+)
+"""What has to fire for each job."""
+
+
+class Notifier:
+    """Prints every hook as it fires, and remembers what it was told."""
+
+    name = "demo"
+
+    def __init__(self, out: Output, start: float) -> None:
+        self.out = out
+        self.start = start
+        self.fired: dict[str, Counter[str]] = defaultdict(Counter)
+        self.told: dict[str, set[object]] = defaultdict(set)
+        """By reference: the words, states and progress values that came."""
+
+    def _note(self, hook: str, event: vidpoll.Event, *told: object) -> None:
+        self.fired[event.ref][hook] += 1
+        self.told[event.ref].update(told)
+
+    def _show(self, hook: str, event: vidpoll.Event, *told: object) -> None:
+        self._note(hook, event, *told)
+        self.out.line(f"{event.at - self.start:6.1f} s  {hook:<21}  {event}")
+
+    @vidpoll.hookimpl
+    def vidpoll_stage_changed(self, event: vidpoll.StageChanged) -> None:
+        self._show("vidpoll_stage_changed", event, event.stage, event.state)
+
+    @vidpoll.hookimpl
+    def vidpoll_progress(self, event: vidpoll.ProgressChanged) -> None:
+        self._show("vidpoll_progress", event, event.progress)
+
+    @vidpoll.hookimpl
+    def vidpoll_completed(self, event: vidpoll.Completed) -> None:
+        self._show("vidpoll_completed", event)
+
+    @vidpoll.hookimpl
+    def vidpoll_failed(self, event: vidpoll.Failed) -> None:
+        self._show("vidpoll_failed", event)
+
+    @vidpoll.hookimpl
+    def vidpoll_poll_failed(self, event: vidpoll.PollFailed) -> None:
+        self._show("vidpoll_poll_failed", event)
+
+    @vidpoll.hookimpl
+    def vidpoll_gave_up(self, event: vidpoll.GaveUp) -> None:
+        self._show("vidpoll_gave_up", event)
+
+    @vidpoll.hookimpl
+    def vidpoll_polled(self, event: vidpoll.Polled) -> None:
+        self._note("vidpoll_polled", event)
+
+    @vidpoll.hookimpl
+    def vidpoll_download_progress(self, event: vidpoll.DownloadProgress) -> None:
+        self._note("vidpoll_download_progress", event)
+
+
+class _Demo:
+    """One run of the demo against a simulation that serves."""
+
+    def __init__(self, simulation: Simulation, folder: Path, out: Output, clock: vidpoll.testing.ScaledClock) -> None:
+        self.simulation = simulation
+        self.folder = folder
+        self.out = out
+        self.notifier = Notifier(out, clock.time())
+        self.client = simulation.client(plugins=[self.notifier], pacing=vidpoll.Fixed(3.0), clock=clock)
+        self.kinds: dict[str, str] = {}
+        self.wrong: list[str] = []
+        self.completed = 0
+        self.saved = 0
+
+    def run(self) -> None:
+        """Submit, wait, save, check."""
+        jobs = [job for name in self.simulation.faces for job in self._submit(name)]
+        for job in self.client.as_completed(jobs, timeout=TIMEOUT):
+            self.completed += job.ok
+            if job.ok:
+                self._save(job)
+                self.wrong += [f"{job.ref}: {what}" for what in self._unseen(job)]
+            else:
+                self.wrong.append(str(job.error))
+
+    def _submit(self, name: str) -> Iterator[vidpoll.Job]:
+        face = self.simulation.faces[name]
+        try:
+            kind = next((kind for kind in self.client.providers[name].submit if kind in face.timelines), None)
+            if kind is None:
+                self.wrong.append(f"{name}: its simulator plays none of its submit operations")
+                return
+            self.out.line(f"   submit  {name} {kind}")
+            job = self.client.submit(name, kind, **face.defaults(kind))
+        except (vidpoll.VidpollError, KeyError) as error:
+            self.wrong.append(f"{name}: not submitted: {error}")
+            return
+        self.kinds[job.ref] = kind
+        yield job
+
+    def _save(self, job: vidpoll.Job) -> None:
+        for kind in KINDS:
+            assets = [asset for asset in job.assets if asset.kind == kind]
+            if not assets:
+                continue
+            try:
+                paths = self.client.download(job, os.path.join(self.folder, ""), kinds=(kind,), overwrite=True)  # noqa: PTH118
+            except vidpoll.VidpollError as error:
+                self.wrong.append(str(error))
+                continue
+            for asset, path in zip(assets, paths, strict=True):
+                if path.is_file() and path.read_bytes() == self._original(job, asset):
+                    self.saved += 1
+                    self.out.line(f"    saved  {size(path)}")
+                else:
+                    self.wrong.append(f"{path} is missing, or is not the file that the simulator serves")
+
+    def _original(self, job: vidpoll.Job, asset: vidpoll.Asset) -> bytes | None:
+        """The bytes of an asset as its face has them, past vidpoll and the network."""
+        face = self.simulation.faces[job.account]
+        url = urljoin(self.simulation.base_urls[job.account], asset.url or "")
+        for origin, base in face.urls.items():
+            if url.startswith(f"{base}/"):
+                path, _, query = url.removeprefix(base).partition("?")
+                reply = face.answer(Request(origin, "GET", path, query, {}, b"", self.simulation.now))
+                return reply.body if reply.status == 200 else None
+        return None
+
+    def _unseen(self, job: vidpoll.Job) -> Iterator[str]:
+        """What the simulator played of this job and the hooks did not tell."""
+        fired, told = self.notifier.fired[job.ref], self.notifier.told[job.ref]
+        for hook in HOOKS:
+            if not fired[hook]:
+                yield f"the hook {hook} did not fire"
+        kind, face = self.kinds[job.ref], self.simulation.faces[job.account]
+        timeline = face.timeline(kind, face.defaults(kind))
+        if timeline.queued[0] > 0 and vidpoll.State.QUEUED not in told:
+            yield "it was not seen in the queue"
+        words = {stage.word for stage in self.client.providers[job.account].stages}
+        shown = [value for value in told if isinstance(value, float)]
+        for stage in timeline.stages:
+            first, last = stage.progress
+            # where the provider has no word for a stage, it shows by its progress
+            if stage.name not in told if stage.name in words else not any(first <= value <= last for value in shown):
+                yield f"the stage {stage.name} was not seen"
+
+    def fired(self) -> str:
+        """How often each hook fired, for all jobs."""
+        total = sum(self.notifier.fired.values(), Counter[str]())
+        return ", ".join(f"{hook.removeprefix('vidpoll_')} {count}" for hook, count in sorted(total.items()))
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--to", default="vidpoll-demo", metavar="DIR", help="where the files go (vidpoll-demo)")
+    parser.add_argument(
+        "--speed", type=speed, default=SPEED, metavar="N", help=f"run time N times as fast ({SPEED}); beyond 20 or so, "
+        "short stages may pass between two questions"
+    )  # fmt: skip
+
+
+def _demo(args: Arguments, context: Context) -> int:
+    out, folder = context.out, Path(args.to)
+    simulation = simulate(speed=args.speed)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise vidpoll.DownloadError(f"demo: cannot make the folder {folder}: {error.strerror}") from None
+    start = context.clock.monotonic()
+    out.line(
+        f"A job at each of {', '.join(simulation.faces)}, simulated on loopback at {args.speed:g} times real time."
+    )
+    with simulation:
+        demo = _Demo(simulation, folder, out, vidpoll.testing.ScaledClock(args.speed))
+        demo.run()
+        asked = {name: len(simulation.requests(name)) for name in simulation.faces}
+        jobs = sum(simulation.submissions(name) for name in simulation.faces)
+    took = context.clock.monotonic() - start
+    out.line(f"hooks fired: {demo.fired()}")
+    each = ", ".join(f"{name} {number}" for name, number in asked.items())
+    out.line(f"{demo.completed} of {jobs} jobs completed, {demo.saved} files saved")
+    out.line(f"{took:.1f} s, {sum(asked.values())} requests: {each}")
+    for what in demo.wrong:
+        out.error(f"demo: {what}")
+    if demo.wrong or not demo.completed:
+        return NOT_COMPLETED
+    out.line("Every job, stage, hook and file is as it should be.")
+    return COMPLETED
+
+
+COMMAND = Command(
+    "demo",
+    "run a job at every installed provider, simulated, and check everything",
+    _arguments,
+    _demo,
+    "vidpoll demo --to /tmp/clips",
+    "Needs no key and no account. Shows each hook as it fires; exits with 1 when anything is not right.",
+)

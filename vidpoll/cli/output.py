@@ -1,0 +1,169 @@
+"""What the command line says: lines, JSON objects and exit codes. The only file of it that writes to a stream.
+
+Everything is flushed as it is said, control characters never reach a terminal, and a reader that goes away (`| head`)
+is noted and is no error. No command and no client lives here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import threading
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, TextIO
+
+import vidpoll
+from vidpoll import redact
+
+COMPLETED, NOT_COMPLETED, USAGE, UNKNOWN, INTERRUPTED = 0, 1, 2, 3, 130
+
+
+def first_that_applies(codes: Iterable[int]) -> int:
+    """The exit code of several jobs."""
+    found = set(codes)
+    return next((code for code in (INTERRUPTED, UNKNOWN, USAGE, NOT_COMPLETED) if code in found), COMPLETED)
+
+
+def code_of(error: vidpoll.VidpollError) -> int:
+    """The exit code of an error."""
+    if isinstance(error, (vidpoll.OutcomeUnknown, vidpoll.SubmitUnknown)):
+        return UNKNOWN
+    return USAGE if isinstance(error, (vidpoll.UsageError, vidpoll.PluginError)) else NOT_COMPLETED
+
+
+class Output:
+    """Standard output for what was asked for, standard error for what went wrong."""
+
+    def __init__(self) -> None:
+        self.gone = threading.Event()
+        """Set when nobody reads standard output any more."""
+        self._failed = False
+
+    def line(self, text: str) -> bool:
+        """One line; False where it could not be written."""
+        return self.text(_plain(text))
+
+    def text(self, text: str) -> bool:
+        """Some lines of our own."""
+        if self.gone.is_set():
+            return False
+        try:
+            _write(sys.stdout, text)
+        except BrokenPipeError:
+            self._leave()
+        except (OSError, ValueError) as error:  # a full disk; or a stream that is closed
+            self._failed = True
+            self._leave()
+            why = getattr(error, "strerror", None) or type(error).__name__
+            self.error(f"cannot write to standard output: {why}")
+        return not self.gone.is_set()
+
+    def json(self, value: object) -> bool:
+        """One object on one line."""
+        return self.line(json.dumps(value))
+
+    def table(self, rows: Sequence[Sequence[str]]) -> None:
+        """Rows in columns that are as wide as they have to be."""
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        for row in rows:
+            self.line("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+    def error(self, text: str) -> None:
+        """One line on standard error, `vidpoll: …`."""
+        with contextlib.suppress(OSError, ValueError):  # there is nobody left to tell
+            _write(sys.stderr, _plain(f"vidpoll: {text}"))
+
+    def finish(self, code: int) -> int:
+        """Flush; the exit code, which says so when an answer could not be written."""
+        try:
+            sys.stdout.flush()
+        except (OSError, ValueError):
+            self._leave()
+        return max(code, NOT_COMPLETED) if self._failed else code
+
+    def _leave(self) -> None:
+        self.gone.set()
+        with contextlib.suppress(
+            OSError, ValueError
+        ):  # so that the interpreter's last flush has nothing to complain of
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _write(stream: TextIO | None, text: str) -> None:
+    if stream is None:  # pythonw, or a closed descriptor
+        return
+    encoding = stream.encoding or "utf-8"
+    stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+    stream.flush()
+
+
+def _plain(text: str) -> str:
+    return "".join(char if char.isprintable() else " " for char in text)
+
+
+def size(path: Path) -> str:
+    """A file and its size."""
+    return f"{path} ({path.stat().st_size:,} bytes)"
+
+
+def iso(at: float | None) -> str | None:
+    """Unix seconds as ISO 8601 in UTC; None where there is no such time."""
+    try:
+        return None if at is None else datetime.fromtimestamp(int(at), timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (OverflowError, ValueError, OSError):
+        return None
+
+
+def status_line(job: vidpoll.Job, at: float) -> str:
+    """What is known of a job, on one line."""
+    verdict = job.verdict(at)
+    if verdict is not None:
+        return str(verdict)
+    words = [job.ref, str(job.state or "not asked yet")]
+    if job.stage and job.stage != job.state:
+        words.append(job.stage)
+    if job.progress is not None:
+        words.append(f"{job.progress:.0f} %")
+    return " ".join(words)
+
+
+def job_object(
+    job: vidpoll.Job, *, error: vidpoll.VidpollError | None = None, files: Sequence[Path] = ()
+) -> dict[str, Any]:
+    """A job for machines: always these keys. No secret is in it, and a signed URL stands without its query."""
+    error = error or job.error
+    said = job.snapshot
+    return {
+        "ref": job.ref,
+        "state": None if job.state is None else str(job.state),
+        "stage": job.stage,
+        "progress": job.progress,
+        "ok": job.ok,
+        "assets": [_asset_object(asset) for asset in job.assets],
+        "problem": None if job.problem is None else {"message": job.problem.message, "code": job.problem.code},
+        "cost": None
+        if job.cost is None
+        else {"charged": job.cost.charged, "refunded": job.cost.refunded, "unit": job.cost.unit},
+        "duration": said.duration if said else None,
+        "created_at": iso(said.created_at) if said else None,
+        "finished_at": iso(said.finished_at) if said else None,
+        "files": [str(path) for path in files],
+        "error": None if error is None else {"type": type(error).__name__, "message": error.message},
+    }
+
+
+def _asset_object(asset: vidpoll.Asset) -> dict[str, Any]:
+    shown = None if asset.url is None else redact.url(asset.url)
+    cut = shown is not None and shown.endswith("?…")
+    return {
+        "kind": asset.kind,
+        "url": shown[:-2] if cut and shown else shown,
+        "signed": cut,
+        "media_type": asset.media_type,
+        "size": asset.size,
+        "expires_at": iso(asset.expires_at),
+    }

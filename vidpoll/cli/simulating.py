@@ -1,0 +1,69 @@
+"""The command `simulate`: the simulated providers in the foreground, and what another shell needs to use them."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from collections.abc import Mapping
+
+import vidpoll
+from vidpoll.testing import Simulation, simulate
+
+from .context import Arguments, Command, Context, count, speed
+from .output import COMPLETED, NOT_COMPLETED, Output
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("names", nargs="*", metavar="NAME", help="which providers (default: all that are installed)")
+    parser.add_argument("--speed", type=speed, default=1.0, metavar="N", help="run time N times as fast (1)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="other job ids and other stage lengths (0)")
+    parser.add_argument(
+        "--port-base",
+        type=count,
+        metavar="PORT",
+        help="the port of the first; the others follow (default: free ports)",
+    )
+
+
+def _simulate(args: Arguments, context: Context) -> int:
+    with context.client() as client:
+        providers = client.providers
+    names = list(simulate(*args.names).faces)
+    ports = None if args.port_base is None else {name: args.port_base + number for number, name in enumerate(names)}
+    if ports and max(ports.values()) > 65535:
+        raise vidpoll.UsageError(f"--port-base {args.port_base}: the last port would be {max(ports.values())}")
+    simulation = simulate(*names, speed=args.speed, seed=args.seed, ports=ports)
+    try:
+        simulation.start()
+    except OSError as error:
+        context.out.error(f"the simulator cannot listen: {error.strerror or type(error).__name__}; try other ports")
+        return NOT_COMPLETED
+    try:
+        _serve(simulation, providers, context.out)
+    except KeyboardInterrupt:
+        return COMPLETED
+    finally:
+        simulation.close()
+    return COMPLETED
+
+
+def _serve(simulation: Simulation, providers: Mapping[str, vidpoll.Provider], out: Output) -> None:
+    out.error(f"simulating {', '.join(simulation.faces)}; paste these lines into another shell, Ctrl-C ends it")
+    for name, url in simulation.base_urls.items():
+        settings = {f"{name.upper().replace('-', '_')}_BASE_URL": url}
+        key, provider = simulation.keys[name], providers.get(name)
+        if key is not None and provider is not None:
+            settings |= dict.fromkeys(provider.auth.variables, key)
+        out.line("export " + " ".join(f"{variable}={shlex.quote(value)}" for variable, value in settings.items()))
+    while not out.gone.wait(3600.0):
+        pass
+
+
+COMMAND = Command(
+    "simulate",
+    "play the providers on loopback, to try scripts against",
+    _arguments,
+    _simulate,
+    "vidpoll simulate magicoal token360 --port-base 8700",
+    "No key and no account are needed, nothing is billed. Faster than 1, a wait may miss short stages.",
+)

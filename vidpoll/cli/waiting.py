@@ -1,0 +1,332 @@
+"""The commands about single jobs: wait, status, submit, download, delete.
+
+Each is thin: the client does the work, what came of it goes to `output`. Nothing waits or talks to a provider here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import vidpoll
+
+from .context import Arguments, Command, Context, as_json, base_url, fields, jobs, references, seconds
+from .output import (
+    COMPLETED,
+    INTERRUPTED,
+    NOT_COMPLETED,
+    UNKNOWN,
+    code_of,
+    first_that_applies,
+    job_object,
+    size,
+    status_line,
+)
+
+
+def _waiting(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--timeout",
+        type=seconds,
+        default=3600.0,
+        metavar="S",
+        help="stop asking after S seconds (3600; 0 looks once; none waits for as long as it takes)",
+    )
+    parser.add_argument("--download", metavar="DIR", help="save the video of each job that is completed in DIR")
+    parser.add_argument("--quiet", action="store_true", help="only say what became of each job")
+
+
+def _wait_arguments(parser: argparse.ArgumentParser) -> None:
+    references(parser)
+    _waiting(parser)
+    as_json(parser)
+
+
+def _wait(args: Arguments, context: Context) -> int:
+    awaited = jobs(args.refs)
+    with context.client([job.account for job in awaited], args.base_url) as client:
+        return _Wait(args, context, client).run(awaited)
+
+
+class _Wait:
+    """One wait for some jobs, shown as it goes."""
+
+    def __init__(self, args: Arguments, context: Context, client: vidpoll.Client) -> None:
+        self.args = args
+        self.out = context.out
+        self.clock = context.clock
+        self.client = client
+        self.start = context.clock.time()
+        self.stages: dict[str, vidpoll.StageChanged] = {}
+
+    def run(self, awaited: Sequence[vidpoll.Job]) -> int:
+        """Wait for all; the exit code."""
+        left = {job.ref: job for job in awaited}
+        codes = []
+        show = None if self.args.quiet or self.args.json else self._show
+        following = self.client.as_completed(awaited, timeout=self.args.timeout, stop=self.out.gone, on_event=show)
+        try:
+            for job in following:
+                codes.append(self._ended(job))
+                del left[job.ref]
+        except KeyboardInterrupt:
+            self._interrupted(list(left))
+            return INTERRUPTED
+        if len(awaited) > 1 and show is not None:
+            said = [f"{codes.count(code)} {word}" for code, word in _OUTCOMES.items() if code in codes]
+            self.out.line(f"{self._stamp()}{len(awaited)} jobs: {', '.join(said)}")
+        return first_that_applies(codes)
+
+    def _show(self, event: vidpoll.Event) -> None:
+        """A line for an event; the verdicts are told by `_ended`. A stage's first progress stands in its own line."""
+        if isinstance(event, vidpoll.StageChanged):
+            self.stages[event.ref] = event
+            progress = "" if event.progress is None else f" {event.progress:.0f} %"
+            self.out.line(f"{self._stamp(event.at)}{str(event).removesuffix(progress)}{progress}")
+        elif isinstance(event, vidpoll.ProgressChanged):
+            stage = self.stages.get(event.ref)
+            if stage is None or (stage.at, stage.progress) != (event.at, event.progress):
+                self.out.line(f"{self._stamp(event.at)}{event}")
+        elif not isinstance(event, (vidpoll.Completed, vidpoll.Failed, vidpoll.GaveUp)):
+            self.out.line(f"{self._stamp(event.at)}{event}")
+
+    def _ended(self, job: vidpoll.Job) -> int:
+        """Say what became of a job, save its video; the exit code of this job."""
+        error, files = job.error, list[Path]()
+        if job.ok and not self.args.json:
+            stamp = "" if self.args.quiet else self._stamp()
+            self.out.line(f"{stamp}{status_line(job, self.clock.time())}")
+        if job.ok and self.args.download is not None:
+            try:
+                files = self.client.download(job, os.path.join(self.args.download, ""))  # noqa: PTH118 - a folder
+            except vidpoll.VidpollError as failed:
+                error = failed
+        if self.args.json:
+            self.out.json(job_object(job, error=error, files=files))
+        else:
+            for path in files:
+                self.out.line(f"{'' if self.args.quiet else self._stamp()}{size(path)}")
+        if error is None:
+            return COMPLETED
+        self.out.error(error.message)
+        return UNKNOWN if code_of(error) == UNKNOWN else NOT_COMPLETED
+
+    def _interrupted(self, left: Sequence[str]) -> None:
+        self.out.error(f"interrupted; left, and going on at the provider: {', '.join(left)}")
+        words = ["vidpoll", "wait", *left]
+        for option, value in (("--download", self.args.download), ("--base-url", self.args.base_url)):
+            words += [] if value is None else [option, value]
+        self.out.error(f"resume: {shlex.join(words)}")
+
+    def _stamp(self, at: float | None = None) -> str:
+        return f"{max(0.0, (self.clock.time() if at is None else at) - self.start):7.1f} s  "
+
+
+LOOK = 60.0
+"""Seconds for which `download` asks for an answer about a job."""
+
+_OUTCOMES = {COMPLETED: "completed", NOT_COMPLETED: "not completed", UNKNOWN: "unknown"}
+
+
+def _status_arguments(parser: argparse.ArgumentParser) -> None:
+    references(parser)
+    as_json(parser)
+
+
+def _status(args: Arguments, context: Context) -> int:
+    asked = jobs(args.refs)
+    codes = []
+    with context.client([job.account for job in asked], args.base_url) as client:
+        for job in asked:
+            error = _poll(client, job)
+            if args.json:
+                context.out.json(job_object(job, error=error))
+            elif error is None:
+                context.out.line(status_line(job, context.clock.time()))
+            if error is not None:
+                context.out.error(error.message)
+            codes.append(COMPLETED if job.ok else NOT_COMPLETED if job.final else UNKNOWN)
+    return first_that_applies(codes)
+
+
+def _poll(client: vidpoll.Client, job: vidpoll.Job) -> vidpoll.VidpollError | None:
+    """Ask once; why nothing is known, where nothing is."""
+    try:
+        client.poll(job)
+    except (vidpoll.ProviderError, vidpoll.AnswerError) as error:
+        if error.message.startswith(job.ref):
+            return error
+        return type(error)(f"{job.ref}: {error.message}", job=job)
+    return None
+
+
+def _submit_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("account", metavar="ACCOUNT", help="the provider's name")
+    parser.add_argument("kind", metavar="KIND", help="its submit operation, like t2v (`vidpoll providers` lists them)")
+    parser.add_argument("fields", nargs="*", metavar="NAME=VALUE", help="the provider's own fields")
+    parser.add_argument("--wait", action="store_true", help="then wait for the job, like `vidpoll wait`")
+    _waiting(parser)
+    base_url(parser)
+    as_json(parser)
+
+
+def _submit(args: Arguments, context: Context) -> int:
+    given = fields(args.fields)
+    with context.client([args.account], args.base_url) as client:
+        try:
+            job = client.submit(args.account, args.kind, **given)
+        except KeyboardInterrupt:
+            context.out.error(
+                f"interrupted; the submit may have been received: look at `vidpoll jobs {args.account}` or the "
+                "provider's dashboard before you submit again"
+            )
+            return INTERRUPTED
+        written = context.out.json(job_object(job)) if args.json else context.out.line(job.ref)
+        if not written:
+            context.out.error(f"submitted: {job.ref}")
+        if args.wait or args.download is not None:
+            return _Wait(args, context, client).run([job])
+        return COMPLETED
+
+
+def _download_arguments(parser: argparse.ArgumentParser) -> None:
+    references(parser)
+    parser.add_argument("--to", default=".", metavar="DIR", help="the folder; for one file also its name (default: .)")
+    parser.add_argument(
+        "--kinds", default="video", help="what to save, with commas: video,thumbnail,last_frame … (default: video)"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace files that are there already")
+    as_json(parser)
+
+
+def _download(args: Arguments, context: Context) -> int:
+    wanted = jobs(args.refs)
+    kinds = [kind.strip() for kind in args.kinds.split(",") if kind.strip()]
+    if not kinds:
+        raise vidpoll.UsageError("--kinds: name at least one, like --kinds video,thumbnail")
+    if len(wanted) > 1 and Path(args.to).suffix and not Path(args.to).is_dir() and not args.to.endswith(("/", os.sep)):
+        raise vidpoll.UsageError(f"--to {args.to!r} names one file, and there are {len(wanted)} jobs; name a folder")
+    with context.client([job.account for job in wanted], args.base_url) as client:
+        return first_that_applies([_fetch(client, job, kinds, args, context) for job in wanted])
+
+
+def _fetch(client: vidpoll.Client, job: vidpoll.Job, kinds: list[str], args: Arguments, context: Context) -> int:
+    files: list[Path] = []
+    error = _look(client, job)
+    code = COMPLETED if error is None else code_of(error)
+    said_completed = job.snapshot is not None and job.snapshot.state is vidpoll.State.COMPLETED  # its files may be late
+    if error is None and not (job.final or said_completed):
+        code = UNKNOWN
+        resume = f"vidpoll wait {shlex.quote(job.ref)} --download {shlex.quote(args.to)}"
+        error = vidpoll.DownloadError(f"{status_line(job, 0.0)}: not completed yet; wait for it: {resume}", job=job)
+    elif error is None:
+        try:
+            files = client.download(job, args.to, kinds=kinds, overwrite=args.overwrite)
+        except vidpoll.UsageError:
+            raise
+        except vidpoll.VidpollError as failed:
+            error, code = failed, NOT_COMPLETED
+    if args.json:
+        context.out.json(job_object(job, error=error, files=files))
+    else:
+        for path in files:
+            context.out.line(size(path))
+    if error is not None:
+        context.out.error(error.message)
+    return code
+
+
+def _look(client: vidpoll.Client, job: vidpoll.Job) -> vidpoll.VidpollError | None:
+    """Ask until one answer says something (`wait` a second ago makes the next one a 429); why there is no verdict."""
+    for event in client.watch(job, timeout=LOOK, check=False):
+        if not isinstance(event, vidpoll.PollFailed):
+            break
+    return job.error
+
+
+def _delete_arguments(parser: argparse.ArgumentParser) -> None:
+    references(parser)
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+
+
+def _delete(args: Arguments, context: Context) -> int:
+    doomed = jobs(args.refs)
+    codes = []
+    with context.client([job.account for job in doomed], args.base_url) as client:
+        for job in doomed:
+            provider = client.providers.get(job.account)
+            if provider is None or provider.delete is None:
+                client.delete(job)  # raises what is wrong, before anything is sent and before anybody is asked
+        if not args.yes and not _agreed(doomed):
+            context.out.error("nothing was deleted")
+            return NOT_COMPLETED
+        for job in doomed:
+            try:
+                client.delete(job)
+            except (vidpoll.ProviderError, vidpoll.AnswerError) as error:
+                context.out.error(error.message)
+                codes.append(NOT_COMPLETED)
+            else:
+                context.out.line(f"{job.ref} deleted")
+    return first_that_applies(codes)
+
+
+def _agreed(doomed: Sequence[vidpoll.Job]) -> bool:
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise vidpoll.UsageError("delete: there is nobody to ask; --yes deletes without asking")
+    names = ", ".join(job.ref for job in doomed)
+    sys.stderr.write(f"Delete at the provider, with all files, for good: {names}? [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+_REF = "magicoal:3f8a2d1b-4c9e-4b7f-8d2a-1f3c5e7a9b0d"
+
+COMMANDS = (
+    Command(
+        "wait",
+        "wait until jobs end, and show what happens",
+        _wait_arguments,
+        _wait,
+        f"vidpoll wait {_REF} token360:vt_5f2c0e9b7a41 --timeout 900 --download clips",
+        "All jobs are waited for at once. Ctrl-C stops the waiting, not the jobs.",
+    ),
+    Command(
+        "status",
+        "ask once about jobs",
+        _status_arguments,
+        _status,
+        f"vidpoll status {_REF} --json",
+        "Exits with 0 where all are completed, 1 where one is not, 3 where one has no verdict yet.",
+    ),
+    Command(
+        "submit",
+        "start a job and print its reference",
+        _submit_arguments,
+        _submit,
+        "vidpoll submit magicoal i2v image=@photo.jpg prompt='the sea begins to move' seed=7 --download clips",
+        'A value is JSON where it is some (7, true, [1, 2], "text"), else text; NAME=@FILE takes a text or an image\n'
+        "from a file. It is sent once: where no answer comes, the exit code is 3, and nothing is sent again.\n"
+        "--download waits, too.",
+    ),
+    Command(
+        "download",
+        "save the files of completed jobs",
+        _download_arguments,
+        _download,
+        f"vidpoll download {_REF} --to clips --kinds video,thumbnail",
+        "Names are made from the references; a file that is there already is kept.",
+    ),
+    Command(
+        "delete",
+        "have the provider delete jobs and their files",
+        _delete_arguments,
+        _delete,
+        "vidpoll delete token360:vt_5f2c0e9b7a41 --yes",
+        "Asks before, unless --yes.",
+    ),
+)

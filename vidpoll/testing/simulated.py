@@ -1,0 +1,121 @@
+"""`simulate`: the simulator with the faces that plugins bring, and clients that are ready for it.
+
+    with vidpoll.testing.simulate("magicoal", speed=100) as simulator:
+        client = simulator.client()
+        job = client.wait(client.submit("magicoal", "t2v", prompt="a lighthouse at dusk"))
+
+The bridge between the simulator, which knows nothing of vidpoll, and a Client. No server and no face lives here; a
+face is imported only when it is asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from ..accounts import Account
+from ..client import Client
+from ..errors import PluginError, UsageError
+from ..plugins import Plugins
+from .fakes import ScaledClock
+from .simulator import Face, Simulator
+
+
+class Simulation(Simulator):
+    """A `Simulator` that knows the accounts and makes the clients to reach it. Made by `simulate`."""
+
+    def __init__(
+        self,
+        faces: Mapping[str, Face],
+        *,
+        speed: float = 1.0,
+        seed: int = 0,
+        ports: Mapping[str, int] | None = None,
+        plugins: Iterable[object] = (),
+    ) -> None:
+        super().__init__(faces, speed=speed, seed=seed, ports=ports)
+        self.faces = dict(faces)
+        """Name to face, for what only a face can tell (its timelines, its files)."""
+        self.speed = speed
+        """Simulated seconds per real second."""
+        self._plugins = tuple(plugins)
+        self._clients: list[Client] = []
+
+    def __enter__(self) -> Simulation:
+        self.start()
+        return self
+
+    def close(self) -> None:
+        """Close the clients that `client` made, then the servers. Closing twice is fine."""
+        while self._clients:
+            self._clients.pop().close()
+        super().close()
+
+    @property
+    def accounts(self) -> dict[str, Account]:
+        """Name to an account with base URL and key: `vidpoll.Client(accounts=simulator.accounts)`."""
+        return {name: Account(name, base_url=url, key=self.keys[name]) for name, url in self.base_urls.items()}
+
+    def client(self, **options: Any) -> Client:
+        """A Client with these accounts and a clock of the same speed; closed with the simulator.
+
+        `options` are the Client's own. Its floors, gaps and deadlines are simulated seconds; the bounds of a request
+        stay real ones, because its answer takes as long as it takes.
+        """
+        scale = max(self.speed, 1.0)
+        accounts = {**self.accounts, **options.pop("accounts", {})}
+        plugins = (*self._plugins, *options.pop("plugins", ()))
+        defaults = {"clock": ScaledClock(self.speed), "http_timeout": (10.0 * scale, 30.0 * scale)}
+        client = Client(accounts=accounts, plugins=plugins, **{**defaults, **options})
+        self._clients.append(client)
+        return client
+
+
+def simulate(
+    *names: str,
+    speed: float = 1.0,
+    seed: int = 0,
+    ports: Mapping[str, int] | None = None,
+    plugins: Iterable[object] = (),
+    **options: Mapping[str, Any],
+) -> Simulation:
+    """The simulator of these providers (without names: of all that are installed); use it as a context manager.
+
+    `speed`: simulated seconds per real second. `seed` fixes ids and stage lengths. `ports`: name to port, free ones
+    by default. `plugins` are taken beside the installed ones. `options`: a provider's name to the arguments of its
+    face, like `simulate("magicoal", magicoal={"credits": 60})`.
+
+    Raises UsageError for an unknown name (naming the known ones) or a wrong argument, PluginError for a face that does
+    not import.
+    """
+    plugins = tuple(plugins)
+    known = Plugins(plugins).simulators()
+    if not known:
+        raise UsageError(
+            "no simulator is installed: it comes with a provider's plugin, like vidpoll-magicoal "
+            "(in a clone of vidpoll: pip install ./plugins/vidpoll-*)"
+        )
+    wanted = names or tuple(known)
+    for name in (*wanted, *options):
+        if name not in known:
+            raise UsageError(f"no simulator of {name!r} is installed; there are: {', '.join(known)}")
+        if name not in wanted:
+            raise UsageError(f"options for {name!r}, which is not simulated here")
+    faces = {name: _face(name, known[name], options.get(name, {})) for name in wanted}
+    try:
+        return Simulation(faces, speed=speed, seed=seed, ports=ports, plugins=plugins)
+    except ValueError as error:
+        raise UsageError(f"the simulator: {error}") from None
+
+
+def _face(name: str, where: str, options: Mapping[str, Any]) -> Face:
+    module, _, attribute = where.partition(":")
+    try:
+        make: Callable[..., Face] = getattr(importlib.import_module(module), attribute)
+    except Exception as error:
+        raise PluginError(f"the simulator of {name} ({where}) does not import: {type(error).__name__}") from error
+    try:
+        return make(**options)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"the simulator of {name}: {error}") from error
