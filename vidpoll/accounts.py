@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import ipaddress
 import json
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
-from urllib.parse import urlencode, urljoin, urlsplit
+from urllib.parse import urlencode, urljoin
 
 from . import redact
-from .errors import MissingKey, UnsafeURL, UsageError
+from .errors import InvalidField, MissingKey, UnsafeURL, UsageError
 from .model import Request, Response, origin
-from .provider import MAX_BODY, Provider
+from .provider import MAX_BODY, Provider, is_base_url
 
 _PRIVATE_SUFFIXES = (".localhost", ".local", ".lan", ".internal", ".home.arpa")
 
@@ -80,9 +81,8 @@ class Endpoint:
         self.account = account
         self._environ = environ
         variable = f"{_variable(provider.name)}_BASE_URL"
-        self.base_url = (account.base_url or environ.get(variable) or provider.base_url).rstrip("/")
-        parts = urlsplit(self.base_url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
+        self.base_url = str(account.base_url or environ.get(variable) or provider.base_url).strip().rstrip("/")
+        if not is_base_url(self.base_url):
             where = "its base_url" if account.base_url else variable
             raise UsageError(
                 f"{name}: {redact.url(self.base_url)!r} is no base URL; set {where} to one like {provider.base_url}"
@@ -90,6 +90,7 @@ class Endpoint:
         self.origin = origin(self.base_url)
         self.not_before = 0.0
         """Monotonic second before which this account asks nothing (a 429, or no requests left)."""
+        self._known: deque[str] = deque(maxlen=16)
         self.asked: dict[str, float] = {}
         """Job id to the monotonic second of its last question, so that the floor holds across calls."""
 
@@ -114,11 +115,11 @@ class Endpoint:
         elif isinstance(key, Mapping):
             found = {name: key[name] for name in auth.variables if key.get(name)}
         else:
-            found = {auth.variables[0]: key}
+            found = {auth.variables[0]: key} if key else {}
         missing = [name for name in auth.variables if name not in found]
         if not missing:
             return {name: self._checked(name, value) for name, value in found.items()}
-        if not auth.required:
+        if not auth.required and not found:
             return {}
         raise MissingKey(
             f"{self.name}: no key. Set the environment variable {' and '.join(missing)}, "
@@ -133,24 +134,39 @@ class Endpoint:
     def _checked(self, name: str, value: str) -> str:
         if not isinstance(value, str) or not value.isprintable() or value != value.strip() or not value.isascii():
             raise MissingKey(f"{self.name}: {name} is no key: it holds spaces, line ends or non-ASCII characters")
+        self._remember(value)
         return value
 
+    def _remember(self, secret: str) -> None:
+        if secret not in self._known:
+            self._known.append(secret)
+
     def wire(self, request: Request, *, timeout: tuple[float, float], max_body: int = MAX_BODY) -> Wire:
-        """The request for the wire, with its auth. Raises MissingKey, and UsageError where the key may not travel."""
+        """The request for the wire, with its auth.
+
+        Raises MissingKey, UsageError where the key may not travel, and InvalidField for what JSON cannot say.
+        """
         secret = self._auth(request)
         url = self.base_url + request.path + (f"?{urlencode(request.query)}" if request.query else "")
         headers = {**self.provider.headers, **request.headers}
         body = request.body
         if request.json is not None:
-            body = json.dumps(request.json, ensure_ascii=False, allow_nan=False).encode()
-            headers.setdefault("Content-Type", "application/json")
+            try:
+                body = json.dumps(request.json, ensure_ascii=False, allow_nan=False).encode()
+            except (TypeError, ValueError, RecursionError) as error:
+                raise InvalidField(f"{self.name}: not to be written as JSON: {redact.text(error, limit=120)}") from None
+            if "content-type" not in map(str.lower, headers):
+                headers["Content-Type"] = "application/json"
         return Wire(request.method, url, self.may_hold_key, headers, secret, body, max_body, timeout)
 
     def media(self, url: str, *, timeout: tuple[float, float], max_body: int) -> Wire:
         """A GET for an asset's URL, relative ones joined to the account's origin. Raises UnsafeURL."""
         scheme, host, port = self.origin
         base = f"{scheme}://[{host}]:{port}/" if ":" in host else f"{scheme}://{host}:{port}/"
-        full = urljoin(base, url)
+        try:
+            full = urljoin(base, url)
+        except ValueError:
+            full = url
         check_url(full)
         secret = self._auth(Request("GET", "/")) if self.may_hold_key(full) else {}
         return Wire("GET", full, self.may_hold_key, {}, secret, None, max_body, timeout)
@@ -160,7 +176,11 @@ class Endpoint:
         if not secrets:
             return {}
         self._check_channel()
-        return self.provider.auth(request, secrets)
+        headers = self.provider.auth(request, secrets)
+        for name, value in headers.items():
+            if str(name).lower() == "authorization":  # what was made of the secrets is one itself
+                self._remember(str(value).rpartition(" ")[2])
+        return headers
 
     def _check_channel(self) -> None:
         scheme, host, _ = self.origin
@@ -180,32 +200,30 @@ class Endpoint:
         return media or there == self.origin
 
     def scrub(self, response: Response) -> Response:
-        """The response without the account's secrets in it: some servers echo the key back."""
-        try:
-            secrets = list(self.secrets().values())
-        except UsageError:
-            return response
-        clean = redact.body(response.body, secrets)
+        """The response without the secrets that were sent: some servers echo the key back."""
+        clean = redact.body(response.body, self._known)
         return response if clean is response.body else Response(response.status, response.headers, clean)
 
 
 def check_url(url: str) -> None:
     """Raise UnsafeURL unless it is an http or https URL without user data and control characters."""
     try:
-        parts = urlsplit(url)
-        origin(url)
+        plain = bool(origin(url))
     except ValueError:
-        parts = None
-    if parts is None or parts.scheme not in ("http", "https") or parts.username or not url.isprintable() or " " in url:
+        plain = False
+    if not plain or not url.isprintable() or " " in url:
         raise UnsafeURL(f"{redact.url(url)!r} is not fetched: only plain http and https URLs are")
 
 
 def is_private(host: str) -> bool:
     """Whether a host is loopback, private or link-local by its name or number; nothing is looked up."""
+    host = host.rstrip(".")
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
-        return "." not in host or host.endswith(_PRIVATE_SUFFIXES)
+        number = host[:1].isdigit()  # 134744072 and 0x08080808 are ways to write 8.8.8.8
+        return host.endswith(_PRIVATE_SUFFIXES) or ("." not in host and not number)
+    address = getattr(address, "ipv4_mapped", None) or address
     return address.is_private or address.is_loopback or address.is_link_local
 
 

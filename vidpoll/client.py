@@ -6,11 +6,11 @@ raised. All network calls raise UsageError before anything is sent where the cal
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from random import Random
 from types import TracebackType
@@ -22,14 +22,15 @@ from .clock import Clock, SystemClock
 from .download import Fetcher, choose, paths
 from .errors import (
     AnswerError,
-    ServerError,
+    BadReference,
+    PluginError,
     SubmitUnknown,
     UnknownProvider,
     Unsupported,
     UsageError,
 )
 from .faults import Fault, Meaning
-from .loop import Errand, Loop, Question, Watch, provider_error
+from .loop import Errand, Loop, Question, Watch, build, provider_error
 from .machine import Completed, DownloadProgress, Event, Failed, GaveUp, Job, Polled
 from .model import Page, Quota, Request, Snapshot, Submitted, check_account_name, is_number
 from .pacing import Fixed, Schedule
@@ -37,6 +38,8 @@ from .plugins import PluginReport, Plugins, guard
 from .provider import Operation, Provider
 from .transport import RequestsTransport, Transport
 from .workers import Workers
+
+log = logging.getLogger("vidpoll")
 
 T = TypeVar("T")
 OnEvent = Callable[[Event], object]
@@ -100,7 +103,7 @@ class Client:
 
     def close(self) -> None:
         """End the worker threads. Jobs go on at their providers."""
-        self._closed = True
+        self._closed = self._loop.closed = True
         self._workers.close()
 
     @property
@@ -182,7 +185,9 @@ class Client:
         Look at `job.ok` and `job.error`; with `check=True` the first job that is not completed raises what `wait`
         would have raised. A job that is named twice is yielded once.
         """
-        unique = {job.ref: job for job in map(_job, jobs)}
+        unique: dict[str, Job] = {}
+        for job in map(_job, jobs):
+            unique.setdefault(job.ref, job)
         following = self._follow(list(unique.values()), timeout, pacing, stop, on_event)
 
         def ended() -> Iterator[Job]:
@@ -225,13 +230,12 @@ class Client:
         on_event: OnEvent | None,
     ) -> Iterator[tuple[Job, Event]]:
         """One loop for all; everything that can be wrong about the call is raised here and now."""
-        if timeout is not None and not (is_number(timeout) and timeout >= 0):
-            raise UsageError(f"timeout={timeout!r}: seconds, 0 or more, or None to wait for as long as it takes")
+        _check_waiting(timeout, stop, on_event)
         schedule = _checked_pacing(pacing or self._pacing)
         endpoints = [self._endpoint(job.account) for job in jobs]
         for job, endpoint in zip(jobs, endpoints, strict=True):
             if not job.final:
-                endpoint.provider.status.request(job.id)
+                build(endpoint, endpoint.provider.status, job.id)
                 endpoint.check()
 
         def following() -> Iterator[tuple[Job, Event]]:
@@ -266,14 +270,20 @@ class Client:
             known = ", ".join(provider.submit) or "nothing: this plugin only waits"
             raise Unsupported(f"{account}: no submit operation {redact.text(kind, limit=60)!r}; it has: {known}")
         operation = provider.submit[kind]
-        result = self._errand(endpoint, operation, lambda: operation.request(fields), repeat=False).result
+        errand = self._errand(endpoint, operation, lambda: build(endpoint, operation, fields), repeat=False)
+        result = errand.result
         if isinstance(result, Submitted):
             return self._submitted(account, result)
-        reason = result.reason if isinstance(result, Fault) else str(result)
-        if isinstance(result, Fault) and not result.sent:
-            raise ServerError(f"{account} {kind}: {reason}. Nothing was sent and nothing was bought; try again later")
-        if isinstance(result, Fault) and result.status in _NOT_BOUGHT:
-            raise provider_error(f"{account} {kind}", result, advice=". Nothing was bought")
+        reason = f"the plugin's parser gave {type(result).__name__}, not a Submitted"
+        if isinstance(result, AnswerError):
+            reason = str(result)
+        elif isinstance(result, Fault):
+            reason = result.reason
+            if not result.sent:
+                advice = ". Nothing was sent and nothing was bought; try again later"
+                raise provider_error(f"{account} {kind}", result, advice=advice)
+            if errand.refused or result.status in _NOT_BOUGHT:
+                raise provider_error(f"{account} {kind}", result, advice=". Nothing was bought")
         look = f"`vidpoll jobs {account}`" if provider.list else f"the dashboard of {provider.name}"
         raise SubmitUnknown(
             f"{account} {kind}: the submit may have been received ({reason}), so it is not sent again. Look for it "
@@ -291,6 +301,7 @@ class Client:
                 events = job.receive(result.snapshot, at)
             except AnswerError:  # the id counts, whatever else the answer says
                 return job
+            job.answers = 0  # no status answer yet: until there is one, a 404 may mean "not visible yet"
             for event in events:
                 self._plugins.tell(job, event)
         return job
@@ -303,17 +314,23 @@ class Client:
         """
         endpoint = self._endpoint(account)
         operation = self._operation(endpoint, "list")
-        operation.request(fields, None)
+        build(endpoint, operation, fields, None)
+        endpoint.check()
 
         def rows() -> Iterator[Job]:
             seen: set[str | None] = set()
             token: str | None = None
             while token not in seen:
                 seen.add(token)
-                make = partial(operation.request, fields, token)
-                page: Page = self._call(endpoint, operation, make, f"{account} list")
+                page: Page = self._call(endpoint, operation, f"{account} list", fields, token)
+                if not isinstance(page, Page):
+                    raise PluginError(f"{account} list: the plugin's parser gave {type(page).__name__}, not a Page")
                 for row in page.items:
-                    job = Job(f"{account}:{row.job_id}")
+                    try:
+                        job = Job(f"{account}:{row.job_id}")
+                    except BadReference as error:  # one odd row must not hide the others
+                        log.warning("%s list: a row is left out: %s", account, error)
+                        continue
                     job.listed(row, self._clock.time())
                     yield job
                 token = page.next
@@ -326,7 +343,7 @@ class Client:
         """What the account may still do. Raises Unsupported, ProviderError, AnswerError."""
         endpoint = self._endpoint(account)
         operation = self._operation(endpoint, "quota")
-        quota: Quota = self._call(endpoint, operation, operation.request, f"{account} quota")
+        quota: Quota = self._call(endpoint, operation, f"{account} quota")
         return quota
 
     def cancel(self, job: Job | str) -> None:
@@ -340,10 +357,10 @@ class Client:
     def _end(self, job: Job, role: str) -> None:
         endpoint = self._endpoint(job.account)
         operation = self._operation(endpoint, role)
-        errand = self._errand(endpoint, operation, lambda: operation.request(job.id), repeat=True)
+        errand = self._errand(endpoint, operation, lambda: build(endpoint, operation, job.id), repeat=True)
         fault = errand.result
         gone = isinstance(fault, Fault) and fault.meaning in (Meaning.MISSING, Meaning.GONE)
-        if not (gone and errand.faults > 1):  # a 404 after a lost answer: the lost one did it
+        if not (gone and errand.lost):  # a 404 after a lost answer: the lost one did it
             _value(errand.result, f"{job.ref} {role}", job)
 
     def download(
@@ -367,6 +384,8 @@ class Client:
         endpoint = self._endpoint(job.account)
         if not job.final or not job.assets:
             self.poll(job)
+            for settled in job.settle(self._clock.time()):  # completed, and its files are late: `content` may have them
+                self._plugins.tell(job, settled)
         if not job.ok and job.error is None:
             raise UsageError(f"{job.ref} is not completed yet; wait for it first: vidpoll.wait({job.ref!r})", job=job)
         job.check()
@@ -418,8 +437,9 @@ class Client:
             raise Unsupported(f"{endpoint.name}: {endpoint.provider.name} has no {role}; it has: {has}")
         return operation
 
-    def _call(self, endpoint: Endpoint, operation: Operation[T], make: Callable[[], Request], who: str) -> T:
-        return _value(self._errand(endpoint, operation, make, repeat=True).result, who)
+    def _call(self, endpoint: Endpoint, operation: Operation[T], who: str, *args: object) -> T:
+        errand = self._errand(endpoint, operation, lambda: build(endpoint, operation, *args), repeat=True)
+        return _value(errand.result, who)
 
     def _errand(
         self, endpoint: Endpoint, operation: Operation[T], make: Callable[[], Request], *, repeat: bool
@@ -504,6 +524,15 @@ def _checked_accounts(accounts: Mapping[str, Account]) -> dict[str, Account]:
         if not isinstance(account, Account):
             raise UsageError(f"accounts[{name!r}]: a vidpoll.Account is due, not {type(account).__name__}")
     return dict(accounts)
+
+
+def _check_waiting(timeout: object, stop: object, on_event: object) -> None:
+    if timeout is not None and not (is_number(timeout) and timeout >= 0):  # type: ignore[operator]  # it is a number
+        raise UsageError(f"timeout={timeout!r}: seconds, 0 or more, or None to wait for as long as it takes")
+    if stop is not None and not callable(getattr(stop, "is_set", None)):
+        raise UsageError(f"stop={stop!r}: a threading.Event is due")
+    if on_event is not None and not callable(on_event):
+        raise UsageError(f"on_event={on_event!r}: a function of one event is due")
 
 
 def _checked_pacing(pacing: Schedule) -> Schedule:

@@ -6,22 +6,34 @@ The bytes go to `NAME.part` beside the target and are renamed at the end. The ke
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import logging
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, BinaryIO
-from urllib.parse import urlsplit
 
 from . import redact
 from .accounts import Endpoint, Wire
-from .errors import DownloadError, DownloadTooLarge, DownloadTruncated, NotAVideo, ResultMissing, UsageError
+from .errors import (
+    DownloadError,
+    DownloadTooLarge,
+    DownloadTruncated,
+    NotAVideo,
+    ResultMissing,
+    UnsafeURL,
+    UsageError,
+    VidpollError,
+)
 from .faults import NoAnswer
-from .loop import Loop
+from .loop import Loop, build
 from .machine import DownloadProgress, Job
 from .model import Asset, Response
-from .transport import Transport
+from .transport import BodyCut, BodyTooLarge, Transport, UnsafeHop
+
+log = logging.getLogger("vidpoll")
 
 _EXTENSIONS = {
     "video": ".mp4",
@@ -70,7 +82,7 @@ def _name(job: Job, asset: Asset, number: int) -> str:
     safe = re.sub(r"[^A-Za-z0-9_-]+", "-", job.id).strip("-")[:48]
     digest = hashlib.sha256(job.ref.encode()).hexdigest()[:8]
     kind = re.sub(r"[^a-z0-9_]+", "-", asset.kind.lower())[:24]
-    suffix = Path(urlsplit(asset.url or "").path).suffix.lower()
+    suffix = Path(re.sub(r"[?#].*", "", asset.url or "")).suffix.lower()
     extension = suffix if suffix in _KNOWN else _EXTENSIONS.get(asset.kind, ".bin")
     return "-".join(filter(None, (job.account, safe, digest, kind, str(number) if number > 1 else ""))) + extension
 
@@ -110,7 +122,8 @@ class Fetcher:
             why = error.strerror or type(error).__name__
             raise DownloadError(f"{self.job.ref}: cannot write {path}: {why}", job=self.job) from None
         finally:
-            part.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # where it could not be made, it cannot be removed
+                part.unlink(missing_ok=True)
         return path
 
     def content(self) -> Asset | None:
@@ -118,11 +131,17 @@ class Fetcher:
         operation = self.endpoint.provider.content
         if operation is None:
             return None
-        wire = self.endpoint.wire(
-            operation.request(self.job.id), timeout=self.loop.http_timeout, max_body=min(self.max_bytes, _UNBOUNDED)
-        )
-        response = self._run(wire, "video", lambda head: None)
-        asset = operation.parse(response, self.job.id)
+        request = build(self.endpoint, operation, self.job.id)
+        bound = min(self.max_bytes, operation.max_body)
+        wire = self.endpoint.wire(request, timeout=self.loop.http_timeout, max_body=bound)
+        response = self._run(wire, "video", lambda head: None, operation.verdicts)
+        try:
+            asset = operation.parse(self.endpoint.scrub(response), self.job.id)
+        except Exception as error:
+            if not isinstance(error, VidpollError):
+                log.error("%s: the parser raised %s", self.endpoint.provider.name, redact.trace(error))
+            said = redact.text(str(error) if isinstance(error, VidpollError) else repr(error), limit=200)
+            raise DownloadError(f"{self.job.ref}: no video in the content: {said}; {_AGAIN}", job=self.job) from error
         return asset if isinstance(asset, Asset) else None
 
     def _write(self, asset: Asset, file: BinaryIO) -> None:
@@ -130,10 +149,15 @@ class Fetcher:
             file.write(asset.data)
             return
         assert asset.url is not None
-        wire = self.endpoint.media(asset.url, timeout=self.loop.http_timeout, max_body=self.max_bytes)
+        try:
+            wire = self.endpoint.media(asset.url, timeout=self.loop.http_timeout, max_body=self.max_bytes)
+        except UnsafeURL as error:
+            raise UnsafeURL(f"{self.job.ref}: {error}", job=self.job) from None
         self._run(wire, asset.kind, lambda head: file)
 
-    def _run(self, wire: Wire, kind: str, target: Callable[[Response], BinaryIO | None]) -> Response:
+    def _run(
+        self, wire: Wire, kind: str, target: Callable[[Response], BinaryIO | None], verdicts: Sequence[int] = ()
+    ) -> Response:
         """Have a worker fetch it; the calling thread keeps the deadline and tells the progress."""
         inbox: SimpleQueue[Any] = SimpleQueue()
 
@@ -149,7 +173,7 @@ class Fetcher:
                     raise DownloadError(f"{self.job.ref}: the download was not done in time; {_AGAIN}", job=self.job)
                 item = self.loop.clock.get(inbox, left, busy=True)
                 if item is ticket:
-                    return self._outcome(ticket.outcome, wire)
+                    return self._outcome(ticket.outcome, wire, verdicts)
                 if item is not None:
                     received, total = item
                     self._tell(kind, received, total)
@@ -159,19 +183,20 @@ class Fetcher:
     def _tell(self, kind: str, received: int, total: int | None) -> None:
         self.on_progress(DownloadProgress(self.job.ref, self.loop.clock.time(), kind, received, total))
 
-    def _outcome(self, outcome: Response | BaseException, wire: Wire) -> Response:
+    def _outcome(self, outcome: Response | BaseException, wire: Wire, verdicts: Sequence[int]) -> Response:
         where = redact.url(wire.url)
         if isinstance(outcome, NoAnswer):
-            kind = DownloadTooLarge if "more than" in outcome.reason else DownloadTruncated
+            kind = _KINDS.get(type(outcome), DownloadError)
             raise kind(f"{self.job.ref}: {where}: {outcome.reason}; {_AGAIN}", job=self.job)
         if isinstance(outcome, BaseException):
             raise outcome
-        if not 200 <= outcome.status < 300:
+        if not (200 <= outcome.status < 300 or outcome.status in verdicts):
             problem = self.endpoint.provider.error(self.endpoint.scrub(outcome))
             raise DownloadError(f"{self.job.ref}: {where}: HTTP {outcome.status}: {problem}; {_AGAIN}", job=self.job)
         return outcome
 
 
+_KINDS = {BodyTooLarge: DownloadTooLarge, BodyCut: DownloadTruncated, UnsafeHop: UnsafeURL}
 _AGAIN = "the job is unchanged, download it again"
 
 
@@ -198,10 +223,10 @@ def _check(job: Job, asset: Asset, part: Path) -> None:
     looks = start.lstrip()[:1]
     if not start:
         raise NotAVideo(f"{job.ref}: the {asset.kind} is empty; {_AGAIN}", job=job)
-    if asset.kind in ("video", "combined", "thumbnail", "last_frame") and not _is_media(start):
-        raise NotAVideo(f"{job.ref}: the {asset.kind} is no video or image file; {_AGAIN}", job=job)
     if looks == b"<" or (looks in (b"{", b"[") and asset.kind != "subtitle"):
         raise NotAVideo(f"{job.ref}: the {asset.kind} is a page or an error message, not a file; {_AGAIN}", job=job)
+    if asset.kind in ("video", "combined", "thumbnail", "last_frame") and not _is_media(start):
+        raise NotAVideo(f"{job.ref}: the {asset.kind} is no video or image file; {_AGAIN}", job=job)
 
 
 def _is_media(start: bytes) -> bool:

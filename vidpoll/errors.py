@@ -17,6 +17,7 @@ VidpollError
 │   ├── AuthenticationError  401   ├── NotFound     404        ├── RateLimited  429
 │   ├── PermissionDenied     403   ├── Conflict     409        └── ServerError  5xx, and whatever is left
 │   ├── PaymentRequired      402   └── InvalidRequest 400 413 422
+├── Refused                  raised by a parser, never by vidpoll: a 200 that is really a refusal
 ├── JobError                 the provider ended the job without a result; `.job.problem` says why
 │   ├── JobFailed
 │   ├── JobCancelled
@@ -41,6 +42,7 @@ Every error is made of one message and optional keyword arguments, so that it ca
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -215,6 +217,9 @@ class Refused(VidpollError):
     def message(self) -> str:
         return str(self.args[1])
 
+    def __str__(self) -> str:
+        return self.message or self.kind
+
 
 class JobError(VidpollError):
     """The provider ended the job without a result."""
@@ -241,7 +246,7 @@ class OutcomeUnknown(VidpollError):
     @property
     def resume(self) -> str | None:
         """The line of Python that goes on waiting for the same job; None where the error is about no job."""
-        return None if self.job is None else f'vidpoll.wait("{self.job.ref}")'
+        return None if self.job is None else f"vidpoll.wait({json.dumps(self.job.ref, ensure_ascii=False)})"
 
 
 class WaitTimeout(OutcomeUnknown, TimeoutError):

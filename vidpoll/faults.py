@@ -135,13 +135,15 @@ def _moment(value: str | None, now: float) -> float | None:
 def exhausted(response: Response, now: float) -> float | None:
     """How many seconds the whole account has no requests left: `X-RateLimit-Remaining: 0` until `X-RateLimit-Reset`.
 
-    The reset is read as Unix seconds, or as seconds from now where it is too small for that.
+    The reset is read as Unix seconds or milliseconds, or as seconds from now where it is too small for that.
     """
     if _plain(response.header("x-ratelimit-remaining")) != 0.0:
         return None
     reset = _plain(response.header("x-ratelimit-reset"))
     if reset is None:
         return None
+    if reset >= 1e11:  # some count milliseconds
+        reset /= 1000.0
     return min(max(0.0, reset - now) if reset > 1e9 else reset, LONGEST_HINT)
 
 

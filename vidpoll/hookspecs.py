@@ -96,7 +96,8 @@ def vidpoll_progress(job: Job, event: ProgressChanged) -> None:
 def vidpoll_completed(job: Job, event: Completed) -> None:
     """The provider says that the job is completed.
 
-    When: once per job and wait, before `wait` returns; `job.video` and `job.assets` are there. Return: ignored.
+    When: once per job, before `wait` returns; `job.assets` are there. Not again for a Job that has its verdict already.
+    Return: ignored.
     If it raises: logged and warned, `wait` returns the job all the same.
 
     Example::
@@ -111,8 +112,9 @@ def vidpoll_completed(job: Job, event: Completed) -> None:
 def vidpoll_failed(job: Job, event: Failed) -> None:
     """The provider says that the job failed, was cancelled or has expired (`event.state` tells which).
 
-    When: once per job and wait, before `wait` raises. Never for a timeout, a dead network or a wrong key: those are
-    `vidpoll_gave_up`. Return: ignored. If it raises: logged and warned; `wait` raises what it would have raised.
+    When: once per job, before `wait` raises; not again for a Job that has its verdict already. Never for a timeout, a
+    dead network or a wrong key: those are `vidpoll_gave_up`. Return: ignored. If it raises: logged and warned; `wait`
+    raises what it would have raised.
 
     Example::
 

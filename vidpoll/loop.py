@@ -12,7 +12,8 @@ import heapq
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from itertools import count
+from dataclasses import replace
+from itertools import count, islice
 from queue import SimpleQueue
 from random import Random
 from typing import Any, Generic, TypeVar
@@ -25,10 +26,12 @@ from .errors import (
     AnswerError,
     JobNotFound,
     OutcomeUnknown,
+    PluginError,
     ProviderError,
     ProviderUnreachable,
     Refused,
     UnknownStatus,
+    UsageError,
     VidpollError,
     WaitRefused,
     WaitStopped,
@@ -36,7 +39,7 @@ from .errors import (
 )
 from .faults import CONFIRMATIONS, UNSEEN, Fault, Meaning, NoAnswer, Patience, exhausted, hint, status_of
 from .machine import Event, GaveUp, Job, Polled, PollFailed
-from .model import Problem, Request, Response, Snapshot, State
+from .model import Problem, Request, Response, Snapshot, State, is_number
 from .pacing import Schedule
 from .provider import Follow, Operation
 from .workers import Ticket, Workers
@@ -64,11 +67,14 @@ class Question(Generic[T]):
         """Seconds for which the last answer asks to leave this job alone."""
         self.hold: float | None = None
         """Seconds for which it asks to leave the whole account alone."""
+        self.refused = False
+        """Whether the parser raised Refused: the provider's own word, whatever the HTTP status was."""
         self._max_body = operation.max_body
         self._parse: Callable[[Response, str], T | Follow[T]] = operation.parse
         self._verdicts = operation.verdicts
         self._fallback: T | None = None
-        self._depth = 0
+        self.depth = 0
+        """How many further answers were asked for."""
         self.pending = False
 
     def wire(self, timeout: tuple[float, float]) -> Wire:
@@ -91,18 +97,19 @@ class Question(Generic[T]):
             return self._fallback
         if not isinstance(value, Follow):
             return value
-        if self._depth == MAX_FOLLOWS:
-            return Fault(f"the plugin asks for more than {MAX_FOLLOWS} further answers")
-        self._depth += 1
+        self._fallback = value.fallback if value.fallback is not None else self._fallback
+        if self.depth == MAX_FOLLOWS:
+            fault = Fault(f"the plugin asks for more than {MAX_FOLLOWS} further answers")
+            return fault if self._fallback is None else self._fallback
+        self.depth += 1
         self.pending = True
         self.request, self._parse, self._verdicts = value.request, value.parse, value.verdicts
-        self._fallback = value.fallback if value.fallback is not None else self._fallback
         return None
 
     def _read(self, outcome: Response | BaseException, now: float) -> T | Follow[T] | Fault:
         if isinstance(outcome, BaseException):
             lost = outcome if isinstance(outcome, NoAnswer) else NoAnswer(f"{type(outcome).__name__} in a worker")
-            return Fault(lost.reason, sent=lost.sent)
+            return Fault(lost.reason, sent=lost.sent or self.depth > 0)  # the first request was sent, and answered
         response = self.endpoint.scrub(outcome)
         self.hint, self.hold = hint(response, now), exhausted(response, now)
         if not (200 <= response.status < 300 or response.status in self._verdicts):
@@ -110,6 +117,7 @@ class Question(Generic[T]):
         try:
             return self._parse(response, self.job_id)
         except Refused as refused:
+            self.refused = True
             reason = redact.text(refused.message) or refused.kind
             return Fault(reason, status_of(refused), refused.code, self.hint)
         except Exception as error:
@@ -127,10 +135,25 @@ class Question(Generic[T]):
             reason, code, details = str(problem), problem.code, problem.details
         except Exception as error:  # noqa: BLE001 - reading an error must not make a worse one
             reason, code, details = f"unreadable error ({type(error).__name__})", None, {}
-        status = 502 if self._depth and response.status in (404, 410) else response.status
+        # A 404 or 410 for a further request says nothing about the job: the first answer knew it.
+        status = 502 if self.depth and response.status in (404, 410) else response.status
         shown = reason if f"HTTP {response.status}" in reason else f"HTTP {response.status}: {reason}"
         request_id = next(filter(None, (response.header(h) for h in ("x-request-id", "request-id", "trace-id"))), None)
         return Fault(shown, status, code, self.hint, True, details, request_id and redact.text(request_id, limit=80))
+
+
+def build(endpoint: Endpoint, operation: Operation[Any], *args: object) -> Request:
+    """What the plugin's builder makes. Raises its UsageError, and PluginError for whatever else goes wrong in it."""
+    try:
+        request = operation.request(*args)
+    except VidpollError:
+        raise
+    except Exception as error:
+        said = redact.text(f"{type(error).__name__}: {error}", limit=120)
+        raise PluginError(f"{endpoint.provider.name}: the plugin cannot make the request ({said})") from error
+    if not isinstance(request, Request):
+        raise PluginError(f"{endpoint.provider.name}: the plugin made {type(request).__name__}, not a vidpoll.Request")
+    return request
 
 
 def provider_error(who: str, fault: Fault, *, job: Job | None = None, advice: str = "") -> ProviderError:
@@ -155,6 +178,8 @@ class Task:
         self.endpoint = endpoint
         self.deadline = deadline
         self.asked_at = 0.0
+        self.begun = False
+        """Whether anything was sent."""
         self.patience = Patience()
         self.ask = make
         """Makes a fresh question. Raises what the builder raises."""
@@ -172,14 +197,22 @@ class Task:
         """The deadline is over, or `error` ended the wait."""
         raise NotImplementedError
 
-    def _after(self, fault: Fault, loop: Loop) -> tuple[float, float]:
-        """When to ask again after a fault, and when at the earliest; a 429 holds the whole account."""
+    def lapse(self, now: float) -> float:
+        """When to give up, where the next question would come after the deadline; asked only where there is one."""
+        return now if self.deadline is None else self.deadline
+
+    def _after(self, fault: Fault, loop: Loop) -> float:
+        """When to ask again after a fault; a 429 holds the whole account."""
         now, floor = loop.now(), self.endpoint.provider.pacing.floor
         earliest = max(self.asked_at + floor, now + (fault.hint or 0.0))
-        due = max(now + self.patience.gap(floor, loop.random), earliest)
+        due = self._cut(max(now + self.patience.gap(floor, loop.random), earliest), earliest)
         if fault.status == 429:
             self.endpoint.not_before = max(self.endpoint.not_before, due)
-        return due, earliest
+        return due
+
+    def _cut(self, due: float, earliest: float) -> float:
+        """The last gap is cut so that one question falls on the deadline, unless floor or hint forbid it."""
+        return due if self.deadline is None else min(due, max(self.deadline, earliest))
 
 
 class Watch(Task):
@@ -198,7 +231,7 @@ class Watch(Task):
         status = endpoint.provider.status
         super().__init__(
             endpoint,
-            lambda: Question(endpoint, status, status.request(job.id), job.id),
+            lambda: Question(endpoint, status, build(endpoint, status, job.id), job.id),
             None if timeout is None else now + timeout,
         )
         self.job = job
@@ -207,11 +240,17 @@ class Watch(Task):
         self.answer: Snapshot | Fault | AnswerError | None = None
         """The last answer, good or not."""
         self._schedule = schedule
+        if once:
+            self.answer = Fault(_HELD, 429, sent=False)
+            self.deadline = now + ERRAND_PATIENCE
 
     def first(self, now: float) -> float:
         """At once, but not below the floor since the job was last asked about."""
         last = self.endpoint.asked.get(self.job.id)
         return now if last is None else max(now, last + self.endpoint.provider.pacing.floor)
+
+    def lapse(self, now: float) -> float:
+        return now if self.once else super().lapse(now)
 
     def digest(self, value: object, loop: Loop) -> tuple[list[Event], float | None]:
         at = loop.clock.time()
@@ -235,19 +274,21 @@ class Watch(Task):
         self.patience.good()
         due = None if self.job.final or self.once else self._next(loop)
         snapshot = value if isinstance(value, Snapshot) else None
-        polled = Polled(self.job.ref, loop.clock.time(), snapshot, None if due is None else due - loop.now())
+        polled = Polled(self.job.ref, loop.clock.time(), snapshot, self._in(due, loop.now()))
         return [polled, *changes], due
 
     def _next(self, loop: Loop) -> float:
         """The gap of the schedule, not below the floor; a hint of the provider is followed for a minute at most."""
+        floor = self.endpoint.provider.pacing.floor
         gap = self._schedule.next_gap(self.job.history, loop.clock.time(), loop.random)
         hinted = loop.now() + min(self.question.hint or 0.0, GOOD_HINT)
-        earliest = max(self.asked_at + self.endpoint.provider.pacing.floor, hinted)
-        return self._cut(max(self.asked_at + gap, earliest), earliest)
+        earliest = max(self.asked_at + floor, hinted)
+        return self._cut(max(self.asked_at + (gap if is_number(gap) else floor), earliest), earliest)
 
-    def _cut(self, due: float, earliest: float) -> float:
-        """The last gap is cut so that one question falls on the deadline, unless floor or hint forbid it."""
-        return due if self.deadline is None else min(due, max(self.deadline, earliest))
+    def _in(self, due: float | None, now: float) -> float | None:
+        """Seconds until the next question; None where none will be asked."""
+        over = self.deadline is not None and (now >= self.deadline or (due or 0.0) > self.deadline)
+        return None if due is None or over else due - now
 
     def _bad(self, value: Fault | AnswerError, loop: Loop) -> tuple[list[Event], float | None]:
         self.answer = value
@@ -255,10 +296,10 @@ class Watch(Task):
         now = loop.now()
         self.patience.bear(fault, now)
         error = None if self.once else self._hopeless(fault, now, loop)
-        due = None if self.once or error else self._cut(*self._after(fault, loop))
-        retry_in = None if due is None else due - now
+        again = self._after(fault, loop)
+        due = None if self.once or error else again
         failed = PollFailed(
-            self.job.ref, loop.clock.time(), fault.reason, fault.status, retry_in, self.patience.in_a_row
+            self.job.ref, loop.clock.time(), fault.reason, fault.status, self._in(due, now), self.patience.in_a_row
         )
         return [failed, *(self.expire(loop, error) if error else [])], due
 
@@ -320,7 +361,7 @@ class Watch(Task):
             last = f" (last answer: {self.answer.reason})"
         elif isinstance(self.answer, AnswerError):
             last = f" (last answer: {self.answer})"
-        if not self.job.answers:
+        if self.job.state is None and self.job.stage is None:
             return f"nothing was heard of it{last}, and it may well go on"
         progress = "" if self.job.progress is None else f" at {self.job.progress:.0f} %"
         return f"it is {self.job.stage or self.job.state}{progress}{last} and goes on at the provider"
@@ -337,31 +378,47 @@ _REMEDY = {
 class Errand(Task, Generic[T]):
     """One operation that is not a status question: submit, list, quota, cancel, delete.
 
-    `result` is the parsed value, a Fault, or an AnswerError; `faults` counts what was borne. `repeat` tells whether it
-    may be sent again after a fault that may have reached the provider; what certainly was not sent is always sent
-    again, for a minute at most.
+    `result` is the parsed value, a Fault, or an AnswerError; `lost` tells whether an earlier try may have done the work
+    although no good answer came. `repeat` tells whether it may be sent again after such a try; what certainly was not
+    sent is always sent again, for a minute at most.
     """
 
     def __init__(self, endpoint: Endpoint, make: Callable[[], Question[T]], *, repeat: bool, now: float) -> None:
         super().__init__(endpoint, make, now + ERRAND_PATIENCE)
         self.repeat = repeat
-        self.faults = 0
-        self.result: T | Fault | AnswerError = Fault("it was not sent: the account has to wait", sent=False)
+        self.lost = False
+        self.refused = False
+        """Whether the parser raised Refused."""
+        self.result: T | Fault | AnswerError = Fault(_HELD, 429, sent=False)
+
+    def lapse(self, now: float) -> float:
+        return now
 
     def digest(self, value: object, loop: Loop) -> tuple[list[Event], float | None]:
         self.result = value  # type: ignore[assignment]  # the parser's word is taken for its type
         fault = Fault(str(value)) if isinstance(value, AnswerError) else value
         if not isinstance(fault, Fault):
             return [], None
-        self.faults += 1
         self.patience.bear(fault, loop.now())
-        again = fault.meaning is Meaning.BLIP and fault.status not in (405, 409, 413, 422)
-        if not again or isinstance(value, UnknownStatus) or (fault.sent and not self.repeat):
+        due = self._after(fault, loop)
+        if fault.sent and not self.repeat:
+            self.refused = self.question.refused
+            if self.question.depth:  # the first answer was good: what a further one says cannot undo it
+                self.refused, self.result = False, replace(fault, status=None)
             return [], None
-        return [], self._after(fault, loop)[0]
+        if fault.meaning is not Meaning.BLIP or fault.status in _FINAL or isinstance(value, UnknownStatus):
+            return [], None
+        self.lost = self.lost or (fault.sent and fault.status != 429)
+        return [], due
 
     def expire(self, loop: Loop, error: OutcomeUnknown | None = None) -> list[Event]:
         return []
+
+
+_FINAL = (405, 409, 413, 422)
+"""Statuses that end an errand: sent again it would be answered the same."""
+
+_HELD = "it was not sent: the provider wants this account to wait"
 
 
 class Loop:
@@ -385,6 +442,8 @@ class Loop:
         self.http_timeout = http_timeout
         self.patience = patience
         self.random = random
+        self.closed = False
+        """Set when the client is closed: nothing is sent any more."""
 
     def now(self) -> float:
         """Monotonic seconds."""
@@ -429,7 +488,7 @@ class _Run:
     def _plan(self, task: Task, due: float) -> None:
         """Ask at `due`; where the deadline comes before it, give up there."""
         if task.deadline is not None and due > task.deadline:
-            self._push(task, task.deadline, ask=False)
+            self._push(task, task.lapse(self.loop.now()), ask=False)
         else:
             self._push(task, due, ask=True)
 
@@ -443,8 +502,25 @@ class _Run:
             elif task.endpoint.not_before > now:  # the account was told to slow down
                 self._plan(task, task.endpoint.not_before)
             else:
+                unsent = self._try(task, fresh=True)
+                if unsent is not None:
+                    yield from self._conclude(task, Fault(unsent.reason, sent=False))
+
+    def _try(self, task: Task, *, fresh: bool = False) -> NoAnswer | None:
+        """Send the task's question. Raises what a builder or an account raises; after the first one that is a blip."""
+        if self.loop.closed:
+            raise UsageError("this client is closed; make a new one")
+        try:
+            if fresh:
                 task.question = task.ask()
-                self._send(task)
+            self._send(task)
+        except Exception as error:
+            if not task.begun:
+                raise
+            log.error("%s: a request cannot be made (%s)", task.endpoint.name, type(error).__name__)
+            return NoAnswer(f"the request could not be made ({type(error).__name__})", sent=False)
+        task.begun = True
+        return None
 
     def _send(self, task: Task) -> None:
         loop = self.loop
@@ -459,7 +535,7 @@ class _Run:
         """Wait until something came or is due, and digest what came."""
         if not self.open:
             return
-        bounds = [bound for _, bound in list(self.under_way.values())[:1]] + [entry[0] for entry in self.heap[:1]]
+        bounds = [bound for _, bound in islice(self.under_way.values(), 1)] + [entry[0] for entry in self.heap[:1]]
         ticket = self.loop.clock.get(self.inbox, min(bounds) - self.loop.now(), busy=bool(self.under_way))
         while ticket is not None:
             task, _ = self.under_way.pop(ticket)
@@ -467,8 +543,10 @@ class _Run:
             ticket = None if self.inbox.empty() else self.inbox.get()
         now = self.loop.now()
         for overdue in [ticket for ticket, (_, bound) in self.under_way.items() if bound <= now]:
-            task, _ = self.under_way.pop(overdue)
             self.loop.workers.abort(overdue)
+            if not overdue.aborted:  # it has just finished: its answer is on its way to the inbox
+                continue
+            task, _ = self.under_way.pop(overdue)
             yield from self._digest(task, NoAnswer(f"no whole answer within {sum(self.loop.http_timeout):g} s"))
 
     def _digest(self, task: Task, outcome: Response | BaseException) -> Iterator[tuple[Task, Event]]:
@@ -479,8 +557,15 @@ class _Run:
         except AnswerError as error:
             value = error
         if value is None and task.question.pending:
-            self._send(task)
+            unsent = self._try(task)
+            if unsent is not None:
+                yield from self._digest(task, unsent)
             return
+        yield from self._conclude(task, value)
+
+    def _conclude(self, task: Task, value: object) -> Iterator[tuple[Task, Event]]:
+        """Hand the task what its question brought, and plan the next one."""
+        loop = self.loop
         if task.question.hold is not None:
             task.endpoint.not_before = max(task.endpoint.not_before, loop.now() + min(task.question.hold, GOOD_HINT))
         events, due = task.digest(value, loop)

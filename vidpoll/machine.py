@@ -23,7 +23,7 @@ from .errors import (
     UsageError,
     VidpollError,
 )
-from .model import Asset, Cost, Problem, Snapshot, State, parse_reference
+from .model import Asset, Cost, Problem, Snapshot, State, as_stage, parse_reference
 
 _ALL = frozenset(State)
 _NONE: frozenset[State] = frozenset()
@@ -152,6 +152,10 @@ class DownloadProgress(Event):
         return f"{self.ref} {self.kind}: {self.received:,}{share} bytes"
 
 
+_Place = tuple[State | None, str | None]
+"""A state and a stage: where a job is."""
+
+
 class Moment(NamedTuple):
     """What was known from Unix second `at` on; a job's history is a list of these."""
 
@@ -169,8 +173,9 @@ class Job:
     """
 
     __slots__ = (
-        "_grace", "_held", "_left", "_returning", "_unknown", "_words", "account", "answers", "assets", "confirmed",
-        "cost", "history", "id", "problem", "progress", "ref", "snapshot", "stage", "state", "submitted_at",
+        "_grace", "_held", "_left", "_returning", "_told", "_unknown", "_words", "account", "answers", "assets",
+        "confirmed", "cost", "history", "id", "problem", "progress", "ref", "snapshot", "stage", "state",
+        "submitted_at",
     )  # fmt: skip
 
     def __init__(self, ref: str, *, submitted_at: float | None = None) -> None:
@@ -189,8 +194,9 @@ class Job:
         self.confirmed = True
         self._grace = 0
         self._held: Snapshot | None = None
-        self._left: frozenset[tuple[State | None, str | None]] = frozenset()
-        self._returning: tuple[State | None, str | None] | None = None
+        self._left: frozenset[_Place] = frozenset()
+        self._returning: _Place | None = None
+        self._told: _Place | None = None
         self._words: frozenset[str] = frozenset()
         self._unknown: OutcomeUnknown | None = None
 
@@ -254,7 +260,9 @@ class Job:
         if snapshot.state is State.COMPLETED and due and self._grace < GRACE:
             self._grace += 1
             self._held = snapshot
-            return self._move(replace(snapshot, state=State.RUNNING), at)
+            events = self._move(replace(snapshot, state=State.RUNNING), at)
+            self.snapshot = snapshot
+            return events
         if snapshot.state.final:
             return (self._conclude(snapshot, at),)
         return self._move(snapshot, at)
@@ -265,19 +273,29 @@ class Job:
             return ()
         self.answers += 1
         self._unknown = None
-        if not self._arrive((self.state, word)):
+        stage = as_stage(word)
+        if not self._arrive((self.state, stage)):
             return ()
-        told = word in self._words
-        self._words |= {word}
-        event = self._enter(self.state, word, None, at, known=False)
-        return () if told else (event,)
+        told = stage in self._words
+        self._words |= {stage}
+        previous = self._enter(self.state, stage, None, at)
+        return () if told else self._tell(at, previous, known=False)
 
     def listed(self, snapshot: Snapshot, at: float) -> None:
-        """Take in a row of a list. A verdict in it is shown, and counts only after a status answer confirms it."""
+        """Take in a row of a list. A verdict in it is shown, and counts only after a status answer confirms it.
+
+        Raises ForeignAnswer and TransitionRefused; the job is then unchanged.
+        """
         self._own(snapshot)
-        self._enter(snapshot.state, snapshot.stage, _clamp(snapshot.progress), at)
-        self._adopt(snapshot)
-        self.confirmed = not snapshot.state.final
+        if self.final:
+            self._refresh(snapshot)
+        elif snapshot.state.final:
+            if (snapshot.state, snapshot.stage) != (self.state, self.stage):
+                self._enter(snapshot.state, snapshot.stage, _clamp(snapshot.progress), at)
+            self._adopt(snapshot)
+            self.confirmed = False
+        else:
+            self._move(snapshot, at)
 
     def settle(self, at: float) -> tuple[Event, ...]:
         """At the end of a wait: a completed answer in hand counts, even without the files that were due."""
@@ -308,43 +326,54 @@ class Job:
         if same:
             shown = self.progress if shown is None else max(shown, self.progress or 0.0)
         events: tuple[Event, ...] = ()
+        before = self.progress
         if not same:
-            before = self.progress
-            events = (self._enter(snapshot.state, snapshot.stage, shown, at),)
-        else:
-            before = self.progress
-            if shown != before:
-                self.progress = shown
-                self.history += (Moment(at, self.state, self.stage, shown),)
+            previous = self._enter(snapshot.state, snapshot.stage, shown, at)
+            events = self._tell(at, previous)
+        elif shown != before:
+            self.progress = shown
+            self.history += (Moment(at, self.state, self.stage, shown),)
+        self.confirmed = True
         if shown is not None and shown != before:
             events += (ProgressChanged(self.ref, at, shown, self.stage),)
         self._adopt(snapshot)
         return events
 
-    def _arrive(self, place: tuple[State | None, str | None]) -> bool:
-        """Whether to go to `place`: a place that was left must be named by two answers in a row."""
+    def _arrive(self, place: _Place) -> bool:
+        """Whether to go to `place`: a place that was left must be named by two answers in a row.
+
+        One is enough where only a list row says that the job has come further.
+        """
         if place == (self.state, self.stage):
             self._returning = None
             return False
-        if place in self._left and place != self._returning:
+        if place in self._left and place != self._returning and self.confirmed:
             self._returning = place
             return False
         self._returning = None
         return True
 
-    def _enter(
-        self, state: State | None, stage: str | None, progress: float | None, at: float, *, known: bool = True
-    ) -> StageChanged:
+    def _enter(self, state: State | None, stage: str | None, progress: float | None, at: float) -> str | None:
+        """Go to a place; returns the stage that is left."""
         previous = self.stage
         if self.history:
             self._left |= {(self.state, self.stage)}
         self.state, self.stage, self.progress = state, stage, progress
         self.history += (Moment(at, state, stage, progress),)
-        return StageChanged(self.ref, at, state, stage, progress, previous, known)
+        return previous
+
+    def _tell(self, at: float, previous: str | None, *, known: bool = True) -> tuple[StageChanged, ...]:
+        """The event of the place, unless it was the last one told: a word that is told once hides what follows it."""
+        place = (self.state, self.stage)
+        if place == self._told:
+            return ()
+        self._told = place
+        return (StageChanged(self.ref, at, self.state, self.stage, self.progress, previous, known),)
 
     def _conclude(self, snapshot: Snapshot, at: float) -> Event:
         shown = _clamp(snapshot.progress)
-        if snapshot.state is not State.COMPLETED:  # where it stopped; MoneyPrinterTurbo up to 1.2 falls back to 0
+        here = (snapshot.state, snapshot.stage) == (self.state, self.stage)  # a list row was here before
+        if here or snapshot.state is not State.COMPLETED:  # where it stopped; MoneyPrinterTurbo 1.2 falls back to 0
             shown = max((p for p in (shown, self.progress) if p is not None), default=None)
         self.confirmed = True
         self._held = None

@@ -19,6 +19,7 @@ from . import redact
 from .errors import BadReference, Malformed, PluginError, UsageError
 
 _ACCOUNT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_PORTS = {"http": 80, "https": 443}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # a lone surrogate is good JSON, and cannot be encoded
 
 
@@ -88,7 +89,7 @@ class Request:
     query: tuple[tuple[str, str], ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
     json: Any = None
-    body: bytes | None = None
+    body: bytes | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if self.method not in ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"):
@@ -169,7 +170,7 @@ class Problem:
 
     message: str
     code: str | None = None
-    details: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "message", redact.text(self.message))
@@ -187,6 +188,10 @@ class Cost:
     charged: float
     refunded: float = 0.0
     unit: str = "credits"
+
+    def __post_init__(self) -> None:
+        if not (is_number(self.charged) and is_number(self.refunded)):
+            raise PluginError(f"Cost {redact.text((self.charged, self.refunded), limit=80)}: two finite numbers")
 
     @property
     def net(self) -> float:
@@ -230,10 +235,23 @@ class Snapshot:
         except ValueError:
             raise PluginError(f"Snapshot state {self.state!r}: one of {', '.join(State)}") from None
         if self.stage is not None:
-            put(self, "stage", redact.text(self.stage, limit=100))
-        if self.progress is not None and not is_number(self.progress):
-            raise PluginError(f"Snapshot progress {self.progress!r}: a finite number or None (parsing.progress)")
+            put(self, "stage", as_stage(self.stage))
+        for name in ("progress", "created_at", "updated_at", "finished_at", "duration", "queue_position"):
+            value = getattr(self, name)
+            if value is not None and not is_number(value):
+                shown = redact.text(value, limit=60)
+                raise PluginError(f"Snapshot {name} {shown!r}: a finite number or None (parsing has helpers)")
         put(self, "assets", tuple(self.assets))
+        optional = [("problem", self.problem, Problem), ("cost", self.cost, Cost), ("job_id", self.job_id, str)]
+        typed: list[tuple[str, object, type]] = [each for each in optional if each[1] is not None]
+        for name, value, kind in typed + [("assets", asset, Asset) for asset in self.assets]:
+            if not isinstance(value, kind):
+                raise PluginError(f"Snapshot {name}: a {kind.__name__} is due, not {type(value).__name__}")
+
+
+def as_stage(word: object) -> str:
+    """A provider's word as a stage: one line, safe to show, at most 100 characters."""
+    return redact.text(word, limit=100)
 
 
 def is_number(value: object) -> bool:
@@ -258,6 +276,8 @@ class Submitted:
             check_job_id(self.job_id)
         except BadReference as error:
             raise Malformed(f"the submit answer has no usable id: {error}") from None
+        if not isinstance(self.snapshot, Snapshot):  # the job is paid for: its id counts, whatever else is wrong
+            object.__setattr__(self, "snapshot", None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,9 +327,12 @@ class Quota:
 
 
 def origin(url: str) -> tuple[str, str, int]:
-    """Scheme, host and port of a URL, with the scheme's port where none is given. Raises ValueError for no such URL."""
+    """Scheme, host and port of an http or https URL, with the scheme's port where none is given.
+
+    Raises ValueError for any other URL, and for one with user data or a backslash in it.
+    """
     parts = urlsplit(url)
-    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-    if not parts.hostname or port is None:
-        raise ValueError("not an http or https URL")
+    if parts.scheme not in _PORTS or not parts.hostname or "@" in parts.netloc or "\\" in parts.netloc:
+        raise ValueError("not a plain http or https URL")  # a backslash: libraries disagree on where the host ends
+    port = _PORTS[parts.scheme] if parts.port is None else parts.port
     return parts.scheme, parts.hostname.lower(), port

@@ -26,7 +26,8 @@ class Fixed:
     seconds: float = 5.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.seconds <= 86400:
+        number = isinstance(self.seconds, (int, float)) and not isinstance(self.seconds, bool)
+        if not number or not 0 < self.seconds <= 86400:
             raise UsageError(f"Fixed({self.seconds!r}): seconds between two questions, above 0 and at most a day")
 
     def next_gap(self, history: Sequence[Moment], now: float, random: Random) -> float:

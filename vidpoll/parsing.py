@@ -13,12 +13,13 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from . import redact
-from .errors import AnswerError, BadReference, Malformed, PluginError, UnknownStatus
+from .errors import BadReference, Malformed, PluginError, UnknownStatus
 from .model import Asset, Problem, Response, Snapshot, Submitted, is_number
 
 T = TypeVar("T")
 
 _MILLISECONDS_FROM = 1e11  # as seconds that is the year 5138
+_LATEST = 253402300800.0  # the year 10000, after which no calendar goes
 
 
 def json_object(response: Response, *path: str) -> dict[str, Any]:
@@ -38,7 +39,7 @@ def lookup(table: Mapping[Any, T], word: object) -> T:
 
     Raises Malformed where there is no word at all, UnknownStatus (quoting it) where it is not listed.
     """
-    if word is None or isinstance(word, bool) or not isinstance(word, (str, int)):
+    if isinstance(word, bool) or not isinstance(word, (str, int)) or (word not in table and not str(word).strip()):
         raise Malformed(f"no status word: {redact.text(word, limit=60)!r}")
     if word in table:
         return table[word]
@@ -59,7 +60,8 @@ def progress(value: object, *, full: float = 100.0) -> float | None:
         value = float(value.strip().rstrip("% "))
     if not is_number(value):
         return None
-    return float(value) * (100.0 / full)  # type: ignore[arg-type]  # is_number has checked it
+    percent = float(value) * (100.0 / full)  # type: ignore[arg-type]  # is_number has checked it
+    return percent if is_number(percent) else None
 
 
 def number(value: object) -> float | None:
@@ -74,16 +76,21 @@ def timestamp(value: object) -> float | None:
     """
     if is_number(value):
         seconds = float(value)  # type: ignore[arg-type]  # is_number has checked it
-        return seconds / 1000.0 if seconds >= _MILLISECONDS_FROM else seconds if seconds > 0 else None
+        return _sensible(seconds / 1000.0 if seconds >= _MILLISECONDS_FROM else seconds)
     if not isinstance(value, str) or len(value) > 64:
         return None
     text = re.sub(r"[zZ]$", "+00:00", value.strip())
     text = re.sub(r"\.(\d{1,6})\d*", lambda m: "." + m.group(1).ljust(6, "0"), text)  # Python 3.10 wants 3 or 6 digits
     try:
         moment = datetime.fromisoformat(text)
-        return moment.timestamp() if moment.tzinfo else None
+        return _sensible(moment.timestamp()) if moment.tzinfo else None
     except (ValueError, OverflowError):
         return None
+
+
+def _sensible(seconds: float) -> float | None:
+    """None for what means "no time": 0, and the year 1 that some languages write for it."""
+    return seconds if 0 < seconds < _LATEST else None
 
 
 def first_of(data: Mapping[str, Any], *paths: str) -> Any:
@@ -127,7 +134,7 @@ def submitted(job_id: object, snapshot: Callable[[], Snapshot] | None = None) ->
         return identity
     try:
         return Submitted(identity.job_id, snapshot())
-    except (AnswerError, PluginError):
+    except Exception:  # noqa: BLE001 - the job is paid for, and its id is in hand
         return identity
 
 
@@ -166,7 +173,7 @@ def problem(response: Response) -> Problem:
     code = first_of(data, "error.code", "error.type", "code", "type")
     details = first_of(data, "error.details", "details", "data", "detail")
     return Problem(
-        fallback.message if message is None else str(message),
+        fallback.message if message is None or not str(message).strip() else str(message),
         code=text(code),
         details=details if isinstance(details, dict) else {} if details is None else {"details": details},
     )

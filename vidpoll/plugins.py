@@ -1,7 +1,8 @@
 """Finding plugins, checking them, and calling their hooks one by one. With `hookspecs` the only user of pluggy.
 
-A plugin that does not import or validate is reported in `problems` and skipped; only two plugins that claim the same
-provider name stop everything, because nobody could tell where a key would go.
+An installed plugin that does not import or validate is reported in `problems` and skipped. A passed one that does not
+validate is an error of its caller; and two plugins that claim the same provider name stop everything, because nobody
+could tell where a key would go.
 """
 
 from __future__ import annotations
@@ -71,7 +72,8 @@ class PluginReport:
 class Plugins:
     """The plugins of one client. `passed` are modules or objects; `discover` also takes the installed ones.
 
-    Raises UsageError for a passed thing that holds no hook, PluginError for two providers of one name.
+    Raises UsageError for a passed thing that holds no hook, PluginError for one that does not validate and for two
+    providers of one name.
     """
 
     def __init__(self, passed: Iterable[object] = (), *, discover: bool = True) -> None:
@@ -99,7 +101,8 @@ class Plugins:
         except Exception as error:  # noqa: BLE001 - whatever a plugin's import raises is that plugin's problem alone
             self._report(PluginReport(entry.name, source, version, problem=f"does not import: {_said(error)}"))
             return
-        self._register(plugin, entry.name, source, version)
+        if not self.manager.is_registered(plugin):  # one module may have several names
+            self._register(plugin, self._free(entry.name), source, version)
 
     def _passed(self, plugin: object) -> None:
         name = _name(plugin)
@@ -109,11 +112,20 @@ class Plugins:
             raise UsageError(f"plugins=[{name}]: pass the module or object whose vidpoll_providers hook yields it")
         if not any(_marked(plugin, hook) for hook in dir(plugin)):
             raise UsageError(f"plugins=[{name}]: no function in it is marked with @vidpoll.hookimpl")
+        if not self.manager.is_registered(plugin):  # it may be installed, or passed twice
+            name = self._free(name)
+            problem = self._register(plugin, name, name, None)
+            if problem is not None:
+                raise PluginError(f"plugins=[{name}]: {_said(problem)}") from problem
+
+    def _free(self, name: str) -> str:
+        """The name, marked where another plugin has it already: two distributions may choose the same one."""
         while self.manager.has_plugin(name):
             name += "+"
-        self._register(plugin, name, name, None)
+        return name
 
-    def _register(self, plugin: object, name: str, source: str, version: str | None) -> None:
+    def _register(self, plugin: object, name: str, source: str, version: str | None) -> Exception | None:
+        """Register and check a plugin; what is wrong with it is reported and returned."""
         try:
             self.manager.register(plugin, name=name)
             hooks = self._validate(plugin)
@@ -122,7 +134,7 @@ class Plugins:
             if self.manager.has_plugin(name):
                 self.manager.unregister(name=name)
             self._report(PluginReport(name, source, version, problem=_said(error)))
-            return
+            return error
         for provider in providers:
             if provider.name in self.providers:
                 raise PluginError(
@@ -132,6 +144,7 @@ class Plugins:
             self.providers[provider.name] = provider
             self._origins[provider.name] = source
         self.reports.append(PluginReport(name, source, version, hooks, tuple(p.name for p in providers)))
+        return None
 
     def _validate(self, plugin: object) -> tuple[str, ...]:
         found = []
@@ -180,8 +193,9 @@ class Plugins:
         shown = redact.text(name, limit=60)
         close = difflib.get_close_matches(name, self.providers, 1)
         meant = f"did you mean {close[0]!r}? " if close else ""
+        skipped = "".join(f"; the plugin {report.name} is broken: {report.problem}" for report in self.problems)
         raise UnknownProvider(
-            f"no provider {shown!r}: {meant}known: {', '.join(sorted(self.providers)) or 'none'}. "
+            f"no provider {shown!r}: {meant}known: {', '.join(sorted(self.providers)) or 'none'}{skipped}. "
             f"Others come with a plugin: install the one that brings it, by custom named vidpoll-{shown}"
         )
 
@@ -245,4 +259,5 @@ def _name(plugin: object) -> str:
         return plugin.__name__
     if inspect.isclass(plugin):
         return plugin.__name__
-    return getattr(plugin, "name", None) or type(plugin).__name__
+    name = getattr(plugin, "name", None)
+    return name if isinstance(name, str) and name else type(plugin).__name__

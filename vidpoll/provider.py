@@ -15,11 +15,12 @@ from urllib.parse import urlsplit
 
 from . import parsing
 from .errors import PluginError
-from .model import Page, Problem, Quota, Request, Response, Snapshot, State, Submitted
+from .model import Page, Problem, Quota, Request, Response, Snapshot, State, Submitted, is_number, origin
 
 T = TypeVar("T")
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
+_HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 
 MAX_BODY = 4 * 1024 * 1024
 """Bytes of an answer that are read, unless an operation says otherwise."""
@@ -38,6 +39,11 @@ class Follow(Generic[T]):
     verdicts: tuple[int, ...] = ()
     fallback: T | None = None
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.request, Request):
+            raise PluginError(f"Follow request is {type(self.request).__name__}, not a Request")
+        _check_parser("Follow", self.parse, self.verdicts)
+
 
 @dataclass(frozen=True, slots=True)
 class Operation(Generic[T]):
@@ -54,6 +60,20 @@ class Operation(Generic[T]):
     verdicts: tuple[int, ...] = ()
     max_body: int = MAX_BODY
 
+    def __post_init__(self) -> None:
+        if not callable(self.request):
+            raise PluginError(f"Operation request is {type(self.request).__name__}, not a function")
+        _check_parser("Operation", self.parse, self.verdicts)
+        if not is_number(self.max_body) or self.max_body <= 0:
+            raise PluginError(f"Operation max_body {self.max_body!r}: bytes, above 0")
+
+
+def _check_parser(what: str, parse: object, verdicts: object) -> None:
+    if not callable(parse):
+        raise PluginError(f"{what} parse is {type(parse).__name__}, not a function")
+    if not isinstance(verdicts, tuple) or not all(is_number(status) for status in verdicts):
+        raise PluginError(f"{what} verdicts {verdicts!r}: a tuple of HTTP statuses, like (500,)")
+
 
 @dataclass(frozen=True, slots=True)
 class Pacing:
@@ -66,9 +86,13 @@ class Pacing:
     typical: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
-        if not 0 < self.floor <= 3600:
+        if not is_number(self.floor) or not 0 < self.floor <= 3600:
             raise PluginError(f"Pacing floor {self.floor!r}: seconds, above 0 and at most 3600")
-        if self.typical is not None and not 0 < self.typical[0] < self.typical[1]:
+        typical = self.typical
+        if typical is None:
+            return
+        pair = isinstance(typical, (tuple, list)) and len(typical) == 2 and all(is_number(value) for value in typical)
+        if not pair or not 0 < typical[0] < typical[1]:
             raise PluginError(f"Pacing typical {self.typical!r}: two numbers of seconds, the smaller one first")
 
 
@@ -163,6 +187,17 @@ class NoAuth:
         return {}
 
 
+def is_base_url(url: object) -> bool:
+    """Whether a URL can be a base URL: http or https, a host, no user data, query, fragment or space."""
+    if not isinstance(url, str) or not url.isprintable() or " " in url:
+        return False
+    try:
+        origin(url)
+    except ValueError:
+        return False
+    return not (urlsplit(url).query or urlsplit(url).fragment)
+
+
 @dataclass(frozen=True)
 class Provider:
     """A system that generates video. Checked when built: a mistake raises PluginError that names it.
@@ -191,17 +226,40 @@ class Provider:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
             raise PluginError(f"Provider name {self.name!r}: lower-case letters, digits, '_', '-'")
-        parts = urlsplit(self.base_url)
-        plain = parts.hostname and not (parts.query or parts.fragment or parts.username)
-        if parts.scheme not in ("http", "https") or not plain:
+        if not is_base_url(self.base_url):
             raise PluginError(f"Provider {self.name}: base_url {self.base_url!r} is no plain http or https URL")
-        for role, operation in self.operations().items():
+        self._check_kinds()
+        self._check_auth()
+        for host in self.media_hosts:
+            if not isinstance(host, str) or not _HOST.fullmatch(host):
+                raise PluginError(f"Provider {self.name}: media_hosts {host!r}: a bare host name in lower case")
+
+    def _check_kinds(self) -> None:
+        due: list[tuple[str, object, type]] = [
+            ("pacing", self.pacing, Pacing),
+            ("submit", self.submit, Mapping),
+            ("headers", self.headers, Mapping),
+            ("media_hosts", self.media_hosts, tuple),  # a text here would trust every part of itself
+            ("stages", self.stages, tuple),
+        ]
+        for role, value, kind in due:
+            if not isinstance(value, kind):
+                raise PluginError(f"Provider {self.name}: {role} is {type(value).__name__}, not a {kind.__name__}")
+        for role, operation in {"status": self.status, **self.operations()}.items():
             if not isinstance(operation, Operation):
                 raise PluginError(f"Provider {self.name}: {role} is {type(operation).__name__}, not an Operation")
-        if not isinstance(self.pacing, Pacing):
-            raise PluginError(f"Provider {self.name}: pacing is {type(self.pacing).__name__}, not a Pacing")
-        if not callable(self.auth) or not hasattr(self.auth, "variables"):
+        if not callable(self.error):
+            raise PluginError(f"Provider {self.name}: error is {type(self.error).__name__}, not a function")
+        for stage in self.stages:
+            if not isinstance(stage, Stage):
+                raise PluginError(f"Provider {self.name}: stages hold {type(stage).__name__}, not only Stage")
+
+    def _check_auth(self) -> None:
+        if not callable(self.auth) or not hasattr(self.auth, "variables") or not hasattr(self.auth, "required"):
             raise PluginError(f"Provider {self.name}: auth is no Bearer, KeyHeader, Basic, Minted, NoAuth or the like")
+        variables = self.auth.variables
+        if not isinstance(variables, tuple) or not all(isinstance(name, str) and name for name in variables):
+            raise PluginError(f"Provider {self.name}: auth variables {variables!r}: a tuple of environment variables")
 
     def operations(self) -> dict[str, Operation[Any]]:
         """The operations that this provider has, by name; submit operations as `submit KIND`."""

@@ -22,16 +22,18 @@ _MIN_SECRET = 6  # a shorter "secret" would eat ordinary text
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]+")
 _KEYS = re.compile(
-    r"(?i)\b(?:sk|rk|pk|key|fal|hf|r8)[-_][A-Za-z0-9_\-]{12,}|\bbearer\s+[A-Za-z0-9._~+/=\-]{8,}"
-    r"|(?<![\w-])([\w-]*(?:apikeys?|[-_]keys?|secret|token|password)[\"']?\s*[=:]\s*)"
-    r"(?:\"[^\"]*\"|'[^']*'|\[[^\]]*\]|[^\s,;&\"']+)"
+    r"(?i)\b(?:sk|rk|pk|key|fal|hf|r8|xai|gsk|ghp)[-_][A-Za-z0-9_\-]{12,}|\bAIza[\w-]{20,}|\bAKIA[A-Z0-9]{12,}"
+    r"|\beyJ[\w-]{8,}\.[\w.-]{8,}|\bbearer\s+[A-Za-z0-9._~+/=\-]{8,}|\bbasic\s+(?=\S*[\d=])[A-Za-z0-9+/=]{8,}"
+    r"|(?<![\w-])([\w-]*(?:(?:[-_]|api|access|secret|private)keys?(?:[-_]?id)?|secret|token|passw(?:or)?d|signature"
+    r"|authorization|credentials?)\\*[\"']?\s*[=:]\s*)(?:(?:bearer|basic|token|digest)\s+)?"
+    r"(?:\\*\"[^\"]*\"?|\\*'[^']*'?|\[[^\]]*\]?|\{[^}]*\}?|[^\s,;&\"']+)"
 )
-_URLS = re.compile(r"https?://[^\s\"'<>]+")
+_URLS = re.compile(r"(?i)\b[a-z][a-z0-9+.-]{1,20}://[^\s\"'<>]+")
 
 
 def text(value: object, *, secrets: Iterable[str] = (), limit: int = MAX_TEXT) -> str:
     """One line of untrusted text, safe to print: no control characters, keys or URL queries, at most `limit` long."""
-    shown = str(value)[: 20 * limit]
+    shown = _as_text(value)[: 20 * limit]
     shown = _CONTROLS.sub(" ", _ESCAPES.sub("", shown))
     for secret in secrets:
         if len(secret) >= _MIN_SECRET:
@@ -40,6 +42,13 @@ def text(value: object, *, secrets: Iterable[str] = (), limit: int = MAX_TEXT) -
     shown = _KEYS.sub(lambda match: (match.group(1) or "") + HIDDEN, shown)
     shown = " ".join(shown.split())
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def _as_text(value: object) -> str:
+    try:
+        return str(value)
+    except Exception:  # noqa: BLE001 - a plugin's exception may fail even at this
+        return type(value).__name__
 
 
 def url(value: str) -> str:
@@ -55,7 +64,7 @@ def url(value: str) -> str:
 def trace(error: BaseException) -> str:
     """An exception and where it was raised, for a log: the lines of code, and the message made safe to show."""
     frames = "".join(traceback.format_tb(error.__traceback__))
-    return f"{text(f'{type(error).__name__}: {error}')}\n{frames}"
+    return f"{type(error).__name__}: {text(error)}\n{frames}"
 
 
 def body(raw: bytes, secrets: Iterable[str]) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import socket
 import threading
 import zlib
@@ -28,9 +29,30 @@ from .workers import Ticket
 MAX_REDIRECTS = 5
 CHUNK = 64 * 1024
 _REDIRECTS = (301, 302, 303, 307, 308)
+_LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|::1")
+_ANYWHERE = ("accept", "range", "if-range")
 
 Start = Callable[[Response], Callable[[bytes], None] | None]
 """Takes the head of an answer and gives the sink of its body, or None."""
+
+
+class BodyTooLarge(NoAnswer):
+    """More bytes than `max_body`."""
+
+
+class BodyCut(NoAnswer):
+    """The body broke off before its end."""
+
+
+class UnsafeHop(NoAnswer):
+    """A redirect that is not followed."""
+
+
+class _SinkFailed(Exception):
+    """Carries what a sink raised past the translation of network errors."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
 
 
 class Transport(Protocol):
@@ -63,17 +85,18 @@ class RequestsTransport:
         return self.fetch(wire, ticket, lambda head: None)
 
     def fetch(self, wire: Wire, ticket: Ticket, start: Start) -> Response:
-        with _translated(wire):
-            answer = self._follow(wire, ticket)
-            try:
+        try:
+            with _translated(wire), contextlib.closing(self._follow(wire, ticket)) as answer:
                 headers = {name.lower(): value for name, value in answer.headers.items()}
                 sink = start(Response(answer.status_code, headers)) if 200 <= answer.status_code < 300 else None
                 if sink is None:
                     return Response(answer.status_code, headers, _body(answer, headers, wire.max_body))
+                if _coding(headers):
+                    raise NoAnswer("a file in a content coding that was not asked for")
                 _drain(answer, sink, wire.max_body)
                 return Response(answer.status_code, headers)
-            finally:
-                answer.close()
+        except _SinkFailed as failed:
+            raise failed.error from None
 
     def close(self) -> None:
         adapter = getattr(self._local, "adapter", None)
@@ -93,10 +116,14 @@ class RequestsTransport:
         raise NoAnswer(f"more than {MAX_REDIRECTS} redirects")
 
     def _once(self, wire: Wire, url: str, ticket: Ticket) -> requests.Response:
-        headers = {"User-Agent": f"vidpoll/{_version()}", "Accept-Encoding": "identity", **wire.headers}
+        headers = {"User-Agent": f"vidpoll/{_version()}", "Accept-Encoding": "identity"}
+        body = None
         if wire.trusted(url):
-            headers.update(wire.secret)
-        prepared = requests.Request(wire.method, url, headers=headers, data=wire.body).prepare()
+            headers.update({**wire.headers, **wire.secret})
+            body = wire.body
+        else:  # whatever else a plugin puts into headers and body is meant for its own origin
+            headers.update({name: value for name, value in wire.headers.items() if name.lower() in _ANYWHERE})
+        prepared = requests.Request(wire.method, url, headers=headers, data=body).prepare()
         adapter = self._adapter()
         adapter.ticket = ticket
         return adapter.send(prepared, stream=True, timeout=wire.timeout, **self._settings(url))
@@ -117,6 +144,8 @@ class RequestsTransport:
             with requests.Session() as session:
                 found = session.merge_environment_settings(url, {}, None, None, None)
             self._environment[key] = {name: found[name] for name in ("proxies", "verify", "cert")}
+            if _LOOPBACK.fullmatch(parts.hostname or ""):  # a proxy cannot reach this machine's own servers
+                self._environment[key]["proxies"] = {}
         return self._environment[key]
 
 
@@ -141,19 +170,33 @@ def _pools(adapter: _Adapter) -> dict[str, Any]:
     def remember(connection: urllib3.connection.HTTPConnection) -> None:
         ticket = adapter.ticket
         if ticket is not None:
-            ticket.shut = lambda: _shut(connection)
+            ticket.shut = lambda: _shut(connection.sock)
             if ticket.aborted:
                 raise OSError("aborted before it was sent")
+
+    def keep(connection: urllib3.connection.HTTPConnection) -> None:
+        """Once the head is read, a connection that will close lets go of its socket; the body still comes from it."""
+        sock = connection.sock
+        if adapter.ticket is not None:
+            adapter.ticket.shut = lambda: _shut(sock)
 
     class Plain(urllib3.connection.HTTPConnection):
         def request(self, *args: Any, **kwargs: Any) -> None:
             remember(self)
             super().request(*args, **kwargs)
 
+        def getresponse(self) -> Any:
+            keep(self)
+            return super().getresponse()
+
     class Secure(urllib3.connection.HTTPSConnection):
         def request(self, *args: Any, **kwargs: Any) -> None:
             remember(self)
             super().request(*args, **kwargs)
+
+        def getresponse(self) -> Any:
+            keep(self)
+            return super().getresponse()
 
     class PlainPool(urllib3.HTTPConnectionPool):
         ConnectionCls = Plain
@@ -164,8 +207,7 @@ def _pools(adapter: _Adapter) -> dict[str, Any]:
     return {"http": PlainPool, "https": SecurePool}
 
 
-def _shut(connection: urllib3.connection.HTTPConnection) -> None:
-    sock = connection.sock
+def _shut(sock: socket.socket | None) -> None:
     if sock is not None:
         with contextlib.suppress(OSError):
             sock.shutdown(socket.SHUT_RDWR)
@@ -178,9 +220,9 @@ def _next_hop(url: str, target: str) -> str:
     try:
         check_url(following)
     except UnsafeURL:
-        raise NoAnswer("a redirect to something that is no plain http or https URL") from None
+        raise UnsafeHop("a redirect to something that is no plain http or https URL") from None
     if urlsplit(url).scheme == "https" and urlsplit(following).scheme == "http":
-        raise NoAnswer("a redirect from https to http, which is not followed")
+        raise UnsafeHop("a redirect from https to http, which is not followed")
     return following
 
 
@@ -189,16 +231,25 @@ def _drain(answer: requests.Response, sink: Callable[[bytes], None], max_body: i
     for piece in answer.raw.stream(CHUNK, decode_content=False):
         received += len(piece)
         if received > max_body:
-            raise NoAnswer(f"a body of more than {max_body:,} bytes")
-        sink(piece)
+            raise BodyTooLarge(f"a body of more than {max_body:,} bytes")
+        try:
+            sink(piece)
+        except Exception as error:  # noqa: BLE001 - it is the sink's (a full disk), and must not pass for the network's
+            raise _SinkFailed(error) from None
+
+
+def _coding(headers: Mapping[str, str]) -> str:
+    """The body's content coding; empty for a plain one."""
+    coding = headers.get("content-encoding", "").strip().lower()
+    return "" if coding == "identity" else coding
 
 
 def _body(answer: requests.Response, headers: Mapping[str, str], max_body: int) -> bytes:
     pieces: list[bytes] = []
     _drain(answer, pieces.append, max_body)
     raw = b"".join(pieces)
-    coding = headers.get("content-encoding", "identity").strip().lower()
-    if coding in ("", "identity") or not raw:
+    coding = _coding(headers)
+    if not coding or not raw:
         return raw
     if coding not in ("gzip", "x-gzip", "deflate"):
         raise NoAnswer("a body in a content coding that was not asked for")
@@ -208,9 +259,9 @@ def _body(answer: requests.Response, headers: Mapping[str, str], max_body: int) 
     except zlib.error:
         raise NoAnswer("a compressed body that cannot be read") from None
     if len(inflated) > max_body:
-        raise NoAnswer(f"a body of more than {max_body:,} bytes")
+        raise BodyTooLarge(f"a body of more than {max_body:,} bytes")
     if not inflater.eof:
-        raise NoAnswer("a compressed body that was cut")
+        raise BodyCut("a compressed body that was cut")
     return inflated
 
 
@@ -229,7 +280,7 @@ def _translated(wire: Wire) -> Iterator[None]:
     except requests.exceptions.ConnectionError as error:
         raise _connection_error(error) from None
     except (urllib3.exceptions.ProtocolError, requests.exceptions.ChunkedEncodingError):
-        raise NoAnswer("the connection broke in the middle of the answer") from None
+        raise BodyCut("the connection broke in the middle of the answer") from None
     except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
         raise NoAnswer(f"the request failed ({type(error).__name__})") from None
     except OSError as error:

@@ -17,13 +17,13 @@ from typing import Any
 class Ticket:
     """One errand of a worker. `outcome` is what the errand returned, or the exception that it raised."""
 
-    __slots__ = ("aborted", "errand", "inbox", "outcome", "shut")
+    __slots__ = ("aborted", "done", "errand", "inbox", "outcome", "shut", "started")
 
     def __init__(self, errand: Callable[[Ticket], Any], inbox: SimpleQueue[Any]) -> None:
         self.errand = errand
         self.inbox = inbox
         self.outcome: Any = None
-        self.aborted = False
+        self.started = self.done = self.aborted = False
         self.shut: Callable[[], None] | None = None
         """Set by the errand: shuts the connection that it is using."""
 
@@ -33,42 +33,60 @@ class Workers:
 
     def __init__(self, size: int = 32) -> None:
         self.size = size
+        self._closed = False
         self._reset()
 
     def _reset(self) -> None:
         self._pid = os.getpid()
         self._tickets: SimpleQueue[Ticket | None] = SimpleQueue()
         self._lock = threading.Lock()
-        self._threads = 0
-        self._pending = 0
+        self._threads = 0  # alive, and not held up by an aborted ticket
+        self._pending = 0  # tickets that are neither done nor aborted
         self._finalizer = weakref.finalize(self, _end, self._tickets, self.size)
         self._finalizer.atexit = False
 
     def send(self, errand: Callable[[Ticket], Any], inbox: SimpleQueue[Any]) -> Ticket:
         """Run `errand(ticket)` in a worker; the ticket comes back through `inbox`, unless it was aborted."""
+        if self._closed:
+            raise RuntimeError("these workers are closed")
         if self._pid != os.getpid():  # a forked child has none of its parent's threads
             self._reset()
         ticket = Ticket(errand, inbox)
         with self._lock:
             self._pending += 1
-            if self._threads < min(self.size, self._pending):
-                self._threads += 1
-                threading.Thread(
-                    target=_work, args=(self._tickets, weakref.ref(self)), name="vidpoll-worker", daemon=True
-                ).start()
+            self._staff()
         self._tickets.put(ticket)
         return ticket
 
+    def _staff(self) -> None:
+        """Start a thread where there is work for one more."""
+        if self._threads < min(self.size, self._pending):
+            self._threads += 1
+            threading.Thread(
+                target=_work, args=(self._tickets, weakref.ref(self)), name="vidpoll-worker", daemon=True
+            ).start()
+
     def abort(self, ticket: Ticket) -> None:
-        """Forget a ticket: nothing comes back, its connection is shut, its thread no longer counts."""
+        """Forget a ticket: nothing comes back, its connection is shut, another thread takes its thread's place."""
+        if self._pid != os.getpid():  # the connection is the parent's too
+            return
         with self._lock:
-            if ticket.aborted or ticket.outcome is not None:
+            if ticket.aborted or ticket.done:
                 return
             ticket.aborted = True
             self._pending -= 1
-            self._threads -= 1
+            if ticket.started:
+                self._threads -= 1
+                if not self._closed:
+                    self._staff()  # for those that wait in the queue
         if ticket.shut is not None:
             ticket.shut()
+
+    def _begin(self, ticket: Ticket) -> bool:
+        """Note that a thread has taken the ticket; False where it was aborted in the queue."""
+        with self._lock:
+            ticket.started = not ticket.aborted
+            return ticket.started
 
     def _finished(self, ticket: Ticket, outcome: Any) -> bool:
         """Note the outcome; False where the ticket was aborted, and the thread has to end."""
@@ -76,12 +94,14 @@ class Workers:
             if ticket.aborted:
                 return False
             ticket.outcome = outcome
+            ticket.done = True
             self._pending -= 1
         ticket.inbox.put(ticket)
         return True
 
     def close(self) -> None:
-        """Let the threads end once they are done."""
+        """Let the threads end once they are done; nothing can be sent any more."""
+        self._closed = True
         self._finalizer()
 
 
@@ -91,14 +111,19 @@ def _end(tickets: SimpleQueue[Ticket | None], size: int) -> None:
 
 
 def _work(tickets: SimpleQueue[Ticket | None], owner: weakref.ref[Workers]) -> None:
-    while (ticket := tickets.get()) is not None:
-        if ticket.aborted:
-            return
-        try:
-            outcome = ticket.errand(ticket)
-        except BaseException as error:  # noqa: BLE001 - it is the caller's to judge
-            outcome = error
-        workers = owner()
-        if workers is None or not workers._finished(ticket, outcome):
-            return
-        del ticket, outcome, workers
+    while (ticket := tickets.get()) is not None and _serve(ticket, owner):
+        del ticket
+
+
+def _serve(ticket: Ticket, owner: weakref.ref[Workers]) -> bool:
+    """Run one errand; False where the thread has to end. A thread that waits or works keeps its pool not alive."""
+    workers = owner()
+    if workers is None or not workers._begin(ticket):
+        return workers is not None
+    del workers
+    try:
+        outcome = ticket.errand(ticket)
+    except BaseException as error:  # noqa: BLE001 - it is the caller's to judge
+        outcome = error
+    workers = owner()
+    return workers is not None and workers._finished(ticket, outcome)

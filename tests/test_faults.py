@@ -1,0 +1,202 @@
+"""What an answer that is no good answer means, how long it asks us to wait, and how much of it is borne."""
+
+from __future__ import annotations
+
+import pickle
+from email.utils import formatdate
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vidpoll.errors import KINDS, Refused
+from vidpoll.faults import CAP, LONGEST_HINT, Fault, Meaning, NoAnswer, Patience, exhausted, hint, status_of
+from vidpoll.model import Response
+
+few = settings(max_examples=20, deadline=None)  # the suite runs while you reach for the next key
+
+NOW = 1_795_262_400.0  # 2026-11-21 12:00:00 UTC
+HUGE = "9" * 400
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"Retry-After": "7"}, 7.0),
+        ({"Retry-After": " 7 "}, 7.0),
+        ({"Retry-After": "0"}, 0.0),
+        ({"Retry-After": "2.5"}, 2.5),
+        ({"Retry-After": formatdate(NOW + 30, usegmt=True)}, 30.0),
+        ({"Retry-After": formatdate(NOW - 30, usegmt=True)}, 0.0),
+        ({"Retry-After": "21 Nov 2026 12:00:30"}, 30.0),
+        ({"Retry-After": "2026-11-21T12:00:30Z"}, 30.0),
+        ({"Retry-After": "2026-11-21T20:00:30+08:00"}, 30.0),
+        ({"Retry-After": "1000000000"}, LONGEST_HINT),
+        ({"Retry-After": "2090-01-01T00:00:00Z"}, LONGEST_HINT),
+        ({"Retry-After": "1e9"}, None),
+        ({"Retry-After": "1e400"}, None),
+        ({"Retry-After": "inf"}, None),
+        ({"Retry-After": "nan"}, None),
+        ({"Retry-After": "-5"}, None),
+        ({"Retry-After": "soon"}, None),
+        ({"Retry-After": ""}, None),
+        ({"Retry-After": HUGE}, None),
+        ({"Retry-After": "2026-11-21"}, None),
+        ({"Retry-After": "Fri, 99 Foo 9999 99:99:99 GMT"}, None),
+        ({"retry-after-ms": "1500"}, 1.5),
+        ({"openai-poll-after-ms": "5000"}, 5.0),
+        ({"retry-after-ms": HUGE}, None),
+        ({"retry-after-ms": "-1"}, None),
+        ({"retry-after-ms": "1500", "Retry-After": "1"}, 1.5),
+        ({"retry-after-ms": "soon", "Retry-After": "1"}, 1.0),
+    ],
+    ids=lambda value: str(value)[:60],
+)
+def test_hint(headers: dict[str, str], seconds: float | None) -> None:
+    """Every form in which providers ask for patience is read; what cannot be read is dropped; an hour is the most."""
+    assert hint(Response(429, headers), NOW) == seconds
+
+
+@pytest.mark.parametrize("name", ["Retry-After", "retry-after-ms", "X-RateLimit-Reset"])
+@few
+@given(
+    value=st.text()
+    | st.from_regex(r"[A-Z][a-z]{2}, \d{1,4} [A-Z][a-z]{2} -?\d{1,6} \d{1,3}:\d{1,3}:\d{1,3} [+-]?\w{1,6}")
+)
+def test_no_header_can_break_the_loop(name: str, value: str) -> None:
+    """Rule 7: any header is a number of seconds between 0 and an hour, or nothing."""
+    response = Response(429, {"X-RateLimit-Remaining": "0", name: value})
+    for seconds in (hint(response, NOW), exhausted(response, NOW)):
+        assert seconds is None or 0 <= seconds <= LONGEST_HINT
+
+
+@pytest.mark.parametrize(
+    ("remaining", "reset", "seconds"),
+    [
+        ("0", f"{NOW + 20:.0f}", 20.0),
+        ("0", f"{(NOW + 20) * 1000:.0f}", 20.0),
+        ("0", "20", 20.0),
+        ("0", f"{NOW - 20:.0f}", 0.0),
+        ("0", "9" * 15, LONGEST_HINT),
+        ("0", None, None),
+        ("0", "soon", None),
+        ("0", HUGE, None),
+        ("1", "20", None),
+        ("-1", "20", None),
+        (None, "20", None),
+        ("none", "20", None),
+    ],
+)
+def test_exhausted(remaining: str | None, reset: str | None, seconds: float | None) -> None:
+    """Only `Remaining: 0` with a reset that can be read stops the account, for an hour at most."""
+    named = {"X-RateLimit-Remaining": remaining, "X-RateLimit-Reset": reset}
+    assert exhausted(Response(200, {k: v for k, v in named.items() if v is not None}), NOW) == seconds
+
+
+@pytest.mark.parametrize(
+    ("statuses", "meaning"),
+    [
+        ((None, 405, 408, 409, 413, 418, 422, 425, 429, 500, 501, 502, 503, 504, 520, 599), Meaning.BLIP),
+        ((400, 401, 402, 403, 451), Meaning.REFUSAL),
+        ((404,), Meaning.MISSING),
+        ((410,), Meaning.GONE),
+    ],
+)
+def test_what_a_status_means(statuses: tuple[int | None, ...], meaning: Meaning) -> None:
+    """Borne, told after one more request, confirmed, or the provider's word that the job has expired."""
+    assert {Fault("x", status).meaning for status in statuses} == {meaning}
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, "invalid request"), (401, "authentication"), (402, "payment"), (403, "permission"), (404, "not found"),
+        (405, "invalid request"), (409, "conflict"), (413, "invalid request"), (422, "invalid request"),
+        (429, "rate limit"), (500, "server"), (503, "server"), (418, "server"), (None, "server"),
+    ],
+)  # fmt: skip
+def test_the_kind_of_a_refusal(status: int | None, kind: str) -> None:
+    """Every status has a kind, and every kind an error class."""
+    assert Fault("x", status).kind == kind
+    assert kind in KINDS
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_200_that_is_a_refusal_counts_as_its_status(kind: str) -> None:
+    """Refused(kind) and the status that it stands for mean the same."""
+    assert Fault("x", status_of(Refused(kind))).kind == kind
+
+
+def test_no_answer_says_whether_anything_was_sent() -> None:
+    """Money: only what was certainly not sent may be sent again."""
+    lost = [NoAnswer("reset"), NoAnswer("refused", sent=False)]
+    assert [(str(each), each.sent) for each in lost] == [("reset", True), ("refused", False)]
+    assert pickle.loads(pickle.dumps(lost[1])).sent is False
+
+
+# -- patience ---------------------------------------------------------------------------------------------------------
+
+BLIP, REFUSAL, MISSING = Fault("x", 503), Fault("x", 401), Fault("x", 404)
+
+
+def borne(*faults: Fault, every: float = 10.0, since: float = 100.0) -> Patience:
+    patience = Patience()
+    for turn, fault in enumerate(faults):
+        patience.bear(fault, since + turn * every)
+    return patience
+
+
+@pytest.mark.parametrize(
+    ("faults", "in_a_row", "refusals", "missing"),
+    [
+        ([], 0, 0, 0),
+        ([BLIP, BLIP], 2, 0, 0),
+        ([REFUSAL, REFUSAL], 2, 2, 0),
+        ([REFUSAL, BLIP, REFUSAL], 3, 1, 0),
+        ([MISSING, MISSING, BLIP], 3, 0, 0),
+        ([MISSING, MISSING, MISSING], 3, 0, 3),
+        ([MISSING, REFUSAL], 2, 1, 0),
+    ],
+)
+def test_counting(faults: list[Fault], in_a_row: int, refusals: int, missing: int) -> None:
+    """Refusals and 404 count only while nothing else comes between; faults of all kinds count together."""
+    patience = borne(*faults)
+    assert (patience.in_a_row, patience.refusals, patience.missing) == (in_a_row, refusals, missing)
+
+
+def test_a_good_answer_resets() -> None:
+    """After a good answer the next fault is the first."""
+    patience = borne(MISSING, REFUSAL, BLIP)
+    patience.good()
+    patience.bear(BLIP, 500.0)
+    assert (patience.in_a_row, patience.first_at, patience.refusals, patience.missing) == (1, 500.0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("count", "at", "over"),
+    [(0, 1e9, False), (1, 1e9, False), (2, 1e9, False), (3, 699.9, False), (3, 700.0, True), (9, 700.0, True)],
+)
+def test_patience_is_time_not_count(count: int, at: float, over: bool) -> None:
+    """At least three faults in a row, and `patience` seconds since the first of them: one late one is no outage."""
+    assert borne(*[BLIP] * count).over(at, 600.0) is over
+
+
+@few
+@given(st.floats(0.001, 3600), st.integers(1, 5000), st.integers())
+def test_the_gap_is_full_jitter_within_its_bounds(floor: float, in_a_row: int, seed: int) -> None:
+    """Never under the provider's floor; up to floor times 2^k, at most a minute; no exponent overflows."""
+    patience = Patience()
+    patience.in_a_row = in_a_row
+    gap = patience.gap(floor, Random(seed))
+    assert floor <= gap <= max(floor, min(floor * 2.0 ** min(in_a_row - 1, 60), CAP))
+
+
+def test_the_jitter_is_spread() -> None:
+    """Ten thousand clients that lost one server do not come back together."""
+    patience = borne(*[BLIP] * 8)
+    gaps = [patience.gap(1.0, Random(seed)) for seed in range(200)]
+    assert min(gaps) < 5
+    assert max(gaps) > 55
+    assert len(set(gaps)) > 150

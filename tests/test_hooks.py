@@ -1,0 +1,162 @@
+"""Every hook: what its docstring promises, and that it fires in a conversation, in the order of the protocol."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+from acme import BROKEN, DONE, DRAWING, MP4, REF, SAVING, UNAVAILABLE, talk
+
+import vidpoll
+from vidpoll import hookspecs
+from vidpoll.machine import Job
+from vidpoll.plugins import HOOKS
+
+SPECS = {name: spec for name, spec in vars(hookspecs).items() if name.startswith("vidpoll_")}
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_a_hooks_docstring_answers_every_question(name: str) -> None:
+    """When, what a return means, what happens if it raises, and an example that compiles and is marked."""
+    doc = inspect.getdoc(SPECS[name]) or ""
+    assert re.search(r"^When: \S", doc, re.M), "when"
+    assert re.search(r"\bReturn: ?\s*\S", doc), "what a return means"
+    assert re.search(r"\bIf\s+it\s+raises\b", doc), "what happens if it raises"
+    _, marker, example = doc.partition("Example::\n")
+    assert marker, "an example"
+    code = textwrap.dedent(example)
+    assert f"@vidpoll.hookimpl\ndef {name}(" in code
+    compile(code, name, "exec")
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_an_example_is_an_implementation(name: str) -> None:
+    """Its arguments are those of the spec, so that a copied example works."""
+    code = textwrap.dedent((inspect.getdoc(SPECS[name]) or "").partition("Example::\n")[2])
+    space: dict[str, Any] = {"vidpoll": vidpoll}
+    exec(compile(code, name, "exec"), space)
+    assert set(inspect.signature(space[name]).parameters) <= set(inspect.signature(SPECS[name]).parameters)
+
+
+def test_every_notification_has_a_spec_of_job_and_event() -> None:
+    """And every spec that takes an event is fired by one."""
+    notifications = {
+        name for name, spec in SPECS.items() if set(inspect.signature(spec).parameters) == {"job", "event"}
+    }
+    assert notifications == set(HOOKS.values())
+
+
+def test_the_protocol_of_a_wait() -> None:
+    """Each hook in its place, with the job and its event; `polled` on every answer that was understood."""
+    t = talk([DRAWING, DRAWING, UNAVAILABLE, {"status": "steeping"}, {**SAVING, "progress": 91}, DONE])
+    job = Job(REF)
+    t.client.wait(job)
+    assert t.ears.hooks == [
+        *("polled", "stage_changed", "progress"),
+        "polled",
+        "poll_failed",
+        *("polled", "stage_changed"),
+        *("polled", "stage_changed", "progress"),
+        *("polled", "completed"),
+    ]
+    assert {id(told) for _, told, _ in t.ears.heard} == {id(job)}
+    assert [HOOKS[type(event)] for _, _, event in t.ears.heard] == [f"vidpoll_{hook}" for hook in t.ears.hooks]
+    polled = [event for hook, _, event in t.ears.heard if hook == "polled"]
+    assert [event.next_in for event in polled] == [5.0, 5.0, 5.0, 5.0, None]  # type: ignore[attr-defined]
+    assert [str(event) for event in polled] == [
+        "acme:j1 answered: drawing",
+        "acme:j1 answered: drawing",
+        "acme:j1 answered: nothing known",
+        "acme:j1 answered: saving",
+        "acme:j1 answered: done",
+    ]
+
+
+def test_the_protocol_of_a_failure_and_of_giving_up() -> None:
+    """`failed` is the provider's word; `gave_up` is ours, and carries the error with the way back."""
+    t = talk([BROKEN])
+    with pytest.raises(vidpoll.JobFailed):
+        t.client.wait(REF)
+    assert t.ears.hooks == ["polled", "failed"]
+    t = talk([DRAWING])
+    with pytest.raises(vidpoll.WaitTimeout) as caught:
+        t.client.wait(REF, timeout=0)
+    assert t.ears.hooks == ["polled", "stage_changed", "progress", "gave_up"]
+    event = t.ears.heard[-1][2]
+    assert isinstance(event, vidpoll.GaveUp)
+    assert (event.error, event.error.resume) == (caught.value, 'vidpoll.wait("acme:j1")')
+
+
+def test_hooks_fire_in_every_kind_of_wait() -> None:
+    """`wait`, `watch`, `as_completed` and `poll` tell the same."""
+    told = []
+    for call in ("wait", "watch", "as_completed", "poll"):
+        t = talk([DONE])
+        got = getattr(t.client, call)([REF] if call == "as_completed" else REF)
+        if call in ("watch", "as_completed"):
+            list(got)
+        told.append(t.ears.hooks)
+    assert told == [["polled", "completed"]] * 4
+
+
+def test_the_job_is_up_to_date_when_its_hook_fires() -> None:
+    """State, stage, progress and assets are those of the answer that is told."""
+    seen: list[Any] = []
+
+    class Looks:
+        @vidpoll.hookimpl
+        def vidpoll_stage_changed(self, job: Job) -> None:
+            seen.append((job.state, job.stage, job.progress))
+
+        @vidpoll.hookimpl
+        def vidpoll_completed(self, job: Job) -> None:
+            seen.append((job.ok, job.video.url))
+
+    talk([DRAWING, DONE], plugins=(Looks(),)).client.wait(REF)
+    assert seen == [("running", "drawing", 10.0), (True, DONE["video"])]
+
+
+@pytest.mark.parametrize("hook", sorted(set(HOOKS.values()) - {"vidpoll_download_progress"}))
+def test_a_hook_that_raises_changes_nothing(hook: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Logged, warned of, and the wait ends as it would have ended; the others still hear."""
+
+    def raises(self: Any) -> None:
+        raise ZeroDivisionError("mine")
+
+    plugin = type("Grumpy", (), {hook: vidpoll.hookimpl(raises)})()
+    script = {"/jobs/a": [DRAWING, UNAVAILABLE, DONE], "/jobs/b": [BROKEN], "/jobs/c": [DRAWING]}
+    t = talk(script, plugins=(plugin,))
+    with pytest.warns(RuntimeWarning, match=f"plugin Grumpy, {hook} raised ZeroDivisionError: mine"):
+        ends = {job.ref: type(job.error) for job in t.client.as_completed(["acme:a", "acme:b", "acme:c"], timeout=20)}
+    assert ends == {"acme:a": type(None), "acme:b": vidpoll.JobFailed, "acme:c": vidpoll.WaitTimeout}
+    assert {f"vidpoll_{heard}" for heard in t.ears.hooks} == set(HOOKS.values()) - {"vidpoll_download_progress"}
+    assert f"plugin Grumpy, {hook} raised" in caplog.text
+
+
+def test_download_progress(tmp_path: Path) -> None:
+    """While a file is fetched, and at its end; the hook and `on_progress` hear the same."""
+    script = {"/jobs": [DONE], "/files": [(200, {"content-length": str(len(MP4))}, MP4)]}
+    t = talk(script)
+    heard: list[Any] = []
+    t.client.download(REF, tmp_path, on_progress=heard.append)
+    assert [(e.kind, e.received, e.total) for e in heard] == [("video", len(MP4), len(MP4))]
+    assert [event for hook, _, event in t.ears.heard if hook == "download_progress"] == heard
+
+
+def test_a_hook_may_use_the_client() -> None:
+    """Everything runs in the calling thread, so a hook may ask about another job in the middle of a wait."""
+    seen: list[Any] = []
+
+    class Asks:
+        @vidpoll.hookimpl
+        def vidpoll_stage_changed(self, job: Job) -> None:
+            if job.ref == "acme:a":
+                seen.append(t.client.poll("acme:b").stage)
+
+    t = talk({"/jobs/a": [DRAWING, DONE], "/jobs/b": [SAVING]}, plugins=(Asks(),))
+    assert t.client.wait("acme:a").ok
+    assert seen == ["saving"]

@@ -1,0 +1,396 @@
+"""Finding plugins, checking them, and calling them one by one."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from importlib import metadata
+from types import ModuleType
+from typing import Any
+
+import pytest
+from acme import ACME, Plugin
+
+import vidpoll
+from vidpoll.machine import Completed, Job
+from vidpoll.plugins import HOOKS, Plugins
+
+
+@dataclass
+class Dist:
+    name: str
+    version: str = "1.0"
+
+
+@dataclass
+class Entry:
+    """An entry point; loading it gives `thing`, or raises it."""
+
+    name: str
+    thing: object
+    dist: Dist | None
+    value: str = "somewhere:thing"
+
+    def load(self) -> object:
+        if isinstance(self.thing, BaseException):
+            raise self.thing
+        return self.thing
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Installs plugins: pairs of entry point name and thing, or triples with a distribution."""
+
+    def install(*plugins: Any) -> None:
+        entries = [Entry(name, thing, Dist(rest[0] if rest else f"vidpoll-{name}")) for name, thing, *rest in plugins]
+
+        def entry_points(*, group: str) -> list[Entry]:
+            assert group == "vidpoll"
+            return entries
+
+        monkeypatch.setattr(metadata, "entry_points", entry_points)
+
+    return install
+
+
+class Hears:
+    """A notifier whose implementations note who was called."""
+
+    def __init__(self, name: str, calls: list[str]) -> None:
+        self.name = name
+        self.calls = calls
+
+    @vidpoll.hookimpl
+    def vidpoll_completed(self) -> None:
+        self.calls.append(self.name)
+
+
+class Misspelt:
+    @vidpoll.hookimpl
+    def vidpoll_complete(self, job: Any) -> None:
+        raise AssertionError
+
+
+def providing(what: Any) -> object:
+    class Junk:
+        @vidpoll.hookimpl
+        def vidpoll_providers(self) -> Any:
+            if isinstance(what, Exception):
+                raise what
+            return what
+
+    return Junk()
+
+
+EVENT = Completed("acme:1", 0.0)
+
+
+# -- finding ----------------------------------------------------------------------------------------------------------
+
+
+def test_installed_plugins_are_found(installed: Any) -> None:
+    """By the entry-point group `vidpoll`; the report tells where each came from and what it brings."""
+    installed(("acme", Plugin(ACME)), ("chat", Hears("chat", [])))
+    plugins = Plugins()
+    assert list(plugins.providers) == ["acme"]
+    assert [(r.name, r.distribution, r.version, r.hooks, r.providers, r.problem) for r in plugins.reports] == [
+        ("acme", "vidpoll-acme", "1.0", ("vidpoll_providers",), ("acme",), None),
+        ("chat", "vidpoll-chat", "1.0", ("vidpoll_completed",), (), None),
+    ]
+    assert plugins.problems == []
+
+
+def test_discover_false_takes_no_installed_plugin(installed: Any) -> None:
+    """A client for tests is not touched by what is installed."""
+    installed(("acme", Plugin(ACME)))
+    assert Plugins(discover=False).providers == {}
+    assert Plugins(discover=True).providers == {"acme": ACME}
+
+
+def test_importing_vidpoll_loads_no_plugin() -> None:
+    """Nothing happens at import: plugins are looked for when a client is made."""
+    assert "entry_points" not in vars(vidpoll)
+
+
+@pytest.mark.parametrize("error", [ImportError("no module named x"), SyntaxError("bad"), RuntimeError("boom")])
+def test_a_plugin_that_does_not_import_is_reported_and_skipped(
+    installed: Any, error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The others still work, and the log names the culprit."""
+    installed(("broken", error), ("acme", Plugin(ACME)))
+    with caplog.at_level(logging.WARNING, "vidpoll"):
+        plugins = Plugins()
+    assert list(plugins.providers) == ["acme"]
+    (problem,) = plugins.problems
+    assert (problem.name, problem.distribution) == ("broken", "vidpoll-broken")
+    assert problem.problem == f"does not import: {type(error).__name__}: {error}"
+    assert "plugin broken (vidpoll-broken) is skipped" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("what", "says"),
+    [
+        (["acme"], "vidpoll_providers gave str, not a vidpoll.Provider"),
+        ("acme", "vidpoll_providers gave str, not a vidpoll.Provider"),
+        (5, "TypeError"),
+        (ValueError("boom"), "ValueError: boom"),
+        ([ACME, None], "vidpoll_providers gave NoneType"),
+    ],
+)
+def test_a_plugin_that_yields_junk_is_unregistered(installed: Any, what: Any, says: str) -> None:
+    """None of its hooks is called, none of its providers is known."""
+    installed(("junk", providing(what)))
+    plugins = Plugins()
+    assert says in str(plugins.problems[0].problem)
+    assert (plugins.providers, plugins.manager.get_plugins()) == ({}, set())
+
+
+def test_a_hook_with_unknown_arguments_is_a_problem(installed: Any) -> None:
+    """Arguments are taken by name; one that no event has is told when the plugin is loaded, not when it happens."""
+
+    class Asks:
+        @vidpoll.hookimpl
+        def vidpoll_completed(self, jobs: Any) -> None:
+            """Never called."""
+
+    installed(("asks", Asks()))
+    plugins = Plugins()
+    assert "jobs" in str(plugins.problems[0].problem)
+    plugins.tell(Job("acme:1"), EVENT)
+
+
+# -- duplicates -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("names", [("acme", "acme2"), ("acme", "acme")])
+def test_two_plugins_with_one_provider_name_stop_everything(installed: Any, names: tuple[str, str]) -> None:
+    """Nobody could tell where a key would go: the error names both distributions, whatever their names."""
+    installed((names[0], Plugin(ACME), "vidpoll-acme"), (names[1], Plugin(ACME), "acme-for-vidpoll"))
+    with pytest.raises(vidpoll.PluginError, match="a provider 'acme': vidpoll-acme and acme-for-vidpoll"):
+        Plugins()
+
+
+def test_two_plugins_of_one_name_are_two_plugins(installed: Any) -> None:
+    """Two distributions may choose the same name for what they bring; both are called."""
+    calls: list[str] = []
+    installed(("chat", Hears("one", calls), "chat-one"), ("chat", Hears("two", calls), "chat-two"))
+    plugins = Plugins()
+    plugins.tell(Job("acme:1"), EVENT)
+    assert (sorted(calls), plugins.problems) == (["one", "two"], [])
+
+
+def test_a_plugin_that_is_installed_and_passed_is_one_plugin(installed: Any) -> None:
+    """And so is one that is passed twice: its hooks fire once."""
+    calls: list[str] = []
+    hears = Hears("chat", calls)
+    installed(("chat", hears))
+    plugins = Plugins([hears, hears])
+    plugins.tell(Job("acme:1"), EVENT)
+    assert (calls, len(plugins.reports)) == (["chat"], 1)
+
+
+# -- checking ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_misspelt_hook_is_heard_of() -> None:
+    """With the name that was meant."""
+    with pytest.warns(
+        UserWarning, match=r"plugin Misspelt: there is no hook vidpoll_complete; did you mean vidpoll_comp"
+    ):
+        Plugins([Misspelt()], discover=False)
+
+
+def test_an_unmarked_hook_is_heard_of() -> None:
+    """A function with a hook's name and no mark would never be called."""
+
+    class Unmarked(Hears):
+        def vidpoll_failed(self, job: Any, event: Any) -> None:
+            """Never called."""
+
+    with pytest.warns(UserWarning, match="vidpoll_failed is not called: mark it with @vidpoll.hookimpl"):
+        Plugins([Unmarked("u", [])], discover=False)
+
+
+@pytest.mark.parametrize(
+    ("thing", "says"),
+    [
+        (Hears, r"pass an instance, Hears\(\), not the class"),
+        (ACME, "pass the module or object whose vidpoll_providers hook yields it"),
+        (object(), "no function in it is marked with @vidpoll.hookimpl"),
+        ("vidpoll_acme", "no function in it is marked"),
+        (ModuleType("empty"), r"plugins=\[empty\]: no function in it"),
+    ],
+)
+def test_what_cannot_be_a_plugin_is_a_usage_error(thing: Any, says: str) -> None:
+    """A thing that is passed and would never be called is a mistake of the call."""
+    with pytest.raises(vidpoll.UsageError, match=says):
+        Plugins([thing], discover=False)
+
+
+def test_a_module_is_a_plugin() -> None:
+    """A script may pass a module, or itself."""
+    module = ModuleType("my_provider")
+    module.vidpoll_providers = vidpoll.hookimpl(lambda: [ACME])  # type: ignore[attr-defined]
+    assert [(r.name, r.providers) for r in Plugins([module], discover=False).reports] == [("my_provider", ("acme",))]
+
+
+def test_a_passed_plugin_that_does_not_validate_is_an_error() -> None:
+    """Whoever passes a plugin wants it to be called: it is not skipped in silence."""
+    with pytest.raises(vidpoll.PluginError, match="vidpoll_providers gave str, not a"):
+        Plugins([providing(["acme"])], discover=False)
+
+
+@pytest.mark.parametrize("mark", [{"wrapper": True}, {"hookwrapper": True}])
+def test_wrappers_are_refused(mark: dict[str, bool]) -> None:
+    """Hooks are called one by one, so there is nothing to wrap."""
+
+    class Wraps:
+        @vidpoll.hookimpl(**mark)
+        def vidpoll_completed(self) -> Any:
+            yield
+
+    with pytest.raises(vidpoll.PluginError, match="vidpoll_completed is a wrapper"):
+        Plugins([Wraps()], discover=False)
+
+
+# -- calling ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_order_of_calls() -> None:
+    """Last registered first; `tryfirst` before, `trylast` after."""
+    calls: list[str] = []
+
+    class First(Hears):
+        @vidpoll.hookimpl(tryfirst=True)
+        def vidpoll_completed(self) -> None:
+            self.calls.append(self.name)
+
+    class Last(Hears):
+        @vidpoll.hookimpl(trylast=True)
+        def vidpoll_completed(self) -> None:
+            self.calls.append(self.name)
+
+    plugins = [First("first", calls), Hears("a", calls), Last("last", calls), Hears("b", calls)]
+    Plugins(plugins, discover=False).tell(Job("acme:1"), EVENT)
+    assert calls == ["first", "b", "a", "last"]
+
+
+def test_a_hook_takes_the_arguments_it_needs() -> None:
+    """By name, in any order, or none."""
+    got: list[Any] = []
+
+    class Takes:
+        @vidpoll.hookimpl
+        def vidpoll_completed(self, event: Any, job: Any) -> None:
+            got.append((job, event))
+
+        @vidpoll.hookimpl(specname="vidpoll_completed")
+        def only_the_job(self, job: Any) -> None:
+            got.append(job)
+
+    job = Job("acme:1")
+    Plugins([Takes()], discover=False).tell(job, EVENT)
+    assert sorted(map(repr, got)) == sorted(map(repr, [(job, EVENT), job]))
+
+
+def test_a_hook_that_raises_keeps_no_other_from_it(caplog: pytest.LogCaptureFixture) -> None:
+    """The culprit is logged by its name, with the line, and warned of; no key in its words is shown."""
+    calls: list[str] = []
+
+    class Raises:
+        name = "grumpy"
+
+        @vidpoll.hookimpl
+        def vidpoll_completed(self) -> None:
+            raise ValueError("token=sk-0123456789abcdef")
+
+    plugins = Plugins([Hears("a", calls), Raises(), Hears("b", calls)], discover=False)
+    with pytest.warns(RuntimeWarning, match="plugin grumpy, vidpoll_completed raised ValueError") as warned:
+        plugins.tell(Job("acme:1"), EVENT)
+    assert calls == ["b", "a"]
+    assert "plugin grumpy, vidpoll_completed raised ValueError" in caplog.text
+    assert 'raise ValueError("token' in caplog.text or "test_plugins.py" in caplog.text
+    assert "0123456789" not in str(warned[0].message)
+
+
+def test_a_warning_that_is_an_error_does_not_end_a_wait() -> None:
+    """`python -W error` makes warnings raise; what they warn of must still not stop a wait."""
+    calls: list[str] = []
+
+    class Raises:
+        @vidpoll.hookimpl
+        def vidpoll_completed(self) -> None:
+            raise ValueError("boom")
+
+    Plugins([Hears("a", calls), Raises()], discover=False).tell(Job("acme:1"), EVENT)  # warnings are errors here
+    assert calls == ["a"]
+
+
+def test_every_event_has_a_hook() -> None:
+    """The table names every event and every spec of a notification."""
+    events = {kind for kind in vars(vidpoll).values() if isinstance(kind, type) and issubclass(kind, vidpoll.Event)}
+    assert set(HOOKS) == events - {vidpoll.Event}
+    assert len(set(HOOKS.values())) == len(HOOKS)
+
+
+# -- what is not there ------------------------------------------------------------------------------------------------
+
+
+def test_an_unknown_provider_names_the_known_ones() -> None:
+    """And what to install."""
+    plugins = Plugins([Plugin(ACME)], discover=False)
+    with pytest.raises(vidpoll.UnknownProvider) as caught:
+        plugins.provider("zeta")
+    assert str(caught.value) == (
+        "no provider 'zeta': known: acme. Others come with a plugin: install the one that brings it, "
+        "by custom named vidpoll-zeta"
+    )
+    with pytest.raises(vidpoll.UnknownProvider, match="did you mean 'acme'"):
+        plugins.provider("acne")
+
+
+def test_an_unknown_provider_names_the_broken_plugin(installed: Any) -> None:
+    """The plugin that would have brought it is installed and does not import: that is what the user must know."""
+    installed(("acme", ImportError("no module named 'requests_toolbelt'")))
+    plugins = Plugins()
+    with pytest.raises(vidpoll.UnknownProvider, match=r"the plugin acme \(vidpoll-acme\) is broken: does not import"):
+        plugins.provider("acme")
+    with pytest.raises(vidpoll.UnknownProvider, match="known: none; the plugin acme is broken: does not import"):
+        plugins.provider("acme-video")
+
+
+def test_simulators_and_commands_of_plugins() -> None:
+    """What plugins bring along is gathered; one that raises is named."""
+
+    class Brings:
+        name = "brings"
+
+        @vidpoll.hookimpl
+        def vidpoll_simulators(self) -> dict[str, str]:
+            return {"acme": "vidpoll_acme.simulator:Face"}
+
+        @vidpoll.hookimpl
+        def vidpoll_commands(self, register: Any) -> None:
+            register("report", "write a report", None, None)
+
+    class Breaks:
+        name = "breaks"
+
+        @vidpoll.hookimpl
+        def vidpoll_simulators(self) -> dict[str, str]:
+            raise ValueError("boom")
+
+        @vidpoll.hookimpl
+        def vidpoll_commands(self, register: Any) -> None:
+            raise ValueError("boom")
+
+    registered: list[Any] = []
+    plugins = Plugins([Brings()], discover=False)
+    assert plugins.simulators() == {"acme": "vidpoll_acme.simulator:Face"}
+    broken = Plugins([Brings(), Breaks()], discover=False)
+    assert broken.commands(lambda *args: registered.append(args[0])) == [
+        "plugin breaks, vidpoll_commands: ValueError: boom"
+    ]
+    assert registered == ["report"]
+    with pytest.raises(vidpoll.PluginError, match="plugin breaks, vidpoll_simulators: ValueError: boom"):
+        broken.simulators()

@@ -1,0 +1,257 @@
+"""What may not be shown: text of providers on its way to a terminal, a log or an error."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vidpoll import redact
+
+few = settings(max_examples=30, deadline=None)  # the suite runs while you reach for the next key
+
+SECRET = "s3cr3t-0123456789"
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [
+        ("plain words", "plain words"),
+        ("two\nlines\r\nand\ttabs", "two lines and tabs"),
+        ("\x1b[31mred\x1b[0m", "red"),
+        ("\x1b]0;title\x07after", "after"),
+        ("\x1b]8;;https://evil.example\x1b\\link\x1b]8;;\x1b\\", "link"),
+        ("\x1bcreset", "creset"),
+        ("\x9b31mC1", "31mC1"),
+        ("bell\x07 null\x00 back\x08", "bell null back"),
+        ("right\u202eleft", "right left"),
+        ("half \ud800 letter", "half letter"),
+        ("line\u2028separator", "line separator"),
+        ("  outer  spaces  ", "outer spaces"),
+        ("", ""),
+        (None, "None"),
+        (7, "7"),
+        (b"x", "b'x'"),
+    ],
+)
+def test_one_line_without_controls(raw: object, shown: str) -> None:
+    """Nothing that moves a cursor, colours, hides or breaks a line is left."""
+    assert redact.text(raw) == shown
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        f"sk-{SECRET}",
+        f"Incorrect API key provided: sk-{SECRET}.",
+        f"hf_{SECRET}x",
+        f"Bearer {SECRET}",
+        f"authorization: Bearer {SECRET}",
+        f"{{'Authorization': 'Bearer {SECRET}'}}",
+        f"Authorization: Basic {SECRET}",
+        f"api_key={SECRET}",
+        f"api_key: {SECRET}, next",
+        f'"apiKey": "{SECRET}"',
+        f"'openai_api_key': '{SECRET}'",
+        f"pexels_api_keys = ['{SECRET}', '{SECRET}']",
+        f'pixabay_api_keys = [ "{SECRET}",\n "{SECRET}" ]',
+        f'{{\\"api_key\\": \\"{SECRET}\\"}}',
+        f'"api_key": "{SECRET}',
+        f"'secrets_token': ['{SECRET}'",
+        f"client_secret: {{'value': '{SECRET}'}}",
+        f"secretKey={SECRET}",
+        f"aws_secret_access_key = {SECRET}",
+        f"password : {SECRET}",
+        f"passwd={SECRET}",
+        f"X-Amz-Signature={SECRET}",
+        f"AIza{SECRET}{SECRET}",
+        f"eyJhbGciOiJI.eyJ{SECRET}.{SECRET}",
+        f"https://media.example/a.mp4?X-Amz-Signature={SECRET}",
+        f"HTTPS://MEDIA.EXAMPLE/A.MP4?SIG={SECRET}",
+        f"see https://user:{SECRET}@host.example/a, please",
+        f"postgresql://user:{SECRET}@db.example/app",
+        f"https://a.example/cb#access={SECRET}",
+    ],
+)
+def test_keys_and_what_signs_a_url_are_not_shown(raw: str) -> None:
+    """A key is hidden by its shape, its name or its place, quoted, escaped or cut off as it may be."""
+    shown = redact.text(raw)
+    assert "0123456789" not in shown
+    assert redact.text(shown) == shown
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "the prompt is too long: 2000 characters at most",
+        "magicoal:3f8a2d1b-4c9e-4b7f-8d2a-1f3c5e7a9b0d is generating_video",
+        "fal:fal-ai/kling/requests/7c0d1f9a",
+        "no such task: 6c85c8cc-a77a-42b9-bc30-947815aa0558",
+        "risk-free keyboard tokens",
+        "basic authentication failed",
+        "HTTP 502 without JSON (text/html)",
+        "https://media.example/a/b.mp4",
+    ],
+)
+def test_ordinary_text_stays(raw: str) -> None:
+    """What is no secret is what a user needs to read."""
+    assert redact.text(raw) == raw
+
+
+CONFIG = {
+    "video_source": "pexels",
+    "pexels_api_keys": ["PX" + "a1" * 27, "PY" + "b2" * 27],
+    "pixabay_api_keys": [],
+    "llm_provider": "openai",
+    "openai_api_key": "sk-proj-" + "c3" * 20,
+    "moonshot_api_key": "d4" * 16,
+    "azure_api_key": "e5" * 16,
+    "gemini_api_key": "AIzaSy" + "f6" * 16,
+    "qwen_api_key": "sk-" + "a7" * 16,
+    "cloudflare_api_key": "b8" * 20,
+    "deepseek_api_key": "c9" * 16,
+    "ernie_secret_key": "d0" * 16,
+    "redis_password": "e1" * 8,
+    "upload_post_api_key": "f2" * 20,
+    "notes": "x" * 2000,
+}
+KEYS = re.findall(r"(?:[a-f]\d){8,}", str(CONFIG))
+
+
+@pytest.mark.parametrize("width", [500, 3000])
+@pytest.mark.parametrize("layout", [str, lambda config: "\n".join(f"{k} = {v!r}" for k, v in config.items())])
+def test_a_config_dump_shows_no_key(layout: Any, width: int) -> None:
+    """MoneyPrinterTurbo 1.3.3 sends its whole configuration, 3 kB with every key, as the error of a job."""
+    dump = f"api_key is not set, please set it in the config.toml file.\n\n{layout(CONFIG)}"
+    assert len(dump) > 2500
+    shown = redact.text(dump, limit=width)
+    assert len(shown) <= width
+    assert [key for key in KEYS if key in shown] == []
+    assert re.findall(r"(?:[a-f]\d){4,}", shown) == []
+
+
+def test_known_secrets_are_hidden_whatever_they_look_like() -> None:
+    """A key of the account is hidden wherever it stands, also with an escape sequence in the middle of it."""
+    assert redact.text("you sent hunter22!", secrets=["hunter22!"]) == "you sent [redacted]"
+    assert redact.text("you sent hunt\x1b[0mer22!", secrets=["hunter22!"]) == "you sent [redacted]"
+
+
+def test_a_short_secret_does_not_eat_the_text() -> None:
+    """A "secret" of five letters or fewer is left: it would hide ordinary words."""
+    assert redact.text("none of it", secrets=["no", ""]) == "none of it"
+
+
+@pytest.mark.parametrize(("limit", "length"), [(500, 500), (60, 60), (1, 1)])
+def test_the_limit_holds(limit: int, length: int) -> None:
+    """What is longer than the limit ends with an ellipsis, inside the limit."""
+    shown = redact.text("é" * 10_000, limit=limit)
+    assert (len(shown), shown[-1]) == (length, "…")
+
+
+@few
+@given(st.text(), st.integers(1, 600))
+def test_any_text_is_one_safe_line(raw: str, limit: int) -> None:
+    """Rule 7: never raises, never longer than asked, never a control character."""
+    shown = redact.text(raw, limit=limit)
+    assert len(shown) <= limit
+    assert not {unicodedata.category(char) for char in shown} & {"Cc", "Cs", "Zl", "Zp"}
+
+
+PIECES = st.sampled_from(["api_key", "=", ": ", '"', "'", "\\", *"[]{}#@ ,", "Bearer ", "https://a.example/b?", SECRET])
+
+
+@few
+@given(st.lists(PIECES, max_size=12).map("".join))
+def test_twice_hides_no_less(raw: str) -> None:
+    """Text that was made safe once may pass again: nothing hidden comes back."""
+    once = redact.text(raw)
+    assert redact.text(once).count(SECRET) <= once.count(SECRET) <= raw.count(SECRET)
+
+
+@few
+@given(st.lists(PIECES, max_size=12).map("".join))
+def test_a_known_secret_is_never_shown(raw: str) -> None:
+    """However quotes, braces and URLs stand around it."""
+    assert SECRET not in redact.text(raw, secrets=[SECRET])
+
+
+def test_only_the_start_of_a_long_text_is_looked_at() -> None:
+    """A body of many megabytes costs no more than its first 20 limits: no pattern ever sees more."""
+
+    class Counting(str):
+        __slots__ = ()
+
+        def __getitem__(self, key: Any) -> str:
+            assert key == slice(None, 20 * 500)
+            return str.__getitem__(self, key)
+
+        def __str__(self) -> str:
+            return self
+
+    assert redact.text(Counting("x" * 2**20)) == "x" * 499 + "…"
+
+
+@pytest.mark.parametrize(
+    "piece", ["secret", "api_key ", "token\\", "a-", "https://", "\x1b]", "bearer ", "eyJ", "password=[", "sk-"]
+)
+def test_no_pattern_backtracks_for_ever(piece: str) -> None:
+    """The worst texts that we can think of, at the largest size that is looked at, end within this test run."""
+    assert len(redact.text(piece * (10_000 // len(piece)))) <= 500
+
+
+class Mute(Exception):
+    """An exception that cannot even be printed."""
+
+    def __str__(self) -> str:
+        raise ValueError("not that either")
+
+
+def test_a_value_that_cannot_be_printed() -> None:
+    """Rule 7: a plugin's exception may fail in its own __str__."""
+    assert redact.text(Mute()) == "Mute"
+    assert redact.trace(Mute()) == "Mute: Mute\n"
+
+
+def test_a_trace_shows_where_and_no_key() -> None:
+    """The log gets the lines of code, and the message made safe."""
+    try:
+        raise ValueError(f"bad\napi_key={SECRET}")
+    except ValueError as error:
+        shown = redact.trace(error)
+    first, *rest = shown.splitlines()
+    assert first == "ValueError: bad api_key=[redacted]"
+    assert any("test_redact.py" in line for line in rest)
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [
+        ("https://a.example/b.mp4", "https://a.example/b.mp4"),
+        ("https://a.example/b.mp4?x=1&y=2#z", "https://a.example/b.mp4?…"),
+        ("https://u:p@a.example:8443/b", "https://a.example:8443/b"),
+        ("/tasks/1/final-1.mp4?sig=1", "/tasks/1/final-1.mp4?…"),
+        ("https://[::1", "[redacted]"),
+        ("", ""),
+    ],
+)
+def test_a_url_without_what_signs_it(raw: str, shown: str) -> None:
+    """Scheme, host and path are shown; user data, query and fragment are not."""
+    assert redact.url(raw) == shown
+
+
+@few
+@given(st.text())
+def test_url_never_raises(raw: str) -> None:
+    """What is no URL is shown as far as it is safe."""
+    redact.url(raw)
+
+
+def test_a_body_that_echoes_the_key() -> None:
+    """Some servers send the key back; a body without it is the very same object."""
+    clean = b'{"a": 1}'
+    assert redact.body(b"you sent hunter22!", ["hunter22!", "no"]) == b"you sent [redacted]"
+    assert redact.body(clean, ["hunter22!"]) is clean

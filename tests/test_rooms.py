@@ -1,0 +1,217 @@
+"""Who imports whom: the rooms of docs/design.md, read off the source. Values know nothing, the loop knows all."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+CORE = ROOT / "vidpoll"
+
+ROOMS = {
+    "errors": set(),
+    "redact": set(),
+    "clock": set(),
+    "workers": set(),
+    "hookspecs": set(),
+    "model": {"errors", "redact"},
+    "parsing": {"errors", "model", "redact"},
+    "provider": {"errors", "model", "parsing"},
+    "machine": {"errors", "model"},
+    "pacing": {"errors", "machine"},
+    "faults": {"errors", "model", "parsing"},
+    "accounts": {"errors", "model", "provider", "redact"},
+    "transport": {"accounts", "errors", "faults", "model", "workers"},
+    "plugins": {"errors", "hookspecs", "machine", "provider", "redact"},
+    "loop": {
+        "accounts", "clock", "errors", "faults", "machine", "model", "pacing", "provider", "redact", "workers",
+    },
+    "download": {"accounts", "errors", "faults", "loop", "machine", "model", "redact", "transport"},
+    "client": {
+        "accounts", "clock", "download", "errors", "faults", "loop", "machine", "model", "pacing", "plugins",
+        "provider", "redact", "transport", "workers",
+    },
+}  # fmt: skip
+"""What a module of the core may import of vidpoll when it is imported itself."""
+
+LATER = {"transport": {"vidpoll"}}
+"""What it may import inside a function: the transport asks for the version that it names in its User-Agent."""
+
+FOR_TYPES = {"hookspecs": {"machine", "provider"}}
+"""What it may import for the type checker only."""
+
+FREE = {"__init__", "__main__", "cli", "testing"}
+"""The face re-exports, the command line and the test tools are users; nobody of the core may import the last two."""
+
+DOORS = {
+    "time": {"clock", "testing"},
+    "requests": {"transport"},
+    "urllib3": {"transport"},
+    "pluggy": {"hookspecs", "plugins"},
+    "pytest": {"testing"},
+}
+"""Each outside thing has one door: nothing but these rooms imports it."""
+
+FORBIDDEN_IN_PROVIDERS = {
+    "asyncio", "concurrent", "ftplib", "http", "multiprocessing", "sched", "select", "selectors", "signal", "socket",
+    "ssl", "subprocess", "threading", "time",
+}  # fmt: skip
+"""Standard modules with which a provider could wait or reach the network; `urllib.parse` is the part it may use."""
+
+
+class Import(NamedTuple):
+    """One imported module by its full name; `when` is "at once", "later" (in a function) or "for types"."""
+
+    module: str
+    when: str
+
+
+@cache
+def imports(path: Path) -> frozenset[Import]:
+    """Every import of a source file, relative ones resolved."""
+    package = [*path.relative_to(ROOT).parts][:-1]
+    return frozenset(_imports(ast.parse(path.read_text(encoding="utf-8")), package, "at once"))
+
+
+def _imports(node: ast.AST, package: list[str], when: str) -> Iterator[Import]:
+    for child in ast.iter_child_nodes(node):
+        inside = when
+        if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            inside = "later"
+        elif isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test):
+            inside = "for types"
+        if isinstance(child, ast.Import):
+            yield from (Import(alias.name, when) for alias in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            base = package[: len(package) - child.level + 1] if child.level else []
+            module = ".".join([*base, *([child.module] if child.module else [])])
+            if module == "vidpoll":  # `from . import redact` names a module, `from . import __version__` does not
+                yield from (Import(_named(alias.name), when) for alias in child.names)
+            else:
+                yield Import(module, when)
+        else:
+            yield from _imports(child, package, inside)
+
+
+def _named(name: str) -> str:
+    return f"vidpoll.{name}" if (CORE / f"{name}.py").exists() or (CORE / name).is_dir() else "vidpoll"
+
+
+def room(path: Path) -> str:
+    """The first name below vidpoll: `loop` for vidpoll/loop.py, `testing` for everything in vidpoll/testing."""
+    return path.relative_to(CORE).with_suffix("").parts[0]
+
+
+def inner(path: Path, when: str) -> set[str]:
+    """The rooms that a module of the core imports."""
+    found = {each.module for each in imports(path) if each.when == when}
+    return {name.split(".")[1] if "." in name else name for name in found if name.split(".")[0] == "vidpoll"}
+
+
+SOURCES = sorted(CORE.rglob("*.py"))
+MODULES = {room(path): path for path in SOURCES if room(path) not in FREE}
+PROVIDERS = sorted(ROOT.glob("plugins/*/vidpoll_*/__init__.py"))
+
+
+def test_every_module_has_a_row() -> None:
+    """A new module enters the table, and a row without a module leaves it."""
+    assert set(MODULES) == set(ROOMS)
+
+
+@pytest.mark.parametrize("name", sorted(ROOMS))
+def test_a_module_imports_what_its_row_says(name: str) -> None:
+    """Imports point inward: the table is the structure, not a wish."""
+    path = MODULES[name]
+    found = (inner(path, "at once"), inner(path, "later"), inner(path, "for types"))
+    assert found == (ROOMS[name], LATER.get(name, set()), FOR_TYPES.get(name, set()))
+
+
+def test_the_table_has_no_circle() -> None:
+    """Some order of the rooms exists in which each imports only what came before."""
+    done: set[str] = set()
+    while ready := {name for name, needs in ROOMS.items() if name not in done and needs <= done}:
+        done |= ready
+    assert done == set(ROOMS)
+
+
+def test_the_command_line_and_the_test_tools_are_users() -> None:
+    """Nothing of the core imports cli or testing, and the face imports neither."""
+    users = {path for path in SOURCES if room(path) in {*ROOMS, "__init__"}}
+    found = {path: inner(path, when) & {"cli", "testing"} for path in users for when in ("at once", "later")}
+    assert {path.name: names for path, names in found.items() if names} == {}
+
+
+@pytest.mark.parametrize("package", sorted(DOORS))
+def test_each_outside_thing_has_one_door(package: str) -> None:
+    """Only clock.py knows the time, only transport.py the network, only two modules pluggy."""
+    found = {room(path) for path in SOURCES for each in imports(path) if each.module.split(".")[0] == package}
+    assert found <= DOORS[package]
+
+
+def test_two_run_time_dependencies() -> None:
+    """requests (with its urllib3) and pluggy are all that vidpoll needs beyond the standard library."""
+    names = {each.module.split(".")[0] for path in SOURCES for each in imports(path) if room(path) != "testing"}
+    assert names - sys.stdlib_module_names - {"vidpoll", "__future__"} == {"requests", "urllib3", "pluggy"}
+
+
+def test_there_are_provider_modules_to_look_at() -> None:
+    """The rules below are about files that exist."""
+    assert len(PROVIDERS) >= 3
+
+
+@pytest.mark.parametrize("path", PROVIDERS, ids=lambda path: path.parent.name)
+def test_a_provider_module_imports_vidpoll_and_the_standard_library(path: Path) -> None:
+    """Rule 8: plugins hold no sleeps and no network code; what they need of vidpoll is public, never a test tool."""
+    modules = {each.module for each in imports(path)}
+    tops = {module.split(".")[0] for module in modules}
+    assert tops - sys.stdlib_module_names - {"vidpoll"} == set()
+    assert tops & FORBIDDEN_IN_PROVIDERS == set()
+    assert {module for module in modules if module.startswith("urllib")} <= {"urllib.parse"}
+    assert {module for module in modules if module.startswith("vidpoll")} <= {"vidpoll", "vidpoll.parsing"}
+
+
+@pytest.mark.parametrize("path", PROVIDERS, ids=lambda path: path.parent.name)
+def test_a_provider_module_holds_no_polling_loop(path: Path) -> None:
+    """Rule 8: one loop, and it is not in a plugin: no `while`, no call of anything named sleep."""
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    calls = [node.func for node in nodes if isinstance(node, ast.Call)]
+    names = {func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "") for func in calls}
+    assert [node for node in nodes if isinstance(node, ast.While)] == []
+    assert "sleep" not in names
+
+
+WATCHED = """
+import os, sys
+read = []
+class Environment(dict):
+    def __getitem__(self, key): read.append(key); return super().__getitem__(key)
+    def get(self, key, default=None): read.append(key); return super().get(key, default)
+    def __contains__(self, key): read.append(key); return super().__contains__(key)
+import requests, pluggy, zoneinfo, inspect, warnings, logging, importlib.metadata, email.utils  # theirs, not ours
+before, threads = set(sys.modules), __import__("threading").active_count()
+os.environ = Environment(os.environ)
+importlib.metadata.entry_points = lambda **wanted: read.append(wanted)
+def audit(event, details):
+    if event.startswith(("socket.", "subprocess.", "os.system")):
+        read.append(event)
+sys.addaudithook(audit)
+import vidpoll
+print(read, threads == __import__("threading").active_count())
+print(sorted(m for m in set(sys.modules) - before if m.startswith(("vidpoll_", "vidpoll.testing", "vidpoll.cli."))))
+"""
+
+
+def test_importing_vidpoll_does_nothing() -> None:
+    """Rule 9: an import reads no environment, looks for no plugin, starts no thread, opens nothing."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-W", "error", "-c", WATCHED]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.stdout.splitlines(), done.stderr) == (["[] True", "[]"], "")

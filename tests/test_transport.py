@@ -1,0 +1,479 @@
+"""The wire: redirects and who gets the key, bounds, the words of errors, and real sockets for what libraries hide."""
+
+from __future__ import annotations
+
+import gzip
+import queue
+import socket
+import threading
+import time
+import traceback
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import responses
+import urllib3
+from acme import ACME, KEY
+
+import vidpoll
+from vidpoll.accounts import Account, Endpoint, Wire
+from vidpoll.faults import NoAnswer
+from vidpoll.transport import BodyCut, BodyTooLarge, RequestsTransport, UnsafeHop
+from vidpoll.workers import Ticket, Workers
+
+URL = "https://api.acme.example/v1/jobs/j1"
+
+
+def wire(method: str = "GET", *, auth: Any = None, headers: dict[str, str] | None = None, **fields: Any) -> Wire:
+    """A request of Acme's, with its key."""
+    provider = vidpoll.Provider("acme", ACME.base_url, auth or ACME.auth, ACME.pacing, ACME.status)
+    endpoint = Endpoint("acme", Account("acme", key=KEY), provider, {})
+    request = vidpoll.Request(method, "/jobs/j1", headers=headers or {}, body=fields.pop("body", None))
+    return endpoint.wire(request, timeout=fields.pop("timeout", (0.2, 0.2)), **fields)
+
+
+def ticket() -> Ticket:
+    return Ticket(lambda ticket: None, queue.SimpleQueue())
+
+
+def send(wire: Wire) -> vidpoll.Response:
+    transport = RequestsTransport()
+    try:
+        return transport.send(wire, ticket())
+    finally:
+        transport.close()
+
+
+@pytest.fixture
+def net() -> Iterator[responses.RequestsMock]:
+    with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
+        yield mock
+
+
+def hop(net: responses.RequestsMock, url: str, location: str | None, status: int = 302) -> None:
+    net.get(url, status=status, headers={} if location is None else {"Location": location})
+
+
+def held(net: responses.RequestsMock, header: str = "Authorization") -> list[tuple[str, bool]]:
+    """Each URL that was asked, and whether the key went there."""
+    return [(str(call.request.url), header in call.request.headers) for call in net.calls]
+
+
+# -- what is sent -----------------------------------------------------------------------------------------------------
+
+
+def test_an_answer_is_read_whole(net: responses.RequestsMock) -> None:
+    """Status, headers in lower case, the body; asked with our name and without compression."""
+    net.get(URL, body=b'{"status": "queued"}', headers={"X-Thing": "1"})
+    answer = send(wire())
+    assert (answer.status, answer.body, answer.header("x-thing")) == (200, b'{"status": "queued"}', "1")
+    sent = net.calls[0].request.headers
+    assert sent["User-Agent"] == f"vidpoll/{vidpoll.__version__}"
+    assert sent["Accept-Encoding"] == "identity"
+    assert sent["Authorization"] == f"Bearer {KEY}"
+    assert "Cookie" not in sent
+
+
+def test_a_refusal_is_an_answer(net: responses.RequestsMock) -> None:
+    """What a status means is not decided here."""
+    net.get(URL, status=503, body=b"later")
+    assert (send(wire()).status, send(wire()).body) == (503, b"later")
+
+
+def test_netrc_is_never_used(net: responses.RequestsMock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A password for the host in `~/.netrc` is not vidpoll's to send."""
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine api.acme.example login me password hunter2\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    assert requests.utils.get_netrc_auth(URL) == ("me", "hunter2")
+    net.get(URL)
+    send(Wire("GET", URL, lambda url: True))
+    assert "Authorization" not in net.calls[0].request.headers
+
+
+def test_no_cookie_is_kept(net: responses.RequestsMock) -> None:
+    """One answer leaves no trace in the next request."""
+    net.get(URL, headers={"Set-Cookie": "session=1"})
+    transport = RequestsTransport()
+    transport.send(wire(), ticket())
+    transport.send(wire(), ticket())
+    assert "Cookie" not in net.calls[1].request.headers
+
+
+# -- redirects --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize(
+    "target", ["/v2/jobs/j1", "https://API.acme.example:443/v2/jobs/j1", "//api.acme.example/v2/jobs/j1"]
+)
+def test_a_redirect_within_the_origin_keeps_the_key(net: responses.RequestsMock, status: int, target: str) -> None:
+    """Same scheme, host and port, however they are written."""
+    hop(net, URL, target, status)
+    for place in ("https://api.acme.example", "https://api.acme.example:443", "https://API.acme.example:443"):
+        net.get(f"{place}/v2/jobs/j1", body=b"{}")
+    assert send(wire()).status == 200
+    assert [key for _, key in held(net)] == [True, True]
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "https://evil.example/",
+        "https://api.acme.example.evil.example/",
+        "https://api.acme.example:8443/",
+        "https://sub.api.acme.example/",
+    ],
+)
+@pytest.mark.parametrize("auth", [vidpoll.Bearer("K"), vidpoll.KeyHeader("X-Api-Key", "K")])
+def test_the_key_goes_to_its_own_origin_alone(net: responses.RequestsMock, target: str, auth: Any) -> None:
+    """Also a key in a header of another name, and whatever else the plugin puts into headers."""
+    hop(net, URL, target)
+    net.get(target)
+    send(wire(auth=auth, headers={"X-Session": "s-1", "Accept": "video/mp4"}))
+    first, second = (call.request.headers for call in net.calls)
+    name = "Authorization" if "Authorization" in first else "X-Api-Key"
+    assert KEY in first[name]
+    assert KEY not in str(second)
+    assert ("X-Session" in first, "X-Session" in second, second["Accept"]) == (True, False, "video/mp4")
+
+
+def test_a_key_does_not_come_back_from_abroad_to_a_stranger(net: responses.RequestsMock) -> None:
+    """Each hop is judged for itself: away without it, home with it."""
+    hop(net, URL, "https://cdn.example/a")
+    hop(net, "https://cdn.example/a", "https://api.acme.example/v1/b")
+    net.get("https://api.acme.example/v1/b")
+    send(wire())
+    assert [key for _, key in held(net)] == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("target", "says"),
+    [
+        ("http://api.acme.example/v1/jobs/j1", "from https to http"),
+        ("ftp://api.acme.example/x", "no plain http or https URL"),
+        ("file:///etc/passwd", "no plain http or https URL"),
+        ("https://user:pw@api.acme.example/", "no plain http or https URL"),
+    ],
+)
+def test_redirects_that_are_not_followed(net: responses.RequestsMock, target: str, says: str) -> None:
+    """Never from https to http, never to another scheme, never with user data."""
+    hop(net, URL, target)
+    with pytest.raises(UnsafeHop, match=says):
+        send(wire())
+    assert len(net.calls) == 1
+
+
+@pytest.mark.parametrize("target", [None, "", "https://[broken"])
+def test_a_redirect_to_nowhere(net: responses.RequestsMock, target: str | None) -> None:
+    """Is no answer."""
+    hop(net, URL, target)
+    with pytest.raises(NoAnswer):
+        send(wire())
+
+
+def test_a_redirect_loop_ends(net: responses.RequestsMock) -> None:
+    """After five."""
+    hop(net, URL, URL)
+    with pytest.raises(NoAnswer, match="more than 5 redirects") as caught:
+        send(wire())
+    assert len(net.calls) == 6
+    assert not isinstance(caught.value, BodyTooLarge)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("method", ["POST", "DELETE"])
+def test_only_a_question_follows_a_redirect(net: responses.RequestsMock, status: int, method: str) -> None:
+    """A POST is never sent a second time; the redirect is the answer."""
+    net.add(method, URL, status=status, headers={"Location": "/elsewhere"})
+    assert send(wire(method, body=b"x")).status == status
+    assert len(net.calls) == 1
+
+
+# -- bounds -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_body_has_a_bound(net: responses.RequestsMock) -> None:
+    """It is read up to `max_body`, and not one byte more counts as an answer."""
+    net.get(URL, body=b"x" * 1001)
+    with pytest.raises(BodyTooLarge, match="more than 1,000 bytes"):
+        send(wire(max_body=1000))
+    assert len(send(wire(max_body=1001)).body) == 1001
+
+
+@pytest.mark.parametrize(
+    ("coding", "packed"),
+    [("gzip", gzip.compress(b"{}")), ("x-gzip", gzip.compress(b"{}")), ("deflate", zlib.compress(b"{}"))],
+)
+def test_compression_that_was_not_asked_for_is_borne(net: responses.RequestsMock, coding: str, packed: bytes) -> None:
+    """Some servers compress whatever is asked."""
+    net.get(URL, body=packed, headers={"Content-Encoding": coding})
+    assert send(wire()).json() == {}
+
+
+def test_a_bomb_is_bounded_too(net: responses.RequestsMock) -> None:
+    """Before and after inflating."""
+    net.get(URL, body=gzip.compress(b"0" * 10_000_000), headers={"Content-Encoding": "gzip"})
+    with pytest.raises(BodyTooLarge):
+        send(wire(max_body=100_000))
+
+
+@pytest.mark.parametrize(
+    ("coding", "body", "says"),
+    [
+        ("gzip", gzip.compress(b"{}" * 100)[:-9], "was cut"),
+        ("gzip", b"{}", "cannot be read"),
+        ("br", b"\x0b\x00", "not asked for"),
+    ],
+)
+def test_a_compressed_body_that_is_none(net: responses.RequestsMock, coding: str, body: bytes, says: str) -> None:
+    """Is no answer."""
+    net.get(URL, body=body, headers={"Content-Encoding": coding})
+    with pytest.raises(NoAnswer, match=says):
+        send(wire())
+
+
+def test_a_file_in_a_content_coding_is_not_saved(net: responses.RequestsMock) -> None:
+    """What would lie on the disk is not the file that was promised."""
+    net.get(URL, body=gzip.compress(b"1\n00:00"), headers={"Content-Encoding": "gzip"})
+    pieces: list[bytes] = []
+    with pytest.raises(NoAnswer, match="content coding"):
+        RequestsTransport().fetch(wire(), ticket(), lambda head: pieces.append)
+    assert pieces == []
+
+
+def test_what_a_sink_raises_is_its_own(net: responses.RequestsMock) -> None:
+    """A full disk must not pass for a broken connection."""
+    net.get(URL, body=b"x" * 10)
+
+    def full(piece: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        RequestsTransport().fetch(wire(), ticket(), lambda head: full)
+
+
+def test_a_refusal_does_not_go_into_the_file(net: responses.RequestsMock) -> None:
+    """Only a 2xx body is the file; anything else is read as an answer."""
+    net.get(URL, status=404, body=b"no such file")
+    assert RequestsTransport().fetch(wire(), ticket(), lambda head: pytest.fail("asked")).body == b"no such file"
+
+
+# -- the words of errors ----------------------------------------------------------------------------------------------
+
+SIGNED = "https://api.acme.example/v1/jobs/j1?signature=s3cr3t"
+
+
+@pytest.mark.parametrize(
+    ("raised", "says", "sent"),
+    [
+        (requests.ConnectTimeout(SIGNED), "no connection within 0.2 s", False),
+        (requests.ReadTimeout(SIGNED), "nothing came for 0.2 s", True),
+        (requests.exceptions.SSLError(SIGNED), "the TLS connection failed", True),
+        (requests.exceptions.ChunkedEncodingError(SIGNED), "broke in the middle", True),
+        (requests.exceptions.InvalidURL(SIGNED), "the request failed (InvalidURL)", True),
+        (requests.ConnectionError(SIGNED), "the connection was reset", True),
+        (ConnectionResetError(SIGNED), "the connection failed (ConnectionResetError)", True),
+        (urllib3.exceptions.ReadTimeoutError(None, SIGNED, "x"), "nothing came for 0.2 s", True),  # type: ignore[arg-type]
+        (ValueError(SIGNED), "the request failed (ValueError)", True),
+    ],
+)
+def test_an_error_holds_no_url_and_no_key(
+    net: responses.RequestsMock, raised: Exception, says: str, sent: bool
+) -> None:
+    """The libraries' words hold URLs; ours do not, and neither does the chain of causes."""
+    net.get(URL, body=raised)
+    with pytest.raises(NoAnswer) as caught:
+        send(wire())
+    assert says in caught.value.reason
+    assert caught.value.sent is sent
+    shown = "".join(traceback.format_exception(caught.value, chain=True))
+    assert "signature" not in shown.replace('SIGNED = "https', "")
+    assert KEY not in shown
+    assert caught.value.__suppress_context__
+
+
+# -- real sockets -----------------------------------------------------------------------------------------------------
+
+Handler = Callable[[socket.socket], None]
+
+
+@pytest.fixture
+def server() -> Iterator[Callable[[Handler], str]]:
+    """Serves each connection with a function of the raw socket; returns the base URL."""
+    listeners: list[socket.socket] = []
+    threads: list[threading.Thread] = []
+
+    def serve(handler: Handler) -> str:
+        listener = socket.create_server(("127.0.0.1", 0))
+        listeners.append(listener)
+
+        def run() -> None:
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                with connection:
+                    connection.settimeout(2)
+                    try:
+                        while b"\r\n\r\n" not in connection.recv(65536):
+                            pass
+                        handler(connection)
+                    except OSError:
+                        pass
+
+        threads.append(threading.Thread(target=run, daemon=True))
+        threads[-1].start()
+        return f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+
+    yield serve
+    for listener in listeners:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+    for thread in threads:
+        thread.join(3)
+
+
+def answers(*pieces: bytes) -> Handler:
+    def handler(connection: socket.socket) -> None:
+        for piece in pieces:
+            connection.sendall(piece)
+
+    return handler
+
+
+def ask(url: str, **fields: Any) -> vidpoll.Response:
+    return send(Wire("GET", f"{url}/jobs/j1", lambda url: True, timeout=(0.2, 0.2), **fields))
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+
+
+@pytest.mark.parametrize(
+    ("raw", "error"),
+    [
+        (HEAD + b'Content-Length: 100\r\n\r\n{"status": "completed"}', BodyCut),
+        (HEAD + b'Transfer-Encoding: chunked\r\n\r\n17\r\n{"status": "completed"}\r\n', BodyCut),
+        (HEAD + b'Transfer-Encoding: chunked\r\n\r\n17\r\n{"sta', BodyCut),
+        (b"", NoAnswer),
+        (b"HTTP/1.1 ", NoAnswer),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", NoAnswer),
+    ],
+)
+def test_a_cut_answer_is_no_answer(server: Any, raw: bytes, error: type[NoAnswer]) -> None:
+    """A body that is cut must not be parsed, even where what came of it is good JSON."""
+    with pytest.raises(error):
+        ask(server(answers(raw)))
+
+
+def test_gzip_on_the_wire_though_identity_was_asked(server: Any) -> None:
+    """Read, bounded, inflated, bounded again."""
+    packed = gzip.compress(b'{"status": "queued"}')
+    head = HEAD + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(packed)
+    assert ask(server(answers(head, packed))).json() == {"status": "queued"}
+
+
+def test_nobody_listens() -> None:
+    """A refused connection is the one fault of which it is certain that nothing was sent."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with pytest.raises(NoAnswer, match="the connection was refused") as caught:
+        ask(f"http://127.0.0.1:{port}")
+    assert caught.value.sent is False
+
+
+def test_a_host_that_cannot_be_looked_up() -> None:
+    """Nothing was sent either. (`.invalid` exists nowhere: RFC 6761.)"""
+    with pytest.raises(NoAnswer, match="could not be looked up") as caught:
+        ask("http://nowhere.invalid")
+    assert caught.value.sent is False
+
+
+def test_a_server_that_hangs(server: Any) -> None:
+    """The read timeout is the number of seconds without a byte."""
+    release = threading.Event()
+    url = server(lambda connection: release.wait(2))
+    with pytest.raises(NoAnswer, match=r"nothing came for 0\.2 s") as caught:
+        ask(url)
+    release.set()
+    assert caught.value.sent is True
+
+
+def drip(release: threading.Event, head: bytes) -> Handler:
+    def handler(connection: socket.socket) -> None:
+        connection.sendall(head)
+        while not release.wait(0.02):
+            connection.sendall(b" ")
+
+    return handler
+
+
+@pytest.mark.parametrize("head", [HEAD + b"\r\n", HEAD + b"Content-Length: 9999\r\n\r\n", b"HTTP/1.1 200 OK\r\nX: "])
+def test_aborting_ends_a_drip(server: Any, head: bytes) -> None:
+    """A server that sends a byte now and then holds neither the caller nor, once it is aborted, the worker."""
+    release, ended = threading.Event(), threading.Event()
+    url = server(drip(release, head))
+    transport, workers, inbox = RequestsTransport(), Workers(), queue.SimpleQueue[Ticket]()
+    request = Wire("GET", f"{url}/x", lambda url: True, timeout=(0.2, 5.0))
+
+    def errand(ticket: Ticket) -> None:
+        try:
+            transport.send(request, ticket)
+        except NoAnswer:
+            pass
+        finally:
+            ended.set()
+
+    sent = workers.send(errand, inbox)
+    assert not ended.wait(0.1)
+    workers.abort(sent)
+    assert ended.wait(1), "the worker is still reading"
+    assert inbox.empty()
+    release.set()
+    workers.close()
+
+
+def test_a_wait_moves_on_from_a_server_that_drips(server: Any) -> None:
+    """The total bound of a request is connect + read, whatever trickles in meanwhile."""
+    release = threading.Event()
+    begun = time.monotonic()
+    account = Account("acme", base_url=server(drip(release, HEAD + b"\r\n")), key=None)
+
+    class Brings:
+        @vidpoll.hookimpl
+        def vidpoll_providers(self) -> list[vidpoll.Provider]:
+            return [ACME]
+
+    with vidpoll.Client(
+        accounts={"acme": account}, plugins=[Brings()], discover=False, http_timeout=(0.15, 0.15)
+    ) as client:
+        with pytest.raises(vidpoll.WaitTimeout, match=r"no whole answer within 0\.3 s"):
+            client.wait("acme:j1", timeout=0.1)
+    release.set()
+    assert time.monotonic() - begun < 1
+
+
+def test_connections_are_used_again(server: Any) -> None:
+    """Keep-alive: a wait of an hour does not make a connection for each question."""
+    seen: list[int] = []
+
+    def handler(connection: socket.socket) -> None:
+        while True:
+            seen.append(connection.fileno())
+            connection.sendall(HEAD + b"Content-Length: 2\r\n\r\n{}")
+            if not connection.recv(65536):
+                return
+
+    url = server(handler)
+    transport = RequestsTransport()
+    for _ in range(3):
+        transport.send(Wire("GET", f"{url}/x", lambda url: True, timeout=(0.2, 0.2)), ticket())
+    transport.close()
+    assert len(seen) == 3
+    assert len(set(seen)) == 1
