@@ -107,11 +107,6 @@ def test_discover_false_takes_no_installed_plugin(installed: Any) -> None:
     assert Plugins(discover=True).providers == {"acme": ACME}
 
 
-def test_importing_vidpoll_loads_no_plugin() -> None:
-    """Nothing happens at import: plugins are looked for when a client is made."""
-    assert "entry_points" not in vars(vidpoll)
-
-
 @pytest.mark.parametrize("error", [ImportError("no module named x"), SyntaxError("bad"), RuntimeError("boom")])
 def test_a_plugin_that_does_not_import_is_reported_and_skipped(
     installed: Any, error: Exception, caplog: pytest.LogCaptureFixture
@@ -309,7 +304,7 @@ def test_a_hook_that_raises_keeps_no_other_from_it(caplog: pytest.LogCaptureFixt
         plugins.tell(Job("acme:1"), EVENT)
     assert calls == ["b", "a"]
     assert "plugin grumpy, vidpoll_completed raised ValueError" in caplog.text
-    assert 'raise ValueError("token' in caplog.text or "test_plugins.py" in caplog.text
+    assert "test_plugins.py" in caplog.text
     assert "0123456789" not in str(warned[0].message)
 
 

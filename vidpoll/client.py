@@ -56,7 +56,7 @@ class Client:
     floor always holds. `http_timeout`: seconds to connect and seconds without a byte; together they bound one request.
     `patience`: seconds of nothing but faults that are borne. `clock` and `transport` are for tests.
 
-    Raises UsageError for a wrong argument, PluginError where two plugins bring one provider.
+    Raises UsageError for a wrong argument, PluginError where two plugins bring one provider or a passed one is broken.
     """
 
     def __init__(
