@@ -172,7 +172,7 @@ def talk(script: Any, *, provider: vidpoll.Provider = ACME, plugins: tuple[objec
     client = vidpoll.Client(
         plugins=[Plugin(provider), ears, *plugins], discover=False, clock=clock, transport=wire, **options
     )
-    client._loop.random = Calm()
+    client._loop.setting.random = Calm()
     return Talk(client, clock, wire, ears)
 
 

@@ -118,7 +118,7 @@ def test_gaps_after_faults_grow_and_a_good_answer_resets_them() -> None:
             return b
 
     t = talk([*[UNAVAILABLE] * 6, DRAWING, UNAVAILABLE, DONE])
-    t.client._loop.random = Wild()
+    t.client._loop.setting.random = Wild()
     t.client.wait(REF)
     assert t.clock.waits == [5.0, 10.0, 20.0, 40.0, 60.0, 60.0, 5.0, 5.0]
 
@@ -191,7 +191,7 @@ def test_a_429_without_a_hint_does_not_cost_the_question_on_the_deadline() -> No
             return b
 
     t = talk([(429, {}, b""), (429, {}, b""), (429, {}, b""), DONE])
-    t.client._loop.random = Wild()
+    t.client._loop.setting.random = Wild()
     assert t.client.wait(REF, timeout=25).ok
     assert t.clock.waits == [5.0, 10.0, 10.0]
 
@@ -283,7 +283,7 @@ def test_a_request_that_never_answers_is_left_at_its_bound() -> None:
 
     clock, wire = Clock(), Hanging([DONE])
     t = talk([])
-    t.client._loop.clock = t.client._clock = clock
+    t.client._loop.setting.clock = t.client._clock = clock
     t.client._loop.send = wire.send
     events: list[vidpoll.Event] = []
     assert t.client.wait(REF, on_event=events.append).ok

@@ -8,13 +8,17 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
-CORE = ROOT / "vidpoll"
+import vidpoll
+
+CORE = Path(vidpoll.__file__).resolve().parent
+ROOT = CORE.parent
+PLUGINS = Path(__file__).resolve().parents[1] / "plugins"
 
 ROOMS = {
     "errors": set(),
@@ -31,13 +35,13 @@ ROOMS = {
     "accounts": {"errors", "model", "provider", "redact"},
     "transport": {"accounts", "errors", "faults", "model", "workers"},
     "plugins": {"errors", "hookspecs", "machine", "provider", "redact"},
-    "loop": {
-        "accounts", "clock", "errors", "faults", "machine", "model", "pacing", "provider", "redact", "workers",
-    },
-    "download": {"accounts", "errors", "faults", "loop", "machine", "model", "redact", "transport"},
+    "question": {"accounts", "errors", "faults", "machine", "model", "provider", "redact"},
+    "tasks": {"accounts", "clock", "errors", "faults", "machine", "model", "pacing", "question"},
+    "loop": {"accounts", "clock", "errors", "faults", "machine", "model", "tasks", "workers"},
+    "download": {"accounts", "errors", "faults", "loop", "machine", "model", "question", "redact", "transport"},
     "client": {
         "accounts", "clock", "download", "errors", "faults", "loop", "machine", "model", "pacing", "plugins",
-        "provider", "redact", "transport", "workers",
+        "provider", "question", "redact", "tasks", "transport", "workers",
     },
 }  # fmt: skip
 """What a module of the core may import of vidpoll when it is imported itself."""
@@ -77,7 +81,7 @@ class Import(NamedTuple):
 @cache
 def imports(path: Path) -> frozenset[Import]:
     """Every import of a source file, relative ones resolved."""
-    package = [*path.relative_to(ROOT).parts][:-1]
+    package = [*path.relative_to(ROOT).parts][:-1] if path.is_relative_to(CORE) else [path.parent.name]
     return frozenset(_imports(ast.parse(path.read_text(encoding="utf-8")), package, "at once"))
 
 
@@ -118,7 +122,10 @@ def inner(path: Path, when: str) -> set[str]:
 
 SOURCES = sorted(CORE.rglob("*.py"))
 MODULES = {room(path): path for path in SOURCES if room(path) not in FREE}
-PROVIDERS = sorted(ROOT.glob("plugins/*/vidpoll_*/__init__.py"))
+PROVIDERS = [
+    Path(str(getattr(find_spec(folder.name.replace("-", "_")), "origin", folder)))
+    for folder in sorted(PLUGINS.glob("vidpoll-*"))
+]
 
 
 def test_every_module_has_a_row() -> None:

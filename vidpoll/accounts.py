@@ -94,6 +94,11 @@ class Endpoint:
         self.asked: dict[str, float] = {}
         """Job id to the monotonic second of its last question, so that the floor holds across calls."""
 
+    @property
+    def standard(self) -> bool:
+        """Whether any client and the command line have this account: it bears its provider's name."""
+        return self.name == self.provider.name
+
     def note(self, job_id: str, now: float) -> None:
         """Remember that a job was asked about; what is older than the floor is forgotten as more are added."""
         self.asked.pop(job_id, None)

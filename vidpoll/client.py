@@ -30,12 +30,14 @@ from .errors import (
     UsageError,
 )
 from .faults import Fault, Meaning
-from .loop import Errand, Loop, Question, Watch, build, provider_error
+from .loop import Loop
 from .machine import Completed, DownloadProgress, Event, Failed, GaveUp, Job, Polled
 from .model import Page, Quota, Request, Snapshot, Submitted, check_account_name, is_number
 from .pacing import Fixed, Schedule
 from .plugins import PluginReport, Plugins, guard
 from .provider import Operation, Provider
+from .question import Question, build, provider_error
+from .tasks import Errand, Watch
 from .transport import RequestsTransport, Transport
 from .workers import Workers
 
@@ -219,7 +221,7 @@ class Client:
             answer.job = job
             raise answer
         assert isinstance(answer, Fault)
-        raise provider_error(job.ref, answer, job=job, advice=f". To ask again: vidpoll wait {job.ref}")
+        raise provider_error(job.ref, answer, job=job, advice=". The job itself is not touched by that")
 
     def _follow(
         self,

@@ -28,9 +28,10 @@ from .errors import (
     VidpollError,
 )
 from .faults import NoAnswer
-from .loop import Loop, build
+from .loop import Loop
 from .machine import DownloadProgress, Job
 from .model import Asset, Response
+from .question import build
 from .transport import BodyCut, BodyTooLarge, Transport, UnsafeHop
 
 log = logging.getLogger("vidpoll")

@@ -42,7 +42,6 @@ Every error is made of one message and optional keyword arguments, so that it ca
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -240,13 +239,13 @@ class JobExpired(JobError):
 class OutcomeUnknown(VidpollError):
     """We stopped asking; the job goes on at the provider and may yet complete.
 
-    Waiting again costs nothing; submitting again would pay twice.
+    `resume` is the line of Python that goes on waiting for the same job. Waiting again costs nothing; submitting again
+    would pay twice.
     """
 
-    @property
-    def resume(self) -> str | None:
-        """The line of Python that goes on waiting for the same job; None where the error is about no job."""
-        return None if self.job is None else f"vidpoll.wait({json.dumps(self.job.ref, ensure_ascii=False)})"
+    def __init__(self, message: str = "", *, resume: str | None = None, **fields: Any) -> None:
+        super().__init__(message, **fields)
+        self.resume = resume or (None if self.job is None else self.job.resume())
 
 
 class WaitTimeout(OutcomeUnknown, TimeoutError):

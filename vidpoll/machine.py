@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -213,6 +214,10 @@ class Job:
     def ok(self) -> bool:
         """True when the job is completed."""
         return self.final and self.state is State.COMPLETED
+
+    def resume(self, where: str = "vidpoll") -> str:
+        """The line of Python that goes on waiting for this job; `where` is what has the `wait`."""
+        return f"{where}.wait({json.dumps(self.ref, ensure_ascii=False)})"
 
     @property
     def error(self) -> VidpollError | None:

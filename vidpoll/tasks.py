@@ -1,0 +1,317 @@
+"""What there is to ask about: a `Watch` follows a job to its verdict, an `Errand` is one operation.
+
+A task decides when to ask again and when to give up, by the rules of `faults`, `pacing` and `machine`. Nothing is sent
+here and nobody waits: the loop does both.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from random import Random
+from typing import Any, Generic, TypeVar
+
+from .accounts import Endpoint
+from .clock import Clock
+from .errors import (
+    AnswerError,
+    JobNotFound,
+    OutcomeUnknown,
+    ProviderUnreachable,
+    UnknownStatus,
+    WaitRefused,
+    WaitStopped,
+    WaitTimeout,
+)
+from .faults import CONFIRMATIONS, UNSEEN, Fault, Meaning, Patience
+from .machine import Event, GaveUp, Job, Polled, PollFailed
+from .model import Problem, Snapshot, State, is_number
+from .pacing import Schedule
+from .question import Question, build
+
+T = TypeVar("T")
+
+GOOD_HINT = 60.0
+"""Seconds: a hint on a good answer is not followed for longer."""
+
+ERRAND_PATIENCE = 60.0
+"""Seconds for which an operation that may be repeated (list, quota, cancel, delete) is tried again."""
+
+
+@dataclass(slots=True)
+class Setting:
+    """What a task may know of the loop: the clock, a random source, and the seconds of faults that are borne."""
+
+    clock: Clock
+    random: Random
+    patience: float
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+        return self.clock.monotonic()
+
+
+class Task:
+    """One thing to ask about. The loop sends its question, and `digest` says when to ask again (None: it is done)."""
+
+    def __init__(self, endpoint: Endpoint, make: Callable[[], Question[Any]], deadline: float | None) -> None:
+        self.endpoint = endpoint
+        self.deadline = deadline
+        self.asked_at = 0.0
+        self.begun = False
+        """Whether anything was sent."""
+        self.patience = Patience()
+        self.ask = make
+        """Makes a fresh question. Raises what the builder raises."""
+        self.question: Question[Any]
+
+    def first(self, now: float) -> float:
+        """When to ask first, as a monotonic second."""
+        return now
+
+    def digest(self, value: object, setting: Setting) -> tuple[list[Event], float | None]:
+        """Take in a value, a Fault or an AnswerError: the events, and the monotonic second of the next question."""
+        raise NotImplementedError
+
+    def expire(self, setting: Setting, error: OutcomeUnknown | None = None) -> list[Event]:
+        """The deadline is over, or `error` ended the wait."""
+        raise NotImplementedError
+
+    def lapse(self, now: float) -> float:
+        """When to give up, where the next question would come after the deadline; asked only where there is one."""
+        return now if self.deadline is None else self.deadline
+
+    def _after(self, fault: Fault, setting: Setting) -> float:
+        """When to ask again after a fault; a 429 holds the whole account."""
+        now, floor = setting.now(), self.endpoint.provider.pacing.floor
+        earliest = max(self.asked_at + floor, now + (fault.hint or 0.0))
+        due = self._cut(max(now + self.patience.gap(floor, setting.random), earliest), earliest)
+        if fault.status == 429:
+            self.endpoint.not_before = max(self.endpoint.not_before, due)
+        return due
+
+    def _cut(self, due: float, earliest: float) -> float:
+        """The last gap is cut so that one question falls on the deadline, unless floor or hint forbid it."""
+        return due if self.deadline is None else min(due, max(self.deadline, earliest))
+
+
+class Watch(Task):
+    """Follows one job to its verdict, or through a single question (`once`)."""
+
+    def __init__(
+        self,
+        job: Job,
+        endpoint: Endpoint,
+        schedule: Schedule,
+        *,
+        now: float,
+        timeout: float | None = None,
+        once: bool = False,
+    ) -> None:
+        status = endpoint.provider.status
+        super().__init__(
+            endpoint,
+            lambda: Question(endpoint, status, build(endpoint, status, job.id), job.id),
+            None if timeout is None else now + timeout,
+        )
+        self.job = job
+        self.timeout = timeout
+        self.once = once
+        self.answer: Snapshot | Fault | AnswerError | None = None
+        """The last answer, good or not."""
+        self._schedule = schedule
+        if once:
+            self.answer = Fault(_HELD, 429, sent=False)
+            self.deadline = now + ERRAND_PATIENCE
+
+    def first(self, now: float) -> float:
+        """At once, but not below the floor since the job was last asked about."""
+        last = self.endpoint.asked.get(self.job.id)
+        return now if last is None else max(now, last + self.endpoint.provider.pacing.floor)
+
+    def lapse(self, now: float) -> float:
+        return now if self.once else super().lapse(now)
+
+    def digest(self, value: object, setting: Setting) -> tuple[list[Event], float | None]:
+        at = setting.clock.time()
+        try:
+            if isinstance(value, Fault) and value.meaning is Meaning.GONE:
+                value = Snapshot(State.EXPIRED, problem=Problem(value.reason))
+            if isinstance(value, Snapshot):
+                return self._good(value, self.job.receive(value, at), setting)
+            if isinstance(value, UnknownStatus):
+                return self._good(value, self.job.receive_unknown(value.word, at), setting)
+        except AnswerError as error:
+            value = error
+        if not isinstance(value, (Fault, AnswerError)):
+            value = Fault(f"the plugin's parser gave {type(value).__name__}, not a Snapshot")
+        return self._bad(value, setting)
+
+    def _good(
+        self, value: Snapshot | UnknownStatus, changes: tuple[Event, ...], setting: Setting
+    ) -> tuple[list[Event], float | None]:
+        self.answer = value
+        self.patience.good()
+        due = None if self.job.final or self.once else self._next(setting)
+        snapshot = value if isinstance(value, Snapshot) else None
+        polled = Polled(self.job.ref, setting.clock.time(), snapshot, self._in(due, setting.now()))
+        return [polled, *changes], due
+
+    def _next(self, setting: Setting) -> float:
+        """The gap of the schedule, not below the floor; a hint of the provider is followed for a minute at most."""
+        floor = self.endpoint.provider.pacing.floor
+        gap = self._schedule.next_gap(self.job.history, setting.clock.time(), setting.random)
+        hinted = setting.now() + min(self.question.hint or 0.0, GOOD_HINT)
+        earliest = max(self.asked_at + floor, hinted)
+        return self._cut(max(self.asked_at + (gap if is_number(gap) else floor), earliest), earliest)
+
+    def _in(self, due: float | None, now: float) -> float | None:
+        """Seconds until the next question; None where none will be asked."""
+        over = self.deadline is not None and (now >= self.deadline or (due or 0.0) > self.deadline)
+        return None if due is None or over else due - now
+
+    def _bad(self, value: Fault | AnswerError, setting: Setting) -> tuple[list[Event], float | None]:
+        self.answer = value
+        fault = value if isinstance(value, Fault) else Fault(str(value))
+        now = setting.now()
+        self.patience.bear(fault, now)
+        error = None if self.once else self._hopeless(fault, now, setting)
+        again = self._after(fault, setting)
+        due = None if self.once or error else again
+        failed = PollFailed(
+            self.job.ref, setting.clock.time(), fault.reason, fault.status, self._in(due, now), self.patience.in_a_row
+        )
+        return [failed, *(self.expire(setting, error) if error else [])], due
+
+    def _hopeless(self, fault: Fault, now: float, setting: Setting) -> OutcomeUnknown | None:
+        """The error that ends the wait, once it makes no sense to ask again."""
+        job, name = self.job, self.endpoint.provider.name
+        if self.patience.refusals > 1:
+            return WaitRefused(
+                f"{job.ref}: {name} refuses to tell ({fault.reason}); the job itself goes on. "
+                f"{_REMEDY.get(fault.status or 0, '')}Then resume: {self._resume}",
+                job=job,
+                resume=self._call,
+                kind=fault.kind,
+                status=fault.status,
+                code=fault.code,
+                request_id=fault.request_id,
+            )
+        if self.patience.missing > CONFIRMATIONS and not self._unseen(setting):
+            return JobNotFound(
+                f"{job.ref}: {name} says {self.patience.missing} times that it has no such job. Check the id, and that "
+                f"the account {job.account!r} is the one that submitted it; records are also deleted after a while. "
+                f"To look again: {self._resume}",
+                job=job,
+                resume=self._call,
+            )
+        if self.patience.over(now, setting.patience):
+            return ProviderUnreachable(
+                f"{job.ref}: no good answer from {name} for {now - self.patience.first_at:.0f} s "
+                f"(last: {fault.reason}); the job itself goes on. Resume: {self._resume}",
+                job=job,
+                resume=self._call,
+            )
+        return None
+
+    def _unseen(self, setting: Setting) -> bool:
+        submitted = self.job.submitted_at
+        return submitted is not None and not self.job.answers and setting.clock.time() - submitted < UNSEEN
+
+    def expire(self, setting: Setting, error: OutcomeUnknown | None = None) -> list[Event]:
+        at = setting.clock.time()
+        if settled := self.job.settle(at):
+            return list(settled)
+        if self.once:
+            return []
+        error = error or WaitTimeout(
+            f"{self.job.ref}: no verdict after {self.timeout or 0:g} s; {self._known()}. Resume: {self._resume}",
+            job=self.job,
+            resume=self._call,
+        )
+        self.job.give_up(error)
+        return [GaveUp(self.job.ref, at, error)]
+
+    def stopped(self) -> WaitStopped:
+        """The error of a wait whose `stop` was set."""
+        return WaitStopped(
+            f"{self.job.ref}: the wait was stopped; {self._known()}. Resume: {self._resume}",
+            job=self.job,
+            resume=self._call,
+        )
+
+    @property
+    def _call(self) -> str:
+        """The line of Python that goes on; an account that only this client knows needs this client."""
+        return self.job.resume("vidpoll" if self.endpoint.standard else "client")
+
+    @property
+    def _resume(self) -> str:
+        """The command that goes on, or else the line of Python."""
+        return f"vidpoll wait {shlex.quote(self.job.ref)}" if self.endpoint.standard else self._call
+
+    def _known(self) -> str:
+        last = ""
+        if isinstance(self.answer, Fault):
+            last = f" (last answer: {self.answer.reason})"
+        elif isinstance(self.answer, AnswerError):
+            last = f" (last answer: {self.answer})"
+        if self.job.state is None and self.job.stage is None:
+            return f"nothing was heard of it{last}, and it may well go on"
+        progress = "" if self.job.progress is None else f" at {self.job.progress:.0f} %"
+        return f"it is {self.job.stage or self.job.state}{progress}{last} and goes on at the provider"
+
+
+_REMEDY = {
+    400: "Check the id. ",
+    401: "Check the key. ",
+    402: "Check the balance. ",
+    403: "Check what the key may do. ",
+}
+
+
+class Errand(Task, Generic[T]):
+    """One operation that is not a status question: submit, list, quota, cancel, delete.
+
+    `result` is the parsed value, a Fault, or an AnswerError; `lost` tells whether an earlier try may have done the work
+    although no good answer came. `repeat` tells whether it may be sent again after such a try; what certainly was not
+    sent is always sent again, for a minute at most.
+    """
+
+    def __init__(self, endpoint: Endpoint, make: Callable[[], Question[T]], *, repeat: bool, now: float) -> None:
+        super().__init__(endpoint, make, now + ERRAND_PATIENCE)
+        self.repeat = repeat
+        self.lost = False
+        self.refused = False
+        """Whether the parser raised Refused."""
+        self.result: T | Fault | AnswerError = Fault(_HELD, 429, sent=False)
+
+    def lapse(self, now: float) -> float:
+        return now
+
+    def digest(self, value: object, setting: Setting) -> tuple[list[Event], float | None]:
+        self.result = value  # type: ignore[assignment]  # the parser's word is taken for its type
+        fault = Fault(str(value)) if isinstance(value, AnswerError) else value
+        if not isinstance(fault, Fault):
+            return [], None
+        self.patience.bear(fault, setting.now())
+        due = self._after(fault, setting)
+        if fault.sent and not self.repeat:
+            self.refused = self.question.refused
+            if self.question.depth:  # the first answer was good: what a further one says cannot undo it
+                self.refused, self.result = False, replace(fault, status=None)
+            return [], None
+        if fault.meaning is not Meaning.BLIP or fault.status in _FINAL or isinstance(value, UnknownStatus):
+            return [], None
+        self.lost = self.lost or (fault.sent and fault.status != 429)
+        return [], due
+
+    def expire(self, setting: Setting, error: OutcomeUnknown | None = None) -> list[Event]:
+        return []
+
+
+_FINAL = (405, 409, 413, 422)
+"""Statuses that end an errand: sent again it would be answered the same."""
+
+_HELD = "it was not sent: the provider wants this account to wait"
