@@ -13,6 +13,7 @@ from vidpoll.plugins import HOOKS
 from vidpoll.testing import FakeClock, FakeTransport
 
 KEY = "acme-secret-0123456789"
+STALLED = 18.0
 FLOOR = 5.0
 REF = "acme:j1"
 
@@ -93,7 +94,7 @@ ACME = vidpoll.Provider(
     "acme",
     base_url="https://api.acme.example/v1",
     auth=vidpoll.Bearer("ACME_API_KEY"),
-    pacing=vidpoll.Pacing(floor=FLOOR),
+    pacing=vidpoll.Pacing(floor=FLOOR, stalled_after=STALLED),
     status=vidpoll.Operation(job_request("GET"), parse_status),
     submit={"clip": vidpoll.Operation(submit_request, parse_submit)},
     list=vidpoll.Operation(list_request, parse_list),

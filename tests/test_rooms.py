@@ -37,7 +37,8 @@ ROOMS = {
     "plugins": {"errors", "hookspecs", "machine", "provider", "redact"},
     "question": {"accounts", "errors", "faults", "machine", "model", "provider", "redact"},
     "tasks": {"accounts", "clock", "errors", "faults", "machine", "model", "pacing", "question"},
-    "loop": {"accounts", "clock", "errors", "faults", "machine", "model", "tasks", "workers"},
+    "transcript": {"faults", "model", "redact"},
+    "loop": {"accounts", "clock", "errors", "faults", "machine", "model", "tasks", "transcript", "workers"},
     "download": {"accounts", "errors", "faults", "loop", "machine", "model", "question", "redact", "transport"},
     "client": {
         "accounts", "clock", "download", "errors", "faults", "loop", "machine", "model", "pacing", "plugins",
@@ -49,7 +50,7 @@ ROOMS = {
 LATER = {"transport": {"vidpoll"}}
 """What it may import inside a function: the transport asks for the version that it names in its User-Agent."""
 
-FOR_TYPES = {"hookspecs": {"machine", "provider"}}
+FOR_TYPES = {"hookspecs": {"machine", "provider"}, "machine": {"transcript"}}
 """What it may import for the type checker only."""
 
 FREE = {"__init__", "__main__", "cli", "testing"}

@@ -66,11 +66,13 @@ from .machine import (
     PollFailed,
     ProgressChanged,
     StageChanged,
+    Stalled,
 )
 from .model import Asset, Cost, Page, Problem, Quota, Request, Response, Snapshot, State, Submitted
 from .pacing import Fixed, Schedule
 from .plugins import PluginReport
 from .provider import Basic, Bearer, Follow, KeyHeader, Minted, NoAuth, Operation, Pacing, Provider, Stage
+from .transcript import Exchange
 
 __version__ = "0.1.0"
 
@@ -78,10 +80,10 @@ __all__ = [
     # waiting
     "Client", "Account", "Job", "State", "wait", "watch", "download", "Fixed", "Schedule", "Moment",
     # events
-    "Event", "StageChanged", "ProgressChanged", "Completed", "Failed", "PollFailed", "GaveUp", "Polled",
+    "Event", "StageChanged", "ProgressChanged", "Completed", "Failed", "PollFailed", "Stalled", "GaveUp", "Polled",
     "DownloadProgress",
     # what an answer said
-    "Asset", "Cost", "Page", "Problem", "Quota", "Snapshot", "Submitted",
+    "Asset", "Cost", "Page", "Problem", "Quota", "Snapshot", "Submitted", "Exchange",
     # plugins
     "hookimpl", "parsing", "PluginReport", "Provider", "Operation", "Follow", "Request", "Response", "Pacing", "Stage",
     "Bearer", "KeyHeader", "Basic", "Minted", "NoAuth",

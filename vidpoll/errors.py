@@ -54,6 +54,11 @@ class VidpollError(Exception):
         self.job = job
 
     @property
+    def transcript(self) -> tuple[Any, ...]:
+        """The last answers about the job (`vidpoll.Exchange`), oldest first, safe to show; empty without a job."""
+        return () if self.job is None else tuple(self.job.transcript)
+
+    @property
     def message(self) -> str:
         """The text of the error, safe to show: no key, no query of a signed URL, no control characters."""
         return str(self.args[0]) if self.args else ""

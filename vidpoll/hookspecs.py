@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         PollFailed,
         ProgressChanged,
         StageChanged,
+        Stalled,
     )
     from .provider import Provider
 
@@ -136,6 +137,22 @@ def vidpoll_poll_failed(job: Job, event: PollFailed) -> None:
         @vidpoll.hookimpl
         def vidpoll_poll_failed(job, event):
             log.info("%s: %s, again in %.0f s", job.ref, event.reason, event.retry_in)
+    """
+
+
+@hookspec
+def vidpoll_stalled(job: Job, event: Stalled) -> None:
+    """State, stage, progress, queue position and update time of a job have not changed for long.
+
+    When: after a good answer, once the provider's window (`Pacing.stalled_after`, 10 minutes by default) is over; again
+    only after something has changed. Never an error: the wait goes on. `event.seconds` is how long nothing has changed.
+    Return: ignored. If it raises: logged and warned, the wait goes on.
+
+    Example::
+
+        @vidpoll.hookimpl
+        def vidpoll_stalled(job, event):
+            chat.say(f"{job.ref} has not moved for {event.seconds / 60:.0f} minutes")
     """
 
 

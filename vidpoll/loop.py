@@ -11,6 +11,7 @@ import heapq
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import count, islice
 from queue import SimpleQueue
 from random import Random
@@ -22,6 +23,7 @@ from .faults import Fault, NoAnswer
 from .machine import Event, Job
 from .model import Response
 from .tasks import GOOD_HINT, Setting, Task, Watch
+from .transcript import Recorder
 from .workers import Ticket, Workers
 
 log = logging.getLogger("vidpoll")
@@ -46,6 +48,7 @@ class Loop:
         self.tell = tell
         self.http_timeout = http_timeout
         self.setting = Setting(clock, random, patience)
+        self.recorder = Recorder()
         self.closed = False
         """Set when the client is closed: nothing is sent any more."""
 
@@ -85,6 +88,8 @@ class _Run:
         self.order = count()
         self.heap: list[tuple[float, int, Task, bool]] = []  # due, tie-break, task, ask (or else give up)
         for task in tasks:
+            if isinstance(task, Watch):
+                task.job.recorded(partial(loop.recorder.of, task.job.ref))
             self._push(task, task.first(loop.now()), ask=True)
 
     @property
@@ -160,6 +165,8 @@ class _Run:
 
     def _digest(self, task: Task, outcome: Response | BaseException) -> Iterator[tuple[Task, Event]]:
         loop = self.loop
+        if isinstance(task, Watch):
+            loop.recorder.note(task.job.ref, loop.clock.time(), task.question.request, outcome, task.endpoint.scrub)
         value: object
         try:
             value = task.question.take(outcome, loop.clock.time())

@@ -8,9 +8,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from .errors import (
     ForeignAnswer,
@@ -25,6 +25,9 @@ from .errors import (
     VidpollError,
 )
 from .model import Asset, Cost, Problem, Snapshot, State, as_stage, parse_reference
+
+if TYPE_CHECKING:
+    from .transcript import Exchange
 
 _ALL = frozenset(State)
 _NONE: frozenset[State] = frozenset()
@@ -119,6 +122,20 @@ class PollFailed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Stalled(Event):
+    """Nothing about the job has changed for `seconds`, although answers come. Never an error: some jobs take long."""
+
+    seconds: float
+    stage: str | None = None
+    progress: float | None = None
+
+    def __str__(self) -> str:
+        return (
+            f"{self.ref} stalled: {self.stage or 'no change'}{_percent(self.progress)} for {self.seconds / 60:.0f} min"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class GaveUp(Event):
     """vidpoll stopped asking; the outcome is unknown and the job goes on at the provider."""
 
@@ -174,8 +191,8 @@ class Job:
     """
 
     __slots__ = (
-        "_grace", "_held", "_left", "_returning", "_told", "_unknown", "_words", "account", "answers", "assets",
-        "confirmed", "cost", "history", "id", "problem", "progress", "ref", "snapshot", "stage", "state",
+        "_grace", "_held", "_left", "_recall", "_returning", "_told", "_unknown", "_words", "account", "answers",
+        "assets", "confirmed", "cost", "history", "id", "problem", "progress", "ref", "snapshot", "stage", "state",
         "submitted_at",
     )  # fmt: skip
 
@@ -200,6 +217,14 @@ class Job:
         self._told: _Place | None = None
         self._words: frozenset[str] = frozenset()
         self._unknown: OutcomeUnknown | None = None
+        self._recall: Callable[[], tuple[Exchange, ...]] | tuple[Exchange, ...] = ()
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**{name: getattr(self, name) for name in self.__slots__}, "_recall": self.transcript}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)
 
     def __repr__(self) -> str:
         stage = f" {self.stage}" if self.stage and self.stage != self.state else ""
@@ -214,6 +239,15 @@ class Job:
     def ok(self) -> bool:
         """True when the job is completed."""
         return self.final and self.state is State.COMPLETED
+
+    @property
+    def transcript(self) -> tuple[Exchange, ...]:
+        """The last answers about this job, oldest first, safe to show; empty before it was waited for."""
+        return self._recall() if callable(self._recall) else self._recall
+
+    def recorded(self, recall: Callable[[], tuple[Exchange, ...]]) -> None:
+        """Say where the transcript of this job is kept."""
+        self._recall = recall
 
     def resume(self, where: str = "vidpoll") -> str:
         """The line of Python that goes on waiting for this job; `where` is what has the `wait`."""

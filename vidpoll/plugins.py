@@ -32,6 +32,7 @@ from .machine import (
     PollFailed,
     ProgressChanged,
     StageChanged,
+    Stalled,
 )
 from .provider import Provider
 
@@ -48,6 +49,7 @@ HOOKS: Mapping[type[Event], str] = {
     Completed: "vidpoll_completed",
     Failed: "vidpoll_failed",
     PollFailed: "vidpoll_poll_failed",
+    Stalled: "vidpoll_stalled",
     GaveUp: "vidpoll_gave_up",
     Polled: "vidpoll_polled",
     DownloadProgress: "vidpoll_download_progress",

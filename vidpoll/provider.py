@@ -80,14 +80,18 @@ class Pacing:
     """How often a provider may be asked, in seconds. `floor`: no job is asked sooner again.
 
     `typical` is how long a job takes, from the 5 % that are done first to the 95 % that are done by then.
+    `stalled_after`: a job of which nothing has changed for so long is called stalled.
     """
 
     floor: float = 5.0
     typical: tuple[float, float] | None = None
+    stalled_after: float = 600.0
 
     def __post_init__(self) -> None:
         if not is_number(self.floor) or not 0 < self.floor <= 3600:
             raise PluginError(f"Pacing floor {self.floor!r}: seconds, above 0 and at most 3600")
+        if not is_number(self.stalled_after) or self.stalled_after <= 0:
+            raise PluginError(f"Pacing stalled_after {self.stalled_after!r}: seconds, above 0")
         typical = self.typical
         if typical is None:
             return

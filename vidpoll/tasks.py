@@ -25,7 +25,7 @@ from .errors import (
     WaitTimeout,
 )
 from .faults import CONFIRMATIONS, UNSEEN, Fault, Meaning, Patience
-from .machine import Event, GaveUp, Job, Polled, PollFailed
+from .machine import Event, GaveUp, Job, Polled, PollFailed, Stalled
 from .model import Problem, Snapshot, State, is_number
 from .pacing import Schedule
 from .question import Question, build
@@ -121,6 +121,9 @@ class Watch(Task):
         self.answer: Snapshot | Fault | AnswerError | None = None
         """The last answer, good or not."""
         self._schedule = schedule
+        self._seen: tuple[object, ...] = ()
+        self._still: float | None = None
+        """Since when nothing has changed, as a monotonic second; None once that was told."""
         if once:
             self.answer = Fault(_HELD, 429, sent=False)
             self.deadline = now + ERRAND_PATIENCE
@@ -156,7 +159,19 @@ class Watch(Task):
         due = None if self.job.final or self.once else self._next(setting)
         snapshot = value if isinstance(value, Snapshot) else None
         polled = Polled(self.job.ref, setting.clock.time(), snapshot, self._in(due, setting.now()))
-        return [polled, *changes], due
+        return [polled, *changes, *self._stalled(snapshot, setting)], due
+
+    def _stalled(self, snapshot: Snapshot | None, setting: Setting) -> tuple[Event, ...]:
+        """An event where nothing has changed for as long as the provider's window; told once, until something moves."""
+        told = () if snapshot is None else (snapshot.progress, snapshot.queue_position, snapshot.updated_at)
+        now = setting.now()
+        seen = (self.job.state, self.job.stage, *told)
+        if seen != self._seen:
+            self._seen, self._still = seen, now
+        if self._still is None or self.job.final or now - self._still < self.endpoint.provider.pacing.stalled_after:
+            return ()
+        still, self._still = now - self._still, None
+        return (Stalled(self.job.ref, setting.clock.time(), still, self.job.stage, self.job.progress),)
 
     def _next(self, setting: Setting) -> float:
         """The gap of the schedule, not below the floor; a hint of the provider is followed for a minute at most."""
