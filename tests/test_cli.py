@@ -10,7 +10,6 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +36,12 @@ def shell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], t
 
     def run(*argv: str, script: Any = (), plugins: tuple[object, ...] = ()) -> tuple[int, list[str], list[str]]:
         run.wire = FakeTransport(script)  # type: ignore[attr-defined]
-        factory = partial(
-            vidpoll.Client,
-            transport=run.wire,  # type: ignore[attr-defined]
-            plugins=[Plugin(ACME), *plugins],
-            discover=False,
-        )
+
+        def factory(**options: Any) -> vidpoll.Client:
+            all_plugins = [Plugin(ACME), *plugins, *options.pop("plugins", ())]
+            options.setdefault("transport", run.wire)  # type: ignore[attr-defined]
+            return vidpoll.Client(plugins=all_plugins, discover=False, **options)
+
         code = main(argv, client_factory=factory, clock=FakeClock())
         said = capsys.readouterr()
         assert KEY not in said.out + said.err
@@ -657,3 +656,67 @@ def test_python_m_vidpoll() -> None:
             [sys.executable, "-m", "vidpoll", "--help"], stdout=pipe, stderr=subprocess.PIPE, text=True, check=False
         )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+# transcripts and the heartbeat
+
+
+def test_a_transcript_is_written_and_replayed(shell: Shell, tmp_path: Path) -> None:
+    """What a wait has seen can be run through the parser again, by someone who has neither key nor network."""
+    script = [QUEUED, UNAVAILABLE, {**DRAWING, "status": "odd"}, BROKEN]
+    assert shell("wait", REF, "--quiet", "--transcript", "night.jsonl", script=script)[0] == 1
+    lines = [json.loads(line) for line in (tmp_path / "night.jsonl").read_text().splitlines()]
+    assert [(line["ref"], line["status"]) for line in lines] == [(REF, 200), (REF, 503), (REF, 200), (REF, 200)]
+    code, out, err = shell("replay", "night.jsonl")
+    assert (code, err) == (1, [])
+    assert out[0] == "acme:j1 queued"
+    assert out[1].startswith("acme:j1 no news: HTTP 503")
+    assert out[2:] == [
+        "acme:j1 queued unknown status 'odd'",
+        "acme:j1 failed: out of paint",
+        "4 answers; at the end: acme:j1 failed: out of paint",
+    ]
+
+
+def test_replay_of_an_unfinished_wait(shell: Shell) -> None:
+    """It says what was known at the end, and exits as the wait did."""
+    assert shell("wait", REF, "--quiet", "--timeout", "9", "--transcript", "t", script=[DRAWING])[0] == 3
+    assert shell("replay", "t")[:2] == (
+        3,
+        ["acme:j1 running drawing", "acme:j1 drawing 10 %", "2 answers; at the end: acme:j1 running drawing 10 %"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "cannot read t: No such file or directory"),
+        ("", "t holds no answers"),
+        ("{}", "t, line 1: no answer of a transcript (`vidpoll wait --transcript`)"),
+        ("[" * 9, "t, line 1: no answer of a transcript (`vidpoll wait --transcript`)"),
+    ],
+)
+def test_what_is_no_transcript(shell: Shell, tmp_path: Path, text: str | None, said: str) -> None:
+    """Wrong usage, in one line."""
+    if text is not None:
+        (tmp_path / "t").write_text(text)
+    assert shell("replay", "t") == (2, [], [f"vidpoll: {said}"])
+
+
+def test_a_transcript_that_cannot_be_written(shell: Shell) -> None:
+    """The verdict is told all the same."""
+    code, out, err = shell("wait", REF, "--transcript", "no/such/folder/t", script=[DONE])
+    assert (code, len(out)) == (1, 1)
+    assert err == ["vidpoll: cannot write no/such/folder/t: No such file or directory"]
+
+
+def test_a_heartbeat_on_a_terminal(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When nothing was said for half a minute, a line says what is going on; never into a pipe."""
+    script = [DRAWING] * 12 + [DONE]  # it is called stalled at 20 s, so something was said then
+    assert not any("still" in line for line in shell("wait", REF, script=script)[1])
+    monkeypatch.setattr("vidpoll.cli.output.Output.terminal", True)
+    _, out, _ = shell("wait", REF, script=script)
+    assert [line for line in out if "still" in line] == ["still drawing 10 %, 50 s, last answer 0 s ago"]
+    two = {"/jobs/a": [DRAWING] * 12 + [DONE], "/jobs/b": [DRAWING] * 12 + [DONE]}
+    _, out, _ = shell("wait", "acme:a", "acme:b", script=two)
+    assert [line for line in out if "still" in line] == ["still 2 jobs, 50 s, last answer 5 s ago"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from acme import (
     SLOW_DOWN,
     UNAVAILABLE,
     brief,
+    parse_status,
     talk,
     with_floor,
 )
@@ -736,3 +738,25 @@ def test_two_hundred_jobs_share_one_loop() -> None:
     t = talk([DONE])
     jobs = list(t.client.as_completed([f"acme:{n}" for n in range(200)]))
     assert (len(jobs), len(t.requests), t.ears.hooks.count("completed")) == (200, 200, 200)
+
+
+def test_a_job_that_does_not_move_is_called_stalled_once() -> None:
+    """After the provider's window, until something moves; it is an event and no error."""
+    moved = {**DRAWING, "progress": 11}
+    t = talk([DRAWING] * 6 + [moved] * 6 + [DONE])
+    assert t.client.wait(REF).ok
+    stalls = [(event.seconds, event.progress) for _, _, event in t.ears.heard if isinstance(event, vidpoll.Stalled)]
+    assert stalls == [(20.0, 10.0), (20.0, 11.0)]
+
+
+def test_a_job_whose_update_time_moves_is_not_stalled() -> None:
+    """Some providers show no progress, but say that they are at it."""
+    times = count()
+
+    def parse(response: vidpoll.Response, job_id: str) -> vidpoll.Snapshot:
+        return replace(parse_status(response, job_id), updated_at=float(next(times)))
+
+    provider = replace(ACME, status=replace(ACME.status, parse=parse))
+    t = talk([DRAWING] * 9 + [DONE], provider=provider)
+    assert t.client.wait(REF).ok
+    assert "stalled" not in t.ears.hooks

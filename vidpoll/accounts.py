@@ -90,7 +90,7 @@ class Endpoint:
         self.origin = origin(self.base_url)
         self.not_before = 0.0
         """Monotonic second before which this account asks nothing (a 429, or no requests left)."""
-        self._known: deque[str] = deque(maxlen=16)
+        self._known: deque[str] = deque(maxlen=64)
         self.asked: dict[str, float] = {}
         """Job id to the monotonic second of its last question, so that the floor holds across calls."""
 
@@ -143,8 +143,10 @@ class Endpoint:
         return value
 
     def _remember(self, secret: str) -> None:
-        if secret not in self._known:
-            self._known.append(secret)
+        """Note a secret that is sent. The latest stay known: what is minted for each request ousts no lasting key."""
+        if secret in self._known:
+            self._known.remove(secret)
+        self._known.append(secret)
 
     def wire(self, request: Request, *, timeout: tuple[float, float], max_body: int = MAX_BODY) -> Wire:
         """The request for the wire, with its auth.
@@ -206,8 +208,11 @@ class Endpoint:
 
     def scrub(self, response: Response) -> Response:
         """The response without the secrets that were sent: some servers echo the key back."""
-        clean = redact.body(response.body, self._known)
-        return response if clean is response.body else Response(response.status, response.headers, clean)
+        known = list(self._known)
+        body = redact.body(response.body, known)
+        headers = {name: redact.hide(value, known) for name, value in response.headers.items()}
+        unchanged = body is response.body and headers == response.headers
+        return response if unchanged else Response(response.status, headers, body)
 
 
 def check_url(url: str) -> None:

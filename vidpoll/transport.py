@@ -7,6 +7,7 @@ and either returns a whole Response or raises NoAnswer in words that hold no URL
 from __future__ import annotations
 
 import contextlib
+import http.client
 import os
 import re
 import socket
@@ -86,7 +87,7 @@ class RequestsTransport:
 
     def fetch(self, wire: Wire, ticket: Ticket, start: Start) -> Response:
         try:
-            with _translated(wire), contextlib.closing(self._follow(wire, ticket)) as answer:
+            with self._told(wire), contextlib.closing(self._follow(wire, ticket)) as answer:
                 headers = {name.lower(): value for name, value in answer.headers.items()}
                 sink = start(Response(answer.status_code, headers)) if 200 <= answer.status_code < 300 else None
                 if sink is None:
@@ -103,6 +104,20 @@ class RequestsTransport:
         if adapter is not None:
             adapter.close()
             self._local.adapter = None
+
+    @contextlib.contextmanager
+    def _told(self, wire: Wire) -> Iterator[None]:
+        """Every failure as NoAnswer that knows whether anything was sent; also before a TLS connection stands."""
+        adapter = self._adapter()
+        adapter.reached = ""
+        if wire.method not in ("GET", "HEAD"):  # a stale connection would look like an answer that was lost
+            adapter.close()
+        try:
+            with _translated(wire):
+                yield
+        except NoAnswer as lost:
+            lost.sent = {"connect": False, "send": True}.get(adapter.reached, lost.sent)
+            raise
 
     def _follow(self, wire: Wire, ticket: Ticket) -> requests.Response:
         url = wire.url
@@ -153,6 +168,8 @@ class _Adapter(HTTPAdapter):
     """An adapter whose connections can be shut from another thread: each tells the ticket that it serves."""
 
     ticket: Ticket | None = None
+    reached = ""
+    """How far the current request came: "connect" while nothing of it was sent, then "send"."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
@@ -167,44 +184,73 @@ class _Adapter(HTTPAdapter):
 def _pools(adapter: _Adapter) -> dict[str, Any]:
     """Connection pools whose connections register themselves with the adapter's current ticket."""
 
-    def remember(connection: urllib3.connection.HTTPConnection) -> None:
-        ticket = adapter.ticket
-        if ticket is not None:
-            ticket.shut = lambda: _shut(connection.sock)
-            if ticket.aborted:
-                raise OSError("aborted before it was sent")
-
-    def keep(connection: urllib3.connection.HTTPConnection) -> None:
-        """Once the head is read, a connection that will close lets go of its socket; the body still comes from it."""
-        sock = connection.sock
-        if adapter.ticket is not None:
-            adapter.ticket.shut = lambda: _shut(sock)
-
-    class Plain(urllib3.connection.HTTPConnection):
-        def request(self, *args: Any, **kwargs: Any) -> None:
-            remember(self)
-            super().request(*args, **kwargs)
-
-        def getresponse(self) -> Any:
-            keep(self)
-            return super().getresponse()
-
-    class Secure(urllib3.connection.HTTPSConnection):
-        def request(self, *args: Any, **kwargs: Any) -> None:
-            remember(self)
-            super().request(*args, **kwargs)
-
-        def getresponse(self) -> Any:
-            keep(self)
-            return super().getresponse()
-
     class PlainPool(urllib3.HTTPConnectionPool):
-        ConnectionCls = Plain
+        ConnectionCls = _telling(urllib3.connection.HTTPConnection, adapter)
 
     class SecurePool(urllib3.HTTPSConnectionPool):
-        ConnectionCls = Secure
+        ConnectionCls = _telling(urllib3.connection.HTTPSConnection, adapter)
 
     return {"http": PlainPool, "https": SecurePool}
+
+
+def _telling(kind: Any, adapter: _Adapter) -> Any:
+    """A kind of connection that tells the adapter how far it came, and its ticket how to shut it."""
+
+    class Telling(kind):  # type: ignore[misc]  # a plain or a TLS connection of urllib3
+        response_class = _Answer
+
+        def connect(self) -> None:
+            adapter.reached = adapter.reached or "connect"
+            super().connect()
+
+        def request(self, *args: Any, **kwargs: Any) -> None:
+            ticket = adapter.ticket
+            if ticket is not None:
+                ticket.shut = lambda: _shut(self.sock)
+                if ticket.aborted:
+                    raise OSError("aborted before it was sent")
+            super().request(*args, **kwargs)
+
+        def send(self, data: Any) -> None:
+            if self.sock is None and self.auto_open:
+                self.connect()
+            adapter.reached = "send"
+            super().send(data)
+
+        def getresponse(self) -> Any:
+            sock = self.sock  # once the head is read, a connection that will close lets go of it
+            if adapter.ticket is not None:
+                adapter.ticket.shut = lambda: _shut(sock)
+            return super().getresponse()
+
+    return Telling
+
+
+class _Answer(http.client.HTTPResponse):
+    """An answer whose head ends with an empty line. http.client takes one that is cut for whole: a 200 without body."""
+
+    def begin(self) -> None:
+        stream: Any = self.fp
+        self.fp = lines = _Lines(stream)  # type: ignore[assignment]  # it reads like a stream
+        super().begin()
+        if lines.last not in (b"\r\n", b"\n"):
+            raise http.client.RemoteDisconnected("the head of the answer was cut")
+        self.fp = stream
+
+
+class _Lines:
+    """A stream that remembers the last line that was read from it."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self.last = b""
+
+    def readline(self, limit: int = -1) -> bytes:
+        self.last = self._stream.readline(limit)
+        return self.last
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def _shut(sock: socket.socket | None) -> None:
@@ -245,9 +291,9 @@ def _coding(headers: Mapping[str, str]) -> str:
 
 
 def _body(answer: requests.Response, headers: Mapping[str, str], max_body: int) -> bytes:
-    pieces: list[bytes] = []
-    _drain(answer, pieces.append, max_body)
-    raw = b"".join(pieces)
+    received = bytearray()  # not a list: a body in chunks of two bytes would take forty times its size
+    _drain(answer, received.extend, max_body)
+    raw = bytes(received)
     coding = _coding(headers)
     if not coding or not raw:
         return raw

@@ -20,14 +20,15 @@ import vidpoll
 from vidpoll import redact
 from vidpoll.clock import Clock, SystemClock
 
-from . import asking, demo, simulating, waiting
+from . import asking, demo, simulating, transcripts, waiting
 from .context import Command, Context, Parser
 from .output import INTERRUPTED, NOT_COMPLETED, USAGE, Output, code_of
 
 __all__ = ["main"]
 
 COMMANDS = {
-    command.name: command for command in (demo.COMMAND, *waiting.COMMANDS, *asking.COMMANDS, simulating.COMMAND)
+    command.name: command
+    for command in (demo.COMMAND, *waiting.COMMANDS, *asking.COMMANDS, transcripts.COMMAND, simulating.COMMAND)
 }
 """The commands by name, in the order of the help."""
 

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import vidpoll
 from vidpoll.clock import Clock
 
+from .heart import Heart
 from .output import Output
 
 Arguments = argparse.Namespace
@@ -26,17 +27,20 @@ class Context:
     clock: Clock
     client_factory: Callable[..., vidpoll.Client]
 
-    def client(self, accounts: Iterable[str] = (), base_url: str | None = None) -> vidpoll.Client:
+    def client(
+        self, accounts: Iterable[str] = (), base_url: str | None = None, heart: Heart | None = None
+    ) -> vidpoll.Client:
         """A client; `base_url` goes to the one account that is named. Raises UsageError where there are several."""
         names = sorted(set(accounts))
+        options: dict[str, Any] = {"clock": self.clock} if heart is None else {"clock": heart, "plugins": [heart]}
         if base_url is None:
-            return self.client_factory(clock=self.clock)
+            return self.client_factory(**options)
         if len(names) > 1:
             raise vidpoll.UsageError(
                 f"--base-url is for one provider, and these are several: {', '.join(names)}; call vidpoll once for each"
             )
         given = {name: vidpoll.Account(name, base_url=base_url) for name in names}
-        return self.client_factory(clock=self.clock, accounts=given)
+        return self.client_factory(accounts=given, **options)
 
 
 @dataclass(frozen=True)

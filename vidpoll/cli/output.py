@@ -43,6 +43,11 @@ class Output:
         """Set when nobody reads standard output any more."""
         self._failed = False
 
+    @property
+    def terminal(self) -> bool:
+        """Whether somebody looks at standard output as it comes."""
+        return sys.stdout is not None and sys.stdout.isatty()
+
     def line(self, text: str) -> bool:
         """One line; False where it could not be written."""
         return self.text(_plain(text))

@@ -14,7 +14,9 @@ from pathlib import Path
 
 import vidpoll
 
+from . import transcripts
 from .context import Arguments, Command, Context, as_json, base_url, fields, jobs, references, seconds
+from .heart import Heart
 from .output import (
     COMPLETED,
     INTERRUPTED,
@@ -38,6 +40,9 @@ def _waiting(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--download", metavar="DIR", help="save the video of each job that is completed in DIR")
     parser.add_argument("--quiet", action="store_true", help="only say what became of each job")
+    parser.add_argument(
+        "--transcript", metavar="FILE", help="write the last answers there, without secrets, for a bug report"
+    )
 
 
 def _wait_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,18 +53,29 @@ def _wait_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _wait(args: Arguments, context: Context) -> int:
     awaited = jobs(args.refs)
-    with context.client([job.account for job in awaited], args.base_url) as client:
-        return _Wait(args, context, client).run(awaited)
+    heart = _heart(args, context)
+    with context.client([job.account for job in awaited], args.base_url, heart) as client:
+        return _Wait(args, context, client, heart).run(awaited)
+
+
+def _heart(args: Arguments, context: Context) -> Heart | None:
+    """A heartbeat where somebody looks."""
+    return Heart(context.clock, context.out) if _shown(args) and context.out.terminal else None
+
+
+def _shown(args: Arguments) -> bool:
+    return not (args.quiet or args.json)
 
 
 class _Wait:
     """One wait for some jobs, shown as it goes."""
 
-    def __init__(self, args: Arguments, context: Context, client: vidpoll.Client) -> None:
+    def __init__(self, args: Arguments, context: Context, client: vidpoll.Client, heart: Heart | None = None) -> None:
         self.args = args
         self.out = context.out
         self.clock = context.clock
         self.client = client
+        self.heart = heart
         self.start = context.clock.time()
         self.stages: dict[str, vidpoll.StageChanged] = {}
 
@@ -67,7 +83,7 @@ class _Wait:
         """Wait for all; the exit code."""
         left = {job.ref: job for job in awaited}
         codes = []
-        show = None if self.args.quiet or self.args.json else self._show
+        show = self._show if _shown(self.args) else None
         following = self.client.as_completed(awaited, timeout=self.args.timeout, stop=self.out.gone, on_event=show)
         try:
             for job in following:
@@ -76,6 +92,9 @@ class _Wait:
         except KeyboardInterrupt:
             self._interrupted(list(left))
             return INTERRUPTED
+        finally:
+            if self.args.transcript is not None:
+                transcripts.write(self.args.transcript, awaited)
         if len(awaited) > 1 and show is not None:
             said = [f"{codes.count(code)} {word}" for code, word in _OUTCOMES.items() if code in codes]
             self.out.line(f"{self._stamp()}{len(awaited)} jobs: {', '.join(said)}")
@@ -83,6 +102,8 @@ class _Wait:
 
     def _show(self, event: vidpoll.Event) -> None:
         """A line for an event; the verdicts are told by `_ended`. A stage's first progress stands in its own line."""
+        if self.heart is not None:
+            self.heart.said()
         if isinstance(event, vidpoll.StageChanged):
             self.stages[event.ref] = event
             progress = "" if event.progress is None else f" {event.progress:.0f} %"
@@ -176,7 +197,8 @@ def _submit_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _submit(args: Arguments, context: Context) -> int:
     given = fields(args.fields)
-    with context.client([args.account], args.base_url) as client:
+    heart = _heart(args, context)
+    with context.client([args.account], args.base_url, heart) as client:
         try:
             job = client.submit(args.account, args.kind, **given)
         except KeyboardInterrupt:
@@ -189,7 +211,7 @@ def _submit(args: Arguments, context: Context) -> int:
         if not written:
             context.out.error(f"submitted: {job.ref}")
         if args.wait or args.download is not None:
-            return _Wait(args, context, client).run([job])
+            return _Wait(args, context, client, heart).run([job])
         return COMPLETED
 
 

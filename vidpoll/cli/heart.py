@@ -1,0 +1,73 @@
+"""The heartbeat of a wait on a terminal: when nothing was said for a while, a line says what is still going on.
+
+A `Heart` is a clock, because all waiting goes through the clock, and a plugin, because it has to hear of every answer.
+"""
+
+from __future__ import annotations
+
+from queue import SimpleQueue
+from typing import TypeVar
+
+import vidpoll
+from vidpoll.clock import Clock
+
+from .output import Output
+
+T = TypeVar("T")
+
+
+class Heart:
+    """Says "still …" on `out` when nothing was said for half a minute; it passes time on from `clock`."""
+
+    EVERY = 30.0
+    name = "heartbeat"
+
+    def __init__(self, clock: Clock, out: Output) -> None:
+        self.clock = clock
+        self.out = out
+        self.start = self.spoken = clock.monotonic()
+        self.answered: float | None = None
+        self.jobs: dict[str, vidpoll.Job] = {}
+
+    def monotonic(self) -> float:
+        return self.clock.monotonic()
+
+    def time(self) -> float:
+        return self.clock.time()
+
+    def get(self, inbox: SimpleQueue[T], timeout: float, *, busy: bool) -> T | None:
+        self._beat()
+        return self.clock.get(inbox, min(timeout, self.EVERY) if self.jobs else timeout, busy=busy)
+
+    @vidpoll.hookimpl
+    def vidpoll_polled(self, job: vidpoll.Job) -> None:
+        self.answered = self.clock.monotonic()
+        self.jobs[job.ref] = job
+
+    def said(self) -> None:
+        """Something was said: the next heartbeat comes half a minute later."""
+        self.spoken = self.clock.monotonic()
+
+    def _beat(self) -> None:
+        now = self.clock.monotonic()
+        going = [job for job in self.jobs.values() if not job.final]
+        if now - self.spoken < self.EVERY or not going or self.answered is None:
+            return
+        self.spoken = now
+        what = f"{len(going)} jobs" if len(going) > 1 else _doing(going[0])
+        self.out.line(f"still {what}, {span(now - self.start)}, last answer {span(now - self.answered)} ago")
+
+
+def _doing(job: vidpoll.Job) -> str:
+    progress = "" if job.progress is None else f" {job.progress:.0f} %"
+    return f"{job.stage or job.state}{progress}"
+
+
+def span(seconds: float) -> str:
+    """Seconds as people say them: "4 s", "3 min 20 s", "2 h 5 min"."""
+    whole = int(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
