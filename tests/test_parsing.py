@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from vidpoll import (
     Asset,
     BadReference,
+    InvalidField,
     Malformed,
     Problem,
     Response,
@@ -364,3 +365,38 @@ def test_problem_never_raises(value: object) -> None:
 def test_problem_never_raises_on_bytes(body: bytes, kind: str) -> None:
     """Whatever a proxy puts in the way."""
     assert len(problem(Response(502, {"content-type": kind}, body)).message) <= 500
+
+
+RULES: parsing.Rules = {"prompt": ("some text", lambda v: isinstance(v, str)), "seed": ("a number", parsing.number)}
+
+
+def test_checked_fields() -> None:
+    """What was given, None left out; a builder may trust it."""
+    assert parsing.checked("submit", {"prompt": "x", "seed": None}, RULES) == {"prompt": "x"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"promt": "x"}, "submit takes no field 'promt'; it takes prompt, seed"),
+        ({"prompt": 7}, "prompt=7: it must be some text"),
+        ({"seed": "x" * 99}, f"seed='{'x' * 38}…: it must be a number"),
+    ],
+)
+def test_checked_fields_that_are_wrong(fields: dict[str, object], said: str) -> None:
+    """The message names the field, what it must be, and the fields that there are."""
+    with pytest.raises(InvalidField) as caught:
+        parsing.checked("submit", fields, RULES)
+    assert str(caught.value) == said
+
+
+def test_rows_of_a_list() -> None:
+    """One strange row costs neither the others nor the list; what is no list is malformed."""
+
+    def read(row: dict[str, object]) -> Snapshot:
+        return Snapshot(parsing.lookup({"ok": State.COMPLETED}, row.get("status")), job_id=parsing.text(row.get("id")))
+
+    rows = [{"id": "1", "status": "ok"}, {"id": "2", "status": "odd"}, None, 7, {"status": "ok"}]
+    assert parsing.rows(rows, read) == (Snapshot(State.COMPLETED, job_id="1"),)
+    with pytest.raises(Malformed, match="a list of jobs was due, not dict"):
+        parsing.rows({}, read)

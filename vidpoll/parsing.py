@@ -13,10 +13,12 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from . import redact
-from .errors import BadReference, Malformed, PluginError, UnknownStatus
+from .errors import AnswerError, BadReference, InvalidField, Malformed, PluginError, UnknownStatus
 from .model import Asset, Problem, Response, Snapshot, Submitted, is_number
 
 T = TypeVar("T")
+Rules = Mapping[str, tuple[str, Callable[[Any], object]]]
+"""A field's name to what it must be, in words, and the test for it."""
 
 _MILLISECONDS_FROM = 1e11  # as seconds that is the year 5138
 _LATEST = 253402300800.0  # the year 10000, after which no calendar goes
@@ -121,6 +123,38 @@ def assets(value: object, kind: str = "video", **fields: Any) -> tuple[Asset, ..
         except PluginError:
             continue
     return tuple(found)
+
+
+def rows(found: object, read: Callable[[dict[str, Any]], Snapshot]) -> tuple[Snapshot, ...]:
+    """The rows of a list that can be read and that name their job: one strange row does not cost the others.
+
+    Raises Malformed where `found` is no list.
+    """
+    if not isinstance(found, list):
+        raise Malformed(f"a list of jobs was due, not {type(found).__name__}")
+    snapshots = []
+    for row in found:
+        try:
+            snapshots.append(read(row if isinstance(row, dict) else {}))
+        except AnswerError:
+            continue
+    return tuple(snapshot for snapshot in snapshots if snapshot.job_id)
+
+
+def checked(what: str, fields: Mapping[str, object], rules: Rules) -> dict[str, Any]:
+    """The fields of a call, checked before anything is sent; None counts as not given and is left out.
+
+    `rules` maps each field that there is to what it must be, in words that name the way out, and a test for it. Raises
+    InvalidField for a field that there is not, naming the ones that there are, and for a value that fails its test.
+    """
+    given = {name: value for name, value in fields.items() if value is not None}
+    for name, value in given.items():
+        if name not in rules:
+            raise InvalidField(f"{what} takes no field {name!r}; it takes {', '.join(rules)}")
+        must, holds = rules[name]
+        if not holds(value):
+            raise InvalidField(f"{name}={redact.text(repr(value), limit=40)}: it must be {must}")
+    return given
 
 
 def submitted(job_id: object, snapshot: Callable[[], Snapshot] | None = None) -> Submitted:

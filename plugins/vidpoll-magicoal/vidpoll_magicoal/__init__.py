@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,13 +35,14 @@ _REFUSALS |= {"UNAUTHORIZED": "authentication", "FORBIDDEN": "permission", "NOT_
 _REFUSALS |= {"INSUFFICIENT_CREDITS": "payment"}
 
 # The fields of the submits, the required one first; what each must be, with the way out, and the test for it.
-_COMMON = ("prompt", "num_frames", "guidance_scale", "seed")
-_FIELDS = {"t2v": _COMMON, "i2v": ("image", *_COMMON)}
-_LIMITS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
+_COMMON: parsing.Rules = {
     "prompt": ("text of at most 2000 characters; shorten it", lambda v: isinstance(v, str) and len(v) <= 2000),
     "num_frames": ("an odd number from 17 to 161; 81 is five seconds", lambda v: _count(v) in range(17, 162, 2)),
     "guidance_scale": ("a number from 1.0 to 10.0; 3.5 is the default", lambda v: 1 <= (parsing.number(v) or 0) <= 10),
     "seed": ("a whole number; leave it out for a random one", lambda v: _count(v) is not None),
+}
+_FIELDS: Mapping[str, parsing.Rules] = {"t2v": _COMMON, "i2v": {"image": ("an image", lambda v: True), **_COMMON}}
+_LIST: parsing.Rules = {
     "per_page": ("a whole number from 1 to 100; 100 needs the fewest requests", lambda v: 1 <= (_count(v) or 0) <= 100),
     "page": ("a whole number from 1; leave it out for the first page", lambda v: (_count(v) or 0) >= 1),
 }
@@ -96,26 +97,18 @@ def _snapshot(data: Mapping[str, Any]) -> vidpoll.Snapshot:
 
 def list_request(fields: Mapping[str, object], next: str | None) -> vidpoll.Request:
     """Completed jobs only: this list cannot tell a running job from a failed one."""
-    given = _given("the list of videos", fields, ("per_page", "page"))
+    given = parsing.checked("the list of videos", fields, _LIST)
     query = ("per_page", str(given.get("per_page", 100))), ("page", next or str(given.get("page", 1)))
     return vidpoll.Request("GET", "/videos", query)
 
 
 def parse_list(response: vidpoll.Response, job_id: str) -> vidpoll.Page:
     body = _accepted(response)
-    rows, items = body.get("data"), []
-    if not isinstance(rows, list):
-        raise vidpoll.Malformed("the list of videos has no list under 'data'")
-    for row in rows:
-        try:
-            items.append(_snapshot(row if isinstance(row, dict) else {}))
-        except vidpoll.AnswerError:
-            continue  # one row that cannot be read does not cost the others
+    items = parsing.rows(body.get("data"), _snapshot)
     page, last = (_count(parsing.first_of(body, f"meta.{name}")) for name in ("current_page", "last_page"))
     told = parsing.first_of(body, "meta.has_more")
     more = told if isinstance(told, bool) else (page or 0) < (last or 0)
-    named = tuple(item for item in items if item.job_id)
-    return vidpoll.Page(named, str(page + 1) if rows and more and page else None)
+    return vidpoll.Page(items, str(page + 1) if body["data"] and more and page else None)
 
 
 def parse_quota(response: vidpoll.Response, job_id: str) -> vidpoll.Quota:
@@ -137,19 +130,6 @@ def _count(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63 else None
 
 
-def _given(what: str, fields: Mapping[str, object], known: tuple[str, ...]) -> dict[str, object]:
-    """The fields that were given, checked; None is left out. Raises InvalidField."""
-    given = {name: value for name, value in fields.items() if value is not None}
-    for name, value in given.items():
-        if name not in known:
-            raise vidpoll.InvalidField(f"{what} takes no field {name!r}; it takes {', '.join(known)}")
-        if name == "image":
-            given[name] = _image(value)
-        elif not _LIMITS[name][1](value):
-            raise vidpoll.InvalidField(f"{name}={value!r:.40}: it must be {_LIMITS[name][0]}")
-    return given
-
-
 def _image(value: object) -> str:
     """What is sent for an image: an https URL or base64 as it is, bytes and files as base64. Raises InvalidField."""
     if isinstance(value, str) and re.match(r"(?i)https://[^/\s]", value):
@@ -168,7 +148,9 @@ def _image(value: object) -> str:
 
 
 def submit_request(kind: str, fields: Mapping[str, object]) -> vidpoll.Request:
-    given, required = _given(f"submit {kind}", fields, _FIELDS[kind]), _FIELDS[kind][0]
+    given, required = parsing.checked(f"submit {kind}", fields, _FIELDS[kind]), next(iter(_FIELDS[kind]))
+    if "image" in given:
+        given["image"] = _image(given["image"])
     if not str(given.get(required, "")).strip():
         raise vidpoll.InvalidField(f"submit {kind} needs {required!r}, and it is missing or empty")
     return vidpoll.Request("POST", f"/generate/{kind}", json=given)

@@ -114,18 +114,10 @@ def list_request(fields: Mapping[str, object], next: str | None) -> vidpoll.Requ
 def parse_list(response: vidpoll.Response, job_id: str) -> vidpoll.Page:
     """The rows that can be read. The total ends the list; where it is not told, the first empty page does."""
     data = parsing.json_object(response, "data")
-    rows = data.get("tasks")
-    if not isinstance(rows, list):
-        raise vidpoll.Malformed(f"HTTP {response.status}: data.tasks is not a list but {type(rows).__name__}")
-    items = []
-    for row in rows:
-        try:
-            items.append(_read_task(row if isinstance(row, dict) else {}))
-        except vidpoll.AnswerError:
-            continue  # one task in a state of a newer version must not hide the others
+    items = parsing.rows(data.get("tasks"), _read_task)
     page, size, total = (parsing.number(data.get(name)) or 0 for name in ("page", "page_size", "total"))
-    more = rows and page >= 1 and not 0 < total <= page * size
-    return vidpoll.Page(tuple(item for item in items if item.job_id), str(int(page) + 1) if more else None)
+    more = data["tasks"] and page >= 1 and not 0 < total <= page * size
+    return vidpoll.Page(items, str(int(page) + 1) if more else None)
 
 
 def delete_request(job_id: str) -> vidpoll.Request:

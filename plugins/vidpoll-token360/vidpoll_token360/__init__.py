@@ -22,12 +22,17 @@ STAGES = (
     vidpoll.Stage("failed", vidpoll.State.FAILED),
 )
 
+
 # Fields that are documented, what each must be, and the test for it. frame_images and input_references are named, not
 # described; request_id is named by the webhook page only.
-_Rules = tuple[tuple[str, str, Callable[[Any], object]], ...]
+def _each(*rows: tuple[str, str, Callable[[Any], object]]) -> parsing.Rules:
+    """Rules, a row for the fields that share one."""
+    return {name: (must, holds) for names, must, holds in rows for name in names.split()}
+
+
 _SIZES = ("360p", "480p", "540p", "720p", "1080p", "1K", "2K", "4K")
 _RATIOS = ("adaptive", "16:9", "9:16", "1:1", "4:3", "3:4", "21:9", "9:21")
-_SUBMIT: _Rules = (
+_SUBMIT = _each(
     ("model prompt safety_identifier request_id", "text, not empty", lambda v: isinstance(v, str) and v.strip()),
     ("duration execution_expires_after", "a whole number of seconds from 1", lambda v: type(v) is int and v >= 1),
     ("resolution", f"one of {', '.join(_SIZES)}", lambda v: v in _SIZES),
@@ -39,7 +44,7 @@ _SUBMIT: _Rules = (
     ("frame_images input_references", "a list that is not empty", lambda v: isinstance(v, list) and v),
     ("native", "True, and all other fields are the supplier's own; or left out", lambda v: v is False),
 )
-_LIST: _Rules = (
+_LIST = _each(
     ("limit", "a whole number from 1 to 100; 100 asks least often", lambda v: type(v) is int and 1 <= v <= 100),
     ("after before", "the id of a video", lambda v: isinstance(v, str) and v),
     ("order", "'asc' or 'desc', by created_at", lambda v: v in ("asc", "desc")),
@@ -47,21 +52,9 @@ _LIST: _Rules = (
 _SIGNED = re.compile(r"[?&]X-Amz-Date=(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z&X-Amz-Expires=(\d{1,7})\b")
 
 
-def _given(what: str, fields: Mapping[str, object], table: _Rules) -> dict[str, Any]:
-    """The fields that were given, checked; None is left out. Raises InvalidField."""
-    rules = {name: (rule, holds) for names, rule, holds in table for name in names.split()}
-    given = {name: value for name, value in fields.items() if value is not None}
-    for name, value in given.items():
-        if name not in rules:
-            raise vidpoll.InvalidField(f"{what} takes no field {name!r}; it takes {', '.join(rules)}")
-        if not rules[name][1](value):
-            raise vidpoll.InvalidField(f"{name}={value!r:.40}: it must be {rules[name][0]}")
-    return given
-
-
 def submit_request(fields: Mapping[str, object]) -> vidpoll.Request:
     native = fields.get("native") is True
-    given = dict(fields) if native else _given("submit video", fields, _SUBMIT)
+    given = dict(fields) if native else parsing.checked("submit video", fields, _SUBMIT)
     for name in ("model",) if native else ("model", "prompt"):
         if not given.get(name):
             raise vidpoll.InvalidField(f"submit video needs {name!r}, and it is missing or empty")
@@ -126,7 +119,7 @@ def _assets(url: object, kind: str = "video") -> tuple[vidpoll.Asset, ...]:
 
 
 def list_request(fields: Mapping[str, object], next: str | None) -> vidpoll.Request:
-    given = {"limit": 100, **_given("the list of videos", fields, _LIST)}
+    given = {"limit": 100, **parsing.checked("the list of videos", fields, _LIST)}
     if "after" in given and "before" in given:
         raise vidpoll.InvalidField("after and before lead in opposite directions: give one of them")
     if next:
@@ -138,17 +131,10 @@ def list_request(fields: Mapping[str, object], next: str | None) -> vidpoll.Requ
 def parse_list(response: vidpoll.Response, job_id: str) -> vidpoll.Page:
     """One page. The answer does not say in which direction it was asked, so `next` names both of its ends."""
     body = parsing.json_object(response)
-    rows, items = body.get("data"), []
-    if not isinstance(rows, list):
-        raise vidpoll.Malformed("the list of videos has no list under 'data'")
-    for row in rows:
-        try:
-            items.append(_snapshot(row if isinstance(row, dict) else {}))
-        except vidpoll.AnswerError:
-            continue  # one row that cannot be read does not cost the others
+    items = parsing.rows(body.get("data"), _snapshot)
     ends = [parsing.text(body.get("last_id")) or "", parsing.text(body.get("first_id")) or ""]
     more = body.get("has_more") is True and all(end and end.isprintable() for end in ends)
-    return vidpoll.Page(tuple(item for item in items if item.job_id), "\n".join(ends) if more else None)
+    return vidpoll.Page(items, "\n".join(ends) if more else None)
 
 
 def parse_delete(response: vidpoll.Response, job_id: str) -> bool:
