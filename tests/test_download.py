@@ -177,6 +177,20 @@ def test_a_content_operation_that_fails(tmp_path: Path, content: Any, says: str)
     assert left(tmp_path) == []
 
 
+def test_a_task_that_yields_no_video_is_not_asked_for_one(tmp_path: Path) -> None:
+    """An audio-only job has no video, however often it is asked: the message says what it has."""
+
+    def parse(response: vidpoll.Response, job_id: str) -> vidpoll.Snapshot:
+        audio = vidpoll.Asset("/files/a.mp3", "audio")
+        return vidpoll.Snapshot(vidpoll.State.COMPLETED, assets=(audio,), assets_due=False)
+
+    provider = replace(WITH_CONTENT, status=replace(ACME.status, parse=parse))
+    t = talk([{}], provider=provider, accounts=ACCOUNTS)
+    with pytest.raises(vidpoll.ResultMissing, match="has no video; it has: audio"):
+        t.client.download(REF, tmp_path)
+    assert t.requests == ["GET /v1/jobs/j1"]
+
+
 # -- nothing under the final name -------------------------------------------------------------------------------------
 
 

@@ -407,7 +407,8 @@ class Client:
             max_bytes=max_bytes,
             on_progress=progress,
         )
-        if "video" in kinds and not any(asset.kind == "video" for asset in job.assets):
+        due = job.snapshot is None or job.snapshot.assets_due
+        if due and "video" in kinds and not any(asset.kind == "video" for asset in job.assets):
             content = fetcher.content()
             job.assets += () if content is None else (content,)
         assets = choose(job, kinds)
@@ -428,7 +429,7 @@ class Client:
                 if name in self._accounts or not self._accounts:
                     raise
                 raise UnknownProvider(f"{error}; accounts of this client: {', '.join(self._accounts)}") from None
-            self._endpoints[name] = Endpoint(name, account, provider, os.environ)
+            self._endpoints.setdefault(name, Endpoint(name, account, provider, os.environ))
         return self._endpoints[name]
 
     @staticmethod
