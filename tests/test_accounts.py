@@ -34,7 +34,7 @@ from vidpoll import (
 )
 from vidpoll.accounts import Endpoint, check_url, is_private
 
-few = settings(max_examples=30, deadline=None)  # the suite runs while you reach for the next key
+few = settings(max_examples=30, deadline=None)  # enough to find what is wrong, few enough to run always
 
 KEY = "k3y-abcdef-0123456789"
 ASK = Request("GET", "/v1/jobs/1")
@@ -450,8 +450,8 @@ def test_scrubbing_cannot_fail() -> None:
 
 def test_questions_older_than_the_floor_are_forgotten() -> None:
     """An account that asks about ten thousand jobs remembers those of the last floor, not all."""
-    opened = endpoint()
+    gate = endpoint().gate
     for second in range(1000):
-        opened.note(f"job-{second}", float(second))
-    assert len(opened.asked) <= 7
-    assert opened.asked["job-999"] == 999.0
+        assert gate.claim(f"job-{second}", float(second)) == second
+    assert len(gate._asked) <= 7
+    assert gate.claim("job-999", 1000.0) == 999.0 + gate.floor

@@ -569,3 +569,57 @@ def test_the_providers_and_plugins_of_a_client_can_be_looked_at() -> None:
         ("Ears", ()),
         ("other", ("aaa",)),
     ]
+
+
+# -- the next step, and calls that are wrong --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("answer", "step"),
+    [
+        ((401, {"error": "bad key"}), "Check the key (ACME_API_KEY)"),
+        ((402, {"error": "no credits"}), "What is left: vidpoll quota acme"),
+        ((404, {"error": "no route"}), "It was asked at https://api.acme.example/v1"),
+    ],
+)
+def test_a_refusal_names_the_next_step(answer: Any, step: str) -> None:
+    """Whoever reads the message knows what to look at."""
+    for call in (
+        lambda client: client.quota("acme"),
+        lambda client: client.submit("acme", "clip", prompt="x"),
+        lambda client: client.poll(REF),
+    ):
+        with pytest.raises(vidpoll.ProviderError) as caught:
+            call(talk([answer]).client)
+        assert str(caught.value).endswith(step)
+
+
+def test_a_conflict_names_the_next_step() -> None:
+    """What cannot be deleted while it runs can be waited for."""
+    with pytest.raises(vidpoll.Conflict, match=r"Wait for it first: vidpoll wait acme:j1$"):
+        talk([(409, {"error": "still running"})]).client.delete(REF)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda client: client.download(REF, 5),
+        lambda client: client.download(REF, ""),
+        lambda client: client.download(REF, "x", timeout="x"),
+        lambda client: client.download(REF, "x", timeout=-1),
+        lambda client: client.download(REF, "x", max_bytes=0),
+        lambda client: client.download(REF, "x", max_bytes="1k"),
+        lambda client: client.download(REF, "x", on_progress=5),
+        lambda client: client.as_completed(5),
+        lambda client: client.as_completed(REF),
+        lambda client: vidpoll.Client(accounts=[1]),
+        lambda client: vidpoll.Client(plugins=5),
+        lambda client: vidpoll.Client(plugins="acme"),
+    ],
+)
+def test_a_wrong_argument_is_a_usage_error(call: Any) -> None:
+    """Typed, named, and before anything is sent."""
+    t = talk([DONE])
+    with pytest.raises(vidpoll.UsageError, match=r"is due|seconds|bytes"):
+        call(t.client)
+    assert t.requests == []

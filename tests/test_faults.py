@@ -14,7 +14,7 @@ from vidpoll.errors import KINDS, Refused
 from vidpoll.faults import CAP, LONGEST_HINT, Fault, Meaning, NoAnswer, Patience, exhausted, hint, status_of
 from vidpoll.model import Response
 
-few = settings(max_examples=20, deadline=None)  # the suite runs while you reach for the next key
+few = settings(max_examples=20, deadline=None)  # enough to find what is wrong, few enough to run always
 
 NOW = 1_795_262_400.0  # 2026-11-21 12:00:00 UTC
 HUGE = "9" * 400

@@ -41,7 +41,7 @@ from vidpoll import (
 )
 from vidpoll.machine import GRACE, TRANSITIONS, Moment
 
-few = settings(max_examples=40, deadline=None)  # the suite runs while you reach for the next key
+few = settings(max_examples=40, deadline=None)  # enough to find what is wrong, few enough to run always
 
 REF = "acme:1"
 VIDEO = Asset("https://a.example/1.mp4")

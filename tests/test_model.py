@@ -32,7 +32,7 @@ from vidpoll import (
 )
 from vidpoll.model import check_account_name, check_job_id, is_number, origin, parse_reference
 
-few = settings(max_examples=30, deadline=None)  # the suite runs while you reach for the next key
+few = settings(max_examples=30, deadline=None)  # enough to find what is wrong, few enough to run always
 
 SIGNED = "https://media.example/a.mp4?X-Signature=abcdef123456"
 VALUES = [

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from vidpoll import Fixed, State, UsageError
 from vidpoll.machine import Moment
 
-few = settings(max_examples=20, deadline=None)  # the suite runs while you reach for the next key
+few = settings(max_examples=20, deadline=None)  # enough to find what is wrong, few enough to run always
 
 HISTORIES = st.lists(
     st.builds(Moment, st.floats(0, 2e9), st.sampled_from(State), st.none() | st.text(), st.none() | st.floats(0, 100))

@@ -29,7 +29,7 @@ from vidpoll import (
 from vidpoll.errors import Refused
 from vidpoll.parsing import first_of, json_object, lookup, problem, progress, segment, submitted, timestamp
 
-few = settings(max_examples=30, deadline=None)  # the suite runs while you reach for the next key
+few = settings(max_examples=30, deadline=None)  # enough to find what is wrong, few enough to run always
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

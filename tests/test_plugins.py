@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from types import ModuleType
 from typing import Any
@@ -389,3 +389,11 @@ def test_simulators_and_commands_of_plugins() -> None:
     assert registered == ["report"]
     with pytest.raises(vidpoll.PluginError, match="plugin breaks, vidpoll_simulators: ValueError: boom"):
         broken.simulators()
+
+
+def test_plugins_can_be_switched_off(installed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One by one, by the names of their entry points."""
+    installed(("acme", Plugin(ACME)), ("other", Plugin(replace(ACME, name="other"))))
+    monkeypatch.setenv("VIDPOLL_DISABLE", "acme,unknown")
+    with vidpoll.Client() as client:
+        assert list(client.providers) == ["other"]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from vidpoll import redact
 
-few = settings(max_examples=30, deadline=None)  # the suite runs while you reach for the next key
+few = settings(max_examples=30, deadline=None)  # enough to find what is wrong, few enough to run always
 
 SECRET = "s3cr3t-0123456789"
 

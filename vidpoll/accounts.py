@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -17,9 +16,11 @@ from urllib.parse import urlencode, urljoin
 
 from . import redact
 from .errors import InvalidField, MissingKey, UnsafeURL, UsageError
+from .gate import Gate
 from .model import Request, Response, origin
 from .provider import MAX_BODY, Provider, is_base_url
 
+_REMEMBERED = 64  # secrets: the lasting ones, and those that were minted for the requests under way
 _PRIVATE_SUFFIXES = (".localhost", ".local", ".lan", ".internal", ".home.arpa")
 
 
@@ -48,6 +49,10 @@ class Account:
     base_url: str | None = None
     key: Key = field(default=FROM_ENVIRONMENT, repr=False)
     insecure: bool = False
+
+    def __repr__(self) -> str:
+        where = "" if self.base_url is None else f", base_url={redact.url(str(self.base_url))!r}"
+        return f"Account({self.provider!r}{where}{', insecure=True' if self.insecure else ''})"
 
     def __reduce__(self) -> Any:
         if self.key is not FROM_ENVIRONMENT and self.key is not None:
@@ -88,24 +93,13 @@ class Endpoint:
                 f"{name}: {redact.url(self.base_url)!r} is no base URL; set {where} to one like {provider.base_url}"
             )
         self.origin = origin(self.base_url)
-        self.not_before = 0.0
-        """Monotonic second before which this account asks nothing (a 429, or no requests left)."""
-        self._known: deque[str] = deque(maxlen=64)
-        self.asked: dict[str, float] = {}
-        """Job id to the monotonic second of its last question, so that the floor holds across calls."""
+        self.gate = Gate(provider.pacing.floor)
+        self._known: tuple[str, ...] = ()
 
     @property
     def standard(self) -> bool:
         """Whether any client and the command line have this account: it bears its provider's name."""
         return self.name == self.provider.name
-
-    def note(self, job_id: str, now: float) -> None:
-        """Remember that a job was asked about; what is older than the floor is forgotten as more are added."""
-        self.asked.pop(job_id, None)
-        self.asked[job_id] = now
-        for oldest, at in [next(iter(self.asked.items()))]:
-            if now - at > self.provider.pacing.floor:
-                del self.asked[oldest]
 
     def secrets(self) -> dict[str, str]:
         """The secrets by variable; empty where the account has none. Raises MissingKey naming what to set."""
@@ -144,9 +138,8 @@ class Endpoint:
 
     def _remember(self, secret: str) -> None:
         """Note a secret that is sent. The latest stay known: what is minted for each request ousts no lasting key."""
-        if secret in self._known:
-            self._known.remove(secret)
-        self._known.append(secret)
+        if self._known[-1:] != (secret,):
+            self._known = (*(known for known in self._known if known != secret), secret)[-_REMEMBERED:]
 
     def wire(self, request: Request, *, timeout: tuple[float, float], max_body: int = MAX_BODY) -> Wire:
         """The request for the wire, with its auth.
@@ -208,7 +201,7 @@ class Endpoint:
 
     def scrub(self, response: Response) -> Response:
         """The response without the secrets that were sent: some servers echo the key back."""
-        known = list(self._known)
+        known = sorted(self._known, key=len, reverse=True)  # one may be the start of another
         body = redact.body(response.body, known)
         headers = {name: redact.hide(value, known) for name, value in response.headers.items()}
         unchanged = body is response.body and headers == response.headers

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import shlex
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -54,9 +55,10 @@ class Client:
     """Waits for jobs at any provider. Use it as a context manager, from one thread or several.
 
     `accounts`: name to `Account`; a provider's own name works without. `plugins`: modules or objects with hooks, beside
-    the installed plugins (`discover=False`: instead of them). `pacing`: a Schedule, by default `Fixed(5)`; a provider's
-    floor always holds. `http_timeout`: seconds to connect and seconds without a byte; together they bound one request.
-    `patience`: seconds of nothing but faults that are borne. `clock` and `transport` are for tests.
+    the installed plugins (`discover=False`: instead of them; `VIDPOLL_DISABLE=name,name` in the environment switches
+    single ones off). `pacing`: a Schedule, by default `Fixed(5)`; a provider's floor always holds. `http_timeout`:
+    seconds to connect and seconds without a byte; together they bound one request. `patience`: seconds of nothing but
+    faults that are borne. `clock` and `transport` are for tests.
 
     Raises UsageError for a wrong argument, PluginError where two plugins bring one provider or a passed one is broken.
     """
@@ -79,7 +81,9 @@ class Client:
             raise UsageError(f"http_timeout={http_timeout!r}: two numbers of seconds, (connect, read), above 0")
         if not _positive(patience):
             raise UsageError(f"patience={patience!r}: seconds of faults that are borne, above 0")
-        self._plugins = Plugins(plugins, discover=discover)
+        if isinstance(plugins, str) or not isinstance(plugins, Iterable):
+            raise UsageError(f"plugins={plugins!r}: a list of modules or objects is due")
+        self._plugins = Plugins(plugins, discover=discover, disabled=os.environ.get("VIDPOLL_DISABLE", "").split(","))
         self._endpoints: dict[str, Endpoint] = {}
         self._clock = clock or SystemClock()
         self._workers = Workers()
@@ -187,6 +191,10 @@ class Client:
         Look at `job.ok` and `job.error`; with `check=True` the first job that is not completed raises what `wait`
         would have raised. A job that is named twice is yielded once.
         """
+        if isinstance(jobs, (str, Job)) or not isinstance(jobs, Iterable):
+            raise UsageError(
+                f"as_completed({jobs!r}): a list of references or jobs is due; for a single one there is wait"
+            )
         unique: dict[str, Job] = {}
         for job in map(_job, jobs):
             unique.setdefault(job.ref, job)
@@ -211,7 +219,8 @@ class Client:
         AnswerError for an answer that cannot be read, UsageError before anything is sent.
         """
         job = _job(job)
-        watch = Watch(job, self._endpoint(job.account), self._pacing, now=self._loop.now(), once=True)
+        endpoint = self._endpoint(job.account)
+        watch = Watch(job, endpoint, self._pacing, now=self._loop.now(), once=True)
         for _ in self._loop.run([watch]):
             pass
         answer = watch.answer
@@ -221,7 +230,8 @@ class Client:
             answer.job = job
             raise answer
         assert isinstance(answer, Fault)
-        raise provider_error(job.ref, answer, job=job, advice=". The job itself is not touched by that")
+        advice = f". The job itself is not touched by that{_advice(answer, endpoint)}"
+        raise provider_error(job.ref, answer, job=job, advice=advice)
 
     def _follow(
         self,
@@ -282,10 +292,11 @@ class Client:
         elif isinstance(result, Fault):
             reason = result.reason
             if not result.sent:
-                advice = ". Nothing was sent and nothing was bought; try again later"
+                advice = f". Nothing was sent and nothing was bought{_advice(result, endpoint)}"
                 raise provider_error(f"{account} {kind}", result, advice=advice)
             if errand.refused or result.status in _NOT_BOUGHT:
-                raise provider_error(f"{account} {kind}", result, advice=". Nothing was bought")
+                advice = f". Nothing was bought{_advice(result, endpoint)}"
+                raise provider_error(f"{account} {kind}", result, advice=advice)
         look = f"`vidpoll jobs {account}`" if provider.list else f"the dashboard of {provider.name}"
         raise SubmitUnknown(
             f"{account} {kind}: the submit may have been received ({reason}), so it is not sent again. Look for it "
@@ -363,7 +374,7 @@ class Client:
         fault = errand.result
         gone = isinstance(fault, Fault) and fault.meaning in (Meaning.MISSING, Meaning.GONE)
         if not (gone and errand.lost):  # a 404 after a lost answer: the lost one did it
-            _value(errand.result, f"{job.ref} {role}", job)
+            _value(errand.result, endpoint, f"{job.ref} {role}", job)
 
     def download(
         self,
@@ -382,6 +393,7 @@ class Client:
         reference. A file that is there already is kept unless `overwrite`. `timeout` is in seconds for all files,
         `max_bytes` bounds each. Raises DownloadError, ResultMissing, the job's own error, UsageError.
         """
+        _check_download(target, timeout, max_bytes, on_progress)
         job = _job(job)
         endpoint = self._endpoint(job.account)
         if not job.final or not job.assets:
@@ -442,7 +454,7 @@ class Client:
 
     def _call(self, endpoint: Endpoint, operation: Operation[T], who: str, *args: object) -> T:
         errand = self._errand(endpoint, operation, lambda: build(endpoint, operation, *args), repeat=True)
-        return _value(errand.result, who)
+        return _value(errand.result, endpoint, who)
 
     def _errand(
         self, endpoint: Endpoint, operation: Operation[T], make: Callable[[], Request], *, repeat: bool
@@ -508,13 +520,27 @@ def _job(job: Job | str) -> Job:
     return job if isinstance(job, Job) else Job(job)
 
 
-def _value(result: T | Fault | AnswerError, who: str, job: Job | None = None) -> T:
+def _value(result: T | Fault | AnswerError, endpoint: Endpoint, who: str, job: Job | None = None) -> T:
     if isinstance(result, Fault):
-        raise provider_error(who, result, job=job)
+        raise provider_error(who, result, job=job, advice=_advice(result, endpoint, job))
     if isinstance(result, AnswerError):
         result.job = job
         raise result
     return result
+
+
+def _advice(fault: Fault, endpoint: Endpoint, job: Job | None = None) -> str:
+    """The next step after a refusal."""
+    provider, name = endpoint.provider, endpoint.name
+    if fault.status == 401 and provider.auth.variables:
+        return f". Check the key ({', '.join(provider.auth.variables)})"
+    if fault.status == 402 and provider.quota is not None:
+        return f". What is left: vidpoll quota {name}"
+    if fault.status == 409 and job is not None:
+        return f". Wait for it first: vidpoll wait {shlex.quote(job.ref)}"
+    if fault.status in (None, 404, 405) and fault.meaning is not Meaning.REFUSAL:
+        return f". It was asked at {redact.url(endpoint.base_url)}"
+    return ""
 
 
 def _positive(value: object) -> bool:
@@ -522,6 +548,8 @@ def _positive(value: object) -> bool:
 
 
 def _checked_accounts(accounts: Mapping[str, Account]) -> dict[str, Account]:
+    if not isinstance(accounts, Mapping):
+        raise UsageError(f"accounts={accounts!r}: a dict is due, of a name to a vidpoll.Account")
     for name, account in accounts.items():
         check_account_name(name)
         if not isinstance(account, Account):
@@ -529,13 +557,27 @@ def _checked_accounts(accounts: Mapping[str, Account]) -> dict[str, Account]:
     return dict(accounts)
 
 
-def _check_waiting(timeout: object, stop: object, on_event: object) -> None:
+def _check_timeout(timeout: object) -> None:
     if timeout is not None and not (is_number(timeout) and timeout >= 0):  # type: ignore[operator]  # it is a number
         raise UsageError(f"timeout={timeout!r}: seconds, 0 or more, or None to wait for as long as it takes")
+
+
+def _check_waiting(timeout: object, stop: object, on_event: object) -> None:
+    _check_timeout(timeout)
     if stop is not None and not callable(getattr(stop, "is_set", None)):
         raise UsageError(f"stop={stop!r}: a threading.Event is due")
     if on_event is not None and not callable(on_event):
         raise UsageError(f"on_event={on_event!r}: a function of one event is due")
+
+
+def _check_download(target: object, timeout: object, max_bytes: object, on_progress: object) -> None:
+    if not isinstance(target, (str, Path)) or not str(target):
+        raise UsageError(f"target={target!r}: the folder (or the file) to save to is due, like 'clips/'")
+    _check_timeout(timeout)
+    if max_bytes is not None and not (_positive(max_bytes) and isinstance(max_bytes, int)):
+        raise UsageError(f"max_bytes={max_bytes!r}: a whole number of bytes, above 0, or None for no bound")
+    if on_progress is not None and not callable(on_progress):
+        raise UsageError(f"on_progress={on_progress!r}: a function of one event is due")
 
 
 def _checked_pacing(pacing: Schedule) -> Schedule:

@@ -12,14 +12,15 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from itertools import count, islice
+from itertools import count
 from queue import SimpleQueue
 from random import Random
 
-from .accounts import Wire
+from .accounts import Endpoint, Wire
 from .clock import Clock
 from .errors import AnswerError, UsageError
 from .faults import Fault, NoAnswer
+from .line import Line
 from .machine import Event, Job
 from .model import Response
 from .tasks import GOOD_HINT, Setting, Task, Watch
@@ -83,9 +84,13 @@ class _Run:
 
     def __init__(self, loop: Loop, tasks: Sequence[Task]) -> None:
         self.loop = loop
+        self.bound = sum(loop.http_timeout)
+        """Seconds that one request may take."""
         self.inbox: SimpleQueue[Ticket] = SimpleQueue()
-        self.under_way: dict[Ticket, tuple[Task, float]] = {}  # oldest first, so soonest bound first
+        self.under_way: dict[Ticket, tuple[Task, float]] = {}  # and when each is given up
         self.order = count()
+        self.tasks = tasks
+        self.lines: dict[Endpoint, Line] = {}
         self.heap: list[tuple[float, int, Task, bool]] = []  # due, tie-break, task, ask (or else give up)
         for task in tasks:
             if isinstance(task, Watch):
@@ -94,7 +99,7 @@ class _Run:
 
     @property
     def open(self) -> bool:
-        return bool(self.heap or self.under_way)
+        return bool(self.heap or self.under_way or any(self.lines.values()))
 
     def _push(self, task: Task, due: float, *, ask: bool) -> None:
         heapq.heappush(self.heap, (due, next(self.order), task, ask))
@@ -107,18 +112,36 @@ class _Run:
             self._push(task, due, ask=True)
 
     def act(self) -> Iterator[tuple[Task, Event]]:
-        """Send every question whose time has come; end every task whose time is over."""
-        now = self.loop.now()
+        """Send every question whose time has come, as the gates let them; end every task whose time is over."""
+        setting, now = self.loop.setting, self.loop.now()
         while self.heap and self.heap[0][0] <= now:
             _, _, task, ask = heapq.heappop(self.heap)
+            gate = task.endpoint.gate
             if not ask:
-                yield from self._told(task, task.expire(self.loop.setting))
-            elif task.endpoint.not_before > now:  # the account was told to slow down
-                self._plan(task, task.endpoint.not_before)
+                yield from self._told(task, task.expire(setting))
+            elif error := task.despair(setting):
+                yield from self._told(task, task.expire(setting, error))
+            elif not task.single:
+                self.lines.setdefault(task.endpoint, Line(gate)).join(task, now)
+            elif gate.not_before > now:  # the account was told to slow down
+                self._plan(task, gate.not_before)
             else:
-                unsent = self._try(task, fresh=True)
-                if unsent is not None:
-                    yield from self._conclude(task, Fault(unsent.reason, sent=False))
+                yield from self._begin(task, now)
+        for line in self.lines.values():
+            while (next_task := line.step(now)) is not None:
+                yield from self._begin(next_task, now)
+            for task, why in line.weed(setting, self.bound):
+                yield from self._told(task, task.expire(setting, why))
+
+    def _begin(self, task: Task, now: float) -> Iterator[tuple[Task, Event]]:
+        due = task.claim(now)
+        if due > now:  # another thread has just asked about the same job
+            task.endpoint.gate.leave(task)
+            self._plan(task, due)
+            return
+        unsent = self._try(task, fresh=True)
+        if unsent is not None:
+            yield from self._conclude(task, Fault(unsent.reason, sent=False))
 
     def _try(self, task: Task, *, fresh: bool = False) -> NoAnswer | None:
         """Send the task's question. Raises what a builder or an account raises; after the first one that is a blip."""
@@ -140,17 +163,18 @@ class _Run:
         loop = self.loop
         wire = task.question.wire(loop.http_timeout)
         now = task.asked_at = loop.now()
-        if isinstance(task, Watch):
-            task.endpoint.note(task.job.id, now)
         ticket = loop.workers.send(lambda ticket: loop.send(wire, ticket), self.inbox)
-        self.under_way[ticket] = (task, now + sum(loop.http_timeout))
+        start = now if task.deadline is None else min(now, task.deadline)  # a late one has no time of its own
+        self.under_way[ticket] = (task, start + self.bound)
 
     def receive(self) -> Iterator[tuple[Task, Event]]:
         """Wait until something came or is due, and digest what came."""
         if not self.open:
             return
-        bounds = [bound for _, bound in islice(self.under_way.values(), 1)] + [entry[0] for entry in self.heap[:1]]
-        ticket = self.loop.clock.get(self.inbox, min(bounds) - self.loop.now(), busy=bool(self.under_way))
+        bounds = [bound for _, bound in self.under_way.values()] + [entry[0] for entry in self.heap[:1]]
+        now = self.loop.now()
+        bounds += [line.wake(now) for line in self.lines.values() if line]
+        ticket = self.loop.clock.get(self.inbox, min(bounds) - now, busy=bool(self.under_way))
         while ticket is not None:
             task, _ = self.under_way.pop(ticket)
             yield from self._digest(task, ticket.outcome)
@@ -161,7 +185,7 @@ class _Run:
             if not overdue.aborted:  # it has just finished: its answer is on its way to the inbox
                 continue
             task, _ = self.under_way.pop(overdue)
-            yield from self._digest(task, NoAnswer(f"no whole answer within {sum(self.loop.http_timeout):g} s"))
+            yield from self._digest(task, NoAnswer(f"no whole answer within {self.bound:g} s"))
 
     def _digest(self, task: Task, outcome: Response | BaseException) -> Iterator[tuple[Task, Event]]:
         loop = self.loop
@@ -182,8 +206,9 @@ class _Run:
     def _conclude(self, task: Task, value: object) -> Iterator[tuple[Task, Event]]:
         """Hand the task what its question brought, and plan the next one."""
         loop = self.loop
+        task.endpoint.gate.leave(task)
         if task.question.hold is not None:
-            task.endpoint.not_before = max(task.endpoint.not_before, loop.now() + min(task.question.hold, GOOD_HINT))
+            task.endpoint.gate.hold(loop.now() + min(task.question.hold, GOOD_HINT))
         events, due = task.digest(value, loop.setting)
         if due is not None and task.deadline is not None and loop.now() >= task.deadline:
             events += task.expire(loop.setting)
@@ -203,7 +228,8 @@ class _Run:
             ticket = self.inbox.get()
             task, _ = self.under_way.pop(ticket)
             yield from self._digest(task, ticket.outcome)
-        tasks = [entry[2] for entry in self.heap] + [task for task, _ in self.under_way.values()]
+        tasks = [entry[2] for entry in self.heap] + [task for line in self.lines.values() for task in line.tasks]
+        tasks += [task for task, _ in self.under_way.values()]
         self.heap.clear()
         self.abandon()
         for task in tasks:
@@ -215,3 +241,6 @@ class _Run:
         for ticket in self.under_way:
             self.loop.workers.abort(ticket)
         self.under_way.clear()
+        self.lines.clear()
+        for task in self.tasks:
+            task.endpoint.gate.leave(task)

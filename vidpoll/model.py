@@ -52,7 +52,8 @@ def parse_reference(reference: str) -> tuple[str, str]:
     shown = redact.text(reference, limit=80)
     account, colon, job_id = reference.partition(":")
     if not colon:
-        raise BadReference(f"{shown!r} is no reference: write ACCOUNT:ID, for example magicoal:{shown or '3f8a2d1b'}")
+        like = f"{shown}:3f8a2d1b" if shown.isalpha() else f"magicoal:{shown or '3f8a2d1b'}"  # a name, or an id?
+        raise BadReference(f"{shown!r} is no reference: write ACCOUNT:ID, for example {like}")
     check_account_name(account)
     check_job_id(job_id, shown)
     return account, job_id
@@ -70,8 +71,10 @@ def check_job_id(job_id: str, shown: str | None = None) -> None:
     shown = shown or redact.text(job_id, limit=80)
     if not isinstance(job_id, str) or not job_id.strip():
         raise BadReference(f"{shown!r} has no id: write ACCOUNT:ID with the id that the submit answer gave")
-    if _CONTROL.search(job_id) or job_id != job_id.strip() or any(part in (".", "..") for part in job_id.split("/")):
-        raise BadReference(f"{shown!r} is no job's id: no control characters, outer spaces, '.' or '..'")
+    if not job_id.isprintable() or job_id != job_id.strip() or any(part in (".", "..") for part in job_id.split("/")):
+        raise BadReference(f"{shown!r} is no job's id: no invisible characters, outer spaces, '.' or '..'")
+    if job_id.startswith("//"):
+        raise BadReference(f"{shown!r} is a URL: write ACCOUNT:ID with the id that the submit answer gave")
     if len(job_id) > 2048:
         raise BadReference(f"{redact.text(shown, limit=40)!r} is no job's id: it has more than 2048 characters")
 

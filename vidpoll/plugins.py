@@ -72,13 +72,14 @@ class PluginReport:
 
 
 class Plugins:
-    """The plugins of one client. `passed` are modules or objects; `discover` also takes the installed ones.
+    """The plugins of one client. `passed` are modules or objects; `discover` also takes the installed ones,
+    but for those whose entry points are named in `disabled`.
 
     Raises UsageError for a passed thing that holds no hook, PluginError for one that does not validate and for two
     providers of one name.
     """
 
-    def __init__(self, passed: Iterable[object] = (), *, discover: bool = True) -> None:
+    def __init__(self, passed: Iterable[object] = (), *, discover: bool = True, disabled: Iterable[str] = ()) -> None:
         self.manager = pluggy.PluginManager("vidpoll")
         self.manager.add_hookspecs(hookspecs)
         self.providers: dict[str, Provider] = {}
@@ -86,7 +87,8 @@ class Plugins:
         self._origins: dict[str, str] = {}
         if discover:
             for entry in sorted(metadata.entry_points(group=GROUP), key=lambda entry: entry.name):
-                self._discovered(entry)
+                if entry.name not in disabled:
+                    self._discovered(entry)
         for plugin in passed:
             self._passed(plugin)
 

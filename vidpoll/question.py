@@ -88,7 +88,8 @@ class Question(Generic[T]):
         except Refused as refused:
             self.refused = True
             reason = redact.text(refused.message) or refused.kind
-            return Fault(reason, status_of(refused), refused.code, self.hint)
+            status = status_of(refused)
+            return Fault(reason, status, refused.code, self._leave_alone(status))
         except Exception as error:
             if response.status in self._verdicts:  # the body was no verdict, so the status is what it says
                 return self._fault(response)
@@ -108,7 +109,13 @@ class Question(Generic[T]):
         status = 502 if self.depth and response.status in (404, 410) else response.status
         shown = reason if f"HTTP {response.status}" in reason else f"HTTP {response.status}: {reason}"
         request_id = next(filter(None, (response.header(h) for h in ("x-request-id", "request-id", "trace-id"))), None)
-        return Fault(shown, status, code, self.hint, True, details, request_id and redact.text(request_id, limit=80))
+        shown_id = request_id and redact.text(request_id, limit=80)
+        return Fault(shown, status, code, self._leave_alone(status), True, details, shown_id)
+
+    def _leave_alone(self, status: int) -> float | None:
+        """The hint of a fault; a 429 says "no requests left until" as well as any `Retry-After`."""
+        hints = [seconds for seconds in (self.hint, self.hold if status == 429 else None) if seconds is not None]
+        return max(hints, default=None)
 
 
 def build(endpoint: Endpoint, operation: Operation[Any], *args: object) -> Request:

@@ -35,9 +35,7 @@ def text(value: object, *, secrets: Iterable[str] = (), limit: int = MAX_TEXT) -
     """One line of untrusted text, safe to print: no control characters, keys or URL queries, at most `limit` long."""
     shown = _as_text(value)[: 20 * limit]
     shown = _CONTROLS.sub(" ", _ESCAPES.sub("", shown))
-    for secret in secrets:
-        if len(secret) >= _MIN_SECRET:
-            shown = shown.replace(secret, HIDDEN)
+    shown = hide(shown, secrets)
     shown = _URLS.sub(lambda match: url(match.group()), shown)
     shown = _KEYS.sub(lambda match: (match.group(1) or "") + HIDDEN, shown)
     shown = " ".join(shown.split())
@@ -67,9 +65,31 @@ def trace(error: BaseException) -> str:
     return f"{type(error).__name__}: {text(error)}\n{frames}"
 
 
+def hide(value: str, secrets: Iterable[str]) -> str:
+    """A text in which no secret stands, be it plain, JSON-escaped or percent-encoded."""
+    for secret in secrets:
+        if len(secret) >= _MIN_SECRET:
+            value = value.replace(secret, HIDDEN)
+            if "\\" in value or "%" in value:
+                value = re.sub(_spelt(secret), HIDDEN, value)
+    return value
+
+
 def body(raw: bytes, secrets: Iterable[str]) -> bytes:
     """A response body in which no secret stands: some servers echo the key back. Unchanged where there is none."""
     for secret in secrets:
         if len(secret) >= _MIN_SECRET:
             raw = raw.replace(secret.encode(), HIDDEN.encode())
+            if b"\\" in raw or b"%" in raw:
+                raw = re.sub(_spelt(secret).encode(), HIDDEN.encode(), raw)
     return raw
+
+
+def _spelt(secret: str) -> str:
+    """A pattern of every way to spell a secret: each character plain, as JSON escapes it, or percent-encoded."""
+    return "".join(map(_character, secret))
+
+
+def _character(char: str) -> str:
+    escaped = r"\\?" if char in '/"\\' else ""
+    return rf"(?:{escaped}{re.escape(char)}|(?i:\\u{ord(char):04x}|%{ord(char):02x}))"

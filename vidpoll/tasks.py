@@ -61,6 +61,10 @@ class Task:
         self.asked_at = 0.0
         self.begun = False
         """Whether anything was sent."""
+        self.single = True
+        """One call, one question: it does not stand in line at the account's gate, and is held by a 429 alone."""
+        self.queued_at = 0.0
+        """When it last joined the line."""
         self.patience = Patience()
         self.ask = make
         """Makes a fresh question. Raises what the builder raises."""
@@ -70,6 +74,10 @@ class Task:
         """When to ask first, as a monotonic second."""
         return now
 
+    def claim(self, now: float) -> float:
+        """From when on it may be asked; where that is `now`, it is being asked."""
+        return now
+
     def digest(self, value: object, setting: Setting) -> tuple[list[Event], float | None]:
         """Take in a value, a Fault or an AnswerError: the events, and the monotonic second of the next question."""
         raise NotImplementedError
@@ -77,6 +85,10 @@ class Task:
     def expire(self, setting: Setting, error: OutcomeUnknown | None = None) -> list[Event]:
         """The deadline is over, or `error` ended the wait."""
         raise NotImplementedError
+
+    def despair(self, setting: Setting) -> OutcomeUnknown | None:
+        """The error that ends the wait, asked or not, once it makes no sense to ask the account again."""
+        return None
 
     def lapse(self, now: float) -> float:
         """When to give up, where the next question would come after the deadline; asked only where there is one."""
@@ -88,7 +100,7 @@ class Task:
         earliest = max(self.asked_at + floor, now + (fault.hint or 0.0))
         due = self._cut(max(now + self.patience.gap(floor, setting.random), earliest), earliest)
         if fault.status == 429:
-            self.endpoint.not_before = max(self.endpoint.not_before, due)
+            self.endpoint.gate.hold(due)
         return due
 
     def _cut(self, due: float, earliest: float) -> float:
@@ -117,7 +129,8 @@ class Watch(Task):
         )
         self.job = job
         self.timeout = timeout
-        self.once = once
+        self.since = now
+        self.once = self.single = once
         self.answer: Snapshot | Fault | AnswerError | None = None
         """The last answer, good or not."""
         self._schedule = schedule
@@ -130,8 +143,10 @@ class Watch(Task):
 
     def first(self, now: float) -> float:
         """At once, but not below the floor since the job was last asked about."""
-        last = self.endpoint.asked.get(self.job.id)
-        return now if last is None else max(now, last + self.endpoint.provider.pacing.floor)
+        return self.endpoint.gate.free(self.job.id, now)
+
+    def claim(self, now: float) -> float:
+        return self.endpoint.gate.claim(self.job.id, now)
 
     def lapse(self, now: float) -> float:
         return now if self.once else super().lapse(now)
@@ -156,6 +171,7 @@ class Watch(Task):
     ) -> tuple[list[Event], float | None]:
         self.answer = value
         self.patience.good()
+        self.endpoint.gate.good()
         due = None if self.job.final or self.once else self._next(setting)
         snapshot = value if isinstance(value, Snapshot) else None
         polled = Polled(self.job.ref, setting.clock.time(), snapshot, self._in(due, setting.now()))
@@ -190,29 +206,25 @@ class Watch(Task):
         self.answer = value
         fault = value if isinstance(value, Fault) else Fault(str(value))
         now = setting.now()
+        gate = self.endpoint.gate
         self.patience.bear(fault, now)
-        error = None if self.once else self._hopeless(fault, now, setting)
+        gate.bear(self.job.id, fault, self.asked_at, now, setting.random)
+        error = self._hopeless(fault, now, setting) or self.despair(setting)
         again = self._after(fault, setting)
         due = None if self.once or error else again
+        next_in = self._in(None if due is None else gate.earliest(due), now)
         failed = PollFailed(
-            self.job.ref, setting.clock.time(), fault.reason, fault.status, self._in(due, now), self.patience.in_a_row
+            self.job.ref, setting.clock.time(), fault.reason, fault.status, next_in, self.patience.in_a_row
         )
         return [failed, *(self.expire(setting, error) if error else [])], due
 
     def _hopeless(self, fault: Fault, now: float, setting: Setting) -> OutcomeUnknown | None:
         """The error that ends the wait, once it makes no sense to ask again."""
+        if self.once:
+            return None
         job, name = self.job, self.endpoint.provider.name
         if self.patience.refusals > 1:
-            return WaitRefused(
-                f"{job.ref}: {name} refuses to tell ({fault.reason}); the job itself goes on. "
-                f"{_REMEDY.get(fault.status or 0, '')}Then resume: {self._resume}",
-                job=job,
-                resume=self._call,
-                kind=fault.kind,
-                status=fault.status,
-                code=fault.code,
-                request_id=fault.request_id,
-            )
+            return self._refused(fault)
         if self.patience.missing > CONFIRMATIONS and not self._unseen(setting):
             return JobNotFound(
                 f"{job.ref}: {name} says {self.patience.missing} times that it has no such job. Check the id, and that "
@@ -222,13 +234,37 @@ class Watch(Task):
                 resume=self._call,
             )
         if self.patience.over(now, setting.patience):
-            return ProviderUnreachable(
-                f"{job.ref}: no good answer from {name} for {now - self.patience.first_at:.0f} s "
-                f"(last: {fault.reason}); the job itself goes on. Resume: {self._resume}",
-                job=job,
-                resume=self._call,
-            )
+            return self._unreachable(fault, now - self.patience.first_at)
         return None
+
+    def despair(self, setting: Setting) -> OutcomeUnknown | None:
+        gate = self.endpoint.gate
+        if self.once or gate.fault is None or not gate.trouble:
+            return None
+        if gate.refused(self.since):
+            return self._refused(gate.fault)
+        lasted = gate.over(self.since, setting.patience)
+        return None if lasted is None else self._unreachable(gate.fault, lasted)
+
+    def _refused(self, fault: Fault) -> WaitRefused:
+        return WaitRefused(
+            f"{self.job.ref}: {self.endpoint.provider.name} refuses to tell ({fault.reason}); the job itself goes on. "
+            f"{_REMEDY.get(fault.status or 0, '')}Then resume: {self._resume}",
+            job=self.job,
+            resume=self._call,
+            kind=fault.kind,
+            status=fault.status,
+            code=fault.code,
+            request_id=fault.request_id,
+        )
+
+    def _unreachable(self, fault: Fault, lasted: float) -> ProviderUnreachable:
+        return ProviderUnreachable(
+            f"{self.job.ref}: no good answer from {self.endpoint.provider.name} for {lasted:.0f} s "
+            f"(last: {fault.reason}); the job itself goes on. Resume: {self._resume}",
+            job=self.job,
+            resume=self._call,
+        )
 
     def _unseen(self, setting: Setting) -> bool:
         submitted = self.job.submitted_at
@@ -272,6 +308,8 @@ class Watch(Task):
             last = f" (last answer: {self.answer.reason})"
         elif isinstance(self.answer, AnswerError):
             last = f" (last answer: {self.answer})"
+        elif self.endpoint.gate.trouble and self.endpoint.gate.fault is not None:
+            last = f" (last answer to the account: {self.endpoint.gate.fault.reason})"
         if self.job.state is None and self.job.stage is None:
             return f"nothing was heard of it{last}, and it may well go on"
         progress = "" if self.job.progress is None else f" at {self.job.progress:.0f} %"
@@ -283,6 +321,7 @@ _REMEDY = {
     401: "Check the key. ",
     402: "Check the balance. ",
     403: "Check what the key may do. ",
+    451: "Ask the provider for its reason. ",
 }
 
 

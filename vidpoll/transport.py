@@ -87,7 +87,7 @@ class RequestsTransport:
 
     def fetch(self, wire: Wire, ticket: Ticket, start: Start) -> Response:
         try:
-            with self._told(wire), contextlib.closing(self._follow(wire, ticket)) as answer:
+            with _translated(wire, self._ready(wire)), contextlib.closing(self._follow(wire, ticket)) as answer:
                 headers = {name.lower(): value for name, value in answer.headers.items()}
                 sink = start(Response(answer.status_code, headers)) if 200 <= answer.status_code < 300 else None
                 if sink is None:
@@ -104,20 +104,6 @@ class RequestsTransport:
         if adapter is not None:
             adapter.close()
             self._local.adapter = None
-
-    @contextlib.contextmanager
-    def _told(self, wire: Wire) -> Iterator[None]:
-        """Every failure as NoAnswer that knows whether anything was sent; also before a TLS connection stands."""
-        adapter = self._adapter()
-        adapter.reached = ""
-        if wire.method not in ("GET", "HEAD"):  # a stale connection would look like an answer that was lost
-            adapter.close()
-        try:
-            with _translated(wire):
-                yield
-        except NoAnswer as lost:
-            lost.sent = {"connect": False, "send": True}.get(adapter.reached, lost.sent)
-            raise
 
     def _follow(self, wire: Wire, ticket: Ticket) -> requests.Response:
         url = wire.url
@@ -142,6 +128,14 @@ class RequestsTransport:
         adapter = self._adapter()
         adapter.ticket = ticket
         return adapter.send(prepared, stream=True, timeout=wire.timeout, **self._settings(url))
+
+    def _ready(self, wire: Wire) -> _Adapter:
+        """The adapter, for a new request. A POST gets a fresh connection: a stale one looks like a lost answer."""
+        adapter = self._adapter()
+        adapter.reached = ""
+        if wire.method not in ("GET", "HEAD"):
+            adapter.close()
+        return adapter
 
     def _adapter(self) -> _Adapter:
         local = self._local
@@ -236,6 +230,8 @@ class _Answer(http.client.HTTPResponse):
         if lines.last not in (b"\r\n", b"\n"):
             raise http.client.RemoteDisconnected("the head of the answer was cut")
         self.fp = stream
+        self.headers.defects.clear()  # of a line that is no header urllib3 would warn, with the URL and the line
+        self.headers.set_payload("")
 
 
 class _Lines:
@@ -262,10 +258,10 @@ def _shut(sock: socket.socket | None) -> None:
 def _next_hop(url: str, target: str) -> str:
     if not target:
         raise NoAnswer("a redirect that names no place")
-    following = urljoin(url, target)
     try:
+        following = urljoin(url, target)
         check_url(following)
-    except UnsafeURL:
+    except (UnsafeURL, ValueError):
         raise UnsafeHop("a redirect to something that is no plain http or https URL") from None
     if urlsplit(url).scheme == "https" and urlsplit(following).scheme == "http":
         raise UnsafeHop("a redirect from https to http, which is not followed")
@@ -312,7 +308,18 @@ def _body(answer: requests.Response, headers: Mapping[str, str], max_body: int) 
 
 
 @contextlib.contextmanager
-def _translated(wire: Wire) -> Iterator[None]:
+def _translated(wire: Wire, adapter: _Adapter) -> Iterator[None]:
+    """Exceptions as NoAnswer that knows whether anything was sent, which nothing is before a connection stands."""
+    try:
+        with _worded(wire):
+            yield
+    except NoAnswer as lost:
+        lost.sent = {"connect": False, "send": True}.get(adapter.reached, lost.sent)
+        raise
+
+
+@contextlib.contextmanager
+def _worded(wire: Wire) -> Iterator[None]:
     """Exceptions of the libraries below as NoAnswer, in words of our own: theirs hold URLs."""
     connect, read = wire.timeout
     try:

@@ -29,9 +29,12 @@ class Ticket:
 
 
 class Workers:
-    """Daemon threads, started as they are needed, at most `size` at work at once."""
+    """Daemon threads, started as they are needed, at most `size` at work at once.
 
-    def __init__(self, size: int = 32) -> None:
+    There is room for several accounts that hang: none may have more than `gate.ROOM` questions under way.
+    """
+
+    def __init__(self, size: int = 256) -> None:
         self.size = size
         self._closed = False
         self._reset()
@@ -68,7 +71,8 @@ class Workers:
 
     def abort(self, ticket: Ticket) -> None:
         """Forget a ticket: nothing comes back, its connection is shut, another thread takes its thread's place."""
-        if self._pid != os.getpid():  # the connection is the parent's too
+        if self._pid != os.getpid():  # the thread is the parent's, and so is the connection
+            ticket.aborted = True
             return
         with self._lock:
             if ticket.aborted or ticket.done:

@@ -179,7 +179,7 @@ def vidpoll_providers() -> Iterable[vidpoll.Provider]:
         status=vidpoll.Operation(status_request, parse_status),
         submit={kind: vidpoll.Operation(partial(submit_request, kind), parse_submit) for kind in SUBMIT_PATHS},
         list=vidpoll.Operation(list_request, parse_list),
-        delete=vidpoll.Operation(delete_request, lambda response, job_id: None),
+        delete=vidpoll.Operation(delete_request, lambda response, job_id: parsing.json_object(response) and None),
         content=vidpoll.Operation(partial(download_request, name="final-1.mp4"), parse_content, max_body=2**29),
         error=parse_error,
         stages=tuple(STATES.values()),

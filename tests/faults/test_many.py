@@ -1,0 +1,588 @@
+"""Many jobs at once: the trouble of an account stays its own, and its rate stays bounded whatever the number of jobs.
+
+Time is virtual and one thread plays everything: `World` is clock, workers and servers in one, so a request may take its
+time, or hang, and nothing sleeps.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from itertools import count
+from queue import SimpleQueue
+from random import Random
+from typing import Any
+
+import pytest
+from acme import ACME, Ears, Plugin
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import vidpoll
+from vidpoll.faults import NoAnswer
+from vidpoll.gate import ROOM, SEVERAL
+from vidpoll.testing import FakeClock
+from vidpoll.workers import Ticket
+
+FLOOR = 5.0
+BOUND = ROOM + SEVERAL + 2 * (60 / FLOOR + 1)
+"""The promise of docs/design.md: no more requests in any minute without a good answer, whatever the number of jobs."""
+
+HANG = "hang"
+DRAWING = (200, {"status": "drawing"})
+DONE = (200, {"status": "done", "video": "https://cdn.example/v.mp4"})
+FAULTS: dict[str, Any] = {
+    "503": (503, {}),
+    "500": (500, {"error": "oops"}),
+    "refused": ConnectionRefusedError(),
+    "reset": ConnectionResetError(),
+    "hang": HANG,
+    "html": (200, "<html>"),
+    "429": (429, {}),
+    "429 with a hint": (429, {}, {"retry-after": "20"}),
+    "503 with a hint": (503, {}, {"retry-after": "30"}),
+}
+Server = Callable[[float, str, int], Any]
+"""Seconds since the start, job id, how often that job was asked before: the answer."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request that was sent."""
+
+    at: float
+    account: str
+    job: str
+    good: bool
+
+
+class World(FakeClock):
+    """Servers by account, and the time they take; stands in for a client's clock, workers and transport."""
+
+    def __init__(self, servers: Mapping[str, Server], latency: float = 0.05, *, seed: int = 1) -> None:
+        super().__init__()
+        self.start = self.now
+        self.servers = servers
+        self.latency = latency
+        self.asked: list[Asked] = []
+        self.under_way: Counter[str] = Counter()
+        self.most: Counter[str] = Counter()
+        self._seen: Counter[str] = Counter()
+        self._arriving: list[tuple[float, int, Ticket, str]] = []
+        self._order = count()
+        self._hanging: dict[Ticket, str] = {}
+        self.ears = Ears()
+        provider = replace(ACME, pacing=vidpoll.Pacing(floor=FLOOR))
+        accounts = {
+            name: vidpoll.Account("acme", base_url=f"https://{name}.example", key=f"key-0123456789-{name}")
+            for name in servers
+        }
+        self.client = vidpoll.Client(
+            plugins=[Plugin(provider), self.ears], discover=False, clock=self, transport=self, accounts=accounts
+        )
+        loop: Any = self.client._loop
+        loop.workers = self.client._workers = self  # type: ignore[assignment]
+        loop.setting.random = Random(seed)
+
+    @property
+    def passed(self) -> float:
+        return self.now - self.start
+
+    # -- the clock
+
+    def get(self, inbox: SimpleQueue[Any], timeout: float, *, busy: bool) -> Any:
+        until = self.now + max(timeout, 0.0)
+        while inbox.empty() and self._arriving and self._arriving[0][0] <= until:
+            at, _, ticket, account = heapq.heappop(self._arriving)
+            self.now = max(self.now, at)
+            if not ticket.aborted:
+                self.under_way[account] -= 1
+                ticket.done = True
+                inbox.put(ticket)
+        if inbox.empty():
+            self.now = until
+            return None
+        return inbox.get()
+
+    # -- the workers
+
+    def send(self, errand: Any, inbox: Any = None) -> Any:
+        if not isinstance(inbox, SimpleQueue):
+            return self.answer(errand, inbox)
+        ticket = Ticket(errand, inbox)
+        try:
+            ticket.outcome = errand(ticket)
+        except Exception as error:
+            ticket.outcome = error
+        account = self.asked[-1].account
+        self.under_way[account] += 1
+        self.most[account] = max(self.most[account], self.under_way[account])
+        if getattr(ticket.outcome, "reason", "") == HANG:
+            self._hanging[ticket] = account
+        else:
+            heapq.heappush(self._arriving, (self.now + self.latency, next(self._order), ticket, account))
+        return ticket
+
+    def abort(self, ticket: Ticket) -> None:
+        if not ticket.done and not ticket.aborted:
+            ticket.aborted = True
+            hung = self._hanging.pop(ticket, None)
+            self.under_way[hung or next(a for _, _, t, a in self._arriving if t is ticket)] -= 1
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    # -- the servers
+
+    def answer(self, wire: Any, ticket: Ticket) -> vidpoll.Response:
+        account, job = wire.url.split("//")[1].split(".")[0], wire.url.rpartition("/")[2]
+        reply = self.servers[account](self.passed, job, self._seen[wire.url])
+        self._seen[wire.url] += 1
+        good = isinstance(reply, tuple) and reply[0] == 200 and isinstance(reply[1], dict)
+        self.asked.append(Asked(self.passed, account, job, good))
+        if reply == HANG:
+            raise NoAnswer(HANG)
+        if isinstance(reply, OSError):
+            raise NoAnswer(type(reply).__name__, sent=not isinstance(reply, ConnectionRefusedError))
+        status, body, *headers = reply
+        return vidpoll.Response(status, headers[0] if headers else {}, json.dumps(body).encode())
+
+    # -- what came of it
+
+    def run(self, refs: Iterable[str], **options: Any) -> dict[str, tuple[str, float]]:
+        """Wait for all: reference to the name of its outcome and the second in which it ended."""
+        ends = {}
+
+        def note(event: vidpoll.Event) -> None:
+            if isinstance(event, (vidpoll.Completed, vidpoll.Failed, vidpoll.GaveUp)):
+                assert event.ref not in ends
+                ends[event.ref] = (outcome(event), self.passed)
+
+        jobs = list(self.client.as_completed(refs, on_event=note, **options))
+        assert {job.ref for job in jobs} == set(ends)
+        return ends
+
+    def times(self, account: str, job: str | None = None) -> list[float]:
+        return [a.at for a in self.asked if a.account == account and job in (None, a.job)]
+
+    def settled(self) -> None:
+        """Nothing is left under way, and no gate believes otherwise."""
+        assert sum(self.under_way.values()) == 0
+        for endpoint in self.client._endpoints.values():
+            assert not endpoint.gate._under_way
+            assert not endpoint.gate._waiting
+            assert endpoint.gate._probe is None
+
+
+def outcome(event: vidpoll.Event) -> str:
+    """The provider's word, or the name of the error."""
+    if isinstance(event, vidpoll.GaveUp):
+        return type(event.error).__name__
+    return str(event.state) if isinstance(event, vidpoll.Failed) else "completed"
+
+
+def refs(account: str, number: int) -> list[str]:
+    return [f"{account}:{n}" for n in range(number)]
+
+
+def busiest(times: list[float], seconds: float) -> int:
+    """The largest number of requests in any window of so many seconds."""
+    return max((bisect_right(times, at + seconds) - index for index, at in enumerate(times)), default=0)
+
+
+def keeps_floors(world: World) -> bool:
+    """No job was asked twice within its floor."""
+    last: dict[tuple[str, str], float] = {}
+    for asked in world.asked:
+        if asked.at - last.get((asked.account, asked.job), -FLOOR) < FLOOR - 1e-6:
+            return False
+        last[asked.account, asked.job] = asked.at
+    return True
+
+
+def always(reply: Any) -> Server:
+    return lambda at, job, seen: reply
+
+
+def during(begin: float, end: float, reply: Any, *, done: int = 30) -> Server:
+    """A job is done the `done`-th time that it is asked; between two moments there is nothing but `reply`."""
+    return lambda at, job, seen: reply if begin <= at < end else (DONE if at >= end or seen >= done else DRAWING)
+
+
+many = pytest.mark.parametrize("number", [1, 20, 200, 2000])
+each_fault = pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+
+
+# -- an outage --------------------------------------------------------------------------------------------------------
+
+
+@many
+@each_fault
+def test_in_an_outage_the_rate_of_an_account_is_bounded_whatever_the_number_of_jobs(number: int, fault: Any) -> None:
+    """No minute has more requests than the promise says, and each job ends as unreachable, asked or not."""
+    world = World({"one": always(fault)})
+    ends = world.run(refs("one", number))
+    assert busiest(world.times("one"), 60) <= BOUND
+    assert {end for end, _ in ends.values()} == {"ProviderUnreachable"}
+    assert all(600 <= at <= 600 + 60 + 40 + 60 + FLOOR for _, at in ends.values())
+    assert keeps_floors(world)
+    world.settled()
+
+
+@many
+@each_fault
+def test_an_outage_in_the_middle_is_bounded_and_then_every_job_gets_its_verdict(number: int, fault: Any) -> None:
+    """Once the trouble is known there is one question at a time, none sooner than a floor after the last one."""
+    world = World({"one": during(12, 312, fault)})
+    ends = world.run(refs("one", number))
+    assert {end for end, _ in ends.values()} == {"completed"}
+    out = [at for at in world.times("one") if 12 <= at < 312]
+    assert busiest(out, 60) <= BOUND
+    if number > 2:
+        known = bisect_left(out, 12 + 40 + FLOOR)
+        assert all(b - a >= FLOOR - 1e-6 for a, b in zip(out[known:], out[known + 1 :], strict=False))
+    assert max(at for _, at in ends.values()) <= 312 + 60 + 40 + 2 * FLOOR
+    assert keeps_floors(world)
+    world.settled()
+
+
+@pytest.mark.parametrize("number", [20, 200, 2000])
+def test_after_an_outage_the_jobs_are_let_through_spread_over_one_floor(number: int) -> None:
+    """The first good answer opens the gate; three go at once, the others one by one, and not later than a floor."""
+    world = World({"one": during(0, 100, FAULTS["503"])})
+    world.run(refs("one", number))
+    after = [at for at in world.times("one") if at >= 100]
+    assert len(after) == number
+    assert busiest(after, 0.04) <= 4 + number * 0.04 / FLOOR + 1
+    assert after[-1] - after[0] <= FLOOR + 60  # those that were asked in the outage keep their own back-off
+    late = [at for at in after if at > after[0] + FLOOR + 0.1]
+    assert len(late) <= ROOM
+
+
+def test_answers_that_hang_leave_room_for_a_few_requests_only() -> None:
+    """An account has at most ROOM requests under way, so that one that hangs does not take all threads."""
+    world = World({"one": always(HANG), "two": during(0, 0, None)})
+    ends = world.run([*refs("one", 200), *refs("two", 200)])
+    assert world.most["one"] == ROOM
+    assert max(at for ref, (_, at) in ends.items() if ref.startswith("two")) < 1
+
+
+def test_jobs_that_were_never_asked_end_with_their_accounts_patience() -> None:
+    """They are told why, and have the way back; one question at a time was asked in their name."""
+    world = World({"one": always(FAULTS["503"])})
+    jobs = list(world.client.as_completed(refs("one", 200), timeout=None))
+    silent = {job.id for job in jobs} - {asked.job for asked in world.asked}
+    assert len(silent) > 100
+    for job in jobs:
+        assert isinstance(job.error, vidpoll.ProviderUnreachable)
+        assert "no good answer from acme for" in str(job.error)
+        assert "HTTP 503" in str(job.error)
+        assert job.error.resume == f'client.wait("{job.ref}")'
+    assert Counter(hook for hook, _, _ in world.ears.heard)["gave_up"] == 200
+
+
+def test_the_patience_of_a_wait_begins_with_that_wait() -> None:
+    """Who waits again at an account that has been dead for long gets the whole patience, not one question."""
+    world = World({"one": always(FAULTS["503"])})
+    world.run(refs("one", 20))
+    begun = world.passed
+    ends = world.run(refs("one", 20))
+    assert all(at - begun >= 600 for _, at in ends.values())
+    assert busiest(world.times("one"), 60) <= BOUND
+
+
+def test_in_trouble_no_question_is_owed_on_the_deadline() -> None:
+    """Two hundred jobs share one deadline: they end there, told why, and the account is not asked two hundred times."""
+    world = World({"one": always(FAULTS["503"])})
+    ends = world.run(refs("one", 200), timeout=90)
+    assert {end for end, _ in ends.values()} == {"WaitTimeout"}
+    assert {at for _, at in ends.values() if at > 90.05} == set()
+    assert busiest(world.times("one"), 60) <= BOUND
+    said = [str(event.error) for hook, _, event in world.ears.heard if hook == "gave_up"]  # type: ignore[attr-defined]
+    assert all("HTTP 503" in text for text in said)
+
+
+def test_at_an_account_that_is_well_each_job_has_its_question_on_the_deadline() -> None:
+    """More jobs than may be under way at once are asked a little late, and not left out."""
+    world = World({"one": lambda at, job, seen: DONE if at >= 17 else DRAWING}, latency=1.0)
+    ends = world.run(refs("one", 200), timeout=17, pacing=vidpoll.Fixed(100))
+    assert {end for end, _ in ends.values()} == {"completed"}
+    assert max(at for _, at in ends.values()) <= 17 + 40
+
+
+def test_a_wait_ends_by_its_deadline_and_one_request_also_where_it_stands_in_line() -> None:
+    """A late question has no time of its own: the bound counts from the deadline."""
+    world = World({"one": lambda at, job, seen: HANG if at >= 18 else DRAWING}, latency=1.0)
+    ends = world.run(refs("one", 200), timeout=17, pacing=vidpoll.Fixed(100))
+    assert {end for end, _ in ends.values()} == {"WaitTimeout"}
+    assert max(at for _, at in ends.values()) <= 17 + 40
+
+
+def test_an_outage_with_an_odd_good_answer_between_loses_no_job() -> None:
+    """One answer in three is good: the gate opens and shuts, and every job comes through."""
+    odds = Random(7)
+    world = World({"one": lambda at, job, seen: DONE if odds.random() < 1 / 3 else FAULTS["503"]})
+    ends = world.run(refs("one", 200))
+    assert {end for end, _ in ends.values()} == {"completed"}
+    assert keeps_floors(world)
+
+
+# -- a 429 ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [20, 200, 2000])
+def test_after_a_429_the_jobs_are_let_through_spread_over_one_floor(number: int) -> None:
+    """Nothing is sent before the moment that the provider named, and then not all at once."""
+    world = World({"one": during(0, 1, FAULTS["429 with a hint"])})
+    world.run(refs("one", number))
+    after = [at for at in world.times("one") if at >= 1]
+    assert 20 <= after[0] <= 20.1
+    assert len(after) == number
+    assert busiest(after, 0.04) <= 4 + number * 0.04 / FLOOR + 1
+    assert len([at for at in after if at > 20 + 2 * FLOOR]) == 0
+
+
+def test_a_rate_that_is_too_low_for_all_serves_all_in_the_end() -> None:
+    """A server that answers sixty a minute and else 429: no job starves, and what it refuses stays a part."""
+    served: list[float] = []
+
+    def limited(at: float, job: str, seen: int) -> Any:
+        if len([s for s in served[-60:] if at - s < 60]) >= 60:
+            return (429, {}, {"retry-after": "10"})
+        served.append(at)
+        return DONE
+
+    world = World({"one": limited})
+    ends = world.run(refs("one", 200))
+    assert {end for end, _ in ends.values()} == {"completed"}
+    assert len(world.asked) <= 3 * 200
+
+
+def test_no_requests_left_lets_them_through_spread_as_well() -> None:
+    """`X-RateLimit-Remaining: 0` with a good answer holds the account until its reset, and no crowd comes then."""
+    spent = (200, {"status": "drawing"}, {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "30"})
+    world = World({"one": lambda at, job, seen: spent if at < 1 else DONE})
+    world.run(refs("one", 200))
+    after = [at for at in world.times("one") if at >= 1]
+    assert 30 <= after[0] <= 30.1
+    assert busiest(after, 0.04) <= 4 + 200 * 0.04 / FLOOR + 1
+
+
+# -- keys and jobs ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [401, 402])
+@many
+def test_a_key_that_is_refused_costs_a_few_requests_and_ends_every_job(number: int, status: int) -> None:
+    """Three jobs hear it and a later question hears it again: the account is refused, and all its jobs are told."""
+    world = World({"one": always((status, {"error": "no"}))})
+    ends = world.run(refs("one", number))
+    assert {end for end, _ in ends.values()} == {"WaitRefused"}
+    assert len(world.asked) <= ROOM + SEVERAL
+    assert max(at for _, at in ends.values()) <= 2 * FLOOR + 1
+    world.settled()
+
+
+def test_a_key_that_is_refused_for_a_moment_ends_nothing() -> None:
+    """A gateway's odd burst of 401 is borne: the question after it is good."""
+    world = World({"one": during(10, 12, (401, {}))})
+    assert {end for end, _ in world.run(refs("one", 200)).values()} == {"completed"}
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome", "most"),
+    [(404, "JobNotFound", 4), (403, "WaitRefused", 2), (400, "WaitRefused", 2), (410, "expired", 1)],
+)
+def test_a_word_about_a_job_is_no_outage(status: int, outcome: str, most: int) -> None:
+    """Half of the jobs are unknown or forbidden: each ends by itself, and the other half does not notice."""
+
+    def server(at: float, job: str, seen: int) -> Any:
+        return (status, {}) if int(job) % 2 else (DONE if seen >= 5 else DRAWING)
+
+    world = World({"one": server})
+    ends = world.run(refs("one", 200))
+    assert {end for ref, (end, _) in ends.items() if int(ref.partition(":")[2]) % 2} == {outcome}
+    assert all(len(world.times("one", str(job))) == most for job in range(1, 200, 2))
+    alone = World({"one": server})
+    alone.run([f"one:{job}" for job in range(0, 200, 2)])
+    for job in range(0, 200, 2):
+        assert world.times("one", str(job)) == pytest.approx(alone.times("one", str(job)), abs=1.0)
+
+
+@pytest.mark.parametrize("broken", [1, 2])
+@pytest.mark.parametrize("fault", [*FAULTS.values()][:6], ids=[*FAULTS][:6])
+@pytest.mark.parametrize("others", [1, 20])
+def test_a_broken_job_slows_no_other(broken: int, fault: Any, others: int) -> None:
+    """Its id gives 500 or its answer cannot be read, for ever: the others keep their schedule to the second."""
+
+    def server(at: float, job: str, seen: int) -> Any:
+        return fault if job.startswith("broken") else (DONE if seen >= 10 else DRAWING)
+
+    well = refs("one", others)
+    world, alone = World({"one": server}), World({"one": server})
+    ends = world.run([*(f"one:broken{n}" for n in range(broken)), *well], pacing=vidpoll.Fixed(50))
+    alone.run(well, pacing=vidpoll.Fixed(50))
+    assert all(end == ("completed" if ref in well else "ProviderUnreachable") for ref, (end, _) in ends.items())
+    for job in range(others):
+        assert world.times("one", str(job)) == alone.times("one", str(job))
+
+
+def test_a_few_broken_jobs_among_many_slow_them_hardly() -> None:
+    """Ten broken ids among two hundred: good answers come between, and end what trouble there seems to be."""
+
+    def server(at: float, job: str, seen: int) -> Any:
+        return FAULTS["500"] if int(job) < 10 else (DONE if seen >= 20 else DRAWING)
+
+    world = World({"one": server})
+    ends = world.run(refs("one", 200))
+    assert max(at for end, at in ends.values() if end == "completed") <= 20 * FLOOR + 4 * FLOOR
+
+
+def test_fewer_than_three_jobs_are_no_crowd() -> None:
+    """Two jobs in one outage keep the schedule that each would have alone."""
+
+    class Most(Random):
+        def uniform(self, a: float, b: float) -> float:
+            return b
+
+    def run(*jobs: str) -> World:
+        world = World({"one": always(FAULTS["503"])})
+        world.client._loop.setting.random = Most()
+        world.run(jobs)
+        return world
+
+    both, alone = run("one:a", "one:b"), run("one:a")
+    assert both.times("one", "a") == both.times("one", "b") == alone.times("one", "a")
+    gaps = [b - a for a, b in zip(alone.times("one"), alone.times("one")[1:], strict=False)]
+    assert [round(gap) for gap in gaps[:6]] == [5, 10, 20, 40, 60, 60]
+
+
+# -- other accounts ---------------------------------------------------------------------------------------------------
+
+
+@each_fault
+@pytest.mark.parametrize("number", [1, 200])
+def test_other_accounts_do_not_notice_an_outage(number: int, fault: Any) -> None:
+    """Their requests go out at the very same moments, with and without the neighbour's trouble."""
+    server = during(0, 0, None)
+    neighbour, healthy = during(7, 200, fault), during(7, 7, None, done=3)
+    with_it = World({"ill": neighbour, "two": lambda a, j, s: DONE if s > 30 else DRAWING, "three": server})
+    without = World({"ill": healthy, "two": lambda a, j, s: DONE if s > 30 else DRAWING, "three": server})
+    mine = [*refs("two", 50), *refs("three", 50)]
+    with_it.run([*refs("ill", number), *mine])
+    without.run([*refs("ill", number), *mine])
+    for account in ("two", "three"):
+        assert with_it.times(account) == without.times(account)
+
+
+# -- leaving ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_wait_that_is_left_frees_the_gate() -> None:
+    """The probe of an abandoned wait does not keep the next one from asking."""
+    world = World({"one": lambda at, job, seen: HANG if at < 300 else DONE})
+    jobs = world.client.watch("one:a")
+    for each in [world.client.as_completed(refs("one", 50), timeout=60 + n) for n in range(2)]:
+        assert sum(1 for _ in each) == 50
+        world.settled()
+    jobs.close()  # type: ignore[attr-defined]
+    world.now = world.start + 400
+    assert {end for end, _ in world.run(refs("one", 50)).values()} == {"completed"}
+
+
+@pytest.mark.parametrize("fault", [FAULTS["503"], HANG], ids=["503", "hang"])
+def test_leaving_in_the_middle_of_trouble_leaves_nothing(fault: Any) -> None:
+    """An exception out of a hook, with two hundred in line: nothing is under way and nobody is in line."""
+    world = World({"one": always(fault)})
+
+    def leave(event: vidpoll.Event) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(world.client.as_completed(refs("one", 200), on_event=leave))
+    world.settled()
+
+
+def test_stop_ends_those_in_line_too() -> None:
+    """Each job is told that its wait was stopped."""
+
+    class Stop:
+        def is_set(self) -> bool:
+            return world.passed > 30
+
+    world = World({"one": always(FAULTS["503"])})
+    ends = world.run(refs("one", 200), stop=Stop())
+    assert {end for end, _ in ends.values()} == {"WaitStopped"}
+    world.settled()
+
+
+def test_single_questions_are_held_by_a_429_alone() -> None:
+    """In trouble a poll, a submit and a quota are one call and one question still: they are sent at once."""
+    world = World({"one": always(FAULTS["503"])})
+    world.run(refs("one", 50), timeout=30)
+    before, at = len(world.asked), world.passed
+    with pytest.raises(vidpoll.ProviderError):
+        world.client.poll("one:another")
+    assert (len(world.asked) - before, world.passed - at) == (1, pytest.approx(0.05))
+
+
+# -- whatever happens -------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def outages(draw: st.DrawFn) -> list[tuple[float, float, Any]]:
+    """Up to three outages, in order, all over after 400 s, so that no patience ends."""
+    found, at = [], 0.0
+    for _ in range(draw(st.integers(0, 3))):
+        begin = at + draw(st.sampled_from([0.0, 0.01, 3.0, 20.0]))
+        at = begin + draw(st.sampled_from([0.02, 1.0, 5.0, 30.0, 110.0]))
+        found.append((begin, at, draw(st.sampled_from([*FAULTS.values()]))))
+    return found
+
+
+def played(plan: list[tuple[float, float, Any]], done: int) -> Server:
+    def server(at: float, job: str, seen: int) -> Any:
+        for begin, end, fault in plan:
+            if begin <= at < end:
+                return fault
+        return DONE if seen >= done else DRAWING
+
+    return server
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    plans=st.lists(outages(), min_size=1, max_size=3),
+    number=st.sampled_from([1, 2, 3, 20, 100]),
+    latency=st.sampled_from([0.0, 0.05, 2.0]),
+    done=st.integers(0, 8),
+    seed=st.integers(0, 9),
+)
+def test_whatever_fails_no_job_starves_and_every_bound_holds(
+    plans: list[Any], number: int, latency: float, done: int, seed: int
+) -> None:
+    """Random outages of one to three accounts: verdicts for all, soon after the last one; floors, room and rate."""
+    servers = {f"a{n}": played(plan, done) for n, plan in enumerate(plans)}
+    world = World(servers, latency, seed=seed)
+    ends = world.run([ref for name in servers for ref in refs(name, number)])
+    assert {end for end, _ in ends.values()} == {"completed"}
+    assert keeps_floors(world)
+    world.settled()
+    for account, plan in zip(servers, plans, strict=True):
+        assert world.most[account] <= ROOM
+        for begin, end, _ in plan:
+            assert busiest([at for at in world.times(account) if begin <= at < end], 60) <= BOUND
+        over = max([end for _, end, _ in plan], default=0.0)
+        rounds = (done + 1) * (2 * FLOOR + number * latency / ROOM + 2 * latency)
+        assert max(at for ref, (_, at) in ends.items() if ref.startswith(account)) <= over + 60 + 40 + rounds
+    if len(plans) > 1:
+        alone = World({"a0": servers["a0"]}, latency, seed=seed)
+        quiet = World({**servers, **{name: played([], done) for name in list(servers)[1:]}}, latency, seed=seed)
+        quiet.run([ref for name in servers for ref in refs(name, number)])
+        if not plans[0]:
+            alone.run(refs("a0", number))
+            assert world.times("a0") == quiet.times("a0") == alone.times("a0")

@@ -1,0 +1,188 @@
+"""The gate of an account: how many of its questions may be under way, and when the next one may go.
+
+*Open*: at most `ROOM` questions at once. *Held* (a 429, or no requests left): none until the moment that the provider
+named. *In trouble* (`SEVERAL` faults in a row, about `CROWD` jobs or more): one at a time, spaced as a single job's
+faults would space them. When it opens again, those that waited go one by one, spread over one floor.
+
+Fewer than `CROWD` jobs are no crowd: each keeps its own schedule, and a broken job slows no other. Arithmetic with the
+time passed in; nobody waits here. The threads of a client share the gate.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from random import Random
+
+from .faults import Fault, Meaning, Patience
+
+ROOM = 32
+"""How many questions of one account may be under way at once."""
+
+SEVERAL = 10
+"""So many faults in a row are trouble: where half of the answers are good, it is one in a thousand."""
+
+CROWD = 3
+"""Faults about fewer jobs are those jobs' own trouble, however many there are."""
+
+LOOK = 0.5
+"""Seconds after which to look again where only an answer can open the gate."""
+
+
+class Gate:
+    """One account's gate. Times are monotonic seconds; `floor` is the provider's."""
+
+    def __init__(self, floor: float) -> None:
+        self.floor = floor
+        self.not_before = 0.0
+        """Before it nothing is asked (a 429, or no requests left)."""
+        self.fault: Fault | None = None
+        """The last fault."""
+        self._asked: dict[str, float] = {}
+        self._faults = 0  # in a row, with no good answer between
+        self._failing: set[str] = set()  # the first few jobs that they were about
+        self._patience = Patience()  # counts rounds: a fault of a question that was sent after the last one counted
+        self._last = 0.0  # when the last round was counted
+        self._next = 0.0  # in trouble and while a crowd is let through: when the next one may go
+        self._crowd, self._pace = 0, 0.0  # those that are let through one by one, and the seconds between them
+        self._shut = False  # nothing has gone through since it was held or in trouble
+        self._reset()
+
+    def _reset(self) -> None:
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._waiting: set[object] = set()
+        self._under_way: set[object] = set()
+        self._probe: object = None
+
+    @property
+    def _alone(self) -> threading.Lock:
+        if self._pid != os.getpid():  # a forked child: what its parent has under way is not its own
+            self._reset()
+        return self._lock
+
+    # -- passing ------------------------------------------------------------------------------------------------------
+
+    @property
+    def trouble(self) -> bool:
+        """Whether the account itself seems to be ill."""
+        return self._faults >= SEVERAL and len(self._failing) >= CROWD
+
+    @property
+    def rounds(self) -> int:
+        """How many faults were counted in a row, those of questions under way at the same time as one."""
+        return self._patience.in_a_row
+
+    def well(self, now: float) -> bool:
+        """Neither held nor in trouble."""
+        return not self.trouble and now >= self.not_before
+
+    def opens(self, now: float) -> float:
+        """When to try again: `now` where a question may go."""
+        at = max(self.not_before, self._next if self.trouble or self._crowd else 0.0)
+        full = len(self._under_way) >= ROOM or (self.trouble and self._probe is not None)
+        return max(at, now + LOOK if full else now)
+
+    def queue(self, who: object) -> None:
+        """`who` waits at the gate from now on."""
+        with self._alone:
+            self._waiting.add(who)
+
+    def admit(self, who: object, now: float) -> bool:
+        """Let `who` through, if the gate is open; it then is under way until it leaves."""
+        with self._alone:
+            if self.opens(now) > now:
+                return False
+            if self.trouble:
+                self._probe, self._next = who, now + self.floor
+            else:
+                self._let_through(now)
+            self._waiting.discard(who)
+            self._under_way.add(who)
+            return True
+
+    def _let_through(self, now: float) -> None:
+        if self._shut:
+            self._shut = False
+            self._crowd = len(self._waiting)
+            self._pace = self.floor / max(self._crowd, 1)
+            self._next = now - CROWD * self._pace  # the first few are no crowd
+        if self._crowd:
+            self._crowd -= 1
+            self._next = max(self._next, now - CROWD * self._pace) + self._pace
+
+    def leave(self, who: object) -> None:
+        """`who` has its answer, or gives up."""
+        with self._alone:
+            self._waiting.discard(who)
+            self._under_way.discard(who)
+            if self._probe is who:
+                self._probe = None
+
+    def free(self, job_id: str, now: float) -> float:
+        """From when on the floor allows to ask about a job: `now` or later."""
+        asked = self._asked.get(job_id)
+        return now if asked is None else max(now, asked + self.floor)
+
+    def claim(self, job_id: str, now: float) -> float:
+        """Like `free`; where that is `now`, the job counts as asked. What is older than the floor is forgotten."""
+        with self._alone:
+            due = self.free(job_id, now)
+            if due <= now:
+                self._asked.pop(job_id, None)
+                self._asked[job_id] = now
+                oldest = next(iter(self._asked))
+                if now - self._asked[oldest] > self.floor:
+                    del self._asked[oldest]
+            return due
+
+    # -- what answers say ---------------------------------------------------------------------------------------------
+
+    def hold(self, until: float) -> None:
+        """The provider wants nothing to be asked before `until`."""
+        with self._alone:
+            self.not_before = max(self.not_before, until)
+            self._shut = True
+
+    def good(self) -> None:
+        """A good answer: the account is well."""
+        with self._alone:
+            self._well()
+
+    def _well(self) -> None:
+        self._faults = 0
+        self._failing.clear()
+        self._patience.good()
+
+    def bear(self, job_id: str, fault: Fault, asked_at: float, now: float, random: Random) -> None:
+        """A question about a job, sent at `asked_at`, has brought a fault."""
+        with self._alone:
+            if fault.meaning is not Meaning.BLIP and fault.status not in (401, 402):
+                self._well()  # a word about one job, from a server that is well; a key and a balance are the account's
+                return
+            troubled = self.trouble
+            self.fault = fault
+            self._faults += 1
+            if len(self._failing) < CROWD:
+                self._failing.add(job_id)
+            fresh = not self.rounds or asked_at > self._last
+            if fresh:
+                self._patience.bear(fault, now)
+                self._last = now
+            if self.trouble and (fresh or not troubled):
+                self._shut = True
+                self._next = now + max(self._patience.gap(self.floor, random), fault.hint or 0.0)
+
+    def earliest(self, due: float) -> float:
+        """When a question that is due then can go at the earliest, as far as it is known."""
+        return max(due, self.not_before, self._next if self.trouble else 0.0)
+
+    def over(self, since: float, patience: float) -> float | None:
+        """How long the trouble has lasted, once that is `patience` seconds or more for one who waits since `since`."""
+        if not (self.trouble and self._patience.over(self._last, patience) and self._last - since >= patience):
+            return None
+        return self._last - self._patience.first_at
+
+    def refused(self, since: float) -> bool:
+        """Whether the account (its key, its balance) is refused, and was again after `since`."""
+        return self.trouble and self._patience.refusals > 1 and self._last > since
