@@ -124,9 +124,9 @@ class RequestsTransport:
             body = wire.body
         else:  # whatever else a plugin puts into headers and body is meant for its own origin
             headers.update({name: value for name, value in wire.headers.items() if name.lower() in _ANYWHERE})
-        prepared = requests.Request(wire.method, url, headers=headers, data=body).prepare()
         adapter = self._adapter()
         adapter.ticket = ticket
+        prepared = adapter.prepared(wire.method, url, headers, body)
         return adapter.send(prepared, stream=True, timeout=wire.timeout, **self._settings(url))
 
     def _ready(self, wire: Wire) -> _Adapter:
@@ -164,6 +164,15 @@ class _Adapter(HTTPAdapter):
     ticket: Ticket | None = None
     reached = ""
     """How far the current request came: "connect" while nothing of it was sent, then "send"."""
+
+    _last: tuple[object, requests.PreparedRequest] | None = None
+
+    def prepared(self, method: str, url: str, headers: dict[str, str], body: bytes | None) -> requests.PreparedRequest:
+        """The request, prepared. Polls repeat themselves, and preparing is a fifth of one: the last one is kept."""
+        wanted = (method, url, headers, body)
+        if self._last is None or self._last[0] != wanted:
+            self._last = (wanted, requests.Request(method, url, headers=headers, data=body).prepare())
+        return self._last[1]
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
