@@ -10,15 +10,17 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from acme import ACME, BROKEN, DONE, DRAWING, HTML, KEY, MP4, QUEUED, REF, SAVING, UNAVAILABLE, Plugin
+from acme import ACME, BROKEN, DONE, DRAWING, HTML, KEY, MP4, QUEUED, REF, SAVING, SLOW_DOWN, UNAVAILABLE, Plugin
 
 import vidpoll
+from vidpoll import Request, parsing
 from vidpoll.cli import COMMANDS, main
-from vidpoll.cli.context import fields
+from vidpoll.cli.context import read_fields, with_fields
 from vidpoll.cli.output import first_that_applies, iso
 from vidpoll.testing import FakeClock, FakeTransport
 
@@ -111,7 +113,7 @@ def test_wait_for_several(shell: Shell) -> None:
 
 @pytest.mark.parametrize(("codes", "expected"), [([0, 0], 0), ([0, 1], 1), ([1, 3, 0], 3), ([3, 130, 1], 130), ([], 0)])
 def test_first_that_applies(codes: list[int], expected: int) -> None:
-    """Of several jobs the first of 130, 3, 1, 0 that applies."""
+    """Several jobs exit as the one with the highest code would."""
     assert first_that_applies(codes) == expected
 
 
@@ -253,7 +255,7 @@ def test_a_full_disk_is_told(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_status(shell: Shell) -> None:
-    """One poll each; 0 completed, 1 not, 3 no verdict yet."""
+    """One answer each; 0 completed, 1 not, 3 no verdict yet."""
     script = {"/jobs/a": [DONE], "/jobs/b": [BROKEN], "/jobs/c": [DRAWING]}
     code, out, err = shell("status", "acme:a", "acme:b", "acme:c", script=script)
     assert (code, err) == (3, [])
@@ -276,7 +278,24 @@ def test_status_json(shell: Shell) -> None:
     """Machines get an object for each reference, with the error where there is no news."""
     code, out, _ = shell("status", REF, "--json", script=[UNAVAILABLE])
     assert code == 3
-    assert json.loads(out[0])["error"]["type"] == "ServerError"
+    assert json.loads(out[0])["error"]["type"] == "WaitTimeout"
+
+
+@pytest.mark.parametrize("first", [SLOW_DOWN, UNAVAILABLE, HTML, {"status": "melting"}])
+def test_status_asks_until_an_answer_says_something(shell: Shell, first: Any) -> None:
+    """`vidpoll wait R; vidpoll status R`: that the provider wants a pause says nothing about a completed job."""
+    assert shell("status", REF, script=[first, DONE]) == (0, ["acme:j1 completed: video"], [])
+    assert len(shell.wire.sent) == 2  # type: ignore[attr-defined]
+
+
+def test_status_of_many_ends_within_one_bound(shell: Shell) -> None:
+    """A provider that is away is not waited for once for each job; every job is asked about, at least once."""
+    script = {f"/jobs/{name}": [UNAVAILABLE] for name in "abc"}
+    code, out, err = shell("status", "acme:a", "acme:b", "acme:c", script=script)
+    assert (code, out, len(err)) == (3, [], 3)
+    asked = [wire.url[-1] for wire in shell.wire.sent]  # type: ignore[attr-defined]
+    assert asked.count("a") > 3
+    assert asked[-2:] == ["b", "c"]
 
 
 # submit
@@ -329,18 +348,79 @@ def test_submit_interrupted(shell: Shell) -> None:
     assert "may have been received" in err[0]
 
 
-def test_fields(tmp_path: Path) -> None:
+def test_read_fields(tmp_path: Path) -> None:
     """JSON where a value is some, else text; @file is a text, or the file itself; @@ is an @."""
     (tmp_path / "prompt.txt").write_text("a sea\nat dusk\n", encoding="utf-8")
     (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8\xff\xe0")
     texts = ["a=7", "b=true", "c=[1, 2]", 'd="7"', "e=NaN", "f=", "g=x=y", "h=@@home", "i={", "j=1.5", "k=null"]
-    assert fields(texts) == {
+    found, unsure = read_fields(texts)
+    assert found == {
         "a": 7, "b": True, "c": [1, 2], "d": "7", "e": "NaN", "f": "", "g": "x=y", "h": "@home", "i": "{", "j": 1.5,
         "k": None,
     }  # fmt: skip
-    assert fields([f"a=@{tmp_path / 'prompt.txt'}"]) == {"a": "a sea\nat dusk"}
-    assert fields([f"a=@{tmp_path / 'photo.jpg'}"]) == {"a": tmp_path / "photo.jpg"}
-    assert fields(["a=" + "[" * 100_000])["a"].startswith("[[")
+    assert unsure == {"a": "7", "b": "true", "c": "[1, 2]", "j": "1.5", "k": "null"}
+    assert read_fields([f"a=@{tmp_path / 'prompt.txt'}"]) == ({"a": "a sea\nat dusk"}, {})
+    assert read_fields([f"a=@{tmp_path / 'photo.jpg'}"]) == ({"a": tmp_path / "photo.jpg"}, {})
+    assert read_fields(["a=" + "[" * 100_000])[0]["a"].startswith("[[")
+
+
+def checking(**fields: object) -> dict[str, object]:
+    """A call as plugins check theirs."""
+    rules: parsing.Rules = {
+        "prompt": ("text", lambda value: isinstance(value, str)),
+        "title": ("text", lambda value: isinstance(value, str)),
+        "frames": ("an odd number", lambda value: isinstance(value, int) and value % 2),
+    }
+    return parsing.checked("submit clip", fields, rules)
+
+
+@pytest.mark.parametrize(
+    ("texts", "meant"),
+    [
+        (["prompt=2024", "frames=81"], {"prompt": "2024", "frames": 81}),
+        (["prompt=1e3", "title=true"], {"prompt": "1e3", "title": "true"}),
+        (["prompt=[1, 2]"], {"prompt": "[1, 2]"}),
+        (['prompt="2024"', "title=null"], {"prompt": "2024"}),
+    ],
+)
+def test_a_value_is_what_the_plugin_takes(texts: list[str], meant: dict[str, object]) -> None:
+    """`prompt=2024` is a text and `frames=81` a number, without a word about either on the command line."""
+    assert with_fields(checking, texts) == meant
+
+
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        (["frames=80"], "frames=80: it must be an odd number"),
+        (["prompt=7", "frames=80"], "frames=80: it must be an odd number"),
+        (['frames="81"'], "frames='81': it must be an odd number"),
+        (["colour=7"], "submit clip takes no field 'colour'; it takes prompt, title, frames"),
+    ],
+)
+def test_a_value_that_is_wrong_either_way(texts: list[str], said: str) -> None:
+    """What is told is what is wrong with the value as it was read first."""
+    with pytest.raises(vidpoll.InvalidField) as caught:
+        with_fields(checking, texts)
+    assert caught.value.message == said
+
+
+@pytest.mark.parametrize("command", [("submit", "acme", "clip"), ("jobs", "acme")])
+def test_fields_are_tried_before_anything_is_sent(shell: Shell, command: tuple[str, ...]) -> None:
+    """Both commands that take fields try them in the plugin, and ask the provider once."""
+    provider = replace(
+        ACME,
+        name="strict",
+        submit={
+            "clip": replace(ACME.submit["clip"], request=lambda given: Request("POST", "/jobs", json=checking(**given)))
+        },
+        list=replace(ACME.list, request=lambda given, token: Request("GET", "/jobs", tuple(checking(**given).items()))),
+    )
+    argv = [word.replace("acme", "strict") for word in command]
+    answer = {"id": "j1", "rows": []}
+    code, _, err = shell(*argv, "prompt=2024", script=[answer], plugins=(Plugin(provider, name="strict-plugin"),))
+    assert (code, err) == (0, [])
+    (wire,) = shell.wire.sent  # type: ignore[attr-defined]
+    assert "2024" in (wire.url if wire.body is None else json.loads(wire.body)["prompt"])
 
 
 # jobs, quota, delete, download
@@ -404,6 +484,16 @@ def test_delete_yes(shell: Shell) -> None:
     code, out, err = shell("delete", "acme:a", "acme:b", "--yes", script=script)
     assert (code, out, len(err)) == (1, ["acme:b deleted"], 1)
     assert "409" in err[0]
+
+
+def test_delete_json(shell: Shell) -> None:
+    """One object a job, the same keys always."""
+    script = {"/jobs/a": [(409, {}, b"")], "/jobs/b": [(204, {}, b"")]}
+    code, out, err = shell("delete", "acme:a", "acme:b", "--yes", "--json", script=script)
+    assert (code, len(err)) == (1, 1)
+    kept, deleted = map(json.loads, out)
+    assert (kept["ref"], kept["deleted"], kept["error"]["type"]) == ("acme:a", False, "Conflict")
+    assert deleted == {"ref": "acme:b", "deleted": True, "error": None}
 
 
 def test_download(shell: Shell, tmp_path: Path) -> None:
@@ -562,9 +652,12 @@ WRONG = {
     "wait acme:j1 other:j2 --base-url http://x": "--base-url is for one provider, and these are several: acme, other",
     "wait acme:j1 --base-url ftp://x": "acme: 'ftp://x' is no base URL",
     "wait acme:j1 --base-url http://x.example": "acme: the key would travel unencrypted to x.example",
+    "wait acme": "acme is a provider: write acme:ID, with the id of the job",
+    "download acme:j1 acme": "acme is a provider: write acme:ID",
     "status": "status: the following arguments are required: REF",
     "status ?:j1": "'?' is no account name",
-    "submit acme": "submit: the following arguments are required: KIND",
+    "submit": "submit: the following arguments are required: ACCOUNT, KIND; see vidpoll submit --help",
+    "submit acme": "submit: the following arguments are required: KIND; see vidpoll submit --help",
     "submit acme film prompt=x": "acme: no submit operation 'film'; it has: clip",
     "submit acme clip prompt": "'prompt' is no field: write NAME=VALUE, like prompt='a lighthouse at dusk'",
     "submit acme clip =x": "'=x' is no field",
@@ -572,7 +665,7 @@ WRONG = {
     "submit acme clip colour=red": "acme takes prompt and image",
     "submit acme clip image=@nowhere.jpg": "image: cannot read 'nowhere.jpg': No such file or directory",
     "submit nobody clip prompt=x": "no provider 'nobody'",
-    "jobs": "jobs: the following arguments are required: ACCOUNT",
+    "jobs": "jobs: the following arguments are required: ACCOUNT; see vidpoll jobs --help",
     "jobs acme --limit 0": "jobs: argument --limit: '0' is not a whole number from 1",
     "jobs acme page": "'page' is no field",
     "quota nobody": "no provider 'nobody'",
@@ -606,7 +699,7 @@ def test_a_missing_key_names_its_variable(shell: Shell, monkeypatch: pytest.Monk
     for line in ("wait acme:j1", "status acme:j1", "quota acme", "download acme:j1", "delete acme:j1 --yes"):
         code, out, err = shell(*line.split())
         assert (code, out, len(err)) == (2, [], 1)
-        assert "Set the environment variable ACME_API_KEY" in err[0]
+        assert err[0].endswith("no key. Set the environment variable ACME_API_KEY")  # and nothing for scripts
         assert shell.wire.sent == []  # type: ignore[attr-defined]
 
 
@@ -655,6 +748,27 @@ def test_python_m_vidpoll() -> None:
         done = subprocess.run(
             [sys.executable, "-m", "vidpoll", "--help"], stdout=pipe, stderr=subprocess.PIPE, text=True, check=False
         )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_without_standard_output(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`vidpoll … >&-`: the exit code is the answer; a paid job's reference is told on stderr; a wait goes on."""
+    monkeypatch.setattr(sys, "stdout", None)
+    assert shell("status", REF, script=[DONE]) == (0, [], [])
+    assert shell("wait", REF, script=[DRAWING, DONE]) == (0, [], [])
+    code, _, err = shell("submit", "acme", "clip", "prompt=sea", script=[{"id": "j9", "status": "queued"}])
+    assert (code, err) == (0, ["vidpoll: submitted: acme:j9"])
+    monkeypatch.setattr(sys, "stderr", None)
+    assert shell("status", REF, script=[BROKEN])[0] == 1
+    monkeypatch.setattr(sys, "stdin", Terminal("y\n"))
+    assert shell("delete", REF)[0] == 2  # nobody sees the question
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell of POSIX closes the stream")
+def test_a_closed_standard_output() -> None:
+    """As a shell closes it."""
+    command = ["sh", "-c", '"$0" -m vidpoll --version >&-', sys.executable]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -716,7 +830,8 @@ def test_a_heartbeat_on_a_terminal(shell: Shell, monkeypatch: pytest.MonkeyPatch
     assert not any("still" in line for line in shell("wait", REF, script=script)[1])
     monkeypatch.setattr("vidpoll.cli.output.Output.terminal", True)
     _, out, _ = shell("wait", REF, script=script)
-    assert [line for line in out if "still" in line] == ["still drawing 10 %, 50 s, last answer 0 s ago"]
+    (still,) = [line for line in out if "still" in line]
+    assert still in [f"still drawing 10 %, 50 s, last answer {ago} s ago" for ago in (0, 5)]  # one is due right then
     two = {"/jobs/a": [DRAWING] * 12 + [DONE], "/jobs/b": [DRAWING] * 12 + [DONE]}
     _, out, _ = shell("wait", "acme:a", "acme:b", script=two)
     assert [line for line in out if "still" in line] == ["still 2 jobs, 50 s, last answer 5 s ago"]

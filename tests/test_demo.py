@@ -42,6 +42,8 @@ def test_the_demo_shows_every_hook_and_leaves_the_files(tmp_path: Path) -> None:
     """One job at each provider, every stage told by its hook, files in the folder, code 0."""
     done = run("demo", "--speed", "16", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[0].endswith("16 times real time; the times below are simulated seconds.")
+    assert re.search(r"^\d+\.\d s of real time, \d+ requests: ", done.stdout, re.MULTILINE)
     for name, stages in PLAYED.items():
         told = re.findall(rf"vidpoll_stage_changed +{name}:\S+ (?:queued|running) ?(\S*)", done.stdout)
         assert [stage or "queued" for stage in told] == stages

@@ -63,7 +63,7 @@ NO_ANSWERS = [
     Body("zeros", raw(bytes(1000))),
 ]
 
-JUNK = [
+JUNK: list[Any] = [
     None, True, False, 2, 10**40, 10**400, 0.5, 1e308, -5, "", " ", "x", "\x1b[31mred\r\n", "\ud800", "\u202e",
     [], {}, [None], [[[]]], {"a": {"b": 1}}, ["x", 1, None, {}], "9" * 5000, "javascript:alert(1)", "file:///etc/passwd",
 ]  # fmt: skip
@@ -126,16 +126,14 @@ def fields_of(case: Case) -> list[str]:
 @each_provider
 @each_junk
 def test_a_wrong_type_in_any_field_of_a_running_job(junk: object, case: Case) -> None:
-    """Field by field, also those at the top: the wait goes on and completes once."""
-    for name in fields_of(case):
-        told = waiting(case, [case.saying(case.running, **{name: junk}), case.completed])
-        assert told.job.ok, name
-        assert told.words[-1] == "completed", name
-        assert "failed" not in told.words, name
-    for name in case.running if case.path else ():
-        told = waiting(case, [{**case.running, name: junk}, case.completed])
-        assert told.job.ok, name
-        assert "failed" not in told.words, name
+    """Field after field, also those at the top: the wait goes on and completes once."""
+    script = [case.saying(case.running, **{name: junk}) for name in fields_of(case)]
+    script += [{**case.running, name: junk} for name in case.running if case.path]
+    told = waiting(case, [*script, case.completed])
+    assert told.job.ok
+    assert len(told.wire.sent) == len(script) + 1
+    assert told.words.count("completed") == 1
+    assert "failed" not in told.words
 
 
 @each_provider
@@ -308,7 +306,7 @@ def test_fields_of_megabytes_cost_no_time(case: Case) -> None:
         "1",
         "api_key=",
     ):
-        huge = piece * (300_000 // len(piece))
+        huge = piece * (100_000 // len(piece))
         names = [name for name in fields_of(case) if name != case.id_field]
         begun = time.process_time()
         for body in (case.saying(case.failed, error={"message": huge}), case.saying(case.failed, error=huge)):
@@ -316,7 +314,7 @@ def test_fields_of_megabytes_cost_no_time(case: Case) -> None:
         for name in names[:4]:
             assert waiting(case, [case.saying(case.running, **{name: huge}), case.completed]).job.ok
         assert waiting(case, [raw({"message": huge}, status=500), raw(huge.encode()), case.completed]).job.ok
-        assert time.process_time() - begun < 3, piece
+        assert time.process_time() - begun < 1, piece
 
 
 # -- answers about other jobs and other times -------------------------------------------------------------------------
@@ -406,7 +404,7 @@ from three import CASES, real_client
 HEAD = b"HTTP/1.1 200 OK\\r\\nContent-Type: application/json\\r\\n"
 MB = 1 << 20
 
-def bomb(piece, packed=b""):
+def bomb(piece):
     import zlib
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
     parts = [packer.compress(piece * (MB // len(piece))) for _ in range(200)]
@@ -418,10 +416,8 @@ CHUNKED = HEAD + b"Transfer-Encoding: chunked\\r\\n\\r\\n"
 acts = {{
     "200 MB with their length": lambda: floods(LONG, b" " * 65536, 3200),
     "200 MB without a length": lambda: floods(HEAD + b"\\r\\n", b" " * 65536, 3200),
-    "200 MB in chunks of two bytes": lambda: floods(CHUNKED, b"2\\r\\n  \\r\\n" * 8192, 12800),
-    "a gzip bomb of zeros": lambda: bomb(bytes(1024)),
+    "200 MB in chunks of four bytes": lambda: floods(CHUNKED, b"4\\r\\n    \\r\\n" * 8192, 6400),
     "a gzip bomb of brackets": lambda: bomb(b"[" * 1024),
-    "a gzip bomb of spaces, deflate": lambda: bomb(b" " * 1024),
     "a status of 200 MB that is an error": lambda: floods(b"HTTP/1.1 500 X\\r\\n\\r\\n", b" " * 65536, 3200),
 }}
 case, act = CASES[{case}], acts[{name!r}]()
@@ -437,8 +433,7 @@ print(json.dumps([job.ok, [str(event) for event in events][:1], peak() - before]
 SIZES = [
     "200 MB with their length",
     "200 MB without a length",
-    "200 MB in chunks of two bytes",
-    "a gzip bomb of zeros",
+    "200 MB in chunks of four bytes",
     "a gzip bomb of brackets",
     "a status of 200 MB that is an error",
 ]

@@ -233,7 +233,7 @@ def test_the_libraries_below_log_no_key(fault: str, case: Case, caplog: pytest.L
     """Real sockets, the root logger at DEBUG: neither requests nor urllib3 nor vidpoll writes the key."""
     caplog.set_level(logging.DEBUG, logger="")
     with chaos(*FAULTS[fault](case)) as server, real_client(case, server.url, bound=0.2) as client:
-        error = client.wait(case.ref, timeout=0.1, check=False).error or vidpoll.VidpollError()
+        error = client.wait(case.ref, timeout=0.02, check=False).error or vidpoll.VidpollError()
         with pytest.raises(vidpoll.VidpollError) as caught:
             raise error
     for each in chain(caught.value):

@@ -56,7 +56,15 @@ def test_a_burst_is_borne(status: int, times: int, case: Case) -> None:
 @pytest.mark.parametrize("status", [*BLIPS, *ODD])
 def test_a_status_that_says_nothing_about_the_job_is_a_blip(status: int, case: Case) -> None:
     """With an empty body, a page or JSON: asked again."""
-    bodies = (b"", b"<html>\xff</html>", {"error": {"message": "no", "code": 7}}, [], "x", case.completed, case.failed)
+    bodies: tuple[Any, ...] = (
+        b"",
+        b"<html>\xff</html>",
+        {"error": {"message": "no", "code": 7}},
+        [],
+        "x",
+        case.completed,
+        case.failed,
+    )
     told = waiting(case, [case.running, *[raw(body, status=status) for body in bodies], case.completed])
     assert told.job.ok
     assert [blip.status for blip in told.blips] == [status] * len(bodies)

@@ -35,7 +35,7 @@ COMMANDS = {
 ABOUT = "Wait for AI video jobs at any provider. A job is named by its reference, ACCOUNT:ID."
 CODES = """\
 exit codes: 0 completed, 1 not completed (or refused, or a file could not be saved), 2 wrong usage,
-            3 outcome unknown (the job goes on), 130 interrupted; of several jobs the first of 130, 3, 1, 0
+            3 outcome unknown (the job goes on), 130 interrupted; several jobs: the highest of theirs
 keys:       from the environment alone, like MAGICOAL_API_KEY: a key on a command line stays in the shell's history;
             `vidpoll providers` names the variables. VIDPOLL_DEBUG=1 shows tracebacks
 
@@ -68,13 +68,18 @@ def _guarded(arguments: list[str], context: Context) -> int:
         return INTERRUPTED
     except vidpoll.VidpollError as error:
         _debug()
-        out.error(error.message)
+        out.error(_advice(error))
         return code_of(error)
     except Exception as error:  # noqa: BLE001 - a bug is no reason to show a traceback to somebody who waits for a video
         _debug()
         said = redact.text(f"{type(error).__name__}: {error}")
         out.error(f"a bug in vidpoll or in a plugin: {said}; VIDPOLL_DEBUG=1 shows where")
         return NOT_COMPLETED
+
+
+def _advice(error: vidpoll.VidpollError) -> str:
+    """The message, without the way out that is one for scripts only: here a key comes from the environment alone."""
+    return error.message.partition(", or pass Client(")[0] if isinstance(error, vidpoll.MissingKey) else error.message
 
 
 def _run(arguments: list[str], context: Context) -> int:

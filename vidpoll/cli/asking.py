@@ -7,26 +7,26 @@ from __future__ import annotations
 
 import argparse
 import os
+from functools import partial
 from itertools import islice
 
 from vidpoll import redact
 
-from .context import Arguments, Command, Context, as_json, base_url, count, fields
+from .context import Arguments, Command, Context, as_json, base_url, count, fields, with_fields
 from .output import COMPLETED, NOT_COMPLETED, iso, job_object, status_line
 
 
 def _jobs_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("account", metavar="ACCOUNT", help="the provider's name")
-    parser.add_argument("fields", nargs="*", metavar="NAME=VALUE", help="the provider's own fields of the list")
+    fields(parser, "the provider's own fields of the list")
     parser.add_argument("--limit", type=count, default=50, metavar="N", help="at most N jobs (50)")
     base_url(parser)
     as_json(parser)
 
 
 def _jobs(args: Arguments, context: Context) -> int:
-    given = fields(args.fields)
     with context.client([args.account], args.base_url) as client:
-        rows = client.jobs(args.account, **given)
+        rows = with_fields(partial(client.jobs, args.account), args.fields)
         for job in islice(rows, args.limit):
             if args.json:
                 context.out.json(job_object(job))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import vidpoll
 from vidpoll.clock import Clock
@@ -17,6 +18,7 @@ from .heart import Heart
 from .output import Output
 
 Arguments = argparse.Namespace
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,16 @@ class Context:
             )
         given = {name: vidpoll.Account(name, base_url=base_url) for name in names}
         return self.client_factory(accounts=given, **options)
+
+    def jobs(self, refs: Sequence[str]) -> list[vidpoll.Job]:
+        """A job for each reference, once. Raises BadReference, which asks for the id where only a provider is named."""
+        for ref in refs:
+            if ":" in ref:
+                continue
+            with self.client() as client:
+                if ref in client.providers:
+                    raise vidpoll.BadReference(f"{ref} is a provider: write {ref}:ID, with the id of the job")
+        return [vidpoll.Job(ref) for ref in dict.fromkeys(refs)]
 
 
 @dataclass(frozen=True)
@@ -94,9 +106,9 @@ def as_json(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def jobs(refs: Sequence[str]) -> list[vidpoll.Job]:
-    """A job for each reference, once. Raises BadReference."""
-    return [vidpoll.Job(ref) for ref in dict.fromkeys(refs)]
+def fields(parser: argparse.ArgumentParser, help: str) -> None:
+    """The fields of a call, for `with_fields`."""
+    parser.add_argument("fields", nargs="*", default=(), metavar="NAME=VALUE", help=help)  # without a default, required
 
 
 def seconds(text: str) -> float | None:
@@ -124,13 +136,35 @@ def _number(text: str, due: str, holds: Callable[[float], bool]) -> float:
     return value
 
 
-def fields(texts: Sequence[str]) -> dict[str, Any]:
-    """`name=value` to the fields of a call.
+def with_fields(call: Callable[..., T], texts: Sequence[str]) -> T:
+    """Call with the fields that `name=value` texts name; a JSON value that is refused is tried as the text that it is.
+
+    So `prompt=2024` is a text and `num_frames=81` a number, and nobody but the plugin knows which. An InvalidField is
+    raised before anything is sent, and begins with the name of its field; where the text is refused, too, the first
+    refusal counts.
+    """
+    given, texts_of = read_fields(texts)
+    first: dict[str, vidpoll.InvalidField] = {}
+    while True:
+        try:
+            return call(**given)
+        except vidpoll.InvalidField as refused:
+            name = next(iter(re.findall(r"^\w+", refused.message)), "")
+            if name in first:
+                raise first[name] from None
+            if name not in texts_of:
+                raise
+            given[name], first[name] = texts_of[name], refused
+
+
+def read_fields(texts: Sequence[str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """`name=value` to the fields of a call, and the texts of those that may be meant as text all the same.
 
     A value is JSON where it is some (42, true, null, [..], {..}, "text"), else text; `@file` is the file's text, or,
     where it is no text, the file itself (an image); `@@` stands for a first `@`. Raises UsageError.
     """
     found: dict[str, Any] = {}
+    unsure: dict[str, str] = {}
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name:
@@ -138,7 +172,9 @@ def fields(texts: Sequence[str]) -> dict[str, Any]:
         if name in found:
             raise vidpoll.UsageError(f"the field {name!r} is given twice")
         found[name] = _value(name, value)
-    return found
+        if not isinstance(found[name], (str, Path)):
+            unsure[name] = value
+    return found, unsure
 
 
 def _value(name: str, text: str) -> object:

@@ -197,7 +197,8 @@ def _demo(args: Arguments, context: Context) -> int:
         raise vidpoll.DownloadError(f"demo: cannot make the folder {folder}: {error.strerror}") from None
     start = context.clock.monotonic()
     out.line(
-        f"A job at each of {', '.join(simulation.faces)}, simulated on loopback at {args.speed:g} times real time."
+        f"A job at each of {', '.join(simulation.faces)}, simulated on loopback at {args.speed:g} times real time; "
+        "the times below are simulated seconds."
     )
     with simulation:
         demo = _Demo(simulation, folder, out, vidpoll.testing.ScaledClock(args.speed))
@@ -208,7 +209,7 @@ def _demo(args: Arguments, context: Context) -> int:
     out.line(f"hooks fired: {demo.fired()}")
     each = ", ".join(f"{name} {number}" for name, number in asked.items())
     out.line(f"{demo.completed} of {jobs} jobs completed, {demo.saved} files saved")
-    out.line(f"{took:.1f} s, {sum(asked.values())} requests: {each}")
+    out.line(f"{took:.1f} s of real time, {sum(asked.values())} requests: {each}")
     for what in demo.wrong:
         out.error(f"demo: {what}")
     if demo.wrong or not demo.completed:

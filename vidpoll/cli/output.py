@@ -49,12 +49,12 @@ class Output:
         return sys.stdout is not None and sys.stdout.isatty()
 
     def line(self, text: str) -> bool:
-        """One line; False where it could not be written."""
+        """One line; False where it was not written."""
         return self.text(_plain(text))
 
     def text(self, text: str) -> bool:
         """Some lines of our own."""
-        if self.gone.is_set():
+        if self.gone.is_set() or sys.stdout is None:  # None: `>&-`, pythonw; whoever closed it still waits for the job
             return False
         try:
             _write(sys.stdout, text)
@@ -85,7 +85,8 @@ class Output:
     def finish(self, code: int) -> int:
         """Flush; the exit code, which says so when an answer could not be written."""
         try:
-            sys.stdout.flush()
+            if sys.stdout is not None:
+                sys.stdout.flush()
         except (OSError, ValueError):
             self._leave()
         return max(code, NOT_COMPLETED) if self._failed else code
@@ -99,7 +100,7 @@ class Output:
 
 
 def _write(stream: TextIO | None, text: str) -> None:
-    if stream is None:  # pythonw, or a closed descriptor
+    if stream is None:
         return
     encoding = stream.encoding or "utf-8"
     stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
@@ -157,8 +158,13 @@ def job_object(
         "created_at": iso(said.created_at) if said else None,
         "finished_at": iso(said.finished_at) if said else None,
         "files": [str(path) for path in files],
-        "error": None if error is None else {"type": type(error).__name__, "message": error.message},
+        "error": error_object(error),
     }
+
+
+def error_object(error: vidpoll.VidpollError | None) -> dict[str, str] | None:
+    """An error for machines; None where there is none."""
+    return None if error is None else {"type": type(error).__name__, "message": error.message}
 
 
 def _asset_object(asset: vidpoll.Asset) -> dict[str, Any]:

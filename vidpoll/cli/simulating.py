@@ -14,7 +14,9 @@ from .output import COMPLETED, NOT_COMPLETED, Output
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("names", nargs="*", metavar="NAME", help="which providers (default: all that are installed)")
+    parser.add_argument(
+        "names", nargs="*", default=(), metavar="NAME", help="which providers (default: all that are installed)"
+    )
     parser.add_argument("--speed", type=speed, default=1.0, metavar="N", help="run time N times as fast (1)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="other job ids and other stage lengths (0)")
     parser.add_argument(

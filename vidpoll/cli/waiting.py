@@ -10,12 +10,13 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import vidpoll
 
 from . import transcripts
-from .context import Arguments, Command, Context, as_json, base_url, fields, jobs, references, seconds
+from .context import Arguments, Command, Context, as_json, base_url, fields, references, seconds, with_fields
 from .heart import Heart
 from .output import (
     COMPLETED,
@@ -23,6 +24,7 @@ from .output import (
     NOT_COMPLETED,
     UNKNOWN,
     code_of,
+    error_object,
     first_that_applies,
     job_object,
     size,
@@ -52,7 +54,7 @@ def _wait_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _wait(args: Arguments, context: Context) -> int:
-    awaited = jobs(args.refs)
+    awaited = context.jobs(args.refs)
     heart = _heart(args, context)
     with context.client([job.account for job in awaited], args.base_url, heart) as client:
         return _Wait(args, context, client, heart).run(awaited)
@@ -148,7 +150,7 @@ class _Wait:
 
 
 LOOK = 60.0
-"""Seconds for which `download` asks for an answer about a job."""
+"""Seconds for which `status` asks for answers about all its jobs, and `download` for one about each."""
 
 _OUTCOMES = {COMPLETED: "completed", NOT_COMPLETED: "not completed", UNKNOWN: "unknown"}
 
@@ -159,36 +161,28 @@ def _status_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _status(args: Arguments, context: Context) -> int:
-    asked = jobs(args.refs)
+    asked = context.jobs(args.refs)
     codes = []
+    end = context.clock.monotonic() + LOOK
     with context.client([job.account for job in asked], args.base_url) as client:
         for job in asked:
-            error = _poll(client, job)
+            unknown = _look(client, job, max(0.0, end - context.clock.monotonic()))
+            if job.final:
+                unknown = None  # a verdict, of whatever kind
             if args.json:
-                context.out.json(job_object(job, error=error))
-            elif error is None:
+                context.out.json(job_object(job, error=unknown))
+            elif unknown is None:
                 context.out.line(status_line(job, context.clock.time()))
-            if error is not None:
-                context.out.error(error.message)
+            if unknown is not None:
+                context.out.error(unknown.message)
             codes.append(COMPLETED if job.ok else NOT_COMPLETED if job.final else UNKNOWN)
     return first_that_applies(codes)
-
-
-def _poll(client: vidpoll.Client, job: vidpoll.Job) -> vidpoll.VidpollError | None:
-    """Ask once; why nothing is known, where nothing is."""
-    try:
-        client.poll(job)
-    except (vidpoll.ProviderError, vidpoll.AnswerError) as error:
-        if error.message.startswith(job.ref):
-            return error
-        return type(error)(f"{job.ref}: {error.message}", job=job)
-    return None
 
 
 def _submit_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("account", metavar="ACCOUNT", help="the provider's name")
     parser.add_argument("kind", metavar="KIND", help="its submit operation, like t2v (`vidpoll providers` lists them)")
-    parser.add_argument("fields", nargs="*", metavar="NAME=VALUE", help="the provider's own fields")
+    fields(parser, "the provider's own fields")
     parser.add_argument("--wait", action="store_true", help="then wait for the job, like `vidpoll wait`")
     _waiting(parser)
     base_url(parser)
@@ -196,11 +190,10 @@ def _submit_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _submit(args: Arguments, context: Context) -> int:
-    given = fields(args.fields)
     heart = _heart(args, context)
     with context.client([args.account], args.base_url, heart) as client:
         try:
-            job = client.submit(args.account, args.kind, **given)
+            job = with_fields(partial(client.submit, args.account, args.kind), args.fields)
         except KeyboardInterrupt:
             context.out.error(
                 f"interrupted; the submit may have been received: look at `vidpoll jobs {args.account}` or the "
@@ -226,7 +219,7 @@ def _download_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _download(args: Arguments, context: Context) -> int:
-    wanted = jobs(args.refs)
+    wanted = context.jobs(args.refs)
     kinds = [kind.strip() for kind in args.kinds.split(",") if kind.strip()]
     if not kinds:
         raise vidpoll.UsageError("--kinds: name at least one, like --kinds video,thumbnail")
@@ -262,10 +255,10 @@ def _fetch(client: vidpoll.Client, job: vidpoll.Job, kinds: list[str], args: Arg
     return code
 
 
-def _look(client: vidpoll.Client, job: vidpoll.Job) -> vidpoll.VidpollError | None:
+def _look(client: vidpoll.Client, job: vidpoll.Job, timeout: float = LOOK) -> vidpoll.VidpollError | None:
     """Ask until one answer says something (`wait` a second ago makes the next one a 429); why there is no verdict."""
-    for event in client.watch(job, timeout=LOOK, check=False):
-        if not isinstance(event, vidpoll.PollFailed):
+    for _ in client.watch(job, timeout=timeout, check=False):
+        if job.state is not None:
             break
     return job.error
 
@@ -273,10 +266,11 @@ def _look(client: vidpoll.Client, job: vidpoll.Job) -> vidpoll.VidpollError | No
 def _delete_arguments(parser: argparse.ArgumentParser) -> None:
     references(parser)
     parser.add_argument("--yes", action="store_true", help="do not ask")
+    as_json(parser)
 
 
 def _delete(args: Arguments, context: Context) -> int:
-    doomed = jobs(args.refs)
+    doomed = context.jobs(args.refs)
     codes = []
     with context.client([job.account for job in doomed], args.base_url) as client:
         for job in doomed:
@@ -287,18 +281,28 @@ def _delete(args: Arguments, context: Context) -> int:
             context.out.error("nothing was deleted")
             return NOT_COMPLETED
         for job in doomed:
-            try:
-                client.delete(job)
-            except (vidpoll.ProviderError, vidpoll.AnswerError) as error:
-                context.out.error(error.message)
-                codes.append(NOT_COMPLETED)
-            else:
+            error = _deleted(client, job)
+            if args.json:
+                context.out.json({"ref": job.ref, "deleted": error is None, "error": error_object(error)})
+            elif error is None:
                 context.out.line(f"{job.ref} deleted")
+            if error is not None:
+                context.out.error(error.message)
+            codes.append(COMPLETED if error is None else NOT_COMPLETED)
     return first_that_applies(codes)
 
 
+def _deleted(client: vidpoll.Client, job: vidpoll.Job) -> vidpoll.VidpollError | None:
+    """Delete; why not, where it was not."""
+    try:
+        client.delete(job)
+    except (vidpoll.ProviderError, vidpoll.AnswerError) as error:
+        return error
+    return None
+
+
 def _agreed(doomed: Sequence[vidpoll.Job]) -> bool:
-    if sys.stdin is None or not sys.stdin.isatty():
+    if sys.stdin is None or sys.stderr is None or not sys.stdin.isatty():
         raise vidpoll.UsageError("delete: there is nobody to ask; --yes deletes without asking")
     names = ", ".join(job.ref for job in doomed)
     sys.stderr.write(f"Delete at the provider, with all files, for good: {names}? [y/N] ")
@@ -319,11 +323,12 @@ COMMANDS = (
     ),
     Command(
         "status",
-        "ask once about jobs",
+        "ask how jobs are",
         _status_arguments,
         _status,
         f"vidpoll status {_REF} --json",
-        "Exits with 0 where all are completed, 1 where one is not, 3 where one has no verdict yet.",
+        "Asks until an answer says something, for at most a minute. Exits with 0 where all are completed, 1 where one\n"
+        "is not, 3 where one has no verdict yet.",
     ),
     Command(
         "submit",
@@ -331,8 +336,9 @@ COMMANDS = (
         _submit_arguments,
         _submit,
         "vidpoll submit magicoal i2v image=@photo.jpg prompt='the sea begins to move' seed=7 --download clips",
-        'A value is JSON where it is some (7, true, [1, 2], "text"), else text; NAME=@FILE takes a text or an image\n'
-        "from a file. It is sent once: where no answer comes, the exit code is 3, and nothing is sent again.\n"
+        "A value is JSON where it is some (7, true, [1, 2]) and the provider's plugin takes it as that, else text; in\n"
+        "double quotes it is text always: prompt='\"2024\"'. NAME=@FILE takes a text or an image from a file.\n"
+        "It is sent once: where no answer comes, the exit code is 3, and nothing is sent again.\n"
         "--download waits, too.",
     ),
     Command(

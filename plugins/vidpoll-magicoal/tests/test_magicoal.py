@@ -370,7 +370,7 @@ class TestSubmitFields:
             ({"prompt": " \n"}, "needs 'prompt'"),
             ({"prompt": None}, "needs 'prompt'"),
             ({"prompt": 7}, "prompt=7: it must be text of at most 2000"),
-            ({"prompt": "x" * 2001}, "at most 2000 characters; shorten it"),
+            ({"prompt": "x" * 2001}, "it must be text of at most 2000 characters"),
             ({"prompt": "a", "num_frames": 80}, "num_frames=80: it must be an odd number from 17 to 161; 81"),
             ({"prompt": "a", "num_frames": 15}, "num_frames=15"),
             ({"prompt": "a", "num_frames": 163}, "num_frames=163"),
@@ -393,6 +393,12 @@ class TestSubmitFields:
         with pytest.raises(vidpoll.InvalidField) as caught:
             OPERATIONS["submit t2v"].request(fields)
         assert text in str(caught.value)
+
+    def test_a_prompt_that_is_no_text_is_not_said_to_be_long(self) -> None:
+        """Both things that can be wrong with a prompt get a message that is true of both."""
+        for prompt in (7, "x" * 2001):
+            with pytest.raises(vidpoll.InvalidField, match=r"it must be text of at most 2000 characters$"):
+                OPERATIONS["submit t2v"].request({"prompt": prompt})
 
     def test_none_is_left_out(self) -> None:
         """A field that is None counts as not given."""
@@ -445,6 +451,32 @@ class TestSubmitFields:
         """Anything that MagiCoal does not take is refused before 50 credits hang on it, naming what it takes."""
         with pytest.raises(vidpoll.InvalidField, match=r"image: .*give an https URL, base64, bytes, or a file"):
             OPERATIONS["submit i2v"].request({"image": image})
+
+    @pytest.mark.parametrize(
+        ("image", "why"),
+        [
+            ("http://a.example/b.png", "only https URLs are taken"),
+            ("ftp://a.example/b.png", "only https URLs are taken"),
+            ("https://", "only https URLs are taken"),
+            ("<svg/>", "it is no JPEG, PNG or WebP"),
+            ("photo.jpg", "it is no JPEG, PNG or WebP"),
+            (b64encode(b"GIF89a" + bytes(20)).decode(), "it is no JPEG, PNG or WebP"),
+            (b64encode(PIXELS["png"]).decode()[:-1], "it is no JPEG, PNG or WebP"),
+            (b"GIF89a", "it is no JPEG, PNG or WebP"),
+            (7, "it is no JPEG, PNG or WebP"),
+        ],
+    )
+    def test_what_is_wrong_with_an_image_is_said_in_its_words(self, image: object, why: str) -> None:
+        """No word about padding: a URL is told from a picture, and how a file is given is told for both ways."""
+        with pytest.raises(vidpoll.InvalidField) as caught:
+            OPERATIONS["submit i2v"].request({"image": image})
+        assert str(caught.value).startswith(f"image: {why}; give an https URL")
+        assert str(caught.value).endswith("pathlib.Path('a.jpg'), on the command line image=@a.jpg")
+
+    def test_a_file_that_is_not_there_is_named(self) -> None:
+        """What the disk says is passed on."""
+        with pytest.raises(vidpoll.InvalidField, match=r"image: it cannot be read: .*no such file\.png"):
+            OPERATIONS["submit i2v"].request({"image": Path("no such file.png")})
 
     @pytest.mark.parametrize("image", ["", b"", None])
     def test_an_empty_image_is_refused(self, image: object) -> None:

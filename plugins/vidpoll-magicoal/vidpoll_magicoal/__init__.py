@@ -30,21 +30,35 @@ STAGES = (
 
 # Codes of a refusal in a 2xx: the documented ones, then the usual words in the same spelling. Any other code is taken
 # for a fault of the server's, which is no verdict about a job.
-_REFUSALS = {"VALIDATION_ERROR": "invalid request", "RATE_LIMIT_EXCEEDED": "rate limit"}
-_REFUSALS |= {"UNAUTHORIZED": "authentication", "FORBIDDEN": "permission", "NOT_FOUND": "not found"}
-_REFUSALS |= {"INSUFFICIENT_CREDITS": "payment"}
+_REFUSALS = {
+    "VALIDATION_ERROR": "invalid request",
+    "RATE_LIMIT_EXCEEDED": "rate limit",
+    "UNAUTHORIZED": "authentication",
+    "FORBIDDEN": "permission",
+    "NOT_FOUND": "not found",
+    "INSUFFICIENT_CREDITS": "payment",
+}
 
 # The fields of the submits, the required one first; what each must be, with the way out, and the test for it.
 _COMMON: parsing.Rules = {
-    "prompt": ("text of at most 2000 characters; shorten it", lambda v: isinstance(v, str) and len(v) <= 2000),
-    "num_frames": ("an odd number from 17 to 161; 81 is five seconds", lambda v: _count(v) in range(17, 162, 2)),
-    "guidance_scale": ("a number from 1.0 to 10.0; 3.5 is the default", lambda v: 1 <= (parsing.number(v) or 0) <= 10),
+    "prompt": ("text of at most 2000 characters", lambda v: isinstance(v, str) and len(v) <= 2000),
+    "num_frames": (
+        "an odd number from 17 to 161; 81 is five seconds",
+        lambda v: _count(v) in range(17, 162, 2),
+    ),
+    "guidance_scale": (
+        "a number from 1.0 to 10.0; 3.5 is the default",
+        lambda v: 1 <= (parsing.number(v) or 0) <= 10,
+    ),
     "seed": ("a whole number; leave it out for a random one", lambda v: _count(v) is not None),
 }
-_FIELDS: Mapping[str, parsing.Rules] = {"t2v": _COMMON, "i2v": {"image": ("an image", lambda v: True), **_COMMON}}
+_FIELDS: Mapping[str, parsing.Rules] = {
+    "t2v": _COMMON,
+    "i2v": {"image": ("an image", lambda v: True), **_COMMON},  # `_image` looks at it
+}
 _LIST: parsing.Rules = {
-    "per_page": ("a whole number from 1 to 100; 100 needs the fewest requests", lambda v: 1 <= (_count(v) or 0) <= 100),
-    "page": ("a whole number from 1; leave it out for the first page", lambda v: (_count(v) or 0) >= 1),
+    "per_page": ("a whole number from 1 to 100", lambda v: 1 <= (_count(v) or 0) <= 100),
+    "page": ("a whole number from 1", lambda v: (_count(v) or 0) >= 1),
 }
 _IMAGE = re.compile(rb"(?P<jpeg>\xff\xd8\xff)|(?P<png>\x89PNG\r\n\x1a\n)|(?P<webp>RIFF.{4}WEBP)", re.DOTALL)
 
@@ -76,9 +90,10 @@ def _snapshot(data: Mapping[str, Any]) -> vidpoll.Snapshot:
     # saving), is the documented end: to wait on would lose a finished video. Done without a video says nothing yet.
     if not state.final and data.get("done") is True and video:
         state = vidpoll.State.COMPLETED
-    completed, failed = state is vidpoll.State.COMPLETED, state is vidpoll.State.FAILED  # failed: refunded, unasked
+    completed = state is vidpoll.State.COMPLETED
+    failed = state is vidpoll.State.FAILED
     credits = parsing.number(data.get("credits_charged"))
-    reason = parsing.text(parsing.first_of(data, "error.message", "error"))  # undocumented: read as in refusals
+    reason = parsing.text(parsing.first_of(data, "error.message", "error"))  # not documented: as in a refusal
     code = parsing.text(parsing.first_of(data, "error.code"))
     return vidpoll.Snapshot(
         state,
@@ -90,7 +105,7 @@ def _snapshot(data: Mapping[str, Any]) -> vidpoll.Snapshot:
         created_at=parsing.timestamp(data.get("created_at")),
         finished_at=parsing.timestamp(data.get("completed_at")),
         duration=parsing.number(data.get("duration_seconds")),
-        cost=None if credits is None else vidpoll.Cost(credits, credits if failed else 0.0),
+        cost=None if credits is None else vidpoll.Cost(credits, refunded=credits if failed else 0.0),
         raw=data,
     )
 
@@ -132,23 +147,37 @@ def _count(value: object) -> int | None:
 
 def _image(value: object) -> str:
     """What is sent for an image: an https URL or base64 as it is, bytes and files as base64. Raises InvalidField."""
-    if isinstance(value, str) and re.match(r"(?i)https://[^/\s]", value):
-        return value
-    packed, why = "", "it is no JPEG, PNG or WebP"
+    if isinstance(value, str) and "://" in value:
+        if re.match(r"(?i)https://[^/\s]", value):
+            return value
+        raise _no_image("only https URLs are taken")
+    packed, data = "", b""
     try:
         if isinstance(value, str):
             packed = "".join(value.split())
-            value = b64decode(re.sub(r"(?i)^data:image/[\w.+-]+;base64,", "", packed), validate=True)
-        data = value.read_bytes() if isinstance(value, Path) else value
-        if isinstance(data, bytes) and (kind := _IMAGE.match(data)):
-            return packed or f"data:image/{kind.lastgroup};base64,{b64encode(data).decode('ascii')}"
-    except (OSError, ValueError) as error:
-        why = f"it cannot be read: {error}"
-    raise vidpoll.InvalidField(f"image: {why}; give an https URL, base64, bytes, or a file as pathlib.Path('a.jpg')")
+            data = b64decode(re.sub(r"(?i)^data:image/[\w.+-]+;base64,", "", packed), validate=True)
+        elif isinstance(value, Path):
+            data = value.read_bytes()
+        elif isinstance(value, bytes):
+            data = value
+    except OSError as error:
+        raise _no_image(f"it cannot be read: {error}") from None
+    except ValueError:  # no base64
+        pass
+    kind = _IMAGE.match(data)
+    if kind is None:
+        raise _no_image("it is no JPEG, PNG or WebP")
+    return packed or f"data:image/{kind.lastgroup};base64,{b64encode(data).decode('ascii')}"
+
+
+def _no_image(why: str) -> vidpoll.InvalidField:
+    ways = "an https URL, base64, bytes, or a file: pathlib.Path('a.jpg'), on the command line image=@a.jpg"
+    return vidpoll.InvalidField(f"image: {why}; give {ways}")
 
 
 def submit_request(kind: str, fields: Mapping[str, object]) -> vidpoll.Request:
-    given, required = parsing.checked(f"submit {kind}", fields, _FIELDS[kind]), next(iter(_FIELDS[kind]))
+    given = parsing.checked(f"submit {kind}", fields, _FIELDS[kind])
+    required = next(iter(_FIELDS[kind]))
     if "image" in given:
         given["image"] = _image(given["image"])
     if not str(given.get(required, "")).strip():

@@ -16,7 +16,7 @@ import vidpoll
 from vidpoll import parsing
 
 # The API's states are numbers. The stage is the word of the server's own constant (TASK_STATE_PROCESSING …): "4" tells
-# a reader nothing. A waiting task is 4 with progress 0 in 1.2 and 1.3; it is running here, as progress decides nothing.
+# a reader nothing. In 1.2 and 1.3 a task in the queue has state 4, too; it is running here: progress decides nothing.
 STATES = {
     0: vidpoll.Stage("queued", vidpoll.State.QUEUED),
     4: vidpoll.Stage("processing", vidpoll.State.RUNNING),
@@ -65,14 +65,17 @@ def _read_task(data: Mapping[str, object], files: tuple[vidpoll.Asset, ...] = ()
 def _urls(value: object, kind: str) -> tuple[vidpoll.Asset, ...]:
     """The URLs of a list: `/tasks/…` in 1.3, http(s) in 1.2 and with a configured endpoint. A server path is none."""
     found = value if isinstance(value, list) else []
-    return parsing.assets([url for url in found if isinstance(url, str) and re.match("/tasks/|https?://", url)], kind)
+    urls = [url for url in found if isinstance(url, str) and re.match("/tasks/|https?://", url)]
+    return parsing.assets(urls, kind)
 
 
 def _own_file(path: object, job_id: str, kind: str) -> tuple[vidpoll.Asset, ...]:
     """The download of a file named by a server path; none where it lies outside the task's own folder."""
     folder, name = ["", *str(path).replace("\\", "/").split("/")][-2:]
+    if folder != job_id:
+        return ()
     try:
-        return (vidpoll.Asset(_file_path("download", job_id, name), kind),) if folder == job_id else ()
+        return (vidpoll.Asset(_file_path("download", job_id, name), kind),)
     except vidpoll.UsageError:  # no name of a file
         return ()
 
@@ -90,10 +93,13 @@ def download_request(job_id: str, name: str) -> vidpoll.Request:
 
 def stream_request(job_id: str, name: str, range: str | None = None) -> vidpoll.Request:
     """A file of the task, or one range of it, like "bytes=0-99", "bytes=9-" or "bytes=-9"; 1.2 breaks on any other."""
-    match = re.fullmatch(r"bytes=(?:(\d{1,18})-(\d{0,18})|-\d{1,18})", "bytes=0-" if range is None else range)
+    path = _file_path("stream", job_id, name)
+    if range is None:
+        return vidpoll.Request("GET", path)
+    match = re.fullmatch(r"bytes=(?:(\d{1,18})-(\d{0,18})|-\d{1,18})", range)
     if not match or (match[2] and int(match[1]) > int(match[2])):
         raise vidpoll.InvalidField(f"range {range!r}: give one range of bytes, like 'bytes=0-99' or 'bytes=100-'")
-    return vidpoll.Request("GET", _file_path("stream", job_id, name), headers={"Range": range} if range else {})
+    return vidpoll.Request("GET", path, headers={"Range": range})
 
 
 def parse_content(response: vidpoll.Response, job_id: str) -> vidpoll.Asset:
@@ -107,15 +113,19 @@ def list_request(fields: Mapping[str, object], next: str | None) -> vidpoll.Requ
     """One page, in memory state oldest first. `page` is where to begin; the server puts no bound on `page_size`."""
     for name in fields.keys() - {"page", "page_size"}:
         raise vidpoll.InvalidField(f"{name} is no field of the task list: give page or page_size")
-    page, page_size = _count(fields, "page", 1), _count(fields, "page_size", 100)
-    return vidpoll.Request("GET", "/api/v1/tasks", (("page", next or str(page)), ("page_size", str(page_size))))
+    page = _count(fields, "page", 1)
+    page_size = _count(fields, "page_size", 100)
+    query = (("page", next or str(page)), ("page_size", str(page_size)))
+    return vidpoll.Request("GET", "/api/v1/tasks", query)
 
 
 def parse_list(response: vidpoll.Response, job_id: str) -> vidpoll.Page:
     """The rows that can be read. The total ends the list; where it is not told, the first empty page does."""
     data = parsing.json_object(response, "data")
     items = parsing.rows(data.get("tasks"), _read_task)
-    page, size, total = (parsing.number(data.get(name)) or 0 for name in ("page", "page_size", "total"))
+    page = parsing.number(data.get("page")) or 0
+    size = parsing.number(data.get("page_size")) or 0
+    total = parsing.number(data.get("total")) or 0
     more = data["tasks"] and page >= 1 and not 0 < total <= page * size
     return vidpoll.Page(items, str(int(page) + 1) if more else None)
 
@@ -123,6 +133,11 @@ def parse_list(response: vidpoll.Response, job_id: str) -> vidpoll.Page:
 def delete_request(job_id: str) -> vidpoll.Request:
     """Removes the task and its files. 1.3 refuses (409) while it waits, runs or is published; 1.2 removes at once."""
     return vidpoll.Request("DELETE", f"/api/v1/tasks/{parsing.segment(job_id)}")
+
+
+def parse_delete(response: vidpoll.Response, job_id: str) -> None:
+    """Nothing is in it; what is no JSON object did not come from the server."""
+    parsing.json_object(response)
 
 
 def submit_request(kind: str, fields: Mapping[str, object]) -> vidpoll.Request:
@@ -179,7 +194,7 @@ def vidpoll_providers() -> Iterable[vidpoll.Provider]:
         status=vidpoll.Operation(status_request, parse_status),
         submit={kind: vidpoll.Operation(partial(submit_request, kind), parse_submit) for kind in SUBMIT_PATHS},
         list=vidpoll.Operation(list_request, parse_list),
-        delete=vidpoll.Operation(delete_request, lambda response, job_id: parsing.json_object(response) and None),
+        delete=vidpoll.Operation(delete_request, parse_delete),
         content=vidpoll.Operation(partial(download_request, name="final-1.mp4"), parse_content, max_body=2**29),
         error=parse_error,
         stages=tuple(STATES.values()),

@@ -8,7 +8,7 @@ says what was decided where these pages are silent or disagree, and why.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -22,34 +22,46 @@ STAGES = (
     vidpoll.Stage("failed", vidpoll.State.FAILED),
 )
 
+# What fields must be, and the test for it. The pages give the ends of the range of resolutions and the beginning of the
+# list of ratios, so the shape of both is checked, and no list that may lack one. frame_images and input_references are
+# named, not described; request_id is named by the webhook page only.
+_TEXT = ("text, not empty", lambda v: isinstance(v, str) and v.strip())
+_SECONDS = ("a whole number of seconds from 1", lambda v: type(v) is int and v >= 1)
+_FLAG = ("True or False", lambda v: isinstance(v, bool))
+_IMAGES = ("a list that is not empty", lambda v: isinstance(v, list) and v)
+_VIDEO_ID = ("the id of a video", lambda v: isinstance(v, str) and v)
 
-# Fields that are documented, what each must be, and the test for it. frame_images and input_references are named, not
-# described; request_id is named by the webhook page only.
-def _each(*rows: tuple[str, str, Callable[[Any], object]]) -> parsing.Rules:
-    """Rules, a row for the fields that share one."""
-    return {name: (must, holds) for names, must, holds in rows for name in names.split()}
-
-
-_SIZES = ("360p", "480p", "540p", "720p", "1080p", "1K", "2K", "4K")
-_RATIOS = ("adaptive", "16:9", "9:16", "1:1", "4:3", "3:4", "21:9", "9:21")
-_SUBMIT = _each(
-    ("model prompt safety_identifier request_id", "text, not empty", lambda v: isinstance(v, str) and v.strip()),
-    ("duration execution_expires_after", "a whole number of seconds from 1", lambda v: type(v) is int and v >= 1),
-    ("resolution", f"one of {', '.join(_SIZES)}", lambda v: v in _SIZES),
-    ("aspect_ratio", f"one of {', '.join(_RATIOS)}", lambda v: v in _RATIOS),
-    ("generate_audio watermark return_last_frame", "True or False", lambda v: isinstance(v, bool)),
-    ("seed", "a whole number; leave it out for a random one", lambda v: type(v) is int),
-    ("callback_url", "an https URL", lambda v: isinstance(v, str) and re.match(r"(?i)https://[^/\s]", v)),
-    ("metadata", "a dict of names and values", lambda v: isinstance(v, dict)),
-    ("frame_images input_references", "a list that is not empty", lambda v: isinstance(v, list) and v),
-    ("native", "True, and all other fields are the supplier's own; or left out", lambda v: v is False),
-)
-_LIST = _each(
-    ("limit", "a whole number from 1 to 100; 100 asks least often", lambda v: type(v) is int and 1 <= v <= 100),
-    ("after before", "the id of a video", lambda v: isinstance(v, str) and v),
-    ("order", "'asc' or 'desc', by created_at", lambda v: v in ("asc", "desc")),
-)
+_SUBMIT: parsing.Rules = {
+    "model": _TEXT,
+    "prompt": _TEXT,
+    "duration": _SECONDS,
+    "resolution": ("a size like 720p or 4K", lambda v: _is(v, r"[1-9]\d{0,4}(p|K)")),
+    "aspect_ratio": ("adaptive, or a ratio like 16:9", lambda v: _is(v, r"adaptive|[1-9]\d{0,3}:[1-9]\d{0,3}")),
+    "generate_audio": _FLAG,
+    "seed": ("a whole number; leave it out for a random one", lambda v: type(v) is int),
+    "watermark": _FLAG,
+    "return_last_frame": _FLAG,
+    "execution_expires_after": _SECONDS,
+    "safety_identifier": _TEXT,
+    "callback_url": ("an https URL", lambda v: _is(v, r"(?i:https)://[^/\s]\S*")),
+    "metadata": ("a dict of names and values", lambda v: isinstance(v, dict)),
+    "frame_images": _IMAGES,
+    "input_references": _IMAGES,
+    "request_id": _TEXT,
+    "native": ("True, and all other fields are the supplier's own; or left out", lambda v: v is False),
+}
+_LIST: parsing.Rules = {
+    "limit": ("a whole number from 1 to 100", lambda v: type(v) is int and 1 <= v <= 100),
+    "after": _VIDEO_ID,
+    "before": _VIDEO_ID,
+    "order": ("'asc' or 'desc', by created_at", lambda v: v in ("asc", "desc")),
+}
 _SIGNED = re.compile(r"[?&]X-Amz-Date=(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z&X-Amz-Expires=(\d{1,7})\b")
+
+
+def _is(value: object, pattern: str) -> bool:
+    """Whether a value is text, and all of it is as `pattern` says."""
+    return isinstance(value, str) and re.fullmatch(pattern, value) is not None
 
 
 def submit_request(fields: Mapping[str, object]) -> vidpoll.Request:
@@ -59,7 +71,8 @@ def submit_request(fields: Mapping[str, object]) -> vidpoll.Request:
         if not given.get(name):
             raise vidpoll.InvalidField(f"submit video needs {name!r}, and it is missing or empty")
     given.pop("native", None)
-    return vidpoll.Request("POST", "/videos", headers={"Token360-Native-Params": "true"} if native else {}, json=given)
+    headers = {"Token360-Native-Params": "true"} if native else {}
+    return vidpoll.Request("POST", "/videos", headers=headers, json=given)
 
 
 def parse_submit(response: vidpoll.Response, job_id: str) -> vidpoll.Submitted:
@@ -91,17 +104,19 @@ def parse_status(response: vidpoll.Response, job_id: str) -> vidpoll.Snapshot | 
 
 
 def _snapshot(task: Mapping[str, Any]) -> vidpoll.Snapshot:
-    """What a task object says. `url` and `video_url` are one video ("read url or video_url"), so the first counts."""
+    """What a task object says. `url` and `video_url` name one video, so the first that is there counts."""
     state = parsing.lookup({stage.word: stage.state for stage in STAGES}, task.get("status"))
-    completed, failed = state is vidpoll.State.COMPLETED, state is vidpoll.State.FAILED
+    completed = state is vidpoll.State.COMPLETED
+    failed = state is vidpoll.State.FAILED
     video = (_assets(task.get("url")) + _assets(task.get("video_url")))[:1]
+    last_frame = _assets(parsing.first_of(task, "content.last_frame_url"), "last_frame")
     reason = parsing.text(parsing.first_of(task, "error.message", "error"))
     code = parsing.text(parsing.first_of(task, "error.code"))
     return vidpoll.Snapshot(
         state,
         stage=parsing.text(task.get("status")),
         progress=parsing.progress(task.get("progress")),  # in the page's example, not in its table
-        assets=video + _assets(parsing.first_of(task, "content.last_frame_url"), "last_frame") if completed else (),
+        assets=video + last_frame if completed else (),
         problem=vidpoll.Problem(reason or "failed, and Token360 gave no reason", code) if failed else None,
         job_id=parsing.text(task.get("id")),
         created_at=parsing.timestamp(task.get("created_at")),
@@ -135,6 +150,10 @@ def parse_list(response: vidpoll.Response, job_id: str) -> vidpoll.Page:
     ends = [parsing.text(body.get("last_id")) or "", parsing.text(body.get("first_id")) or ""]
     more = body.get("has_more") is True and all(end and end.isprintable() for end in ends)
     return vidpoll.Page(items, "\n".join(ends) if more else None)
+
+
+def delete_request(job_id: str) -> vidpoll.Request:
+    return vidpoll.Request("DELETE", f"/videos/{parsing.segment(job_id)}")
 
 
 def parse_delete(response: vidpoll.Response, job_id: str) -> bool:
@@ -173,7 +192,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         status=vidpoll.Operation(status_request, parse_status),
         submit={"video": vidpoll.Operation(submit_request, parse_submit)},
         list=vidpoll.Operation(list_request, parse_list),
-        delete=vidpoll.Operation(lambda job_id: replace(status_request(job_id), method="DELETE"), parse_delete),
+        delete=vidpoll.Operation(delete_request, parse_delete),
         content=vidpoll.Operation(content_request, parse_content, verdicts=(400,), max_body=1024**3),
         stages=STAGES,
     )
