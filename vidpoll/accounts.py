@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cache
 from typing import Any
 from urllib.parse import urlencode, urljoin
 
@@ -218,6 +219,7 @@ def check_url(url: str) -> None:
         raise UnsafeURL(f"{redact.url(url)!r} is not fetched: only plain http and https URLs are")
 
 
+@cache
 def is_private(host: str) -> bool:
     """Whether a host is loopback, private or link-local by its name or number; nothing is looked up."""
     host = host.rstrip(".")

@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -254,6 +255,12 @@ class Snapshot:
 
 def as_stage(word: object) -> str:
     """A provider's word as a stage: one line, safe to show, at most 100 characters."""
+    return _short(word) if isinstance(word, str) and len(word) <= 100 else redact.text(word, limit=100)
+
+
+@lru_cache(maxsize=256)
+def _short(word: str) -> str:
+    """Short words repeat, poll after poll."""
     return redact.text(word, limit=100)
 
 
