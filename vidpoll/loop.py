@@ -119,21 +119,20 @@ class _Run:
             gate = task.endpoint.gate
             if not ask:
                 yield from self._told(task, task.expire(setting))
-            elif error := task.despair(setting):
-                yield from self._told(task, task.expire(setting, error))
             elif not task.single:
                 self.lines.setdefault(task.endpoint, Line(gate)).join(task, now)
             elif gate.not_before > now:  # the account was told to slow down
                 self._plan(task, gate.not_before)
             else:
-                yield from self._begin(task, now)
+                yield from self._begin(task)
         for line in self.lines.values():
-            while (next_task := line.step(now)) is not None:
-                yield from self._begin(next_task, now)
+            while (next_task := line.step(self.loop.now())) is not None:
+                yield from self._begin(next_task)
             for task, why in line.weed(setting, self.bound):
                 yield from self._told(task, task.expire(setting, why))
 
-    def _begin(self, task: Task, now: float) -> Iterator[tuple[Task, Event]]:
+    def _begin(self, task: Task) -> Iterator[tuple[Task, Event]]:
+        now = self.loop.now()
         due = task.claim(now)
         if due > now:  # another thread has just asked about the same job
             task.endpoint.gate.leave(task)
