@@ -174,6 +174,25 @@ class _Adapter(HTTPAdapter):
             self._last = (wanted, requests.Request(method, url, headers=headers, data=body).prepare())
         return self._last[1]
 
+    _pool: tuple[object, Any] | None = None
+
+    def get_connection_with_tls_context(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> Any:
+        """The pool for a request; that of the last one where it is the same request again."""
+        if self._pool is None or self._pool[0] is not request:
+            self._pool = (request, super().get_connection_with_tls_context(request, *args, **kwargs))
+        return self._pool[1]
+
+    def close(self) -> None:
+        self._pool = None
+        super().close()
+
+    def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
+        """What the transport reads of an answer, and no more: no cookies, no guess at an encoding."""
+        response = requests.Response()
+        response.status_code, response.headers, response.raw = resp.status, resp.headers, resp
+        response.request, response.url = req, str(req.url)
+        return response
+
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = _pools(self)
