@@ -623,3 +623,17 @@ def test_a_wrong_argument_is_a_usage_error(call: Any) -> None:
     with pytest.raises(vidpoll.UsageError, match=r"is due|seconds|bytes"):
         call(t.client)
     assert t.requests == []
+
+
+def test_a_job_that_another_wait_has_ended_is_yielded_too() -> None:
+    """Two waits may share a Job: whoever hears of the verdict second still gets the job."""
+
+    class OtherWait:
+        @vidpoll.hookimpl
+        def vidpoll_stage_changed(self, job: vidpoll.Job) -> None:
+            job.receive(vidpoll.Snapshot(vidpoll.State.COMPLETED, assets_due=False), 0.0)
+
+    t = talk([DRAWING, DONE], plugins=(OtherWait(),))
+    (job,) = t.client.as_completed([REF])
+    assert job.ok
+    assert "completed" not in t.ears.hooks

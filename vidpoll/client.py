@@ -201,13 +201,11 @@ class Client:
         following = self._follow(list(unique.values()), timeout, pacing, stop, on_event)
 
         def ended() -> Iterator[Job]:
-            undecided: list[Job] = []
             for job, event in following:
-                if isinstance(event, GaveUp):
-                    undecided.append(job)
-                elif isinstance(event, (Completed, Failed)):
+                if isinstance(event, (Completed, Failed)):
+                    del unique[job.ref]
                     yield job.check() if check else job
-            for job in undecided:
+            for job in unique.values():  # undecided, or ended by another wait for the same Job
                 yield job.check() if check else job
 
         return ended()
