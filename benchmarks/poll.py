@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from queue import SimpleQueue
+from queue import Queue
 from typing import Any
 
 import requests
@@ -101,7 +101,7 @@ class Jumping:
     def time(self) -> float:
         return time.time() + self.jumped
 
-    def get(self, inbox: SimpleQueue[Any], timeout: float, *, busy: bool) -> Any:
+    def get(self, inbox: Queue[Any], timeout: float, *, busy: bool) -> Any:
         if busy:
             return inbox.get()
         self.jumped += max(timeout, 0.0)

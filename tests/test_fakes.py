@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from queue import SimpleQueue
+from queue import Queue
 from typing import Any
 
 import pytest
@@ -17,7 +17,7 @@ from vidpoll.workers import Ticket
 
 
 def send(transport: FakeTransport, url: str = "https://a.example/x", **fields: Any) -> vidpoll.Response:
-    return transport.send(Wire("GET", url, lambda url: True, **fields), Ticket(lambda t: None, SimpleQueue()))
+    return transport.send(Wire("GET", url, lambda url: True, **fields), Ticket(lambda t: None, Queue()))
 
 
 def test_every_kind_of_answer() -> None:
@@ -90,17 +90,17 @@ def test_a_fake_answer_that_never_comes_is_an_error() -> None:
     clock = FakeClock()
     clock.PATIENCE = 0.01
     with pytest.raises(AssertionError, match="never came"):
-        clock.get(SimpleQueue(), 5.0, busy=True)
+        clock.get(Queue(), 5.0, busy=True)
 
 
 def test_the_scaled_clock_is_real_time_made_faster() -> None:
     """A wait of 20 s takes 20 ms at a speed of 1000; both its times agree."""
     clock = ScaledClock(1000.0)
     begun, unix, real = clock.monotonic(), clock.time(), time.monotonic()
-    assert clock.get(SimpleQueue(), 20.0, busy=False) is None
+    assert clock.get(Queue(), 20.0, busy=False) is None
     assert 0.015 < time.monotonic() - real < 0.5
     assert clock.monotonic() - begun >= 15
     assert clock.time() - unix == pytest.approx(clock.monotonic() - begun, abs=50)
-    inbox: SimpleQueue[str] = SimpleQueue()
+    inbox: Queue[str] = Queue()
     inbox.put("here")
     assert clock.get(inbox, 20.0, busy=True) == "here"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 from itertools import count
+from queue import Queue
 from typing import Any
 
 import pytest
@@ -760,3 +761,18 @@ def test_a_job_whose_update_time_moves_is_not_stalled() -> None:
     t = talk([DRAWING] * 9 + [DONE], provider=provider)
     assert t.client.wait(REF).ok
     assert "stalled" not in t.ears.hooks
+
+
+def test_the_inbox_is_a_queue_whose_timeouts_hold() -> None:
+    """Up to Python 3.10 a SimpleQueue may block for ever on a timeout that is over before it begins to wait."""
+    seen: set[type] = set()
+
+    class Clock(vidpoll.testing.FakeClock):
+        def get(self, inbox: Any, timeout: float, *, busy: bool) -> Any:
+            seen.add(type(inbox))
+            return super().get(inbox, timeout, busy=busy)
+
+    t = talk([DRAWING, DONE])
+    t.client._loop.setting.clock = Clock()
+    assert t.client.wait(REF).ok
+    assert seen == {Queue}

@@ -37,7 +37,7 @@ def wire(method: str = "GET", *, auth: Any = None, headers: dict[str, str] | Non
 
 
 def ticket() -> Ticket:
-    return Ticket(lambda ticket: None, queue.SimpleQueue())
+    return Ticket(lambda ticket: None, queue.Queue())
 
 
 def send(wire: Wire) -> vidpoll.Response:
@@ -419,7 +419,7 @@ def test_aborting_ends_a_drip(server: Any, head: bytes) -> None:
     """A server that sends a byte now and then holds neither the caller nor, once it is aborted, the worker."""
     release, ended = threading.Event(), threading.Event()
     url = server(drip(release, head))
-    transport, workers, inbox = RequestsTransport(), Workers(), queue.SimpleQueue[Ticket]()
+    transport, workers, inbox = RequestsTransport(), Workers(), queue.Queue[Ticket]()
     request = Wire("GET", f"{url}/x", lambda url: True, timeout=(0.2, 5.0))
 
     def errand(ticket: Ticket) -> None:

@@ -8,7 +8,7 @@ import threading
 import warnings
 import weakref
 from collections.abc import Iterator
-from queue import Empty, SimpleQueue
+from queue import Empty, Queue
 from typing import Any
 
 import pytest
@@ -47,8 +47,8 @@ def pool() -> Iterator[Workers]:
         assert not thread.is_alive()
 
 
-def inbox() -> SimpleQueue[Any]:
-    return SimpleQueue()
+def inbox() -> Queue[Any]:
+    return Queue()
 
 
 def test_an_errand_and_its_ticket(pool: Workers) -> None:

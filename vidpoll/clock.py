@@ -6,7 +6,7 @@ All waiting of the loop goes through `Clock.get`, so that a fake clock can drive
 from __future__ import annotations
 
 import time
-from queue import Empty, SimpleQueue
+from queue import Empty, Queue
 from typing import Protocol, TypeVar
 
 T = TypeVar("T")
@@ -23,10 +23,11 @@ class Clock(Protocol):
         """Unix seconds: what events and histories show."""
         ...
 
-    def get(self, inbox: SimpleQueue[T], timeout: float, *, busy: bool) -> T | None:
+    def get(self, inbox: Queue[T], timeout: float, *, busy: bool) -> T | None:
         """The next thing from `inbox`, or None after at most `timeout` seconds, or sooner: the caller looks again.
 
-        `busy` tells whether a request is under way, so that something can come.
+        The inbox is a `Queue` and no `SimpleQueue`: up to Python 3.10 the latter blocks for ever where the timeout is
+        over before it begins to wait. `busy` tells whether a request is under way, so that something can come.
         """
         ...
 
@@ -42,7 +43,7 @@ class SystemClock:
     def time(self) -> float:
         return time.time()
 
-    def get(self, inbox: SimpleQueue[T], timeout: float, *, busy: bool) -> T | None:
+    def get(self, inbox: Queue[T], timeout: float, *, busy: bool) -> T | None:
         try:
             return inbox.get(timeout=min(max(timeout, 0.0), self.SLICE))
         except Empty:

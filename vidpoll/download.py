@@ -12,7 +12,7 @@ import logging
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Queue
 from typing import Any, BinaryIO
 
 from . import redact
@@ -160,7 +160,7 @@ class Fetcher:
         self, wire: Wire, kind: str, target: Callable[[Response], BinaryIO | None], verdicts: Sequence[int] = ()
     ) -> Response:
         """Have a worker fetch it; the calling thread keeps the deadline and tells the progress."""
-        inbox: SimpleQueue[Any] = SimpleQueue()
+        inbox: Queue[Any] = Queue()
 
         def start(head: Response) -> Callable[[bytes], None] | None:
             file = target(head)
@@ -201,7 +201,7 @@ _KINDS = {BodyTooLarge: DownloadTooLarge, BodyCut: DownloadTruncated, UnsafeHop:
 _AGAIN = "the job is unchanged, download it again"
 
 
-def _sink(file: BinaryIO, head: Response, inbox: SimpleQueue[Any]) -> Callable[[bytes], None]:
+def _sink(file: BinaryIO, head: Response, inbox: Queue[Any]) -> Callable[[bytes], None]:
     length = head.header("content-length") or ""
     total = int(length) if length.isascii() and length.isdigit() and len(length) < 20 else None
     received = told = 0

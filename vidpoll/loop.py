@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import count
-from queue import SimpleQueue
+from queue import Queue
 from random import Random
 
 from .accounts import Endpoint, Wire
@@ -86,7 +86,7 @@ class _Run:
         self.loop = loop
         self.bound = sum(loop.http_timeout)
         """Seconds that one request may take."""
-        self.inbox: SimpleQueue[Ticket] = SimpleQueue()
+        self.inbox: Queue[Ticket] = Queue()
         self.under_way: dict[Ticket, tuple[Task, float]] = {}  # and when each is given up
         self.order = count()
         self.tasks = tasks

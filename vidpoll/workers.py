@@ -10,7 +10,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable
-from queue import SimpleQueue
+from queue import Queue, SimpleQueue
 from typing import Any
 
 
@@ -19,7 +19,7 @@ class Ticket:
 
     __slots__ = ("aborted", "done", "errand", "inbox", "outcome", "shut", "started")
 
-    def __init__(self, errand: Callable[[Ticket], Any], inbox: SimpleQueue[Any]) -> None:
+    def __init__(self, errand: Callable[[Ticket], Any], inbox: Queue[Any]) -> None:
         self.errand = errand
         self.inbox = inbox
         self.outcome: Any = None
@@ -48,7 +48,7 @@ class Workers:
         self._finalizer = weakref.finalize(self, _end, self._tickets, self.size)
         self._finalizer.atexit = False
 
-    def send(self, errand: Callable[[Ticket], Any], inbox: SimpleQueue[Any]) -> Ticket:
+    def send(self, errand: Callable[[Ticket], Any], inbox: Queue[Any]) -> Ticket:
         """Run `errand(ticket)` in a worker; the ticket comes back through `inbox`, unless it was aborted."""
         if self._closed:
             raise RuntimeError("these workers are closed")

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import count, pairwise
-from queue import SimpleQueue
+from queue import Queue
 from random import Random
 from typing import Any
 
@@ -94,7 +94,7 @@ class World(FakeClock):
 
     # -- the clock
 
-    def get(self, inbox: SimpleQueue[Any], timeout: float, *, busy: bool) -> Any:
+    def get(self, inbox: Queue[Any], timeout: float, *, busy: bool) -> Any:
         until = self.now + max(timeout, 0.0)
         while inbox.empty() and self._arriving and self._arriving[0][0] <= until:
             at, _, ticket, account = heapq.heappop(self._arriving)
@@ -111,7 +111,7 @@ class World(FakeClock):
     # -- the workers
 
     def send(self, errand: Any, inbox: Any = None) -> Any:
-        if not isinstance(inbox, SimpleQueue):
+        if not isinstance(inbox, Queue):
             return self.answer(errand, inbox)
         ticket = Ticket(errand, inbox)
         try:

@@ -5,7 +5,7 @@ A `Heart` is a clock, because all waiting goes through the clock, and a plugin, 
 
 from __future__ import annotations
 
-from queue import SimpleQueue
+from queue import Queue
 from typing import TypeVar
 
 import vidpoll
@@ -35,7 +35,7 @@ class Heart:
     def time(self) -> float:
         return self.clock.time()
 
-    def get(self, inbox: SimpleQueue[T], timeout: float, *, busy: bool) -> T | None:
+    def get(self, inbox: Queue[T], timeout: float, *, busy: bool) -> T | None:
         self._beat()
         return self.clock.get(inbox, min(timeout, self.EVERY) if self.jobs else timeout, busy=busy)
 

@@ -13,7 +13,7 @@ import json
 import threading
 import time
 from collections.abc import Iterable, Mapping
-from queue import Empty, SimpleQueue
+from queue import Empty, Queue
 from typing import Any, TypeVar
 
 from ..accounts import Wire
@@ -47,7 +47,7 @@ class FakeClock:
     def time(self) -> float:
         return self.now
 
-    def get(self, inbox: SimpleQueue[T], timeout: float, *, busy: bool) -> T | None:
+    def get(self, inbox: Queue[T], timeout: float, *, busy: bool) -> T | None:
         try:
             return inbox.get(timeout=self.PATIENCE if busy else 0.0)
         except Empty:
@@ -73,7 +73,7 @@ class ScaledClock:
     def time(self) -> float:
         return self._unix + self.monotonic()
 
-    def get(self, inbox: SimpleQueue[T], timeout: float, *, busy: bool) -> T | None:
+    def get(self, inbox: Queue[T], timeout: float, *, busy: bool) -> T | None:
         return self._clock.get(inbox, timeout / self.speed, busy=busy)
 
 
