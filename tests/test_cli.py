@@ -818,10 +818,51 @@ def test_what_is_no_transcript(shell: Shell, tmp_path: Path, text: str | None, s
 
 
 def test_a_transcript_that_cannot_be_written(shell: Shell) -> None:
-    """The verdict is told all the same."""
-    code, out, err = shell("wait", REF, "--transcript", "no/such/folder/t", script=[DONE])
-    assert (code, len(out)) == (1, 1)
-    assert err == ["vidpoll: cannot write no/such/folder/t: No such file or directory"]
+    """Is told before anything is asked, or bought."""
+    for words in (["wait", REF], ["submit", "acme", "clip", "prompt=x", "--wait"]):
+        code, out, err = shell(*words, "--transcript", "no/such/folder/t", script=[DONE])
+        assert (code, out) == (2, [])
+        assert err == ["vidpoll: --transcript: cannot write no/such/folder/t: No such file or directory"]
+
+
+def test_a_transcript_that_cannot_be_written_any_more(shell: Shell, tmp_path: Path) -> None:
+    """The disk may fill during the wait: that is a line, and the exit code is still that of the job."""
+
+    class Removes:
+        @vidpoll.hookimpl
+        def vidpoll_completed(self) -> None:
+            (tmp_path / "night" / "t").unlink()
+            (tmp_path / "night").rmdir()
+
+    (tmp_path / "night").mkdir()
+    code, _, err = shell("wait", REF, "--transcript", "night/t", script=[DONE], plugins=(Removes(),))
+    assert (code, err) == (0, ["vidpoll: cannot write night/t: No such file or directory"])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"at": None}, {"at": []}, {"at": "soon"}, {"at": float("nan")}, {"at": 10**400}, {"at": float("inf")},
+        {"status": 99999}, {"status": -5}, {"status": True}, {"status": 1.5}, {"status": "200"},
+        {"body": None}, {"headers": [["a", "b"]]}, {"headers": {"a": 7}}, {"ref": None}, {"ref": "acme"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_hostile_transcript(shell: Shell, tmp_path: Path, wrong: dict[str, object]) -> None:
+    """Somebody sent the file: one line, exit code 2, and no hang."""
+    good = {"ref": REF, "at": 1.0, "status": 200, "headers": {}, "body": "{}", "reason": None}
+    (tmp_path / "t").write_text(json.dumps({**good, **wrong}))
+    code, out, err = shell("replay", "t")
+    assert (code, out, len(err)) == (2, [], 1)
+
+
+def test_a_replay_says_where_the_wait_ended(shell: Shell, tmp_path: Path) -> None:
+    """A file that covers two waits is not said to be read whole when the first one ended it."""
+    entry = {"ref": REF, "at": 1.0, "status": 401, "headers": {}, "body": "{}", "reason": None}
+    (tmp_path / "t").write_text("\n".join([json.dumps(entry)] * 3) + "\n\n")
+    code, out, _ = shell("replay", "t")
+    assert code == 3
+    assert out[-2:] == ["the wait ends after 2 of them", "3 answers; at the end: acme:j1 not asked yet"]
 
 
 def test_a_heartbeat_on_a_terminal(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

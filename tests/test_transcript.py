@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import pickle
+import sys
+import threading
 
 import pytest
 from acme import BROKEN, DONE, DRAWING, KEY, REF, UNAVAILABLE, talk
@@ -100,3 +102,81 @@ def test_what_was_no_answer_has_a_reason() -> None:
 def test_a_completed_job_has_one_too() -> None:
     """A bug report may be about a job that is well: `job.transcript`."""
     assert [exchange.status for exchange in talk([DRAWING, DONE]).client.wait(REF).transcript] == [200, 200]
+
+
+def body_shown(body: object) -> str:
+    """What a transcript shows of a JSON body."""
+    recorder = Recorder()
+    recorder.note(REF, 0.0, REQUEST, vidpoll.Response(200, {}, json.dumps(body).encode()), plain)
+    return recorder.of(REF)[0].body
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"pexels_api_keys": ["Zq8mSECRET"]},
+        {"credentials": {"value": "Zq8mSECRET"}},
+        {"https://u.example/x?sig=SECRET": 1},
+        {"Bearer SECRET12345": 1},
+        {"video": "/files/x.mp4?sig=SECRET"},
+        {"video": "//cdn.example/x.mp4?sig=SECRET"},
+        {"sig": "SECRET", "cookie": "SECRET", "Auth": "SECRET"},
+    ],
+    ids=str,
+)
+def test_a_secret_in_an_odd_place(body: object) -> None:
+    """Under a name, in a name, in a list, in a URL without a host."""
+    assert "SECRET" not in body_shown(body)
+
+
+def test_a_key_is_not_cut_in_half() -> None:
+    """A long body is cleaned before it is cut: half a key is a key."""
+    t = talk([b"x" * (SHOWN - 10) + KEY.encode() + b"y" * 20_000])
+    error = t.client.wait(REF, timeout=0, check=False).error
+    assert error is not None
+    assert KEY[:8] not in error.transcript[0].body
+
+
+def test_a_name_that_no_line_can_hold() -> None:
+    """Surrogates and line separators in names are gone, so that a transcript can be written and read again."""
+    assert body_shown({"\ud800a": 1, "\u2028b": 2}).isprintable()
+
+
+def test_the_bound_holds_for_headers_and_exceptions() -> None:
+    """No header that is never shown is kept, and of an exception its words alone, not its frames."""
+    recorder = Recorder()
+    headers = {f"x-{number}": "h" * 60_000 for number in range(80)} | {"retry-after": "7" * 60_000}
+    recorder.note(REF, 0.0, REQUEST, vidpoll.Response(503, headers, b""), plain)
+    try:
+        half = b"x" * 1_000_000
+        raise NoAnswer("the connection broke")
+    except NoAnswer as error:
+        recorder.note(REF, 1.0, REQUEST, error, plain)
+        del half
+    assert len(pickle.dumps([raw._replace(scrub=None) for raw in recorder._kept[REF]])) < 3000
+
+
+def test_threads_share_a_recorder() -> None:
+    """A client may be shared, and so its transcripts: nothing raises, and the bound holds."""
+    recorder, wrong = Recorder(3000), []
+
+    def work(number: int) -> None:
+        try:
+            for at in range(2000):
+                recorder.note(f"acme:{number % 2}", float(at), REQUEST, NoAnswer("x"), plain)
+                recorder.of("acme:0")
+        except Exception as error:  # noqa: BLE001 - any is one too many
+            wrong.append(error)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert wrong == []
+    assert recorder._size <= 3000

@@ -7,6 +7,9 @@ show. The answers are kept as they came and cleaned only when somebody looks: th
 from __future__ import annotations
 
 import json
+import os
+import re
+import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -27,6 +30,8 @@ _HEADERS = (
     "content-type", "retry-after", "retry-after-ms", "openai-poll-after-ms", "x-ratelimit-limit",
     "x-ratelimit-remaining", "x-ratelimit-reset", "x-request-id", "request-id", "trace-id", "location",
 )  # fmt: skip
+_NAMES = {"key", "auth", "sig", "jwt", "pwd", "cookie", "set-cookie"}
+_RELATIVE = re.compile(r"(?<![\w:])(/[^\s\"'<>?]*)\?[^\s\"'<>…][^\s\"'<>]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,55 +52,82 @@ class Exchange:
 
 
 class _Raw(NamedTuple):
+    """What is kept: no more of an answer than can ever be shown, and of an exception its words alone."""
+
     at: float
     request: Request
-    outcome: Response | BaseException
+    response: Response | None
+    reason: str | None
     scrub: Callable[[Response], Response]
     cut: bool
 
     @property
     def size(self) -> int:
-        return 500 + (len(self.outcome.body) if isinstance(self.outcome, Response) else 0)
+        if self.response is None:
+            return 500
+        return 500 + len(self.response.body) + sum(map(len, self.response.headers.values()))
 
 
 class Recorder:
-    """The last answers of all jobs of a client, the oldest forgotten first."""
+    """The last answers of all jobs of a client, the oldest forgotten first. Threads may share it."""
 
     def __init__(self, limit: int = LIMIT) -> None:
         self.limit = limit
         self._kept: dict[str, deque[_Raw]] = {}
         self._order: deque[str] = deque()
         self._size = 0
+        self._pid, self._lock = os.getpid(), threading.Lock()
+
+    @property
+    def _alone(self) -> threading.Lock:
+        if self._pid != os.getpid():  # a forked child: whoever held the lock is not there
+            self._pid, self._lock = os.getpid(), threading.Lock()
+        return self._lock
 
     def note(
-        self, ref: str, at: float, request: Request, outcome: Response | BaseException, scrub: Callable[[Response], Any]
+        self,
+        ref: str,
+        at: float,
+        request: Request,
+        outcome: Response | BaseException,
+        scrub: Callable[[Response], Response],
     ) -> None:
         """Keep one answer about the job `ref`; `scrub` takes the account's secrets out of a response."""
-        cut = isinstance(outcome, Response) and len(outcome.body) > _WHOLE
-        if isinstance(outcome, Response) and cut:
-            outcome = Response(outcome.status, outcome.headers, outcome.body[:SHOWN])
-        raw = _Raw(at, request, outcome, scrub, cut)
-        self._kept.setdefault(ref, deque()).append(raw)
-        self._order.append(ref)
-        self._size += raw.size
-        while self._size > self.limit:
-            oldest = self._order.popleft()
-            self._size -= self._kept[oldest].popleft().size
-            if not self._kept[oldest]:
-                del self._kept[oldest]
+        raw = _raw(at, request, outcome, scrub)
+        with self._alone:
+            self._kept.setdefault(ref, deque()).append(raw)
+            self._order.append(ref)
+            self._size += raw.size
+            while self._size > self.limit:
+                oldest = self._order.popleft()
+                self._size -= self._kept[oldest].popleft().size
+                if not self._kept[oldest]:
+                    del self._kept[oldest]
 
     def of(self, ref: str) -> tuple[Exchange, ...]:
         """What is kept about the job `ref`, oldest first, safe to show."""
-        return tuple(map(_clean, self._kept.get(ref, ())))
+        with self._alone:
+            kept = tuple(self._kept.get(ref, ()))
+        return tuple(map(_clean, kept))
+
+
+def _raw(at: float, request: Request, outcome: Response | BaseException, scrub: Callable[[Response], Response]) -> _Raw:
+    if not isinstance(outcome, Response):
+        return _Raw(at, request, None, outcome.reason if isinstance(outcome, NoAnswer) else "no answer", scrub, False)
+    headers = {name: value[:500] for name in _HEADERS if (value := outcome.header(name)) is not None}
+    cut = len(outcome.body) > _WHOLE
+    response = Response(outcome.status, headers, outcome.body[:_WHOLE])
+    if cut:  # cleaned before it is cut: half a key is a key
+        response = Response(outcome.status, headers, scrub(response).body[:SHOWN])
+    return _Raw(at, request, response, None, scrub, cut)
 
 
 def _clean(raw: _Raw) -> Exchange:
-    path = redact.text(raw.request.path)
-    if not isinstance(raw.outcome, Response):
-        known = isinstance(raw.outcome, NoAnswer)
-        return Exchange(raw.at, raw.request.method, path, reason=str(raw.outcome) if known else "no answer")
-    response = raw.scrub(raw.outcome)
-    headers = {name: redact.text(value) for name in _HEADERS if (value := response.header(name)) is not None}
+    path = _shown(raw.request.path)
+    if raw.response is None:
+        return Exchange(raw.at, raw.request.method, path, reason=raw.reason)
+    response = raw.scrub(raw.response)
+    headers = {name: _shown(value) for name, value in response.headers.items()}
     body = _body(response.body)
     return Exchange(
         raw.at, raw.request.method, path, response.status, headers, body[:SHOWN], raw.cut or len(body) > SHOWN
@@ -108,19 +140,26 @@ def _body(body: bytes) -> str:
     try:
         return json.dumps(_safe(json.loads(text)), ensure_ascii=False)
     except (ValueError, RecursionError):
-        return redact.text(text, limit=SHOWN + 1)
+        return _shown(text, limit=SHOWN + 1)
 
 
 def _safe(value: Any) -> Any:
     if isinstance(value, str):
-        return redact.text(value)
+        return _shown(value)
     if isinstance(value, list):
         return [_safe(item) for item in value]
     if isinstance(value, dict):
-        return {name: redact.HIDDEN if _secret(name, item) else _safe(item) for name, item in value.items()}
+        pairs = ((name, redact.HIDDEN if _secret(name, item) else _safe(item)) for name, item in value.items())
+        return {_shown(name): item for name, item in pairs}
     return value
 
 
+def _shown(text: str, limit: int = redact.MAX_TEXT) -> str:
+    """Safe to show; a URL without a host has no query either."""
+    return _RELATIVE.sub(r"\1?…", redact.text(text, limit=limit))
+
+
 def _secret(name: str, item: object) -> bool:
-    """Whether the name alone says that a text is a key ("api_key", "token" …)."""
-    return isinstance(item, str) and redact.text(f"{name}=x").endswith(redact.HIDDEN)
+    """Whether the name alone says that what stands under it is a key ("api_key", "token" …)."""
+    told = name.lower() in _NAMES or redact.text(f"{name}=x").endswith(redact.HIDDEN)
+    return told and isinstance(item, (str, list, dict)) and bool(item)

@@ -50,7 +50,7 @@ class Heart:
 
     def _beat(self) -> None:
         now = self.clock.monotonic()
-        going = [job for job in self.jobs.values() if not job.final]
+        going = [job for job in self.jobs.values() if not job.final and job.error is None]
         if now - self.spoken < self.EVERY or not going or self.answered is None:
             return
         self.spoken = now

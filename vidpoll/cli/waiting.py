@@ -55,13 +55,15 @@ def _wait_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _wait(args: Arguments, context: Context) -> int:
     awaited = context.jobs(args.refs)
-    heart = _heart(args, context)
+    heart = _prepared(args, context)
     with context.client([job.account for job in awaited], args.base_url, heart) as client:
         return _Wait(args, context, client, heart).run(awaited)
 
 
-def _heart(args: Arguments, context: Context) -> Heart | None:
-    """A heartbeat where somebody looks."""
+def _prepared(args: Arguments, context: Context) -> Heart | None:
+    """A heartbeat where somebody looks. Raises UsageError for a transcript that cannot be written, before it costs."""
+    if args.transcript is not None:
+        transcripts.check(args.transcript)
     return Heart(context.clock, context.out) if _shown(args) and context.out.terminal else None
 
 
@@ -95,12 +97,19 @@ class _Wait:
             self._interrupted(list(left))
             return INTERRUPTED
         finally:
-            if self.args.transcript is not None:
-                transcripts.write(self.args.transcript, awaited)
+            self._keep(awaited)
         if len(awaited) > 1 and show is not None:
             said = [f"{codes.count(code)} {word}" for code, word in _OUTCOMES.items() if code in codes]
             self.out.line(f"{self._stamp()}{len(awaited)} jobs: {', '.join(said)}")
         return first_that_applies(codes)
+
+    def _keep(self, awaited: Sequence[vidpoll.Job]) -> None:
+        """Write the transcript; that it cannot be written changes nothing of what became of the jobs."""
+        if self.args.transcript is not None:
+            try:
+                transcripts.write(self.args.transcript, awaited)
+            except vidpoll.VidpollError as error:
+                self.out.error(error.message)
 
     def _show(self, event: vidpoll.Event) -> None:
         """A line for an event; the verdicts are told by `_ended`. A stage's first progress stands in its own line."""
@@ -190,7 +199,7 @@ def _submit_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _submit(args: Arguments, context: Context) -> int:
-    heart = _heart(args, context)
+    heart = _prepared(args, context)
     with context.client([args.account], args.base_url, heart) as client:
         try:
             job = with_fields(partial(client.submit, args.account, args.kind), args.fields)
