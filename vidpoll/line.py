@@ -45,7 +45,7 @@ class Line:
         """When to look again."""
         return min(self._until, self.gate.opens(now))
 
-    def weed(self, setting: Setting, bound: float) -> list[tuple[Task, OutcomeUnknown | None]]:
+    def take_expired(self, setting: Setting, bound: float) -> list[tuple[Task, OutcomeUnknown | None]]:
         """Take out those who wait in vain, with the error that ends their wait (None: the deadline).
 
         In a line at an account that is well, the question on the deadline is still owed: it may be sent late, within
@@ -59,7 +59,7 @@ class Line:
         over: list[tuple[Task, OutcomeUnknown | None]] = []
         until = math.inf
         for task in self.tasks:
-            error = task.despair(setting)
+            error = task.account_error(setting)
             deadline = math.inf if task.deadline is None else task.deadline
             last = deadline if now < deadline else deadline + grace
             if error or last <= now:

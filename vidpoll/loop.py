@@ -107,7 +107,7 @@ class _Run:
     def _plan(self, task: Task, due: float) -> None:
         """Ask at `due`; where the deadline comes before it, give up there."""
         if task.deadline is not None and due > task.deadline:
-            self._push(task, task.lapse(self.loop.now()), ask=False)
+            self._push(task, task.gives_up_at(self.loop.now()), ask=False)
         else:
             self._push(task, due, ask=True)
 
@@ -128,7 +128,7 @@ class _Run:
         for line in self.lines.values():
             while (next_task := line.step(self.loop.now())) is not None:
                 yield from self._begin(next_task)
-            for task, why in line.weed(setting, self.bound):
+            for task, why in line.take_expired(setting, self.bound):
                 yield from self._told(task, task.expire(setting, why))
 
     def _begin(self, task: Task) -> Iterator[tuple[Task, Event]]:

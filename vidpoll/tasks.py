@@ -86,11 +86,11 @@ class Task:
         """The deadline is over, or `error` ended the wait."""
         raise NotImplementedError
 
-    def despair(self, setting: Setting) -> OutcomeUnknown | None:
+    def account_error(self, setting: Setting) -> OutcomeUnknown | None:
         """The error that ends the wait, asked or not, once it makes no sense to ask the account again."""
         return None
 
-    def lapse(self, now: float) -> float:
+    def gives_up_at(self, now: float) -> float:
         """When to give up, where the next question would come after the deadline; asked only where there is one."""
         return now if self.deadline is None else self.deadline
 
@@ -148,8 +148,8 @@ class Watch(Task):
     def claim(self, now: float) -> float:
         return self.endpoint.gate.claim(self.job.id, now)
 
-    def lapse(self, now: float) -> float:
-        return now if self.once else super().lapse(now)
+    def gives_up_at(self, now: float) -> float:
+        return now if self.once else super().gives_up_at(now)
 
     def digest(self, value: object, setting: Setting) -> tuple[list[Event], float | None]:
         at = setting.clock.time()
@@ -209,7 +209,7 @@ class Watch(Task):
         gate = self.endpoint.gate
         self.patience.bear(fault, now)
         gate.bear(self.job.id, fault, self.asked_at, now, setting.random)
-        error = self._hopeless(fault, now, setting) or self.despair(setting)
+        error = self._hopeless(fault, now, setting) or self.account_error(setting)
         again = self._after(fault, setting)
         due = None if self.once or error else again
         next_in = self._in(None if due is None else gate.earliest(due), now)
@@ -237,7 +237,7 @@ class Watch(Task):
             return self._unreachable(fault, now - self.patience.first_at)
         return None
 
-    def despair(self, setting: Setting) -> OutcomeUnknown | None:
+    def account_error(self, setting: Setting) -> OutcomeUnknown | None:
         gate = self.endpoint.gate
         if self.once or gate.fault is None or not gate.trouble:
             return None
@@ -341,7 +341,7 @@ class Errand(Task, Generic[T]):
         """Whether the parser raised Refused."""
         self.result: T | Fault | AnswerError = Fault(_HELD, 429, sent=False)
 
-    def lapse(self, now: float) -> float:
+    def gives_up_at(self, now: float) -> float:
         return now
 
     def digest(self, value: object, setting: Setting) -> tuple[list[Event], float | None]:
