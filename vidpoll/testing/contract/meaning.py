@@ -103,7 +103,7 @@ def _field(value: Any, name: str) -> Any:
         return value.items
     if isinstance(value, Asset) and name == "assets":
         return (value,)
-    return getattr(value, name)
+    return getattr(value, name, None)
 
 
 def _fits(found: Any, due: Any) -> bool:

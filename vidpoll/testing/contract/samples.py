@@ -74,7 +74,8 @@ class Sample:
     @property
     def state(self) -> State | None:
         """The state that is expected; None where something is raised instead."""
-        return State(self.expect["state"]) if "state" in self.expect else None
+        said = self.expect.get("state")
+        return State(said) if said in list(State) else None
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ...model import Asset, Response
+from ...model import Asset, Response, State
 from ...provider import Follow
 from . import mutations
 from .samples import Sample
@@ -26,10 +26,13 @@ def words(subject: Subject) -> None:
     # Beside what an answer about a finished job holds, another field than the word may decide.
     under_way = [(sample, path) for sample, path in places if sample.state is not None and not sample.state.final]
     for word, state in subject.index.words or ():
-        errors, found = [], []
+        errors: list[str] = []
+        found: list[State] = []
         for sample, path in under_way or places:
             outcome = subject.read(sample, mutations.replaced(sample.data, path, word))
             errors += [f"{sample.file}: {outcome}"] if outcome.error is not None else []
+            if isinstance(outcome.value, Follow):  # known; what comes of it is in the second answer
+                found.append(state)
             found += [outcome.state] if outcome.state is not None else []
         if state not in found or set(found) != {state}:
             seen = f"state {next(each for each in found if each is not state)}" if found else (errors or ["nothing"])[0]
