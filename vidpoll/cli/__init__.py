@@ -20,7 +20,7 @@ import vidpoll
 from vidpoll import redact
 from vidpoll.clock import Clock, SystemClock
 
-from . import asking, demo, simulating, transcripts, waiting
+from . import asking, demo, new_plugin, simulating, transcripts, waiting
 from .context import Command, Context, Parser
 from .output import INTERRUPTED, NOT_COMPLETED, USAGE, Output, code_of
 
@@ -28,7 +28,14 @@ __all__ = ["main"]
 
 COMMANDS = {
     command.name: command
-    for command in (demo.COMMAND, *waiting.COMMANDS, *asking.COMMANDS, transcripts.COMMAND, simulating.COMMAND)
+    for command in (
+        demo.COMMAND,
+        *waiting.COMMANDS,
+        *asking.COMMANDS,
+        transcripts.COMMAND,
+        simulating.COMMAND,
+        new_plugin.COMMAND,
+    )
 }
 """The commands by name, in the order of the help."""
 
