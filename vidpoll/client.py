@@ -403,9 +403,9 @@ class Client:
         job.check()
         now = self._loop.now()
 
-        def progress(event: DownloadProgress) -> None:
+        def tell(event: Event) -> None:
             self._plugins.tell(job, event)
-            if on_progress is not None:
+            if on_progress is not None and isinstance(event, DownloadProgress):
                 guard("on_progress", on_progress, event)
 
         fetcher = Fetcher(
@@ -415,7 +415,7 @@ class Client:
             job,
             deadline=None if timeout is None else now + timeout,
             max_bytes=max_bytes,
-            on_progress=progress,
+            tell=tell,
         )
         due = job.snapshot is None or job.snapshot.assets_due
         if due and "video" in kinds and not any(asset.kind == "video" for asset in job.assets):
