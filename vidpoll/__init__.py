@@ -16,6 +16,7 @@ from .errors import (
     AuthenticationError,
     BadReference,
     Conflict,
+    DownloadChanged,
     DownloadError,
     DownloadTooLarge,
     DownloadTruncated,
@@ -94,6 +95,6 @@ __all__ = [
     "ProviderError", "AuthenticationError", "PermissionDenied", "PaymentRequired", "InvalidRequest", "NotFound",
     "Conflict", "RateLimited", "ServerError", "Refused", "JobError", "JobFailed", "JobCancelled", "JobExpired",
     "OutcomeUnknown", "WaitTimeout", "ProviderUnreachable", "JobNotFound", "WaitStopped", "WaitRefused",
-    "SubmitUnknown", "ResultMissing", "DownloadError", "DownloadTruncated", "DownloadTooLarge", "UnsafeURL",
-    "NotAVideo",
+    "SubmitUnknown", "ResultMissing", "DownloadError", "DownloadChanged", "DownloadTruncated",
+    "DownloadTooLarge", "UnsafeURL", "NotAVideo",
 ]  # fmt: skip
