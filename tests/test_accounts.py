@@ -363,7 +363,7 @@ def test_no_text_is_trusted_by_accident(url: str) -> None:
     ],
 )
 def test_media(base_url: str, url: str, full: str, key: bool) -> None:
-    """A relative URL stands at the origin, with "./" below the base URL; the key goes where it may, and to no bucket."""
+    """A relative URL stands at the origin, with "./" below the base URL; the key goes where it may, to no bucket."""
     opened = endpoint(Account("acme", base_url), media_hosts=("cdn.acme.example",))
     wire = opened.media(url, {}, timeout=TIMES)
     assert (wire.method, wire.url, bool(wire.secret)) == ("GET", full, key)
