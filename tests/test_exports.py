@@ -12,14 +12,14 @@ from vidpoll import errors, machine, model, pacing, provider
 
 PUBLIC = [
     "Account", "Client", "Fixed", "Job", "Moment", "Schedule", "State", "download", "wait", "watch",
-    "Completed", "DownloadProgress", "Event", "Failed", "GaveUp", "PollFailed", "Polled", "ProgressChanged",
-    "StageChanged", "Stalled",
+    "Completed", "DownloadProgress", "Downloaded", "Event", "Failed", "GaveUp", "PollFailed", "Polled",
+    "ProgressChanged", "StageChanged", "Stalled",
     "Asset", "Cost", "Page", "Problem", "Quota", "Snapshot", "Submitted", "Exchange",
     "Basic", "Bearer", "Follow", "KeyHeader", "Minted", "NoAuth", "Operation", "Pacing", "PluginReport", "Provider",
     "Request", "Response", "Stage",
     "hookimpl", "parsing", "errors",
-    "AnswerError", "AuthenticationError", "BadReference", "Conflict", "DownloadError", "DownloadTooLarge",
-    "DownloadTruncated", "ForeignAnswer",
+    "AnswerError", "AuthenticationError", "BadReference", "Conflict", "DownloadChanged", "DownloadError",
+    "DownloadTooLarge", "DownloadTruncated", "ForeignAnswer",
     "InvalidField", "InvalidRequest", "JobCancelled", "JobError", "JobExpired", "JobFailed", "JobNotFound",
     "Malformed", "MissingKey", "NotAVideo",
     "NotFound", "OutcomeUnknown", "PaymentRequired", "PermissionDenied", "PluginError", "ProviderError",

@@ -41,10 +41,17 @@ ROOMS = {
     "transcript": {"faults", "model", "redact"},
     "line": {"errors", "gate", "tasks"},
     "loop": {"accounts", "clock", "errors", "faults", "line", "machine", "model", "tasks", "transcript", "workers"},
-    "download": {"accounts", "errors", "faults", "loop", "machine", "model", "question", "redact", "transport"},
+    "ranges": {"model"},
+    "files": {"errors", "ranges"},
+    "pull": {
+        "accounts", "errors", "faults", "loop", "machine", "model", "provider", "question", "ranges", "redact",
+        "transport",
+    },
+    "remote": {"errors", "files", "pull", "ranges"},
+    "download": {"errors", "files", "machine", "pull", "ranges"},
     "client": {
         "accounts", "clock", "download", "errors", "faults", "loop", "machine", "model", "pacing", "plugins",
-        "provider", "question", "redact", "tasks", "transport", "workers",
+        "provider", "pull", "question", "redact", "remote", "tasks", "transport", "workers",
     },
 }  # fmt: skip
 """What a module of the core may import of vidpoll when it is imported itself."""

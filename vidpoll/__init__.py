@@ -16,6 +16,7 @@ from .errors import (
     AuthenticationError,
     BadReference,
     Conflict,
+    DownloadChanged,
     DownloadError,
     DownloadTooLarge,
     DownloadTruncated,
@@ -56,6 +57,7 @@ from .errors import (
 from .hookspecs import hookimpl
 from .machine import (
     Completed,
+    Downloaded,
     DownloadProgress,
     Event,
     Failed,
@@ -81,7 +83,7 @@ __all__ = [
     "Client", "Account", "Job", "State", "wait", "watch", "download", "Fixed", "Schedule", "Moment",
     # events
     "Event", "StageChanged", "ProgressChanged", "Completed", "Failed", "PollFailed", "Stalled", "GaveUp", "Polled",
-    "DownloadProgress",
+    "Downloaded", "DownloadProgress",
     # what an answer said
     "Asset", "Cost", "Page", "Problem", "Quota", "Snapshot", "Submitted", "Exchange",
     # plugins
@@ -93,6 +95,6 @@ __all__ = [
     "ProviderError", "AuthenticationError", "PermissionDenied", "PaymentRequired", "InvalidRequest", "NotFound",
     "Conflict", "RateLimited", "ServerError", "Refused", "JobError", "JobFailed", "JobCancelled", "JobExpired",
     "OutcomeUnknown", "WaitTimeout", "ProviderUnreachable", "JobNotFound", "WaitStopped", "WaitRefused",
-    "SubmitUnknown", "ResultMissing", "DownloadError", "DownloadTruncated", "DownloadTooLarge", "UnsafeURL",
-    "NotAVideo",
+    "SubmitUnknown", "ResultMissing", "DownloadError", "DownloadChanged", "DownloadTruncated",
+    "DownloadTooLarge", "UnsafeURL", "NotAVideo",
 ]  # fmt: skip

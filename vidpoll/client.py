@@ -6,6 +6,7 @@ raised. All network calls raise UsageError before anything is sent where the cal
 
 from __future__ import annotations
 
+import io
 import logging
 import math
 import os
@@ -20,7 +21,7 @@ from typing import Any, TypeVar
 from . import redact
 from .accounts import Account, Endpoint
 from .clock import Clock, SystemClock
-from .download import Fetcher, choose, paths
+from .download import choose, paths, save
 from .errors import (
     AnswerError,
     BadReference,
@@ -33,11 +34,13 @@ from .errors import (
 from .faults import Fault, Meaning
 from .loop import Loop
 from .machine import Completed, DownloadProgress, Event, Failed, GaveUp, Job, Polled
-from .model import Page, Quota, Request, Snapshot, Submitted, check_account_name, is_number
+from .model import Asset, Page, Quota, Request, Snapshot, Submitted, check_account_name, is_number
 from .pacing import Fixed, Schedule
 from .plugins import PluginReport, Plugins, guard
 from .provider import Operation, Provider
+from .pull import Desk, Pull, Wanted
 from .question import Question, build, provider_error
+from .remote import RemoteFile
 from .tasks import Errand, Watch
 from .transport import RequestsTransport, Transport
 from .workers import Workers
@@ -394,11 +397,47 @@ class Client:
 
         A job that is not known to be completed is asked about once. `kinds` chooses the assets; names are made from the
         reference. A file that is there already is kept unless `overwrite`. `timeout` is in seconds for all files,
-        `max_bytes` bounds each. Raises DownloadError, ResultMissing, the job's own error, UsageError.
+        `max_bytes` bounds each; faults are borne for the client's `patience`, and a download goes on where it stopped,
+        in another process too. `on_progress` gets DownloadProgress about ten times a second. Nothing but a whole file
+        is ever under its name. Raises DownloadError, ResultMissing, the job's own error, UsageError.
         """
         _check_download(target, timeout, max_bytes, on_progress)
         job = _job(job)
-        endpoint = self._endpoint(job.account)
+        self._finish(job)
+
+        def tell(event: Event) -> None:
+            self._plugins.tell(job, event)
+            if on_progress is not None and isinstance(event, DownloadProgress):
+                guard("on_progress", on_progress, event)
+
+        desk = self._desk(job, tell, timeout)
+        files = choose(job, kinds, content=desk.endpoint.provider.content is not None)
+        places = list(zip(files, paths(job, files, target), strict=True))
+        return [save(desk, wanted, path, overwrite=overwrite, max_bytes=max_bytes) for wanted, path in places]
+
+    def open(self, job: Job | str, *, asset: Asset | None = None) -> io.BufferedReader:
+        """A completed job's video as a seekable, read-only binary stream, fetched as it is read.
+
+        For what needs a part of it, or reads file objects: `shutil.copyfileobj`, `av.open`, an HTTP server. `asset` is
+        another one of `job.assets`, or one that you make of a URL. Nothing is fetched ahead of the window (at most
+        4 MiB) that is read. Use it in one thread, and within the client's block. What cannot be read raises as it does
+        in `download`; DownloadChanged where the file at the provider became another.
+        """
+        job = _job(job)
+        self._finish(job)
+        desk = self._desk(job, lambda event: None, None)
+        if asset is None:
+            wanted = choose(job, ("video",), content=desk.endpoint.provider.content is not None)[0]
+        elif isinstance(asset, Asset):
+            same = [other for other in job.assets if other.kind == asset.kind]
+            wanted = Wanted(asset.kind, same.index(asset) + 1 if asset in same else 1 << 30, asset)
+        else:
+            raise UsageError(f"asset={asset!r}: one of job.assets is due, or a vidpoll.Asset that you make")
+        return io.BufferedReader(RemoteFile(Pull(desk, wanted)), 64 * 1024)
+
+    def _finish(self, job: Job) -> None:
+        """Make sure that a job is completed, with one question where that is not known. Raises why it is not."""
+        self._endpoint(job.account)
         if not job.final or not job.assets:
             self.poll(job)
             for settled in job.settle(self._clock.time()):  # completed, and its files are late: `content` may have them
@@ -406,29 +445,11 @@ class Client:
         if not job.ok and job.error is None:
             raise UsageError(f"{job.ref} is not completed yet; wait for it first: vidpoll.wait({job.ref!r})", job=job)
         job.check()
-        now = self._loop.now()
 
-        def progress(event: DownloadProgress) -> None:
-            self._plugins.tell(job, event)
-            if on_progress is not None:
-                guard("on_progress", on_progress, event)
-
-        fetcher = Fetcher(
-            self._loop,
-            self._transport,
-            endpoint,
-            job,
-            deadline=None if timeout is None else now + timeout,
-            max_bytes=max_bytes,
-            on_progress=progress,
-        )
-        due = job.snapshot is None or job.snapshot.assets_due
-        if due and "video" in kinds and not any(asset.kind == "video" for asset in job.assets):
-            content = fetcher.content()
-            job.assets += () if content is None else (content,)
-        assets = choose(job, kinds)
-        places = list(zip(assets, paths(job, assets, target), strict=True))
-        return [path if path.exists() and not overwrite else fetcher.save(asset, path) for asset, path in places]
+    def _desk(self, job: Job, tell: Callable[[Event], None], timeout: float | None) -> Desk:
+        deadline = None if timeout is None else self._loop.now() + timeout
+        endpoint = self._endpoint(job.account)
+        return Desk(self._loop, self._transport, endpoint, job, lambda: self.poll(job), tell, deadline)
 
     # -- plumbing -----------------------------------------------------------------------------------------------------
 
