@@ -189,8 +189,8 @@ def assets(subject: Subject) -> None:
             if asset.url is None:
                 continue
             try:
-                wire = endpoint.media(asset.url, timeout=(10.0, 30.0), max_body=1)
-                fits = asset.url.startswith("/") or re.match("(?i)https?://", asset.url) is not None
+                endpoint.media(asset.url, {}, timeout=(10.0, 30.0))
+                fits = re.match(r"(?i)https?://|\.?/", asset.url) is not None
             except (UnsafeURL, UsageError, ValueError):
                 fits = False
             if not fits:
@@ -198,9 +198,9 @@ def assets(subject: Subject) -> None:
                     "every asset can be fetched",
                     seen=f"{sample.file}: {asset}",
                     why="the job is completed and its file cannot be downloaded",
-                    do="give an http or https URL, or a path from the root of the account's origin that begins with /",
+                    do="give an http or https URL, a path from the root of the account's origin that begins with /, or one "
+                    "below its base URL that begins with ./",
                 )
-            del wire
 
 
 def rows(subject: Subject) -> None:
