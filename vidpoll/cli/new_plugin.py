@@ -227,7 +227,9 @@ def _index(bodies: Mapping[str, Any], found: Guess, job_id: str, *, invented: bo
             problem = parsing.problem(vidpoll.Response(400, {}, json.dumps(body).encode()))
             row |= {"operation": "error", "status": 400}
             row["expect"] = {"message": problem.message, "code": problem.code}
-            ask = "no status word was found in it: is it an error? With which HTTP status?"
+            ask = (
+                "no status word was found in it: an error (with which HTTP status?), a list, a second answer (follow)?"
+            )
         rows.append({**row, "note": f"{MARK}: {ask}"})
     pairs = [(word, str(state)) for word, state in found.words.items()]
     plain = all(isinstance(word, str) for word, _ in pairs)

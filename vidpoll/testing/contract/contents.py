@@ -24,6 +24,16 @@ _EARLIEST, _LATEST = 1420070400.0, 4102444800.0  # 2015 and 2100
 
 def foreign(subject: Subject) -> None:
     rule = "an answer about another job is told apart"
+    for sample, snapshot in _status_snapshots(subject):
+        if snapshot.job_id not in (None, sample.job_id):
+            broken(
+                "an answer is about the job that was asked about",
+                seen=f"{sample.file} was asked for with {sample.job_id!r}, and the snapshot's job_id is "
+                f"{snapshot.job_id!r}",
+                why="vidpoll takes it for an answer about another job and asks again, until the deadline",
+                do="give job_id in the form that users write in the reference; where the answer names the job in "
+                'another form, leave job_id out; or correct the "id" in index.json',
+            )
     for sample in subject.statuses:
         named = [path for path, value in mutations.scalars(sample.data) if value == sample.job_id]
         if not named:
@@ -198,8 +208,8 @@ def assets(subject: Subject) -> None:
                     "every asset can be fetched",
                     seen=f"{sample.file}: {asset}",
                     why="the job is completed and its file cannot be downloaded",
-                    do="give an http or https URL, a path from the root of the account's origin that begins with /, or one "
-                    "below its base URL that begins with ./",
+                    do="give an http or https URL, a path from the root of the account's origin (/files/a.mp4), or one "
+                    "below its base URL (./files/a.mp4)",
                 )
 
 

@@ -74,10 +74,15 @@ def _shown(subject: Subject, sample: Sample) -> None:
 
 
 def _compare(sample: Sample, value: Any) -> None:
-    for name, due in sample.expect.items():
+    for name, wanted in sample.expect.items():
+        due: Any = wanted
         found = _field(value, name)
         if not _fits(found, due):
-            seen = f"{sample.file}: {name} is {_plain(found)!r}, and {due!r} is expected"
+            plain, place = _plain(found), ""
+            if isinstance(plain, list) and isinstance(due, list) and len(plain) == len(due):
+                at = next(number for number, each in enumerate(due) if not _fits(found[number], each))
+                plain, due, place = plain[at], due[at], f"[{at}]"
+            seen = f"{sample.file}: {name}{place} is {plain!r}, and {due!r} is expected"
             broken(_RULE, seen=seen, why=_WHY, do=_FIX)
 
 

@@ -31,7 +31,8 @@ _FORBIDDEN = {
 
 
 def sound(subject: Subject) -> None:
-    provider = subject.provider  # fails where it is not found
+    subject.check_found()
+    provider = subject.provider
     if subject.warnings:
         broken(
             "nothing in a plugin is misspelt or left out",

@@ -113,7 +113,7 @@ def ids(subject: Subject) -> None:
             request = outcome.value
             depth = plain.value.path.count("/") if isinstance(plain.value, Request) else request.path.count("/")
             deeper = request.path.count("/") != depth and not paths
-            if job_id in _NONE or deeper or not request.path.isascii() or not _holds(request, job_id):
+            if deeper or not request.path.isascii() or not _holds(request, job_id):
                 broken(
                     rule,
                     seen=seen,
