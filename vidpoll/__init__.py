@@ -53,6 +53,7 @@ from .errors import (
     WaitStopped,
     WaitTimeout,
 )
+from .forecast import Law
 from .hookspecs import hookimpl
 from .machine import (
     Completed,
@@ -69,7 +70,7 @@ from .machine import (
     Stalled,
 )
 from .model import Asset, Cost, Page, Problem, Quota, Request, Response, Snapshot, State, Submitted
-from .pacing import Fixed, Schedule
+from .pacing import Adaptive, Exponential, Fixed, Schedule
 from .plugins import PluginReport
 from .provider import Basic, Bearer, Follow, KeyHeader, Minted, NoAuth, Operation, Pacing, Provider, Stage
 from .transcript import Exchange
@@ -78,7 +79,9 @@ __version__ = "0.1.0"
 
 __all__ = [
     # waiting
-    "Client", "Account", "Job", "State", "wait", "watch", "download", "Fixed", "Schedule", "Moment",
+    "Client", "Account", "Job", "State", "wait", "watch", "download", "Moment",
+    # when to ask again
+    "Adaptive", "Fixed", "Exponential", "Schedule", "Law",
     # events
     "Event", "StageChanged", "ProgressChanged", "Completed", "Failed", "PollFailed", "Stalled", "GaveUp", "Polled",
     "DownloadProgress",

@@ -34,7 +34,7 @@ from .faults import Fault, Meaning
 from .loop import Loop
 from .machine import Completed, DownloadProgress, Event, Failed, GaveUp, Job, Polled
 from .model import Page, Quota, Request, Snapshot, Submitted, check_account_name, is_number
-from .pacing import Fixed, Schedule
+from .pacing import Adaptive, Schedule
 from .plugins import PluginReport, Plugins, guard
 from .provider import Operation, Provider
 from .question import Question, build, provider_error
@@ -56,7 +56,7 @@ class Client:
 
     `accounts`: name to `Account`; a provider's own name works without. `plugins`: modules or objects with hooks, beside
     the installed plugins (`discover=False`: instead of them; `VIDPOLL_DISABLE=name,name` in the environment switches
-    single ones off). `pacing`: a Schedule, by default `Fixed(5)`; a provider's floor always holds. `http_timeout`:
+    single ones off). `pacing`: a Schedule, by default `Adaptive()`; a provider's floor always holds. `http_timeout`:
     seconds to connect and seconds without a byte; together they bound one request. `patience`: seconds of nothing but
     faults that are borne. `clock` and `transport` are for tests.
 
@@ -76,7 +76,7 @@ class Client:
         transport: Transport | None = None,
     ) -> None:
         self._accounts = _checked_accounts(accounts or {})
-        self._pacing = _checked_pacing(pacing or Fixed())
+        self._pacing = _checked_pacing(pacing or Adaptive())
         if not (isinstance(http_timeout, Sequence) and len(http_timeout) == 2 and all(map(_positive, http_timeout))):
             raise UsageError(f"http_timeout={http_timeout!r}: two numbers of seconds, (connect, read), above 0")
         if not _positive(patience):
