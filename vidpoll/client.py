@@ -15,12 +15,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from random import Random
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import redact
 from .accounts import Account, Endpoint
 from .clock import Clock, SystemClock
-from .download import Fetcher, choose, paths
 from .errors import (
     AnswerError,
     BadReference,
@@ -39,8 +38,10 @@ from .plugins import PluginReport, Plugins, guard
 from .provider import Operation, Provider
 from .question import Question, build, provider_error
 from .tasks import Errand, Watch
-from .transport import RequestsTransport, Transport
 from .workers import Workers
+
+if TYPE_CHECKING:
+    from .transport import Transport
 
 log = logging.getLogger("vidpoll")
 
@@ -87,7 +88,7 @@ class Client:
         self._endpoints: dict[str, Endpoint] = {}
         self._clock = clock or SystemClock()
         self._workers = Workers()
-        self._transport = transport or RequestsTransport()
+        self._transport = transport or _requests_transport()
         self._closed = False
         self._loop = Loop(
             clock=self._clock,
@@ -391,6 +392,8 @@ class Client:
         reference. A file that is there already is kept unless `overwrite`. `timeout` is in seconds for all files,
         `max_bytes` bounds each. Raises DownloadError, ResultMissing, the job's own error, UsageError.
         """
+        from .download import Fetcher, choose, paths
+
         _check_download(target, timeout, max_bytes, on_progress)
         job = _job(job)
         endpoint = self._endpoint(job.account)
@@ -512,6 +515,13 @@ def download(
         return client.download(
             job, target, kinds=kinds, overwrite=overwrite, timeout=timeout, max_bytes=max_bytes, on_progress=on_progress
         )
+
+
+def _requests_transport() -> Transport:
+    """The transport of a client that is given none. requests is imported here: it takes longer than all of vidpoll."""
+    from .transport import RequestsTransport
+
+    return RequestsTransport()
 
 
 def _job(job: Job | str) -> Job:
