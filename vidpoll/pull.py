@@ -62,6 +62,10 @@ class Desk:
     deadline: float | None
 
 
+NOWHERE = 1 << 30
+"""The number of a file that the provider does not name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """The `number`-th file of a `kind`, counted from 1; `asset` is None for what the content operation has to bring."""
