@@ -51,7 +51,7 @@ def copy(url: str, target: Path) -> None:
     import requests
 
     with requests.Session() as session:
-        start = time.process_time()
+        start, before = time.process_time(), peak()
         with (
             session.get(url, stream=True, headers={"Accept-Encoding": "identity"}) as answer,
             target.open("wb") as file,
