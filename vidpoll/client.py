@@ -16,12 +16,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from random import Random
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import redact
 from .accounts import Account, Endpoint
 from .clock import Clock, SystemClock
-from .download import choose, paths, save
 from .errors import (
     AnswerError,
     BadReference,
@@ -35,15 +34,16 @@ from .faults import Fault, Meaning
 from .loop import Loop
 from .machine import Completed, DownloadProgress, Event, Failed, GaveUp, Job, Polled
 from .model import Asset, Page, Quota, Request, Snapshot, Submitted, check_account_name, is_number
-from .pacing import Fixed, Schedule
+from .pacing import Adaptive, Schedule
 from .plugins import PluginReport, Plugins, guard
 from .provider import Operation, Provider
-from .pull import Desk, Pull, Wanted
 from .question import Question, build, provider_error
-from .remote import RemoteFile
 from .tasks import Errand, Watch
-from .transport import RequestsTransport, Transport
 from .workers import Workers
+
+if TYPE_CHECKING:
+    from .pull import Desk
+    from .transport import Transport
 
 log = logging.getLogger("vidpoll")
 
@@ -59,7 +59,7 @@ class Client:
 
     `accounts`: name to `Account`; a provider's own name works without. `plugins`: modules or objects with hooks, beside
     the installed plugins (`discover=False`: instead of them; `VIDPOLL_DISABLE=name,name` in the environment switches
-    single ones off, `VIDPOLL_TRACE=1` logs each call of a hook). `pacing`: a Schedule, by default `Fixed(5)`; a
+    single ones off, `VIDPOLL_TRACE=1` logs each call of a hook). `pacing`: a Schedule, by default `Adaptive()`; a
     provider's floor always holds. `http_timeout`: seconds to connect and seconds without a byte; together they bound
     one request. `patience`: seconds of nothing but faults that are borne. `clock` and `transport` are for tests.
 
@@ -79,7 +79,7 @@ class Client:
         transport: Transport | None = None,
     ) -> None:
         self._accounts = _checked_accounts(accounts or {})
-        self._pacing = _checked_pacing(pacing or Fixed())
+        self._pacing = _checked_pacing(pacing or Adaptive())
         if not (isinstance(http_timeout, Sequence) and len(http_timeout) == 2 and all(map(_positive, http_timeout))):
             raise UsageError(f"http_timeout={http_timeout!r}: two numbers of seconds, (connect, read), above 0")
         if not _positive(patience):
@@ -95,7 +95,7 @@ class Client:
         self._endpoints: dict[str, Endpoint] = {}
         self._clock = clock or SystemClock()
         self._workers = Workers()
-        self._transport = transport or RequestsTransport()
+        self._transport = transport or _requests_transport()
         self._closed = False
         self._loop = Loop(
             clock=self._clock,
@@ -401,6 +401,8 @@ class Client:
         in another process too. `on_progress` gets DownloadProgress about ten times a second. Nothing but a whole file
         is ever under its name. Raises DownloadError, ResultMissing, the job's own error, UsageError.
         """
+        from .saving import fetch
+
         _check_download(target, timeout, max_bytes, on_progress)
         job = _job(job)
         self._finish(job)
@@ -410,10 +412,7 @@ class Client:
             if on_progress is not None and isinstance(event, DownloadProgress):
                 guard("on_progress", on_progress, event)
 
-        desk = self._desk(job, tell, timeout)
-        files = choose(job, kinds, content=desk.endpoint.provider.content is not None)
-        places = list(zip(files, paths(job, files, target), strict=True))
-        return [save(desk, wanted, path, overwrite=overwrite, max_bytes=max_bytes) for wanted, path in places]
+        return fetch(self._desk(job, tell, timeout), target, kinds, overwrite=overwrite, max_bytes=max_bytes)
 
     def open(self, job: Job | str, *, asset: Asset | None = None) -> io.BufferedReader:
         """A completed job's video as a seekable, read-only binary stream, fetched as it is read.
@@ -423,17 +422,13 @@ class Client:
         4 MiB) that is read. Use it in one thread, and within the client's block. What cannot be read raises as it does
         in `download`; DownloadChanged where the file at the provider became another.
         """
+        from .saving import stream
+
+        if not (asset is None or isinstance(asset, Asset)):
+            raise UsageError(f"asset={asset!r}: one of job.assets is due, or a vidpoll.Asset that you make")
         job = _job(job)
         self._finish(job)
-        desk = self._desk(job, lambda event: None, None)
-        if asset is None:
-            wanted = choose(job, ("video",), content=desk.endpoint.provider.content is not None)[0]
-        elif isinstance(asset, Asset):
-            same = [other for other in job.assets if other.kind == asset.kind]
-            wanted = Wanted(asset.kind, same.index(asset) + 1 if asset in same else 1 << 30, asset)
-        else:
-            raise UsageError(f"asset={asset!r}: one of job.assets is due, or a vidpoll.Asset that you make")
-        return io.BufferedReader(RemoteFile(Pull(desk, wanted)), 64 * 1024)
+        return stream(self._desk(job, lambda event: None, None), asset)
 
     def _finish(self, job: Job) -> None:
         """Make sure that a job is completed, with one question where that is not known. Raises why it is not."""
@@ -447,6 +442,8 @@ class Client:
         job.check()
 
     def _desk(self, job: Job, tell: Callable[[Event], None], timeout: float | None) -> Desk:
+        from .pull import Desk
+
         deadline = None if timeout is None else self._loop.now() + timeout
         endpoint = self._endpoint(job.account)
         return Desk(self._loop, self._transport, endpoint, job, lambda: self.poll(job), tell, deadline)
@@ -538,6 +535,13 @@ def download(
         return client.download(
             job, target, kinds=kinds, overwrite=overwrite, timeout=timeout, max_bytes=max_bytes, on_progress=on_progress
         )
+
+
+def _requests_transport() -> Transport:
+    """The transport of a client that is given none. requests is imported here: it takes longer than all of vidpoll."""
+    from .transport import RequestsTransport
+
+    return RequestsTransport()
 
 
 def _job(job: Job | str) -> Job:
