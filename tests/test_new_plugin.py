@@ -131,10 +131,27 @@ def test_a_word_that_nobody_knows_is_marked() -> None:
     assert "RUNNING,  # DECIDE" in line
 
 
-@pytest.mark.parametrize("bodies", [[[]], ["text"], [None], [7], [{}], [{"status": None}], [{"a": {"b": [1]}}], [[{}]]])
+@pytest.mark.parametrize(
+    "bodies",
+    [
+        [[]],
+        ["text"],
+        [None],
+        [7],
+        [{}],
+        [{"status": None}],
+        [{"a": {"b": [1]}}],
+        [[{}]],
+        [{'a"$b\n': {"status": 'd"one\\\n'}}],
+        [{"status": "\ud800", "id": '"""'}],
+        [{"status": 10**30, "id": 0}],
+        [{"status": "done", "url": "$HOME/a.mp4"}],
+    ],
+)
 def test_any_json_can_be_rendered(bodies: list[Any]) -> None:
     """Whatever the samples hold, the files are whole: valid Python, an index that lists each."""
     files = render("acme", named(bodies))
+    assert all(text.encode("utf-8") or path.endswith("py.typed") for path, text in files.items())
     ast.parse(files["vidpoll_acme/__init__.py"])
     index = json.loads(files["tests/samples/index.json"])
     assert [row["file"] for row in index["samples"]] == ["answer-0.json"]
@@ -169,7 +186,7 @@ def test_its_own_tests_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     said = capsys.readouterr().out
     folder = tmp_path / "vidpoll-runway"
     assert "places marked DECIDE" in said
-    assert f"cd {folder}" in said
+    assert f'cd "{folder}"' in said
     site = write(
         {
             "vidpoll_runway-0.1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: vidpoll-runway\nVersion: 0.1.0\n",

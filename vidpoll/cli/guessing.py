@@ -101,8 +101,8 @@ def guess(bodies: Sequence[object]) -> Guess:
         id=_named(answers, _IDS, home, (str, int)),
         progress=progress,
         full=1.0 if fraction else 100.0,
-        video=_file(done, thumbnail=False),
-        thumbnail=_file(done, thumbnail=True),
+        video=_file(done or answers, thumbnail=False),
+        thumbnail=_file(done or answers, thumbnail=True),
         reasons=_reasons(answers, home),
         times={name: path for name, keys in _TIMES.items() if (path := _named(answers, keys, home, (str, int, float)))},
     )

@@ -64,7 +64,7 @@ def _new_plugin(args: Arguments, context: Context) -> int:
         raise vidpoll.UsageError(f"cannot write to {folder}: {error.strerror or type(error).__name__}") from None
     left = sum(text.count(f"{MARK}:") for text in files.values())
     context.out.line(f"made {folder}: {len(files)} files, {left} places marked {MARK}")
-    context.out.line(f"next: cd {folder} && pip install -e '.[test]' && pytest")
+    context.out.line(f'next: cd "{folder}" && pip install -e ".[test]" && pytest')
     context.out.line("the tests name each place that is left to you; the samples may hold keys or signed URLs: look")
     return COMPLETED
 
@@ -100,13 +100,14 @@ def render(name: str, samples: Mapping[str, Any] | None = None) -> dict[str, str
     """The files of a plugin for the provider `name`, by their paths; without samples they are invented."""
     bodies = dict(samples or _INVENTED)
     found = guess(list(bodies.values()))
+    job_id = _id(bodies.values(), found)
     submit = next((body for file, body in bodies.items() if _is_submit(file, body, found)), None)
     values = {
         "name": name,
         "module": f"vidpoll_{name.replace('-', '_')}",
         "title": name.replace("-", " ").replace("_", " ").title(),
         "variable": f"{re.sub('[^A-Z0-9]', '_', name.upper())}_API_KEY",
-        "id": _id(bodies.values(), found),
+        "id": job_id if re.fullmatch(r"[\w./:+=-]{1,80}", job_id) else "job_7f3a",
         **_parser(found),
         **_submit(submit is not None, found),
     }
@@ -117,10 +118,16 @@ def render(name: str, samples: Mapping[str, Any] | None = None) -> dict[str, str
         files[path] = Template(file.read_text(encoding="utf-8")).substitute(values)
     files[f"{values['module']}/py.typed"] = ""
     for file_name, body in bodies.items():
-        files[f"tests/samples/{file_name}"] = json.dumps(body, indent=2, ensure_ascii=False) + "\n"
-    index = _index(bodies, found, values["id"], invented=not samples)
-    files["tests/samples/index.json"] = json.dumps(index, indent=2, ensure_ascii=False) + "\n"
+        files[f"tests/samples/{file_name}"] = _dump(body)
+    index = _index(bodies, found, job_id, invented=not samples)
+    files["tests/samples/index.json"] = _dump(index)
     return dict(sorted(files.items()))
+
+
+def _dump(value: object) -> str:
+    """JSON to read, and to write as UTF-8: half a character, which JSON may hold, stays an escape."""
+    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _is_submit(file: str, body: object, found: Guess) -> bool:
@@ -147,10 +154,9 @@ def _parser(found: Guess) -> dict[str, str]:
         reads.append(f"progress=parsing.progress({_get(found.progress)}{full}),")
     files = [_assets(found.video, "video")] if found.video else []
     files += [_assets(found.thumbnail, "thumbnail")] if found.thumbnail else []
-    gathered = " + ".join(files) or 'parsing.assets(body.get("video_url"))'
-    reads.append(f"assets={gathered} if state is vidpoll.State.COMPLETED else (),")
-    if not files:
-        reads[-1] += f"  # {MARK}: where is the video?"
+    ask = "" if files else f"  # {MARK}: where is the video?"
+    files = files or ['parsing.assets(body.get("video_url"))']
+    reads.append("assets=files if state is vidpoll.State.COMPLETED else (),")
     reads.append("problem=vidpoll.Problem(reason) if state is vidpoll.State.FAILED else None,")
     if found.id:
         reads.append(f"job_id=parsing.text({_get(found.id)}),")
@@ -158,8 +164,9 @@ def _parser(found: Guess) -> dict[str, str]:
     reasons = found.reasons or ("error.message", "error")
     return {
         "words": "\n".join(table),
-        "status_path": found.status or "status",
+        "status_path": json.dumps(found.status or "status"),
         "reasons": ", ".join(json.dumps(reason) for reason in reasons),
+        "files": "\n".join(f"    files {'+=' if at else '='} {each}{ask}" for at, each in enumerate(files)),
         "reads": "\n".join(f"        {line}" for line in reads),
     }
 
