@@ -36,6 +36,9 @@ ROOMS = {
     "accounts": {"errors", "gate", "model", "provider", "redact"},
     "transport": {"accounts", "errors", "faults", "model", "workers"},
     "plugins": {"errors", "hookspecs", "machine", "provider", "redact"},
+    "record": {"errors", "machine", "model", "redact"},
+    "store": {"errors", "record"},
+    "keeping": {"accounts", "clock", "errors", "machine", "record", "tasks"},
     "question": {"accounts", "errors", "faults", "machine", "model", "provider", "redact"},
     "tasks": {"accounts", "clock", "errors", "faults", "machine", "model", "pacing", "question"},
     "transcript": {"faults", "model", "redact"},
@@ -43,16 +46,21 @@ ROOMS = {
     "loop": {"accounts", "clock", "errors", "faults", "line", "machine", "model", "tasks", "transcript", "workers"},
     "download": {"accounts", "errors", "faults", "loop", "machine", "model", "question", "redact", "transport"},
     "client": {
-        "accounts", "clock", "download", "errors", "faults", "loop", "machine", "model", "pacing", "plugins",
-        "provider", "question", "redact", "tasks", "transport", "workers",
+        "accounts", "clock", "download", "errors", "faults", "keeping", "loop", "machine", "model", "pacing",
+        "plugins", "provider", "question", "record", "redact", "tasks", "transport", "workers",
     },
 }  # fmt: skip
 """What a module of the core may import of vidpoll when it is imported itself."""
 
-LATER = {"transport": {"vidpoll"}}
-"""What it may import inside a function: the transport asks for the version that it names in its User-Agent."""
+LATER = {"transport": {"vidpoll"}, "client": {"store"}}
+"""What it may import inside a function: the version that the User-Agent names; SQLite, where a store is opened."""
 
-FOR_TYPES = {"hookspecs": {"machine", "provider"}, "machine": {"transcript"}}
+FOR_TYPES = {
+    "hookspecs": {"machine", "provider"},
+    "machine": {"transcript"},
+    "keeping": {"store"},
+    "record": {"accounts"},
+}
 """What it may import for the type checker only."""
 
 FREE = {"__init__", "__main__", "cli", "testing"}
@@ -63,6 +71,7 @@ DOORS = {
     "requests": {"transport"},
     "urllib3": {"transport"},
     "pluggy": {"hookspecs", "plugins"},
+    "sqlite3": {"store"},
     "pytest": {"testing"},
 }
 """Each outside thing has one door: nothing but these rooms imports it."""
