@@ -12,8 +12,8 @@ from vidpoll import errors, machine, model, pacing, provider
 
 PUBLIC = [
     "Account", "Client", "Fixed", "Job", "Moment", "Schedule", "State", "download", "wait", "watch",
-    "Completed", "DownloadProgress", "Event", "Failed", "GaveUp", "PollFailed", "Polled", "ProgressChanged",
-    "StageChanged", "Stalled",
+    "Completed", "DownloadProgress", "Downloaded", "Event", "Failed", "GaveUp", "PollFailed", "Polled",
+    "ProgressChanged", "StageChanged", "Stalled",
     "Asset", "Cost", "Page", "Problem", "Quota", "Snapshot", "Submitted", "Exchange",
     "Basic", "Bearer", "Follow", "KeyHeader", "Minted", "NoAuth", "Operation", "Pacing", "PluginReport", "Provider",
     "Request", "Response", "Stage",

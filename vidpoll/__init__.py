@@ -57,6 +57,7 @@ from .errors import (
 from .hookspecs import hookimpl
 from .machine import (
     Completed,
+    Downloaded,
     DownloadProgress,
     Event,
     Failed,
@@ -83,7 +84,7 @@ __all__ = [
     "Client", "Account", "Job", "State", "wait", "watch", "download", "Fixed", "Schedule", "Moment",
     # events
     "Event", "StageChanged", "ProgressChanged", "Completed", "Failed", "PollFailed", "Stalled", "GaveUp", "Polled",
-    "DownloadProgress",
+    "Downloaded", "DownloadProgress",
     # what an answer said
     "Asset", "Cost", "Page", "Problem", "Quota", "Snapshot", "Submitted", "Exchange",
     # what is kept

@@ -429,9 +429,9 @@ class Client:
         job.check()
         now = self._loop.now()
 
-        def progress(event: DownloadProgress) -> None:
+        def tell(event: Event) -> None:
             self._keeper.tell(job, event)
-            if on_progress is not None:
+            if on_progress is not None and isinstance(event, DownloadProgress):
                 guard("on_progress", on_progress, event)
 
         fetcher = Fetcher(
@@ -441,7 +441,7 @@ class Client:
             job,
             deadline=None if timeout is None else now + timeout,
             max_bytes=max_bytes,
-            on_progress=progress,
+            tell=tell,
         )
         due = job.snapshot is None or job.snapshot.assets_due
         if due and "video" in kinds and not any(asset.kind == "video" for asset in job.assets):
@@ -461,11 +461,11 @@ class Client:
         They are where they were, with stage, history and cost: `client.as_completed(client.unfinished())` goes on.
         A verdict that was only not told is told then, without a request. Raises StoreError.
         """
-        return [kept.job for kept in self._keeper.store.jobs(unfinished=True)]
+        return [kept.job for kept in self.kept(unfinished=True)]
 
-    def kept(self) -> list[KeptJob]:
-        """All jobs of the store, the oldest first. Raises StoreError."""
-        return self._keeper.store.jobs()
+    def kept(self, *, unfinished: bool = False) -> list[KeptJob]:
+        """The jobs of the store with all that is kept of them, the oldest first. Raises StoreError."""
+        return self._keeper.store.jobs(unfinished=unfinished)
 
     def forget(self, before: float) -> int:
         """Drop what ended before Unix second `before` from the store, and what was submitted in vain; how many.
@@ -475,6 +475,10 @@ class Client:
         if not is_number(before):
             raise UsageError(f"before={before!r}: Unix seconds are due")
         return self._keeper.store.forget(before)
+
+    def drop(self, job: Job | str) -> None:
+        """Drop one job from the store, whatever became of it; at its provider it is as it was. Raises StoreError."""
+        self._keeper.store.drop(_job(job).ref)
 
     def unknown_submits(self) -> list[Submission]:
         """The submits of which nobody knows whether they were received; look for them in `jobs`. Raises StoreError."""

@@ -29,7 +29,7 @@ from .errors import (
 )
 from .faults import NoAnswer
 from .loop import Loop
-from .machine import DownloadProgress, Job
+from .machine import Downloaded, DownloadProgress, Event, Job
 from .model import Asset, Response
 from .question import build
 from .transport import BodyCut, BodyTooLarge, Transport, UnsafeHop
@@ -100,7 +100,7 @@ class Fetcher:
         *,
         deadline: float | None,
         max_bytes: int | None,
-        on_progress: Callable[[DownloadProgress], None],
+        tell: Callable[[Event], None],
     ) -> None:
         self.loop = loop
         self.transport = transport
@@ -108,7 +108,7 @@ class Fetcher:
         self.job = job
         self.deadline = deadline
         self.max_bytes = _UNBOUNDED if max_bytes is None else max_bytes
-        self.on_progress = on_progress
+        self.tell = tell
 
     def save(self, asset: Asset, path: Path) -> Path:
         """Fetch one asset to `path`. Raises DownloadError; nothing lies under `path` then."""
@@ -118,7 +118,9 @@ class Fetcher:
             with part.open("wb") as file:
                 self._write(asset, file)
             _check(self.job, asset, part)
+            size = part.stat().st_size
             part.replace(path)
+            self.tell(Downloaded(self.job.ref, self.loop.clock.time(), asset.kind, path, size))
         except OSError as error:
             why = error.strerror or type(error).__name__
             raise DownloadError(f"{self.job.ref}: cannot write {path}: {why}", job=self.job) from None
@@ -182,7 +184,7 @@ class Fetcher:
             self.loop.workers.abort(ticket)
 
     def _tell(self, kind: str, received: int, total: int | None) -> None:
-        self.on_progress(DownloadProgress(self.job.ref, self.loop.clock.time(), kind, received, total))
+        self.tell(DownloadProgress(self.job.ref, self.loop.clock.time(), kind, received, total))
 
     def _outcome(self, outcome: Response | BaseException, wire: Wire, verdicts: Sequence[int]) -> Response:
         where = redact.url(wire.url)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from . import record
 from .accounts import Endpoint
 from .clock import Clock
-from .errors import StoreError, SubmitUnknown, UsageError, VidpollError
+from .errors import JobNotFound, StoreError, SubmitUnknown, UsageError, VidpollError
 from .machine import Completed, Event, Failed, GaveUp, Job, Polled, PollFailed, ProgressChanged, StageChanged
 from .record import KeptJob
 from .tasks import Setting, Watch
@@ -207,6 +207,8 @@ class Keeper:
                 return
             self._save(job)
         elif isinstance(event, GaveUp) and self.holds(job.ref):
+            if isinstance(event.error, JobNotFound) and not job.answers:  # a mistyped reference is not worth keeping
+                self._try(lambda: self.store.drop(job.ref, strange=True))
             self._save(job)
         self._tell(job, event)
 

@@ -52,6 +52,7 @@ class Submission:
     at: float
     reason: str
     base_url: str = ""
+    provider: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -289,6 +289,12 @@ class Store:
             db.execute("DELETE FROM files WHERE ref NOT IN (SELECT ref FROM jobs)")
         return gone
 
+    def drop(self, ref: str, *, strange: bool = False) -> None:
+        """Forget a job; `strange`: only where this store did not submit it."""
+        with self._transaction(ref) as db:
+            if db.execute("DELETE FROM jobs WHERE ref = ? AND (? OR operation IS NULL)", (ref, not strange)).rowcount:
+                db.execute("DELETE FROM files WHERE ref = ?", (ref,))
+
     # -- who asks -----------------------------------------------------------------------------------------------------
 
     def lease(self, ref: str, until: float) -> tuple[bool, bool]:
@@ -419,6 +425,7 @@ def _submission(row: sqlite3.Row) -> Submission:
         row["at"],
         row["reason"] or "the process ended before an answer came",
         row["base_url"],
+        row["provider"],
     )
 
 
