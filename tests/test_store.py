@@ -772,7 +772,7 @@ def test_wanted_files_stay_until_they_are_there(path: Path, tmp_path: Path, monk
     with pytest.raises(vidpoll.NotAVideo):
         t.client.download(job, "clips/")
     assert t.client.wanted() == [wanted]
-    t.client.download(job, "clips/")
+    t.client.download(job, Path("clips"))
     assert t.client.wanted() == []
     t.client.want(REF, "other")
     t.client.unwant(t.client.wanted()[0])

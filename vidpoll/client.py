@@ -492,6 +492,10 @@ class Client:
         self._keeper.store.received(submission.number, job.ref, record.facts(job))
         return job
 
+    def dismiss(self, submission: Submission) -> None:
+        """Say that a submit whose outcome was unknown was never received; it is forgotten. Raises StoreError."""
+        self._keeper.store.refused(submission.number)
+
     def want(self, job: Job | str, target: str | Path, *, kinds: Sequence[str] = ("video",)) -> None:
         """Keep that the files of a job are to be saved once it is completed: `wanted` lists them until they are.
 

@@ -250,7 +250,7 @@ class Store:
             if row["ended_at"] is None:
                 db.execute(
                     "UPDATE jobs SET facts = ?, requests = requests + ?, blips = blips + ?, version = version + 1, "
-                    "ended_at = ?, teller = ?, teller_since = ? WHERE ref = ?",
+                    "ended_at = ?, teller = ?, teller_since = ?, owner = NULL, owned_until = NULL WHERE ref = ?",
                     (json.dumps(facts), requests, blips, self.now(), self.owner, self.now(), ref),
                 )
                 return True
@@ -388,8 +388,8 @@ class Store:
         """They are there, or will never be."""
         with self._transaction(wanted.ref) as db:
             db.execute(
-                "DELETE FROM files WHERE ref = ? AND target = ? AND kinds = ?",
-                (wanted.ref, wanted.target, ",".join(wanted.kinds)),
+                "DELETE FROM files WHERE ref = ? AND rtrim(target, '/\\') = ? AND kinds = ?",
+                (wanted.ref, wanted.target.rstrip("/\\"), ",".join(wanted.kinds)),
             )
 
     def wanted(self) -> list[WantedFiles]:
