@@ -508,7 +508,7 @@ class Client:
 
     def unwant(self, wanted: WantedFiles) -> None:
         """The files are there by other means, or will never be. Raises StoreError."""
-        self._keeper.store.unwant(wanted)
+        self._keeper.store.unwant(record.wanted(wanted.ref, wanted.target, wanted.kinds))
 
     def wanted(self) -> list[WantedFiles]:
         """The files that were asked for and are not all saved yet, the oldest first. Raises StoreError."""
