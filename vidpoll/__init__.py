@@ -16,6 +16,7 @@ from .errors import (
     AuthenticationError,
     BadReference,
     Conflict,
+    DownloadChanged,
     DownloadError,
     DownloadTooLarge,
     DownloadTruncated,
@@ -54,6 +55,7 @@ from .errors import (
     WaitStopped,
     WaitTimeout,
 )
+from .forecast import Law
 from .hookspecs import hookimpl
 from .machine import (
     Completed,
@@ -71,7 +73,7 @@ from .machine import (
     Stalled,
 )
 from .model import Asset, Cost, Page, Problem, Quota, Request, Response, Snapshot, State, Submitted
-from .pacing import Fixed, Schedule
+from .pacing import Adaptive, Exponential, Fixed, Schedule
 from .plugins import PluginReport
 from .provider import Basic, Bearer, Follow, KeyHeader, Minted, NoAuth, Operation, Pacing, Provider, Stage
 from .record import KeptJob, Origin, Submission, WantedFiles
@@ -81,7 +83,9 @@ __version__ = "0.1.0"
 
 __all__ = [
     # waiting
-    "Client", "Account", "Job", "State", "wait", "watch", "download", "Fixed", "Schedule", "Moment",
+    "Client", "Account", "Job", "State", "wait", "watch", "download", "Moment",
+    # when to ask again
+    "Adaptive", "Fixed", "Exponential", "Schedule", "Law",
     # events
     "Event", "StageChanged", "ProgressChanged", "Completed", "Failed", "PollFailed", "Stalled", "GaveUp", "Polled",
     "Downloaded", "DownloadProgress",
@@ -99,6 +103,6 @@ __all__ = [
     "ProviderError", "AuthenticationError", "PermissionDenied", "PaymentRequired", "InvalidRequest", "NotFound",
     "Conflict", "RateLimited", "ServerError", "Refused", "JobError", "JobFailed", "JobCancelled", "JobExpired",
     "OutcomeUnknown", "WaitTimeout", "ProviderUnreachable", "JobNotFound", "WaitStopped", "WaitRefused",
-    "SubmitUnknown", "ResultMissing", "DownloadError", "DownloadTruncated", "DownloadTooLarge", "UnsafeURL",
-    "NotAVideo",
+    "SubmitUnknown", "ResultMissing", "DownloadError", "DownloadChanged", "DownloadTruncated",
+    "DownloadTooLarge", "UnsafeURL", "NotAVideo",
 ]  # fmt: skip

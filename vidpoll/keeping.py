@@ -343,15 +343,14 @@ class KeptWatch(Watch):
     def __init__(self, keeper: Keeper, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._keeper = keeper
-        self._following = True  # until the lease is ours
         self._version = -1
 
     def elsewhere(self, setting: Setting) -> tuple[list[Event], float | None] | None:
+        held = self._keeper.holds(self.job.ref)
         mine, taken = self._keeper.lease(self.job, 0.0)
-        if mine and not self._following:
+        if mine and held:
             return None
         events, self._version = self._keeper.catch_up(self.job, self._version)
-        self._following = not mine
         if self.job.final:
             return events, None
         now = setting.now()

@@ -201,6 +201,7 @@ def _restore(job: Job, kept: Mapping[str, Any]) -> None:
     known.cost = Cost(cost[0], cost[1], str(cost[2])) if cost else None
     if state is not None and said is not None:
         told = {name: said.get(name) for name in _SAID}
+        known.created_at = known.created_at or said.get("created_at")
         known.snapshot = Snapshot(
             state, known.stage, known.progress, known.assets, known.problem, cost=known.cost, **told
         )
