@@ -54,7 +54,7 @@ def shell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], t
 
         def factory(**options: Any) -> vidpoll.Client:
             plugins = [Plugin(PRICED), *options.pop("plugins", ())]
-            return vidpoll.Client(plugins=plugins, discover=False, **{"transport": wire, **options})
+            return vidpoll.Client(plugins=plugins, **{"discover": False, "transport": wire, **options})
 
         code = main(argv, client_factory=factory, clock=clock)
         said = capsys.readouterr()

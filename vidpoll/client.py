@@ -481,9 +481,14 @@ class Client:
         """
         return [kept.job for kept in self.kept(unfinished=True)]
 
-    def kept(self, *, unfinished: bool = False) -> list[KeptJob]:
-        """The jobs of the store with all that is kept of them, the oldest first. Raises StoreError."""
-        return self._keeper.store.jobs(unfinished=unfinished)
+    def kept(self, *, unfinished: bool = False, last: int | None = None) -> list[KeptJob]:
+        """The jobs of the store with all that is kept of them, the oldest first. Raises StoreError.
+
+        `unfinished`: those of `unfinished()` alone. `last`: no more than so many, the latest.
+        """
+        if last is not None and (not isinstance(last, int) or isinstance(last, bool) or last < 0):
+            raise UsageError(f"last={last!r}: a whole number from 0 is due")
+        return self._keeper.store.jobs(unfinished=unfinished, last=-1 if last is None else last)
 
     def forget(self, before: float) -> int:
         """Drop what ended before Unix second `before` from the store, and what was submitted in vain; how many.

@@ -6,7 +6,6 @@ the variables that hold it), the query of a URL (it may be a signature), the byt
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -129,6 +128,8 @@ def _text(value: object, secrets: tuple[str, ...]) -> str:
 
 
 def _hashed(data: bytes) -> str:
+    import hashlib  # takes longer to import than the rest of this module, and few fields are files
+
     return f"sha256:{hashlib.sha256(data).hexdigest()} ({len(data)} bytes)"
 
 

@@ -225,10 +225,11 @@ class Store:
         found = self._read(_kept, f"SELECT {_JOB} FROM jobs WHERE ref = ?", ref)
         return found[0] if found else None
 
-    def jobs(self, *, unfinished: bool = False) -> list[KeptJob]:
-        """All jobs, the oldest first; `unfinished`: those without a verdict, and those whose verdict was not told."""
+    def jobs(self, *, unfinished: bool = False, last: int = -1) -> list[KeptJob]:
+        """All jobs, or the `last` ones, the oldest first; `unfinished`: without a verdict, or with one not told."""
         where = "WHERE told_at IS NULL" if unfinished else ""
-        return self._read(_kept, f"SELECT {_JOB} FROM jobs {where} ORDER BY added_at, rowid")
+        order = "ORDER BY added_at DESC, rowid DESC LIMIT ?"
+        return self._read(_kept, f"SELECT {_JOB} FROM jobs {where} {order}", last)[::-1]
 
     def save(self, ref: str, facts: Mapping[str, Any], requests: int = 0, blips: int = 0) -> None:
         """Keep what is known of a job now; a verdict that is kept already is not written over."""

@@ -32,7 +32,7 @@ def _stored(args: Arguments, context: Context) -> Iterator[vidpoll.Client]:
     path = store_of(args)
     if path is None:
         raise vidpoll.UsageError("nothing is kept without a store; name one with --store FILE")
-    with context.client_factory(store=path, clock=context.clock) as client:
+    with context.client_factory(store=path, clock=context.clock, discover=False) as client:  # it asks nobody
         yield client
 
 
@@ -185,12 +185,12 @@ def local_jobs(args: Arguments, context: Context) -> int:
             context.out.error(f"forgot {gone}: jobs that ended before, and submits without an answer")
         for ref in args.forget:
             client.drop(ref)
-        kept = client.kept()
-        shown = [each for each in kept if args.name in (None, each.origin.account)][-args.limit :]
-        for each in shown:
+        kept = client.kept(last=args.limit + 1) if args.name is None else client.kept()
+        kept = [each for each in kept if args.name in (None, each.origin.account)]
+        for each in kept[-args.limit :]:
             context.out.json(_kept_object(each)) if args.json else context.out.line(_kept_line(each))
-        if len(shown) < len(kept) and args.name is None:
-            context.out.error(f"there are {len(kept)}; --limit {len(kept)} shows them all")
+        if len(kept) > args.limit:
+            context.out.error(f"there are more than {args.limit}; --limit {args.limit * 4} shows more")
         lost = client.unknown_submits()
     if lost:
         context.out.error(f"{len(lost)} submits have no answer yet: vidpoll resume")
