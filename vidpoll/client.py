@@ -83,7 +83,8 @@ class Client:
             raise UsageError(f"patience={patience!r}: seconds of faults that are borne, above 0")
         if isinstance(plugins, str) or not isinstance(plugins, Iterable):
             raise UsageError(f"plugins={plugins!r}: a list of modules or objects is due")
-        self._plugins = Plugins(plugins, discover=discover, disabled=os.environ.get("VIDPOLL_DISABLE", "").split(","))
+        disabled = os.environ.get("VIDPOLL_DISABLE", "").split(",")
+        self._plugins = Plugins(plugins, discover=discover, disabled=disabled, environ=os.environ)
         self._endpoints: dict[str, Endpoint] = {}
         self._clock = clock or SystemClock()
         self._workers = Workers()

@@ -75,18 +75,26 @@ class PluginReport:
 
 class Plugins:
     """The plugins of one client. `passed` are modules or objects; `discover` also takes the installed ones,
-    but for those whose entry points are named in `disabled`.
+    but for those whose entry points are named in `disabled`. Notifiers configure themselves from `environ`.
 
     Raises UsageError for a passed thing that holds no hook, PluginError for one that does not validate and for two
     providers of one name.
     """
 
-    def __init__(self, passed: Iterable[object] = (), *, discover: bool = True, disabled: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        passed: Iterable[object] = (),
+        *,
+        discover: bool = True,
+        disabled: Iterable[str] = (),
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
         self.manager = pluggy.PluginManager("vidpoll")
         self.manager.add_hookspecs(hookspecs)
         self.providers: dict[str, Provider] = {}
         self.reports: list[PluginReport] = []
         self._origins: dict[str, str] = {}
+        self._environ = environ or {}
         if discover:
             for entry in sorted(metadata.entry_points(group=GROUP), key=lambda entry: entry.name):
                 if entry.name not in disabled:
@@ -136,6 +144,7 @@ class Plugins:
             self.manager.register(plugin, name=name)
             hooks = self._validate(plugin)
             providers = self._provided(plugin)
+            hooks += self._notify(plugin, name)
         except Exception as error:  # noqa: BLE001 - a plugin that does not validate must not take the others along
             if self.manager.has_plugin(name):
                 self.manager.unregister(name=name)
@@ -178,6 +187,25 @@ class Plugins:
                         raise PluginError(f"vidpoll_providers gave {type(provider).__name__}, not a vidpoll.Provider")
                     providers.append(provider)
         return providers
+
+    def _notify(self, plugin: object, name: str) -> tuple[str, ...]:
+        """Register the notifiers that a plugin makes from the environment, under its name; returns their hooks."""
+        hooks: tuple[str, ...] = ()
+        for impl in self._implementations("vidpoll_notifiers"):
+            if impl.plugin is not plugin:
+                continue
+            try:
+                notifiers = list(impl.function(*([self._environ] if impl.argnames else [])) or ())
+                if not all(any(_marked(notifier, hook) for hook in dir(notifier)) for notifier in notifiers):
+                    raise PluginError("vidpoll_notifiers gave something without a marked hook")
+            except Exception as error:
+                _warn(f"plugin {name} tells nobody: {_said(error)}", RuntimeWarning)
+                raise
+            for notifier in notifiers:
+                if not self.manager.is_registered(notifier):
+                    self.manager.register(notifier, name=self._free(name))
+                    hooks += self._validate(notifier)
+        return hooks
 
     def _report(self, report: PluginReport) -> None:
         self.reports.append(report)
