@@ -66,9 +66,11 @@ def _forward(self: Listener, job: Job, event: Event) -> None:
     self.hear(job, event)
 
 
-for _event, _hook in HOOKS.items():
-    if _event not in (Polled, DownloadProgress):
-        setattr(Listener, _hook, _forward)
+NAMES = tuple(name.removeprefix("vidpoll_") for kind, name in HOOKS.items() if kind not in (Polled, DownloadProgress))
+"""The names of the events that a Listener hears: "stage_changed", "completed" …"""
+
+for _name in NAMES:
+    setattr(Listener, f"vidpoll_{_name}", _forward)
 
 
 def plain(event: Event) -> dict[str, Any]:
