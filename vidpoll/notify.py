@@ -25,7 +25,7 @@ import threading
 import warnings
 import weakref
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timezone
 from typing import Any, Generic, TypeVar
 
@@ -146,8 +146,8 @@ class Outbox(Generic[T]):
         self._droppable = 0
         self._lost = 0
         self._running = False
-        self._registered = False
-        self._flushing = 0
+        self._in_hand = 0
+        self._hurry = False
         self._next = float("-inf")
 
     def put(self, item: T, *, keep: bool = False) -> None:
@@ -173,31 +173,29 @@ class Outbox(Generic[T]):
         return True
 
     def _staff(self) -> None:
-        if not self._registered:
-            self._registered = True
-            atexit.register(_leave, weakref.ref(self))
+        _alive().add(self)
         if not self._running:
             threading.Thread(target=self._work, name=f"vidpoll-{self.name}", daemon=True).start()
             self._running = True
 
     def flush(self, timeout: float) -> bool:
-        """Deliver what waits, now, and wait at most `timeout` seconds for it. True when nothing is left."""
+        """Deliver what waits, now, and wait at most `timeout` seconds for it. True when nothing is left.
+
+        Until the outbox is empty `deliver` is not let wait; so flush several with 0 before you wait for each.
+        """
         if self._pid != os.getpid():
             return True
         with self._changed:
             if self._queue:
                 self._staff()
-            self._flushing += 1
+            self._hurry = self._running
             self._changed.notify_all()
-            try:
-                return self._changed.wait_for(lambda: not self._running, timeout)
-            finally:
-                self._flushing -= 1
+            return self._changed.wait_for(lambda: not self._running, timeout)
 
     def pause(self, seconds: float) -> bool:
         """For `deliver`: wait before another try. False, at once, where somebody waits for the outbox to be empty."""
         with self._changed:
-            return not self._changed.wait_for(lambda: self._flushing > 0, seconds)
+            return not self._changed.wait_for(lambda: self._hurry, seconds)
 
     def _work(self) -> None:
         while (batch := self._take()) is not None:
@@ -213,8 +211,9 @@ class Outbox(Generic[T]):
             batch = [self._queue.popleft() for _ in range(min(most, len(self._queue)))]
             self._droppable -= sum(not keep for _, keep in batch)
             lost, self._lost = (0, self._lost) if batch else (self._lost, 0)
+            self._in_hand = len(batch)
             if not batch:
-                self._running = False
+                self._running = self._hurry = False
                 self._changed.notify_all()
         if lost:
             _say(f"{self.name}: {lost} events were not told: more than {self._size} were waiting")
@@ -228,33 +227,36 @@ class Outbox(Generic[T]):
         except BaseException as error:  # noqa: BLE001 - sys.exit in a delivery ends neither the thread nor the process
             raise RuntimeError(f"{type(error).__name__} in a delivery") from None
 
-    def _end(self) -> None:
-        """At the end of the process: what waits has a last chance."""
-        if self._pid != os.getpid() or not self._running:
-            return
-        left = _exit_began() + self._at_exit - self._clock.monotonic()
+    def _end(self, began: float) -> None:
+        """At the end of the process, which `began` at that monotonic second: what waits has a last chance."""
         try:
-            done = self.flush(max(left, 0.0))
+            done = self.flush(max(began + self._at_exit - self._clock.monotonic(), 0.0))
         except KeyboardInterrupt:
             done = False
         if not done:
-            _say(f"{self.name}: the process ends, and {len(self._queue) + 1} deliveries have not been made")
+            left = len(self._queue) + self._in_hand
+            _say(f"{self.name}: the process ends, and {left} events have not been delivered")
 
 
 GATHER = 1.0
 """Seconds that an outbox with `every` waits for what belongs to its first item."""
 
 
-def _leave(outbox: weakref.ref[Outbox[Any]]) -> None:
-    there = outbox()
-    if there is not None:
-        there._end()
-
-
 @functools.cache
-def _exit_began() -> float:
-    """When the first outbox was asked to end: the bound is for all of them together."""
-    return SystemClock().monotonic()
+def _alive() -> weakref.WeakSet[Outbox[Any]]:
+    """The outboxes of this process; from the first one on, its end waits for them."""
+    outboxes: weakref.WeakSet[Outbox[Any]] = weakref.WeakSet()
+    atexit.register(_leave, outboxes)
+    return outboxes
+
+
+def _leave(outboxes: Iterable[Outbox[Any]]) -> None:
+    began = SystemClock().monotonic()
+    leaving = list(outboxes)
+    for outbox in leaving:
+        outbox.flush(0.0)
+    for outbox in leaving:
+        outbox._end(began)
 
 
 def _say(text: str) -> None:

@@ -176,7 +176,7 @@ def test_a_command_that_takes_too_long_is_killed_with_what_it_started(tmp_path):
 
 
 def test_a_slow_command_never_holds_the_wait():
-    """Two hundred events, each with a command of two seconds: the wait is over at once, and the flush keeps its bound."""
+    """Two hundred events, each with a command of two seconds: the wait is over at once, the flush in time."""
     command = Command({"poll_failed": [sys.executable, "-c", "import time; time.sleep(2)"]})
     t = talk([(503, {}, b"")] * 200 + [BROKEN], plugins=(command,), patience=1e6)
     begun = time.monotonic()
