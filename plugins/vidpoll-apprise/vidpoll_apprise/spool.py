@@ -105,6 +105,7 @@ class Spool:
             self._close = weakref.finalize(self, self._file.close)
             self._close.atexit = False  # what is sent at the end of the process is noted, too
             self._file.execute("PRAGMA locking_mode = EXCLUSIVE")  # the lock stays until the process ends
+            self._file.execute("PRAGMA journal_mode = WAL")  # one sync a commit: a hook waits for it
             self._file.execute("PRAGMA synchronous = FULL")
             self._file.execute(_TABLE)
         return self._file
