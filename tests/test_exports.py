@@ -8,18 +8,19 @@ from pathlib import Path
 import pytest
 
 import vidpoll
-from vidpoll import errors, machine, model, pacing, provider
+from vidpoll import errors, forecast, machine, model, pacing, provider
 
 PUBLIC = [
-    "Account", "Client", "Fixed", "Job", "Moment", "Schedule", "State", "download", "wait", "watch",
+    "Account", "Adaptive", "Client", "Exponential", "Fixed", "Job", "Law", "Moment", "Schedule", "State",
+    "download", "wait", "watch",
     "Completed", "DownloadProgress", "Downloaded", "Event", "Failed", "GaveUp", "PollFailed", "Polled",
     "ProgressChanged", "StageChanged", "Stalled",
     "Asset", "Cost", "Page", "Problem", "Quota", "Snapshot", "Submitted", "Exchange",
     "Basic", "Bearer", "Follow", "KeyHeader", "Minted", "NoAuth", "Operation", "Pacing", "PluginReport", "Provider",
     "Request", "Response", "Stage",
     "hookimpl", "parsing", "errors",
-    "AnswerError", "AuthenticationError", "BadReference", "Conflict", "DownloadError", "DownloadTooLarge",
-    "DownloadTruncated", "ForeignAnswer",
+    "AnswerError", "AuthenticationError", "BadReference", "Conflict", "DownloadChanged", "DownloadError",
+    "DownloadTooLarge", "DownloadTruncated", "ForeignAnswer",
     "InvalidField", "InvalidRequest", "JobCancelled", "JobError", "JobExpired", "JobFailed", "JobNotFound",
     "Malformed", "MissingKey", "NotAVideo",
     "NotFound", "OutcomeUnknown", "PaymentRequired", "PermissionDenied", "PluginError", "ProviderError",
@@ -29,7 +30,10 @@ PUBLIC = [
     "Unsupported", "UsageError", "VidpollError", "WaitRefused", "WaitStopped", "WaitTimeout",
 ]  # fmt: skip
 
-INTERNAL = {"as_stage", "check_account_name", "check_job_id", "is_base_url", "is_number", "origin", "parse_reference"}
+INTERNAL = {
+    "as_stage", "check_account_name", "check_job_id", "forecast", "is_base_url", "is_number", "origin",
+    "parse_reference",
+}  # fmt: skip
 """Functions that modules of the core share, and nobody types."""
 
 
@@ -46,7 +50,10 @@ def test_every_name_is_there_and_says_what_it_is(name: str) -> None:
         assert (value.__doc__ if inspect.isclass(value) else inspect.getdoc(value) or "").strip()
 
 
-@pytest.mark.parametrize("module", [errors, machine, model, pacing, provider], ids=lambda module: module.__name__)
+MODULES = [errors, forecast, machine, model, pacing, provider]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
 def test_nothing_that_users_meet_is_missing(module: object) -> None:
     """Every error, event, value and auth kind can be named as `vidpoll.NAME`."""
     here = {
@@ -56,7 +63,7 @@ def test_nothing_that_users_meet_is_missing(module: object) -> None:
         and value.__module__ == getattr(module, "__name__", "")
         and not name.startswith("_")
     }
-    assert here - INTERNAL - {"Auth"} <= set(vidpoll.__all__)
+    assert here - INTERNAL - {"Auth", "Forecast"} <= set(vidpoll.__all__)
 
 
 def test_typed() -> None:

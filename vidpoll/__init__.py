@@ -16,6 +16,7 @@ from .errors import (
     AuthenticationError,
     BadReference,
     Conflict,
+    DownloadChanged,
     DownloadError,
     DownloadTooLarge,
     DownloadTruncated,
@@ -53,6 +54,7 @@ from .errors import (
     WaitStopped,
     WaitTimeout,
 )
+from .forecast import Law
 from .hookspecs import hookimpl
 from .machine import (
     Completed,
@@ -70,7 +72,7 @@ from .machine import (
     Stalled,
 )
 from .model import Asset, Cost, Page, Problem, Quota, Request, Response, Snapshot, State, Submitted
-from .pacing import Fixed, Schedule
+from .pacing import Adaptive, Exponential, Fixed, Schedule
 from .plugins import PluginReport
 from .provider import Basic, Bearer, Follow, KeyHeader, Minted, NoAuth, Operation, Pacing, Provider, Stage
 from .transcript import Exchange
@@ -79,7 +81,9 @@ __version__ = "0.1.0"
 
 __all__ = [
     # waiting
-    "Client", "Account", "Job", "State", "wait", "watch", "download", "Fixed", "Schedule", "Moment",
+    "Client", "Account", "Job", "State", "wait", "watch", "download", "Moment",
+    # when to ask again
+    "Adaptive", "Fixed", "Exponential", "Schedule", "Law",
     # events
     "Event", "StageChanged", "ProgressChanged", "Completed", "Failed", "PollFailed", "Stalled", "GaveUp", "Polled",
     "Downloaded", "DownloadProgress",
@@ -94,6 +98,6 @@ __all__ = [
     "ProviderError", "AuthenticationError", "PermissionDenied", "PaymentRequired", "InvalidRequest", "NotFound",
     "Conflict", "RateLimited", "ServerError", "Refused", "JobError", "JobFailed", "JobCancelled", "JobExpired",
     "OutcomeUnknown", "WaitTimeout", "ProviderUnreachable", "JobNotFound", "WaitStopped", "WaitRefused",
-    "SubmitUnknown", "ResultMissing", "DownloadError", "DownloadTruncated", "DownloadTooLarge", "UnsafeURL",
-    "NotAVideo",
+    "SubmitUnknown", "ResultMissing", "DownloadError", "DownloadChanged", "DownloadTruncated",
+    "DownloadTooLarge", "UnsafeURL", "NotAVideo",
 ]  # fmt: skip

@@ -6,6 +6,7 @@ raised. All network calls raise UsageError before anything is sent where the cal
 
 from __future__ import annotations
 
+import io
 import logging
 import math
 import os
@@ -15,12 +16,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from random import Random
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import redact
 from .accounts import Account, Endpoint
 from .clock import Clock, SystemClock
-from .download import Fetcher, choose, paths
 from .errors import (
     AnswerError,
     BadReference,
@@ -33,14 +33,17 @@ from .errors import (
 from .faults import Fault, Meaning
 from .loop import Loop
 from .machine import Completed, DownloadProgress, Event, Failed, GaveUp, Job, Polled
-from .model import Page, Quota, Request, Snapshot, Submitted, check_account_name, is_number
-from .pacing import Fixed, Schedule
+from .model import Asset, Page, Quota, Request, Snapshot, Submitted, check_account_name, is_number
+from .pacing import Adaptive, Schedule
 from .plugins import PluginReport, Plugins, guard
 from .provider import Operation, Provider
 from .question import Question, build, provider_error
 from .tasks import Errand, Watch
-from .transport import RequestsTransport, Transport
 from .workers import Workers
+
+if TYPE_CHECKING:
+    from .pull import Desk
+    from .transport import Transport
 
 log = logging.getLogger("vidpoll")
 
@@ -56,7 +59,7 @@ class Client:
 
     `accounts`: name to `Account`; a provider's own name works without. `plugins`: modules or objects with hooks, beside
     the installed plugins (`discover=False`: instead of them; `VIDPOLL_DISABLE=name,name` in the environment switches
-    single ones off). `pacing`: a Schedule, by default `Fixed(5)`; a provider's floor always holds. `http_timeout`:
+    single ones off). `pacing`: a Schedule, by default `Adaptive()`; a provider's floor always holds. `http_timeout`:
     seconds to connect and seconds without a byte; together they bound one request. `patience`: seconds of nothing but
     faults that are borne. `clock` and `transport` are for tests.
 
@@ -76,7 +79,7 @@ class Client:
         transport: Transport | None = None,
     ) -> None:
         self._accounts = _checked_accounts(accounts or {})
-        self._pacing = _checked_pacing(pacing or Fixed())
+        self._pacing = _checked_pacing(pacing or Adaptive())
         if not (isinstance(http_timeout, Sequence) and len(http_timeout) == 2 and all(map(_positive, http_timeout))):
             raise UsageError(f"http_timeout={http_timeout!r}: two numbers of seconds, (connect, read), above 0")
         if not _positive(patience):
@@ -88,7 +91,7 @@ class Client:
         self._endpoints: dict[str, Endpoint] = {}
         self._clock = clock or SystemClock()
         self._workers = Workers()
-        self._transport = transport or RequestsTransport()
+        self._transport = transport or _requests_transport()
         self._closed = False
         self._loop = Loop(
             clock=self._clock,
@@ -390,11 +393,42 @@ class Client:
 
         A job that is not known to be completed is asked about once. `kinds` chooses the assets; names are made from the
         reference. A file that is there already is kept unless `overwrite`. `timeout` is in seconds for all files,
-        `max_bytes` bounds each. Raises DownloadError, ResultMissing, the job's own error, UsageError.
+        `max_bytes` bounds each; faults are borne for the client's `patience`, and a download goes on where it stopped,
+        in another process too. `on_progress` gets DownloadProgress about ten times a second. Nothing but a whole file
+        is ever under its name. Raises DownloadError, ResultMissing, the job's own error, UsageError.
         """
+        from .saving import fetch
+
         _check_download(target, timeout, max_bytes, on_progress)
         job = _job(job)
-        endpoint = self._endpoint(job.account)
+        self._finish(job)
+
+        def tell(event: Event) -> None:
+            self._plugins.tell(job, event)
+            if on_progress is not None and isinstance(event, DownloadProgress):
+                guard("on_progress", on_progress, event)
+
+        return fetch(self._desk(job, tell, timeout), target, kinds, overwrite=overwrite, max_bytes=max_bytes)
+
+    def open(self, job: Job | str, *, asset: Asset | None = None) -> io.BufferedReader:
+        """A completed job's video as a seekable, read-only binary stream, fetched as it is read.
+
+        For what needs a part of it, or reads file objects: `shutil.copyfileobj`, `av.open`, an HTTP server. `asset` is
+        another one of `job.assets`, or one that you make of a URL. Nothing is fetched ahead of the window (at most
+        4 MiB) that is read. Use it in one thread, and within the client's block. What cannot be read raises as it does
+        in `download`; DownloadChanged where the file at the provider became another.
+        """
+        from .saving import stream
+
+        if not (asset is None or isinstance(asset, Asset)):
+            raise UsageError(f"asset={asset!r}: one of job.assets is due, or a vidpoll.Asset that you make")
+        job = _job(job)
+        self._finish(job)
+        return stream(self._desk(job, lambda event: None, None), asset)
+
+    def _finish(self, job: Job) -> None:
+        """Make sure that a job is completed, with one question where that is not known. Raises why it is not."""
+        self._endpoint(job.account)
         if not job.final or not job.assets:
             self.poll(job)
             for settled in job.settle(self._clock.time()):  # completed, and its files are late: `content` may have them
@@ -402,29 +436,13 @@ class Client:
         if not job.ok and job.error is None:
             raise UsageError(f"{job.ref} is not completed yet; wait for it first: vidpoll.wait({job.ref!r})", job=job)
         job.check()
-        now = self._loop.now()
 
-        def tell(event: Event) -> None:
-            self._plugins.tell(job, event)
-            if on_progress is not None and isinstance(event, DownloadProgress):
-                guard("on_progress", on_progress, event)
+    def _desk(self, job: Job, tell: Callable[[Event], None], timeout: float | None) -> Desk:
+        from .pull import Desk
 
-        fetcher = Fetcher(
-            self._loop,
-            self._transport,
-            endpoint,
-            job,
-            deadline=None if timeout is None else now + timeout,
-            max_bytes=max_bytes,
-            tell=tell,
-        )
-        due = job.snapshot is None or job.snapshot.assets_due
-        if due and "video" in kinds and not any(asset.kind == "video" for asset in job.assets):
-            content = fetcher.content()
-            job.assets += () if content is None else (content,)
-        assets = choose(job, kinds)
-        places = list(zip(assets, paths(job, assets, target), strict=True))
-        return [path if path.exists() and not overwrite else fetcher.save(asset, path) for asset, path in places]
+        deadline = None if timeout is None else self._loop.now() + timeout
+        endpoint = self._endpoint(job.account)
+        return Desk(self._loop, self._transport, endpoint, job, lambda: self.poll(job), tell, deadline)
 
     # -- plumbing -----------------------------------------------------------------------------------------------------
 
@@ -513,6 +531,13 @@ def download(
         return client.download(
             job, target, kinds=kinds, overwrite=overwrite, timeout=timeout, max_bytes=max_bytes, on_progress=on_progress
         )
+
+
+def _requests_transport() -> Transport:
+    """The transport of a client that is given none. requests is imported here: it takes longer than all of vidpoll."""
+    from .transport import RequestsTransport
+
+    return RequestsTransport()
 
 
 def _job(job: Job | str) -> Job:
