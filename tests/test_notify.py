@@ -240,9 +240,9 @@ def test_a_delivery_that_raises_ends_nothing(error: BaseException, caplog: pytes
 def test_a_thread_only_while_there_is_work(slow: Callable[..., Slow]) -> None:
     """So an outbox that nobody holds any more leaves nothing behind."""
     s = slow()
-    assert not [thread for thread in threading.enumerate() if thread.name == "vidpoll-slow"]
+    assert not [thread for thread in threading.enumerate() if thread.name == "slow"]
     s.held()
-    (thread,) = [thread for thread in threading.enumerate() if thread.name == "vidpoll-slow"]
+    (thread,) = [thread for thread in threading.enumerate() if thread.name == "slow"]
     assert thread.daemon
     s.go.set()
     thread.join(BOUND)

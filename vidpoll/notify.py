@@ -175,7 +175,7 @@ class Outbox(Generic[T]):
     def _staff(self) -> None:
         _alive().add(self)
         if not self._running:
-            threading.Thread(target=self._work, name=f"vidpoll-{self.name}", daemon=True).start()
+            threading.Thread(target=self._work, name=self.name, daemon=True).start()
             self._running = True
 
     def flush(self, timeout: float) -> bool:
@@ -198,26 +198,30 @@ class Outbox(Generic[T]):
             return not self._changed.wait_for(lambda: self._hurry, seconds)
 
     def _work(self) -> None:
-        while (batch := self._take()) is not None:
-            guard(self.name, self._deliver_safely, batch)
-            self._next = self._clock.monotonic() + (self._every or 0.0)
+        while self._serve():
+            pass
 
-    def _take(self) -> list[T] | None:
-        """What is to be delivered next; None where nothing is left, and the thread ends."""
+    def _serve(self) -> bool:
+        """Deliver what is next; False where nothing is left, and the thread ends."""
         if self._queue and self._every is not None:  # what belongs together comes together
             self.pause(max(min(GATHER, self._every), self._next - self._clock.monotonic()))
         with self._changed:
             most = 1 if self._every is None else len(self._queue)
             batch = [self._queue.popleft() for _ in range(min(most, len(self._queue)))]
             self._droppable -= sum(not keep for _, keep in batch)
-            lost, self._lost = (0, self._lost) if batch else (self._lost, 0)
             self._in_hand = len(batch)
-            if not batch:
+            lost = 0 if batch else self._lost
+            self._lost -= lost
+            if not batch and not lost:
                 self._running = self._hurry = False
                 self._changed.notify_all()
+                return False
+        if batch:
+            guard(self.name, self._deliver_safely, [item for item, _ in batch])
+            self._next = self._clock.monotonic() + (self._every or 0.0)
         if lost:
             _say(f"{self.name}: {lost} events were not told: more than {self._size} were waiting")
-        return [item for item, _ in batch] or None
+        return True
 
     def _deliver_safely(self, batch: list[T]) -> None:
         try:

@@ -205,10 +205,9 @@ def test_installed_and_not_configured_it_does_nothing(monkeypatch):
     for name in [name for name in os.environ if name.startswith("VIDPOLL_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("VIDPOLL_ON_COMPLETED", " ")
-    before = threading.active_count()
     report = next(report for report in vidpoll.Client().plugins if report.name == "command")
     assert (report.hooks, report.problem) == (("vidpoll_notifiers",), None)
-    assert threading.active_count() == before
+    assert [thread.name for thread in threading.enumerate() if thread.name == "vidpoll-command"] == []
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ def _wants_json(path: str, json: bool | None) -> bool:
     return path.lower().endswith(JSON_SUFFIXES) if json is None else json
 
 
-def _open(path: str, max_bytes: int, keep: int) -> logging.StreamHandler[Any]:
+def _open(path: str, max_bytes: int, keep: int) -> logging.Handler:
     if path == "-":
         return _Stderr()
     folder = Path(path).absolute().parent
@@ -91,7 +91,7 @@ class _File(RotatingFileHandler):
         raise  # noqa: PLE0704 - called by logging while it handles the error
 
 
-class _Stderr(logging.StreamHandler[Any]):
+class _Stderr(logging.Handler):
     """Standard error as it is when a line is written: tests and terminals replace it."""
 
     def emit(self, record: logging.LogRecord) -> None:
