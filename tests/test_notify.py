@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -22,6 +23,8 @@ from vidpoll.plugins import HOOKS
 
 BOUND = 30.0
 """Seconds that a test waits for a thread; it needs some milliseconds."""
+
+PAGE = (Path(__file__).parents[1] / "docs" / "notifications.md").read_text(encoding="utf-8")
 
 AT = 1_800_000_000.25
 ASSET = vidpoll.Asset("https://me:pw@cdn.example/v.mp4?sig=0123456789abcdef", "video", "video/mp4", size=7)
@@ -229,10 +232,14 @@ def test_a_delivery_that_raises_ends_nothing(error: BaseException, caplog: pytes
             raise error
 
     outbox = notify.Outbox(deliver, name="grumpy")
-    outbox.put(1)
-    outbox.put(2)
+
+    def put_and_flush() -> bool:
+        outbox.put(1)
+        outbox.put(2)
+        return outbox.flush(BOUND)
+
     with pytest.warns(RuntimeWarning, match=f"grumpy raised .*{type(error).__name__}"):
-        assert outbox.flush(BOUND)
+        assert put_and_flush()
     assert got == [1, 2]
     assert "grumpy raised" in caplog.text
 
@@ -316,3 +323,33 @@ def test_a_slow_notifier_holds_no_wait(slow: Callable[..., Slow]) -> None:
     jobs = list(t.client.as_completed([f"acme:{number}" for number in range(100)]))
     assert [job.state for job in jobs] == [vidpoll.State.FAILED] * 100
     assert len(s.got) == 1
+
+
+@pytest.mark.parametrize("block", re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL))
+def test_the_scripts_of_the_page(
+    block: str, vidpoll_simulator: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What docs/notifications.md shows runs, against the simulator, and somebody is told."""
+    job_id = vidpoll_simulator.seed_job("magicoal", "i2v", age=3600.0)
+    monkeypatch.setattr(vidpoll, "Client", vidpoll_simulator.client)
+    space: dict[str, Any] = {}
+    exec(compile(block.replace("3f8a2d1b-4c9e-4b7f-8d2a-1f3c5e7a9b0d", job_id), "notifications.md", "exec"), space)
+    if "vidpoll_notifiers" in space:
+        (notifier,) = space["vidpoll_notifiers"]({"CHAT_URL": "https://chat.example"})
+        assert (notifier,) == tuple(space["vidpoll_notifiers"]({"CHAT_URL": "https://chat.example"}))
+        vidpoll.Client(plugins=[notifier]).wait(f"magicoal:{job_id}")
+    assert all([outbox.flush(BOUND) for outbox in list(notify._alive())])  # noqa: C419 - all are waited for
+    assert f"magicoal:{job_id} completed" in capsys.readouterr().out
+
+
+def test_the_page_names_what_there_is() -> None:
+    """Its table is the public part of the module, and its links lead somewhere."""
+    public = {name for name, value in vars(notify).items() if getattr(value, "__module__", "") == notify.__name__}
+    public = {name for name in public | {"NAMES"} if not name.startswith("_")}
+    listed = {
+        name for row in re.findall(r"^\| (`.*?`) \|", PAGE, re.MULTILINE) for name in re.findall(r"(\w+)[(`,]", row)
+    }
+    assert public <= listed
+    root = Path(__file__).parents[1]
+    links = [link for link in re.findall(r"\]\(([^)#:]+)\)", PAGE) if (root / "vidpoll").exists()]
+    assert [link for link in links if not (root / "docs" / link).exists()] == []

@@ -40,7 +40,7 @@ BOUND = 30.0
 
 
 class Sink(ThreadingHTTPServer):
-    """A service for json://: `heard` are the messages, `answers` the statuses of the next ones, `hold` delays them."""
+    """A service for json://: `heard` are the messages, `answers` the next statuses; without `go` it hangs."""
 
     daemon_threads = True
 
@@ -48,7 +48,8 @@ class Sink(ThreadingHTTPServer):
         self.heard: list[dict[str, object]] = []
         self.paths: list[str] = []
         self.answers: list[int] = []
-        self.hold = 0.0
+        self.go = threading.Event()
+        self.go.set()
         super().__init__(("127.0.0.1", 0), Sunk)
 
     @property
@@ -65,7 +66,7 @@ class Sunk(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["content-length"]))
-        time.sleep(self.server.hold)
+        self.server.go.wait(BOUND)
         status = self.server.answers.pop(0) if self.server.answers else 200
         self.server.paths.append(self.path)
         if status == 200:
@@ -297,16 +298,15 @@ def wait_and_settle(notifier: AppriseNotifier, sink: Sink) -> None:
 def test_a_slow_service_holds_neither_the_wait_nor_the_others(sink):
     """Its messages wait for it alone; a flush keeps its bound."""
     with Sink() as slow:
-        slow.hold = 3.0
+        slow.go.clear()
         other = serving(slow)
         next(other)
         notifier = AppriseNotifier([slow.url, sink.url], every=0.0)
-        begun = time.monotonic()
         wait(notifier, [DONE], flush=False)
-        until(lambda: sink.heard, 2.0)
+        until(lambda: sink.heard)
         assert not notifier.flush(0.1)
-        assert time.monotonic() - begun < 2.5
         assert slow.heard == []
+        slow.go.set()
         assert notifier.flush(BOUND)
         next(other, None)
 
@@ -551,14 +551,14 @@ def test_the_end_of_the_process(sink, tmp_path):
 
 def test_the_end_of_the_process_is_bounded(sink, tmp_path):
     """A service that hangs holds it for `at_exit` seconds, all services together; what is left is said, and spooled."""
-    sink.hold = 3.0
+    sink.go.clear()
     begun = time.monotonic()
     done = run(END, f"{sink.url} {sink.url}2", str(tmp_path), "0.3")
-    assert time.monotonic() - begun < 2.9
+    assert time.monotonic() - begun < BOUND / 2
     assert done.returncode == 0
     assert done.stderr.count("the process ends, and 2 events have not been delivered") == 2
     assert SECRET not in done.stderr
-    sink.hold = 0.0
+    sink.go.set()
     assert AppriseNotifier(sink.url, spool=tmp_path).flush(BOUND)
     assert "2 events" in sink.titles
 
