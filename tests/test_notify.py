@@ -274,12 +274,12 @@ def test_a_forked_child_begins_anew(slow: Callable[..., Slow]) -> None:
 
 
 LEAVING = """
-import sys, time
+import os, sys, time
 from vidpoll import notify
 def deliver(items):
     while not outbox.pause(60.0): break
     time.sleep(float(sys.argv[1]))
-    print(*items, flush=True)
+    os.write(1, (" ".join(map(str, items)) + chr(10)).encode())
 outboxes = [notify.Outbox(deliver, name=name, every=every, at_exit=0.5) for name, every in (("a", None), ("b", 60.0))]
 outbox = outboxes[0]
 for each in outboxes:
@@ -345,7 +345,7 @@ def test_the_scripts_of_the_page(
 def test_the_page_names_what_there_is() -> None:
     """Its table is the public part of the module, and its links lead somewhere."""
     public = {name for name, value in vars(notify).items() if getattr(value, "__module__", "") == notify.__name__}
-    public = {name for name in public | {"NAMES"} if not name.startswith("_")}
+    public = {name for name in public | {"NAMES"} if not name.startswith("_")} - {"T"}
     listed = {
         name for row in re.findall(r"^\| (`.*?`) \|", PAGE, re.MULTILINE) for name in re.findall(r"(\w+)[(`,]", row)
     }
