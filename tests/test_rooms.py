@@ -38,6 +38,9 @@ ROOMS = {
     "transport": {"accounts", "errors", "faults", "model", "workers"},
     "plugins": {"errors", "hookspecs", "machine", "provider", "redact"},
     "notify": {"clock", "errors", "hookspecs", "machine", "model", "plugins", "redact"},
+    "record": {"errors", "machine", "model", "redact"},
+    "store": {"errors", "record"},
+    "keeping": {"accounts", "clock", "errors", "machine", "record", "tasks"},
     "question": {"accounts", "errors", "faults", "machine", "model", "provider", "redact"},
     "tasks": {"accounts", "clock", "errors", "faults", "forecast", "machine", "model", "pacing", "question"},
     "transcript": {"faults", "model", "redact"},
@@ -49,20 +52,26 @@ ROOMS = {
         "accounts", "errors", "faults", "loop", "machine", "model", "provider", "question", "ranges", "redact",
         "transport",
     },
-    "remote": {"errors", "files", "pull", "ranges"},
-    "saving": {"errors", "files", "machine", "model", "pull", "ranges", "remote"},
+    "remote": {"errors", "files", "pull", "ranges", "transport"},
+    "saving": {"errors", "files", "machine", "model", "pull", "ranges", "remote", "transport"},
     "client": {
-        "accounts", "clock", "errors", "faults", "loop", "machine", "model", "pacing", "plugins", "provider",
-        "question", "redact", "tasks", "workers",
+        "accounts", "clock", "errors", "faults", "keeping", "loop", "machine", "model", "pacing", "plugins",
+        "provider", "question", "record", "redact", "tasks", "workers",
     },
 }  # fmt: skip
 """What a module of the core may import of vidpoll when it is imported itself."""
 
-LATER = {"transport": {"vidpoll"}, "client": {"pull", "saving", "transport"}}
+LATER = {"transport": {"vidpoll"}, "client": {"pull", "saving", "store", "transport"}}
 """What it may import inside a function: the transport asks for the version that it names in its User-Agent; the client
-imports what brings requests along when it is first used."""
+imports what brings requests or SQLite along when it is first used."""
 
-FOR_TYPES = {"hookspecs": {"machine", "provider"}, "machine": {"transcript"}, "client": {"pull", "transport"}}
+FOR_TYPES = {
+    "hookspecs": {"machine", "provider"},
+    "machine": {"transcript"},
+    "client": {"pull", "transport"},
+    "keeping": {"store"},
+    "record": {"accounts"},
+}
 """What it may import for the type checker only."""
 
 FREE = {"__init__", "__main__", "cli", "testing"}
@@ -73,6 +82,7 @@ DOORS = {
     "requests": {"transport"},
     "urllib3": {"transport"},
     "pluggy": {"hookspecs", "plugins"},
+    "sqlite3": {"store"},
     "pytest": {"testing"},
 }
 """Each outside thing has one door: nothing but these rooms imports it."""

@@ -75,6 +75,10 @@ class Task:
         """When to ask first, as a monotonic second."""
         return now
 
+    def elsewhere(self, setting: Setting) -> tuple[list[Event], float | None] | None:
+        """None: ask. Else somebody else asks: what is known from there, and when to look again (None: it is done)."""
+        return None
+
     def claim(self, now: float) -> float:
         """From when on it may be asked; where that is `now`, it is being asked."""
         return now

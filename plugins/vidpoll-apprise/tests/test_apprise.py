@@ -217,6 +217,8 @@ def test_the_tally(script, last):
         list(t.client.as_completed([f"acme:{part[1:]}" for part in script]))
         said = [tally.count(event) for hook, _, event in t.ears.heard if hook != "polled"]
         assert said[-1] == last
+    assert tally.count(vidpoll.Downloaded("acme:1", 0.0, "video", Path("a.mp4"), 7)) == ""
+    assert tally.count(vidpoll.Completed("acme:9", 0.0)) == ""
 
 
 def test_templates(sink):
@@ -288,6 +290,34 @@ def test_what_could_not_be_sent_goes_along_with_the_next(sink, caplog):
     assert sink.heard == []
     wait(notifier, [DONE], "acme:j2")
     assert str(sink.heard[0]["message"]).split("\n") == ["acme:j1 completed: video", "acme:j2 completed: video"]
+
+
+def test_a_flush_makes_one_last_try(sink, monkeypatch):
+    """It waits for no delay, and asks a service that is down once more, not four times."""
+    monkeypatch.setattr(service, "DELAYS", (600.0,) * 4)
+    notifier = AppriseNotifier(sink.url, every=0.0)
+    sink.answers = [500] * 9
+    wait(notifier, [DONE], flush=False)
+    until(lambda: len(sink.paths) == 1)
+    with pytest.warns(RuntimeWarning, match="NotSent"):
+        assert notifier.flush(BOUND)
+    assert len(sink.paths) == 2
+
+
+def test_a_flush_is_for_all_services_at_once(sink):
+    """One that hangs takes no time from the others."""
+    with Sink() as hangs:
+        other = serving(hangs)
+        next(other)
+        notifier = AppriseNotifier([hangs.url, sink.url], every=600.0)
+        wait(notifier, [DONE])
+        hangs.go.clear()
+        wait(notifier, [DONE], "acme:j2", flush=False)
+        assert not notifier.flush(0.2)
+        until(lambda: sink.titles == ["acme:j1 completed", "acme:j2 completed"])
+        hangs.go.set()
+        assert notifier.flush(BOUND)
+        next(other, None)
 
 
 def wait_and_settle(notifier: AppriseNotifier, sink: Sink) -> None:
@@ -449,6 +479,29 @@ def test_a_verdict_survives_kill_9(sink, tmp_path):
     assert AppriseNotifier(sink.url, spool=tmp_path).flush(BOUND)
     assert sink.titles == ["acme:crash completed"]
     assert files(tmp_path) == []
+
+
+def test_two_services_that_end_together_leave_nothing(tmp_path):
+    """The one that notes last that it was not the last one makes no new file."""
+    spool = vidpoll_apprise.Spool(tmp_path)
+    said = message.Message({"text": "x"})
+    spool.add(said)
+    spool.told(said, done=True)
+    spool.told(said, done=False)
+    assert files(tmp_path) == []
+
+
+def test_what_was_taken_over_is_safe_too(sink, tmp_path):
+    """It lies in the taker's file before the old one goes, until somebody has been told."""
+    for ref in ("acme:1", None):  # one that fails to tell, and one that takes over and fails as well
+        notifier = AppriseNotifier("json://127.0.0.1:1/", spool=tmp_path, every=0.0)
+        with pytest.warns(RuntimeWarning, match="NotSent"):
+            wait(notifier, [DONE], ref) if ref else notifier.flush(BOUND)
+        del notifier
+        gc.collect()
+    assert [each["said"]["ref"] for each in rows(tmp_path)] == ["acme:1"]  # type: ignore[index]
+    assert AppriseNotifier(sink.url, spool=tmp_path).flush(BOUND)
+    assert sink.titles == ["acme:1 completed"]
 
 
 def test_what_is_sent_leaves_the_spool(sink, tmp_path):

@@ -66,6 +66,7 @@ class Spool:
                 self._own().execute("UPDATE messages SET told = ? WHERE key = ?", (told, message.key))
                 return
             self._own().execute("DELETE FROM messages WHERE key = ?", (message.key,))
+            message.key = None  # a slower service has nothing to note any more
             if self._own().execute("SELECT key FROM messages LIMIT 1").fetchone() is None:
                 self._remove()
 

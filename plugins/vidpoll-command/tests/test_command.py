@@ -177,13 +177,15 @@ def test_a_command_that_takes_too_long_is_killed_with_what_it_started(tmp_path):
 
 def test_a_slow_command_never_holds_the_wait():
     """Two hundred events, each with a command of two seconds: the wait is over at once, the flush in time."""
-    command = Command({"poll_failed": [sys.executable, "-c", "import time; time.sleep(2)"]})
+    slow = [sys.executable, "-c", "import time; time.sleep(2)"]
+    command = Command({"poll_failed": slow, "failed": slow})
     t = talk([(503, {}, b"")] * 200 + [BROKEN], plugins=(command,), patience=1e6)
     begun = time.monotonic()
     t.client.wait(REF, timeout=1e6, check=False)
     assert t.ears.hooks.count("poll_failed") == 200
     assert not command.flush(0.05)
     assert time.monotonic() - begun < 5
+    assert [said["event"] for said, keep in command._outbox._queue if keep] == ["failed"]
     command._outbox._queue.clear()  # the 200 would take 400 s
     assert command.flush(BOUND)
 

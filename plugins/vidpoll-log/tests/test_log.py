@@ -89,6 +89,15 @@ def test_what_a_provider_writes_stays_one_value(name, tmp_path):
     assert "\u202e" not in text
 
 
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [("drawing", "drawing"), (7.5, "7.5"), (True, "true"), ("a=b", '"a=b"'), ("a b", '"a b"'), ('a"', r'"a\""')],
+)
+def test_a_value(value, written):
+    """Bare where no reader can take it for something else, else quoted."""
+    assert vidpoll_log._value(value) == written
+
+
 @pytest.mark.parametrize("name", ["night.log", "night.jsonl"])
 def test_no_secret(name, tmp_path):
     """A URL that is signed or names a user stands without that, and the key is nowhere."""
