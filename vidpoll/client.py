@@ -97,6 +97,7 @@ class Client:
             discover=discover,
             disabled=os.environ.get("VIDPOLL_DISABLE", "").split(","),
             trace=os.environ.get("VIDPOLL_TRACE", "") not in ("", "0"),
+            environ=os.environ,
         )
         self._endpoints: dict[str, Endpoint] = {}
         self._clock = clock or SystemClock()
