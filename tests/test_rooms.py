@@ -51,8 +51,8 @@ ROOMS = {
         "accounts", "errors", "faults", "loop", "machine", "model", "provider", "question", "ranges", "redact",
         "transport",
     },
-    "remote": {"errors", "files", "pull", "ranges"},
-    "saving": {"errors", "files", "machine", "model", "pull", "ranges", "remote"},
+    "remote": {"errors", "files", "pull", "ranges", "transport"},
+    "saving": {"errors", "files", "machine", "model", "pull", "ranges", "remote", "transport"},
     "client": {
         "accounts", "clock", "errors", "faults", "keeping", "loop", "machine", "model", "pacing", "plugins",
         "provider", "question", "record", "redact", "tasks", "workers",
