@@ -28,7 +28,7 @@ T = TypeVar("T")
 APPLICATION = 0x76696470
 """What tells a store from any other SQLite file ("vidp")."""
 
-BUSY = 5.0
+BUSY = 3.0
 """Real seconds for which a write waits for another process."""
 
 AWAY = 600.0
