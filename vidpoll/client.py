@@ -12,7 +12,8 @@ import math
 import os
 import shlex
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from random import Random
 from types import TracebackType
@@ -97,6 +98,7 @@ class Client:
             discover=discover,
             disabled=os.environ.get("VIDPOLL_DISABLE", "").split(","),
             trace=os.environ.get("VIDPOLL_TRACE", "") not in ("", "0"),
+            environ=os.environ,
         )
         self._endpoints: dict[str, Endpoint] = {}
         self._clock = clock or SystemClock()
@@ -185,10 +187,11 @@ class Client:
         following = self._follow([job], timeout, pacing, stop, on_event)
 
         def events() -> Iterator[Event]:
-            for _, event in following:
-                yield event
-                if isinstance(event, GaveUp) and check:
-                    raise event.error
+            with closing(following):
+                for _, event in following:
+                    yield event
+                    if isinstance(event, GaveUp) and check:
+                        raise event.error
 
         return events()
 
@@ -217,10 +220,11 @@ class Client:
         following = self._follow(list(unique.values()), timeout, pacing, stop, on_event)
 
         def ended() -> Iterator[Job]:
-            for job, event in following:
-                if isinstance(event, (Completed, Failed)):
-                    del unique[job.ref]
-                    yield job.check() if check else job
+            with closing(following):
+                for job, event in following:
+                    if isinstance(event, (Completed, Failed)):
+                        del unique[job.ref]
+                        yield job.check() if check else job
             for job in unique.values():  # undecided, or ended by another wait for the same Job
                 yield job.check() if check else job
 
@@ -255,7 +259,7 @@ class Client:
         pacing: Schedule | None,
         stop: threading.Event | None,
         on_event: OnEvent | None,
-    ) -> Iterator[tuple[Job, Event]]:
+    ) -> Generator[tuple[Job, Event]]:
         """One loop for all; everything that can be wrong about the call is raised here and now."""
         _check_waiting(timeout, stop, on_event)
         schedule = _checked_pacing(pacing or self._pacing)
@@ -266,7 +270,7 @@ class Client:
                 build(endpoint, endpoint.provider.status, job.id)
                 endpoint.check()
 
-        def following() -> Iterator[tuple[Job, Event]]:
+        def following() -> Generator[tuple[Job, Event]]:
             now = self._loop.now()
             watches: list[Watch] = []
             with self._keeper.waiting(jobs):

@@ -79,7 +79,8 @@ class PluginReport:
 
 class Plugins:
     """The plugins of one client. `passed` are modules or objects; `discover` also takes the installed ones,
-    but for those whose entry points are named in `disabled`. `trace` says each call of a hook in the log.
+    but for those whose entry points are named in `disabled`. `trace` says each call of a hook in the log. Notifiers
+    configure themselves from `environ`.
 
     Raises UsageError for a passed thing that holds no hook, PluginError for one that does not validate and for two
     providers of one name.
@@ -92,6 +93,7 @@ class Plugins:
         discover: bool = True,
         disabled: Iterable[str] = (),
         trace: bool = False,
+        environ: Mapping[str, str] | None = None,
     ) -> None:
         self.manager = pluggy.PluginManager("vidpoll")
         self.manager.add_hookspecs(hookspecs)
@@ -99,6 +101,7 @@ class Plugins:
         self.reports: list[PluginReport] = []
         self._origins: dict[str, str] = {}
         self._trace = trace
+        self._environ = environ or {}
         if discover:
             off = {name.strip() for name in disabled}
             for entry in sorted(metadata.entry_points(group=GROUP), key=lambda entry: entry.name):
@@ -151,6 +154,7 @@ class Plugins:
             self.manager.register(plugin, name=name)
             hooks = self._validate(plugin)
             providers = self._provided(plugin)
+            hooks += self._notify(plugin, name)
         except Exception as error:  # noqa: BLE001 - a plugin that does not validate must not take the others along
             if self.manager.has_plugin(name):
                 self.manager.unregister(name=name)
@@ -194,6 +198,25 @@ class Plugins:
                         raise PluginError(f"vidpoll_providers gave {type(provider).__name__}, not a vidpoll.Provider")
                     providers.append(provider)
         return providers
+
+    def _notify(self, plugin: object, name: str) -> tuple[str, ...]:
+        """Register the notifiers that a plugin makes from the environment, under its name; returns their hooks."""
+        hooks: tuple[str, ...] = ()
+        for impl in self._implementations("vidpoll_notifiers"):
+            if impl.plugin is not plugin:
+                continue
+            try:
+                notifiers = list(impl.function(*([self._environ] if impl.argnames else [])) or ())
+                if not all(any(_marked(notifier, hook) for hook in dir(notifier)) for notifier in notifiers):
+                    raise PluginError("vidpoll_notifiers gave something without a marked hook")
+            except Exception as error:
+                _warn(f"plugin {name} tells nobody: {_said(error)}", RuntimeWarning)
+                raise
+            for notifier in notifiers:
+                if not self.manager.is_registered(notifier):
+                    self.manager.register(notifier, name=self._free(name))
+                    hooks += self._validate(notifier)
+        return hooks
 
     def _report(self, report: PluginReport) -> None:
         self.reports.append(report)
