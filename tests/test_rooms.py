@@ -33,7 +33,8 @@ ROOMS = {
     "forecast": {"errors", "machine", "model"},
     "pacing": {"errors", "forecast", "machine", "model"},
     "faults": {"errors", "model", "parsing"},
-    "gate": {"faults"},
+    "rate": set(),
+    "gate": {"faults", "rate"},
     "accounts": {"errors", "forecast", "gate", "model", "provider", "redact"},
     "transport": {"accounts", "errors", "faults", "model", "workers"},
     "plugins": {"errors", "hookspecs", "machine", "provider", "redact"},
@@ -41,11 +42,13 @@ ROOMS = {
     "tasks": {"accounts", "clock", "errors", "faults", "forecast", "machine", "model", "pacing", "question"},
     "transcript": {"faults", "model", "redact"},
     "line": {"errors", "gate", "tasks"},
-    "loop": {"accounts", "clock", "errors", "faults", "line", "machine", "model", "tasks", "transcript", "workers"},
+    "loop": {
+        "accounts", "clock", "errors", "faults", "gate", "line", "machine", "model", "tasks", "transcript", "workers",
+    },
     "download": {"accounts", "errors", "faults", "loop", "machine", "model", "question", "redact", "transport"},
     "client": {
-        "accounts", "clock", "errors", "faults", "loop", "machine", "model", "pacing", "plugins", "provider", "question",
-        "redact", "tasks", "workers",
+        "accounts", "clock", "errors", "faults", "loop", "machine", "model", "pacing", "plugins", "provider",
+        "question", "redact", "tasks", "workers",
     },
 }  # fmt: skip
 """What a module of the core may import of vidpoll when it is imported itself."""

@@ -80,18 +80,28 @@ class Pacing:
     """How often a provider may be asked, in seconds. `floor`: no job is asked sooner again.
 
     `typical` is how long a job takes, from the 5 % that are done first to the 95 % that are done by then.
+    `rate=(1000, 3600.0)`: an account may send a thousand requests in any 3,600 s, all its jobs together; None where no
+    rate is documented (it is then learnt from 429 and from rate headers).
     `stalled_after`: a job of which nothing has changed for so long is called stalled.
     """
 
     floor: float = 5.0
     typical: tuple[float, float] | None = None
     stalled_after: float = 600.0
+    rate: tuple[int, float] | None = None
 
     def __post_init__(self) -> None:
         if not is_number(self.floor) or not 0 < self.floor <= 3600:
             raise PluginError(f"Pacing floor {self.floor!r}: seconds, above 0 and at most 3600")
         if not is_number(self.stalled_after) or self.stalled_after <= 0:
             raise PluginError(f"Pacing stalled_after {self.stalled_after!r}: seconds, above 0")
+        rate = self.rate
+        if rate is not None:
+            pair = isinstance(rate, (tuple, list)) and len(rate) == 2 and all(is_number(value) for value in rate)
+            if not pair or not (rate[0] >= 1 and rate[1] > 0):
+                raise PluginError(
+                    f"Pacing rate {self.rate!r}: a number of requests and of seconds, like (1000, 3600.0)"
+                )
         typical = self.typical
         if typical is None:
             return

@@ -221,9 +221,10 @@ class Watch(Task):
             gap = self._schedule.gap(expected)
         else:
             gap = self._schedule.next_gap(self._history(), setting.clock.time(), setting.random)
+        gap = self.endpoint.gate.stretched(gap, setting.now()) if is_number(gap) and gap > 0 else floor
         hinted = setting.now() + min(self.question.hint or 0.0, GOOD_HINT)
         earliest = max(self.asked_at + floor, hinted)
-        return self._cut(max(self.asked_at + (gap if is_number(gap) else floor), earliest), earliest)
+        return self._cut(max(self.asked_at + gap, earliest), earliest)
 
     def _in(self, due: float | None, now: float) -> float | None:
         """Seconds until the next question; None where none will be asked."""

@@ -48,6 +48,11 @@ class Workers:
         self._finalizer = weakref.finalize(self, _end, self._tickets, self.size)
         self._finalizer.atexit = False
 
+    @property
+    def spare(self) -> int:
+        """How many more tickets would be begun at once."""
+        return self.size - self._pending
+
     def send(self, errand: Callable[[Ticket], Any], inbox: Queue[Any]) -> Ticket:
         """Run `errand(ticket)` in a worker; the ticket comes back through `inbox`, unless it was aborted."""
         if self._closed:

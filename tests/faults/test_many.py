@@ -89,6 +89,10 @@ class World(FakeClock):
         loop.setting.random = Random(seed)
 
     @property
+    def spare(self) -> int:
+        return 256 - sum(self.under_way.values())
+
+    @property
     def passed(self) -> float:
         return self.now - self.start
 
