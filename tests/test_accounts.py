@@ -208,7 +208,7 @@ def test_a_key_is_in_no_repr_and_in_no_pickle() -> None:
     """Rule 6: what is printed, logged or pickled holds no key; an account with a key of its own is not pickled."""
     opened = endpoint(Account("acme", key=KEY))
     wire = opened.wire(ASK, timeout=TIMES)
-    assert KEY not in f"{opened} {opened.account!r} {wire!r} {opened.media('/a.mp4', timeout=TIMES, max_body=9)!r}"
+    assert KEY not in f"{opened} {opened.account!r} {wire!r} {opened.media('/a.mp4', {}, timeout=TIMES)!r}"
     with pytest.raises(TypeError, match="not pickled"):
         pickle.dumps(opened.account)
     plain = Account("acme", "https://a.example", insecure=True)
@@ -359,13 +359,14 @@ def test_no_text_is_trusted_by_accident(url: str) -> None:
             False,
         ),
         ("https://api.acme.example", "https://cdn.acme.example/a.mp4", "https://cdn.acme.example/a.mp4", True),
+        ("https://api.acme.example/v1", "./files/1?a=b", "https://api.acme.example/v1/files/1?a=b", True),
     ],
 )
 def test_media(base_url: str, url: str, full: str, key: bool) -> None:
-    """A relative URL stands at the account's origin; the key goes along where it may, and to no bucket."""
+    """A relative URL stands at the origin, with "./" below the base URL; the key goes where it may, to no bucket."""
     opened = endpoint(Account("acme", base_url), media_hosts=("cdn.acme.example",))
-    wire = opened.media(url, timeout=TIMES, max_body=9)
-    assert (wire.method, wire.url, bool(wire.secret), wire.max_body) == ("GET", full, key, 9)
+    wire = opened.media(url, {}, timeout=TIMES)
+    assert (wire.method, wire.url, bool(wire.secret)) == ("GET", full, key)
 
 
 BAD_URLS = [
@@ -387,7 +388,7 @@ def test_a_url_that_is_not_fetched(url: str) -> None:
 def test_an_asset_that_is_not_fetched(url: str) -> None:
     """Nor is one of them fetched as an asset, joined to the account's origin or not."""
     with pytest.raises(UnsafeURL, match="is not fetched"):
-        endpoint().media(url, timeout=TIMES, max_body=9)
+        endpoint().media(url, {}, timeout=TIMES)
 
 
 @few
@@ -395,7 +396,7 @@ def test_an_asset_that_is_not_fetched(url: str) -> None:
 def test_any_text_as_a_media_url(url: str) -> None:
     """A URL out of an answer is a request to somewhere, or UnsafeURL."""
     try:
-        wire = endpoint().media(url, timeout=TIMES, max_body=9)
+        wire = endpoint().media(url, {}, timeout=TIMES)
     except UnsafeURL:
         return
     assert wire.url.startswith(("http://", "https://"))

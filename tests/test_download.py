@@ -15,9 +15,10 @@ import pytest
 from acme import ACME, BROKEN, DONE, DRAWING, KEY, MP4, REF, Plugin, Talk, parse_content, talk
 
 import vidpoll
-from vidpoll.download import paths
 from vidpoll.faults import NoAnswer
 from vidpoll.machine import Job
+from vidpoll.pull import Wanted
+from vidpoll.saving import paths
 
 JPEG = b"\xff\xd8\xff\xe0" + b"\x00" * 50
 HTML = (200, {"content-type": "text/html"}, b"<!doctype html><p>expired")
@@ -99,7 +100,7 @@ def test_names_are_safe_on_all_systems(job_id: str) -> None:
     """Letters, digits, `-` and `_`, bounded, from the reference and never from the server; a hash keeps them apart."""
     job = Job(f"acme:{job_id}")
     asset = vidpoll.Asset("https://x.example/../../etc/passwd.sh", kind="../Video")
-    (path,) = paths(job, [asset], "clips")
+    (path,) = paths(job, [Wanted(asset.kind, 1, asset)], "clips")
     assert path.parent == Path("clips")
     assert re.fullmatch(r"acme(-[A-Za-z0-9_-]+)?-[0-9a-f]{8}-[a-z0-9_-]+\.bin", path.name)
     assert len(path.name) < 130
@@ -109,9 +110,10 @@ def test_names_are_safe_on_all_systems(job_id: str) -> None:
 def test_names_differ_where_references_do() -> None:
     """Also where only what was replaced, or the case, tells them apart; and for several files of one kind."""
     asset = vidpoll.Asset("https://x.example/a.mp4")
-    names = [paths(Job(ref), [asset], "x")[0].name.lower() for ref in ("acme:a/b", "acme:a:b", "acme:A:b", "acme:a-b")]
+    one, two = Wanted("video", 1, asset), Wanted("video", 2, asset)
+    names = [paths(Job(ref), [one], "x")[0].name.lower() for ref in ("acme:a/b", "acme:a:b", "acme:A:b", "acme:a-b")]
     assert len(set(names)) == 4
-    one, two = paths(Job("acme:a"), [asset, asset], "x")
+    one, two = paths(Job("acme:a"), [one, two], "x")
     assert two.name == one.name.replace("-video.mp4", "-video-2.mp4")
 
 
@@ -163,7 +165,8 @@ def test_a_video_may_come_from_the_content_operation(tmp_path: Path, content: An
     [
         ((404, {"error": "not yet"}), "HTTP 404: not yet"),
         ((400, {"error": "not yet"}), "no video in the content"),
-        (b"<html>", "no video in the content"),
+        ((200, {"content-type": "text/html"}, b"<html>"), "no video in the content"),
+        (b"<html>", "the video is a page or an error message"),
         ({}, "no video in the content"),
         (NoAnswer("nothing came for 30 s"), "nothing came for 30 s"),
     ],
@@ -353,7 +356,8 @@ def real(url: str, tmp_path: Path, **options: Any) -> list[Path]:
     """Download `url` with the real transport."""
     job = Job(REF)
     job.receive(vidpoll.Snapshot(vidpoll.State.COMPLETED, assets=(vidpoll.Asset(url),)), 0.0)
-    with vidpoll.Client(plugins=[Plugin(ACME)], accounts=ACCOUNTS, discover=False, http_timeout=(0.5, 0.5)) as client:
+    brief: dict[str, Any] = {"http_timeout": (0.5, 0.5), "patience": 0.01}
+    with vidpoll.Client(plugins=[Plugin(ACME)], accounts=ACCOUNTS, discover=False, **brief) as client:
         return client.download(job, tmp_path, **options)
 
 
@@ -363,7 +367,7 @@ def test_a_large_file_over_http(cdn: Any, tmp_path: Path) -> None:
     heard: list[Any] = []
     (path,) = real(cdn(body), tmp_path, on_progress=heard.append)
     assert path.read_bytes() == body
-    assert len(heard) >= 3
+    assert len(heard) >= 2
     assert (heard[-1].received, heard[-1].total) == (len(body), len(body))
 
 

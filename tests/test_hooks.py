@@ -13,8 +13,10 @@ from acme import BROKEN, DONE, DRAWING, MP4, REF, SAVING, UNAVAILABLE, talk
 
 import vidpoll
 from vidpoll import hookspecs
-from vidpoll.machine import Job
+from vidpoll.machine import Downloaded, Job
 from vidpoll.plugins import HOOKS
+
+DOWNLOADING = {"vidpoll_download_progress", "vidpoll_downloaded"}
 
 SPECS = {name: spec for name, spec in vars(hookspecs).items() if name.startswith("vidpoll_")}
 
@@ -120,7 +122,7 @@ def test_the_job_is_up_to_date_when_its_hook_fires() -> None:
     assert seen == [("running", "drawing", 10.0), (True, DONE["video"])]
 
 
-@pytest.mark.parametrize("hook", sorted(set(HOOKS.values()) - {"vidpoll_download_progress"}))
+@pytest.mark.parametrize("hook", sorted(set(HOOKS.values()) - DOWNLOADING))
 def test_a_hook_that_raises_changes_nothing(hook: str, caplog: pytest.LogCaptureFixture) -> None:
     """Logged, warned of, and the wait ends as it would have ended; the others still hear."""
 
@@ -133,7 +135,7 @@ def test_a_hook_that_raises_changes_nothing(hook: str, caplog: pytest.LogCapture
     with pytest.warns(RuntimeWarning, match=f"plugin Grumpy, {hook} raised ZeroDivisionError: mine"):
         ends = {job.ref: type(job.error) for job in t.client.as_completed(["acme:a", "acme:b", "acme:c"], timeout=20)}
     assert ends == {"acme:a": type(None), "acme:b": vidpoll.JobFailed, "acme:c": vidpoll.WaitTimeout}
-    assert {f"vidpoll_{heard}" for heard in t.ears.hooks} == set(HOOKS.values()) - {"vidpoll_download_progress"}
+    assert {f"vidpoll_{heard}" for heard in t.ears.hooks} == set(HOOKS.values()) - DOWNLOADING
     assert f"plugin Grumpy, {hook} raised" in caplog.text
 
 
@@ -145,6 +147,17 @@ def test_download_progress(tmp_path: Path) -> None:
     t.client.download(REF, tmp_path, on_progress=heard.append)
     assert [(e.kind, e.received, e.total) for e in heard] == [("video", len(MP4), len(MP4))]
     assert [event for hook, _, event in t.ears.heard if hook == "download_progress"] == heard
+
+
+def test_downloaded(tmp_path: Path) -> None:
+    """Once per file that was fetched, after its progress; nothing for one that is there already."""
+    t = talk({"/jobs": [DONE], "/files": [(200, {"content-length": str(len(MP4))}, MP4)]})
+    job = t.client.wait(REF)
+    (path,) = t.client.download(job, tmp_path)
+    assert t.ears.hooks[-2:] == ["download_progress", "downloaded"]
+    assert t.ears.heard[-1][1:] == (job, Downloaded(REF, t.clock.now, "video", path, len(MP4)))
+    t.client.download(job, tmp_path)
+    assert t.ears.hooks.count("downloaded") == 1
 
 
 def test_a_hook_may_use_the_client() -> None:

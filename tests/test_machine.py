@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from vidpoll import (
     BadReference,
     Completed,
     Cost,
+    Downloaded,
     DownloadProgress,
     Event,
     Failed,
@@ -562,6 +564,7 @@ EVENTS = [
     (Polled(REF, 0.0, None), "acme:1 answered: nothing known"),
     (DownloadProgress(REF, 0.0, "video", 65536, 1048576), "acme:1 video: 65,536 of 1,048,576 bytes"),
     (DownloadProgress(REF, 0.0, "video", 5), "acme:1 video: 5 bytes"),
+    (Downloaded(REF, 0.0, "video", Path("a.mp4"), 65536), "acme:1 video saved: a.mp4 (65,536 bytes)"),
 ]
 
 

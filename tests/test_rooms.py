@@ -45,7 +45,14 @@ ROOMS = {
     "loop": {
         "accounts", "clock", "errors", "faults", "gate", "line", "machine", "model", "tasks", "transcript", "workers",
     },
-    "download": {"accounts", "errors", "faults", "loop", "machine", "model", "question", "redact", "transport"},
+    "ranges": {"model"},
+    "files": {"errors", "ranges"},
+    "pull": {
+        "accounts", "errors", "faults", "loop", "machine", "model", "provider", "question", "ranges", "redact",
+        "transport",
+    },
+    "remote": {"errors", "files", "pull", "ranges"},
+    "saving": {"errors", "files", "machine", "model", "pull", "ranges", "remote"},
     "client": {
         "accounts", "clock", "errors", "faults", "loop", "machine", "model", "pacing", "plugins", "provider",
         "question", "redact", "tasks", "workers",
@@ -53,11 +60,11 @@ ROOMS = {
 }  # fmt: skip
 """What a module of the core may import of vidpoll when it is imported itself."""
 
-LATER = {"transport": {"vidpoll"}, "client": {"download", "transport"}}
+LATER = {"transport": {"vidpoll"}, "client": {"pull", "saving", "transport"}}
 """What it may import inside a function: the transport asks for the version that it names in its User-Agent; the client
 imports what brings requests along when it is first used."""
 
-FOR_TYPES = {"hookspecs": {"machine", "provider"}, "machine": {"transcript"}, "client": {"transport"}}
+FOR_TYPES = {"hookspecs": {"machine", "provider"}, "machine": {"transcript"}, "client": {"pull", "transport"}}
 """What it may import for the type checker only."""
 
 FREE = {"__init__", "__main__", "cli", "testing"}

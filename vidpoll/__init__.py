@@ -16,6 +16,7 @@ from .errors import (
     AuthenticationError,
     BadReference,
     Conflict,
+    DownloadChanged,
     DownloadError,
     DownloadTooLarge,
     DownloadTruncated,
@@ -57,6 +58,7 @@ from .forecast import Law
 from .hookspecs import hookimpl
 from .machine import (
     Completed,
+    Downloaded,
     DownloadProgress,
     Event,
     Failed,
@@ -84,7 +86,7 @@ __all__ = [
     "Adaptive", "Fixed", "Exponential", "Schedule", "Law",
     # events
     "Event", "StageChanged", "ProgressChanged", "Completed", "Failed", "PollFailed", "Stalled", "GaveUp", "Polled",
-    "DownloadProgress",
+    "Downloaded", "DownloadProgress",
     # what an answer said
     "Asset", "Cost", "Page", "Problem", "Quota", "Snapshot", "Submitted", "Exchange",
     # plugins
@@ -96,6 +98,6 @@ __all__ = [
     "ProviderError", "AuthenticationError", "PermissionDenied", "PaymentRequired", "InvalidRequest", "NotFound",
     "Conflict", "RateLimited", "ServerError", "Refused", "JobError", "JobFailed", "JobCancelled", "JobExpired",
     "OutcomeUnknown", "WaitTimeout", "ProviderUnreachable", "JobNotFound", "WaitStopped", "WaitRefused",
-    "SubmitUnknown", "ResultMissing", "DownloadError", "DownloadTruncated", "DownloadTooLarge", "UnsafeURL",
-    "NotAVideo",
+    "SubmitUnknown", "ResultMissing", "DownloadError", "DownloadChanged", "DownloadTruncated",
+    "DownloadTooLarge", "UnsafeURL", "NotAVideo",
 ]  # fmt: skip

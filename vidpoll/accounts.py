@@ -171,17 +171,21 @@ class Endpoint:
                 headers["Content-Type"] = "application/json"
         return Wire(request.method, url, self.may_hold_key, headers, secret, body, max_body, timeout)
 
-    def media(self, url: str, *, timeout: tuple[float, float], max_body: int) -> Wire:
-        """A GET for an asset's URL, relative ones joined to the account's origin. Raises UnsafeURL."""
+    def media(self, url: str, headers: Mapping[str, str], *, timeout: tuple[float, float]) -> Wire:
+        """A GET for an asset's URL. A relative one is joined to the account's origin, one that begins with "./" to its
+        base URL. Raises UnsafeURL.
+        """
         scheme, host, port = self.origin
         base = f"{scheme}://[{host}]:{port}/" if ":" in host else f"{scheme}://{host}:{port}/"
+        if url.startswith("./"):
+            base = f"{self.base_url}/"
         try:
             full = urljoin(base, url)
         except ValueError:
             full = url
         check_url(full)
         secret = self._auth(Request("GET", "/")) if self.may_hold_key(full) else {}
-        return Wire("GET", full, self.may_hold_key, {}, secret, None, max_body, timeout)
+        return Wire("GET", full, self.may_hold_key, headers, secret, timeout=timeout)
 
     def _auth(self, request: Request) -> Mapping[str, str]:
         secrets = self.secrets()

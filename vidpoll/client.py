@@ -6,6 +6,7 @@ raised. All network calls raise UsageError before anything is sent where the cal
 
 from __future__ import annotations
 
+import io
 import logging
 import math
 import os
@@ -32,7 +33,7 @@ from .errors import (
 from .faults import Fault, Meaning
 from .loop import Loop
 from .machine import Completed, DownloadProgress, Event, Failed, GaveUp, Job, Polled
-from .model import Page, Quota, Request, Snapshot, Submitted, check_account_name, is_number
+from .model import Asset, Page, Quota, Request, Snapshot, Submitted, check_account_name, is_number
 from .pacing import Adaptive, Schedule
 from .plugins import PluginReport, Plugins, guard
 from .provider import Operation, Provider
@@ -41,6 +42,7 @@ from .tasks import Errand, Watch
 from .workers import Workers
 
 if TYPE_CHECKING:
+    from .pull import Desk
     from .transport import Transport
 
 log = logging.getLogger("vidpoll")
@@ -390,13 +392,42 @@ class Client:
 
         A job that is not known to be completed is asked about once. `kinds` chooses the assets; names are made from the
         reference. A file that is there already is kept unless `overwrite`. `timeout` is in seconds for all files,
-        `max_bytes` bounds each. Raises DownloadError, ResultMissing, the job's own error, UsageError.
+        `max_bytes` bounds each; faults are borne for the client's `patience`, and a download goes on where it stopped,
+        in another process too. `on_progress` gets DownloadProgress about ten times a second. Nothing but a whole file
+        is ever under its name. Raises DownloadError, ResultMissing, the job's own error, UsageError.
         """
-        from .download import Fetcher, choose, paths
+        from .saving import fetch
 
         _check_download(target, timeout, max_bytes, on_progress)
         job = _job(job)
-        endpoint = self._endpoint(job.account)
+        self._finish(job)
+
+        def tell(event: Event) -> None:
+            self._plugins.tell(job, event)
+            if on_progress is not None and isinstance(event, DownloadProgress):
+                guard("on_progress", on_progress, event)
+
+        return fetch(self._desk(job, tell, timeout), target, kinds, overwrite=overwrite, max_bytes=max_bytes)
+
+    def open(self, job: Job | str, *, asset: Asset | None = None) -> io.BufferedReader:
+        """A completed job's video as a seekable, read-only binary stream, fetched as it is read.
+
+        For what needs a part of it, or reads file objects: `shutil.copyfileobj`, `av.open`, an HTTP server. `asset` is
+        another one of `job.assets`, or one that you make of a URL. Nothing is fetched ahead of the window (at most
+        4 MiB) that is read. Use it in one thread, and within the client's block. What cannot be read raises as it does
+        in `download`; DownloadChanged where the file at the provider became another.
+        """
+        from .saving import stream
+
+        if not (asset is None or isinstance(asset, Asset)):
+            raise UsageError(f"asset={asset!r}: one of job.assets is due, or a vidpoll.Asset that you make")
+        job = _job(job)
+        self._finish(job)
+        return stream(self._desk(job, lambda event: None, None), asset)
+
+    def _finish(self, job: Job) -> None:
+        """Make sure that a job is completed, with one question where that is not known. Raises why it is not."""
+        self._endpoint(job.account)
         if not job.final or not job.assets:
             self.poll(job)
             for settled in job.settle(self._clock.time()):  # completed, and its files are late: `content` may have them
@@ -404,29 +435,13 @@ class Client:
         if not job.ok and job.error is None:
             raise UsageError(f"{job.ref} is not completed yet; wait for it first: vidpoll.wait({job.ref!r})", job=job)
         job.check()
-        now = self._loop.now()
 
-        def progress(event: DownloadProgress) -> None:
-            self._plugins.tell(job, event)
-            if on_progress is not None:
-                guard("on_progress", on_progress, event)
+    def _desk(self, job: Job, tell: Callable[[Event], None], timeout: float | None) -> Desk:
+        from .pull import Desk
 
-        fetcher = Fetcher(
-            self._loop,
-            self._transport,
-            endpoint,
-            job,
-            deadline=None if timeout is None else now + timeout,
-            max_bytes=max_bytes,
-            on_progress=progress,
-        )
-        due = job.snapshot is None or job.snapshot.assets_due
-        if due and "video" in kinds and not any(asset.kind == "video" for asset in job.assets):
-            content = fetcher.content()
-            job.assets += () if content is None else (content,)
-        assets = choose(job, kinds)
-        places = list(zip(assets, paths(job, assets, target), strict=True))
-        return [path if path.exists() and not overwrite else fetcher.save(asset, path) for asset, path in places]
+        deadline = None if timeout is None else self._loop.now() + timeout
+        endpoint = self._endpoint(job.account)
+        return Desk(self._loop, self._transport, endpoint, job, lambda: self.poll(job), tell, deadline)
 
     # -- plumbing -----------------------------------------------------------------------------------------------------
 

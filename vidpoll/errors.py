@@ -32,6 +32,7 @@ VidpollError
 ├── ResultMissing            a finished job without the asset that was asked for
 └── DownloadError            a file that is not there, and never half there
     ├── DownloadTruncated    fewer bytes than announced
+    ├── DownloadChanged      other bytes than promised, or than before
     ├── DownloadTooLarge     more bytes than allowed
     ├── UnsafeURL            not http or https, https turned http, or user data in the URL
     └── NotAVideo            the bytes are not those of the kind of file that was promised
@@ -309,6 +310,10 @@ class DownloadError(VidpollError):
 
 class DownloadTruncated(DownloadError):
     """The body ended before the announced length."""
+
+
+class DownloadChanged(DownloadError):
+    """The bytes are not those of the provider's checksum, or the file changed while it was read (`Client.open`)."""
 
 
 class DownloadTooLarge(DownloadError):

@@ -1,9 +1,10 @@
 """The gate of an account: how many of its questions may be under way, and when the next one may go.
 
 *Open*: `ROOM` questions at once, and further ones as long as good answers come: no more than `ROOM` go between two of
-them, so that an outage is met by few, however many jobs wait. *Held* (a 429, or no requests left): none until the moment that the provider
-named. *In trouble* (`SEVERAL` faults in a row, about `CROWD` jobs or more): one at a time, spaced as a single job's
-faults would space them. When it opens again, those that waited go one by one, spread over one floor.
+them, so that an outage is met by few, however many jobs wait. *Held* (a 429, or no requests left): none until the
+moment that the provider named. *In trouble* (`SEVERAL` faults in a row, about `CROWD` jobs or more): one at a time,
+spaced as a single job's faults would space them. When it opens again, those that waited go one by one, spread over one
+floor. At any time the account's `Rate` is kept.
 
 Fewer than `CROWD` jobs are no crowd: each keeps its own schedule, and a broken job slows no other. Arithmetic with the
 time passed in; nobody waits here. The threads of a client share the gate.

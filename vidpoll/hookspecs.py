@@ -28,6 +28,7 @@ import pluggy
 if TYPE_CHECKING:
     from .machine import (
         Completed,
+        Downloaded,
         DownloadProgress,
         Failed,
         GaveUp,
@@ -200,6 +201,22 @@ def vidpoll_download_progress(job: Job, event: DownloadProgress) -> None:
         @vidpoll.hookimpl
         def vidpoll_download_progress(job, event):
             bar.set(event.received, event.total)
+    """
+
+
+@hookspec
+def vidpoll_downloaded(job: Job, event: Downloaded) -> None:
+    """An asset of a job was saved as a file.
+
+    When: once per file that was fetched, after the last `vidpoll_download_progress`, when it lies whole under its final
+    name (`event.path`; `event.size` is bytes). Not for a file that was there already. Return: ignored. If it raises:
+    logged and warned, the file stays and the next one is fetched.
+
+    Example::
+
+        @vidpoll.hookimpl
+        def vidpoll_downloaded(job, event):
+            gallery.add(event.path)
     """
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from .errors import (
@@ -175,6 +176,18 @@ class DownloadProgress(Event):
     def __str__(self) -> str:
         share = f" of {self.total:,}" if self.total is not None else ""
         return f"{self.ref} {self.kind}: {self.received:,}{share} bytes"
+
+
+@dataclass(frozen=True, slots=True)
+class Downloaded(Event):
+    """An asset of `kind` lies whole under `path`, `size` bytes. Not told of a file that was there already."""
+
+    kind: str
+    path: Path
+    size: int
+
+    def __str__(self) -> str:
+        return f"{self.ref} {self.kind} saved: {self.path} ({self.size:,} bytes)"
 
 
 _Place = tuple[State | None, str | None]

@@ -21,6 +21,7 @@ from .errors import BadReference, Malformed, PluginError, UsageError
 
 _ACCOUNT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _PORTS = {"http": 80, "https": 443}
+_CHECKSUM = re.compile(r"sha256:[0-9a-fA-F]{64}|md5:[0-9a-fA-F]{32}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # a lone surrogate is good JSON, and cannot be encoded
 
 
@@ -143,8 +144,9 @@ def _no_constant(name: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """One file of a job. `url` may be relative to the account's origin; it may be signed, so its query is not shown.
+    """One file of a job. `url` may be signed, so its query is not shown.
 
+    A relative `url` is one of the account's origin; where it begins with "./", one below the account's base URL.
     `kind` is "video", "thumbnail", "last_frame", "combined", "audio", "subtitle" or a word of the provider's.
     `data` holds the bytes where the answer itself brought them. `checksum` is "sha256:hex" or "md5:hex".
     """
@@ -162,6 +164,8 @@ class Asset:
             raise PluginError("Asset: give a url or data, one of the two")
         if self.url is not None and (not isinstance(self.url, str) or not self.url or _CONTROL.search(self.url)):
             raise PluginError(f"Asset url {redact.text(self.url, limit=80)!r} is no URL")
+        if self.checksum is not None and not _CHECKSUM.fullmatch(str(self.checksum)):
+            raise PluginError(f"Asset checksum {redact.text(self.checksum, limit=80)!r}: write sha256:hex or md5:hex")
 
     def __repr__(self) -> str:
         where = "data" if self.url is None else redact.url(self.url)

@@ -23,6 +23,7 @@ from . import hookspecs, redact
 from .errors import PluginError, UnknownProvider, UsageError
 from .machine import (
     Completed,
+    Downloaded,
     DownloadProgress,
     Event,
     Failed,
@@ -53,6 +54,7 @@ HOOKS: Mapping[type[Event], str] = {
     GaveUp: "vidpoll_gave_up",
     Polled: "vidpoll_polled",
     DownloadProgress: "vidpoll_download_progress",
+    Downloaded: "vidpoll_downloaded",
 }
 """Which hook an event goes to."""
 

@@ -51,7 +51,8 @@ class Operation(Generic[T]):
 
     The builder's arguments depend on the operation: status, cancel, delete and content take the job's id; a submit
     takes the call's fields; a list takes the call's fields and the token of the page (None for the first); quota takes
-    nothing. The parser takes the Response and the job's id ("" where there is none); it sees 2xx and the statuses in
+    nothing. A file that content brings goes to the disk as it comes; its parser sees what is none (JSON, say) and gives
+    an Asset. The parser takes the Response and the job's id ("" where there is none); it sees 2xx and the statuses in
     `verdicts`, nothing else. `max_body` bounds the answer, in bytes.
     """
 

@@ -14,7 +14,7 @@ import socket
 import threading
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import requests
@@ -29,10 +29,13 @@ from .workers import Ticket
 
 MAX_REDIRECTS = 5
 CHUNK = 64 * 1024
+FILE_CHUNK = 256 * 1024
 _REDIRECTS = (301, 302, 303, 307, 308)
 _LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|::1")
 _ANYWHERE = ("accept", "range", "if-range")
 
+A = TypeVar("A")
+B = TypeVar("B")
 Start = Callable[[Response], Callable[[bytes], None] | None]
 """Takes the head of an answer and gives the sink of its body, or None."""
 
@@ -45,12 +48,16 @@ class BodyCut(NoAnswer):
     """The body broke off before its end."""
 
 
-class UnsafeHop(NoAnswer):
+class Hopeless(NoAnswer):
+    """It would be the same if it were asked again."""
+
+
+class UnsafeHop(Hopeless):
     """A redirect that is not followed."""
 
 
 class _SinkFailed(Exception):
-    """Carries what a sink raised past the translation of network errors."""
+    """Carries what `start` or a sink raised past the translation of network errors."""
 
     def __init__(self, error: Exception) -> None:
         self.error = error
@@ -66,7 +73,7 @@ class Transport(Protocol):
     def fetch(self, wire: Wire, ticket: Ticket, start: Start) -> Response:
         """Like `send`, but a 2xx body goes piece by piece to what `start(head)` returns; None reads it as `send` does.
 
-        Raises NoAnswer, and whatever `start` or the sink raise.
+        A body that goes to a sink is bounded by the sink alone. Raises NoAnswer, and what `start` or the sink raise.
         """
         ...
 
@@ -89,13 +96,15 @@ class RequestsTransport:
         try:
             with _translated(wire, self._ready(wire)), contextlib.closing(self._follow(wire, ticket)) as answer:
                 headers = {name.lower(): value for name, value in answer.headers.items()}
-                sink = start(Response(answer.status_code, headers)) if 200 <= answer.status_code < 300 else None
+                head = Response(answer.status_code, headers)
+                sink = _own(start, head) if 200 <= answer.status_code < 300 else None
                 if sink is None:
                     return Response(answer.status_code, headers, _body(answer, headers, wire.max_body))
                 if _coding(headers):
-                    raise NoAnswer("a file in a content coding that was not asked for")
-                _drain(answer, sink, wire.max_body)
-                return Response(answer.status_code, headers)
+                    raise Hopeless("a file in a content coding that was not asked for")
+                for piece in answer.raw.stream(FILE_CHUNK, decode_content=False):
+                    _own(sink, piece)
+                return head
         except _SinkFailed as failed:
             raise failed.error from None
 
@@ -114,7 +123,7 @@ class RequestsTransport:
             target = answer.headers.get("location", "")
             answer.close()
             url = _next_hop(url, target)
-        raise NoAnswer(f"more than {MAX_REDIRECTS} redirects")
+        raise Hopeless(f"more than {MAX_REDIRECTS} redirects")
 
     def _once(self, wire: Wire, url: str, ticket: Ticket) -> requests.Response:
         headers = {"User-Agent": f"vidpoll/{_version()}", "Accept-Encoding": "identity"}
@@ -285,7 +294,7 @@ def _shut(sock: socket.socket | None) -> None:
 
 def _next_hop(url: str, target: str) -> str:
     if not target:
-        raise NoAnswer("a redirect that names no place")
+        raise Hopeless("a redirect that names no place")
     try:
         following = urljoin(url, target)
         check_url(following)
@@ -296,16 +305,12 @@ def _next_hop(url: str, target: str) -> str:
     return following
 
 
-def _drain(answer: requests.Response, sink: Callable[[bytes], None], max_body: int) -> None:
-    received = 0
-    for piece in answer.raw.stream(CHUNK, decode_content=False):
-        received += len(piece)
-        if received > max_body:
-            raise BodyTooLarge(f"a body of more than {max_body:,} bytes")
-        try:
-            sink(piece)
-        except Exception as error:  # noqa: BLE001 - it is the sink's (a full disk), and must not pass for the network's
-            raise _SinkFailed(error) from None
+def _own(call: Callable[[A], B], argument: A) -> B:
+    """Call what the caller brought along. What it raises (a full disk) must not pass for the network's."""
+    try:
+        return call(argument)
+    except Exception as error:  # noqa: BLE001
+        raise _SinkFailed(error) from None
 
 
 def _coding(headers: Mapping[str, str]) -> str:
@@ -316,7 +321,10 @@ def _coding(headers: Mapping[str, str]) -> str:
 
 def _body(answer: requests.Response, headers: Mapping[str, str], max_body: int) -> bytes:
     received = bytearray()  # not a list: a body in chunks of two bytes would take forty times its size
-    _drain(answer, received.extend, max_body)
+    for piece in answer.raw.stream(CHUNK, decode_content=False):
+        received += piece
+        if len(received) > max_body:
+            raise BodyTooLarge(f"a body of more than {max_body:,} bytes")
     raw = bytes(received)
     coding = _coding(headers)
     if not coding or not raw:

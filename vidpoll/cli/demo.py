@@ -31,6 +31,7 @@ HOOKS = (
     "vidpoll_progress",
     "vidpoll_completed",
     "vidpoll_download_progress",
+    "vidpoll_downloaded",
 )
 """What has to fire for each job."""
 
@@ -86,6 +87,10 @@ class Notifier:
     @vidpoll.hookimpl
     def vidpoll_download_progress(self, event: vidpoll.DownloadProgress) -> None:
         self._note("vidpoll_download_progress", event)
+
+    @vidpoll.hookimpl
+    def vidpoll_downloaded(self, event: vidpoll.Downloaded) -> None:
+        self._note("vidpoll_downloaded", event)
 
 
 class _Demo:

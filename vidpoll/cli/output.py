@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import sys
 import threading
 from collections.abc import Iterable, Sequence
@@ -42,6 +43,7 @@ class Output:
         self.gone = threading.Event()
         """Set when nobody reads standard output any more."""
         self._failed = False
+        self._passing = 0  # characters of the line that stands there until something else is said
 
     @property
     def terminal(self) -> bool:
@@ -57,7 +59,7 @@ class Output:
         if self.gone.is_set() or sys.stdout is None:  # None: `>&-`, pythonw; whoever closed it still waits for the job
             return False
         try:
-            _write(sys.stdout, text)
+            _write(sys.stdout, self._over() + text)
         except BrokenPipeError:
             self._leave()
         except (OSError, ValueError) as error:  # a full disk; or a stream that is closed
@@ -66,6 +68,19 @@ class Output:
             why = getattr(error, "strerror", None) or type(error).__name__
             self.error(f"cannot write to standard output: {why}")
         return not self.gone.is_set()
+
+    def passing(self, text: str) -> None:
+        """A line that the next one takes the place of; only where somebody looks."""
+        if self.terminal and not self.gone.is_set():
+            shown = _plain(text)[: max(shutil.get_terminal_size().columns - 1, 1)]
+            with contextlib.suppress(OSError, ValueError):  # the next true line will tell
+                _write(sys.stdout, self._over() + shown, end="")
+                self._passing = len(shown)
+
+    def _over(self) -> str:
+        """What removes the passing line."""
+        gone, self._passing = self._passing, 0
+        return f"\r{' ' * gone}\r" if gone else ""
 
     def json(self, value: object) -> bool:
         """One object on one line."""
@@ -80,12 +95,15 @@ class Output:
     def error(self, text: str) -> None:
         """One line on standard error, `vidpoll: …`."""
         with contextlib.suppress(OSError, ValueError):  # there is nobody left to tell
+            if self._passing:
+                _write(sys.stdout, self._over(), end="")
             _write(sys.stderr, _plain(f"vidpoll: {text}"))
 
     def finish(self, code: int) -> int:
         """Flush; the exit code, which says so when an answer could not be written."""
         try:
             if sys.stdout is not None:
+                sys.stdout.write(self._over())
                 sys.stdout.flush()
         except (OSError, ValueError):
             self._leave()
@@ -99,11 +117,11 @@ class Output:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _write(stream: TextIO | None, text: str) -> None:
+def _write(stream: TextIO | None, text: str, end: str = "\n") -> None:
     if stream is None:
         return
     encoding = stream.encoding or "utf-8"
-    stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+    stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + end)
     stream.flush()
 
 

@@ -14,15 +14,18 @@ from functools import partial
 from pathlib import Path
 
 import vidpoll
+from vidpoll.clock import Clock
 
 from . import transcripts
-from .context import Arguments, Command, Context, as_json, base_url, fields, references, seconds, with_fields
+from .bar import Bar
+from .context import Arguments, Command, Context, as_json, base_url, count, fields, references, seconds, with_fields
 from .heart import Heart
 from .output import (
     COMPLETED,
     INTERRUPTED,
     NOT_COMPLETED,
     UNKNOWN,
+    Output,
     code_of,
     error_object,
     first_that_applies,
@@ -134,7 +137,8 @@ class _Wait:
             self.out.line(f"{stamp}{status_line(job, self.clock.time())}")
         if job.ok and self.args.download is not None:
             try:
-                files = self.client.download(job, os.path.join(self.args.download, ""))  # noqa: PTH118 - a folder
+                folder = os.path.join(self.args.download, "")  # noqa: PTH118 - so that it is one, whatever its name
+                files = self.client.download(job, folder, on_progress=_bar(self.args, self.out, self.clock))
             except vidpoll.VidpollError as failed:
                 error = failed
         if self.args.json:
@@ -224,6 +228,15 @@ def _download_arguments(parser: argparse.ArgumentParser) -> None:
         "--kinds", default="video", help="what to save, with commas: video,thumbnail,last_frame … (default: video)"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace files that are there already")
+    parser.add_argument("--max-bytes", type=count, metavar="N", help="save no file of more than N bytes")
+    parser.add_argument(
+        "--timeout",
+        type=seconds,
+        default=3600.0,
+        metavar="S",
+        help="stop after S seconds for the files of a job (3600; none for as long as it takes)",
+    )
+    parser.add_argument("--quiet", action="store_true", help="show no progress")
     as_json(parser)
 
 
@@ -235,7 +248,11 @@ def _download(args: Arguments, context: Context) -> int:
     if len(wanted) > 1 and Path(args.to).suffix and not Path(args.to).is_dir() and not args.to.endswith(("/", os.sep)):
         raise vidpoll.UsageError(f"--to {args.to!r} names one file, and there are {len(wanted)} jobs; name a folder")
     with context.client([job.account for job in wanted], args.base_url) as client:
-        return first_that_applies([_fetch(client, job, kinds, args, context) for job in wanted])
+        try:
+            return first_that_applies([_fetch(client, job, kinds, args, context) for job in wanted])
+        except KeyboardInterrupt:
+            context.out.error("interrupted; the same command goes on where it stopped")
+            return INTERRUPTED
 
 
 def _fetch(client: vidpoll.Client, job: vidpoll.Job, kinds: list[str], args: Arguments, context: Context) -> int:
@@ -249,7 +266,15 @@ def _fetch(client: vidpoll.Client, job: vidpoll.Job, kinds: list[str], args: Arg
         error = vidpoll.DownloadError(f"{status_line(job, 0.0)}: not completed yet; wait for it: {resume}", job=job)
     elif error is None:
         try:
-            files = client.download(job, args.to, kinds=kinds, overwrite=args.overwrite)
+            files = client.download(
+                job,
+                args.to,
+                kinds=kinds,
+                overwrite=args.overwrite,
+                timeout=args.timeout,
+                max_bytes=args.max_bytes,
+                on_progress=_bar(args, context.out, context.clock),
+            )
         except vidpoll.UsageError:
             raise
         except vidpoll.VidpollError as failed:
@@ -262,6 +287,10 @@ def _fetch(client: vidpoll.Client, job: vidpoll.Job, kinds: list[str], args: Arg
     if error is not None:
         context.out.error(error.message)
     return code
+
+
+def _bar(args: Arguments, out: Output, clock: Clock) -> Bar | None:
+    return Bar(out, clock) if _shown(args) else None
 
 
 def _look(client: vidpoll.Client, job: vidpoll.Job, timeout: float = LOOK) -> vidpoll.VidpollError | None:
@@ -356,7 +385,8 @@ COMMANDS = (
         _download_arguments,
         _download,
         f"vidpoll download {_REF} --to clips --kinds video,thumbnail",
-        "Names are made from the references; a file that is there already is kept.",
+        "Names are made from the references; a file that is there already is kept. A download that was cut, stopped\n"
+        "or killed goes on where it was when it is asked for again; until it is whole it is called NAME.part.",
     ),
     Command(
         "delete",

@@ -128,8 +128,9 @@ def _response(reply: Any) -> Response:
     if isinstance(reply, Response):
         return reply
     if isinstance(reply, bytes):
-        return Response(200, {}, reply)
+        return Response(200, {"content-length": str(len(reply))}, reply)
     if isinstance(reply, tuple) and len(reply) == 3:
-        return Response(*reply)
+        status, headers, body = reply
+        return Response(status, {"content-length": str(len(body)), **headers}, body)
     status, value = reply if isinstance(reply, tuple) else (200, reply)
     return Response(int(status), {"content-type": "application/json"}, json.dumps(value).encode())

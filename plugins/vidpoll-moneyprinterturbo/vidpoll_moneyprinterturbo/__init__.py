@@ -75,38 +75,35 @@ def _own_file(path: object, job_id: str, kind: str) -> tuple[vidpoll.Asset, ...]
     if folder != job_id:
         return ()
     try:
-        return (vidpoll.Asset(_file_path("download", job_id, name), kind),)
+        return (download(job_id, name, kind),)
     except vidpoll.UsageError:  # no name of a file
         return ()
+
+
+def download(job_id: str, name: str, kind: str = "video") -> vidpoll.Asset:
+    """A file of a task, as an attachment. Before state 1 the server hands out what is written so far."""
+    return vidpoll.Asset(f".{_file_path('download', job_id, name)}", kind)
+
+
+def stream(job_id: str, name: str = "final-1.mp4") -> vidpoll.Asset:
+    """A video of a task, streamed: `client.open(job, asset=vidpoll_moneyprinterturbo.stream(job.id))`."""
+    return vidpoll.Asset(f".{_file_path('stream', job_id, name)}")
 
 
 def _file_path(route: str, job_id: str, name: str) -> str:
     if not isinstance(name, str) or name in ("", ".", "..") or "/" in name or "\\" in name:
         raise vidpoll.InvalidField(f"name {name!r}: give the name of one file in the task's folder, like 'final-1.mp4'")
-    return f"/api/v1/{route}/{parsing.segment(job_id)}/{parsing.segment(name)}"
+    return vidpoll.Request("GET", f"/api/v1/{route}/{parsing.segment(job_id)}/{parsing.segment(name)}").path
 
 
-def download_request(job_id: str, name: str) -> vidpoll.Request:
-    """A file of the task as an attachment. Before state 1 the server hands out what is written so far."""
-    return vidpoll.Request("GET", _file_path("download", job_id, name))
-
-
-def stream_request(job_id: str, name: str, range: str | None = None) -> vidpoll.Request:
-    """A file of the task, or one range of it, like "bytes=0-99", "bytes=9-" or "bytes=-9"; 1.2 breaks on any other."""
-    path = _file_path("stream", job_id, name)
-    if range is None:
-        return vidpoll.Request("GET", path)
-    match = re.fullmatch(r"bytes=(?:(\d{1,18})-(\d{0,18})|-\d{1,18})", range)
-    if not match or (match[2] and int(match[1]) > int(match[2])):
-        raise vidpoll.InvalidField(f"range {range!r}: give one range of bytes, like 'bytes=0-99' or 'bytes=100-'")
-    return vidpoll.Request("GET", path, headers={"Range": range})
+def content_request(job_id: str) -> vidpoll.Request:
+    """The first video of a task, where its record names none."""
+    return vidpoll.Request("GET", _file_path("download", job_id, "final-1.mp4"))
 
 
 def parse_content(response: vidpoll.Response, job_id: str) -> vidpoll.Asset:
-    media_type = (response.header("content-type") or "").partition(";")[0].strip().lower()
-    if not media_type.startswith("video/") or not response.body:
-        raise vidpoll.Malformed(f"{len(response.body)} bytes of {media_type or 'no type'!r} where a video was due")
-    return vidpoll.Asset(media_type=media_type, size=len(response.body), data=response.body)
+    """Comes to see what is no file."""
+    raise vidpoll.Malformed(f"no video: {parsing.problem(response)}")
 
 
 def list_request(fields: Mapping[str, object], next: str | None) -> vidpoll.Request:
@@ -195,7 +192,7 @@ def vidpoll_providers() -> Iterable[vidpoll.Provider]:
         submit={kind: vidpoll.Operation(partial(submit_request, kind), parse_submit) for kind in SUBMIT_PATHS},
         list=vidpoll.Operation(list_request, parse_list),
         delete=vidpoll.Operation(delete_request, parse_delete),
-        content=vidpoll.Operation(partial(download_request, name="final-1.mp4"), parse_content, max_body=2**29),
+        content=vidpoll.Operation(content_request, parse_content),
         error=parse_error,
         stages=tuple(STATES.values()),
     )

@@ -1,0 +1,37 @@
+"""How far a download is, on a terminal: one line that is written over until something else is said."""
+
+from __future__ import annotations
+
+import vidpoll
+from vidpoll.clock import Clock
+
+from .heart import span
+from .output import Output
+
+MB = 1_000_000
+
+
+class Bar:
+    """Takes DownloadProgress events; silent where nobody looks. The rate is that of the bytes that came by now."""
+
+    def __init__(self, out: Output, clock: Clock) -> None:
+        self.out = out
+        self.clock = clock
+        self._file: tuple[str, str] | None = None
+        self._start = (0.0, 0)
+
+    def __call__(self, event: vidpoll.DownloadProgress) -> None:
+        now = self.clock.monotonic()
+        if self._file != (event.ref, event.kind) or event.received < self._start[1]:  # another file, or begun anew
+            self._file, self._start = (event.ref, event.kind), (now, event.received)
+        self.out.passing(f"{event.ref} {event.kind}: {self._far(event, now)}")
+
+    def _far(self, event: vidpoll.DownloadProgress, now: float) -> str:
+        began, already = self._start
+        rate = (event.received - already) / (now - began) if now > began else 0.0
+        speed = f", {rate / MB:.1f} MB/s" if rate else ""
+        if not event.total:
+            return f"{event.received / MB:.1f} MB{speed}"
+        left = f", {span((event.total - event.received) / rate)} left" if rate else ""
+        share = 100 * event.received // event.total
+        return f"{share} % of {event.total / MB:.1f} MB{speed}{left}"

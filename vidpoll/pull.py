@@ -1,0 +1,323 @@
+"""The bytes of one asset, asked for until they come or it makes no sense to ask: faults, pauses, fresh URLs.
+
+A `Pull` asks one question at a time and says what came of it; to whom the bytes go is its caller's. HTTP runs in a
+worker thread, the calling thread keeps the deadline. A job is never changed by what happens here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from queue import Queue
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from . import ranges, redact
+from .accounts import Endpoint, Wire
+from .errors import (
+    AnswerError,
+    DownloadError,
+    DownloadTruncated,
+    NotFound,
+    Refused,
+    ResultMissing,
+    UnsafeURL,
+    VidpollError,
+)
+from .faults import Fault, NoAnswer, Patience, hint
+from .loop import Loop
+from .machine import GRACE, DownloadProgress, Event, Job
+from .model import Asset, Response, Snapshot
+from .provider import Operation
+from .question import build
+from .ranges import Body, Validator
+from .transport import BodyCut, Hopeless, Transport, UnsafeHop
+
+Begin = Callable[[Body, str], Callable[[bytes], object]]
+"""Takes what is about to come, and from where; gives the sink. Both run in a worker thread."""
+
+RETRY = 0.5
+"""Seconds after a first fault; then as in a wait."""
+
+TOLD = 0.1
+"""Seconds between two reports of progress."""
+
+STALE = (202, 400, 403, 404, 410, 425)
+"""Answers to an asset's URL that mean: not any more, or not yet."""
+
+_TRY_LATER = (408, 429)
+_DOCUMENTS = ("json", "html", "xml", "text/")
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What all downloads of a job share. `deadline`: monotonic seconds, None for none. `poll` asks about the job."""
+
+    loop: Loop
+    transport: Transport
+    endpoint: Endpoint
+    job: Job
+    poll: Callable[[], Snapshot]
+    tell: Callable[[Event], None]
+    deadline: float | None
+
+
+NOWHERE = 1 << 30
+"""The number of a file that the provider does not name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The `number`-th file of a `kind`, counted from 1; `asset` is None for what the content operation has to bring."""
+
+    kind: str
+    number: int
+    asset: Asset | None
+
+
+class Misfit(Exception):
+    """An answer in ranges that were not asked for, or of another file than before."""
+
+
+class Pull:
+    """Asks for the bytes of one file of a job."""
+
+    def __init__(self, desk: Desk, wanted: Wanted) -> None:
+        self.desk = desk
+        self.wanted = wanted
+        self.asset = wanted.asset
+        self._patience = Patience()
+        self._rounds = 0
+        """How often a fresh URL was asked for since bytes came."""
+        self._best = self._marked = 0
+        """The furthest offset that was reached, and the one at the last fault."""
+
+    @property
+    def source(self) -> str:
+        """The URL that is asked, without its query. Raises UnsafeURL."""
+        parts = urlsplit(self._wire({}).url)
+        return urlunsplit((parts.scheme, parts.netloc, parts.path, "", ""))
+
+    def ask(self, offset: int, end: int | None, known: Validator | None, begin: Begin) -> Body | None:
+        """Ask for the bytes from `offset` to before `end` (None: to the last) of the file `known`.
+
+        Returns the body that was taken in whole; None where it has to be asked again: a pause is over, or a fresh URL
+        was found, and fewer bytes may be due than before. Raises Misfit, DownloadError, ResultMissing, and what `begin`
+        and its sink raise.
+        """
+        if self.asset is not None and self.asset.data is not None:
+            size = len(self.asset.data)
+            body = Body(0, size, size, True, Validator(length=size))
+            begin(body, "")(self.asset.data)
+            return body
+        headers = {} if offset == 0 and end is None else {"Range": f"bytes={offset}-{'' if end is None else end - 1}"}
+        if headers and known is not None and known.condition is not None:
+            headers["If-Range"] = known.condition
+        wire = self._wire(headers)
+        flow = _Flow(self, offset, known, begin, urlsplit(wire.url)._replace(query="", fragment="").geturl())
+        outcome = self._run(wire, flow)
+        self._best = max(self._best, flow.position)
+        if isinstance(outcome, NoAnswer):
+            self._lost(outcome, wire)
+            return None
+        if isinstance(outcome, BaseException):
+            raise outcome
+        if flow.body is None:
+            return self._no_bytes(outcome, wire, offset)
+        if flow.body.end is not None and flow.position < flow.body.end:
+            self._lost(BodyCut("fewer bytes than announced"), wire)
+            return None
+        self._patience.good()
+        self._rounds = 0
+        return flow.body
+
+    def document(self, head: Response) -> bool:
+        """Whether an answer is no file: not ready, or the content operation's word on where the file is."""
+        media_type = (head.header("content-type") or "").lower()
+        return head.status in STALE or (self.asset is None and any(word in media_type for word in _DOCUMENTS))
+
+    def error(self, kind: type[DownloadError], reason: str, advice: str = "download it again") -> DownloadError:
+        """An error about this file."""
+        where = "its content" if self.asset is None else redact.url(self.asset.url or "")
+        return kind(f"{self.desk.job.ref}: {where}: {reason}; the job is unchanged, {advice}", job=self.desk.job)
+
+    def _wire(self, headers: Mapping[str, str]) -> Wire:
+        endpoint, timeout = self.desk.endpoint, self.desk.loop.http_timeout
+        if self.asset is None:
+            operation = endpoint.provider.content
+            assert operation is not None
+            request = build(endpoint, operation, self.desk.job.id)
+            request = replace(request, headers={**request.headers, **headers})
+            return endpoint.wire(request, timeout=timeout, max_body=operation.max_body)
+        try:
+            return endpoint.media(self.asset.url or "", headers, timeout=timeout)
+        except UnsafeURL as error:
+            raise UnsafeURL(f"{self.desk.job.ref}: {error}", job=self.desk.job) from None
+
+    def _run(self, wire: Wire, flow: _Flow) -> Response | BaseException:
+        """Have a worker ask; the calling thread keeps the deadline and tells the progress."""
+        loop, inbox = self.desk.loop, flow.inbox
+        self._in_time()
+        ticket = loop.workers.send(lambda ticket: self.desk.transport.fetch(wire, ticket, flow.start), inbox)
+        try:
+            while True:
+                item = loop.clock.get(inbox, self._in_time(), busy=True)
+                if item is ticket:
+                    flow.tell()
+                    outcome: Response | BaseException = ticket.outcome
+                    return outcome
+                if item is not None:
+                    flow.tell()
+        finally:
+            loop.workers.abort(ticket)
+
+    def _in_time(self, last: str = "") -> float:
+        """Seconds until the deadline, at most a minute. Raises DownloadError when it is over."""
+        if self.desk.deadline is None:
+            return 60.0
+        left = self.desk.deadline - self.desk.loop.now()
+        if left <= 0:
+            raise self.error(DownloadError, f"not done in time{last and f' (last: {last})'}")
+        return min(left, 60.0)
+
+    def _lost(self, lost: NoAnswer, wire: Wire) -> None:
+        """Bear it, or raise what it comes to."""
+        if isinstance(lost, Hopeless):
+            raise self.error(UnsafeURL if isinstance(lost, UnsafeHop) else DownloadError, lost.reason)
+        self._bear(Fault(lost.reason), DownloadTruncated if isinstance(lost, BodyCut) else DownloadError)
+
+    def _bear(self, fault: Fault, kind: type[DownloadError] = DownloadError) -> None:
+        loop = self.desk.loop
+        if self._best > self._marked:
+            self._patience.good()
+            self._rounds = 0
+        self._marked = self._best
+        now = loop.now()
+        self._patience.bear(fault, now)
+        if self._patience.over(now, loop.setting.patience):
+            raise self.error(kind, f"{fault.reason}, again and again for {now - self._patience.first_at:.0f} s")
+        self._pause(max(self._patience.gap(RETRY, loop.setting.random), fault.hint or 0.0), fault.reason)
+
+    def _pause(self, seconds: float, last: str) -> None:
+        loop, nothing = self.desk.loop, Queue[Any]()
+        until = loop.now() + seconds
+        while (left := until - loop.now()) > 0:
+            loop.clock.get(nothing, min(left, self._in_time(last)), busy=False)
+
+    def _no_bytes(self, response: Response, wire: Wire, offset: int) -> Body | None:
+        """What is to be done about an answer that is no file."""
+        provider = self.desk.endpoint.provider
+        status = response.status
+        if status == 416:
+            length = ranges.unsatisfied(response)
+            if length is None or length != offset:
+                raise Misfit
+            return Body(offset, offset, length, True, Validator(length=length))
+        operation = provider.content if self.asset is None else None
+        if operation is not None and (200 <= status < 300 or status in operation.verdicts):
+            self._content(operation, response)
+            return None
+        scrubbed = self.desk.endpoint.scrub(response)
+        reason = f"HTTP {status}: {provider.error(scrubbed)}"
+        if status in STALE:
+            self._stale(reason)
+        elif status in _TRY_LATER or status >= 500:
+            self._bear(Fault(reason, status, hint=hint(scrubbed, self.desk.loop.clock.time())))
+        else:
+            raise self.error(DownloadError, reason, "check the key" if status == 401 else "download it again")
+        return None
+
+    def _content(self, operation: Operation[Any], response: Response) -> None:
+        """Take the asset out of the answer of the content operation."""
+        try:
+            asset = operation.parse(self.desk.endpoint.scrub(response), self.desk.job.id)
+        except (AnswerError, Refused) as error:
+            self._stale(f"no video in the content: {redact.text(error, limit=200)}")
+            return
+        except Exception as error:  # noqa: BLE001 - a plugin's
+            raise self.error(DownloadError, f"no video in the content: {redact.text(repr(error), limit=200)}") from None
+        if not isinstance(asset, Asset):
+            raise self.error(DownloadError, f"no video in the content: the parser gave {type(asset).__name__}")
+        self.asset = asset
+
+    def _stale(self, reason: str) -> None:
+        """Look for a fresh URL, as often as a completed answer without its files is asked again."""
+        if self.wanted.asset is None:  # the content operation brings it, and is asked itself
+            if self._rounds == GRACE:
+                raise self.error(DownloadError, reason)
+            self._rounds += 1
+            self.asset = None
+            self._pause(self.desk.endpoint.provider.pacing.floor, reason)
+            return
+        named = True
+        while self._rounds < GRACE:
+            self._rounds += 1
+            fresh = self._fresh(reason)
+            named = fresh is not None
+            if fresh is not None:
+                self.asset = fresh
+                return
+        if named:
+            raise self.error(DownloadError, reason)
+        job, kind = self.desk.job, self.wanted.kind
+        raise ResultMissing(f"{job.ref}: the {kind} is gone ({reason}), and the provider names it no more", job=job)
+
+    def _fresh(self, reason: str) -> Asset | None:
+        """The asset as the provider names it now; None where it names none."""
+        try:
+            snapshot = self.desk.poll()
+        except (AnswerError, NotFound):
+            return None
+        except VidpollError as error:
+            raise self.error(DownloadError, f"{reason}; a fresh URL cannot be had: {error}") from None
+        same = [asset for asset in snapshot.assets if asset.kind == self.wanted.kind]
+        return same[self.wanted.number - 1] if len(same) >= self.wanted.number else None
+
+
+class _Flow:
+    """One answer on its way: from its head to the sink, counted. `start` and `take` run in a worker thread."""
+
+    def __init__(self, pull: Pull, offset: int, known: Validator | None, begin: Begin, source: str) -> None:
+        self.pull = pull
+        self.offset = offset
+        self.known = known
+        self.begin = begin
+        self.source = source
+        self.inbox: Queue[Any] = Queue()
+        self.body: Body | None = None
+        self.position = 0
+        """The offset in the file up to which bytes have come."""
+        self._sink: Callable[[bytes], object]
+        self._told_at = 0.0
+        self._told = -1
+
+    def start(self, head: Response) -> Callable[[bytes], None] | None:
+        if self.pull.document(head):
+            return None
+        body = ranges.read(head, self.offset, self.known)
+        if body is None:
+            raise Misfit
+        self._sink = self.begin(body, self.source)
+        self.position = body.first
+        self.body = body
+        return self.take
+
+    def take(self, piece: bytes) -> None:
+        assert self.body is not None
+        if self.body.end is not None and self.position + len(piece) > self.body.end:
+            raise BodyCut("more bytes than announced")
+        self._sink(piece)
+        self.position += len(piece)
+        now = self.pull.desk.loop.now()
+        if now - self._told_at >= TOLD:
+            self._told_at = now
+            self.inbox.put(True)
+
+    def tell(self) -> None:
+        """Say how far it is, in the calling thread."""
+        desk, body, position = self.pull.desk, self.body, self.position
+        if body is not None and position != self._told:
+            self._told = position
+            desk.tell(
+                DownloadProgress(desk.job.ref, desk.loop.clock.time(), self.pull.wanted.kind, position, body.total)
+            )

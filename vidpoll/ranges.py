@@ -1,0 +1,108 @@
+"""Which bytes of which file an answer holds (RFC 9110, sections 8.8, 13.1.5 and 14). Pure: heads in, values out.
+
+Offsets and lengths are bytes; an end is the offset after the last byte. Nothing is sent and nothing is written here.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from email.utils import parsedate_to_datetime
+
+from .model import Response
+
+_CONTENT_RANGE = re.compile(r"bytes\s+(\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.ASCII)
+_UNSATISFIED = re.compile(r"bytes\s+\*/(\d{1,18})", re.ASCII)
+_STRONG = re.compile(r'"[^"\s]*"')
+_LENGTH = re.compile(r"\d{1,18}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Validator:
+    """What tells whether a file at a server is still the same: a strong ETag, a date that is as good as one, a length.
+
+    A date is one where the server's clock was at least a second further when it answered (RFC 9110, 8.8.2.2).
+    """
+
+    etag: str | None = None
+    modified: str | None = None
+    length: int | None = None
+
+    @classmethod
+    def of(cls, head: Response, length: int | None) -> Validator:
+        """What the head of an answer gives."""
+        etag = head.header("etag") or ""
+        return cls(etag if _STRONG.fullmatch(etag) else None, _strong_date(head), length)
+
+    @property
+    def condition(self) -> str | None:
+        """The value of If-Range; None where nothing may be resumed."""
+        return self.etag or self.modified
+
+    def fits(self, other: Validator) -> bool:
+        """Whether both may be of the same file: what both name is the same."""
+        pairs = [(self.etag, other.etag), (self.length, other.length)]
+        if not (self.etag and other.etag):
+            pairs.append((self.modified, other.modified))
+        return all(mine == theirs for mine, theirs in pairs if mine is not None and theirs is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """The bytes that an answer holds: from offset `first` to `end` of a file of `total` bytes (None: not told).
+
+    `framed` tells whether a cut would show: there is a length, or chunks.
+    """
+
+    first: int
+    end: int | None
+    total: int | None
+    framed: bool
+    validator: Validator
+
+
+def read(head: Response, offset: int, known: Validator | None) -> Body | None:
+    """What a good answer (2xx) brings, when the bytes from `offset` on of the file `known` were asked for.
+
+    A whole file starts at 0, whatever was asked for. None for a range that was not asked for, or of another file.
+    """
+    if head.status != 206:
+        length = _length(head)
+        framed = length is not None or "chunked" in (head.header("transfer-encoding") or "").lower()
+        return Body(0, length, length, framed, Validator.of(head, length))
+    match = _CONTENT_RANGE.fullmatch((head.header("content-range") or "").strip())
+    if match is None:
+        return None
+    first, last = int(match[1]), int(match[2])
+    total = None if match[3] == "*" else int(match[3])
+    validator = Validator.of(head, total)
+    if first != offset or last < first or (total is not None and last >= total):
+        return None
+    if known is not None and not known.fits(validator):
+        return None
+    return Body(first, last + 1, total, True, validator)
+
+
+def unsatisfied(head: Response) -> int | None:
+    """The length of the file that a 416 tells; None where it tells none."""
+    match = _UNSATISFIED.fullmatch((head.header("content-range") or "").strip())
+    return None if match is None else int(match[1])
+
+
+def with_length(validator: Validator, length: int) -> Validator:
+    """The validator of a file whose length is known now."""
+    return replace(validator, length=length)
+
+
+def _length(head: Response) -> int | None:
+    said = (head.header("content-length") or "").strip()
+    return int(said) if _LENGTH.fullmatch(said) else None
+
+
+def _strong_date(head: Response) -> str | None:
+    modified, sent = head.header("last-modified"), head.header("date")
+    try:
+        sure = (parsedate_to_datetime(sent or "") - parsedate_to_datetime(modified or "")).total_seconds() >= 1
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
+    return modified if sure else None

@@ -1,0 +1,191 @@
+"""Assets to files. A file appears under its final name only when it is whole and of the promised kind.
+
+Which assets, under which names, and what is checked at the end: that is here. How their bytes are had is `pull`'s,
+what lies on the disk is `files`'. A download never changes a job.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from .errors import (
+    DownloadChanged,
+    DownloadError,
+    DownloadTooLarge,
+    DownloadTruncated,
+    NotAVideo,
+    ResultMissing,
+    UsageError,
+)
+from .files import Part, unfit
+from .machine import Downloaded, Job
+from .model import Asset
+from .pull import NOWHERE, Desk, Misfit, Pull, Wanted
+from .ranges import Body
+from .remote import RemoteFile
+
+_EXTENSIONS = {
+    "video": ".mp4",
+    "combined": ".mp4",
+    "thumbnail": ".jpg",
+    "last_frame": ".png",
+    "audio": ".mp3",
+    "subtitle": ".srt",
+}
+_KNOWN = {".mp4", ".webm", ".mkv", ".mov", ".gif", ".jpg", ".jpeg", ".png", ".webp", ".mp3", ".wav", ".srt", ".vtt"}
+
+
+def fetch(
+    desk: Desk, target: str | Path, kinds: Sequence[str], *, overwrite: bool, max_bytes: int | None
+) -> list[Path]:
+    """Save the files of these kinds in the folder `target`, or as the file `target`; see `Client.download`."""
+    files = choose(desk.job, kinds, content=desk.endpoint.provider.content is not None)
+    places = list(zip(files, paths(desk.job, files, target), strict=True))
+    return [save(desk, wanted, path, overwrite=overwrite, max_bytes=max_bytes) for wanted, path in places]
+
+
+def stream(desk: Desk, asset: Asset | None) -> io.BufferedReader:
+    """An asset, or else the video, as a seekable stream; see `Client.open`."""
+    if asset is None:
+        wanted = choose(desk.job, ("video",), content=desk.endpoint.provider.content is not None)[0]
+    else:
+        same = [other for other in desk.job.assets if other.kind == asset.kind]
+        wanted = Wanted(asset.kind, same.index(asset) + 1 if asset in same else NOWHERE, asset)
+    return io.BufferedReader(RemoteFile(Pull(desk, wanted)), 64 * 1024)
+
+
+def choose(job: Job, kinds: Sequence[str], *, content: bool) -> list[Wanted]:
+    """The job's files of these kinds, in the job's order. Raises ResultMissing for a kind of which there is none.
+
+    `content` tells whether the provider's content operation may bring a video that is due and that no URL names.
+    """
+    if isinstance(kinds, str) or not kinds:
+        raise UsageError(f"kinds={kinds!r}: give a sequence of kinds, like kinds=('video', 'thumbnail')")
+    found = [
+        Wanted(asset.kind, sum(other.kind == asset.kind for other in job.assets[:place]) + 1, asset)
+        for place, asset in enumerate(job.assets)
+    ]
+    due = job.snapshot is None or job.snapshot.assets_due
+    if content and due and not any(wanted.kind == "video" for wanted in found):
+        found.append(Wanted("video", 1, None))
+    there = {wanted.kind for wanted in found}
+    missing = [kind for kind in kinds if kind not in there]
+    if missing:
+        had = ", ".join(sorted(there)) or "no files at all"
+        raise ResultMissing(f"{job.ref} has no {' and no '.join(missing)}; it has: {had}", job=job)
+    return [wanted for wanted in found if wanted.kind in kinds]
+
+
+def paths(job: Job, files: Sequence[Wanted], target: str | Path) -> list[Path]:
+    """Where each file goes: `target` itself where it names a file, else a name from the reference inside it.
+
+    `target` names a file when it has a suffix and is no folder; it then takes a single one.
+    """
+    given = Path(target)
+    if given.suffix and not given.is_dir() and not str(target).endswith(("/", "\\")):
+        if len(files) > 1:
+            raise UsageError(f"{str(target)!r} names one file, and {len(files)} are to be fetched; name a folder")
+        return [given]
+    return [given / _name(job, wanted) for wanted in files]
+
+
+def _name(job: Job, wanted: Wanted) -> str:
+    """A name that is safe on Linux, macOS and Windows, from the reference alone, with a hash against collisions."""
+    account, safe = (re.sub(r"[^A-Za-z0-9_-]+", "-", text).strip("-")[:48] for text in (job.account, job.id))
+    digest = hashlib.sha256(job.ref.encode()).hexdigest()[:8]
+    kind = re.sub(r"[^a-z0-9_]+", "-", wanted.kind.lower())[:24]
+    url = "" if wanted.asset is None else wanted.asset.url or ""
+    suffix = Path(re.sub(r"[?#].*", "", url)).suffix.lower()
+    extension = suffix if suffix in _KNOWN else _EXTENSIONS.get(wanted.kind, ".bin")
+    number = str(wanted.number) if wanted.number > 1 else ""
+    return "-".join(filter(None, (account, safe, digest, kind, number))) + extension
+
+
+def save(desk: Desk, wanted: Wanted, path: Path, *, overwrite: bool, max_bytes: int | None) -> Path:
+    """Fetch one file to `path`; one that is there is kept unless `overwrite`. Raises DownloadError, ResultMissing.
+
+    Whatever happens, nothing but the whole file lies under `path`; what can be gone on with stays beside it.
+    """
+    part = Part(path, max_bytes=max_bytes)
+    job = desk.job
+    try:
+        if path.exists() and not overwrite:
+            part.tidy()
+            return path
+        with part:
+            if path.exists() and not overwrite:  # another process was faster
+                part.forget()
+                return path
+            pull = Pull(desk, wanted)
+            try:
+                _fill(pull, part)
+                _check(pull, part)
+            except DownloadTooLarge as error:
+                part.forget()
+                raise pull.error(DownloadTooLarge, error.message) from None
+            except (NotAVideo, DownloadChanged):
+                part.forget()
+                raise
+            part.commit()
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise DownloadError(f"{job.ref}: cannot write {path}: {why}", job=job) from None
+    desk.tell(Downloaded(job.ref, desk.loop.clock.time(), wanted.kind, path, part.offset))
+    return path
+
+
+def _fill(pull: Pull, part: Part) -> None:
+    """Have all the bytes in the part."""
+
+    def begin(body: Body, source: str) -> Callable[[bytes], None]:
+        part.begin(body, source)
+        return part.write
+
+    while True:
+        offset = part.at(pull.source)
+        known = part.known if offset else None
+        if known is not None and known.length == offset:
+            return
+        try:
+            body = pull.ask(offset, None, known, begin)
+        except Misfit:
+            if not offset:
+                raise pull.error(DownloadError, "the server answers with ranges that were not asked for") from None
+            part.forget()
+            continue
+        if body is not None and _whole(pull, part, body):
+            return
+
+
+def _whole(pull: Pull, part: Part, body: Body) -> bool:
+    """Whether no bytes are missing after an answer was taken in; False where it is to be gone on with."""
+    if part.offset == body.total:
+        return True
+    if body.end is None:
+        if body.framed or _ends(pull, part):
+            return True
+        raise pull.error(DownloadTruncated, "the server does not say how long it is, and it may have been cut")
+    if not part.at(pull.source):
+        raise pull.error(DownloadTruncated, "it comes in pieces, without the ETag that tells that they fit together")
+    return False
+
+
+def _ends(pull: Pull, part: Part) -> bool:
+    """Whether a body without a length is whole all the same, as the provider told, or the file itself tells."""
+    asset = pull.asset
+    told = asset is not None and (asset.checksum is not None or asset.size == part.offset)
+    return told or part.boxed()
+
+
+def _check(pull: Pull, part: Part) -> None:
+    """Raise NotAVideo or DownloadChanged unless the file is what was promised."""
+    wrong = unfit(pull.wanted.kind, part.start())
+    if wrong is not None:
+        raise pull.error(NotAVideo, f"the {pull.wanted.kind} {wrong}")
+    checksum = None if pull.asset is None else pull.asset.checksum
+    if checksum is not None and not part.has(checksum):
+        raise pull.error(DownloadChanged, f"its bytes are not those of the checksum {checksum}")
