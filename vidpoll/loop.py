@@ -117,7 +117,7 @@ class _Run:
             endpoint = task.endpoint
             beyond, late = crowds[endpoint] - ROOM, 0.0
             if numbers[endpoint] >= ROOM:
-                late = min(_SPREAD, endpoint.gate.floor / beyond) * (numbers[endpoint] - ROOM)
+                late = min(_SPREAD, endpoint.gate.floor / beyond) * (numbers[endpoint] + 1 - ROOM)
             numbers[endpoint] += 1
             if task.deadline is not None:
                 late = min(late, max(0.0, task.deadline - now))
@@ -268,6 +268,7 @@ class _Run:
             due = None
         gate.leave(task, ended=due is None)
         if due is not None:
+            del task.question  # ten thousand of them wait
             self._plan(task, due)
         yield from self._told(task, events)
 

@@ -31,9 +31,12 @@ class Rate:
         self._gap = 0.0  # what the schedules of the account's jobs want, in the mean
         self._since, self._sent, self._before = 0.0, 0, 0.0  # what was really sent lately
         self._good = False  # whether a good answer came since the last cut
+        self._free = limit is None  # nothing limits it, and nothing ever did
 
     def per_second(self, now: float) -> float | None:
         """How many requests may go in a second; None where nothing limits them."""
+        if self._free:
+            return None
         told = self._told[0] if self._told is not None and now < self._told[1] else None
         learnt = None if self._learnt is None else self._learnt[0] * (1.0 + _GROWTH * (now - self._learnt[1]))
         return min((rate for rate in (self._declared, told, learnt) if rate is not None), default=None)
@@ -54,6 +57,7 @@ class Rate:
 
     def told(self, left: float, seconds: float, now: float) -> None:
         """Headers say how many requests are left for how many seconds."""
+        self._free = False
         self._told = (max(left * _USED, 1.0) / seconds, now + seconds)
 
     def good(self) -> None:
@@ -65,6 +69,7 @@ class Rate:
         if not self._good:
             return
         self._good = False
+        self._free = False
         lately = max(self._before, self._sent / max(now - self._since, 1.0))
         known = self.per_second(now)
         self._learnt = (max(_CUT * (lately if known is None else min(lately, known)), 1.0 / LONGEST), now)

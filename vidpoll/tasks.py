@@ -27,7 +27,7 @@ from .errors import (
 from .faults import CONFIRMATIONS, UNSEEN, Fault, Meaning, Patience
 from .forecast import Forecast, forecast
 from .machine import Event, GaveUp, Job, Moment, Polled, PollFailed, Stalled
-from .model import Problem, Snapshot, State, is_number
+from .model import Problem, Request, Snapshot, State, is_number
 from .pacing import Adaptive, Schedule
 from .question import Question, build
 
@@ -56,7 +56,9 @@ class Setting:
 class Task:
     """One thing to ask about. The loop sends its question, and `digest` says when to ask again (None: it is done)."""
 
-    def __init__(self, endpoint: Endpoint, make: Callable[[], Question[Any]], deadline: float | None) -> None:
+    __slots__ = ("asked_at", "begun", "deadline", "endpoint", "patience", "question", "queued_at", "single")
+
+    def __init__(self, endpoint: Endpoint, deadline: float | None) -> None:
         self.endpoint = endpoint
         self.deadline = deadline
         self.asked_at = 0.0
@@ -67,9 +69,12 @@ class Task:
         self.queued_at = 0.0
         """When it last joined the line."""
         self.patience = Patience()
-        self.ask = make
-        """Makes a fresh question. Raises what the builder raises."""
         self.question: Question[Any]
+        """The one that was asked last; a task that waits has none."""
+
+    def ask(self) -> Question[Any]:
+        """A fresh question. Raises what the builder raises."""
+        raise NotImplementedError
 
     def first(self, now: float) -> float:
         """When to ask first, as a monotonic second."""
@@ -112,6 +117,8 @@ class Task:
 class Watch(Task):
     """Follows one job to its verdict, or through a single question (`once`)."""
 
+    __slots__ = ("_request", "_schedule", "_seen", "_still", "answer", "job", "once", "since", "timeout")
+
     def __init__(
         self,
         job: Job,
@@ -122,12 +129,8 @@ class Watch(Task):
         timeout: float | None = None,
         once: bool = False,
     ) -> None:
-        status = endpoint.provider.status
-        super().__init__(
-            endpoint,
-            lambda: Question(endpoint, status, build(endpoint, status, job.id), job.id),
-            None if timeout is None else now + timeout,
-        )
+        super().__init__(endpoint, None if timeout is None else now + timeout)
+        self._request: Request | None = None
         self.job = job
         self.timeout = timeout
         self.since = now
@@ -141,6 +144,12 @@ class Watch(Task):
         if once:
             self.answer = Fault(_HELD, 429, sent=False)
             self.deadline = now + ERRAND_PATIENCE
+
+    def ask(self) -> Question[Snapshot]:
+        status = self.endpoint.provider.status
+        if self._request is None:
+            self._request = build(self.endpoint, status, self.job.id)  # builders are pure: it is the same every time
+        return Question(self.endpoint, status, self._request, self.job.id)
 
     def first(self, now: float) -> float:
         """At once, but not below the floor since the job was last asked about."""
@@ -363,7 +372,8 @@ class Errand(Task, Generic[T]):
     """
 
     def __init__(self, endpoint: Endpoint, make: Callable[[], Question[T]], *, repeat: bool, now: float) -> None:
-        super().__init__(endpoint, make, now + ERRAND_PATIENCE)
+        super().__init__(endpoint, now + ERRAND_PATIENCE)
+        self.ask = make  # type: ignore[method-assign]  # as it is asked for
         self.repeat = repeat
         self.lost = False
         self.refused = False
