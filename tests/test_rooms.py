@@ -42,8 +42,10 @@ ROOMS = {
     "tasks": {"accounts", "clock", "errors", "faults", "forecast", "machine", "model", "pacing", "question"},
     "transcript": {"faults", "model", "redact"},
     "line": {"errors", "gate", "tasks"},
+    "listing": {"accounts", "errors", "faults", "machine", "model", "question", "tasks"},
     "loop": {
-        "accounts", "clock", "errors", "faults", "gate", "line", "machine", "model", "tasks", "transcript", "workers",
+        "accounts", "clock", "errors", "faults", "gate", "line", "listing", "machine", "model", "tasks", "transcript",
+        "workers",
     },
     "ranges": {"model"},
     "files": {"errors", "ranges"},

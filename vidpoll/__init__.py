@@ -74,7 +74,7 @@ from .machine import (
 from .model import Asset, Cost, Page, Problem, Quota, Request, Response, Snapshot, State, Submitted
 from .pacing import Adaptive, Exponential, Fixed, Schedule
 from .plugins import PluginReport
-from .provider import Basic, Bearer, Follow, KeyHeader, Minted, NoAuth, Operation, Pacing, Provider, Stage
+from .provider import Basic, Bearer, Follow, KeyHeader, ListPolling, Minted, NoAuth, Operation, Pacing, Provider, Stage
 from .transcript import Exchange
 
 __version__ = "0.1.0"
@@ -91,7 +91,7 @@ __all__ = [
     "Asset", "Cost", "Page", "Problem", "Quota", "Snapshot", "Submitted", "Exchange",
     # plugins
     "hookimpl", "parsing", "PluginReport", "Provider", "Operation", "Follow", "Request", "Response", "Pacing", "Stage",
-    "Bearer", "KeyHeader", "Basic", "Minted", "NoAuth",
+    "ListPolling", "Bearer", "KeyHeader", "Basic", "Minted", "NoAuth",
     # errors
     "errors", "VidpollError", "UsageError", "BadReference", "UnknownProvider", "MissingKey", "InvalidField",
     "Unsupported", "PluginError", "AnswerError", "Malformed", "UnknownStatus", "ForeignAnswer", "TransitionRefused",

@@ -24,6 +24,7 @@ from .errors import AnswerError, OutcomeUnknown, UsageError
 from .faults import Fault, NoAnswer
 from .gate import ROOM
 from .line import Line
+from .listing import WORTH, Listing, Sweep
 from .machine import Event, Job
 from .model import Response
 from .tasks import GOOD_HINT, Setting, Task, Watch
@@ -99,6 +100,8 @@ class _Run:
         self.under_way: dict[Ticket, tuple[Task, float]] = {}  # and when each is given up, the first one first
         self.hurried: dict[Ticket, float] = {}  # those of them that are given up sooner, as they were sent late
         self.order = count()
+        self.left = len(tasks)
+        self.sweeps: dict[Endpoint, Sweep] = {}
         self.tasks = tasks
         self.lines: dict[Endpoint, Line] = {}
         self.heap: list[tuple[float, int, Task, bool]] = []  # due, tie-break, task, ask (or else give up)
@@ -106,7 +109,7 @@ class _Run:
 
     @property
     def open(self) -> bool:
-        return bool(self.heap or self.under_way or any(self.lines.values()))
+        return self.left > 0
 
     def _begin_all(self) -> None:
         """Plan the first questions: a few at once, the others of an account spread over at most one floor."""
@@ -116,7 +119,10 @@ class _Run:
         for task in self.tasks:
             endpoint = task.endpoint
             beyond, late = crowds[endpoint] - ROOM, 0.0
-            if numbers[endpoint] >= ROOM:
+            if endpoint.provider.list_polling is not None and isinstance(task, Watch) and not task.once:
+                sweep = self.sweeps.setdefault(endpoint, Sweep(endpoint))
+                sweep.watches[task.job.id] = task
+            if numbers[endpoint] >= ROOM and not (endpoint in self.sweeps and crowds[endpoint] >= WORTH):
                 late = min(_SPREAD, endpoint.gate.floor / beyond) * (numbers[endpoint] + 1 - ROOM)
             numbers[endpoint] += 1
             if task.deadline is not None:
@@ -128,7 +134,8 @@ class _Run:
             self._push(task, max(task.first(now), now + late), ask=True)
 
     def _push(self, task: Task, due: float, *, ask: bool) -> None:
-        heapq.heappush(self.heap, (due, next(self.order), task, ask))
+        task.planned = next(self.order)
+        heapq.heappush(self.heap, (due, task.planned, task, ask))
 
     def _plan(self, task: Task, due: float) -> None:
         """Ask at `due`; where the deadline comes before it, give up there."""
@@ -141,12 +148,15 @@ class _Run:
         """Send every question whose time has come, as the gates let them; end every task whose time is over."""
         setting, now = self.loop.setting, self.loop.now()
         while self.heap and self.heap[0][0] <= now:
-            _, _, task, ask = heapq.heappop(self.heap)
+            _, number, task, ask = heapq.heappop(self.heap)
+            if number != task.planned:  # a row of a list came before it
+                continue
+            task.planned = -1
             gate = task.endpoint.gate
             if not ask:
                 yield from self._end(task)
             elif not task.single:
-                self.lines.setdefault(task.endpoint, Line(gate)).join(task, now)
+                self._join(task, now)
             elif max(gate.not_before, gate.rate.turn(now)) > now:  # the account was told to slow down
                 self._plan(task, max(gate.not_before, gate.rate.turn(now)))
             else:
@@ -161,6 +171,41 @@ class _Run:
         for line in self.lines.values():
             for task, why in line.take_expired(setting, self.bound):
                 yield from self._end(task, why)
+
+    def _join(self, task: Task, now: float) -> None:
+        """Have a task stand in line, or wait for a walk through the list where that is cheaper."""
+        sweep = self.sweeps.get(task.endpoint)
+        if sweep is not None and isinstance(task, Watch) and (sweep.listing is not None or sweep.worth(now)):
+            sweep.parked[task.job.id] = task
+            if task.deadline is not None:  # a walk may take longer than one request
+                self._push(task, max(task.deadline, now) + self.bound, ask=False)
+            if sweep.listing is not None:
+                return
+            listing = sweep.begin()
+            self._line(listing).join(listing, now)
+        else:
+            self._line(task).join(task, now)
+
+    def _line(self, task: Task) -> Line:
+        return self.lines.setdefault(task.endpoint, Line(task.endpoint.gate))
+
+    def _swept(self, sweep: Sweep) -> Iterator[tuple[Task, Event]]:
+        """A walk through a list is over: its rows move their jobs, and the others are asked about one by one."""
+        now, listing = self.loop.now(), sweep.listing
+        assert listing is not None
+        parked = set(sweep.parked)
+        for missing in sweep.end(now):
+            missing.planned = -1
+            self._line(missing).join(missing, now)
+        for job_id, (row, asked_at) in listing.rows.items():
+            watch = sweep.watches.get(job_id)
+            if watch is None or (watch.planned < 0 and job_id not in parked):  # ended, or being asked about
+                continue
+            watch.planned = -1
+            if row.state.final:  # counts once a status request confirms it
+                self._line(watch).join(watch, now)
+            else:
+                yield from self._digested(watch, *watch.listed(row, asked_at, self.loop.setting))
 
     def _begin(self, task: Task) -> Iterator[tuple[Task, Event]]:
         now = self.loop.now()
@@ -191,6 +236,7 @@ class _Run:
 
     def _send(self, task: Task) -> None:
         loop = self.loop
+        assert task.question is not None  # it has just been made, or has a further request
         wire = task.question.wire(loop.http_timeout)
         now = task.asked_at = loop.now()
         ticket = loop.workers.send(lambda ticket: loop.send(wire, ticket), self.inbox)
@@ -238,15 +284,16 @@ class _Run:
                 yield from self._digest(self._taken(overdue), NoAnswer(f"no whole answer within {self.bound:g} s"))
 
     def _digest(self, task: Task, outcome: Response | BaseException) -> Iterator[tuple[Task, Event]]:
-        loop = self.loop
+        loop, question = self.loop, task.question
+        assert question is not None  # it was sent
         if isinstance(task, Watch):
-            loop.recorder.note(task.job.ref, loop.clock.time(), task.question.request, outcome, task.endpoint.scrub)
+            loop.recorder.note(task.job.ref, loop.clock.time(), question.request, outcome, task.endpoint.scrub)
         value: object
         try:
-            value = task.question.take(outcome, loop.clock.time())
+            value = question.take(outcome, loop.clock.time())
         except AnswerError as error:
             value = error
-        if value is None and task.question.pending:
+        if value is None and question.pending:
             task.endpoint.gate.spend(loop.now())
             unsent = self._try(task)
             if unsent is not None:
@@ -258,23 +305,40 @@ class _Run:
         """Hand the task what its question brought, and plan the next one."""
         loop = self.loop
         gate, question = task.endpoint.gate, task.question
-        if question.hold is not None:
+        if question is not None and question.hold is not None:
             gate.hold(loop.now() + min(question.hold, GOOD_HINT))
-        if question.left is not None:
+        if question is not None and question.left is not None:
             gate.rate.told(*question.left, loop.now())
-        events, due = task.digest(value, loop.setting)
-        if due is not None and task.deadline is not None and loop.now() >= task.deadline:
-            events += task.expire(loop.setting)
+        yield from self._digested(task, *task.digest(value, loop.setting))
+        if isinstance(task, Listing):
+            if task.planned < 0:
+                yield from self._swept(self.sweeps[task.endpoint])
+        elif task.planned >= 0:
+            task.question = None  # ten thousand of them wait
+
+    def _digested(self, task: Task, events: list[Event], due: float | None) -> Iterator[tuple[Task, Event]]:
+        """Plan the next question, or end the task; then tell what happened."""
+        if due is not None and task.deadline is not None and self.loop.now() >= task.deadline:
+            events += task.expire(self.loop.setting)
             due = None
-        gate.leave(task, ended=due is None)
-        if due is not None:
-            del task.question  # ten thousand of them wait
+        task.endpoint.gate.leave(task, ended=due is None)
+        if due is None:
+            self._over(task)
+        else:
             self._plan(task, due)
         yield from self._told(task, events)
+
+    def _over(self, task: Task) -> None:
+        """A task is done."""
+        if not isinstance(task, Listing):
+            self.left -= 1
+        if isinstance(task, Watch) and task.endpoint in self.sweeps:
+            self.sweeps[task.endpoint].forget(task.job.id)
 
     def _end(self, task: Task, why: OutcomeUnknown | None = None) -> Iterator[tuple[Task, Event]]:
         """A task's time is over."""
         task.endpoint.gate.leave(task, ended=True)
+        self._over(task)
         yield from self._told(task, task.expire(self.loop.setting, why))
 
     def _told(self, task: Task, events: Sequence[Event]) -> Iterator[tuple[Task, Event]]:
@@ -288,7 +352,9 @@ class _Run:
         while not self.inbox.empty():
             ticket = self.inbox.get()
             yield from self._digest(self._taken(ticket), ticket.outcome)
-        tasks = [entry[2] for entry in self.heap] + [task for line in self.lines.values() for task in line.tasks]
+        tasks = [task for _, number, task, _ in self.heap if number == task.planned]
+        tasks += [watch for sweep in self.sweeps.values() for watch in sweep.parked.values() if watch.planned < 0]
+        tasks += [task for line in self.lines.values() for task in line.tasks]
         tasks += [task for task, _ in self.under_way.values()]
         self.heap.clear()
         self.abandon()

@@ -112,6 +112,25 @@ class Pacing:
 
 
 @dataclass(frozen=True, slots=True)
+class ListPolling:
+    """Says that the list names all jobs of the account, those that still run too: a page answers for many polls.
+
+    `rows`: how many a page has at most, asked for with `fields` (the list operation's own). A row moves state, stage
+    and progress; a verdict in it counts once a status request has confirmed it; a job that is in no row is asked about
+    by itself. Leave it out where the list has finished jobs only: that a job is missing there says nothing.
+    """
+
+    rows: int = 100
+    fields: Mapping[str, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not is_number(self.rows) or not self.rows >= 1:
+            raise PluginError(f"ListPolling rows {self.rows!r}: how many a page has, 1 or more")
+        if not isinstance(self.fields, Mapping):
+            raise PluginError(f"ListPolling fields: {type(self.fields).__name__}, not a mapping of the list's fields")
+
+
+@dataclass(frozen=True, slots=True)
 class Stage:
     """A status word that the provider documents, the state it means, and the progress (percent) it covers, if told."""
 
@@ -219,6 +238,7 @@ class Provider:
 
     `name` is what users type and the account's default name; `base_url` may be overridden by an account or by the
     environment (`<NAME>_BASE_URL`). `media_hosts` are https hosts that may get the key besides the base URL's origin.
+    `list_polling` says that the list may stand in for status requests.
     `headers` go with every request to the origin. `error` reads a refusal.
     """
 
@@ -237,6 +257,7 @@ class Provider:
     media_hosts: tuple[str, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
     stages: tuple[Stage, ...] = ()
+    list_polling: ListPolling | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
@@ -263,6 +284,8 @@ class Provider:
         for role, operation in {"status": self.status, **self.operations()}.items():
             if not isinstance(operation, Operation):
                 raise PluginError(f"Provider {self.name}: {role} is {type(operation).__name__}, not an Operation")
+        if self.list_polling is not None and not (isinstance(self.list_polling, ListPolling) and self.list):
+            raise PluginError(f"Provider {self.name}: list_polling is a vidpoll.ListPolling, and needs a list")
         if not callable(self.error):
             raise PluginError(f"Provider {self.name}: error is {type(self.error).__name__}, not a function")
         for stage in self.stages:

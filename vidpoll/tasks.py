@@ -56,12 +56,14 @@ class Setting:
 class Task:
     """One thing to ask about. The loop sends its question, and `digest` says when to ask again (None: it is done)."""
 
-    __slots__ = ("asked_at", "begun", "deadline", "endpoint", "patience", "question", "queued_at", "single")
+    __slots__ = ("asked_at", "begun", "deadline", "endpoint", "patience", "planned", "question", "queued_at", "single")
 
     def __init__(self, endpoint: Endpoint, deadline: float | None) -> None:
         self.endpoint = endpoint
         self.deadline = deadline
         self.asked_at = 0.0
+        self.planned = -1
+        """The number of its entry in the loop's plan; -1 where it has none."""
         self.begun = False
         """Whether anything was sent."""
         self.single = True
@@ -69,7 +71,7 @@ class Task:
         self.queued_at = 0.0
         """When it last joined the line."""
         self.patience = Patience()
-        self.question: Question[Any]
+        self.question: Question[Any] | None = None
         """The one that was asked last; a task that waits has none."""
 
     def ask(self) -> Question[Any]:
@@ -117,7 +119,7 @@ class Task:
 class Watch(Task):
     """Follows one job to its verdict, or through a single question (`once`)."""
 
-    __slots__ = ("_request", "_schedule", "_seen", "_still", "answer", "job", "once", "since", "timeout")
+    __slots__ = ("_hint", "_request", "_schedule", "_seen", "_still", "answer", "job", "once", "since", "timeout")
 
     def __init__(
         self,
@@ -131,6 +133,7 @@ class Watch(Task):
     ) -> None:
         super().__init__(endpoint, None if timeout is None else now + timeout)
         self._request: Request | None = None
+        self._hint = 0.0
         self.job = job
         self.timeout = timeout
         self.since = now
@@ -161,8 +164,14 @@ class Watch(Task):
     def gives_up_at(self, now: float) -> float:
         return now if self.once else super().gives_up_at(now)
 
+    def listed(self, row: Snapshot, asked_at: float, setting: Setting) -> tuple[list[Event], float | None]:
+        """Take in a row of a list that is no verdict, as if it had been asked for alone."""
+        self.asked_at, self._hint = asked_at, 0.0
+        return self._good(row, self.job.receive(row, setting.clock.time()), setting)
+
     def digest(self, value: object, setting: Setting) -> tuple[list[Event], float | None]:
         at = setting.clock.time()
+        self._hint = (self.question.hint if self.question is not None else None) or 0.0
         try:
             if isinstance(value, Fault) and value.meaning is Meaning.GONE:
                 value = Snapshot(State.EXPIRED, problem=Problem(value.reason))
@@ -231,7 +240,7 @@ class Watch(Task):
         else:
             gap = self._schedule.next_gap(self._history(), setting.clock.time(), setting.random)
         gap = self.endpoint.gate.stretched(gap, setting.now()) if is_number(gap) and gap > 0 else floor
-        hinted = setting.now() + min(self.question.hint or 0.0, GOOD_HINT)
+        hinted = setting.now() + min(self._hint, GOOD_HINT)
         earliest = max(self.asked_at + floor, hinted)
         return self._cut(max(self.asked_at + gap, earliest), earliest)
 
@@ -391,6 +400,7 @@ class Errand(Task, Generic[T]):
         self.patience.bear(fault, setting.now())
         due = self._after(fault, setting)
         if fault.sent and not self.repeat:
+            assert self.question is not None  # it was sent
             self.refused = self.question.refused
             if self.question.depth:  # the first answer was good: what a further one says cannot undo it
                 self.refused, self.result = False, replace(fault, status=None)
