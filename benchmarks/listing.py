@@ -1,9 +1,9 @@
 """List polling beside single polls: 1,000 MoneyPrinterTurbo tasks, once with the list and once without, in one run.
 
-    python benchmarks/listing.py [TASKS] [--seconds 40]
+    python benchmarks/listing.py [TASKS] [--seconds 120]
 
-The server is another process with MoneyPrinterTurbo's list and records; tasks take from a fifth of the seconds to all of
-them, and an answer takes 2 ms, as there. *Delay* is from a task's end to the second in which the client tells of it.
+The server is another process with MoneyPrinterTurbo's list and records; tasks take from a fifth of the seconds to all
+of them, and an answer takes 2 ms, as there. *Delay* is from a task's end to the second in which the client tells of it.
 Goals: at most 0.1 of the requests and 0.15 of the CPU of single polls, at the same delay.
 """
 
@@ -135,7 +135,7 @@ def main() -> None:
         return
     parser = argparse.ArgumentParser()
     parser.add_argument("tasks", type=int, nargs="?", default=1000)
-    parser.add_argument("--seconds", type=float, default=40.0)
+    parser.add_argument("--seconds", type=float, default=120.0)
     args = parser.parse_args()
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
     found: dict[str, dict[str, float]] = {}
