@@ -17,6 +17,7 @@ import argparse
 import asyncio
 import heapq
 import json
+import math
 import os
 import queue
 import resource
@@ -289,6 +290,50 @@ def main() -> None:
             told = found[name][jobs] = measure(name, jobs, args.seconds)
             yardstick = found.get("pool", {}).get(jobs)
             print(f"{jobs:6} jobs  {name:8} {_line(told, yardstick)}", flush=True)
+    if args.svg:
+        Path(args.svg).write_text(svg(found), encoding="utf-8")
+
+
+COLOURS = {"vidpoll": "#c2410c", "pool": "#475569", "aiohttp": "#0369a1", "threads": "#7e22ce", "loop": "#a3a3a3"}
+
+
+def svg(found: dict[str, dict[int, dict[str, float]]]) -> str:
+    """How late the loops are (99 %) as the jobs grow, and what a poll costs; both axes logarithmic."""
+    late = {name: {jobs: max(told["p99"], 0.001) for jobs, told in by.items() if told} for name, by in found.items()}
+    cost = {name: {jobs: told["cost"] * 1e6 for jobs, told in by.items() if told} for name, by in found.items()}
+    parts = [
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 760 330" font-family="sans-serif" font-size="12">',
+        '<rect width="760" height="330" fill="white"/>',
+        *_panel(60, "late by (99 %), seconds", late, 0.001, 100.0),
+        *_panel(430, "CPU of a poll, microseconds", cost, 100.0, 10_000.0),
+    ]
+    for number, name in enumerate(found):
+        x = 60 + number * 90
+        parts.append(f'<rect x="{x}" y="308" width="12" height="4" fill="{COLOURS[name]}"/>')
+        parts.append(f'<text x="{x + 18}" y="314">{name}</text>')
+    return "\n".join([*parts, "</svg>"]) + "\n"
+
+
+def _panel(left: int, title: str, values: dict[str, dict[int, float]], low: float, high: float) -> Iterator[str]:
+    def place(jobs: float, value: float) -> tuple[float, float]:
+        up = math.log(min(max(value, low), high) / low) / math.log(high / low)
+        return left + 270 * math.log10(max(jobs, 1)) / 4, 260 - 210 * up
+
+    yield f'<text x="{left}" y="30" font-weight="bold">{title}</text>'
+    mark = low
+    while mark <= high * 1.01:
+        _, y = place(1, mark)
+        yield f'<line x1="{left}" x2="{left + 270}" y1="{y:.1f}" y2="{y:.1f}" stroke="#e5e5e5"/>'
+        yield f'<text x="{left - 6}" y="{y + 4:.1f}" text-anchor="end" fill="#525252">{mark:g}</text>'
+        mark *= 10
+    for jobs in (1, 100, 1000, 10_000):
+        x, _ = place(jobs, low)
+        yield f'<text x="{x:.1f}" y="280" text-anchor="middle" fill="#525252">{jobs:,}</text>'
+    for name, by in values.items():
+        points = [place(jobs, value) for jobs, value in sorted(by.items())]
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+        yield f'<polyline points="{path}" fill="none" stroke="{COLOURS[name]}" stroke-width="2"/>'
+        yield from (f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{COLOURS[name]}"/>' for x, y in points)
 
 
 def _line(told: dict[str, float], yardstick: dict[str, float] | None) -> str:
