@@ -18,6 +18,7 @@ PUBLIC = [
     "Asset", "Cost", "Page", "Problem", "Quota", "Snapshot", "Submitted", "Exchange",
     "Basic", "Bearer", "Follow", "KeyHeader", "ListPolling", "Minted", "NoAuth", "Operation", "Pacing", "PluginReport",
     "Provider", "Request", "Response", "Stage",
+    "KeptJob", "Origin", "Submission", "WantedFiles",
     "hookimpl", "parsing", "errors",
     "AnswerError", "AuthenticationError", "BadReference", "Conflict", "DownloadChanged", "DownloadError",
     "DownloadTooLarge", "DownloadTruncated", "ForeignAnswer",
@@ -25,7 +26,7 @@ PUBLIC = [
     "Malformed", "MissingKey", "NotAVideo",
     "NotFound", "OutcomeUnknown", "PaymentRequired", "PermissionDenied", "PluginError", "ProviderError",
     "ProviderUnreachable", "RateLimited",
-    "Refused", "ResultMissing", "ServerError", "SubmitUnknown", "TransitionRefused", "UnknownProvider",
+    "Refused", "ResultMissing", "ServerError", "StoreError", "SubmitUnknown", "TransitionRefused", "UnknownProvider",
     "UnknownStatus", "UnsafeURL",
     "Unsupported", "UsageError", "VidpollError", "WaitRefused", "WaitStopped", "WaitTimeout",
 ]  # fmt: skip

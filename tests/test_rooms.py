@@ -38,6 +38,10 @@ ROOMS = {
     "accounts": {"errors", "forecast", "gate", "model", "provider", "redact"},
     "transport": {"accounts", "errors", "faults", "model", "workers"},
     "plugins": {"errors", "hookspecs", "machine", "provider", "redact"},
+    "notify": {"clock", "errors", "hookspecs", "machine", "model", "plugins", "redact"},
+    "record": {"errors", "machine", "model", "redact"},
+    "store": {"errors", "record"},
+    "keeping": {"accounts", "clock", "errors", "machine", "model", "record", "tasks"},
     "question": {"accounts", "errors", "faults", "machine", "model", "provider", "redact"},
     "tasks": {"accounts", "clock", "errors", "faults", "forecast", "machine", "model", "pacing", "question"},
     "transcript": {"faults", "model", "redact"},
@@ -53,20 +57,26 @@ ROOMS = {
         "accounts", "errors", "faults", "loop", "machine", "model", "provider", "question", "ranges", "redact",
         "transport",
     },
-    "remote": {"errors", "files", "pull", "ranges"},
-    "saving": {"errors", "files", "machine", "model", "pull", "ranges", "remote"},
+    "remote": {"errors", "files", "pull", "ranges", "transport"},
+    "saving": {"errors", "files", "machine", "model", "pull", "ranges", "remote", "transport"},
     "client": {
-        "accounts", "clock", "errors", "faults", "loop", "machine", "model", "pacing", "plugins", "provider",
-        "question", "redact", "tasks", "workers",
+        "accounts", "clock", "errors", "faults", "keeping", "loop", "machine", "model", "pacing", "plugins",
+        "provider", "question", "record", "redact", "tasks", "workers",
     },
 }  # fmt: skip
 """What a module of the core may import of vidpoll when it is imported itself."""
 
-LATER = {"transport": {"vidpoll"}, "client": {"pull", "saving", "transport"}}
+LATER = {"transport": {"vidpoll"}, "client": {"pull", "saving", "store", "transport"}}
 """What it may import inside a function: the transport asks for the version that it names in its User-Agent; the client
-imports what brings requests along when it is first used."""
+imports what brings requests or SQLite along when it is first used."""
 
-FOR_TYPES = {"hookspecs": {"machine", "provider"}, "machine": {"transcript"}, "client": {"pull", "transport"}}
+FOR_TYPES = {
+    "hookspecs": {"machine", "provider"},
+    "machine": {"transcript"},
+    "client": {"pull", "transport"},
+    "keeping": {"store"},
+    "record": {"accounts"},
+}
 """What it may import for the type checker only."""
 
 FREE = {"__init__", "__main__", "cli", "testing"}
@@ -77,6 +87,7 @@ DOORS = {
     "requests": {"transport"},
     "urllib3": {"transport"},
     "pluggy": {"hookspecs", "plugins"},
+    "sqlite3": {"store"},
     "pytest": {"testing"},
 }
 """Each outside thing has one door: nothing but these rooms imports it."""
@@ -139,10 +150,12 @@ def inner(path: Path, when: str) -> set[str]:
 
 SOURCES = sorted(CORE.rglob("*.py"))
 MODULES = {room(path): path for path in SOURCES if room(path) not in FREE}
-PROVIDERS = [
+OURS = [
     Path(str(getattr(find_spec(folder.name.replace("-", "_")), "origin", folder)))
     for folder in sorted(PLUGINS.glob("vidpoll-*"))
 ]
+PROVIDERS = [path for path in OURS if "def vidpoll_providers(" in path.read_text(encoding="utf-8")]
+NOTIFIERS = [path for path in OURS if path not in PROVIDERS]
 
 
 def test_every_module_has_a_row() -> None:
@@ -186,9 +199,10 @@ def test_two_run_time_dependencies() -> None:
     assert names - sys.stdlib_module_names - {"vidpoll", "__future__"} == {"requests", "urllib3", "pluggy"}
 
 
-def test_there_are_provider_modules_to_look_at() -> None:
+def test_there_are_plugins_to_look_at() -> None:
     """The rules below are about files that exist."""
     assert len(PROVIDERS) >= 3
+    assert len(NOTIFIERS) >= 3
 
 
 @pytest.mark.parametrize("path", PROVIDERS, ids=lambda path: path.parent.name)
@@ -210,6 +224,17 @@ def test_a_provider_module_holds_no_polling_loop(path: Path) -> None:
     names = {func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "") for func in calls}
     assert [node for node in nodes if isinstance(node, ast.While)] == []
     assert "sleep" not in names
+
+
+@pytest.mark.parametrize("path", NOTIFIERS, ids=lambda path: path.parent.name)
+def test_a_notifier_is_written_with_the_public_names(path: Path) -> None:
+    """The hooks suffice: of vidpoll it takes what any plugin may take; and nothing is imported with it but that."""
+    own = path.parent.name
+    found = {each for source in path.parent.rglob("*.py") for each in imports(source)}
+    modules = {each.module for each in found if each.module.split(".")[0] == "vidpoll"}
+    assert modules <= {"vidpoll", "vidpoll.parsing", "vidpoll.notify"}
+    at_once = {each.module.split(".")[0] for each in found if each.when == "at once"}
+    assert at_once - sys.stdlib_module_names - {"vidpoll", own} == set()
 
 
 WATCHED = """

@@ -42,6 +42,7 @@ from .errors import (
     Refused,
     ResultMissing,
     ServerError,
+    StoreError,
     SubmitUnknown,
     TransitionRefused,
     UnknownProvider,
@@ -75,6 +76,7 @@ from .model import Asset, Cost, Page, Problem, Quota, Request, Response, Snapsho
 from .pacing import Adaptive, Exponential, Fixed, Schedule
 from .plugins import PluginReport
 from .provider import Basic, Bearer, Follow, KeyHeader, ListPolling, Minted, NoAuth, Operation, Pacing, Provider, Stage
+from .record import KeptJob, Origin, Submission, WantedFiles
 from .transcript import Exchange
 
 __version__ = "0.1.0"
@@ -89,12 +91,15 @@ __all__ = [
     "Downloaded", "DownloadProgress",
     # what an answer said
     "Asset", "Cost", "Page", "Problem", "Quota", "Snapshot", "Submitted", "Exchange",
+    # what is kept
+    "KeptJob", "Origin", "Submission", "WantedFiles",
     # plugins
     "hookimpl", "parsing", "PluginReport", "Provider", "Operation", "Follow", "Request", "Response", "Pacing", "Stage",
     "ListPolling", "Bearer", "KeyHeader", "Basic", "Minted", "NoAuth",
     # errors
     "errors", "VidpollError", "UsageError", "BadReference", "UnknownProvider", "MissingKey", "InvalidField",
-    "Unsupported", "PluginError", "AnswerError", "Malformed", "UnknownStatus", "ForeignAnswer", "TransitionRefused",
+    "Unsupported", "StoreError", "PluginError", "AnswerError", "Malformed", "UnknownStatus", "ForeignAnswer",
+    "TransitionRefused",
     "ProviderError", "AuthenticationError", "PermissionDenied", "PaymentRequired", "InvalidRequest", "NotFound",
     "Conflict", "RateLimited", "ServerError", "Refused", "JobError", "JobFailed", "JobCancelled", "JobExpired",
     "OutcomeUnknown", "WaitTimeout", "ProviderUnreachable", "JobNotFound", "WaitStopped", "WaitRefused",

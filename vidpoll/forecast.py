@@ -30,7 +30,7 @@ _LIKENESS = 0.3
 _FINEST = 0.01
 """No forecast is taken for better than this share of the duration."""
 
-_SOON, _FAR, _TAIL = 1e-3, 30.0, 20.0  # seconds, a logarithm, standard deviations: the ends of what is calculated with
+_SOON, _LEAST, _FAR, _TAIL = 1e-3, 1e-6, 30.0, 20.0  # seconds, per cent, a logarithm, standard deviations
 _ROOT = math.sqrt(2.0 * math.pi)
 
 
@@ -136,7 +136,7 @@ def _foretold(history: Sequence[Moment], start: float, now: float) -> tuple[floa
     first, shown = moments[0]
 
     def end(at: float, progress: float) -> tuple[float, float]:
-        left = (100.0 - progress) * max(at - first, _SOON) / (progress - shown)
+        left = (100.0 - progress) * max(at - first, _SOON) / max(progress - shown, _LEAST)
         return math.log(max(at - start + left, _SOON)), left
 
     moved, before = 0.0, None

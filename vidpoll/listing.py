@@ -78,9 +78,18 @@ class Sweep:
         self.watches: dict[str, Watch] = {}
         self.parked: dict[str, Watch] = {}
         """Those whose time has come, and who wait for the walk that is under way."""
+        self.ended: set[str] = set()
+        """Those whose row has a verdict, which a status request is to confirm."""
         self.listing: Listing | None = None
         self._pages = 0
         self._not_before = -math.inf
+
+    def serves(self, job_id: str, now: float) -> bool:
+        """Whether a job whose time has come is to wait for the list."""
+        if job_id in self.ended:
+            self.ended.discard(job_id)
+            return False
+        return self.listing is not None or self.worth(now)
 
     def worth(self, now: float) -> bool:
         """Whether a walk through the list is cheaper than a question for each job."""
@@ -93,6 +102,7 @@ class Sweep:
         """A job is no longer waited for."""
         self.watches.pop(job_id, None)
         self.parked.pop(job_id, None)
+        self.ended.discard(job_id)
 
     def begin(self) -> Listing:
         """A new walk."""

@@ -155,6 +155,8 @@ class _Run:
             gate = task.endpoint.gate
             if not ask:
                 yield from self._end(task)
+            elif (elsewhere := task.elsewhere(setting)) is not None:
+                yield from self._followed(task, *elsewhere)
             elif not task.single:
                 self._join(task, now)
             elif max(gate.not_before, gate.rate.turn(now)) > now:  # the account was told to slow down
@@ -162,6 +164,10 @@ class _Run:
             else:
                 gate.spend(now)
                 yield from self._begin(task)
+        yield from self._through(setting)
+
+    def _through(self, setting: Setting) -> Iterator[tuple[Task, Event]]:
+        """Send what the gates let through; end those who stand in line in vain."""
         turns = deque(line for line in self.lines.values() if line)
         while turns:  # the accounts take turns, so that none takes all workers
             line = turns.popleft()
@@ -172,10 +178,19 @@ class _Run:
             for task, why in line.take_expired(setting, self.bound):
                 yield from self._end(task, why)
 
+    def _followed(self, task: Task, events: list[Event], due: float | None) -> Iterator[tuple[Task, Event]]:
+        """Somebody else asks about a job; look again later."""
+        if due is None:
+            task.endpoint.gate.leave(task, ended=True)
+            self._over(task)
+        else:
+            self._plan(task, due)
+        yield from self._told(task, events)
+
     def _join(self, task: Task, now: float) -> None:
         """Have a task stand in line, or wait for a walk through the list where that is cheaper."""
         sweep = self.sweeps.get(task.endpoint)
-        if sweep is not None and isinstance(task, Watch) and (sweep.listing is not None or sweep.worth(now)):
+        if sweep is not None and isinstance(task, Watch) and sweep.serves(task.job.id, now):
             sweep.parked[task.job.id] = task
             if task.deadline is not None:  # a walk may take longer than one request
                 self._push(task, max(task.deadline, now) + self.bound, ask=False)
@@ -201,10 +216,11 @@ class _Run:
             watch = sweep.watches.get(job_id)
             if watch is None or (watch.planned < 0 and job_id not in parked):  # ended, or being asked about
                 continue
-            watch.planned = -1
             if row.state.final:  # counts once a status request confirms it
-                self._line(watch).join(watch, now)
-            else:
+                sweep.ended.add(job_id)
+                self._push(watch, now, ask=True)
+            elif watch.ours:
+                watch.planned = -1
                 yield from self._digested(watch, *watch.listed(row, asked_at, self.loop.setting))
 
     def _begin(self, task: Task) -> Iterator[tuple[Task, Event]]:

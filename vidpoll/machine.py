@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -217,7 +217,7 @@ class Job:
     __slots__ = (
         "_grace", "_held", "_left", "_recall", "_returning", "_told", "_unknown", "_words", "account", "answers",
         "assets", "confirmed", "cost", "created_at", "history", "id", "problem", "progress", "ref", "snapshot",
-        "stage", "state", "submitted_at",
+        "stage", "stale", "state", "submitted_at",
     )  # fmt: skip
 
     def __init__(self, ref: str, *, submitted_at: float | None = None) -> None:
@@ -234,6 +234,8 @@ class Job:
         self.history: tuple[Moment, ...] = ()
         self.answers = 0
         self.confirmed = True
+        self.stale = False
+        """Whether its assets are those of a store, with their URLs cut: the next answer brings fresh ones."""
         self._grace = 0
         self._held: Snapshot | None = None
         self._left: frozenset[_Place] = _NOWHERE
@@ -364,6 +366,30 @@ class Job:
         """At the end of a wait: a completed answer in hand counts, even without the files that were due."""
         return () if self._held is None or self.final else (self._conclude(self._held, at),)
 
+    def restore(self, known: Job, history: Iterable[Moment]) -> None:
+        """Take over what a store has kept of this job; nothing is told, and what was told before is not told again."""
+        for name in (
+            "state",
+            "stage",
+            "progress",
+            "assets",
+            "problem",
+            "cost",
+            "snapshot",
+            "confirmed",
+            "stale",
+            "created_at",
+        ):
+            setattr(self, name, getattr(known, name))
+        self.submitted_at = self.submitted_at or known.submitted_at
+        self.answers = max(self.answers, known.answers)
+        self.history = tuple(history)
+        here = (self.state, self.stage)
+        self._left = frozenset((moment.state, moment.stage) for moment in self.history) - {here}
+        self._words = frozenset(moment.stage for moment in self.history if moment.stage is not None)
+        self._told = here
+        self._held = self._returning = self._unknown = None
+
     def give_up(self, error: OutcomeUnknown) -> None:
         """Note why the outcome is unknown. The state is not touched: only the provider ends a job."""
         self._unknown = error
@@ -456,6 +482,7 @@ class Job:
         self.snapshot = snapshot
         self.created_at = self.created_at or snapshot.created_at
         self.assets = _merge(self.assets, snapshot.assets)
+        self.stale = False
         self.problem = snapshot.problem or self.problem
         self.cost = snapshot.cost or self.cost
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from .errors import (
@@ -27,6 +27,7 @@ from .model import Asset
 from .pull import NOWHERE, Desk, Misfit, Pull, Wanted
 from .ranges import Body
 from .remote import RemoteFile
+from .transport import Sink
 
 _EXTENSIONS = {
     "video": ".mp4",
@@ -141,7 +142,7 @@ def save(desk: Desk, wanted: Wanted, path: Path, *, overwrite: bool, max_bytes: 
 def _fill(pull: Pull, part: Part) -> None:
     """Have all the bytes in the part."""
 
-    def begin(body: Body, source: str) -> Callable[[bytes], None]:
+    def begin(body: Body, source: str) -> Sink:
         part.begin(body, source)
         return part.write
 

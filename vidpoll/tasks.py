@@ -82,6 +82,10 @@ class Task:
         """When to ask first, as a monotonic second."""
         return now
 
+    def elsewhere(self, setting: Setting) -> tuple[list[Event], float | None] | None:
+        """None: ask. Else somebody else asks: what is known from there, and when to look again (None: it is done)."""
+        return None
+
     def claim(self, now: float) -> float:
         """From when on it may be asked; where that is `now`, it is being asked."""
         return now
@@ -163,6 +167,11 @@ class Watch(Task):
 
     def gives_up_at(self, now: float) -> float:
         return now if self.once else super().gives_up_at(now)
+
+    @property
+    def ours(self) -> bool:
+        """Whether it is this program that asks about the job."""
+        return True
 
     def listed(self, row: Snapshot, asked_at: float, setting: Setting) -> tuple[list[Event], float | None]:
         """Take in a row of a list that is no verdict, as if it had been asked for alone."""
