@@ -64,11 +64,20 @@ def paths(job: Job, files: Sequence[Wanted], target: str | Path) -> list[Path]:
     `target` names a file when it has a suffix and is no folder; it then takes a single one.
     """
     given = Path(target)
-    if given.suffix and not given.is_dir() and not str(target).endswith(("/", "\\")):
+    if "\0" in str(given):
+        raise UsageError(f"target={str(target)!r}: a path holds no zero byte")
+    if given.suffix and not _is_folder(given) and not str(target).endswith(("/", "\\")):
         if len(files) > 1:
             raise UsageError(f"{str(target)!r} names one file, and {len(files)} are to be fetched; name a folder")
         return [given]
     return [given / _name(job, wanted) for wanted in files]
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # too long, say: writing to it tells
+        return False
 
 
 def _name(job: Job, wanted: Wanted) -> str:
@@ -84,18 +93,20 @@ def _name(job: Job, wanted: Wanted) -> str:
 
 
 def save(desk: Desk, wanted: Wanted, path: Path, *, overwrite: bool, max_bytes: int | None) -> Path:
-    """Fetch one file to `path`; one that is there is kept unless `overwrite`. Raises DownloadError, ResultMissing.
+    """Fetch one file to `path`; one that is there, and not empty, is kept unless `overwrite`.
+
+    Raises DownloadError, ResultMissing.
 
     Whatever happens, nothing but the whole file lies under `path`; what can be gone on with stays beside it.
     """
     part = Part(path, max_bytes=max_bytes)
     job = desk.job
     try:
-        if path.exists() and not overwrite:
+        if not overwrite and _is_there(path):
             part.tidy()
             return path
         with part:
-            if path.exists() and not overwrite:  # another process was faster
+            if not overwrite and _is_there(path):  # another process was faster
                 part.forget()
                 return path
             pull = Pull(desk, wanted)
@@ -109,11 +120,24 @@ def save(desk: Desk, wanted: Wanted, path: Path, *, overwrite: bool, max_bytes: 
                 part.forget()
                 raise
             part.commit()
+    except BlockingIOError:
+        raise DownloadError(
+            f"{job.ref}: {path} is being fetched by another process or thread; wait for that, or name another folder",
+            job=job,
+        ) from None
     except OSError as error:
         why = error.strerror or type(error).__name__
-        raise DownloadError(f"{job.ref}: cannot write {path}: {why}", job=job) from None
+        raise DownloadError(
+            f"{job.ref}: cannot write {path}: {why}; the job is unchanged, download it again when that is mended, "
+            "or to another folder",
+            job=job,
+        ) from None
     desk.tell(Downloaded(job.ref, desk.loop.clock.time(), wanted.kind, path, part.offset))
     return path
+
+
+def _is_there(path: Path) -> bool:
+    return path.exists() and path.stat().st_size > 0
 
 
 def _fill(pull: Pull, part: Part) -> None:
@@ -134,6 +158,7 @@ def _fill(pull: Pull, part: Part) -> None:
             if not offset:
                 raise pull.error(DownloadError, "the server answers with ranges that were not asked for") from None
             part.forget()
+            pull.misfit()
             continue
         if body is not None and _whole(pull, part, body):
             return

@@ -16,15 +16,17 @@ from . import ranges, redact
 from .accounts import Endpoint, Wire
 from .errors import (
     AnswerError,
+    DownloadChanged,
     DownloadError,
     DownloadTruncated,
-    NotFound,
+    ProviderError,
     Refused,
     ResultMissing,
     UnsafeURL,
+    UsageError,
     VidpollError,
 )
-from .faults import Fault, NoAnswer, Patience, hint
+from .faults import Fault, Meaning, NoAnswer, Patience, hint
 from .loop import Loop
 from .machine import GRACE, DownloadProgress, Event, Job
 from .model import Asset, Response, Snapshot
@@ -82,6 +84,8 @@ class Pull:
         self.desk = desk
         self.wanted = wanted
         self.asset = wanted.asset
+        self.deadline = desk.deadline
+        """Monotonic seconds, None for none."""
         self._patience = Patience()
         self._rounds = 0
         """How often a fresh URL was asked for since bytes came."""
@@ -112,6 +116,7 @@ class Pull:
         wire = self._wire(headers)
         flow = _Flow(self, offset, known, begin, urlsplit(wire.url)._replace(query="", fragment="").geturl())
         outcome = self._run(wire, flow)
+        further = flow.position > self._best
         self._best = max(self._best, flow.position)
         if isinstance(outcome, NoAnswer):
             self._lost(outcome, wire)
@@ -123,9 +128,14 @@ class Pull:
         if flow.body.end is not None and flow.position < flow.body.end:
             self._lost(BodyCut("fewer bytes than announced"), wire)
             return None
-        self._patience.good()
-        self._rounds = 0
+        if further or end is not None:  # the start of a file, again and again, is nothing new
+            self._patience.good()
+            self._rounds = 0
         return flow.body
+
+    def misfit(self) -> None:
+        """Bear a Misfit: the file is begun anew. Raises DownloadChanged when that goes on for too long."""
+        self._bear(Fault("the file changed, or other ranges came than were asked for"), DownloadChanged)
 
     def document(self, head: Response) -> bool:
         """Whether an answer is no file: not ready, or the content operation's word on where the file is."""
@@ -153,6 +163,8 @@ class Pull:
     def _run(self, wire: Wire, flow: _Flow) -> Response | BaseException:
         """Have a worker ask; the calling thread keeps the deadline and tells the progress."""
         loop, inbox = self.desk.loop, flow.inbox
+        if loop.closed:
+            raise UsageError("this client is closed; make a new one")
         self._in_time()
         ticket = loop.workers.send(lambda ticket: self.desk.transport.fetch(wire, ticket, flow.start), inbox)
         try:
@@ -169,9 +181,9 @@ class Pull:
 
     def _in_time(self, last: str = "") -> float:
         """Seconds until the deadline, at most a minute. Raises DownloadError when it is over."""
-        if self.desk.deadline is None:
+        if self.deadline is None:
             return 60.0
-        left = self.desk.deadline - self.desk.loop.now()
+        left = self.deadline - self.desk.loop.now()
         if left <= 0:
             raise self.error(DownloadError, f"not done in time{last and f' (last: {last})'}")
         return min(left, 60.0)
@@ -259,15 +271,23 @@ class Pull:
         raise ResultMissing(f"{job.ref}: the {kind} is gone ({reason}), and the provider names it no more", job=job)
 
     def _fresh(self, reason: str) -> Asset | None:
-        """The asset as the provider names it now; None where it names none."""
-        try:
-            snapshot = self.desk.poll()
-        except (AnswerError, NotFound):
-            return None
-        except VidpollError as error:
-            raise self.error(DownloadError, f"{reason}; a fresh URL cannot be had: {error}") from None
-        same = [asset for asset in snapshot.assets if asset.kind == self.wanted.kind]
-        return same[self.wanted.number - 1] if len(same) >= self.wanted.number else None
+        """The asset as the provider names it now; None where it names none. A blip is borne."""
+        while True:
+            try:
+                snapshot = self.desk.poll()
+            except AnswerError:
+                return None
+            except VidpollError as error:
+                status = error.status if isinstance(error, ProviderError) else 400
+                fault = Fault(f"{reason}; a fresh URL cannot be had: {error}", status)
+                if fault.meaning in (Meaning.MISSING, Meaning.GONE):
+                    return None
+                if fault.meaning is Meaning.REFUSAL:
+                    raise self.error(DownloadError, fault.reason) from None
+                self._bear(fault)
+                continue
+            same = [asset for asset in snapshot.assets if asset.kind == self.wanted.kind]
+            return same[self.wanted.number - 1] if len(same) >= self.wanted.number else None
 
 
 class _Flow:
