@@ -89,6 +89,8 @@ class Pull:
         self._patience = Patience()
         self._rounds = 0
         """How often a fresh URL was asked for since bytes came."""
+        self._last = ""
+        """Why it was not had so far."""
         self._best = self._marked = 0
         """The furthest offset that was reached, and the one at the last fault."""
 
@@ -179,13 +181,13 @@ class Pull:
         finally:
             loop.workers.abort(ticket)
 
-    def _in_time(self, last: str = "") -> float:
+    def _in_time(self) -> float:
         """Seconds until the deadline, at most a minute. Raises DownloadError when it is over."""
         if self.deadline is None:
             return 60.0
         left = self.deadline - self.desk.loop.now()
         if left <= 0:
-            raise self.error(DownloadError, f"not done in time{last and f' (last: {last})'}")
+            raise self.error(DownloadError, f"not done in time{self._last and f' (last: {self._last})'}")
         return min(left, 60.0)
 
     def _lost(self, lost: NoAnswer, wire: Wire) -> None:
@@ -195,7 +197,7 @@ class Pull:
         self._bear(Fault(lost.reason), DownloadTruncated if isinstance(lost, BodyCut) else DownloadError)
 
     def _bear(self, fault: Fault, kind: type[DownloadError] = DownloadError) -> None:
-        loop = self.desk.loop
+        loop, self._last = self.desk.loop, fault.reason
         if self._best > self._marked:
             self._patience.good()
             self._rounds = 0
@@ -204,13 +206,13 @@ class Pull:
         self._patience.bear(fault, now)
         if self._patience.over(now, loop.setting.patience):
             raise self.error(kind, f"{fault.reason}, again and again for {now - self._patience.first_at:.0f} s")
-        self._pause(max(self._patience.gap(RETRY, loop.setting.random), fault.hint or 0.0), fault.reason)
+        self._pause(max(self._patience.gap(RETRY, loop.setting.random), fault.hint or 0.0))
 
-    def _pause(self, seconds: float, last: str) -> None:
+    def _pause(self, seconds: float) -> None:
         loop, nothing = self.desk.loop, Queue[Any]()
         until = loop.now() + seconds
         while (left := until - loop.now()) > 0:
-            loop.clock.get(nothing, min(left, self._in_time(last)), busy=False)
+            loop.clock.get(nothing, min(left, self._in_time()), busy=False)
 
     def _no_bytes(self, response: Response, wire: Wire, offset: int) -> Body | None:
         """What is to be done about an answer that is no file."""
@@ -239,23 +241,23 @@ class Pull:
         """Take the asset out of the answer of the content operation."""
         try:
             asset = operation.parse(self.desk.endpoint.scrub(response), self.desk.job.id)
-        except (AnswerError, Refused) as error:
-            self._stale(f"no video in the content: {redact.text(error, limit=200)}")
-            return
         except Exception as error:  # noqa: BLE001 - a plugin's
-            raise self.error(DownloadError, f"no video in the content: {redact.text(repr(error), limit=200)}") from None
+            told = error if isinstance(error, (AnswerError, Refused)) else repr(error)
+            self._stale(f"no video in the content: {redact.text(told, limit=200)}")
+            return
         if not isinstance(asset, Asset):
             raise self.error(DownloadError, f"no video in the content: the parser gave {type(asset).__name__}")
         self.asset = asset
 
     def _stale(self, reason: str) -> None:
         """Look for a fresh URL, as often as a completed answer without its files is asked again."""
+        self._last = reason
         if self.wanted.asset is None:  # the content operation brings it, and is asked itself
             if self._rounds == GRACE:
                 raise self.error(DownloadError, reason)
             self._rounds += 1
             self.asset = None
-            self._pause(self.desk.endpoint.provider.pacing.floor, reason)
+            self._pause(self.desk.endpoint.provider.pacing.floor)
             return
         named = True
         while self._rounds < GRACE:
