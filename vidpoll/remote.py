@@ -81,12 +81,12 @@ class RemoteFile(io.RawIOBase):
         view = memoryview(buffer).cast("B")
         if self._at >= self.size or not len(view):
             return 0
+        if not self._spooled and not self._window_at <= self._at < self._window_at + len(self._window):
+            self._load()
         if self._spool is not None and self._spooled:
             self._spool.seek(self._at)
             piece = self._spool.read(len(view))
         else:
-            if not self._window_at <= self._at < self._window_at + len(self._window):
-                self._load()
             start = self._at - self._window_at
             piece = self._window[start : start + len(view)]
         view[: len(piece)] = piece
