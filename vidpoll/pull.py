@@ -165,8 +165,6 @@ class Pull:
     def _run(self, wire: Wire, flow: _Flow) -> Response | BaseException:
         """Have a worker ask; the calling thread keeps the deadline and tells the progress."""
         loop, inbox = self.desk.loop, flow.inbox
-        if loop.closed:
-            raise UsageError("this client is closed; make a new one")
         self._in_time()
         ticket = loop.workers.send(lambda ticket: self.desk.transport.fetch(wire, ticket, flow.start), inbox)
         try:
@@ -182,7 +180,9 @@ class Pull:
             loop.workers.abort(ticket)
 
     def _in_time(self) -> float:
-        """Seconds until the deadline, at most a minute. Raises DownloadError when it is over."""
+        """Seconds until the deadline, at most a minute. Raises DownloadError when it is over, UsageError when closed."""
+        if self.desk.loop.closed:
+            raise UsageError("this client is closed; make a new one")
         if self.deadline is None:
             return 60.0
         left = self.deadline - self.desk.loop.now()
