@@ -6,6 +6,7 @@ what lies on the disk is `files`'. A download never changes a job.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import re
 from collections.abc import Callable, Sequence
@@ -102,6 +103,8 @@ def save(desk: Desk, wanted: Wanted, path: Path, *, overwrite: bool, max_bytes: 
     part = Part(path, max_bytes=max_bytes)
     job = desk.job
     try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "Is a directory")
         if not overwrite and _is_there(path):
             part.tidy()
             return path
