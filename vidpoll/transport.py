@@ -102,7 +102,7 @@ class RequestsTransport:
                     return Response(answer.status_code, headers, _body(answer, headers, wire.max_body))
                 if _coding(headers):
                     raise Hopeless("a file in a content coding that was not asked for")
-                for piece in answer.raw.stream(FILE_CHUNK, decode_content=False):
+                for piece in _pieces(answer.raw):
                     _own(sink, piece)
                 return head
         except _SinkFailed as failed:
@@ -317,6 +317,18 @@ def _coding(headers: Mapping[str, str]) -> str:
     """The body's content coding; empty for a plain one."""
     coding = headers.get("content-encoding", "").strip().lower()
     return "" if coding == "identity" else coding
+
+
+def _pieces(raw: Any) -> Iterator[bytes]:
+    """A file as it comes in: what has arrived is handed on before more is waited for, so that a fault costs none of it.
+
+    Chunks come one by one anyway; urllib3 before 2.1 has no other way for the rest, too.
+    """
+    if raw.chunked or not hasattr(raw, "read1"):
+        yield from raw.stream(FILE_CHUNK, decode_content=False)
+        return
+    while piece := raw.read1(FILE_CHUNK, decode_content=False):
+        yield piece
 
 
 def _body(answer: requests.Response, headers: Mapping[str, str], max_body: int) -> bytes:

@@ -17,7 +17,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,6 +75,8 @@ class Source(Chaos):
         self.pause = pause
         self.special: list[Act] = []
         """Played before the tricks."""
+        self.answer: Callable[[str], Act] | None = None
+        """What else makes an act of a head."""
         super().__init__([])
 
     @property
@@ -87,6 +89,8 @@ class Source(Chaos):
             self.heads.append(head)
             if self.special:
                 return self.special.pop(0)
+            if self.answer is not None:
+                return self.answer(head)
             trick = self.tricks[0] if len(self.tricks) == 1 else self.tricks.pop(0)
             self.at += trick.changes
             number = self.at % len(self.versions)
@@ -229,6 +233,34 @@ def test_cuts_are_gone_on_with(tmp_path: Path, how: str) -> None:
     expected = [0, 1_200_000, 2_600_000, 3_160_000]
     assert offsets == expected if how == "close" else offsets == sorted(offsets)
     assert how == "close" or offsets[-1] > 2_000_000
+
+
+@pytest.mark.parametrize("how", ["close", "reset", "silence"])
+def test_a_line_that_breaks_all_the_time(tmp_path: Path, how: str) -> None:
+    """Every 60,000 bytes, which is less than what is read at once: what has arrived counts, so it gets there."""
+    data = mp4(300_000, 16)
+
+    def breaking(span: str) -> Act:
+        first = int(span[6:-1])
+        head = f"HTTP/1.1 206 X\r\nContent-Range: bytes {first}-{len(data) - 1}/{len(data)}\r\n" if first else ""
+        head = (head or "HTTP/1.1 200 X\r\n") + f'ETag: "v0"\r\nContent-Length: {len(data) - first}\r\n\r\n'
+
+        def play(connection: socket.socket, ended: threading.Event) -> None:
+            connection.sendall(head.encode() + data[first : first + 60_000])
+            ended.wait(0.05)
+            if how == "reset":
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            elif how == "silence" and first + 60_000 < len(data):
+                ended.wait(1.0)
+
+        return Act(play)
+
+    with source([data]) as server, quick() as user:
+        server.answer = lambda head: breaking(header(head, "range") or "bytes=0-")
+        user._loop.http_timeout = (0.3, 0.3)
+        (path,) = user.download(job(f"{server.url}/v.mp4"), tmp_path, timeout=5000)
+        assert server.ranges == [None, *(f"bytes={first}-" for first in range(60_000, 300_000, 60_000))]
+    assert path.read_bytes() == data
 
 
 def test_a_silence_in_the_middle(tmp_path: Path) -> None:
