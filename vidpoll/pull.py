@@ -180,7 +180,7 @@ class Pull:
             loop.workers.abort(ticket)
 
     def _in_time(self) -> float:
-        """Seconds until the deadline, at most a minute. Raises DownloadError when over, UsageError for a closed client."""
+        """Seconds until the deadline, at most a minute. Raises DownloadError, and UsageError for a closed client."""
         if self.desk.loop.closed:
             raise UsageError("this client is closed; make a new one")
         if self.deadline is None:
