@@ -322,7 +322,7 @@ def test_a_file_that_was_there_survives_a_failure(tmp_path: Path, kind: str) -> 
 
 def test_max_bytes(tmp_path: Path) -> None:
     """Bounds each file; one that is larger is not kept."""
-    with pytest.raises(vidpoll.DownloadTooLarge, match="more than 100 bytes"):
+    with pytest.raises(vidpoll.DownloadTooLarge, match=r"more than 100 bytes: .*, download it with a larger max_bytes"):
         fetched([MP4]).client.download(REF, tmp_path, max_bytes=100)
     assert left(tmp_path) == []
     assert fetched([MP4]).client.download(REF, tmp_path, max_bytes=len(MP4))
@@ -356,11 +356,12 @@ def test_a_name_that_is_too_long(tmp_path: Path, name: str) -> None:
     assert left(tmp_path) == []
 
 
-def test_a_target_that_is_no_path(tmp_path: Path) -> None:
-    """A zero byte: the call is wrong, and nothing is fetched."""
+@pytest.mark.parametrize("name", ["a\0.mp4", "\ud800.mp4"])
+def test_a_target_that_is_no_path(tmp_path: Path, name: str) -> None:
+    """A zero byte, half a character: the call is wrong, and nothing is fetched."""
     t = fetched([MP4])
-    with pytest.raises(vidpoll.UsageError, match="a path holds no zero byte"):
-        t.client.download(REF, f"{tmp_path}/a\0.mp4")
+    with pytest.raises(vidpoll.UsageError, match="no path of this system can be called so"):
+        t.client.download(REF, f"{tmp_path}/{name}")
     assert len(t.requests) == 1
 
 

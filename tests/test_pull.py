@@ -21,7 +21,7 @@ OTHER = MP4 + bytes(number % 241 for number in range(1500))
 BOXED = b"\x00\x00\x00\x10ftypisom\x00\x00\x00\x00\x00\x00\x00\x08moov\x00\x00\x00\x0cmdat1234"
 SIGNED = "https://cdn.example/v.mp4?sig=s3cr3t"
 DATES = {"last-modified": "Sat, 21 Nov 2026 10:00:00 GMT", "date": "Sat, 21 Nov 2026 11:00:00 GMT"}
-GONE = (404, {}, b"")
+ACCOUNTS = {"acme": vidpoll.Account("acme", key=KEY)}
 UNAVAILABLE = (503, {}, b"")
 STALE = [202, 400, 403, 404, 410, 425]
 
@@ -411,6 +411,16 @@ def test_a_refusal_is_told_at_once(tmp_path: Path, status: int) -> None:
     assert t.clock.waits == []
 
 
+def test_a_refusal_that_the_plugin_cannot_read(tmp_path: Path) -> None:
+    """Is told all the same: reading an error must not make a worse one."""
+
+    def broken(response: vidpoll.Response) -> vidpoll.Problem:
+        raise KeyError("error")
+
+    t = fetching([(401, {}, b"{}")], provider=replace(ACME, error=broken), accounts=ACCOUNTS)
+    assert "HTTP 401: unreadable error (KeyError); the job" in refused(t, tmp_path)
+
+
 @pytest.mark.parametrize(("fault", "error"), [(Hopeless, vidpoll.DownloadError), (UnsafeHop, vidpoll.UnsafeURL)])
 def test_what_is_hopeless_is_not_borne(tmp_path: Path, fault: type[NoAnswer], error: type[Exception]) -> None:
     """Redirects in a circle or to http, a file in a content coding."""
@@ -565,7 +575,7 @@ def test_the_second_of_a_kind_gets_the_second_fresh_url(tmp_path: Path) -> None:
         "/b?1": [(403, {}, b"")],
         "/b?2": [full(OTHER)],
     }
-    t = talk(script, provider=provider, accounts={"acme": vidpoll.Account("acme", key=KEY)})
+    t = talk(script, provider=provider, accounts=ACCOUNTS)
     one, two = t.client.download(REF, tmp_path)
     assert (one.read_bytes(), two.read_bytes()) == (FILE, OTHER)
 
@@ -587,7 +597,7 @@ def test_the_key_stays_home_on_every_request(tmp_path: Path) -> None:
     got(t, tmp_path / "other")
     assert [dict(wire.secret) for wire in t.wire.sent if "cdn" in wire.url] == [{}] * 3
     provider = replace(ACME, media_hosts=("cdn.example",))
-    t = fetching(own, done(OLD), provider=provider, accounts={"acme": vidpoll.Account("acme", key=KEY)})
+    t = fetching(own, done(OLD), provider=provider, accounts=ACCOUNTS)
     got(t, tmp_path / "media")
     assert [dict(wire.secret) for wire in t.wire.sent if "cdn" in wire.url] == [secret] * 3
     t = fetching([(403, {}, b""), full()], [done("/v.mp4"), done(NEW)])
@@ -608,8 +618,7 @@ JSON = {"content-type": "application/json"}
 
 def content(files: Any, **options: Any) -> Talk:
     """A completed job that names no URL; `files` answer the content operation and what it names."""
-    account = {"acme": vidpoll.Account("acme", key=KEY)}
-    return fetching(files, {"status": "done"}, provider=WITH_CONTENT, accounts=account, **options)
+    return fetching(files, {"status": "done"}, provider=WITH_CONTENT, accounts=ACCOUNTS, **options)
 
 
 def test_content_as_a_file_is_gone_on_with(tmp_path: Path) -> None:
@@ -647,8 +656,7 @@ def test_content_that_names_a_url(tmp_path: Path) -> None:
     """Which is fetched without the key, and named anew by the content when it expires."""
     named = [(200, JSON, b'{"url": "https://cdn.example/v.mp4?sig=%d"}' % n) for n in (1, 2)]
     files = {"/content": named, "/jobs": [{"status": "done"}], "sig=1": [full(sent=50), (403, {}, b"")]}
-    account = {"acme": vidpoll.Account("acme", key=KEY)}
-    t = talk({**files, "sig=2": [rest(50)]}, provider=WITH_CONTENT, accounts=account)
+    t = talk({**files, "sig=2": [rest(50)]}, provider=WITH_CONTENT, accounts=ACCOUNTS)
     assert got(t, tmp_path) == FILE
     assert [dict(wire.secret) for wire in t.wire.sent if "cdn" in wire.url] == [{}, {}, {}]
     assert [wire.url.rpartition("=")[2] for wire in t.wire.sent if "cdn" in wire.url] == ["1", "1", "2"]
@@ -658,9 +666,8 @@ def test_content_that_names_a_url(tmp_path: Path) -> None:
 def test_a_content_parser_that_breaks_its_contract(tmp_path: Path, given: Any) -> None:
     """Told as such, and bounded."""
     operation = replace(WITH_CONTENT.content, parse=given)  # type: ignore[type-var]
-    account = {"acme": vidpoll.Account("acme", key=KEY)}
     provider = replace(WITH_CONTENT, content=operation)
-    t = fetching([(200, JSON, b"{}")], {"status": "done"}, provider=provider, accounts=account)
+    t = fetching([(200, JSON, b"{}")], {"status": "done"}, provider=provider, accounts=ACCOUNTS)
     assert "its content: no video in the content: " in refused(t, tmp_path)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -65,8 +66,12 @@ def paths(job: Job, files: Sequence[Wanted], target: str | Path) -> list[Path]:
     `target` names a file when it has a suffix and is no folder; it then takes a single one.
     """
     given = Path(target)
-    if "\0" in str(given):
-        raise UsageError(f"target={str(target)!r}: a path holds no zero byte")
+    try:
+        sound = b"\0" not in os.fsencode(given)
+    except UnicodeError:
+        sound = False
+    if not sound:
+        raise UsageError(f"target={str(target)!r}: no path of this system can be called so")
     if given.suffix and not _is_folder(given) and not str(target).endswith(("/", "\\")):
         if len(files) > 1:
             raise UsageError(f"{str(target)!r} names one file, and {len(files)} are to be fetched; name a folder")
@@ -118,7 +123,7 @@ def save(desk: Desk, wanted: Wanted, path: Path, *, overwrite: bool, max_bytes: 
                 _check(pull, part)
             except DownloadTooLarge as error:
                 part.forget()
-                raise pull.error(DownloadTooLarge, error.message) from None
+                raise pull.error(DownloadTooLarge, error.message, "download it with a larger max_bytes") from None
             except (NotAVideo, DownloadChanged):
                 part.forget()
                 raise

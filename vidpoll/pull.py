@@ -228,7 +228,7 @@ class Pull:
             self._content(operation, response)
             return None
         scrubbed = self.desk.endpoint.scrub(response)
-        reason = f"HTTP {status}: {provider.error(scrubbed)}"
+        reason = self._reason(scrubbed)
         if status in STALE:
             self._stale(reason)
         elif status in _TRY_LATER or status >= 500:
@@ -236,6 +236,13 @@ class Pull:
         else:
             raise self.error(DownloadError, reason, "check the key" if status == 401 else "download it again")
         return None
+
+    def _reason(self, response: Response) -> str:
+        try:
+            told = str(self.desk.endpoint.provider.error(response))
+        except Exception as error:  # noqa: BLE001 - reading an error must not make a worse one
+            told = f"unreadable error ({type(error).__name__})"
+        return told if f"HTTP {response.status}" in told else f"HTTP {response.status}: {told}"
 
     def _content(self, operation: Operation[Any], response: Response) -> None:
         """Take the asset out of the answer of the content operation."""
