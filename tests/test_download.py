@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import threading
@@ -16,10 +17,10 @@ from acme import ACME, BROKEN, DONE, DRAWING, KEY, MP4, REF, Plugin, Talk, parse
 
 import vidpoll
 from vidpoll import files
-from vidpoll.download import paths
 from vidpoll.faults import NoAnswer
 from vidpoll.machine import Job
 from vidpoll.pull import Wanted
+from vidpoll.saving import paths
 
 JPEG = b"\xff\xd8\xff\xe0" + b"\x00" * 50
 HTML = (200, {"content-type": "text/html"}, b"<!doctype html><p>expired")
@@ -464,11 +465,12 @@ def cdn() -> Iterator[Callable[..., str]]:
                 if location:
                     self.send_header("Location", location)
                 self.end_headers()
-                for half in (body[: len(body) // 2], body[len(body) // 2 :]):
-                    self.wfile.write(half)
-                    if len(body) > 1_000_000:  # time to tell how far it is
-                        threading.Event().wait(0.2)
                 self.close_connection = True
+                with contextlib.suppress(OSError):  # the other side has enough
+                    for half in (body[: len(body) // 2], body[len(body) // 2 :]):
+                        self.wfile.write(half)
+                        if len(body) > 1_000_000:  # time to tell how far it is
+                            threading.Event().wait(0.2)
 
             def log_message(self, *args: object) -> None:
                 """Silent."""

@@ -397,3 +397,23 @@ def test_plugins_can_be_switched_off(installed: Any, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("VIDPOLL_DISABLE", "acme,unknown")
     with vidpoll.Client() as client:
         assert list(client.providers) == ["other"]
+        assert [report.name for report in client.plugins if report.disabled] == ["acme"]
+
+
+def test_calls_of_hooks_can_be_traced(caplog: pytest.LogCaptureFixture) -> None:
+    """Each call is a line of the log before it is made: hook, plugin, event."""
+    caplog.set_level(logging.INFO, "vidpoll")
+
+    class Chat:
+        name = "chat"
+
+        @vidpoll.hookimpl
+        def vidpoll_completed(self, job: Job) -> None:
+            assert caplog.messages[-1] == "hook vidpoll_completed -> plugin chat: acme:j1 completed: no files"
+
+    plugins = Plugins([Chat(), Plugin(ACME)], discover=False, trace=True)
+    assert caplog.messages == ["hook vidpoll_providers -> plugin acme-plugin"]
+    plugins.tell(Job("acme:j1"), Completed("acme:j1", 0.0, (), None))
+    assert len(caplog.messages) == 2
+    Plugins([Chat(), Plugin(ACME)], discover=False).tell(Job("acme:j1"), Completed("acme:j1", 0.0, (), None))
+    assert len(caplog.messages) == 2

@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import os
 import tempfile
-from collections.abc import Callable
 from functools import partial
 from typing import IO, Any
 
@@ -17,6 +16,7 @@ from .errors import DownloadChanged, DownloadError, DownloadTruncated, NotAVideo
 from .files import unfit
 from .pull import Misfit, Pull
 from .ranges import Body, Validator
+from .transport import Sink
 
 START = 512
 FIRST_WINDOW = 256 * 1024
@@ -151,7 +151,7 @@ class RemoteFile(io.RawIOBase):
             self.size = self._spool.seek(0, os.SEEK_END)
         return body, bytes(window)
 
-    def _begin(self, window: bytearray, start: int, end: int, body: Body, source: str) -> Callable[[bytes], object]:
+    def _begin(self, window: bytearray, start: int, end: int, body: Body, source: str) -> Sink:
         """Where the bytes of an answer go: a window to memory, a whole file, which nobody asked for, to the spool."""
         window.clear()
         self._spooled = False
