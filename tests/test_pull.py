@@ -557,6 +557,7 @@ def test_a_poll_that_is_refused(tmp_path: Path, status: int) -> None:
     """Told at once, with both reasons."""
     t = fetching([(403, {"error": "expired"})], [done(OLD), (status, {"error": "no"})])
     message = refused(t, tmp_path)
+    assert len(t.wire.sent) <= 4  # a refusal is asked about once more, as ever
     assert "HTTP 403: expired; a fresh URL cannot be had: acme:j1: " in message
     assert "no" in message
 

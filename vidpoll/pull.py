@@ -293,7 +293,7 @@ class Pull:
             except VidpollError as error:
                 status = error.status if isinstance(error, ProviderError) else 400
                 fault = Fault(f"{reason}; a fresh URL cannot be had: {error}", status)
-                if fault.meaning in (Meaning.MISSING, Meaning.GONE):
+                if fault.meaning is Meaning.MISSING:
                     return None
                 if fault.meaning is Meaning.REFUSAL:
                     raise self.error(DownloadError, fault.reason) from None

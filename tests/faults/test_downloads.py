@@ -455,7 +455,7 @@ def test_ctrl_c_leaves_a_part_that_is_gone_on_with(tmp_path: Path) -> None:
             began = time.monotonic()
             process.send_signal(signal.SIGINT)
             out, complaints = process.communicate(timeout=10)
-            assert time.monotonic() - began < 2
+            assert time.monotonic() - began < 5
         assert (out, complaints.rstrip().splitlines()[-1]) == ("begins\n", "KeyboardInterrupt")
         assert not target.exists()
         server.pause, there = 0.0, size(part)
@@ -529,7 +529,7 @@ def test_a_client_that_is_closed_by_another_thread(tmp_path: Path) -> None:
         thread, outcome = beside(user, job(f"{server.url}/v.mp4"), tmp_path / "v.mp4")
         until(lambda: size(tmp_path / "v.mp4.part") > 0)
         user.close()
-        thread.join(2)
+        thread.join(5)
         assert not thread.is_alive()
     assert isinstance(outcome.error, vidpoll.UsageError)
     assert str(outcome.error) == "this client is closed; make a new one"
