@@ -240,6 +240,14 @@ def test_chunks_show_a_cut(tmp_path: Path) -> None:
     assert asked(t)[1]["Range"] == "bytes=50-"
 
 
+def test_a_file_that_proves_too_large_keeps_nothing(tmp_path: Path) -> None:
+    """Its length is told only when it is gone on with: what came of it is not kept, ETag or not."""
+    cut = raw(FILE[:50], transfer_encoding="chunked", etag='"v1"', x_cut="1")
+    t = fetching([cut, rest(50)])
+    assert "larger max_bytes" in refused(t, tmp_path, vidpoll.DownloadTooLarge, max_bytes=100)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("length", "ranges"), [(len(FILE), [None, "bytes=2112-"]), (9, [None, "bytes=2112-", None])], ids=["same", "other"]
 )
