@@ -210,10 +210,11 @@ def vidpoll_polled(job: Job, event: Polled) -> None:
 
 @hookspec
 def vidpoll_download_progress(job: Job, event: DownloadProgress) -> None:
-    """Some bytes of an asset arrived.
+    """Some bytes of an asset arrived, or none do for a while.
 
-    When: at most about ten times a second while a file is fetched, and once at its end. `event.received` and
-    `event.total` are bytes; total is None where the server does not tell. Return: ignored. If it raises: logged and
+    When: at most about ten times a second while a file is fetched, once at its end, and at each pause after a fault
+    (`event.fault` says which). `event.received` and `event.total` are bytes; total is None where the server does not
+    tell. Return: ignored. If it raises: logged and
     warned, the download goes on.
 
     Example::
