@@ -99,8 +99,8 @@ def vidpoll_completed(job: Job, event: Completed) -> None:
     """The provider says that the job is completed.
 
     When: once per job, before `wait` returns; `job.assets` are there. Not again for a Job that has its verdict already.
-    With a store: once per job whatever the process, and again only where a process died while the hook was called; it is
-    then called when somebody waits for the job again, and the URLs of `job.assets` are without their queries.
+    With a store: once per job whatever the process, and again only where a process died while the hook was called; that
+    is when somebody waits for the job again, and the URLs of `job.assets` are then without their queries.
     Return: ignored.
     If it raises: logged and warned, `wait` returns the job all the same.
 
