@@ -510,6 +510,26 @@ def test_one_who_lost_the_lease_stops_asking(path: Path) -> None:
     assert "failed" not in t.ears.told
 
 
+def test_one_who_stood_in_line_for_longer_than_its_lease_looks_again(path: Path) -> None:
+    """A 429 holds the account for an hour: by then another process may have asked, and may have the verdict."""
+    held = (429, {"retry-after": "3000"}, b"")
+    t = talk({"/jobs/a": [DRAWING, held, DONE], "/jobs/b": [DRAWING]}, store=path)
+    other = Store(path, t.clock.time)
+    get = t.clock.get
+
+    def end(inbox: Any, timeout: float, *, busy: bool) -> Any:
+        if t.clock.now > NOW + 1000 and not busy:
+            assert other.lease("acme:b", t.clock.now + 60)[0]
+            other.end("acme:b", {"state": "failed", "history": [[NOW + 900, "failed", "broken", None]]})
+        return get(inbox, timeout, busy=busy)
+
+    t.clock.get = end  # type: ignore[assignment]
+    ended = {job.ref: job.state for job in t.client.as_completed(["acme:a", "acme:b"], timeout=None)}
+    assert ended == {"acme:a": vidpoll.State.COMPLETED, "acme:b": vidpoll.State.FAILED}
+    assert t.requests.count("GET /v1/jobs/b") == 2
+    assert "failed" not in t.ears.told
+
+
 def test_two_waits_of_one_client_share_a_lease(path: Path) -> None:
     """The end of one does not open the job to other processes while the other goes on."""
     t = talk([DRAWING], store=path)
