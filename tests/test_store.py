@@ -390,6 +390,20 @@ def test_a_verdict_that_is_being_told_by_a_living_process_is_left_to_it(path: Pa
     assert u.ears.told == ["completed", "completed"]
 
 
+def test_a_verdict_that_is_kept_is_never_written_over(path: Path) -> None:
+    """The first one counts; what a slower process still has to say about the job comes too late."""
+    store = Store(path, lambda: NOW)
+    store.enter([(REF, vidpoll.Origin("acme"), {})])
+    assert store.end(REF, {"state": "completed"})
+    other = Store(path, lambda: NOW + 1)
+    other.save(REF, {"state": "running"})
+    assert other.end(REF, {"state": "failed"}) is False
+    assert other.end("acme:unknown", {"state": "failed"}) is None
+    kept_now = store.get(REF)
+    assert kept_now is not None
+    assert (kept_now.facts, kept_now.ended_at) == ({"state": "completed"}, NOW)
+
+
 def test_a_failed_job_is_told_from_the_store_like_a_fresh_one(path: Path) -> None:
     """The error of a later process names the provider's reason."""
     talk([BROKEN], store=path).client.wait(REF, check=False)
