@@ -64,6 +64,23 @@ def vidpoll_providers() -> Iterable[Provider]:  # type: ignore[empty-body]
 
 
 @hookspec
+def vidpoll_notifiers(environ: Mapping[str, str]) -> Iterable[object]:  # type: ignore[empty-body]
+    """Yield or return the notifiers that the environment asks for: objects with hooks, plugins of this client.
+
+    When: once, when a Client is made, after `vidpoll_providers`; nothing where nothing is set. A process may make many
+    clients: hand out one notifier for one setting (`functools.cache`). Return: an iterable of objects with marked
+    hooks. If it raises (a variable is wrong), that is warned of, and the plugin is reported and skipped.
+
+    Example::
+
+        @vidpoll.hookimpl
+        def vidpoll_notifiers(environ):
+            if environ.get("CHAT_URL"):
+                yield chat(environ["CHAT_URL"])
+    """
+
+
+@hookspec
 def vidpoll_stage_changed(job: Job, event: StageChanged) -> None:
     """The state or the stage of a job changed, and it is not a verdict.
 
