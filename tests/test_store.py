@@ -327,6 +327,17 @@ def test_unfinished_jobs_are_where_they_were(path: Path) -> None:
     assert u.client.unfinished() == []
 
 
+def test_a_stage_that_flickers_is_not_told_again_by_the_next_process(path: Path) -> None:
+    """What was told last is known from the store, words that no plugin lists included."""
+    odd = {"status": "polishing"}
+    t = talk([DRAWING, odd, DRAWING, DRAWING], store=path)
+    t.client.wait(REF, timeout=15, check=False)
+    assert t.ears.told.count("stage polishing") == 1
+    u = talk([odd, DRAWING, DRAWING, DONE], store=path)
+    u.client.wait(REF)
+    assert [told for told in u.ears.told if told.startswith("stage")] == []
+
+
 def test_a_lease_of_a_dead_process_is_taken_over_after_one_floor(path: Path) -> None:
     """It may have asked just now, and the provider's floor holds across processes."""
     t = talk([DRAWING], store=path)
@@ -427,9 +438,13 @@ def test_files_of_a_kept_job_are_fetched_with_fresh_urls(path: Path, tmp_path: P
     signed = {"status": "done", "video": "https://api.acme.example/files/j1.mp4?sig=1"}
     talk([signed], store=path).client.wait(REF)
     u = talk({"/files/": [mp4], "": [{**signed, "video": signed["video"] + "2"}]}, store=path)
-    [file] = u.client.download(u.client.wait(REF), tmp_path / "clips")
+    job = u.client.wait(REF)
+    assert (job.stale, u.requests) == (True, [])
+    [file] = u.client.download(job, tmp_path / "clips")
     assert file.read_bytes() == mp4
     assert u.requests == ["GET /v1/jobs/j1", "GET /files/j1.mp4?sig=12"]
+    u.client.download(job, tmp_path / "clips", overwrite=True)
+    assert u.requests[2:] == ["GET /files/j1.mp4?sig=12"]
     assert "completed" not in u.ears.told
 
 
