@@ -132,10 +132,12 @@ def inner(path: Path, when: str) -> set[str]:
 
 SOURCES = sorted(CORE.rglob("*.py"))
 MODULES = {room(path): path for path in SOURCES if room(path) not in FREE}
-PROVIDERS = [
+OURS = [
     Path(str(getattr(find_spec(folder.name.replace("-", "_")), "origin", folder)))
     for folder in sorted(PLUGINS.glob("vidpoll-*"))
 ]
+PROVIDERS = [path for path in OURS if "def vidpoll_providers(" in path.read_text(encoding="utf-8")]
+NOTIFIERS = [path for path in OURS if path not in PROVIDERS]
 
 
 def test_every_module_has_a_row() -> None:
@@ -179,9 +181,10 @@ def test_two_run_time_dependencies() -> None:
     assert names - sys.stdlib_module_names - {"vidpoll", "__future__"} == {"requests", "urllib3", "pluggy"}
 
 
-def test_there_are_provider_modules_to_look_at() -> None:
+def test_there_are_plugins_to_look_at() -> None:
     """The rules below are about files that exist."""
     assert len(PROVIDERS) >= 3
+    assert len(NOTIFIERS) >= 1
 
 
 @pytest.mark.parametrize("path", PROVIDERS, ids=lambda path: path.parent.name)
@@ -203,6 +206,25 @@ def test_a_provider_module_holds_no_polling_loop(path: Path) -> None:
     names = {func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "") for func in calls}
     assert [node for node in nodes if isinstance(node, ast.While)] == []
     assert "sleep" not in names
+
+
+@pytest.mark.parametrize("path", NOTIFIERS, ids=lambda path: path.parent.name)
+def test_a_notifier_is_written_with_the_public_names(path: Path) -> None:
+    """The hooks suffice: of vidpoll it takes what any plugin may take; and nothing is imported with it but that."""
+    own = path.parent.name
+    found = {each for source in path.parent.rglob("*.py") for each in imports(source)}
+    modules = {each.module for each in found if each.module.split(".")[0] == "vidpoll"}
+    assert modules <= {"vidpoll", "vidpoll.parsing", "vidpoll.notify"}
+    at_once = {module.split(".")[0] for module in with_it(path)}
+    assert at_once - sys.stdlib_module_names - {"vidpoll", own} == set()
+
+
+def with_it(path: Path) -> set[str]:
+    """What is imported when a plugin is: by its first module, and by those of its own that this one imports."""
+    found = {each.module for each in imports(path) if each.when == "at once"}
+    for module in found & {f"{path.parent.name}.{source.stem}" for source in path.parent.glob("*.py")}:
+        found |= with_it(path.parent / f"{module.partition('.')[2]}.py")
+    return found
 
 
 WATCHED = """

@@ -12,7 +12,8 @@ import math
 import os
 import shlex
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from random import Random
 from types import TracebackType
@@ -129,6 +130,10 @@ class Client:
         """Let plugins add commands to a command line (`vidpoll_commands`); returns what went wrong, a line each."""
         return self._plugins.commands(register)
 
+    def add_display(self) -> bool:
+        """Let an installed plugin show on the terminal how the jobs are (`vidpoll_display`); whether one does."""
+        return self._plugins.display(self._clock.time)
+
     # -- waiting ------------------------------------------------------------------------------------------------------
 
     def wait(
@@ -172,10 +177,11 @@ class Client:
         following = self._follow([job], timeout, pacing, stop, on_event)
 
         def events() -> Iterator[Event]:
-            for _, event in following:
-                yield event
-                if isinstance(event, GaveUp) and check:
-                    raise event.error
+            with closing(following):
+                for _, event in following:
+                    yield event
+                    if isinstance(event, GaveUp) and check:
+                        raise event.error
 
         return events()
 
@@ -204,10 +210,11 @@ class Client:
         following = self._follow(list(unique.values()), timeout, pacing, stop, on_event)
 
         def ended() -> Iterator[Job]:
-            for job, event in following:
-                if isinstance(event, (Completed, Failed)):
-                    del unique[job.ref]
-                    yield job.check() if check else job
+            with closing(following):
+                for job, event in following:
+                    if isinstance(event, (Completed, Failed)):
+                        del unique[job.ref]
+                        yield job.check() if check else job
             for job in unique.values():  # undecided, or ended by another wait for the same Job
                 yield job.check() if check else job
 
@@ -241,7 +248,7 @@ class Client:
         pacing: Schedule | None,
         stop: threading.Event | None,
         on_event: OnEvent | None,
-    ) -> Iterator[tuple[Job, Event]]:
+    ) -> Generator[tuple[Job, Event], None, None]:
         """One loop for all; everything that can be wrong about the call is raised here and now."""
         _check_waiting(timeout, stop, on_event)
         schedule = _checked_pacing(pacing or self._pacing)
@@ -267,7 +274,11 @@ class Client:
                     assert isinstance(task, Watch)
                     yield task.job, event
 
-        return following()
+        def told() -> Generator[tuple[Job, Event], None, None]:
+            with self._plugins.during(jobs, "wait"):
+                yield from following()
+
+        return told()
 
     # -- other operations ---------------------------------------------------------------------------------------------
 
@@ -408,7 +419,8 @@ class Client:
         desk = self._desk(job, tell, timeout)
         files = choose(job, kinds, content=desk.endpoint.provider.content is not None)
         places = list(zip(files, paths(job, files, target), strict=True))
-        return [save(desk, wanted, path, overwrite=overwrite, max_bytes=max_bytes) for wanted, path in places]
+        with self._plugins.during([job], "download"):
+            return [save(desk, wanted, path, overwrite=overwrite, max_bytes=max_bytes) for wanted, path in places]
 
     def open(self, job: Job | str, *, asset: Asset | None = None) -> io.BufferedReader:
         """A completed job's video as a seekable, read-only binary stream, fetched as it is read.

@@ -36,13 +36,20 @@ class Context:
         names = sorted(set(accounts))
         options: dict[str, Any] = {"clock": self.clock} if heart is None else {"clock": heart, "plugins": [heart]}
         if base_url is None:
-            return self.client_factory(**options)
+            return self._displayed(self.client_factory(**options), heart)
         if len(names) > 1:
             raise vidpoll.UsageError(
                 f"--base-url is for one provider, and these are several: {', '.join(names)}; call vidpoll once for each"
             )
         given = {name: vidpoll.Account(name, base_url=base_url) for name in names}
-        return self.client_factory(accounts=given, **options)
+        return self._displayed(self.client_factory(accounts=given, **options), heart)
+
+    @staticmethod
+    def _displayed(client: vidpoll.Client, heart: Heart | None) -> vidpoll.Client:
+        """Where a heartbeat is due, a plugin's display is better."""
+        if heart is not None:
+            heart.displayed = client.add_display()
+        return client
 
     def jobs(self, refs: Sequence[str]) -> list[vidpoll.Job]:
         """A job for each reference, once. Raises BadReference, which asks for the id where only a provider is named."""

@@ -28,6 +28,8 @@ class Heart:
         self.start = self.spoken = clock.monotonic()
         self.answered: float | None = None
         self.jobs: dict[str, vidpoll.Job] = {}
+        self.displayed = False
+        """Whether a plugin shows how the jobs are; then nothing is said here."""
 
     def monotonic(self) -> float:
         return self.clock.monotonic()
@@ -51,7 +53,7 @@ class Heart:
     def _beat(self) -> None:
         now = self.clock.monotonic()
         going = [job for job in self.jobs.values() if not job.final and job.error is None]
-        if now - self.spoken < self.EVERY or not going or self.answered is None:
+        if self.displayed or now - self.spoken < self.EVERY or not going or self.answered is None:
             return
         self.spoken = now
         what = f"{len(going)} jobs" if len(going) > 1 else _doing(going[0])
