@@ -194,5 +194,9 @@ def brief(event: vidpoll.Event) -> str:
             return type(event).__name__.lower()
 
 
+def with_pacing(**changes: Any) -> vidpoll.Provider:
+    return replace(ACME, pacing=vidpoll.Pacing(**{"floor": FLOOR, "stalled_after": STALLED, **changes}))
+
+
 def with_floor(floor: float) -> vidpoll.Provider:
     return replace(ACME, pacing=vidpoll.Pacing(floor=floor))

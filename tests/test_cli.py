@@ -11,6 +11,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +36,11 @@ def shell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], t
     monkeypatch.setenv("ACME_API_KEY", KEY)
     monkeypatch.delenv("VIDPOLL_DEBUG", raising=False)
     monkeypatch.chdir(tmp_path)
+    numbers = count()
 
     def run(*argv: str, script: Any = (), plugins: tuple[object, ...] = ()) -> tuple[int, list[str], list[str]]:
         run.wire = FakeTransport(script)  # type: ignore[attr-defined]
+        monkeypatch.setenv("VIDPOLL_STORE", str(tmp_path / "kept" / f"{next(numbers)}.sqlite3"))  # nothing is known
 
         def factory(**options: Any) -> vidpoll.Client:
             all_plugins = [Plugin(ACME), *plugins, *options.pop("plugins", ())]
@@ -122,7 +125,8 @@ def test_wait_json(shell: Shell) -> None:
     signed = {**DONE, "video": "https://cdn.example/j1.mp4?X-Amz-Signature=0123456789abcdef"}
     code, out, err = shell("wait", REF, "acme:j2", "--json", script={"j1": [QUEUED, signed], "j2": [BROKEN]})
     assert code == 1
-    failed, done = map(json.loads, out)
+    failed, done, total = map(json.loads, out)
+    assert total == {"jobs": 2, "completed": 1, "not_completed": 1, "unknown": 0, "costs": []}
     assert done["assets"] == [
         {
             "kind": "video",
@@ -665,7 +669,7 @@ WRONG = {
     "submit acme clip colour=red": "acme takes prompt and image",
     "submit acme clip image=@nowhere.jpg": "image: cannot read 'nowhere.jpg': No such file or directory",
     "submit nobody clip prompt=x": "no provider 'nobody'",
-    "jobs": "jobs: the following arguments are required: ACCOUNT; see vidpoll jobs --help",
+    "jobs": "jobs: name an ACCOUNT, or add --local",
     "jobs acme --limit 0": "jobs: argument --limit: '0' is not a whole number from 1",
     "jobs acme page": "'page' is no field",
     "quota nobody": "no provider 'nobody'",

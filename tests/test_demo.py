@@ -74,7 +74,7 @@ def test_a_demo_that_is_not_right_says_so(tmp_path: Path, monkeypatch: pytest.Mo
         monkeypatch.setattr(simulation, "start", lambda: (start(), simulation.fail_next("token360", message="no")))
         return simulation
 
-    monkeypatch.setattr(demo, "simulate", failing)
+    monkeypatch.setattr("vidpoll.testing.simulate", failing)
     assert main(["demo", "--speed", "200", "--to", str(tmp_path)]) == 1
     err = capsys.readouterr().err.splitlines()
     assert all(line.startswith("vidpoll: demo: ") for line in err)
@@ -86,7 +86,7 @@ def test_a_demo_that_is_not_right_says_so(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_hook_that_does_not_fire_is_missed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     """The demo does not take its own word for it: without the call there is no line, and code 1."""
     monkeypatch.setattr(demo.Notifier, "vidpoll_progress", None)
-    monkeypatch.setattr(demo, "simulate", partial(simulate, "token360"))
+    monkeypatch.setattr("vidpoll.testing.simulate", partial(simulate, "token360"))
     assert main(["demo", "--speed", "200", "--to", str(tmp_path)]) == 1
     assert "the hook vidpoll_progress did not fire" in capsys.readouterr().err
 

@@ -15,10 +15,10 @@ import pytest
 from acme import ACME, BROKEN, DONE, DRAWING, KEY, MP4, REF, Plugin, Talk, parse_content, talk
 
 import vidpoll
-from vidpoll.download import paths
 from vidpoll.faults import NoAnswer
 from vidpoll.machine import Job
 from vidpoll.pull import Wanted
+from vidpoll.saving import paths
 
 JPEG = b"\xff\xd8\xff\xe0" + b"\x00" * 50
 HTML = (200, {"content-type": "text/html"}, b"<!doctype html><p>expired")

@@ -8,15 +8,17 @@ from pathlib import Path
 import pytest
 
 import vidpoll
-from vidpoll import errors, machine, model, pacing, provider
+from vidpoll import errors, forecast, machine, model, pacing, provider
 
 PUBLIC = [
-    "Account", "Client", "Fixed", "Job", "Moment", "Schedule", "State", "download", "wait", "watch",
+    "Account", "Adaptive", "Client", "Exponential", "Fixed", "Job", "Law", "Moment", "Schedule", "State",
+    "download", "wait", "watch",
     "Completed", "DownloadProgress", "Downloaded", "Event", "Failed", "GaveUp", "PollFailed", "Polled",
     "ProgressChanged", "StageChanged", "Stalled",
     "Asset", "Cost", "Page", "Problem", "Quota", "Snapshot", "Submitted", "Exchange",
     "Basic", "Bearer", "Follow", "KeyHeader", "Minted", "NoAuth", "Operation", "Pacing", "PluginReport", "Provider",
     "Request", "Response", "Stage",
+    "KeptJob", "Origin", "Submission", "WantedFiles",
     "hookimpl", "parsing", "errors",
     "AnswerError", "AuthenticationError", "BadReference", "Conflict", "DownloadChanged", "DownloadError",
     "DownloadTooLarge", "DownloadTruncated", "ForeignAnswer",
@@ -24,12 +26,15 @@ PUBLIC = [
     "Malformed", "MissingKey", "NotAVideo",
     "NotFound", "OutcomeUnknown", "PaymentRequired", "PermissionDenied", "PluginError", "ProviderError",
     "ProviderUnreachable", "RateLimited",
-    "Refused", "ResultMissing", "ServerError", "SubmitUnknown", "TransitionRefused", "UnknownProvider",
+    "Refused", "ResultMissing", "ServerError", "StoreError", "SubmitUnknown", "TransitionRefused", "UnknownProvider",
     "UnknownStatus", "UnsafeURL",
     "Unsupported", "UsageError", "VidpollError", "WaitRefused", "WaitStopped", "WaitTimeout",
 ]  # fmt: skip
 
-INTERNAL = {"as_stage", "check_account_name", "check_job_id", "is_base_url", "is_number", "origin", "parse_reference"}
+INTERNAL = {
+    "as_stage", "check_account_name", "check_job_id", "forecast", "is_base_url", "is_number", "origin",
+    "parse_reference",
+}  # fmt: skip
 """Functions that modules of the core share, and nobody types."""
 
 
@@ -46,7 +51,10 @@ def test_every_name_is_there_and_says_what_it_is(name: str) -> None:
         assert (value.__doc__ if inspect.isclass(value) else inspect.getdoc(value) or "").strip()
 
 
-@pytest.mark.parametrize("module", [errors, machine, model, pacing, provider], ids=lambda module: module.__name__)
+MODULES = [errors, forecast, machine, model, pacing, provider]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
 def test_nothing_that_users_meet_is_missing(module: object) -> None:
     """Every error, event, value and auth kind can be named as `vidpoll.NAME`."""
     here = {
@@ -56,7 +64,7 @@ def test_nothing_that_users_meet_is_missing(module: object) -> None:
         and value.__module__ == getattr(module, "__name__", "")
         and not name.startswith("_")
     }
-    assert here - INTERNAL - {"Auth"} <= set(vidpoll.__all__)
+    assert here - INTERNAL - {"Auth", "Forecast"} <= set(vidpoll.__all__)
 
 
 def test_typed() -> None:

@@ -324,7 +324,7 @@ def test_the_floor_holds_over_pacing() -> None:
 
 
 def test_the_pacing_is_the_clients_or_the_calls() -> None:
-    """`Fixed(5)` by default, the client's instead, the call's before both."""
+    """`Adaptive()` by default, the client's instead, the call's before both."""
     t = talk([DRAWING, DONE], pacing=vidpoll.Fixed(9))
     t.client.wait(REF)
     assert t.clock.waits == [9.0]

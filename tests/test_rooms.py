@@ -30,14 +30,18 @@ ROOMS = {
     "parsing": {"errors", "model", "redact"},
     "provider": {"errors", "model", "parsing"},
     "machine": {"errors", "model"},
-    "pacing": {"errors", "machine"},
+    "forecast": {"errors", "machine", "model"},
+    "pacing": {"errors", "forecast", "machine", "model"},
     "faults": {"errors", "model", "parsing"},
     "gate": {"faults"},
-    "accounts": {"errors", "gate", "model", "provider", "redact"},
+    "accounts": {"errors", "forecast", "gate", "model", "provider", "redact"},
     "transport": {"accounts", "errors", "faults", "model", "workers"},
     "plugins": {"errors", "hookspecs", "machine", "provider", "redact"},
+    "record": {"errors", "machine", "model", "redact"},
+    "store": {"errors", "record"},
+    "keeping": {"accounts", "clock", "errors", "machine", "record", "tasks"},
     "question": {"accounts", "errors", "faults", "machine", "model", "provider", "redact"},
-    "tasks": {"accounts", "clock", "errors", "faults", "machine", "model", "pacing", "question"},
+    "tasks": {"accounts", "clock", "errors", "faults", "forecast", "machine", "model", "pacing", "question"},
     "transcript": {"faults", "model", "redact"},
     "line": {"errors", "gate", "tasks"},
     "loop": {"accounts", "clock", "errors", "faults", "line", "machine", "model", "tasks", "transcript", "workers"},
@@ -47,19 +51,26 @@ ROOMS = {
         "accounts", "errors", "faults", "loop", "machine", "model", "provider", "question", "ranges", "redact",
         "transport",
     },
-    "remote": {"errors", "files", "pull", "ranges"},
-    "download": {"errors", "files", "machine", "pull", "ranges"},
+    "remote": {"errors", "files", "pull", "ranges", "transport"},
+    "saving": {"errors", "files", "machine", "model", "pull", "ranges", "remote", "transport"},
     "client": {
-        "accounts", "clock", "download", "errors", "faults", "loop", "machine", "model", "pacing", "plugins",
-        "provider", "pull", "question", "redact", "remote", "tasks", "transport", "workers",
+        "accounts", "clock", "errors", "faults", "keeping", "loop", "machine", "model", "pacing", "plugins",
+        "provider", "question", "record", "redact", "tasks", "workers",
     },
 }  # fmt: skip
 """What a module of the core may import of vidpoll when it is imported itself."""
 
-LATER = {"transport": {"vidpoll"}}
-"""What it may import inside a function: the transport asks for the version that it names in its User-Agent."""
+LATER = {"transport": {"vidpoll"}, "client": {"pull", "saving", "store", "transport"}}
+"""What it may import inside a function: the transport asks for the version that it names in its User-Agent; the client
+imports what brings requests or SQLite along when it is first used."""
 
-FOR_TYPES = {"hookspecs": {"machine", "provider"}, "machine": {"transcript"}}
+FOR_TYPES = {
+    "hookspecs": {"machine", "provider"},
+    "machine": {"transcript"},
+    "client": {"pull", "transport"},
+    "keeping": {"store"},
+    "record": {"accounts"},
+}
 """What it may import for the type checker only."""
 
 FREE = {"__init__", "__main__", "cli", "testing"}
@@ -70,6 +81,7 @@ DOORS = {
     "requests": {"transport"},
     "urllib3": {"transport"},
     "pluggy": {"hookspecs", "plugins"},
+    "sqlite3": {"store"},
     "pytest": {"testing"},
 }
 """Each outside thing has one door: nothing but these rooms imports it."""
@@ -254,3 +266,11 @@ def test_importing_vidpoll_does_nothing() -> None:
     command = [sys.executable, "-W", "error", "-c", WATCHED]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
     assert (done.stdout.splitlines(), done.stderr) == (["[] True", "[]"], "")
+
+
+def test_importing_vidpoll_does_not_import_requests() -> None:
+    """requests costs more than all of vidpoll; who only reads a job or a verdict does not pay for it."""
+    code = "import vidpoll, sys; print([m for m in ('requests', 'urllib3') if m in sys.modules])"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("[]\n", "")

@@ -247,17 +247,6 @@ def test_a_file_in_a_content_coding_is_not_saved(net: responses.RequestsMock) ->
     assert pieces == []
 
 
-def test_what_a_sink_raises_is_its_own(net: responses.RequestsMock) -> None:
-    """A full disk must not pass for a broken connection."""
-    net.get(URL, body=b"x" * 10)
-
-    def full(piece: bytes) -> None:
-        raise OSError(28, "No space left on device")
-
-    with pytest.raises(OSError, match="No space left"):
-        RequestsTransport().fetch(wire(), ticket(), lambda head: full)
-
-
 def test_a_refusal_does_not_go_into_the_file(net: responses.RequestsMock) -> None:
     """Only a 2xx body is the file; anything else is read as an answer."""
     net.get(URL, status=404, body=b"no such file")
@@ -370,6 +359,45 @@ def test_a_cut_answer_is_no_answer(server: Any, raw: bytes, error: type[NoAnswer
     """A body that is cut must not be parsed, even where what came of it is good JSON."""
     with pytest.raises(error):
         ask(server(answers(raw)))
+
+
+def fetch(url: str, sink: Callable[[memoryview], object]) -> vidpoll.Response:
+    at = Wire("GET", url, lambda url: True, timeout=(0.5, 0.5))
+    return RequestsTransport().fetch(at, ticket(), lambda head: sink)
+
+
+def test_what_a_sink_raises_is_its_own(server: Any) -> None:
+    """A full disk must not pass for a broken connection."""
+
+    def full(piece: memoryview) -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        fetch(server(answers(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n123456789")), full)
+
+
+@pytest.mark.parametrize(
+    ("raw", "whole"),
+    [
+        (b"Content-Length: 9\r\n\r\n123456789", True),
+        (b"Content-Length: 10\r\n\r\n123456789", False),
+        (b"Transfer-Encoding: chunked\r\n\r\n9\r\n123456789\r\n0\r\n\r\n", True),
+        (b"Transfer-Encoding: chunked\r\n\r\n9\r\n123456789\r\n", False),
+        (b"Transfer-Encoding: chunked\r\n\r\nA\r\n123456789", False),
+        (b"Connection: close\r\n\r\n123456789", True),
+    ],
+)
+def test_a_cut_file_is_told(server: Any, raw: bytes, whole: bool) -> None:
+    """By its length or its chunks; what came before goes to the sink all the same."""
+    received = bytearray()
+    url = server(answers(b"HTTP/1.1 200 OK\r\n" + raw))
+    if whole:
+        fetch(url, received.extend)
+    else:
+        with pytest.raises(BodyCut):
+            fetch(url, received.extend)
+    assert b"123456789".startswith(received)
+    assert received or not whole
 
 
 def test_gzip_on_the_wire_though_identity_was_asked(server: Any) -> None:

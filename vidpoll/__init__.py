@@ -42,6 +42,7 @@ from .errors import (
     Refused,
     ResultMissing,
     ServerError,
+    StoreError,
     SubmitUnknown,
     TransitionRefused,
     UnknownProvider,
@@ -54,6 +55,7 @@ from .errors import (
     WaitStopped,
     WaitTimeout,
 )
+from .forecast import Law
 from .hookspecs import hookimpl
 from .machine import (
     Completed,
@@ -71,27 +73,33 @@ from .machine import (
     Stalled,
 )
 from .model import Asset, Cost, Page, Problem, Quota, Request, Response, Snapshot, State, Submitted
-from .pacing import Fixed, Schedule
+from .pacing import Adaptive, Exponential, Fixed, Schedule
 from .plugins import PluginReport
 from .provider import Basic, Bearer, Follow, KeyHeader, Minted, NoAuth, Operation, Pacing, Provider, Stage
+from .record import KeptJob, Origin, Submission, WantedFiles
 from .transcript import Exchange
 
 __version__ = "0.1.0"
 
 __all__ = [
     # waiting
-    "Client", "Account", "Job", "State", "wait", "watch", "download", "Fixed", "Schedule", "Moment",
+    "Client", "Account", "Job", "State", "wait", "watch", "download", "Moment",
+    # when to ask again
+    "Adaptive", "Fixed", "Exponential", "Schedule", "Law",
     # events
     "Event", "StageChanged", "ProgressChanged", "Completed", "Failed", "PollFailed", "Stalled", "GaveUp", "Polled",
     "Downloaded", "DownloadProgress",
     # what an answer said
     "Asset", "Cost", "Page", "Problem", "Quota", "Snapshot", "Submitted", "Exchange",
+    # what is kept
+    "KeptJob", "Origin", "Submission", "WantedFiles",
     # plugins
     "hookimpl", "parsing", "PluginReport", "Provider", "Operation", "Follow", "Request", "Response", "Pacing", "Stage",
     "Bearer", "KeyHeader", "Basic", "Minted", "NoAuth",
     # errors
     "errors", "VidpollError", "UsageError", "BadReference", "UnknownProvider", "MissingKey", "InvalidField",
-    "Unsupported", "PluginError", "AnswerError", "Malformed", "UnknownStatus", "ForeignAnswer", "TransitionRefused",
+    "Unsupported", "StoreError", "PluginError", "AnswerError", "Malformed", "UnknownStatus", "ForeignAnswer",
+    "TransitionRefused",
     "ProviderError", "AuthenticationError", "PermissionDenied", "PaymentRequired", "InvalidRequest", "NotFound",
     "Conflict", "RateLimited", "ServerError", "Refused", "JobError", "JobFailed", "JobCancelled", "JobExpired",
     "OutcomeUnknown", "WaitTimeout", "ProviderUnreachable", "JobNotFound", "WaitStopped", "WaitRefused",

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cache
@@ -17,11 +18,13 @@ from urllib.parse import urlencode, urljoin
 
 from . import redact
 from .errors import InvalidField, MissingKey, UnsafeURL, UsageError
+from .forecast import Law
 from .gate import Gate
 from .model import Request, Response, origin
 from .provider import MAX_BODY, Provider, is_base_url
 
 _REMEMBERED = 64  # secrets: the lasting ones, and those that were minted for the requests under way
+_LEARNT = 64  # durations of finished jobs: the latest ones count
 _PRIVATE_SUFFIXES = (".localhost", ".local", ".lan", ".internal", ".home.arpa")
 
 
@@ -95,12 +98,20 @@ class Endpoint:
             )
         self.origin = origin(self.base_url)
         self.gate = Gate(provider.pacing.floor)
+        self.law = None if provider.pacing.typical is None else Law.of(provider.pacing.typical)
+        """How long jobs of this account take, as far as it is declared or learnt."""
+        self._durations: deque[float] = deque(maxlen=_LEARNT)
         self._known: tuple[str, ...] = ()
 
     @property
     def standard(self) -> bool:
         """Whether any client and the command line have this account: it bears its provider's name."""
         return self.name == self.provider.name
+
+    def learn(self, durations: Iterable[float]) -> None:
+        """Jobs of this account have taken so many seconds, the latest last."""
+        self._durations.extend(durations)
+        self.law = Law.of(self.provider.pacing.typical).learnt(tuple(self._durations))
 
     def secrets(self) -> dict[str, str]:
         """The secrets by variable; empty where the account has none. Raises MissingKey naming what to set."""

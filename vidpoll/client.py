@@ -17,34 +17,37 @@ from contextlib import closing
 from pathlib import Path
 from random import Random
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from . import redact
+from . import record, redact
 from .accounts import Account, Endpoint
 from .clock import Clock, SystemClock
-from .download import choose, paths, save
 from .errors import (
     AnswerError,
     BadReference,
     PluginError,
     SubmitUnknown,
     UnknownProvider,
+    UnknownStatus,
     Unsupported,
     UsageError,
 )
 from .faults import Fault, Meaning
+from .keeping import Intent, Keeper, Nothing
 from .loop import Loop
 from .machine import Completed, DownloadProgress, Event, Failed, GaveUp, Job, Polled
 from .model import Asset, Page, Quota, Request, Snapshot, Submitted, check_account_name, is_number
-from .pacing import Fixed, Schedule
+from .pacing import Adaptive, Schedule
 from .plugins import PluginReport, Plugins, guard
 from .provider import Operation, Provider
-from .pull import Desk, Pull, Wanted
-from .question import Question, build, provider_error
-from .remote import RemoteFile
+from .question import Question, build, provider_error, pushed
+from .record import KeptJob, Submission, WantedFiles
 from .tasks import Errand, Watch
-from .transport import RequestsTransport, Transport
 from .workers import Workers
+
+if TYPE_CHECKING:
+    from .pull import Desk
+    from .transport import Transport
 
 log = logging.getLogger("vidpoll")
 
@@ -60,11 +63,13 @@ class Client:
 
     `accounts`: name to `Account`; a provider's own name works without. `plugins`: modules or objects with hooks, beside
     the installed plugins (`discover=False`: instead of them; `VIDPOLL_DISABLE=name,name` in the environment switches
-    single ones off). `pacing`: a Schedule, by default `Fixed(5)`; a provider's floor always holds. `http_timeout`:
-    seconds to connect and seconds without a byte; together they bound one request. `patience`: seconds of nothing but
-    faults that are borne. `clock` and `transport` are for tests.
+    single ones off). `store`: the SQLite file that keeps jobs over a crash, made where there is none. `pacing`: a
+    Schedule, by default `Adaptive()`; a provider's floor always holds. `http_timeout`: seconds to connect and seconds
+    without a byte; together they bound one request. `patience`: seconds of nothing but faults that are borne. `clock`
+    and `transport` are for tests.
 
-    Raises UsageError for a wrong argument, PluginError where two plugins bring one provider or a passed one is broken.
+    Raises UsageError for a wrong argument, PluginError where two plugins bring one provider or a passed one is broken,
+    StoreError where the store cannot be used.
     """
 
     def __init__(
@@ -72,6 +77,7 @@ class Client:
         *,
         accounts: Mapping[str, Account] | None = None,
         plugins: Iterable[object] = (),
+        store: str | Path | None = None,
         pacing: Schedule | None = None,
         http_timeout: tuple[float, float] = (10.0, 30.0),
         patience: float = 600.0,
@@ -80,7 +86,7 @@ class Client:
         transport: Transport | None = None,
     ) -> None:
         self._accounts = _checked_accounts(accounts or {})
-        self._pacing = _checked_pacing(pacing or Fixed())
+        self._pacing = _checked_pacing(pacing or Adaptive())
         if not (isinstance(http_timeout, Sequence) and len(http_timeout) == 2 and all(map(_positive, http_timeout))):
             raise UsageError(f"http_timeout={http_timeout!r}: two numbers of seconds, (connect, read), above 0")
         if not _positive(patience):
@@ -91,13 +97,14 @@ class Client:
         self._endpoints: dict[str, Endpoint] = {}
         self._clock = clock or SystemClock()
         self._workers = Workers()
-        self._transport = transport or RequestsTransport()
+        self._transport = transport or _requests_transport()
         self._closed = False
+        self._keeper = self._opened(store, sum(http_timeout))
         self._loop = Loop(
             clock=self._clock,
             workers=self._workers,
             send=self._transport.send,
-            tell=self._plugins.tell,
+            tell=self._keeper.tell,
             http_timeout=(float(http_timeout[0]), float(http_timeout[1])),
             patience=patience,
             random=Random(),
@@ -112,9 +119,10 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """End the worker threads. Jobs go on at their providers."""
+        """End the worker threads and close the store. Jobs go on at their providers."""
         self._closed = self._loop.closed = True
         self._workers.close()
+        self._keeper.close()
 
     @property
     def providers(self) -> Mapping[str, Provider]:
@@ -228,6 +236,7 @@ class Client:
         """
         job = _job(job)
         endpoint = self._endpoint(job.account)
+        self._keeper.recall(job)
         watch = Watch(job, endpoint, self._pacing, now=self._loop.now(), once=True)
         for _ in self._loop.run([watch]):
             pass
@@ -253,6 +262,7 @@ class Client:
         _check_waiting(timeout, stop, on_event)
         schedule = _checked_pacing(pacing or self._pacing)
         endpoints = [self._endpoint(job.account) for job in jobs]
+        self._keeper.enter(jobs, endpoints)
         for job, endpoint in zip(jobs, endpoints, strict=True):
             if not job.final:
                 build(endpoint, endpoint.provider.status, job.id)
@@ -261,18 +271,20 @@ class Client:
         def following() -> Iterator[tuple[Job, Event]]:
             now = self._loop.now()
             watches: list[Watch] = []
-            for job, endpoint in zip(jobs, endpoints, strict=True):
-                verdict = job.verdict(self._clock.time())
-                if verdict is not None:
-                    yield job, verdict
-                else:
-                    watches.append(Watch(job, endpoint, schedule, now=now, timeout=timeout))
-            for task, event in self._loop.run(watches, stop):
-                if not isinstance(event, Polled):
-                    if on_event is not None:
-                        guard("on_event", on_event, event)
-                    assert isinstance(task, Watch)
-                    yield task.job, event
+            with self._keeper.waiting(jobs):
+                for job, endpoint in zip(jobs, endpoints, strict=True):
+                    self._keeper.deliver(job)
+                    verdict = job.verdict(self._clock.time())
+                    if verdict is not None:
+                        yield job, verdict
+                    else:
+                        watches.append(self._keeper.watch(job, endpoint, schedule, now=now, timeout=timeout))
+                for task, event in self._loop.run(watches, stop):
+                    if not isinstance(event, Polled):
+                        if on_event is not None:
+                            guard("on_event", on_event, event)
+                        assert isinstance(task, Watch)
+                        yield task.job, event
 
         def told() -> Generator[tuple[Job, Event], None, None]:
             with self._plugins.during(jobs, "wait"):
@@ -293,11 +305,22 @@ class Client:
         if kind not in provider.submit:
             known = ", ".join(provider.submit) or "nothing: this plugin only waits"
             raise Unsupported(f"{account}: no submit operation {redact.text(kind, limit=60)!r}; it has: {known}")
-        operation = provider.submit[kind]
-        errand = self._errand(endpoint, operation, lambda: build(endpoint, operation, fields), repeat=False)
+        with self._keeper.submitting(endpoint, kind, fields) as intent:
+            return self._submit(endpoint, kind, fields, intent)
+
+    def _submit(self, endpoint: Endpoint, kind: str, fields: Mapping[str, object], intent: Intent | None) -> Job:
+        provider, account, operation = endpoint.provider, endpoint.name, endpoint.provider.submit[kind]
+
+        def make() -> Request:
+            request = build(endpoint, operation, fields)
+            if intent is not None:
+                intent.begin()
+            return request
+
+        errand = self._errand(endpoint, operation, make, repeat=False)
         result = errand.result
         if isinstance(result, Submitted):
-            return self._submitted(account, result)
+            return self._submitted(account, result, intent)
         reason = f"the plugin's parser gave {type(result).__name__}, not a Submitted"
         if isinstance(result, AnswerError):
             reason = str(result)
@@ -316,11 +339,14 @@ class Client:
             account=account,
             operation=kind,
             sent={name: _shown(value) for name, value in fields.items()},
+            reason=reason,
         )
 
-    def _submitted(self, account: str, result: Submitted) -> Job:
+    def _submitted(self, account: str, result: Submitted, intent: Intent | None) -> Job:
         at = self._clock.time()
         job = Job(f"{account}:{result.job_id}", submitted_at=at)
+        if intent is not None:
+            intent.received(job)
         if result.snapshot is not None:
             try:
                 events = job.receive(result.snapshot, at)
@@ -328,7 +354,7 @@ class Client:
                 return job
             job.answers = 0  # no status answer yet: until there is one, a 404 may mean "not visible yet"
             for event in events:
-                self._plugins.tell(job, event)
+                self._keeper.tell(job, event)
         return job
 
     def jobs(self, account: str, /, **fields: object) -> Iterator[Job]:
@@ -407,20 +433,22 @@ class Client:
         in another process too. `on_progress` gets DownloadProgress about ten times a second. Nothing but a whole file
         is ever under its name. Raises DownloadError, ResultMissing, the job's own error, UsageError.
         """
+        from .saving import fetch
+
         _check_download(target, timeout, max_bytes, on_progress)
         job = _job(job)
         self._finish(job)
 
         def tell(event: Event) -> None:
-            self._plugins.tell(job, event)
+            self._keeper.tell(job, event)
             if on_progress is not None and isinstance(event, DownloadProgress):
                 guard("on_progress", on_progress, event)
 
         desk = self._desk(job, tell, timeout)
-        files = choose(job, kinds, content=desk.endpoint.provider.content is not None)
-        places = list(zip(files, paths(job, files, target), strict=True))
         with self._plugins.during([job], "download"):
-            return [save(desk, wanted, path, overwrite=overwrite, max_bytes=max_bytes) for wanted, path in places]
+            saved = fetch(desk, target, kinds, overwrite=overwrite, max_bytes=max_bytes)
+        self._keeper.saved(job, target, kinds)
+        return saved
 
     def open(self, job: Job | str, *, asset: Asset | None = None) -> io.BufferedReader:
         """A completed job's video as a seekable, read-only binary stream, fetched as it is read.
@@ -430,35 +458,134 @@ class Client:
         4 MiB) that is read. Use it in one thread, and within the client's block. What cannot be read raises as it does
         in `download`; DownloadChanged where the file at the provider became another.
         """
+        from .saving import stream
+
+        if not (asset is None or isinstance(asset, Asset)):
+            raise UsageError(f"asset={asset!r}: one of job.assets is due, or a vidpoll.Asset that you make")
         job = _job(job)
         self._finish(job)
-        desk = self._desk(job, lambda event: None, None)
-        if asset is None:
-            wanted = choose(job, ("video",), content=desk.endpoint.provider.content is not None)[0]
-        elif isinstance(asset, Asset):
-            same = [other for other in job.assets if other.kind == asset.kind]
-            wanted = Wanted(asset.kind, same.index(asset) + 1 if asset in same else 1 << 30, asset)
-        else:
-            raise UsageError(f"asset={asset!r}: one of job.assets is due, or a vidpoll.Asset that you make")
-        return io.BufferedReader(RemoteFile(Pull(desk, wanted)), 64 * 1024)
+        return stream(self._desk(job, lambda event: None, None), asset)
 
     def _finish(self, job: Job) -> None:
         """Make sure that a job is completed, with one question where that is not known. Raises why it is not."""
         self._endpoint(job.account)
-        if not job.final or not job.assets:
+        if not job.final or not job.assets or job.stale:
             self.poll(job)
             for settled in job.settle(self._clock.time()):  # completed, and its files are late: `content` may have them
-                self._plugins.tell(job, settled)
+                self._keeper.tell(job, settled)
         if not job.ok and job.error is None:
             raise UsageError(f"{job.ref} is not completed yet; wait for it first: vidpoll.wait({job.ref!r})", job=job)
         job.check()
 
     def _desk(self, job: Job, tell: Callable[[Event], None], timeout: float | None) -> Desk:
+        from .pull import Desk
+
         deadline = None if timeout is None else self._loop.now() + timeout
         endpoint = self._endpoint(job.account)
         return Desk(self._loop, self._transport, endpoint, job, lambda: self.poll(job), tell, deadline)
 
+    # -- what is kept -------------------------------------------------------------------------------------------------
+
+    def unfinished(self) -> list[Job]:
+        """The jobs of the store without a verdict, and those whose verdict no hook has heard; the oldest first.
+
+        They are where they were, with stage, history and cost: `client.as_completed(client.unfinished())` goes on.
+        A verdict that was only not told is told then, without a request. Raises StoreError.
+        """
+        return [kept.job for kept in self.kept(unfinished=True)]
+
+    def kept(self, *, unfinished: bool = False, last: int | None = None) -> list[KeptJob]:
+        """The jobs of the store with all that is kept of them, the oldest first. Raises StoreError.
+
+        `unfinished`: those of `unfinished()` alone. `last`: no more than so many, the latest.
+        """
+        if last is not None and (not isinstance(last, int) or isinstance(last, bool) or last < 0):
+            raise UsageError(f"last={last!r}: a whole number from 0 is due")
+        return self._keeper.store.jobs(unfinished=unfinished, last=-1 if last is None else last)
+
+    def forget(self, before: float) -> int:
+        """Drop what ended before Unix second `before` from the store, and what was submitted in vain; how many.
+
+        A job without a verdict, or with one that was not told, stays. Raises StoreError.
+        """
+        if not is_number(before):
+            raise UsageError(f"before={before!r}: Unix seconds are due")
+        return self._keeper.store.forget(before)
+
+    def drop(self, job: Job | str) -> None:
+        """Drop one job from the store, whatever became of it; at its provider it is as it was. Raises StoreError."""
+        self._keeper.store.drop(_job(job).ref)
+
+    def unknown_submits(self) -> list[Submission]:
+        """The submits of which nobody knows whether they were received; look for them in `jobs`. Raises StoreError."""
+        return self._keeper.store.submits()
+
+    def adopt(self, job: Job | str, submission: Submission) -> Job:
+        """Say that a submit whose outcome was unknown has become this job; it is kept. Raises StoreError."""
+        job = _job(job)
+        if job.account != submission.account:
+            raise UsageError(f"{job.ref} cannot be the submit at {submission.account}: it is of another account")
+        self._keeper.store.received(submission.number, job.ref, record.facts(job))
+        return job
+
+    def dismiss(self, submission: Submission) -> None:
+        """Say that a submit whose outcome was unknown was never received; it is forgotten. Raises StoreError."""
+        self._keeper.store.refused(submission.number)
+
+    def want(self, job: Job | str, target: str | Path, *, kinds: Sequence[str] = ("video",)) -> None:
+        """Keep that the files of a job are to be saved once it is completed: `wanted` lists them until they are.
+
+        Nothing is fetched here; a `download` with the same target and kinds ends it. Raises StoreError.
+        """
+        job = _job(job)
+        store = self._keeper.store
+        store.enter([(job.ref, record.origin(self._endpoint(job.account)), record.facts(job))])
+        store.want(record.wanted(job.ref, target, kinds))
+
+    def unwant(self, wanted: WantedFiles) -> None:
+        """The files are there by other means, or will never be. Raises StoreError."""
+        self._keeper.store.unwant(record.wanted(wanted.ref, wanted.target, wanted.kinds))
+
+    def wanted(self) -> list[WantedFiles]:
+        """The files that were asked for and are not all saved yet, the oldest first. Raises StoreError."""
+        return self._keeper.store.wanted()
+
+    def feed(self, job: Job | str, body: bytes | str | Mapping[str, Any]) -> Job:
+        """Take in a body that the provider pushed (a webhook): the same parser, the same job, the same hooks.
+
+        Anybody can push, so a verdict in it counts only when one status request has confirmed it. The same body twice
+        changes nothing; with a store, in another process too. Raises AnswerError for a body that cannot be read or is
+        about another job, and what `poll` raises where a verdict cannot be confirmed.
+        """
+        job = _job(job)
+        endpoint = self._endpoint(job.account)
+        at = self._clock.time()
+        said = pushed(endpoint, job, body, at)
+        self._keeper.enter([job], [endpoint])
+        self._keeper.deliver(job)
+        if job.final:
+            return job
+        if said is None or (isinstance(said, Snapshot) and said.state.final):
+            self.poll(job)
+            return job
+        if isinstance(said, UnknownStatus):
+            events = job.receive_unknown(said.word, at)
+        else:
+            events = () if _older(said, job.snapshot) else job.receive(said, at)
+        for event in events:
+            self._keeper.tell(job, event)
+        return job
+
     # -- plumbing -----------------------------------------------------------------------------------------------------
+
+    def _opened(self, path: str | Path | None, bound: float) -> Keeper | Nothing:
+        if path is None:
+            return Nothing(self._plugins.tell)
+        if not isinstance(path, (str, Path)) or not str(path):
+            raise UsageError(f"store={path!r}: the path of a file is due, like 'jobs.sqlite3'")
+        from .store import Store  # a client without a store needs no SQLite
+
+        return Keeper(Store(path, self._clock.time), self._clock, self._plugins.tell, bound)
 
     def _endpoint(self, name: str) -> Endpoint:
         if self._closed:
@@ -545,6 +672,19 @@ def download(
         return client.download(
             job, target, kinds=kinds, overwrite=overwrite, timeout=timeout, max_bytes=max_bytes, on_progress=on_progress
         )
+
+
+def _older(said: Snapshot, known: Snapshot | None) -> bool:
+    """Whether a pushed body was overtaken: it is about a time before what is known."""
+    then = None if known is None else known.updated_at
+    return said.updated_at is not None and then is not None and said.updated_at < then
+
+
+def _requests_transport() -> Transport:
+    """The transport of a client that is given none. requests is imported here: it takes longer than all of vidpoll."""
+    from .transport import RequestsTransport
+
+    return RequestsTransport()
 
 
 def _job(job: Job | str) -> Job:

@@ -7,6 +7,7 @@ VidpollError
 │   ├── MissingKey           the key's environment variable is not set
 │   ├── InvalidField         a submit or list field that the provider does not take
 │   └── Unsupported          the provider has no such operation
+├── StoreError               you: the file that keeps jobs cannot be used; the message says why, and the way out
 ├── PluginError              the plugin's author: it does not load, validate or keep its contract
 ├── AnswerError              nobody yet: one answer says nothing about the job; a wait bears it and asks again
 │   ├── Malformed            not JSON, or not of the documented shape
@@ -87,6 +88,10 @@ class InvalidField(UsageError):
 
 class Unsupported(UsageError):
     """The provider documents no such operation."""
+
+
+class StoreError(VidpollError):
+    """The store cannot be read or written: damaged, read-only, locked, on a full disk, or a newer vidpoll's."""
 
 
 class PluginError(VidpollError):
@@ -281,8 +286,8 @@ class WaitRefused(OutcomeUnknown, ProviderError):
 class SubmitUnknown(VidpollError):
     """A submit that may have been received: no answer came, or none with an id. It is not sent again.
 
-    `account`, `operation` and `sent` (the fields of the call) tell what it was; look at the provider's list or
-    dashboard before you submit again.
+    `account`, `operation` and `sent` (the fields of the call) tell what it was, `reason` why nothing is known; look at
+    the provider's list or dashboard before you submit again.
     """
 
     def __init__(
@@ -293,11 +298,13 @@ class SubmitUnknown(VidpollError):
         account: str = "",
         operation: str = "",
         sent: Mapping[str, Any] | None = None,
+        reason: str = "",
     ) -> None:
         super().__init__(message, job=job)
         self.account = account
         self.operation = operation
         self.sent = dict(sent or {})
+        self.reason = reason
 
 
 class ResultMissing(VidpollError):

@@ -93,17 +93,16 @@ class Part:
             if due > free:
                 raise OSError(errno.ENOSPC, f"{due:,} bytes are to come, and the disk has room for {free:,}")
 
-    def write(self, piece: bytes) -> None:
+    def write(self, piece: memoryview) -> None:
         """Append. Raises OSError, DownloadTooLarge."""
         with self._lock:
             file = self._open()
             if self.max_bytes is not None and self.offset + len(piece) > self.max_bytes:
                 raise DownloadTooLarge(f"more than {self.max_bytes:,} bytes")
-            view = memoryview(piece)
-            while view:
-                written = file.write(view) or 0
+            while piece:
+                written = file.write(piece) or 0
                 self.offset += written
-                view = view[written:]
+                piece = piece[written:]
 
     def start(self, size: int = 512) -> bytes:
         """The first bytes."""

@@ -119,6 +119,11 @@ class _Run:
             gate = task.endpoint.gate
             if not ask:
                 yield from self._told(task, task.expire(setting))
+            elif (elsewhere := task.elsewhere(setting)) is not None:
+                events, due = elsewhere
+                if due is not None:
+                    self._plan(task, due)
+                yield from self._told(task, events)
             elif not task.single:
                 self.lines.setdefault(task.endpoint, Line(gate)).join(task, now)
             elif gate.not_before > now:  # the account was told to slow down

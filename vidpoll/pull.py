@@ -31,9 +31,9 @@ from .model import Asset, Response, Snapshot
 from .provider import Operation
 from .question import build
 from .ranges import Body, Validator
-from .transport import BodyCut, Hopeless, Transport, UnsafeHop
+from .transport import BodyCut, Hopeless, Sink, Transport, UnsafeHop
 
-Begin = Callable[[Body, str], Callable[[bytes], object]]
+Begin = Callable[[Body, str], Sink]
 """Takes what is about to come, and from where; gives the sink. Both run in a worker thread."""
 
 RETRY = 0.5
@@ -60,6 +60,10 @@ class Desk:
     poll: Callable[[], Snapshot]
     tell: Callable[[Event], None]
     deadline: float | None
+
+
+NOWHERE = 1 << 30
+"""The number of a file that the provider does not name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +108,7 @@ class Pull:
         if self.asset is not None and self.asset.data is not None:
             size = len(self.asset.data)
             body = Body(0, size, size, True, Validator(length=size))
-            begin(body, "")(self.asset.data)
+            begin(body, "")(memoryview(self.asset.data))
             return body
         headers = {} if offset == 0 and end is None else {"Range": f"bytes={offset}-{'' if end is None else end - 1}"}
         if headers and known is not None and known.condition is not None:
@@ -283,11 +287,11 @@ class _Flow:
         self.body: Body | None = None
         self.position = 0
         """The offset in the file up to which bytes have come."""
-        self._sink: Callable[[bytes], object]
+        self._sink: Sink
         self._told_at = 0.0
         self._told = -1
 
-    def start(self, head: Response) -> Callable[[bytes], None] | None:
+    def start(self, head: Response) -> Sink | None:
         if self.pull.document(head):
             return None
         body = ranges.read(head, self.offset, self.known)
@@ -298,7 +302,7 @@ class _Flow:
         self.body = body
         return self.take
 
-    def take(self, piece: bytes) -> None:
+    def take(self, piece: memoryview) -> None:
         assert self.body is not None
         if self.body.end is not None and self.position + len(piece) > self.body.end:
             raise BodyCut("more bytes than announced")

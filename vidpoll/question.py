@@ -5,16 +5,28 @@ Whatever a plugin or a server does here ends as a value, a Fault or an AnswerErr
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
 from . import redact
 from .accounts import Endpoint, Wire
-from .errors import KINDS, AnswerError, PluginError, ProviderError, Refused, VidpollError
+from .errors import (
+    KINDS,
+    AnswerError,
+    ForeignAnswer,
+    Malformed,
+    PluginError,
+    ProviderError,
+    Refused,
+    UnknownStatus,
+    UsageError,
+    VidpollError,
+)
 from .faults import Fault, NoAnswer, exhausted, hint, status_of
 from .machine import Job
-from .model import Request, Response
+from .model import Request, Response, Snapshot
 from .provider import Follow, Operation
 
 log = logging.getLogger("vidpoll")
@@ -130,6 +142,35 @@ def build(endpoint: Endpoint, operation: Operation[Any], *args: object) -> Reque
     if not isinstance(request, Request):
         raise PluginError(f"{endpoint.provider.name}: the plugin made {type(request).__name__}, not a vidpoll.Request")
     return request
+
+
+def pushed(
+    endpoint: Endpoint, job: Job, body: bytes | str | Mapping[str, Any], now: float
+) -> Snapshot | UnknownStatus | None:
+    """What a body that the provider pushed says about a job; None where a request has to tell. Raises AnswerError."""
+    operation = endpoint.provider.status
+    raw = json.dumps(body).encode() if isinstance(body, Mapping) else body.encode() if isinstance(body, str) else body
+    if not isinstance(raw, (bytes, bytearray)):
+        raise UsageError(f"{job.ref}: the pushed body is {type(body).__name__}; bytes, text or a dict is due", job=job)
+    question = Question(endpoint, operation, build(endpoint, operation, job.id), job.id)
+    reason = f"it has more than {operation.max_body:,} bytes"
+    value: Snapshot | Fault | None = None
+    if len(raw) <= operation.max_body:
+        try:
+            value = question.take(Response(200, {"content-type": "application/json"}, bytes(raw)), now)
+        except UnknownStatus as word:
+            return word
+        except AnswerError as error:
+            error.job = job
+            raise
+        if question.pending:
+            return None
+        reason = value.reason if isinstance(value, Fault) else f"the plugin's parser gave {type(value).__name__}"
+    if not isinstance(value, Snapshot):
+        raise Malformed(f"{job.ref}: the pushed body says nothing about it: {reason}", job=job)
+    if value.job_id not in (None, job.id):
+        raise ForeignAnswer(f"{job.ref}: the pushed body is about another job", job=job)
+    return value
 
 
 def provider_error(who: str, fault: Fault, *, job: Job | None = None, advice: str = "") -> ProviderError:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import io
 import os
 import tempfile
-from collections.abc import Callable
 from typing import IO, Any
 
 from .errors import DownloadChanged, DownloadError, NotAVideo, UsageError
 from .files import unfit
 from .pull import Misfit, Pull
 from .ranges import Body, Validator
+from .transport import Sink
 
 START = 512
 FIRST_WINDOW = 256 * 1024
@@ -124,7 +124,7 @@ class RemoteFile(io.RawIOBase):
         """The bytes from `start` on, up to before `end` at most; none where the whole file went to the spool."""
         received = bytearray()
 
-        def begin(body: Body, source: str) -> Callable[[bytes], object]:
+        def begin(body: Body, source: str) -> Sink:
             received.clear()
             if self._known is not None and not self._known.fits(body.validator):
                 raise Misfit

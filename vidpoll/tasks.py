@@ -7,7 +7,7 @@ here and nobody waits: the loop does both.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Any, Generic, TypeVar
@@ -25,9 +25,10 @@ from .errors import (
     WaitTimeout,
 )
 from .faults import CONFIRMATIONS, UNSEEN, Fault, Meaning, Patience
-from .machine import Event, GaveUp, Job, Polled, PollFailed, Stalled
+from .forecast import Forecast, forecast
+from .machine import Event, GaveUp, Job, Moment, Polled, PollFailed, Stalled
 from .model import Problem, Snapshot, State, is_number
-from .pacing import Schedule
+from .pacing import Adaptive, Schedule
 from .question import Question, build
 
 T = TypeVar("T")
@@ -73,6 +74,10 @@ class Task:
     def first(self, now: float) -> float:
         """When to ask first, as a monotonic second."""
         return now
+
+    def elsewhere(self, setting: Setting) -> tuple[list[Event], float | None] | None:
+        """None: ask. Else somebody else asks: what is known from there, and when to look again (None: it is done)."""
+        return None
 
     def claim(self, now: float) -> float:
         """From when on it may be asked; where that is `now`, it is being asked."""
@@ -172,9 +177,14 @@ class Watch(Task):
         self.answer = value
         self.patience.good()
         self.endpoint.gate.good()
-        due = None if self.job.final or self.once else self._next(setting)
+        at = setting.clock.time()
         snapshot = value if isinstance(value, Snapshot) else None
-        polled = Polled(self.job.ref, setting.clock.time(), snapshot, self._in(due, setting.now()))
+        if self.job.final:
+            self._learn(snapshot, at)
+            return [Polled(self.job.ref, at, snapshot), *changes], None
+        expected = forecast(self.endpoint.law, self._history(), at)
+        due = None if self.once else self._next(expected, setting)
+        polled = Polled(self.job.ref, at, snapshot, self._in(due, setting.now()), expected.eta, expected.late)
         return [polled, *changes, *self._stalled(snapshot, setting)], due
 
     def _stalled(self, snapshot: Snapshot | None, setting: Setting) -> tuple[Event, ...]:
@@ -189,10 +199,32 @@ class Watch(Task):
         still, self._still = now - self._still, None
         return (Stalled(self.job.ref, setting.clock.time(), still, self.job.stage, self.job.progress),)
 
-    def _next(self, setting: Setting) -> float:
+    def _history(self) -> Sequence[Moment]:
+        """What was seen, from the second on at which the job was made, where that is known."""
+        made = self.job.created_at
+        return self.job.history if made is None else (Moment(made, None, None, None), *self.job.history)
+
+    def _learn(self, snapshot: Snapshot | None, at: float) -> None:
+        """A job that is completed tells how long such jobs take, where it was seen before or says so itself."""
+        job = self.job
+        if job.state is not State.COMPLETED or snapshot is None:
+            return
+        if snapshot.created_at is not None and snapshot.finished_at is not None:
+            took = snapshot.finished_at - snapshot.created_at
+        elif job.answers > 1:
+            took = at - self._history()[0].at
+        else:
+            return
+        if took > 0:
+            self.endpoint.learn([took])
+
+    def _next(self, expected: Forecast, setting: Setting) -> float:
         """The gap of the schedule, not below the floor; a hint of the provider is followed for a minute at most."""
         floor = self.endpoint.provider.pacing.floor
-        gap = self._schedule.next_gap(self.job.history, setting.clock.time(), setting.random)
+        if isinstance(self._schedule, Adaptive) and self._schedule.law is None:
+            gap = self._schedule.gap(expected)
+        else:
+            gap = self._schedule.next_gap(self._history(), setting.clock.time(), setting.random)
         hinted = setting.now() + min(self.question.hint or 0.0, GOOD_HINT)
         earliest = max(self.asked_at + floor, hinted)
         return self._cut(max(self.asked_at + (gap if is_number(gap) else floor), earliest), earliest)

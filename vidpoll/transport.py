@@ -33,10 +33,14 @@ FILE_CHUNK = 256 * 1024
 _REDIRECTS = (301, 302, 303, 307, 308)
 _LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|::1")
 _ANYWHERE = ("accept", "range", "if-range")
+_BROKEN = "the connection broke in the middle of the answer"
 
 A = TypeVar("A")
 B = TypeVar("B")
-Start = Callable[[Response], Callable[[bytes], None] | None]
+Sink = Callable[[memoryview], object]
+"""Takes a piece of a body; what it is handed is only good until it returns."""
+
+Start = Callable[[Response], Sink | None]
 """Takes the head of an answer and gives the sink of its body, or None."""
 
 
@@ -102,8 +106,7 @@ class RequestsTransport:
                     return Response(answer.status_code, headers, _body(answer, headers, wire.max_body))
                 if _coding(headers):
                     raise Hopeless("a file in a content coding that was not asked for")
-                for piece in answer.raw.stream(FILE_CHUNK, decode_content=False):
-                    _own(sink, piece)
+                _pour(answer, sink)
                 return head
         except _SinkFailed as failed:
             raise failed.error from None
@@ -305,6 +308,20 @@ def _next_hop(url: str, target: str) -> str:
     return following
 
 
+def _pour(answer: requests.Response, sink: Sink) -> None:
+    """The body to the sink, through one buffer: new memory for each piece costs as much as to read and to write it."""
+    body: Any = answer.raw._original_response  # an `_Answer`
+    view = memoryview(bytearray(FILE_CHUNK))
+    try:
+        while received := body.readinto(view):
+            _own(sink, view[:received])
+    except (http.client.HTTPException, ConnectionError):
+        raise BodyCut(_BROKEN) from None
+    if body.length:
+        raise BodyCut(_BROKEN)
+    answer.raw.release_conn()
+
+
 def _own(call: Callable[[A], B], argument: A) -> B:
     """Call what the caller brought along. What it raises (a full disk) must not pass for the network's."""
     try:
@@ -369,7 +386,7 @@ def _worded(wire: Wire) -> Iterator[None]:
     except requests.exceptions.ConnectionError as error:
         raise _connection_error(error) from None
     except (urllib3.exceptions.ProtocolError, requests.exceptions.ChunkedEncodingError):
-        raise BodyCut("the connection broke in the middle of the answer") from None
+        raise BodyCut(_BROKEN) from None
     except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
         raise NoAnswer(f"the request failed ({type(error).__name__})") from None
     except OSError as error:

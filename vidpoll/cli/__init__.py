@@ -1,7 +1,8 @@
 """The command line `vidpoll`: finds the command, runs it, and turns whatever happens into one line and an exit code.
 
 Written with the public API of vidpoll. The rooms: `output` (lines, JSON, exit codes), `context` (what every command
-gets), `waiting` and `asking` (the commands), `simulating` and `demo`. No command lives here, and none calls sys.exit.
+gets), `waiting`, `kept`, `ending` and `asking` (the commands), `money`, `simulating` and `demo`. No command lives here,
+and none calls sys.exit.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import vidpoll
 from vidpoll import redact
 from vidpoll.clock import Clock, SystemClock
 
-from . import asking, demo, simulating, transcripts, waiting
+from . import asking, demo, ending, kept, simulating, transcripts, waiting
 from .context import Command, Context, Parser
 from .output import INTERRUPTED, NOT_COMPLETED, USAGE, Output, code_of
 
@@ -28,7 +29,15 @@ __all__ = ["main"]
 
 COMMANDS = {
     command.name: command
-    for command in (demo.COMMAND, *waiting.COMMANDS, *asking.COMMANDS, transcripts.COMMAND, simulating.COMMAND)
+    for command in (
+        demo.COMMAND,
+        *waiting.COMMANDS,
+        kept.RESUME,
+        *ending.COMMANDS,
+        *asking.COMMANDS,
+        transcripts.COMMAND,
+        simulating.COMMAND,
+    )
 }
 """The commands by name, in the order of the help."""
 

@@ -10,23 +10,32 @@ import os
 from functools import partial
 from itertools import islice
 
+import vidpoll
 from vidpoll import redact
 
-from .context import Arguments, Command, Context, as_json, base_url, count, fields, with_fields
+from .context import Arguments, Command, Context, as_json, count, fields, where, with_fields
+from .kept import local_arguments, local_jobs
 from .output import COMPLETED, NOT_COMPLETED, iso, job_object, status_line
 
 
 def _jobs_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("account", metavar="ACCOUNT", help="the provider's name")
+    parser.add_argument("name", nargs="?", metavar="ACCOUNT", help="the provider's name")
     fields(parser, "the provider's own fields of the list")
     parser.add_argument("--limit", type=count, default=50, metavar="N", help="at most N jobs (50)")
-    base_url(parser)
+    local_arguments(parser)
+    where(parser)
     as_json(parser)
 
 
 def _jobs(args: Arguments, context: Context) -> int:
-    with context.client([args.account], args.base_url) as client:
-        rows = with_fields(partial(client.jobs, args.account), args.fields)
+    if args.local:
+        return local_jobs(args, context)
+    if args.forget or args.forget_before is not None:
+        raise vidpoll.UsageError("jobs: --forget and --forget-before are about what is kept here: add --local")
+    if args.name is None:
+        raise vidpoll.UsageError("jobs: name an ACCOUNT, or add --local for the jobs that are kept here")
+    with context.client([args.name], args) as client:
+        rows = with_fields(partial(client.jobs, args.name), args.fields)
         for job in islice(rows, args.limit):
             if args.json:
                 context.out.json(job_object(job))
@@ -40,16 +49,16 @@ def _jobs(args: Arguments, context: Context) -> int:
 
 
 def _quota_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("account", metavar="ACCOUNT", help="the provider's name")
-    base_url(parser)
+    parser.add_argument("name", metavar="ACCOUNT", help="the provider's name")
+    where(parser)
     as_json(parser)
 
 
 def _quota(args: Arguments, context: Context) -> int:
-    with context.client([args.account], args.base_url) as client:
-        quota = client.quota(args.account)
+    with context.client([args.name], args) as client:
+        quota = client.quota(args.name)
     said = {
-        "account": args.account,
+        "account": args.name,
         "plan": None if quota.plan is None else redact.text(quota.plan, limit=100),
         "limit": quota.limit,
         "used": quota.used,
@@ -129,7 +138,7 @@ COMMANDS = (
         _jobs_arguments,
         _jobs,
         "vidpoll jobs token360 order=asc --limit 200",
-        "In the provider's own order; some list completed jobs only.",
+        "In the provider's own order; some list completed jobs only. --local shows what is kept here, without asking.",
     ),
     Command("quota", "show what an account may still do", _quota_arguments, _quota, "vidpoll quota magicoal --json"),
     Command(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import math
+import os
 import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -30,19 +33,27 @@ class Context:
     client_factory: Callable[..., vidpoll.Client]
 
     def client(
-        self, accounts: Iterable[str] = (), base_url: str | None = None, heart: Heart | None = None
+        self,
+        accounts: Iterable[str] = (),
+        args: Arguments | None = None,
+        heart: Heart | None = None,
+        *,
+        given: Mapping[str, vidpoll.Account] | None = None,
     ) -> vidpoll.Client:
-        """A client; `base_url` goes to the one account that is named. Raises UsageError where there are several."""
-        names = sorted(set(accounts))
+        """A client for these accounts, as the options of `args` say: `--base-url`, `--account`, `--store`.
+
+        `given` are accounts beside those of the options. A store that cannot be used costs a warning: what is asked of
+        vidpoll is done without it. Raises UsageError where `--base-url` would be for several.
+        """
         options: dict[str, Any] = {"clock": self.clock} if heart is None else {"clock": heart, "plugins": [heart]}
-        if base_url is None:
-            return self._displayed(self.client_factory(**options), heart)
-        if len(names) > 1:
-            raise vidpoll.UsageError(
-                f"--base-url is for one provider, and these are several: {', '.join(names)}; call vidpoll once for each"
-            )
-        given = {name: vidpoll.Account(name, base_url=base_url) for name in names}
-        return self._displayed(self.client_factory(accounts=given, **options), heart)
+        options["accounts"] = {**(given or {}), **_accounts(sorted(set(accounts)), args)}
+        store = store_of(args)
+        if store is not None:
+            try:
+                return self._displayed(self.client_factory(store=store, **options), heart)
+            except vidpoll.StoreError as error:
+                self.out.error(f"warning: {error.message}. Going on, and nothing is kept (--store FILE, --no-store)")
+        return self._displayed(self.client_factory(**options), heart)
 
     @staticmethod
     def _displayed(client: vidpoll.Client, heart: Heart | None) -> vidpoll.Client:
@@ -52,7 +63,11 @@ class Context:
         return client
 
     def jobs(self, refs: Sequence[str]) -> list[vidpoll.Job]:
-        """A job for each reference, once. Raises BadReference, which asks for the id where only a provider is named."""
+        """A job for each reference, once; `-` stands for those on standard input.
+
+        Raises BadReference, which asks for the id where only a provider is named.
+        """
+        refs = [ref for given in refs for ref in (_read() if given == "-" else [given])]
         for ref in refs:
             if ":" in ref:
                 continue
@@ -60,6 +75,66 @@ class Context:
                 if ref in client.providers:
                     raise vidpoll.BadReference(f"{ref} is a provider: write {ref}:ID, with the id of the job")
         return [vidpoll.Job(ref) for ref in dict.fromkeys(refs)]
+
+
+def _read() -> list[str]:
+    """The references on standard input, one a line or several; what follows a # is a comment."""
+    lines = [] if sys.stdin is None else sys.stdin.read().splitlines()
+    refs = [ref for line in lines for ref in line.partition("#")[0].split()]
+    if not refs:
+        raise vidpoll.UsageError("- reads references from standard input, and none came")
+    return refs
+
+
+def _accounts(names: Sequence[str], args: Arguments | None) -> dict[str, vidpoll.Account]:
+    found = dict(getattr(args, "account", None) or ())
+    base_url = getattr(args, "base_url", None)
+    if base_url is None:
+        return found
+    if len(names) > 1:
+        raise vidpoll.UsageError(
+            f"--base-url is for one provider, and these are several: {', '.join(names)}; call vidpoll once for each"
+        )
+    at = {name: replace(found.get(name, vidpoll.Account(name)), base_url=base_url) for name in names}
+    return {**found, **at}
+
+
+def account(text: str) -> tuple[str, vidpoll.Account]:
+    """For --account: NAME=PROVIDER or NAME=PROVIDER@URL."""
+    name, _, rest = text.partition("=")
+    provider, _, url = rest.partition("@")
+    if not name or not provider:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=PROVIDER or NAME=PROVIDER@URL")
+    return name, own_account(name, provider, url or None)
+
+
+def own_account(name: str, provider: str, base_url: str | None) -> vidpoll.Account:
+    """An account of the command line: its key is in <NAME>_API_KEY where that is set, else where the provider's is."""
+    variable = f"{re.sub('[^A-Za-z0-9]', '_', name).upper()}_API_KEY"
+    key = os.environ.get(variable)
+    if name == provider or not key:
+        return vidpoll.Account(provider, base_url=base_url)
+    return vidpoll.Account(provider, base_url=base_url, key=key)
+
+
+def store_of(args: Arguments | None) -> Path | None:
+    """The store that a command uses: `--store`, `VIDPOLL_STORE`, or this user's own; None with `--no-store`."""
+    if args is None or not hasattr(args, "store") or args.no_store:
+        return None
+    if args.store or os.environ.get("VIDPOLL_STORE"):
+        return Path(args.store or os.environ["VIDPOLL_STORE"])
+    with contextlib.suppress(RuntimeError):  # a user without a home
+        return _data_home() / "vidpoll" / "jobs.sqlite3"
+    return None
+
+
+def _data_home() -> Path:
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support"
+    given = Path(os.environ.get("XDG_DATA_HOME") or "")
+    return given if given.is_absolute() else Path.home() / ".local" / "share"
 
 
 @dataclass(frozen=True)
@@ -95,14 +170,43 @@ class Parser(argparse.ArgumentParser):
 
 def references(parser: argparse.ArgumentParser) -> None:
     """One or more references, and what goes with them."""
-    parser.add_argument("refs", nargs="+", metavar="REF", help="a job's reference, ACCOUNT:ID")
-    base_url(parser)
+    parser.add_argument("refs", nargs="+", metavar="REF", help="a job's reference, ACCOUNT:ID; - reads standard input")
+    where(parser)
 
 
-def base_url(parser: argparse.ArgumentParser) -> None:
+def where(parser: argparse.ArgumentParser) -> None:
+    """Where to ask."""
     parser.add_argument(
         "--base-url", metavar="URL", help="ask there and not at the provider's own address (or set <NAME>_BASE_URL)"
     )
+    parser.add_argument(
+        "--account",
+        type=account,
+        action="append",
+        metavar="NAME=PROVIDER[@URL]",
+        help="another account of a provider, for references NAME:ID; its key: <NAME>_API_KEY, or the provider's own",
+    )
+
+
+def store(parser: argparse.ArgumentParser) -> None:
+    """Where jobs are kept."""
+    parser.add_argument(
+        "--store", metavar="FILE", help="keep jobs there (default: VIDPOLL_STORE, or a file of this user's)"
+    )
+    parser.add_argument("--no-store", action="store_true", help="keep nothing")
+
+
+def same_options(args: Arguments, *names: str) -> list[str]:
+    """The options that a line which goes on with the same jobs needs, too."""
+    words: list[str] = []
+    for name in names:
+        value = getattr(args, name, None)
+        if name == "account":
+            for account, given in value or ():
+                words += ["--account", f"{account}={given.provider}{f'@{given.base_url}' if given.base_url else ''}"]
+        elif value is not None and value is not False:
+            words += [f"--{name.replace('_', '-')}", *([] if value is True else [value])]
+    return words
 
 
 def as_json(parser: argparse.ArgumentParser) -> None:

@@ -11,14 +11,16 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
 import vidpoll
-from vidpoll.testing import Simulation, simulate
-from vidpoll.testing.simulator import Request
 
 from .context import Arguments, Command, Context, speed
 from .output import COMPLETED, NOT_COMPLETED, Output, size
+
+if TYPE_CHECKING:
+    from vidpoll.testing import ScaledClock, Simulation
 
 SPEED = 2.5
 TIMEOUT = 300.0
@@ -96,7 +98,7 @@ class Notifier:
 class _Demo:
     """One run of the demo against a simulation that serves."""
 
-    def __init__(self, simulation: Simulation, folder: Path, out: Output, clock: vidpoll.testing.ScaledClock) -> None:
+    def __init__(self, simulation: Simulation, folder: Path, out: Output, clock: ScaledClock) -> None:
         self.simulation = simulation
         self.folder = folder
         self.out = out
@@ -154,6 +156,8 @@ class _Demo:
 
     def _original(self, job: vidpoll.Job, asset: vidpoll.Asset) -> bytes | None:
         """The bytes of an asset as its face has them, past vidpoll and the network."""
+        from vidpoll.testing.simulator import Request
+
         face = self.simulation.faces[job.account]
         url = urljoin(self.simulation.base_urls[job.account], asset.url or "")
         for origin, base in face.urls.items():
@@ -197,6 +201,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 def _demo(args: Arguments, context: Context) -> int:
     out, folder = context.out, Path(args.to)
+    from vidpoll.testing import ScaledClock, simulate  # no other command needs the simulator
+
     simulation = simulate(speed=args.speed)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -208,7 +214,7 @@ def _demo(args: Arguments, context: Context) -> int:
         "the times below are simulated seconds."
     )
     with simulation:
-        demo = _Demo(simulation, folder, out, vidpoll.testing.ScaledClock(args.speed))
+        demo = _Demo(simulation, folder, out, ScaledClock(args.speed))
         demo.run()
         asked = {name: len(simulation.requests(name)) for name in simulation.faces}
         jobs = sum(simulation.submissions(name) for name in simulation.faces)

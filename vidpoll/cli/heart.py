@@ -28,6 +28,7 @@ class Heart:
         self.start = self.spoken = clock.monotonic()
         self.answered: float | None = None
         self.jobs: dict[str, vidpoll.Job] = {}
+        self.polled: dict[str, vidpoll.Polled] = {}
         self.displayed = False
         """Whether a plugin shows how the jobs are; then nothing is said here."""
 
@@ -42,9 +43,13 @@ class Heart:
         return self.clock.get(inbox, min(timeout, self.EVERY) if self.jobs else timeout, busy=busy)
 
     @vidpoll.hookimpl
-    def vidpoll_polled(self, job: vidpoll.Job) -> None:
+    def vidpoll_polled(self, job: vidpoll.Job, event: vidpoll.Polled) -> None:
         self.answered = self.clock.monotonic()
+        before, self.polled[job.ref] = self.polled.get(job.ref), event
         self.jobs[job.ref] = job
+        if event.late and not (before and before.late) and not self.displayed:
+            self.said()
+            self.out.line(f"{job.ref} is taking longer than usual")
 
     def said(self) -> None:
         """Something was said: the next heartbeat comes half a minute later."""
@@ -57,12 +62,28 @@ class Heart:
             return
         self.spoken = now
         what = f"{len(going)} jobs" if len(going) > 1 else _doing(going[0])
-        self.out.line(f"still {what}, {span(now - self.start)}, last answer {span(now - self.answered)} ago")
+        left = _left([self.polled[job.ref] for job in going], self.time())
+        self.out.line(f"still {what}, {span(now - self.start)}{left}, last answer {span(now - self.answered)} ago")
 
 
 def _doing(job: vidpoll.Job) -> str:
     progress = "" if job.progress is None else f" {job.progress:.0f} %"
     return f"{job.stage or job.state}{progress}"
+
+
+def _left(polled: list[vidpoll.Polled], now: float) -> str:
+    """When the last of the jobs is expected to end; empty where that is not known of all."""
+    expected = [(event.at + event.eta[0] - now, event.at + event.eta[1] - now) for event in polled if event.eta]
+    if len(expected) < len(polled):
+        return ""
+    low, high = (max(0.0, *ends) for ends in zip(*expected, strict=True))
+    return f", {_rough(low)} to {_rough(high)} left" if high >= 1 else ""
+
+
+def _rough(seconds: float) -> str:
+    """Seconds as `span` says them, no finer than a forecast is."""
+    step = 1 if seconds < 20 else 10 if seconds < 300 else 60
+    return span(round(seconds / step) * step)
 
 
 def span(seconds: float) -> str:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 import shlex
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import vidpoll
-from vidpoll.testing import Simulation, simulate
 
 from .context import Arguments, Command, Context, count, speed
 from .output import COMPLETED, NOT_COMPLETED, Output
+
+if TYPE_CHECKING:
+    from vidpoll.testing import Simulation
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +31,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _simulate(args: Arguments, context: Context) -> int:
+    from vidpoll.testing import simulate  # no other command needs it
+
     with context.client() as client:
         providers = client.providers
     names = list(simulate(*args.names).faces)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import threading
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -17,10 +16,9 @@ from typing import Any
 import vidpoll
 from vidpoll.faults import NoAnswer
 from vidpoll.model import is_number
-from vidpoll.testing import FakeClock, FakeTransport
 
 from .context import Arguments, Command, Context
-from .output import COMPLETED, NOT_COMPLETED, UNKNOWN, first_that_applies, status_line
+from .output import first_that_applies
 
 
 def write(file: str, jobs: Iterable[vidpoll.Job]) -> None:
@@ -55,7 +53,7 @@ def _read(file: str) -> dict[str, list[dict[str, Any]]]:
             continue
         try:
             entry = json.loads(line)
-            _reply(entry)
+            as_reply(entry)
             found.setdefault(entry["ref"], []).append(entry)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
             raise vidpoll.UsageError(
@@ -66,7 +64,7 @@ def _read(file: str) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def _reply(entry: dict[str, Any]) -> vidpoll.Response | NoAnswer:
+def as_reply(entry: dict[str, Any]) -> vidpoll.Response | NoAnswer:
     at, status, headers, body = entry["at"], entry["status"], entry["headers"], entry["body"]
     texts = isinstance(headers, dict) and all(isinstance(text, str) for text in (body, *headers.values()))
     if not (is_number(at) and 0 <= at < 1e11 and texts):
@@ -78,49 +76,14 @@ def _reply(entry: dict[str, Any]) -> vidpoll.Response | NoAnswer:
     return vidpoll.Response(status, headers, body.encode())
 
 
-_END = "the transcript ends here"
-
-
-class _Recorded(FakeTransport):
-    """Plays the answers of one job; whoever asks for one more gets none, and `ended` is set."""
-
-    def __init__(self, entries: list[dict[str, Any]], ended: threading.Event) -> None:
-        super().__init__([_reply(entry) for entry in entries])
-        self._left = len(entries)
-        self._ended = ended
-
-    def send(self, wire: Any, ticket: Any) -> vidpoll.Response:
-        self._left -= 1
-        if self._left < 0:
-            self._ended.set()
-            raise NoAnswer(_END)
-        return super().send(wire, ticket)
-
-
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="what `vidpoll wait --transcript FILE` has written")
 
 
 def _replay(args: Arguments, context: Context) -> int:
-    return first_that_applies([_play(ref, entries, context) for ref, entries in _read(args.file).items()])
+    from .replaying import play  # no other command needs the fakes
 
-
-def _play(ref: str, entries: list[dict[str, Any]], context: Context) -> int:
-    """Run the answers through the plugin's parser and the job's machine, as a wait would; nothing is sent."""
-    job, ended, out = vidpoll.Job(ref), threading.Event(), context.out
-    accounts = {job.account: vidpoll.Account(job.account, key=None)}
-    clock, wire = FakeClock(float(entries[0]["at"])), _Recorded(entries, ended)
-    with context.client_factory(accounts=accounts, clock=clock, transport=wire) as client:
-        for event in client.watch(job, timeout=None, stop=ended, check=False):
-            if not ended.is_set():
-                out.line(str(event))
-    cut = sum(bool(entry.get("cut")) for entry in entries)
-    partly = f", {cut} of them cut" if cut else ""
-    played = min(len(wire.sent), len(entries))
-    if played < len(entries):
-        out.line(f"the wait ends after {played} of them")
-    out.line(f"{len(entries)} answers{partly}; at the end: {status_line(job, clock.time())}")
-    return COMPLETED if job.ok else NOT_COMPLETED if job.final else UNKNOWN
+    return first_that_applies([play(ref, entries, context) for ref, entries in _read(args.file).items()])
 
 
 COMMAND = Command(

@@ -1,4 +1,4 @@
-"""The commands about single jobs: wait, status, submit, download, delete.
+"""The commands about single jobs: wait, status, submit, download.
 
 Each is thin: the client does the work, what came of it goes to `output`. Nothing waits or talks to a provider here.
 """
@@ -6,9 +6,9 @@ Each is thin: the client does the work, what came of it goes to `output`. Nothin
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import shlex
-import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -18,8 +18,23 @@ from vidpoll.clock import Clock
 
 from . import transcripts
 from .bar import Bar
-from .context import Arguments, Command, Context, as_json, base_url, count, fields, references, seconds, with_fields
+from .context import (
+    Arguments,
+    Command,
+    Context,
+    as_json,
+    count,
+    fields,
+    references,
+    same_options,
+    seconds,
+    store,
+    store_of,
+    where,
+    with_fields,
+)
 from .heart import Heart
+from .money import check_balance, costs, money
 from .output import (
     COMPLETED,
     INTERRUPTED,
@@ -27,7 +42,6 @@ from .output import (
     UNKNOWN,
     Output,
     code_of,
-    error_object,
     first_that_applies,
     job_object,
     size,
@@ -35,7 +49,7 @@ from .output import (
 )
 
 
-def _waiting(parser: argparse.ArgumentParser) -> None:
+def waiting_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--timeout",
         type=seconds,
@@ -52,18 +66,19 @@ def _waiting(parser: argparse.ArgumentParser) -> None:
 
 def _wait_arguments(parser: argparse.ArgumentParser) -> None:
     references(parser)
-    _waiting(parser)
+    waiting_options(parser)
+    store(parser)
     as_json(parser)
 
 
 def _wait(args: Arguments, context: Context) -> int:
     awaited = context.jobs(args.refs)
-    heart = _prepared(args, context)
-    with context.client([job.account for job in awaited], args.base_url, heart) as client:
-        return _Wait(args, context, client, heart).run(awaited)
+    heart = prepared(args, context)
+    with context.client([job.account for job in awaited], args, heart) as client:
+        return Wait(args, context, client, heart).run(awaited)
 
 
-def _prepared(args: Arguments, context: Context) -> Heart | None:
+def prepared(args: Arguments, context: Context) -> Heart | None:
     """A heartbeat where somebody looks. Raises UsageError for a transcript that cannot be written, before it costs."""
     if args.transcript is not None:
         transcripts.check(args.transcript)
@@ -74,7 +89,7 @@ def _shown(args: Arguments) -> bool:
     return not (args.quiet or args.json)
 
 
-class _Wait:
+class Wait:
     """One wait for some jobs, shown as it goes."""
 
     def __init__(self, args: Arguments, context: Context, client: vidpoll.Client, heart: Heart | None = None) -> None:
@@ -86,9 +101,15 @@ class _Wait:
         self.displayed = heart is not None and heart.displayed
         self.start = context.clock.time()
         self.stages: dict[str, vidpoll.StageChanged] = {}
+        self.again = "wait"
+        """The command that goes on after Ctrl-C."""
 
-    def run(self, awaited: Sequence[vidpoll.Job]) -> int:
-        """Wait for all; the exit code."""
+    def run(self, awaited: Sequence[vidpoll.Job], wanted: Sequence[vidpoll.WantedFiles] = ()) -> int:
+        """Wait for all, and save the files that were asked for, `wanted` earlier or now; the exit code."""
+        self.wanted = {job.ref: [each for each in wanted if each.ref == job.ref] for job in awaited}
+        if self.args.download is not None:
+            for job in awaited:
+                self._want(job)
         left = {job.ref: job for job in awaited}
         codes = []
         show = self._show if _shown(self.args) and not self.displayed else None
@@ -102,10 +123,29 @@ class _Wait:
             return INTERRUPTED
         finally:
             self._keep(awaited)
-        if len(awaited) > 1 and _shown(self.args):
-            said = [f"{codes.count(code)} {word}" for code, word in _OUTCOMES.items() if code in codes]
-            self.out.line(f"{self._stamp()}{len(awaited)} jobs: {', '.join(said)}")
+        if len(awaited) > 1:
+            self._sum(awaited, codes)
         return first_that_applies(codes)
+
+    def _sum(self, awaited: Sequence[vidpoll.Job], codes: Sequence[int]) -> None:
+        """The last line: what became of all of them, and the money, which is never summed over two units."""
+        spent = costs(awaited)
+        if self.args.json:
+            counted = {word.replace(" ", "_"): codes.count(code) for code, word in _OUTCOMES.items()}
+            self.out.json({"jobs": len(awaited), **counted, "costs": spent})
+        elif _shown(self.args):
+            said = [f"{codes.count(code)} {word}" for code, word in _OUTCOMES.items() if code in codes]
+            self.out.line(f"{self._stamp()}{len(awaited)} jobs: {', '.join(said)}{money(spent)}")
+
+    def _want(self, job: vidpoll.Job) -> None:
+        """Note on disk that the video is wanted: `vidpoll resume` fetches it, whatever happens to this process."""
+        target = os.path.join(self.args.download, "")  # noqa: PTH118 - a folder
+        if store_of(self.args) is not None:
+            with contextlib.suppress(vidpoll.StoreError, vidpoll.UsageError):  # warned of; or there is no store
+                self.client.want(job, target)
+        here = str(Path(target).absolute())
+        others = [each for each in self.wanted[job.ref] if str(Path(each.target)) != here]
+        self.wanted[job.ref] = [vidpoll.WantedFiles(job.ref, target, ("video",)), *others]
 
     def _keep(self, awaited: Sequence[vidpoll.Job]) -> None:
         """Write the transcript; that it cannot be written changes nothing of what became of the jobs."""
@@ -136,11 +176,16 @@ class _Wait:
         if job.ok and not self.args.json:
             stamp = "" if self.args.quiet else self._stamp()
             self.out.line(f"{stamp}{status_line(job, self.clock.time())}")
-        if job.ok and self.args.download is not None:
+        for wanted in self.wanted[job.ref]:
             try:
-                folder = os.path.join(self.args.download, "")  # noqa: PTH118 - so that it is one, whatever its name
-                bar = None if self.displayed else _bar(self.args, self.out, self.clock)
-                files = self.client.download(job, folder, on_progress=bar)
+                if job.ok:
+                    bar = None if self.displayed else _bar(self.args, self.out, self.clock)
+                    files += self.client.download(job, wanted.target, kinds=wanted.kinds, on_progress=bar)
+                elif job.final:
+                    self._unwant(wanted)
+            except vidpoll.ResultMissing as failed:
+                self._unwant(wanted)
+                error = failed
             except vidpoll.VidpollError as failed:
                 error = failed
         if self.args.json:
@@ -153,11 +198,18 @@ class _Wait:
         self.out.error(error.message)
         return UNKNOWN if code_of(error) == UNKNOWN else NOT_COMPLETED
 
+    def _unwant(self, wanted: vidpoll.WantedFiles) -> None:
+        """They will never be there."""
+        if store_of(self.args) is not None:
+            with contextlib.suppress(vidpoll.StoreError, vidpoll.UsageError):
+                self.client.unwant(wanted)
+
     def _interrupted(self, left: Sequence[str]) -> None:
         self.out.error(f"interrupted; left, and going on at the provider: {', '.join(left)}")
-        words = ["vidpoll", "wait", *left]
-        for option, value in (("--download", self.args.download), ("--base-url", self.args.base_url)):
-            words += [] if value is None else [option, value]
+        words = ["vidpoll", "wait", *left, *same_options(self.args, "download", "base_url", "account")]
+        if self.again == "resume":
+            words = ["vidpoll", "resume", *same_options(self.args, "download")]
+        words += same_options(self.args, "store", "no_store")
         self.out.error(f"resume: {shlex.join(words)}")
 
     def _stamp(self, at: float | None = None) -> str:
@@ -172,6 +224,7 @@ _OUTCOMES = {COMPLETED: "completed", NOT_COMPLETED: "not completed", UNKNOWN: "u
 
 def _status_arguments(parser: argparse.ArgumentParser) -> None:
     references(parser)
+    store(parser)
     as_json(parser)
 
 
@@ -179,7 +232,7 @@ def _status(args: Arguments, context: Context) -> int:
     asked = context.jobs(args.refs)
     codes = []
     end = context.clock.monotonic() + LOOK
-    with context.client([job.account for job in asked], args.base_url) as client:
+    with context.client([job.account for job in asked], args) as client:
         for job in asked:
             unknown = _look(client, job, max(0.0, end - context.clock.monotonic()))
             if job.final:
@@ -195,32 +248,62 @@ def _status(args: Arguments, context: Context) -> int:
 
 
 def _submit_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("account", metavar="ACCOUNT", help="the provider's name")
+    parser.add_argument("name", metavar="ACCOUNT", help="the provider's name, or that of an --account")
     parser.add_argument("kind", metavar="KIND", help="its submit operation, like t2v (`vidpoll providers` lists them)")
     fields(parser, "the provider's own fields")
+    parser.add_argument("--count", type=count, default=1, metavar="N", help="start N such jobs (1)")
+    parser.add_argument("--force", action="store_true", help="start them although the balance does not pay for all")
     parser.add_argument("--wait", action="store_true", help="then wait for the job, like `vidpoll wait`")
-    _waiting(parser)
-    base_url(parser)
+    waiting_options(parser)
+    where(parser)
+    store(parser)
     as_json(parser)
 
 
 def _submit(args: Arguments, context: Context) -> int:
-    heart = _prepared(args, context)
-    with context.client([args.account], args.base_url, heart) as client:
-        try:
-            job = with_fields(partial(client.submit, args.account, args.kind), args.fields)
-        except KeyboardInterrupt:
-            context.out.error(
-                f"interrupted; the submit may have been received: look at `vidpoll jobs {args.account}` or the "
-                "provider's dashboard before you submit again"
-            )
-            return INTERRUPTED
-        written = context.out.json(job_object(job)) if args.json else context.out.line(job.ref)
-        if not written:
-            context.out.error(f"submitted: {job.ref}")
-        if args.wait or args.download is not None:
-            return _Wait(args, context, client, heart).run([job])
-        return COMPLETED
+    heart = prepared(args, context)
+    with context.client([args.name], args, heart) as client:
+        if args.count > 1 and not args.force:
+            check_balance(client, args.name, args.kind, args.count)
+        jobs, code = _submitted(args, context, client)
+        if jobs and code != INTERRUPTED and (args.wait or args.download is not None):
+            code = first_that_applies([code, Wait(args, context, client, heart).run(jobs)])
+        return code
+
+
+def _submitted(args: Arguments, context: Context, client: vidpoll.Client) -> tuple[list[vidpoll.Job], int]:
+    """Submit all, and print each reference as it comes. What ends the batch leaves those that were submitted."""
+    jobs: list[vidpoll.Job] = []
+    try:
+        for _ in range(args.count):
+            job = _one(args, context, client)
+            jobs.append(job)
+            written = context.out.json(job_object(job)) if args.json else context.out.line(job.ref)
+            if not written:
+                context.out.error(f"submitted: {job.ref}")
+    except KeyboardInterrupt:
+        context.out.error(
+            f"interrupted; the submit may have been received: look at `vidpoll jobs {args.name}` or the "
+            "provider's dashboard before you submit again"
+        )
+        return jobs, INTERRUPTED
+    except vidpoll.VidpollError as error:
+        if not jobs:
+            raise
+        context.out.error(f"{error.message} ({len(jobs)} of {args.count} were submitted before that)")
+        return jobs, code_of(error)
+    return jobs, COMPLETED
+
+
+def _one(args: Arguments, context: Context, client: vidpoll.Client) -> vidpoll.Job:
+    """Submit once; where the intent cannot be kept nothing was sent, and it is submitted without a store."""
+    try:
+        return with_fields(partial(client.submit, args.name, args.kind), args.fields)
+    except vidpoll.StoreError as error:
+        context.out.error(f"warning: {error.message}. Submitting all the same, and nothing is kept")
+    args.no_store = True
+    with context.client([args.name], args) as other:
+        return with_fields(partial(other.submit, args.name, args.kind), args.fields)
 
 
 def _download_arguments(parser: argparse.ArgumentParser) -> None:
@@ -239,6 +322,7 @@ def _download_arguments(parser: argparse.ArgumentParser) -> None:
         help="stop after S seconds for the files of a job (3600; none for as long as it takes)",
     )
     parser.add_argument("--quiet", action="store_true", help="show no progress")
+    store(parser)
     as_json(parser)
 
 
@@ -249,7 +333,7 @@ def _download(args: Arguments, context: Context) -> int:
         raise vidpoll.UsageError("--kinds: name at least one, like --kinds video,thumbnail")
     if len(wanted) > 1 and Path(args.to).suffix and not Path(args.to).is_dir() and not args.to.endswith(("/", os.sep)):
         raise vidpoll.UsageError(f"--to {args.to!r} names one file, and there are {len(wanted)} jobs; name a folder")
-    with context.client([job.account for job in wanted], args.base_url) as client:
+    with context.client([job.account for job in wanted], args) as client:
         displayed = _shown(args) and context.out.terminal and client.add_display()
         bar = None if displayed else _bar(args, context.out, context.clock)
         try:
@@ -307,53 +391,6 @@ def _look(client: vidpoll.Client, job: vidpoll.Job, timeout: float = LOOK) -> vi
     return job.error
 
 
-def _delete_arguments(parser: argparse.ArgumentParser) -> None:
-    references(parser)
-    parser.add_argument("--yes", action="store_true", help="do not ask")
-    as_json(parser)
-
-
-def _delete(args: Arguments, context: Context) -> int:
-    doomed = context.jobs(args.refs)
-    codes = []
-    with context.client([job.account for job in doomed], args.base_url) as client:
-        for job in doomed:
-            provider = client.providers.get(job.account)
-            if provider is None or provider.delete is None:
-                client.delete(job)  # raises what is wrong, before anything is sent and before anybody is asked
-        if not args.yes and not _agreed(doomed):
-            context.out.error("nothing was deleted")
-            return NOT_COMPLETED
-        for job in doomed:
-            error = _deleted(client, job)
-            if args.json:
-                context.out.json({"ref": job.ref, "deleted": error is None, "error": error_object(error)})
-            elif error is None:
-                context.out.line(f"{job.ref} deleted")
-            if error is not None:
-                context.out.error(error.message)
-            codes.append(COMPLETED if error is None else NOT_COMPLETED)
-    return first_that_applies(codes)
-
-
-def _deleted(client: vidpoll.Client, job: vidpoll.Job) -> vidpoll.VidpollError | None:
-    """Delete; why not, where it was not."""
-    try:
-        client.delete(job)
-    except (vidpoll.ProviderError, vidpoll.AnswerError) as error:
-        return error
-    return None
-
-
-def _agreed(doomed: Sequence[vidpoll.Job]) -> bool:
-    if sys.stdin is None or sys.stderr is None or not sys.stdin.isatty():
-        raise vidpoll.UsageError("delete: there is nobody to ask; --yes deletes without asking")
-    names = ", ".join(job.ref for job in doomed)
-    sys.stderr.write(f"Delete at the provider, with all files, for good: {names}? [y/N] ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
-
-
 _REF = "magicoal:3f8a2d1b-4c9e-4b7f-8d2a-1f3c5e7a9b0d"
 
 COMMANDS = (
@@ -363,7 +400,8 @@ COMMANDS = (
         _wait_arguments,
         _wait,
         f"vidpoll wait {_REF} token360:vt_5f2c0e9b7a41 --timeout 900 --download clips",
-        "All jobs are waited for at once. Ctrl-C stops the waiting, not the jobs.",
+        "All jobs are waited for at once. Ctrl-C stops the waiting, not the jobs: they are kept, and `vidpoll resume`\n"
+        "goes on with all of them. Where another process waits for the same job already, nothing is asked twice.",
     ),
     Command(
         "status",
@@ -382,7 +420,8 @@ COMMANDS = (
         "vidpoll submit magicoal i2v image=@photo.jpg prompt='the sea begins to move' seed=7 --download clips",
         "A value is JSON where it is some (7, true, [1, 2]) and the provider's plugin takes it as that, else text; in\n"
         "double quotes it is text always: prompt='\"2024\"'. NAME=@FILE takes a text or an image from a file.\n"
-        "It is sent once: where no answer comes, the exit code is 3, and nothing is sent again.\n"
+        "It is sent once: where no answer comes, the exit code is 3, and nothing is sent again; `vidpoll resume` then\n"
+        "shows what it may have become. --count starts several, if `vidpoll quota` says that they can be paid.\n"
         "--download waits, too.",
     ),
     Command(
@@ -393,13 +432,5 @@ COMMANDS = (
         f"vidpoll download {_REF} --to clips --kinds video,thumbnail",
         "Names are made from the references; a file that is there already is kept. A download that was cut, stopped\n"
         "or killed goes on where it was when it is asked for again; until it is whole it is called NAME.part.",
-    ),
-    Command(
-        "delete",
-        "have the provider delete jobs and their files",
-        _delete_arguments,
-        _delete,
-        "vidpoll delete token360:vt_5f2c0e9b7a41 --yes",
-        "Asks before, unless --yes.",
     ),
 )

@@ -111,7 +111,7 @@ class FakeTransport:
         sink = start(response) if 200 <= response.status < 300 else None
         if sink is None:
             return response
-        sink(response.body)
+        sink(memoryview(response.body))
         return Response(response.status, response.headers)
 
     def close(self) -> None:

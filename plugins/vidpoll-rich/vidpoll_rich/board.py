@@ -138,10 +138,7 @@ def _word(event: vidpoll.Event) -> str:
 
 def _start(job: vidpoll.Job, now: float) -> float:
     """When a job was made, as far as anybody knows."""
-    if job.submitted_at is not None:
-        return job.submitted_at
-    said = job.snapshot
-    return now if said is None or said.created_at is None else min(said.created_at, now)
+    return now if job.created_at is None else min(job.created_at, now)
 
 
 def _said(row: Row, job: vidpoll.Job) -> Row:
@@ -151,8 +148,7 @@ def _said(row: Row, job: vidpoll.Job) -> Row:
 
 def _answered(row: Row, job: vidpoll.Job, event: vidpoll.Polled) -> Row:
     """After a good answer: no fault any more."""
-    eta: tuple[float, float] | None = getattr(event, "eta", None)
-    ends = None if eta is None else (event.at + eta[0], event.at + eta[1])
+    ends = None if event.eta is None else (event.at + event.eta[0], event.at + event.eta[1])
     queue = None if event.snapshot is None else event.snapshot.queue_position
-    row = replace(_said(row, job), queue=queue, ends=ends, late=getattr(event, "late", False), fault=None, again=None)
+    row = replace(_said(row, job), queue=queue, ends=ends, late=event.late, fault=None, again=None)
     return replace(row, began=min(row.began, _start(job, row.began)))

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 import vidpoll
 from vidpoll import Asset, Follow, Page, Problem, Request, Response, Snapshot, State, Submitted
+from vidpoll.testing import FakeClock, FakeTransport
 
 PROVIDER = next(iter(vidpoll_token360.vidpoll_providers()))
 OPERATIONS: dict[str, Any] = {**PROVIDER.operations()}
@@ -290,6 +291,18 @@ class TestEnvelope:
         """A webhook's completed task is treated as a polled one."""
         pushed = OPERATIONS["status"].parse(answer({"request_id": "o", "data": {"id": ID, "status": "completed"}}), ID)
         assert isinstance(pushed, Follow)
+
+    @pytest.mark.parametrize(("name", "ok"), [("completed", True), ("failed", False)])
+    def test_a_webhook_is_fed_to_a_client(self, name: str, ok: bool) -> None:
+        """`client.feed` takes the body as it came; its verdict counts when one status request has said the same."""
+        wire = FakeTransport([sample(f"status-{name}.json")])
+        accounts = {"token360": vidpoll.Account("token360", key="tk-0123456789")}
+        with vidpoll.Client(
+            accounts=accounts, plugins=[vidpoll_token360], discover=False, clock=FakeClock(), transport=wire
+        ) as client:
+            body = (SAMPLES / f"webhook-{name}.json").read_bytes()
+            job = client.feed(client.feed(f"token360:{ID}", body), body)
+        assert (job.final, job.ok, len(wire.sent)) == (True, ok, 1)
 
 
 class TestMissingURL:

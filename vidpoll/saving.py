@@ -7,8 +7,9 @@ what lies on the disk is `files`'. A download never changes a job.
 from __future__ import annotations
 
 import hashlib
+import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from .errors import (
@@ -22,8 +23,11 @@ from .errors import (
 )
 from .files import Part, unfit
 from .machine import Downloaded, Job
-from .pull import Desk, Misfit, Pull, Wanted
+from .model import Asset
+from .pull import NOWHERE, Desk, Misfit, Pull, Wanted
 from .ranges import Body
+from .remote import RemoteFile
+from .transport import Sink
 
 _EXTENSIONS = {
     "video": ".mp4",
@@ -34,6 +38,25 @@ _EXTENSIONS = {
     "subtitle": ".srt",
 }
 _KNOWN = {".mp4", ".webm", ".mkv", ".mov", ".gif", ".jpg", ".jpeg", ".png", ".webp", ".mp3", ".wav", ".srt", ".vtt"}
+
+
+def fetch(
+    desk: Desk, target: str | Path, kinds: Sequence[str], *, overwrite: bool, max_bytes: int | None
+) -> list[Path]:
+    """Save the files of these kinds in the folder `target`, or as the file `target`; see `Client.download`."""
+    files = choose(desk.job, kinds, content=desk.endpoint.provider.content is not None)
+    places = list(zip(files, paths(desk.job, files, target), strict=True))
+    return [save(desk, wanted, path, overwrite=overwrite, max_bytes=max_bytes) for wanted, path in places]
+
+
+def stream(desk: Desk, asset: Asset | None) -> io.BufferedReader:
+    """An asset, or else the video, as a seekable stream; see `Client.open`."""
+    if asset is None:
+        wanted = choose(desk.job, ("video",), content=desk.endpoint.provider.content is not None)[0]
+    else:
+        same = [other for other in desk.job.assets if other.kind == asset.kind]
+        wanted = Wanted(asset.kind, same.index(asset) + 1 if asset in same else NOWHERE, asset)
+    return io.BufferedReader(RemoteFile(Pull(desk, wanted)), 64 * 1024)
 
 
 def choose(job: Job, kinds: Sequence[str], *, content: bool) -> list[Wanted]:
@@ -119,7 +142,7 @@ def save(desk: Desk, wanted: Wanted, path: Path, *, overwrite: bool, max_bytes: 
 def _fill(pull: Pull, part: Part) -> None:
     """Have all the bytes in the part."""
 
-    def begin(body: Body, source: str) -> Callable[[bytes], None]:
+    def begin(body: Body, source: str) -> Sink:
         part.begin(body, source)
         return part.write
 

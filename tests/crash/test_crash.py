@@ -1,0 +1,204 @@
+"""A process with 20 jobs is killed at random moments, and what was paid for is there in the end.
+
+`VIDPOLL_CRASHES=200 pytest tests/crash` kills it 200 times instead of 20; `VIDPOLL_SEED=7` chooses other moments.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import vidpoll
+from vidpoll.testing import Simulation, simulate
+
+CRASHES = int(os.environ.get("VIDPOLL_CRASHES", "20"))
+SEED = int(os.environ.get("VIDPOLL_SEED", "5"))
+JOBS = 20
+SPEED = 25.0
+"""Simulated seconds a second: a job of half a minute takes two."""
+
+LONG = 15.0
+"""Real seconds after which a worker that was left alone should have been done long ago."""
+
+WORKER = Path(__file__).with_name("worker.py")
+
+
+@pytest.fixture
+def simulator() -> Iterator[Simulation]:
+    room = {"capacity": JOBS}
+    with simulate("token360", "moneyprinterturbo", speed=SPEED, token360=room, moneyprinterturbo=room) as running:
+        yield running
+
+
+class Night:
+    """One store, one log, one folder, and the processes that use them."""
+
+    def __init__(self, simulator: Simulation, folder: Path) -> None:
+        self.simulator = simulator
+        self.store, self.log, self.clips = folder / "jobs.sqlite3", folder / "log", folder / "clips"
+        self.zero = time.time()
+        self.killed: set[int] = set()
+
+    def start(self, **others: Any) -> subprocess.Popen[str]:
+        settings = {
+            "store": str(self.store),
+            "log": str(self.log),
+            "folder": str(self.clips) + os.sep,
+            "urls": self.simulator.base_urls,
+            "keys": self.simulator.keys,
+            "zero": self.zero,
+            "speed": SPEED,
+            "jobs": JOBS,
+            "submits": 3,
+            "timeout": 20.0,
+            "die": "",
+            **others,
+        }
+        child = subprocess.Popen(
+            [sys.executable, str(WORKER), json.dumps(settings)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert child.stdout is not None
+        if child.stdout.readline() != "ready\n":
+            raise AssertionError(child.communicate()[1])
+        return child
+
+    def kill(self, child: subprocess.Popen[str]) -> None:
+        child.kill()
+        _, said = child.communicate(timeout=LONG)
+        assert said == "", said
+        self.killed.add(child.pid)
+
+    def dies(self, child: subprocess.Popen[str]) -> bool:
+        """Wait for its end; whether it killed itself."""
+        _, said = child.communicate(timeout=LONG)
+        assert said == "", said
+        self.killed.add(child.pid)
+        return child.returncode != 0
+
+    def finish(self, child: subprocess.Popen[str]) -> None:
+        try:
+            _, said = child.communicate(timeout=LONG)
+        finally:
+            child.kill()
+        assert (child.returncode, said) == (0, "")
+
+    @property
+    def lines(self) -> list[list[str]]:
+        """What happened: process, word, and what it was about."""
+        return [line.split() for line in self.log.read_text(encoding="utf-8").splitlines()]
+
+    def kept(self) -> list[vidpoll.KeptJob]:
+        with vidpoll.Client(store=self.store) as client:
+            assert client.unknown_submits() == []
+            assert client.unfinished() == []
+            assert client.wanted() == []
+            return client.kept()
+
+
+def told(night: Night) -> dict[str, list[int]]:
+    """Who began to tell which verdict; and nobody told one twice, but where a kill fell inside the hook."""
+    tellers = defaultdict(list)
+    last: dict[int, list[str]] = {}
+    for pid, word, *about in night.lines:
+        if word in ("begin", "end"):
+            last[int(pid)] = about
+        if word == "begin":
+            tellers[about[0]].append(int(pid))
+    for ref, pids in tellers.items():
+        for pid in pids[:-1]:  # it was told again, so this one died while, or just as, its hook had heard of it
+            assert pid in night.killed, f"{ref} was told twice"
+            assert last[pid] == [ref], f"{ref} was told twice"
+    return tellers
+
+
+def test_every_job_survives_every_kill(simulator: Simulation, tmp_path: Path) -> None:
+    """Every job has its verdict, its hook fired, its file is whole, and it was submitted once."""
+    dice, night = random.Random(SEED), Night(simulator, tmp_path)
+    for _ in range(CRASHES):
+        child = night.start()
+        time.sleep(dice.uniform(0.0, 0.7))
+        night.kill(child)
+    night.finish(night.start(submits=JOBS, timeout=3600.0))
+    all_is_well(night, JOBS, tmp_path)
+    assert sum(map(len, told(night).values())) <= JOBS + CRASHES
+
+
+PLACES = {
+    "ask POST": "the intent is on disk, nothing was sent",
+    "answered POST": "the provider has the job, its id is not on disk",
+    "ask GET": "a question is about to go out",
+    "answered GET": "its answer is there, and not on disk",
+    "begin": "the verdict is on disk, and its hook has begun",
+    "end": "the hook has ended, and that is not on disk",
+    "verdict": "everything is on disk, and the program does not know",
+    "fetch": "a file is about to be fetched",
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_every_job_survives_a_kill_at_the_worst_moment(simulator: Simulation, tmp_path: Path, place: str) -> None:
+    """Two lives in a row end at the same place; the third brings everything home."""
+    night = Night(simulator, tmp_path)
+    deaths = sum(night.dies(night.start(jobs=4, submits=2, die=place)) for _ in range(2))
+    assert deaths == 2
+    night.finish(night.start(jobs=4, submits=2))
+    all_is_well(night, 4, tmp_path)
+    inside = place in ("begin", "end")
+    assert any(len(pids) > 1 for pids in told(night).values()) == inside
+
+
+def all_is_well(night: Night, jobs: int, folder: Path) -> None:
+    """Every job has its verdict, its hook fired, its file is whole, and it was submitted once."""
+    kept = night.kept()
+    assert len(kept) == jobs
+    assert all(each.job.ok for each in kept)
+    assert sum(map(night.simulator.submissions, night.simulator.base_urls)) == jobs
+    prompts = [each.sent.get("prompt") or each.sent["video_subject"] for each in kept]
+    assert sorted(prompts) == sorted(f"job {number}" for number in range(jobs))
+    assert set(told(night)) == {each.ref for each in kept}
+
+    files = {path.name: path.read_bytes() for path in night.clips.iterdir() if path.suffix == ".mp4"}
+    with night.simulator.client() as fresh:
+        whole = {path.name: path.read_bytes() for each in kept for path in fresh.download(each.ref, folder / "again")}
+    assert files == whole
+    assert len(files) == jobs
+
+
+def test_two_processes_never_ask_about_the_same_job(simulator: Simulation, tmp_path: Path) -> None:
+    """Both wait for all jobs; each is asked about by one of them, and by the other only once that one is gone."""
+    night = Night(simulator, tmp_path)
+    with simulator.client(store=night.store) as client:
+        for number in range(JOBS // 2):
+            client.submit("moneyprinterturbo", "video", video_subject=f"job {number}")
+        refs = [kept.ref for kept in client.kept()]
+    one, two = (night.start(submits=0, timeout=3600.0) for _ in range(2))
+    time.sleep(0.7)
+    night.kill(one)
+    night.finish(two)
+
+    asked: dict[str, list[int]] = defaultdict(list)
+    for pid, word, *about in night.lines:
+        if word == "ask" and about[0] == "GET" and "/tasks/" in about[1]:
+            asked["moneyprinterturbo:" + about[1].rpartition("/")[2]].append(int(pid))
+    assert set(asked) == set(refs)
+    for pids in asked.values():
+        changes = sum(a != b for a, b in pairwise(pids))
+        assert changes == 0 or (changes == 1 and pids[0] == one.pid), pids
+    assert any(pids[0] == one.pid for pids in asked.values())
+    verdicts = Counter(about[0] for pid, word, *about in night.lines if word == "verdict" and int(pid) == two.pid)
+    assert verdicts == Counter(refs)
+    assert {ref: len(pids) for ref, pids in told(night).items()} == dict.fromkeys(refs, 1)

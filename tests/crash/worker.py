@@ -1,0 +1,145 @@
+"""The process that is killed: it submits jobs until there are enough, waits for all of them, and saves their files.
+
+    python worker.py SETTINGS       (a JSON object, see `test_crash.py`)
+
+A user's script would look the same: whatever is unfinished in the store is taken up, and nothing is started twice. What
+happens is written to a log, a line at a time, so that it is there after a kill.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from queue import Empty, Queue
+from typing import Any
+
+import vidpoll
+from vidpoll.transport import RequestsTransport
+
+
+class Clock:
+    """Real time made faster, the same in every process."""
+
+    def __init__(self, zero: float, speed: float) -> None:
+        self.zero, self.speed = zero, speed
+
+    def time(self) -> float:
+        return self.zero + (time.time() - self.zero) * self.speed
+
+    monotonic = time
+
+    def get(self, inbox: Queue[Any], timeout: float, *, busy: bool) -> Any:
+        try:
+            return inbox.get(timeout=min(max(timeout, 0.0) / self.speed, 0.5))
+        except Empty:
+            return None
+
+
+class Log:
+    """One line at a time, whole or not there; at the words `die` the process is killed."""
+
+    def __init__(self, path: str, die: str) -> None:
+        self.file = os.open(path, os.O_APPEND | os.O_CREAT | os.O_WRONLY)
+        self.die = die
+
+    def __call__(self, *words: object) -> None:
+        os.write(self.file, (" ".join(map(str, (os.getpid(), *words))) + "\n").encode())
+        if self.die and " ".join(map(str, words)).startswith(self.die):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Hooks:
+    """Notes when a verdict's hook begins and when it has ended; it takes some milliseconds, as a real one would."""
+
+    def __init__(self, log: Log) -> None:
+        self.log = log
+
+    @vidpoll.hookimpl
+    def vidpoll_completed(self, job: vidpoll.Job) -> None:
+        self.log("begin", job.ref)
+        time.sleep(0.005)
+        self.log("end", job.ref)
+
+
+class Transport(RequestsTransport):
+    """Notes who asks about what."""
+
+    def __init__(self, log: Log) -> None:
+        super().__init__()
+        self.log = log
+
+    def send(self, wire: Any, ticket: Any) -> Any:
+        self.log("ask", wire.method, wire.url.partition("?")[0])
+        answer = super().send(wire, ticket)
+        self.log("answered", wire.method)
+        return answer
+
+    def fetch(self, wire: Any, ticket: Any, start: Any) -> Any:
+        self.log("fetch")
+        return super().fetch(wire, ticket, start)
+
+
+FIELDS = {
+    "token360": ("video", "prompt", {"model": "seedance-2.0"}),
+    "moneyprinterturbo": ("video", "video_subject", {}),
+}
+"""Operation, the field that holds the job's number, and what else is needed."""
+
+
+def missing(client: vidpoll.Client, jobs: int, folder: str) -> list[int]:
+    """The numbers of the jobs that were not submitted; a submit without an answer is looked up before."""
+    for submission in client.unknown_submits():
+        ours = {kept.ref for kept in client.kept()}
+        found = [job for job in client.jobs(submission.account) if job.ref not in ours]
+        if found:
+            client.adopt(found[0], submission)
+        else:
+            client.dismiss(submission)
+    for kept in client.kept(unfinished=True):  # the kill may have come between the submit and this
+        client.want(kept.ref, folder)
+    names = [FIELDS[kept.origin.account][1] for kept in client.kept()]
+    done = {int(kept.sent[name].split()[1]) for name, kept in zip(names, client.kept(), strict=True)}
+    return [number for number in range(jobs) if number not in done]
+
+
+def submit(client: vidpoll.Client, number: int, folder: str) -> None:
+    account = sorted(FIELDS)[number % 2]
+    kind, name, others = FIELDS[account]
+    client.want(client.submit(account, kind, **{name: f"job {number}", **others}), folder)
+
+
+def main(settings: dict[str, Any]) -> None:
+    log = Log(settings["log"], settings["die"])
+    accounts = {
+        name: vidpoll.Account(name, base_url=url, key=settings["keys"][name]) for name, url in settings["urls"].items()
+    }
+    speed, folder = settings["speed"], settings["folder"]
+    with vidpoll.Client(
+        accounts=accounts,
+        store=settings["store"],
+        plugins=[Hooks(log)],
+        clock=Clock(settings["zero"], speed),
+        transport=Transport(log),
+        http_timeout=(10.0 * speed, 30.0 * speed),
+    ) as client:
+        print("ready", flush=True)
+        while True:
+            left = missing(client, settings["jobs"], folder) if settings["submits"] else []
+            for number in left[: settings["submits"]]:
+                submit(client, number, folder)
+            for job in client.as_completed(client.unfinished(), timeout=settings["timeout"]):
+                log("verdict", job.ref, job.state)
+            for wanted in client.wanted():
+                kept = {each.ref: each.job for each in client.kept()}[wanted.ref]
+                if kept.ok:
+                    client.download(kept, Path(wanted.target), kinds=wanted.kinds)
+            if not left and not client.unfinished() and not client.wanted():
+                return
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))

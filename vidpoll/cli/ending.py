@@ -1,0 +1,82 @@
+"""The commands that end something at the provider: cancel and delete. Both ask before they do."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from functools import partial
+
+import vidpoll
+
+from .context import Arguments, Command, Context, as_json, references
+from .output import COMPLETED, NOT_COMPLETED, error_object, first_that_applies
+
+_DONE = {"cancel": "cancelled", "delete": "deleted"}
+_ASKED = {
+    "cancel": "Cancel at the provider (what was paid may be lost): {}? [y/N] ",
+    "delete": "Delete at the provider, with all files, for good: {}? [y/N] ",
+}
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    references(parser)
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+    as_json(parser)
+
+
+def _end(role: str, args: Arguments, context: Context) -> int:
+    doomed = context.jobs(args.refs)
+    codes = []
+    with context.client([job.account for job in doomed], args) as client:
+        call = getattr(client, role)
+        for job in doomed:
+            provider = client.providers.get(job.account)
+            if job.account not in dict(args.account or ()) and getattr(provider, role, None) is None:
+                call(job)  # raises what is wrong, before anything is sent and before anybody is asked
+        if not args.yes and not _agreed(role, doomed):
+            context.out.error(f"nothing was {_DONE[role]}")
+            return NOT_COMPLETED
+        for job in doomed:
+            error: vidpoll.VidpollError | None = None
+            try:
+                call(job)
+            except (vidpoll.ProviderError, vidpoll.AnswerError) as failed:
+                error = failed
+            if args.json:
+                context.out.json({"ref": job.ref, _DONE[role]: error is None, "error": error_object(error)})
+            elif error is None:
+                asked = "; `vidpoll wait` tells what came of it" if role == "cancel" else ""
+                context.out.line(f"{job.ref} {_DONE[role] if role == 'delete' else 'is asked to end'}{asked}")
+            if error is not None:
+                context.out.error(error.message)
+            codes.append(COMPLETED if error is None else NOT_COMPLETED)
+    return first_that_applies(codes)
+
+
+def _agreed(role: str, doomed: Sequence[vidpoll.Job]) -> bool:
+    if sys.stdin is None or sys.stderr is None or not sys.stdin.isatty():
+        raise vidpoll.UsageError(f"{role}: there is nobody to ask; --yes {role}s without asking")
+    sys.stderr.write(_ASKED[role].format(", ".join(job.ref for job in doomed)))
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+COMMANDS = (
+    Command(
+        "cancel",
+        "ask the provider to end jobs",
+        _arguments,
+        partial(_end, "cancel"),
+        "vidpoll cancel acme:8f2c --yes",
+        "Asks before, unless --yes. Few providers can (`vidpoll providers` tells), and the job ends when they say so.",
+    ),
+    Command(
+        "delete",
+        "have the provider delete jobs and their files",
+        _arguments,
+        partial(_end, "delete"),
+        "vidpoll delete token360:vt_5f2c0e9b7a41 --yes",
+        "Asks before, unless --yes.",
+    ),
+)

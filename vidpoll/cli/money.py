@@ -1,0 +1,40 @@
+"""What jobs cost, and whether a batch can be paid. Nothing is printed here, and units are never mixed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import vidpoll
+
+
+def costs(jobs: Iterable[vidpoll.Job]) -> list[dict[str, Any]]:
+    """Charged and refunded, one entry a unit."""
+    spent: dict[str, vidpoll.Cost] = {}
+    for cost in (job.cost for job in jobs if job.cost is not None):
+        so_far = spent.get(cost.unit, vidpoll.Cost(0.0, 0.0, cost.unit))
+        charged, refunded = so_far.charged + cost.charged, so_far.refunded + cost.refunded
+        spent[cost.unit] = vidpoll.Cost(charged, refunded, cost.unit)
+    return [{"charged": cost.charged, "refunded": cost.refunded, "unit": cost.unit} for cost in spent.values()]
+
+
+def money(spent: Iterable[dict[str, Any]]) -> str:
+    """The same for a line."""
+    return "".join(f"; {vidpoll.Cost(**cost)}" for cost in spent)
+
+
+def check_balance(client: vidpoll.Client, account: str, kind: str, count: int) -> None:
+    """Raise PaymentRequired where the account cannot pay for so many jobs; what is not known is no obstacle."""
+    try:
+        quota = client.quota(account)
+    except vidpoll.Unsupported:
+        return
+    if kind not in quota.prices or quota.affords(**{kind: count}):
+        return
+    price = quota.prices[kind] * count
+    who = f"{account}: {count} {kind} cost {price:g}"
+    if quota.balance is not None and price > quota.balance:
+        short = f"{who}, and the balance is {quota.balance:g}: {price - quota.balance:g} are missing"
+    else:
+        short = f"{account}: {quota.remaining} videos are left in the plan, {count} are asked for"
+    raise vidpoll.PaymentRequired(f"{short}. Nothing was submitted; --force submits all the same")

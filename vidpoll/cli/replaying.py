@@ -1,0 +1,50 @@
+"""Plays the answers of a transcript through a plugin's parser and the job's machine; nothing is sent."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import vidpoll
+from vidpoll.faults import NoAnswer
+from vidpoll.testing import FakeClock, FakeTransport
+
+from .context import Context
+from .output import COMPLETED, NOT_COMPLETED, UNKNOWN, status_line
+from .transcripts import as_reply
+
+_END = "the transcript ends here"
+
+
+class _Recorded(FakeTransport):
+    """Plays the answers of one job; whoever asks for one more gets none, and `ended` is set."""
+
+    def __init__(self, entries: list[dict[str, Any]], ended: threading.Event) -> None:
+        super().__init__([as_reply(entry) for entry in entries])
+        self._left = len(entries)
+        self._ended = ended
+
+    def send(self, wire: Any, ticket: Any) -> vidpoll.Response:
+        self._left -= 1
+        if self._left < 0:
+            self._ended.set()
+            raise NoAnswer(_END)
+        return super().send(wire, ticket)
+
+
+def play(ref: str, entries: list[dict[str, Any]], context: Context) -> int:
+    """Run the answers through the plugin's parser and the job's machine, as a wait would; nothing is sent."""
+    job, ended, out = vidpoll.Job(ref), threading.Event(), context.out
+    accounts = {job.account: vidpoll.Account(job.account, key=None)}
+    clock, wire = FakeClock(float(entries[0]["at"])), _Recorded(entries, ended)
+    with context.client_factory(accounts=accounts, clock=clock, transport=wire) as client:
+        for event in client.watch(job, timeout=None, stop=ended, check=False):
+            if not ended.is_set():
+                out.line(str(event))
+    cut = sum(bool(entry.get("cut")) for entry in entries)
+    partly = f", {cut} of them cut" if cut else ""
+    played = min(len(wire.sent), len(entries))
+    if played < len(entries):
+        out.line(f"the wait ends after {played} of them")
+    out.line(f"{len(entries)} answers{partly}; at the end: {status_line(job, clock.time())}")
+    return COMPLETED if job.ok else NOT_COMPLETED if job.final else UNKNOWN
