@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from acme import ACME, BROKEN, DONE, DRAWING, HTML, KEY, MP4, QUEUED, REF, SAVING, SLOW_DOWN, UNAVAILABLE, Plugin
+from acme import ACME, BROKEN, DONE, DRAWING, HTML, KEY, MP4, QUEUED, REF, SAVING, SLOW_DOWN, UNAVAILABLE, Ears, Plugin
 
 import vidpoll
 from vidpoll import Request, parsing
@@ -551,9 +551,48 @@ def install(folder: Path, name: str, source: str) -> None:
 
 
 def test_plugins(shell: Shell) -> None:
-    """What each brings."""
+    """What each brings, and whether its key is there; the key itself is never shown."""
     code, out, err = shell("plugins")
-    assert (code, err, out[1].split()) == (0, [], ["acme-plugin", "-", "acme-plugin", "provider", "acme"])
+    assert (code, err, out[1].split()[:4]) == (0, [], ["acme-plugin", "-", "acme-plugin", "set"])
+    assert out[1].endswith("provider acme")
+    assert KEY not in "".join(out)
+
+
+@pytest.mark.parametrize(("required", "key"), [(True, "not set"), (False, "not needed")])
+def test_plugins_without_a_key(shell: Shell, monkeypatch: pytest.MonkeyPatch, required: bool, key: str) -> None:
+    """What is missing, and whether that matters."""
+    monkeypatch.delenv("ACME_API_KEY")
+    provider = replace(ACME, name="free", auth=vidpoll.Bearer("FREE_API_KEY", required=required))
+    row = shell("plugins", plugins=(Plugin(provider, name="free"),))[1][-1]
+    assert key in row
+
+
+def test_a_plugin_that_is_switched_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is listed as such, is not loaded, is no problem; and who asks for it is told where it went."""
+    install(tmp_path, "rusty", "raise SystemError('loaded')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("VIDPOLL_DISABLE", " rusty ,other")
+    assert main(["plugins"]) == 0
+    (row,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("rusty")]
+    assert row.endswith("switched off by VIDPOLL_DISABLE")
+    assert main(["status", "rusty:j1"]) == 2
+    assert capsys.readouterr().err == "vidpoll: the plugin rusty is switched off: take it out of VIDPOLL_DISABLE\n"
+
+
+def test_hook_calls_are_traced(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """VIDPOLL_TRACE=1: each call on a line of standard error, with the plugin and the event, without a secret."""
+    signed = {"status": "done", "video": "https://media.example/j1.mp4?X-Signature=abc"}
+    monkeypatch.setenv("VIDPOLL_TRACE", "1")
+    code, _, err = shell("wait", REF, script=[DRAWING, signed], plugins=(Ears(),))
+    traced = [line for line in err if line.startswith("vidpoll: hook ")]
+    assert code == 0
+    assert "vidpoll: hook vidpoll_providers -> plugin acme-plugin" in traced
+    assert any(line.startswith("vidpoll: hook vidpoll_completed -> plugin ") and REF in line for line in traced)
+    assert not any("abc" in line or KEY in line for line in err)
+    monkeypatch.setenv("VIDPOLL_TRACE", "0")
+    assert not any("vidpoll: hook" in line for line in shell("wait", REF, script=[signed], plugins=(Ears(),))[2])
 
 
 @pytest.mark.parametrize("source", ["import rust_that_is_not_there", "1 // 0", "raise SystemError('a\\nb')"])
@@ -566,7 +605,7 @@ def test_a_broken_plugin(
     assert main(["plugins"]) == 1
     said = capsys.readouterr()
     (row,) = [line for line in said.out.splitlines() if line.startswith("rusty")]
-    assert row.split()[1:4] == ["1.2", "vidpoll-rusty", "SKIPPED:"]
+    assert row.split()[1:5] == ["1.2", "vidpoll-rusty", "-", "SKIPPED:"]
     assert said.err == ""
     assert main(["plugins", "--json"]) == 1
     rows = map(json.loads, capsys.readouterr().out.splitlines())
@@ -594,7 +633,7 @@ def test_commands_of_plugins(shell: Shell) -> None:
     """A plugin's command has a help and an exit code like ours; a bug in it is one line; ours are not replaced."""
     assert shell("report", "4", plugins=(Commands(),))[0] == 4
     assert shell("report", "4", plugins=(Commands(run=lambda args: None),))[0] == 0
-    assert "  report     write a report" in shell("--help", plugins=(Commands(),))[1]
+    assert "  report      write a report" in shell("--help", plugins=(Commands(),))[1]
     assert "usage: vidpoll report [-h] number" in shell("report", "--help", plugins=(Commands(),))[1]
     assert shell("report", "x", plugins=(Commands(),)) == (
         2, [], ["vidpoll: report: argument number: invalid int value: 'x'; see vidpoll report --help"],

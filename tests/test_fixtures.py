@@ -6,6 +6,7 @@ import inspect
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from textwrap import dedent
@@ -15,11 +16,17 @@ import pytest
 import vidpoll
 from vidpoll.testing import fixtures, simulate
 
+SUBMITS = {
+    "magicoal": ("t2v", {"prompt": "a sea"}),
+    "token360": ("video", {"model": "seedance-2.0", "prompt": "a sea"}),
+    "moneyprinterturbo": ("video", {"video_subject": "a sea"}),
+}
+
 
 def test_the_example_of_the_fixture_runs_as_it_stands(tmp_path: Path) -> None:
     """In a project of its own, with nothing but vidpoll and pytest installed: no conftest, no import."""
     text = inspect.getdoc(fixtures.vidpoll_simulator) or ""  # 3.13 strips the indentation, older ones keep it
-    example = dedent(text.split("Example::\n")[1].split("\n\nAlso")[0])
+    example = dedent(text.split("Example::\n")[1].split("\n\nWhat may")[0])
     (tmp_path / "test_example.py").write_text(example, encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", str(tmp_path)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
@@ -45,6 +52,70 @@ def test_the_fixture_imports_pytest_only() -> None:
         "from typing import TYPE_CHECKING",
         "import pytest",
     ]
+
+
+def test_code_under_test_needs_no_change(vidpoll_simulator) -> None:
+    """`vidpoll.wait` and a `Client()` of one's own find the simulator, and an hour of waiting takes no time."""
+    begun = time.monotonic()
+    job_id = vidpoll_simulator.seed_job("magicoal", "t2v")
+    assert vidpoll.wait(f"magicoal:{job_id}").ok
+    vidpoll_simulator.hang_next("token360")
+    with vidpoll.Client() as client, pytest.raises(vidpoll.WaitTimeout):
+        client.wait(client.submit("token360", "video", model="seedance-2.0", prompt="a sea"), timeout=3600)
+    assert time.monotonic() - begun < 30
+
+
+@pytest.mark.parametrize("name", ["magicoal", "token360", "moneyprinterturbo"])
+def test_a_job_that_never_ends(name, vidpoll_simulator) -> None:
+    """It runs, stays halfway, and is called stalled; nobody calls it failed."""
+    kind, fields = SUBMITS[name]
+    seen = []
+    vidpoll_simulator.hang_next(name)
+    client = vidpoll_simulator.client()
+    with pytest.raises(vidpoll.WaitTimeout) as caught:
+        client.wait(client.submit(name, kind, **fields), timeout=1800, on_event=seen.append)
+    assert caught.value.job.state is vidpoll.State.RUNNING
+    assert caught.value.job.progress < 100
+    if name == "magicoal":  # the others say anew when they were updated
+        assert any(isinstance(event, vidpoll.Stalled) for event in seen)
+
+
+@pytest.mark.parametrize("name", ["magicoal", "moneyprinterturbo"])
+def test_a_job_that_fails_at_a_percentage(name, vidpoll_simulator) -> None:
+    """With the message and the progress that the test asked for."""
+    kind, fields = SUBMITS[name]
+    vidpoll_simulator.fail_next(name, message="out of paint", at=60)
+    client = vidpoll_simulator.client()
+    job = client.wait(client.submit(name, kind, **fields), check=False)
+    assert (job.state, job.problem.message) == (vidpoll.State.FAILED, "out of paint")
+    assert job.progress == (60 if name == "magicoal" else 75)  # MoneyPrinterTurbo counts in steps
+
+
+@pytest.mark.parametrize(("status", "retry_after"), [(503, None), (429, 10), (429, None), (502, None)])
+def test_trouble_for_a_while(status, retry_after, vidpoll_simulator) -> None:
+    """Every answer is that error until the time is over; the wait bears it, and a hint is kept to."""
+    client = vidpoll_simulator.client()
+    job = client.submit("magicoal", "t2v", prompt="a sea")
+    vidpoll_simulator.trouble("magicoal", status=status, seconds=10, retry_after=retry_after)
+    assert client.wait(job).ok
+    statuses = [each.status for each in vidpoll_simulator.requests("magicoal")]
+    assert status in statuses
+    assert statuses[-1] == 200
+    if retry_after:
+        assert statuses.count(status) == 1
+
+
+def test_scripts_that_make_no_sense() -> None:
+    """They are refused when they are given."""
+    with simulate("magicoal") as simulation:
+        for wrong in (
+            lambda: simulation.fail_next("magicoal", at=101),
+            lambda: simulation.trouble("magicoal", status=200),
+            lambda: simulation.trouble("nobody"),
+            lambda: simulation.hang_next("nobody"),
+        ):
+            with pytest.raises(ValueError, match=r"101|200|nobody"):
+                wrong()
 
 
 def test_simulate_takes_the_options_of_a_face() -> None:

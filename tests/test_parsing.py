@@ -400,3 +400,12 @@ def test_rows_of_a_list() -> None:
     assert parsing.rows(rows, read) == (Snapshot(State.COMPLETED, job_id="1"),)
     with pytest.raises(Malformed, match="a list of jobs was due, not dict"):
         parsing.rows({}, read)
+
+
+@given(JSON, st.text(max_size=6))
+@few
+def test_a_column_of_a_list(value: object, path: str) -> None:
+    """The values of one field, in order; a strange item, or something that is no list, costs nothing."""
+    assert parsing.column([{"a": {"b": 1}}, 7, {"a": None}, {"a": {"b": "x"}}], "a.b") == [1, "x"]
+    assert parsing.column({"a": 1}, "a") == []
+    assert isinstance(parsing.column(value, path), list)

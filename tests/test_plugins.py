@@ -321,6 +321,65 @@ def test_a_warning_that_is_an_error_does_not_end_a_wait() -> None:
     assert calls == ["a"]
 
 
+class Configured:
+    """A plugin that makes notifiers from the environment: one for each word of CHAT."""
+
+    name = "chat"
+
+    def __init__(self, calls: list[str]) -> None:
+        self.calls = calls
+
+    @vidpoll.hookimpl
+    def vidpoll_notifiers(self, environ: Any) -> Any:
+        if environ.get("CHAT") == "wrong":
+            raise vidpoll.UsageError("CHAT=wrong: a place is due, see token=sk-0123456789abcdef")
+        return [Hears(word, self.calls) for word in environ.get("CHAT", "").split()]
+
+
+def test_a_notifier_is_configured_by_the_environment(installed: Any) -> None:
+    """Once, when a client is made: what it gives hears the events, and the plugin's report names their hooks."""
+    calls: list[str] = []
+    installed(("chat", Configured(calls)))
+    silent, telling = Plugins(environ={}), Plugins(environ={"CHAT": "a b"})
+    for plugins in (silent, telling):
+        plugins.tell(Job("acme:1"), EVENT)
+    assert calls == ["b", "a"]
+    assert [report.hooks for report in silent.reports] == [("vidpoll_notifiers",)]
+    assert set(telling.reports[0].hooks) == {"vidpoll_notifiers", "vidpoll_completed"}
+
+
+def test_a_client_hands_its_environment_to_the_notifiers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A passed plugin is asked as an installed one is."""
+    calls: list[str] = []
+    monkeypatch.setenv("CHAT", "a")
+    with vidpoll.Client(plugins=[Configured(calls)], discover=False) as client:
+        client._plugins.tell(Job("acme:1"), EVENT)
+    assert calls == ["a"]
+
+
+def test_a_notifier_that_is_wrongly_configured_is_heard_of(installed: Any) -> None:
+    """A warning when the client is made, for the night would pass in silence; the other plugins work."""
+    installed(("chat", Configured([])), ("acme", Plugin(ACME)))
+    with pytest.warns(RuntimeWarning, match="plugin chat tells nobody: UsageError: CHAT=wrong: a place") as warned:
+        plugins = Plugins(environ={"CHAT": "wrong"})
+    assert "0123456789" not in str(warned[0].message)
+    assert [report.name for report in plugins.problems] == ["chat"]
+    assert list(plugins.providers) == ["acme"]
+
+
+def test_a_notifier_without_a_hook_is_refused() -> None:
+    """It would tell nobody, and nobody would know."""
+
+    class Mute:
+        @vidpoll.hookimpl
+        def vidpoll_notifiers(self) -> Any:
+            yield object()
+
+    with pytest.warns(RuntimeWarning, match="plugin Mute tells nobody"):
+        with pytest.raises(vidpoll.PluginError, match="vidpoll_notifiers gave something without a marked hook"):
+            Plugins([Mute()], discover=False)
+
+
 def test_every_event_has_a_hook() -> None:
     """The table names every event and every spec of a notification."""
     events = {kind for kind in vars(vidpoll).values() if isinstance(kind, type) and issubclass(kind, vidpoll.Event)}
@@ -397,3 +456,23 @@ def test_plugins_can_be_switched_off(installed: Any, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("VIDPOLL_DISABLE", "acme,unknown")
     with vidpoll.Client() as client:
         assert list(client.providers) == ["other"]
+        assert [report.name for report in client.plugins if report.disabled] == ["acme"]
+
+
+def test_calls_of_hooks_can_be_traced(caplog: pytest.LogCaptureFixture) -> None:
+    """Each call is a line of the log before it is made: hook, plugin, event."""
+    caplog.set_level(logging.INFO, "vidpoll")
+
+    class Chat:
+        name = "chat"
+
+        @vidpoll.hookimpl
+        def vidpoll_completed(self, job: Job) -> None:
+            assert caplog.messages[-1] == "hook vidpoll_completed -> plugin chat: acme:j1 completed: no files"
+
+    plugins = Plugins([Chat(), Plugin(ACME)], discover=False, trace=True)
+    assert caplog.messages == ["hook vidpoll_providers -> plugin acme-plugin"]
+    plugins.tell(Job("acme:j1"), Completed("acme:j1", 0.0, (), None))
+    assert len(caplog.messages) == 2
+    Plugins([Chat(), Plugin(ACME)], discover=False).tell(Job("acme:j1"), Completed("acme:j1", 0.0, (), None))
+    assert len(caplog.messages) == 2

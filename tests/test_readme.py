@@ -11,7 +11,8 @@ import vidpoll
 from vidpoll.testing import ScaledClock, simulate
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+KEEPING = (Path(__file__).parents[1] / "docs" / "keeping-jobs.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```python\n(.*?)```", README + KEEPING, re.DOTALL)
 SPEED = 40.0  # a request may take 40 s on the clock of the wait, which is one second here
 
 

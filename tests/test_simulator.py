@@ -18,6 +18,7 @@ import pytest
 
 from vidpoll.testing.simulator import (
     Face,
+    Fate,
     Floor,
     Jobs,
     RangeMalformed,
@@ -140,7 +141,7 @@ def test_a_job_goes_through_its_stages_in_order() -> None:
 
 def test_a_failing_job_stops_halfway() -> None:
     """A job with a failure ends in half its running time and keeps the stage and the progress that it had."""
-    job = new_jobs().submit("clip", LIFE, at=0.0, failure="boom")
+    job = new_jobs().submit("clip", LIFE, at=0.0, fate=Fate("boom"))
     assert job.moment(11.9).state == "running"
     assert (job.moment(12.0), job.moment(1e9)) == (job.moment(12.0), job.moment(12.0))
     assert (job.moment(12.0).state, job.moment(12.0).stage, job.moment(12.0).progress) == ("failed", "save", 50.0)

@@ -63,10 +63,10 @@ class Client:
 
     `accounts`: name to `Account`; a provider's own name works without. `plugins`: modules or objects with hooks, beside
     the installed plugins (`discover=False`: instead of them; `VIDPOLL_DISABLE=name,name` in the environment switches
-    single ones off). `store`: the SQLite file that keeps jobs over a crash, made where there is none. `pacing`: a
-    Schedule, by default `Adaptive()`; a provider's floor always holds. `http_timeout`: seconds to connect and seconds
-    without a byte; together they bound one request. `patience`: seconds of nothing but faults that are borne. `clock`
-    and `transport` are for tests.
+    single ones off, `VIDPOLL_TRACE=1` logs each call of a hook). `store`: the SQLite file that keeps jobs over a crash,
+    made where there is none. `pacing`: a Schedule, by default `Adaptive()`; a provider's floor always holds.
+    `http_timeout`: seconds to connect and seconds without a byte; together they bound one request. `patience`: seconds
+    of nothing but faults that are borne. `clock` and `transport` are for tests.
 
     Raises UsageError for a wrong argument, PluginError where two plugins bring one provider or a passed one is broken,
     StoreError where the store cannot be used.
@@ -93,7 +93,13 @@ class Client:
             raise UsageError(f"patience={patience!r}: seconds of faults that are borne, above 0")
         if isinstance(plugins, str) or not isinstance(plugins, Iterable):
             raise UsageError(f"plugins={plugins!r}: a list of modules or objects is due")
-        self._plugins = Plugins(plugins, discover=discover, disabled=os.environ.get("VIDPOLL_DISABLE", "").split(","))
+        self._plugins = Plugins(
+            plugins,
+            discover=discover,
+            disabled=os.environ.get("VIDPOLL_DISABLE", "").split(","),
+            trace=os.environ.get("VIDPOLL_TRACE", "") not in ("", "0"),
+            environ=os.environ,
+        )
         self._endpoints: dict[str, Endpoint] = {}
         self._clock = clock or SystemClock()
         self._workers = Workers()
@@ -257,7 +263,7 @@ class Client:
         pacing: Schedule | None,
         stop: threading.Event | None,
         on_event: OnEvent | None,
-    ) -> Generator[tuple[Job, Event], None, None]:
+    ) -> Generator[tuple[Job, Event]]:
         """One loop for all; everything that can be wrong about the call is raised here and now."""
         _check_waiting(timeout, stop, on_event)
         schedule = _checked_pacing(pacing or self._pacing)
@@ -268,7 +274,7 @@ class Client:
                 build(endpoint, endpoint.provider.status, job.id)
                 endpoint.check()
 
-        def following() -> Iterator[tuple[Job, Event]]:
+        def following() -> Generator[tuple[Job, Event]]:
             now = self._loop.now()
             watches: list[Watch] = []
             with self._keeper.waiting(jobs):
@@ -286,7 +292,7 @@ class Client:
                         assert isinstance(task, Watch)
                         yield task.job, event
 
-        def told() -> Generator[tuple[Job, Event], None, None]:
+        def told() -> Generator[tuple[Job, Event]]:
             with self._plugins.during(jobs, "wait"):
                 yield from following()
 

@@ -64,6 +64,23 @@ def vidpoll_providers() -> Iterable[Provider]:  # type: ignore[empty-body]
 
 
 @hookspec
+def vidpoll_notifiers(environ: Mapping[str, str]) -> Iterable[object]:  # type: ignore[empty-body]
+    """Yield or return the notifiers that the environment asks for: objects with hooks, plugins of this client.
+
+    When: once, when a Client is made, after `vidpoll_providers`; nothing where nothing is set. A process may make many
+    clients: hand out one notifier for one setting (`functools.cache`). Return: an iterable of objects with marked
+    hooks. If it raises (a variable is wrong), that is warned of, and the plugin is reported and skipped.
+
+    Example::
+
+        @vidpoll.hookimpl
+        def vidpoll_notifiers(environ):
+            if environ.get("CHAT_URL"):
+                yield chat(environ["CHAT_URL"])
+    """
+
+
+@hookspec
 def vidpoll_began(jobs: Sequence[Job], action: str) -> None:
     """These jobs are waited for from now on (`action` is "wait"), or their files are fetched ("download").
 
@@ -131,6 +148,8 @@ def vidpoll_completed(job: Job, event: Completed) -> None:
     """The provider says that the job is completed.
 
     When: once per job, before `wait` returns; `job.assets` are there. Not again for a Job that has its verdict already.
+    With a store: once per job whatever the process, and again only where a process died while the hook was called; it is
+    then called when somebody waits for the job again, and the URLs of `job.assets` are without their queries.
     Return: ignored.
     If it raises: logged and warned, `wait` returns the job all the same.
 
@@ -146,7 +165,8 @@ def vidpoll_completed(job: Job, event: Completed) -> None:
 def vidpoll_failed(job: Job, event: Failed) -> None:
     """The provider says that the job failed, was cancelled or has expired (`event.state` tells which).
 
-    When: once per job, before `wait` raises; not again for a Job that has its verdict already. Never for a timeout, a
+    When: once per job, before `wait` raises; not again for a Job that has its verdict already; with a store, as in
+    `vidpoll_completed`, once whatever the process. Never for a timeout, a
     dead network or a wrong key: those are `vidpoll_gave_up`. Return: ignored. If it raises: logged and warned; `wait`
     raises what it would have raised.
 

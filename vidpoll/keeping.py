@@ -280,7 +280,8 @@ class Keeper:
         try:
             return call()
         except StoreError as error:
-            self.failed(error.message)
+            if not self.store.closed:  # else a wait was left behind, and its client is gone
+                self.failed(error.message)
             return None
 
     def failed(self, message: str) -> None:

@@ -125,6 +125,16 @@ def assets(value: object, kind: str = "video", **fields: Any) -> tuple[Asset, ..
     return tuple(found)
 
 
+def column(found: object, path: str) -> list[Any]:
+    """What stands at a dotted path in each object of a list: `assets(column(body.get("videos"), "url"))`.
+
+    What is not there is left out; what is no list has no columns.
+    """
+    items = found if isinstance(found, list) else []
+    values = [first_of(item, path) for item in items if isinstance(item, Mapping)]
+    return [value for value in values if value is not None]
+
+
 def rows(found: object, read: Callable[[dict[str, Any]], Snapshot]) -> tuple[Snapshot, ...]:
     """The rows of a list that can be read and that name their job: one strange row does not cost the others.
 

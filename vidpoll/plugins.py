@@ -64,7 +64,10 @@ _SPECS = tuple(name for name in vars(hookspecs) if name.startswith("vidpoll_"))
 
 @dataclass(frozen=True, slots=True)
 class PluginReport:
-    """What became of one plugin: its name, where it came from, what it brings, and its problem, if any."""
+    """What became of one plugin: its name, where it came from, what it brings, and its problem, if any.
+
+    `disabled`: it is installed and switched off (`VIDPOLL_DISABLE`), so nothing of it was loaded.
+    """
 
     name: str
     distribution: str
@@ -72,25 +75,41 @@ class PluginReport:
     hooks: tuple[str, ...] = ()
     providers: tuple[str, ...] = ()
     problem: str | None = None
+    disabled: bool = False
 
 
 class Plugins:
     """The plugins of one client. `passed` are modules or objects; `discover` also takes the installed ones,
-    but for those whose entry points are named in `disabled`.
+    but for those whose entry points are named in `disabled`. `trace` says each call of a hook in the log. Notifiers
+    configure themselves from `environ`.
 
     Raises UsageError for a passed thing that holds no hook, PluginError for one that does not validate and for two
     providers of one name.
     """
 
-    def __init__(self, passed: Iterable[object] = (), *, discover: bool = True, disabled: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        passed: Iterable[object] = (),
+        *,
+        discover: bool = True,
+        disabled: Iterable[str] = (),
+        trace: bool = False,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
         self.manager = pluggy.PluginManager("vidpoll")
         self.manager.add_hookspecs(hookspecs)
         self.providers: dict[str, Provider] = {}
         self.reports: list[PluginReport] = []
         self._origins: dict[str, str] = {}
+        self._trace = trace
+        self._environ = environ or {}
         if discover:
+            off = {name.strip() for name in disabled}
             for entry in sorted(metadata.entry_points(group=GROUP), key=lambda entry: entry.name):
-                if entry.name not in disabled:
+                if entry.name in off:
+                    source, version = _source(entry)
+                    self.reports.append(PluginReport(entry.name, source, version, disabled=True))
+                else:
                     self._discovered(entry)
         for plugin in passed:
             self._passed(plugin)
@@ -101,8 +120,7 @@ class Plugins:
         return [report for report in self.reports if report.problem]
 
     def _discovered(self, entry: metadata.EntryPoint) -> None:
-        source = entry.dist.name if entry.dist is not None else entry.value
-        version = entry.dist.version if entry.dist is not None else None
+        source, version = _source(entry)
         try:
             plugin = entry.load()
         except Exception as error:  # noqa: BLE001 - whatever a plugin's import raises is that plugin's problem alone
@@ -137,6 +155,7 @@ class Plugins:
             self.manager.register(plugin, name=name)
             hooks = self._validate(plugin)
             providers = self._provided(plugin)
+            hooks += self._notify(plugin, name)
         except Exception as error:  # noqa: BLE001 - a plugin that does not validate must not take the others along
             if self.manager.has_plugin(name):
                 self.manager.unregister(name=name)
@@ -174,11 +193,31 @@ class Plugins:
         providers: list[Provider] = []
         for impl in self._implementations("vidpoll_providers"):
             if impl.plugin is plugin:
+                self._traced(impl, "vidpoll_providers")
                 for provider in impl.function() or ():
                     if not isinstance(provider, Provider):
                         raise PluginError(f"vidpoll_providers gave {type(provider).__name__}, not a vidpoll.Provider")
                     providers.append(provider)
         return providers
+
+    def _notify(self, plugin: object, name: str) -> tuple[str, ...]:
+        """Register the notifiers that a plugin makes from the environment, under its name; returns their hooks."""
+        hooks: tuple[str, ...] = ()
+        for impl in self._implementations("vidpoll_notifiers"):
+            if impl.plugin is not plugin:
+                continue
+            try:
+                notifiers = list(impl.function(*([self._environ] if impl.argnames else [])) or ())
+                if not all(any(_marked(notifier, hook) for hook in dir(notifier)) for notifier in notifiers):
+                    raise PluginError("vidpoll_notifiers gave something without a marked hook")
+            except Exception as error:
+                _warn(f"plugin {name} tells nobody: {_said(error)}", RuntimeWarning)
+                raise
+            for notifier in notifiers:
+                if not self.manager.is_registered(notifier):
+                    self.manager.register(notifier, name=self._free(name))
+                    hooks += self._validate(notifier)
+        return hooks
 
     def _report(self, report: PluginReport) -> None:
         self.reports.append(report)
@@ -189,10 +228,17 @@ class Plugins:
         caller: pluggy.HookCaller = getattr(self.manager.hook, hook)
         return list(reversed(caller.get_hookimpls()))
 
+    def _traced(self, impl: Any, hook: str, event: Event | None = None) -> None:
+        """Say in the log which implementation is called next; an event's text holds no secret."""
+        if self._trace:
+            log.info("hook %s -> plugin %s%s", hook, impl.plugin_name, "" if event is None else f": {event}")
+
     def provider(self, name: str) -> Provider:
         """The provider of that name. Raises UnknownProvider, naming the known ones and what to install."""
         if name in self.providers:
             return self.providers[name]
+        if any(report.name == name for report in self.reports if report.disabled):
+            raise UnknownProvider(f"the plugin {name} is switched off: take it out of VIDPOLL_DISABLE")
         broken = [report for report in self.problems if report.name == name]
         if broken:
             report = broken[0]
@@ -208,25 +254,27 @@ class Plugins:
 
     def tell(self, job: Job, event: Event) -> None:
         """Call every implementation of the event's hook, one by one; one that raises keeps no other from it."""
-        self._call(HOOKS[type(event)], job=job, event=event)
+        self._call(HOOKS[type(event)], {"job": job, "event": event})
 
     @contextmanager
     def during(self, jobs: Sequence[Job], action: str) -> Iterator[None]:
         """Tell that a wait or download of these jobs begins, and that it is over."""
-        jobs = tuple(jobs)
+        given = {"jobs": tuple(jobs), "action": action}
         try:
-            self._call("vidpoll_began", jobs=jobs, action=action)
+            self._call("vidpoll_began", given)
             yield
         finally:
-            self._call("vidpoll_ended", jobs=jobs, action=action)
+            self._call("vidpoll_ended", given)
 
-    def _call(self, hook: str, **given: object) -> None:
+    def _call(self, hook: str, given: Mapping[str, Any]) -> None:
         for impl in self._implementations(hook):
+            self._traced(impl, hook, given.get("event"))
             guard(f"plugin {impl.plugin_name}, {hook}", impl.function, *(given[name] for name in impl.argnames))
 
     def display(self, now: Callable[[], float]) -> bool:
         """Register the first display that a plugin has for this terminal; whether there is one."""
         for impl in self._implementations("vidpoll_display"):
+            self._traced(impl, "vidpoll_display")
             shown: list[object] = []
             who = f"plugin {impl.plugin_name}, vidpoll_display"
             guard(who, lambda impl=impl, shown=shown: shown.append(impl.function(*([now] if impl.argnames else []))))
@@ -243,6 +291,7 @@ class Plugins:
         """Provider name to "module:Class" of the simulator's faces that plugins bring. Raises PluginError."""
         faces: dict[str, str] = {}
         for impl in self._implementations("vidpoll_simulators"):
+            self._traced(impl, "vidpoll_simulators")
             try:
                 faces.update(impl.function())
             except Exception as error:
@@ -253,6 +302,7 @@ class Plugins:
         """Let every plugin add its commands; returns what went wrong, a line each."""
         wrong = []
         for impl in self._implementations("vidpoll_commands"):
+            self._traced(impl, "vidpoll_commands")
             try:
                 impl.function(register)
             except Exception as error:  # noqa: BLE001 - one plugin's command must not take the command line along
@@ -267,6 +317,11 @@ def guard(who: str, function: Callable[..., object], *args: object) -> None:
     except Exception as error:  # noqa: BLE001 - whatever it is, it is theirs
         log.error("%s raised %s", who, redact.trace(error))
         _warn(f"{who} raised {_said(error)}", RuntimeWarning)
+
+
+def _source(entry: metadata.EntryPoint) -> tuple[str, str | None]:
+    """Where an entry point comes from: its distribution and that one's version."""
+    return (entry.value, None) if entry.dist is None else (entry.dist.name, entry.dist.version)
 
 
 def _warn(message: str, category: type[Warning] = UserWarning) -> None:

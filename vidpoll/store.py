@@ -14,6 +14,7 @@ import platform
 import sqlite3
 import threading
 import uuid
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -27,7 +28,7 @@ T = TypeVar("T")
 APPLICATION = 0x76696470
 """What tells a store from any other SQLite file ("vidp")."""
 
-BUSY = 5.0
+BUSY = 3.0
 """Real seconds for which a write waits for another process."""
 
 AWAY = 600.0
@@ -79,7 +80,7 @@ class Store:
         self._pid = os.getpid()
         self._lock = threading.RLock()
         self._inherited: list[sqlite3.Connection] = []  # of the parent of a fork: never touched, never closed here
-        self._closed = False
+        self._open_for: set[int] = set()  # the process whose connection is open
         self._full = False
         with self._understood():
             self._connection = self._open()
@@ -91,8 +92,12 @@ class Store:
         with contextlib.suppress(StoreError), self._transaction() as db:
             db.execute("UPDATE jobs SET owner = NULL, owned_until = NULL WHERE owner = ?", (self.owner,))
         with self._alone, contextlib.suppress(sqlite3.Error):
-            self._closed = True
-            self._connection.close()
+            _closed_by(os.getpid(), self._connection, self._open_for)
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing can be kept any more, because the client was closed or is gone."""
+        return os.getpid() not in self._open_for
 
     @property
     def owner(self) -> str:
@@ -121,6 +126,8 @@ class Store:
         except BaseException:
             db.close()
             raise
+        self._open_for = {os.getpid()}
+        weakref.finalize(self, _closed_by, os.getpid(), db, self._open_for)  # where nobody closes the client
         return db
 
     def _migrate(self, db: sqlite3.Connection) -> None:
@@ -170,7 +177,7 @@ class Store:
     def _transaction(self, ref: str = "", *, full: bool = False) -> Iterator[sqlite3.Connection]:
         """One at a time, all or nothing. `full`: it is on the disk, and not only on its way, when this returns."""
         with self._understood(ref), self._alone:
-            if self._closed:
+            if self.closed:
                 raise StoreError(f"the store {self.path} is closed")
             db = self._connection
             if full != self._full:
@@ -187,7 +194,7 @@ class Store:
 
     def _read(self, make: Callable[[sqlite3.Row], T], sql: str, *values: object) -> list[T]:
         with self._understood(), self._alone:
-            if self._closed:
+            if self.closed:
                 raise StoreError(f"the store {self.path} is closed")
             return [make(row) for row in self._connection.execute(sql, values)]
 
@@ -399,6 +406,13 @@ class Store:
             lambda row: WantedFiles(row["ref"], row["target"], tuple(row["kinds"].split(","))),
             "SELECT ref, target, kinds FROM files ORDER BY at, rowid",
         )
+
+
+def _closed_by(pid: int, db: sqlite3.Connection, open_for: set[int]) -> None:
+    """Close a connection, in the process that has opened it."""
+    open_for.discard(pid)
+    if os.getpid() == pid:
+        db.close()
 
 
 def _where(origin: Origin) -> tuple[str, str, str, str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import logging
 import os
 import sys
 import traceback
@@ -21,7 +22,7 @@ import vidpoll
 from vidpoll import redact
 from vidpoll.clock import Clock, SystemClock
 
-from . import asking, demo, ending, kept, simulating, transcripts, waiting
+from . import asking, demo, ending, kept, new_plugin, simulating, transcripts, waiting
 from .context import Command, Context, Parser
 from .output import INTERRUPTED, NOT_COMPLETED, USAGE, Output, code_of
 
@@ -37,6 +38,7 @@ COMMANDS = {
         *asking.COMMANDS,
         transcripts.COMMAND,
         simulating.COMMAND,
+        new_plugin.COMMAND,
     )
 }
 """The commands by name, in the order of the help."""
@@ -46,7 +48,9 @@ CODES = """\
 exit codes: 0 completed, 1 not completed (or refused, or a file could not be saved), 2 wrong usage,
             3 outcome unknown (the job goes on), 130 interrupted; several jobs: the highest of theirs
 keys:       from the environment alone, like MAGICOAL_API_KEY: a key on a command line stays in the shell's history;
-            `vidpoll providers` names the variables. VIDPOLL_DEBUG=1 shows tracebacks
+            `vidpoll providers` names the variables
+debugging:  VIDPOLL_DEBUG=1 shows tracebacks, VIDPOLL_TRACE=1 every call of a hook, VIDPOLL_DISABLE=name,name switches
+            plugins off
 
 example:    vidpoll wait magicoal:3f8a2d1b-4c9e-4b7f-8d2a-1f3c5e7a9b0d --download clips"""
 
@@ -61,7 +65,7 @@ def main(
     arguments = list(sys.argv[1:] if argv is None else argv)
     out = Output()
     context = Context(out, clock or SystemClock(), client_factory)
-    with _warnings_as_lines(out):
+    with _warnings_as_lines(out), _hooks_as_lines(out):
         return out.finish(_guarded(arguments, context))
 
 
@@ -167,6 +171,25 @@ def _warnings_as_lines(out: Output) -> Iterator[None]:
         put: Any = show
         warnings.showwarning = put
         yield
+
+
+@contextmanager
+def _hooks_as_lines(out: Output) -> Iterator[None]:
+    """With VIDPOLL_TRACE=1: what vidpoll logs of the calls of hooks, a line each on standard error."""
+    if os.environ.get("VIDPOLL_TRACE", "") in ("", "0"):
+        yield
+        return
+    log = logging.getLogger("vidpoll")
+    handler, level = logging.Handler(), log.level
+    handler.emit = lambda record: out.error(record.getMessage())  # type: ignore[method-assign]
+    handler.addFilter(lambda record: record.levelno == logging.INFO)
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
 
 
 def _debug() -> None:

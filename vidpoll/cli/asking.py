@@ -112,18 +112,21 @@ def _providers(args: Arguments, context: Context) -> int:
 
 def _plugins(args: Arguments, context: Context) -> int:
     with context.client() as client:
-        reports = client.plugins
-    rows = [("NAME", "VERSION", "DISTRIBUTION", "BRINGS")]
+        reports, providers = client.plugins, client.providers
+    rows = [("NAME", "VERSION", "DISTRIBUTION", "KEY", "BRINGS")]
     for report in reports:
+        keys = {key: bool(os.environ.get(key)) for name in report.providers for key in providers[name].auth.variables}
+        needed = any(providers[name].auth.required for name in report.providers)
         if args.json:
             said = {"name": report.name, "version": report.version, "distribution": report.distribution}
-            brings = {"providers": list(report.providers), "hooks": list(report.hooks), "problem": report.problem}
-            context.out.json({**said, **brings})
-        brought = [f"provider {name}" for name in report.providers] + [
-            hook for hook in report.hooks if hook != "vidpoll_providers"
-        ]
+            brings = {"providers": list(report.providers), "hooks": list(report.hooks), "keys": keys}
+            context.out.json({**said, **brings, "problem": report.problem, "disabled": report.disabled})
+        brought = [f"provider {name}" for name in report.providers]
+        brought += [hook for hook in report.hooks if hook != "vidpoll_providers"]
         shown = f"SKIPPED: {report.problem}" if report.problem else ", ".join(brought)
-        rows.append((report.name, report.version or "-", report.distribution, shown))
+        shown = "switched off by VIDPOLL_DISABLE" if report.disabled else shown
+        key = "-" if not keys else "set" if all(keys.values()) else "not set" if needed else "not needed"
+        rows.append((report.name, report.version or "-", report.distribution, key, shown))
     if not reports:
         context.out.error("no plugin is installed")
     elif not args.json:
@@ -154,6 +157,7 @@ COMMANDS = (
         as_json,
         _plugins,
         "vidpoll plugins",
-        "Exits with 1 where one is broken.",
+        "Exits with 1 where one is broken.\n"
+        "VIDPOLL_DISABLE=name,name switches plugins off, VIDPOLL_TRACE=1 shows each call of a hook.",
     ),
 )

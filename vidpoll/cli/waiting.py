@@ -288,6 +288,8 @@ def _submitted(args: Arguments, context: Context, client: vidpoll.Client) -> tup
         )
         return jobs, INTERRUPTED
     except vidpoll.VidpollError as error:
+        if isinstance(error, vidpoll.SubmitUnknown) and store_of(args) is not None:
+            context.out.error("it is on record: `vidpoll resume` shows what it may have become")
         if not jobs:
             raise
         context.out.error(f"{error.message} ({len(jobs)} of {args.count} were submitted before that)")

@@ -1,11 +1,13 @@
-"""For tests: a clock that makes waits instant, a transport that plays a script, and the simulator.
+"""For tests: a clock that makes waits instant, a transport that plays a script, the simulator, the contract of plugins.
 
-Only re-exports live here; pytest is imported by `fixtures` alone. Of vidpoll only the command line uses this package.
+Only re-exports live here; pytest is imported by `fixtures`, and by `contract` when a test runs. Of vidpoll only the
+command line uses this package.
 """
 
 from __future__ import annotations
 
+from .contract import ProviderContract
 from .fakes import FakeClock, FakeTransport, ScaledClock
 from .simulated import Simulation, simulate
 
-__all__ = ["FakeClock", "FakeTransport", "ScaledClock", "Simulation", "simulate"]
+__all__ = ["FakeClock", "FakeTransport", "ProviderContract", "ScaledClock", "Simulation", "simulate"]

@@ -13,26 +13,34 @@ import pytest
 if TYPE_CHECKING:
     from .simulated import Simulation
 
-SPEED = 200.0
-"""Simulated seconds per real second: a job of a minute takes a third of a second."""
-
 
 @pytest.fixture
-def vidpoll_simulator() -> Iterator[Simulation]:
-    """All installed providers, simulated on loopback, 200 times as fast as real time; fresh for each test.
+def vidpoll_simulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulation]:
+    """All installed providers, simulated on loopback; waits take no time. Fresh for each test.
+
+    Code under test needs no change: base URLs and keys are in the environment, and whatever client it makes has a clock
+    that jumps.
 
     Example::
 
-        def test_my_script(vidpoll_simulator, tmp_path):
-            client = vidpoll_simulator.client()                      # accounts, keys and clock are set
-            job = client.submit("magicoal", "t2v", prompt="a lighthouse at dusk")
-            assert client.wait(job).ok
-            assert client.download(job, tmp_path)[0].exists()
+        import vidpoll
+
+        def fetch(prompt, folder):                                   # the code under test
+            with vidpoll.Client() as client:
+                job = client.wait(client.submit("magicoal", "t2v", prompt=prompt))
+                return client.download(job, folder)
+
+        def test_fetch(vidpoll_simulator, tmp_path):
+            assert fetch("a lighthouse at dusk", tmp_path)[0].exists()
             assert vidpoll_simulator.submissions("magicoal") == 1    # paid once
 
-    Also there: `fail_next(name)`, `seed_job(name, kind, age=…)`, `requests(name)`, `accounts`, `base_urls`, `keys`.
+    What may go wrong is scripted: `fail_next(name, at=60)`, `hang_next(name)`, `trouble(name, status=429, seconds=10)`.
+    Also there: `client()`, `seed_job(name, kind, age=…)`, `requests(name)`, `accounts`, `environ`, `base_urls`, `keys`.
     """
     from .simulated import simulate
 
-    with simulate(speed=SPEED) as simulation:
+    with simulate(instant=True) as simulation:
+        for name, value in simulation.environ.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr("vidpoll.client.SystemClock", lambda: simulation.clock)
         yield simulation

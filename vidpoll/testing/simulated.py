@@ -12,14 +12,45 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from queue import Empty, Queue
+from typing import Any, TypeVar
 
 from ..accounts import Account
 from ..client import Client
+from ..clock import Clock, SystemClock
 from ..errors import PluginError, UsageError
 from ..plugins import Plugins
 from .fakes import ScaledClock
 from .simulator import Face, Simulator
+
+T = TypeVar("T")
+
+
+class InstantClock:
+    """The simulator's own time, which jumps whenever a client waits: waits take no time, requests as long as they take.
+
+    For one client at a time: while one waits, the clock moves for all.
+    """
+
+    def __init__(self, simulator: Simulator) -> None:
+        self._simulator = simulator
+        self._real = SystemClock()
+        self._unix = self._real.time() - simulator.now
+
+    def monotonic(self) -> float:
+        return self._simulator.now
+
+    def time(self) -> float:
+        return self._unix + self._simulator.now
+
+    def get(self, inbox: Queue[T], timeout: float, *, busy: bool) -> T | None:
+        if busy:  # real time: an answer is on its way
+            return self._real.get(inbox, timeout, busy=True)
+        try:
+            return inbox.get_nowait()
+        except Empty:
+            self._simulator.advance(max(timeout, 0.0))
+            return None
 
 
 class Simulation(Simulator):
@@ -33,8 +64,10 @@ class Simulation(Simulator):
         seed: int = 0,
         ports: Mapping[str, int] | None = None,
         plugins: Iterable[object] = (),
+        instant: bool = False,
     ) -> None:
         super().__init__(faces, speed=speed, seed=seed, ports=ports)
+        self._instant = instant
         self.faces = dict(faces)
         """Name to face, for what only a face can tell (its timelines, its files)."""
         self.speed = speed
@@ -57,8 +90,25 @@ class Simulation(Simulator):
         """Name to an account with base URL and key: `vidpoll.Client(accounts=simulator.accounts)`."""
         return {name: Account(name, base_url=url, key=self.keys[name]) for name, url in self.base_urls.items()}
 
+    @property
+    def environ(self) -> dict[str, str]:
+        """The environment variables that lead code under test here: base URLs and keys."""
+        found: dict[str, str] = {}
+        for name, provider in Plugins(self._plugins).providers.items():
+            if name in self.base_urls:
+                variable = "".join(char if char.isalnum() else "_" for char in name).upper()
+                found[f"{variable}_BASE_URL"] = self.base_urls[name]
+                key = self.keys[name] or ("not-asked-for" if provider.auth.required else None)
+                found |= dict.fromkeys(provider.auth.variables, key) if key else {}
+        return found
+
+    @property
+    def clock(self) -> Clock:
+        """A clock for a client of this simulator: of the same speed, or one whose waits are instant."""
+        return InstantClock(self) if self._instant else ScaledClock(self.speed)
+
     def client(self, **options: Any) -> Client:
-        """A Client with these accounts and a clock of the same speed; closed with the simulator.
+        """A Client with these accounts and the simulator's clock; closed with the simulator.
 
         `options` are the Client's own. Its floors, gaps and deadlines are simulated seconds; the bounds of a request
         stay real ones, because its answer takes as long as it takes.
@@ -66,7 +116,7 @@ class Simulation(Simulator):
         scale = max(self.speed, 1.0)
         accounts = {**self.accounts, **options.pop("accounts", {})}
         plugins = (*self._plugins, *options.pop("plugins", ()))
-        defaults = {"clock": ScaledClock(self.speed), "http_timeout": (10.0 * scale, 30.0 * scale)}
+        defaults = {"clock": self.clock, "http_timeout": (10.0 * scale, 30.0 * scale)}
         client = Client(accounts=accounts, plugins=plugins, **{**defaults, **options})
         self._clients.append(client)
         return client
@@ -78,13 +128,14 @@ def simulate(
     seed: int = 0,
     ports: Mapping[str, int] | None = None,
     plugins: Iterable[object] = (),
+    instant: bool = False,
     **options: Mapping[str, Any],
 ) -> Simulation:
     """The simulator of these providers (without names: of all that are installed); use it as a context manager.
 
-    `speed`: simulated seconds per real second. `seed` fixes ids and stage lengths. `ports`: name to port, free ones
-    by default. `plugins` are taken beside the installed ones. `options`: a provider's name to the arguments of its
-    face, like `simulate("magicoal", magicoal={"credits": 60})`.
+    `speed`: simulated seconds per real second. `instant`: the waits of its clients take no time at all. `seed` fixes
+    ids and stage lengths. `ports`: name to port, free ones by default. `plugins` are taken beside the installed ones.
+    `options`: a provider's name to the arguments of its face, like `simulate("magicoal", magicoal={"credits": 60})`.
 
     Raises UsageError for an unknown name (naming the known ones) or a wrong argument, PluginError for a face that does
     not import.
@@ -104,7 +155,7 @@ def simulate(
             raise UsageError(f"options for {name!r}, which is not simulated here")
     faces = {name: _face(name, known[name], options.get(name, {})) for name in wanted}
     try:
-        return Simulation(faces, speed=speed, seed=seed, ports=ports, plugins=plugins)
+        return Simulation(faces, speed=speed, seed=seed, ports=ports, plugins=plugins, instant=instant)
     except ValueError as error:
         raise UsageError(f"the simulator: {error}") from None
 

@@ -136,7 +136,7 @@ class TestSamples:
 
     def test_each_sample_tells_where_it_comes_from(self) -> None:
         """A guess is never taken for a fact."""
-        assert {about["origin"] for about in INDEX.values()} <= {"documented", "source", "inferred"}
+        assert {about["origin"] for about in INDEX.values()} <= {"documented", "recorded", "inferred"}
         assert all(about["note"] and about["version"] for about in INDEX.values())
 
     @pytest.mark.parametrize("file", EXPECTED)

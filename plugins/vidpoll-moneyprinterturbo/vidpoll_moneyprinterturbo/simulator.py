@@ -308,7 +308,7 @@ def _written(job: Job, final: bool, number: int, now: float, size: int) -> int |
         return None
     stage = len(job.stages) - 2 * _count(job.data) + 2 * (number - 1) + final
     begins = job.starts_at + sum(each.seconds[0] for each in job.stages[:stage])
-    done = (min(now, job.ends_at) - begins) / job.stages[stage].seconds[0]
+    done = (min(now, job.stands_at) - begins) / job.stages[stage].seconds[0]
     if done >= 1.0 - 1e-9:
         return size
     if final:

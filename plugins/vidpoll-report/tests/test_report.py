@@ -19,6 +19,7 @@ from urllib.parse import unquote
 from xml.etree import ElementTree
 
 import pytest
+import vidpoll_report
 from acme import BROKEN, DONE, DRAWING, MP4, QUEUED, REF, SAVING, UNAVAILABLE, talk
 from vidpoll_report import Report, writer
 from vidpoll_report.entry import Entry, Span
@@ -311,7 +312,7 @@ def test_a_page_that_cannot_be_written_harms_nobody(tmp_path: Path) -> None:
     folder.mkdir()
     report = Report(folder / "night.html")
     folder.rmdir()
-    with pytest.warns(RuntimeWarning, match="plugin report, vidpoll_ended raised FileNotFoundError"):
+    with pytest.warns(RuntimeWarning, match="report raised FileNotFoundError"):
         assert talk([DRAWING, DONE], plugins=(report,)).client.wait(REF).ok
 
 
@@ -320,7 +321,7 @@ def test_a_slow_page_holds_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("vidpoll_report.FLUSH", 0.2)
     opened = threading.Event()
     report = Report(tmp_path / "night.html")
-    monkeypatch.setattr(report._writer, "_make", lambda: str(opened.wait(20)))
+    monkeypatch.setattr(report, "html", lambda: str(opened.wait(20)))
     t = talk({f"/jobs/{n}": [DRAWING, SAVING, DONE] for n in range(50)}, plugins=(report,))
     began = time.monotonic()
     with pytest.warns(RuntimeWarning, match="is not written after 0.2 s"):
@@ -328,17 +329,17 @@ def test_a_slow_page_holds_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert [job.ok for job in done] == [True] * 50
     assert time.monotonic() - began < 5
     opened.set()
-    report._writer.flush(5)
+    assert report._outbox.flush(5)
 
 
-def test_many_events_are_one_write(tmp_path: Path) -> None:
+def test_many_events_are_few_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A thousand verdicts in a moment are no thousand pages."""
     made: list[int] = []
-    own = writer.Writer(tmp_path / "x", lambda: str(made.append(1)))
-    for _ in range(1000):
-        own.soon()
-    own.flush(5)
-    assert 1 <= len(made) <= 3
+    report = Report(tmp_path / "x.html")
+    monkeypatch.setattr(report, "html", lambda: str(made.append(1)))
+    t = talk({"/jobs": [DRAWING, DONE]}, plugins=(report,))
+    assert len(list(t.client.as_completed([f"acme:{n}" for n in range(1000)]))) == 1000
+    assert 1 <= len(made) <= 5
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
@@ -369,6 +370,21 @@ def test_the_page_keeps_its_permissions(tmp_path: Path) -> None:
     (tmp_path / "new").chmod(0o600)
     writer.whole(tmp_path / "new", "y")
     assert (tmp_path / "new").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_environment_asks_for_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One for all clients of a process; a path that cannot be is heard of when a client is made."""
+    monkeypatch.setenv("VIDPOLL_REPORT", str(tmp_path / "night.html"))
+    reports = []
+    for ref in ("acme:a", "acme:b"):
+        t = talk([BROKEN], plugins=(vidpoll_report,))
+        t.client.wait(ref, check=False)
+        reports += [report for report in t.client.plugins if "vidpoll_ended" in report.hooks]
+    assert len(reports) == 2
+    assert len(Page(read(tmp_path / "night.html")).all("article")) == 2
+    monkeypatch.setenv("VIDPOLL_REPORT", str(tmp_path / "no" / "night.html"))
+    with pytest.warns(RuntimeWarning, match="tells nobody: UsageError: the page"), pytest.raises(vidpoll.PluginError):
+        talk([DONE], plugins=(vidpoll_report,))
 
 
 @pytest.mark.parametrize("path", ["", "no/such/folder/night.html"])
@@ -441,4 +457,4 @@ def test_nothing_at_import() -> None:
         "print(threading.active_count(), [r.hooks for r in c.plugins if r.name == 'report'])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
-    assert (done.stdout, done.stderr) == ("1 [('vidpoll_commands',)]\n", "")
+    assert (done.stdout, done.stderr) == ("1 [('vidpoll_commands', 'vidpoll_notifiers')]\n", "")

@@ -1,7 +1,9 @@
 """A page about a run of vidpoll: a gallery of what came of it, a timeline, durations, faults, money; one HTML file.
 
-with vidpoll.Client(plugins=[Report("night.html")]) as client: ...          # live: whole after each verdict
-vidpoll report jobs.sqlite3 -o night.html                                   # afterwards, out of a store
+    with vidpoll.Client(plugins=[Report("night.html")]) as client: ...      # or VIDPOLL_REPORT=night.html vidpoll wait …
+    vidpoll report jobs.sqlite3 -o night.html                               # afterwards, out of a store
+
+Here are the plugin and the command; what is known of a job is in `entry`, how it is shown in `page` and `timeline`.
 """
 
 from __future__ import annotations
@@ -10,20 +12,28 @@ import argparse
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import vidpoll
+from vidpoll import notify
 
 from .entry import GOING, UNKNOWN, Entry, kept
 from .page import page
-from .writer import Writer, whole
+from .writer import whole
 
 __all__ = ["Report"]
 
 TITLE = "vidpoll report"
+
+EVERY = 0.5
+"""Seconds between two pages at least, and ten times as long as the last one took."""
+
+FLUSH = 10.0
+"""Seconds that the end of a wait is held for a page that is slow to write."""
 
 
 class Report:
@@ -42,7 +52,7 @@ class Report:
         self._lock = threading.Lock()
         self._entries: dict[str, Entry] = {}
         self._open = 0
-        self._writer = Writer(self.path, self.html)
+        self._outbox = notify.Outbox(self._write, name="report", size=1 << 30, every=EVERY, at_exit=FLUSH)
 
     def describe(self, job: vidpoll.Job | str, prompt: str) -> None:
         """Say what a job is to show: `report.describe(job, "a lighthouse at dusk")`."""
@@ -57,6 +67,16 @@ class Report:
                 entry.faults, entry.faults_at = entry.faults.copy(), list(entry.faults_at)
                 entry.files = dict(entry.files)
         return page(entries, self.title, self.path.parent, time.time())
+
+    def _write(self, wishes: Sequence[None]) -> None:
+        """One page, however often it was asked for."""
+        del wishes
+        began = time.monotonic()
+        whole(self.path, self.html())
+        self._outbox.pause(10 * (time.monotonic() - began))
+
+    def _soon(self) -> None:
+        self._outbox.put(None, keep=True)
 
     def _entry(self, ref: str) -> Entry:
         return self._entries.setdefault(ref, Entry(ref))
@@ -77,16 +97,16 @@ class Report:
                 if action == "wait":
                     entry.state, entry.why = GOING, None
                 entry.take(job)
-        self._writer.soon()
+        self._soon()
 
     @vidpoll.hookimpl
     def vidpoll_ended(self) -> None:
         with self._lock:
             self._open -= 1
             over = not self._open
-        self._writer.soon()
-        if over:
-            self._writer.flush(FLUSH)
+        self._soon()
+        if over and not self._outbox.flush(FLUSH):
+            raise TimeoutError(f"{self.path} is not written after {FLUSH:g} s")
 
     @vidpoll.hookimpl
     def vidpoll_polled(self, job: vidpoll.Job, event: vidpoll.Polled) -> None:
@@ -118,22 +138,30 @@ class Report:
         with self._lock:
             entry = self._note(job, event)
             entry.state, entry.why = UNKNOWN, str(event.error)
-        self._writer.soon()
+        self._soon()
 
     @vidpoll.hookimpl
     def vidpoll_downloaded(self, job: vidpoll.Job, event: vidpoll.Downloaded) -> None:
         with self._lock:
             self._entry(job.ref).files[event.path.absolute()] = event.kind
-        self._writer.soon()
+        self._soon()
 
     def _ended(self, job: vidpoll.Job, event: vidpoll.Event) -> None:
         with self._lock:
             self._note(job, event)
-        self._writer.soon()
+        self._soon()
 
 
-FLUSH = 10.0
-"""Seconds that the end of a wait is held for a page that is slow to write."""
+@vidpoll.hookimpl
+def vidpoll_notifiers(environ: Mapping[str, str]) -> Iterable[Report]:
+    """The page of `VIDPOLL_REPORT`, one for all clients of a process."""
+    if environ.get("VIDPOLL_REPORT"):
+        yield _shared(_checked(Path(environ["VIDPOLL_REPORT"])))
+
+
+@cache
+def _shared(path: Path) -> Report:
+    return Report(path)
 
 
 @vidpoll.hookimpl

@@ -36,7 +36,6 @@ class _Columns:
     ref: int
     what: int
     bar: int
-    note: int
 
 
 def lines(view: View, now: float, size: Size) -> list[Text]:
@@ -61,10 +60,10 @@ def _columns(rows: Iterable[Row], files: Iterable[File], wide: int) -> _Columns:
     """As wide as what stands in them, within their share."""
     refs = [row.ref for row in rows] + [file.ref for file in files]
     whats = [_what(row) for row in rows] + [file.kind for file in files]
-    ref = min(max(map(cell_len, refs), default=0), int(wide * 0.29))
+    ref = min(max(map(cell_len, refs), default=0), int(wide * 0.27))
     what = min(max([cell_len(_plain(word)) for word in whats] + [8]), int(wide * 0.21))
-    bar = max(6, min(30, int(wide * 0.15)))
-    return _Columns(ref, what, bar, wide - ref - what - bar - 18)
+    bar = max(6, min(30, wide // 5 - 9))
+    return _Columns(ref, what, bar)
 
 
 def _row(row: Row, now: float, columns: _Columns, size: Size) -> Text:

@@ -18,7 +18,7 @@ from .assets import Asset, RangeMalformed, RangeNotSatisfiable, audio, image, pa
 from .engine import Exchange, Simulator
 from .face import Clock, Face, Route
 from .limits import Allowance, Floor, Window
-from .timeline import Job, Jobs, Moment, Stage, Timeline
+from .timeline import Fate, Job, Jobs, Moment, Stage, Timeline
 from .wire import Reply, Request, json_reply, text_reply
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "Clock",
     "Exchange",
     "Face",
+    "Fate",
     "Floor",
     "Job",
     "Jobs",

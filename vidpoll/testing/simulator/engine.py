@@ -20,7 +20,8 @@ from types import TracebackType
 from typing import Any
 
 from .face import Face
-from .wire import Reply, Request, Server
+from .timeline import Fate
+from .wire import Reply, Request, Server, json_reply
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ class Simulator:
         self._clock: _Clock | None = None
         self._servers: dict[str, dict[str, Server]] = {}
         self._exchanges: dict[str, list[Exchange]] = {}
+        self._troubles: dict[str, _Trouble] = {}
         self._guard = threading.Lock()
 
     def start(self) -> Simulator:
@@ -134,10 +136,32 @@ class Simulator:
         self._running()
         return self._face(name).jobs.submitted
 
-    def fail_next(self, name: str, *, message: str = "The generation failed.") -> None:
-        """Let the next job submitted to that face fail halfway, saying ``message``; called twice, the next two."""
+    def fail_next(self, name: str, *, message: str = "The generation failed.", at: float | None = None) -> None:
+        """Let the next job submitted to that face fail, saying ``message``; called twice, the next two.
+
+        It fails when its progress reaches ``at`` percent, by default halfway through its running time.
+        """
         self._running()
-        self._face(name).fail_next(message)
+        if at is not None and not 0 <= at <= 100:
+            raise ValueError(f"at={at!r}: a percentage, 0 to 100")
+        self._face(name).doom_next(Fate(message, at))
+
+    def hang_next(self, name: str) -> None:
+        """Let the next job submitted to that face never end: it runs, and stays halfway for ever."""
+        self._running()
+        self._face(name).doom_next(Fate(endless=True))
+
+    def trouble(self, name: str, *, status: int = 503, seconds: float = 10.0, retry_after: int | None = None) -> None:
+        """Answer whatever that face's API is asked with ``status``, for the next ``seconds`` simulated seconds.
+
+        ``retry_after`` is what a Retry-After header says, in seconds of the client's clock; None for no such header.
+        """
+        clock = self._running()
+        self._face(name)
+        if not 400 <= status <= 599:
+            raise ValueError(f"status={status!r}: an error has 400 to 599")
+        with self._guard:
+            self._troubles[name] = _Trouble(clock.now() + seconds, status, retry_after)
 
     def seed_job(self, name: str, kind: str, *, age: float = 0.0, failure: str | None = None, **data: Any) -> str:
         """Add a job that was submitted ``age`` simulated seconds ago and that cost nothing; returns its id.
@@ -151,6 +175,7 @@ class Simulator:
     def _open(self, name: str, face: Face) -> None:
         servers = self._servers[name] = {}
         self._exchanges[name] = []
+        self._troubles.pop(name, None)
         for origin in face.origins:
             port = self._ports.get(name, 0) if origin == "api" else 0
             servers[origin] = Server(self._host, port, self._door(name, face, origin), max_body=face.max_body)
@@ -158,7 +183,7 @@ class Simulator:
         face.attach(self._running(), f"{self._seed}:{name}", urls)
 
     def _door(self, name: str, face: Face, origin: str) -> _Door:
-        return _Door(face, origin, self._running(), self._exchanges[name], self._guard)
+        return _Door(name, face, origin, self._running(), self._exchanges[name], self._troubles, self._guard)
 
     def _all_servers(self) -> list[Server]:
         return [server for servers in self._servers.values() for server in servers.values()]
@@ -175,13 +200,28 @@ class Simulator:
 
 
 @dataclass(frozen=True)
+class _Trouble:
+    """Until when every answer is an error, and which."""
+
+    until: float
+    status: int
+    retry_after: int | None
+
+    def reply(self) -> Reply:
+        hint = () if self.retry_after is None else (("Retry-After", str(self.retry_after)),)
+        return json_reply(self.status, {"error": {"message": "trouble, as the test asked for it"}}, hint)
+
+
+@dataclass(frozen=True)
 class _Door:
     """What a server calls: it stamps the request, lets the face answer, and keeps the record."""
 
+    name: str
     face: Face
     origin: str
     clock: _Clock
     exchanges: list[Exchange]
+    troubles: Mapping[str, _Trouble]
     guard: threading.Lock
 
     def __call__(self, method: str, target: str, headers: Mapping[str, str], body: bytes | None) -> Reply:
@@ -189,7 +229,8 @@ class _Door:
         request = Request(self.origin, method, path, query, headers, body, self.clock.now())
         status = 500
         try:
-            reply = self.face.answer(request)
+            trouble = self.troubles.get(self.name) if self.origin == "api" else None
+            reply = trouble.reply() if trouble and request.at < trouble.until else self.face.answer(request)
             status = reply.status
         finally:
             exchange = Exchange(request.at, method, path, status, query, self.origin, headers, body or b"")

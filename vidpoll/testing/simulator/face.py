@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from .limits import Floor
-from .timeline import Job, Jobs, Timeline
+from .timeline import Fate, Job, Jobs, Timeline
 from .wire import Reply, Request, text_reply
 
 JITTER = 0.05
@@ -78,7 +78,7 @@ class Face:
         self.clock: Clock
         self.jobs: Jobs
         self.urls: Mapping[str, str] = {}
-        self._failures: list[str] = []
+        self._fates: list[Fate] = []
         self._floor: Floor | None = None
         self._routes: list[tuple[Route, re.Pattern[str]]] = []
 
@@ -87,7 +87,7 @@ class Face:
         self.clock = clock
         self.urls = urls
         self.jobs = Jobs(seed=seed, capacity=self.capacity, new_id=self.new_id)
-        self._failures = []
+        self._fates = []
         self._floor = None if self.floor is None else Floor(self.floor, JITTER * clock.speed)
         self._routes = [(route, re.compile(route.pattern)) for route in self.routes()]
 
@@ -128,9 +128,9 @@ class Face:
     # What a face uses
 
     def submit(self, kind: str, request: Request, data: Mapping[str, Any]) -> Job:
-        """Take a job; it is the next one to fail if :meth:`fail_next` was called."""
-        failure = self._failures.pop(0) if self._failures else None
-        return self.jobs.submit(kind, self.timeline(kind, data), at=request.at, data=data, failure=failure)
+        """Take a job; :meth:`doom_next` may have said what becomes of it."""
+        fate = self._fates.pop(0) if self._fates else Fate()
+        return self.jobs.submit(kind, self.timeline(kind, data), at=request.at, data=data, fate=fate)
 
     def timeline(self, kind: str, data: Mapping[str, Any]) -> Timeline:
         """The timeline of a job; a face overrides it where the job's fields change it."""
@@ -151,10 +151,10 @@ class Face:
         with self.lock:
             return self.dress(request, self.refuse(request) or self._dispatch(request))
 
-    def fail_next(self, message: str) -> None:
-        """Let the next submitted job fail halfway; called twice, the next two."""
+    def doom_next(self, fate: Fate) -> None:
+        """Say what becomes of the next submitted job; called twice, of the next two."""
         with self.lock:
-            self._failures.append(message)
+            self._fates.append(fate)
 
     def seed_job(self, kind: str, *, age: float, failure: str | None, data: Mapping[str, Any]) -> str:
         """Add a job submitted ``age`` simulated seconds ago, with ``data`` over the defaults; returns its id."""
@@ -163,7 +163,7 @@ class Face:
         with self.lock:
             fields = {**self.defaults(kind), **data}
             at = self.clock.now() - age
-            return self.jobs.submit(kind, self.timeline(kind, fields), at=at, data=fields, failure=failure).id
+            return self.jobs.submit(kind, self.timeline(kind, fields), at=at, data=fields, fate=Fate(failure)).id
 
     def _dispatch(self, request: Request) -> Reply:
         if request.body is None:

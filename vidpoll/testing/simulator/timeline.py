@@ -55,6 +55,19 @@ class Moment:
         return self.state in ("completed", "failed")
 
 
+@dataclass(frozen=True)
+class Fate:
+    """What is to become of a job instead of completed.
+
+    With ``failure`` it fails, saying that, when its progress reaches ``at`` percent (None: halfway through its running
+    time). ``endless``: it runs, and stays halfway for ever.
+    """
+
+    failure: str | None = None
+    at: float | None = None
+    endless: bool = False
+
+
 @dataclass
 class Job:
     """One job; all times are simulated seconds. ``data`` belongs to the face that submitted it.
@@ -68,15 +81,27 @@ class Job:
     submitted_at: float
     queued_for: float
     stages: tuple[Stage, ...]
-    failure: str | None = None
+    fate: Fate = Fate()
     data: dict[str, Any] = field(default_factory=dict)
     starts_at: float = 0.0
 
     @property
+    def failure(self) -> str | None:
+        """What the job will say when it fails; None where it does not."""
+        return self.fate.failure
+
+    @property
     def ends_at(self) -> float:
-        """When the job ends, well or badly."""
+        """When the job ends, well or badly; infinity for one that never does."""
+        return math.inf if self.fate.endless else self.stands_at
+
+    @property
+    def stands_at(self) -> float:
+        """From when on nothing of the job changes any more."""
         length = sum(stage.seconds[0] for stage in self.stages)
-        return self.starts_at + length * (1.0 if self.failure is None else FAILS_AFTER)
+        if self.fate.failure is None and not self.fate.endless:
+            return self.starts_at + length
+        return self.starts_at + (length * FAILS_AFTER if self.fate.at is None else self._reaches(self.fate.at))
 
     def moment(self, now: float) -> Moment:
         """The job as it stands at ``now``."""
@@ -84,8 +109,18 @@ class Job:
             return Moment("queued", None, 0.0)
         if now >= self.ends_at and self.failure is None:
             return Moment("completed", self.stages[-1].name, 100.0)
-        stage, progress = self._position(min(now, self.ends_at) - self.starts_at)
+        stage, progress = self._position(min(now, self.stands_at) - self.starts_at)
         return Moment("failed" if now >= self.ends_at else "running", stage, progress)
+
+    def _reaches(self, progress: float) -> float:
+        """Seconds of running after which the progress is there; the end where it never is."""
+        elapsed = 0.0
+        for stage in self.stages:
+            first, last = stage.progress
+            if last > first and progress <= last:
+                return elapsed + stage.seconds[0] * max(0.0, progress - first) / (last - first)
+            elapsed += stage.seconds[0]
+        return elapsed
 
     def _position(self, elapsed: float) -> tuple[str, float]:
         for stage in self.stages:
@@ -115,9 +150,9 @@ class Jobs:
         *,
         at: float,
         data: Mapping[str, Any] | None = None,
-        failure: str | None = None,
+        fate: Fate = Fate(),
     ) -> Job:
-        """Take a job that arrives at ``at``; with ``failure`` it fails halfway, saying that."""
+        """Take a job that arrives at ``at``; ``fate`` says what becomes of it."""
         self.submitted += 1
         dice = random.Random(f"{self._seed}:{self.submitted}")
         job = Job(
@@ -127,7 +162,7 @@ class Jobs:
             submitted_at=at,
             queued_for=dice.uniform(*timeline.queued),
             stages=tuple(_measured(stage, dice) for stage in timeline.stages),
-            failure=failure,
+            fate=fate,
             data=dict(data or {}),
         )
         self._jobs[job.id] = job

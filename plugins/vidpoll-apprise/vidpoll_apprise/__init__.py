@@ -1,0 +1,132 @@
+"""The services of Apprise for vidpoll: completion and failure in a chat, by mail, on a phone.
+
+    vidpoll.Client(plugins=[AppriseNotifier("discord://…")])              # or VIDPOLL_APPRISE_URLS=discord://…
+
+The thread that waits makes the message, puts it into the spool where there is one, and goes on. Each service has an
+outbox of its own (`service`), so that one that is down holds up no other. Apprise is imported when it is first needed.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import vidpoll
+from vidpoll import notify
+
+from .message import DEFAULT_LINE, DEFAULT_TITLE, Message, Style, Tally
+from .service import Service
+from .spool import Spool
+
+__all__ = ["AppriseNotifier", "vidpoll_notifiers"]
+
+
+class AppriseNotifier(notify.Listener):
+    """Tells of the events `on` to the services of `urls` (text or a list, as Apprise writes them).
+
+    Each service gets at most one message in `every` seconds; what comes in between is told together. A message that
+    cannot be sent is tried again, for some minutes. `spool` is a folder in which it stands until it has been sent:
+    what a crash leaves there is sent by the next notifier with this spool. `title` and `line` are templates. `attach`:
+    with the thumbnail, where the message is about one job that has one. At the end of the process what waits has
+    `at_exit` seconds.
+
+    Raises UsageError for a URL that Apprise does not take (it is not shown: it holds a secret), an unknown event, a
+    template with an unknown field.
+    """
+
+    def __init__(
+        self,
+        urls: str | Iterable[str],
+        *,
+        on: Sequence[str] = ("completed", "failed"),
+        title: str = DEFAULT_TITLE,
+        line: str = DEFAULT_LINE,
+        every: float = 30.0,
+        spool: str | os.PathLike[str] | None = None,
+        attach: bool = True,
+        at_exit: float = 10.0,
+    ) -> None:
+        unknown = [name for name in on if name not in notify.NAMES]
+        if unknown or isinstance(on, str):
+            shown = f"on={on!r}" if isinstance(on, str) else f"{unknown[0]!r} is no event"
+            raise vidpoll.UsageError(f"{shown}; a list of events is due, of {', '.join(notify.NAMES)}")
+        if not (isinstance(every, (int, float)) and 0 <= every < math.inf):
+            raise vidpoll.UsageError(f"every={every!r}: seconds, 0 or more")
+        self._on = frozenset(on)
+        self._tally = Tally()
+        self._lock = threading.Lock()
+        style = Style(title, line, attach)
+        self._spool = None if spool is None else Spool(spool)
+        each = re.split(r"[\s,]+(?=[\w.+-]+://)|\s+", urls.strip()) if isinstance(urls, str) else list(urls)
+        self._services = [
+            Service(number, url, style=style, every=every, sent=self._sent, at_exit=at_exit)
+            for number, url in enumerate(each, 1)
+        ]
+        left = [] if self._spool is None else self._spool.adopt()
+        for message in left:
+            self._put(message)
+
+    def hear(self, job: vidpoll.Job, event: vidpoll.Event) -> None:
+        """Put the event's message on its way. With a spool it is safe on disk when this returns."""
+        with self._lock:
+            tally = self._tally.count(event)
+        if notify.name_of(event) not in self._on:
+            return
+        message = Message(notify.plain(event), tally, _thumbnail(event), kept=notify.is_kept(event))
+        try:
+            if self._spool is not None and message.kept:
+                self._spool.add(message)
+        finally:  # a spool on a full disk is reported, and the message goes out all the same
+            self._put(message)
+
+    def flush(self, timeout: float) -> bool:
+        """Send what waits, now, and wait at most `timeout` seconds for it; True when nothing waits any more."""
+        end = time.monotonic() + timeout
+        for service in self._services:
+            service.outbox.flush(0.0)
+        done = [service.outbox.flush(max(end - time.monotonic(), 0.0)) for service in self._services]
+        return all(done)
+
+    def _put(self, message: Message) -> None:
+        for service in self._services:
+            if service.label not in message.told:
+                service.outbox.put(message, keep=message.kept)
+
+    def _sent(self, service: Service, messages: Sequence[Message]) -> None:
+        for message in messages:
+            with self._lock:
+                message.told |= {service.label}
+            if self._spool is not None:
+                self._spool.told(message, done=message.told.issuperset(each.label for each in self._services))
+
+
+def _thumbnail(event: vidpoll.Event) -> str | None:
+    assets = event.assets if isinstance(event, vidpoll.Completed) else ()
+    return next((asset.url for asset in assets if asset.kind == "thumbnail"), None)
+
+
+@vidpoll.hookimpl
+def vidpoll_notifiers(environ: Mapping[str, str]) -> Iterable[AppriseNotifier]:
+    """The services of `VIDPOLL_APPRISE_URLS`, one notifier for all clients of a process."""
+    names = ("URLS", "ON", "EVERY", "SPOOL", "TITLE", "LINE")
+    given = {name.lower(): environ.get(f"VIDPOLL_APPRISE_{name}", "").strip() for name in names}
+    if given["urls"]:
+        yield _shared(tuple(sorted((name, value) for name, value in given.items() if value)))
+
+
+@cache
+def _shared(given: tuple[tuple[str, str], ...]) -> AppriseNotifier:
+    options: dict[str, Any] = dict(given)
+    if "on" in options:
+        options["on"] = options["on"].replace(",", " ").split()
+    if "every" in options:
+        if not re.fullmatch(r"\d{1,6}(\.\d+)?", options["every"]):
+            raise vidpoll.UsageError(f"VIDPOLL_APPRISE_EVERY={options['every']!r}: seconds, like 30")
+        options["every"] = float(options["every"])
+    return AppriseNotifier(options.pop("urls"), **options)

@@ -1,0 +1,108 @@
+"""What is said: one message an event, how many of them become a title and a body, and the count of the jobs.
+
+Text only. Nothing here sends, waits or writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import vidpoll
+
+DEFAULT_TITLE = "{title}"
+DEFAULT_LINE = "{text}"
+MOST_LINES = 30
+"""Lines of one message; the rest is counted."""
+
+LINE_FIELDS = ("at", "cost", "event", "path", "problem", "ref", "stage", "state", "text", "video")
+TITLE_FIELDS = ("tally", "title")
+
+
+@dataclass(eq=False)
+class Message:
+    """One event to tell. `said` is it as plain values, `told` are the services that have it already."""
+
+    said: Mapping[str, Any]
+    tally: str = ""
+    thumbnail: str | None = None
+    kept: bool = True
+    told: frozenset[str] = frozenset()
+    key: int | None = field(default=None, repr=False)
+    """Its place in the spool."""
+
+    @property
+    def good(self) -> bool:
+        """False for what somebody may have to look after."""
+        return self.said["event"] in ("completed", "downloaded", "progress", "stage_changed")
+
+
+@dataclass(frozen=True)
+class Style:
+    """How messages are worded. Raises UsageError for a template with a field that there is not."""
+
+    title: str = DEFAULT_TITLE
+    line: str = DEFAULT_LINE
+    attach: bool = True
+
+    def __post_init__(self) -> None:
+        for template, fields in ((self.title, TITLE_FIELDS), (self.line, LINE_FIELDS)):
+            try:
+                template.format_map(dict.fromkeys(fields, ""))
+            except (KeyError, ValueError, IndexError, AttributeError) as error:
+                known = ", ".join(f"{{{name}}}" for name in fields)
+                raise vidpoll.UsageError(f"the template {template!r}: {error}; fields: {known}") from None
+
+    def titled(self, messages: Sequence[Message]) -> str:
+        """The title of one message, or of several that are told together."""
+        last = messages[-1]
+        title = last.tally or f"{len(messages)} events"
+        if len(messages) == 1:
+            what = last.said.get("state") or last.said["event"].replace("_", " ")
+            title = f"{last.said['ref']} {what}" + (f" ({last.tally})" if last.tally else "")
+        return self.title.format_map({"title": title, "tally": last.tally})
+
+    def body(self, messages: Sequence[Message]) -> str:
+        """A line for each of them."""
+        shown = messages if len(messages) <= MOST_LINES else messages[: MOST_LINES - 1]
+        lines = [self.line.format_map(_fields(message.said)) for message in shown]
+        more = [f"… and {len(messages) - len(shown)} more"] if len(shown) < len(messages) else []
+        return "\n".join(lines + more)
+
+
+def _fields(said: Mapping[str, Any]) -> dict[str, str]:
+    problem, cost = said.get("problem") or {}, said.get("cost") or {}
+    video = next((asset["url"] for asset in said.get("assets", ()) if asset["kind"] == "video"), None)
+    money = f"{cost['charged'] - cost['refunded']:g} {cost['unit']}" if cost else None
+    values = {**said, "problem": problem.get("message"), "cost": money, "video": video}
+    return {name: "" if values.get(name) is None else str(values[name]) for name in LINE_FIELDS}
+
+
+class Tally:
+    """How many of the jobs that have been heard of are done: "12 of 40 done, 1 failed". Begins anew when all are."""
+
+    def __init__(self) -> None:
+        self._open: set[str] = set()
+        self._ended = {"done": 0, "failed": 0, "unknown": 0}
+
+    def count(self, event: vidpoll.Event) -> str:
+        """Take in an event; the tally after it, "" where there is but one job."""
+        ends = {vidpoll.Completed: "done", vidpoll.Failed: "failed", vidpoll.GaveUp: "unknown"}
+        end = ends.get(type(event))
+        if end is None:
+            if not isinstance(event, vidpoll.Downloaded):
+                self._open.add(event.ref)
+            return self._words()
+        self._open.discard(event.ref)
+        self._ended[end] += 1
+        words = self._words()
+        if not self._open:
+            self._ended = dict.fromkeys(self._ended, 0)
+        return words
+
+    def _words(self) -> str:
+        total = len(self._open) + sum(self._ended.values())
+        words = [f"{self._ended['done']} of {total} done"]
+        words += [f"{self._ended[end]} {end}" for end in ("failed", "unknown") if self._ended[end]]
+        return ", ".join(words) if total > 1 else ""

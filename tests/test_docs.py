@@ -1,0 +1,391 @@
+"""The docs are true: hooks.md and api.md are what the code says, examples run.
+
+`python tests/test_docs.py` writes the two pages anew from the docstrings.
+"""
+
+from __future__ import annotations
+
+import enum
+import importlib.util
+import inspect
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+from unittest.mock import MagicMock
+
+import pytest
+
+import vidpoll
+import vidpoll.testing
+from vidpoll import errors, hookspecs, parsing
+from vidpoll.plugins import Plugins
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+HOOKS = [(name, value) for name, value in vars(hookspecs).items() if name.startswith("vidpoll_")]
+WRITE = "run: python tests/test_docs.py"
+
+
+def page(name: str) -> str:
+    return (DOCS / name).read_text(encoding="utf-8")
+
+
+# -- hooks.md ---------------------------------------------------------------------------------------------------------
+
+
+def signature(name: str, function: Any) -> str:
+    return f"{name}({', '.join(inspect.signature(function).parameters)})"
+
+
+def told(thing: object) -> tuple[str, str]:
+    """The text and the example of a docstring."""
+    text, _, example = (inspect.getdoc(thing) or "").partition("Example::")
+    return text.strip(), inspect.cleandoc(example)
+
+
+def hooks_page() -> str:
+    intro = (inspect.getdoc(hookspecs) or "").partition("\n\n")[2]
+    parts = [
+        "# Hooks",
+        "<!-- Written from the docstrings of vidpoll/hookspecs.py by `python tests/test_docs.py`. -->",
+        intro,
+        "| hook | tells |\n| --- | --- |\n"
+        + "\n".join(f"| [`{name}`](#{anchor(name, spec)}) | {told(spec)[0].splitlines()[0]} |" for name, spec in HOOKS),
+    ]
+    for name, spec in HOOKS:
+        text, example = told(spec)
+        parts += [f"## {signature(name, spec)}", text, f"```python\n{example}\n```"]
+    return "\n\n".join(parts) + "\n"
+
+
+def anchor(name: str, spec: Any) -> str:
+    return re.sub(r"[^\w -]", "", signature(name, spec)).replace(" ", "-")
+
+
+def test_hooks_page() -> None:
+    """Every hook has a heading with its exact signature, its whole protocol, and an example."""
+    assert page("hooks.md") == hooks_page(), WRITE
+
+
+@pytest.mark.parametrize(("name", "spec"), HOOKS)
+def test_the_example_of_a_hook_is_one(name: str, spec: Any) -> None:
+    """It can be registered as it stands: the name is spelt right, and it asks for parameters that the hook has."""
+    _, example = told(spec)
+    stubs = {"status_request": lambda job_id: None, "parse_status": lambda response, job_id: None}
+    space: dict[str, Any] = {"vidpoll": vidpoll, **stubs}
+    exec(compile(example, f"the example of {name}", "exec"), space)
+    plugin = SimpleNamespace(**{name: space[name]})
+    (report,) = Plugins([plugin], discover=False).reports
+    assert report.hooks == (name,)
+    asked = {*inspect.signature(space[name]).parameters}
+    assert asked <= {*inspect.signature(spec).parameters}
+    if asked:  # what it does with the event is something that events do
+        for free in space[name].__code__.co_names:
+            space.setdefault(free, MagicMock())
+        space[name](**{each: MagicMock(seconds=600.0) for each in asked})
+
+
+# -- api.md -----------------------------------------------------------------------------------------------------------
+
+TITLES = {
+    "client": "Waiting",
+    "accounts": "Accounts",
+    "machine": "Jobs and events",
+    "model": "What an answer said",
+    "pacing": "Pacing",
+    "transcript": "Transcripts",
+    "store": "Store",
+    "download": "Downloads",
+    "stream": "Downloads",
+    "provider": "Writing a provider",
+    "plugins": "Plugins",
+    "errors": "Errors",
+}
+
+
+def call(thing: Any) -> str:
+    """The parameters of a call, with those defaults that a person can read."""
+    if isinstance(thing, type) and issubclass(thing, enum.Enum):
+        return ""
+    shown, keyword = [], False
+    for each in inspect.signature(thing).parameters.values():
+        if each.name in ("self", "cls"):
+            continue
+        if each.kind is each.KEYWORD_ONLY and not keyword:
+            shown.append("*")
+            keyword = True
+        keyword = keyword or each.kind is each.VAR_POSITIONAL
+        name = {each.VAR_POSITIONAL: "*", each.VAR_KEYWORD: "**"}.get(each.kind, "") + each.name
+        plain = each.default is None or isinstance(each.default, (bool, int, float, str, tuple))
+        shown.append(name if each.default is each.empty else f"{name}={each.default!r}" if plain else f"{name}=…")
+        if each.kind is each.POSITIONAL_ONLY and not any(
+            later.kind is later.POSITIONAL_ONLY for later in _after(thing, each.name)
+        ):
+            shown.append("/")
+    return f"({', '.join(shown)})"
+
+
+def _after(thing: Any, name: str) -> list[inspect.Parameter]:
+    parameters = list(inspect.signature(thing).parameters.values())
+    return parameters[[each.name for each in parameters].index(name) + 1 :]
+
+
+def lines(thing: object) -> str:
+    """The whole docstring, without examples that stand apart."""
+    return (inspect.getdoc(thing) or "").partition("\n\nExample::")[0].strip()
+
+
+def entry(name: str, thing: Any, prefix: str = "vidpoll.") -> Iterator[str]:
+    if inspect.ismodule(thing):
+        return
+    yield f"### `{prefix}{name}{call(thing)}`"
+    if isinstance(thing, type) and issubclass(thing, enum.Enum):
+        yield f"{lines(thing)}\n\n" + " ".join(f"`{each.name}`" for each in thing)
+        return
+    yield lines(thing)
+    if not isinstance(thing, type) or issubclass(thing, BaseException):
+        return
+    rows = []
+    members = {name: value for room in reversed(thing.__mro__) for name, value in vars(room).items()}
+    for member, value in sorted(members.items()):
+        inner = value.__func__ if isinstance(value, (classmethod, staticmethod)) else value
+        text = inspect.getdoc(inner) or ""
+        public = not member.startswith(("_", "test_")) and (inspect.isfunction(inner) or isinstance(value, property))
+        if public and text:
+            shown = member if isinstance(value, property) else f"{member}{call(inner)}"
+            rows.append(f"- `{shown}`: {' '.join(text.partition(chr(10) * 2)[0].split())}")
+    if rows:
+        yield "\n".join(rows)
+
+
+def api_page() -> str:
+    parts = [
+        "# The public names",
+        "<!-- Written from the docstrings by `python tests/test_docs.py`. -->",
+        """All of these are names of `vidpoll`; those of `vidpoll.parsing` and `vidpoll.testing` come last. Times
+are seconds, moments are Unix seconds. The hooks have a page of their own: [hooks.md](hooks.md).""",
+    ]
+    groups: dict[str, list[str]] = {}
+    for name in vidpoll.__all__:
+        thing = getattr(vidpoll, name)
+        room = "provider" if name == "hookimpl" else getattr(thing, "__module__", "").rpartition(".")[2]
+        groups.setdefault(TITLES.get(room, "More"), []).append(name)
+    order = list(dict.fromkeys([*TITLES.values(), "More"]))
+    for title in order:
+        names = [name for name in groups.get(title, []) if not inspect.ismodule(getattr(vidpoll, name))]
+        if not names:
+            continue
+        parts.append(f"## {title}")
+        if title == "Errors":
+            parts.append(f"```text\n{(inspect.getdoc(errors) or '').partition(chr(10) * 2)[2]}\n```")
+            names.sort()
+        for name in names:
+            thing = getattr(vidpoll, name)
+            if name == "hookimpl":
+                parts += [
+                    "### `vidpoll.hookimpl`",
+                    "Marks a function as the implementation of a hook: `@vidpoll.hookimpl`.",
+                ]
+            else:
+                parts += entry(name, thing)
+    parts += ["## `vidpoll.parsing`", lines(parsing)]
+    for name, thing in sorted(vars(parsing).items()):
+        if inspect.isfunction(thing) and thing.__module__ == parsing.__name__ and not name.startswith("_"):
+            parts += entry(name, thing, "parsing.")
+    parts += ["## `vidpoll.testing`", lines(vidpoll.testing).partition("\n\n")[0]]
+    for name in sorted(vidpoll.testing.__all__):
+        parts += entry(name, getattr(vidpoll.testing, name), "testing.")
+    from vidpoll.testing import fixtures
+
+    fixture = fixtures.vidpoll_simulator
+    text = inspect.getdoc(getattr(fixture, "__wrapped__", None) or fixture._get_wrapped_function()) or ""
+    parts += [
+        "### the pytest fixture `vidpoll_simulator`",
+        text.replace("Example::\n\n", "```python\n").replace("\n\nWhat may", "\n```\n\nWhat may"),
+    ]
+    return "\n\n".join(dedented(parts)) + "\n"
+
+
+def dedented(parts: list[str]) -> list[str]:
+    """The example of the fixture stands four spaces deep in its docstring."""
+    return [
+        re.sub(
+            r"```python\n(.*?)```", lambda found: "```python\n" + inspect.cleandoc(found[1]) + "\n```", part, flags=re.S
+        )
+        for part in parts
+    ]
+
+
+def test_api_page() -> None:
+    """Every public name of `vidpoll`, `vidpoll.parsing` and `vidpoll.testing` is there with its whole docstring."""
+    assert page("api.md") == api_page(), WRITE
+
+
+@pytest.mark.parametrize("name", [*vidpoll.__all__, *vidpoll.testing.__all__])
+def test_every_name_has_its_place(name: str) -> None:
+    """A public name that is not documented does not exist."""
+    assert re.search(rf"^##+ `(vidpoll|testing)\.{name}\b", page("api.md"), re.M) or name == "errors"
+
+
+# -- writing-a-provider.md --------------------------------------------------------------------------------------------
+
+WRITING = page("writing-a-provider.md") if (DOCS / "writing-a-provider.md").exists() else ""
+
+
+def files_of(text: str) -> dict[str, str]:
+    """The files that a page shows, by their paths."""
+    return dict(re.findall(r"<!-- file: (\S+) -->\n```\w+\n(.*?)```", text, re.DOTALL))
+
+
+@pytest.fixture
+def framewright(tmp_path: Path) -> Iterator[Path]:
+    """The plugin of the page, rendered and filled in as it says."""
+    from vidpoll.cli.new_plugin import render
+
+    shown = files_of(WRITING)
+    bodies = [path for path in shown if path.endswith(".json") and not path.endswith("index.json")]
+    samples = {Path(path).name: json.loads(shown[path]) for path in bodies}
+    files = {**render("framewright", samples), **shown}
+    for path, text in files.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text, encoding="utf-8")
+    yield tmp_path
+    for name in [name for name in sys.modules if name.startswith("vidpoll_framewright")]:
+        del sys.modules[name]
+
+
+def load(folder: Path, more: str = "") -> ModuleType:
+    path = folder / "vidpoll_framewright" / "__init__.py"
+    if more:
+        path.write_text(path.read_text(encoding="utf-8") + more, encoding="utf-8")
+    spec = importlib.util.spec_from_file_location(
+        "vidpoll_framewright", path, submodule_search_locations=[str(path.parent)]
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def verdict(folder: Path, module: ModuleType, **submits: Any) -> dict[str, str]:
+    from test_contract import caught
+
+    fields = {"provider": "framewright", "plugin": module, "samples": folder / "tests/samples", "submits": submits}
+    return caught(type("TestContract", (vidpoll.testing.ProviderContract,), fields))
+
+
+def test_the_worked_example_keeps_the_contract(framewright: Path) -> None:
+    """What the page shows, file by file, is a plugin that passes; nothing is left to decide."""
+    (framewright / "vidpoll_framewright/simulator.py").unlink()  # it comes later
+    assert verdict(framewright, load(framewright)) == {}
+
+
+def test_the_worked_example_goes_on(framewright: Path) -> None:
+    """Its submit and its face for the simulator work too: a job from submit to file."""
+    submit, hook = re.findall(r"(?<!-->\n)```python\n(.*?)```", WRITING, re.DOTALL)[-2:]
+    assert submit.startswith("from collections.abc import Mapping")
+    path = framewright / "vidpoll_framewright" / "__init__.py"
+    source = path.read_text(encoding="utf-8")
+    source = source.replace(
+        "@vidpoll.hookimpl\ndef vidpoll_providers", f"{submit}\n\n@vidpoll.hookimpl\ndef vidpoll_providers"
+    )
+    source = source.replace("parse_status),\n    )", "parse_status),\n        submit=submit,\n    )")
+    path.write_text(f"{source}\n\n{hook}", encoding="utf-8")
+    index_path = framewright / "tests/samples/index.json"
+    index = json.loads(index_path.read_text(encoding="utf-8"))
+    (framewright / "tests/samples/accepted.json").write_text('{"data": {"job_id": "fw_81c2", "state": "PENDING"}}')
+    row = {"file": "accepted.json", "operation": "submit video", "origin": "inferred", "expect": {"job_id": "fw_81c2"}}
+    index_path.write_text(json.dumps({**index, "samples": [*index["samples"], row]}), encoding="utf-8")
+    module = load(framewright)
+    assert verdict(framewright, module, video={"prompt": "a sea"}) == {}
+    with vidpoll.testing.simulate("framewright", plugins=[module], instant=True) as simulation:
+        client = simulation.client()
+        job = client.wait(client.submit("framewright", "video", prompt="a sea"))
+        assert (job.stage, len(client.download(job, framewright / "clips"))) == ("DONE", 1)
+
+
+def test_the_page_shows_a_real_failure() -> None:
+    """The failure that the page quotes is one that the kit prints."""
+    quoted = " ".join(re.search(r"```text\n(.*?)```", WRITING, re.DOTALL)[1].split())  # type: ignore[index]
+    source = (Path(vidpoll.__file__).parent / "testing/contract/verdicts.py").read_text(encoding="utf-8")
+    for part in (
+        "a new word of the provider's would be taken for a known one",
+        "look words up with parsing.lookup(WORDS, word)",
+    ):
+        assert part in quoted
+        assert part in source
+
+
+# -- cookbook.md ------------------------------------------------------------------------------------------------------
+
+COOKBOOK = page("cookbook.md") if (DOCS / "cookbook.md").exists() else ""
+RECIPES = re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", COOKBOOK, re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize(("title", "text"), RECIPES, ids=[title for title, _ in RECIPES])
+def test_a_recipe_runs(
+    title: str, text: str, vidpoll_simulator: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its Python blocks run against the simulator as they stand, but for ids, which only exist there."""
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert blocks
+    space: dict[str, Any] = {"__name__": "cookbook"}
+    for shown in blocks:
+        block = shown
+        for name, job_id in re.findall(r'"(magicoal|token360|moneyprinterturbo):([\w-]{8,})"', shown):
+            kind = "t2v" if name == "magicoal" else "video"
+            block = block.replace(job_id, vidpoll_simulator.seed_job(name, kind, age=3600.0))
+        if "def test_" in block:
+            (tmp_path / "test_recipe.py").write_text(block, encoding="utf-8")
+            command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_recipe.py"]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+            assert done.returncode == 0, done.stdout
+        else:
+            exec(compile(block, f"cookbook.md: {title}", "exec"), space)
+    _as_told(title, tmp_path)
+
+
+def _as_told(title: str, folder: Path) -> None:
+    """What a recipe has to leave behind."""
+    clips = len(list(folder.glob("clips/*.mp4")))
+    if "night" in title:
+        assert clips == 2
+    if "many" in title:
+        assert clips == 2
+    if "web app" in title:
+        assert clips == 1
+
+
+def test_the_recipes_are_there() -> None:
+    """What people ask for."""
+    titles = " ".join(title.lower() for title, _ in RECIPES)
+    for word in ("chat", "many", "night", "web app", "test", "without packaging"):
+        assert word in titles
+
+
+# -- all pages --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", sorted(DOCS.glob("*.md")), ids=lambda path: path.name)
+def test_links_lead_somewhere(path: Path) -> None:
+    """Every relative link of the docs names a file of the repository, where the repository is there."""
+    links = (
+        re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8"))
+        if (ROOT / "vidpoll").exists()
+        else []
+    )
+    assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+if __name__ == "__main__":
+    for name, text in (("hooks.md", hooks_page()), ("api.md", api_page())):
+        (DOCS / name).write_text(text, encoding="utf-8", newline="\n")
+        print("written:", DOCS / name)

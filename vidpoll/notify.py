@@ -1,0 +1,271 @@
+"""For plugins that tell somebody: all events through one method, events as plain values, and an outbox.
+
+What more than one notifier needs lives here, and nothing that knows a service. Waiting for jobs is done elsewhere: a
+thread that is started here only delivers.
+
+    class Chat(notify.Listener):
+        def __init__(self):
+            self.outbox = notify.Outbox(self.say, name="chat")
+
+        def hear(self, job, event):                                # in the thread that waits: at once done
+            self.outbox.put(event, keep=notify.is_kept(event))
+
+        def say(self, events):                                     # in the outbox's own thread: may take its time
+            ...
+"""
+
+from __future__ import annotations
+
+import atexit
+import dataclasses
+import functools
+import logging
+import os
+import threading
+import warnings
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timezone
+from typing import Any, Generic, TypeVar
+
+from . import redact
+from .clock import SystemClock
+from .errors import VidpollError
+from .hookspecs import hookimpl
+from .machine import Completed, Downloaded, DownloadProgress, Event, Failed, GaveUp, Job, Polled
+from .model import Asset, Cost, Problem, Snapshot
+from .plugins import HOOKS, guard
+
+log = logging.getLogger("vidpoll")
+
+T = TypeVar("T")
+
+
+def name_of(event: Event) -> str:
+    """What an event is called: the name of its hook without `vidpoll_`, like "stage_changed" or "completed"."""
+    return HOOKS[type(event)].removeprefix("vidpoll_")
+
+
+def is_kept(event: Event) -> bool:
+    """True for the events that come once a job or file, and must not get lost: verdicts, giving up, a saved file."""
+    return isinstance(event, (Completed, Failed, GaveUp, Downloaded))
+
+
+class Listener:
+    """A plugin that hears every event through one method, `hear`; but not `polled` and `download_progress`, which come
+    many times a minute and are for displays."""
+
+    def hear(self, job: Job, event: Event) -> None:
+        """Override it. It is called in the thread that waits: hand slow work to an `Outbox`."""
+        raise NotImplementedError
+
+
+@hookimpl
+def _forward(self: Listener, job: Job, event: Event) -> None:
+    self.hear(job, event)
+
+
+NAMES = tuple(name.removeprefix("vidpoll_") for kind, name in HOOKS.items() if kind not in (Polled, DownloadProgress))
+"""The names of the events that a Listener hears: "stage_changed", "completed" …"""
+
+for _name in NAMES:
+    setattr(Listener, f"vidpoll_{_name}", _forward)
+
+
+def plain(event: Event) -> dict[str, Any]:
+    """An event as values that JSON knows, safe to show: `event` is its name, `at` an ISO 8601 time, `text` the line
+    that `str` gives, the others are its fields. URLs stand without user data and query, text without control
+    characters and keys."""
+    fields = {field.name: _plain(getattr(event, field.name)) for field in dataclasses.fields(event)}
+    return {**fields, "event": name_of(event), "at": _iso(event.at), "text": redact.text(str(event))}
+
+
+def _plain(value: object) -> Any:
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    if isinstance(value, (tuple, list)):
+        return [_plain(each) for each in value]
+    for kind, show in _SHOWN.items():
+        if isinstance(value, kind):
+            return show(value)
+    return redact.text(value, limit=4000)  # a reference and a path may be long; all else is cut where it is made
+
+
+def _asset(asset: Asset) -> dict[str, Any]:
+    url = None if asset.url is None else redact.text(redact.url(asset.url), limit=2000).removesuffix("?…")
+    return {"kind": _plain(asset.kind), "url": url, "media_type": _plain(asset.media_type), "size": asset.size}
+
+
+_SHOWN: Mapping[type, Callable[[Any], dict[str, Any]]] = {
+    Asset: _asset,
+    Problem: lambda problem: {"message": problem.message, "code": problem.code},
+    Cost: lambda cost: {"charged": cost.charged, "refunded": cost.refunded, "unit": _plain(cost.unit)},
+    Snapshot: lambda said: {name: _plain(getattr(said, name)) for name in ("state", "stage", "progress")},
+    VidpollError: lambda error: {"type": type(error).__name__, "message": redact.text(error)},
+}
+
+
+def _iso(at: float) -> str | None:
+    try:
+        return datetime.fromtimestamp(at, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    except (OverflowError, ValueError, OSError):
+        return None
+
+
+class Outbox(Generic[T]):
+    """A bounded queue with a thread of its own that delivers: `put` never waits, however slow `deliver` is.
+
+    `deliver` gets a list: one item, or, with `every` (seconds), all that came, at most once in that time. What it
+    raises is logged and warned under `name`. When `size` items wait, the oldest one that was not put with `keep` is
+    dropped; items to keep are never dropped. At the end of the process what still waits has `at_exit` seconds in which
+    to go, all outboxes together. The thread lives while there is work.
+    """
+
+    def __init__(
+        self,
+        deliver: Callable[[list[T]], object],
+        *,
+        name: str,
+        size: int = 1000,
+        every: float | None = None,
+        at_exit: float = 10.0,
+    ) -> None:
+        self.name = name
+        self._deliver = deliver
+        self._size = size
+        self._every = every
+        self._at_exit = at_exit
+        self._clock = SystemClock()
+        self._reset()
+
+    def _reset(self) -> None:
+        self._pid = os.getpid()
+        self._changed = threading.Condition()
+        self._queue: deque[tuple[T, bool]] = deque()
+        self._droppable = 0
+        self._lost = 0
+        self._running = False
+        self._in_hand = 0
+        self._hurry = False
+        self._next = float("-inf")
+
+    def put(self, item: T, *, keep: bool = False) -> None:
+        """Queue an item for delivery; `keep` makes it one that is never dropped. Returns at once."""
+        if self._pid != os.getpid():  # a forked child has none of its parent's threads; the parent sends what it had
+            self._reset()
+        with self._changed:
+            if len(self._queue) >= self._size and not self._make_room() and not keep:
+                self._lost += 1
+                return
+            self._queue.append((item, keep))
+            self._droppable += not keep
+            self._staff()
+
+    def _make_room(self) -> bool:
+        """Drop the oldest item that need not be kept; False where there is none."""
+        if not self._droppable:
+            return False
+        index = next(index for index, (_, keep) in enumerate(self._queue) if not keep)
+        del self._queue[index]
+        self._droppable -= 1
+        self._lost += 1
+        return True
+
+    def _staff(self) -> None:
+        _alive().add(self)
+        if not self._running:
+            threading.Thread(target=self._work, name=self.name, daemon=True).start()
+            self._running = True
+
+    def flush(self, timeout: float) -> bool:
+        """Deliver what waits, now, and wait at most `timeout` seconds for it. True when nothing is left.
+
+        Until the outbox is empty `deliver` is not let wait; so flush several with 0 before you wait for each.
+        """
+        if self._pid != os.getpid():
+            return True
+        with self._changed:
+            if self._queue:
+                self._staff()
+            self._hurry = self._running
+            self._changed.notify_all()
+            return self._changed.wait_for(lambda: not self._running, timeout)
+
+    def pause(self, seconds: float) -> bool:
+        """For `deliver`: wait before another try. False, at once, where somebody waits for the outbox to be empty."""
+        with self._changed:
+            return not self._changed.wait_for(lambda: self._hurry, seconds)
+
+    def _work(self) -> None:
+        while self._serve():
+            pass
+
+    def _serve(self) -> bool:
+        """Deliver what is next; False where nothing is left, and the thread ends."""
+        if self._queue and self._every is not None:  # what belongs together comes together
+            self.pause(max(min(GATHER, self._every), self._next - self._clock.monotonic()))
+        with self._changed:
+            most = 1 if self._every is None else len(self._queue)
+            batch = [self._queue.popleft() for _ in range(min(most, len(self._queue)))]
+            self._droppable -= sum(not keep for _, keep in batch)
+            self._in_hand = len(batch)
+            lost = 0 if batch else self._lost
+            self._lost -= lost
+            if not batch and not lost:
+                self._running = self._hurry = False
+                self._changed.notify_all()
+                return False
+        if batch:
+            guard(self.name, self._deliver_safely, [item for item, _ in batch])
+            self._next = self._clock.monotonic() + (self._every or 0.0)
+        if lost:
+            _say(f"{self.name}: {lost} events were not told: more than {self._size} were waiting")
+        return True
+
+    def _deliver_safely(self, batch: list[T]) -> None:
+        try:
+            self._deliver(batch)
+        except Exception:
+            raise
+        except BaseException as error:  # noqa: BLE001 - sys.exit in a delivery ends neither the thread nor the process
+            raise RuntimeError(f"{type(error).__name__} in a delivery") from None
+
+    def _end(self, began: float) -> None:
+        """At the end of the process, which `began` at that monotonic second: what waits has a last chance."""
+        try:
+            done = self.flush(max(began + self._at_exit - self._clock.monotonic(), 0.0))
+        except KeyboardInterrupt:
+            done = False
+        if not done:
+            left = len(self._queue) + self._in_hand
+            _say(f"{self.name}: the process ends, and {left} events have not been delivered")
+
+
+GATHER = 1.0
+"""Seconds that an outbox with `every` waits for what belongs to its first item."""
+
+
+@functools.cache
+def _alive() -> weakref.WeakSet[Outbox[Any]]:
+    """The outboxes of this process; from the first one on, its end waits for them."""
+    outboxes: weakref.WeakSet[Outbox[Any]] = weakref.WeakSet()
+    atexit.register(_leave, outboxes)
+    return outboxes
+
+
+def _leave(outboxes: Iterable[Outbox[Any]]) -> None:
+    began = SystemClock().monotonic()
+    leaving = list(outboxes)
+    for outbox in leaving:
+        outbox.flush(0.0)
+    for outbox in leaving:
+        outbox._end(began)
+
+
+def _say(text: str) -> None:
+    log.warning("%s", text)
+    try:
+        warnings.warn(text, RuntimeWarning, stacklevel=2)
+    except RuntimeWarning:  # warnings are errors here; it is in the log
+        return

@@ -1,0 +1,254 @@
+"""The rules about what ends a job and what does not: words, other fields, answers that say nothing, junk.
+
+Each function is one rule; it returns, or fails the test through `broken`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ...model import Asset, Response, State
+from ...provider import Follow
+from . import mutations
+from .samples import Sample
+from .subject import Outcome, Subject, bad_error, broken
+
+JSON = {"content-type": "application/json"}
+EMPTY = (b"", b"null", b"[]", b"{}", b'""', b"0", b"true", b"{", b"\xff", b"<html><h1>Bad gateway</h1></html>")
+OUTAGES = (b'{"error": "boom"}', b'{"error": {"message": "boom"}}', b'{"message": "Internal Server Error"}')
+
+
+# -- words ------------------------------------------------------------------------------------------------------------
+
+
+def words(subject: Subject) -> None:
+    places = [(sample, path) for sample in subject.statuses for path in subject.word_paths[sample.file]]
+    # Beside what an answer about a finished job holds, another field than the word may decide.
+    under_way = [(sample, path) for sample, path in places if sample.state is not None and not sample.state.final]
+    for word, state in subject.index.words or ():
+        errors: list[str] = []
+        found: list[State] = []
+        for sample, path in under_way or places:
+            outcome = subject.read(sample, mutations.replaced(sample.data, path, word))
+            errors += [f"{sample.file}: {outcome}"] if outcome.error is not None else []
+            if isinstance(outcome.value, Follow):  # known; what comes of it is in the second answer
+                found.append(state)
+            found += [outcome.state] if outcome.state is not None else []
+        if state not in found or set(found) != {state}:
+            seen = f"state {next(each for each in found if each is not state)}" if found else (errors or ["nothing"])[0]
+            broken(
+                "each status word of the vendor's page leads to its state",
+                seen=f"{word!r} should be {state}: {seen}",
+                why="a word that is forgotten ends nothing: the user waits until the deadline for a job that is over",
+                do="add the word to the plugin's table, with the state that the page gives it",
+            )
+
+
+def unknown_word(subject: Subject) -> None:
+    rule = "a status word that is not listed raises UnknownStatus"
+    if not subject.index.words:
+        return
+    for sample in subject.statuses:
+        if not mutations.scalars(sample.data):
+            continue  # nothing in it could be a word
+        decided = any(subject.index.is_decider(path) for path, _ in mutations.scalars(sample.data))
+        if not subject.word_paths[sample.file] and not decided:
+            broken(
+                rule,
+                seen=f"{sample.file}: no field of it, set to {mutations.NOBODY!r}, raises UnknownStatus",
+                why="a new word of the provider's would be taken for a known one: the user is told that a job runs, or "
+                "is over, when nobody knows",
+                do="look words up with parsing.lookup(WORDS, word), without a default; where another field than a "
+                'word decides, name it in "decides"',
+            )
+
+
+# -- one value replaced -----------------------------------------------------------------------------------------------
+
+
+def scalars(subject: Subject, sample: Sample) -> None:
+    if sample.operation != "status" or sample.state is None:
+        return
+    data = sample.data
+    paths = subject.word_paths[sample.file]
+    for path, old in mutations.scalars(data):
+        for new in mutations.VALUES:
+            if mutations.same(new, old):
+                continue
+            outcome = subject.read(sample, mutations.replaced(data, path, new))
+            seen = f"{sample.file} with {mutations.dotted(path)} {mutations.shown(new)}: {outcome}"
+            if not outcome.allowed:
+                bad_error(seen)
+            if outcome.state is None:
+                continue
+            if path in paths:
+                _check_word(subject, sample, new, outcome, seen)
+            elif subject.index.is_decider(path):
+                _check_decider(sample, old, new, outcome, seen)
+            elif outcome.state is not sample.state:
+                broken(
+                    "only the status word decides what becomes of a job",
+                    seen=f"{seen}, and it was {sample.state}",
+                    why="a progress of 100, a URL or an error text that comes early would end a job that still runs",
+                    do=f"decide by the status word alone; where the vendor's page says that {mutations.dotted(path)} "
+                    f'decides too, add "{mutations.dotted(path)}" to "decides" in index.json',
+                )
+
+
+def _check_word(subject: Subject, sample: Sample, new: object, outcome: Outcome, seen: str) -> None:
+    listed = subject.index.means(new)
+    missing = new is None or new is mutations.GONE or new == ""
+    if listed is not None or (missing and outcome.state is sample.state):
+        if listed not in (None, outcome.state):
+            broken(
+                "each status word of the vendor's page leads to its state",
+                seen=f"{seen}, and {listed} is due",
+                why="the user is told something else than the provider says",
+                do="correct the plugin's table, or the words in index.json",
+            )
+        return
+    broken(
+        "what is no status word is not taken for one",
+        seen=f"{seen}, where UnknownStatus or Malformed is due",
+        why="True == 1 in Python, and a missing word means nothing: a job would be called done by accident",
+        do="look words up with parsing.lookup(WORDS, word), without a default: it refuses booleans and what is missing",
+    )
+
+
+def _check_decider(sample: Sample, old: object, new: object, outcome: Outcome, seen: str) -> None:
+    plain = isinstance(new, bool) or new is None or new is mutations.GONE
+    if isinstance(old, bool) and not plain and outcome.state is not sample.state:
+        broken(
+            "a field that is true or false decides by true or false alone",
+            seen=f"{seen}, and it was {sample.state}",
+            why="a text or a number in its place means that the answer is not what the page describes",
+            do="compare with `is True`, or raise vidpoll.Malformed for anything but a boolean",
+        )
+
+
+def transplants(subject: Subject) -> None:
+    under_way = [sample for sample in subject.statuses if sample.state is not None and not sample.state.final]
+    donors = [sample for sample in subject.statuses if sample.state is not None and sample.state.final]
+    for sample in under_way:
+        if not isinstance(sample.data, dict):
+            continue
+        for path, new, where in (*_from(subject, sample, donors), *_injected(subject, sample)):
+            outcome = subject.read(sample, mutations.replaced(sample.data, path, new))
+            seen = f"{sample.file} with {mutations.dotted(path)} {mutations.shown(new)}{where}: {outcome}"
+            if not outcome.allowed:
+                bad_error(seen)
+            if outcome.state not in (None, sample.state):
+                broken(
+                    "a job under way is not ended by another field than its status word",
+                    seen=seen,
+                    why="providers fill in URLs, errors of a first try and 100 % while the job still runs: the user "
+                    "would get half a file, or pay for a second job",
+                    do=f"decide by the status word alone; where the vendor's page says that {mutations.dotted(path)} "
+                    f'decides too, add "{mutations.dotted(path)}" to "decides" in index.json',
+                )
+
+
+def _from(subject: Subject, sample: Sample, donors: list[Sample]) -> Iterator[tuple[mutations.Path, object, str]]:
+    """Each value of the answers about jobs that are over, put where it would stand in this answer."""
+    for donor in donors:
+        keep = {*subject.word_paths[sample.file], *subject.word_paths[donor.file]}
+        for path, value in mutations.nodes(donor.data):
+            plain = path and all(isinstance(key, str) for key in path)
+            if not plain or not isinstance(mutations.get(sample.data, path[:-1]), dict):
+                continue
+            if mutations.same(mutations.get(sample.data, path), value):
+                continue
+            leads = any(mutations.start(path, of) for of in keep)
+            if not leads and not _touches_decider(subject, path, value):
+                yield path, value, f" as in {donor.file}"
+
+
+def _touches_decider(subject: Subject, path: mutations.Path, value: object) -> bool:
+    return any(subject.index.is_decider((*path, *inner)) for inner, _ in mutations.nodes(value))
+
+
+def _injected(subject: Subject, sample: Sample) -> Iterator[tuple[mutations.Path, object, str]]:
+    """Error texts, beside the status word and at the top."""
+    holders = dict.fromkeys([(), *(path[:-1] for path in subject.word_paths[sample.file])])
+    for holder in holders:
+        for name in ("error", "error_message", "fail_reason", "failure_reason", "warning"):
+            path = (*holder, name)
+            if mutations.get(sample.data, path) in (mutations.GONE, None) and not subject.index.is_decider(path):
+                yield path, "the first try failed", ""
+                yield path, {"message": "the first try failed", "code": "RETRY"}, ""
+
+
+# -- answers that say nothing -----------------------------------------------------------------------------------------
+
+
+def nothing(subject: Subject) -> None:
+    rule = "an answer that says nothing ends no job"
+    operation = subject.operations["status"]
+    tries = [(status, body) for status in (200, 202, 204, *operation.verdicts) for body in EMPTY]
+    tries += [(status, body) for status in operation.verdicts for body in OUTAGES]
+    job_id = subject.index.samples[0].job_id if subject.index.samples else "j1"
+    for status, body in tries:
+        outcome = subject.parse("status", Response(status, JSON, body), job_id)
+        seen = f"HTTP {status} with the body {body.decode('latin-1')!r}: {outcome}"
+        if not outcome.allowed:
+            bad_error(seen)
+        if outcome.state is not None and outcome.state.final:
+            broken(
+                rule,
+                seen=seen,
+                why="a proxy's error page or an outage would end a paid job",
+                do="take a verdict only from a body that names the job's status",
+            )
+    for body in EMPTY if "content" in subject.operations else ():
+        outcome = subject.parse("content", Response(200, {"content-type": "text/html"}, body), job_id)
+        if isinstance(outcome.value, Asset) and outcome.value.data is not None:
+            broken(
+                "what is no video is not taken for one",
+                seen=f"content, HTTP 200 with the body {body.decode('latin-1')!r}: {outcome}",
+                why="the user would find an HTML page under the name of the video",
+                do="look at the content type or the first bytes, and raise vidpoll.Malformed",
+            )
+
+
+def junk(subject: Subject) -> None:
+    job_id = subject.index.samples[0].job_id if subject.index.samples else "j1"
+
+    def check(value: object) -> None:
+        raw = value if isinstance(value, bytes) else mutations.encode(value)
+        for name in subject.operations:
+            outcome = subject.parse(name, Response(200, JSON, raw), job_id)
+            if not outcome.allowed:
+                bad_error(f"{name} with the body {raw[:80]!r}: {outcome}")
+
+    for body in EMPTY:
+        check(body)
+    for sample in subject.index.samples:
+        if sample.operation in subject.operations:
+            _damaged(subject, sample)
+    mutations.try_junk(check, 100, subject.name)
+
+
+def _damaged(subject: Subject, sample: Sample) -> None:
+    """Each part of a sample replaced by what nobody sends; the plain values of a status answer have their own test."""
+    for path, old in mutations.nodes(sample.data):
+        if sample.operation == "status" and sample.state is not None and not isinstance(old, (dict, list)):
+            continue
+        for new in mutations.VALUES:
+            outcome = subject.read(sample, mutations.replaced(sample.data, path, new))
+            if not outcome.allowed:
+                bad_error(f"{sample.file} with {mutations.dotted(path)} {mutations.shown(new)}: {outcome}")
+
+
+def pure(subject: Subject) -> None:
+    first = [
+        (sample, subject.read(sample)) for sample in subject.index.samples if sample.operation in subject.operations
+    ]
+    for sample, before in reversed(first):
+        again = subject.read(sample)
+        if (again.value, str(again.error)) != (before.value, str(before.error)) and not isinstance(again.value, Follow):
+            broken(
+                "one answer has one meaning, whatever was parsed before",
+                seen=f"{sample.file}: first {before}, then {again}",
+                why="one job's answers would colour what the user is told about another, and no bug could be replayed",
+                do="let the parser depend on the response and the job's id alone: no globals, no clock, no random",
+            )
