@@ -144,6 +144,10 @@ class Client:
         """Let plugins add commands to a command line (`vidpoll_commands`); returns what went wrong, a line each."""
         return self._plugins.commands(register)
 
+    def add_display(self) -> bool:
+        """Let an installed plugin show on the terminal how the jobs are (`vidpoll_display`); whether one does."""
+        return self._plugins.display(self._clock.time)
+
     # -- waiting ------------------------------------------------------------------------------------------------------
 
     def wait(
@@ -230,6 +234,33 @@ class Client:
 
         return ended()
 
+    def wait_all(
+        self,
+        jobs: Iterable[Job | str],
+        *,
+        timeout: float | None = 3600.0,
+        pacing: Schedule | None = None,
+        stop: threading.Event | None = None,
+        on_event: OnEvent | None = None,
+        check: bool = False,
+    ) -> list[Job]:
+        """Wait until all jobs have ended, and return them in the order given, also one that is named twice.
+
+        Look at `job.ok` and `job.error`; with `check=True` the first one (in the order given) that is not completed
+        raises what `wait` would have raised, once all have ended: one job's end never touches another. The keywords are
+        those of `as_completed`, which yields each job as it ends.
+        """
+        if isinstance(jobs, (str, Job)) or not isinstance(jobs, Iterable):
+            raise UsageError(f"wait_all({jobs!r}): a list of references or jobs is due; for a single one there is wait")
+        given = [_job(job) for job in jobs]
+        same: dict[str, Job] = {}
+        for job in given:
+            same.setdefault(job.ref, job)
+        for _ in self._follow(list(same.values()), timeout, pacing, stop, on_event):
+            pass
+        ended = [same[job.ref] for job in given]
+        return [job.check() for job in ended] if check else ended
+
     def poll(self, job: Job | str) -> Snapshot:
         """Ask once and return what the answer said; a Job that is passed takes it in, and hooks are told.
 
@@ -288,7 +319,11 @@ class Client:
                         assert isinstance(task, Watch)
                         yield task.job, event
 
-        return following()
+        def told() -> Generator[tuple[Job, Event]]:
+            with self._plugins.during(jobs, "wait"):
+                yield from following()
+
+        return told()
 
     # -- other operations ---------------------------------------------------------------------------------------------
 
@@ -442,7 +477,9 @@ class Client:
             if on_progress is not None and isinstance(event, DownloadProgress):
                 guard("on_progress", on_progress, event)
 
-        saved = fetch(self._desk(job, tell, timeout), target, kinds, overwrite=overwrite, max_bytes=max_bytes)
+        desk = self._desk(job, tell, timeout)
+        with self._plugins.during([job], "download"):
+            saved = fetch(desk, target, kinds, overwrite=overwrite, max_bytes=max_bytes)
         self._keeper.saved(job, target, kinds)
         return saved
 

@@ -98,6 +98,7 @@ class Wait:
         self.clock = context.clock
         self.client = client
         self.heart = heart
+        self.displayed = heart is not None and heart.displayed
         self.start = context.clock.time()
         self.stages: dict[str, vidpoll.StageChanged] = {}
         self.again = "wait"
@@ -111,7 +112,7 @@ class Wait:
                 self._want(job)
         left = {job.ref: job for job in awaited}
         codes = []
-        show = self._show if _shown(self.args) else None
+        show = self._show if _shown(self.args) and not self.displayed else None
         following = self.client.as_completed(awaited, timeout=self.args.timeout, stop=self.out.gone, on_event=show)
         try:
             for job in following:
@@ -178,7 +179,7 @@ class Wait:
         for wanted in self.wanted[job.ref]:
             try:
                 if job.ok:
-                    bar = _bar(self.args, self.out, self.clock)
+                    bar = None if self.displayed else _bar(self.args, self.out, self.clock)
                     files += self.client.download(job, wanted.target, kinds=wanted.kinds, on_progress=bar)
                 elif job.final:
                     self._unwant(wanted)
@@ -336,14 +337,18 @@ def _download(args: Arguments, context: Context) -> int:
     if len(wanted) > 1 and Path(args.to).suffix and not Path(args.to).is_dir() and not args.to.endswith(("/", os.sep)):
         raise vidpoll.UsageError(f"--to {args.to!r} names one file, and there are {len(wanted)} jobs; name a folder")
     with context.client([job.account for job in wanted], args) as client:
+        displayed = _shown(args) and context.out.terminal and client.add_display()
+        bar = None if displayed else _bar(args, context.out, context.clock)
         try:
-            return first_that_applies([_fetch(client, job, kinds, args, context) for job in wanted])
+            return first_that_applies([_fetch(client, job, kinds, args, context, bar=bar) for job in wanted])
         except KeyboardInterrupt:
             context.out.error("interrupted; the same command goes on where it stopped")
             return INTERRUPTED
 
 
-def _fetch(client: vidpoll.Client, job: vidpoll.Job, kinds: list[str], args: Arguments, context: Context) -> int:
+def _fetch(
+    client: vidpoll.Client, job: vidpoll.Job, kinds: list[str], args: Arguments, context: Context, *, bar: Bar | None
+) -> int:
     files: list[Path] = []
     error = _look(client, job)
     code = COMPLETED if error is None else code_of(error)
@@ -361,7 +366,7 @@ def _fetch(client: vidpoll.Client, job: vidpoll.Job, kinds: list[str], args: Arg
                 overwrite=args.overwrite,
                 timeout=args.timeout,
                 max_bytes=args.max_bytes,
-                on_progress=_bar(args, context.out, context.clock),
+                on_progress=bar,
             )
         except vidpoll.UsageError:
             raise
