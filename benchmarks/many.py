@@ -188,7 +188,7 @@ def with_aiohttp(url: str, jobs: int) -> None:
 
 
 LOOPS: dict[str, Callable[[str, int], None]] = {
-    "vidpoll": with_vidpoll, "pool": with_pool, "aiohttp": with_aiohttp, "threads": with_threads, "loop": with_loop,
+    "pool": with_pool, "vidpoll": with_vidpoll, "aiohttp": with_aiohttp, "threads": with_threads, "loop": with_loop,
 }  # fmt: skip
 
 
