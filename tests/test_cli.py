@@ -908,6 +908,50 @@ def test_a_replay_says_where_the_wait_ended(shell: Shell, tmp_path: Path) -> Non
     assert out[-2:] == ["the wait ends after 2 of them", "3 answers; at the end: acme:j1 not asked yet"]
 
 
+class Display:
+    """What a plugin shows instead of passing lines: it hears, and says nothing."""
+
+    def __init__(self) -> None:
+        self.began: list[str] = []
+
+    @vidpoll.hookimpl
+    def vidpoll_began(self, action: str) -> None:
+        self.began.append(action)
+
+
+class Displays:
+    """An installed plugin that has a display."""
+
+    def __init__(self) -> None:
+        self.display = Display()
+
+    @vidpoll.hookimpl
+    def vidpoll_display(self, now: Callable[[], float]) -> Display:
+        return self.display
+
+
+def test_a_display_takes_the_place_of_what_passes(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a terminal, verdicts and files stay lines; no stage, fault, heartbeat or bar is printed beside the display."""
+    script = {"/jobs": [DRAWING, UNAVAILABLE, *[DRAWING] * 12, DONE], **MEDIA}
+    plugin = Displays()
+    assert any("drawing" in line for line in shell("wait", REF, script=script, plugins=(plugin,))[1])
+    assert plugin.display.began == []
+    monkeypatch.setattr("vidpoll.cli.output.Output.terminal", True)
+    code, out, err = shell("wait", REF, "--download", "clips", script=script, plugins=(plugin,))
+    assert (code, err, len(out)) == (0, [], 2)
+    assert out[0].endswith("acme:j1 completed: video")
+    assert plugin.display.began == ["wait", "download"]
+    code, out, err = shell("download", REF, "--to", "clips", "--overwrite", script=script, plugins=(plugin,))
+    assert (code, err) == (3, [line for line in err if "not completed yet" in line])
+    code, out, err = shell("download", REF, "--overwrite", script={"/jobs": [DONE], **MEDIA}, plugins=(plugin,))
+    assert (code, err, len(out), "\r" in "".join(out)) == (0, [], 1, False)
+    assert plugin.display.began[2:] == ["wait", "wait", "download"]
+    for option in ("--quiet", "--json"):
+        shell("wait", REF, option, script=script, plugins=(plugin,))
+        shell("download", REF, option, script={"/jobs": [DONE], **MEDIA}, plugins=(plugin,))
+    assert len(plugin.display.began) == 5
+
+
 def test_a_heartbeat_on_a_terminal(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     """When nothing was said for half a minute, a line says what is going on; never into a pipe."""
     script = [DRAWING] * 12 + [DONE]  # it is called stalled at 20 s, so something was said then

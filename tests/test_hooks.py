@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import re
 import textwrap
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +78,123 @@ def test_the_protocol_of_a_wait() -> None:
         "acme:j1 answered: saving",
         "acme:j1 answered: done",
     ]
+
+
+class Frame:
+    """Hears what surrounds a wait or download, and what happens within."""
+
+    def __init__(self) -> None:
+        self.heard: list[Any] = []
+
+    @vidpoll.hookimpl
+    def vidpoll_began(self, jobs: Any, action: str) -> None:
+        self.heard.append((action, "began", [job.ref for job in jobs]))
+
+    @vidpoll.hookimpl
+    def vidpoll_ended(self, jobs: Any, action: str) -> None:
+        self.heard.append((action, "ended", [job.ref for job in jobs]))
+
+    @vidpoll.hookimpl
+    def vidpoll_polled(self, job: Job) -> None:
+        self.heard.append(job.ref)
+
+
+def test_began_and_ended_surround_a_wait() -> None:
+    """Once a call, with all of its jobs; a poll is no wait."""
+    frame = Frame()
+    t = talk({"/jobs/a": [DONE], "/jobs/b": [BROKEN]}, plugins=(frame,))
+    done = vidpoll.Job("acme:a")
+    t.client.poll(done)
+    list(t.client.as_completed([done, "acme:b"]))
+    both = ["acme:a", "acme:b"]
+    assert frame.heard == ["acme:a", ("wait", "began", both), "acme:b", ("wait", "ended", both)]
+
+
+@pytest.mark.parametrize("how", ["raises", "interrupted", "left", "stopped"])
+def test_ended_is_told_whatever_ends_the_wait(how: str) -> None:
+    """An unknown outcome, Ctrl-C in the middle, a loop that is left, `stop`."""
+    frame, stop = Frame(), threading.Event()
+
+    class Ends:
+        @vidpoll.hookimpl
+        def vidpoll_stage_changed(self) -> None:
+            if how == "interrupted":
+                raise KeyboardInterrupt
+            stop.set()
+
+    t = talk([DRAWING, DRAWING, DONE], plugins=(frame, Ends()))
+    following = t.client.watch(REF, timeout=0 if how == "raises" else 60, stop=stop if how == "stopped" else None)
+    if how == "left":
+        next(following)
+        del following
+    else:
+        with pytest.raises((vidpoll.OutcomeUnknown, KeyboardInterrupt)):
+            list(following)
+    assert frame.heard == [("wait", "began", [REF]), REF, ("wait", "ended", [REF])]
+
+
+def test_began_and_ended_surround_a_download(tmp_path: Path) -> None:
+    """A failed one, too; the question that finds the job completed comes before."""
+    for files in ([(200, {"content-length": str(len(MP4))}, MP4)], [(200, {}, b"<html>")]):
+        frame = Frame()
+        t = talk({"/jobs": [DONE], "/files": files}, plugins=(frame,))
+        with contextlib.suppress(vidpoll.DownloadError):
+            t.client.download(REF, tmp_path / str(len(files[0][2])))
+        assert frame.heard == [REF, ("download", "began", [REF]), ("download", "ended", [REF])]
+
+
+def test_began_and_ended_that_raise_change_nothing() -> None:
+    """Warned of under the plugin's name, and the wait is what it was."""
+
+    class Grumpy:
+        @vidpoll.hookimpl
+        def vidpoll_began(self) -> None:
+            raise ZeroDivisionError("mine")
+
+        @vidpoll.hookimpl
+        def vidpoll_ended(self) -> None:
+            raise ZeroDivisionError("mine")
+
+    with pytest.warns(RuntimeWarning) as warned:
+        assert talk([DRAWING, DONE], plugins=(Grumpy(),)).client.wait(REF).ok
+    assert [str(each.message) for each in warned] == [
+        f"plugin Grumpy, vidpoll_{hook} raised ZeroDivisionError: mine" for hook in ("began", "ended")
+    ]
+
+
+def test_the_first_display_becomes_a_plugin() -> None:
+    """One that has none, raises, or gives no plugin is passed over; the display hears with the client's clock."""
+    frame, times = Frame(), []
+
+    def showing(name: str, shows: Any) -> Any:
+        return type(name, (), {"vidpoll_display": vidpoll.hookimpl(shows), "name": name})()
+
+    def display(self: Any, now: Any) -> Frame:
+        times.append(now())
+        return frame
+
+    def raises(self: Any) -> None:
+        raise ZeroDivisionError("mine")
+
+    plugins = (
+        showing("never", lambda self: pytest.fail("the first one counts")),
+        showing("shows", display),
+        showing("none", lambda self: None),
+        showing("odd", lambda self: 5),
+        showing("raises", raises),
+    )
+    t = talk([DONE], plugins=plugins)
+    with pytest.warns(RuntimeWarning) as warned:
+        assert t.client.add_display()
+    assert [str(each.message) for each in warned] == [
+        "plugin raises, vidpoll_display raised ZeroDivisionError: mine",
+        "plugin odd, vidpoll_display: plugins=[odd-display]: no function in it is marked with @vidpoll.hookimpl",
+    ]
+    assert times == [t.clock.now]
+    t.client.wait(REF)
+    assert REF in frame.heard
+    assert "shows-display" in [report.name for report in t.client.plugins]
+    assert not talk([DONE]).client.add_display()
 
 
 def test_the_protocol_of_a_failure_and_of_giving_up() -> None:

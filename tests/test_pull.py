@@ -474,10 +474,12 @@ def test_progress(tmp_path: Path) -> None:
     heard: list[Any] = []
     t = fetching([full(sent=50), rest(50)])
     t.client.download(REF, tmp_path, on_progress=heard.append)
-    assert [(event.received, event.total) for event in heard] == [(50, len(FILE)), (len(FILE), len(FILE))]
+    cut, whole = (50, len(FILE)), (len(FILE), len(FILE))
+    assert [(event.received, event.total) for event in heard] == [cut, cut, whole]
+    assert [event.fault for event in heard] == [None, "fewer bytes than announced", None]
     assert {(event.ref, event.kind) for event in heard} == {(REF, "video")}
     hooks = [hook for hook in t.ears.hooks if hook.startswith("download")]
-    assert hooks == ["download_progress", "download_progress", "downloaded"]
+    assert hooks == ["download_progress", "download_progress", "download_progress", "downloaded"]
 
 
 # -- URLs that are not good any more ----------------------------------------------------------------------------------

@@ -144,6 +144,10 @@ class Client:
         """Let plugins add commands to a command line (`vidpoll_commands`); returns what went wrong, a line each."""
         return self._plugins.commands(register)
 
+    def add_display(self) -> bool:
+        """Let an installed plugin show on the terminal how the jobs are (`vidpoll_display`); whether one does."""
+        return self._plugins.display(self._clock.time)
+
     # -- waiting ------------------------------------------------------------------------------------------------------
 
     def wait(
@@ -315,7 +319,11 @@ class Client:
                         assert isinstance(task, Watch)
                         yield task.job, event
 
-        return following()
+        def told() -> Generator[tuple[Job, Event]]:
+            with self._plugins.during(jobs, "wait"):
+                yield from following()
+
+        return told()
 
     # -- other operations ---------------------------------------------------------------------------------------------
 
@@ -469,7 +477,9 @@ class Client:
             if on_progress is not None and isinstance(event, DownloadProgress):
                 guard("on_progress", on_progress, event)
 
-        saved = fetch(self._desk(job, tell, timeout), target, kinds, overwrite=overwrite, max_bytes=max_bytes)
+        desk = self._desk(job, tell, timeout)
+        with self._plugins.during([job], "download"):
+            saved = fetch(desk, target, kinds, overwrite=overwrite, max_bytes=max_bytes)
         self._keeper.saved(job, target, kinds)
         return saved
 

@@ -5,7 +5,7 @@ group `vidpoll`, or passed: `Client(plugins=[thing])`. All hooks run in the thre
 `as_completed`, `poll` or `download`, one at a time, in pluggy's order (last registered first, `tryfirst` and `trylast`
 honoured), so an implementation needs no lock. Parameters are taken by name; leave out what you do not need.
 
-While a job is waited for, this is the protocol:
+While jobs are waited for, this is the protocol, between one `vidpoll_began` and one `vidpoll_ended`:
 
 1. `vidpoll_polled` after every answer that was understood;
 2. then, where that answer changed something, `vidpoll_stage_changed` and `vidpoll_progress`;
@@ -20,7 +20,7 @@ work to a thread of your own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -77,6 +77,38 @@ def vidpoll_notifiers(environ: Mapping[str, str]) -> Iterable[object]:  # type: 
         def vidpoll_notifiers(environ):
             if environ.get("CHAT_URL"):
                 yield chat(environ["CHAT_URL"])
+    """
+
+
+@hookspec
+def vidpoll_began(jobs: Sequence[Job], action: str) -> None:
+    """These jobs are waited for from now on (`action` is "wait"), or their files are fetched ("download").
+
+    When: before the first question of a wait, before the first byte of a download; a download may lie within a wait.
+    Not for a single `poll`. `jobs` are all of the call, those with a verdict included. Return: ignored.
+    If it raises: logged and warned, the wait goes on.
+
+    Example::
+
+        @vidpoll.hookimpl
+        def vidpoll_began(jobs, action):
+            display.show(len(jobs))
+    """
+
+
+@hookspec
+def vidpoll_ended(jobs: Sequence[Job], action: str) -> None:
+    """The wait or download that `vidpoll_began` told of is over.
+
+    When: once for each `vidpoll_began`, whatever ended it: verdicts, giving up, an error, Ctrl-C, a loop that was left.
+    What is drawn on a terminal is put away here. Return: ignored. If it raises: logged and warned; what ended the wait
+    ends it.
+
+    Example::
+
+        @vidpoll.hookimpl
+        def vidpoll_ended(jobs, action):
+            display.close()
     """
 
 
@@ -210,10 +242,11 @@ def vidpoll_polled(job: Job, event: Polled) -> None:
 
 @hookspec
 def vidpoll_download_progress(job: Job, event: DownloadProgress) -> None:
-    """Some bytes of an asset arrived.
+    """Some bytes of an asset arrived, or none do for a while.
 
-    When: at most about ten times a second while a file is fetched, and once at its end. `event.received` and
-    `event.total` are bytes; total is None where the server does not tell. Return: ignored. If it raises: logged and
+    When: at most about ten times a second while a file is fetched, once at its end, and at each pause after a fault
+    (`event.fault` says which). `event.received` and `event.total` are bytes; total is None where the server does not
+    tell. Return: ignored. If it raises: logged and
     warned, the download goes on.
 
     Example::
@@ -237,6 +270,24 @@ def vidpoll_downloaded(job: Job, event: Downloaded) -> None:
         @vidpoll.hookimpl
         def vidpoll_downloaded(job, event):
             gallery.add(event.path)
+    """
+
+
+@hookspec
+def vidpoll_display(now: Callable[[], float]) -> object | None:
+    """Return a display that shows on standard output, a terminal, how the jobs of a command are.
+
+    When: once per command that waits for jobs or fetches files (`Client.add_display`), not with --quiet or --json.
+    `now` gives the Unix second on the clock of the client. Return: an object with hooks, which is a plugin of that
+    client from then on, or None where this terminal is not fit for it. The first display counts; the command then
+    prints verdicts and files, and leaves all that passes to the display. What is written to standard output meanwhile
+    has to stay readable. If it raises: logged and warned, and the command prints lines.
+
+    Example::
+
+        @vidpoll.hookimpl
+        def vidpoll_display(now):
+            return Bars(now) if sys.stdout.isatty() else None
     """
 
 

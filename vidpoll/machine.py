@@ -167,15 +167,20 @@ class Polled(Event):
 
 @dataclass(frozen=True, slots=True)
 class DownloadProgress(Event):
-    """`received` of `total` bytes (None where the server does not tell) of an asset of `kind` have arrived."""
+    """`received` of `total` bytes (None where the server does not tell) of an asset of `kind` have arrived.
+
+    `fault` is why no more come at the moment; None while they come.
+    """
 
     kind: str
     received: int
     total: int | None = None
+    fault: str | None = None
 
     def __str__(self) -> str:
         share = f" of {self.total:,}" if self.total is not None else ""
-        return f"{self.ref} {self.kind}: {self.received:,}{share} bytes"
+        fault = f", no news: {self.fault}" if self.fault is not None else ""
+        return f"{self.ref} {self.kind}: {self.received:,}{share} bytes{fault}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ import difflib
 import inspect
 import logging
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from types import ModuleType
@@ -128,8 +129,8 @@ class Plugins:
         if not self.manager.is_registered(plugin):  # one module may have several names
             self._register(plugin, self._free(entry.name), source, version)
 
-    def _passed(self, plugin: object) -> None:
-        name = _name(plugin)
+    def _passed(self, plugin: object, name: str | None = None) -> None:
+        name = name or _name(plugin)
         if inspect.isclass(plugin):
             raise UsageError(f"plugins=[{name}]: pass an instance, {name}(), not the class")
         if isinstance(plugin, Provider):
@@ -253,14 +254,38 @@ class Plugins:
 
     def tell(self, job: Job, event: Event) -> None:
         """Call every implementation of the event's hook, one by one; one that raises keeps no other from it."""
-        for impl in self._implementations(HOOKS[type(event)]):
-            given = {"job": job, "event": event}
-            self._traced(impl, HOOKS[type(event)], event)
-            guard(
-                f"plugin {impl.plugin_name}, {HOOKS[type(event)]}",
-                impl.function,
-                *(given[name] for name in impl.argnames),
-            )
+        self._call(HOOKS[type(event)], {"job": job, "event": event})
+
+    @contextmanager
+    def during(self, jobs: Sequence[Job], action: str) -> Iterator[None]:
+        """Tell that a wait or download of these jobs begins, and that it is over."""
+        given = {"jobs": tuple(jobs), "action": action}
+        try:
+            self._call("vidpoll_began", given)
+            yield
+        finally:
+            self._call("vidpoll_ended", given)
+
+    def _call(self, hook: str, given: Mapping[str, Any]) -> None:
+        for impl in self._implementations(hook):
+            self._traced(impl, hook, given.get("event"))
+            guard(f"plugin {impl.plugin_name}, {hook}", impl.function, *(given[name] for name in impl.argnames))
+
+    def display(self, now: Callable[[], float]) -> bool:
+        """Register the first display that a plugin has for this terminal; whether there is one."""
+        for impl in self._implementations("vidpoll_display"):
+            self._traced(impl, "vidpoll_display")
+            shown: list[object] = []
+            who = f"plugin {impl.plugin_name}, vidpoll_display"
+            guard(who, lambda impl=impl, shown=shown: shown.append(impl.function(*([now] if impl.argnames else []))))
+            if shown and shown[0] is not None:
+                try:
+                    self._passed(shown[0], f"{impl.plugin_name}-display")
+                except (UsageError, PluginError) as error:
+                    _warn(f"{who}: {error}", RuntimeWarning)
+                    continue
+                return True
+        return False
 
     def simulators(self) -> dict[str, str]:
         """Provider name to "module:Class" of the simulator's faces that plugins bring. Raises PluginError."""

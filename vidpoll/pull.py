@@ -95,6 +95,7 @@ class Pull:
         """How often a fresh URL was asked for since bytes came."""
         self._last = ""
         """Why it was not had so far."""
+        self._total: int | None = None
         self._best = self._marked = 0
         """The furthest offset that was reached, and the one at the last fault."""
 
@@ -123,6 +124,7 @@ class Pull:
         flow = _Flow(self, offset, known, begin, urlsplit(wire.url)._replace(query="", fragment="").geturl())
         outcome = self._run(wire, flow)
         further = flow.position > self._best
+        self._total = flow.body.total if flow.body else self._total
         self._best = max(self._best, flow.position)
         if isinstance(outcome, NoAnswer):
             self._lost(outcome, wire)
@@ -191,7 +193,8 @@ class Pull:
             return 60.0
         left = self.deadline - self.desk.loop.now()
         if left <= 0:
-            raise self.error(DownloadError, f"not done in time{self._last and f' (last: {self._last})'}")
+            last = self._last and f" (last: {self._last})"
+            raise self.error(DownloadError, f"not done in time{last}", "the same call goes on where it stopped")
         return min(left, 60.0)
 
     def _lost(self, lost: NoAnswer, wire: Wire) -> None:
@@ -213,7 +216,9 @@ class Pull:
         self._pause(max(self._patience.gap(RETRY, loop.setting.random), fault.hint or 0.0))
 
     def _pause(self, seconds: float) -> None:
-        loop, nothing = self.desk.loop, Queue[Any]()
+        desk, loop, nothing = self.desk, self.desk.loop, Queue[Any]()
+        at, kind = loop.clock.time(), self.wanted.kind
+        desk.tell(DownloadProgress(desk.job.ref, at, kind, self._best, self._total, self._last))
         until = loop.now() + seconds
         while (left := until - loop.now()) > 0:
             loop.clock.get(nothing, min(left, self._in_time()), busy=False)

@@ -50,10 +50,17 @@ class Context:
         store = store_of(args)
         if store is not None:
             try:
-                return self.client_factory(store=store, **options)
+                return self._displayed(self.client_factory(store=store, **options), heart)
             except vidpoll.StoreError as error:
                 self.out.error(f"warning: {error.message}. Going on, and nothing is kept (--store FILE, --no-store)")
-        return self.client_factory(**options)
+        return self._displayed(self.client_factory(**options), heart)
+
+    @staticmethod
+    def _displayed(client: vidpoll.Client, heart: Heart | None) -> vidpoll.Client:
+        """Where a heartbeat is due, a plugin's display is better."""
+        if heart is not None:
+            heart.displayed = client.add_display()
+        return client
 
     def jobs(self, refs: Sequence[str]) -> list[vidpoll.Job]:
         """A job for each reference, once; `-` stands for those on standard input.

@@ -104,6 +104,8 @@ class _Demo:
         self.out = out
         self.notifier = Notifier(out, clock.time())
         self.client = simulation.client(plugins=[self.notifier], pacing=vidpoll.Fixed(3.0), clock=clock)
+        if out.terminal:
+            self.client.add_display()
         self.kinds: dict[str, str] = {}
         self.wrong: list[str] = []
         self.completed = 0

@@ -29,6 +29,8 @@ class Heart:
         self.answered: float | None = None
         self.jobs: dict[str, vidpoll.Job] = {}
         self.polled: dict[str, vidpoll.Polled] = {}
+        self.displayed = False
+        """Whether a plugin shows how the jobs are; then nothing is said here."""
 
     def monotonic(self) -> float:
         return self.clock.monotonic()
@@ -45,7 +47,7 @@ class Heart:
         self.answered = self.clock.monotonic()
         before, self.polled[job.ref] = self.polled.get(job.ref), event
         self.jobs[job.ref] = job
-        if event.late and not (before and before.late):
+        if event.late and not (before and before.late) and not self.displayed:
             self.said()
             self.out.line(f"{job.ref} is taking longer than usual")
 
@@ -56,7 +58,7 @@ class Heart:
     def _beat(self) -> None:
         now = self.clock.monotonic()
         going = [job for job in self.jobs.values() if not job.final and job.error is None]
-        if now - self.spoken < self.EVERY or not going or self.answered is None:
+        if self.displayed or now - self.spoken < self.EVERY or not going or self.answered is None:
             return
         self.spoken = now
         what = f"{len(going)} jobs" if len(going) > 1 else _doing(going[0])

@@ -98,6 +98,7 @@ class Wait:
         self.clock = context.clock
         self.client = client
         self.heart = heart
+        self.displayed = heart is not None and heart.displayed
         self.start = context.clock.time()
         self.stages: dict[str, vidpoll.StageChanged] = {}
         self.crowd: Sequence[vidpoll.Job] = ()
@@ -115,7 +116,7 @@ class Wait:
         self.crowd = awaited if len(awaited) > CROWD else ()
         left = {job.ref: job for job in awaited}
         codes = []
-        show = self._show if _shown(self.args) else None
+        show = self._show if _shown(self.args) and not self.displayed else None
         following = self.client.as_completed(awaited, timeout=self.args.timeout, stop=self.out.gone, on_event=show)
         try:
             for job in following:
@@ -190,7 +191,7 @@ class Wait:
         for wanted in self.wanted[job.ref]:
             try:
                 if job.ok:
-                    bar = _bar(self.args, self.out, self.clock)
+                    bar = None if self.displayed else _bar(self.args, self.out, self.clock)
                     files += self.client.download(job, wanted.target, kinds=wanted.kinds, on_progress=bar)
                 elif job.final:
                     self._unwant(wanted)
@@ -319,11 +320,12 @@ def _submitted(args: Arguments, context: Context, client: vidpoll.Client) -> tup
         )
         return jobs, INTERRUPTED
     except vidpoll.VidpollError as error:
-        if isinstance(error, vidpoll.SubmitUnknown) and store_of(args) is not None:
-            context.out.error("it is on record: `vidpoll resume` shows what it may have become")
-        if not jobs:
+        kept = isinstance(error, vidpoll.SubmitUnknown) and store_of(args) is not None
+        if not (jobs or kept):
             raise
-        context.out.error(f"{error.message} ({len(jobs)} of {args.count} were submitted before that)")
+        record = ". It is on record: `vidpoll resume` shows what it may have become" if kept else ""
+        before = f" ({len(jobs)} of {args.count} were submitted before that)" if jobs else ""
+        context.out.error(f"{error.message}{record}{before}")
         return jobs, code_of(error)
     return jobs, COMPLETED
 
@@ -367,14 +369,18 @@ def _download(args: Arguments, context: Context) -> int:
     if len(wanted) > 1 and Path(args.to).suffix and not Path(args.to).is_dir() and not args.to.endswith(("/", os.sep)):
         raise vidpoll.UsageError(f"--to {args.to!r} names one file, and there are {len(wanted)} jobs; name a folder")
     with context.client([job.account for job in wanted], args) as client:
+        displayed = _shown(args) and context.out.terminal and client.add_display()
+        bar = None if displayed else _bar(args, context.out, context.clock)
         try:
-            return first_that_applies([_fetch(client, job, kinds, args, context) for job in wanted])
+            return first_that_applies([_fetch(client, job, kinds, args, context, bar=bar) for job in wanted])
         except KeyboardInterrupt:
             context.out.error("interrupted; the same command goes on where it stopped")
             return INTERRUPTED
 
 
-def _fetch(client: vidpoll.Client, job: vidpoll.Job, kinds: list[str], args: Arguments, context: Context) -> int:
+def _fetch(
+    client: vidpoll.Client, job: vidpoll.Job, kinds: list[str], args: Arguments, context: Context, *, bar: Bar | None
+) -> int:
     files: list[Path] = []
     error = _look(client, job)
     code = COMPLETED if error is None else code_of(error)
@@ -392,7 +398,7 @@ def _fetch(client: vidpoll.Client, job: vidpoll.Job, kinds: list[str], args: Arg
                 overwrite=args.overwrite,
                 timeout=args.timeout,
                 max_bytes=args.max_bytes,
-                on_progress=_bar(args, context.out, context.clock),
+                on_progress=bar,
             )
         except vidpoll.UsageError:
             raise

@@ -1,0 +1,212 @@
+"""A page about a run of vidpoll: a gallery of what came of it, a timeline, durations, faults, money; one HTML file.
+
+    with vidpoll.Client(plugins=[Report("night.html")]) as client: ...    # or VIDPOLL_REPORT=night.html vidpoll wait …
+    vidpoll report jobs.sqlite3 -o night.html                             # afterwards, out of a store
+
+Here are the plugin and the command; what is known of a job is in `entry`, how it is shown in `page` and `timeline`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import vidpoll
+from vidpoll import notify
+
+from .entry import GOING, UNKNOWN, Entry, kept
+from .page import page
+from .writer import whole
+
+__all__ = ["Report"]
+
+TITLE = "vidpoll report"
+
+EVERY = 0.5
+"""Seconds between two pages at least, and ten times as long as the last one took."""
+
+FLUSH = 10.0
+"""Seconds that the end of a wait is held for a page that is slow to write."""
+
+
+class Report:
+    """Writes the page at `path` while a client waits: after each verdict and saved file, and when a wait is over.
+
+    It is written in a thread of its own, at most twice a second and to the end when the wait is over; under its name
+    there is always a whole page. `describe` says what a job is to show, where no answer of the provider does. Raises
+    UsageError where the page cannot be written there.
+    """
+
+    name = "report"
+
+    def __init__(self, path: str | os.PathLike[str], *, title: str = TITLE) -> None:
+        self.path = _checked(Path(path))
+        self.title = title
+        self._lock = threading.Lock()
+        self._entries: dict[str, Entry] = {}
+        self._open = 0
+        self._outbox = notify.Outbox(self._write, name="report", size=1 << 30, every=EVERY, at_exit=FLUSH)
+
+    def describe(self, job: vidpoll.Job | str, prompt: str) -> None:
+        """Say what a job is to show: `report.describe(job, "a lighthouse at dusk")`."""
+        with self._lock:
+            self._entry(job if isinstance(job, str) else job.ref).prompt = prompt
+
+    def html(self) -> str:
+        """The page as it is now."""
+        with self._lock:
+            entries = [copy(entry) for entry in self._entries.values()]
+            for entry in entries:
+                entry.faults, entry.faults_at = entry.faults.copy(), list(entry.faults_at)
+                entry.files = dict(entry.files)
+        return page(entries, self.title, self.path.parent, time.time())
+
+    def _write(self, wishes: Sequence[None]) -> None:
+        """One page, however often it was asked for."""
+        del wishes
+        began = time.monotonic()
+        whole(self.path, self.html())
+        self._outbox.pause(10 * (time.monotonic() - began))
+
+    def _soon(self) -> None:
+        self._outbox.put(None, keep=True)
+
+    def _entry(self, ref: str) -> Entry:
+        return self._entries.setdefault(ref, Entry(ref))
+
+    def _note(self, job: vidpoll.Job, event: vidpoll.Event) -> Entry:
+        entry = self._entry(job.ref)
+        entry.began = event.at if entry.began is None else entry.began
+        entry.last = event.at
+        entry.take(job)
+        return entry
+
+    @vidpoll.hookimpl
+    def vidpoll_began(self, jobs: Sequence[vidpoll.Job], action: str) -> None:
+        with self._lock:
+            self._open += 1
+            for job in jobs:
+                entry = self._entry(job.ref)
+                if action == "wait":
+                    entry.state, entry.why = GOING, None
+                entry.take(job)
+        self._soon()
+
+    @vidpoll.hookimpl
+    def vidpoll_ended(self) -> None:
+        with self._lock:
+            self._open -= 1
+            over = not self._open
+        self._soon()
+        if over and not self._outbox.flush(FLUSH):
+            raise TimeoutError(f"{self.path} is not written after {FLUSH:g} s")
+
+    @vidpoll.hookimpl
+    def vidpoll_polled(self, job: vidpoll.Job, event: vidpoll.Polled) -> None:
+        with self._lock:
+            self._note(job, event).requests += 1
+
+    @vidpoll.hookimpl
+    def vidpoll_poll_failed(self, job: vidpoll.Job, event: vidpoll.PollFailed) -> None:
+        with self._lock:
+            entry = self._note(job, event)
+            entry.requests += 1
+            entry.fault(event.reason, event.at)
+
+    @vidpoll.hookimpl
+    def vidpoll_stalled(self, job: vidpoll.Job, event: vidpoll.Stalled) -> None:
+        with self._lock:
+            self._note(job, event).stalled = event.seconds
+
+    @vidpoll.hookimpl
+    def vidpoll_completed(self, job: vidpoll.Job, event: vidpoll.Completed) -> None:
+        self._ended(job, event)
+
+    @vidpoll.hookimpl
+    def vidpoll_failed(self, job: vidpoll.Job, event: vidpoll.Failed) -> None:
+        self._ended(job, event)
+
+    @vidpoll.hookimpl
+    def vidpoll_gave_up(self, job: vidpoll.Job, event: vidpoll.GaveUp) -> None:
+        with self._lock:
+            entry = self._note(job, event)
+            entry.state, entry.why = UNKNOWN, str(event.error)
+        self._soon()
+
+    @vidpoll.hookimpl
+    def vidpoll_downloaded(self, job: vidpoll.Job, event: vidpoll.Downloaded) -> None:
+        with self._lock:
+            self._entry(job.ref).files[event.path.absolute()] = event.kind
+        self._soon()
+
+    def _ended(self, job: vidpoll.Job, event: vidpoll.Event) -> None:
+        with self._lock:
+            self._note(job, event)
+        self._soon()
+
+
+@vidpoll.hookimpl
+def vidpoll_notifiers(environ: Mapping[str, str]) -> Iterable[Report]:
+    """The page of `VIDPOLL_REPORT`, one for all clients of a process."""
+    if environ.get("VIDPOLL_REPORT"):
+        yield _shared(_checked(Path(environ["VIDPOLL_REPORT"])))
+
+
+@cache
+def _shared(path: Path) -> Report:
+    return Report(path)
+
+
+@vidpoll.hookimpl
+def vidpoll_commands(register: Callable[..., None]) -> None:
+    """`vidpoll report`."""
+    register("report", "write a page about the jobs of a store", _arguments, _run)
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "store", metavar="STORE", help="the file that keeps the jobs, as for Client(store=…) or --store"
+    )
+    parser.add_argument("-o", "--output", default="report.html", metavar="FILE", help="the page (report.html)")
+    parser.add_argument("--title", default=TITLE, help="the page's title")
+    parser.add_argument(
+        "--files",
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="where the jobs' files were saved; they are linked to and shown (may be given several times)",
+    )
+
+
+def _run(args: Any) -> int:
+    store, output = Path(args.store), _checked(Path(args.output))
+    if not store.is_file():
+        raise vidpoll.UsageError(f"report: there is no store {args.store!r}; name the file that keeps the jobs")
+    folders = [Path(name).absolute() for name in args.files]
+    for name, folder in zip(args.files, folders, strict=True):
+        if not folder.is_dir():
+            raise vidpoll.UsageError(f"--files {name!r}: there is no such folder")
+    with vidpoll.Client(store=store, discover=False) as client:
+        entries = [kept(each, folders) for each in client.kept()]
+    try:
+        whole(output, page(entries, args.title, output.parent, time.time()))
+    except OSError as error:
+        raise vidpoll.UsageError(f"the page {args.output!r} cannot be written: {error.strerror}") from None
+    print(f"{args.output}: {len(entries)} jobs")  # noqa: T201 - a command says what it has done
+    return 0
+
+
+def _checked(path: Path) -> Path:
+    """The absolute path of a page. Raises UsageError where none can be."""
+    found = path.absolute()
+    if found.is_dir() or not found.parent.is_dir():
+        why = "it is a folder" if found.is_dir() else "its folder is not there"
+        raise vidpoll.UsageError(f"the page {str(path)!r} cannot be written: {why}")
+    return found

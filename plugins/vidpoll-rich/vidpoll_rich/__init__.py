@@ -1,0 +1,159 @@
+"""Live progress for vidpoll: a row for each job that is waited for, a bar for each file, drawn with rich.
+
+    with vidpoll.Client(plugins=[RichProgress()]) as client: ...        # the command line uses it when it is installed
+
+Hooks only note what happened; a thread draws (`screen`). Importing this draws nothing, and does not import rich.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TextIO
+
+import vidpoll
+
+from .board import Board
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+    from .screen import Screen
+
+__all__ = ["RichProgress"]
+
+
+class RichProgress:
+    """Shows on `file`, by default standard error, how jobs and downloads are, while a client waits.
+
+    On a terminal that is fit for it: a row a job, a verdict as a line that stays. Elsewhere (a file, Jupyter, NO_COLOR,
+    TERM=dumb, fewer than 60 columns, also later) each change is a plain line. `now` gives the Unix second; pass that of
+    the client's clock where it has one of its own. `verdicts=False` leaves verdicts and saved files to the caller.
+    """
+
+    name = "rich-progress"
+
+    def __init__(
+        self, file: TextIO | None = None, *, now: Callable[[], float] = time.time, verdicts: bool = True
+    ) -> None:
+        self.file = file
+        self.now = now
+        self.verdicts = verdicts
+        self._board = Board()
+        self._screen: Screen | None = None
+        self._live = False
+
+    @vidpoll.hookimpl
+    def vidpoll_began(self, jobs: Sequence[vidpoll.Job], action: str) -> None:
+        self._board.began(jobs, self.now(), waits=action == "wait")
+        if self._screen is None:
+            self._live = False
+            from .screen import Screen
+
+            self._screen = Screen(_console(sys.stderr if self.file is None else self.file), self._fits, self._paint)
+        self._screen.start()
+
+    @vidpoll.hookimpl
+    def vidpoll_ended(self, jobs: Sequence[vidpoll.Job], action: str) -> None:
+        if self._board.ended(jobs, waits=action == "wait") and self._screen is not None:
+            self._screen.stop()
+            self._screen = None  # standard error may be another one by the next wait
+
+    @vidpoll.hookimpl
+    def vidpoll_polled(self, job: vidpoll.Job, event: vidpoll.Polled) -> None:
+        self._board.hear(job, event)
+
+    @vidpoll.hookimpl
+    def vidpoll_download_progress(self, job: vidpoll.Job, event: vidpoll.DownloadProgress) -> None:
+        self._board.hear(job, event)
+
+    @vidpoll.hookimpl
+    def vidpoll_stage_changed(self, job: vidpoll.Job, event: vidpoll.StageChanged) -> None:
+        self._passing(job, event)
+
+    @vidpoll.hookimpl
+    def vidpoll_progress(self, job: vidpoll.Job, event: vidpoll.ProgressChanged) -> None:
+        self._passing(job, event)
+
+    @vidpoll.hookimpl
+    def vidpoll_poll_failed(self, job: vidpoll.Job, event: vidpoll.PollFailed) -> None:
+        self._passing(job, event)
+
+    @vidpoll.hookimpl
+    def vidpoll_stalled(self, job: vidpoll.Job, event: vidpoll.Stalled) -> None:
+        self._passing(job, event)
+
+    @vidpoll.hookimpl
+    def vidpoll_completed(self, job: vidpoll.Job, event: vidpoll.Completed) -> None:
+        self._lasting(job, event, "green")
+
+    @vidpoll.hookimpl
+    def vidpoll_failed(self, job: vidpoll.Job, event: vidpoll.Failed) -> None:
+        self._lasting(job, event, "red")
+
+    @vidpoll.hookimpl
+    def vidpoll_gave_up(self, job: vidpoll.Job, event: vidpoll.GaveUp) -> None:
+        self._lasting(job, event, "yellow")
+
+    @vidpoll.hookimpl
+    def vidpoll_downloaded(self, job: vidpoll.Job, event: vidpoll.Downloaded) -> None:
+        self._lasting(job, event, "green")
+
+    def _passing(self, job: vidpoll.Job, event: vidpoll.Event) -> None:
+        """A row shows it; a line where there are no rows."""
+        self._board.hear(job, event)
+        if not self._live:
+            self._say(event, "")
+
+    def _lasting(self, job: vidpoll.Job, event: vidpoll.Event, style: str) -> None:
+        self._board.hear(job, event)
+        if self.verdicts:
+            self._say(event, style)
+
+    def _say(self, event: vidpoll.Event, style: str) -> None:
+        if self._screen is not None:
+            from rich.text import Text
+
+            stamp = time.strftime("%H:%M:%S", time.localtime(event.at))
+            text = "".join(char if char.isprintable() else " " for char in str(event))
+            self._screen.say(Text.assemble((stamp, "dim"), "  ", (text, style)))
+
+    def _fits(self, console: Console) -> bool:
+        """Whether there are rows now; else there are lines."""
+        self._live = _fit(console)
+        return self._live
+
+    def _paint(self, console: Console) -> list[Text]:
+        from .paint import Size, lines
+
+        size = Size(console.width, console.height, not console.encoding.lower().startswith("utf"))
+        return lines(self._board.view(), self.now(), size)
+
+
+@vidpoll.hookimpl
+def vidpoll_display(now: Callable[[], float]) -> RichProgress | None:
+    """The display of the command line; its verdicts are printed by the command itself."""
+    if sys.stdout is None or not _fit(_console(sys.stdout)):
+        return None
+    return RichProgress(sys.stdout, now=now, verdicts=False)
+
+
+def _console(file: TextIO) -> Console:
+    from rich.console import Console
+
+    return Console(file=file, highlight=False, markup=False, emoji=False)
+
+
+def _fit(console: Console) -> bool:
+    """Whether rows can be drawn: rich would also say so of a file where FORCE_COLOR is set."""
+    from .paint import NARROW
+
+    return (
+        bool(getattr(console.file, "isatty", bool)())
+        and not os.environ.get("NO_COLOR")
+        and not (console.is_dumb_terminal or console.is_jupyter or console.legacy_windows)
+        and console.width >= NARROW
+    )

@@ -1,0 +1,182 @@
+"""What is known, as lines for a screen of so many columns and rows. Pure: a view in, rich's Text out.
+
+No text of a provider is read as markup, and no character of it that is not printable gets through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from rich.cells import cell_len, set_cell_size
+from rich.text import Text
+
+from .board import File, Row, View
+
+MB = 1_000_000
+NARROW = 60
+"""Columns below which no row is legible."""
+
+_ORDER = {"running": 0, "queued": 1}
+_STYLES = {"running": "cyan", "queued": "yellow"}
+_ENDED = {"completed": "green", "failed": "red", "cancelled": "red", "expired": "red", "unknown": "yellow"}
+
+
+@dataclass(frozen=True)
+class Size:
+    """Columns and rows; `ascii` where the terminal knows no other characters."""
+
+    columns: int
+    rows: int
+    ascii: bool = False
+
+
+@dataclass(frozen=True)
+class _Columns:
+    ref: int
+    what: int
+    bar: int
+
+
+def lines(view: View, now: float, size: Size) -> list[Text]:
+    """A row for each job and file, then the sum of them; never more than fit above the last row of the screen."""
+    wide = size.columns - 1
+    many = len(view.rows) + sum(view.ended.values()) > 1
+    room = max(size.rows - 1 - many, 1)
+    files = view.files[:room]
+    rows = view.rows
+    if len(rows) + len(files) > room:  # then those that run come first
+        rows = tuple(sorted(rows, key=lambda row: _ORDER.get(row.state or "", 2)))[: room - len(files)]
+    columns = _columns(rows, files, wide)
+    found = [_row(row, now, columns, size) for row in rows] + [_file(file, columns, size) for file in files]
+    if many:
+        found.append(_sum(view, len(view.rows) - len(rows), now))
+    for line in found:
+        line.truncate(wide, overflow="crop" if size.ascii else "ellipsis")
+    return found
+
+
+def _columns(rows: Iterable[Row], files: Iterable[File], wide: int) -> _Columns:
+    """As wide as what stands in them, within their share."""
+    refs = [row.ref for row in rows] + [file.ref for file in files]
+    whats = [_what(row) for row in rows] + [file.kind for file in files]
+    ref = min(max(map(cell_len, refs), default=0), int(wide * 0.27))
+    what = min(max([cell_len(_plain(word)) for word in whats] + [8]), int(wide * 0.21))
+    bar = max(6, min(30, wide // 5 - 9))
+    return _Columns(ref, what, bar)
+
+
+def _row(row: Row, now: float, columns: _Columns, size: Size) -> Text:
+    line = Text(no_wrap=True)
+    line.append(_cell(row.ref, columns.ref, size), "bold")
+    line.append("  ")
+    line.append(_cell(_what(row), columns.what, size), _STYLES.get(row.state or "", "dim"))
+    line.append("  ")
+    _bar(line, row.progress, columns.bar, size)
+    line.append(f"{_clock(now - row.began):>8}  ")
+    words = list(_notes(row, now))
+    for index, (word, style) in enumerate(words):
+        line.append(_plain(word), style)
+        line.append(", " if index < len(words) - 1 else "")
+    return line
+
+
+def _what(row: Row) -> str:
+    """The provider's own word where there is one."""
+    if row.state is None and row.stage is None:
+        return "not asked"
+    return row.stage or str(row.state)
+
+
+def _notes(row: Row, now: float) -> Iterable[tuple[str, str]]:
+    """What matters most first: the end of the line may be cut."""
+    if row.fault is not None:
+        again = "" if row.again is None else f"again in {max(0.0, row.again - now):.0f} s: "
+        yield f"{again}{row.fault}", "yellow"
+    if row.stalled is not None:
+        yield f"stalled {_clock(now - row.stalled)}", "yellow"
+    if row.late:
+        yield "longer than usual", "yellow"
+    if row.queue is not None and row.state == "queued":
+        yield f"queue {row.queue:g}", "dim"
+    if row.ends is not None and row.ends[1] > now:
+        low, high = (_clock(max(0.0, end - now)) for end in row.ends)
+        yield (f"{low}-{high} left" if low != high else f"{low} left"), "dim"
+
+
+def _file(file: File, columns: _Columns, size: Size) -> Text:
+    line = Text(no_wrap=True)
+    line.append(_cell(file.ref, columns.ref, size), "bold")
+    line.append("  ")
+    line.append(_cell(file.kind, columns.what, size), "magenta")
+    line.append("  ")
+    share = 100 * file.received / file.total if file.total else None
+    _bar(line, share, columns.bar, size)
+    took = file.at - file.began
+    rate = (file.received - file.start) / took if took > 0 else 0.0
+    total = f"/{file.total / MB:.1f}" if file.total else ""
+    line.append(f"  {file.received / MB:.1f}{total} MB")
+    if rate > 0:
+        line.append(f"  {rate / MB:.1f} MB/s", "dim")
+        if file.total:
+            line.append(f"  {_clock((file.total - file.received) / rate)} left", "dim")
+    return line
+
+
+def _sum(view: View, hidden: int, now: float) -> Text:
+    ended = sum(view.ended.values())
+    line = Text(f"{ended} of {ended + len(view.rows)} jobs ended", "bold", no_wrap=True)
+    before = ": "
+    for word, style in _ENDED.items():
+        if view.ended[word]:
+            line.append(before)
+            line.append(f"{view.ended[word]} {word}", style)
+            before = ", "
+    states = [(row.state or "not asked") for row in view.rows]
+    going = [(f"{states.count(state)} {state}", style) for state, style in _STYLES.items() if state in states]
+    going += [(f"{count} not asked", "dim")] if (count := states.count("not asked")) else []
+    going += [(f"{count} retrying", "yellow")] if (count := sum(row.fault is not None for row in view.rows)) else []
+    going += [(f"{count} stalled", "yellow")] if (count := sum(row.stalled is not None for row in view.rows)) else []
+    going += [(f"{hidden} not shown", "dim")] if hidden else []
+    before = "; "
+    for word, style in going:
+        line.append(before)
+        line.append(word, style)
+        before = ", "
+    line.append(f"; {_clock(now - view.began)}")
+    ends = [row.ends for row in view.rows]
+    if ends and all(end is not None and end[1] > now for end in ends):
+        low, high = (max(end[side] for end in ends if end is not None) for side in (0, 1))
+        line.append(f", the last in {_clock(max(0.0, low - now))}-{_clock(high - now)}", "dim")
+    return line
+
+
+def _bar(line: Text, progress: float | None, wide: int, size: Size) -> None:
+    """A bar and a number; blank where nobody knows."""
+    if progress is None:
+        line.append(" " * (wide + 6))
+        return
+    full, rest = ("#", "-") if size.ascii else ("━", "─")
+    done = int(wide * min(max(progress, 0.0), 100.0) / 100)
+    line.append(full * done, "green")
+    line.append(rest * (wide - done), "bright_black")
+    line.append(f"{progress:4.0f} %")
+
+
+def _cell(text: str, wide: int, size: Size) -> str:
+    """Exactly so wide, cut where it has to be."""
+    shown = _plain(text)
+    if cell_len(shown) > wide:
+        shown = set_cell_size(shown, max(wide - 1, 0)) + ("~" if size.ascii else "…")
+    return set_cell_size(shown, wide)
+
+
+def _plain(text: str) -> str:
+    return "".join(char if char.isprintable() else " " for char in text)
+
+
+def _clock(seconds: float) -> str:
+    """0:42, 12:03, 1:02:03."""
+    whole = max(int(seconds), 0)
+    minutes, rest = divmod(whole, 60)
+    return f"{minutes}:{rest:02}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
