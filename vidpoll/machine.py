@@ -248,7 +248,7 @@ class Job:
         self._told: _Place | None = None
         self._words: frozenset[str] = _WORDLESS
         self._unknown: OutcomeUnknown | None = None
-        self._recall: Callable[[], tuple[Exchange, ...]] | tuple[Exchange, ...] = ()
+        self._recall: Callable[[str], tuple[Exchange, ...]] | tuple[Exchange, ...] = ()
 
     def __getstate__(self) -> dict[str, object]:
         return {**{name: getattr(self, name) for name in self.__slots__}, "_recall": self.transcript}
@@ -274,9 +274,9 @@ class Job:
     @property
     def transcript(self) -> tuple[Exchange, ...]:
         """The last answers about this job, oldest first, safe to show; empty before it was waited for."""
-        return self._recall() if callable(self._recall) else self._recall
+        return self._recall(self.ref) if callable(self._recall) else self._recall
 
-    def recorded(self, recall: Callable[[], tuple[Exchange, ...]]) -> None:
+    def recorded(self, recall: Callable[[str], tuple[Exchange, ...]]) -> None:
         """Say where the transcript of this job is kept."""
         self._recall = recall
 
