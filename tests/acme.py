@@ -166,8 +166,8 @@ class Talk:
 
 
 def talk(script: Any, *, provider: vidpoll.Provider = ACME, plugins: tuple[object, ...] = (), **options: Any) -> Talk:
-    """A client of `provider`, its key given, that plays `script`."""
-    clock, wire, ears = FakeClock(), FakeTransport(script), Ears()
+    """A client of `provider`, its key given, that plays `script` (or has its own `transport`)."""
+    clock, wire, ears = FakeClock(), options.pop("transport", None) or FakeTransport(script), Ears()
     key = {name: f"{name.lower()}-{KEY}" for name in provider.auth.variables} if provider is not ACME else KEY
     options.setdefault("accounts", {provider.name: vidpoll.Account(provider.name, key=key)})
     client = vidpoll.Client(

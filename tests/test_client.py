@@ -637,3 +637,32 @@ def test_a_job_that_another_wait_has_ended_is_yielded_too() -> None:
     (job,) = t.client.as_completed([REF])
     assert job.ok
     assert "completed" not in t.ears.hooks
+
+
+# -- wait_all ---------------------------------------------------------------------------------------------------------
+
+
+def test_wait_all_returns_the_jobs_in_the_order_given() -> None:
+    """Whatever the order in which they end; a job that is named twice is there twice, and asked about once."""
+    t = talk({"/jobs/a": [DRAWING, DRAWING, DONE], "/jobs/b": [BROKEN]})
+    ended = t.client.wait_all(["acme:a", "acme:b", "acme:a"])
+    assert [(job.ref, job.ok) for job in ended] == [("acme:a", True), ("acme:b", False), ("acme:a", True)]
+    assert ended[0] is ended[2]
+    assert len(t.wire.sent) == 4
+
+
+def test_wait_all_with_check_raises_after_all_have_ended() -> None:
+    """One job's end never touches another: the one that is not completed is told of when all verdicts are in."""
+    t = talk({"/jobs/a": [BROKEN], "/jobs/b": [DRAWING, DRAWING, DONE]})
+    with pytest.raises(vidpoll.JobFailed, match="acme:a"):
+        t.client.wait_all(["acme:a", "acme:b"], check=True)
+    assert len(t.wire.sent) == 4
+    assert [job.ok for job in t.client.wait_all([vidpoll.Job("acme:b")], check=True)] == [True]
+
+
+def test_wait_all_of_nothing_and_of_no_list() -> None:
+    """No jobs are no jobs; a single reference is a mistake that is named."""
+    t = talk([DONE])
+    assert t.client.wait_all([]) == []
+    with pytest.raises(vidpoll.UsageError, match="a list of references or jobs is due"):
+        t.client.wait_all("acme:a")

@@ -24,6 +24,7 @@ from goodness import WORDS, Good
 import vidpoll
 from vidpoll import State, parsing
 from vidpoll.testing import ProviderContract
+from vidpoll.testing.contract import package
 
 ID = "job-7f3a"
 VIDEO = f"https://media.goodness.example/{ID}.mp4"
@@ -859,6 +860,21 @@ def test_a_provider_that_is_not_installed(folder: Path) -> None:
     found = caught(cls)
     assert list(found) == ["the_plugin_is_sound"]  # one failure, not forty
     assert "pip install -e ." in found["the_plugin_is_sound"]
+
+
+def test_an_entry_point_of_another_name() -> None:
+    """Users switch a plugin off, and look for it, by the name of its provider."""
+    report = vidpoll.PluginReport("mg", "vidpoll-magicoal", providers=("magicoal",))
+    package.entry_point(SimpleNamespace(plugin=None, name="magicoal", report=replace(report, name="magicoal")))
+    with pytest.raises(pytest.fail.Exception, match="'mg' of vidpoll-magicoal brings the provider 'magicoal'"):
+        package.entry_point(SimpleNamespace(plugin=None, name="magicoal", report=report))
+
+
+def test_a_simulated_run_that_fails(tmp_path: Path) -> None:
+    """What the face refuses is told in the provider's words."""
+    fields = {"provider": "token360", "samples": tmp_path, "submits": {"video": {"model": "none", "prompt": "a sea"}}}
+    found = caught(type("TestContract", (ProviderContract,), fields), "a_simulated")
+    assert "The requested model does not exist" in found["a_simulated_job_from_submit_to_file"]
 
 
 # -- the source -------------------------------------------------------------------------------------------------------

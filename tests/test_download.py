@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import threading
@@ -15,6 +16,7 @@ import pytest
 from acme import ACME, BROKEN, DONE, DRAWING, KEY, MP4, REF, Plugin, Talk, parse_content, talk
 
 import vidpoll
+from vidpoll import files
 from vidpoll.faults import NoAnswer
 from vidpoll.machine import Job
 from vidpoll.pull import Wanted
@@ -90,6 +92,94 @@ def test_an_existing_file_is_kept(tmp_path: Path) -> None:
     assert (path.read_bytes(), len(t.requests)) == (b"mine", 2)
     t.client.download(job, tmp_path, overwrite=True)
     assert path.read_bytes() == MP4
+
+
+def test_a_file_that_was_kept_is_not_told_of(tmp_path: Path) -> None:
+    """`vidpoll_downloaded` is for a file that has come: once for each, with its path and size, when it is whole."""
+    both = done(video="/v.mp4", cover="/c.jpg")
+    t = talk({"/jobs": [both], "/v.mp4": [MP4], "/c.jpg": [JPEG]})
+    seen = []
+
+    class Listener:
+        @vidpoll.hookimpl
+        def vidpoll_downloaded(self, job: Job, event: vidpoll.Downloaded) -> None:
+            seen.append((job.ref, event.ref, event.kind, event.path, event.size, event.path.stat().st_size))
+
+    t = talk({"/jobs": [both], "/v.mp4": [MP4], "/c.jpg": [JPEG]}, plugins=(Listener(),))
+    job = t.client.wait(REF)
+    video, cover = t.client.download(job, tmp_path, kinds=("video", "thumbnail"))
+    told = [(REF, REF, "video", video, len(MP4), len(MP4)), (REF, REF, "thumbnail", cover, len(JPEG), len(JPEG))]
+    assert seen == told
+    t.client.download(job, tmp_path, kinds=("video", "thumbnail"))
+    assert seen == told
+    t.client.download(job, tmp_path, overwrite=True)
+    assert seen == [*told, told[0]]
+    assert str(t.ears.heard[-1][2]) == f"acme:j1 video saved: {video} ({len(MP4):,} bytes)"
+
+
+def test_a_hook_that_raises_costs_no_file(tmp_path: Path) -> None:
+    """The file lies whole under its name before the hook hears of it."""
+
+    class Broken:
+        @vidpoll.hookimpl
+        def vidpoll_downloaded(self, job: Job, event: vidpoll.Downloaded) -> None:
+            raise ValueError("no")
+
+        @vidpoll.hookimpl
+        def vidpoll_download_progress(self, job: Job, event: vidpoll.DownloadProgress) -> None:
+            raise ValueError("no")
+
+    t = talk({"/jobs": [DONE], "": [MP4]}, plugins=(Broken(),))
+    with pytest.warns(RuntimeWarning, match="ValueError"):
+        (path,) = t.client.download(REF, tmp_path)
+    assert path.read_bytes() == MP4
+
+
+def test_an_empty_file_is_none(tmp_path: Path) -> None:
+    """A name that somebody reserved: it is fetched, although nobody says `overwrite`."""
+    (tmp_path / "v.mp4").touch()
+    (path,) = fetched([MP4]).client.download(REF, tmp_path / "v.mp4")
+    assert path.read_bytes() == MP4
+
+
+def test_what_a_kill_left_beside_a_whole_file_goes(tmp_path: Path) -> None:
+    """Killed between the rename and the end: the next run has nothing to fetch, and tidies up."""
+    for name in ("v.mp4", "v.mp4.part", "v.mp4.part.json"):
+        (tmp_path / name).write_bytes(MP4)
+    t = fetched([])
+    assert t.client.download(REF, tmp_path / "v.mp4") == [tmp_path / "v.mp4"]
+    assert left(tmp_path) == ["v.mp4"]
+
+
+def test_a_second_download_of_the_same_file(tmp_path: Path) -> None:
+    """While the first one is at it: told at once, who has it and what to do, and the first one is not disturbed."""
+    t = fetched([MP4])
+    job = t.client.wait(REF)
+    seen: list[str] = []
+
+    def again(event: vidpoll.DownloadProgress) -> None:
+        with pytest.raises(vidpoll.DownloadError) as caught:
+            t.client.download(job, tmp_path / "v.mp4")
+        seen.append(str(caught.value))
+
+    t.client.download(job, tmp_path / "v.mp4", on_progress=again)
+    busy = "is being fetched by another process or thread; wait for that, or name another folder"
+    assert seen == [f"acme:j1: {tmp_path / 'v.mp4'} {busy}"]
+    assert ((tmp_path / "v.mp4").read_bytes(), left(tmp_path)) == (MP4, ["v.mp4"])
+
+
+def test_a_file_that_another_process_was_faster_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It appears between the first look and the lock: kept, and not fetched again."""
+    enter = files.Part.__enter__
+
+    def late(part: files.Part) -> files.Part:
+        part.target.write_bytes(b"theirs")
+        return enter(part)
+
+    monkeypatch.setattr(files.Part, "__enter__", late)
+    t = fetched([])
+    (path,) = t.client.download(REF, tmp_path)
+    assert (path.read_bytes(), left(tmp_path)) == (b"theirs", [path.name])
 
 
 @pytest.mark.parametrize(
@@ -233,7 +323,7 @@ def test_a_file_that_was_there_survives_a_failure(tmp_path: Path, kind: str) -> 
 
 def test_max_bytes(tmp_path: Path) -> None:
     """Bounds each file; one that is larger is not kept."""
-    with pytest.raises(vidpoll.DownloadTooLarge, match="more than 100 bytes"):
+    with pytest.raises(vidpoll.DownloadTooLarge, match=r"more than 100 bytes: .*, download it with a larger max_bytes"):
         fetched([MP4]).client.download(REF, tmp_path, max_bytes=100)
     assert left(tmp_path) == []
     assert fetched([MP4]).client.download(REF, tmp_path, max_bytes=len(MP4))
@@ -256,6 +346,45 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(vidpoll.DownloadError, match=r"acme:j1: cannot write .*file.*: (Not a directory|File exists)"):
         fetched([MP4]).client.download(REF, tmp_path / "file" / "clips")
+
+
+@pytest.mark.parametrize("name", ["x" * 300 + ".mp4", "x" * 250 + ".mp4", "x" * 300])
+def test_a_name_that_is_too_long(tmp_path: Path, name: str) -> None:
+    """An error about the file, not one of the system's own."""
+    t = fetched([MP4])
+    with pytest.raises(vidpoll.DownloadError, match=r"acme:j1: cannot write .*: File name too long; the job is unchan"):
+        t.client.download(REF, tmp_path / name)
+    assert left(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["a\0.mp4", "\ud800.mp4"])
+def test_a_target_that_is_no_path(tmp_path: Path, name: str) -> None:
+    """A zero byte, half a character: the call is wrong, and nothing is fetched."""
+    t = fetched([MP4])
+    with pytest.raises(vidpoll.UsageError, match="no path of this system can be called so"):
+        t.client.download(REF, f"{tmp_path}/{name}")
+    assert len(t.requests) == 1
+
+
+def test_a_folder_with_the_name_of_the_file(tmp_path: Path) -> None:
+    """Nothing is put in its place, and nothing is left beside it."""
+    t = fetched([MP4])
+    (path,) = t.client.download(REF, tmp_path)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(vidpoll.DownloadError, match=r"cannot write .*mp4: Is a directory"):
+        t.client.download(REF, tmp_path)
+    assert left(tmp_path) == [path.name]
+    assert [request for request in t.requests if "files" in request] == ["GET /files/j1.mp4"]
+
+
+@pytest.mark.skipif(os.name != "posix" or os.getuid() == 0, reason="who may do everything may write everywhere")
+def test_a_folder_that_is_read_only(tmp_path: Path) -> None:
+    """Told with its path and the way out."""
+    tmp_path.chmod(0o500)
+    with pytest.raises(vidpoll.DownloadError, match=r"cannot write .*: Permission denied; .* or to another folder"):
+        fetched([MP4]).client.download(REF, tmp_path)
+    tmp_path.chmod(0o700)
 
 
 def test_a_full_disk_is_told_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -336,8 +465,12 @@ def cdn() -> Iterator[Callable[..., str]]:
                 if location:
                     self.send_header("Location", location)
                 self.end_headers()
-                self.wfile.write(body)
                 self.close_connection = True
+                with contextlib.suppress(OSError):  # the other side has enough
+                    for half in (body[: len(body) // 2], body[len(body) // 2 :]):
+                        self.wfile.write(half)
+                        if len(body) > 1_000_000:  # time to tell how far it is
+                            threading.Event().wait(0.2)
 
             def log_message(self, *args: object) -> None:
                 """Silent."""

@@ -591,7 +591,7 @@ def test_an_answer_in_hand_beats_stop() -> None:
     t = talk({"/jobs/a": [DRAWING], "/jobs/b": [DONE]})
 
     def both_came(event: vidpoll.Event) -> None:
-        while t.client._workers._pending:
+        while t.client._workers._open:
             """The other answer is on its way."""
         stop.set()
 
@@ -613,7 +613,7 @@ def test_ctrl_c_in_a_hook_passes(error: type[BaseException]) -> None:
     with pytest.raises(error):
         list(t.client.as_completed(["acme:a", "acme:b"]))
     sent = len(t.requests)
-    assert t.client._workers._pending == 0
+    assert not t.client._workers._open
     assert len(t.requests) == sent
 
 
@@ -634,7 +634,7 @@ def test_a_watch_that_is_abandoned_leaves_nothing_under_way() -> None:
     events = t.client.watch("acme:a")
     assert brief(next(events)) == "stage drawing"
     events.close()  # type: ignore[attr-defined]
-    assert (t.client._workers._pending, len(wire.sent)) == (0, 1)
+    assert (len(t.client._workers._open), len(wire.sent)) == (0, 1)
 
     def leave(event: vidpoll.Event) -> None:
         raise KeyboardInterrupt
@@ -642,7 +642,7 @@ def test_a_watch_that_is_abandoned_leaves_nothing_under_way() -> None:
     with pytest.raises(KeyboardInterrupt):
         list(t.client.as_completed(["acme:b", "acme:c"], on_event=leave))
     assert shut.wait(1)
-    assert t.client._workers._pending == 0
+    assert not t.client._workers._open
 
 
 # -- builders and keys that fail midway -------------------------------------------------------------------------------
@@ -778,3 +778,38 @@ def test_the_inbox_is_a_queue_whose_timeouts_hold() -> None:
     t.client._loop.setting.clock = Clock()
     assert t.client.wait(REF).ok
     assert seen == {Queue}
+
+
+# -- many -------------------------------------------------------------------------------------------------------------
+
+
+def test_first_questions_of_many_jobs_are_spread() -> None:
+    """Some go at once, the others within one floor; no second has all of them."""
+    t = talk([DRAWING])
+    times = asked_at(t)
+    t.client.wait_all([f"acme:{number}" for number in range(400)], timeout=4)
+    first = [at - times[0] for at in times[:400]]
+    assert len([at for at in first if at == 0]) == 32
+    assert 1.8 < first[-1] <= 4
+    crowd = max(sum(begin < at <= begin + 0.5 for at in first) for begin in first)
+    assert crowd <= 101
+
+
+def test_first_questions_of_few_jobs_go_at_once() -> None:
+    """Who waits for twenty jobs has twenty answers at once."""
+    t = talk([DONE])
+    t.client.wait_all([f"acme:{number}" for number in range(20)])
+    assert t.clock.waits == []
+
+
+def asked_at(t: Any) -> list[float]:
+    """When each question is sent, as it is sent."""
+    times: list[float] = []
+    send = t.client._loop.send
+
+    def noted(wire: Any, ticket: Any) -> Any:
+        times.append(t.clock.now)
+        return send(wire, ticket)
+
+    t.client._loop.send = noted
+    return times

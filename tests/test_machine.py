@@ -564,6 +564,7 @@ EVENTS = [
     (Polled(REF, 0.0, None), "acme:1 answered: nothing known"),
     (DownloadProgress(REF, 0.0, "video", 65536, 1048576), "acme:1 video: 65,536 of 1,048,576 bytes"),
     (DownloadProgress(REF, 0.0, "video", 5), "acme:1 video: 5 bytes"),
+    (DownloadProgress(REF, 0.0, "video", 5, 9, "HTTP 503"), "acme:1 video: 5 of 9 bytes, no news: HTTP 503"),
     (Downloaded(REF, 0.0, "video", Path("a.mp4"), 65536), "acme:1 video saved: a.mp4 (65,536 bytes)"),
 ]
 

@@ -327,6 +327,17 @@ def test_unfinished_jobs_are_where_they_were(path: Path) -> None:
     assert u.client.unfinished() == []
 
 
+def test_a_stage_that_flickers_is_not_told_again_by_the_next_process(path: Path) -> None:
+    """What was told last is known from the store, words that no plugin lists included."""
+    odd = {"status": "polishing"}
+    t = talk([DRAWING, odd, DRAWING, DRAWING], store=path)
+    t.client.wait(REF, timeout=15, check=False)
+    assert t.ears.told.count("stage polishing") == 1
+    u = talk([odd, DRAWING, DRAWING, DONE], store=path)
+    u.client.wait(REF)
+    assert [told for told in u.ears.told if told.startswith("stage")] == []
+
+
 def test_a_lease_of_a_dead_process_is_taken_over_after_one_floor(path: Path) -> None:
     """It may have asked just now, and the provider's floor holds across processes."""
     t = talk([DRAWING], store=path)
@@ -390,6 +401,20 @@ def test_a_verdict_that_is_being_told_by_a_living_process_is_left_to_it(path: Pa
     assert u.ears.told == ["completed", "completed"]
 
 
+def test_a_verdict_that_is_kept_is_never_written_over(path: Path) -> None:
+    """The first one counts; what a slower process still has to say about the job comes too late."""
+    store = Store(path, lambda: NOW)
+    store.enter([(REF, vidpoll.Origin("acme"), {})])
+    assert store.end(REF, {"state": "completed"})
+    other = Store(path, lambda: NOW + 1)
+    other.save(REF, {"state": "running"})
+    assert other.end(REF, {"state": "failed"}) is False
+    assert other.end("acme:unknown", {"state": "failed"}) is None
+    kept_now = store.get(REF)
+    assert kept_now is not None
+    assert (kept_now.facts, kept_now.ended_at) == ({"state": "completed"}, NOW)
+
+
 def test_a_failed_job_is_told_from_the_store_like_a_fresh_one(path: Path) -> None:
     """The error of a later process names the provider's reason."""
     talk([BROKEN], store=path).client.wait(REF, check=False)
@@ -413,9 +438,13 @@ def test_files_of_a_kept_job_are_fetched_with_fresh_urls(path: Path, tmp_path: P
     signed = {"status": "done", "video": "https://api.acme.example/files/j1.mp4?sig=1"}
     talk([signed], store=path).client.wait(REF)
     u = talk({"/files/": [mp4], "": [{**signed, "video": signed["video"] + "2"}]}, store=path)
-    [file] = u.client.download(u.client.wait(REF), tmp_path / "clips")
+    job = u.client.wait(REF)
+    assert (job.stale, u.requests) == (True, [])
+    [file] = u.client.download(job, tmp_path / "clips")
     assert file.read_bytes() == mp4
     assert u.requests == ["GET /v1/jobs/j1", "GET /files/j1.mp4?sig=12"]
+    u.client.download(job, tmp_path / "clips", overwrite=True)
+    assert u.requests[2:] == ["GET /files/j1.mp4?sig=12"]
     assert "completed" not in u.ears.told
 
 
@@ -507,6 +536,26 @@ def test_one_who_lost_the_lease_stops_asking(path: Path) -> None:
     assert other.end(REF, facts)
     assert [brief(event) for event in first] == ["failed"]
     assert len(t.wire.sent) == 1
+    assert "failed" not in t.ears.told
+
+
+def test_one_who_stood_in_line_for_longer_than_its_lease_looks_again(path: Path) -> None:
+    """A 429 holds the account for an hour: by then another process may have asked, and may have the verdict."""
+    held = (429, {"retry-after": "3000"}, b"")
+    t = talk({"/jobs/a": [DRAWING, held, DONE], "/jobs/b": [DRAWING]}, store=path)
+    other = Store(path, t.clock.time)
+    get = t.clock.get
+
+    def end(inbox: Any, timeout: float, *, busy: bool) -> Any:
+        if t.clock.now > NOW + 1000 and not busy:
+            assert other.lease("acme:b", t.clock.now + 60)[0]
+            other.end("acme:b", {"state": "failed", "history": [[NOW + 900, "failed", "broken", None]]})
+        return get(inbox, timeout, busy=busy)
+
+    t.clock.get = end  # type: ignore[assignment]
+    ended = {job.ref: job.state for job in t.client.as_completed(["acme:a", "acme:b"], timeout=None)}
+    assert ended == {"acme:a": vidpoll.State.COMPLETED, "acme:b": vidpoll.State.FAILED}
+    assert t.requests.count("GET /v1/jobs/b") == 2
     assert "failed" not in t.ears.told
 
 

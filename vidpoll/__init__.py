@@ -75,7 +75,7 @@ from .machine import (
 from .model import Asset, Cost, Page, Problem, Quota, Request, Response, Snapshot, State, Submitted
 from .pacing import Adaptive, Exponential, Fixed, Schedule
 from .plugins import PluginReport
-from .provider import Basic, Bearer, Follow, KeyHeader, Minted, NoAuth, Operation, Pacing, Provider, Stage
+from .provider import Basic, Bearer, Follow, KeyHeader, ListPolling, Minted, NoAuth, Operation, Pacing, Provider, Stage
 from .record import KeptJob, Origin, Submission, WantedFiles
 from .transcript import Exchange
 
@@ -95,7 +95,7 @@ __all__ = [
     "KeptJob", "Origin", "Submission", "WantedFiles",
     # plugins
     "hookimpl", "parsing", "PluginReport", "Provider", "Operation", "Follow", "Request", "Response", "Pacing", "Stage",
-    "Bearer", "KeyHeader", "Basic", "Minted", "NoAuth",
+    "ListPolling", "Bearer", "KeyHeader", "Basic", "Minted", "NoAuth",
     # errors
     "errors", "VidpollError", "UsageError", "BadReference", "UnknownProvider", "MissingKey", "InvalidField",
     "Unsupported", "StoreError", "PluginError", "AnswerError", "Malformed", "UnknownStatus", "ForeignAnswer",

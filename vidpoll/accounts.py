@@ -97,7 +97,7 @@ class Endpoint:
                 f"{name}: {redact.url(self.base_url)!r} is no base URL; set {where} to one like {provider.base_url}"
             )
         self.origin = origin(self.base_url)
-        self.gate = Gate(provider.pacing.floor)
+        self.gate = Gate(provider.pacing.floor, provider.pacing.rate)
         self.law = None if provider.pacing.typical is None else Law.of(provider.pacing.typical)
         """How long jobs of this account take, as far as it is declared or learnt."""
         self._durations: deque[float] = deque(maxlen=_LEARNT)

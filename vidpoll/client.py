@@ -234,6 +234,33 @@ class Client:
 
         return ended()
 
+    def wait_all(
+        self,
+        jobs: Iterable[Job | str],
+        *,
+        timeout: float | None = 3600.0,
+        pacing: Schedule | None = None,
+        stop: threading.Event | None = None,
+        on_event: OnEvent | None = None,
+        check: bool = False,
+    ) -> list[Job]:
+        """Wait until all jobs have ended, and return them in the order given, also one that is named twice.
+
+        Look at `job.ok` and `job.error`; with `check=True` the first one (in the order given) that is not completed
+        raises what `wait` would have raised, once all have ended: one job's end never touches another. The keywords are
+        those of `as_completed`, which yields each job as it ends.
+        """
+        if isinstance(jobs, (str, Job)) or not isinstance(jobs, Iterable):
+            raise UsageError(f"wait_all({jobs!r}): a list of references or jobs is due; for a single one there is wait")
+        given = [_job(job) for job in jobs]
+        same: dict[str, Job] = {}
+        for job in given:
+            same.setdefault(job.ref, job)
+        for _ in self._follow(list(same.values()), timeout, pacing, stop, on_event):
+            pass
+        ended = [same[job.ref] for job in given]
+        return [job.check() for job in ended] if check else ended
+
     def poll(self, job: Job | str) -> Snapshot:
         """Ask once and return what the answer said; a Job that is passed takes it in, and hooks are told.
 

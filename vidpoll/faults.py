@@ -137,14 +137,26 @@ def exhausted(response: Response, now: float) -> float | None:
 
     The reset is read as Unix seconds or milliseconds, or as seconds from now where it is too small for that.
     """
-    if _plain(response.header("x-ratelimit-remaining")) != 0.0:
-        return None
+    return _reset(response, now) if _plain(response.header("x-ratelimit-remaining")) == 0.0 else None
+
+
+def _reset(response: Response, now: float) -> float | None:
     reset = _plain(response.header("x-ratelimit-reset"))
     if reset is None:
         return None
     if reset >= 1e11:  # some count milliseconds
         reset /= 1000.0
     return min(max(0.0, reset - now) if reset > 1e9 else reset, LONGEST_HINT)
+
+
+def allowance(response: Response, now: float) -> tuple[float, float] | None:
+    """How many requests the account has left, and for how many seconds: `X-RateLimit-Remaining` and `-Reset`.
+
+    None where one of the two is not told, or nothing is left (that is `exhausted`).
+    """
+    remaining = _plain(response.header("x-ratelimit-remaining"))
+    seconds = _reset(response, now)
+    return None if not remaining or not seconds else (remaining, seconds)
 
 
 class Patience:

@@ -62,7 +62,7 @@ class Part:
             self.offset = self._file.seek(0, os.SEEK_END)
             self._recall()
         except BaseException:
-            self._leave(keep=True)
+            self._leave(keep=self.path.is_file())
             raise
         return self
 
@@ -119,23 +119,23 @@ class Part:
         return digest.hexdigest() == due.lower()
 
     def boxed(self) -> bool:
-        """Whether it is an MP4 that ends where its last box does (ISO 14496-12, 4.2: a box begins with its length)."""
-        at = boxes = 0
+        """Whether it is an MP4 that ends where its last box does (ISO 14496-12, 4.2: a box begins with its length).
+
+        One in fragments may be cut between two of them, so it is not taken for whole.
+        """
+        at, kinds = 0, set()
         with self.path.open("rb") as file:
             while at < self.offset:
                 file.seek(at)
                 head = file.read(16)
                 size = int.from_bytes(head[:4], "big")
-                if boxes == 0 and head[4:8] not in _FIRST_BOXES:
-                    return False
-                if size == 0:  # to the end of the file, wherever that is
-                    return False
                 if size == 1:
                     size = int.from_bytes(head[8:16], "big")
-                if size < 8:
+                if size < 8:  # 0 is to the end of the file, wherever that is
                     return False
-                at, boxes = at + size, boxes + 1
-        return at == self.offset and boxes > 1
+                at += size
+                kinds.add(head[4:8])
+        return at == self.offset and kinds >= {b"moov", b"mdat"} and b"moof" not in kinds
 
     def commit(self) -> None:
         """Put the part in the target's place, on disk for good."""
@@ -178,9 +178,10 @@ class Part:
         if self._held is None:
             return
         if not keep:
-            self.path.unlink(missing_ok=True)
-            with contextlib.suppress(OSError):  # Windows removes nothing that is open
-                self.note.unlink()
+            for path in (self.path, self.note):
+                with contextlib.suppress(OSError):  # Windows removes nothing that is open
+                    path.unlink()
+        _unlock(self._held)  # a forked child may have it open still
         self._held.close()
         if not keep and os.name == "nt":
             with contextlib.suppress(OSError):
@@ -245,6 +246,19 @@ def _lock(file: BinaryIO) -> None:
         if error.errno in (errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK):
             raise BlockingIOError(errno.EWOULDBLOCK, "another process is fetching it") from None
         log.warning("%s cannot be locked here: %s", file.name, error.strerror)  # a network file system without locks
+
+
+def _unlock(file: BinaryIO) -> None:
+    with contextlib.suppress(OSError):
+        if sys.platform == "win32":
+            import msvcrt
+
+            file.seek(_FAR)
+            msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_UN)
 
 
 _FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"styp")

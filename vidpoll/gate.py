@@ -1,8 +1,10 @@
 """The gate of an account: how many of its questions may be under way, and when the next one may go.
 
-*Open*: at most `ROOM` questions at once. *Held* (a 429, or no requests left): none until the moment that the provider
-named. *In trouble* (`SEVERAL` faults in a row, about `CROWD` jobs or more): one at a time, spaced as a single job's
-faults would space them. When it opens again, those that waited go one by one, spread over one floor.
+*Open*: `ROOM` questions at once, and further ones as long as good answers come: no more than `ROOM` go between two of
+them, so that an outage is met by few, however many jobs wait. *Held* (a 429, or no requests left): none until the
+moment that the provider named. *In trouble* (`SEVERAL` faults in a row, about `CROWD` jobs or more): one at a time,
+spaced as a single job's faults would space them. When it opens again, those that waited go one by one, spread over one
+floor. At any time the account's `Rate` is kept.
 
 Fewer than `CROWD` jobs are no crowd: each keeps its own schedule, and a broken job slows no other. Arithmetic with the
 time passed in; nobody waits here. The threads of a client share the gate.
@@ -15,9 +17,10 @@ import threading
 from random import Random
 
 from .faults import Fault, Meaning, Patience
+from .rate import Rate
 
 ROOM = 32
-"""How many questions of one account may be under way at once."""
+"""How many questions of one account may be under way at once, or go after its last good answer."""
 
 SEVERAL = 10
 """So many faults in a row are trouble: where half of the answers are good, it is one in a thousand."""
@@ -30,10 +33,11 @@ LOOK = 0.5
 
 
 class Gate:
-    """One account's gate. Times are monotonic seconds; `floor` is the provider's."""
+    """One account's gate. Times are monotonic seconds; `floor` and `rate` are the provider's."""
 
-    def __init__(self, floor: float) -> None:
+    def __init__(self, floor: float, rate: tuple[int, float] | None = None) -> None:
         self.floor = floor
+        self.rate = Rate(rate)
         self.not_before = 0.0
         """Before it nothing is asked (a 429, or no requests left)."""
         self.fault: Fault | None = None
@@ -46,11 +50,13 @@ class Gate:
         self._next = 0.0  # in trouble and while a crowd is let through: when the next one may go
         self._crowd, self._pace = 0, 0.0  # those that are let through one by one, and the seconds between them
         self._shut = False  # nothing has gone through since it was held or in trouble
+        self._unanswered = 0  # how many have gone through since the last good answer
         self._reset()
 
     def _reset(self) -> None:
         self._pid = os.getpid()
         self._lock = threading.Lock()
+        self._jobs: set[object] = set()
         self._waiting: set[object] = set()
         self._under_way: set[object] = set()
         self._probe: object = None
@@ -77,22 +83,40 @@ class Gate:
         """Neither held nor in trouble."""
         return not self.trouble and now >= self.not_before
 
-    def opens(self, now: float) -> float:
-        """When to try again: `now` where a question may go."""
-        at = max(self.not_before, self._next if self.trouble or self._crowd else 0.0)
-        full = len(self._under_way) >= ROOM or (self.trouble and self._probe is not None)
+    def opens(self, now: float, spare: int) -> float:
+        """When to try again: `now` where a question may go. `spare` is how many workers are free."""
+        at = max(self.not_before, self._next if self.trouble or self._crowd else 0.0, self.rate.turn(now))
+        more = spare > ROOM and self._unanswered < ROOM  # the last free workers are for other accounts
+        full = spare <= 0 or (len(self._under_way) >= ROOM and not more) or (self.trouble and self._probe is not None)
         return max(at, now + LOOK if full else now)
+
+    def watch(self, who: object) -> None:
+        """`who` is one of the account's jobs that are waited for, until it leaves for good."""
+        with self._alone:
+            self._jobs.add(who)
+
+    def stretched(self, gap: float, now: float) -> float:
+        """The gap that a job's schedule wants, longer where the account's rate is the limit."""
+        with self._alone:
+            return self.rate.stretched(gap, len(self._jobs), now)
+
+    def spend(self, now: float) -> None:
+        """A request is sent that did not pass the gate: one of a single call, or a further one of a question."""
+        with self._alone:
+            self.rate.spend(now)
 
     def queue(self, who: object) -> None:
         """`who` waits at the gate from now on."""
         with self._alone:
             self._waiting.add(who)
 
-    def admit(self, who: object, now: float) -> bool:
+    def admit(self, who: object, now: float, spare: int) -> bool:
         """Let `who` through, if the gate is open; it then is under way until it leaves."""
         with self._alone:
-            if self.opens(now) > now:
+            if self.opens(now, spare) > now:
                 return False
+            self._unanswered += 1
+            self.rate.spend(now)
             if self.trouble:
                 self._probe, self._next = who, now + self.floor
             else:
@@ -111,9 +135,11 @@ class Gate:
             self._crowd -= 1
             self._next = max(self._next, now - CROWD * self._pace) + self._pace
 
-    def leave(self, who: object) -> None:
-        """`who` has its answer, or gives up."""
+    def leave(self, who: object, *, ended: bool = False) -> None:
+        """`who` has its answer, or gives up; where it is `ended`, it does not come back."""
         with self._alone:
+            if ended:
+                self._jobs.discard(who)
             self._waiting.discard(who)
             self._under_way.discard(who)
             if self._probe is who:
@@ -150,7 +176,8 @@ class Gate:
             self._well()
 
     def _well(self) -> None:
-        self._faults = 0
+        self._faults = self._unanswered = 0
+        self.rate.good()
         self._failing.clear()
         self._patience.good()
 
@@ -162,6 +189,8 @@ class Gate:
                 return
             troubled = self.trouble
             self.fault = fault
+            if fault.status == 429 and len(self._jobs) >= CROWD:
+                self.rate.refused(now)
             self._faults += 1
             if len(self._failing) < CROWD:
                 self._failing.add(job_id)

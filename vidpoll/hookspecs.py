@@ -148,8 +148,8 @@ def vidpoll_completed(job: Job, event: Completed) -> None:
     """The provider says that the job is completed.
 
     When: once per job, before `wait` returns; `job.assets` are there. Not again for a Job that has its verdict already.
-    With a store: once per job whatever the process, and again only where a process died while the hook was called; it is
-    then called when somebody waits for the job again, and the URLs of `job.assets` are without their queries.
+    With a store: once per job whatever the process, and again only where a process died while the hook was called; it
+    is then called when somebody waits for the job again, and the URLs of `job.assets` are without their queries.
     Return: ignored.
     If it raises: logged and warned, `wait` returns the job all the same.
 
@@ -242,10 +242,11 @@ def vidpoll_polled(job: Job, event: Polled) -> None:
 
 @hookspec
 def vidpoll_download_progress(job: Job, event: DownloadProgress) -> None:
-    """Some bytes of an asset arrived.
+    """Some bytes of an asset arrived, or none do for a while.
 
-    When: at most about ten times a second while a file is fetched, and once at its end. `event.received` and
-    `event.total` are bytes; total is None where the server does not tell. Return: ignored. If it raises: logged and
+    When: at most about ten times a second while a file is fetched, once at its end, and at each pause after a fault
+    (`event.fault` says which). `event.received` and `event.total` are bytes; total is None where the server does not
+    tell. Return: ignored. If it raises: logged and
     warned, the download goes on.
 
     Example::

@@ -21,6 +21,7 @@ from .accounts import Endpoint
 from .clock import Clock
 from .errors import JobNotFound, StoreError, SubmitUnknown, UsageError, VidpollError
 from .machine import Completed, Event, Failed, GaveUp, Job, Polled, PollFailed, ProgressChanged, StageChanged
+from .model import Snapshot
 from .record import KeptJob
 from .tasks import Setting, Watch
 
@@ -364,8 +365,17 @@ class KeptWatch(Watch):
     def claim(self, now: float) -> float:
         return super().claim(now) if self._keeper.holds(self.job.ref) else now + _SOON
 
+    @property
+    def ours(self) -> bool:
+        return self._keeper.holds(self.job.ref)
+
+    def listed(self, row: Snapshot, asked_at: float, setting: Setting) -> tuple[list[Event], float | None]:
+        return self._leased(*super().listed(row, asked_at, setting), setting)
+
     def digest(self, value: object, setting: Setting) -> tuple[list[Event], float | None]:
-        events, due = super().digest(value, setting)
+        return self._leased(*super().digest(value, setting), setting)
+
+    def _leased(self, events: list[Event], due: float | None, setting: Setting) -> tuple[list[Event], float | None]:
         if due is not None:  # the lease lasts until the next question, however long that is
             self._keeper.lease(self.job, max(0.0, due - setting.now()))
         return events, due

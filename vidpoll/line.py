@@ -33,17 +33,17 @@ class Line:
         self.tasks.append(task)
         self._until = min(self._until, math.inf if task.deadline is None else task.deadline)
 
-    def step(self, now: float) -> Task | None:
+    def step(self, now: float, spare: int) -> Task | None:
         """The next one, if the gate lets it through. What it stood here is the account's patience, not its own."""
-        if not (self.tasks and self.gate.admit(self.tasks[0], now)):
+        if not (self.tasks and self.gate.admit(self.tasks[0], now, spare)):
             return None
         task = self.tasks.popleft()
         task.patience.first_at += now - task.queued_at
         return task
 
-    def wake(self, now: float) -> float:
+    def wake(self, now: float, spare: int) -> float:
         """When to look again."""
-        return min(self._until, self.gate.opens(now))
+        return min(self._until, self.gate.opens(now, spare))
 
     def take_expired(self, setting: Setting, bound: float) -> list[tuple[Task, OutcomeUnknown | None]]:
         """Take out those who wait in vain, with the error that ends their wait (None: the deadline).

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import heapq
 import logging
+import math
 import threading
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import count
@@ -18,9 +20,11 @@ from random import Random
 
 from .accounts import Endpoint, Wire
 from .clock import Clock
-from .errors import AnswerError, UsageError
+from .errors import AnswerError, OutcomeUnknown, UsageError
 from .faults import Fault, NoAnswer
+from .gate import ROOM
 from .line import Line
+from .listing import WORTH, Listing, Sweep
 from .machine import Event, Job
 from .model import Response
 from .tasks import GOOD_HINT, Setting, Task, Watch
@@ -28,6 +32,12 @@ from .transcript import Recorder
 from .workers import Ticket, Workers
 
 log = logging.getLogger("vidpoll")
+
+_SPREAD = 0.005
+"""Seconds between the first questions of an account's jobs, where it has more of them than may go at once."""
+
+_BATCH = 16
+"""So many answers are digested before the loop looks again at what is due."""
 
 
 class Loop:
@@ -87,22 +97,45 @@ class _Run:
         self.bound = sum(loop.http_timeout)
         """Seconds that one request may take."""
         self.inbox: Queue[Ticket] = Queue()
-        self.under_way: dict[Ticket, tuple[Task, float]] = {}  # and when each is given up
+        self.under_way: dict[Ticket, tuple[Task, float]] = {}  # and when each is given up, the first one first
+        self.hurried: dict[Ticket, float] = {}  # those of them that are given up sooner, as they were sent late
         self.order = count()
+        self.left = len(tasks)
+        self.sweeps: dict[Endpoint, Sweep] = {}
         self.tasks = tasks
         self.lines: dict[Endpoint, Line] = {}
         self.heap: list[tuple[float, int, Task, bool]] = []  # due, tie-break, task, ask (or else give up)
-        for task in tasks:
-            if isinstance(task, Watch):
-                task.job.recorded(partial(loop.recorder.of, task.job.ref))
-            self._push(task, task.first(loop.now()), ask=True)
+        self._begin_all()
 
     @property
     def open(self) -> bool:
-        return bool(self.heap or self.under_way or any(self.lines.values()))
+        return self.left > 0
+
+    def _begin_all(self) -> None:
+        """Plan the first questions: a few at once, the others of an account spread over at most one floor."""
+        now, recall = self.loop.now(), self.loop.recorder.of
+        crowds = Counter(task.endpoint for task in self.tasks)
+        numbers: Counter[Endpoint] = Counter()
+        for task in self.tasks:
+            endpoint = task.endpoint
+            beyond, late = crowds[endpoint] - ROOM, 0.0
+            if endpoint.provider.list_polling is not None and isinstance(task, Watch) and not task.once:
+                sweep = self.sweeps.setdefault(endpoint, Sweep(endpoint))
+                sweep.watches[task.job.id] = task
+            if numbers[endpoint] >= ROOM and not (endpoint in self.sweeps and crowds[endpoint] >= WORTH):
+                late = min(_SPREAD, endpoint.gate.floor / beyond) * (numbers[endpoint] + 1 - ROOM)
+            numbers[endpoint] += 1
+            if task.deadline is not None:
+                late = min(late, max(0.0, task.deadline - now))
+            if isinstance(task, Watch):
+                task.job.recorded(partial(recall, task.job.ref))
+                if not task.once:
+                    endpoint.gate.watch(task)
+            self._push(task, max(task.first(now), now + late), ask=True)
 
     def _push(self, task: Task, due: float, *, ask: bool) -> None:
-        heapq.heappush(self.heap, (due, next(self.order), task, ask))
+        task.planned = next(self.order)
+        heapq.heappush(self.heap, (due, task.planned, task, ask))
 
     def _plan(self, task: Task, due: float) -> None:
         """Ask at `due`; where the deadline comes before it, give up there."""
@@ -115,26 +148,80 @@ class _Run:
         """Send every question whose time has come, as the gates let them; end every task whose time is over."""
         setting, now = self.loop.setting, self.loop.now()
         while self.heap and self.heap[0][0] <= now:
-            _, _, task, ask = heapq.heappop(self.heap)
+            _, number, task, ask = heapq.heappop(self.heap)
+            if number != task.planned:  # a row of a list came before it
+                continue
+            task.planned = -1
             gate = task.endpoint.gate
             if not ask:
-                yield from self._told(task, task.expire(setting))
+                yield from self._end(task)
             elif (elsewhere := task.elsewhere(setting)) is not None:
-                events, due = elsewhere
-                if due is not None:
-                    self._plan(task, due)
-                yield from self._told(task, events)
+                yield from self._followed(task, *elsewhere)
             elif not task.single:
-                self.lines.setdefault(task.endpoint, Line(gate)).join(task, now)
-            elif gate.not_before > now:  # the account was told to slow down
-                self._plan(task, gate.not_before)
+                self._join(task, now)
+            elif max(gate.not_before, gate.rate.turn(now)) > now:  # the account was told to slow down
+                self._plan(task, max(gate.not_before, gate.rate.turn(now)))
             else:
+                gate.spend(now)
                 yield from self._begin(task)
-        for line in self.lines.values():
-            while (next_task := line.step(self.loop.now())) is not None:
+        yield from self._through(setting)
+
+    def _through(self, setting: Setting) -> Iterator[tuple[Task, Event]]:
+        """Send what the gates let through; end those who stand in line in vain."""
+        turns = deque(line for line in self.lines.values() if line)
+        while turns:  # the accounts take turns, so that none takes all workers
+            line = turns.popleft()
+            if (next_task := line.step(self.loop.now(), self.loop.workers.spare)) is not None:
                 yield from self._begin(next_task)
+                turns.append(line)
+        for line in self.lines.values():
             for task, why in line.take_expired(setting, self.bound):
-                yield from self._told(task, task.expire(setting, why))
+                yield from self._end(task, why)
+
+    def _followed(self, task: Task, events: list[Event], due: float | None) -> Iterator[tuple[Task, Event]]:
+        """Somebody else asks about a job; look again later."""
+        if due is None:
+            task.endpoint.gate.leave(task, ended=True)
+            self._over(task)
+        else:
+            self._plan(task, due)
+        yield from self._told(task, events)
+
+    def _join(self, task: Task, now: float) -> None:
+        """Have a task stand in line, or wait for a walk through the list where that is cheaper."""
+        sweep = self.sweeps.get(task.endpoint)
+        if sweep is not None and isinstance(task, Watch) and sweep.serves(task.job.id, now):
+            sweep.parked[task.job.id] = task
+            if task.deadline is not None:  # a walk may take longer than one request
+                self._push(task, max(task.deadline, now) + self.bound, ask=False)
+            if sweep.listing is not None:
+                return
+            listing = sweep.begin()
+            self._line(listing).join(listing, now)
+        else:
+            self._line(task).join(task, now)
+
+    def _line(self, task: Task) -> Line:
+        return self.lines.setdefault(task.endpoint, Line(task.endpoint.gate))
+
+    def _swept(self, sweep: Sweep) -> Iterator[tuple[Task, Event]]:
+        """A walk through a list is over: its rows move their jobs, and the others are asked about one by one."""
+        now, listing = self.loop.now(), sweep.listing
+        assert listing is not None
+        parked = set(sweep.parked)
+        for missing in sweep.end(now):
+            missing.planned = -1
+            self._line(missing).join(missing, now)
+        for job_id, (row, asked_at) in listing.rows.items():
+            watch = sweep.watches.get(job_id)
+            if watch is None or (watch.planned < 0 and job_id not in parked):  # ended, or being asked about
+                continue
+            if row.state.final:  # counts once a status request confirms it
+                sweep.ended.add(job_id)
+                self._push(watch, now, ask=True)
+            elif watch.ours:
+                watch.planned = -1
+                yield from self._digested(watch, *watch.listed(row, asked_at, self.loop.setting))
 
     def _begin(self, task: Task) -> Iterator[tuple[Task, Event]]:
         now = self.loop.now()
@@ -165,42 +252,65 @@ class _Run:
 
     def _send(self, task: Task) -> None:
         loop = self.loop
+        assert task.question is not None  # it has just been made, or has a further request
         wire = task.question.wire(loop.http_timeout)
         now = task.asked_at = loop.now()
         ticket = loop.workers.send(lambda ticket: loop.send(wire, ticket), self.inbox)
         start = now if task.deadline is None else min(now, task.deadline)  # a late one has no time of its own
         self.under_way[ticket] = (task, start + self.bound)
+        if start < now:
+            self.hurried[ticket] = start + self.bound
 
     def receive(self) -> Iterator[tuple[Task, Event]]:
         """Wait until something came or is due, and digest what came."""
         if not self.open:
             return
-        bounds = [bound for _, bound in self.under_way.values()] + [entry[0] for entry in self.heap[:1]]
+        bounds = [entry[0] for entry in self.heap[:1]]
+        bounds += [min(self._given_up(), *self.hurried.values())] if self.hurried else [self._given_up()]
         now = self.loop.now()
-        bounds += [line.wake(now) for line in self.lines.values() if line]
+        bounds += [line.wake(now, self.loop.workers.spare) for line in self.lines.values() if line]
         ticket = self.loop.clock.get(self.inbox, min(bounds) - now, busy=bool(self.under_way))
-        while ticket is not None:
-            task, _ = self.under_way.pop(ticket)
-            yield from self._digest(task, ticket.outcome)
+        for _ in range(_BATCH):
+            if ticket is None:
+                break
+            yield from self._digest(self._taken(ticket), ticket.outcome)
             ticket = None if self.inbox.empty() else self.inbox.get()
-        now = self.loop.now()
-        for overdue in [ticket for ticket, (_, bound) in self.under_way.items() if bound <= now]:
+        else:
+            if ticket is not None:
+                self.inbox.put(ticket)
+        yield from self._overdue(self.loop.now())
+
+    def _given_up(self) -> float:
+        """When the first of the requests under way is given up."""
+        return next((bound for _, bound in self.under_way.values()), math.inf)
+
+    def _taken(self, ticket: Ticket) -> Task:
+        """The task of a ticket that is no longer under way."""
+        self.hurried.pop(ticket, None)
+        return self.under_way.pop(ticket)[0]
+
+    def _overdue(self, now: float) -> Iterator[tuple[Task, Event]]:
+        """Let go of the requests whose time is over."""
+        over = [ticket for ticket, bound in self.hurried.items() if bound <= now]
+        if self._given_up() <= now:
+            over += [ticket for ticket, (_, bound) in self.under_way.items() if bound <= now and ticket not in over]
+        for overdue in over:
             self.loop.workers.abort(overdue)
-            if not overdue.aborted:  # it has just finished: its answer is on its way to the inbox
-                continue
-            task, _ = self.under_way.pop(overdue)
-            yield from self._digest(task, NoAnswer(f"no whole answer within {self.bound:g} s"))
+            if overdue.aborted:  # else it has just finished: its answer is on its way to the inbox
+                yield from self._digest(self._taken(overdue), NoAnswer(f"no whole answer within {self.bound:g} s"))
 
     def _digest(self, task: Task, outcome: Response | BaseException) -> Iterator[tuple[Task, Event]]:
-        loop = self.loop
+        loop, question = self.loop, task.question
+        assert question is not None  # it was sent
         if isinstance(task, Watch):
-            loop.recorder.note(task.job.ref, loop.clock.time(), task.question.request, outcome, task.endpoint.scrub)
+            loop.recorder.note(task.job.ref, loop.clock.time(), question.request, outcome, task.endpoint.scrub)
         value: object
         try:
-            value = task.question.take(outcome, loop.clock.time())
+            value = question.take(outcome, loop.clock.time())
         except AnswerError as error:
             value = error
-        if value is None and task.question.pending:
+        if value is None and question.pending:
+            task.endpoint.gate.spend(loop.now())
             unsent = self._try(task)
             if unsent is not None:
                 yield from self._digest(task, unsent)
@@ -210,15 +320,42 @@ class _Run:
     def _conclude(self, task: Task, value: object) -> Iterator[tuple[Task, Event]]:
         """Hand the task what its question brought, and plan the next one."""
         loop = self.loop
-        task.endpoint.gate.leave(task)
-        if task.question.hold is not None:
-            task.endpoint.gate.hold(loop.now() + min(task.question.hold, GOOD_HINT))
-        events, due = task.digest(value, loop.setting)
-        if due is not None and task.deadline is not None and loop.now() >= task.deadline:
-            events += task.expire(loop.setting)
-        elif due is not None:
+        gate, question = task.endpoint.gate, task.question
+        if question is not None and question.hold is not None:
+            gate.hold(loop.now() + min(question.hold, GOOD_HINT))
+        if question is not None and question.left is not None:
+            gate.rate.told(*question.left, loop.now())
+        yield from self._digested(task, *task.digest(value, loop.setting))
+        if isinstance(task, Listing):
+            if task.planned < 0:
+                yield from self._swept(self.sweeps[task.endpoint])
+        elif task.planned >= 0:
+            task.question = None  # ten thousand of them wait
+
+    def _digested(self, task: Task, events: list[Event], due: float | None) -> Iterator[tuple[Task, Event]]:
+        """Plan the next question, or end the task; then tell what happened."""
+        if due is not None and task.deadline is not None and self.loop.now() >= task.deadline:
+            events += task.expire(self.loop.setting)
+            due = None
+        task.endpoint.gate.leave(task, ended=due is None)
+        if due is None:
+            self._over(task)
+        else:
             self._plan(task, due)
         yield from self._told(task, events)
+
+    def _over(self, task: Task) -> None:
+        """A task is done."""
+        if not isinstance(task, Listing):
+            self.left -= 1
+        if isinstance(task, Watch) and task.endpoint in self.sweeps:
+            self.sweeps[task.endpoint].forget(task.job.id)
+
+    def _end(self, task: Task, why: OutcomeUnknown | None = None) -> Iterator[tuple[Task, Event]]:
+        """A task's time is over."""
+        task.endpoint.gate.leave(task, ended=True)
+        self._over(task)
+        yield from self._told(task, task.expire(self.loop.setting, why))
 
     def _told(self, task: Task, events: Sequence[Event]) -> Iterator[tuple[Task, Event]]:
         for event in events:
@@ -230,9 +367,10 @@ class _Run:
         """End every task that is still open, because `stop` was set. An answer in hand still counts."""
         while not self.inbox.empty():
             ticket = self.inbox.get()
-            task, _ = self.under_way.pop(ticket)
-            yield from self._digest(task, ticket.outcome)
-        tasks = [entry[2] for entry in self.heap] + [task for line in self.lines.values() for task in line.tasks]
+            yield from self._digest(self._taken(ticket), ticket.outcome)
+        tasks = [task for _, number, task, _ in self.heap if number == task.planned]
+        tasks += [watch for sweep in self.sweeps.values() for watch in sweep.parked.values() if watch.planned < 0]
+        tasks += [task for line in self.lines.values() for task in line.tasks]
         tasks += [task for task, _ in self.under_way.values()]
         self.heap.clear()
         self.abandon()
@@ -245,6 +383,7 @@ class _Run:
         for ticket in self.under_way:
             self.loop.workers.abort(ticket)
         self.under_way.clear()
+        self.hurried.clear()
         self.lines.clear()
         for task in self.tasks:
-            task.endpoint.gate.leave(task)
+            task.endpoint.gate.leave(task, ended=True)

@@ -167,15 +167,20 @@ class Polled(Event):
 
 @dataclass(frozen=True, slots=True)
 class DownloadProgress(Event):
-    """`received` of `total` bytes (None where the server does not tell) of an asset of `kind` have arrived."""
+    """`received` of `total` bytes (None where the server does not tell) of an asset of `kind` have arrived.
+
+    `fault` is why no more come at the moment; None while they come.
+    """
 
     kind: str
     received: int
     total: int | None = None
+    fault: str | None = None
 
     def __str__(self) -> str:
         share = f" of {self.total:,}" if self.total is not None else ""
-        return f"{self.ref} {self.kind}: {self.received:,}{share} bytes"
+        fault = f", no news: {self.fault}" if self.fault is not None else ""
+        return f"{self.ref} {self.kind}: {self.received:,}{share} bytes{fault}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +197,9 @@ class Downloaded(Event):
 
 _Place = tuple[State | None, str | None]
 """A state and a stage: where a job is."""
+
+_NOWHERE: frozenset[_Place] = frozenset()  # shared: an empty set takes 216 bytes, and ten thousand jobs may wait
+_WORDLESS: frozenset[str] = frozenset()
 
 
 class Moment(NamedTuple):
@@ -235,10 +243,10 @@ class Job:
         """Whether its assets are those of a store, with their URLs cut: the next answer brings fresh ones."""
         self._grace = 0
         self._held: Snapshot | None = None
-        self._left: frozenset[_Place] = frozenset()
+        self._left: frozenset[_Place] = _NOWHERE
         self._returning: _Place | None = None
         self._told: _Place | None = None
-        self._words: frozenset[str] = frozenset()
+        self._words: frozenset[str] = _WORDLESS
         self._unknown: OutcomeUnknown | None = None
         self._recall: Callable[[], tuple[Exchange, ...]] | tuple[Exchange, ...] = ()
 

@@ -81,24 +81,53 @@ class Pacing:
     """How often a provider may be asked, in seconds. `floor`: no job is asked sooner again.
 
     `typical` is how long a job takes, from the 5 % that are done first to the 95 % that are done by then.
+    `rate=(1000, 3600.0)`: an account may send a thousand requests in any 3,600 s, all its jobs together; None where no
+    rate is documented (it is then learnt from 429 and from rate headers).
     `stalled_after`: a job of which nothing has changed for so long is called stalled.
     """
 
     floor: float = 5.0
     typical: tuple[float, float] | None = None
     stalled_after: float = 600.0
+    rate: tuple[int, float] | None = None
 
     def __post_init__(self) -> None:
         if not is_number(self.floor) or not 0 < self.floor <= 3600:
             raise PluginError(f"Pacing floor {self.floor!r}: seconds, above 0 and at most 3600")
         if not is_number(self.stalled_after) or self.stalled_after <= 0:
             raise PluginError(f"Pacing stalled_after {self.stalled_after!r}: seconds, above 0")
+        rate = self.rate
+        if rate is not None:
+            pair = isinstance(rate, (tuple, list)) and len(rate) == 2 and all(is_number(value) for value in rate)
+            if not pair or not (rate[0] >= 1 and rate[1] > 0):
+                raise PluginError(
+                    f"Pacing rate {self.rate!r}: a number of requests and of seconds, like (1000, 3600.0)"
+                )
         typical = self.typical
         if typical is None:
             return
         pair = isinstance(typical, (tuple, list)) and len(typical) == 2 and all(is_number(value) for value in typical)
         if not pair or not 0 < typical[0] < typical[1]:
             raise PluginError(f"Pacing typical {self.typical!r}: two numbers of seconds, the smaller one first")
+
+
+@dataclass(frozen=True, slots=True)
+class ListPolling:
+    """Says that the list names all jobs of the account, those that still run too: a page answers for many polls.
+
+    `rows`: how many a page has at most, asked for with `fields` (the list operation's own). A row moves state, stage
+    and progress; a verdict in it counts once a status request has confirmed it; a job that is in no row is asked about
+    by itself. Leave it out where the list has finished jobs only: that a job is missing there says nothing.
+    """
+
+    rows: int = 100
+    fields: Mapping[str, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not is_number(self.rows) or not self.rows >= 1:
+            raise PluginError(f"ListPolling rows {self.rows!r}: how many a page has, 1 or more")
+        if not isinstance(self.fields, Mapping):
+            raise PluginError(f"ListPolling fields: {type(self.fields).__name__}, not a mapping of the list's fields")
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +238,7 @@ class Provider:
 
     `name` is what users type and the account's default name; `base_url` may be overridden by an account or by the
     environment (`<NAME>_BASE_URL`). `media_hosts` are https hosts that may get the key besides the base URL's origin.
+    `list_polling` says that the list may stand in for status requests.
     `headers` go with every request to the origin. `error` reads a refusal.
     """
 
@@ -227,6 +257,7 @@ class Provider:
     media_hosts: tuple[str, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
     stages: tuple[Stage, ...] = ()
+    list_polling: ListPolling | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
@@ -253,6 +284,8 @@ class Provider:
         for role, operation in {"status": self.status, **self.operations()}.items():
             if not isinstance(operation, Operation):
                 raise PluginError(f"Provider {self.name}: {role} is {type(operation).__name__}, not an Operation")
+        if self.list_polling is not None and not (isinstance(self.list_polling, ListPolling) and self.list):
+            raise PluginError(f"Provider {self.name}: list_polling is a vidpoll.ListPolling, and needs a list")
         if not callable(self.error):
             raise PluginError(f"Provider {self.name}: error is {type(self.error).__name__}, not a function")
         for stage in self.stages:

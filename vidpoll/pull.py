@@ -16,15 +16,17 @@ from . import ranges, redact
 from .accounts import Endpoint, Wire
 from .errors import (
     AnswerError,
+    DownloadChanged,
     DownloadError,
     DownloadTruncated,
-    NotFound,
+    ProviderError,
     Refused,
     ResultMissing,
     UnsafeURL,
+    UsageError,
     VidpollError,
 )
-from .faults import Fault, NoAnswer, Patience, hint
+from .faults import Fault, Meaning, NoAnswer, Patience, hint
 from .loop import Loop
 from .machine import GRACE, DownloadProgress, Event, Job
 from .model import Asset, Response, Snapshot
@@ -86,9 +88,14 @@ class Pull:
         self.desk = desk
         self.wanted = wanted
         self.asset = wanted.asset
+        self.deadline = desk.deadline
+        """Monotonic seconds, None for none."""
         self._patience = Patience()
         self._rounds = 0
         """How often a fresh URL was asked for since bytes came."""
+        self._last = ""
+        """Why it was not had so far."""
+        self._total: int | None = None
         self._best = self._marked = 0
         """The furthest offset that was reached, and the one at the last fault."""
 
@@ -116,6 +123,8 @@ class Pull:
         wire = self._wire(headers)
         flow = _Flow(self, offset, known, begin, urlsplit(wire.url)._replace(query="", fragment="").geturl())
         outcome = self._run(wire, flow)
+        further = flow.position > self._best
+        self._total = flow.body.total if flow.body else self._total
         self._best = max(self._best, flow.position)
         if isinstance(outcome, NoAnswer):
             self._lost(outcome, wire)
@@ -127,9 +136,14 @@ class Pull:
         if flow.body.end is not None and flow.position < flow.body.end:
             self._lost(BodyCut("fewer bytes than announced"), wire)
             return None
-        self._patience.good()
-        self._rounds = 0
+        if further or end is not None:  # the start of a file, again and again, is nothing new
+            self._patience.good()
+            self._rounds = 0
         return flow.body
+
+    def misfit(self) -> None:
+        """Bear a Misfit: the file is begun anew. Raises DownloadChanged when that goes on for too long."""
+        self._bear(Fault("the file changed, or other ranges came than were asked for"), DownloadChanged)
 
     def document(self, head: Response) -> bool:
         """Whether an answer is no file: not ready, or the content operation's word on where the file is."""
@@ -171,13 +185,16 @@ class Pull:
         finally:
             loop.workers.abort(ticket)
 
-    def _in_time(self, last: str = "") -> float:
-        """Seconds until the deadline, at most a minute. Raises DownloadError when it is over."""
-        if self.desk.deadline is None:
+    def _in_time(self) -> float:
+        """Seconds until the deadline, at most a minute. Raises DownloadError, and UsageError for a closed client."""
+        if self.desk.loop.closed:
+            raise UsageError("this client is closed; make a new one")
+        if self.deadline is None:
             return 60.0
-        left = self.desk.deadline - self.desk.loop.now()
+        left = self.deadline - self.desk.loop.now()
         if left <= 0:
-            raise self.error(DownloadError, f"not done in time{last and f' (last: {last})'}")
+            last = self._last and f" (last: {self._last})"
+            raise self.error(DownloadError, f"not done in time{last}", "the same call goes on where it stopped")
         return min(left, 60.0)
 
     def _lost(self, lost: NoAnswer, wire: Wire) -> None:
@@ -187,7 +204,7 @@ class Pull:
         self._bear(Fault(lost.reason), DownloadTruncated if isinstance(lost, BodyCut) else DownloadError)
 
     def _bear(self, fault: Fault, kind: type[DownloadError] = DownloadError) -> None:
-        loop = self.desk.loop
+        loop, self._last = self.desk.loop, fault.reason
         if self._best > self._marked:
             self._patience.good()
             self._rounds = 0
@@ -196,13 +213,15 @@ class Pull:
         self._patience.bear(fault, now)
         if self._patience.over(now, loop.setting.patience):
             raise self.error(kind, f"{fault.reason}, again and again for {now - self._patience.first_at:.0f} s")
-        self._pause(max(self._patience.gap(RETRY, loop.setting.random), fault.hint or 0.0), fault.reason)
+        self._pause(max(self._patience.gap(RETRY, loop.setting.random), fault.hint or 0.0))
 
-    def _pause(self, seconds: float, last: str) -> None:
-        loop, nothing = self.desk.loop, Queue[Any]()
+    def _pause(self, seconds: float) -> None:
+        desk, loop, nothing = self.desk, self.desk.loop, Queue[Any]()
+        at, kind = loop.clock.time(), self.wanted.kind
+        desk.tell(DownloadProgress(desk.job.ref, at, kind, self._best, self._total, self._last))
         until = loop.now() + seconds
         while (left := until - loop.now()) > 0:
-            loop.clock.get(nothing, min(left, self._in_time(last)), busy=False)
+            loop.clock.get(nothing, min(left, self._in_time()), busy=False)
 
     def _no_bytes(self, response: Response, wire: Wire, offset: int) -> Body | None:
         """What is to be done about an answer that is no file."""
@@ -218,7 +237,7 @@ class Pull:
             self._content(operation, response)
             return None
         scrubbed = self.desk.endpoint.scrub(response)
-        reason = f"HTTP {status}: {provider.error(scrubbed)}"
+        reason = self._reason(scrubbed)
         if status in STALE:
             self._stale(reason)
         elif status in _TRY_LATER or status >= 500:
@@ -227,27 +246,34 @@ class Pull:
             raise self.error(DownloadError, reason, "check the key" if status == 401 else "download it again")
         return None
 
+    def _reason(self, response: Response) -> str:
+        try:
+            told = str(self.desk.endpoint.provider.error(response))
+        except Exception as error:  # noqa: BLE001 - reading an error must not make a worse one
+            told = f"unreadable error ({type(error).__name__})"
+        return told if f"HTTP {response.status}" in told else f"HTTP {response.status}: {told}"
+
     def _content(self, operation: Operation[Any], response: Response) -> None:
         """Take the asset out of the answer of the content operation."""
         try:
             asset = operation.parse(self.desk.endpoint.scrub(response), self.desk.job.id)
-        except (AnswerError, Refused) as error:
-            self._stale(f"no video in the content: {redact.text(error, limit=200)}")
-            return
         except Exception as error:  # noqa: BLE001 - a plugin's
-            raise self.error(DownloadError, f"no video in the content: {redact.text(repr(error), limit=200)}") from None
+            told = error if isinstance(error, (AnswerError, Refused)) else repr(error)
+            self._stale(f"no video in the content: {redact.text(told, limit=200)}")
+            return
         if not isinstance(asset, Asset):
             raise self.error(DownloadError, f"no video in the content: the parser gave {type(asset).__name__}")
         self.asset = asset
 
     def _stale(self, reason: str) -> None:
         """Look for a fresh URL, as often as a completed answer without its files is asked again."""
+        self._last = reason
         if self.wanted.asset is None:  # the content operation brings it, and is asked itself
             if self._rounds == GRACE:
                 raise self.error(DownloadError, reason)
             self._rounds += 1
             self.asset = None
-            self._pause(self.desk.endpoint.provider.pacing.floor, reason)
+            self._pause(self.desk.endpoint.provider.pacing.floor)
             return
         named = True
         while self._rounds < GRACE:
@@ -263,15 +289,23 @@ class Pull:
         raise ResultMissing(f"{job.ref}: the {kind} is gone ({reason}), and the provider names it no more", job=job)
 
     def _fresh(self, reason: str) -> Asset | None:
-        """The asset as the provider names it now; None where it names none."""
-        try:
-            snapshot = self.desk.poll()
-        except (AnswerError, NotFound):
-            return None
-        except VidpollError as error:
-            raise self.error(DownloadError, f"{reason}; a fresh URL cannot be had: {error}") from None
-        same = [asset for asset in snapshot.assets if asset.kind == self.wanted.kind]
-        return same[self.wanted.number - 1] if len(same) >= self.wanted.number else None
+        """The asset as the provider names it now; None where it names none. A blip is borne."""
+        while True:
+            try:
+                snapshot = self.desk.poll()
+            except AnswerError:
+                return None
+            except VidpollError as error:
+                status = error.status if isinstance(error, ProviderError) else 400
+                fault = Fault(f"{reason}; a fresh URL cannot be had: {error}", status)
+                if fault.meaning is Meaning.MISSING:
+                    return None
+                if fault.meaning is Meaning.REFUSAL:
+                    raise self.error(DownloadError, fault.reason) from None
+                self._bear(fault)
+                continue
+            same = [asset for asset in snapshot.assets if asset.kind == self.wanted.kind]
+            return same[self.wanted.number - 1] if len(same) >= self.wanted.number else None
 
 
 class _Flow:

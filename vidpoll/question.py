@@ -24,7 +24,7 @@ from .errors import (
     UsageError,
     VidpollError,
 )
-from .faults import Fault, NoAnswer, exhausted, hint, status_of
+from .faults import Fault, NoAnswer, allowance, exhausted, hint, status_of
 from .machine import Job
 from .model import Request, Response, Snapshot
 from .provider import Follow, Operation
@@ -48,6 +48,8 @@ class Question(Generic[T]):
         """Seconds for which the last answer asks to leave this job alone."""
         self.hold: float | None = None
         """Seconds for which it asks to leave the whole account alone."""
+        self.left: tuple[float, float] | None = None
+        """How many requests the account has left by the last answer, and for how many seconds."""
         self.refused = False
         """Whether the parser raised Refused: the provider's own word, whatever the HTTP status was."""
         self._max_body = operation.max_body
@@ -92,7 +94,7 @@ class Question(Generic[T]):
             lost = outcome if isinstance(outcome, NoAnswer) else NoAnswer(f"{type(outcome).__name__} in a worker")
             return Fault(lost.reason, sent=lost.sent or self.depth > 0)  # the first request was sent, and answered
         response = self.endpoint.scrub(outcome)
-        self.hint, self.hold = hint(response, now), exhausted(response, now)
+        self.hint, self.hold, self.left = hint(response, now), exhausted(response, now), allowance(response, now)
         if not (200 <= response.status < 300 or response.status in self._verdicts):
             return self._fault(response)
         try:

@@ -6,7 +6,7 @@ Offsets and lengths are bytes; an end is the offset after the last byte. Nothing
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
 from .model import Response
@@ -67,9 +67,9 @@ def read(head: Response, offset: int, known: Validator | None) -> Body | None:
     A whole file starts at 0, whatever was asked for. None for a range that was not asked for, or of another file.
     """
     if head.status != 206:
-        length = _length(head)
-        framed = length is not None or "chunked" in (head.header("transfer-encoding") or "").lower()
-        return Body(0, length, length, framed, Validator.of(head, length))
+        chunked = "chunked" in (head.header("transfer-encoding") or "").lower()
+        length = None if chunked else _length(head)  # of the two, chunks count (RFC 9112, 6.3)
+        return Body(0, length, length, chunked or length is not None, Validator.of(head, length))
     match = _CONTENT_RANGE.fullmatch((head.header("content-range") or "").strip())
     if match is None:
         return None
@@ -87,11 +87,6 @@ def unsatisfied(head: Response) -> int | None:
     """The length of the file that a 416 tells; None where it tells none."""
     match = _UNSATISFIED.fullmatch((head.header("content-range") or "").strip())
     return None if match is None else int(match[1])
-
-
-def with_length(validator: Validator, length: int) -> Validator:
-    """The validator of a file whose length is known now."""
-    return replace(validator, length=length)
 
 
 def _length(head: Response) -> int | None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import io
 import os
 import tempfile
+from functools import partial
 from typing import IO, Any
 
-from .errors import DownloadChanged, DownloadError, NotAVideo, UsageError
+from .errors import DownloadChanged, DownloadError, DownloadTruncated, NotAVideo, UsageError
 from .files import unfit
 from .pull import Misfit, Pull
 from .ranges import Body, Validator
@@ -21,6 +22,8 @@ START = 512
 FIRST_WINDOW = 256 * 1024
 LARGEST_WINDOW = 4 * 1024 * 1024
 """Bytes of a window: the first one after a seek, doubled as long as they are read in order."""
+BOUND = 3600.0
+"""Seconds that a window, or the whole file where there are no windows, may take."""
 
 
 class RemoteFile(io.RawIOBase):
@@ -39,8 +42,14 @@ class RemoteFile(io.RawIOBase):
         self._window_at = 0
         self._span = FIRST_WINDOW
         self._spool: IO[bytes] | None = None
+        self._spooled = False
+        """Whether the whole file lies in the spool."""
         self.size = 0
-        self._probe()
+        try:
+            self._probe()
+        except BaseException:
+            self.close()
+            raise
 
     def readable(self) -> bool:
         """True."""
@@ -72,12 +81,12 @@ class RemoteFile(io.RawIOBase):
         view = memoryview(buffer).cast("B")
         if self._at >= self.size or not len(view):
             return 0
-        if self._spool is not None:
+        if not self._spooled and not self._window_at <= self._at < self._window_at + len(self._window):
+            self._load()
+        if self._spool is not None and self._spooled:
             self._spool.seek(self._at)
             piece = self._spool.read(len(view))
         else:
-            if not self._window_at <= self._at < self._window_at + len(self._window):
-                self._load()
             start = self._at - self._window_at
             piece = self._window[start : start + len(view)]
         view[: len(piece)] = piece
@@ -100,7 +109,7 @@ class RemoteFile(io.RawIOBase):
     def _probe(self) -> None:
         """Ask for the first bytes: the answer tells the length and the kind, and whether there are ranges."""
         body, first = self._get(0, START)
-        if self._spool is not None:
+        if self._spool is not None and self._spooled:
             self._spool.seek(0)
             first = self._spool.read(START)
         elif body.total is None:
@@ -122,29 +131,38 @@ class RemoteFile(io.RawIOBase):
 
     def _get(self, start: int, end: int) -> tuple[Body, bytes]:
         """The bytes from `start` on, up to before `end` at most; none where the whole file went to the spool."""
-        received = bytearray()
+        pull, window = self._pull, bytearray()
+        pull.deadline = pull.desk.loop.now() + BOUND
+        begin = partial(self._begin, window, start, end)
+        try:
+            while (body := pull.ask(start, end, self._known, begin)) is None:
+                pass
+        except Misfit:
+            if self._known is None:
+                why = "the server answers with ranges that were not asked for"
+                raise pull.error(DownloadError, why, "download it") from None
+            raise pull.error(DownloadChanged, "the file changed while it was read", "open it again") from None
+        except OSError as error:
+            why = f"no room for it in {tempfile.gettempdir()}: {error.strerror}"
+            raise pull.error(DownloadError, why, "open it when that is mended") from None
+        if self._spool is not None and self._spooled:
+            if not body.framed:
+                raise pull.error(DownloadTruncated, "the server does not say how long it is", "download it")
+            self.size = self._spool.seek(0, os.SEEK_END)
+        return body, bytes(window)
 
-        def begin(body: Body, source: str) -> Sink:
-            received.clear()
-            if self._known is not None and not self._known.fits(body.validator):
-                raise Misfit
-            if body.end is not None and start == body.first and body.end <= end:
-                return received.extend
-            self._spool = self._spool or tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the stream
-            self._spool.seek(0)
-            self._spool.truncate()
-            return self._spool.write
-
-        while True:
-            try:
-                body = self._pull.ask(start, end, self._known, begin)
-            except Misfit:
-                if self._known is None:
-                    why = "the server answers with ranges that were not asked for"
-                    raise self._pull.error(DownloadError, why, "download it") from None
-                raise self._pull.error(DownloadChanged, "the file changed while it was read", "open it again") from None
-            if body is None:
-                continue
-            if self._spool is not None:
-                self.size = self._spool.seek(0, os.SEEK_END)
-            return body, bytes(received)
+    def _begin(self, window: bytearray, start: int, end: int, body: Body, source: str) -> Sink:
+        """Where the bytes of an answer go: a window to memory, a whole file, which nobody asked for, to the spool."""
+        window.clear()
+        self._spooled = False
+        if self._known is not None and not self._known.fits(body.validator):
+            raise Misfit
+        if body.end is not None and body.first == start and body.end <= end:
+            return window.extend
+        if body.first != 0 or body.end != body.total:
+            raise Misfit
+        self._spooled = True
+        self._spool = self._spool or tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the stream
+        self._spool.seek(0)
+        self._spool.truncate()
+        return self._spool.write

@@ -6,8 +6,10 @@ what lies on the disk is `files`'. A download never changes a job.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -87,11 +89,24 @@ def paths(job: Job, files: Sequence[Wanted], target: str | Path) -> list[Path]:
     `target` names a file when it has a suffix and is no folder; it then takes a single one.
     """
     given = Path(target)
-    if given.suffix and not given.is_dir() and not str(target).endswith(("/", "\\")):
+    try:
+        sound = b"\0" not in os.fsencode(given)
+    except UnicodeError:
+        sound = False
+    if not sound:
+        raise UsageError(f"target={str(target)!r}: no path of this system can be called so")
+    if given.suffix and not _is_folder(given) and not str(target).endswith(("/", "\\")):
         if len(files) > 1:
             raise UsageError(f"{str(target)!r} names one file, and {len(files)} are to be fetched; name a folder")
         return [given]
     return [given / _name(job, wanted) for wanted in files]
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # too long, say: writing to it tells
+        return False
 
 
 def _name(job: Job, wanted: Wanted) -> str:
@@ -107,18 +122,22 @@ def _name(job: Job, wanted: Wanted) -> str:
 
 
 def save(desk: Desk, wanted: Wanted, path: Path, *, overwrite: bool, max_bytes: int | None) -> Path:
-    """Fetch one file to `path`; one that is there is kept unless `overwrite`. Raises DownloadError, ResultMissing.
+    """Fetch one file to `path`; one that is there, and not empty, is kept unless `overwrite`.
+
+    Raises DownloadError, ResultMissing.
 
     Whatever happens, nothing but the whole file lies under `path`; what can be gone on with stays beside it.
     """
     part = Part(path, max_bytes=max_bytes)
     job = desk.job
     try:
-        if path.exists() and not overwrite:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "Is a directory")
+        if not overwrite and _is_there(path):
             part.tidy()
             return path
         with part:
-            if path.exists() and not overwrite:  # another process was faster
+            if not overwrite and _is_there(path):  # another process was faster
                 part.forget()
                 return path
             pull = Pull(desk, wanted)
@@ -127,16 +146,29 @@ def save(desk: Desk, wanted: Wanted, path: Path, *, overwrite: bool, max_bytes: 
                 _check(pull, part)
             except DownloadTooLarge as error:
                 part.forget()
-                raise pull.error(DownloadTooLarge, error.message) from None
+                raise pull.error(DownloadTooLarge, error.message, "download it with a larger max_bytes") from None
             except (NotAVideo, DownloadChanged):
                 part.forget()
                 raise
             part.commit()
+    except BlockingIOError:
+        raise DownloadError(
+            f"{job.ref}: {path} is being fetched by another process or thread; wait for that, or name another folder",
+            job=job,
+        ) from None
     except OSError as error:
         why = error.strerror or type(error).__name__
-        raise DownloadError(f"{job.ref}: cannot write {path}: {why}", job=job) from None
+        raise DownloadError(
+            f"{job.ref}: cannot write {path}: {why}; the job is unchanged, download it again when that is mended, "
+            "or to another folder",
+            job=job,
+        ) from None
     desk.tell(Downloaded(job.ref, desk.loop.clock.time(), wanted.kind, path, part.offset))
     return path
+
+
+def _is_there(path: Path) -> bool:
+    return path.exists() and path.stat().st_size > 0
 
 
 def _fill(pull: Pull, part: Part) -> None:
@@ -157,6 +189,7 @@ def _fill(pull: Pull, part: Part) -> None:
             if not offset:
                 raise pull.error(DownloadError, "the server answers with ranges that were not asked for") from None
             part.forget()
+            pull.misfit()
             continue
         if body is not None and _whole(pull, part, body):
             return

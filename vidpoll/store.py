@@ -266,6 +266,9 @@ class Store:
 
     def claim(self, ref: str) -> bool:
         """Whether a verdict that is kept and was not told is ours to tell from now on."""
+        untold = "SELECT ref FROM jobs WHERE ref = ? AND ended_at IS NOT NULL AND told_at IS NULL"
+        if not self._read(lambda row: row, untold, ref):  # most were told: no need to write
+            return False
         with self._transaction(ref, full=True) as db:
             row = db.execute(
                 "SELECT ended_at, told_at, teller, teller_since FROM jobs WHERE ref = ?", (ref,)

@@ -27,7 +27,7 @@ from .errors import (
 from .faults import CONFIRMATIONS, UNSEEN, Fault, Meaning, Patience
 from .forecast import Forecast, forecast
 from .machine import Event, GaveUp, Job, Moment, Polled, PollFailed, Stalled
-from .model import Problem, Snapshot, State, is_number
+from .model import Problem, Request, Snapshot, State, is_number
 from .pacing import Adaptive, Schedule
 from .question import Question, build
 
@@ -56,10 +56,14 @@ class Setting:
 class Task:
     """One thing to ask about. The loop sends its question, and `digest` says when to ask again (None: it is done)."""
 
-    def __init__(self, endpoint: Endpoint, make: Callable[[], Question[Any]], deadline: float | None) -> None:
+    __slots__ = ("asked_at", "begun", "deadline", "endpoint", "patience", "planned", "question", "queued_at", "single")
+
+    def __init__(self, endpoint: Endpoint, deadline: float | None) -> None:
         self.endpoint = endpoint
         self.deadline = deadline
         self.asked_at = 0.0
+        self.planned = -1
+        """The number of its entry in the loop's plan; -1 where it has none."""
         self.begun = False
         """Whether anything was sent."""
         self.single = True
@@ -67,9 +71,12 @@ class Task:
         self.queued_at = 0.0
         """When it last joined the line."""
         self.patience = Patience()
-        self.ask = make
-        """Makes a fresh question. Raises what the builder raises."""
-        self.question: Question[Any]
+        self.question: Question[Any] | None = None
+        """The one that was asked last; a task that waits has none."""
+
+    def ask(self) -> Question[Any]:
+        """A fresh question. Raises what the builder raises."""
+        raise NotImplementedError
 
     def first(self, now: float) -> float:
         """When to ask first, as a monotonic second."""
@@ -116,6 +123,8 @@ class Task:
 class Watch(Task):
     """Follows one job to its verdict, or through a single question (`once`)."""
 
+    __slots__ = ("_hint", "_request", "_schedule", "_seen", "_still", "answer", "job", "once", "since", "timeout")
+
     def __init__(
         self,
         job: Job,
@@ -126,12 +135,9 @@ class Watch(Task):
         timeout: float | None = None,
         once: bool = False,
     ) -> None:
-        status = endpoint.provider.status
-        super().__init__(
-            endpoint,
-            lambda: Question(endpoint, status, build(endpoint, status, job.id), job.id),
-            None if timeout is None else now + timeout,
-        )
+        super().__init__(endpoint, None if timeout is None else now + timeout)
+        self._request: Request | None = None
+        self._hint = 0.0
         self.job = job
         self.timeout = timeout
         self.since = now
@@ -146,6 +152,12 @@ class Watch(Task):
             self.answer = Fault(_HELD, 429, sent=False)
             self.deadline = now + ERRAND_PATIENCE
 
+    def ask(self) -> Question[Snapshot]:
+        status = self.endpoint.provider.status
+        if self._request is None:
+            self._request = build(self.endpoint, status, self.job.id)  # builders are pure: it is the same every time
+        return Question(self.endpoint, status, self._request, self.job.id)
+
     def first(self, now: float) -> float:
         """At once, but not below the floor since the job was last asked about."""
         return self.endpoint.gate.free(self.job.id, now)
@@ -156,8 +168,19 @@ class Watch(Task):
     def gives_up_at(self, now: float) -> float:
         return now if self.once else super().gives_up_at(now)
 
+    @property
+    def ours(self) -> bool:
+        """Whether it is this program that asks about the job."""
+        return True
+
+    def listed(self, row: Snapshot, asked_at: float, setting: Setting) -> tuple[list[Event], float | None]:
+        """Take in a row of a list that is no verdict, as if it had been asked for alone."""
+        self.asked_at, self._hint = asked_at, 0.0
+        return self._good(row, self.job.receive(row, setting.clock.time()), setting)
+
     def digest(self, value: object, setting: Setting) -> tuple[list[Event], float | None]:
         at = setting.clock.time()
+        self._hint = (self.question.hint if self.question is not None else None) or 0.0
         try:
             if isinstance(value, Fault) and value.meaning is Meaning.GONE:
                 value = Snapshot(State.EXPIRED, problem=Problem(value.reason))
@@ -225,9 +248,10 @@ class Watch(Task):
             gap = self._schedule.gap(expected)
         else:
             gap = self._schedule.next_gap(self._history(), setting.clock.time(), setting.random)
-        hinted = setting.now() + min(self.question.hint or 0.0, GOOD_HINT)
+        gap = self.endpoint.gate.stretched(gap, setting.now()) if is_number(gap) and gap > 0 else floor
+        hinted = setting.now() + min(self._hint, GOOD_HINT)
         earliest = max(self.asked_at + floor, hinted)
-        return self._cut(max(self.asked_at + (gap if is_number(gap) else floor), earliest), earliest)
+        return self._cut(max(self.asked_at + gap, earliest), earliest)
 
     def _in(self, due: float | None, now: float) -> float | None:
         """Seconds until the next question; None where none will be asked."""
@@ -366,7 +390,8 @@ class Errand(Task, Generic[T]):
     """
 
     def __init__(self, endpoint: Endpoint, make: Callable[[], Question[T]], *, repeat: bool, now: float) -> None:
-        super().__init__(endpoint, make, now + ERRAND_PATIENCE)
+        super().__init__(endpoint, now + ERRAND_PATIENCE)
+        self.ask = make  # type: ignore[method-assign]  # as it is asked for
         self.repeat = repeat
         self.lost = False
         self.refused = False
@@ -384,6 +409,7 @@ class Errand(Task, Generic[T]):
         self.patience.bear(fault, setting.now())
         due = self._after(fault, setting)
         if fault.sent and not self.repeat:
+            assert self.question is not None  # it was sent
             self.refused = self.question.refused
             if self.question.depth:  # the first answer was good: what a further one says cannot undo it
                 self.refused, self.result = False, replace(fault, status=None)

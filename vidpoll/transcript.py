@@ -114,12 +114,10 @@ class Recorder:
 def _raw(at: float, request: Request, outcome: Response | BaseException, scrub: Callable[[Response], Response]) -> _Raw:
     if not isinstance(outcome, Response):
         return _Raw(at, request, None, outcome.reason if isinstance(outcome, NoAnswer) else "no answer", scrub, False)
-    headers = {name: value[:500] for name in _HEADERS if (value := outcome.header(name)) is not None}
-    cut = len(outcome.body) > _WHOLE
-    response = Response(outcome.status, headers, outcome.body[:_WHOLE])
-    if cut:  # cleaned before it is cut: half a key is a key
-        response = Response(outcome.status, headers, scrub(response).body[:SHOWN])
-    return _Raw(at, request, response, None, scrub, cut)
+    if len(outcome.body) <= _WHOLE:
+        return _Raw(at, request, outcome, None, scrub, False)
+    response = scrub(Response(outcome.status, outcome.headers, outcome.body[:_WHOLE]))  # half a key is a key
+    return _Raw(at, request, Response(response.status, response.headers, response.body[:SHOWN]), None, scrub, True)
 
 
 def _clean(raw: _Raw) -> Exchange:
@@ -127,7 +125,8 @@ def _clean(raw: _Raw) -> Exchange:
     if raw.response is None:
         return Exchange(raw.at, raw.request.method, path, reason=raw.reason)
     response = raw.scrub(raw.response)
-    headers = {name: _shown(value) for name, value in response.headers.items()}
+    told = response.headers
+    headers = {name: _shown(told[name][:500]) for name in _HEADERS if name in told}
     body = _body(response.body)
     return Exchange(
         raw.at, raw.request.method, path, response.status, headers, body[:SHOWN], raw.cut or len(body) > SHOWN

@@ -311,6 +311,8 @@ def _next_hop(url: str, target: str) -> str:
 def _pour(answer: requests.Response, sink: Sink) -> None:
     """The body to the sink, through one buffer: new memory for each piece costs as much as to read and to write it."""
     body: Any = answer.raw._original_response  # an `_Answer`
+    if not body.chunked:
+        body.fp = _AsItComes(body.fp)
     view = memoryview(bytearray(FILE_CHUNK))
     try:
         while received := body.readinto(view):
@@ -320,6 +322,17 @@ def _pour(answer: requests.Response, sink: Sink) -> None:
     if body.length:
         raise BodyCut(_BROKEN)
     answer.raw.release_conn()
+
+
+class _AsItComes:
+    """A stream that hands on what has arrived before it waits for more, so that a fault costs none of it."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self.readinto = stream.readinto1
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def _own(call: Callable[[A], B], argument: A) -> B:

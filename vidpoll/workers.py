@@ -17,21 +17,39 @@ from typing import Any
 class Ticket:
     """One errand of a worker. `outcome` is what the errand returned, or the exception that it raised."""
 
-    __slots__ = ("aborted", "done", "errand", "inbox", "outcome", "shut", "started")
+    __slots__ = ("_ending", "_start", "aborted", "done", "errand", "inbox", "outcome", "shut")
 
     def __init__(self, errand: Callable[[Ticket], Any], inbox: Queue[Any]) -> None:
         self.errand = errand
         self.inbox = inbox
         self.outcome: Any = None
-        self.started = self.done = self.aborted = False
+        self.done = self.aborted = False
         self.shut: Callable[[], None] | None = None
         """Set by the errand: shuts the connection that it is using."""
+        self._start, self._ending = [True], [True]  # who takes it away begins, or ends, the ticket
+
+    def begin(self) -> bool:
+        """Whether the caller is the first to begin it; an aborted one is not begun."""
+        return _taken(self._start)
+
+    def end(self) -> bool:
+        """Whether the caller is the first to end it."""
+        return _taken(self._ending)
+
+
+def _taken(token: list[bool]) -> bool:
+    """Take a token, unless another thread has it. Popping is atomic, so that no thread ever waits for another one."""
+    try:
+        return token.pop()
+    except IndexError:
+        return False
 
 
 class Workers:
     """Daemon threads, started as they are needed, at most `size` at work at once.
 
-    There is room for several accounts that hang: none may have more than `gate.ROOM` questions under way.
+    The lock is for the number of threads alone. Tickets pass without one: a thread that is interrupted while it holds a
+    lock makes all others wait, and with many threads that is every time.
     """
 
     def __init__(self, size: int = 256) -> None:
@@ -44,9 +62,14 @@ class Workers:
         self._tickets: SimpleQueue[Ticket | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._threads = 0  # alive, and not held up by an aborted ticket
-        self._pending = 0  # tickets that are neither done nor aborted
+        self._open: set[Ticket] = set()  # neither done nor aborted
         self._finalizer = weakref.finalize(self, _end, self._tickets, self.size)
         self._finalizer.atexit = False
+
+    @property
+    def spare(self) -> int:
+        """How many more tickets would be begun at once."""
+        return self.size - len(self._open)
 
     def send(self, errand: Callable[[Ticket], Any], inbox: Queue[Any]) -> Ticket:
         """Run `errand(ticket)` in a worker; the ticket comes back through `inbox`, unless it was aborted."""
@@ -55,15 +78,16 @@ class Workers:
         if self._pid != os.getpid():  # a forked child has none of its parent's threads
             self._reset()
         ticket = Ticket(errand, inbox)
-        with self._lock:
-            self._pending += 1
-            self._staff()
+        self._open.add(ticket)
+        if self._threads < self.size and self._threads < len(self._open):
+            with self._lock:
+                self._staff()
         self._tickets.put(ticket)
         return ticket
 
     def _staff(self) -> None:
         """Start a thread where there is work for one more."""
-        if self._threads < min(self.size, self._pending):
+        if self._threads < min(self.size, len(self._open)):
             self._threads += 1
             threading.Thread(
                 target=_work, args=(self._tickets, weakref.ref(self)), name="vidpoll-worker", daemon=True
@@ -74,32 +98,25 @@ class Workers:
         if self._pid != os.getpid():  # the thread is the parent's, and so is the connection
             ticket.aborted = True
             return
-        with self._lock:
-            if ticket.aborted or ticket.done:
-                return
-            ticket.aborted = True
-            self._pending -= 1
-            if ticket.started:
+        if not ticket.end():
+            return
+        ticket.aborted = True
+        self._open.discard(ticket)
+        if not ticket.begin():  # a thread is at it, and ends with it
+            with self._lock:
                 self._threads -= 1
                 if not self._closed:
                     self._staff()  # for those that wait in the queue
         if ticket.shut is not None:
             ticket.shut()
 
-    def _begin(self, ticket: Ticket) -> bool:
-        """Note that a thread has taken the ticket; False where it was aborted in the queue."""
-        with self._lock:
-            ticket.started = not ticket.aborted
-            return ticket.started
-
     def _finished(self, ticket: Ticket, outcome: Any) -> bool:
         """Note the outcome; False where the ticket was aborted, and the thread has to end."""
-        with self._lock:
-            if ticket.aborted:
-                return False
-            ticket.outcome = outcome
-            ticket.done = True
-            self._pending -= 1
+        ticket.outcome = outcome
+        if not ticket.end():
+            return False
+        ticket.done = True
+        self._open.discard(ticket)
         ticket.inbox.put(ticket)
         return True
 
@@ -122,7 +139,7 @@ def _work(tickets: SimpleQueue[Ticket | None], owner: weakref.ref[Workers]) -> N
 def _serve(ticket: Ticket, owner: weakref.ref[Workers]) -> bool:
     """Run one errand; False where the thread has to end. A thread that waits or works keeps its pool not alive."""
     workers = owner()
-    if workers is None or not workers._begin(ticket):
+    if workers is None or not ticket.begin():
         return workers is not None
     del workers
     try:

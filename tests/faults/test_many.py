@@ -63,7 +63,16 @@ class Asked:
 class World(FakeClock):
     """Servers by account, and the time they take; stands in for a client's clock, workers and transport."""
 
-    def __init__(self, servers: Mapping[str, Server], latency: float = 0.05, *, seed: int = 1) -> None:
+    SIZE = 256
+
+    def __init__(
+        self,
+        servers: Mapping[str, Server],
+        latency: float = 0.05,
+        *,
+        seed: int = 1,
+        rate: tuple[int, float] | None = None,
+    ) -> None:
         super().__init__()
         self.start = self.now
         self.servers = servers
@@ -76,7 +85,7 @@ class World(FakeClock):
         self._order = count()
         self._hanging: dict[Ticket, str] = {}
         self.ears = Ears()
-        provider = replace(ACME, pacing=vidpoll.Pacing(floor=FLOOR))
+        provider = replace(ACME, pacing=vidpoll.Pacing(floor=FLOOR, rate=rate))
         accounts = {
             name: vidpoll.Account("acme", base_url=f"https://{name}.example", key=f"key-0123456789-{name}")
             for name in servers
@@ -87,6 +96,10 @@ class World(FakeClock):
         loop: Any = self.client._loop
         loop.workers = self.client._workers = self  # type: ignore[assignment]
         loop.setting.random = Random(seed)
+
+    @property
+    def spare(self) -> int:
+        return self.SIZE - sum(self.under_way.values())
 
     @property
     def passed(self) -> float:
@@ -531,6 +544,65 @@ def test_other_accounts_do_not_notice_an_outage(fault: Any) -> None:
         assert with_it.times(account) == without.times(account)
 
 
+def test_an_account_with_more_jobs_than_can_be_asked_slows_no_other() -> None:
+    """Answers take a second, and one account alone could use all workers three times over: the other has its own."""
+    servers: dict[str, Server] = {
+        "huge": lambda at, job, seen: DRAWING,
+        "small": lambda at, job, seen: DONE if seen >= 6 else DRAWING,
+    }
+    world = World(servers, latency=1.0)
+    ends = world.run([*refs("huge", 4000), *refs("small", 30)], timeout=60)
+    assert max(at for ref, (_, at) in ends.items() if ref.startswith("small")) <= 6 * (FLOOR + 1) + 2
+    assert world.most["huge"] <= world.SIZE - ROOM
+    asked = Counter(each.job for each in world.asked if each.account == "huge")
+    assert max(asked.values()) - min(asked.values()) <= 1  # nor is any of its own jobs left out
+    world.settled()
+
+
+def test_an_account_that_is_well_has_the_room_that_it_needs() -> None:
+    """Two thousand jobs, each due every 5 s, answers in half a second: two hundred under way, each job in its time."""
+    world = World({"one": lambda at, job, seen: DONE if seen >= 2 else DRAWING}, latency=0.5)
+    ends = world.run(refs("one", 2000))
+    assert {end for end, _ in ends.values()} == {"completed"}
+    assert max(at for _, at in ends.values()) <= 3 * FLOOR + 2 * 0.5 + 0.5
+    assert world.most["one"] > 5 * ROOM
+
+
+# -- a rate -----------------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    requests=st.integers(1, 60),
+    seconds=st.sampled_from([1.0, 10.0, 60.0]),
+    accounts=st.integers(1, 3),
+    number=st.sampled_from([1, 3, 40, 150]),
+    latency=st.sampled_from([0.0, 0.05, 3.0]),
+    bad=st.sampled_from([0.0, 0.1, 0.4]),
+    done=st.integers(0, 3),
+    seed=st.integers(0, 9),
+)
+def test_whatever_happens_no_rate_and_no_floor_is_broken_and_nobody_starves(
+    *, requests: int, seconds: float, accounts: int, number: int, latency: float, bad: float, done: int, seed: int
+) -> None:
+    """Any rate, latency and share of faults: every job gets its verdict, and no window has more than is allowed."""
+    odds = Random(seed)
+    faults = [*FAULTS.values()]
+
+    def server(at: float, job: str, seen: int) -> Any:
+        return odds.choice(faults) if odds.random() < bad else (DONE if seen >= done else DRAWING)
+
+    names = [f"a{n}" for n in range(accounts)]
+    world = World(dict.fromkeys(names, server), latency, seed=seed, rate=(requests, seconds))
+    world.client._loop.setting.patience = 1e9
+    ends = world.run([ref for name in names for ref in refs(name, number)], timeout=None)
+    assert {end for end, _ in ends.values()} == {"completed"}
+    assert keeps_floors(world)
+    for name in names:
+        assert busiest(world.times(name), seconds - 1e-6) <= requests
+    world.settled()
+
+
 # -- leaving ----------------------------------------------------------------------------------------------------------
 
 
@@ -621,7 +693,7 @@ def test_whatever_fails_no_job_starves_and_every_bound_holds(
     assert keeps_floors(world)
     world.settled()
     for account, plan in zip(servers, plans, strict=True):
-        assert world.most[account] <= ROOM
+        assert world.most[account] <= world.SIZE - ROOM
         for begin, end, _ in plan:
             assert busiest([at for at in world.times(account) if begin <= at < end], 60) <= BOUND
         over = max([end for _, end, _ in plan], default=0.0)

@@ -27,6 +27,8 @@ class Bar:
         self.out.passing(f"{event.ref} {event.kind}: {self._far(event, now)}")
 
     def _far(self, event: vidpoll.DownloadProgress, now: float) -> str:
+        if event.fault is not None:
+            return f"{event.received / MB:.1f} MB, no news: {event.fault}"
         began, already = self._start
         rate = (event.received - already) / (now - began) if now > began else 0.0
         speed = f", {rate / MB:.1f} MB/s" if rate else ""

@@ -9,7 +9,6 @@ import argparse
 import json
 import re
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -111,6 +110,8 @@ def render(name: str, samples: Mapping[str, Any] | None = None) -> dict[str, str
         **_parser(found),
         **_submit(submit is not None, found),
     }
+    from importlib import resources  # the other commands do without
+
     files = {}
     for file in resources.files("vidpoll.cli").joinpath("template").iterdir():
         path = file.name.removesuffix(".in").replace("--", "/").replace("MODULE", values["module"])
@@ -150,11 +151,11 @@ def _parser(found: Guess) -> dict[str, str]:
     ]
     reads = []
     if found.progress:
-        full = ", full=1.0" if found.full == 1.0 else ""
-        reads.append(f"progress=parsing.progress({_get(found.progress)}{full}),")
+        full, ask = (", full=1.0", f"  # {MARK}: does it count from 0 to 1?") if found.full == 1.0 else ("", "")
+        reads.append(f"progress=parsing.progress({_get(found.progress)}{full}),{ask}")
     files = [_assets(found.video, "video")] if found.video else []
     files += [_assets(found.thumbnail, "thumbnail")] if found.thumbnail else []
-    ask = "" if files else f"  # {MARK}: where is the video?"
+    ask = f"  # {MARK}: is this the finished file?" if files else f"  # {MARK}: where is the video?"
     files = files or ['parsing.assets(body.get("video_url"))']
     reads.append("assets=files if state is vidpoll.State.COMPLETED else (),")
     reads.append("problem=vidpoll.Problem(reason) if state is vidpoll.State.FAILED else None,")

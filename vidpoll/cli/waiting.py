@@ -288,11 +288,12 @@ def _submitted(args: Arguments, context: Context, client: vidpoll.Client) -> tup
         )
         return jobs, INTERRUPTED
     except vidpoll.VidpollError as error:
-        if isinstance(error, vidpoll.SubmitUnknown) and store_of(args) is not None:
-            context.out.error("it is on record: `vidpoll resume` shows what it may have become")
-        if not jobs:
+        kept = isinstance(error, vidpoll.SubmitUnknown) and store_of(args) is not None
+        if not (jobs or kept):
             raise
-        context.out.error(f"{error.message} ({len(jobs)} of {args.count} were submitted before that)")
+        record = ". It is on record: `vidpoll resume` shows what it may have become" if kept else ""
+        before = f" ({len(jobs)} of {args.count} were submitted before that)" if jobs else ""
+        context.out.error(f"{error.message}{record}{before}")
         return jobs, code_of(error)
     return jobs, COMPLETED
 

@@ -560,10 +560,14 @@ def test_old_news_and_broken_files(sink, tmp_path, caplog, monkeypatch):
     """What is older than a week is not told; a file that is none is named and left alone."""
     (tmp_path / "broken.sqlite3").write_bytes(b"no database" * 1000)
     (tmp_path / "empty.sqlite3").touch()
+    now, gone = time.time(), "json://127.0.0.1:1/"
     with pytest.warns(RuntimeWarning, match="NotSent"):
-        wait(AppriseNotifier("json://127.0.0.1:1/", spool=tmp_path, every=0.0), [DONE])
+        wait(AppriseNotifier(gone, spool=tmp_path, every=0.0), [DONE])
     gc.collect()
-    now = time.time()
+    monkeypatch.setattr(vidpoll_apprise.spool.time, "time", lambda: now + 6 * 86400)
+    with pytest.warns(RuntimeWarning, match="NotSent"):  # taken over, it is as old as it was
+        AppriseNotifier(gone, spool=tmp_path, every=0.0).flush(BOUND)
+    gc.collect()
     monkeypatch.setattr(vidpoll_apprise.spool.time, "time", lambda: now + 8 * 86400)
     assert AppriseNotifier(sink.url, spool=tmp_path).flush(BOUND)
     assert sink.heard == []

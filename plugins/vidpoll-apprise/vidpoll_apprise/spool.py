@@ -46,13 +46,13 @@ class Spool:
         self._file: sqlite3.Connection | None = None
         self._parents: object = None
 
-    def add(self, message: Message) -> None:
-        """Put a message on disk. Raises sqlite3.Error where that fails."""
+    def add(self, message: Message, *, at: float | None = None) -> None:
+        """Put a message, of Unix second `at` (now), on disk. Raises sqlite3.Error where that fails."""
         body = json.dumps({"said": message.said, "tally": message.tally, "thumbnail": _unsigned(message.thumbnail)})
         with self._lock:
             row = self._own().execute(
                 "INSERT INTO messages (at, body, told) VALUES (?, ?, ?)",
-                (time.time(), body, json.dumps(sorted(message.told))),
+                (time.time() if at is None else at, body, json.dumps(sorted(message.told))),
             )
             message.key = row.lastrowid
 
@@ -93,7 +93,7 @@ class Spool:
         if time.time() - at > MAX_AGE:
             log.warning("too old to be told: %s", message.said["text"])
             return []
-        self.add(message)
+        self.add(message, at=at)
         return [(at, message)]
 
     def _own(self) -> sqlite3.Connection:

@@ -199,7 +199,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         pacing=vidpoll.Pacing(floor=3.0, typical=(60, 180)),
         status=vidpoll.Operation(status_request, parse_status),
         submit={kind: vidpoll.Operation(partial(submit_request, kind), parse_submit) for kind in _FIELDS},
-        list=vidpoll.Operation(list_request, parse_list),
+        list=vidpoll.Operation(list_request, parse_list),  # completed videos only, so it is no list_polling
         quota=vidpoll.Operation(lambda: vidpoll.Request("GET", "/quota"), parse_quota),
         stages=STAGES,
     )

@@ -48,14 +48,15 @@ def parse_status(response: vidpoll.Response, job_id: str) -> vidpoll.Snapshot:
 def _read_task(data: Mapping[str, object], files: tuple[vidpoll.Asset, ...] = ()) -> vidpoll.Snapshot:
     """A task's record. Files count from state 1 on: before it they are not whole. Some tasks make no video."""
     stage = parsing.lookup(STATES, data.get("state"))
-    reason = parsing.text(data.get("error")) or NO_REASON
-    problem = vidpoll.Problem(reason, parsing.text(data.get("failed_stage")))
+    problem = None
+    if stage.state is vidpoll.State.FAILED:
+        problem = vidpoll.Problem(parsing.text(data.get("error")) or NO_REASON, parsing.text(data.get("failed_stage")))
     return vidpoll.Snapshot(
         stage.state,
         stage=stage.word,
         progress=parsing.progress(data.get("progress")),
         assets=files if stage.state is vidpoll.State.COMPLETED else (),
-        problem=problem if stage.state is vidpoll.State.FAILED else None,
+        problem=problem,
         job_id=parsing.text(data.get("task_id")),
         assets_due=bool(data.get("videos")) or not parsing.first_of(data, "audio_file", "subtitle_path"),
         raw=data,  # with audio_duration, which is the length of the speech and not of the video
@@ -191,6 +192,7 @@ def vidpoll_providers() -> Iterable[vidpoll.Provider]:
         status=vidpoll.Operation(status_request, parse_status),
         submit={kind: vidpoll.Operation(partial(submit_request, kind), parse_submit) for kind in SUBMIT_PATHS},
         list=vidpoll.Operation(list_request, parse_list),
+        list_polling=vidpoll.ListPolling(rows=100),
         delete=vidpoll.Operation(delete_request, parse_delete),
         content=vidpoll.Operation(content_request, parse_content),
         error=parse_error,

@@ -1,7 +1,7 @@
 """A page about a run of vidpoll: a gallery of what came of it, a timeline, durations, faults, money; one HTML file.
 
-    with vidpoll.Client(plugins=[Report("night.html")]) as client: ...     # or VIDPOLL_REPORT=night.html vidpoll wait …
-    vidpoll report jobs.sqlite3 -o night.html                              # afterwards, out of a store
+    with vidpoll.Client(plugins=[Report("night.html")]) as client: ...    # or VIDPOLL_REPORT=night.html vidpoll wait …
+    vidpoll report jobs.sqlite3 -o night.html                             # afterwards, out of a store
 
 Here are the plugin and the command; what is known of a job is in `entry`, how it is shown in `page` and `timeline`.
 """

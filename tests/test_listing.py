@@ -1,0 +1,240 @@
+"""List polling: a page answers for many jobs, and nobody is told anything that a status request has not confirmed."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from random import Random
+from typing import Any
+
+import pytest
+from acme import ACME, FLOOR, Ears, Plugin
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import vidpoll
+from vidpoll import parsing
+from vidpoll.testing import FakeClock
+
+SIZE = 20
+Fail = Callable[[float, str], Any]
+
+
+def parse_list(response: vidpoll.Response, job_id: str) -> vidpoll.Page:
+    body = parsing.json_object(response)
+    rows = parsing.rows(body["rows"], lambda row: ACME.status.parse(_response(row), ""))  # type: ignore[arg-type]
+    return vidpoll.Page(rows, body.get("next"))
+
+
+def list_request(fields: Mapping[str, object], token: str | None) -> vidpoll.Request:
+    return vidpoll.Request("GET", "/jobs", query=(("page", token or "0"),))
+
+
+def _response(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> vidpoll.Response:
+    return vidpoll.Response(status, headers or {}, json.dumps(value).encode())
+
+
+LISTED = replace(
+    ACME,
+    list=vidpoll.Operation(list_request, parse_list),
+    list_polling=vidpoll.ListPolling(rows=SIZE),
+    pacing=vidpoll.Pacing(floor=FLOOR),
+)
+
+
+class Studio:
+    """A server with jobs that take their time, and a list of them all, oldest first; `old` ones were done before."""
+
+    def __init__(
+        self, took: list[float], *, old: int = 0, fail: Fail | None = None, hidden: set[str] | None = None
+    ) -> None:
+        self.clock = FakeClock()
+        self.start = self.clock.now
+        self.took = took
+        self.old = old
+        self.fail = fail or (lambda at, path: None)
+        self.hidden = hidden or set()
+        self.asked: list[tuple[float, str]] = []
+        self.ears = Ears()
+        self._lock = threading.Lock()
+        self.client = vidpoll.Client(
+            plugins=[Plugin(LISTED), self.ears],
+            discover=False,
+            clock=self.clock,
+            transport=self,
+            accounts={"acme": vidpoll.Account("acme", key="acme-0123456789")},
+        )
+        self.client._loop.setting.random = Random(3)
+
+    def send(self, wire: Any, ticket: Any) -> vidpoll.Response:
+        with self._lock:
+            at = self.clock.now - self.start
+            path = wire.url.split("/v1", 1)[1]
+            self.asked.append((at, path))
+        if (fault := self.fail(at, path)) is not None:
+            return _response({}, *fault) if isinstance(fault, tuple) else _response(fault)
+        if path.startswith("/jobs/"):
+            return _response(self.record(int(path.rpartition("/")[2]), at, whole=True))
+        page = int(path.rpartition("=")[2])
+        names = [f"old{number}" for number in range(self.old)] + [str(number) for number in range(len(self.took))]
+        rows = [
+            self.record(int(name), at) if name.isdigit() else {"id": name, "status": "done"}
+            for name in names[page * SIZE : (page + 1) * SIZE]
+            if name not in self.hidden
+        ]
+        more = {"next": str(page + 1)} if len(names) > (page + 1) * SIZE else {}
+        return _response({"rows": rows, **more})
+
+    def fetch(self, wire: Any, ticket: Any, start: Any) -> vidpoll.Response:
+        return self.send(wire, ticket)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def record(self, number: int, at: float, *, whole: bool = False) -> dict[str, object]:
+        """A row names no file; a status answer does."""
+        took = self.took[number]
+        if at >= took:
+            return {"id": str(number), "status": "done", **({"video": f"/{number}.mp4"} if whole else {})}
+        return {"id": str(number), "status": "drawing", "progress": int(100 * at / took)}
+
+    def run(self, **options: Any) -> list[vidpoll.Job]:
+        return self.client.wait_all([f"acme:{number}" for number in range(len(self.took))], **options)
+
+    @property
+    def lists(self) -> list[float]:
+        return [at for at, path in self.asked if path.startswith("/jobs?")]
+
+    @property
+    def singles(self) -> Counter[str]:
+        return Counter(path.rpartition("/")[2] for _, path in self.asked if path.startswith("/jobs/"))
+
+
+def test_a_page_serves_many_and_each_verdict_costs_one_request() -> None:
+    """Two hundred jobs: ten pages each time, one status request a job at its end, and few more for the last jobs."""
+    studio = Studio([60.0 + number / 10 for number in range(200)])
+    ended = studio.run()
+    assert all(job.ok and job.video.url == f"/{job.id}.mp4" for job in ended)
+    assert sum(studio.singles.values()) <= 2 * 200
+    assert Counter(studio.singles.values())[1] >= 80
+    assert len(studio.lists) <= 10 * (80 / FLOOR + 2)
+
+
+def test_rows_move_stage_and_progress_and_hooks_hear_of_it() -> None:
+    """Who listens notices no difference: stage, progress, an answer each time, one verdict."""
+    studio = Studio([30.0] * 40)
+    studio.run()
+    heard = Counter(hook for hook, _, _ in studio.ears.heard)
+    assert heard["completed"] == heard["stage_changed"] == 40
+    assert heard["progress"] >= 40 * 4
+    assert heard["polled"] >= 40 * 6
+
+
+def test_the_verdict_comes_as_soon_as_with_single_polls() -> None:
+    """Rows are asked for at the schedule's gaps; the confirmation follows at once."""
+    studio = Studio([17.0] * 100)
+    studio.run()
+    assert studio.clock.now - studio.start <= 17 + 5
+
+
+def test_few_jobs_are_asked_about_one_by_one() -> None:
+    """A page is longer than an answer: it has to serve some jobs to be worth it."""
+    studio = Studio([30.0] * 5)
+    studio.run()
+    assert studio.lists == []
+
+
+def test_a_long_list_for_few_jobs_is_left_alone() -> None:
+    """The server holds hundreds of old jobs before ours: the walk stops early, and single questions do it."""
+    studio = Studio([30.0] * 30, old=2000)
+    assert all(job.ok for job in studio.run())
+    assert len(studio.lists) <= 6
+
+
+def test_a_job_that_is_in_no_row_is_asked_about_by_itself() -> None:
+    """A list that leaves jobs out is no word about them."""
+    studio = Studio([40.0] * 60, hidden={"7", "33"})
+    assert all(job.ok for job in studio.run())
+    assert studio.singles["7"] > 4
+    assert studio.singles["8"] == 1
+
+
+@pytest.mark.parametrize("fault", [(500,), (404,), (403,), "no rows", []], ids=str)
+def test_a_list_that_fails_falls_back_to_single_polls(fault: Any) -> None:
+    """Whatever the list answers, each job gets its verdict, and the list is left alone for a minute."""
+    studio = Studio([40.0] * 60, fail=lambda at, path: fault if path.startswith("/jobs?") else None)
+    assert all(job.ok for job in studio.run())
+    assert len(studio.lists) == 1
+
+
+def test_a_builder_that_raises_falls_back_too() -> None:
+    """A plugin's mistake in its list costs the list, not the jobs."""
+
+    def broken(fields: object, token: object) -> vidpoll.Request:
+        raise KeyError("oops")
+
+    studio = Studio([20.0] * 30)
+    endpoint = studio.client._endpoint("acme")
+    endpoint.provider = replace(LISTED, list=vidpoll.Operation(broken, parse_list))
+    assert all(job.ok for job in studio.run())
+
+
+def test_a_wait_ends_by_its_deadline_though_a_list_is_under_way() -> None:
+    """Those who wait for a page end as undecided, each told once."""
+    studio = Studio([1000.0] * 50)
+    ended = studio.run(timeout=33)
+    assert {type(job.error) for job in ended} == {vidpoll.WaitTimeout}
+    assert studio.clock.now - studio.start <= 33 + 40
+    assert Counter(hook for hook, _, _ in studio.ears.heard)["gave_up"] == 50
+
+
+def test_stop_ends_those_who_wait_for_a_page() -> None:
+    """No job is forgotten, none is told twice."""
+    studio = Studio([1000.0] * 50)
+
+    class Stop:
+        def is_set(self) -> bool:
+            return studio.clock.now - studio.start > 20
+
+    ended = studio.run(stop=Stop())
+    assert {type(job.error) for job in ended} == {vidpoll.WaitStopped}
+    assert Counter(hook for hook, _, _ in studio.ears.heard)["gave_up"] == 50
+
+
+def test_list_polling_needs_a_list() -> None:
+    """Checked when the provider is built."""
+    with pytest.raises(vidpoll.PluginError, match="needs a list"):
+        replace(LISTED, list=None)
+    with pytest.raises(vidpoll.PluginError, match="rows"):
+        vidpoll.ListPolling(rows=0)
+    with pytest.raises(vidpoll.PluginError, match="fields"):
+        vidpoll.ListPolling(fields="order=desc")  # type: ignore[arg-type]
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    took=st.lists(st.floats(0, 90), min_size=1, max_size=80),
+    hidden=st.sets(st.integers(0, 79).map(str), max_size=5),
+    outage=st.sampled_from([None, (500,), (429, {"retry-after": "7"}), "junk"]),
+    only_lists=st.booleans(),
+    until=st.floats(0, 60),
+)
+def test_whatever_the_list_does_each_job_gets_its_verdict_once(
+    took: list[float], hidden: set[str], outage: Any, only_lists: bool, until: float
+) -> None:
+    """Any durations, rows left out, lists or all requests failing for a while: verdicts for all, floors kept."""
+
+    def fail(at: float, path: str) -> Any:
+        return outage if at < until and (path.startswith("/jobs?") or not only_lists) else None
+
+    studio = Studio(took, hidden=hidden, fail=fail)
+    assert all(job.ok for job in studio.run())
+    assert Counter(hook for hook, _, _ in studio.ears.heard)["completed"] == len(took)
+    last: dict[str, float] = {}
+    for at, path in studio.asked:
+        if path.startswith("/jobs/"):
+            assert at - last.get(path, -FLOOR) >= FLOOR - 1e-6
+            last[path] = at
