@@ -125,12 +125,15 @@ class Screen:
         return capture.get().split("\n")[:-1] if lines else []
 
     def _erased(self) -> str:
-        """What removes the lines that stand there, the cursor at the end of the last one."""
+        """What removes the lines that stand there, the cursor at the end of the last one.
+
+        With Ctrl-C a terminal drops what it has not shown yet: the end of a frame, and what switched wrapping on again.
+        """
         if not self._frame:
             return ""
         up = f"\x1b[{len(self._frame) - 1}A" if len(self._frame) > 1 else ""
         self._frame = []
-        return f"\r{up}\x1b[J"
+        return f"\x1b[0m\x1b[?7h\r{up}\x1b[J"
 
     def _drawn(self, frame: list[str]) -> str:
         """Lines without a line's end after the last one; none is wrapped, whatever a terminal takes for its width."""
