@@ -514,7 +514,7 @@ class Terminal:
         import pty
 
         self.size = (columns, rows)
-        environ = {**os.environ, "TERM": "xterm-256color", **environment}
+        environ = {**os.environ, "TERM": "xterm-256color", "VIDPOLL_STORE": str(cwd / "jobs.sqlite3"), **environment}
         for name in ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR"):
             if name not in environment:
                 environ.pop(name, None)
