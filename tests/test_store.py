@@ -333,7 +333,7 @@ def test_a_stage_that_flickers_is_not_told_again_by_the_next_process(path: Path)
     t = talk([DRAWING, odd, DRAWING, DRAWING], store=path)
     t.client.wait(REF, timeout=15, check=False)
     assert t.ears.told.count("stage polishing") == 1
-    u = talk([odd, DRAWING, DRAWING, DONE], store=path)
+    u = talk([odd, odd, DRAWING, DRAWING, DONE], store=path)
     u.client.wait(REF)
     assert [told for told in u.ears.told if told.startswith("stage")] == []
 

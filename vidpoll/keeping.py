@@ -342,6 +342,8 @@ class Intent:
 class KeptWatch(Watch):
     """A `Watch` that asks only while it holds its job's lease; while another process does, it follows the store."""
 
+    __slots__ = ("_keeper", "_version")
+
     def __init__(self, keeper: Keeper, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._keeper = keeper
