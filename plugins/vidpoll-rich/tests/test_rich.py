@@ -198,9 +198,23 @@ def test_the_board_of_a_wait() -> None:
     ]
     assert {row.again for row in of_a if row.fault} == {t.clock.time() - 60 + 10}
     assert any(row.stalled is not None for seen in peek.seen for row in seen.rows if row.ref == "acme:c")
-    assert peek.seen[-1].rows == ()
+    assert peek.seen[-2].rows == peek.seen[-1].rows == ()
     assert peek.seen[-1].ended == {"completed": 1, "failed": 1, "unknown": 1}
     assert peek.over
+
+
+def test_what_moves_again_is_not_stalled() -> None:
+    """The mark goes with the first change; an answer that changes nothing leaves it."""
+    job, board = vidpoll.Job(REF), Board()
+    board.began([job], NOW, waits=True)
+    same = vidpoll.Snapshot(vidpoll.State.RUNNING, "drawing", 5.0)
+    for event, since in (
+        (vidpoll.Stalled(REF, NOW + 700, 600.0), NOW + 100),
+        (vidpoll.Polled(REF, NOW + 705, same), NOW + 100),
+        (vidpoll.ProgressChanged(REF, NOW + 710, 6.0), None),
+    ):
+        board.hear(job, event)
+        assert board.view().rows[0].stalled == since
 
 
 def test_the_board_of_a_download(tmp_path: Path) -> None:
@@ -501,7 +515,8 @@ class Emulator:
 
 
 CONTROLLING = """
-import fcntl, os, sys, termios
+import fcntl, os, signal, sys, termios
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # it is ignored in what a shell runs in the background
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # so that Ctrl-C reaches it
 os.execv(sys.argv[1], sys.argv[1:])
 """
