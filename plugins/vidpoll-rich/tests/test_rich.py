@@ -406,6 +406,29 @@ def test_whatever_ends_the_wait_ends_the_display(tty: Tty, monkeypatch: pytest.M
     assert [line for line in emulated(tty.getvalue().encode(), 80, 24) if line] == []
 
 
+def test_a_frame_that_was_cut_leaves_the_terminal_as_it_was(tty: Tty) -> None:
+    """With Ctrl-C a terminal drops what it has not shown: colours and wrapping are set back before anything is said."""
+    t = talk([DRAWING, DONE], plugins=(RichProgress(tty), Waits(tty)))
+    t.client.wait(REF)
+    before, _, last = tty.getvalue().rpartition("\x1b[?7l")
+    assert before
+    cut = before + "\x1b[?7l" + last.partition("drawing")[0] + "\x1b[0m\x1b[?7h" + last.partition("\x1b[0m\x1b[?7h")[2]
+    terminal = Emulator(80, 24).feed(cut.encode())
+    assert terminal.wrap
+    assert terminal.text()[-2].endswith("acme:j1 completed: video")
+
+
+class Waits:
+    """Until a row of the job stands on the terminal."""
+
+    def __init__(self, tty: Tty) -> None:
+        self.tty = tty
+
+    @vidpoll.hookimpl
+    def vidpoll_progress(self) -> None:
+        wait_until(lambda: "drawing" in self.tty.getvalue())
+
+
 def test_nothing_at_import() -> None:
     """No rich, no thread, no output: a plugin that nobody uses costs nothing."""
     code = (
@@ -491,7 +514,7 @@ class Terminal:
         import pty
 
         self.size = (columns, rows)
-        environ = {**os.environ, "TERM": "xterm-256color", **environment}
+        environ = {**os.environ, "TERM": "xterm-256color", "VIDPOLL_STORE": str(cwd / "jobs.sqlite3"), **environment}
         for name in ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR"):
             if name not in environment:
                 environ.pop(name, None)
