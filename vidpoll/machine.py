@@ -316,6 +316,20 @@ class Job:
         why = f"it is completed, with {kinds}" if self.ok else "it is not completed yet; wait for it first"
         raise ResultMissing(f"{self.ref} has no video: {why}", job=self)
 
+    @property
+    def took(self) -> float | None:
+        """Seconds that a completed job took: as its provider says, or else as it was seen. None where neither tells."""
+        said = self.snapshot
+        if self.state is not State.COMPLETED or said is None:
+            return None
+        if said.created_at is not None and said.finished_at is not None:
+            took = said.finished_at - said.created_at
+        elif self.answers > 1:
+            took = self.history[-1].at - (self.history[0].at if self.created_at is None else self.created_at)
+        else:  # it was done when it was first looked at
+            return None
+        return took if took > 0 else None
+
     def receive(self, snapshot: Snapshot, at: float) -> tuple[Event, ...]:
         """Take in one answer of the provider and say what changed.
 
