@@ -512,6 +512,13 @@ def test_a_batch_that_the_balance_cannot_pay_is_refused(shell: Shell) -> None:
     assert len(shell.wire.sent) == 3  # type: ignore[attr-defined]
 
 
+def test_a_batch_whose_price_cannot_be_asked_names_the_way_out(shell: Shell) -> None:
+    """Nothing is submitted unasked, but by --force."""
+    code, out, [said] = shell("submit", "acme", "clip", "prompt=x", "--count", "2", script=[(403, {"error": "no"})])
+    assert (code, out) == (1, [])
+    assert said.endswith("Nothing was submitted; --force submits unasked")
+
+
 def test_a_batch_that_ends_half_way_keeps_what_was_submitted(shell: Shell) -> None:
     """Each reference is printed as it comes; what ended it is said, and the rest is not sent."""
     script = {"/quota": [{"credits": 500}], "": [{"id": "j0"}, (402, {"error": "no credits"}), {"id": "j2"}]}

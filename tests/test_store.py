@@ -37,7 +37,7 @@ from acme import (
 
 import vidpoll
 from vidpoll import record
-from vidpoll.keeping import LOOK
+from vidpoll.keeping import LOOK, TROUBLE
 from vidpoll.store import APPLICATION, MIGRATIONS, Store
 
 NOW = 1_800_000_000.0
@@ -904,6 +904,17 @@ def test_a_full_disk_says_so_and_spoils_nothing(path: Path) -> None:
     assert "no room" in said or "room on it" in said
     assert ref == "acme:j1"
     assert [job.ref for job in Store(path, lambda: NOW).jobs()] == ["acme:j1"]
+
+
+def test_a_clock_that_is_set_back_does_not_silence_the_store(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that failed is left alone for a minute that passes, not until a time of day."""
+    t = talk([DRAWING], store=path)
+    with pytest.warns(RuntimeWarning, match="it failed"):
+        t.client._keeper.failed("it failed")  # type: ignore[union-attr]
+    monkeypatch.setattr(t.clock, "time", lambda: NOW - 7200.0)
+    t.clock.now += TROUBLE + 1.0
+    t.client.wait(REF, timeout=0, check=False)
+    assert kept(t).job.stage == "drawing"
 
 
 def test_forget(path: Path) -> None:

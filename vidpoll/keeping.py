@@ -108,7 +108,7 @@ class Keeper:
         self._counts: dict[str, list[int]] = {}  # requests and blips that are not kept yet
         self._asked: dict[str, Endpoint] = {}  # jobs that are asked about once, and need not be kept
         self._telling: set[str] = set()
-        self._spared = 0.0  # until when a store that does not work is left alone
+        self._spared = 0.0  # until which monotonic second a store that does not work is left alone
 
     def close(self) -> None:
         """Close the store."""
@@ -306,7 +306,7 @@ class Keeper:
 
     def _try(self, call: Callable[[], T], *, spare: bool = False) -> T | None:
         """What the store says; None and a warning where it does not work. `spare`: not asked again for a minute."""
-        if spare and self._clock.time() < self._spared:
+        if spare and self._clock.monotonic() < self._spared:
             return None
         try:
             return call()
@@ -317,7 +317,7 @@ class Keeper:
 
     def failed(self, message: str) -> None:
         """Say what could not be kept, and leave the store alone for a while."""
-        self._spared = self._clock.time() + TROUBLE
+        self._spared = self._clock.monotonic() + TROUBLE
         log.error("%s", message)
         try:
             warnings.warn(message, RuntimeWarning, stacklevel=2)

@@ -29,6 +29,8 @@ def check_balance(client: vidpoll.Client, account: str, kind: str, count: int) -
         quota = client.quota(account)
     except vidpoll.Unsupported:
         return
+    except (vidpoll.ProviderError, vidpoll.AnswerError) as error:
+        raise vidpoll.ProviderError(f"{error.message}. Nothing was submitted; --force submits unasked") from None
     if kind not in quota.prices or quota.affords(**{kind: count}):
         return
     price = quota.prices[kind] * count
