@@ -104,7 +104,7 @@ class Plugins:
         self._trace = trace
         self._environ = environ or {}
         if discover:
-            off = {name.strip() for name in disabled}
+            off = set(disabled)
             for entry in sorted(metadata.entry_points(group=GROUP), key=lambda entry: entry.name):
                 if entry.name in off:
                     source, version = _source(entry)
@@ -329,6 +329,11 @@ def _warn(message: str, category: type[Warning] = UserWarning) -> None:
         warnings.warn(message, category, stacklevel=2)
     except Warning:  # warnings are errors here; it is in the log, and a wait goes on
         return
+
+
+def switched_off(environ: Mapping[str, str]) -> set[str]:
+    """The entry points that `VIDPOLL_DISABLE` names."""
+    return {name.strip() for name in environ.get("VIDPOLL_DISABLE", "").split(",")}
 
 
 def _said(error: BaseException) -> str:
