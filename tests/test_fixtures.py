@@ -129,7 +129,7 @@ def test_simulate_takes_the_options_of_a_face() -> None:
 
 
 def test_what_is_switched_off_is_not_played(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`VIDPOLL_DISABLE` holds for the simulator as for a client: `vidpoll demo` would fail at a provider that is off."""
+    """`VIDPOLL_DISABLE` holds as it does for a client: `vidpoll demo` would fail at a provider that is off."""
     monkeypatch.setenv("VIDPOLL_DISABLE", "token360, moneyprinterturbo")
     with simulate() as simulation:
         assert not {"token360", "moneyprinterturbo"} & set(simulation.faces)
