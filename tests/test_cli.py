@@ -963,3 +963,16 @@ def test_a_heartbeat_on_a_terminal(shell: Shell, monkeypatch: pytest.MonkeyPatch
     two = {"/jobs/a": [DRAWING] * 12 + [DONE], "/jobs/b": [DRAWING] * 12 + [DONE]}
     _, out, _ = shell("wait", "acme:a", "acme:b", script=two)
     assert [line for line in out if "still" in line] == ["still 2 jobs, 50 s, last answer 5 s ago"]
+
+
+def test_many_jobs_are_summed_up(shell: Shell) -> None:
+    """Of nine jobs there is a line for each stage and each end, and one for all now and then, not one for each step."""
+    steps = [{"status": "drawing", "progress": shown} for shown in range(10, 100, 10)]
+    script = {f"/jobs/j{number}": [*steps, DONE] for number in range(9)}
+    code, out, _ = shell("wait", *(f"acme:j{number}" for number in range(9)), script=script)
+    assert code == 0
+    assert len([line for line in out if " drawing 10 %" in line]) == 9
+    assert not [line for line in out if "drawing 20 %" in line]
+    summed = [line for line in out if "9 jobs: " in line]
+    assert [line[11:] for line in summed[:2]] == ["9 jobs: 9 drawing 30 to 40 %", "9 jobs: 9 drawing 60 to 70 %"]
+    assert summed[-1].endswith("9 jobs: 9 completed")

@@ -391,6 +391,9 @@ def test_another_account_of_a_provider(shell: Shell, monkeypatch: pytest.MonkeyP
         "https://gpu2.example/v2/jobs/j1": f"Bearer other-{KEY}",
         "https://api.acme.example/v1/jobs/j1": f"Bearer {KEY}",
     }
+    there = ["--account", "gpu-2=acme", "--base-url", "https://elsewhere.example"]
+    assert shell("wait", "gpu-2:j3", *there, "--quiet", script=[DONE])[0] == 0
+    assert urls(shell) == ["https://elsewhere.example/jobs/j3"]
     assert shell("wait", "gpu-2:j1")[0] == 2
     for wrong in ("gpu2", "=acme", "gpu2="):
         assert shell("wait", REF, "--account", wrong)[0] == 2

@@ -544,6 +544,26 @@ def test_repr(answers: list[Snapshot], shown: str) -> None:
     assert repr(job) == shown
 
 
+@pytest.mark.parametrize(
+    ("seen", "took"),
+    [
+        ([(0.0, snap(R)), (30.0, snap(C, assets=(VIDEO,)))], 30.0),
+        ([(0.0, snap(R)), (30.0, snap(C, assets=(VIDEO,), created_at=100.0, finished_at=117.0))], 17.0),
+        ([(0.0, snap(R)), (30.0, snap(C, assets=(VIDEO,), created_at=117.0, finished_at=100.0))], None),
+        ([(0.0, snap(R, created_at=-20.0)), (30.0, snap(C, assets=(VIDEO,)))], 50.0),
+        ([(30.0, snap(C, assets=(VIDEO,)))], None),
+        ([(0.0, snap(R)), (30.0, snap(F))], None),
+        ([(0.0, snap(R))], None),
+    ],
+)
+def test_how_long_a_job_took(seen: list[tuple[float, Snapshot]], took: float | None) -> None:
+    """By the provider's own times, or else from when it was made or first seen; of a completed job alone."""
+    job = Job(REF)
+    for at, snapshot in seen:
+        job.receive(snapshot, at)
+    assert job.took == took
+
+
 EVENTS = [
     (StageChanged(REF, 0.0, R, "saving", 5.0, "video"), "acme:1 running saving"),
     (StageChanged(REF, 0.0, Q, "queued"), "acme:1 queued"),

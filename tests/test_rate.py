@@ -66,13 +66,22 @@ def test_a_429_teaches_once_until_a_good_answer() -> None:
         for _ in range(10):
             rate.spend(float(second))
     for _ in range(10):
-        rate.refused(1030.0)
+        rate.refused(30, 1030.0)
     assert rate.per_second(1030.0) == pytest.approx(7.0, rel=0.15)
     learnt = rate.per_second(1030.0) or 0.0
     assert rate.per_second(1090.0) == pytest.approx(1.05 * learnt)
     rate.good()
-    rate.refused(1091.0)
+    rate.refused(30, 1091.0)
     assert rate.per_second(1091.0) < learnt  # type: ignore[operator]
+
+
+def test_a_429_teaches_nothing_that_would_starve_a_job() -> None:
+    """It came while hardly anything was sent: each job keeps its question a minute."""
+    rate = Rate(None)
+    rate.good()
+    rate.spend(1000.0)
+    rate.refused(600, 1000.5)
+    assert rate.per_second(1000.5) == pytest.approx(600 / LONGEST)
 
 
 def test_gaps_are_stretched_by_one_factor() -> None:

@@ -327,13 +327,22 @@ def test_unfinished_jobs_are_where_they_were(path: Path) -> None:
     assert u.client.unfinished() == []
 
 
+def test_how_long_jobs_take_is_learnt_over_processes(path: Path) -> None:
+    """What former jobs of the account took refines the law of the next client."""
+    t = talk([DRAWING] * 8 + [DONE], store=path, pacing=vidpoll.Fixed(5))
+    assert t.client.wait(REF).took == 40.0
+    u = talk([DRAWING], store=path)
+    assert u.client._endpoint("acme").law == vidpoll.Law().learnt([40.0])
+    assert talk([DRAWING]).client._endpoint("acme").law is None
+
+
 def test_a_stage_that_flickers_is_not_told_again_by_the_next_process(path: Path) -> None:
     """What was told last is known from the store, words that no plugin lists included."""
     odd = {"status": "polishing"}
     t = talk([DRAWING, odd, DRAWING, DRAWING], store=path)
     t.client.wait(REF, timeout=15, check=False)
     assert t.ears.told.count("stage polishing") == 1
-    u = talk([odd, DRAWING, DRAWING, DONE], store=path)
+    u = talk([odd, odd, DRAWING, DRAWING, DONE], store=path)
     u.client.wait(REF)
     assert [told for told in u.ears.told if told.startswith("stage")] == []
 

@@ -110,8 +110,10 @@ class Endpoint:
 
     def learn(self, durations: Iterable[float]) -> None:
         """Jobs of this account have taken so many seconds, the latest last."""
-        self._durations.extend(durations)
-        self.law = Law.of(self.provider.pacing.typical).learnt(tuple(self._durations))
+        known = list(durations)
+        self._durations.extend(known)
+        if known:
+            self.law = Law.of(self.provider.pacing.typical).learnt(tuple(self._durations))
 
     def secrets(self) -> dict[str, str]:
         """The secrets by variable; empty where the account has none. Raises MissingKey naming what to set."""

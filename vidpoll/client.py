@@ -632,7 +632,9 @@ class Client:
                 if name in self._accounts or not self._accounts:
                     raise
                 raise UnknownProvider(f"{error}; accounts of this client: {', '.join(self._accounts)}") from None
-            self._endpoints.setdefault(name, Endpoint(name, account, provider, os.environ))
+            endpoint = Endpoint(name, account, provider, os.environ)
+            endpoint.learn(self._keeper.durations(name))
+            self._endpoints.setdefault(name, endpoint)
         return self._endpoints[name]
 
     @staticmethod

@@ -189,8 +189,8 @@ class Gate:
                 return
             troubled = self.trouble
             self.fault = fault
-            if fault.status == 429 and len(self._jobs) >= CROWD:
-                self.rate.refused(now)
+            if fault.status == 429 and not self._faults and len(self._jobs) >= CROWD:  # right after a good answer
+                self.rate.refused(len(self._jobs), now)
             self._faults += 1
             if len(self._failing) < CROWD:
                 self._failing.add(job_id)

@@ -35,6 +35,9 @@ T = TypeVar("T")
 LOOK = 2.0
 """Seconds between two looks into the store, where another process asks about a job."""
 
+LEARNT = 32
+"""Former jobs from which it is learnt how long the jobs of an account take."""
+
 SPARE = 30.0
 """Seconds that a lease is to last beyond the next question and its answer."""
 
@@ -62,6 +65,10 @@ class Nothing:
 
     def close(self) -> None:
         """Nothing is open."""
+
+    def durations(self, account: str) -> Sequence[float]:
+        """Nothing is known of former jobs."""
+        return ()
 
     def enter(self, jobs: Sequence[Job], endpoints: Sequence[Endpoint]) -> None:
         """They are not kept."""
@@ -106,6 +113,11 @@ class Keeper:
         self.store.close()
 
     # -- waiting ------------------------------------------------------------------------------------------------------
+
+    def durations(self, account: str) -> Sequence[float]:
+        """How long the latest completed jobs of an account took, in seconds, the latest last."""
+        latest = self._try(lambda: self.store.latest(account, LEARNT), spare=True) or []
+        return [took for kept in reversed(latest) if (took := kept.job.took) is not None]
 
     def enter(self, jobs: Sequence[Job], endpoints: Sequence[Endpoint]) -> None:
         """Keep jobs that are to be waited for, and bring them to where the store has them."""
@@ -341,6 +353,8 @@ class Intent:
 
 class KeptWatch(Watch):
     """A `Watch` that asks only while it holds its job's lease; while another process does, it follows the store."""
+
+    __slots__ = ("_keeper", "_version")
 
     def __init__(self, keeper: Keeper, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)

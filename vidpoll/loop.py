@@ -13,7 +13,6 @@ import math
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from itertools import count
 from queue import Queue
 from random import Random
@@ -128,7 +127,7 @@ class _Run:
             if task.deadline is not None:
                 late = min(late, max(0.0, task.deadline - now))
             if isinstance(task, Watch):
-                task.job.recorded(partial(recall, task.job.ref))
+                task.job.recorded(recall)
                 if not task.once:
                     endpoint.gate.watch(task)
             self._push(task, max(task.first(now), now + late), ask=True)

@@ -248,7 +248,7 @@ class Job:
         self._told: _Place | None = None
         self._words: frozenset[str] = _WORDLESS
         self._unknown: OutcomeUnknown | None = None
-        self._recall: Callable[[], tuple[Exchange, ...]] | tuple[Exchange, ...] = ()
+        self._recall: Callable[[str], tuple[Exchange, ...]] | tuple[Exchange, ...] = ()
 
     def __getstate__(self) -> dict[str, object]:
         return {**{name: getattr(self, name) for name in self.__slots__}, "_recall": self.transcript}
@@ -274,9 +274,9 @@ class Job:
     @property
     def transcript(self) -> tuple[Exchange, ...]:
         """The last answers about this job, oldest first, safe to show; empty before it was waited for."""
-        return self._recall() if callable(self._recall) else self._recall
+        return self._recall(self.ref) if callable(self._recall) else self._recall
 
-    def recorded(self, recall: Callable[[], tuple[Exchange, ...]]) -> None:
+    def recorded(self, recall: Callable[[str], tuple[Exchange, ...]]) -> None:
         """Say where the transcript of this job is kept."""
         self._recall = recall
 
@@ -315,6 +315,20 @@ class Job:
         kinds = ", ".join(sorted({asset.kind for asset in self.assets})) or "no files at all"
         why = f"it is completed, with {kinds}" if self.ok else "it is not completed yet; wait for it first"
         raise ResultMissing(f"{self.ref} has no video: {why}", job=self)
+
+    @property
+    def took(self) -> float | None:
+        """Seconds that a completed job took: as its provider says, or else as it was seen. None where neither tells."""
+        said = self.snapshot
+        if self.state is not State.COMPLETED or said is None:
+            return None
+        if said.created_at is not None and said.finished_at is not None:
+            took = said.finished_at - said.created_at
+        elif self.answers > 1:
+            took = self.history[-1].at - (self.history[0].at if self.created_at is None else self.created_at)
+        else:  # it was done when it was first looked at
+            return None
+        return took if took > 0 else None
 
     def receive(self, snapshot: Snapshot, at: float) -> tuple[Event, ...]:
         """Take in one answer of the provider and say what changed.

@@ -64,15 +64,18 @@ class Rate:
         """A good answer came."""
         self._good = True
 
-    def refused(self, now: float) -> None:
-        """A 429 came: what was sent is too much. Several of them with no good answer between are one."""
+    def refused(self, jobs: int, now: float) -> None:
+        """A 429 came: what was sent is too much. Several of them with no good answer between are one.
+
+        Nothing is learnt that would give an account's `jobs` less than one request in LONGEST seconds each.
+        """
         if not self._good:
             return
         self._good = False
         self._free = False
         lately = max(self._before, self._sent / max(now - self._since, 1.0))
         known = self.per_second(now)
-        self._learnt = (max(_CUT * (lately if known is None else min(lately, known)), 1.0 / LONGEST), now)
+        self._learnt = (max(_CUT * (lately if known is None else min(lately, known)), jobs / LONGEST), now)
 
     def stretched(self, gap: float, jobs: int, now: float) -> float:
         """The gap of a job, stretched by the factor by which all the account's jobs together ask for too much."""

@@ -238,6 +238,11 @@ class Store:
         order = "ORDER BY added_at DESC, rowid DESC LIMIT ?"
         return self._read(_kept, f"SELECT {_JOB} FROM jobs {where} {order}", last)[::-1]
 
+    def latest(self, account: str, number: int) -> list[KeptJob]:
+        """The jobs of an account that ended last, the latest first."""
+        sql = f"SELECT {_JOB} FROM jobs WHERE account = ? AND ended_at IS NOT NULL ORDER BY ended_at DESC LIMIT ?"
+        return self._read(_kept, sql, account, number)
+
     def save(self, ref: str, facts: Mapping[str, Any], requests: int = 0, blips: int = 0) -> None:
         """Keep what is known of a job now; a verdict that is kept already is not written over."""
         with self._transaction(ref) as db:

@@ -203,7 +203,7 @@ class Watch(Task):
         at = setting.clock.time()
         snapshot = value if isinstance(value, Snapshot) else None
         if self.job.final:
-            self._learn(snapshot, at)
+            self.endpoint.learn(filter(None, [self.job.took]))
             return [Polled(self.job.ref, at, snapshot), *changes], None
         expected = forecast(self.endpoint.law, self._history(), at)
         due = None if self.once else self._next(expected, setting)
@@ -226,20 +226,6 @@ class Watch(Task):
         """What was seen, from the second on at which the job was made, where that is known."""
         made = self.job.created_at
         return self.job.history if made is None else (Moment(made, None, None, None), *self.job.history)
-
-    def _learn(self, snapshot: Snapshot | None, at: float) -> None:
-        """A job that is completed tells how long such jobs take, where it was seen before or says so itself."""
-        job = self.job
-        if job.state is not State.COMPLETED or snapshot is None:
-            return
-        if snapshot.created_at is not None and snapshot.finished_at is not None:
-            took = snapshot.finished_at - snapshot.created_at
-        elif job.answers > 1:
-            took = at - self._history()[0].at
-        else:
-            return
-        if took > 0:
-            self.endpoint.learn([took])
 
     def _next(self, expected: Forecast, setting: Setting) -> float:
         """The gap of the schedule, not below the floor; a hint of the provider is followed for a minute at most."""

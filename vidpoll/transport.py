@@ -30,6 +30,9 @@ from .workers import Ticket
 MAX_REDIRECTS = 5
 CHUNK = 64 * 1024
 FILE_CHUNK = 256 * 1024
+SLOW = 8 * 1024
+"""Bytes: a line of which less comes at once is slow, and what comes is handed on at once."""
+
 _REDIRECTS = (301, 302, 303, 307, 308)
 _LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|::1")
 _ANYWHERE = ("accept", "range", "if-range")
@@ -313,12 +316,18 @@ def _pour(answer: requests.Response, sink: Sink) -> None:
     body: Any = answer.raw._original_response  # an `_Answer`
     if not body.chunked:
         body.fp = _AsItComes(body.fp)
-    view = memoryview(bytearray(FILE_CHUNK))
+    buffer, filled = memoryview(bytearray(FILE_CHUNK)), 0
     try:
-        while received := body.readinto(view):
-            _own(sink, view[:received])
+        while received := body.readinto(buffer[filled:]):
+            filled += received
+            if filled == FILE_CHUNK or received < SLOW:
+                piece, filled = buffer[:filled], 0
+                _own(sink, piece)
     except (http.client.HTTPException, ConnectionError):
         raise BodyCut(_BROKEN) from None
+    finally:
+        if filled:  # the end; or a fault, which costs nothing of what has come
+            _own(sink, buffer[:filled])
     if body.length:
         raise BodyCut(_BROKEN)
     answer.raw.release_conn()

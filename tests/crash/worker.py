@@ -12,6 +12,7 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 from queue import Empty, Queue
@@ -71,15 +72,19 @@ class Transport(RequestsTransport):
     def __init__(self, log: Log) -> None:
         super().__init__()
         self.log = log
+        self.asking = threading.local()
 
     def send(self, wire: Any, ticket: Any) -> Any:
         self.log("ask", wire.method, wire.url.partition("?")[0])
+        self.asking.now = True
         answer = super().send(wire, ticket)
+        self.asking.now = False
         self.log("answered", wire.method)
         return answer
 
     def fetch(self, wire: Any, ticket: Any, start: Any) -> Any:
-        self.log("fetch")
+        if not getattr(self.asking, "now", False):  # a question is fetched, too
+            self.log("file")
         return super().fetch(wire, ticket, start)
 
 

@@ -101,6 +101,9 @@ class Wait:
         self.displayed = heart is not None and heart.displayed
         self.start = context.clock.time()
         self.stages: dict[str, vidpoll.StageChanged] = {}
+        self.crowd: Sequence[vidpoll.Job] = ()
+        """All jobs, where they are too many for a line at each step of each."""
+        self.summed = self.start
         self.again = "wait"
         """The command that goes on after Ctrl-C."""
 
@@ -110,6 +113,7 @@ class Wait:
         if self.args.download is not None:
             for job in awaited:
                 self._want(job)
+        self.crowd = awaited if len(awaited) > CROWD else ()
         left = {job.ref: job for job in awaited}
         codes = []
         show = self._show if _shown(self.args) and not self.displayed else None
@@ -156,7 +160,15 @@ class Wait:
                 self.out.error(error.message)
 
     def _show(self, event: vidpoll.Event) -> None:
-        """A line for an event; the verdicts are told by `_ended`. A stage's first progress stands in its own line."""
+        """A line for an event; the verdicts are told by `_ended`. A stage's first progress stands in its own line.
+
+        Of many jobs the progress is told in one line for all, now and then.
+        """
+        if self.crowd and event.at - self.summed >= SUMMED:
+            self.summed = event.at
+            self.out.line(f"{self._stamp(event.at)}{_summary(self.crowd)}")
+        if self.crowd and isinstance(event, vidpoll.ProgressChanged):
+            return
         if self.heart is not None:
             self.heart.said()
         if isinstance(event, vidpoll.StageChanged):
@@ -214,6 +226,26 @@ class Wait:
 
     def _stamp(self, at: float | None = None) -> str:
         return f"{max(0.0, (self.clock.time() if at is None else at) - self.start):7.1f} s  "
+
+
+CROWD = 8
+"""Of more jobs than that no line is written for each step of their progress."""
+
+SUMMED = 15.0
+"""Seconds between two lines that say how all of them are."""
+
+
+def _summary(jobs: Sequence[vidpoll.Job]) -> str:
+    """How many jobs are where, the most frequent word first: "40 jobs: 20 drawing 35 to 80 %, 12 done, 8 queued"."""
+    places: dict[str, list[vidpoll.Job]] = {}
+    for job in jobs:
+        places.setdefault(str(job.stage or job.state or "not asked yet"), []).append(job)
+    said = []
+    for place, here in sorted(places.items(), key=lambda each: -len(each[1])):
+        shown = [job.progress for job in here if job.progress is not None and not job.final]
+        span = f" {min(shown):.0f} to {max(shown):.0f} %" if shown else ""
+        said.append(f"{len(here)} {place}{span}")
+    return f"{len(jobs)} jobs: {', '.join(said)}"
 
 
 LOOK = 60.0

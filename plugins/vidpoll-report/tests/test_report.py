@@ -130,6 +130,7 @@ def test_the_cards(run: Path) -> None:
     links = {unquote(link["href"] or "") for link in found.all("a") if (link["href"] or "").startswith("./")}
     assert {(run.parent / link).suffix for link in links} == {".mp4", ".jpg"}
     assert all((run.parent / link).is_file() for link in links)
+    assert 'href="./clips%20%231/' in read(run)
     anchors = [link["href"] for link in found.all("a") if link.get("class") == "ref"]
     assert [f"#{card['id']}" for card in found.all("article")] == anchors
 

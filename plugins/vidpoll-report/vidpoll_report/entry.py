@@ -81,8 +81,6 @@ class Entry:
             return []
         steps = [(self.start, "waiting")]
         for moment in self.moments:
-            if moment.state is not None and moment.state.final:
-                break
             steps.append((max(moment.at, steps[-1][0]), moment.stage or str(moment.state)))
         end = max(self.end, steps[-1][0])
         ends = [at for at, _ in steps[1:]] + [end]

@@ -198,9 +198,23 @@ def test_the_board_of_a_wait() -> None:
     ]
     assert {row.again for row in of_a if row.fault} == {t.clock.time() - 60 + 10}
     assert any(row.stalled is not None for seen in peek.seen for row in seen.rows if row.ref == "acme:c")
-    assert peek.seen[-1].rows == ()
+    assert peek.seen[-2].rows == peek.seen[-1].rows == ()
     assert peek.seen[-1].ended == {"completed": 1, "failed": 1, "unknown": 1}
     assert peek.over
+
+
+def test_what_moves_again_is_not_stalled() -> None:
+    """The mark goes with the first change; an answer that changes nothing leaves it."""
+    job, board = vidpoll.Job(REF), Board()
+    board.began([job], NOW, waits=True)
+    same = vidpoll.Snapshot(vidpoll.State.RUNNING, "drawing", 5.0)
+    for event, since in (
+        (vidpoll.Stalled(REF, NOW + 700, 600.0), NOW + 100),
+        (vidpoll.Polled(REF, NOW + 705, same), NOW + 100),
+        (vidpoll.ProgressChanged(REF, NOW + 710, 6.0), None),
+    ):
+        board.hear(job, event)
+        assert board.view().rows[0].stalled == since
 
 
 def test_the_board_of_a_download(tmp_path: Path) -> None:
@@ -406,6 +420,29 @@ def test_whatever_ends_the_wait_ends_the_display(tty: Tty, monkeypatch: pytest.M
     assert [line for line in emulated(tty.getvalue().encode(), 80, 24) if line] == []
 
 
+def test_a_frame_that_was_cut_leaves_the_terminal_as_it_was(tty: Tty) -> None:
+    """With Ctrl-C a terminal drops what it has not shown: colours and wrapping are set back before anything is said."""
+    t = talk([DRAWING, DONE], plugins=(RichProgress(tty), Waits(tty)))
+    t.client.wait(REF)
+    before, _, last = tty.getvalue().rpartition("\x1b[?7l")
+    assert before
+    cut = before + "\x1b[?7l" + last.partition("drawing")[0] + "\x1b[0m\x1b[?7h" + last.partition("\x1b[0m\x1b[?7h")[2]
+    terminal = Emulator(80, 24).feed(cut.encode())
+    assert terminal.wrap
+    assert terminal.text()[-2].endswith("acme:j1 completed: video")
+
+
+class Waits:
+    """Until a row of the job stands on the terminal."""
+
+    def __init__(self, tty: Tty) -> None:
+        self.tty = tty
+
+    @vidpoll.hookimpl
+    def vidpoll_progress(self) -> None:
+        wait_until(lambda: "drawing" in self.tty.getvalue())
+
+
 def test_nothing_at_import() -> None:
     """No rich, no thread, no output: a plugin that nobody uses costs nothing."""
     code = (
@@ -478,7 +515,8 @@ class Emulator:
 
 
 CONTROLLING = """
-import fcntl, os, sys, termios
+import fcntl, os, signal, sys, termios
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # it is ignored in what a shell runs in the background
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # so that Ctrl-C reaches it
 os.execv(sys.argv[1], sys.argv[1:])
 """
@@ -491,7 +529,7 @@ class Terminal:
         import pty
 
         self.size = (columns, rows)
-        environ = {**os.environ, "TERM": "xterm-256color", **environment}
+        environ = {**os.environ, "TERM": "xterm-256color", "VIDPOLL_STORE": str(cwd / "jobs.sqlite3"), **environment}
         for name in ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR"):
             if name not in environment:
                 environ.pop(name, None)

@@ -150,5 +150,5 @@ def _answered(row: Row, job: vidpoll.Job, event: vidpoll.Polled) -> Row:
     """After a good answer: no fault any more."""
     ends = None if event.eta is None else (event.at + event.eta[0], event.at + event.eta[1])
     queue = None if event.snapshot is None else event.snapshot.queue_position
-    row = replace(_said(row, job), queue=queue, ends=ends, late=event.late, fault=None, again=None)
-    return replace(row, began=min(row.began, _start(job, row.began)))
+    began, state = _start(job, row.began), None if job.state is None else str(job.state)
+    return Row(row.ref, began, state, job.stage, job.progress, queue, ends, event.late, row.stalled)

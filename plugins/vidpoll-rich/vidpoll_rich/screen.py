@@ -12,6 +12,7 @@ import io
 import logging
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any, TextIO
@@ -22,7 +23,7 @@ from rich.text import Text
 log = logging.getLogger("vidpoll")
 
 EVERY = 0.25
-"""Seconds between two frames."""
+"""Seconds between two frames at least, and twenty times as long as the last one took."""
 
 LEAVE = 2.0
 """Seconds that the end of a wait is held for a terminal that does not take what is written to it."""
@@ -95,8 +96,9 @@ class Screen:
     def _work(self, done: threading.Event) -> None:
         try:
             while not done.is_set():
+                began = time.monotonic()
                 self._step()
-                self._wake.wait(EVERY if self._live else None)
+                self._wake.wait(max(EVERY, 20 * (time.monotonic() - began)) if self._live else None)
                 self._wake.clear()
             self._step(last=True)
         except (OSError, ValueError):  # the terminal is gone: nothing is left to draw on
@@ -125,12 +127,15 @@ class Screen:
         return capture.get().split("\n")[:-1] if lines else []
 
     def _erased(self) -> str:
-        """What removes the lines that stand there, the cursor at the end of the last one."""
+        """What removes the lines that stand there, the cursor at the end of the last one.
+
+        With Ctrl-C a terminal drops what it has not shown yet: the end of a frame, and what switched wrapping on again.
+        """
         if not self._frame:
             return ""
         up = f"\x1b[{len(self._frame) - 1}A" if len(self._frame) > 1 else ""
         self._frame = []
-        return f"\r{up}\x1b[J"
+        return f"\x1b[0m\x1b[?7h\r{up}\x1b[J"
 
     def _drawn(self, frame: list[str]) -> str:
         """Lines without a line's end after the last one; none is wrapped, whatever a terminal takes for its width."""
