@@ -201,7 +201,7 @@ class Plugins:
         return providers
 
     def _notify(self, plugin: object, name: str) -> tuple[str, ...]:
-        """Register the notifiers that a plugin makes from the environment, under its name; returns their hooks."""
+        """Register the notifiers that a plugin makes from the environment as NAME-notifier; returns their hooks."""
         hooks: tuple[str, ...] = ()
         for impl in self._implementations("vidpoll_notifiers"):
             if impl.plugin is not plugin:
@@ -215,7 +215,7 @@ class Plugins:
                 raise
             for notifier in notifiers:
                 if not self.manager.is_registered(notifier):
-                    self.manager.register(notifier, name=self._free(name))
+                    self.manager.register(notifier, name=self._free(f"{name}-notifier"))
                     hooks += self._validate(notifier)
         return hooks
 
