@@ -11,7 +11,6 @@ from vidpoll.testing import FakeClock, FakeTransport
 
 from .context import Context
 from .output import COMPLETED, NOT_COMPLETED, UNKNOWN, status_line
-from .transcripts import as_reply
 
 _END = "the transcript ends here"
 
@@ -19,9 +18,9 @@ _END = "the transcript ends here"
 class _Recorded(FakeTransport):
     """Plays the answers of one job; whoever asks for one more gets none, and `ended` is set."""
 
-    def __init__(self, entries: list[dict[str, Any]], ended: threading.Event) -> None:
-        super().__init__([as_reply(entry) for entry in entries])
-        self._left = len(entries)
+    def __init__(self, replies: list[vidpoll.Response | NoAnswer], ended: threading.Event) -> None:
+        super().__init__(replies)
+        self._left = len(replies)
         self._ended = ended
 
     def send(self, wire: Any, ticket: Any) -> vidpoll.Response:
@@ -32,11 +31,11 @@ class _Recorded(FakeTransport):
         return super().send(wire, ticket)
 
 
-def play(ref: str, entries: list[dict[str, Any]], context: Context) -> int:
+def play(ref: str, entries: list[dict[str, Any]], replies: list[vidpoll.Response | NoAnswer], context: Context) -> int:
     """Run the answers through the plugin's parser and the job's machine, as a wait would; nothing is sent."""
     job, ended, out = vidpoll.Job(ref), threading.Event(), context.out
     accounts = {job.account: vidpoll.Account(job.account, key=None)}
-    clock, wire = FakeClock(float(entries[0]["at"])), _Recorded(entries, ended)
+    clock, wire = FakeClock(float(entries[0]["at"])), _Recorded(replies, ended)
     with context.client_factory(accounts=accounts, clock=clock, transport=wire) as client:
         for event in client.watch(job, timeout=None, stop=ended, check=False):
             if not ended.is_set():

@@ -83,7 +83,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 def _replay(args: Arguments, context: Context) -> int:
     from .replaying import play  # no other command needs the fakes
 
-    return first_that_applies([play(ref, entries, context) for ref, entries in _read(args.file).items()])
+    waits = _read(args.file).items()
+    return first_that_applies([play(ref, entries, list(map(as_reply, entries)), context) for ref, entries in waits])
 
 
 COMMAND = Command(
