@@ -206,6 +206,7 @@ class Plugins:
         for impl in self._implementations("vidpoll_notifiers"):
             if impl.plugin is not plugin:
                 continue
+            self._traced(impl, "vidpoll_notifiers")
             try:
                 notifiers = list(impl.function(*([self._environ] if impl.argnames else [])) or ())
                 if not all(any(_marked(notifier, hook) for hook in dir(notifier)) for notifier in notifiers):
