@@ -218,6 +218,17 @@ def test_warnings_are_restored(shell: Shell) -> None:
     assert warnings.showwarning is before
 
 
+def test_what_is_said_as_the_process_ends_is_a_line_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A notifier that cannot deliver what waits is heard of after the command, and looks as during it."""
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    monkeypatch.setattr(sys, "argv", ["vidpoll", "--version"])
+    assert main() == 0
+    warnings.showwarning("chat: 1 events have not been delivered", RuntimeWarning, "notify.py", 242)
+    assert capsys.readouterr().err == "vidpoll: warning: chat: 1 events have not been delivered\n"
+
+
 class Pipe(io.StringIO):
     """Standard output whose reader is gone, or whose disk is full."""
 

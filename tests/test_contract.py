@@ -161,6 +161,23 @@ class UnknownIsFailed(Good):
         return self.words.get(str(job.get("status")), State.FAILED)
 
 
+@planted("an_unknown_word_is_not_guessed")
+class BeginsLikeDone(Good):
+    """`startswith` takes "done_but_for_the_sound" for "done"."""
+
+    def state(self, job):
+        word = str(job.get("status"))
+        return State.COMPLETED if word.startswith("done") else super().state(job)
+
+
+@planted("an_unknown_word_is_not_guessed")
+class HoldsBroken(Good):
+    """`in` takes "unbroken" for "broken"."""
+
+    def state(self, job):
+        return State.FAILED if "broken" in str(job.get("status")) else super().state(job)
+
+
 @planted("every_documented_word_is_known")
 class CancelledForgotten(Good):
     words: Mapping[Any, State] = {word: state for word, state in WORDS.items() if word != "stopped"}
@@ -330,6 +347,20 @@ class NoReason(Good):
 class ReasonIsNone(Good):
     def problem(self, job):
         return vidpoll.Problem(str(job.get("error")))
+
+
+@planted("a_completed_job_has_its_video")
+class NoneIsEverDue(Good):
+    def snapshot(self, job):
+        return replace(super().snapshot(job), assets_due=False)
+
+
+@planted("a_job_under_way_is_not_ended_by_other_fields")
+class VideoAsSoonAsThereIsAUrl(Good):
+    """No sample of a running job has a URL; the kit puts one there."""
+
+    def snapshot(self, job):
+        return replace(super().snapshot(job), assets=self.assets(job))
 
 
 @planted("a_job_under_way_has_no_video")
@@ -609,6 +640,99 @@ def test_what_decides_must_be_named(tmp_path: Path) -> None:
     assert 'add "done" to "decides"' in found["only_the_status_decides"]
 
 
+# -- second answers ---------------------------------------------------------------------------------------------------
+
+
+class Second(Good):
+    """The file of a completed job is named by a second answer, whose parser may be wrong."""
+
+    follow: Mapping[str, Any] = {"verdicts": (422, 500)}
+
+    def parse_status(self, response, job_id):
+        said = super().parse_status(response, job_id)
+        if said.state is not State.COMPLETED:
+            return said
+        request = vidpoll.Request("GET", f"/files/{parsing.segment(job_id)}")
+        return vidpoll.Follow(
+            request, lambda second, job_id: self.parse_file(said, second, job_id), **{**self.follow, "fallback": said}
+        )
+
+    def parse_file(self, said, second, job_id):
+        body = parsing.json_object(second)
+        if body.get("id") not in (None, job_id):
+            raise vidpoll.ForeignAnswer("another job's file")
+        if second.status == 422:
+            return replace(said, state=State.FAILED, problem=parsing.problem(second))
+        return replace(said, assets=parsing.assets(parsing.first_of(body, "file.href")))
+
+
+class VerdictsForgotten(Second):
+    follow: Mapping[str, Any] = {}
+
+
+class SecondBelieved(Second):
+    def parse_file(self, said, second, job_id):
+        return replace(said, assets=(vidpoll.Asset(second.json()["file"]["href"]),))
+
+
+class OutageOfTheSecondIsFailed(Second):
+    def parse_file(self, said, second, job_id):
+        if second.status == 500:
+            return replace(said, state=State.FAILED, problem=parsing.problem(second))
+        return super().parse_file(said, second, job_id)
+
+
+class FileOfAnother(Second):
+    def parse_file(self, said, second, job_id):
+        return replace(said, assets=parsing.assets(parsing.first_of(parsing.json_object(second), "file.href")))
+
+
+def seconds(tmp_path: Path) -> Path:
+    done = envelope(job("done", progress=1))
+    file = {"progress": 100, "assets": [{"kind": "video", "url": VIDEO}]}
+    samples = [
+        *[row for row in SAMPLES if row[0] in ("queued.json", "broken.json", "taken.json")],
+        status("done.json", done, "completed", then=["file.json"], expect=file),
+        status("late.json", done, "failed", then=["gone.json"], expect={"progress": 100}),
+        ("file.json", {"id": ID, "file": {"href": VIDEO}}, {"operation": "follow"}),
+        ("gone.json", {"detail": "refused after all"}, {"operation": "follow", "status": 422}),
+    ]
+    return write(tmp_path / "seconds", samples)
+
+
+@pytest.mark.parametrize(
+    ("plugin", "check", "said"),
+    [
+        (VerdictsForgotten, "a_second_answer_is_shown_to_its_parser", "verdicts=(422,)"),
+        (SecondBelieved, "a_second_answer_breaks_nothing", "TypeError"),
+        (OutageOfTheSecondIsFailed, "a_second_answer_breaks_nothing", "as HTTP 500 with the body"),
+        (FileOfAnother, "a_second_answer_about_another_job_is_told_apart", "its files are taken"),
+    ],
+)
+def test_a_bug_in_a_second_answer_is_caught(plugin: type[Good], check: str, said: str, tmp_path: Path) -> None:
+    """The parser of a second answer is held to what holds for the first."""
+    folder = seconds(tmp_path)
+    submits = {"clip": {"prompt": "a sea"}}
+    assert caught(contract(Second(), folder, **submits), "a_second") == {}
+    found = caught(contract(plugin(), folder, **submits), "a_second")
+    assert said in found[check]
+
+
+def test_a_second_answer_has_a_sample(folder: Path) -> None:
+    """A Follow that no sample shows is asked for, also where only an answer that lacks something leads to it."""
+
+    class WhereThereIsNoUrl(Second):
+        def parse_status(self, response, job_id):
+            return (
+                Good.parse_status(self, response, job_id)
+                if self.job(response).get("url")
+                else super().parse_status(response, job_id)
+            )
+
+    found = caught(contract(WhereThereIsNoUrl(), folder, clip={"prompt": "a sea"}), "a_second")
+    assert 'no status sample has "then"' in found["a_second_answer_is_shown_to_its_parser"]
+
+
 # -- good plugins of odd shape ----------------------------------------------------------------------------------------
 
 
@@ -787,6 +911,41 @@ def test_a_failed_job_in_a_500_passes(tmp_path: Path) -> None:
         lambda job_id: vidpoll.Request("GET", f"/v1/videos/{parsing.segment(job_id)}"), parse, (500,)))  # fmt: skip
     plugin.vidpoll_providers = vidpoll.hookimpl(lambda: [made])
     assert alarms(contract(plugin, folder, "odd")) == {}
+
+
+def test_an_id_out_of_a_url_passes(tmp_path: Path) -> None:
+    """[fal] A submit answer names the job by URLs only: the id is the path of one."""
+    body = {"status": "IN_QUEUE", "request_id": "a1", "response_url": "https://api.odd.example/kling/requests/a1"}
+
+    def parse_submit(response: vidpoll.Response, job_id: str) -> vidpoll.Submitted:
+        url = parsing.text(parsing.json_object(response).get("response_url")) or ""
+        return parsing.submitted(url.partition("odd.example/")[2])
+
+    plugin = provider(
+        lambda job_id: vidpoll.Request("GET", f"/{parsing.segment(job_id, safe='/')}/status"),
+        lambda response, job_id: vidpoll.Snapshot(parsing.lookup({}, parsing.json_object(response).get("status"))),
+        submit={"clip": vidpoll.Operation(lambda fields: vidpoll.Request("POST", "/kling"), parse_submit)},
+    )
+    taken = ("taken.json", body, {"operation": "submit clip", "expect": {"job_id": "kling/requests/a1"}})
+    folder = write(tmp_path / "fal", [taken], id="kling/requests/a1")
+    found = caught(contract(plugin, folder, "odd", clip={}))
+    assert "submit_takes_the_id_first" not in found
+    assert "a_submit_answer_without_an_id_is_no_job" not in found
+
+
+def test_a_documented_query_is_compared(tmp_path: Path) -> None:
+    """[MiniMax] The id may stand in the query: its parameter's name is the vendor's, its value the job's."""
+
+    def found(query: str) -> dict[str, str]:
+        row = status("in.json", envelope(job("queued")), "queued", request=query)
+        plugin = provider(
+            lambda job_id: vidpoll.Request("GET", "/q", (("task_id", job_id), ("v", "2"))), Good().parse_status
+        )
+        return caught(contract(plugin, write(tmp_path / "q", [row]), "odd"), "requests_are_the")
+
+    assert found("GET /q?task_id={id}&v=2") == {}
+    assert "sends GET /q?task_id=job-7f3a&v=2" in found("GET /q?taskId={id}")["requests_are_the_documented_ones"]
+    assert found("GET /q?v=1") != {}
 
 
 # -- the samples themselves -------------------------------------------------------------------------------------------

@@ -128,6 +128,15 @@ def test_simulate_takes_the_options_of_a_face() -> None:
         assert client.quota("magicoal").balance == 8
 
 
+def test_what_is_switched_off_is_not_played(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`VIDPOLL_DISABLE` holds as it does for a client: `vidpoll demo` would fail at a provider that is off."""
+    monkeypatch.setenv("VIDPOLL_DISABLE", "token360, moneyprinterturbo")
+    with simulate() as simulation:
+        assert not {"token360", "moneyprinterturbo"} & set(simulation.faces)
+        assert set(simulation.faces) <= set(simulation.client().providers)
+        assert "TOKEN360_BASE_URL" not in simulation.environ
+
+
 def test_clients_are_closed_with_the_simulation() -> None:
     """Nothing is left behind, also where nobody closes the client."""
     with simulate("token360") as simulation:

@@ -476,3 +476,13 @@ def test_calls_of_hooks_can_be_traced(caplog: pytest.LogCaptureFixture) -> None:
     assert len(caplog.messages) == 2
     Plugins([Chat(), Plugin(ACME)], discover=False).tell(Job("acme:j1"), Completed("acme:j1", 0.0, (), None))
     assert len(caplog.messages) == 2
+
+    class Maker:
+        name = "maker"
+
+        @vidpoll.hookimpl
+        def vidpoll_notifiers(self) -> list[object]:
+            assert caplog.messages[-1] == "hook vidpoll_notifiers -> plugin maker"
+            return []
+
+    Plugins([Maker()], discover=False, trace=True)

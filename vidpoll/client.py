@@ -38,7 +38,7 @@ from .loop import Loop
 from .machine import Completed, DownloadProgress, Event, Failed, GaveUp, Job, Polled
 from .model import Asset, Page, Quota, Request, Snapshot, Submitted, check_account_name, is_number
 from .pacing import Adaptive, Schedule
-from .plugins import PluginReport, Plugins, guard
+from .plugins import PluginReport, Plugins, guard, switched_off
 from .provider import Operation, Provider
 from .question import Question, build, provider_error, pushed
 from .record import KeptJob, Submission, WantedFiles
@@ -96,7 +96,7 @@ class Client:
         self._plugins = Plugins(
             plugins,
             discover=discover,
-            disabled=os.environ.get("VIDPOLL_DISABLE", "").split(","),
+            disabled=switched_off(os.environ),
             trace=os.environ.get("VIDPOLL_TRACE", "") not in ("", "0"),
             environ=os.environ,
         )

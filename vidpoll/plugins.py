@@ -104,7 +104,7 @@ class Plugins:
         self._trace = trace
         self._environ = environ or {}
         if discover:
-            off = {name.strip() for name in disabled}
+            off = set(disabled)
             for entry in sorted(metadata.entry_points(group=GROUP), key=lambda entry: entry.name):
                 if entry.name in off:
                     source, version = _source(entry)
@@ -201,11 +201,12 @@ class Plugins:
         return providers
 
     def _notify(self, plugin: object, name: str) -> tuple[str, ...]:
-        """Register the notifiers that a plugin makes from the environment, under its name; returns their hooks."""
+        """Register the notifiers that a plugin makes from the environment as NAME-notifier; returns their hooks."""
         hooks: tuple[str, ...] = ()
         for impl in self._implementations("vidpoll_notifiers"):
             if impl.plugin is not plugin:
                 continue
+            self._traced(impl, "vidpoll_notifiers")
             try:
                 notifiers = list(impl.function(*([self._environ] if impl.argnames else [])) or ())
                 if not all(any(_marked(notifier, hook) for hook in dir(notifier)) for notifier in notifiers):
@@ -215,7 +216,7 @@ class Plugins:
                 raise
             for notifier in notifiers:
                 if not self.manager.is_registered(notifier):
-                    self.manager.register(notifier, name=self._free(name))
+                    self.manager.register(notifier, name=self._free(f"{name}-notifier"))
                     hooks += self._validate(notifier)
         return hooks
 
@@ -329,6 +330,11 @@ def _warn(message: str, category: type[Warning] = UserWarning) -> None:
         warnings.warn(message, category, stacklevel=2)
     except Warning:  # warnings are errors here; it is in the log, and a wait goes on
         return
+
+
+def switched_off(environ: Mapping[str, str]) -> set[str]:
+    """The entry points that `VIDPOLL_DISABLE` names."""
+    return {name.strip() for name in environ.get("VIDPOLL_DISABLE", "").split(",")}
 
 
 def _said(error: BaseException) -> str:

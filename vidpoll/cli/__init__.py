@@ -65,8 +65,11 @@ def main(
     arguments = list(sys.argv[1:] if argv is None else argv)
     out = Output()
     context = Context(out, clock or SystemClock(), client_factory)
-    with _warnings_as_lines(out), _hooks_as_lines(out):
-        return out.finish(_guarded(arguments, context))
+    with _warnings_as_lines(out) as show, _hooks_as_lines(out):
+        code = out.finish(_guarded(arguments, context))
+    if argv is None:  # the process is ours and ends now; notifiers have still to say what they could not deliver
+        warnings.showwarning = show
+    return code
 
 
 def _guarded(arguments: list[str], context: Context) -> int:
@@ -155,7 +158,7 @@ def _help(commands: dict[str, Command]) -> str:
 
 
 @contextmanager
-def _warnings_as_lines(out: Output) -> Iterator[None]:
+def _warnings_as_lines(out: Output) -> Iterator[Any]:
     """Show what vidpoll warns of (a hook that raises, say) as a line each, and the same thing once."""
     told: set[str] = set()
 
@@ -170,7 +173,7 @@ def _warnings_as_lines(out: Output) -> Iterator[None]:
             warnings.filterwarnings("always", category=category, module=r"vidpoll\b")
         put: Any = show
         warnings.showwarning = put
-        yield
+        yield put
 
 
 @contextmanager

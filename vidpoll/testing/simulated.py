@@ -11,6 +11,7 @@ face is imported only when it is asked for.
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Callable, Iterable, Mapping
 from queue import Empty, Queue
 from typing import Any, TypeVar
@@ -19,7 +20,7 @@ from ..accounts import Account
 from ..client import Client
 from ..clock import Clock, SystemClock
 from ..errors import PluginError, UsageError
-from ..plugins import Plugins
+from ..plugins import Plugins, switched_off
 from .fakes import ScaledClock
 from .simulator import Face, Simulator
 
@@ -94,7 +95,7 @@ class Simulation(Simulator):
     def environ(self) -> dict[str, str]:
         """The environment variables that lead code under test here: base URLs and keys."""
         found: dict[str, str] = {}
-        for name, provider in Plugins(self._plugins).providers.items():
+        for name, provider in _installed(self._plugins).providers.items():
             if name in self.base_urls:
                 variable = "".join(char if char.isalnum() else "_" for char in name).upper()
                 found[f"{variable}_BASE_URL"] = self.base_urls[name]
@@ -141,7 +142,7 @@ def simulate(
     not import.
     """
     plugins = tuple(plugins)
-    known = Plugins(plugins).simulators()
+    known = _installed(plugins).simulators()
     if not known:
         raise UsageError(
             "no simulator is installed: it comes with a provider's plugin, like vidpoll-magicoal "
@@ -158,6 +159,11 @@ def simulate(
         return Simulation(faces, speed=speed, seed=seed, ports=ports, plugins=plugins, instant=instant)
     except ValueError as error:
         raise UsageError(f"the simulator: {error}") from None
+
+
+def _installed(plugins: Iterable[object]) -> Plugins:
+    """The plugins that a client has, too: what `VIDPOLL_DISABLE` switches off plays no provider."""
+    return Plugins(plugins, disabled=switched_off(os.environ))
 
 
 def _face(name: str, where: str, options: Mapping[str, Any]) -> Face:

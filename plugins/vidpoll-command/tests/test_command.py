@@ -223,6 +223,7 @@ def test_installed_and_not_configured_it_does_nothing(monkeypatch):
             {"VIDPOLL_ON_FAILED": f"{sys.executable} --title={{ref}}"},
             r"{ref} is an argument of its own, or write \$VID",
         ),
+        ({"VIDPOLL_ON_FAILED": f"{sys.executable} {{state}}"}, "{state} is no argument; {event}, {ref}, "),
         ({"VIDPOLL_ON_FAILED": f"{sys.executable} {{path}}"}, "{path} is there on downloaded only"),
         ({"VIDPOLL_ON_FAILED": sys.executable, "VIDPOLL_COMMAND_TIMEOUT": "1m"}, "VIDPOLL_COMMAND_TIMEOUT='1m': sec"),
         pytest.param(

@@ -31,6 +31,10 @@ _INSIDE = re.compile(r"\{(event|ref|text|path)\}")
 """What may stand as an argument. None of them begins with a provider's words, so none can be taken for an option."""
 
 
+_OUTSIDE = re.compile(r"\{(at|cost|problem|progress|reason|stage|state|video)\}")
+"""What somebody may expect to stand as an argument, too: a message of vidpoll-apprise has such fields."""
+
+
 class Command(notify.Listener):
     """Runs a command when an event comes: `Command({"completed": "say done", "failed": ["./tell", "{ref}"]})`.
 
@@ -108,6 +112,18 @@ def _checked(name: str, command: str | Sequence[str], shell: bool) -> str | Sequ
     if program is None:
         shown = arguments[0] if arguments else ""
         raise vidpoll.UsageError(f"{who}: {shown!r} is no program that can be run; is it on the PATH?")
+    _check_places(who, name, arguments, program)
+    return [program, *arguments[1:]]
+
+
+def _check_places(who: str, name: str, arguments: Sequence[str], program: str) -> None:
+    """Raise UsageError where something in braces would not be replaced, or should not be."""
+    for argument in arguments:
+        if _OUTSIDE.fullmatch(argument):
+            raise vidpoll.UsageError(
+                f"{who}: {argument} is no argument; {{event}}, {{ref}}, {{text}} and {{path}} are, "
+                "and standard input has all"
+            )
     used = [found for argument in arguments for found in _INSIDE.findall(argument)]
     if any(_INSIDE.search(argument) and not _INSIDE.fullmatch(argument) for argument in arguments):
         raise vidpoll.UsageError(f"{who}: {{{used[0]}}} is an argument of its own, or write $VIDPOLL_{used[0].upper()}")
@@ -115,7 +131,6 @@ def _checked(name: str, command: str | Sequence[str], shell: bool) -> str | Sequ
         raise vidpoll.UsageError(f"{who}: cmd.exe would read {{{used[0]}}} as a command; read standard input instead")
     if "path" in used and name != "downloaded":
         raise vidpoll.UsageError(f"{who}: {{path}} is there on downloaded only")
-    return [program, *arguments[1:]]
 
 
 def _split(command: str) -> list[str]:

@@ -6,6 +6,8 @@ import io
 import json
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -191,6 +193,22 @@ def test_a_disk_that_is_full_touches_no_wait(tmp_path):
     with pytest.warns(RuntimeWarning, match="plugin LogFile, vidpoll_failed raised OSError.*No space left"):
         job = t.client.wait(REF, check=False)
     assert job.state is vidpoll.State.FAILED
+
+
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="no /dev/full here")
+def test_a_disk_that_is_full_ends_in_no_traceback():
+    """What was told of when the line was written is not told again, in Python's words, as the process ends."""
+    script = """if True:
+        import logging, vidpoll_log
+        log = vidpoll_log.LogFile("/dev/full")
+        try:
+            log._handler.handle(logging.LogRecord("vidpoll", logging.INFO, "", 0, "a line", None, None))
+        except OSError as error:
+            print(error)
+    """
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "[Errno 28] No space left on device\n"
+    assert done.stderr == ""
 
 
 class Full(io.StringIO):

@@ -8,6 +8,7 @@ the process. Nothing that signs a URL and no control character gets into it.
 
 from __future__ import annotations
 
+import contextlib
 import json as _json
 import logging
 import os
@@ -43,7 +44,7 @@ class LogFile(notify.Listener):
                 f"{self.path}: max_bytes={max_bytes!r}, keep={keep!r}: whole numbers are due, from 0 and from 1"
             )
         self._handler = _open(self.path, max_bytes, keep)
-        weakref.finalize(self, self._handler.close)
+        weakref.finalize(self, _leave, self._handler)
 
     def hear(self, job: vidpoll.Job, event: vidpoll.Event) -> None:
         """Write the event's line. Raises OSError where that fails: vidpoll says so, and the wait goes on."""
@@ -83,6 +84,12 @@ def _open(path: str, max_bytes: int, keep: int) -> logging.Handler:
         why = "it is a folder" if Path(path).is_dir() else "is its folder there, and yours?"
         raise vidpoll.UsageError(f"the log {path} cannot be written to: {why}")
     return _File(path, maxBytes=max_bytes, backupCount=keep, encoding="utf-8", errors="backslashreplace", delay=True)
+
+
+def _leave(handler: logging.Handler) -> None:
+    """Close at the end of the process: a disk that is full was told of when the line was written."""
+    with contextlib.suppress(OSError):
+        handler.close()
 
 
 class _File(RotatingFileHandler):

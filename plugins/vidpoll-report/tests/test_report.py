@@ -5,6 +5,7 @@ The waits are real ones, scripted or against the simulator; the page is read wit
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
@@ -315,6 +316,21 @@ def test_a_page_that_cannot_be_written_harms_nobody(tmp_path: Path) -> None:
     folder.rmdir()
     with pytest.warns(RuntimeWarning, match="report raised FileNotFoundError"):
         assert talk([DRAWING, DONE], plugins=(report,)).client.wait(REF).ok
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with a name here")
+def test_what_is_no_file_is_written_to_and_not_replaced(tmp_path: Path) -> None:
+    """`-o /dev/stdout` writes there: as root, a file in its place would be the end of the device."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        writer.whole(pipe, "<p>")
+        assert os.read(reader, 100) == b"<p>"
+    finally:
+        os.close(reader)
+    assert pipe.is_fifo()
+    assert list(tmp_path.iterdir()) == [pipe]
 
 
 def test_a_slow_page_holds_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

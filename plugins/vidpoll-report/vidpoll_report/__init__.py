@@ -171,6 +171,7 @@ def vidpoll_commands(register: Callable[..., None]) -> None:
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = "example:\n  vidpoll report jobs.sqlite3 -o night.html --files clips"
     parser.add_argument(
         "store", metavar="STORE", help="the file that keeps the jobs, as for Client(store=…) or --store"
     )

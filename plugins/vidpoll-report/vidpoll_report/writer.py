@@ -10,6 +10,9 @@ from pathlib import Path
 
 def whole(path: Path, text: str) -> None:
     """Write a file so that under its name there is the old one or the new one, never a part. Raises OSError."""
+    if path.exists() and not path.is_file():  # /dev/stdout, a pipe: to put a file in its place would destroy it
+        path.write_text(text, encoding="utf-8", errors="replace", newline="\n")
+        return
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:40]}-", suffix=".tmp", dir=path.parent)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace", newline="\n") as file:

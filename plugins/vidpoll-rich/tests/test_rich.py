@@ -91,8 +91,8 @@ def test_notes(change: dict[str, Any], note: str) -> None:
 
 
 def test_what_is_not_known_is_left_out() -> None:
-    """No progress, no bar; not asked yet, says so."""
-    assert [squeezed(line) for line in drawn(view(Row("acme:j1", NOW)))] == ["acme:j1 not asked 0:00"]
+    """No progress, no bar; no answer yet, says so, also where the question was in vain."""
+    assert [squeezed(line) for line in drawn(view(Row("acme:j1", NOW)))] == ["acme:j1 not known 0:00"]
 
 
 @pytest.mark.parametrize("columns", [60, 61, 80, 120, 200, 400])
@@ -181,7 +181,7 @@ for _name in vars(RichProgress):
 
 
 def test_the_board_of_a_wait() -> None:
-    """From "not asked" over faults and stages to nothing, counted by what became of each."""
+    """From "not known" over faults and stages to nothing, counted by what became of each."""
     peek = Peek()
     script = {"/jobs/a": [QUEUED, UNAVAILABLE, DRAWING, DONE], "/jobs/b": [BROKEN], "/jobs/c": [SAVING]}
     t = talk(script, plugins=(peek,))

@@ -17,6 +17,9 @@ MB = 1_000_000
 NARROW = 60
 """Columns below which no row is legible."""
 
+NO_NEWS = "not known"
+"""Of a job without an answer so far: not asked yet, or asked in vain."""
+
 _ORDER = {"running": 0, "queued": 1}
 _STYLES = {"running": "cyan", "queued": "yellow"}
 _ENDED = {"completed": "green", "failed": "red", "cancelled": "red", "expired": "red", "unknown": "yellow"}
@@ -84,7 +87,7 @@ def _row(row: Row, now: float, columns: _Columns, size: Size) -> Text:
 def _what(row: Row) -> str:
     """The provider's own word where there is one."""
     if row.state is None and row.stage is None:
-        return "not asked"
+        return NO_NEWS
     return row.stage or str(row.state)
 
 
@@ -132,9 +135,9 @@ def _sum(view: View, hidden: int, now: float) -> Text:
             line.append(before)
             line.append(f"{view.ended[word]} {word}", style)
             before = ", "
-    states = [(row.state or "not asked") for row in view.rows]
+    states = [(row.state or NO_NEWS) for row in view.rows]
     going = [(f"{states.count(state)} {state}", style) for state, style in _STYLES.items() if state in states]
-    going += [(f"{count} not asked", "dim")] if (count := states.count("not asked")) else []
+    going += [(f"{count} {NO_NEWS}", "dim")] if (count := states.count(NO_NEWS)) else []
     going += [(f"{count} retrying", "yellow")] if (count := sum(row.fault is not None for row in view.rows)) else []
     going += [(f"{count} stalled", "yellow")] if (count := sum(row.stalled is not None for row in view.rows)) else []
     going += [(f"{hidden} not shown", "dim")] if hidden else []

@@ -79,6 +79,7 @@ EXPECTED: dict[str, tuple[str, object]] = {
     "status-completed.json": ("status", completed()),
     "status-completed-last-frame.json": ("status", completed(Asset(LAST, "last_frame"))),
     "status-completed-url-only.json": ("status", completed()),
+    "status-completed-no-url.json": ("then", completed()),
     "status-failed.json": (
         "status",
         seen(
@@ -139,10 +140,13 @@ class TestSamples:
             with pytest.raises(vidpoll.Malformed) as caught:
                 OPERATIONS["content"].parse(response, ID)
             assert str(caught.value) == expected
+        elif role == "then":
+            (second,) = INDEX[name]["then"]
+            assert OPERATIONS["status"].parse(response, ID).parse(sample(second), ID) == expected
         else:
             assert OPERATIONS[role].parse(response, ID) == expected
 
-    @pytest.mark.parametrize("name", [name for name in EXPECTED if name.startswith(("status-", "webhook-"))])
+    @pytest.mark.parametrize("name", [name for name, (role, _) in EXPECTED.items() if role == "status"])
     def test_the_whole_object_is_kept(self, name: str) -> None:
         """`raw` is the task as it came, with what a supplier adds to it."""
         body = json.loads(sample(name).body)

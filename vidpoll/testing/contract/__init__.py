@@ -9,8 +9,8 @@
         submits = {"video": {"prompt": "a lighthouse at dusk"}}
 
 The rooms behind it: `samples` (reading the folder), `mutations` (bodies that are almost right), `subject` (the plugin
-under test), and the rules in `meaning`, `verdicts`, `contents`, `requests` and `package`. Here is only the list of the
-tests; each one's docstring is its rule.
+under test), and the rules in `meaning`, `verdicts`, `contents`, `follows`, `requests` and `package`. Here is only the
+list of the tests; each one's docstring is its rule.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from . import contents, meaning, package, requests, verdicts
+from . import contents, follows, meaning, package, requests, verdicts
 from .subject import Subject, broken
 
 __all__ = ["ProviderContract"]
@@ -162,6 +162,21 @@ class ProviderContract:
     def test_errors_are_read(self) -> None:
         """The reader of refusals never raises."""
         contents.errors(self.subject())
+
+    # -- second answers -----------------------------------------------------------------------------------------------
+
+    def test_a_second_answer_is_shown_to_its_parser(self) -> None:
+        """A Follow has a sample of its second answer, and lists the HTTP status of it."""
+        follows.shown(self.subject())
+
+    def test_a_second_answer_breaks_nothing(self) -> None:
+        """Whatever a second answer is: nothing but what is allowed is raised, and what says nothing ends no job."""
+        follows.junk(self.subject())
+        follows.nothing(self.subject())
+
+    def test_a_second_answer_about_another_job_is_told_apart(self) -> None:
+        """Files of an answer that names another job are not taken."""
+        follows.foreign(self.subject())
 
     # -- requests -----------------------------------------------------------------------------------------------------
 

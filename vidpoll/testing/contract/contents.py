@@ -69,7 +69,7 @@ def submit_id(subject: Subject) -> None:
     rule = "whatever else is in a submit answer, its id is found"
     for sample in subject.index.of("submit"):
         due = sample.expect.get("job_id")
-        places = [path for path, value in mutations.scalars(sample.data) if str(value) == due]
+        places = _id_places(subject, sample)
         for path, _ in mutations.nodes(sample.data):
             if any(mutations.start(path, of) for of in places):
                 continue
@@ -85,6 +85,19 @@ def submit_id(subject: Subject) -> None:
                         do="return parsing.submitted(id, lambda: the snapshot): it takes the id first, and nothing "
                         "after it can raise",
                     )
+
+
+def _id_places(subject: Subject, sample: Sample) -> list[mutations.Path]:
+    """Where a submit answer names the job; where nothing in it is the id itself (it may be part of a URL), what it is
+    made of: the values without which it is another."""
+    due = sample.expect.get("job_id")
+    plain = mutations.scalars(sample.data)
+
+    def without(path: mutations.Path) -> object:
+        value = subject.read(sample, mutations.replaced(sample.data, path, mutations.GONE)).value
+        return value.job_id if isinstance(value, Submitted) else None
+
+    return [path for path, value in plain if str(value) == due] or [path for path, _ in plain if without(path) != due]
 
 
 def submit_without_id(subject: Subject) -> None:
@@ -119,6 +132,13 @@ def completed(subject: Subject) -> None:
                 seen=f"{sample.file}: completed, with {len(snapshot.assets)} assets and no video among them",
                 why="vidpoll asks three more times for the file, and then the user is told that there is none",
                 do='give the video an Asset of kind "video"; where a job of this kind makes none, assets_due=False',
+            )
+        if snapshot.state is State.COMPLETED and video and not snapshot.assets_due:
+            broken(
+                "a completed job has its video, or says that none is due",
+                seen=f"{sample.file}: completed, with a video, and assets_due=False",
+                why="a job whose video is only late would be completed without it, and vidpoll would not ask again",
+                do="say assets_due=False only of jobs that make no video (audio only)",
             )
 
 

@@ -155,18 +155,29 @@ class Subject:
         for name in sample.then:
             second = self.index.named(name)
             if isinstance(outcome.value, Follow) and second is not None:
-                outcome = self._second(outcome.value, second.response(), sample.job_id)
+                follow = outcome.value
+                outcome = self.second(follow, second.response(), sample.job_id)
+                if outcome.error is not None and outcome.allowed and follow.fallback is not None:
+                    outcome = Outcome(follow.fallback)
         if isinstance(outcome.value, Follow) and outcome.value.fallback is not None:
             return Outcome(outcome.value.fallback)
         return outcome
 
-    def _second(self, follow: Follow[Any], response: Response, job_id: str) -> Outcome:
+    def second(self, follow: Follow[Any], response: Response, job_id: str) -> Outcome:
+        """What the parser of a second answer makes of it, without the fallback."""
         try:
             return Outcome(follow.parse(response, job_id))
         except Exception as error:  # noqa: BLE001 - as above
-            if isinstance(error, ALLOWED) and follow.fallback is not None:
-                return Outcome(follow.fallback)
             return Outcome(error=error)
+
+    def follows(self, sample: Sample) -> Iterator[tuple[Follow[Any], Sample]]:
+        """Each further request that the parser of a sample asks for, with the sample that answers it."""
+        outcome = self.parse(sample.operation, sample.response(), sample.job_id)
+        for name in sample.then:
+            answer = self.index.named(name)
+            if isinstance(outcome.value, Follow) and answer is not None:
+                yield outcome.value, answer
+                outcome = self.second(outcome.value, answer.response(), sample.job_id)
 
     def snapshots(self) -> Iterator[tuple[Sample, Snapshot]]:
         """Everything that the samples say about jobs: status answers, list rows, submit answers."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ...model import Asset, Response, State
+from ...model import Asset, Response, Snapshot, State
 from ...provider import Follow
 from . import mutations
 from .samples import Sample
@@ -61,6 +61,22 @@ def unknown_word(subject: Subject) -> None:
                 do="look words up with parsing.lookup(WORDS, word), without a default; where another field than a "
                 'word decides, name it in "decides"',
             )
+        for path in subject.word_paths[sample.file]:
+            _check_alike(subject, sample, path)
+
+
+def _check_alike(subject: Subject, sample: Sample, path: mutations.Path) -> None:
+    """A word that begins or ends like a listed one is another word: "incomplete", "failed_over"."""
+    for word in [word for word, _ in subject.index.words or () if isinstance(word, str)]:
+        for new in (f"{word}_zxqv", f"un{word}"):
+            outcome = subject.read(sample, mutations.replaced(sample.data, path, new))
+            if outcome.state is not None and subject.index.means(new) is None:
+                broken(
+                    "a status word that is not listed raises UnknownStatus",
+                    seen=f"{sample.file} with {mutations.dotted(path)} {mutations.shown(new)}: {outcome}",
+                    why='"incomplete" would be taken for "complete": the user is told that a job is over, when it runs',
+                    do="look whole words up with parsing.lookup(WORDS, word): no startswith, no `in`",
+                )
 
 
 # -- one value replaced -----------------------------------------------------------------------------------------------
@@ -137,6 +153,14 @@ def transplants(subject: Subject) -> None:
             seen = f"{sample.file} with {mutations.dotted(path)} {mutations.shown(new)}{where}: {outcome}"
             if not outcome.allowed:
                 bad_error(seen)
+            early = isinstance(outcome.value, Snapshot) and any(each.kind == "video" for each in outcome.value.assets)
+            if early and outcome.state is sample.state:
+                broken(
+                    "a job under way has no video yet",
+                    seen=f"{seen}, with a video",
+                    why="a file that is there before the end is not whole: the user would download half of it",
+                    do="give the assets only with State.COMPLETED",
+                )
             if outcome.state not in (None, sample.state):
                 broken(
                     "a job under way is not ended by another field than its status word",
