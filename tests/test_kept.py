@@ -233,6 +233,41 @@ def test_files_that_will_never_be_there_are_not_asked_for_again(shell: Shell) ->
     assert shell("resume") == (0, ["nothing is left to wait for"], [])
 
 
+def test_a_job_that_is_gone_at_its_provider_can_be_left_out(shell: Shell) -> None:
+    """Its file is asked for by each `resume`, until the line that the message names is pasted."""
+    signed = {"status": "done", "video": "https://api.acme.example/files/j1.mp4?sig=SIGNATURE"}
+    script = {"/files/": [b"<html>not a video</html>"], "": [signed]}
+    shell("wait", REF, "--download", "clips", "--quiet", script=script)
+    for _ in range(2):
+        code, _, [said] = shell("resume", "--quiet", script=[(404, {"error": "no such job"})])
+        assert (code, said.endswith("To leave it out from now on: vidpoll jobs --local --forget acme:j1")) == (1, True)
+    shell("jobs", "--local", "--forget", REF)
+    assert shell("resume") == (0, ["nothing is left to wait for"], [])
+
+
+def test_the_line_of_an_unknown_outcome_works_on_the_command_line(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the options that name the account, the address and the store; a line of Python is none here."""
+    options = ["--account", "two=acme@https://eu.acme.example/v1", "--store", "s.sqlite3"]
+    said = shell("wait", "two:j1", *options, "--timeout", "0", "--quiet", script=[DRAWING])[2][0]
+    assert said.endswith(f"Resume: vidpoll wait two:j1 {' '.join(options)}")
+    base = ["--base-url", "https://eu.acme.example/v1"]
+    said = shell("wait", REF, *base, "--timeout", "0", "--quiet", script=[DRAWING])[2][0]
+    assert said.endswith(f"Resume: vidpoll wait acme:j1 {' '.join(base)}")
+    assert shell("resume", "--timeout", "0", "--quiet", script=[DRAWING])[2][0].endswith("Resume: vidpoll resume")
+
+
+def test_a_url_that_was_cut_is_called_signed_from_the_store_too(shell: Shell) -> None:
+    """A machine must not take it for one that can be fetched."""
+    signed = {"status": "done", "video": "https://cdn.example/j1.mp4?sig=SIGNATURE"}
+    for script in ([signed], []):
+        [job] = map(json.loads, shell("wait", REF, "--json", script=script)[1])
+        assert job["assets"][0] | {"url": "https://cdn.example/j1.mp4", "signed": True} == job["assets"][0]
+    shell("wait", "acme:j2", "--quiet", script=[DONE])
+    assert json.loads(shell("wait", "acme:j2", "--json")[1][0])["assets"][0]["signed"] is False
+
+
 def test_resume_into_a_folder(shell: Shell, tmp_path: Path) -> None:
     """`--download` says so for all."""
     shell("submit", "acme", "clip", "prompt=x", script=[SUBMITTED])
@@ -302,12 +337,14 @@ def test_resume_shows_what_a_lost_submit_may_have_become_and_adopts_none(shell: 
     assert (code, "may have been received" in unknown) == (3, True)
     assert unknown.endswith("It is on record: `vidpoll resume` shows what it may have become")
     why = "the connection failed (ConnectionResetError)"
+    forget = "Where it never arrived, forget it, and what ended before: vidpoll jobs --local --forget-before"
     rows = {"rows": [{"id": "known", "status": "done"}, {"id": "lost", "status": "drawing"}]}
     code, out, err = shell("resume", script={"/jobs": [rows]})
     assert (code, out) == (3, [])
     assert err == [
         f"vidpoll: a submit without an answer, on 2027-01-15T08:00:00Z: acme clip prompt='a sea' ({why})",
         "vidpoll:   may be acme:lost running drawing: vidpoll resume --adopt acme:lost",
+        f"vidpoll:   {forget} 2027-01-15T08:00:01Z",
     ]
     assert [wire.method for wire in shell.wire.sent] == ["GET"]  # type: ignore[attr-defined]
     code, out, err = shell("resume", "--adopt", "acme:lost", "--quiet", script=[DONE])
@@ -325,6 +362,46 @@ def test_a_lost_submit_without_candidates_says_what_to_do(shell: Shell) -> None:
     code, out, _ = shell("resume", "--json", script=[{"rows": []}])
     assert (code, json.loads(out[0])["submit"]["sent"]) == (3, {"prompt": "x"})
     assert "HTTP 400" in shell("resume", script=[(400, {})])[2][1]
+
+
+def test_the_lines_about_a_lost_submit_work_when_they_are_pasted(shell: Shell) -> None:
+    """They name the store that was named, and a moment that every Python reads."""
+    store = ["--store", "s.sqlite3"]
+    said = shell("submit", "acme", "clip", "prompt=x", *store, script=[RESET])[2][0]
+    assert "`vidpoll resume --store s.sqlite3`" in said
+    assert shell("jobs", "--local", *store)[2] == [
+        "vidpoll: 1 submits have no answer yet: vidpoll resume --store s.sqlite3"
+    ]
+    said = shell("resume", *store, script=[{"rows": []}])[2][1]
+    forget = said.partition("before: vidpoll ")[2].split()
+    assert forget == ["jobs", "--local", "--forget-before", "2027-01-15T08:00:01Z", *store]
+    assert shell(*forget)[:2] == (0, [])
+    assert shell("resume", *store) == (0, ["nothing is left to wait for"], [])
+
+
+def test_a_lost_submit_is_on_record_only_where_there_is_a_store(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store that cannot be used keeps nothing, so nobody is sent to look there."""
+    (tmp_path / "folder").mkdir()
+    monkeypatch.setenv("VIDPOLL_STORE", str(tmp_path / "folder"))
+    code, _, [warning, unknown] = shell("submit", "acme", "clip", "prompt=x", script=[RESET])
+    assert (code, "nothing is kept" in warning) == (3, True)
+    assert "may have been received" in unknown
+    assert "on record" not in unknown
+
+
+def test_ctrl_c_in_a_submit_says_where_it_is_found(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the store; and without one, at the provider."""
+
+    def interrupt(self: Any, *args: Any, **options: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(FakeClock, "get", interrupt)
+    code, _, [said] = shell("submit", "acme", "clip", "prompt=x", script=[SUBMITTED])
+    assert (code, "`vidpoll resume` goes on with it or shows what it may have become" in said) == (130, True)
+    code, _, [said] = shell("submit", "acme", "clip", "prompt=x", "--no-store", script=[SUBMITTED])
+    assert (code, "look at `vidpoll jobs acme`" in said) == (130, True)
 
 
 def test_adopting_what_nobody_lost(shell: Shell) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sqlite3
@@ -24,6 +25,7 @@ from acme import (
     FLOOR,
     HTML,
     KEY,
+    MP4,
     QUEUED,
     REF,
     SAVING,
@@ -139,6 +141,28 @@ def test_fields_are_made_safe_before_they_are_kept(value: Any, shown: Any) -> No
     found = record.sent({"field": value})["field"]
     assert found.startswith(shown) if shown == "sha256:" else found == shown
     json.dumps(found)
+
+
+def test_what_a_plugin_puts_in_a_wrong_place_breaks_no_wait(path: Path) -> None:
+    """It stands in the store as its text."""
+
+    def parse(response: vidpoll.Response, job_id: str) -> vidpoll.Snapshot:
+        said = ACME.status.parse(response, job_id)
+        assert isinstance(said, vidpoll.Snapshot)
+        return replace(said, cost=vidpoll.Cost(1.0, 0.0, b"coins"))  # type: ignore[arg-type]
+
+    odd = replace(ACME, status=vidpoll.Operation(ACME.status.request, parse))
+    t = talk([DRAWING, DONE], provider=odd, store=path)
+    t.client.wait(REF)
+    assert (t.ears.told[-1], kept(t).facts["cost"]) == ("completed", [1.0, 0.0, "b'coins'"])
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names of files are Unicode")
+def test_a_name_that_is_no_text_does_not_damage_the_store(path: Path) -> None:
+    """The message must not send anybody to move a good store away."""
+    t = talk([], store=path)
+    with pytest.raises(vidpoll.StoreError, match="can keep no text that is not Unicode"):
+        t.client.want(REF, os.fsdecode(b"clips\xff"))
 
 
 def test_a_file_is_kept_as_its_name_and_hash(tmp_path: Path) -> None:
@@ -295,6 +319,37 @@ def test_an_unknown_submit_is_adopted_once(path: Path) -> None:
     assert [job.ref for job in t.client.unfinished()] == [REF]
 
 
+def test_what_is_no_longer_on_record_is_not_adopted(path: Path) -> None:
+    """Else it would be said to be kept, and would not."""
+    t = talk([RESET], store=path)
+    with pytest.raises(vidpoll.SubmitUnknown):
+        t.client.submit("acme", "clip", prompt="x")
+    [submission] = t.client.unknown_submits()
+    t.client.dismiss(submission)
+    with pytest.raises(vidpoll.UsageError, match="acme:j1: that submit is no longer on record"):
+        t.client.adopt(REF, submission)
+    assert t.client.kept() == []
+
+
+@pytest.mark.parametrize("statement", ["SELECT 1", "DELETE FROM submits"])
+def test_forgetting_in_the_middle_of_a_submit_loses_no_job(
+    path: Path, monkeypatch: pytest.MonkeyPatch, statement: str
+) -> None:
+    """A submit that is under way is not forgotten; and where its record is gone all the same, its job is kept."""
+
+    def forgotten(store: Store, *args: Any) -> bool:
+        with vidpoll.Client(store=path, discover=False) as other:
+            assert other.forget(NOW + 1e6) == 0
+        sql(path, statement)
+        return received(store, *args)
+
+    received = Store.received
+    monkeypatch.setattr(Store, "received", forgotten)
+    t = talk([SUBMITTED], store=path)
+    assert t.client.submit("acme", "clip", prompt="x").ref == REF
+    assert [job.ref for job in t.client.unfinished()] == [REF]
+
+
 def test_adopting_a_job_that_is_kept_already_adds_what_was_sent(path: Path) -> None:
     """Somebody may have waited for it before he knew where it came from."""
     t = talk([RESET, DONE], store=path)
@@ -395,19 +450,68 @@ def test_a_verdict_that_no_hook_heard_is_told_without_a_request(path: Path) -> N
 
 
 def test_a_verdict_that_is_being_told_by_a_living_process_is_left_to_it(path: Path) -> None:
-    """And taken over when that process is gone, or when it is of another host and too long silent."""
+    """And taken over when that process is gone, when it is of another host and too long silent, or when its number
+    must have been given to another one."""
     t = talk([DONE], store=path)
     t.client.wait(REF)
     u = talk([BROKEN], store=path)
     other = Store(path, u.clock.time)
-    for teller, after, told in [(other.owner, 1e6, []), (GONE, 0.0, []), (GONE, 601.0, ["completed"])]:
+    tellers = [(other.owner, 8e4, 0), (GONE, 0.0, 0), (GONE, 601.0, 1), (other.owner, 9e4, 2), (dead(other), 0.0, 3)]
+    for teller, after, told in tellers:
         sql(path, "UPDATE jobs SET told_at = NULL, teller = ?, teller_since = ?", teller, u.clock.now)
         u.clock.now += after
         assert u.client.wait(REF).ok
-        assert (u.ears.told, u.requests) == (told, [])
-    sql(path, "UPDATE jobs SET told_at = NULL, teller = ?", dead(other))
-    u.client.wait(REF)
-    assert u.ears.told == ["completed", "completed"]
+        assert (u.ears.told, u.requests) == (["completed"] * told, [])
+
+
+def test_where_nobody_can_tell_who_lives_time_does(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On Windows: a verdict whose teller was killed is told, and a submit of a killed process is unknown, later."""
+    t = talk([DONE], store=path)
+    t.client.wait(REF)
+    store = t.client._keeper.store
+    store.begin(vidpoll.Origin("acme"), "clip", {})
+    monkeypatch.setattr("vidpoll.store._alive", lambda pid: None)
+    sql(path, "UPDATE jobs SET told_at = NULL, teller = ?, teller_since = ?", dead(store), t.clock.now)
+    sql(path, "UPDATE submits SET owner = ?", dead(store))
+    for after, told, lost in [(599.0, 1, 0), (2.0, 2, 1)]:
+        t.clock.now += after
+        t.client.wait(REF)
+        assert (len(t.ears.told), len(t.client.unknown_submits())) == (told, lost)
+
+
+@pytest.mark.parametrize("word", ["end", "told"])
+def test_ctrl_c_around_the_hooks_tells_a_verdict_once(path: Path, monkeypatch: pytest.MonkeyPatch, word: str) -> None:
+    """Between the disk and the hook it is told by the next wait, in this process too; after the hook it was told."""
+    t, genuine = talk([DONE], store=path), getattr(Store, word)
+
+    def interrupted(*args: Any) -> Any:
+        monkeypatch.setattr(Store, word, genuine)
+        if word == "end":  # it is on disk; that it was told is not
+            genuine(*args)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Store, word, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        t.client.wait(REF)
+    u = talk([BROKEN], store=path)
+    assert (u.client.wait(REF).ok, u.requests) == (True, [])
+    assert t.ears.told + u.ears.told == ["completed"]
+
+
+@pytest.mark.parametrize("ask", [vidpoll.Client.poll, lambda client, ref: client.open(ref)])
+def test_a_verdict_is_told_once_whoever_asks(path: Path, ask: Any) -> None:
+    """A single question about a job that was not kept keeps its verdict; what is no verdict is not kept."""
+    clip = {"/files/": [MP4], "": [DRAWING, DONE]}
+    t = talk(clip, store=path)
+    with contextlib.suppress(vidpoll.UsageError):
+        ask(t.client, REF)
+    assert t.client.kept() == []
+    t.clock.now += FLOOR
+    ask(t.client, REF)
+    assert (kept(t).job.ok, kept(t).told_at) == (True, t.clock.now)
+    u = talk({"/files/": [MP4], "": [DONE]}, store=path)
+    ask(u.client, REF)
+    assert (t.ears.told.count("completed"), u.ears.told) == (1, [])
 
 
 def test_a_verdict_that_is_kept_is_never_written_over(path: Path) -> None:

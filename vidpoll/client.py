@@ -269,10 +269,10 @@ class Client:
         """
         job = _job(job)
         endpoint = self._endpoint(job.account)
-        self._keeper.recall(job)
-        watch = Watch(job, endpoint, self._pacing, now=self._loop.now(), once=True)
-        for _ in self._loop.run([watch]):
-            pass
+        with self._keeper.asking(job, endpoint):
+            watch = Watch(job, endpoint, self._pacing, now=self._loop.now(), once=True)
+            for _ in self._loop.run([watch]):
+                pass
         answer = watch.answer
         if isinstance(answer, Snapshot):
             return answer
@@ -501,11 +501,12 @@ class Client:
 
     def _finish(self, job: Job) -> None:
         """Make sure that a job is completed, with one question where that is not known. Raises why it is not."""
-        self._endpoint(job.account)
+        endpoint = self._endpoint(job.account)
         if not job.final or not job.assets or job.stale:
             self.poll(job)
-            for settled in job.settle(self._clock.time()):  # completed, and its files are late: `content` may have them
-                self._keeper.tell(job, settled)
+            with self._keeper.asking(job, endpoint):
+                for settled in job.settle(self._clock.time()):  # completed, files late: `content` may have them
+                    self._keeper.tell(job, settled)
         if not job.ok and job.error is None:
             raise UsageError(f"{job.ref} is not completed yet; wait for it first: vidpoll.wait({job.ref!r})", job=job)
         job.check()
@@ -554,11 +555,15 @@ class Client:
         return self._keeper.store.submits()
 
     def adopt(self, job: Job | str, submission: Submission) -> Job:
-        """Say that a submit whose outcome was unknown has become this job; it is kept. Raises StoreError."""
+        """Say that a submit whose outcome was unknown has become this job; it is kept.
+
+        Raises UsageError for another account, or a submission that is no longer on record; StoreError.
+        """
         job = _job(job)
         if job.account != submission.account:
             raise UsageError(f"{job.ref} cannot be the submit at {submission.account}: it is of another account")
-        self._keeper.store.received(submission.number, job.ref, record.facts(job))
+        if not self._keeper.store.received(submission.number, job.ref, record.facts(job)):
+            raise UsageError(f"{job.ref}: that submit is no longer on record: it was adopted, dismissed or forgotten")
         return job
 
     def dismiss(self, submission: Submission) -> None:

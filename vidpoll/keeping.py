@@ -73,8 +73,9 @@ class Nothing:
     def enter(self, jobs: Sequence[Job], endpoints: Sequence[Endpoint]) -> None:
         """They are not kept."""
 
-    def recall(self, job: Job) -> None:
+    def asking(self, job: Job, endpoint: Endpoint) -> AbstractContextManager[None]:
         """It is not kept."""
+        return nullcontext()
 
     def deliver(self, job: Job) -> None:
         """It was told when it came."""
@@ -105,6 +106,7 @@ class Keeper:
         self._waits: Counter[str] = Counter()
         self._held: dict[str, float] = {}  # until when, in Unix seconds, we are the one who asks
         self._counts: dict[str, list[int]] = {}  # requests and blips that are not kept yet
+        self._asked: dict[str, Endpoint] = {}  # jobs that are asked about once, and need not be kept
         self._telling: set[str] = set()
         self._spared = 0.0  # until when a store that does not work is left alone
 
@@ -130,11 +132,19 @@ class Keeper:
             elif kept is not None and _behind(job, kept):
                 record.restore(job, kept.facts)
 
-    def recall(self, job: Job) -> None:
-        """Bring a job to where the store has it, if it is kept at all."""
+    @contextmanager
+    def asking(self, job: Job, endpoint: Endpoint) -> Iterator[None]:
+        """Bring a job that is asked about once to where the store has it; where it is not kept, its verdict is."""
         kept = self._try(lambda: self.store.get(job.ref), spare=True)
         if kept is not None and _behind(job, kept):
             record.restore(job, kept.facts)
+        self._asked[job.ref] = endpoint
+        try:
+            yield
+        finally:
+            self._asked.pop(job.ref, None)
+            if kept is None and job.ref not in self._waits:
+                self._counts.pop(job.ref, None)
 
     def _known(self, job: Job) -> None:
         """A verdict that this program has known for longer than its store: its hooks have heard it."""
@@ -233,9 +243,16 @@ class Keeper:
         self._try(lambda: self.store.save(job.ref, record.facts(job), requests, blips), spare=True)
 
     def _verdict(self, job: Job, event: Event) -> None:
-        """On disk first, then told; None says that the store does not know the job, or does not work."""
+        """On disk first, then told."""
         requests, blips = self._counts.pop(job.ref, (0, 0))
-        self._told(job, event, lambda: self.store.end(job.ref, record.facts(job), requests, blips))
+        self._told(job, event, lambda: self._end(job, requests, blips))
+
+    def _end(self, job: Job, requests: int, blips: int) -> bool | None:
+        """Keep a verdict; whether telling it is up to us. None says that the store does not know the job."""
+        endpoint = self._asked.get(job.ref)
+        if endpoint is not None:
+            self.store.enter([(job.ref, record.origin(endpoint), record.facts(Job(job.ref)))])
+        return self.store.end(job.ref, record.facts(job), requests, blips)
 
     def deliver(self, job: Job) -> None:
         """Tell a verdict that is kept and that no hook has heard yet."""
@@ -248,17 +265,18 @@ class Keeper:
             if job.ref in self._telling:  # another thread is at it
                 return
             self._telling.add(job.ref)
+        heard = False
         try:
             ours = self._try(claim)
             if ours is False:
                 return
-            try:
-                self._tell(job, event)
-            except BaseException:
-                self._try(lambda: self.store.untold(job.ref))
-                raise
+            self._tell(job, event)
+            heard = True
             if ours:
                 self._try(lambda: self.store.told(job.ref))
+        except BaseException:  # Ctrl-C, wherever it came
+            self._try(lambda: self.store.told(job.ref) if heard else self.store.untold(job.ref))
+            raise
         finally:
             self._telling.discard(job.ref)
 
@@ -341,7 +359,8 @@ class Intent:
         number = self._number
         assert number is not None
         try:
-            self._keeper.store.received(number, job.ref, record.facts(job))
+            if not self._keeper.store.received(number, job.ref, record.facts(job)):
+                self._keeper.store.enter([(job.ref, record.origin(self._endpoint), record.facts(job))])
         except StoreError as error:
             self._keeper.failed(f"{job.ref} is submitted, and not in the store: write it down. {error.message}")
 

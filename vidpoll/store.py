@@ -32,7 +32,10 @@ BUSY = 3.0
 """Real seconds for which a write waits for another process."""
 
 AWAY = 600.0
-"""Seconds after which someone of another host, of whom nothing is known, is no longer believed to be at it."""
+"""Seconds after which someone of whom nothing is known (another host, Windows) is no longer believed to be at it."""
+
+REUSED = 86400.0
+"""Seconds after which a process that is there is no longer believed to be the same one: its number was given anew."""
 
 MIGRATIONS = (
     # 1: the first draft
@@ -220,8 +223,8 @@ class Store:
                 job.ref,
                 *_where(job.origin),
                 job.operation,
-                json.dumps(job.sent),
-                json.dumps(job.facts),
+                _json(job.sent),
+                _json(job.facts),
                 job.facts.get("submitted_at"),
                 self.now(),
             ),
@@ -249,7 +252,7 @@ class Store:
             db.execute(
                 "UPDATE jobs SET facts = ?, requests = requests + ?, blips = blips + ?, version = version + 1 "
                 "WHERE ref = ? AND ended_at IS NULL",
-                (json.dumps(facts), requests, blips, ref),
+                (_json(facts), requests, blips, ref),
             )
 
     def end(self, ref: str, facts: Mapping[str, Any], requests: int = 0, blips: int = 0) -> bool | None:
@@ -264,7 +267,7 @@ class Store:
                 db.execute(
                     "UPDATE jobs SET facts = ?, requests = requests + ?, blips = blips + ?, version = version + 1, "
                     "ended_at = ?, teller = ?, teller_since = ?, owner = NULL, owned_until = NULL WHERE ref = ?",
-                    (json.dumps(facts), requests, blips, self.now(), self.owner, self.now(), ref),
+                    (_json(facts), requests, blips, self.now(), self.owner, self.now(), ref),
                 )
                 return True
             return self._claim(db, ref, row)
@@ -290,7 +293,8 @@ class Store:
     def told(self, ref: str) -> None:
         """The hooks have heard the verdict."""
         with self._transaction(ref, full=True) as db:
-            db.execute("UPDATE jobs SET told_at = ?, teller = NULL WHERE ref = ?", (self.now(), ref))
+            told = "UPDATE jobs SET told_at = ?, teller = NULL WHERE ref = ? AND ended_at IS NOT NULL"
+            db.execute(told, (self.now(), ref))
 
     def untold(self, ref: str) -> None:
         """The hooks did not hear it: Ctrl-C came between. It is told when somebody waits for the job again."""
@@ -298,10 +302,11 @@ class Store:
             db.execute("UPDATE jobs SET teller = NULL WHERE ref = ? AND teller = ?", (ref, self.owner))
 
     def forget(self, before: float) -> int:
-        """Forget the jobs whose verdict was told, and the submits that were begun, before a moment; how many."""
+        """Forget the jobs whose verdict was told, and the lost submits that were begun, before a moment; how many."""
+        lost = [(submission.number,) for submission in self.submits() if submission.at < before]
         with self._transaction() as db:
             gone = db.execute("DELETE FROM jobs WHERE told_at IS NOT NULL AND ended_at < ?", (before,)).rowcount
-            gone += db.execute("DELETE FROM submits WHERE at < ?", (before,)).rowcount
+            gone += db.executemany("DELETE FROM submits WHERE number = ?", lost).rowcount if lost else 0
             db.execute("DELETE FROM files WHERE ref NOT IN (SELECT ref FROM jobs)")
         return gone
 
@@ -347,7 +352,8 @@ class Store:
         if owner is None or owner == self.owner:
             return True
         here, pid, _ = owner.rsplit("|", 2)
-        return not _alive(int(pid)) if here == self._here else self.now() - (since or 0.0) > AWAY
+        alive = _alive(int(pid)) if here == self._here else None
+        return alive is False or self.now() - (since or 0.0) > (AWAY if alive is None else REUSED)
 
     # -- submits ------------------------------------------------------------------------------------------------------
 
@@ -357,7 +363,7 @@ class Store:
             cursor = db.execute(
                 "INSERT INTO submits (account, provider, base_url, variables, operation, sent, at, owner) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (*_where(origin), operation, json.dumps(sent), self.now(), self.owner),
+                (*_where(origin), operation, _json(sent), self.now(), self.owner),
             )
             assert cursor.lastrowid is not None
             return cursor.lastrowid
@@ -372,14 +378,15 @@ class Store:
         with self._transaction(full=True) as db:
             db.execute("UPDATE submits SET reason = ? WHERE number = ?", (reason, number))
 
-    def received(self, number: int, ref: str, facts: Mapping[str, Any]) -> None:
-        """A submit has become a job."""
+    def received(self, number: int, ref: str, facts: Mapping[str, Any]) -> bool:
+        """A submit has become a job. False: there is no such submit on record, and nothing is kept."""
         with self._transaction(ref, full=True) as db:
             row = db.execute("SELECT * FROM submits WHERE number = ?", (number,)).fetchone()
             if row is not None:
                 origin = Origin(row["account"], row["provider"], row["base_url"], tuple(json.loads(row["variables"])))
                 self._insert(db, KeptJob(ref, origin, row["operation"], json.loads(row["sent"]), facts))
                 db.execute("DELETE FROM submits WHERE number = ?", (number,))
+            return row is not None
 
     def submits(self) -> list[Submission]:
         """The submits whose outcome is unknown, the oldest first; not those that are under way."""
@@ -424,7 +431,12 @@ def _closed_by(pid: int, db: sqlite3.Connection, open_for: set[int]) -> None:
 
 
 def _where(origin: Origin) -> tuple[str, str, str, str]:
-    return origin.account, origin.provider, origin.base_url, json.dumps(origin.variables)
+    return origin.account, origin.provider, origin.base_url, _json(origin.variables)
+
+
+def _json(value: object) -> str:
+    """JSON; what a plugin put where no such thing is due stands as its text."""
+    return json.dumps(value, default=str)
 
 
 def _kept(row: sqlite3.Row) -> KeptJob:
@@ -454,6 +466,8 @@ def _submission(row: sqlite3.Row) -> Submission:
 
 def _wrong(error: Exception) -> str:
     """What is wrong with the file, and what to do about it."""
+    if isinstance(error, UnicodeError):
+        return "can keep no text that is not Unicode, like a file name of another encoding: choose another one"
     if isinstance(error, ValueError):
         return _DAMAGED
     said = str(error).lower()
@@ -485,10 +499,10 @@ def _here() -> str:
     return "/".join(parts).replace("|", "-")
 
 
-def _alive(pid: int) -> bool:
-    """Whether a process of this host is there. Where nobody can tell (Windows), it is: its lease ends by itself."""
+def _alive(pid: int) -> bool | None:
+    """Whether a process of this host is there; None where nobody can tell (Windows): its lease ends by itself."""
     if os.name != "posix":
-        return True
+        return None
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -53,6 +53,8 @@ class Context:
                 return self._displayed(self.client_factory(store=store, **options), heart)
             except vidpoll.StoreError as error:
                 self.out.error(f"warning: {error.message}. Going on, and nothing is kept (--store FILE, --no-store)")
+                assert args is not None  # there was a store
+                args.no_store = True
         return self._displayed(self.client_factory(**options), heart)
 
     @staticmethod

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import re
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
@@ -142,12 +143,14 @@ def _candidates(client: vidpoll.Client, lost: vidpoll.Submission, args: Argument
         created = None if job.snapshot is None else iso(job.snapshot.created_at)
         again = shlex.join(["vidpoll", "resume", "--adopt", job.ref, *same_options(args, "store")])
         context.out.error(f"  may be {status_line(job, 0.0)}{f', created {created}' if created else ''}: {again}")
-    if not found:
+    stored = "".join(f" {word}" for word in map(shlex.quote, same_options(args, "store")))
+    line = f"vidpoll jobs --local --forget-before {iso(lost.at + 1.0)}{stored}"
+    forget = f"here it never arrived, forget it, and what ended before: {line}"
+    if found:
+        context.out.error(f"  W{forget}")
+    else:
         told = f"{why}. " if why else "its list shows no job that may be it. "
-        context.out.error(
-            f"  {told}Where you find it: vidpoll resume --adopt {lost.account}:ID; where it never arrived, forget it: "
-            "vidpoll jobs --local --forget-before DATE"
-        )
+        context.out.error(f"  {told}Where you find it: vidpoll resume --adopt {lost.account}:ID{stored}; w{forget}")
     return UNKNOWN
 
 
@@ -172,7 +175,7 @@ def local_arguments(parser: argparse.ArgumentParser) -> None:
 def moment(text: str) -> float:
     """For --forget-before: a day or a time of day, in local time where it names no other."""
     try:
-        return datetime.fromisoformat(text).timestamp()
+        return datetime.fromisoformat(re.sub("[zZ]$", "+00:00", text)).timestamp()  # Python 3.10 knows no Z
     except (ValueError, OverflowError, OSError):
         raise argparse.ArgumentTypeError(f"{text!r} is no date like 2026-11-30 or 2026-11-30T12:00") from None
 
@@ -193,7 +196,8 @@ def local_jobs(args: Arguments, context: Context) -> int:
             context.out.error(f"there are more than {args.limit}; --limit {args.limit * 4} shows more")
         lost = client.unknown_submits()
     if lost:
-        context.out.error(f"{len(lost)} submits have no answer yet: vidpoll resume")
+        again = shlex.join(["vidpoll", "resume", *same_options(args, "store")])
+        context.out.error(f"{len(lost)} submits have no answer yet: {again}")
     return COMPLETED
 
 

@@ -167,7 +167,7 @@ def job_object(
         "stage": job.stage,
         "progress": job.progress,
         "ok": job.ok,
-        "assets": [_asset_object(asset) for asset in job.assets],
+        "assets": [_asset_object(asset, cut=job.stale) for asset in job.assets],
         "problem": None if job.problem is None else {"message": job.problem.message, "code": job.problem.code},
         "cost": None
         if job.cost is None
@@ -185,12 +185,14 @@ def error_object(error: vidpoll.VidpollError | None) -> dict[str, str] | None:
     return None if error is None else {"type": type(error).__name__, "message": error.message}
 
 
-def _asset_object(asset: vidpoll.Asset) -> dict[str, Any]:
+def _asset_object(asset: vidpoll.Asset, *, cut: bool) -> dict[str, Any]:
+    """`cut`: its URL may have lost its query before, in a store."""
     shown = None if asset.url is None else redact.url(asset.url)
-    cut = shown is not None and shown.endswith("?…")
+    if shown is not None and shown.endswith("?…"):
+        shown, cut = shown[:-2], True
     return {
         "kind": asset.kind,
-        "url": shown[:-2] if cut and shown else shown,
+        "url": shown,
         "signed": cut,
         "media_type": asset.media_type,
         "size": asset.size,

@@ -207,8 +207,20 @@ class Wait:
                 self.out.line(f"{'' if self.args.quiet else self._stamp()}{size(path)}")
         if error is None:
             return COMPLETED
-        self.out.error(error.message)
+        self.out.error(self._advice(job, error))
         return UNKNOWN if code_of(error) == UNKNOWN else NOT_COMPLETED
+
+    def _advice(self, job: vidpoll.Job, error: vidpoll.VidpollError) -> str:
+        """The message, with a way out that works here: the options belong to the line that goes on."""
+        said = error.message
+        if isinstance(error, vidpoll.OutcomeUnknown):
+            for line in (f"vidpoll wait {shlex.quote(job.ref)}", str(error.resume)):
+                if said.endswith(line):
+                    said = f"{said.removesuffix(line)}{self._line([job.ref])}"
+        if self.again == "resume" and isinstance(error, (vidpoll.JobNotFound, vidpoll.NotFound)):
+            words = ["vidpoll", "jobs", "--local", "--forget", job.ref, *same_options(self.args, "store")]
+            said += f". To leave it out from now on: {shlex.join(words)}"
+        return said
 
     def _unwant(self, wanted: vidpoll.WantedFiles) -> None:
         """They will never be there."""
@@ -218,11 +230,14 @@ class Wait:
 
     def _interrupted(self, left: Sequence[str]) -> None:
         self.out.error(f"interrupted; left, and going on at the provider: {', '.join(left)}")
+        self.out.error(f"resume: {self._line(left)}")
+
+    def _line(self, left: Sequence[str]) -> str:
+        """The command that goes on with these jobs."""
         words = ["vidpoll", "wait", *left, *same_options(self.args, "download", "base_url", "account")]
         if self.again == "resume":
             words = ["vidpoll", "resume", *same_options(self.args, "download")]
-        words += same_options(self.args, "store", "no_store")
-        self.out.error(f"resume: {shlex.join(words)}")
+        return shlex.join([*words, *same_options(self.args, "store", "no_store")])
 
     def _stamp(self, at: float | None = None) -> str:
         return f"{max(0.0, (self.clock.time() if at is None else at) - self.start):7.1f} s  "
@@ -314,20 +329,24 @@ def _submitted(args: Arguments, context: Context, client: vidpoll.Client) -> tup
             if not written:
                 context.out.error(f"submitted: {job.ref}")
     except KeyboardInterrupt:
-        context.out.error(
-            f"interrupted; the submit may have been received: look at `vidpoll jobs {args.name}` or the "
-            "provider's dashboard before you submit again"
-        )
+        look = f"look at `vidpoll jobs {args.name}` or the provider's dashboard"
+        if store_of(args) is not None:
+            look = f"it is on record, `{_resume(args)}` goes on with it or shows what it may have become: look there"
+        context.out.error(f"interrupted; the submit may have been received: {look} before you submit again")
         return jobs, INTERRUPTED
     except vidpoll.VidpollError as error:
         kept = isinstance(error, vidpoll.SubmitUnknown) and store_of(args) is not None
         if not (jobs or kept):
             raise
-        record = ". It is on record: `vidpoll resume` shows what it may have become" if kept else ""
+        record = f". It is on record: `{_resume(args)}` shows what it may have become" if kept else ""
         before = f" ({len(jobs)} of {args.count} were submitted before that)" if jobs else ""
         context.out.error(f"{error.message}{record}{before}")
         return jobs, code_of(error)
     return jobs, COMPLETED
+
+
+def _resume(args: Arguments) -> str:
+    return shlex.join(["vidpoll", "resume", *same_options(args, "store")])
 
 
 def _one(args: Arguments, context: Context, client: vidpoll.Client) -> vidpoll.Job:
