@@ -75,7 +75,8 @@ class Good:
         return vidpoll.Asset(data=response.body)
 
     def parse_quota(self, response: vidpoll.Response, job_id: str) -> vidpoll.Quota:
-        return vidpoll.Quota(balance=parsing.number(parsing.json_object(response).get("credits")))
+        body = parsing.json_object(response)
+        return vidpoll.Quota(balance=parsing.number(body.get("credits")), unlimited=body.get("flat") is True)
 
     def status_request(self, job_id: str) -> vidpoll.Request:
         return vidpoll.Request("GET", f"/jobs/{parsing.segment(job_id)}")

@@ -76,7 +76,7 @@ SAMPLES = [
             "expect": {"rows": [{"job_id": ID, "state": "completed"}, {"job_id": "other"}], "next": "t2"},
         },
     ),
-    ("credits.json", {"credits": 12}, {"operation": "quota", "expect": {"balance": 12}}),
+    ("credits.json", {"credits": 12, "flat": False}, {"operation": "quota", "expect": {"balance": 12}}),
     (
         "refused.json",
         {"error": {"message": "no credits", "code": "PAY"}},
@@ -323,6 +323,13 @@ class UnknownRowIsRunning(Good):
             return super().row(job)
         except vidpoll.UnknownStatus:
             return vidpoll.Snapshot(State.RUNNING, job_id=parsing.text(job.get("id")))
+
+
+@planted("a_flag_is_true_or_false")
+class TruthyIsTrue(Good):
+    def parse_quota(self, response, job_id):
+        body = parsing.json_object(response)
+        return vidpoll.Quota(balance=parsing.number(body.get("credits")), unlimited=bool(body.get("flat")))
 
 
 @planted("the_next_page_is_another_request")

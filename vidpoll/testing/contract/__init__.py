@@ -159,6 +159,10 @@ class ProviderContract:
         """A row says of a job what its status answer says; one strange row costs no other."""
         contents.rows(self.subject())
 
+    def test_a_flag_is_true_or_false(self) -> None:
+        """In lists and quotas, too, a text in the place of true is not true."""
+        contents.flags(self.subject())
+
     def test_errors_are_read(self) -> None:
         """The reader of refusals never raises."""
         contents.errors(self.subject())

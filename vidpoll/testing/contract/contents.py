@@ -275,6 +275,26 @@ def rows(subject: Subject) -> None:
                     )
 
 
+def flags(subject: Subject) -> None:
+    for sample in (*subject.index.of("list"), *subject.index.of("quota")):
+        for path, old in mutations.scalars(sample.data):
+            if not isinstance(old, bool):
+                continue
+            yes, no, text, gone = (
+                subject.read(sample, mutations.replaced(sample.data, path, new))
+                for new in (True, False, "false", mutations.GONE)
+            )
+            # A text may count as little as a field that is not there.
+            if text.error is None and text.value == yes.value and yes.value not in (no.value, gone.value):
+                broken(
+                    "a field that is true or false is true only where it is true",
+                    seen=f'{sample.file} with {mutations.dotted(path)} "false": the same as with true',
+                    why='every text is true in Python, "false" too: a list would never end, or an account that has a '
+                    "limit would have none",
+                    do="compare with `is True`",
+                )
+
+
 def _listed(subject: Subject, value: object) -> bool:
     return subject.index.means(value) is not None
 
