@@ -7,16 +7,14 @@ could tell where a key would go.
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import logging
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib import metadata
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import pluggy
 
@@ -62,8 +60,7 @@ HOOKS: Mapping[type[Event], str] = {
 _SPECS = tuple(name for name in vars(hookspecs) if name.startswith("vidpoll_"))
 
 
-@dataclass(frozen=True, slots=True)
-class PluginReport:
+class PluginReport(NamedTuple):
     """What became of one plugin: its name, where it came from, what it brings, and its problem, if any.
 
     `disabled`: it is installed and switched off (`VIDPOLL_DISABLE`), so nothing of it was loaded.
@@ -180,7 +177,7 @@ class Plugins:
         for caller in self.manager.get_hookcallers(plugin) or ():
             impl = next(impl for impl in caller.get_hookimpls() if impl.plugin is plugin)
             if caller.spec is None:
-                close = difflib.get_close_matches(caller.name, _SPECS, 1)
+                close = _close(caller.name, _SPECS)
                 meant = f"; did you mean {close[0]}?" if close else ""
                 _warn(f"plugin {impl.plugin_name}: there is no hook {caller.name}{meant}")
             elif impl.wrapper or impl.hookwrapper:
@@ -244,7 +241,7 @@ class Plugins:
             report = broken[0]
             raise UnknownProvider(f"the plugin {name} ({report.distribution}) is broken: {report.problem}")
         shown = redact.text(name, limit=60)
-        close = difflib.get_close_matches(name, self.providers, 1)
+        close = _close(name, self.providers)
         meant = f"did you mean {close[0]!r}? " if close else ""
         skipped = "".join(f"; the plugin {report.name} is broken: {report.problem}" for report in self.problems)
         raise UnknownProvider(
@@ -329,6 +326,13 @@ def _warn(message: str, category: type[Warning] = UserWarning) -> None:
         warnings.warn(message, category, stacklevel=2)
     except Warning:  # warnings are errors here; it is in the log, and a wait goes on
         return
+
+
+def _close(name: str, names: Iterable[str]) -> list[str]:
+    """The name that was meant, if one is like it."""
+    from difflib import get_close_matches  # it is seldom needed, and takes longer to import than this module
+
+    return get_close_matches(name, list(names), 1)
 
 
 def _said(error: BaseException) -> str:
