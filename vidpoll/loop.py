@@ -58,7 +58,7 @@ class Loop:
         self.tell = tell
         self.http_timeout = http_timeout
         self.setting = Setting(clock, random, patience)
-        self.now = clock.monotonic
+        self.now = self.setting.now
         """Monotonic seconds."""
         self.recorder = Recorder()
         self.closed = False

@@ -42,14 +42,16 @@ ERRAND_PATIENCE = 60.0
 class Setting:
     """What a task may know of the loop: the clock, a random source, and the seconds of faults that are borne."""
 
-    __slots__ = ("clock", "now", "patience", "random")
+    __slots__ = ("clock", "patience", "random")
 
     def __init__(self, clock: Clock, random: Random, patience: float) -> None:
         self.clock = clock
         self.random = random
         self.patience = patience
-        self.now = clock.monotonic
-        """Monotonic seconds; asked for ten times a poll."""
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+        return self.clock.monotonic()
 
 
 class Task:
