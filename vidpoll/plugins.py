@@ -12,9 +12,10 @@ import logging
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib import metadata
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 import pluggy
 
@@ -60,7 +61,8 @@ HOOKS: Mapping[type[Event], str] = {
 _SPECS = tuple(name for name in vars(hookspecs) if name.startswith("vidpoll_"))
 
 
-class PluginReport(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class PluginReport:
     """What became of one plugin: its name, where it came from, what it brings, and its problem, if any.
 
     `disabled`: it is installed and switched off (`VIDPOLL_DISABLE`), so nothing of it was loaded.
