@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import inspect
+import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -65,6 +70,78 @@ def test_nothing_that_users_meet_is_missing(module: object) -> None:
         and not name.startswith("_")
     }
     assert here - INTERNAL - {"Auth", "Forecast"} <= set(vidpoll.__all__)
+
+
+CORE = Path(vidpoll.__file__).parent
+
+
+def test_type_checkers_see_what_is_there() -> None:
+    """The names that a type checker reads off the imports are those that are given, from the same modules."""
+    tree = ast.parse((CORE / "__init__.py").read_text(encoding="utf-8"))
+    guarded = next(node for node in tree.body if isinstance(node, ast.If) and isinstance(node.test, ast.Name))
+    imports = [node for node in guarded.body if isinstance(node, ast.ImportFrom)]
+    assert len(imports) == len(guarded.body)
+    read = {alias.name: node.module for node in imports for alias in node.names}
+    assert set(read) == set(vidpoll.__all__)
+    for name, module in read.items():
+        home = importlib.import_module(f"vidpoll.{module or name}")
+        assert getattr(vidpoll, name) is (getattr(home, name) if module else home)
+
+
+def test_no_module_takes_the_place_of_a_name() -> None:
+    """An imported module becomes an attribute of its package: `vidpoll.download` stays a function."""
+    modules = {path.stem for path in CORE.iterdir() if path.suffix == ".py" or path.is_dir()}
+    assert modules & set(PUBLIC) == {"errors", "parsing"}
+
+
+def test_a_name_that_is_not_there() -> None:
+    """It is an AttributeError as for any module, also for a name that a module of vidpoll has."""
+    for name in ("Wait", "json", "record_", "Loop"):
+        with pytest.raises(AttributeError, match=f"module 'vidpoll' has no attribute '{name}'"):
+            getattr(vidpoll, name)
+    assert not hasattr(vidpoll, "__wrapped__")
+    with pytest.raises(ImportError, match="cannot import name 'Wait'"):
+        from vidpoll import Wait  # type: ignore[attr-defined] # noqa: F401
+
+
+def test_names_are_listed_before_they_are_used() -> None:
+    """`dir` and `import *` name everything from the start; what is used once is the same object ever after."""
+    code = (
+        "import vidpoll; before = set(dir(vidpoll)); from vidpoll import *; import pickle\n"
+        "print(set(vidpoll.__all__) <= before, all(name in globals() for name in vidpoll.__all__))\n"
+        "print(vidpoll.wait is wait, pickle.loads(pickle.dumps(Stage)) is vidpoll.Stage, errors is vidpoll.errors)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], cwd=CORE.parent, capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr) == ("True True\nTrue True True\n", "")
+
+
+def test_a_pickled_value_brings_vidpoll_along() -> None:
+    """A process that has imported nothing can read what another one has pickled."""
+    told = pickle.dumps([vidpoll.Job("acme:1"), vidpoll.Asset("/a.mp4"), vidpoll.Stage("run", vidpoll.State.RUNNING)])
+    code = f"import pickle; print(*pickle.loads({told!r}))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=CORE.parent, capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("<Job acme:1 not asked yet> Asset(video /a.mp4) Stage("), done.stderr
+
+
+def test_many_threads_use_their_first_name_at_once() -> None:
+    """Names that are imported late may be asked for by any number of threads: each gets the one object."""
+    code = """
+import threading, vidpoll
+names, got, begin = list(vidpoll.__all__), [], threading.Barrier(8)
+def use(number):
+    begin.wait()
+    got.append({name: id(getattr(vidpoll, name)) for name in names[number * 9:] + names[: number * 9]})
+threads = [threading.Thread(target=use, args=(number,)) for number in range(8)]
+[thread.start() for thread in threads]
+[thread.join(60) for thread in threads]
+print(len(got), all(each == got[0] for each in got))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=CORE.parent, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert (done.stdout, done.stderr) == ("8 True\n", "")
 
 
 def test_typed() -> None:

@@ -182,7 +182,9 @@ def test_the_table_has_no_circle() -> None:
 def test_the_command_line_and_the_test_tools_are_users() -> None:
     """Nothing of the core imports cli or testing, and the face imports neither."""
     users = {path for path in SOURCES if room(path) in {*ROOMS, "__init__"}}
-    found = {path: inner(path, when) & {"cli", "testing"} for path in users for when in ("at once", "later")}
+    found = {
+        path: inner(path, when) & {"cli", "testing"} for path in users for when in ("at once", "later", "for types")
+    }
     assert {path.name: names for path, names in found.items() if names} == {}
 
 
@@ -261,22 +263,26 @@ def audit(event, details):
         read.append(event)
 sys.addaudithook(audit)
 import vidpoll
+at_once = set(sys.modules) - before
+for name in vidpoll.__all__:  # each is imported when it is first used
+    getattr(vidpoll, name)
 print(read, threads == __import__("threading").active_count())
 print(sorted(m for m in set(sys.modules) - before if m.startswith(("vidpoll_", "vidpoll.testing", "vidpoll.cli."))))
+print(sorted(m for m in at_once if m.startswith("vidpoll")))
 """
 
 
 def test_importing_vidpoll_does_nothing() -> None:
-    """Rule 9: an import reads no environment, looks for no plugin, starts no thread, opens nothing."""
+    """Rule 9: an import, of each name too, reads no environment, finds no plugin, starts no thread, opens nothing."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-W", "error", "-c", WATCHED]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
-    assert (done.stdout.splitlines(), done.stderr) == (["[] True", "[]"], "")
+    assert (done.stdout.splitlines(), done.stderr) == (["[] True", "[]", "['vidpoll']"], "")
 
 
 def test_importing_vidpoll_does_not_import_requests() -> None:
     """requests costs more than all of vidpoll; who only reads a job or a verdict does not pay for it."""
-    code = "import vidpoll, sys; print([m for m in ('requests', 'urllib3') if m in sys.modules])"
+    code = "from vidpoll import *; import sys; print([m for m in ('requests', 'urllib3') if m in sys.modules])"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("[]\n", "")

@@ -505,3 +505,28 @@ def test_connections_are_used_again(server: Any) -> None:
     transport.close()
     assert len(seen) == 3
     assert len(set(seen)) == 1
+
+
+LIKE_EACH_OTHER = [
+    "http://127.0.0.1:1/jobs/1", "http://127.0.0.1:1/jobs/2", "http://127.0.0.1:1", "http://127.0.0.1:1/", "http://127.0.0.1:1?x=/y",
+    "http://127.0.0.1:1/jobs/2?x=/y", "http://127.0.0.1:1/a/./b/../c", "http://127.0.0.1:1//jobs", "http://127.0.0.1:1/jobs/",
+    "http://127.0.0.1:1/a%2fb", "http://127.0.0.1:1/ä", "http://127.0.0.1:1/jobs/2#part", "http://127.0.0.1:2/jobs/2",
+    "http://127.0.0.1:12/jobs/2", "http://LocalHost:1/jobs/2", "http://localhost:1/jobs/3", "http://[::1]:1/jobs/2",
+    "https://127.0.0.1:1/jobs/2", "HTTPS://127.0.0.1:1/jobs/3", "http://host/jobs/2", "http://host:80/jobs/2", "http://host./jobs/2",
+]  # fmt: skip
+
+
+def test_a_kept_request_is_the_one_that_would_be_made() -> None:
+    """One request is kept and given another path: after any other one it is what requests makes, to its origin."""
+    for before in LIKE_EACH_OTHER:
+        for url in LIKE_EACH_OTHER:
+            adapter = RequestsTransport()._adapter()
+            for each in (before, url, before, url):
+                headers = {"User-Agent": "x", "X-Way": "there" if each == before else "back"}
+                for told in (headers, {"User-Agent": "x"}):
+                    made = adapter.prepared("GET", each, told, None)
+                    due = requests.Request("GET", each, headers=told).prepare()
+                    assert (made.url, made.headers, made.body, made.method) == (due.url, due.headers, None, "GET")
+                    pool = adapter.get_connection_with_tls_context(made, True, proxies={}, cert=None)
+                    other = RequestsTransport()._adapter().get_connection_with_tls_context(due, True, proxies={})
+                    assert (pool.scheme, pool.host, pool.port) == (other.scheme, other.host, other.port)

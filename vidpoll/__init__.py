@@ -3,81 +3,98 @@
     job = vidpoll.wait("magicoal:3f8a2d1b-4c9e-4b7f-8d2a-1f3c5e7a9b0d", timeout=900)
     vidpoll.download(job, "clips/")
 
-Only re-exports live here. Importing vidpoll loads no plugin, reads no environment and opens nothing.
+Only re-exports live here, each imported when it is first used. Importing vidpoll loads no plugin, reads no environment
+and opens nothing.
 """
 
 from __future__ import annotations
 
-from . import errors, parsing
-from .accounts import Account
-from .client import Client, download, wait, watch
-from .errors import (
-    AnswerError,
-    AuthenticationError,
-    BadReference,
-    Conflict,
-    DownloadChanged,
-    DownloadError,
-    DownloadTooLarge,
-    DownloadTruncated,
-    ForeignAnswer,
-    InvalidField,
-    InvalidRequest,
-    JobCancelled,
-    JobError,
-    JobExpired,
-    JobFailed,
-    JobNotFound,
-    Malformed,
-    MissingKey,
-    NotAVideo,
-    NotFound,
-    OutcomeUnknown,
-    PaymentRequired,
-    PermissionDenied,
-    PluginError,
-    ProviderError,
-    ProviderUnreachable,
-    RateLimited,
-    Refused,
-    ResultMissing,
-    ServerError,
-    StoreError,
-    SubmitUnknown,
-    TransitionRefused,
-    UnknownProvider,
-    UnknownStatus,
-    UnsafeURL,
-    Unsupported,
-    UsageError,
-    VidpollError,
-    WaitRefused,
-    WaitStopped,
-    WaitTimeout,
-)
-from .forecast import Law
-from .hookspecs import hookimpl
-from .machine import (
-    Completed,
-    Downloaded,
-    DownloadProgress,
-    Event,
-    Failed,
-    GaveUp,
-    Job,
-    Moment,
-    Polled,
-    PollFailed,
-    ProgressChanged,
-    StageChanged,
-    Stalled,
-)
-from .model import Asset, Cost, Page, Problem, Quota, Request, Response, Snapshot, State, Submitted
-from .pacing import Adaptive, Exponential, Fixed, Schedule
-from .plugins import PluginReport
-from .provider import Basic, Bearer, Follow, KeyHeader, ListPolling, Minted, NoAuth, Operation, Pacing, Provider, Stage
-from .record import KeptJob, Origin, Submission, WantedFiles
-from .transcript import Exchange
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from . import errors, parsing
+    from .accounts import Account
+    from .client import Client, download, wait, watch
+    from .errors import (
+        AnswerError,
+        AuthenticationError,
+        BadReference,
+        Conflict,
+        DownloadChanged,
+        DownloadError,
+        DownloadTooLarge,
+        DownloadTruncated,
+        ForeignAnswer,
+        InvalidField,
+        InvalidRequest,
+        JobCancelled,
+        JobError,
+        JobExpired,
+        JobFailed,
+        JobNotFound,
+        Malformed,
+        MissingKey,
+        NotAVideo,
+        NotFound,
+        OutcomeUnknown,
+        PaymentRequired,
+        PermissionDenied,
+        PluginError,
+        ProviderError,
+        ProviderUnreachable,
+        RateLimited,
+        Refused,
+        ResultMissing,
+        ServerError,
+        StoreError,
+        SubmitUnknown,
+        TransitionRefused,
+        UnknownProvider,
+        UnknownStatus,
+        UnsafeURL,
+        Unsupported,
+        UsageError,
+        VidpollError,
+        WaitRefused,
+        WaitStopped,
+        WaitTimeout,
+    )
+    from .forecast import Law
+    from .hookspecs import hookimpl
+    from .machine import (
+        Completed,
+        Downloaded,
+        DownloadProgress,
+        Event,
+        Failed,
+        GaveUp,
+        Job,
+        Moment,
+        Polled,
+        PollFailed,
+        ProgressChanged,
+        StageChanged,
+        Stalled,
+    )
+    from .model import Asset, Cost, Page, Problem, Quota, Request, Response, Snapshot, State, Submitted
+    from .pacing import Adaptive, Exponential, Fixed, Schedule
+    from .plugins import PluginReport
+    from .provider import (
+        Basic,
+        Bearer,
+        Follow,
+        KeyHeader,
+        ListPolling,
+        Minted,
+        NoAuth,
+        Operation,
+        Pacing,
+        Provider,
+        Stage,
+    )
+    from .record import KeptJob, Origin, Submission, WantedFiles
+    from .transcript import Exchange
 
 __version__ = "0.1.0"
 
@@ -106,3 +123,47 @@ __all__ = [
     "SubmitUnknown", "ResultMissing", "DownloadError", "DownloadChanged", "DownloadTruncated",
     "DownloadTooLarge", "UnsafeURL", "NotAVideo",
 ]  # fmt: skip
+
+_HOMES = {
+    "accounts": "Account",
+    "client": "Client download wait watch",
+    "errors": (
+        "AnswerError AuthenticationError BadReference Conflict DownloadChanged DownloadError DownloadTooLarge "
+        "DownloadTruncated ForeignAnswer InvalidField InvalidRequest JobCancelled JobError JobExpired "
+        "JobFailed JobNotFound Malformed MissingKey NotAVideo NotFound OutcomeUnknown PaymentRequired "
+        "PermissionDenied PluginError ProviderError ProviderUnreachable RateLimited Refused ResultMissing "
+        "ServerError StoreError SubmitUnknown TransitionRefused UnknownProvider UnknownStatus UnsafeURL "
+        "Unsupported UsageError VidpollError WaitRefused WaitStopped WaitTimeout"
+    ),
+    "forecast": "Law",
+    "hookspecs": "hookimpl",
+    "machine": (
+        "Completed Downloaded DownloadProgress Event Failed GaveUp Job Moment Polled PollFailed "
+        "ProgressChanged StageChanged Stalled"
+    ),
+    "model": "Asset Cost Page Problem Quota Request Response Snapshot State Submitted",
+    "pacing": "Adaptive Exponential Fixed Schedule",
+    "plugins": "PluginReport",
+    "provider": "Basic Bearer Follow KeyHeader ListPolling Minted NoAuth Operation Pacing Provider Stage",
+    "record": "KeptJob Origin Submission WantedFiles",
+    "transcript": "Exchange",
+}
+"""The module in which each name lives, for `__getattr__`; type checkers read the imports above."""
+
+_HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
+
+
+if not TYPE_CHECKING:  # a type checker reads the imports, and so hears of a misspelt name
+
+    def __getattr__(name: str) -> object:
+        """Import a public name when it is first used (PEP 562): most programs need a part of vidpoll only."""
+        if name in ("errors", "parsing"):
+            return import_module(f"{__name__}.{name}")
+        if name not in _HOME:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = globals()[name] = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

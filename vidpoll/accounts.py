@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cache
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 from urllib.parse import urlencode, urljoin
 
 from . import redact
@@ -39,7 +40,7 @@ Secrets = str | Mapping[str, str]
 Key = Secrets | Callable[[], Secrets] | FromEnvironment | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Account:
     """A named use of a provider: `Account("moneyprinterturbo", base_url="http://10.0.0.7:8080", key=None)`.
 
@@ -64,16 +65,15 @@ class Account:
         return (Account, (self.provider, self.base_url, self.key, self.insecure))
 
 
-@dataclass(frozen=True, slots=True)
-class Wire:
+class Wire(NamedTuple):
     """One request, ready for the wire. `secret` headers go to URLs that `trusted` allows, and nowhere else."""
 
     method: str
     url: str
     trusted: Callable[[str], bool]
-    headers: Mapping[str, str] = field(default_factory=dict)
-    secret: Mapping[str, str] = field(default_factory=dict, repr=False)
-    body: bytes | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = MappingProxyType({})
+    secret: Mapping[str, str] = MappingProxyType({})
+    body: bytes | None = None
     max_body: int = MAX_BODY
     timeout: tuple[float, float] = (10.0, 30.0)
 

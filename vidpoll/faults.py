@@ -7,11 +7,11 @@ believed after some confirmations; *gone* (410) is the provider's word that the 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import timezone
 from email.utils import parsedate_to_datetime
 from enum import Enum
 from random import Random
+from typing import NamedTuple
 
 from .errors import Refused
 from .model import Response, is_number
@@ -60,8 +60,7 @@ class Meaning(Enum):
     GONE = "gone"
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(NamedTuple):
     """One answer that says nothing good. `hint` is how long the provider wants to be left alone, in seconds."""
 
     reason: str
@@ -90,6 +89,16 @@ class Fault:
 def status_of(refused: Refused) -> int:
     """The HTTP status that a `Refused` stands for."""
     return _FROM_KIND[refused.kind]
+
+
+_TELLING = frozenset(
+    ("retry-after", "retry-after-ms", "openai-poll-after-ms", "x-ratelimit-remaining", "x-ratelimit-reset")
+)
+
+
+def tells_when(response: Response) -> bool:
+    """Whether any header is there that `hint`, `exhausted` or `allowance` reads; most answers have none."""
+    return not _TELLING.isdisjoint(response.headers)
 
 
 def hint(response: Response, now: float) -> float | None:

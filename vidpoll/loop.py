@@ -58,6 +58,8 @@ class Loop:
         self.tell = tell
         self.http_timeout = http_timeout
         self.setting = Setting(clock, random, patience)
+        self.now = self.setting.now
+        """Monotonic seconds."""
         self.recorder = Recorder()
         self.closed = False
         """Set when the client is closed: nothing is sent any more."""
@@ -66,10 +68,6 @@ class Loop:
     def clock(self) -> Clock:
         """The one clock of everything that waits."""
         return self.setting.clock
-
-    def now(self) -> float:
-        """Monotonic seconds."""
-        return self.setting.now()
 
     def run(self, tasks: Sequence[Task], stop: threading.Event | None = None) -> Iterator[tuple[Task, Event]]:
         """Ask until every task is done. Yields what happened, hooks already told; leaving it early is fine.

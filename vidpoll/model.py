@@ -142,7 +142,7 @@ def _no_constant(name: str) -> None:
     """NaN and Infinity are no JSON (RFC 8259, section 6); they are read as null."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Asset:
     """One file of a job. `url` may be signed, so its query is not shown.
 

@@ -7,7 +7,6 @@ could tell where a key would go.
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import logging
 import warnings
@@ -180,7 +179,7 @@ class Plugins:
         for caller in self.manager.get_hookcallers(plugin) or ():
             impl = next(impl for impl in caller.get_hookimpls() if impl.plugin is plugin)
             if caller.spec is None:
-                close = difflib.get_close_matches(caller.name, _SPECS, 1)
+                close = _close(caller.name, _SPECS)
                 meant = f"; did you mean {close[0]}?" if close else ""
                 _warn(f"plugin {impl.plugin_name}: there is no hook {caller.name}{meant}")
             elif impl.wrapper or impl.hookwrapper:
@@ -245,7 +244,7 @@ class Plugins:
             report = broken[0]
             raise UnknownProvider(f"the plugin {name} ({report.distribution}) is broken: {report.problem}")
         shown = redact.text(name, limit=60)
-        close = difflib.get_close_matches(name, self.providers, 1)
+        close = _close(name, self.providers)
         meant = f"did you mean {close[0]!r}? " if close else ""
         skipped = "".join(f"; the plugin {report.name} is broken: {report.problem}" for report in self.problems)
         raise UnknownProvider(
@@ -335,6 +334,13 @@ def _warn(message: str, category: type[Warning] = UserWarning) -> None:
 def switched_off(environ: Mapping[str, str]) -> set[str]:
     """The entry points that `VIDPOLL_DISABLE` names."""
     return {name.strip() for name in environ.get("VIDPOLL_DISABLE", "").split(",")}
+
+
+def _close(name: str, names: Iterable[str]) -> list[str]:
+    """The name that was meant, if one is like it."""
+    from difflib import get_close_matches  # it is seldom needed, and takes longer to import than this module
+
+    return get_close_matches(name, list(names), 1)
 
 
 def _said(error: BaseException) -> str:

@@ -10,7 +10,7 @@ import re
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from . import parsing
@@ -130,8 +130,7 @@ class ListPolling:
             raise PluginError(f"ListPolling fields: {type(self.fields).__name__}, not a mapping of the list's fields")
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
+class Stage(NamedTuple):
     """A status word that the provider documents, the state it means, and the progress (percent) it covers, if told."""
 
     word: str
@@ -156,8 +155,7 @@ class Auth(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class KeyHeader:
+class KeyHeader(NamedTuple):
     """A key in a header of any name: `KeyHeader("x-api-key", "ACME_API_KEY")`, or with a prefix before the key."""
 
     name: str
@@ -178,8 +176,7 @@ def Bearer(variable: str, *, required: bool = True) -> KeyHeader:
     return KeyHeader("Authorization", variable, "Bearer ", required)
 
 
-@dataclass(frozen=True, slots=True)
-class Basic:
+class Basic(NamedTuple):
     """`Authorization: Basic …` (RFC 7617) from two environment variables."""
 
     user: str
@@ -195,8 +192,7 @@ class Basic:
         return {"Authorization": "Basic " + b64encode(pair).decode("ascii")}
 
 
-@dataclass(frozen=True, slots=True)
-class Minted:
+class Minted(NamedTuple):
     """Auth that a function makes anew for each request: `Minted(("ACCESS_KEY", "SECRET_KEY"), sign)`.
 
     `mint(request, secrets)` returns the headers; it runs in the calling thread and must not use the network.
@@ -210,8 +206,7 @@ class Minted:
         return self.mint(request, secrets)
 
 
-@dataclass(frozen=True, slots=True)
-class NoAuth:
+class NoAuth(NamedTuple):
     """A provider that asks for no key."""
 
     variables: tuple[str, ...] = ()

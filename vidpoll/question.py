@@ -24,7 +24,7 @@ from .errors import (
     UsageError,
     VidpollError,
 )
-from .faults import Fault, NoAnswer, allowance, exhausted, hint, status_of
+from .faults import Fault, NoAnswer, allowance, exhausted, hint, status_of, tells_when
 from .machine import Job
 from .model import Request, Response, Snapshot
 from .provider import Follow, Operation
@@ -94,7 +94,9 @@ class Question(Generic[T]):
             lost = outcome if isinstance(outcome, NoAnswer) else NoAnswer(f"{type(outcome).__name__} in a worker")
             return Fault(lost.reason, sent=lost.sent or self.depth > 0)  # the first request was sent, and answered
         response = self.endpoint.scrub(outcome)
-        self.hint, self.hold, self.left = hint(response, now), exhausted(response, now), allowance(response, now)
+        self.hint = self.hold = self.left = None
+        if tells_when(response):
+            self.hint, self.hold, self.left = hint(response, now), exhausted(response, now), allowance(response, now)
         if not (200 <= response.status < 300 or response.status in self._verdicts):
             return self._fault(response)
         try:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from random import Random
 from typing import Any, Generic, TypeVar
 
@@ -40,13 +39,15 @@ ERRAND_PATIENCE = 60.0
 """Seconds for which an operation that may be repeated (list, quota, cancel, delete) is tried again."""
 
 
-@dataclass(slots=True)
 class Setting:
     """What a task may know of the loop: the clock, a random source, and the seconds of faults that are borne."""
 
-    clock: Clock
-    random: Random
-    patience: float
+    __slots__ = ("clock", "patience", "random")
+
+    def __init__(self, clock: Clock, random: Random, patience: float) -> None:
+        self.clock = clock
+        self.random = random
+        self.patience = patience
 
     def now(self) -> float:
         """Monotonic seconds."""
@@ -398,7 +399,7 @@ class Errand(Task, Generic[T]):
             assert self.question is not None  # it was sent
             self.refused = self.question.refused
             if self.question.depth:  # the first answer was good: what a further one says cannot undo it
-                self.refused, self.result = False, replace(fault, status=None)
+                self.refused, self.result = False, fault._replace(status=None)
             return [], None
         if fault.meaning is not Meaning.BLIP or fault.status in _FINAL or isinstance(value, UnknownStatus):
             return [], None

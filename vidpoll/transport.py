@@ -35,6 +35,8 @@ SLOW = 8 * 1024
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 _LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|::1")
+_ROOT = re.compile(r"(?i)https?://[^/?#]*")
+_PLAIN = re.compile(r"(https?://[A-Za-z0-9.:-]+)((?:/[A-Za-z0-9_~-][A-Za-z0-9_.~-]*)+)")  # what no library rewrites
 _ANYWHERE = ("accept", "range", "if-range")
 _BROKEN = "the connection broke in the middle of the answer"
 
@@ -162,13 +164,12 @@ class RequestsTransport:
 
     def _settings(self, url: str) -> dict[str, Any]:
         """Proxies and CA bundle from the environment, looked up once per origin."""
-        parts = urlsplit(url)
-        key = f"{parts.scheme}://{parts.netloc}"
+        key = _root(url)
         if key not in self._environment:
             with requests.Session() as session:
                 found = session.merge_environment_settings(url, {}, None, None, None)
             self._environment[key] = {name: found[name] for name in ("proxies", "verify", "cert")}
-            if _LOOPBACK.fullmatch(parts.hostname or ""):  # a proxy cannot reach this machine's own servers
+            if _LOOPBACK.fullmatch(urlsplit(url).hostname or ""):  # a proxy cannot reach this machine's own servers
                 self._environment[key]["proxies"] = {}
         return self._environment[key]
 
@@ -180,21 +181,32 @@ class _Adapter(HTTPAdapter):
     reached = ""
     """How far the current request came: "connect" while nothing of it was sent, then "send"."""
 
-    _last: tuple[object, requests.PreparedRequest] | None = None
+    _last: tuple[object, str, str, requests.PreparedRequest] | None = None
 
     def prepared(self, method: str, url: str, headers: dict[str, str], body: bytes | None) -> requests.PreparedRequest:
-        """The request, prepared. Polls repeat themselves, and preparing is a fifth of one: the last one is kept."""
-        wanted = (method, url, headers, body)
-        if self._last is None or self._last[0] != wanted:
-            self._last = (wanted, requests.Request(method, url, headers=headers, data=body).prepare())
-        return self._last[1]
+        """The request, prepared. Polls are alike, and preparing is a fifth of one: the last one is kept.
 
-    _pool: tuple[object, Any] | None = None
+        Where only a path that needs no quoting is another one, it is put into the last one's place.
+        """
+        plain = _PLAIN.fullmatch(url)
+        wanted = (method, plain is None, plain[1] if plain else url, headers, body)
+        if self._last is not None and self._last[0] == wanted:
+            _, before, origin, request = self._last
+            if plain and url != before:
+                request.url = origin + plain[2]
+                self._last = (wanted, url, origin, request)
+            return request
+        request = requests.Request(method, url, headers=headers, data=body).prepare()
+        self._last = (wanted, url, _root(str(request.url)), request)
+        return request
+
+    _pool: tuple[str, Any] | None = None
 
     def get_connection_with_tls_context(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> Any:
-        """The pool for a request; that of the last one where it is the same request again."""
-        if self._pool is None or self._pool[0] is not request:
-            self._pool = (request, super().get_connection_with_tls_context(request, *args, **kwargs))
+        """The pool for a request; that of the last one where it goes to the same origin."""
+        root = _root(str(request.url))
+        if self._pool is None or self._pool[0] != root:
+            self._pool = (root, super().get_connection_with_tls_context(request, *args, **kwargs))
         return self._pool[1]
 
     def close(self) -> None:
@@ -216,6 +228,12 @@ class _Adapter(HTTPAdapter):
         manager = super().proxy_manager_for(*args, **kwargs)
         manager.pool_classes_by_scheme = _pools(self)
         return manager
+
+
+def _root(url: str) -> str:
+    """An http or https URL up to its path, as it is written."""
+    found = _ROOT.match(url)
+    return url if found is None else found.group()
 
 
 def _pools(adapter: _Adapter) -> dict[str, Any]:
