@@ -68,7 +68,6 @@ _JOB = (
     "requests, blips, version"
 )
 
-
 _TELLER = "SELECT ended_at, told_at, teller, teller_since FROM jobs WHERE ref = ?"
 
 
@@ -258,9 +257,7 @@ class Store:
     def end(self, ref: str, facts: Mapping[str, Any], requests: int = 0, blips: int = 0) -> bool | None:
         """Keep a verdict, the first one that comes; whether telling it is up to us. None: the job is not kept."""
         with self._transaction(ref, full=True) as db:
-            row = db.execute(
-                "SELECT ended_at, told_at, teller, teller_since FROM jobs WHERE ref = ?", (ref,)
-            ).fetchone()
+            row = db.execute(_TELLER, (ref,)).fetchone()
             if row is None:
                 return None
             if row["ended_at"] is None:
@@ -278,9 +275,7 @@ class Store:
         if not self._read(lambda row: row, untold, ref):  # most were told: no need to write
             return False
         with self._transaction(ref, full=True) as db:
-            row = db.execute(
-                "SELECT ended_at, told_at, teller, teller_since FROM jobs WHERE ref = ?", (ref,)
-            ).fetchone()
+            row = db.execute(_TELLER, (ref,)).fetchone()
             return row is not None and row["ended_at"] is not None and self._claim(db, ref, row)
 
     def _claim(self, db: sqlite3.Connection, ref: str, row: sqlite3.Row) -> bool:
