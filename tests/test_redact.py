@@ -243,6 +243,19 @@ def test_a_url_without_what_signs_it(raw: str, shown: str) -> None:
     assert redact.url(raw) == shown
 
 
+@pytest.mark.parametrize(
+    ("raw", "kept"),
+    [
+        ("https://me:pw@a.example:8/v.mp4?sig=1#t=2", "https://a.example:8/v.mp4"),
+        ("/tasks/1/v.mp4?x", "/tasks/1/v.mp4"),
+        ("", ""),
+    ],
+)
+def test_a_bare_url(raw: str, kept: str) -> None:
+    """What is written to a disk: nothing that signs it, and no sign that there was any."""
+    assert redact.bare(raw) == kept
+
+
 @few
 @given(st.text())
 def test_url_never_raises(raw: str) -> None:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from queue import Queue
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 from . import ranges, redact
 from .accounts import Endpoint, Wire
@@ -102,8 +101,7 @@ class Pull:
     @property
     def source(self) -> str:
         """The URL that is asked, without its query. Raises UnsafeURL."""
-        parts = urlsplit(self._wire({}).url)
-        return urlunsplit((parts.scheme, parts.netloc, parts.path, "", ""))
+        return redact.bare(self._wire({}).url)
 
     def ask(self, offset: int, end: int | None, known: Validator | None, begin: Begin) -> Body | None:
         """Ask for the bytes from `offset` to before `end` (None: to the last) of the file `known`.
@@ -121,20 +119,20 @@ class Pull:
         if headers and known is not None and known.condition is not None:
             headers["If-Range"] = known.condition
         wire = self._wire(headers)
-        flow = _Flow(self, offset, known, begin, urlsplit(wire.url)._replace(query="", fragment="").geturl())
+        flow = _Flow(self, offset, known, begin, redact.bare(wire.url))
         outcome = self._run(wire, flow)
         further = flow.position > self._best
         self._total = flow.body.total if flow.body else self._total
         self._best = max(self._best, flow.position)
         if isinstance(outcome, NoAnswer):
-            self._lost(outcome, wire)
+            self._lost(outcome)
             return None
         if isinstance(outcome, BaseException):
             raise outcome
         if flow.body is None:
-            return self._no_bytes(outcome, wire, offset)
+            return self._no_bytes(outcome, offset)
         if flow.body.end is not None and flow.position < flow.body.end:
-            self._lost(BodyCut("fewer bytes than announced"), wire)
+            self._lost(BodyCut("fewer bytes than announced"))
             return None
         if further or end is not None:  # the start of a file, again and again, is nothing new
             self._patience.good()
@@ -197,7 +195,7 @@ class Pull:
             raise self.error(DownloadError, f"not done in time{last}", "the same call goes on where it stopped")
         return min(left, 60.0)
 
-    def _lost(self, lost: NoAnswer, wire: Wire) -> None:
+    def _lost(self, lost: NoAnswer) -> None:
         """Bear it, or raise what it comes to."""
         if isinstance(lost, Hopeless):
             raise self.error(UnsafeURL if isinstance(lost, UnsafeHop) else DownloadError, lost.reason)
@@ -223,7 +221,7 @@ class Pull:
         while (left := until - loop.now()) > 0:
             loop.clock.get(nothing, min(left, self._in_time()), busy=False)
 
-    def _no_bytes(self, response: Response, wire: Wire, offset: int) -> Body | None:
+    def _no_bytes(self, response: Response, offset: int) -> Body | None:
         """What is to be done about an answer that is no file."""
         provider = self.desk.endpoint.provider
         status = response.status

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from . import redact
 from .errors import PluginError
@@ -170,11 +169,10 @@ def _asset(asset: Asset) -> dict[str, Any]:
 def bare(url: str) -> str | None:
     """A URL without user data, query and fragment; None for one that holds its bytes itself, or is no URL."""
     try:
-        parts = urlsplit(url)
-        kept = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+        kept = redact.bare(url)
     except ValueError:
         return None
-    return None if parts.scheme == "data" or not kept else kept
+    return None if kept.startswith("data:") or not kept else kept
 
 
 def restore(job: Job, kept: Mapping[str, Any]) -> None:

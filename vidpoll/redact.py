@@ -49,12 +49,16 @@ def _as_text(value: object) -> str:
         return type(value).__name__
 
 
+def bare(value: str) -> str:
+    """A URL without user data, query and fragment. Raises ValueError for what is no URL."""
+    parts = urlsplit(value)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
 def url(value: str) -> str:
     """A URL without what signs it: no user data, no query, no fragment."""
     try:
-        parts = urlsplit(value)
-        host = parts.netloc.rpartition("@")[2]
-        return urlunsplit((parts.scheme, host, parts.path, "…" if parts.query else "", ""))
+        return bare(value) + ("?…" if urlsplit(value).query else "")
     except ValueError:
         return HIDDEN
 
