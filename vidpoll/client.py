@@ -33,7 +33,7 @@ from .errors import (
     UsageError,
 )
 from .faults import Fault, Meaning
-from .keeping import Intent, Keeper, Nothing
+from .keeping import Intent, Keeper, NoKeeper
 from .loop import Loop
 from .machine import Completed, DownloadProgress, Event, Failed, GaveUp, Job, Polled
 from .model import Asset, Page, Quota, Request, Snapshot, Submitted, check_account_name, is_number
@@ -616,9 +616,9 @@ class Client:
 
     # -- plumbing -----------------------------------------------------------------------------------------------------
 
-    def _opened(self, path: str | Path | None, bound: float) -> Keeper | Nothing:
+    def _opened(self, path: str | Path | None, bound: float) -> Keeper | NoKeeper:
         if path is None:
-            return Nothing(self._plugins.tell)
+            return NoKeeper(self._plugins.tell)
         if not isinstance(path, (str, Path)) or not str(path):
             raise UsageError(f"store={path!r}: the path of a file is due, like 'jobs.sqlite3'")
         from .store import Store  # a client without a store needs no SQLite

@@ -50,7 +50,7 @@ TROUBLE = 60.0
 _SOON = 0.001
 
 
-class Nothing:
+class NoKeeper:
     """What a client without a store has instead of a `Keeper`: nothing is kept, and nothing is asked for."""
 
     watch = Watch
