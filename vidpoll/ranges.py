@@ -80,6 +80,8 @@ def read(head: Response, offset: int, known: Validator | None) -> Body | None:
         return None
     if known is not None and not known.fits(validator):
         return None
+    if known is not None and known.length is None and validator.condition is None:  # nothing says that it is the same
+        return None
     return Body(first, last + 1, total, True, validator)
 
 
