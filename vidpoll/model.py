@@ -127,7 +127,7 @@ class Response:
     def json(self) -> Any:
         """The body as JSON (UTF-8, a byte order mark is borne). Raises Malformed, never anything else."""
         try:
-            return json.loads(self.body.decode("utf-8-sig"), parse_constant=_no_constant)
+            return _JSON.decode(self.body.decode("utf-8-sig"))
         except (ValueError, RecursionError) as error:  # ValueError: not UTF-8, not JSON, or a number too long to read
             raise Malformed(self._not_json(error)) from None
 
@@ -140,6 +140,9 @@ class Response:
 
 def _no_constant(name: str) -> None:
     """NaN and Infinity are no JSON (RFC 8259, section 6); they are read as null."""
+
+
+_JSON = json.JSONDecoder(parse_constant=_no_constant)
 
 
 @dataclass(frozen=True, slots=True, repr=False)

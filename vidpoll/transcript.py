@@ -61,11 +61,10 @@ class _Raw(NamedTuple):
     scrub: Callable[[Response], Response]
     cut: bool
 
-    @property
-    def size(self) -> int:
-        if self.response is None:
-            return 500
-        return 500 + len(self.response.body) + sum(map(len, self.response.headers.values()))
+
+def _size(response: Response | None) -> int:
+    """About how many bytes are kept with an answer."""
+    return 500 if response is None else 500 + len(response.body) + sum(map(len, response.headers.values()))
 
 
 class Recorder:
@@ -73,8 +72,7 @@ class Recorder:
 
     def __init__(self, limit: int = LIMIT) -> None:
         self.limit = limit
-        self._kept: dict[str, deque[_Raw]] = {}
-        self._order: deque[str] = deque()
+        self._kept: deque[tuple[str, int, _Raw]] = deque()  # reference, size, answer; the oldest first
         self._size = 0
         self._pid, self._lock = os.getpid(), threading.Lock()
 
@@ -94,20 +92,17 @@ class Recorder:
     ) -> None:
         """Keep one answer about the job `ref`; `scrub` takes the account's secrets out of a response."""
         raw = _raw(at, request, outcome, scrub)
+        size = _size(raw.response)
         with self._alone:
-            self._kept.setdefault(ref, deque()).append(raw)
-            self._order.append(ref)
-            self._size += raw.size
+            self._kept.append((ref, size, raw))
+            self._size += size
             while self._size > self.limit:
-                oldest = self._order.popleft()
-                self._size -= self._kept[oldest].popleft().size
-                if not self._kept[oldest]:
-                    del self._kept[oldest]
+                self._size -= self._kept.popleft()[1]
 
     def of(self, ref: str) -> tuple[Exchange, ...]:
         """What is kept about the job `ref`, oldest first, safe to show."""
         with self._alone:
-            kept = tuple(self._kept.get(ref, ()))
+            kept = [raw for about, _, raw in self._kept if about == ref]
         return tuple(map(_clean, kept))
 
 

@@ -14,6 +14,7 @@ import socket
 import threading
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, Protocol, TypeVar
 from urllib.parse import urljoin, urlsplit
 
@@ -33,8 +34,13 @@ FILE_CHUNK = 256 * 1024
 SLOW = 8 * 1024
 """Bytes: a line of which less comes at once is slow, and what comes is handed on at once."""
 
+MAX_FIELDS = 100
+MAX_LINE = 64 * 1024
+"""Bytes of a line in the head of an answer."""
+
 _REDIRECTS = (301, 302, 303, 307, 308)
 _LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|::1")
+_DIGITS = re.compile(r"\d{1,18}", re.ASCII)
 _ROOT = re.compile(r"(?i)https?://[^/?#]*")
 _PLAIN = re.compile(r"(https?://[A-Za-z0-9.:-]+)((?:/[A-Za-z0-9_~-][A-Za-z0-9_.~-]*)+)")  # what no library rewrites
 _ANYWHERE = ("accept", "range", "if-range")
@@ -95,26 +101,38 @@ class RequestsTransport:
     """HTTP through requests' adapter: one adapter per thread and process, no session, no cookies, no `.netrc`."""
 
     def __init__(self) -> None:
+        from . import __version__
+
+        self._always = {"User-Agent": f"vidpoll/{__version__}", "Accept-Encoding": "identity"}
         self._local = threading.local()
         self._environment: dict[str, dict[str, Any]] = {}
 
     def send(self, wire: Wire, ticket: Ticket) -> Response:
-        return self.fetch(wire, ticket, lambda head: None)
+        return self._send(wire, ticket, None)
 
     def fetch(self, wire: Wire, ticket: Ticket, start: Start) -> Response:
         try:
-            with _translated(wire, self._ready(wire)), contextlib.closing(self._follow(wire, ticket)) as answer:
-                headers = {name.lower(): value for name, value in answer.headers.items()}
-                head = Response(answer.status_code, headers)
-                sink = _own(start, head) if 200 <= answer.status_code < 300 else None
-                if sink is None:
-                    return Response(answer.status_code, headers, _body(answer, headers, wire.max_body))
-                if _coding(headers):
-                    raise Hopeless("a file in a content coding that was not asked for")
-                _pour(answer, sink)
-                return head
+            return self._send(wire, ticket, start)
         except _SinkFailed as failed:
             raise failed.error from None
+
+    def _send(self, wire: Wire, ticket: Ticket, start: Start | None) -> Response:
+        adapter = self._ready(wire, ticket)
+        try:
+            with _worded(wire), contextlib.closing(self._follow(wire, adapter)) as answer:
+                headers = {name.lower(): value for name, value in answer.headers.items()}
+                if start is not None and 200 <= answer.status_code < 300:
+                    head = Response(answer.status_code, headers)
+                    sink = _own(start, head)
+                    if sink is not None:
+                        if _coding(headers):
+                            raise Hopeless("a file in a content coding that was not asked for")
+                        _pour(answer, partial(_own, sink), FILE_CHUNK)
+                        return head
+                return Response(answer.status_code, headers, _body(answer, headers, wire.max_body))
+        except NoAnswer as lost:  # nothing is sent before a connection stands
+            lost.sent = {"connect": False, "send": True}.get(adapter.reached, lost.sent)
+            raise
 
     def close(self) -> None:
         adapter = getattr(self._local, "adapter", None)
@@ -122,10 +140,10 @@ class RequestsTransport:
             adapter.close()
             self._local.adapter = None
 
-    def _follow(self, wire: Wire, ticket: Ticket) -> requests.Response:
+    def _follow(self, wire: Wire, adapter: _Adapter) -> requests.Response:
         url = wire.url
         for _ in range(MAX_REDIRECTS + 1):
-            answer = self._once(wire, url, ticket)
+            answer = self._once(wire, url, adapter)
             if answer.status_code not in _REDIRECTS or wire.method not in ("GET", "HEAD"):
                 return answer
             target = answer.headers.get("location", "")
@@ -133,23 +151,19 @@ class RequestsTransport:
             url = _next_hop(url, target)
         raise Hopeless(f"more than {MAX_REDIRECTS} redirects")
 
-    def _once(self, wire: Wire, url: str, ticket: Ticket) -> requests.Response:
-        headers = {"User-Agent": f"vidpoll/{_version()}", "Accept-Encoding": "identity"}
-        body = None
+    def _once(self, wire: Wire, url: str, adapter: _Adapter) -> requests.Response:
         if wire.trusted(url):
-            headers.update({**wire.headers, **wire.secret})
-            body = wire.body
+            headers, body = {**self._always, **wire.headers, **wire.secret}, wire.body
         else:  # whatever else a plugin puts into headers and body is meant for its own origin
-            headers.update({name: value for name, value in wire.headers.items() if name.lower() in _ANYWHERE})
-        adapter = self._adapter()
-        adapter.ticket = ticket
+            anywhere = {name: value for name, value in wire.headers.items() if name.lower() in _ANYWHERE}
+            headers, body = {**self._always, **anywhere}, None
         prepared = adapter.prepared(wire.method, url, headers, body)
         return adapter.send(prepared, stream=True, timeout=wire.timeout, **self._settings(url))
 
-    def _ready(self, wire: Wire) -> _Adapter:
+    def _ready(self, wire: Wire, ticket: Ticket) -> _Adapter:
         """The adapter, for a new request. A POST gets a fresh connection: a stale one looks like a lost answer."""
         adapter = self._adapter()
-        adapter.reached = ""
+        adapter.ticket, adapter.reached, adapter.silence = ticket, "", wire.timeout[1]
         if wire.method not in ("GET", "HEAD"):
             adapter.close()
         return adapter
@@ -180,6 +194,8 @@ class _Adapter(HTTPAdapter):
     ticket: Ticket | None = None
     reached = ""
     """How far the current request came: "connect" while nothing of it was sent, then "send"."""
+    silence = 0.0
+    """Seconds for which its answer may say nothing."""
 
     _last: tuple[object, str, str, requests.PreparedRequest] | None = None
 
@@ -189,6 +205,7 @@ class _Adapter(HTTPAdapter):
         Where only a path that needs no quoting is another one, it is put into the last one's place.
         """
         plain = _PLAIN.fullmatch(url)
+        self._path = plain[2] if plain else ""
         wanted = (method, plain is None, plain[1] if plain else url, headers, body)
         if self._last is not None and self._last[0] == wanted:
             _, before, origin, request = self._last
@@ -200,7 +217,11 @@ class _Adapter(HTTPAdapter):
         self._last = (wanted, url, _root(str(request.url)), request)
         return request
 
+    _path = ""
+    """Of a request whose URL no library rewrites."""
+
     _pool: tuple[str, Any] | None = None
+    _verified: object = None
 
     def get_connection_with_tls_context(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> Any:
         """The pool for a request; that of the last one where it goes to the same origin."""
@@ -210,12 +231,23 @@ class _Adapter(HTTPAdapter):
         return self._pool[1]
 
     def close(self) -> None:
-        self._pool = None
+        self._pool = self._verified = None
         super().close()
+
+    def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
+        """What the request line names: without a proxy what follows the origin, which for a plain URL is known."""
+        return self._path if self._path and not proxies else super().request_url(request, proxies)
+
+    def cert_verify(self, conn: Any, *args: Any) -> None:
+        """Set up the certificates of a pool; once, for they are the same for all requests to an origin."""
+        if conn is not self._verified:
+            super().cert_verify(conn, *args)  # type: ignore[no-untyped-call]
+            self._verified = conn
 
     def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
         """What the transport reads of an answer, and no more: no cookies, no guess at an encoding."""
         response = requests.Response()
+        resp.decode_content = False  # where it is one of urllib3's, as `responses` makes them
         response.status_code, response.headers, response.raw = resp.status, resp.headers, resp
         response.request, response.url = req, str(req.url)
         return response
@@ -258,13 +290,13 @@ def _telling(kind: Any, adapter: _Adapter) -> Any:
             adapter.reached = adapter.reached or "connect"
             super().connect()
 
-        def request(self, *args: Any, **kwargs: Any) -> None:
+        def request(self, method: str, url: str, body: Any = None, headers: Any = None, **_: Any) -> None:
             ticket = adapter.ticket
             if ticket is not None:
                 ticket.shut = lambda: _shut(self.sock)
                 if ticket.aborted:
                     raise OSError("aborted before it was sent")
-            super().request(*args, **kwargs)
+            http.client.HTTPConnection.request(self, method, url, body, headers or {})
 
         def send(self, data: Any) -> None:
             if self.sock is None and self.auto_open:
@@ -274,40 +306,95 @@ def _telling(kind: Any, adapter: _Adapter) -> Any:
 
         def getresponse(self) -> Any:
             sock = self.sock  # once the head is read, a connection that will close lets go of it
+            if sock.gettimeout() != adapter.silence:  # to set it is a call of the system
+                sock.settimeout(adapter.silence)
             if adapter.ticket is not None:
                 adapter.ticket.shut = lambda: _shut(sock)
-            return super().getresponse()
+            return http.client.HTTPConnection.getresponse(self)
 
     return Telling
 
 
 class _Answer(http.client.HTTPResponse):
-    """An answer whose head ends with an empty line. http.client takes one that is cut for whole: a 200 without body."""
+    """An answer whose head ends with an empty line. http.client takes one that is cut for whole: a 200 without body.
+
+    It is handed on as it is: what urllib3 puts around it costs as much again as reading it.
+    """
+
+    fp: Any
+    _method: str
+    _read_status: Callable[[], tuple[str, int, str]]
+    _check_close: Callable[[], bool]
+
+    version_string = "HTTP/1.1"  # for urllib3's log
+    retries = None
+    _pool: Any = None
+    _connection: Any = None
 
     def begin(self) -> None:
-        stream: Any = self.fp
-        self.fp = lines = _Lines(stream)  # type: ignore[assignment]  # it reads like a stream
-        super().begin()
-        if lines.last not in (b"\r\n", b"\n"):
+        """Read the head, past those that announce one (RFC 9110, 15.2), and how the body is framed (RFC 9112, 6.3)."""
+        protocol, status, reason = self._read_status()
+        while 100 <= status < 200 and status != http.client.SWITCHING_PROTOCOLS:
+            _head(self.fp)
+            protocol, status, reason = self._read_status()
+        self.code, self.status, self.reason = status, status, reason.strip()
+        self.version = 10 if protocol in ("HTTP/1.0", "HTTP/0.9") else 11
+        self.headers = self.msg = headers = _head(self.fp)
+        self.chunked, self.chunk_left = headers.get("transfer-encoding", "").lower() == "chunked", None
+        self.will_close = self._check_close()
+        self.length = None
+        if self._method == "HEAD" or status < 200 or status in (204, 304):
+            self.length = 0
+        elif not self.chunked:
+            length = headers.get("content-length", "")
+            self.length = int(length) if _DIGITS.fullmatch(length) else None
+            self.will_close = self.will_close or self.length is None
+        if not self.chunked:
+            self.fp = _AsItComes(self.fp)
+
+    @property
+    def length_remaining(self) -> int | None:
+        """Bytes that are still to come, where it is known."""
+        return self.length
+
+    def release_conn(self) -> None:
+        """The body is read; the connection may serve again."""
+        if self._connection is not None:
+            self._pool._put_conn(self._connection)
+            self._connection = None
+
+    def close(self) -> None:
+        super().close()
+        if self._connection is not None:  # the rest of a body is in it
+            self._connection.close()
+            self._connection = None
+
+
+def _head(stream: Any) -> http.client.HTTPMessage:
+    """The header fields up to the empty line, and of each its words alone: the parser of mails costs five times that.
+
+    A line that is no field is passed over.
+    """
+    fields: list[tuple[str, str]] = []
+    for _ in range(MAX_FIELDS + 1):
+        line = stream.readline(MAX_LINE + 1).decode("latin-1")
+        if line in ("\r\n", "\n"):
+            break
+        if len(line) > MAX_LINE:
+            raise http.client.LineTooLong("header line")
+        if not line.endswith("\n"):
             raise http.client.RemoteDisconnected("the head of the answer was cut")
-        self.fp = stream
-        self.headers.defects.clear()  # of a line that is no header urllib3 would warn, with the URL and the line
-        self.headers.set_payload("")
-
-
-class _Lines:
-    """A stream that remembers the last line that was read from it."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-        self.last = b""
-
-    def readline(self, limit: int = -1) -> bytes:
-        self.last = self._stream.readline(limit)
-        return self.last
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
+        name, colon, value = line.partition(":")
+        if line[0] in " \t" and fields:
+            fields[-1] = (fields[-1][0], f"{fields[-1][1]} {line.strip()}")
+        elif colon:
+            fields.append((name.strip(), value.strip()))
+    else:
+        raise http.client.HTTPException(f"more than {MAX_FIELDS} header lines")
+    message = http.client.HTTPMessage()
+    for name, value in fields:
+        message[name] = value
+    return message
 
 
 def _shut(sock: socket.socket | None) -> None:
@@ -329,24 +416,21 @@ def _next_hop(url: str, target: str) -> str:
     return following
 
 
-def _pour(answer: requests.Response, sink: Sink) -> None:
+def _pour(answer: requests.Response, sink: Sink, room: int) -> None:
     """The body to the sink, through one buffer: new memory for each piece costs as much as to read and to write it."""
-    body: Any = answer.raw._original_response  # an `_Answer`
-    if not body.chunked:
-        body.fp = _AsItComes(body.fp)
-    buffer, filled = memoryview(bytearray(FILE_CHUNK)), 0
+    buffer, filled = memoryview(bytearray(room)), 0
     try:
-        while received := body.readinto(buffer[filled:]):
+        while received := answer.raw.readinto(buffer[filled:]):
             filled += received
-            if filled == FILE_CHUNK or received < SLOW:
+            if filled == room or received < SLOW:
                 piece, filled = buffer[:filled], 0
-                _own(sink, piece)
+                sink(piece)
     except (http.client.HTTPException, ConnectionError):
         raise BodyCut(_BROKEN) from None
     finally:
         if filled:  # the end; or a fault, which costs nothing of what has come
-            _own(sink, buffer[:filled])
-    if body.length:
+            sink(buffer[:filled])
+    if answer.raw.length_remaining:
         raise BodyCut(_BROKEN)
     answer.raw.release_conn()
 
@@ -378,10 +462,13 @@ def _coding(headers: Mapping[str, str]) -> str:
 
 def _body(answer: requests.Response, headers: Mapping[str, str], max_body: int) -> bytes:
     received = bytearray()  # not a list: a body in chunks of two bytes would take forty times its size
-    for piece in answer.raw.stream(CHUNK, decode_content=False):
-        received += piece
+
+    def collect(piece: memoryview) -> None:
+        received.extend(piece)
         if len(received) > max_body:
             raise BodyTooLarge(f"a body of more than {max_body:,} bytes")
+
+    _pour(answer, collect, SLOW)
     raw = bytes(received)
     coding = _coding(headers)
     if not coding or not raw:
@@ -398,17 +485,6 @@ def _body(answer: requests.Response, headers: Mapping[str, str], max_body: int) 
     if not inflater.eof:
         raise BodyCut("a compressed body that was cut")
     return inflated
-
-
-@contextlib.contextmanager
-def _translated(wire: Wire, adapter: _Adapter) -> Iterator[None]:
-    """Exceptions as NoAnswer that knows whether anything was sent, which nothing is before a connection stands."""
-    try:
-        with _worded(wire):
-            yield
-    except NoAnswer as lost:
-        lost.sent = {"connect": False, "send": True}.get(adapter.reached, lost.sent)
-        raise
 
 
 @contextlib.contextmanager
@@ -443,9 +519,3 @@ def _connection_error(error: requests.exceptions.ConnectionError) -> NoAnswer:
     if isinstance(reason, urllib3.exceptions.NewConnectionError):
         return NoAnswer("the connection was refused", sent=False)
     return NoAnswer("the connection was reset")
-
-
-def _version() -> str:
-    from . import __version__
-
-    return __version__
