@@ -26,7 +26,7 @@ Fail = Callable[[float, str], Any]
 def parse_list(response: vidpoll.Response, job_id: str) -> vidpoll.Page:
     body = parsing.json_object(response)
     rows = parsing.rows(body["rows"], lambda row: ACME.status.parse(_response(row), ""))  # type: ignore[arg-type]
-    return vidpoll.Page(rows, body.get("next"))
+    return vidpoll.Page(rows, body.get("next"), body.get("further", ()))
 
 
 def list_request(fields: Mapping[str, object], token: str | None) -> vidpoll.Request:
@@ -49,7 +49,13 @@ class Studio:
     """A server with jobs that take their time, and a list of them all, oldest first; `old` ones were done before."""
 
     def __init__(
-        self, took: list[float], *, old: int = 0, fail: Fail | None = None, hidden: set[str] | None = None
+        self,
+        took: list[float],
+        *,
+        old: int = 0,
+        fail: Fail | None = None,
+        hidden: set[str] | None = None,
+        numbered: bool = False,
     ) -> None:
         self.clock = FakeClock()
         self.start = self.clock.now
@@ -57,6 +63,8 @@ class Studio:
         self.old = old
         self.fail = fail or (lambda at, path: None)
         self.hidden = hidden or set()
+        self.numbered = numbered
+        """Whether a page tells all those after it."""
         self.asked: list[tuple[float, str]] = []
         self.ears = Ears()
         self._lock = threading.Lock()
@@ -85,7 +93,10 @@ class Studio:
             for name in names[page * SIZE : (page + 1) * SIZE]
             if name not in self.hidden
         ]
-        more = {"next": str(page + 1)} if len(names) > (page + 1) * SIZE else {}
+        last = (len(names) - 1) // SIZE
+        more: dict[str, object] = {"next": str(page + 1)} if page < last else {}
+        if self.numbered:
+            more["further"] = [str(number) for number in range(page + 2, last + 1)]
         return _response({"rows": rows, **more})
 
     def fetch(self, wire: Any, ticket: Any, start: Any) -> vidpoll.Response:
@@ -138,6 +149,38 @@ def test_the_verdict_comes_as_soon_as_with_single_polls() -> None:
     studio = Studio([17.0] * 100)
     studio.run()
     assert studio.clock.now - studio.start <= 17 + 5
+
+
+def test_pages_by_number_are_asked_for_at_once() -> None:
+    """The first page tells of nine others: they are under way together, and no page is asked for twice in a walk."""
+    together = threading.Barrier(9, timeout=10.0)
+
+    def meet(at: float, path: str) -> None:
+        if path.startswith("/jobs?") and not path.endswith("=0"):
+            together.wait()
+
+    studio = Studio([60.0] * 200, numbered=True, fail=meet)
+    assert all(job.ok for job in studio.run())
+    pages = Counter((at, path) for at, path in studio.asked if path.startswith("/jobs?"))
+    assert set(pages.values()) == {1}
+    assert len(pages) == 10 * len({at for at, _ in pages})
+
+
+def test_no_more_pages_at_once_than_the_walk_needs() -> None:
+    """Ours are in the first five pages of a hundred: the others are left alone."""
+    studio = Studio([30.0] * 100 + [900.0] * 2000, numbered=True)
+    ended = studio.client.wait_all([f"acme:{number}" for number in range(100)])
+    assert all(job.ok for job in ended)
+    assert {path.rpartition("=")[2] for _, path in studio.asked if path.startswith("/jobs?")} == set("01234")
+
+
+def test_a_page_that_fails_costs_its_own_rows_alone() -> None:
+    """What the other pages said counts; the jobs of the lost one are asked about one by one."""
+    studio = Studio([40.0] * 60, numbered=True, fail=lambda at, path: (500,) if path.endswith("page=1") else None)
+    assert all(job.ok for job in studio.run())
+    assert len(studio.lists) == 3
+    first = {path.rpartition("/")[2] for at, path in studio.asked if at == studio.lists[-1] and "/jobs/" in path}
+    assert first == {str(number) for number in range(20, 40)}
 
 
 def test_few_jobs_are_asked_about_one_by_one() -> None:
@@ -221,16 +264,17 @@ def test_list_polling_needs_a_list() -> None:
     outage=st.sampled_from([None, (500,), (429, {"retry-after": "7"}), "junk"]),
     only_lists=st.booleans(),
     until=st.floats(0, 60),
+    numbered=st.booleans(),
 )
 def test_whatever_the_list_does_each_job_gets_its_verdict_once(
-    took: list[float], hidden: set[str], outage: Any, only_lists: bool, until: float
+    took: list[float], hidden: set[str], *, outage: Any, only_lists: bool, until: float, numbered: bool
 ) -> None:
     """Any durations, rows left out, lists or all requests failing for a while: verdicts for all, floors kept."""
 
     def fail(at: float, path: str) -> Any:
         return outage if at < until and (path.startswith("/jobs?") or not only_lists) else None
 
-    studio = Studio(took, hidden=hidden, fail=fail)
+    studio = Studio(took, hidden=hidden, fail=fail, numbered=numbered)
     assert all(job.ok for job in studio.run())
     assert Counter(hook for hook, _, _ in studio.ears.heard)["completed"] == len(took)
     last: dict[str, float] = {}

@@ -1,12 +1,14 @@
 """List polling: one page of a provider's list answers for many jobs.
 
-A `Sweep` holds the jobs of one account in one use of the loop; a `Listing` is one walk through the pages. Here it is
-decided when a page is cheaper than single questions, and which jobs its rows are about. Nothing is sent here.
+A `Sweep` holds the jobs of one account in one use of the loop; a `Walk` goes through the pages, each of which is a
+`Listing`. Here it is decided when a page is cheaper than single questions, which pages are asked for at the same time,
+and which jobs their rows are about. Nothing is sent here.
 """
 
 from __future__ import annotations
 
 import math
+from collections import deque
 
 from .accounts import Endpoint
 from .errors import AnswerError
@@ -24,50 +26,102 @@ AGAIN = 60.0
 
 
 class Listing(Task):
-    """One walk through the pages of an account's list, until all jobs in `wanted` were seen."""
+    """The question for one page of a list. `token` is that of the page; None for the first one."""
 
-    __slots__ = ("_most", "_next", "pages", "rows", "wanted", "whole")
+    __slots__ = ("number", "token", "walk")
 
-    def __init__(self, endpoint: Endpoint, wanted: set[str], most: int) -> None:
-        super().__init__(endpoint, None)
+    def __init__(self, walk: Walk, number: int, token: str | None) -> None:
+        super().__init__(walk.endpoint, None)
         self.single = False
         self.begun = True  # whatever goes wrong with it is a fault, and the jobs are asked about one by one
-        self.wanted = wanted
-        self.pages = 0
-        self.rows: dict[str, tuple[Snapshot, float]] = {}
-        """What each row said about a job, and when it was asked for."""
-        self.whole = True
-        """Whether it came to its end; not where a page failed, or there were too many of them."""
-        self._most = most
-        self._next: str | None = None
+        self.walk = walk
+        self.number = number
+        self.token = token
 
     def ask(self) -> Question[Page]:
         provider = self.endpoint.provider
         assert provider.list is not None
         assert provider.list_polling is not None
-        request = build(self.endpoint, provider.list, dict(provider.list_polling.fields), self._next)
+        request = build(self.endpoint, provider.list, dict(provider.list_polling.fields), self.token)
         return Question(self.endpoint, provider.list, request)
 
     def digest(self, value: object, setting: Setting) -> tuple[list[Event], float | None]:
         now, gate = setting.now(), self.endpoint.gate
-        if not isinstance(value, Page):
-            fault = value if isinstance(value, Fault) else Fault(f"no list: {_shown(value)}")
-            self.patience.bear(fault, now)
-            gate.bear("", fault, self.asked_at, now, setting.random)
-            self._after(fault, setting)
-            self.whole = False
+        if isinstance(value, Page):
+            gate.good()
+            self.walk.take(value, self.number, self.asked_at)
             return [], None
-        gate.good()
-        self.pages += 1
-        self.rows.update((row.job_id, (row, self.asked_at)) for row in value.items if row.job_id in self.wanted)
-        following, self._next = self._next, value.next
-        if value.next is None or value.next == following or len(self.rows) == len(self.wanted):
-            return [], None
-        self.whole = self.pages < self._most
-        return [], now if self.whole else None
+        fault = value if isinstance(value, Fault) else Fault(f"no list: {_shown(value)}")
+        self.patience.bear(fault, now)
+        gate.bear("", fault, self.asked_at, now, setting.random)
+        self._after(fault, setting)
+        self.walk.fail()
+        return [], None
 
     def expire(self, setting: Setting, error: object = None) -> list[Event]:
         return []
+
+
+class Walk:
+    """One walk through the pages of an account's list, until all jobs in `wanted` were seen.
+
+    At most `most` pages are asked for, the first `at_once` of them at the same time, as far as their tokens are known.
+    """
+
+    def __init__(self, endpoint: Endpoint, wanted: set[str], most: int, at_once: int) -> None:
+        self.endpoint = endpoint
+        self.wanted = wanted
+        self.rows: dict[str, tuple[Snapshot, float]] = {}
+        """What each row said about a job, and when it was asked for."""
+        self.whole = True
+        """Whether it came to its end; not where a page failed, or there were too many of them."""
+        self._most, self._at_once = most, at_once
+        self._known: set[str] = set()
+        self._todo: deque[str | None] = deque([None])
+        self._asked = self._open = self._last = 0
+
+    @property
+    def over(self) -> bool:
+        """Whether every page that was asked for has come, or has not."""
+        return not self._open
+
+    @property
+    def needed(self) -> int:
+        """How many pages it took to see all jobs; where some were not seen, all of them."""
+        return self._last if len(self.rows) == len(self.wanted) else self._asked
+
+    def further(self) -> list[Listing]:
+        """The pages that are to be asked for now."""
+        found: list[Listing] = []
+        while self._todo and (not self._open or self._asked < self._at_once):
+            if self._asked == self._most:
+                self.whole = False
+                self._todo.clear()
+                break
+            self._asked += 1
+            self._open += 1
+            found.append(Listing(self, self._asked, self._todo.popleft()))
+        return found
+
+    def take(self, page: Page, number: int, asked_at: float) -> None:
+        """A page has come."""
+        self._open -= 1
+        rows = {row.job_id: (row, asked_at) for row in page.items if row.job_id in self.wanted}
+        self.rows.update(rows)
+        self._last = max(self._last, number if rows else 0)
+        if len(self.rows) == len(self.wanted):
+            self._todo.clear()
+            return
+        for token in (page.next, *page.further):
+            if token is not None and token not in self._known:
+                self._known.add(token)
+                self._todo.append(token)
+
+    def fail(self) -> None:
+        """A page has not come."""
+        self._open -= 1
+        self.whole = False
+        self._todo.clear()
 
 
 class Sweep:
@@ -80,7 +134,7 @@ class Sweep:
         """Those whose time has come, and who wait for the walk that is under way."""
         self.ended: set[str] = set()
         """Those whose row has a verdict, which a status request is to confirm."""
-        self.listing: Listing | None = None
+        self.walk: Walk | None = None
         self._pages = 0
         self._not_before = -math.inf
 
@@ -89,14 +143,20 @@ class Sweep:
         if job_id in self.ended:
             self.ended.discard(job_id)
             return False
-        return self.listing is not None or self.worth(now)
+        return self.walk is not None or self.worth(now)
 
     def worth(self, now: float) -> bool:
         """Whether a walk through the list is cheaper than a question for each job."""
-        polling, jobs = self.endpoint.provider.list_polling, len(self.watches)
-        if polling is None or now < self._not_before or not self.endpoint.gate.well(now):
+        if now < self._not_before or not self.endpoint.gate.well(now):
             return False
-        return jobs >= WORTH * max(self._pages, math.ceil(jobs / polling.rows))
+        return len(self.watches) >= WORTH * self._due
+
+    @property
+    def _due(self) -> int:
+        """How many pages a walk is likely to need."""
+        polling = self.endpoint.provider.list_polling
+        assert polling is not None
+        return max(self._pages, math.ceil(len(self.watches) / polling.rows))
 
     def forget(self, job_id: str) -> None:
         """A job is no longer waited for."""
@@ -104,20 +164,20 @@ class Sweep:
         self.parked.pop(job_id, None)
         self.ended.discard(job_id)
 
-    def begin(self) -> Listing:
+    def begin(self) -> Walk:
         """A new walk."""
-        self.listing = Listing(self.endpoint, set(self.watches), max(1, len(self.watches) // WORTH))
-        return self.listing
+        self.walk = Walk(self.endpoint, set(self.watches), max(1, len(self.watches) // WORTH), self._due)
+        return self.walk
 
     def end(self, now: float) -> list[Watch]:
         """The walk is over; those who waited for it and are in no row, to be asked about one by one."""
-        listing, parked = self.listing, self.parked
-        assert listing is not None
-        self.listing, self.parked = None, {}
-        self._pages = listing.pages
-        if not listing.whole:
+        walk, parked = self.walk, self.parked
+        assert walk is not None
+        self.walk, self.parked = None, {}
+        self._pages = walk.needed
+        if not walk.whole:
             self._not_before = now + AGAIN
-        return [watch for job_id, watch in parked.items() if job_id not in listing.rows]
+        return [watch for job_id, watch in parked.items() if job_id not in walk.rows]
 
 
 def _shown(value: object) -> str:

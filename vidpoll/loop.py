@@ -191,25 +191,30 @@ class _Run:
             sweep.parked[task.job.id] = task
             if task.deadline is not None:  # a walk may take longer than one request
                 self._push(task, max(task.deadline, now) + self.bound, ask=False)
-            if sweep.listing is not None:
-                return
-            listing = sweep.begin()
-            self._line(listing).join(listing, now)
+            if sweep.walk is None:
+                sweep.begin()
+                self._go_on(sweep)
         else:
             self._line(task).join(task, now)
+
+    def _go_on(self, sweep: Sweep) -> None:
+        """Have the pages that are to be asked for stand in line."""
+        assert sweep.walk is not None
+        for listing in sweep.walk.further():
+            self._line(listing).join(listing, self.loop.now())
 
     def _line(self, task: Task) -> Line:
         return self.lines.setdefault(task.endpoint, Line(task.endpoint.gate))
 
     def _swept(self, sweep: Sweep) -> Iterator[tuple[Task, Event]]:
         """A walk through a list is over: its rows move their jobs, and the others are asked about one by one."""
-        now, listing = self.loop.now(), sweep.listing
-        assert listing is not None
+        now, walk = self.loop.now(), sweep.walk
+        assert walk is not None
         parked = set(sweep.parked)
         for missing in sweep.end(now):
             missing.planned = -1
             self._line(missing).join(missing, now)
-        for job_id, (row, asked_at) in listing.rows.items():
+        for job_id, (row, asked_at) in walk.rows.items():
             watch = sweep.watches.get(job_id)
             if watch is None or (watch.planned < 0 and job_id not in parked):  # ended, or being asked about
                 continue
@@ -324,8 +329,10 @@ class _Run:
             gate.rate.told(*question.left, loop.now())
         yield from self._digested(task, *task.digest(value, loop.setting))
         if isinstance(task, Listing):
-            if task.planned < 0:
-                yield from self._swept(self.sweeps[task.endpoint])
+            sweep = self.sweeps[task.endpoint]
+            self._go_on(sweep)
+            if task.walk.over:
+                yield from self._swept(sweep)
         elif task.planned >= 0:
             task.question = None  # ten thousand of them wait
 

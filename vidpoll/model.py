@@ -299,13 +299,19 @@ class Submitted:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of a list: snapshots that name their `job_id`, and the token of the next page (None: the last)."""
+    """One page of a list: snapshots that name their `job_id`, and the token of the next page (None: the last).
+
+    `further` holds the tokens of the pages after that one, in order, where an answer tells them (pages by number): list
+    polling asks for several at once then. Of a long list the first hundred will do.
+    """
 
     items: tuple[Snapshot, ...]
     next: str | None = None
+    further: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "items", tuple(self.items))
+        object.__setattr__(self, "further", tuple(self.further))
         if any(item.job_id is None for item in self.items):
             raise PluginError("Page: every item names its job_id")
 

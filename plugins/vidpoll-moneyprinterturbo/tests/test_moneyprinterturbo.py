@@ -495,6 +495,24 @@ class TestList:
         """The total ends the list; without one the pages go on."""
         assert self.page([self.ROW], total=total, page=page, page_size=size).next == next
 
+    @pytest.mark.parametrize(
+        ("total", "page", "size", "further"),
+        [
+            (3, 1, 2, ()),
+            (5, 1, 2, ("3",)),
+            (1000, 1, 100, tuple(map(str, range(3, 11)))),
+            (1000, 9, 100, ()),
+            (None, 1, 100, ()),
+            (1000, 1, None, ()),
+            (1e308, 1, 1, tuple(map(str, range(3, 102)))),
+            (1e308, 1e307, 1, ()),
+            (9, 1, 0.5, ()),
+        ],
+    )
+    def test_further_pages(self, total: object, page: object, size: object, further: tuple[str, ...]) -> None:
+        """With a total and a size the pages after the next one are known, a hundred at most."""
+        assert self.page([self.ROW], total=total, page=page, page_size=size).further == further
+
     @pytest.mark.parametrize("total", [0, 3, 999, None])
     def test_an_empty_page_ends_it(self, total: object) -> None:
         """Pages beyond the end are empty and 200: nothing is asked after one, whatever the total says."""

@@ -8,6 +8,7 @@ A good answer is `{"status": 200, "message": "success", "data": …}` for a fail
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping
 from functools import partial
@@ -24,6 +25,9 @@ STATES = {
     -1: vidpoll.Stage("failed", vidpoll.State.FAILED),
 }
 NO_REASON = "MoneyPrinterTurbo gives no reason (1.2 and older never do): look in the log of the server"
+FURTHER = 100
+"""So many pages of the list are told beforehand at most."""
+
 SUBMIT_PATHS = {"video": "/api/v1/videos", "audio": "/api/v1/audio", "subtitle": "/api/v1/subtitle"}
 
 # What every version takes as text. All else is passed on unseen: the fields differ by version and by fork, and the
@@ -118,14 +122,20 @@ def list_request(fields: Mapping[str, object], next: str | None) -> vidpoll.Requ
 
 
 def parse_list(response: vidpoll.Response, job_id: str) -> vidpoll.Page:
-    """The rows that can be read. The total ends the list; where it is not told, the first empty page does."""
+    """The rows that can be read. The total ends the list; where it is not told, the first empty page does.
+
+    With a total the pages after the next one are known too, and may be asked for at the same time.
+    """
     data = parsing.json_object(response, "data")
     items = parsing.rows(data.get("tasks"), _read_task)
     page = parsing.number(data.get("page")) or 0
     size = parsing.number(data.get("page_size")) or 0
     total = parsing.number(data.get("total")) or 0
     more = data["tasks"] and page >= 1 and not 0 < total <= page * size
-    return vidpoll.Page(items, str(int(page) + 1) if more else None)
+    if not more:
+        return vidpoll.Page(items)
+    last = min(math.ceil(total / size) if size >= 1 else 0, page + FURTHER)
+    return vidpoll.Page(items, str(int(page) + 1), tuple(map(str, range(int(page) + 2, int(last) + 1))))
 
 
 def delete_request(job_id: str) -> vidpoll.Request:

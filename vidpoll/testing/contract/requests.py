@@ -229,12 +229,14 @@ def next_page(subject: Subject) -> None:
         if not isinstance(page, Page) or page.next is None:
             continue
         builder = subject.operations["list"].request
-        first = subject.build("list", partial(builder, {}, None))
-        second = subject.build("list", partial(builder, {}, page.next))
-        if first == second:
-            broken(
-                "the token of a page leads on",
-                seen=f"{sample.file}: next is {page.next!r}, and the request for it is that for the first page",
-                why="the list would never end: the user sees the same jobs again and again",
-                do="put the second argument of the list's builder into the request",
-            )
+        asked = [subject.build("list", partial(builder, {}, None))]
+        for token in (page.next, *page.further):
+            request = subject.build("list", partial(builder, {}, token))
+            if request in asked:
+                broken(
+                    "the token of a page leads on",
+                    seen=f"{sample.file}: the request for the page {token!r} is one that was there before",
+                    why="the list would never end: the user sees the same jobs again and again",
+                    do="put the second argument of the list's builder into the request; Page.further has no doubles",
+                )
+            asked.append(request)
