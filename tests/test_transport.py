@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import queue
 import socket
@@ -18,6 +19,7 @@ import requests
 import responses
 import urllib3
 from acme import ACME, KEY
+from requests.adapters import HTTPAdapter
 
 import vidpoll
 from vidpoll.accounts import Account, Endpoint, Wire
@@ -361,6 +363,58 @@ def test_a_cut_answer_is_no_answer(server: Any, raw: bytes, error: type[NoAnswer
         ask(server(answers(raw)))
 
 
+OK = b"HTTP/1.1 200 OK\r\n"
+
+
+@pytest.mark.parametrize(
+    ("raw", "status", "headers", "body"),
+    [
+        (OK + b"X-A:  b \r\nContent-Length: 2\r\n\r\n{}", 200, {"x-a": "b", "content-length": "2"}, b"{}"),
+        (OK + b"x-a: b\n" + b"content-length: 2\n\n{}", 200, {"x-a": "b", "content-length": "2"}, b"{}"),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" + OK + b"\r\n{}", 200, {}, b"{}"),
+        (b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + OK + b"X: y\r\n\r\n{}", 200, {"x": "y"}, b"{}"),
+        (OK + b"X-A: b\r\n  c\r\n\td\r\n\r\n{}", 200, {"x-a": "b c d"}, b"{}"),
+        (OK + b"no field\r\nX-A: b\r\n: c\r\n\r\n{}", 200, {"x-a": "b"}, b"{}"),
+        (OK + b"X-A: b\r\nX-A: c\r\n\r\n{}", 200, {"x-a": "c"}, b"{}"),
+        (OK + b"X-A: \xe4\r\n\r\n{}", 200, {"x-a": "ä"}, b"{}"),
+        (OK + b"Content-Length: -5\r\n\r\n{}", 200, {"content-length": "-5"}, b"{}"),
+        (OK + b"Content-Length: many\r\n\r\n{}", 200, {"content-length": "many"}, b"{}"),
+        (OK + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n{}", 200, {"content-length": "9" * 5000}, b"{}"),
+        (b"HTTP/1.0 200 OK\r\n\r\n{}", 200, {}, b"{}"),
+        (b"HTTP/1.1 200\r\n\r\n{}", 200, {}, b"{}"),
+        (b"HTTP/1.1 204 No Content\r\n\r\n{}", 204, {}, b""),
+        (
+            OK + b"Transfer-Encoding: Chunked\r\n\r\n1;x=y\r\n{\r\n1\r\n}\r\n0\r\nX-T: z\r\n\r\n",
+            200,
+            {"transfer-encoding": "Chunked"},
+            b"{}",
+        ),
+    ],
+    ids=lambda each: str(each)[:40],
+)
+def test_whatever_a_head_looks_like(server: Any, raw: bytes, status: int, headers: dict[str, str], body: bytes) -> None:
+    """Announcing heads are passed over, lines that are folded are one, those that are no field are nothing."""
+    assert ask(server(answers(raw))) == vidpoll.Response(status, headers, body)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        OK + b"X: y\r\n" * 101 + b"\r\n{}",
+        OK + b"X: " + b"y" * 70_000 + b"\r\n\r\n{}",
+        OK + b"X: y",
+        OK + b"X: y\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\n",
+        b"HTTP/1.1 9 OK\r\n\r\n{}",
+    ],
+    ids=lambda each: str(each)[:40],
+)
+def test_a_head_has_bounds_and_an_end(server: Any, raw: bytes) -> None:
+    """More than a hundred lines, a line without an end and a head that is cut are no answer."""
+    with pytest.raises(NoAnswer):
+        ask(server(answers(raw)))
+
+
 def fetch(url: str, sink: Callable[[memoryview], object]) -> vidpoll.Response:
     at = Wire("GET", url, lambda url: True, timeout=(0.5, 0.5))
     return RequestsTransport().fetch(at, ticket(), lambda head: sink)
@@ -488,14 +542,16 @@ def test_a_wait_moves_on_from_a_server_that_drips(server: Any) -> None:
 
 
 def test_connections_are_used_again(server: Any) -> None:
-    """Keep-alive: a wait of an hour does not make a connection for each question."""
+    """Keep-alive: a wait of an hour does not make a connection for each question. Closing the transport closes it."""
     seen: list[int] = []
+    closed = threading.Event()
 
     def handler(connection: socket.socket) -> None:
         while True:
             seen.append(connection.fileno())
             connection.sendall(HEAD + b"Content-Length: 2\r\n\r\n{}")
             if not connection.recv(65536):
+                closed.set()
                 return
 
     url = server(handler)
@@ -503,8 +559,56 @@ def test_connections_are_used_again(server: Any) -> None:
     for _ in range(3):
         transport.send(Wire("GET", f"{url}/x", lambda url: True, timeout=(0.2, 0.2)), ticket())
     transport.close()
+    assert closed.wait(1.0)
     assert len(seen) == 3
     assert len(set(seen)) == 1
+
+
+@pytest.mark.parametrize(
+    ("raw", "error", "again"),
+    [
+        (HEAD + b"Content-Length: 2\r\n\r\n{}", None, True),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", None, True),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", None, True),
+        (HEAD + b"Connection: close\r\nContent-Length: 2\r\n\r\n{}", None, False),
+        (HEAD + b"Content-Length: 30000\r\n\r\n" + b" " * 30_000, BodyTooLarge, False),
+        (b"HTTP/1.1 302 Found\r\nLocation: ftp://x\r\nContent-Length: 9\r\n\r\n123", NoAnswer, False),
+    ],
+)
+def test_a_connection_serves_again_once_its_body_is_read(
+    server: Any, raw: bytes, error: type[Exception] | None, again: bool
+) -> None:
+    """What is left of a body on a connection would be read as the next answer."""
+    connections: list[int] = []
+
+    def handler(connection: socket.socket) -> None:
+        connections.append(len(connections))
+        connection.sendall(raw if len(connections) == 1 else HEAD + b'Content-Length: 7\r\n\r\n{"a":1}')
+        if connection.recv(65536):
+            connection.sendall(HEAD + b'Content-Length: 7\r\n\r\n{"a":1}')
+
+    transport = RequestsTransport()
+    wire = Wire("GET", f"{server(handler)}/x", lambda url: True, max_body=20_000, timeout=(0.5, 0.5))
+    with contextlib.nullcontext() if error is None else pytest.raises(error):
+        transport.send(wire, ticket())
+    assert transport.send(wire, ticket()).json() == {"a": 1}
+    transport.close()
+    assert len(connections) == (1 if again else 2)
+
+
+def test_silence_is_bounded_on_a_connection_that_serves_again(server: Any) -> None:
+    """The bound is that of the request that waits, not of the one before it."""
+
+    def handler(connection: socket.socket) -> None:
+        connection.sendall(HEAD + b"Content-Length: 2\r\n\r\n{}")
+        connection.recv(65536)
+        connection.recv(65536)  # until the caller is gone
+
+    transport, url = RequestsTransport(), f"{server(handler)}/x"
+    transport.send(Wire("GET", url, lambda url: True, timeout=(5.0, 5.0)), ticket())
+    with pytest.raises(NoAnswer, match=r"nothing came for 0\.2 s"):
+        transport.send(Wire("GET", url, lambda url: True, timeout=(5.0, 0.2)), ticket())
+    transport.close()
 
 
 LIKE_EACH_OTHER = [
@@ -527,6 +631,9 @@ def test_a_kept_request_is_the_one_that_would_be_made() -> None:
                     made = adapter.prepared("GET", each, told, None)
                     due = requests.Request("GET", each, headers=told).prepare()
                     assert (made.url, made.headers, made.body, made.method) == (due.url, due.headers, None, "GET")
+                    proxy = {"http": "http://127.0.0.1:9"}
+                    for proxies in ({}, proxy):
+                        assert adapter.request_url(made, proxies) == HTTPAdapter().request_url(due, proxies)
                     pool = adapter.get_connection_with_tls_context(made, True, proxies={}, cert=None)
                     other = RequestsTransport()._adapter().get_connection_with_tls_context(due, True, proxies={})
                     assert (pool.scheme, pool.host, pool.port) == (other.scheme, other.host, other.port)

@@ -358,16 +358,18 @@ class _Answer(http.client.HTTPResponse):
         return self.length
 
     def release_conn(self) -> None:
-        """The body is read; the connection may serve again."""
-        if self._connection is not None:
-            self._pool._put_conn(self._connection)
-            self._connection = None
+        """The body is read; the connection may serve again. It keeps its last answer, which must not hold the pool."""
+        pool, connection = self._pool, self._connection
+        self._pool = self._connection = None
+        if connection is not None:
+            pool._put_conn(connection)
 
     def close(self) -> None:
         super().close()
-        if self._connection is not None:  # the rest of a body is in it
-            self._connection.close()
-            self._connection = None
+        connection = self._connection
+        self._pool = self._connection = None
+        if connection is not None:  # the rest of a body is in it
+            connection.close()
 
 
 def _head(stream: Any) -> http.client.HTTPMessage:
@@ -387,7 +389,7 @@ def _head(stream: Any) -> http.client.HTTPMessage:
         name, colon, value = line.partition(":")
         if line[0] in " \t" and fields:
             fields[-1] = (fields[-1][0], f"{fields[-1][1]} {line.strip()}")
-        elif colon:
+        elif colon and name.strip():
             fields.append((name.strip(), value.strip()))
     else:
         raise http.client.HTTPException(f"more than {MAX_FIELDS} header lines")
