@@ -141,6 +141,8 @@ def test_a_200_brings_the_new_version(tmp_path: Path) -> None:
         rest(60),
         rest(50, data=OTHER),
         rest(50, etag='"v2"'),
+        rest(50, etag='W/"v1"'),
+        rest(50, etag=None),
         rest(50, span="bytes 50-49/2118"),
         rest(50, span="items 50-99/100"),
         raw(FILE[50:], 206),
@@ -148,7 +150,21 @@ def test_a_200_brings_the_new_version(tmp_path: Path) -> None:
         raw(b"", 416, content_range=f"bytes */{len(OTHER)}"),
         raw(b"", 416),
     ],
-    ids=["before", "from 0", "behind", "total", "ETag", "reversed", "unit", "no span", "several", "416", "bare 416"],
+    ids=[
+        "before",
+        "from 0",
+        "behind",
+        "total",
+        "ETag",
+        "weak",
+        "unnamed",
+        "reversed",
+        "unit",
+        "no span",
+        "several",
+        "416",
+        "bare 416",
+    ],
 )
 def test_other_ranges_than_asked_for_begin_anew(tmp_path: Path, wrong: Any) -> None:
     """Wrong bytes are never taken: a GET without Range follows, and what it brings counts."""
@@ -177,7 +193,7 @@ def test_a_server_that_gives_little_at_a_time(tmp_path: Path, total: str | None)
         end = min(first + 1000, len(FILE))
         return rest(first, end, span=f"bytes {first}-{end - 1}/{total or len(FILE)}")
 
-    end = raw(b"", 416, content_range=f"bytes */{len(FILE)}")
+    end = raw(b"", 416, content_range=f"bytes */{len(FILE)}", etag='"v1"')
     t = fetching([piece(0), piece(1000), piece(2000), end])
     assert got(t, tmp_path) == FILE
     assert t.clock.waits == []
@@ -249,14 +265,21 @@ def test_a_file_that_proves_too_large_keeps_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("length", "ranges"), [(len(FILE), [None, "bytes=2112-"]), (9, [None, "bytes=2112-", None])], ids=["same", "other"]
+    ("length", "named", "whole"),
+    [
+        (len(FILE), {"etag": '"v1"'}, True),
+        (len(FILE), {}, False),
+        (len(FILE), {"etag": '"v2"'}, False),
+        (9, {"etag": '"v1"'}, False),
+    ],
+    ids=["same", "unnamed", "other", "other length"],
 )
-def test_416_tells_whether_it_is_whole(tmp_path: Path, length: int, ranges: list[str | None]) -> None:
+def test_416_tells_whether_it_is_whole(tmp_path: Path, length: int, named: dict[str, str], whole: bool) -> None:
     """Cut between the last byte and the last chunk: nothing is missing where the file is as long as the part."""
     cut = raw(transfer_encoding="chunked", etag='"v1"', x_cut="1")
-    t = fetching([cut, raw(b"", 416, content_range=f"bytes */{length}"), full()])
+    t = fetching([cut, raw(b"", 416, content_range=f"bytes */{length}", **named), full()])
     assert got(t, tmp_path) == FILE
-    assert [headers.get("Range") for headers in asked(t)] == ranges
+    assert [headers.get("Range") for headers in asked(t)] == [None, "bytes=2112-", None][: 2 if whole else 3]
 
 
 def test_a_body_without_a_length_may_have_been_cut(tmp_path: Path) -> None:

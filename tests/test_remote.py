@@ -380,7 +380,11 @@ def test_a_file_that_changed_at_a_server_that_says_so() -> None:
 def test_blips_cost_one_window() -> None:
     """And are borne, in each window anew."""
     bad = [(503, {}, b""), NoAnswer("lost"), (429, {"retry-after": "7"}, b"")]
-    cut = [lambda server: vidpoll.Response(206, {"content-range": f"bytes 512-1999/{len(FILE)}"}, FILE[512:1000])]
+    cut = [
+        lambda server: vidpoll.Response(
+            206, {"etag": '"v1"', "content-range": f"bytes 512-1999/{len(FILE)}"}, FILE[512:1000]
+        )
+    ]
     t = serving(faults=[*bad, None, *cut, *bad])
     with t.client.open(REF) as stream:
         assert stream.read() == FILE

@@ -130,7 +130,7 @@ class Pull:
         if isinstance(outcome, BaseException):
             raise outcome
         if flow.body is None:
-            return self._no_bytes(outcome, offset)
+            return self._no_bytes(outcome, offset, known)
         if flow.body.end is not None and flow.position < flow.body.end:
             self._lost(BodyCut("fewer bytes than announced"))
             return None
@@ -221,12 +221,12 @@ class Pull:
         while (left := until - loop.now()) > 0:
             loop.clock.get(nothing, min(left, self._in_time()), busy=False)
 
-    def _no_bytes(self, response: Response, offset: int) -> Body | None:
+    def _no_bytes(self, response: Response, offset: int, known: Validator | None) -> Body | None:
         """What is to be done about an answer that is no file."""
         provider = self.desk.endpoint.provider
         status = response.status
         if status == 416:
-            length = ranges.unsatisfied(response)
+            length = ranges.unsatisfied(response, known)
             if length is None or length != offset:
                 raise Misfit
             return Body(offset, offset, length, True, Validator(length=length))

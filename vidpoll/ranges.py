@@ -39,12 +39,17 @@ class Validator:
         """The value of If-Range; None where nothing may be resumed."""
         return self.etag or self.modified
 
-    def fits(self, other: Validator) -> bool:
-        """Whether both may be of the same file: what both name is the same."""
-        pairs = [(self.etag, other.etag), (self.length, other.length)]
-        if not (self.etag and other.etag):
-            pairs.append((self.modified, other.modified))
-        return all(mine == theirs for mine, theirs in pairs if mine is not None and theirs is not None)
+    def proves(self, other: Validator) -> bool:
+        """Whether `other` is sure to be of the same file: it names what this one is known by, and no other length.
+
+        Some servers ignore If-Range, and a weak ETag, or none, says nothing. Where there is no condition, the length
+        alone has to do.
+        """
+        if self.length is not None and other.length is not None and self.length != other.length:
+            return False
+        if self.etag is not None:
+            return other.etag == self.etag
+        return other.modified == self.modified if self.modified is not None else self.length is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,17 +83,18 @@ def read(head: Response, offset: int, known: Validator | None) -> Body | None:
     validator = Validator.of(head, total)
     if first != offset or last < first or (total is not None and last >= total):
         return None
-    if known is not None and not known.fits(validator):
-        return None
-    if known is not None and known.length is None and validator.condition is None:  # nothing says that it is the same
+    if known is not None and not known.proves(validator):
         return None
     return Body(first, last + 1, total, True, validator)
 
 
-def unsatisfied(head: Response) -> int | None:
-    """The length of the file that a 416 tells; None where it tells none."""
+def unsatisfied(head: Response, known: Validator | None) -> int | None:
+    """The length that a 416 tells of the file `known`; None where it tells none, or maybe that of another file."""
     match = _UNSATISFIED.fullmatch((head.header("content-range") or "").strip())
-    return None if match is None else int(match[1])
+    if match is None:
+        return None
+    length = int(match[1])
+    return length if known is None or known.proves(Validator.of(head, length)) else None
 
 
 def _length(head: Response) -> int | None:

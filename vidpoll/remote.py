@@ -155,7 +155,7 @@ class RemoteFile(io.RawIOBase):
         """Where the bytes of an answer go: a window to memory, a whole file, which nobody asked for, to the spool."""
         window.clear()
         self._spooled = False
-        if self._known is not None and not self._known.fits(body.validator):
+        if self._known is not None and not self._known.proves(body.validator):
             raise Misfit
         if body.end is not None and body.first == start and body.end <= end:
             return window.extend
