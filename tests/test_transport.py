@@ -378,6 +378,8 @@ OK = b"HTTP/1.1 200 OK\r\n"
         (OK + b"X-A: b\r\nX-A: c\r\n\r\n{}", 200, {"x-a": "c"}, b"{}"),
         (OK + b"X-A: \xe4\r\n\r\n{}", 200, {"x-a": "ä"}, b"{}"),
         (OK + b"Content-Length: -5\r\n\r\n{}", 200, {"content-length": "-5"}, b"{}"),
+        (OK + b"Content-Length: 2, 2\r\n\r\n{}", 200, {"content-length": "2, 2"}, b"{}"),
+        (OK + b"Content-Length: 2\r\nContent-Length: 2\r\n\r\n{}", 200, {"content-length": "2"}, b"{}"),
         (OK + b"Content-Length: many\r\n\r\n{}", 200, {"content-length": "many"}, b"{}"),
         (OK + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n{}", 200, {"content-length": "9" * 5000}, b"{}"),
         (b"HTTP/1.0 200 OK\r\n\r\n{}", 200, {}, b"{}"),
@@ -406,11 +408,13 @@ def test_whatever_a_head_looks_like(server: Any, raw: bytes, status: int, header
         OK + b"X: y\r\n",
         b"HTTP/1.1 100 Continue\r\n\r\n",
         b"HTTP/1.1 9 OK\r\n\r\n{}",
+        OK + b"Content-Length: 2\r\nContent-Length: 1\r\n\r\n{}",
+        OK + b"Content-Length: 2, 1\r\n\r\n{}",
     ],
     ids=lambda each: str(each)[:40],
 )
 def test_a_head_has_bounds_and_an_end(server: Any, raw: bytes) -> None:
-    """More than a hundred lines, a line without an end and a head that is cut are no answer."""
+    """More than a hundred lines, a line without an end, a head that is cut and two lengths are no answer."""
     with pytest.raises(NoAnswer):
         ask(server(answers(raw)))
 

@@ -246,8 +246,12 @@ class _Adapter(HTTPAdapter):
 
     def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
         """What the transport reads of an answer, and no more: no cookies, no guess at an encoding."""
-        response = requests.Response()
+        bare = getattr(resp, "_original_response", None)
+        if isinstance(bare, _Answer):  # urllib3 1.26 wraps it by itself
+            bare._pool, bare._connection = resp._pool, resp._connection
+            resp = bare
         resp.decode_content = False  # where it is one of urllib3's, as `responses` makes them
+        response = requests.Response()
         response.status_code, response.headers, response.raw = resp.status, resp.headers, resp
         response.request, response.url = req, str(req.url)
         return response
@@ -346,7 +350,10 @@ class _Answer(http.client.HTTPResponse):
         if self._method == "HEAD" or status < 200 or status in (204, 304):
             self.length = 0
         elif not self.chunked:
-            length = headers.get("content-length", "")
+            said = {each.strip() for line in headers.get_all("content-length", []) for each in line.split(",")}
+            if len(said) > 1:
+                raise urllib3.exceptions.InvalidHeader("lengths that contradict each other")
+            length = said.pop() if said else ""
             self.length = int(length) if _DIGITS.fullmatch(length) else None
             self.will_close = self.will_close or self.length is None
         if not self.chunked:
@@ -516,7 +523,7 @@ def _connection_error(error: requests.exceptions.ConnectionError) -> NoAnswer:
     reason = getattr(cause, "reason", cause)
     if isinstance(reason, urllib3.exceptions.ProxyError):
         return NoAnswer("the proxy did not let it through")
-    if isinstance(reason, urllib3.exceptions.NameResolutionError):
+    if isinstance(reason, getattr(urllib3.exceptions, "NameResolutionError", ())):  # urllib3 2 has it
         return NoAnswer("the host name could not be looked up", sent=False)
     if isinstance(reason, urllib3.exceptions.NewConnectionError):
         return NoAnswer("the connection was refused", sent=False)
