@@ -249,6 +249,7 @@ class _Adapter(HTTPAdapter):
         bare = getattr(resp, "_original_response", None)
         if isinstance(bare, _Answer):  # urllib3 1.26 wraps it by itself
             bare._pool, bare._connection = resp._pool, resp._connection
+            resp._fp = resp._connection = None  # or the wrapping closes both when it goes
             resp = bare
         resp.decode_content = False  # where it is one of urllib3's, as `responses` makes them
         response = requests.Response()
@@ -523,7 +524,7 @@ def _connection_error(error: requests.exceptions.ConnectionError) -> NoAnswer:
     reason = getattr(cause, "reason", cause)
     if isinstance(reason, urllib3.exceptions.ProxyError):
         return NoAnswer("the proxy did not let it through")
-    if isinstance(reason, getattr(urllib3.exceptions, "NameResolutionError", ())):  # urllib3 2 has it
+    if isinstance(getattr(reason, "__context__", None), socket.gaierror):
         return NoAnswer("the host name could not be looked up", sent=False)
     if isinstance(reason, urllib3.exceptions.NewConnectionError):
         return NoAnswer("the connection was refused", sent=False)
