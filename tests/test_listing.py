@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 
 import vidpoll
 from vidpoll import parsing
+from vidpoll.gate import ROOM
+from vidpoll.listing import Walk
 from vidpoll.testing import FakeClock
 
 SIZE = 20
@@ -181,6 +183,67 @@ def test_a_page_that_fails_costs_its_own_rows_alone() -> None:
     assert len(studio.lists) == 3
     first = {path.rpartition("/")[2] for at, path in studio.asked if at == studio.lists[-1] and "/jobs/" in path}
     assert first == {str(number) for number in range(20, 40)}
+
+
+def walk(most: int = 9, at_once: int = 3) -> Walk:
+    """A walk that has asked for the first page, which tells of four others, and for three in all."""
+    found = Walk(vidpoll.Client(plugins=[Plugin(LISTED)], discover=False)._endpoint("acme"), {"1", "2"}, most, at_once)
+    (first,) = found.further()
+    found.take(vidpoll.Page((), "b", ("c", "d", "e")), first.number, 0.0)
+    assert [listing.token for listing in found.further()] == ["b", "c"]
+    return found
+
+
+def row(job_id: str) -> vidpoll.Snapshot:
+    return vidpoll.Snapshot(vidpoll.State.RUNNING, job_id=job_id)
+
+
+def test_a_page_that_fails_ends_the_walk() -> None:
+    """Whichever comes first: what the others bring counts, and no further page is asked for."""
+    late = walk()
+    late.fail()
+    late.take(vidpoll.Page((row("1"),), "f", ("g",)), 3, 0.0)
+    early = walk()
+    early.take(vidpoll.Page((row("1"),), "f", ("g",)), 3, 0.0)
+    early.fail()
+    for each in (late, early):
+        assert (each.further(), each.over, each.whole, each.done, set(each.rows)) == ([], True, False, True, {"1"})
+
+
+def test_a_walk_that_has_seen_all_is_whole() -> None:
+    """A page that fails after that is missed by nobody."""
+    seen = walk()
+    seen.take(vidpoll.Page((row("1"), row("2")), "f"), 2, 0.0)
+    seen.fail()
+    assert (seen.further(), seen.over, seen.whole, seen.needed) == ([], True, True, 2)
+
+
+def test_pages_that_stand_in_line_leave_it_when_one_fails() -> None:
+    """An outage after the first page: of 99 pages those go that the gate has let through, until the next walk."""
+    begun: list[float] = []
+
+    def fail(at: float, path: str) -> Any:
+        if path.startswith("/jobs?") and not path.endswith("=0"):
+            begun.append(at)
+            return (500,)
+        return None
+
+    studio = Studio([60.0] * 2000, numbered=True, fail=fail)
+    assert all(job.ok for job in studio.run())
+    assert max(Counter(begun).values()) <= ROOM
+    assert set(begun) <= {0.0, 60.0}
+
+
+@pytest.mark.parametrize("token", [{"a": 1}, [1], 7], ids=str)
+@pytest.mark.parametrize("field", ["next", "further"])
+def test_a_token_that_is_no_text_falls_back(field: str, token: object) -> None:
+    """A server's whim, passed on by the plugin: the list is left alone, and no job is lost."""
+    extra = {field: token if field == "next" else [token]}
+    studio = Studio([40.0] * 60, fail=lambda at, path: {"rows": [], **extra} if path.startswith("/jobs?") else None)
+    assert all(job.ok for job in studio.run())
+    assert len(studio.lists) == 1
+    with pytest.raises(vidpoll.PluginError, match="a tuple of tokens, not one text"):
+        vidpoll.Page((), "a", "bc")  # type: ignore[arg-type]
 
 
 def test_few_jobs_are_asked_about_one_by_one() -> None:

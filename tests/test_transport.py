@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import gzip
 import queue
 import socket
@@ -386,6 +387,23 @@ OK = b"HTTP/1.1 200 OK\r\n"
         (b"HTTP/1.1 200\r\n\r\n{}", 200, {}, b"{}"),
         (b"HTTP/1.1 204 No Content\r\n\r\n{}", 204, {}, b""),
         (
+            b"HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n",
+            204,
+            {"transfer-encoding": "chunked"},
+            b"",
+        ),
+        (OK + b" Content-Length: 1\r\nX-A: b\r\n\r\n{}", 200, {"x-a": "b"}, b"{}"),
+        (OK + b"X-A: b\r\nno field\r\n c\r\n\r\n{}", 200, {"x-a": "b"}, b"{}"),
+        *(
+            (
+                OK + b"Transfer-Encoding: " + coding + b"\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+                200,
+                {"transfer-encoding": coding.decode().rpartition(": ")[2]},
+                b"{}",
+            )
+            for coding in (b"chunked, chunked", b"identity, CHUNKED", b"chunked\r\nTransfer-Encoding: chunked")
+        ),
+        (
             OK + b"Transfer-Encoding: Chunked\r\n\r\n1;x=y\r\n{\r\n1\r\n}\r\n0\r\nX-T: z\r\n\r\n",
             200,
             {"transfer-encoding": "Chunked"},
@@ -410,11 +428,15 @@ def test_whatever_a_head_looks_like(server: Any, raw: bytes, status: int, header
         b"HTTP/1.1 9 OK\r\n\r\n{}",
         OK + b"Content-Length: 2\r\nContent-Length: 1\r\n\r\n{}",
         OK + b"Content-Length: 2, 1\r\n\r\n{}",
+        OK + b"Transfer-Encoding: gzip, chunked\r\nContent-Length: 3\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+        OK + b"Transfer-Encoding: chunked\r\n\r\n-5\r\n{}\r\n0\r\n\r\n",
+        OK + b"Transfer-Encoding: chunked\r\n\r\n-9000\r\n" * 9,
+        b"HTTP/2 200\r\nContent-Length: 2\r\n\r\n{}",
     ],
     ids=lambda each: str(each)[:40],
 )
 def test_a_head_has_bounds_and_an_end(server: Any, raw: bytes) -> None:
-    """More than a hundred lines, a line without an end, a head that is cut and two lengths are no answer."""
+    """More than a hundred lines, a line without an end, a head that is cut, two lengths, another coding: no answer."""
     with pytest.raises(NoAnswer):
         ask(server(answers(raw)))
 
@@ -574,6 +596,7 @@ def test_connections_are_used_again(server: Any) -> None:
         (HEAD + b"Content-Length: 2\r\n\r\n{}", None, True),
         (HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", None, True),
         (b"HTTP/1.1 204 No Content\r\n\r\n", None, True),
+        (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n", None, False),
         (HEAD + b"Connection: close\r\nContent-Length: 2\r\n\r\n{}", None, False),
         (HEAD + b"Content-Length: 30000\r\n\r\n" + b" " * 30_000, BodyTooLarge, False),
         (b"HTTP/1.1 302 Found\r\nLocation: ftp://x\r\nContent-Length: 9\r\n\r\n123", NoAnswer, False),
@@ -598,6 +621,36 @@ def test_a_connection_serves_again_once_its_body_is_read(
     assert transport.send(wire, ticket()).json() == {"a": 1}
     transport.close()
     assert len(connections) == (1 if again else 2)
+
+
+def test_what_a_proxy_is_told_is_no_request(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy that refuses to connect has not passed on the submit: nothing was sent, and so nothing was bought."""
+    refuses = server(answers(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"))
+    monkeypatch.setenv("HTTPS_PROXY", refuses.removesuffix("/v1"))
+    with pytest.raises(NoAnswer, match="proxy") as caught:
+        send(Wire("POST", "https://api.acme.example/v1/jobs", lambda url: True, body=b"{}", timeout=(0.5, 0.5)))
+    assert caught.value.sent is False
+
+
+def test_a_thread_that_ends_leaves_no_connection(server: Any) -> None:
+    """A script that waits a thousand times has a thousand clients, one after the other, and not their sockets."""
+    closed = threading.Event()
+
+    def handler(connection: socket.socket) -> None:
+        connection.sendall(HEAD + b"Content-Length: 2\r\n\r\n{}")
+        if not connection.recv(65536):
+            closed.set()
+
+    transport, url = RequestsTransport(), server(handler)
+    wire = Wire("GET", f"{url}/x", lambda url: True, timeout=(0.5, 0.5))
+    thread = threading.Thread(target=lambda: transport.send(wire, ticket()))
+    gc.disable()
+    try:
+        thread.start()
+        thread.join()
+        assert closed.wait(1.0)
+    finally:
+        gc.enable()
 
 
 def test_silence_is_bounded_on_a_connection_that_serves_again(server: Any) -> None:

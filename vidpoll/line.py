@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Callable
 
 from .errors import OutcomeUnknown
 from .gate import Gate
@@ -40,6 +41,14 @@ class Line:
         task = self.tasks.popleft()
         task.patience.first_at += now - task.queued_at
         return task
+
+    def withdraw(self, unwanted: Callable[[Task], bool]) -> list[Task]:
+        """Take out those who need not be asked about any more."""
+        out = [task for task in self.tasks if unwanted(task)]
+        for task in out:
+            self.tasks.remove(task)
+            self.gate.leave(task, ended=True)
+        return out
 
     def wake(self, now: float, spare: int) -> float:
         """When to look again."""

@@ -76,6 +76,8 @@ class Walk:
         self.whole = True
         """Whether it came to its end; not where a page failed, or there were too many of them."""
         self._most, self._at_once = most, at_once
+        self.done = False
+        """Whether no further page is worth asking for: all jobs were seen, or a page has not come."""
         self._known: set[str] = set()
         self._todo: deque[str | None] = deque([None])
         self._asked = self._open = self._last = 0
@@ -95,8 +97,7 @@ class Walk:
         found: list[Listing] = []
         while self._todo and (not self._open or self._asked < self._at_once):
             if self._asked == self._most:
-                self.whole = False
-                self._todo.clear()
+                self._end(whole=False)
                 break
             self._asked += 1
             self._open += 1
@@ -110,17 +111,24 @@ class Walk:
         self.rows.update(rows)
         self._last = max(self._last, number if rows else 0)
         if len(self.rows) == len(self.wanted):
-            self._todo.clear()
-            return
+            self._end(whole=True)
         for token in (page.next, *page.further):
-            if token is not None and token not in self._known:
+            if not (self.done or token is None or token in self._known):
                 self._known.add(token)
                 self._todo.append(token)
 
     def fail(self) -> None:
         """A page has not come."""
         self._open -= 1
-        self.whole = False
+        if not self.done:
+            self._end(whole=False)
+
+    def withdraw(self) -> None:
+        """A page is not asked for after all."""
+        self._open -= 1
+
+    def _end(self, *, whole: bool) -> None:
+        self.whole, self.done = whole, True
         self._todo.clear()
 
 

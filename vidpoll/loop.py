@@ -198,10 +198,14 @@ class _Run:
             self._line(task).join(task, now)
 
     def _go_on(self, sweep: Sweep) -> None:
-        """Have the pages that are to be asked for stand in line."""
-        assert sweep.walk is not None
-        for listing in sweep.walk.further():
+        """Have the pages that are to be asked for stand in line, and those that no longer are leave it."""
+        walk = sweep.walk
+        assert walk is not None
+        for listing in walk.further():
             self._line(listing).join(listing, self.loop.now())
+        if walk.done:
+            for _ in self.lines[sweep.endpoint].withdraw(lambda task: isinstance(task, Listing) and task.walk is walk):
+                walk.withdraw()
 
     def _line(self, task: Task) -> Line:
         return self.lines.setdefault(task.endpoint, Line(task.endpoint.gate))

@@ -311,7 +311,12 @@ class Page:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "items", tuple(self.items))
+        if isinstance(self.further, str):
+            raise PluginError(f"Page further {redact.text(self.further, limit=60)!r}: a tuple of tokens, not one text")
         object.__setattr__(self, "further", tuple(self.further))
+        for token in (self.next, *self.further):
+            if not (token is None or isinstance(token, str)):
+                raise PluginError(f"Page: the token of a page is text, not {type(token).__name__}")
         if any(item.job_id is None for item in self.items):
             raise PluginError("Page: every item names its job_id")
 

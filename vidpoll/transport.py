@@ -12,6 +12,7 @@ import os
 import re
 import socket
 import threading
+import weakref
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -29,7 +30,6 @@ from .model import Response
 from .workers import Ticket
 
 MAX_REDIRECTS = 5
-CHUNK = 64 * 1024
 FILE_CHUNK = 256 * 1024
 SLOW = 8 * 1024
 """Bytes: a line of which less comes at once is slow, and what comes is handed on at once."""
@@ -40,6 +40,7 @@ MAX_LINE = 64 * 1024
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 _LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|::1")
+_SPACE = " \t\r\n"
 _DIGITS = re.compile(r"\d{1,18}", re.ASCII)
 _ROOT = re.compile(r"(?i)https?://[^/?#]*")
 _PLAIN = re.compile(r"(https?://[A-Za-z0-9.:-]+)((?:/[A-Za-z0-9_~-][A-Za-z0-9_.~-]*)+)")  # what no library rewrites
@@ -286,7 +287,12 @@ def _pools(adapter: _Adapter) -> dict[str, Any]:
 
 
 def _telling(kind: Any, adapter: _Adapter) -> Any:
-    """A kind of connection that tells the adapter how far it came, and its ticket how to shut it."""
+    """A kind of connection that tells the adapter how far it came, and its ticket how to shut it.
+
+    It does not keep the adapter alive: urllib3 holds a pool's connections until the pool is gone, which is when the
+    adapter goes, and that goes with its thread.
+    """
+    adapter = weakref.proxy(adapter)
 
     class Telling(kind):  # type: ignore[misc]  # a plain or a TLS connection of urllib3
         response_class = _Answer
@@ -301,13 +307,10 @@ def _telling(kind: Any, adapter: _Adapter) -> Any:
                 ticket.shut = lambda: _shut(self.sock)
                 if ticket.aborted:
                     raise OSError("aborted before it was sent")
-            http.client.HTTPConnection.request(self, method, url, body, headers or {})
-
-        def send(self, data: Any) -> None:
-            if self.sock is None and self.auto_open:
+            if self.sock is None:
                 self.connect()
-            adapter.reached = "send"
-            super().send(data)
+            adapter.reached = "send"  # what is said to a proxy before is no request
+            http.client.HTTPConnection.request(self, method, url, body, headers or {})
 
         def getresponse(self) -> Any:
             sock = self.sock  # once the head is read, a connection that will close lets go of it
@@ -343,22 +346,27 @@ class _Answer(http.client.HTTPResponse):
             _head(self.fp)
             protocol, status, reason = self._read_status()
         self.code, self.status, self.reason = status, status, reason.strip()
+        if not protocol.startswith("HTTP/1.") and protocol != "HTTP/0.9":
+            raise http.client.UnknownProtocol(protocol)
         self.version = 10 if protocol in ("HTTP/1.0", "HTTP/0.9") else 11
         self.headers = self.msg = headers = _head(self.fp)
-        self.chunked, self.chunk_left = headers.get("transfer-encoding", "").lower() == "chunked", None
-        self.will_close = self._check_close()
-        self.length = None
-        if self._method == "HEAD" or status < 200 or status in (204, 304):
-            self.length = 0
-        elif not self.chunked:
-            said = {each.strip() for line in headers.get_all("content-length", []) for each in line.split(",")}
-            if len(said) > 1:
-                raise urllib3.exceptions.InvalidHeader("lengths that contradict each other")
-            length = said.pop() if said else ""
-            self.length = int(length) if _DIGITS.fullmatch(length) else None
-            self.will_close = self.will_close or self.length is None
+        codings, lengths = _listed(headers, "transfer-encoding") - {"identity"}, _listed(headers, "content-length")
+        if codings - {"chunked"} or (len(lengths) > 1 and not codings):
+            raise urllib3.exceptions.InvalidHeader("a transfer coding that was not asked for, or several lengths")
+        bodiless = self._method == "HEAD" or status < 200 or status in (204, 304)
+        self.chunked, self.chunk_left = bool(codings) and not bodiless, None
+        length = "".join(lengths)
+        self.length = 0 if bodiless else int(length) if _DIGITS.fullmatch(length) and not codings else None
+        endless = self.length is None and not self.chunked
+        self.will_close = self._check_close() or endless or status < 200 or (bodiless and bool(codings))
         if not self.chunked:
             self.fp = _AsItComes(self.fp)
+
+    def _read_next_chunk_size(self) -> int:
+        size: int = super()._read_next_chunk_size()  # type: ignore[misc]  # http.client takes -5 for a number
+        if size < 0:
+            raise ValueError("a chunk of less than no bytes")
+        return size
 
     @property
     def length_remaining(self) -> int | None:
@@ -386,6 +394,7 @@ def _head(stream: Any) -> http.client.HTTPMessage:
     A line that is no field is passed over.
     """
     fields: list[tuple[str, str]] = []
+    name = ""
     for _ in range(MAX_FIELDS + 1):
         line = stream.readline(MAX_LINE + 1).decode("latin-1")
         if line in ("\r\n", "\n"):
@@ -394,17 +403,26 @@ def _head(stream: Any) -> http.client.HTTPMessage:
             raise http.client.LineTooLong("header line")
         if not line.endswith("\n"):
             raise http.client.RemoteDisconnected("the head of the answer was cut")
+        if line[0] in " \t":  # it goes on with the line before
+            if name:
+                fields[-1] = (name, f"{fields[-1][1]} {line.strip(_SPACE)}")
+            continue
         name, colon, value = line.partition(":")
-        if line[0] in " \t" and fields:
-            fields[-1] = (fields[-1][0], f"{fields[-1][1]} {line.strip()}")
-        elif colon and name.strip():
-            fields.append((name.strip(), value.strip()))
+        name = name.strip(_SPACE) if colon else ""
+        if name:
+            fields.append((name, value.strip(_SPACE)))
     else:
         raise http.client.HTTPException(f"more than {MAX_FIELDS} header lines")
     message = http.client.HTTPMessage()
     for name, value in fields:
         message[name] = value
     return message
+
+
+def _listed(headers: http.client.HTTPMessage, name: str) -> set[str]:
+    """What the fields of a name list, in lower case; what is there twice once."""
+    lines: list[str] = headers.get_all(name, [])
+    return {each.strip(_SPACE).lower() for line in lines for each in line.split(",")} - {""}
 
 
 def _shut(sock: socket.socket | None) -> None:
