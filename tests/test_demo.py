@@ -120,7 +120,10 @@ def simulated(*argv: str, cwd: Path) -> Iterator[dict[str, str]]:
             yield dict(re.findall(r"(\w+_(?:BASE_URL|API_KEY))=(\S+)", "".join(lines)))
         finally:
             process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=20)
+            try:
+                out, err = process.communicate(timeout=20)
+            finally:
+                process.kill()  # where SIGINT is ignored, as under nohup, this is an error and not a wait for ever
         assert (process.returncode, out, err.count("\n")) == (0, "", 1)
 
 

@@ -228,7 +228,9 @@ class _Adapter(HTTPAdapter):
         """The pool for a request; that of the last one where it goes to the same origin."""
         root = _root(str(request.url))
         if self._pool is None or self._pool[0] != root:
-            self._pool = (root, super().get_connection_with_tls_context(request, *args, **kwargs))
+            pool: Any = super().get_connection_with_tls_context(request, *args, **kwargs)
+            pool.adapter = weakref.proxy(self)
+            self._pool = (root, pool)
         return self._pool[1]
 
     def close(self) -> None:
@@ -260,11 +262,11 @@ class _Adapter(HTTPAdapter):
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = _pools(self)
+        self.poolmanager.pool_classes_by_scheme = _POOLS
 
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
         manager = super().proxy_manager_for(*args, **kwargs)
-        manager.pool_classes_by_scheme = _pools(self)
+        manager.pool_classes_by_scheme = _POOLS
         return manager
 
 
@@ -272,55 +274,6 @@ def _root(url: str) -> str:
     """An http or https URL up to its path, as it is written."""
     found = _ROOT.match(url)
     return url if found is None else found.group()
-
-
-def _pools(adapter: _Adapter) -> dict[str, Any]:
-    """Connection pools whose connections register themselves with the adapter's current ticket."""
-
-    class PlainPool(urllib3.HTTPConnectionPool):
-        ConnectionCls = _telling(urllib3.connection.HTTPConnection, adapter)
-
-    class SecurePool(urllib3.HTTPSConnectionPool):
-        ConnectionCls = _telling(urllib3.connection.HTTPSConnection, adapter)
-
-    return {"http": PlainPool, "https": SecurePool}
-
-
-def _telling(kind: Any, adapter: _Adapter) -> Any:
-    """A kind of connection that tells the adapter how far it came, and its ticket how to shut it.
-
-    It does not keep the adapter alive: urllib3 holds a pool's connections until the pool is gone, which is when the
-    adapter goes, and that goes with its thread.
-    """
-    adapter = weakref.proxy(adapter)
-
-    class Telling(kind):  # type: ignore[misc]  # a plain or a TLS connection of urllib3
-        response_class = _Answer
-
-        def connect(self) -> None:
-            adapter.reached = adapter.reached or "connect"
-            super().connect()
-
-        def request(self, method: str, url: str, body: Any = None, headers: Any = None, **_: Any) -> None:
-            ticket = adapter.ticket
-            if ticket is not None:
-                ticket.shut = lambda: _shut(self.sock)
-                if ticket.aborted:
-                    raise OSError("aborted before it was sent")
-            if self.sock is None:
-                self.connect()
-            adapter.reached = "send"  # what is said to a proxy before is no request
-            http.client.HTTPConnection.request(self, method, url, body, headers or {})
-
-        def getresponse(self) -> Any:
-            sock = self.sock  # once the head is read, a connection that will close lets go of it
-            if sock.gettimeout() != adapter.silence:  # to set it is a call of the system
-                sock.settimeout(adapter.silence)
-            if adapter.ticket is not None:
-                adapter.ticket.shut = lambda: _shut(sock)
-            return http.client.HTTPConnection.getresponse(self)
-
-    return Telling
 
 
 class _Answer(http.client.HTTPResponse):
@@ -386,6 +339,70 @@ class _Answer(http.client.HTTPResponse):
         self._pool = self._connection = None
         if connection is not None:  # the rest of a body is in it
             connection.close()
+
+
+class _Telling:
+    """A connection that tells its adapter how far it came, and its ticket how to shut it.
+
+    There is one kind of it for all threads: what the interpreter has learnt about a class serves them all. It does not
+    keep the adapter alive: urllib3 holds a pool's connections until the pool is gone, which is when the adapter goes.
+    """
+
+    adapter: _Adapter
+    response_class: Any = _Answer
+
+    def connect(self) -> None:
+        self.adapter.reached = self.adapter.reached or "connect"
+        super().connect()  # type: ignore[misc]  # a plain or a TLS connection of urllib3
+
+    def request(self: Any, method: str, url: str, body: Any = None, headers: Any = None, **_: Any) -> None:
+        ticket = self.adapter.ticket
+        if ticket is not None:
+            ticket.shut = lambda: _shut(self.sock)
+            if ticket.aborted:
+                raise OSError("aborted before it was sent")
+        if self.sock is None:
+            self.connect()
+        self.adapter.reached = "send"  # what is said to a proxy before is no request
+        http.client.HTTPConnection.request(self, method, url, body, headers or {})
+
+    def getresponse(self: Any) -> Any:
+        sock, adapter = self.sock, self.adapter  # once the head is read, a connection that will close lets go of it
+        if sock.gettimeout() != adapter.silence:  # to set it is a call of the system
+            sock.settimeout(adapter.silence)
+        if adapter.ticket is not None:
+            adapter.ticket.shut = lambda: _shut(sock)
+        return http.client.HTTPConnection.getresponse(self)
+
+
+class _PlainConnection(_Telling, urllib3.connection.HTTPConnection):
+    pass
+
+
+class _SecureConnection(_Telling, urllib3.connection.HTTPSConnection):
+    pass
+
+
+class _Introducing:
+    """A pool whose connections know the adapter."""
+
+    adapter: Any = None
+
+    def _new_conn(self) -> Any:
+        connection = super()._new_conn()  # type: ignore[misc]  # a pool of urllib3
+        connection.adapter = self.adapter
+        return connection
+
+
+class _PlainPool(_Introducing, urllib3.HTTPConnectionPool):
+    ConnectionCls = _PlainConnection
+
+
+class _SecurePool(_Introducing, urllib3.HTTPSConnectionPool):
+    ConnectionCls = _SecureConnection
+
+
+_POOLS = {"http": _PlainPool, "https": _SecurePool}
 
 
 def _head(stream: Any) -> http.client.HTTPMessage:
