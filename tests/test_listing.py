@@ -242,8 +242,13 @@ def test_a_token_that_is_no_text_falls_back(field: str, token: object) -> None:
     studio = Studio([40.0] * 60, fail=lambda at, path: {"rows": [], **extra} if path.startswith("/jobs?") else None)
     assert all(job.ok for job in studio.run())
     assert len(studio.lists) == 1
-    with pytest.raises(vidpoll.PluginError, match="a tuple of tokens, not one text"):
-        vidpoll.Page((), "a", "bc")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("further", ["bc", None, 7, {"b": 1}], ids=str)
+def test_further_tokens_are_a_tuple(further: Any) -> None:
+    """One text would be taken for the tokens b and c."""
+    with pytest.raises(vidpoll.PluginError, match=r"Page further .*: a tuple of tokens"):
+        vidpoll.Page((), "a", further)
 
 
 def test_few_jobs_are_asked_about_one_by_one() -> None:

@@ -77,7 +77,7 @@ class Walk:
         """Whether it came to its end; not where a page failed, or there were too many of them."""
         self._most, self._at_once = most, at_once
         self.done = False
-        """Whether no further page is worth asking for: all jobs were seen, or a page has not come."""
+        """Whether no further page is asked for: all jobs were seen, a page has not come, or there were too many."""
         self._known: set[str] = set()
         self._todo: deque[str | None] = deque([None])
         self._asked = self._open = self._last = 0
@@ -172,10 +172,9 @@ class Sweep:
         self.parked.pop(job_id, None)
         self.ended.discard(job_id)
 
-    def begin(self) -> Walk:
+    def begin(self) -> None:
         """A new walk."""
         self.walk = Walk(self.endpoint, set(self.watches), max(1, len(self.watches) // WORTH), self._due)
-        return self.walk
 
     def end(self, now: float) -> list[Watch]:
         """The walk is over; those who waited for it and are in no row, to be asked about one by one."""

@@ -311,8 +311,8 @@ class Page:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "items", tuple(self.items))
-        if isinstance(self.further, str):
-            raise PluginError(f"Page further {redact.text(self.further, limit=60)!r}: a tuple of tokens, not one text")
+        if not isinstance(self.further, (tuple, list)):
+            raise PluginError(f"Page further {redact.text(self.further, limit=60)!r}: a tuple of tokens")
         object.__setattr__(self, "further", tuple(self.further))
         for token in (self.next, *self.further):
             if not (token is None or isinstance(token, str)):
