@@ -65,7 +65,7 @@ class Plugin:
             self.due[job.id] = time.monotonic() + event.next_in
 
 
-class Wire(FakeTransport):
+class WireRequest(FakeTransport):
     """Answers each job's questions with one stage after the other, and notes how late they were."""
 
     def __init__(self, plugin: Plugin, jobs: int) -> None:
@@ -124,7 +124,7 @@ def apprise(seconds: float, spool: Path) -> vidpoll_apprise.AppriseNotifier:
 def run(name: str, jobs: int, make: Callable[[], list[object]]) -> float:
     """Wait for all jobs with these notifiers; print and return the latest question's lateness in seconds."""
     plugin = Plugin()
-    wire = Wire(plugin, jobs)
+    wire = WireRequest(plugin, jobs)
     notifiers = make()
     began = time.monotonic()
     with vidpoll.Client(

@@ -2,10 +2,10 @@
 
     python benchmarks/pacing.py [JOBS]
 
-Jobs are drawn from laws and worlds of progress that the constants of `vidpoll.forecast` were not tuned on. Every figure
-is a ratio to a fixed gap on the very same jobs. Goals: with MagiCoal-like progress the delay of a fixed 3 s at 0.35 of
-its requests; without progress, the law learnt from ten jobs, the delay of a fixed 5 s at 0.70 of its requests. `eta` is
-how often the end came before, in and after the range that was told; 0.80 in it is honest.
+Jobs are drawn from laws and worlds of progress that the constants of `vidpoll.pacing.forecast` were not tuned on.
+Every figure is a ratio to a fixed gap on the very same jobs. Goals: with MagiCoal-like progress the delay of a fixed
+3 s at 0.35 of its requests; without progress, the law learnt from ten jobs, the delay of a fixed 5 s at 0.70 of its
+requests. `eta` is how often the end came before, in and after the range that was told; 0.80 in it is honest.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from random import Random
 from statistics import fmean
 
 from vidpoll import Adaptive, Fixed, Law, Moment, Schedule, State
-from vidpoll.forecast import forecast
+from vidpoll.pacing.forecast import forecast
 
 FLOOR = 3.0
 DECLARED = Law.of((60, 180))

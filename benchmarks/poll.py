@@ -19,12 +19,12 @@ from queue import Queue
 from typing import Any
 
 import requests
+from vidpoll.events import Polled
+from vidpoll.polling.watch import Watch
 
 import vidpoll
 from vidpoll import parsing
-from vidpoll.loop import Loop
-from vidpoll.machine import Polled
-from vidpoll.tasks import Watch
+from vidpoll.polling.loop import Loop
 
 POLLS = 1000
 BODY = (
@@ -142,11 +142,11 @@ def compare(bare_url: str, our_url: str, rounds: int) -> None:
     accounts = {"acme": vidpoll.Account("acme", key="acme-0123456789")}
     client = vidpoll.Client(accounts=accounts, plugins=[Acme(our_url)], discover=False, clock=Jumping())
     loop: Loop = client._loop
-    endpoint = client._endpoint("acme")
+    account = client._state("acme")
 
     def ours() -> None:
         polls = 0
-        watch = Watch(vidpoll.Job("acme:77"), endpoint, vidpoll.Fixed(5), now=loop.now())
+        watch = Watch(vidpoll.Job("acme:77"), account, vidpoll.Fixed(5), now=loop.now())
         for _, event in loop.run([watch]):
             polls += isinstance(event, Polled)
             if polls == POLLS:
@@ -161,18 +161,18 @@ def compare(bare_url: str, our_url: str, rounds: int) -> None:
     print(f"CPU of a poll: {base:.0f} us bare, {mine:.0f} us with vidpoll ({rounds} rounds of {POLLS})")
     print(f"ratio: median {statistics.median(ratios):.2f}, from {ratios[0]:.2f} to {ratios[-1]:.2f}")
     print("parts of it, as shares of the bare loop:")
-    for name, part in parts(client, endpoint).items():
+    for name, part in parts(client, account).items():
         print(f"  {name}: {statistics.median(cpu(part) for _ in range(5)) / base:.3f}")
     client.close()
 
 
-def parts(client: vidpoll.Client, endpoint: Any) -> dict[str, Any]:
+def parts(client: vidpoll.Client, account: Any) -> dict[str, Any]:
     """The parts of a poll, each alone, POLLS times."""
     response = vidpoll.Response(200, {"content-type": "application/json"}, BODY)
     snapshot = parse_status(response, "77")
     job = vidpoll.Job("acme:77")
     polled = Polled("acme:77", 0.0, snapshot, 5.0)
-    wire = endpoint.wire(status_request("77"), timeout=(10.0, 30.0))
+    wire = account.wire(status_request("77"), timeout=(10.0, 30.0))
     ticket = type("Ticket", (), {"aborted": False, "shut": None})()
     schedule = vidpoll.Fixed(5)
 
@@ -181,10 +181,10 @@ def parts(client: vidpoll.Client, endpoint: Any) -> dict[str, Any]:
 
     return {
         "transport (in the worker)": times(lambda: client._transport.send(wire, ticket)),
-        "request and key": times(lambda: endpoint.wire(status_request("77"), timeout=(10.0, 30.0))),
+        "request and key": times(lambda: account.wire(status_request("77"), timeout=(10.0, 30.0))),
         "parse": times(lambda: parse_status(response, "77")),
         "machine": times(lambda: job.receive(snapshot, 0.0)),
-        "pacing": times(lambda: schedule.next_gap(job.history, 0.0, client._loop.setting.random)),
+        "pacing": times(lambda: schedule.next_gap(job.history, 0.0, client._loop.context.random)),
         "hooks": times(lambda: client._plugins.tell(job, polled)),
     }
 

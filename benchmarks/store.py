@@ -20,8 +20,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import vidpoll
-from vidpoll import record
-from vidpoll.store import Store
+from vidpoll.storage import records
+from vidpoll.storage.sqlite import Store
 
 JOBS = 1000
 ORIGIN = vidpoll.Origin("magicoal", "magicoal", "https://example.com", ("MAGICOAL_API_KEY",))
@@ -35,11 +35,11 @@ def filled(path: Path) -> Store:
         for step in range(12):
             job.receive(vidpoll.Snapshot(vidpoll.State.RUNNING, "generating_video", 8.0 * step), time.time())
         intent = store.begin(ORIGIN, "t2v", {"prompt": "a lighthouse at dusk, slow cinematic pan " * 5})
-        store.received(intent, job.ref, record.facts(job))
+        store.received(intent, job.ref, records.facts(job))
         if number % 2:
             asset = vidpoll.Asset("https://example.com/video.mp4")
             job.receive(vidpoll.Snapshot(vidpoll.State.COMPLETED, "completed", 100.0, (asset,)), time.time())
-            store.end(job.ref, record.facts(job))
+            store.end(job.ref, records.facts(job))
             store.told(job.ref)
     return store
 
@@ -74,7 +74,7 @@ def main() -> None:
             print(f"start with {JOBS:,} kept jobs, more than python with requests: {more:.3f} s {what}")
 
         job = store.jobs(unfinished=True)[0].job
-        facts = record.facts(job)
+        facts = records.facts(job)
         print(f"bytes a job in the file:  {path.stat().st_size / JOBS:,.0f}")
         print(f"bytes of facts a job:     {len(json.dumps(facts)):,}")
         print(f"a change of stage:        {each(500, lambda: store.save(job.ref, facts, 1, 0)) * 1e3:.2f} ms")

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from acme import ACME, BROKEN, DONE, DRAWING, HTML, KEY, QUEUED, REF, UNAVAILABLE, Plugin, brief, talk
+from acme_provider import ACME, BROKEN, DONE, DRAWING, HTML, KEY, QUEUED, REF, UNAVAILABLE, Plugin, brief, talk
 
 import vidpoll
 from vidpoll.faults import NoAnswer

@@ -275,7 +275,7 @@ def load(folder: Path, more: str = "") -> ModuleType:
 
 
 def verdict(folder: Path, module: ModuleType, **submits: Any) -> dict[str, str]:
-    from test_contract import caught
+    from contract_runner import caught
 
     fields = {"provider": "framewright", "plugin": module, "samples": folder / "tests/samples", "submits": submits}
     return caught(type("TestContract", (vidpoll.testing.ProviderContract,), fields))

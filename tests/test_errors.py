@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from vidpoll import errors
-from vidpoll.machine import Job
+from vidpoll.job import Job
 
 TREE = {
     name: value

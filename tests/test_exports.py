@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 import vidpoll
-from vidpoll import errors, forecast, machine, model, pacing, provider
+from vidpoll import errors, events, job, model, provider
+from vidpoll.pacing import forecast, schedules
 
 PUBLIC = [
     "Account", "Adaptive", "Client", "Exponential", "Fixed", "Job", "Law", "Moment", "Schedule", "State",
@@ -21,7 +22,8 @@ PUBLIC = [
     "Completed", "DownloadProgress", "Downloaded", "Event", "Failed", "GaveUp", "PollFailed", "Polled",
     "ProgressChanged", "StageChanged", "Stalled",
     "Asset", "Cost", "Page", "Problem", "Quota", "Snapshot", "Submitted", "Exchange",
-    "Basic", "Bearer", "Follow", "KeyHeader", "ListPolling", "Minted", "NoAuth", "Operation", "Pacing", "PluginReport",
+    "Basic", "Bearer", "Follow", "KeyHeader", "ListPollingSpec", "Minted", "NoAuth", "Operation", "Pacing",
+    "PluginReport",
     "Provider", "Request", "Response", "Stage",
     "KeptJob", "Origin", "Submission", "WantedFiles",
     "hookimpl", "parsing", "errors",
@@ -37,7 +39,8 @@ PUBLIC = [
 ]  # fmt: skip
 
 INTERNAL = {
-    "as_stage", "check_account_name", "check_job_id", "forecast", "is_base_url", "is_number", "origin",
+    "as_stage", "check_account_name", "check_job_id", "forecast", "is_base_url", "is_number", "money", "origin",
+    "percent",
     "parse_reference",
 }  # fmt: skip
 """Functions that modules of the core share, and nobody types."""
@@ -56,7 +59,7 @@ def test_every_name_is_there_and_says_what_it_is(name: str) -> None:
         assert (value.__doc__ if inspect.isclass(value) else inspect.getdoc(value) or "").strip()
 
 
-MODULES = [errors, forecast, machine, model, pacing, provider]
+MODULES = [errors, events, forecast, job, model, schedules, provider]
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vidpoll.errors import KINDS, Refused
-from vidpoll.faults import CAP, LONGEST_HINT, Fault, Meaning, NoAnswer, Patience, exhausted, hint, status_of
+from vidpoll.faults import CAP, LONGEST_HINT, FailureStreak, Fault, Meaning, NoAnswer, exhausted, hint, status_of
 from vidpoll.model import Response
 
 few = settings(max_examples=20, deadline=None)  # enough to find what is wrong, few enough to run always
@@ -98,7 +98,7 @@ def test_exhausted(remaining: str | None, reset: str | None, seconds: float | No
 @pytest.mark.parametrize(
     ("statuses", "meaning"),
     [
-        ((None, 405, 408, 409, 413, 418, 422, 425, 429, 500, 501, 502, 503, 504, 520, 599), Meaning.BLIP),
+        ((None, 405, 408, 409, 413, 418, 422, 425, 429, 500, 501, 502, 503, 504, 520, 599), Meaning.TRANSIENT),
         ((400, 401, 402, 403, 451), Meaning.REFUSAL),
         ((404,), Meaning.MISSING),
         ((410,), Meaning.GONE),
@@ -141,8 +141,8 @@ def test_no_answer_says_whether_anything_was_sent() -> None:
 BLIP, REFUSAL, MISSING = Fault("x", 503), Fault("x", 401), Fault("x", 404)
 
 
-def borne(*faults: Fault, every: float = 10.0, since: float = 100.0) -> Patience:
-    patience = Patience()
+def borne(*faults: Fault, every: float = 10.0, since: float = 100.0) -> FailureStreak:
+    patience = FailureStreak()
     for turn, fault in enumerate(faults):
         patience.bear(fault, since + turn * every)
     return patience
@@ -187,7 +187,7 @@ def test_patience_is_time_not_count(count: int, at: float, over: bool) -> None:
 @given(st.floats(0.001, 3600), st.integers(1, 5000), st.integers())
 def test_the_gap_is_full_jitter_within_its_bounds(floor: float, in_a_row: int, seed: int) -> None:
     """Never under the provider's floor; up to floor times 2^k, at most a minute; no exponent overflows."""
-    patience = Patience()
+    patience = FailureStreak()
     patience.in_a_row = in_a_row
     gap = patience.gap(floor, Random(seed))
     assert floor <= gap <= max(floor, min(floor * 2.0 ** min(in_a_row - 1, 60), CAP))

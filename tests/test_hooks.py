@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from acme import BROKEN, DONE, DRAWING, MP4, REF, SAVING, UNAVAILABLE, talk
+from acme_provider import BROKEN, DONE, DRAWING, MP4, REF, SAVING, UNAVAILABLE, talk
+from vidpoll.events import Downloaded
 
 import vidpoll
 from vidpoll import hookspecs
-from vidpoll.machine import Downloaded, Job
+from vidpoll.job import Job
 from vidpoll.plugins import HOOKS
 
 DOWNLOADING = {"vidpoll_download_progress", "vidpoll_downloaded"}

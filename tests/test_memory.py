@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 
-from acme import DRAWING, talk
+from acme_provider import DRAWING, talk
 
 JOBS = 1000
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from acme import BROKEN, DONE, DRAWING, MP4, REF, talk
+from acme_provider import BROKEN, DONE, DRAWING, MP4, REF, talk
 
 import vidpoll
 from vidpoll import notify

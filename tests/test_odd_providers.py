@@ -14,7 +14,7 @@ from itertools import count
 from typing import Any
 
 import pytest
-from acme import Talk, talk
+from acme_provider import Talk, talk
 
 import vidpoll
 from vidpoll import parsing

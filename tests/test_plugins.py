@@ -9,10 +9,11 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from acme import ACME, Plugin
+from acme_provider import ACME, Plugin
+from vidpoll.events import Completed
 
 import vidpoll
-from vidpoll.machine import Completed, Job
+from vidpoll.job import Job
 from vidpoll.plugins import HOOKS, Plugins
 
 

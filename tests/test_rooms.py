@@ -1,4 +1,4 @@
-"""Who imports whom: the rooms of docs/design.md, read off the source. Values know nothing, the loop knows all."""
+"""Who imports whom: the wings of docs/design.md, read off the source. Values know nothing, the client knows all."""
 
 from __future__ import annotations
 
@@ -20,74 +20,28 @@ CORE = Path(vidpoll.__file__).resolve().parent
 ROOT = CORE.parent
 PLUGINS = Path(__file__).resolve().parents[1] / "plugins"
 
-ROOMS = {
-    "errors": set(),
-    "redact": set(),
-    "clock": set(),
-    "workers": set(),
-    "hookspecs": set(),
-    "model": {"errors", "redact"},
-    "parsing": {"errors", "model", "redact"},
-    "provider": {"errors", "model", "parsing"},
-    "machine": {"errors", "model"},
-    "forecast": {"errors", "machine", "model"},
-    "pacing": {"errors", "forecast", "machine", "model"},
-    "faults": {"errors", "model", "parsing"},
-    "rate": set(),
-    "gate": {"faults", "rate"},
-    "accounts": {"errors", "forecast", "gate", "model", "provider", "redact"},
-    "transport": {"accounts", "errors", "faults", "model", "workers"},
-    "plugins": {"errors", "hookspecs", "machine", "provider", "redact"},
-    "notify": {"clock", "errors", "hookspecs", "machine", "model", "plugins", "redact"},
-    "record": {"errors", "machine", "model", "redact"},
-    "store": {"errors", "record"},
-    "keeping": {"accounts", "clock", "errors", "machine", "model", "record", "tasks"},
-    "question": {"accounts", "errors", "faults", "machine", "model", "provider", "redact"},
-    "tasks": {"accounts", "clock", "errors", "faults", "forecast", "machine", "model", "pacing", "question"},
-    "transcript": {"faults", "model", "redact"},
-    "line": {"errors", "gate", "tasks"},
-    "listing": {"accounts", "errors", "faults", "machine", "model", "question", "tasks"},
-    "loop": {
-        "accounts", "clock", "errors", "faults", "gate", "line", "listing", "machine", "model", "tasks", "transcript",
-        "workers",
-    },
-    "ranges": {"model"},
-    "files": {"errors", "ranges"},
-    "pull": {
-        "accounts", "errors", "faults", "loop", "machine", "model", "provider", "question", "ranges", "redact",
-        "transport",
-    },
-    "remote": {"errors", "files", "pull", "ranges", "transport"},
-    "saving": {"errors", "files", "machine", "model", "pull", "ranges", "remote", "transport"},
-    "client": {
-        "accounts", "clock", "errors", "faults", "keeping", "loop", "machine", "model", "pacing", "plugins",
-        "provider", "question", "record", "redact", "tasks", "workers",
-    },
-}  # fmt: skip
-"""What a module of the core may import of vidpoll when it is imported itself."""
-
-LATER = {"transport": {"vidpoll"}, "client": {"pull", "saving", "store", "transport"}}
-"""What it may import inside a function: the transport asks for the version that it names in its User-Agent; the client
-imports what brings requests or SQLite along when it is first used."""
-
-FOR_TYPES = {
-    "hookspecs": {"machine", "provider"},
-    "machine": {"transcript"},
-    "client": {"pull", "transport"},
-    "keeping": {"store"},
-    "record": {"accounts"},
+WINGS: dict[str, set[str]] = {
+    "core": set(),
+    "pacing": {"core"},
+    "net": {"core"},
+    "polling": {"core", "pacing", "net"},
+    "downloads": {"core", "pacing", "net", "polling"},
+    "storage": {"core", "pacing", "net", "polling"},
+    "client": {"core", "pacing", "net", "polling", "downloads", "storage"},
 }
-"""What it may import for the type checker only."""
+"""Which wings the modules of a wing may import, beside their own. Flat modules are the core, but for the client's."""
 
-FREE = {"__init__", "__main__", "cli", "testing"}
-"""The face re-exports, the command line and the test tools are users; nobody of the core may import the last two."""
+CLIENT = {"client", "arguments"}
+
+USERS = {"__init__", "__main__", "cli", "testing"}
+"""The face re-exports, the command line and the test tools are users; nobody of the seven wings may import them."""
 
 DOORS = {
     "time": {"clock", "testing"},
-    "requests": {"transport"},
-    "urllib3": {"transport"},
+    "requests": {"net.transport"},
+    "urllib3": {"net.transport"},
     "pluggy": {"hookspecs", "plugins"},
-    "sqlite3": {"store"},
+    "sqlite3": {"storage.sqlite"},
     "pytest": {"testing"},
 }
 """Each outside thing has one door: nothing but these rooms imports it."""
@@ -125,31 +79,41 @@ def _imports(node: ast.AST, package: list[str], when: str) -> Iterator[Import]:
         elif isinstance(child, ast.ImportFrom):
             base = package[: len(package) - child.level + 1] if child.level else []
             module = ".".join([*base, *([child.module] if child.module else [])])
-            if module == "vidpoll":  # `from . import redact` names a module, `from . import __version__` does not
-                yield from (Import(_named(alias.name), when) for alias in child.names)
+            if module.split(".")[0] == "vidpoll":  # `from . import redact` names a module
+                yield from (Import(_named(module, alias.name), when) for alias in child.names)
             else:
                 yield Import(module, when)
         else:
             yield from _imports(child, package, inside)
 
 
-def _named(name: str) -> str:
-    return f"vidpoll.{name}" if (CORE / f"{name}.py").exists() or (CORE / name).is_dir() else "vidpoll"
+def _named(package: str, name: str) -> str:
+    folder = CORE.joinpath(*package.split(".")[1:])
+    return f"{package}.{name}" if (folder / f"{name}.py").exists() or (folder / name).is_dir() else package
 
 
-def room(path: Path) -> str:
-    """The first name below vidpoll: `loop` for vidpoll/loop.py, `testing` for everything in vidpoll/testing."""
-    return path.relative_to(CORE).with_suffix("").parts[0]
+def module(path: Path) -> str:
+    """The name of a module below vidpoll: `polling.loop`; `testing` for everything in vidpoll/testing."""
+    parts = path.relative_to(CORE).with_suffix("").parts
+    return parts[0] if parts[0] in USERS else ".".join(parts).removesuffix(".__init__")
 
 
-def inner(path: Path, when: str) -> set[str]:
-    """The rooms that a module of the core imports."""
-    found = {each.module for each in imports(path) if each.when == when}
-    return {name.split(".")[1] if "." in name else name for name in found if name.split(".")[0] == "vidpoll"}
+def wing(name: str) -> str:
+    """The wing of a module, named below vidpoll."""
+    top = name.partition(".")[0]
+    if top in USERS or top == "vidpoll":
+        return top
+    return "client" if top in CLIENT else top if top in WINGS else "core"
+
+
+def inner(path: Path, *when: str) -> set[str]:
+    """The modules of vidpoll that a module imports, named below vidpoll."""
+    found = {each.module for each in imports(path) if not when or each.when in when}
+    return {name.partition(".")[2] or name for name in found if name.split(".")[0] == "vidpoll"}
 
 
 SOURCES = sorted(CORE.rglob("*.py"))
-MODULES = {room(path): path for path in SOURCES if room(path) not in FREE}
+MODULES = {module(path): path for path in SOURCES if module(path) not in USERS}
 OURS = [
     Path(str(getattr(find_spec(folder.name.replace("-", "_")), "origin", folder)))
     for folder in sorted(PLUGINS.glob("vidpoll-*"))
@@ -158,46 +122,44 @@ PROVIDERS = [path for path in OURS if "def vidpoll_providers(" in path.read_text
 NOTIFIERS = [path for path in OURS if path not in PROVIDERS]
 
 
-def test_every_module_has_a_row() -> None:
-    """A new module enters the table, and a row without a module leaves it."""
-    assert set(MODULES) == set(ROOMS)
+def test_the_wings_are_the_folders() -> None:
+    """A folder of vidpoll is a wing with a row, or a user; a row without a module leaves the table."""
+    folders = {path.parent.name for path in CORE.glob("*/__init__.py")}
+    assert folders - USERS == set(WINGS) - {"core", "client"}
+    assert {wing(name) for name in MODULES} == set(WINGS)
 
 
-@pytest.mark.parametrize("name", sorted(ROOMS))
-def test_a_module_imports_what_its_row_says(name: str) -> None:
-    """Imports point inward: the table is the structure, not a wish."""
-    path = MODULES[name]
-    found = (inner(path, "at once"), inner(path, "later"), inner(path, "for types"))
-    assert found == (ROOMS[name], LATER.get(name, set()), FOR_TYPES.get(name, set()))
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_imports_point_inward(name: str) -> None:
+    """A module imports its own wing and those of its row, also inside functions and for the type checker."""
+    found = {wing(each) for each in inner(MODULES[name])}
+    assert found <= {wing(name), *WINGS[wing(name)]}
 
 
-def test_the_table_has_no_circle() -> None:
-    """Some order of the rooms exists in which each imports only what came before."""
+def test_no_circle_of_imports() -> None:
+    """Some order of the modules exists in which each imports at once only what came before."""
+    needs = {name: inner(path, "at once") & set(MODULES) for name, path in MODULES.items()}
     done: set[str] = set()
-    while ready := {name for name, needs in ROOMS.items() if name not in done and needs <= done}:
+    while ready := {name for name in needs if name not in done and needs[name] <= done}:
         done |= ready
-    assert done == set(ROOMS)
+    assert set(needs) - done == set()
 
 
-def test_the_command_line_and_the_test_tools_are_users() -> None:
-    """Nothing of the core imports cli or testing, and the face imports neither."""
-    users = {path for path in SOURCES if room(path) in {*ROOMS, "__init__"}}
-    found = {
-        path: inner(path, when) & {"cli", "testing"} for path in users for when in ("at once", "later", "for types")
-    }
-    assert {path.name: names for path, names in found.items() if names} == {}
+def test_the_face_imports_no_user() -> None:
+    """`import vidpoll` knows neither the command line nor the test tools."""
+    assert inner(CORE / "__init__.py") & {"cli", "testing"} == set()
 
 
 @pytest.mark.parametrize("package", sorted(DOORS))
 def test_each_outside_thing_has_one_door(package: str) -> None:
-    """Only clock.py knows the time, only transport.py the network, only two modules pluggy."""
-    found = {room(path) for path in SOURCES for each in imports(path) if each.module.split(".")[0] == package}
+    """Only clock.py knows the time, only net/transport.py the network, only two modules pluggy."""
+    found = {module(path) for path in SOURCES for each in imports(path) if each.module.split(".")[0] == package}
     assert found <= DOORS[package]
 
 
 def test_two_run_time_dependencies() -> None:
     """requests (with its urllib3) and pluggy are all that vidpoll needs beyond the standard library."""
-    names = {each.module.split(".")[0] for path in SOURCES for each in imports(path) if room(path) != "testing"}
+    names = {each.module.split(".")[0] for path in SOURCES for each in imports(path) if module(path) != "testing"}
     assert names - sys.stdlib_module_names - {"vidpoll", "__future__"} == {"requests", "urllib3", "pluggy"}
 
 
@@ -277,7 +239,7 @@ def test_importing_vidpoll_does_nothing() -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-W", "error", "-c", WATCHED]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
-    assert (done.stdout.splitlines(), done.stderr) == (["[] True", "[]", "['vidpoll']"], "")
+    assert (done.stdout.splitlines(), done.stderr) == (["[] True", "[]", "['vidpoll', 'vidpoll.__version__']"], "")
 
 
 def test_importing_vidpoll_does_not_import_requests() -> None:

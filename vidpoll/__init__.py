@@ -12,9 +12,10 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from .__version__ import __version__ as __version__
+
 if TYPE_CHECKING:
     from . import errors, parsing
-    from .accounts import Account
     from .client import Client, download, wait, watch
     from .errors import (
         AnswerError,
@@ -60,32 +61,32 @@ if TYPE_CHECKING:
         WaitStopped,
         WaitTimeout,
     )
-    from .forecast import Law
-    from .hookspecs import hookimpl
-    from .machine import (
+    from .events import (
         Completed,
         Downloaded,
         DownloadProgress,
         Event,
         Failed,
         GaveUp,
-        Job,
-        Moment,
         Polled,
         PollFailed,
         ProgressChanged,
         StageChanged,
         Stalled,
     )
-    from .model import Asset, Cost, Page, Problem, Quota, Request, Response, Snapshot, State, Submitted
-    from .pacing import Adaptive, Exponential, Fixed, Schedule
+    from .hookspecs import hookimpl
+    from .job import Job, Moment
+    from .model import Asset, Cost, Exchange, Page, Problem, Quota, Request, Response, Snapshot, State, Submitted
+    from .net.accounts import Account
+    from .pacing.forecast import Law
+    from .pacing.schedules import Adaptive, Exponential, Fixed, Schedule
     from .plugins import PluginReport
     from .provider import (
         Basic,
         Bearer,
         Follow,
         KeyHeader,
-        ListPolling,
+        ListPollingSpec,
         Minted,
         NoAuth,
         Operation,
@@ -93,10 +94,7 @@ if TYPE_CHECKING:
         Provider,
         Stage,
     )
-    from .record import KeptJob, Origin, Submission, WantedFiles
-    from .transcript import Exchange
-
-__version__ = "0.1.0"
+    from .storage.records import KeptJob, Origin, Submission, WantedFiles
 
 __all__ = [
     # waiting
@@ -112,7 +110,7 @@ __all__ = [
     "KeptJob", "Origin", "Submission", "WantedFiles",
     # plugins
     "hookimpl", "parsing", "PluginReport", "Provider", "Operation", "Follow", "Request", "Response", "Pacing", "Stage",
-    "ListPolling", "Bearer", "KeyHeader", "Basic", "Minted", "NoAuth",
+    "ListPollingSpec", "Bearer", "KeyHeader", "Basic", "Minted", "NoAuth",
     # errors
     "errors", "VidpollError", "UsageError", "BadReference", "UnknownProvider", "MissingKey", "InvalidField",
     "Unsupported", "StoreError", "PluginError", "AnswerError", "Malformed", "UnknownStatus", "ForeignAnswer",
@@ -125,28 +123,28 @@ __all__ = [
 ]  # fmt: skip
 
 _HOMES = {
-    "accounts": "Account",
     "client": "Client download wait watch",
     "errors": (
         "AnswerError AuthenticationError BadReference Conflict DownloadChanged DownloadError DownloadTooLarge "
-        "DownloadTruncated ForeignAnswer InvalidField InvalidRequest JobCancelled JobError JobExpired "
-        "JobFailed JobNotFound Malformed MissingKey NotAVideo NotFound OutcomeUnknown PaymentRequired "
-        "PermissionDenied PluginError ProviderError ProviderUnreachable RateLimited Refused ResultMissing "
-        "ServerError StoreError SubmitUnknown TransitionRefused UnknownProvider UnknownStatus UnsafeURL "
-        "Unsupported UsageError VidpollError WaitRefused WaitStopped WaitTimeout"
+        "DownloadTruncated ForeignAnswer InvalidField InvalidRequest JobCancelled JobError JobExpired JobFailed "
+        "JobNotFound Malformed MissingKey NotAVideo NotFound OutcomeUnknown PaymentRequired PermissionDenied "
+        "PluginError ProviderError ProviderUnreachable RateLimited Refused ResultMissing ServerError StoreError "
+        "SubmitUnknown TransitionRefused UnknownProvider UnknownStatus UnsafeURL Unsupported UsageError "
+        "VidpollError WaitRefused WaitStopped WaitTimeout"
     ),
-    "forecast": "Law",
+    "events": (
+        "Completed DownloadProgress Downloaded Event Failed GaveUp PollFailed Polled ProgressChanged StageChanged "
+        "Stalled"
+    ),
     "hookspecs": "hookimpl",
-    "machine": (
-        "Completed Downloaded DownloadProgress Event Failed GaveUp Job Moment Polled PollFailed "
-        "ProgressChanged StageChanged Stalled"
-    ),
-    "model": "Asset Cost Page Problem Quota Request Response Snapshot State Submitted",
-    "pacing": "Adaptive Exponential Fixed Schedule",
+    "job": "Job Moment",
+    "model": "Asset Cost Exchange Page Problem Quota Request Response Snapshot State Submitted",
+    "net.accounts": "Account",
+    "pacing.forecast": "Law",
+    "pacing.schedules": "Adaptive Exponential Fixed Schedule",
     "plugins": "PluginReport",
-    "provider": "Basic Bearer Follow KeyHeader ListPolling Minted NoAuth Operation Pacing Provider Stage",
-    "record": "KeptJob Origin Submission WantedFiles",
-    "transcript": "Exchange",
+    "provider": "Basic Bearer Follow KeyHeader ListPollingSpec Minted NoAuth Operation Pacing Provider Stage",
+    "storage.records": "KeptJob Origin Submission WantedFiles",
 }
 """The module in which each name lives, for `__getattr__`; type checkers read the imports above."""
 

@@ -19,8 +19,7 @@ from random import Random
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from . import record, redact
-from .accounts import Account, Endpoint
+from . import redact
 from .clock import Clock, SystemClock
 from .errors import (
     AnswerError,
@@ -32,22 +31,27 @@ from .errors import (
     Unsupported,
     UsageError,
 )
+from .events import Completed, DownloadProgress, Event, Failed, GaveUp, Polled
 from .faults import Fault, Meaning
-from .keeping import Intent, Keeper, NoKeeper
-from .loop import Loop
-from .machine import Completed, DownloadProgress, Event, Failed, GaveUp, Job, Polled
+from .job import Job
 from .model import Asset, Page, Quota, Request, Snapshot, Submitted, check_account_name, is_number
-from .pacing import Adaptive, Schedule
+from .net.accounts import Account, OpenAccount
+from .net.workers import Workers
+from .pacing.schedules import Adaptive, Schedule
 from .plugins import PluginReport, Plugins, guard, switched_off
+from .polling.account_state import AccountState
+from .polling.call import Call, build, provider_error, pushed
+from .polling.loop import Loop
+from .polling.task import OneShot
+from .polling.watch import Watch
 from .provider import Operation, Provider
-from .question import Question, build, provider_error, pushed
-from .record import KeptJob, Submission, WantedFiles
-from .tasks import Errand, Watch
-from .workers import Workers
+from .storage import records
+from .storage.keeper import Intent, Keeper, NoKeeper
+from .storage.records import KeptJob, Submission, WantedFiles
 
 if TYPE_CHECKING:
-    from .pull import Desk
-    from .transport import Transport
+    from .downloads.fetcher import DownloadContext
+    from .net.transport import Transport
 
 log = logging.getLogger("vidpoll")
 
@@ -100,7 +104,7 @@ class Client:
             trace=os.environ.get("VIDPOLL_TRACE", "") not in ("", "0"),
             environ=os.environ,
         )
-        self._endpoints: dict[str, Endpoint] = {}
+        self._states: dict[str, AccountState] = {}
         self._clock = clock or SystemClock()
         self._workers = Workers()
         self._transport = transport or _requests_transport()
@@ -268,9 +272,9 @@ class Client:
         AnswerError for an answer that cannot be read, UsageError before anything is sent.
         """
         job = _job(job)
-        endpoint = self._endpoint(job.account)
-        with self._keeper.asking(job, endpoint):
-            watch = Watch(job, endpoint, self._pacing, now=self._loop.now(), once=True)
+        state = self._state(job.account)
+        with self._keeper.asking(job, state.opened):
+            watch = Watch(job, state, self._pacing, now=self._loop.now(), once=True)
             for _ in self._loop.run([watch]):
                 pass
         answer = watch.answer
@@ -280,7 +284,7 @@ class Client:
             answer.job = job
             raise answer
         assert isinstance(answer, Fault)
-        advice = f". The job itself is not touched by that{_advice(answer, endpoint)}"
+        advice = f". The job itself is not touched by that{_advice(answer, state)}"
         raise provider_error(job.ref, answer, job=job, advice=advice)
 
     def _follow(
@@ -294,24 +298,24 @@ class Client:
         """One loop for all; everything that can be wrong about the call is raised here and now."""
         _check_waiting(timeout, stop, on_event)
         schedule = _checked_pacing(pacing or self._pacing)
-        endpoints = [self._endpoint(job.account) for job in jobs]
-        self._keeper.enter(jobs, endpoints)
-        for job, endpoint in zip(jobs, endpoints, strict=True):
+        states = [self._state(job.account) for job in jobs]
+        self._keeper.enter(jobs, [state.opened for state in states])
+        for job, state in zip(jobs, states, strict=True):
             if not job.final:
-                build(endpoint, endpoint.provider.status, job.id)
-                endpoint.check()
+                build(state.opened, state.provider.status, job.id)
+                state.opened.check()
 
         def following() -> Generator[tuple[Job, Event]]:
             now = self._loop.now()
             watches: list[Watch] = []
             with self._keeper.waiting(jobs):
-                for job, endpoint in zip(jobs, endpoints, strict=True):
+                for job, state in zip(jobs, states, strict=True):
                     self._keeper.deliver(job)
                     verdict = job.verdict(self._clock.time())
                     if verdict is not None:
                         yield job, verdict
                     else:
-                        watches.append(self._keeper.watch(job, endpoint, schedule, now=now, timeout=timeout))
+                        watches.append(self._keeper.watch(job, state, schedule, now=now, timeout=timeout))
                 for task, event in self._loop.run(watches, stop):
                     if not isinstance(event, Polled):
                         if on_event is not None:
@@ -333,25 +337,25 @@ class Client:
         It is sent once: only what certainly was not received is sent again. Raises ProviderError where the provider
         refuses (nothing was bought), SubmitUnknown where it may have been received, UsageError before anything is sent.
         """
-        endpoint = self._endpoint(account)
-        provider = endpoint.provider
+        state = self._state(account)
+        provider = state.provider
         if kind not in provider.submit:
             known = ", ".join(provider.submit) or "nothing: this plugin only waits"
             raise Unsupported(f"{account}: no submit operation {redact.text(kind, limit=60)!r}; it has: {known}")
-        with self._keeper.submitting(endpoint, kind, fields) as intent:
-            return self._submit(endpoint, kind, fields, intent)
+        with self._keeper.submitting(state.opened, kind, fields) as intent:
+            return self._submit(state, kind, fields, intent)
 
-    def _submit(self, endpoint: Endpoint, kind: str, fields: Mapping[str, object], intent: Intent | None) -> Job:
-        provider, account, operation = endpoint.provider, endpoint.name, endpoint.provider.submit[kind]
+    def _submit(self, state: AccountState, kind: str, fields: Mapping[str, object], intent: Intent | None) -> Job:
+        provider, account, operation = state.provider, state.name, state.provider.submit[kind]
 
         def make() -> Request:
-            request = build(endpoint, operation, fields)
+            request = build(state.opened, operation, fields)
             if intent is not None:
                 intent.begin()
             return request
 
-        errand = self._errand(endpoint, operation, make, repeat=False)
-        result = errand.result
+        one_shot = self._one_shot(state, operation, make, repeat=False)
+        result = one_shot.result
         if isinstance(result, Submitted):
             return self._submitted(account, result, intent)
         reason = f"the plugin's parser gave {type(result).__name__}, not a Submitted"
@@ -360,10 +364,10 @@ class Client:
         elif isinstance(result, Fault):
             reason = result.reason
             if not result.sent:
-                advice = f". Nothing was sent and nothing was bought{_advice(result, endpoint)}"
+                advice = f". Nothing was sent and nothing was bought{_advice(result, state)}"
                 raise provider_error(f"{account} {kind}", result, advice=advice)
-            if errand.refused or result.status in _NOT_BOUGHT:
-                advice = f". Nothing was bought{_advice(result, endpoint)}"
+            if one_shot.refused or result.status in _NOT_BOUGHT:
+                advice = f". Nothing was bought{_advice(result, state)}"
                 raise provider_error(f"{account} {kind}", result, advice=advice)
         look = f"`vidpoll jobs {account}`" if provider.list else f"the dashboard of {provider.name}"
         raise SubmitUnknown(
@@ -396,17 +400,17 @@ class Client:
         A row's verdict is shown, and counts only after a status answer confirms it (`wait` and `download` see to that).
         Raises Unsupported where the provider has no list, ProviderError, AnswerError.
         """
-        endpoint = self._endpoint(account)
-        operation = self._operation(endpoint, "list")
-        build(endpoint, operation, fields, None)
-        endpoint.check()
+        state = self._state(account)
+        operation = self._operation(state, "list")
+        build(state.opened, operation, fields, None)
+        state.opened.check()
 
         def rows() -> Iterator[Job]:
             seen: set[str | None] = set()
             token: str | None = None
             while token not in seen:
                 seen.add(token)
-                page: Page = self._call(endpoint, operation, f"{account} list", fields, token)
+                page: Page = self._call(state, operation, f"{account} list", fields, token)
                 if not isinstance(page, Page):
                     raise PluginError(f"{account} list: the plugin's parser gave {type(page).__name__}, not a Page")
                 for row in page.items:
@@ -425,9 +429,9 @@ class Client:
 
     def quota(self, account: str) -> Quota:
         """What the account may still do. Raises Unsupported, ProviderError, AnswerError."""
-        endpoint = self._endpoint(account)
-        operation = self._operation(endpoint, "quota")
-        quota: Quota = self._call(endpoint, operation, f"{account} quota")
+        state = self._state(account)
+        operation = self._operation(state, "quota")
+        quota: Quota = self._call(state, operation, f"{account} quota")
         return quota
 
     def cancel(self, job: Job | str) -> None:
@@ -439,13 +443,13 @@ class Client:
         self._end(_job(job), "delete")
 
     def _end(self, job: Job, role: str) -> None:
-        endpoint = self._endpoint(job.account)
-        operation = self._operation(endpoint, role)
-        errand = self._errand(endpoint, operation, lambda: build(endpoint, operation, job.id), repeat=True)
-        fault = errand.result
+        state = self._state(job.account)
+        operation = self._operation(state, role)
+        one_shot = self._one_shot(state, operation, lambda: build(state.opened, operation, job.id), repeat=True)
+        fault = one_shot.result
         gone = isinstance(fault, Fault) and fault.meaning in (Meaning.MISSING, Meaning.GONE)
-        if not (gone and errand.lost):  # a 404 after a lost answer: the lost one did it
-            _value(errand.result, endpoint, f"{job.ref} {role}", job)
+        if not (gone and one_shot.lost):  # a 404 after a lost answer: the lost one did it
+            _value(one_shot.result, state, f"{job.ref} {role}", job)
 
     def download(
         self,
@@ -466,7 +470,7 @@ class Client:
         in another process too. `on_progress` gets DownloadProgress about ten times a second. Nothing but a whole file
         is ever under its name. Raises DownloadError, ResultMissing, the job's own error, UsageError.
         """
-        from .saving import fetch
+        from .downloads.save import fetch
 
         _check_download(target, timeout, max_bytes, on_progress)
         job = _job(job)
@@ -477,9 +481,9 @@ class Client:
             if on_progress is not None and isinstance(event, DownloadProgress):
                 guard("on_progress", on_progress, event)
 
-        desk = self._desk(job, tell, timeout)
+        context = self._desk(job, tell, timeout)
         with self._plugins.during([job], "download"):
-            saved = fetch(desk, target, kinds, overwrite=overwrite, max_bytes=max_bytes)
+            saved = fetch(context, target, kinds, overwrite=overwrite, max_bytes=max_bytes)
         self._keeper.saved(job, target, kinds)
         return saved
 
@@ -491,7 +495,7 @@ class Client:
         4 MiB) that is read. Use it in one thread, and within the client's block. What cannot be read raises as it does
         in `download`; DownloadChanged where the file at the provider became another.
         """
-        from .saving import stream
+        from .downloads.save import stream
 
         if not (asset is None or isinstance(asset, Asset)):
             raise UsageError(f"asset={asset!r}: one of job.assets is due, or a vidpoll.Asset that you make")
@@ -501,22 +505,22 @@ class Client:
 
     def _finish(self, job: Job) -> None:
         """Make sure that a job is completed, with one question where that is not known. Raises why it is not."""
-        endpoint = self._endpoint(job.account)
+        state = self._state(job.account)
         if not job.final or not job.assets or job.stale:
             self.poll(job)
-            with self._keeper.asking(job, endpoint):
+            with self._keeper.asking(job, state.opened):
                 for settled in job.settle(self._clock.time()):  # completed, files late: `content` may have them
                     self._keeper.tell(job, settled)
         if not job.ok and job.error is None:
             raise UsageError(f"{job.ref} is not completed yet; wait for it first: vidpoll.wait({job.ref!r})", job=job)
         job.check()
 
-    def _desk(self, job: Job, tell: Callable[[Event], None], timeout: float | None) -> Desk:
-        from .pull import Desk
+    def _desk(self, job: Job, tell: Callable[[Event], None], timeout: float | None) -> DownloadContext:
+        from .downloads.fetcher import DownloadContext
 
         deadline = None if timeout is None else self._loop.now() + timeout
-        endpoint = self._endpoint(job.account)
-        return Desk(self._loop, self._transport, endpoint, job, lambda: self.poll(job), tell, deadline)
+        state = self._state(job.account)
+        return DownloadContext(self._loop, self._transport, state.opened, job, lambda: self.poll(job), tell, deadline)
 
     # -- what is kept -------------------------------------------------------------------------------------------------
 
@@ -562,7 +566,7 @@ class Client:
         job = _job(job)
         if job.account != submission.account:
             raise UsageError(f"{job.ref} cannot be the submit at {submission.account}: it is of another account")
-        if not self._keeper.store.received(submission.number, job.ref, record.facts(job)):
+        if not self._keeper.store.received(submission.number, job.ref, records.facts(job)):
             raise UsageError(f"{job.ref}: that submit is no longer on record: it was adopted, dismissed or forgotten")
         return job
 
@@ -577,12 +581,12 @@ class Client:
         """
         job = _job(job)
         store = self._keeper.store
-        store.enter([(job.ref, record.origin(self._endpoint(job.account)), record.facts(job))])
-        store.want(record.wanted(job.ref, target, kinds))
+        store.enter([(job.ref, records.origin(self._state(job.account).opened), records.facts(job))])
+        store.want(records.wanted(job.ref, target, kinds))
 
     def unwant(self, wanted: WantedFiles) -> None:
         """The files are there by other means, or will never be. Raises StoreError."""
-        self._keeper.store.unwant(record.wanted(wanted.ref, wanted.target, wanted.kinds))
+        self._keeper.store.unwant(records.wanted(wanted.ref, wanted.target, wanted.kinds))
 
     def wanted(self) -> list[WantedFiles]:
         """The files that were asked for and are not all saved yet, the oldest first. Raises StoreError."""
@@ -596,10 +600,10 @@ class Client:
         about another job, and what `poll` raises where a verdict cannot be confirmed.
         """
         job = _job(job)
-        endpoint = self._endpoint(job.account)
+        state = self._state(job.account)
         at = self._clock.time()
-        said = pushed(endpoint, job, body, at)
-        self._keeper.enter([job], [endpoint])
+        said = pushed(state.opened, job, body, at)
+        self._keeper.enter([job], [state.opened])
         self._keeper.deliver(job)
         if job.final:
             return job
@@ -621,14 +625,14 @@ class Client:
             return NoKeeper(self._plugins.tell)
         if not isinstance(path, (str, Path)) or not str(path):
             raise UsageError(f"store={path!r}: the path of a file is due, like 'jobs.sqlite3'")
-        from .store import Store  # a client without a store needs no SQLite
+        from .storage.sqlite import Store  # a client without a store needs no SQLite
 
         return Keeper(Store(path, self._clock.time), self._clock, self._plugins.tell, bound)
 
-    def _endpoint(self, name: str) -> Endpoint:
+    def _state(self, name: str) -> AccountState:
         if self._closed:
             raise UsageError("this client is closed; make a new one")
-        if name not in self._endpoints:
+        if name not in self._states:
             check_account_name(name)
             account = self._accounts.get(name) or Account(name)
             try:
@@ -637,30 +641,30 @@ class Client:
                 if name in self._accounts or not self._accounts:
                     raise
                 raise UnknownProvider(f"{error}; accounts of this client: {', '.join(self._accounts)}") from None
-            endpoint = Endpoint(name, account, provider, os.environ)
-            endpoint.learn(self._keeper.durations(name))
-            self._endpoints.setdefault(name, endpoint)
-        return self._endpoints[name]
+            state = AccountState(OpenAccount(name, account, provider, os.environ))
+            state.learn(self._keeper.durations(name))
+            self._states.setdefault(name, state)
+        return self._states[name]
 
     @staticmethod
-    def _operation(endpoint: Endpoint, role: str) -> Operation[Any]:
-        operation: Operation[Any] | None = getattr(endpoint.provider, role)
+    def _operation(state: AccountState, role: str) -> Operation[Any]:
+        operation: Operation[Any] | None = getattr(state.provider, role)
         if operation is None:
-            has = ", ".join(endpoint.provider.operations())
-            raise Unsupported(f"{endpoint.name}: {endpoint.provider.name} has no {role}; it has: {has}")
+            has = ", ".join(state.provider.operations())
+            raise Unsupported(f"{state.name}: {state.provider.name} has no {role}; it has: {has}")
         return operation
 
-    def _call(self, endpoint: Endpoint, operation: Operation[T], who: str, *args: object) -> T:
-        errand = self._errand(endpoint, operation, lambda: build(endpoint, operation, *args), repeat=True)
-        return _value(errand.result, endpoint, who)
+    def _call(self, state: AccountState, operation: Operation[T], who: str, *args: object) -> T:
+        one_shot = self._one_shot(state, operation, lambda: build(state.opened, operation, *args), repeat=True)
+        return _value(one_shot.result, state, who)
 
-    def _errand(
-        self, endpoint: Endpoint, operation: Operation[T], make: Callable[[], Request], *, repeat: bool
-    ) -> Errand[T]:
-        errand = Errand(endpoint, lambda: Question(endpoint, operation, make()), repeat=repeat, now=self._loop.now())
-        for _ in self._loop.run([errand]):
+    def _one_shot(
+        self, state: AccountState, operation: Operation[T], make: Callable[[], Request], *, repeat: bool
+    ) -> OneShot[T]:
+        one_shot = OneShot(state, lambda: Call(state.opened, operation, make()), repeat=repeat, now=self._loop.now())
+        for _ in self._loop.run([one_shot]):
             pass
-        return errand
+        return one_shot
 
 
 def wait(
@@ -722,7 +726,7 @@ def _older(said: Snapshot, known: Snapshot | None) -> bool:
 
 def _requests_transport() -> Transport:
     """The transport of a client that is given none. requests is imported here: it takes longer than all of vidpoll."""
-    from .transport import RequestsTransport
+    from .net.transport import RequestsTransport
 
     return RequestsTransport()
 
@@ -731,18 +735,18 @@ def _job(job: Job | str) -> Job:
     return job if isinstance(job, Job) else Job(job)
 
 
-def _value(result: T | Fault | AnswerError, endpoint: Endpoint, who: str, job: Job | None = None) -> T:
+def _value(result: T | Fault | AnswerError, state: AccountState, who: str, job: Job | None = None) -> T:
     if isinstance(result, Fault):
-        raise provider_error(who, result, job=job, advice=_advice(result, endpoint, job))
+        raise provider_error(who, result, job=job, advice=_advice(result, state, job))
     if isinstance(result, AnswerError):
         result.job = job
         raise result
     return result
 
 
-def _advice(fault: Fault, endpoint: Endpoint, job: Job | None = None) -> str:
+def _advice(fault: Fault, state: AccountState, job: Job | None = None) -> str:
     """The next step after a refusal."""
-    provider, name = endpoint.provider, endpoint.name
+    provider, name = state.provider, state.name
     if fault.status == 401 and provider.auth.variables:
         return f". Check the key ({', '.join(provider.auth.variables)})"
     if fault.status == 402 and provider.quota is not None:
@@ -750,7 +754,7 @@ def _advice(fault: Fault, endpoint: Endpoint, job: Job | None = None) -> str:
     if fault.status == 409 and job is not None:
         return f". Wait for it first: vidpoll wait {shlex.quote(job.ref)}"
     if fault.status in (None, 404, 405) and fault.meaning is not Meaning.REFUSAL:
-        return f". It was asked at {redact.url(endpoint.base_url)}"
+        return f". It was asked at {redact.url(state.opened.base_url)}"
     return ""
 
 

@@ -1,7 +1,7 @@
-"""What an answer that is no good answer means: bear it, believe it, or stop. Pure functions and one counter.
+"""What a bad answer means: bear it, believe it, or stop. Pure functions and one counter.
 
-A *blip* says nothing about the job and is borne; a *refusal* is asked once more and then told; *missing* (404) is
-believed after some confirmations; *gone* (410) is the provider's word that the job has expired.
+A *transient error* says nothing about the job and is borne. A *refusal* is asked once more and then told. *Missing*
+(404) is believed after some confirmations. *Gone* (410) is the provider's word that the job has expired.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class NoAnswer(Exception):
 class Meaning(Enum):
     """What to do about a fault."""
 
-    BLIP = "blip"
+    TRANSIENT = "transient error"
     REFUSAL = "refusal"
     MISSING = "missing"
     GONE = "gone"
@@ -78,7 +78,7 @@ class Fault(NamedTuple):
             return Meaning.REFUSAL
         if self.status == 404:
             return Meaning.MISSING
-        return Meaning.GONE if self.status == 410 else Meaning.BLIP
+        return Meaning.GONE if self.status == 410 else Meaning.TRANSIENT
 
     @property
     def kind(self) -> str:
@@ -168,7 +168,7 @@ def allowance(response: Response, now: float) -> tuple[float, float] | None:
     return None if not remaining or not seconds else (remaining, seconds)
 
 
-class Patience:
+class FailureStreak:
     """Counts what a job has borne in a row. Times are seconds on the monotonic clock, passed in."""
 
     __slots__ = ("first_at", "in_a_row", "missing", "refusals")

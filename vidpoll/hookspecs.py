@@ -26,19 +26,19 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 if TYPE_CHECKING:
-    from .machine import (
+    from .events import (
         Completed,
         Downloaded,
         DownloadProgress,
         Failed,
         GaveUp,
-        Job,
         Polled,
         PollFailed,
         ProgressChanged,
         StageChanged,
         Stalled,
     )
+    from .job import Job
     from .provider import Provider
 
 hookspec = pluggy.HookspecMarker("vidpoll")

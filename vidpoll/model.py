@@ -364,3 +364,20 @@ def origin(url: str) -> tuple[str, str, int]:
         raise ValueError("not a plain http or https URL")  # a backslash: libraries disagree on where the host ends
     port = _PORTS[parts.scheme] if parts.port is None else parts.port
     return parts.scheme, parts.hostname.lower(), port
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One question and its answer. `at` is Unix seconds; `status` is None where no answer came, and `reason` says why.
+
+    `body` is at most 2,048 characters, without keys and without the queries of URLs; `cut` says that it was longer.
+    """
+
+    at: float
+    method: str
+    path: str
+    status: int | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    body: str = field(default="", repr=False)
+    cut: bool = False
+    reason: str | None = None

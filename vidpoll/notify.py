@@ -32,8 +32,9 @@ from typing import Any, Generic, TypeVar
 from . import redact
 from .clock import SystemClock
 from .errors import VidpollError
+from .events import Completed, Downloaded, DownloadProgress, Event, Failed, GaveUp, Polled
 from .hookspecs import hookimpl
-from .machine import Completed, Downloaded, DownloadProgress, Event, Failed, GaveUp, Job, Polled
+from .job import Job
 from .model import Asset, Cost, Problem, Snapshot
 from .plugins import HOOKS, guard
 

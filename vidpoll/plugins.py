@@ -21,20 +21,20 @@ import pluggy
 
 from . import hookspecs, redact
 from .errors import PluginError, UnknownProvider, UsageError
-from .machine import (
+from .events import (
     Completed,
     Downloaded,
     DownloadProgress,
     Event,
     Failed,
     GaveUp,
-    Job,
     Polled,
     PollFailed,
     ProgressChanged,
     StageChanged,
     Stalled,
 )
+from .job import Job
 from .provider import Provider
 
 log = logging.getLogger("vidpoll")

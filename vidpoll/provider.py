@@ -112,7 +112,7 @@ class Pacing:
 
 
 @dataclass(frozen=True, slots=True)
-class ListPolling:
+class ListPollingSpec:
     """Says that the list names all jobs of the account, those that still run too: a page answers for many polls.
 
     `rows`: how many a page has at most, asked for with `fields` (the list operation's own). A row moves state, stage
@@ -125,9 +125,11 @@ class ListPolling:
 
     def __post_init__(self) -> None:
         if not is_number(self.rows) or not self.rows >= 1:
-            raise PluginError(f"ListPolling rows {self.rows!r}: how many a page has, 1 or more")
+            raise PluginError(f"ListPollingSpec rows {self.rows!r}: how many a page has, 1 or more")
         if not isinstance(self.fields, Mapping):
-            raise PluginError(f"ListPolling fields: {type(self.fields).__name__}, not a mapping of the list's fields")
+            raise PluginError(
+                f"ListPollingSpec fields: {type(self.fields).__name__}, not a mapping of the list's fields"
+            )
 
 
 class Stage(NamedTuple):
@@ -252,7 +254,7 @@ class Provider:
     media_hosts: tuple[str, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
     stages: tuple[Stage, ...] = ()
-    list_polling: ListPolling | None = None
+    list_polling: ListPollingSpec | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
@@ -279,8 +281,8 @@ class Provider:
         for role, operation in {"status": self.status, **self.operations()}.items():
             if not isinstance(operation, Operation):
                 raise PluginError(f"Provider {self.name}: {role} is {type(operation).__name__}, not an Operation")
-        if self.list_polling is not None and not (isinstance(self.list_polling, ListPolling) and self.list):
-            raise PluginError(f"Provider {self.name}: list_polling is a vidpoll.ListPolling, and needs a list")
+        if self.list_polling is not None and not (isinstance(self.list_polling, ListPollingSpec) and self.list):
+            raise PluginError(f"Provider {self.name}: list_polling is a vidpoll.ListPollingSpec, and needs a list")
         if not callable(self.error):
             raise PluginError(f"Provider {self.name}: error is {type(self.error).__name__}, not a function")
         for stage in self.stages:

@@ -19,7 +19,7 @@ from queue import Empty, Queue
 from typing import Any
 
 import vidpoll
-from vidpoll.transport import RequestsTransport
+from vidpoll.net.transport import RequestsTransport
 
 
 class Clock:

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from three import CASES, Case, client_of, each_provider, raw, waiting
+from provider_cases import CASES, Case, client_of, each_provider, raw, waiting
 
 import vidpoll
 
-HERE = Path(__file__).resolve().parent
+SUPPORT = Path(__file__).resolve().parents[1] / "support"
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ def test_a_missing_status_is_a_blip(case: Case) -> None:
     del case.of(without)[case.word]
     told = waiting(case, [case.running, without, case.completed])
     assert told.job.ok
-    assert len(told.blips) == 1
+    assert len(told.transient_errors) == 1
 
 
 @pytest.mark.parametrize("case", CASES[:2], ids=lambda case: case.name)
@@ -190,7 +190,7 @@ def test_a_word_in_another_case_is_the_same_word(write: Any, case: Case) -> None
     for body in (case.running, case.completed):
         told = waiting(case, [case.saying(body, **{case.word: write(case.word_of(body))}), case.completed])
         assert told.job.ok
-        assert told.blips == []
+        assert told.transient_errors == []
 
 
 @each_provider
@@ -238,7 +238,7 @@ def test_progress_is_clamped_or_absent_and_decides_nothing(text: str, shown: flo
     told = waiting(case, [raw(body), case.completed])
     assert told.job.ok
     assert told.job.history[0].progress == shown
-    assert told.blips == []
+    assert told.transient_errors == []
 
 
 @each_provider
@@ -247,7 +247,7 @@ def test_a_progress_of_5000_digits_is_a_blip(case: Case) -> None:
     body = json.dumps(case.saying(case.completed, progress="@")).replace('"@"', "9" * 5000).encode()
     told = waiting(case, [raw(body), case.completed])
     assert told.job.ok
-    assert len(told.blips) == 1
+    assert len(told.transient_errors) == 1
 
 
 @each_provider
@@ -256,7 +256,7 @@ def test_nested_brackets_in_a_field_that_nobody_reads(case: Case) -> None:
     body = json.dumps(case.saying(case.completed, extra="@")).replace('"@"', "[" * 100_000 + "]" * 100_000).encode()
     told = waiting(case, [raw(body), case.completed])
     assert told.job.ok
-    assert len(told.blips) == 1
+    assert len(told.transient_errors) == 1
 
 
 @each_provider
@@ -328,7 +328,7 @@ def test_an_answer_about_another_job_is_never_adopted(case: Case) -> None:
     ]
     told = waiting(case, [case.running, *others, case.completed])
     assert told.job.ok
-    assert [blip.reason for blip in told.blips] == ["the answer is about another job"] * 3
+    assert [blip.reason for blip in told.transient_errors] == ["the answer is about another job"] * 3
     assert {moment.stage for moment in told.job.history[:-1]} == {told.job.history[0].stage}
 
 
@@ -398,8 +398,8 @@ MEASURE = """
 import gzip, json, resource, sys
 sys.path[:0] = {paths!r}
 import vidpoll
-from chaos import answers, chaos, floods, says
-from three import CASES, real_client
+from raw_server import answers, chaos, floods, says
+from provider_cases import CASES, real_client
 
 HEAD = b"HTTP/1.1 200 OK\\r\\nContent-Type: application/json\\r\\n"
 MB = 1 << 20
@@ -443,7 +443,7 @@ SIZES = [
 @pytest.mark.parametrize("name", SIZES)
 def test_memory_grows_by_less_than_32_mb(name: str) -> None:
     """A body is read up to its bound and not further, packed or not; it costs one try."""
-    paths = [str(HERE), str(HERE.parent)]
+    paths = [str(SUPPORT)]
     code = MEASURE.format(paths=paths, name=name, case=SIZES.index(name) % 3)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
     done = subprocess.run(

@@ -16,9 +16,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
-from acme import Plugin
-from chaos import Act, Chaos, answers, chaos, drips, floods, free_port, hangs, resets, says
-from three import CASES, Case, each_provider, quick, real_client
+from acme_provider import Plugin
+from provider_cases import CASES, Case, each_provider, quick, real_client
+from raw_server import Act, Chaos, answers, chaos, drips, floods, free_port, hangs, resets, says
 
 import vidpoll
 
@@ -126,7 +126,7 @@ def bound(fault: Fault) -> float:
     return BOUND if fault.slow else 2.0
 
 
-def blips(events: list[vidpoll.Event]) -> list[str]:
+def transient_errors(events: list[vidpoll.Event]) -> list[str]:
     return [event.reason for event in events if isinstance(event, vidpoll.PollFailed)]
 
 
@@ -143,7 +143,7 @@ def test_a_wait_loses_one_try_and_never_the_job(fault: Fault, case: Case) -> Non
             job = client.wait(case.ref, timeout=20, on_event=events.append)
     assert job.ok
     assert [type(event).__name__ for event in events] == ["PollFailed", "Completed"]
-    assert re.search(fault.reason, blips(events)[0]), blips(events)
+    assert re.search(fault.reason, transient_errors(events)[0]), transient_errors(events)
 
 
 @each_fault
@@ -222,8 +222,8 @@ def test_a_server_that_restarts_is_waited_for(case: Case) -> None:
         timer.join()
         for server in started:
             server.close()
-    assert set(blips(events)) == {"the connection was refused"}
-    assert len(blips(events)) >= 2
+    assert set(transient_errors(events)) == {"the connection was refused"}
+    assert len(transient_errors(events)) >= 2
 
 
 @each_provider
@@ -261,7 +261,7 @@ def test_a_name_that_is_not_found_for_a_while(case: Case, monkeypatch: pytest.Mo
         monkeypatch.setattr(socket, "getaddrinfo", fails)
         with real_client(case, server.url, bound=2.0) as client:
             assert client.wait(case.ref, timeout=20, on_event=events.append).ok
-    assert blips(events) == ["the host name could not be looked up"] * 2
+    assert transient_errors(events) == ["the host name could not be looked up"] * 2
 
 
 @each_provider
@@ -271,7 +271,7 @@ def test_a_connection_that_went_stale_between_two_questions(case: Case) -> None:
     with chaos(answers(case.running, keep=True), resets(), answers(case.completed)) as server:
         with real_client(case, server.url, bound=2.0) as client:
             assert client.wait(case.ref, timeout=20, on_event=events.append).ok
-    assert blips(events) == [LOST]
+    assert transient_errors(events) == [LOST]
 
 
 # -- TLS --------------------------------------------------------------------------------------------------------------
@@ -339,7 +339,7 @@ def test_a_submit_that_nobody_received_is_sent_again(case: Case) -> None:
 @pytest.mark.parametrize("tls", [True, False], ids=["a certificate that nobody trusts", "a server that speaks no TLS"])
 def test_a_submit_over_tls_that_fails_bought_nothing(tls: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """The handshake comes before the first byte of the request, so the error says that nothing was sent."""
-    monkeypatch.setattr("vidpoll.tasks.ERRAND_PATIENCE", 0.2)
+    monkeypatch.setattr("vidpoll.polling.task.ERRAND_PATIENCE", 0.2)
     case = CASES[0]
     kind, fields = case.submit
     with chaos(answers(case.accepted), tls=tls) as server:

@@ -23,10 +23,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from acme import ACME, DONE, KEY, REF, Plugin
-from chaos import SELF_SIGNED, Act, Chaos, answers, chaos, says
+from acme_provider import ACME, DONE, KEY, REF, Plugin
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from raw_server import SELF_SIGNED, Act, Chaos, answers, chaos, says
 
 import vidpoll
 from vidpoll.testing.fakes import ScaledClock
@@ -382,7 +382,7 @@ DOWNLOAD = """
 import sys
 sys.path.insert(0, sys.argv[3])
 import vidpoll
-from acme import ACME, KEY, REF, Plugin
+from acme_provider import ACME, KEY, REF, Plugin
 job = vidpoll.Job(REF)
 job.receive(vidpoll.Snapshot(vidpoll.State.COMPLETED, assets=(vidpoll.Asset(sys.argv[1]),)), 0.0)
 accounts = {"acme": vidpoll.Account("acme", key=KEY)}
@@ -398,7 +398,7 @@ with vidpoll.Client(plugins=[Plugin(ACME)], accounts=accounts, discover=False, h
 def running(url: str, target: Path) -> subprocess.Popen[str]:
     """A process that downloads."""
     return subprocess.Popen(
-        [sys.executable, "-W", "error", "-c", DOWNLOAD, url, str(target), str(Path(__file__).parents[1])],
+        [sys.executable, "-W", "error", "-c", DOWNLOAD, url, str(target), str(Path(__file__).parents[1] / "support")],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

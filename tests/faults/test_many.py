@@ -18,15 +18,15 @@ from random import Random
 from typing import Any
 
 import pytest
-from acme import ACME, Ears, Plugin
+from acme_provider import ACME, Ears, Plugin
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import vidpoll
 from vidpoll.faults import NoAnswer
-from vidpoll.gate import ROOM, SEVERAL
+from vidpoll.net.workers import Ticket
+from vidpoll.pacing.limiter import ROOM, SEVERAL
 from vidpoll.testing import FakeClock
-from vidpoll.workers import Ticket
 
 FLOOR = 5.0
 BOUND = ROOM + SEVERAL + 2 * (60 / FLOOR + 1)
@@ -95,7 +95,7 @@ class World(FakeClock):
         )
         loop: Any = self.client._loop
         loop.workers = self.client._workers = self  # type: ignore[assignment]
-        loop.setting.random = Random(seed)
+        loop.context.random = Random(seed)
 
     @property
     def spare(self) -> int:
@@ -123,12 +123,12 @@ class World(FakeClock):
 
     # -- the workers
 
-    def send(self, errand: Any, inbox: Any = None) -> Any:
+    def send(self, one_shot: Any, inbox: Any = None) -> Any:
         if not isinstance(inbox, Queue):
-            return self.answer(errand, inbox)
-        ticket = Ticket(errand, inbox)
+            return self.answer(one_shot, inbox)
+        ticket = Ticket(one_shot, inbox)
         try:
-            ticket.outcome = errand(ticket)
+            ticket.outcome = one_shot(ticket)
         except Exception as error:  # noqa: BLE001 - as a worker would
             ticket.outcome = error
         account = self.asked[-1].account
@@ -185,10 +185,10 @@ class World(FakeClock):
     def settled(self) -> None:
         """Nothing is left under way, and no gate believes otherwise."""
         assert sum(self.under_way.values()) == 0
-        for endpoint in self.client._endpoints.values():
-            assert not endpoint.gate._under_way
-            assert not endpoint.gate._waiting
-            assert endpoint.gate._probe is None
+        for account in self.client._states.values():
+            assert not account.limiter._under_way
+            assert not account.limiter._waiting
+            assert account.limiter._probe is None
 
 
 class Passed:
@@ -517,7 +517,7 @@ def test_fewer_than_three_jobs_are_no_crowd() -> None:
 
     def run(*jobs: str) -> World:
         world = World({"one": always(FAULTS["503"])})
-        world.client._loop.setting.random = Most()
+        world.client._loop.context.random = Most()
         world.run(jobs)
         return world
 
@@ -594,7 +594,7 @@ def test_whatever_happens_no_rate_and_no_floor_is_broken_and_nobody_starves(
 
     names = [f"a{n}" for n in range(accounts)]
     world = World(dict.fromkeys(names, server), latency, seed=seed, rate=(requests, seconds))
-    world.client._loop.setting.patience = 1e9
+    world.client._loop.context.patience = 1e9
     ends = world.run([ref for name in names for ref in refs(name, number)], timeout=None)
     assert {end for end, _ in ends.values()} == {"completed"}
     assert keeps_floors(world)

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from acme import ACME, DONE, DRAWING, KEY, QUEUED, REF, UNAVAILABLE, Plugin, talk
+from acme_provider import ACME, DONE, DRAWING, KEY, QUEUED, REF, UNAVAILABLE, Plugin, talk
 
 import vidpoll
 from vidpoll.testing import FakeTransport
@@ -96,7 +96,7 @@ def server() -> Iterator[Server]:
 SCRIPT = """
 import gc, os, signal, sys, threading, time
 import vidpoll
-from acme import ACME, Plugin
+from acme_provider import ACME, Plugin
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
 account = vidpoll.Account("acme", base_url=sys.argv[1], key="key-0123456789")
@@ -125,7 +125,7 @@ class Script:
     """A process that runs SCRIPT and some more lines."""
 
     def __init__(self, server: Server, lines: str, *words: str) -> None:
-        here = Path(__file__).resolve().parents[1]
+        here = Path(__file__).resolve().parents[1] / "support"
         path = [str(here), str(Path(vidpoll.__file__).resolve().parents[1]), os.environ.get("PYTHONPATH", "")]
         self.process = subprocess.Popen(
             [sys.executable, "-c", SCRIPT + lines, server.url, *words],
@@ -372,7 +372,7 @@ import warnings; warnings.simplefilter("ignore")
 threading.Thread(
     target=lambda: list(client.as_completed([f"acme:hang{n}" for n in range(40)])), daemon=True
 ).start()
-while client._endpoints.get("acme") is None or len(client._endpoints["acme"].gate._under_way) < 32:
+while client._states.get("acme") is None or len(client._states["acme"].limiter._under_way) < 32:
     time.sleep(0.01)
 child = os.fork()
 if child == 0:
@@ -445,14 +445,14 @@ class Times:
 
     def __init__(self, client: vidpoll.Client) -> None:
         self.at: defaultdict[str, list[float]] = defaultdict(list)
-        endpoint = client._endpoint("acme")
-        wire = endpoint.wire
+        account = client._state("acme").opened
+        wire = account.wire
 
         def noted(request: vidpoll.Request, **options: Any) -> Any:
             self.at[request.path].append(time.monotonic())
             return wire(request, **options)
 
-        endpoint.wire = noted  # type: ignore[method-assign]
+        account.wire = noted  # type: ignore[method-assign]
 
     def shortest(self) -> float:
         """The shortest gap between two questions about one job."""
@@ -541,7 +541,7 @@ def test_threads_share_a_client() -> None:
     assert set(heard.values()) <= set(threads)
     for n in range(4):
         assert len({heard[f"acme:many{n}-{each}"] for each in range(60)}) == 1
-    assert len(client._endpoints) == 1
+    assert len(client._states) == 1
 
 
 def test_the_floor_of_a_job_holds_over_the_threads_that_wait_for_it() -> None:
@@ -642,8 +642,8 @@ def test_what_is_meant_to_end_the_process_passes(error: BaseException, where: st
     with pytest.raises(type(error)) as caught:
         list(t.client.as_completed(refs, on_event=on_event if where == "on_event" else None))
     assert caught.value is error
-    gate = t.client._endpoints["acme"].gate
-    assert (t.client._workers._open, gate._under_way, gate._waiting) == (set(), set(), set())
+    limiter = t.client._states["acme"].limiter
+    assert (t.client._workers._open, limiter._under_way, limiter._waiting) == (set(), set(), set())
     if where == "on_event":
         assert t.client.wait("acme:ok").ok
 
@@ -685,7 +685,7 @@ def test_a_watch_that_is_left_half_way_leaves_nothing(how: str) -> None:
         gc.collect()
         assert wire.shut.wait(LONG)
         assert not client._workers._open
-        assert not client._endpoints["acme"].gate._under_way
+        assert not client._states["acme"].limiter._under_way
         assert client.wait("acme:ok").ok
         events = client.watch("acme:a")
         assert str(next(events).stage) == "drawing"

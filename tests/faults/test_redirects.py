@@ -10,9 +10,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from acme import Plugin
-from chaos import SELF_SIGNED, Act, Chaos, answers, chaos, says
-from three import CASES, KEY, Case, each_provider, quick, real_client
+from acme_provider import Plugin
+from provider_cases import CASES, KEY, Case, each_provider, quick, real_client
+from raw_server import SELF_SIGNED, Act, Chaos, answers, chaos, says
 
 import vidpoll
 

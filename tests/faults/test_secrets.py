@@ -19,12 +19,12 @@ from typing import Any
 
 import pytest
 import requests
-from acme import Plugin
-from chaos import answers, chaos, hangs, resets, says
-from three import CASES, KEY, Case, Told, chain, client_of, each_provider, raw, real_client, waiting
+from acme_provider import Plugin
+from provider_cases import CASES, KEY, Case, Told, chain, client_of, each_provider, raw, real_client, waiting
+from raw_server import answers, chaos, hangs, resets, says
 
 import vidpoll
-from vidpoll.accounts import Endpoint
+from vidpoll.net.accounts import OpenAccount
 
 SIGNATURE = "5ignatur3"
 ESCAPED = json.dumps(KEY)[1:-1].replace("/", "\\/")
@@ -151,10 +151,10 @@ def test_a_secret_that_is_minted_does_not_oust_the_lasting_one() -> None:
         ("ACME_KEY",), lambda request, secrets: {"Authorization": f"Bearer token-number-{next(counter)}"}
     )
     provider = vidpoll.Provider("magicoal", case.provider.base_url, auth, case.provider.pacing, case.provider.status)
-    endpoint = Endpoint("magicoal", vidpoll.Account("magicoal", key=KEY), provider, {})
+    account = OpenAccount("magicoal", vidpoll.Account("magicoal", key=KEY), provider, {})
     for asked in range(1000):
-        endpoint.wire(vidpoll.Request("GET", "/x"), timeout=(1, 1))
-        clean = endpoint.scrub(vidpoll.Response(200, {"x": KEY}, f"{KEY} token-number-{asked}".encode()))
+        account.wire(vidpoll.Request("GET", "/x"), timeout=(1, 1))
+        clean = account.scrub(vidpoll.Response(200, {"x": KEY}, f"{KEY} token-number-{asked}".encode()))
         assert (clean.body, clean.header("x")) == (b"[redacted] [redacted]", "[redacted]")
 
 
@@ -192,12 +192,12 @@ def test_no_ending_shows_the_key(ending: str, case: Case, caplog: pytest.LogCapt
 
 @each_provider
 def test_what_holds_a_key_does_not_show_it(case: Case) -> None:
-    """Account, Client, Endpoint, Wire; and an Account with a key is not pickled."""
+    """Account, Client, OpenAccount, WireRequest; and an Account with a key is not pickled."""
     account = vidpoll.Account(case.name, base_url=f"https://user:{SIGNATURE}@x.example/?k={SIGNATURE}", key=KEY)
     told = waiting(case, [case.completed])
-    endpoint = next(iter(told.client._endpoints.values()))
+    state = next(iter(told.client._states.values()))
     wire = told.wire.sent[0]
-    text = "".join(map(repr, (account, told.client, endpoint, wire, wire.secret and [wire])))
+    text = "".join(map(repr, (account, told.client, state, state.opened, wire, wire.secret and [wire])))
     assert leaks(text) == []
     assert SIGNATURE not in text
     with pytest.raises(TypeError):

@@ -12,7 +12,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from three import CASES, KEY, Case, Told, client_of, each_provider, raw, waiting
+from provider_cases import CASES, KEY, Case, Told, client_of, each_provider, raw, waiting
 
 import vidpoll
 from vidpoll.testing import FakeClock
@@ -47,7 +47,7 @@ def test_a_burst_is_borne(status: int, times: int, case: Case) -> None:
     told = waiting(case, [case.running, *[raw(b"", status=status)] * times, case.completed])
     assert told.error is None
     assert told.job.ok
-    assert [(blip.status, blip.in_a_row) for blip in told.blips] == [(status, n + 1) for n in range(times)]
+    assert [(blip.status, blip.in_a_row) for blip in told.transient_errors] == [(status, n + 1) for n in range(times)]
     assert told.words == ["stage_changed", "progress", *["poll_failed"] * times, "completed"]
     assert {moment.state for moment in told.job.history} == {"running", "completed"}
 
@@ -67,7 +67,7 @@ def test_a_status_that_says_nothing_about_the_job_is_a_blip(status: int, case: C
     )
     told = waiting(case, [case.running, *[raw(body, status=status) for body in bodies], case.completed])
     assert told.job.ok
-    assert [blip.status for blip in told.blips] == [status] * len(bodies)
+    assert [blip.status for blip in told.transient_errors] == [status] * len(bodies)
     assert told.words.count("completed") == 1
     assert "failed" not in told.words
 
@@ -78,7 +78,7 @@ def test_an_outage_shorter_than_patience_is_borne_with_growing_gaps(case: Case) 
     floor = case.provider.pacing.floor
 
     told = client_of(case, [raw(b"", status=503)])
-    told.client._loop.setting.random = Random(3)
+    told.client._loop.context.random = Random(3)
     answer = told.wire.send
 
     def send(wire: Any, ticket: Any) -> vidpoll.Response:
@@ -90,7 +90,7 @@ def test_an_outage_shorter_than_patience_is_borne_with_growing_gaps(case: Case) 
         assert client.wait(told.job, on_event=told.events.append).ok
     assert min(told.waited) >= floor
     assert max(told.waited) <= 60
-    assert len(told.blips) < 60
+    assert len(told.transient_errors) < 60
 
 
 @each_provider
@@ -275,7 +275,7 @@ def test_404_just_after_a_submit_means_not_visible_yet(case: Case) -> None:
     times = int(28 / floor)
     told = waiting(case, [*[raw(b"", status=404)] * times, case.running, case.completed], submitted=True)
     assert told.job.ok
-    assert len(told.blips) == times
+    assert len(told.transient_errors) == times
 
 
 @each_provider

@@ -22,7 +22,7 @@ import vidpoll
 from vidpoll import redact
 from vidpoll.clock import Clock, SystemClock
 
-from . import asking, demo, ending, kept, new_plugin, simulating, transcripts, waiting
+from . import cancel_delete, demo, new_plugin, queries, simulating, store_commands, transcripts, waiting
 from .context import Command, Context, Parser
 from .output import INTERRUPTED, NOT_COMPLETED, USAGE, Output, code_of
 
@@ -33,9 +33,9 @@ COMMANDS = {
     for command in (
         demo.COMMAND,
         *waiting.COMMANDS,
-        kept.RESUME,
-        *ending.COMMANDS,
-        *asking.COMMANDS,
+        store_commands.RESUME,
+        *cancel_delete.COMMANDS,
+        *queries.COMMANDS,
         transcripts.COMMAND,
         simulating.COMMAND,
         new_plugin.COMMAND,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import vidpoll
 from vidpoll.clock import Clock
 
-from .heart import span
+from .heartbeat import span
 from .output import Output
 
 MB = 1_000_000

@@ -17,7 +17,7 @@ from typing import Any, NoReturn, TypeVar
 import vidpoll
 from vidpoll.clock import Clock
 
-from .heart import Heart
+from .heartbeat import Heart
 from .output import Output
 
 Arguments = argparse.Namespace

@@ -33,8 +33,8 @@ from .context import (
     where,
     with_fields,
 )
-from .heart import Heart
-from .money import check_balance, costs, money
+from .costs import check_balance, costs, money
+from .heartbeat import Heart
 from .output import (
     COMPLETED,
     INTERRUPTED,

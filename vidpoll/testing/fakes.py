@@ -16,12 +16,12 @@ from collections.abc import Iterable, Mapping
 from queue import Empty, Queue
 from typing import Any, TypeVar
 
-from ..accounts import Wire
 from ..clock import SystemClock
 from ..faults import NoAnswer
 from ..model import Response
-from ..transport import BodyTooLarge, Start
-from ..workers import Ticket
+from ..net.accounts import WireRequest
+from ..net.transport import BodyTooLarge, Start
+from ..net.workers import Ticket
 
 T = TypeVar("T")
 
@@ -82,16 +82,16 @@ class FakeTransport:
 
     An answer is a `Response`, `(status, headers, body)`, `(status, json)`, a dict (200 with that JSON), bytes (200) or
     an exception (`NoAnswer` and `OSError` mean that no answer came; `ConnectionRefusedError`, that nothing was sent).
-    `sent` holds every Wire, in the order sent.
+    `sent` holds every WireRequest, in the order sent.
     """
 
     def __init__(self, script: Iterable[Reply] | Mapping[str, Iterable[Reply]]) -> None:
         scripts = script if isinstance(script, Mapping) else {"": script}
         self._scripts = {part: list(replies) for part, replies in scripts.items()}
         self._lock = threading.Lock()
-        self.sent: list[Wire] = []
+        self.sent: list[WireRequest] = []
 
-    def send(self, wire: Wire, ticket: Ticket) -> Response:
+    def send(self, wire: WireRequest, ticket: Ticket) -> Response:
         del ticket
         with self._lock:
             self.sent.append(wire)
@@ -106,7 +106,7 @@ class FakeTransport:
             raise BodyTooLarge(f"a body of more than {wire.max_body:,} bytes")
         return response
 
-    def fetch(self, wire: Wire, ticket: Ticket, start: Start) -> Response:
+    def fetch(self, wire: WireRequest, ticket: Ticket, start: Start) -> Response:
         response = self.send(wire, ticket)
         sink = start(response) if 200 <= response.status < 300 else None
         if sink is None:

@@ -16,10 +16,10 @@ from collections.abc import Callable, Iterable, Mapping
 from queue import Empty, Queue
 from typing import Any, TypeVar
 
-from ..accounts import Account
 from ..client import Client
 from ..clock import Clock, SystemClock
 from ..errors import PluginError, UsageError
+from ..net.accounts import Account
 from ..plugins import Plugins, switched_off
 from .fakes import ScaledClock
 from .simulator import Face, Simulator

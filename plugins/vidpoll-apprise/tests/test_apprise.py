@@ -24,7 +24,7 @@ from pathlib import Path
 
 import pytest
 import vidpoll_apprise
-from acme import BROKEN, DRAWING, QUEUED, REF, talk
+from acme_provider import BROKEN, DRAWING, QUEUED, REF, talk
 from vidpoll_apprise import AppriseNotifier, message, service
 
 import vidpoll
@@ -451,7 +451,7 @@ def rows(folder: Path) -> list[dict[str, object]]:
 
 CRASH = """
 import os, signal, sys
-import acme, vidpoll_apprise
+import acme_provider as acme, vidpoll_apprise
 notifier = vidpoll_apprise.AppriseNotifier(sys.argv[1], spool=sys.argv[2])
 class Killer:
     @__import__("vidpoll").hookimpl(trylast=True)
@@ -463,7 +463,7 @@ acme.talk([acme.DRAWING, acme.DONE], plugins=(Killer(), notifier)).client.wait("
 
 def run(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """A process of its own that finds what this one finds."""
-    tests = str(Path(sys.modules["acme"].__file__ or "").parent)
+    tests = str(Path(sys.modules["acme_provider"].__file__ or "").parent)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([tests, *sys.path])}
     command = [sys.executable, "-c", textwrap.dedent(code), *arguments]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
@@ -591,7 +591,7 @@ def test_a_spool_on_a_full_disk_costs_no_message(sink, tmp_path, monkeypatch):
 
 END = """
 import sys
-import acme, vidpoll_apprise
+import acme_provider as acme, vidpoll_apprise
 notifier = vidpoll_apprise.AppriseNotifier(sys.argv[1], spool=sys.argv[2], every=600.0, at_exit=float(sys.argv[3]))
 for ref in ("acme:1", "acme:2"):
     acme.talk([acme.DONE], plugins=(notifier,)).client.wait(ref)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 import vidpoll_command
-from acme import BROKEN, DRAWING, MP4, REF, talk
+from acme_provider import BROKEN, DRAWING, MP4, REF, talk
 from vidpoll_command import Command
 
 import vidpoll
@@ -277,12 +277,12 @@ def test_cmd_exe_reads_no_event(command, options, said, monkeypatch):
 def test_what_waits_at_the_end_of_the_process_is_run(tmp_path, note, said):
     """The interpreter's end waits for it, within its bound."""
     script = f"""
-import acme
+import acme_provider as acme
 from vidpoll_command import Command
 command = Command({{"failed": {note!r}}})
 acme.talk([acme.BROKEN], plugins=(command,)).client.wait(acme.REF, check=False)
 """
-    tests = str(Path(sys.modules["acme"].__file__).parent)
+    tests = str(Path(sys.modules["acme_provider"].__file__).parent)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([tests, *sys.path])}
     done = subprocess.run(
         [sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=60, check=False

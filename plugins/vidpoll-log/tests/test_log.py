@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import vidpoll_log
-from acme import BROKEN, DRAWING, MP4, REF, UNAVAILABLE, talk
+from acme_provider import BROKEN, DRAWING, MP4, REF, UNAVAILABLE, talk
 from vidpoll_log import LogFile
 
 import vidpoll

@@ -202,7 +202,7 @@ def vidpoll_providers() -> Iterable[vidpoll.Provider]:
         status=vidpoll.Operation(status_request, parse_status),
         submit={kind: vidpoll.Operation(partial(submit_request, kind), parse_submit) for kind in SUBMIT_PATHS},
         list=vidpoll.Operation(list_request, parse_list),
-        list_polling=vidpoll.ListPolling(rows=100),
+        list_polling=vidpoll.ListPollingSpec(rows=100),
         delete=vidpoll.Operation(delete_request, parse_delete),
         content=vidpoll.Operation(content_request, parse_content),
         error=parse_error,

@@ -21,7 +21,7 @@ from xml.etree import ElementTree
 
 import pytest
 import vidpoll_report
-from acme import BROKEN, DONE, DRAWING, MP4, QUEUED, REF, SAVING, UNAVAILABLE, talk
+from acme_provider import BROKEN, DONE, DRAWING, MP4, QUEUED, REF, SAVING, UNAVAILABLE, talk
 from vidpoll_report import Report, writer
 from vidpoll_report.entry import Entry, Span
 from vidpoll_report.html import raw, tag, web

@@ -120,8 +120,8 @@ def kept(each: vidpoll.KeptJob, folders: Iterable[Path]) -> Entry:
     if entry.state != GOING and each.ended_at is not None and not entry.moments:
         entry.ended = each.ended_at
     entry.requests = each.requests
-    if each.blips:
-        entry.faults["of any kind"] = each.blips
+    if each.transient_errors:
+        entry.faults["of any kind"] = each.transient_errors
     digest = hashlib.sha256(each.ref.encode()).hexdigest()[:8]
     for folder in folders:
         for path in sorted(folder.glob(f"*-{digest}-*")):

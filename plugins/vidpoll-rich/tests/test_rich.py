@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from acme import BROKEN, DONE, DRAWING, QUEUED, REF, SAVING, UNAVAILABLE, talk
+from acme_provider import BROKEN, DONE, DRAWING, QUEUED, REF, SAVING, UNAVAILABLE, talk
 from rich.cells import cell_len
 from vidpoll_rich import RichProgress, screen, vidpoll_display
 from vidpoll_rich.board import Board, File, Row, View

@@ -192,7 +192,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         status=vidpoll.Operation(status_request, parse_status),
         submit={"video": vidpoll.Operation(submit_request, parse_submit)},
         list=vidpoll.Operation(list_request, parse_list),
-        list_polling=vidpoll.ListPolling(rows=100, fields={"order": "desc"}),  # the newest first: they run
+        list_polling=vidpoll.ListPollingSpec(rows=100, fields={"order": "desc"}),  # the newest first: they run
         delete=vidpoll.Operation(delete_request, parse_delete),
         content=vidpoll.Operation(content_request, parse_content, verdicts=(400,)),
         stages=STAGES,

@@ -8,9 +8,9 @@ import re
 from functools import partial
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
-from ...accounts import is_private
 from ...errors import UsageError
 from ...model import Page, Request, origin
+from ...net.accounts import is_private
 from ...provider import NoAuth
 from . import mutations
 from .subject import Outcome, Subject, broken, skip
@@ -30,7 +30,7 @@ def pure(subject: Subject) -> None:
             broken(
                 "the same call builds the same request",
                 seen=f"{name}: {first.method} {first.path} {first.query}, then {second.path} {second.query}",
-                why="a request that differs each time cannot be repeated after a blip, nor replayed from a bug report",
+                why="a request that differs each time cannot be sent again after a fault, or replayed from a report",
                 do="no clock, counter or random in a builder; what must be new each time is auth: vidpoll.Minted",
             )
         if fields != builder.args:

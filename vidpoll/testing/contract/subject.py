@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ... import redact
-from ...accounts import Account, Endpoint
 from ...errors import AnswerError, PluginError, Refused, UsageError
 from ...model import Page, Request, Response, Snapshot, State, Submitted
+from ...net.accounts import Account, OpenAccount
 from ...plugins import PluginReport, Plugins
 from ...provider import Follow, Operation, Provider
 from . import mutations
@@ -38,7 +38,7 @@ def bad_error(seen: str) -> NoReturn:
     broken(
         "a parser raises AnswerError or Refused, and nothing else",
         seen=seen,
-        why="a strange field would look like a bug of the plugin in the user's log, where a plain blip is due",
+        why="a strange field would look like a bug of the plugin in the user's log; it is a transient error",
         do="read fields with parsing.json_object, first_of, text, number, progress, timestamp, assets: they bear "
         "whatever comes",
     )
@@ -237,6 +237,6 @@ class Subject:
                 if was is not None:
                     os.environ[name] = was
 
-    def endpoint(self) -> Endpoint:
+    def endpoint(self) -> OpenAccount:
         """The provider's default account, open."""
-        return Endpoint(self.name, Account(self.name), self.provider, os.environ)
+        return OpenAccount(self.name, Account(self.name), self.provider, os.environ)

@@ -1,0 +1,453 @@
+"""Accounts: where a request goes, with whose key, and to whom that key may travel."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+from base64 import b64encode
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vidpoll import (
+    Account,
+    Basic,
+    Bearer,
+    InvalidField,
+    Minted,
+    MissingKey,
+    NoAuth,
+    Operation,
+    Pacing,
+    Provider,
+    Request,
+    Response,
+    Snapshot,
+    State,
+    UnsafeURL,
+    UsageError,
+)
+from vidpoll.net.accounts import OpenAccount, check_url, is_private
+
+few = settings(max_examples=30, deadline=None)  # enough to find what is wrong, few enough to run always
+
+KEY = "k3y-abcdef-0123456789"
+ASK = Request("GET", "/v1/jobs/1")
+TIMES = (10.0, 30.0)
+STATUS: Operation[Snapshot] = Operation(lambda job_id: ASK, lambda response, job_id: Snapshot(State.QUEUED))
+
+
+def acme(**changes: Any) -> Provider:
+    good: dict[str, Any] = {
+        "name": "acme",
+        "base_url": "https://api.acme.example",
+        "auth": Bearer("ACME_API_KEY"),
+        "pacing": Pacing(floor=5.0),
+        "status": STATUS,
+    }
+    return Provider(**{**good, **changes})
+
+
+def opened_account(
+    account: Account | None = None, environ: Mapping[str, str] | None = None, name: str = "acme", **changes: Any
+) -> OpenAccount:
+    """An account of acme, opened in an environment that holds its key unless told otherwise."""
+    environ = {"ACME_API_KEY": KEY} if environ is None else environ
+    return OpenAccount(name, account or Account("acme"), acme(**changes), environ)
+
+
+def secret(opened: OpenAccount) -> dict[str, str]:
+    return dict(opened.wire(ASK, timeout=TIMES).secret)
+
+
+# -- where ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given_url", "environ", "base_url"),
+    [
+        (None, {}, "https://api.acme.example"),
+        (None, {"ACME_BASE_URL": "https://proxy.example/acme/"}, "https://proxy.example/acme"),
+        (None, {"ACME_BASE_URL": " http://localhost:8080\n"}, "http://localhost:8080"),
+        (None, {"ACME_BASE_URL": ""}, "https://api.acme.example"),
+        ("http://10.0.0.7:8080", {"ACME_BASE_URL": "https://proxy.example"}, "http://10.0.0.7:8080"),
+    ],
+)
+def test_the_base_url(given_url: str | None, environ: dict[str, str], base_url: str) -> None:
+    """The account's own, else the environment's, else the provider's; a slash at its end does not matter."""
+    opened = opened_account(Account("acme", base_url=given_url), environ)
+    assert opened.base_url == base_url
+    assert OpenAccount("acme", Account("acme", given_url, key=None), acme(), environ).wire(
+        ASK, timeout=TIMES
+    ).url == f"{base_url}/v1/jobs/1"  # fmt: skip
+
+
+def test_the_variable_of_a_name_with_a_hyphen() -> None:
+    """my-video reads MY_VIDEO_BASE_URL: a shell cannot set a name with a hyphen."""
+    environ = {"MY_VIDEO_BASE_URL": "https://proxy.example"}
+    assert opened_account(Account("my-video"), environ, name="my-video").base_url == "https://api.acme.example"
+    assert OpenAccount("a", Account("my-video"), acme(name="my-video"), environ).base_url == "https://proxy.example"
+
+
+BAD_BASES = [
+    "api.acme.example", "ftp://api.acme.example", "https://", "https://ann:word@api.acme.example",
+    "https://:word@a.example", "https://a.example?token=word", "https://a.example/#word", "https://a.example:word",
+    "https://[::1", "https://a b.example",
+    "https://a.example/\nX: y", "https://evil.example\\@api.acme.example",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("base_url", BAD_BASES)
+def test_a_base_url_that_is_none(base_url: str) -> None:
+    """The error says where the bad URL came from and what a good one looks like, and shows no password."""
+    for account, environ, where in [
+        (Account("acme", base_url=base_url), {}, "set its base_url"),
+        (Account("acme"), {"ACME_BASE_URL": base_url}, "set ACME_BASE_URL"),
+    ]:
+        with pytest.raises(UsageError, match=f"{where} to one like https://api.acme.example") as caught:
+            opened_account(account, environ)
+        if "@" in base_url or "?" in base_url or "#" in base_url:
+            assert "word" not in caught.value.message
+
+
+# -- with whose key ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("account", "environ", "header"),
+    [
+        (Account("acme"), {"ACME_API_KEY": KEY}, f"Bearer {KEY}"),
+        (Account("acme", key="k-own"), {"ACME_API_KEY": KEY}, "Bearer k-own"),
+        (Account("acme", key=lambda: "k-called"), {}, "Bearer k-called"),
+        (Account("acme", key={"ACME_API_KEY": "k-mapped"}), {}, "Bearer k-mapped"),
+        (Account("acme", key=lambda: {"ACME_API_KEY": "k-both"}), {}, "Bearer k-both"),
+    ],
+)
+def test_where_a_key_comes_from(account: Account, environ: dict[str, str], header: str) -> None:
+    """The account's own key comes before the environment: text, a mapping, or a function that gives either."""
+    assert secret(opened_account(account, environ)) == {"Authorization": header}
+
+
+def test_named_accounts_of_one_provider() -> None:
+    """Two accounts share the provider's variables unless they bring a key, and each is named in its own errors."""
+    first, second = opened_account(name="acme"), opened_account(Account("acme", key="k-2"), name="team")
+    assert (secret(first), secret(second)) == ({"Authorization": f"Bearer {KEY}"}, {"Authorization": "Bearer k-2"})
+    with pytest.raises(MissingKey, match=r"team: no key.*accounts=\{'team': vidpoll.Account\('acme', key="):
+        opened_account(Account("acme"), {}, name="team").secrets()
+
+
+def test_a_function_is_asked_for_each_request() -> None:
+    """A key that expires is fetched anew, once for every request."""
+    keys = iter(["k-first", "k-second"])
+    opened = opened_account(Account("acme", key=lambda: next(keys)))
+    assert [secret(opened)["Authorization"] for _ in range(2)] == ["Bearer k-first", "Bearer k-second"]
+
+
+def test_no_key_and_no_auth() -> None:
+    """`key=None` sends none, whatever the environment holds; NoAuth never looks."""
+    assert secret(opened_account(Account("acme", key=None))) == {}
+    assert secret(opened_account(Account("acme", key="k-unused"), auth=NoAuth())) == {}
+
+
+PAIR = Basic("ACME_USER", "ACME_WORD")
+
+
+def test_several_secrets() -> None:
+    """A provider with two secrets takes both from the environment or out of a mapping."""
+    both = {"ACME_USER": "ann", "ACME_WORD": "pass word"}
+    expected = {"Authorization": "Basic " + b64encode(b"ann:pass word").decode()}
+    assert secret(opened_account(environ=both, auth=PAIR)) == expected
+    assert secret(opened_account(Account("acme", key=both), {}, auth=PAIR)) == expected
+
+
+@pytest.mark.parametrize(
+    ("key", "environ", "auth", "missing"),
+    [
+        (..., {}, Bearer("ACME_API_KEY"), "ACME_API_KEY,"),
+        (..., {"ACME_API_KEY": ""}, Bearer("ACME_API_KEY"), "ACME_API_KEY,"),
+        ("", {}, Bearer("ACME_API_KEY"), "ACME_API_KEY,"),
+        ({"ACME_KEY": KEY}, {}, Bearer("ACME_API_KEY"), "ACME_API_KEY,"),
+        (..., {}, PAIR, "ACME_USER and ACME_WORD,"),
+        (..., {"ACME_USER": "ann"}, PAIR, "ACME_WORD,"),
+        ("ann", {}, PAIR, "ACME_WORD,"),
+        (..., {"ACME_USER": "ann"}, Basic("ACME_USER", "ACME_WORD", required=False), "ACME_WORD,"),
+    ],
+)
+def test_a_missing_key_names_the_variable(key: Any, environ: dict[str, str], auth: Any, missing: str) -> None:
+    """Before any request: which variable to set. An empty key is a missing one, and half a pair is no pair."""
+    opened = opened_account(Account("acme") if key is ... else Account("acme", key=key), environ, auth=auth)
+    for ask in (opened.check, lambda: opened.wire(ASK, timeout=TIMES)):
+        with pytest.raises(MissingKey, match=f"Set the environment variable {missing}"):
+            ask()
+
+
+@pytest.mark.parametrize("key", ["", ...])
+def test_a_key_that_is_not_required(key: Any) -> None:
+    """A provider that answers without a key is asked without one."""
+    account = Account("acme") if key is ... else Account("acme", key=key)
+    assert secret(opened_account(account, {}, auth=Bearer("ACME_API_KEY", required=False))) == {}
+
+
+@pytest.mark.parametrize(
+    "key", [f"{KEY}\n", f"{KEY}\r\nX-Evil: 1", f" {KEY}", "k\u00e9y-abcdef", "k\0y", "\ud800", 7, b"k"]
+)
+def test_a_key_that_no_header_can_carry(key: Any) -> None:
+    """A line end from a file, an accent or a control character is refused before any request; the key is not shown."""
+    for account, environ in [(Account("acme", key=key), {}), (Account("acme"), {"ACME_API_KEY": key})]:
+        with pytest.raises(MissingKey, match="ACME_API_KEY is no key") as caught:
+            opened_account(account, environ).check()
+        assert "abcdef" not in caught.value.message
+
+
+def test_a_key_is_in_no_repr_and_in_no_pickle() -> None:
+    """Rule 6: what is printed, logged or pickled holds no key; an account with a key of its own is not pickled."""
+    opened = opened_account(Account("acme", key=KEY))
+    wire = opened.wire(ASK, timeout=TIMES)
+    assert KEY not in f"{opened} {opened.account!r} {wire!r} {opened.media('/a.mp4', {}, timeout=TIMES)!r}"
+    with pytest.raises(TypeError, match="not pickled"):
+        pickle.dumps(opened.account)
+    plain = Account("acme", "https://a.example", insecure=True)
+    assert pickle.loads(pickle.dumps(plain)) == plain == copy.copy(plain)
+    assert pickle.loads(pickle.dumps(Account("acme", key=None))) == Account("acme", key=None)
+
+
+# -- the request ------------------------------------------------------------------------------------------------------
+
+
+def test_a_request_on_the_wire() -> None:
+    """Base URL, encoded query, headers of provider and request, JSON in UTF-8; the key apart from all that."""
+    request = Request("POST", "/v1/t2v", (("a", "1 &"), ("a", "é")), {"x-one": "1"}, json={"prompt": "é"})
+    wire = opened_account(Account("acme", "http://10.0.0.7:8080/api"), headers={"x-all": "2"}).wire(
+        request, timeout=TIMES
+    )
+    assert (wire.method, wire.url) == ("POST", "http://10.0.0.7:8080/api/v1/t2v?a=1+%26&a=%C3%A9")
+    assert dict(wire.headers) == {"x-all": "2", "x-one": "1", "Content-Type": "application/json"}
+    assert (wire.body, dict(wire.secret)) == ('{"prompt": "é"}'.encode(), {"Authorization": f"Bearer {KEY}"})
+
+
+def test_a_content_type_of_the_plugin_is_kept() -> None:
+    """Header names have no case: a plugin that names a type is not overruled."""
+    wire = opened_account().wire(
+        Request("POST", "/a", headers={"content-type": "application/x"}, json=[]), timeout=TIMES
+    )
+    assert dict(wire.headers) == {"content-type": "application/x"}
+
+
+@pytest.mark.parametrize(
+    "value", [float("nan"), float("inf"), Path("a.png"), b"png", "\ud800", {1, 2}, object()], ids=repr
+)
+def test_a_field_that_json_cannot_say(value: object) -> None:
+    """A bad field of a submit is an error of the call, before anything is sent."""
+    with pytest.raises(InvalidField, match="acme: not to be written as JSON"):
+        opened_account().wire(Request("POST", "/a", json={"seed": value}), timeout=TIMES)
+
+
+def test_a_circle_is_no_json() -> None:
+    """Nor is a list that holds itself."""
+    circle: list[object] = []
+    circle.append(circle)
+    with pytest.raises(InvalidField):
+        opened_account().wire(Request("POST", "/a", json=circle), timeout=TIMES)
+
+
+def test_auth_sees_the_request_and_its_secrets_only() -> None:
+    """Minted auth gets what it declared, and nothing else of the environment."""
+    seen: list[tuple[Request, Mapping[str, str]]] = []
+
+    def sign(request: Request, secrets: Mapping[str, str]) -> Mapping[str, str]:
+        seen.append((request, secrets))
+        return {"X-Sign": "1"}
+
+    environ = {"A": "aaa", "B": "bbb", "C": "ccc"}
+    assert secret(opened_account(environ=environ, auth=Minted(("A", "B"), sign))) == {"X-Sign": "1"}
+    assert seen == [(ASK, {"A": "aaa", "B": "bbb"})]
+
+
+# -- to whom the key may go -------------------------------------------------------------------------------------------
+
+PRIVATE = [
+    "localhost", "127.0.0.1", "127.9.9.9", "::1", "10.0.0.7", "172.16.0.1", "192.168.1.2", "169.254.1.1", "fe80::1",
+    "fd00::1", "gpu2", "gpu2.local", "box.lan", "api.internal", "nas.home.arpa", "app.localhost", "localhost.",
+    "::ffff:10.0.0.7",
+]  # fmt: skip
+PUBLIC = [
+    "api.acme.example", "8.8.8.8", "172.32.0.1", "2001:4860:4860::8888", "10.0.0.7.evil.example",
+    "localhost.evil.example", "134744072", "0x08080808", "::ffff:8.8.8.8", "evil-lan.example", "8.8.8.8.",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("host", "private"), [*((h, True) for h in PRIVATE), *((h, False) for h in PUBLIC)])
+def test_private_hosts(host: str, private: bool) -> None:
+    """By name or number, and nothing is looked up; an unusual way to write a public number is public."""
+    assert is_private(host) is private
+
+
+@pytest.mark.parametrize("host", ["api.acme.example", "8.8.8.8", "[2001:4860:4860::8888]", "134744072"])
+def test_no_key_over_plain_http_to_a_public_host(host: str) -> None:
+    """Refused before any request, unless the account says `insecure=True`, or there is no key."""
+    url = f"http://{host}:8080"
+    opened = opened_account(Account("acme", url))
+    for ask in (opened.check, lambda: opened.wire(ASK, timeout=TIMES)):
+        with pytest.raises(UsageError, match=r"unencrypted.*insecure=True"):
+            ask()
+    assert secret(opened_account(Account("acme", url, insecure=True))) == {"Authorization": f"Bearer {KEY}"}
+    assert secret(opened_account(Account("acme", url, key=None))) == {}
+
+
+@pytest.mark.parametrize("host", ["localhost:8080", "10.0.0.7", "[::1]:8080", "gpu2"])
+def test_plain_http_at_home(host: str) -> None:
+    """A server on the same machine or network gets its key over http."""
+    assert secret(opened_account(Account("acme", f"http://{host}")))
+
+
+@pytest.mark.parametrize(
+    ("url", "may"),
+    [
+        ("https://api.acme.example/a", True),
+        ("https://API.ACME.example:443/a", True),
+        ("https://cdn.acme.example/a.mp4", True),
+        ("https://cdn.acme.example:443/a.mp4", True),
+        ("https://cdn.acme.example:8443/a.mp4", False),
+        ("http://cdn.acme.example/a.mp4", False),
+        ("http://cdn.acme.example:443/a.mp4", False),
+        ("http://api.acme.example/a", False),
+        ("http://api.acme.example:443/a", False),
+        ("https://api.acme.example:8443/a", False),
+        ("https://acme.example/a", False),
+        ("https://x.api.acme.example/a", False),
+        ("https://x.cdn.acme.example/a", False),
+        ("https://api.acme.example.evil.example/a", False),
+        ("https://api.acme.example@evil.example/a", False),
+        ("https://evil.example\\@api.acme.example/a", False),
+        ("https://evil.example#@api.acme.example/a", False),
+        ("https://evil.example/https://api.acme.example/", False),
+        ("//api.acme.example/a", False),
+        ("/a", False),
+        ("ftp://api.acme.example:443/a", False),
+        ("https://[::1", False),
+        ("", False),
+    ],
+)
+def test_the_key_goes_to_its_own_origin_only(url: str, may: bool) -> None:
+    """Rule 6: scheme, host and port of the base URL, and the https hosts that the plugin names; asked at every hop."""
+    opened = opened_account(media_hosts=("cdn.acme.example",))
+    assert opened.may_hold_key(url) is may
+    assert opened.wire(ASK, timeout=TIMES).trusted(url) is may
+
+
+@few
+@given(st.text())
+def test_no_text_is_trusted_by_accident(url: str) -> None:
+    """Whatever a Location header holds: a yes or no, never an exception, and no to all but the origin."""
+    assert opened_account().may_hold_key(url) is False
+
+
+@pytest.mark.parametrize(
+    ("base_url", "url", "full", "key"),
+    [
+        ("https://api.acme.example/v1", "/tasks/1/a.mp4?s=1", "https://api.acme.example:443/tasks/1/a.mp4?s=1", True),
+        ("https://api.acme.example/v1", "tasks/1/a.mp4", "https://api.acme.example:443/tasks/1/a.mp4", True),
+        ("http://[::1]:8080", "/a.mp4", "http://[::1]:8080/a.mp4", True),
+        ("http://localhost:8080", "http://localhost:8080/a.mp4", "http://localhost:8080/a.mp4", True),
+        ("http://localhost:8080", "http://localhost:8081/a.mp4", "http://localhost:8081/a.mp4", False),
+        ("https://api.acme.example", "//evil.example/a.mp4", "https://evil.example/a.mp4", False),
+        (
+            "https://api.acme.example",
+            "https://bucket.example/a.mp4?X-Sig=1",
+            "https://bucket.example/a.mp4?X-Sig=1",
+            False,
+        ),
+        ("https://api.acme.example", "https://cdn.acme.example/a.mp4", "https://cdn.acme.example/a.mp4", True),
+        ("https://api.acme.example/v1", "./files/1?a=b", "https://api.acme.example/v1/files/1?a=b", True),
+    ],
+)
+def test_media(base_url: str, url: str, full: str, key: bool) -> None:
+    """A relative URL stands at the origin, with "./" below the base URL; the key goes where it may, to no bucket."""
+    opened = opened_account(Account("acme", base_url), media_hosts=("cdn.acme.example",))
+    wire = opened.media(url, {}, timeout=TIMES)
+    assert (wire.method, wire.url, bool(wire.secret)) == ("GET", full, key)
+
+
+BAD_URLS = [
+    "ftp://a.example/a", "file:///etc/passwd", "javascript:alert(1)", "data:video/mp4;base64,AAAA",
+    "https://u:p@a.example/", "https://u@a.example/", "https://:p@a.example/", "https://[::1", "https://a:b/",
+    "https://a.example/a b", "https://evil.example\\@a.example/", "http://[fe80::1%25\n]/",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("url", [*BAD_URLS, "https://", "https://a.example/\n", "/a.mp4", ""])
+def test_a_url_that_is_not_fetched(url: str) -> None:
+    """Plain http and https URLs only, and what is refused is shown without user data."""
+    with pytest.raises(UnsafeURL, match="is not fetched") as caught:
+        check_url(url)
+    assert "u:p@" not in caught.value.message
+
+
+@pytest.mark.parametrize("url", BAD_URLS)
+def test_an_asset_that_is_not_fetched(url: str) -> None:
+    """Nor is one of them fetched as an asset, joined to the account's origin or not."""
+    with pytest.raises(UnsafeURL, match="is not fetched"):
+        opened_account().media(url, {}, timeout=TIMES)
+
+
+@few
+@given(st.text())
+def test_any_text_as_a_media_url(url: str) -> None:
+    """A URL out of an answer is a request to somewhere, or UnsafeURL."""
+    try:
+        wire = opened_account().media(url, {}, timeout=TIMES)
+    except UnsafeURL:
+        return
+    assert wire.url.startswith(("http://", "https://"))
+
+
+# -- what came back ---------------------------------------------------------------------------------------------------
+
+
+def test_a_key_that_is_echoed_is_scrubbed() -> None:
+    """Some servers send back what they got; the rest of the answer stays as it is."""
+    opened = opened_account()
+    opened.wire(ASK, timeout=TIMES)
+    echo = opened.scrub(Response(401, {"x": "1"}, json.dumps({"message": f"bad key {KEY}"}).encode()))
+    assert (echo.status, echo.header("x"), echo.json()) == (401, "1", {"message": "bad key [redacted]"})
+    clean = Response(200, {}, b"{}")
+    assert opened.scrub(clean) is clean
+
+
+def test_what_was_sent_is_scrubbed_not_what_would_be_sent_now() -> None:
+    """A key out of a function is another one the next time; the answer echoes the one that went with its request."""
+    keys = iter(["k-first-0123", "k-second-0123"])
+    opened = opened_account(Account("acme", key=lambda: next(keys)))
+    for _ in range(2):
+        opened.wire(ASK, timeout=TIMES)
+    assert opened.scrub(Response(401, {}, b"k-first-0123 k-second-0123")).body == b"[redacted] [redacted]"
+
+
+def test_what_auth_made_of_the_secrets_is_a_secret() -> None:
+    """Basic sends its password in base64, and an echo of that gives it away."""
+    opened = opened_account(environ={"ACME_USER": "ann", "ACME_WORD": "pass word"}, auth=PAIR)
+    header = secret(opened)["Authorization"]
+    assert opened.scrub(Response(401, {}, header.encode())).body == b"Basic [redacted]"
+
+
+def test_scrubbing_cannot_fail() -> None:
+    """Rule 7: a key function that raises between request and answer does not lose the answer."""
+
+    def key() -> str:
+        if opened_once:
+            raise OSError("vault is gone")
+        opened_once.append(True)
+        return KEY
+
+    opened_once: list[bool] = []
+    opened = opened_account(Account("acme", key=key))
+    opened.wire(ASK, timeout=TIMES)
+    assert opened.scrub(Response(200, {}, KEY.encode())).body == b"[redacted]"
+
+
+# -- how often --------------------------------------------------------------------------------------------------------

@@ -1,0 +1,138 @@
+"""How many requests an account may send: declared, told by headers, learnt from 429."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+
+import pytest
+from acme_provider import DONE, DRAWING, talk, with_pacing
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import vidpoll
+from vidpoll.pacing.rate_limit import LONGEST, RateLimit
+
+few = settings(max_examples=30, deadline=None)
+
+
+def sent(rate: RateLimit, seconds: float, step: float = 0.05) -> list[float]:
+    """When an account goes that asks whenever it may."""
+    found, now = [], 1000.0
+    while now < 1000.0 + seconds:
+        if rate.turn(now) <= now:
+            rate.spend(now)
+            found.append(now)
+        else:
+            now = max(rate.turn(now), now + 1e-6)
+            continue
+        now += step
+    return found
+
+
+def busiest(times: list[float], seconds: float) -> int:
+    return max(bisect_right(times, at + seconds - 1e-9) - index for index, at in enumerate(times))
+
+
+@few
+@given(requests=st.integers(1, 200), seconds=st.sampled_from([1.0, 10.0, 60.0]))
+def test_no_stretch_of_time_has_more_than_is_declared(requests: int, seconds: float) -> None:
+    """Not at the start, not after a rest, not across the border of a window; and what is allowed is nearly used."""
+    times = sent(RateLimit((requests, seconds)), 5 * seconds, step=0.0)
+    assert busiest(times, seconds) <= requests
+    assert len(times) >= 5 * requests * 0.45
+
+
+def test_nothing_declared_nothing_told_is_no_limit() -> None:
+    """An account of which nothing is known is asked when its jobs are due."""
+    rate = RateLimit(None)
+    assert rate.per_second(5.0) is None
+    assert rate.turn(5.0) == 5.0
+    assert rate.stretched(5.0, 10_000, 5.0) == 5.0
+
+
+def test_headers_say_what_is_left() -> None:
+    """A hundred requests for fifty seconds: some less than two a second, until they are over."""
+    rate = RateLimit(None)
+    rate.told(100, 50, now=1000.0)
+    assert rate.per_second(1001.0) == pytest.approx(1.8)
+    assert rate.per_second(1051.0) is None
+
+
+def test_a_429_teaches_once_until_a_good_answer() -> None:
+    """Ten refusals of one burst are one lesson; it wears off slowly."""
+    rate = RateLimit(None)
+    rate.good()
+    for second in range(1000, 1030):
+        for _ in range(10):
+            rate.spend(float(second))
+    for _ in range(10):
+        rate.refused(30, 1030.0)
+    assert rate.per_second(1030.0) == pytest.approx(7.0, rel=0.15)
+    learnt = rate.per_second(1030.0) or 0.0
+    assert rate.per_second(1090.0) == pytest.approx(1.05 * learnt)
+    rate.good()
+    rate.refused(30, 1091.0)
+    assert rate.per_second(1091.0) < learnt  # type: ignore[operator]
+
+
+def test_a_429_teaches_nothing_that_would_starve_a_job() -> None:
+    """It came while hardly anything was sent: each job keeps its question a minute."""
+    rate = RateLimit(None)
+    rate.good()
+    rate.spend(1000.0)
+    rate.refused(600, 1000.5)
+    assert rate.per_second(1000.5) == pytest.approx(600 / LONGEST)
+
+
+def test_gaps_are_stretched_by_one_factor() -> None:
+    """Sixty jobs that want a question each 5 s, at an account that takes four a second: three times as long."""
+    rate = RateLimit((44, 10.0))
+    for _ in range(100):
+        gap = rate.stretched(5.0, 60, 1000.0)
+    assert gap == pytest.approx(15.0)
+    assert rate.stretched(2.5, 60, 1000.0) == pytest.approx(7.5, rel=0.05)
+    assert rate.stretched(5.0, 60_000, 1000.0) == LONGEST
+    assert rate.stretched(300.0, 60, 1000.0) == 300.0
+
+
+@pytest.mark.parametrize("rate", [(0, 10), (5, 0), (5,), 5, "55", (True, 10), (5, float("nan"))])
+def test_a_rate_that_makes_no_sense_is_refused(rate: object) -> None:
+    """A plugin's mistake is named when the value is built."""
+    with pytest.raises(vidpoll.PluginError, match="Pacing rate"):
+        vidpoll.Pacing(rate=rate)  # type: ignore[arg-type]
+
+
+# -- in a wait --------------------------------------------------------------------------------------------------------
+
+
+def test_an_account_keeps_to_its_declared_rate() -> None:
+    """Thirty jobs and ten requests in ten seconds: each gets its verdict, and no ten seconds have more."""
+    jobs = [f"acme:j{number}" for number in range(30)]
+    t = talk([DRAWING] * 60 + [DONE], provider=with_pacing(rate=(10, 10.0)))
+    times: list[float] = []
+    send = t.wire.send
+
+    def noted(wire: object, ticket: object) -> object:
+        times.append(t.clock.now)
+        return send(wire, ticket)  # type: ignore[arg-type]
+
+    t.client._loop.send = noted  # type: ignore[assignment]
+    ended = t.client.wait_all(jobs)
+    assert all(job.ok for job in ended)
+    assert busiest(times, 10.0) <= 10
+
+
+def test_single_calls_count_as_well() -> None:
+    """A poll of its own waits for its turn, too."""
+    t = talk([DRAWING], provider=with_pacing(rate=(2, 10.0)))
+    for number in range(4):
+        t.client.poll(f"acme:j{number}")
+    assert sum(t.clock.waits) >= 15.0
+
+
+def test_what_headers_leave_is_shared_by_all_jobs() -> None:
+    """Five requests left for a minute: six jobs are not asked thirty times."""
+    left = (200, {"x-ratelimit-remaining": "5", "x-ratelimit-reset": "60"}, b'{"status": "drawing"}')
+    t = talk([left])
+    t.client.wait_all([f"acme:j{number}" for number in range(6)], timeout=60)
+    assert len(t.wire.sent) <= 6 + 6 + 6  # at once, in a minute, on the deadline

@@ -1,0 +1,163 @@
+"""The commands about accounts and about vidpoll itself: jobs, quota, providers, plugins.
+
+Each asks one thing and prints it. No waiting and no network code lives here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from functools import partial
+from itertools import islice
+
+import vidpoll
+from vidpoll import redact
+
+from .context import Arguments, Command, Context, as_json, count, fields, where, with_fields
+from .output import COMPLETED, NOT_COMPLETED, iso, job_object, status_line
+from .store_commands import local_arguments, local_jobs
+
+
+def _jobs_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", nargs="?", metavar="ACCOUNT", help="the provider's name")
+    fields(parser, "the provider's own fields of the list")
+    parser.add_argument("--limit", type=count, default=50, metavar="N", help="at most N jobs (50)")
+    local_arguments(parser)
+    where(parser)
+    as_json(parser)
+
+
+def _jobs(args: Arguments, context: Context) -> int:
+    if args.local:
+        return local_jobs(args, context)
+    if args.forget or args.forget_before is not None:
+        raise vidpoll.UsageError("jobs: --forget and --forget-before are about what is kept here: add --local")
+    if args.name is None:
+        raise vidpoll.UsageError("jobs: name an ACCOUNT, or add --local for the jobs that are kept here")
+    with context.client([args.name], args) as client:
+        rows = with_fields(partial(client.jobs, args.name), args.fields)
+        for job in islice(rows, args.limit):
+            if args.json:
+                context.out.json(job_object(job))
+            else:
+                context.out.line(status_line(job, 0.0))
+            if context.out.gone.is_set():
+                return COMPLETED
+        if next(rows, None) is not None:
+            context.out.error(f"there are more than {args.limit}; --limit {args.limit * 4} shows more")
+    return COMPLETED
+
+
+def _quota_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="ACCOUNT", help="the provider's name")
+    where(parser)
+    as_json(parser)
+
+
+def _quota(args: Arguments, context: Context) -> int:
+    with context.client([args.name], args) as client:
+        quota = client.quota(args.name)
+    said = {
+        "account": args.name,
+        "plan": None if quota.plan is None else redact.text(quota.plan, limit=100),
+        "limit": quota.limit,
+        "used": quota.used,
+        "remaining": quota.remaining,
+        "unlimited": quota.unlimited,
+        "balance": quota.balance,
+        "prices": dict(quota.prices),
+        "reset_at": iso(quota.reset_at),
+    }
+    if args.json:
+        context.out.json(said)
+        return COMPLETED
+    videos = [f"{quota.used} used"] if quota.used is not None else []
+    videos += [f"{quota.remaining} left"] if quota.remaining is not None and not quota.unlimited else []
+    videos += ["no limit"] if quota.unlimited else [f"limit {quota.limit}"] if quota.limit is not None else []
+    rows = [
+        ("plan", said["plan"]),
+        ("videos", ", ".join(videos)),
+        ("balance", None if quota.balance is None else f"{quota.balance:g}"),
+        ("prices", ", ".join(f"{kind} {price:g}" for kind, price in quota.prices.items())),
+        ("resets", said["reset_at"]),
+    ]
+    for name, value in rows:
+        if value:
+            context.out.line(f"{name:<8} {value}")
+    return COMPLETED
+
+
+def _providers(args: Arguments, context: Context) -> int:
+    """The key's variable is named, and whether it is set; its value is never read."""
+    with context.client() as client:
+        providers = client.providers
+    if not providers:
+        context.out.error("no provider is installed: each is a plugin, like vidpoll-magicoal")
+        return NOT_COMPLETED
+    rows = [("NAME", "BASE URL", "KEY", "OPERATIONS")]
+    for name, provider in providers.items():
+        variable = f"{name.upper().replace('-', '_')}_BASE_URL"
+        url = redact.url(os.environ.get(variable) or provider.base_url)
+        keys = {key: bool(os.environ.get(key)) for key in provider.auth.variables}
+        if args.json:
+            said = {"name": name, "base_url": url, "keys": keys, "key_required": provider.auth.required}
+            context.out.json({**said, "operations": list(provider.operations())})
+        missing = "not set" if provider.auth.required else "not set, not needed"
+        shown = ", ".join(f"{key} ({'set' if there else missing})" for key, there in keys.items())
+        rows.append((name, url, shown or "none", ", ".join(provider.operations())))
+    if not args.json:
+        context.out.table(rows)
+    return COMPLETED
+
+
+def _plugins(args: Arguments, context: Context) -> int:
+    with context.client() as client:
+        reports, providers = client.plugins, client.providers
+    rows = [("NAME", "VERSION", "DISTRIBUTION", "KEY", "BRINGS")]
+    for report in reports:
+        keys = {key: bool(os.environ.get(key)) for name in report.providers for key in providers[name].auth.variables}
+        needed = any(providers[name].auth.required for name in report.providers)
+        if args.json:
+            said = {"name": report.name, "version": report.version, "distribution": report.distribution}
+            brings = {"providers": list(report.providers), "hooks": list(report.hooks), "keys": keys}
+            context.out.json({**said, **brings, "problem": report.problem, "disabled": report.disabled})
+        brought = [f"provider {name}" for name in report.providers]
+        brought += [hook for hook in report.hooks if hook != "vidpoll_providers"]
+        shown = f"SKIPPED: {report.problem}" if report.problem else ", ".join(brought)
+        shown = "switched off by VIDPOLL_DISABLE" if report.disabled else shown
+        key = "-" if not keys else "set" if all(keys.values()) else "not set" if needed else "not needed"
+        rows.append((report.name, report.version or "-", report.distribution, key, shown))
+    if not reports:
+        context.out.error("no plugin is installed")
+    elif not args.json:
+        context.out.table(rows)
+    return NOT_COMPLETED if any(report.problem for report in reports) else COMPLETED
+
+
+COMMANDS = (
+    Command(
+        "jobs",
+        "list the jobs that a provider knows of",
+        _jobs_arguments,
+        _jobs,
+        "vidpoll jobs token360 order=asc --limit 200",
+        "In the provider's own order; some list completed jobs only. --local shows what is kept here, without asking.",
+    ),
+    Command("quota", "show what an account may still do", _quota_arguments, _quota, "vidpoll quota magicoal --json"),
+    Command(
+        "providers",
+        "list the providers, and whether their keys are set",
+        as_json,
+        _providers,
+        "vidpoll providers",
+    ),
+    Command(
+        "plugins",
+        "list the plugins, what they bring, and what is wrong with them",
+        as_json,
+        _plugins,
+        "vidpoll plugins",
+        "Exits with 1 where one is broken.\n"
+        "VIDPOLL_DISABLE=name,name switches plugins off, VIDPOLL_TRACE=1 shows each call of a hook.",
+    ),
+)

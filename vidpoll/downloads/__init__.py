@@ -1,0 +1,1 @@
+"""Bytes to files: which assets, under which names, whole or not there."""

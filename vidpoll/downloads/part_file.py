@@ -1,0 +1,290 @@
+"""Files that are whole or not there: the part beside the target, its lock, its note, and what whole means.
+
+The bytes go to `NAME.part`. `NAME.part.json` is locked for as long as one process is at it, and says of which file the
+part is, so that another run may go on. Nothing here knows a job, a URL's server or a network.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import logging
+import os
+import re
+import shutil
+import sys
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import IO, BinaryIO
+
+from ..errors import DownloadTooLarge
+from .ranges import Body, Validator
+
+log = logging.getLogger("vidpoll")
+
+_FAR = 1 << 30
+"""Where the lock lies on Windows, which forbids others to read what is locked."""
+
+_PIECE = 1024 * 1024
+
+
+class PartFile:
+    """The bytes of `target` that are there so far. A context manager; holds the lock from entering to leaving.
+
+    Entering raises BlockingIOError where somebody else holds the lock; all methods raise OSError as the disk does.
+    `begin` and `write` may be called from another thread than the rest. A part that can be gone on with is kept.
+    """
+
+    def __init__(self, target: Path, *, max_bytes: int | None = None) -> None:
+        self.target = target
+        self.path = target.with_name(target.name + ".part")
+        self.note = target.with_name(target.name + ".part.json")
+        self.max_bytes = max_bytes
+        self.known: Validator | None = None
+        """Of which file the part is; None where that is not known."""
+        self.source = ""
+        """Its URL without the query."""
+        self.offset = 0
+        """How many bytes are there."""
+        self._lock = threading.Lock()
+        self._held: BinaryIO | None = None
+        self._file: IO[bytes] | None = None
+
+    def __enter__(self) -> PartFile:
+        self.target.parent.mkdir(parents=True, exist_ok=True)
+        self._held = _locked(self.note)
+        try:
+            flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
+            self._file = os.fdopen(os.open(self.path, flags, 0o666), "r+b", buffering=0)
+            self.offset = self._file.seek(0, os.SEEK_END)
+            self._recall()
+        except BaseException:
+            self._leave(keep=self.path.is_file())
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._leave(keep=self.offset > 0 and self.known is not None and self.known.condition is not None)
+
+    def at(self, source: str) -> int:
+        """From which offset on to go on with the file at `source`; 0: from its start."""
+        if self.known is None or self.known.condition is None or self.source != source:
+            return 0
+        return self.offset if self.known.length is None or self.offset <= self.known.length else 0
+
+    def begin(self, body: Body, source: str) -> None:
+        """Get ready for the bytes of an answer. Raises OSError where the disk has no room, DownloadTooLarge."""
+        with self._lock:
+            file = self._open()
+            if self.max_bytes is not None and (body.end or 0) > self.max_bytes:
+                raise DownloadTooLarge(f"more than {self.max_bytes:,} bytes: {body.total or body.end:,}")
+            if body.first == 0:
+                file.seek(0)
+                file.truncate()
+                self.offset = 0
+                self._remember(source, body.validator)
+            file.seek(body.first)
+            free, due = shutil.disk_usage(self.path.parent).free, (body.end or 0) - body.first
+            if due > free:
+                raise OSError(errno.ENOSPC, f"{due:,} bytes are to come, and the disk has room for {free:,}")
+
+    def write(self, piece: memoryview) -> None:
+        """Append. Raises OSError, DownloadTooLarge."""
+        with self._lock:
+            file = self._open()
+            if self.max_bytes is not None and self.offset + len(piece) > self.max_bytes:
+                raise DownloadTooLarge(f"more than {self.max_bytes:,} bytes")
+            while piece:
+                written = file.write(piece) or 0
+                self.offset += written
+                piece = piece[written:]
+
+    def start(self, size: int = 512) -> bytes:
+        """The first bytes."""
+        with self.path.open("rb") as file:
+            return file.read(size)
+
+    def has(self, checksum: str) -> bool:
+        """Whether the bytes are those of a checksum, "sha256:hex" or "md5:hex"."""
+        name, _, due = checksum.partition(":")
+        digest = hashlib.new(name, usedforsecurity=False)
+        with self.path.open("rb") as file:
+            while piece := file.read(_PIECE):
+                digest.update(piece)
+        return digest.hexdigest() == due.lower()
+
+    def boxed(self) -> bool:
+        """Whether it is an MP4 that ends where its last box does (ISO 14496-12, 4.2: a box begins with its length).
+
+        One in fragments may be cut between two of them, so it is not taken for whole.
+        """
+        at, kinds = 0, set()
+        with self.path.open("rb") as file:
+            while at < self.offset:
+                file.seek(at)
+                head = file.read(16)
+                size = int.from_bytes(head[:4], "big")
+                if size == 1:
+                    size = int.from_bytes(head[8:16], "big")
+                if size < 8:  # 0 is to the end of the file, wherever that is
+                    return False
+                at += size
+                kinds.add(head[4:8])
+        return at == self.offset and kinds >= {b"moov", b"mdat"} and b"moof" not in kinds
+
+    def commit(self) -> None:
+        """Put the part in the target's place, on disk for good."""
+        with self._lock:
+            os.fsync(self._open().fileno())
+            self._close()
+        self.path.replace(self.target)
+        self.known = None
+        if os.name != "nt":
+            with contextlib.suppress(OSError):  # some file systems have no folders to be synced
+                folder = os.open(self.target.parent, os.O_RDONLY)
+                try:
+                    os.fsync(folder)
+                finally:
+                    os.close(folder)
+
+    def forget(self) -> None:
+        """The part is of no use: it is begun anew, or goes when it is left."""
+        self.known = None
+
+    def tidy(self) -> None:
+        """Remove what a process that was killed left beside a target that is whole, unless somebody is at it."""
+        if self.note.exists():
+            with contextlib.suppress(OSError), self:
+                self.forget()
+
+    def _open(self) -> IO[bytes]:
+        if self._file is None:
+            raise OSError(errno.EBADF, "it was left in the meantime")
+        return self._file
+
+    def _close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _leave(self, *, keep: bool) -> None:
+        with self._lock:
+            self._close()
+        if self._held is None:
+            return
+        if not keep:
+            for path in (self.path, self.note):
+                with contextlib.suppress(OSError):  # Windows removes nothing that is open
+                    path.unlink()
+        _unlock(self._held)  # a forked child may have it open still
+        self._held.close()
+        if not keep and os.name == "nt":
+            with contextlib.suppress(OSError):
+                self.note.unlink()
+        self._held = None
+
+    def _recall(self) -> None:
+        assert self._held is not None
+        self._held.seek(0)
+        try:
+            said = json.loads(self._held.read(_PIECE))
+            etag, modified, length, source = (said[name] for name in ("etag", "modified", "length", "source"))
+        except (ValueError, TypeError, KeyError, RecursionError):  # new, or cut by a kill
+            return
+        texts = all(isinstance(text, str) for text in (etag or "", modified or "", source))
+        if texts and (length is None or isinstance(length, int)):
+            self.known, self.source = Validator(etag, modified, length), source
+
+    def _remember(self, source: str, known: Validator) -> None:
+        assert self._held is not None
+        self.known, self.source = known, source
+        said = {"source": source, "etag": known.etag, "modified": known.modified, "length": known.length}
+        self._held.seek(0)
+        self._held.truncate()
+        self._held.write(json.dumps(said).encode())
+        self._held.flush()
+
+
+def _locked(path: Path) -> BinaryIO:
+    """The file, open and locked. Raises BlockingIOError where another process, or this one, has it already."""
+    while True:
+        file = path.open("a+b")
+        try:
+            _lock(file)
+            if _same(file, path):
+                return file
+        except BaseException:
+            file.close()
+            raise
+        file.close()  # whoever held it has removed it
+
+
+def _same(file: BinaryIO, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _lock(file: BinaryIO) -> None:
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            file.seek(_FAR)
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK):
+            raise BlockingIOError(errno.EWOULDBLOCK, "another process is fetching it") from None
+        log.warning("%s cannot be locked here: %s", file.name, error.strerror)  # a network file system without locks
+
+
+def _unlock(file: BinaryIO) -> None:
+    with contextlib.suppress(OSError):
+        if sys.platform == "win32":
+            import msvcrt
+
+            file.seek(_FAR)
+            msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_UN)
+
+
+_FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"styp")
+# HTML, XML or JSON; subtitles, too, may begin with [Script Info] or {1}{20}.
+_PAGE = re.compile(rb"(\xef\xbb\xbf)?\s*(<|\{\s*[\"}]|\[\s*[\"{\[\]])")
+_MEDIA = ("video", "combined", "thumbnail", "last_frame")
+
+
+def unfit(kind: str, start: bytes) -> str | None:
+    """Why a file that starts so is none of this kind, as the end of a sentence; None where it can be one.
+
+    Videos and images are ISO-BMFF (MP4, MOV, AVIF), Matroska (WebM), GIF, JPEG, PNG or WebP by their first bytes; other
+    kinds are at least no page and no error message.
+    """
+    if not start:
+        return "is empty"
+    if _PAGE.match(start):
+        return "is a page or an error message, not a file"
+    if kind in _MEDIA and not _is_media(start):
+        return "is no video or image file"
+    return None
+
+
+def _is_media(start: bytes) -> bool:
+    return (
+        start[4:8] in _FIRST_BOXES
+        or start.startswith((b"\x1a\x45\xdf\xa3", b"GIF87a", b"GIF89a", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"))
+        or (start.startswith(b"RIFF") and start[8:12] == b"WEBP")
+    )

@@ -1,0 +1,168 @@
+"""A file at a provider as a stream: seekable, read-only, fetched window by window over HTTP Range.
+
+A window is one small GET, so that a pause of the reader holds no connection, and a fault costs one window. From a
+server without ranges the file is fetched once, into a temporary file. How the bytes are had is `pull`'s.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+from functools import partial
+from typing import IO, Any
+
+from ..errors import DownloadChanged, DownloadError, DownloadTruncated, NotAVideo, UsageError
+from ..net.transport import Sink
+from .fetcher import Fetcher, RangeMismatch
+from .part_file import unfit
+from .ranges import Body, Validator
+
+START = 512
+FIRST_WINDOW = 256 * 1024
+LARGEST_WINDOW = 4 * 1024 * 1024
+"""Bytes of a window: the first one after a seek, doubled as long as they are read in order."""
+BOUND = 3600.0
+"""Seconds that a window, or the whole file where there are no windows, may take."""
+
+
+class RemoteFile(io.RawIOBase):
+    """A video at a provider as a raw binary stream, for one thread at a time. Raises DownloadError as it is read.
+
+    `size` is its length in bytes. Faults are borne for the client's `patience`; an expired URL is replaced by a fresh
+    one.
+    """
+
+    def __init__(self, pull: Fetcher) -> None:
+        super().__init__()
+        self._pull = pull
+        self._known: Validator | None = None
+        self._at = 0
+        self._window = b""
+        self._window_at = 0
+        self._span = FIRST_WINDOW
+        self._spool: IO[bytes] | None = None
+        self._spooled = False
+        """Whether the whole file lies in the spool."""
+        self.size = 0
+        try:
+            self._probe()
+        except BaseException:
+            self.close()
+            raise
+
+    def readable(self) -> bool:
+        """True."""
+        return True
+
+    def seekable(self) -> bool:
+        """True."""
+        return True
+
+    def tell(self) -> int:
+        """The offset of the next byte."""
+        self._open()
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to an offset, which may lie behind the end; nothing is fetched before it is read."""
+        self._open()
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self.size}.get(whence)
+        if start is None:
+            raise ValueError(f"whence is {whence!r}: 0, 1 or 2 is due")
+        if start + offset < 0:
+            raise ValueError(f"an offset of {start + offset} lies before the start")
+        self._at = start + offset
+        return self._at
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Fill what is there of the buffer; 0 at the end."""
+        self._open()
+        view = memoryview(buffer).cast("B")
+        if self._at >= self.size or not len(view):
+            return 0
+        if not self._spooled and not self._window_at <= self._at < self._window_at + len(self._window):
+            self._load()
+        if self._spool is not None and self._spooled:
+            self._spool.seek(self._at)
+            piece = self._spool.read(len(view))
+        else:
+            start = self._at - self._window_at
+            piece = self._window[start : start + len(view)]
+        view[: len(piece)] = piece
+        self._at += len(piece)
+        return len(piece)
+
+    def close(self) -> None:
+        """Let go of what was fetched."""
+        if self._spool is not None:
+            self._spool.close()
+        self._window = b""
+        super().close()
+
+    def _open(self) -> None:
+        if self.closed:
+            raise ValueError("the stream is closed")
+        if self._pull.context.loop.closed:
+            raise UsageError("the client of this stream is closed; read it within the client's block")
+
+    def _probe(self) -> None:
+        """Ask for the first bytes: the answer tells the length and the kind, and whether there are ranges."""
+        body, first = self._get(0, START)
+        if self._spool is not None and self._spooled:
+            self._spool.seek(0)
+            first = self._spool.read(START)
+        elif body.total is None:
+            raise self._pull.error(DownloadError, "the server does not say how long it is", "download it")
+        else:
+            self.size = body.total
+        wrong = unfit(self._pull.wanted.kind, first)
+        if wrong is not None:
+            raise self._pull.error(NotAVideo, f"the {self._pull.wanted.kind} {wrong}")
+        self._known = body.validator
+        self._window = first
+
+    def _load(self) -> None:
+        """Fetch the window that begins here."""
+        in_order = self._at == self._window_at + len(self._window)
+        self._span = min(self._span * 2, LARGEST_WINDOW) if in_order and self._window_at else FIRST_WINDOW
+        _, self._window = self._get(self._at, min(self._at + self._span, self.size))
+        self._window_at = self._at
+
+    def _get(self, start: int, end: int) -> tuple[Body, bytes]:
+        """The bytes from `start` on, up to before `end` at most; none where the whole file went to the spool."""
+        pull, window = self._pull, bytearray()
+        pull.deadline = pull.context.loop.now() + BOUND
+        begin = partial(self._begin, window, start, end)
+        try:
+            while (body := pull.ask(start, end, self._known, begin)) is None:
+                pass
+        except RangeMismatch:
+            if self._known is None:
+                why = "the server answers with ranges that were not asked for"
+                raise pull.error(DownloadError, why, "download it") from None
+            raise pull.error(DownloadChanged, "the file changed while it was read", "open it again") from None
+        except OSError as error:
+            why = f"no room for it in {tempfile.gettempdir()}: {error.strerror}"
+            raise pull.error(DownloadError, why, "open it when that is mended") from None
+        if self._spool is not None and self._spooled:
+            if not body.framed:
+                raise pull.error(DownloadTruncated, "the server does not say how long it is", "download it")
+            self.size = self._spool.seek(0, os.SEEK_END)
+        return body, bytes(window)
+
+    def _begin(self, window: bytearray, start: int, end: int, body: Body, source: str) -> Sink:
+        """Where the bytes of an answer go: a window to memory, a whole file, which nobody asked for, to the spool."""
+        window.clear()
+        self._spooled = False
+        if self._known is not None and not self._known.proves(body.validator):
+            raise RangeMismatch
+        if body.end is not None and body.first == start and body.end <= end:
+            return window.extend
+        if body.first != 0 or body.end != body.total:
+            raise RangeMismatch
+        self._spooled = True
+        self._spool = self._spool or tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the stream
+        self._spool.seek(0)
+        self._spool.truncate()
+        return self._spool.write

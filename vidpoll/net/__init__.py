@@ -1,0 +1,1 @@
+"""Who may see a key, one HTTP request, and the threads that send it."""

@@ -1,0 +1,150 @@
+"""A bounded set of daemon threads that do HTTP and nothing else. No pacing, no state of jobs, no waiting on a clock.
+
+The caller hands in a ticket and gets it back through its inbox with the outcome. A ticket can be aborted: its socket
+is shut, its thread ends, and another thread may take its place.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Callable
+from queue import Queue, SimpleQueue
+from typing import Any
+
+
+class Ticket:
+    """One errand of a worker. `outcome` is what the errand returned, or the exception that it raised."""
+
+    __slots__ = ("_ending", "_start", "aborted", "done", "inbox", "one_shot", "outcome", "shut")
+
+    def __init__(self, one_shot: Callable[[Ticket], Any], inbox: Queue[Any]) -> None:
+        self.one_shot = one_shot
+        self.inbox = inbox
+        self.outcome: Any = None
+        self.done = self.aborted = False
+        self.shut: Callable[[], None] | None = None
+        """Set by the errand: shuts the connection that it is using."""
+        self._start, self._ending = [True], [True]  # who takes it away begins, or ends, the ticket
+
+    def begin(self) -> bool:
+        """Whether the caller is the first to begin it; an aborted one is not begun."""
+        return _taken(self._start)
+
+    def end(self) -> bool:
+        """Whether the caller is the first to end it."""
+        return _taken(self._ending)
+
+
+def _taken(token: list[bool]) -> bool:
+    """Take a token, unless another thread has it. Popping is atomic, so that no thread ever waits for another one."""
+    try:
+        return token.pop()
+    except IndexError:
+        return False
+
+
+class Workers:
+    """Daemon threads, started as they are needed, at most `size` at work at once.
+
+    The lock is for the number of threads alone. Tickets pass without one: a thread that is interrupted while it holds a
+    lock makes all others wait, and with many threads that is every time.
+    """
+
+    def __init__(self, size: int = 256) -> None:
+        self.size = size
+        self._closed = False
+        self._reset()
+
+    def _reset(self) -> None:
+        self._pid = os.getpid()
+        self._tickets: SimpleQueue[Ticket | None] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._threads = 0  # alive, and not held up by an aborted ticket
+        self._open: set[Ticket] = set()  # neither done nor aborted
+        self._finalizer = weakref.finalize(self, _end, self._tickets, self.size)
+        self._finalizer.atexit = False
+
+    @property
+    def spare(self) -> int:
+        """How many more tickets would be begun at once."""
+        return self.size - len(self._open)
+
+    def send(self, one_shot: Callable[[Ticket], Any], inbox: Queue[Any]) -> Ticket:
+        """Run `errand(ticket)` in a worker; the ticket comes back through `inbox`, unless it was aborted."""
+        if self._closed:
+            raise RuntimeError("these workers are closed")
+        if self._pid != os.getpid():  # a forked child has none of its parent's threads
+            self._reset()
+        ticket = Ticket(one_shot, inbox)
+        self._open.add(ticket)
+        if self._threads < self.size and self._threads < len(self._open):
+            with self._lock:
+                self._staff()
+        self._tickets.put(ticket)
+        return ticket
+
+    def _staff(self) -> None:
+        """Start a thread where there is work for one more."""
+        if self._threads < min(self.size, len(self._open)):
+            self._threads += 1
+            threading.Thread(
+                target=_work, args=(self._tickets, weakref.ref(self)), name="vidpoll-worker", daemon=True
+            ).start()
+
+    def abort(self, ticket: Ticket) -> None:
+        """Forget a ticket: nothing comes back, its connection is shut, another thread takes its thread's place."""
+        if self._pid != os.getpid():  # the thread is the parent's, and so is the connection
+            ticket.aborted = True
+            return
+        if not ticket.end():
+            return
+        ticket.aborted = True
+        self._open.discard(ticket)
+        if not ticket.begin():  # a thread is at it, and ends with it
+            with self._lock:
+                self._threads -= 1
+                if not self._closed:
+                    self._staff()  # for those that wait in the queue
+        if ticket.shut is not None:
+            ticket.shut()
+
+    def _finished(self, ticket: Ticket, outcome: Any) -> bool:
+        """Note the outcome; False where the ticket was aborted, and the thread has to end."""
+        ticket.outcome = outcome
+        if not ticket.end():
+            return False
+        ticket.done = True
+        self._open.discard(ticket)
+        ticket.inbox.put(ticket)
+        return True
+
+    def close(self) -> None:
+        """Let the threads end once they are done; nothing can be sent any more."""
+        self._closed = True
+        self._finalizer()
+
+
+def _end(tickets: SimpleQueue[Ticket | None], size: int) -> None:
+    for _ in range(size):
+        tickets.put(None)
+
+
+def _work(tickets: SimpleQueue[Ticket | None], owner: weakref.ref[Workers]) -> None:
+    while (ticket := tickets.get()) is not None and _serve(ticket, owner):
+        del ticket
+
+
+def _serve(ticket: Ticket, owner: weakref.ref[Workers]) -> bool:
+    """Run one errand; False where the thread has to end. A thread that waits or works keeps its pool not alive."""
+    workers = owner()
+    if workers is None or not ticket.begin():
+        return workers is not None
+    del workers
+    try:
+        outcome = ticket.one_shot(ticket)
+    except BaseException as error:  # noqa: BLE001 - it is the caller's to judge
+        outcome = error
+    workers = owner()
+    return workers is not None and workers._finished(ticket, outcome)

@@ -1,0 +1,221 @@
+"""The gate of an account: how many of its questions may be under way, and when the next one may go.
+
+*Open*: `ROOM` questions at once, and further ones as long as good answers come: no more than `ROOM` go between two of
+them, so that an outage is met by few, however many jobs wait. *Held* (a 429, or no requests left): none until the
+moment that the provider named. *In trouble* (`SEVERAL` faults in a row, about `CROWD` jobs or more): one at a time,
+spaced as a single job's faults would space them. When it opens again, those that waited go one by one, spread over one
+floor. At any time the account's `RateLimit` is kept.
+
+Fewer than `CROWD` jobs are no crowd: each keeps its own schedule, and a broken job slows no other. Arithmetic with the
+time passed in; nobody waits here. The threads of a client share the gate.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from random import Random
+
+from ..faults import FailureStreak, Fault, Meaning
+from .rate_limit import RateLimit
+
+ROOM = 32
+"""How many questions of one account may be under way at once, or go after its last good answer."""
+
+SEVERAL = 10
+"""So many faults in a row are trouble: where half of the answers are good, it is one in a thousand."""
+
+CROWD = 3
+"""Faults about fewer jobs are those jobs' own trouble, however many there are."""
+
+LOOK = 0.5
+"""Seconds after which to look again where only an answer can open the gate."""
+
+
+class AccountLimiter:
+    """One account's gate. Times are monotonic seconds; `floor` and `rate` are the provider's."""
+
+    def __init__(self, floor: float, rate: tuple[int, float] | None = None) -> None:
+        self.floor = floor
+        self.rate = RateLimit(rate)
+        self.not_before = 0.0
+        """Before it nothing is asked (a 429, or no requests left)."""
+        self.fault: Fault | None = None
+        """The last fault."""
+        self._asked: dict[str, float] = {}
+        self._faults = 0  # in a row, with no good answer between
+        self._failing: set[str] = set()  # the first few jobs that they were about
+        self._patience = (
+            FailureStreak()
+        )  # counts rounds: a fault of a question that was sent after the last one counted
+        self._last = 0.0  # when the last round was counted
+        self._next = 0.0  # in trouble and while a crowd is let through: when the next one may go
+        self._crowd, self._pace = 0, 0.0  # those that are let through one by one, and the seconds between them
+        self._shut = False  # nothing has gone through since it was held or in trouble
+        self._unanswered = 0  # how many have gone through since the last good answer
+        self._reset()
+
+    def _reset(self) -> None:
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._jobs: set[object] = set()
+        self._waiting: set[object] = set()
+        self._under_way: set[object] = set()
+        self._probe: object = None
+
+    @property
+    def _alone(self) -> threading.Lock:
+        if self._pid != os.getpid():  # a forked child: what its parent has under way is not its own
+            self._reset()
+        return self._lock
+
+    # -- passing ------------------------------------------------------------------------------------------------------
+
+    @property
+    def circuit_open(self) -> bool:
+        """Whether the account itself seems to be ill."""
+        return self._faults >= SEVERAL and len(self._failing) >= CROWD
+
+    @property
+    def rounds(self) -> int:
+        """How many faults were counted in a row, those of questions under way at the same time as one."""
+        return self._patience.in_a_row
+
+    def well(self, now: float) -> bool:
+        """Neither held nor in trouble."""
+        return not self.circuit_open and now >= self.not_before
+
+    def opens(self, now: float, spare: int) -> float:
+        """When to try again: `now` where a question may go. `spare` is how many workers are free."""
+        at = max(self.not_before, self._next if self.circuit_open or self._crowd else 0.0, self.rate.turn(now))
+        more = spare > ROOM and self._unanswered < ROOM  # the last free workers are for other accounts
+        full = (
+            spare <= 0 or (len(self._under_way) >= ROOM and not more) or (self.circuit_open and self._probe is not None)
+        )
+        return max(at, now + LOOK if full else now)
+
+    def watch(self, who: object) -> None:
+        """`who` is one of the account's jobs that are waited for, until it leaves for good."""
+        with self._alone:
+            self._jobs.add(who)
+
+    def stretched(self, gap: float, now: float) -> float:
+        """The gap that a job's schedule wants, longer where the account's rate is the limit."""
+        with self._alone:
+            return self.rate.stretched(gap, len(self._jobs), now)
+
+    def spend(self, now: float) -> None:
+        """A request is sent that did not pass the gate: one of a single call, or a further one of a question."""
+        with self._alone:
+            self.rate.spend(now)
+
+    def queue(self, who: object) -> None:
+        """`who` waits at the gate from now on."""
+        with self._alone:
+            self._waiting.add(who)
+
+    def admit(self, who: object, now: float, spare: int) -> bool:
+        """Let `who` through, if the gate is open; it then is under way until it leaves."""
+        with self._alone:
+            if self.opens(now, spare) > now:
+                return False
+            self._unanswered += 1
+            self.rate.spend(now)
+            if self.circuit_open:
+                self._probe, self._next = who, now + self.floor
+            else:
+                self._let_through(now)
+            self._waiting.discard(who)
+            self._under_way.add(who)
+            return True
+
+    def _let_through(self, now: float) -> None:
+        if self._shut:
+            self._shut = False
+            self._crowd = len(self._waiting)
+            self._pace = self.floor / max(self._crowd, 1)
+            self._next = now - CROWD * self._pace  # the first few are no crowd
+        if self._crowd:
+            self._crowd -= 1
+            self._next = max(self._next, now - CROWD * self._pace) + self._pace
+
+    def leave(self, who: object, *, ended: bool = False) -> None:
+        """`who` has its answer, or gives up; where it is `ended`, it does not come back."""
+        with self._alone:
+            if ended:
+                self._jobs.discard(who)
+            self._waiting.discard(who)
+            self._under_way.discard(who)
+            if self._probe is who:
+                self._probe = None
+
+    def free(self, job_id: str, now: float) -> float:
+        """From when on the floor allows to ask about a job: `now` or later."""
+        asked = self._asked.get(job_id)
+        return now if asked is None else max(now, asked + self.floor)
+
+    def claim(self, job_id: str, now: float) -> float:
+        """Like `free`; where that is `now`, the job counts as asked. What is older than the floor is forgotten."""
+        with self._alone:
+            due = self.free(job_id, now)
+            if due <= now:
+                self._asked.pop(job_id, None)
+                self._asked[job_id] = now
+                oldest = next(iter(self._asked))
+                if now - self._asked[oldest] > self.floor:
+                    del self._asked[oldest]
+            return due
+
+    # -- what answers say ---------------------------------------------------------------------------------------------
+
+    def hold(self, until: float) -> None:
+        """The provider wants nothing to be asked before `until`."""
+        with self._alone:
+            self.not_before = max(self.not_before, until)
+            self._shut = True
+
+    def good(self) -> None:
+        """A good answer: the account is well."""
+        with self._alone:
+            self._well()
+
+    def _well(self) -> None:
+        self._faults = self._unanswered = 0
+        self.rate.good()
+        self._failing.clear()
+        self._patience.good()
+
+    def bear(self, job_id: str, fault: Fault, asked_at: float, now: float, random: Random) -> None:
+        """A question about a job, sent at `asked_at`, has brought a fault."""
+        with self._alone:
+            if fault.meaning is not Meaning.TRANSIENT and fault.status not in (401, 402):
+                self._well()  # a word about one job, from a server that is well; a key and a balance are the account's
+                return
+            troubled = self.circuit_open
+            self.fault = fault
+            if fault.status == 429 and not self._faults and len(self._jobs) >= CROWD:  # right after a good answer
+                self.rate.refused(len(self._jobs), now)
+            self._faults += 1
+            if len(self._failing) < CROWD:
+                self._failing.add(job_id)
+            fresh = not self.rounds or asked_at > self._last
+            if fresh:
+                self._patience.bear(fault, now)
+                self._last = now
+            if self.circuit_open and (fresh or not troubled):
+                self._shut = True
+                self._next = now + max(self._patience.gap(self.floor, random), fault.hint or 0.0)
+
+    def earliest(self, due: float) -> float:
+        """When a question that is due then can go at the earliest, as far as it is known."""
+        return max(due, self.not_before, self._next if self.circuit_open else 0.0)
+
+    def over(self, since: float, patience: float) -> float | None:
+        """How long the trouble has lasted, once that is `patience` seconds or more for one who waits since `since`."""
+        if not (self.circuit_open and self._patience.over(self._last, patience) and self._last - since >= patience):
+            return None
+        return self._last - self._patience.first_at
+
+    def refused(self, since: float) -> bool:
+        """Whether the account (its key, its balance) is refused, and was again after `since`."""
+        return self.circuit_open and self._patience.refusals > 1 and self._last > since

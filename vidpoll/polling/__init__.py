@@ -1,0 +1,1 @@
+"""The main loop (`loop`), its tasks (`task`, `watch`, `submit`, `list_polling`), one request and its answer (`call`)."""

@@ -1,0 +1,34 @@
+"""What a client learns about an account while it polls: its limiter, and how long its jobs take."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+from ..net.accounts import OpenAccount
+from ..pacing.forecast import Law
+from ..pacing.limiter import AccountLimiter
+
+LEARNT = 64
+"""Durations of finished jobs that are remembered; the latest count."""
+
+
+class AccountState:
+    """An open account as one client uses it. All threads of the client share it."""
+
+    def __init__(self, opened: OpenAccount) -> None:
+        pacing = opened.provider.pacing
+        self.opened = opened
+        self.name = opened.name
+        self.provider = opened.provider
+        self.limiter = AccountLimiter(pacing.floor, pacing.rate)
+        self.law = None if pacing.typical is None else Law.of(pacing.typical)
+        """How long jobs of this account take, as far as it is declared or learnt."""
+        self._durations: deque[float] = deque(maxlen=LEARNT)
+
+    def learn(self, durations: Iterable[float]) -> None:
+        """Jobs of this account took so many seconds each, the latest last."""
+        known = list(durations)
+        self._durations.extend(known)
+        if known:
+            self.law = Law.of(self.provider.pacing.typical).learnt(tuple(self._durations))

@@ -1,0 +1,275 @@
+"""A wait for one job: when to ask again, and when to give up. Nothing is sent here and nobody waits."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+from ..errors import (
+    AnswerError,
+    JobNotFound,
+    OutcomeUnknown,
+    ProviderUnreachable,
+    UnknownStatus,
+    WaitRefused,
+    WaitStopped,
+    WaitTimeout,
+)
+from ..events import Event, GaveUp, Polled, PollFailed, Stalled
+from ..faults import CONFIRMATIONS, UNSEEN, Fault, Meaning
+from ..job import Job, Moment
+from ..model import Problem, Request, Snapshot, State, is_number
+from ..pacing.forecast import Forecast, forecast
+from ..pacing.schedules import Adaptive, Schedule
+from .account_state import AccountState
+from .call import Call, build
+from .task import ERRAND_PATIENCE, GOOD_HINT, HELD, Context, Task
+
+
+class Watch(Task):
+    """Follows one job to its verdict, or through a single question (`once`)."""
+
+    __slots__ = ("_hint", "_request", "_schedule", "_seen", "_still", "answer", "job", "once", "since", "timeout")
+
+    def __init__(
+        self,
+        job: Job,
+        account: AccountState,
+        schedule: Schedule,
+        *,
+        now: float,
+        timeout: float | None = None,
+        once: bool = False,
+    ) -> None:
+        super().__init__(account, None if timeout is None else now + timeout)
+        self._request: Request | None = None
+        self._hint = 0.0
+        self.job = job
+        self.timeout = timeout
+        self.since = now
+        self.once = self.single = once
+        self.answer: Snapshot | Fault | AnswerError | None = None
+        """The last answer, good or not."""
+        self._schedule = schedule
+        self._seen: tuple[object, ...] = ()
+        self._still: float | None = None
+        """Since when nothing has changed, as a monotonic second; None once that was told."""
+        if once:
+            self.answer = Fault(HELD, 429, sent=False)
+            self.deadline = now + ERRAND_PATIENCE
+
+    def ask(self) -> Call[Snapshot]:
+        status = self.account.provider.status
+        if self._request is None:
+            self._request = build(
+                self.account.opened, status, self.job.id
+            )  # builders are pure: it is the same every time
+        return Call(self.account.opened, status, self._request, self.job.id)
+
+    def first(self, now: float) -> float:
+        """At once, but not below the floor since the job was last asked about."""
+        return self.account.limiter.free(self.job.id, now)
+
+    def claim(self, now: float) -> float:
+        return self.account.limiter.claim(self.job.id, now)
+
+    def gives_up_at(self, now: float) -> float:
+        return now if self.once else super().gives_up_at(now)
+
+    @property
+    def ours(self) -> bool:
+        """Whether it is this program that asks about the job."""
+        return True
+
+    def listed(self, row: Snapshot, asked_at: float, context: Context) -> tuple[list[Event], float | None]:
+        """Take in a row of a list that is no verdict, as if it had been asked for alone."""
+        self.asked_at, self._hint = asked_at, 0.0
+        return self._good(row, self.job.receive(row, context.clock.time()), context)
+
+    def digest(self, value: object, context: Context) -> tuple[list[Event], float | None]:
+        at = context.clock.time()
+        self._hint = (self.call.hint if self.call is not None else None) or 0.0
+        try:
+            if isinstance(value, Fault) and value.meaning is Meaning.GONE:
+                value = Snapshot(State.EXPIRED, problem=Problem(value.reason))
+            if isinstance(value, Snapshot):
+                return self._good(value, self.job.receive(value, at), context)
+            if isinstance(value, UnknownStatus):
+                return self._good(value, self.job.receive_unknown(value.word, at), context)
+        except AnswerError as error:
+            value = error
+        if not isinstance(value, (Fault, AnswerError)):
+            value = Fault(f"the plugin's parser gave {type(value).__name__}, not a Snapshot")
+        return self._bad(value, context)
+
+    def _good(
+        self, value: Snapshot | UnknownStatus, changes: tuple[Event, ...], context: Context
+    ) -> tuple[list[Event], float | None]:
+        self.answer = value
+        self.patience.good()
+        self.account.limiter.good()
+        at = context.clock.time()
+        snapshot = value if isinstance(value, Snapshot) else None
+        if self.job.final:
+            self.account.learn(filter(None, [self.job.took]))
+            return [Polled(self.job.ref, at, snapshot), *changes], None
+        expected = forecast(self.account.law, self._history(), at)
+        due = None if self.once else self._next(expected, context)
+        polled = Polled(self.job.ref, at, snapshot, self._in(due, context.now()), expected.eta, expected.late)
+        return [polled, *changes, *self._stalled(snapshot, context)], due
+
+    def _stalled(self, snapshot: Snapshot | None, context: Context) -> tuple[Event, ...]:
+        """An event where nothing has changed for as long as the provider's window; told once, until something moves."""
+        told = () if snapshot is None else (snapshot.progress, snapshot.queue_position, snapshot.updated_at)
+        now = context.now()
+        seen = (self.job.state, self.job.stage, *told)
+        if seen != self._seen:
+            self._seen, self._still = seen, now
+        if self._still is None or self.job.final or now - self._still < self.account.provider.pacing.stalled_after:
+            return ()
+        still, self._still = now - self._still, None
+        return (Stalled(self.job.ref, context.clock.time(), still, self.job.stage, self.job.progress),)
+
+    def _history(self) -> Sequence[Moment]:
+        """What was seen, from the second on at which the job was made, where that is known."""
+        made = self.job.created_at
+        return self.job.history if made is None else (Moment(made, None, None, None), *self.job.history)
+
+    def _next(self, expected: Forecast, context: Context) -> float:
+        """The gap of the schedule, not below the floor; a hint of the provider is followed for a minute at most."""
+        floor = self.account.provider.pacing.floor
+        if isinstance(self._schedule, Adaptive) and self._schedule.law is None:
+            gap = self._schedule.gap(expected)
+        else:
+            gap = self._schedule.next_gap(self._history(), context.clock.time(), context.random)
+        gap = self.account.limiter.stretched(gap, context.now()) if is_number(gap) and gap > 0 else floor
+        hinted = context.now() + min(self._hint, GOOD_HINT)
+        earliest = max(self.asked_at + floor, hinted)
+        return self._cut(max(self.asked_at + gap, earliest), earliest)
+
+    def _in(self, due: float | None, now: float) -> float | None:
+        """Seconds until the next question; None where none will be asked."""
+        over = self.deadline is not None and (now >= self.deadline or (due or 0.0) > self.deadline)
+        return None if due is None or over else due - now
+
+    def _bad(self, value: Fault | AnswerError, context: Context) -> tuple[list[Event], float | None]:
+        self.answer = value
+        fault = value if isinstance(value, Fault) else Fault(str(value))
+        now = context.now()
+        limiter = self.account.limiter
+        self.patience.bear(fault, now)
+        limiter.bear(self.job.id, fault, self.asked_at, now, context.random)
+        error = self._hopeless(fault, now, context) or self.account_error(context)
+        again = self._after(fault, context)
+        due = None if self.once or error else again
+        next_in = self._in(None if due is None else limiter.earliest(due), now)
+        failed = PollFailed(
+            self.job.ref, context.clock.time(), fault.reason, fault.status, next_in, self.patience.in_a_row
+        )
+        return [failed, *(self.expire(context, error) if error else [])], due
+
+    def _hopeless(self, fault: Fault, now: float, context: Context) -> OutcomeUnknown | None:
+        """The error that ends the wait, once it makes no sense to ask again."""
+        if self.once:
+            return None
+        job, name = self.job, self.account.provider.name
+        if self.patience.refusals > 1:
+            return self._refused(fault)
+        if self.patience.missing > CONFIRMATIONS and not self._unseen(context):
+            return JobNotFound(
+                f"{job.ref}: {name} says {self.patience.missing} times that it has no such job. Check the id, and that "
+                f"the account {job.account!r} is the one that submitted it; records are also deleted after a while. "
+                f"To look again: {self._resume}",
+                job=job,
+                resume=self._call,
+            )
+        if self.patience.over(now, context.patience):
+            return self._unreachable(fault, now - self.patience.first_at)
+        return None
+
+    def account_error(self, context: Context) -> OutcomeUnknown | None:
+        limiter = self.account.limiter
+        if self.once or limiter.fault is None or not limiter.circuit_open:
+            return None
+        if limiter.refused(self.since):
+            return self._refused(limiter.fault)
+        lasted = limiter.over(self.since, context.patience)
+        return None if lasted is None else self._unreachable(limiter.fault, lasted)
+
+    def _refused(self, fault: Fault) -> WaitRefused:
+        return WaitRefused(
+            f"{self.job.ref}: {self.account.provider.name} refuses to tell ({fault.reason}); the job itself goes on. "
+            f"{_REMEDY.get(fault.status or 0, '')}Then resume: {self._resume}",
+            job=self.job,
+            resume=self._call,
+            kind=fault.kind,
+            status=fault.status,
+            code=fault.code,
+            request_id=fault.request_id,
+        )
+
+    def _unreachable(self, fault: Fault, lasted: float) -> ProviderUnreachable:
+        return ProviderUnreachable(
+            f"{self.job.ref}: no good answer from {self.account.provider.name} for {lasted:.0f} s "
+            f"(last: {fault.reason}); the job itself goes on. Resume: {self._resume}",
+            job=self.job,
+            resume=self._call,
+        )
+
+    def _unseen(self, context: Context) -> bool:
+        submitted = self.job.submitted_at
+        return submitted is not None and not self.job.answers and context.clock.time() - submitted < UNSEEN
+
+    def expire(self, context: Context, error: OutcomeUnknown | None = None) -> list[Event]:
+        at = context.clock.time()
+        if settled := self.job.settle(at):
+            return list(settled)
+        if self.once:
+            return []
+        error = error or WaitTimeout(
+            f"{self.job.ref}: no verdict after {self.timeout or 0:g} s; {self._known()}. Resume: {self._resume}",
+            job=self.job,
+            resume=self._call,
+        )
+        self.job.give_up(error)
+        return [GaveUp(self.job.ref, at, error)]
+
+    def stopped(self) -> WaitStopped:
+        """The error of a wait whose `stop` was set."""
+        return WaitStopped(
+            f"{self.job.ref}: the wait was stopped; {self._known()}. Resume: {self._resume}",
+            job=self.job,
+            resume=self._call,
+        )
+
+    @property
+    def _call(self) -> str:
+        """The line of Python that goes on; an account that only this client knows needs this client."""
+        return self.job.resume("vidpoll" if self.account.opened.standard else "client")
+
+    @property
+    def _resume(self) -> str:
+        """The command that goes on, or else the line of Python."""
+        return f"vidpoll wait {shlex.quote(self.job.ref)}" if self.account.opened.standard else self._call
+
+    def _known(self) -> str:
+        last = ""
+        if isinstance(self.answer, Fault):
+            last = f" (last answer: {self.answer.reason})"
+        elif isinstance(self.answer, AnswerError):
+            last = f" (last answer: {self.answer})"
+        elif self.account.limiter.circuit_open and self.account.limiter.fault is not None:
+            last = f" (last answer to the account: {self.account.limiter.fault.reason})"
+        if self.job.state is None and self.job.stage is None:
+            return f"nothing was heard of it{last}, and it may well go on"
+        progress = "" if self.job.progress is None else f" at {self.job.progress:.0f} %"
+        return f"it is {self.job.stage or self.job.state}{progress}{last} and goes on at the provider"
+
+
+_REMEDY = {
+    400: "Check the id. ",
+    401: "Check the key. ",
+    402: "Check the balance. ",
+    403: "Check what the key may do. ",
+    451: "Ask the provider for its reason. ",
+}

@@ -1,0 +1,424 @@
+"""When something is kept: the bridge between the loop, which knows no store, and the store, which knows no loop.
+
+A `Keeper` belongs to a client with a store. It takes a lease before a job is asked about, keeps what changed, and tells
+a verdict to the hooks only when it is on disk. A wait outlives its store: what cannot be kept is warned of, once a
+minute, and the wait goes on; a submit that cannot be kept is not sent.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ..clock import Clock
+from ..errors import JobNotFound, StoreError, SubmitUnknown, UsageError, VidpollError
+from ..events import Completed, Event, Failed, GaveUp, Polled, PollFailed, ProgressChanged, StageChanged
+from ..job import Job
+from ..model import Snapshot
+from ..net.accounts import OpenAccount
+from ..polling.task import Context
+from ..polling.watch import Watch
+from . import records
+from .records import KeptJob
+
+if TYPE_CHECKING:
+    from .sqlite import Store  # SQLite is loaded where a store is opened
+
+log = logging.getLogger("vidpoll")
+
+T = TypeVar("T")
+
+LOOK = 2.0
+"""Seconds between two looks into the store, where another process asks about a job."""
+
+LEARNT = 32
+"""Former jobs from which it is learnt how long the jobs of an account take."""
+
+SPARE = 30.0
+"""Seconds that a lease is to last beyond the next question and its answer."""
+
+RENEWED = 120.0
+"""Seconds by which a lease is longer than it needs to be, so that it is seldom renewed."""
+
+TROUBLE = 60.0
+"""Seconds for which a store that does not work is left alone, but for submits and verdicts."""
+
+_SOON = 0.001
+
+
+class NoKeeper:
+    """What a client without a store has instead of a `Keeper`: nothing is kept, and nothing is asked for."""
+
+    watch = Watch
+
+    def __init__(self, tell: Callable[[Job, Event], None]) -> None:
+        self.tell = tell
+
+    @property
+    def store(self) -> Store:
+        """Raises UsageError: there is none."""
+        raise UsageError("this client keeps no jobs; make it with Client(store='jobs.sqlite3')")
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def durations(self, account: str) -> Sequence[float]:
+        """Nothing is known of former jobs."""
+        return ()
+
+    def enter(self, jobs: Sequence[Job], accounts: Sequence[OpenAccount]) -> None:
+        """They are not kept."""
+
+    def asking(self, job: Job, account: OpenAccount) -> AbstractContextManager[None]:
+        """It is not kept."""
+        return nullcontext()
+
+    def deliver(self, job: Job) -> None:
+        """It was told when it came."""
+
+    def saved(self, job: Job, target: str | Path, kinds: Sequence[str]) -> None:
+        """Nobody noted that they were asked for."""
+
+    def waiting(self, jobs: Sequence[Job]) -> AbstractContextManager[None]:
+        """Nobody else can know."""
+        return nullcontext()
+
+    def submitting(
+        self, account: OpenAccount, operation: str, fields: Mapping[str, object]
+    ) -> AbstractContextManager[Intent | None]:
+        """Nothing is kept of it."""
+        return nullcontext()
+
+
+class Keeper:
+    """The store of one client. `tell` calls the hooks; `bound` is how long one request may take, in seconds."""
+
+    def __init__(self, store: Store, clock: Clock, tell: Callable[[Job, Event], None], bound: float) -> None:
+        self.store = store
+        self.bound = bound
+        self._clock = clock
+        self._tell = tell
+        self._lock = threading.Lock()
+        self._waits: Counter[str] = Counter()
+        self._held: dict[str, float] = {}  # until when, in Unix seconds, we are the one who asks
+        self._counts: dict[str, list[int]] = {}  # requests and transient errors that are not kept yet
+        self._asked: dict[str, OpenAccount] = {}  # jobs that are asked about once, and need not be kept
+        self._telling: set[str] = set()
+        self._spared = 0.0  # until which monotonic second a store that does not work is left alone
+
+    def close(self) -> None:
+        """Close the store."""
+        self.store.close()
+
+    # -- waiting ------------------------------------------------------------------------------------------------------
+
+    def durations(self, account: str) -> Sequence[float]:
+        """How long the latest completed jobs of an account took, in seconds, the latest last."""
+        latest = self._try(lambda: self.store.latest(account, LEARNT), spare=True) or []
+        return [took for kept in reversed(latest) if (took := kept.job.took) is not None]
+
+    def enter(self, jobs: Sequence[Job], accounts: Sequence[OpenAccount]) -> None:
+        """Keep jobs that are to be waited for, and bring them to where the store has them."""
+        rows = [(job.ref, records.origin(end), records.facts(job)) for job, end in zip(jobs, accounts, strict=True)]
+        found = self._try(lambda: self.store.enter(rows)) or {}
+        for job in jobs:
+            kept = found.get(job.ref)
+            if kept is not None and kept.ended_at is None and job.final:
+                self._try(lambda job=job: self._known(job))  # type: ignore[misc]  # an early binding
+            elif kept is not None and _behind(job, kept):
+                records.restore(job, kept.facts)
+
+    @contextmanager
+    def asking(self, job: Job, account: OpenAccount) -> Iterator[None]:
+        """Bring a job that is asked about once to where the store has it; where it is not kept, its verdict is."""
+        kept = self._try(lambda: self.store.get(job.ref), spare=True)
+        if kept is not None and _behind(job, kept):
+            records.restore(job, kept.facts)
+        self._asked[job.ref] = account
+        try:
+            yield
+        finally:
+            self._asked.pop(job.ref, None)
+            if kept is None and job.ref not in self._waits:
+                self._counts.pop(job.ref, None)
+
+    def _known(self, job: Job) -> None:
+        """A verdict that this program has known for longer than its store: its hooks have heard it."""
+        if self.store.end(job.ref, records.facts(job)):
+            self.store.told(job.ref)
+
+    @contextmanager
+    def waiting(self, jobs: Sequence[Job]) -> Iterator[None]:
+        """Hold the leases of jobs while they are waited for; what was not kept yet is kept at the end."""
+        refs = [job.ref for job in jobs]
+        with self._lock:
+            self._waits.update(refs)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._waits.subtract(refs)
+                done = [job for job in jobs if self._waits[job.ref] <= 0]
+                for job in done:
+                    del self._waits[job.ref]
+            for job in done:
+                if job.ref in self._counts and self.holds(job.ref):
+                    self._save(job)
+                self._counts.pop(job.ref, None)
+            mine = [job.ref for job in done if self._held.pop(job.ref, None) is not None]
+            if mine:
+                self._try(lambda: self.store.release(mine))
+
+    def watch(self, *args: Any, **options: Any) -> Watch:
+        """A `Watch` that asks only while the lease is ours."""
+        return KeptWatch(self, *args, **options)
+
+    def holds(self, ref: str) -> bool:
+        """Whether we are the one who asks."""
+        return self._held.get(ref, 0.0) > self._clock.time()
+
+    def lease(self, job: Job, seconds: float) -> tuple[bool, bool]:
+        """Be the one who asks for so many seconds more: whether we are, and whether another was until just now."""
+        now = self._clock.time()
+        needed = now + seconds + self.bound + SPARE
+        if self._held.get(job.ref, 0.0) >= needed:
+            return True, False
+        until = needed + RENEWED
+        mine, taken = self._try(lambda: self.store.lease(job.ref, until), spare=True) or (True, False)
+        with self._lock:
+            if mine:
+                self._held[job.ref] = until
+            else:
+                self._held.pop(job.ref, None)
+        return mine, taken
+
+    def catch_up(self, job: Job, seen: int) -> tuple[list[Event], int]:
+        """Bring a job to where another process has it: what changed since version `seen`, and the version now."""
+        kept = self._try(lambda: self.store.get(job.ref), spare=True)
+        if kept is None or kept.version == seen or job.final:
+            return [], seen
+        before, progress, at = (job.state, job.stage), job.progress, self._clock.time()
+        if _behind(job, kept):
+            records.restore(job, kept.facts)
+        verdict = job.verdict(at)
+        if verdict is not None:
+            return [verdict], kept.version
+        events: list[Event] = []
+        if (job.state, job.stage) != before:
+            events.append(StageChanged(job.ref, at, job.state, job.stage, job.progress, before[1]))
+        if job.progress is not None and job.progress != progress:
+            events.append(ProgressChanged(job.ref, at, job.progress, job.stage))
+        return events, kept.version
+
+    # -- telling ------------------------------------------------------------------------------------------------------
+
+    def tell(self, job: Job, event: Event) -> None:
+        """Keep what an event says, then tell the hooks; a verdict once, and what another process tells not at all."""
+        if isinstance(event, (Completed, Failed)):
+            self._verdict(job, event)
+            return
+        if isinstance(event, (Polled, PollFailed)):
+            counts = self._counts.setdefault(job.ref, [0, 0])
+            counts[0] += 1
+            counts[1] += isinstance(event, PollFailed)
+        elif isinstance(event, (StageChanged, ProgressChanged)):
+            if not self._ours(job.ref):
+                return
+            self._save(job)
+        elif isinstance(event, GaveUp) and self.holds(job.ref):
+            if isinstance(event.error, JobNotFound) and not job.answers:  # a mistyped reference is not worth keeping
+                self._try(lambda: self.store.drop(job.ref, strange=True))
+            self._save(job)
+        self._tell(job, event)
+
+    def _ours(self, ref: str) -> bool:
+        return self.holds(ref) or not self._try(lambda: self.store.leased(ref), spare=True)
+
+    def _save(self, job: Job) -> None:
+        requests, transient_errors = self._counts.pop(job.ref, (0, 0))
+        self._try(lambda: self.store.save(job.ref, records.facts(job), requests, transient_errors), spare=True)
+
+    def _verdict(self, job: Job, event: Event) -> None:
+        """On disk first, then told."""
+        requests, transient_errors = self._counts.pop(job.ref, (0, 0))
+        self._told(job, event, lambda: self._end(job, requests, transient_errors))
+
+    def _end(self, job: Job, requests: int, transient_errors: int) -> bool | None:
+        """Keep a verdict; whether telling it is up to us. None says that the store does not know the job."""
+        account = self._asked.get(job.ref)
+        if account is not None:
+            self.store.enter([(job.ref, records.origin(account), records.facts(Job(job.ref)))])
+        return self.store.end(job.ref, records.facts(job), requests, transient_errors)
+
+    def deliver(self, job: Job) -> None:
+        """Tell a verdict that is kept and that no hook has heard yet."""
+        event = job.verdict(job.history[-1].at if job.history else self._clock.time())
+        if event is not None:
+            self._told(job, event, lambda: self.store.claim(job.ref))
+
+    def _told(self, job: Job, event: Event, claim: Callable[[], bool | None]) -> None:
+        with self._lock:
+            if job.ref in self._telling:  # another thread is at it
+                return
+            self._telling.add(job.ref)
+        heard = False
+        try:
+            ours = self._try(claim)
+            if ours is False:
+                return
+            self._tell(job, event)
+            heard = True
+            if ours:
+                self._try(lambda: self.store.told(job.ref))
+        except BaseException:  # Ctrl-C, wherever it came
+            self._try(lambda: self.store.told(job.ref) if heard else self.store.untold(job.ref))
+            raise
+        finally:
+            self._telling.discard(job.ref)
+
+    def saved(self, job: Job, target: str | Path, kinds: Sequence[str]) -> None:
+        """Files that were asked for are there."""
+        self._try(lambda: self.store.unwant(records.wanted(job.ref, target, kinds)))
+
+    # -- submitting ---------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def submitting(self, account: OpenAccount, operation: str, fields: Mapping[str, object]) -> Iterator[Intent]:
+        """A submit from its beginning to its id. Whatever ends it is kept."""
+        intent = Intent(self, account, operation, fields)
+        try:
+            yield intent
+        except SubmitUnknown as error:
+            intent.lost(error.reason)
+            raise
+        except VidpollError:
+            intent.refused()
+            raise
+        except BaseException as error:
+            intent.lost(f"interrupted ({type(error).__name__})")
+            raise
+
+    # -- a store that does not work -----------------------------------------------------------------------------------
+
+    def _try(self, call: Callable[[], T], *, spare: bool = False) -> T | None:
+        """What the store says; None and a warning where it does not work. `spare`: not asked again for a minute."""
+        if spare and self._clock.monotonic() < self._spared:
+            return None
+        try:
+            return call()
+        except StoreError as error:
+            if not self.store.closed:  # else a wait was left behind, and its client is gone
+                self.failed(error.message)
+            return None
+
+    def failed(self, message: str) -> None:
+        """Say what could not be kept, and leave the store alone for a while."""
+        self._spared = self._clock.monotonic() + TROUBLE
+        log.error("%s", message)
+        try:
+            warnings.warn(message, RuntimeWarning, stacklevel=2)
+        except Warning:  # warnings are errors here; it is in the log, and the job counts more
+            return
+
+
+class Intent:
+    """One submit: on disk before it is sent, its id on disk before anything else is done with the answer."""
+
+    def __init__(self, keeper: Keeper, account: OpenAccount, operation: str, fields: Mapping[str, object]) -> None:
+        self._keeper = keeper
+        self._account = account
+        self._operation = operation
+        self._fields = fields
+        self._number: int | None = None
+
+    def begin(self) -> None:
+        """It is about to be sent. Raises StoreError where that cannot be kept: then nothing is sent."""
+        if self._number is not None:  # sent again after it certainly was not received
+            return
+        sent = records.sent(self._fields, self._account.secrets().values())
+        try:
+            self._number = self._keeper.store.begin(records.origin(self._account), self._operation, sent)
+        except StoreError as error:
+            who = f"{self._account.name} {self._operation}"
+            raise StoreError(f"{who}: nothing was sent, because it could not be kept: {error}") from None
+
+    def refused(self) -> None:
+        """Nothing was bought."""
+        self._close(lambda store, number: store.refused(number))
+
+    def lost(self, reason: str) -> None:
+        """Nobody knows whether it was received."""
+        self._close(lambda store, number: store.lost(number, reason))
+
+    def received(self, job: Job) -> None:
+        """It has become a job. A store that fails now costs a warning with the reference, and never the job."""
+        number = self._number
+        assert number is not None
+        try:
+            if not self._keeper.store.received(number, job.ref, records.facts(job)):
+                self._keeper.store.enter([(job.ref, records.origin(self._account), records.facts(job))])
+        except StoreError as error:
+            self._keeper.failed(f"{job.ref} is submitted, and not in the store: write it down. {error.message}")
+
+    def _close(self, call: Callable[[Store, int], None]) -> None:
+        number = self._number
+        if number is not None:
+            self._keeper._try(lambda: call(self._keeper.store, number))
+
+
+class KeptWatch(Watch):
+    """A `Watch` that asks only while it holds its job's lease; while another process does, it follows the store."""
+
+    __slots__ = ("_keeper", "_version")
+
+    def __init__(self, keeper: Keeper, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._keeper = keeper
+        self._version = -1
+
+    def leased_by_other(self, context: Context) -> tuple[list[Event], float | None] | None:
+        held = self._keeper.holds(self.job.ref)
+        mine, taken = self._keeper.lease(self.job, 0.0)
+        if mine and held:
+            return None
+        events, self._version = self._keeper.catch_up(self.job, self._version)
+        if self.job.final:
+            return events, None
+        now = context.now()
+        if not mine:
+            return events, now + LOOK
+        if taken:  # the one that is gone may just have asked
+            return events, now + self.account.provider.pacing.floor
+        return (events, now) if events else None
+
+    def claim(self, now: float) -> float:
+        return super().claim(now) if self._keeper.holds(self.job.ref) else now + _SOON
+
+    @property
+    def ours(self) -> bool:
+        return self._keeper.holds(self.job.ref)
+
+    def listed(self, row: Snapshot, asked_at: float, context: Context) -> tuple[list[Event], float | None]:
+        return self._leased(*super().listed(row, asked_at, context), context)
+
+    def digest(self, value: object, context: Context) -> tuple[list[Event], float | None]:
+        return self._leased(*super().digest(value, context), context)
+
+    def _leased(self, events: list[Event], due: float | None, context: Context) -> tuple[list[Event], float | None]:
+        if due is not None:  # the lease lasts until the next question, however long that is
+            self._keeper.lease(self.job, max(0.0, due - context.now()))
+        return events, due
+
+
+def _behind(job: Job, kept: KeptJob) -> bool:
+    """Whether the store knows more of a job than the program does."""
+    if job.final or (kept.ended_at is None and kept.facts.get("state") is None):
+        return False
+    history = kept.facts.get("history") or [[0.0]]
+    return kept.ended_at is not None or not job.history or job.history[-1].at < history[-1][0]

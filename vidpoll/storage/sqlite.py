@@ -1,0 +1,511 @@
+"""One SQLite file that keeps jobs over a crash: what was submitted, what is known, who asks, what is still to be told.
+
+Several processes may use it at once, and a client's threads share it. A *lease* says who asks about a job, a *teller*
+says who tells its verdict to the hooks; both end when their process is gone. Only SQL lives here: what is kept is said
+in `record`, and when, in `keeping`. Times are Unix seconds of the client's clock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import sqlite3
+import threading
+import uuid
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ..errors import StoreError
+from .records import KeptJob, Origin, Submission, WantedFiles
+
+T = TypeVar("T")
+
+APPLICATION = 0x76696470
+"""What tells a store from any other SQLite file ("vidp")."""
+
+BUSY = 3.0
+"""Real seconds for which a write waits for another process."""
+
+AWAY = 600.0
+"""Seconds after which someone of whom nothing is known (another host, Windows) is no longer believed to be at it."""
+
+REUSED = 86400.0
+"""Seconds after which a process that is there is no longer believed to be the same one: its number was given anew."""
+
+MIGRATIONS = (
+    # 1: the first draft
+    """
+    CREATE TABLE jobs (
+        ref TEXT PRIMARY KEY, account TEXT NOT NULL, provider TEXT NOT NULL, base_url TEXT NOT NULL,
+        variables TEXT NOT NULL, operation TEXT, sent TEXT NOT NULL, facts TEXT NOT NULL, submitted_at REAL,
+        added_at REAL NOT NULL, ended_at REAL, told_at REAL, requests INTEGER NOT NULL DEFAULT 0,
+        transient_errors INTEGER NOT NULL DEFAULT 0, owner TEXT, owned_until REAL);
+    CREATE TABLE submits (
+        number INTEGER PRIMARY KEY, account TEXT NOT NULL, provider TEXT NOT NULL, base_url TEXT NOT NULL,
+        variables TEXT NOT NULL, operation TEXT NOT NULL, sent TEXT NOT NULL, at REAL NOT NULL, owner TEXT NOT NULL,
+        reason TEXT);
+    """,
+    # 2: who tells a verdict and since when, what has changed, and the files that were asked for
+    """
+    ALTER TABLE jobs ADD COLUMN teller TEXT;
+    ALTER TABLE jobs ADD COLUMN teller_since REAL;
+    ALTER TABLE jobs ADD COLUMN version INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX jobs_unfinished ON jobs (added_at) WHERE told_at IS NULL;
+    CREATE TABLE files (
+        ref TEXT NOT NULL, target TEXT NOT NULL, kinds TEXT NOT NULL, at REAL NOT NULL,
+        PRIMARY KEY (ref, target, kinds));
+    """,
+)
+"""Each brings the file from the version before to its own; `PRAGMA user_version` says how many were done."""
+
+_JOB = (
+    "ref, account, provider, base_url, variables, operation, sent, facts, submitted_at, added_at, ended_at, told_at, "
+    "requests, transient_errors, version"
+)
+
+_TELLER = "SELECT ended_at, told_at, teller, teller_since FROM jobs WHERE ref = ?"
+
+
+class Store:
+    """The file at `path`, made where there is none. Raises StoreError where it cannot be used."""
+
+    def __init__(self, path: str | Path, now: Callable[[], float]) -> None:
+        self.path = Path(path).expanduser().absolute()
+        self.now = now
+        self._token = uuid.uuid4().hex[:12]
+        self._here = _here()
+        self._pid = os.getpid()
+        self._lock = threading.RLock()
+        self._inherited: list[sqlite3.Connection] = []  # of the parent of a fork: never touched, never closed here
+        self._open_for: set[int] = set()  # the process whose connection is open
+        self._full = False
+        with self._understood():
+            self._connection = self._open()
+
+    # -- the file -----------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Let go of the leases and the file."""
+        with contextlib.suppress(StoreError), self._transaction() as db:
+            db.execute("UPDATE jobs SET owner = NULL, owned_until = NULL WHERE owner = ?", (self.owner,))
+        with self._alone, contextlib.suppress(sqlite3.Error):
+            _closed_by(os.getpid(), self._connection, self._open_for)
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing can be kept any more, because the client was closed or is gone."""
+        return os.getpid() not in self._open_for
+
+    @property
+    def owner(self) -> str:
+        """Who we are: this host, this process, this client."""
+        return f"{self._here}|{os.getpid()}|{self._token}"
+
+    @property
+    def _alone(self) -> AbstractContextManager[Any]:
+        if self._pid != os.getpid():  # a forked child: SQLite allows no connection to cross that
+            self._pid, self._lock = os.getpid(), threading.RLock()
+            self._inherited.append(self._connection)
+            with self._understood():
+                self._connection = self._open()
+        return self._lock
+
+    def _open(self) -> sqlite3.Connection:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        db = sqlite3.connect(self.path, timeout=BUSY, isolation_level=None, check_same_thread=False)
+        try:
+            db.row_factory = sqlite3.Row
+            self._migrate(db)
+            db.execute("PRAGMA synchronous = NORMAL")
+            self._full = False
+        except BaseException:
+            db.close()
+            raise
+        self._open_for = {os.getpid()}
+        weakref.finalize(self, _closed_by, os.getpid(), db, self._open_for)  # where nobody closes the client
+        return db
+
+    def _migrate(self, db: sqlite3.Connection) -> None:
+        """Bring the file to the present version; where it is there already, nothing is written."""
+        if self._version(db) < len(MIGRATIONS):
+            db.execute("PRAGMA synchronous = FULL")
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                for number in range(self._version(db), len(MIGRATIONS)):  # another process may have been faster
+                    for statement in MIGRATIONS[number].split(";"):
+                        db.execute(statement)
+                    db.execute(f"PRAGMA user_version = {number + 1}")
+                db.execute(f"PRAGMA application_id = {APPLICATION}")
+                db.execute("COMMIT")
+            except BaseException:
+                with contextlib.suppress(sqlite3.Error):
+                    db.execute("ROLLBACK")
+                raise
+        else:
+            db.execute("BEGIN IMMEDIATE")  # a store that cannot be written to is known now, and not after the submit
+            db.execute("ROLLBACK")
+        with contextlib.suppress(sqlite3.OperationalError):  # another process opens it, too, and sees to that
+            db.execute("PRAGMA journal_mode = WAL")
+
+    def _version(self, db: sqlite3.Connection) -> int:
+        version = int(db.execute("PRAGMA user_version").fetchone()[0])
+        ours = db.execute("PRAGMA application_id").fetchone()[0] == APPLICATION
+        if not ours and (version or db.execute("SELECT 1 FROM sqlite_master").fetchone()):
+            raise StoreError(f"{self.path} is no store of vidpoll, but some other SQLite file; name another one")
+        if version > len(MIGRATIONS):
+            raise StoreError(
+                f"the store {self.path} was made by a newer vidpoll (version {version}, known: {len(MIGRATIONS)}); "
+                "update vidpoll, or name another store"
+            )
+        return version
+
+    @contextlib.contextmanager
+    def _understood(self, ref: str = "") -> Iterator[None]:
+        """Whatever SQLite or the disk says becomes a StoreError with the way out."""
+        try:
+            yield
+        except (sqlite3.Error, OSError, ValueError) as error:  # ValueError: what stands in it is no JSON
+            who = f"{ref}: " if ref else ""
+            raise StoreError(f"{who}the store {self.path} {_wrong(error)}") from None
+
+    @contextlib.contextmanager
+    def _transaction(self, ref: str = "", *, full: bool = False) -> Iterator[sqlite3.Connection]:
+        """One at a time, all or nothing. `full`: it is on the disk, and not only on its way, when this returns."""
+        with self._understood(ref), self._alone:
+            if self.closed:
+                raise StoreError(f"the store {self.path} is closed")
+            db = self._connection
+            if full != self._full:
+                db.execute(f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}")
+                self._full = full
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                yield db
+                db.execute("COMMIT")
+            except BaseException:
+                with contextlib.suppress(sqlite3.Error):
+                    db.execute("ROLLBACK")
+                raise
+
+    def _read(self, make: Callable[[sqlite3.Row], T], sql: str, *values: object) -> list[T]:
+        with self._understood(), self._alone:
+            if self.closed:
+                raise StoreError(f"the store {self.path} is closed")
+            return [make(row) for row in self._connection.execute(sql, values)]
+
+    # -- jobs ---------------------------------------------------------------------------------------------------------
+
+    def enter(self, jobs: Iterable[tuple[str, Origin, Mapping[str, Any]]]) -> dict[str, KeptJob]:
+        """Keep jobs (reference, origin, facts) that are not kept yet; all of them as they are kept."""
+        found: dict[str, KeptJob] = {}
+        with self._transaction() as db:
+            for ref, origin, facts in jobs:
+                self._insert(db, KeptJob(ref, origin, facts=facts))
+                found[ref] = _kept(db.execute(f"SELECT {_JOB} FROM jobs WHERE ref = ?", (ref,)).fetchone())
+        return found
+
+    def _insert(self, db: sqlite3.Connection, job: KeptJob) -> None:
+        """A new row; of a job that is kept already, only what was not known of its submit."""
+        db.execute(
+            "INSERT INTO jobs (ref, account, provider, base_url, variables, operation, sent, facts, submitted_at, "
+            "added_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (ref) DO UPDATE SET "
+            "sent = CASE WHEN jobs.operation IS NULL THEN excluded.sent ELSE jobs.sent END, "
+            "operation = coalesce(jobs.operation, excluded.operation), base_url = excluded.base_url",
+            (
+                job.ref,
+                *_where(job.origin),
+                job.operation,
+                _json(job.sent),
+                _json(job.facts),
+                job.facts.get("submitted_at"),
+                self.now(),
+            ),
+        )
+
+    def get(self, ref: str) -> KeptJob | None:
+        """A job as it is kept; None where it is not."""
+        found = self._read(_kept, f"SELECT {_JOB} FROM jobs WHERE ref = ?", ref)
+        return found[0] if found else None
+
+    def jobs(self, *, unfinished: bool = False, last: int = -1) -> list[KeptJob]:
+        """All jobs, or the `last` ones, the oldest first; `unfinished`: without a verdict, or with one not told."""
+        where = "WHERE told_at IS NULL" if unfinished else ""
+        order = "ORDER BY added_at DESC, rowid DESC LIMIT ?"
+        return self._read(_kept, f"SELECT {_JOB} FROM jobs {where} {order}", last)[::-1]
+
+    def latest(self, account: str, number: int) -> list[KeptJob]:
+        """The jobs of an account that ended last, the latest first."""
+        sql = f"SELECT {_JOB} FROM jobs WHERE account = ? AND ended_at IS NOT NULL ORDER BY ended_at DESC LIMIT ?"
+        return self._read(_kept, sql, account, number)
+
+    def save(self, ref: str, facts: Mapping[str, Any], requests: int = 0, transient_errors: int = 0) -> None:
+        """Keep what is known of a job now; a verdict that is kept already is not written over."""
+        with self._transaction(ref) as db:
+            db.execute(
+                "UPDATE jobs SET facts = ?, requests = requests + ?, transient_errors = transient_errors + ?, "
+                "version = version + 1 WHERE ref = ? AND ended_at IS NULL",
+                (_json(facts), requests, transient_errors, ref),
+            )
+
+    def end(self, ref: str, facts: Mapping[str, Any], requests: int = 0, transient_errors: int = 0) -> bool | None:
+        """Keep a verdict, the first one that comes; whether telling it is up to us. None: the job is not kept."""
+        with self._transaction(ref, full=True) as db:
+            row = db.execute(_TELLER, (ref,)).fetchone()
+            if row is None:
+                return None
+            if row["ended_at"] is None:
+                db.execute(
+                    "UPDATE jobs SET facts = ?, requests = requests + ?, transient_errors = transient_errors + ?, "
+                    "version = version + 1, "
+                    "ended_at = ?, teller = ?, teller_since = ?, owner = NULL, owned_until = NULL WHERE ref = ?",
+                    (_json(facts), requests, transient_errors, self.now(), self.owner, self.now(), ref),
+                )
+                return True
+            return self._claim(db, ref, row)
+
+    def claim(self, ref: str) -> bool:
+        """Whether a verdict that is kept and was not told is ours to tell from now on."""
+        untold = "SELECT ref FROM jobs WHERE ref = ? AND ended_at IS NOT NULL AND told_at IS NULL"
+        if not self._read(lambda row: row, untold, ref):  # most were told: no need to write
+            return False
+        with self._transaction(ref, full=True) as db:
+            row = db.execute(_TELLER, (ref,)).fetchone()
+            return row is not None and row["ended_at"] is not None and self._claim(db, ref, row)
+
+    def _claim(self, db: sqlite3.Connection, ref: str, row: sqlite3.Row) -> bool:
+        """A teller that lives may still be at it."""
+        if row["told_at"] is not None or not self._gone(row["teller"], row["teller_since"]):
+            return False
+        db.execute("UPDATE jobs SET teller = ?, teller_since = ? WHERE ref = ?", (self.owner, self.now(), ref))
+        return True
+
+    def told(self, ref: str) -> None:
+        """The hooks have heard the verdict."""
+        with self._transaction(ref, full=True) as db:
+            told = "UPDATE jobs SET told_at = ?, teller = NULL WHERE ref = ? AND ended_at IS NOT NULL"
+            db.execute(told, (self.now(), ref))
+
+    def untold(self, ref: str) -> None:
+        """The hooks did not hear it: Ctrl-C came between. It is told when somebody waits for the job again."""
+        with self._transaction(ref) as db:
+            db.execute("UPDATE jobs SET teller = NULL WHERE ref = ? AND teller = ?", (ref, self.owner))
+
+    def forget(self, before: float) -> int:
+        """Forget the jobs whose verdict was told, and the lost submits that were begun, before a moment; how many."""
+        lost = [(submission.number,) for submission in self.submits() if submission.at < before]
+        with self._transaction() as db:
+            gone = db.execute("DELETE FROM jobs WHERE told_at IS NOT NULL AND ended_at < ?", (before,)).rowcount
+            gone += db.executemany("DELETE FROM submits WHERE number = ?", lost).rowcount if lost else 0
+            db.execute("DELETE FROM files WHERE ref NOT IN (SELECT ref FROM jobs)")
+        return gone
+
+    def drop(self, ref: str, *, strange: bool = False) -> None:
+        """Forget a job; `strange`: only where this store did not submit it."""
+        with self._transaction(ref) as db:
+            if db.execute("DELETE FROM jobs WHERE ref = ? AND (? OR operation IS NULL)", (ref, not strange)).rowcount:
+                db.execute("DELETE FROM files WHERE ref = ?", (ref,))
+
+    # -- who asks -----------------------------------------------------------------------------------------------------
+
+    def lease(self, ref: str, until: float) -> tuple[bool, bool]:
+        """Try to become the one who asks about a job, until then: whether we are, and whether another was just now."""
+        with self._transaction(ref) as db:
+            row = db.execute("SELECT owner, owned_until FROM jobs WHERE ref = ?", (ref,)).fetchone()
+            if row is None:
+                return True, False
+            other = row["owner"] not in (None, self.owner)
+            live = other and (row["owned_until"] or 0.0) > self.now()
+            if live and not self._gone(row["owner"], self.now()):
+                return False, False
+            db.execute("UPDATE jobs SET owner = ?, owned_until = ? WHERE ref = ?", (self.owner, until, ref))
+            return True, bool(live)
+
+    def release(self, refs: Iterable[str]) -> None:
+        """Others may ask about these jobs from now on."""
+        with self._transaction() as db:
+            db.executemany(
+                "UPDATE jobs SET owner = NULL, owned_until = NULL WHERE ref = ? AND owner = ?",
+                [(ref, self.owner) for ref in refs],
+            )
+
+    def leased(self, ref: str) -> bool:
+        """Whether another one asks about a job."""
+        now = self.now()
+        owners = self._read(
+            lambda row: str(row[0]), "SELECT owner FROM jobs WHERE ref = ? AND owned_until > ?", ref, now
+        )
+        return any(owner != self.owner and not self._gone(owner, now) for owner in owners)
+
+    def _gone(self, owner: str | None, since: float | None) -> bool:
+        """Whether an owner is not there any more. One of another host, or from before a restart, is given `AWAY`."""
+        if owner is None or owner == self.owner:
+            return True
+        here, pid, _ = owner.rsplit("|", 2)
+        alive = _alive(int(pid)) if here == self._here else None
+        return alive is False or self.now() - (since or 0.0) > (AWAY if alive is None else REUSED)
+
+    # -- submits ------------------------------------------------------------------------------------------------------
+
+    def begin(self, origin: Origin, operation: str, sent: Mapping[str, Any]) -> int:
+        """Keep that a submit is about to be sent; its number."""
+        with self._transaction(full=True) as db:
+            cursor = db.execute(
+                "INSERT INTO submits (account, provider, base_url, variables, operation, sent, at, owner) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (*_where(origin), operation, _json(sent), self.now(), self.owner),
+            )
+            assert cursor.lastrowid is not None
+            return cursor.lastrowid
+
+    def refused(self, number: int) -> None:
+        """Nothing was bought."""
+        with self._transaction() as db:
+            db.execute("DELETE FROM submits WHERE number = ?", (number,))
+
+    def lost(self, number: int, reason: str) -> None:
+        """Nobody knows whether it was received."""
+        with self._transaction(full=True) as db:
+            db.execute("UPDATE submits SET reason = ? WHERE number = ?", (reason, number))
+
+    def received(self, number: int, ref: str, facts: Mapping[str, Any]) -> bool:
+        """A submit has become a job. False: there is no such submit on record, and nothing is kept."""
+        with self._transaction(ref, full=True) as db:
+            row = db.execute("SELECT * FROM submits WHERE number = ?", (number,)).fetchone()
+            if row is not None:
+                origin = Origin(row["account"], row["provider"], row["base_url"], tuple(json.loads(row["variables"])))
+                self._insert(db, KeptJob(ref, origin, row["operation"], json.loads(row["sent"]), facts))
+                db.execute("DELETE FROM submits WHERE number = ?", (number,))
+            return row is not None
+
+    def submits(self) -> list[Submission]:
+        """The submits whose outcome is unknown, the oldest first; not those that are under way."""
+        rows = self._read(lambda row: (row, _submission(row)), "SELECT * FROM submits ORDER BY number")
+        return [
+            submission
+            for row, submission in rows
+            if row["reason"] is not None or (row["owner"] != self.owner and self._gone(row["owner"], row["at"]))
+        ]
+
+    # -- files --------------------------------------------------------------------------------------------------------
+
+    def want(self, wanted: WantedFiles) -> None:
+        """Keep that files were asked for."""
+        with self._transaction(wanted.ref) as db:
+            db.execute(
+                "INSERT INTO files (ref, target, kinds, at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                (wanted.ref, wanted.target, ",".join(wanted.kinds), self.now()),
+            )
+
+    def unwant(self, wanted: WantedFiles) -> None:
+        """They are there, or will never be."""
+        with self._transaction(wanted.ref) as db:
+            db.execute(
+                "DELETE FROM files WHERE ref = ? AND rtrim(target, '/\\') = ? AND kinds = ?",
+                (wanted.ref, wanted.target.rstrip("/\\"), ",".join(wanted.kinds)),
+            )
+
+    def wanted(self) -> list[WantedFiles]:
+        """The files that were asked for and are not all there yet, the oldest first."""
+        return self._read(
+            lambda row: WantedFiles(row["ref"], row["target"], tuple(row["kinds"].split(","))),
+            "SELECT ref, target, kinds FROM files ORDER BY at, rowid",
+        )
+
+
+def _closed_by(pid: int, db: sqlite3.Connection, open_for: set[int]) -> None:
+    """Close a connection, in the process that has opened it."""
+    open_for.discard(pid)
+    if os.getpid() == pid:
+        db.close()
+
+
+def _where(origin: Origin) -> tuple[str, str, str, str]:
+    return origin.account, origin.provider, origin.base_url, _json(origin.variables)
+
+
+def _json(value: object) -> str:
+    """JSON; what a plugin put where no such thing is due stands as its text."""
+    return json.dumps(value, default=str)
+
+
+def _kept(row: sqlite3.Row) -> KeptJob:
+    origin = Origin(row["account"], row["provider"], row["base_url"], tuple(json.loads(row["variables"])))
+    return KeptJob(
+        row["ref"],
+        origin,
+        row["operation"],
+        json.loads(row["sent"]),
+        json.loads(row["facts"]),
+        *(
+            row[name]
+            for name in ("submitted_at", "added_at", "ended_at", "told_at", "requests", "transient_errors", "version")
+        ),
+    )
+
+
+def _submission(row: sqlite3.Row) -> Submission:
+    return Submission(
+        row["number"],
+        row["account"],
+        row["operation"],
+        json.loads(row["sent"]),
+        row["at"],
+        row["reason"] or "the process ended before an answer came",
+        row["base_url"],
+        row["provider"],
+    )
+
+
+def _wrong(error: Exception) -> str:
+    """What is wrong with the file, and what to do about it."""
+    if isinstance(error, UnicodeError):
+        return "can keep no text that is not Unicode, like a file name of another encoding: choose another one"
+    if isinstance(error, ValueError):
+        return _DAMAGED
+    said = str(error).lower()
+    known = {
+        "locked": "is locked by another program: close what has it open (a backup, an SQLite shell) and try again",
+        "readonly": "cannot be written to: check its permissions and those of its folder, or name another store",
+        "full": "cannot grow, there is no room left: free some on its disk; what it holds is whole",
+        "malformed": _DAMAGED,
+        "not a database": _DAMAGED,
+        "disk i/o": "cannot be read or written, the disk reports an error: check the disk and the room on it",
+        "unable to open": "cannot be opened: check that its folder is there and may be written to",
+    }
+    for words, way in known.items():
+        if words in said:
+            return way
+    why = error.strerror if isinstance(error, OSError) and error.strerror else f"{type(error).__name__}: {error}"
+    return f"cannot be used ({why}): check its path and its permissions, or name another store"
+
+
+_DAMAGED = "is damaged, or no SQLite file: move it away, and a new one is made; jobs go on at their providers"
+
+
+def _here() -> str:
+    """This host, and on Linux the start of the system and the room of its process ids: a container is a host."""
+    parts = [platform.node()]
+    with contextlib.suppress(OSError):
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip())
+        parts.append(str(Path("/proc/self/ns/pid").readlink()))
+    return "/".join(parts).replace("|", "-")
+
+
+def _alive(pid: int) -> bool | None:
+    """Whether a process of this host is there; None where nobody can tell (Windows): its lease ends by itself."""
+    if os.name != "posix":
+        return None
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
