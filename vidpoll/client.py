@@ -114,7 +114,7 @@ class Client:
             clock=self._clock,
             workers=self._workers,
             send=self._transport.send,
-            tell=self._keeper.tell,
+            teller=self._keeper,
             http_timeout=(float(http_timeout[0]), float(http_timeout[1])),
             patience=patience,
             random=Random(),
@@ -316,12 +316,11 @@ class Client:
                         yield job, verdict
                     else:
                         watches.append(self._keeper.watch(job, state, schedule, now=now, timeout=timeout))
-                for task, event in self._loop.run(watches, stop):
+                for job, event in self._loop.run(watches, stop):
                     if not isinstance(event, Polled):
                         if on_event is not None:
                             guard("on_event", on_event, event)
-                        assert isinstance(task, Watch)
-                        yield task.job, event
+                        yield job, event
 
         def told() -> Generator[tuple[Job, Event]]:
             with self._plugins.during(jobs, "wait"):

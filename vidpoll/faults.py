@@ -23,6 +23,9 @@ CAP = 60.0
 LONGEST_HINT = 3600.0
 """Seconds: a hint is never followed for longer."""
 
+GOOD_HINT = 60.0
+"""Seconds: a hint on a good answer is not followed for longer."""
+
 CONFIRMATIONS = 3
 """How many more 404 are needed before a job counts as not found."""
 

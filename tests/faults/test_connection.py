@@ -339,7 +339,7 @@ def test_a_submit_that_nobody_received_is_sent_again(case: Case) -> None:
 @pytest.mark.parametrize("tls", [True, False], ids=["a certificate that nobody trusts", "a server that speaks no TLS"])
 def test_a_submit_over_tls_that_fails_bought_nothing(tls: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """The handshake comes before the first byte of the request, so the error says that nothing was sent."""
-    monkeypatch.setattr("vidpoll.polling.task.ERRAND_PATIENCE", 0.2)
+    monkeypatch.setattr("vidpoll.polling.task.ONE_SHOT_PATIENCE", 0.2)
     case = CASES[0]
     kind, fields = case.submit
     with chaos(answers(case.accepted), tls=tls) as server:

@@ -9,6 +9,6 @@ def test_polls_older_than_the_floor_are_forgotten() -> None:
     """An account that asks about ten thousand jobs remembers those of the last floor, not all."""
     limiter = AccountLimiter(5.0)
     for second in range(1000):
-        assert limiter.claim(f"job-{second}", float(second)) == second
+        assert limiter.reserve_slot(f"job-{second}", float(second)) == second
     assert len(limiter._asked) <= 7
-    assert limiter.claim("job-999", 1000.0) == 999.0 + limiter.floor
+    assert limiter.reserve_slot("job-999", 1000.0) == 999.0 + limiter.floor

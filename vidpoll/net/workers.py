@@ -15,17 +15,17 @@ from typing import Any
 
 
 class Ticket:
-    """One errand of a worker. `outcome` is what the errand returned, or the exception that it raised."""
+    """One request of a worker. `outcome` is what `work` returned, or the exception that it raised."""
 
-    __slots__ = ("_ending", "_start", "aborted", "done", "inbox", "one_shot", "outcome", "shut")
+    __slots__ = ("_ending", "_start", "aborted", "done", "inbox", "outcome", "shut", "work")
 
-    def __init__(self, one_shot: Callable[[Ticket], Any], inbox: Queue[Any]) -> None:
-        self.one_shot = one_shot
+    def __init__(self, work: Callable[[Ticket], Any], inbox: Queue[Any]) -> None:
+        self.work = work
         self.inbox = inbox
         self.outcome: Any = None
         self.done = self.aborted = False
         self.shut: Callable[[], None] | None = None
-        """Set by the errand: shuts the connection that it is using."""
+        """Set by `work`: shuts the connection that it is using."""
         self._start, self._ending = [True], [True]  # who takes it away begins, or ends, the ticket
 
     def begin(self) -> bool:
@@ -71,13 +71,13 @@ class Workers:
         """How many more tickets would be begun at once."""
         return self.size - len(self._open)
 
-    def send(self, one_shot: Callable[[Ticket], Any], inbox: Queue[Any]) -> Ticket:
-        """Run `errand(ticket)` in a worker; the ticket comes back through `inbox`, unless it was aborted."""
+    def send(self, work: Callable[[Ticket], Any], inbox: Queue[Any]) -> Ticket:
+        """Run `work(ticket)` in a worker; the ticket comes back through `inbox`, unless it was aborted."""
         if self._closed:
             raise RuntimeError("these workers are closed")
         if self._pid != os.getpid():  # a forked child has none of its parent's threads
             self._reset()
-        ticket = Ticket(one_shot, inbox)
+        ticket = Ticket(work, inbox)
         self._open.add(ticket)
         if self._threads < self.size and self._threads < len(self._open):
             with self._lock:
@@ -137,13 +137,13 @@ def _work(tickets: SimpleQueue[Ticket | None], owner: weakref.ref[Workers]) -> N
 
 
 def _serve(ticket: Ticket, owner: weakref.ref[Workers]) -> bool:
-    """Run one errand; False where the thread has to end. A thread that waits or works keeps its pool not alive."""
+    """Run one ticket; False where the thread has to end. A thread that waits or works keeps its pool not alive."""
     workers = owner()
     if workers is None or not ticket.begin():
         return workers is not None
     del workers
     try:
-        outcome = ticket.one_shot(ticket)
+        outcome = ticket.work(ticket)
     except BaseException as error:  # noqa: BLE001 - it is the caller's to judge
         outcome = error
     workers = owner()

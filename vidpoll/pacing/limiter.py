@@ -1,13 +1,13 @@
-"""The gate of an account: how many of its questions may be under way, and when the next one may go.
+"""Rate limiter, concurrency limit and circuit breaker of one account.
 
-*Open*: `ROOM` questions at once, and further ones as long as good answers come: no more than `ROOM` go between two of
+*Closed*: `ROOM` requests at once, and further ones as long as good answers come: no more than `ROOM` go between two of
 them, so that an outage is met by few, however many jobs wait. *Held* (a 429, or no requests left): none until the
-moment that the provider named. *In trouble* (`SEVERAL` faults in a row, about `CROWD` jobs or more): one at a time,
-spaced as a single job's faults would space them. When it opens again, those that waited go one by one, spread over one
-floor. At any time the account's `RateLimit` is kept.
+moment that the provider named. *Open* (`SEVERAL` faults in a row, about `CROWD` jobs or more): one half-open probe at a
+time, spaced as a single job's faults would space them. When it closes again, those that waited go one by one, spread
+over one floor. At any time the account's `RateLimit` is kept.
 
 Fewer than `CROWD` jobs are no crowd: each keeps its own schedule, and a broken job slows no other. Arithmetic with the
-time passed in; nobody waits here. The threads of a client share the gate.
+time passed in; nobody waits here. The threads of a client share the limiter.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from ..faults import FailureStreak, Fault, Meaning
 from .rate_limit import RateLimit
 
 ROOM = 32
-"""How many questions of one account may be under way at once, or go after its last good answer."""
+"""How many requests of one account may be under way at once, or go after its last good answer."""
 
 SEVERAL = 10
-"""So many faults in a row are trouble: where half of the answers are good, it is one in a thousand."""
+"""So many faults in a row open the circuit: where half of the answers are good, it is one in a thousand."""
 
 CROWD = 3
-"""Faults about fewer jobs are those jobs' own trouble, however many there are."""
+"""Faults about fewer jobs are those jobs' own, however many there are."""
 
 LOOK = 0.5
-"""Seconds after which to look again where only an answer can open the gate."""
+"""Seconds after which to look again where only an answer can close the circuit."""
 
 
 class AccountLimiter:
-    """One account's gate. Times are monotonic seconds; `floor` and `rate` are the provider's."""
+    """The limiter of one account. Times are monotonic seconds; `floor` and `rate` are the provider's."""
 
     def __init__(self, floor: float, rate: tuple[int, float] | None = None) -> None:
         self.floor = floor
@@ -45,9 +45,7 @@ class AccountLimiter:
         self._asked: dict[str, float] = {}
         self._faults = 0  # in a row, with no good answer between
         self._failing: set[str] = set()  # the first few jobs that they were about
-        self._patience = (
-            FailureStreak()
-        )  # counts rounds: a fault of a question that was sent after the last one counted
+        self._streak = FailureStreak()  # counts rounds: a fault of a request that was sent after the last one counted
         self._last = 0.0  # when the last round was counted
         self._next = 0.0  # in trouble and while a crowd is let through: when the next one may go
         self._crowd, self._pace = 0, 0.0  # those that are let through one by one, and the seconds between them
@@ -79,14 +77,14 @@ class AccountLimiter:
     @property
     def rounds(self) -> int:
         """How many faults were counted in a row, those of questions under way at the same time as one."""
-        return self._patience.in_a_row
+        return self._streak.in_a_row
 
     def well(self, now: float) -> bool:
-        """Neither held nor in trouble."""
+        """Neither held nor with an open circuit."""
         return not self.circuit_open and now >= self.not_before
 
     def opens(self, now: float, spare: int) -> float:
-        """When to try again: `now` where a question may go. `spare` is how many workers are free."""
+        """When to try again: `now` where a request may go. `spare` is how many workers are free."""
         at = max(self.not_before, self._next if self.circuit_open or self._crowd else 0.0, self.rate.turn(now))
         more = spare > ROOM and self._unanswered < ROOM  # the last free workers are for other accounts
         full = (
@@ -105,17 +103,17 @@ class AccountLimiter:
             return self.rate.stretched(gap, len(self._jobs), now)
 
     def spend(self, now: float) -> None:
-        """A request is sent that did not pass the gate: one of a single call, or a further one of a question."""
+        """A request is sent that did not queue: one of a single call, or a further one of a call."""
         with self._alone:
             self.rate.spend(now)
 
     def queue(self, who: object) -> None:
-        """`who` waits at the gate from now on."""
+        """`who` queues from now on."""
         with self._alone:
             self._waiting.add(who)
 
     def admit(self, who: object, now: float, spare: int) -> bool:
-        """Let `who` through, if the gate is open; it then is under way until it leaves."""
+        """Let `who` through, if the limiter allows it; it then is under way until it leaves."""
         with self._alone:
             if self.opens(now, spare) > now:
                 return False
@@ -149,15 +147,15 @@ class AccountLimiter:
             if self._probe is who:
                 self._probe = None
 
-    def free(self, job_id: str, now: float) -> float:
-        """From when on the floor allows to ask about a job: `now` or later."""
+    def earliest_poll(self, job_id: str, now: float) -> float:
+        """The earliest time at which the floor allows to poll a job: `now` or later."""
         asked = self._asked.get(job_id)
         return now if asked is None else max(now, asked + self.floor)
 
-    def claim(self, job_id: str, now: float) -> float:
-        """Like `free`; where that is `now`, the job counts as asked. What is older than the floor is forgotten."""
+    def reserve_slot(self, job_id: str, now: float) -> float:
+        """Like `earliest_poll`. Returning `now` reserves the slot: the job counts as polled now."""
         with self._alone:
-            due = self.free(job_id, now)
+            due = self.earliest_poll(job_id, now)
             if due <= now:
                 self._asked.pop(job_id, None)
                 self._asked[job_id] = now
@@ -168,8 +166,8 @@ class AccountLimiter:
 
     # -- what answers say ---------------------------------------------------------------------------------------------
 
-    def hold(self, until: float) -> None:
-        """The provider wants nothing to be asked before `until`."""
+    def retry_after(self, until: float) -> None:
+        """The provider wants no request before `until`."""
         with self._alone:
             self.not_before = max(self.not_before, until)
             self._shut = True
@@ -183,10 +181,10 @@ class AccountLimiter:
         self._faults = self._unanswered = 0
         self.rate.good()
         self._failing.clear()
-        self._patience.good()
+        self._streak.good()
 
     def bear(self, job_id: str, fault: Fault, asked_at: float, now: float, random: Random) -> None:
-        """A question about a job, sent at `asked_at`, has brought a fault."""
+        """A request about a job, sent at `asked_at`, has brought a fault."""
         with self._alone:
             if fault.meaning is not Meaning.TRANSIENT and fault.status not in (401, 402):
                 self._well()  # a word about one job, from a server that is well; a key and a balance are the account's
@@ -200,22 +198,22 @@ class AccountLimiter:
                 self._failing.add(job_id)
             fresh = not self.rounds or asked_at > self._last
             if fresh:
-                self._patience.bear(fault, now)
+                self._streak.bear(fault, now)
                 self._last = now
             if self.circuit_open and (fresh or not troubled):
                 self._shut = True
-                self._next = now + max(self._patience.gap(self.floor, random), fault.hint or 0.0)
+                self._next = now + max(self._streak.gap(self.floor, random), fault.hint or 0.0)
 
     def earliest(self, due: float) -> float:
-        """When a question that is due then can go at the earliest, as far as it is known."""
+        """The earliest time at which a request planned for `due` can go, as far as it is known."""
         return max(due, self.not_before, self._next if self.circuit_open else 0.0)
 
     def over(self, since: float, patience: float) -> float | None:
-        """How long the trouble has lasted, once that is `patience` seconds or more for one who waits since `since`."""
-        if not (self.circuit_open and self._patience.over(self._last, patience) and self._last - since >= patience):
+        """How long the circuit has been open, once that is `patience` seconds or more for who waits since `since`."""
+        if not (self.circuit_open and self._streak.over(self._last, patience) and self._last - since >= patience):
             return None
-        return self._last - self._patience.first_at
+        return self._last - self._streak.first_at
 
     def refused(self, since: float) -> bool:
         """Whether the account (its key, its balance) is refused, and was again after `since`."""
-        return self.circuit_open and self._patience.refusals > 1 and self._last > since
+        return self.circuit_open and self._streak.refusals > 1 and self._last > since

@@ -46,7 +46,7 @@ class Call(Generic[T]):
         self.request = request
         self.hint: float | None = None
         """Seconds for which the last answer asks to leave this job alone."""
-        self.hold: float | None = None
+        self.retry_after: float | None = None
         """Seconds for which it asks to leave the whole account alone."""
         self.left: tuple[float, float] | None = None
         """How many requests the account has left by the last answer, and for how many seconds."""
@@ -94,9 +94,10 @@ class Call(Generic[T]):
             lost = outcome if isinstance(outcome, NoAnswer) else NoAnswer(f"{type(outcome).__name__} in a worker")
             return Fault(lost.reason, sent=lost.sent or self.depth > 0)  # the first request was sent, and answered
         response = self.account.scrub(outcome)
-        self.hint = self.hold = self.left = None
+        self.hint = self.retry_after = self.left = None
         if tells_when(response):
-            self.hint, self.hold, self.left = hint(response, now), exhausted(response, now), allowance(response, now)
+            self.hint, self.left = hint(response, now), allowance(response, now)
+            self.retry_after = exhausted(response, now)
         if not (200 <= response.status < 300 or response.status in self._verdicts):
             return self._fault(response)
         try:
@@ -130,7 +131,7 @@ class Call(Generic[T]):
 
     def _leave_alone(self, status: int) -> float | None:
         """The hint of a fault; a 429 says "no requests left until" as well as any `Retry-After`."""
-        hints = [seconds for seconds in (self.hint, self.hold if status == 429 else None) if seconds is not None]
+        hints = [seconds for seconds in (self.hint, self.retry_after if status == 429 else None) if seconds is not None]
         return max(hints, default=None)
 
 

@@ -9,32 +9,40 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from ..errors import AnswerError
 from ..events import Event
 from ..faults import Fault
+from ..job import Job
 from ..model import Page, Snapshot
 from .account_state import AccountState
 from .call import Call, build
-from .task import Context, Task
+from .task import Context, Step, Task
 from .watch import Watch
+
+if TYPE_CHECKING:
+    from .loop import Run
 
 WORTH = 10
 """So many jobs must wait for each page: a page is some times as long as one answer."""
 
 AGAIN = 60.0
-"""Seconds of single questions after a list that failed, or that had too many pages."""
+"""Seconds of single polls after a list that failed, or that had too many pages."""
 
 
 class PageTask(Task):
-    """The question for one page of a list. `token` is that of the page; None for the first one."""
+    """The request for one page of a list. `token` is that of the page; None for the first one."""
 
     __slots__ = ("number", "token", "walk")
 
+    queues = True
+    counts = False
+
     def __init__(self, walk: PageWalk, number: int, token: str | None) -> None:
         super().__init__(walk.account, None)
-        self.single = False
-        self.begun = True  # whatever goes wrong with it is a fault, and the jobs are asked about one by one
+        self.begun = True  # whatever goes wrong with it is a fault, and the jobs are polled one by one
         self.walk = walk
         self.number = number
         self.token = token
@@ -46,21 +54,24 @@ class PageTask(Task):
         request = build(self.account.opened, provider.list, dict(provider.list_polling.fields), self.token)
         return Call(self.account.opened, provider.list, request)
 
-    def digest(self, value: object, context: Context) -> tuple[list[Event], float | None]:
+    def digest(self, value: object, context: Context) -> Step:
         now, limiter = context.now(), self.account.limiter
         if isinstance(value, Page):
             limiter.good()
             self.walk.take(value, self.number, self.asked_at)
-            return [], None
+            return Step([])
         fault = value if isinstance(value, Fault) else Fault(f"no list: {_shown(value)}")
-        self.patience.bear(fault, now)
+        self.streak.bear(fault, now)
         limiter.bear("", fault, self.asked_at, now, context.random)
-        self._after(fault, context)
+        self._again_at(fault, context)
         self.walk.fail()
-        return [], None
+        return Step([])
 
-    def expire(self, context: Context, error: object = None) -> list[Event]:
-        return []
+    def after(self, run: Run) -> Iterator[tuple[Job, Event]]:
+        polling = run.lists[self.account]
+        polling.go_on(run)
+        if self.walk.over:
+            yield from polling.finish(run)
 
 
 class PageWalk:
@@ -77,6 +88,8 @@ class PageWalk:
         self.whole = True
         """Whether it came to its end; not where a page failed, or there were too many of them."""
         self._most, self._at_once = most, at_once
+        self.pages: list[PageTask] = []
+        """Those that were asked for."""
         self.done = False
         """Whether no further page is asked for: all jobs were seen, a page has not come, or there were too many."""
         self._known: set[str] = set()
@@ -103,6 +116,7 @@ class PageWalk:
             self._asked += 1
             self._open += 1
             found.append(PageTask(self, self._asked, self._todo.popleft()))
+        self.pages += found
         return found
 
     def take(self, page: Page, number: int, asked_at: float) -> None:
@@ -147,15 +161,24 @@ class ListPolling:
         self._pages = 0
         self._not_before = -math.inf
 
-    def serves(self, job_id: str, now: float) -> bool:
-        """Whether a job whose time has come is to wait for the list."""
-        if job_id in self.ended:
-            self.ended.discard(job_id)
+    def park(self, watch: Watch, run: Run) -> bool:
+        """Have a job whose time has come wait for the walk through the list, where there is one or it is cheaper."""
+        now = run.loop.now()
+        if watch.job.id in self.ended:
+            self.ended.discard(watch.job.id)
             return False
-        return self.walk is not None or self.worth(now)
+        if self.walk is None and not self.worth(now):
+            return False
+        self.parked[watch.job.id] = watch
+        if watch.deadline is not None:  # a walk may take longer than one request
+            run.plan_end(watch, max(watch.deadline, now) + run.bound)
+        if self.walk is None:
+            self.begin()
+            self.go_on(run)
+        return True
 
     def worth(self, now: float) -> bool:
-        """Whether a walk through the list is cheaper than a question for each job."""
+        """Whether a walk through the list is cheaper than a poll of each job."""
         if now < self._not_before or not self.account.limiter.well(now):
             return False
         return len(self.watches) >= WORTH * self._due
@@ -177,15 +200,36 @@ class ListPolling:
         """A new walk."""
         self.walk = PageWalk(self.account, set(self.watches), max(1, len(self.watches) // WORTH), self._due)
 
-    def end(self, now: float) -> list[Watch]:
-        """The walk is over; those who waited for it and are in no row, to be asked about one by one."""
-        walk, parked = self.walk, self.parked
+    def go_on(self, run: Run) -> None:
+        """Have the pages that are to be asked for queue, and those that need not be asked for any more leave."""
+        walk = self.walk
         assert walk is not None
-        self.walk, self.parked = None, {}
-        self._pages = walk.needed
+        for page in walk.further():
+            run.enqueue(page)
+        if walk.done:
+            for _ in run.queue_of(self.account).withdraw(lambda task: task in walk.pages):
+                walk.withdraw()
+
+    def finish(self, run: Run) -> Iterator[tuple[Job, Event]]:
+        """The walk is over: its rows move their jobs, and the parked jobs that no row names are polled one by one."""
+        now, walk, parked = run.loop.now(), self.walk, self.parked
+        assert walk is not None
+        self.walk, self.parked, self._pages = None, {}, walk.needed
         if not walk.whole:
             self._not_before = now + AGAIN
-        return [watch for job_id, watch in parked.items() if job_id not in walk.rows]
+        for job_id, watch in parked.items():
+            if job_id not in walk.rows:
+                run.enqueue(watch)
+        for job_id, (row, asked_at) in walk.rows.items():
+            found = self.watches.get(job_id)
+            if found is None or (found.planned is None and job_id not in parked):  # ended, or being polled
+                continue
+            if row.state.final:  # counts once a status request confirms it
+                self.ended.add(job_id)
+                run.plan(found, now)
+            elif found.ours:
+                found.planned = None
+                yield from run.settle(found, found.listed(row, asked_at, run.loop.context))
 
 
 def _shown(value: object) -> str:

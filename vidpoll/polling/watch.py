@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from ..errors import (
     AnswerError,
@@ -16,20 +17,25 @@ from ..errors import (
     WaitTimeout,
 )
 from ..events import Event, GaveUp, Polled, PollFailed, Stalled
-from ..faults import CONFIRMATIONS, UNSEEN, Fault, Meaning
+from ..faults import CONFIRMATIONS, GOOD_HINT, UNSEEN, Fault, Meaning
 from ..job import Job, Moment
 from ..model import Problem, Request, Snapshot, State, is_number
 from ..pacing.forecast import Forecast, forecast
 from ..pacing.schedules import Adaptive, Schedule
 from .account_state import AccountState
 from .call import Call, build
-from .task import ERRAND_PATIENCE, GOOD_HINT, HELD, Context, Task
+from .task import HELD, ONE_SHOT_PATIENCE, Context, Step, Task
+
+if TYPE_CHECKING:
+    from .loop import Run
 
 
 class Watch(Task):
     """Follows one job to its verdict, or through a single question (`once`)."""
 
     __slots__ = ("_hint", "_request", "_schedule", "_seen", "_still", "answer", "job", "once", "since", "timeout")
+
+    job: Job
 
     def __init__(
         self,
@@ -47,7 +53,7 @@ class Watch(Task):
         self.job = job
         self.timeout = timeout
         self.since = now
-        self.once = self.single = once
+        self.once = once
         self.answer: Snapshot | Fault | AnswerError | None = None
         """The last answer, good or not."""
         self._schedule = schedule
@@ -56,7 +62,7 @@ class Watch(Task):
         """Since when nothing has changed, as a monotonic second; None once that was told."""
         if once:
             self.answer = Fault(HELD, 429, sent=False)
-            self.deadline = now + ERRAND_PATIENCE
+            self.deadline = now + ONE_SHOT_PATIENCE
 
     def ask(self) -> Call[Snapshot]:
         status = self.account.provider.status
@@ -68,10 +74,28 @@ class Watch(Task):
 
     def first(self, now: float) -> float:
         """At once, but not below the floor since the job was last asked about."""
-        return self.account.limiter.free(self.job.id, now)
+        return self.account.limiter.earliest_poll(self.job.id, now)
 
-    def claim(self, now: float) -> float:
-        return self.account.limiter.claim(self.job.id, now)
+    def reserve_slot(self, now: float) -> float:
+        return self.account.limiter.reserve_slot(self.job.id, now)
+
+    @property
+    def queues(self) -> bool:  # type: ignore[override]  # of a task that waits; a single poll does not queue
+        return not self.once
+
+    def begins(self, run: Run) -> None:
+        self.job.recorded(run.recall)
+        if not self.once:
+            self.account.limiter.watch(self)
+            run.join_list(self)
+
+    def parks(self, run: Run) -> bool:
+        polling = run.lists.get(self.account)
+        return polling is not None and polling.park(self, run)
+
+    def ended(self, run: Run) -> None:
+        if self.account in run.lists:
+            run.lists[self.account].forget(self.job.id)
 
     def gives_up_at(self, now: float) -> float:
         return now if self.once else super().gives_up_at(now)
@@ -81,12 +105,12 @@ class Watch(Task):
         """Whether it is this program that asks about the job."""
         return True
 
-    def listed(self, row: Snapshot, asked_at: float, context: Context) -> tuple[list[Event], float | None]:
+    def listed(self, row: Snapshot, asked_at: float, context: Context) -> Step:
         """Take in a row of a list that is no verdict, as if it had been asked for alone."""
         self.asked_at, self._hint = asked_at, 0.0
         return self._good(row, self.job.receive(row, context.clock.time()), context)
 
-    def digest(self, value: object, context: Context) -> tuple[list[Event], float | None]:
+    def digest(self, value: object, context: Context) -> Step:
         at = context.clock.time()
         self._hint = (self.call.hint if self.call is not None else None) or 0.0
         try:
@@ -102,21 +126,19 @@ class Watch(Task):
             value = Fault(f"the plugin's parser gave {type(value).__name__}, not a Snapshot")
         return self._bad(value, context)
 
-    def _good(
-        self, value: Snapshot | UnknownStatus, changes: tuple[Event, ...], context: Context
-    ) -> tuple[list[Event], float | None]:
+    def _good(self, value: Snapshot | UnknownStatus, changes: tuple[Event, ...], context: Context) -> Step:
         self.answer = value
-        self.patience.good()
+        self.streak.good()
         self.account.limiter.good()
         at = context.clock.time()
         snapshot = value if isinstance(value, Snapshot) else None
         if self.job.final:
             self.account.learn(filter(None, [self.job.took]))
-            return [Polled(self.job.ref, at, snapshot), *changes], None
+            return Step([Polled(self.job.ref, at, snapshot), *changes])
         expected = forecast(self.account.law, self._history(), at)
         due = None if self.once else self._next(expected, context)
         polled = Polled(self.job.ref, at, snapshot, self._in(due, context.now()), expected.eta, expected.late)
-        return [polled, *changes, *self._stalled(snapshot, context)], due
+        return Step([polled, *changes, *self._stalled(snapshot, context)], due)
 
     def _stalled(self, snapshot: Snapshot | None, context: Context) -> tuple[Event, ...]:
         """An event where nothing has changed for as long as the provider's window; told once, until something moves."""
@@ -152,39 +174,39 @@ class Watch(Task):
         over = self.deadline is not None and (now >= self.deadline or (due or 0.0) > self.deadline)
         return None if due is None or over else due - now
 
-    def _bad(self, value: Fault | AnswerError, context: Context) -> tuple[list[Event], float | None]:
+    def _bad(self, value: Fault | AnswerError, context: Context) -> Step:
         self.answer = value
         fault = value if isinstance(value, Fault) else Fault(str(value))
         now = context.now()
         limiter = self.account.limiter
-        self.patience.bear(fault, now)
+        self.streak.bear(fault, now)
         limiter.bear(self.job.id, fault, self.asked_at, now, context.random)
         error = self._hopeless(fault, now, context) or self.account_error(context)
-        again = self._after(fault, context)
+        again = self._again_at(fault, context)
         due = None if self.once or error else again
         next_in = self._in(None if due is None else limiter.earliest(due), now)
         failed = PollFailed(
-            self.job.ref, context.clock.time(), fault.reason, fault.status, next_in, self.patience.in_a_row
+            self.job.ref, context.clock.time(), fault.reason, fault.status, next_in, self.streak.in_a_row
         )
-        return [failed, *(self.expire(context, error) if error else [])], due
+        return Step([failed, *(self.expire(context, error) if error else [])], due)
 
     def _hopeless(self, fault: Fault, now: float, context: Context) -> OutcomeUnknown | None:
         """The error that ends the wait, once it makes no sense to ask again."""
         if self.once:
             return None
         job, name = self.job, self.account.provider.name
-        if self.patience.refusals > 1:
+        if self.streak.refusals > 1:
             return self._refused(fault)
-        if self.patience.missing > CONFIRMATIONS and not self._unseen(context):
+        if self.streak.missing > CONFIRMATIONS and not self._unseen(context):
             return JobNotFound(
-                f"{job.ref}: {name} says {self.patience.missing} times that it has no such job. Check the id, and that "
+                f"{job.ref}: {name} says {self.streak.missing} times that it has no such job. Check the id, and that "
                 f"the account {job.account!r} is the one that submitted it; records are also deleted after a while. "
                 f"To look again: {self._resume}",
                 job=job,
                 resume=self._call,
             )
-        if self.patience.over(now, context.patience):
-            return self._unreachable(fault, now - self.patience.first_at)
+        if self.streak.over(now, context.patience):
+            return self._unreachable(fault, now - self.streak.first_at)
         return None
 
     def account_error(self, context: Context) -> OutcomeUnknown | None:

@@ -8,6 +8,7 @@ minute, and the wait goes on; a submit that cannot be kept is not sent.
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import warnings
 from collections import Counter
@@ -22,7 +23,7 @@ from ..events import Completed, Event, Failed, GaveUp, Polled, PollFailed, Progr
 from ..job import Job
 from ..model import Snapshot
 from ..net.accounts import OpenAccount
-from ..polling.task import Context
+from ..polling.task import Context, Step
 from ..polling.watch import Watch
 from . import records
 from .records import KeptJob
@@ -56,6 +57,7 @@ class NoKeeper:
     """What a client without a store has instead of a `Keeper`: nothing is kept, and nothing is asked for."""
 
     watch = Watch
+    gather = 0.0
 
     def __init__(self, tell: Callable[[Job, Event], None]) -> None:
         self.tell = tell
@@ -64,6 +66,13 @@ class NoKeeper:
     def store(self) -> Store:
         """Raises UsageError: there is none."""
         raise UsageError("this client keeps no jobs; make it with Client(store='jobs.sqlite3')")
+
+    def tell_verdicts(self, verdicts: Sequence[tuple[Job, Event]]) -> None:
+        """They are told at once."""
+
+    def save_due(self, now: float) -> float:
+        """Nothing is kept."""
+        return math.inf
 
     def close(self) -> None:
         """Nothing is open."""
@@ -215,6 +224,16 @@ class Keeper:
         if job.progress is not None and job.progress != progress:
             events.append(ProgressChanged(job.ref, at, job.progress, job.stage))
         return events, kept.version
+
+    gather = 0.05
+
+    def tell_verdicts(self, verdicts: Sequence[tuple[Job, Event]]) -> None:
+        """Keep verdicts, then tell them."""
+        for job, event in verdicts:
+            self._verdict(job, event)
+
+    def save_due(self, now: float) -> float:
+        return math.inf
 
     # -- telling ------------------------------------------------------------------------------------------------------
 
@@ -382,38 +401,38 @@ class KeptWatch(Watch):
         self._keeper = keeper
         self._version = -1
 
-    def leased_by_other(self, context: Context) -> tuple[list[Event], float | None] | None:
+    def leased_by_other(self, context: Context) -> Step | None:
         held = self._keeper.holds(self.job.ref)
         mine, taken = self._keeper.lease(self.job, 0.0)
         if mine and held:
             return None
         events, self._version = self._keeper.catch_up(self.job, self._version)
         if self.job.final:
-            return events, None
+            return Step(events)
         now = context.now()
         if not mine:
-            return events, now + LOOK
+            return Step(events, now + LOOK)
         if taken:  # the one that is gone may just have asked
-            return events, now + self.account.provider.pacing.floor
-        return (events, now) if events else None
+            return Step(events, now + self.account.provider.pacing.floor)
+        return Step(events, now) if events else None
 
-    def claim(self, now: float) -> float:
-        return super().claim(now) if self._keeper.holds(self.job.ref) else now + _SOON
+    def reserve_slot(self, now: float) -> float:
+        return super().reserve_slot(now) if self._keeper.holds(self.job.ref) else now + _SOON
 
     @property
     def ours(self) -> bool:
         return self._keeper.holds(self.job.ref)
 
-    def listed(self, row: Snapshot, asked_at: float, context: Context) -> tuple[list[Event], float | None]:
-        return self._leased(*super().listed(row, asked_at, context), context)
+    def listed(self, row: Snapshot, asked_at: float, context: Context) -> Step:
+        return self._leased(super().listed(row, asked_at, context), context)
 
-    def digest(self, value: object, context: Context) -> tuple[list[Event], float | None]:
-        return self._leased(*super().digest(value, context), context)
+    def digest(self, value: object, context: Context) -> Step:
+        return self._leased(super().digest(value, context), context)
 
-    def _leased(self, events: list[Event], due: float | None, context: Context) -> tuple[list[Event], float | None]:
-        if due is not None:  # the lease lasts until the next question, however long that is
-            self._keeper.lease(self.job, max(0.0, due - context.now()))
-        return events, due
+    def _leased(self, step: Step, context: Context) -> Step:
+        if step.again_at is not None:  # the lease lasts until the next request, however long that is
+            self._keeper.lease(self.job, max(0.0, step.again_at - context.now()))
+        return step
 
 
 def _behind(job: Job, kept: KeptJob) -> bool:
