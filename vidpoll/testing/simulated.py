@@ -10,9 +10,11 @@ face is imported only when it is asked for.
 
 from __future__ import annotations
 
-import importlib
+import importlib.resources
 import os
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from pathlib import Path
 from queue import Empty, Queue
 from typing import Any, TypeVar
 
@@ -22,7 +24,7 @@ from ..clock import Clock, SystemClock
 from ..errors import PluginError, UsageError
 from ..plugins import Plugins, switched_off
 from .fakes import ScaledClock
-from .simulator import Face, Simulator
+from .simulator import Face, SampleFace, Simulator
 
 T = TypeVar("T")
 
@@ -142,7 +144,8 @@ def simulate(
     not import.
     """
     plugins = tuple(plugins)
-    known = _installed(plugins).simulators()
+    installed = _installed(plugins)
+    known = installed.simulators()
     if not known:
         raise UsageError(
             "no simulator is installed: it comes with a provider's plugin, like vidpoll-magicoal "
@@ -154,7 +157,7 @@ def simulate(
             raise UsageError(f"no simulator of {name!r} is installed; there are: {', '.join(known)}")
         if name not in wanted:
             raise UsageError(f"options for {name!r}, which is not simulated here")
-    faces = {name: _face(name, known[name], options.get(name, {})) for name in wanted}
+    faces = {name: _face(installed, name, known[name], options.get(name, {})) for name in wanted}
     try:
         return Simulation(faces, speed=speed, seed=seed, ports=ports, plugins=plugins, instant=instant)
     except ValueError as error:
@@ -166,10 +169,15 @@ def _installed(plugins: Iterable[object]) -> Plugins:
     return Plugins(plugins, disabled=switched_off(os.environ))
 
 
-def _face(name: str, where: str, options: Mapping[str, Any]) -> Face:
+def _face(installed: Plugins, name: str, where: str, options: Mapping[str, Any]) -> Face:
     module, _, attribute = where.partition(":")
+    make: Callable[..., Face]
     try:
-        make: Callable[..., Face] = getattr(importlib.import_module(module), attribute)
+        if attribute.endswith(".json"):
+            path = Path(str(importlib.resources.files(module).joinpath(attribute)))
+            make = partial(SampleFace, path, installed.providers[name])
+        else:
+            make = getattr(importlib.import_module(module), attribute)
     except Exception as error:
         raise PluginError(f"the simulator of {name} ({where}) does not import: {type(error).__name__}") from error
     try:
