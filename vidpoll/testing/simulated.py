@@ -91,7 +91,14 @@ class Simulation(Simulator):
     @property
     def accounts(self) -> dict[str, Account]:
         """Name to an account with base URL and key: `vidpoll.Client(accounts=simulator.accounts)`."""
-        return {name: Account(name, base_url=url, key=self.keys[name]) for name, url in self.base_urls.items()}
+        return {name: Account(name, base_url=url, key=self._key(name)) for name, url in self.base_urls.items()}
+
+    def _key(self, name: str) -> str | Mapping[str, str] | None:
+        """The key of an account; one for each variable where its provider names several."""
+        key, provider = self.keys[name], _installed(self._plugins).providers.get(name)
+        if key is None or provider is None or len(provider.auth.variables) < 2:
+            return key
+        return dict.fromkeys(provider.auth.variables, key)
 
     @property
     def environ(self) -> dict[str, str]:

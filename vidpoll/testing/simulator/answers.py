@@ -36,6 +36,20 @@ def own_part(job_id: str, text: str) -> str:
     return next((part for part in parts if re.search(_bounded(part), text)), "")
 
 
+def renamed(job_id: str, own: str, new: str) -> str:
+    """The id with another part in the place of its own."""
+    start, _, end = job_id.rpartition(own)
+    return start + new + end
+
+
+def text_of(sample: Sample) -> str:
+    """All that an answer says, its headers too."""
+    body = (
+        sample.body.decode("utf-8", "replace") if sample.data is None else json.dumps(sample.data, ensure_ascii=False)
+    )
+    return "\n".join([*sample.headers.values(), body])
+
+
 def like(text: str, dice: random.Random) -> str:
     """Another id of the same form: digits for digits, letters for letters, a word without a digit as it is."""
     groups = re.split("([^A-Za-z0-9]+)", text)

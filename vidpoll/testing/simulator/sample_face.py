@@ -2,9 +2,9 @@
 
     SampleFace("samples/index.json", provider)
 
-A request is known by what the provider's own builders make of a job's id, an answer is the sample of the job's state,
-told of that job. Files are served with Range. The index is the contract kit's; what the samples do not show is not
-played, and the answer (501) or the error names the sample to add. No rate limit and no floor is played.
+A request is known by what the provider's own builders make of a job's id; its answer is the sample of the job's state,
+told of that job. Files are served with Range. The index is the contract kit's: what its samples do not show is not
+played, and the error, or the answer (501), names the sample to add. No floor and no rate limit is played.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -25,7 +25,7 @@ from ...errors import AnswerError, PluginError, Refused
 from ...provider import Basic, Follow, KeyHeader, Provider
 from ..contract import mutations
 from ..contract.samples import ORIGINS, Index, Sample, read
-from .answers import Swaps, file_of, handed_on, like, own_part, progress_writer
+from .answers import Swaps, file_of, handed_on, like, own_part, progress_writer, renamed, text_of
 from .assets import Asset, serve
 from .face import Clock, Face, Route
 from .timeline import Fate, Job, Stage, Timeline
@@ -39,28 +39,18 @@ _FIELDS = {"prompt": "a lighthouse at dusk"}
 
 @dataclass(frozen=True)
 class _Scene:
-    """What a job of one kind is played with: an answer for each state, while it runs one for each stage."""
+    """What a job of one kind is played with. ``own`` is the part of the submit sample's id that its answer names."""
 
     submit: Sample
     own: str
-    """The part of the sample's id that its answer names, and that each job has another of."""
     fields: Mapping[str, object]
     request: model.Request
     running: Mapping[str, Sample]
     states: Mapping[str, Sample]
 
 
-@dataclass(frozen=True)
-class _Row:
-    """A row of a list sample: as it stands in the body, and as the parser reads it."""
-
-    element: Any
-    said: model.Snapshot
-    write: Callable[[Any, float], Any]
-
-
 class SampleFace(Face):
-    """``provider`` as its samples show it; ``index`` is what `samples.read` gives, or the path of an index.json."""
+    """``provider`` as its samples show it; ``index`` is the path of an index.json, or what ``samples.read`` gives."""
 
     def __init__(
         self,
@@ -71,11 +61,10 @@ class SampleFace(Face):
         capacity: int = 4,
         fails_as: str = "failed",
         fields: Mapping[str, Mapping[str, object]] | None = None,
-        timelines: Mapping[str, Timeline] | None = None,
     ) -> None:
         """``fails_as`` is the state in which a job that is to fail ends: failed, cancelled or expired.
 
-        ``fields`` maps submit kinds to good fields, in place of those that the samples name. Raises PluginError for an
+        ``fields`` maps submit kinds to good fields, in place of those that the index names. Raises PluginError for an
         index that cannot be played, naming what is missing.
         """
         self.index = index if isinstance(index, Index) else read(Path(index).parent)
@@ -84,21 +73,22 @@ class SampleFace(Face):
         self.base_path = urlsplit(provider.base_url).path.rstrip("/")
         self.fails_as = fails_as
         self._check()
-        given = fields or {}
-        self._scenes = {kind: self._scene(kind, given.get(kind)) for kind in provider.submit if self._submit_of(kind)}
-        played = {kind: self._timeline(scene) for kind, scene in self._scenes.items()}
+        self._scenes = {
+            kind: self._scene(self._good(f"submit {kind}")[0], (fields or {}).get(kind))
+            for kind in provider.submit
+            if self._good(f"submit {kind}")
+        }
         key = key or (f"sim-{provider.name}-key" if provider.auth.variables else None)
-        super().__init__(key=key, capacity=capacity, timelines={**played, **(timelines or {})})
+        timelines = {kind: self._timeline(scene) for kind, scene in self._scenes.items()}
+        super().__init__(key=key, capacity=capacity, timelines=timelines)
 
     def attach(self, clock: Clock, seed: str, urls: Mapping[str, str]) -> None:
         super().attach(clock, seed, urls)
         self._kind = ""
         self._owns: dict[str, str] = {}
-        self._cancelled: dict[str, Job] = {}
+        self._cancelled: set[str] = set()
         self._doors: dict[Asked, Callable[[Request], Reply]] = {}
         self._files: dict[str, Asset] = {}
-        if self.provider.quota is not None:
-            self._doors[_asked(self.provider.quota.request())] = self._quota
 
     def routes(self) -> Sequence[Route]:
         return (Route("GET HEAD POST PUT PATCH DELETE", "(?s:.*)", self._play),)
@@ -110,7 +100,7 @@ class SampleFace(Face):
         scene = self._scenes[self._kind]
         while True:
             own = like(scene.own, dice)
-            job_id = _renamed(scene.submit.expect["job_id"], scene.own, own)
+            job_id = renamed(scene.submit.expect["job_id"], scene.own, own)
             if job_id not in self._owns:
                 self._owns[job_id] = own
                 return job_id
@@ -118,9 +108,8 @@ class SampleFace(Face):
     def take(self, kind: str, at: float, data: Mapping[str, Any], fate: Fate) -> Job:
         self._kind = kind
         job = super().take(kind, at, data, fate)
-        for name, answer in (
-            ("content", self._content), ("delete", self._delete), ("cancel", self._cancel), ("status", self._status),
-        ):  # fmt: skip
+        answers = {"content": self._content, "delete": self._delete, "cancel": self._cancel, "status": self._status}
+        for name, answer in answers.items():
             if name in self.operations:
                 self._doors[_asked(self.operations[name].request(job.id))] = partial(answer, job)
         return job
@@ -132,7 +121,7 @@ class SampleFace(Face):
         headers = auth(model.Request("GET", "/"), dict.fromkeys(auth.variables, self.key))
         for name, value in headers.items():
             told = request.headers.get(name.lower())
-            fixed = isinstance(auth, (KeyHeader, Basic)) or self.key in value  # else minted, and never the same twice
+            fixed = isinstance(auth, (KeyHeader, Basic)) or self.key in value  # else minted: never the same twice
             if auth.required if told is None else fixed and told != value:
                 return self._refusal(401, "authentication", "the key is wrong")
         return None
@@ -143,22 +132,25 @@ class SampleFace(Face):
     # Requests
 
     def _play(self, request: Request) -> Reply:
-        if _target(request) in self._files and request.method in ("GET", "HEAD"):
+        if _target(request) in self._files:
             return serve(request, self._files[_target(request)])
         asked = self._came(request)
         if asked in self._doors:
             return self._doors[asked](request)
-        if self.provider.list is not None:
-            first = _asked(self.provider.list.request({}, None))
-            if asked[:2] == first[:2]:
-                return self._list(request)
+        if self._is(asked, "list", {}, None):
+            return self._list(request)
+        if self._is(asked, "quota"):
+            return self._quota()
+        fields = _object(request)
         kinds = [kind for kind, scene in self._scenes.items() if _fits(asked, scene.request, scene.fields)]
         if not kinds:
             return self.not_found(request)
-        fields = _object(request)
         kind = max(kinds, key=lambda kind: _likeness(fields, self._scenes[kind].request.json))
-        job = self.submit(kind, request, fields)
-        return self._tell(self._scenes[kind].submit, job)
+        return self._tell(self._scenes[kind].submit, self.submit(kind, request, fields))
+
+    def _is(self, asked: Asked, name: str, *arguments: object) -> bool:
+        known = self.operations.get(name)
+        return known is not None and asked[:2] == _asked(known.request(*arguments))[:2]
 
     def _came(self, request: Request) -> Asked:
         try:
@@ -180,66 +172,63 @@ class SampleFace(Face):
         return self._tell(scene.states[self.fails_as if moment.state == "failed" else moment.state], job)
 
     def _content(self, job: Job, request: Request) -> Reply:
-        shown = next((each for each in self.index.of("content") if "raises" not in each.expect), None)
-        if self.jobs.get(job.id) is None:
-            return self.not_found(request)
-        if job.moment(request.at).state != "completed":
-            early = next((each for each in self.index.of("content") if "raises" in each.expect), None)
-            return self._tell(early, job) if early else self._refusal(409, "conflict", "the job is not completed")
-        if shown is None:
-            return serve(request, file_of(model.Asset("/video.mp4"), job.id, self.clock.wall(job.ends_at)))
-        return self._tell(shown, job)
+        good = self._good("content")
+        if self.jobs.get(job.id) is None or job.moment(request.at).state != "completed":
+            early = next((each for each in self.index.of("content") if each not in good), None)
+            return self._tell(early, job) if early and self.jobs.get(job.id) else self.not_found(request)
+        video = file_of(model.Asset("/video.mp4"), job.id, self.clock.wall(job.ends_at))
+        return self._tell(good[0], job) if good else serve(request, video)
 
     def _delete(self, job: Job, request: Request) -> Reply:
-        if self.jobs.get(job.id) is None:
-            return self.not_found(request)
-        return self._ended(job, request, "delete")
+        return self._removed(job, request, "delete")
 
     def _cancel(self, job: Job, request: Request) -> Reply:
-        if self.jobs.get(job.id) is None:
-            return self.not_found(request)
-        if job.moment(request.at).final:
-            return self._refusal(409, "conflict", "the job is over")
         if "cancelled" not in self._scenes[job.kind].states:
             return _lacking('status of a job that is cancelled ("state": "cancelled")')
-        reply = self._ended(job, request, "cancel")
-        if reply.status < 300:
-            self._cancelled[job.id] = job
+        if self.jobs.get(job.id) and job.moment(request.at).final:
+            return self._refusal(409, "conflict", "the job is over")
+        reply = self._removed(job, request, "cancel")
+        self._cancelled |= {job.id} if reply.status < 300 else set()
         return reply
 
-    def _ended(self, job: Job, request: Request, name: str) -> Reply:
-        shown = next((each for each in self.index.of(name) if "raises" not in each.expect), None)
-        if shown is None:
+    def _removed(self, job: Job, request: Request, name: str) -> Reply:
+        good = self._good(name)
+        if self.jobs.get(job.id) is None:
+            return self.not_found(request)
+        if not good:
             return _lacking(name)
         self.jobs.remove(job.id, at=request.at)
-        return self._tell(shown, job)
+        return self._tell(good[0], job)
 
-    def _quota(self, request: Request) -> Reply:
+    def _quota(self) -> Reply:
         """The sample of a quota that affords something, where there is one."""
-        shown = sorted(
-            self.index.of("quota"), key=lambda each: ("raises" in each.expect, each.expect.get("remaining") == 0)
-        )
-        return _reply(shown[0].response()) if shown else _lacking("quota")
+        good = sorted(self._good("quota"), key=lambda each: each.expect.get("remaining") == 0)
+        return _reply(good[0].response()) if good else _lacking("quota")
 
     def _list(self, request: Request) -> Reply:
-        """All jobs that a row can show, the newest first, on one page; any further page is the sample of an empty one."""
-        rows: dict[str, _Row] = {}
-        pages = [(sample, self._page(sample)) for sample in self.index.of("list")]
+        """All jobs that a row can show, the newest first, on one page; a further page is the sample of an empty one."""
+        pages = [(each, self._page(each.response())) for each in self._good("list")]
         shown = sorted((pair for pair in pages if pair[1].items), key=lambda pair: pair[1].next is not None)
         if not shown:
             return _lacking("list with rows")
-        sample, page = shown[0]
-        if self._beyond(request, page.next):
+        if self._beyond(request, shown[0][1].next):
             empty = next((each for each, page in pages if not page.items and page.next is None), None)
             return _reply(empty.response()) if empty else _lacking('list that is the last page ("next": null)')
-        for each, page in shown:
-            rows = {**self._rows(each, _where(each.data, page.items), page.items), **rows}
-        pairs = [(job, rows.get(job.moment(request.at).state)) for job in self.jobs]
-        elements = [self._element(row, job, request.at) for job, row in reversed(pairs) if row is not None]
-        data = mutations.replaced(sample.data, _where(sample.data, shown[0][1].items), elements)
-        for said in self._page(sample, data).items:
-            self._serve(said, self.jobs.get(said.job_id or ""))
-        return _reply(Swaps({}, {}).response(sample, data))
+        rows = {state: row for pair in reversed(shown) for state, row in _rows(*pair).items()}
+        elements = []
+        for job in reversed(list(self.jobs)):
+            moment = job.moment(request.at)
+            if moment.state in rows:
+                row, where = rows[moment.state]
+                told = self._told(row, job, moment.progress if moment.state == "running" else None)
+                elements.append(mutations.get(told.json(), where)[0])
+        sample, page = shown[0]
+        data = mutations.replaced(sample.data, _where(sample.data, page.items), elements)
+        return _reply(sample.response(mutations.encode(data)))
+
+    def _page(self, response: model.Response) -> model.Page:
+        page = self._parse("list", response, "")
+        return page if isinstance(page, model.Page) else model.Page(())
 
     def _beyond(self, request: Request, token: str | None) -> bool:
         """Whether a page is asked for that is not the first: what a token changes in the query is not as it was."""
@@ -248,97 +237,71 @@ class SampleFace(Face):
         changed = [name for name in other if other[name] != first.get(name)]
         return any(request.query.get(name, first.get(name)) != first.get(name) for name in changed)
 
-    def _page(self, sample: Sample, data: object = mutations.GONE) -> model.Page:
-        response = sample.response(None if data is mutations.GONE else mutations.encode(data))
-        page = self._parse("list", response, "")
-        return page if isinstance(page, model.Page) else model.Page(())
-
-    def _rows(self, sample: Sample, where: mutations.Path, items: Sequence[model.Snapshot]) -> dict[str, _Row]:
-        def progress(element: Any) -> float | None:
-            page = self._page(sample, mutations.replaced(sample.data, where, [element]))
-            return next((each.progress for each in page.items), None)
-
-        elements = mutations.get(sample.data, where)
-        pairs = [(said, _element(elements, said)) for said in reversed(items)]
-        return {str(said.state): _Row(element, said, progress_writer(element, progress)) for said, element in pairs}
-
-    def _element(self, row: _Row, job: Job, now: float) -> Any:
-        swaps = self._swaps(job, {own_part(row.said.job_id or "", json.dumps(row.element))}, row.said.assets)
-        moment = job.moment(now)
-        element = row.write(row.element, moment.progress) if moment.state == "running" else row.element
-        return swaps.data(element)
-
     # Answers
 
     def _tell(self, sample: Sample, job: Job, progress: float | None = None) -> Reply:
+        return _reply(self._told(sample, job, progress))
+
+    def _told(self, sample: Sample, job: Job, progress: float | None = None) -> model.Response:
         """The sample told of the job. Second answers get a door of their own, files a place."""
         steps, said = self._read(sample)
-        owns = {own_part(job_id, _text(part)) for part, _ in steps for job_id in _ids(part)}
-        tokens = {
-            token for part, value in steps if isinstance(value, Follow) for token in handed_on(part.data, value.request)
-        }
-        problem = said.problem if isinstance(said, model.Snapshot) else None
-        reasons = {problem.message: job.failure} if problem is not None and job.failure else {}
-        swaps = self._swaps(job, owns, _assets(said), tokens, reasons)
+        swaps = self._swaps(steps, said, job)
         data = sample.data
         if progress is not None:
-            data = progress_writer(data, lambda body: self._progress(sample, body))(data, progress)
+            data = progress_writer(data, lambda body: getattr(self._read(_with(sample, body))[1], "progress", None))(
+                data, progress
+            )
         answer = swaps.response(sample, data)
         value = self._parse(sample.operation, answer, job.id)
         for second, _ in steps[1:]:
             if isinstance(value, Follow):
                 told = swaps.response(second)
-                self._doors[_asked(value.request)] = lambda request, told=told: _reply(told)  # type: ignore[misc]
+                self._doors[_asked(value.request)] = partial(lambda told, request: _reply(told), told)
                 value = _tried(value.parse, told, job.id)
-        self._serve(value, job)
-        return _reply(answer)
+        self._serve(_said(value), job)
+        return answer
 
-    def _swaps(
-        self,
-        job: Job,
-        owns: set[str],
-        assets: Sequence[model.Asset],
-        tokens: Iterable[str] = (),
-        whole: Mapping[str, str] | None = None,
-    ) -> Swaps:
-        own = self._owns[job.id]
-        inside = {token: like(token, random.Random(f"{job.id}:{token}")) for token in tokens}
-        inside |= dict.fromkeys(owns, own)
-        for number, asset in enumerate(assets):
+    def _swaps(self, steps: Sequence[tuple[Sample, Any]], said: Any, job: Job) -> Swaps:
+        own, inside = self._owns[job.id], {}
+        for part, value in steps:
+            for token in handed_on(part.data, value.request) if isinstance(value, Follow) else ():
+                inside[token] = like(token, random.Random(f"{job.id}:{token}"))
+        for number, asset in enumerate(_assets(said)):
             if urlsplit(asset.url or "").scheme:
-                end = file_of(asset, "", 0.0).media_type.partition("/")
-                name = {"video": "mp4", "image": "jpg", "audio": "mp3"}.get(end[0], "srt")
-                inside[str(asset.url)] = f"{self.urls['api']}/files/{quote(own, safe='')}-{number}.{name}"
-        return Swaps(inside, whole or {})
+                end = file_of(asset, "", 0.0).suffix
+                inside[str(asset.url)] = f"{self.urls['api']}/files/{quote(own, safe='')}-{number}{end}"
+        for part, _ in steps:
+            inside |= {own_part(job_id, text_of(part)): own for job_id in _ids(part)}
+        problem = getattr(said, "problem", None)
+        return Swaps(inside, {problem.message: job.failure} if problem and job.failure else {})
 
-    def _serve(self, said: object, job: Job | None) -> None:
+    def _serve(self, said: object, job: Job) -> None:
         """Put the files of a job where its answer says they are."""
-        for number, asset in enumerate(_assets(said) if job is not None else ()):
-            base = self.urls["api"] + (self.base_path if (asset.url or "").startswith("./") else "") + "/"
-            url = urljoin(base, asset.url or "")
-            if job is not None and url.startswith(f"{self.urls['api']}/"):
-                mark = job.id if number == 0 else f"{job.id}-{number}"
-                target = url.removeprefix(self.urls["api"])
-                self._files[target] = file_of(asset, mark, self.clock.wall(job.ends_at))
+        for number, asset in enumerate(_assets(said)):
+            base = self.base_path if (asset.url or "").startswith("./") else ""
+            url = urljoin(f"{self.urls['api']}{base}/", asset.url or "")
+            if url.startswith(f"{self.urls['api']}/"):
+                mark = f"{job.id}-{number}" if number else job.id
+                self._files[url.removeprefix(self.urls["api"])] = file_of(asset, mark, self.clock.wall(job.ends_at))
 
     def _refusal(self, status: int, kind: str, message: str) -> Reply:
         """The sample of a refusal: of this status, or a 200 of this kind; that of a status question comes first."""
         asked = {sample.request for sample in self.index.of("status")} | {""}
-        found = [each for each in self.index.samples if each.operation == "error" and each.status == status]
+        found = [each for each in self.index.of("error") if each.status == status]
         found += [each for each in self.index.samples if each.expect.get("kind") == kind]
         if not found:
             return json_reply(status, {"error": {"message": message}})
         return _reply(min(found, key=lambda each: each.request not in asked).response())
 
-    # The index, read once
+    # The index
 
     def _check(self) -> None:
         wrong = list(self.index.wrong)
-        if not any(self._submit_of(kind) for kind in self.provider.submit):
+        if not any(self._good(f"submit {kind}") for kind in self.provider.submit):
             wrong.append('no sample of a submit: add one, {"operation": "submit KIND", "expect": {"job_id": …}}')
         due = {("queued", "running"): "under way", ("completed",): "that is completed", (self.fails_as,): "that fails"}
         for states, what in due.items():
-            if not any(self._samples(state) for state in states):
+            if not any(self._of(state) for state in states):
                 wrong.append(f'no status sample of a job {what}: add one with "state": "{states[-1]}" in its "expect"')
         self._raise(wrong)
 
@@ -346,78 +309,66 @@ class SampleFace(Face):
         if wrong:
             raise PluginError(f"the samples of {self.provider.name} cannot be played: {'; '.join(wrong)}")
 
-    def _submit_of(self, kind: str) -> Sample | None:
-        return next((each for each in self.index.of(f"submit {kind}") if each.expect.get("job_id")), None)
+    def _good(self, operation: str) -> list[Sample]:
+        return [each for each in self.index.of(operation) if "raises" not in each.expect]
 
-    def _samples(self, state: str, like_id: str = "") -> list[Sample]:
-        """The samples of a state, the best first: of the same job, with what is due, documented."""
+    def _of(self, state: str, job_id: str = "") -> list[Sample]:
+        """The samples of a state, the best first: of the same job, with what is looked for, documented."""
         found = []
-        for sample in self.index.of("status"):
-            _, _, target = sample.request.partition(" ")
-            if sample.state == state and "raises" not in sample.expect and (not target or target.startswith("/")):
-                found.append(sample)  # a webhook's body has no path
-        return sorted(found, key=lambda each: (each.job_id != like_id, self._poor(each), ORIGINS.index(each.origin)))
+        for sample in self._good("status"):
+            target = sample.request.partition(" ")[2]
+            if sample.state == state and target[:1] in ("", "/"):  # a webhook's body has no path
+                found.append(sample)
+        return sorted(found, key=lambda each: (each.job_id != job_id, self._poor(each), ORIGINS.index(each.origin)))
 
     def _poor(self, sample: Sample) -> bool:
-        """Whether the sample lacks what a user looks for: the video of a completed job, the reason of a failed one."""
-        _, said = self._read(sample)
-        if not isinstance(said, model.Snapshot):
-            return True
+        """Whether the sample lacks what is looked for: the video of a completed job, the reason of a failed one."""
+        said = self._read(sample)[1]
         if sample.state is model.State.COMPLETED:
-            return not any(asset.kind == "video" for asset in said.assets)
-        return said.problem is not None and said.problem.message not in _text(sample)
+            return not any(asset.kind == "video" for asset in _assets(said))
+        problem = getattr(said, "problem", None)
+        return problem is not None and problem.message not in text_of(sample)
 
-    def _scene(self, kind: str, fields: Mapping[str, object] | None) -> _Scene:
-        submit = self._submit_of(kind)
-        assert submit is not None
-        job_id = submit.expect["job_id"]
-        own = own_part(job_id, _text(submit))
+    def _scene(self, submit: Sample, fields: Mapping[str, object] | None) -> _Scene:
+        job_id, fields = submit.expect["job_id"], fields or submit.fields or _FIELDS
+        own = own_part(job_id, text_of(submit))
         new = like(own, random.Random(0))
         said = self._parse(submit.operation, Swaps({own: new}, {}).response(submit), job_id)
-        if not own or getattr(said, "job_id", None) != _renamed(job_id, own, new):
+        if not own or getattr(said, "job_id", None) != renamed(job_id, own, new):
             self._raise([f"{submit.file}: its id {job_id!r} does not follow from what stands in it"])
-        fields = fields or submit.fields or _FIELDS
         try:
             request = self.operations[submit.operation].request(dict(fields))
         except Exception as error:  # noqa: BLE001 - whatever a builder raises is told
-            self._raise(
-                [f'{submit.file}: add "fields" with good fields of a submit, like {json.dumps(_FIELDS)}: {error}']
-            )
+            self._raise([f'{submit.file}: add "fields", good fields of a submit like {json.dumps(_FIELDS)} ({error})'])
+        ordered = {str(state): self._of(str(state), job_id) for state in model.State}
         running: dict[str, Sample] = {}
-        for sample in self._samples("running", job_id) or self._samples("queued", job_id):
+        for sample in ordered["running"] or ordered["queued"]:
             running.setdefault(str(sample.expect.get("stage") or "running"), sample)
         same = {name: each for name, each in running.items() if each.job_id == job_id} or running
         running = dict(sorted(same.items(), key=lambda item: item[1].expect.get("progress") or 0.0))
-        states = {str(state): self._samples(state, job_id) for state in model.State}
-        scene = _Scene(
-            submit, own, fields, request, running, {state: found[0] for state, found in states.items() if found}
-        )
-        self._check_files(scene.states["completed"])
-        return scene
+        states = {state: found[0] for state, found in ordered.items() if found}
+        self._check_files(states["completed"])
+        return _Scene(submit, own, fields, request, running, states)
 
     def _check_files(self, sample: Sample) -> None:
-        """A URL that stands in no body, and is not the account's own, cannot be played."""
+        """A URL that stands in no body, and is not of the account's own origin, cannot be played."""
         steps, said = self._read(sample)
         for asset in _assets(said):
-            if urlsplit(asset.url or "").scheme and not any(str(asset.url) in _text(part) for part, _ in steps):
+            if urlsplit(asset.url or "").scheme and not any(str(asset.url) in text_of(part) for part, _ in steps):
                 self._raise([f"{sample.file}: the URL of its {asset.kind} does not stand in it"])
 
     def _timeline(self, scene: _Scene) -> Timeline:
         """Stages long enough to be seen by who asks as often as allowed; progress rises over all of them."""
-        floor = max(3.0, self.provider.pacing.floor)
-        length = max(2.0, 6.0 / len(scene.running)) * floor
-        count = len(scene.running)
+        floor, count = max(3.0, self.provider.pacing.floor), len(scene.running)
+        length = max(2.0, 6.0 / count) * floor
         shown = [sample.expect.get("progress") for sample in scene.running.values()]
         marks = [float(value) for value in shown if value is not None]
         if len(marks) < count:
             marks = [100.0 * (number + 0.5) / count for number in range(count)]
         bounds = [0.0, *((one + other) / 2 for one, other in pairwise(marks)), 100.0]
-        stages = [
-            Stage(name, (length, 1.2 * length), span)
-            for name, span in zip(scene.running, pairwise(bounds), strict=True)
-        ]
-        queued = (2.0 * floor, 2.4 * floor) if "queued" in scene.states else (0.0, 0.0)
-        return Timeline(queued, tuple(stages))
+        spans = zip(scene.running, pairwise(bounds), strict=True)
+        stages = tuple(Stage(name, (length, 1.2 * length), span) for name, span in spans)
+        return Timeline((2.0 * floor, 2.4 * floor) if "queued" in scene.states else (0.0, 0.0), stages)
 
     def _read(self, sample: Sample) -> tuple[list[tuple[Sample, Any]], Any]:
         """The sample and the second answers that it asks for, each with what its parser gives; what comes of all."""
@@ -427,12 +378,7 @@ class SampleFace(Face):
             if isinstance(value, Follow):
                 value = _tried(value.parse, second.response(), sample.job_id) or value.fallback
                 steps.append((second, value))
-        return steps, value.fallback if isinstance(value, Follow) else value
-
-    def _progress(self, sample: Sample, body: Any) -> float | None:
-        said = self._parse(sample.operation, sample.response(mutations.encode(body)), sample.job_id)
-        said = said.fallback if isinstance(said, Follow) else said
-        return said.progress if isinstance(said, model.Snapshot) else None
+        return steps, _said(value)
 
     def _parse(self, operation: str, response: model.Response, job_id: str) -> Any:
         known = self.operations.get(operation)
@@ -444,6 +390,21 @@ def _tried(parse: Callable[[model.Response, str], Any], response: model.Response
         return parse(response, job_id)
     except (AnswerError, Refused):
         return None
+
+
+def _said(value: Any) -> Any:
+    """What an answer says of a job: without its second answer, or in the only row of its list."""
+    value = value.fallback if isinstance(value, Follow) else value
+    return value.items[0] if isinstance(value, model.Page) and value.items else value
+
+
+def _assets(said: object) -> tuple[model.Asset, ...]:
+    return (said,) if isinstance(said, model.Asset) else getattr(said, "assets", ())
+
+
+def _ids(sample: Sample) -> set[str]:
+    """The job that was asked about, and the one that the answer names; a submit's answer names another."""
+    return {sample.job_id, sample.expect.get("job_id") or sample.job_id}
 
 
 def _asked(request: model.Request) -> Asked:
@@ -459,6 +420,14 @@ def _target(request: Request) -> str:
     return request.raw_path + (f"?{request.raw_query}" if request.raw_query else "")
 
 
+def _object(request: Request) -> dict[str, Any]:
+    try:
+        said = request.json()
+    except ValueError:
+        said = None
+    return said if isinstance(said, dict) else {}
+
+
 def _fits(asked: Asked, request: model.Request, fields: Mapping[str, object]) -> bool:
     """Whether a request is this submit: the same path, but for what comes out of a field (a model's name)."""
     pattern = re.escape(unquote(request.path))
@@ -470,16 +439,8 @@ def _fits(asked: Asked, request: model.Request, fields: Mapping[str, object]) ->
 
 def _likeness(fields: Mapping[str, object], sent: object) -> int:
     """How many fields a body shares with the one that a submit sends, less those that it lacks."""
-    known = sent.keys() if isinstance(sent, dict) else set()
+    known = set(sent) if isinstance(sent, dict) else set()
     return len(known & fields.keys()) - len(known - fields.keys())
-
-
-def _object(request: Request) -> dict[str, Any]:
-    try:
-        said = request.json()
-    except ValueError:
-        said = None
-    return said if isinstance(said, dict) else {}
 
 
 def _reply(response: model.Response) -> Reply:
@@ -487,32 +448,11 @@ def _reply(response: model.Response) -> Reply:
 
 
 def _lacking(what: str) -> Reply:
-    message = f"the samples do not show it: add a sample of a {what} to index.json"
-    return json_reply(501, {"error": {"message": message}})
+    return json_reply(501, {"error": {"message": f"not in the samples: add a sample of a {what} to index.json"}})
 
 
-def _renamed(job_id: str, own: str, new: str) -> str:
-    start, _, end = job_id.rpartition(own)
-    return start + new + end
-
-
-def _text(sample: Sample) -> str:
-    """All that an answer says, its headers too."""
-    body = (
-        sample.body.decode("utf-8", "replace") if sample.data is None else json.dumps(sample.data, ensure_ascii=False)
-    )
-    return "\n".join([*sample.headers.values(), body])
-
-
-def _ids(sample: Sample) -> set[str]:
-    """The job that was asked about, and the one that the answer names; a submit's answer names another."""
-    return {sample.job_id, sample.expect.get("job_id") or sample.job_id}
-
-
-def _assets(said: object) -> tuple[model.Asset, ...]:
-    if isinstance(said, model.Asset):
-        return (said,)
-    return said.assets if isinstance(said, model.Snapshot) else ()
+def _with(sample: Sample, data: object, **changes: Any) -> Sample:
+    return replace(sample, body=mutations.encode(data), **changes)
 
 
 def _where(data: object, items: Sequence[model.Snapshot]) -> mutations.Path:
@@ -523,3 +463,16 @@ def _where(data: object, items: Sequence[model.Snapshot]) -> mutations.Path:
 
 def _element(elements: Any, said: model.Snapshot) -> Any:
     return next((each for each in elements if own_part(said.job_id or "", json.dumps(each))), None)
+
+
+def _rows(sample: Sample, page: model.Page) -> dict[str, tuple[Sample, mutations.Path]]:
+    """For each state a list with a single row, and where that row stands."""
+    where = _where(sample.data, page.items)
+    elements = mutations.get(sample.data, where)
+    return {
+        str(said.state): (
+            _with(sample, mutations.replaced(sample.data, where, [_element(elements, said)]), job_id=said.job_id),
+            where,
+        )
+        for said in reversed(page.items)
+    }
