@@ -114,6 +114,8 @@ def progress_writer(data: Any, read: Callable[[Any], float | None]) -> Callable[
     """
     for path, value in mutations.scalars(data) if read(data) is not None else ():
         for write in _WRITERS.get(type(value), ()):
+            if str(value).endswith("%") != str(write(_PROBE)).endswith("%"):
+                continue
             found = read(mutations.replaced(data, path, write(_PROBE)))
             if found is not None and abs(found - _PROBE) < 0.01:
                 return lambda body, percent, path=path, write=write: mutations.replaced(body, path, write(percent))  # type: ignore[misc]

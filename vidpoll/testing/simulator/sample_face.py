@@ -353,6 +353,8 @@ class SampleFace(Face):
     def _check_files(self, sample: Sample) -> None:
         """A URL that stands in no body, and is not of the account's own origin, cannot be played."""
         steps, said = self._read(sample)
+        if isinstance(steps[-1][1], Follow):
+            self._raise([f'{sample.file}: its parser asks for a second answer: add the sample of one to "then"'])
         for asset in _assets(said):
             if urlsplit(asset.url or "").scheme and not any(str(asset.url) in text_of(part) for part, _ in steps):
                 self._raise([f"{sample.file}: the URL of its {asset.kind} does not stand in it"])
