@@ -129,9 +129,9 @@ class Face:
 
     def submit(self, kind: str, request: Request, data: Mapping[str, Any]) -> Job:
         """Take a job; :meth:`doom_next` may have said what becomes of it."""
-        return self.take(kind, request.at, data, self._fates.pop(0) if self._fates else Fate())
+        return self.add_job(kind, request.at, data, self._fates.pop(0) if self._fates else Fate())
 
-    def take(self, kind: str, at: float, data: Mapping[str, Any], fate: Fate) -> Job:
+    def add_job(self, kind: str, at: float, data: Mapping[str, Any], fate: Fate) -> Job:
         """Add a job, a submitted or a seeded one."""
         return self.jobs.submit(kind, self.timeline(kind, data), at=at, data=data, fate=fate)
 
@@ -164,7 +164,7 @@ class Face:
         if kind not in self.timelines:
             raise ValueError(f"no job kind {kind!r}; there are {', '.join(sorted(self.timelines))}")
         with self.lock:
-            return self.take(kind, self.clock.now() - age, {**self.defaults(kind), **data}, Fate(failure)).id
+            return self.add_job(kind, self.clock.now() - age, {**self.defaults(kind), **data}, Fate(failure)).id
 
     def _dispatch(self, request: Request) -> Reply:
         if request.body is None:

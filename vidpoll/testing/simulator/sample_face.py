@@ -105,9 +105,9 @@ class SampleFace(Face):
                 self._owns[job_id] = own
                 return job_id
 
-    def take(self, kind: str, at: float, data: Mapping[str, Any], fate: Fate) -> Job:
+    def add_job(self, kind: str, at: float, data: Mapping[str, Any], fate: Fate) -> Job:
         self._kind = kind
-        job = super().take(kind, at, data, fate)
+        job = super().add_job(kind, at, data, fate)
         answers = {"content": self._content, "delete": self._delete, "cancel": self._cancel, "status": self._status}
         for name, answer in answers.items():
             if name in self.operations:
