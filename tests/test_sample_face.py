@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import random
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 from urllib.request import Request as Asked
@@ -266,6 +268,17 @@ def test_the_kit_says_why_a_run_is_left_out(tmp_path: Path) -> None:
         cls().test_a_simulated_job_from_submit_to_file()
 
 
+def test_the_kit_refuses_a_hook_that_names_what_cannot_be_played(packaged: Packed) -> None:
+    """Told in four lines, where a user of `vidpoll demo` would read of it first."""
+    folder = Path(str(files("vidpoll_reels_packed"))) / "samples"
+    index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+    index["samples"] = [row for row in index["samples"] if row["file"] != "succeed.json"]
+    (folder / "succeed.json").unlink()
+    (folder / "index.json").write_text(json.dumps(index), encoding="utf-8")
+    found = caught(contract(packaged, folder, "reels", **REEL_SUBMITS), "a_simulated")
+    assert 'no status sample of a job that is completed: add one with "state": "completed"' in found.popitem()[1]
+
+
 @pytest.fixture
 def packaged(reels: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A plugin whose package holds its samples, and whose hook names them."""
@@ -319,7 +332,7 @@ def without(samples: Samples, *names: str) -> Samples:
         (without(REEL_SAMPLES, "taken-text.json", "taken-image.json"), "no sample of a submit: add one"),
         (
             [(name, body, {**row, "fields": {"colour": 1}}) for name, body, row in REEL_SAMPLES],
-            r'taken-text.json: add "fields", good fields of a submit .*no field \'colour\'',
+            r'taken-image.json: add "fields", good fields of a submit .*no field \'colour\'',
         ),
         ([("taken-text.json", reel, {"operation": "submit text2video", "expect": {"job_id": "text2video/9"}})
           for _, reel, _ in REEL_SAMPLES[:1]] + REEL_SAMPLES[2:], "its id 'text2video/9' does not follow"),

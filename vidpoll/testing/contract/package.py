@@ -182,7 +182,15 @@ def _simulation(subject: Subject, plugins: tuple[object, ...]) -> Simulation:
     from ..simulator import SampleFace
 
     if subject.name in subject.plugins.simulators():
-        return simulate(subject.name, speed=300.0, plugins=plugins)
+        try:
+            return simulate(subject.name, speed=300.0, plugins=plugins)
+        except VidpollError as error:
+            broken(
+                "what vidpoll_simulators names can be played",
+                seen=redact.text(error),
+                why="`vidpoll demo` and `vidpoll simulate` fail for everyone who has the plugin",
+                do="add what is missing, or leave the provider out of vidpoll_simulators",
+            )
     try:
         face = SampleFace(subject.index, subject.provider, fields=subject.submits)
     except PluginError as error:

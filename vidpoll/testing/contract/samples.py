@@ -47,7 +47,7 @@ _REQUIRED: Mapping[str, tuple[str, ...]] = {
 class Sample:
     """One answer: its body, what it answers, and what it means. `then` answers the further requests of a Follow.
 
-    `fields` are good fields of a submit, for a simulated one.
+    `fields` are good fields of a submit, for a simulated one; without them what it `sends` is tried.
     """
 
     file: str
@@ -184,7 +184,7 @@ def _sample(folder: Path, row: Mapping[str, Any], default_id: object, wrong: lis
         expect=expect,
         then=tuple(map(str, then)) if isinstance(then, list) else (),
         request=row["request"] if isinstance(row.get("request"), str) else "",
-        fields=row["fields"] if isinstance(row.get("fields"), dict) else {},
+        fields=next((row[name] for name in ("fields", "sends") if isinstance(row.get(name), dict)), {}),
     )
 
 

@@ -99,7 +99,8 @@ class Swaps:
         headers = {name: self.text(value) for name, value in plain.headers.items() if name not in _UNSENT}
         said = sample.data if data is mutations.GONE else data
         if said is None:
-            return model.Response(plain.status, headers, self.text(plain.body.decode("utf-8", "replace")).encode())
+            text = plain.body.decode("utf-8", "surrogateescape")
+            return model.Response(plain.status, headers, self.text(text).encode("utf-8", "surrogateescape"))
         return model.Response(plain.status, headers, json.dumps(self.data(said)).encode())
 
 

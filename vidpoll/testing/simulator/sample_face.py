@@ -108,7 +108,9 @@ class SampleFace(Face):
     def add_job(self, kind: str, at: float, data: Mapping[str, Any], fate: Fate) -> Job:
         self._kind = kind
         job = super().add_job(kind, at, data, fate)
-        answers = {"content": self._content, "delete": self._delete, "cancel": self._cancel, "status": self._status}
+        delete = partial(self._removed, name="delete")
+        answers: Mapping[str, Callable[[Job, Request], Reply]]
+        answers = {"content": self._content, "delete": delete, "cancel": self._cancel, "status": self._status}
         for name, answer in answers.items():
             if name in self.operations:
                 self._doors[_asked(self.operations[name].request(job.id))] = partial(answer, job)
@@ -172,15 +174,11 @@ class SampleFace(Face):
         return self._tell(scene.states[self.fails_as if moment.state == "failed" else moment.state], job)
 
     def _content(self, job: Job, request: Request) -> Reply:
-        good = self._good("content")
         if self.jobs.get(job.id) is None or job.moment(request.at).state != "completed":
-            early = next((each for each in self.index.of("content") if each not in good), None)
-            return self._tell(early, job) if early and self.jobs.get(job.id) else self.not_found(request)
+            return self.not_found(request)
+        shown = next((each for each in self._good("content") if each.data is not None), None)
         video = file_of(model.Asset("/video.mp4"), job.id, self.clock.wall(job.ends_at))
-        return self._tell(good[0], job) if good else serve(request, video)
-
-    def _delete(self, job: Job, request: Request) -> Reply:
-        return self._removed(job, request, "delete")
+        return self._tell(shown, job) if shown else serve(request, video)  # no JSON: it is the file
 
     def _cancel(self, job: Job, request: Request) -> Reply:
         if "cancelled" not in self._scenes[job.kind].states:
@@ -218,8 +216,9 @@ class SampleFace(Face):
         elements = []
         for job in reversed(list(self.jobs)):
             moment = job.moment(request.at)
-            if moment.state in rows:
-                row, where = rows[moment.state]
+            state = self.fails_as if moment.state == "failed" else moment.state
+            if state in rows:
+                row, where = rows[state]
                 told = self._told(row, job, moment.progress if moment.state == "running" else None)
                 elements.append(mutations.get(told.json(), where)[0])
         sample, page = shown[0]
@@ -303,11 +302,11 @@ class SampleFace(Face):
         for states, what in due.items():
             if not any(self._of(state) for state in states):
                 wrong.append(f'no status sample of a job {what}: add one with "state": "{states[-1]}" in its "expect"')
-        self._raise(wrong)
-
-    def _raise(self, wrong: Sequence[str]) -> None:
         if wrong:
-            raise PluginError(f"the samples of {self.provider.name} cannot be played: {'; '.join(wrong)}")
+            raise self._unplayable(*wrong)
+
+    def _unplayable(self, *wrong: str) -> PluginError:
+        return PluginError(f"the samples of {self.provider.name} cannot be played: {'; '.join(wrong)}")
 
     def _good(self, operation: str) -> list[Sample]:
         return [each for each in self.index.of(operation) if "raises" not in each.expect]
@@ -330,16 +329,13 @@ class SampleFace(Face):
         return problem is not None and problem.message not in text_of(sample)
 
     def _scene(self, submit: Sample, fields: Mapping[str, object] | None) -> _Scene:
-        job_id, fields = submit.expect["job_id"], fields or submit.fields or _FIELDS
+        job_id = submit.expect["job_id"]
         own = own_part(job_id, text_of(submit))
         new = like(own, random.Random(0))
         said = self._parse(submit.operation, Swaps({own: new}, {}).response(submit), job_id)
         if not own or getattr(said, "job_id", None) != renamed(job_id, own, new):
-            self._raise([f"{submit.file}: its id {job_id!r} does not follow from what stands in it"])
-        try:
-            request = self.operations[submit.operation].request(dict(fields))
-        except Exception as error:  # noqa: BLE001 - whatever a builder raises is told
-            self._raise([f'{submit.file}: add "fields", good fields of a submit like {json.dumps(_FIELDS)} ({error})'])
+            raise self._unplayable(f"{submit.file}: its id {job_id!r} does not follow from what stands in it")
+        fields, request = self._first_request(submit, fields or submit.fields or _FIELDS, _FIELDS)
         ordered = {str(state): self._of(str(state), job_id) for state in model.State}
         running: dict[str, Sample] = {}
         for sample in ordered["running"] or ordered["queued"]:
@@ -350,14 +346,30 @@ class SampleFace(Face):
         self._check_files(states["completed"])
         return _Scene(submit, own, fields, request, running, states)
 
+    def _first_request(
+        self, submit: Sample, *tries: Mapping[str, object]
+    ) -> tuple[Mapping[str, object], model.Request]:
+        """The first of the fields that the builder takes, and what it makes of them."""
+        wrong = ""
+        for fields in tries:
+            try:
+                return fields, self.operations[submit.operation].request(dict(fields))
+            except Exception as error:  # noqa: BLE001 - whatever a builder raises is told
+                wrong = wrong or str(error)
+        raise self._unplayable(
+            f'{submit.file}: add "fields", good fields of a submit like {json.dumps(_FIELDS)} ({wrong})'
+        )
+
     def _check_files(self, sample: Sample) -> None:
         """A URL that stands in no body, and is not of the account's own origin, cannot be played."""
         steps, said = self._read(sample)
         if isinstance(steps[-1][1], Follow):
-            self._raise([f'{sample.file}: its parser asks for a second answer: add the sample of one to "then"'])
+            raise self._unplayable(
+                f'{sample.file}: its parser asks for a second answer: add the sample of one to "then"'
+            )
         for asset in _assets(said):
             if urlsplit(asset.url or "").scheme and not any(str(asset.url) in text_of(part) for part, _ in steps):
-                self._raise([f"{sample.file}: the URL of its {asset.kind} does not stand in it"])
+                raise self._unplayable(f"{sample.file}: the URL of its {asset.kind} does not stand in it")
 
     def _timeline(self, scene: _Scene) -> Timeline:
         """Stages long enough to be seen by who asks as often as allowed; progress rises over all of them."""
