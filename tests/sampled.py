@@ -109,7 +109,7 @@ def reel_body(word: str, percent: str | None = None, **more: Any) -> dict[str, A
     return {"code": 0, "message": "ok", "data": data}
 
 
-def status(state: str, stage: str, progress: float | None = None, **expect: Any) -> dict[str, Any]:
+def status(state: str, stage: str | None, progress: float | None = None, **expect: Any) -> dict[str, Any]:
     return {
         "operation": "status",
         "expect": {"state": state, "stage": stage, "progress": progress, "assets": [], **expect},

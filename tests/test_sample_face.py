@@ -26,10 +26,12 @@ from sampled import (
     Reels,
     Samples,
     hail_status,
+    status,
 )
 from test_contract import SAMPLES, caught, contract, write
 
 import vidpoll
+from vidpoll import State, parsing
 from vidpoll.cli import main
 from vidpoll.plugins import Plugins
 from vidpoll.testing import Simulation, simulate
@@ -105,7 +107,7 @@ def test_failed_cancelled_and_unknown(reels: Path) -> None:
         failed, running, untouched = submit(), submit(), submit()
         assert client.wait(failed, check=False).problem == vidpoll.Problem("The test says no.")
         client.cancel(running)
-        assert client.wait(running, check=False).state is vidpoll.State.CANCELLED
+        assert client.wait(running, check=False).state is State.CANCELLED
         assert client.wait(untouched).ok
         with pytest.raises(vidpoll.Conflict):
             client.cancel(untouched)
@@ -178,7 +180,7 @@ def test_magicoal_out_of_its_samples(tmp_path: Path) -> None:
         files = client.download(job, f"{tmp_path}/", kinds=("video", "thumbnail"))
         assert [path.read_bytes() for path in files] == [file_at(asset.url)[1] for asset in job.assets]
         running = client.submit("magicoal", "i2v", **IMAGE["i2v"])
-        assert [(row.id, row.state) for row in client.jobs("magicoal")] == [(job.id, vidpoll.State.COMPLETED)]
+        assert [(row.id, row.state) for row in client.jobs("magicoal")] == [(job.id, State.COMPLETED)]
         assert client.quota("magicoal").affords(t2v=1)
         simulation.fail_next("magicoal", message="too dark")
         with pytest.raises(vidpoll.JobFailed, match="too dark"):
@@ -234,6 +236,108 @@ def test_a_deleted_job_is_gone(tmp_path: Path) -> None:
         client.delete(job)
         with pytest.raises(vidpoll.NotFound):
             client.poll(job)
+
+
+# -- odd shapes: each is a real provider's -----------------------------------------------------------------------------
+
+ODD_WORDS = {"wait": State.QUEUED, "run": State.RUNNING, "done": State.COMPLETED, "bad": State.FAILED}
+CLIP = "https://cdn.odd.example/v/clip.mp4?sig=1"
+
+
+def odd(name: str) -> tuple[vidpoll.Provider, Samples, str]:
+    """A provider, its samples and the id that they are about."""
+    job_id = {"path": "models/veo-3.1/operations/7abc9", "number": "4711"}.get(name, "job_a1b2c3d4")
+
+    def ask(job_id: str) -> vidpoll.Request:
+        if name == "post":  # asks with a body
+            return vidpoll.Request("POST", "/status", json={"ids": [job_id]})
+        return vidpoll.Request("GET", f"/{parsing.segment(job_id, safe='/')}")
+
+    def parse(response: vidpoll.Response, job_id: str) -> vidpoll.Snapshot:
+        if name == "empty" and response.status == 202:  # an empty 202 runs
+            return vidpoll.Snapshot(State.RUNNING)
+        body = parsing.json_object(response)
+        state = parsing.lookup(ODD_WORDS, body.get("word"))
+        inner = json.loads(body["result"]) if name == "inner" and body.get("result") else body
+        url = f"/files/{body['id']}.mp4" if name == "made" else inner.get("url")
+        return vidpoll.Snapshot(
+            state,
+            stage=body["word"],
+            assets=parsing.assets(url) if state is State.COMPLETED else (),
+            problem=vidpoll.Problem(body.get("why") or "no reason") if state is State.FAILED else None,
+            job_id=parsing.text(body.get("id")),
+        )
+
+    def submit(fields: Mapping[str, object]) -> vidpoll.Request:
+        return vidpoll.Request("POST", f"/{parsing.segment(str(fields.get('model', 'm-1')))}/new", json=dict(fields))
+
+    def submitted(response: vidpoll.Response, job_id: str) -> vidpoll.Submitted:
+        if name == "header":  # the id stands in a URL of the head
+            return vidpoll.Submitted((response.header("location") or "").rpartition("/")[2])
+        return vidpoll.Submitted(parsing.text(parsing.json_object(response).get("id")) or "")
+
+    told = int(job_id) if name == "number" else job_id
+    end = {"inner": {"result": json.dumps({"url": CLIP})}, "made": {}, "content": {}}.get(name, {"url": CLIP})
+    files = [{"kind": "video", "url": f"/files/{job_id}.mp4" if name == "made" else CLIP}] if name != "content" else []
+    running: tuple[object, dict[str, Any]] = ({"id": told, "word": "run"}, status("running", "run"))
+    if name == "empty":
+        running = (b"", {**status("running", None), "status": 202})
+    head = {"headers": {"location": f"https://api.odd.example/{job_id}"}} if name == "header" else {}
+    taken = {"operation": "submit video", "expect": {"job_id": job_id}, "fields": {"model": "m-1"}, **head}
+    samples = [
+        ("taken.json", {} if name == "header" else {"id": told}, taken),
+        ("run.json", *running),
+        ("done.json", {"id": told, "word": "done", **end}, status("completed", "done", assets=files)),
+        ("bad.json", {"id": told, "word": "bad", "why": "too dark"}, {**status("failed", "bad"), "status": 500}),
+    ]
+    return (
+        vidpoll.Provider(
+            "odd",
+            base_url="https://api.odd.example/v2",
+            auth=vidpoll.NoAuth(),
+            pacing=vidpoll.Pacing(),
+            status=vidpoll.Operation(ask, parse, verdicts=(500,)),
+            submit={"video": vidpoll.Operation(submit, submitted)},
+            content=vidpoll.Operation(
+                lambda job_id: vidpoll.Request("GET", f"/{job_id}/file"), lambda answer, job_id: None
+            )
+            if name == "content"
+            else None,
+        ),
+        samples,
+        job_id,
+    )
+
+
+class Brings:
+    """A plugin with a provider."""
+
+    name = "brings"
+
+    def __init__(self, provider: vidpoll.Provider) -> None:
+        self.provider = provider
+
+    @vidpoll.hookimpl
+    def vidpoll_providers(self) -> tuple[vidpoll.Provider, ...]:
+        return (self.provider,)
+
+
+@pytest.mark.parametrize("name", ["path", "number", "post", "empty", "inner", "made", "header", "content"])
+def test_odd_shapes(name: str, tmp_path: Path) -> None:
+    """Ids that are paths or numbers or stand in a header, questions by POST, bodies in bodies, files without a URL."""
+    provider, samples, job_id = odd(name)
+    folder = write(tmp_path / "odd", samples, id=job_id, words={word: str(state) for word, state in ODD_WORDS.items()})
+    with played(folder, Brings(provider), "odd") as simulation:
+        client = simulation.client()
+        jobs = [client.submit("odd", "video", model=model) for model in ("m-1", "other-2")]
+        for job in jobs:
+            assert client.wait(job).ok
+        files = [client.download(job, tmp_path / job.id.replace("/", "-"))[0].read_bytes() for job in jobs]
+        assert files[0] != files[1]
+        assert len({job_id, *(job.id for job in jobs)}) == 3
+        simulation.fail_next("odd", message="not today")
+        with pytest.raises(vidpoll.JobFailed, match="not today"):
+            client.wait(client.submit("odd", "video", model="m-1"))
 
 
 # -- the kit, the hook, the demo, the fixture --------------------------------------------------------------------------
@@ -396,7 +500,7 @@ def test_where_the_progress_stands(value: object, full: float, written: object) 
     body = {"steps": 40, "job": {"percent": value}}
 
     def read(data: Any) -> float | None:
-        return vidpoll.parsing.progress(data["job"]["percent"], full=full)
+        return parsing.progress(data["job"]["percent"], full=full)
 
     assert progress_writer(body, read)(body, 62.0) == {"steps": 40, "job": {"percent": written}}
     assert progress_writer(body, lambda data: None)(body, 62.0) == body

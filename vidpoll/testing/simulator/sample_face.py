@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
@@ -101,7 +101,7 @@ class SampleFace(Face):
         while True:
             own = like(scene.own, dice)
             job_id = renamed(scene.submit.expect["job_id"], scene.own, own)
-            if job_id not in self._owns:
+            if job_id not in (scene.submit.expect["job_id"], *self._owns):
                 self._owns[job_id] = own
                 return job_id
 
@@ -213,17 +213,21 @@ class SampleFace(Face):
             empty = next((each for each, page in pages if not page.items and page.next is None), None)
             return _reply(empty.response()) if empty else _lacking('list that is the last page ("next": null)')
         rows = {state: row for pair in reversed(shown) for state, row in _rows(*pair).items()}
-        elements = []
-        for job in reversed(list(self.jobs)):
-            moment = job.moment(request.at)
-            state = self.fails_as if moment.state == "failed" else moment.state
-            if state in rows:
-                row, where = rows[state]
-                told = self._told(row, job, moment.progress if moment.state == "running" else None)
-                elements.append(mutations.get(told.json(), where)[0])
+        elements = [each for job in self.jobs for each in self._element(job, request.at, rows)][::-1]
         sample, page = shown[0]
         data = mutations.replaced(sample.data, _where(sample.data, page.items), elements)
         return _reply(sample.response(mutations.encode(data)))
+
+    def _element(self, job: Job, now: float, rows: Mapping[str, tuple[Sample, mutations.Path]]) -> list[Any]:
+        """A job's row, in a list by itself; none where no sample shows a row of its state."""
+        moment = job.moment(now)
+        state = self.fails_as if moment.state == "failed" else moment.state
+        if state not in rows:
+            return []
+        row, where = rows[state]
+        told = self._told(row, job, moment.progress if state == "running" else None)
+        found: list[Any] = mutations.get(told.json(), where)
+        return found
 
     def _page(self, response: model.Response) -> model.Page:
         page = self._parse("list", response, "")
@@ -337,13 +341,9 @@ class SampleFace(Face):
             raise self._unplayable(f"{submit.file}: its id {job_id!r} does not follow from what stands in it")
         fields, request = self._first_request(submit, fields or submit.fields or _FIELDS, _FIELDS)
         ordered = {str(state): self._of(str(state), job_id) for state in model.State}
-        running: dict[str, Sample] = {}
-        for sample in ordered["running"] or ordered["queued"]:
-            running.setdefault(str(sample.expect.get("stage") or "running"), sample)
-        same = {name: each for name, each in running.items() if each.job_id == job_id} or running
-        running = dict(sorted(same.items(), key=lambda item: item[1].expect.get("progress") or 0.0))
         states = {state: found[0] for state, found in ordered.items() if found}
         self._check_files(states["completed"])
+        running = _stages(ordered["running"] or ordered["queued"], job_id)
         return _Scene(submit, own, fields, request, running, states)
 
     def _first_request(
@@ -397,6 +397,15 @@ class SampleFace(Face):
     def _parse(self, operation: str, response: model.Response, job_id: str) -> Any:
         known = self.operations.get(operation)
         return None if known is None else _tried(known.parse, response, job_id)
+
+
+def _stages(samples: Iterable[Sample], job_id: str) -> dict[str, Sample]:
+    """A sample for each stage, those of the same job if there are any, in the order of their progress."""
+    found: dict[str, Sample] = {}
+    for sample in samples:
+        found.setdefault(str(sample.expect.get("stage") or "running"), sample)
+    same = {stage: each for stage, each in found.items() if each.job_id == job_id} or found
+    return dict(sorted(same.items(), key=lambda item: item[1].expect.get("progress") or 0.0))
 
 
 def _tried(parse: Callable[[model.Response, str], Any], response: model.Response, job_id: str) -> Any:
