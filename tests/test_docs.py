@@ -277,7 +277,12 @@ def load(folder: Path, more: str = "") -> ModuleType:
 def verdict(folder: Path, module: ModuleType, **submits: Any) -> dict[str, str]:
     from contract_runner import caught
 
-    fields = {"provider": "framewright", "plugin": module, "samples": folder / "tests/samples", "submits": submits}
+    fields = {
+        "provider": "framewright",
+        "plugin": module,
+        "samples": folder / "vidpoll_framewright/samples",
+        "submits": submits,
+    }
     return caught(type("TestContract", (vidpoll.testing.ProviderContract,), fields))
 
 
@@ -287,9 +292,13 @@ def test_the_worked_example_keeps_the_contract(framewright: Path) -> None:
     assert verdict(framewright, load(framewright)) == {}
 
 
-def test_the_worked_example_goes_on(framewright: Path) -> None:
-    """Its submit and its face for the simulator work too: a job from submit to file."""
-    submit, hook = re.findall(r"(?<!-->\n)```python\n(.*?)```", WRITING, re.DOTALL)[-2:]
+@pytest.mark.parametrize("by", ["samples", "hand"])
+def test_the_worked_example_goes_on(by: str, framewright: Path) -> None:
+    """Its submit works too, and the simulator plays it by its samples and by the face: a job from submit to file."""
+    submit, sampled, by_hand = re.findall(r"(?<!-->\n)```python\n(.*?)```", WRITING, re.DOTALL)[-3:]
+    hook = sampled if by == "samples" else by_hand
+    if by == "samples":
+        (framewright / "vidpoll_framewright/simulator.py").unlink()
     assert submit.startswith("from collections.abc import Mapping")
     path = framewright / "vidpoll_framewright" / "__init__.py"
     source = path.read_text(encoding="utf-8")
@@ -298,9 +307,11 @@ def test_the_worked_example_goes_on(framewright: Path) -> None:
     )
     source = source.replace("parse_status),\n    )", "parse_status),\n        submit=submit,\n    )")
     path.write_text(f"{source}\n\n{hook}", encoding="utf-8")
-    index_path = framewright / "tests/samples/index.json"
+    index_path = framewright / "vidpoll_framewright/samples/index.json"
     index = json.loads(index_path.read_text(encoding="utf-8"))
-    (framewright / "tests/samples/accepted.json").write_text('{"data": {"job_id": "fw_81c2", "state": "PENDING"}}')
+    (framewright / "vidpoll_framewright/samples/accepted.json").write_text(
+        '{"data": {"job_id": "fw_81c2", "state": "PENDING"}}'
+    )
     row = {"file": "accepted.json", "operation": "submit video", "origin": "inferred", "expect": {"job_id": "fw_81c2"}}
     index_path.write_text(json.dumps({**index, "samples": [*index["samples"], row]}), encoding="utf-8")
     module = load(framewright)

@@ -293,17 +293,18 @@ def vidpoll_display(now: Callable[[], float]) -> object | None:
 
 @hookspec
 def vidpoll_simulators() -> Mapping[str, str]:  # type: ignore[empty-body]
-    """The faces that this plugin brings for the simulator: a provider's name and where its Face class is.
+    """The faces that this plugin brings for the simulator: a provider's name and its samples, or its Face class.
 
     When: only when a simulator is asked for (`vidpoll demo`, `vidpoll simulate`, `vidpoll.testing.simulate`). Return:
-    a mapping of provider name to "module:Class"; nothing is imported before it is needed. If it raises: the error is
-    reported by the command that asked.
+    a mapping of provider name to "package:samples/index.json", the samples of the contract as data of a package, or to
+    "module:Class", a face written by hand; nothing is imported before it is needed. If it raises: the error is reported
+    by the command that asked.
 
     Example::
 
         @vidpoll.hookimpl
         def vidpoll_simulators():
-            return {"acme": "vidpoll_acme.simulator:AcmeFace"}
+            return {"acme": "vidpoll_acme:samples/index.json"}
     """
 
 

@@ -288,7 +288,10 @@ class Plugins:
         return False
 
     def simulators(self) -> dict[str, str]:
-        """Provider name to "module:Class" of the simulator's faces that plugins bring. Raises PluginError."""
+        """Provider name to the simulator's face that a plugin brings: "module:Class" or "package:samples/index.json".
+
+        Raises PluginError.
+        """
         faces: dict[str, str] = {}
         for impl in self._implementations("vidpoll_simulators"):
             self._traced(impl, "vidpoll_simulators")

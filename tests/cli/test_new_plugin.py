@@ -19,7 +19,7 @@ from vidpoll import State
 from vidpoll.cli import main
 from vidpoll.cli.guessing import guess
 from vidpoll.cli.new_plugin import render
-from vidpoll.testing import ProviderContract
+from vidpoll.testing import ProviderContract, simulate
 
 URL = "https://media.example/a.mp4"
 
@@ -75,7 +75,7 @@ def failures(files: dict[str, str], name: str, folder: Path, **submits: Any) -> 
     sys.modules[spec.name] = module
     try:
         spec.loader.exec_module(module)
-        fields = {"provider": name, "plugin": module, "samples": folder / "tests/samples", "submits": submits}
+        fields = {"provider": name, "plugin": module, "samples": folder / f"vidpoll_{name}/samples", "submits": submits}
         return caught(type("TestContract", (ProviderContract,), fields))
     finally:
         del sys.modules[spec.name]
@@ -104,6 +104,20 @@ def test_a_submit_is_rendered_where_there_is_a_sample_of_one(tmp_path: Path) -> 
     assert list(found) == ["nothing_is_left_to_decide"]
     assert "the fields of a submit" in found["nothing_is_left_to_decide"]
     assert 'submits = {"video": {"prompt"' in files["tests/test_kling.py"]
+
+
+def test_the_simulator_plays_the_rendered_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Out of the package, by the hook that is rendered with a submit."""
+    write(render("kling", {**named(KLING), "submit.json": KLING[0]}), tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    module = importlib.import_module("vidpoll_kling")
+    try:
+        with simulate("kling", plugins=[module], instant=True) as simulation:
+            client = simulation.client()
+            job = client.wait(client.submit("kling", "video", prompt="a lighthouse at dusk"))
+            assert (job.stage, len(client.download(job, tmp_path / "clips"))) == ("succeed", 1)
+    finally:
+        del sys.modules["vidpoll_kling"]
 
 
 def test_what_is_guessed() -> None:
@@ -153,7 +167,7 @@ def test_any_json_can_be_rendered(bodies: list[Any]) -> None:
     files = render("acme", named(bodies))
     assert all(text.encode("utf-8") or path.endswith("py.typed") for path, text in files.items())
     ast.parse(files["vidpoll_acme/__init__.py"])
-    index = json.loads(files["tests/samples/index.json"])
+    index = json.loads(files["vidpoll_acme/samples/index.json"])
     assert [row["file"] for row in index["samples"]] == ["answer-0.json"]
 
 
@@ -162,7 +176,7 @@ def test_the_distribution_is_whole() -> None:
     files = render("acme-video")
     assert {"README.md", "CHANGELOG.md", "LICENSE", "setup.cfg", "pyproject.toml", ".gitignore",
             ".github/workflows/ci.yml", "vidpoll_acme_video/__init__.py", "vidpoll_acme_video/py.typed",
-            "tests/test_acme_video.py", "tests/samples/index.json"} <= set(files)  # fmt: skip
+            "tests/test_acme_video.py", "vidpoll_acme_video/samples/index.json"} <= set(files)  # fmt: skip
     config = ConfigParser()
     config.read_string(files["setup.cfg"])
     assert config["metadata"]["name"] == "vidpoll-acme-video"

@@ -182,7 +182,8 @@ class _Demo:
         for stage in timeline.stages:
             first, last = stage.progress
             # where the provider has no word for a stage, it shows by its progress
-            if stage.name not in told if stage.name in words else not any(first <= value <= last for value in shown):
+            by_progress = stage.name not in words and any(first <= value <= last for value in shown)
+            if stage.name not in told and not by_progress:
                 yield f"the stage {stage.name} was not seen"
 
     def fired(self) -> str:

@@ -110,6 +110,7 @@ def render(name: str, samples: Mapping[str, Any] | None = None) -> dict[str, str
         **_parser(found),
         **_submit(submit is not None, found),
     }
+    values["simulator"] = Template(_SIMULATOR if submit is not None else "").substitute(values)
     from importlib import resources  # the other commands do without
 
     files = {}
@@ -119,9 +120,9 @@ def render(name: str, samples: Mapping[str, Any] | None = None) -> dict[str, str
         files[path] = Template(file.read_text(encoding="utf-8")).substitute(values)
     files[f"{values['module']}/py.typed"] = ""
     for file_name, body in bodies.items():
-        files[f"tests/samples/{file_name}"] = _dump(body)
+        files[f"{values['module']}/samples/{file_name}"] = _dump(body)
     index = _index(bodies, found, job_id, invented=not samples)
-    files["tests/samples/index.json"] = _dump(index)
+    files[f"{values['module']}/samples/index.json"] = _dump(index)
     return dict(sorted(files.items()))
 
 
@@ -194,6 +195,13 @@ def parse_submit(response: vidpoll.Response, job_id: str) -> vidpoll.Submitted:
     """The id is taken first: whatever else is strange in this answer, the job is paid for."""
     body = parsing.json_object(response)
     return parsing.submitted(%s, lambda: parse_status(response, job_id))
+'''
+_SIMULATOR = '''
+
+@vidpoll.hookimpl
+def vidpoll_simulators() -> Mapping[str, str]:
+    """The simulator plays the samples."""
+    return {"$name": "$module:samples/index.json"}
 '''
 _FIELDS = """
 # DECIDE: the fields of a submit, what each must be (the words stand in the error), and the test for it

@@ -10,9 +10,11 @@ face is imported only when it is asked for.
 
 from __future__ import annotations
 
-import importlib
+import importlib.resources
 import os
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from pathlib import Path
 from queue import Empty, Queue
 from typing import Any, TypeVar
 
@@ -22,7 +24,7 @@ from ..errors import PluginError, UsageError
 from ..net.accounts import Account
 from ..plugins import Plugins, switched_off
 from .fakes import ScaledClock
-from .simulator import Face, Simulator
+from .simulator import Face, SampleFace, Simulator
 
 T = TypeVar("T")
 
@@ -89,7 +91,14 @@ class Simulation(Simulator):
     @property
     def accounts(self) -> dict[str, Account]:
         """Name to an account with base URL and key: `vidpoll.Client(accounts=simulator.accounts)`."""
-        return {name: Account(name, base_url=url, key=self.keys[name]) for name, url in self.base_urls.items()}
+        return {name: Account(name, base_url=url, key=self._key(name)) for name, url in self.base_urls.items()}
+
+    def _key(self, name: str) -> str | Mapping[str, str] | None:
+        """The key of an account; one for each variable where its provider names several."""
+        key, provider = self.keys[name], _installed(self._plugins).providers.get(name)
+        if key is None or provider is None or len(provider.auth.variables) < 2:
+            return key
+        return dict.fromkeys(provider.auth.variables, key)
 
     @property
     def environ(self) -> dict[str, str]:
@@ -142,7 +151,8 @@ def simulate(
     not import.
     """
     plugins = tuple(plugins)
-    known = _installed(plugins).simulators()
+    installed = _installed(plugins)
+    known = installed.simulators()
     if not known:
         raise UsageError(
             "no simulator is installed: it comes with a provider's plugin, like vidpoll-magicoal "
@@ -154,7 +164,7 @@ def simulate(
             raise UsageError(f"no simulator of {name!r} is installed; there are: {', '.join(known)}")
         if name not in wanted:
             raise UsageError(f"options for {name!r}, which is not simulated here")
-    faces = {name: _face(name, known[name], options.get(name, {})) for name in wanted}
+    faces = {name: _face(installed, name, known[name], options.get(name, {})) for name in wanted}
     try:
         return Simulation(faces, speed=speed, seed=seed, ports=ports, plugins=plugins, instant=instant)
     except ValueError as error:
@@ -166,10 +176,15 @@ def _installed(plugins: Iterable[object]) -> Plugins:
     return Plugins(plugins, disabled=switched_off(os.environ))
 
 
-def _face(name: str, where: str, options: Mapping[str, Any]) -> Face:
+def _face(installed: Plugins, name: str, where: str, options: Mapping[str, Any]) -> Face:
     module, _, attribute = where.partition(":")
+    make: Callable[..., Face]
     try:
-        make: Callable[..., Face] = getattr(importlib.import_module(module), attribute)
+        if attribute.endswith(".json"):
+            path = Path(str(importlib.resources.files(module).joinpath(attribute)))
+            make = partial(SampleFace, path, installed.providers[name])
+        else:
+            make = getattr(importlib.import_module(module), attribute)
     except Exception as error:
         raise PluginError(f"the simulator of {name} ({where}) does not import: {type(error).__name__}") from error
     try:

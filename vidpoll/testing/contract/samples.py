@@ -45,7 +45,10 @@ _REQUIRED: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Sample:
-    """One answer: its body, what it answers, and what it means. `then` answers the further requests of a Follow."""
+    """One answer: its body, what it answers, and what it means. `then` answers the further requests of a Follow.
+
+    `fields` are good fields of a submit, for a simulated one; without them what it `sends` is tried.
+    """
 
     file: str
     operation: str
@@ -57,6 +60,7 @@ class Sample:
     expect: Mapping[str, Any] = field(default_factory=dict, repr=False)
     then: tuple[str, ...] = ()
     request: str = ""
+    fields: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def response(self, body: bytes | None = None) -> Response:
         """The answer, or the same one with another body."""
@@ -180,6 +184,7 @@ def _sample(folder: Path, row: Mapping[str, Any], default_id: object, wrong: lis
         expect=expect,
         then=tuple(map(str, then)) if isinstance(then, list) else (),
         request=row["request"] if isinstance(row.get("request"), str) else "",
+        fields=next((row[name] for name in ("fields", "sends") if isinstance(row.get(name), dict)), {}),
     )
 
 

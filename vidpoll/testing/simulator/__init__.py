@@ -7,9 +7,11 @@ Here live the names that users, provider faces and tests import; the rooms behin
 - ``assets``: the files of a finished job, served with Range;
 - ``wire``: the HTTP server, the only file that touches sockets;
 - ``face``: what one provider's face inherits;
+- ``sample_face`` and ``answers``: a face without code, played from the samples of a provider's contract;
 - ``engine``: the :class:`Simulator`, the only file that reads a clock.
 
-Nothing here may import the rest of vidpoll or anything outside the standard library.
+Nothing here but ``sample_face`` and ``answers`` may import the rest of vidpoll, and nothing anything outside the
+standard library.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from .assets import Asset, RangeMalformed, RangeNotSatisfiable, audio, image, pa
 from .engine import Exchange, Simulator
 from .face import Clock, Face, Route
 from .limits import Allowance, Floor, Window
+from .sample_face import SampleFace
 from .timeline import Fate, Job, Jobs, Moment, Stage, Timeline
 from .wire import Reply, Request, json_reply, text_reply
 
@@ -37,6 +40,7 @@ __all__ = [
     "Reply",
     "Request",
     "Route",
+    "SampleFace",
     "Simulator",
     "Stage",
     "Timeline",

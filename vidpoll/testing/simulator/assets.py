@@ -31,6 +31,11 @@ class Asset:
         return f'"{hashlib.sha256(self.data).hexdigest()[:32]}"'
 
     @property
+    def suffix(self) -> str:
+        """The end of a file name: ".mp4"."""
+        return {"video": ".mp4", "image": ".jpg", "audio": ".mp3"}.get(self.media_type.partition("/")[0], ".srt")
+
+    @property
     def headers(self) -> tuple[tuple[str, str], ...]:
         """The headers that any answer about the file has."""
         return (

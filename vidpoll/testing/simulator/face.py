@@ -129,8 +129,11 @@ class Face:
 
     def submit(self, kind: str, request: Request, data: Mapping[str, Any]) -> Job:
         """Take a job; :meth:`doom_next` may have said what becomes of it."""
-        fate = self._fates.pop(0) if self._fates else Fate()
-        return self.jobs.submit(kind, self.timeline(kind, data), at=request.at, data=data, fate=fate)
+        return self.add_job(kind, request.at, data, self._fates.pop(0) if self._fates else Fate())
+
+    def add_job(self, kind: str, at: float, data: Mapping[str, Any], fate: Fate) -> Job:
+        """Add a job, a submitted or a seeded one."""
+        return self.jobs.submit(kind, self.timeline(kind, data), at=at, data=data, fate=fate)
 
     def timeline(self, kind: str, data: Mapping[str, Any]) -> Timeline:
         """The timeline of a job; a face overrides it where the job's fields change it."""
@@ -161,9 +164,7 @@ class Face:
         if kind not in self.timelines:
             raise ValueError(f"no job kind {kind!r}; there are {', '.join(sorted(self.timelines))}")
         with self.lock:
-            fields = {**self.defaults(kind), **data}
-            at = self.clock.now() - age
-            return self.jobs.submit(kind, self.timeline(kind, fields), at=at, data=fields, fate=Fate(failure)).id
+            return self.add_job(kind, self.clock.now() - age, {**self.defaults(kind), **data}, Fate(failure)).id
 
     def _dispatch(self, request: Request) -> Reply:
         if request.body is None:

@@ -1,0 +1,506 @@
+"""A face without code: what the samples of a provider's contract show is played, job by job, and no more."""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+from urllib.request import Request as Asked
+from urllib.request import urlopen
+
+import pytest
+from goodness import Good
+from sampled import (
+    HAIL_HEAD,
+    HAIL_SAMPLES,
+    REEL_HEAD,
+    REEL_SAMPLES,
+    REEL_SUBMITS,
+    Hailstone,
+    Reels,
+    Samples,
+    hail_status,
+    status,
+)
+from test_contract import SAMPLES, caught, contract, write
+
+import vidpoll
+from vidpoll import State, parsing
+from vidpoll.cli import main
+from vidpoll.plugins import Plugins
+from vidpoll.testing import Simulation, simulate
+from vidpoll.testing.simulator import SampleFace
+from vidpoll.testing.simulator.answers import like, own_part, progress_writer
+
+MAGICOAL = Path(__file__).parents[1] / "plugins/vidpoll-magicoal/tests/samples"
+
+
+@pytest.fixture
+def reels(tmp_path: Path) -> Path:
+    return write(tmp_path / "reels", REEL_SAMPLES, **REEL_HEAD)
+
+
+@pytest.fixture
+def hailstone(tmp_path: Path) -> Path:
+    return write(tmp_path / "hailstone", HAIL_SAMPLES, **HAIL_HEAD)
+
+
+def provider_of(*plugins: object, name: str) -> vidpoll.Provider:
+    return Plugins(plugins, discover=not plugins).providers[name]
+
+
+def played(folder: Path, plugin: object | None, name: str, **options: Any) -> Simulation:
+    """The provider as its samples play it; waits take no time."""
+    plugins = () if plugin is None else (plugin,)
+    face = SampleFace(folder / "index.json", provider_of(*plugins, name=name), **options)
+    return Simulation({name: face}, instant=True, plugins=plugins)
+
+
+def course(client: vidpoll.Client, job: vidpoll.Job) -> tuple[list[str | None], list[float]]:
+    """The stages and the percentages that a wait shows."""
+    events = list(client.watch(job))
+    stages = [event.stage for event in events if isinstance(event, vidpoll.StageChanged)]
+    return stages, [event.progress for event in events if isinstance(event, vidpoll.ProgressChanged)]
+
+
+def file_at(url: str | None, **headers: str) -> tuple[int, bytes]:
+    with urlopen(Asked(str(url), headers=headers), timeout=10) as answer:
+        return answer.status, answer.read()
+
+
+# -- ids with a kind, percentages as text, a 200 that is a refusal -----------------------------------------------------
+
+
+def test_a_job_from_submit_to_file(reels: Path, tmp_path: Path) -> None:
+    """Ids of the sample's form, stages in order, rising progress, a file that is the served one, whole and in part."""
+    with played(reels, Reels(), "reels") as simulation:
+        client = simulation.client()
+        jobs = []
+        for kind, fields in REEL_SUBMITS.items():
+            job = client.submit("reels", kind, **fields)
+            jobs.append(job)
+            assert job.id.startswith(f"{kind}/8")
+            assert len(job.id.partition("/")[2]) >= len("831775")
+            assert job.stage == "submitted"
+            stages, shown = course(client, job)
+            assert stages == ["processing"]
+            assert len(shown) >= 4
+            assert shown == sorted(set(shown))
+            (path,) = client.download(job, tmp_path / kind)
+            assert (200, path.read_bytes()) == file_at(job.video.url)
+            assert (206, path.read_bytes()[10:20]) == file_at(job.video.url, Range="bytes=10-19")
+        assert len({job.id for job in jobs}) == len({file_at(job.video.url)[1] for job in jobs}) == 2
+
+
+def test_failed_cancelled_and_unknown(reels: Path) -> None:
+    """A failure says what the test asked for, a cancel shows, another id and another job's end are told apart."""
+    with played(reels, Reels(), "reels") as simulation:
+        client = simulation.client()
+        submit = partial(client.submit, "reels", "text2video", prompt="a sea")
+        simulation.fail_next("reels", message="The test says no.")
+        failed, running, untouched = submit(), submit(), submit()
+        assert client.wait(failed, check=False).problem == vidpoll.Problem("The test says no.")
+        client.cancel(running)
+        assert client.wait(running, check=False).state is State.CANCELLED
+        assert client.wait(untouched).ok
+        with pytest.raises(vidpoll.Conflict):
+            client.cancel(untouched)
+        with pytest.raises(vidpoll.NotFound, match="no such task"):
+            client.poll("reels:text2video/1")
+
+
+def test_a_failure_of_another_state(reels: Path) -> None:
+    """`fails_as`: what is to fail ends as the samples show that state."""
+    with played(reels, Reels(), "reels", fails_as="cancelled") as simulation:
+        client = simulation.client()
+        simulation.fail_next("reels")
+        with pytest.raises(vidpoll.JobCancelled):
+            client.wait(client.submit("reels", "text2video", prompt="a sea"))
+
+
+def test_a_request_without_a_key(reels: Path, hailstone: Path) -> None:
+    """The refusal of the samples, an HTTP status or a code in a 200; a wrong key is told where the key is sent."""
+    with played(reels, Reels(), "reels") as simulation:
+        with pytest.raises(vidpoll.AuthenticationError, match="who are you"):
+            simulation.client(accounts={"reels": account(simulation, "reels", None)}).poll("reels:text2video/1")
+    with played(hailstone, Hailstone(), "hailstone") as simulation:
+        client = simulation.client(accounts={"hailstone": account(simulation, "hailstone", "wrong-key-0123456")})
+        with pytest.raises(vidpoll.AuthenticationError, match="login fail"):
+            client.submit("hailstone", "video", prompt="a sea")
+        assert simulation.submissions("hailstone") == 0
+
+
+def account(simulation: Simulation, name: str, key: str | None) -> vidpoll.Account:
+    return vidpoll.Account(name, base_url=simulation.base_urls[name], key=key)
+
+
+# -- a second answer ---------------------------------------------------------------------------------------------------
+
+
+def test_a_second_answer_is_each_jobs_own(hailstone: Path, tmp_path: Path) -> None:
+    """Two jobs have two files: what leads from the first answer to the second is not the sample's."""
+    with played(hailstone, Hailstone(), "hailstone") as simulation:
+        client = simulation.client()
+        jobs = [client.submit("hailstone", "video", prompt="a sea") for _ in range(2)]
+        assert course(client, jobs[0]) == (["Queueing", "Processing"], [])
+        client.wait(jobs[1])
+        files = [client.download(job, tmp_path / job.id)[0].read_bytes() for job in jobs]
+        assert files == [file_at(job.video.url)[1] for job in jobs]
+        assert files[0] != files[1]
+        asked = {each.query for each in simulation.requests("hailstone") if each.path == "/v1/files/retrieve"}
+        assert len(asked) == 2
+        assert not any("205258526306433" in query for query in asked)
+        with pytest.raises(vidpoll.NotFound, match="no such task"):
+            client.poll("hailstone:176843862716480")
+        simulation.fail_next("hailstone")
+        with pytest.raises(vidpoll.JobFailed):
+            client.wait(client.submit("hailstone", "video", prompt="a sea"))
+
+
+# -- a provider whose face is written by hand --------------------------------------------------------------------------
+
+IMAGE = {"i2v": {"image": "https://pictures.example/a.png"}}
+
+
+def test_magicoal_out_of_its_samples(tmp_path: Path) -> None:
+    """Four stages in order, two kinds, files, list, quota, failure, 404 and 401, as the face by hand plays them."""
+    with played(MAGICOAL, None, "magicoal", fields=IMAGE) as simulation:
+        client = simulation.client()
+        job = client.submit("magicoal", "t2v", prompt="a sea")
+        assert job.stage == "queued"
+        stages, shown = course(client, job)
+        assert stages == ["generating_image", "uploading_image", "generating_video", "saving"]
+        assert shown == sorted(set(shown))
+        files = client.download(job, f"{tmp_path}/", kinds=("video", "thumbnail"))
+        assert [path.read_bytes() for path in files] == [file_at(asset.url)[1] for asset in job.assets]
+        running = client.submit("magicoal", "i2v", **IMAGE["i2v"])
+        assert [(row.id, row.state) for row in client.jobs("magicoal")] == [(job.id, State.COMPLETED)]
+        assert client.quota("magicoal").affords(t2v=1)
+        simulation.fail_next("magicoal", message="too dark")
+        with pytest.raises(vidpoll.JobFailed, match="too dark"):
+            client.wait(client.submit("magicoal", "t2v", prompt="a sea"))
+        assert client.wait(running).ok
+        with pytest.raises(vidpoll.NotFound, match="Job not found"):
+            client.poll("magicoal:b72f41c9-0e8d-4a55-8b3f-19c6d0e7a222")
+        wrong = simulation.client(accounts={"magicoal": account(simulation, "magicoal", "wrong-key-0123456")})
+        with pytest.raises(vidpoll.AuthenticationError, match="missing, invalid or revoked"):
+            wrong.quota("magicoal")
+
+
+# -- list, delete, content: Goodness has every operation ---------------------------------------------------------------
+
+
+def good(tmp_path: Path, extra: Samples) -> Simulation:
+    return played(write(tmp_path / "good", [*SAMPLES, *extra]), Good(), "goodness")
+
+
+def test_a_list_of_the_jobs_that_there_are(tmp_path: Path) -> None:
+    """The newest first, each as it stands, in rows as the sample has them; a further page is empty."""
+    empty = ("none.json", {"data": [], "next": None}, {"operation": "list", "expect": {"rows": [], "next": None}})
+    with good(tmp_path, [empty]) as simulation:
+        client = simulation.client()
+        assert list(client.jobs("goodness")) == []
+        jobs = [client.submit("goodness", "clip", prompt="a sea") for _ in range(2)]
+        client.wait(jobs[0])
+        last = client.submit("goodness", "clip", prompt="a sea")
+        simulation.advance(20.0)  # it runs
+        rows = [(row.id, str(row.state)) for row in client.jobs("goodness")]
+        assert rows[0] == (last.id, "running")
+        assert rows[-1] == (jobs[0].id, "completed")
+        assert 0 < (next(client.jobs("goodness")).progress or 0) < 40
+
+
+def test_what_the_samples_do_not_show_is_told(tmp_path: Path) -> None:
+    """501, and the sample to add; the job is not touched."""
+    with good(tmp_path, []) as simulation:
+        client = simulation.client()
+        job = client.submit("goodness", "clip", prompt="a sea")
+        with pytest.raises(vidpoll.ServerError, match="add a sample of a delete to index"):
+            client.delete(job)
+        with pytest.raises(vidpoll.ServerError, match="add a sample of a list that is the last page"):
+            list(client.jobs("goodness"))
+        assert client.wait(job).ok
+
+
+def test_a_deleted_job_is_gone(tmp_path: Path) -> None:
+    """As at the provider: no such job, and no row."""
+    with good(tmp_path, [("deleted.json", {"deleted": True}, {"operation": "delete"})]) as simulation:
+        client = simulation.client()
+        job = client.submit("goodness", "clip", prompt="a sea")
+        client.delete(job)
+        with pytest.raises(vidpoll.NotFound):
+            client.poll(job)
+
+
+# -- odd shapes: each is a real provider's -----------------------------------------------------------------------------
+
+ODD_WORDS = {"wait": State.QUEUED, "run": State.RUNNING, "done": State.COMPLETED, "bad": State.FAILED}
+CLIP = "https://cdn.odd.example/v/clip.mp4?sig=1"
+
+
+def odd(name: str) -> tuple[vidpoll.Provider, Samples, str]:
+    """A provider, its samples and the id that they are about."""
+    job_id = {"path": "models/veo-3.1/operations/7abc9", "number": "4711"}.get(name, "job_a1b2c3d4")
+
+    def ask(job_id: str) -> vidpoll.Request:
+        if name == "post":  # asks with a body
+            return vidpoll.Request("POST", "/status", json={"ids": [job_id]})
+        return vidpoll.Request("GET", f"/{parsing.segment(job_id, safe='/')}")
+
+    def parse(response: vidpoll.Response, job_id: str) -> vidpoll.Snapshot:
+        if name == "empty" and response.status == 202:  # an empty 202 runs
+            return vidpoll.Snapshot(State.RUNNING)
+        body = parsing.json_object(response)
+        state = parsing.lookup(ODD_WORDS, body.get("word"))
+        inner = json.loads(body["result"]) if name == "inner" and body.get("result") else body
+        url = f"/files/{body['id']}.mp4" if name == "made" else inner.get("url")
+        return vidpoll.Snapshot(
+            state,
+            stage=body["word"],
+            assets=parsing.assets(url) if state is State.COMPLETED else (),
+            problem=vidpoll.Problem(body.get("why") or "no reason") if state is State.FAILED else None,
+            job_id=parsing.text(body.get("id")),
+        )
+
+    def submit(fields: Mapping[str, object]) -> vidpoll.Request:
+        return vidpoll.Request("POST", f"/{parsing.segment(str(fields.get('model', 'm-1')))}/new", json=dict(fields))
+
+    def submitted(response: vidpoll.Response, job_id: str) -> vidpoll.Submitted:
+        if name == "header":  # the id stands in a URL of the head
+            return vidpoll.Submitted((response.header("location") or "").rpartition("/")[2])
+        return vidpoll.Submitted(parsing.text(parsing.json_object(response).get("id")) or "")
+
+    told = int(job_id) if name == "number" else job_id
+    end = {"inner": {"result": json.dumps({"url": CLIP})}, "made": {}, "content": {}}.get(name, {"url": CLIP})
+    files = [{"kind": "video", "url": f"/files/{job_id}.mp4" if name == "made" else CLIP}] if name != "content" else []
+    running: tuple[object, dict[str, Any]] = ({"id": told, "word": "run"}, status("running", "run"))
+    if name == "empty":
+        running = (b"", {**status("running", None), "status": 202})
+    head = {"headers": {"location": f"https://api.odd.example/{job_id}"}} if name == "header" else {}
+    taken = {"operation": "submit video", "expect": {"job_id": job_id}, "fields": {"model": "m-1"}, **head}
+    samples = [
+        ("taken.json", {} if name == "header" else {"id": told}, taken),
+        ("run.json", *running),
+        ("done.json", {"id": told, "word": "done", **end}, status("completed", "done", assets=files)),
+        ("bad.json", {"id": told, "word": "bad", "why": "too dark"}, {**status("failed", "bad"), "status": 500}),
+    ]
+    return (
+        vidpoll.Provider(
+            "odd",
+            base_url="https://api.odd.example/v2",
+            auth=vidpoll.NoAuth(),
+            pacing=vidpoll.Pacing(),
+            status=vidpoll.Operation(ask, parse, verdicts=(500,)),
+            submit={"video": vidpoll.Operation(submit, submitted)},
+            content=vidpoll.Operation(
+                lambda job_id: vidpoll.Request("GET", f"/{job_id}/file"), lambda answer, job_id: None
+            )
+            if name == "content"
+            else None,
+        ),
+        samples,
+        job_id,
+    )
+
+
+class Brings:
+    """A plugin with a provider."""
+
+    name = "brings"
+
+    def __init__(self, provider: vidpoll.Provider) -> None:
+        self.provider = provider
+
+    @vidpoll.hookimpl
+    def vidpoll_providers(self) -> tuple[vidpoll.Provider, ...]:
+        return (self.provider,)
+
+
+@pytest.mark.parametrize("name", ["path", "number", "post", "empty", "inner", "made", "header", "content"])
+def test_odd_shapes(name: str, tmp_path: Path) -> None:
+    """Ids that are paths or numbers or stand in a header, questions by POST, bodies in bodies, files without a URL."""
+    provider, samples, job_id = odd(name)
+    folder = write(tmp_path / "odd", samples, id=job_id, words={word: str(state) for word, state in ODD_WORDS.items()})
+    with played(folder, Brings(provider), "odd") as simulation:
+        client = simulation.client()
+        jobs = [client.submit("odd", "video", model=model) for model in ("m-1", "other-2")]
+        for job in jobs:
+            assert client.wait(job).ok
+        files = [client.download(job, tmp_path / job.id.replace("/", "-"))[0].read_bytes() for job in jobs]
+        assert files[0] != files[1]
+        assert len({job_id, *(job.id for job in jobs)}) == 3
+        simulation.fail_next("odd", message="not today")
+        with pytest.raises(vidpoll.JobFailed, match="not today"):
+            client.wait(client.submit("odd", "video", model="m-1"))
+
+
+# -- the kit, the hook, the demo, the fixture --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["reels", "hailstone"])
+def test_the_kit_plays_a_whole_run(name: str, request: pytest.FixtureRequest) -> None:
+    """Without a face of its own: the contract holds, and its last check runs instead of being skipped."""
+    folder = request.getfixturevalue(name)
+    plugin, submits = {"reels": (Reels(), REEL_SUBMITS), "hailstone": (Hailstone(), {"video": {"prompt": "a"}})}[name]
+    cls = contract(plugin, folder, name, **submits)
+    assert set(caught(cls)) <= {"the_plugin_imports_only_vidpoll"}  # the plugin is no file of its own
+    cls().test_a_simulated_job_from_submit_to_file()
+
+
+def test_the_kit_plays_magicoal_out_of_its_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with the face by hand."""
+    monkeypatch.setattr(Plugins, "simulators", lambda self: {})
+    cls = contract(None, MAGICOAL, "magicoal", t2v={"prompt": "a sea"}, **IMAGE)
+    cls().test_a_simulated_job_from_submit_to_file()
+
+
+def test_the_kit_says_why_a_run_is_left_out(tmp_path: Path) -> None:
+    """Where the samples do not suffice: the reason is what to add."""
+    samples = [
+        (name, body, {key: each for key, each in row.items() if key != "then"}) for name, body, row in HAIL_SAMPLES
+    ]
+    cls = contract(Hailstone(), write(tmp_path / "h", samples, **HAIL_HEAD), "hailstone", video={"prompt": "a"})
+    with pytest.raises(
+        pytest.skip.Exception, match=r"success.json: its parser asks for a second answer: add the sample"
+    ):
+        cls().test_a_simulated_job_from_submit_to_file()
+
+
+def test_the_kit_refuses_a_hook_that_names_what_cannot_be_played(packaged: Packed) -> None:
+    """Told in four lines, where a user of `vidpoll demo` would read of it first."""
+    folder = Path(str(files("vidpoll_reels_packed"))) / "samples"
+    index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+    index["samples"] = [row for row in index["samples"] if row["file"] != "succeed.json"]
+    (folder / "succeed.json").unlink()
+    (folder / "index.json").write_text(json.dumps(index), encoding="utf-8")
+    found = caught(contract(packaged, folder, "reels", **REEL_SUBMITS), "a_simulated")
+    assert 'no status sample of a job that is completed: add one with "state": "completed"' in found.popitem()[1]
+
+
+@pytest.fixture
+def packaged(reels: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A plugin whose package holds its samples, and whose hook names them."""
+    package = reels.parent / "site" / "vidpoll_reels_packed"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    reels.rename(package / "samples")
+    monkeypatch.syspath_prepend(package.parent)
+    yield Packed()
+    sys.modules.pop("vidpoll_reels_packed", None)
+
+
+class Packed(Reels):
+    @vidpoll.hookimpl
+    def vidpoll_simulators(self) -> Mapping[str, str]:
+        return {"reels": "vidpoll_reels_packed:samples/index.json"}
+
+
+def test_the_hook_names_the_samples_of_a_package(packaged: Packed) -> None:
+    """`simulate`, with its options and its environment, as for a face by hand."""
+    with simulate("reels", plugins=[packaged], speed=300, reels={"capacity": 1}) as simulation:
+        client = simulation.client()
+        assert client.wait(client.submit("reels", "text2video", prompt="a sea"), timeout=7200).ok
+        assert set(simulation.environ) == {"REELS_BASE_URL", "REELS_ACCESS_KEY", "REELS_SECRET_KEY"}
+    with pytest.raises(vidpoll.UsageError, match=r"the simulator of reels: .*colour"):
+        simulate("reels", plugins=[packaged], reels={"colour": 1})
+
+
+def test_the_demo_checks_it_like_any_other(
+    packaged: Packed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every stage, hook and file is as it should be; what to submit comes from the index."""
+    monkeypatch.setattr("vidpoll.testing.simulate", partial(simulate, "reels", plugins=[packaged]))
+    assert main(["demo", "--speed", "16", "--to", str(tmp_path / "demo")]) == 0
+    assert "1 of 1 jobs completed, 1 files saved" in capsys.readouterr().out
+
+
+# -- an index that cannot be played ------------------------------------------------------------------------------------
+
+
+def without(samples: Samples, *names: str) -> Samples:
+    return [sample for sample in samples if sample[0] not in names]
+
+
+@pytest.mark.parametrize(
+    ("samples", "said"),
+    [
+        (without(REEL_SAMPLES, "succeed.json"), 'no status sample of a job that is completed: add one with "state"'),
+        (without(REEL_SAMPLES, "failed.json"), "no status sample of a job that fails: add one"),
+        (without(REEL_SAMPLES, "submitted.json", "processing.json"), "no status sample of a job under way: add one"),
+        (without(REEL_SAMPLES, "taken-text.json", "taken-image.json"), "no sample of a submit: add one"),
+        (
+            [(name, body, {**row, "fields": {"colour": 1}}) for name, body, row in REEL_SAMPLES],
+            r'taken-image.json: add "fields", good fields of a submit .*no field \'colour\'',
+        ),
+        ([("taken-text.json", reel, {"operation": "submit text2video", "expect": {"job_id": "text2video/9"}})
+          for _, reel, _ in REEL_SAMPLES[:1]] + REEL_SAMPLES[2:], "its id 'text2video/9' does not follow"),
+        ([REEL_SAMPLES[0], *REEL_SAMPLES], "taken-text.json is listed twice"),
+    ],
+)  # fmt: skip
+def test_an_index_that_cannot_be_played(samples: Samples, said: str, tmp_path: Path) -> None:
+    """PluginError, naming the sample that is missing and what to add."""
+    with pytest.raises(vidpoll.PluginError, match=said):
+        played(write(tmp_path / "short", samples, **REEL_HEAD), Reels(), "reels")
+
+
+def test_nothing_but_what_is_served_is_fetched(hailstone: Path) -> None:
+    """A URL that the parser makes by itself would lead out of the simulation, to the vendor's own host."""
+    provider = provider_of(Hailstone(), name="hailstone")
+
+    def parse(response: vidpoll.Response, job_id: str) -> Any:
+        said = hail_status(response, job_id)
+        if not isinstance(said, vidpoll.Follow):
+            return said
+        return replace(said.fallback, assets=(vidpoll.Asset("https://cdn.hailstone.example/made.mp4"),))
+
+    made = replace(provider, status=vidpoll.Operation(provider.status.request, parse))
+    with pytest.raises(vidpoll.PluginError, match="the URL of its video does not stand in it"):
+        SampleFace(hailstone / "index.json", made)
+
+
+# -- the mechanics -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("job_id", "text", "own"),
+    [
+        ("vt_5f2c", '{"id": "vt_5f2c"}', "vt_5f2c"),
+        ("text2video/831", '{"task_id": 831}', "831"),
+        ("831", '{"task_id": 8310}', ""),
+        ("models/veo/operations/7abc", '{"name": "models/veo/operations/7abc"}', "7abc"),
+        ("7/abc", '{"id": 7}', "7"),
+        ("j1", "", ""),
+    ],
+)
+def test_the_part_of_an_id_that_an_answer_names(job_id: str, text: str, own: str) -> None:
+    """The last part that stands there by itself."""
+    assert own_part(job_id, text) == own
+
+
+def test_another_id_of_the_same_form() -> None:
+    """Its length, its words and its kind of characters stay; a short one gets longer, so that ids suffice."""
+    dice = random.Random(1)
+    assert like("831775000", dice).isdigit()
+    assert [len(part) for part in like("a1e0c7d2-5b34-4f6e-9c18-70d2be4f9a11", dice).split("-")] == [8, 4, 4, 4, 12]
+    assert like("vt_5f2c0e9b7a41", dice).startswith("vt_5")
+    assert len({like("j1", dice) for _ in range(100)}) > 95
+
+
+@pytest.mark.parametrize(
+    ("value", "full", "written"), [(40, 100, 62), (0.4, 1, 0.62), (0, 1, 0.62), ("40%", 100, "62%"), ("40", 100, "62")]
+)
+def test_where_the_progress_stands(value: object, full: float, written: object) -> None:
+    """Where the parser reads it, in the form of the sample; what it does not read stays."""
+    body = {"steps": 40, "job": {"percent": value}}
+
+    def read(data: Any) -> float | None:
+        return parsing.progress(data["job"]["percent"], full=full)
+
+    assert progress_writer(body, read)(body, 62.0) == {"steps": 40, "job": {"percent": written}}
+    assert progress_writer(body, lambda data: None)(body, 62.0) == body

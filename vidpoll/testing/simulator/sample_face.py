@@ -1,0 +1,501 @@
+"""A face without code: a provider's samples, played in the order of a job's states.
+
+    SampleFace("samples/index.json", provider)
+
+A request is known by what the provider's own builders make of a job's id; its answer is the sample of the job's state,
+told of that job. Files are served with Range. The index is the contract kit's: what its samples do not show is not
+played, and the error, or the answer (501), names the sample to add. No floor and no rate limit is played.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, quote, unquote, urljoin, urlsplit
+
+from ... import model
+from ...errors import AnswerError, PluginError, Refused
+from ...provider import Basic, Follow, KeyHeader, Provider
+from ..contract import mutations
+from ..contract.samples import ORIGINS, Index, Sample, read
+from .answers import Swaps, file_of, handed_on, like, own_part, progress_writer, renamed, text_of
+from .assets import Asset, serve
+from .face import Clock, Face, Route
+from .timeline import Fate, Job, Stage, Timeline
+from .wire import Reply, Request, json_reply
+
+Asked = tuple[str, str, tuple[tuple[str, str], ...], str]
+"""Method, decoded path, sorted query and body: what tells one request from another."""
+
+_FIELDS = {"prompt": "a lighthouse at dusk"}
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """What a job of one kind is played with. ``own`` is the part of the submit sample's id that its answer names."""
+
+    submit: Sample
+    own: str
+    fields: Mapping[str, object]
+    request: model.Request
+    running: Mapping[str, Sample]
+    states: Mapping[str, Sample]
+
+
+class SampleFace(Face):
+    """``provider`` as its samples show it; ``index`` is the path of an index.json, or what ``samples.read`` gives."""
+
+    def __init__(
+        self,
+        index: Index | Path | str,
+        provider: Provider,
+        *,
+        key: str | None = None,
+        capacity: int = 4,
+        fails_as: str = "failed",
+        fields: Mapping[str, Mapping[str, object]] | None = None,
+    ) -> None:
+        """``fails_as`` is the state in which a job that is to fail ends: failed, cancelled or expired.
+
+        ``fields`` maps submit kinds to good fields, in place of those that the index names. Raises PluginError for an
+        index that cannot be played, naming what is missing.
+        """
+        self.index = index if isinstance(index, Index) else read(Path(index).parent)
+        self.provider = provider
+        self.operations = provider.operations()
+        self.base_path = urlsplit(provider.base_url).path.rstrip("/")
+        self.fails_as = fails_as
+        self._check()
+        self._scenes = {
+            kind: self._scene(self._good(f"submit {kind}")[0], (fields or {}).get(kind))
+            for kind in provider.submit
+            if self._good(f"submit {kind}")
+        }
+        key = key or (f"sim-{provider.name}-key" if provider.auth.variables else None)
+        timelines = {kind: self._timeline(scene) for kind, scene in self._scenes.items()}
+        super().__init__(key=key, capacity=capacity, timelines=timelines)
+
+    def attach(self, clock: Clock, seed: str, urls: Mapping[str, str]) -> None:
+        super().attach(clock, seed, urls)
+        self._kind = ""
+        self._owns: dict[str, str] = {}
+        self._cancelled: set[str] = set()
+        self._doors: dict[Asked, Callable[[Request], Reply]] = {}
+        self._files: dict[str, Asset] = {}
+
+    def routes(self) -> Sequence[Route]:
+        return (Route("GET HEAD POST PUT PATCH DELETE", "(?s:.*)", self._play),)
+
+    def defaults(self, kind: str) -> dict[str, Any]:
+        return dict(self._scenes[kind].fields)
+
+    def new_id(self, dice: random.Random) -> str:
+        scene = self._scenes[self._kind]
+        while True:
+            own = like(scene.own, dice)
+            job_id = renamed(scene.submit.expect["job_id"], scene.own, own)
+            if job_id not in (scene.submit.expect["job_id"], *self._owns):
+                self._owns[job_id] = own
+                return job_id
+
+    def add_job(self, kind: str, at: float, data: Mapping[str, Any], fate: Fate) -> Job:
+        self._kind = kind
+        job = super().add_job(kind, at, data, fate)
+        delete = partial(self._removed, name="delete")
+        answers: Mapping[str, Callable[[Job, Request], Reply]]
+        answers = {"content": self._content, "delete": delete, "cancel": self._cancel, "status": self._status}
+        for name, answer in answers.items():
+            if name in self.operations:
+                self._doors[_asked(self.operations[name].request(job.id))] = partial(answer, job)
+        return job
+
+    def refuse(self, request: Request) -> Reply | None:
+        auth = self.provider.auth
+        if self.key is None or _target(request) in self._files:
+            return None
+        headers = auth(model.Request("GET", "/"), dict.fromkeys(auth.variables, self.key))
+        for name, value in headers.items():
+            told = request.headers.get(name.lower())
+            fixed = isinstance(auth, (KeyHeader, Basic)) or self.key in value  # else minted: never the same twice
+            if auth.required if told is None else fixed and told != value:
+                return self._refusal(401, "authentication", "the key is wrong")
+        return None
+
+    def not_found(self, request: Request) -> Reply:
+        return self._refusal(404, "not found", "there is no such job, or no such path")
+
+    # Requests
+
+    def _play(self, request: Request) -> Reply:
+        if _target(request) in self._files:
+            return serve(request, self._files[_target(request)])
+        asked = self._came(request)
+        if asked in self._doors:
+            return self._doors[asked](request)
+        if self._is(asked, "list", {}, None):
+            return self._list(request)
+        if self._is(asked, "quota"):
+            return self._quota()
+        fields = _object(request)
+        kinds = [kind for kind, scene in self._scenes.items() if _fits(asked, scene.request, scene.fields)]
+        if not kinds:
+            return self.not_found(request)
+        kind = max(kinds, key=lambda kind: _likeness(fields, self._scenes[kind].request.json))
+        return self._tell(self._scenes[kind].submit, self.submit(kind, request, fields))
+
+    def _is(self, asked: Asked, name: str, *arguments: object) -> bool:
+        known = self.operations.get(name)
+        return known is not None and asked[:2] == _asked(known.request(*arguments))[:2]
+
+    def _came(self, request: Request) -> Asked:
+        try:
+            body = _written(request.json())
+        except ValueError:
+            body = (request.body or b"").decode("latin-1")
+        query = tuple(sorted(parse_qsl(request.raw_query, keep_blank_values=True)))
+        return request.method, request.path.removeprefix(self.base_path), query, body
+
+    def _status(self, job: Job, request: Request) -> Reply:
+        scene, moment = self._scenes[job.kind], job.moment(request.at)
+        if job.id in self._cancelled:
+            return self._tell(scene.states["cancelled"], job)
+        if self.jobs.get(job.id) is None:
+            return self.not_found(request)
+        if moment.state == "running" or (moment.state == "queued" and "queued" not in scene.states):
+            shown = scene.running.get(str(moment.stage)) or next(iter(scene.running.values()))
+            return self._tell(shown, job, moment.progress)
+        return self._tell(scene.states[self.fails_as if moment.state == "failed" else moment.state], job)
+
+    def _content(self, job: Job, request: Request) -> Reply:
+        if self.jobs.get(job.id) is None or job.moment(request.at).state != "completed":
+            return self.not_found(request)
+        shown = next((each for each in self._good("content") if each.data is not None), None)
+        video = file_of(model.Asset("/video.mp4"), job.id, self.clock.wall(job.ends_at))
+        return self._tell(shown, job) if shown else serve(request, video)  # no JSON: it is the file
+
+    def _cancel(self, job: Job, request: Request) -> Reply:
+        if "cancelled" not in self._scenes[job.kind].states:
+            return _lacking('status of a job that is cancelled ("state": "cancelled")')
+        if self.jobs.get(job.id) and job.moment(request.at).final:
+            return self._refusal(409, "conflict", "the job is over")
+        reply = self._removed(job, request, "cancel")
+        self._cancelled |= {job.id} if reply.status < 300 else set()
+        return reply
+
+    def _removed(self, job: Job, request: Request, name: str) -> Reply:
+        good = self._good(name)
+        if self.jobs.get(job.id) is None:
+            return self.not_found(request)
+        if not good:
+            return _lacking(name)
+        self.jobs.remove(job.id, at=request.at)
+        return self._tell(good[0], job)
+
+    def _quota(self) -> Reply:
+        """The sample of a quota that affords something, where there is one."""
+        good = sorted(self._good("quota"), key=lambda each: each.expect.get("remaining") == 0)
+        return _reply(good[0].response()) if good else _lacking("quota")
+
+    def _list(self, request: Request) -> Reply:
+        """All jobs that a row can show, the newest first, on one page; a further page is the sample of an empty one."""
+        pages = [(each, self._page(each.response())) for each in self._good("list")]
+        shown = sorted((pair for pair in pages if pair[1].items), key=lambda pair: pair[1].next is not None)
+        if not shown:
+            return _lacking("list with rows")
+        if self._beyond(request, shown[0][1].next):
+            empty = next((each for each, page in pages if not page.items and page.next is None), None)
+            return _reply(empty.response()) if empty else _lacking('list that is the last page ("next": null)')
+        rows = {state: row for pair in reversed(shown) for state, row in _rows(*pair).items()}
+        elements = [each for job in self.jobs for each in self._element(job, request.at, rows)][::-1]
+        sample, page = shown[0]
+        data = mutations.replaced(sample.data, _where(sample.data, page.items), elements)
+        return _reply(sample.response(mutations.encode(data)))
+
+    def _element(self, job: Job, now: float, rows: Mapping[str, tuple[Sample, mutations.Path]]) -> list[Any]:
+        """A job's row, in a list by itself; none where no sample shows a row of its state."""
+        moment = job.moment(now)
+        state = self.fails_as if moment.state == "failed" else moment.state
+        if state not in rows:
+            return []
+        row, where = rows[state]
+        told = self._told(row, job, moment.progress if state == "running" else None)
+        found: list[Any] = mutations.get(told.json(), where)
+        return found
+
+    def _page(self, response: model.Response) -> model.Page:
+        page = self._parse("list", response, "")
+        return page if isinstance(page, model.Page) else model.Page(())
+
+    def _beyond(self, request: Request, token: str | None) -> bool:
+        """Whether a page is asked for that is not the first: what a token changes in the query is not as it was."""
+        ask = self.operations["list"].request
+        first, other = (dict(ask({}, each).query) for each in (None, token))
+        changed = [name for name in other if other[name] != first.get(name)]
+        return any(request.query.get(name, first.get(name)) != first.get(name) for name in changed)
+
+    # Answers
+
+    def _tell(self, sample: Sample, job: Job, progress: float | None = None) -> Reply:
+        return _reply(self._told(sample, job, progress))
+
+    def _told(self, sample: Sample, job: Job, progress: float | None = None) -> model.Response:
+        """The sample told of the job. Second answers get a door of their own, files a place."""
+        steps, said = self._read(sample)
+        swaps = self._swaps(steps, said, job)
+        data = sample.data
+        if progress is not None:
+            data = progress_writer(data, lambda body: getattr(self._read(_with(sample, body))[1], "progress", None))(
+                data, progress
+            )
+        answer = swaps.response(sample, data)
+        value = self._parse(sample.operation, answer, job.id)
+        for second, _ in steps[1:]:
+            if isinstance(value, Follow):
+                told = swaps.response(second)
+                self._doors[_asked(value.request)] = partial(lambda told, request: _reply(told), told)
+                value = _tried(value.parse, told, job.id)
+        self._serve(_said(value), job)
+        return answer
+
+    def _swaps(self, steps: Sequence[tuple[Sample, Any]], said: Any, job: Job) -> Swaps:
+        own, inside = self._owns[job.id], {}
+        for part, value in steps:
+            for token in handed_on(part.data, value.request) if isinstance(value, Follow) else ():
+                inside[token] = like(token, random.Random(f"{job.id}:{token}"))
+        for number, asset in enumerate(_assets(said)):
+            if urlsplit(asset.url or "").scheme:
+                end = file_of(asset, "", 0.0).suffix
+                inside[str(asset.url)] = f"{self.urls['api']}/files/{quote(own, safe='')}-{number}{end}"
+        for part, _ in steps:
+            inside |= {own_part(job_id, text_of(part)): own for job_id in _ids(part)}
+        problem = getattr(said, "problem", None)
+        return Swaps(inside, {problem.message: job.failure} if problem and job.failure else {})
+
+    def _serve(self, said: object, job: Job) -> None:
+        """Put the files of a job where its answer says they are."""
+        for number, asset in enumerate(_assets(said)):
+            base = self.base_path if (asset.url or "").startswith("./") else ""
+            url = urljoin(f"{self.urls['api']}{base}/", asset.url or "")
+            if url.startswith(f"{self.urls['api']}/"):
+                mark = f"{job.id}-{number}" if number else job.id
+                self._files[url.removeprefix(self.urls["api"])] = file_of(asset, mark, self.clock.wall(job.ends_at))
+
+    def _refusal(self, status: int, kind: str, message: str) -> Reply:
+        """The sample of a refusal: of this status, or a 200 of this kind; that of a status question comes first."""
+        asked = {sample.request for sample in self.index.of("status")} | {""}
+        found = [each for each in self.index.of("error") if each.status == status]
+        found += [each for each in self.index.samples if each.expect.get("kind") == kind]
+        if not found:
+            return json_reply(status, {"error": {"message": message}})
+        return _reply(min(found, key=lambda each: each.request not in asked).response())
+
+    # The index
+
+    def _check(self) -> None:
+        wrong = list(self.index.wrong)
+        if not any(self._good(f"submit {kind}") for kind in self.provider.submit):
+            wrong.append('no sample of a submit: add one, {"operation": "submit KIND", "expect": {"job_id": …}}')
+        due = {("queued", "running"): "under way", ("completed",): "that is completed", (self.fails_as,): "that fails"}
+        for states, what in due.items():
+            if not any(self._of(state) for state in states):
+                wrong.append(f'no status sample of a job {what}: add one with "state": "{states[-1]}" in its "expect"')
+        if wrong:
+            raise self._unplayable(*wrong)
+
+    def _unplayable(self, *wrong: str) -> PluginError:
+        return PluginError(f"the samples of {self.provider.name} cannot be played: {'; '.join(wrong)}")
+
+    def _good(self, operation: str) -> list[Sample]:
+        return [each for each in self.index.of(operation) if "raises" not in each.expect]
+
+    def _of(self, state: str, job_id: str = "") -> list[Sample]:
+        """The samples of a state, the best first: of the same job, with what is looked for, documented."""
+        found = []
+        for sample in self._good("status"):
+            target = sample.request.partition(" ")[2]
+            if sample.state == state and target[:1] in ("", "/"):  # a webhook's body has no path
+                found.append(sample)
+        return sorted(found, key=lambda each: (each.job_id != job_id, self._poor(each), ORIGINS.index(each.origin)))
+
+    def _poor(self, sample: Sample) -> bool:
+        """Whether the sample lacks what is looked for: the video of a completed job, the reason of a failed one."""
+        said = self._read(sample)[1]
+        if sample.state is model.State.COMPLETED:
+            return not any(asset.kind == "video" for asset in _assets(said))
+        problem = getattr(said, "problem", None)
+        return problem is not None and problem.message not in text_of(sample)
+
+    def _scene(self, submit: Sample, fields: Mapping[str, object] | None) -> _Scene:
+        job_id = submit.expect["job_id"]
+        own = own_part(job_id, text_of(submit))
+        new = like(own, random.Random(0))
+        said = self._parse(submit.operation, Swaps({own: new}, {}).response(submit), job_id)
+        if not own or getattr(said, "job_id", None) != renamed(job_id, own, new):
+            raise self._unplayable(f"{submit.file}: its id {job_id!r} does not follow from what stands in it")
+        fields, request = self._first_request(submit, fields or submit.fields or _FIELDS, _FIELDS)
+        ordered = {str(state): self._of(str(state), job_id) for state in model.State}
+        states = {state: found[0] for state, found in ordered.items() if found}
+        self._check_files(states["completed"])
+        running = _stages(ordered["running"] or ordered["queued"], job_id)
+        return _Scene(submit, own, fields, request, running, states)
+
+    def _first_request(
+        self, submit: Sample, *tries: Mapping[str, object]
+    ) -> tuple[Mapping[str, object], model.Request]:
+        """The first of the fields that the builder takes, and what it makes of them."""
+        wrong = ""
+        for fields in tries:
+            try:
+                return fields, self.operations[submit.operation].request(dict(fields))
+            except Exception as error:  # noqa: BLE001 - whatever a builder raises is told
+                wrong = wrong or str(error)
+        raise self._unplayable(
+            f'{submit.file}: add "fields", good fields of a submit like {json.dumps(_FIELDS)} ({wrong})'
+        )
+
+    def _check_files(self, sample: Sample) -> None:
+        """A URL that stands in no body, and is not of the account's own origin, cannot be played."""
+        steps, said = self._read(sample)
+        if isinstance(steps[-1][1], Follow):
+            raise self._unplayable(
+                f'{sample.file}: its parser asks for a second answer: add the sample of one to "then"'
+            )
+        for asset in _assets(said):
+            if urlsplit(asset.url or "").scheme and not any(str(asset.url) in text_of(part) for part, _ in steps):
+                raise self._unplayable(f"{sample.file}: the URL of its {asset.kind} does not stand in it")
+
+    def _timeline(self, scene: _Scene) -> Timeline:
+        """Stages long enough to be seen by who asks as often as allowed; progress rises over all of them."""
+        floor, count = max(3.0, self.provider.pacing.floor), len(scene.running)
+        length = max(2.0, 6.0 / count) * floor
+        shown = [sample.expect.get("progress") for sample in scene.running.values()]
+        marks = [float(value) for value in shown if value is not None]
+        if len(marks) < count:
+            marks = [100.0 * (number + 0.5) / count for number in range(count)]
+        bounds = [0.0, *((one + other) / 2 for one, other in pairwise(marks)), 100.0]
+        spans = zip(scene.running, pairwise(bounds), strict=True)
+        stages = tuple(Stage(name, (length, 1.2 * length), span) for name, span in spans)
+        return Timeline((2.0 * floor, 2.4 * floor) if "queued" in scene.states else (0.0, 0.0), stages)
+
+    def _read(self, sample: Sample) -> tuple[list[tuple[Sample, Any]], Any]:
+        """The sample and the second answers that it asks for, each with what its parser gives; what comes of all."""
+        value = self._parse(sample.operation, sample.response(), sample.job_id)
+        steps = [(sample, value)]
+        for second in filter(None, map(self.index.named, sample.then)):
+            if isinstance(value, Follow):
+                value = _tried(value.parse, second.response(), sample.job_id) or value.fallback
+                steps.append((second, value))
+        return steps, _said(value)
+
+    def _parse(self, operation: str, response: model.Response, job_id: str) -> Any:
+        known = self.operations.get(operation)
+        return None if known is None else _tried(known.parse, response, job_id)
+
+
+def _stages(samples: Iterable[Sample], job_id: str) -> dict[str, Sample]:
+    """A sample for each stage, those of the same job if there are any, in the order of their progress."""
+    found: dict[str, Sample] = {}
+    for sample in samples:
+        found.setdefault(str(sample.expect.get("stage") or "running"), sample)
+    same = {stage: each for stage, each in found.items() if each.job_id == job_id} or found
+    return dict(sorted(same.items(), key=lambda item: item[1].expect.get("progress") or 0.0))
+
+
+def _tried(parse: Callable[[model.Response, str], Any], response: model.Response, job_id: str) -> Any:
+    try:
+        return parse(response, job_id)
+    except (AnswerError, Refused):
+        return None
+
+
+def _said(value: Any) -> Any:
+    """What an answer says of a job: without its second answer, or in the only row of its list."""
+    value = value.fallback if isinstance(value, Follow) else value
+    return value.items[0] if isinstance(value, model.Page) and value.items else value
+
+
+def _assets(said: object) -> tuple[model.Asset, ...]:
+    return (said,) if isinstance(said, model.Asset) else getattr(said, "assets", ())
+
+
+def _ids(sample: Sample) -> set[str]:
+    """The job that was asked about, and the one that the answer names; a submit's answer names another."""
+    return {sample.job_id, sample.expect.get("job_id") or sample.job_id}
+
+
+def _asked(request: model.Request) -> Asked:
+    body = (request.body or b"").decode("latin-1") if request.json is None else _written(request.json)
+    return request.method, unquote(request.path), tuple(sorted(request.query)), body
+
+
+def _written(value: object) -> str:
+    return json.dumps(value, sort_keys=True)
+
+
+def _target(request: Request) -> str:
+    return request.raw_path + (f"?{request.raw_query}" if request.raw_query else "")
+
+
+def _object(request: Request) -> dict[str, Any]:
+    try:
+        said = request.json()
+    except ValueError:
+        said = None
+    return said if isinstance(said, dict) else {}
+
+
+def _fits(asked: Asked, request: model.Request, fields: Mapping[str, object]) -> bool:
+    """Whether a request is this submit: the same path, but for what comes out of a field (a model's name)."""
+    pattern = re.escape(unquote(request.path))
+    for value in fields.values():
+        if isinstance(value, str) and value:
+            pattern = re.sub(rf"(?<=/){re.escape(re.escape(value))}(?=/|$)", ".+", pattern)
+    return asked[0] == request.method and re.fullmatch(pattern, asked[1]) is not None
+
+
+def _likeness(fields: Mapping[str, object], sent: object) -> int:
+    """How many fields a body shares with the one that a submit sends, less those that it lacks."""
+    known = set(sent) if isinstance(sent, dict) else set()
+    return len(known & fields.keys()) - len(known - fields.keys())
+
+
+def _reply(response: model.Response) -> Reply:
+    return Reply(response.status, tuple(response.headers.items()), response.body)
+
+
+def _lacking(what: str) -> Reply:
+    return json_reply(501, {"error": {"message": f"not in the samples: add a sample of a {what} to index.json"}})
+
+
+def _with(sample: Sample, data: object, **changes: Any) -> Sample:
+    return replace(sample, body=mutations.encode(data), **changes)
+
+
+def _where(data: object, items: Sequence[model.Snapshot]) -> mutations.Path:
+    """Where in a body the list stands that has an element for each of the rows."""
+    lists = [(path, value) for path, value in mutations.nodes(data) if isinstance(value, list)]
+    return next(path for path, value in lists if all(_element(value, said) is not None for said in items))
+
+
+def _element(elements: Any, said: model.Snapshot) -> Any:
+    return next((each for each in elements if own_part(said.job_id or "", json.dumps(each))), None)
+
+
+def _rows(sample: Sample, page: model.Page) -> dict[str, tuple[Sample, mutations.Path]]:
+    """For each state a list with a single row, and where that row stands."""
+    where = _where(sample.data, page.items)
+    elements = mutations.get(sample.data, where)
+    return {
+        str(said.state): (
+            _with(sample, mutations.replaced(sample.data, where, [_element(elements, said)]), job_id=said.job_id),
+            where,
+        )
+        for said in reversed(page.items)
+    }
