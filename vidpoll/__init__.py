@@ -81,6 +81,7 @@ if TYPE_CHECKING:
     from .pacing import Adaptive, Exponential, Fixed, Schedule
     from .plugins import PluginReport
     from .provider import (
+        AnyOf,
         Basic,
         Bearer,
         Follow,
@@ -112,7 +113,7 @@ __all__ = [
     "KeptJob", "Origin", "Submission", "WantedFiles",
     # plugins
     "hookimpl", "parsing", "PluginReport", "Provider", "Operation", "Follow", "Request", "Response", "Pacing", "Stage",
-    "ListPolling", "Bearer", "KeyHeader", "Basic", "Minted", "NoAuth",
+    "ListPolling", "Bearer", "KeyHeader", "Basic", "Minted", "AnyOf", "NoAuth",
     # errors
     "errors", "VidpollError", "UsageError", "BadReference", "UnknownProvider", "MissingKey", "InvalidField",
     "Unsupported", "StoreError", "PluginError", "AnswerError", "Malformed", "UnknownStatus", "ForeignAnswer",
@@ -144,7 +145,7 @@ _HOMES = {
     "model": "Asset Cost Page Problem Quota Request Response Snapshot State Submitted",
     "pacing": "Adaptive Exponential Fixed Schedule",
     "plugins": "PluginReport",
-    "provider": "Basic Bearer Follow KeyHeader ListPolling Minted NoAuth Operation Pacing Provider Stage",
+    "provider": "AnyOf Basic Bearer Follow KeyHeader ListPolling Minted NoAuth Operation Pacing Provider Stage",
     "record": "KeptJob Origin Submission WantedFiles",
     "transcript": "Exchange",
 }

@@ -25,7 +25,7 @@ from .errors import (
     UsageError,
     VidpollError,
 )
-from .model import Asset, Cost, Problem, Snapshot, State, as_stage, parse_reference
+from .model import NO_REASON, Asset, Cost, Problem, Snapshot, State, as_stage, parse_reference
 
 if TYPE_CHECKING:
     from .transcript import Exchange
@@ -105,7 +105,7 @@ class Failed(Event):
     cost: Cost | None = None
 
     def __str__(self) -> str:
-        return f"{self.ref} {self.state}: {self.problem or 'no reason given'}{_money(self.cost)}"
+        return f"{self.ref} {self.state}: {self.problem or NO_REASON}{_money(self.cost)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -506,7 +506,7 @@ class Job:
         self.cost = snapshot.cost or self.cost
 
     def _verdict(self) -> str:
-        said = f"{self.ref} {self.state}: {self.problem or 'the provider gives no reason'}"
+        said = f"{self.ref} {self.state}: {self.problem or NO_REASON}"
         return f"{said}{_money(self.cost)}. Submitting it again is a new job."
 
 
