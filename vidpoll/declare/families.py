@@ -100,6 +100,7 @@ _ARK_WORDS: Words = {
     "succeeded": State.COMPLETED,
     "failed": State.FAILED,
     "cancelled": State.CANCELLED,
+    "canceled": State.CANCELLED,
     "expired": State.EXPIRED,
 }
 _ARK_FIELDS = {

@@ -104,6 +104,8 @@ def one_of(*values: Any) -> Rule:
     >>> one_of("std", "pro").must
     "'std' or 'pro'"
     """
+    if not values:
+        raise PluginError("one_of(): give the values that there are")
     return Rule(" or ".join(map(repr, values)), lambda v: any(type(v) is type(one) and v == one for one in values))
 
 
@@ -234,7 +236,13 @@ def take(
     needed: Needed = (),
     others: Rule | None = None,
 ) -> dict[str, Any]:
-    """The fields of a call as they are sent; None counts as not given. Raises InvalidField with the way out."""
+    """The fields of a call as they are sent, for a builder that is a function; None counts as not given.
+
+    Raises InvalidField with the way out: no such field, a value that is none, a needed field that is missing.
+
+    >>> take("the list", {"limit": 5, "after": None}, {"limit": whole(1, 100), "after": text()})
+    {'limit': 5}
+    """
     more = {} if others is None else {name: others for name in fields if name not in rules}
     table = {**rules, **more}
     given = parsing.checked(what, fields, {name: (rule.must, rule.holds) for name, rule in table.items()})
