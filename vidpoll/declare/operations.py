@@ -50,8 +50,8 @@ def submit(
 
     `needed` names the fields that must be given; a tuple of names in it means one of them. `others` is the rule of any
     field that the table does not name; without it such a field is refused. A hole in the line takes the field of that
-    name out of the JSON; `{kind}` is `kind`, which the reader's ids name too. `convert` makes the body out of the
-    checked fields, where it is not just these.
+    name out of the JSON; `{kind}` is `kind`, which errors name and, where they have kinds, the reader's ids. `convert`
+    makes the body out of the checked fields, where it is not just these.
 
     >>> start = submit("POST /v1/videos", Reader({"ok": State.COMPLETED}), {"prompt": text()}, needed=("prompt",))
     >>> start.request({"prompt": "a lighthouse", "seed": None}).json
@@ -65,7 +65,7 @@ def submit(
         raise PluginError(f"submit {line!r}: kind {kind!r} is none of the reader's ids: {', '.join(reader.ids.kinds)}")
 
     def build(call: Mapping[str, Any]) -> Request:
-        given = take(line, call, fields, needed, others)
+        given = take(f"submit {kind}" if kind else line, call, fields, needed, others)
         values = {"kind": kind, **{name: str(given.pop(name)) for name in holes}}
         return made.request(values, json=given if convert is None else convert(given))
 

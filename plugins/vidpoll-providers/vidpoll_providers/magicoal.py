@@ -63,6 +63,7 @@ FIELDS = {
     "guidance_scale": declare.number(1.0, 10.0, note="3.5 is the default"),
     "seed": declare.whole(note="leave it out for a random one"),
 }
+IMAGE = {"image": declare.image()}
 
 
 @vidpoll.hookimpl
@@ -74,8 +75,8 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         pacing=vidpoll.Pacing(floor=3.0, typical=(60, 180)),
         status=declare.status("GET /status/{id}", JOB),
         submit={
-            "t2v": declare.submit("POST /generate/t2v", JOB, FIELDS, needed=("prompt",)),
-            "i2v": declare.submit("POST /generate/i2v", JOB, {"image": declare.image(), **FIELDS}, needed=("image",)),
+            "t2v": declare.submit("POST /generate/{kind}", JOB, FIELDS, ("prompt",), kind="t2v"),
+            "i2v": declare.submit("POST /generate/{kind}", JOB, {**IMAGE, **FIELDS}, ("image",), kind="i2v"),
         },
         # Completed jobs only, so it is no list_polling.
         list=declare.numbered_pages(

@@ -91,8 +91,8 @@ def with_subject(given: dict[str, Any]) -> dict[str, Any]:
     return {"video_subject": "", **given}
 
 
-def submit(path: str, *texts: str, **more: Any) -> vidpoll.Operation[vidpoll.Submitted]:
-    return declare.submit(f"POST {path}", TASK, FIELDS, needed=(texts,), others=declare.anything(), **more)
+def submit(kind: str, path: str, *texts: str, **more: Any) -> vidpoll.Operation[vidpoll.Submitted]:
+    return declare.submit(f"POST {path}", TASK, FIELDS, (texts,), kind=kind, others=declare.anything(), **more)
 
 
 def parse_error(response: vidpoll.Response) -> vidpoll.Problem:
@@ -118,9 +118,9 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         pacing=vidpoll.Pacing(floor=2.0),
         status=declare.status("GET /api/v1/tasks/{id}", TASK),
         submit={
-            "video": submit("/api/v1/videos", "video_script", "video_subject", convert=with_subject),
-            "audio": submit("/api/v1/audio", "video_script"),
-            "subtitle": submit("/api/v1/subtitle", "video_script"),
+            "video": submit("video", "/api/v1/videos", "video_script", "video_subject", convert=with_subject),
+            "audio": submit("audio", "/api/v1/audio", "video_script"),
+            "subtitle": submit("subtitle", "/api/v1/subtitle", "video_script"),
         },
         list=declare.numbered_pages(  # the server puts no bound on page_size
             "GET /api/v1/tasks",

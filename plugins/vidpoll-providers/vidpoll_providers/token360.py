@@ -42,12 +42,13 @@ def plain(given: dict[str, object]) -> dict[str, object]:
     return {name: value for name, value in given.items() if name != "native"}
 
 
-SUBMIT = declare.submit("POST /videos", JOB, FIELDS, needed=("model", "prompt"), convert=plain)
+SUBMIT = declare.submit("POST /videos", JOB, FIELDS, ("model", "prompt"), kind="video", convert=plain)
 NATIVE = declare.submit(
     "POST /videos",
     JOB,
     {"model": declare.text()},
-    needed=("model",),
+    ("model",),
+    kind="video",
     others=declare.anything(),
     convert=plain,
     headers={"Token360-Native-Params": "true"},
