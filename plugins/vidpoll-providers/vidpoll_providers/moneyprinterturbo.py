@@ -25,18 +25,18 @@ NO_REASON = "MoneyPrinterTurbo gives no reason (1.2 and older never do): look in
 
 
 def refine(said: vidpoll.Snapshot, data: Mapping[str, Any], job_id: str) -> vidpoll.Snapshot:
-    """Speech and subtitles are server paths, in a list the videos too: what is no URL is none. Some make no video."""
+    """Some tasks make no video, and old versions give no reason."""
+    due = bool(data.get("videos")) or not parsing.first_of(data, "audio_file", "subtitle_path")
+    if said.problem is not None and not parsing.text(data.get("error")):
+        said = replace(said, problem=replace(said.problem, message=NO_REASON))
+    return replace(said, assets_due=due)
+
+
+def with_files(said: vidpoll.Snapshot, data: Mapping[str, Any], job_id: str) -> vidpoll.Snapshot:
+    """Speech and subtitles are server paths; of the videos what is no URL is none."""
     urls = tuple(each for each in said.assets if re.match("/tasks/|https?://", each.url or ""))
     own = own_file(data.get("audio_file"), job_id, "audio") + own_file(data.get("subtitle_path"), job_id, "subtitle")
-    problem = said.problem
-    if problem is not None and not parsing.text(data.get("error")):
-        problem = replace(problem, message=NO_REASON)
-    return replace(
-        said,
-        assets=urls + own if said.state is State.COMPLETED else (),
-        problem=problem,
-        assets_due=bool(data.get("videos")) or not parsing.first_of(data, "audio_file", "subtitle_path"),
-    )
+    return replace(refine(said, data, job_id), assets=urls + own if said.state is State.COMPLETED else ())
 
 
 def own_file(path: object, job_id: str, kind: str) -> tuple[vidpoll.Asset, ...]:
@@ -73,8 +73,10 @@ TASK = declare.Reader(
     code="failed_stage",
     duration="",  # audio_duration is the length of the speech and not of the video
     envelope=declare.Envelope("data"),
-    refine=refine,
+    refine=with_files,
 )
+# A row names server paths, in some setups of a form that looks like a URL: its files come from the status.
+ROW = replace(TASK, files={}, refine=refine)
 
 # What every version takes as text. All else is passed on unseen: the fields differ by version and by fork, and the
 # server checks those that it knows before it makes a task.
@@ -124,7 +126,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         },
         list=declare.numbered_pages(  # the server puts no bound on page_size
             "GET /api/v1/tasks",
-            TASK,
+            ROW,
             rows="data.tasks",
             size="page_size",
             current="data.page",
