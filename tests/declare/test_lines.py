@@ -63,6 +63,8 @@ def test_any_id_comes_back_out_of_the_request(job_id: str) -> None:
         ("/jobs/{id}", None, "is no request line"),
         ("GET /jobs/{id} now", None, "is no request line"),
         (7, None, "7 is no request line"),
+        ("GET /jobs//{id}", None, "a path has no empty, '.' or '..' part"),
+        ("GET /jobs/{id}/", None, "no '/' at its end"),
         ("GET /jobs/{id", None, "a hole is"),
         ("GET /jobs/{id}}", None, "a hole is"),
         ("GET /jobs/{}", None, "a hole is"),

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import unquote_plus
 
 from .. import parsing
-from ..errors import PluginError
+from ..errors import BadReference, PluginError
 from ..model import Request
 from .ids import Ids
 
@@ -38,7 +38,10 @@ class Line:
         for text in (self.text, *_texts(self.json)):
             if re.search(r"[{}]", _HOLE.sub("", text)):
                 raise PluginError(f"{self.text!r}: a hole is '{{name}}' or '{{name:path}}', and {text!r} has another")
-        self.request(dict.fromkeys(self.names, "0"))
+        try:
+            self.request(dict.fromkeys(self.names, "0"))
+        except BadReference:
+            raise PluginError(f"{self.text!r}: a path has no empty, '.' or '..' part, and no '/' at its end") from None
 
     @property
     def names(self) -> frozenset[str]:
