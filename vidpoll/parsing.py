@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -128,19 +129,30 @@ def at(data: object, path: str) -> Any:
     >>> at({"task": {"videos": [{"url": "/a.mp4"}, {"url": "/b.mp4"}]}}, "task.videos[].url")
     ['/a.mp4', '/b.mp4']
     """
-    if not path:
-        return data
-    step, _, rest = path.partition(".")
-    name, bracket, choice = step.rstrip("]").partition("[")
-    found = data if not name else data.get(name) if isinstance(data, Mapping) else None
-    if not bracket:
-        return at(found, rest)
-    items = found if isinstance(found, list) else []
-    if choice.isdigit():
-        return at(items[int(choice)], rest) if int(choice) < len(items) else None
+    for place, (name, choice) in enumerate(_steps(path)):
+        if name:
+            data = data.get(name) if isinstance(data, dict) else None
+        if choice is None:
+            continue
+        items = data if isinstance(data, list) else []
+        if not choice.isdigit():
+            return _column(items, choice, ".".join(path.split(".")[place + 1 :]))
+        data = items[int(choice)] if int(choice) < len(items) else None
+    return data
+
+
+def _column(items: list[Any], choice: str, rest: str) -> list[Any]:
+    """What stands at `rest` in each item that is chosen."""
     key, _, wanted = choice.partition("=")
     values = [at(item, rest) for item in items if not key or at(item, key) == wanted]
     return [value for value in values if value is not None]
+
+
+@lru_cache(maxsize=1024)
+def _steps(path: str) -> tuple[tuple[str, str | None], ...]:
+    """The steps of a path: the name of a key, and what is chosen from the list there (None: no list is meant)."""
+    steps = (step.rstrip("]").partition("[") for step in path.split(".") if step)
+    return tuple((name, choice if bracket else None) for name, bracket, choice in steps)
 
 
 def text(value: object) -> str | None:

@@ -35,8 +35,12 @@ def check_where(place: str, where: object) -> None:
 
 def find(data: object, where: Where, read: Callable[[Any], T | None]) -> T | None:
     """What `read` makes of the value at the first path where it makes anything."""
-    values = (read(parsing.at(data, path)) for path in alternatives(where))
-    return next((value for value in values if value is not None), None)
+    for path in alternatives(where):
+        found = parsing.at(data, path)
+        value = None if found is None else read(found)
+        if value is not None:
+            return value
+    return None
 
 
 def standing(data: object, where: Where) -> Any:
