@@ -86,12 +86,18 @@ def test_a_whole_job() -> None:
         ),
         ({"status": "bad", "error": {"message": {}}}, Snapshot(State.FAILED, "bad", problem=Problem())),
         ({"status": "stop"}, Snapshot(State.CANCELLED, "stop")),
+        ({"status": " RUN"}, Snapshot(State.RUNNING, "RUN")),
         ({"status": "stop", "error": "you"}, Snapshot(State.CANCELLED, "stop", problem=Problem("you"))),
     ],
 )
 def test_the_word_decides_and_nothing_else(data: dict[str, Any], said: Snapshot) -> None:
     """Files are those of a completed job, a reason that of one that ended badly, and the core says where none is."""
     assert read(data) == said
+
+
+def test_an_empty_word_is_none() -> None:
+    """Of several places the first with a word counts."""
+    assert read({"state": "", "status": "run"}, status=("state", "status")).state is State.RUNNING
 
 
 def test_words_that_are_numbers_have_a_word_to_show() -> None:
@@ -150,7 +156,7 @@ def test_a_failed_job_that_costs_nothing() -> None:
     [
         ({"url": URL, "urls": ["/b.mp4"]}, [URL]),
         ({"url": "", "urls": ["/b.mp4", None, "", "/c.mp4"]}, ["/b.mp4", "/c.mp4"]),
-        ({"url": 7, "urls": [None]}, ["./videos/a%2Fb/content?format=x"]),
+        ({"url": 7, "urls": [None, ["/b.mp4"]]}, ["./videos/a%2Fb/content?format=x"]),
     ],
 )
 def test_the_first_place_that_has_files(data: dict[str, Any], urls: list[str]) -> None:
@@ -186,6 +192,7 @@ GATE = Envelope("data", code="code", message="why", kinds={"1004": "authenticati
         ({"code": 1004, "why": "expired", "data": None}, "authentication expired 1004"),
         ({"code": "1004", "message": "no"}, "authentication no 1004"),
         ({"code": 7, "data": {}}, "server HTTP 200 7"),
+        ({"code": 7, "error": {"code": "E7", "message": "no"}}, "server no 7"),
         ({"code": 1004, "data": {"status": "bad"}}, "failed"),
         ({"code": 1004, "data": {"id": "7", "status": ""}}, "Malformed"),
         ({"code": 0, "data": None}, "Malformed"),
@@ -204,6 +211,14 @@ def test_a_200_that_is_a_refusal(body: Any, said: str) -> None:
     except Malformed:
         outcome = "Malformed"
     assert outcome == said
+
+
+def test_the_good_values_of_a_code() -> None:
+    """`ok` says what they are: 0 is no good one where 200 is."""
+    gate = Envelope("data", code="code", ok=(200, "fine"))
+    assert [gate.open(answer({"code": code, "data": {"a": 1}})) for code in (200, "200", "fine")] == [{"a": 1}] * 3
+    with pytest.raises(Refused):
+        gate.open(answer({"code": 0, "data": {"a": 1}}))
 
 
 def test_a_flag_that_tells_a_refusal() -> None:
