@@ -12,7 +12,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -22,7 +22,7 @@ import pytest
 
 import vidpoll
 import vidpoll.testing
-from vidpoll import errors, hookspecs, parsing
+from vidpoll import declare, errors, hookspecs, parsing
 from vidpoll.plugins import Plugins
 
 ROOT = Path(__file__).parents[1]
@@ -136,8 +136,9 @@ def _after(thing: Any, name: str) -> list[inspect.Parameter]:
 
 
 def lines(thing: object) -> str:
-    """The whole docstring, without examples that stand apart."""
-    return (inspect.getdoc(thing) or "").partition("\n\nExample::")[0].strip()
+    """The whole docstring, without examples that stand apart; those at a prompt as code."""
+    said = (inspect.getdoc(thing) or "").partition("\n\nExample::")[0].strip().split("\n\n")
+    return "\n\n".join(f"```pycon\n{part}\n```" if part.startswith(">>>") else part for part in said)
 
 
 def entry(name: str, thing: Any, prefix: str = "vidpoll.") -> Iterator[str]:
@@ -163,11 +164,18 @@ def entry(name: str, thing: Any, prefix: str = "vidpoll.") -> Iterator[str]:
         yield "\n".join(rows)
 
 
+def module_of(module: Any, about: str, names: Iterable[str]) -> Iterator[str]:
+    yield f"## `{module.__name__}`"
+    yield about
+    for name in sorted(names):
+        yield from entry(name, getattr(module, name), f"{module.__name__.removeprefix('vidpoll.')}.")
+
+
 def api_page() -> str:
     parts = [
         "# The public names",
         "<!-- Written from the docstrings by `python tests/test_docs.py`. -->",
-        """All of these are names of `vidpoll`; those of `vidpoll.parsing` and `vidpoll.testing` come last. Times
+        """All of these are names of `vidpoll`; those of `parsing`, `declare` and `testing` come last. Times
 are seconds, moments are Unix seconds. The hooks have a page of their own: [hooks.md](hooks.md).""",
     ]
     groups: dict[str, list[str]] = {}
@@ -193,13 +201,11 @@ are seconds, moments are Unix seconds. The hooks have a page of their own: [hook
                 ]
             else:
                 parts += entry(name, thing)
-    parts += ["## `vidpoll.parsing`", lines(parsing)]
-    for name, thing in sorted(vars(parsing).items()):
-        if inspect.isfunction(thing) and thing.__module__ == parsing.__name__ and not name.startswith("_"):
-            parts += entry(name, thing, "parsing.")
-    parts += ["## `vidpoll.testing`", lines(vidpoll.testing).partition("\n\n")[0]]
-    for name in sorted(vidpoll.testing.__all__):
-        parts += entry(name, getattr(vidpoll.testing, name), "testing.")
+    own = [each for each in vars(parsing).values() if getattr(each, "__module__", "") == parsing.__name__]
+    public = [each.__name__ for each in own if inspect.isfunction(each) and not each.__name__.startswith("_")]
+    parts += module_of(parsing, lines(parsing), public)
+    parts += module_of(declare, lines(declare), declare.__all__)
+    parts += module_of(vidpoll.testing, lines(vidpoll.testing).partition("\n\n")[0], vidpoll.testing.__all__)
     from vidpoll.testing import fixtures
 
     fixture = fixtures.vidpoll_simulator
@@ -222,7 +228,7 @@ def dedented(parts: list[str]) -> list[str]:
 
 
 def test_api_page() -> None:
-    """Every public name of `vidpoll`, `vidpoll.parsing` and `vidpoll.testing` is there with its whole docstring."""
+    """Every public name of `vidpoll`, `parsing`, `declare` and `testing` is there with its whole docstring."""
     assert page("api.md") == api_page(), WRITE
 
 
@@ -275,7 +281,7 @@ def load(folder: Path, more: str = "") -> ModuleType:
 
 
 def verdict(folder: Path, module: ModuleType, **submits: Any) -> dict[str, str]:
-    from contract_runner import caught
+    from contract_cases import caught
 
     fields = {
         "provider": "framewright",

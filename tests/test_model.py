@@ -239,7 +239,13 @@ def test_a_problem_is_made_safe_when_it_is_built() -> None:
 
 @pytest.mark.parametrize(
     ("problem", "shown"),
-    [(Problem("no"), "no"), (Problem("no", "E1"), "no (E1)"), (Problem("E1: no", "E1"), "E1: no")],
+    [
+        (Problem(), "the provider gives no reason"),
+        (Problem(" ", "E1"), "the provider gives no reason (E1)"),
+        (Problem("no"), "no"),
+        (Problem("no", "E1"), "no (E1)"),
+        (Problem("E1: no", "E1"), "E1: no"),
+    ],
 )
 def test_a_problem_prints_its_code_once(problem: Problem, shown: str) -> None:
     """The code follows the message unless the message has it."""

@@ -200,7 +200,9 @@ def test_timestamp_agrees_with_the_standard_library(moment: datetime) -> None:
     assert timestamp(moment.isoformat()) == pytest.approx(moment.timestamp(), abs=1e-4)
 
 
-TOLERANT: list[Callable[[Any], object]] = [progress, timestamp, parsing.number, parsing.text, parsing.assets]
+TOLERANT: list[Callable[[Any], object]] = [
+    progress, timestamp, parsing.number, parsing.count, parsing.text, parsing.assets, parsing.expiry,
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("read", TOLERANT, ids=lambda read: read.__name__)
@@ -214,7 +216,93 @@ def test_what_decides_nothing_never_raises(read: Callable[[Any], object], value:
         assert math.isfinite(found)
 
 
+@pytest.mark.parametrize(
+    ("read", "value", "found"),
+    [
+        (parsing.number, "5.041", 5.041),
+        (parsing.number, " -3 ", -3.0),
+        (parsing.number, "+1", 1.0),
+        (parsing.number, "5s", None),
+        (parsing.number, "", None),
+        (parsing.number, "1e9", None),
+        (parsing.number, "nan", None),
+        (parsing.number, "9" * 21, None),
+        (parsing.number, "٣", None),
+        (parsing.number, True, None),
+        (parsing.count, 5, 5),
+        (parsing.count, "-5", -5),
+        (parsing.count, "5.0", None),
+        (parsing.count, 5.0, None),
+        (parsing.count, True, None),
+        (parsing.count, 2**63, None),
+        (parsing.count, "9" * 19, None),
+        (timestamp, "1795001000", 1795001000.0),
+        (timestamp, "1795001000123", 1795001000.123),
+        (timestamp, "20261128", None),
+        (timestamp, "20261128120000", None),
+    ],
+)
+def test_a_number_as_text_means_the_same(read: Callable[[Any], object], value: object, found: object) -> None:
+    """Many providers quote their numbers; what is no plain decimal number is none."""
+    assert read(value) == found
+
+
+@pytest.mark.parametrize(
+    ("query", "ends"),
+    [
+        ("X-Amz-Date=20261128T120000Z&X-Amz-Expires=3600", 1795870800.0),
+        ("a=1&X-Tos-Expires=86400&b=2&X-Tos-Date=20261128T120000Z&c=3", 1795953600.0),
+        ("X-Amz-Expires=3600&X-Amz-Signature=abc", None),
+        ("X-Amz-Date=20261328T120000Z&X-Amz-Expires=3600", None),
+        ("Y=X-Amz-Date=20261128T120000Z&X-Amz-Expires=3600", None),
+    ],
+)
+def test_the_end_of_a_presigned_url(query: str, ends: float | None) -> None:
+    """The query tells when it was signed and for how long, in any order."""
+    assert parsing.expiry(f"https://media.example/a.mp4?{query}") == ends
+
+
 # -- picking ----------------------------------------------------------------------------------------------------------
+
+BODY = {
+    "a": {"b": "", "list": [{"u": 1}, {"v": 2}, {"u": None}, {"u": 3}, "x"]},
+    "out": [{"type": "image", "url": "i"}, {"type": "video", "url": "v"}],
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        ("", BODY),
+        ("a.b", ""),
+        ("a.c", None),
+        ("a.b.c", None),
+        ("a.list[].u", [1, 3]),
+        ("a.list[3].u", 3),
+        ("a.list[9].u", None),
+        ("a.list.u", None),
+        ("a[].u", []),
+        ("a[0]", None),
+        ("out[type=video].url", ["v"]),
+        ("out[type=video]", [{"type": "video", "url": "v"}]),
+        ("out[type=audio].url", []),
+    ],
+)
+def test_what_stands_at_a_path(path: str, found: object) -> None:
+    """The value comes as it stands: nothing that is empty is skipped, and what is no list has no items."""
+    assert parsing.at(BODY, path) == found
+
+
+def test_a_list_at_the_root() -> None:
+    """A step without a name chooses from the value itself."""
+    assert (parsing.at([{"id": 1}], "[0].id"), parsing.at([{"id": 1}], "[].id")) == (1, [1])
+
+
+@few
+@given(value=JSON, path=st.sampled_from(["a", "a.b", "a[].b", "[]", "[0].a", "a[b=c].d"]))
+def test_a_path_into_any_json(value: object, path: str) -> None:
+    """Whatever a server sends, looking for a path raises nothing."""
+    assert parsing.at({"x": value}, f"x.{path}") == parsing.at(value, path)
 
 
 @pytest.mark.parametrize(

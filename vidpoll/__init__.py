@@ -82,6 +82,7 @@ if TYPE_CHECKING:
     from .pacing.schedules import Adaptive, Exponential, Fixed, Schedule
     from .plugins import PluginReport
     from .provider import (
+        AnyOf,
         Basic,
         Bearer,
         Follow,
@@ -110,7 +111,7 @@ __all__ = [
     "KeptJob", "Origin", "Submission", "WantedFiles",
     # plugins
     "hookimpl", "parsing", "PluginReport", "Provider", "Operation", "Follow", "Request", "Response", "Pacing", "Stage",
-    "ListPollingSpec", "Bearer", "KeyHeader", "Basic", "Minted", "NoAuth",
+    "ListPollingSpec", "Bearer", "KeyHeader", "Basic", "Minted", "AnyOf", "NoAuth",
     # errors
     "errors", "VidpollError", "UsageError", "BadReference", "UnknownProvider", "MissingKey", "InvalidField",
     "Unsupported", "StoreError", "PluginError", "AnswerError", "Malformed", "UnknownStatus", "ForeignAnswer",
@@ -143,7 +144,7 @@ _HOMES = {
     "pacing.forecast": "Law",
     "pacing.schedules": "Adaptive Exponential Fixed Schedule",
     "plugins": "PluginReport",
-    "provider": "Basic Bearer Follow KeyHeader ListPollingSpec Minted NoAuth Operation Pacing Provider Stage",
+    "provider": "AnyOf Basic Bearer Follow KeyHeader ListPollingSpec Minted NoAuth Operation Pacing Provider Stage",
     "storage.records": "KeptJob Origin Submission WantedFiles",
 }
 """The module in which each name lives, for `__getattr__`; type checkers read the imports above."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import OutcomeUnknown
-from .model import Asset, Cost, Problem, Snapshot, State
+from .model import NO_REASON, Asset, Cost, Problem, Snapshot, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Failed(Event):
     cost: Cost | None = None
 
     def __str__(self) -> str:
-        return f"{self.ref} {self.state}: {self.problem or 'no reason given'}{money(self.cost)}"
+        return f"{self.ref} {self.state}: {self.problem or NO_REASON}{money(self.cost)}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from .errors import (
     VidpollError,
 )
 from .events import Completed, Event, Failed, ProgressChanged, StageChanged, money, percent
-from .model import Asset, Cost, Exchange, Problem, Snapshot, State, as_stage, parse_reference
+from .model import NO_REASON, Asset, Cost, Exchange, Problem, Snapshot, State, as_stage, parse_reference
 
 _ALL = frozenset(State)
 _NONE: frozenset[State] = frozenset()
@@ -356,7 +356,7 @@ class Job:
         self.cost = snapshot.cost or self.cost
 
     def _verdict(self) -> str:
-        said = f"{self.ref} {self.state}: {self.problem or 'the provider gives no reason'}"
+        said = f"{self.ref} {self.state}: {self.problem or NO_REASON}"
         return f"{said}{money(self.cost)}. Submitting it again is a new job."
 
 

@@ -175,16 +175,23 @@ class Asset:
         return f"Asset({self.kind} {where})"
 
 
+NO_REASON = "the provider gives no reason"
+"""What is said of a job that failed and whose answer holds no reason."""
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why a job or a request failed, in the provider's words, made safe to show (500 characters, one line, no keys)."""
+    """Why a job or a request failed, in the provider's words, made safe to show (500 characters, one line, no keys).
 
-    message: str
+    An empty `message` says that the provider gives no reason.
+    """
+
+    message: str = ""
     code: str | None = None
     details: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "message", redact.text(self.message))
+        object.__setattr__(self, "message", redact.text(self.message) or NO_REASON)
         if self.code is not None:
             object.__setattr__(self, "code", redact.text(self.code, limit=100))
 

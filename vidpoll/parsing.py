@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -22,6 +23,8 @@ Rules = Mapping[str, tuple[str, Callable[[Any], object]]]
 
 _MILLISECONDS_FROM = 1e11  # as seconds that is the year 5138
 _LATEST = 253402300800.0  # the year 10000, after which no calendar goes
+_NUMBER = re.compile(r"\s*[+-]?[0-9]{1,20}(\.[0-9]{1,20})?\s*")
+_SIGNED = r"[?&]X-(?:Amz|Goog|Oss|Tos)-{}(?=&|$)"  # the four kinds of presigned URL have the same two parameters
 
 
 def json_object(response: Response, *path: str) -> dict[str, Any]:
@@ -67,15 +70,26 @@ def progress(value: object, *, full: float = 100.0) -> float | None:
 
 
 def number(value: object) -> float | None:
-    """A finite number that is not a boolean, else None."""
+    """A finite number, or text that is one ("5.1": many providers quote them); None for anything else, booleans too."""
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        value = float(value)
     return float(value) if is_number(value) else None  # type: ignore[arg-type]  # is_number has checked it
+
+
+def count(value: object) -> int | None:
+    """A whole number of at most 63 bits, or text that is one; None for anything else, booleans too."""
+    if isinstance(value, str) and re.fullmatch(r"\s*-?[0-9]{1,19}\s*", value):
+        value = int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63 else None
 
 
 def timestamp(value: object) -> float | None:
     """Unix seconds out of ISO 8601 text with a zone, Unix seconds or Unix milliseconds; None for anything else.
 
-    Text without a zone is None: no time is better than one that may be eight hours off.
+    A number may come as text. Text without a zone is None: no time is better than one that may be eight hours off.
     """
+    if isinstance(value, str) and re.fullmatch(r"\s*([0-9]{10}|[0-9]{13})(\.[0-9]{1,9})?\s*", value):
+        value = float(value)
     if is_number(value):
         seconds = float(value)  # type: ignore[arg-type]  # is_number has checked it
         return _sensible(seconds / 1000.0 if seconds >= _MILLISECONDS_FROM else seconds)
@@ -106,6 +120,41 @@ def first_of(data: Mapping[str, Any], *paths: str) -> Any:
     return None
 
 
+def at(data: object, path: str) -> Any:
+    """The value at a dotted path exactly as it stands; None where nothing stands. The path "" is `data` itself.
+
+    A step may choose from a list: `videos[].url` is the list of all `url`, `videos[0].url` that of the first item,
+    `outputs[type=video].url` the list of those whose `type` is "video". What is no list has no items.
+
+    >>> at({"task": {"videos": [{"url": "/a.mp4"}, {"url": "/b.mp4"}]}}, "task.videos[].url")
+    ['/a.mp4', '/b.mp4']
+    """
+    for place, (name, choice) in enumerate(_steps(path)):
+        if name:
+            data = data.get(name) if isinstance(data, dict) else None
+        if choice is None:
+            continue
+        items = data if isinstance(data, list) else []
+        if not choice.isdigit():
+            return _column(items, choice, ".".join(path.split(".")[place + 1 :]))
+        data = items[int(choice)] if int(choice) < len(items) else None
+    return data
+
+
+def _column(items: list[Any], choice: str, rest: str) -> list[Any]:
+    """What stands at `rest` in each item that is chosen."""
+    key, _, wanted = choice.partition("=")
+    values = [at(item, rest) for item in items if not key or at(item, key) == wanted]
+    return [value for value in values if value is not None]
+
+
+@lru_cache(maxsize=1024)
+def _steps(path: str) -> tuple[tuple[str, str | None], ...]:
+    """The steps of a path: the name of a key, and what is chosen from the list there (None: no list is meant)."""
+    steps = (step.rstrip("]").partition("[") for step in path.split(".") if step)
+    return tuple((name, choice if bracket else None) for name, bracket, choice in steps)
+
+
 def text(value: object) -> str | None:
     """Non-empty text, or a whole number as text (some providers number their jobs); None for anything else."""
     if isinstance(value, int) and not isinstance(value, bool):
@@ -123,6 +172,20 @@ def assets(value: object, kind: str = "video", **fields: Any) -> tuple[Asset, ..
         except PluginError:
             continue
     return tuple(found)
+
+
+def expiry(url: object) -> float | None:
+    """When a presigned URL ends, in Unix seconds, by its query (AWS Signature 4 and its kin); None for any other.
+
+    >>> expiry("https://a.example/1.mp4?X-Amz-Date=20260101T000000Z&X-Amz-Expires=60") == 1767225660
+    True
+    """
+    if not isinstance(url, str):
+        return None
+    date = re.search(_SIGNED.format(r"Date=(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z"), url, re.IGNORECASE)
+    seconds = re.search(_SIGNED.format(r"Expires=(\d{1,7})"), url, re.IGNORECASE)
+    signed = timestamp("{}-{}-{}T{}:{}:{}Z".format(*date.groups())) if date else None
+    return signed + int(seconds[1]) if signed and seconds else None
 
 
 def column(found: object, path: str) -> list[Any]:

@@ -208,6 +208,33 @@ class Minted(NamedTuple):
         return self.mint(request, secrets)
 
 
+@dataclass(frozen=True, slots=True, init=False)
+class AnyOf:
+    """Alternative keys: the first alternative counts whose variables are all set.
+
+    `AnyOf(Bearer("ACME_API_KEY"), Minted(("ACME_ACCESS_KEY", "ACME_SECRET_KEY"), sign))`. `Account(key="…")` is the key
+    of the first alternative that takes one. Raises PluginError for fewer than two, or one that takes no key.
+    """
+
+    alternatives: tuple[Auth, ...]
+
+    def __init__(self, *alternatives: Auth) -> None:
+        if len(alternatives) < 2 or not all(callable(auth) and getattr(auth, "variables", ()) for auth in alternatives):
+            raise PluginError('AnyOf: give two or more kinds of auth with a key: AnyOf(Bearer("A"), Basic("B", "C"))')
+        object.__setattr__(self, "alternatives", alternatives)
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(name for auth in self.alternatives for name in auth.variables))
+
+    @property
+    def required(self) -> bool:
+        return all(auth.required for auth in self.alternatives)
+
+    def __call__(self, request: Request, secrets: Mapping[str, str]) -> Mapping[str, str]:
+        return next(auth for auth in self.alternatives if secrets.keys() >= set(auth.variables))(request, secrets)
+
+
 class NoAuth(NamedTuple):
     """A provider that asks for no key."""
 
@@ -291,7 +318,9 @@ class Provider:
 
     def _check_auth(self) -> None:
         if not callable(self.auth) or not hasattr(self.auth, "variables") or not hasattr(self.auth, "required"):
-            raise PluginError(f"Provider {self.name}: auth is no Bearer, KeyHeader, Basic, Minted, NoAuth or the like")
+            raise PluginError(
+                f"Provider {self.name}: auth is no Bearer, KeyHeader, Basic, Minted, AnyOf, NoAuth or the like"
+            )
         variables = self.auth.variables
         if not isinstance(variables, tuple) or not all(isinstance(name, str) and name for name in variables):
             raise PluginError(f"Provider {self.name}: auth variables {variables!r}: a tuple of environment variables")

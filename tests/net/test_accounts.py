@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from vidpoll import (
     Account,
+    AnyOf,
     Basic,
     Bearer,
     InvalidField,
@@ -24,6 +25,7 @@ from vidpoll import (
     NoAuth,
     Operation,
     Pacing,
+    PluginError,
     Provider,
     Request,
     Response,
@@ -450,4 +452,61 @@ def test_scrubbing_cannot_fail() -> None:
     assert opened.scrub(Response(200, {}, KEY.encode())).body == b"[redacted]"
 
 
-# -- how often --------------------------------------------------------------------------------------------------------
+# -- alternatives of keys ---------------------------------------------------------------------------------------------
+
+SIGNED = Minted(("ACME_ACCESS", "ACME_SECRET"), lambda request, secrets: {"Authorization": f"Sign {len(secrets)}"})
+EITHER = AnyOf(SIGNED, Bearer("ACME_API_KEY"))
+
+
+@pytest.mark.parametrize(
+    ("environ", "headers"),
+    [
+        ({"ACME_API_KEY": KEY}, {"Authorization": f"Bearer {KEY}"}),
+        ({"ACME_ACCESS": "a", "ACME_SECRET": "s"}, {"Authorization": "Sign 2"}),
+        ({"ACME_API_KEY": KEY, "ACME_ACCESS": "a", "ACME_SECRET": "s"}, {"Authorization": "Sign 2"}),
+        ({"ACME_API_KEY": KEY, "ACME_ACCESS": "a", "ACME_SECRET": ""}, {"Authorization": f"Bearer {KEY}"}),
+    ],
+)
+def test_the_first_alternative_that_is_set_counts(environ: dict[str, str], headers: dict[str, str]) -> None:
+    """Their order is the plugin's, and a half of a pair is no key."""
+    assert secret(opened_account(environ=environ, auth=EITHER)) == headers
+
+
+def test_a_key_of_the_account_goes_to_the_alternative_that_takes_one() -> None:
+    """A pair cannot be made of one text; a mapping is read as the environment is."""
+    assert secret(opened_account(Account("acme", key=KEY), auth=EITHER)) == {"Authorization": f"Bearer {KEY}"}
+    pair = {"ACME_ACCESS": "a", "ACME_SECRET": "s"}
+    assert secret(opened_account(Account("acme", key=lambda: pair), auth=EITHER)) == {"Authorization": "Sign 2"}
+    assert secret(opened_account(Account("acme", key=None), auth=EITHER)) == {}
+
+
+@pytest.mark.parametrize(
+    ("environ", "said"),
+    [({}, "ACME_ACCESS and ACME_SECRET, or ACME_API_KEY,"), ({"ACME_ACCESS": "a"}, "ACME_SECRET, or ACME_API_KEY,")],
+)
+def test_a_missing_key_names_all_alternatives(environ: dict[str, str], said: str) -> None:
+    """The user chooses which of them to set."""
+    with pytest.raises(MissingKey, match=f"acme: no key. Set the environment variable {said}"):
+        opened_account(environ=environ, auth=EITHER).secrets()
+
+
+def test_alternatives_of_which_one_is_optional() -> None:
+    """Where the provider also answers without a key, none has to be set."""
+    assert opened_account(environ={}, auth=AnyOf(SIGNED, Bearer("ACME_API_KEY", required=False))).secrets() == {}
+
+
+def test_no_secret_of_any_alternative_is_shown() -> None:
+    """Rule 6: a server may echo what was never sent to it today, and was yesterday."""
+    known = {"ACME_ACCESS": "access-0123456789", "ACME_SECRET": "secret-0123456789", "ACME_API_KEY": KEY}
+    opened = opened_account(environ=known, auth=EITHER)
+    assert opened.secrets().keys() == {"ACME_ACCESS", "ACME_SECRET"}
+    assert not any(
+        value in opened.scrub(Response(200, {}, str(known).encode())).body.decode() for value in known.values()
+    )
+
+
+@pytest.mark.parametrize("alternatives", [(), (Bearer("A"),), (Bearer("A"), NoAuth()), (Bearer("A"), "B")], ids=str)
+def test_alternatives_that_are_none(alternatives: Any) -> None:
+    """One alternative is no choice, and one without a key would always be taken."""
+    with pytest.raises(PluginError, match="AnyOf: give two or more kinds of auth with a key"):
+        AnyOf(*alternatives)

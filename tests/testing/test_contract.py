@@ -19,88 +19,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from contract_runner import caught
+from contract_cases import ID, SAMPLES, VIDEO, caught, contract, envelope, job, status, write
 from good_plugin import WORDS, Good
 
 import vidpoll
 from vidpoll import State, parsing
 from vidpoll.testing import ProviderContract
 from vidpoll.testing.contract import package
-
-ID = "job-7f3a"
-VIDEO = f"https://media.goodness.example/{ID}.mp4"
-
-
-def job(status: Any, **more: Any) -> dict[str, Any]:
-    return {
-        "id": ID,
-        "status": status,
-        "progress": 0.4,
-        "url": None,
-        "error": None,
-        "created_ms": 1795001000000,
-        **more,
-    }
-
-
-def envelope(data: object) -> dict[str, object]:
-    return {"status": "success", "data": data}
-
-
-def status(name: str, data: object, state: str, **more: Any) -> tuple[str, object, dict[str, Any]]:
-    stage = (
-        data["data"].get("status", data["data"].get("task_status"))
-        if isinstance(data, dict) and isinstance(data.get("data"), dict)
-        else None
-    )
-    expect = {"state": state, "stage": stage, "progress": 40, "assets": [], **more.pop("expect", {})}
-    return name, data, {"operation": "status", "origin": "documented", "expect": expect, **more}
-
-
-SAMPLES = [
-    status("queued.json", envelope(job("queued", progress=0)), "queued", expect={"progress": 0}),
-    status("drawing.json", envelope(job("drawing")), "running", request="GET /v1/jobs/{id}"),
-    status(
-        "done.json",
-        envelope(job("done", progress=1, url=VIDEO, seconds=5)),
-        "completed",
-        expect={"progress": 100, "assets": [{"kind": "video", "url": VIDEO}], "created_at": 1795001000, "duration": 5},
-    ),
-    status("broken.json", envelope(job("broken", error={"message": "out of paint"})), "failed"),
-    status("broken-silent.json", envelope(job("broken")), "failed"),
-    ("taken.json", envelope(job("queued", progress=0)), {"operation": "submit clip", "expect": {"job_id": ID}}),
-    (
-        "list.json",
-        {"data": [job("done", progress=1, url="/srv/files/a.mp4"), {**job("drawing"), "id": "other"}], "next": "t2"},
-        {
-            "operation": "list",
-            "expect": {"rows": [{"job_id": ID, "state": "completed"}, {"job_id": "other"}], "next": "t2"},
-        },
-    ),
-    ("credits.json", {"credits": 12, "flat": False}, {"operation": "quota", "expect": {"balance": 12}}),
-    (
-        "refused.json",
-        {"error": {"message": "no credits", "code": "PAY"}},
-        {"operation": "error", "status": 402, "expect": {"message": "no credits", "code": "PAY"}},
-    ),
-]
-
-
-def write(folder: Path, samples: list[Any], **head: Any) -> Path:
-    """A folder of samples with its index."""
-    folder.mkdir(exist_ok=True)
-    index = {"id": ID, "words": {word: str(state) for word, state in WORDS.items()}, **head, "samples": []}
-    for name, body, row in samples:
-        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-        (folder / name).write_bytes(raw)
-        index["samples"].append({"origin": "inferred", **row, "file": name})
-    (folder / "index.json").write_text(json.dumps(index), encoding="utf-8")
-    return folder
-
-
-def contract(plugin: object, folder: Path, name: str = "goodness", **submits: Any) -> type[ProviderContract]:
-    fields = {"provider": name, "samples": folder, "plugin": plugin, "submits": submits}
-    return type("TestContract", (ProviderContract,), fields)
 
 
 def alarms(cls: type[ProviderContract]) -> dict[str, str]:

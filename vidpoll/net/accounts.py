@@ -19,7 +19,7 @@ from urllib.parse import urlencode, urljoin
 from .. import redact
 from ..errors import InvalidField, MissingKey, UnsafeURL, UsageError
 from ..model import Request, Response, origin
-from ..provider import MAX_BODY, Provider, is_base_url
+from ..provider import MAX_BODY, AnyOf, Provider, is_base_url
 
 _REMEMBERED = 64  # secrets: the lasting ones, and those that were minted for the requests under way
 _PRIVATE_SUFFIXES = (".localhost", ".local", ".lan", ".internal", ".home.arpa")
@@ -108,19 +108,21 @@ class OpenAccount:
             key = key()
         if key is None or not auth.variables:
             return {}
-        if isinstance(key, FromEnvironment):
-            found = {name: self._environ[name] for name in auth.variables if self._environ.get(name)}
-        elif isinstance(key, Mapping):
-            found = {name: key[name] for name in auth.variables if key.get(name)}
-        else:
-            found = {auth.variables[0]: key} if key else {}
-        missing = [name for name in auth.variables if name not in found]
-        if not missing:
-            return {name: self._checked(name, value) for name, value in found.items()}
+        ways = auth.alternatives if isinstance(auth, AnyOf) else (auth,)
+        one = next((way.variables[0] for way in ways if len(way.variables) == 1), auth.variables[0])
+        named = self._environ if isinstance(key, FromEnvironment) else key if isinstance(key, Mapping) else {one: key}
+        found = {name: named[name] for name in auth.variables if named.get(name)}
+        for way in ways:
+            if found.keys() >= set(way.variables):
+                used = {name: self._checked(name, found[name]) for name in way.variables}
+                for name in found.keys() - used.keys():  # not sent, and a secret all the same
+                    self._remember(str(found[name]))
+                return used
         if not auth.required and not found:
             return {}
+        lacking = [[name for name in way.variables if name not in found] for way in ways]
         raise MissingKey(
-            f"{self.name}: no key. Set the environment variable {' and '.join(missing)}, "
+            f"{self.name}: no key. Set the environment variable {', or '.join(map(' and '.join, lacking))}, "
             f"or pass Client(accounts={{{self.name!r}: vidpoll.Account({self.provider.name!r}, key=…)}})"
         )
 

@@ -48,7 +48,7 @@ _COMMON: parsing.Rules = {
     ),
     "guidance_scale": (
         "a number from 1.0 to 10.0; 3.5 is the default",
-        lambda v: 1 <= (parsing.number(v) or 0) <= 10,
+        lambda v: type(v) in (int, float) and 1 <= v <= 10,
     ),
     "seed": ("a whole number; leave it out for a random one", lambda v: _count(v) is not None),
 }

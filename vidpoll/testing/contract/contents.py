@@ -152,7 +152,7 @@ def failed(subject: Subject) -> None:
                 seen=f"{sample.file}: problem {said!r}",
                 why="the user paid for it and has to know what to change",
                 do="read the reason with parsing.first_of(body, 'error.message', 'error'); where the provider gives "
-                "none, say so: Problem('failed, and Acme gave no reason')",
+                "none, leave it empty: Problem() says that the provider gives no reason",
             )
 
 

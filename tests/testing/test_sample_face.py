@@ -15,7 +15,8 @@ from urllib.request import Request as Asked
 from urllib.request import urlopen
 
 import pytest
-from goodness import Good
+from contract_cases import SAMPLES, caught, contract, write
+from good_plugin import Good
 from sampled import (
     HAIL_HEAD,
     HAIL_SAMPLES,
@@ -28,7 +29,6 @@ from sampled import (
     hail_status,
     status,
 )
-from test_contract import SAMPLES, caught, contract, write
 
 import vidpoll
 from vidpoll import State, parsing
@@ -38,7 +38,7 @@ from vidpoll.testing import Simulation, simulate
 from vidpoll.testing.simulator import SampleFace
 from vidpoll.testing.simulator.answers import like, own_part, progress_writer
 
-MAGICOAL = Path(__file__).parents[1] / "plugins/vidpoll-magicoal/tests/samples"
+MAGICOAL = Path(__file__).parents[2] / "plugins/vidpoll-magicoal/tests/samples"
 
 
 @pytest.fixture

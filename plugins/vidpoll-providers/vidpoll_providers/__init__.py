@@ -1,0 +1,1 @@
+"""Providers for vidpoll: one module each, which vidpoll imports when its provider is named. Nothing lives here."""

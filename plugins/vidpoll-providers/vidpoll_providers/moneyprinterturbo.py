@@ -1,0 +1,143 @@
+"""MoneyPrinterTurbo for vidpoll. Known: versions 1.2 and 1.3 of https://github.com/harry0703/MoneyPrinterTurbo, and the
+queued state of a later commit. A good answer is `{"status": 200, "message": "success", "data": …}` for a failed task
+too: only `data.state` counts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import vidpoll
+from vidpoll import State, declare, parsing
+
+# The states are numbers. The stage is the word of the server's own constant (TASK_STATE_PROCESSING …). In 1.2 and 1.3 a
+# task in the queue has state 4, too; it is running here: progress decides nothing.
+STATES = {
+    0: vidpoll.Stage("queued", State.QUEUED),
+    4: vidpoll.Stage("processing", State.RUNNING),
+    1: vidpoll.Stage("complete", State.COMPLETED),
+    -1: vidpoll.Stage("failed", State.FAILED),
+}
+NO_REASON = "MoneyPrinterTurbo gives no reason (1.2 and older never do): look in the log of the server"
+
+
+def refine(said: vidpoll.Snapshot, data: Mapping[str, Any], job_id: str) -> vidpoll.Snapshot:
+    """Some tasks make no video, and old versions give no reason."""
+    due = bool(data.get("videos")) or not parsing.first_of(data, "audio_file", "subtitle_path")
+    if said.problem is not None and not parsing.text(data.get("error")):
+        said = replace(said, problem=replace(said.problem, message=NO_REASON))
+    return replace(said, assets_due=due)
+
+
+def with_files(said: vidpoll.Snapshot, data: Mapping[str, Any], job_id: str) -> vidpoll.Snapshot:
+    """Speech and subtitles are server paths; of the videos what is no URL is none."""
+    urls = tuple(each for each in said.assets if re.match("/tasks/|https?://", each.url or ""))
+    own = own_file(data.get("audio_file"), job_id, "audio") + own_file(data.get("subtitle_path"), job_id, "subtitle")
+    return replace(refine(said, data, job_id), assets=urls + own if said.state is State.COMPLETED else ())
+
+
+def own_file(path: object, job_id: str, kind: str) -> tuple[vidpoll.Asset, ...]:
+    """The download of a file named by a server path; none where it lies outside the task's own folder."""
+    folder, name = ["", *str(path).replace("\\", "/").split("/")][-2:]
+    try:
+        return (download(job_id, name, kind),) if folder == job_id else ()
+    except vidpoll.UsageError:  # no name of a file
+        return ()
+
+
+def download(job_id: str, name: str, kind: str = "video") -> vidpoll.Asset:
+    """A file of a task, as an attachment. Before state 1 the server hands out what is written so far."""
+    return vidpoll.Asset(f"./api/v1/download/{parsing.segment(job_id)}/{file_name(name)}", kind)
+
+
+def stream(job_id: str, name: str = "final-1.mp4") -> vidpoll.Asset:
+    """A video of a task, streamed: `client.open(job, asset=moneyprinterturbo.stream(job.id))`."""
+    return vidpoll.Asset(f"./api/v1/stream/{parsing.segment(job_id)}/{file_name(name)}")
+
+
+def file_name(name: str) -> str:
+    if not isinstance(name, str) or name in ("", ".", "..") or "/" in name or "\\" in name:
+        raise vidpoll.InvalidField(f"name {name!r}: give the name of one file in the task's folder, like 'final-1.mp4'")
+    return parsing.segment(name)
+
+
+TASK = declare.Reader(
+    STATES,
+    status="state",
+    id="task_id",
+    files={"video": "videos", "combined": "combined_videos"},
+    reason="error",
+    code="failed_stage",
+    duration="",  # audio_duration is the length of the speech and not of the video
+    envelope=declare.Envelope("data"),
+    refine=with_files,
+)
+# A row names server paths, in some setups of a form that looks like a URL: its files come from the status.
+ROW = replace(TASK, files={}, refine=refine)
+
+# What every version takes as text. All else is passed on unseen: the fields differ by version and by fork, and the
+# server checks those that it knows before it makes a task.
+TEXTS = (
+    "video_subject", "video_script", "video_aspect", "video_concat_mode", "video_transition_mode", "video_source",
+    "video_language", "voice_name", "bgm_type", "bgm_file", "subtitle_position", "font_name", "text_fore_color",
+    "stroke_color", "custom_audio_file", "idempotency_key",
+)  # fmt: skip
+FIELDS = {**dict.fromkeys(TEXTS, declare.text(empty=True)), "video_count": declare.whole(1)}
+
+
+def with_subject(given: dict[str, Any]) -> dict[str, Any]:
+    """Without the name 1.2 and 1.3 answer 400, even beside a script."""
+    return {"video_subject": "", **given}
+
+
+def submit(kind: str, path: str, *texts: str, **more: Any) -> vidpoll.Operation[vidpoll.Submitted]:
+    return declare.submit(f"POST {path}", TASK, FIELDS, (texts,), kind=kind, others=declare.anything(), **more)
+
+
+def parse_error(response: vidpoll.Response) -> vidpoll.Problem:
+    """A refusal, the request id taken from before its text. A 400 always says "field required": its data says more."""
+    problem = parsing.problem(response)
+    request_id, _, message = problem.message.partition(": ")
+    if re.fullmatch(r"[0-9a-fA-F-]{36}", request_id):
+        return vidpoll.Problem(message, problem.code, {**problem.details, "request_id": request_id})
+    try:
+        faults = [f"{'.'.join(map(str, row['loc']))}: {row['msg']}" for row in problem.details["details"]]
+        return vidpoll.Problem("; ".join(faults), problem.code, problem.details)
+    except (KeyError, TypeError):  # no list of faulty fields
+        return problem
+
+
+@vidpoll.hookimpl
+def vidpoll_providers() -> Iterator[vidpoll.Provider]:
+    yield vidpoll.Provider(
+        "moneyprinterturbo",
+        base_url="http://localhost:8080",
+        # As it comes, no key is checked. No floor is documented: the docs poll every 5 s, an answer takes 2 ms.
+        auth=vidpoll.KeyHeader("x-api-key", "MONEYPRINTERTURBO_API_KEY", required=False),
+        pacing=vidpoll.Pacing(floor=2.0),
+        status=declare.status("GET /api/v1/tasks/{id}", TASK),
+        submit={
+            "video": submit("video", "/api/v1/videos", "video_script", "video_subject", convert=with_subject),
+            "audio": submit("audio", "/api/v1/audio", "video_script"),
+            "subtitle": submit("subtitle", "/api/v1/subtitle", "video_script"),
+        },
+        list=declare.numbered_pages(  # the server puts no bound on page_size
+            "GET /api/v1/tasks",
+            ROW,
+            rows="data.tasks",
+            size="page_size",
+            current="data.page",
+            total="data.total",
+            per_page="data.page_size",
+            fields={"page_size": declare.whole(1)},
+        ),
+        list_polling=vidpoll.ListPollingSpec(rows=100),
+        # 1.3 refuses (409) while a task waits, runs or is published; 1.2 removes at once.
+        delete=declare.delete("DELETE /api/v1/tasks/{id}", TASK),
+        content=declare.content("GET /api/v1/download/{id}/final-1.mp4", TASK),  # where the record names no video
+        error=parse_error,
+        stages=TASK.stages,
+    )

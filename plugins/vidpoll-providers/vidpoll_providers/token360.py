@@ -1,0 +1,106 @@
+"""Token360 (token360.ai) for vidpoll. Facts: https://www.token360.ai/en-US/docs (api-reference, models/webhook and
+models/native-params-passthrough). A comment says what was decided where these pages are silent or disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import vidpoll
+from vidpoll import State, declare, parsing
+
+JOB = declare.Reader(
+    {"queued": State.QUEUED, "in_progress": State.RUNNING, "completed": State.COMPLETED, "failed": State.FAILED},
+    files={"video": ("url", "video_url"), "last_frame": "content.last_frame_url"},
+    envelope=declare.Envelope(("", "data")),  # the webhook page says "envelope", not with which keys
+    second=declare.Second("GET /videos/{id}/content?format=url", {"video": "url"}, id="video_id"),
+)
+# The pages give the ends of the range of resolutions and the beginning of the list of ratios, so the shape of both is
+# checked. frame_images and input_references are named, not described; request_id is named by the webhook page only.
+FIELDS = {
+    "model": declare.text(),
+    "prompt": declare.text(),
+    "duration": declare.whole(1, note="seconds"),
+    "resolution": declare.matching("a size like 720p or 4K", r"[1-9]\d{0,4}(p|K)"),
+    "aspect_ratio": declare.matching("adaptive, or a ratio like 16:9", r"adaptive|[1-9]\d{0,3}:[1-9]\d{0,3}"),
+    "generate_audio": declare.flag(),
+    "seed": declare.whole(note="leave it out for a random one"),
+    "watermark": declare.flag(),
+    "return_last_frame": declare.flag(),
+    "execution_expires_after": declare.whole(1, note="seconds"),
+    "safety_identifier": declare.text(),
+    "callback_url": declare.matching("an https URL", r"(?i:https)://[^/\s]\S*"),
+    "metadata": declare.object(),
+    "frame_images": declare.list(),
+    "input_references": declare.list(),
+    "request_id": declare.text(),
+    "native": declare.Rule("True, and all other fields are the supplier's own; or left out", lambda v: v is False),
+}
+
+
+def plain(given: dict[str, object]) -> dict[str, object]:
+    return {name: value for name, value in given.items() if name != "native"}
+
+
+SUBMIT = declare.submit("POST /videos", JOB, FIELDS, ("model", "prompt"), kind="video", convert=plain)
+NATIVE = declare.submit(
+    "POST /videos",
+    JOB,
+    {"model": declare.text()},
+    ("model",),
+    kind="video",
+    others=declare.anything(),
+    convert=plain,
+    headers={"Token360-Native-Params": "true"},
+)
+
+
+def submit_request(fields: Mapping[str, object]) -> vidpoll.Request:
+    """With `native=True` the fields are the supplier's own, and only the model is looked at."""
+    return (NATIVE if fields.get("native") is True else SUBMIT).request(fields)
+
+
+ID = declare.Rule("the id of a video", lambda v: isinstance(v, str) and v)
+LIST = {"limit": declare.whole(1, 100), "after": ID, "before": ID, "order": declare.one_of("asc", "desc")}
+
+
+def list_request(fields: Mapping[str, object], next: str | None) -> vidpoll.Request:
+    given = {"limit": 100, **declare.take("the list of videos", fields, LIST)}
+    if "after" in given and "before" in given:
+        raise vidpoll.InvalidField("after and before lead in opposite directions: give one of them")
+    if next:
+        last, _, first = next.partition("\n")
+        given.update({"before": first} if "before" in given else {"after": last})
+    return vidpoll.Request("GET", "/videos", tuple((name, str(value)) for name, value in given.items()))
+
+
+def parse_list(response: vidpoll.Response, job_id: str) -> vidpoll.Page:
+    """One page. The answer does not say in which direction it was asked, so `next` names both of its ends."""
+    body = parsing.json_object(response)
+    ends = [parsing.text(body.get("last_id")) or "", parsing.text(body.get("first_id")) or ""]
+    more = body.get("has_more") is True and all(end and end.isprintable() for end in ends)
+    return vidpoll.Page(parsing.rows(body.get("data"), JOB.read), "\n".join(ends) if more else None)
+
+
+def binary(job_id: str) -> vidpoll.Asset:
+    """The video through the API's own host, for whom no other is allowed: `client.open(job, asset=binary(job.id))`."""
+    return vidpoll.Asset(f"./videos/{parsing.segment(job_id)}/content?format=binary")
+
+
+@vidpoll.hookimpl
+def vidpoll_providers() -> Iterator[vidpoll.Provider]:
+    yield vidpoll.Provider(
+        "token360",
+        base_url="https://api.token360.ai/v1",
+        auth=vidpoll.Bearer("TOKEN360_API_KEY"),
+        pacing=vidpoll.Pacing(floor=5.0),  # no rate is documented
+        status=declare.status("GET /videos/{id}", JOB),
+        submit={"video": vidpoll.Operation(submit_request, SUBMIT.parse)},
+        list=vidpoll.Operation(list_request, parse_list),
+        list_polling=vidpoll.ListPollingSpec(rows=100, fields={"order": "desc"}),  # the newest first: they run
+        delete=declare.delete("DELETE /videos/{id}", JOB, done="deleted"),
+        content=declare.content(
+            "GET /videos/{id}/content?format=redirect", JOB, url="url", id="video_id", verdicts=(400,)
+        ),
+        stages=JOB.stages,
+    )

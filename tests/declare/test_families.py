@@ -1,0 +1,136 @@
+"""Families: one line for a provider that speaks what many speak, and options for what differs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from answers import answer
+
+from vidpoll import (
+    Asset,
+    Bearer,
+    Cost,
+    InvalidField,
+    Malformed,
+    NoAuth,
+    Pacing,
+    PluginError,
+    Problem,
+    Request,
+    Snapshot,
+    State,
+    declare,
+)
+
+BASE = "https://api.acme.example/v1"
+OPENAI = declare.openai_videos("acme", BASE, Bearer("ACME_API_KEY"), words={"warming": State.QUEUED})
+ARK = declare.ark_tasks("ark", BASE, Bearer("ARK_API_KEY"))
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (
+            {"id": "v1", "status": "in_progress", "progress": 40, "seconds": "4", "created_at": 1795001000},
+            Snapshot(State.RUNNING, "in_progress", 40.0, job_id="v1", created_at=1795001000.0, duration=4.0),
+        ),
+        ({"id": "v1", "status": "warming"}, Snapshot(State.QUEUED, "warming", job_id="v1")),
+        (
+            {"id": "v/1", "status": "completed"},
+            Snapshot(State.COMPLETED, "completed", assets=(Asset("./videos/v%2F1/content"),), job_id="v/1"),
+        ),
+        (
+            {"id": "v1", "status": "completed", "urls": [None, "/a.mp4"]},
+            Snapshot(State.COMPLETED, "completed", assets=(Asset("/a.mp4"),), job_id="v1"),
+        ),
+        (
+            {"id": "v1", "status": "failed", "metadata": {"url": "why"}, "error": {"code": 500, "message": "no"}},
+            Snapshot(State.FAILED, "failed", problem=Problem("no", "500"), job_id="v1"),
+        ),
+    ],
+)  # fmt: skip
+def test_what_openai_s_servers_say(body: dict[str, Any], said: Snapshot) -> None:
+    """Words and places of all that speak it; where no URL stands the file is below the base URL."""
+    assert OPENAI.status.parse(answer(body), body["id"]) == said
+
+
+def test_what_openai_s_servers_are_sent() -> None:
+    """The key never goes along in a line, and an id with a slash is one segment."""
+    start = OPENAI.submit["video"]
+    assert start.request({"prompt": "a", "seconds": "4", "size": "1280x720"}) == Request(
+        "POST", "/videos", json={"prompt": "a", "seconds": "4", "size": "1280x720"}
+    )
+    assert OPENAI.status.request("v/1=") == Request("GET", "/videos/v%2F1%3D")
+    with pytest.raises(InvalidField, match="takes no field 'fps'"):
+        start.request({"prompt": "a", "fps": 24})
+    free = declare.openai_videos("free", BASE, NoAuth(), others=declare.anything(), fields={"n": declare.whole(1, 4)})
+    assert free.submit["video"].request({"prompt": "a", "fps": 24, "n": 2}).json == {"prompt": "a", "n": 2, "fps": 24}
+    with pytest.raises(InvalidField, match="n=5"):
+        free.submit["video"].request({"prompt": "a", "n": 5})
+
+
+@pytest.mark.parametrize("body", [{"deleted": True}, {"status": "deleted"}, {"object": "video.deleted"}])
+def test_three_ways_to_say_deleted(body: dict[str, Any]) -> None:
+    """OpenAI, SGLang and gateways; anything else is no answer to a delete."""
+    assert OPENAI.delete is not None
+    assert OPENAI.delete.parse(answer({"id": "v1", **body}), "v1") is None
+    with pytest.raises(Malformed):
+        OPENAI.delete.parse(answer({"id": "v1", "status": "completed"}), "v1")
+
+
+def test_options_of_a_provider_win() -> None:
+    """What a server does not have is None, and what it has more is given."""
+    made = declare.openai_videos(
+        "acme", BASE, NoAuth(), pacing=Pacing(floor=10.0), list=None, delete=None, verdicts=(500,), media_hosts=("a.b",)
+    )
+    assert sorted(made.operations()) == ["content", "status", "submit video"]
+    assert (made.pacing.floor, made.status.verdicts, made.media_hosts) == (10.0, (500,), ("a.b",))
+
+
+@pytest.mark.parametrize("family", [declare.openai_videos, declare.ark_tasks])
+def test_an_option_that_is_none(family: Any) -> None:
+    """A typo is refused when the provider is made, with all that there are."""
+    with pytest.raises(PluginError, match=r"(openai_videos|ark_tasks) 'acme': there is no option 'flor'; .*pacing"):
+        family("acme", BASE, NoAuth(), flor=5.0)
+    with pytest.raises(PluginError, match="'x' has no state"):
+        family("acme", BASE, NoAuth(), words={"x": "running"})
+
+
+def test_a_task_of_ark() -> None:
+    """The film and the last frame, the tokens, and the end of the presigned URL."""
+    signed = "https://tos.example/a.mp4?X-Tos-Date=20261128T120000Z&X-Tos-Expires=86400"
+    body = {
+        "id": "cgt-1", "status": "succeeded", "content": {"video_url": signed, "last_frame_url": "/l.png"},
+        "usage": {"total_tokens": 246840}, "updated_at": 1795001097, "duration": 5,
+    }  # fmt: skip
+    assert ARK.status.parse(answer(body), "cgt-1") == Snapshot(
+        State.COMPLETED,
+        "succeeded",
+        assets=(Asset(signed, expires_at=1795953600.0), Asset("/l.png", "last_frame")),
+        job_id="cgt-1",
+        updated_at=1795001097.0,
+        duration=5.0,
+        cost=Cost(246840, unit="tokens"),
+    )
+    assert ARK.status.request("cgt-1").path == "/contents/generations/tasks/cgt-1"
+
+
+def test_a_submit_of_ark() -> None:
+    """Prompt and frames become items of `content`, before those that the call gives itself."""
+    item = {"type": "audio_url", "audio_url": {"url": "https://a.example/a.mp3"}}
+    first, last = "https://a.example/1.png", "https://a.example/2.png"
+    call = {"model": "m", "prompt": "a", "image": first, "last_frame": last, "content": [item], "duration": 5}
+    assert ARK.submit["video"].request(call).json == {
+        "model": "m",
+        "duration": 5,
+        "content": [
+            {"type": "text", "text": "a"},
+            {"type": "image_url", "image_url": {"url": first}, "role": "first_frame"},
+            {"type": "image_url", "image_url": {"url": last}, "role": "last_frame"},
+            item,
+        ],
+    }
+    for bad, said in (({"model": "m"}, "needs 'prompt'"), ({**call, "watermrk": True}, "takes no field 'watermrk'")):
+        with pytest.raises(InvalidField, match=said):
+            ARK.submit["video"].request(bad)

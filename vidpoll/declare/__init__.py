@@ -1,0 +1,38 @@
+"""Providers as tables: operations made of status words, paths, rules and request lines.
+
+    READER = declare.Reader({"queued": State.QUEUED, "running": State.RUNNING, "done": State.COMPLETED,
+                             "failed": State.FAILED}, files={"video": "output.video_url"})
+    FIELDS = {"prompt": declare.text(2000), "seconds": declare.whole(1, 15), "image": declare.image()}
+
+    yield vidpoll.Provider(
+        "acme", base_url="https://api.acme.example/v1", auth=vidpoll.Bearer("ACME_API_KEY"),
+        pacing=vidpoll.Pacing(floor=5.0),
+        status=declare.status("GET /videos/{id}", READER),
+        submit={"video": declare.submit("POST /videos", READER, FIELDS, needed=("prompt",))})
+
+Each table is checked when it is made: one that cannot be right raises `vidpoll.PluginError` with the place. What no
+table says is a function: `decide` and `refine` of a Reader, `convert` of a submit, or a whole `vidpoll.Operation`.
+"""
+
+from __future__ import annotations
+
+from .envelope import Envelope
+from .families import ark_tasks, openai_videos
+from .fields import Rule, anything, flag, image, list, matching, number, object, one_of, take, text, whole
+from .ids import Ids
+from .lines import request
+from .operations import cancel, content, delete, quota, status, submit
+from .pages import cursor_pages, numbered_pages
+from .reader import Reader
+from .second import Second
+
+__all__ = [
+    # answers
+    "Reader", "Envelope", "Ids", "Second",
+    # operations
+    "request", "status", "submit", "cancel", "delete", "content", "quota", "cursor_pages", "numbered_pages",
+    # what a field must be
+    "Rule", "text", "whole", "number", "one_of", "matching", "flag", "list", "object", "image", "anything", "take",
+    # families
+    "openai_videos", "ark_tasks",
+]  # fmt: skip

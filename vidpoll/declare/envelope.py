@@ -1,0 +1,83 @@
+"""What surrounds the data of an answer: where they stand, and how a 200 says that it is a refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .. import parsing
+from ..errors import KINDS, Malformed, PluginError, Refused
+from ..model import Response
+from .paths import Where, alternatives, check_where, find
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """Where the data stand, and which HTTP 200 is a refusal.
+
+    `under` is the path of the data: "data", say; of several the first that names a job counts (`("data", "")`: a
+    webhook that sends the bare job). `code` is the path of the value that tells a refusal, `ok` its values in good
+    answers (`(True,)` for a flag); where no code stands the answer is good. `message` is the path of the reason.
+    `kinds` maps codes, as text, to kinds of `vidpoll.Refused`; any other is "server". Raises PluginError for a kind or
+    a path that is none.
+
+    >>> gate = Envelope("data", code="code", kinds={"1004": "authentication"})
+    >>> gate.open(Response(200, {}, b'{"code": 0, "data": {"plan": "pro"}}'))
+    {'plan': 'pro'}
+    """
+
+    under: Where = ""
+    code: Where = ""
+    ok: tuple[Any, ...] = (0,)
+    message: Where = ""
+    kinds: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("under", "code", "message"):
+            check_where(f"Envelope {name}", getattr(self, name))
+        for code, kind in self.kinds.items():
+            if not isinstance(code, str) or kind not in KINDS:
+                raise PluginError(
+                    f"Envelope kinds {code!r}: {kind!r}; a code is text, a kind one of {', '.join(KINDS)}"
+                )
+        if not isinstance(self.ok, tuple) or not self.ok:
+            raise PluginError(f"Envelope ok {self.ok!r}: a tuple of the good values, like (0,)")
+
+    def check(self, response: Response) -> None:
+        """Raise Refused for a body whose code is not a good one."""
+        body = parsing.json_object(response)
+        code = find(body, self.code, _flag if isinstance(self.ok[0], bool) else _code)
+        if code is None or code in (_flag(self.ok[0]), *map(_code, self.ok)):
+            return
+        problem = parsing.problem(response)
+        told = problem.code if code in ("true", "false") else code
+        message = find(body, self.message, parsing.text) or problem.message
+        raise Refused(self.kinds.get(told or "", "server"), message, told)
+
+    def candidates(self, response: Response) -> list[Any]:
+        """What stands at each path of `under`."""
+        body = parsing.json_object(response)
+        return [parsing.at(body, path) for path in alternatives(self.under) or ("",)]
+
+    def open(self, response: Response) -> dict[str, Any]:
+        """The object of the data. Raises Refused, and Malformed where there is none."""
+        self.check(response)
+        found = self.candidates(response)
+        return self.whole(response, next((each for each in found if isinstance(each, dict)), found[0]))
+
+    def whole(self, response: Response, data: Any) -> dict[str, Any]:
+        """`data` where it is an object; raises Malformed where it is not."""
+        if isinstance(data, dict):
+            return data
+        where = next(iter(alternatives(self.under)), "") or "the body"
+        raise Malformed(f"HTTP {response.status}: {where} is not a JSON object but {type(data).__name__}")
+
+
+def _code(value: Any) -> str | None:
+    """A code as text, so that 0 and "0" are the same."""
+    return None if isinstance(value, bool) else parsing.text(value)
+
+
+def _flag(value: Any) -> str | None:
+    return str(value).lower() if isinstance(value, bool) else None

@@ -1,0 +1,189 @@
+"""Families: shapes that many vendors and servers speak, each a whole Provider with what differs as options."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields as fields_of
+from typing import Any
+
+from .. import parsing
+from ..errors import Malformed, PluginError
+from ..model import Response, State
+from ..provider import Auth, Operation, Pacing, Provider, Stage
+from .fields import Needed, Rule, flag, image, list, matching, object, one_of, text, whole
+from .files import Files
+from .operations import content, delete, status, submit
+from .pages import cursor_pages, numbered_pages
+from .reader import Reader
+
+Words = Mapping[Any, State | Stage]
+
+_EVERY_5_S = Pacing(floor=5.0)
+_EVERY_10_S = Pacing(floor=10.0)
+
+_OPENAI_WORDS: Words = {
+    "queued": State.QUEUED,
+    "pending": State.QUEUED,
+    "in_progress": State.RUNNING,
+    "processing": State.RUNNING,
+    "completed": State.COMPLETED,
+    "failed": State.FAILED,
+    "cancelled": State.CANCELLED,
+    "canceled": State.CANCELLED,
+    "expired": State.EXPIRED,
+}
+_OPENAI_URLS = ("url", "video_url", "urls", "metadata.url", "output.video_url", "./videos/{id}/content")
+_OPENAI_FIELDS = {
+    "prompt": text(),
+    "model": text(),
+    "seconds": Rule(
+        "seconds, as text or as a number, as the server takes them", lambda v: (parsing.number(v) or 0) > 0
+    ),
+    "size": matching("a size like 1280x720", r"[1-9]\d{1,4}x[1-9]\d{1,4}"),
+    "input_reference": object(),
+}
+
+
+def openai_videos(
+    name: str,
+    base_url: str,
+    auth: Auth,
+    *,
+    pacing: Pacing = _EVERY_5_S,
+    words: Words | None = None,
+    files: Files | None = None,
+    fields: Mapping[str, Rule] | None = None,
+    needed: Needed = ("prompt",),
+    others: Rule | None = None,
+    verdicts: tuple[int, ...] = (),
+    **more: Any,
+) -> Provider:
+    """A provider that speaks OpenAI's `/videos` below its base URL: submit, status, content, list and delete.
+
+    `words` and `files` add to the words and kinds of files that are known, `fields` to those of the submit; `others` is
+    the rule of fields beyond. `verdicts`: HTTP statuses whose body may be the job (500 at vLLM-Omni). `more` goes to
+    `vidpoll.Provider` and wins (`list=None` for a server without one). Raises PluginError for an option that is none.
+
+    >>> acme = openai_videos("acme", "https://acme.example/v1", Bearer("ACME_API_KEY"), words={"unknown": State.QUEUED})
+    >>> sorted(acme.operations())
+    ['content', 'delete', 'list', 'status', 'submit video']
+    """
+    reader = Reader(
+        {**_OPENAI_WORDS, **(words or {})},
+        files={"video": _OPENAI_URLS, **(files or {})},
+        duration=("seconds", "duration"),
+    )
+    made = {
+        "pacing": pacing,
+        "status": status("GET /videos/{id}", reader, verdicts=verdicts),
+        "submit": {
+            "video": submit("POST /videos", reader, {**_OPENAI_FIELDS, **(fields or {})}, needed, others=others)
+        },
+        "list": cursor_pages("GET /videos", reader, more="has_more"),
+        "delete": Operation(delete("DELETE /videos/{id}", reader).request, _deleted),
+        "content": content("GET /videos/{id}/content", reader),
+        "stages": reader.stages,
+    }
+    return _provider("openai_videos", name, {"base_url": base_url, "auth": auth, **made, **more})
+
+
+def _deleted(response: Response, job_id: str) -> None:
+    """Three servers say it in three ways; SGLang answers the job with the word "deleted"."""
+    body = parsing.json_object(response)
+    if not (body.get("deleted") is True or body.get("status") == "deleted" or body.get("object") == "video.deleted"):
+        raise Malformed(f"the answer does not say that the video is deleted: {parsing.problem(response)}")
+
+
+_ARK_WORDS: Words = {
+    "queued": State.QUEUED,
+    "running": State.RUNNING,
+    "succeeded": State.COMPLETED,
+    "failed": State.FAILED,
+    "cancelled": State.CANCELLED,
+    "canceled": State.CANCELLED,
+    "expired": State.EXPIRED,
+}
+_ARK_FIELDS = {
+    "model": text(),
+    "prompt": text(),
+    "image": image(),
+    "last_frame": image(),
+    "content": list(object()),
+    "resolution": matching("a size like 720p or 4K", r"[1-9]\d{0,4}(p|K)"),
+    "ratio": matching("adaptive, or a ratio like 16:9", r"adaptive|[1-9]\d?:[1-9]\d?"),
+    "duration": whole(-1, note="seconds"),
+    "frames": whole(1),
+    "seed": whole(-1),
+    "watermark": flag(),
+    "camera_fixed": flag(),
+    "generate_audio": flag(),
+    "return_last_frame": flag(),
+    "draft": flag(),
+    "service_tier": one_of("default", "flex"),
+    "execution_expires_after": whole(1, note="seconds"),
+    "priority": whole(),
+    "safety_identifier": text(),
+    "callback_url": matching("an https URL", r"(?i:https)://[^/\s]\S*"),
+}
+
+
+def ark_tasks(
+    name: str,
+    base_url: str,
+    auth: Auth,
+    *,
+    path: str = "/contents/generations/tasks",
+    pacing: Pacing = _EVERY_10_S,
+    words: Words | None = None,
+    fields: Mapping[str, Rule] | None = None,
+    **more: Any,
+) -> Provider:
+    """A provider that speaks the tasks of Volcengine Ark and BytePlus ModelArk: submit, status, list and delete.
+
+    A submit takes `prompt`, `image` (the first frame) and `last_frame`, or `content` as Ark has it; fields that Ark
+    does not know are refused here, because it drops them in silence and bills the job. A delete cancels a queued job.
+    `path` is where the tasks stand, `words` and `fields` add to those that are known, `more` goes to `vidpoll.Provider`
+    and wins. Raises PluginError for an option that is none.
+
+    >>> ark = ark_tasks("ark", "https://ark.example/api/v3", Bearer("ARK_API_KEY"))
+    >>> ark.submit["video"].request({"model": "seedance", "prompt": "a lighthouse"}).json
+    {'model': 'seedance', 'content': [{'type': 'text', 'text': 'a lighthouse'}]}
+    """
+    reader = Reader(
+        {**_ARK_WORDS, **(words or {})},
+        files={"video": "content.video_url", "last_frame": "content.last_frame_url"},
+        cost="usage.total_tokens",
+        unit="tokens",
+    )
+    rules = {**_ARK_FIELDS, **(fields or {})}
+    needed: Needed = ("model", ("prompt", "image", "content"))
+    made = {
+        "pacing": pacing,
+        "status": status(f"GET {path}/{{id}}", reader),
+        "submit": {"video": submit(f"POST {path}", reader, rules, needed, convert=_ark_body)},
+        "list": numbered_pages(f"GET {path}", reader, rows="items", page="page_num", size="page_size", most=500),
+        "delete": delete(f"DELETE {path}/{{id}}", reader),
+        "stages": reader.stages,
+    }
+    return _provider("ark_tasks", name, {"base_url": base_url, "auth": auth, **made, **more})
+
+
+def _ark_body(given: dict[str, Any]) -> dict[str, Any]:
+    """The prompt and the frames are items of `content`, beside those that the call gives itself."""
+    said = [{"type": "text", "text": given.pop("prompt")}] if "prompt" in given else []
+    frames = [
+        {"type": "image_url", "image_url": {"url": given.pop(name)}, "role": role}
+        for name, role in (("image", "first_frame"), ("last_frame", "last_frame"))
+        if name in given
+    ]
+    return {**given, "content": [*said, *frames, *given.get("content", [])]}
+
+
+def _provider(family: str, name: str, made: Mapping[str, Any]) -> Provider:
+    known = {each.name for each in fields_of(Provider)}
+    for option in made:
+        if option not in known:
+            raise PluginError(
+                f"{family} {name!r}: there is no option {option!r}; of Provider it takes {', '.join(sorted(known))}"
+            )
+    return Provider(name, **made)

@@ -1,0 +1,268 @@
+"""What the fields of a call must be: rules with their words built in, and the check of a call against them."""
+
+from __future__ import annotations
+
+import builtins
+import json
+import re
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .. import parsing
+from ..errors import InvalidField, PluginError
+from ..model import is_number
+
+Needed = tuple[str | tuple[str, ...], ...]
+"""Names of fields that must be given; a tuple of names inside means one of them."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a field must be, in words that name the way out ("it must be …"), and the test for it.
+
+    `sent(name, value)` makes what goes into the request, where that is not the value itself; it may raise InvalidField.
+    Raises PluginError for a rule without words or without a test.
+
+    >>> Rule("a multiple of 8", lambda value: value % 8 == 0).holds(16)
+    True
+    """
+
+    must: str
+    holds: Callable[[Any], object]
+    sent: Callable[[str, Any], Any] | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.must, str) or not self.must.strip():
+            raise PluginError(f"Rule {self.must!r}: say in words what the field must be, like 'text, not empty'")
+        if not callable(self.holds) or not (self.sent is None or callable(self.sent)):
+            raise PluginError(f"Rule {self.must!r}: its test is {type(self.holds).__name__}, not a function")
+
+
+def text(most: int | None = None, *, empty: bool = False) -> Rule:
+    """Text, of at most so many characters; `empty` allows text that is empty or blank.
+
+    >>> text(2000).must
+    'text of at most 2000 characters, not empty'
+    """
+    bound = "" if most is None else f" of at most {most} characters"
+    full = "" if empty else ", not empty"
+    return Rule(
+        f"text{bound}{full}",
+        lambda v: isinstance(v, str) and (empty or v.strip() != "") and (most is None or len(v) <= most),
+    )
+
+
+def whole(low: int | None = None, high: int | None = None, *, step: int = 1, note: str = "") -> Rule:
+    """A whole number within both ends, in steps from the lower one. `note` is added to the words.
+
+    >>> whole(17, 161, step=2, note="81 is five seconds").must
+    'a whole number from 17 to 161 in steps of 2; 81 is five seconds'
+    """
+    _check_span("whole", low, high)
+
+    def holds(value: Any) -> bool:
+        if type(value) is not int or abs(value) >= 2**63:
+            return False
+        return _within(value, low, high) and (value - (low or 0)) % step == 0
+
+    return Rule(f"a whole number{_span(low, high)}{f' in steps of {step}' if step > 1 else ''}{_noted(note)}", holds)
+
+
+def number(low: float | None = None, high: float | None = None, *, note: str = "") -> Rule:
+    """A finite number within both ends; a number as text is none.
+
+    >>> number(1.0, 10.0).must
+    'a number from 1.0 to 10.0'
+    """
+    _check_span("number", low, high)
+    return Rule(f"a number{_span(low, high)}{_noted(note)}", lambda v: is_number(v) and _within(v, low, high))
+
+
+def _check_span(name: str, low: float | None, high: float | None) -> None:
+    if low is not None and high is not None and low > high:
+        raise PluginError(f"{name}({low!r}, {high!r}): the lower end comes first")
+
+
+def _span(low: float | None, high: float | None) -> str:
+    return ("" if low is None else f" from {low}") + ("" if high is None else f" to {high}")
+
+
+def _within(value: float, low: float | None, high: float | None) -> bool:
+    return (low is None or value >= low) and (high is None or value <= high)
+
+
+def _noted(note: str) -> str:
+    return f"; {note}" if note else ""
+
+
+def one_of(*values: Any) -> Rule:
+    """One of these values, of the same type: `one_of(5, 10)` takes no "5".
+
+    >>> one_of("std", "pro").must
+    "'std' or 'pro'"
+    """
+    if not values:
+        raise PluginError("one_of(): give the values that there are")
+    return Rule(" or ".join(map(repr, values)), lambda v: any(type(v) is type(one) and v == one for one in values))
+
+
+def matching(must: str, pattern: str) -> Rule:
+    """Text that is, from its first character to its last, as a regular expression says; the words are yours.
+
+    >>> matching("a ratio like 16:9", r"[1-9][0-9]?:[1-9][0-9]?").holds("16:9")
+    True
+    """
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise PluginError(f"matching({must!r}): {pattern!r} is no regular expression: {error}") from None
+    return Rule(must, lambda v: isinstance(v, str) and compiled.fullmatch(v) is not None)
+
+
+def flag() -> Rule:
+    """True or False.
+
+    >>> flag().holds(0)
+    False
+    """
+    return Rule("True or False", lambda v: isinstance(v, bool))
+
+
+def anything() -> Rule:
+    """Whatever JSON can say. As `others=anything()` it lets fields pass that the table does not name.
+
+    >>> anything().holds({"seed": float("nan")})
+    False
+    """
+    return Rule("text, a finite number, True or False, or a list or mapping of these", _is_json)
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        return isinstance(json.dumps(value, allow_nan=False), str)
+    except (TypeError, ValueError, RecursionError):
+        return False
+
+
+_IMAGE = re.compile(rb"(?P<jpeg>\xff\xd8\xff)|(?P<png>\x89PNG\r\n\x1a\n)|(?P<webp>RIFF.{4}WEBP)", re.DOTALL)
+
+
+def image() -> Rule:
+    """A JPEG, PNG or WebP image: an https URL or base64 is sent as it is; bytes and a `pathlib.Path` as a data URI.
+
+    >>> image().sent("image", b"\\xff\\xd8\\xff")
+    'data:image/jpeg;base64,/9j/'
+    """
+    return Rule("an image: an https URL, base64, bytes, or a file as pathlib.Path", lambda v: True, _image)
+
+
+def _image(name: str, value: Any) -> str:
+    if isinstance(value, str) and "://" in value:
+        if re.match(r"(?i)https://[^/\s]", value):
+            return value
+        raise _no_image(name, "only https URLs are taken")
+    packed, data = "", b""
+    try:
+        if isinstance(value, str):
+            packed = "".join(value.split())
+            data = b64decode(re.sub(r"(?i)^data:image/[\w.+-]+;base64,", "", packed), validate=True)
+        elif isinstance(value, Path):
+            data = value.read_bytes()
+        elif isinstance(value, bytes):
+            data = value
+    except OSError as error:
+        raise _no_image(name, f"it cannot be read: {error}") from None
+    except ValueError:  # no base64
+        pass
+    kind = _IMAGE.match(data)
+    if kind is None:
+        raise _no_image(name, "not a JPEG, PNG or WebP image")
+    return packed or f"data:image/{kind.lastgroup};base64,{b64encode(data).decode('ascii')}"
+
+
+def _no_image(name: str, why: str) -> InvalidField:
+    ways = f"an https URL, base64, bytes, or a file: pathlib.Path('a.jpg'), on the command line {name}=@a.jpg"
+    return InvalidField(f"{name}: {why}; give {ways}")
+
+
+def list(of: Rule | None = None, *, most: int | None = None) -> Rule:
+    """A list that is not empty, of at most so many items, each as the rule `of` says.
+
+    >>> list(whole(1), most=3).must
+    'a list of 1 to 3 items, each a whole number from 1'
+    """
+    bound = "a list that is not empty" if most is None else f"a list of 1 to {most} items"
+
+    def holds(value: Any) -> bool:
+        good = isinstance(value, builtins.list) and 0 < len(value) <= (most or len(value))
+        return good and (of is None or all(of.holds(item) for item in value))
+
+    def sent(name: str, value: Any) -> Any:
+        return value if of is None or of.sent is None else [of.sent(name, item) for item in value]
+
+    return Rule(bound if of is None else f"{bound}, each {of.must}", holds, sent)
+
+
+def object() -> Rule:
+    """A mapping of names to values, a JSON object.
+
+    >>> object().holds({"a": 1})
+    True
+    """
+    return Rule("a mapping of names to values", lambda v: isinstance(v, dict))
+
+
+def check_rules(place: str, rules: Any, needed: Any = (), others: Any = None) -> None:
+    """Raise PluginError unless each field has a rule, each needed field among them."""
+    if not isinstance(rules, Mapping):
+        raise PluginError(f"{place}: fields is {type(rules).__name__}, not a mapping of names to rules")
+    for name, rule in [*rules.items(), ("others", others or flag())]:
+        if not isinstance(rule, Rule):
+            raise PluginError(f"{place}: the rule of {name!r} is {type(rule).__name__}; write one like declare.text()")
+    if not isinstance(needed, tuple):
+        raise PluginError(f"{place}: needed is {type(needed).__name__}, not a tuple of names like ('prompt',)")
+    for name in (each for names in needed for each in (names if isinstance(names, tuple) else (names,))):
+        if name not in rules:
+            raise PluginError(f"{place}: the needed field {name!r} has no rule; there are {', '.join(rules) or 'none'}")
+
+
+def take(
+    what: str,
+    fields: Mapping[str, Any],
+    rules: Mapping[str, Rule],
+    needed: Needed = (),
+    others: Rule | None = None,
+) -> dict[str, Any]:
+    """The fields of a call as they are sent, for a builder that is a function; None counts as not given.
+
+    Raises InvalidField with the way out: no such field, a value that is none, a needed field that is missing.
+
+    >>> take("the list", {"limit": 5, "after": None}, {"limit": whole(1, 100), "after": text()})
+    {'limit': 5}
+    """
+    more = {} if others is None else {name: others for name in fields if name not in rules}
+    table = {**rules, **more}
+    given = parsing.checked(what, fields, {name: (rule.must, rule.holds) for name, rule in table.items()})
+    for names in needed:
+        choice = names if isinstance(names, tuple) else (names,)
+        if not any(_is_there(given.get(name)) for name in choice):
+            ways = ", or ".join(f"{name!r}: it must be {rules[name].must}" for name in choice)
+            raise InvalidField(f"{what} needs {ways}")
+    made = ((name, value, table[name].sent) for name, value in given.items())
+    return {name: value if sent is None else sent(name, value) for name, value, sent in made}
+
+
+def _is_there(value: Any) -> bool:
+    return value is not None and not (isinstance(value, (str, bytes)) and not value.strip())
+
+
+def as_query(given: Mapping[str, Any], leave: Collection[str] = ()) -> dict[str, str]:
+    """Fields as the values of a query; True is "true", as in JSON."""
+    return {
+        name: str(value).lower() if isinstance(value, bool) else str(value)
+        for name, value in given.items()
+        if name not in leave
+    }

@@ -1,0 +1,56 @@
+"""The files of a job: URLs that stand at paths, or places below the base URL that its id leads to."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from .. import parsing
+from ..errors import BadReference, PluginError
+from ..model import Asset
+from .lines import Line
+from .paths import Where, alternatives, check_where
+
+Files = Mapping[str, Where]
+"""Each kind of file with its path. One that begins with "./" is a place below the base URL: `./videos/{id}/content`."""
+
+
+def check_files(place: str, files: Any, names: Collection[str]) -> None:
+    """Raise PluginError unless each kind has a path, or a place whose holes are among `names`."""
+    if not isinstance(files, Mapping):
+        raise PluginError(f"{place}: {type(files).__name__}, not a mapping of kinds to paths like {{'video': 'url'}}")
+    for kind, where in files.items():
+        check_where(f"{place} {kind!r}", tuple(path for path in alternatives(where) if not _is_place(path)))
+        for path in filter(_is_place, alternatives(where)):
+            Line(f"GET {path[1:]}").allow(f"{place} {kind!r}", names)
+
+
+def read_files(data: Any, files: Files, parts: Mapping[str, str]) -> tuple[Asset, ...]:
+    """The assets of each kind: of several paths those at the first that has any. `parts` fill the holes of places."""
+    found: tuple[Asset, ...] = ()
+    for kind, where in files.items():
+        tries = (
+            _place(p, kind, parts) if _is_place(p) else _urls(parsing.at(data, p), kind) for p in alternatives(where)
+        )
+        found += next(filter(None, tries), ())
+    return found
+
+
+def _urls(found: Any, kind: str) -> tuple[Asset, ...]:
+    """A URL, or a list of URLs, each with its end where its query tells it."""
+    urls = found if isinstance(found, list) else [found]
+    return tuple(each for url in urls for each in parsing.assets([url], kind, expires_at=parsing.expiry(url)))
+
+
+def _place(path: str, kind: str, parts: Mapping[str, str]) -> tuple[Asset, ...]:
+    """The file at a place below the base URL; none where the job's id is not known, or is none."""
+    try:
+        made = Line(f"GET {path[1:]}").request(parts)
+    except (BadReference, KeyError):
+        return ()
+    return (Asset(f".{made.path}{'?' if made.query else ''}{urlencode(made.query)}", kind),)
+
+
+def _is_place(path: Any) -> bool:
+    return isinstance(path, str) and path.startswith("./")

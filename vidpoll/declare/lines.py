@@ -1,0 +1,113 @@
+"""Request lines: `GET /v1/videos/{id}?format=url`. Each value is encoded once, and a typo is heard of at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote_plus
+
+from .. import parsing
+from ..errors import BadReference, PluginError
+from ..model import Request
+from .ids import Ids
+
+_LINE = re.compile(r"(GET|POST|PUT|PATCH|DELETE|HEAD) (/[^\s?#]*)(?:\?([^\s#]*))?")
+_PLAIN = Ids()
+_HOLE = re.compile(r"\{([A-Za-z_][\w.]*)(:path)?\}")
+
+
+@dataclass(frozen=True)
+class Line:
+    """A method, a path and a query with holes: `{id}` is one segment, `{id:path}` an id that is itself a path.
+
+    `json` is a body whose texts may have holes too. Raises PluginError for what is no line.
+
+    >>> Line("GET /jobs/{id}?full={full}").request({"id": "a b/c", "full": "1"}).path
+    '/jobs/a%20b%2Fc'
+    """
+
+    text: str
+    json: Any = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.text, str) or not _LINE.fullmatch(self.text):
+            raise PluginError(f"{self.text!r} is no request line: write it like 'GET /v1/jobs/{{id}}?full=true'")
+        for text in (self.text, *_texts(self.json)):
+            if re.search(r"[{}]", _HOLE.sub("", text)):
+                raise PluginError(f"{self.text!r}: a hole is '{{name}}' or '{{name:path}}', and {text!r} has another")
+        try:
+            self.request(dict.fromkeys(self.names, "0"))
+        except BadReference:
+            raise PluginError(f"{self.text!r}: a path has no empty, '.' or '..' part, and no '/' at its end") from None
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of all holes."""
+        return frozenset(hole[1] for text in (self.text, *_texts(self.json)) for hole in _HOLE.finditer(text))
+
+    def allow(self, place: str, known: Collection[str], needed: Collection[str] = ()) -> None:
+        """Raise PluginError for a hole that nothing fills, or one that is needed and not there."""
+        strange, lacking = sorted(self.names - set(known)), sorted(set(needed) - self.names)
+        if strange:
+            known_names = ", ".join(sorted(known)) or "none"
+            raise PluginError(f"{place} {self.text!r}: nothing fills {{{strange[0]}}}; known here: {known_names}")
+        if lacking:
+            raise PluginError(f"{place} {self.text!r}: {{{lacking[0]}}} is missing, so it would name no job")
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The query, its holes open."""
+        pairs = (pair.partition("=") for pair in (_match(self.text)[3] or "").split("&") if pair)
+        return {unquote_plus(name): unquote_plus(value) for name, _, value in pairs}
+
+    def request(self, values: Mapping[str, str], query: Mapping[str, str] | None = None, json: Any = None) -> Request:
+        """The request. `query` adds to the line's own and takes its place by name. Raises BadReference."""
+        method, path, _ = _match(self.text).groups()
+        path = _HOLE.sub(lambda hole: parsing.segment(values[hole[1]], safe="/:" if hole[2] else ""), path)
+        own = {name: _filled(value, values) for name, value in self.query.items()}
+        body = _filled(self.json, values) if json is None else json
+        return Request(method, path, tuple({**own, **(query or {})}.items()), self.headers, body)
+
+
+def request(
+    line: str, ids: Ids = _PLAIN, *, json: Any = None, headers: Mapping[str, str] | None = None
+) -> Callable[[str], Request]:
+    """A builder for an operation on one job. In the line and in the texts of `json` `{id}` stands for its id.
+
+    Raises PluginError for a line that names no job, or that has a hole which `ids` does not fill.
+
+    >>> request("GET /v1/videos/{id}/content?format=url")("a/b")
+    Request(method='GET', path='/v1/videos/a%2Fb/content', query=(('format', 'url'),), headers={}, json=None)
+    >>> request("POST /video/status", json={"requestId": "{id}"})("a/b").json
+    {'requestId': 'a/b'}
+    """
+    made = Line(line, json, headers or {})
+    made.allow("request", ids.names, ids.names)
+    return lambda job_id: made.request(ids.split(job_id))
+
+
+def _match(line: str) -> re.Match[str]:
+    found = _LINE.fullmatch(line)
+    assert found is not None  # looked at when the line was made
+    return found
+
+
+def _texts(json: Any) -> list[str]:
+    """All texts of a body."""
+    if isinstance(json, Mapping):
+        return [text for value in json.values() for text in _texts(value)]
+    if isinstance(json, (list, tuple)):
+        return [text for value in json for text in _texts(value)]
+    return [json] if isinstance(json, str) else []
+
+
+def _filled(json: Any, values: Mapping[str, str]) -> Any:
+    """A copy of a body, or a text, with its holes filled."""
+    if isinstance(json, Mapping):
+        return {name: _filled(value, values) for name, value in json.items()}
+    if isinstance(json, (list, tuple)):
+        return [_filled(value, values) for value in json]
+    return _HOLE.sub(lambda hole: values[hole[1]], json) if isinstance(json, str) else json

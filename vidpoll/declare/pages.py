@@ -1,0 +1,130 @@
+"""Lists of jobs: pages by number, or by a token that each page tells of the next."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from .. import parsing
+from ..errors import PluginError
+from ..model import Page, Request, Response
+from ..provider import Operation
+from .fields import Rule, as_query, check_rules, take, text, whole
+from .lines import Line
+from .paths import Where, check_where, find
+from .reader import Reader
+
+FURTHER = 100
+"""So many pages after the next one are told at most."""
+
+
+def cursor_pages(
+    line: str,
+    reader: Reader,
+    *,
+    rows: str = "data",
+    token: str = "after",
+    next: Where = "last_id",
+    more: Where = "",
+    size: str = "limit",
+    most: int = 100,
+    fields: Mapping[str, Rule] | None = None,
+) -> Operation[Page]:
+    """A list whose answer names the next page, as OpenAI's does.
+
+    `rows`, `next` and `more` are paths in the answer: the jobs, the token of the next page, and the flag that is true
+    while there is one, if any. `token` and `size` are the names of the query for the page and for the number of rows,
+    of which there are `most`; `fields` are further ones that a call may set.
+
+    >>> ask = cursor_pages("GET /videos", Reader({"ok": State.COMPLETED}), more="has_more")
+    >>> ask.request({}, "video_9").query
+    (('limit', '100'), ('after', 'video_9'))
+    """
+    build = _builder(line, reader, {size: whole(1, most), token: text(), **(fields or {})}, {size: most}, token)
+    for name, where in (("rows", rows), ("next", next), ("more", more)):
+        check_where(f"cursor_pages {line!r} {name}", where)
+
+    def parse(response: Response, job_id: str) -> Page:
+        reader.envelope.check(response)
+        body = parsing.json_object(response)
+        told = find(body, next, parsing.text)
+        goes_on = told is not None and told.isprintable() and (not more or find(body, more, _flag) is True)
+        return Page(parsing.rows(parsing.at(body, rows), reader.read), told if goes_on else None)
+
+    return Operation(build, parse)
+
+
+def numbered_pages(
+    line: str,
+    reader: Reader,
+    *,
+    rows: str = "data",
+    page: str = "page",
+    size: str = "per_page",
+    most: int = 100,
+    current: Where = "",
+    more: Where = "",
+    last: Where = "",
+    total: Where = "",
+    per_page: Where = "",
+    fields: Mapping[str, Rule] | None = None,
+) -> Operation[Page]:
+    """A list in pages by number; `page` and `size` are the names of the query.
+
+    `rows`, `current` (the number of this page), `more` (a flag), `last` (the number of the last page), `total` and
+    `per_page` (jobs in all, and in a page) are paths in the answer. Where nothing tells the end, the first empty page
+    does; where the answer does not number its page (no `current`), each call gives the one page that it names.
+
+    >>> ask = numbered_pages("GET /tasks", Reader({"ok": State.COMPLETED}), size="page_size", current="page")
+    >>> ask.request({}, "2").query
+    (('page_size', '100'), ('page', '2'))
+    """
+    build = _builder(
+        line, reader, {size: whole(1, most), page: whole(1), **(fields or {})}, {size: most, page: 1}, page
+    )
+    paths = {"rows": rows, "current": current, "more": more, "last": last, "total": total, "per_page": per_page}
+    for name, where in paths.items():
+        check_where(f"numbered_pages {line!r} {name}", where)
+
+    def parse(response: Response, job_id: str) -> Page:
+        reader.envelope.check(response)
+        body = parsing.json_object(response)
+        found = parsing.at(body, rows)
+        items = parsing.rows(found, reader.read)
+        here = find(body, current, parsing.count) or 0
+        end = find(body, last, parsing.count) or _pages(body, total, per_page)
+        told = find(body, more, _flag)
+        if not found or here < 1 or not (told if told is not None else end is None or here < end):
+            return Page(items)
+        further = range(here + 2, min(end or 0, here + FURTHER) + 1)
+        return Page(items, str(here + 1), tuple(map(str, further)))
+
+    return Operation(build, parse)
+
+
+def _pages(body: Any, total: Where, per_page: Where) -> int | None:
+    """How many pages there are, by the number of jobs in all and in a page."""
+    jobs, rows = find(body, total, parsing.count) or 0, find(body, per_page, parsing.count) or 0
+    return math.ceil(jobs / rows) if jobs > 0 and rows > 0 else None
+
+
+def _flag(value: Any) -> bool | None:
+    return value if isinstance(value, bool) else None
+
+
+def _builder(
+    line: str, reader: Reader, rules: Mapping[str, Rule], fixed: Mapping[str, int], token: str
+) -> Callable[..., Request]:
+    """The builder of a page. What the call gives takes the place of what is fixed, and a token that of both."""
+    made = Line(line)
+    made.allow("list", ())
+    check_rules(f"list {line!r}", rules)
+    if reader.ids.kinds:
+        raise PluginError(f"list {line!r}: rows do not tell the kind that their ids begin with; write a function")
+
+    def build(call: Mapping[str, Any], next: str | None) -> Request:
+        given = as_query({**fixed, **take(f"the list ({line})", call, rules)})
+        return made.request({}, {**given, **({token: next} if next else {})})
+
+    return build

@@ -1,0 +1,195 @@
+"""Where everything stands in the answer about a job: one table for status, submit, list rows and webhooks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from functools import cached_property
+from typing import Any
+
+from .. import parsing
+from ..errors import Malformed, PluginError
+from ..model import Cost, Problem, Response, Snapshot, State, Submitted, is_number
+from ..provider import Follow, Stage
+from .envelope import Envelope
+from .files import Files, check_files, read_files
+from .ids import Ids
+from .paths import Where, check_where, find, standing
+from .second import Second
+
+Data = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Reader:
+    """What each status word means, and where the facts of a job stand in its object. Paths are as in `parsing.at`.
+
+    `words` maps each word or number that the provider documents to its state, or to a Stage with a word to show; a
+    tuple of Stage is as good. Files count of a completed job alone, reason and end of one that has ended. A path in
+    `files` that begins with "./" is a place below the base URL: `./videos/{id}/content`. `refunds`: a failed job's
+    cost is given back. `pending` is an HTTP status (202) that says, without a word, that the job runs.
+
+    `decide(state, data)` gives the state where the vendor's page says that a second field counts: `state` is None
+    where the answer has no word, and None returned leaves it so. `refine(snapshot, data, job_id)` gives the snapshot
+    with what no path can say. Raises PluginError for a table that cannot be right.
+
+    >>> reader = Reader({"run": State.RUNNING, "ok": State.COMPLETED}, files={"video": "out[].url"})
+    >>> reader.read({"id": "7", "status": "ok", "out": [{"url": "/a.mp4"}]}).assets
+    (Asset(video /a.mp4),)
+    """
+
+    words: Mapping[Any, State | Stage] | Sequence[Stage]
+    _: KW_ONLY
+    status: Where = "status"
+    stage: Where = ""
+    id: Where = "id"
+    files: Files = field(default_factory=lambda: {"video": "url"})
+    reason: Where = ("error.message", "error")
+    code: Where = "error.code"
+    progress: Where = "progress"
+    full: float = 100.0
+    created_at: Where = "created_at"
+    updated_at: Where = "updated_at"
+    finished_at: Where = "completed_at"
+    duration: Where = "duration"
+    queue_position: Where = ""
+    cost: Where = ""
+    unit: str = "credits"
+    refunds: bool = False
+    envelope: Envelope = field(default_factory=Envelope)
+    ids: Ids = field(default_factory=Ids)
+    second: Second | None = None
+    pending: int | None = None
+    decide: Callable[[State | None, Data], State | None] | None = None
+    refine: Callable[[Snapshot, Data, str], Snapshot] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.table and self.decide is None:
+            raise PluginError("Reader words: none; map each status word of the vendor's page to its vidpoll.State")
+        if not is_number(self.full) or self.full <= 0:
+            raise PluginError(f"Reader full {self.full!r}: the number that means 100 %, above 0")
+        for name in _PATHS:
+            check_where(f"Reader {name}", getattr(self, name))
+        check_files("Reader files", self.files, self.ids.names)
+        for name in ("decide", "refine"):
+            if not (getattr(self, name) is None or callable(getattr(self, name))):
+                raise PluginError(f"Reader {name}: {type(getattr(self, name)).__name__}, not a function")
+
+    @cached_property
+    def table(self) -> dict[Any, Stage]:
+        """Each word with its stage."""
+        words = self.words
+        if not isinstance(words, Mapping):
+            for stage in words:
+                if not isinstance(stage, Stage):
+                    raise PluginError(f"Reader words: {stage!r} has no state; write vidpoll.Stage({stage!r}, State.…)")
+            words = {stage.word: stage for stage in words}
+        return {word: _stage(word, means) for word, means in words.items()}
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages, for `Provider(stages=…)`."""
+        return tuple(self.table.values())
+
+    # -- one answer ----------------------------------------------------------------------------------------------------
+
+    def parse(self, response: Response, job_id: str) -> Snapshot | Follow[Snapshot]:
+        """The parser of a status request. Raises AnswerError, Refused."""
+        if response.status == self.pending and self._says_nothing(response):
+            return Snapshot(State.RUNNING)
+        data = self.open(response)
+        said = self.read(data, job_id)
+        if (
+            self.second is None
+            or said.state is not State.COMPLETED
+            or any(each.kind == "video" for each in said.assets)
+        ):
+            return said
+        return self.second.follow(said, data, self.ids.split(job_id), self.envelope)
+
+    def submitted(self, response: Response, kind: str = "") -> Submitted:
+        """What a submit answers: the id first, and whatever else it says of the job. Raises Malformed, Refused."""
+        data = self._job(response)
+        told = find(data, self.id, parsing.text)
+        whole = self.envelope.whole
+        return parsing.submitted(self.ids.join(kind, told), lambda: self.read(whole(response, data), kind=kind))
+
+    def open(self, response: Response) -> dict[str, Any]:
+        """The object of the job. Raises Malformed, and Refused where the body names no job and its code is bad."""
+        return self.envelope.whole(response, self._job(response))
+
+    def _job(self, response: Response) -> Any:
+        """A body that names a job, by its word or its id, is about the job, whatever code stands around it."""
+        found = self.envelope.candidates(response)
+        for where in (self.status, self.id):
+            for each in found:
+                if find(each, where, parsing.text) is not None:
+                    return each
+        self.envelope.check(response)
+        return next((each for each in found if isinstance(each, dict)), found[0])
+
+    def _says_nothing(self, response: Response) -> bool:
+        return not response.body.strip() or standing(parsing.json_object(response), self.status) is None
+
+    # -- one job -------------------------------------------------------------------------------------------------------
+
+    def read(self, data: Data, job_id: str = "", *, kind: str = "") -> Snapshot:
+        """What the object of one job says. `job_id` is the one asked with, where one was. Raises AnswerError."""
+        told = self.ids.join(kind or self._parts(job_id).get("kind", ""), find(data, self.id, parsing.text))
+        job_id = job_id or told or ""
+        word, state = self._state(data)
+        charged = find(data, self.cost, parsing.number)
+        back = charged if self.refunds and state is State.FAILED else None
+        said = Snapshot(
+            state,
+            stage=find(data, self.stage, parsing.text) or word,
+            progress=find(data, self.progress, lambda value: parsing.progress(value, full=self.full)),
+            assets=read_files(data, self.files, self._parts(job_id)) if state is State.COMPLETED else (),
+            problem=self._problem(state, data),
+            job_id=told,
+            created_at=find(data, self.created_at, parsing.timestamp),
+            updated_at=find(data, self.updated_at, parsing.timestamp),
+            finished_at=find(data, self.finished_at, parsing.timestamp) if state.final else None,
+            duration=find(data, self.duration, parsing.number),
+            queue_position=find(data, self.queue_position, parsing.count),
+            cost=None if charged is None else Cost(charged, back or 0.0, self.unit),
+            raw=data,
+        )
+        return said if self.refine is None else self.refine(said, data, job_id)
+
+    def _state(self, data: Data) -> tuple[str | None, State]:
+        """The word that is shown, and the state."""
+        word = standing(data, self.status)
+        try:
+            stage = parsing.lookup(self.table, word)
+        except Malformed:
+            state = self.decide(None, data) if self.decide is not None else None
+            if state is None:
+                raise
+            return None, state
+        state = self.decide(stage.state, data) if self.decide is not None else None
+        return (word if isinstance(word, str) else stage.word), state or stage.state
+
+    def _parts(self, job_id: str) -> Mapping[str, str]:
+        return self.ids.split(job_id) if job_id else {}
+
+    def _problem(self, state: State, data: Data) -> Problem | None:
+        reason, code = find(data, self.reason, parsing.text), find(data, self.code, parsing.text)
+        told = state in (State.CANCELLED, State.EXPIRED) and (reason or code)
+        return Problem(reason or "", code) if state is State.FAILED or told else None
+
+
+def _stage(word: Any, means: Any) -> Stage:
+    if isinstance(word, bool) or not isinstance(word, (str, int)) or not str(word).strip():
+        raise PluginError(f"Reader words: {word!r} is no status word; a word is text or a whole number")
+    if isinstance(means, Stage):
+        return means
+    if isinstance(means, State):
+        return Stage(str(word), means)
+    raise PluginError(f"Reader words: {word!r} has no state but {means!r}; write vidpoll.State.RUNNING, say")
+
+
+_PATHS = (
+    "status", "stage", "id", "reason", "code", "progress", "created_at", "updated_at", "finished_at", "duration",
+    "queue_position", "cost",
+)  # fmt: skip
