@@ -37,7 +37,7 @@ PUBLIC = [
     "Unsupported", "UsageError", "VidpollError", "WaitRefused", "WaitStopped", "WaitTimeout",
 ]  # fmt: skip
 
-INTERNAL = {
+INTERNAL = {"amount", 
     "as_stage", "check_account_name", "check_job_id", "forecast", "is_base_url", "is_number", "money", "origin",
     "percent",
     "parse_reference",

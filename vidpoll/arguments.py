@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,8 @@ def check_store(store: object) -> str | Path:
     """The path of a store's file."""
     if not isinstance(store, (str, Path)) or not str(store):
         raise UsageError(f"store={store!r}: must be the path of a file, like 'jobs.sqlite3'")
+    if str(store) == ":memory:":
+        raise UsageError("store=':memory:': a store is a file; to keep nothing leave it out (command line: --no-store)")
     return store
 
 
@@ -90,6 +93,13 @@ def check_waiting(timeout: object, stop: object, on_event: object) -> None:
         raise UsageError(f"stop={stop!r}: must be a threading.Event")
     if on_event is not None and not callable(on_event):
         raise UsageError(f"on_event={on_event!r}: must be a function of one event")
+
+
+def check_file(path: object) -> Path:
+    """A file that can be read, `~` being the user's home."""
+    if not isinstance(path, (str, Path)) or not str(path):
+        raise UsageError(f"path={path!r}: must be the path of a file to upload, like 'clip.mp4'")
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - it never raises
 
 
 def check_download(target: object, timeout: object, max_bytes: object, on_progress: object) -> None:

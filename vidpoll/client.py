@@ -21,6 +21,7 @@ from .errors import (
     AnswerError,
     UnknownProvider,
     UsageError,
+    VidpollError,
 )
 from .events import Completed, DownloadProgress, Event, Failed, GaveUp, Polled
 from .faults import Fault, Meaning
@@ -34,6 +35,7 @@ from .polling.account_state import AccountState
 from .polling.call import advice, build, provider_error, pushed, receive_pushed
 from .polling.loop import Loop
 from .polling.submit import check_kind, list_jobs, operation_of, run_once, submit, value_of
+from .polling.upload import run_upload, upload_request
 from .polling.watch import Watch
 from .provider import Operation, Provider
 from .storage.job_store import JobStore
@@ -278,11 +280,9 @@ class Client:
         arguments.check_waiting(timeout, stop, on_event)
         schedule = arguments.check_pacing(pacing or self._pacing)
         states = [self._state(job.account) for job in jobs]
-        self._keeper.enter(jobs, [state.opened for state in states])
         for job, state in zip(jobs, states, strict=True):
-            if not job.final:
-                build(state.opened, state.provider.status, job.id)
-                state.opened.check()
+            self._check_question(job, state)
+        self._keeper.enter(jobs, [state.opened for state in states])
 
         def following() -> Generator[tuple[Job, Event]]:
             now = self._loop.now()
@@ -306,6 +306,17 @@ class Client:
                 yield from following()
 
         return told()
+
+    def _check_question(self, job: Job, state: AccountState) -> None:
+        """Raise what is wrong with asking about a job, before it is kept; of one that ended nothing is asked."""
+        try:
+            if not job.final:
+                build(state.opened, state.provider.status, job.id)
+                state.opened.check()
+        except VidpollError:
+            with self._keeper.asking(job, state.opened):  # brings the job to where the store has it
+                if not job.final:
+                    raise
 
     # -- other operations ---------------------------------------------------------------------------------------------
 
@@ -343,6 +354,18 @@ class Client:
         quota: Quota = self._call(state, operation, f"{account} quota")
         return quota
 
+    def upload(self, account: str, path: str | Path, *, kind: str | None = None) -> Any:
+        """Send a file that a job needs to the provider, and return what the submit's field takes.
+
+        `client.submit("moneyprinterturbo", "video", video_materials=[client.upload("moneyprinterturbo", "a.mp4")], …)`.
+        `kind` is a key of the provider's `upload` operations; by default the first one that takes such a file. Nothing
+        is bought by it: it is sent again after an answer that was lost. Raises Unsupported, InvalidField for a file
+        that cannot be read or is of no kind that is taken, ProviderError, AnswerError.
+        """
+        state = self._state(account)
+        operation, request = upload_request(state, arguments.check_file(path), kind)
+        return value_of(run_upload(self._loop, state, operation, request), state, f"{account} upload")
+
     def cancel(self, job: Job | str) -> None:
         """Ask the provider to end the job; wait for it to see what came of that. Raises Unsupported, ProviderError."""
         self._end(arguments.as_job(job), "cancel")
@@ -374,14 +397,16 @@ class Client:
         """Save the assets of a completed job in the folder `target` (or as the file `target`); return the paths.
 
         A job that is not known to be completed is asked about once. `kinds` chooses the assets; names are made from the
-        reference. A file that is there already is kept unless `overwrite`. `timeout` is in seconds for all files,
-        `max_bytes` bounds each; faults are borne for the client's `patience`, and a download goes on where it stopped,
-        in another process too. `on_progress` gets DownloadProgress about ten times a second. Nothing but a whole file
+        reference, `~` in `target` is the user's home. A file that is there already is kept unless `overwrite`.
+        `timeout` is in seconds for all files, `max_bytes` bounds each; faults are borne for the client's `patience`,
+        and a download goes on where it stopped, in another process too. `on_progress` gets DownloadProgress about ten
+        times a second. Nothing but a whole file
         is ever under its name. Raises DownloadError, ResultMissing, the job's own error, UsageError.
         """
         from .downloads.save import fetch
 
         arguments.check_download(target, timeout, max_bytes, on_progress)
+        target = os.path.expanduser(target)  # noqa: PTH111 - it keeps a separator at the end, and never raises
         job = arguments.as_job(job)
         self._finish(job)
 

@@ -130,17 +130,20 @@ class Polled(Event):
 class DownloadProgress(Event):
     """`received` of `total` bytes (None where the server does not tell) of an asset of `kind` have arrived.
 
-    `fault` is why no more come at the moment; None while they come.
+    `fault` is why no more come at the moment; None while they come. `next_in` is then how many seconds it takes until
+    they are asked for again.
     """
 
     kind: str
     received: int
     total: int | None = None
     fault: str | None = None
+    next_in: float | None = None
 
     def __str__(self) -> str:
         share = f" of {self.total:,}" if self.total is not None else ""
-        fault = f", no news: {self.fault}" if self.fault is not None else ""
+        again = f"; again in {self.next_in:.0f} s" if self.next_in is not None else ""
+        fault = f", no news: {self.fault}{again}" if self.fault is not None else ""
         return f"{self.ref} {self.kind}: {self.received:,}{share} bytes{fault}"
 
 

@@ -217,8 +217,8 @@ class Cost:
         return self.charged - self.refunded
 
     def __str__(self) -> str:
-        back = f", {self.refunded:g} refunded" if self.refunded else ""
-        return f"{self.charged:g} {self.unit} charged{back}"
+        back = f", {amount(self.refunded)} refunded" if self.refunded else ""
+        return f"{amount(self.charged)} {self.unit} charged{back}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,6 +276,11 @@ def as_stage(word: object) -> str:
 def _short(word: str) -> str:
     """Short words repeat, poll after poll."""
     return redact.text(word, limit=100)
+
+
+def amount(value: float) -> str:
+    """A number of money or of videos as people write it: 5,200,000 and not 5.2e+06."""
+    return f"{value:,.12g}"
 
 
 def is_number(value: object) -> bool:

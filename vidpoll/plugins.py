@@ -39,6 +39,9 @@ from .provider import Provider
 
 log = logging.getLogger("vidpoll")
 
+PACK = "vidpoll-providers"
+"""The distribution with the providers of this project."""
+
 log.addHandler(logging.NullHandler())  # silent by default: whoever wants the log configures it
 
 GROUP = "vidpoll"
@@ -247,9 +250,11 @@ class Plugins:
         close = _close(name, self.providers)
         meant = f"did you mean {close[0]!r}? " if close else ""
         skipped = "".join(f"; the plugin {report.name} is broken: {report.problem}" for report in self.problems)
+        pack = any(report.distribution == PACK for report in self.reports)
+        also = "" if pack else f"pip install {PACK} brings those of this project; "
         raise UnknownProvider(
             f"no provider {shown!r}: {meant}known: {', '.join(sorted(self.providers)) or 'none'}{skipped}. "
-            f"Others come with a plugin: install the one that brings it, by custom named vidpoll-{shown}"
+            f"Others come with a plugin: {also}pip install vidpoll-{shown}, if there is such a one"
         )
 
     def tell(self, job: Job, event: Event) -> None:

@@ -50,9 +50,10 @@ class Operation(Generic[T]):
     """A request builder and a parser.
 
     The builder's arguments depend on the operation: status, cancel, delete and content take the job's id; a submit
-    takes the call's fields; a list takes the call's fields and the token of the page (None for the first); quota takes
-    nothing. A file that content brings goes to the disk as it comes; its parser sees what is none (JSON, say) and gives
-    an Asset. The parser takes the Response and the job's id ("" where there is none); it sees 2xx and the statuses in
+    takes the call's fields; an upload takes the file's Path, and its parser gives what the submit's field takes; a list
+    takes the call's fields and the token of the page (None for the first); quota takes nothing. A file that content
+    brings goes to the disk as it comes; its parser sees what is none (JSON, say) and gives an Asset. The parser takes
+    the Response and the job's id ("" where there is none); it sees 2xx and the statuses in
     `verdicts`, nothing else. `max_body` bounds the answer, in bytes.
     """
 
@@ -262,7 +263,8 @@ class Provider:
 
     `name` is what users type and the account's default name; `base_url` may be overridden by an account or by the
     environment (`<NAME>_BASE_URL`). `media_hosts` are https hosts that may get the key besides the base URL's origin.
-    `list_polling` says that the list may stand in for status requests.
+    `list_polling` says that the list may stand in for status requests. `upload` has an operation for each kind of file
+    that a job may need; the first one whose builder takes a file gets it (it raises InvalidField for others).
     `headers` go with every request to the origin. `error` reads a refusal.
     """
 
@@ -282,6 +284,7 @@ class Provider:
     headers: Mapping[str, str] = field(default_factory=dict)
     stages: tuple[Stage, ...] = ()
     list_polling: ListPollingSpec | None = None
+    upload: Mapping[str, Operation[Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
@@ -298,6 +301,7 @@ class Provider:
         due: list[tuple[str, object, type]] = [
             ("pacing", self.pacing, Pacing),
             ("submit", self.submit, Mapping),
+            ("upload", self.upload, Mapping),
             ("headers", self.headers, Mapping),
             ("media_hosts", self.media_hosts, tuple),  # a text here would trust every part of itself
             ("stages", self.stages, tuple),
@@ -326,7 +330,8 @@ class Provider:
             raise PluginError(f"Provider {self.name}: auth variables {variables!r}: a tuple of environment variables")
 
     def operations(self) -> dict[str, Operation[Any]]:
-        """The operations that this provider has, by name; submit operations as `submit KIND`."""
+        """The operations that this provider has, by name; those with kinds as `submit KIND` and `upload KIND`."""
         plain = {role: getattr(self, role) for role in ("status", "list", "quota", "cancel", "delete", "content")}
-        submits = {f"submit {kind}": operation for kind, operation in self.submit.items()}
-        return {**{role: operation for role, operation in plain.items() if operation is not None}, **submits}
+        of_kinds: list[tuple[str, Mapping[str, Operation[Any]]]] = [("submit", self.submit), ("upload", self.upload)]
+        kinds = {f"{role} {kind}": each for role, found in of_kinds for kind, each in found.items()}
+        return {**{role: operation for role, operation in plain.items() if operation is not None}, **kinds}

@@ -21,7 +21,18 @@ def wait(
     on_event: OnEvent | None = None,
     check: bool = True,
 ) -> Job:
-    """Wait for one job with a client of its own: `vidpoll.wait("magicoal:3f8a…", timeout=900)`. See `Client.wait`."""
+    """Wait until the provider ends the job, and return it: `vidpoll.wait("magicoal:3f8a…", timeout=900)`.
+
+    A client of its own is made and closed; the key comes from the environment variable that the provider names.
+    `timeout` is in seconds; 0 looks once, None waits for as long as it takes. `pacing` is a Schedule, by default
+    `Adaptive()`. `stop` ends the wait within a second once it is set: call it from another thread, or pass it with
+    `asyncio.to_thread(vidpoll.wait, ref, stop=stop)`. `on_event` gets every event as it happens. With `check=False`
+    nothing is raised for what became of the job: look at `job.ok` and `job.error`.
+
+    Raises JobFailed, JobCancelled or JobExpired when the provider says so; WaitTimeout, ProviderUnreachable,
+    JobNotFound, WaitStopped or WaitRefused when the outcome is unknown: the job goes on, and the error's `resume` is
+    the line that waits again. Raises UsageError (UnknownProvider, MissingKey, BadReference) before anything is sent.
+    """
     with Client() as client:
         return client.wait(job, timeout=timeout, pacing=pacing, stop=stop, on_event=on_event, check=check)
 
@@ -35,7 +46,13 @@ def watch(
     on_event: OnEvent | None = None,
     check: bool = True,
 ) -> Iterator[Event]:
-    """The events of one job with a client of its own. See `Client.watch`."""
+    """Wait like `vidpoll.wait`, yielding each event: `for event in vidpoll.watch("magicoal:3f8a…"): print(event)`.
+
+    A client of its own is made, and closed when the iterator ends or is closed. A verdict, good or bad, is the last
+    event (Completed or Failed), and nothing is raised for it. Where the outcome is unknown, GaveUp is the last event
+    and its error is raised: WaitTimeout, ProviderUnreachable, JobNotFound, WaitStopped or WaitRefused (not with
+    `check=False`). The keywords are those of `vidpoll.wait`. Raises UsageError at the call, before anything is sent.
+    """
     client = Client()
     events = client.watch(job, timeout=timeout, pacing=pacing, stop=stop, on_event=on_event, check=check)
 
@@ -56,7 +73,18 @@ def download(
     max_bytes: int | None = None,
     on_progress: Callable[[DownloadProgress], object] | None = None,
 ) -> list[Path]:
-    """Save the assets of a completed job with a client of its own. See `Client.download`."""
+    """Save the assets of a completed job in the folder `target` (or as the file `target`), and return the paths.
+
+    A client of its own is made and closed: the key and the base URL come from the environment. A job that is not known
+    to be completed is asked about once. `kinds` chooses the assets; names are made from the reference; `~` is the
+    user's home. `timeout` is in seconds for all files (None: as long as it takes), `max_bytes` bounds each of them.
+    `on_progress` gets DownloadProgress about ten times a second. Nothing but a whole file is ever under its name, and
+    a download that was cut goes on where it stopped, in another process too.
+
+    Raises DownloadError for a file that cannot be had, ResultMissing where there is none of a kind, JobFailed,
+    JobCancelled or JobExpired for a job that has no files, and UsageError for one that is not completed yet or a call
+    that is wrong.
+    """
     with Client() as client:
         return client.download(
             job, target, kinds=kinds, overwrite=overwrite, timeout=timeout, max_bytes=max_bytes, on_progress=on_progress

@@ -7,6 +7,7 @@ import json
 import pickle
 from base64 import b64encode
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +98,7 @@ def test_the_variable_of_a_name_with_a_hyphen() -> None:
 
 
 BAD_BASES = [
-    "api.acme.example", "ftp://api.acme.example", "https://", "https://ann:word@api.acme.example",
+    "api.acme.example", "ftp://api.acme.example", "https://", "https://ann@api.acme.example", "https://a@b:word@a.example",
     "https://:word@a.example", "https://a.example?token=word", "https://a.example/#word", "https://a.example:word",
     "https://[::1", "https://a b.example",
     "https://a.example/\nX: y", "https://evil.example\\@api.acme.example",
@@ -510,3 +511,77 @@ def test_alternatives_that_are_none(alternatives: Any) -> None:
     """One alternative is no choice, and one without a key would always be taken."""
     with pytest.raises(PluginError, match="AnyOf: give two or more kinds of auth with a key"):
         AnyOf(*alternatives)
+
+
+# -- headers of the account's own -------------------------------------------------------------------------------------
+
+FRONT = {"CF-Access-Client-Id": "front-id-1", "CF-Access-Client-Secret": "front-secret-1"}
+
+
+def test_own_headers_go_to_the_origin_of_the_base_url_alone() -> None:
+    """Not to a media host, which may have the key, and to no other port or scheme."""
+    opened = opened_account(Account("acme", key="k-1", headers=FRONT))
+    wire = opened.wire(Request("GET", "/jobs/1"), timeout=(1, 1))
+    assert wire.own(wire.url) == FRONT
+    for url in ("https://cdn.acme.example/v.mp4", "http://api.acme.example/v", "https://api.acme.example:8/", "//["):
+        assert wire.own(url) == {}
+    media = opened.media("/v.mp4", {}, timeout=(1, 1))
+    assert media.own(media.url) == FRONT
+
+
+def test_own_headers_are_secrets() -> None:
+    """They are not shown and not pickled, and what a server echoes of them is cut out."""
+    account = Account("acme", key=None, headers=FRONT)
+    assert "front" not in repr(account)
+    with pytest.raises(TypeError, match="headers"):
+        pickle.dumps(account)
+    opened = opened_account(account)
+    echoed = opened.scrub(Response(403, {"x-echo": "front-secret-1"}, b'{"you sent": "front-secret-1"}'))
+    assert "front-secret-1" not in echoed.headers["x-echo"] + echoed.body.decode()
+
+
+def test_own_headers_do_not_travel_unencrypted() -> None:
+    """As the key: plain http to a public host is refused before anything is sent, unless it is allowed."""
+    account = Account("acme", "http://api.example", key=None, headers=FRONT)
+    with pytest.raises(UsageError, match="--insecure"):
+        opened_account(account).check()
+    with pytest.raises(UsageError, match="--insecure"):
+        opened_account(account).wire(Request("GET", "/"), timeout=(1, 1))
+    opened_account(replace(account, insecure=True)).check()
+
+
+@pytest.mark.parametrize("headers", [{"X Y": "v"}, {"X": ""}, {"X": "a\r\nY: b"}, {"X": " v"}, {"": "v"}, {"X": "ä"}])
+def test_a_header_that_cannot_be_sent(headers: dict[str, str]) -> None:
+    """It is refused by its name; its value is not shown."""
+    with pytest.raises(UsageError, match="cannot be sent") as caught:
+        opened_account(Account("acme", headers=headers))
+    assert "Y: b" not in caught.value.message
+
+
+def test_a_user_in_the_base_url_is_basic_auth() -> None:
+    """As a browser and curl take it; nothing of it stays in the base URL, which is shown and kept."""
+    url = "https://ann:p%40ss%3Aword@api.acme.example/v1"
+    for account, environ in ((Account("acme", url, key=None), {}), (Account("acme", key=None), {"ACME_BASE_URL": url})):
+        opened = opened_account(account, environ)
+        assert opened.base_url == "https://api.acme.example/v1"
+        assert opened.own_headers(opened.base_url) == {"Authorization": "Basic YW5uOnBAc3M6d29yZA=="}
+        assert "word" not in repr(account)
+    with pytest.raises(TypeError, match="password"):
+        pickle.dumps(Account("acme", url))
+
+
+@pytest.mark.parametrize(
+    ("host", "private"),
+    [("100.64.0.1", True), ("100.127.255.254", True), ("100.128.0.1", False), ("gpu.tail1234.ts.net", True),
+     ("ts.net.example", False), ("evil-ts.net", False)],
+)  # fmt: skip
+def test_tailscale_is_private(host: str, private: bool) -> None:
+    """Its numbers (RFC 6598) and its names."""
+    assert is_private(host) is private
+
+
+def test_user_data_in_the_url_of_a_file_is_named_as_the_reason() -> None:
+    """The refusal says what is wrong with the URL, without showing it."""
+    with pytest.raises(UnsafeURL, match="user or a password") as caught:
+        check_url("https://me:word@cdn.example/v.mp4")
+    assert "word@" not in caught.value.message

@@ -25,12 +25,13 @@ from .operations import cancel, content, delete, quota, status, submit
 from .pages import cursor_pages, numbered_pages
 from .reader import Reader
 from .second import Second
+from .uploads import upload
 
 __all__ = [
     # answers
     "Reader", "Envelope", "Ids", "Second",
     # operations
-    "request", "status", "submit", "cancel", "delete", "content", "quota", "cursor_pages", "numbered_pages",
+    "request", "status", "submit", "cancel", "delete", "content", "quota", "upload", "cursor_pages", "numbered_pages",
     # what a field must be
     "Rule", "text", "whole", "number", "one_of", "matching", "flag", "list", "object", "image", "anything", "take",
     # families

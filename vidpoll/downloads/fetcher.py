@@ -218,7 +218,7 @@ class Fetcher:
     def _pause(self, seconds: float) -> None:
         context, loop, nothing = self.context, self.context.loop, Queue[Any]()
         at, kind = loop.clock.time(), self.wanted.kind
-        context.tell(DownloadProgress(context.job.ref, at, kind, self._best, self._total, self._last))
+        context.tell(DownloadProgress(context.job.ref, at, kind, self._best, self._total, self._last, seconds))
         until = loop.now() + seconds
         while (left := until - loop.now()) > 0:
             loop.clock.get(nothing, min(left, self._in_time()), busy=False)

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import re
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
-from urllib.parse import urlencode, urljoin
+from urllib.parse import unquote, urlencode, urljoin, urlsplit, urlunsplit
 
 from .. import redact
 from ..errors import InvalidField, MissingKey, UnsafeURL, UsageError
@@ -22,7 +24,9 @@ from ..model import Request, Response, origin
 from ..provider import MAX_BODY, AnyOf, Provider, is_base_url
 
 _REMEMBERED = 64  # secrets: the lasting ones, and those that were minted for the requests under way
-_PRIVATE_SUFFIXES = (".localhost", ".local", ".lan", ".internal", ".home.arpa")
+_PRIVATE_SUFFIXES = (".localhost", ".local", ".lan", ".internal", ".home.arpa", ".ts.net")
+_SHARED = ipaddress.ip_network("100.64.0.0/10")  # RFC 6598; Tailscale gives its machines these numbers
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 class FromEnvironment(Enum):
@@ -44,12 +48,17 @@ class Account:
     text for a provider with several secrets, a callable that returns either (called for each request), None for no key;
     by default it is taken from the environment variable that the provider names. `insecure=True` allows a key to
     travel over plain http to a host that is neither loopback nor private.
+
+    `headers` are for what stands before the server (Basic auth, Cloudflare Access). They are secrets: they go to the
+    origin of the base URL only, and are not shown, pickled or kept. A user and a password in `base_url` are taken as
+    such a header (`Authorization: Basic …`).
     """
 
     provider: str
     base_url: str | None = None
     key: Key = field(default=FROM_ENVIRONMENT, repr=False)
     insecure: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def __repr__(self) -> str:
         where = "" if self.base_url is None else f", base_url={redact.url(str(self.base_url))!r}"
@@ -58,11 +67,16 @@ class Account:
     def __reduce__(self) -> Any:
         if self.key is not FROM_ENVIRONMENT and self.key is not None:
             raise TypeError("an Account with a key is not pickled; leave the key to the environment")
+        if self.headers or "@" in str(self.base_url):
+            raise TypeError("an Account with headers or a password in its base URL is not pickled: they are secrets")
         return (Account, (self.provider, self.base_url, self.key, self.insecure))
 
 
 class WireRequest(NamedTuple):
-    """One request, ready for the wire. `secret` headers go to URLs that `trusted` allows, and nowhere else."""
+    """One request, ready for the wire. `secret` headers go to URLs that `trusted` allows, and nowhere else.
+
+    `own` gives the headers of the account's own that go to a URL.
+    """
 
     method: str
     url: str
@@ -72,6 +86,7 @@ class WireRequest(NamedTuple):
     body: bytes | None = None
     max_body: int = MAX_BODY
     timeout: tuple[float, float] = (10.0, 30.0)
+    own: Callable[[str], Mapping[str, str]] = lambda url: MappingProxyType({})
 
     def __repr__(self) -> str:
         return f"WireRequest({self.method} {redact.url(self.url)})"
@@ -85,15 +100,39 @@ class OpenAccount:
         self.provider = provider
         self.account = account
         self._environ = environ
+        self._known: tuple[str, ...] = ()
         variable = f"{_variable(provider.name)}_BASE_URL"
-        self.base_url = str(account.base_url or environ.get(variable) or provider.base_url).strip().rstrip("/")
+        given = str(account.base_url or environ.get(variable) or provider.base_url).strip().rstrip("/")
+        self.base_url, user = without_user(given)
         if not is_base_url(self.base_url):
             where = "its base_url" if account.base_url else variable
+            half = "@" in self.base_url and "; a login in it has a name and a secret: http://NAME:SECRET@HOST"
             raise UsageError(
                 f"{name}: {redact.url(self.base_url)!r} is no base URL; set {where} to one like {provider.base_url}"
+                f"{half or ''}"
             )
         self.origin = origin(self.base_url)
-        self._known: tuple[str, ...] = ()
+        self._own = self._checked_headers({**user, **account.headers})
+
+    def _checked_headers(self, headers: Mapping[str, str]) -> Mapping[str, str]:
+        """The account's own headers, noted as secrets."""
+        for name, value in headers.items():
+            text = isinstance(value, str) and value.isascii() and value.isprintable() and value == value.strip()
+            if not (isinstance(name, str) and _TOKEN.fullmatch(name) and text and value):
+                raise UsageError(
+                    f"{self.name}: the header {redact.text(name, limit=60)!r} cannot be sent: its name or its value "
+                    "is empty, or holds spaces around it, line ends or non-ASCII characters"
+                )
+            for secret in (value, value.rpartition(" ")[2]):
+                self._remember(secret)
+        return dict(headers)
+
+    def own_headers(self, url: str) -> Mapping[str, str]:
+        """The account's own headers for a URL: they go to the origin of its base URL alone."""
+        try:
+            return self._own if self._own and origin(url) == self.origin else {}
+        except ValueError:
+            return {}
 
     @property
     def standard(self) -> bool:
@@ -128,7 +167,7 @@ class OpenAccount:
 
     def check(self) -> None:
         """Raise, before anything is sent, what `wire` would raise: MissingKey, or UsageError for an open channel."""
-        if self.secrets():
+        if self.secrets() or self._own:
             self._check_channel()
 
     def _checked(self, name: str, value: str) -> str:
@@ -158,7 +197,9 @@ class OpenAccount:
                 raise InvalidField(f"{self.name}: not to be written as JSON: {redact.text(error, limit=120)}") from None
             if "content-type" not in map(str.lower, headers):
                 headers["Content-Type"] = "application/json"
-        return WireRequest(request.method, url, self.may_hold_key, headers, secret, body, max_body, timeout)
+        return WireRequest(
+            request.method, url, self.may_hold_key, headers, secret, body, max_body, timeout, self.own_headers
+        )
 
     def media(self, url: str, headers: Mapping[str, str], *, timeout: tuple[float, float]) -> WireRequest:
         """A GET for an asset's URL. A relative one is joined to the account's origin, one that begins with "./" to its
@@ -174,13 +215,14 @@ class OpenAccount:
             full = url
         check_url(full)
         secret = self._auth(Request("GET", "/")) if self.may_hold_key(full) else {}
-        return WireRequest("GET", full, self.may_hold_key, headers, secret, timeout=timeout)
+        return WireRequest("GET", full, self.may_hold_key, headers, secret, timeout=timeout, own=self.own_headers)
 
     def _auth(self, request: Request) -> Mapping[str, str]:
         secrets = self.secrets()
+        if secrets or self._own:
+            self._check_channel()
         if not secrets:
             return {}
-        self._check_channel()
         headers = self.provider.auth(request, secrets)
         for name, value in headers.items():
             if str(name).lower() == "authorization":  # what was made of the secrets is one itself
@@ -192,7 +234,7 @@ class OpenAccount:
         if scheme == "http" and not self.account.insecure and not is_private(host):
             raise UsageError(
                 f"{self.name}: the key would travel unencrypted to {host}. Use https in its base URL, "
-                f"or say vidpoll.Account({self.provider.name!r}, …, insecure=True)"
+                f"or allow it: --insecure, in Python vidpoll.Account({self.provider.name!r}, …, insecure=True)"
             )
 
     def may_hold_key(self, url: str) -> bool:
@@ -215,6 +257,21 @@ class OpenAccount:
         return response if unchanged else Response(response.status, headers, body)
 
 
+def without_user(url: str) -> tuple[str, Mapping[str, str]]:
+    """A URL without the user and password before its host, and the header that says them (RFC 7617)."""
+    try:
+        parts = urlsplit(url)
+        user, at, host = parts.netloc.rpartition("@")
+        name, _, password = user.partition(":")
+        if not (at and name and password) or "@" in user or "\\" in url:
+            return url, {}
+        pair = f"{unquote(name)}:{unquote(password)}".encode()
+        bare = urlunsplit(parts._replace(netloc=host))
+    except ValueError:
+        return url, {}
+    return bare, {"Authorization": f"Basic {b64encode(pair).decode('ascii')}"}
+
+
 def check_url(url: str) -> None:
     """Raise UnsafeURL unless it is an http or https URL without user data and control characters."""
     try:
@@ -222,7 +279,8 @@ def check_url(url: str) -> None:
     except ValueError:
         plain = False
     if not plain or not url.isprintable() or " " in url:
-        raise UnsafeURL(f"{redact.url(url)!r} is not fetched: only plain http and https URLs are")
+        user = " It holds a user or a password." if "@" in url.partition("://")[2].partition("/")[0] else ""
+        raise UnsafeURL(f"{redact.url(url)!r} is not fetched: only plain http and https URLs are.{user}")
 
 
 @cache
@@ -235,7 +293,7 @@ def is_private(host: str) -> bool:
         number = host[:1].isdigit()  # 134744072 and 0x08080808 are ways to write 8.8.8.8
         return host.endswith(_PRIVATE_SUFFIXES) or ("." not in host and not number)
     address = getattr(address, "ipv4_mapped", None) or address
-    return address.is_private or address.is_loopback or address.is_link_local
+    return address.is_private or address.is_loopback or address.is_link_local or address in _SHARED
 
 
 def _variable(name: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import io
 import os
 import re
 import socket
@@ -153,7 +154,7 @@ class RequestsTransport:
 
     def _once(self, wire: WireRequest, url: str, adapter: _Adapter) -> requests.Response:
         if wire.trusted(url):
-            headers, body = {**self._always, **wire.headers, **wire.secret}, wire.body
+            headers, body = {**self._always, **wire.headers, **wire.secret, **wire.own(url)}, wire.body
         else:  # whatever else a plugin puts into headers and body is meant for its own origin
             anywhere = {name: value for name, value in wire.headers.items() if name.lower() in _ANYWHERE}
             headers, body = {**self._always, **anywhere}, None
@@ -214,7 +215,8 @@ class _Adapter(HTTPAdapter):
                 self._last = (wanted, url, origin, request)
             return request
         request = requests.Request(method, url, headers=headers, data=body).prepare()
-        self._last = (wanted, url, _root(str(request.url)), request)
+        large = body is not None and len(body) > FILE_CHUNK  # a file that is sent: it is not kept for longer than that
+        self._last = None if large else (wanted, url, _root(str(request.url)), request)
         return request
 
     _path = ""
@@ -363,6 +365,8 @@ class _Telling:
         if self.sock is None:
             self.connect()
         self.adapter.reached = "send"  # what is said to a proxy before is no request
+        if isinstance(body, bytes) and len(body) > FILE_CHUNK:
+            body = io.BytesIO(body)  # sent in blocks: the socket's timeout holds for each, and not for the file
         http.client.HTTPConnection.request(self, method, url, body, headers or {})
 
     def getresponse(self: Any) -> Any:

@@ -266,9 +266,9 @@ class Run:
         now = task.asked_at = loop.now()
         ticket = loop.workers.send(lambda ticket: loop.send(wire, ticket), self.inbox)
         start = now if task.deadline is None else min(now, task.deadline)  # a late one has no time of its own
-        self.under_way[ticket] = (task, start + self.bound)
+        self.under_way[ticket] = (task, start + sum(wire.timeout))
         if start < now:
-            self.hurried[ticket] = start + self.bound
+            self.hurried[ticket] = start + sum(wire.timeout)
 
     # -- receiving ----------------------------------------------------------------------------------------------------
 

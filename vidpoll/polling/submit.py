@@ -43,7 +43,11 @@ def run_once(
     loop: Loop, account: AccountState, operation: Operation[T], make: Callable[[], Request], *, repeat: bool
 ) -> OneShot[T]:
     """Send one operation and wait for its answer. `repeat`: it may be sent again although it may have been received."""
-    task = OneShot(account, lambda: Call(account.opened, operation, make()), repeat=repeat, now=loop.now())
+
+    def call() -> Call[T]:
+        return Call(account.opened, operation, make())
+
+    task = OneShot(account, call, repeat=repeat, now=loop.now(), patience=loop.context.patience)
     for _ in loop.run([task]):
         pass
     return task
@@ -86,7 +90,8 @@ def operation_of(account: AccountState, role: str) -> Operation[Any]:
     operation: Operation[Any] | None = getattr(account.provider, role)
     if operation is None:
         has = ", ".join(account.provider.operations())
-        raise Unsupported(f"{account.name}: no {role} at {account.provider.name}; it has: {has}")
+        who = "" if account.name == account.provider.name else f"{account.name}: "
+        raise Unsupported(f"{who}no {role} at {account.provider.name}; it has: {has}")
     return operation
 
 

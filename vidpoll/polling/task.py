@@ -5,6 +5,7 @@ A task decides by the rules of `faults`, `pacing` and `job`. Nothing is sent her
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -22,6 +23,9 @@ from .call import Call
 
 if TYPE_CHECKING:
     from .loop import Run
+
+log = logging.getLogger("vidpoll.again")
+"""Hears of every operation that is not a wait when it is tried again; a wait tells `PollFailed`."""
 
 T = TypeVar("T")
 
@@ -171,8 +175,16 @@ class OneShot(Task, Generic[T]):
     sent is always sent again, for a minute at most.
     """
 
-    def __init__(self, account: AccountState, make: Callable[[], Call[T]], *, repeat: bool, now: float) -> None:
-        super().__init__(account, now + ONE_SHOT_PATIENCE)
+    def __init__(
+        self,
+        account: AccountState,
+        make: Callable[[], Call[T]],
+        *,
+        repeat: bool,
+        now: float,
+        patience: float = ONE_SHOT_PATIENCE,
+    ) -> None:
+        super().__init__(account, now + min(patience, ONE_SHOT_PATIENCE))
         self.make = make
         self.repeat = repeat
         self.lost = False
@@ -202,6 +214,9 @@ class OneShot(Task, Generic[T]):
         if fault.meaning is not Meaning.TRANSIENT or fault.status in _FINAL or isinstance(value, UnknownStatus):
             return Step([])
         self.lost = self.lost or (fault.sent and fault.status != 429)
+        wait = again_at - context.now()
+        if self.deadline is None or again_at <= self.deadline:
+            log.warning("%s: no news: %s; again in %.0f s", self.account.name, fault.reason, wait)
         return Step([], again_at)
 
 

@@ -110,6 +110,18 @@ def parse_error(response: vidpoll.Response) -> vidpoll.Problem:
         return problem
 
 
+def local_material(file: str) -> dict[str, Any]:
+    """What `video_materials` takes of a file on the server, beside `video_source="local"`."""
+    return {"provider": "local", "url": file, "duration": 0}
+
+
+MATERIALS = (".mp4", ".mov", ".avi", ".flv", ".mkv", ".jpg", ".jpeg", ".png")
+UPLOADS = {
+    "material": declare.upload("POST /api/v1/video_materials", MATERIALS, value="data.file", convert=local_material),
+    "music": declare.upload("POST /api/v1/musics", (".mp3",), value="data.file"),  # what bgm_file takes
+}
+
+
 @vidpoll.hookimpl
 def vidpoll_providers() -> Iterator[vidpoll.Provider]:
     yield vidpoll.Provider(
@@ -140,4 +152,5 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         content=declare.content("GET /api/v1/download/{id}/final-1.mp4", TASK),  # where the record names no video
         error=parse_error,
         stages=TASK.stages,
+        upload=UPLOADS,
     )

@@ -1,0 +1,57 @@
+"""Files that a job needs, sent to the provider before the submit: which operation takes a file, and for how long."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ..errors import AnswerError, InvalidField, Unsupported
+from ..faults import Fault
+from ..model import Request
+from ..net.accounts import WireRequest
+from ..provider import Operation
+from .account_state import AccountState
+from .call import Call, build
+from .loop import Loop
+from .task import OneShot
+
+SLOWEST = 50_000.0
+"""Bytes a second: an upload is given the time that it takes at this rate, beyond that of any request."""
+
+
+class UploadCall(Call[Any]):
+    """A question with a file in it."""
+
+    def wire(self, timeout: tuple[float, float]) -> WireRequest:
+        connect, read = timeout
+        return super().wire((connect, read + len(self.request.body or b"") / SLOWEST))
+
+
+def upload_request(account: AccountState, path: Path, kind: str | None) -> tuple[Operation[Any], Request]:
+    """The operation that takes the file, and its request. Raises Unsupported, and InvalidField where none takes it."""
+    uploads, name = account.provider.upload, account.name
+    if not uploads:
+        raise Unsupported(f"{name}: {account.provider.name} takes no files of a job's by upload")
+    if kind is not None and kind not in uploads:
+        raise Unsupported(f"{name}: no upload of the kind {kind!r}; it has: {', '.join(uploads)}")
+    refused: list[str] = []
+    for operation in [uploads[kind]] if kind is not None else uploads.values():
+        try:
+            return operation, build(account.opened, operation, path)
+        except InvalidField as error:
+            refused.append(error.message)
+    raise InvalidField("; ".join(dict.fromkeys(refused)))
+
+
+def run_upload(
+    loop: Loop, account: AccountState, operation: Operation[Any], request: Request
+) -> Any | Fault | AnswerError:
+    """Send the file, and again where no answer came; what came of it."""
+
+    def call() -> Call[Any]:
+        return UploadCall(account.opened, operation, request)
+
+    task = OneShot(account, call, repeat=True, now=loop.now(), patience=loop.context.patience)
+    for _ in loop.run([task]):
+        pass
+    return task.result
