@@ -36,7 +36,7 @@ from acme_provider import (
 import vidpoll
 from vidpoll import Request, parsing
 from vidpoll.cli import COMMANDS, main
-from vidpoll.cli.context import read_fields, with_fields
+from vidpoll.cli.fields import read_fields, with_fields
 from vidpoll.cli.output import first_that_applies, iso
 from vidpoll.testing import FakeClock, FakeTransport
 
@@ -544,7 +544,8 @@ def test_download_of_what_is_not_there(shell: Shell) -> None:
     assert err == [f"vidpoll: acme:j1 running drawing 10 %: not completed yet; wait for it: {resume}"]
     assert shell("download", REF, script=[BROKEN])[0] == 1
     code, _, err = shell("download", REF, "--kinds", "thumbnail", script=[DONE])
-    assert (code, err) == (1, ["vidpoll: acme:j1 has no thumbnail; it has: video"])
+    line = "vidpoll download acme:j1 --to . --kinds video"
+    assert (code, err) == (1, [f"vidpoll: acme:j1 has no thumbnail; it has: video. To save that: {line}"])
     assert shell("download", REF, script=[UNAVAILABLE])[0] == 3
 
 
@@ -725,8 +726,9 @@ WRONG = {
     "download acme:j1 acme": "acme is a provider: write acme:ID",
     "status": "status: the following arguments are required: REF",
     "status ?:j1": "'?' is no account name",
-    "submit": "submit: the following arguments are required: ACCOUNT, KIND; see vidpoll submit --help",
-    "submit acme": "submit: the following arguments are required: KIND; see vidpoll submit --help",
+    "submit": "submit: the following arguments are required: ACCOUNT; see vidpoll submit --help",
+    "submit acme": "submit acme: name a KIND; it has: clip",
+    "submit acme prompt=x": "submit acme: name a KIND; it has: clip",
     "submit acme film prompt=x": "acme: no submit operation 'film'; it has: clip",
     "submit acme clip prompt": "'prompt' is no field: write NAME=VALUE, like prompt='a lighthouse at dusk'",
     "submit acme clip =x": "'=x' is no field",
@@ -739,7 +741,17 @@ WRONG = {
     "jobs acme page": "'page' is no field",
     "quota nobody": "no provider 'nobody'",
     "delete nobody:j1 --yes": "no provider 'nobody'",
-    "download acme:j1 --kinds ,": "--kinds: name at least one",
+    "download acme:j1 --kinds ,": "download: argument --kinds: name at least one",
+    "wait acme:j1 --kinds audio": "--kinds says what --download saves: add --download DIR",
+    "wait acme:j1 --store :memory:": "--store :memory: a store is a file; --no-store keeps nothing",
+    "wait acme:j1 --header X=NOT_SET": "--header X=NOT_SET: the environment variable NOT_SET is not set",
+    "wait acme:j1 --header X": "wait: argument --header: 'X' is not NAME=VARIABLE",
+    "wait acme:j1 other:j2 --header X=HOME": "--header X=HOME is for one provider, and these are several: acme, other",
+    "wait acme:j1 --patience 0": "wait: argument --patience: '0' is not a number of seconds above 0",
+    "wait acme:j1 --http-timeout 5,x": "wait: argument --http-timeout: 'x' is not a number of seconds above 0",
+    "wait acme:j1 --base-url http://me:pw@x": "wait: argument --base-url: this URL holds a user and a password",
+    "wait g:j1 --account g=acme@http://me:pw@x": "wait: argument --account: this URL holds a user and a password",
+    "upload acme a.mp4": "acme takes no uploads",
     "download acme:j1 acme:j2 --to a.mp4": "--to 'a.mp4' names one file, and there are 2 jobs; name a folder",
     "providers acme": "providers: unrecognized arguments: acme",
     "simulate nobody": "no simulator",

@@ -135,11 +135,13 @@ def test_a_user_without_a_home_keeps_nothing(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_what_is_known_is_not_asked_again(shell: Shell) -> None:
-    """A verdict that is kept costs no request; its file is fetched with a fresh URL."""
+    """A verdict that is kept costs no request, and is told as kept; its file is fetched with a fresh URL."""
     signed = {**DONE, "video": DONE["video"] + "?sig=0123456789"}
     shell("wait", REF, "--quiet", script=[signed])
-    assert shell("wait", REF, "--quiet") == (0, ["acme:j1 completed: video"], [])
-    assert shell("status", REF) == (0, ["acme:j1 completed: video"], [])
+    again = "acme:j1 completed: video (as kept on 2027-01-15T08:00:00Z; to ask again: vidpoll status acme:j1)"
+    assert shell("wait", REF, "--quiet") == (0, [again], [])
+    kept = "acme:j1 completed: video (as kept on 2027-01-15T08:00:00Z; nobody was asked)"
+    assert shell("status", REF, "--kept") == (0, [kept], [])
     code, out, _ = shell("download", REF, "--to", "a.mp4", script={"/files/": [MP4], "": [signed]})
     assert (code, out) == (0, [f"a.mp4 ({len(MP4)} bytes)"])
     assert urls(shell)[0].endswith("/jobs/j1")
@@ -287,15 +289,15 @@ def test_one_account_without_a_key_does_not_hold_up_the_others(shell: Shell, mon
 
 
 def test_resume_asks_where_the_job_is(shell: Shell) -> None:
-    """A base URL of `wait` is the one of `resume`; a job that is elsewhere is left, with its line."""
+    """A base URL of `wait` is the one of `resume`; of jobs at two addresses each is asked about at its own."""
     there = ["--base-url", "https://eu.acme.example", "--timeout", "0", "--quiet"]
     shell("wait", REF, *there, script=[DRAWING])
     shell("resume", "--quiet", "--timeout", "0", script=[DRAWING])
     assert urls(shell) == ["https://eu.acme.example/jobs/j1"]
     shell("wait", "acme:j2", "--timeout", "0", "--quiet", script=[DRAWING])
-    code, out, [left] = shell("resume", "--quiet", script=[DONE])
-    assert (code, out) == (3, ["acme:j2 completed: video"])
-    assert left.endswith("go on with: vidpoll wait acme:j1 --base-url https://eu.acme.example")
+    code, out, err = shell("resume", "--quiet", script={"/jobs/j1": [DONE], "/jobs/j2": [BROKEN]})
+    assert (code, out, len(err)) == (1, ["acme:j1 completed: video"], 1)
+    assert sorted(urls(shell)) == ["https://api.acme.example/v1/jobs/j2", "https://eu.acme.example/jobs/j1"]
 
 
 def test_a_mistyped_reference_is_not_kept(shell: Shell) -> None:
@@ -534,7 +536,7 @@ def test_cancel_asks_before(shell: Shell) -> None:
     code, _, [said] = shell("cancel", REF)
     assert (code, said) == (2, "vidpoll: cancel: there is nobody to ask; --yes cancels without asking")
     code, out, err = shell("cancel", REF, "--yes", script=[(200, {})])
-    assert (code, out, err) == (0, ["acme:j1 is asked to end; `vidpoll wait` tells what came of it"], [])
+    assert (code, out, err) == (0, ["acme:j1 is asked to end; what came of it: vidpoll wait acme:j1"], [])
     assert [wire.method for wire in shell.wire.sent] == ["POST"]  # type: ignore[attr-defined]
     assert shell("cancel", REF, "--yes", script=[(409, {"error": "too late"})])[0] == 1
 

@@ -1,8 +1,8 @@
 """The command line `vidpoll`: finds the command, runs it, and turns whatever happens into one line and an exit code.
 
 Written with the public API of vidpoll. The rooms: `output` (lines, JSON, exit codes), `context` (what every command
-gets), `waiting`, `kept`, `ending` and `asking` (the commands), `money`, `simulating` and `demo`. No command lives here,
-and none calls sys.exit.
+gets), `again` (the lines that go on), `waiting`, `asking`, `submitting`, `downloading`, `store_commands`, `queries`,
+`cancel_delete`, `simulating` and `demo` (the commands). No command lives here, and none calls sys.exit.
 """
 
 from __future__ import annotations
@@ -22,7 +22,20 @@ import vidpoll
 from vidpoll import redact
 from vidpoll.clock import Clock, SystemClock
 
-from . import cancel_delete, demo, new_plugin, queries, simulating, store_commands, transcripts, waiting
+from . import (
+    asking,
+    cancel_delete,
+    demo,
+    downloading,
+    new_plugin,
+    queries,
+    simulating,
+    store_commands,
+    submitting,
+    transcripts,
+    waiting,
+)
+from .again import advised
 from .context import Command, Context, Parser
 from .output import INTERRUPTED, NOT_COMPLETED, USAGE, Output, code_of
 
@@ -32,7 +45,11 @@ COMMANDS = {
     command.name: command
     for command in (
         demo.COMMAND,
-        *waiting.COMMANDS,
+        waiting.WAIT,
+        asking.STATUS,
+        submitting.SUBMIT,
+        submitting.UPLOAD,
+        downloading.DOWNLOAD,
         store_commands.RESUME,
         *cancel_delete.COMMANDS,
         *queries.COMMANDS,
@@ -46,7 +63,7 @@ COMMANDS = {
 ABOUT = "Wait for AI video jobs at any provider. A job is named by its reference, ACCOUNT:ID."
 CODES = """\
 exit codes: 0 completed, 1 not completed (or refused, or a file could not be saved), 2 wrong usage,
-            3 outcome unknown (the job goes on), 130 interrupted; several jobs: the highest of theirs
+            3 outcome unknown (the job goes on), 130 interrupted, 143 ended by SIGTERM; several jobs: the highest
 keys:       from the environment alone, like MAGICOAL_API_KEY: a key on a command line stays in the shell's history;
             `vidpoll providers` names the variables
 debugging:  VIDPOLL_DEBUG=1 shows tracebacks, VIDPOLL_TRACE=1 every call of a hook, VIDPOLL_DISABLE=name,name switches
@@ -65,7 +82,7 @@ def main(
     arguments = list(sys.argv[1:] if argv is None else argv)
     out = Output()
     context = Context(out, clock or SystemClock(), client_factory)
-    with _warnings_as_lines(out) as show, _hooks_as_lines(out):
+    with _warnings_as_lines(out) as show, _hooks_as_lines(out), _tries_as_lines(out):
         code = out.finish(_guarded(arguments, context))
     if argv is None:  # the process is ours and ends now; notifiers have still to say what they could not deliver
         warnings.showwarning = show
@@ -84,18 +101,13 @@ def _guarded(arguments: list[str], context: Context) -> int:
         return INTERRUPTED
     except vidpoll.VidpollError as error:
         _debug()
-        out.error(_advice(error))
+        out.error(advised(error, argparse.Namespace()))
         return code_of(error)
     except Exception as error:  # noqa: BLE001 - a bug is no reason to show a traceback to somebody who waits for a video
         _debug()
         said = redact.text(f"{type(error).__name__}: {error}")
         out.error(f"a bug in vidpoll or in a plugin: {said}; VIDPOLL_DEBUG=1 shows where")
         return NOT_COMPLETED
-
-
-def _advice(error: vidpoll.VidpollError) -> str:
-    """The message, without the way out that is one for scripts only: here a key comes from the environment alone."""
-    return error.message.partition(", or pass Client(")[0] if isinstance(error, vidpoll.MissingKey) else error.message
 
 
 def _run(arguments: list[str], context: Context) -> int:
@@ -126,7 +138,13 @@ def _command(command: Command, arguments: list[str], context: Context) -> int:
         allow_abbrev=False,
     )
     command.arguments(parser)
-    return command.run(parser.parse(arguments), context)
+    args = parser.parse(arguments)
+    try:
+        return command.run(args, context)
+    except vidpoll.VidpollError as error:
+        _debug()
+        context.out.error(advised(error, args))
+        return code_of(error)
 
 
 def _added(client: vidpoll.Client, out: Output) -> dict[str, Command]:
@@ -188,6 +206,21 @@ def _hooks_as_lines(out: Output) -> Iterator[None]:
     handler.addFilter(lambda record: record.levelno == logging.INFO)
     log.addHandler(handler)
     log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
+
+
+@contextmanager
+def _tries_as_lines(out: Output) -> Iterator[None]:
+    """Say at once that something which is no wait (a list, a submit that was not sent) is tried again, and why."""
+    log = logging.getLogger("vidpoll.again")
+    handler, level = logging.Handler(), log.level
+    handler.emit = lambda record: out.error(record.getMessage())  # type: ignore[method-assign]
+    log.addHandler(handler)
+    log.setLevel(logging.WARNING)
     try:
         yield
     finally:

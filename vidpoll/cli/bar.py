@@ -1,6 +1,10 @@
-"""How far a download is, on a terminal: one line that is written over until something else is said."""
+"""How far a download is. On a terminal it is one line that is written over until something else is said; elsewhere (a
+pipe, cron, a log) a line is said where no bytes come.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import vidpoll
 from vidpoll.clock import Clock
@@ -12,15 +16,20 @@ MB = 1_000_000
 
 
 class Bar:
-    """Takes DownloadProgress events; silent where nobody looks. The rate is that of the bytes that came by now."""
+    """Takes DownloadProgress events. The rate is that of the bytes that came by now. `say` says a line that stays."""
 
-    def __init__(self, out: Output, clock: Clock) -> None:
+    def __init__(self, out: Output, clock: Clock, say: Callable[[str], object]) -> None:
         self.out = out
+        self.say = say
         self.clock = clock
         self._file: tuple[str, str] | None = None
         self._start = (0.0, 0)
 
     def __call__(self, event: vidpoll.DownloadProgress) -> None:
+        if not self.out.terminal:
+            if event.fault is not None:
+                self.say(str(event))
+            return
         now = self.clock.monotonic()
         if self._file != (event.ref, event.kind) or event.received < self._start[1]:  # another file, or begun anew
             self._file, self._start = (event.ref, event.kind), (now, event.received)

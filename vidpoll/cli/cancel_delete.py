@@ -9,7 +9,8 @@ from functools import partial
 
 import vidpoll
 
-from .context import Arguments, Command, Context, as_json, references
+from .again import advised, again
+from .context import Arguments, Command, Context, as_json, bounded, references
 from .output import COMPLETED, NOT_COMPLETED, error_object, first_that_applies
 
 _DONE = {"cancel": "cancelled", "delete": "deleted"}
@@ -22,13 +23,14 @@ _ASKED = {
 def _arguments(parser: argparse.ArgumentParser) -> None:
     references(parser)
     parser.add_argument("--yes", action="store_true", help="do not ask")
+    bounded(parser)
     as_json(parser)
 
 
 def _end(role: str, args: Arguments, context: Context) -> int:
     doomed = context.jobs(args.refs)
     codes = []
-    with context.client([job.account for job in doomed], args) as client:
+    with context.client([job.account for job in doomed], args, within=args.timeout) as client:
         call = getattr(client, role)
         for job in doomed:
             provider = client.providers.get(job.account)
@@ -46,10 +48,11 @@ def _end(role: str, args: Arguments, context: Context) -> int:
             if args.json:
                 context.out.json({"ref": job.ref, _DONE[role]: error is None, "error": error_object(error)})
             elif error is None:
-                asked = "; `vidpoll wait` tells what came of it" if role == "cancel" else ""
+                line = again(args, "wait", job.ref)
+                asked = f"; what came of it: {line}" if role == "cancel" else ""
                 context.out.line(f"{job.ref} {_DONE[role] if role == 'delete' else 'is asked to end'}{asked}")
             if error is not None:
-                context.out.error(error.message)
+                context.out.error(advised(error, args))
             codes.append(COMPLETED if error is None else NOT_COMPLETED)
     return first_that_applies(codes)
 

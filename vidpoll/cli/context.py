@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import codecs
 import contextlib
-import json
 import math
 import os
 import re
@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NamedTuple, NoReturn, TextIO, TypeVar
 
 import vidpoll
 from vidpoll.clock import Clock
@@ -22,6 +22,12 @@ from .output import Output
 
 Arguments = argparse.Namespace
 T = TypeVar("T")
+
+PATIENCE = 600.0
+"""Seconds of nothing but faults that are borne, without `--patience`."""
+
+CONNECT = 10.0
+"""Seconds to connect, where `--http-timeout` names those for an answer alone."""
 
 
 @dataclass(frozen=True)
@@ -39,15 +45,24 @@ class Context:
         heart: Heart | None = None,
         *,
         given: Mapping[str, vidpoll.Account] | None = None,
+        within: float | None = None,
+        keep: bool = True,
     ) -> vidpoll.Client:
-        """A client for these accounts, as the options of `args` say: `--base-url`, `--account`, `--store`.
+        """A client for these accounts, as the options of `args` say: where, how patiently, and with which store.
 
-        `given` are accounts beside those of the options. A store that cannot be used costs a warning: what is asked of
-        vidpoll is done without it. Raises UsageError where `--base-url` would be for several.
+        `given` are accounts beside those of the options. `within`: what may be tried again is, for so many seconds at
+        most. `keep=False`: without the store. A store that cannot be used costs a warning: what is asked of vidpoll is
+        done without it. Raises UsageError where `--base-url` or a `--header` would be for several.
         """
         options: dict[str, Any] = {"clock": self.clock} if heart is None else {"clock": heart, "plugins": [heart]}
-        options["accounts"] = {**(given or {}), **_accounts(sorted(set(accounts)), args)}
-        store = store_of(args)
+        options["accounts"] = accounts_of(sorted(set(accounts)), args, given or {})
+        patience = getattr(args, "patience", None)
+        if patience is not None or within is not None:
+            options["patience"] = max(0.001, min(each for each in (patience or PATIENCE, within) if each is not None))
+        if getattr(args, "http_timeout", None) is not None:
+            assert args is not None
+            options["http_timeout"] = args.http_timeout
+        store = store_of(args) if keep else None
         if store is not None:
             try:
                 return self._displayed(self.client_factory(store=store, **options), heart)
@@ -81,24 +96,106 @@ class Context:
 
 def _read() -> list[str]:
     """The references on standard input, one a line or several; what follows a # is a comment."""
-    lines = [] if sys.stdin is None else sys.stdin.read().splitlines()
+    lines = [] if sys.stdin is None else _decoded(_bytes(sys.stdin)).splitlines()
     refs = [ref for line in lines for ref in line.partition("#")[0].split()]
     if not refs:
         raise vidpoll.UsageError("- reads references from standard input, and none came")
     return refs
 
 
-def _accounts(names: Sequence[str], args: Arguments | None) -> dict[str, vidpoll.Account]:
-    found = dict(getattr(args, "account", None) or ())
+def _bytes(stream: TextIO) -> bytes:
+    """What comes, as it comes; a stream of text alone (in tests, in a notebook) has no bytes beneath it."""
+    beneath = getattr(stream, "buffer", None)
+    data = stream.read().encode(errors="surrogateescape") if beneath is None else beneath.read()
+    return bytes(data)
+
+
+def _decoded(data: bytes) -> str:
+    """Text by its byte order mark (PowerShell writes UTF-16, and UTF-8 with one); without one it is UTF-8."""
+    for mark, coding in _MARKS:
+        if data.startswith(mark):
+            return data[len(mark) :].decode(coding, "replace")
+    return data.decode(errors="replace")
+
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16: it begins as that does
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+
+
+def accounts_of(
+    names: Sequence[str], args: Arguments | None, given: Mapping[str, vidpoll.Account]
+) -> dict[str, vidpoll.Account]:
+    """The accounts of a call, by name, as its options have them."""
+    found = {**given, **dict(getattr(args, "account", None) or ())}
+    names = names or sorted(given)
     base_url = getattr(args, "base_url", None)
-    if base_url is None:
+    headers: Sequence[Header] = getattr(args, "header", None) or ()
+    free = [f"--header {header}" for header in headers if header.account is None]
+    for option in [*(["--base-url"] if base_url is not None else []), *free]:
+        if len(names) > 1:
+            other = " (or ACCOUNT:NAME=VARIABLE)" if option in free else ""
+            raise vidpoll.UsageError(
+                f"{option} is for one provider, and these are several: {', '.join(names)}; "
+                f"call vidpoll once for each{other}"
+            )
+    if base_url is None and not headers and not getattr(args, "insecure", False):
         return found
-    if len(names) > 1:
-        raise vidpoll.UsageError(
-            f"--base-url is for one provider, and these are several: {', '.join(names)}; call vidpoll once for each"
+    for name in names:
+        own = found.get(name, vidpoll.Account(name))
+        found[name] = replace(
+            own,
+            base_url=base_url or own.base_url,
+            insecure=own.insecure or args.insecure,  # type: ignore[union-attr]  # the three options go together
+            headers={each.name: each.value for each in headers if each.account in (None, name)},
         )
-    at = {name: replace(found.get(name, vidpoll.Account(name)), base_url=base_url) for name in names}
-    return {**found, **at}
+    return found
+
+
+class Header(NamedTuple):
+    """A header of an account's own, and the environment variable that holds its value."""
+
+    account: str | None
+    name: str
+    variable: str
+
+    def __str__(self) -> str:
+        return f"{self.account + ':' if self.account else ''}{self.name}={self.variable}"
+
+    @property
+    def value(self) -> str:
+        """Raises UsageError where the variable is not set."""
+        value = os.environ.get(self.variable)
+        if not value:
+            raise vidpoll.UsageError(
+                f"--header {self}: the environment variable {self.variable} is not set; it holds the header's value, "
+                "which would stay in the shell's history on a command line"
+            )
+        return value
+
+
+def header(text: str) -> Header:
+    """For --header: NAME=VARIABLE, or ACCOUNT:NAME=VARIABLE."""
+    left, _, variable = text.partition("=")
+    account, colon, name = left.rpartition(":")
+    if not name or not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", variable):
+        raise argparse.ArgumentTypeError(
+            f"{left!r} is not NAME=VARIABLE, with the environment variable that holds the header's value"
+        )
+    return Header(account if colon else None, name, variable)
+
+
+def base_url(text: str) -> str:
+    """For --base-url: a URL without a password, which would stay in the shell's history."""
+    if "@" in text.partition("://")[2].partition("/")[0]:
+        raise argparse.ArgumentTypeError(
+            "this URL holds a user and a password, which stay in the shell's history: set <NAME>_BASE_URL to it, or "
+            "put 'Basic …' into a variable and say --header Authorization=VARIABLE"
+        )
+    return text
 
 
 def account(text: str) -> tuple[str, vidpoll.Account]:
@@ -107,7 +204,7 @@ def account(text: str) -> tuple[str, vidpoll.Account]:
     provider, _, url = rest.partition("@")
     if not name or not provider:
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=PROVIDER or NAME=PROVIDER@URL")
-    return name, own_account(name, provider, url or None)
+    return name, own_account(name, provider, base_url(url) or None)
 
 
 def own_account(name: str, provider: str, base_url: str | None) -> vidpoll.Account:
@@ -124,7 +221,10 @@ def store_of(args: Arguments | None) -> Path | None:
     if args is None or not hasattr(args, "store") or args.no_store:
         return None
     if args.store or os.environ.get("VIDPOLL_STORE"):
-        return Path(args.store or os.environ["VIDPOLL_STORE"])
+        given = args.store or os.environ["VIDPOLL_STORE"]
+        if given == ":memory:":
+            raise vidpoll.UsageError("--store :memory: a store is a file; --no-store keeps nothing")
+        return Path(os.path.expanduser(given))  # noqa: PTH111 - it never raises
     with contextlib.suppress(RuntimeError):  # a user without a home
         return _data_home() / "vidpoll" / "jobs.sqlite3"
     return None
@@ -177,9 +277,12 @@ def references(parser: argparse.ArgumentParser) -> None:
 
 
 def where(parser: argparse.ArgumentParser) -> None:
-    """Where to ask."""
+    """Where to ask, and how."""
     parser.add_argument(
-        "--base-url", metavar="URL", help="ask there and not at the provider's own address (or set <NAME>_BASE_URL)"
+        "--base-url",
+        type=base_url,
+        metavar="URL",
+        help="ask there and not at the provider's own address (or set <NAME>_BASE_URL)",
     )
     parser.add_argument(
         "--account",
@@ -187,6 +290,37 @@ def where(parser: argparse.ArgumentParser) -> None:
         action="append",
         metavar="NAME=PROVIDER[@URL]",
         help="another account of a provider, for references NAME:ID; its key: <NAME>_API_KEY, or the provider's own",
+    )
+    reaching(parser)
+
+
+def reaching(parser: argparse.ArgumentParser) -> None:
+    """How to ask."""
+    parser.add_argument(
+        "--header",
+        type=header,
+        action="append",
+        metavar="[ACCOUNT:]NAME=VARIABLE",
+        help="send this header, too; its value is in the environment variable, like PROXY_LOGIN='Basic …'",
+    )
+    parser.add_argument(
+        "--insecure", action="store_true", help="let the key travel over plain http to a host that is not private"
+    )
+    parser.add_argument(
+        "--patience", type=positive, metavar="S", help="bear S seconds of nothing but faults (600), then give up"
+    )
+    parser.add_argument(
+        "--http-timeout",
+        type=http_timeout,
+        metavar="[S,]S",
+        help="seconds to connect (10), and for which an answer may say nothing (30)",
+    )
+
+
+def bounded(parser: argparse.ArgumentParser, default: float = 60.0) -> None:
+    """For how long a command that does not wait may try."""
+    parser.add_argument(
+        "--timeout", type=positive, default=default, metavar="S", help=f"stop trying after S seconds ({default:g})"
     )
 
 
@@ -198,19 +332,6 @@ def store(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-store", action="store_true", help="keep nothing")
 
 
-def same_options(args: Arguments, *names: str) -> list[str]:
-    """The options that a line which goes on with the same jobs needs, too."""
-    words: list[str] = []
-    for name in names:
-        value = getattr(args, name, None)
-        if name == "account":
-            for account, given in value or ():
-                words += ["--account", f"{account}={given.provider}{f'@{given.base_url}' if given.base_url else ''}"]
-        elif value is not None and value is not False:
-            words += [f"--{name.replace('_', '-')}", *([] if value is True else [value])]
-    return words
-
-
 def as_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json",
@@ -219,14 +340,20 @@ def as_json(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def fields(parser: argparse.ArgumentParser, help: str) -> None:
-    """The fields of a call, for `with_fields`."""
-    parser.add_argument("fields", nargs="*", default=(), metavar="NAME=VALUE", help=help)  # without a default, required
-
-
 def seconds(text: str) -> float | None:
     """For --timeout: seconds from 0, or `none`."""
     return None if text == "none" else _number(text, "a number of seconds from 0, or none", lambda value: value >= 0)
+
+
+def http_timeout(text: str) -> tuple[float, float]:
+    """For --http-timeout: READ, or CONNECT,READ."""
+    connect, comma, read = text.rpartition(",")
+    return positive(connect) if comma else CONNECT, positive(read)
+
+
+def positive(text: str) -> float:
+    """Seconds above 0."""
+    return _number(text, "a number of seconds above 0", lambda value: value > 0)
 
 
 def speed(text: str) -> float:
@@ -247,71 +374,3 @@ def _number(text: str, due: str, holds: Callable[[float], bool]) -> float:
     if not (math.isfinite(value) and holds(value)):
         raise argparse.ArgumentTypeError(f"{text!r} is not {due}")
     return value
-
-
-def with_fields(call: Callable[..., T], texts: Sequence[str]) -> T:
-    """Call with the fields that `name=value` texts name; a JSON value that is refused is tried as the text that it is.
-
-    So `prompt=2024` is a text and `num_frames=81` a number, and nobody but the plugin knows which. An InvalidField is
-    raised before anything is sent, and begins with the name of its field; where the text is refused, too, the first
-    refusal counts.
-    """
-    given, texts_of = read_fields(texts)
-    first: dict[str, vidpoll.InvalidField] = {}
-    while True:
-        try:
-            return call(**given)
-        except vidpoll.InvalidField as refused:
-            name = next(iter(re.findall(r"^\w+", refused.message)), "")
-            if name in first:
-                raise first[name] from None
-            if name not in texts_of:
-                raise
-            given[name], first[name] = texts_of[name], refused
-
-
-def read_fields(texts: Sequence[str]) -> tuple[dict[str, Any], dict[str, str]]:
-    """`name=value` to the fields of a call, and the texts of those that may be meant as text all the same.
-
-    A value is JSON where it is some (42, true, null, [..], {..}, "text"), else text; `@file` is the file's text, or,
-    where it is no text, the file itself (an image); `@@` stands for a first `@`. Raises UsageError.
-    """
-    found: dict[str, Any] = {}
-    unsure: dict[str, str] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or not name:
-            raise vidpoll.UsageError(f"{text[:60]!r} is no field: write NAME=VALUE, like prompt='a lighthouse at dusk'")
-        if name in found:
-            raise vidpoll.UsageError(f"the field {name!r} is given twice")
-        found[name] = _value(name, value)
-        if not isinstance(found[name], (str, Path)):
-            unsure[name] = value
-    return found, unsure
-
-
-def _value(name: str, text: str) -> object:
-    if text.startswith("@@"):
-        return text[1:]
-    if text.startswith("@"):
-        return _file(name, Path(text[1:]))
-    try:
-        return json.loads(text, parse_constant=_no_number)
-    except (ValueError, RecursionError):
-        return text
-
-
-def _no_number(word: str) -> NoReturn:
-    raise ValueError(f"{word} is text")
-
-
-def _file(name: str, path: Path) -> object:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        why = error.strerror or type(error).__name__
-        raise vidpoll.UsageError(f"{name}: cannot read {str(path)!r}: {why} (a text that begins with @: @@…)") from None
-    try:
-        return path if b"\0" in data else data.decode().rstrip("\r\n")
-    except UnicodeDecodeError:
-        return path

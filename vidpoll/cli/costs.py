@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import vidpoll
+from vidpoll.model import amount
 
 
 def costs(jobs: Iterable[vidpoll.Job]) -> list[dict[str, Any]]:
@@ -34,9 +35,9 @@ def check_balance(client: vidpoll.Client, account: str, kind: str, count: int) -
     if kind not in quota.prices or quota.affords(**{kind: count}):
         return
     price = quota.prices[kind] * count
-    who = f"{account}: {count} {kind} cost {price:g}"
+    who = f"{account}: {count} {kind} cost {amount(price)}"
     if quota.balance is not None and price > quota.balance:
-        short = f"{who}, and the balance is {quota.balance:g}: {price - quota.balance:g} are missing"
+        short = f"{who}, and the balance is {amount(quota.balance)}: {amount(price - quota.balance)} are missing"
     else:
         short = f"{account}: {quota.remaining} videos are left in the plan, {count} are asked for"
     raise vidpoll.PaymentRequired(f"{short}. Nothing was submitted; --force submits all the same")

@@ -143,7 +143,7 @@ def iso(at: float | None) -> str | None:
 
 
 def status_line(job: vidpoll.Job, at: float) -> str:
-    """What is known of a job, on one line."""
+    """What is known of a job, on one line. A verdict that is a list's word alone has its reason, too."""
     verdict = job.verdict(at)
     if verdict is not None:
         return str(verdict)
@@ -152,13 +152,16 @@ def status_line(job: vidpoll.Job, at: float) -> str:
         words.append(job.stage)
     if job.progress is not None:
         words.append(f"{job.progress:.0f} %")
-    return " ".join(words)
+    return f"{' '.join(words)}{f': {job.problem}' if job.problem is not None else ''}"
 
 
 def job_object(
     job: vidpoll.Job, *, error: vidpoll.VidpollError | None = None, files: Sequence[Path] = ()
 ) -> dict[str, Any]:
-    """A job for machines: always these keys. No secret is in it, and a signed URL stands without its query."""
+    """A job for machines: always these keys. No secret is in it, and a signed URL stands without its query.
+
+    `confirmed` is False for a verdict that stands in a list's row alone: `ok` is False then, whatever `state` says.
+    """
     error = error or job.error
     said = job.snapshot
     return {
@@ -167,6 +170,7 @@ def job_object(
         "stage": job.stage,
         "progress": job.progress,
         "ok": job.ok,
+        "confirmed": job.confirmed,
         "assets": [_asset_object(asset, cut=job.stale) for asset in job.assets],
         "problem": None if job.problem is None else {"message": job.problem.message, "code": job.problem.code},
         "cost": None

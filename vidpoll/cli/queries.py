@@ -12,8 +12,11 @@ from itertools import islice
 
 import vidpoll
 from vidpoll import redact
+from vidpoll.model import amount
 
-from .context import Arguments, Command, Context, as_json, count, fields, where, with_fields
+from .context import Arguments, Command, Context, as_json, bounded, count, where
+from .deadline import Deadline
+from .fields import fields, with_fields
 from .output import COMPLETED, NOT_COMPLETED, iso, job_object, status_line
 from .store_commands import local_arguments, local_jobs
 
@@ -23,6 +26,7 @@ def _jobs_arguments(parser: argparse.ArgumentParser) -> None:
     fields(parser, "the provider's own fields of the list")
     parser.add_argument("--limit", type=count, default=50, metavar="N", help="at most N jobs (50)")
     local_arguments(parser)
+    bounded(parser)
     where(parser)
     as_json(parser)
 
@@ -34,9 +38,15 @@ def _jobs(args: Arguments, context: Context) -> int:
         raise vidpoll.UsageError("jobs: --forget and --forget-before are about what is kept here: add --local")
     if args.name is None:
         raise vidpoll.UsageError("jobs: name an ACCOUNT, or add --local for the jobs that are kept here")
-    with context.client([args.name], args) as client:
+    deadline = Deadline(context.clock, args.timeout)
+    with context.client([args.name], args, within=args.timeout, keep=False) as client:
         rows = with_fields(partial(client.jobs, args.name), args.fields)
         for job in islice(rows, args.limit):
+            if deadline.over:
+                context.out.error(
+                    f"not all within {args.timeout:g} s; --timeout {args.timeout * 4:g} goes on for longer"
+                )
+                return NOT_COMPLETED
             if args.json:
                 context.out.json(job_object(job))
             else:
@@ -50,12 +60,13 @@ def _jobs(args: Arguments, context: Context) -> int:
 
 def _quota_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="ACCOUNT", help="the provider's name")
+    bounded(parser)
     where(parser)
     as_json(parser)
 
 
 def _quota(args: Arguments, context: Context) -> int:
-    with context.client([args.name], args) as client:
+    with context.client([args.name], args, within=args.timeout) as client:
         quota = client.quota(args.name)
     said = {
         "account": args.name,
@@ -77,8 +88,8 @@ def _quota(args: Arguments, context: Context) -> int:
     rows = [
         ("plan", said["plan"]),
         ("videos", ", ".join(videos)),
-        ("balance", None if quota.balance is None else f"{quota.balance:g}"),
-        ("prices", ", ".join(f"{kind} {price:g}" for kind, price in quota.prices.items())),
+        ("balance", None if quota.balance is None else amount(quota.balance)),
+        ("prices", ", ".join(f"{kind} {amount(price)}" for kind, price in quota.prices.items())),
         ("resets", said["reset_at"]),
     ]
     for name, value in rows:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import secrets
 import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -21,7 +22,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "names", nargs="*", default=(), metavar="NAME", help="which providers (default: all that are installed)"
     )
     parser.add_argument("--speed", type=speed, default=1.0, metavar="N", help="run time N times as fast (1)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="other job ids and other stage lengths (0)")
+    parser.add_argument("--seed", type=int, metavar="N", help="the same job ids and stage lengths each time it is N")
     parser.add_argument(
         "--port-base",
         type=count,
@@ -39,14 +40,15 @@ def _simulate(args: Arguments, context: Context) -> int:
     ports = None if args.port_base is None else {name: args.port_base + number for number, name in enumerate(names)}
     if ports and max(ports.values()) > 65535:
         raise vidpoll.UsageError(f"--port-base {args.port_base}: the last port would be {max(ports.values())}")
-    simulation = simulate(*names, speed=args.speed, seed=args.seed, ports=ports)
+    seed = secrets.randbelow(1_000_000) if args.seed is None else args.seed
+    simulation = simulate(*names, speed=args.speed, seed=seed, ports=ports)
     try:
         simulation.start()
     except OSError as error:
         context.out.error(f"the simulator cannot listen: {error.strerror or type(error).__name__}; try other ports")
         return NOT_COMPLETED
     try:
-        _serve(simulation, providers, context.out)
+        _serve(simulation, providers, context.out, seed)
     except KeyboardInterrupt:
         return COMPLETED
     finally:
@@ -54,8 +56,9 @@ def _simulate(args: Arguments, context: Context) -> int:
     return COMPLETED
 
 
-def _serve(simulation: Simulation, providers: Mapping[str, vidpoll.Provider], out: Output) -> None:
+def _serve(simulation: Simulation, providers: Mapping[str, vidpoll.Provider], out: Output, seed: int) -> None:
     out.error(f"simulating {', '.join(simulation.faces)}; paste these lines into another shell, Ctrl-C ends it")
+    out.error(f"--seed {seed} plays the same ids again")
     for name, url in simulation.base_urls.items():
         settings = {f"{name.upper().replace('-', '_')}_BASE_URL": url}
         key, provider = simulation.keys[name], providers.get(name)

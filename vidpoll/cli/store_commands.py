@@ -7,17 +7,23 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import re
 import shlex
+import stat
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import Any
 
 import vidpoll
+from vidpoll import redact
 
-from .context import Arguments, Command, Context, as_json, own_account, same_options, store, store_of
-from .output import COMPLETED, UNKNOWN, first_that_applies, iso, job_object, status_line
+from .again import advised, again
+from .context import Arguments, Command, Context, as_json, own_account, reaching, store, store_of
+from .deadline import Deadline
+from .output import COMPLETED, INTERRUPTED, UNKNOWN, first_that_applies, iso, job_object, status_line
 from .waiting import Wait, prepared, waiting_options
 
 LISTED = 200
@@ -49,35 +55,45 @@ def _resume_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="REF",
         help="this job is what became of a submit without an answer: keep it, and wait for it",
     )
+    reaching(parser)
     store(parser)
     as_json(parser)
 
 
 def _resume(args: Arguments, context: Context) -> int:
-    heart = prepared(args, context)
+    deadline = Deadline(context.clock, args.timeout)
+    prepared(args, context)
     with _stored(args, context) as client:
         for ref in args.adopt:
-            _adopt(client, ref)
+            _adopt(client, ref, args)
         unfinished = client.store.jobs(unfinished=True)
         wanted = client.store.wanted()
         refs = {each.ref for each in unfinished}
         late = {each.ref for each in wanted} - refs
         unfinished += [each for each in client.store.jobs() if each.ref in late] if late else []
         lost = client.store.unknown_submits()
-    accounts, known, codes = _accounts(unfinished, [*lost], context)
-    with context.client((), args, heart, given=accounts) as client:
-        jobs = [job for job in known if _can(client, job, context, codes)]
-        codes += [_candidates(client, submission, args, context) for submission in lost]
-        if jobs:
-            wait = Wait(args, context, client, heart)
-            wait.again = "resume"
-            codes.append(wait.run(jobs, wanted))
-        elif not codes and not args.json:
-            context.out.line("nothing is left to wait for")
+    codes = _lost(lost, args, context, deadline)
+    foreign = _foreign(args)
+    trusted = [each for each in unfinished if not (foreign and _left(each, args, context, codes))]
+    groups = _groups(trusted)
+    if groups:
+        codes += _Waits(args, context, deadline, wanted).run(groups)
+    elif not codes and not args.json:
+        context.out.line("nothing is left to wait for")
     return first_that_applies(codes)
 
 
-def _adopt(client: vidpoll.Client, ref: str) -> None:
+def _lost(lost: Sequence[vidpoll.Submission], args: Arguments, context: Context, deadline: Deadline) -> list[int]:
+    """Show what became of the submits without an answer; each is looked for at its own address."""
+    codes = []
+    for each in lost:
+        account = _account(each.account, each.provider, each.base_url)
+        with context.client((), args, given={each.account: account}, within=deadline.left) as client:
+            codes.append(_candidates(client, each, args, context, deadline))
+    return codes
+
+
+def _adopt(client: vidpoll.Client, ref: str, args: Arguments) -> None:
     """The oldest lost submit of the job's account is the one that it was. Raises UsageError where there is none."""
     job = vidpoll.Job(ref)
     for submission in client.store.unknown_submits():
@@ -85,52 +101,141 @@ def _adopt(client: vidpoll.Client, ref: str) -> None:
             client.store.adopt(job, submission)
             return
     raise vidpoll.UsageError(
-        f"--adopt {ref}: no submit without an answer is on record for {job.account}; `vidpoll wait {shlex.quote(ref)}` "
+        f"--adopt {ref}: no submit without an answer is on record for {job.account}; `{again(args, 'wait', ref)}` "
         "waits for any job, and keeps it"
     )
 
 
-def _accounts(
-    unfinished: Sequence[vidpoll.KeptJob], lost: Sequence[vidpoll.Submission], context: Context
-) -> tuple[dict[str, vidpoll.Account], list[vidpoll.Job], list[int]]:
-    """The accounts, at the addresses that the store names; a job that was asked about elsewhere is left."""
-    origins = {each.account: (each.provider, each.base_url) for each in lost}
-    for each in unfinished:
-        origins[each.origin.account] = (each.origin.provider, each.origin.base_url)
-    jobs, codes = [], []
-    for each in unfinished:
-        if origins[each.origin.account][1] == each.origin.base_url:
-            jobs.append(each.job)
-            continue
-        again = shlex.join(["vidpoll", "wait", each.ref, "--base-url", each.origin.base_url])
-        context.out.error(f"{each.ref} was asked about at another address than the others; go on with: {again}")
-        codes.append(UNKNOWN)
-    accounts = {name: own_account(name, provider or name, url or None) for name, (provider, url) in origins.items()}
-    return accounts, jobs, codes
+def _account(name: str, provider: str, url: str) -> vidpoll.Account:
+    """The account at the address that the store names. A variable that names it, too, may hold more (a password)."""
+    named = os.environ.get(f"{re.sub('[^A-Za-z0-9]', '_', provider or name).upper()}_BASE_URL", "")
+    same = named and redact.url(named).rstrip("/") == url
+    return own_account(name, provider or name, None if same else url or None)
 
 
-def _can(client: vidpoll.Client, job: vidpoll.Job, context: Context, codes: list[int]) -> bool:
+def _groups(unfinished: Sequence[vidpoll.KeptJob]) -> list[tuple[dict[str, vidpoll.Account], list[vidpoll.Job]]]:
+    """The jobs by client: in one, each account has one address. Most stores need a single one."""
+    groups: list[tuple[dict[str, vidpoll.Account], dict[str, str], list[vidpoll.Job]]] = []
+    for each in unfinished:
+        name, url = each.origin.account, each.origin.base_url
+        group = next((group for group in groups if group[1].get(name, url) == url), None)
+        if group is None:
+            group = ({}, {}, [])
+            groups.append(group)
+        group[0][name] = _account(name, each.origin.provider, url)
+        group[1][name] = url
+        group[2].append(each.job)
+    return [(accounts, jobs) for accounts, _, jobs in groups]
+
+
+def _foreign(args: Arguments) -> bool:
+    """Whether others than this user may have written the store, and with it the addresses to which a key would go."""
+    path = store_of(args)
+    if path is None or os.name != "posix":
+        return False
+    found = path.stat()
+    return bool(found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)) or found.st_uid not in (os.getuid(), 0)
+
+
+def _left(each: vidpoll.KeptJob, args: Arguments, context: Context, codes: list[int]) -> bool:
+    """Whether a job is left out, because a store that others can write names an address that is not the usual one."""
+    name, url = each.origin.account, each.origin.base_url
+    with context.client() as client:
+        provider = client.providers.get(each.origin.provider)
+    usual = os.environ.get(f"{re.sub('[^A-Za-z0-9]', '_', each.origin.provider).upper()}_BASE_URL")
+    known = redact.url(usual or (provider.base_url if provider else "")).rstrip("/")
+    if url == known:
+        return False
+    other = [] if name == each.origin.provider else [f"{name}={each.origin.provider}@{url}"]
+    where: dict[str, str | bool | None] = {"account": None, "base_url": None if other else url}
+    line = again(args, "wait", each.ref, *(["--account", *other] if other else []), **where)
+    context.out.error(
+        f"{each.ref} is left: the store {store_of(args)} can be written by others, and names {url}, where your key "
+        f"would go. If that is right: {line}"
+    )
+    codes.append(UNKNOWN)
+    return True
+
+
+class _Waits:
+    """The waits of `resume`: one for each group of jobs, all at once. The first one runs in the calling thread."""
+
+    def __init__(
+        self, args: Arguments, context: Context, deadline: Deadline, wanted: Sequence[vidpoll.WantedFiles]
+    ) -> None:
+        self.args = args
+        self.context = context
+        self.deadline = deadline
+        self.wanted = wanted
+        self.codes: list[int] = []
+        self._stopped = threading.Event()
+
+    def is_set(self) -> bool:
+        """What ends all of them: Ctrl-C in the first, or nobody who reads."""
+        return self._stopped.is_set() or self.context.out.gone.is_set()
+
+    def run(self, groups: Sequence[tuple[dict[str, vidpoll.Account], list[vidpoll.Job]]]) -> list[int]:
+        """Wait for all; their exit codes."""
+        others = [threading.Thread(target=self._guarded, args=group, daemon=True) for group in groups[1:]]
+        for thread in others:
+            thread.start()
+        try:
+            self._wait(*groups[0])
+            if INTERRUPTED in self.codes:
+                raise KeyboardInterrupt
+            for thread in others:
+                thread.join()
+        except KeyboardInterrupt:
+            self._stopped.set()
+            for thread in others:
+                thread.join(5.0)
+            self.codes.append(INTERRUPTED)
+        return self.codes
+
+    def _guarded(self, accounts: dict[str, vidpoll.Account], jobs: list[vidpoll.Job]) -> None:
+        try:
+            self._wait(accounts, jobs)
+        except vidpoll.VidpollError as error:
+            self.context.out.error(advised(error, self.args))
+            self.codes.append(UNKNOWN)
+
+    def _wait(self, accounts: dict[str, vidpoll.Account], known: list[vidpoll.Job]) -> None:
+        heart = prepared(self.args, self.context)
+        with self.context.client((), self.args, heart, given=accounts) as client:
+            jobs = [job for job in known if _can(client, job, self.args, self.context, self.codes)]
+            if jobs:
+                wait = Wait(self.args, self.context, client, self.deadline, heart, command="resume", stop=self)
+                self.codes.append(wait.run(jobs, self.wanted))
+
+
+def _can(client: vidpoll.Client, job: vidpoll.Job, args: Arguments, context: Context, codes: list[int]) -> bool:
     """Whether a job can be waited for; a key that is missing for one account does not hold up the others."""
     try:
         client.watch(job)
     except vidpoll.UsageError as error:
-        context.out.error(f"{job.ref} is left: {error.message.partition(', or pass Client(')[0]}")
+        context.out.error(f"{job.ref} is left: {advised(error, args)}")
         codes.append(UNKNOWN)
         return False
     return True
 
 
-def _candidates(client: vidpoll.Client, lost: vidpoll.Submission, args: Arguments, context: Context) -> int:
+def _candidates(
+    client: vidpoll.Client, lost: vidpoll.Submission, args: Arguments, context: Context, deadline: Deadline
+) -> int:
     """Show what a submit without an answer may have become: jobs of the provider's list that nobody here knows."""
     fields = " ".join(f"{name}={shlex.quote(str(value)[:60])}" for name, value in lost.sent.items())
     found: list[vidpoll.Job] = []
     why = None
     try:
         ours = {each.ref for each in client.store.jobs()}
-        rows = islice(client.jobs(lost.account), LISTED)
-        found = [job for job in rows if job.ref not in ours and _not_before(job, lost.at)]
+        for number, job in enumerate(islice(client.jobs(lost.account), LISTED)):
+            if job.ref not in ours and _not_before(job, lost.at):
+                found.append(job)
+            if deadline.over and deadline.timeout:
+                why = f"only {number + 1} rows of its list were looked through in time"
+                break
     except vidpoll.VidpollError as error:
-        why = error.message
+        why = advised(error, args)
     if args.json:
         said: dict[str, Any] = {"account": lost.account, "operation": lost.operation, "at": iso(lost.at)}
         said |= {"sent": dict(lost.sent), "reason": lost.reason}
@@ -141,16 +246,15 @@ def _candidates(client: vidpoll.Client, lost: vidpoll.Submission, args: Argument
     )
     for job in found:
         created = None if job.snapshot is None else iso(job.snapshot.created_at)
-        again = shlex.join(["vidpoll", "resume", "--adopt", job.ref, *same_options(args, "store")])
-        context.out.error(f"  may be {status_line(job, 0.0)}{f', created {created}' if created else ''}: {again}")
-    stored = "".join(f" {word}" for word in map(shlex.quote, same_options(args, "store")))
-    line = f"vidpoll jobs --local --forget-before {iso(lost.at + 1.0)}{stored}"
+        line = again(args, "resume", adopt=job.ref)
+        context.out.error(f"  may be {status_line(job, 0.0)}{f', created {created}' if created else ''}: {line}")
+    line = again(args, "jobs --local", forget_before=iso(lost.at + 1.0))
     forget = f"here it never arrived, forget it, and what ended before: {line}"
     if found:
         context.out.error(f"  W{forget}")
     else:
         told = f"{why}. " if why else "its list shows no job that may be it. "
-        context.out.error(f"  {told}Where you find it: vidpoll resume --adopt {lost.account}:ID{stored}; w{forget}")
+        context.out.error(f"  {told}Where you find it: {again(args, 'resume', adopt=f'{lost.account}:ID')}; w{forget}")
     return UNKNOWN
 
 
@@ -187,7 +291,9 @@ def local_jobs(args: Arguments, context: Context) -> int:
             gone = client.store.prune(args.forget_before)
             context.out.error(f"forgot {gone}: jobs that ended before, and submits without an answer")
         for ref in args.forget:
+            there = client.store.get(ref) is not None
             client.store.drop(ref)
+            context.out.error(f"forgot {ref}" if there else f"{ref} is not kept here: there was nothing to forget")
         kept = client.store.jobs(last=args.limit + 1) if args.name is None else client.store.jobs()
         kept = [each for each in kept if args.name in (None, each.origin.account)]
         for each in kept[-args.limit :]:
@@ -196,8 +302,10 @@ def local_jobs(args: Arguments, context: Context) -> int:
             context.out.error(f"there are more than {args.limit}; --limit {args.limit * 4} shows more")
         lost = client.store.unknown_submits()
     if lost:
-        again = shlex.join(["vidpoll", "resume", *same_options(args, "store")])
-        context.out.error(f"{len(lost)} submits have no answer yet: {again}")
+        context.out.error(f"{len(lost)} submits have no answer yet: {again(args, 'resume')}")
+    elif not kept:
+        of = "" if args.name is None else f" of {args.name}"
+        context.out.error(f"no job{of} is kept in {store_of(args)}")
     return COMPLETED
 
 

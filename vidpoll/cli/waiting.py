@@ -1,6 +1,6 @@
-"""The commands about single jobs: wait, status, submit, download.
+"""The command `wait`, and what waiting is wherever a command does it (`submit --wait`, `resume`).
 
-Each is thin: the client does the work, what came of it goes to `output`. Nothing waits or talks to a provider here.
+The client does the work, what came of it goes to `output`. Nothing waits or talks to a provider here.
 """
 
 from __future__ import annotations
@@ -8,45 +8,58 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import shlex
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import vidpoll
-from vidpoll.clock import Clock
 
 from . import transcripts
+from .again import advised, again, fetching
 from .bar import Bar
-from .context import (
-    Arguments,
-    Command,
-    Context,
-    as_json,
-    count,
-    fields,
-    references,
-    same_options,
-    seconds,
-    store,
-    store_of,
-    where,
-    with_fields,
-)
-from .costs import check_balance, costs, money
+from .context import Arguments, Command, Context, as_json, references, seconds, store, store_of
+from .costs import costs, money
+from .deadline import Deadline
 from .heartbeat import Heart
 from .output import (
     COMPLETED,
     INTERRUPTED,
     NOT_COMPLETED,
     UNKNOWN,
-    Output,
     code_of,
     first_that_applies,
+    iso,
     job_object,
     size,
     status_line,
 )
+
+VIDEO = ("video",)
+"""What is saved of a job, unless it makes none, or `--kinds` says otherwise."""
+
+
+def kinds(text: str) -> tuple[str, ...]:
+    """For --kinds: words with commas."""
+    found = tuple(filter(None, map(str.strip, text.split(","))))
+    if not found:
+        raise argparse.ArgumentTypeError("name at least one, like video,thumbnail")
+    return found
+
+
+def kinds_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--kinds",
+        type=kinds,
+        metavar="KIND,KIND",
+        help="what to save: video,thumbnail,last_frame,audio … (default: the video, or what a job makes instead)",
+    )
+
+
+def made(job: vidpoll.Job) -> tuple[str, ...]:
+    """What is saved where nobody said it: the video, or all that a completed job has that makes none."""
+    there = tuple(dict.fromkeys(asset.kind for asset in job.assets))
+    due = job.snapshot is None or job.snapshot.assets_due
+    return VIDEO if due or "video" in there or not there else there
 
 
 def waiting_options(parser: argparse.ArgumentParser) -> None:
@@ -55,9 +68,11 @@ def waiting_options(parser: argparse.ArgumentParser) -> None:
         type=seconds,
         default=3600.0,
         metavar="S",
-        help="stop asking after S seconds (3600; 0 looks once; none waits for as long as it takes)",
+        help="stop after S seconds, for asking and for files together (3600; none: when all is done; 0 looks once, "
+        "and saves what is there)",
     )
-    parser.add_argument("--download", metavar="DIR", help="save the video of each job that is completed in DIR")
+    parser.add_argument("--download", metavar="DIR", help="save what each job that is completed has made in DIR")
+    kinds_option(parser)
     parser.add_argument("--quiet", action="store_true", help="only say what became of each job")
     parser.add_argument(
         "--transcript", metavar="FILE", help="write the last answers there, without secrets, for a bug report"
@@ -72,52 +87,81 @@ def _wait_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _wait(args: Arguments, context: Context) -> int:
-    awaited = context.jobs(args.refs)
+    deadline = Deadline(context.clock, args.timeout)
     heart = prepared(args, context)
+    awaited = context.jobs(args.refs)
     with context.client([job.account for job in awaited], args, heart) as client:
-        return Wait(args, context, client, heart).run(awaited)
+        return Wait(args, context, client, deadline, heart).run(awaited)
 
 
 def prepared(args: Arguments, context: Context) -> Heart | None:
-    """A heartbeat where somebody looks. Raises UsageError for a transcript that cannot be written, before it costs."""
+    """A heartbeat where somebody looks. Raises UsageError for what would be in vain, before it costs."""
+    if args.kinds is not None and args.download is None:
+        raise vidpoll.UsageError("--kinds says what --download saves: add --download DIR")
     if args.transcript is not None:
         transcripts.check(args.transcript)
-    return Heart(context.clock, context.out) if _shown(args) and context.out.terminal else None
+    return Heart(context.clock, context.out) if shown(args) and context.out.terminal else None
 
 
-def _shown(args: Arguments) -> bool:
+def shown(args: Arguments) -> bool:
     return not (args.quiet or args.json)
+
+
+class Stop(Protocol):
+    """What ends a wait from outside, like a threading.Event."""
+
+    def is_set(self) -> bool: ...
 
 
 class Wait:
     """One wait for some jobs, shown as it goes."""
 
-    def __init__(self, args: Arguments, context: Context, client: vidpoll.Client, heart: Heart | None = None) -> None:
+    def __init__(
+        self,
+        args: Arguments,
+        context: Context,
+        client: vidpoll.Client,
+        deadline: Deadline,
+        heart: Heart | None = None,
+        *,
+        command: str = "wait",
+        stop: Stop | None = None,
+    ) -> None:
         self.args = args
         self.out = context.out
         self.clock = context.clock
         self.client = client
+        self.deadline = deadline
         self.heart = heart
+        self.command = command
+        """The command that goes on after Ctrl-C."""
+        self.stop = stop or context.out.gone
         self.displayed = heart is not None and heart.displayed
         self.start = context.clock.time()
         self.stages: dict[str, vidpoll.StageChanged] = {}
         self.crowd: Sequence[vidpoll.Job] = ()
         """All jobs, where they are too many for a line at each step of each."""
         self.summed = self.start
-        self.again = "wait"
-        """The command that goes on after Ctrl-C."""
+        self.kept: dict[str, float] = {}
+        """When the verdicts were kept that are known without a question, by reference."""
 
     def run(self, awaited: Sequence[vidpoll.Job], wanted: Sequence[vidpoll.WantedFiles] = ()) -> int:
         """Wait for all, and save the files that were asked for, `wanted` earlier or now; the exit code."""
         self.wanted = {job.ref: [each for each in wanted if each.ref == job.ref] for job in awaited}
+        self.crowd = awaited if len(awaited) > CROWD else ()
+        self._note_kept(awaited)
+        left = {job.ref: job for job in awaited}
+        codes = []
+        show = self._show if shown(self.args) and not self.displayed else None
+        following = self.client.as_completed(
+            awaited,
+            timeout=self.deadline.left,
+            stop=self.stop,  # type: ignore[arg-type]  # an event, or several in one
+            on_event=show,
+        )
         if self.args.download is not None:
             for job in awaited:
                 self._want(job)
-        self.crowd = awaited if len(awaited) > CROWD else ()
-        left = {job.ref: job for job in awaited}
-        codes = []
-        show = self._show if _shown(self.args) and not self.displayed else None
-        following = self.client.as_completed(awaited, timeout=self.args.timeout, stop=self.out.gone, on_event=show)
         try:
             for job in following:
                 codes.append(self._ended(job))
@@ -131,25 +175,34 @@ class Wait:
             self._sum(awaited, codes)
         return first_that_applies(codes)
 
+    def _note_kept(self, awaited: Sequence[vidpoll.Job]) -> None:
+        if store_of(self.args) is None:
+            return
+        with contextlib.suppress(vidpoll.StoreError, vidpoll.UsageError):  # warned of; or there is no store
+            for job in awaited:
+                row = self.client.store.get(job)
+                if row is not None and row.ended_at is not None:
+                    self.kept[job.ref] = row.ended_at
+
     def _sum(self, awaited: Sequence[vidpoll.Job], codes: Sequence[int]) -> None:
         """The last line: what became of all of them, and the money, which is never summed over two units."""
         spent = costs(awaited)
         if self.args.json:
-            counted = {word.replace(" ", "_"): codes.count(code) for code, word in _OUTCOMES.items()}
+            counted = {word.replace(" ", "_"): codes.count(code) for code, word in OUTCOMES.items()}
             self.out.json({"jobs": len(awaited), **counted, "costs": spent})
-        elif _shown(self.args):
-            said = [f"{codes.count(code)} {word}" for code, word in _OUTCOMES.items() if code in codes]
+        elif shown(self.args):
+            said = [f"{codes.count(code)} {word}" for code, word in OUTCOMES.items() if code in codes]
             self.out.line(f"{self._stamp()}{len(awaited)} jobs: {', '.join(said)}{money(spent)}")
 
     def _want(self, job: vidpoll.Job) -> None:
         """Note on disk that the video is wanted: `vidpoll resume` fetches it, whatever happens to this process."""
-        target = os.path.join(self.args.download, "")  # noqa: PTH118 - a folder
+        target = os.path.join(os.path.expanduser(self.args.download), "")  # noqa: PTH111, PTH118 - a folder
         if store_of(self.args) is not None:
             with contextlib.suppress(vidpoll.StoreError, vidpoll.UsageError):  # warned of; or there is no store
-                self.client.store.want(job, target)
+                self.client.store.want(job, target, kinds=self.args.kinds or VIDEO)
         here = str(Path(target).absolute())
         others = [each for each in self.wanted[job.ref] if str(Path(each.target)) != here]
-        self.wanted[job.ref] = [vidpoll.WantedFiles(job.ref, target, ("video",)), *others]
+        self.wanted[job.ref] = [vidpoll.WantedFiles(job.ref, target, self.args.kinds or VIDEO), *others]
 
     def _keep(self, awaited: Sequence[vidpoll.Job]) -> None:
         """Write the transcript; that it cannot be written changes nothing of what became of the jobs."""
@@ -183,23 +236,22 @@ class Wait:
             self.out.line(f"{self._stamp(event.at)}{event}")
 
     def _ended(self, job: vidpoll.Job) -> int:
-        """Say what became of a job, save its video; the exit code of this job."""
+        """Say what became of a job, save what it made; the exit code of this job."""
         error, files = job.error, list[Path]()
+        said = "" if error is None else advised(error, self.args, self._line([job.ref]))
         if job.ok and not self.args.json:
             stamp = "" if self.args.quiet else self._stamp()
-            self.out.line(f"{stamp}{status_line(job, self.clock.time())}")
+            self.out.line(f"{stamp}{status_line(job, self.clock.time())}{self._as_kept(job)}")
         for wanted in self.wanted[job.ref]:
             try:
                 if job.ok:
-                    bar = None if self.displayed else _bar(self.args, self.out, self.clock)
-                    files += self.client.download(job, wanted.target, kinds=wanted.kinds, on_progress=bar)
+                    files += self._saved(job, wanted)
                 elif job.final:
                     self._unwant(wanted)
-            except vidpoll.ResultMissing as failed:
-                self._unwant(wanted)
-                error = failed
             except vidpoll.VidpollError as failed:
-                error = failed
+                if isinstance(failed, vidpoll.ResultMissing):
+                    self._unwant(wanted)
+                error, said = failed, fetching(failed, self.args, self._fetch_line(job, wanted, failed))
         if self.args.json:
             self.out.json(job_object(job, error=error, files=files))
         else:
@@ -207,20 +259,37 @@ class Wait:
                 self.out.line(f"{'' if self.args.quiet else self._stamp()}{size(path)}")
         if error is None:
             return COMPLETED
-        self.out.error(self._advice(job, error))
+        forget = self.command == "resume" and isinstance(error, (vidpoll.JobNotFound, vidpoll.NotFound))
+        line = again(self.args, "jobs --local", forget=job.ref)
+        self.out.error(f"{said}{self._as_kept(job)}{f'. To leave it out from now on: {line}' if forget else ''}")
         return UNKNOWN if code_of(error) == UNKNOWN else NOT_COMPLETED
 
-    def _advice(self, job: vidpoll.Job, error: vidpoll.VidpollError) -> str:
-        """The message, with a way out that works here: the options belong to the line that goes on."""
-        said = error.message
-        if isinstance(error, vidpoll.OutcomeUnknown):
-            for line in (f"vidpoll wait {shlex.quote(job.ref)}", str(error.resume)):
-                if said.endswith(line):
-                    said = f"{said.removesuffix(line)}{self._line([job.ref])}"
-        if self.again == "resume" and isinstance(error, (vidpoll.JobNotFound, vidpoll.NotFound)):
-            words = ["vidpoll", "jobs", "--local", "--forget", job.ref, *same_options(self.args, "store")]
-            said += f". To leave it out from now on: {shlex.join(words)}"
-        return said
+    def _as_kept(self, job: vidpoll.Job) -> str:
+        """What is added to a verdict that is not today's."""
+        at = self.kept.get(job.ref)
+        if at is None or not job.final:
+            return ""
+        return f" (as kept on {iso(at)}; to ask again: {again(self.args, 'status', job.ref)})"
+
+    def _saved(self, job: vidpoll.Job, wanted: vidpoll.WantedFiles) -> list[Path]:
+        """Save files of a completed job."""
+        chosen = made(job) if wanted.kinds == VIDEO and self.args.kinds is None else wanted.kinds
+        bar = Bar(self.out, self.clock, self._say) if shown(self.args) and not self.displayed else None
+        timeout = self.deadline.for_files
+        files = self.client.download(job, wanted.target, kinds=chosen, timeout=timeout, on_progress=bar)
+        if chosen != wanted.kinds:  # the note on disk names others
+            self._unwant(wanted)
+        return files
+
+    def _fetch_line(self, job: vidpoll.Job, wanted: vidpoll.WantedFiles, error: vidpoll.VidpollError) -> str:
+        """The command that saves the files after all: those that were wanted, or those that there are."""
+        there = ",".join(dict.fromkeys(asset.kind for asset in job.assets))
+        missing = isinstance(error, vidpoll.ResultMissing)
+        named = there if missing else ",".join(wanted.kinds) if wanted.kinds != VIDEO else None
+        return again(self.args, "download", job.ref, to=wanted.target, kinds=named)
+
+    def _say(self, text: str) -> None:
+        self.out.line(f"{self._stamp()}{text}")
 
     def _unwant(self, wanted: vidpoll.WantedFiles) -> None:
         """They will never be there."""
@@ -234,10 +303,9 @@ class Wait:
 
     def _line(self, left: Sequence[str]) -> str:
         """The command that goes on with these jobs."""
-        words = ["vidpoll", "wait", *left, *same_options(self.args, "download", "base_url", "account")]
-        if self.again == "resume":
-            words = ["vidpoll", "resume", *same_options(self.args, "download")]
-        return shlex.join([*words, *same_options(self.args, "store", "no_store")])
+        chosen = None if self.args.kinds is None else ",".join(self.args.kinds)
+        refs = left if self.command == "wait" else ()
+        return again(self.args, self.command, *refs, download=self.args.download, kinds=chosen)
 
     def _stamp(self, at: float | None = None) -> str:
         return f"{max(0.0, (self.clock.time() if at is None else at) - self.start):7.1f} s  "
@@ -245,6 +313,8 @@ class Wait:
 
 CROWD = 8
 """Of more jobs than that no line is written for each step of their progress."""
+
+OUTCOMES = {COMPLETED: "completed", NOT_COMPLETED: "not completed", UNKNOWN: "unknown"}
 
 SUMMED = 15.0
 """Seconds between two lines that say how all of them are."""
@@ -263,228 +333,15 @@ def _summary(jobs: Sequence[vidpoll.Job]) -> str:
     return f"{len(jobs)} jobs: {', '.join(said)}"
 
 
-LOOK = 60.0
-"""Seconds for which `status` asks for answers about all its jobs, and `download` for one about each."""
+REF = "magicoal:3f8a2d1b-4c9e-4b7f-8d2a-1f3c5e7a9b0d"
 
-_OUTCOMES = {COMPLETED: "completed", NOT_COMPLETED: "not completed", UNKNOWN: "unknown"}
-
-
-def _status_arguments(parser: argparse.ArgumentParser) -> None:
-    references(parser)
-    store(parser)
-    as_json(parser)
-
-
-def _status(args: Arguments, context: Context) -> int:
-    asked = context.jobs(args.refs)
-    codes = []
-    end = context.clock.monotonic() + LOOK
-    with context.client([job.account for job in asked], args) as client:
-        for job in asked:
-            unknown = _look(client, job, max(0.0, end - context.clock.monotonic()))
-            if job.final:
-                unknown = None  # a verdict, of whatever kind
-            if args.json:
-                context.out.json(job_object(job, error=unknown))
-            elif unknown is None:
-                context.out.line(status_line(job, context.clock.time()))
-            if unknown is not None:
-                context.out.error(unknown.message)
-            codes.append(COMPLETED if job.ok else NOT_COMPLETED if job.final else UNKNOWN)
-    return first_that_applies(codes)
-
-
-def _submit_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="ACCOUNT", help="the provider's name, or that of an --account")
-    parser.add_argument("kind", metavar="KIND", help="its submit operation, like t2v (`vidpoll providers` lists them)")
-    fields(parser, "the provider's own fields")
-    parser.add_argument("--count", type=count, default=1, metavar="N", help="start N such jobs (1)")
-    parser.add_argument("--force", action="store_true", help="start them although the balance does not pay for all")
-    parser.add_argument("--wait", action="store_true", help="then wait for the job, like `vidpoll wait`")
-    waiting_options(parser)
-    where(parser)
-    store(parser)
-    as_json(parser)
-
-
-def _submit(args: Arguments, context: Context) -> int:
-    heart = prepared(args, context)
-    with context.client([args.name], args, heart) as client:
-        if args.count > 1 and not args.force:
-            check_balance(client, args.name, args.kind, args.count)
-        jobs, code = _submitted(args, context, client)
-        if jobs and code != INTERRUPTED and (args.wait or args.download is not None):
-            code = first_that_applies([code, Wait(args, context, client, heart).run(jobs)])
-        return code
-
-
-def _submitted(args: Arguments, context: Context, client: vidpoll.Client) -> tuple[list[vidpoll.Job], int]:
-    """Submit all, and print each reference as it comes. What ends the batch leaves those that were submitted."""
-    jobs: list[vidpoll.Job] = []
-    try:
-        for _ in range(args.count):
-            job = _one(args, context, client)
-            jobs.append(job)
-            written = context.out.json(job_object(job)) if args.json else context.out.line(job.ref)
-            if not written:
-                context.out.error(f"submitted: {job.ref}")
-    except KeyboardInterrupt:
-        look = f"look at `vidpoll jobs {args.name}` or the provider's dashboard"
-        if store_of(args) is not None:
-            look = f"it is on record, `{_resume(args)}` goes on with it or shows what it may have become: look there"
-        context.out.error(f"interrupted; the submit may have been received: {look} before you submit again")
-        return jobs, INTERRUPTED
-    except vidpoll.VidpollError as error:
-        kept = isinstance(error, vidpoll.SubmitUnknown) and store_of(args) is not None
-        if not (jobs or kept):
-            raise
-        record = f". It is on record: `{_resume(args)}` shows what it may have become" if kept else ""
-        before = f" ({len(jobs)} of {args.count} were submitted before that)" if jobs else ""
-        context.out.error(f"{error.message}{record}{before}")
-        return jobs, code_of(error)
-    return jobs, COMPLETED
-
-
-def _resume(args: Arguments) -> str:
-    return shlex.join(["vidpoll", "resume", *same_options(args, "store")])
-
-
-def _one(args: Arguments, context: Context, client: vidpoll.Client) -> vidpoll.Job:
-    """Submit once; where the intent cannot be kept nothing was sent, and it is submitted without a store."""
-    try:
-        return with_fields(partial(client.submit, args.name, args.kind), args.fields)
-    except vidpoll.StoreError as error:
-        context.out.error(f"warning: {error.message}. Submitting all the same, and nothing is kept")
-    args.no_store = True
-    with context.client([args.name], args) as other:
-        return with_fields(partial(other.submit, args.name, args.kind), args.fields)
-
-
-def _download_arguments(parser: argparse.ArgumentParser) -> None:
-    references(parser)
-    parser.add_argument("--to", default=".", metavar="DIR", help="the folder; for one file also its name (default: .)")
-    parser.add_argument(
-        "--kinds", default="video", help="what to save, with commas: video,thumbnail,last_frame … (default: video)"
-    )
-    parser.add_argument("--overwrite", action="store_true", help="replace files that are there already")
-    parser.add_argument("--max-bytes", type=count, metavar="N", help="save no file of more than N bytes")
-    parser.add_argument(
-        "--timeout",
-        type=seconds,
-        default=3600.0,
-        metavar="S",
-        help="stop after S seconds for the files of a job (3600; none for as long as it takes)",
-    )
-    parser.add_argument("--quiet", action="store_true", help="show no progress")
-    store(parser)
-    as_json(parser)
-
-
-def _download(args: Arguments, context: Context) -> int:
-    wanted = context.jobs(args.refs)
-    kinds = [kind.strip() for kind in args.kinds.split(",") if kind.strip()]
-    if not kinds:
-        raise vidpoll.UsageError("--kinds: name at least one, like --kinds video,thumbnail")
-    if len(wanted) > 1 and Path(args.to).suffix and not Path(args.to).is_dir() and not args.to.endswith(("/", os.sep)):
-        raise vidpoll.UsageError(f"--to {args.to!r} names one file, and there are {len(wanted)} jobs; name a folder")
-    with context.client([job.account for job in wanted], args) as client:
-        displayed = _shown(args) and context.out.terminal and client.add_display()
-        bar = None if displayed else _bar(args, context.out, context.clock)
-        try:
-            return first_that_applies([_fetch(client, job, kinds, args, context, bar=bar) for job in wanted])
-        except KeyboardInterrupt:
-            context.out.error("interrupted; the same command goes on where it stopped")
-            return INTERRUPTED
-
-
-def _fetch(
-    client: vidpoll.Client, job: vidpoll.Job, kinds: list[str], args: Arguments, context: Context, *, bar: Bar | None
-) -> int:
-    files: list[Path] = []
-    error = _look(client, job)
-    code = COMPLETED if error is None else code_of(error)
-    said_completed = job.snapshot is not None and job.snapshot.state is vidpoll.State.COMPLETED  # its files may be late
-    if error is None and not (job.final or said_completed):
-        code = UNKNOWN
-        resume = f"vidpoll wait {shlex.quote(job.ref)} --download {shlex.quote(args.to)}"
-        error = vidpoll.DownloadError(f"{status_line(job, 0.0)}: not completed yet; wait for it: {resume}", job=job)
-    elif error is None:
-        try:
-            files = client.download(
-                job,
-                args.to,
-                kinds=kinds,
-                overwrite=args.overwrite,
-                timeout=args.timeout,
-                max_bytes=args.max_bytes,
-                on_progress=bar,
-            )
-        except vidpoll.UsageError:
-            raise
-        except vidpoll.VidpollError as failed:
-            error, code = failed, NOT_COMPLETED
-    if args.json:
-        context.out.json(job_object(job, error=error, files=files))
-    else:
-        for path in files:
-            context.out.line(size(path))
-    if error is not None:
-        context.out.error(error.message)
-    return code
-
-
-def _bar(args: Arguments, out: Output, clock: Clock) -> Bar | None:
-    return Bar(out, clock) if _shown(args) else None
-
-
-def _look(client: vidpoll.Client, job: vidpoll.Job, timeout: float = LOOK) -> vidpoll.VidpollError | None:
-    """Ask until one answer says something (`wait` a second ago makes the next one a 429); why there is no verdict."""
-    for _ in client.watch(job, timeout=timeout, check=False):
-        if job.state is not None:
-            break
-    return job.error
-
-
-_REF = "magicoal:3f8a2d1b-4c9e-4b7f-8d2a-1f3c5e7a9b0d"
-
-COMMANDS = (
-    Command(
-        "wait",
-        "wait until jobs end, and show what happens",
-        _wait_arguments,
-        _wait,
-        f"vidpoll wait {_REF} token360:vt_5f2c0e9b7a41 --timeout 900 --download clips",
-        "All jobs are waited for at once. Ctrl-C stops the waiting, not the jobs: they are kept, and `vidpoll resume`\n"
-        "goes on with all of them. Where another process waits for the same job already, nothing is asked twice.",
-    ),
-    Command(
-        "status",
-        "ask how jobs are",
-        _status_arguments,
-        _status,
-        f"vidpoll status {_REF} --json",
-        "Asks until an answer says something, for at most a minute. Exits with 0 where all are completed, 1 where one\n"
-        "is not, 3 where one has no verdict yet.",
-    ),
-    Command(
-        "submit",
-        "start a job and print its reference",
-        _submit_arguments,
-        _submit,
-        "vidpoll submit magicoal i2v image=@photo.jpg prompt='the sea begins to move' seed=7 --download clips",
-        "A value is JSON where it is some (7, true, [1, 2]) and the provider's plugin takes it as that, else text; in\n"
-        "double quotes it is text always: prompt='\"2024\"'. NAME=@FILE takes a text or an image from a file.\n"
-        "It is sent once: where no answer comes, the exit code is 3, and nothing is sent again; `vidpoll resume` then\n"
-        "shows what it may have become. --count starts several, if `vidpoll quota` says that they can be paid.\n"
-        "--download waits, too.",
-    ),
-    Command(
-        "download",
-        "save the files of completed jobs",
-        _download_arguments,
-        _download,
-        f"vidpoll download {_REF} --to clips --kinds video,thumbnail",
-        "Names are made from the references; a file that is there already is kept. A download that was cut, stopped\n"
-        "or killed goes on where it was when it is asked for again; until it is whole it is called NAME.part.",
-    ),
+WAIT = Command(
+    "wait",
+    "wait until jobs end, and show what happens",
+    _wait_arguments,
+    _wait,
+    f"vidpoll wait {REF} token360:vt_5f2c0e9b7a41 --timeout 900 --download clips",
+    "All jobs are waited for at once. Ctrl-C stops the waiting, not the jobs: they are kept, and `vidpoll resume`\n"
+    "goes on with all of them. Where another process waits for the same job already, nothing is asked twice.\n"
+    "A verdict that is kept is told as kept; `vidpoll status` asks again.",
 )

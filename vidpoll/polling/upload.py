@@ -31,7 +31,7 @@ def upload_request(account: AccountState, path: Path, kind: str | None) -> tuple
     """The operation that takes the file, and its request. Raises Unsupported, and InvalidField where none takes it."""
     uploads, name = account.provider.upload, account.name
     if not uploads:
-        raise Unsupported(f"{name}: {account.provider.name} takes no files of a job's by upload")
+        raise Unsupported(f"{account.provider.name} takes no uploads: a file that a job needs is a field of its submit")
     if kind is not None and kind not in uploads:
         raise Unsupported(f"{name}: no upload of the kind {kind!r}; it has: {', '.join(uploads)}")
     refused: list[str] = []

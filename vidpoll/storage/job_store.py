@@ -41,6 +41,10 @@ class JobStore:
             raise UsageError(f"last={last!r}: must be a whole number, 0 or more")
         return self._store.jobs(unfinished=unfinished, last=-1 if last is None else last)
 
+    def get(self, job: Job | str) -> KeptJob | None:
+        """A job with all that is kept of it; None where it is not kept."""
+        return self._store.get(_ref(job))
+
     def prune(self, before: float) -> int:
         """Drop what ended before Unix second `before`, and what was submitted in vain; return how many.
 

@@ -1,0 +1,95 @@
+"""The lines that go on: the one maker of every command that is printed for the next step, so that pasted it works.
+
+It asks where this command asked, and keeps what this command kept. A message of the library names bare commands, or a
+line of Python: `advised` gives them the options of this call.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Sequence
+
+import vidpoll
+
+from .context import Arguments
+
+_REACH = ("header", "insecure", "patience", "http_timeout")
+_WHERE = ("base_url", "account", *_REACH)
+_STORE = ("store", "no_store")
+
+TAKES: dict[str, Sequence[str]] = {
+    "wait": (*_WHERE, *_STORE),
+    "status": (*_WHERE, *_STORE),
+    "download": (*_WHERE, *_STORE),
+    "submit": (*_WHERE, *_STORE),
+    "upload": _WHERE,
+    "quota": _WHERE,
+    "jobs": _WHERE,
+    "jobs --local": ("store",),
+    "resume": (*_REACH, "store"),
+}
+"""The options that a line takes over from the call that prints it, by command."""
+
+
+def again(args: Arguments, command: str, *words: str, **options: str | bool | None) -> str:
+    """The command that goes on, for a shell: `options` are its own, the others are those of this call."""
+    line = ["vidpoll", *command.split(), *words]
+    for name, value in options.items():
+        line += _option(name, value)
+    for name in TAKES[command]:
+        line += _option(name, getattr(args, name, None))
+    return shlex.join(line)
+
+
+def _option(name: str, value: object) -> list[str]:
+    flag = f"--{name.replace('_', '-')}"
+    if value is None or value is False:
+        return []
+    if value is True:
+        return [flag]
+    if name == "account":
+        accounts: Sequence[tuple[str, vidpoll.Account]] = value  # type: ignore[assignment]  # what --account parses to
+        return [word for account, own in accounts for word in (flag, _account(account, own))]
+    if name == "header":
+        return [word for header in value for word in (flag, str(header))]  # type: ignore[attr-defined]  # a list
+    if isinstance(value, tuple):
+        return [flag, ",".join(f"{each:g}" if isinstance(each, float) else str(each) for each in value)]
+    return [flag, f"{value:g}" if isinstance(value, float) else str(value)]
+
+
+def _account(name: str, own: vidpoll.Account) -> str:
+    return f"{name}={own.provider}{f'@{own.base_url}' if own.base_url else ''}"
+
+
+_LINE = re.compile(r"vidpoll (wait|status|jobs|quota|download) ((?:'[^']*'|[^\s'`;,)])+)(?=[\s`;,)]|$)(?! --)")
+_SLOW = re.compile(r"no connection within|no whole answer within|nothing came for")
+
+
+def advised(error: vidpoll.VidpollError, args: Arguments, line: str | None = None) -> str:
+    """The message of an error, with ways out that work in this shell; `line` is the command that waits for its job."""
+    said = error.message
+    if isinstance(error, vidpoll.MissingKey):  # here a key comes from the environment alone
+        said = said.partition(", or pass Client(")[0]
+    resume = getattr(error, "resume", None)
+    if resume and error.job is not None:
+        bare = f"vidpoll wait {shlex.quote(error.job.ref)}"
+        said = said.replace(resume, bare)
+        said = said if line is None else said.replace(bare, line)
+    said = _LINE.sub(lambda found: again(args, found[1], *shlex.split(found[2])), said)
+    ways = ["--patience S bears faults for longer"] if isinstance(error, vidpoll.ProviderUnreachable) else []
+    ways += ["--http-timeout S waits longer for an answer"] if _SLOW.search(said) else []
+    if not ways or not hasattr(args, "patience"):
+        return said
+    before, mark, line = said.rpartition("Resume: ")
+    return f"{before}{'; '.join(ways)}. {mark}{line}" if mark else f"{said}. {'; '.join(ways)}"
+
+
+def fetching(error: vidpoll.VidpollError, args: Arguments, line: str) -> str:
+    """The same for a file: `line` is the command that fetches it."""
+    said = advised(error, args)
+    if isinstance(error, vidpoll.ResultMissing):
+        return f"{said}. To save that: {line}" if "it has: no files" not in said else said
+    for phrase in ("the same call goes on where it stopped", "download it again"):
+        said = said.replace(phrase, f"{'go on' if 'goes' in phrase else phrase} with {line}")
+    return said

@@ -1,0 +1,139 @@
+"""The commands that send something that is not there yet: `submit` a job, `upload` a file that one needs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from functools import partial
+
+import vidpoll
+
+from .again import advised, again
+from .context import Arguments, Command, Context, as_json, bounded, count, store, store_of, where
+from .costs import check_balance
+from .deadline import Deadline
+from .fields import fields, with_fields
+from .output import COMPLETED, INTERRUPTED, code_of, first_that_applies, job_object
+from .waiting import Wait, prepared, waiting_options
+
+
+def _submit_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="ACCOUNT", help="the provider's name, or that of an --account")
+    parser.add_argument(
+        "kind", nargs="?", metavar="KIND", help="its submit operation, like t2v; without one they are listed"
+    )
+    fields(parser, "the provider's own fields")
+    parser.add_argument("--count", type=count, default=1, metavar="N", help="start N such jobs (1)")
+    parser.add_argument("--force", action="store_true", help="start them although the balance does not pay for all")
+    parser.add_argument("--wait", action="store_true", help="then wait for the job, like `vidpoll wait`")
+    waiting_options(parser)
+    where(parser)
+    store(parser)
+    as_json(parser)
+
+
+def _submit(args: Arguments, context: Context) -> int:
+    deadline = Deadline(context.clock, args.timeout)
+    heart = prepared(args, context)
+    with context.client([args.name], args, within=deadline.left) as client:
+        _check_kind(client, args)
+        if args.count > 1 and not args.force:
+            check_balance(client, args.name, args.kind, args.count)
+        jobs, code = _submitted(args, context, client)
+    if jobs and code != INTERRUPTED and (args.wait or args.download is not None):
+        with context.client([args.name], args, heart) as client:
+            code = first_that_applies([code, Wait(args, context, client, deadline, heart).run(jobs)])
+    return code
+
+
+def _check_kind(client: vidpoll.Client, args: Arguments) -> None:
+    """Raise UsageError where no kind is named: what was left out is listed."""
+    if args.kind is not None and "=" not in args.kind:
+        return
+    own = dict(args.account or ()).get(args.name)
+    provider = client.providers.get(args.name if own is None else own.provider)
+    if provider is not None:
+        known = ", ".join(provider.submit) or "nothing: this plugin only waits"
+        raise vidpoll.UsageError(f"submit {args.name}: name a KIND; it has: {known}")
+
+
+def _submitted(args: Arguments, context: Context, client: vidpoll.Client) -> tuple[list[vidpoll.Job], int]:
+    """Submit all, and print each reference as it comes. What ends the batch leaves those that were submitted."""
+    jobs: list[vidpoll.Job] = []
+    try:
+        for _ in range(args.count):
+            job = _one(args, context, client)
+            jobs.append(job)
+            written = context.out.json(job_object(job)) if args.json else context.out.line(job.ref)
+            if not written:
+                context.out.error(f"submitted: {job.ref}")
+    except KeyboardInterrupt:
+        look = f"look at `{again(args, 'jobs', args.name)}` or the provider's dashboard"
+        if store_of(args) is not None:
+            line = again(args, "resume")
+            look = f"it is on record, `{line}` goes on with it or shows what it may have become: look there"
+        context.out.error(f"interrupted; the submit may have been received: {look} before you submit again")
+        return jobs, INTERRUPTED
+    except vidpoll.VidpollError as error:
+        kept = isinstance(error, vidpoll.SubmitUnknown) and store_of(args) is not None
+        if not (jobs or kept):
+            raise
+        record = f". It is on record: `{again(args, 'resume')}` shows what it may have become" if kept else ""
+        before = f" ({len(jobs)} of {args.count} were submitted before that)" if jobs else ""
+        context.out.error(f"{advised(error, args)}{record}{before}")
+        return jobs, code_of(error)
+    return jobs, COMPLETED
+
+
+def _one(args: Arguments, context: Context, client: vidpoll.Client) -> vidpoll.Job:
+    """Submit once; where the intent cannot be kept nothing was sent, and it is submitted without a store."""
+    try:
+        return with_fields(partial(client.submit, args.name, args.kind), args.fields)
+    except vidpoll.StoreError as error:
+        context.out.error(f"warning: {error.message}. Submitting all the same, and nothing is kept")
+    args.no_store = True
+    with context.client([args.name], args) as other:
+        return with_fields(partial(other.submit, args.name, args.kind), args.fields)
+
+
+def _upload_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="ACCOUNT", help="the provider's name, or that of an --account")
+    parser.add_argument("file", metavar="FILE", help="the file that a job needs")
+    parser.add_argument("--kind", help="what it is for the provider, where its ending does not tell")
+    bounded(parser)
+    where(parser)
+    as_json(parser)
+
+
+def _upload(args: Arguments, context: Context) -> int:
+    with context.client([args.name], args, within=args.timeout) as client:
+        value = client.upload(args.name, args.file, kind=args.kind)
+    if args.json:
+        context.out.json({"account": args.name, "file": args.file, "value": value})
+    else:
+        context.out.line(value if isinstance(value, str) else json.dumps(value))
+    return COMPLETED
+
+
+SUBMIT = Command(
+    "submit",
+    "start a job and print its reference",
+    _submit_arguments,
+    _submit,
+    "vidpoll submit magicoal i2v image=@photo.jpg prompt='the sea begins to move' seed=7 --download clips",
+    "A value is JSON where it is some (7, true, [1, 2]) and the provider's plugin takes it as that, else text; in\n"
+    "double quotes it is text always: prompt='\"2024\"'. NAME=@FILE takes a text or an image from a file.\n"
+    "It is sent once: where no answer comes, the exit code is 3, and nothing is sent again; `vidpoll resume` then\n"
+    "shows what it may have become. --count starts several, if `vidpoll quota` says that they can be paid.\n"
+    "--download waits, too.",
+)
+
+UPLOAD = Command(
+    "upload",
+    "send a file that a job needs, and print what the submit's field takes",
+    _upload_arguments,
+    _upload,
+    "vidpoll upload moneyprinterturbo clip.mp4",
+    "Nothing is bought by it. Then: vidpoll submit moneyprinterturbo video video_source=local\n"
+    "video_materials=\"[$(vidpoll upload moneyprinterturbo clip.mp4)]\" video_subject='the sea'",
+)
