@@ -142,7 +142,7 @@ class DownloadProgress(Event):
 
     def __str__(self) -> str:
         share = f" of {self.total:,}" if self.total is not None else ""
-        again = f"; again in {self.next_in:.0f} s" if self.next_in is not None else ""
+        again = "" if self.next_in is None else f"; again in {self.next_in:.{0 if self.next_in >= 1 else 1}f} s"
         fault = f", no news: {self.fault}{again}" if self.fault is not None else ""
         return f"{self.ref} {self.kind}: {self.received:,}{share} bytes{fault}"
 

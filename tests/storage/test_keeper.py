@@ -162,7 +162,7 @@ def test_a_damaged_store_stops_no_submit_and_no_wait(shell: Shell) -> None:
     code, out, [warning] = shell("submit", "acme", "clip", "prompt=x", script=[SUBMITTED])
     assert (code, out) == (0, [REF])
     assert warning.startswith("vidpoll: warning: the store ")
-    assert "is damaged" in warning
+    assert "is no SQLite file" in warning
     assert "nothing is kept" in warning
     code, out, err = shell("wait", REF, "--quiet", "--download", "clips", script={"/files/": [MP4], "": [DONE]})
     assert (code, out[0], len(err)) == (0, "acme:j1 completed: video", 1)
@@ -174,7 +174,7 @@ def test_a_damaged_store_is_an_error_where_it_is_what_was_asked_for(shell: Shell
     """One line, exit code 1."""
     code, out, [said] = shell(*command)
     assert (code, out) == (1, [])
-    assert "is damaged, or no SQLite file: move it away" in said
+    assert "is no SQLite file: name another one" in said
 
 
 def test_a_store_that_fails_in_the_middle_stops_no_submit(

@@ -37,7 +37,8 @@ def again(args: Arguments, command: str, *words: str, **options: str | bool | No
     line = ["vidpoll", *command.split(), *words]
     for name, value in options.items():
         line += _option(name, value)
-    for name in TAKES[command]:
+    kept = not getattr(args, "no_store", False)
+    for name in TAKES[command] if kept else filter("store".__ne__, TAKES[command]):
         line += _option(name, getattr(args, name, None))
     return shlex.join(line)
 

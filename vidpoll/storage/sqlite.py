@@ -475,7 +475,7 @@ def _wrong(error: Exception) -> str:
         "readonly": "cannot be written to: check its permissions and those of its folder, or name another store",
         "full": "cannot grow, there is no room left: free some on its disk; what it holds is whole",
         "malformed": _DAMAGED,
-        "not a database": _DAMAGED,
+        "not a database": "is no SQLite file: name another one; if it was a store, rename it, and a new one is made",
         "disk i/o": "cannot be read or written, the disk reports an error: check the disk and the room on it",
         "unable to open": "cannot be opened: check that its folder is there and may be written to",
     }
@@ -486,7 +486,7 @@ def _wrong(error: Exception) -> str:
     return f"cannot be used ({why}): check its path and its permissions, or name another store"
 
 
-_DAMAGED = "is damaged, or no SQLite file: move it away, and a new one is made; jobs go on at their providers"
+_DAMAGED = "is damaged: move it away, and a new one is made; jobs go on at their providers"
 
 
 def _here() -> str:

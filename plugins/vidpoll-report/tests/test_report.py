@@ -448,7 +448,7 @@ def test_the_report_of_a_store(
     ("argv", "said"),
     [
         (["none.sqlite3"], "there is no store 'none.sqlite3'"),
-        (["text"], "is damaged, or no SQLite file"),
+        (["text"], "is no SQLite file"),
         (["text", "-o", "no/such/x.html"], "cannot be written: its folder is not there"),
         (["text", "--files", "nowhere"], "--files 'nowhere': there is no such folder"),
         ([], "the following arguments are required: STORE"),
@@ -465,6 +465,17 @@ def test_wrong_use(
     assert err.count("\n") == 1
     assert said in err
     assert [path.name for path in tmp_path.iterdir()] == ["text"]
+
+
+def test_it_took_what_the_job_took() -> None:
+    """One duration for one job: the provider's own where it is told, and not when vidpoll looked."""
+    job = vidpoll.Job("acme:1")
+    job.receive(vidpoll.Snapshot(vidpoll.State.RUNNING, created_at=100.0), 101.0)
+    done = vidpoll.Snapshot(vidpoll.State.COMPLETED, created_at=100.0, finished_at=104.0, assets_due=False)
+    job.receive(done, 106.0)
+    entry = Entry("acme:1")
+    entry.take(job)
+    assert (entry.took, job.took) == (4.0, 4.0)
 
 
 def test_nothing_at_import() -> None:

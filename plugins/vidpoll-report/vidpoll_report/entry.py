@@ -50,6 +50,8 @@ class Entry:
     stalled: float | None = None
     cost: vidpoll.Cost | None = None
     problem: vidpoll.Problem | None = None
+    told: float | None = None
+    """Seconds that the job took as `job.took` has it: the provider's own where it is told."""
     length: float | None = None
     links: tuple[tuple[str, str], ...] = ()
     files: dict[Path, str] = field(default_factory=dict)
@@ -71,7 +73,9 @@ class Entry:
 
     @property
     def took(self) -> float | None:
-        """Seconds from its beginning to its end."""
+        """Seconds that it took, the same as `job.took`; of others than completed jobs from what was seen."""
+        if self.told is not None:
+            return self.told
         return None if self.start is None or self.end is None else max(0.0, self.end - self.start)
 
     @property
@@ -95,7 +99,7 @@ class Entry:
     def take(self, job: vidpoll.Job) -> None:
         """Note what is known of the job now."""
         self.stage, self.moments, self.cost, self.problem = job.stage, job.history, job.cost, job.problem
-        self.created = job.created_at
+        self.created, self.told = job.created_at, job.took
         if job.final:
             self.state, self.why = str(job.state), None
             self.ended = job.history[-1].at if job.history else self.last

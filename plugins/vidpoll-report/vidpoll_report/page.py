@@ -88,8 +88,8 @@ def _sums(entries: Sequence[Entry]) -> Markup:
     tiles += [_tile("faults borne", sum(faults.values()), "fault" if faults else None)]
     tiles += [_tile("files", len(saved)), _tile("in files", _bytes(sum(map(_size, saved))))] if saved else []
     for unit, cost in _money(entries).items():
-        tiles.append(_tile(f"{unit} spent", f"{cost.net:g}"))
-        tiles += [_tile(f"{unit} refunded", f"{cost.refunded:g} of {cost.charged:g}")] if cost.refunded else []
+        tiles.append(_tile(f"{unit} spent", f"{cost.net:,.12g}"))
+        tiles += [_tile(f"{unit} refunded", f"{cost.refunded:,.12g} of {cost.charged:,.12g}")] if cost.refunded else []
     worst = [tag("li", f"{count} times: ", reason) for reason, count in faults.most_common(10)]
     told = None
     if worst and set(faults) != {"of any kind"}:

@@ -1,0 +1,285 @@
+"""The commands about single jobs and accounts: status, submit, jobs, quota, delete, download."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from acme_provider import (
+    ACME,
+    BROKEN,
+    DONE,
+    DRAWING,
+    HTML,
+    MP4,
+    REF,
+    SLOW_DOWN,
+    UNAVAILABLE,
+    Plugin,
+)
+from shell import MEDIA, Interrupting, Shell, Terminal
+
+import vidpoll
+from vidpoll import Request, parsing
+from vidpoll.cli.fields import read_fields, with_fields
+from vidpoll.cli.output import iso
+
+
+def test_status(shell: Shell) -> None:
+    """One answer each; 0 completed, 1 not, 3 no verdict yet."""
+    script = {"/jobs/a": [DONE], "/jobs/b": [BROKEN], "/jobs/c": [DRAWING]}
+    code, out, err = shell("status", "acme:a", "acme:b", "acme:c", script=script)
+    assert (code, err) == (3, [])
+    assert out == ["acme:a completed: video", "acme:b failed: out of paint", "acme:c running drawing 10 %"]
+    assert shell("status", "acme:a", "acme:b", script=script)[0] == 1
+    assert shell("status", "acme:a", script=script)[0] == 0
+    assert len(shell.wire.sent) == 1  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("answer", [UNAVAILABLE, HTML, (401, {}, b""), {"status": "melting"}])
+def test_status_without_news_is_unknown(shell: Shell, answer: Any) -> None:
+    """An answer that says nothing about the job: one line that names it, and code 3; the others are still asked."""
+    code, out, err = shell("status", "acme:a", "acme:b", script={"/jobs/a": [answer], "/jobs/b": [DONE]})
+    assert (code, out) == (3, ["acme:b completed: video"])
+    assert len(err) == 1
+    assert err[0].startswith("vidpoll: acme:a")
+
+
+def test_status_json(shell: Shell) -> None:
+    """Machines get an object for each reference, with the error where there is no news."""
+    code, out, _ = shell("status", REF, "--json", script=[UNAVAILABLE])
+    assert code == 3
+    assert json.loads(out[0])["error"]["type"] == "WaitTimeout"
+
+
+@pytest.mark.parametrize("first", [SLOW_DOWN, UNAVAILABLE, HTML, {"status": "melting"}])
+def test_status_asks_until_an_answer_says_something(shell: Shell, first: Any) -> None:
+    """`vidpoll wait R; vidpoll status R`: that the provider wants a pause says nothing about a completed job."""
+    assert shell("status", REF, script=[first, DONE]) == (0, ["acme:j1 completed: video"], [])
+    assert len(shell.wire.sent) == 2  # type: ignore[attr-defined]
+
+
+def test_status_of_many_ends_within_one_bound(shell: Shell) -> None:
+    """A provider that is away is not waited for once for each job; every job is asked about, at least once."""
+    script = {f"/jobs/{name}": [UNAVAILABLE] for name in "abc"}
+    code, out, err = shell("status", "acme:a", "acme:b", "acme:c", script=script)
+    assert (code, out, len(err)) == (3, [], 3)
+    asked = [wire.url[-1] for wire in shell.wire.sent]  # type: ignore[attr-defined]
+    assert asked.count("a") > 3
+    assert asked[-2:] == ["b", "c"]
+
+
+# submit
+
+
+def test_submit_prints_the_reference_first(shell: Shell) -> None:
+    """`ref=$(vidpoll submit …)`: the reference and nothing else; options may stand between the fields."""
+    code, out, err = shell(
+        "submit", "acme", "clip", "--wait", "--timeout", "60", "prompt=a sea", script=[{"id": "j1"}, DRAWING, DONE]
+    )
+    assert (code, err) == (0, [])
+    assert out[0] == REF
+    assert out[-1].endswith("completed: video")
+    assert json.loads(shell.wire.sent[0].body) == {"prompt": "a sea"}  # type: ignore[attr-defined]
+    assert shell("submit", "acme", "clip", "prompt=x", script=[{"id": "j1"}]) == (0, [REF], [])
+
+
+def test_submit_and_download(shell: Shell, tmp_path: Path) -> None:
+    """--download waits, too; with --json the job comes twice: as submitted, and as it ended."""
+    script = {**MEDIA, "/jobs/j1": [DONE], "/jobs": [{"id": "j1"}]}
+    code, out, _ = shell("submit", "acme", "clip", "prompt=x", "--download", ".", "--json", script=script)
+    assert code == 0
+    first, last = map(json.loads, out)
+    assert (first["ref"], first["state"]) == (REF, None)
+    assert [Path(name).read_bytes() for name in last["files"]] == [MP4]
+
+
+@pytest.mark.parametrize("answer", [UNAVAILABLE, HTML, {"no": "id"}])
+def test_submit_unknown(shell: Shell, answer: Any) -> None:
+    """It may have been received: code 3, sent once, and where to look."""
+    code, out, err = shell("submit", "acme", "clip", "prompt=x", script=[answer])
+    assert (code, out, len(err)) == (3, [], 1)
+    assert "vidpoll jobs acme" in err[0]
+    assert len(shell.wire.sent) == 1  # type: ignore[attr-defined]
+
+
+def test_submit_refused(shell: Shell) -> None:
+    """A provider's refusal is code 1."""
+    code, out, err = shell("submit", "acme", "clip", "prompt=x", script=[(402, {}, b"")])
+    assert (code, out, len(err)) == (1, [], 1)
+    assert "Nothing was bought" in err[0]
+
+
+def test_submit_interrupted(shell: Shell) -> None:
+    """Ctrl-C while a submit is under way: it may have been received, and the line says so."""
+    code, _, err = shell("submit", "acme", "clip", "prompt=x", script=[{"id": "j1", "status": "done", **DONE}],
+                         plugins=(Interrupting(),))  # fmt: skip
+    assert code == 130
+    assert len(err) == 1
+    assert "may have been received" in err[0]
+
+
+def test_read_fields(tmp_path: Path) -> None:
+    """JSON where a value is some, else text; @file is a text, or the file itself; @@ is an @."""
+    (tmp_path / "prompt.txt").write_text("a sea\nat dusk\n", encoding="utf-8")
+    (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8\xff\xe0")
+    texts = ["a=7", "b=true", "c=[1, 2]", 'd="7"', "e=NaN", "f=", "g=x=y", "h=@@home", "i={", "j=1.5", "k=null"]
+    found, unsure = read_fields(texts)
+    assert found == {
+        "a": 7, "b": True, "c": [1, 2], "d": "7", "e": "NaN", "f": "", "g": "x=y", "h": "@home", "i": "{", "j": 1.5,
+        "k": None,
+    }  # fmt: skip
+    assert unsure == {"a": "7", "b": "true", "c": "[1, 2]", "j": "1.5", "k": "null"}
+    assert read_fields([f"a=@{tmp_path / 'prompt.txt'}"]) == ({"a": "a sea\nat dusk"}, {})
+    assert read_fields([f"a=@{tmp_path / 'photo.jpg'}"]) == ({"a": tmp_path / "photo.jpg"}, {})
+    assert read_fields(["a=" + "[" * 100_000])[0]["a"].startswith("[[")
+
+
+def checking(**fields: object) -> dict[str, object]:
+    """A call as plugins check theirs."""
+    rules: parsing.Rules = {
+        "prompt": ("text", lambda value: isinstance(value, str)),
+        "title": ("text", lambda value: isinstance(value, str)),
+        "frames": ("an odd number", lambda value: isinstance(value, int) and value % 2),
+    }
+    return parsing.checked("submit clip", fields, rules)
+
+
+@pytest.mark.parametrize(
+    ("texts", "meant"),
+    [
+        (["prompt=2024", "frames=81"], {"prompt": "2024", "frames": 81}),
+        (["prompt=1e3", "title=true"], {"prompt": "1e3", "title": "true"}),
+        (["prompt=[1, 2]"], {"prompt": "[1, 2]"}),
+        (['prompt="2024"', "title=null"], {"prompt": "2024"}),
+    ],
+)
+def test_a_value_is_what_the_plugin_takes(texts: list[str], meant: dict[str, object]) -> None:
+    """`prompt=2024` is a text and `frames=81` a number, without a word about either on the command line."""
+    assert with_fields(checking, texts) == meant
+
+
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        (["frames=80"], "frames=80: it must be an odd number"),
+        (["prompt=7", "frames=80"], "frames=80: it must be an odd number"),
+        (['frames="81"'], "frames='81': it must be an odd number"),
+        (["colour=7"], "submit clip takes no field 'colour'; it takes prompt, title, frames"),
+    ],
+)
+def test_a_value_that_is_wrong_either_way(texts: list[str], said: str) -> None:
+    """What is told is what is wrong with the value as it was read first."""
+    with pytest.raises(vidpoll.InvalidField) as caught:
+        with_fields(checking, texts)
+    assert caught.value.message == said
+
+
+@pytest.mark.parametrize("command", [("submit", "acme", "clip"), ("jobs", "acme")])
+def test_fields_are_tried_before_anything_is_sent(shell: Shell, command: tuple[str, ...]) -> None:
+    """Both commands that take fields try them in the plugin, and ask the provider once."""
+    provider = replace(
+        ACME,
+        name="strict",
+        submit={
+            "clip": replace(ACME.submit["clip"], request=lambda given: Request("POST", "/jobs", json=checking(**given)))
+        },
+        list=replace(ACME.list, request=lambda given, token: Request("GET", "/jobs", tuple(checking(**given).items()))),
+    )
+    argv = [word.replace("acme", "strict") for word in command]
+    answer = {"id": "j1", "rows": []}
+    code, _, err = shell(*argv, "prompt=2024", script=[answer], plugins=(Plugin(provider, name="strict-plugin"),))
+    assert (code, err) == (0, [])
+    (wire,) = shell.wire.sent  # type: ignore[attr-defined]
+    assert "2024" in (wire.url if wire.body is None else json.loads(wire.body)["prompt"])
+
+
+def test_jobs(shell: Shell) -> None:
+    """The provider's list, at most --limit of it, and a hint where there is more."""
+    first = {"rows": [{"id": "a", "status": "drawing"}, {"id": "b", "status": "done"}], "next": "2"}
+    script = {"page=2": [{"rows": [{"id": "c", "status": "done"}]}], "": [first]}
+    lines = ["acme:a running drawing", "acme:b completed done", "acme:c completed done"]
+    assert shell("jobs", "acme", script=script) == (0, lines, [])
+    code, out, err = shell("jobs", "acme", "--limit", "2", "--json", script=script)
+    assert code == 0
+    assert [json.loads(line)["ref"] for line in out] == ["acme:a", "acme:b"]
+    assert err == ["vidpoll: there are more than 2; --limit 8 shows more"]
+
+
+def test_quota(shell: Shell) -> None:
+    """For people and for machines."""
+    assert shell("quota", "acme", script=[{"credits": 120}]) == (0, ["balance  120", "prices   clip 50"], [])
+    code, out, _ = shell("quota", "acme", "--json", script=[{"credits": 120}])
+    assert code == 0
+    assert json.loads(out[0]) == {
+        "account": "acme", "plan": None, "limit": None, "used": None, "remaining": None, "unlimited": False,
+        "balance": 120, "prices": {"clip": 50.0}, "reset_at": None,
+    }  # fmt: skip
+    code, out, err = shell("quota", "acme", script=[(403, {}, b"")])
+    assert (code, out, len(err)) == (1, [], 1)
+
+
+def test_iso() -> None:
+    """Times are ISO 8601 in UTC; what is no time is none."""
+    assert iso(1_800_000_000.9) == "2027-01-15T08:00:00Z"
+    assert [iso(at) for at in (None, 1e30, float("inf"), float("nan"))] == [None] * 4
+
+
+def test_delete_asks(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is destroyed without a yes; where nobody can say it, --yes is due."""
+    monkeypatch.setattr(sys, "stdin", Terminal("y\n"))
+    code, out, err = shell("delete", REF, script=[(204, {}, b"")])
+    assert (code, out) == (0, ["acme:j1 deleted"])
+    assert err == ["Delete at the provider, with all files, for good: acme:j1? [y/N] "]
+    monkeypatch.setattr(sys, "stdin", Terminal("\n"))
+    code, out, err = shell("delete", REF)
+    assert (code, out) == (1, [])
+    assert err[0].endswith("vidpoll: nothing was deleted")
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
+    assert shell("delete", REF) == (2, [], ["vidpoll: delete: there is nobody to ask; --yes deletes without asking"])
+
+
+def test_delete_yes(shell: Shell) -> None:
+    """One that the provider will not delete does not keep the others."""
+    script = {"/jobs/a": [(409, {}, b"")], "/jobs/b": [(204, {}, b"")]}
+    code, out, err = shell("delete", "acme:a", "acme:b", "--yes", script=script)
+    assert (code, out, len(err)) == (1, ["acme:b deleted"], 1)
+    assert "409" in err[0]
+
+
+def test_delete_json(shell: Shell) -> None:
+    """One object a job, the same keys always."""
+    script = {"/jobs/a": [(409, {}, b"")], "/jobs/b": [(204, {}, b"")]}
+    code, out, err = shell("delete", "acme:a", "acme:b", "--yes", "--json", script=script)
+    assert (code, len(err)) == (1, 1)
+    kept, deleted = map(json.loads, out)
+    assert (kept["ref"], kept["deleted"], kept["error"]["type"]) == ("acme:a", False, "Conflict")
+    assert deleted == {"ref": "acme:b", "deleted": True, "error": None}
+
+
+def test_download(shell: Shell, tmp_path: Path) -> None:
+    """Files of the kinds asked for, under names made from the reference, or under the one that was given."""
+    script = {**MEDIA, "": [UNAVAILABLE, {**DONE, "cover": "/files/cover.jpg"}]}
+    code, out, err = shell("download", REF, "--to", "d", "--kinds", "video,thumbnail", script=script)
+    assert (code, err, len(out)) == (0, [], 2)
+    assert sorted(path.suffix for path in (tmp_path / "d").iterdir()) == [".jpg", ".mp4"]
+    code, out, _ = shell("download", REF, "--to", "a.mp4", "--json", script=script)
+    assert (code, json.loads(out[0])["files"]) == (0, ["a.mp4"])
+
+
+def test_download_of_what_is_not_there(shell: Shell) -> None:
+    """Running: 3 and the line that waits. Failed, or without such a file: 1."""
+    code, out, err = shell("download", REF, "--to", "my clips", script=[DRAWING])
+    assert (code, out) == (3, [])
+    resume = "vidpoll wait acme:j1 --download 'my clips'"
+    assert err == [f"vidpoll: acme:j1 running drawing 10 %: not completed yet; wait for it: {resume}"]
+    assert shell("download", REF, script=[BROKEN])[0] == 1
+    code, _, err = shell("download", REF, "--kinds", "thumbnail", script=[DONE])
+    line = "vidpoll download acme:j1 --to . --kinds video"
+    assert (code, err) == (1, [f"vidpoll: acme:j1 has no thumbnail; it has: video. To save that: {line}"])
+    assert shell("download", REF, script=[UNAVAILABLE])[0] == 3
