@@ -103,6 +103,7 @@ def test_the_key_and_the_base_url_come_from_the_environment(monkeypatch: pytest.
         {"patience": 0},
         {"patience": True},
         {"pacing": "slow"},
+        {"store": ":memory:"},
         {"accounts": {"acme": "sk-1"}},
         {"accounts": {"a b": vidpoll.Account("acme")}},
     ],

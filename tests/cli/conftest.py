@@ -33,8 +33,8 @@ def shell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], t
 
         def factory(**options: Any) -> vidpoll.Client:
             all_plugins = [Plugin(ACME), *plugins, *options.pop("plugins", ())]
-            options.setdefault("transport", run.wire)  # type: ignore[attr-defined]
-            return vidpoll.Client(plugins=all_plugins, discover=False, **options)
+            options |= {"transport": options.get("transport", run.wire), "discover": False}  # type: ignore[attr-defined]
+            return vidpoll.Client(plugins=all_plugins, **options)
 
         code = main(argv, client_factory=factory, clock=FakeClock())
         said = capsys.readouterr()

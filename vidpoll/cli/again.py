@@ -63,7 +63,7 @@ def _account(name: str, own: vidpoll.Account) -> str:
     return f"{name}={own.provider}{f'@{own.base_url}' if own.base_url else ''}"
 
 
-_LINE = re.compile(r"vidpoll (wait|status|jobs|quota|download) ((?:'[^']*'|[^\s'`;,)])+)(?=[\s`;,)]|$)(?! --)")
+_LINE = re.compile(r"vidpoll (wait|status|jobs|quota|download) ((?:'[^']*'|[^\s'`;,)])+?)(?=\.?(?:[\s`;,)]|$))(?! --)")
 _SLOW = re.compile(r"no connection within|no whole answer within|nothing came for")
 
 
