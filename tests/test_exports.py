@@ -37,9 +37,9 @@ PUBLIC = [
     "Unsupported", "UsageError", "VidpollError", "WaitRefused", "WaitStopped", "WaitTimeout",
 ]  # fmt: skip
 
-INTERNAL = {"amount", 
-    "as_stage", "check_account_name", "check_job_id", "forecast", "is_base_url", "is_number", "money", "origin",
-    "percent",
+INTERNAL = {
+    "amount", "as_stage", "check_account_name", "check_job_id", "forecast", "is_base_url", "is_number", "money",
+    "origin", "percent",
     "parse_reference",
 }  # fmt: skip
 """Functions that modules of the core share, and nobody types."""

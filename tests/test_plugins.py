@@ -398,8 +398,8 @@ def test_an_unknown_provider_names_the_known_ones() -> None:
     with pytest.raises(vidpoll.UnknownProvider) as caught:
         plugins.provider("zeta")
     assert str(caught.value) == (
-        "no provider 'zeta': known: acme. Others come with a plugin: pip install vidpoll-providers brings those of this "
-        "project; pip install vidpoll-zeta, if there is such a one"
+        "no provider 'zeta': known: acme. Others come with a plugin: pip install vidpoll-providers brings those of "
+        "this project; pip install vidpoll-zeta, if there is such a one"
     )
     with pytest.raises(vidpoll.UnknownProvider, match="did you mean 'acme'"):
         plugins.provider("acne")

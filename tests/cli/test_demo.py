@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import vidpoll
-from vidpoll.cli import demo, main
+from vidpoll.cli import demo, main, simulating
 from vidpoll.testing import simulate
 
 VIDPOLL = (sys.executable, "-m", "vidpoll")
@@ -125,6 +125,15 @@ def simulated(*argv: str, cwd: Path) -> Iterator[dict[str, str]]:
             finally:
                 process.kill()  # where SIGINT is ignored, as under nohup, this is an error and not a wait for ever
         assert (process.returncode, out, err.count("\n")) == (0, "", 1)
+
+
+def test_each_simulation_has_ids_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fresh seed each time, so that a store never meets the ids of yesterday; `--seed` plays the same again."""
+    seeds: list[int] = []
+    monkeypatch.setattr(simulating, "_serve", lambda simulation, providers, out, seed: seeds.append(seed))
+    for words in ([], [], ["--seed", "7"]):
+        assert main(["simulate", *words]) == 0
+    assert (len(set(seeds)), seeds[2]) == (3, 7)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is sent to a process as a POSIX signal")

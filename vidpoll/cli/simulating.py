@@ -57,8 +57,10 @@ def _simulate(args: Arguments, context: Context) -> int:
 
 
 def _serve(simulation: Simulation, providers: Mapping[str, vidpoll.Provider], out: Output, seed: int) -> None:
-    out.error(f"simulating {', '.join(simulation.faces)}; paste these lines into another shell, Ctrl-C ends it")
-    out.error(f"--seed {seed} plays the same ids again")
+    names = ", ".join(simulation.faces)
+    out.error(
+        f"simulating {names} (--seed {seed} plays the same again); paste these lines into another shell, Ctrl-C ends it"
+    )
     for name, url in simulation.base_urls.items():
         settings = {f"{name.upper().replace('-', '_')}_BASE_URL": url}
         key, provider = simulation.keys[name], providers.get(name)
