@@ -66,6 +66,16 @@ def test_status_of_what_goes_on_is_kept_as_ever(shell: Shell) -> None:
     assert [job["state"] for job in local(shell)] == ["completed"]
 
 
+@pytest.mark.parametrize("script", [[DRAWING], [UNAVAILABLE, DRAWING]])
+def test_status_ends_with_the_first_answer(shell: Shell, script: Any) -> None:
+    """Also where it says what is kept already; a fault is no answer."""
+    shell("wait", REF, *STORE, "--quiet", "--timeout", "0", script=[DRAWING])
+    assert shell("status", REF, *STORE, script=script) == (3, ["acme:j1 running drawing 10 %"], [])
+    assert len(shell.wire.sent) == len(script)  # type: ignore[attr-defined]
+    assert shell("download", REF, *STORE, script=script)[0] == 3
+    assert len(shell.wire.sent) == len(script)  # type: ignore[attr-defined]
+
+
 # -- lists ------------------------------------------------------------------------------------------------------------
 
 

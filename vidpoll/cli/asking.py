@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 from dataclasses import dataclass
+from typing import Any
 
 import vidpoll
 
@@ -110,11 +111,31 @@ def _not_there(kept: vidpoll.KeptJob, unknown: vidpoll.VidpollError | None) -> s
     return f"{day}; the provider could not be asked: {unknown.message.partition('. ')[0]}"
 
 
+class _Enough(Exception):
+    """An answer came."""
+
+
+class _Answered:
+    """Ends a look with the first answer: one that changes nothing of what is kept is no event."""
+
+    def __init__(self, job: vidpoll.Job) -> None:
+        self.job = job
+        self.before: int | None = None
+
+    def is_set(self) -> bool:
+        if self.before is not None and self.job.answers > self.before and self.job.state is not None:
+            raise _Enough
+        return False
+
+
 def look(client: vidpoll.Client, job: vidpoll.Job, timeout: float = LOOK) -> vidpoll.VidpollError | None:
     """Ask until one answer says something (`wait` a second ago makes the next one a 429); why there is no verdict."""
-    for _ in client.watch(job, timeout=timeout, check=False):
-        if job.state is not None:
-            break
+    answered: Any = _Answered(job)
+    events = client.watch(job, timeout=timeout, check=False, stop=answered)
+    answered.before = job.answers
+    with contextlib.suppress(_Enough):
+        for _ in events:
+            answered.is_set()
     return job.error
 
 
