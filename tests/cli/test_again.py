@@ -126,6 +126,8 @@ def test_a_fault_names_the_option_that_helps(shell: Shell, monkeypatch: pytest.M
     assert "--patience S bears faults for longer. Resume: " in said
     silent = vidpoll.ProviderError("acme list: nothing came for 30 s")
     assert advised(silent, parsed("jobs", "acme")).endswith(". --http-timeout S waits longer for an answer")
+    [said] = shell("wait", REF, "--quiet", script=[(401, {}, b"")])[2]
+    assert ". --header NAME=VARIABLE sends what a proxy before the server wants. Then resume: vidpoll wait" in said
     [said] = shell("wait", REF, "--base-url", "http://x.example", script=[DONE])[2]
     assert "or allow it: --insecure" in said
     assert shell("wait", REF, "--base-url", "http://x.example", "--insecure", "--quiet", script=[DONE])[0] == 0

@@ -283,3 +283,11 @@ def test_download_of_what_is_not_there(shell: Shell) -> None:
     line = "vidpoll download acme:j1 --to . --kinds video"
     assert (code, err) == (1, [f"vidpoll: acme:j1 has no thumbnail; it has: video. To save that: {line}"])
     assert shell("download", REF, script=[UNAVAILABLE])[0] == 3
+
+
+def test_money_is_written_as_people_write_it(shell: Shell) -> None:
+    """Not as 5.2e+06; cents are not lost."""
+    code, _, [said] = shell("submit", "acme", "clip", "prompt=x", "--count", "104000", script=[{"credits": 0.5}])
+    assert (code, shell.wire.sent[0].method) == (1, "GET")  # type: ignore[attr-defined]
+    assert "104000 clip cost 5,200,000, and the balance is 0.5: 5,199,999.5 are missing" in said
+    assert str(vidpoll.Cost(5_200_000.25, 0.1)) == "5,200,000.25 credits charged, 0.1 refunded"

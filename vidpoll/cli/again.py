@@ -64,6 +64,7 @@ def _account(name: str, own: vidpoll.Account) -> str:
 
 
 _LINE = re.compile(r"vidpoll (wait|status|jobs|quota|download) ((?:'[^']*'|[^\s'`;,)])+?)(?=\.?(?:[\s`;,)]|$))(?! --)")
+_RESUME = re.compile(r"(?:Then r|R)esume: (?!.*esume: )")
 _SLOW = re.compile(r"no connection within|no whole answer within|nothing came for")
 
 
@@ -80,10 +81,13 @@ def advised(error: vidpoll.VidpollError, args: Arguments, line: str | None = Non
     said = _LINE.sub(lambda found: again(args, found[1], *shlex.split(found[2])), said)
     ways = ["--patience S bears faults for longer"] if isinstance(error, vidpoll.ProviderUnreachable) else []
     ways += ["--http-timeout S waits longer for an answer"] if _SLOW.search(said) else []
+    if getattr(error, "status", None) in (401, 403):
+        ways += ["--header NAME=VARIABLE sends what a proxy before the server wants"]
     if not ways or not hasattr(args, "patience"):
         return said
-    before, mark, line = said.rpartition("Resume: ")
-    return f"{before}{'; '.join(ways)}. {mark}{line}" if mark else f"{said}. {'; '.join(ways)}"
+    told = "; ".join(ways)
+    found = _RESUME.search(said)
+    return f"{said[: found.start()]}{told}. {said[found.start() :]}" if found else f"{said.rstrip('.')}. {told}"
 
 
 def fetching(error: vidpoll.VidpollError, args: Arguments, line: str) -> str:

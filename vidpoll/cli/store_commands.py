@@ -168,6 +168,7 @@ class _Waits:
         self.deadline = deadline
         self.wanted = wanted
         self.codes: list[int] = []
+        self._alone = True
         self._stopped = threading.Event()
 
     def is_set(self) -> bool:
@@ -176,6 +177,7 @@ class _Waits:
 
     def run(self, groups: Sequence[tuple[dict[str, vidpoll.Account], list[vidpoll.Job]]]) -> list[int]:
         """Wait for all; their exit codes."""
+        self._alone = len(groups) == 1
         others = [threading.Thread(target=self._guarded, args=group, daemon=True) for group in groups[1:]]
         for thread in others:
             thread.start()
@@ -200,7 +202,7 @@ class _Waits:
             self.codes.append(UNKNOWN)
 
     def _wait(self, accounts: dict[str, vidpoll.Account], known: list[vidpoll.Job]) -> None:
-        heart = prepared(self.args, self.context)
+        heart = prepared(self.args, self.context) if self._alone else None  # one terminal has room for one display
         with self.context.client((), self.args, heart, given=accounts) as client:
             jobs = [job for job in known if _can(client, job, self.args, self.context, self.codes)]
             if jobs:
