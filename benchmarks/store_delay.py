@@ -119,9 +119,8 @@ def main() -> None:
         command = [sys.executable, __file__, "run", kind, str(args.jobs), str(args.seconds), str(args.gap)]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment, check=True)
         found[kind] = told = json.loads(done.stdout)
-        print(
-            f"{kind:7} heard {told['mean']:.2f} s late in the mean, {told['p99']:.2f} s (99 %); {told['cpu']:.1f} s of CPU"
-        )
+        late = f"heard {told['mean']:.2f} s late in the mean, {told['p99']:.2f} s (99 %)"
+        print(f"{kind:7} {late}; {told['cpu']:.1f} s of CPU")
     ratios = {name: found["sqlite"][name] / found["none"][name] for name in ("mean", "p99", "cpu")}
     print("ratio   " + ", ".join(f"{name} {ratio:.2f}" for name, ratio in ratios.items()))
 
