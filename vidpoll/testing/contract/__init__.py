@@ -44,8 +44,8 @@ class ProviderContract:
     """Inherit it in a class whose name begins with `Test`, name your provider and your samples, and run pytest.
 
     `provider` is the provider's name. `samples` is a folder with bodies and their `index.json`. `submits` maps each
-    submit operation to fields that it takes; "fields" of its sample do as well. `plugin` is the module or object with the hooks, for a plugin that is not
-    installed; left out, the provider is looked for among the installed plugins.
+    submit operation to fields that it takes; "fields" of its sample do as well. `plugin` is the module or object with
+    the hooks, for a plugin that is not installed; left out, the provider is looked for among the installed plugins.
     """
 
     provider: ClassVar[str] = ""

@@ -212,7 +212,7 @@ def _check_hidden(subject: Subject, name: str, request: Request) -> None:
         broken(
             "no secret is written into a plugin",
             seen=f"{name}: the header {', '.join(literal) or 'of the plugin'} is none of the auth's",
-            why="whoever has the plugin has the key; and it is shown in logs, because only the auth's headers are hidden",
+            why="whoever has the plugin has the key; and logs show it: only the auth's headers are hidden",
             do="leave the key to Provider(auth=…) and to the user's environment",
         )
 

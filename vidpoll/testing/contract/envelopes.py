@@ -121,20 +121,17 @@ def _texts(sample: Sample) -> Iterator[tuple[mutations.Path, str]]:
 
 
 def _alike(before: Outcome, after: Outcome, *, word: bool) -> bool:
-    if before.error is not None or before.value is None:
+    """Whether two answers mean the same. A status that is a number may not be known as text; it is nothing else."""
+    was, now = before.value, after.value
+    if was is None or (isinstance(after.error, AnswerError) and word):
         return True
-    if isinstance(after.error, AnswerError) and word:
-        return True  # a status that is a number may not be known as text; it is nothing else
-    if type(after.value) is not type(before.value):
-        return False
-    if isinstance(before.value, Snapshot):
-        return before.state is after.state and before.value.job_id == after.value.job_id
-    if isinstance(before.value, Submitted):
-        return bool(before.value.job_id == after.value.job_id)
-    if isinstance(before.value, Page):
-        was, now = ({item.job_id: item.state for item in each.value.items} for each in (before, after))
-        return all(was.get(name, state) is state for name, state in now.items()) and len(now) >= len(was) - 1
-    return True
+    if isinstance(was, Page) and isinstance(now, Page):
+        known = {item.job_id: item.state for item in was.items}
+        changed = [item for item in now.items if known.get(item.job_id, item.state) is not item.state]
+        return not changed and len(now.items) >= len(was.items) - 1
+    if isinstance(was, (Snapshot, Submitted)) and isinstance(now, type(was)):
+        return bool(was.job_id == now.job_id) and before.state is after.state
+    return type(now) is type(was)
 
 
 def _unlike(sample: Sample, path: mutations.Path, text: str, what: str) -> None:

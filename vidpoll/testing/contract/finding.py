@@ -52,12 +52,13 @@ def _installed(subject: Subject) -> tuple[str, str]:
     names = sorted(entry.name for entry in metadata.entry_points(group=GROUP))
     report = _report(subject)
     if report is None:
-        return (
-            f"no installed distribution has an entry point {subject.name!r} in the group {GROUP!r}; there are "
-            f"{', '.join(names) or 'none'}",
-            f"write {subject.name} = vidpoll_{subject.name.replace('-', '_')} below [options.entry_points] vidpoll in "
-            "setup.cfg and run `pip install -e .` in that folder, with the Python that runs pytest; for a plugin "
-            "without a distribution set `plugin = …` in the class",
+        there = ", ".join(names) or "nothing"
+        module = f"vidpoll_{subject.name.replace('-', '_')}"
+        seen = f"no installed distribution has an entry point {subject.name!r} in the group {GROUP!r}, only {there}"
+        return seen, (
+            f"write {subject.name} = {module} below [options.entry_points] vidpoll in setup.cfg and run "
+            "`pip install -e .` in that folder, with the Python that runs pytest; for a plugin without a distribution "
+            "set `plugin = …` in the class"
         )
     where = f"the plugin {report.name} ({report.distribution})"
     if report.problem and report.problem.startswith("does not import"):

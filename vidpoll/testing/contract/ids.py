@@ -27,7 +27,7 @@ def ids(subject: Subject) -> None:
         for prefix, plain in _forms(subject):
             like = _try(subject, name, prefix + plain)
             for odd in (*_ODD, *_NONE):
-                _check(subject, name, prefix, plain, like, odd)
+                _check(f"{name} with the id ", _try(subject, name, prefix + odd), like, (prefix, plain, odd))
 
 
 def _forms(subject: Subject) -> Iterator[tuple[str, str]]:
@@ -48,10 +48,10 @@ def _forms(subject: Subject) -> Iterator[tuple[str, str]]:
         yield "", "ab"
 
 
-def _check(subject: Subject, name: str, prefix: str, plain: str, like: Outcome, odd: str) -> None:
-    job_id = prefix + odd
-    outcome = _try(subject, name, job_id)
-    seen = f"{name} with the id {job_id[:80]!r}: {_said(outcome)}"
+def _check(who: str, outcome: Outcome, like: Outcome, made: tuple[str, str, str]) -> None:
+    """Compare the request for an odd id with that for a plain one; `made` is what stands before both, and the two."""
+    prefix, plain, odd = made
+    seen = f"{who}{(prefix + odd)[:80]!r}: {_said(outcome)}"
     if isinstance(outcome.error, UsageError):
         return
     if outcome.error is not None:

@@ -209,18 +209,21 @@ def _fits(found: Any, due: Any) -> bool:
 
 
 def _plain(found: Any) -> Any:
-    if isinstance(found, State):
-        return str(found)
-    if isinstance(found, Problem):
-        return {"message": found.message, "code": found.code}
-    if isinstance(found, Cost):
-        return {"charged": found.charged, "refunded": found.refunded} | (
-            {} if found.unit == "credits" else {"unit": found.unit}
-        )
-    if isinstance(found, Asset):
-        return {"kind": found.kind, "url": found.url}
-    if isinstance(found, Snapshot):
-        return {"job_id": found.job_id, "state": str(found.state), "stage": found.stage}
+    """A value as index.json writes it."""
     if isinstance(found, tuple):
         return [_plain(each) for each in found]
+    if isinstance(found, (Problem, Asset, Snapshot)):
+        names: Mapping[type, tuple[str, ...]] = {
+            Problem: ("message", "code"),
+            Asset: ("kind", "url"),
+            Snapshot: ("job_id", "state", "stage"),
+        }
+        return {name: _plain(getattr(found, name)) for name in names[type(found)]}
+    if isinstance(found, Cost):
+        unit = {} if found.unit == "credits" else {"unit": found.unit}
+        return {"charged": _plain(found.charged), "refunded": _plain(found.refunded), **unit}
+    if isinstance(found, float) and found.is_integer():
+        return int(found)
+    if isinstance(found, State):
+        return str(found)
     return dict(found) if isinstance(found, Mapping) else found

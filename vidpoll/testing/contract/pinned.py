@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -25,22 +26,24 @@ _ODD = 'é 日本 "q" <b>&amp; \\ %41 + end'
 
 def documented(subject: Subject) -> None:
     """Every operation has a sample with `request`, and each says what is sent."""
+    missing = []
     for name in subject.operations:
         pinned = [sample for sample in subject.index.samples if sample.operation == name and sample.request]
         kind = name.removeprefix("submit ")
         if name.startswith("submit ") and kind not in subject.submits:
             continue  # `given` tells of it
-        if not pinned:
-            request = subject.build(name, subject.builder(name))
-            broken(
-                "every operation has a sample that says what is sent",
-                seen=f'there is no sample of {name!r} with "request"; the builder sends {line(subject, request)}',
-                why="a path that was copied wrongly would be found by the first user",
-                do=f"compare it with the vendor's page, and write it to a sample of {name!r} (its body may be empty): "
-                f"{paste(subject, request)}",
-            )
         for sample in pinned:
             compare(subject, sample, subject.build(name, subject.builder(name, sample)))
+        if not pinned:
+            missing.append(f"\n        {name}: {paste(subject, subject.build(name, subject.builder(name)))}")
+    if missing:
+        broken(
+            "every operation has a sample that says what is sent",
+            seen=f'no sample of these operations has "request"; the builders send:{"".join(missing)}',
+            why="a path that was copied wrongly would be found by the first user",
+            do="compare each line with the vendor's page, and write it to a sample of the operation (its body may be "
+            "an empty file)",
+        )
 
 
 def given(subject: Subject) -> None:
@@ -74,8 +77,8 @@ def compare(subject: Subject, sample: Sample, request: Request) -> None:
             seen=f"{sample.file}: {sample.operation} sends {line(subject, request)}, and the index says "
             f"{sample.request}",
             why=_WHY,
-            do='correct the builder, or "request" in index.json: the base path and the path, the whole query; {name} in '
-            "it stands for anything",
+            do='correct the builder, or "request" in index.json: base path and path, the whole query; {name} in it '
+            "stands for anything",
         )
     body = sent(request)
     if not _like(body, sample.sends):
@@ -141,7 +144,7 @@ def _shown(body: Any) -> str:
 def values(subject: Subject) -> None:
     """Each field's value arrives as it was given, 0 and False too; what is None does not arrive."""
     for name, fields in _submitted(subject):
-        plain = sent(subject.build(name, subject.builder(name)) if fields is None else _built(subject, name, fields))
+        plain = sent(subject.build(name, partial(subject.operations[name].request, dict(fields))))
         for field, value in fields.items():
             places = [path for path, each in mutations.nodes(plain) if path and mutations.same(each, value)]
             if not places:
@@ -168,17 +171,6 @@ def _submitted(subject: Subject) -> Iterator[tuple[str, dict[str, object]]]:
             tried = [dict(subject.submits[kind])]
             tried += [dict(each.fields) for each in subject.index.of(name) if each.fields is not None]
             yield from ((name, fields) for at, fields in enumerate(tried) if fields not in tried[:at])
-
-
-def _built(subject: Subject, name: str, fields: Mapping[str, object]) -> Request:
-    operation = subject.operations[name]
-    return subject.build(name, _partial(operation.request, fields))
-
-
-def _partial(build: Any, fields: Mapping[str, object]) -> Any:
-    from functools import partial
-
-    return partial(build, dict(fields))
 
 
 def _try(subject: Subject, name: str, fields: Mapping[str, object]) -> Any:

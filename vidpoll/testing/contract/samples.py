@@ -22,9 +22,6 @@ from typing import Any
 from ...model import Response, State
 from . import checks
 
-NO_BODY = None
-"""`sends` of a request that has no body."""
-
 
 @dataclass(frozen=True)
 class Sample:
@@ -44,7 +41,7 @@ class Sample:
     expect: Mapping[str, Any] = field(default_factory=dict, repr=False)
     then: tuple[str, ...] = ()
     request: str = ""
-    sends: Any = NO_BODY
+    sends: Any = None
     fields: Mapping[str, object] | None = None
     token: str | None = None
 
@@ -147,7 +144,7 @@ def read(folder: Path) -> Index:
         tuple(tuple(each.split(".")) for each in decides) if checks.are_texts(decides) else (),
         tuple(checks.wrong(folder, said, rows)),
         base_url=said["base_url"] if isinstance(said.get("base_url"), str) else None,
-        auth=(auth,) if isinstance(auth, str) else tuple(auth) if checks.are_texts(auth, empty=True) else None,
+        auth=(auth,) if isinstance(auth, str) else tuple(auth or ()) if checks.are_texts(auth, empty=True) else None,
         floor=floor if isinstance(floor, (int, float)) and not isinstance(floor, bool) else None,
     )
 

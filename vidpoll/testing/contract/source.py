@@ -34,19 +34,19 @@ _FORBIDDEN = {
 """Standard modules with which a provider could wait, reach the network, keep something or hide what it imports."""
 
 _CLOCK, _DICE = "the clock", "chance"
+_NOW = r"datetime\.datetime\.(now|utcnow|today)|datetime\.date\.today"
+_TIME = r"time\.((time|monotonic|perf_counter|process_time|thread_time)(_ns)?|localtime|ctime)"
+_KEY = "the key is the business of auth: what a builder reads of it ends up in URLs and logs"
+_OUTPUT = "it breaks the progress bar, and every program that reads the output"
+_KEEPS = "a provider that keeps something between two calls means another thing each time"
 _CALLS: tuple[tuple[str, str, str], ...] = (
-    (_CLOCK, r"time\.(time|monotonic|perf_counter|process_time|thread_time)(_ns)?|time\.(localtime|ctime)"
-     r"|datetime\.datetime\.(now|utcnow|today)|datetime\.date\.today",
-     "no answer could be replayed, and a clock that is wrong would end jobs"),
+    (_CLOCK, f"{_TIME}|{_NOW}", "no answer could be replayed, and a clock that is wrong would end jobs"),
     (_DICE, r"random\..+|secrets\..+|uuid\.uuid[147]|os\.urandom", "no request could be repeated, and no bug replayed"),
     ("a pause", r"time\.sleep", "vidpoll waits for all jobs at once; a plugin that waits hangs every one of them"),
-    ("the environment", r"os\.(environ|environb|getenv|putenv)",
-     "the key is the business of auth: what a builder reads of it ends up in URLs and logs"),
-    ("the terminal", r"print|input|sys\.(stdout|stderr|stdin)",
-     "it breaks the progress bar and every program that reads the output"),
-    ("a file", r"open|io\.open|os\.(open|remove|unlink|rename|mkdir|makedirs)",
-     "a provider that keeps something between two calls means another thing each time"),
-    ("a process", r"os\.(system|popen|fork|exec\w*|spawn\w*|kill|_exit)|sys\.exit", "the user's program is not its own"),
+    ("the environment", r"os\.(environ|environb|getenv|putenv)", _KEY),
+    ("the terminal", r"print|input|sys\.(stdout|stderr|stdin)", _OUTPUT),
+    ("a file", r"open|io\.open|os\.(open|remove|unlink|rename|mkdir|makedirs)", _KEEPS),
+    ("a process", r"os\.(system|popen|fork|exec\w*|spawn\w*|kill|_exit)|sys\.exit", "the user's program is another's"),
     ("hidden code", r"eval|exec|compile|__import__", "nobody can see what the plugin does"),
 )  # fmt: skip
 """What is called, how it is written, and why not."""
@@ -134,7 +134,7 @@ def _check_rest(path: Path, tree: ast.Module) -> None:
             broken(
                 _RULE,
                 seen=f"{path.name}:{line} writes a file: .{node.attr}",
-                why="a provider that keeps something between two calls means another thing each time",
+                why=_KEEPS,
                 do="do without: vidpoll keeps what has to be kept",
             )
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and is_secret(node.value):
@@ -162,11 +162,12 @@ def _imported(tree: ast.AST) -> Iterator[tuple[str, int]]:
 
 def _names(tree: ast.AST) -> dict[str, str]:
     """What the names of a module stand for: `from time import time as now` makes "now" stand for "time.time"."""
-    found = {}
+    found: dict[str, str] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            found |= {alias.asname or alias.name.split(".")[0]: (alias.asname and alias.name) or alias.name.split(".")[0]
-                      for alias in node.names}  # fmt: skip
+            for alias in node.names:
+                top = alias.name.split(".")[0]
+                found[alias.asname or top] = alias.name if alias.asname else top
         elif isinstance(node, ast.ImportFrom) and not node.level:
             found |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
     builtin = ("print", "input", "open", "eval", "exec", "compile", "__import__")
