@@ -86,7 +86,7 @@ class ProviderContract:
         """The entry point, and the distribution, are named for the provider."""
         package.entry_point(self.subject())
 
-    def test_the_plugin_imports_only_vidpoll(self) -> None:
+    def test_the_plugin_does_nothing_else(self) -> None:
         """No network, clock, chance, environment, print or file, and nothing of vidpoll that is not public."""
         source.clean(self.subject())
 
@@ -212,6 +212,10 @@ class ProviderContract:
     def test_a_flag_is_true_or_false(self) -> None:
         """In lists and quotas, too, a text in the place of true is not true."""
         lists.flags(self.subject())
+
+    def test_amounts_are_numbers(self) -> None:
+        """What a quota tells are numbers, whatever comes."""
+        lists.amounts(self.subject())
 
     def test_errors_are_read(self) -> None:
         """The reader of refusals never raises."""

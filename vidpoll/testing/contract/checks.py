@@ -43,10 +43,9 @@ def wrong(folder: Path, said: Mapping[str, Any], rows: Sequence[Mapping[str, Any
     """The lines of what is wrong with an index and its rows."""
     yield from _head(said)
     names = [str(row.get("file")) for row in rows if row.get("file")]
-    twice = Counter(
-        (row.get("file"), *(str(row.get(key)) for key in ("operation", "request", "token"))) for row in rows
-    )
-    yield from (f"{key[0]} is listed twice" for key, times in twice.items() if times > 1 and key[0])
+    keys = ("file", "operation", "request", "token", "then")
+    twice = Counter(tuple(str(row.get(key, "")) for key in keys) for row in rows)
+    yield from (f"{key[0]} is listed twice for {key[1]}" for key, times in twice.items() if times > 1 and key[0])
     there = {each.relative_to(folder).as_posix() for each in folder.rglob("*") if each.is_file()} - {"index.json"}
     yield from (f"{name} lies in the folder and is not in index.json" for name in sorted(there - set(names)))
     for row in rows:

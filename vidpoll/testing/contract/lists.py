@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
 from ...errors import UsageError
-from ...model import Page, Request, Snapshot
+from ...model import Page, Quota, Request, Snapshot, is_number
 from . import mutations
 from .pinned import line
 from .samples import Sample
@@ -82,6 +83,25 @@ def flags(subject: Subject) -> None:
                 )
 
 
+def amounts(subject: Subject) -> None:
+    """What a quota tells are numbers, whatever comes."""
+    for sample in subject.index.of("quota"):
+        for path, _ in mutations.scalars(sample.data):
+            for new in mutations.VALUES:
+                value = subject.read(sample, mutations.replaced(sample.data, path, new)).value
+                names = ("limit", "used", "remaining", "reset_at", "balance") if isinstance(value, Quota) else ()
+                found = {name: getattr(value, name) for name in names}
+                strange = [name for name, each in found.items() if not (each is None or is_number(each))]
+                if strange:
+                    broken(
+                        "an amount is a number, or not told",
+                        seen=f"{sample.file} with {mutations.dotted(path)} {mutations.shown(new)}: {strange[0]} is "
+                        f"{found[strange[0]]!r}",
+                        why="`quota.affords(…)` would raise in the middle of a night of jobs",
+                        do="read amounts with parsing.number(value), and times with parsing.timestamp(value)",
+                    )
+
+
 # -- pages ------------------------------------------------------------------------------------------------------------
 
 
@@ -97,6 +117,18 @@ def walk(subject: Subject) -> None:
             seen=f"after each page of the samples comes another: {', '.join(sample.file for sample, _ in pages)}",
             why="a list that never ends shows the user the same jobs again and again",
             do='add a sample of the last page, with "next": null, and return Page(…, None) for it',
+        )
+    if goes_on and not any(sample.token and sample.request for sample, _ in pages):
+        sample, page = goes_on[0]
+        sends = line(subject, _asked(subject, sample, page.next))
+        broken(
+            "a sample says how the next page is asked for",
+            seen=f'{sample.file} leads to the page {page.next!r}, and no list sample has "token" and "request"; the '
+            f"builder sends {sends}",
+            why="with the wrong end of a page, or a parameter that the provider does not know, the list shows the same "
+            "jobs again",
+            do=f'compare it with the vendor\'s page, and add a sample of that page: "token": {json.dumps(page.next)}, '
+            f'"request": {json.dumps(sends)}',
         )
     for sample, page in goes_on:
         first = _asked(subject, sample, None)

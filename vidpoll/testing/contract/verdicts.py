@@ -200,16 +200,21 @@ def _touches_decider(subject: Subject, path: mutations.Path, value: object) -> b
     return any(subject.index.decides_at((*path, *inner)) for inner, _ in mutations.nodes(value))
 
 
+_ASIDE: tuple[tuple[str, tuple[object, ...]], ...] = (
+    *((name, ("the first try failed", {"message": "the first try failed", "code": "RETRY"}))
+      for name in ("error", "error_message", "fail_reason", "failure_reason", "warning")),
+    *((name, (1001, "RETRY")) for name in ("code", "error_code")),
+)  # fmt: skip
+"""What may stand beside a status word, and says nothing about the job."""
+
+
 def _injected(subject: Subject, sample: Sample) -> Iterator[tuple[mutations.Path, object, str]]:
-    """Error texts, beside the status word and at the top."""
+    """Error texts and codes, beside the status word and at the top."""
     holders = dict.fromkeys([(), *(path[:-1] for path in subject.word_paths[sample.file])])
-    for holder in holders:
-        for name in ("error", "error_message", "fail_reason", "failure_reason", "warning"):
-            path = (*holder, name)
-            for new in ("the first try failed", {"message": "the first try failed", "code": "RETRY"}):
-                free = mutations.get(sample.data, path) in (mutations.GONE, None)
-                if free and not _touches_decider(subject, path, new):
-                    yield path, new, ""
+    for path, values in [((*holder, name), values) for holder in holders for name, values in _ASIDE]:
+        for new in values if mutations.get(sample.data, path) in (mutations.GONE, None) else ():
+            if not _touches_decider(subject, path, new):
+                yield path, new, ""
 
 
 # -- never refused ----------------------------------------------------------------------------------------------------

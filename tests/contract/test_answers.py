@@ -1,0 +1,300 @@
+"""Bugs in what answers mean are caught by the check that is for them.
+
+A bug is one function of `good_plugin.Good` replaced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from contract_cases import caught, contract, lines
+from good_plugin import WORDS, Good
+
+import vidpoll
+from vidpoll import State, parsing
+
+PLANTED: list[tuple[str, type[Good]]] = []
+
+
+def planted(check: str) -> Callable[[type[Good]], type[Good]]:
+    """A plugin with one bug, and the check that has to catch it."""
+
+    def note(cls: type[Good]) -> type[Good]:
+        PLANTED.append((check, cls))
+        return cls
+
+    return note
+
+
+@planted("an_unknown_word_is_not_guessed")
+class UnknownIsRunning(Good):
+    def state(self, job):
+        return self.words.get(job.get("status"), State.RUNNING)
+
+
+@planted("an_unknown_word_is_not_guessed")
+class UnknownIsFailed(Good):
+    def state(self, job):
+        return self.words.get(str(job.get("status")), State.FAILED)
+
+
+@planted("an_unknown_word_is_not_guessed")
+class BeginsLikeDone(Good):
+    """`startswith` takes "done_but_for_the_sound" for "done"."""
+
+    def state(self, job):
+        word = str(job.get("status"))
+        return State.COMPLETED if word.startswith("done") else super().state(job)
+
+
+@planted("an_unknown_word_is_not_guessed")
+class HoldsBroken(Good):
+    """`in` takes "unbroken" for "broken"."""
+
+    def state(self, job):
+        return State.FAILED if "broken" in str(job.get("status")) else super().state(job)
+
+
+@planted("every_documented_word_is_known")
+class CancelledForgotten(Good):
+    words: Mapping[Any, State] = {word: state for word, state in WORDS.items() if word != "stopped"}
+
+
+@planted("every_documented_word_is_known")
+class ExpiredIsFailed(Good):
+    words: Mapping[Any, State] = {**WORDS, "gone": State.FAILED}
+
+
+@planted("only_the_status_decides")
+class MissingWordIsRunning(Good):
+    def state(self, job):
+        return parsing.lookup(self.words, job.get("status") or "drawing")
+
+
+@planted("only_the_status_decides")
+class HundredIsDone(Good):
+    def state(self, job):
+        full = (parsing.number(job.get("progress")) or 0) >= 1
+        return State.COMPLETED if full and job.get("status") == "drawing" else super().state(job)
+
+
+@planted("a_job_under_way_is_not_ended_by_other_fields")
+class UrlIsDone(Good):
+    def state(self, job):
+        state = super().state(job)
+        return State.COMPLETED if job.get("url") and not state.final else state
+
+
+@planted("a_job_under_way_is_not_ended_by_other_fields")
+class ErrorOfRunningBelieved(Good):
+    def state(self, job):
+        state = super().state(job)
+        return State.FAILED if job.get("error") and not state.final else state
+
+
+@planted("a_sample_means_what_is_expected")
+class EnvelopeStatus(Good):
+    words: Mapping[Any, State] = {**WORDS, "success": State.COMPLETED}
+
+    def parse_status(self, response, job_id):
+        body = parsing.json_object(response)
+        return replace(super().parse_status(response, job_id), state=parsing.lookup(self.words, body.get("status")))
+
+
+@planted("an_answer_about_another_job_is_told_apart")
+class IdOfTheQuestion(Good):
+    def parse_status(self, response, job_id):
+        return replace(super().parse_status(response, job_id), job_id=job_id)
+
+
+@planted("an_answer_about_another_job_is_told_apart")
+class IdHidden(Good):
+    def parse_status(self, response, job_id):
+        return replace(super().parse_status(response, job_id), job_id=None)
+
+
+@planted("an_answer_about_another_job_is_told_apart")
+class FollowsTheAnswersId(Good):
+    """It adopts the id of the answer."""
+
+    def parse_status(self, response, job_id):
+        said = super().parse_status(response, job_id)
+        if said.state is not State.COMPLETED:
+            return said
+        request = vidpoll.Request("GET", f"/files/{parsing.segment(said.job_id or job_id)}")
+        return vidpoll.Follow(request, lambda response, job_id: said, fallback=said)
+
+
+@planted("an_answer_about_another_job_is_told_apart")
+class IdInAnotherForm(Good):
+    """Every answer would be refused as one about another job."""
+
+    def snapshot(self, job):
+        said = super().snapshot(job)
+        return replace(said, job_id=said.job_id and said.job_id.removeprefix("job-"))
+
+
+@planted("progress_is_a_percentage")
+class FractionAsPercent(Good):
+    def progress(self, job):
+        return parsing.progress(job.get("progress"))
+
+
+@planted("progress_is_a_percentage")
+class PercentTwice(Good):
+    def progress(self, job):
+        return parsing.progress(job.get("progress"), full=0.01)
+
+
+@planted("times_are_unix_seconds")
+class Milliseconds(Good):
+    def snapshot(self, job):
+        return replace(super().snapshot(job), created_at=parsing.number(job.get("created_ms")))
+
+
+@planted("times_are_unix_seconds")
+class DurationInMilliseconds(Good):
+    def snapshot(self, job):
+        seconds = parsing.number(job.get("seconds"))
+        return replace(super().snapshot(job), duration=seconds and seconds * 10_000)
+
+
+@planted("a_completed_job_has_its_video")
+class NoVideo(Good):
+    def assets(self, job):
+        return parsing.assets(job.get("url"), "clip")
+
+
+@planted("a_failed_job_says_why")
+class NoReason(Good):
+    def problem(self, job):
+        return None
+
+
+@planted("a_failed_job_says_why")
+class ReasonIsNone(Good):
+    def problem(self, job):
+        return vidpoll.Problem(str(job.get("error")))
+
+
+@planted("a_completed_job_has_its_video")
+class NoneIsEverDue(Good):
+    def snapshot(self, job):
+        return replace(super().snapshot(job), assets_due=False)
+
+
+@planted("a_job_under_way_is_not_ended_by_other_fields")
+class VideoAsSoonAsThereIsAUrl(Good):
+    """No sample of a running job has a URL; the kit puts one there."""
+
+    def snapshot(self, job):
+        return replace(super().snapshot(job), assets=self.assets(job))
+
+
+@planted("a_job_under_way_has_no_video")
+class HalfAFile(Good):
+    def snapshot(self, job):
+        return replace(super().snapshot(job), assets=parsing.assets("https://media.goodness.example/part.mp4"))
+
+
+@planted("asset_urls_resolve")
+class FilesOfTheServer(Good):
+    def assets(self, job):
+        return parsing.assets("file:///srv/clips/a.mp4")
+
+
+@planted("asset_urls_resolve")
+class NoScheme(Good):
+    def assets(self, job):
+        return parsing.assets("media.goodness.example/a.mp4")
+
+
+@planted("submit_takes_the_id_first")
+class SubmitReadsTheStatusFirst(Good):
+    def parse_submit(self, response, job_id):
+        said = self.snapshot(self.job(response))
+        return vidpoll.Submitted(said.job_id or "", said)
+
+
+@planted("a_submit_answer_without_an_id_is_no_job")
+class IdIsNone(Good):
+    def parse_submit(self, response, job_id):
+        return vidpoll.Submitted(str(parsing.first_of(parsing.json_object(response), "data.id")))
+
+
+@planted("junk_raises_only_what_is_allowed")
+class KeyErrors(Good):
+    def job(self, response):
+        return response.json()["data"]
+
+
+@planted("junk_raises_only_what_is_allowed")
+class Overflows(Good):
+    def parse_quota(self, response, job_id):
+        value = parsing.json_object(response).get("credits")
+        return vidpoll.Quota(balance=int(value) if isinstance(value, (int, float)) else None)
+
+
+@planted("junk_raises_only_what_is_allowed")
+class UsageErrorOutOfAParser(Good):
+    def parse_status(self, response, job_id):
+        parsing.segment(str(self.job(response).get("id") or ""))
+        return super().parse_status(response, job_id)
+
+
+@planted("errors_are_read")
+class ErrorReaderRaises(Good):
+    def error(self, response):
+        return vidpoll.Problem(response.json()["error"]["message"], response.json()["error"].get("code"))
+
+
+@planted("parsers_are_pure")
+class Remembers(Good):
+    def __init__(self) -> None:
+        self.serial = count()
+
+    def snapshot(self, job):
+        return replace(super().snapshot(job), queue_position=next(self.serial))
+
+
+@planted("an_answer_that_says_nothing_ends_no_job")
+class FiveHundredIsFailed(Good):
+    verdicts = (500,)
+
+    def parse_status(self, response, job_id):
+        if response.status == 500:
+            return vidpoll.Snapshot(State.FAILED, problem=parsing.problem(response))
+        return super().parse_status(response, job_id)
+
+
+@planted("an_answer_that_says_nothing_ends_no_job")
+class EmptyIsDone(Good):
+    def parse_status(self, response, job_id):
+        if response.status == 204:
+            return vidpoll.Snapshot(State.COMPLETED, assets_due=False)
+        return super().parse_status(response, job_id)
+
+
+@planted("an_answer_that_says_nothing_ends_no_job")
+class HtmlIsAVideo(Good):
+    def parse_content(self, response, job_id):
+        return vidpoll.Asset(data=response.body)
+
+
+@planted("the_plugin_is_sound")
+class Misspelt(Good):
+    @vidpoll.hookimpl
+    def vidpoll_complete(self, job, event):
+        """The hook is vidpoll_completed."""
+
+
+@pytest.mark.parametrize(("check", "plugin"), PLANTED, ids=[plugin.__name__ for _, plugin in PLANTED])
+def test_a_planted_bug_is_caught(check: str, plugin: type[Good], samples: Path) -> None:
+    """By the check that is for it, with a message that says the rule, why it matters and what to do."""
+    found = caught(contract(plugin(), samples), only=check)
+    assert check in found
+    assert lines(found[check]) == ["seen", "why", "do"]
