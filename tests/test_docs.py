@@ -275,7 +275,7 @@ def load(folder: Path, more: str = "") -> ModuleType:
 
 
 def verdict(folder: Path, module: ModuleType, **submits: Any) -> dict[str, str]:
-    from test_contract import caught
+    from contract_cases import caught
 
     fields = {"provider": "framewright", "plugin": module, "samples": folder / "tests/samples", "submits": submits}
     return caught(type("TestContract", (vidpoll.testing.ProviderContract,), fields))
@@ -301,7 +301,10 @@ def test_the_worked_example_goes_on(framewright: Path) -> None:
     index_path = framewright / "tests/samples/index.json"
     index = json.loads(index_path.read_text(encoding="utf-8"))
     (framewright / "tests/samples/accepted.json").write_text('{"data": {"job_id": "fw_81c2", "state": "PENDING"}}')
-    row = {"file": "accepted.json", "operation": "submit video", "origin": "inferred", "expect": {"job_id": "fw_81c2"}}
+    sea = {"prompt": "a sea"}
+    row = {"file": "accepted.json", "operation": "submit video", "origin": "inferred", "request": "POST /v1/jobs",
+           "fields": sea, "sends": sea,
+           "expect": {"job_id": "fw_81c2", "state": "queued", "stage": "PENDING", "progress": None}}  # fmt: skip
     index_path.write_text(json.dumps({**index, "samples": [*index["samples"], row]}), encoding="utf-8")
     module = load(framewright)
     assert verdict(framewright, module, video={"prompt": "a sea"}) == {}

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_contract import caught
+from contract_cases import caught
 
 from vidpoll import State
 from vidpoll.cli import main

@@ -5,13 +5,16 @@ A bug is one function of `good_plugin.Good` replaced.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urljoin
 
 import pytest
-from contract_cases import caught, contract, lines
+from contract_cases import SAMPLES, caught, contract, lines, write
 from good_plugin import WORDS, Good
 
 import vidpoll
@@ -292,9 +295,185 @@ class Misspelt(Good):
         """The hook is vidpoll_completed."""
 
 
+@planted("a_job_under_way_is_not_ended_by_other_fields")
+class UrlOfAFailedJobIsDone(Good):
+    def state(self, job):
+        state = super().state(job)
+        return State.COMPLETED if state is State.FAILED and job.get("url") else state
+
+
+@planted("a_job_under_way_is_not_ended_by_other_fields")
+class ErrorOfACompletedJobBelieved(Good):
+    def state(self, job):
+        state = super().state(job)
+        return State.FAILED if state is State.COMPLETED and job.get("error") else state
+
+
+@planted("a_job_under_way_is_not_ended_by_other_fields")
+class AnyCodeIsFailed(Good):
+    def state(self, job):
+        return State.FAILED if job.get("code") else super().state(job)
+
+
+@planted("a_job_under_way_is_not_ended_by_other_fields")
+class RefusedBesideItsStatus(Good):
+    """Refused("not found") would end the wait for a job whose status stands in the same answer."""
+
+    def parse_status(self, response, job_id):
+        if parsing.json_object(response).get("error"):
+            raise vidpoll.Refused("not found", "no such job")
+        return super().parse_status(response, job_id)
+
+
+@planted("only_the_status_decides")
+class EnvelopeIsRefused(Good):
+    def parse_status(self, response, job_id):
+        if parsing.json_object(response).get("status") != "success":
+            raise vidpoll.Refused("authentication", "no")
+        return super().parse_status(response, job_id)
+
+
+@planted("a_refusal_under_200_is_no_answer")
+class ARefusalIsAnEmptyList(Good):
+    def parse_list(self, response, job_id):
+        return vidpoll.Page(parsing.rows(parsing.json_object(response).get("data") or [], self.row))
+
+
+@planted("a_refusal_under_200_is_no_answer")
+class ARefusalFillsTheQuota(Good):
+    def parse_quota(self, response, job_id):
+        body = parsing.json_object(response)
+        return replace(super().parse_quota(response, job_id), plan=parsing.text(parsing.first_of(body, "error.code")))
+
+
+@planted("a_refusal_under_200_is_no_answer")
+class ARefusalIsFailed(Good):
+    def parse_status(self, response, job_id):
+        if parsing.first_of(parsing.json_object(response), "error.code"):
+            return vidpoll.Snapshot(State.FAILED, problem=parsing.problem(response))
+        return super().parse_status(response, job_id)
+
+
+@planted("what_is_no_json_is_no_answer")
+class WhatCannotBeReadRuns(Good):
+    def parse_status(self, response, job_id):
+        try:
+            return super().parse_status(response, job_id)
+        except vidpoll.Malformed:
+            return vidpoll.Snapshot(State.RUNNING)
+
+
+@planted("what_is_no_json_is_no_answer")
+class DeletedByALoginPage(Good):
+    def parse_delete(self, response, job_id):
+        return None
+
+
+@planted("what_is_no_json_is_no_answer")
+class ALoginPageIsAnEmptyList(Good):
+    def parse_list(self, response, job_id):
+        try:
+            return super().parse_list(response, job_id)
+        except vidpoll.Malformed:
+            return vidpoll.Page(())
+
+
+@planted("verdicts_have_samples")
+class NotFoundIsAVerdict(Good):
+    verdicts = (404,)
+
+
+@planted("verdicts_have_samples")
+class AVerdictWithoutASample(Good):
+    verdicts = (500,)
+
+
+@planted("no_answer_holds_a_parser_up")
+class Chokes(Good):
+    """A repeat inside a repeat takes a second for 26 letters, and twice as long for each more."""
+
+    def problem(self, job):
+        text = parsing.text(parsing.first_of(job, "error.message")) or ""
+        return vidpoll.Problem(text if re.match(r"([a-z]+ ?)+$", text) else "no reason was given")
+
+
+@planted("no_answer_holds_a_parser_up")
+class Squares(Good):
+    def snapshot(self, job):
+        re.search(r"(0+)x", str(job.get("id")))
+        return super().snapshot(job)
+
+
+@planted("asset_urls_come_out_as_they_went_in")
+class Unquoted(Good):
+    def assets(self, job):
+        return parsing.assets(job.get("url") and unquote(str(job["url"])))
+
+
+@planted("asset_urls_come_out_as_they_went_in")
+class QueryCut(Good):
+    def assets(self, job):
+        return parsing.assets(job.get("url") and str(job["url"]).partition("?")[0])
+
+
+@planted("asset_urls_come_out_as_they_went_in")
+class Joined(Good):
+    """vidpoll joins a relative URL to the account's own origin, which need not be the vendor's."""
+
+    def assets(self, job):
+        return parsing.assets(job.get("url") and urljoin("https://api.goodness.example", str(job["url"])))
+
+
+@planted("amounts_are_numbers")
+class BalanceAsItCame(Good):
+    def parse_quota(self, response, job_id):
+        return vidpoll.Quota(balance=parsing.json_object(response).get("credits"))
+
+
+@planted("the_samples_leave_nothing_out")
+class SaysMore(Good):
+    def snapshot(self, job):
+        return replace(super().snapshot(job), queue_position=3)
+
+
 @pytest.mark.parametrize(("check", "plugin"), PLANTED, ids=[plugin.__name__ for _, plugin in PLANTED])
 def test_a_planted_bug_is_caught(check: str, plugin: type[Good], samples: Path) -> None:
     """By the check that is for it, with a message that says the rule, why it matters and what to do."""
     found = caught(contract(plugin(), samples), only=check)
     assert check in found
     assert lines(found[check]) == ["seen", "why", "do"]
+
+
+def test_a_line_to_paste(samples: Path) -> None:
+    """What the index leaves out is told with the line that it lacks."""
+    message = caught(contract(SaysMore(), samples), "the_samples_leave")["the_samples_leave_nothing_out"]
+    assert '"progress": 0, "assets": [], "created_at": 1795001000, "queue_position": 3}' in message
+    assert "list.json: rows; paste" in message
+
+
+def test_what_differs_is_shown(samples: Path) -> None:
+    """Of a parser that remembers, the field and both values."""
+    message = caught(contract(Remembers(), samples), "parsers")["parsers_are_pure"]
+    assert "queue_position: " in message
+
+
+def test_a_number_as_text(tmp_path: Path) -> None:
+    """A code 0 that comes as "0" is no refusal, in no operation; a code of an error stays that code."""
+
+    class CodeAsItCame(Good):
+        def parse_quota(self, response, job_id):
+            if parsing.json_object(response).get("code") != 0:
+                raise vidpoll.Refused("server", "no")
+            return super().parse_quota(response, job_id)
+
+    class CodeAsText(CodeAsItCame):
+        def parse_quota(self, response, job_id):
+            if parsing.text(parsing.json_object(response).get("code")) != "0":
+                raise vidpoll.Refused("server", "no")
+            return Good.parse_quota(self, response, job_id)
+
+    rows = [(file, {**body, "code": 0} if file == "credits.json" else body, row) for file, body, row in SAMPLES]
+    check = "a_number_as_text_means_the_same"
+    folder = write(tmp_path / "samples", rows)
+    assert caught(contract(CodeAsText(), folder), check) == {}
+    assert 'credits.json with code "0"' in caught(contract(CodeAsItCame(), folder), check)[check]

@@ -49,11 +49,12 @@ def documented(subject: Subject) -> None:
     pinned = [each for each in pairs if each[2].request]
     if pairs and not pinned:
         sample, follow, answer = pairs[0]
+        told = paste(subject, follow.request, named=True)
         broken(
             "every operation has a sample that says what is sent",
             seen=f'no sample of a second answer has "request"; {sample.file} leads to {line(subject, follow.request)}',
             why="a path that was copied wrongly would be found by the first user, when the job is paid for",
-            do=f"compare it with the vendor's page, and write it to {answer.file}: {paste(subject, follow.request)}",
+            do=f"compare it with the vendor's page, and write it to {answer.file}: {told}",
         )
     for _, follow, answer in pinned:
         compare(subject, answer, follow.request)

@@ -93,12 +93,11 @@ def values(subject: Subject) -> None:
 
 def _typed(subject: Subject) -> None:
     """A package says that it is typed."""
-    files = [path for path in source.sources(subject) if path.name == "__init__.py"]
-    missing = [path.parent for path in files[:1] if not (path.parent / "py.typed").exists()]
-    if missing:
+    folder = source.package(subject)
+    if folder is not None and not (folder / "py.typed").exists():
         broken(
             "a package says that it is typed",
-            seen=f"there is no {missing[0].name}/py.typed",
+            seen=f"there is no {folder.name}/py.typed",
             why="type checkers of the plugin's users ignore its types",
             do="add the empty file, and name it in setup.cfg below [options.package_data]",
         )

@@ -10,13 +10,13 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from ...errors import UsageError
 from ...model import Request
 from . import mutations
 from .samples import Sample
-from .subject import Subject, broken, said
+from .subject import BY_ID, Subject, broken, said
 
 _RULE = "a request is the documented one"
 _WHY = "the provider answers 404, 405 or 400, and nothing works"
@@ -35,8 +35,9 @@ def documented(subject: Subject) -> None:
         for sample in pinned:
             compare(subject, sample, subject.build(name, subject.builder(name, sample)))
         if not pinned:
-            missing.append(f"\n        {name}: {paste(subject, subject.build(name, subject.builder(name)))}")
-    if missing:
+            told = paste(subject, subject.build(name, subject.builder(name)), named=name in BY_ID)
+            missing.append(f"\n        {name}: {told}")
+    if missing and subject.index.samples:
         broken(
             "every operation has a sample that says what is sent",
             seen=f'no sample of these operations has "request"; the builders send:{"".join(missing)}',
@@ -125,9 +126,13 @@ def line(subject: Subject, request: Request) -> str:
     return f"{request.method} {_base(subject)}{request.path}{query}"
 
 
-def paste(subject: Subject, request: Request) -> str:
-    body = sent(request)
-    return f'"request": {json.dumps(line(subject, request))}' + ("" if body is None else f', "sends": {_shown(body)}')
+def paste(subject: Subject, request: Request, *, named: bool = False) -> str:
+    """A request as the keys of a sample; the job's id in it becomes "{id}" where it is `named`."""
+    body, asked = sent(request), line(subject, request)
+    job_id = subject.index.samples[0].job_id if named and subject.index.samples else ""
+    for form in (quote(job_id, safe=""), quote(job_id)) if job_id else ():
+        asked = asked.replace(form, "{id}")
+    return f'"request": {json.dumps(asked)}' + ("" if body is None else f', "sends": {_shown(body)}')
 
 
 def _base(subject: Subject) -> str:

@@ -111,6 +111,11 @@ class Index:
         row = next((shown[at + 1 :] for at, key in enumerate(path) if isinstance(key, int)), ())
         return any(_begins(shown, each) or _ends(row, each) for each in self.decides)
 
+    def decides_in(self, path: tuple[str | int, ...]) -> bool:
+        """Whether a field that decides lies in what stands at `path`."""
+        shown = tuple(map(str, path))
+        return any(len(each) > len(shown) and _begins(shown, each[: len(shown)]) for each in self.decides)
+
 
 def _begins(path: tuple[str, ...], decider: tuple[str, ...]) -> bool:
     fits = all(mine in ("*", part) for mine, part in zip(decider, path, strict=False))

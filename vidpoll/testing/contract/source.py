@@ -228,6 +228,12 @@ def sources(subject: Subject) -> list[Path]:
     return sorted(each for each in path.parent.rglob("*.py") if each in mine or each not in theirs)
 
 
+def package(subject: Subject) -> Path | None:
+    """The folder of the package that the plugin's module lies in; None where it lies in none."""
+    path = _file(_module_name(subject).partition(".")[0])
+    return path.parent if path is not None and path.name == "__init__.py" else None
+
+
 def _faces(subject: Subject) -> Iterable[str]:
     try:
         return [str(where).partition(":")[0] for where in subject.plugins.simulators().values()]

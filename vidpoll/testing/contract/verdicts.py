@@ -197,7 +197,8 @@ def _from(subject: Subject, sample: Sample) -> Iterator[tuple[mutations.Path, ob
 
 
 def _touches_decider(subject: Subject, path: mutations.Path, value: object) -> bool:
-    return any(subject.index.decides_at((*path, *inner)) for inner, _ in mutations.nodes(value))
+    inside = any(subject.index.decides_at((*path, *inner)) for inner, _ in mutations.nodes(value))
+    return inside or subject.index.decides_in(path)
 
 
 _ASIDE: tuple[tuple[str, tuple[object, ...]], ...] = (
