@@ -9,16 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from contract_cases import (
-    ID,
-    VIDEO,
-    alarms,
-    caught,
-    contract,
-    provider,
-    status,
-    write,
-)
+from contract_cases import ID, SAMPLES, VIDEO, alarms, caught, contract, envelope, job, provider, status, write
 from good_plugin import Good
 
 import vidpoll
@@ -28,6 +19,51 @@ from vidpoll import State, parsing
 def test_a_good_plugin_passes(samples: Path) -> None:
     """No false alarm, with every operation there is."""
     assert caught(contract(Good(), samples)) == {}
+
+
+def test_answers_that_are_no_good_news_pass(tmp_path: Path) -> None:
+    """A refused submit (by HTTP status, and in a 200), a completed job whose file is late."""
+
+    class Refusing(Good):
+        def parse_submit(self, response, job_id):
+            body = parsing.json_object(response)
+            if body.get("success") is False:
+                raise vidpoll.Refused("payment", "no credits")
+            return super().parse_submit(response, job_id)
+
+    refusal = {"operation": "submit clip", "expect": {"raises": "Refused", "kind": "payment"}}
+    late = envelope(job("done", progress=1))
+    rows = [
+        *SAMPLES,
+        ("broke-402.json", {"error": "no credits"}, {**refusal, "status": 402}),
+        ("broke-200.json", {"success": False, "error": "no credits"}, refusal),
+        status("late.json", late, "completed", expect={"progress": 100}),
+    ]
+    assert alarms(contract(Refusing(), write(tmp_path / "samples", rows))) == {}
+
+
+def test_what_decides_decides_in_lists_too(tmp_path: Path) -> None:
+    """A rule of the page that the index names holds for rows, for what lies in the field, and for transplants."""
+
+    class Done(Good):
+        def state(self, job):
+            state = super().state(job)
+            stopped = parsing.first_of(job, "halt.by") is not None
+            return State.CANCELLED if stopped else state
+
+    rows = [
+        (file, {**body, "data": [{**each, "halt": {"by": None}} for each in body["data"]]}, row)
+        if file == "list.json"
+        else (file, {**body, "data": {**body["data"], "halt": None}}, row)
+        if row["operation"] == "status"
+        else (file, body, row)
+        for file, body, row in SAMPLES
+    ]
+    halted = {**job("drawing"), "halt": {"by": "you", "at": 1795001000}}
+    rows.append(status("halted.json", envelope(halted), "cancelled"))
+    assert alarms(contract(Done(), write(tmp_path / "samples", rows, decides=["data.halt"]))) == {}
+    found = caught(contract(Done(), write(tmp_path / "samples", rows)))
+    assert {"only_the_status_decides", "a_job_under_way_is_not_ended_by_other_fields"} <= set(found)
 
 
 def test_a_result_in_a_second_answer_passes(tmp_path: Path) -> None:
@@ -269,3 +305,24 @@ def test_an_id_out_of_a_url_passes(tmp_path: Path) -> None:
     found = caught(contract(plugin, folder, "odd", clip={}))
     assert "submit_takes_the_id_first" not in found
     assert "a_submit_answer_without_an_id_is_no_job" not in found
+
+
+def test_an_id_with_its_kind_is_looked_at_in_its_form(tmp_path: Path) -> None:
+    """[Kling] Odd and foreign ids are tried as text2video/…: one that is not encoded, or hidden, is caught."""
+
+    def parse(response: vidpoll.Response, job_id: str) -> vidpoll.Snapshot:
+        task = parsing.json_object(response, "data")
+        state = parsing.lookup({"queued": State.QUEUED}, task.get("task_status"))
+        return vidpoll.Snapshot(state, stage=parsing.text(task.get("task_status")), job_id=job_id)
+
+    def request(job_id: str) -> vidpoll.Request:
+        if not job_id.startswith("text2video/"):
+            raise vidpoll.BadReference("write text2video/ID")
+        return vidpoll.Request("GET", f"/v1/{job_id}")
+
+    row = status("in.json", {"data": {"task_id": "8317", "task_status": "queued"}}, "queued",
+                 request="GET /v1/{kind}/{id}", expect={"progress": None})  # fmt: skip
+    folder = write(tmp_path / "kling", [row], "odd", id="text2video/8317", words={"queued": "queued"})
+    found = caught(contract(provider(request, parse), folder, "odd"))
+    assert "'text2video/a b'" in found["the_id_reaches_the_request"]
+    assert "job_id is 'text2video/8317'" in found["an_answer_about_another_job_is_told_apart"]

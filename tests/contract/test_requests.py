@@ -6,8 +6,10 @@ A bug is one function of `good_plugin.Good` replaced.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from contract_cases import SAMPLES, caught, contract, envelope, job, lines, provider, status, write
@@ -276,12 +278,12 @@ class FirstKeyForAll(Good):
 
 @planted("the_key_stays_in_the_headers")
 class HeaderWithALineEnd(Good):
-    headers = {"X-Version": "1\n"}
+    headers: Mapping[str, str] = {"X-Version": "1\n"}
 
 
 @planted("the_key_stays_in_the_headers")
 class KeyOfTheAuthor(Good):
-    headers = {"X-Api-Key": "abc"}
+    headers: Mapping[str, str] = {"X-Api-Key": "abc"}
 
 
 @planted("values_are_the_documented_ones")
@@ -314,7 +316,10 @@ def test_a_planted_bug_is_caught(check: str, plugin: type[Good], samples: Path) 
         (vidpoll.Bearer("GOODNESS_API_KEY", required=False), ["Authorization: Bearer {GOODNESS_API_KEY}", ""]),
         (vidpoll.Basic("GOODNESS_USER", "GOODNESS_PASSWORD"), "Authorization: Basic {user and password}"),
         (
-            vidpoll.Minted(("GOODNESS_A", "GOODNESS_B"), lambda _, keys: {"X-A": keys["GOODNESS_A"], "X-B": "b" + keys["GOODNESS_B"]}),
+            vidpoll.Minted(
+                ("GOODNESS_A", "GOODNESS_B"),
+                lambda request, keys: {"X-A": keys["GOODNESS_A"], "X-B": f"b{keys['GOODNESS_B']}"},
+            ),
             "X-A: {GOODNESS_A}\nX-B: b{GOODNESS_B}",
         ),
     ],

@@ -13,7 +13,7 @@ from .subject import Subject, bad_error, broken
 LIMIT = 0.5
 """Seconds of processor time that one answer may take; sound parsers take a thousandth of it."""
 
-_SHORT = (12, 20, 26, 32, 38, 44, 52, 60)  # each takes a choking expression many times as long as the one before
+_SHORT = (12, 18, 22, 24, 26, 28, 32, 36, 40, 46, 52, 60)  # a choking expression takes many times as long for each
 _LONG = (2_000, 20_000, 200_000)
 _MAKES: tuple[Callable[[int], str], ...] = (
     lambda n: "a" * n + "!",
