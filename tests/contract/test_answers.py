@@ -184,6 +184,13 @@ class ReasonIsNone(Good):
         return vidpoll.Problem(str(job.get("error")))
 
 
+@planted("a_failed_job_says_why")
+class NoReasonWhereNoneCame(Good):
+    def problem(self, job):
+        reason = parsing.text(parsing.first_of(job, "error.message", "error"))
+        return reason and vidpoll.Problem(reason)
+
+
 @planted("a_completed_job_has_its_video")
 class NoneIsEverDue(Good):
     def snapshot(self, job):

@@ -68,11 +68,12 @@ def documented(subject: Subject) -> None:
 def suggestion(subject: Subject) -> str:
     """The line for the index, as the plugin has it."""
     auth: Any = subject.provider.auth
-    ways: list[str] = []
-    if isinstance(auth, KeyHeader):
-        ways = [f"{auth.name}: {auth.prefix}{{{auth.variable}}}"]
-    elif auth.variables:
-        ways = [f"Authorization: {{made of {' and '.join(auth.variables)}}}"]
+    ways = []
+    for each in getattr(auth, "alternatives", (auth,)):
+        if isinstance(each, KeyHeader):
+            ways.append(f"{each.name}: {each.prefix}{{{each.variable}}}")
+        elif each.variables:
+            ways.append(f"Authorization: {{made of {' and '.join(each.variables)}}}")
     ways += [] if auth.required else [""]
     return f'"auth": {json.dumps(ways[0] if len(ways) == 1 else ways)}'
 

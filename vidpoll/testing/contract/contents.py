@@ -168,17 +168,27 @@ def _has_video(snapshot: Snapshot) -> bool:
 
 
 def failed(subject: Subject) -> None:
-    for sample, snapshot in _status_snapshots(subject):
-        said = "" if snapshot.problem is None else snapshot.problem.message.strip()
-        raw = said.startswith(("{", "[")) or said in ("", "None", "null", "True", "False")
-        if snapshot.state is State.FAILED and raw:
-            broken(
-                "a failed job says why, in words",
-                seen=f"{sample.file}: problem {said!r}",
-                why="the user paid for it and has to know what to change",
-                do="read the reason with parsing.first_of(body, 'error.message', 'error'); where the provider gives "
-                "none, say so: Problem('failed, and Acme gave no reason')",
-            )
+    for sample in subject.statuses:
+        if sample.state is State.FAILED:
+            _says_why(sample, subject.read(sample).value, "")
+            for path, _ in mutations.nodes(sample.data):
+                for new in (None, mutations.GONE, ""):
+                    value = subject.read(sample, mutations.replaced(sample.data, path, new)).value
+                    _says_why(sample, value, f" with {mutations.dotted(path)} {mutations.shown(new)}")
+
+
+def _says_why(sample: Sample, value: object, where: str) -> None:
+    if not isinstance(value, Snapshot) or value.state is not State.FAILED:
+        return
+    message = "" if value.problem is None else value.problem.message.strip()
+    if message.startswith(("{", "[")) or message in ("", "None", "null", "True", "False"):
+        broken(
+            "a failed job says why, in words",
+            seen=f"{sample.file}{where}: problem {message!r}",
+            why="the user paid for it and has to know what to change",
+            do="read the reason with parsing.first_of(body, 'error.message', 'error'); where the provider gives "
+            "none, say so: Problem('failed, and Acme gave no reason')",
+        )
 
 
 def under_way(subject: Subject) -> None:

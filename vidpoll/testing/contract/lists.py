@@ -156,7 +156,7 @@ def _pages(subject: Subject) -> Iterator[tuple[Sample, Page]]:
 
 
 def _asked(subject: Subject, sample: Sample, token: str | None) -> Request:
-    return subject.build("list", partial(subject.operations["list"].request, dict(sample.fields or {}), token))
+    return subject.build("list", partial(subject.operations["list"].request, dict(sample.fields), token))
 
 
 def _unchanged(subject: Subject, sample: Sample, token: str | None, first: Request, request: Request) -> None:
@@ -190,7 +190,7 @@ def _cursor(subject: Subject, sample: Sample, token: str | None) -> None:
         if not isinstance(page, Page) or page.next != _ODD:
             continue
         try:
-            request = subject.operations["list"].request(dict(sample.fields or {}), page.next)
+            request = subject.operations["list"].request(dict(sample.fields), page.next)
         except UsageError:
             continue
         except Exception as error:  # noqa: BLE001 - what a builder raises is what is looked at

@@ -174,7 +174,7 @@ def _submitted(subject: Subject) -> Iterator[tuple[str, dict[str, object]]]:
         kind = name.removeprefix("submit ")
         if name.startswith("submit ") and kind in subject.submits:
             tried = [dict(subject.submits[kind])]
-            tried += [dict(each.fields) for each in subject.index.of(name) if each.fields is not None]
+            tried += [dict(each.fields) for each in subject.index.of(name) if each.fields]
             yield from ((name, fields) for at, fields in enumerate(tried) if fields not in tried[:at])
 
 

@@ -42,7 +42,7 @@ class Sample:
     then: tuple[str, ...] = ()
     request: str = ""
     sends: Any = None
-    fields: Mapping[str, object] | None = None
+    fields: Mapping[str, Any] = field(default_factory=dict, repr=False)
     token: str | None = None
 
     def response(self, body: bytes | None = None) -> Response:
@@ -175,7 +175,7 @@ def _sample(folder: Path, row: Mapping[str, Any], default_id: object) -> Sample:
         then=tuple(map(str, given("then", list, []))),
         request=given("request", str, ""),
         sends=row.get("sends"),
-        fields=given("fields", dict, None),
+        fields=given("fields", dict, {}),
         token=given("token", str, None),
     )
 

@@ -122,8 +122,8 @@ class Subject:
         self.warnings = [str(each.message) for each in caught]
 
     def _fields_of_samples(self) -> dict[str, Mapping[str, object]]:
-        found = [sample for sample in self.index.of("submit") if sample.fields is not None]
-        return {each.operation.removeprefix("submit "): each.fields or {} for each in reversed(found)}
+        found = [sample for sample in self.index.of("submit") if sample.fields]
+        return {each.operation.removeprefix("submit "): each.fields for each in reversed(found)}
 
     @cached_property
     def found(self) -> Provider | None:
@@ -261,12 +261,12 @@ class Subject:
         if name in BY_ID:
             known = sample or first
             return partial(build, "j1" if known is None else known.job_id)
-        own = None if sample is None else sample.fields
+        own = {} if sample is None else dict(sample.fields)
         if name == "list":
-            return partial(build, dict(own or {}), None if sample is None else sample.token)
+            return partial(build, own, None if sample is None else sample.token)
         if name == "quota":
             return partial(build)
-        return partial(build, dict(self.submits[name.removeprefix("submit ")] if own is None else own))
+        return partial(build, own or dict(self.submits[name.removeprefix("submit ")]))
 
     def build(self, name: str, builder: partial[Request]) -> Request:
         """What a builder makes. Fails the test for anything but a Request."""
