@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import unquote, urljoin
 
 import pytest
-from contract_cases import SAMPLES, caught, contract, lines, write
+from contract_cases import SAMPLES, VIDEO, caught, contract, envelope, job, lines, status, write
 from good_plugin import WORDS, Good
 
 import vidpoll
@@ -443,6 +443,46 @@ class SaysMore(Good):
         return replace(super().snapshot(job), queue_position=3)
 
 
+@planted("an_unknown_word_is_not_guessed")
+class PluralsAreWords(Good):
+    def state(self, job):
+        return parsing.lookup(self.words, str(job.get("status")).removesuffix("s"))
+
+
+@planted("an_unknown_word_is_not_guessed")
+class AnEmptyJobIsQueued(Good):
+    def state(self, job):
+        return super().state(job) if job else State.QUEUED
+
+
+@planted("an_answer_about_another_job_is_told_apart")
+class AnotherJobIsRefused(Good):
+    def parse_status(self, response, job_id):
+        if self.job(response).get("id") != job_id:
+            raise vidpoll.Refused("not found", "another job")
+        return super().parse_status(response, job_id)
+
+
+@planted("an_answer_about_another_job_is_told_apart")
+class NoneIsAnId(Good):
+    def snapshot(self, job):
+        return replace(super().snapshot(job), job_id=str(job.get("id")))
+
+
+@planted("amounts_are_numbers")
+class PlanIsNone(Good):
+    def parse_quota(self, response, job_id):
+        body = parsing.json_object(response)
+        return replace(super().parse_quota(response, job_id), plan=str(body.get("plan")))
+
+
+@planted("a_refusal_under_200_is_no_answer")
+class ACodeIsAnEmptyAccount(Good):
+    def parse_quota(self, response, job_id):
+        refused = parsing.json_object(response).get("code") is not None
+        return vidpoll.Quota(balance=0.0) if refused else super().parse_quota(response, job_id)
+
+
 @pytest.mark.parametrize(("check", "plugin"), PLANTED, ids=[plugin.__name__ for _, plugin in PLANTED])
 def test_a_planted_bug_is_caught(check: str, plugin: type[Good], samples: Path) -> None:
     """By the check that is for it, with a message that says the rule, why it matters and what to do."""
@@ -484,3 +524,20 @@ def test_a_number_as_text(tmp_path: Path) -> None:
     folder = write(tmp_path / "samples", rows)
     assert caught(contract(CodeAsText(), folder), check) == {}
     assert 'credits.json with code "0"' in caught(contract(CodeAsItCame(), folder), check)[check]
+
+
+def test_a_thumbnail_is_no_video(tmp_path: Path) -> None:
+    """A file of another kind does not take the place of one that is not there."""
+
+    class AnyFile(Good):
+        def assets(self, job):
+            return parsing.assets(job.get("url") or job.get("cover")) + parsing.assets(job.get("cover"), "thumbnail")
+
+    cover = "https://media.goodness.example/cover.jpg"
+    files = [{"kind": "video", "url": VIDEO}, {"kind": "thumbnail", "url": cover}]
+    done = envelope(job("done", progress=1, url=VIDEO, cover=cover))
+    row = status("covered.json", done, "completed", expect={"progress": 100, "assets": files})
+    folder = write(tmp_path / "samples", [*SAMPLES, row])
+    check = "asset_urls_come_out_as_they_went_in"
+    assert caught(contract(Good(), folder), check) == {}
+    assert "a file stays of its kind" in caught(contract(AnyFile(), folder), check)[check]

@@ -213,6 +213,15 @@ class NoneIsNull(Good):
         return vidpoll.Request("POST", "/jobs", json={**body, "seed": body.get("seed")})
 
 
+@planted("submits_refuse_what_they_cannot_send")
+class UnknownFieldsDropped(Good):
+    """A misspelt field is paid for and not sent."""
+
+    def submit_request(self, fields):
+        known = {name: value for name, value in fields.items() if name in ("prompt", "seed", "loud")}
+        return super().submit_request(known)
+
+
 @planted("the_next_page_is_another_request")
 class SizeForgotten(Good):
     def list_request(self, fields, token):

@@ -164,6 +164,7 @@ class ProviderContract:
     def test_an_answer_about_another_job_is_told_apart(self) -> None:
         """The id that the answer names is reported as it came, and never taken for the one that was asked with."""
         contents.foreign(self.subject())
+        contents.nameless(self.subject())
 
     def test_parsers_are_pure(self) -> None:
         """One answer has one meaning, whatever was parsed before."""
@@ -276,8 +277,9 @@ class ProviderContract:
         auth.hidden(self.subject())
 
     def test_submits_refuse_what_they_cannot_send(self) -> None:
-        """A submit with strange fields raises a UsageError before anything is sent, or makes a request."""
+        """A submit with strange fields raises a UsageError before anything is sent, or sends them."""
         requests.submits(self.subject())
+        requests.unknown_fields(self.subject())
 
     def test_the_next_page_is_another_request(self) -> None:
         """The token of a page leads on, other parameters stay, and the list ends."""

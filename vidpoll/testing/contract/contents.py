@@ -42,6 +42,13 @@ def foreign(subject: Subject) -> None:
         outcome = subject.parse("status", sample.response(mutations.encode(data)), sample.job_id)
         if not outcome.allowed:
             bad_error(f"{sample.file} with another id: {outcome}")
+        if named and isinstance(outcome.error, Refused):
+            broken(
+                rule,
+                seen=f"{sample.file} with another id: {outcome}",
+                why="an answer that came to the wrong question would end the wait for a job that is paid for",
+                do="give job_id as the answer names it: vidpoll sees that it is another, and asks again",
+            )
         value = outcome.value
         if isinstance(value, Follow):
             said = f"{value.request.path}{value.request.query}{value.request.json}{value.request.body!r}"
@@ -61,6 +68,23 @@ def foreign(subject: Subject) -> None:
                 why="vidpoll refuses an answer that names another job; one whose id is hidden from it is believed",
                 do="pass Snapshot(job_id=parsing.text(…)) the id as the answer names it, never the one that was given",
             )
+
+
+def nameless(subject: Subject) -> None:
+    """An answer that names no job gives no id: "None" would be another job's."""
+    for sample in subject.statuses:
+        for path in subject.id_paths(sample):
+            for new in (None, mutations.GONE, "", True, {}):
+                outcome = subject.read(sample, mutations.replaced(sample.data, path, new))
+                value = outcome.value
+                if isinstance(value, Snapshot) and value.job_id not in (None, sample.job_id):
+                    broken(
+                        "an answer that names no job gives no id",
+                        seen=f"{sample.file} with {mutations.dotted(path)} {mutations.shown(new)}: the snapshot's "
+                        f"job_id is {value.job_id!r}",
+                        why="vidpoll takes it for an answer about another job and asks again, until the deadline",
+                        do="read it with parsing.text(value), which gives None for what is no id",
+                    )
 
 
 _NUMBER = 999999937
@@ -271,6 +295,7 @@ def assets(subject: Subject) -> None:
 def verbatim(subject: Subject) -> None:
     """The URL of a file comes out as it went in."""
     for sample, snapshot in _status_snapshots(subject):
+        _kinds(subject, sample, snapshot)
         urls = [asset.url for asset in snapshot.assets if asset.url is not None]
         places = [(path, url) for path, url in mutations.scalars(sample.data) if url in urls and not sample.then]
         for path, url in places:
@@ -292,6 +317,21 @@ def verbatim(subject: Subject) -> None:
                         "the job's file is lost",
                         do="pass it to parsing.assets as it came; a relative one too, vidpoll joins it",
                     )
+
+
+def _kinds(subject: Subject, sample: Sample, snapshot: Snapshot) -> None:
+    """A file stays of its kind, whatever another one is."""
+    kinds = {asset.url: {each.kind for each in snapshot.assets if each.url == asset.url} for asset in snapshot.assets}
+    for path, _ in mutations.scalars(sample.data):
+        value = subject.read(sample, mutations.replaced(sample.data, path, None)).value
+        for asset in value.assets if isinstance(value, Snapshot) else ():
+            if asset.url is not None and asset.kind not in kinds.get(asset.url, {asset.kind}):
+                broken(
+                    "a file stays of its kind",
+                    seen=f"{sample.file} with {mutations.dotted(path)} null: {asset}",
+                    why="the user would find a thumbnail under the name of the video",
+                    do="read each kind of file at its own place, and leave out what is not there",
+                )
 
 
 def _odd_urls(url: str) -> list[tuple[str, bool]]:

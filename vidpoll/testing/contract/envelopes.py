@@ -23,16 +23,15 @@ _HTML = {"content-type": "text/html"}
 
 def refusals(subject: Subject) -> None:
     """The body of a refusal under HTTP 200 ends no job, makes no job, fills no page and no quota."""
-    for sample in subject.index.of("error"):
-        if not isinstance(sample.data, dict):
-            continue
+    errors = {each.file: each.body for each in subject.index.of("error") if isinstance(each.data, dict)}
+    for file, body in {**errors, **{raw.decode(): raw for raw in _REFUSALS}}.items():
         for name in subject.operations:
-            outcome = _told(subject, name, sample)
+            outcome = _told(subject, name, body)
             taken = _taken(outcome)
             if taken:
                 broken(
                     "a refusal under HTTP 200 is no answer",
-                    seen=f"{sample.file} as a 200 for {name}: {taken}",
+                    seen=f"{file} as a 200 for {name}: {taken}",
                     why="some providers, and proxies before them, say errors with HTTP 200: the user would be told "
                     "that a job is over, that there are no jobs, or how much is left, when nobody said so",
                     do='raise vidpoll.Refused(kind, message, code) for a body that says so ("success": false, a code '
@@ -40,9 +39,17 @@ def refusals(subject: Subject) -> None:
                 )
 
 
-def _told(subject: Subject, name: str, sample: Sample) -> Outcome:
-    first = next((each for each in subject.index.samples if each.operation == name), sample)
-    return subject.parse(name, Response(200, JSON, sample.body), first.job_id)
+_REFUSALS = (
+    b'{"code": 1001, "message": "Invalid token", "data": null}',
+    b'{"success": false, "message": "Invalid token"}',
+    b'{"error": {"message": "Invalid token", "type": "invalid_request_error", "code": "invalid_api_key"}}',
+)
+"""What gateways say with HTTP 200."""
+
+
+def _told(subject: Subject, name: str, body: bytes) -> Outcome:
+    job_id = next((each.job_id for each in subject.index.samples if each.operation == name), "j1")
+    return subject.parse(name, Response(200, JSON, body), job_id)
 
 
 def _taken(outcome: Outcome) -> str:

@@ -92,6 +92,13 @@ def amounts(subject: Subject) -> None:
                 names = ("limit", "used", "remaining", "reset_at", "balance") if isinstance(value, Quota) else ()
                 found = {name: getattr(value, name) for name in names}
                 strange = [name for name, each in found.items() if not (each is None or is_number(each))]
+                if isinstance(value, Quota) and value.plan in ("", "None", "null", "True", "False"):
+                    broken(
+                        "a plan is a name, or not told",
+                        seen=f"{sample.file} with {mutations.dotted(path)} {mutations.shown(new)}: {value.plan!r}",
+                        why="`vidpoll quota` would show it to the user",
+                        do="read it with parsing.text(value)",
+                    )
                 if strange:
                     broken(
                         "an amount is a number, or not told",

@@ -65,3 +65,25 @@ def submits(subject: Subject) -> None:
                     why="the user reads of a bug in the plugin, instead of which field is wrong",
                     do="check fields with parsing.checked(what, fields, rules), or raise vidpoll.InvalidField",
                 )
+
+
+def unknown_fields(subject: Subject) -> None:
+    """A field that nobody knows is refused or sent, and never dropped."""
+    strange = {"no_such_field_of_anybody": 1}
+    for name, builder in subject.requests():
+        if name != "list" and not name.startswith("submit "):
+            continue
+        plain = subject.build(name, builder)
+        fields, *rest = builder.args
+        try:
+            request = subject.operations[name].request({**fields, **strange}, *rest)
+        except Exception:  # noqa: BLE001 - `submits` looks at what is raised
+            continue
+        if request == plain:
+            broken(
+                "a field that nobody knows is refused",
+                seen=f"{name} with the field {next(iter(strange))!r}: the same request as without it",
+                why="a misspelt field is dropped in silence: the user pays for another video than the one that was "
+                "asked for, or reads a list that is not the one that was meant",
+                do="check fields with parsing.checked(what, fields, rules), or send them all",
+            )

@@ -65,12 +65,20 @@ def unknown_word(subject: Subject) -> None:
             )
         for path in subject.word_paths[sample.file]:
             _check_alike(subject, sample, path)
+            outcome = subject.read(sample, mutations.replaced(sample.data, path[:-1], {}))
+            if path[:-1] and outcome.state not in (None, sample.state):
+                broken(
+                    "what is no status word is not taken for one",
+                    seen=f"{sample.file} with {mutations.dotted(path[:-1])} {{}}: {outcome}",
+                    why="an answer that says nothing would be taken for one that says how the job stands",
+                    do="look words up with parsing.lookup(WORDS, word), without a default",
+                )
 
 
 def _check_alike(subject: Subject, sample: Sample, path: mutations.Path) -> None:
     """A word that begins or ends like a listed one is another word: "incomplete", "failed_over"."""
     for word in [word for word, _ in subject.index.words or () if isinstance(word, str)]:
-        for new in (f"{word}_zxqv", f"un{word}"):
+        for new in (f"{word}_zxqv", f"un{word}", f"{word}s", word[:-1]):
             outcome = subject.read(sample, mutations.replaced(sample.data, path, new))
             if outcome.state is not None and subject.index.means(new) is None:
                 broken(
