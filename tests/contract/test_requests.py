@@ -6,29 +6,20 @@ A bug is one function of `good_plugin.Good` replaced.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from contract_cases import SAMPLES, caught, contract, envelope, job, lines, provider, status, write
+from contract_cases import SAMPLES, caught, contract, envelope, job, lines, planting, provider, status, write
 from good_plugin import Good
 
 import vidpoll
 from vidpoll import State, parsing
 
 PLANTED: list[tuple[str, type[Good]]] = []
-
-
-def planted(check: str) -> Callable[[type[Good]], type[Good]]:
-    """A plugin with one bug, and the check that has to catch it."""
-
-    def note(cls: type[Good]) -> type[Good]:
-        PLANTED.append((check, cls))
-        return cls
-
-    return note
+planted = planting(PLANTED)
 
 
 @planted("the_key_stays_in_the_headers")

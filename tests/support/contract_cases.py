@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -178,6 +179,19 @@ def alarms(cls: type[ProviderContract]) -> dict[str, str]:
 def lines(message: str) -> list[str]:
     """The names of the lines of a message."""
     return [line.split(":")[0].strip() for line in message.splitlines()[1:] if not line.startswith("     ")]
+
+
+def planting(bugs: list[tuple[str, type[Any]]]) -> Callable[[str], Callable[[type[Any]], type[Any]]]:
+    """A decorator that notes a plugin with one bug, and the check that has to catch it."""
+
+    def planted(check: str) -> Callable[[type[Any]], type[Any]]:
+        def note(cls: type[Any]) -> type[Any]:
+            bugs.append((check, cls))
+            return cls
+
+        return note
+
+    return planted
 
 
 def provider(request: Any, parse: Any, **more: Any) -> Any:
