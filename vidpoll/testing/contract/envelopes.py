@@ -72,24 +72,26 @@ def no_json(subject: Subject) -> None:
     """A 2xx that is no JSON raises Malformed."""
     for name in subject.operations:
         samples = [each for each in subject.index.samples if each.operation == name and each.status < 300]
-        if not _reads_json(name, samples):
-            continue
-        job_id = samples[0].job_id if samples else "j1"
-        for status in (200, 201, 202, 204):
-            # An empty body may be an answer, where a sample says so.
-            known = {(each.status, each.body) for each in samples}
-            for body in [each for each in _NO_JSON if (status, each) not in known]:
-                outcome = subject.parse(name, Response(status, _HTML, body), job_id)
-                follow = isinstance(outcome.value, Follow)
-                if outcome.error is None and not follow:
-                    broken(
-                        "a 2xx that is no JSON is no answer",
-                        seen=f"{name}, HTTP {status} with the body {body.decode('latin-1')!r}: {outcome}",
-                        why="a login page or a proxy's error page would be taken for the provider's word: a job that "
-                        "runs, an empty list, a job that is deleted",
-                        do="read the body with parsing.json_object(response), which raises vidpoll.Malformed; where an "
-                        "empty body is an answer by the page, add a sample of it",
-                    )
+        # An empty body may be an answer, where a sample says so.
+        known = {(each.status, each.body) for each in samples}
+        for status, body in [each for each in _tries(name) if each not in known and _reads_json(name, samples)]:
+            job_id = samples[0].job_id if samples else "j1"
+            outcome = subject.parse(name, Response(status, _HTML, body), job_id)
+            if outcome.error is None and not isinstance(outcome.value, Follow):
+                broken(
+                    "a 2xx that is no JSON is no answer",
+                    seen=f"{name}, HTTP {status} with the body {body.decode('latin-1')!r}: {outcome}",
+                    why="a login page or a proxy's error page would be taken for the provider's word: a job that runs, "
+                    "an empty list, a job that is deleted",
+                    do="read the body with parsing.json_object(response), which raises vidpoll.Malformed; where an "
+                    "empty body is an answer by the page, add a sample of it",
+                )
+
+
+def _tries(name: str) -> list[tuple[int, bytes]]:
+    """Answers that are no JSON. A 204 has no body, and says by itself that something is deleted."""
+    empty = [] if name in ("delete", "cancel") else [(204, b"")]
+    return [(status, body) for status in (200, 201, 202) for body in _NO_JSON] + empty
 
 
 def _reads_json(name: str, samples: list[Sample]) -> bool:
