@@ -234,6 +234,12 @@ class WhatCannotBeReadRuns(Good):
             return vidpoll.Snapshot(State.RUNNING)
 
 
+@planted("junk_raises_only_what_is_allowed")
+class NothingIsReturned(Good):
+    def parse_content(self, response, job_id):
+        return vidpoll.Asset(data=response.body) if response.body[4:8] == b"ftyp" else None
+
+
 @planted("what_is_no_json_is_no_answer")
 class DeletedByALoginPage(Good):
     def parse_delete(self, response, job_id):

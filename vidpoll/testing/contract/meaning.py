@@ -11,12 +11,7 @@ from typing import Any
 from ...model import Asset, Cost, Page, Problem, Quota, Snapshot, State, Submitted
 from ...provider import Follow
 from .samples import Sample
-from .subject import Outcome, Subject, broken, is_shown, said
-
-_TYPES: Mapping[str, type] = {
-    "status": Snapshot, "submit": Submitted, "list": Page, "quota": Quota, "content": Asset,
-}  # fmt: skip
-
+from .subject import TYPES, Outcome, Subject, broken, is_shown, said
 
 _RULE = "a sample means what index.json expects"
 _WHY = "users are shown this state, stage and progress, and get these files"
@@ -43,7 +38,7 @@ def meaning(subject: Subject, sample: Sample) -> None:
             why="without it nobody knows what the job becomes",
             do='name the sample of the second answer: "then": ["result.json"]; its own operation is "follow"',
         )
-    due_type = _TYPES.get(sample.operation.partition(" ")[0])
+    due_type = TYPES.get(sample.operation.partition(" ")[0])
     if due_type is not None and not isinstance(outcome.value, due_type):
         broken(
             _RULE,

@@ -18,7 +18,7 @@ from ... import redact
 from ...accounts import Account, Endpoint
 from ...errors import AnswerError, PluginError, Refused, UnknownProvider, UnknownStatus, UsageError
 from ...faults import Fault
-from ...model import Page, Request, Response, Snapshot, State, Submitted
+from ...model import Asset, Page, Quota, Request, Response, Snapshot, State, Submitted
 from ...plugins import PluginReport, Plugins
 from ...provider import Follow, Operation, Provider
 from . import mutations
@@ -26,6 +26,11 @@ from .samples import Index, Sample, read
 
 ALLOWED = (AnswerError, Refused)
 """What a parser may raise. Everything else is a bug that the wait has to bear."""
+
+TYPES: Mapping[str, type] = {
+    "status": Snapshot, "submit": Submitted, "list": Page, "quota": Quota, "content": Asset,
+}  # fmt: skip
+"""What the parser of an operation returns, if it does not return a Follow."""
 
 BY_ID = ("status", "cancel", "delete", "content")
 """The operations whose builder takes the job's id."""

@@ -12,7 +12,7 @@ from ...model import Asset, Response, Snapshot, State
 from ...provider import Follow
 from . import mutations
 from .samples import Sample
-from .subject import Outcome, Subject, bad_error, broken, difference
+from .subject import TYPES, Outcome, Subject, bad_error, broken, difference
 
 JSON = {"content-type": "application/json"}
 EMPTY = (b"", b"null", b"[]", b"{}", b'""', b"0", b"true", b"{", b"\xff", b"<html><h1>Bad gateway</h1></html>")
@@ -285,6 +285,14 @@ def junk(subject: Subject) -> None:
             outcome = subject.parse(name, Response(200, JSON, raw), job_id)
             if not outcome.allowed:
                 bad_error(f"{name} with the body {raw[:80]!r}: {outcome}")
+            due = TYPES.get(name.partition(" ")[0])
+            if outcome.error is None and due is not None and not isinstance(outcome.value, (due, Follow)):
+                broken(
+                    "a parser returns what it is there for, or raises",
+                    seen=f"{name} with the body {raw[:80]!r}: {outcome}",
+                    why="vidpoll cannot use it: the user would read of a bug in the plugin",
+                    do=f"return vidpoll.{due.__name__}(…), or raise vidpoll.Malformed for what is none",
+                )
 
     for body in EMPTY:
         check(body)
