@@ -95,12 +95,10 @@ def parse_status(response: vidpoll.Response, job_id: str) -> vidpoll.Snapshot | 
         return said
 
     def parse(second: vidpoll.Response, job_id: str) -> vidpoll.Snapshot:
-        try:
-            return replace(said, assets=(parse_content(second, job_id), *said.assets))
-        except vidpoll.AnswerError:
-            return said  # not ready, or nothing that can be read: completed all the same
+        return replace(said, assets=(parse_content(second, job_id), *said.assets))
 
-    return vidpoll.Follow(content_request(job_id, "url"), parse, verdicts=(400, 404), fallback=said)
+    # Not ready (400), gone (404), or nothing that can be read: completed all the same, by the fallback.
+    return vidpoll.Follow(content_request(job_id, "url"), parse, fallback=said)
 
 
 def _snapshot(task: Mapping[str, Any]) -> vidpoll.Snapshot:
