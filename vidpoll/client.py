@@ -386,10 +386,9 @@ class Client:
             intent.received(job)
         if result.snapshot is not None:
             try:
-                events = job.receive(result.snapshot, at)
+                events = job.submitted(result.snapshot, at)
             except AnswerError:  # the id counts, whatever else the answer says
                 return job
-            job.answers = 0  # no status answer yet: until there is one, a 404 may mean "not visible yet"
             for event in events:
                 self._keeper.tell(job, event)
         return job

@@ -36,9 +36,10 @@ from acme_provider import (
 )
 
 import vidpoll
+from vidpoll.job_state import JobState
 from vidpoll.storage import records
 from vidpoll.storage.keeper import LOOK, TROUBLE
-from vidpoll.storage.sqlite import APPLICATION, MIGRATIONS, Store
+from vidpoll.storage.sqlite import APPLICATION, VERSION, Store
 
 NOW = 1_800_000_000.0
 RESET = ConnectionResetError()
@@ -70,6 +71,13 @@ def sql(path: Path, statement: str, *values: object) -> list[Any]:
 
 def kept(t: Talk, ref: str = REF) -> vidpoll.KeptJob:
     return next(each for each in t.client.kept() if each.ref == ref)
+
+
+def broken(at: float) -> dict[str, Any]:
+    """What a store keeps of a job that failed at that Unix second."""
+    job = vidpoll.Job(REF)
+    job.receive(vidpoll.Snapshot(vidpoll.State.FAILED, "broken"), at)
+    return records.facts(job)
 
 
 # -- what is kept -----------------------------------------------------------------------------------------------------
@@ -172,21 +180,32 @@ def test_a_file_is_kept_as_its_name_and_hash(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "facts",
+    "odd",
     [
-        {},
         {"state": "dancing"},
-        {"state": 7, "history": 5},
-        {"state": "running", "history": [["x"]]},
-        {"assets": [None], "state": "completed"},
-        {"cost": ["a", "b", 3], "state": "running"},
+        {"phase": "dancing"},
+        {"phase": None},
+        {"phase": "ended"},
+        {"state": 7},
+        {"history": 5},
+        {"history": [["x"]]},
+        {"assets": [None]},
+        {"assets": [{}]},
+        {"cost": ["a", "b", 3]},
+        {"problem": 7},
+        {"said": {}},
+        {"left": [7]},
+        {"v": 2},
+        {"v": "one"},
     ],
 )
-def test_odd_facts_leave_the_job_unknown(facts: dict[str, Any]) -> None:
-    """What another version wrote may be unreadable: the job is then asked about like a new one."""
+def test_odd_facts_leave_the_job_unknown(odd: dict[str, Any]) -> None:
+    """What something else wrote may be unreadable: the job is then asked about like a new one."""
     job = vidpoll.Job(REF)
-    records.restore(job, facts)
-    assert (job.state, job.history, job.final) == (None, (), False)
+    job.receive(vidpoll.Snapshot(vidpoll.State.RUNNING, "drawing"), NOW)
+    facts = records.facts(job)
+    assert records.read(REF, facts).stage == "drawing"
+    assert records.read(REF, {**facts, **odd}) == records.read(REF, {}) == JobState(REF)
 
 
 def test_the_file_is_for_its_owner_only(path: Path) -> None:
@@ -643,10 +662,9 @@ def test_one_who_lost_the_lease_stops_asking(path: Path) -> None:
     next(first), next(first)
     assert len(t.wire.sent) == 1
     t.clock.now += 3600
-    facts = {**kept(t).facts, "state": "failed", "history": [[NOW + 3000, "failed", "broken", None]]}
     other = Store(path, t.clock.time)
     assert other.lease(REF, t.clock.now + 60) == (True, False)
-    assert other.end(REF, facts)
+    assert other.end(REF, broken(NOW + 3000))
     assert [brief(event) for event in first] == ["failed"]
     assert len(t.wire.sent) == 1
     assert "failed" not in t.ears.told
@@ -662,7 +680,7 @@ def test_one_who_stood_in_line_for_longer_than_its_lease_looks_again(path: Path)
     def end(inbox: Any, timeout: float, *, busy: bool) -> Any:
         if t.clock.now > NOW + 1000 and not busy:
             assert other.lease("acme:b", t.clock.now + 60)[0]
-            other.end("acme:b", {"state": "failed", "history": [[NOW + 900, "failed", "broken", None]]})
+            other.end("acme:b", broken(NOW + 900))
         return get(inbox, timeout, busy=busy)
 
     t.clock.get = end  # type: ignore[assignment]
@@ -726,39 +744,32 @@ def test_threads_share_a_store(path: Path) -> None:
 # -- the file ---------------------------------------------------------------------------------------------------------
 
 
-def first_draft(path: Path) -> None:
-    """A store as version 1 made it, with a job that runs and one that ended."""
+def test_a_store_of_an_unreleased_version_is_refused(path: Path) -> None:
+    """It says so, with the way out; nothing is written."""
     with sqlite3.connect(path) as db:
-        db.executescript(MIGRATIONS[0])
-        db.execute("PRAGMA user_version = 1")
+        db.execute("CREATE TABLE jobs (ref TEXT PRIMARY KEY, blips INTEGER)")
+        db.execute(f"PRAGMA user_version = {VERSION - 1}")
         db.execute(f"PRAGMA application_id = {APPLICATION}")
-        row = "INSERT INTO jobs (ref, account, provider, base_url, variables, sent, facts, added_at, ended_at, told_at)"
-        facts = {"state": "running", "stage": "drawing", "history": [[1.0, "running", "drawing", None]]}
-        db.execute(f"{row} VALUES (?, 'acme', 'acme', '', '[]', '{{}}', ?, 1, NULL, NULL)", (REF, json.dumps(facts)))
-        db.execute(f"{row} VALUES ('acme:j2', 'acme', 'acme', '', '[]', '{{}}', '{{}}', 2, 2, 2)")
     db.close()
+    before = path.read_bytes()
+    with pytest.raises(vidpoll.StoreError, match=r"made by an unreleased vidpoll .* move it away"):
+        talk([], store=path)
+    assert path.read_bytes() == before
 
 
-def test_a_store_of_the_version_before_opens(path: Path) -> None:
-    """Nothing is lost, and it works like a new one."""
-    first_draft(path)
-    t = talk([SAVING, DONE], store=path)
-    [job] = t.client.unfinished()
-    assert (job.ref, job.stage) == (REF, "drawing")
-    assert t.client.wait(job).ok
-    assert sql(path, "PRAGMA user_version") == [(len(MIGRATIONS),)]
-    assert len(t.client.kept()) == 2
-
-
-def test_many_processes_may_open_an_old_store_at_once(path: Path) -> None:
-    """One of them brings it up to date, and the others find it so."""
-    first_draft(path)
-    code = f"from vidpoll.storage.sqlite import Store; print(len(Store({str(path)!r}, lambda: 0.0).jobs()))"
+def test_many_processes_may_make_a_store_at_once(path: Path) -> None:
+    """One of them makes it, and the others find it so."""
+    code = (
+        "import vidpoll; from vidpoll.storage.sqlite import Store; "
+        f"store = Store({str(path)!r}, lambda: 0.0); store.enter([('acme:j1', vidpoll.Origin('acme'), {{}})]); "
+        "print(len(store.jobs()))"
+    )
     children = [
         subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(4)
     ]
-    assert [child.communicate(timeout=60) for child in children] == [("2\n", "")] * 4
+    assert [child.communicate(timeout=60) for child in children] == [("1\n", "")] * 4
+    assert sql(path, "PRAGMA user_version") == [(VERSION,)]
 
 
 def test_a_store_of_a_newer_version_is_left_alone(path: Path) -> None:
@@ -772,7 +783,7 @@ def test_a_store_of_a_newer_version_is_left_alone(path: Path) -> None:
 def test_the_file_of_another_program_is_left_alone(path: Path) -> None:
     """An SQLite file with tables of its own is no store."""
     sql(path, "CREATE TABLE accounts (name TEXT)")
-    with pytest.raises(vidpoll.StoreError, match="no store of vidpoll"):
+    with pytest.raises(vidpoll.StoreError, match="not a store of vidpoll"):
         talk([], store=path)
     assert sql(path, "SELECT name FROM sqlite_master") == [("accounts",)]
 

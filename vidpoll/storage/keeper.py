@@ -132,14 +132,14 @@ class Keeper:
             if kept is not None and kept.ended_at is None and job.final:
                 self._try(lambda job=job: self._known(job))  # type: ignore[misc]  # an early binding
             elif kept is not None and _behind(job, kept):
-                records.restore(job, kept.facts)
+                job.restore(kept.known)
 
     @contextmanager
     def asking(self, job: Job, account: OpenAccount) -> Iterator[None]:
         """Bring a job that is asked about once to where the store has it; where it is not kept, its verdict is."""
         kept = self._try(lambda: self.store.get(job.ref), spare=True)
         if kept is not None and _behind(job, kept):
-            records.restore(job, kept.facts)
+            job.restore(kept.known)
         self._asked[job.ref] = account
         try:
             yield
@@ -205,7 +205,7 @@ class Keeper:
             return [], seen
         before, progress, at = (job.state, job.stage), job.progress, self._clock.time()
         if _behind(job, kept):
-            records.restore(job, kept.facts)
+            job.restore(kept.known)
         verdict = job.verdict(at)
         if verdict is not None:
             return [verdict], kept.version

@@ -37,31 +37,25 @@ AWAY = 600.0
 REUSED = 86400.0
 """Seconds after which a process that is there is no longer believed to be the same one: its number was given anew."""
 
-MIGRATIONS = (
-    # 1: the first draft
-    """
-    CREATE TABLE jobs (
-        ref TEXT PRIMARY KEY, account TEXT NOT NULL, provider TEXT NOT NULL, base_url TEXT NOT NULL,
-        variables TEXT NOT NULL, operation TEXT, sent TEXT NOT NULL, facts TEXT NOT NULL, submitted_at REAL,
-        added_at REAL NOT NULL, ended_at REAL, told_at REAL, requests INTEGER NOT NULL DEFAULT 0,
-        transient_errors INTEGER NOT NULL DEFAULT 0, owner TEXT, owned_until REAL);
-    CREATE TABLE submits (
-        number INTEGER PRIMARY KEY, account TEXT NOT NULL, provider TEXT NOT NULL, base_url TEXT NOT NULL,
-        variables TEXT NOT NULL, operation TEXT NOT NULL, sent TEXT NOT NULL, at REAL NOT NULL, owner TEXT NOT NULL,
-        reason TEXT);
-    """,
-    # 2: who tells a verdict and since when, what has changed, and the files that were asked for
-    """
-    ALTER TABLE jobs ADD COLUMN teller TEXT;
-    ALTER TABLE jobs ADD COLUMN teller_since REAL;
-    ALTER TABLE jobs ADD COLUMN version INTEGER NOT NULL DEFAULT 0;
-    CREATE INDEX jobs_unfinished ON jobs (added_at) WHERE told_at IS NULL;
-    CREATE TABLE files (
-        ref TEXT NOT NULL, target TEXT NOT NULL, kinds TEXT NOT NULL, at REAL NOT NULL,
-        PRIMARY KEY (ref, target, kinds));
-    """,
-)
-"""Each brings the file from the version before to its own; `PRAGMA user_version` says how many were done."""
+VERSION = 3
+"""What `PRAGMA user_version` of a store says."""
+
+SCHEMA = """
+CREATE TABLE jobs (
+    ref TEXT PRIMARY KEY, account TEXT NOT NULL, provider TEXT NOT NULL, base_url TEXT NOT NULL,
+    variables TEXT NOT NULL, operation TEXT, sent TEXT NOT NULL, facts TEXT NOT NULL, submitted_at REAL,
+    added_at REAL NOT NULL, ended_at REAL, told_at REAL, requests INTEGER NOT NULL DEFAULT 0,
+    transient_errors INTEGER NOT NULL DEFAULT 0, version INTEGER NOT NULL DEFAULT 0, owner TEXT, owned_until REAL,
+    teller TEXT, teller_since REAL);
+CREATE INDEX jobs_unfinished ON jobs (added_at) WHERE told_at IS NULL;
+CREATE TABLE submits (
+    number INTEGER PRIMARY KEY, account TEXT NOT NULL, provider TEXT NOT NULL, base_url TEXT NOT NULL,
+    variables TEXT NOT NULL, operation TEXT NOT NULL, sent TEXT NOT NULL, at REAL NOT NULL, owner TEXT NOT NULL,
+    reason TEXT);
+CREATE TABLE files (
+    ref TEXT NOT NULL, target TEXT NOT NULL, kinds TEXT NOT NULL, at REAL NOT NULL,
+    PRIMARY KEY (ref, target, kinds));
+"""
 
 _JOB = (
     "ref, account, provider, base_url, variables, operation, sent, facts, submitted_at, added_at, ended_at, told_at, "
@@ -122,7 +116,7 @@ class Store:
         db = sqlite3.connect(self.path, timeout=BUSY, isolation_level=None, check_same_thread=False)
         try:
             db.row_factory = sqlite3.Row
-            self._migrate(db)
+            self._make(db)
             db.execute("PRAGMA synchronous = NORMAL")
             self._full = False
         except BaseException:
@@ -132,39 +126,43 @@ class Store:
         weakref.finalize(self, _closed_by, os.getpid(), db, self._open_for)  # where nobody closes the client
         return db
 
-    def _migrate(self, db: sqlite3.Connection) -> None:
-        """Bring the file to the present version; where it is there already, nothing is written."""
-        if self._version(db) < len(MIGRATIONS):
+    def _make(self, db: sqlite3.Connection) -> None:
+        """Make the tables where there are none; where they are, nothing is written."""
+        made = self._made(db)
+        if not made:
             db.execute("PRAGMA synchronous = FULL")
-            db.execute("BEGIN IMMEDIATE")
-            try:
-                for number in range(self._version(db), len(MIGRATIONS)):  # another process may have been faster
-                    for statement in MIGRATIONS[number].split(";"):
-                        db.execute(statement)
-                    db.execute(f"PRAGMA user_version = {number + 1}")
+        db.execute("BEGIN IMMEDIATE")  # a store that cannot be written to is known now, and not after the submit
+        try:
+            if not made and not self._made(db):  # another process may have been faster
+                for statement in SCHEMA.split(";"):
+                    db.execute(statement)
+                db.execute(f"PRAGMA user_version = {VERSION}")
                 db.execute(f"PRAGMA application_id = {APPLICATION}")
-                db.execute("COMMIT")
-            except BaseException:
-                with contextlib.suppress(sqlite3.Error):
-                    db.execute("ROLLBACK")
-                raise
-        else:
-            db.execute("BEGIN IMMEDIATE")  # a store that cannot be written to is known now, and not after the submit
-            db.execute("ROLLBACK")
+            db.execute("COMMIT")
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):
+                db.execute("ROLLBACK")
+            raise
         with contextlib.suppress(sqlite3.OperationalError):  # another process opens it, too, and sees to that
             db.execute("PRAGMA journal_mode = WAL")
 
-    def _version(self, db: sqlite3.Connection) -> int:
+    def _made(self, db: sqlite3.Connection) -> bool:
+        """Whether the file is a store of this version; False for an empty one. Raises StoreError for any other."""
         version = int(db.execute("PRAGMA user_version").fetchone()[0])
         ours = db.execute("PRAGMA application_id").fetchone()[0] == APPLICATION
         if not ours and (version or db.execute("SELECT 1 FROM sqlite_master").fetchone()):
-            raise StoreError(f"{self.path} is no store of vidpoll, but some other SQLite file; name another one")
-        if version > len(MIGRATIONS):
+            raise StoreError(f"{self.path} is not a store of vidpoll, but another SQLite file; name another one")
+        if version > VERSION:
             raise StoreError(
-                f"the store {self.path} was made by a newer vidpoll (version {version}, known: {len(MIGRATIONS)}); "
+                f"the store {self.path} was made by a newer vidpoll (version {version}, known: {VERSION}); "
                 "update vidpoll, or name another store"
             )
-        return version
+        if 0 < version < VERSION:
+            raise StoreError(
+                f"the store {self.path} was made by an unreleased vidpoll (version {version}, known: {VERSION}); "
+                "move it away, and a new one is made; jobs go on at their providers"
+            )
+        return version == VERSION
 
     @contextlib.contextmanager
     def _understood(self, ref: str = "") -> Iterator[None]:
