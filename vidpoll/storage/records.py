@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import redact
 from ..errors import PluginError
@@ -99,6 +99,23 @@ class KeptJob:
     def newer(self) -> bool:
         """Whether a later vidpoll keeps it: its facts cannot be read here, and it is left to that one."""
         return newer(self.facts)
+
+
+class Saved(NamedTuple):
+    """One job as it is to be kept: its facts, and the requests and transient errors since it was kept last."""
+
+    ref: str
+    facts: Mapping[str, Any]
+    requests: int = 0
+    transient_errors: int = 0
+
+
+class Leases(NamedTuple):
+    """Who polls: the jobs that are ours, those of another owner, and those of ours that another had until just now."""
+
+    mine: frozenset[str] = frozenset()
+    elsewhere: frozenset[str] = frozenset()
+    taken: frozenset[str] = frozenset()
 
 
 def origin(account: OpenAccount) -> Origin:

@@ -1,8 +1,9 @@
 """One SQLite file that keeps jobs over a crash: what was submitted, what is known, who asks, what is still to be told.
 
-Several processes may use it at once, and a client's threads share it. A *lease* says who asks about a job, a *teller*
-says who tells its verdict to the hooks; both end when their process is gone. Only SQL lives here: what is kept is said
-in `record`, and when, in `keeping`. Times are Unix seconds of the client's clock.
+Several processes may use it at once, and a client's threads share it. A *lease* says who polls a job, a *teller* says
+who tells its verdict to the hooks; both end when their process is gone. Calls take rows of many jobs, and each call is
+one transaction. Only SQL lives here: what is kept is said in `records`, and when, in `keeper`. Times are Unix seconds
+of the client's clock.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import platform
 import sqlite3
 import threading
 import uuid
@@ -21,7 +21,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..errors import StoreError
-from .records import KeptJob, Origin, Submission, WantedFiles
+from . import owners, records
+from .records import KeptJob, Leases, Origin, Saved, Submission, WantedFiles
+from .sqlite_errors import way_out
 
 T = TypeVar("T")
 
@@ -30,12 +32,6 @@ APPLICATION = 0x76696470
 
 BUSY = 3.0
 """Real seconds for which a write waits for another process."""
-
-AWAY = 600.0
-"""Seconds after which someone of whom nothing is known (another host, Windows) is no longer believed to be at it."""
-
-REUSED = 86400.0
-"""Seconds after which a process that is there is no longer believed to be the same one: its number was given anew."""
 
 VERSION = 3
 """What `PRAGMA user_version` of a store says."""
@@ -62,7 +58,9 @@ _JOB = (
     "requests, transient_errors, version"
 )
 
-_TELLER = "SELECT ended_at, told_at, teller, teller_since FROM jobs WHERE ref = ?"
+_TELLER = "SELECT facts, ended_at, told_at, teller, teller_since FROM jobs WHERE ref = ?"
+
+_MINE = ("mine", "taken")
 
 
 class Store:
@@ -72,7 +70,7 @@ class Store:
         self.path = Path(path).expanduser().absolute()
         self.now = now
         self._token = uuid.uuid4().hex[:12]
-        self._here = _here()
+        self._here = owners.here()
         self._pid = os.getpid()
         self._lock = threading.RLock()
         self._inherited: list[sqlite3.Connection] = []  # of the parent of a fork: never touched, never closed here
@@ -171,7 +169,7 @@ class Store:
             yield
         except (sqlite3.Error, OSError, ValueError) as error:  # ValueError: what stands in it is no JSON
             who = f"{ref}: " if ref else ""
-            raise StoreError(f"{who}the store {self.path} {_wrong(error)}") from None
+            raise StoreError(f"{who}the store {self.path} {way_out(error)}") from None
 
     @contextlib.contextmanager
     def _transaction(self, ref: str = "", *, full: bool = False) -> Iterator[sqlite3.Connection]:
@@ -233,49 +231,74 @@ class Store:
         return found[0] if found else None
 
     def jobs(self, *, unfinished: bool = False, last: int = -1) -> list[KeptJob]:
-        """All jobs, or the `last` ones, the oldest first; `unfinished`: without a verdict, or with one not told."""
+        """All jobs, or the `last` ones, the oldest first.
+
+        `unfinished`: without a verdict, or with one not told; what a newer vidpoll keeps is left to it.
+        """
         where = "WHERE told_at IS NULL" if unfinished else ""
         order = "ORDER BY added_at DESC, rowid DESC LIMIT ?"
-        return self._read(_kept, f"SELECT {_JOB} FROM jobs {where} {order}", last)[::-1]
+        found = self._read(_kept, f"SELECT {_JOB} FROM jobs {where} {order}", last)[::-1]
+        return [job for job in found if not (unfinished and job.newer)]
 
     def latest(self, account: str, number: int) -> list[KeptJob]:
         """The jobs of an account that ended last, the latest first."""
         sql = f"SELECT {_JOB} FROM jobs WHERE account = ? AND ended_at IS NOT NULL ORDER BY ended_at DESC LIMIT ?"
         return self._read(_kept, sql, account, number)
 
-    def save(self, ref: str, facts: Mapping[str, Any], requests: int = 0, transient_errors: int = 0) -> None:
-        """Keep what is known of a job now; a verdict that is kept already is not written over."""
-        with self._transaction(ref) as db:
-            db.execute(
-                "UPDATE jobs SET facts = ?, requests = requests + ?, transient_errors = transient_errors + ?, "
-                "version = version + 1 WHERE ref = ? AND ended_at IS NULL",
-                (_json(facts), requests, transient_errors, ref),
-            )
+    def save(self, rows: Iterable[Saved]) -> None:
+        """Keep what is known of jobs now, in one transaction; a verdict that is kept already is not written over."""
+        rows = list(rows)
+        with self._transaction(_who(row.ref for row in rows)) as db:
+            for row in rows:
+                kept = db.execute("SELECT facts, ended_at FROM jobs WHERE ref = ?", (row.ref,)).fetchone()
+                if kept is not None and kept["ended_at"] is None:
+                    self._write(db, row, kept)
 
-    def end(self, ref: str, facts: Mapping[str, Any], requests: int = 0, transient_errors: int = 0) -> bool | None:
-        """Keep a verdict, the first one that comes; whether telling it is up to us. None: the job is not kept."""
-        with self._transaction(ref, full=True) as db:
-            row = db.execute(_TELLER, (ref,)).fetchone()
-            if row is None:
-                return None
-            if row["ended_at"] is None:
-                db.execute(
-                    "UPDATE jobs SET facts = ?, requests = requests + ?, transient_errors = transient_errors + ?, "
-                    "version = version + 1, "
-                    "ended_at = ?, teller = ?, teller_since = ?, owner = NULL, owned_until = NULL WHERE ref = ?",
-                    (_json(facts), requests, transient_errors, self.now(), self.owner, self.now(), ref),
-                )
-                return True
-            return self._claim(db, ref, row)
+    def end(self, rows: Iterable[Saved]) -> Mapping[str, bool | None]:
+        """Keep verdicts, the first one of each job, in one transaction that is on disk when this returns.
 
-    def claim(self, ref: str) -> bool:
-        """Whether a verdict that is kept and was not told is ours to tell from now on."""
-        untold = "SELECT ref FROM jobs WHERE ref = ? AND ended_at IS NOT NULL AND told_at IS NULL"
-        if not self._read(lambda row: row, untold, ref):  # most were told: no need to write
+        For each reference: whether telling the verdict is up to us; None where the job is not kept.
+        """
+        rows = list(rows)
+        with self._transaction(_who(row.ref for row in rows), full=True) as db:
+            return {row.ref: self._end(db, row) for row in rows}
+
+    def _end(self, db: sqlite3.Connection, row: Saved) -> bool | None:
+        kept = db.execute(_TELLER, (row.ref,)).fetchone()
+        if kept is None:
+            return None
+        if kept["ended_at"] is not None:
+            return self._claim(db, row.ref, kept)
+        if not self._write(db, row, kept):  # a newer vidpoll keeps it, and will have the verdict as well
             return False
-        with self._transaction(ref, full=True) as db:
-            row = db.execute(_TELLER, (ref,)).fetchone()
-            return row is not None and row["ended_at"] is not None and self._claim(db, ref, row)
+        db.execute(
+            "UPDATE jobs SET ended_at = ?, teller = ?, teller_since = ?, owner = NULL, owned_until = NULL "
+            "WHERE ref = ?",
+            (self.now(), self.owner, self.now(), row.ref),
+        )
+        return True
+
+    def _write(self, db: sqlite3.Connection, row: Saved, kept: sqlite3.Row) -> bool:
+        """Write facts over those that are kept; those of a newer vidpoll are left alone, its fields are kept."""
+        before = _facts(kept["facts"])
+        if records.newer(before):
+            return False
+        db.execute(
+            "UPDATE jobs SET facts = ?, requests = requests + ?, transient_errors = transient_errors + ?, "
+            "version = version + 1 WHERE ref = ?",
+            (_json(records.merged(before, row.facts)), row.requests, row.transient_errors, row.ref),
+        )
+        return True
+
+    def claim(self, refs: Iterable[str]) -> set[str]:
+        """The jobs whose verdict is kept and was not told, and is ours to tell from now on."""
+        untold = "SELECT ref FROM jobs WHERE ref = ? AND ended_at IS NOT NULL AND told_at IS NULL"
+        found = [ref for ref in refs if self._read(lambda row: row, untold, ref)]
+        if not found:  # most were told: no need to write
+            return set()
+        with self._transaction(_who(found), full=True) as db:
+            rows = {ref: db.execute(_TELLER, (ref,)).fetchone() for ref in found}
+            return {ref for ref, row in rows.items() if row is not None and self._claim(db, ref, row)}
 
     def _claim(self, db: sqlite3.Connection, ref: str, row: sqlite3.Row) -> bool:
         """A teller that lives may still be at it."""
@@ -284,16 +307,17 @@ class Store:
         db.execute("UPDATE jobs SET teller = ?, teller_since = ? WHERE ref = ?", (self.owner, self.now(), ref))
         return True
 
-    def told(self, ref: str) -> None:
-        """The hooks have heard the verdict."""
-        with self._transaction(ref, full=True) as db:
-            told = "UPDATE jobs SET told_at = ?, teller = NULL WHERE ref = ? AND ended_at IS NOT NULL"
-            db.execute(told, (self.now(), ref))
+    def told(self, refs: Iterable[str]) -> None:
+        """The hooks have heard these verdicts; on disk when this returns."""
+        rows = [(self.now(), ref) for ref in refs]
+        with self._transaction(_who(ref for _, ref in rows), full=True) as db:
+            db.executemany("UPDATE jobs SET told_at = ?, teller = NULL WHERE ref = ? AND ended_at IS NOT NULL", rows)
 
-    def untold(self, ref: str) -> None:
-        """The hooks did not hear it: Ctrl-C came between. It is told when somebody waits for the job again."""
-        with self._transaction(ref) as db:
-            db.execute("UPDATE jobs SET teller = NULL WHERE ref = ? AND teller = ?", (ref, self.owner))
+    def untold(self, refs: Iterable[str]) -> None:
+        """The hooks did not hear these: Ctrl-C came between. They are told when somebody waits for the job again."""
+        rows = [(ref, self.owner) for ref in refs]
+        with self._transaction(_who(ref for ref, _ in rows)) as db:
+            db.executemany("UPDATE jobs SET teller = NULL WHERE ref = ? AND teller = ?", rows)
 
     def forget(self, before: float) -> int:
         """Forget the jobs whose verdict was told, and the lost submits that were begun, before a moment; how many."""
@@ -312,18 +336,24 @@ class Store:
 
     # -- who asks -----------------------------------------------------------------------------------------------------
 
-    def lease(self, ref: str, until: float) -> tuple[bool, bool]:
-        """Try to become the one who asks about a job, until then: whether we are, and whether another was just now."""
-        with self._transaction(ref) as db:
-            row = db.execute("SELECT owner, owned_until FROM jobs WHERE ref = ?", (ref,)).fetchone()
-            if row is None:
-                return True, False
-            other = row["owner"] not in (None, self.owner)
-            live = other and (row["owned_until"] or 0.0) > self.now()
-            if live and not self._gone(row["owner"], self.now()):
-                return False, False
-            db.execute("UPDATE jobs SET owner = ?, owned_until = ? WHERE ref = ?", (self.owner, until, ref))
-            return True, bool(live)
+    def lease(self, refs: Iterable[str], seconds: float) -> Leases:
+        """Become the one who polls these jobs, for so many seconds from now, where nobody else is."""
+        refs = list(refs)
+        with self._transaction(_who(refs)) as db:
+            held = {ref: self._lease(db, ref, seconds) for ref in refs}
+        mine, taken = (frozenset(ref for ref, how in held.items() if how in hows) for hows in (_MINE, ("taken",)))
+        return Leases(mine, frozenset(held) - mine, taken)
+
+    def _lease(self, db: sqlite3.Connection, ref: str, seconds: float) -> str:
+        row = db.execute("SELECT owner, owned_until FROM jobs WHERE ref = ?", (ref,)).fetchone()
+        if row is None:
+            return "mine"
+        now = self.now()
+        live = row["owner"] not in (None, self.owner) and (row["owned_until"] or 0.0) > now
+        if live and not self._gone(row["owner"], now):
+            return "elsewhere"
+        db.execute("UPDATE jobs SET owner = ?, owned_until = ? WHERE ref = ?", (self.owner, now + seconds, ref))
+        return "taken" if live else "mine"
 
     def release(self, refs: Iterable[str]) -> None:
         """Others may ask about these jobs from now on."""
@@ -342,12 +372,8 @@ class Store:
         return any(owner != self.owner and not self._gone(owner, now) for owner in owners)
 
     def _gone(self, owner: str | None, since: float | None) -> bool:
-        """Whether an owner is not there any more. One of another host, or from before a restart, is given `AWAY`."""
-        if owner is None or owner == self.owner:
-            return True
-        here, pid, _ = owner.rsplit("|", 2)
-        alive = _alive(int(pid)) if here == self._here else None
-        return alive is False or self.now() - (since or 0.0) > (AWAY if alive is None else REUSED)
+        """Whether an owner is not there any more, who did something last at Unix second `since`; also: it is us."""
+        return owner is None or owner == self.owner or owners.gone(owner, self._here, self.now() - (since or 0.0))
 
     # -- submits ------------------------------------------------------------------------------------------------------
 
@@ -428,6 +454,20 @@ def _where(origin: Origin) -> tuple[str, str, str, str]:
     return origin.account, origin.provider, origin.base_url, _json(origin.variables)
 
 
+def _who(refs: Iterable[str]) -> str:
+    """The jobs of a transaction, for an error."""
+    first, *others = [*refs] or [""]
+    return f"{first} and {len(others)} more" if others else first
+
+
+def _facts(text: str) -> dict[str, Any]:
+    """Facts as they are kept; none where they are damaged: fresh ones mend that."""
+    try:
+        return dict(json.loads(text))
+    except (ValueError, TypeError):
+        return {}
+
+
 def _json(value: object) -> str:
     """JSON; what a plugin put where no such thing is due stands as its text."""
     return json.dumps(value, default=str)
@@ -459,51 +499,3 @@ def _submission(row: sqlite3.Row) -> Submission:
         row["base_url"],
         row["provider"],
     )
-
-
-def _wrong(error: Exception) -> str:
-    """What is wrong with the file, and what to do about it."""
-    if isinstance(error, UnicodeError):
-        return "can keep no text that is not Unicode, like a file name of another encoding: choose another one"
-    if isinstance(error, ValueError):
-        return _DAMAGED
-    said = str(error).lower()
-    known = {
-        "locked": "is locked by another program: close what has it open (a backup, an SQLite shell) and try again",
-        "readonly": "cannot be written to: check its permissions and those of its folder, or name another store",
-        "full": "cannot grow, there is no room left: free some on its disk; what it holds is whole",
-        "malformed": _DAMAGED,
-        "not a database": _DAMAGED,
-        "disk i/o": "cannot be read or written, the disk reports an error: check the disk and the room on it",
-        "unable to open": "cannot be opened: check that its folder is there and may be written to",
-    }
-    for words, way in known.items():
-        if words in said:
-            return way
-    why = error.strerror if isinstance(error, OSError) and error.strerror else f"{type(error).__name__}: {error}"
-    return f"cannot be used ({why}): check its path and its permissions, or name another store"
-
-
-_DAMAGED = "is damaged, or no SQLite file: move it away, and a new one is made; jobs go on at their providers"
-
-
-def _here() -> str:
-    """This host, and on Linux the start of the system and the room of its process ids: a container is a host."""
-    parts = [platform.node()]
-    with contextlib.suppress(OSError):
-        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip())
-        parts.append(str(Path("/proc/self/ns/pid").readlink()))
-    return "/".join(parts).replace("|", "-")
-
-
-def _alive(pid: int) -> bool | None:
-    """Whether a process of this host is there; None where nobody can tell (Windows): its lease ends by itself."""
-    if os.name != "posix":
-        return None
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
