@@ -16,11 +16,11 @@ import threading
 import uuid
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, TypeVar
 
 from ..errors import StoreError
+from ..fork_lock import ForkLock
 from . import owners, records
 from .records import KeptJob, Leases, Origin, Saved, Submission, WantedFiles
 from .sqlite_errors import way_out
@@ -71,8 +71,7 @@ class Store:
         self.now = now
         self._token = uuid.uuid4().hex[:12]
         self._here = owners.here()
-        self._pid = os.getpid()
-        self._lock = threading.RLock()
+        self._lock = ForkLock(threading.RLock)
         self._inherited: list[sqlite3.Connection] = []  # of the parent of a fork: never touched, never closed here
         self._open_for: set[int] = set()  # the process whose connection is open
         self._full = False
@@ -99,9 +98,9 @@ class Store:
         return f"{self._here}|{os.getpid()}|{self._token}"
 
     @property
-    def _alone(self) -> AbstractContextManager[Any]:
-        if self._pid != os.getpid():  # a forked child: SQLite allows no connection to cross that
-            self._pid, self._lock = os.getpid(), threading.RLock()
+    def _alone(self) -> ForkLock:
+        if self._lock.forked:  # SQLite allows no connection to cross a fork
+            self._lock = ForkLock(threading.RLock)
             self._inherited.append(self._connection)
             with self._understood():
                 self._connection = self._open()
