@@ -7,6 +7,7 @@ import json
 import pickle
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -807,23 +808,54 @@ def unsigned(event: Event) -> Event:
     return replace(event, assets=tuple(replace(asset, url=records.bare(asset.url or "")) for asset in event.assets))
 
 
+def resumed(job: Job) -> Job:
+    """The job of another process, as a store has kept it."""
+    other = Job(REF)
+    other.restore(records.read(REF, json.loads(json.dumps(records.facts(job)))))
+    return other
+
+
+def assert_same(job: Job, other: Job, steps: Iterable[Step], at: int) -> None:
+    """The same steps bring the same events, and in the end the same is known."""
+    for turn, (what, value) in enumerate(steps, at):
+        told = [unsigned(event) for event in step(job, what, value, float(turn))]
+        assert [unsigned(event) for event in step(other, what, value, float(turn))] == told
+    facts, kept = records.facts(job), records.facts(other)
+    for each in (*facts["assets"], *kept["assets"]):
+        del each["whole"]
+    assert kept == facts
+
+
 @few
 @given(STEPS, st.data())
 def test_a_job_that_is_saved_and_restored_goes_on_as_if_it_had_not_been(steps: list[Step], data: Any) -> None:
     """At any point of any conversation: the events that follow are the same, and so is all that is known."""
     cut = data.draw(st.integers(0, len(steps)))
-    job, other = Job(REF, submitted_at=1.0), Job(REF)
+    job = Job(REF, submitted_at=1.0)
     for turn, (what, value) in enumerate(steps[:cut]):
         step(job, what, value, float(turn))
-    other.restore(records.read(REF, json.loads(json.dumps(records.facts(job)))))
-    rest = list(enumerate(steps[cut:], cut))
-    told = [[unsigned(event) for event in step(job, *what, float(turn))] for turn, what in rest]
-    again = [[unsigned(event) for event in step(other, *what, float(turn))] for turn, what in rest]
-    assert again == told
-    facts, kept = records.facts(job), records.facts(other)
-    for each in (*facts["assets"], *kept["assets"]):
-        del each["whole"]
-    assert kept == facts
+    assert_same(job, resumed(job), steps[cut:], cut)
+
+
+FOLLOWING: list[Step] = [
+    ("receive", SEA),
+    ("receive", SKY),
+    ("receive", FAR),
+    ("receive", LATE),
+    ("listed", BROKEN),
+    ("unknown", "odd"),
+    ("settle", None),
+]
+
+
+@pytest.mark.parametrize("before", [*REACHED.values(), [("receive", LATE)] * 3, [("unknown", "odd"), ("receive", SKY)]])
+def test_each_phase_goes_on_after_a_restart(before: list[Step]) -> None:
+    """Whatever the next three answers are."""
+    for rest in product(FOLLOWING, repeat=3):
+        job = Job(REF)
+        for turn, (what, value) in enumerate(before):
+            step(job, what, value, float(turn))
+        assert_same(job, resumed(job), rest, len(before))
 
 
 ANSWERS = st.lists(SNAPSHOTS | st.sampled_from(["odd", "odder", "a"]), max_size=15)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -178,6 +179,38 @@ def test_who_has_lost_the_lease_keeps_nothing(path: Path) -> None:
         Store(path, t.clock.time).save([saved(TWO, "c")])
         keeper.save_due(t.clock.now)
     assert stages(t) == ["b", "c"]
+
+
+def test_the_end_of_a_wait_without_the_lease_keeps_nothing(path: Path) -> None:
+    """Another process polls by now, and knows more."""
+    t = talk([], store=path)
+    keeper, jobs = keeping(t, [ONE, TWO])
+    with keeper.waiting(jobs):
+        for each in jobs:
+            keeper.lease(each, 0.0)
+            change(keeper, each, "b")
+        t.clock.now += 3600.0
+        Store(path, t.clock.time).save([saved(TWO, "c")])
+    assert stages(t) == ["b", "c"]
+
+
+def test_ctrl_c_while_facts_are_kept_loses_none(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The end of the wait keeps them."""
+    t = talk([], store=path)
+    keeper, [one] = keeping(t, [ONE])
+    genuine = Store.save
+
+    def interrupted(self: Store, rows: Any) -> None:
+        monkeypatch.setattr(Store, "save", genuine)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Store, "save", interrupted)
+    with contextlib.suppress(KeyboardInterrupt), keeper.waiting([one]):
+        keeper.lease(one, 0.0)
+        keeper.tell(one, vidpoll.Polled(ONE, NOW, None))
+        change(keeper, one, "b")
+        pytest.fail("it was interrupted")
+    assert (stages(t), kept(t, ONE).requests) == (["b"], 1)
 
 
 def test_a_verdict_has_its_own_way_to_the_disk(path: Path, commits: list[Any]) -> None:

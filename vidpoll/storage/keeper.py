@@ -194,7 +194,8 @@ class Keeper:
                 done = [job for job in jobs if self._waits[job.ref] <= 0]
                 for job in done:
                     del self._waits[job.ref]
-            self._save([job for job in done if job.ref in self._counts or job.ref in self._changed])
+            news = {*self._counts, *self._changed}
+            self._save([job for job in done if job.ref in news and self.holds(job.ref)])
             for job in done:
                 self._counts.pop(job.ref, None)
                 self._changed.pop(job.ref, None)
@@ -273,9 +274,7 @@ class Keeper:
         """Tell a verdict that is kept and that no hook has heard yet."""
         event = job.verdict(job.history[-1].at if job.history else self._clock.time())
         if event is not None:
-            self._told(
-                [(job, event)], lambda jobs: dict.fromkeys(self.store.claim([job.ref]), True) or {job.ref: False}
-            )
+            self._told([(job, event)], self._claim)
 
     def save_due(self, now: float) -> float:
         """Keep the facts of the jobs that have changed, once a second at most, all in one transaction.
@@ -302,20 +301,20 @@ class Keeper:
         mine = [job for job in jobs if not job.final and (job.ref not in self._waits or self.holds(job.ref))]
         for job in jobs:
             self._changed.pop(job.ref, None)
-        if not mine:
-            return
         rows = [self._row(job) for job in mine]
+        kept = None
 
-        def kept() -> JobState:
+        def keep() -> JobState:
             self.store.save(rows)
             return mine[-1].known
 
-        if last := self._try(kept, spare=True):
-            self._last = last
-            return
-        for job, row in zip(mine, rows, strict=True):  # they are tried again
-            self._changed[job.ref] = job
-            self._counts[job.ref] = [row.requests, row.transient_errors]
+        try:
+            kept = self._try(keep, spare=True) if mine else None
+        finally:  # Ctrl-C may come between
+            self._last = kept or self._last
+            if kept is None:  # they are tried again
+                self._changed.update((job.ref, job) for job in mine)
+                self._counts.update((row.ref, [row.requests, row.transient_errors]) for row in rows)
 
     def _row(self, job: Job) -> Saved:
         return Saved(job.ref, records.facts(job), *self._counts.pop(job.ref, (0, 0)))
