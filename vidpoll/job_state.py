@@ -179,10 +179,10 @@ class JobState(NamedTuple):
     def receive(self, snapshot: Snapshot, at: float) -> Change:
         """Take in a status answer. Raises TransitionRefused."""
         kind = self._kind(snapshot)
-        known = self._replace(phase=self.after(kind, snapshot.state))
+        phase = self.after(kind, snapshot.state)
         if kind is Kind.REPEATS:
-            return known._adopt(snapshot), ()
-        known = known._replace(answers=self.answers + 1)
+            return self._adopt(snapshot), ()
+        known = self._replace(phase=phase, answers=self.answers + 1)
         if kind is Kind.VERDICT:
             return known._conclude(snapshot.state, snapshot.stage, snapshot.progress, at)._adopt(snapshot)._ended(at)
         if kind is Kind.FILES_LATE:
@@ -216,7 +216,6 @@ class JobState(NamedTuple):
         known = self._replace(phase=self.after(kind, snapshot.state))
         if kind not in (Kind.ROW, Kind.REPEATS):
             return known._move(kind, snapshot, at)
-        known = known._replace(returning=None)
         place = (snapshot.state, snapshot.stage)
         if known.phase is Phase.UNCONFIRMED and place != (self.state, self.stage):
             known = known._enter(*place, _clamp(snapshot.progress), at)
@@ -275,10 +274,10 @@ class JobState(NamedTuple):
         events: tuple[Event, ...] = ()
         if kind is Kind.STAYS:
             shown = self.progress if shown is None else max(shown, self.progress or 0.0)
-            known = self._replace(returning=None)
+            known = self
             if shown != self.progress:
                 moment = Moment(at, self.state, self.stage, shown)
-                known = known._replace(progress=shown, history=(*self.history, moment))
+                known = self._replace(progress=shown, history=(*self.history, moment))
         else:
             known, events = self._enter(snapshot.state, snapshot.stage, shown, at)._tell(at, self.stage)
         if shown is not None and shown != self.progress:
@@ -296,7 +295,7 @@ class JobState(NamedTuple):
     def _enter(self, state: State | None, stage: str | None, progress: float | None, at: float) -> JobState:
         left = self.left | {(self.state, self.stage)} if self.history else self.left
         history = (*self.history, Moment(at, state, stage, progress))
-        return self._replace(state=state, stage=stage, progress=progress, history=history, left=left, returning=None)
+        return self._replace(state=state, stage=stage, progress=progress, history=history, left=left)
 
     def _tell(self, at: float, previous: str | None, *, known: bool = True) -> Change:
         """The event of the place, unless it was the last one told: a word that is told once hides what follows it."""
@@ -311,7 +310,7 @@ class JobState(NamedTuple):
         here = (state, stage) == (self.state, self.stage)  # a list row was here before
         if here or state is not State.COMPLETED:  # where it stopped; MoneyPrinterTurbo 1.2 falls back to 0
             shown = max((p for p in (shown, self.progress) if p is not None), default=None)
-        return self._enter(state, stage, shown, at)._replace(late=None)
+        return self._enter(state, stage, shown, at)._replace(late=None, returning=None)
 
     def _ended(self, at: float) -> Change:
         event = self.verdict(at)
@@ -320,6 +319,7 @@ class JobState(NamedTuple):
 
     def _adopt(self, snapshot: Snapshot) -> JobState:
         return self._replace(
+            returning=None,
             snapshot=snapshot,
             created_at=self.created_at or snapshot.created_at,
             assets=_merge(self.assets, snapshot.assets),
