@@ -65,6 +65,13 @@ def test_verdicts_cost_two_transactions(path: Path, commits: list[Any]) -> None:
     assert t.ears.told == ["completed"] * 3
 
 
+def test_without_a_store_verdicts_are_told_at_once() -> None:
+    """There is nothing to keep, now or later."""
+    t = talk([])
+    t.client._keeper.verdicts([(seen(ref, done=True), vidpoll.Completed(ref, NOW)) for ref in REFS])
+    assert (t.ears.told, t.client._keeper.save_due(t.clock.now)) == (["completed"] * 3, float("inf"))
+
+
 def test_verdicts_of_another_process_are_not_told(path: Path) -> None:
     """Each job's hook is called by whoever has its verdict on disk first."""
     t, u = talk([], store=path), talk([], store=path)
