@@ -2,12 +2,17 @@
 
 One `send` is one request with its redirects, read to the end. It runs in a worker thread, holds no state of any job,
 and either returns a whole Response or raises NoAnswer in words that hold no URL and no key.
+
+Of the libraries below only public names are used: the hooks of `HTTPAdapter`, `PoolManager.pool_classes_by_scheme`, a
+pool's `ConnectionCls`, a connection's `connect` and `sock`, a socket's `makefile`, a response's `read1` and
+`read_chunked`. A test holds that no name beginning with `_` of another library stands here.
 """
 
 from __future__ import annotations
 
 import contextlib
 import http.client
+import io
 import os
 import re
 import socket
@@ -22,29 +27,28 @@ from urllib.parse import urljoin, urlsplit
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from ..__version__ import __version__
+from .accounts import WireRequest, check_url
 from ..errors import UnsafeURL
 from ..faults import NoAnswer
 from ..model import Response
-from .accounts import WireRequest, check_url
 from .workers import Ticket
 
 MAX_REDIRECTS = 5
 FILE_CHUNK = 256 * 1024
-SLOW = 8 * 1024
-"""Bytes: a line of which less comes at once is slow, and what comes is handed on at once."""
-
+BODY_CHUNK = 8 * 1024
 MAX_FIELDS = 100
 MAX_LINE = 64 * 1024
 """Bytes of a line in the head of an answer."""
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 _LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|::1")
-_SPACE = " \t\r\n"
-_DIGITS = re.compile(r"\d{1,18}", re.ASCII)
 _ROOT = re.compile(r"(?i)https?://[^/?#]*")
-_PLAIN = re.compile(r"(https?://[A-Za-z0-9.:-]+)((?:/[A-Za-z0-9_~-][A-Za-z0-9_.~-]*)+)")  # what no library rewrites
+_FIELD = re.compile(rb"[!-9;-~]+:")
+_ANNOUNCES = re.compile(rb"HTTP/1\.\d 1(?!01)\d\d\b")
+_SPACE = " \t\r\n"
+_FRAMINGS = {"", "identity", "chunked"}
 _ANYWHERE = ("accept", "range", "if-range")
 _BROKEN = "the connection broke in the middle of the answer"
 
@@ -103,6 +107,8 @@ class RequestsTransport:
     """HTTP through requests' adapter: one adapter per thread and process, no session, no cookies, no `.netrc`."""
 
     def __init__(self) -> None:
+        from ..__version__ import __version__
+
         self._always = {"User-Agent": f"vidpoll/{__version__}", "Accept-Encoding": "identity"}
         self._local = threading.local()
         self._environment: dict[str, dict[str, Any]] = {}
@@ -120,7 +126,7 @@ class RequestsTransport:
         adapter = self._ready(wire, ticket)
         try:
             with _worded(wire), contextlib.closing(self._follow(wire, adapter)) as answer:
-                headers = {name.lower(): value for name, value in answer.headers.items()}
+                headers = {name.lower(): value.strip(_SPACE) for name, value in answer.headers.items()}
                 if start is not None and 200 <= answer.status_code < 300:
                     head = Response(answer.status_code, headers)
                     sink = _own(start, head)
@@ -131,7 +137,7 @@ class RequestsTransport:
                         return head
                 return Response(answer.status_code, headers, _body(answer, headers, wire.max_body))
         except NoAnswer as lost:  # nothing is sent before a connection stands
-            lost.sent = {"connect": False, "send": True}.get(adapter.reached, lost.sent)
+            lost.sent = lost.sent and not adapter.line.connecting
             raise
 
     def close(self) -> None:
@@ -163,9 +169,12 @@ class RequestsTransport:
     def _ready(self, wire: WireRequest, ticket: Ticket) -> _Adapter:
         """The adapter, for a new request. A POST gets a fresh connection: a stale one looks like a lost answer."""
         adapter = self._adapter()
-        adapter.ticket, adapter.reached, adapter.silence = ticket, "", wire.timeout[1]
         if wire.method not in ("GET", "HEAD"):
             adapter.close()
+        adapter.line.connecting = False
+        ticket.shut = adapter.line.shut
+        if ticket.aborted:
+            raise NoAnswer("aborted before it was sent", sent=False)
         return adapter
 
     def _adapter(self) -> _Adapter:
@@ -174,6 +183,7 @@ class RequestsTransport:
             local.adapter = _Adapter(pool_connections=4, pool_maxsize=1, max_retries=0)
             local.pid = os.getpid()
         adapter: _Adapter = local.adapter
+        _current.line = adapter.line
         return adapter
 
     def _settings(self, url: str) -> dict[str, Any]:
@@ -181,92 +191,11 @@ class RequestsTransport:
         key = _root(url)
         if key not in self._environment:
             with requests.Session() as session:
-                found = session.merge_environment_settings(url, {}, None, None, None)
-            self._environment[key] = {name: found[name] for name in ("proxies", "verify", "cert")}
+                merged = session.merge_environment_settings(url, {}, None, None, None)
+            self._environment[key] = {name: merged[name] for name in ("proxies", "verify", "cert")}
             if _LOOPBACK.fullmatch(urlsplit(url).hostname or ""):  # a proxy cannot reach this machine's own servers
                 self._environment[key]["proxies"] = {}
         return self._environment[key]
-
-
-class _Adapter(HTTPAdapter):
-    """An adapter whose connections can be shut from another thread: each tells the ticket that it serves."""
-
-    ticket: Ticket | None = None
-    reached = ""
-    """How far the current request came: "connect" while nothing of it was sent, then "send"."""
-    silence = 0.0
-    """Seconds for which its answer may say nothing."""
-
-    _last: tuple[object, str, str, requests.PreparedRequest] | None = None
-
-    def prepared(self, method: str, url: str, headers: dict[str, str], body: bytes | None) -> requests.PreparedRequest:
-        """The request, prepared. Polls are alike, and preparing is a fifth of one: the last one is kept.
-
-        Where only a path that needs no quoting is another one, it is put into the last one's place.
-        """
-        plain = _PLAIN.fullmatch(url)
-        self._path = plain[2] if plain else ""
-        wanted = (method, plain is None, plain[1] if plain else url, headers, body)
-        if self._last is not None and self._last[0] == wanted:
-            _, before, origin, request = self._last
-            if plain and url != before:
-                request.url = origin + plain[2]
-                self._last = (wanted, url, origin, request)
-            return request
-        request = requests.Request(method, url, headers=headers, data=body).prepare()
-        self._last = (wanted, url, _root(str(request.url)), request)
-        return request
-
-    _path = ""
-    """Of a request whose URL no library rewrites."""
-
-    _pool: tuple[str, Any] | None = None
-    _verified: object = None
-
-    def get_connection_with_tls_context(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> Any:
-        """The pool for a request; that of the last one where it goes to the same origin."""
-        root = _root(str(request.url))
-        if self._pool is None or self._pool[0] != root:
-            pool: Any = super().get_connection_with_tls_context(request, *args, **kwargs)
-            pool.adapter = weakref.proxy(self)
-            self._pool = (root, pool)
-        return self._pool[1]
-
-    def close(self) -> None:
-        self._pool = self._verified = None
-        super().close()
-
-    def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
-        """What the request line names: without a proxy what follows the origin, which for a plain URL is known."""
-        return self._path if self._path and not proxies else super().request_url(request, proxies)
-
-    def cert_verify(self, conn: Any, *args: Any) -> None:
-        """Set up the certificates of a pool; once, for they are the same for all requests to an origin."""
-        if conn is not self._verified:
-            super().cert_verify(conn, *args)  # type: ignore[no-untyped-call]
-            self._verified = conn
-
-    def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
-        """What the transport reads of an answer, and no more: no cookies, no guess at an encoding."""
-        bare = getattr(resp, "_original_response", None)
-        if isinstance(bare, _Answer):  # urllib3 1.26 wraps it by itself
-            bare._pool, bare._connection = resp._pool, resp._connection
-            resp._fp = resp._connection = None  # or the wrapping closes both when it goes
-            resp = bare
-        resp.decode_content = False  # where it is one of urllib3's, as `responses` makes them
-        response = requests.Response()
-        response.status_code, response.headers, response.raw = resp.status, resp.headers, resp
-        response.request, response.url = req, str(req.url)
-        return response
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = _POOLS
-
-    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
-        manager = super().proxy_manager_for(*args, **kwargs)
-        manager.pool_classes_by_scheme = _POOLS
-        return manager
 
 
 def _root(url: str) -> str:
@@ -275,176 +204,182 @@ def _root(url: str) -> str:
     return url if found is None else found.group()
 
 
-class _Answer(http.client.HTTPResponse):
-    """An answer whose head ends with an empty line. http.client takes one that is cut for whole: a 200 without body.
+class _Line:
+    """The sockets of one worker thread: how far its request came, and how to end it from another thread."""
 
-    It is handed on as it is: what urllib3 puts around it costs as much again as reading it.
-    """
+    def __init__(self) -> None:
+        self.connecting = False
+        """Whether a connection is being made, and nothing of the request is sent."""
+        self._ended = False
+        self._sockets: tuple[weakref.ref[socket.socket], ...] = ()
 
-    fp: Any
-    _method: str
-    _read_status: Callable[[], tuple[str, int, str]]
-    _check_close: Callable[[], bool]
+    def begin(self, ticket: Ticket) -> None:
+        """Serve another request. Raises NoAnswer where it is aborted already."""
+        self.connecting = self._ended = False
+        ticket.shut = self.shut
+        if ticket.aborted:
+            raise NoAnswer("aborted before it was sent", sent=False)
 
-    version_string = "HTTP/1.1"  # for urllib3's log
-    retries = None
-    _pool: Any = None
-    _connection: Any = None
+    def add(self, sock: socket.socket) -> None:
+        self._sockets = (*(each for each in self._sockets if each() is not None), weakref.ref(sock))
+        if self._ended:
+            self.shut()
 
-    def begin(self) -> None:
-        """Read the head, past those that announce one (RFC 9110, 15.2), and how the body is framed (RFC 9112, 6.3)."""
-        protocol, status, reason = self._read_status()
-        while 100 <= status < 200 and status != http.client.SWITCHING_PROTOCOLS:
-            _head(self.fp)
-            protocol, status, reason = self._read_status()
-        self.code, self.status, self.reason = status, status, reason.strip()
-        if not protocol.startswith("HTTP/1.") and protocol != "HTTP/0.9":
-            raise http.client.UnknownProtocol(protocol)
-        self.version = 10 if protocol in ("HTTP/1.0", "HTTP/0.9") else 11
-        self.headers = self.msg = headers = _head(self.fp)
-        codings, lengths = _listed(headers, "transfer-encoding") - {"identity"}, _listed(headers, "content-length")
-        if codings - {"chunked"} or (len(lengths) > 1 and not codings):
-            raise urllib3.exceptions.InvalidHeader("a transfer coding that was not asked for, or several lengths")
-        bodiless = self._method == "HEAD" or status < 200 or status in (204, 304)
-        self.chunked, self.chunk_left = bool(codings) and not bodiless, None
-        length = "".join(lengths)
-        self.length = 0 if bodiless else int(length) if _DIGITS.fullmatch(length) and not codings else None
-        endless = self.length is None and not self.chunked
-        self.will_close = self._check_close() or endless or status < 200 or (bodiless and bool(codings))
-        if not self.chunked:
-            self.fp = _AsItComes(self.fp)
-
-    def _read_next_chunk_size(self) -> int:
-        size: int = super()._read_next_chunk_size()  # type: ignore[misc]  # http.client takes -5 for a number
-        if size < 0:
-            raise ValueError("a chunk of less than no bytes")
-        return size
-
-    @property
-    def length_remaining(self) -> int | None:
-        """Bytes that are still to come, where it is known."""
-        return self.length
-
-    def release_conn(self) -> None:
-        """The body is read; the connection may serve again. It keeps its last answer, which must not hold the pool."""
-        pool, connection = self._pool, self._connection
-        self._pool = self._connection = None
-        if connection is not None:
-            pool._put_conn(connection)
-
-    def close(self) -> None:
-        super().close()
-        connection = self._connection
-        self._pool = self._connection = None
-        if connection is not None:  # the rest of a body is in it
-            connection.close()
+    def shut(self) -> None:
+        """Shut them all: the thread that they serve reads no further."""
+        self._ended = True
+        for sock in filter(None, (each() for each in self._sockets)):
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
 
 
-class _Telling:
-    """A connection that tells its adapter how far it came, and its ticket how to shut it.
+_current = threading.local()
+"""`line`: the line of this thread."""
 
-    There is one kind of it for all threads: what the interpreter has learnt about a class serves them all. It does not
-    keep the adapter alive: urllib3 holds a pool's connections until the pool is gone, which is when the adapter goes.
-    """
 
-    adapter: _Adapter
-    response_class: Any = _Answer
+class _Noted:
+    """A connection that tells the line of its thread when it stands, and whose answers have a head that is whole."""
 
-    def connect(self) -> None:
-        self.adapter.reached = self.adapter.reached or "connect"
+    def connect(self: Any) -> None:
+        line: _Line = _current.line
+        line.connecting = True
         super().connect()  # type: ignore[misc]  # a plain or a TLS connection of urllib3
-
-    def request(self: Any, method: str, url: str, body: Any = None, headers: Any = None, **_: Any) -> None:
-        ticket = self.adapter.ticket
-        if ticket is not None:
-            ticket.shut = lambda: _shut(self.sock)
-            if ticket.aborted:
-                raise OSError("aborted before it was sent")
-        if self.sock is None:
-            self.connect()
-        self.adapter.reached = "send"  # what is said to a proxy before is no request
-        http.client.HTTPConnection.request(self, method, url, body, headers or {})
-
-    def getresponse(self: Any) -> Any:
-        sock, adapter = self.sock, self.adapter  # once the head is read, a connection that will close lets go of it
-        if sock.gettimeout() != adapter.silence:  # to set it is a call of the system
-            sock.settimeout(adapter.silence)
-        if adapter.ticket is not None:
-            adapter.ticket.shut = lambda: _shut(sock)
-        return http.client.HTTPConnection.getresponse(self)
+        line.add(self.sock)
+        self.sock = _Socket(self.sock)
+        line.connecting = False
 
 
-class _PlainConnection(_Telling, urllib3.connection.HTTPConnection):
+class _Socket:
+    """A connected socket whose answers are read through an `_Answer`."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+    def makefile(self, *_: Any, **__: Any) -> _Answer:
+        return _Answer(self._sock.makefile("rb", buffering=0))
+
+
+class _Answer(io.BufferedReader):
+    """The bytes of one answer. http.client takes a head that is cut for a whole one, and urllib3 logs a line that is no
+    field, where a server may echo the key: so the head is read here, and its lines are handed on once it is whole.
+    """
+
+    head: list[bytes] | None = None
+    """Its lines that were not handed on yet, the last one first."""
+
+    def readline(self, size: int | None = -1) -> bytes:
+        if self.head is None:
+            self.head = _head(super().readline)
+        if self.head:
+            return self.head.pop()
+        line = super().readline(size)
+        if line.startswith(b"-"):  # int() takes -5 for the size of a chunk
+            raise http.client.HTTPException("a chunk of less than no bytes")
+        return line
+
+
+def _head(readline: Callable[[int], bytes]) -> list[bytes]:
+    """The lines of a head, past those that only announce one (RFC 9110, 15.2), the last one first."""
+    while True:
+        lines = _lines(readline)
+        if not _ANNOUNCES.match(lines[0]):
+            return lines[::-1]
+
+
+def _lines(readline: Callable[[int], bytes]) -> list[bytes]:
+    """The lines of one head. One that is no field is left out, with those that go on with it."""
+    lines, field = [], False
+    for number in range(MAX_FIELDS + 2):
+        line = readline(MAX_LINE)
+        if line in (b"\r\n", b"\n"):
+            return [*lines, line]
+        if not line.endswith(b"\n"):
+            break
+        field = _FIELD.match(line) is not None or (field and line[:1] in b" \t")
+        if (field or number == 0) and (text := line.rstrip()):
+            lines.append(text.replace(b"\r", b" ") + b"\r\n")
+    raise http.client.RemoteDisconnected("the head of the answer was cut, or has no end")
+
+
+class _PlainConnection(_Noted, HTTPConnection):
     pass
 
 
-class _SecureConnection(_Telling, urllib3.connection.HTTPSConnection):
+class _SecureConnection(_Noted, HTTPSConnection):
     pass
 
 
-class _Introducing:
-    """A pool whose connections know the adapter."""
-
-    adapter: Any = None
-
-    def _new_conn(self) -> Any:
-        connection = super()._new_conn()  # type: ignore[misc]  # a pool of urllib3
-        connection.adapter = self.adapter
-        return connection
-
-
-class _PlainPool(_Introducing, urllib3.HTTPConnectionPool):
+class _PlainPool(urllib3.HTTPConnectionPool):
     ConnectionCls = _PlainConnection
 
 
-class _SecurePool(_Introducing, urllib3.HTTPSConnectionPool):
+class _SecurePool(urllib3.HTTPSConnectionPool):
     ConnectionCls = _SecureConnection
 
 
 _POOLS = {"http": _PlainPool, "https": _SecurePool}
 
 
-def _head(stream: Any) -> http.client.HTTPMessage:
-    """The header fields up to the empty line, and of each its words alone: the parser of mails costs five times that.
+class _Adapter(HTTPAdapter):
+    """requests' adapter, with connections that can be shut from another thread."""
 
-    A line that is no field is passed over.
-    """
-    fields: list[tuple[str, str]] = []
-    name = ""
-    for _ in range(MAX_FIELDS + 1):
-        line = stream.readline(MAX_LINE + 1).decode("latin-1")
-        if line in ("\r\n", "\n"):
-            break
-        if len(line) > MAX_LINE:
-            raise http.client.LineTooLong("header line")
-        if not line.endswith("\n"):
-            raise http.client.RemoteDisconnected("the head of the answer was cut")
-        if line[0] in " \t":  # it goes on with the line before
-            if name:
-                fields[-1] = (name, f"{fields[-1][1]} {line.strip(_SPACE)}")
-            continue
-        name, colon, value = line.partition(":")
-        name = name.strip(_SPACE) if colon else ""
-        if name:
-            fields.append((name, value.strip(_SPACE)))
-    else:
-        raise http.client.HTTPException(f"more than {MAX_FIELDS} header lines")
-    message = http.client.HTTPMessage()
-    for name, value in fields:
-        message[name] = value
-    return message
+    def __init__(self, **options: Any) -> None:
+        self.line = _Line()
+        super().__init__(**options)
 
+    _last: tuple[object, str, requests.PreparedRequest] | None = None
+    _pool: tuple[str, Any] | None = None
+    _verified: object = None
 
-def _listed(headers: http.client.HTTPMessage, name: str) -> set[str]:
-    """What the fields of a name list, in lower case; what is there twice once."""
-    lines: list[str] = headers.get_all(name, [])
-    return {each.strip(_SPACE).lower() for line in lines for each in line.split(",")} - {""}
+    def prepared(self, method: str, url: str, headers: dict[str, str], body: bytes | None) -> requests.PreparedRequest:
+        """The request, prepared. Polls differ in their URL at most, so the last one is kept and given another."""
+        alike = (method, headers, body)
+        if self._last is None or self._last[0] != alike:
+            self._last = (alike, url, requests.Request(method, url, headers=headers, data=body).prepare())
+        elif self._last[1] != url:
+            self._last[2].prepare_url(url, None)
+            self._last = (alike, url, self._last[2])
+        return self._last[2]
 
+    def get_connection_with_tls_context(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> Any:
+        """The pool for a request; that of the last one where it goes to the same origin."""
+        root = _root(str(request.url))
+        if self._pool is None or self._pool[0] != root:
+            self._pool = (root, super().get_connection_with_tls_context(request, *args, **options))
+        return self._pool[1]
 
-def _shut(sock: socket.socket | None) -> None:
-    if sock is not None:
-        with contextlib.suppress(OSError):
-            sock.shutdown(socket.SHUT_RDWR)
+    def cert_verify(self, conn: Any, *args: Any) -> None:
+        """Set up the certificates of a pool, once: they are the same for all requests to an origin."""
+        if conn is not self._verified:
+            super().cert_verify(conn, *args)  # type: ignore[no-untyped-call]
+            self._verified = conn
+
+    def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
+        """What the request line names; there is nothing to look up where no proxy is."""
+        return super().request_url(request, proxies) if proxies else request.path_url
+
+    def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
+        """What the transport reads of an answer, and no more: no cookies, no guess at an encoding."""
+        response = requests.Response()
+        response.status_code, response.headers, response.raw = resp.status, resp.headers, resp
+        response.request, response.url = req, str(req.url)
+        return response
+
+    def close(self) -> None:
+        self._pool = self._verified = None
+        super().close()
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, **options)
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_manager_for(self, *args: Any, **options: Any) -> Any:
+        manager = super().proxy_manager_for(*args, **options)
+        manager.pool_classes_by_scheme = _POOLS
+        return manager
 
 
 def _next_hop(url: str, target: str) -> str:
@@ -460,34 +395,17 @@ def _next_hop(url: str, target: str) -> str:
     return following
 
 
-def _pour(answer: requests.Response, sink: Sink, room: int) -> None:
-    """The body to the sink, through one buffer: new memory for each piece costs as much as to read and to write it."""
-    buffer, filled = memoryview(bytearray(room)), 0
-    try:
-        while received := answer.raw.readinto(buffer[filled:]):
-            filled += received
-            if filled == room or received < SLOW:
-                piece, filled = buffer[:filled], 0
-                sink(piece)
-    except (http.client.HTTPException, ConnectionError):
-        raise BodyCut(_BROKEN) from None
-    finally:
-        if filled:  # the end; or a fault, which costs nothing of what has come
-            sink(buffer[:filled])
-    if answer.raw.length_remaining:
-        raise BodyCut(_BROKEN)
-    answer.raw.release_conn()
-
-
-class _AsItComes:
-    """A stream that hands on what has arrived before it waits for more, so that a fault costs none of it."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-        self.readinto = stream.readinto1
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
+def _pour(answer: requests.Response, sink: Sink, most: int) -> None:
+    """The body to the sink, as it comes. urllib3 raises where it is shorter than announced."""
+    raw, status = answer.raw, answer.status_code
+    if set(re.split(r"[,\s]+", answer.headers.get("transfer-encoding", "").lower())) - _FRAMINGS:
+        raise NoAnswer("a transfer coding that was not asked for")
+    chunked = getattr(raw, "chunked", False)
+    if status < 200 or (chunked and status in (204, 304)):
+        return  # what follows is no body, whatever the head says
+    once = partial(raw.read1, most, decode_content=False)
+    for piece in raw.read_chunked(most, decode_content=False) if chunked else iter(once, b""):
+        sink(memoryview(piece))
 
 
 def _own(call: Callable[[A], B], argument: A) -> B:
@@ -512,7 +430,7 @@ def _body(answer: requests.Response, headers: Mapping[str, str], max_body: int) 
         if len(received) > max_body:
             raise BodyTooLarge(f"a body of more than {max_body:,} bytes")
 
-    _pour(answer, collect, SLOW)
+    _pour(answer, collect, BODY_CHUNK)
     raw = bytes(received)
     coding = _coding(headers)
     if not coding or not raw:
@@ -558,7 +476,7 @@ def _connection_error(error: requests.exceptions.ConnectionError) -> NoAnswer:
     reason = getattr(cause, "reason", cause)
     if isinstance(reason, urllib3.exceptions.ProxyError):
         return NoAnswer("the proxy did not let it through")
-    if isinstance(getattr(reason, "__context__", None), socket.gaierror):
+    if isinstance(reason, urllib3.exceptions.NameResolutionError):
         return NoAnswer("the host name could not be looked up", sent=False)
     if isinstance(reason, urllib3.exceptions.NewConnectionError):
         return NoAnswer("the connection was refused", sent=False)
