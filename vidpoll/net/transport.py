@@ -11,8 +11,6 @@ pool's `ConnectionCls`, a connection's `connect` and `sock`, a socket's `makefil
 from __future__ import annotations
 
 import contextlib
-import http.client
-import io
 import os
 import re
 import socket
@@ -30,6 +28,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from .accounts import WireRequest, check_url
+from .head import Guarded
 from ..errors import UnsafeURL
 from ..faults import NoAnswer
 from ..model import Response
@@ -38,15 +37,11 @@ from .workers import Ticket
 MAX_REDIRECTS = 5
 FILE_CHUNK = 256 * 1024
 BODY_CHUNK = 8 * 1024
-MAX_FIELDS = 100
-MAX_LINE = 64 * 1024
-"""Bytes of a line in the head of an answer."""
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 _LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|::1")
 _ROOT = re.compile(r"(?i)https?://[^/?#]*")
-_FIELD = re.compile(rb"[!-9;-~]+:")
-_ANNOUNCES = re.compile(rb"HTTP/1\.\d 1(?!01)\d\d\b")
+_PLAIN = re.compile(r"(https?://[A-Za-z0-9.:-]+)((?:/[A-Za-z0-9_~-][A-Za-z0-9_.~-]*)+)")  # what no library rewrites
 _SPACE = " \t\r\n"
 _FRAMINGS = {"", "identity", "chunked"}
 _ANYWHERE = ("accept", "range", "if-range")
@@ -245,63 +240,8 @@ class _Noted:
         line.connecting = True
         super().connect()  # type: ignore[misc]  # a plain or a TLS connection of urllib3
         line.add(self.sock)
-        self.sock = _Socket(self.sock)
+        self.sock = Guarded(self.sock)
         line.connecting = False
-
-
-class _Socket:
-    """A connected socket whose answers are read through an `_Answer`."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._sock, name)
-
-    def makefile(self, *_: Any, **__: Any) -> _Answer:
-        return _Answer(self._sock.makefile("rb", buffering=0))
-
-
-class _Answer(io.BufferedReader):
-    """The bytes of one answer. http.client takes a head that is cut for a whole one, and urllib3 logs a line that is no
-    field, where a server may echo the key: so the head is read here, and its lines are handed on once it is whole.
-    """
-
-    head: list[bytes] | None = None
-    """Its lines that were not handed on yet, the last one first."""
-
-    def readline(self, size: int | None = -1) -> bytes:
-        if self.head is None:
-            self.head = _head(super().readline)
-        if self.head:
-            return self.head.pop()
-        line = super().readline(size)
-        if line.startswith(b"-"):  # int() takes -5 for the size of a chunk
-            raise http.client.HTTPException("a chunk of less than no bytes")
-        return line
-
-
-def _head(readline: Callable[[int], bytes]) -> list[bytes]:
-    """The lines of a head, past those that only announce one (RFC 9110, 15.2), the last one first."""
-    while True:
-        lines = _lines(readline)
-        if not _ANNOUNCES.match(lines[0]):
-            return lines[::-1]
-
-
-def _lines(readline: Callable[[int], bytes]) -> list[bytes]:
-    """The lines of one head. One that is no field is left out, with those that go on with it."""
-    lines, field = [], False
-    for number in range(MAX_FIELDS + 2):
-        line = readline(MAX_LINE)
-        if line in (b"\r\n", b"\n"):
-            return [*lines, line]
-        if not line.endswith(b"\n"):
-            break
-        field = _FIELD.match(line) is not None or (field and line[:1] in b" \t")
-        if (field or number == 0) and (text := line.rstrip()):
-            lines.append(text.replace(b"\r", b" ") + b"\r\n")
-    raise http.client.RemoteDisconnected("the head of the answer was cut, or has no end")
 
 
 class _PlainConnection(_Noted, HTTPConnection):
@@ -330,19 +270,30 @@ class _Adapter(HTTPAdapter):
         self.line = _Line()
         super().__init__(**options)
 
-    _last: tuple[object, str, requests.PreparedRequest] | None = None
+    _alike: object = None
+    _request: requests.PreparedRequest
+    _url = _target = ""
+    _origin = ("", "")
+    """That of the last plain URL, as it was given and as it is sent."""
+
     _pool: tuple[str, Any] | None = None
     _verified: object = None
 
     def prepared(self, method: str, url: str, headers: dict[str, str], body: bytes | None) -> requests.PreparedRequest:
-        """The request, prepared. Polls differ in their URL at most, so the last one is kept and given another."""
-        alike = (method, headers, body)
-        if self._last is None or self._last[0] != alike:
-            self._last = (alike, url, requests.Request(method, url, headers=headers, data=body).prepare())
-        elif self._last[1] != url:
-            self._last[2].prepare_url(url, None)
-            self._last = (alike, url, self._last[2])
-        return self._last[2]
+        """The request, prepared. Polls differ in their path at most, so the last one is kept and given another."""
+        if self._alike != (method, headers, body):
+            self._request = requests.Request(method, url, headers=headers, data=body).prepare()
+            self._alike, self._url, self._origin = (method, headers, body), "", ("", "")
+        if url != self._url:
+            plain = _PLAIN.fullmatch(url)
+            if plain and plain[1] == self._origin[0]:
+                self._request.url, self._target = self._origin[1] + plain[2], plain[2]
+            else:
+                self._request.prepare_url(url, None)
+                self._target = self._request.path_url
+                self._origin = (plain[1], _root(str(self._request.url))) if plain else ("", "")
+            self._url = url
+        return self._request
 
     def get_connection_with_tls_context(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> Any:
         """The pool for a request; that of the last one where it goes to the same origin."""
@@ -359,7 +310,7 @@ class _Adapter(HTTPAdapter):
 
     def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
         """What the request line names; there is nothing to look up where no proxy is."""
-        return super().request_url(request, proxies) if proxies else request.path_url
+        return super().request_url(request, proxies) if proxies else self._target
 
     def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
         """What the transport reads of an answer, and no more: no cookies, no guess at an encoding."""
@@ -406,6 +357,9 @@ def _pour(answer: requests.Response, sink: Sink, most: int) -> None:
     once = partial(raw.read1, most, decode_content=False)
     for piece in raw.read_chunked(most, decode_content=False) if chunked else iter(once, b""):
         sink(memoryview(piece))
+        if raw.length_remaining == 0:
+            raw.release_conn()
+            return
 
 
 def _own(call: Callable[[A], B], argument: A) -> B:
