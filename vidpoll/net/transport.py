@@ -13,29 +13,27 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import socket
 import threading
-import weakref
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from functools import cache, partial
 from typing import Any, Protocol, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from .accounts import WireRequest, check_url
-from .head import Guarded
+from ..__version__ import __version__
 from ..errors import UnsafeURL
 from ..faults import NoAnswer
 from ..model import Response
+from .accounts import WireRequest, check_url
+from .sockets import Guarded, Sockets
 from .workers import Ticket
 
 MAX_REDIRECTS = 5
-FILE_CHUNK = 256 * 1024
+FILE_CHUNK = 512 * 1024
 BODY_CHUNK = 8 * 1024
 
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -102,8 +100,6 @@ class RequestsTransport:
     """HTTP through requests' adapter: one adapter per thread and process, no session, no cookies, no `.netrc`."""
 
     def __init__(self) -> None:
-        from ..__version__ import __version__
-
         self._always = {"User-Agent": f"vidpoll/{__version__}", "Accept-Encoding": "identity"}
         self._local = threading.local()
         self._environment: dict[str, dict[str, Any]] = {}
@@ -132,7 +128,7 @@ class RequestsTransport:
                         return head
                 return Response(answer.status_code, headers, _body(answer, headers, wire.max_body))
         except NoAnswer as lost:  # nothing is sent before a connection stands
-            lost.sent = lost.sent and not adapter.line.connecting
+            lost.sent = lost.sent and not adapter.sockets.connecting
             raise
 
     def close(self) -> None:
@@ -166,10 +162,7 @@ class RequestsTransport:
         adapter = self._adapter()
         if wire.method not in ("GET", "HEAD"):
             adapter.close()
-        adapter.line.connecting = False
-        ticket.shut = adapter.line.shut
-        if ticket.aborted:
-            raise NoAnswer("aborted before it was sent", sent=False)
+        adapter.sockets.begin(ticket)
         return adapter
 
     def _adapter(self) -> _Adapter:
@@ -178,7 +171,7 @@ class RequestsTransport:
             local.adapter = _Adapter(pool_connections=4, pool_maxsize=1, max_retries=0)
             local.pid = os.getpid()
         adapter: _Adapter = local.adapter
-        _current.line = adapter.line
+        _current.sockets = adapter.sockets
         return adapter
 
     def _settings(self, url: str) -> dict[str, Any]:
@@ -199,75 +192,45 @@ def _root(url: str) -> str:
     return url if found is None else found.group()
 
 
-class _Line:
-    """The sockets of one worker thread: how far its request came, and how to end it from another thread."""
-
-    def __init__(self) -> None:
-        self.connecting = False
-        """Whether a connection is being made, and nothing of the request is sent."""
-        self._ended = False
-        self._sockets: tuple[weakref.ref[socket.socket], ...] = ()
-
-    def begin(self, ticket: Ticket) -> None:
-        """Serve another request. Raises NoAnswer where it is aborted already."""
-        self.connecting = self._ended = False
-        ticket.shut = self.shut
-        if ticket.aborted:
-            raise NoAnswer("aborted before it was sent", sent=False)
-
-    def add(self, sock: socket.socket) -> None:
-        self._sockets = (*(each for each in self._sockets if each() is not None), weakref.ref(sock))
-        if self._ended:
-            self.shut()
-
-    def shut(self) -> None:
-        """Shut them all: the thread that they serve reads no further."""
-        self._ended = True
-        for sock in filter(None, (each() for each in self._sockets)):
-            with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
-
-
 _current = threading.local()
-"""`line`: the line of this thread."""
+"""`sockets`: those of this thread's request."""
 
 
 class _Noted:
-    """A connection that tells the line of its thread when it stands, and whose answers have a head that is whole."""
+    """A connection that is noted among its thread's sockets when it stands."""
 
-    def connect(self: Any) -> None:
-        line: _Line = _current.line
-        line.connecting = True
-        super().connect()  # type: ignore[misc]  # a plain or a TLS connection of urllib3
-        line.add(self.sock)
+    sock: Any
+
+    def connect(self) -> None:
+        sockets: Sockets = _current.sockets
+        sockets.connecting = True
+        super().connect()  # type: ignore[misc]  # a plain, a TLS or a SOCKS connection of urllib3
+        sockets.add(self.sock)
         self.sock = Guarded(self.sock)
-        line.connecting = False
+        sockets.connecting = False
 
 
-class _PlainConnection(_Noted, HTTPConnection):
-    pass
+@cache
+def _noting(pool: Any) -> Any:
+    """A class of pools like `pool`, whose connections are noted."""
+    if issubclass(pool.ConnectionCls, _Noted):
+        return pool
+    connection = type(f"Noted{pool.ConnectionCls.__name__}", (_Noted, pool.ConnectionCls), {})
+    return type(f"Noting{pool.__name__}", (pool,), {"ConnectionCls": connection})
 
 
-class _SecureConnection(_Noted, HTTPSConnection):
-    pass
-
-
-class _PlainPool(urllib3.HTTPConnectionPool):
-    ConnectionCls = _PlainConnection
-
-
-class _SecurePool(urllib3.HTTPSConnectionPool):
-    ConnectionCls = _SecureConnection
-
-
-_POOLS = {"http": _PlainPool, "https": _SecurePool}
+def _note(manager: Any) -> Any:
+    """Have a pool manager make pools whose connections are noted."""
+    classes = manager.pool_classes_by_scheme
+    manager.pool_classes_by_scheme = {scheme: _noting(pool) for scheme, pool in classes.items()}
+    return manager
 
 
 class _Adapter(HTTPAdapter):
     """requests' adapter, with connections that can be shut from another thread."""
 
     def __init__(self, **options: Any) -> None:
-        self.line = _Line()
+        self.sockets = Sockets()
         super().__init__(**options)
 
     _alike: object = None
@@ -325,12 +288,10 @@ class _Adapter(HTTPAdapter):
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         super().init_poolmanager(*args, **options)
-        self.poolmanager.pool_classes_by_scheme = _POOLS
+        _note(self.poolmanager)
 
     def proxy_manager_for(self, *args: Any, **options: Any) -> Any:
-        manager = super().proxy_manager_for(*args, **options)
-        manager.pool_classes_by_scheme = _POOLS
-        return manager
+        return _note(super().proxy_manager_for(*args, **options))
 
 
 def _next_hop(url: str, target: str) -> str:
@@ -349,14 +310,15 @@ def _next_hop(url: str, target: str) -> str:
 def _pour(answer: requests.Response, sink: Sink, most: int) -> None:
     """The body to the sink, as it comes. urllib3 raises where it is shorter than announced."""
     raw, status = answer.raw, answer.status_code
-    if set(re.split(r"[,\s]+", answer.headers.get("transfer-encoding", "").lower())) - _FRAMINGS:
+    coding = answer.headers.get("transfer-encoding", "")
+    if coding and set(re.split(r"[,\s]+", coding.lower())) - _FRAMINGS:
         raise NoAnswer("a transfer coding that was not asked for")
-    chunked = getattr(raw, "chunked", False)
-    if status < 200 or (chunked and status in (204, 304)):
+    if status < 200 or (raw.chunked and status in (204, 304)):
         return  # what follows is no body, whatever the head says
     once = partial(raw.read1, most, decode_content=False)
-    for piece in raw.read_chunked(most, decode_content=False) if chunked else iter(once, b""):
+    for piece in raw.read_chunked(most, decode_content=False) if raw.chunked else iter(once, b""):
         sink(memoryview(piece))
+        del piece  # its memory takes the next one
         if raw.length_remaining == 0:
             raw.release_conn()
             return

@@ -1,18 +1,23 @@
-"""The head of an answer, put in order before http.client reads it.
+"""The sockets below the HTTP libraries: another thread can shut them, and an answer has a whole head or none.
 
 http.client takes a head that is cut for a whole one: a 200 without a body. urllib3 logs a line that is no field, and a
-server may echo the key there. So a connection's socket is `Guarded`: its answers hand on their head once it is whole,
-and only the lines that can be read.
+server may echo the key there. So what a connection reads from is `Guarded`: it hands on a head once it is whole, and of
+it only the lines that can be read.
 """
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import io
 import re
 import socket
+import weakref
 from collections.abc import Callable
 from typing import Any
+
+from ..faults import NoAnswer
+from .workers import Ticket
 
 MAX_FIELDS = 100
 MAX_LINE = 64 * 1024
@@ -20,6 +25,35 @@ MAX_LINE = 64 * 1024
 
 _FIELD = re.compile(rb"[!-9;-~]+:")
 _ANNOUNCES = re.compile(rb"HTTP/1\.\d 1(?!01)\d\d\b")
+
+
+class Sockets:
+    """The sockets of one worker thread: how far its request came, and how to end it from another thread."""
+
+    def __init__(self) -> None:
+        self.connecting = False
+        """Whether a connection is being made, and nothing of the request is sent."""
+        self._ended = False
+        self._open: tuple[weakref.ref[socket.socket], ...] = ()
+
+    def begin(self, ticket: Ticket) -> None:
+        """Serve another request. Raises NoAnswer where it is aborted already."""
+        self.connecting = self._ended = False
+        ticket.shut = self.shut
+        if ticket.aborted:
+            raise NoAnswer("aborted before it was sent", sent=False)
+
+    def add(self, sock: socket.socket) -> None:
+        self._open = (*(each for each in self._open if each() is not None), weakref.ref(sock))
+        if self._ended:
+            self.shut()
+
+    def shut(self) -> None:
+        """Shut them all: the thread that they serve reads no further."""
+        self._ended = True
+        for sock in filter(None, (each() for each in self._open)):
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
 
 
 class Guarded:
@@ -64,7 +98,8 @@ def read_head(readline: Callable[[int], bytes]) -> list[bytes]:
 
 def _lines(readline: Callable[[int], bytes]) -> list[bytes]:
     """The lines of one head. One that is no field is left out, with those that go on with it."""
-    lines, field = [], False
+    lines: list[bytes] = []
+    field = False
     for number in range(MAX_FIELDS + 2):
         line = readline(MAX_LINE)
         if line in (b"\r\n", b"\n"):
