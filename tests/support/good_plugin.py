@@ -26,6 +26,7 @@ class Good:
     base_url = "https://api.goodness.example/v1"
     auth: vidpoll.provider.Auth = vidpoll.Bearer("GOODNESS_API_KEY")
     verdicts: tuple[int, ...] = ()
+    empty_ok = True
 
     def snapshot(self, job: Mapping[str, Any]) -> vidpoll.Snapshot:
         state = self.state(job)
@@ -108,7 +109,7 @@ class Good:
             submit={"clip": vidpoll.Operation(self.submit_request, self.parse_submit)},
             list=vidpoll.Operation(self.list_request, self.parse_list),
             quota=vidpoll.Operation(lambda: vidpoll.Request("GET", "/credits"), self.parse_quota),
-            delete=vidpoll.Operation(self.delete_request, lambda response, job_id: None),
+            delete=vidpoll.Operation(self.delete_request, lambda response, job_id: None, empty_ok=self.empty_ok),
             content=vidpoll.Operation(self.status_request, self.parse_content),
             error=self.error,
         )

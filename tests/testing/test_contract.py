@@ -442,6 +442,11 @@ class DeletesWhenAsked(Good):
         return vidpoll.Request("DELETE", f"/jobs/{parsing.segment(job_id)}")
 
 
+@planted("an_empty_answer_is_believed_only_where_it_may_be")
+class IgnoresTheBody(Good):
+    empty_ok = False
+
+
 @planted("requests_are_the_documented_ones")
 class WrongPath(Good):
     def status_request(self, job_id):

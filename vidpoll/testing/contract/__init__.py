@@ -9,7 +9,7 @@
         submits = {"video": {"prompt": "a lighthouse at dusk"}}
 
 The rooms behind it: `samples` (reading the folder), `mutations` (bodies that are almost right), `subject` (the plugin
-under test), and the rules in `meaning`, `verdicts`, `contents`, `follows`, `requests` and `package`. Here is only the
+under test), and the rules in `meaning`, `verdicts`, `contents`, `empty`, `follows`, `requests` and `package`. Here is only the
 list of the tests; each one's docstring is its rule.
 """
 
@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from . import contents, follows, meaning, package, requests, verdicts
+from . import contents, empty, follows, meaning, package, requests, verdicts
 from .subject import Subject, broken
 
 __all__ = ["ProviderContract"]
@@ -166,6 +166,10 @@ class ProviderContract:
     def test_errors_are_read(self) -> None:
         """The reader of refusals never raises."""
         contents.errors(self.subject())
+
+    def test_an_empty_answer_is_believed_only_where_it_may_be(self) -> None:
+        """A cancel, delete or content whose parser ignores the body declares `empty_ok=True`."""
+        empty.believed(self.subject())
 
     # -- second answers -----------------------------------------------------------------------------------------------
 
