@@ -97,7 +97,7 @@ def read_head(readline: Callable[[int], bytes]) -> list[bytes]:
 
 
 def _lines(readline: Callable[[int], bytes]) -> list[bytes]:
-    """The lines of one head. One that is no field is left out, with those that go on with it."""
+    """The lines of one head, a folded one as one. One that is no field is left out, with those that go on with it."""
     lines: list[bytes] = []
     field = False
     for number in range(MAX_FIELDS + 2):
@@ -106,7 +106,11 @@ def _lines(readline: Callable[[int], bytes]) -> list[bytes]:
             return [*lines, line]
         if not line.endswith(b"\n"):
             break
-        field = _FIELD.match(line) is not None or (field and line[:1] in b" \t")
-        if (field or number == 0) and (text := line.rstrip()):
-            lines.append(text.replace(b"\r", b" ") + b"\r\n")  # what follows a lone CR would be a line of its own
+        text = line.strip().replace(b"\r", b" ") + b"\r\n"  # what follows a lone CR would be a line of its own
+        if field and line[:1] in b" \t":
+            lines[-1] = lines[-1].rstrip() + b" " + text
+            continue
+        field = number > 0 and _FIELD.match(line) is not None
+        if field or number == 0:
+            lines.append(text)
     raise http.client.RemoteDisconnected("the head of the answer was cut, or has no end")

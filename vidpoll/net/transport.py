@@ -253,7 +253,7 @@ class _Adapter(HTTPAdapter):
                 self._request.url, self._target = self._origin[1] + plain[2], plain[2]
             else:
                 self._request.prepare_url(url, None)
-                self._target = self._request.path_url
+                self._target = super().request_url(self._request, {})
                 self._origin = (plain[1], _root(str(self._request.url))) if plain else ("", "")
             self._url = url
         return self._request

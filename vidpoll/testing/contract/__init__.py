@@ -9,8 +9,8 @@
         submits = {"video": {"prompt": "a lighthouse at dusk"}}
 
 The rooms behind it: `samples` (reading the folder), `mutations` (bodies that are almost right), `subject` (the plugin
-under test), and the rules in `meaning`, `verdicts`, `contents`, `empty`, `follows`, `requests` and `package`. Here is only the
-list of the tests; each one's docstring is its rule.
+under test), and the rules in `meaning`, `verdicts`, `contents`, `empty`, `follows`, `requests` and `package`. Here is
+only the list of the tests; each one's docstring is its rule.
 """
 
 from __future__ import annotations
