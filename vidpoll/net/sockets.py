@@ -67,7 +67,8 @@ class Guarded:
 
     def makefile(self, *_: Any, **__: Any) -> Answer:
         """The bytes of the next answer."""
-        return Answer(self._sock.makefile("rb", buffering=0))
+        self.answer = Answer(self._sock.makefile("rb", buffering=0))
+        return self.answer
 
 
 class Answer(io.BufferedReader):
