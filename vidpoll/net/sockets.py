@@ -67,8 +67,7 @@ class Guarded:
 
     def makefile(self, *_: Any, **__: Any) -> Answer:
         """The bytes of the next answer."""
-        self.answer = Answer(self._sock.makefile("rb", buffering=0))
-        return self.answer
+        return Answer(self._sock.makefile("rb", buffering=0))
 
 
 class Answer(io.BufferedReader):

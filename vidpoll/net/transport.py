@@ -209,14 +209,6 @@ class _Noted:
         self.sock = Guarded(self.sock)
         sockets.connecting = False
 
-    def getresponse(self) -> Any:
-        guarded: Guarded = self.sock
-        try:
-            return super().getresponse()  # type: ignore[misc]  # as above
-        except urllib3.exceptions.HTTPError:  # urllib3 leaves it open where two lengths contradict each other
-            guarded.answer.close()
-            raise
-
 
 @cache
 def _noting(pool: Any) -> Any:
