@@ -93,7 +93,11 @@ def read_head(readline: Callable[[int], bytes]) -> list[bytes]:
     while True:
         lines = _lines(readline)
         if not _ANNOUNCES.match(lines[0]):
-            return lines[::-1]
+            break
+    told = [line[15:].split(b",") for line in lines if line[:15].lower() == b"content-length:"]
+    if len({length.strip() for each in told for length in each}) > 1:  # urllib3 would leave the answer open
+        raise ValueError("several lengths that contradict each other")
+    return lines[::-1]
 
 
 def _lines(readline: Callable[[int], bytes]) -> list[bytes]:
