@@ -246,6 +246,12 @@ class DeletedByALoginPage(Good):
         return None
 
 
+@planted("an_empty_answer_is_believed_only_where_it_may_be")
+class IgnoresTheBody(Good):
+    def parse_delete(self, response, job_id):
+        return None
+
+
 @planted("what_is_no_json_is_no_answer")
 class ALoginPageIsAnEmptyList(Good):
     def parse_list(self, response, job_id):
