@@ -10,7 +10,7 @@
 
 The rooms behind it: `samples` and `checks` (the folder and its index), `mutations` (bodies that are almost right),
 `subject` (the plugin under test), `finding` (why there is none); and the rules: of answers in `meaning`, `verdicts`,
-`envelopes`, `contents`, `lists`, `follows`, `empty` and `limits`, of requests in `requests`, `pinned`, `ids` and `auth`, of
+`envelopes`, `contents`, `lists`, `follows`, `empty`, `limits`, of requests in `requests`, `pinned`, `ids`, `auth`, of
 the whole in `source` and `package`. Here is only the list of the tests; each one's docstring is its rule.
 """
 
