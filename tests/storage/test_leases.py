@@ -14,7 +14,7 @@ from acme_provider import ACME, BROKEN, DONE, DRAWING, KEY, REF, SAVING, brief, 
 from kept_jobs import ELSEWHERE, GONE, MINE, NOW, broken, sql
 
 import vidpoll
-from vidpoll.storage.keeper import LOOK
+from vidpoll.storage.kept_watch import LOOK
 from vidpoll.storage.records import Saved
 from vidpoll.storage.sqlite import Store
 

@@ -22,11 +22,10 @@ from ..errors import JobNotFound, StoreError, SubmitUnknown, UsageError, Vidpoll
 from ..events import Completed, Event, Failed, GaveUp, Polled, PollFailed, ProgressChanged, StageChanged
 from ..job import Job
 from ..job_state import JobState, Phase
-from ..model import Snapshot
 from ..net.accounts import OpenAccount
-from ..polling.task import Context, Step
 from ..polling.watch import Watch
 from . import records
+from .kept_watch import KeptWatch
 from .records import KeptJob, Saved
 
 if TYPE_CHECKING:
@@ -35,9 +34,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("vidpoll")
 
 T = TypeVar("T")
-
-LOOK = 2.0
-"""Seconds between two looks into the store, where another process asks about a job."""
 
 LEARNT = 32
 """Former jobs from which it is learnt how long the jobs of an account take."""
@@ -53,8 +49,6 @@ EVERY = 1.0
 
 TROUBLE = 60.0
 """Seconds for which a store that does not work is left alone, but for submits and verdicts."""
-
-_SOON = 0.001
 
 
 class NoKeeper:
@@ -457,50 +451,6 @@ class Intent:
         number = self._number
         if number is not None:
             self._keeper._try(lambda: call(self._keeper.store, number))
-
-
-class KeptWatch(Watch):
-    """A `Watch` that asks only while it holds its job's lease; while another process does, it follows the store."""
-
-    __slots__ = ("_keeper", "_version")
-
-    def __init__(self, keeper: Keeper, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._keeper = keeper
-        self._version = -1
-
-    def leased_by_other(self, context: Context) -> Step | None:
-        held = self._keeper.holds(self.job.ref)
-        mine, taken = self._keeper.lease(self.job, 0.0)
-        if mine and held:
-            return None
-        events, self._version = self._keeper.catch_up(self.job, self._version)
-        if self.job.final:
-            return Step(events)
-        now = context.now()
-        if not mine:
-            return Step(events, now + LOOK)
-        if taken:  # the one that is gone may just have asked
-            return Step(events, now + self.account.provider.pacing.floor)
-        return Step(events, now) if events else None
-
-    def reserve_slot(self, now: float) -> float:
-        return super().reserve_slot(now) if self._keeper.holds(self.job.ref) else now + _SOON
-
-    @property
-    def ours(self) -> bool:
-        return self._keeper.holds(self.job.ref)
-
-    def listed(self, row: Snapshot, asked_at: float, context: Context) -> Step:
-        return self._leased(super().listed(row, asked_at, context), context)
-
-    def digest(self, value: object, context: Context) -> Step:
-        return self._leased(super().digest(value, context), context)
-
-    def _leased(self, step: Step, context: Context) -> Step:
-        if step.again_at is not None:  # the lease lasts until the next request, however long that is
-            self._keeper.lease(self.job, max(0.0, step.again_at - context.now()))
-        return step
 
 
 def _check(kept: KeptJob) -> None:
