@@ -31,6 +31,7 @@ class Entry:
     thing: object
     dist: Dist | None
     value: str = "somewhere:thing"
+    attr: str = "thing"
 
     def load(self) -> object:
         if isinstance(self.thing, BaseException):

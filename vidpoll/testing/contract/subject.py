@@ -8,14 +8,14 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NoReturn
 
 from ... import redact
-from ...errors import AnswerError, PluginError, Refused, UsageError
+from ...errors import AnswerError, PluginError, Refused, UnknownProvider, UsageError
 from ...model import Page, Request, Response, Snapshot, State, Submitted
 from ...net.accounts import Account, OpenAccount
 from ...plugins import PluginReport, Plugins
@@ -87,6 +87,8 @@ class Subject:
             self.problem = ""
             try:
                 self.plugins = Plugins([] if plugin is None else [plugin], discover=plugin is None)
+                with suppress(UnknownProvider):
+                    self.plugins.provider(name)  # what is loaded by need is loaded here, and its warnings are heard
             except (PluginError, UsageError) as error:
                 self.problem = str(error)
         self.warnings = [str(each.message) for each in caught]

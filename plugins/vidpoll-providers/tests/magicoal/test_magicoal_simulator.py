@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from vidpoll_magicoal.simulator import GENERATE, READ, MagicoalFace
+from vidpoll_providers.simulators.magicoal import GENERATE, READ, MagicoalFace
 
 from vidpoll.testing.simulator import Simulator
 

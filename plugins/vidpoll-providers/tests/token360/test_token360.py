@@ -13,17 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import vidpoll_token360
 from hypothesis import given, settings
 from hypothesis import strategies as st
+import vidpoll_providers
+from vidpoll_providers import token360
 
 import vidpoll
 from vidpoll import Asset, Follow, Page, Problem, Request, Response, Snapshot, State, Submitted
 from vidpoll.testing import FakeClock, FakeTransport
 
-PROVIDER = next(iter(vidpoll_token360.vidpoll_providers()))
+PROVIDER = next(iter(token360.vidpoll_providers()))
 OPERATIONS: dict[str, Any] = {**PROVIDER.operations()}
-SAMPLES = Path(__file__).parent / "samples"
+SAMPLES = Path(vidpoll_providers.__file__).parent / "samples" / Path(__file__).parent.name
 INDEX = {row["file"]: row for row in json.loads((SAMPLES / "index.json").read_text(encoding="utf-8"))["samples"]}
 
 ID = "vt_5f2c0e9b7a41"
@@ -169,7 +170,7 @@ class TestRequests:
         path = f"/videos/{ID}/content"
         assert OPERATIONS["content"].request(ID) == Request("GET", path, (("format", "redirect"),))
         assert OPERATIONS["content"].request(ID, "url") == Request("GET", path, (("format", "url"),))
-        assert vidpoll_token360.binary(ID) == Asset(f".{path}?format=binary")
+        assert token360.binary(ID) == Asset(f".{path}?format=binary")
 
     def test_only_the_documented_operations_are_there(self) -> None:
         """Token360 has no cancel and no quota: asking for one is an error before any request."""
@@ -302,7 +303,7 @@ class TestEnvelope:
         wire = FakeTransport([sample(f"status-{name}.json")])
         accounts = {"token360": vidpoll.Account("token360", key="tk-0123456789")}
         with vidpoll.Client(
-            accounts=accounts, plugins=[vidpoll_token360], discover=False, clock=FakeClock(), transport=wire
+            accounts=accounts, plugins=[token360], discover=False, clock=FakeClock(), transport=wire
         ) as client:
             body = (SAMPLES / f"webhook-{name}.json").read_bytes()
             job = client.feed(client.feed(f"token360:{ID}", body), body)
@@ -624,4 +625,4 @@ def test_any_bytes_raise_only_our_errors(body: bytes) -> None:
 
 def test_the_simulators_face_is_named() -> None:
     """The simulator finds this provider's face by name; nothing is imported before it is asked for."""
-    assert vidpoll_token360.vidpoll_simulators() == {"token360": "vidpoll_token360.simulator:Token360Face"}
+    assert token360.vidpoll_simulators() == {"token360": "vidpoll_providers.simulators.token360:Token360Face"}

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from vidpoll_token360.simulator import Token360Face
+from vidpoll_providers.simulators.token360 import Token360Face
 
 from vidpoll.testing.simulator import Simulator
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import vidpoll_token360 as plugin
+from vidpoll_providers import token360 as plugin
 
 import vidpoll
 from vidpoll.testing import simulate

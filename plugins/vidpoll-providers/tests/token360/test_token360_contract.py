@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import vidpoll_providers
+
 from vidpoll.testing import ProviderContract
 
 
 class TestContract(ProviderContract):
     provider = "token360"
-    samples = Path(__file__).parent / "samples"
+    samples = Path(vidpoll_providers.__file__).parent / "samples/token360"
     submits = {"video": {"model": "seedance-2.0", "prompt": "a lighthouse at dusk"}}

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from vidpoll_moneyprinterturbo.simulator import MoneyPrinterTurboFace
+from vidpoll_providers.simulators.moneyprinterturbo import MoneyPrinterTurboFace
 
 from vidpoll.testing.simulator import Simulator
 

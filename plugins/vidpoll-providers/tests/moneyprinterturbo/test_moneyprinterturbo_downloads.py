@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import vidpoll_moneyprinterturbo as plugin
+from vidpoll_providers import moneyprinterturbo as plugin
 
 import vidpoll
 from vidpoll.testing import FakeTransport, simulate

@@ -14,16 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import vidpoll_magicoal
 from hypothesis import given, settings
 from hypothesis import strategies as st
+import vidpoll_providers
+from vidpoll_providers import magicoal
 
 import vidpoll
 from vidpoll import Asset, Cost, Page, Problem, Quota, Request, Response, Snapshot, State, Submitted
 
-PROVIDER = next(iter(vidpoll_magicoal.vidpoll_providers()))
+PROVIDER = next(iter(magicoal.vidpoll_providers()))
 OPERATIONS: dict[str, Any] = {**PROVIDER.operations()}
-SAMPLES = Path(__file__).parent / "samples"
+SAMPLES = Path(vidpoll_providers.__file__).parent / "samples" / Path(__file__).parent.name
 INDEX = {row["file"]: row for row in json.loads((SAMPLES / "index.json").read_text(encoding="utf-8"))["samples"]}
 
 I2V, T2V, THIRD = (
@@ -627,4 +628,4 @@ def test_any_bytes_raise_only_our_errors(body: bytes) -> None:
 
 def test_the_simulators_face_is_named() -> None:
     """The simulator finds this provider's face by name; nothing is imported before it is asked for."""
-    assert vidpoll_magicoal.vidpoll_simulators() == {"magicoal": "vidpoll_magicoal.simulator:MagicoalFace"}
+    assert magicoal.vidpoll_simulators() == {"magicoal": "vidpoll_providers.simulators.magicoal:MagicoalFace"}

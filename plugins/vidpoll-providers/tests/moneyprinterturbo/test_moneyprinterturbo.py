@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import vidpoll_moneyprinterturbo as plugin
 from hypothesis import given, settings
 from hypothesis import strategies as st
+import vidpoll_providers
+from vidpoll_providers import moneyprinterturbo as plugin
 
 import vidpoll
 
-SAMPLES = Path(__file__).parent / "samples"
+SAMPLES = Path(vidpoll_providers.__file__).parent / "samples" / Path(__file__).parent.name
 RECORDED = Path(__file__).parent / "recorded"
 INDEX = {sample["file"]: sample for sample in json.loads((SAMPLES / "index.json").read_text())["samples"]}
 (PROVIDER,) = plugin.vidpoll_providers()
@@ -712,7 +713,7 @@ class TestProvider:
     def test_simulator(self) -> None:
         """The simulator's face is named, and not imported."""
         assert plugin.vidpoll_simulators() == {
-            "moneyprinterturbo": "vidpoll_moneyprinterturbo.simulator:MoneyPrinterTurboFace"
+            "moneyprinterturbo": "vidpoll_providers.simulators.moneyprinterturbo:MoneyPrinterTurboFace"
         }
 
     def test_size(self) -> None:

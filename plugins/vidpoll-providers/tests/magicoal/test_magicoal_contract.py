@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import vidpoll_providers
+
 from vidpoll.testing import ProviderContract
 
 
 class TestContract(ProviderContract):
     provider = "magicoal"
-    samples = Path(__file__).parent / "samples"
+    samples = Path(vidpoll_providers.__file__).parent / "samples/magicoal"
     submits = {"t2v": {"prompt": "a lighthouse at dusk"}, "i2v": {"image": "https://example.com/photo.jpg"}}
