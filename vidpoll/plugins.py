@@ -1,7 +1,8 @@
 """Finding plugins, checking them, and calling their hooks one by one. With `hookspecs` the only user of pluggy.
 
-An entry point that names a module is loaded at once. One that names its function, `acme = acme_vidpoll:vidpoll_providers`,
-is the provider of its own name, and is loaded when that provider is asked for: who has thirty pays for one.
+An entry point that names a module is loaded at once. One that names its function, like
+`acme = vidpoll_acme:vidpoll_providers`, brings the provider of its own name and is loaded when that one is asked for:
+whoever has thirty providers pays for one.
 
 An installed plugin that does not import or validate is reported in `problems` and skipped. A passed one that does not
 validate is an error of its caller; and two plugins that claim the same provider name stop everything, because nobody

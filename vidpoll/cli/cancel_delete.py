@@ -69,7 +69,7 @@ COMMANDS = (
         _arguments,
         partial(_end, "cancel"),
         "vidpoll cancel acme:8f2c --yes",
-        "Asks before, unless --yes. Few providers can (`vidpoll providers NAME` tells), and the job ends when they say so.",
+        "Asks before, unless --yes. Few providers can (`vidpoll providers NAME` tells); the job ends when they say so.",
     ),
     Command(
         "delete",

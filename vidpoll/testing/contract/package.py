@@ -65,7 +65,8 @@ def entry_point(subject: Subject) -> None:
             "the entry point bears the provider's name",
             seen=f"the entry point {report.name!r} of {report.distribution} brings the provider {subject.name!r}",
             why="users switch a plugin off, and look for it, by the name of its provider",
-            do=f"write in setup.cfg, below [options.entry_points]: vidpoll = {subject.name} = vidpoll_{subject.name}:vidpoll_providers",
+            do="write in setup.cfg, below [options.entry_points]: "
+            f"vidpoll = {subject.name} = vidpoll_{subject.name}:vidpoll_providers",
         )
 
 

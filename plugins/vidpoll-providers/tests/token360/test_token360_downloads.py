@@ -133,7 +133,7 @@ def test_without_a_url_an_expired_one_is_named_anew(sparing: Simulation, tmp_pat
 def test_the_content_redirects_to_the_file(simulator: Simulation, tmp_path: Path) -> None:
     """As the operation is declared: with the key to the API, by a redirect, and without it to the media host."""
     ref = finished(simulator)
-    redirect = vidpoll.Asset(f".{plugin.content_request(ref.partition(':')[2]).path}?format=redirect")
+    redirect = vidpoll.Asset(f"./videos/{ref.partition(':')[2]}/content?format=redirect")
     client = simulator.client()
     with client.open(ref, asset=redirect) as stream:
         assert stream.read().endswith(ref.partition(":")[2].encode())
