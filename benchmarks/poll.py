@@ -19,12 +19,12 @@ from queue import Queue
 from typing import Any
 
 import requests
-from vidpoll.events import Polled
-from vidpoll.polling.watch import Watch
 
 import vidpoll
 from vidpoll import parsing
+from vidpoll.events import Polled
 from vidpoll.polling.loop import Loop
+from vidpoll.polling.watch import Watch
 
 POLLS = 1000
 BODY = (

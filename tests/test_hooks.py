@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 from acme_provider import BROKEN, DONE, DRAWING, MP4, REF, SAVING, UNAVAILABLE, talk
-from vidpoll.events import Downloaded
 
 import vidpoll
 from vidpoll import hookspecs
+from vidpoll.events import Downloaded
 from vidpoll.job import Job
 from vidpoll.plugins import HOOKS
 

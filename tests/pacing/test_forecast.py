@@ -11,10 +11,10 @@ import pytest
 from acme_provider import talk, with_pacing
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from vidpoll.events import Polled
 
 import vidpoll
 from vidpoll import Law, State, UsageError
+from vidpoll.events import Polled
 from vidpoll.job import Moment
 from vidpoll.pacing.forecast import Forecast, forecast
 
