@@ -158,28 +158,24 @@ class Plugins:
         with self._loading:
             if name not in self._by_need:
                 return
-            entry = self._by_need[name]
-            source, version = _source(entry)
-            del self._origins[name]
             place = next(at for at, report in enumerate(self._reports) if report.name == name and not report.loaded)
-            try:
-                entry.load()
-            except Exception as error:  # noqa: BLE001 - as in `_discovered`
-                self._report(PluginReport(name, source, version, problem=f"does not import: {_said(error)}"))
-            else:
-                self._register(sys.modules[entry.module], self._free(name), source, version, only=name)
+            self._origins.pop(name, None)
+            self._discovered(self._by_need[name], only=name)
             self._reports[place] = self._reports.pop()
             del self._by_need[name]
 
-    def _discovered(self, entry: metadata.EntryPoint) -> None:
+    def _discovered(self, entry: metadata.EntryPoint, only: str | None = None) -> None:
+        """Load, register and report what an entry point names. `only`: the provider that its module must bring."""
         source, version = _source(entry)
         try:
             plugin = entry.load()
         except Exception as error:  # noqa: BLE001 - whatever a plugin's import raises is that plugin's problem alone
             self._report(PluginReport(entry.name, source, version, problem=f"does not import: {_said(error)}"))
             return
-        if not self.manager.is_registered(plugin):  # one module may have several names
-            self._register(plugin, self._free(entry.name), source, version)
+        if only is not None:
+            plugin = sys.modules[entry.module]
+        if only is not None or not self.manager.is_registered(plugin):  # one module may have several names
+            self._register(plugin, self._free(entry.name), source, version, only)
 
     def _passed(self, plugin: object, name: str | None = None) -> None:
         name = name or _name(plugin)
@@ -206,7 +202,7 @@ class Plugins:
     def _register(
         self, plugin: object, name: str, source: str, version: str | None, only: str | None = None
     ) -> Exception | None:
-        """Register and check a plugin; what is wrong with it is reported and returned. `only`: what it must bring."""
+        """Register and check a plugin; what is wrong with it is reported and returned."""
         try:
             self.manager.register(plugin, name=name)
             hooks = self._validate(plugin)
