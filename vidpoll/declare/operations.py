@@ -73,7 +73,7 @@ def submit(
 
 
 def delete(line: str, reader: Reader, *, done: Where = "", json: Any = None) -> Operation[None]:
-    """Delete a job and its files. The answer is HTTP 204 or a JSON object; with `done`, an object in which that is true.
+    """Delete a job and its files. The answer is HTTP 204 or a JSON object; with `done`, an object where that is true.
 
     >>> delete("DELETE /v1/videos/{id}", Reader({"ok": State.COMPLETED}), done="deleted").request("7").method
     'DELETE'
