@@ -315,10 +315,12 @@ def test_the_worked_example_goes_on(by: str, framewright: Path) -> None:
     path.write_text(f"{source}\n\n{hook}", encoding="utf-8")
     index_path = framewright / "vidpoll_framewright/samples/index.json"
     index = json.loads(index_path.read_text(encoding="utf-8"))
-    (framewright / "vidpoll_framewright/samples/accepted.json").write_text(
-        '{"data": {"job_id": "fw_81c2", "state": "PENDING"}}'
-    )
-    row = {"file": "accepted.json", "operation": "submit video", "origin": "inferred", "expect": {"job_id": "fw_81c2"}}
+    accepted = framewright / "vidpoll_framewright/samples/accepted.json"
+    accepted.write_text('{"data": {"job_id": "fw_81c2", "state": "PENDING"}}', encoding="utf-8")
+    sea = {"prompt": "a sea"}
+    row = {"file": "accepted.json", "operation": "submit video", "origin": "inferred", "request": "POST /v1/jobs",
+           "fields": sea, "sends": sea,
+           "expect": {"job_id": "fw_81c2", "state": "queued", "stage": "PENDING", "progress": None}}  # fmt: skip
     index_path.write_text(json.dumps({**index, "samples": [*index["samples"], row]}), encoding="utf-8")
     module = load(framewright)
     assert verdict(framewright, module, video={"prompt": "a sea"}) == {}

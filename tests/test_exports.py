@@ -24,7 +24,7 @@ PUBLIC = [
     "Asset", "Cost", "Page", "Problem", "Quota", "Snapshot", "Submitted", "Exchange",
     "AnyOf", "Basic", "Bearer", "Follow", "KeyHeader", "ListPollingSpec", "Minted", "NoAuth", "Operation", "Pacing",
     "PluginReport", "Provider", "Request", "Response", "Stage",
-    "KeptJob", "Origin", "Submission", "WantedFiles",
+    "JobStore", "KeptJob", "Origin", "Submission", "WantedFiles",
     "hookimpl", "parsing", "errors",
     "AnswerError", "AuthenticationError", "BadReference", "Conflict", "DownloadChanged", "DownloadError",
     "DownloadTooLarge", "DownloadTruncated", "ForeignAnswer",

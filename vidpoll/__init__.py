@@ -16,7 +16,7 @@ from .__version__ import __version__ as __version__
 
 if TYPE_CHECKING:
     from . import errors, parsing
-    from .client import Client, download, wait, watch
+    from .client import Client
     from .errors import (
         AnswerError,
         AuthenticationError,
@@ -95,6 +95,8 @@ if TYPE_CHECKING:
         Provider,
         Stage,
     )
+    from .shortcuts import download, wait, watch
+    from .storage.job_store import JobStore
     from .storage.records import KeptJob, Origin, Submission, WantedFiles
 
 __all__ = [
@@ -108,7 +110,7 @@ __all__ = [
     # what an answer said
     "Asset", "Cost", "Page", "Problem", "Quota", "Snapshot", "Submitted", "Exchange",
     # what is kept
-    "KeptJob", "Origin", "Submission", "WantedFiles",
+    "JobStore", "KeptJob", "Origin", "Submission", "WantedFiles",
     # plugins
     "hookimpl", "parsing", "PluginReport", "Provider", "Operation", "Follow", "Request", "Response", "Pacing", "Stage",
     "ListPollingSpec", "Bearer", "KeyHeader", "Basic", "Minted", "AnyOf", "NoAuth",
@@ -124,7 +126,7 @@ __all__ = [
 ]  # fmt: skip
 
 _HOMES = {
-    "client": "Client download wait watch",
+    "client": "Client",
     "errors": (
         "AnswerError AuthenticationError BadReference Conflict DownloadChanged DownloadError DownloadTooLarge "
         "DownloadTruncated ForeignAnswer InvalidField InvalidRequest JobCancelled JobError JobExpired JobFailed "
@@ -145,6 +147,8 @@ _HOMES = {
     "pacing.schedules": "Adaptive Exponential Fixed Schedule",
     "plugins": "PluginReport",
     "provider": "AnyOf Basic Bearer Follow KeyHeader ListPollingSpec Minted NoAuth Operation Pacing Provider Stage",
+    "shortcuts": "download wait watch",
+    "storage.job_store": "JobStore",
     "storage.records": "KeptJob Origin Submission WantedFiles",
 }
 """The module in which each name lives, for `__getattr__`; type checkers read the imports above."""

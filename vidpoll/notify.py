@@ -61,17 +61,17 @@ class Listener:
         """Override it. It is called in the thread that waits: hand slow work to an `Outbox`."""
         raise NotImplementedError
 
+    @hookimpl
+    def vidpoll_stage_changed(self, job: Job, event: Event) -> None:
+        """Hear the event. The other hooks are this same method."""
+        self.hear(job, event)
 
-@hookimpl
-def _forward(self: Listener, job: Job, event: Event) -> None:
-    self.hear(job, event)
+    vidpoll_progress = vidpoll_poll_failed = vidpoll_stalled = vidpoll_stage_changed
+    vidpoll_completed = vidpoll_failed = vidpoll_gave_up = vidpoll_downloaded = vidpoll_stage_changed
 
 
 NAMES = tuple(name.removeprefix("vidpoll_") for kind, name in HOOKS.items() if kind not in (Polled, DownloadProgress))
 """The names of the events that a Listener hears: "stage_changed", "completed" …"""
-
-for _name in NAMES:
-    setattr(Listener, f"vidpoll_{_name}", _forward)
 
 
 def plain(event: Event) -> dict[str, Any]:

@@ -117,10 +117,10 @@ class Night:
 
     def kept(self) -> list[vidpoll.KeptJob]:
         with vidpoll.Client(store=self.store) as client:
-            assert client.unknown_submits() == []
-            assert client.unfinished() == []
-            assert client.wanted() == []
-            return client.kept()
+            assert client.store.unknown_submits() == []
+            assert client.store.unfinished() == []
+            assert client.store.wanted() == []
+            return client.store.jobs()
 
 
 def told(night: Night) -> dict[str, list[int]]:

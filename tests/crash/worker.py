@@ -97,24 +97,24 @@ FIELDS = {
 
 def missing(client: vidpoll.Client, jobs: int, folder: str) -> list[int]:
     """The numbers of the jobs that were not submitted; a submit without an answer is looked up before."""
-    for submission in client.unknown_submits():
-        ours = {kept.ref for kept in client.kept()}
+    for submission in client.store.unknown_submits():
+        ours = {kept.ref for kept in client.store.jobs()}
         found = [job for job in client.jobs(submission.account) if job.ref not in ours]
         if found:
-            client.adopt(found[0], submission)
+            client.store.adopt(found[0], submission)
         else:
-            client.dismiss(submission)
-    for kept in client.kept(unfinished=True):  # the kill may have come between the submit and this
-        client.want(kept.ref, folder)
-    names = [FIELDS[kept.origin.account][1] for kept in client.kept()]
-    done = {int(kept.sent[name].split()[1]) for name, kept in zip(names, client.kept(), strict=True)}
+            client.store.dismiss(submission)
+    for kept in client.store.jobs(unfinished=True):  # the kill may have come between the submit and this
+        client.store.want(kept.ref, folder)
+    names = [FIELDS[kept.origin.account][1] for kept in client.store.jobs()]
+    done = {int(kept.sent[name].split()[1]) for name, kept in zip(names, client.store.jobs(), strict=True)}
     return [number for number in range(jobs) if number not in done]
 
 
 def submit(client: vidpoll.Client, number: int, folder: str) -> None:
     account = sorted(FIELDS)[number % 2]
     kind, name, others = FIELDS[account]
-    client.want(client.submit(account, kind, **{name: f"job {number}", **others}), folder)
+    client.store.want(client.submit(account, kind, **{name: f"job {number}", **others}), folder)
 
 
 def main(settings: dict[str, Any]) -> None:
@@ -136,13 +136,13 @@ def main(settings: dict[str, Any]) -> None:
             left = missing(client, settings["jobs"], folder) if settings["submits"] else []
             for number in left[: settings["submits"]]:
                 submit(client, number, folder)
-            for job in client.as_completed(client.unfinished(), timeout=settings["timeout"]):
+            for job in client.as_completed(client.store.unfinished(), timeout=settings["timeout"]):
                 log("verdict", job.ref, job.state)
-            for wanted in client.wanted():
-                kept = {each.ref: each.job for each in client.kept()}[wanted.ref]
+            for wanted in client.store.wanted():
+                kept = {each.ref: each.job for each in client.store.jobs()}[wanted.ref]
                 if kept.ok:
                     client.download(kept, Path(wanted.target), kinds=wanted.kinds)
-            if not left and not client.unfinished() and not client.wanted():
+            if not left and not client.store.unfinished() and not client.store.wanted():
                 return
 
 

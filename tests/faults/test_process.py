@@ -703,7 +703,7 @@ def test_the_watch_of_the_module_closes_its_client(how: str, monkeypatch: pytest
         made.append(brisk(Hanging()))
         return made[0]
 
-    monkeypatch.setattr("vidpoll.client.Client", make)
+    monkeypatch.setattr("vidpoll.shortcuts.Client", make)
     events: Any = vidpoll.watch("acme:a")
     if how != "never begun":
         assert str(next(events).stage) == "drawing"

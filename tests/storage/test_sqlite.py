@@ -69,7 +69,7 @@ def sql(path: Path, statement: str, *values: object) -> list[Any]:
 
 
 def kept(t: Talk, ref: str = REF) -> vidpoll.KeptJob:
-    return next(each for each in t.client.kept() if each.ref == ref)
+    return next(each for each in t.client.store.jobs() if each.ref == ref)
 
 
 # -- what is kept -----------------------------------------------------------------------------------------------------
@@ -162,7 +162,7 @@ def test_a_name_that_is_no_text_does_not_damage_the_store(path: Path) -> None:
     """The message must not send anybody to move a good store away."""
     t = talk([], store=path)
     with pytest.raises(vidpoll.StoreError, match="can keep no text that is not Unicode"):
-        t.client.want(REF, os.fsdecode(b"clips\xff"))
+        t.client.store.want(REF, os.fsdecode(b"clips\xff"))
 
 
 def test_a_file_is_kept_as_its_name_and_hash(tmp_path: Path) -> None:
@@ -199,8 +199,8 @@ def test_the_file_is_for_its_owner_only(path: Path) -> None:
 def test_a_client_without_a_store_says_so() -> None:
     """Everything that needs one names the way out."""
     t = talk([DONE])
-    calls: list[Any] = [t.client.unfinished, t.client.kept, t.client.unknown_submits, t.client.wanted]
-    for call in [*calls, lambda: t.client.want(REF, "clips"), lambda: t.client.forget(NOW)]:
+    calls: list[Any] = [lambda: t.client.store]
+    for call in [*calls, lambda: t.client.store.want(REF, "clips"), lambda: t.client.store.prune(NOW)]:
         with pytest.raises(vidpoll.UsageError, match=r"Client\(store='jobs.sqlite3'\)"):
             call()
 
@@ -247,7 +247,7 @@ def test_a_refusal_leaves_nothing_behind(path: Path, status: int) -> None:
     t = talk([(status, {"error": "no"})], store=path)
     with pytest.raises(vidpoll.ProviderError):
         t.client.submit("acme", "clip", prompt="x")
-    assert (t.client.unknown_submits(), t.client.kept()) == ([], [])
+    assert (t.client.store.unknown_submits(), t.client.store.jobs()) == ([], [])
 
 
 @pytest.mark.parametrize("call", [{"kind": "opera"}, {"kind": "clip", "colour": 1}])
@@ -256,7 +256,7 @@ def test_a_wrong_call_leaves_nothing_behind(path: Path, call: dict[str, Any]) ->
     t = talk([SUBMITTED], store=path)
     with pytest.raises(vidpoll.UsageError):
         t.client.submit("acme", call.pop("kind"), **call)
-    assert (t.client.unknown_submits(), t.requests) == ([], [])
+    assert (t.client.store.unknown_submits(), t.requests) == ([], [])
 
 
 @pytest.mark.parametrize("answer", [RESET, UNAVAILABLE, HTML, {"no": "id"}])
@@ -265,7 +265,7 @@ def test_a_submit_whose_outcome_is_unknown_stays_on_record(path: Path, answer: A
     t = talk([answer], store=path)
     with pytest.raises(vidpoll.SubmitUnknown) as caught:
         t.client.submit("acme", "clip", prompt="a lighthouse")
-    [submission] = t.client.unknown_submits()
+    [submission] = t.client.store.unknown_submits()
     assert (submission.account, submission.operation, submission.at) == ("acme", "clip", NOW)
     assert submission.sent == {"prompt": "a lighthouse"}
     assert submission.reason == caught.value.reason != ""
@@ -276,7 +276,7 @@ def test_a_submit_that_was_sent_again_safely_is_one_intent(path: Path) -> None:
     """A connection that was refused sent nothing: the same intent stands for the next try."""
     t = talk([ConnectionRefusedError(), SUBMITTED], store=path)
     assert t.client.submit("acme", "clip", prompt="x").ref == REF
-    assert (t.client.unknown_submits(), len(t.client.kept())) == ([], 1)
+    assert (t.client.store.unknown_submits(), len(t.client.store.jobs())) == ([], 1)
 
 
 def test_a_submit_that_was_interrupted_is_unknown(path: Path) -> None:
@@ -289,7 +289,7 @@ def test_a_submit_that_was_interrupted_is_unknown(path: Path) -> None:
     t.clock.get = interrupt  # type: ignore[assignment]
     with pytest.raises(KeyboardInterrupt):
         t.client.submit("acme", "clip", prompt="x")
-    assert [submission.reason for submission in t.client.unknown_submits()] == ["interrupted (KeyboardInterrupt)"]
+    assert [submission.reason for submission in t.client.store.unknown_submits()] == ["interrupted (KeyboardInterrupt)"]
 
 
 def test_a_submit_of_a_process_that_died_is_unknown(path: Path) -> None:
@@ -300,9 +300,9 @@ def test_a_submit_of_a_process_that_died_is_unknown(path: Path) -> None:
     store.begin(origin, "clip", {"prompt": "ours"})
     other = Store(path, t.clock.time)
     other.begin(origin, "clip", {"prompt": "theirs"})
-    assert t.client.unknown_submits() == []
+    assert t.client.store.unknown_submits() == []
     sql(path, "UPDATE submits SET owner = ? WHERE number = 2", dead(store))
-    assert [submission.sent for submission in t.client.unknown_submits()] == [{"prompt": "theirs"}]
+    assert [submission.sent for submission in t.client.store.unknown_submits()] == [{"prompt": "theirs"}]
 
 
 def test_an_unknown_submit_is_adopted_once(path: Path) -> None:
@@ -310,13 +310,13 @@ def test_an_unknown_submit_is_adopted_once(path: Path) -> None:
     t = talk([RESET, DONE], store=path)
     with pytest.raises(vidpoll.SubmitUnknown):
         t.client.submit("acme", "clip", prompt="a lighthouse")
-    [submission] = t.client.unknown_submits()
+    [submission] = t.client.store.unknown_submits()
     with pytest.raises(vidpoll.UsageError, match="of another account"):
-        t.client.adopt("magicoal:j1", submission)
-    t.client.adopt(REF, submission)
-    assert t.client.unknown_submits() == []
+        t.client.store.adopt("magicoal:j1", submission)
+    t.client.store.adopt(REF, submission)
+    assert t.client.store.unknown_submits() == []
     assert kept(t).sent == {"prompt": "a lighthouse"}
-    assert [job.ref for job in t.client.unfinished()] == [REF]
+    assert [job.ref for job in t.client.store.unfinished()] == [REF]
 
 
 def test_what_is_no_longer_on_record_is_not_adopted(path: Path) -> None:
@@ -324,11 +324,11 @@ def test_what_is_no_longer_on_record_is_not_adopted(path: Path) -> None:
     t = talk([RESET], store=path)
     with pytest.raises(vidpoll.SubmitUnknown):
         t.client.submit("acme", "clip", prompt="x")
-    [submission] = t.client.unknown_submits()
-    t.client.dismiss(submission)
+    [submission] = t.client.store.unknown_submits()
+    t.client.store.dismiss(submission)
     with pytest.raises(vidpoll.UsageError, match="acme:j1: that submit is no longer on record"):
-        t.client.adopt(REF, submission)
-    assert t.client.kept() == []
+        t.client.store.adopt(REF, submission)
+    assert t.client.store.jobs() == []
 
 
 @pytest.mark.parametrize("statement", ["SELECT 1", "DELETE FROM submits"])
@@ -339,7 +339,7 @@ def test_forgetting_in_the_middle_of_a_submit_loses_no_job(
 
     def forgotten(store: Store, *args: Any) -> bool:
         with vidpoll.Client(store=path, discover=False) as other:
-            assert other.forget(NOW + 1e6) == 0
+            assert other.store.prune(NOW + 1e6) == 0
         sql(path, statement)
         return received(store, *args)
 
@@ -347,7 +347,7 @@ def test_forgetting_in_the_middle_of_a_submit_loses_no_job(
     monkeypatch.setattr(Store, "received", forgotten)
     t = talk([SUBMITTED], store=path)
     assert t.client.submit("acme", "clip", prompt="x").ref == REF
-    assert [job.ref for job in t.client.unfinished()] == [REF]
+    assert [job.ref for job in t.client.store.unfinished()] == [REF]
 
 
 def test_adopting_a_job_that_is_kept_already_adds_what_was_sent(path: Path) -> None:
@@ -356,7 +356,7 @@ def test_adopting_a_job_that_is_kept_already_adds_what_was_sent(path: Path) -> N
     with pytest.raises(vidpoll.SubmitUnknown):
         t.client.submit("acme", "clip", prompt="a lighthouse")
     t.client.wait(REF)
-    t.client.adopt(REF, t.client.unknown_submits()[0])
+    t.client.store.adopt(REF, t.client.store.unknown_submits()[0])
     assert (kept(t).sent, kept(t).job.ok) == ({"prompt": "a lighthouse"}, True)
 
 
@@ -375,11 +375,11 @@ def test_unfinished_jobs_are_where_they_were(path: Path) -> None:
     t = talk([DRAWING, SAVING, DRAWING], store=path)
     t.client.wait(REF, timeout=5, check=False)
     u = talk([SAVING, DONE], store=path)
-    [job] = u.client.unfinished()
+    [job] = u.client.store.unfinished()
     assert (job.ref, job.stage, job.progress, len(job.history)) == (REF, "saving", 90, 2)
     u.client.wait(job)
     assert u.ears.told == ["completed"]
-    assert u.client.unfinished() == []
+    assert u.client.store.unfinished() == []
 
 
 def test_how_long_jobs_take_is_learnt_over_processes(path: Path) -> None:
@@ -441,9 +441,9 @@ def test_a_verdict_that_no_hook_heard_is_told_without_a_request(path: Path) -> N
     with pytest.raises(SystemExit):
         t.client.wait(REF)
     u = talk([BROKEN], store=path)
-    [job] = u.client.unfinished()
+    [job] = u.client.store.unfinished()
     assert u.client.wait(job).ok
-    assert (u.ears.told, u.requests, u.client.unfinished()) == (["completed"], [], [])
+    assert (u.ears.told, u.requests, u.client.store.unfinished()) == (["completed"], [], [])
     v = talk([BROKEN], store=path)
     assert v.client.wait(REF).ok
     assert (v.ears.told, v.requests) == ([], [])
@@ -476,7 +476,7 @@ def test_where_nobody_can_tell_who_lives_time_does(path: Path, monkeypatch: pyte
     for after, told, lost in [(599.0, 1, 0), (2.0, 2, 1)]:
         t.clock.now += after
         t.client.wait(REF)
-        assert (len(t.ears.told), len(t.client.unknown_submits())) == (told, lost)
+        assert (len(t.ears.told), len(t.client.store.unknown_submits())) == (told, lost)
 
 
 @pytest.mark.parametrize("word", ["end", "told"])
@@ -505,7 +505,7 @@ def test_a_verdict_is_told_once_whoever_asks(path: Path, ask: Any) -> None:
     t = talk(clip, store=path)
     with contextlib.suppress(vidpoll.UsageError):
         ask(t.client, REF)
-    assert t.client.kept() == []
+    assert t.client.store.jobs() == []
     t.clock.now += FLOOR
     ask(t.client, REF)
     assert (kept(t).job.ok, kept(t).told_at) == (True, t.clock.now)
@@ -542,7 +542,7 @@ def test_a_job_that_the_program_knew_before_the_store_is_not_told_again(path: Pa
     job = talk([DONE]).client.wait(REF)
     u = talk([BROKEN], store=path)
     assert u.client.wait(job).ok
-    assert (u.ears.told, u.requests, u.client.unfinished()) == ([], [], [])
+    assert (u.ears.told, u.requests, u.client.store.unfinished()) == ([], [], [])
 
 
 def test_files_of_a_kept_job_are_fetched_with_fresh_urls(path: Path, tmp_path: Path) -> None:
@@ -566,7 +566,7 @@ def test_a_404_is_borne_for_a_job_that_this_store_submitted(path: Path) -> None:
     t = talk([SUBMITTED], store=path)
     t.client.submit("acme", "clip", prompt="x")
     u = talk([(404, {"error": "no such job"})] * 5 + [DONE], store=path)
-    assert u.client.wait(u.client.unfinished()[0]).ok
+    assert u.client.wait(u.client.store.unfinished()[0]).ok
 
 
 # -- two processes ----------------------------------------------------------------------------------------------------
@@ -743,11 +743,11 @@ def test_a_store_of_the_version_before_opens(path: Path) -> None:
     """Nothing is lost, and it works like a new one."""
     first_draft(path)
     t = talk([SAVING, DONE], store=path)
-    [job] = t.client.unfinished()
+    [job] = t.client.store.unfinished()
     assert (job.ref, job.stage) == (REF, "drawing")
     assert t.client.wait(job).ok
     assert sql(path, "PRAGMA user_version") == [(len(MIGRATIONS),)]
-    assert len(t.client.kept()) == 2
+    assert len(t.client.store.jobs()) == 2
 
 
 def test_many_processes_may_open_an_old_store_at_once(path: Path) -> None:
@@ -793,7 +793,7 @@ def test_a_damaged_row_says_so(path: Path) -> None:
     t.client.wait(REF)
     sql(path, "UPDATE jobs SET facts = 'not JSON'")
     with pytest.raises(vidpoll.StoreError, match="is damaged"):
-        t.client.kept()
+        t.client.store.jobs()
 
 
 def test_a_folder_is_no_store(tmp_path: Path) -> None:
@@ -920,16 +920,16 @@ def test_a_clock_that_is_set_back_does_not_silence_the_store(path: Path, monkeyp
 def test_forget(path: Path) -> None:
     """Only what ended and was told goes, and only what is old enough."""
     t = talk({"j1": [DONE], "j2": [DONE], "j3": [DRAWING], "POST": [RESET]}, store=path)
-    t.client.want("acme:j1", "clips")
+    t.client.store.want("acme:j1", "clips")
     t.client.wait("acme:j1")
     t.client.wait("acme:j3", timeout=0, check=False)
     t.clock.now += 100
     t.client.wait("acme:j2")
-    assert t.client.forget(NOW + 100) == 1
-    assert [job.ref for job in t.client.kept()] == ["acme:j3", "acme:j2"]
-    assert t.client.wanted() == []
+    assert t.client.store.prune(NOW + 100) == 1
+    assert [job.ref for job in t.client.store.jobs()] == ["acme:j3", "acme:j2"]
+    assert t.client.store.wanted() == []
     with pytest.raises(vidpoll.UsageError):
-        t.client.forget("yesterday")  # type: ignore[arg-type]
+        t.client.store.prune("yesterday")  # type: ignore[arg-type]
 
 
 def test_wanted_files_stay_until_they_are_there(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -937,19 +937,19 @@ def test_wanted_files_stay_until_they_are_there(path: Path, tmp_path: Path, monk
     monkeypatch.chdir(tmp_path)
     mp4 = b"\x00\x00\x00\x18ftypisom" + b"\x00" * 100
     t = talk({"/files/": [b"<html>not yet</html>", mp4], "": [DONE]}, store=path)
-    t.client.want(REF, "clips/")
-    t.client.want(REF, "clips/")
-    [wanted] = t.client.wanted()
+    t.client.store.want(REF, "clips/")
+    t.client.store.want(REF, "clips/")
+    [wanted] = t.client.store.wanted()
     assert (wanted.ref, wanted.target, wanted.kinds) == (REF, f"{tmp_path / 'clips'}{os.sep}", ("video",))
     job = t.client.wait(REF)
     with pytest.raises(vidpoll.NotAVideo):
         t.client.download(job, "clips/")
-    assert t.client.wanted() == [wanted]
+    assert t.client.store.wanted() == [wanted]
     t.client.download(job, Path("clips"))
-    assert t.client.wanted() == []
-    t.client.want(REF, "other")
-    t.client.unwant(t.client.wanted()[0])
-    assert t.client.wanted() == []
+    assert t.client.store.wanted() == []
+    t.client.store.want(REF, "other")
+    t.client.store.unwant(t.client.store.wanted()[0])
+    assert t.client.store.wanted() == []
 
 
 # -- what a provider pushes -------------------------------------------------------------------------------------------
@@ -1012,7 +1012,7 @@ def test_a_pushed_body_that_is_not_about_the_job_is_refused(body: Any, error: ty
     job = vidpoll.Job(REF)
     with pytest.raises(error):
         t.client.feed(job, body)
-    assert (job.state, t.requests, t.client.kept()) == (None, [], [])
+    assert (job.state, t.requests, t.client.store.jobs()) == (None, [], [])
 
 
 def test_an_unknown_word_in_a_pushed_body_becomes_the_stage() -> None:

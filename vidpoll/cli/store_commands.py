@@ -58,12 +58,12 @@ def _resume(args: Arguments, context: Context) -> int:
     with _stored(args, context) as client:
         for ref in args.adopt:
             _adopt(client, ref)
-        unfinished = client.kept(unfinished=True)
-        wanted = client.wanted()
+        unfinished = client.store.jobs(unfinished=True)
+        wanted = client.store.wanted()
         refs = {each.ref for each in unfinished}
         late = {each.ref for each in wanted} - refs
-        unfinished += [each for each in client.kept() if each.ref in late] if late else []
-        lost = client.unknown_submits()
+        unfinished += [each for each in client.store.jobs() if each.ref in late] if late else []
+        lost = client.store.unknown_submits()
     accounts, known, codes = _accounts(unfinished, [*lost], context)
     with context.client((), args, heart, given=accounts) as client:
         jobs = [job for job in known if _can(client, job, context, codes)]
@@ -80,9 +80,9 @@ def _resume(args: Arguments, context: Context) -> int:
 def _adopt(client: vidpoll.Client, ref: str) -> None:
     """The oldest lost submit of the job's account is the one that it was. Raises UsageError where there is none."""
     job = vidpoll.Job(ref)
-    for submission in client.unknown_submits():
+    for submission in client.store.unknown_submits():
         if submission.account == job.account:
-            client.adopt(job, submission)
+            client.store.adopt(job, submission)
             return
     raise vidpoll.UsageError(
         f"--adopt {ref}: no submit without an answer is on record for {job.account}; `vidpoll wait {shlex.quote(ref)}` "
@@ -126,7 +126,7 @@ def _candidates(client: vidpoll.Client, lost: vidpoll.Submission, args: Argument
     found: list[vidpoll.Job] = []
     why = None
     try:
-        ours = {each.ref for each in client.kept()}
+        ours = {each.ref for each in client.store.jobs()}
         rows = islice(client.jobs(lost.account), LISTED)
         found = [job for job in rows if job.ref not in ours and _not_before(job, lost.at)]
     except vidpoll.VidpollError as error:
@@ -184,17 +184,17 @@ def local_jobs(args: Arguments, context: Context) -> int:
     """Show what is kept, the latest last."""
     with _stored(args, context) as client:
         if args.forget_before is not None:
-            gone = client.forget(args.forget_before)
+            gone = client.store.prune(args.forget_before)
             context.out.error(f"forgot {gone}: jobs that ended before, and submits without an answer")
         for ref in args.forget:
-            client.drop(ref)
-        kept = client.kept(last=args.limit + 1) if args.name is None else client.kept()
+            client.store.drop(ref)
+        kept = client.store.jobs(last=args.limit + 1) if args.name is None else client.store.jobs()
         kept = [each for each in kept if args.name in (None, each.origin.account)]
         for each in kept[-args.limit :]:
             context.out.json(_kept_object(each)) if args.json else context.out.line(_kept_line(each))
         if len(kept) > args.limit:
             context.out.error(f"there are more than {args.limit}; --limit {args.limit * 4} shows more")
-        lost = client.unknown_submits()
+        lost = client.store.unknown_submits()
     if lost:
         again = shlex.join(["vidpoll", "resume", *same_options(args, "store")])
         context.out.error(f"{len(lost)} submits have no answer yet: {again}")

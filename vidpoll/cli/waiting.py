@@ -146,7 +146,7 @@ class Wait:
         target = os.path.join(self.args.download, "")  # noqa: PTH118 - a folder
         if store_of(self.args) is not None:
             with contextlib.suppress(vidpoll.StoreError, vidpoll.UsageError):  # warned of; or there is no store
-                self.client.want(job, target)
+                self.client.store.want(job, target)
         here = str(Path(target).absolute())
         others = [each for each in self.wanted[job.ref] if str(Path(each.target)) != here]
         self.wanted[job.ref] = [vidpoll.WantedFiles(job.ref, target, ("video",)), *others]
@@ -226,7 +226,7 @@ class Wait:
         """They will never be there."""
         if store_of(self.args) is not None:
             with contextlib.suppress(vidpoll.StoreError, vidpoll.UsageError):
-                self.client.unwant(wanted)
+                self.client.store.unwant(wanted)
 
     def _interrupted(self, left: Sequence[str]) -> None:
         self.out.error(f"interrupted; left, and going on at the provider: {', '.join(left)}")

@@ -73,7 +73,7 @@ def submit(
 
 
 def delete(line: str, reader: Reader, *, done: Where = "", json: Any = None) -> Operation[None]:
-    """Delete a job and its files. The answer is HTTP 204 or a JSON object; with `done`, an object where that is true.
+    """Delete a job and its files. The answer is HTTP 204 or a JSON object, in which `done` must be true if it is given.
 
     >>> delete("DELETE /v1/videos/{id}", Reader({"ok": State.COMPLETED}), done="deleted").request("7").method
     'DELETE'
@@ -81,7 +81,7 @@ def delete(line: str, reader: Reader, *, done: Where = "", json: Any = None) -> 
     check_where(f"{line!r} done", done)
 
     def parse(response: Response, job_id: str) -> None:
-        if response.status == 204 and not done:
+        if response.status == 204:
             return
         reader.envelope.check(response)
         body = parsing.json_object(response)

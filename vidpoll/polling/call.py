@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shlex
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
@@ -23,7 +24,8 @@ from ..errors import (
     UsageError,
     VidpollError,
 )
-from ..faults import Fault, NoAnswer, allowance, exhausted, hint, status_of, tells_when
+from ..events import Event
+from ..faults import Fault, Meaning, NoAnswer, allowance, exhausted, hint, status_of, tells_when
 from ..job import Job
 from ..model import Request, Response, Snapshot
 from ..net.accounts import OpenAccount, WireRequest
@@ -178,6 +180,15 @@ def pushed(
     return value
 
 
+def receive_pushed(job: Job, said: Snapshot | UnknownStatus, at: float) -> tuple[Event, ...]:
+    """Have a job take in a pushed body that is no verdict, unless a later answer is known."""
+    if isinstance(said, UnknownStatus):
+        return job.receive_unknown(said.word, at)
+    known = None if job.snapshot is None else job.snapshot.updated_at
+    overtaken = said.updated_at is not None and known is not None and said.updated_at < known
+    return () if overtaken else job.receive(said, at)
+
+
 def provider_error(who: str, fault: Fault, *, job: Job | None = None, advice: str = "") -> ProviderError:
     """The typed error of a refusal."""
     kind = KINDS[fault.kind]
@@ -191,3 +202,17 @@ def provider_error(who: str, fault: Fault, *, job: Job | None = None, advice: st
         details=details,
         request_id=fault.request_id,
     )
+
+
+def advice(fault: Fault, account: OpenAccount, job: Job | None = None) -> str:
+    """The next step after a refusal, as the end of a sentence; empty where there is none."""
+    provider, name = account.provider, account.name
+    if fault.status == 401 and provider.auth.variables:
+        return f". Check the key ({', '.join(provider.auth.variables)})"
+    if fault.status == 402 and provider.quota is not None:
+        return f". What is left: vidpoll quota {name}"
+    if fault.status == 409 and job is not None:
+        return f". Wait for it first: vidpoll wait {shlex.quote(job.ref)}"
+    if fault.status in (None, 404, 405) and fault.meaning is not Meaning.REFUSAL:
+        return f". It was asked at {redact.url(account.base_url)}"
+    return ""

@@ -441,7 +441,7 @@ def test_the_report_of_a_store(
     links = [link["href"] for link in found.all("a") if (link["href"] or "").startswith("./clips/")]
     assert sorted({Path(link or "").suffix for link in links}) == [".jpg", ".mp4"]
     with vidpoll.Client(store="jobs.sqlite3", discover=False) as client:
-        assert [kept.ref for kept in client.kept()] == [job.ref, other.ref]
+        assert [kept.ref for kept in client.store.jobs()] == [job.ref, other.ref]
 
 
 @pytest.mark.parametrize(

@@ -195,7 +195,7 @@ def _run(args: Any) -> int:
         if not folder.is_dir():
             raise vidpoll.UsageError(f"--files {name!r}: there is no such folder")
     with vidpoll.Client(store=store, discover=False) as client:
-        entries = [kept(each, folders) for each in client.kept()]
+        entries = [kept(each, folders) for each in client.store.jobs()]
     try:
         whole(output, page(entries, args.title, output.parent, time.time()))
     except OSError as error:

@@ -1,0 +1,103 @@
+"""Checks of what a caller gives to `Client`: each raises UsageError in words that name the way out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .errors import UsageError
+from .job import Job
+from .model import check_account_name, is_number
+from .net.accounts import Account
+from .pacing.schedules import Schedule
+
+
+def as_job(job: Job | str) -> Job:
+    """The job itself, or a new Job of a reference. Raises BadReference."""
+    return job if isinstance(job, Job) else Job(job)
+
+
+def as_jobs(jobs: Iterable[Job | str], what: str) -> list[Job]:
+    """The jobs that `what` (the method's name) is called with."""
+    if isinstance(jobs, (str, Job)) or not isinstance(jobs, Iterable):
+        raise UsageError(f"{what}({jobs!r}): pass a list of references or jobs; for a single one there is wait")
+    return [as_job(job) for job in jobs]
+
+
+def positive(value: object) -> bool:
+    """Whether it is a finite number above 0."""
+    return is_number(value) and value > 0 and math.isfinite(value)  # type: ignore[operator,arg-type]  # it is a number
+
+
+def check_accounts(accounts: Mapping[str, Account]) -> dict[str, Account]:
+    """A copy of the accounts by name."""
+    if not isinstance(accounts, Mapping):
+        raise UsageError(f"accounts={accounts!r}: must be a dict of names to vidpoll.Account")
+    for name, account in accounts.items():
+        check_account_name(name)
+        if not isinstance(account, Account):
+            raise UsageError(f"accounts[{name!r}]: must be a vidpoll.Account, got {type(account).__name__}")
+    return dict(accounts)
+
+
+def check_http_timeout(http_timeout: Any) -> tuple[float, float]:
+    """(connect, read) in seconds."""
+    if not (isinstance(http_timeout, Sequence) and len(http_timeout) == 2 and all(map(positive, http_timeout))):
+        raise UsageError(f"http_timeout={http_timeout!r}: must be two numbers of seconds, (connect, read), above 0")
+    return float(http_timeout[0]), float(http_timeout[1])
+
+
+def check_patience(patience: float) -> float:
+    """Seconds above 0."""
+    if not positive(patience):
+        raise UsageError(f"patience={patience!r}: must be seconds for which faults are borne, above 0")
+    return patience
+
+
+def check_plugins(plugins: Iterable[object]) -> Iterable[object]:
+    """Modules or objects with hooks."""
+    if isinstance(plugins, str) or not isinstance(plugins, Iterable):
+        raise UsageError(f"plugins must be a list of modules or objects, got {plugins!r}")
+    return plugins
+
+
+def check_store(store: object) -> str | Path:
+    """The path of a store's file."""
+    if not isinstance(store, (str, Path)) or not str(store):
+        raise UsageError(f"store={store!r}: must be the path of a file, like 'jobs.sqlite3'")
+    return store
+
+
+def check_pacing(pacing: Schedule) -> Schedule:
+    """A schedule."""
+    if not callable(getattr(pacing, "next_gap", None)):
+        raise UsageError(f"pacing={pacing!r}: must be a Schedule, for example vidpoll.Fixed(5)")
+    return pacing
+
+
+def check_timeout(timeout: object) -> None:
+    """Seconds, or None."""
+    if timeout is not None and not (is_number(timeout) and timeout >= 0):  # type: ignore[operator]  # it is a number
+        raise UsageError(f"timeout={timeout!r}: must be seconds, 0 or more, or None to wait for as long as it takes")
+
+
+def check_waiting(timeout: object, stop: object, on_event: object) -> None:
+    """What `wait`, `watch` and `as_completed` share."""
+    check_timeout(timeout)
+    if stop is not None and not callable(getattr(stop, "is_set", None)):
+        raise UsageError(f"stop={stop!r}: must be a threading.Event")
+    if on_event is not None and not callable(on_event):
+        raise UsageError(f"on_event={on_event!r}: must be a function of one event")
+
+
+def check_download(target: object, timeout: object, max_bytes: object, on_progress: object) -> None:
+    """What `download` takes beside the job."""
+    if not isinstance(target, (str, Path)) or not str(target):
+        raise UsageError(f"target={target!r}: must be the folder (or the file) to save to, like 'clips/'")
+    check_timeout(timeout)
+    if max_bytes is not None and not (positive(max_bytes) and isinstance(max_bytes, int)):
+        raise UsageError(f"max_bytes={max_bytes!r}: must be a whole number of bytes, above 0, or None for no bound")
+    if on_progress is not None and not callable(on_progress):
+        raise UsageError(f"on_progress={on_progress!r}: must be a function of one event")

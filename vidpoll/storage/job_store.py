@@ -1,0 +1,96 @@
+"""What a user asks of a store, `client.store`: the kept jobs, the submits of unknown outcome, the files wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import UsageError
+from ..job import Job
+from ..model import is_number
+from ..net.accounts import OpenAccount
+from . import records
+from .records import KeptJob, Submission, WantedFiles
+
+if TYPE_CHECKING:
+    from .sqlite import Store
+
+
+class JobStore:
+    """The store of a client. Every method raises StoreError where the store cannot be read or written."""
+
+    def __init__(self, store: Store, opened: Callable[[str], OpenAccount]) -> None:
+        self._store = store
+        self._opened = opened
+
+    def unfinished(self) -> list[Job]:
+        """The jobs without a verdict, and those whose verdict no hook has heard; the oldest first.
+
+        They are where they were, with stage, history and cost: `client.as_completed(client.store.unfinished())` goes
+        on. A verdict that was only not told is told then, without a request.
+        """
+        return [kept.job for kept in self.jobs(unfinished=True)]
+
+    def jobs(self, *, unfinished: bool = False, last: int | None = None) -> list[KeptJob]:
+        """The jobs with all that is kept of them, the oldest first.
+
+        `unfinished`: those of `unfinished()` alone. `last`: no more than so many, the latest.
+        """
+        if last is not None and (not isinstance(last, int) or isinstance(last, bool) or last < 0):
+            raise UsageError(f"last={last!r}: must be a whole number, 0 or more")
+        return self._store.jobs(unfinished=unfinished, last=-1 if last is None else last)
+
+    def prune(self, before: float) -> int:
+        """Drop what ended before Unix second `before`, and what was submitted in vain; return how many.
+
+        A job without a verdict, or with one that was not told, stays.
+        """
+        if not is_number(before):
+            raise UsageError(f"before={before!r}: must be Unix seconds")
+        return self._store.forget(before)
+
+    def drop(self, job: Job | str) -> None:
+        """Drop one job from the store, whatever became of it; at its provider it is as it was."""
+        self._store.drop(_ref(job))
+
+    def unknown_submits(self) -> list[Submission]:
+        """The submits of which nobody knows whether they were received; look for them in `client.jobs(account)`."""
+        return self._store.submits()
+
+    def adopt(self, job: Job | str, submission: Submission) -> Job:
+        """Say that a submit whose outcome was unknown has become this job; it is kept.
+
+        Raises UsageError for another account, or a submission that is no longer on record.
+        """
+        job = Job(job) if isinstance(job, str) else job
+        if job.account != submission.account:
+            raise UsageError(f"{job.ref} cannot be the submit at {submission.account}: it is of another account")
+        if not self._store.received(submission.number, job.ref, records.facts(job)):
+            raise UsageError(f"{job.ref}: that submit is no longer on record: it was adopted, dismissed or pruned")
+        return job
+
+    def dismiss(self, submission: Submission) -> None:
+        """Say that a submit whose outcome was unknown was never received; it is forgotten."""
+        self._store.refused(submission.number)
+
+    def want(self, job: Job | str, target: str | Path, *, kinds: Sequence[str] = ("video",)) -> None:
+        """Keep that the files of a job are to be saved once it is completed: `wanted` lists them until they are.
+
+        Nothing is fetched here; a `client.download` with the same target and kinds ends it.
+        """
+        job = Job(job) if isinstance(job, str) else job
+        self._store.enter([(job.ref, records.origin(self._opened(job.account)), records.facts(job))])
+        self._store.want(records.wanted(job.ref, target, kinds))
+
+    def unwant(self, wanted: WantedFiles) -> None:
+        """The files are there by other means, or will never be."""
+        self._store.unwant(records.wanted(wanted.ref, wanted.target, wanted.kinds))
+
+    def wanted(self) -> list[WantedFiles]:
+        """The files that were asked for and are not all saved yet, the oldest first."""
+        return self._store.wanted()
+
+
+def _ref(job: Job | str) -> str:
+    return Job(job).ref if isinstance(job, str) else job.ref
