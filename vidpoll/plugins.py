@@ -40,6 +40,7 @@ from .events import (
     StageChanged,
     Stalled,
 )
+from .fork_lock import ForkLock
 from .job import Job
 from .provider import Provider
 
@@ -109,7 +110,7 @@ class Plugins:
         self._providers: dict[str, Provider] = {}
         self._origins: dict[str, str] = {}
         self._by_need: dict[str, metadata.EntryPoint] = {}
-        self._loading = threading.RLock()
+        self._loading = ForkLock(threading.RLock)
         self._trace = trace
         self._environ = environ or {}
         if discover:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import vidpoll
 from vidpoll import Law, State, UsageError
 from vidpoll.events import Polled
-from vidpoll.job import Moment
+from vidpoll.job_state import Moment
 from vidpoll.pacing.forecast import Forecast, forecast
 
 few = settings(max_examples=40, deadline=None)
