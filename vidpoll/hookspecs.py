@@ -49,9 +49,11 @@ hookimpl = pluggy.HookimplMarker("vidpoll")
 def vidpoll_providers() -> Iterable[Provider]:  # type: ignore[empty-body]
     """Yield or return the providers that this plugin brings.
 
-    When: once, when a Client is made. Order: none that matters; two plugins with one provider name are an error that
-    names both. Return: an iterable of `vidpoll.Provider`. If it raises, or returns anything else, the plugin is
-    reported (`vidpoll plugins`), unregistered and skipped.
+    When: once, when a Client is made. Where the entry point names this function, like
+    `acme = vidpoll_acme:vidpoll_providers`: once, when the provider `acme` is first asked for, and then it gives that
+    provider and no other. Order: none that matters; two plugins with one provider name are an error that names both.
+    Return: an iterable of `vidpoll.Provider`. If it raises, or returns anything else, the plugin is reported (`vidpoll
+    plugins`), unregistered and skipped.
 
     Example::
 

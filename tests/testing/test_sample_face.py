@@ -15,6 +15,7 @@ from urllib.request import Request as Asked
 from urllib.request import urlopen
 
 import pytest
+import vidpoll_providers
 from contract_cases import SAMPLES, caught, contract, write
 from good_plugin import Good
 from sampled import (
@@ -38,7 +39,7 @@ from vidpoll.testing import Simulation, simulate
 from vidpoll.testing.simulator import SampleFace
 from vidpoll.testing.simulator.answers import like, own_part, progress_writer
 
-MAGICOAL = Path(__file__).parents[2] / "plugins/vidpoll-magicoal/tests/samples"
+MAGICOAL = Path(vidpoll_providers.__file__).parent / "samples/magicoal"
 
 
 @pytest.fixture

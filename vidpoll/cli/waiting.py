@@ -296,7 +296,7 @@ def _status(args: Arguments, context: Context) -> int:
 
 def _submit_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="ACCOUNT", help="the provider's name, or that of an --account")
-    parser.add_argument("kind", metavar="KIND", help="its submit operation, like t2v (`vidpoll providers` lists them)")
+    parser.add_argument("kind", metavar="KIND", help="its submit operation, like t2v (see `vidpoll providers NAME`)")
     fields(parser, "the provider's own fields")
     parser.add_argument("--count", type=count, default=1, metavar="N", help="start N such jobs (1)")
     parser.add_argument("--force", action="store_true", help="start them although the balance does not pay for all")

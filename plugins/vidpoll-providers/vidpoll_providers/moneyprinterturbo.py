@@ -141,3 +141,8 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         error=parse_error,
         stages=TASK.stages,
     )
+
+
+@vidpoll.hookimpl
+def vidpoll_simulators() -> Mapping[str, str]:
+    return {"moneyprinterturbo": "vidpoll_providers.simulators.moneyprinterturbo:MoneyPrinterTurboFace"}

@@ -95,9 +95,9 @@ def test_a_passed_plugin_without_its_provider(plugin: object, name: str, said: s
 
 def test_an_entry_point_of_another_name() -> None:
     """Users switch a plugin off, and look for it, by the name of its provider."""
-    report = vidpoll.PluginReport("mg", "vidpoll-magicoal", providers=("magicoal",))
+    report = vidpoll.PluginReport("mg", "vidpoll-mg", providers=("magicoal",))
     package.entry_point(SimpleNamespace(plugin=None, name="magicoal", report=replace(report, name="magicoal")))
-    with pytest.raises(pytest.fail.Exception, match="'mg' of vidpoll-magicoal brings the provider 'magicoal'"):
+    with pytest.raises(pytest.fail.Exception, match="'mg' of vidpoll-mg brings the provider 'magicoal'"):
         package.entry_point(SimpleNamespace(plugin=None, name="magicoal", report=report))
 
 

@@ -52,7 +52,7 @@ def entry_point(subject: Subject) -> None:
     entries = [entry for entry in metadata.entry_points(group=GROUP) if entry.name == report.name]
     alike = len(report.providers) == 1 and report.name.replace("_", "-") != subject.name.replace("_", "-")
     if alike or not entries:
-        module = entries[0].value if entries else f"vidpoll_{subject.name}"
+        module = entries[0].value if entries else f"vidpoll_{subject.name}:vidpoll_providers"
         broken(
             "the entry point bears the provider's name",
             seen=f"the entry point {report.name!r} of {report.distribution} brings the provider {subject.name!r}",

@@ -122,6 +122,7 @@ class Subject:
             self.plugins = Plugins(discover=False)
             try:
                 self.plugins = Plugins([] if plugin is None else [plugin], discover=plugin is None)
+                _ = self.found  # what is loaded by need is loaded here, so that its warnings are heard
             except (PluginError, UsageError) as error:
                 self.problem = str(error)
         self.warnings = [str(each.message) for each in caught]
