@@ -84,7 +84,7 @@ async def serve(tasks: int, seconds: float, begun: float) -> None:
 
 def run(kind: str, tasks: int, seconds: float) -> None:
     """All tasks in this process, with the list or without; prints what it cost."""
-    import vidpoll_moneyprinterturbo
+    from vidpoll_providers import moneyprinterturbo
 
     import vidpoll
 
@@ -93,7 +93,7 @@ def run(kind: str, tasks: int, seconds: float) -> None:
     server = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
     assert server.stdout is not None
     url = f"http://127.0.0.1:{server.stdout.readline().strip()}"
-    (provider,) = vidpoll_moneyprinterturbo.vidpoll_providers()
+    (provider,) = moneyprinterturbo.vidpoll_providers()
     if kind == "single":
         provider = replace(provider, list_polling=None)
 

@@ -19,12 +19,12 @@ from queue import Queue
 from typing import Any
 
 import requests
-from vidpoll.events import Polled
-from vidpoll.polling.watch import Watch
 
 import vidpoll
 from vidpoll import parsing
+from vidpoll.events import Polled
 from vidpoll.polling.loop import Loop
+from vidpoll.polling.watch import Watch
 
 POLLS = 1000
 BODY = (
@@ -172,7 +172,7 @@ def parts(client: vidpoll.Client, account: Any) -> dict[str, Any]:
     snapshot = parse_status(response, "77")
     job = vidpoll.Job("acme:77")
     polled = Polled("acme:77", 0.0, snapshot, 5.0)
-    wire = account.wire(status_request("77"), timeout=(10.0, 30.0))
+    wire = account.opened.wire(status_request("77"), timeout=(10.0, 30.0))
     ticket = type("Ticket", (), {"aborted": False, "shut": None})()
     schedule = vidpoll.Fixed(5)
 
@@ -181,7 +181,7 @@ def parts(client: vidpoll.Client, account: Any) -> dict[str, Any]:
 
     return {
         "transport (in the worker)": times(lambda: client._transport.send(wire, ticket)),
-        "request and key": times(lambda: account.wire(status_request("77"), timeout=(10.0, 30.0))),
+        "request and key": times(lambda: account.opened.wire(status_request("77"), timeout=(10.0, 30.0))),
         "parse": times(lambda: parse_status(response, "77")),
         "machine": times(lambda: job.receive(snapshot, 0.0)),
         "pacing": times(lambda: schedule.next_gap(job.history, 0.0, client._loop.context.random)),

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import vidpoll
 from vidpoll.storage import records
+from vidpoll.storage.records import Saved
 from vidpoll.storage.sqlite import Store
 
 JOBS = 1000
@@ -39,8 +40,8 @@ def filled(path: Path) -> Store:
         if number % 2:
             asset = vidpoll.Asset("https://example.com/video.mp4")
             job.receive(vidpoll.Snapshot(vidpoll.State.COMPLETED, "completed", 100.0, (asset,)), time.time())
-            store.end(job.ref, records.facts(job))
-            store.told(job.ref)
+            store.end([Saved(job.ref, records.facts(job))])
+            store.told([job.ref])
     return store
 
 
@@ -77,12 +78,11 @@ def main() -> None:
         facts = records.facts(job)
         print(f"bytes a job in the file:  {path.stat().st_size / JOBS:,.0f}")
         print(f"bytes of facts a job:     {len(json.dumps(facts)):,}")
-        print(f"a change of stage:        {each(500, lambda: store.save(job.ref, facts, 1, 0)) * 1e3:.2f} ms")
+        print(f"a change of stage:        {each(500, lambda: store.save([Saved(job.ref, facts, 1)])) * 1e3:.2f} ms")
         intent: Callable[[], None] = lambda: store.refused(store.begin(ORIGIN, "t2v", {"prompt": "x"}))  # noqa: E731
         print(f"a submit that is refused: {each(100, intent) * 1e3:.2f} ms")
-        print(
-            f"a verdict and its telling: {each(100, lambda: (store.claim(job.ref), store.told(job.ref))) * 1e3:.2f} ms"
-        )
+        verdict: Callable[[], object] = lambda: (store.claim([job.ref]), store.told([job.ref]))  # noqa: E731
+        print(f"a verdict and its telling: {each(100, verdict) * 1e3:.2f} ms")
         store.close()
 
 

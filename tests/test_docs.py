@@ -1,6 +1,6 @@
-"""The docs are true: hooks.md and api.md are what the code says, examples run.
+"""The docs are true: hooks.md and api.md are what the code says, the diagram of design.md is the table, examples run.
 
-`python tests/test_docs.py` writes the two pages anew from the docstrings.
+`python tests/test_docs.py` writes the two pages anew from the docstrings, and the diagram from the table.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import pytest
 import vidpoll
 import vidpoll.testing
 from vidpoll import declare, errors, hookspecs, parsing
+from vidpoll.job_state import TABLE, Kind, Phase
 from vidpoll.plugins import Plugins
 
 ROOT = Path(__file__).parents[1]
@@ -95,7 +96,9 @@ def test_the_example_of_a_hook_is_one(name: str, spec: Any) -> None:
 TITLES = {
     "client": "Waiting",
     "accounts": "Accounts",
-    "machine": "Jobs and events",
+    "job": "Jobs and events",
+    "job_state": "Jobs and events",
+    "events": "Jobs and events",
     "model": "What an answer said",
     "pacing": "Pacing",
     "transcript": "Transcripts",
@@ -238,6 +241,41 @@ def test_every_name_has_its_place(name: str) -> None:
     assert re.search(rf"^##+ `(vidpoll|testing)\.{name}\b", page("api.md"), re.M) or name == "errors"
 
 
+# -- design.md: the phases of a job -----------------------------------------------------------------------------------
+
+PHASES = re.compile(r"(<!-- phases: [^\n]*-->\n).*?(?=<!-- end of phases -->)", re.DOTALL)
+
+
+def phases() -> str:
+    """The table of a job's phases as a diagram, with what its words mean."""
+    lines = ["```mermaid", "stateDiagram-v2", "    [*] --> NEW"]
+    for phase in Phase:
+        for after in Phase:
+            kinds = [kind.value for kind in Kind if TABLE[phase].get(kind) is after]
+            if kinds:
+                lines.append(f"    {phase.name} --> {after.name}: {' / '.join(kinds)}")
+    lines += ["    ENDED --> [*]", "```", "", "| phase | the next answer |", "| --- | --- |"]
+    lines += [f"| `{phase.name}` | {meaning(Phase, phase.name)} |" for phase in Phase]
+    lines += ["", "| an answer | is |", "| --- | --- |"]
+    lines += [f"| {kind.value} | {meaning(Kind, kind.name)} |" for kind in Kind]
+    return "\n".join(lines) + "\n"
+
+
+def meaning(of: type, name: str) -> str:
+    """The text that stands below a member of an enumeration."""
+    return re.search(rf'    {name} = "[^"]*"\n    """(.*?)"""', inspect.getsource(of), re.DOTALL)[1]  # type: ignore[index]
+
+
+def design_page() -> str:
+    return PHASES.sub(lambda found: found[1] + phases(), page("design.md"))
+
+
+def test_the_phases_of_the_design_page() -> None:
+    """The diagram is the table of the source."""
+    assert PHASES.search(page("design.md"))
+    assert page("design.md") == design_page(), WRITE
+
+
 # -- writing-a-provider.md --------------------------------------------------------------------------------------------
 
 WRITING = page("writing-a-provider.md") if (DOCS / "writing-a-provider.md").exists() else ""
@@ -315,10 +353,12 @@ def test_the_worked_example_goes_on(by: str, framewright: Path) -> None:
     path.write_text(f"{source}\n\n{hook}", encoding="utf-8")
     index_path = framewright / "vidpoll_framewright/samples/index.json"
     index = json.loads(index_path.read_text(encoding="utf-8"))
-    (framewright / "vidpoll_framewright/samples/accepted.json").write_text(
-        '{"data": {"job_id": "fw_81c2", "state": "PENDING"}}'
-    )
-    row = {"file": "accepted.json", "operation": "submit video", "origin": "inferred", "expect": {"job_id": "fw_81c2"}}
+    accepted = framewright / "vidpoll_framewright/samples/accepted.json"
+    accepted.write_text('{"data": {"job_id": "fw_81c2", "state": "PENDING"}}', encoding="utf-8")
+    sea = {"prompt": "a sea"}
+    row = {"file": "accepted.json", "operation": "submit video", "origin": "inferred", "request": "POST /v1/jobs",
+           "fields": sea, "sends": sea,
+           "expect": {"job_id": "fw_81c2", "state": "queued", "stage": "PENDING", "progress": None}}  # fmt: skip
     index_path.write_text(json.dumps({**index, "samples": [*index["samples"], row]}), encoding="utf-8")
     module = load(framewright)
     assert verdict(framewright, module, video={"prompt": "a sea"}) == {}
@@ -403,6 +443,6 @@ def test_links_lead_somewhere(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    for name, text in (("hooks.md", hooks_page()), ("api.md", api_page())):
+    for name, text in (("hooks.md", hooks_page()), ("api.md", api_page()), ("design.md", design_page())):
         (DOCS / name).write_text(text, encoding="utf-8", newline="\n")
         print("written:", DOCS / name)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import copy
+import json
 import pickle
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +44,8 @@ from vidpoll import (
     WaitTimeout,
     events,
 )
-from vidpoll.job import GRACE, TRANSITIONS, Moment
+from vidpoll.job_state import GRACE, TABLE, Kind, Moment, Phase
+from vidpoll.storage import records
 
 few = settings(max_examples=40, deadline=None)  # enough to find what is wrong, few enough to run always
 
@@ -68,7 +72,7 @@ def feed(job: Job, *answers: Snapshot | str, at: float = 0.0) -> list[Event]:
 
 def look(job: Job) -> dict[str, Any]:
     """Everything that a job is, to compare before and after."""
-    return {name: getattr(job, name) for name in Job.__slots__}
+    return {**{name: getattr(job, name) for name in Job.__slots__}, **job.known._asdict()}
 
 
 def stages(events: Iterable[Event]) -> list[tuple[State | None, str | None]]:
@@ -92,9 +96,9 @@ def test_every_pair_of_states(before: State | None, after: State) -> None:
     job = reach(before)
     if before is None or not before.final:
         job.receive(snap(after, "next"), 2.0)
-        assert (job.state, after in TRANSITIONS[before]) == (after, True)
+        assert (job.state, job.stage, job.final) == (after, "next", after.final)
         return
-    assert TRANSITIONS[before] == frozenset()
+    assert job.final
     if after is before:
         assert job.receive(snap(after, "next"), 2.0) == ()
         assert (job.state, job.stage) == (before, "word")
@@ -105,10 +109,131 @@ def test_every_pair_of_states(before: State | None, after: State) -> None:
     assert (look(job), caught.value.job) == (seen, job)
 
 
-def test_the_table_covers_every_state() -> None:
-    """No state is forgotten, and `final` and an empty row are the same thing."""
-    assert set(TRANSITIONS) == {None, *State}
-    assert {state for state in State if not TRANSITIONS[state]} == {state for state in State if state.final}
+Step = tuple[str, Any]
+"""What comes, and with what: `step` has the words."""
+
+SEA, SKY, FAR = snap(R, "sea"), snap(R, "sky"), snap(R, "far")
+LATE, DONE, BROKEN = snap(C, "done", assets=()), snap(C, "done"), snap(F, "failed")
+
+REACHED: dict[Phase, list[Step]] = {
+    Phase.NEW: [],
+    Phase.OPEN: [("receive", SEA), ("receive", SKY)],
+    Phase.RETURNING: [("receive", SEA), ("receive", FAR), ("receive", SKY), ("receive", SEA)],
+    Phase.FILES_LATE: [("receive", SEA), ("receive", LATE)],
+    Phase.LATE_RETURNING: [("receive", FAR), ("receive", SEA), ("receive", LATE), ("receive", SEA)],
+    Phase.UNCONFIRMED: [("receive", SEA), ("listed", DONE)],
+    Phase.ENDED: [("receive", SEA), ("receive", DONE)],
+}
+"""A conversation that leads to each phase."""
+
+NEXT: dict[Kind, Step] = {
+    Kind.MOVES: ("receive", snap(R, "elsewhere")),
+    Kind.RETURNS: ("receive", SEA),
+    Kind.FILES_LATE: ("receive", LATE),
+    Kind.VERDICT: ("receive", BROKEN),
+    Kind.ROW: ("listed", BROKEN),
+    Kind.SETTLES: ("settle", None),
+    Kind.REPEATS: ("receive", DONE),
+    Kind.WORD: ("unknown", "odd"),
+}
+"""An answer of each kind, for most phases."""
+
+OWN: dict[tuple[Phase, Kind], Step] = {
+    (Phase.OPEN, Kind.STAYS): ("receive", SKY),
+    (Phase.RETURNING, Kind.STAYS): ("receive", SKY),
+    (Phase.RETURNING, Kind.AGAIN): ("receive", SEA),
+    (Phase.RETURNING, Kind.RETURNS): ("receive", FAR),
+    (Phase.FILES_LATE, Kind.STAYS): ("receive", snap(R, "done")),
+    (Phase.LATE_RETURNING, Kind.STAYS): ("receive", snap(R, "done")),
+    (Phase.LATE_RETURNING, Kind.AGAIN): ("receive", SEA),
+    (Phase.LATE_RETURNING, Kind.RETURNS): ("receive", FAR),
+}
+"""Where another answer is of that kind."""
+
+# which phase follows: . is none, because such an answer cannot come then
+AFTER = """
+                        new          open         returning    files late   files late,  unconfirmed  ended
+                                                                            returning
+stays                   .            open         open         late         late         .            .
+moves                   open         open         open         late         late         open         .
+returns                 .            returning    returning    late-ret     late-ret     open         .
+returns again           .            .            open         .            late         .            .
+completed, files late   late         late         late         late         late         late         .
+verdict                 ended        ended        ended        ended        ended        ended        .
+verdict of a row        unconfirmed  unconfirmed  unconfirmed  late         late         unconfirmed  .
+unknown word            .            .            .            .            .            unconfirmed  ended
+wait ends               .            .            .            ended        ended        .            .
+repeats                 .            .            .            .            .            .            ended
+"""
+SHORT = {"late": Phase.FILES_LATE, "late-ret": Phase.LATE_RETURNING, **{phase.value: phase for phase in Phase}}
+PAIRS = {
+    (phase, Kind(row[:24].strip())): SHORT.get(word)
+    for row in AFTER.strip("\n").splitlines()[2:]
+    for phase, word in zip(Phase, row[24:].split(), strict=True)
+}
+
+
+def test_the_table_of_phases() -> None:
+    """Every phase times every kind of answer, as it is written above; what cannot be is in no row."""
+    assert set(PAIRS) == {(phase, kind) for phase in Phase for kind in Kind}
+    assert {(phase, kind): TABLE[phase].get(kind) for phase, kind in PAIRS} == PAIRS
+
+
+@pytest.mark.parametrize(("phase", "kind"), PAIRS, ids=lambda value: value.value)
+def test_every_pair_of_phase_and_answer(phase: Phase, kind: Kind) -> None:
+    """A conversation leads to the phase, an answer of the kind leads on; one that cannot be is refused, and said so."""
+    job, after = Job(REF), PAIRS[phase, kind]
+    for turn, (what, value) in enumerate(REACHED[phase]):
+        step(job, what, value, float(turn))
+    assert job.known.phase is phase
+    if after is None:
+        with pytest.raises(TransitionRefused, match=f"^{REF} is .+ and cannot become some word$"):
+            job.known.after(kind, "some word")
+        return
+    step(job, *OWN.get((phase, kind)) or NEXT[kind], 9.0)
+    assert job.known.phase is after
+
+
+KINDS = [
+    (Phase.NEW, Kind.MOVES, ("unknown", "odd")),
+    (Phase.OPEN, Kind.STAYS, ("unknown", "sky")),
+    (Phase.OPEN, Kind.RETURNS, ("unknown", "sea")),
+    (Phase.RETURNING, Kind.AGAIN, ("unknown", "sea")),
+    (Phase.FILES_LATE, Kind.MOVES, ("unknown", "odd")),
+    (Phase.OPEN, Kind.MOVES, ("listed", FAR)),
+    (Phase.OPEN, Kind.RETURNS, ("listed", SEA)),
+    (Phase.OPEN, Kind.ROW, ("listed", LATE)),
+    (Phase.UNCONFIRMED, Kind.MOVES, ("listed", FAR)),
+    (Phase.UNCONFIRMED, Kind.VERDICT, ("receive", DONE)),
+    (Phase.ENDED, Kind.REPEATS, ("listed", DONE)),
+    (Phase.ENDED, Kind.REPEATS, ("receive", LATE)),
+]
+
+
+@pytest.mark.parametrize(("phase", "kind", "answer"), KINDS)
+def test_a_word_and_a_row_are_answers_too(phase: Phase, kind: Kind, answer: Step) -> None:
+    """A word that no plugin lists is a place; a row of a list counts like an answer, but for its verdict."""
+    job = Job(REF)
+    for turn, (what, value) in enumerate(REACHED[phase]):
+        step(job, what, value, float(turn))
+    step(job, *answer, 9.0)
+    assert job.known.phase is PAIRS[phase, kind]
+
+
+def test_an_answer_in_hand_outweighs_a_row() -> None:
+    """Completed, files late: a row that says otherwise is not shown, and the wait ends as completed."""
+    job = Job(REF)
+    feed(job, B, LATE)
+    job.listed(snap(F, "failed"), 2.0)
+    assert (job.state, job.stage, job.final) == (R, "done", False)
+    assert job.settle(9.0) == (Completed(REF, 9.0),)
+
+
+def test_settling_adds_no_old_files() -> None:
+    """What came with the completed answer is not taken again when the wait ends: fresher files may have come."""
+    job, fresh = Job(REF), Asset("https://a.example/1.jpg?fresh", "thumbnail")
+    feed(job, snap(C, "done", assets=(THUMB,)), snap(R, "publishing", assets=(fresh,)))
+    assert job.settle(9.0) == (Completed(REF, 9.0, (fresh,)),)
 
 
 def test_a_conversation() -> None:
@@ -674,6 +799,63 @@ def test_what_holds_for_every_conversation(steps: list[tuple[str, Any]]) -> None
     verdicts = [event for event in events if isinstance(event, (Completed, Failed))]
     assert len(verdicts) == job.final
     assert events[-1:] == verdicts or not verdicts
+
+
+def unsigned(event: Event) -> Event:
+    """An event without the queries of URLs, which a store never keeps."""
+    if not isinstance(event, Completed):
+        return event
+    return replace(event, assets=tuple(replace(asset, url=records.bare(asset.url or "")) for asset in event.assets))
+
+
+def resumed(job: Job) -> Job:
+    """The job of another process, as a store has kept it."""
+    other = Job(REF)
+    other.restore(records.read(REF, json.loads(json.dumps(records.facts(job)))))
+    return other
+
+
+def assert_same(job: Job, other: Job, steps: Iterable[Step], at: int) -> None:
+    """The same steps bring the same events, and in the end the same is known."""
+    for turn, (what, value) in enumerate(steps, at):
+        told = [unsigned(event) for event in step(job, what, value, float(turn))]
+        assert [unsigned(event) for event in step(other, what, value, float(turn))] == told
+    facts, kept = records.facts(job), records.facts(other)
+    for each in (*facts["assets"], *kept["assets"]):
+        del each["whole"]
+    assert kept == facts
+
+
+@few
+@given(STEPS, st.data())
+def test_a_job_that_is_saved_and_restored_goes_on_as_if_it_had_not_been(steps: list[Step], data: Any) -> None:
+    """At any point of any conversation: the events that follow are the same, and so is all that is known."""
+    cut = data.draw(st.integers(0, len(steps)))
+    job = Job(REF, submitted_at=1.0)
+    for turn, (what, value) in enumerate(steps[:cut]):
+        step(job, what, value, float(turn))
+    assert_same(job, resumed(job), steps[cut:], cut)
+
+
+FOLLOWING: list[Step] = [
+    ("receive", SEA),
+    ("receive", SKY),
+    ("receive", FAR),
+    ("receive", LATE),
+    ("listed", BROKEN),
+    ("unknown", "odd"),
+    ("settle", None),
+]
+
+
+@pytest.mark.parametrize("before", [*REACHED.values(), [("receive", LATE)] * 3, [("unknown", "odd"), ("receive", SKY)]])
+def test_each_phase_goes_on_after_a_restart(before: list[Step]) -> None:
+    """Whatever the next three answers are."""
+    for rest in product(FOLLOWING, repeat=3):
+        job = Job(REF)
+        for turn, (what, value) in enumerate(before):
+            step(job, what, value, float(turn))
+        assert_same(job, resumed(job), rest, len(before))
 
 
 ANSWERS = st.lists(SNAPSHOTS | st.sampled_from(["odd", "odder", "a"]), max_size=15)

@@ -478,6 +478,15 @@ def test_checked_fields_that_are_wrong(fields: dict[str, object], said: str) -> 
     assert str(caught.value) == said
 
 
+def test_a_checked_field_that_cannot_be_shown() -> None:
+    """A value that is too deep for `repr` is refused like any other."""
+    deep: list[object] = []
+    for _ in range(100_000):
+        deep = [deep]
+    with pytest.raises(InvalidField, match=r"^seed=list, nested too deep to show: it must be a number$"):
+        parsing.checked("submit", {"seed": deep}, RULES)
+
+
 def test_rows_of_a_list() -> None:
     """One strange row costs neither the others nor the list; what is no list is malformed."""
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import logging
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from importlib import metadata
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 from acme_provider import ACME, Plugin
-from vidpoll.events import Completed
 
 import vidpoll
+from vidpoll.events import Completed
 from vidpoll.job import Job
-from vidpoll.plugins import HOOKS, Plugins
+from vidpoll.plugins import HOOKS, PluginReport, Plugins
 
 
 @dataclass
@@ -31,6 +36,7 @@ class Entry:
     thing: object
     dist: Dist | None
     value: str = "somewhere:thing"
+    attr: str = "thing"
 
     def load(self) -> object:
         if isinstance(self.thing, BaseException):
@@ -153,6 +159,160 @@ def test_a_hook_with_unknown_arguments_is_a_problem(installed: Any) -> None:
     plugins = Plugins()
     assert "jobs" in str(plugins.problems[0].problem)
     plugins.tell(Job("acme:1"), EVENT)
+
+
+# -- loading by need --------------------------------------------------------------------------------------------------
+
+ONE = """
+import vidpoll
+from acme_provider import ACME
+from dataclasses import replace
+
+calls = []
+
+@vidpoll.hookimpl
+def vidpoll_providers():
+    calls.append("providers")
+    yield replace(ACME, name="{name}")
+
+@vidpoll.hookimpl
+def vidpoll_completed():
+    calls.append("completed")
+"""
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Installs a distribution, as pip leaves it: its entry points, and modules by name."""
+
+    def install(distribution: str, entries: dict[str, str], **modules: str) -> None:
+        about = tmp_path / f"{distribution.replace('-', '_')}-1.2.dist-info"
+        about.mkdir()
+        (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.2\n", "utf-8")
+        lines = "".join(f"{name} = {value}\n" for name, value in entries.items())
+        (about / "entry_points.txt").write_text(f"[vidpoll]\n{lines}", encoding="utf-8")
+        for name, source in modules.items():
+            (tmp_path / f"{name}.py").write_text(source, encoding="utf-8")
+
+    before = set(sys.modules)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    real = metadata.entry_points
+
+    def ours(**wanted: str) -> list[metadata.EntryPoint]:  # and not those that the tests' machine has
+        return [each for each in real(**wanted) if each.dist is not None and each.dist.name.startswith("try")]
+
+    monkeypatch.setattr(metadata, "entry_points", ours)
+    yield install
+    for name in [name for name in sys.modules if name not in before and name.startswith("try")]:
+        del sys.modules[name]
+
+
+def pack(site: Callable[..., None], *names: str, **sources: str) -> None:
+    """A distribution with a provider by need for each name; `sources` are modules that are another text."""
+    entries = {name: f"try_{name}:vidpoll_providers" for name in (*names, *sources)}
+    modules = {f"try_{name}": ONE.format(name=name) for name in names}
+    site("try-pack", entries, **modules, **{f"try_{name}": source for name, source in sources.items()})
+
+
+def tried() -> list[str]:
+    return sorted(name for name in sys.modules if name.startswith("try"))
+
+
+def test_a_provider_is_loaded_when_it_is_asked_for(site: Callable[..., None]) -> None:
+    """Its entry point names the function; before, its name is known and nothing of it is imported."""
+    pack(site, "one", "two", "three")
+    plugins = Plugins()
+    assert (plugins.names, tried()) == (["one", "three", "two"], [])
+    assert PluginReport("one", "try-pack", "1.2", (), ("one",), loaded=False) in plugins.reports
+    with pytest.raises(vidpoll.UnknownProvider, match=r"did you mean 'three'.*known: one, three, two"):
+        plugins.provider("threee")
+    assert tried() == []
+    assert plugins.provider("two").name == "two"
+    assert (plugins.names, tried()) == (["one", "three", "two"], ["try_two"])
+    hooks = ("vidpoll_completed", "vidpoll_providers")
+    assert [(report.name, report.hooks, report.loaded) for report in plugins.reports] == [
+        ("one", (), False), ("three", (), False), ("two", hooks, True),
+    ]  # fmt: skip
+    assert (list(plugins.providers), tried()) == (["one", "three", "two"], ["try_one", "try_three", "try_two"])
+
+
+def test_what_is_loaded_by_need_is_a_plugin_from_then_on(site: Callable[..., None]) -> None:
+    """Its other hooks are called, once each, whatever else is asked for; passed beside, it is the same plugin."""
+    pack(site, "one")
+    plugins = Plugins()
+    plugins.tell(Job("one:1"), EVENT)
+    assert [plugins.provider("one"), plugins.provider("one"), plugins.providers["one"]] == [plugins.provider("one")] * 3
+    plugins.tell(Job("one:1"), EVENT)
+    module = sys.modules["try_one"]
+    assert module.calls == ["providers", "completed"]
+    passed = Plugins([module])
+    assert [(report.name, report.distribution) for report in passed.reports] == [("one", "try-pack")]
+
+
+def test_a_provider_is_loaded_once_for_all_threads(site: Callable[..., None]) -> None:
+    """Eight clients' threads that ask at once wait for one import, and get the same provider."""
+    slow = ONE.replace("    calls.append", "    import time; time.sleep(0.05); calls.append", 1).format(name="one")
+    pack(site, one=slow)
+    plugins, start = Plugins(), threading.Barrier(8)
+
+    def ask() -> vidpoll.Provider:
+        start.wait()
+        return plugins.provider("one")
+
+    with ThreadPoolExecutor(8) as pool:
+        found = [each.result() for each in [pool.submit(ask) for _ in range(8)]]
+    assert (len(set(map(id, found))), sys.modules["try_one"].calls) == (1, ["providers"])
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("import rust_that_is_not_there", "does not import: ModuleNotFoundError"),
+        ("def providers(): pass", "does not import: AttributeError"),
+        (ONE.format(name="other"), "the entry point 'one' promises the provider of that name, and .* gave other;"),
+        (ONE.replace("    yield", "    return []; yield"), "gave none; for others let the entry point name the module"),
+        ("import vidpoll\nvidpoll_providers = vidpoll.hookimpl(lambda: 1 // 0)", "ZeroDivisionError"),
+    ],
+)
+def test_a_broken_provider_is_told_when_it_is_used(site: Callable[..., None], source: str, says: str) -> None:
+    """The error names the distribution and the reason, and so does the report; the others work."""
+    pack(site, "two", one=source)
+    plugins = Plugins()
+    for _ in range(2):
+        with pytest.raises(vidpoll.UnknownProvider, match=rf"^the plugin one \(try-pack\) is broken: .*{says}"):
+            plugins.provider("one")
+    assert [(report.name, bool(report.problem)) for report in plugins.reports] == [("one", True), ("two", False)]
+    assert list(plugins.providers) == plugins.names == ["two"]
+
+
+def test_one_provider_in_two_distributions_is_told_at_once(site: Callable[..., None]) -> None:
+    """Both are named; nothing is imported to find out."""
+    pack(site, "one")
+    site("try-other", {"one": "try_elsewhere:vidpoll_providers"})
+    with pytest.raises(vidpoll.PluginError, match=r"a provider 'one': try-(pack|other) and try-(other|pack)"):
+        Plugins()
+    assert tried() == []
+
+
+def test_a_passed_provider_may_not_take_the_name_of_one_that_waits(site: Callable[..., None]) -> None:
+    """Nor may an installed one that is loaded at once."""
+    pack(site, "acme")
+    with pytest.raises(vidpoll.PluginError, match="a provider 'acme': try-pack and acme-plugin"):
+        Plugins([Plugin(ACME)])
+    site("try-whole", {"whole": "try_whole"}, try_whole=ONE.format(name="acme"))
+    with pytest.raises(vidpoll.PluginError, match="a provider 'acme': try-pack and try-whole"):
+        Plugins()
+
+
+def test_a_provider_by_need_can_be_switched_off(site: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its name, like any plugin; the rest of its distribution stays."""
+    pack(site, "one", "two")
+    monkeypatch.setenv("VIDPOLL_DISABLE", "one")
+    with vidpoll.Client() as client:
+        assert list(client.providers) == ["two"]
+        with pytest.raises(vidpoll.UnknownProvider, match="the plugin one is switched off"):
+            client.provider("one")
+    assert tried() == ["try_two"]
 
 
 # -- duplicates -------------------------------------------------------------------------------------------------------

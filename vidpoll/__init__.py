@@ -75,7 +75,8 @@ if TYPE_CHECKING:
         Stalled,
     )
     from .hookspecs import hookimpl
-    from .job import Job, Moment
+    from .job import Job
+    from .job_state import Moment
     from .model import Asset, Cost, Exchange, Page, Problem, Quota, Request, Response, Snapshot, State, Submitted
     from .net.accounts import Account
     from .pacing.forecast import Law
@@ -140,7 +141,8 @@ _HOMES = {
         "Stalled"
     ),
     "hookspecs": "hookimpl",
-    "job": "Job Moment",
+    "job": "Job",
+    "job_state": "Moment",
     "model": "Asset Cost Exchange Page Problem Quota Request Response Snapshot State Submitted",
     "net.accounts": "Account",
     "pacing.forecast": "Law",

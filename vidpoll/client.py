@@ -118,12 +118,16 @@ class Client:
 
     @property
     def providers(self) -> Mapping[str, Provider]:
-        """The known providers by name."""
-        return dict(sorted(self._plugins.providers.items()))
+        """All providers by name. Those that are loaded by need are loaded for it; `plugins` has their names without."""
+        return self._plugins.providers
+
+    def provider(self, name: str) -> Provider:
+        """The provider of that name, loaded. Raises UnknownProvider, naming the known ones or what is wrong with it."""
+        return self._plugins.provider(name)
 
     @property
     def plugins(self) -> tuple[PluginReport, ...]:
-        """What became of each plugin, the broken ones included."""
+        """What became of each plugin, the broken ones included; what is not `loaded` is imported when it is named."""
         return tuple(self._plugins.reports)
 
     def add_commands(self, register: Callable[..., None]) -> list[str]:

@@ -49,9 +49,11 @@ hookimpl = pluggy.HookimplMarker("vidpoll")
 def vidpoll_providers() -> Iterable[Provider]:  # type: ignore[empty-body]
     """Yield or return the providers that this plugin brings.
 
-    When: once, when a Client is made. Order: none that matters; two plugins with one provider name are an error that
-    names both. Return: an iterable of `vidpoll.Provider`. If it raises, or returns anything else, the plugin is
-    reported (`vidpoll plugins`), unregistered and skipped.
+    When: once, when a Client is made. Where the entry point names this function, like
+    `acme = vidpoll_acme:vidpoll_providers`: once, when the provider `acme` is first asked for, and then it gives that
+    provider and no other. Order: none that matters; two plugins with one provider name are an error that names both.
+    Return: an iterable of `vidpoll.Provider`. If it raises, or returns anything else, the plugin is reported (`vidpoll
+    plugins`), unregistered and skipped.
 
     Example::
 
@@ -86,7 +88,6 @@ def vidpoll_began(jobs: Sequence[Job], action: str) -> None:
 
     When: before the first question of a wait, before the first byte of a download; a download may lie within a wait.
     Not for a single `poll`. `jobs` are all of the call, those with a verdict included. Return: ignored.
-    If it raises: logged and warned, the wait goes on.
 
     Example::
 
@@ -118,7 +119,6 @@ def vidpoll_stage_changed(job: Job, event: StageChanged) -> None:
 
     When: after the answer that said so; once per change. A stage that was left and comes back is told only when two
     answers in a row say so. An unknown status word becomes the stage and is told once per word. Return: ignored.
-    If it raises: logged and warned, the wait goes on.
 
     Example::
 
@@ -133,7 +133,6 @@ def vidpoll_progress(job: Job, event: ProgressChanged) -> None:
     """The shown progress of a job rose (or started anew in a new stage).
 
     When: after `vidpoll_stage_changed` of the same answer. `event.progress` is 0 to 100. Return: ignored.
-    If it raises: logged and warned, the wait goes on.
 
     Example::
 
@@ -183,7 +182,7 @@ def vidpoll_poll_failed(job: Job, event: PollFailed) -> None:
     """One answer said nothing about the job (a 503, a reset, HTML …); vidpoll will ask again.
 
     When: after each such answer. `event.reason` says what came, `event.retry_in` when it is asked again (seconds).
-    Return: ignored. If it raises: logged and warned, the wait goes on.
+    Return: ignored.
 
     Example::
 
@@ -199,7 +198,7 @@ def vidpoll_stalled(job: Job, event: Stalled) -> None:
 
     When: after a good answer, once the provider's window (`Pacing.stalled_after`, 10 minutes by default) is over; again
     only after something has changed. Never an error: the wait goes on. `event.seconds` is how long nothing has changed.
-    Return: ignored. If it raises: logged and warned, the wait goes on.
+    Return: ignored.
 
     Example::
 
@@ -230,7 +229,7 @@ def vidpoll_polled(job: Job, event: Polled) -> None:
 
     When: after every such answer, before the hooks of what it changed. `event.next_in` is the number of seconds until
     the next question (None after a verdict), `event.snapshot` what the answer said (None for a status word that the
-    plugin does not list). Return: ignored. If it raises: logged and warned, the wait goes on.
+    plugin does not list). Return: ignored.
 
     Example::
 

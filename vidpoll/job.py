@@ -1,16 +1,12 @@
-"""The job as a state machine. Pure: no clock, no network, no hook is called here.
+"""The job as users hold it: a reference, what is known of it, and what follows for them.
 
-    queued ⇄ running ──► completed | failed | cancelled | expired      (a final state is never left)
-
-`TRANSITIONS` is the table, and only a provider's answer moves a job along it. All times are Unix seconds, passed in.
+What an answer does to a job is the work of `job_state`; a `Job` holds the value that comes of it.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
 
 from .errors import (
     ForeignAnswer,
@@ -24,79 +20,24 @@ from .errors import (
     UsageError,
     VidpollError,
 )
-from .events import Completed, Event, Failed, ProgressChanged, StageChanged, money, percent
-from .model import NO_REASON, Asset, Cost, Exchange, Problem, Snapshot, State, as_stage, parse_reference
-
-_ALL = frozenset(State)
-_NONE: frozenset[State] = frozenset()
-
-TRANSITIONS: Mapping[State | None, frozenset[State]] = {
-    None: _ALL,  # nothing heard yet
-    State.QUEUED: _ALL,
-    State.RUNNING: _ALL,  # providers do re-queue
-    State.COMPLETED: _NONE,
-    State.FAILED: _NONE,
-    State.CANCELLED: _NONE,
-    State.EXPIRED: _NONE,
-}
-"""Which states may follow which. A final state's row is empty; an answer that repeats it is no transition."""
-
-GRACE = 3
-"""How often a completed answer without the video that is due is asked again (providers publish late)."""
-
-
-_Place = tuple[State | None, str | None]
-"""A state and a stage: where a job is."""
-
-_NOWHERE: frozenset[_Place] = frozenset()  # shared: an empty set takes 216 bytes, and ten thousand jobs may wait
-_WORDLESS: frozenset[str] = frozenset()
-
-
-class Moment(NamedTuple):
-    """What was known from Unix second `at` on; a job's history is a list of these."""
-
-    at: float
-    state: State | None
-    stage: str | None
-    progress: float | None
+from .events import Event, money, percent
+from .job_state import Change, JobState, Moment, Phase
+from .model import NO_REASON, Asset, Cost, Exchange, Problem, Snapshot, State, parse_reference
 
 
 class Job:
     """A job at a provider, known by its reference `account:id`. Made by `Client.submit`, or from a reference.
 
-    `state` is None until the first answer. `stage` is the provider's own word, `progress` 0 to 100 or None.
-    `created_at` is the Unix second at which it was made: submitted here, else as the provider says, else None. Values
-    are read by anyone and changed by `receive` alone. Raises BadReference for a text that is no reference.
+    `known` is all that is known of it, as one frozen value; `receive` and its siblings replace it, anyone may read it.
+    Raises BadReference for a text that is no reference.
     """
 
-    __slots__ = (
-        "_grace", "_held", "_left", "_recall", "_returning", "_told", "_unknown", "_words", "account", "answers",
-        "assets", "confirmed", "cost", "created_at", "history", "id", "problem", "progress", "ref", "snapshot",
-        "stage", "stale", "state", "submitted_at",
-    )  # fmt: skip
+    __slots__ = ("_recall", "_unknown", "account", "id", "known", "ref")
 
     def __init__(self, ref: str, *, submitted_at: float | None = None) -> None:
         self.account, self.id = parse_reference(ref)
         self.ref = ref
-        self.submitted_at = self.created_at = submitted_at
-        self.state: State | None = None
-        self.stage: str | None = None
-        self.progress: float | None = None
-        self.assets: tuple[Asset, ...] = ()
-        self.problem: Problem | None = None
-        self.cost: Cost | None = None
-        self.snapshot: Snapshot | None = None
-        self.history: tuple[Moment, ...] = ()
-        self.answers = 0
-        self.confirmed = True
-        self.stale = False
-        """Whether its assets are those of a store, with their URLs cut: the next answer brings fresh ones."""
-        self._grace = 0
-        self._held: Snapshot | None = None
-        self._left: frozenset[_Place] = _NOWHERE
-        self._returning: _Place | None = None
-        self._told: _Place | None = None
-        self._words: frozenset[str] = _WORDLESS
+        self.known = JobState(ref, submitted_at=submitted_at, created_at=submitted_at)
         self._unknown: OutcomeUnknown | None = None
         self._recall: Callable[[str], tuple[Exchange, ...]] | tuple[Exchange, ...] = ()
 
@@ -111,10 +52,72 @@ class Job:
         stage = f" {self.stage}" if self.stage and self.stage != self.state else ""
         return f"<Job {self.ref} {self.state or 'not asked yet'}{stage}{percent(self.progress)}>"
 
+    # -- what is known ------------------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> State | None:
+        """The state; None until the first answer."""
+        return self.known.state
+
+    @property
+    def stage(self) -> str | None:
+        """The provider's own word for where the job is."""
+        return self.known.stage
+
+    @property
+    def progress(self) -> float | None:
+        """0 to 100 within the stage; None where the provider tells none."""
+        return self.known.progress
+
+    @property
+    def assets(self) -> tuple[Asset, ...]:
+        """The files, as far as they are known."""
+        return self.known.assets
+
+    @property
+    def problem(self) -> Problem | None:
+        """Why the job failed, in the provider's words."""
+        return self.known.problem
+
+    @property
+    def cost(self) -> Cost | None:
+        """What the job cost, where the provider tells."""
+        return self.known.cost
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """What the last answer said."""
+        return self.known.snapshot
+
+    @property
+    def history(self) -> tuple[Moment, ...]:
+        """Each change of state, stage and progress, oldest first."""
+        return self.known.history
+
+    @property
+    def submitted_at(self) -> float | None:
+        """The Unix second at which the job was submitted here; None for a job from a reference."""
+        return self.known.submitted_at
+
+    @property
+    def created_at(self) -> float | None:
+        """The Unix second at which the job was made: submitted here, else as the provider says, else None."""
+        return self.known.created_at
+
+    @property
+    def answers(self) -> int:
+        """How many status answers about the job were understood."""
+        return self.known.answers
+
+    @property
+    def stale(self) -> bool:
+        """Whether the URLs of its assets were cut by a store: the next answer brings fresh ones."""
+        return self.known.stale
+
     @property
     def final(self) -> bool:
         """True when the provider has given its verdict (a list row's verdict counts once it is confirmed)."""
-        return self.state is not None and self.state.final and self.confirmed
+        return self.known.phase is Phase.ENDED
 
     @property
     def ok(self) -> bool:
@@ -180,40 +183,32 @@ class Job:
             return None
         return took if took > 0 else None
 
+    # -- what changes it ----------------------------------------------------------------------------------------------
+
     def receive(self, snapshot: Snapshot, at: float) -> tuple[Event, ...]:
         """Take in one answer of the provider and say what changed.
 
         Raises ForeignAnswer and TransitionRefused; the job is then unchanged.
         """
         self._own(snapshot)
-        if snapshot.state not in TRANSITIONS[self.state if self.confirmed else None]:
-            return self._refresh(snapshot)
-        self.answers += 1
+        events = self._become(JobState.receive, snapshot, at)
         self._unknown = None
-        due = snapshot.assets_due and not any(asset.kind == "video" for asset in snapshot.assets)
-        if snapshot.state is State.COMPLETED and due and self._grace < GRACE:
-            self._grace += 1
-            self._held = snapshot
-            events = self._move(replace(snapshot, state=State.RUNNING), at)
-            self.snapshot = snapshot
-            return events
-        if snapshot.state.final:
-            return (self._conclude(snapshot, at),)
-        return self._move(snapshot, at)
+        return events
 
     def receive_unknown(self, word: str, at: float) -> tuple[Event, ...]:
         """Take in a status word that is not listed: it becomes the stage, the state stays; told once per word."""
-        if self.final:
-            return ()
-        self.answers += 1
+        events = self._become(JobState.receive_unknown, word, at)
         self._unknown = None
-        stage = as_stage(word)
-        if not self._arrive((self.state, stage)):
-            return ()
-        told = stage in self._words
-        self._words |= {stage}
-        previous = self._enter(self.state, stage, None, at)
-        return () if told else self._tell(at, previous, known=False)
+        return events
+
+    def submitted(self, snapshot: Snapshot, at: float) -> tuple[Event, ...]:
+        """Take in what the answer to the submit says: it counts like any other, but is no status answer.
+
+        Until there is one, a 404 may mean "not visible yet". Raises ForeignAnswer and TransitionRefused.
+        """
+        events = self.receive(snapshot, at)
+        self.known = self.known._replace(answers=0)
+        return events
 
     def listed(self, snapshot: Snapshot, at: float) -> None:
         """Take in a row of a list. A verdict in it is shown, and counts only after a status answer confirms it.
@@ -221,43 +216,20 @@ class Job:
         Raises ForeignAnswer and TransitionRefused; the job is then unchanged.
         """
         self._own(snapshot)
-        if self.final:
-            self._refresh(snapshot)
-        elif snapshot.state.final:
-            if (snapshot.state, snapshot.stage) != (self.state, self.stage):
-                self._enter(snapshot.state, snapshot.stage, _clamp(snapshot.progress), at)
-            self._adopt(snapshot)
-            self.confirmed = False
-        else:
-            self._move(snapshot, at)
+        self._become(JobState.listed, snapshot, at)
 
     def settle(self, at: float) -> tuple[Event, ...]:
-        """At the end of a wait: a completed answer in hand counts, even without the files that were due."""
-        return () if self._held is None or self.final else (self._conclude(self._held, at),)
+        """At the end of a wait: a completed answer in hand counts, even without its files."""
+        return self._become(JobState.settle, at)
 
-    def restore(self, known: Job, history: Iterable[Moment]) -> None:
+    def restore(self, known: JobState) -> None:
         """Take over what a store has kept of this job; nothing is told, and what was told before is not told again."""
-        for name in (
-            "state",
-            "stage",
-            "progress",
-            "assets",
-            "problem",
-            "cost",
-            "snapshot",
-            "confirmed",
-            "stale",
-            "created_at",
-        ):
-            setattr(self, name, getattr(known, name))
-        self.submitted_at = self.submitted_at or known.submitted_at
-        self.answers = max(self.answers, known.answers)
-        self.history = tuple(history)
-        here = (self.state, self.stage)
-        self._left = frozenset((moment.state, moment.stage) for moment in self.history) - {here}
-        self._words = frozenset(moment.stage for moment in self.history if moment.stage is not None)
-        self._told = here
-        self._held = self._returning = self._unknown = None
+        self.known = known._replace(
+            submitted_at=self.submitted_at or known.submitted_at,
+            created_at=known.created_at or self.created_at,
+            answers=max(self.answers, known.answers),
+        )
+        self._unknown = None
 
     def give_up(self, error: OutcomeUnknown) -> None:
         """Note why the outcome is unknown. The state is not touched: only the provider ends a job."""
@@ -265,95 +237,19 @@ class Job:
 
     def verdict(self, at: float) -> Event | None:
         """The event of the verdict, None while there is none."""
-        if not self.final or self.state is None:
-            return None
-        if self.state is State.COMPLETED:
-            return Completed(self.ref, at, self.assets, self.cost)
-        return Failed(self.ref, at, self.state, self.problem, self.cost)
+        return self.known.verdict(at)
 
     def _own(self, snapshot: Snapshot) -> None:
         if snapshot.job_id is not None and snapshot.job_id != self.id:
             raise ForeignAnswer("the answer is about another job", job=self)
 
-    def _move(self, snapshot: Snapshot, at: float) -> tuple[Event, ...]:
-        place = (snapshot.state, snapshot.stage)
-        same = place == (self.state, self.stage)
-        if not self._arrive(place) and not same:
-            return ()
-        shown = _clamp(snapshot.progress)
-        if same:
-            shown = self.progress if shown is None else max(shown, self.progress or 0.0)
-        events: tuple[Event, ...] = ()
-        before = self.progress
-        if not same:
-            previous = self._enter(snapshot.state, snapshot.stage, shown, at)
-            events = self._tell(at, previous)
-        elif shown != before:
-            self.progress = shown
-            self.history += (Moment(at, self.state, self.stage, shown),)
-        self.confirmed = True
-        if shown is not None and shown != before:
-            events += (ProgressChanged(self.ref, at, shown, self.stage),)
-        self._adopt(snapshot)
+    def _become(self, step: Callable[..., Change], *answer: object) -> tuple[Event, ...]:
+        try:
+            self.known, events = step(self.known, *answer)
+        except TransitionRefused as error:
+            error.job = self
+            raise
         return events
-
-    def _arrive(self, place: _Place) -> bool:
-        """Whether to go to `place`: a place that was left must be named by two answers in a row.
-
-        One is enough where only a list row says that the job has come further.
-        """
-        if place == (self.state, self.stage):
-            self._returning = None
-            return False
-        if place in self._left and place != self._returning and self.confirmed:
-            self._returning = place
-            return False
-        self._returning = None
-        return True
-
-    def _enter(self, state: State | None, stage: str | None, progress: float | None, at: float) -> str | None:
-        """Go to a place; returns the stage that is left."""
-        previous = self.stage
-        if self.history:
-            self._left |= {(self.state, self.stage)}
-        self.state, self.stage, self.progress = state, stage, progress
-        self.history += (Moment(at, state, stage, progress),)
-        return previous
-
-    def _tell(self, at: float, previous: str | None, *, known: bool = True) -> tuple[StageChanged, ...]:
-        """The event of the place, unless it was the last one told: a word that is told once hides what follows it."""
-        place = (self.state, self.stage)
-        if place == self._told:
-            return ()
-        self._told = place
-        return (StageChanged(self.ref, at, self.state, self.stage, self.progress, previous, known),)
-
-    def _conclude(self, snapshot: Snapshot, at: float) -> Event:
-        shown = _clamp(snapshot.progress)
-        here = (snapshot.state, snapshot.stage) == (self.state, self.stage)  # a list row was here before
-        if here or snapshot.state is not State.COMPLETED:  # where it stopped; MoneyPrinterTurbo 1.2 falls back to 0
-            shown = max((p for p in (shown, self.progress) if p is not None), default=None)
-        self.confirmed = True
-        self._held = None
-        self._enter(snapshot.state, snapshot.stage, shown, at)
-        self._adopt(snapshot)
-        event = self.verdict(at)
-        assert event is not None
-        return event
-
-    def _refresh(self, snapshot: Snapshot) -> tuple[Event, ...]:
-        if snapshot.state is not self.state:
-            raise TransitionRefused(f"{self.ref} is {self.state} and cannot become {snapshot.state}", job=self)
-        self._adopt(snapshot)
-        return ()
-
-    def _adopt(self, snapshot: Snapshot) -> None:
-        self.snapshot = snapshot
-        self.created_at = self.created_at or snapshot.created_at
-        self.assets = _merge(self.assets, snapshot.assets)
-        self.stale = False
-        self.problem = snapshot.problem or self.problem
-        self.cost = snapshot.cost or self.cost
 
     def _verdict(self) -> str:
         said = f"{self.ref} {self.state}: {self.problem or NO_REASON}"
@@ -365,18 +261,3 @@ _ERRORS: Mapping[State, type[JobError]] = {
     State.CANCELLED: JobCancelled,
     State.EXPIRED: JobExpired,
 }
-
-
-def _merge(old: tuple[Asset, ...], new: tuple[Asset, ...]) -> tuple[Asset, ...]:
-    """Fresh assets replace old ones of the same kind and place; nothing is removed (URLs expire, records empty)."""
-    if not old:
-        return new
-    merged = list(new)
-    for kind in dict.fromkeys(asset.kind for asset in old):
-        kept = [asset for asset in old if asset.kind == kind]
-        merged += kept[sum(asset.kind == kind for asset in new) :]
-    return tuple(merged)
-
-
-def _clamp(progress: float | None) -> float | None:
-    return None if progress is None else min(100.0, max(0.0, float(progress)))

@@ -20,7 +20,6 @@ import atexit
 import dataclasses
 import functools
 import logging
-import os
 import threading
 import warnings
 import weakref
@@ -33,6 +32,7 @@ from . import redact
 from .clock import SystemClock
 from .errors import VidpollError
 from .events import Completed, Downloaded, DownloadProgress, Event, Failed, GaveUp, Polled
+from .fork_lock import ForkLock
 from .hookspecs import hookimpl
 from .job import Job
 from .model import Asset, Cost, Problem, Snapshot
@@ -61,17 +61,17 @@ class Listener:
         """Override it. It is called in the thread that waits: hand slow work to an `Outbox`."""
         raise NotImplementedError
 
+    @hookimpl
+    def vidpoll_stage_changed(self, job: Job, event: Event) -> None:
+        """Hear the event. The other hooks are this same method."""
+        self.hear(job, event)
 
-@hookimpl
-def _forward(self: Listener, job: Job, event: Event) -> None:
-    self.hear(job, event)
+    vidpoll_progress = vidpoll_poll_failed = vidpoll_stalled = vidpoll_stage_changed
+    vidpoll_completed = vidpoll_failed = vidpoll_gave_up = vidpoll_downloaded = vidpoll_stage_changed
 
 
 NAMES = tuple(name.removeprefix("vidpoll_") for kind, name in HOOKS.items() if kind not in (Polled, DownloadProgress))
 """The names of the events that a Listener hears: "stage_changed", "completed" …"""
-
-for _name in NAMES:
-    setattr(Listener, f"vidpoll_{_name}", _forward)
 
 
 def plain(event: Event) -> dict[str, Any]:
@@ -141,8 +141,7 @@ class Outbox(Generic[T]):
         self._reset()
 
     def _reset(self) -> None:
-        self._pid = os.getpid()
-        self._changed = threading.Condition()
+        self._lock = ForkLock(threading.Condition)
         self._queue: deque[tuple[T, bool]] = deque()
         self._droppable = 0
         self._lost = 0
@@ -153,9 +152,9 @@ class Outbox(Generic[T]):
 
     def put(self, item: T, *, keep: bool = False) -> None:
         """Queue an item for delivery; `keep` makes it one that is never dropped. Returns at once."""
-        if self._pid != os.getpid():  # a forked child has none of its parent's threads; the parent sends what it had
+        if self._lock.forked:  # a forked child has none of its parent's threads; the parent sends what it had
             self._reset()
-        with self._changed:
+        with self._lock:
             if len(self._queue) >= self._size and not self._make_room() and not keep:
                 self._lost += 1
                 return
@@ -184,19 +183,19 @@ class Outbox(Generic[T]):
 
         Until the outbox is empty `deliver` is not let wait; so flush several with 0 before you wait for each.
         """
-        if self._pid != os.getpid():
+        if self._lock.forked:
             return True
-        with self._changed:
+        with self._lock as changed:
             if self._queue:
                 self._staff()
             self._hurry = self._running
-            self._changed.notify_all()
-            return self._changed.wait_for(lambda: not self._running, timeout)
+            changed.notify_all()
+            return bool(changed.wait_for(lambda: not self._running, timeout))
 
     def pause(self, seconds: float) -> bool:
         """For `deliver`: wait before another try. False, at once, where somebody waits for the outbox to be empty."""
-        with self._changed:
-            return not self._changed.wait_for(lambda: self._hurry, seconds)
+        with self._lock as changed:
+            return not changed.wait_for(lambda: self._hurry, seconds)
 
     def _work(self) -> None:
         while self._serve():
@@ -206,7 +205,7 @@ class Outbox(Generic[T]):
         """Deliver what is next; False where nothing is left, and the thread ends."""
         if self._queue and self._every is not None:  # what belongs together comes together
             self.pause(max(min(GATHER, self._every), self._next - self._clock.monotonic()))
-        with self._changed:
+        with self._lock as changed:
             most = 1 if self._every is None else len(self._queue)
             batch = [self._queue.popleft() for _ in range(min(most, len(self._queue)))]
             self._droppable -= sum(not keep for _, keep in batch)
@@ -215,7 +214,7 @@ class Outbox(Generic[T]):
             self._lost -= lost
             if not batch and not lost:
                 self._running = self._hurry = False
-                self._changed.notify_all()
+                changed.notify_all()
                 return False
         if batch:
             guard(self.name, self._deliver_safely, [item for item, _ in batch])

@@ -226,8 +226,15 @@ def checked(what: str, fields: Mapping[str, object], rules: Rules) -> dict[str, 
             raise InvalidField(f"{what} takes no field {name!r}; it takes {', '.join(rules)}")
         must, holds = rules[name]
         if not holds(value):
-            raise InvalidField(f"{name}={redact.text(repr(value), limit=40)}: it must be {must}")
+            raise InvalidField(f"{name}={_shown(value)}: it must be {must}")
     return given
+
+
+def _shown(value: object) -> str:
+    try:
+        return redact.text(repr(value), limit=40)
+    except RecursionError:  # lists in lists in lists
+        return f"{type(value).__name__}, nested too deep to show"
 
 
 def submitted(job_id: object, snapshot: Callable[[], Snapshot] | None = None) -> Submitted:

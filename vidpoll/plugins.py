@@ -1,5 +1,9 @@
 """Finding plugins, checking them, and calling their hooks one by one. With `hookspecs` the only user of pluggy.
 
+An entry point that names a module is loaded at once. One that names its function, like
+`acme = vidpoll_acme:vidpoll_providers`, brings the provider of its own name and is loaded when that one is asked for:
+whoever has thirty providers pays for one.
+
 An installed plugin that does not import or validate is reported in `problems` and skipped. A passed one that does not
 validate is an error of its caller; and two plugins that claim the same provider name stop everything, because nobody
 could tell where a key would go.
@@ -9,6 +13,8 @@ from __future__ import annotations
 
 import inspect
 import logging
+import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -34,6 +40,7 @@ from .events import (
     StageChanged,
     Stalled,
 )
+from .fork_lock import ForkLock
 from .job import Job
 from .provider import Provider
 
@@ -68,7 +75,8 @@ _SPECS = tuple(name for name in vars(hookspecs) if name.startswith("vidpoll_"))
 class PluginReport:
     """What became of one plugin: its name, where it came from, what it brings, and its problem, if any.
 
-    `disabled`: it is installed and switched off (`VIDPOLL_DISABLE`), so nothing of it was loaded.
+    `disabled`: it is installed and switched off (`VIDPOLL_DISABLE`), so nothing of it was loaded. `loaded` is False,
+    and `hooks` is empty, for a provider that is imported when it is asked for and was not yet.
     """
 
     name: str
@@ -78,12 +86,13 @@ class PluginReport:
     providers: tuple[str, ...] = ()
     problem: str | None = None
     disabled: bool = False
+    loaded: bool = True
 
 
 class Plugins:
     """The plugins of one client. `passed` are modules or objects; `discover` also takes the installed ones,
     but for those whose entry points are named in `disabled`. `trace` says each call of a hook in the log. Notifiers
-    configure themselves from `environ`.
+    configure themselves from `environ`. Threads may share it.
 
     Raises UsageError for a passed thing that holds no hook, PluginError for one that does not validate and for two
     providers of one name.
@@ -100,36 +109,77 @@ class Plugins:
     ) -> None:
         self.manager = pluggy.PluginManager("vidpoll")
         self.manager.add_hookspecs(hookspecs)
-        self.providers: dict[str, Provider] = {}
-        self.reports: list[PluginReport] = []
+        self._reports: list[PluginReport] = []
+        self._providers: dict[str, Provider] = {}
         self._origins: dict[str, str] = {}
+        self._by_need: dict[str, metadata.EntryPoint] = {}
+        self._loading = ForkLock(threading.RLock)
         self._trace = trace
         self._environ = environ or {}
         if discover:
             off = set(disabled)
             for entry in sorted(metadata.entry_points(group=GROUP), key=lambda entry: entry.name):
+                source, version = _source(entry)
                 if entry.name in off:
-                    source, version = _source(entry)
-                    self.reports.append(PluginReport(entry.name, source, version, disabled=True))
+                    self._reports.append(PluginReport(entry.name, source, version, disabled=True))
+                elif entry.attr == "vidpoll_providers":
+                    self._claim(entry.name, source)
+                    self._by_need[entry.name] = entry
+                    waits = PluginReport(entry.name, source, version, providers=(entry.name,), loaded=False)
+                    self._reports.append(waits)
                 else:
                     self._discovered(entry)
         for plugin in passed:
             self._passed(plugin)
 
     @property
+    def reports(self) -> list[PluginReport]:
+        """What became of each plugin so far."""
+        with self._loading:
+            return list(self._reports)
+
+    @property
     def problems(self) -> list[PluginReport]:
         """The reports of the plugins that were skipped."""
         return [report for report in self.reports if report.problem]
 
-    def _discovered(self, entry: metadata.EntryPoint) -> None:
+    @property
+    def names(self) -> list[str]:
+        """The names of all providers; none is loaded for it."""
+        with self._loading:
+            return sorted({*self._providers, *self._by_need})
+
+    @property
+    def providers(self) -> dict[str, Provider]:
+        """All providers by name, but for the broken ones; those that are loaded by need are loaded now."""
+        with self._loading:
+            for name in tuple(self._by_need):
+                self._load(name)
+            return dict(sorted(self._providers.items()))
+
+    def _load(self, name: str) -> None:
+        """Load the provider of this name if it was not yet: its module becomes a plugin, or a problem."""
+        with self._loading:
+            if name not in self._by_need:
+                return
+            place = next(at for at, report in enumerate(self._reports) if report.name == name and not report.loaded)
+            self._origins.pop(name, None)
+            self._discovered(self._by_need[name], only=name)
+            self._reports[place] = self._reports.pop()
+            del self._by_need[name]
+
+    def _discovered(self, entry: metadata.EntryPoint, only: str | None = None) -> None:
+        """Load, register and report what an entry point names. `only`: the provider that its module must bring."""
         source, version = _source(entry)
         try:
             plugin = entry.load()
         except Exception as error:  # noqa: BLE001 - whatever a plugin's import raises is that plugin's problem alone
             self._report(PluginReport(entry.name, source, version, problem=f"does not import: {_said(error)}"))
             return
-        if not self.manager.is_registered(plugin):  # one module may have several names
-            self._register(plugin, self._free(entry.name), source, version)
+        if only is not None:
+            plugin = sys.modules[entry.module]
+        if only is not None or not self.manager.is_registered(plugin):  # one module may have several names
+            self._register(plugin, self._free(entry.name), source, version, only)
 
     def _passed(self, plugin: object, name: str | None = None) -> None:
         name = name or _name(plugin)
@@ -139,6 +189,8 @@ class Plugins:
             raise UsageError(f"plugins=[{name}]: pass the module or object whose vidpoll_providers hook yields it")
         if not any(_marked(plugin, hook) for hook in dir(plugin)):
             raise UsageError(f"plugins=[{name}]: no function in it is marked with @vidpoll.hookimpl")
+        for installed in [each for each, entry in self._by_need.items() if sys.modules.get(entry.module) is plugin]:
+            self._load(installed)
         if not self.manager.is_registered(plugin):  # it may be installed, or passed twice
             name = self._free(name)
             problem = self._register(plugin, name, name, None)
@@ -151,12 +203,15 @@ class Plugins:
             name += "+"
         return name
 
-    def _register(self, plugin: object, name: str, source: str, version: str | None) -> Exception | None:
+    def _register(
+        self, plugin: object, name: str, source: str, version: str | None, only: str | None = None
+    ) -> Exception | None:
         """Register and check a plugin; what is wrong with it is reported and returned."""
         try:
             self.manager.register(plugin, name=name)
             hooks = self._validate(plugin)
             providers = self._provided(plugin)
+            _one_name(only, providers)
             hooks += self._notify(plugin, name)
         except Exception as error:  # noqa: BLE001 - a plugin that does not validate must not take the others along
             if self.manager.has_plugin(name):
@@ -164,15 +219,19 @@ class Plugins:
             self._report(PluginReport(name, source, version, problem=_said(error)))
             return error
         for provider in providers:
-            if provider.name in self.providers:
-                raise PluginError(
-                    f"two plugins bring a provider {provider.name!r}: {self._origins[provider.name]} and {source}; "
-                    "uninstall one of them"
-                )
-            self.providers[provider.name] = provider
-            self._origins[provider.name] = source
-        self.reports.append(PluginReport(name, source, version, hooks, tuple(p.name for p in providers)))
+            self._claim(provider.name, source)
+            self._providers[provider.name] = provider
+        self._reports.append(PluginReport(name, source, version, hooks, tuple(p.name for p in providers)))
         return None
+
+    def _claim(self, provider: str, source: str) -> None:
+        """Note who brings a provider. Raises PluginError where another one does."""
+        if provider in self._origins:
+            raise PluginError(
+                f"two plugins bring a provider {provider!r}: {self._origins[provider]} and {source}; "
+                "uninstall one of them"
+            )
+        self._origins[provider] = source
 
     def _validate(self, plugin: object) -> tuple[str, ...]:
         found = []
@@ -223,7 +282,7 @@ class Plugins:
         return hooks
 
     def _report(self, report: PluginReport) -> None:
-        self.reports.append(report)
+        self._reports.append(report)
         log.warning("plugin %s (%s) is skipped: %s", report.name, report.distribution, report.problem)
 
     def _implementations(self, hook: str) -> list[Any]:
@@ -237,9 +296,10 @@ class Plugins:
             log.info("hook %s -> plugin %s%s", hook, impl.plugin_name, "" if event is None else f": {event}")
 
     def provider(self, name: str) -> Provider:
-        """The provider of that name. Raises UnknownProvider, naming the known ones and what to install."""
-        if name in self.providers:
-            return self.providers[name]
+        """The provider of that name, loaded. Raises UnknownProvider, naming the known ones and what to install."""
+        self._load(name)
+        if name in self._providers:
+            return self._providers[name]
         if any(report.name == name for report in self.reports if report.disabled):
             raise UnknownProvider(f"the plugin {name} is switched off: take it out of VIDPOLL_DISABLE")
         broken = [report for report in self.problems if report.name == name]
@@ -247,13 +307,13 @@ class Plugins:
             report = broken[0]
             raise UnknownProvider(f"the plugin {name} ({report.distribution}) is broken: {report.problem}")
         shown = redact.text(name, limit=60)
-        close = _close(name, self.providers)
+        close = _close(name, self.names)
         meant = f"did you mean {close[0]!r}? " if close else ""
         skipped = "".join(f"; the plugin {report.name} is broken: {report.problem}" for report in self.problems)
         pack = any(report.distribution == PACK for report in self.reports)
         also = "" if pack else f"pip install {PACK} brings those of this project; "
         raise UnknownProvider(
-            f"no provider {shown!r}: {meant}known: {', '.join(sorted(self.providers)) or 'none'}{skipped}. "
+            f"no provider {shown!r}: {meant}known: {', '.join(self.names) or 'none'}{skipped}. "
             f"Others come with a plugin: {also}pip install vidpoll-{shown}, if there is such a one"
         )
 
@@ -295,9 +355,11 @@ class Plugins:
     def simulators(self) -> dict[str, str]:
         """Provider name to the simulator's face that a plugin brings: "module:Class" or "package:samples/index.json".
 
-        Raises PluginError.
+        All providers are loaded for it. Raises PluginError.
         """
         faces: dict[str, str] = {}
+        for name in self.names:
+            self._load(name)
         for impl in self._implementations("vidpoll_simulators"):
             self._traced(impl, "vidpoll_simulators")
             try:
@@ -325,6 +387,16 @@ def guard(who: str, function: Callable[..., object], *args: object) -> None:
     except Exception as error:  # noqa: BLE001 - whatever it is, it is theirs
         log.error("%s raised %s", who, redact.trace(error))
         _warn(f"{who} raised {_said(error)}", RuntimeWarning)
+
+
+def _one_name(only: str | None, providers: Sequence[Provider]) -> None:
+    """Raises PluginError where a plugin that is loaded by need brings another provider than its entry point says."""
+    brought = [provider.name for provider in providers]
+    if only is not None and brought != [only]:
+        raise PluginError(
+            f"the entry point {only!r} promises the provider of that name, and vidpoll_providers gave "
+            f"{', '.join(brought) or 'none'}; for others let the entry point name the module alone"
+        )
 
 
 def _source(entry: metadata.EntryPoint) -> tuple[str, str | None]:

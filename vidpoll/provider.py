@@ -54,13 +54,16 @@ class Operation(Generic[T]):
     takes the call's fields and the token of the page (None for the first); quota takes nothing. A file that content
     brings goes to the disk as it comes; its parser sees what is none (JSON, say) and gives an Asset. The parser takes
     the Response and the job's id ("" where there is none); it sees 2xx and the statuses in
-    `verdicts`, nothing else. `max_body` bounds the answer, in bytes.
+    `verdicts`, nothing else. `max_body` bounds the answer, in bytes. `empty_ok=True` says that a 2xx without a body is
+    a good answer to this operation; without it only a 202 and a 204 are, because a proxy that fails may bring any
+    other, and a parser that ignores the body would believe it.
     """
 
     request: Callable[..., Request]
     parse: Callable[[Response, str], T | Follow[T]]
     verdicts: tuple[int, ...] = ()
     max_body: int = MAX_BODY
+    empty_ok: bool = False
 
     def __post_init__(self) -> None:
         if not callable(self.request):
@@ -68,6 +71,8 @@ class Operation(Generic[T]):
         _check_parser("Operation", self.parse, self.verdicts)
         if not is_number(self.max_body) or self.max_body <= 0:
             raise PluginError(f"Operation max_body {self.max_body!r}: bytes, above 0")
+        if not isinstance(self.empty_ok, bool):
+            raise PluginError(f"Operation empty_ok {self.empty_ok!r}: True or False")
 
 
 def _check_parser(what: str, parse: object, verdicts: object) -> None:

@@ -30,28 +30,33 @@ from vidpoll.cli import COMMANDS, main
 
 
 def test_providers(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whether a key is set, never the key; a base URL from the environment counts."""
+    """Names, and where each comes from; of one that is named also whether its key is set, never the key."""
     code, out, err = shell("providers")
+    assert (code, out[1].split(), err) == (0, ["acme", "-", "acme-plugin"], [])
+    assert json.loads(shell("providers", "--json")[1][0]) == {
+        "name": "acme", "version": None, "distribution": "acme-plugin",
+    }  # fmt: skip
+    code, out, err = shell("providers", "acme")
     assert (code, err) == (0, [])
     operations = "status, list, quota, cancel, delete, submit clip"
     assert out[1].split("  ") == ["acme", "https://api.acme.example/v1", "ACME_API_KEY (set)", operations]
     monkeypatch.delenv("ACME_API_KEY")
     monkeypatch.setenv("ACME_BASE_URL", "https://user:pass@acme.test/v2")
-    code, out, _ = shell("providers", "--json")
+    code, out, _ = shell("providers", "acme", "--json")
     assert json.loads(out[0]) == {
         "name": "acme", "base_url": "https://acme.test/v2", "keys": {"ACME_API_KEY": False}, "key_required": True,
         "operations": operations.split(", "),
     }  # fmt: skip
-    assert "ACME_API_KEY (not set)" in shell("providers")[1][1]
+    assert "ACME_API_KEY (not set)" in shell("providers", "acme")[1][1]
 
 
-def install(folder: Path, name: str, source: str) -> None:
+def install(folder: Path, name: str, source: str, function: str = "") -> None:
     """What pip leaves behind of a plugin: a module, and a distribution that names it."""
     (folder / f"vidpoll_{name}.py").write_text(source, encoding="utf-8")
     about = folder / f"vidpoll_{name}-1.2.dist-info"
     about.mkdir()
     (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: vidpoll-{name}\nVersion: 1.2\n", encoding="utf-8")
-    (about / "entry_points.txt").write_text(f"[vidpoll]\n{name} = vidpoll_{name}\n", encoding="utf-8")
+    (about / "entry_points.txt").write_text(f"[vidpoll]\n{name} = vidpoll_{name}{function}\n", encoding="utf-8")
 
 
 def test_plugins(shell: Shell) -> None:
@@ -69,6 +74,23 @@ def test_plugins_without_a_key(shell: Shell, monkeypatch: pytest.MonkeyPatch, re
     provider = replace(ACME, name="free", auth=vidpoll.Bearer("FREE_API_KEY", required=required))
     row = shell("plugins", plugins=(Plugin(provider, name="free"),))[1][-1]
     assert key in row
+
+
+def test_a_provider_that_is_loaded_by_need(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is listed without a look into it; whoever names it is told whether it is broken, and the exit code too."""
+    install(tmp_path, "rusty", "raise SystemError('loaded')", ":vidpoll_providers")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert (main(["plugins"]), main(["providers"])) == (0, 0)
+    rows = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("rusty")]
+    assert rows == [["rusty", "1.2", "vidpoll-rusty", "-", "provider", "rusty"], ["rusty", "1.2", "vidpoll-rusty"]]
+    assert main(["plugins", "rusty", "--json"]) == 1
+    (row,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (row["problem"], row["loaded"]) == ("does not import: SystemError: loaded", True)
+    assert main(["providers", "rusty"]) == main(["wait", "rusty:j1"]) == 2
+    broken = "vidpoll: the plugin rusty (vidpoll-rusty) is broken: does not import: SystemError: loaded"
+    assert capsys.readouterr().err.splitlines() == [broken] * 2
 
 
 def test_a_plugin_that_is_switched_off(
@@ -228,7 +250,8 @@ WRONG = {
     "wait g:j1 --account g=acme@http://me:pw@x": "wait: argument --account: this URL holds a user and a password",
     "upload acme a.mp4": "acme takes no uploads",
     "download acme:j1 acme:j2 --to a.mp4": "--to 'a.mp4' names one file, and there are 2 jobs; name a folder",
-    "providers acme": "providers: unrecognized arguments: acme",
+    "providers acne": "no provider 'acne': did you mean 'acme'?",
+    "plugins acme": "plugins: there is no plugin 'acme'; `vidpoll plugins` lists them",
     "simulate nobody": "no simulator",
     "simulate --speed 0": "simulate: argument --speed: '0' is not a number above 0",
     "simulate --port-base 1.5": "simulate: argument --port-base: '1.5' is not a whole number from 1",

@@ -180,7 +180,7 @@ def test_the_distribution_is_whole() -> None:
     config = ConfigParser()
     config.read_string(files["setup.cfg"])
     assert config["metadata"]["name"] == "vidpoll-acme-video"
-    assert config["options.entry_points"]["vidpoll"].strip() == "acme-video = vidpoll_acme_video"
+    assert config["options.entry_points"]["vidpoll"].strip() == "acme-video = vidpoll_acme_video:vidpoll_providers"
     assert "ACME_VIDEO_API_KEY" in files["README.md"]
     assert not any("$" in text.replace("${{", "") for text in files.values())
 
@@ -204,7 +204,7 @@ def test_its_own_tests_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     site = write(
         {
             "vidpoll_runway-0.1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: vidpoll-runway\nVersion: 0.1.0\n",
-            "vidpoll_runway-0.1.0.dist-info/entry_points.txt": "[vidpoll]\nrunway = vidpoll_runway\n",
+            "vidpoll_runway-0.1.0.dist-info/entry_points.txt": "[vidpoll]\nrunway = vidpoll_runway:vidpoll_providers\n",
         },
         tmp_path / "site",
     )

@@ -215,6 +215,15 @@ FAULTS = {
     "garbage that echoes": lambda case: [says(f"{KEY}\r\n\r\n".encode())],
     "a status line that echoes": lambda case: [says(f"HTTP/1.1 500 {KEY}\r\nContent-Length: 0\r\n\r\n".encode())],
     "a header line that is none and echoes": lambda case: [says(f"HTTP/1.1 500 X\r\nX: y\r\n{KEY}\r\n\r\n".encode())],
+    "a lone CR that begins a line and echoes": lambda case: [says(f"HTTP/1.1 500 X\r\nX: y\r{KEY}\r\n\r\n".encode())],
+    "a name with a space that echoes": lambda case: [says(f"HTTP/1.1 500 X\r\n{KEY} x: y\r\nX: y\r\n\r\n".encode())],
+    "a first line that goes on with none and echoes": lambda case: [
+        says(f"HTTP/1.1 500 X\r\n {KEY}\r\nX: y\r\n\r\n".encode())
+    ],
+    "a head that is cut and echoes": lambda case: [says(f"HTTP/1.1 500 X\r\nX: y\r\n{KEY}".encode())],
+    "a head of a multipart that echoes": lambda case: [
+        says(f"HTTP/1.1 500 X\r\nContent-Type: multipart/mixed; boundary={KEY}\r\n--{KEY}\r\n\r\n".encode())
+    ],
     "a chunk size that echoes": lambda case: [
         says(f"HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\n\r\n{KEY}\r\n".encode())
     ],

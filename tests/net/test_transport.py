@@ -632,6 +632,21 @@ def test_what_a_proxy_is_told_is_no_request(server: Any, monkeypatch: pytest.Mon
     assert caught.value.sent is False
 
 
+def test_a_pool_of_another_kind_stays_one() -> None:
+    """A SOCKS proxy is reached through pools of its own: theirs are noted as well, and not put aside."""
+
+    class Pool(urllib3.HTTPConnectionPool):
+        pass
+
+    adapter, manager = RequestsTransport()._adapter(), urllib3.PoolManager()
+    manager.pool_classes_by_scheme = {"http": Pool}
+    adapter.proxy_manager["socks5://127.0.0.1:9"] = manager
+    for _ in range(2):
+        made = adapter.proxy_manager_for("socks5://127.0.0.1:9").pool_classes_by_scheme["http"]
+        assert [each.__name__ for each in made.__mro__][:2] == ["NotingPool", "Pool"]
+        assert made.ConnectionCls.__name__ == "NotedHTTPConnection"
+
+
 def test_a_thread_that_ends_leaves_no_connection(server: Any) -> None:
     """A script that waits a thousand times has a thousand clients, one after the other, and not their sockets."""
     closed = threading.Event()

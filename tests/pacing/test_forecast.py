@@ -11,11 +11,11 @@ import pytest
 from acme_provider import talk, with_pacing
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from vidpoll.events import Polled
 
 import vidpoll
 from vidpoll import Law, State, UsageError
-from vidpoll.job import Moment
+from vidpoll.events import Polled
+from vidpoll.job_state import Moment
 from vidpoll.pacing.forecast import Forecast, forecast
 
 few = settings(max_examples=40, deadline=None)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import vidpoll
 from vidpoll import Adaptive, Exponential, Fixed, Law, State, UsageError
-from vidpoll.job import Moment
+from vidpoll.job_state import Moment
 
 few = settings(max_examples=20, deadline=None)  # enough to find what is wrong, few enough to run always
 

@@ -1,549 +1,257 @@
-"""The command line with a store: what is kept without being asked for, and what goes on after an interruption."""
+"""When a job is kept: verdicts before their hooks and together, facts once a second and at the end of a wait."""
 
 from __future__ import annotations
 
-import io
-import json
-import sqlite3
-import sys
-from collections.abc import Callable
-from dataclasses import replace
+import contextlib
 from pathlib import Path
 from typing import Any
 
 import pytest
-from acme_provider import ACME, BROKEN, DONE, DRAWING, KEY, MP4, REF, UNAVAILABLE, Plugin
+from acme_provider import DONE, DRAWING, REF, SAVING, Talk, talk
+from kept_jobs import NOW, kept, saved, seen, sql
 
 import vidpoll
-from vidpoll import parsing
-from vidpoll.cli import COMMANDS, main
-from vidpoll.cli.context import account, store_of
-from vidpoll.cli.costs import costs, money
-from vidpoll.cli.store_commands import moment
-from vidpoll.testing import FakeClock, FakeTransport
+from vidpoll.storage.keeper import EVERY, TROUBLE, Keeper
+from vidpoll.storage.records import Saved
+from vidpoll.storage.sqlite import Store
 
-Shell = Callable[..., tuple[int, list[str], list[str]]]
-
-RESET = ConnectionResetError()
-SUBMITTED = {"id": "j1", "status": "queued"}
-START = 1_800_000_000.0
-
-
-def parse_status(response: vidpoll.Response, job_id: str) -> vidpoll.Snapshot:
-    """Acme's, which here tells what a job costs."""
-    price = parsing.json_object(response).get("price")
-    said = ACME.status.parse(response, job_id)
-    assert isinstance(said, vidpoll.Snapshot)
-    return said if price is None else replace(said, cost=vidpoll.Cost(*price))
-
-
-PRICED = replace(ACME, status=vidpoll.Operation(ACME.status.request, parse_status))
+REFS = [f"acme:j{number}" for number in range(1, 4)]
+ONE, TWO, THREE = REFS
 
 
 @pytest.fixture
-def shell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Shell:
-    """Runs one command line after the other, on one clock and one store; gives the exit code and what was said."""
-    monkeypatch.setenv("ACME_API_KEY", KEY)
-    monkeypatch.setenv("VIDPOLL_STORE", str(tmp_path / "home" / "jobs.sqlite3"))
-    monkeypatch.chdir(tmp_path)
-    clock = FakeClock(START)
-
-    def run(*argv: str, script: Any = (), stdin: str = "") -> tuple[int, list[str], list[str]]:
-        run.wire = wire = FakeTransport(script)  # type: ignore[attr-defined]
-        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
+def commits(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[str]]]:
+    """Each call that writes rows, with their references."""
+    calls: list[tuple[str, list[str]]] = []
 
-        def factory(**options: Any) -> vidpoll.Client:
-            plugins = [Plugin(PRICED), *options.pop("plugins", ())]
-            return vidpoll.Client(plugins=plugins, **{"discover": False, "transport": wire, **options})
+    def watch(word: str) -> None:
+        genuine = getattr(Store, word)
 
-        code = main(argv, client_factory=factory, clock=clock)
-        said = capsys.readouterr()
-        assert KEY not in said.out + said.err
-        return code, said.out.splitlines(), said.err.splitlines()
+        def noted(self: Store, rows: Any) -> Any:
+            rows = list(rows)
+            calls.append((word, [row.ref if isinstance(row, Saved) else row for row in rows]))
+            return genuine(self, rows)
 
-    return run
-
-
-def urls(shell: Any) -> list[str]:
-    return [wire.url for wire in shell.wire.sent]
-
-
-def local(shell: Shell, *options: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in shell("jobs", "--local", "--json", *options)[1]]
-
-
-# -- what is kept without being asked for -----------------------------------------------------------------------------
-
-
-def test_submit_and_wait_keep_their_jobs(shell: Shell) -> None:
-    """Nobody has to ask for it; `resume` goes on, and has nothing left to do after that."""
-    assert shell("submit", "acme", "clip", "prompt=a sea", script=[SUBMITTED]) == (0, [REF], [])
-    assert shell("wait", "acme:j2", "--timeout", "0", "--quiet", script=[DRAWING])[0] == 3
-    code, out, err = shell("resume", "--quiet", script=[DONE])
-    assert (code, sorted(out), err) == (0, ["acme:j1 completed: video", "acme:j2 completed: video"], [])
-    assert shell("resume") == (0, ["nothing is left to wait for"], [])
-
-
-def test_no_store_keeps_nothing(shell: Shell, tmp_path: Path) -> None:
-    """And leaves no file behind."""
-    assert shell("wait", REF, "--no-store", "--quiet", script=[DONE])[0] == 0
-    assert not (tmp_path / "home").exists()
-
-
-def test_store_names_another_file(shell: Shell, tmp_path: Path) -> None:
-    """For one command."""
-    assert shell("wait", REF, "--store", "other.sqlite3", "--quiet", script=[DONE])[0] == 0
-    assert [job["ref"] for job in local(shell, "--store", "other.sqlite3")] == [REF]
-    assert not (tmp_path / "home").exists()
-
-
-@pytest.mark.parametrize(
-    ("platform", "variable", "folder", "expected"),
-    [
-        ("linux", "XDG_DATA_HOME", "/data", "/data/vidpoll/jobs.sqlite3"),
-        ("linux", "XDG_DATA_HOME", "relative", "/home/me/.local/share/vidpoll/jobs.sqlite3"),
-        ("linux", "XDG_DATA_HOME", None, "/home/me/.local/share/vidpoll/jobs.sqlite3"),
-        ("darwin", "XDG_DATA_HOME", "/data", "/home/me/Library/Application Support/vidpoll/jobs.sqlite3"),
-        ("win32", "LOCALAPPDATA", "/local", "/local/vidpoll/jobs.sqlite3"),
-        ("win32", "LOCALAPPDATA", None, "/home/me/AppData/Local/vidpoll/jobs.sqlite3"),
-    ],
-)
-def test_each_platform_has_its_place(
-    monkeypatch: pytest.MonkeyPatch, platform: str, variable: str, folder: str | None, expected: str
-) -> None:
-    """Where programs of a user keep their data there."""
-    monkeypatch.delenv("VIDPOLL_STORE")
-    monkeypatch.setattr(sys, "platform", platform)
-    monkeypatch.setattr(Path, "home", lambda: Path("/home/me"))
-    monkeypatch.delenv(variable, raising=False)
-    if folder is not None:
-        monkeypatch.setenv(variable, folder)
-    args = type("Args", (), {"store": None, "no_store": False})
-    assert store_of(args) == Path(expected)  # type: ignore[arg-type]
-
-
-def test_a_user_without_a_home_keeps_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A container's user may have none; that is no reason not to wait."""
-
-    def homeless() -> Path:
-        raise RuntimeError("no home")
-
-    monkeypatch.delenv("VIDPOLL_STORE")
-    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
-    monkeypatch.setattr(Path, "home", homeless)
-    assert store_of(type("Args", (), {"store": None, "no_store": False})) is None  # type: ignore[arg-type]
-
-
-def test_what_is_known_is_not_asked_again(shell: Shell) -> None:
-    """A verdict that is kept costs no request, and is told as kept; its file is fetched with a fresh URL."""
-    signed = {**DONE, "video": DONE["video"] + "?sig=0123456789"}
-    shell("wait", REF, "--quiet", script=[signed])
-    again = "acme:j1 completed: video (as kept on 2027-01-15T08:00:00Z; to ask again: vidpoll status acme:j1)"
-    assert shell("wait", REF, "--quiet") == (0, [again], [])
-    kept = "acme:j1 completed: video (as kept on 2027-01-15T08:00:00Z; nobody was asked)"
-    assert shell("status", REF, "--kept") == (0, [kept], [])
-    code, out, _ = shell("download", REF, "--to", "a.mp4", script={"/files/": [MP4], "": [signed]})
-    assert (code, out) == (0, [f"a.mp4 ({len(MP4)} bytes)"])
-    assert urls(shell)[0].endswith("/jobs/j1")
-
-
-# -- a store that cannot be used --------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def damaged(tmp_path: Path) -> None:
-    (tmp_path / "home").mkdir()
-    (tmp_path / "home" / "jobs.sqlite3").write_text("not a database, but a text of some length\n" * 50)
-
-
-@pytest.mark.usefixtures("damaged")
-def test_a_damaged_store_stops_no_submit_and_no_wait(shell: Shell) -> None:
-    """One warning with the way out, and the reference is printed."""
-    code, out, [warning] = shell("submit", "acme", "clip", "prompt=x", script=[SUBMITTED])
-    assert (code, out) == (0, [REF])
-    assert warning.startswith("vidpoll: warning: the store ")
-    assert "is no SQLite file" in warning
-    assert "nothing is kept" in warning
-    code, out, err = shell("wait", REF, "--quiet", "--download", "clips", script={"/files/": [MP4], "": [DONE]})
-    assert (code, out[0], len(err)) == (0, "acme:j1 completed: video", 1)
-
-
-@pytest.mark.usefixtures("damaged")
-@pytest.mark.parametrize("command", [["resume"], ["jobs", "--local"]])
-def test_a_damaged_store_is_an_error_where_it_is_what_was_asked_for(shell: Shell, command: list[str]) -> None:
-    """One line, exit code 1."""
-    code, out, [said] = shell(*command)
-    assert (code, out) == (1, [])
-    assert "is no SQLite file: name another one" in said
-
-
-def test_a_store_that_fails_in_the_middle_stops_no_submit(
-    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Where the intent cannot be kept nothing was sent, so it is submitted without a store: once."""
-    monkeypatch.setattr("vidpoll.storage.sqlite.BUSY", 0.05)
-    shell("wait", "acme:j0", "--quiet", script=[DONE])
-    holder: list[sqlite3.Connection] = []
-
-    def lock(self: Any, *args: Any) -> Any:
-        if not holder:
-            holder.append(sqlite3.connect(tmp_path / "home" / "jobs.sqlite3", isolation_level=None))
-            holder[0].execute("BEGIN IMMEDIATE")
-        return begin(self, *args)
-
-    begin = vidpoll.storage.keeper.Intent.begin
-    monkeypatch.setattr(vidpoll.storage.keeper.Intent, "begin", lock)
-    code, out, [warning] = shell("submit", "acme", "clip", "prompt=x", script=[SUBMITTED])
-    assert (code, out, len(shell.wire.sent)) == (0, [REF], 1)  # type: ignore[attr-defined]
-    assert "nothing was sent, because it could not be kept" in warning
-    holder[0].close()
-
-
-def test_without_a_store_there_is_nothing_to_resume(shell: Shell) -> None:
-    """It says what to name."""
-    code, _, [said] = shell("resume", "--no-store")
-    assert (code, said) == (2, "vidpoll: nothing is kept without a store; name one with --store FILE")
-
-
-# -- resume -----------------------------------------------------------------------------------------------------------
-
-
-def test_resume_saves_what_was_asked_for(shell: Shell, tmp_path: Path) -> None:
-    """`wait --download` that ended early is finished by `resume`, into the folder that was named then."""
-    shell("wait", REF, "--timeout", "0", "--download", "clips", "--quiet", script=[DRAWING])
-    code, out, _ = shell("resume", "--quiet", script={"/files/": [MP4], "": [DONE]})
-    [file] = (tmp_path / "clips").iterdir()
-    assert (code, out) == (0, ["acme:j1 completed: video", f"{file} ({len(MP4)} bytes)"])
-    assert file.read_bytes() == MP4
-    assert shell("resume") == (0, ["nothing is left to wait for"], [])
-
-
-def test_resume_fetches_the_files_of_jobs_that_have_ended(shell: Shell, tmp_path: Path) -> None:
-    """The verdict was told, and the file was never whole."""
-    script = {"/files/": [b"<html>not a video</html>"], "": [DONE]}
-    assert shell("wait", REF, "--download", "clips", "--quiet", script=script)[0] == 1
-    assert shell("resume", "--quiet", script={"/files/": [MP4], "": [DONE]})[0] == 0
-    assert len(list((tmp_path / "clips").iterdir())) == 1
-
-
-def test_files_that_will_never_be_there_are_not_asked_for_again(shell: Shell) -> None:
-    """A job that failed, and one without a video."""
-    shell("wait", REF, "--download", "clips", "--quiet", script=[BROKEN])
-    assert shell("resume") == (0, ["nothing is left to wait for"], [])
-    cover = {"status": "done", "cover": "https://api.acme.example/files/j2.jpg"}
-    assert shell("wait", "acme:j2", "--download", "clips", "--quiet", script=[cover])[0] == 1
-    assert shell("resume") == (0, ["nothing is left to wait for"], [])
-
-
-def test_a_job_that_is_gone_at_its_provider_can_be_left_out(shell: Shell) -> None:
-    """Its file is asked for by each `resume`, until the line that the message names is pasted."""
-    signed = {"status": "done", "video": "https://api.acme.example/files/j1.mp4?sig=SIGNATURE"}
-    script = {"/files/": [b"<html>not a video</html>"], "": [signed]}
-    shell("wait", REF, "--download", "clips", "--quiet", script=script)
-    for _ in range(2):
-        code, _, [said] = shell("resume", "--quiet", script=[(404, {"error": "no such job"})])
-        assert (code, said.endswith("To leave it out from now on: vidpoll jobs --local --forget acme:j1")) == (1, True)
-    shell("jobs", "--local", "--forget", REF)
-    assert shell("resume") == (0, ["nothing is left to wait for"], [])
-
-
-def test_the_line_of_an_unknown_outcome_works_on_the_command_line(
-    shell: Shell, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With the options that name the account, the address and the store; a line of Python is none here."""
-    options = ["--account", "two=acme@https://eu.acme.example/v1", "--store", "s.sqlite3"]
-    said = shell("wait", "two:j1", *options, "--timeout", "0", "--quiet", script=[DRAWING])[2][0]
-    assert said.endswith(f"Resume: vidpoll wait two:j1 {' '.join(options)}")
-    base = ["--base-url", "https://eu.acme.example/v1"]
-    said = shell("wait", REF, *base, "--timeout", "0", "--quiet", script=[DRAWING])[2][0]
-    assert said.endswith(f"Resume: vidpoll wait acme:j1 {' '.join(base)}")
-    assert shell("resume", "--timeout", "0", "--quiet", script=[DRAWING])[2][0].endswith("Resume: vidpoll resume")
-
-
-def test_a_url_that_was_cut_is_called_signed_from_the_store_too(shell: Shell) -> None:
-    """A machine must not take it for one that can be fetched."""
-    signed = {"status": "done", "video": "https://cdn.example/j1.mp4?sig=SIGNATURE"}
-    for script in ([signed], []):
-        [job] = map(json.loads, shell("wait", REF, "--json", script=script)[1])
-        assert job["assets"][0] | {"url": "https://cdn.example/j1.mp4", "signed": True} == job["assets"][0]
-    shell("wait", "acme:j2", "--quiet", script=[DONE])
-    assert json.loads(shell("wait", "acme:j2", "--json")[1][0])["assets"][0]["signed"] is False
-
-
-def test_resume_into_a_folder(shell: Shell, tmp_path: Path) -> None:
-    """`--download` says so for all."""
-    shell("submit", "acme", "clip", "prompt=x", script=[SUBMITTED])
-    shell("resume", "--download", "night", "--quiet", script={"/files/": [MP4], "": [DONE]})
-    assert len(list((tmp_path / "night").iterdir())) == 1
-
-
-def test_one_account_without_a_key_does_not_hold_up_the_others(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its jobs are left, with a line each, and the exit code says that something is unknown."""
-    two = ["--account", "two=acme", "--timeout", "0", "--quiet"]
-    monkeypatch.setenv("TWO_API_KEY", KEY)
-    shell("wait", REF, "two:j2", *two, script=[DRAWING])
-    monkeypatch.delenv("ACME_API_KEY")
-    code, out, [left] = shell("resume", "--quiet", script=[DONE])
-    assert (code, out) == (3, ["two:j2 completed: video"])
-    assert left == "vidpoll: acme:j1 is left: acme: no key. Set the environment variable ACME_API_KEY"
-
-
-def test_resume_asks_where_the_job_is(shell: Shell) -> None:
-    """A base URL of `wait` is the one of `resume`; of jobs at two addresses each is asked about at its own."""
-    there = ["--base-url", "https://eu.acme.example", "--timeout", "0", "--quiet"]
-    shell("wait", REF, *there, script=[DRAWING])
-    shell("resume", "--quiet", "--timeout", "0", script=[DRAWING])
-    assert urls(shell) == ["https://eu.acme.example/jobs/j1"]
-    shell("wait", "acme:j2", "--timeout", "0", "--quiet", script=[DRAWING])
-    code, out, err = shell("resume", "--quiet", script={"/jobs/j1": [DONE], "/jobs/j2": [BROKEN]})
-    assert (code, out, len(err)) == (1, ["acme:j1 completed: video"], 1)
-    assert sorted(urls(shell)) == ["https://api.acme.example/v1/jobs/j2", "https://eu.acme.example/jobs/j1"]
-
-
-def test_a_mistyped_reference_is_not_kept(shell: Shell) -> None:
-    """What no provider knows is not waited for again and again."""
-    assert shell("wait", "acme:typo", "--quiet", script=[(404, {"error": "no such job"})])[0] == 3
-    assert local(shell) == []
-
-
-def test_ctrl_c_prints_what_is_left_and_the_line_that_goes_on(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the options that it needs; of `resume` it is `resume` again."""
-
-    get = FakeClock.get
-
-    def interrupted(self: FakeClock, inbox: Any, timeout: float, *, busy: bool) -> Any:
-        if not busy:
-            raise KeyboardInterrupt
-        return get(self, inbox, timeout, busy=busy)
-
-    monkeypatch.setattr(FakeClock, "get", interrupted)
-    options = ["--store", "s.sqlite3", "--download", "my clips", "--base-url", "https://eu.acme.example"]
-    code, _, [left, resume] = shell("wait", REF, "acme:j2", *options, "--quiet", script=[DRAWING])
-    assert code == 130
-    assert left == "vidpoll: interrupted; left, and going on at the provider: acme:j1, acme:j2"
-    assert resume == (
-        "vidpoll: resume: vidpoll wait acme:j1 acme:j2 --download 'my clips' --base-url https://eu.acme.example "
-        "--store s.sqlite3"
-    )
-    code, _, [_, resume] = shell("resume", "--store", "s.sqlite3", "--quiet", script=[DRAWING])
-    assert (code, resume) == (130, "vidpoll: resume: vidpoll resume --store s.sqlite3")
-
-
-# -- submits without an answer ----------------------------------------------------------------------------------------
-
-
-def test_resume_shows_what_a_lost_submit_may_have_become_and_adopts_none(shell: Shell) -> None:
-    """Jobs of the provider's list that nobody here knows; one that is named with --adopt is waited for."""
-    shell("wait", "acme:known", "--quiet", script=[DONE])
-    code, _, [unknown] = shell("submit", "acme", "clip", "prompt=a sea", script=[RESET])
-    assert (code, "may have been received" in unknown) == (3, True)
-    assert unknown.endswith("It is on record: `vidpoll resume` shows what it may have become")
-    why = "the connection failed (ConnectionResetError)"
-    forget = "Where it never arrived, forget it, and what ended before: vidpoll jobs --local --forget-before"
-    rows = {"rows": [{"id": "known", "status": "done"}, {"id": "lost", "status": "drawing"}]}
-    code, out, err = shell("resume", script={"/jobs": [rows]})
-    assert (code, out) == (3, [])
-    assert err == [
-        f"vidpoll: a submit without an answer, on 2027-01-15T08:00:00Z: acme clip prompt='a sea' ({why})",
-        "vidpoll:   may be acme:lost running drawing: vidpoll resume --adopt acme:lost",
-        f"vidpoll:   {forget} 2027-01-15T08:00:01Z",
-    ]
-    assert [wire.method for wire in shell.wire.sent] == ["GET"]  # type: ignore[attr-defined]
-    code, out, err = shell("resume", "--adopt", "acme:lost", "--quiet", script=[DONE])
-    assert (code, out, err) == (0, ["acme:lost completed: video"], [])
-    assert [job["sent"] for job in local(shell)] == [{}, {"prompt": "a sea"}]
-
-
-def test_a_lost_submit_without_candidates_says_what_to_do(shell: Shell) -> None:
-    """Where the list shows none, and where there is no list."""
-    shell("submit", "acme", "clip", "prompt=x", script=[RESET])
-    code, _, err = shell("resume", script=[{"rows": []}])
-    assert code == 3
-    assert "its list shows no job that may be it" in err[1]
-    assert "vidpoll resume --adopt acme:ID" in err[1]
-    code, out, _ = shell("resume", "--json", script=[{"rows": []}])
-    assert (code, json.loads(out[0])["submit"]["sent"]) == (3, {"prompt": "x"})
-    assert "HTTP 400" in shell("resume", script=[(400, {})])[2][1]
-
-
-def test_the_lines_about_a_lost_submit_work_when_they_are_pasted(shell: Shell) -> None:
-    """They name the store that was named, and a moment that every Python reads."""
-    store = ["--store", "s.sqlite3"]
-    said = shell("submit", "acme", "clip", "prompt=x", *store, script=[RESET])[2][0]
-    assert "`vidpoll resume --store s.sqlite3`" in said
-    assert shell("jobs", "--local", *store)[2] == [
-        "vidpoll: 1 submits have no answer yet: vidpoll resume --store s.sqlite3"
-    ]
-    said = shell("resume", *store, script=[{"rows": []}])[2][1]
-    forget = said.partition("before: vidpoll ")[2].split()
-    assert forget == ["jobs", "--local", "--forget-before", "2027-01-15T08:00:01Z", *store]
-    assert shell(*forget)[:2] == (0, [])
-    assert shell("resume", *store) == (0, ["nothing is left to wait for"], [])
-
-
-def test_a_lost_submit_is_on_record_only_where_there_is_a_store(
-    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A store that cannot be used keeps nothing, so nobody is sent to look there."""
-    (tmp_path / "folder").mkdir()
-    monkeypatch.setenv("VIDPOLL_STORE", str(tmp_path / "folder"))
-    code, _, [warning, unknown] = shell("submit", "acme", "clip", "prompt=x", script=[RESET])
-    assert (code, "nothing is kept" in warning) == (3, True)
-    assert "may have been received" in unknown
-    assert "on record" not in unknown
-
-
-def test_ctrl_c_in_a_submit_says_where_it_is_found(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the store; and without one, at the provider."""
-
-    def interrupt(self: Any, *args: Any, **options: Any) -> None:
+        monkeypatch.setattr(Store, word, noted)
+
+    for word in ("save", "end", "told"):
+        watch(word)
+    return calls
+
+
+# -- verdicts together ------------------------------------------------------------------------------------------------
+
+
+def verdicts(t: Talk, refs: list[str] = REFS) -> list[tuple[vidpoll.Job, vidpoll.Event]]:
+    """Jobs of the store that have just ended, each with its event."""
+    t.client._keeper.enter([vidpoll.Job(ref) for ref in refs], [t.client._state("acme").opened for _ in refs])
+    ended = [seen(ref, done=True) for ref in refs]
+    return [(each, event) for each in ended if (event := each.verdict(NOW))]
+
+
+def test_verdicts_cost_two_transactions(path: Path, commits: list[Any]) -> None:
+    """All of them are on disk before the first hook; that they were told follows in one."""
+    seen: list[Any] = []
+
+    class Look:
+        @vidpoll.hookimpl
+        def vidpoll_completed(self) -> None:
+            seen.append(sql(path, "SELECT count(ended_at), count(told_at) FROM jobs"))
+
+    t = talk([], store=path, plugins=(Look(),))
+    t.client._keeper.verdicts(verdicts(t))
+    assert commits == [("end", REFS), ("told", REFS)]
+    assert seen == [[(3, 0)]] * 3
+    assert t.ears.told == ["completed"] * 3
+
+
+def test_without_a_store_verdicts_are_told_at_once() -> None:
+    """There is nothing to keep, now or later."""
+    t = talk([])
+    t.client._keeper.verdicts([(seen(ref, done=True), vidpoll.Completed(ref, NOW)) for ref in REFS])
+    assert (t.ears.told, t.client._keeper.save_due(t.clock.now)) == (["completed"] * 3, float("inf"))
+
+
+def test_verdicts_of_another_process_are_not_told(path: Path) -> None:
+    """Each job's hook is called by whoever has its verdict on disk first."""
+    t, u = talk([], store=path), talk([], store=path)
+    t.client._keeper.verdicts(verdicts(t, [TWO]))
+    u.client._keeper.verdicts(verdicts(u))
+    assert [event.ref for _, _, event in t.ears.heard] == [TWO]
+    assert [event.ref for _, _, event in u.ears.heard] == [ONE, THREE]
+
+
+def test_ctrl_c_between_two_hooks_leaves_the_rest_to_be_told(path: Path) -> None:
+    """Those that were heard are not told again, and the others are, by the next wait."""
+
+    class Dies:
+        @vidpoll.hookimpl(tryfirst=True)
+        def vidpoll_completed(self, job: vidpoll.Job) -> None:
+            if job.ref == TWO:
+                raise KeyboardInterrupt
+
+    t = talk([], store=path, plugins=(Dies(),))
+    with pytest.raises(KeyboardInterrupt):
+        t.client._keeper.verdicts(verdicts(t))
+    u = talk([], store=path)
+    assert [each.ok for each in u.client.wait_all(REFS)] == [True] * 3
+    assert [event.ref for _, _, event in t.ears.heard] == [ONE]
+    assert [event.ref for _, _, event in u.ears.heard] == [TWO, THREE]
+
+
+# -- facts once a second ----------------------------------------------------------------------------------------------
+
+
+def keeping(t: Talk, refs: list[str]) -> tuple[Keeper, list[vidpoll.Job]]:
+    """The keeper of a client that waits for jobs."""
+    jobs = [seen(ref, "a") for ref in refs]
+    keeper = t.client._keeper
+    assert isinstance(keeper, Keeper)
+    keeper.enter([vidpoll.Job(ref) for ref in refs], [t.client._state("acme").opened for _ in refs])
+    return keeper, jobs
+
+
+def change(keeper: Keeper, changed: vidpoll.Job, stage: str) -> None:
+    for event in changed.receive(vidpoll.Snapshot(vidpoll.State.RUNNING, stage), NOW + 5):
+        keeper.tell(changed, event)
+
+
+def stages(t: Talk) -> list[str | None]:
+    return [each.job.stage for each in t.client.store.jobs()]
+
+
+def test_facts_are_kept_once_a_second(path: Path, commits: list[Any]) -> None:
+    """The first change at once, what follows within a second in one transaction."""
+    t = talk([], store=path)
+    keeper, jobs = keeping(t, REFS)
+    with keeper.waiting(jobs):
+        for each in jobs:
+            keeper.lease(each, 0.0)
+            change(keeper, each, "b")
+        assert (commits, stages(t)) == ([("save", [ONE])], ["b", None, None])
+        assert keeper.save_due(t.clock.now + EVERY / 2) == t.clock.now + EVERY
+        assert len(commits) == 1
+        change(keeper, jobs[1], "c")
+        assert keeper.save_due(t.clock.now + EVERY) == float("inf")
+        assert (commits[1:], stages(t)) == ([("save", [TWO, THREE])], ["b", "c", "b"])
+        assert keeper.save_due(t.clock.now + 9 * EVERY) == float("inf")
+        assert len(commits) == 2
+
+
+def test_one_answer_is_kept_once(path: Path, commits: list[Any]) -> None:
+    """Stage and progress that change together are one transaction."""
+    t = talk([DRAWING, SAVING, DONE], store=path)
+    t.client.wait(REF)
+    assert [word for word, _ in commits] == ["save", "save", "end", "told"]
+
+
+@pytest.mark.parametrize("how", ["end", "ctrl-c", "close"])
+def test_the_end_of_a_wait_keeps_what_was_not_kept(path: Path, how: str) -> None:
+    """However it ends."""
+    t = talk([], store=path)
+    keeper, jobs = keeping(t, [ONE, TWO])
+    waiting = keeper.waiting(jobs)
+    waiting.__enter__()
+    for each in jobs:
+        keeper.lease(each, 0.0)
+        change(keeper, each, "b")
+    assert stages(t) == ["b", None]
+    if how == "end":
+        waiting.__exit__(None, None, None)
+    elif how == "close":
+        t.client.close()
+    else:
+        assert not waiting.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
+    assert stages(talk([], store=path)) == ["b", "b"]
+
+
+def test_what_is_not_waited_for_is_kept_at_once(path: Path) -> None:
+    """A process that is told by webhooks has no later moment."""
+    t = talk([], store=path)
+    t.client.feed(ONE, DRAWING)
+    t.client.feed(TWO, DRAWING)
+    t.client.feed(TWO, SAVING)
+    assert stages(t) == ["drawing", "saving"]
+
+
+def test_who_has_lost_the_lease_keeps_nothing(path: Path) -> None:
+    """The one who holds it knows more."""
+    t = talk([], store=path)
+    keeper, jobs = keeping(t, [ONE, TWO])
+    with keeper.waiting(jobs):
+        for each in jobs:
+            keeper.lease(each, 0.0)
+            change(keeper, each, "b")
+        t.clock.now += 3600.0
+        Store(path, t.clock.time).save([saved(TWO, "c")])
+        keeper.save_due(t.clock.now)
+    assert stages(t) == ["b", "c"]
+
+
+def test_the_end_of_a_wait_without_the_lease_keeps_nothing(path: Path) -> None:
+    """Another process polls by now, and knows more."""
+    t = talk([], store=path)
+    keeper, jobs = keeping(t, [ONE, TWO])
+    with keeper.waiting(jobs):
+        for each in jobs:
+            keeper.lease(each, 0.0)
+            change(keeper, each, "b")
+        t.clock.now += 3600.0
+        Store(path, t.clock.time).save([saved(TWO, "c")])
+    assert stages(t) == ["b", "c"]
+
+
+def test_ctrl_c_while_facts_are_kept_loses_none(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The end of the wait keeps them."""
+    t = talk([], store=path)
+    keeper, [one] = keeping(t, [ONE])
+    genuine = Store.save
+
+    def interrupted(self: Store, rows: Any) -> None:
+        monkeypatch.setattr(Store, "save", genuine)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(FakeClock, "get", interrupt)
-    code, _, [said] = shell("submit", "acme", "clip", "prompt=x", script=[SUBMITTED])
-    assert (code, "`vidpoll resume` goes on with it or shows what it may have become" in said) == (130, True)
-    code, _, [said] = shell("submit", "acme", "clip", "prompt=x", "--no-store", script=[SUBMITTED])
-    assert (code, "look at `vidpoll jobs acme`" in said) == (130, True)
+    monkeypatch.setattr(Store, "save", interrupted)
+    with contextlib.suppress(KeyboardInterrupt), keeper.waiting([one]):
+        keeper.lease(one, 0.0)
+        keeper.tell(one, vidpoll.Polled(ONE, NOW, None))
+        change(keeper, one, "b")
+        pytest.fail("it was interrupted")
+    assert (stages(t), kept(t, ONE).requests) == (["b"], 1)
 
 
-def test_adopting_what_nobody_lost(shell: Shell) -> None:
-    """There is `wait` for that."""
-    code, _, [said] = shell("resume", "--adopt", "acme:j9")
-    assert code == 2
-    assert said.endswith("`vidpoll wait acme:j9` waits for any job, and keeps it")
+def test_a_verdict_has_its_own_way_to_the_disk(path: Path, commits: list[Any]) -> None:
+    """Facts with a verdict in them are not saved like others: nobody would know that it is to be told."""
+    t = talk([], store=path)
+    keeper, jobs = keeping(t, [ONE, TWO])
+    with keeper.waiting(jobs):
+        for each in jobs:
+            keeper.lease(each, 0.0)
+            change(keeper, each, "b")
+        [event] = jobs[1].receive(vidpoll.Snapshot(vidpoll.State.COMPLETED, "done", assets_due=False), NOW + 6)
+        keeper.save_due(t.clock.now + EVERY)
+        keeper.verdicts([(jobs[1], event)])
+    assert commits == [("save", [ONE]), ("end", [TWO]), ("told", [TWO])]
 
 
-# -- jobs --local -----------------------------------------------------------------------------------------------------
+def test_facts_that_could_not_be_kept_are_tried_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the requests that were counted, once the store is no longer left alone."""
+    t = talk([], store=path)
+    keeper, [one] = keeping(t, [ONE])
+    genuine = Store.save
 
+    def broken(self: Store, rows: Any) -> None:
+        raise vidpoll.StoreError("no room")
 
-def test_jobs_local_shows_what_is_kept_and_asks_nothing(shell: Shell) -> None:
-    """The latest last; for machines with fields, counts and history."""
-    shell("submit", "acme", "clip", "prompt=a sea", script=[SUBMITTED])
-    shell("wait", "acme:j2", "--quiet", script=[UNAVAILABLE, {**DONE, "price": [15, 5]}])
-    code, out, err = shell("jobs", "--local")
-    assert (code, err, urls(shell)) == (0, [], [])
-    assert out == [
-        "2027-01-15T08:00:00Z  acme:j1 queued",
-        "2027-01-15T08:00:00Z  acme:j2 completed: video (15 credits charged, 5 refunded)",
-    ]
-    first, second = local(shell)
-    assert (first["operation"], first["sent"], first["submitted_at"]) == (
-        "clip",
-        {"prompt": "a sea"},
-        "2027-01-15T08:00:00Z",
-    )
-    assert (second["requests"], second["transient_errors"], second["ended_at"]) == (2, 1, "2027-01-15T08:00:05Z")
-    assert [moment["stage"] for moment in second["history"]] == ["done"]
-    assert [job["ref"] for job in local(shell, "--limit", "1")] == ["acme:j2"]
-    assert shell("jobs", "two", "--local")[1] == []
-
-
-def test_forget(shell: Shell) -> None:
-    """By date only what ended; by reference whatever it is."""
-    shell("wait", REF, "--quiet", script=[DONE])
-    shell("wait", "acme:j2", "--timeout", "0", "--quiet", script=[DRAWING])
-    assert [job["ref"] for job in local(shell, "--forget-before", "2027-01-14")] == [REF, "acme:j2"]
-    assert [job["ref"] for job in local(shell, "--forget-before", "2028-01-01T00:00+00:00")] == ["acme:j2"]
-    assert local(shell, "--forget", "acme:j2") == []
-    assert moment("2027-01-15T08:00+00:00") == START
-    assert shell("jobs", "--local", "--forget-before", "yesterday")[0] == 2
-    assert shell("jobs", "acme", "--forget", REF)[0] == 2
-
-
-# -- references, accounts, money --------------------------------------------------------------------------------------
-
-
-def test_references_from_standard_input(shell: Shell) -> None:
-    """One a line or several, with comments; what `submit` prints goes into `wait`."""
-    code, out, _ = shell("wait", "-", "acme:c", "--quiet", script=[DONE], stdin="acme:a # first\n\nacme:b acme:a\n")
-    assert (code, sorted(line.split()[0] for line in out)) == (0, ["acme:a", "acme:b", "acme:c"])
-    code, _, [said] = shell("wait", "-", stdin="\n")
-    assert (code, said) == (2, "vidpoll: - reads references from standard input, and none came")
-
-
-def test_another_account_of_a_provider(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its key is in a variable of its own where there is one; its address comes with it."""
-    monkeypatch.setenv("GPU_2_API_KEY", f"other-{KEY}")
-    command = ["wait", "gpu-2:j1", REF, "--account", "gpu-2=acme@https://gpu2.example/v2", "--quiet"]
-    assert shell(*command, script=[DONE])[0] == 0
-    assert {wire.url: wire.secret["Authorization"] for wire in shell.wire.sent} == {  # type: ignore[attr-defined]
-        "https://gpu2.example/v2/jobs/j1": f"Bearer other-{KEY}",
-        "https://api.acme.example/v1/jobs/j1": f"Bearer {KEY}",
-    }
-    there = ["--account", "gpu-2=acme", "--base-url", "https://elsewhere.example"]
-    assert shell("wait", "gpu-2:j3", *there, "--quiet", script=[DONE])[0] == 0
-    assert urls(shell) == ["https://elsewhere.example/jobs/j3"]
-    assert shell("wait", "gpu-2:j1")[0] == 2
-    for wrong in ("gpu2", "=acme", "gpu2="):
-        assert shell("wait", REF, "--account", wrong)[0] == 2
-    assert account("a=acme")[1].base_url is None
-
-
-def test_the_last_line_sums_the_money(shell: Shell) -> None:
-    """Charged and refunded, for people and for machines; units are never mixed."""
-    script = {
-        "/jobs/a": [{**DONE, "price": [15, 0]}],
-        "/jobs/b": [{**BROKEN, "price": [15, 15]}],
-        "/jobs/c": [{**DONE, "price": [0.4, 0, "USD"]}],
-    }
-    refs = ["acme:a", "acme:b", "acme:c"]
-    code, out, _ = shell("wait", *refs, "--no-store", script=script)
-    assert code == 1
-    assert out[-1].endswith("3 jobs: 2 completed, 1 not completed; 30 credits charged, 15 refunded; 0.4 USD charged")
-    _, out, _ = shell("wait", *refs, "--no-store", "--json", script=script)
-    assert json.loads(out[-1])["costs"] == [
-        {"charged": 30.0, "refunded": 15.0, "unit": "credits"},
-        {"charged": 0.4, "refunded": 0.0, "unit": "USD"},
-    ]
-    assert (costs([vidpoll.Job(REF)]), money([])) == ([], "")
-
-
-def test_a_batch_that_the_balance_cannot_pay_is_refused(shell: Shell) -> None:
-    """Saying by how much; --force goes on; one that it can pay is submitted."""
-    ids = [{"id": f"j{number}"} for number in range(3)]
-    batch = ["submit", "acme", "clip", "prompt=x", "--count", "3"]
-    code, out, [said] = shell(*batch, script={"/quota": [{"credits": 120}], "": list(ids)})
-    assert (code, out) == (1, [])
-    assert said == (
-        "vidpoll: acme: 3 clip cost 150, and the balance is 120: 30 are missing. Nothing was submitted; "
-        "--force submits all the same"
-    )
-    refs = ["acme:j0", "acme:j1", "acme:j2"]
-    assert shell(*batch, script={"/quota": [{"credits": 150}], "": list(ids)}) == (0, refs, [])
-    assert shell(*batch, "--force", script={"/quota": [{"credits": 0}], "": list(ids)}) == (0, refs, [])
-    assert len(shell.wire.sent) == 3  # type: ignore[attr-defined]
-
-
-def test_a_batch_whose_price_cannot_be_asked_names_the_way_out(shell: Shell) -> None:
-    """Nothing is submitted unasked, but by --force."""
-    code, out, [said] = shell("submit", "acme", "clip", "prompt=x", "--count", "2", script=[(403, {"error": "no"})])
-    assert (code, out) == (1, [])
-    assert said.endswith("Nothing was submitted; --force submits unasked")
-
-
-def test_a_batch_that_ends_half_way_keeps_what_was_submitted(shell: Shell) -> None:
-    """Each reference is printed as it comes; what ended it is said, and the rest is not sent."""
-    script = {"/quota": [{"credits": 500}], "": [{"id": "j0"}, (402, {"error": "no credits"}), {"id": "j2"}]}
-    code, out, [said] = shell("submit", "acme", "clip", "prompt=x", "--count", "3", script=script)
-    assert (code, out) == (1, ["acme:j0"])
-    assert "Nothing was bought" in said
-    assert said.endswith("(1 of 3 were submitted before that)")
-    assert len(shell.wire.sent) == 3  # type: ignore[attr-defined]
-
-
-def test_cancel_asks_before(shell: Shell) -> None:
-    """As delete does; the job ends when its provider says so."""
-    code, _, [said] = shell("cancel", REF)
-    assert (code, said) == (2, "vidpoll: cancel: there is nobody to ask; --yes cancels without asking")
-    code, out, err = shell("cancel", REF, "--yes", script=[(200, {})])
-    assert (code, out, err) == (0, ["acme:j1 is asked to end; what came of it: vidpoll wait acme:j1"], [])
-    assert [wire.method for wire in shell.wire.sent] == ["POST"]  # type: ignore[attr-defined]
-    assert shell("cancel", REF, "--yes", script=[(409, {"error": "too late"})])[0] == 1
-
-
-@pytest.mark.parametrize("name", sorted(COMMANDS))
-def test_every_command_has_an_example_that_it_understands(shell: Shell, name: str) -> None:
-    """The help shows it, and its own parser takes it."""
-    code, out, _ = shell(name, "--help")
-    assert (code, COMMANDS[name].example.startswith(f"vidpoll {name}")) == (0, True)
-    assert COMMANDS[name].example in "\n".join(out)
+    with keeper.waiting([one]):
+        keeper.lease(one, 0.0)
+        keeper.tell(one, vidpoll.Polled(ONE, NOW, None))
+        monkeypatch.setattr(Store, "save", broken)
+        with pytest.warns(RuntimeWarning, match="no room"):
+            change(keeper, one, "b")
+        monkeypatch.setattr(Store, "save", genuine)
+        assert keeper.save_due(t.clock.now + EVERY) == t.clock.now + TROUBLE
+        assert stages(t) == [None]
+        t.clock.now += TROUBLE
+        assert keeper.save_due(t.clock.now) == float("inf")
+        assert (stages(t), kept(t, ONE).requests) == (["b"], 1)

@@ -24,8 +24,11 @@ class Good:
 
     words: Mapping[Any, State] = WORDS
     base_url = "https://api.goodness.example/v1"
-    auth: vidpoll.provider.Auth = vidpoll.Bearer("GOODNESS_API_KEY")
+    auth: Any = vidpoll.Bearer("GOODNESS_API_KEY")
     verdicts: tuple[int, ...] = ()
+    headers: Mapping[str, str] = {}
+    hosts: tuple[str, ...] = ()
+    floor = 5.0
 
     def snapshot(self, job: Mapping[str, Any]) -> vidpoll.Snapshot:
         state = self.state(job)
@@ -74,6 +77,9 @@ class Good:
             raise vidpoll.Malformed("no video yet")
         return vidpoll.Asset(data=response.body)
 
+    def parse_delete(self, response: vidpoll.Response, job_id: str) -> None:
+        parsing.json_object(response)
+
     def parse_quota(self, response: vidpoll.Response, job_id: str) -> vidpoll.Quota:
         body = parsing.json_object(response)
         return vidpoll.Quota(balance=parsing.number(body.get("credits")), unlimited=body.get("flat") is True)
@@ -84,15 +90,29 @@ class Good:
     def delete_request(self, job_id: str) -> vidpoll.Request:
         return vidpoll.Request("DELETE", f"/jobs/{parsing.segment(job_id)}")
 
+    def content_request(self, job_id: str) -> vidpoll.Request:
+        return vidpoll.Request("GET", f"/jobs/{parsing.segment(job_id)}/file")
+
+    def quota_request(self) -> vidpoll.Request:
+        return vidpoll.Request("GET", "/credits")
+
     def submit_request(self, fields: Mapping[str, object]) -> vidpoll.Request:
-        rules = {"prompt": ("text", lambda v: isinstance(v, str) and v)}
+        rules: parsing.Rules = {
+            "prompt": ("text", lambda v: isinstance(v, str) and v),
+            "seed": ("a whole number", lambda v: type(v) is int),
+            "loud": ("True or False", lambda v: isinstance(v, bool)),
+        }
         given = parsing.checked("submit clip", fields, rules)
         if "prompt" not in given:
             raise vidpoll.InvalidField("prompt is missing: give some text")
         return vidpoll.Request("POST", "/jobs", json=given)
 
     def list_request(self, fields: Mapping[str, object], token: str | None) -> vidpoll.Request:
-        return vidpoll.Request("GET", "/jobs", (("after", token),) if token else ())
+        given = parsing.checked(
+            "the list", fields, {"size": ("a whole number from 1", lambda v: type(v) is int and v > 0)}
+        )
+        query = (("size", str(given.get("size", 50))),)
+        return vidpoll.Request("GET", "/jobs", (*query, ("after", token)) if token else query)
 
     def error(self, response: vidpoll.Response) -> vidpoll.Problem:
         return parsing.problem(response)
@@ -103,12 +123,14 @@ class Good:
             "goodness",
             base_url=self.base_url,
             auth=self.auth,
-            pacing=vidpoll.Pacing(floor=5.0),
+            pacing=vidpoll.Pacing(floor=self.floor),
             status=vidpoll.Operation(self.status_request, self.parse_status, self.verdicts),
             submit={"clip": vidpoll.Operation(self.submit_request, self.parse_submit)},
             list=vidpoll.Operation(self.list_request, self.parse_list),
-            quota=vidpoll.Operation(lambda: vidpoll.Request("GET", "/credits"), self.parse_quota),
-            delete=vidpoll.Operation(self.delete_request, lambda response, job_id: None),
-            content=vidpoll.Operation(self.status_request, self.parse_content),
+            quota=vidpoll.Operation(self.quota_request, self.parse_quota),
+            delete=vidpoll.Operation(self.delete_request, self.parse_delete),
+            content=vidpoll.Operation(self.content_request, self.parse_content),
             error=self.error,
+            headers=self.headers,
+            media_hosts=self.hosts,
         )

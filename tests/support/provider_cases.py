@@ -45,7 +45,7 @@ class Case:
 
     @property
     def provider(self) -> vidpoll.Provider:
-        module = importlib.import_module(f"vidpoll_{self.name}")
+        module = importlib.import_module(f"vidpoll_providers.{self.name}")
         (provider,) = module.vidpoll_providers()
         assert isinstance(provider, vidpoll.Provider)
         return provider

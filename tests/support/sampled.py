@@ -99,7 +99,8 @@ class Reels:
                 kind: vidpoll.Operation(partial(reel_request, kind), partial(reel_submitted, kind)) for kind in KINDS
             },
             cancel=vidpoll.Operation(
-                lambda job_id: vidpoll.Request("POST", f"{reel_path(job_id)}/stop"), lambda response, job_id: None
+                lambda job_id: vidpoll.Request("POST", f"{reel_path(job_id)}/stop"),
+                lambda response, job_id: parsing.json_object(response).clear(),
             ),
         )
 
@@ -120,7 +121,7 @@ REEL_SAMPLES: Samples = [
     (
         "taken-text.json",
         reel_body("submitted"),
-        {"operation": "submit text2video", "expect": {"job_id": "text2video/831775"}, "sends": {"prompt": "a sea"}},
+        {"operation": "submit text2video", "expect": {"job_id": "text2video/831775"}, "fields": {"prompt": "a sea"}},
     ),
     (
         "taken-image.json",

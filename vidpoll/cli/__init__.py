@@ -65,7 +65,7 @@ CODES = """\
 exit codes: 0 completed, 1 not completed (or refused, or a file could not be saved), 2 wrong usage,
             3 outcome unknown (the job goes on), 130 interrupted, 143 ended by SIGTERM; several jobs: the highest
 keys:       from the environment alone, like MAGICOAL_API_KEY: a key on a command line stays in the shell's history;
-            `vidpoll providers` names the variables
+            `vidpoll providers NAME` names the variables
 debugging:  VIDPOLL_DEBUG=1 shows tracebacks, VIDPOLL_TRACE=1 every call of a hook, VIDPOLL_DISABLE=name,name switches
             plugins off
 

@@ -33,8 +33,8 @@ def _end(role: str, args: Arguments, context: Context) -> int:
     with context.client([job.account for job in doomed], args, within=args.timeout) as client:
         call = getattr(client, role)
         for job in doomed:
-            provider = client.providers.get(job.account)
-            if job.account not in dict(args.account or ()) and getattr(provider, role, None) is None:
+            own = job.account in dict(args.account or ())
+            if not own and getattr(client.provider(job.account), role) is None:
                 call(job)  # raises what is wrong, before anything is sent and before anybody is asked
         if not args.yes and not _agreed(role, doomed):
             context.out.error(f"nothing was {_DONE[role]}")
@@ -72,7 +72,7 @@ COMMANDS = (
         _arguments,
         partial(_end, "cancel"),
         "vidpoll cancel acme:8f2c --yes",
-        "Asks before, unless --yes. Few providers can (`vidpoll providers` tells), and the job ends when they say so.",
+        "Asks before, unless --yes. Few providers can (`vidpoll providers NAME` tells); the job ends when they say so.",
     ),
     Command(
         "delete",

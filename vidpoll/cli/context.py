@@ -89,7 +89,7 @@ class Context:
             if ":" in ref:
                 continue
             with self.client() as client:
-                if ref in client.providers:
+                if any(ref in report.providers for report in client.plugins):
                     raise vidpoll.BadReference(f"{ref} is a provider: write {ref}:ID, with the id of the job")
         return [vidpoll.Job(ref) for ref in dict.fromkeys(refs)]
 

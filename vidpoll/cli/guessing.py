@@ -35,6 +35,8 @@ _TIMES = {
     "updated_at": ("updated_at", "updatedat", "update_time"),
     "finished_at": ("finished_at", "completed_at", "completedat", "end_time", "finish_time"),
 }
+REASONS = ("error.message", "error")
+"""Where a reason is looked for if no answer shows one."""
 _FILE = re.compile(r"(?i)\.(mp4|webm|mov|m4v|mkv)$")
 
 
@@ -59,8 +61,8 @@ class Guess:
         found = parsing.first_of(body, self.status) if self.status and isinstance(body, dict) else None
         return found if isinstance(found, (str, int)) and not isinstance(found, bool) else None
 
-    def expect(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """What the parser that is made from this guess reads in a status answer."""
+    def expect(self, body: Mapping[str, Any], silent: str) -> dict[str, Any]:
+        """What the parser that is made from this guess reads in a status answer; `silent` is told for no reason."""
         word = self.word(body)
         state = self.words[word] if word is not None else State.RUNNING
         shown = parsing.progress(parsing.first_of(body, self.progress), full=self.full) if self.progress else None
@@ -68,7 +70,12 @@ class Guess:
         if state is State.COMPLETED:
             for kind, where in (("video", self.video), ("thumbnail", self.thumbnail)):
                 assets += [{"kind": kind, "url": asset.url} for asset in parsing.assets(_found(body, where), kind)]
-        return {"state": str(state), "stage": parsing.text(word), "progress": shown, "assets": assets}
+        found = {"state": str(state), "stage": parsing.text(word), "progress": shown, "assets": assets}
+        if state is State.FAILED:
+            reasons = self.reasons or REASONS
+            found["problem"] = parsing.text(parsing.first_of(body, *reasons)) or silent
+        times = {name: parsing.timestamp(parsing.first_of(body, path)) for name, path in self.times.items()}
+        return {**found, **{name: at for name, at in times.items() if at is not None}}
 
 
 def _found(body: Mapping[str, Any], where: tuple[str, str | None] | None) -> Any:

@@ -17,7 +17,7 @@ import vidpoll
 from vidpoll import parsing, redact
 
 from .context import Arguments, Command, Context
-from .guessing import Guess, guess
+from .guessing import REASONS, Guess, guess
 from .output import COMPLETED
 
 MARK = "DECIDE"
@@ -121,8 +121,13 @@ def render(name: str, samples: Mapping[str, Any] | None = None) -> dict[str, str
     files[f"{values['module']}/py.typed"] = ""
     for file_name, body in bodies.items():
         files[f"{values['module']}/samples/{file_name}"] = _dump(body)
-    index = _index(bodies, found, job_id, invented=not samples)
-    files[f"{values['module']}/samples/index.json"] = _dump(index)
+    head = {
+        "base_url": f"https://api.{name}.example/v1",
+        "auth": f"Authorization: Bearer {{{values['variable']}}}",
+        "floor": 5,
+    }
+    index = _index(bodies, found, job_id, values["title"], invented=not samples)
+    files[f"{values['module']}/samples/index.json"] = _dump({"about": index.pop("about"), **head, **index})
     return dict(sorted(files.items()))
 
 
@@ -163,7 +168,7 @@ def _parser(found: Guess) -> dict[str, str]:
     if found.id:
         reads.append(f"job_id=parsing.text({_get(found.id)}),")
     reads += [f"{name}=parsing.timestamp({_get(path)})," for name, path in found.times.items()]
-    reasons = found.reasons or ("error.message", "error")
+    reasons = found.reasons or REASONS
     return {
         "words": "\n".join(table),
         "status_path": json.dumps(found.status or "status"),
@@ -223,22 +228,27 @@ def _submit(there: bool, found: Guess) -> dict[str, str]:
     }
 
 
-def _index(bodies: Mapping[str, Any], found: Guess, job_id: str, *, invented: bool) -> dict[str, Any]:
-    rows = []
+_GOOD = {"prompt": "a lighthouse at dusk"}
+
+
+def _index(bodies: Mapping[str, Any], found: Guess, job_id: str, title: str, *, invented: bool) -> dict[str, Any]:
+    rows: list[dict[str, Any]] = []
+    silent = f"failed, and {title} gave no reason"
     for file, body in bodies.items():
         row: dict[str, Any] = {"file": file, "operation": "status", "origin": "inferred" if invented else "documented"}
         ask = "invented by the template: put the vendor's own example here" if invented else (
             "documented or recorded? And is this what the page says it means?"
         )  # fmt: skip
         if _is_submit(file, body, found):
-            row |= {
-                "operation": "submit video",
-                "expect": {"job_id": parsing.text(parsing.first_of(body, str(found.id)))},
-            }
+            named = {"job_id": parsing.text(parsing.first_of(body, str(found.id)))}
+            told = found.expect(body, silent) if found.word(body) is not None else {}
+            row |= {"operation": "submit video", "request": "POST /v1/videos", "fields": _GOOD, "sends": _GOOD}
+            row["expect"] = {**named, **told}
         elif found.word(body) is not None:
             own = parsing.text(parsing.first_of(body, found.id)) if found.id else None
             row |= {"id": own} if own not in (None, job_id) else {}
-            row["expect"] = found.expect(body)
+            row["request"] = "GET /v1/videos/{id}"
+            row["expect"] = found.expect(body, silent)
         else:
             problem = parsing.problem(vidpoll.Response(400, {}, json.dumps(body).encode()))
             row |= {"operation": "error", "status": 400}

@@ -170,7 +170,7 @@ def job_object(
         "stage": job.stage,
         "progress": job.progress,
         "ok": job.ok,
-        "confirmed": job.confirmed,
+        "confirmed": job.final or job.state is None or not job.state.final,
         "assets": [_asset_object(asset, cut=job.stale) for asset in job.assets],
         "problem": None if job.problem is None else {"message": job.problem.message, "code": job.problem.code},
         "cost": None

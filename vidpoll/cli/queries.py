@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import islice
 
@@ -98,51 +100,86 @@ def _quota(args: Arguments, context: Context) -> int:
     return COMPLETED
 
 
+def _names(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("names", nargs="*", metavar="NAME", help="only these, in detail")
+    as_json(parser)
+
+
 def _providers(args: Arguments, context: Context) -> int:
-    """The key's variable is named, and whether it is set; its value is never read."""
     with context.client() as client:
-        providers = client.providers
-    if not providers:
-        context.out.error("no provider is installed: each is a plugin, like vidpoll-magicoal")
+        if args.names:
+            _details([client.provider(name) for name in args.names], args, context)
+            return COMPLETED
+        rows = [(name, report.version, report.distribution) for report in client.plugins for name in report.providers]
+    if not rows:
+        context.out.error("no provider is installed: they are plugins, like vidpoll-providers")
         return NOT_COMPLETED
+    if args.json:
+        for row in sorted(rows):
+            context.out.json(dict(zip(("name", "version", "distribution"), row, strict=True)))
+    else:
+        context.out.table([("NAME", "VERSION", "DISTRIBUTION"), *((a, b or "-", c) for a, b, c in sorted(rows))])
+    return COMPLETED
+
+
+def _details(providers: Sequence[vidpoll.Provider], args: Arguments, context: Context) -> None:
+    """The key's variable is named, and whether it is set; its value is never read."""
     rows = [("NAME", "BASE URL", "KEY", "OPERATIONS")]
-    for name, provider in providers.items():
-        variable = f"{name.upper().replace('-', '_')}_BASE_URL"
+    for provider in providers:
+        variable = f"{provider.name.upper().replace('-', '_')}_BASE_URL"
         url = redact.url(os.environ.get(variable) or provider.base_url)
         keys = {key: bool(os.environ.get(key)) for key in provider.auth.variables}
         if args.json:
-            said = {"name": name, "base_url": url, "keys": keys, "key_required": provider.auth.required}
+            said = {"name": provider.name, "base_url": url, "keys": keys, "key_required": provider.auth.required}
             context.out.json({**said, "operations": list(provider.operations())})
         missing = "not set" if provider.auth.required else "not set, not needed"
         shown = ", ".join(f"{key} ({'set' if there else missing})" for key, there in keys.items())
-        rows.append((name, url, shown or "none", ", ".join(provider.operations())))
+        rows.append((provider.name, url, shown or "none", ", ".join(provider.operations())))
     if not args.json:
         context.out.table(rows)
-    return COMPLETED
 
 
 def _plugins(args: Arguments, context: Context) -> int:
     with context.client() as client:
-        reports, providers = client.plugins, client.providers
+        _load(client, args.names)
+        reports = [report for report in client.plugins if not args.names or report.name in args.names]
+        brought = {name: client.provider(name) for each in reports if each.loaded for name in each.providers}
     rows = [("NAME", "VERSION", "DISTRIBUTION", "KEY", "BRINGS")]
     for report in reports:
-        keys = {key: bool(os.environ.get(key)) for name in report.providers for key in providers[name].auth.variables}
-        needed = any(providers[name].auth.required for name in report.providers)
+        providers = [brought[name] for name in report.providers if name in brought]
+        keys = {key: bool(os.environ.get(key)) for provider in providers for key in provider.auth.variables}
+        needed = any(provider.auth.required for provider in providers)
         if args.json:
             said = {"name": report.name, "version": report.version, "distribution": report.distribution}
             brings = {"providers": list(report.providers), "hooks": list(report.hooks), "keys": keys}
-            context.out.json({**said, **brings, "problem": report.problem, "disabled": report.disabled})
-        brought = [f"provider {name}" for name in report.providers]
-        brought += [hook for hook in report.hooks if hook != "vidpoll_providers"]
-        shown = f"SKIPPED: {report.problem}" if report.problem else ", ".join(brought)
-        shown = "switched off by VIDPOLL_DISABLE" if report.disabled else shown
+            state = {"problem": report.problem, "disabled": report.disabled, "loaded": report.loaded}
+            context.out.json({**said, **brings, **state})
         key = "-" if not keys else "set" if all(keys.values()) else "not set" if needed else "not needed"
-        rows.append((report.name, report.version or "-", report.distribution, key, shown))
+        rows.append((report.name, report.version or "-", report.distribution, key, _brings(report)))
     if not reports:
         context.out.error("no plugin is installed")
     elif not args.json:
         context.out.table(rows)
     return NOT_COMPLETED if any(report.problem for report in reports) else COMPLETED
+
+
+def _load(client: vidpoll.Client, names: Sequence[str]) -> None:
+    """Load the plugins of these names; what is wrong with one is in its report."""
+    known = [report.name for report in client.plugins]
+    for name in names:
+        if name not in known:
+            raise vidpoll.UsageError(f"plugins: there is no plugin {name!r}; `vidpoll plugins` lists them")
+        with suppress(vidpoll.UnknownProvider):
+            client.provider(name)
+
+
+def _brings(report: vidpoll.PluginReport) -> str:
+    if report.problem:
+        return f"SKIPPED: {report.problem}"
+    if report.disabled:
+        return "switched off by VIDPOLL_DISABLE"
+    hooks = [hook for hook in report.hooks if hook != "vidpoll_providers"]
+    return ", ".join([*(f"provider {name}" for name in report.providers), *hooks])
 
 
 COMMANDS = (
@@ -157,18 +194,18 @@ COMMANDS = (
     Command("quota", "show what an account may still do", _quota_arguments, _quota, "vidpoll quota magicoal --json"),
     Command(
         "providers",
-        "list the providers, and whether their keys are set",
-        as_json,
+        "list the providers; of those named, the base URL, the operations, and whether the key is set",
+        _names,
         _providers,
-        "vidpoll providers",
+        "vidpoll providers magicoal",
     ),
     Command(
         "plugins",
         "list the plugins, what they bring, and what is wrong with them",
-        as_json,
+        _names,
         _plugins,
         "vidpoll plugins",
-        "Exits with 1 where one is broken.\n"
+        "Exits with 1 where one is broken. A provider that is loaded by need is looked into where it is named.\n"
         "VIDPOLL_DISABLE=name,name switches plugins off, VIDPOLL_TRACE=1 shows each call of a hook.",
     ),
 )

@@ -140,11 +140,10 @@ def _foreign(args: Arguments) -> bool:
 def _left(each: vidpoll.KeptJob, args: Arguments, context: Context, codes: list[int]) -> bool:
     """Whether a job is left out, because a store that others can write names an address that is not the usual one."""
     name, url = each.origin.account, each.origin.base_url
-    with context.client() as client:
-        provider = client.providers.get(each.origin.provider)
-    usual = os.environ.get(f"{re.sub('[^A-Za-z0-9]', '_', each.origin.provider).upper()}_BASE_URL")
-    known = redact.url(usual or (provider.base_url if provider else "")).rstrip("/")
-    if url == known:
+    usual = os.environ.get(f"{re.sub('[^A-Za-z0-9]', '_', each.origin.provider).upper()}_BASE_URL", "")
+    with context.client() as client, contextlib.suppress(vidpoll.UnknownProvider):
+        usual = usual or client.provider(each.origin.provider).base_url
+    if url == redact.url(usual).rstrip("/"):
         return False
     other = [] if name == each.origin.provider else [f"{name}={each.origin.provider}@{url}"]
     where: dict[str, str | bool | None] = {"account": None, "base_url": None if other else url}

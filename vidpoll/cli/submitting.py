@@ -51,10 +51,9 @@ def _check_kind(client: vidpoll.Client, args: Arguments) -> None:
     if args.kind is not None and "=" not in args.kind:
         return
     own = dict(args.account or ()).get(args.name)
-    provider = client.providers.get(args.name if own is None else own.provider)
-    if provider is not None:
-        known = ", ".join(provider.submit) or "nothing: this plugin only waits"
-        raise vidpoll.UsageError(f"submit {args.name}: name a KIND; it has: {known}")
+    provider = client.provider(args.name if own is None else own.provider)
+    known = ", ".join(provider.submit) or "nothing: this plugin only waits"
+    raise vidpoll.UsageError(f"submit {args.name}: name a KIND; it has: {known}")
 
 
 def _submitted(args: Arguments, context: Context, client: vidpoll.Client) -> tuple[list[vidpoll.Job], int]:

@@ -26,7 +26,8 @@ from ..errors import (
 )
 from ..events import DownloadProgress, Event
 from ..faults import FailureStreak, Fault, Meaning, NoAnswer, hint
-from ..job import GRACE, Job
+from ..job import Job
+from ..job_state import GRACE
 from ..model import Asset, Response, Snapshot
 from ..net.accounts import OpenAccount, WireRequest
 from ..net.transport import BodyCut, Hopeless, Sink, Transport, UnsafeHop

@@ -266,7 +266,7 @@ def without_user(url: str) -> tuple[str, Mapping[str, str]]:
         if not (at and name and password) or "@" in user or "\\" in url:
             return url, {}
         pair = f"{unquote(name)}:{unquote(password)}".encode()
-        bare = urlunsplit(parts._replace(netloc=host))
+        bare = urlunsplit((parts.scheme, host, parts.path, parts.query, parts.fragment))
     except ValueError:
         return url, {}
     return bare, {"Authorization": f"Basic {b64encode(pair).decode('ascii')}"}

@@ -6,12 +6,13 @@ is shut, its thread ends, and another thread may take its place.
 
 from __future__ import annotations
 
-import os
 import threading
 import weakref
 from collections.abc import Callable
 from queue import Queue, SimpleQueue
 from typing import Any
+
+from ..fork_lock import ForkLock
 
 
 class Ticket:
@@ -58,9 +59,8 @@ class Workers:
         self._reset()
 
     def _reset(self) -> None:
-        self._pid = os.getpid()
         self._tickets: SimpleQueue[Ticket | None] = SimpleQueue()
-        self._lock = threading.Lock()
+        self._lock = ForkLock()
         self._threads = 0  # alive, and not held up by an aborted ticket
         self._open: set[Ticket] = set()  # neither done nor aborted
         self._finalizer = weakref.finalize(self, _end, self._tickets, self.size)
@@ -75,7 +75,7 @@ class Workers:
         """Run `work(ticket)` in a worker; the ticket comes back through `inbox`, unless it was aborted."""
         if self._closed:
             raise RuntimeError("these workers are closed")
-        if self._pid != os.getpid():  # a forked child has none of its parent's threads
+        if self._lock.forked:  # a forked child has none of its parent's threads
             self._reset()
         ticket = Ticket(work, inbox)
         self._open.add(ticket)
@@ -95,7 +95,7 @@ class Workers:
 
     def abort(self, ticket: Ticket) -> None:
         """Forget a ticket: nothing comes back, its connection is shut, another thread takes its thread's place."""
-        if self._pid != os.getpid():  # the thread is the parent's, and so is the connection
+        if self._lock.forked:  # the thread is the parent's, and so is the connection
             ticket.aborted = True
             return
         if not ticket.end():

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ..errors import UsageError
-from ..job import Moment
+from ..job_state import Moment
 from ..model import is_number
 
 _Z95 = 1.6448536269514722

@@ -12,11 +12,10 @@ time passed in; nobody waits here. The threads of a client share the limiter.
 
 from __future__ import annotations
 
-import os
-import threading
 from random import Random
 
 from ..faults import FailureStreak, Fault, Meaning
+from ..fork_lock import ForkLock
 from .rate_limit import RateLimit
 
 ROOM = 32
@@ -54,16 +53,15 @@ class AccountLimiter:
         self._reset()
 
     def _reset(self) -> None:
-        self._pid = os.getpid()
-        self._lock = threading.Lock()
+        self._lock = ForkLock()
         self._jobs: set[object] = set()
         self._waiting: set[object] = set()
         self._under_way: set[object] = set()
         self._probe: object = None
 
     @property
-    def _alone(self) -> threading.Lock:
-        if self._pid != os.getpid():  # a forked child: what its parent has under way is not its own
+    def _alone(self) -> ForkLock:
+        if self._lock.forked:  # a forked child: what its parent has under way is not its own
             self._reset()
         return self._lock
 

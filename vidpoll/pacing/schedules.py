@@ -12,7 +12,7 @@ from random import Random
 from typing import Protocol
 
 from ..errors import UsageError
-from ..job import Moment
+from ..job_state import Moment
 from ..model import is_number
 from .forecast import Forecast, Law, forecast
 

@@ -35,6 +35,9 @@ log = logging.getLogger("vidpoll")
 
 T = TypeVar("T")
 
+_WITH_BODY = {*range(200, 300)} - {202, 204}
+"""Statuses whose meaning is in the body; 202 (accepted) and 204 (no content) say by themselves what happened."""
+
 MAX_FOLLOWS = 2
 """How many further answers a parser may ask for."""
 
@@ -57,6 +60,7 @@ class Call(Generic[T]):
         self._max_body = operation.max_body
         self._parse: Callable[[Response, str], T | Follow[T]] = operation.parse
         self._verdicts = operation.verdicts
+        self._empty_ok = operation.empty_ok
         self._fallback: T | None = None
         self.depth = 0
         """How many further answers were asked for."""
@@ -102,6 +106,8 @@ class Call(Generic[T]):
             self.retry_after = exhausted(response, now)
         if not (200 <= response.status < 300 or response.status in self._verdicts):
             return self._fault(response)
+        if not response.body and response.status in _WITH_BODY and not self._empty_ok:
+            raise Malformed(f"HTTP {response.status}: an empty body")
         try:
             return self._parse(response, self.job_id)
         except Refused as refused:

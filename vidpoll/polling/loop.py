@@ -58,7 +58,7 @@ class Teller(Protocol):
         """Tell one event."""
         ...
 
-    def tell_verdicts(self, verdicts: Sequence[tuple[Job, Event]]) -> None:
+    def verdicts(self, told: Sequence[tuple[Job, Event]]) -> None:
         """Tell verdicts that were gathered."""
         ...
 
@@ -113,6 +113,7 @@ class Loop:
             yield from run.tell_verdicts()
         finally:
             run.abandon()
+            run.tell_verdicts()  # an answer in hand counts, whatever ended the wait
 
 
 class Run:
@@ -389,12 +390,12 @@ class Run:
                 teller.tell(job, event)
                 yield job, event
 
-    def tell_verdicts(self) -> Told:
-        """Tell the verdicts that were gathered."""
+    def tell_verdicts(self) -> list[tuple[Job, Event]]:
+        """Tell the verdicts that were gathered, and return them."""
         verdicts, self.verdicts, self.tell_at = self.verdicts, [], math.inf
         if verdicts:
-            self.loop.teller.tell_verdicts(verdicts)
-            yield from verdicts
+            self.loop.teller.verdicts(verdicts)
+        return verdicts
 
     # -- leaving ------------------------------------------------------------------------------------------------------
 

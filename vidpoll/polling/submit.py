@@ -135,10 +135,9 @@ def _submitted(account: str, result: Submitted, intent: Intent | None, at: float
     if result.snapshot is None:
         return job, ()
     try:
-        events = job.receive(result.snapshot, at)
+        events = job.submitted(result.snapshot, at)
     except AnswerError:  # the id counts, whatever else the answer says
         return job, ()
-    job.answers = 0  # no status answer yet: until there is one, a 404 may mean "not visible yet"
     return job, events
 
 

@@ -7,15 +7,14 @@ show. The answers are kept as they came and cleaned only when somebody looks: th
 from __future__ import annotations
 
 import json
-import os
 import re
-import threading
 from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from .. import redact
 from ..faults import NoAnswer
+from ..fork_lock import ForkLock
 from ..model import Exchange, Request, Response
 
 LIMIT = 1024 * 1024
@@ -56,13 +55,7 @@ class Recorder:
         self.limit = limit
         self._kept: deque[tuple[str, int, _Raw]] = deque()  # reference, size, answer; the oldest first
         self._size = 0
-        self._pid, self._lock = os.getpid(), threading.Lock()
-
-    @property
-    def _alone(self) -> threading.Lock:
-        if self._pid != os.getpid():  # a forked child: whoever held the lock is not there
-            self._pid, self._lock = os.getpid(), threading.Lock()
-        return self._lock
+        self._lock = ForkLock()
 
     def note(
         self,
@@ -75,7 +68,7 @@ class Recorder:
         """Keep one answer about the job `ref`; `scrub` takes the account's secrets out of a response."""
         raw = _raw(at, request, outcome, scrub)
         size = _size(raw.response)
-        with self._alone:
+        with self._lock:
             self._kept.append((ref, size, raw))
             self._size += size
             while self._size > self.limit:
@@ -83,7 +76,7 @@ class Recorder:
 
     def of(self, ref: str) -> tuple[Exchange, ...]:
         """What is kept about the job `ref`, oldest first, safe to show."""
-        with self._alone:
+        with self._lock:
             kept = [raw for about, _, raw in self._kept if about == ref]
         return tuple(map(_clean, kept))
 

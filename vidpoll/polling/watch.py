@@ -18,7 +18,8 @@ from ..errors import (
 )
 from ..events import Event, GaveUp, Polled, PollFailed, Stalled
 from ..faults import CONFIRMATIONS, GOOD_HINT, UNSEEN, Fault, Meaning
-from ..job import Job, Moment
+from ..job import Job
+from ..job_state import Moment
 from ..model import Problem, Request, Snapshot, State, is_number
 from ..pacing.forecast import Forecast, forecast
 from ..pacing.schedules import Adaptive, Schedule

@@ -1,8 +1,8 @@
 """When something is kept: the bridge between the loop, which knows no store, and the store, which knows no loop.
 
-A `Keeper` belongs to a client with a store. It takes a lease before a job is asked about, keeps what changed, and tells
-a verdict to the hooks only when it is on disk. A wait outlives its store: what cannot be kept is warned of, once a
-minute, and the wait goes on; a submit that cannot be kept is not sent.
+A `Keeper` belongs to a client with a store. It takes a lease before a job is polled, keeps what changed once a second
+and at the end of a wait, and tells a verdict to the hooks only when it is on disk. A wait outlives its store: what
+cannot be kept is warned of, once a minute, and the wait goes on; a submit that cannot be kept is not sent.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from ..clock import Clock
 from ..errors import JobNotFound, StoreError, SubmitUnknown, UsageError, VidpollError
 from ..events import Completed, Event, Failed, GaveUp, Polled, PollFailed, ProgressChanged, StageChanged
 from ..job import Job
-from ..model import Snapshot
+from ..job_state import JobState, Phase
 from ..net.accounts import OpenAccount
-from ..polling.task import Context, Step
 from ..polling.watch import Watch
 from . import records
-from .records import KeptJob
+from .kept_watch import KeptWatch
+from .records import KeptJob, Saved
 
 if TYPE_CHECKING:
     from .sqlite import Store  # SQLite is loaded where a store is opened
@@ -34,9 +34,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("vidpoll")
 
 T = TypeVar("T")
-
-LOOK = 2.0
-"""Seconds between two looks into the store, where another process asks about a job."""
 
 LEARNT = 32
 """Former jobs from which it is learnt how long the jobs of an account take."""
@@ -47,10 +44,11 @@ SPARE = 30.0
 RENEWED = 120.0
 """Seconds by which a lease is longer than it needs to be, so that it is seldom renewed."""
 
+EVERY = 1.0
+"""Seconds between two transactions with the facts of jobs that have changed."""
+
 TROUBLE = 60.0
 """Seconds for which a store that does not work is left alone, but for submits and verdicts."""
-
-_SOON = 0.001
 
 
 class NoKeeper:
@@ -62,17 +60,19 @@ class NoKeeper:
     def __init__(self, tell: Callable[[Job, Event], None]) -> None:
         self.tell = tell
 
+    def verdicts(self, told: Sequence[tuple[Job, Event]]) -> None:
+        """Tell the hooks; nothing is kept."""
+        for job, event in told:
+            self.tell(job, event)
+
+    def save_due(self, now: float) -> float:
+        """Nothing is ever due."""
+        return math.inf
+
     @property
     def store(self) -> Store:
         """Raises UsageError: there is none."""
         raise UsageError("this client keeps no jobs; make it with Client(store='jobs.sqlite3')")
-
-    def tell_verdicts(self, verdicts: Sequence[tuple[Job, Event]]) -> None:
-        """They are told at once."""
-
-    def save_due(self, now: float) -> float:
-        """Nothing is kept."""
-        return math.inf
 
     def close(self) -> None:
         """Nothing is open."""
@@ -108,6 +108,8 @@ class NoKeeper:
 class Keeper:
     """The store of one client. `tell` calls the hooks; `bound` is how long one request may take, in seconds."""
 
+    gather = 0.05
+
     def __init__(self, store: Store, clock: Clock, tell: Callable[[Job, Event], None], bound: float) -> None:
         self.store = store
         self.bound = bound
@@ -117,12 +119,16 @@ class Keeper:
         self._waits: Counter[str] = Counter()
         self._held: dict[str, float] = {}  # until when, in Unix seconds, we are the one who asks
         self._counts: dict[str, list[int]] = {}  # requests and transient errors that are not kept yet
+        self._changed: dict[str, Job] = {}  # jobs whose facts are not kept yet
+        self._saved_at = -math.inf  # the monotonic second at which facts were kept last
+        self._last: JobState | None = None  # what was kept last
         self._asked: dict[str, OpenAccount] = {}  # jobs that are asked about once, and need not be kept
         self._telling: set[str] = set()
         self._spared = 0.0  # until which monotonic second a store that does not work is left alone
 
     def close(self) -> None:
-        """Close the store."""
+        """Keep what is not kept yet, and close the store."""
+        self._save(list(self._changed.values()))
         self.store.close()
 
     # -- waiting ------------------------------------------------------------------------------------------------------
@@ -133,22 +139,31 @@ class Keeper:
         return [took for kept in reversed(latest) if (took := kept.job.took) is not None]
 
     def enter(self, jobs: Sequence[Job], accounts: Sequence[OpenAccount]) -> None:
-        """Keep jobs that are to be waited for, and bring them to where the store has them."""
+        """Keep jobs that are to be waited for, and bring them to where the store has them.
+
+        Raises StoreError for a job that a newer vidpoll keeps.
+        """
         rows = [(job.ref, records.origin(end), records.facts(job)) for job, end in zip(jobs, accounts, strict=True)]
         found = self._try(lambda: self.store.enter(rows)) or {}
+        for kept in found.values():
+            _check(kept)
+        known = []
         for job in jobs:
-            kept = found.get(job.ref)
-            if kept is not None and kept.ended_at is None and job.final:
-                self._try(lambda job=job: self._known(job))  # type: ignore[misc]  # an early binding
-            elif kept is not None and _behind(job, kept):
-                records.restore(job, kept.facts)
+            kept_job = found.get(job.ref)
+            if kept_job is not None and kept_job.ended_at is None and job.final:
+                known.append(job)
+            elif kept_job is not None:
+                _catch_up(job, kept_job)
+        if known:
+            self._try(lambda: self._known(known))
 
     @contextmanager
     def asking(self, job: Job, account: OpenAccount) -> Iterator[None]:
         """Bring a job that is asked about once to where the store has it; where it is not kept, its verdict is."""
         kept = self._try(lambda: self.store.get(job.ref), spare=True)
-        if kept is not None and _behind(job, kept):
-            records.restore(job, kept.facts)
+        if kept is not None:
+            _check(kept)
+            _catch_up(job, kept)
         self._asked[job.ref] = account
         try:
             yield
@@ -157,10 +172,10 @@ class Keeper:
             if kept is None and job.ref not in self._waits:
                 self._counts.pop(job.ref, None)
 
-    def _known(self, job: Job) -> None:
-        """A verdict that this program has known for longer than its store: its hooks have heard it."""
-        if self.store.end(job.ref, records.facts(job)):
-            self.store.told(job.ref)
+    def _known(self, jobs: Sequence[Job]) -> None:
+        """Verdicts that this program has known for longer than its store: its hooks have heard them."""
+        ours = self.store.end([Saved(job.ref, records.facts(job)) for job in jobs])
+        self.store.told([ref for ref, mine in ours.items() if mine])
 
     @contextmanager
     def waiting(self, jobs: Sequence[Job]) -> Iterator[None]:
@@ -176,10 +191,11 @@ class Keeper:
                 done = [job for job in jobs if self._waits[job.ref] <= 0]
                 for job in done:
                     del self._waits[job.ref]
+            news = {*self._counts, *self._changed}
+            self._save([job for job in done if job.ref in news and self.holds(job.ref)])
             for job in done:
-                if job.ref in self._counts and self.holds(job.ref):
-                    self._save(job)
                 self._counts.pop(job.ref, None)
+                self._changed.pop(job.ref, None)
             mine = [job.ref for job in done if self._held.pop(job.ref, None) is not None]
             if mine:
                 self._try(lambda: self.store.release(mine))
@@ -199,13 +215,14 @@ class Keeper:
         if self._held.get(job.ref, 0.0) >= needed:
             return True, False
         until = needed + RENEWED
-        mine, taken = self._try(lambda: self.store.lease(job.ref, until), spare=True) or (True, False)
+        leases = self._try(lambda: self.store.lease([job.ref], until - now), spare=True)
+        mine = leases is None or job.ref in leases.mine
         with self._lock:
             if mine:
                 self._held[job.ref] = until
             else:
                 self._held.pop(job.ref, None)
-        return mine, taken
+        return mine, leases is not None and job.ref in leases.taken
 
     def catch_up(self, job: Job, seen: int) -> tuple[list[Event], int]:
         """Bring a job to where another process has it: what changed since version `seen`, and the version now."""
@@ -213,8 +230,7 @@ class Keeper:
         if kept is None or kept.version == seen or job.final:
             return [], seen
         before, progress, at = (job.state, job.stage), job.progress, self._clock.time()
-        if _behind(job, kept):
-            records.restore(job, kept.facts)
+        _catch_up(job, kept)
         verdict = job.verdict(at)
         if verdict is not None:
             return [verdict], kept.version
@@ -225,22 +241,12 @@ class Keeper:
             events.append(ProgressChanged(job.ref, at, job.progress, job.stage))
         return events, kept.version
 
-    gather = 0.05
-
-    def tell_verdicts(self, verdicts: Sequence[tuple[Job, Event]]) -> None:
-        """Keep verdicts, then tell them."""
-        for job, event in verdicts:
-            self._verdict(job, event)
-
-    def save_due(self, now: float) -> float:
-        return math.inf
-
     # -- telling ------------------------------------------------------------------------------------------------------
 
     def tell(self, job: Job, event: Event) -> None:
-        """Keep what an event says, then tell the hooks; a verdict once, and what another process tells not at all."""
+        """Tell the hooks, a verdict once and when it is on disk; what another process tells is not told."""
         if isinstance(event, (Completed, Failed)):
-            self._verdict(job, event)
+            self.verdicts([(job, event)])
             return
         if isinstance(event, (Polled, PollFailed)):
             counts = self._counts.setdefault(job.ref, [0, 0])
@@ -249,57 +255,113 @@ class Keeper:
         elif isinstance(event, (StageChanged, ProgressChanged)):
             if not self._ours(job.ref):
                 return
-            self._save(job)
+            self._change(job)
         elif isinstance(event, GaveUp) and self.holds(job.ref):
             if isinstance(event.error, JobNotFound) and not job.answers:  # a mistyped reference is not worth keeping
                 self._try(lambda: self.store.drop(job.ref, strange=True))
-            self._save(job)
+            self._change(job)
+        self.save_due(self._clock.monotonic())
         self._tell(job, event)
 
-    def _ours(self, ref: str) -> bool:
-        return self.holds(ref) or not self._try(lambda: self.store.leased(ref), spare=True)
-
-    def _save(self, job: Job) -> None:
-        requests, transient_errors = self._counts.pop(job.ref, (0, 0))
-        self._try(lambda: self.store.save(job.ref, records.facts(job), requests, transient_errors), spare=True)
-
-    def _verdict(self, job: Job, event: Event) -> None:
-        """On disk first, then told."""
-        requests, transient_errors = self._counts.pop(job.ref, (0, 0))
-        self._told(job, event, lambda: self._end(job, requests, transient_errors))
-
-    def _end(self, job: Job, requests: int, transient_errors: int) -> bool | None:
-        """Keep a verdict; whether telling it is up to us. None says that the store does not know the job."""
-        account = self._asked.get(job.ref)
-        if account is not None:
-            self.store.enter([(job.ref, records.origin(account), records.facts(Job(job.ref)))])
-        return self.store.end(job.ref, records.facts(job), requests, transient_errors)
+    def verdicts(self, told: Sequence[tuple[Job, Event]]) -> None:
+        """Keep verdicts in one transaction, then tell the hooks of those that are ours to tell, then keep that."""
+        self._told(told, self._end)
 
     def deliver(self, job: Job) -> None:
         """Tell a verdict that is kept and that no hook has heard yet."""
         event = job.verdict(job.history[-1].at if job.history else self._clock.time())
         if event is not None:
-            self._told(job, event, lambda: self.store.claim(job.ref))
+            self._told([(job, event)], self._claim)
 
-    def _told(self, job: Job, event: Event, claim: Callable[[], bool | None]) -> None:
-        with self._lock:
-            if job.ref in self._telling:  # another thread is at it
-                return
-            self._telling.add(job.ref)
-        heard = False
+    def save_due(self, now: float) -> float:
+        """Keep the facts of the jobs that have changed, once a second at most, all in one transaction.
+
+        `now` is a monotonic second. Returns the one at which it is to be called again, infinity where nothing waits.
+        """
+        if self._changed and now >= max(self._saved_at + EVERY, self._spared):
+            self._saved_at = now
+            self._save(list(self._changed.values()))
+        return max(self._saved_at + EVERY, self._spared) if self._changed else math.inf
+
+    def _ours(self, ref: str) -> bool:
+        return self.holds(ref) or not self._try(lambda: self.store.leased(ref), spare=True)
+
+    def _change(self, job: Job) -> None:
+        """A job's facts are to be kept; at once where nobody waits for it, since no later moment may come."""
+        if job.known is not self._last:  # one answer may change stage and progress
+            self._changed[job.ref] = job
+            if job.ref not in self._waits:
+                self._saved_at = -math.inf
+
+    def _save(self, jobs: Sequence[Job]) -> None:
+        """Keep the facts of jobs; a verdict has its own way to the disk, and another owner's job is left to it."""
+        mine = [job for job in jobs if not job.final and (job.ref not in self._waits or self.holds(job.ref))]
+        for job in jobs:
+            self._changed.pop(job.ref, None)
+        rows = [self._row(job) for job in mine]
+        kept = None
+
+        def keep() -> JobState:
+            self.store.save(rows)
+            return mine[-1].known
+
         try:
-            ours = self._try(claim)
-            if ours is False:
-                return
-            self._tell(job, event)
-            heard = True
-            if ours:
-                self._try(lambda: self.store.told(job.ref))
+            kept = self._try(keep, spare=True) if mine else None
+        finally:  # Ctrl-C may come between
+            self._last = kept or self._last
+            if kept is None:  # they are tried again
+                self._changed.update((job.ref, job) for job in mine)
+                self._counts.update((row.ref, [row.requests, row.transient_errors]) for row in rows)
+
+    def _row(self, job: Job) -> Saved:
+        return Saved(job.ref, records.facts(job), *self._counts.pop(job.ref, (0, 0)))
+
+    def _end(self, jobs: Sequence[Job]) -> Mapping[str, bool | None]:
+        """Keep verdicts; of each, whether telling it is up to us. None says that the store does not know the job."""
+        asked = [(job.ref, account) for job in jobs if (account := self._asked.get(job.ref)) is not None]
+        rows = [self._row(job) for job in jobs]
+        if asked:
+            self.store.enter((ref, records.origin(account), records.facts(Job(ref))) for ref, account in asked)
+        return self.store.end(rows)
+
+    def _claim(self, jobs: Sequence[Job]) -> Mapping[str, bool | None]:
+        """Of each verdict that is kept, whether telling it is up to us."""
+        claimed = self.store.claim([job.ref for job in jobs])
+        return {job.ref: job.ref in claimed for job in jobs}
+
+    def _told(
+        self, told: Sequence[tuple[Job, Event]], claim: Callable[[Sequence[Job]], Mapping[str, bool | None]]
+    ) -> None:
+        """Tell the verdicts that are ours by `claim`, and keep that they were told."""
+        mine = self._begin_telling(told)
+        if not mine:
+            return
+        heard: list[str] = []
+        ours: Mapping[str, bool | None] = {}
+        try:
+            ours = self._try(lambda: claim([job for job, _ in mine.values()])) or {}
+            for ref, (job, event) in mine.items():
+                if ours.get(ref) is not False:
+                    self._tell(job, event)
+                    heard.append(ref)
+            self._heard([ref for ref in heard if ours.get(ref)])
         except BaseException:  # Ctrl-C, wherever it came
-            self._try(lambda: self.store.told(job.ref) if heard else self.store.untold(job.ref))
+            self._heard(heard)
+            self._try(lambda: self.store.untold([ref for ref in mine if ref not in heard]))
             raise
         finally:
-            self._telling.discard(job.ref)
+            self._telling.difference_update(mine)
+
+    def _begin_telling(self, told: Sequence[tuple[Job, Event]]) -> dict[str, tuple[Job, Event]]:
+        """The verdicts that no other thread is telling."""
+        with self._lock:
+            mine = {job.ref: (job, event) for job, event in told if job.ref not in self._telling}
+            self._telling.update(mine)
+        return mine
+
+    def _heard(self, refs: Sequence[str]) -> None:
+        if refs:
+            self._try(lambda: self.store.told(refs))
 
     def saved(self, job: Job, target: str | Path, kinds: Sequence[str]) -> None:
         """Files that were asked for are there."""
@@ -391,53 +453,19 @@ class Intent:
             self._keeper._try(lambda: call(self._keeper.store, number))
 
 
-class KeptWatch(Watch):
-    """A `Watch` that asks only while it holds its job's lease; while another process does, it follows the store."""
-
-    __slots__ = ("_keeper", "_version")
-
-    def __init__(self, keeper: Keeper, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._keeper = keeper
-        self._version = -1
-
-    def leased_by_other(self, context: Context) -> Step | None:
-        held = self._keeper.holds(self.job.ref)
-        mine, taken = self._keeper.lease(self.job, 0.0)
-        if mine and held:
-            return None
-        events, self._version = self._keeper.catch_up(self.job, self._version)
-        if self.job.final:
-            return Step(events)
-        now = context.now()
-        if not mine:
-            return Step(events, now + LOOK)
-        if taken:  # the one that is gone may just have asked
-            return Step(events, now + self.account.provider.pacing.floor)
-        return Step(events, now) if events else None
-
-    def reserve_slot(self, now: float) -> float:
-        return super().reserve_slot(now) if self._keeper.holds(self.job.ref) else now + _SOON
-
-    @property
-    def ours(self) -> bool:
-        return self._keeper.holds(self.job.ref)
-
-    def listed(self, row: Snapshot, asked_at: float, context: Context) -> Step:
-        return self._leased(super().listed(row, asked_at, context), context)
-
-    def digest(self, value: object, context: Context) -> Step:
-        return self._leased(super().digest(value, context), context)
-
-    def _leased(self, step: Step, context: Context) -> Step:
-        if step.again_at is not None:  # the lease lasts until the next request, however long that is
-            self._keeper.lease(self.job, max(0.0, step.again_at - context.now()))
-        return step
+def _check(kept: KeptJob) -> None:
+    """Raise StoreError for a job that a newer vidpoll keeps: what it knows cannot be read here, nor written over."""
+    if kept.newer:
+        raise StoreError(
+            f"{kept.ref} is kept by a newer vidpoll (record {kept.facts.get('v')}, known: {records.FORMAT}) and is "
+            "left to it; update vidpoll, or name another store"
+        )
 
 
-def _behind(job: Job, kept: KeptJob) -> bool:
-    """Whether the store knows more of a job than the program does."""
-    if job.final or (kept.ended_at is None and kept.facts.get("state") is None):
-        return False
-    history = kept.facts.get("history") or [[0.0]]
-    return kept.ended_at is not None or not job.history or job.history[-1].at < history[-1][0]
+def _catch_up(job: Job, kept: KeptJob) -> None:
+    """Bring a job to where the store has it, where the store knows more of it than the program does."""
+    known = kept.known
+    if job.final or known.phase is Phase.NEW:
+        return
+    if kept.ended_at is not None or not job.history or job.history[-1].at < known.history[-1].at:
+        job.restore(known)

@@ -7,18 +7,22 @@ the variables that hold it), the query of a URL (it may be a signature), the byt
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import redact
 from ..errors import PluginError
-from ..job import Job, Moment
-from ..model import Asset, Cost, Problem, Snapshot, State
+from ..job import Job
+from ..job_state import JobState, Moment, Phase, Place
+from ..model import Asset, Cost, Problem, Snapshot, State, is_number
 
 if TYPE_CHECKING:
     from ..net.accounts import OpenAccount
+
+FORMAT = 1
+"""The version of the facts. A later one may add fields without another number; an older vidpoll keeps them."""
 
 MOMENTS = 200
 """Moments of a job's history that are kept, the latest."""
@@ -83,8 +87,35 @@ class KeptJob:
     def job(self) -> Job:
         """The job as it was kept; its assets without the queries of their URLs."""
         job = Job(self.ref)
-        restore(job, self.facts)
+        job.restore(self.known)
         return job
+
+    @property
+    def known(self) -> JobState:
+        """What is known of it; nothing where the facts cannot be read."""
+        return read(self.ref, self.facts)
+
+    @property
+    def newer(self) -> bool:
+        """Whether a later vidpoll keeps it: its facts cannot be read here, and it is left to that one."""
+        return newer(self.facts)
+
+
+class Saved(NamedTuple):
+    """One job as it is to be kept: its facts, and the requests and transient errors since it was kept last."""
+
+    ref: str
+    facts: Mapping[str, Any]
+    requests: int = 0
+    transient_errors: int = 0
+
+
+class Leases(NamedTuple):
+    """Who polls: the jobs that are ours, those of another owner, and those of ours that another had until just now."""
+
+    mine: frozenset[str] = frozenset()
+    elsewhere: frozenset[str] = frozenset()
+    taken: frozenset[str] = frozenset()
 
 
 def origin(account: OpenAccount) -> Origin:
@@ -140,30 +171,34 @@ def _file(path: Path) -> str:
 
 
 def facts(job: Job) -> dict[str, Any]:
-    """What is known of a job, as JSON can say it; `restore` is the way back."""
-    said = job.snapshot
+    """All that is known of a job, as JSON can say it; `read` is the way back."""
+    known, said = job.known, job.snapshot
     return {
-        "state": job.state,
-        "stage": job.stage,
-        "progress": job.progress,
-        "confirmed": job.confirmed,
-        "answers": job.answers,
-        "submitted_at": job.submitted_at,
-        "history": [list(moment) for moment in job.history[-MOMENTS:]],
-        "assets": [_asset(asset) for asset in job.assets],
-        "problem": None if job.problem is None else [job.problem.message, job.problem.code],
-        "cost": None if job.cost is None else [job.cost.charged, job.cost.refunded, job.cost.unit],
+        "v": FORMAT,
+        **{name: getattr(known, name) for name in _PLAIN},
+        "phase": known.phase.value,
+        "history": [list(moment) for moment in known.history[-MOMENTS:]],
+        "assets": [_asset(asset, stale=known.stale) for asset in known.assets],
+        "problem": None if known.problem is None else [known.problem.message, known.problem.code],
+        "cost": None if known.cost is None else [known.cost.charged, known.cost.refunded, known.cost.unit],
         "said": None if said is None else {name: getattr(said, name) for name in _SAID},
+        "left": sorted(map(list, known.left), key=str),
+        "words": sorted(known.words),
     }
 
 
-_SAID = ("created_at", "updated_at", "finished_at", "duration", "queue_position", "assets_due")
+_PLAIN = (
+    "state", "stage", "progress", "submitted_at", "created_at", "answers", "grace", "late", "returning", "told",
+)  # fmt: skip
+_SAID = (
+    "state", "stage", "progress", "created_at", "updated_at", "finished_at", "duration", "queue_position", "assets_due",
+)  # fmt: skip
 
 
-def _asset(asset: Asset) -> dict[str, Any]:
+def _asset(asset: Asset, *, stale: bool) -> dict[str, Any]:
     cut = None if asset.url is None else bare(asset.url)
     told = {name: getattr(asset, name) for name in ("kind", "media_type", "expires_at", "size", "checksum")}
-    return {"url": cut, "whole": cut == asset.url and cut is not None, **told}
+    return {"url": cut, "whole": cut == asset.url and cut is not None and not stale, **told}
 
 
 def bare(url: str) -> str | None:
@@ -175,52 +210,71 @@ def bare(url: str) -> str | None:
     return None if kept.startswith("data:") or not kept else kept
 
 
-def restore(job: Job, kept: Mapping[str, Any]) -> None:
-    """Bring a job to where it was kept. What cannot be read (an odd file, another version) is left out.
+def newer(kept: Mapping[str, Any]) -> bool:
+    """Whether a later vidpoll wrote these facts: they may be read by that one alone, and are never written over."""
+    v = kept.get("v", FORMAT)
+    return not is_number(v) or v > FORMAT
+
+
+def merged(kept: Mapping[str, Any], fresh: Mapping[str, Any]) -> dict[str, Any]:
+    """Fresh facts, and the fields of the kept ones that this version does not know: a later one may have added them."""
+    return {**kept, **fresh}
+
+
+def read(ref: str, kept: Mapping[str, Any]) -> JobState:
+    """What is known of the job `ref`; nothing where the facts cannot be read (an odd file, a later version).
 
     Where the URL of an asset was cut, the job is `stale`: it is asked again before its files are fetched.
     """
     try:
-        _restore(job, kept)
-    except (TypeError, ValueError, AttributeError, PluginError):
-        return
+        return JobState(ref) if newer(kept) or not kept.get("phase") else _read(ref, kept)
+    except (TypeError, ValueError, LookupError, AttributeError, PluginError):
+        return JobState(ref)
 
 
-def _restore(job: Job, kept: Mapping[str, Any]) -> None:
-    state = _state(kept.get("state"))
-    rows = kept.get("assets") or ()
-    problem, cost, said = kept.get("problem"), kept.get("cost"), kept.get("said")
-    known = Job(job.ref, submitted_at=kept.get("submitted_at"))
-    known.state, known.stage, known.progress = state, kept.get("stage"), kept.get("progress")
-    known.confirmed = kept.get("confirmed") is not False
-    known.answers = int(kept.get("answers") or 0)
-    known.assets = tuple(asset for row in rows if (asset := _restored(row)) is not None)
-    known.stale = not all(row.get("whole") for row in rows)
-    known.problem = Problem(str(problem[0]), problem[1]) if problem else None
-    known.cost = Cost(cost[0], cost[1], str(cost[2])) if cost else None
-    if state is not None and said is not None:
-        told = {name: said.get(name) for name in _SAID}
-        known.created_at = known.created_at or said.get("created_at")
-        known.snapshot = Snapshot(
-            state, known.stage, known.progress, known.assets, known.problem, cost=known.cost, **told
-        )
-    job.restore(known, [_moment(row) for row in kept.get("history") or ()])
+def _read(ref: str, kept: Mapping[str, Any]) -> JobState:
+    rows = kept["assets"]
+    problem, cost, said = kept["problem"], kept["cost"], kept["said"]
+    known = JobState(
+        ref,
+        **{name: kept[name] for name in ("stage", "progress", "submitted_at", "created_at", "grace")},
+        phase=Phase(kept["phase"]),
+        state=_state(kept["state"]),
+        answers=int(kept["answers"]),
+        assets=tuple(asset for row in rows if (asset := _restored(row)) is not None),
+        stale=not all(row["whole"] for row in rows),
+        problem=Problem(str(problem[0]), problem[1]) if problem else None,
+        cost=Cost(cost[0], cost[1], str(cost[2])) if cost else None,
+        history=tuple(_moment(row) for row in kept["history"]),
+        late=tuple(kept["late"]) if kept["late"] else None,
+        returning=_place(kept["returning"]),
+        left=frozenset(filter(None, map(_place, kept["left"]))),
+        told=_place(kept["told"]),
+        words=frozenset(kept["words"]),
+    )
+    if known.phase in (Phase.ENDED, Phase.UNCONFIRMED) and not (known.state and known.state.final):
+        raise ValueError("a verdict without one")
+    if said is None:
+        return known
+    told = {name: said[name] for name in _SAID}
+    return known._replace(snapshot=Snapshot(**told, assets=known.assets, problem=known.problem, cost=known.cost))
 
 
 def _state(word: object) -> State | None:
-    return State(word) if word in set(map(str, State)) else None
+    return None if word is None else State(word)
 
 
-def _moment(row: list[Any]) -> Moment:
+def _place(row: Sequence[Any] | None) -> Place | None:
+    return None if row is None else (_state(row[0]), row[1])
+
+
+def _moment(row: Sequence[Any]) -> Moment:
     at, state, stage, progress = row
     return Moment(float(at), _state(state), stage, progress)
 
 
 def _restored(row: Mapping[str, Any]) -> Asset | None:
-    if not row.get("url"):
+    if not row["url"]:
         return None
-    told = {name: row.get(name) for name in ("media_type", "expires_at", "size", "checksum")}
-    try:
-        return Asset(str(row["url"]), str(row.get("kind")), **told)
-    except PluginError:
-        return None
+    told = {name: row[name] for name in ("media_type", "expires_at", "size", "checksum")}
+    return Asset(str(row["url"]), str(row["kind"]), **told)

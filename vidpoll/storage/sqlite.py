@@ -1,8 +1,9 @@
 """One SQLite file that keeps jobs over a crash: what was submitted, what is known, who asks, what is still to be told.
 
-Several processes may use it at once, and a client's threads share it. A *lease* says who asks about a job, a *teller*
-says who tells its verdict to the hooks; both end when their process is gone. Only SQL lives here: what is kept is said
-in `record`, and when, in `keeping`. Times are Unix seconds of the client's clock.
+Several processes may use it at once, and a client's threads share it. A *lease* says who polls a job, a *teller* says
+who tells its verdict to the hooks; both end when their process is gone. Calls take rows of many jobs, and each call is
+one transaction. Only SQL lives here: what is kept is said in `records`, and when, in `keeper`. Times are Unix seconds
+of the client's clock.
 """
 
 from __future__ import annotations
@@ -10,18 +11,19 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import platform
 import sqlite3
 import threading
 import uuid
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, TypeVar
 
 from ..errors import StoreError
-from .records import KeptJob, Origin, Submission, WantedFiles
+from ..fork_lock import ForkLock
+from . import owners, records
+from .records import KeptJob, Leases, Origin, Saved, Submission, WantedFiles
+from .sqlite_errors import way_out
 
 T = TypeVar("T")
 
@@ -31,44 +33,34 @@ APPLICATION = 0x76696470
 BUSY = 3.0
 """Real seconds for which a write waits for another process."""
 
-AWAY = 600.0
-"""Seconds after which someone of whom nothing is known (another host, Windows) is no longer believed to be at it."""
+VERSION = 3
+"""What `PRAGMA user_version` of a store says."""
 
-REUSED = 86400.0
-"""Seconds after which a process that is there is no longer believed to be the same one: its number was given anew."""
-
-MIGRATIONS = (
-    # 1: the first draft
-    """
-    CREATE TABLE jobs (
-        ref TEXT PRIMARY KEY, account TEXT NOT NULL, provider TEXT NOT NULL, base_url TEXT NOT NULL,
-        variables TEXT NOT NULL, operation TEXT, sent TEXT NOT NULL, facts TEXT NOT NULL, submitted_at REAL,
-        added_at REAL NOT NULL, ended_at REAL, told_at REAL, requests INTEGER NOT NULL DEFAULT 0,
-        transient_errors INTEGER NOT NULL DEFAULT 0, owner TEXT, owned_until REAL);
-    CREATE TABLE submits (
-        number INTEGER PRIMARY KEY, account TEXT NOT NULL, provider TEXT NOT NULL, base_url TEXT NOT NULL,
-        variables TEXT NOT NULL, operation TEXT NOT NULL, sent TEXT NOT NULL, at REAL NOT NULL, owner TEXT NOT NULL,
-        reason TEXT);
-    """,
-    # 2: who tells a verdict and since when, what has changed, and the files that were asked for
-    """
-    ALTER TABLE jobs ADD COLUMN teller TEXT;
-    ALTER TABLE jobs ADD COLUMN teller_since REAL;
-    ALTER TABLE jobs ADD COLUMN version INTEGER NOT NULL DEFAULT 0;
-    CREATE INDEX jobs_unfinished ON jobs (added_at) WHERE told_at IS NULL;
-    CREATE TABLE files (
-        ref TEXT NOT NULL, target TEXT NOT NULL, kinds TEXT NOT NULL, at REAL NOT NULL,
-        PRIMARY KEY (ref, target, kinds));
-    """,
-)
-"""Each brings the file from the version before to its own; `PRAGMA user_version` says how many were done."""
+SCHEMA = """
+CREATE TABLE jobs (
+    ref TEXT PRIMARY KEY, account TEXT NOT NULL, provider TEXT NOT NULL, base_url TEXT NOT NULL,
+    variables TEXT NOT NULL, operation TEXT, sent TEXT NOT NULL, facts TEXT NOT NULL, submitted_at REAL,
+    added_at REAL NOT NULL, ended_at REAL, told_at REAL, requests INTEGER NOT NULL DEFAULT 0,
+    transient_errors INTEGER NOT NULL DEFAULT 0, version INTEGER NOT NULL DEFAULT 0, owner TEXT, owned_until REAL,
+    teller TEXT, teller_since REAL);
+CREATE INDEX jobs_unfinished ON jobs (added_at) WHERE told_at IS NULL;
+CREATE TABLE submits (
+    number INTEGER PRIMARY KEY, account TEXT NOT NULL, provider TEXT NOT NULL, base_url TEXT NOT NULL,
+    variables TEXT NOT NULL, operation TEXT NOT NULL, sent TEXT NOT NULL, at REAL NOT NULL, owner TEXT NOT NULL,
+    reason TEXT);
+CREATE TABLE files (
+    ref TEXT NOT NULL, target TEXT NOT NULL, kinds TEXT NOT NULL, at REAL NOT NULL,
+    PRIMARY KEY (ref, target, kinds));
+"""
 
 _JOB = (
     "ref, account, provider, base_url, variables, operation, sent, facts, submitted_at, added_at, ended_at, told_at, "
     "requests, transient_errors, version"
 )
 
-_TELLER = "SELECT ended_at, told_at, teller, teller_since FROM jobs WHERE ref = ?"
+_TELLER = "SELECT facts, ended_at, told_at, teller, teller_since FROM jobs WHERE ref = ?"
+
+_MINE = ("mine", "taken")
 
 
 class Store:
@@ -78,9 +70,8 @@ class Store:
         self.path = Path(path).expanduser().absolute()
         self.now = now
         self._token = uuid.uuid4().hex[:12]
-        self._here = _here()
-        self._pid = os.getpid()
-        self._lock = threading.RLock()
+        self._here = owners.here()
+        self._lock = ForkLock(threading.RLock)
         self._inherited: list[sqlite3.Connection] = []  # of the parent of a fork: never touched, never closed here
         self._open_for: set[int] = set()  # the process whose connection is open
         self._full = False
@@ -107,9 +98,9 @@ class Store:
         return f"{self._here}|{os.getpid()}|{self._token}"
 
     @property
-    def _alone(self) -> AbstractContextManager[Any]:
-        if self._pid != os.getpid():  # a forked child: SQLite allows no connection to cross that
-            self._pid, self._lock = os.getpid(), threading.RLock()
+    def _alone(self) -> ForkLock:
+        if self._lock.forked:  # SQLite allows no connection to cross a fork
+            self._lock = ForkLock(threading.RLock)
             self._inherited.append(self._connection)
             with self._understood():
                 self._connection = self._open()
@@ -122,7 +113,7 @@ class Store:
         db = sqlite3.connect(self.path, timeout=BUSY, isolation_level=None, check_same_thread=False)
         try:
             db.row_factory = sqlite3.Row
-            self._migrate(db)
+            self._make(db)
             db.execute("PRAGMA synchronous = NORMAL")
             self._full = False
         except BaseException:
@@ -132,39 +123,43 @@ class Store:
         weakref.finalize(self, _closed_by, os.getpid(), db, self._open_for)  # where nobody closes the client
         return db
 
-    def _migrate(self, db: sqlite3.Connection) -> None:
-        """Bring the file to the present version; where it is there already, nothing is written."""
-        if self._version(db) < len(MIGRATIONS):
+    def _make(self, db: sqlite3.Connection) -> None:
+        """Make the tables where there are none; where they are, nothing is written."""
+        made = self._made(db)
+        if not made:
             db.execute("PRAGMA synchronous = FULL")
-            db.execute("BEGIN IMMEDIATE")
-            try:
-                for number in range(self._version(db), len(MIGRATIONS)):  # another process may have been faster
-                    for statement in MIGRATIONS[number].split(";"):
-                        db.execute(statement)
-                    db.execute(f"PRAGMA user_version = {number + 1}")
+        db.execute("BEGIN IMMEDIATE")  # a store that cannot be written to is known now, and not after the submit
+        try:
+            if not made and not self._made(db):  # another process may have been faster
+                for statement in SCHEMA.split(";"):
+                    db.execute(statement)
+                db.execute(f"PRAGMA user_version = {VERSION}")
                 db.execute(f"PRAGMA application_id = {APPLICATION}")
-                db.execute("COMMIT")
-            except BaseException:
-                with contextlib.suppress(sqlite3.Error):
-                    db.execute("ROLLBACK")
-                raise
-        else:
-            db.execute("BEGIN IMMEDIATE")  # a store that cannot be written to is known now, and not after the submit
-            db.execute("ROLLBACK")
+            db.execute("COMMIT")
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):
+                db.execute("ROLLBACK")
+            raise
         with contextlib.suppress(sqlite3.OperationalError):  # another process opens it, too, and sees to that
             db.execute("PRAGMA journal_mode = WAL")
 
-    def _version(self, db: sqlite3.Connection) -> int:
+    def _made(self, db: sqlite3.Connection) -> bool:
+        """Whether the file is a store of this version; False for an empty one. Raises StoreError for any other."""
         version = int(db.execute("PRAGMA user_version").fetchone()[0])
         ours = db.execute("PRAGMA application_id").fetchone()[0] == APPLICATION
         if not ours and (version or db.execute("SELECT 1 FROM sqlite_master").fetchone()):
-            raise StoreError(f"{self.path} is no store of vidpoll, but some other SQLite file; name another one")
-        if version > len(MIGRATIONS):
+            raise StoreError(f"{self.path} is not a store of vidpoll, but another SQLite file; name another one")
+        if version > VERSION:
             raise StoreError(
-                f"the store {self.path} was made by a newer vidpoll (version {version}, known: {len(MIGRATIONS)}); "
+                f"the store {self.path} was made by a newer vidpoll (version {version}, known: {VERSION}); "
                 "update vidpoll, or name another store"
             )
-        return version
+        if 0 < version < VERSION:
+            raise StoreError(
+                f"the store {self.path} was made by an unreleased vidpoll (version {version}, known: {VERSION}); "
+                "move it away, and a new one is made; jobs go on at their providers"
+            )
+        return version == VERSION
 
     @contextlib.contextmanager
     def _understood(self, ref: str = "") -> Iterator[None]:
@@ -173,7 +168,7 @@ class Store:
             yield
         except (sqlite3.Error, OSError, ValueError) as error:  # ValueError: what stands in it is no JSON
             who = f"{ref}: " if ref else ""
-            raise StoreError(f"{who}the store {self.path} {_wrong(error)}") from None
+            raise StoreError(f"{who}the store {self.path} {way_out(error)}") from None
 
     @contextlib.contextmanager
     def _transaction(self, ref: str = "", *, full: bool = False) -> Iterator[sqlite3.Connection]:
@@ -235,49 +230,74 @@ class Store:
         return found[0] if found else None
 
     def jobs(self, *, unfinished: bool = False, last: int = -1) -> list[KeptJob]:
-        """All jobs, or the `last` ones, the oldest first; `unfinished`: without a verdict, or with one not told."""
+        """All jobs, or the `last` ones, the oldest first.
+
+        `unfinished`: without a verdict, or with one not told; what a newer vidpoll keeps is left to it.
+        """
         where = "WHERE told_at IS NULL" if unfinished else ""
         order = "ORDER BY added_at DESC, rowid DESC LIMIT ?"
-        return self._read(_kept, f"SELECT {_JOB} FROM jobs {where} {order}", last)[::-1]
+        found = self._read(_kept, f"SELECT {_JOB} FROM jobs {where} {order}", last)[::-1]
+        return [job for job in found if not (unfinished and job.newer)]
 
     def latest(self, account: str, number: int) -> list[KeptJob]:
         """The jobs of an account that ended last, the latest first."""
         sql = f"SELECT {_JOB} FROM jobs WHERE account = ? AND ended_at IS NOT NULL ORDER BY ended_at DESC LIMIT ?"
         return self._read(_kept, sql, account, number)
 
-    def save(self, ref: str, facts: Mapping[str, Any], requests: int = 0, transient_errors: int = 0) -> None:
-        """Keep what is known of a job now; a verdict that is kept already is not written over."""
-        with self._transaction(ref) as db:
-            db.execute(
-                "UPDATE jobs SET facts = ?, requests = requests + ?, transient_errors = transient_errors + ?, "
-                "version = version + 1 WHERE ref = ? AND ended_at IS NULL",
-                (_json(facts), requests, transient_errors, ref),
-            )
+    def save(self, rows: Iterable[Saved]) -> None:
+        """Keep what is known of jobs now, in one transaction; a verdict that is kept already is not written over."""
+        rows = list(rows)
+        with self._transaction(_who(row.ref for row in rows)) as db:
+            for row in rows:
+                kept = db.execute("SELECT facts, ended_at FROM jobs WHERE ref = ?", (row.ref,)).fetchone()
+                if kept is not None and kept["ended_at"] is None:
+                    self._write(db, row, kept)
 
-    def end(self, ref: str, facts: Mapping[str, Any], requests: int = 0, transient_errors: int = 0) -> bool | None:
-        """Keep a verdict, the first one that comes; whether telling it is up to us. None: the job is not kept."""
-        with self._transaction(ref, full=True) as db:
-            row = db.execute(_TELLER, (ref,)).fetchone()
-            if row is None:
-                return None
-            if row["ended_at"] is None:
-                db.execute(
-                    "UPDATE jobs SET facts = ?, requests = requests + ?, transient_errors = transient_errors + ?, "
-                    "version = version + 1, "
-                    "ended_at = ?, teller = ?, teller_since = ?, owner = NULL, owned_until = NULL WHERE ref = ?",
-                    (_json(facts), requests, transient_errors, self.now(), self.owner, self.now(), ref),
-                )
-                return True
-            return self._claim(db, ref, row)
+    def end(self, rows: Iterable[Saved]) -> Mapping[str, bool | None]:
+        """Keep verdicts, the first one of each job, in one transaction that is on disk when this returns.
 
-    def claim(self, ref: str) -> bool:
-        """Whether a verdict that is kept and was not told is ours to tell from now on."""
-        untold = "SELECT ref FROM jobs WHERE ref = ? AND ended_at IS NOT NULL AND told_at IS NULL"
-        if not self._read(lambda row: row, untold, ref):  # most were told: no need to write
+        For each reference: whether telling the verdict is up to us; None where the job is not kept.
+        """
+        rows = list(rows)
+        with self._transaction(_who(row.ref for row in rows), full=True) as db:
+            return {row.ref: self._end(db, row) for row in rows}
+
+    def _end(self, db: sqlite3.Connection, row: Saved) -> bool | None:
+        kept = db.execute(_TELLER, (row.ref,)).fetchone()
+        if kept is None:
+            return None
+        if kept["ended_at"] is not None:
+            return self._claim(db, row.ref, kept)
+        if not self._write(db, row, kept):  # a newer vidpoll keeps it, and will have the verdict as well
             return False
-        with self._transaction(ref, full=True) as db:
-            row = db.execute(_TELLER, (ref,)).fetchone()
-            return row is not None and row["ended_at"] is not None and self._claim(db, ref, row)
+        db.execute(
+            "UPDATE jobs SET ended_at = ?, teller = ?, teller_since = ?, owner = NULL, owned_until = NULL "
+            "WHERE ref = ?",
+            (self.now(), self.owner, self.now(), row.ref),
+        )
+        return True
+
+    def _write(self, db: sqlite3.Connection, row: Saved, kept: sqlite3.Row) -> bool:
+        """Write facts over those that are kept; those of a newer vidpoll are left alone, its fields are kept."""
+        before = _facts(kept["facts"])
+        if records.newer(before):
+            return False
+        db.execute(
+            "UPDATE jobs SET facts = ?, requests = requests + ?, transient_errors = transient_errors + ?, "
+            "version = version + 1 WHERE ref = ?",
+            (_json(records.merged(before, row.facts)), row.requests, row.transient_errors, row.ref),
+        )
+        return True
+
+    def claim(self, refs: Iterable[str]) -> set[str]:
+        """The jobs whose verdict is kept and was not told, and is ours to tell from now on."""
+        untold = "SELECT ref FROM jobs WHERE ref = ? AND ended_at IS NOT NULL AND told_at IS NULL"
+        found = [ref for ref in refs if self._read(lambda row: row, untold, ref)]
+        if not found:  # most were told: no need to write
+            return set()
+        with self._transaction(_who(found), full=True) as db:
+            rows = {ref: db.execute(_TELLER, (ref,)).fetchone() for ref in found}
+            return {ref for ref, row in rows.items() if row is not None and self._claim(db, ref, row)}
 
     def _claim(self, db: sqlite3.Connection, ref: str, row: sqlite3.Row) -> bool:
         """A teller that lives may still be at it."""
@@ -286,16 +306,17 @@ class Store:
         db.execute("UPDATE jobs SET teller = ?, teller_since = ? WHERE ref = ?", (self.owner, self.now(), ref))
         return True
 
-    def told(self, ref: str) -> None:
-        """The hooks have heard the verdict."""
-        with self._transaction(ref, full=True) as db:
-            told = "UPDATE jobs SET told_at = ?, teller = NULL WHERE ref = ? AND ended_at IS NOT NULL"
-            db.execute(told, (self.now(), ref))
+    def told(self, refs: Iterable[str]) -> None:
+        """The hooks have heard these verdicts; on disk when this returns."""
+        rows = [(self.now(), ref) for ref in refs]
+        with self._transaction(_who(ref for _, ref in rows), full=True) as db:
+            db.executemany("UPDATE jobs SET told_at = ?, teller = NULL WHERE ref = ? AND ended_at IS NOT NULL", rows)
 
-    def untold(self, ref: str) -> None:
-        """The hooks did not hear it: Ctrl-C came between. It is told when somebody waits for the job again."""
-        with self._transaction(ref) as db:
-            db.execute("UPDATE jobs SET teller = NULL WHERE ref = ? AND teller = ?", (ref, self.owner))
+    def untold(self, refs: Iterable[str]) -> None:
+        """The hooks did not hear these: Ctrl-C came between. They are told when somebody waits for the job again."""
+        rows = [(ref, self.owner) for ref in refs]
+        with self._transaction(_who(ref for ref, _ in rows)) as db:
+            db.executemany("UPDATE jobs SET teller = NULL WHERE ref = ? AND teller = ?", rows)
 
     def forget(self, before: float) -> int:
         """Forget the jobs whose verdict was told, and the lost submits that were begun, before a moment; how many."""
@@ -314,18 +335,24 @@ class Store:
 
     # -- who asks -----------------------------------------------------------------------------------------------------
 
-    def lease(self, ref: str, until: float) -> tuple[bool, bool]:
-        """Try to become the one who asks about a job, until then: whether we are, and whether another was just now."""
-        with self._transaction(ref) as db:
-            row = db.execute("SELECT owner, owned_until FROM jobs WHERE ref = ?", (ref,)).fetchone()
-            if row is None:
-                return True, False
-            other = row["owner"] not in (None, self.owner)
-            live = other and (row["owned_until"] or 0.0) > self.now()
-            if live and not self._gone(row["owner"], self.now()):
-                return False, False
-            db.execute("UPDATE jobs SET owner = ?, owned_until = ? WHERE ref = ?", (self.owner, until, ref))
-            return True, bool(live)
+    def lease(self, refs: Iterable[str], seconds: float) -> Leases:
+        """Become the one who polls these jobs, for so many seconds from now, where nobody else is."""
+        refs = list(refs)
+        with self._transaction(_who(refs)) as db:
+            held = {ref: self._lease(db, ref, seconds) for ref in refs}
+        mine, taken = (frozenset(ref for ref, how in held.items() if how in hows) for hows in (_MINE, ("taken",)))
+        return Leases(mine, frozenset(held) - mine, taken)
+
+    def _lease(self, db: sqlite3.Connection, ref: str, seconds: float) -> str:
+        row = db.execute("SELECT owner, owned_until FROM jobs WHERE ref = ?", (ref,)).fetchone()
+        if row is None:
+            return "mine"
+        now = self.now()
+        live = row["owner"] not in (None, self.owner) and (row["owned_until"] or 0.0) > now
+        if live and not self._gone(row["owner"], now):
+            return "elsewhere"
+        db.execute("UPDATE jobs SET owner = ?, owned_until = ? WHERE ref = ?", (self.owner, now + seconds, ref))
+        return "taken" if live else "mine"
 
     def release(self, refs: Iterable[str]) -> None:
         """Others may ask about these jobs from now on."""
@@ -344,12 +371,8 @@ class Store:
         return any(owner != self.owner and not self._gone(owner, now) for owner in owners)
 
     def _gone(self, owner: str | None, since: float | None) -> bool:
-        """Whether an owner is not there any more. One of another host, or from before a restart, is given `AWAY`."""
-        if owner is None or owner == self.owner:
-            return True
-        here, pid, _ = owner.rsplit("|", 2)
-        alive = _alive(int(pid)) if here == self._here else None
-        return alive is False or self.now() - (since or 0.0) > (AWAY if alive is None else REUSED)
+        """Whether an owner is not there any more, who did something last at Unix second `since`; also: it is us."""
+        return owner is None or owner == self.owner or owners.gone(owner, self._here, self.now() - (since or 0.0))
 
     # -- submits ------------------------------------------------------------------------------------------------------
 
@@ -430,6 +453,20 @@ def _where(origin: Origin) -> tuple[str, str, str, str]:
     return origin.account, origin.provider, origin.base_url, _json(origin.variables)
 
 
+def _who(refs: Iterable[str]) -> str:
+    """The jobs of a transaction, for an error."""
+    first, *others = [*refs] or [""]
+    return f"{first} and {len(others)} more" if others else first
+
+
+def _facts(text: str) -> dict[str, Any]:
+    """Facts as they are kept; none where they are damaged: fresh ones mend that."""
+    try:
+        return dict(json.loads(text))
+    except (ValueError, TypeError):
+        return {}
+
+
 def _json(value: object) -> str:
     """JSON; what a plugin put where no such thing is due stands as its text."""
     return json.dumps(value, default=str)
@@ -461,51 +498,3 @@ def _submission(row: sqlite3.Row) -> Submission:
         row["base_url"],
         row["provider"],
     )
-
-
-def _wrong(error: Exception) -> str:
-    """What is wrong with the file, and what to do about it."""
-    if isinstance(error, UnicodeError):
-        return "can keep no text that is not Unicode, like a file name of another encoding: choose another one"
-    if isinstance(error, ValueError):
-        return _DAMAGED
-    said = str(error).lower()
-    known = {
-        "locked": "is locked by another program: close what has it open (a backup, an SQLite shell) and try again",
-        "readonly": "cannot be written to: check its permissions and those of its folder, or name another store",
-        "full": "cannot grow, there is no room left: free some on its disk; what it holds is whole",
-        "malformed": _DAMAGED,
-        "not a database": "is no SQLite file: name another one; if it was a store, rename it, and a new one is made",
-        "disk i/o": "cannot be read or written, the disk reports an error: check the disk and the room on it",
-        "unable to open": "cannot be opened: check that its folder is there and may be written to",
-    }
-    for words, way in known.items():
-        if words in said:
-            return way
-    why = error.strerror if isinstance(error, OSError) and error.strerror else f"{type(error).__name__}: {error}"
-    return f"cannot be used ({why}): check its path and its permissions, or name another store"
-
-
-_DAMAGED = "is damaged: move it away, and a new one is made; jobs go on at their providers"
-
-
-def _here() -> str:
-    """This host, and on Linux the start of the system and the room of its process ids: a container is a host."""
-    parts = [platform.node()]
-    with contextlib.suppress(OSError):
-        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip())
-        parts.append(str(Path("/proc/self/ns/pid").readlink()))
-    return "/".join(parts).replace("|", "-")
-
-
-def _alive(pid: int) -> bool | None:
-    """Whether a process of this host is there; None where nobody can tell (Windows): its lease ends by itself."""
-    if os.name != "posix":
-        return None
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True

@@ -13,7 +13,7 @@ from __future__ import annotations
 import importlib.resources
 import os
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from queue import Empty, Queue
 from typing import Any, TypeVar
@@ -88,6 +88,10 @@ class Simulation(Simulator):
             self._clients.pop().close()
         super().close()
 
+    @cached_property
+    def _known(self) -> Plugins:
+        return _installed(self._plugins)
+
     @property
     def accounts(self) -> dict[str, Account]:
         """Name to an account with base URL and key: `vidpoll.Client(accounts=simulator.accounts)`."""
@@ -95,7 +99,7 @@ class Simulation(Simulator):
 
     def _key(self, name: str) -> str | Mapping[str, str] | None:
         """The key of an account; one for each variable where its provider names several."""
-        key, provider = self.keys[name], _installed(self._plugins).providers.get(name)
+        key, provider = self.keys[name], self._known.providers.get(name)
         if key is None or provider is None or len(provider.auth.variables) < 2:
             return key
         return dict.fromkeys(provider.auth.variables, key)
@@ -104,7 +108,7 @@ class Simulation(Simulator):
     def environ(self) -> dict[str, str]:
         """The environment variables that lead code under test here: base URLs and keys."""
         found: dict[str, str] = {}
-        for name, provider in _installed(self._plugins).providers.items():
+        for name, provider in self._known.providers.items():
             if name in self.base_urls:
                 variable = "".join(char if char.isalnum() else "_" for char in name).upper()
                 found[f"{variable}_BASE_URL"] = self.base_urls[name]
@@ -155,7 +159,7 @@ def simulate(
     known = installed.simulators()
     if not known:
         raise UsageError(
-            "no simulator is installed: it comes with a provider's plugin, like vidpoll-magicoal "
+            "no simulator is installed: it comes with a provider's plugin, like vidpoll-providers "
             "(in a clone of vidpoll: pip install ./plugins/vidpoll-*)"
         )
     wanted = names or tuple(known)

@@ -96,3 +96,8 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         ),
         stages=STAGES,
     )
+
+
+@vidpoll.hookimpl
+def vidpoll_simulators() -> Mapping[str, str]:
+    return {"magicoal": "vidpoll_providers.simulators.magicoal:MagicoalFace"}

@@ -154,3 +154,8 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         stages=TASK.stages,
         upload=UPLOADS,
     )
+
+
+@vidpoll.hookimpl
+def vidpoll_simulators() -> Mapping[str, str]:
+    return {"moneyprinterturbo": "vidpoll_providers.simulators.moneyprinterturbo:MoneyPrinterTurboFace"}

@@ -43,15 +43,9 @@ def plain(given: dict[str, object]) -> dict[str, object]:
 
 
 SUBMIT = declare.submit("POST /videos", JOB, FIELDS, ("model", "prompt"), kind="video", convert=plain)
+MODEL, PASSED = {"model": FIELDS["model"]}, {"Token360-Native-Params": "true"}
 NATIVE = declare.submit(
-    "POST /videos",
-    JOB,
-    {"model": declare.text()},
-    ("model",),
-    kind="video",
-    others=declare.anything(),
-    convert=plain,
-    headers={"Token360-Native-Params": "true"},
+    "POST /videos", JOB, MODEL, ("model",), kind="video", others=declare.anything(), convert=plain, headers=PASSED
 )
 
 
@@ -104,3 +98,8 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         ),
         stages=JOB.stages,
     )
+
+
+@vidpoll.hookimpl
+def vidpoll_simulators() -> Mapping[str, str]:
+    return {"token360": "vidpoll_providers.simulators.token360:Token360Face"}

@@ -8,9 +8,10 @@
         samples = Path(__file__).parent / "samples"
         submits = {"video": {"prompt": "a lighthouse at dusk"}}
 
-The rooms behind it: `samples` (reading the folder), `mutations` (bodies that are almost right), `subject` (the plugin
-under test), and the rules in `meaning`, `verdicts`, `contents`, `follows`, `requests` and `package`. Here is only the
-list of the tests; each one's docstring is its rule.
+The rooms behind it: `samples` and `checks` (the folder and its index), `mutations` (bodies that are almost right),
+`subject` (the plugin under test), `finding` (why there is none); and the rules: of answers in `meaning`, `verdicts`,
+`envelopes`, `contents`, `lists`, `follows`, `empty`, `limits`, of requests in `requests`, `pinned`, `ids`, `auth`, of
+the whole in `source` and `package`. Here is only the list of the tests; each one's docstring is its rule.
 """
 
 from __future__ import annotations
@@ -19,7 +20,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from . import contents, follows, meaning, package, requests, verdicts
+from . import (
+    auth,
+    contents,
+    empty,
+    envelopes,
+    follows,
+    ids,
+    limits,
+    lists,
+    meaning,
+    package,
+    pinned,
+    requests,
+    source,
+    verdicts,
+)
 from .subject import Subject, broken
 
 __all__ = ["ProviderContract"]
@@ -29,8 +45,8 @@ class ProviderContract:
     """Inherit it in a class whose name begins with `Test`, name your provider and your samples, and run pytest.
 
     `provider` is the provider's name. `samples` is a folder with bodies and their `index.json`. `submits` maps each
-    submit operation to fields that it takes. `plugin` is the module or object with the hooks, for a plugin that is not
-    installed; left out, the provider is looked for among the installed plugins.
+    submit operation to fields that it takes; "fields" of its sample do as well. `plugin` is the module or object with
+    the hooks, for a plugin that is not installed; left out, the provider is looked for among the installed plugins.
     """
 
     provider: ClassVar[str] = ""
@@ -57,7 +73,9 @@ class ProviderContract:
         """One test for each sample, where a test asks for one."""
         if "sample" in metafunc.fixturenames and self.provider and self.samples:
             found = self.subject().index.samples
-            metafunc.parametrize("sample", found, ids=[sample.file for sample in found])
+            files = [sample.file for sample in found]
+            ids = [each.file if files.count(each.file) == 1 else f"{each.file}-{each.operation}" for each in found]
+            metafunc.parametrize("sample", found, ids=ids)
 
     # -- the plugin and its samples -----------------------------------------------------------------------------------
 
@@ -69,9 +87,13 @@ class ProviderContract:
         """The entry point, and the distribution, are named for the provider."""
         package.entry_point(self.subject())
 
-    def test_the_plugin_imports_only_vidpoll(self) -> None:
-        """A plugin holds no loop, no sleep and no network code: it imports vidpoll and the standard library."""
-        package.imports(self.subject())
+    def test_the_plugin_does_nothing_else(self) -> None:
+        """No network, clock, chance, environment, print or file, and nothing of vidpoll that is not public."""
+        source.clean(self.subject())
+
+    def test_values_are_the_documented_ones(self) -> None:
+        """Base URL and floor are those of the index; headers, hosts and the package's types can be used."""
+        package.values(self.subject())
 
     def test_nothing_is_left_to_decide(self) -> None:
         """What the template or its guesses left to the author has been decided."""
@@ -91,6 +113,10 @@ class ProviderContract:
         """State, stage, progress, assets, and whatever else the index says, exactly."""
         meaning.meaning(self.subject(), sample)
 
+    def test_the_samples_leave_nothing_out(self) -> None:
+        """What the parser says of a sample stands in its "expect"."""
+        meaning.complete(self.subject())
+
     def test_every_documented_word_is_known(self) -> None:
         """Each status word of the vendor's page leads to its state."""
         verdicts.words(self.subject())
@@ -104,12 +130,33 @@ class ProviderContract:
         verdicts.scalars(self.subject(), sample)
 
     def test_a_job_under_way_is_not_ended_by_other_fields(self) -> None:
-        """A URL, an error text or a 100 % beside a status word that says "running" ends nothing."""
+        """A URL, an error text or a 100 % beside a status word ends nothing, and turns no verdict."""
         verdicts.transplants(self.subject())
 
     def test_an_answer_that_says_nothing_ends_no_job(self) -> None:
         """An empty body, HTML, null, or an error without the job's status is no verdict."""
         verdicts.nothing(self.subject())
+
+    def test_a_refusal_under_200_is_no_answer(self) -> None:
+        """The body of a refusal under HTTP 200 ends no job, makes no job, fills no page and no quota."""
+        envelopes.refusals(self.subject())
+
+    def test_what_is_no_json_is_no_answer(self) -> None:
+        """A 2xx that is no JSON raises Malformed, unless a sample says that it is an answer."""
+        envelopes.no_json(self.subject())
+
+    def test_a_number_as_text_means_the_same(self) -> None:
+        """A code "0" is the code 0."""
+        envelopes.numbers(self.subject())
+
+    def test_verdicts_have_samples(self) -> None:
+        """An HTTP status in `verdicts` has a sample; 401, 403, 404 and 429 never are one."""
+        verdicts.statuses(self.subject())
+        follows.statuses(self.subject())
+
+    def test_no_answer_holds_a_parser_up(self) -> None:
+        """Texts at which regular expressions choke, and very long ones, are read at once."""
+        limits.limits(self.subject())
 
     def test_junk_raises_only_what_is_allowed(self) -> None:
         """Whatever comes, a parser raises AnswerError or Refused, and nothing else."""
@@ -118,13 +165,14 @@ class ProviderContract:
     def test_an_answer_about_another_job_is_told_apart(self) -> None:
         """The id that the answer names is reported as it came, and never taken for the one that was asked with."""
         contents.foreign(self.subject())
+        contents.nameless(self.subject())
 
     def test_parsers_are_pure(self) -> None:
         """One answer has one meaning, whatever was parsed before."""
         verdicts.pure(self.subject())
 
     def test_a_completed_job_has_its_video(self) -> None:
-        """Completed comes with a video, or says that none is due."""
+        """A sample shows a completed job with its video, or says that none is due."""
         contents.completed(self.subject())
 
     def test_a_failed_job_says_why(self) -> None:
@@ -147,6 +195,10 @@ class ProviderContract:
         """Every asset can be fetched: http or https, or a path of the account's own origin."""
         contents.assets(self.subject())
 
+    def test_asset_urls_come_out_as_they_went_in(self) -> None:
+        """Signed and relative URLs are passed on as they stand."""
+        contents.verbatim(self.subject())
+
     def test_submit_takes_the_id_first(self) -> None:
         """Whatever else is in a submit answer, its id is found."""
         contents.submit_id(self.subject())
@@ -157,15 +209,23 @@ class ProviderContract:
 
     def test_list_rows_agree_with_status(self) -> None:
         """A row says of a job what its status answer says; one strange row costs no other."""
-        contents.rows(self.subject())
+        lists.rows(self.subject())
 
     def test_a_flag_is_true_or_false(self) -> None:
         """In lists and quotas, too, a text in the place of true is not true."""
-        contents.flags(self.subject())
+        lists.flags(self.subject())
+
+    def test_amounts_are_numbers(self) -> None:
+        """What a quota tells are numbers, whatever comes."""
+        lists.amounts(self.subject())
 
     def test_errors_are_read(self) -> None:
         """The reader of refusals never raises."""
         contents.errors(self.subject())
+
+    def test_an_empty_answer_is_believed_only_where_it_may_be(self) -> None:
+        """A cancel, delete or content whose parser ignores the body declares `empty_ok=True`."""
+        empty.believed(self.subject())
 
     # -- second answers -----------------------------------------------------------------------------------------------
 
@@ -182,6 +242,14 @@ class ProviderContract:
         """Files of an answer that names another job are not taken."""
         follows.foreign(self.subject())
 
+    def test_a_refused_second_answer_changes_nothing(self) -> None:
+        """A refusal in the place of a second answer keeps what the first one said."""
+        follows.refused(self.subject())
+
+    def test_second_answers_lead_on(self) -> None:
+        """No second answer leads to a request that was sent already."""
+        follows.circles(self.subject())
+
     # -- requests -----------------------------------------------------------------------------------------------------
 
     def test_requests_are_pure(self) -> None:
@@ -193,24 +261,34 @@ class ProviderContract:
         requests.safe(self.subject())
 
     def test_requests_are_the_documented_ones(self) -> None:
-        """Method and path are those that the samples' "request" names."""
-        requests.documented(self.subject())
+        """Method, path, query and body are those that the samples' "request" and "sends" name, of each operation."""
+        pinned.documented(self.subject())
+        follows.documented(self.subject())
+
+    def test_values_of_fields_arrive(self) -> None:
+        """Each field's value arrives as it was given, 0 and False too; what is None does not arrive."""
+        pinned.values(self.subject())
+
+    def test_the_key_travels_as_documented(self) -> None:
+        """Each way of the index's "auth" makes its headers, and another key makes other ones."""
+        auth.documented(self.subject())
 
     def test_the_id_reaches_the_request(self) -> None:
         """Whatever an id holds, the request is about this job and nothing else, or the id is refused."""
-        requests.ids(self.subject())
+        ids.ids(self.subject())
 
     def test_the_key_stays_in_the_headers(self) -> None:
         """The key is in no URL, body or repr, and travels encrypted."""
-        requests.key(self.subject())
+        auth.hidden(self.subject())
 
     def test_submits_refuse_what_they_cannot_send(self) -> None:
-        """A submit with strange fields raises a UsageError before anything is sent, or makes a request."""
+        """A submit with strange fields raises a UsageError before anything is sent, or sends them."""
         requests.submits(self.subject())
+        requests.unknown_fields(self.subject())
 
     def test_the_next_page_is_another_request(self) -> None:
-        """The token of a page leads on."""
-        requests.next_page(self.subject())
+        """The token of a page leads on, other parameters stay, and the list ends."""
+        lists.walk(self.subject())
 
     # -- the whole ----------------------------------------------------------------------------------------------------
 

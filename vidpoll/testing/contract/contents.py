@@ -1,4 +1,4 @@
-"""The rules about what an answer holds beside the state: ids, files, reasons, times, rows, refusals.
+"""The rules about what an answer holds beside the state: ids, files, reasons, times, refusals.
 
 Each function is one rule; it returns, or fails the test through `broken`.
 """
@@ -9,11 +9,11 @@ import re
 from collections.abc import Iterator
 
 from ...errors import Refused, UnsafeURL, UsageError
-from ...model import Asset, Page, Problem, Response, Snapshot, State, Submitted
+from ...model import Asset, Problem, Response, Snapshot, State, Submitted
 from ...provider import Follow
 from . import mutations
 from .samples import Sample
-from .subject import Subject, bad_error, broken
+from .subject import Subject, bad_error, broken, said
 from .verdicts import EMPTY, JSON, OUTAGES
 
 _EARLIEST, _LATEST = 1420070400.0, 4102444800.0  # 2015 and 2100
@@ -35,39 +35,76 @@ def foreign(subject: Subject) -> None:
                 'another form, leave job_id out; or correct the "id" in index.json',
             )
     for sample in subject.statuses:
-        named = [path for path, value in mutations.scalars(sample.data) if value == sample.job_id]
-        if not named:
-            continue
+        named = subject.id_paths(sample)
         data = sample.data
         for path in named:
-            data = mutations.replaced(data, path, mutations.NOBODY)
+            data = mutations.replaced(data, path, _another(mutations.get(data, path)))
         outcome = subject.parse("status", sample.response(mutations.encode(data)), sample.job_id)
         if not outcome.allowed:
             bad_error(f"{sample.file} with another id: {outcome}")
+        if named and isinstance(outcome.error, Refused):
+            broken(
+                rule,
+                seen=f"{sample.file} with another id: {outcome}",
+                why="an answer that came to the wrong question would end the wait for a job that is paid for",
+                do="give job_id as the answer names it: vidpoll sees that it is another, and asks again",
+            )
         value = outcome.value
         if isinstance(value, Follow):
             said = f"{value.request.path}{value.request.query}{value.request.json}{value.request.body!r}"
-            if mutations.NOBODY in said:
+            if named and (mutations.NOBODY in said or str(_NUMBER) in said):
                 broken(
                     rule,
-                    seen=f"{sample.file} with another id: the second request asks about {mutations.NOBODY!r}",
+                    seen=f"{sample.file} with another id: the second request asks about that one: {said}",
                     why="the user would get the video of somebody else's job",
                     do="build the request of a Follow with the job_id that the parser is given",
                 )
             value = value.fallback
-        if isinstance(value, Snapshot) and value.job_id != mutations.NOBODY:
+        if named and isinstance(value, Snapshot) and not _told_apart(sample, named, value.job_id):
             broken(
                 rule,
-                seen=f"{sample.file} with the id {mutations.NOBODY!r} in {', '.join(map(mutations.dotted, named))}: "
+                seen=f"{sample.file} with another id in {', '.join(map(mutations.dotted, named))}: "
                 f"the snapshot's job_id is {value.job_id!r}",
                 why="vidpoll refuses an answer that names another job; one whose id is hidden from it is believed",
                 do="pass Snapshot(job_id=parsing.text(…)) the id as the answer names it, never the one that was given",
             )
 
 
+def nameless(subject: Subject) -> None:
+    """An answer that names no job gives no id: "None" would be another job's."""
+    for sample in subject.statuses:
+        for path in subject.id_paths(sample):
+            for new in (None, mutations.GONE, "", True, {}):
+                outcome = subject.read(sample, mutations.replaced(sample.data, path, new))
+                value = outcome.value
+                if isinstance(value, Snapshot) and value.job_id not in (None, sample.job_id):
+                    broken(
+                        "an answer that names no job gives no id",
+                        seen=f"{sample.file} with {mutations.dotted(path)} {mutations.shown(new)}: the snapshot's "
+                        f"job_id is {value.job_id!r}",
+                        why="vidpoll takes it for an answer about another job and asks again, until the deadline",
+                        do="read it with parsing.text(value), which gives None for what is no id",
+                    )
+
+
+_NUMBER = 999999937
+
+
+def _another(job_id: object) -> object:
+    return _NUMBER if isinstance(job_id, int) else mutations.NOBODY
+
+
+def _told_apart(sample: Sample, named: list[mutations.Path], job_id: str | None) -> bool:
+    """Whether a snapshot names the other job; where an answer has the last part of an id only, none may be named."""
+    whole = [path for path in named if str(mutations.get(sample.data, path)) == sample.job_id]
+    if job_id is None:
+        return not whole
+    return job_id.endswith((mutations.NOBODY, str(_NUMBER)))
+
+
 def submit_id(subject: Subject) -> None:
     rule = "whatever else is in a submit answer, its id is found"
-    for sample in subject.index.of("submit"):
+    for sample in _taken(subject):
         due = sample.expect.get("job_id")
         places = _id_places(subject, sample)
         for path, _ in mutations.nodes(sample.data):
@@ -100,8 +137,14 @@ def _id_places(subject: Subject, sample: Sample) -> list[mutations.Path]:
     return [path for path, value in plain if str(value) == due] or [path for path, _ in plain if without(path) != due]
 
 
+def _taken(subject: Subject) -> list[Sample]:
+    """The samples of submits that were not refused."""
+    samples = [sample for sample in subject.index.of("submit") if sample.operation in subject.operations]
+    return [sample for sample in samples if not sample.refused]
+
+
 def submit_without_id(subject: Subject) -> None:
-    for sample in subject.index.of("submit"):
+    for sample in _taken(subject):
         due = sample.expect.get("job_id")
         for path, value in mutations.scalars(sample.data):
             if str(value) != due:
@@ -124,36 +167,52 @@ def submit_without_id(subject: Subject) -> None:
 
 
 def completed(subject: Subject) -> None:
-    for sample, snapshot in _status_snapshots(subject):
-        video = any(asset.kind == "video" for asset in snapshot.assets)
-        if snapshot.state is State.COMPLETED and snapshot.assets_due and not video:
-            broken(
-                "a completed job has its video, or says that none is due",
-                seen=f"{sample.file}: completed, with {len(snapshot.assets)} assets and no video among them",
-                why="vidpoll asks three more times for the file, and then the user is told that there is none",
-                do='give the video an Asset of kind "video"; where a job of this kind makes none, assets_due=False',
-            )
-        if snapshot.state is State.COMPLETED and video and not snapshot.assets_due:
+    done = [(sample, each) for sample, each in _status_snapshots(subject) if each.state is State.COMPLETED]
+    for sample, snapshot in done:
+        if _has_video(snapshot) and not snapshot.assets_due:
             broken(
                 "a completed job has its video, or says that none is due",
                 seen=f"{sample.file}: completed, with a video, and assets_due=False",
                 why="a job whose video is only late would be completed without it, and vidpoll would not ask again",
                 do="say assets_due=False only of jobs that make no video (audio only)",
             )
+    # A sample of a completed job whose file is late is possible; one that shows the file has to be there too.
+    if done and not any(_has_video(each) or not each.assets_due for _, each in done):
+        broken(
+            "a completed job has its video, or says that none is due",
+            seen=f"{', '.join(sample.file for sample, _ in done)}: completed, and no video among the assets",
+            why="vidpoll asks three more times for the file, and then the user is told that there is none",
+            do='give the video an Asset of kind "video", and add a sample that shows it; where a job of this kind '
+            "makes none, assets_due=False",
+        )
+
+
+def _has_video(snapshot: Snapshot) -> bool:
+    return any(asset.kind == "video" for asset in snapshot.assets)
 
 
 def failed(subject: Subject) -> None:
-    for sample, snapshot in _status_snapshots(subject):
-        said = "" if snapshot.problem is None else snapshot.problem.message.strip()
-        raw = said.startswith(("{", "[")) or said in ("", "None", "null", "True", "False")
-        if snapshot.state is State.FAILED and raw:
-            broken(
-                "a failed job says why, in words",
-                seen=f"{sample.file}: problem {said!r}",
-                why="the user paid for it and has to know what to change",
-                do="read the reason with parsing.first_of(body, 'error.message', 'error'); where the provider gives "
-                "none, leave it empty: Problem() says that the provider gives no reason",
-            )
+    for sample in subject.statuses:
+        if sample.state is State.FAILED:
+            _says_why(sample, subject.read(sample).value, "")
+            for path, _ in mutations.nodes(sample.data):
+                for new in (None, mutations.GONE, ""):
+                    value = subject.read(sample, mutations.replaced(sample.data, path, new)).value
+                    _says_why(sample, value, f" with {mutations.dotted(path)} {mutations.shown(new)}")
+
+
+def _says_why(sample: Sample, value: object, where: str) -> None:
+    if not isinstance(value, Snapshot) or value.state is not State.FAILED:
+        return
+    message = "" if value.problem is None else value.problem.message.strip()
+    if message.startswith(("{", "[")) or message in ("", "None", "null", "True", "False"):
+        broken(
+            "a failed job says why, in words",
+            seen=f"{sample.file}{where}: problem {message!r}",
+            why="the user paid for it and has to know what to change",
+            do="read the reason with parsing.first_of(body, 'error.message', 'error'); where the provider gives "
+            "none, leave it empty: Problem() says that the provider gives no reason",
+        )
 
 
 def under_way(subject: Subject) -> None:
@@ -233,70 +292,59 @@ def assets(subject: Subject) -> None:
                 )
 
 
-def rows(subject: Subject) -> None:
-    known = {(sample.job_id, each.state): each for sample, each in _status_snapshots(subject)}
-    for sample in subject.index.of("list"):
-        page = subject.read(sample).value
-        if not isinstance(page, Page):
-            continue
-        before = {item.job_id: item.state for item in page.items}
-        for item in page.items:
-            told = known.get((item.job_id or "", item.state))
-            strange = [asset.url for asset in item.assets if told is not None and asset not in told.assets]
-            if told is not None and (item.stage != told.stage or strange):
-                broken(
-                    "a list row says of a job what its status answer says",
-                    seen=f"{sample.file}, row {item.job_id}: stage {item.stage!r}, assets {item.assets}; "
-                    f"its status answer: stage {told.stage!r}, assets {told.assets}",
-                    why="the user would be shown one thing and then another, or offered a path of the server as a URL",
-                    do="read rows and status answers with one function; leave out assets that rows name differently",
-                )
-        for path, _ in mutations.scalars(sample.data):
-            if not any(isinstance(key, int) for key in path):
-                continue
-            for new in (mutations.NOBODY, None, 0, 100, True, {}, mutations.GONE):
-                outcome = subject.read(sample, mutations.replaced(sample.data, path, new))
-                after = outcome.value.items if isinstance(outcome.value, Page) else ()
-                changed = [each for each in after if before.get(each.job_id, each.state) is not each.state]
-                if changed and not _listed(subject, new):
+def verbatim(subject: Subject) -> None:
+    """The URL of a file comes out as it went in."""
+    for sample, snapshot in _status_snapshots(subject):
+        _kinds(subject, sample, snapshot)
+        urls = [asset.url for asset in snapshot.assets if asset.url is not None]
+        places = [(path, url) for path, url in mutations.scalars(sample.data) if url in urls and not sample.then]
+        for path, url in places:
+            for new, needed in _odd_urls(url):
+                value = subject.read(sample, mutations.replaced(sample.data, path, new)).value
+                found = [asset.url for asset in value.assets] if isinstance(value, Snapshot) else []
+                left_out = not needed and all(each in urls for each in found)
+                if (
+                    new not in found
+                    and not left_out
+                    and isinstance(value, Snapshot)
+                    and not _elsewhere(places, path, found)
+                ):
                     broken(
-                        "what is no status word is not taken for one, in list rows either",
-                        seen=f"{sample.file} with {mutations.dotted(path)} {mutations.shown(new)}: "
-                        f"{changed[0].job_id} is {changed[0].state}",
-                        why="the user would be told that a job runs, or is over, when nobody knows",
-                        do="read rows with the reader of status answers, and parsing.rows to skip the strange",
-                    )
-                if outcome.error is not None:
-                    broken(
-                        "one strange row costs no other",
-                        seen=f"{sample.file} with {mutations.dotted(path)} {mutations.shown(new)}: {outcome}",
-                        why="one job with a new word would make the whole list unreadable, and every job in it",
-                        do="use parsing.rows(list, read_row): it leaves out the rows that cannot be read",
+                        "the URL of a file comes out as it went in",
+                        seen=f"{sample.file} with {mutations.dotted(path)} {mutations.shown(new)}: the assets are "
+                        f"{found}",
+                        why="a signed URL is signed as it stands: decoded, stripped or joined it is refused (403), and "
+                        "the job's file is lost",
+                        do="pass it to parsing.assets as it came; a relative one too, vidpoll joins it",
                     )
 
 
-def flags(subject: Subject) -> None:
-    for sample in (*subject.index.of("list"), *subject.index.of("quota")):
-        for path, old in mutations.scalars(sample.data):
-            if not isinstance(old, bool):
-                continue
-            yes, no, text, gone = (
-                subject.read(sample, mutations.replaced(sample.data, path, new))
-                for new in (True, False, "false", mutations.GONE)
-            )
-            # A text may count as little as a field that is not there.
-            if text.error is None and text.value == yes.value and yes.value not in (no.value, gone.value):
+def _kinds(subject: Subject, sample: Sample, snapshot: Snapshot) -> None:
+    """A file stays of its kind, whatever another one is."""
+    kinds = {asset.url: {each.kind for each in snapshot.assets if each.url == asset.url} for asset in snapshot.assets}
+    for path, _ in mutations.scalars(sample.data):
+        value = subject.read(sample, mutations.replaced(sample.data, path, None)).value
+        for asset in value.assets if isinstance(value, Snapshot) else ():
+            if asset.url is not None and asset.kind not in kinds.get(asset.url, {asset.kind}):
                 broken(
-                    "a field that is true or false is true only where it is true",
-                    seen=f'{sample.file} with {mutations.dotted(path)} "false": the same as with true',
-                    why='every text is true in Python, "false" too: a list would never end, or an account that has a '
-                    "limit would have none",
-                    do="compare with `is True`",
+                    "a file stays of its kind",
+                    seen=f"{sample.file} with {mutations.dotted(path)} null: {asset}",
+                    why="the user would find a thumbnail under the name of the video",
+                    do="read each kind of file at its own place, and leave out what is not there",
                 )
 
 
-def _listed(subject: Subject, value: object) -> bool:
-    return subject.index.means(value) is not None
+def _odd_urls(url: str) -> list[tuple[str, bool]]:
+    """URLs to put in the place of one, each with whether it has to come out."""
+    sign = "&" if "?" in url else "?"
+    signed = (f"{url}{sign}sig=a%2Fb%2B%3D&t=x+y&e=%C3%A9#t=1", True)
+    return [signed] if re.match("(?i)https?:", url) is None else [signed, ("/files/a%2Fb.mp4?sig=a%2Fb", False)]
+
+
+def _elsewhere(places: list[tuple[mutations.Path, object]], path: mutations.Path, found: list[str | None]) -> bool:
+    """Whether the same URL stands in another place of the answer too, and is taken from there."""
+    url = dict(places)[path]
+    return url in found and sum(each == url for _, each in places) > 1
 
 
 def _status_snapshots(subject: Subject) -> Iterator[tuple[Sample, Snapshot]]:
@@ -312,14 +360,12 @@ def _status_snapshots(subject: Subject) -> Iterator[tuple[Sample, Snapshot]]:
 def errors(subject: Subject) -> None:
     def check(value: object) -> None:
         raw = value if isinstance(value, bytes) else mutations.encode(value)
-        try:
-            problem: object = subject.provider.error(Response(400, JSON, raw))
-        except Exception as error:  # noqa: BLE001 - what it raises is what is looked at
-            problem = error
+        problem = subject.problem_of(Response(400, JSON, raw))
         if not isinstance(problem, Problem):
+            what = said(problem) if isinstance(problem, Exception) else type(problem).__name__
             broken(
                 "the reader of refusals never raises",
-                seen=f"HTTP 400 with {raw[:80]!r}: {type(problem).__name__}: {problem}",
+                seen=f"HTTP 400 with {raw[:80]!r}: {what}",
                 why='instead of the provider\'s reason the user reads "unreadable error"',
                 do="leave Provider(error=…) out: parsing.problem knows most envelopes; or begin with it",
             )

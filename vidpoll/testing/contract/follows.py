@@ -6,14 +6,16 @@ The first answer's rules are in the rooms next door; a second answer decides les
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from ...model import Response, Snapshot
 from ...provider import Follow
 from . import mutations
+from .pinned import compare, line, paste
 from .samples import Sample
-from .subject import Outcome, Subject, bad_error, broken
-from .verdicts import EMPTY, JSON, OUTAGES
+from .subject import Outcome, Subject, bad_error, broken, is_shown
+from .verdicts import EMPTY, JSON, OUTAGES, check_statuses
 
 
 def shown(subject: Subject) -> None:
@@ -29,14 +31,40 @@ def shown(subject: Subject) -> None:
                 'operation "follow"',
             )
         for follow, answer in subject.follows(sample):
-            if not (200 <= answer.status < 300 or answer.status in follow.verdicts):
+            read = subject.read(sample)
+            # A refused second answer is shown to nobody: the fallback counts, or the refusal.
+            if not is_shown(answer.response(), follow.verdicts) and not (read.error or read.state is sample.state):
                 broken(
                     "the parser of a second answer is shown it",
-                    seen=f"{answer.file} has HTTP {answer.status}, and the Follow of {sample.file} lists the verdicts "
-                    f"{follow.verdicts}",
+                    seen=f"{answer.file} has HTTP {answer.status}, the Follow of {sample.file} lists the verdicts "
+                    f"{follow.verdicts}, and {sample.state} is expected",
                     why="vidpoll takes such an answer for a fault: what it says of the job is never read",
                     do=f"return vidpoll.Follow(request, parse, verdicts=({answer.status},), fallback=…)",
                 )
+
+
+def documented(subject: Subject) -> None:
+    """Each further request is the one that its sample names."""
+    pairs = list(_all(subject))
+    pinned = [each for each in pairs if each[2].request]
+    if pairs and not pinned:
+        sample, follow, answer = pairs[0]
+        told = paste(subject, follow.request, named=True)
+        broken(
+            "every operation has a sample that says what is sent",
+            seen=f'no sample of a second answer has "request"; {sample.file} leads to {line(subject, follow.request)}',
+            why="a path that was copied wrongly would be found by the first user, when the job is paid for",
+            do=f"compare it with the vendor's page, and write it to {answer.file}: {told}",
+        )
+    for _, follow, answer in pinned:
+        compare(subject, answer, follow.request)
+
+
+def statuses(subject: Subject) -> None:
+    """What is in `verdicts` of a Follow has a sample."""
+    shown = {sample.status for sample in subject.index.of("follow")}
+    for sample, follow, _ in _all(subject):
+        check_statuses(f"the Follow of {sample.file}", follow.verdicts, shown)
 
 
 def _asks(subject: Subject, sample: Sample) -> bool:
@@ -79,14 +107,14 @@ def nothing(subject: Subject) -> None:
 def foreign(subject: Subject) -> None:
     """The files of a second answer that names another job are not taken."""
     for sample, follow, answer in _all(subject):
-        named = [path for path, value in mutations.scalars(answer.data) if value == sample.job_id]
+        named = subject.id_paths(replace(answer, job_id=sample.job_id))
         data = answer.data
         for path in named:
             data = mutations.replaced(data, path, mutations.NOBODY)
         good = subject.second(follow, answer.response(), sample.job_id).value
         value = subject.second(follow, answer.response(mutations.encode(data)), sample.job_id).value
         taken = isinstance(value, Snapshot) and isinstance(good, Snapshot) and value.assets == good.assets != ()
-        if named and taken and value.job_id != mutations.NOBODY:
+        if named and taken and not (value.job_id or "").endswith(mutations.NOBODY):
             broken(
                 "an answer about another job is told apart, the second one too",
                 seen=f"{answer.file}, the second answer of {sample.file}, with the id {mutations.NOBODY!r}: its files "
@@ -94,6 +122,39 @@ def foreign(subject: Subject) -> None:
                 why="the user would get the video of somebody else's job",
                 do="raise vidpoll.ForeignAnswer where the second answer names another job",
             )
+
+
+def refused(subject: Subject) -> None:
+    """A refusal as second answer changes nothing about the job: what the first one said counts."""
+    for sample, follow, answer in _all(subject):
+        certain = follow.fallback.state if isinstance(follow.fallback, Snapshot) else None
+        told = {each.status for each in subject.index.of("follow") if each.status >= 400}
+        for error in subject.index.of("error"):
+            for status in {200, error.status} & {200, *follow.verdicts} - told:
+                outcome = subject.second(follow, Response(status, JSON, error.body), sample.job_id)
+                if outcome.state is not None and outcome.state.final and outcome.state is not certain:
+                    broken(
+                        "a refusal as second answer keeps what the first one said",
+                        seen=f"{error.file} as HTTP {status} in the place of {answer.file}: {outcome}, and the first "
+                        f"answer says {certain}",
+                        why="a file that cannot be had at the moment would end a paid job, or complete it without one",
+                        do="raise vidpoll.Malformed in that parser, or vidpoll.Refused; give the Follow a fallback",
+                    )
+
+
+def circles(subject: Subject) -> None:
+    """A second answer leads to no request that was sent already."""
+    for sample, follow, answer in _all(subject):
+        sent = [follow.request, subject.build("status", subject.builder("status", sample))]
+        for seen, outcome in _damaged(subject, sample, follow, answer):
+            if isinstance(outcome.value, Follow) and outcome.value.request in sent:
+                broken(
+                    "a second answer leads to another request",
+                    seen=f"{answer.file}, the second answer of {sample.file}, {seen}: the parser asks for "
+                    f"{line(subject, outcome.value.request)} again",
+                    why="vidpoll would ask again at once, without the pause that the provider wants, and then give up",
+                    do="raise vidpoll.Malformed where the second answer is not ready: vidpoll asks again, in time",
+                )
 
 
 def _all(subject: Subject) -> Iterator[tuple[Sample, Follow[Any], Sample]]:

@@ -1,20 +1,17 @@
-"""The rule that a sample means what its index expects, field by field."""
+"""The rules that a sample means what its index expects, field by field, and that the index leaves nothing out."""
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
+from dataclasses import MISSING, fields
 from typing import Any
 
-from ...model import Asset, Page, Problem, Quota, Snapshot, State, Submitted
+from ...model import Asset, Cost, Page, Problem, Quota, Snapshot, State, Submitted
 from ...provider import Follow
 from .samples import Sample
-from .subject import Outcome, Subject, broken
-
-_TYPES: Mapping[str, type] = {
-    "status": Snapshot, "submit": Submitted, "list": Page, "quota": Quota, "content": Asset,
-}  # fmt: skip
-
+from .subject import TYPES, Outcome, Subject, broken, is_shown, said
 
 _RULE = "a sample means what index.json expects"
 _WHY = "users are shown this state, stage and progress, and get these files"
@@ -25,15 +22,15 @@ def meaning(subject: Subject, sample: Sample) -> None:
     if sample.operation == "follow":  # read where a sample names it in "then"
         return
     if sample.operation == "error":
-        _compare(sample, subject.provider.error(sample.response()))
+        _compare(sample, _problem(subject, sample))
         return
     _shown(subject, sample)
     outcome = subject.read(sample)
-    if "raises" in sample.expect:
+    if sample.refused:
         _raises(sample, outcome)
         return
     if outcome.error is not None:
-        broken(_RULE, seen=f"{sample.file}: {outcome}", why=_WHY, do=_FIX)
+        broken(_RULE, seen=f"{sample.file}: {outcome}{_at(outcome)}", why=_WHY, do=_FIX)
     if isinstance(outcome.value, Follow):
         broken(
             _RULE,
@@ -41,7 +38,7 @@ def meaning(subject: Subject, sample: Sample) -> None:
             why="without it nobody knows what the job becomes",
             do='name the sample of the second answer: "then": ["result.json"]; its own operation is "follow"',
         )
-    due_type = _TYPES.get(sample.operation.partition(" ")[0])
+    due_type = TYPES.get(sample.operation.partition(" ")[0])
     if due_type is not None and not isinstance(outcome.value, due_type):
         broken(
             _RULE,
@@ -50,6 +47,27 @@ def meaning(subject: Subject, sample: Sample) -> None:
             do=f"return vidpoll.{due_type.__name__}(…)",
         )
     _compare(sample, outcome.value)
+
+
+def _problem(subject: Subject, sample: Sample) -> Problem:
+    """What the reader of refusals makes of a sample. Fails the test where it raises."""
+    problem = subject.problem_of(sample.response())
+    if not isinstance(problem, Problem):
+        what = said(problem) if isinstance(problem, Exception) else type(problem).__name__
+        broken(
+            _RULE,
+            seen=f"{sample.file}: the reader of refusals, Provider(error=…), gives {what}",
+            why='instead of the provider\'s reason the user reads "unreadable error"',
+            do="return vidpoll.Problem(…), and raise nothing; parsing.problem(response) knows most envelopes",
+        )
+    return problem
+
+
+def _at(outcome: Outcome) -> str:
+    """Where a bug of the parser's is, for an error that no parser may raise."""
+    return (
+        "" if outcome.allowed or outcome.error is None else f": {said(outcome.error).rpartition(' (')[2].rstrip(')')}"
+    )
 
 
 def _shown(subject: Subject, sample: Sample) -> None:
@@ -62,14 +80,13 @@ def _shown(subject: Subject, sample: Sample) -> None:
             why=_WHY,
             do='give the provider that operation, or correct "operation"',
         )
-    verdicts = subject.operations[sample.operation].verdicts
-    if not (200 <= sample.status < 300 or sample.status in verdicts):
+    if not is_shown(sample.response(), subject.operations[sample.operation].verdicts) and not sample.refused:
         broken(
             _RULE,
             seen=f"{sample.file} has HTTP {sample.status}, which no parser is shown",
             why="vidpoll takes it for a fault or a refusal, and the body for its reason",
-            do=f'let it be of the operation "error"; where this body is the job, write Operation(…, '
-            f"verdicts=({sample.status},))",
+            do='say so: "expect": {"raises": "Refused"}; or let it be of the operation "error"; where this body is the '
+            f"job, write Operation(…, verdicts=({sample.status},))",
         )
 
 
@@ -82,7 +99,7 @@ def _compare(sample: Sample, value: Any) -> None:
             if isinstance(plain, list) and isinstance(due, list) and len(plain) == len(due):
                 at = next(number for number, each in enumerate(due) if not _fits(found[number], each))
                 plain, due, place = plain[at], due[at], f"[{at}]"
-            seen = f"{sample.file}: {name}{place} is {plain!r}, and {due!r} is expected"
+            seen = f"{sample.file}: {name}{place} is {plain!r}, and index.json expects {due!r}"
             broken(_RULE, seen=seen, why=_WHY, do=_FIX)
 
 
@@ -94,10 +111,72 @@ def _raises(sample: Sample, outcome: Outcome) -> None:
         of_kind = f" of the kind {sample.expect['kind']!r}" if "kind" in sample.expect else ""
         broken(
             _RULE,
-            seen=f"{sample.file}: {outcome}, and {due}{of_kind} is due",
+            seen=f"{sample.file}: {outcome}, and index.json expects {due}{of_kind}",
             why="this answer is no word about the job, and must not become one",
             do=f"raise vidpoll.{due} in the parser",
         )
+
+
+# -- nothing is left out ----------------------------------------------------------------------------------------------
+
+
+def complete(subject: Subject) -> None:
+    """What the parser says of a sample stands in its "expect"."""
+    lines = []
+    for sample in subject.index.samples:
+        value = _read(subject, sample)
+        rest = {} if value is None or sample.refused else _left_out(sample, value)
+        if rest:
+            whole = json.dumps({**sample.expect, **rest}, ensure_ascii=False)
+            lines.append(f'\n        {sample.file}: {", ".join(rest)}; paste "expect": {whole}')
+    if lines:
+        broken(
+            'what the parser says of a sample stands in its "expect"',
+            seen=f"{len(lines)} samples expect less than the parser says:{''.join(lines)}",
+            why="what no sample expects can be lost by the next change, and nobody notices",
+            do="compare each value with the vendor's page, and paste the line; or let the parser say less",
+        )
+
+
+def _read(subject: Subject, sample: Sample) -> Any:
+    if sample.operation == "error":
+        problem = subject.problem_of(sample.response())
+        return problem if isinstance(problem, Problem) else None
+    return subject.read(sample).value if sample.operation in subject.operations else None
+
+
+def _left_out(sample: Sample, value: Any) -> dict[str, Any]:
+    """The fields that are told and not expected, as index.json writes them."""
+    if isinstance(value, Page):
+        rows = sample.expect.get("rows")
+        known = rows if isinstance(rows, list) and len(rows) == len(value.items) else [{}] * len(value.items)
+        whole = [{**was, **_told(each, was)} for was, each in zip(known, value.items, strict=True)]
+        found = {"rows": whole} if whole != known else {}
+        return found | ({"further": list(value.further)} if value.further and "further" not in sample.expect else {})
+    if isinstance(value, Submitted):
+        return {} if value.snapshot is None else _told(value.snapshot, {"job_id": "", **sample.expect})
+    if isinstance(value, Snapshot):
+        return _told(value, {"job_id": "", **sample.expect})
+    if isinstance(value, Problem):
+        return _told(value, {"details": {}, **sample.expect})
+    return _told(value, sample.expect) if isinstance(value, Quota) else {}
+
+
+def _told(value: Any, expected: Mapping[str, Any]) -> dict[str, Any]:
+    found = {}
+    for each in fields(value):
+        told = getattr(value, each.name)
+        default = each.default_factory() if each.default_factory is not MISSING else each.default
+        short = expected.get(each.name)
+        # A reason as text leaves its code out.
+        cut = isinstance(told, Problem) and isinstance(short, str) and told.code is not None
+        if each.name != "raw" and (cut or (each.name not in expected and told != default)):
+            plain = _plain(told)
+            found[each.name] = plain["message"] if isinstance(told, Problem) and told.code is None else plain
+    return found
+
+
+# -- comparing --------------------------------------------------------------------------------------------------------
 
 
 def _field(value: Any, name: str) -> Any:
@@ -125,14 +204,21 @@ def _fits(found: Any, due: Any) -> bool:
 
 
 def _plain(found: Any) -> Any:
-    if isinstance(found, State):
-        return str(found)
-    if isinstance(found, Problem):
-        return {"message": found.message, "code": found.code}
-    if isinstance(found, Asset):
-        return {"kind": found.kind, "url": found.url}
-    if isinstance(found, Snapshot):
-        return {"job_id": found.job_id, "state": str(found.state), "stage": found.stage}
+    """A value as index.json writes it."""
     if isinstance(found, tuple):
         return [_plain(each) for each in found]
+    if isinstance(found, (Problem, Asset, Snapshot)):
+        names: Mapping[type, tuple[str, ...]] = {
+            Problem: ("message", "code"),
+            Asset: ("kind", "url"),
+            Snapshot: ("job_id", "state", "stage"),
+        }
+        return {name: _plain(getattr(found, name)) for name in names[type(found)]}
+    if isinstance(found, Cost):
+        unit = {} if found.unit == "credits" else {"unit": found.unit}
+        return {"charged": _plain(found.charged), "refunded": _plain(found.refunded), **unit}
+    if isinstance(found, float) and found.is_integer():
+        return int(found)
+    if isinstance(found, State):
+        return str(found)
     return dict(found) if isinstance(found, Mapping) else found

@@ -1,24 +1,21 @@
-"""The rules about the plugin as a whole: how it is found, what it imports, what its samples cover, and a whole run."""
+"""The rules about the plugin as a whole: how it is found, its values, what its samples cover, and a whole run."""
 
 from __future__ import annotations
 
-import ast
-import importlib.util
+import json
 import re
-import sys
 import tempfile
 from collections.abc import Iterator
-from functools import partial
 from importlib import metadata
 from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ... import redact
 from ...errors import JobFailed, PluginError, VidpollError
 from ...model import State
 from ...plugins import GROUP
-from .subject import Subject, broken, skip
+from . import auth, finding, source
+from .subject import Subject, broken, said, skip
 
 if TYPE_CHECKING:
     from ..simulated import Simulation
@@ -26,15 +23,9 @@ if TYPE_CHECKING:
 MARK = "DECIDE"
 """What the template puts where its author has to decide."""
 
-_FORBIDDEN = {
-    "asyncio", "concurrent", "ftplib", "http", "multiprocessing", "sched", "select", "selectors", "signal", "socket",
-    "ssl", "subprocess", "threading", "time",
-}  # fmt: skip
-"""Standard modules with which a provider could wait or reach the network; `urllib.parse` may be used."""
-
 
 def sound(subject: Subject) -> None:
-    subject.check_found()
+    finding.found(subject)
     provider = subject.provider
     if subject.warnings:
         broken(
@@ -58,14 +49,61 @@ def entry_point(subject: Subject) -> None:
     if subject.plugin is not None:
         skip("the plugin is passed, and not installed")
     report = subject.report
-    names = [entry.name for entry in metadata.entry_points(group=GROUP) if entry.name == report.name]
+    entries = [entry for entry in metadata.entry_points(group=GROUP) if entry.name == report.name]
     alike = len(report.providers) == 1 and report.name.replace("_", "-") != subject.name.replace("_", "-")
-    if alike or not names:
+    if alike or not entries:
+        module = entries[0].value if entries else f"vidpoll_{subject.name}:vidpoll_providers"
         broken(
             "the entry point bears the provider's name",
             seen=f"the entry point {report.name!r} of {report.distribution} brings the provider {subject.name!r}",
             why="users switch a plugin off, and look for it, by the name of its provider",
-            do=f"write in setup.cfg, below [options.entry_points]: vidpoll = {subject.name} = vidpoll_{subject.name}",
+            do=f"write in setup.cfg, below [options.entry_points]: vidpoll = {subject.name} = {module}",
+        )
+
+
+def values(subject: Subject) -> None:
+    """What the index and the provider both say agrees, and what is declared can be used."""
+    provider, index = subject.provider, subject.index
+    for name, mine, due in (
+        ("base_url", provider.base_url.rstrip("/"), index.base_url and index.base_url.rstrip("/")),
+        ("floor", provider.pacing.floor, index.floor),
+    ):
+        if due is not None and mine != due:
+            broken(
+                "what is declared is what the vendor's page says",
+                seen=f"{name} is {mine!r}, and index.json says {due!r}",
+                why="nothing would be reached, or the account would be asked more often than the provider allows",
+                do=f'correct the plugin; or, where the page bears it out, write "{name}": {json.dumps(mine)}',
+            )
+    wide = [host for host in provider.media_hosts if "." not in host or host.startswith(".")]
+    if wide:
+        broken(
+            "the hosts that may get the key are named whole",
+            seen=f"media_hosts={provider.media_hosts}",
+            why="the key would go to hosts that are not the provider's",
+            do='name each host: media_hosts=("files.acme.example",)',
+        )
+    for name, value in provider.headers.items():
+        text = isinstance(name, str) and isinstance(value, str) and value.isprintable() and value.isascii()
+        if not text or not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name):
+            broken(
+                "fixed headers are text",
+                seen=f"headers={dict(provider.headers)!r}",
+                why="no request can be sent",
+                do="give names and values of printable ASCII text",
+            )
+    _typed(subject)
+
+
+def _typed(subject: Subject) -> None:
+    """A package says that it is typed."""
+    folder = source.package(subject)
+    if folder is not None and not (folder / "py.typed").exists():
+        broken(
+            "a package says that it is typed",
+            seen=f"there is no {folder.name}/py.typed",
+            why="type checkers of the plugin's users ignore its types",
+            do="add the empty file, and name it in setup.cfg below [options.package_data]",
         )
 
 
@@ -73,10 +111,22 @@ def described(subject: Subject) -> None:
     if subject.index.wrong:
         broken(
             "every sample says what it answers, where it comes from and what it means",
-            seen="".join(f"\n        {line}" for line in subject.index.wrong),
+            seen="".join(f"\n        {line}" for line in [*subject.index.wrong, *_lines(subject)]),
             why="without samples nobody knows whether the plugin reads the provider's answers as they are meant",
             do="write it into index.json (docs/writing-a-provider.md shows one)",
         )
+
+
+def _lines(subject: Subject) -> Iterator[str]:
+    """What the plugin says where the index says nothing, as the index would write it."""
+    provider, index = subject.found, subject.index
+    if provider is None:
+        return
+    missing = [f'"base_url": {json.dumps(provider.base_url)}'] if index.base_url is None else []
+    missing += [auth.suggestion(subject)] if index.auth is None else []
+    missing += [f'"floor": {json.dumps(provider.pacing.floor)}'] if index.floor is None else []
+    if missing:
+        yield f"the plugin says: {', '.join(missing)}; compare it with the vendor's page, and paste it"
 
 
 def every_end(subject: Subject) -> None:
@@ -96,7 +146,7 @@ def every_end(subject: Subject) -> None:
 
 def decided(subject: Subject) -> None:
     marks = []
-    for path in sorted({*_sources(subject), *subject.index.folder.rglob("*.json")}):
+    for path in sorted({*source.sources(subject), *subject.index.folder.rglob("*.json")}):
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
             found = re.search(rf"{MARK}: *(.+)", line)
             if found:
@@ -111,69 +161,10 @@ def decided(subject: Subject) -> None:
         )
 
 
-def imports(subject: Subject) -> None:
-    rule = "a plugin imports vidpoll and the standard library, and neither waits nor reaches the network"
-    why = "vidpoll asks, waits and bears faults for all providers; a plugin that does so itself hangs the user's wait"
-    sources = _sources(subject)
-    if not sources:
-        skip("the plugin's source is not in a file")
-    own = _package(_module(subject)).split(".")[0]
-    for path in sources:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        for module in _imported(tree):
-            top = module.split(".")[0]
-            ours = top in ("vidpoll", own, "") and not module.startswith("vidpoll.testing")
-            public = top != "vidpoll" or module in ("vidpoll", "vidpoll.parsing")
-            standard = top in sys.stdlib_module_names and top not in _FORBIDDEN
-            if top == "urllib":
-                standard = module == "urllib.parse"
-            if not (ours and public) and not standard:
-                broken(
-                    rule,
-                    seen=f"{path.name} imports {module}",
-                    why=why,
-                    do="build requests and read answers, no more; of vidpoll use what `import vidpoll` gives; a "
-                    "simulator's face lives in a module of its own",
-                )
-        for node in ast.walk(tree):
-            if isinstance(node, ast.While):
-                broken(rule, seen=f"{path.name}:{node.lineno}: a while loop", why=why, do="leave asking to vidpoll")
+# -- a whole run ------------------------------------------------------------------------------------------------------
 
-
-def _imported(tree: ast.AST) -> Iterator[str]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            yield "" if node.level else node.module or ""
-
-
-def _module(subject: Subject) -> ModuleType | None:
-    parse: Any = subject.provider.status.parse
-    while isinstance(parse, partial):
-        parse = parse.func
-    return sys.modules.get(getattr(parse, "__module__", "") or type(parse).__module__)
-
-
-def _package(module: ModuleType | None) -> str:
-    return "" if module is None else module.__package__ or module.__name__
-
-
-def _sources(subject: Subject) -> list[Path]:
-    """The plugin's files, without its faces for the simulator."""
-    module = _module(subject)
-    if module is None or not getattr(module, "__file__", None):
-        return []
-    faces = set()
-    for where in subject.plugins.simulators().values():
-        name, _, attribute = where.partition(":")
-        if attribute.endswith(".json"):  # samples, and no code
-            continue
-        spec = importlib.util.find_spec(name) if name.split(".")[0] == _package(module).split(".")[0] else None
-        faces |= {Path(str(spec.origin))} if spec is not None else set()
-    path = Path(str(module.__file__))
-    found = sorted(path.parent.rglob("*.py")) if module.__package__ == module.__name__ else [path]
-    return [each for each in found if each not in faces]
+_RUN = "a simulated job goes from submit to file"
+_WHOLE = "this is the whole way that a user's job goes"
 
 
 def _simulation(subject: Subject, plugins: tuple[object, ...]) -> Simulation:
@@ -199,8 +190,22 @@ def _simulation(subject: Subject, plugins: tuple[object, ...]) -> Simulation:
 
 
 def simulated(subject: Subject) -> None:
-    rule = "a simulated job goes from submit to file"
-    why = "this is the whole way that a user's job goes"
+    try:
+        face = subject.plugins.simulators().get(subject.name, "the samples")
+    except VidpollError as error:
+        broken(_RUN, seen=str(error), why=_WHOLE, do='return {"acme": "vidpoll_acme:samples/index.json"} from the hook')
+    try:
+        _run(subject)
+    except Exception as error:  # noqa: BLE001 - whatever a face raises is told
+        broken(
+            _RUN,
+            seen=f"{redact.text(face, limit=120)}: {said(error)}",
+            why=_WHOLE,
+            do="correct the face; its line is named",
+        )
+
+
+def _run(subject: Subject) -> None:
     plugins = () if subject.plugin is None else (subject.plugin,)
     kinds = [name.removeprefix("submit ") for name in subject.operations if name.startswith("submit ")]
     for kind in [kind for kind in kinds if kind in subject.submits]:
@@ -214,14 +219,19 @@ def simulated(subject: Subject) -> None:
                 files = client.download(job, Path(folder) / "clips") if due else []
                 empty = [path for path in files if path.stat().st_size == 0]
             except VidpollError as error:
-                broken(rule, seen=f"submit {kind}: {redact.text(error)}", why=why, do="read it, and ask the face")
+                _fail(subject, f"submit {kind}: {redact.text(error)}")
             if bool(due) != bool(files) or empty:
-                broken(rule, seen=f"submit {kind}: no file, or an empty one", why=why, do="look at the face's files")
+                broken(_RUN, seen=f"submit {kind}: no file, or an empty one", why=_WHOLE, do="look at the face's files")
             simulation.fail_next(subject.name, message="the kit lets it fail")
             try:
                 client.wait(client.submit(subject.name, kind, **subject.submits[kind]), timeout=7200.0)
             except JobFailed:
                 continue
             except VidpollError as error:
-                broken(rule, seen=f"a failing {kind}: {redact.text(error)}", why=why, do="read it, and ask the face")
-            broken(rule, seen=f"a failing {kind} is completed", why=why, do="let the face play the job's failure")
+                _fail(subject, f"a failing {kind}: {redact.text(error)}")
+            broken(_RUN, seen=f"a failing {kind} is completed", why=_WHOLE, do="let the face play the job's failure")
+
+
+def _fail(subject: Subject, seen: str) -> None:
+    face = subject.plugins.simulators().get(subject.name, "the samples")
+    broken(_RUN, seen=seen, why=_WHOLE, do=f"compare what {face} answers with what the parser reads, and run it again")

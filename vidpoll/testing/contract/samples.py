@@ -1,53 +1,34 @@
 """The samples of a plugin: bodies in a folder, and `index.json`, which says where each comes from and what it means.
 
-    {"id": "job_7f3a",
+    {"base_url": "https://api.acme.example/v1", "auth": "Authorization: Bearer {ACME_API_KEY}", "floor": 5,
+     "id": "job_7f3a",
      "words": {"queued": "queued", "rendering": "running", "done": "completed", "error": "failed"},
      "decides": [],
-     "samples": [{"file": "status-rendering.json", "operation": "status", "origin": "documented",
-                  "source": "https://docs.acme.example/status",
+     "samples": [{"file": "status-rendering.json", "operation": "status", "request": "GET /v1/jobs/{id}",
+                  "origin": "documented", "source": "https://docs.acme.example/status",
                   "expect": {"state": "running", "stage": "rendering", "progress": 40, "assets": []}}]}
 
-Reading only: what is wrong with an index is collected as lines, so that one look shows all of it. No provider is
-called here.
+Only values and reading them live here; what is wrong with an index is in `checks`. No provider is called here.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ... import errors
-from ...model import Quota, Response, Snapshot, State
-
-ORIGINS = ("documented", "recorded", "inferred")
-"""On what a sample stands: the vendor's page or code, an answer that was really received, or a guess of ours."""
-
-_SNAPSHOT = {each.name for each in fields(Snapshot)} - {"raw"}
-_ALLOWED: Mapping[str, set[str]] = {
-    "status": _SNAPSHOT,
-    "submit": {"job_id", "state", "stage", "progress"},
-    "list": {"rows", "next"},
-    "quota": {each.name for each in fields(Quota)},
-    "error": {"message", "code"},
-    "content": {"assets"},
-}
-_REQUIRED: Mapping[str, tuple[str, ...]] = {
-    "status": ("state", "stage", "progress", "assets"),
-    "submit": ("job_id",),
-    "list": ("rows", "next"),
-    "error": ("message",),
-    "content": ("assets",),
-}
+from ...model import Response, State
+from . import checks
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One answer: its body, what it answers, and what it means. `then` answers the further requests of a Follow.
+    """One answer: its body, what it answers, and what it means.
 
-    `fields` are good fields of a submit, for a simulated one; without them what it `sends` is tried.
+    `request` and `sends` are what the page says is sent, for the call's `fields` and the page's `token`. `then` names
+    the answers to the further requests of a Follow.
     """
 
     file: str
@@ -60,7 +41,9 @@ class Sample:
     expect: Mapping[str, Any] = field(default_factory=dict, repr=False)
     then: tuple[str, ...] = ()
     request: str = ""
+    sends: Any = None
     fields: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    token: str | None = None
 
     def response(self, body: bytes | None = None) -> Response:
         """The answer, or the same one with another body."""
@@ -81,6 +64,11 @@ class Sample:
         said = self.expect.get("state")
         return State(said) if said in list(State) else None
 
+    @property
+    def refused(self) -> bool:
+        """Whether the answer is a refusal, or says nothing."""
+        return "raises" in self.expect
+
 
 @dataclass(frozen=True)
 class Index:
@@ -91,13 +79,18 @@ class Index:
     words: tuple[tuple[object, State], ...] | None = None
     decides: tuple[tuple[str, ...], ...] = ()
     wrong: tuple[str, ...] = ()
+    base_url: str | None = None
+    auth: tuple[str, ...] | None = None
+    floor: float | None = None
 
     def of(self, operation: str) -> tuple[Sample, ...]:
         """The samples of an operation; "submit" stands for all kinds of it."""
-        return tuple(each for each in self.samples if _kind(each.operation) == operation or each.operation == operation)
+        return tuple(each for each in self.samples if operation in (each.operation, each.operation.partition(" ")[0]))
 
     def named(self, file: str) -> Sample | None:
-        return next((each for each in self.samples if each.file == file), None)
+        """The sample of a second answer that has this file."""
+        found = [each for each in self.samples if each.file == file]
+        return next((each for each in found if each.operation == "follow"), found[0] if found else None)
 
     def means(self, word: object) -> State | None:
         """The state that a word is listed with; text in any case, booleans are no numbers."""
@@ -108,13 +101,29 @@ class Index:
                 return state
         return None
 
-    def is_decider(self, path: tuple[str | int, ...]) -> bool:
-        """Whether the index says that the field at `path` decides; `*` in it stands for any name or number."""
+    def decides_at(self, path: tuple[str | int, ...]) -> bool:
+        """Whether the index says that the field at `path` decides, or one that it lies in.
+
+        `*` stands for any name or number. Inside the row of a list a field is known by the end of its path, because a
+        row has no envelope.
+        """
         shown = tuple(map(str, path))
-        return any(
-            len(each) == len(shown) and all(mine in ("*", part) for mine, part in zip(each, shown, strict=True))
-            for each in self.decides
-        )
+        row = next((shown[at + 1 :] for at, key in enumerate(path) if isinstance(key, int)), ())
+        return any(_begins(shown, each) or _ends(row, each) for each in self.decides)
+
+    def decides_in(self, path: tuple[str | int, ...]) -> bool:
+        """Whether a field that decides lies in what stands at `path`."""
+        shown = tuple(map(str, path))
+        return any(len(each) > len(shown) and _begins(shown, each[: len(shown)]) for each in self.decides)
+
+
+def _begins(path: tuple[str, ...], decider: tuple[str, ...]) -> bool:
+    fits = all(mine in ("*", part) for mine, part in zip(decider, path, strict=False))
+    return len(decider) <= len(path) and fits
+
+
+def _ends(row: tuple[str, ...], decider: tuple[str, ...]) -> bool:
+    return any(_begins(row, decider[at:]) for at in range(len(decider))) if row else False
 
 
 def read(folder: Path) -> Index:
@@ -128,104 +137,51 @@ def read(folder: Path) -> Index:
         return Index(folder, wrong=(f"{path} is not JSON: {error}",))
     if not isinstance(said, dict) or not isinstance(said.get("samples"), list):
         return Index(folder, wrong=(f'{path} is not an object with a list "samples"',))
-    wrong: list[str] = []
     rows = [row if isinstance(row, dict) else {} for row in said["samples"]]
-    samples = tuple(_sample(folder, row, said.get("id"), wrong) for row in rows)
-    names = [sample.file for sample in samples]
-    wrong += [f"{name} is listed twice" for name in sorted({name for name in names if names.count(name) > 1})]
-    there = {each.relative_to(folder).as_posix() for each in folder.rglob("*") if each.is_file()} - {"index.json"}
-    wrong += [f"{name} lies in the folder and is not in index.json" for name in sorted(there - set(names))]
-    for sample in samples:
-        wrong += [
-            f'{sample.file}: "then" names {name}, which is no sample' for name in sample.then if name not in names
-        ]
-    words = _words(said.get("words"), wrong)
+    words = said.get("words")
+    auth = said.get("auth")
+    floor = said.get("floor")
     decides = said.get("decides", [])
-    if not isinstance(decides, list) or not all(isinstance(each, str) and each for each in decides):
-        wrong.append('"decides" is not a list of dotted paths like "data.done"')
-        decides = []
-    return Index(folder, samples, words, tuple(tuple(each.split(".")) for each in decides), tuple(wrong))
-
-
-def _sample(folder: Path, row: Mapping[str, Any], default_id: object, wrong: list[str]) -> Sample:
-    file = row.get("file") if isinstance(row.get("file"), str) else ""
-    who = file or "a sample without a file"
-    body = b""
-    try:
-        body = (folder / str(file)).read_bytes() if file else b""
-    except OSError:
-        wrong.append(f"{who} is in index.json and not in the folder")
-    if not file:
-        wrong.append('a sample has no "file"')
-    job_id = row.get("id", default_id)
-    if not isinstance(job_id, str) or not job_id:
-        wrong.append(f'{who}: which job was asked about? Add "id" to it, or to the whole index')
-        job_id = "j1"
-    if row.get("origin") not in ORIGINS:
-        wrong.append(f'{who}: "origin" is {row.get("origin")!r}: one of {", ".join(ORIGINS)}')
-    operation = row.get("operation")
-    if not isinstance(operation, str):
-        wrong.append(f'{who}: "operation" is missing: status, submit KIND, list, quota, cancel, delete, content, error')
-        operation = ""
-    expect = row.get("expect", {})
-    if not isinstance(expect, dict):
-        wrong.append(f'{who}: "expect" is no object')
-        expect = {}
-    wrong += [f"{who}: {line}" for line in _expectation(operation, expect)]
-    then = row.get("then", [])
-    return Sample(
-        file=str(file),
-        operation=operation,
-        job_id=job_id,
-        body=body,
-        origin=str(row.get("origin")),
-        status=row["status"] if isinstance(row.get("status"), int) else 200,
-        headers=row["headers"] if isinstance(row.get("headers"), dict) else {},
-        expect=expect,
-        then=tuple(map(str, then)) if isinstance(then, list) else (),
-        request=row["request"] if isinstance(row.get("request"), str) else "",
-        fields=next((row[name] for name in ("fields", "sends") if isinstance(row.get(name), dict)), {}),
+    return Index(
+        folder,
+        tuple(_sample(folder, row, said.get("id")) for row in rows),
+        checks.words(words),
+        tuple(tuple(each.split(".")) for each in decides) if checks.are_texts(decides) else (),
+        tuple(checks.wrong(folder, said, rows)),
+        base_url=said["base_url"] if isinstance(said.get("base_url"), str) else None,
+        auth=(auth,) if isinstance(auth, str) else tuple(auth or ()) if checks.are_texts(auth, empty=True) else None,
+        floor=floor if isinstance(floor, (int, float)) and not isinstance(floor, bool) else None,
     )
 
 
-def _kind(operation: str) -> str:
-    return operation.partition(" ")[0]
+def _sample(folder: Path, row: Mapping[str, Any], default_id: object) -> Sample:
+    """A row as far as it is right; `checks` tells of the rest."""
+
+    def given(name: str, kind: type, default: Any) -> Any:
+        value = row.get(name, default)
+        return value if isinstance(value, kind) and not (kind is int and isinstance(value, bool)) else default
+
+    file = given("file", str, "")
+    job_id = row.get("id", default_id)
+    return Sample(
+        file=file,
+        operation=given("operation", str, ""),
+        job_id=job_id if isinstance(job_id, str) and job_id else "j1",
+        body=_body(folder / file) if file else b"",
+        origin=str(row.get("origin")),
+        status=given("status", int, 200),
+        headers=given("headers", dict, {}),
+        expect=given("expect", dict, {}),
+        then=tuple(map(str, given("then", list, []))),
+        request=given("request", str, ""),
+        sends=row.get("sends"),
+        fields=given("fields", dict, {}),
+        token=given("token", str, None),
+    )
 
 
-def _expectation(operation: str, expect: Mapping[str, Any]) -> Iterator[str]:
-    """What is wrong with an "expect"."""
-    if "raises" in expect:
-        named = getattr(errors, str(expect["raises"]), None)
-        fits = isinstance(named, type) and issubclass(named, (errors.AnswerError, errors.Refused))
-        if not fits:
-            yield f'"raises" is {expect["raises"]!r}: Malformed, UnknownStatus, ForeignAnswer or Refused'
-        yield from _unknown(expect, {"raises", "kind"} if named is errors.Refused else {"raises"})
-        return
-    kind = _kind(operation)
-    for name in _REQUIRED.get(kind, ()):
-        if name not in expect:
-            empty = "[]" if name in ("assets", "rows") else "null"
-            yield f'"expect" lacks "{name}" ({empty} where there is none)'
-    if "state" in expect and expect["state"] not in list(State):
-        yield f'"state" is {expect["state"]!r}: one of {", ".join(State)}'
-    if kind in _ALLOWED:
-        yield from _unknown(expect, _ALLOWED[kind])
-
-
-def _unknown(expect: Mapping[str, Any], allowed: Iterable[str]) -> Iterator[str]:
-    for name in expect:
-        if name not in allowed:
-            yield f'"expect" holds "{name}"; it may hold {", ".join(sorted(allowed))}'
-
-
-def _words(said: object, wrong: list[str]) -> tuple[tuple[object, State], ...] | None:
-    """Words as a mapping, or as pairs where they are numbers: [[1, "completed"], [4, "running"]]."""
-    if said is None:
-        wrong.append('"words" is missing: each status word of the vendor\'s page and its state; {} where there is none')
-        return None
+def _body(path: Path) -> bytes:
     try:
-        pairs = list(said.items()) if isinstance(said, dict) else [(word, state) for word, state in said]  # type: ignore[attr-defined]
-        return tuple((word, State(state)) for word, state in pairs)
-    except (TypeError, ValueError):
-        wrong.append(f'"words" maps each status word to one of {", ".join(State)} (pairs where the words are numbers)')
-        return None
+        return path.read_bytes()
+    except OSError:
+        return b""

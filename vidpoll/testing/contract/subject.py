@@ -9,14 +9,15 @@ import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NoReturn
 
 from ... import redact
-from ...errors import AnswerError, PluginError, Refused, UsageError
-from ...model import Page, Request, Response, Snapshot, State, Submitted
+from ...errors import AnswerError, PluginError, Refused, UnknownProvider, UnknownStatus, UsageError
+from ...faults import Fault
+from ...model import Asset, Page, Quota, Request, Response, Snapshot, State, Submitted
 from ...net.accounts import Account, OpenAccount
 from ...plugins import PluginReport, Plugins
 from ...provider import Follow, Operation, Provider
@@ -25,6 +26,14 @@ from .samples import Index, Sample, read
 
 ALLOWED = (AnswerError, Refused)
 """What a parser may raise. Everything else is a bug that the wait has to bear."""
+
+TYPES: Mapping[str, type] = {
+    "status": Snapshot, "submit": Submitted, "list": Page, "quota": Quota, "content": Asset,
+}  # fmt: skip
+"""What the parser of an operation returns, if it does not return a Follow."""
+
+BY_ID = ("status", "cancel", "delete", "content")
+"""The operations whose builder takes the job's id."""
 
 
 def broken(rule: str, *, seen: str, why: str, do: str) -> NoReturn:
@@ -48,6 +57,29 @@ def skip(reason: str) -> NoReturn:
     import pytest
 
     pytest.skip(reason)
+
+
+def said(error: BaseException) -> str:
+    """An exception in one safe line, with the plugin's line of code that raised it."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = "" if trace is None else f" (in {Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno})"
+    return redact.text(f"{type(error).__name__}: {error}", limit=160) + where
+
+
+def difference(one: object, other: object) -> str:
+    """What differs between two values: "progress: 3.0, then 4.0"; the values themselves where they have no fields."""
+    if type(one) is type(other) and is_dataclass(one) and not isinstance(one, type):
+        found = [(each.name, getattr(one, each.name), getattr(other, each.name)) for each in fields(one)]
+        unlike = [f"{name}: {difference(was, now)}" for name, was, now in found if was != now and name != "raw"]
+        return "; ".join(unlike)
+    if isinstance(one, (tuple, list)) and isinstance(other, (tuple, list)) and len(one) == len(other):
+        return "; ".join(difference(was, now) for was, now in zip(one, other, strict=True) if was != now)
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        names = [name for name in {**one, **other} if one.get(name) != other.get(name)]
+        return "; ".join(f"{name}: {difference(one.get(name), other.get(name))}" for name in names)
+    return redact.text(f"{one!r}, then {other!r}", limit=200)
 
 
 @dataclass(frozen=True)
@@ -81,36 +113,38 @@ class Subject:
         self.name = name
         self.plugin = plugin
         self.index: Index = read(folder)
-        self.submits = submits
+        self.given = submits
+        self.submits = {**self._fields_of_samples(), **submits}
+        """Good fields for each submit kind: what the contract class gives, else those of a sample."""
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             self.problem = ""
+            self.plugins = Plugins(discover=False)
             try:
                 self.plugins = Plugins([] if plugin is None else [plugin], discover=plugin is None)
+                _ = self.found  # what is loaded by need is loaded here, so that its warnings are heard
             except (PluginError, UsageError) as error:
                 self.problem = str(error)
         self.warnings = [str(each.message) for each in caught]
 
+    def _fields_of_samples(self) -> dict[str, Mapping[str, object]]:
+        found = [sample for sample in self.index.of("submit") if sample.fields]
+        return {each.operation.removeprefix("submit "): each.fields for each in reversed(found)}
+
+    @cached_property
+    def found(self) -> Provider | None:
+        """The provider; None where no plugin brings it."""
+        try:
+            return self.plugins.provider(self.name)
+        except UnknownProvider:
+            return None
+
     @property
     def provider(self) -> Provider:
-        """The provider. Skips the test where there is none, because one failed test (`check_found`) tells of that."""
-        if self.problem or self.name not in self.plugins.providers:
+        """The provider. Skips the test where there is none, because one failed test (`finding`) tells of that."""
+        if self.found is None:
             skip(f"no provider {self.name!r}: see test_the_plugin_is_sound")
-        return self.plugins.providers[self.name]
-
-    def check_found(self) -> None:
-        """Fail the test where no plugin brings the provider."""
-        if not self.problem and self.name in self.plugins.providers:
-            return
-        reports = [] if self.problem else self.plugins.problems
-        wrong = self.problem or "; ".join(f"{report.name}: {report.problem}" for report in reports)
-        broken(
-            f"a plugin brings the provider {self.name!r}",
-            seen=wrong or f"the installed plugins bring {', '.join(self.plugins.providers) or 'none'}",
-            why="without it `vidpoll wait` says that there is no such provider",
-            do="run `pip install -e .` in the plugin's folder, and yield vidpoll.Provider("
-            f"{self.name!r}, …) from vidpoll_providers; for a plugin without a distribution set `plugin = …`",
-        )
+        return self.found
 
     @property
     def report(self) -> PluginReport:
@@ -124,8 +158,6 @@ class Subject:
     @cached_property
     def word_paths(self) -> Mapping[str, tuple[mutations.Path, ...]]:
         """For each status sample: where a word that nobody sends raises UnknownStatus, so where its word stands."""
-        from ...errors import UnknownStatus
-
         found = {}
         for sample in self.index.of("status"):
             paths = []
@@ -141,6 +173,15 @@ class Subject:
         """The status samples that give a state."""
         return [sample for sample in self.index.of("status") if sample.state is not None]
 
+    def id_paths(self, sample: Sample) -> list[mutations.Path]:
+        """Where an answer names its job: whole, or by the last part of an id like `text2video/831`."""
+        tail = sample.job_id.replace(":", "/").rpartition("/")[2]
+        forms = {sample.job_id, tail} if len(tail) >= 3 else {sample.job_id}
+        plain = [(path, value) for path, value in mutations.scalars(sample.data) if not isinstance(value, bool)]
+        return [path for path, value in plain if isinstance(value, (str, int)) and str(value) in forms]
+
+    # -- what answers mean --------------------------------------------------------------------------------------------
+
     def parse(self, operation: str, response: Response, job_id: str) -> Outcome:
         """What the parser makes of one answer; a Follow comes back as it is."""
         try:
@@ -149,19 +190,27 @@ class Subject:
             return Outcome(error=error)
 
     def read(self, sample: Sample, data: object = mutations.GONE) -> Outcome:
-        """What the parser makes of a sample, or of the sample with another body; further answers come from `then`."""
-        body = None if data is mutations.GONE else mutations.encode(data)
-        outcome = self.parse(sample.operation, sample.response(body), sample.job_id)
+        """What vidpoll makes of a sample, or of the sample with another body; further answers come from `then`."""
+        response = sample.response(None if data is mutations.GONE else mutations.encode(data))
+        if not is_shown(response, self.operations[sample.operation].verdicts):
+            return self._refusal(response)
+        outcome = self.parse(sample.operation, response, sample.job_id)
         for name in sample.then:
             second = self.index.named(name)
             if isinstance(outcome.value, Follow) and second is not None:
                 follow = outcome.value
-                outcome = self.second(follow, second.response(), sample.job_id)
+                outcome = self.answered(follow, second, sample.job_id)
                 if outcome.error is not None and outcome.allowed and follow.fallback is not None:
                     outcome = Outcome(follow.fallback)
         if isinstance(outcome.value, Follow) and outcome.value.fallback is not None:
             return Outcome(outcome.value.fallback)
         return outcome
+
+    def answered(self, follow: Follow[Any], answer: Sample, job_id: str) -> Outcome:
+        """What vidpoll makes of a second answer, without the fallback: no parser is shown a refusal."""
+        if not is_shown(answer.response(), follow.verdicts):
+            return self._refusal(answer.response())
+        return self.second(follow, answer.response(), job_id)
 
     def second(self, follow: Follow[Any], response: Response, job_id: str) -> Outcome:
         """What the parser of a second answer makes of it, without the fallback."""
@@ -170,6 +219,18 @@ class Subject:
         except Exception as error:  # noqa: BLE001 - as above
             return Outcome(error=error)
 
+    def _refusal(self, response: Response) -> Outcome:
+        """A refusal by HTTP status, as a parser would say it."""
+        problem = self.problem_of(response)
+        return Outcome(error=Refused(Fault("", response.status).kind, str(problem)))
+
+    def problem_of(self, response: Response) -> object:
+        """What the reader of refusals makes of an answer, or the exception that it raises."""
+        try:
+            return self.provider.error(response)
+        except Exception as error:  # noqa: BLE001 - what it raises is what is looked at
+            return error
+
     def follows(self, sample: Sample) -> Iterator[tuple[Follow[Any], Sample]]:
         """Each further request that the parser of a sample asks for, with the sample that answers it."""
         outcome = self.parse(sample.operation, sample.response(), sample.job_id)
@@ -177,7 +238,7 @@ class Subject:
             answer = self.index.named(name)
             if isinstance(outcome.value, Follow) and answer is not None:
                 yield outcome.value, answer
-                outcome = self.second(outcome.value, answer.response(), sample.job_id)
+                outcome = self.answered(outcome.value, answer, sample.job_id)
 
     def snapshots(self) -> Iterator[tuple[Sample, Snapshot]]:
         """Everything that the samples say about jobs: status answers, list rows, submit answers."""
@@ -189,20 +250,29 @@ class Subject:
                     if isinstance(found, Snapshot):
                         yield sample, found
 
+    # -- requests -----------------------------------------------------------------------------------------------------
+
     def requests(self) -> Iterator[tuple[str, partial[Request]]]:
         """Every operation's builder, ready to be called with what the samples and `submits` give."""
-        job_id = next((sample.job_id for sample in self.index.samples), "j1")
-        for name, operation in self.operations.items():
-            if name in ("status", "cancel", "delete", "content"):
-                yield name, partial(operation.request, job_id)
-            elif name == "list":
-                yield name, partial(operation.request, {}, None)
-            elif name == "quota":
-                yield name, partial(operation.request)
-            else:
-                kind = name.removeprefix("submit ")
-                if kind in self.submits:
-                    yield name, partial(operation.request, dict(self.submits[kind]))
+        for name in self.operations:
+            if not name.startswith("submit ") or name.removeprefix("submit ") in self.submits:
+                yield name, self.builder(name)
+        if self.provider.list_polling is not None:
+            yield "list", partial(self.operations["list"].request, dict(self.provider.list_polling.fields), None)
+
+    def builder(self, name: str, sample: Sample | None = None) -> partial[Request]:
+        """An operation's builder with the arguments of a sample: its id, or its fields and token."""
+        build = self.operations[name].request
+        first = next(iter(self.index.samples), None)
+        if name in BY_ID:
+            known = sample or first
+            return partial(build, "j1" if known is None else known.job_id)
+        own = {} if sample is None else dict(sample.fields)
+        if name == "list":
+            return partial(build, own, None if sample is None else sample.token)
+        if name == "quota":
+            return partial(build)
+        return partial(build, own or dict(self.submits[name.removeprefix("submit ")]))
 
     def build(self, name: str, builder: partial[Request]) -> Request:
         """What a builder makes. Fails the test for anything but a Request."""
@@ -211,9 +281,10 @@ class Subject:
         except Exception as error:  # noqa: BLE001 - whatever a builder raises is told
             broken(
                 "a builder makes a Request out of what it is given",
-                seen=f"{name}: {Outcome(error=error)}",
+                seen=f"{name} with {redact.text(builder.args, limit=120)}: {said(error)}",
                 why="the operation cannot be used at all",
-                do="look at the builder; for a submit, at the fields that `submits` gives it",
+                do="look at the builder; for a submit or a list, at the fields that it is given (`submits`, "
+                '"fields" in index.json)',
             )
         if not isinstance(request, Request):
             broken(
@@ -237,6 +308,11 @@ class Subject:
                 if was is not None:
                     os.environ[name] = was
 
-    def endpoint(self) -> OpenAccount:
-        """The provider's default account, open."""
-        return OpenAccount(self.name, Account(self.name), self.provider, os.environ)
+    def endpoint(self, environ: Mapping[str, str] | None = None) -> OpenAccount:
+        """The provider's default account, open, with the keys of `environ` (of this process where it is left out)."""
+        return OpenAccount(self.name, Account(self.name), self.provider, os.environ if environ is None else environ)
+
+
+def is_shown(response: Response, verdicts: tuple[int, ...]) -> bool:
+    """Whether a parser is shown such an answer."""
+    return 200 <= response.status < 300 or response.status in verdicts

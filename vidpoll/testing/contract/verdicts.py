@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ...errors import Refused
 from ...model import Asset, Response, Snapshot, State
 from ...provider import Follow
 from . import mutations
 from .samples import Sample
-from .subject import Outcome, Subject, bad_error, broken
+from .subject import TYPES, Outcome, Subject, bad_error, broken, difference
 
 JSON = {"content-type": "application/json"}
 EMPTY = (b"", b"null", b"[]", b"{}", b'""', b"0", b"true", b"{", b"\xff", b"<html><h1>Bad gateway</h1></html>")
+_ENDS = (State.COMPLETED, State.FAILED, State.CANCELLED, State.EXPIRED)
 OUTAGES = (b'{"error": "boom"}', b'{"error": {"message": "boom"}}', b'{"message": "Internal Server Error"}')
 
 
@@ -51,7 +53,7 @@ def unknown_word(subject: Subject) -> None:
     for sample in subject.statuses:
         if not mutations.scalars(sample.data):
             continue  # nothing in it could be a word
-        decided = any(subject.index.is_decider(path) for path, _ in mutations.scalars(sample.data))
+        decided = any(subject.index.decides_at(path) for path, _ in mutations.scalars(sample.data))
         if not subject.word_paths[sample.file] and not decided:
             broken(
                 rule,
@@ -63,12 +65,20 @@ def unknown_word(subject: Subject) -> None:
             )
         for path in subject.word_paths[sample.file]:
             _check_alike(subject, sample, path)
+            outcome = subject.read(sample, mutations.replaced(sample.data, path[:-1], {}))
+            if path[:-1] and outcome.state not in (None, sample.state):
+                broken(
+                    "what is no status word is not taken for one",
+                    seen=f"{sample.file} with {mutations.dotted(path[:-1])} {{}}: {outcome}",
+                    why="an answer that says nothing would be taken for one that says how the job stands",
+                    do="look words up with parsing.lookup(WORDS, word), without a default",
+                )
 
 
 def _check_alike(subject: Subject, sample: Sample, path: mutations.Path) -> None:
     """A word that begins or ends like a listed one is another word: "incomplete", "failed_over"."""
     for word in [word for word, _ in subject.index.words or () if isinstance(word, str)]:
-        for new in (f"{word}_zxqv", f"un{word}"):
+        for new in (f"{word}_zxqv", f"un{word}", f"{word}s", word[:-1]):
             outcome = subject.read(sample, mutations.replaced(sample.data, path, new))
             if outcome.state is not None and subject.index.means(new) is None:
                 broken(
@@ -95,11 +105,12 @@ def scalars(subject: Subject, sample: Sample) -> None:
             seen = f"{sample.file} with {mutations.dotted(path)} {mutations.shown(new)}: {outcome}"
             if not outcome.allowed:
                 bad_error(seen)
+            _check_refused(subject, sample, path, outcome, seen)
             if outcome.state is None:
                 continue
             if path in paths:
                 _check_word(subject, sample, new, outcome, seen)
-            elif subject.index.is_decider(path):
+            elif subject.index.decides_at(path):
                 _check_decider(sample, old, new, outcome, seen)
             elif outcome.state is not sample.state:
                 broken(
@@ -143,39 +154,45 @@ def _check_decider(sample: Sample, old: object, new: object, outcome: Outcome, s
 
 
 def transplants(subject: Subject) -> None:
-    under_way = [sample for sample in subject.statuses if sample.state is not None and not sample.state.final]
-    donors = [sample for sample in subject.statuses if sample.state is not None and sample.state.final]
-    for sample in under_way:
-        if not isinstance(sample.data, dict):
-            continue
-        for path, new, where in (*_from(subject, sample, donors), *_injected(subject, sample)):
-            outcome = subject.read(sample, mutations.replaced(sample.data, path, new))
-            seen = f"{sample.file} with {mutations.dotted(path)} {mutations.shown(new)}{where}: {outcome}"
-            if not outcome.allowed:
-                bad_error(seen)
-            early = isinstance(outcome.value, Snapshot) and any(each.kind == "video" for each in outcome.value.assets)
-            if early and outcome.state is sample.state:
-                broken(
-                    "a job under way has no video yet",
-                    seen=f"{seen}, with a video",
-                    why="a file that is there before the end is not whole: the user would download half of it",
-                    do="give the assets only with State.COMPLETED",
-                )
-            if outcome.state not in (None, sample.state):
-                broken(
-                    "a job under way is not ended by another field than its status word",
-                    seen=seen,
-                    why="providers fill in URLs, errors of a first try and 100 % while the job still runs: the user "
-                    "would get half a file, or pay for a second job",
-                    do=f"decide by the status word alone; where the vendor's page says that {mutations.dotted(path)} "
-                    f'decides too, add "{mutations.dotted(path)}" to "decides" in index.json',
-                )
+    for sample in subject.statuses:
+        if isinstance(sample.data, dict):
+            for path, new, where in (*_from(subject, sample), *_injected(subject, sample)):
+                _check_transplant(subject, sample, path, new, where)
 
 
-def _from(subject: Subject, sample: Sample, donors: list[Sample]) -> Iterator[tuple[mutations.Path, object, str]]:
-    """Each value of the answers about jobs that are over, put where it would stand in this answer."""
-    for donor in donors:
-        keep = {*subject.word_paths[sample.file], *subject.word_paths[donor.file]}
+def _check_transplant(subject: Subject, sample: Sample, path: mutations.Path, new: object, where: str) -> None:
+    outcome = subject.read(sample, mutations.replaced(sample.data, path, new))
+    seen = f"{sample.file} with {mutations.dotted(path)} {mutations.shown(new)}{where}: {outcome}"
+    if not outcome.allowed:
+        bad_error(seen)
+    _check_refused(subject, sample, path, outcome, seen)
+    if outcome.state not in (None, sample.state):
+        under_way = sample.state is not None and not sample.state.final
+        broken(
+            "a job under way is not ended by another field than its status word"
+            if under_way
+            else "a job that is over is not turned by another field than its status word",
+            seen=f"{seen}, and it was {sample.state}",
+            why="providers fill in URLs, errors of a first try and 100 % while the job still runs, and leave them in "
+            "answers about failed jobs: the user would get half a file, or pay for a second job",
+            do=f"decide by the status word alone; where the vendor's page says that {mutations.dotted(path)} decides "
+            f'too, add "{mutations.dotted(path)}" to "decides" in index.json',
+        )
+    early = isinstance(outcome.value, Snapshot) and any(each.kind == "video" for each in outcome.value.assets)
+    if early and outcome.state is not State.COMPLETED:
+        broken(
+            "a job that is not completed has no video",
+            seen=f"{seen}, with a video",
+            why="a file that is there before the end is not whole: the user would download half of it",
+            do="give the assets only with State.COMPLETED",
+        )
+
+
+def _from(subject: Subject, sample: Sample) -> Iterator[tuple[mutations.Path, object, str]]:
+    """Each value of answers about jobs that ended otherwise, and of refusals, where it would stand in this answer."""
+    ends = [each for each in subject.statuses if each.state is not sample.state and each.state in _ENDS]
+    for donor in (*ends, *subject.index.of("error")):
+        keep = {*subject.word_paths[sample.file], *subject.word_paths.get(donor.file, ()), *subject.id_paths(sample)}
         for path, value in mutations.nodes(donor.data):
             plain = path and all(isinstance(key, str) for key in path)
             if not plain or not isinstance(mutations.get(sample.data, path[:-1]), dict):
@@ -188,18 +205,43 @@ def _from(subject: Subject, sample: Sample, donors: list[Sample]) -> Iterator[tu
 
 
 def _touches_decider(subject: Subject, path: mutations.Path, value: object) -> bool:
-    return any(subject.index.is_decider((*path, *inner)) for inner, _ in mutations.nodes(value))
+    inside = any(subject.index.decides_at((*path, *inner)) for inner, _ in mutations.nodes(value))
+    return inside or subject.index.decides_in(path)
+
+
+_ASIDE: tuple[tuple[str, tuple[object, ...]], ...] = (
+    *((name, ("the first try failed", {"message": "the first try failed", "code": "RETRY"}))
+      for name in ("error", "error_message", "fail_reason", "failure_reason", "warning")),
+    *((name, (1001, "RETRY")) for name in ("code", "error_code")),
+)  # fmt: skip
+"""What may stand beside a status word, and says nothing about the job."""
 
 
 def _injected(subject: Subject, sample: Sample) -> Iterator[tuple[mutations.Path, object, str]]:
-    """Error texts, beside the status word and at the top."""
+    """Error texts and codes, beside the status word and at the top."""
     holders = dict.fromkeys([(), *(path[:-1] for path in subject.word_paths[sample.file])])
-    for holder in holders:
-        for name in ("error", "error_message", "fail_reason", "failure_reason", "warning"):
-            path = (*holder, name)
-            if mutations.get(sample.data, path) in (mutations.GONE, None) and not subject.index.is_decider(path):
-                yield path, "the first try failed", ""
-                yield path, {"message": "the first try failed", "code": "RETRY"}, ""
+    for path, values in [((*holder, name), values) for holder in holders for name, values in _ASIDE]:
+        for new in values if mutations.get(sample.data, path) in (mutations.GONE, None) else ():
+            if not _touches_decider(subject, path, new):
+                yield path, new, ""
+
+
+# -- never refused ----------------------------------------------------------------------------------------------------
+
+
+def _check_refused(subject: Subject, sample: Sample, path: mutations.Path, outcome: Outcome, seen: str) -> None:
+    """Fail where an answer that names its job, and its status, is Refused."""
+    anchors = [*subject.word_paths.get(sample.file, ()), *subject.id_paths(sample)]
+    touched = any(mutations.start(path, of) or mutations.start(of, path) for of in anchors)
+    if isinstance(outcome.error, Refused) and sample.state is not None and anchors and not touched:
+        broken(
+            "an answer that names its job is never Refused",
+            seen=seen,
+            why='Refused("not found") or ("authentication") ends the wait: the user gives up a job that is paid for, '
+            "and whose status stands in the same answer",
+            do="raise Refused only where the body names no status of the job: "
+            '`if parsing.first_of(body, "data.status") is None`',
+        )
 
 
 # -- answers that say nothing -----------------------------------------------------------------------------------------
@@ -243,6 +285,14 @@ def junk(subject: Subject) -> None:
             outcome = subject.parse(name, Response(200, JSON, raw), job_id)
             if not outcome.allowed:
                 bad_error(f"{name} with the body {raw[:80]!r}: {outcome}")
+            due = TYPES.get(name.partition(" ")[0])
+            if outcome.error is None and due is not None and not isinstance(outcome.value, (due, Follow)):
+                broken(
+                    "a parser returns what it is there for, or raises",
+                    seen=f"{name} with the body {raw[:80]!r}: {outcome}",
+                    why="vidpoll cannot use it: the user would read of a bug in the plugin",
+                    do=f"return vidpoll.{due.__name__}(…), or raise vidpoll.Malformed for what is none",
+                )
 
     for body in EMPTY:
         check(body)
@@ -269,10 +319,40 @@ def pure(subject: Subject) -> None:
     ]
     for sample, before in reversed(first):
         again = subject.read(sample)
-        if (again.value, str(again.error)) != (before.value, str(before.error)) and not isinstance(again.value, Follow):
+        unlike = difference(before.value, again.value) if before.value != again.value else ""
+        errors = str(before.error), str(again.error)
+        if errors[0] != errors[1] or (unlike and not isinstance(again.value, Follow)):
             broken(
                 "one answer has one meaning, whatever was parsed before",
-                seen=f"{sample.file}: first {before}, then {again}",
+                seen=f"{sample.file}: {unlike or f'{errors[0]}, then {errors[1]}'}",
                 why="one job's answers would colour what the user is told about another, and no bug could be replayed",
                 do="let the parser depend on the response and the job's id alone: no globals, no clock, no random",
             )
+
+
+def statuses(subject: Subject) -> None:
+    """An HTTP status in `verdicts` is one whose body may be the job; a sample shows it."""
+    for name, operation in subject.operations.items():
+        shown = {sample.status for sample in subject.index.samples if sample.operation == name}
+        check_statuses(name, operation.verdicts, shown)
+
+
+def check_statuses(who: str, verdicts: tuple[int, ...], shown: set[int]) -> None:
+    """Fail where a status is in `verdicts` that cannot be one, or that no sample shows."""
+    never = [status for status in verdicts if status in (401, 403, 404, 429)]
+    if never:
+        broken(
+            "an HTTP status that tells of the request is no verdict about the job",
+            seen=f"{who}: verdicts={verdicts}",
+            why=f"a wrong key, a wrong id or too many requests ({never[0]}) would end the job, or hide why nobody "
+            "answers",
+            do=f"take {never[0]} out of verdicts: vidpoll knows what it means",
+        )
+    missing = [status for status in verdicts if status not in shown]
+    if missing:
+        broken(
+            "an HTTP status in verdicts has a sample",
+            seen=f"{who}: verdicts={verdicts}, and no sample has the status {missing[0]}",
+            why="what is in no sample is not tested: an outage would be taken for a failed job",
+            do=f'add a sample with "status": {missing[0]}, or take {missing[0]} out of verdicts',
+        )

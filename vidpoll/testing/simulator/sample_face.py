@@ -24,7 +24,8 @@ from ... import model
 from ...errors import AnswerError, PluginError, Refused
 from ...provider import Basic, Follow, KeyHeader, Provider
 from ..contract import mutations
-from ..contract.samples import ORIGINS, Index, Sample, read
+from ..contract.checks import ORIGINS
+from ..contract.samples import Index, Sample, read
 from .answers import Swaps, file_of, handed_on, like, own_part, progress_writer, renamed, text_of
 from .assets import Asset, serve
 from .face import Clock, Face, Route
@@ -339,7 +340,8 @@ class SampleFace(Face):
         said = self._parse(submit.operation, Swaps({own: new}, {}).response(submit), job_id)
         if not own or getattr(said, "job_id", None) != renamed(job_id, own, new):
             raise self._unplayable(f"{submit.file}: its id {job_id!r} does not follow from what stands in it")
-        fields, request = self._first_request(submit, fields or submit.fields or _FIELDS, _FIELDS)
+        sent = submit.sends if isinstance(submit.sends, Mapping) else None
+        fields, request = self._first_request(submit, fields or submit.fields or sent or _FIELDS, _FIELDS)
         ordered = {str(state): self._of(str(state), job_id) for state in model.State}
         states = {state: found[0] for state, found in ordered.items() if found}
         self._check_files(states["completed"])

@@ -1,0 +1,120 @@
+"""The head of an answer before http.client reads it, and sockets that another thread shuts."""
+
+from __future__ import annotations
+
+import http.client
+import io
+import queue
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from vidpoll.faults import NoAnswer
+from vidpoll.net.sockets import MAX_FIELDS, MAX_LINE, Guarded, Sockets, read_head
+from vidpoll.net.workers import Ticket
+
+OK = b"HTTP/1.1 200 OK\r\n"
+
+
+def head(raw: bytes) -> bytes:
+    """What http.client is given of a head."""
+    return b"".join(reversed(read_head(io.BytesIO(raw).readline)))
+
+
+@pytest.mark.parametrize(
+    ("raw", "given"),
+    [
+        (OK + b"X-A: b\r\n\r\n{}", OK + b"X-A: b\r\n\r\n"),
+        (b"HTTP/1.0 200\nX-A: b\n\n", b"HTTP/1.0 200\r\nX-A: b\r\n\n"),
+        (OK + b"X-A: b\r\n c\r\n\t d\r\n\r\n", OK + b"X-A: b c d\r\n\r\n"),
+        (OK + b" X-A: b\r\nX-C: d\r\n\r\n", OK + b"X-C: d\r\n\r\n"),
+        (OK + b"none\r\n X-A: b\r\nX-C: d\r\n\r\n", OK + b"X-C: d\r\n\r\n"),
+        (OK + b"X A: b\r\nX-C: d\r\n\r\n", OK + b"X-C: d\r\n\r\n"),
+        (OK + b": b\r\nX-C: d\r\n\r\n", OK + b"X-C: d\r\n\r\n"),
+        (OK + b"X-A: b\rc\r\n\r\n", OK + b"X-A: b c\r\n\r\n"),
+        (OK + b"X-A: b\r\n \r\nX-C: d\r\n\r\n", OK + b"X-A: b \r\nX-C: d\r\n\r\n"),
+        (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 X\r\nLink: x\r\n\r\n" + OK + b"\r\n", OK + b"\r\n"),
+        (b"HTTP/1.1 101 X\r\nUpgrade: x\r\n\r\n", b"HTTP/1.1 101 X\r\nUpgrade: x\r\n\r\n"),
+        (OK + b"X: y\r\n" * MAX_FIELDS + b"\r\n", OK + b"X: y\r\n" * MAX_FIELDS + b"\r\n"),
+        (b"\r\n", b"\r\n"),
+    ],
+)
+def test_a_head_is_put_in_order(raw: bytes, given: bytes) -> None:
+    """What announces a head is passed over, what is folded is one line, what is no field is left out."""
+    assert head(raw) == given
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"HTTP/1.1 200",
+        OK,
+        OK + b"X: y",
+        OK + b"X: y\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\n",
+        OK + b"X: y\r\n" * (MAX_FIELDS + 1) + b"\r\n",
+        OK + b"none\r\n" * (MAX_FIELDS + 1) + b"\r\n",
+        OK + b"X: " + b"y" * MAX_LINE + b"\r\n\r\n",
+    ],
+    ids=lambda raw: str(raw)[:40],
+)
+def test_a_head_that_is_not_whole_is_none(raw: bytes) -> None:
+    """Cut before its empty line, or longer than a head may be."""
+    with pytest.raises(http.client.RemoteDisconnected):
+        head(raw)
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Two connected sockets."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.settimeout(2)
+        yield ours, theirs
+
+
+def test_the_body_is_handed_on_as_it_is(pair: tuple[socket.socket, socket.socket]) -> None:
+    """A line of it need be no field; but the size of a chunk is not negative."""
+    pair[1].sendall(OK + b"\r\nnone\n-5\r\n")
+    with Guarded(pair[0]).makefile("rb") as answer:
+        assert [answer.readline() for _ in range(3)] == [OK, b"\r\n", b"none\n"]
+        with pytest.raises(http.client.HTTPException, match="less than no bytes"):
+            answer.readline()
+
+
+def test_a_thread_is_ended_by_its_ticket(pair: tuple[socket.socket, socket.socket]) -> None:
+    """Its sockets are shut: those that stand, and the one that stands only after the end."""
+    sockets, ticket = Sockets(), Ticket(lambda ticket: None, queue.Queue())
+    sockets.begin(ticket)
+    sockets.add(pair[0])
+    assert ticket.shut is not None
+    ticket.shut()
+    assert pair[0].recv(1) == b""
+    late, other = socket.socketpair()
+    with late, other:
+        late.settimeout(2)
+        sockets.add(late)
+        assert late.recv(1) == b""
+
+
+def test_an_aborted_ticket_is_not_begun() -> None:
+    """It is certain that nothing was sent."""
+    ticket = Ticket(lambda ticket: None, queue.Queue())
+    ticket.aborted = True
+    with pytest.raises(NoAnswer, match="aborted") as caught:
+        Sockets().begin(ticket)
+    assert caught.value.sent is False
+
+
+def test_a_socket_that_is_gone_is_forgotten(pair: tuple[socket.socket, socket.socket]) -> None:
+    """A thread that connects a thousand times holds no thousand sockets."""
+    sockets = Sockets()
+    for _ in range(3):
+        for gone in socket.socketpair():
+            sockets.add(gone)
+            gone.close()
+            del gone
+    sockets.add(pair[0])
+    assert [each() for each in sockets._open] == [pair[0]]

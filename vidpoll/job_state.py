@@ -1,0 +1,348 @@
+"""The job as a state machine: one frozen value and one table. Pure: no clock, no network, no hook is called here.
+
+    queued ⇄ running ──► completed | failed | cancelled | expired      (a final state is never left)
+
+A *state* is what the provider says, a *phase* is how vidpoll judges the next answer. `TABLE` says which phase follows
+which, for each kind of answer; only a provider's answer moves a job along it. All times are Unix seconds, passed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from enum import Enum
+from typing import NamedTuple
+
+from .errors import TransitionRefused
+from .events import Completed, Event, Failed, ProgressChanged, StageChanged
+from .model import Asset, Cost, Problem, Snapshot, State, as_stage
+
+GRACE = 3
+"""How often a completed answer without its video is asked again (providers publish late)."""
+
+
+class Phase(Enum):
+    """How the next answer is judged."""
+
+    NEW = "new"
+    """Nothing was heard yet."""
+    OPEN = "open"
+    """Queued or running."""
+    RETURNING = "returning"
+    """The last answer named a place that the job had left: the same answer again is believed."""
+    FILES_LATE = "files late"
+    """Completed, but the video is not there yet: asked again, and completed in any case when the wait ends."""
+    LATE_RETURNING = "files late, returning"
+    """Like RETURNING, after a completed answer whose video is late."""
+    UNCONFIRMED = "unconfirmed"
+    """A list row has a verdict, which counts once a status answer confirms it."""
+    ENDED = "ended"
+    """The provider has given its verdict."""
+
+
+class Kind(Enum):
+    """What an answer is to a job. A place is a state and a stage; a word that no plugin lists is a stage, too."""
+
+    STAYS = "stays"
+    """Queued or running, at the place that is shown."""
+    MOVES = "moves"
+    """Queued or running, at a place where the job has not been."""
+    RETURNS = "returns"
+    """Queued or running, at a place that the job has left."""
+    AGAIN = "returns again"
+    """The same returning place, for the second time in a row."""
+    FILES_LATE = "completed, files late"
+    """Completed without its video, for the first `GRACE` times."""
+    VERDICT = "verdict"
+    """Completed, failed, cancelled or expired."""
+    ROW = "verdict of a row"
+    """A verdict that stands in a list row only."""
+    WORD = "unknown word"
+    """A word that no plugin lists, while a verdict is shown."""
+    SETTLES = "wait ends"
+    """No answer comes any more, and a completed one is in hand."""
+    REPEATS = "repeats"
+    """The verdict that is known already."""
+
+
+TABLE: Mapping[Phase, Mapping[Kind, Phase]] = {
+    Phase.NEW: {
+        Kind.MOVES: Phase.OPEN,
+        Kind.FILES_LATE: Phase.FILES_LATE,
+        Kind.VERDICT: Phase.ENDED,
+        Kind.ROW: Phase.UNCONFIRMED,
+    },
+    Phase.OPEN: {
+        Kind.STAYS: Phase.OPEN,
+        Kind.MOVES: Phase.OPEN,
+        Kind.RETURNS: Phase.RETURNING,
+        Kind.FILES_LATE: Phase.FILES_LATE,
+        Kind.VERDICT: Phase.ENDED,
+        Kind.ROW: Phase.UNCONFIRMED,
+    },
+    Phase.RETURNING: {
+        Kind.STAYS: Phase.OPEN,
+        Kind.MOVES: Phase.OPEN,
+        Kind.RETURNS: Phase.RETURNING,
+        Kind.AGAIN: Phase.OPEN,
+        Kind.FILES_LATE: Phase.FILES_LATE,
+        Kind.VERDICT: Phase.ENDED,
+        Kind.ROW: Phase.UNCONFIRMED,
+    },
+    Phase.FILES_LATE: {
+        Kind.STAYS: Phase.FILES_LATE,
+        Kind.MOVES: Phase.FILES_LATE,
+        Kind.RETURNS: Phase.LATE_RETURNING,
+        Kind.FILES_LATE: Phase.FILES_LATE,
+        Kind.VERDICT: Phase.ENDED,
+        Kind.ROW: Phase.FILES_LATE,  # the answer in hand outweighs it
+        Kind.SETTLES: Phase.ENDED,
+    },
+    Phase.LATE_RETURNING: {
+        Kind.STAYS: Phase.FILES_LATE,
+        Kind.MOVES: Phase.FILES_LATE,
+        Kind.RETURNS: Phase.LATE_RETURNING,
+        Kind.AGAIN: Phase.FILES_LATE,
+        Kind.FILES_LATE: Phase.FILES_LATE,
+        Kind.VERDICT: Phase.ENDED,
+        Kind.ROW: Phase.FILES_LATE,
+        Kind.SETTLES: Phase.ENDED,
+    },
+    Phase.UNCONFIRMED: {
+        Kind.MOVES: Phase.OPEN,
+        Kind.RETURNS: Phase.OPEN,  # at once: a status answer outweighs a row
+        Kind.FILES_LATE: Phase.FILES_LATE,
+        Kind.VERDICT: Phase.ENDED,
+        Kind.ROW: Phase.UNCONFIRMED,
+        Kind.WORD: Phase.UNCONFIRMED,
+    },
+    Phase.ENDED: {Kind.REPEATS: Phase.ENDED, Kind.WORD: Phase.ENDED},
+}
+"""Which phase follows a phase, for each kind of answer. A pair that is not here cannot be, and is refused."""
+
+_DOUBTFUL = (Phase.RETURNING, Phase.LATE_RETURNING)
+
+Place = tuple[State | None, str | None]
+"""A state and a stage: where a job is."""
+
+_NOWHERE: frozenset[Place] = frozenset()  # shared: an empty set takes 216 bytes, and ten thousand jobs may wait
+_WORDLESS: frozenset[str] = frozenset()
+
+
+class Moment(NamedTuple):
+    """What was known from Unix second `at` on; a job's history is a list of these."""
+
+    at: float
+    state: State | None
+    stage: str | None
+    progress: float | None
+
+
+class JobState(NamedTuple):
+    """All that is known of the job `ref`: what a `Job` holds, and what a store saves and restores.
+
+    Each answer gives another value and the events that tell the difference. A tuple, because ten thousand of them may
+    be replaced every few seconds.
+    """
+
+    ref: str
+    phase: Phase = Phase.NEW
+    state: State | None = None
+    stage: str | None = None
+    progress: float | None = None
+    assets: tuple[Asset, ...] = ()
+    problem: Problem | None = None
+    cost: Cost | None = None
+    snapshot: Snapshot | None = None
+    history: tuple[Moment, ...] = ()
+    submitted_at: float | None = None
+    created_at: float | None = None
+    answers: int = 0
+    """Status answers that were understood."""
+    stale: bool = False
+    """Whether its assets are those of a store, with their URLs cut: the next answer brings fresh ones."""
+    grace: int = 0
+    """Completed answers without the video."""
+    late: tuple[str | None, float | None] | None = None
+    """Stage and progress of the completed answer in hand, while the files are late."""
+    returning: Place | None = None
+    """The place that a second answer in a row is to confirm."""
+    left: frozenset[Place] = _NOWHERE
+    """Where it has been before."""
+    told: Place | None = None
+    """The place that was told last."""
+    words: frozenset[str] = _WORDLESS
+    """The unknown words that were told."""
+
+    # -- answers ------------------------------------------------------------------------------------------------------
+
+    def receive(self, snapshot: Snapshot, at: float) -> Change:
+        """Take in a status answer. Raises TransitionRefused."""
+        kind = self._kind(snapshot)
+        phase = self.after(kind, snapshot.state)
+        if kind is Kind.REPEATS:
+            return self._adopt(snapshot), ()
+        known = self._replace(phase=phase, answers=self.answers + 1)
+        if kind is Kind.VERDICT:
+            return known._conclude(snapshot.state, snapshot.stage, snapshot.progress, at)._adopt(snapshot)._ended(at)
+        if kind is Kind.FILES_LATE:
+            return known._wait_for_files(snapshot, at)
+        return known._move(kind, snapshot, at)
+
+    def receive_unknown(self, word: str, at: float) -> Change:
+        """Take in a status word that is not listed: it becomes the stage, the state stays; told once per word."""
+        place = (self.state, as_stage(word))
+        kind = Kind.WORD if self.phase in (Phase.UNCONFIRMED, Phase.ENDED) else self._kind_of_place(place)
+        known = self._replace(phase=self.after(kind, word))
+        if known.phase is Phase.ENDED:
+            return known, ()
+        known = known._replace(answers=self.answers + 1, returning=None)
+        if known.phase in _DOUBTFUL:
+            return known._replace(returning=place), ()
+        if place == (self.state, self.stage):
+            return known, ()
+        stage = place[1]
+        known = known._enter(self.state, stage, None, at)._replace(words=self.words | {stage})
+        return (known, ()) if stage in self.words else known._tell(at, self.stage, known=False)
+
+    def listed(self, snapshot: Snapshot, at: float) -> Change:
+        """Take in a row of a list. A verdict in it is shown, and a status answer has to confirm it.
+
+        Raises TransitionRefused.
+        """
+        kind = self._kind(snapshot)
+        if kind in (Kind.VERDICT, Kind.FILES_LATE):
+            kind = Kind.ROW
+        known = self._replace(phase=self.after(kind, snapshot.state))
+        if kind not in (Kind.ROW, Kind.REPEATS):
+            return known._move(kind, snapshot, at)
+        place = (snapshot.state, snapshot.stage)
+        if known.phase is Phase.UNCONFIRMED and place != (self.state, self.stage):
+            known = known._enter(*place, _clamp(snapshot.progress), at)
+        return known._adopt(snapshot), ()
+
+    def settle(self, at: float) -> Change:
+        """The wait ends: a completed answer in hand counts, even without its files."""
+        if self.late is None:
+            return self, ()
+        known = self._replace(phase=self.after(Kind.SETTLES, State.COMPLETED))
+        return known._conclude(State.COMPLETED, *self.late, at)._ended(at)
+
+    def after(self, kind: Kind, said: object) -> Phase:
+        """The phase after an answer of this kind, which `said` a state or a word. Raises TransitionRefused."""
+        phase = TABLE[self.phase].get(kind)
+        if phase is None:
+            here = self.state if self.phase is Phase.ENDED else self.phase.value
+            raise TransitionRefused(f"{self.ref} is {here} and cannot become {said}")
+        return phase
+
+    def verdict(self, at: float) -> Event | None:
+        """The event of the verdict, None while there is none."""
+        if self.phase is not Phase.ENDED or self.state is None:
+            return None
+        if self.state is State.COMPLETED:
+            return Completed(self.ref, at, self.assets, self.cost)
+        return Failed(self.ref, at, self.state, self.problem, self.cost)
+
+    # -- what kind an answer is ---------------------------------------------------------------------------------------
+
+    def _kind(self, snapshot: Snapshot) -> Kind:
+        if self.phase is Phase.ENDED and snapshot.state is self.state:
+            return Kind.REPEATS
+        if snapshot.state.final:
+            return Kind.FILES_LATE if self._lacks_files(snapshot) else Kind.VERDICT
+        return self._kind_of_place((snapshot.state, snapshot.stage))
+
+    def _lacks_files(self, snapshot: Snapshot) -> bool:
+        due = snapshot.assets_due and not any(asset.kind == "video" for asset in snapshot.assets)
+        return snapshot.state is State.COMPLETED and due and self.grace < GRACE
+
+    def _kind_of_place(self, place: Place) -> Kind:
+        if place == (self.state, self.stage):
+            return Kind.STAYS
+        if place == self.returning:
+            return Kind.AGAIN
+        return Kind.RETURNS if place in self.left else Kind.MOVES
+
+    # -- what an answer changes ---------------------------------------------------------------------------------------
+
+    def _move(self, kind: Kind, snapshot: Snapshot, at: float) -> Change:
+        """Show where a queued or running job is; a place that is doubtful shows nothing, its progress included."""
+        if self.phase in _DOUBTFUL:
+            return self._replace(returning=(snapshot.state, snapshot.stage)), ()
+        shown = _clamp(snapshot.progress)
+        events: tuple[Event, ...] = ()
+        if kind is Kind.STAYS:
+            shown = self.progress if shown is None else max(shown, self.progress or 0.0)
+            known = self
+            if shown != self.progress:
+                moment = Moment(at, self.state, self.stage, shown)
+                known = self._replace(progress=shown, history=(*self.history, moment))
+        else:
+            known, events = self._enter(snapshot.state, snapshot.stage, shown, at)._tell(at, self.stage)
+        if shown is not None and shown != self.progress:
+            events += (ProgressChanged(self.ref, at, shown, known.stage),)
+        return known._adopt(snapshot), events
+
+    def _wait_for_files(self, snapshot: Snapshot, at: float) -> Change:
+        """Completed, files late: it is shown as running until they come."""
+        running = replace(snapshot, state=State.RUNNING)
+        stays = (running.state, running.stage) == (self.state, self.stage)
+        known = self._replace(grace=self.grace + 1, late=(snapshot.stage, snapshot.progress))
+        known, events = known._move(Kind.STAYS if stays else Kind.MOVES, running, at)
+        return known._replace(snapshot=snapshot), events
+
+    def _enter(self, state: State | None, stage: str | None, progress: float | None, at: float) -> JobState:
+        left = self.left | {(self.state, self.stage)} if self.history else self.left
+        history = (*self.history, Moment(at, state, stage, progress))
+        return self._replace(state=state, stage=stage, progress=progress, history=history, left=left)
+
+    def _tell(self, at: float, previous: str | None, *, known: bool = True) -> Change:
+        """The event of the place, unless it was the last one told: a word that is told once hides what follows it."""
+        place = (self.state, self.stage)
+        if place == self.told:
+            return self, ()
+        event = StageChanged(self.ref, at, self.state, self.stage, self.progress, previous, known)
+        return self._replace(told=place), (event,)
+
+    def _conclude(self, state: State, stage: str | None, progress: float | None, at: float) -> JobState:
+        shown = _clamp(progress)
+        here = (state, stage) == (self.state, self.stage)  # a list row was here before
+        if here or state is not State.COMPLETED:  # where it stopped; MoneyPrinterTurbo 1.2 falls back to 0
+            shown = max((p for p in (shown, self.progress) if p is not None), default=None)
+        return self._enter(state, stage, shown, at)._replace(late=None, returning=None)
+
+    def _ended(self, at: float) -> Change:
+        event = self.verdict(at)
+        assert event is not None
+        return self, (event,)
+
+    def _adopt(self, snapshot: Snapshot) -> JobState:
+        return self._replace(
+            returning=None,
+            snapshot=snapshot,
+            created_at=self.created_at or snapshot.created_at,
+            assets=_merge(self.assets, snapshot.assets),
+            stale=False,
+            problem=snapshot.problem or self.problem,
+            cost=snapshot.cost or self.cost,
+        )
+
+
+Change = tuple[JobState, tuple[Event, ...]]
+"""What is known after an answer, and the events that tell what changed."""
+
+
+def _merge(old: tuple[Asset, ...], new: tuple[Asset, ...]) -> tuple[Asset, ...]:
+    """Fresh assets replace old ones of the same kind and place; nothing is removed (URLs expire, records empty)."""
+    if not old:
+        return new
+    merged = list(new)
+    for kind in dict.fromkeys(asset.kind for asset in old):
+        kept = [asset for asset in old if asset.kind == kind]
+        merged += kept[sum(asset.kind == kind for asset in new) :]
+    return tuple(merged)
+
+
+def _clamp(progress: float | None) -> float | None:
+    return None if progress is None else min(100.0, max(0.0, float(progress)))

@@ -1,0 +1,120 @@
+"""The sockets below the HTTP libraries: another thread can shut them, and an answer has a whole head or none.
+
+http.client takes a head that is cut for a whole one: a 200 without a body. urllib3 logs a line that is no field, and a
+server may echo the key there. So what a connection reads from is `Guarded`: it hands on a head once it is whole, and of
+it only the lines that can be read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import io
+import re
+import socket
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from ..faults import NoAnswer
+from .workers import Ticket
+
+MAX_FIELDS = 100
+MAX_LINE = 64 * 1024
+"""Bytes of a line in the head of an answer."""
+
+_FIELD = re.compile(rb"[!-9;-~]+:")
+_ANNOUNCES = re.compile(rb"HTTP/1\.\d 1(?!01)\d\d\b")
+
+
+class Sockets:
+    """The sockets of one worker thread: how far its request came, and how to end it from another thread."""
+
+    def __init__(self) -> None:
+        self.connecting = False
+        """Whether a connection is being made, and nothing of the request is sent."""
+        self._ended = False
+        self._open: tuple[weakref.ref[socket.socket], ...] = ()
+
+    def begin(self, ticket: Ticket) -> None:
+        """Serve another request. Raises NoAnswer where it is aborted already."""
+        self.connecting = self._ended = False
+        ticket.shut = self.shut
+        if ticket.aborted:
+            raise NoAnswer("aborted before it was sent", sent=False)
+
+    def add(self, sock: socket.socket) -> None:
+        self._open = (*(each for each in self._open if each() is not None), weakref.ref(sock))
+        if self._ended:
+            self.shut()
+
+    def shut(self) -> None:
+        """Shut them all: the thread that they serve reads no further."""
+        self._ended = True
+        for sock in filter(None, (each() for each in self._open)):
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+
+
+class Guarded:
+    """A connected socket whose answers are read through an `Answer`."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+    def makefile(self, *_: Any, **__: Any) -> Answer:
+        """The bytes of the next answer."""
+        return Answer(self._sock.makefile("rb", buffering=0))
+
+
+class Answer(io.BufferedReader):
+    """The bytes of one answer, the head in order."""
+
+    _head: list[bytes] | None = None
+    """The lines of the head that were not handed on yet, the last one first."""
+
+    def readline(self, size: int | None = -1) -> bytes:
+        """A line. Raises RemoteDisconnected for a head that is cut, and HTTPException for a chunk of negative size."""
+        if self._head is None:
+            self._head = read_head(super().readline)
+        if self._head:
+            return self._head.pop()
+        line = super().readline(size)
+        if line.startswith(b"-"):  # http.client and urllib3 take -5 for the size of a chunk
+            raise http.client.HTTPException("a chunk of less than no bytes")
+        return line
+
+
+def read_head(readline: Callable[[int], bytes]) -> list[bytes]:
+    """The lines of a head, past those that only announce one (RFC 9110, 15.2), the last one first."""
+    while True:
+        lines = _lines(readline)
+        if not _ANNOUNCES.match(lines[0]):
+            break
+    told = [line[15:].split(b",") for line in lines if line[:15].lower() == b"content-length:"]
+    if len({length.strip() for each in told for length in each}) > 1:  # urllib3 would leave the answer open
+        raise ValueError("several lengths that contradict each other")
+    return lines[::-1]
+
+
+def _lines(readline: Callable[[int], bytes]) -> list[bytes]:
+    """The lines of one head, a folded one as one. One that is no field is left out, with those that go on with it."""
+    lines: list[bytes] = []
+    field = False
+    for number in range(MAX_FIELDS + 2):
+        line = readline(MAX_LINE)
+        if line in (b"\r\n", b"\n"):
+            return [*lines, line]
+        if not line.endswith(b"\n"):
+            break
+        text = line.strip().replace(b"\r", b" ") + b"\r\n"  # what follows a lone CR would be a line of its own
+        if field and line[:1] in b" \t":
+            lines[-1] = lines[-1].rstrip() + b" " + text
+            continue
+        field = number > 0 and _FIELD.match(line) is not None
+        if field or number == 0:
+            lines.append(text)
+    raise http.client.RemoteDisconnected("the head of the answer was cut, or has no end")

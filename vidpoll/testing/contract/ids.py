@@ -1,0 +1,112 @@
+"""The rule about ids in requests: whatever an id holds, the request is about this job and nothing else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import unquote, unquote_plus
+
+from ...errors import UsageError
+from ...model import Request
+from . import mutations
+from .subject import BY_ID, Outcome, Subject, broken, said
+
+_RULE = "the id reaches the request, whole and nothing else"
+_DO = (
+    "percent-encode it: f'/jobs/{parsing.segment(job_id)}'; for an id that is itself a path "
+    "parsing.segment(job_id, safe='/'), and a sample whose id is such a path"
+)
+_ODD = ("a/b", "a:b", "a b", "a?b", "a#b", "100%", "%41", "a%2Fb", "é", "日本", "a+b=", "a&b=c", "...", "a\\b", "~a",
+        "A-b_C.9", "0", "a" * 300)  # fmt: skip
+_NONE = ("", ".", "..")
+
+
+def ids(subject: Subject) -> None:
+    for name in [name for name in BY_ID if name in subject.operations]:
+        for prefix, plain in _forms(subject):
+            like = _try(subject, name, prefix + plain)
+            for odd in (*_ODD, *_NONE):
+                _check(f"{name} with the id ", _try(subject, name, prefix + odd), like, (prefix, plain, odd))
+
+
+def _forms(subject: Subject) -> Iterator[tuple[str, str]]:
+    """The ids of the samples, each as what stands before its last part, and a last part of the same make.
+
+    An id that no builder takes in such a form is tried as it is.
+    """
+    seen = set()
+    for sample in subject.index.samples:
+        head, sign, tail = re.fullmatch(r"(.*?)([/:]?)([^/:]*)", sample.job_id, re.DOTALL).groups()  # type: ignore[union-attr]
+        prefix = head + sign
+        if prefix not in seen:
+            seen.add(prefix)
+            plain = f"{tail}8317701" if tail.isdigit() else f"{tail}x7q"
+            taken = isinstance(_try(subject, "status", prefix + plain).value, Request)
+            yield prefix, plain if taken else tail
+    if not seen:
+        yield "", "ab"
+
+
+def _check(who: str, outcome: Outcome, like: Outcome, made: tuple[str, str, str]) -> None:
+    """Compare the request for an odd id with that for a plain one; `made` is what stands before both, and the two."""
+    prefix, plain, odd = made
+    seen = f"{who}{(prefix + odd)[:80]!r}: {_said(outcome)}"
+    if isinstance(outcome.error, UsageError):
+        return
+    if outcome.error is not None:
+        broken(
+            _RULE,
+            seen=seen,
+            why="the user would read of a bug in the plugin, where the id is simply none of this provider's",
+            do="raise vidpoll.BadReference for an id that cannot be one; " + _DO,
+        )
+    request, due = outcome.value, like.value
+    if odd in _NONE:
+        return  # no reference has such an id; with it in a query the provider says that there is none
+    # An id whose slashes are part of the path goes deeper with each of them.
+    safe = "/" in prefix and isinstance(due, Request) and prefix in due.path
+    deeper = isinstance(due, Request) and request.path.count("/") - due.path.count("/") not in (
+        (0, odd.count("/")) if safe else (0,)
+    )
+    if deeper or not request.path.isascii() or not isinstance(due, Request) or not _same(request, due, plain, odd):
+        broken(
+            _RULE,
+            seen=f"{seen}; with the id {prefix + plain!r}: {_said(like)}",
+            why="an odd id would reach another endpoint or another job: with DELETE, the wrong one is gone",
+            do=_DO,
+        )
+
+
+def _same(request: Request, due: Request, plain: str, odd: str) -> bool:
+    """Whether a request is the other one with another id: decoded once, the id stands where the plain one stood."""
+    if plain and plain not in f"{unquote(due.path)}{due.query}{due.json}{due.body!r}":
+        return False  # the id is nowhere
+    path = unquote(request.path) == unquote(due.path).replace(plain, odd)
+    query = request.query == tuple((key, value.replace(plain, odd)) for key, value in due.query)
+    body = due.body is None or odd in unquote_plus((request.body or b"").decode("utf-8", "replace"))
+    headers = dict(request.headers) == {key: value.replace(plain, odd) for key, value in due.headers.items()}
+    return path and query and body and headers and request.json == _put(due.json, plain, odd)
+
+
+def _put(value: Any, plain: str, odd: str) -> Any:
+    for path, each in list(mutations.nodes(value)):
+        if isinstance(each, str) and plain in each:
+            value = mutations.replaced(value, path, each.replace(plain, odd))
+        elif mutations.same(str(each), plain) and odd.isdigit():  # an id that is sent as a number
+            value = mutations.replaced(value, path, int(odd))
+    return value
+
+
+def _try(subject: Subject, name: str, job_id: str) -> Outcome:
+    try:
+        return Outcome(subject.operations[name].request(job_id))
+    except Exception as error:  # noqa: BLE001 - what a builder raises is what is looked at
+        return Outcome(error=error)
+
+
+def _said(outcome: Outcome) -> str:
+    request = outcome.value
+    if isinstance(request, Request):
+        return f"{request.method} {request.path[:120]} {request.query or ''}{request.json or ''}"
+    return said(outcome.error) if outcome.error is not None else str(outcome)

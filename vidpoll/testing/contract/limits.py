@@ -1,0 +1,86 @@
+"""The rule that no answer can hold a parser up: texts at which regular expressions choke, and very long ones."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+from ...model import Response
+from . import mutations
+from .samples import Sample
+from .subject import Subject, bad_error, broken
+
+LIMIT = 0.5
+"""Seconds of processor time that one answer may take; sound parsers take a thousandth of it."""
+
+_SHORT = (12, 18, 22, 24, 26, 28, 32, 36, 40, 46, 52, 60)  # a choking expression takes many times as long for each
+_LONG = (2_000, 20_000, 200_000)
+_MAKES: tuple[Callable[[int], str], ...] = (
+    lambda n: "a" * n + "!",
+    lambda n: "0" * n + "!",
+    lambda n: " " * n + "!",
+    lambda n: "a/" * (n // 2) + "!",
+)
+
+
+def limits(subject: Subject) -> None:
+    seen = set()  # one field of one kind of answer is tried once
+    for sample in subject.index.samples:
+        if sample.operation not in (*subject.operations, "error", "follow") or sample.refused:
+            continue
+        texts = [path for path, value in mutations.scalars(sample.data) if isinstance(value, str)]
+        kinds = {path: (sample.operation, sample.status, sample.state, path) for path in texts}
+        fresh = [path for path in texts if kinds[path] not in seen]
+        seen |= set(kinds.values())
+        for path, text in _tries(fresh):
+            _check(subject, sample, mutations.replaced(sample.data, path, text), path, text)
+        _check(subject, sample, _all(sample, texts), ("every text",), "a" * _LONG[-1])
+
+
+def _tries(texts: list[mutations.Path]) -> Iterator[tuple[mutations.Path, str]]:
+    for path in texts:
+        for make in _MAKES:
+            yield from ((path, make(length)) for length in _SHORT)
+        yield from ((path, make(length)) for make in _MAKES[:2] for length in _LONG[:2])
+        yield path, "9" * 5000
+
+
+def _all(sample: Sample, texts: list[mutations.Path]) -> object:
+    data = sample.data
+    for path in texts:
+        data = mutations.replaced(data, path, "a" * _LONG[-1])
+    return data
+
+
+def _check(subject: Subject, sample: Sample, data: object, path: mutations.Path, text: str) -> None:
+    body = mutations.encode(data)
+    begun = time.process_time()
+    error = _ask(subject, sample, sample.response(body))
+    took = time.process_time() - begun
+    where = f"{sample.file} with {mutations.dotted(path)} {mutations.shown(text)}"
+    if error is not None:
+        bad_error(f"{where}: {type(error).__name__}: {error}")
+    if took > LIMIT:
+        broken(
+            "no answer holds a parser up",
+            seen=f"{where}: it took {took:.1f} s",
+            why="one strange answer would hold up the wait for it, and for all other jobs",
+            do="write regular expressions without a repeat inside a repeat, `(a+)+`, and with a bound, `{1,80}`; cut "
+            "long text before you look at it",
+        )
+
+
+def _ask(subject: Subject, sample: Sample, response: Response) -> Exception | None:
+    """Show it to its parser; the error that no parser may raise."""
+    if sample.operation == "error":
+        problem = subject.problem_of(response)
+        return problem if isinstance(problem, Exception) else None
+    if sample.operation == "follow":
+        for first in subject.statuses:
+            for follow, answer in subject.follows(first):
+                if answer is sample:
+                    outcome = subject.second(follow, response, first.job_id)
+                    return None if outcome.allowed else outcome.error
+        return None
+    outcome = subject.parse(sample.operation, response, sample.job_id)
+    return None if outcome.allowed else outcome.error
