@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
+from . import redact
 from .errors import (
     ForeignAnswer,
     JobCancelled,
@@ -25,7 +26,7 @@ from .errors import (
     VidpollError,
 )
 from .events import Completed, Event, Failed, ProgressChanged, StageChanged, money, percent
-from .model import NO_REASON, Asset, Cost, Exchange, Problem, Snapshot, State, as_stage, parse_reference
+from .model import NO_REASON, Asset, Cost, Exchange, Problem, Snapshot, State, as_stage, parse_reference, same_id
 
 _ALL = frozenset(State)
 _NONE: frozenset[State] = frozenset()
@@ -272,8 +273,10 @@ class Job:
         return Failed(self.ref, at, self.state, self.problem, self.cost)
 
     def _own(self, snapshot: Snapshot) -> None:
-        if snapshot.job_id is not None and snapshot.job_id != self.id:
-            raise ForeignAnswer("the answer is about another job", job=self)
+        named = snapshot.job_id
+        if named is not None and not same_id(named, self.id):
+            said = f"the answer is about another job: it names {redact.text(named, limit=80)!r}, and not {self.id!r}"
+            raise ForeignAnswer(said, job=self, named=named)
 
     def _move(self, snapshot: Snapshot, at: float) -> tuple[Event, ...]:
         place = (snapshot.state, snapshot.stage)

@@ -87,18 +87,18 @@ class OpenAccount:
         self._environ = environ
         variable = f"{_variable(provider.name)}_BASE_URL"
         self.base_url = str(account.base_url or environ.get(variable) or provider.base_url).strip().rstrip("/")
+        self.set_by = "its base_url" if account.base_url else variable
+        """What sets the base URL, in the words of an error."""
         if not is_base_url(self.base_url):
-            where = "its base_url" if account.base_url else variable
-            raise UsageError(
-                f"{name}: {redact.url(self.base_url)!r} is no base URL; set {where} to one like {provider.base_url}"
-            )
+            shown, like = redact.url(self.base_url), provider.base_url
+            raise UsageError(f"{name}: {shown!r} is no base URL; set {self.set_by} to one like {like}")
         self.origin = origin(self.base_url)
         self._known: tuple[str, ...] = ()
 
     @property
     def standard(self) -> bool:
-        """Whether any client and the command line have this account: it bears its provider's name."""
-        return self.name == self.provider.name
+        """Whether any client and the command line have this account: by its provider's name, asked where that says."""
+        return self.name == self.provider.name and self.account.base_url is None
 
     def secrets(self) -> dict[str, str]:
         """The secrets by variable; empty where the account has none. Raises MissingKey naming what to set."""
@@ -204,15 +204,29 @@ class OpenAccount:
         media = there[0] == "https" and there[2] == 443 and there[1] in self.provider.media_hosts
         return media or there == self.origin
 
+    @property
+    def known(self) -> tuple[str, ...]:
+        """The secrets that were sent, the longest first: one may be the start of another."""
+        return tuple(sorted(self._known, key=len, reverse=True))
+
+    def hide(self, text: str) -> str:
+        """A text without the secrets that were sent."""
+        return redact.hide(text, self.known)
+
+    def echoes(self, response: Response) -> bool:
+        """Whether a response holds a secret that was sent: some servers echo the key back."""
+        return bool(self._known) and self.scrub(response) is not response
+
     def scrub(self, response: Response) -> Response:
-        """The response without the secrets that were sent: some servers echo the key back."""
+        """The response without the secrets that were sent, to be shown; the same object where there is none in it."""
         if not self._known:
             return response
-        known = sorted(self._known, key=len, reverse=True)  # one may be the start of another
-        body = redact.body(response.body, known)
+        known, body = self.known, response.text()
+        clean = redact.hide(body, known)
         headers = {name: redact.hide(value, known) for name, value in response.headers.items()}
-        unchanged = body is response.body and headers == response.headers
-        return response if unchanged else Response(response.status, headers, body)
+        if body == clean and headers == response.headers:
+            return response
+        return Response(response.status, headers, clean.encode("utf-8", "replace"))
 
 
 def check_url(url: str) -> None:
