@@ -172,7 +172,8 @@ class Response:
         if not self.body.strip():
             return f"HTTP {self.status} with an empty body where JSON was due"
         coding = self.header("content-encoding")
-        labelled = f" (content coding {redact.text(coding, limit=40)})" if coding else ""
+        packed = coding and coding.strip().lower() not in ("identity", "gzip", "x-gzip", "deflate")  # that is undone
+        labelled = f" (content coding {redact.text(coding, limit=40)})" if packed else ""
         start = redact.text(self.text()[:4000], limit=60)
         return f"HTTP {self.status} with a body that is not JSON ({fault}){labelled}: {start!r}"
 

@@ -58,6 +58,10 @@ NOT_BOUGHT = frozenset(
 """Statuses of answers to a submit that say for certain that nothing was bought (RFC 9110, RFC 6585)."""
 
 
+QUOTED = 300
+"""Characters of an answer that the message of a `SubmitUnknown` quotes; its `answer` has more."""
+
+
 class Intent(Protocol):
     """Where a submit is kept while it is under way."""
 
@@ -186,8 +190,11 @@ def _not_submitted(
     below = isinstance(result, Fault) and _names_below(result, path)
     ids = _ids(opened, call, below)
     asked = f" {asked_at(opened)}." if isinstance(result, Fault) and result.status is None else ""
+    answer = None if call is None or call.came is None else exchange(at, call.request, call.came, opened.hide)
     if ids:
         reason = f"{reason}; what looks like an id in it: {', '.join(ids)}"
+    elif answer is not None and answer.body and answer.body[:40] not in reason:
+        reason = f"{reason}; the answer is {answer.body[:QUOTED]}"
     return SubmitUnknown(
         f"{account.name} {kind}: the submit may have been received ({reason}), so it is not sent again.{asked} "
         f"{_where_to_look(account, ids)}",
@@ -195,7 +202,7 @@ def _not_submitted(
         operation=kind,
         sent={field: _shown(value) for field, value in fields.items()},
         reason=reason,
-        answer=None if call is None or call.came is None else exchange(at, call.request, call.came, opened.hide),
+        answer=answer,
         ids=ids,
     )
 
