@@ -10,7 +10,7 @@ import logging
 import pickle
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,8 @@ CHECK = b"<!DOCTYPE html><html><head><title>Just a moment...</title></head><body
 TOKEN360 = CASES[1]
 
 
-def page(status: int, body: bytes = CHECK, **headers: str) -> vidpoll.Response:
-    return vidpoll.Response(status, {**HTML, **headers}, body)
+def page(status: int, body: bytes = CHECK, headers: Mapping[str, str] = HTML) -> vidpoll.Response:
+    return vidpoll.Response(status, headers, body)
 
 
 def taken(case: Case, line: str) -> str:
@@ -301,10 +301,10 @@ def test_of_a_page_the_title_is_told(body: bytes, message: str) -> None:
 @pytest.mark.parametrize("status", [401, 403, 451])
 def test_a_page_from_in_between_is_borne_for_some_minutes(status: int, case: Case) -> None:
     """A bot check, a portal: no word of the provider's. Then it is told, with what it was."""
-    told = waiting(case, [case.running, *[page(status, **CLOUDFLARE)] * 5, case.completed])
+    told = waiting(case, [case.running, *[page(status, headers=CLOUDFLARE)] * 5, case.completed])
     assert told.job.ok
     assert told.transient_errors[0].reason == f"HTTP {status}: a page «Just a moment...» from cloudflare"
-    told = waiting(case, [case.running, page(status, server="cloudflare")], timeout=7200)
+    told = waiting(case, [case.running, page(status, headers={**HTML, "server": "cloudflare"})], timeout=7200)
     assert type(told.error) is vidpoll.WaitRefused
     assert 300 <= sum(told.waited) < 500
     assert "a page «Just a moment...» from cloudflare" in str(told.error)
@@ -330,7 +330,7 @@ def test_the_providers_own_refusal_through_a_cdn_is_told_at_once(case: Case) -> 
 @each_provider
 def test_what_a_proxy_refuses_was_not_sent(case: Case) -> None:
     """407 is the proxy's: nothing was bought, the variable is named, and a wait does not take ten minutes."""
-    refusal = page(407, b"<html><title>Access denied</title></html>", server="squid")
+    refusal = page(407, b"<html><title>Access denied</title></html>", {**HTML, "server": "squid"})
     kind, fields = case.submit
     told = client_of(case, [refusal])
     with pytest.raises(vidpoll.ProviderError, match="Nothing was sent and nothing was bought") as caught:
@@ -346,7 +346,7 @@ def test_what_a_proxy_refuses_was_not_sent(case: Case) -> None:
 # -- the address ------------------------------------------------------------------------------------------------------
 
 NOT_THE_API = {
-    "a page": page(404, b"<html><head><title>404 Not Found</title></head></html>", server="nginx"),
+    "a page": page(404, b"<html><head><title>404 Not Found</title></head></html>", {**HTML, "server": "nginx"}),
     "a framework's JSON": raw({"detail": "Not Found"}, status=404),
     "a framework's text": vidpoll.Response(404, {"content-type": "text/plain"}, b"404 page not found\n"),
 }
