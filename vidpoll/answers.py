@@ -18,7 +18,8 @@ _FINE = {"", "success", "ok", "succeeded", "successful", "true", "none", "null",
 _ID = re.compile(
     r"(?:.*[_-])?(?i:id|uuid|guid)|\w*[a-z](?:Id|ID|Uuid|UUID)|(?i:(?:task|job|video|request|generation|prediction)id)"
 )
-_PERHAPS = re.compile(r"(?i)name|task|job|video|data|result|output")
+_PERHAPS = re.compile(r"(?i)task|job|data|result")
+_BETWEEN = re.compile(r"(?i)cloudflare|cloudfront|akamai|awselb|fastly|varnish|imperva|incapsula|sucuri|squid|zscaler")
 _NOT_THE_JOBS = re.compile(r"(?i)trace|user|account|model|org|project|team|log|session|client|key")
 _LIKE_AN_ID = re.compile(r"(?!.*://)[\w.:/@=+~-]{1,200}", re.ASCII)
 _BARE = ("not found", "404 page not found", "404 not found")
@@ -28,12 +29,19 @@ _DEPTH = 6
 def page(response: Response) -> str | None:
     """The page that came where the API was asked, "a page «Just a moment...» from cloudflare"; None for no page."""
     said = markup.read(response.text())
-    mitigated = response.header("cf-mitigated") is not None
-    if not mitigated and (said is None or said.code or said.message):
+    server = response.header("server") or response.header("via") or ""
+    title = said.title if said is not None else ""
+    if said is None and _is_between(response, server):
+        title = response.text()[:200]
+    elif response.header("cf-mitigated") is None and (said is None or said.code or said.message):
         return None
-    title = f" «{redact.text(said.title, limit=80)}»" if said is not None and said.title else ""
-    server = response.header("server") or response.header("via")
-    return f"a page{title}{f' from {redact.text(server, limit=40)}' if server else ''}"
+    shown = f" «{redact.text(title, limit=80)}»" if title else ""
+    return f"a page{shown}{f' from {redact.text(server, limit=40)}' if server else ''}"
+
+
+def _is_between(response: Response, server: str) -> bool:
+    """Whether a text without markup is one of a proxy, as "error code: 1020" is Cloudflare's; JSON never is."""
+    return bool(_BETWEEN.search(server) and response.body.strip() and _read(response) is None)
 
 
 def is_bare_404(response: Response) -> bool:
@@ -61,9 +69,12 @@ def refusal(response: Response) -> Problem | None:
 def ids(response: Response) -> tuple[str, ...]:
     """What looks like the id of a job, each once, at most twenty, what names a request last.
 
-    By the names of the fields (`id`, `task_id`, `taskId`, `uuid` …), wherever they stand.
+    By the names of the fields (`id`, `task_id`, `taskId`, `uuid` …), wherever they stand. In an answer that is an error
+    what names a request is no job.
     """
+    bad = response.status >= 400 or refusal(response) is not None
     found = [(name, value) for name, value in _fields(_read(response), "", 0) if _is_id(name, value)]
+    found = [field for field in found if not (bad and "request" in field[0].lower())]
     found.sort(key=lambda field: "request" in field[0].lower())
     return tuple(dict.fromkeys(value for _, value in found))[:20]
 
@@ -115,6 +126,8 @@ def _is_id(name: str, value: str) -> bool:
         return False
     if not _LIKE_AN_ID.fullmatch(value) or _NOT_THE_JOBS.match(name):
         return False
+    if name == "name":  # Google's operations
+        return "/" in value
     return _ID.fullmatch(name) is not None or (
         _PERHAPS.fullmatch(name) is not None and re.search(r"\d", value) is not None
     )

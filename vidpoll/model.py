@@ -25,6 +25,9 @@ _CHECKSUM = re.compile(r"sha256:[0-9a-fA-F]{64}|md5:[0-9a-fA-F]{32}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # a lone surrogate is good JSON, and cannot be encoded
 _NO_URL = re.compile(rf"{_CONTROL.pattern}|\ufffd")
 _UUID = re.compile(r"(?<![0-9A-Za-z])[0-9A-Fa-f]{8}-?(?:[0-9A-Fa-f]{4}-?){3}[0-9A-Fa-f]{12}(?![0-9A-Za-z])")
+_NO_CHARSET = re.compile(
+    r"(?i)idna|punycode|(?:raw.)?unicode.escape"
+)  # Python has them; on a long body they take hours
 _CHARSET = re.compile(r"(?i);\s*charset\s*=\s*[\"']?([\w.:-]{1,40})")
 
 
@@ -149,8 +152,9 @@ class Response:
             return self.body.decode(encoding)
         except UnicodeDecodeError:
             named = _CHARSET.search(self.header("content-type") or "") if encoding == "utf-8" else None
+        charset = named[1] if named else encoding
         try:
-            return self.body.decode(named[1] if named else encoding, "replace")
+            return self.body.decode("utf-8" if _NO_CHARSET.fullmatch(charset) else charset, "replace")
         except (LookupError, UnicodeError):  # no charset that Python knows, or one that is none of text
             return self.body.decode("utf-8", "replace")
 
@@ -160,7 +164,7 @@ class Response:
         What leaves no doubt is borne: control characters in a text (a raw line end), and a byte that cannot be read.
         A number of more digits than Python reads is null; so are NaN and Infinity, which are no JSON (RFC 8259, 6).
         """
-        text = self.text()
+        text = self.text().strip("\ufeff\0")  # a second mark, and what pads a record
         found, fault = _decoded(_JSON, text)
         if fault == "ValueError":  # it is JSON, with a number of more digits than Python reads
             found, fault = _decoded(_JSON_OF_LONG_NUMBERS, text)

@@ -18,6 +18,10 @@ from .errors import AnswerError, BadReference, InvalidField, Malformed, PluginEr
 from .model import LOST, Asset, Problem, Response, Snapshot, Submitted, is_number
 
 T = TypeVar("T")
+_MESSAGES = (
+    "error.message", "message", "detail", "error", "error_msg", "msg", "title", "errors", "errorMessage",
+    "error_message", "Message", "err_msg", "status_msg", "reason",
+)  # fmt: skip
 Rules = Mapping[str, tuple[str, Callable[[Any], object]]]
 """A field's name to what it must be, in words, and the test for it."""
 
@@ -283,7 +287,10 @@ def problem(response: Response) -> Problem:
         return Problem(data)
     if not isinstance(data, dict):
         return fallback
-    message = first_of(data, "error.message", "message", "detail", "error", "error_msg", "msg", "title")
+    message = first_of(data, *_MESSAGES)
+    if isinstance(message, list) and message:  # of several the first
+        first = message[0]
+        message = first_of(first, *_MESSAGES) or first if isinstance(first, dict) else first
     code = first_of(data, "error.code", "error.type", "code", "type")
     details = first_of(data, "error.details", "details", "data", "detail")
     return Problem(

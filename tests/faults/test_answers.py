@@ -67,6 +67,10 @@ READABLE: dict[str, Callable[[Case], vidpoll.Response]] = {
     "UTF-16 with its mark": lambda case: raw(written(case, PROMPT.encode()).decode().encode("utf-16")),
     "UTF-16 without one": lambda case: raw(written(case, PROMPT.encode()).decode().encode("utf-16-be")),
     "UTF-8 with its mark": lambda case: raw(b"\xef\xbb\xbf" + written(case, PROMPT.encode())),
+    "two marks, and zeros behind": lambda case: raw(b"\xef\xbb\xbf" * 2 + written(case, b"x") + bytes(512)),
+    "a charset that Python has and nobody means": lambda case: raw(
+        written(case, b"caf\xe9"), headers={"content-type": "application/json; charset=punycode"}
+    ),
     "a number of 5,000 digits": lambda case: raw(written(case, b"x").replace(b'"x"', b"9" * 5000)),
 }
 
@@ -248,6 +252,8 @@ ERRORS_IN_200 = [
     {"code": 401, "message": "Invalid token", "data": None},
     {"ok": False, "detail": "Invalid token"},
     {"errors": ["x"], "msg": "Invalid token"},
+    {"errors": [{"message": "Invalid token"}]},
+    {"status_code": 1004, "status_msg": "Invalid token"},
 ]
 
 
@@ -316,6 +322,15 @@ def test_a_bot_check_without_a_page_is_one_by_its_header(case: Case) -> None:
     """cf-mitigated says so."""
     challenge = vidpoll.Response(403, {"cf-mitigated": "challenge", "server": "cloudflare"}, b"")
     assert waiting(case, [*[challenge] * 5, case.completed]).job.ok
+
+
+@each_provider
+def test_a_cdns_bare_text_is_no_word_of_the_provider(case: Case) -> None:
+    """Cloudflare refuses some clients in one line of plain text."""
+    text = vidpoll.Response(403, {"content-type": "text/plain", "server": "cloudflare"}, b"error code: 1010\n")
+    told = waiting(case, [*[text] * 5, case.completed])
+    assert told.job.ok
+    assert told.transient_errors[0].reason == "HTTP 403: a page «error code: 1010» from cloudflare"
 
 
 @each_provider
@@ -445,6 +460,22 @@ def test_what_came_to_a_submit_is_on_its_error(body: bytes, case: Case) -> None:
     assert len(answer.body) <= 2048
     assert leaks(str(caught.value) + repr(answer) + answer.body) == []
     assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"error": {"message": "busy", "request_id": "r-1"}},
+        {"user_id": "u-1", "model": {"name": "seedance-2"}, "trace_id": "t-1"},
+        {"id": "..", "url": "https://x.example/1", "video": "1.mp4"},
+    ],
+    ids=str,
+)
+def test_what_is_no_jobs_id_is_not_offered_as_one(body: Any) -> None:
+    """A line that does not help is worse than none."""
+    with pytest.raises(vidpoll.SubmitUnknown, match="Look for it in `vidpoll jobs token360`") as caught:
+        client_of(TOKEN360, [body]).client.submit("token360", TOKEN360.submit[0], **TOKEN360.submit[1])
+    assert caught.value.ids == ()
 
 
 def test_a_submit_that_no_answer_came_to_says_where_it_was_sent() -> None:
