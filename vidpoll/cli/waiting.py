@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import re
 import shlex
 from collections.abc import Sequence
 from functools import partial
@@ -214,9 +215,9 @@ class Wait:
         """The message, with a way out that works here: the options belong to the line that goes on."""
         said = error.message
         if isinstance(error, vidpoll.OutcomeUnknown):
-            for line in (f"vidpoll wait {shlex.quote(job.ref)}", str(error.resume)):
-                if said.endswith(line):
-                    said = f"{said.removesuffix(line)}{self._line([job.ref])}"
+            command = rf"{re.escape(f'vidpoll wait {shlex.quote(job.ref)}')}(?: --base-url \S+)?"
+            line = self._line([job.ref])
+            said = re.sub(rf"(?:{command}|{re.escape(str(error.resume))})$", lambda _: line, said)
         if self.again == "resume" and isinstance(error, (vidpoll.JobNotFound, vidpoll.NotFound)):
             words = ["vidpoll", "jobs", "--local", "--forget", job.ref, *same_options(self.args, "store")]
             said += f". To leave it out from now on: {shlex.join(words)}"

@@ -97,8 +97,8 @@ class OpenAccount:
 
     @property
     def standard(self) -> bool:
-        """Whether any client and the command line have this account: by its provider's name, asked where that says."""
-        return self.name == self.provider.name and self.account.base_url is None
+        """Whether the command line has this account too: it bears its provider's name."""
+        return self.name == self.provider.name
 
     def secrets(self) -> dict[str, str]:
         """The secrets by variable; empty where the account has none. Raises MissingKey naming what to set."""

@@ -24,22 +24,31 @@ REMEDY = {
 
 def resume_call(account: OpenAccount, ref: str) -> str:
     """The line of Python that goes on waiting; an account that only this client knows as it is needs this client."""
-    return f"{'vidpoll' if account.standard else 'client'}.wait({json.dumps(ref, ensure_ascii=False)})"
+    known = account.standard and account.account.base_url is None
+    return f"{'vidpoll' if known else 'client'}.wait({json.dumps(ref, ensure_ascii=False)})"
 
 
 def resume_line(account: OpenAccount, ref: str) -> str:
     """The command that goes on waiting, or else the line of Python."""
-    return shlex.join(["vidpoll", "wait", ref]) if account.standard else resume_call(account, ref)
+    return _command(account, "wait", ref) if account.standard else resume_call(account, ref)
 
 
 def quota_line(account: OpenAccount) -> str:
     """The command that tells what is left, or else the line of Python."""
-    return f"vidpoll quota {account.name}" if account.standard else f"client.quota({json.dumps(account.name)})"
+    name = account.name
+    return _command(account, "quota", name) if account.standard else f"client.quota({json.dumps(name)})"
 
 
 def jobs_line(account: OpenAccount) -> str:
     """The command that lists what the provider has, or else the line of Python."""
-    return f"vidpoll jobs {account.name}" if account.standard else f"client.jobs({json.dumps(account.name)})"
+    name = account.name
+    return _command(account, "jobs", name) if account.standard else f"client.jobs({json.dumps(name)})"
+
+
+def _command(account: OpenAccount, *words: str) -> str:
+    """A command of the command line, asked where this account is asked."""
+    elsewhere = [] if account.account.base_url is None else ["--base-url", account.base_url]
+    return shlex.join(["vidpoll", *words, *elsewhere])
 
 
 def asked_at(account: OpenAccount) -> str:
