@@ -63,7 +63,10 @@ def _account(name: str, own: vidpoll.Account) -> str:
     return f"{name}={own.provider}{f'@{own.base_url}' if own.base_url else ''}"
 
 
-_LINE = re.compile(r"vidpoll (wait|status|jobs|quota|download) ((?:'[^']*'|[^\s'`;,)])+?)(?=\.?(?:[\s`;,)]|$))(?! --)")
+_LINE = re.compile(
+    r"vidpoll (wait|status|jobs|quota|download) ((?:'[^']*'|[^\s'`;,)])+?)( --base-url [^\s`;,)]+?)?"
+    r"(?=\.?(?:[\s`;,)]|$))(?! --)"
+)
 _RESUME = re.compile(r"(?:Then r|R)esume: (?!.*esume: )")
 _SLOW = re.compile(r"no connection within|no whole answer within|nothing came for")
 
@@ -77,8 +80,9 @@ def advised(error: vidpoll.VidpollError, args: Arguments, line: str | None = Non
     if resume and error.job is not None:
         bare = f"vidpoll wait {shlex.quote(error.job.ref)}"
         said = said.replace(resume, bare)
-        said = said if line is None else said.replace(bare, line)
-    said = _LINE.sub(lambda found: again(args, found[1], *shlex.split(found[2])), said)
+        if line is not None:
+            said = re.sub(rf"{re.escape(bare)}(?: --base-url \S+)?", lambda _: line, said)
+    said = _LINE.sub(lambda found: _with_options(args, *found.groups()), said)
     ways = ["--patience S bears faults for longer"] if isinstance(error, vidpoll.ProviderUnreachable) else []
     ways += ["--http-timeout S waits longer for an answer"] if _SLOW.search(said) else []
     if getattr(error, "status", None) in (401, 403):
@@ -88,6 +92,11 @@ def advised(error: vidpoll.VidpollError, args: Arguments, line: str | None = Non
     told = "; ".join(ways)
     found = _RESUME.search(said)
     return f"{said[: found.start()]}{told}. {said[found.start() :]}" if found else f"{said.rstrip('.')}. {told}"
+
+
+def _with_options(args: Arguments, command: str, words: str, base_url: str | None) -> str:
+    line = again(args, command, *shlex.split(words))
+    return line if getattr(args, "base_url", None) else f"{line}{base_url or ''}"
 
 
 def fetching(error: vidpoll.VidpollError, args: Arguments, line: str) -> str:
