@@ -120,14 +120,12 @@ def _fields(value: Any, name: str, depth: int) -> Iterator[tuple[str, str]]:
 
 
 def _is_id(name: str, value: str) -> bool:
+    named = _ID.fullmatch(name) is not None or (_PERHAPS.fullmatch(name) is not None and any(map(str.isdigit, value)))
+    named = named or (name == "name" and "/" in value)  # Google's operations
+    if not named or _NOT_THE_JOBS.match(name) or not _LIKE_AN_ID.fullmatch(value):
+        return False
     try:
         check_job_id(value)
     except BadReference:
         return False
-    if not _LIKE_AN_ID.fullmatch(value) or _NOT_THE_JOBS.match(name):
-        return False
-    if name == "name":  # Google's operations
-        return "/" in value
-    return _ID.fullmatch(name) is not None or (
-        _PERHAPS.fullmatch(name) is not None and re.search(r"\d", value) is not None
-    )
+    return True

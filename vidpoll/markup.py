@@ -10,7 +10,7 @@ from html import unescape
 from typing import NamedTuple
 
 _READ = 16 * 1024  # characters that are looked through
-_BEGIN = r"(?is)[\s\ufeff]*(?:<\?xml[^>]{0,200}>\s*)?(?:<!--.{0,2000}?-->\s*)*"
+_BEGIN = r"(?is)[\s\ufeff]*(?:<\?xml[^>]{0,200}>\s*)?(?:<!--(?:(?!-->).){0,2000}-->\s*){0,5}"
 _PAGE = re.compile(_BEGIN + r"<(?:!doctype\s+html|html|head|body|title|meta|script|style|center|div|p|h[1-6])\b")
 _ERROR = re.compile(_BEGIN + r"<(?:\w{1,20}:)?\w{0,20}(?:error|fault|response)\w{0,20}[\s>]")
 

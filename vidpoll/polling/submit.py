@@ -193,7 +193,9 @@ def _not_submitted(
             return provider_error(f"{account.name} {kind}", result, advice=said)
     below = isinstance(result, Fault) and _names_below(result, path)
     ids = _ids(opened, call, below)
-    asked = f" {asked_at(opened)}." if isinstance(result, Fault) and result.status is None else ""
+    lost = isinstance(result, Fault) and result.status is None
+    strange = call is not None and isinstance(call.came, Response) and answers.page(call.came) is not None
+    asked = f" {asked_at(opened)}." if lost or strange else ""
     answer = None if call is None or call.came is None else exchange(at, call.request, call.came, opened.hide)
     if ids:
         reason = f"{reason}; what looks like an id in it: {', '.join(ids)}"
