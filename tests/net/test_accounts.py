@@ -378,11 +378,11 @@ def test_media(base_url: str, url: str, full: str, key: bool) -> None:
 BAD_URLS = [
     "ftp://a.example/a", "file:///etc/passwd", "javascript:alert(1)", "data:video/mp4;base64,AAAA",
     "https://u:p@a.example/", "https://u@a.example/", "https://:p@a.example/", "https://[::1", "https://a:b/",
-    "https://a.example/a b", "https://evil.example\\@a.example/", "http://[fe80::1%25\n]/",
+    "https://evil.example\\@a.example/", "http://[fe80::1%25\n]/",
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("url", [*BAD_URLS, "https://", "https://a.example/\n", "/a.mp4", ""])
+@pytest.mark.parametrize("url", [*BAD_URLS, "https://a.example/a b", "https://", "https://a.example/\n", "/a.mp4", ""])
 def test_a_url_that_is_not_fetched(url: str) -> None:
     """Plain http and https URLs only, and what is refused is shown without user data."""
     with pytest.raises(UnsafeURL, match="is not fetched") as caught:
