@@ -125,8 +125,6 @@ class RequestsTransport:
                     head = Response(answer.status_code, headers)
                     sink = _own(start, head)
                     if sink is not None:
-                        if _coding(headers):
-                            raise Hopeless("a file in a content coding that was not asked for")
                         _pour(answer, partial(_own, sink), FILE_CHUNK)
                         return head
                 return Response(answer.status_code, headers, _body(answer, headers, wire.max_body))
