@@ -21,6 +21,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, BinaryIO, cast
 
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
 from ..errors import DownloadTooLarge
 from .ranges import Body, Validator
 
@@ -299,13 +304,9 @@ def _same(file: BinaryIO, path: Path) -> bool:
 def _lock(file: BinaryIO, path: Path) -> None:
     try:
         if sys.platform == "win32":
-            import msvcrt
-
             file.seek(_FAR)
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
         else:
-            import fcntl
-
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno in (errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK):
@@ -316,11 +317,7 @@ def _lock(file: BinaryIO, path: Path) -> None:
 def _unlock(file: BinaryIO) -> None:
     with contextlib.suppress(OSError):
         if sys.platform == "win32":
-            import msvcrt
-
             file.seek(_FAR)
             msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
         else:
-            import fcntl
-
             fcntl.flock(file, fcntl.LOCK_UN)

@@ -66,6 +66,11 @@ class Account:
         return (Account, (self.provider, self.base_url, self.key, self.insecure))
 
 
+def _anywhere(url: str) -> bool:
+    del url
+    return True
+
+
 class WireRequest(NamedTuple):
     """One request, ready for the wire. `secret` headers go to URLs that `trusted` allows, and nowhere else."""
 
@@ -77,6 +82,8 @@ class WireRequest(NamedTuple):
     body: bytes | None = None
     max_body: int = MAX_BODY
     timeout: tuple[float, float] = (10.0, 30.0)
+    may_name: Callable[[str], bool] = _anywhere
+    """Whether a redirect may lead to a URL."""
 
     def __repr__(self) -> str:
         return f"WireRequest({self.method} {redact.url(self.url)})"
@@ -163,7 +170,9 @@ class OpenAccount:
                 raise InvalidField(f"{self.name}: not to be written as JSON: {redact.text(error, limit=120)}") from None
             if "content-type" not in map(str.lower, headers):
                 headers["Content-Type"] = "application/json"
-        return WireRequest(request.method, url, self.may_hold_key, headers, secret, body, max_body, timeout)
+        return WireRequest(
+            request.method, url, self.may_hold_key, headers, secret, body, max_body, timeout, self.may_name
+        )
 
     def media(
         self, url: str, headers: Mapping[str, str], *, timeout: tuple[float, float], below: bool = False
@@ -171,7 +180,7 @@ class OpenAccount:
         """A GET for an asset's URL, at its `place`. Raises UnsafeURL."""
         full = self.place(url, below=below)
         secret = self._auth(Request("GET", "/")) if self.may_hold_key(full) else {}
-        return WireRequest("GET", full, self.may_hold_key, headers, secret, timeout=timeout)
+        return WireRequest("GET", full, self.may_hold_key, headers, secret, timeout=timeout, may_name=self.may_name)
 
     def place(self, url: str, *, below: bool = False) -> str:
         """Where an asset's URL is asked for.
@@ -193,13 +202,14 @@ class OpenAccount:
                     f"{redact.url(full)!r} is not fetched: {self.origin[1]} names an address of this network for a file"
                 )
             full = root + _ROOT.sub("", full, count=1)
-        return self.base_url + _ROOT.sub("", full, count=1) if below else full
+        if not below:
+            return full
+        path, prefix = _ROOT.sub("", full, count=1), _ROOT.sub("", self.base_url, count=1)
+        return (root if f"{prefix}/" != "/" and path.startswith(f"{prefix}/") else root + prefix) + path
 
     def has_below(self, url: str) -> bool:
-        """Whether a file may lie below the base URL as well: one outside it, at the origin of a server of one's own."""
-        full = self.place(url)
-        outside = origin(full) == self.origin and not self._path(full).startswith(self._prefix)
-        return outside and bool(self._prefix) and not self._is_the_vendors
+        """Whether the path of a URL may be asked for below the base URL as well: at a server of one's own it may."""
+        return not self._is_the_vendors and self.place(url, below=True) != self.place(url)
 
     def may_name(self, url: str) -> bool:
         """Whether a server at the account's origin may name a URL: one whose host is not nearer to this machine."""
@@ -210,16 +220,6 @@ class OpenAccount:
     def _root(self) -> str:
         scheme, host, port = self.origin
         return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
-
-    @property
-    def _prefix(self) -> str:
-        """The path of the base URL with a slash behind it; empty where there is none."""
-        path = self._path(self.base_url)
-        return f"{path}/" if path else ""
-
-    @staticmethod
-    def _path(url: str) -> str:
-        return re.split("[?#]", _ROOT.sub("", url, count=1))[0]
 
     @property
     def _is_the_vendors(self) -> bool:

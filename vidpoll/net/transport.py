@@ -147,6 +147,8 @@ class RequestsTransport:
             target = answer.headers.get("location", "")
             answer.close()
             url = _next_hop(url, target)
+            if not wire.may_name(url):
+                raise UnsafeHop("a redirect to an address of this network")
         raise Hopeless(f"more than {MAX_REDIRECTS} redirects")
 
     def _once(self, wire: WireRequest, url: str, adapter: _Adapter) -> requests.Response:
