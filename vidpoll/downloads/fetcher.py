@@ -196,11 +196,12 @@ class Fetcher:
         """Bear a RangeMismatch: the file is begun anew. Raises DownloadChanged when that goes on for too long."""
         self._bear(Fault("the file changed, or other ranges came than were asked for"), DownloadChanged)
 
-    def error(self, kind: type[DownloadError], reason: str, advice: str = "download it again") -> DownloadError:
-        """An error about this file."""
+    def error(self, kind: type[DownloadError], reason: str, advice: str = "") -> DownloadError:
+        """An error about this file; `advice` is the end of a sentence that names a way out, where there is one."""
         said = {self._where: reason} if reason not in self._said.values() else self._said
         told = "; ".join(f"{where}: {why}" for where, why in said.items())
-        return kind(f"{self.context.job.ref}: {told}; the job is unchanged, {advice}", job=self.context.job)
+        ending = f", {advice}" if advice else ""
+        return kind(f"{self.context.job.ref}: {told}; the job is unchanged{ending}", job=self.context.job)
 
     @property
     def _where(self) -> str:
@@ -281,9 +282,11 @@ class Fetcher:
         """Bear it, take another way, or raise what it comes to."""
         if isinstance(lost, (Hopeless, BodyTooLarge)):
             kind = UnsafeURL if isinstance(lost, UnsafeHop) else DownloadError
-            if len(self._ways) == 1:
+            if self.asset is None or self._ways[-1] != CONTENT or self._rounds == GRACE:
                 raise self.error(kind, lost.reason)
-            self._stale(lost.reason, kind)
+            self._rounds += 1
+            self._last = self._said[self._where] = lost.reason
+            self.asset = None  # the provider's own route may lead elsewhere
             return
         self._fault(Fault(lost.reason), DownloadTruncated if isinstance(lost, BodyCut) else DownloadError)
 
@@ -302,7 +305,8 @@ class Fetcher:
         self._patience.bear(fault, now)
         if self._patience.over(now, loop.context.patience):
             if not ranged:
-                raise self.error(kind, f"{fault.reason}, again and again for {now - self._patience.first_at:.0f} s")
+                told = f"{fault.reason}, again and again for {now - self._patience.first_at:.0f} s"
+                raise self.error(kind, told, "download it again")
             self._ranges = False  # maybe it is Range that the server cannot bear
             return
         self._pause(max(self._patience.gap(RETRY, loop.context.random), fault.hint or 0.0))
@@ -343,7 +347,7 @@ class Fetcher:
             self._ranges = False
         elif status in STALE or ranged or len(self._ways) > 1:
             self._refused_range = ranged
-            advice = self._check_the_key() if status == 401 and question.wire.secret else "download it again"
+            advice = self._check_the_key() if status == 401 and question.wire.secret else ""
             self._stale(reason, early=status in NOT_READY, advice=advice)
         else:
             raise self.error(DownloadError, reason)
@@ -396,15 +400,14 @@ class Fetcher:
         kind: type[DownloadError] = DownloadError,
         *,
         early: bool = False,
-        advice: str = "download it again",
+        advice: str = "",
     ) -> None:
         """Take the next way; there are as many turns as a completed answer without its files is asked again.
 
         `early`: the file may not be ready yet, so one of a young job is looked for until it is young no more.
         """
         self._last = self._said[self._where] = reason
-        if kind is NotAVideo:
-            advice = "and nothing of it was kept"
+        advice = "and nothing of it was kept" if kind is NotAVideo else advice or ("download it again" if early else "")
         while self._rounds < GRACE or (early and self._young()):
             if self._rounds >= GRACE:
                 floor = self.context.account.provider.pacing.floor

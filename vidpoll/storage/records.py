@@ -96,7 +96,7 @@ def origin(account: OpenAccount) -> Origin:
 def wanted(ref: str, target: str | Path, kinds: Iterable[str]) -> WantedFiles:
     """The files of a job, their target as it is from any folder."""
     folder = os.sep if str(target).endswith(("/", os.sep)) else ""
-    return WantedFiles(ref, f"{Path(target).absolute()}{folder}", tuple(kinds))
+    return WantedFiles(ref, f"{Path(target).expanduser().absolute()}{folder}", tuple(kinds))
 
 
 def sent(fields: Mapping[str, object], secrets: Iterable[str] = ()) -> dict[str, Any]:
