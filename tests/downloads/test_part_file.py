@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -459,6 +461,101 @@ def test_what_cannot_be_opened_leaves_nothing(target: Path, name: str) -> None:
         with pytest.raises(OSError, match=name), PartFile(target):
             pass
     assert left(target.parent) == [name]
+
+
+# -- what the disk does not have, and what others put there ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_mount_without_fsync_saves_files_all_the_same(
+    target: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """A bucket or a drive (FUSE) that knows no such call: all bytes are there."""
+
+    def no(descriptor: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(part_file.os, "fsync", no)
+    with PartFile(target) as part:
+        part.begin(whole(3), URL)
+        part.write(b"abc")
+        part.commit(target, overwrite=False)
+    assert target.read_bytes() == b"abc"
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.EDQUOT])
+def test_a_disk_that_fails_at_fsync_is_told(target: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Nothing lies under the final name."""
+
+    def no(descriptor: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    with PartFile(target) as part:
+        part.begin(whole(3), URL)
+        part.write(b"abc")
+        monkeypatch.setattr(part_file.os, "fsync", no)
+        with pytest.raises(OSError, match=re.escape(os.strerror(number))):
+            part.commit(target, overwrite=False)
+    assert not target.exists()
+
+
+@pytest.mark.parametrize("told", [OSError(errno.ENOSYS, "no statvfs"), type("Usage", (), {"free": 0, "total": 0})])
+def test_a_disk_that_does_not_tell_its_room_is_tried(
+    target: Path, monkeypatch: pytest.MonkeyPatch, told: object
+) -> None:
+    """Some mounts know no such call, some say 0 of 0."""
+
+    def usage(path: Path) -> Any:
+        if isinstance(told, OSError):
+            raise told
+        return told
+
+    monkeypatch.setattr(part_file.shutil, "disk_usage", usage)
+    with PartFile(target) as part:
+        part.begin(whole(3), URL)
+        part.write(b"abc")
+        part.commit(target, overwrite=False)
+    assert target.read_bytes() == b"abc"
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_what_appeared_meanwhile_is_not_written_over(
+    target: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    """Neither by a file system with hard links nor by one without; an empty file is a name that somebody reserved."""
+
+    def no(*names: Path) -> None:
+        raise OSError(errno.EPERM, "no links here")
+
+    if not links:
+        monkeypatch.setattr(part_file.os, "link", no)
+    for there, kept in ((b"mine", b"mine"), (b"", b"abc"), (None, b"abc")):
+        target.unlink(missing_ok=True)
+        with PartFile(target) as part:
+            part.begin(whole(3), URL)
+            part.write(b"abc")
+            if there is not None:
+                target.write_bytes(there)
+            with contextlib.nullcontext() if kept == b"abc" else pytest.raises(FileExistsError):
+                part.commit(target, overwrite=False)
+            part.forget()
+        assert (target.read_bytes(), left(target.parent)) == (kept, ["v.mp4"])
+
+
+@pytest.mark.skipif(os.name != "posix", reason="to make a link is a right of its own on Windows")
+@pytest.mark.parametrize("suffix", [".part", ".part.json"])
+@pytest.mark.parametrize("link", [os.symlink, os.link])
+def test_no_link_is_followed(target: Path, tmp_path: Path, suffix: str, link: Callable[..., None]) -> None:
+    """Whoever may write to the folder could have any file of ours written over: the link goes, the file stays."""
+    victim = tmp_path / "precious"
+    victim.write_bytes(b"precious" * 99)
+    link(victim, f"{target}{suffix}")
+    with PartFile(target) as part:
+        part.begin(whole(3), URL)
+        part.write(b"abc")
+        part.commit(target, overwrite=False)
+    assert (victim.read_bytes(), target.read_bytes()) == (b"precious" * 99, b"abc")
+    assert not target.is_symlink()
 
 
 # -- whole ------------------------------------------------------------------------------------------------------------
