@@ -282,6 +282,8 @@ class Client:
         on_event: OnEvent | None,
     ) -> Generator[tuple[Job, Event]]:
         """One loop for all; everything that can be wrong about the call is raised here and now."""
+        from .downloads import save  # noqa: F401 - after an hour's wait there may be no descriptor left, or no such file
+
         arguments.check_waiting(timeout, stop, on_event)
         schedule = arguments.check_pacing(pacing or self._pacing)
         states = [self._state(job.account) for job in jobs]
@@ -393,7 +395,7 @@ class Client:
         job: Job | str,
         target: str | Path,
         *,
-        kinds: Sequence[str] = ("video",),
+        kinds: Sequence[str] | None = None,
         overwrite: bool = False,
         timeout: float | None = 3600.0,
         max_bytes: int | None = None,
@@ -401,12 +403,14 @@ class Client:
     ) -> list[Path]:
         """Save the assets of a completed job in the folder `target` (or as the file `target`); return the paths.
 
-        A job that is not known to be completed is asked about once. `kinds` chooses the assets; names are made from the
-        reference, `~` in `target` is the user's home. A file that is there already is kept unless `overwrite`.
-        `timeout` is in seconds for all files, `max_bytes` bounds each; faults are borne for the client's `patience`,
-        and a download goes on where it stopped, in another process too. `on_progress` gets DownloadProgress about ten
-        times a second. Nothing but a whole file
-        is ever under its name. Raises DownloadError, ResultMissing, the job's own error, UsageError.
+        A job that is not known to be completed is asked about once. `kinds` chooses the assets: by default the videos,
+        and of a job that makes none all that it makes. Names are made from the reference, with the suffix of what the
+        file is. One that is there already is kept where it is known to be this job's: by a mark on it, the provider's
+        checksum, or one request that compares its end. Another one is replaced with `overwrite`, else DownloadError; in
+        a folder the new file gets a name of its own (`…~2`). `timeout` is in seconds for all files, `max_bytes` bounds
+        each; faults are borne for the client's `patience`, and a download goes on where it stopped, in another process
+        too. `on_progress` gets DownloadProgress about ten times a second. Nothing but a whole file is ever under its
+        name. Raises DownloadError, ResultMissing, the job's own error, UsageError.
         """
         from .downloads.save import fetch
 
@@ -423,7 +427,7 @@ class Client:
         context = self._desk(job, tell, timeout)
         with self._plugins.during([job], "download"):
             saved = fetch(context, target, kinds, overwrite=overwrite, max_bytes=max_bytes)
-        self._keeper.saved(job, target, kinds)
+        self._keeper.saved(job, target, kinds or ("video",))
         return saved
 
     def open(self, job: Job | str, *, asset: Asset | None = None) -> io.BufferedReader:

@@ -229,6 +229,8 @@ class Asset:
     def __post_init__(self) -> None:
         if (self.url is None) == (self.data is None):
             raise PluginError("Asset: give a url or data, one of the two")
+        if isinstance(self.url, str):
+            object.__setattr__(self, "url", self.url.strip())  # a line end behind it is no part of it
         if self.url is not None and (not isinstance(self.url, str) or not self.url or _NO_URL.search(self.url)):
             raise PluginError(f"Asset url {redact.text(self.url, limit=80)!r} is no URL")
         if self.checksum is not None and not _CHECKSUM.fullmatch(str(self.checksum)):

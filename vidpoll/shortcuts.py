@@ -67,7 +67,7 @@ def download(
     job: Job | str,
     target: str | Path,
     *,
-    kinds: Sequence[str] = ("video",),
+    kinds: Sequence[str] | None = None,
     overwrite: bool = False,
     timeout: float | None = 3600.0,
     max_bytes: int | None = None,

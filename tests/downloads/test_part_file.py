@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -15,10 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from acme_provider import MP4
 
 from vidpoll.downloads import part_file
-from vidpoll.downloads.part_file import PartFile, unfit
+from vidpoll.downloads.part_file import PartFile
 from vidpoll.downloads.ranges import Body, Validator
 from vidpoll.errors import DownloadTooLarge
 
@@ -56,7 +57,7 @@ def test_a_file_appears_when_it_is_committed(target: Path) -> None:
         part.write(b"01234")
         part.write(b"56789")
         assert (part.offset, left(target.parent)) == (10, ["v.mp4.part", "v.mp4.part.json"])
-        part.commit()
+        part.commit(part.target, overwrite=True)
         assert target.read_bytes() == b"0123456789"
     assert left(target.parent) == ["v.mp4"]
 
@@ -66,7 +67,7 @@ def test_the_folder_is_made(tmp_path: Path) -> None:
     with PartFile(tmp_path / "a" / "b" / "v.mp4") as part:
         part.begin(whole(1), URL)
         part.write(b"x")
-        part.commit()
+        part.commit(part.target, overwrite=True)
     assert left(tmp_path / "a" / "b") == ["v.mp4"]
 
 
@@ -77,7 +78,7 @@ def test_it_replaces_what_was_there(target: Path) -> None:
         part.begin(whole(3), URL)
         part.write(b"new")
         assert target.read_bytes() == b"old"
-        part.commit()
+        part.commit(part.target, overwrite=True)
     assert target.read_bytes() == b"new"
 
 
@@ -92,7 +93,7 @@ def test_bytes_are_on_disk_before_the_name_is(target: Path, monkeypatch: pytest.
     with PartFile(target) as part:
         part.begin(whole(3), URL)
         part.write(b"new")
-        part.commit()
+        part.commit(part.target, overwrite=True)
     assert steps[:2] == ["file", "rename"]
     if sys.platform == "linux":
         assert steps[2:] == ["folder"]
@@ -109,7 +110,7 @@ def test_an_interrupted_part_is_gone_on_with(target: Path) -> None:
         assert (part.offset, part.known, part.source, part.at(URL)) == (5, ETAG, URL, 5)
         part.begin(Body(5, 10, 10, True, ETAG), URL)
         part.write(b"56789")
-        part.commit()
+        part.commit(part.target, overwrite=True)
     assert (target.read_bytes(), left(target.parent)) == (b"0123456789", ["v.mp4"])
 
 
@@ -137,7 +138,7 @@ def test_another_source_begins_anew(target: Path) -> None:
         assert part.at("https://cdn.example/other.mp4") == 0
         part.begin(whole(4, Validator('"b"', None, 4)), "https://cdn.example/other.mp4")
         part.write(b"wxyz")
-        part.commit()
+        part.commit(part.target, overwrite=True)
     assert target.read_bytes() == b"wxyz"
 
 
@@ -226,7 +227,7 @@ def test_tidy_leaves_alone_what_somebody_is_at(target: Path) -> None:
         part.write(b"01234")
         PartFile(target).tidy()
         part.write(b"56789")
-        part.commit()
+        part.commit(part.target, overwrite=True)
     assert target.read_bytes() == b"0123456789"
 
 
@@ -267,7 +268,7 @@ def test_one_at_a_time(target: Path) -> None:
             pass
         assert part.path.read_bytes() == b"01234"
         part.write(b"56789")
-        part.commit()
+        part.commit(part.target, overwrite=True)
     assert left(target.parent) == ["v.mp4"]
 
 
@@ -314,11 +315,11 @@ def test_the_lock_of_a_removed_note_is_none(target: Path, monkeypatch: pytest.Mo
     """Whoever waited for a lock whose file was removed in between tries again with the new one."""
     lock, tries = part_file._lock, []
 
-    def late(file: Any) -> None:
-        tries.append(file.name)
+    def late(file: Any, path: Path) -> None:
+        tries.append(path)
         if len(tries) == 1:
-            Path(file.name).unlink()
-        lock(file)
+            path.unlink()
+        lock(file, path)
 
     monkeypatch.setattr(part_file, "_lock", late)
     with PartFile(target) as part:
@@ -352,7 +353,7 @@ def test_a_disk_without_room_is_told_before_the_first_byte(target: Path, monkeyp
 
     asked = []
     monkeypatch.setattr(
-        part_file.shutil, "disk_usage", lambda path: asked.append(path) or type("Usage", (), {"free": 5})
+        part_file.shutil, "disk_usage", lambda path: asked.append(path) or type("Usage", (), {"free": 5, "total": 9})
     )
     with PartFile(target) as part:
         with pytest.raises(OSError, match="10 bytes are to come, and the disk has room for 5") as caught:
@@ -364,11 +365,11 @@ def test_a_disk_without_room_is_told_before_the_first_byte(target: Path, monkeyp
 def test_the_rest_of_a_file_needs_room_for_the_rest(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not for the whole again."""
     half(target)
-    monkeypatch.setattr(part_file.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 5}))
+    monkeypatch.setattr(part_file.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 5, "total": 9}))
     with PartFile(target) as part:
         part.begin(Body(5, 10, 10, True, ETAG), URL)
         part.write(b"56789")
-        part.commit()
+        part.commit(part.target, overwrite=True)
     assert target.read_bytes() == b"0123456789"
 
 
@@ -448,7 +449,7 @@ def test_pieces_from_another_thread(target: Path) -> None:
         worker = threading.Thread(target=fill)
         worker.start()
         worker.join()
-        part.commit()
+        part.commit(part.target, overwrite=True)
     assert target.read_bytes() == bytes(number % 256 for number in range(1000))
 
 
@@ -460,6 +461,101 @@ def test_what_cannot_be_opened_leaves_nothing(target: Path, name: str) -> None:
         with pytest.raises(OSError, match=name), PartFile(target):
             pass
     assert left(target.parent) == [name]
+
+
+# -- what the disk does not have, and what others put there ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_mount_without_fsync_saves_files_all_the_same(
+    target: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """A bucket or a drive (FUSE) that knows no such call: all bytes are there."""
+
+    def no(descriptor: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(part_file.os, "fsync", no)
+    with PartFile(target) as part:
+        part.begin(whole(3), URL)
+        part.write(b"abc")
+        part.commit(target, overwrite=False)
+    assert target.read_bytes() == b"abc"
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.EDQUOT])
+def test_a_disk_that_fails_at_fsync_is_told(target: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Nothing lies under the final name."""
+
+    def no(descriptor: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    with PartFile(target) as part:
+        part.begin(whole(3), URL)
+        part.write(b"abc")
+        monkeypatch.setattr(part_file.os, "fsync", no)
+        with pytest.raises(OSError, match=re.escape(os.strerror(number))):
+            part.commit(target, overwrite=False)
+    assert not target.exists()
+
+
+@pytest.mark.parametrize("told", [OSError(errno.ENOSYS, "no statvfs"), type("Usage", (), {"free": 0, "total": 0})])
+def test_a_disk_that_does_not_tell_its_room_is_tried(
+    target: Path, monkeypatch: pytest.MonkeyPatch, told: object
+) -> None:
+    """Some mounts know no such call, some say 0 of 0."""
+
+    def usage(path: Path) -> Any:
+        if isinstance(told, OSError):
+            raise told
+        return told
+
+    monkeypatch.setattr(part_file.shutil, "disk_usage", usage)
+    with PartFile(target) as part:
+        part.begin(whole(3), URL)
+        part.write(b"abc")
+        part.commit(target, overwrite=False)
+    assert target.read_bytes() == b"abc"
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_what_appeared_meanwhile_is_not_written_over(
+    target: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    """Neither by a file system with hard links nor by one without; an empty file is a name that somebody reserved."""
+
+    def no(*names: Path) -> None:
+        raise OSError(errno.EPERM, "no links here")
+
+    if not links:
+        monkeypatch.setattr(part_file.os, "link", no)
+    for there, kept in ((b"mine", b"mine"), (b"", b"abc"), (None, b"abc")):
+        target.unlink(missing_ok=True)
+        with PartFile(target) as part:
+            part.begin(whole(3), URL)
+            part.write(b"abc")
+            if there is not None:
+                target.write_bytes(there)
+            with contextlib.nullcontext() if kept == b"abc" else pytest.raises(FileExistsError):
+                part.commit(target, overwrite=False)
+            part.forget()
+        assert (target.read_bytes(), left(target.parent)) == (kept, ["v.mp4"])
+
+
+@pytest.mark.skipif(os.name != "posix", reason="to make a link is a right of its own on Windows")
+@pytest.mark.parametrize("suffix", [".part", ".part.json"])
+@pytest.mark.parametrize("link", [os.symlink, os.link])
+def test_no_link_is_followed(target: Path, tmp_path: Path, suffix: str, link: Callable[..., None]) -> None:
+    """Whoever may write to the folder could have any file of ours written over: the link goes, the file stays."""
+    victim = tmp_path / "precious"
+    victim.write_bytes(b"precious" * 99)
+    link(victim, f"{target}{suffix}")
+    with PartFile(target) as part:
+        part.begin(whole(3), URL)
+        part.write(b"abc")
+        part.commit(target, overwrite=False)
+    assert (victim.read_bytes(), target.read_bytes()) == (b"precious" * 99, b"abc")
+    assert not target.is_symlink()
 
 
 # -- whole ------------------------------------------------------------------------------------------------------------
@@ -522,71 +618,3 @@ FTYP, MOOV, MDAT = box(b"ftyp", 8), box(b"moov", 40), box(b"mdat", 100)
 def test_an_mp4_tells_its_end(target: Path, data: bytes, ends: bool) -> None:
     """By its boxes: one with its index and its data, no longer and no shorter than its boxes, and not in fragments."""
     assert holding(target, data, lambda part: part.boxed()) is ends
-
-
-PAGE = "is a page or an error message, not a file"
-IMAGES = [
-    b"GIF87a...",
-    b"GIF89a...",
-    b"\xff\xd8\xff\xe0...",
-    b"\x89PNG\r\n\x1a\n...",
-    b"RIFF\x00\x00\x00\x00WEBPVP8 ",
-    b"\x1a\x45\xdf\xa3...",
-    b"\x00\x00\x00\x1cftypavif",
-    *(b"\x00\x00\x00\x18" + kind for kind in (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"styp")),
-]
-
-
-@pytest.mark.parametrize("start", IMAGES, ids=repr)
-@pytest.mark.parametrize("kind", ["video", "combined", "thumbnail", "last_frame", "audio", "mesh"])
-def test_what_a_video_or_an_image_begins_with(start: bytes, kind: str) -> None:
-    """ISO-BMFF, Matroska, GIF, JPEG, PNG, WebP: fit for every kind."""
-    assert unfit(kind, start) is None
-
-
-@pytest.mark.parametrize(
-    "start", [b"RIFF\x00\x00\x00\x00WAVEfmt ", b"ID3\x04", b"MZ\x90", b"\x1f\x8b\x08", b"ftyp", b"x"]
-)
-def test_other_bytes_are_no_video(start: bytes) -> None:
-    """But may be of another kind: audio, subtitles, whatever a provider has."""
-    for kind in ("video", "combined", "thumbnail", "last_frame"):
-        assert unfit(kind, start) == "is no video or image file"
-    assert unfit("audio", start) is None
-
-
-@pytest.mark.parametrize(
-    "start",
-    [
-        b"<!doctype html>",
-        b"\xef\xbb\xbf \r\n\t<html>",
-        b"<?xml version='1.0'?><Error>",
-        b'{"error": 1}',
-        b"{}",
-        b" [1]"[:2] + b'"a"]',
-        b"[]",
-        b"[[",
-    ],
-)
-@pytest.mark.parametrize("kind", ["video", "audio", "subtitle", "mesh"])
-def test_a_page_is_no_file_of_any_kind(start: bytes, kind: str) -> None:
-    """HTML, XML or JSON."""
-    assert unfit(kind, start) == PAGE
-
-
-@pytest.mark.parametrize(
-    "start", [b"1\n00:00:00,000 --> 00:00:02,000\nHi", b"WEBVTT\n", b"[Script Info]\n", b"{1}{20}Hi", b"[00:12.00]La"]
-)
-def test_subtitles_are_no_page(start: bytes) -> None:
-    """SubRip, WebVTT, SubStation, MicroDVD, LRC."""
-    assert unfit("subtitle", start) is None
-
-
-@pytest.mark.parametrize("kind", ["video", "audio", "subtitle"])
-def test_nothing_is_no_file(kind: str) -> None:
-    """Of whatever kind."""
-    assert unfit(kind, b"") == "is empty"
-
-
-def test_the_tests_own_video_is_one() -> None:
-    """What the other tests download."""
-    assert unfit("video", MP4) is None

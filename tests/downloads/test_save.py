@@ -18,7 +18,7 @@ from acme_provider import ACME, BROKEN, DONE, DRAWING, KEY, MP4, REF, Plugin, Ta
 import vidpoll
 from vidpoll.downloads import part_file
 from vidpoll.downloads.fetcher import Wanted
-from vidpoll.downloads.save import paths
+from vidpoll.downloads.save import places
 from vidpoll.faults import NoAnswer
 from vidpoll.job import Job
 
@@ -62,11 +62,11 @@ def test_a_finished_job_is_not_asked_about_again(tmp_path: Path) -> None:
 
 
 def test_several_kinds(tmp_path: Path) -> None:
-    """The job's order; the extension is the URL's where it is a known one."""
+    """The job's order; the suffix is what the bytes are."""
     status = done(video="https://api.acme.example/files/a.webm", cover="https://api.acme.example/files/cover?x=.exe")
     t = talk({"/jobs": [status], "/files/a": [MP4], "/files/cover": [JPEG]})
     found = t.client.download(REF, tmp_path, kinds=("thumbnail", "video"))
-    assert [(path.suffix, path.read_bytes()) for path in found] == [(".webm", MP4), (".jpg", JPEG)]
+    assert [(path.suffix, path.read_bytes()) for path in found] == [(".mp4", MP4), (".jpg", JPEG)]
 
 
 def test_a_target_with_a_suffix_is_a_file(tmp_path: Path) -> None:
@@ -80,18 +80,6 @@ def test_a_target_with_a_suffix_is_a_file(tmp_path: Path) -> None:
     both = done(video="/a.mp4", cover="/b.jpg")
     with pytest.raises(vidpoll.UsageError, match="names one file, and 2 are to be fetched"):
         fetched([MP4], both).client.download(REF, tmp_path / "my2.mp4", kinds=("video", "thumbnail"))
-
-
-def test_an_existing_file_is_kept(tmp_path: Path) -> None:
-    """Unless `overwrite`; keeping it costs no GET."""
-    t = fetched([MP4])
-    job = t.client.wait(REF)
-    (path,) = t.client.download(job, tmp_path)
-    path.write_bytes(b"mine")
-    assert t.client.download(job, tmp_path) == [path]
-    assert (path.read_bytes(), len(t.requests)) == (b"mine", 2)
-    t.client.download(job, tmp_path, overwrite=True)
-    assert path.read_bytes() == MP4
 
 
 def test_a_file_that_was_kept_is_not_told_of(tmp_path: Path) -> None:
@@ -146,8 +134,7 @@ def test_what_a_kill_left_beside_a_whole_file_goes(tmp_path: Path) -> None:
     """Killed between the rename and the end: the next run has nothing to fetch, and tidies up."""
     for name in ("v.mp4", "v.mp4.part", "v.mp4.part.json"):
         (tmp_path / name).write_bytes(MP4)
-    t = fetched([])
-    assert t.client.download(REF, tmp_path / "v.mp4") == [tmp_path / "v.mp4"]
+    assert fetched([MP4]).client.download(REF, tmp_path / "v.mp4") == [tmp_path / "v.mp4"]
     assert left(tmp_path) == ["v.mp4"]
 
 
@@ -168,18 +155,26 @@ def test_a_second_download_of_the_same_file(tmp_path: Path) -> None:
     assert ((tmp_path / "v.mp4").read_bytes(), left(tmp_path)) == (MP4, ["v.mp4"])
 
 
-def test_a_file_that_another_process_was_faster_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It appears between the first look and the lock: kept, and not fetched again."""
+@pytest.mark.parametrize("theirs", [MP4, b"theirs"])
+def test_a_file_that_another_process_was_faster_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, theirs: bytes
+) -> None:
+    """It appears between the first look and the lock: kept where it is the job's, else told of."""
     enter = part_file.PartFile.__enter__
 
     def late(part: part_file.PartFile) -> part_file.PartFile:
-        part.target.write_bytes(b"theirs")
+        part.target.write_bytes(theirs)
         return enter(part)
 
     monkeypatch.setattr(part_file.PartFile, "__enter__", late)
-    t = fetched([])
-    (path,) = t.client.download(REF, tmp_path)
-    assert (path.read_bytes(), left(tmp_path)) == (b"theirs", [path.name])
+    t = fetched([MP4])
+    if theirs == MP4:
+        assert t.client.download(REF, tmp_path / "v.mp4") == [tmp_path / "v.mp4"]
+    else:
+        with pytest.raises(vidpoll.DownloadError, match="is there and is not known to be of acme:j1"):
+            t.client.download(REF, tmp_path / "v.mp4")
+    assert (left(tmp_path), (tmp_path / "v.mp4").read_bytes()) == (["v.mp4"], theirs)
+    assert len(t.requests) == 2
 
 
 @pytest.mark.parametrize(
@@ -190,9 +185,10 @@ def test_names_are_safe_on_all_systems(job_id: str) -> None:
     """Letters, digits, `-` and `_`, bounded, from the reference and never from the server; a hash keeps them apart."""
     job = Job(f"acme:{job_id}")
     asset = vidpoll.Asset("https://x.example/../../etc/passwd.sh", kind="../Video")
-    (path,) = paths(job, [Wanted(asset.kind, 1, asset)], "clips")
+    (place,) = places(job, [Wanted(asset.kind, 1, asset)], "clips")
+    path = place.path
     assert path.parent == Path("clips")
-    assert re.fullmatch(r"acme(-[A-Za-z0-9_-]+)?-[0-9a-f]{8}-[a-z0-9_-]+\.bin", path.name)
+    assert re.fullmatch(r"acme(-[A-Za-z0-9_-]+)?-[0-9a-f]{8}-[a-z0-9_-]+", path.name)
     assert len(path.name) < 130
     assert not path.name.startswith(("-", "."))
 
@@ -201,10 +197,10 @@ def test_names_differ_where_references_do() -> None:
     """Also where only what was replaced, or the case, tells them apart; and for several files of one kind."""
     asset = vidpoll.Asset("https://x.example/a.mp4")
     one, two = Wanted("video", 1, asset), Wanted("video", 2, asset)
-    names = [paths(Job(ref), [one], "x")[0].name.lower() for ref in ("acme:a/b", "acme:a:b", "acme:A:b", "acme:a-b")]
-    assert len(set(names)) == 4
-    one, two = paths(Job("acme:a"), [one, two], "x")
-    assert two.name == one.name.replace("-video.mp4", "-video-2.mp4")
+    refs = ("acme:a/b", "acme:a:b", "acme:A:b", "acme:a-b")
+    assert len({places(Job(ref), [one], "x")[0].path.name.lower() for ref in refs}) == 4
+    first, second = places(Job("acme:a"), [one, two], "x")
+    assert second.path.name == first.path.name + "-2"
 
 
 def test_a_relative_url_is_joined_to_the_accounts_origin(tmp_path: Path) -> None:
@@ -256,7 +252,7 @@ def test_a_video_may_come_from_the_content_operation(tmp_path: Path, content: An
         ((404, {"error": "not yet"}), "HTTP 404: not yet"),
         ((400, {"error": "not yet"}), "no video in the content"),
         ((200, {"content-type": "text/html"}, b"<html>"), "no video in the content"),
-        (b"<html>", "the video is a page or an error message"),
+        (b"<html>", "no video in the content"),
         ({}, "no video in the content"),
         (NoAnswer("nothing came for 30 s"), "nothing came for 30 s"),
     ],
@@ -270,18 +266,20 @@ def test_a_content_operation_that_fails(tmp_path: Path, content: Any, says: str)
     assert left(tmp_path) == []
 
 
-def test_a_task_that_yields_no_video_is_not_asked_for_one(tmp_path: Path) -> None:
-    """An audio-only job has no video, however often it is asked: the message says what it has."""
+def test_what_a_job_makes_is_what_is_saved(tmp_path: Path) -> None:
+    """An audio-only job is not asked for a video: by default all that it makes is saved, and `kinds` are kept to."""
 
     def parse(response: vidpoll.Response, job_id: str) -> vidpoll.Snapshot:
-        audio = vidpoll.Asset("/files/a.mp3", "audio")
-        return vidpoll.Snapshot(vidpoll.State.COMPLETED, assets=(audio,), assets_due=False)
+        made = (vidpoll.Asset("/files/a.mp3", "audio"), vidpoll.Asset("/files/a.srt", "subtitle"))
+        return vidpoll.Snapshot(vidpoll.State.COMPLETED, assets=made, assets_due=False)
 
     provider = replace(WITH_CONTENT, status=replace(ACME.status, parse=parse))
-    t = talk([{}], provider=provider, accounts=ACCOUNTS)
-    with pytest.raises(vidpoll.ResultMissing, match="has no video; it has: audio"):
-        t.client.download(REF, tmp_path)
-    assert t.requests == ["GET /v1/jobs/j1"]
+    script = {"/jobs": [{}], "a.mp3": [b"ID3\x04" + bytes(99)], "a.srt": [b"1\n00:00:00,000 --> 00:00:01,000\nHi"]}
+    t = talk(script, provider=provider, accounts=ACCOUNTS)
+    assert [path.suffix for path in t.client.download(REF, tmp_path)] == [".mp3", ".srt"]
+    with pytest.raises(vidpoll.ResultMissing, match="has no video; it has: audio, subtitle"):
+        t.client.download(REF, tmp_path, kinds=("video",))
+    assert t.requests == ["GET /v1/jobs/j1", "GET :443/files/a.mp3", "GET :443/files/a.srt", "GET /v1/jobs/j1"]
 
 
 # -- nothing under the final name -------------------------------------------------------------------------------------
@@ -372,7 +370,7 @@ def test_a_folder_with_the_name_of_the_file(tmp_path: Path) -> None:
     (path,) = t.client.download(REF, tmp_path)
     path.unlink()
     path.mkdir()
-    with pytest.raises(vidpoll.DownloadError, match=r"cannot write .*mp4: Is a directory"):
+    with pytest.raises(vidpoll.DownloadError, match=r"cannot write .*video: Is a directory"):
         t.client.download(REF, tmp_path)
     assert left(tmp_path) == [path.name]
     assert [request for request in t.requests if "files" in request] == ["GET /files/j1.mp4"]
@@ -396,7 +394,7 @@ def test_a_full_disk_is_told_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     t = fetched([MP4])
     monkeypatch.setattr(t.client, "_transport", Full([]))
-    with pytest.raises(vidpoll.DownloadError, match=r"cannot write .*\.mp4: No space left on device"):
+    with pytest.raises(vidpoll.DownloadError, match=r"cannot write .*video: No space left on device"):
         t.client.download(REF, tmp_path)
     assert left(tmp_path) == []
 
@@ -490,7 +488,8 @@ def real(url: str, tmp_path: Path, **options: Any) -> list[Path]:
     job = Job(REF)
     job.receive(vidpoll.Snapshot(vidpoll.State.COMPLETED, assets=(vidpoll.Asset(url),)), 0.0)
     brief: dict[str, Any] = {"http_timeout": (0.5, 0.5), "patience": 0.01}
-    with vidpoll.Client(plugins=[Plugin(ACME)], accounts=ACCOUNTS, discover=False, **brief) as client:
+    accounts = {"acme": vidpoll.Account("acme", base_url="http://127.0.0.1:9", key=KEY)}
+    with vidpoll.Client(plugins=[Plugin(ACME)], accounts=accounts, discover=False, **brief) as client:
         return client.download(job, tmp_path, **options)
 
 

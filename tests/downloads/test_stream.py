@@ -23,7 +23,8 @@ import pytest
 from acme_provider import ACME, DONE, KEY, MP4, REF, Plugin, Talk, parse_content, talk
 
 import vidpoll
-from vidpoll.downloads.stream import BOUND, FIRST_WINDOW, LARGEST_WINDOW, START
+from vidpoll.downloads.kinds import START
+from vidpoll.downloads.stream import BOUND, FIRST_WINDOW, LARGEST_WINDOW
 from vidpoll.faults import NoAnswer
 from vidpoll.testing import FakeTransport
 
@@ -551,7 +552,7 @@ def test_copyfileobj_over_http(origin: str, tmp_path: Path) -> None:
     """The real transport, and connections that are kept between windows."""
     job = vidpoll.Job(REF)
     job.receive(vidpoll.Snapshot(vidpoll.State.COMPLETED, assets=(vidpoll.Asset(origin),)), 0.0)
-    accounts = {"acme": vidpoll.Account("acme", key=KEY)}
+    accounts = {"acme": vidpoll.Account("acme", base_url="http://127.0.0.1:9", key=KEY)}
     with vidpoll.Client(plugins=[Plugin(ACME)], accounts=accounts, discover=False) as client:
         with client.open(job) as stream, (tmp_path / "copy.mp4").open("wb") as copy:
             shutil.copyfileobj(stream, copy)

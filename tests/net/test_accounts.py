@@ -35,7 +35,8 @@ from vidpoll import (
     UnsafeURL,
     UsageError,
 )
-from vidpoll.net.accounts import OpenAccount, check_url, is_private
+from vidpoll.net import accounts
+from vidpoll.net.accounts import OpenAccount, check_url, is_private, nearness
 
 few = settings(max_examples=30, deadline=None)  # enough to find what is wrong, few enough to run always
 
@@ -379,11 +380,11 @@ def test_media(base_url: str, url: str, full: str, key: bool) -> None:
 BAD_URLS = [
     "ftp://a.example/a", "file:///etc/passwd", "javascript:alert(1)", "data:video/mp4;base64,AAAA",
     "https://u:p@a.example/", "https://u@a.example/", "https://:p@a.example/", "https://[::1", "https://a:b/",
-    "https://a.example/a b", "https://evil.example\\@a.example/", "http://[fe80::1%25\n]/",
+    "https://evil.example\\@a.example/", "http://[fe80::1%25\n]/",
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("url", [*BAD_URLS, "https://", "https://a.example/\n", "/a.mp4", ""])
+@pytest.mark.parametrize("url", [*BAD_URLS, "https://a.example/a b", "https://", "https://a.example/\n", "/a.mp4", ""])
 def test_a_url_that_is_not_fetched(url: str) -> None:
     """Plain http and https URLs only, and what is refused is shown without user data."""
     with pytest.raises(UnsafeURL, match="is not fetched") as caught:
@@ -585,3 +586,83 @@ def test_user_data_in_the_url_of_a_file_is_named_as_the_reason() -> None:
     with pytest.raises(UnsafeURL, match="user or a password") as caught:
         check_url("https://me:word@cdn.example/v.mp4")
     assert "word@" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("written", "sent"),
+    [
+        ("https://a.example/my video 1.mp4", "https://a.example/my%20video%201.mp4"),
+        (" \r\n\thttps://a.example/a.mp4\n ", "https://a.example/a.mp4"),
+        ("https://a.example/视频.mp4?t=é", "https://a.example/%E8%A7%86%E9%A2%91.mp4?t=%C3%A9"),
+        ('https://a.example/a|{b}^`<c>"\\d', "https://a.example/a%7C%7Bb%7D%5E%60%3Cc%3E%22%5Cd"),
+        ("https://a.example/a%2fb%7Ec.mp4?sig=x%2by%3d&n=%41", "https://a.example/a%2fb%7Ec.mp4?sig=x%2by%3d&n=%41"),
+        ("https://a.example/100%.mp4?p=5%z", "https://a.example/100%25.mp4?p=5%25z"),
+        ("https://a.example/a(1)[2]!*';:@&=+$,/?x=~._-#y", "https://a.example/a(1)[2]!*';:@&=+$,/?x=~._-#y"),
+        ("/my video.mp4", "https://api.acme.example:443/my%20video.mp4"),
+        ("./my video.mp4", "https://api.acme.example/my%20video.mp4"),
+        ("//cdn.example/a b", "https://cdn.example/a%20b"),
+    ],
+)
+def test_a_url_as_the_web_has_it_is_asked_as_browsers_ask_it(written: str, sent: str) -> None:
+    """What may not stand there is percent-encoded, what is valid stays byte for byte."""
+    assert opened_account().media(written, {}, timeout=TIMES).url == sent
+
+
+@pytest.mark.parametrize("char", ["\0", "\n", "\r", "\t", "\x7f", "\x85", "\u2028", "\ufffd"])
+def test_a_control_character_inside_a_url_is_refused(char: str) -> None:
+    """A line end in it may be an attack, a replaced character is none that the server has."""
+    with pytest.raises(UnsafeURL, match="is not fetched"):
+        opened_account().media(f"https://a.example/a{char}b.mp4", {}, timeout=TIMES)
+
+
+@pytest.mark.parametrize(
+    ("host", "near"),
+    [
+        *[
+            (host, accounts.LOOPBACK)
+            for host in ("localhost", "LOCALHOST.", "a.localhost", "127.0.0.1", "127.1", "2130706433")
+        ],
+        *[
+            (host, accounts.LOOPBACK)
+            for host in ("0x7f000001", "0177.0.0.1", "::1", "0.0.0.0", "::", "::ffff:127.0.0.1")
+        ],
+        *[(host, accounts.LINK_LOCAL) for host in ("169.254.169.254", "fe80::1", "2852039166")],
+        *[
+            (host, accounts.PRIVATE)
+            for host in ("10.0.0.5", "192.168.1.1", "172.16.0.1", "fc00::1", "gpu", "gpu.lan", "167772165")
+        ],
+        *[
+            (host, accounts.PUBLIC)
+            for host in ("8.8.8.8", "134744072", "cdn.example", "1e100.net", "2001:4860:4860::8888")
+        ],
+    ],
+)
+def test_how_near_a_host_is(host: str, near: int) -> None:
+    """By its name or number in every way to write it; nothing is looked up."""
+    assert nearness(host) == near
+
+
+HOSTS = {
+    accounts.LOOPBACK: "127.0.0.1",
+    accounts.LINK_LOCAL: "169.254.169.254",
+    accounts.PRIVATE: "10.0.0.5",
+    accounts.PUBLIC: "cdn.example",
+}
+
+
+@pytest.mark.parametrize("own", [accounts.LOOPBACK, accounts.PRIVATE, accounts.PUBLIC])
+@pytest.mark.parametrize("named", list(HOSTS))
+def test_a_server_names_no_host_that_is_nearer_than_itself(own: int, named: int) -> None:
+    """One of one's own calls itself so, and is asked at its own origin; a redirect there is not followed."""
+    account = opened_account(Account("acme", base_url=f"http://{HOSTS[own]}:8080/v1", key=None))
+    url = f"http://{HOSTS[named]}:9000/a/b.mp4?x=1"
+    wire = account.media(url, {}, timeout=TIMES)
+    assert wire.url == (url if named >= own else f"http://{HOSTS[own]}:8080/a/b.mp4?x=1")
+    assert wire.may_name(url) is (named >= own)
+
+
+@pytest.mark.parametrize("named", [accounts.LOOPBACK, accounts.LINK_LOCAL, accounts.PRIVATE])
+def test_a_vendor_names_no_host_of_this_network(named: int) -> None:
+    """It has no files there: nothing is asked, anywhere."""
+    with pytest.raises(UnsafeURL, match=r"is not fetched: api\.acme\.example names an address of this network"):
+        opened_account().media(f"http://{HOSTS[named]}/latest/meta-data", {}, timeout=TIMES)

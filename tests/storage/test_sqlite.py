@@ -224,7 +224,7 @@ def test_wanted_files_stay_until_they_are_there(path: Path, tmp_path: Path, monk
     """A target is kept as it is from any folder; a folder stays one."""
     monkeypatch.chdir(tmp_path)
     mp4 = b"\x00\x00\x00\x18ftypisom" + b"\x00" * 100
-    t = talk({"/files/": [b"<html>not yet</html>", mp4], "": [DONE]}, store=path)
+    t = talk({"/files/": [*[b"<html>not yet</html>"] * 4, mp4], "": [DONE]}, store=path)
     t.client.store.want(REF, "clips/")
     t.client.store.want(REF, "clips/")
     [wanted] = t.client.store.wanted()

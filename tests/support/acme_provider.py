@@ -49,6 +49,7 @@ def parse_status(response: vidpoll.Response, job_id: str) -> vidpoll.Snapshot:
         assets=parsing.assets(body.get("video")) + parsing.assets(body.get("cover"), "thumbnail"),
         problem=problem,
         job_id=parsing.text(body.get("id")),
+        finished_at=parsing.timestamp(body.get("finished")),
     )
 
 

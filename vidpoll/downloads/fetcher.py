@@ -1,4 +1,4 @@
-"""The bytes of one asset, asked for until they come or it makes no sense to ask: faults, pauses, fresh URLs.
+"""The bytes of one asset, asked for until they come or it makes no sense to ask: faults, pauses, other ways.
 
 A `Fetcher` asks one question at a time and says what came of it; to whom the bytes go is its caller's. HTTP runs in a
 worker thread, the calling thread keeps the deadline. A job is never changed by what happens here.
@@ -11,12 +11,13 @@ from dataclasses import dataclass, replace
 from queue import Queue
 from typing import Any
 
-from .. import redact
+from .. import parsing, redact
 from ..errors import (
     AnswerError,
     DownloadChanged,
     DownloadError,
     DownloadTruncated,
+    NotAVideo,
     ProviderError,
     Refused,
     ResultMissing,
@@ -30,27 +31,42 @@ from ..job import Job
 from ..job_state import GRACE
 from ..model import Asset, Response, Snapshot
 from ..net.accounts import OpenAccount, WireRequest
-from ..net.transport import BodyCut, Hopeless, Sink, Transport, UnsafeHop
+from ..net.transport import BodyCut, BodyTooLarge, Hopeless, Transport, UnsafeHop
 from ..polling.call import build
 from ..polling.loop import Loop
 from ..provider import Operation
 from . import ranges
+from .body_reader import Begin, BodyReader, RangeMismatch
 from .ranges import Body, Validator
-
-Begin = Callable[[Body, str], Sink]
-"""Takes what is about to come, and from where; gives the sink. Both run in a worker thread."""
 
 RETRY = 0.5
 """Seconds after a first fault; then as in a wait."""
 
-TOLD = 0.1
-"""Seconds between two reports of progress."""
+YOUNG = 300.0
+"""Seconds after a verdict in which a file may not be ready yet."""
 
-STALE = (202, 400, 403, 404, 410, 425)
+LONGEST_LOOK = 30.0
+"""Seconds: the longest pause between two looks for a file that is not ready yet."""
+
+OLD = 24 * 3600.0
+"""Seconds after which a job whose end nobody tells is over for long."""
+
+STALE = (202, 400, 401, 403, 404, 410, 425)
 """Answers to an asset's URL that mean: not any more, or not yet."""
 
+NOT_READY = (202, 400, 404, 425)
+"""Those of them that a young file has."""
+
+PAGE = 64 * 1024
+"""Bytes of a page that are read for what it says."""
+
 _TRY_LATER = (408, 429)
-_DOCUMENTS = ("json", "html", "xml", "text/")
+
+NOWHERE = 1 << 30
+"""The number of a file that the provider does not name."""
+
+FRESH, BELOW, CONTENT = "a fresh URL", "the same path below the base URL", "the content operation"
+"""The ways to a file whose URL is dead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +82,6 @@ class DownloadContext:
     deadline: float | None
 
 
-NOWHERE = 1 << 30
-"""The number of a file that the provider does not name."""
-
-
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """The `number`-th file of a `kind`, counted from 1; `asset` is None for what the content operation has to bring."""
@@ -79,12 +91,19 @@ class Wanted:
     asset: Asset | None
 
 
-class RangeMismatch(Exception):
-    """An answer in ranges that were not asked for, or of another file than before."""
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """One request: the bytes from `offset` to before `end` of the file `known`; `ranged` where Range says so."""
+
+    wire: WireRequest
+    offset: int
+    end: int | None
+    known: Validator | None
+    ranged: bool
 
 
 class Fetcher:
-    """Asks for the bytes of one file of a job."""
+    """Asks for the bytes of one file of a job, by its URL and by every other way that there is."""
 
     def __init__(self, context: DownloadContext, wanted: Wanted) -> None:
         self.context = context
@@ -92,11 +111,25 @@ class Fetcher:
         self.asset = wanted.asset
         self.deadline = context.deadline
         """Monotonic seconds, None for none."""
+        self.head: Response | None = None
+        """The head of the last answer that brought bytes."""
+        self._below = False
+        """Whether the URL's path is asked for below the base URL."""
+        self._ways = self._found_ways()
+        self._turns = 0
+        """How many ways were taken since bytes came."""
         self._patience = FailureStreak()
         self._rounds = 0
-        """How often a fresh URL was asked for since bytes came."""
+        """How many of them because an answer said that there is no file."""
+        self._named = True
+        """Whether the provider still named the file when it was asked last."""
         self._last = ""
         """Why it was not had so far."""
+        self._said: dict[str, str] = {}
+        """The last word of each way."""
+        self._ranges = True
+        """Whether Range is sent; not to a server that has refused it."""
+        self._refused_range = False
         self._total: int | None = None
         self._best = self._marked = 0
         """The furthest offset that was reached, and the one at the last fault."""
@@ -109,52 +142,77 @@ class Fetcher:
     def ask(self, offset: int, end: int | None, known: Validator | None, begin: Begin) -> Body | None:
         """Ask for the bytes from `offset` to before `end` (None: to the last) of the file `known`.
 
-        Returns the body that was taken in whole; None where it has to be asked again: a pause is over, or a fresh URL
-        was found, and fewer bytes may be due than before. Raises RangeMismatch, DownloadError, ResultMissing, and what
-        `begin` and its sink raise.
+        Returns the body that was taken in whole; None where it has to be asked again: a pause is over, or another way
+        was found, and fewer bytes may be due than before. A server that refuses ranges sends the whole file. Raises
+        RangeMismatch, DownloadError, ResultMissing, and what `begin` and its sink raise.
         """
         if self.asset is not None and self.asset.data is not None:
             size = len(self.asset.data)
             body = Body(0, size, size, True, Validator(length=size))
             begin(body, "")(memoryview(self.asset.data))
             return body
-        headers = {} if offset == 0 and end is None else {"Range": f"bytes={offset}-{'' if end is None else end - 1}"}
+        ranged = self._ranges and (offset > 0 or end is not None)
+        headers = {"Range": f"bytes={offset}-{'' if end is None else end - 1}"} if ranged else {}
         if headers and known is not None and known.condition is not None:
             headers["If-Range"] = known.condition
-        wire = self._wire(headers)
-        flow = _BodyReader(self, offset, known, begin, redact.bare(wire.url))
-        outcome = self._run(wire, flow)
-        further = flow.position > self._best
-        self._total = flow.body.total if flow.body else self._total
-        self._best = max(self._best, flow.position)
+        question = _Question(self._wire(headers), offset, end, known, ranged)
+        reader = self._reader(question, begin)
+        try:
+            outcome = self._run(question.wire, reader)
+            if isinstance(outcome, (Response, NoAnswer)):
+                reader.finish()
+            self._tell(reader)
+        except Hopeless as lost:
+            outcome = lost
+        return self._outcome(outcome, reader, question)
+
+    def _outcome(self, outcome: Response | BaseException, reader: BodyReader, question: _Question) -> Body | None:
+        """What came of a request."""
+        further = reader.position > self._best
+        body = reader.body
+        self._total = body.total if body else self._total
+        self._best = max(self._best, reader.position)
+        document = reader.document
+        if document is not None and (isinstance(outcome, Response) or self.asset is not None):
+            outcome = document  # of a page that is too long, its beginning
         if isinstance(outcome, NoAnswer):
             self._lost(outcome)
             return None
         if isinstance(outcome, BaseException):
             raise outcome
-        if flow.body is None:
-            return self._no_bytes(outcome, offset, known)
-        if flow.body.end is not None and flow.position < flow.body.end:
+        if body is None:
+            return self._no_bytes(outcome, question)
+        if body.end is not None and reader.position < body.end:
             self._lost(BodyCut("fewer bytes than announced"))
             return None
-        if further or end is not None:  # the start of a file, again and again, is nothing new
-            self._patience.good()
-            self._rounds = 0
-        return flow.body
+        if reader.empty:
+            self._stale(f"the {self.wanted.kind} is empty", NotAVideo, early=True)
+            return None
+        self.head = reader.head
+        if further or question.end is not None:  # the start of a file, again and again, is nothing new
+            self._good()
+        return body
 
     def misfit(self) -> None:
         """Bear a RangeMismatch: the file is begun anew. Raises DownloadChanged when that goes on for too long."""
         self._bear(Fault("the file changed, or other ranges came than were asked for"), DownloadChanged)
 
-    def document(self, head: Response) -> bool:
-        """Whether an answer is no file: not ready, or the content operation's word on where the file is."""
-        media_type = (head.header("content-type") or "").lower()
-        return head.status in STALE or (self.asset is None and any(word in media_type for word in _DOCUMENTS))
+    def error(self, kind: type[DownloadError], reason: str, advice: str = "") -> DownloadError:
+        """An error about this file; `advice` is the end of a sentence that names a way out, where there is one."""
+        said = {self._where: reason} if reason not in self._said.values() else self._said
+        told = "; ".join(f"{where}: {why}" for where, why in said.items())
+        ending = f", {advice}" if advice else ""
+        return kind(f"{self.context.job.ref}: {told}; the job is unchanged{ending}", job=self.context.job)
 
-    def error(self, kind: type[DownloadError], reason: str, advice: str = "download it again") -> DownloadError:
-        """An error about this file."""
-        where = "its content" if self.asset is None else redact.url(self.asset.url or "")
-        return kind(f"{self.context.job.ref}: {where}: {reason}; the job is unchanged, {advice}", job=self.context.job)
+    @property
+    def _where(self) -> str:
+        """What is asked, safe to show."""
+        if self.asset is None:
+            return "its content"
+        place = self.context.account.place(self.asset.url or "", below=True) if self._below else self.asset.url
+        return redact.url(place or "")
+
+    # -- one request --------------------------------------------------------------------------------------------------
 
     def _wire(self, headers: Mapping[str, str]) -> WireRequest:
         account, timeout = self.context.account, self.context.loop.http_timeout
@@ -165,26 +223,40 @@ class Fetcher:
             request = replace(request, headers={**request.headers, **headers})
             return account.wire(request, timeout=timeout, max_body=operation.max_body)
         try:
-            return account.media(self.asset.url or "", headers, timeout=timeout)
+            return account.media(self.asset.url or "", headers, timeout=timeout, below=self._below)
         except UnsafeURL as error:
             raise UnsafeURL(f"{self.context.job.ref}: {error}", job=self.context.job) from None
 
-    def _run(self, wire: WireRequest, flow: _BodyReader) -> Response | BaseException:
+    def _reader(self, question: _Question, begin: Begin) -> BodyReader:
+        lenient, wire = self.asset is not None, question.wire
+        most, clock = PAGE if lenient else wire.max_body, self.context.loop.clock
+        return BodyReader(
+            clock, question.offset, question.known, begin, redact.bare(wire.url), most=most, lenient=lenient
+        )
+
+    def _run(self, wire: WireRequest, reader: BodyReader) -> Response | BaseException:
         """Have a worker ask; the calling thread keeps the deadline and tells the progress."""
-        loop, inbox = self.context.loop, flow.inbox
+        loop, inbox = self.context.loop, reader.inbox
         self._in_time()
-        ticket = loop.workers.send(lambda ticket: self.context.transport.fetch(wire, ticket, flow.start), inbox)
+        ticket = loop.workers.send(lambda ticket: self.context.transport.fetch(wire, ticket, reader.start), inbox)
         try:
             while True:
                 item = loop.clock.get(inbox, self._in_time(), busy=True)
                 if item is ticket:
-                    flow.tell()
                     outcome: Response | BaseException = ticket.outcome
                     return outcome
                 if item is not None:
-                    flow.tell()
+                    self._tell(reader)
         finally:
             loop.workers.abort(ticket)
+
+    def _tell(self, reader: BodyReader) -> None:
+        """Say how far it is, where that is news."""
+        position, body, context = reader.position, reader.body, self.context
+        if body is not None and position != reader.told:
+            reader.told = position
+            at = context.loop.clock.time()
+            context.tell(DownloadProgress(context.job.ref, at, self.wanted.kind, position, body.total))
 
     def _in_time(self) -> float:
         """Seconds until the deadline, at most a minute. Raises DownloadError, and UsageError for a closed client."""
@@ -198,22 +270,46 @@ class Fetcher:
             raise self.error(DownloadError, f"not done in time{last}", "the same call goes on where it stopped")
         return min(left, 60.0)
 
-    def _lost(self, lost: NoAnswer) -> None:
-        """Bear it, or raise what it comes to."""
-        if isinstance(lost, Hopeless):
-            raise self.error(UnsafeURL if isinstance(lost, UnsafeHop) else DownloadError, lost.reason)
-        self._bear(Fault(lost.reason), DownloadTruncated if isinstance(lost, BodyCut) else DownloadError)
+    # -- what went wrong ----------------------------------------------------------------------------------------------
 
-    def _bear(self, fault: Fault, kind: type[DownloadError] = DownloadError) -> None:
+    def _good(self) -> None:
+        """Bytes came: every way may be taken anew."""
+        self._patience.good()
+        self._rounds = self._turns = 0
+        self._said.clear()
+        self._refused_range = False
+
+    def _lost(self, lost: NoAnswer) -> None:
+        """Bear it, take another way, or raise what it comes to."""
+        if isinstance(lost, (Hopeless, BodyTooLarge)):
+            kind = UnsafeURL if isinstance(lost, UnsafeHop) else DownloadError
+            if self.asset is None or self._ways[-1] != CONTENT or self._rounds == GRACE:
+                raise self.error(kind, lost.reason)
+            self._rounds += 1
+            self._last = self._said[self._where] = lost.reason
+            self.asset = None  # the provider's own route may lead elsewhere
+            return
+        self._fault(Fault(lost.reason), DownloadTruncated if isinstance(lost, BodyCut) else DownloadError)
+
+    def _fault(self, fault: Fault, kind: type[DownloadError] = DownloadError, *, ranged: bool = False) -> None:
+        """Bear it; where nothing has come yet, and nobody answers, every third one in a row leads to another way."""
+        self._bear(fault, kind, ranged=ranged)
+        if fault.status is None and self._best == 0 and len(self._ways) > 1 and self._patience.in_a_row % GRACE == 0:
+            self._turn(fault.reason)
+
+    def _bear(self, fault: Fault, kind: type[DownloadError] = DownloadError, *, ranged: bool = False) -> None:
         loop, self._last = self.context.loop, fault.reason
         if self._best > self._marked:
-            self._patience.good()
-            self._rounds = 0
+            self._good()
         self._marked = self._best
         now = loop.now()
         self._patience.bear(fault, now)
         if self._patience.over(now, loop.context.patience):
-            raise self.error(kind, f"{fault.reason}, again and again for {now - self._patience.first_at:.0f} s")
+            if not ranged:
+                told = f"{fault.reason}, again and again for {now - self._patience.first_at:.0f} s"
+                raise self.error(kind, told, "download it again")
+            self._ranges = False  # maybe it is Range that the server cannot bear
+            return
         self._pause(max(self._patience.gap(RETRY, loop.context.random), fault.hint or 0.0))
 
     def _pause(self, seconds: float) -> None:
@@ -224,32 +320,47 @@ class Fetcher:
         while (left := until - loop.now()) > 0:
             loop.clock.get(nothing, min(left, self._in_time()), busy=False)
 
-    def _no_bytes(self, response: Response, offset: int, known: Validator | None) -> Body | None:
+    def _no_bytes(self, response: Response, question: _Question) -> Body | None:
         """What is to be done about an answer that is no file."""
-        provider = self.context.account.provider
         status = response.status
         if status == 416:
-            length = ranges.unsatisfied(response, known)
-            if length is None or length != offset:
+            length = ranges.unsatisfied(response, question.known)
+            if length is None or length != question.offset:
                 raise RangeMismatch
-            return Body(offset, offset, length, True, Validator(length=length))
-        operation = provider.content if self.asset is None else None
+            return Body(length, length, length, True, Validator(length=length))
+        operation = self.context.account.provider.content if self.asset is None else None
         if operation is not None and (200 <= status < 300 or status in operation.verdicts):
             self._content(operation, response)
             return None
-        scrubbed = self.context.account.scrub(response)
-        reason = self._reason(scrubbed)
-        if status in STALE:
-            self._stale(reason)
-        elif status in _TRY_LATER or status >= 500:
-            self._bear(Fault(reason, status, hint=hint(scrubbed, self.context.loop.clock.time())))
-        else:
-            raise self.error(DownloadError, reason, "check the key" if status == 401 else "download it again")
+        self._refusal(self.context.account.scrub(response), question)
         return None
 
-    def _reason(self, response: Response) -> str:
+    def _refusal(self, response: Response, question: _Question) -> None:
+        """Bear it, take another way, or raise what it comes to."""
+        status, ranged = response.status, question.ranged
+        reason = self._reason(response, question.wire)
+        if 200 <= status < 300 and status not in STALE:
+            self._stale(f"the {self.wanted.kind} is a page or an error message, not a file ({reason})", NotAVideo)
+        elif status in _TRY_LATER or (status >= 500 and not (ranged and status == 501)):
+            fault = Fault(reason, status, hint=hint(response, self.context.loop.clock.time()))
+            self._fault(fault, ranged=ranged)
+        elif ranged and self._refused_range:
+            self._ranges = False
+        elif status in STALE or ranged or len(self._ways) > 1:
+            self._refused_range = ranged
+            advice = self._check_the_key() if status == 401 and question.wire.secret else ""
+            self._stale(reason, early=status in NOT_READY, advice=advice)
+        else:
+            raise self.error(DownloadError, reason)
+
+    def _check_the_key(self) -> str:
+        return f"check the key ({', '.join(self.context.account.provider.auth.variables)})"
+
+    def _reason(self, response: Response, wire: WireRequest) -> str:
+        """What an answer says; one of another origin in nobody's envelope."""
+        read = self.context.account.provider.error if wire.trusted(wire.url) else parsing.problem
         try:
-            told = str(self.context.account.provider.error(response))
+            told = str(read(response))
         except Exception as error:  # noqa: BLE001 - reading an error must not make a worse one
             told = f"unreadable error ({type(error).__name__})"
         return told if f"HTTP {response.status}" in told else f"HTTP {response.status}: {told}"
@@ -259,35 +370,83 @@ class Fetcher:
         try:
             asset = operation.parse(self.context.account.scrub(response), self.context.job.id)
         except Exception as error:  # noqa: BLE001 - a plugin's
-            told = error if isinstance(error, (AnswerError, Refused)) else repr(error)
-            self._stale(f"no video in the content: {redact.text(told, limit=200)}")
+            word = isinstance(error, (AnswerError, Refused))
+            told = error if word else repr(error)
+            self._stale(f"no video in the content: {redact.text(told, limit=200)}", early=word)
             return
         if not isinstance(asset, Asset):
             raise self.error(DownloadError, f"no video in the content: the parser gave {type(asset).__name__}")
-        self.asset = asset
+        self.asset, self._below = asset, False
 
-    def _stale(self, reason: str) -> None:
-        """Look for a fresh URL, as often as a completed answer without its files is asked again."""
-        self._last = reason
-        if self.wanted.asset is None:  # the content operation brings it, and is asked itself
-            if self._rounds == GRACE:
-                raise self.error(DownloadError, reason)
+    # -- other ways ---------------------------------------------------------------------------------------------------
+
+    def _found_ways(self) -> list[str]:
+        """The ways to the file, in the order in which they are taken."""
+        wanted, account = self.wanted, self.context.account
+        if wanted.asset is None:
+            return [CONTENT]
+        ways = [FRESH]
+        try:
+            if wanted.asset.url and account.has_below(wanted.asset.url):
+                ways.append(BELOW)
+        except UnsafeURL:  # is told when it is asked for
+            pass
+        if account.provider.content is not None and (wanted.kind, wanted.number) == ("video", 1):
+            ways.append(CONTENT)
+        return ways
+
+    def _stale(
+        self,
+        reason: str,
+        kind: type[DownloadError] = DownloadError,
+        *,
+        early: bool = False,
+        advice: str = "",
+    ) -> None:
+        """Take the next way; there are as many turns as a completed answer without its files is asked again.
+
+        `early`: the file may not be ready yet, so one of a young job is looked for until it is young no more.
+        """
+        self._last = self._said[self._where] = reason
+        advice = "and nothing of it was kept" if kind is NotAVideo else advice or ("download it again" if early else "")
+        while self._rounds < GRACE or (early and self._young()):
+            if self._rounds >= GRACE:
+                floor = self.context.account.provider.pacing.floor
+                self._pause(min(floor * 2.0 ** min(self._rounds - GRACE, 8), max(LONGEST_LOOK, floor)))
             self._rounds += 1
-            self.asset = None
-            self._pause(self.context.account.provider.pacing.floor)
-            return
-        named = True
-        while self._rounds < GRACE:
-            self._rounds += 1
-            fresh = self._fresh(reason)
-            named = fresh is not None
-            if fresh is not None:
-                self.asset = fresh
+            if self._turn(reason):
                 return
-        if named:
-            raise self.error(DownloadError, reason)
-        job, kind = self.context.job, self.wanted.kind
-        raise ResultMissing(f"{job.ref}: the {kind} is gone ({reason}), and the provider names it no more", job=job)
+        if self._named:
+            raise self.error(kind, reason, advice)
+        job, what = self.context.job, self.wanted.kind
+        raise ResultMissing(f"{job.ref}: the {what} is gone ({reason}), and the provider names it no more", job=job)
+
+    def _young(self) -> bool:
+        """Whether the verdict was given some minutes ago at most, as far as anybody tells."""
+        job, now = self.context.job, self.context.loop.clock.time()
+        seen = job.history[-1].at if job.history else now
+        told = None if job.snapshot is None else job.snapshot.finished_at
+        if told is not None and (job.submitted_at or 0.0) <= told <= seen:
+            return now - told < YOUNG
+        return now - seen < YOUNG and not (job.created_at is not None and now - job.created_at > OLD)
+
+    def _turn(self, reason: str) -> bool:
+        """Take the next way; False where it leads nowhere."""
+        way = self._ways[self._turns % len(self._ways)]
+        self._turns += 1
+        if way == CONTENT:
+            if self.wanted.asset is None:
+                self._pause(self.context.account.provider.pacing.floor)
+            self.asset = None
+            return True
+        self._below = way == BELOW
+        if way == BELOW and self.asset is not None:
+            return True
+        fresh = self._fresh(reason)
+        self._named = fresh is not None
+        if fresh is not None:
+            self.asset = fresh
+        return self._named
 
     def _fresh(self, reason: str) -> Asset | None:
         """The asset as the provider names it now; None where it names none. A transient error is borne."""
@@ -307,54 +466,3 @@ class Fetcher:
                 continue
             same = [asset for asset in snapshot.assets if asset.kind == self.wanted.kind]
             return same[self.wanted.number - 1] if len(same) >= self.wanted.number else None
-
-
-class _BodyReader:
-    """One answer on its way: from its head to the sink, counted. `start` and `take` run in a worker thread."""
-
-    def __init__(self, pull: Fetcher, offset: int, known: Validator | None, begin: Begin, source: str) -> None:
-        self.pull = pull
-        self.offset = offset
-        self.known = known
-        self.begin = begin
-        self.source = source
-        self.inbox: Queue[Any] = Queue()
-        self.body: Body | None = None
-        self.position = 0
-        """The offset in the file up to which bytes have come."""
-        self._sink: Sink
-        self._told_at = 0.0
-        self._told = -1
-
-    def start(self, head: Response) -> Sink | None:
-        if self.pull.document(head):
-            return None
-        body = ranges.read(head, self.offset, self.known)
-        if body is None:
-            raise RangeMismatch
-        self._sink = self.begin(body, self.source)
-        self.position = body.first
-        self.body = body
-        return self.take
-
-    def take(self, piece: memoryview) -> None:
-        assert self.body is not None
-        if self.body.end is not None and self.position + len(piece) > self.body.end:
-            raise BodyCut("more bytes than announced")
-        self._sink(piece)
-        self.position += len(piece)
-        now = self.pull.context.loop.now()
-        if now - self._told_at >= TOLD:
-            self._told_at = now
-            self.inbox.put(True)
-
-    def tell(self) -> None:
-        """Say how far it is, in the calling thread."""
-        context, body, position = self.pull.context, self.body, self.position
-        if body is not None and position != self._told:
-            self._told = position
-            context.tell(
-                DownloadProgress(
-                    context.job.ref, context.loop.clock.time(), self.pull.wanted.kind, position, body.total
-                )
-            )

@@ -1,7 +1,8 @@
 """Files that are whole or not there: the part beside the target, its lock, its note, and what whole means.
 
 The bytes go to `NAME.part`. `NAME.part.json` is locked for as long as one process is at it, and says of which file the
-part is, so that another run may go on. Nothing here knows a job, a URL's server or a network.
+part is, so that another run may go on. Neither is ever somebody else's file under another name: a link in their place
+is removed. Nothing here knows a job, a URL's server or a network.
 """
 
 from __future__ import annotations
@@ -11,14 +12,19 @@ import errno
 import hashlib
 import json
 import logging
+import math
 import os
-import re
 import shutil
 import sys
 import threading
 from pathlib import Path
 from types import TracebackType
-from typing import IO, BinaryIO
+from typing import IO, BinaryIO, cast
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
 
 from ..errors import DownloadTooLarge
 from .ranges import Body, Validator
@@ -30,12 +36,16 @@ _FAR = 1 << 30
 
 _PIECE = 1024 * 1024
 
+_OPTIONAL = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOTTY)
+"""What a mounted bucket says of a call that it does not have, like fsync."""
+
 
 class PartFile:
     """The bytes of `target` that are there so far. A context manager; holds the lock from entering to leaving.
 
-    Entering raises BlockingIOError where somebody else holds the lock; all methods raise OSError as the disk does.
-    `begin` and `write` may be called from another thread than the rest. A part that can be gone on with is kept.
+    `target` may lack the suffix that its final name gets. Entering raises BlockingIOError where somebody else holds
+    the lock; all methods raise OSError as the disk does. `begin` and `write` may be called from another thread than the
+    rest. A part that can be gone on with is kept.
     """
 
     def __init__(self, target: Path, *, max_bytes: int | None = None) -> None:
@@ -57,8 +67,7 @@ class PartFile:
         self.target.parent.mkdir(parents=True, exist_ok=True)
         self._held = _locked(self.note)
         try:
-            flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
-            self._file = os.fdopen(os.open(self.path, flags, 0o666), "r+b", buffering=0)
+            self._file = _own(self.path)
             self.offset = self._file.seek(0, os.SEEK_END)
             self._recall()
         except BaseException:
@@ -89,8 +98,8 @@ class PartFile:
                 self.offset = 0
                 self._remember(source, body.validator)
             file.seek(body.first)
-            free, due = shutil.disk_usage(self.path.parent).free, (body.end or 0) - body.first
-            if due > free:
+            due = (body.end or 0) - body.first
+            if due > (free := _free(self.path.parent)):
                 raise OSError(errno.ENOSPC, f"{due:,} bytes are to come, and the disk has room for {free:,}")
 
     def write(self, piece: memoryview) -> None:
@@ -111,12 +120,7 @@ class PartFile:
 
     def has(self, checksum: str) -> bool:
         """Whether the bytes are those of a checksum, "sha256:hex" or "md5:hex"."""
-        name, _, due = checksum.partition(":")
-        digest = hashlib.new(name, usedforsecurity=False)
-        with self.path.open("rb") as file:
-            while piece := file.read(_PIECE):
-                digest.update(piece)
-        return digest.hexdigest() == due.lower()
+        return digest(self.path, checksum) == checksum.lower()
 
     def boxed(self) -> bool:
         """Whether it is an MP4 that ends where its last box does (ISO 14496-12, 4.2: a box begins with its length).
@@ -137,16 +141,22 @@ class PartFile:
                 kinds.add(head[4:8])
         return at == self.offset and kinds >= {b"moov", b"mdat"} and b"moof" not in kinds
 
-    def commit(self) -> None:
-        """Put the part in the target's place, on disk for good."""
+    def commit(self, target: Path, *, overwrite: bool) -> None:
+        """Put the part in the place of `target`, on disk for good.
+
+        Raises FileExistsError where a file that is not empty is there, unless `overwrite`.
+        """
         with self._lock:
-            os.fsync(self._open().fileno())
+            _synced(self._open().fileno())
             self._close()
-        self.path.replace(self.target)
+        if overwrite:
+            self.path.replace(target)
+        else:
+            _place(self.path, target)
         self.known = None
         if os.name != "nt":
             with contextlib.suppress(OSError):  # some file systems have no folders to be synced
-                folder = os.open(self.target.parent, os.O_RDONLY)
+                folder = os.open(target.parent, os.O_RDONLY)
                 try:
                     os.fsync(folder)
                 finally:
@@ -210,12 +220,72 @@ class PartFile:
         self._held.flush()
 
 
+def digest(path: Path, like: str) -> str:
+    """The checksum of a file, of the sort of another one: "sha256:hex" or "md5:hex"."""
+    name = like.partition(":")[0].lower()
+    made = hashlib.new(name, usedforsecurity=False)
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE):
+            made.update(piece)
+    return f"{name}:{made.hexdigest()}"
+
+
+def _own(path: Path) -> BinaryIO:
+    """The file, made where there is none, for reading and writing. A link in its place, soft or hard, is removed."""
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
+    while True:
+        try:
+            file = os.fdopen(os.open(path, flags, 0o666), "r+b", buffering=0)
+        except OSError:
+            if not path.is_symlink():
+                raise
+        else:
+            if os.fstat(file.fileno()).st_nlink <= 1:
+                return cast(BinaryIO, file)
+            file.close()
+        path.unlink()
+
+
+def _free(folder: Path) -> float:
+    """Bytes that the disk has room for; endless where the file system does not tell."""
+    try:
+        usage = shutil.disk_usage(folder)
+    except OSError:
+        return math.inf
+    return usage.free if usage.total else math.inf
+
+
+def _synced(descriptor: int) -> None:
+    """Have the bytes on disk, where the file system knows such a thing."""
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _OPTIONAL:
+            raise
+
+
+def _place(path: Path, target: Path) -> None:
+    """Rename, but never over a file that is not empty (an empty one is a name that somebody reserved)."""
+    try:
+        os.link(path, target)  # unlike a rename it fails where something is there
+        return
+    except FileExistsError:
+        pass
+    except OSError:  # no hard links here
+        if not target.exists():
+            path.replace(target)
+            return
+    if target.exists() and target.stat().st_size:
+        raise FileExistsError(errno.EEXIST, "it appeared meanwhile")
+    path.replace(target)
+
+
 def _locked(path: Path) -> BinaryIO:
     """The file, open and locked. Raises BlockingIOError where another process, or this one, has it already."""
     while True:
-        file = path.open("a+b")
+        file = _own(path)
         try:
-            _lock(file)
+            _lock(file, path)
             if _same(file, path):
                 return file
         except BaseException:
@@ -231,60 +301,23 @@ def _same(file: BinaryIO, path: Path) -> bool:
         return False
 
 
-def _lock(file: BinaryIO) -> None:
+def _lock(file: BinaryIO, path: Path) -> None:
     try:
         if sys.platform == "win32":
-            import msvcrt
-
             file.seek(_FAR)
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
         else:
-            import fcntl
-
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno in (errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK):
             raise BlockingIOError(errno.EWOULDBLOCK, "another process is fetching it") from None
-        log.warning("%s cannot be locked here: %s", file.name, error.strerror)  # a network file system without locks
+        log.warning("%s cannot be locked here: %s", path, error.strerror)  # a network file system without locks
 
 
 def _unlock(file: BinaryIO) -> None:
     with contextlib.suppress(OSError):
         if sys.platform == "win32":
-            import msvcrt
-
             file.seek(_FAR)
             msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
         else:
-            import fcntl
-
             fcntl.flock(file, fcntl.LOCK_UN)
-
-
-_FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"styp")
-# HTML, XML or JSON; subtitles, too, may begin with [Script Info] or {1}{20}.
-_PAGE = re.compile(rb"(\xef\xbb\xbf)?\s*(<|\{\s*[\"}]|\[\s*[\"{\[\]])")
-_MEDIA = ("video", "combined", "thumbnail", "last_frame")
-
-
-def unfit(kind: str, start: bytes) -> str | None:
-    """Why a file that starts so is none of this kind, as the end of a sentence; None where it can be one.
-
-    Videos and images are ISO-BMFF (MP4, MOV, AVIF), Matroska (WebM), GIF, JPEG, PNG or WebP by their first bytes; other
-    kinds are at least no page and no error message.
-    """
-    if not start:
-        return "is empty"
-    if _PAGE.match(start):
-        return "is a page or an error message, not a file"
-    if kind in _MEDIA and not _is_media(start):
-        return "is no video or image file"
-    return None
-
-
-def _is_media(start: bytes) -> bool:
-    return (
-        start[4:8] in _FIRST_BOXES
-        or start.startswith((b"\x1a\x45\xdf\xa3", b"GIF87a", b"GIF89a", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"))
-        or (start.startswith(b"RIFF") and start[8:12] == b"WEBP")
-    )

@@ -98,8 +98,8 @@ def unsatisfied(head: Response, known: Validator | None) -> int | None:
 
 
 def _length(head: Response) -> int | None:
-    said = (head.header("content-length") or "").strip()
-    return int(said) if _LENGTH.fullmatch(said) else None
+    said = {each.strip() for each in (head.header("content-length") or "").split(",")}  # "5, 5" is 5
+    return int(one) if len(said) == 1 and _LENGTH.fullmatch(one := said.pop()) else None
 
 
 def _strong_date(head: Response) -> str | None:

@@ -1,7 +1,7 @@
 """Assets to files. A file appears under its final name only when it is whole and of the promised kind.
 
-Which assets, under which names, and what is checked at the end: that is here. How their bytes are had is `pull`'s,
-what lies on the disk is `files`'. A download never changes a job.
+Which assets, under which names, and what is checked at the end: that is here. How their bytes are had is `fetcher`'s,
+what lies on the disk is `part_file`'s, whose file one is that is there `identity`'s. A download never changes a job.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import hashlib
 import io
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import (
@@ -27,47 +28,63 @@ from ..events import Downloaded
 from ..job import Job
 from ..model import Asset
 from ..net.transport import Sink
-from .fetcher import NOWHERE, DownloadContext, Fetcher, RangeMismatch, Wanted
-from .part_file import PartFile, unfit
+from . import kinds
+from .body_reader import RangeMismatch
+from .fetcher import NOWHERE, DownloadContext, Fetcher, Wanted
+from .identity import is_own, mark
+from .part_file import PartFile
 from .ranges import Body
 from .stream import RemoteFile
 
-_EXTENSIONS = {
-    "video": ".mp4",
-    "combined": ".mp4",
-    "thumbnail": ".jpg",
-    "last_frame": ".png",
-    "audio": ".mp3",
-    "subtitle": ".srt",
-}
-_KNOWN = {".mp4", ".webm", ".mkv", ".mov", ".gif", ".jpg", ".jpeg", ".png", ".webp", ".mp3", ".wav", ".srt", ".vtt"}
+MANY = 99
+"""So many files of other jobs may lie under the names of one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a file goes: under a name that the user gave, or that is `made`. Such a name gets its suffix at the end."""
+
+    path: Path
+    made: bool = False
+
+    def tries(self) -> Iterator[Path]:
+        """The names to try; a made one has further ones, for when a file of another job lies there."""
+        yield self.path
+        if self.made:
+            yield from (self.path.with_name(f"{self.path.name}~{number}") for number in range(2, MANY + 1))
+
+    def there(self, base: Path) -> list[Path]:
+        """What lies under a name, with whatever suffix; an empty file is nothing."""
+        paths = [base.with_name(base.name + suffix) for suffix in kinds.SUFFIXES] if self.made else [base]
+        return [path for path in paths if path.exists() and path.stat().st_size > 0]
 
 
 def fetch(
-    context: DownloadContext, target: str | Path, kinds: Sequence[str], *, overwrite: bool, max_bytes: int | None
+    context: DownloadContext, target: str | Path, kinds: Sequence[str] | None, *, overwrite: bool, max_bytes: int | None
 ) -> list[Path]:
     """Save the files of these kinds in the folder `target`, or as the file `target`; see `Client.download`."""
     files = choose(context.job, kinds, content=context.account.provider.content is not None)
-    places = list(zip(files, paths(context.job, files, target), strict=True))
-    return [save(context, wanted, path, overwrite=overwrite, max_bytes=max_bytes) for wanted, path in places]
+    found = list(zip(files, places(context.job, files, target), strict=True))
+    return [save(context, wanted, place, overwrite=overwrite, max_bytes=max_bytes) for wanted, place in found]
 
 
 def stream(context: DownloadContext, asset: Asset | None) -> io.BufferedReader:
     """An asset, or else the video, as a seekable stream; see `Client.open`."""
     if asset is None:
-        wanted = choose(context.job, ("video",), content=context.account.provider.content is not None)[0]
+        wanted = choose(context.job, None, content=context.account.provider.content is not None)[0]
     else:
         same = [other for other in context.job.assets if other.kind == asset.kind]
         wanted = Wanted(asset.kind, same.index(asset) + 1 if asset in same else NOWHERE, asset)
     return io.BufferedReader(RemoteFile(Fetcher(context, wanted)), 64 * 1024)
 
 
-def choose(job: Job, kinds: Sequence[str], *, content: bool) -> list[Wanted]:
+def choose(job: Job, kinds: Sequence[str] | None, *, content: bool) -> list[Wanted]:
     """The job's files of these kinds, in the job's order. Raises ResultMissing for a kind of which there is none.
 
-    `content` tells whether the provider's content operation may bring a video that is due and that no URL names.
+    `kinds=None` chooses the videos, and of a job that makes none all that it makes. `content` tells whether the
+    provider's content operation may bring a video that must be there and that no URL names.
     """
-    if isinstance(kinds, str) or not kinds:
+    if isinstance(kinds, str) or (kinds is not None and not kinds):
         raise UsageError(f"kinds={kinds!r}: give a sequence of kinds, like kinds=('video', 'thumbnail')")
     found = [
         Wanted(asset.kind, sum(other.kind == asset.kind for other in job.assets[:place]) + 1, asset)
@@ -77,6 +94,8 @@ def choose(job: Job, kinds: Sequence[str], *, content: bool) -> list[Wanted]:
     if content and due and not any(wanted.kind == "video" for wanted in found):
         found.append(Wanted("video", 1, None))
     there = {wanted.kind for wanted in found}
+    if kinds is None:
+        kinds = ("video",) if due or "video" in there or not there else tuple(there)
     missing = [kind for kind in kinds if kind not in there]
     if missing:
         had = ", ".join(sorted(there)) or "no files at all"
@@ -84,23 +103,26 @@ def choose(job: Job, kinds: Sequence[str], *, content: bool) -> list[Wanted]:
     return [wanted for wanted in found if wanted.kind in kinds]
 
 
-def paths(job: Job, files: Sequence[Wanted], target: str | Path) -> list[Path]:
+def places(job: Job, files: Sequence[Wanted], target: str | Path) -> list[Place]:
     """Where each file goes: `target` itself where it names a file, else a name from the reference inside it.
 
-    `target` names a file when it has a suffix and is no folder; it then takes a single one.
+    `target` names a file when it has a suffix and is no folder; it then takes a single one. A "~" at its start is the
+    user's home.
     """
-    given = Path(target)
     try:
+        given = Path(target).expanduser()
         sound = b"\0" not in os.fsencode(given)
     except UnicodeError:
         sound = False
+    except RuntimeError as error:
+        raise UsageError(f"target={str(target)!r}: {error}; write the folder out") from None
     if not sound:
         raise UsageError(f"target={str(target)!r}: no path of this system can be called so")
     if given.suffix and not _is_folder(given) and not str(target).endswith(("/", "\\")):
         if len(files) > 1:
             raise UsageError(f"{str(target)!r} names one file, and {len(files)} are to be fetched; name a folder")
-        return [given]
-    return [given / _name(job, wanted) for wanted in files]
+        return [Place(given)]
+    return [Place(given / _name(job, wanted), made=True) for wanted in files]
 
 
 def _is_folder(path: Path) -> bool:
@@ -115,61 +137,105 @@ def _name(job: Job, wanted: Wanted) -> str:
     account, safe = (re.sub(r"[^A-Za-z0-9_-]+", "-", text).strip("-")[:48] for text in (job.account, job.id))
     digest = hashlib.sha256(job.ref.encode()).hexdigest()[:8]
     kind = re.sub(r"[^a-z0-9_]+", "-", wanted.kind.lower())[:24]
-    url = "" if wanted.asset is None else wanted.asset.url or ""
-    suffix = Path(re.sub(r"[?#].*", "", url)).suffix.lower()
-    extension = suffix if suffix in _KNOWN else _EXTENSIONS.get(wanted.kind, ".bin")
     number = str(wanted.number) if wanted.number > 1 else ""
-    return "-".join(filter(None, (account, safe, digest, kind, number))) + extension
+    return "-".join(filter(None, (account, safe, digest, kind, number)))
 
 
-def save(context: DownloadContext, wanted: Wanted, path: Path, *, overwrite: bool, max_bytes: int | None) -> Path:
-    """Fetch one file to `path`; one that is there, and not empty, is kept unless `overwrite`.
+def save(context: DownloadContext, wanted: Wanted, place: Place, *, overwrite: bool, max_bytes: int | None) -> Path:
+    """Fetch one file to its place; one that is there and is known to be this job's is kept, unless `overwrite`.
 
-    Raises DownloadError, ResultMissing.
-
-    Whatever happens, nothing but the whole file lies under `path`; what can be gone on with stays beside it.
+    Raises DownloadError, ResultMissing. Whatever happens, nothing but the whole file lies under its name; what can be
+    gone on with stays beside it.
     """
-    part = PartFile(path, max_bytes=max_bytes)
     job = context.job
+    pull = Fetcher(context, wanted)
+    source = pull.source
+    base = place.path
     try:
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, "Is a directory")
-        if not overwrite and _is_there(path):
-            part.tidy()
-            return path
-        with part:
-            if not overwrite and _is_there(path):  # another process was faster
-                part.forget()
+        for base in place.tries():
+            part = PartFile(base, max_bytes=max_bytes)
+            there = [] if overwrite else place.there(base)
+            if (kept := _kept(pull, there, source)) is not None:
+                part.tidy()
+                return kept
+            if not there and (path := _saved(pull, part, place, source, overwrite=overwrite)) is not None:
                 return path
-            pull = Fetcher(context, wanted)
-            try:
-                _fill(pull, part)
-                _check(pull, part)
-            except DownloadTooLarge as error:
-                part.forget()
-                raise pull.error(DownloadTooLarge, error.message, "download it with a larger max_bytes") from None
-            except (NotAVideo, DownloadChanged):
-                part.forget()
-                raise
-            part.commit()
+            if not place.made:
+                raise _taken(job, base)
+        raise _taken(job, base)
     except BlockingIOError:
         raise DownloadError(
-            f"{job.ref}: {path} is being fetched by another process or thread; wait for that, or name another folder",
+            f"{job.ref}: {base} is being fetched by another process or thread; wait for that, or name another folder",
             job=job,
         ) from None
+    except FileExistsError:
+        raise _taken(job, base) from None
     except OSError as error:
         why = error.strerror or type(error).__name__
         raise DownloadError(
-            f"{job.ref}: cannot write {path}: {why}; the job is unchanged, download it again when that is mended, "
+            f"{job.ref}: cannot write {base}: {why}; the job is unchanged, download it again when that is mended, "
             "or to another folder",
             job=job,
         ) from None
-    context.tell(Downloaded(job.ref, context.loop.clock.time(), wanted.kind, path, part.offset))
+
+
+def _kept(pull: Fetcher, there: Sequence[Path], source: str) -> Path | None:
+    """Of the files that are there the one that is this job's."""
+    for path in there:
+        try:
+            if is_own(Fetcher(pull.context, pull.wanted), path, source):
+                return path
+        except (DownloadError, ResultMissing) as error:
+            told = f"{error.message}. {path} is there, and nothing tells whether it is this file"
+            raise type(error)(told, job=pull.context.job) from None
+    return None
+
+
+def _taken(job: Job, path: Path) -> DownloadError:
+    return DownloadError(
+        f"{job.ref}: {path} is there and is not known to be of {job.ref}: overwrite=True "
+        "(vidpoll download --overwrite) replaces it, another name keeps both",
+        job=job,
+    )
+
+
+def _saved(pull: Fetcher, part: PartFile, place: Place, source: str, *, overwrite: bool) -> Path | None:
+    """The file, fetched; None where one that is not this job's has come there meanwhile."""
+    context, wanted = pull.context, pull.wanted
+    with part:
+        if not overwrite and (there := place.there(part.target)):  # another process was faster
+            kept = _kept(pull, there, source)
+            if kept is not None:
+                part.forget()
+            return kept
+        try:
+            _fill(pull, part)
+            _check(pull, part)
+        except DownloadTooLarge as error:
+            part.forget()
+            raise pull.error(DownloadTooLarge, error.message, "download it with a larger max_bytes") from None
+        except (NotAVideo, DownloadChanged):
+            part.forget()
+            raise
+        path = _final(pull, part) if place.made else part.target
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, f"{path.name} is a directory")
+        mark(part.path, context.job, source)
+        part.commit(path, overwrite=overwrite)
+    context.tell(Downloaded(context.job.ref, context.loop.clock.time(), wanted.kind, path, part.offset))
     return path
 
 
-def _is_there(path: Path) -> bool:
-    return path.exists() and path.stat().st_size > 0
+def _final(pull: Fetcher, part: PartFile) -> Path:
+    """The name with the suffix that its bytes, and what the server said of them, give it."""
+    head, asset = pull.head, pull.asset
+    told = (
+        kinds.of_type((head and head.header("content-type")) or (asset and asset.media_type) or None),
+        kinds.of_disposition(head.header("content-disposition") if head else None),
+        kinds.of_url(asset.url if asset else None),
+    )
+    ending = kinds.suffix(pull.wanted.kind, part.start(), *told)
+    return part.target.with_name(part.target.name + ending)
 
 
 def _fill(pull: Fetcher, part: PartFile) -> None:
@@ -218,9 +284,9 @@ def _ends(pull: Fetcher, part: PartFile) -> bool:
 
 def _check(pull: Fetcher, part: PartFile) -> None:
     """Raise NotAVideo or DownloadChanged unless the file is what was promised."""
-    wrong = unfit(pull.wanted.kind, part.start())
+    wrong = kinds.unfit(pull.wanted.kind, part.start())
     if wrong is not None:
-        raise pull.error(NotAVideo, f"the {pull.wanted.kind} {wrong}")
+        raise pull.error(NotAVideo, f"the {pull.wanted.kind} {wrong}", "and nothing of it was kept")
     checksum = None if pull.asset is None else pull.asset.checksum
     if checksum is not None and not part.has(checksum):
         raise pull.error(DownloadChanged, f"its bytes are not those of the checksum {checksum}")

@@ -1,7 +1,7 @@
 """A file at a provider as a stream: seekable, read-only, fetched window by window over HTTP Range.
 
 A window is one small GET, so that a pause of the reader holds no connection, and a fault costs one window. From a
-server without ranges the file is fetched once, into a temporary file. How the bytes are had is `pull`'s.
+server without ranges the file is fetched once, into a temporary file. How the bytes are had is `fetcher`'s.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import IO, Any
 
 from ..errors import DownloadChanged, DownloadError, DownloadTruncated, NotAVideo, UsageError
 from ..net.transport import Sink
-from .fetcher import Fetcher, RangeMismatch
-from .part_file import unfit
+from . import kinds
+from .body_reader import RangeMismatch
+from .fetcher import Fetcher
 from .ranges import Body, Validator
 
-START = 512
 FIRST_WINDOW = 256 * 1024
 LARGEST_WINDOW = 4 * 1024 * 1024
 """Bytes of a window: the first one after a seek, doubled as long as they are read in order."""
@@ -108,17 +108,17 @@ class RemoteFile(io.RawIOBase):
 
     def _probe(self) -> None:
         """Ask for the first bytes: the answer tells the length and the kind, and whether there are ranges."""
-        body, first = self._get(0, START)
+        body, first = self._get(0, kinds.START)
         if self._spool is not None and self._spooled:
             self._spool.seek(0)
-            first = self._spool.read(START)
+            first = self._spool.read(kinds.START)
         elif body.total is None:
             raise self._pull.error(DownloadError, "the server does not say how long it is", "download it")
         else:
             self.size = body.total
-        wrong = unfit(self._pull.wanted.kind, first)
+        wrong = kinds.unfit(self._pull.wanted.kind, first)
         if wrong is not None:
-            raise self._pull.error(NotAVideo, f"the {self._pull.wanted.kind} {wrong}")
+            raise self._pull.error(NotAVideo, f"the {self._pull.wanted.kind} {wrong}", "and nothing was read")
         self._known = body.validator
         self._window = first
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
+import socket
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from enum import Enum
 from functools import cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
-from urllib.parse import unquote, urlencode, urljoin, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlencode, urljoin, urlsplit, urlunsplit
 
 from .. import redact
 from ..errors import InvalidField, MissingKey, UnsafeURL, UsageError
@@ -27,6 +28,9 @@ _REMEMBERED = 64  # secrets: the lasting ones, and those that were minted for th
 _PRIVATE_SUFFIXES = (".localhost", ".local", ".lan", ".internal", ".home.arpa", ".ts.net")
 _SHARED = ipaddress.ip_network("100.64.0.0/10")  # RFC 6598; Tailscale gives its machines these numbers
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_ROOT = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?//[^/?#]*")
+_UNWRITABLE = re.compile(r"%(?![0-9A-Fa-f]{2})|[^!#$%&'()*+,/:;=?@\[\]~A-Za-z0-9._-]")
+_UNSPEAKABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffd]")
 
 
 class FromEnvironment(Enum):
@@ -72,6 +76,11 @@ class Account:
         return (Account, (self.provider, self.base_url, self.key, self.insecure))
 
 
+def _anywhere(url: str) -> bool:
+    del url
+    return True
+
+
 class WireRequest(NamedTuple):
     """One request, ready for the wire. `secret` headers go to URLs that `trusted` allows, and nowhere else.
 
@@ -87,6 +96,8 @@ class WireRequest(NamedTuple):
     max_body: int = MAX_BODY
     timeout: tuple[float, float] = (10.0, 30.0)
     own: Callable[[str], Mapping[str, str]] = lambda url: MappingProxyType({})
+    may_name: Callable[[str], bool] = _anywhere
+    """Whether a redirect may lead to a URL."""
 
     def __repr__(self) -> str:
         return f"WireRequest({self.method} {redact.url(self.url)})"
@@ -197,24 +208,78 @@ class OpenAccount:
             if "content-type" not in map(str.lower, headers):
                 headers["Content-Type"] = "application/json"
         return WireRequest(
-            request.method, url, self.may_hold_key, headers, secret, body, max_body, timeout, self.own_headers
+            request.method,
+            url,
+            self.may_hold_key,
+            headers,
+            secret,
+            body,
+            max_body,
+            timeout,
+            may_name=self.may_name,
+            own=self.own_headers,
         )
 
-    def media(self, url: str, headers: Mapping[str, str], *, timeout: tuple[float, float]) -> WireRequest:
-        """A GET for an asset's URL. A relative one is joined to the account's origin, one that begins with "./" to its
-        base URL. Raises UnsafeURL.
+    def media(
+        self, url: str, headers: Mapping[str, str], *, timeout: tuple[float, float], below: bool = False
+    ) -> WireRequest:
+        """A GET for an asset's URL, at its `place`. Raises UnsafeURL."""
+        full = self.place(url, below=below)
+        secret = self._auth(Request("GET", "/")) if self.may_hold_key(full) else {}
+        return WireRequest(
+            "GET",
+            full,
+            self.may_hold_key,
+            headers,
+            secret,
+            timeout=timeout,
+            may_name=self.may_name,
+            own=self.own_headers,
+        )
+
+    def place(self, url: str, *, below: bool = False) -> str:
+        """Where an asset's URL is asked for.
+
+        A relative one is joined to the account's origin, one that begins with "./" to its base URL. One at an address
+        that is nearer to this machine than the account is what a server of one's own calls itself: its path is asked
+        for at the account's origin. `below` asks for the path below the base URL, for a server that does not know the
+        prefix under which it is reached. Raises UnsafeURL.
         """
-        scheme, host, port = self.origin
-        base = f"{scheme}://[{host}]:{port}/" if ":" in host else f"{scheme}://{host}:{port}/"
-        if url.startswith("./"):
-            base = f"{self.base_url}/"
+        root = self._root
         try:
-            full = urljoin(base, url)
+            full = urljoin(f"{self.base_url}/" if url.startswith("./") else root, encoded(url))
         except ValueError:
             full = url
         check_url(full)
-        secret = self._auth(Request("GET", "/")) if self.may_hold_key(full) else {}
-        return WireRequest("GET", full, self.may_hold_key, headers, secret, timeout=timeout, own=self.own_headers)
+        if not self.may_name(full):
+            if self._is_the_vendors:
+                raise UnsafeURL(
+                    f"{redact.url(full)!r} is not fetched: {self.origin[1]} names an address of this network for a file"
+                )
+            full = root + _ROOT.sub("", full, count=1)
+        if not below:
+            return full
+        path, prefix = _ROOT.sub("", full, count=1), _ROOT.sub("", self.base_url, count=1)
+        return (root if f"{prefix}/" != "/" and path.startswith(f"{prefix}/") else root + prefix) + path
+
+    def has_below(self, url: str) -> bool:
+        """Whether the path of a URL may be asked for below the base URL as well: at a server of one's own it may."""
+        return not self._is_the_vendors and self.place(url, below=True) != self.place(url)
+
+    def may_name(self, url: str) -> bool:
+        """Whether a server at the account's origin may name a URL: one whose host is not nearer to this machine."""
+        host = origin(url)[1]
+        return nearness(host) >= nearness(self.origin[1]) or host in self.provider.media_hosts
+
+    @property
+    def _root(self) -> str:
+        scheme, host, port = self.origin
+        return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+    @property
+    def _is_the_vendors(self) -> bool:
+        """Whether the provider runs the server, on the public net. It has no files in this network."""
+        return self.base_url == self.provider.base_url.rstrip("/") and nearness(self.origin[1]) == PUBLIC
 
     def _auth(self, request: Request) -> Mapping[str, str]:
         secrets = self.secrets()
@@ -285,6 +350,20 @@ def without_user(url: str) -> tuple[str, Mapping[str, str]]:
     return bare, {"Authorization": f"Basic {b64encode(pair).decode('ascii')}"}
 
 
+def encoded(url: str) -> str:
+    """A URL as it may stand in a request: outer white space goes, what may not stand there is percent-encoded.
+
+    That are spaces, braces, "|", "\\" and the like, what is not ASCII, and a "%" that begins no escape. What is written
+    validly stays byte for byte: signatures may count it. Raises UnsafeURL for control characters inside.
+    """
+    url = url.strip()
+    if _UNSPEAKABLE.search(url):
+        raise UnsafeURL(f"{redact.url(url)!r} is not fetched: there are control characters in it")
+    found = _ROOT.match(url)
+    root = found[0] if found else ""
+    return root + _UNWRITABLE.sub(lambda char: quote(char[0], safe=""), url[len(root) :])
+
+
 def check_url(url: str) -> None:
     """Raise UnsafeURL unless it is an http or https URL without user data and control characters."""
     try:
@@ -307,6 +386,30 @@ def is_private(host: str) -> bool:
         return host.endswith(_PRIVATE_SUFFIXES) or ("." not in host and not number)
     address = getattr(address, "ipv4_mapped", None) or address
     return address.is_private or address.is_loopback or address.is_link_local or address in _SHARED
+
+
+LOOPBACK, LINK_LOCAL, PRIVATE, PUBLIC = range(4)
+
+
+@cache
+def nearness(host: str) -> int:
+    """How near a host is by its name or number, from LOOPBACK (this machine) to PUBLIC; nothing is looked up."""
+    name = host.rstrip(".").lower()
+    if name == "localhost" or name.endswith(".localhost"):
+        return LOOPBACK
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        try:  # 2130706433, 0x7f.1 and 127.1 are ways to write 127.0.0.1
+            address = ipaddress.ip_address(socket.inet_aton(name) if name[:1].isdigit() else name)
+        except (OSError, ValueError):
+            return PRIVATE if is_private(name) else PUBLIC
+    address = getattr(address, "ipv4_mapped", None) or address
+    if address.is_loopback or address.is_unspecified:
+        return LOOPBACK
+    if address.is_link_local:
+        return LINK_LOCAL
+    return PRIVATE if is_private(str(address)) else PUBLIC
 
 
 def _variable(name: str) -> str:

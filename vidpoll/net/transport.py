@@ -123,8 +123,6 @@ class RequestsTransport:
                     head = Response(answer.status_code, headers)
                     sink = _own(start, head)
                     if sink is not None:
-                        if _coding(headers):
-                            raise Hopeless("a file in a content coding that was not asked for")
                         _pour(answer, partial(_own, sink), FILE_CHUNK)
                         return head
                 return Response(answer.status_code, headers, _body(answer, headers, wire.max_body))
@@ -147,6 +145,8 @@ class RequestsTransport:
             target = answer.headers.get("location", "")
             answer.close()
             url = _next_hop(url, target)
+            if not wire.may_name(url):
+                raise UnsafeHop("a redirect to an address of this network")
         raise Hopeless(f"more than {MAX_REDIRECTS} redirects")
 
     def _once(self, wire: WireRequest, url: str, adapter: _Adapter) -> requests.Response:

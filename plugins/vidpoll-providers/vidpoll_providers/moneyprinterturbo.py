@@ -34,9 +34,16 @@ def refine(said: vidpoll.Snapshot, data: Mapping[str, Any], job_id: str) -> vidp
 
 def with_files(said: vidpoll.Snapshot, data: Mapping[str, Any], job_id: str) -> vidpoll.Snapshot:
     """Speech and subtitles are server paths; of the videos what is no URL is none."""
-    urls = tuple(each for each in said.assets if re.match("/tasks/|https?://", each.url or ""))
+    named = tuple(each for each in said.assets if re.match("/tasks/|https?://", each.url or ""))
+    urls = tuple(file for each in named for file in placed(each, job_id))
     own = own_file(data.get("audio_file"), job_id, "audio") + own_file(data.get("subtitle_path"), job_id, "subtitle")
     return replace(refine(said, data, job_id), assets=urls + own if said.state is State.COMPLETED else ())
+
+
+def placed(video: vidpoll.Asset, job_id: str) -> tuple[vidpoll.Asset, ...]:
+    """A video as it is named, or its download where that is no URL: some setups double the address."""
+    odd = re.match(r"\w+://.*(://|\\)", video.url or "")
+    return (odd and own_file(video.url, job_id, video.kind)) or (video,)
 
 
 def own_file(path: object, job_id: str, kind: str) -> tuple[vidpoll.Asset, ...]:

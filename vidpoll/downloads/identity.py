@@ -1,0 +1,95 @@
+"""Whether a file that is there is the one that is wanted. Its name proves nothing: ids come anew, targets are shared.
+
+What is saved bears a mark (an extended attribute, on Linux): of which file of which job it is, and how it looked then.
+Where there is no mark, the provider's checksum tells, or one request: a file of the same length with the same last
+bytes is the same file. Nothing lies beside anybody's videos for that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import BinaryIO
+
+from ..job import Job
+from ..net.transport import Sink
+from .body_reader import RangeMismatch
+from .fetcher import Fetcher
+from .part_file import digest
+from .ranges import Body
+
+MARK = "user.vidpoll"
+
+TAIL = 1024 * 1024
+"""Bytes at the end of a file that are compared. From a server without ranges the whole file comes."""
+
+
+class _OtherBytes(Exception):
+    """The file at the provider is another one."""
+
+
+def mark(path: Path, job: Job, source: str) -> None:
+    """Note on a file, which is whole, of which job it is and from where."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):  # a file system without such notes
+            os.setxattr(path, MARK, json.dumps([job.ref, source, *_looks(path)]).encode())
+
+
+def is_own(pull: Fetcher, path: Path, source: str) -> bool:
+    """Whether the file is the one that `pull` would fetch; asks where no mark tells. Raises what `Fetcher.ask` does."""
+    job, asset = pull.context.job, pull.asset
+    if _marked(path, job, source):
+        return True
+    if asset is not None and asset.data is not None:
+        return path.read_bytes() == asset.data
+    if asset is not None and asset.checksum is not None:
+        return digest(path, asset.checksum) == asset.checksum.lower()
+    same = _compared(pull, path)
+    if same:
+        mark(path, job, source)
+    return same
+
+
+def _marked(path: Path, job: Job, source: str) -> bool:
+    """Whether the mark on a file says so, and it has not changed since. One that is older than the job is never its."""
+    if sys.platform != "linux":
+        return False
+    try:
+        said = json.loads(os.getxattr(path, MARK))
+    except (OSError, ValueError):
+        return False
+    older = job.created_at is not None and path.stat().st_mtime < job.created_at
+    return said == [job.ref, source, *_looks(path)] and not older
+
+
+def _looks(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+def _compared(pull: Fetcher, path: Path) -> bool:
+    """Whether the file at the provider is as long and ends with the same bytes."""
+    size = path.stat().st_size
+    start = max(0, size - TAIL)
+    with path.open("rb") as file:
+
+        def begin(body: Body, source: str) -> Sink:
+            if body.total not in (None, size) or (body.total is None and body.first):
+                raise _OtherBytes
+            file.seek(body.first)
+            return lambda piece: _compare(file, piece)
+
+        try:
+            while (body := pull.ask(start, size, None, begin)) is None:
+                pass
+        except (_OtherBytes, RangeMismatch):
+            return False
+        return (body.total or file.tell()) == size
+
+
+def _compare(file: BinaryIO, piece: memoryview) -> None:
+    if file.read(len(piece)) != piece:
+        raise _OtherBytes
