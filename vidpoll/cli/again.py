@@ -64,6 +64,7 @@ def _account(name: str, own: vidpoll.Account) -> str:
 
 
 _LINE = re.compile(r"vidpoll (wait|status|jobs|quota|download) ((?:'[^']*'|[^\s'`;,)])+?)(?=\.?(?:[\s`;,)]|$))(?! --)")
+_PYTHON = re.compile(r"""(?:vidpoll|client)\.wait\((["'])(.+?)\1\)""")
 _RESUME = re.compile(r"(?:Then r|R)esume: (?!.*esume: )")
 _SLOW = re.compile(r"no connection within|no whole answer within|nothing came for")
 
@@ -78,6 +79,7 @@ def advised(error: vidpoll.VidpollError, args: Arguments, line: str | None = Non
         bare = f"vidpoll wait {shlex.quote(error.job.ref)}"
         said = said.replace(resume, bare)
         said = said if line is None else said.replace(bare, line)
+    said = _PYTHON.sub(lambda found: f"vidpoll wait {shlex.quote(found[2])}", said)
     said = _LINE.sub(lambda found: again(args, found[1], *shlex.split(found[2])), said)
     ways = ["--patience S bears faults for longer"] if isinstance(error, vidpoll.ProviderUnreachable) else []
     ways += ["--http-timeout S waits longer for an answer"] if _SLOW.search(said) else []
