@@ -12,6 +12,7 @@ import pytest
 
 from vidpoll import errors
 from vidpoll.job import Job
+from vidpoll.model import Exchange
 
 TREE = {
     name: value
@@ -62,6 +63,10 @@ def build(cls: type[errors.VidpollError], job: Job) -> errors.VidpollError:
         "account": "acme",
         "operation": "t2v",
         "sent": {"prompt": "a lighthouse"},
+        "wordless": True,
+        "named": "2",
+        "answer": Exchange(1.0, "POST", "/v1/videos", 200, {}, "{}"),
+        "ids": ("2",),
     }
     wanted = set(inspect.signature(cls.__init__).parameters)
     if issubclass(cls, errors.ProviderError):

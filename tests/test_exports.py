@@ -39,8 +39,7 @@ PUBLIC = [
 
 INTERNAL = {
     "amount", "as_stage", "check_account_name", "check_job_id", "forecast", "is_base_url", "is_number", "money",
-    "origin", "percent",
-    "parse_reference",
+    "origin", "parse_reference", "percent", "same_id",
 }  # fmt: skip
 """Functions that modules of the core share, and nobody types."""
 

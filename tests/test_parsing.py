@@ -83,6 +83,10 @@ NUMBERS = {-1: State.FAILED, 1: State.COMPLETED, 4: State.RUNNING}
         (WORDS, " generating\n", State.RUNNING),
         (NUMBERS, 1, State.COMPLETED),
         (NUMBERS, -1, State.FAILED),
+        (NUMBERS, "1", State.COMPLETED),
+        (NUMBERS, " -1 ", State.FAILED),
+        (NUMBERS, 1.0, State.COMPLETED),
+        (NUMBERS, "4.0", State.RUNNING),
         ({"": State.QUEUED}, "", State.QUEUED),
     ],
 )
@@ -92,11 +96,14 @@ def test_a_listed_word(table: dict[Any, State], word: object, state: State) -> N
 
 
 @pytest.mark.parametrize("table", [WORDS, NUMBERS])
-@pytest.mark.parametrize("word", [None, True, False, [], {}, 1.0, 0.5, "", "  ", b"queued"])
+@pytest.mark.parametrize(
+    "word", [None, True, False, [], {}, 2.0, 0.5, math.inf, math.nan, "", "  ", b"queued", "do\ufffd"]
+)
 def test_no_word_at_all(table: dict[Any, State], word: object) -> None:
     """`True == 1` in Python, and never here; an answer without a word says nothing about the job."""
-    with pytest.raises(Malformed, match="no status word"):
+    with pytest.raises(Malformed, match=r"no status word|a status word that cannot be read") as caught:
         lookup(table, word)
+    assert caught.value.wordless
 
 
 @pytest.mark.parametrize("word", ["complete", "done!", "queue", "1", "doné", 0, 2, 10**30])
@@ -231,8 +238,11 @@ def test_what_decides_nothing_never_raises(read: Callable[[Any], object], value:
         (parsing.number, True, None),
         (parsing.count, 5, 5),
         (parsing.count, "-5", -5),
-        (parsing.count, "5.0", None),
-        (parsing.count, 5.0, None),
+        (parsing.count, "5.0", 5),
+        (parsing.count, 5.0, 5),
+        (parsing.count, "5.5", None),
+        (parsing.count, 5.5, None),
+        (parsing.count, float("inf"), None),
         (parsing.count, True, None),
         (parsing.count, 2**63, None),
         (parsing.count, "9" * 19, None),
@@ -430,7 +440,7 @@ def test_the_usual_envelopes(value: object, expected: Problem) -> None:
     ("kind", "body", "message"),
     [
         ("text/plain; charset=utf-8", b"upstream gone", "upstream gone"),
-        ("text/html", b"<html><body>Bad gateway", "HTTP 502 without JSON (text/html)"),
+        ("text/html", b"<html><body>Bad gateway", "HTTP 502: a page"),
         ("", b"\xff\xfe", "HTTP 502 without JSON (no content type)"),
     ],
 )

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vidpoll import redact
+from vidpoll import Problem, Snapshot, State, redact
+from vidpoll.faults import Fault
 
 few = settings(max_examples=30, deadline=None)  # enough to find what is wrong, few enough to run always
 
@@ -263,8 +264,46 @@ def test_url_never_raises(raw: str) -> None:
     redact.url(raw)
 
 
-def test_a_body_that_echoes_the_key() -> None:
-    """Some servers send the key back; a body without it is the very same object."""
-    clean = b'{"a": 1}'
-    assert redact.body(b"you sent hunter22!", ["hunter22!", "no"]) == b"you sent [redacted]"
-    assert redact.body(clean, ["hunter22!"]) is clean
+@pytest.mark.parametrize(
+    ("secret", "telling"),
+    [
+        ("videos", False),
+        ("123456", False),
+        ("moneyprinterturbo", False),
+        ("1234567890123456", False),
+        ("k3y", False),
+        ("sk0123456789abcd", True),
+        ("vp/secret+0123456789", True),
+    ],
+)
+def test_a_secret_that_stands_nowhere_by_coincidence(secret: str, telling: bool) -> None:
+    """A plain word or number may be part of an id; sixteen characters and more of both are not."""
+    assert redact.is_telling(secret) is telling
+
+
+def test_while_an_answer_is_read_its_secrets_are_in_no_text() -> None:
+    """All texts that are made safe; a word that counts is changed by a telling secret alone."""
+    with redact.hiding(["videos", "sk0123456789abcd"]):
+        assert redact.is_hiding()
+        assert redact.text("the videos of sk0123456789abcd") == "the [redacted] of [redacted]"
+        assert redact.text("making_videos sk0123456789abcd", word=True) == "making_videos [redacted]"
+    assert not redact.is_hiding()
+    assert redact.text("videos") == "videos"
+
+
+def test_a_secret_is_hidden_before_a_text_is_cut() -> None:
+    """Half a key is a key."""
+    with redact.hiding(["videos"]):
+        assert "vid" not in redact.text("x" * 497 + "videos")
+        assert "vid" not in redact.text(" " * 9_997 + "videos")
+
+
+def test_within_a_value() -> None:
+    """JSON, tuples, named ones too, and frozen values; an Enum and a number stay."""
+    snapshot = Snapshot(State.RUNNING, problem=Problem("hunter22!"), raw={"hunter22!": ["hunter22!", 7, None]})
+    clean = redact.within((snapshot, Fault("hunter22!")), lambda text: redact.hide(text, ["hunter22!"]))
+    assert clean == (
+        Snapshot(State.RUNNING, problem=Problem("[redacted]")),
+        Fault("[redacted]"),
+    )
+    assert clean[0].raw == {"[redacted]": ["[redacted]", 7, None]}

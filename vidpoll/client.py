@@ -32,8 +32,9 @@ from .net.workers import Workers
 from .pacing.schedules import Adaptive, Schedule
 from .plugins import PluginReport, Plugins, guard, switched_off
 from .polling.account_state import AccountState
-from .polling.call import advice, build, provider_error, pushed, receive_pushed
+from .polling.call import build, provider_error, pushed, receive_pushed
 from .polling.loop import Loop
+from .polling.next_step import advice
 from .polling.submit import check_kind, list_jobs, operation_of, run_once, submit, value_of
 from .polling.upload import run_upload, upload_request
 from .polling.watch import Watch
@@ -269,7 +270,7 @@ class Client:
             answer.job = job
             raise answer
         assert isinstance(answer, Fault)
-        said = f". The job itself is not touched by that{advice(answer, state.opened)}"
+        said = f". The job itself is not touched by that{advice(answer, state.opened, watch.path)}"
         raise provider_error(job.ref, answer, job=job, advice=said)
 
     def _follow(

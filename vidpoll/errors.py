@@ -103,7 +103,14 @@ class AnswerError(VidpollError):
 
 
 class Malformed(AnswerError):
-    """An answer that is not JSON or not of the documented shape."""
+    """An answer that is not JSON or not of the documented shape.
+
+    `wordless` says that it is well but for its status word: a wait goes on where such an answer names the job.
+    """
+
+    def __init__(self, message: str = "", *, job: Any = None, wordless: bool = False) -> None:
+        super().__init__(message, job=job)
+        self.wordless = wordless
 
 
 class UnknownStatus(AnswerError):
@@ -118,7 +125,14 @@ class UnknownStatus(AnswerError):
 
 
 class ForeignAnswer(AnswerError):
-    """An answer that names another job than the one that was asked about. Its content is never adopted."""
+    """An answer that names another job than the one that was asked about. Its content is never adopted.
+
+    `named` is the id that it names; empty where it is not known.
+    """
+
+    def __init__(self, message: str = "", *, job: Any = None, named: str = "") -> None:
+        super().__init__(message, job=job)
+        self.named = named
 
 
 class TransitionRefused(AnswerError):
@@ -286,8 +300,9 @@ class WaitRefused(OutcomeUnknown, ProviderError):
 class SubmitUnknown(VidpollError):
     """A submit that may have been received: no answer came, or none with an id. It is not sent again.
 
-    `account`, `operation` and `sent` (the fields of the call) tell what it was, `reason` why nothing is known; look at
-    the provider's list or dashboard before you submit again.
+    `account`, `operation` and `sent` (the fields of the call) tell what it was, `reason` why nothing is known, `answer`
+    (a `vidpoll.Exchange`) what came, if anything did; `ids` is what looks like an id in it. Look at the provider's list
+    or dashboard before you submit again.
     """
 
     def __init__(
@@ -299,12 +314,21 @@ class SubmitUnknown(VidpollError):
         operation: str = "",
         sent: Mapping[str, Any] | None = None,
         reason: str = "",
+        answer: Any = None,
+        ids: tuple[str, ...] = (),
     ) -> None:
         super().__init__(message, job=job)
         self.account = account
         self.operation = operation
         self.sent = dict(sent or {})
         self.reason = reason
+        self.answer = answer
+        self.ids = ids
+
+    @property
+    def transcript(self) -> tuple[Any, ...]:
+        """The answer to the submit, safe to show; empty where none came."""
+        return () if self.answer is None else (self.answer,)
 
 
 class ResultMissing(VidpollError):

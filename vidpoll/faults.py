@@ -23,6 +23,9 @@ CAP = 60.0
 LONGEST_HINT = 3600.0
 """Seconds: a hint is never followed for longer."""
 
+PAGE_PATIENCE = 300.0
+"""Seconds for which a page in the place of a 401, 403 or 451 is borne."""
+
 GOOD_HINT = 60.0
 """Seconds: a hint on a good answer is not followed for longer."""
 
@@ -42,7 +45,10 @@ _FROM_KIND = {
     "rate limit": 429,
     "server": 500,
 }
-_TO_KIND = {**{status: kind for kind, status in _FROM_KIND.items()}, 413: "invalid request", 422: "invalid request"}
+_TO_KIND = {
+    **{status: kind for kind, status in _FROM_KIND.items()},
+    **dict.fromkeys((406, 411, 413, 414, 415, 421, 422, 426, 428, 431), "invalid request"),
+}
 
 
 class NoAnswer(Exception):
@@ -73,11 +79,17 @@ class Fault(NamedTuple):
     sent: bool = True
     details: object = None
     request_id: str | None = None
+    page: bool = False
+    """Whether it is no word of the API's own, but a page of something in between, or of another server."""
+    target: str = ""
+    """Where a redirect points that was not followed, without its query."""
 
     @property
     def meaning(self) -> Meaning:
         """Blip, refusal, missing or gone, by the HTTP status."""
-        if self.status in (400, 401, 402, 403, 451):
+        if self.page and self.status in (401, 403, 451):  # a bot check, say
+            return Meaning.TRANSIENT
+        if self.status in (400, 401, 402, 403, 407, 451):
             return Meaning.REFUSAL
         if self.status == 404:
             return Meaning.MISSING

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 
+from . import redact
 from .errors import (
     ForeignAnswer,
     JobCancelled,
@@ -22,7 +23,7 @@ from .errors import (
 )
 from .events import Event, money, percent
 from .job_state import Change, JobState, Moment, Phase
-from .model import NO_REASON, Asset, Cost, Exchange, Problem, Snapshot, State, parse_reference
+from .model import NO_REASON, Asset, Cost, Exchange, Problem, Snapshot, State, parse_reference, same_id
 
 
 class Job:
@@ -201,6 +202,10 @@ class Job:
         self._unknown = None
         return events
 
+    def receive_no_news(self) -> None:
+        """Take in a good answer about this job that has no status word: the provider knows it, and says no more."""
+        self.known = self.known._replace(answers=self.answers + 1)
+
     def submitted(self, snapshot: Snapshot, at: float) -> tuple[Event, ...]:
         """Take in what the answer to the submit says: it counts like any other, but is no status answer.
 
@@ -240,8 +245,10 @@ class Job:
         return self.known.verdict(at)
 
     def _own(self, snapshot: Snapshot) -> None:
-        if snapshot.job_id is not None and snapshot.job_id != self.id:
-            raise ForeignAnswer("the answer is about another job", job=self)
+        named = snapshot.job_id
+        if named is not None and not same_id(named, self.id):
+            said = f"the answer is about another job: it names {redact.text(named, limit=80)!r}, and not {self.id!r}"
+            raise ForeignAnswer(said, job=self, named=named)
 
     def _become(self, step: Callable[..., Change], *answer: object) -> tuple[Event, ...]:
         try:

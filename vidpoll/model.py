@@ -23,6 +23,12 @@ _ACCOUNT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _PORTS = {"http": 80, "https": 443}
 _CHECKSUM = re.compile(r"sha256:[0-9a-fA-F]{64}|md5:[0-9a-fA-F]{32}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # a lone surrogate is good JSON, and cannot be encoded
+_NO_URL = re.compile(rf"{_CONTROL.pattern}|\ufffd")
+_UUID = re.compile(r"(?<![0-9A-Za-z])[0-9A-Fa-f]{8}-?(?:[0-9A-Fa-f]{4}-?){3}[0-9A-Fa-f]{12}(?![0-9A-Za-z])")
+_NO_CHARSET = re.compile(
+    r"(?i)idna|punycode|(?:raw.)?unicode.escape"
+)  # Python has them; on a long body they take hours
+_CHARSET = re.compile(r"(?i);\s*charset\s*=\s*[\"']?([\w.:-]{1,40})")
 
 
 class State(str, Enum):
@@ -75,10 +81,21 @@ def check_job_id(job_id: str, shown: str | None = None) -> None:
         raise BadReference(f"{shown!r} has no id: write ACCOUNT:ID with the id that the submit answer gave")
     if not job_id.isprintable() or job_id != job_id.strip() or any(part in (".", "..") for part in job_id.split("/")):
         raise BadReference(f"{shown!r} is no job's id: no invisible characters, outer spaces, '.' or '..'")
+    if LOST in job_id:
+        raise BadReference(f"{shown!r} is no job's id: a character of it could not be read")
     if job_id.startswith("//"):
         raise BadReference(f"{shown!r} is a URL: write ACCOUNT:ID with the id that the submit answer gave")
     if len(job_id) > 2048:
         raise BadReference(f"{redact.text(shown, limit=40)!r} is no job's id: it has more than 2048 characters")
+
+
+def same_id(one: str, other: str) -> bool:
+    """Whether two texts are the same id: a UUID in them may be written in capitals."""
+    return one == other or _UUID.sub(_lowered, one) == _UUID.sub(_lowered, other)
+
+
+def _lowered(found: re.Match[str]) -> str:
+    return found.group().lower()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,25 +141,72 @@ class Response:
         """The value of a header, whatever its case; None where it did not come."""
         return self.headers.get(name.lower())
 
-    def json(self) -> Any:
-        """The body as JSON (UTF-8, a byte order mark is borne). Raises Malformed, never anything else."""
-        try:
-            return _JSON.decode(self.body.decode("utf-8-sig"))
-        except (ValueError, RecursionError) as error:  # ValueError: not UTF-8, not JSON, or a number too long to read
-            raise Malformed(self._not_json(error)) from None
+    def text(self) -> str:
+        """The body as text; never raises. A byte that cannot be read is U+FFFD (`model.LOST`).
 
-    def _not_json(self, error: Exception) -> str:
+        A byte order mark or the zeros of UTF-16 and UTF-32 decide, then UTF-8 where the bytes are that, then the
+        charset of the Content-Type where Python knows it.
+        """
+        encoding = json.detect_encoding(self.body)
+        try:
+            return self.body.decode(encoding)
+        except UnicodeDecodeError:
+            named = _CHARSET.search(self.header("content-type") or "") if encoding == "utf-8" else None
+        charset = named[1] if named else encoding
+        try:
+            return self.body.decode("utf-8" if _NO_CHARSET.fullmatch(charset) else charset, "replace")
+        except (LookupError, UnicodeError):  # no charset that Python knows, or one that is none of text
+            return self.body.decode("utf-8", "replace")
+
+    def json(self) -> Any:
+        """The body as JSON. Raises Malformed, never anything else.
+
+        What leaves no doubt is borne: control characters in a text (a raw line end), and a byte that cannot be read.
+        A number of more digits than Python reads is null; so are NaN and Infinity, which are no JSON (RFC 8259, 6).
+        """
+        text = self.text().strip("\ufeff\0")  # a second mark, and what pads a record
+        found, fault = _decoded(_JSON, text)
+        if fault == "ValueError":  # it is JSON, with a number of more digits than Python reads
+            found, fault = _decoded(_JSON_OF_LONG_NUMBERS, text)
+        if fault:  # raised here, so that no exception of a library that holds the body hangs on it
+            raise Malformed(self._not_json(fault))
+        return found
+
+    def _not_json(self, fault: str) -> str:
         if not self.body.strip():
             return f"HTTP {self.status} with an empty body where JSON was due"
-        start = redact.text(self.body[:120].decode("utf-8", "replace"), limit=60)
-        return f"HTTP {self.status} with a body that is not JSON ({type(error).__name__}): {start!r}"
+        coding = self.header("content-encoding")
+        packed = coding and coding.strip().lower() not in ("identity", "gzip", "x-gzip", "deflate")  # that is undone
+        labelled = f" (content coding {redact.text(coding, limit=40)})" if packed else ""
+        start = redact.text(self.text()[:4000], limit=60)
+        return f"HTTP {self.status} with a body that is not JSON ({fault}){labelled}: {start!r}"
+
+
+LOST = "\ufffd"
+"""What stands for a byte that could not be read. An id or a URL with it is none."""
+
+
+def _decoded(decoder: json.JSONDecoder, text: str) -> tuple[Any, str]:
+    """What the text says, and the name of what is wrong with it."""
+    try:
+        return decoder.decode(text), ""
+    except (ValueError, RecursionError) as error:
+        return None, type(error).__name__
 
 
 def _no_constant(name: str) -> None:
-    """NaN and Infinity are no JSON (RFC 8259, section 6); they are read as null."""
+    """NaN and Infinity."""
 
 
-_JSON = json.JSONDecoder(parse_constant=_no_constant)
+def _whole(digits: str) -> int | None:
+    try:
+        return int(digits)
+    except ValueError:
+        return None
+
+
+_JSON = json.JSONDecoder(parse_constant=_no_constant, strict=False)
+_JSON_OF_LONG_NUMBERS = json.JSONDecoder(parse_constant=_no_constant, parse_int=_whole, strict=False)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -165,7 +229,7 @@ class Asset:
     def __post_init__(self) -> None:
         if (self.url is None) == (self.data is None):
             raise PluginError("Asset: give a url or data, one of the two")
-        if self.url is not None and (not isinstance(self.url, str) or not self.url or _CONTROL.search(self.url)):
+        if self.url is not None and (not isinstance(self.url, str) or not self.url or _NO_URL.search(self.url)):
             raise PluginError(f"Asset url {redact.text(self.url, limit=80)!r} is no URL")
         if self.checksum is not None and not _CHECKSUM.fullmatch(str(self.checksum)):
             raise PluginError(f"Asset checksum {redact.text(self.checksum, limit=80)!r}: write sha256:hex or md5:hex")
@@ -228,7 +292,8 @@ class Snapshot:
     `stage` is the provider's own word (one line, at most 100 characters). `progress` is a percentage as it came; the
     job clamps it. `created_at`, `updated_at`, `finished_at` are Unix seconds, `duration` the video's length in seconds,
     `queue_position` counts from the front. `assets_due=False` says that this task yields no video. `job_id` is the id
-    that the answer names, where it names one: an answer about another job is refused. `raw` is the parsed body.
+    that the answer names, where it names one that can be read: an answer about another job is refused. `raw` is the
+    parsed body.
     """
 
     state: State
@@ -259,6 +324,8 @@ class Snapshot:
             if value is not None and not is_number(value):
                 shown = redact.text(value, limit=60)
                 raise PluginError(f"Snapshot {name} {shown!r}: a finite number or None (parsing has helpers)")
+        if isinstance(self.job_id, str) and LOST in self.job_id:
+            put(self, "job_id", None)
         put(self, "assets", tuple(self.assets))
         optional = [("problem", self.problem, Problem), ("cost", self.cost, Cost), ("job_id", self.job_id, str)]
         typed: list[tuple[str, object, type]] = [each for each in optional if each[1] is not None]
@@ -269,7 +336,9 @@ class Snapshot:
 
 def as_stage(word: object) -> str:
     """A provider's word as a stage: one line, safe to show, at most 100 characters."""
-    return _short(word) if isinstance(word, str) and len(word) <= 100 else redact.text(word, limit=100)
+    if isinstance(word, str) and len(word) <= 100 and not redact.is_hiding():
+        return _short(word)
+    return redact.text(word, limit=100, word=True)
 
 
 @lru_cache(maxsize=256)

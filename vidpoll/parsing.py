@@ -13,16 +13,21 @@ from functools import lru_cache
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-from . import redact
+from . import markup, redact
 from .errors import AnswerError, BadReference, InvalidField, Malformed, PluginError, UnknownStatus
-from .model import Asset, Problem, Response, Snapshot, Submitted, is_number
+from .model import LOST, Asset, Problem, Response, Snapshot, Submitted, is_number
 
 T = TypeVar("T")
+_MESSAGES = (
+    "error.message", "message", "detail", "error", "error_msg", "msg", "title", "errors", "errorMessage",
+    "error_message", "Message", "err_msg", "status_msg", "reason",
+)  # fmt: skip
 Rules = Mapping[str, tuple[str, Callable[[Any], object]]]
 """A field's name to what it must be, in words, and the test for it."""
 
 _MILLISECONDS_FROM = 1e11  # as seconds that is the year 5138
 _LATEST = 253402300800.0  # the year 10000, after which no calendar goes
+_WHOLE = re.compile(r"\s*-?[0-9]{1,15}(\.0{1,9})?\s*")
 _NUMBER = re.compile(r"\s*[+-]?[0-9]{1,20}(\.[0-9]{1,20})?\s*")
 _SIGNED = r"[?&]X-(?:Amz|Goog|Oss|Tos)-{}(?=&|$)"  # the four kinds of presigned URL have the same two parameters
 
@@ -40,19 +45,26 @@ def json_object(response: Response, *path: str) -> dict[str, Any]:
 
 
 def lookup(table: Mapping[Any, T], word: object) -> T:
-    """What `word` means by `table`. Text matches whatever its case; booleans never match a number (`True == 1`).
+    """What `word` means by `table`. Text matches whatever its case; "1" and 1.0 are 1 where 1 is listed.
 
-    Raises Malformed where there is no word at all, UnknownStatus (quoting it) where it is not listed.
+    Booleans never match a number (`True == 1`). Raises Malformed where there is no word at all, or one that cannot be
+    read; UnknownStatus (quoting it) where it is not listed.
     """
+    if isinstance(word, float) and word.is_integer() and int(word) in table:
+        word = int(word)
     if isinstance(word, bool) or not isinstance(word, (str, int)) or (word not in table and not str(word).strip()):
-        raise Malformed(f"no status word: {redact.text(word, limit=60)!r}")
+        raise Malformed(f"no status word: {redact.text(word, limit=60)!r}", wordless=True)
     if word in table:
         return table[word]
+    if isinstance(word, str) and LOST in word:
+        raise Malformed(f"a status word that cannot be read: {redact.text(word, limit=60)!r}", wordless=True)
+    if isinstance(word, str) and _WHOLE.fullmatch(word) and int(float(word)) in table:
+        return table[int(float(word))]
     if isinstance(word, str):
         for known, meaning in table.items():
             if isinstance(known, str) and known.casefold() == word.strip().casefold():
                 return meaning
-    shown = redact.text(word, limit=60)
+    shown = redact.text(word, limit=60, word=True)
     raise UnknownStatus(f"unknown status {shown!r}; known: {', '.join(str(known) for known in table)}", word=shown)
 
 
@@ -77,8 +89,10 @@ def number(value: object) -> float | None:
 
 
 def count(value: object) -> int | None:
-    """A whole number of at most 63 bits, or text that is one; None for anything else, booleans too."""
-    if isinstance(value, str) and re.fullmatch(r"\s*-?[0-9]{1,19}\s*", value):
+    """A whole number of at most 63 bits (5.0 is one), or text that is one; None for anything else, booleans too."""
+    if isinstance(value, str) and re.fullmatch(r"\s*[+-]?[0-9]{1,19}(\.0{1,9})?\s*", value):
+        value = int(value.partition(".")[0])
+    if isinstance(value, float) and value.is_integer():
         value = int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63 else None
 
@@ -269,21 +283,21 @@ def problem(response: Response) -> Problem:
     """What an error answer says, in the envelopes that most providers use; never raises.
 
     Understands `{"error": {"message", "code", "details"}}`, `{"error": "text"}`, `{"message", "code"}`,
-    `{"detail": …}`, plain text and HTML.
+    `{"detail": …}`, the XML of file stores (`<Code>`, `<Message>`), plain text, and of a page its title.
     """
     fallback = Problem(f"HTTP {response.status}")
     try:
         data = response.json()
     except Malformed:
-        kind = (response.header("content-type") or "").split(";")[0].strip()
-        if kind == "text/plain" and response.body.strip():
-            return Problem(response.body[:2000].decode("utf-8", "replace"))
-        return Problem(f"HTTP {response.status} without JSON ({kind or 'no content type'})")
+        return _no_json(response)
     if isinstance(data, str) and data:
         return Problem(data)
     if not isinstance(data, dict):
         return fallback
-    message = first_of(data, "error.message", "message", "detail", "error", "error_msg", "msg", "title")
+    message = first_of(data, *_MESSAGES)
+    if isinstance(message, list) and message:  # of several the first
+        first = message[0]
+        message = first_of(first, *_MESSAGES) or first if isinstance(first, dict) else first
     code = first_of(data, "error.code", "error.type", "code", "type")
     details = first_of(data, "error.details", "details", "data", "detail")
     return Problem(
@@ -291,3 +305,15 @@ def problem(response: Response) -> Problem:
         code=text(code),
         details=details if isinstance(details, dict) else {} if details is None else {"details": details},
     )
+
+
+def _no_json(response: Response) -> Problem:
+    said = markup.read(response.text())
+    if said is not None and (said.code or said.message):
+        return Problem(said.message or said.code, code=said.code or None)
+    if said is not None:
+        return Problem(f"HTTP {response.status}: a page{f' «{said.title}»' if said.title else ''}")
+    kind = (response.header("content-type") or "").split(";")[0].strip()
+    if kind == "text/plain" and response.body.strip():
+        return Problem(response.text()[:2000])
+    return Problem(f"HTTP {response.status} without JSON ({kind or 'no content type'})")

@@ -6,9 +6,13 @@ Provider text is untrusted: it may hold escape sequences, a config dump with key
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 MAX_TEXT = 500
@@ -31,11 +35,42 @@ _KEYS = re.compile(
 _URLS = re.compile(r"(?i)\b[a-z][a-z0-9+.-]{1,20}://[^\s\"'<>]+")
 
 
-def text(value: object, *, secrets: Iterable[str] = (), limit: int = MAX_TEXT) -> str:
-    """One line of untrusted text, safe to print: no control characters, keys or URL queries, at most `limit` long."""
-    shown = _as_text(value)[: 20 * limit]
+_hidden: ContextVar[tuple[str, ...]] = ContextVar("the secrets that nothing may show just now", default=())
+
+
+@contextmanager
+def hiding(secrets: Iterable[str]) -> Iterator[None]:
+    """Within it no text that is made safe to show holds one of these secrets: an answer that does is being read."""
+    token = _hidden.set(tuple(sorted(secrets, key=len, reverse=True)))  # one may be the start of another
+    try:
+        yield
+    finally:
+        _hidden.reset(token)
+
+
+def is_hiding() -> bool:
+    """Whether an answer is being read that holds a secret."""
+    return bool(_hidden.get())
+
+
+def is_telling(secret: str) -> bool:
+    """Whether a secret stands nowhere by coincidence: it is long, and no plain word and no plain number.
+
+    Any other one ("videos", "123456") may be part of an id, a status word or a URL, and hides nothing there.
+    """
+    return len(secret) >= 16 and any(map(str.isdigit, secret)) and any(map(str.isalpha, secret))
+
+
+def text(value: object, *, secrets: Iterable[str] = (), limit: int = MAX_TEXT, word: bool = False) -> str:
+    """One line of untrusted text, safe to print: no control characters, keys or URL queries, at most `limit` long.
+
+    `word`: it is a word that counts (a status), so that only a secret which stands nowhere by coincidence is hidden.
+    """
+    told = [*secrets, *_hidden.get()]
+    known = list(filter(is_telling, told)) if word else told
+    shown = hide(_as_text(value), known)[: 20 * limit]
     shown = _CONTROLS.sub(" ", _ESCAPES.sub("", shown))
-    shown = hide(shown, secrets)
+    shown = hide(shown, known)
     shown = _URLS.sub(lambda match: url(match.group()), shown)
     shown = _KEYS.sub(lambda match: (match.group(1) or "") + HIDDEN, shown)
     shown = " ".join(shown.split())
@@ -79,14 +114,19 @@ def hide(value: str, secrets: Iterable[str]) -> str:
     return value
 
 
-def body(raw: bytes, secrets: Iterable[str]) -> bytes:
-    """A response body in which no secret stands: some servers echo the key back. Unchanged where there is none."""
-    for secret in secrets:
-        if len(secret) >= _MIN_SECRET:
-            raw = raw.replace(secret.encode(), HIDDEN.encode())
-            if b"\\" in raw or b"%" in raw:
-                raw = re.sub(_spelt(secret).encode(), HIDDEN.encode(), raw)
-    return raw
+def within(value: Any, hidden: Callable[[str], str]) -> Any:
+    """A value with all texts in it passed through `hidden`: JSON, tuples, and frozen dataclasses of these."""
+    if isinstance(value, str):
+        return hidden(value) if type(value) is str else value  # the members of an Enum are texts too
+    if isinstance(value, dict):
+        return {within(name, hidden): within(item, hidden) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        items = [within(item, hidden) for item in value]
+        return items if isinstance(value, list) else type(value)(*items) if hasattr(value, "_fields") else tuple(items)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        told = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        return dataclasses.replace(value, **{name: within(item, hidden) for name, item in told.items()})
+    return value
 
 
 def _spelt(secret: str) -> str:

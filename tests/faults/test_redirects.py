@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from acme_provider import Plugin
-from provider_cases import CASES, KEY, Case, each_provider, quick, real_client
+from provider_cases import CASES, KEY, Case, client_of, each_provider, quick, raw, real_client
 from raw_server import SELF_SIGNED, Act, Chaos, answers, chaos, says
 
 import vidpoll
@@ -178,20 +178,43 @@ def test_to_another_scheme_or_to_nowhere_it_is_not_followed(target: str, case: C
 
 
 @each_provider
-@pytest.mark.parametrize(
-    ("status", "error"),
-    [(307, vidpoll.ProviderError), (308, vidpoll.ProviderError)]
-    + [(status, vidpoll.SubmitUnknown) for status in (301, 302, 303)],
-)
-def test_a_submit_is_never_sent_to_where_a_redirect_points(
-    case: Case, status: int, error: type[Exception], abroad: Chaos
-) -> None:
-    """307 and 308 say that nothing was done; after the others it may have been received. Nobody else is asked."""
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_submit_is_never_sent_to_where_a_redirect_points(case: Case, status: int, abroad: Chaos) -> None:
+    """Nothing was done, and the target is named. Nobody else is asked."""
     kind, fields = case.submit
     with chaos(to(f"{abroad.url}/", status)) as server, real_client(case, server.url, bound=2.0) as client:
-        with pytest.raises(error):
+        with pytest.raises(vidpoll.ProviderError, match="Nothing was bought") as caught:
             client.submit(case.name, kind, **fields)
+    assert f"it points to {abroad.url}/" in str(caught.value)
     assert (len(server.heads), abroad.heads) == (1, [])
+
+
+@each_provider
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_submit_that_is_redirected_names_the_base_url(case: Case, status: int) -> None:
+    """The address has moved: what the message says to set works."""
+    kind, fields = case.submit
+    with chaos(answers(case.accepted)) as there:
+        path = case.provider.submit[kind].request(fields).path
+        with chaos(to(f"{there.url}/new{path}", status)) as server, real_client(case, server.url, bound=2.0) as client:
+            with pytest.raises(vidpoll.ProviderError) as caught:
+                client.submit(case.name, kind, **fields)
+        base = str(caught.value).rpartition(" to ")[2]
+        assert base == f"{there.url}/new"
+        with real_client(case, base, bound=2.0) as client:
+            assert client.submit(case.name, kind, **fields).id == case.job_id
+
+
+@pytest.mark.parametrize("status", [301, 302, 303])
+def test_a_submit_whose_redirect_names_what_was_made_is_unknown(status: int) -> None:
+    """POST /videos, 303 to /videos/ID: the job may be there (RFC 9110, 15.4.4), and its id is told."""
+    case = CASES[1]
+    kind, fields = case.submit
+    told = client_of(case, [raw(b"", status=status, headers={"location": "/v1/videos/vt_9?x=1"}), case.completed])
+    with pytest.raises(vidpoll.SubmitUnknown) as caught:
+        told.client.submit(case.name, kind, **fields)
+    assert caught.value.ids == ("vt_9",)
+    assert "`vidpoll wait token360:vt_9`" in str(caught.value)
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.deletes], ids=lambda case: case.name)

@@ -6,7 +6,6 @@ requests and urllib3 write there, and the pickles of all of these.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import pickle
@@ -20,7 +19,8 @@ from typing import Any
 import pytest
 import requests
 from acme_provider import Plugin
-from provider_cases import CASES, KEY, Case, Told, chain, client_of, each_provider, raw, real_client, waiting
+from leaks import everything, leaks, shown
+from provider_cases import CASES, KEY, Case, chain, client_of, each_provider, raw, real_client, waiting
 from raw_server import answers, chaos, hangs, resets, says
 
 import vidpoll
@@ -30,34 +30,6 @@ SIGNATURE = "5ignatur3"
 ESCAPED = json.dumps(KEY)[1:-1].replace("/", "\\/")
 UNICODE = "".join(f"\\u{ord(char):04x}" for char in KEY)
 NASTY = "\x1b[31mred\x1b[0m\x1b]0;title\x07\r\nline two\x00\u202etxt\x9b2J\u2028"
-
-
-def shown(value: object) -> str:
-    """Everything that can be seen of a value: text, repr, attributes, and its pickle."""
-    parts = [str(value), repr(value), repr(getattr(value, "__dict__", "")), repr(getattr(value, "args", ""))]
-    if isinstance(value, vidpoll.Job):
-        parts += [repr(getattr(value, name, None)) for name in vidpoll.Job.__slots__]
-    with contextlib.suppress(TypeError, AttributeError, pickle.PicklingError):  # then it brings nothing out
-        parts.append(pickle.dumps(value).decode("latin-1"))
-    return "\n".join(parts)
-
-
-def everything(told: Told, log: pytest.LogCaptureFixture) -> str:
-    """All that a wait showed to anyone."""
-    parts = [shown(event) for event in told.events]
-    parts += [shown(event) for _, _, event in told.ears.heard]
-    parts += [shown(told.job), repr(told.client), log.text]
-    parts += [shown(record.args) + str(record.exc_info) for record in log.records]
-    if told.error is not None:
-        parts += [shown(each) for each in chain(told.error)]
-        parts.append("".join(traceback.format_exception(told.error)))
-    return "\n".join(parts)
-
-
-def leaks(text: str, secret: str = KEY) -> list[str]:
-    """Every spelling of a secret that stands in a text."""
-    spellings = [secret, json.dumps(secret)[1:-1].replace("/", "\\/"), urllib.parse.quote(secret, safe="")]
-    return [spelling for spelling in spellings if spelling in text]
 
 
 # -- a server that echoes the key -------------------------------------------------------------------------------------

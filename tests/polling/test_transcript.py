@@ -17,8 +17,8 @@ from vidpoll.polling.transcript import LIMIT, SHOWN, Recorder
 REQUEST = vidpoll.Request("GET", "/jobs/j1")
 
 
-def plain(response: vidpoll.Response) -> vidpoll.Response:
-    return response
+def plain(text: str) -> str:
+    return text
 
 
 def test_every_error_of_a_wait_carries_the_last_answers() -> None:
@@ -153,7 +153,7 @@ def test_the_bound_holds_for_headers_and_exceptions() -> None:
     except NoAnswer as error:
         recorder.note(REF, 1.0, REQUEST, error, plain)
         del half
-    assert len(pickle.dumps([raw._replace(scrub=None) for _, _, raw in recorder._kept])) < 3000
+    assert len(pickle.dumps([raw._replace(hide=None) for _, _, raw in recorder._kept])) < 3000
 
 
 def test_threads_share_a_recorder() -> None:

@@ -63,7 +63,10 @@ def _account(name: str, own: vidpoll.Account) -> str:
     return f"{name}={own.provider}{f'@{own.base_url}' if own.base_url else ''}"
 
 
-_LINE = re.compile(r"vidpoll (wait|status|jobs|quota|download) ((?:'[^']*'|[^\s'`;,)])+?)(?=\.?(?:[\s`;,)]|$))(?! --)")
+_LINE = re.compile(
+    r"vidpoll (wait|status|jobs|quota|download) ((?:'[^']*'|[^\s'`;,)])+?)( --base-url [^\s`;,)]+?)?"
+    r"(?=\.?(?:[\s`;,)]|$))(?! --)"
+)
 _PYTHON = re.compile(r"""(?:vidpoll|client)\.wait\((["'])(.+?)\1\)""")
 _RESUME = re.compile(r"(?:Then r|R)esume: (?!.*esume: )")
 _SLOW = re.compile(r"no connection within|no whole answer within|nothing came for")
@@ -78,9 +81,10 @@ def advised(error: vidpoll.VidpollError, args: Arguments, line: str | None = Non
     if resume and error.job is not None:
         bare = f"vidpoll wait {shlex.quote(error.job.ref)}"
         said = said.replace(resume, bare)
-        said = said if line is None else said.replace(bare, line)
+        if line is not None:
+            said = re.sub(rf"{re.escape(bare)}(?: --base-url \S+)?", lambda _: line, said)
     said = _PYTHON.sub(lambda found: f"vidpoll wait {shlex.quote(found[2])}", said)
-    said = _LINE.sub(lambda found: again(args, found[1], *shlex.split(found[2])), said)
+    said = _LINE.sub(lambda found: _with_options(args, *found.groups()), said)
     ways = ["--patience S bears faults for longer"] if isinstance(error, vidpoll.ProviderUnreachable) else []
     ways += ["--http-timeout S waits longer for an answer"] if _SLOW.search(said) else []
     if getattr(error, "status", None) in (401, 403):
@@ -90,6 +94,11 @@ def advised(error: vidpoll.VidpollError, args: Arguments, line: str | None = Non
     told = "; ".join(ways)
     found = _RESUME.search(said)
     return f"{said[: found.start()]}{told}. {said[found.start() :]}" if found else f"{said.rstrip('.')}. {told}"
+
+
+def _with_options(args: Arguments, command: str, words: str, base_url: str | None) -> str:
+    line = again(args, command, *shlex.split(words))
+    return line if getattr(args, "base_url", None) else f"{line}{base_url or ''}"
 
 
 def fetching(error: vidpoll.VidpollError, args: Arguments, line: str) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .. import parsing
+from .. import parsing, redact
 from ..errors import ForeignAnswer, Malformed, PluginError
-from ..model import Asset, Quota, Request, Response, Snapshot, Submitted
+from ..model import Asset, Quota, Request, Response, Snapshot, Submitted, same_id
 from ..provider import Operation
 from .envelope import Envelope
 from .fields import Needed, Rule, check_rules, take
@@ -116,8 +116,12 @@ def content(
     def parse(response: Response, job_id: str) -> Asset:
         reader.envelope.check(response)
         body = parsing.json_object(response)
-        if find(body, id, parsing.text) not in (None, reader.ids.split(job_id)["id"]):
-            raise ForeignAnswer("the answer is about another video than the one that was asked for")
+        named, asked = find(body, id, parsing.text), reader.ids.split(job_id)["id"]
+        if named is not None and not same_id(named, asked):
+            shown = redact.text(named, limit=80)
+            raise ForeignAnswer(
+                f"the answer is about another video: it names {shown!r}, and not {asked!r}", named=named
+            )
         for asset in read_files(body, {"video": url}, {}):
             return asset
         raise Malformed(f"no video: {parsing.problem(response)}")

@@ -168,7 +168,7 @@ class Reader:
                 raise
             return None, state
         state = self.decide(stage.state, data) if self.decide is not None else None
-        return (word if isinstance(word, str) else stage.word), state or stage.state
+        return (word if isinstance(word, str) and parsing.number(word) is None else stage.word), state or stage.state
 
     def _parts(self, job_id: str) -> Mapping[str, str]:
         return self.ids.split(job_id) if job_id else {}

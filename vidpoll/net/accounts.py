@@ -104,13 +104,12 @@ class OpenAccount:
         variable = f"{_variable(provider.name)}_BASE_URL"
         given = str(account.base_url or environ.get(variable) or provider.base_url).strip().rstrip("/")
         self.base_url, user = without_user(given)
+        self.set_by = "its base_url" if account.base_url else variable
+        """What sets the base URL, in the words of an error."""
         if not is_base_url(self.base_url):
-            where = "its base_url" if account.base_url else variable
-            half = "@" in self.base_url and "; a login in it has a name and a secret: http://NAME:SECRET@HOST"
-            raise UsageError(
-                f"{name}: {redact.url(self.base_url)!r} is no base URL; set {where} to one like {provider.base_url}"
-                f"{half or ''}"
-            )
+            shown, like = redact.url(self.base_url), provider.base_url
+            half = "; a login in it has a name and a secret: http://NAME:SECRET@HOST" if "@" in self.base_url else ""
+            raise UsageError(f"{name}: {shown!r} is no base URL; set {self.set_by} to one like {like}{half}")
         self.origin = origin(self.base_url)
         self._own = self._checked_headers({**user, **account.headers})
 
@@ -136,7 +135,7 @@ class OpenAccount:
 
     @property
     def standard(self) -> bool:
-        """Whether any client and the command line have this account: it bears its provider's name."""
+        """Whether the command line has this account too: it bears its provider's name."""
         return self.name == self.provider.name
 
     def secrets(self) -> dict[str, str]:
@@ -246,15 +245,29 @@ class OpenAccount:
         media = there[0] == "https" and there[2] == 443 and there[1] in self.provider.media_hosts
         return media or there == self.origin
 
+    @property
+    def known(self) -> tuple[str, ...]:
+        """The secrets that were sent, the longest first: one may be the start of another."""
+        return tuple(sorted(self._known, key=len, reverse=True))
+
+    def hide(self, text: str) -> str:
+        """A text without the secrets that were sent."""
+        return redact.hide(text, self.known)
+
+    def echoes(self, response: Response) -> bool:
+        """Whether a response holds a secret that was sent: some servers echo the key back."""
+        return bool(self._known) and self.scrub(response) is not response
+
     def scrub(self, response: Response) -> Response:
-        """The response without the secrets that were sent: some servers echo the key back."""
+        """The response without the secrets that were sent, to be shown; the same object where there is none in it."""
         if not self._known:
             return response
-        known = sorted(self._known, key=len, reverse=True)  # one may be the start of another
-        body = redact.body(response.body, known)
+        known, body = self.known, response.text()
+        clean = redact.hide(body, known)
         headers = {name: redact.hide(value, known) for name, value in response.headers.items()}
-        unchanged = body is response.body and headers == response.headers
-        return response if unchanged else Response(response.status, headers, body)
+        if body == clean and headers == response.headers:
+            return response
+        return Response(response.status, headers, clean.encode("utf-8", "replace"))
 
 
 def without_user(url: str) -> tuple[str, Mapping[str, str]]:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import json
 import logging
-import shlex
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
+from urllib.parse import urljoin
 
-from .. import redact
+from .. import answers, redact
 from ..errors import (
     KINDS,
     AnswerError,
@@ -25,15 +25,16 @@ from ..errors import (
     VidpollError,
 )
 from ..events import Event
-from ..faults import Fault, Meaning, NoAnswer, allowance, exhausted, hint, status_of, tells_when
+from ..faults import Fault, NoAnswer, allowance, exhausted, hint, status_of, tells_when
 from ..job import Job
-from ..model import Request, Response, Snapshot
+from ..model import Request, Response, Snapshot, same_id
 from ..net.accounts import OpenAccount, WireRequest
 from ..provider import Follow, Operation
 
 log = logging.getLogger("vidpoll")
 
 T = TypeVar("T")
+V = TypeVar("V")
 
 _WITH_BODY = {*range(200, 300)} - {202, 204}
 """Statuses whose meaning is in the body; 202 (accepted) and 204 (no content) say by themselves what happened."""
@@ -65,6 +66,9 @@ class Call(Generic[T]):
         self.depth = 0
         """How many further answers were asked for."""
         self.pending = False
+        self.came: Response | BaseException | None = None
+        """The last answer, as it came."""
+        self._echoed = False  # whether an answer held one of the account's secrets
 
     def wire(self, timeout: tuple[float, float]) -> WireRequest:
         """The request that is to be sent now."""
@@ -86,7 +90,7 @@ class Call(Generic[T]):
             return self._fallback
         if not isinstance(value, Follow):
             return value
-        self._fallback = value.fallback if value.fallback is not None else self._fallback
+        self._fallback = self._discreet(value.fallback) if value.fallback is not None else self._fallback
         if self.depth == MAX_FOLLOWS:
             fault = Fault(f"the plugin asks for more than {MAX_FOLLOWS} further answers")
             return fault if self._fallback is None else self._fallback
@@ -96,14 +100,48 @@ class Call(Generic[T]):
         return None
 
     def _read(self, outcome: Response | BaseException, now: float) -> T | Follow[T] | Fault:
+        self.came = outcome
         if isinstance(outcome, BaseException):
             lost = outcome if isinstance(outcome, NoAnswer) else NoAnswer(f"{type(outcome).__name__} in a worker")
             return Fault(lost.reason, sent=lost.sent or self.depth > 0)  # the first request was sent, and answered
-        response = self.account.scrub(outcome)
         self.hint = self.retry_after = self.left = None
-        if tells_when(response):
-            self.hint, self.left = hint(response, now), allowance(response, now)
-            self.retry_after = exhausted(response, now)
+        if tells_when(outcome):
+            self.hint, self.left = hint(outcome, now), allowance(outcome, now)
+            self.retry_after = exhausted(outcome, now)
+        self._echoed = self._echoed or self.account.echoes(outcome)
+        return self._read_echo(outcome) if self._echoed else self._parsed(outcome)
+
+    def _read_echo(self, response: Response) -> T | Follow[T] | Fault:
+        """Read an answer that holds a secret. It is parsed as it came; what comes of it does not show the secret."""
+        with redact.hiding(self.account.known):
+            try:
+                value = self._parsed(response)
+                return value if isinstance(value, Follow) else self._discreet(value)
+            except RecursionError:
+                unread: AnswerError = Malformed(f"HTTP {response.status} with a body that is nested too deeply")
+            except AnswerError as error:
+                unread = error
+        unread.args = tuple(redact.within(list(unread.args), self.account.hide))
+        unread.__cause__ = unread.__context__ = None  # which may hold the body
+        for name in ("word", "named"):
+            if hasattr(unread, name):
+                setattr(unread, name, self._hide(getattr(unread, name)))
+        raise unread
+
+    def _discreet(self, value: V) -> V:
+        """A value without the account's secrets, where an answer held one.
+
+        An id, a word and a URL stay as they came, but for a secret that stands nowhere by coincidence.
+        """
+        if not self._echoed:
+            return value
+        discreet: V = redact.within(value, self.account.hide if isinstance(value, Fault) else self._hide)
+        return discreet
+
+    def _hide(self, text: str) -> str:
+        return redact.hide(text, filter(redact.is_telling, self.account.known))
+
+    def _parsed(self, response: Response) -> T | Follow[T] | Fault:
         if not (200 <= response.status < 300 or response.status in self._verdicts):
             return self._fault(response)
         if not response.body and response.status in _WITH_BODY and not self._empty_ok:
@@ -119,10 +157,24 @@ class Call(Generic[T]):
             if response.status in self._verdicts:  # the body was no verdict, so the status is what it says
                 return self._fault(response)
             if isinstance(error, AnswerError):
+                self._tell(error, response)
                 raise
             if not isinstance(error, VidpollError):
                 log.error("%s: the parser raised %s", self.account.provider.name, redact.trace(error))
             return Fault(f"the plugin's parser raised {redact.text(repr(error), limit=120)}")
+
+    def _tell(self, error: AnswerError, response: Response) -> None:
+        """Have an error of an answer say what came, and not our expectation alone."""
+        if not isinstance(error, Malformed):
+            return
+        error.wordless = error.wordless and self._about_the_job(response)
+        said = answers.what_came(response)
+        if said and said.partition(": ")[2] not in str(error):
+            error.args = (f"{error}; {said}",)
+
+    def _about_the_job(self, response: Response) -> bool:
+        """Whether an answer is a good one about the job that was asked about, whatever else it lacks."""
+        return answers.refusal(response) is None and answers.names(response, self.job_id)
 
     def _fault(self, response: Response) -> Fault:
         try:
@@ -130,12 +182,26 @@ class Call(Generic[T]):
             reason, code, details = str(problem), problem.code, problem.details
         except Exception as error:  # noqa: BLE001 - reading an error must not make a worse one
             reason, code, details = f"unreadable error ({type(error).__name__})", None, {}
+        page, target = answers.page(response), self._target(response)
+        reason = page or (f"it points to {redact.url(target)}" if target else reason)
+        if response.status == 407:
+            reason = f"the proxy on the way wants a user and a password ({reason})"
         # A 404 or 410 for a further request says nothing about the job: the first answer knew it.
         status = 502 if self.depth and response.status in (404, 410) else response.status
         shown = reason if f"HTTP {response.status}" in reason else f"HTTP {response.status}: {reason}"
         request_id = next(filter(None, (response.header(h) for h in ("x-request-id", "request-id", "trace-id"))), None)
         shown_id = request_id and redact.text(request_id, limit=80)
-        return Fault(shown, status, code, self._leave_alone(status), True, details, shown_id)
+        strange = page is not None or (status == 404 and answers.is_bare_404(response))
+        sent = status != 407 or self.depth > 0  # what a proxy refuses does not reach the provider
+        return Fault(shown, status, code, self._leave_alone(status), sent, details, shown_id, strange, target)
+
+    def _target(self, response: Response) -> str:
+        """Where a redirect points that is not followed, without its query; empty for any other answer."""
+        location = response.header("location") if response.status in (301, 302, 303, 307, 308) else None
+        try:
+            return redact.bare(urljoin(self.account.base_url + self.request.path, location.strip())) if location else ""
+        except ValueError:
+            return ""
 
     def _leave_alone(self, status: int) -> float | None:
         """The hint of a fault; a 429 says "no requests left until" as well as any `Retry-After`."""
@@ -174,6 +240,8 @@ def pushed(
         except UnknownStatus as word:
             return word
         except AnswerError as error:
+            if getattr(error, "wordless", False):  # it names the job, and nothing else
+                return None
             error.job = job
             raise
         if call.pending:
@@ -181,8 +249,9 @@ def pushed(
         reason = value.reason if isinstance(value, Fault) else f"the plugin's parser gave {type(value).__name__}"
     if not isinstance(value, Snapshot):
         raise Malformed(f"{job.ref}: the pushed body says nothing about it: {reason}", job=job)
-    if value.job_id not in (None, job.id):
-        raise ForeignAnswer(f"{job.ref}: the pushed body is about another job", job=job)
+    if value.job_id is not None and not same_id(value.job_id, job.id):
+        named = redact.text(value.job_id, limit=80)
+        raise ForeignAnswer(f"{job.ref}: the pushed body is about another job, {named!r}", job=job, named=value.job_id)
     return value
 
 
@@ -208,17 +277,3 @@ def provider_error(who: str, fault: Fault, *, job: Job | None = None, advice: st
         details=details,
         request_id=fault.request_id,
     )
-
-
-def advice(fault: Fault, account: OpenAccount, job: Job | None = None) -> str:
-    """The next step after a refusal, as the end of a sentence; empty where there is none."""
-    provider, name = account.provider, account.name
-    if fault.status == 401 and provider.auth.variables:
-        return f". Check the key ({', '.join(provider.auth.variables)})"
-    if fault.status == 402 and provider.quota is not None:
-        return f". What is left: vidpoll quota {name}"
-    if fault.status == 409 and job is not None:
-        return f". Wait for it first: vidpoll wait {shlex.quote(job.ref)}"
-    if fault.status in (None, 404, 405) and fault.meaning is not Meaning.REFUSAL:
-        return f". It was asked at {redact.url(account.base_url)}"
-    return ""

@@ -327,7 +327,7 @@ class Run:
         loop, call = self.loop, task.call
         assert call is not None  # it was sent
         if task.job is not None:
-            loop.recorder.note(task.job.ref, loop.clock.time(), call.request, outcome, task.account.opened.scrub)
+            loop.recorder.note(task.job.ref, loop.clock.time(), call.request, outcome, task.account.opened.hide)
         value: object
         try:
             value = call.take(outcome, loop.clock.time())

@@ -7,24 +7,59 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
-from .. import redact
+from .. import answers, redact
 from ..errors import AnswerError, BadReference, PluginError, SubmitUnknown, Unsupported
 from ..events import Event
 from ..faults import Fault
 from ..job import Job
-from ..model import Page, Request, Submitted
+from ..model import Page, Request, Response, Submitted
+from ..net.accounts import OpenAccount
 from ..provider import Operation
 from .account_state import AccountState
-from .call import Call, advice, build, provider_error
+from .call import Call, build, provider_error
 from .loop import Loop
+from .next_step import advice, asked_at, jobs_line, resume_line
 from .task import OneShot
+from .transcript import exchange
 
 log = logging.getLogger("vidpoll")
 
 T = TypeVar("T")
 
-NOT_BOUGHT = (307, 308, 400, 401, 402, 403, 404, 405, 413, 422, 429, 451)
-"""Statuses of answers to a submit that say for certain that nothing was bought."""
+NOT_BOUGHT = frozenset(
+    (
+        301,
+        302,
+        303,
+        307,
+        308,
+        400,
+        401,
+        402,
+        403,
+        404,
+        405,
+        406,
+        411,
+        413,
+        414,
+        415,
+        421,
+        422,
+        426,
+        428,
+        429,
+        431,
+        451,
+        501,
+        505,
+    )
+)
+"""Statuses of answers to a submit that say for certain that nothing was bought (RFC 9110, RFC 6585)."""
+
+
+QUOTED = 300
+"""Characters of an answer that the message of a `SubmitUnknown` quotes; its `answer` has more."""
 
 
 class Intent(Protocol):
@@ -56,7 +91,7 @@ def run_once(
 def value_of(result: T | Fault | AnswerError, account: AccountState, who: str, job: Job | None = None) -> T:
     """The value of a one-shot operation. Raises ProviderError for a Fault, and an AnswerError as it is."""
     if isinstance(result, Fault):
-        raise provider_error(who, result, job=job, advice=advice(result, account.opened, job))
+        raise provider_error(who, result, job=job, advice=advice(result, account.opened, job=job))
     if isinstance(result, AnswerError):
         result.job = job
         raise result
@@ -82,7 +117,7 @@ def submit(
     task = run_once(loop, account, operation, make, repeat=False)
     if isinstance(task.result, Submitted):
         return _submitted(account.name, task.result, intent, loop.clock.time())
-    raise _not_submitted(account, kind, fields, task)
+    raise _not_submitted(account, kind, fields, task, loop.clock.time())
 
 
 def operation_of(account: AccountState, role: str) -> Operation[Any]:
@@ -142,27 +177,74 @@ def _submitted(account: str, result: Submitted, intent: Intent | None, at: float
 
 
 def _not_submitted(
-    account: AccountState, kind: str, fields: Mapping[str, object], task: OneShot[Submitted]
+    account: AccountState, kind: str, fields: Mapping[str, object], task: OneShot[Submitted], at: float
 ) -> Exception:
     """The error of a submit that brought no job: refused, not sent, or of unknown outcome."""
-    result, name = task.result, account.name
+    result, opened, call = task.result, account.opened, task.call
+    path = "" if call is None else call.request.path
     reason = f"the plugin's parser gave {type(result).__name__}, not a Submitted"
     if isinstance(result, AnswerError):
         reason = str(result)
     elif isinstance(result, Fault):
         reason = result.reason
         nothing = "Nothing was bought" if result.sent else "Nothing was sent and nothing was bought"
-        if not result.sent or task.refused or result.status in NOT_BOUGHT:
-            return provider_error(f"{name} {kind}", result, advice=f". {nothing}{advice(result, account.opened)}")
-    look = f"`vidpoll jobs {name}`" if account.provider.list else f"the dashboard of {account.provider.name}"
+        if not result.sent or task.refused or _bought_nothing(result, path):
+            said = f". {nothing}{advice(result, opened, path)}"
+            return provider_error(f"{account.name} {kind}", result, advice=said)
+    below = isinstance(result, Fault) and _names_below(result, path)
+    ids = _ids(opened, call, below)
+    lost = isinstance(result, Fault) and result.status is None
+    strange = call is not None and isinstance(call.came, Response) and answers.page(call.came) is not None
+    asked = f" {asked_at(opened)}." if lost or strange else ""
+    answer = None if call is None or call.came is None else exchange(at, call.request, call.came, opened.hide)
+    if ids:
+        reason = f"{reason}; what looks like an id in it: {', '.join(ids)}"
+    elif answer is not None and answer.body and answer.body[:40] not in reason:
+        reason = f"{reason}; the answer is {answer.body[:QUOTED]}"
     return SubmitUnknown(
-        f"{name} {kind}: the submit may have been received ({reason}), so it is not sent again. Look for it "
-        f"in {look} before you submit again; with its id, go on with `vidpoll wait {name}:ID`",
-        account=name,
+        f"{account.name} {kind}: the submit may have been received ({reason}), so it is not sent again.{asked} "
+        f"{_where_to_look(account, ids)}",
+        account=account.name,
         operation=kind,
         sent={field: _shown(value) for field, value in fields.items()},
         reason=reason,
+        answer=answer,
+        ids=ids,
     )
+
+
+def _where_to_look(account: AccountState, ids: tuple[str, ...]) -> str:
+    """The next step after a submit of unknown outcome."""
+    opened, name = account.opened, account.name
+    look = f"`{jobs_line(opened)}`" if account.provider.list else f"the dashboard of {account.provider.name}"
+    if ids:
+        return (
+            f"Look whether it is the job: `{resume_line(opened, f'{name}:{ids[0]}')}`, or in {look}, "
+            "before you submit again"
+        )
+    return (
+        f"Look for it in {look} before you submit again; with its id, go on with `{resume_line(opened, f'{name}:ID')}`"
+    )
+
+
+def _bought_nothing(fault: Fault, path: str) -> bool:
+    """Whether a fault says for certain that nothing was bought."""
+    return fault.status in NOT_BOUGHT and not _names_below(fault, path)
+
+
+def _names_below(fault: Fault, path: str) -> bool:
+    """Whether a redirect leads below the path of the submit: it may name the job that was made (RFC 9110, 15.4.4)."""
+    return fault.status in (301, 302, 303) and f"{path.rstrip('/')}/" in fault.target.rstrip("/")
+
+
+def _ids(account: OpenAccount, call: Call[Any] | None, below: bool) -> tuple[str, ...]:
+    """What looks like the id of the new job in the answer to a submit, the first three."""
+    came = None if call is None else call.came
+    if not isinstance(came, Response):
+        return ()
+    place = (came.header("location") or "").partition("?")[0].rstrip("/").rpartition("/")[2]
+    found = dict.fromkeys([*([place] if below else []), *answers.ids(came)])
+    return tuple(each for each in found if redact.hide(each, account.known) == each)[:3]
 
 
 def _shown(value: object) -> str:

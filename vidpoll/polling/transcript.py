@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from .. import redact
+from ..errors import Malformed
 from ..faults import NoAnswer
 from ..fork_lock import ForkLock
 from ..model import Exchange, Request, Response
@@ -39,7 +40,7 @@ class _Raw(NamedTuple):
     request: Request
     response: Response | None
     reason: str | None
-    scrub: Callable[[Response], Response]
+    hide: Callable[[str], str]
     cut: bool
 
 
@@ -63,10 +64,10 @@ class Recorder:
         at: float,
         request: Request,
         outcome: Response | BaseException,
-        scrub: Callable[[Response], Response],
+        hide: Callable[[str], str],
     ) -> None:
-        """Keep one answer about the job `ref`; `scrub` takes the account's secrets out of a response."""
-        raw = _raw(at, request, outcome, scrub)
+        """Keep one answer about the job `ref`; `hide` takes the account's secrets out of a text."""
+        raw = _raw(at, request, outcome, hide)
         size = _size(raw.response)
         with self._lock:
             self._kept.append((ref, size, raw))
@@ -81,46 +82,49 @@ class Recorder:
         return tuple(map(_clean, kept))
 
 
-def _raw(at: float, request: Request, outcome: Response | BaseException, scrub: Callable[[Response], Response]) -> _Raw:
+def exchange(at: float, request: Request, outcome: Response | BaseException, hide: Callable[[str], str]) -> Exchange:
+    """One question and its answer, safe to show."""
+    return _clean(_raw(at, request, outcome, hide))
+
+
+def _raw(at: float, request: Request, outcome: Response | BaseException, hide: Callable[[str], str]) -> _Raw:
     if not isinstance(outcome, Response):
-        return _Raw(at, request, None, outcome.reason if isinstance(outcome, NoAnswer) else "no answer", scrub, False)
+        return _Raw(at, request, None, outcome.reason if isinstance(outcome, NoAnswer) else "no answer", hide, False)
     if len(outcome.body) <= _WHOLE:
-        return _Raw(at, request, outcome, None, scrub, False)
-    response = scrub(Response(outcome.status, outcome.headers, outcome.body[:_WHOLE]))  # half a key is a key
-    return _Raw(at, request, Response(response.status, response.headers, response.body[:SHOWN]), None, scrub, True)
+        return _Raw(at, request, outcome, None, hide, False)
+    start = hide(Response(outcome.status, outcome.headers, outcome.body[:_WHOLE]).text())  # half a key is a key
+    return _Raw(at, request, Response(outcome.status, outcome.headers, start[:SHOWN].encode()), None, hide, True)
 
 
 def _clean(raw: _Raw) -> Exchange:
-    path = _shown(raw.request.path)
+    path = _shown(raw.hide(raw.request.path))
     if raw.response is None:
         return Exchange(raw.at, raw.request.method, path, reason=raw.reason)
-    response = raw.scrub(raw.response)
-    told = response.headers
-    headers = {name: _shown(told[name][:500]) for name in _HEADERS if name in told}
-    body = _body(response.body)
-    return Exchange(
-        raw.at, raw.request.method, path, response.status, headers, body[:SHOWN], raw.cut or len(body) > SHOWN
-    )
+    told = raw.response.headers
+    headers = {name: _shown(raw.hide(told[name])[:500]) for name in _HEADERS if name in told}
+    body = _body(raw.response, raw.hide)
+    cut = raw.cut or len(body) > SHOWN
+    return Exchange(raw.at, raw.request.method, path, raw.response.status, headers, body[:SHOWN], cut)
 
 
-def _body(body: bytes) -> str:
+def _body(response: Response, hide: Callable[[str], str]) -> str:
     """The text of a body; JSON stays JSON, so that it can be parsed again, with each string in it made safe."""
-    text = body.decode("utf-8", "replace")
     try:
-        return json.dumps(_safe(json.loads(text)), ensure_ascii=False)
-    except (ValueError, RecursionError):
-        return _shown(text, limit=SHOWN + 1)
+        return json.dumps(_safe(response.json(), hide), ensure_ascii=False)
+    except (Malformed, RecursionError):
+        return _shown(hide(response.text()), limit=SHOWN + 1)
 
 
-def _safe(value: Any) -> Any:
+def _safe(value: Any, hide: Callable[[str], str]) -> Any:
     if isinstance(value, str):
-        return _shown(value)
+        return _shown(hide(value))
     if isinstance(value, list):
-        return [_safe(item) for item in value]
+        return [_safe(item, hide) for item in value]
     if isinstance(value, dict):
-        pairs = ((name, redact.HIDDEN if _secret(name, item) else _safe(item)) for name, item in value.items())
-        return {_shown(name): item for name, item in pairs}
-    return value
+        pairs = ((name, redact.HIDDEN if _secret(name, item) else _safe(item, hide)) for name, item in value.items())
+        return {_shown(hide(name)): item for name, item in pairs}
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return redact.HIDDEN if number and hide(str(value)) != str(value) else value
 
 
 def _shown(text: str, limit: int = redact.MAX_TEXT) -> str:

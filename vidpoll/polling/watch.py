@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import (
     AnswerError,
+    BadReference,
+    ForeignAnswer,
     JobNotFound,
+    Malformed,
     OutcomeUnknown,
     ProviderUnreachable,
     UnknownStatus,
@@ -17,24 +19,32 @@ from ..errors import (
     WaitTimeout,
 )
 from ..events import Event, GaveUp, Polled, PollFailed, Stalled
-from ..faults import CONFIRMATIONS, GOOD_HINT, UNSEEN, Fault, Meaning
+from ..faults import CONFIRMATIONS, GOOD_HINT, PAGE_PATIENCE, UNSEEN, Fault, Meaning
 from ..job import Job
 from ..job_state import Moment
-from ..model import Problem, Request, Snapshot, State, is_number
+from ..model import Problem, Request, Snapshot, State, check_job_id, is_number
 from ..pacing.forecast import Forecast, forecast
 from ..pacing.schedules import Adaptive, Schedule
 from .account_state import AccountState
 from .call import Call, build
+from .next_step import REMEDY, asked_at, proxy, resume_call, resume_line, wrong_address
 from .task import HELD, ONE_SHOT_PATIENCE, Context, Step, Task
 
 if TYPE_CHECKING:
     from .loop import Run
 
 
+FOREIGN = 3
+"""How many answers in a row that name the same other id end a wait."""
+
+
 class Watch(Task):
     """Follows one job to its verdict, or through a single question (`once`)."""
 
-    __slots__ = ("_hint", "_request", "_schedule", "_seen", "_still", "answer", "job", "once", "since", "timeout")
+    __slots__ = (
+        "_foreign", "_hint", "_request", "_schedule", "_seen", "_still", "_wordless", "answer", "job", "once", "since",
+        "timeout",
+    )  # fmt: skip
 
     job: Job
 
@@ -61,6 +71,10 @@ class Watch(Task):
         self._seen: tuple[object, ...] = ()
         self._still: float | None = None
         """Since when nothing has changed, as a monotonic second; None once that was told."""
+        self._wordless = False
+        """Whether an answer without a status word was told."""
+        self._foreign = ("", 0)
+        """The id that the last answers named, where it was another one, and how many of them did."""
         if once:
             self.answer = Fault(HELD, 429, sent=False)
             self.deadline = now + ONE_SHOT_PATIENCE
@@ -121,14 +135,28 @@ class Watch(Task):
                 return self._good(value, self.job.receive(value, at), context)
             if isinstance(value, UnknownStatus):
                 return self._good(value, self.job.receive_unknown(value.word, at), context)
+            if isinstance(value, Malformed) and value.wordless:
+                return self._no_news(value, context)
         except AnswerError as error:
             value = error
         if not isinstance(value, (Fault, AnswerError)):
             value = Fault(f"the plugin's parser gave {type(value).__name__}, not a Snapshot")
         return self._bad(value, context)
 
-    def _good(self, value: Snapshot | UnknownStatus, changes: tuple[Event, ...], context: Context) -> Step:
+    def _no_news(self, value: Malformed, context: Context) -> Step:
+        """A good answer about this job, without a status word: no news, and no fault. Told once."""
+        self.job.receive_no_news()
+        step = self._good(value, (), context)
+        if self._wordless:
+            return step
+        self._wordless = True
+        next_in = self._in(step.again_at, context.now())
+        told = PollFailed(self.job.ref, context.clock.time(), str(value), None, next_in, 1)
+        return Step([*step.events, told], step.again_at)
+
+    def _good(self, value: Snapshot | UnknownStatus | Malformed, changes: tuple[Event, ...], context: Context) -> Step:
         self.answer = value
+        self._foreign = ("", 0)
         self.streak.good()
         self.account.limiter.good()
         at = context.clock.time()
@@ -181,6 +209,8 @@ class Watch(Task):
         now = context.now()
         limiter = self.account.limiter
         self.streak.bear(fault, now)
+        named = value.named if isinstance(value, ForeignAnswer) else ""
+        self._foreign = (named, self._foreign[1] + 1 if named == self._foreign[0] else 1)
         limiter.bear(self.job.id, fault, self.asked_at, now, context.random)
         error = self._hopeless(fault, now, context) or self.account_error(context)
         again = self._again_at(fault, context)
@@ -195,20 +225,48 @@ class Watch(Task):
         """The error that ends the wait, once it makes no sense to ask again."""
         if self.once:
             return None
-        job, name = self.job, self.account.provider.name
-        if self.streak.refusals > 1:
+        if self.streak.refusals > 1 or (fault.page and self._refuses(fault, now, context)):
             return self._refused(fault)
         if self.streak.missing > CONFIRMATIONS and not self._unseen(context):
-            return JobNotFound(
-                f"{job.ref}: {name} says {self.streak.missing} times that it has no such job. Check the id, and that "
-                f"the account {job.account!r} is the one that submitted it; records are also deleted after a while. "
-                f"To look again: {self._resume}",
-                job=job,
-                resume=self._call,
-            )
+            return self._missing(fault)
+        if self._foreign[0] and self._foreign[1] >= FOREIGN:
+            return self._renamed(self._foreign[0])
         if self.streak.over(now, context.patience):
             return self._unreachable(fault, now - self.streak.first_at)
         return None
+
+    def _refuses(self, fault: Fault, now: float, context: Context) -> bool:
+        """Whether a page in the place of a 401, 403 or 451 has lasted for too long to be a bot check."""
+        patience = min(PAGE_PATIENCE, context.patience)
+        return fault.status in (401, 403, 451) and self.streak.over(now, patience)
+
+    def _missing(self, fault: Fault) -> JobNotFound:
+        job, name, times = self.job, self.account.provider.name, self.streak.missing
+        said = f"{name} says {times} times that it has no such job ({fault.reason})"
+        look = (
+            f"Check the id, and that the account {job.account!r} is the one that submitted it; records are also deleted"
+        )
+        look = f"{look} after a while. {asked_at(self.account.opened)}"
+        if fault.page:
+            said = f"{times} answers are no word of {name} ({fault.reason})"
+            look = f"{wrong_address(self.account.opened, self.path)}. Where it is right, check the id, and the account"
+            look = f"{look} {job.account!r}"
+        return JobNotFound(f"{job.ref}: {said}. {look}. To look again: {self._resume}", job=job, resume=self._call)
+
+    def _renamed(self, named: str) -> OutcomeUnknown | None:
+        """The error of a wait whose answers name another id all the time."""
+        job, account = self.job, self.account.opened
+        try:
+            check_job_id(named)
+        except BadReference:
+            return None
+        ref = f"{job.account}:{named}"
+        return JobNotFound(
+            f"{job.ref}: {account.provider.name} answers with {named!r} where it is asked about {job.id!r}: "
+            f"the server calls it {named}: wait for {ref}: {resume_line(account, ref)}",
+            job=job,
+            resume=resume_call(account, ref),
+        )
 
     def account_error(self, context: Context) -> OutcomeUnknown | None:
         limiter = self.account.limiter
@@ -220,9 +278,16 @@ class Watch(Task):
         return None if lasted is None else self._unreachable(limiter.fault, lasted)
 
     def _refused(self, fault: Fault) -> WaitRefused:
+        who = self.account.provider.name
+        remedy = REMEDY.get(fault.status or 0, "")
+        if fault.status == 407:
+            who, remedy = "the proxy", f"{proxy(self.account.opened)}. "
+        elif fault.page:
+            who = f"something on the way to {who}, or a page of its own,"
+            remedy = f"{remedy}{asked_at(self.account.opened)}. "
         return WaitRefused(
-            f"{self.job.ref}: {self.account.provider.name} refuses to tell ({fault.reason}); the job itself goes on. "
-            f"{_REMEDY.get(fault.status or 0, '')}Then resume: {self._resume}",
+            f"{self.job.ref}: {who} refuses to tell ({fault.reason}); the job itself goes on. "
+            f"{remedy}Then resume: {self._resume}",
             job=self.job,
             resume=self._call,
             kind=fault.kind,
@@ -234,7 +299,7 @@ class Watch(Task):
     def _unreachable(self, fault: Fault, lasted: float) -> ProviderUnreachable:
         return ProviderUnreachable(
             f"{self.job.ref}: no good answer from {self.account.provider.name} for {lasted:.0f} s "
-            f"(last: {fault.reason}); the job itself goes on. Resume: {self._resume}",
+            f"(last: {fault.reason}); the job itself goes on. {asked_at(self.account.opened)}. Resume: {self._resume}",
             job=self.job,
             resume=self._call,
         )
@@ -266,19 +331,24 @@ class Watch(Task):
         )
 
     @property
+    def path(self) -> str:
+        """What is asked for, below the base URL."""
+        return "" if self._request is None else self._request.path
+
+    @property
     def _call(self) -> str:
-        """The line of Python that goes on; an account that only this client knows needs this client."""
-        return self.job.resume("vidpoll" if self.account.opened.standard else "client")
+        return resume_call(self.account.opened, self.job.ref)
 
     @property
     def _resume(self) -> str:
-        """The command that goes on, or else the line of Python."""
-        return f"vidpoll wait {shlex.quote(self.job.ref)}" if self.account.opened.standard else self._call
+        return resume_line(self.account.opened, self.job.ref)
 
     def _known(self) -> str:
         last = ""
         if isinstance(self.answer, Fault):
             last = f" (last answer: {self.answer.reason})"
+            if self.answer.status is None:
+                last = f" (last answer: {self.answer.reason}. {asked_at(self.account.opened)})"
         elif isinstance(self.answer, AnswerError):
             last = f" (last answer: {self.answer})"
         elif self.account.limiter.circuit_open and self.account.limiter.fault is not None:
@@ -287,12 +357,3 @@ class Watch(Task):
             return f"nothing was heard of it{last}, and it may well go on"
         progress = "" if self.job.progress is None else f" at {self.job.progress:.0f} %"
         return f"it is {self.job.stage or self.job.state}{progress}{last} and goes on at the provider"
-
-
-_REMEDY = {
-    400: "Check the id. ",
-    401: "Check the key. ",
-    402: "Check the balance. ",
-    403: "Check what the key may do. ",
-    451: "Ask the provider for its reason. ",
-}

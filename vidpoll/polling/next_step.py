@@ -1,0 +1,111 @@
+"""What a user can do next: the lines with which errors end. Each of them works where it is pasted."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from urllib.parse import urlsplit
+
+from .. import redact
+from ..faults import Fault, Meaning
+from ..job import Job
+from ..net.accounts import OpenAccount
+from ..provider import is_base_url
+
+REMEDY = {
+    400: "Check the id. ",
+    401: "Check the key. ",
+    402: "Check the balance. ",
+    403: "Check what the key may do. ",
+    451: "Ask the provider for its reason. ",
+}
+"""The next step after a refusal in a wait."""
+
+
+def resume_call(account: OpenAccount, ref: str) -> str:
+    """The line of Python that goes on waiting; an account that only this client knows as it is needs this client."""
+    known = account.standard and account.account.base_url is None
+    return f"{'vidpoll' if known else 'client'}.wait({json.dumps(ref, ensure_ascii=False)})"
+
+
+def resume_line(account: OpenAccount, ref: str) -> str:
+    """The command that goes on waiting, or else the line of Python."""
+    return _command(account, "wait", ref) if account.standard else resume_call(account, ref)
+
+
+def quota_line(account: OpenAccount) -> str:
+    """The command that tells what is left, or else the line of Python."""
+    name = account.name
+    return _command(account, "quota", name) if account.standard else f"client.quota({json.dumps(name)})"
+
+
+def jobs_line(account: OpenAccount) -> str:
+    """The command that lists what the provider has, or else the line of Python."""
+    name = account.name
+    return _command(account, "jobs", name) if account.standard else f"client.jobs({json.dumps(name)})"
+
+
+def _command(account: OpenAccount, *words: str) -> str:
+    """A command of the command line, asked where this account is asked."""
+    elsewhere = [] if account.account.base_url is None else ["--base-url", account.base_url]
+    return shlex.join(["vidpoll", *words, *elsewhere])
+
+
+def asked_at(account: OpenAccount) -> str:
+    """Where an account is asked, and what sets that."""
+    return f"It was asked at {redact.url(account.base_url)}, which {account.set_by} sets"
+
+
+def advice(fault: Fault, account: OpenAccount, path: str = "", job: Job | None = None) -> str:
+    """The next step after a refusal, as the end of a sentence; empty where there is none.
+
+    `path` is what was asked for, below the base URL.
+    """
+    step = _step(fault, account, path, job)
+    return f". {step}" if step else ""
+
+
+def _step(fault: Fault, account: OpenAccount, path: str, job: Job | None) -> str:
+    provider = account.provider
+    if fault.target:
+        base = moved_to(fault.target, account, path)
+        return f"Set {account.set_by} to {base}" if base else asked_at(account)
+    if fault.page and fault.status == 404:
+        return wrong_address(account, path)
+    if fault.status in (None, 404, 405) and fault.meaning is not Meaning.REFUSAL:
+        return asked_at(account)
+    return {
+        401: f"Check the key ({', '.join(provider.auth.variables)})" if provider.auth.variables else "",
+        402: f"What is left: {quota_line(account)}" if provider.quota is not None else "",
+        407: proxy(account),
+        409: f"Wait for it first: {resume_line(account, job.ref)}" if job is not None else "",
+    }.get(fault.status or 0, "")
+
+
+def moved_to(target: str, account: OpenAccount, path: str) -> str:
+    """The base URL at which a redirect says that the same path is to be asked for; empty where it is another path."""
+    base = target.rstrip("/").removesuffix(path.rstrip("/")) if path.strip("/") else ""
+    moved = base != target.rstrip("/") and is_base_url(base) and base != account.base_url
+    return base if moved else ""
+
+
+def proxy(account: OpenAccount) -> str:
+    """What a proxy that asks for a password needs."""
+    variable = f"{account.origin[0].upper()}_PROXY"
+    return f"Give its user and password in {variable}, like http://USER:PASSWORD@HOST:PORT"
+
+
+def wrong_address(account: OpenAccount, path: str) -> str:
+    """What may be wrong with a base URL at which the API is not."""
+    above = urlsplit(account.base_url).path
+    twice = next((head for head in _heads(path) if above.endswith(head)), "")
+    said = f"That is not the API's own word, so the address may be wrong: {redact.url(account.base_url + path)}"
+    if twice:
+        return f"{said} has {twice} twice. Set {account.set_by} to {account.base_url.removesuffix(twice)}"
+    return f"{said}. {account.set_by} sets it, to one like {account.provider.base_url}"
+
+
+def _heads(path: str) -> list[str]:
+    """The beginnings of a path, the longest first: /api/v1 and /api of /api/v1/tasks."""
+    parts = path.split("/")[1:-1]
+    return ["/" + "/".join(parts[:count]) for count in range(len(parts), 0, -1)]
