@@ -71,6 +71,8 @@ def test_a_line_of_the_library_gets_the_options_once() -> None:
         'Resume: client.wait("gpu:1")', job=vidpoll.Job("gpu:1"), resume='client.wait("gpu:1")'
     )
     assert advised(python, args) == "Resume: vidpoll wait gpu:1 --no-store"
+    first = vidpoll.UsageError("acme:1 is not completed yet; wait for it first: vidpoll.wait('acme:1')")
+    assert advised(first, args) == "acme:1 is not completed yet; wait for it first: vidpoll wait acme:1 --no-store"
 
 
 @pytest.mark.parametrize(

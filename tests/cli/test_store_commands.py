@@ -547,3 +547,12 @@ def test_every_command_has_an_example_that_it_understands(shell: Shell, name: st
     code, out, _ = shell(name, "--help")
     assert (code, COMMANDS[name].example.startswith(f"vidpoll {name}")) == (0, True)
     assert COMMANDS[name].example in "\n".join(out)
+
+
+def test_one_transcript_of_all_servers(shell: Shell, tmp_path: Path) -> None:
+    """The answers of two addresses stand in the file that was named."""
+    for ref, url in ((REF, "https://eu.acme.example"), ("acme:j2", "https://us.acme.example")):
+        shell("wait", ref, "--base-url", url, "--timeout", "0", "--quiet", script=[DRAWING])
+    assert shell("resume", "--quiet", "--transcript", "all.jsonl", script=[DONE])[0] == 0
+    found = [json.loads(line) for line in (tmp_path / "all.jsonl").read_text().splitlines()]
+    assert sorted({row["ref"] for row in found}) == [REF, "acme:j2"]

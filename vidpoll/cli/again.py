@@ -67,6 +67,7 @@ _LINE = re.compile(
     r"vidpoll (wait|status|jobs|quota|download) ((?:'[^']*'|[^\s'`;,)])+?)( --base-url [^\s`;,)]+?)?"
     r"(?=\.?(?:[\s`;,)]|$))(?! --)"
 )
+_PYTHON = re.compile(r"""(?:vidpoll|client)\.wait\((["'])(.+?)\1\)""")
 _RESUME = re.compile(r"(?:Then r|R)esume: (?!.*esume: )")
 _SLOW = re.compile(r"no connection within|no whole answer within|nothing came for")
 
@@ -82,6 +83,7 @@ def advised(error: vidpoll.VidpollError, args: Arguments, line: str | None = Non
         said = said.replace(resume, bare)
         if line is not None:
             said = re.sub(rf"{re.escape(bare)}(?: --base-url \S+)?", lambda _: line, said)
+    said = _PYTHON.sub(lambda found: f"vidpoll wait {shlex.quote(found[2])}", said)
     said = _LINE.sub(lambda found: _with_options(args, *found.groups()), said)
     ways = ["--patience S bears faults for longer"] if isinstance(error, vidpoll.ProviderUnreachable) else []
     ways += ["--http-timeout S waits longer for an answer"] if _SLOW.search(said) else []

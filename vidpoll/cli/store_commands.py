@@ -24,7 +24,7 @@ from .again import advised, again
 from .context import Arguments, Command, Context, as_json, own_account, reaching, store, store_of
 from .deadline import Deadline
 from .output import COMPLETED, INTERRUPTED, UNKNOWN, first_that_applies, iso, job_object, status_line
-from .waiting import Wait, prepared, waiting_options
+from .waiting import Wait, keep_transcript, prepared, waiting_options
 
 LISTED = 200
 """Rows of a provider's list in which a lost submit is looked for."""
@@ -168,6 +168,7 @@ class _Waits:
         self.wanted = wanted
         self.codes: list[int] = []
         self._alone = True
+        self._jobs: list[vidpoll.Job] = []
         self._stopped = threading.Event()
 
     def is_set(self) -> bool:
@@ -191,6 +192,7 @@ class _Waits:
             for thread in others:
                 thread.join(5.0)
             self.codes.append(INTERRUPTED)
+        keep_transcript(self.args, self._jobs, self.context.out)  # one file for all of them
         return self.codes
 
     def _guarded(self, accounts: dict[str, vidpoll.Account], jobs: list[vidpoll.Job]) -> None:
@@ -204,8 +206,10 @@ class _Waits:
         heart = prepared(self.args, self.context) if self._alone else None  # one terminal has room for one display
         with self.context.client((), self.args, heart, given=accounts) as client:
             jobs = [job for job in known if _can(client, job, self.args, self.context, self.codes)]
+            self._jobs += jobs
             if jobs:
-                wait = Wait(self.args, self.context, client, self.deadline, heart, command="resume", stop=self)
+                options: Any = {"command": "resume", "stop": self, "transcribes": False}
+                wait = Wait(self.args, self.context, client, self.deadline, heart, **options)
                 self.codes.append(wait.run(jobs, self.wanted))
 
 

@@ -26,6 +26,7 @@ from .output import (
     INTERRUPTED,
     NOT_COMPLETED,
     UNKNOWN,
+    Output,
     code_of,
     first_that_applies,
     iso,
@@ -107,6 +108,15 @@ def shown(args: Arguments) -> bool:
     return not (args.quiet or args.json)
 
 
+def keep_transcript(args: Arguments, awaited: Sequence[vidpoll.Job], out: Output) -> None:
+    """Write the transcript; that it cannot be written changes nothing of what became of the jobs."""
+    if args.transcript is not None:
+        try:
+            transcripts.write(args.transcript, awaited)
+        except vidpoll.VidpollError as error:
+            out.error(error.message)
+
+
 class Stop(Protocol):
     """What ends a wait from outside, like a threading.Event."""
 
@@ -126,6 +136,7 @@ class Wait:
         *,
         command: str = "wait",
         stop: Stop | None = None,
+        transcribes: bool = True,
     ) -> None:
         self.args = args
         self.out = context.out
@@ -136,6 +147,7 @@ class Wait:
         self.command = command
         """The command that goes on after Ctrl-C."""
         self.stop = stop or context.out.gone
+        self.transcribes = transcribes
         self.displayed = heart is not None and heart.displayed
         self.start = context.clock.time()
         self.stages: dict[str, vidpoll.StageChanged] = {}
@@ -170,7 +182,8 @@ class Wait:
             self._interrupted(list(left))
             return INTERRUPTED
         finally:
-            self._keep(awaited)
+            if self.transcribes:
+                keep_transcript(self.args, awaited, self.out)
         if len(awaited) > 1:
             self._sum(awaited, codes)
         return first_that_applies(codes)
@@ -203,14 +216,6 @@ class Wait:
         here = str(Path(target).absolute())
         others = [each for each in self.wanted[job.ref] if str(Path(each.target)) != here]
         self.wanted[job.ref] = [vidpoll.WantedFiles(job.ref, target, self.args.kinds or VIDEO), *others]
-
-    def _keep(self, awaited: Sequence[vidpoll.Job]) -> None:
-        """Write the transcript; that it cannot be written changes nothing of what became of the jobs."""
-        if self.args.transcript is not None:
-            try:
-                transcripts.write(self.args.transcript, awaited)
-            except vidpoll.VidpollError as error:
-                self.out.error(error.message)
 
     def _show(self, event: vidpoll.Event) -> None:
         """A line for an event; the verdicts are told by `_ended`. A stage's first progress stands in its own line.

@@ -32,6 +32,8 @@ def documented(subject: Subject) -> None:
         kind = name.removeprefix("submit ")
         if name.startswith("submit ") and kind not in subject.submits:
             continue  # `given` tells of it
+        if name.startswith("upload "):
+            continue  # no sample has a file
         for sample in pinned:
             compare(subject, sample, subject.build(name, subject.builder(name, sample)))
         if not pinned:

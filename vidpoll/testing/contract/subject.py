@@ -253,8 +253,13 @@ class Subject:
     # -- requests -----------------------------------------------------------------------------------------------------
 
     def requests(self) -> Iterator[tuple[str, partial[Request]]]:
-        """Every operation's builder, ready to be called with what the samples and `submits` give."""
+        """Every operation's builder, ready to be called with what the samples and `submits` give.
+
+        Not those of uploads: no sample has a file, and each form has a boundary of its own.
+        """
         for name in self.operations:
+            if name.startswith("upload "):
+                continue
             if not name.startswith("submit ") or name.removeprefix("submit ") in self.submits:
                 yield name, self.builder(name)
         if self.provider.list_polling is not None:
