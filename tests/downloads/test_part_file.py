@@ -544,7 +544,7 @@ def test_what_appeared_meanwhile_is_not_written_over(
 
 @pytest.mark.skipif(os.name != "posix", reason="to make a link is a right of its own on Windows")
 @pytest.mark.parametrize("suffix", [".part", ".part.json"])
-@pytest.mark.parametrize("link", [os.symlink, os.link])
+@pytest.mark.parametrize("link", [os.symlink, os.link, lambda victim, name: os.mkfifo(name)])
 def test_no_link_is_followed(target: Path, tmp_path: Path, suffix: str, link: Callable[..., None]) -> None:
     """Whoever may write to the folder could have any file of ours written over: the link goes, the file stays."""
     victim = tmp_path / "precious"

@@ -277,3 +277,14 @@ def test_a_file_in_a_real_coding_is_told_with_its_name(tmp_path: Path, coding: s
     ):
         t.client.download(REF, tmp_path)
     assert len(asked(t)) == 1
+
+
+def test_what_a_file_host_says_is_read_in_nobodys_envelope(tmp_path: Path) -> None:
+    """The provider's own reader of errors is for the provider's own origin."""
+    provider = replace(ACME, error=lambda response: vidpoll.Problem("acme has no such thing"))
+    answer = (410, {"content-type": "text/plain"}, b"SignatureDoesNotMatch: check the secret of your bucket")
+    for url, says in ((SIGNED, "SignatureDoesNotMatch"), ("/files/v.mp4", "acme has no such thing")):
+        accounts = {"acme": vidpoll.Account("acme", key=KEY)}
+        t = fetching([answer], {"status": "done", "video": url}, provider=provider, accounts=accounts)
+        with pytest.raises(vidpoll.DownloadError, match=f"HTTP 410: {says}"):
+            t.client.download(REF, tmp_path)

@@ -15,6 +15,7 @@ import logging
 import math
 import os
 import shutil
+import stat
 import sys
 import threading
 from pathlib import Path
@@ -231,7 +232,7 @@ def digest(path: Path, like: str) -> str:
 
 
 def _own(path: Path) -> BinaryIO:
-    """The file, made where there is none, for reading and writing. A link in its place, soft or hard, is removed."""
+    """The file, made where there is none, for reading and writing. A link or a pipe in its place is removed."""
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
     while True:
         try:
@@ -240,7 +241,8 @@ def _own(path: Path) -> BinaryIO:
             if not path.is_symlink():
                 raise
         else:
-            if os.fstat(file.fileno()).st_nlink <= 1:
+            found = os.fstat(file.fileno())
+            if stat.S_ISREG(found.st_mode) and found.st_nlink <= 1:
                 return cast(BinaryIO, file)
             file.close()
         path.unlink()

@@ -71,7 +71,7 @@ def fetch(
 def stream(context: DownloadContext, asset: Asset | None) -> io.BufferedReader:
     """An asset, or else the video, as a seekable stream; see `Client.open`."""
     if asset is None:
-        wanted = choose(context.job, None, content=context.account.provider.content is not None)[0]
+        wanted = choose(context.job, ("video",), content=context.account.provider.content is not None)[0]
     else:
         same = [other for other in context.job.assets if other.kind == asset.kind]
         wanted = Wanted(asset.kind, same.index(asset) + 1 if asset in same else NOWHERE, asset)

@@ -10,7 +10,7 @@ import pytest
 from vidpoll_providers import moneyprinterturbo as plugin
 
 import vidpoll
-from vidpoll.testing import FakeTransport, simulate
+from vidpoll.testing import FakeClock, FakeTransport, simulate
 from vidpoll.testing.simulated import Simulation
 
 NAME = "moneyprinterturbo"
@@ -129,7 +129,7 @@ DONE = {"data": {"task_id": TASK, "state": 1, "progress": 100, "videos": [f"/tas
 
 def scripted(answers: Sequence[Any]) -> vidpoll.Client:
     wire = FakeTransport({"/api/v1/tasks": [DONE], "": answers})
-    return vidpoll.Client(transport=wire, patience=1e-9)
+    return vidpoll.Client(clock=FakeClock(), transport=wire, patience=1e-9)
 
 
 def span(first: int, last: int, body: bytes, total: int = len(FILE)) -> vidpoll.Response:
