@@ -25,7 +25,8 @@ from requests.adapters import HTTPAdapter
 import vidpoll
 from vidpoll.faults import NoAnswer
 from vidpoll.net.accounts import Account, OpenAccount, WireRequest
-from vidpoll.net.transport import BodyCut, BodyTooLarge, RequestsTransport, UnsafeHop
+from vidpoll.net.explain import BodyCut, BodyTooLarge, UnsafeHop
+from vidpoll.net.transport import RequestsTransport
 from vidpoll.net.workers import Ticket, Workers
 
 URL = "https://api.acme.example/v1/jobs/j1"

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from random import Random
 
-from ..faults import FailureStreak, Fault, Meaning
+from ..faults import CAP, FailureStreak, Fault, Meaning
 from ..fork_lock import ForkLock
 from .rate_limit import RateLimit
 
@@ -26,6 +26,9 @@ SEVERAL = 10
 
 CROWD = 3
 """Faults about fewer jobs are those jobs' own, however many there are."""
+
+LONG = 60.0
+"""A hold that ends so many seconds after a deadline, or more, does not forbid the request on the deadline."""
 
 LOOK = 0.5
 """Seconds after which to look again where only an answer can close the circuit."""
@@ -125,6 +128,20 @@ class AccountLimiter:
             self._under_way.add(who)
             return True
 
+    def admit_last(self, who: object, deadline: float, now: float) -> bool:
+        """Let `who` through on its deadline, although the account is held until long after it.
+
+        Such a hint may be a mistake, and a request that comes once harms nobody. Those of a crowd would.
+        """
+        with self._alone:
+            long = self.not_before - deadline >= LONG
+            if now < deadline or not long or self.circuit_open or len(self._jobs) >= CROWD:
+                return False
+            self.rate.spend(now)
+            self._waiting.discard(who)
+            self._under_way.add(who)
+            return True
+
     def _let_through(self, now: float) -> None:
         if self._shut:
             self._shut = False
@@ -200,7 +217,7 @@ class AccountLimiter:
                 self._last = now
             if self.circuit_open and (fresh or not troubled):
                 self._shut = True
-                self._next = now + max(self._streak.gap(self.floor, random), fault.hint or 0.0)
+                self._next = now + max(self._streak.gap(self.floor, random, CAP), fault.hint or 0.0)
 
     def earliest(self, due: float) -> float:
         """The earliest time at which a request planned for `due` can go, as far as it is known."""

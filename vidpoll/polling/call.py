@@ -15,6 +15,7 @@ from .. import redact
 from ..errors import (
     KINDS,
     AnswerError,
+    ConfigurationError,
     ForeignAnswer,
     Malformed,
     PluginError,
@@ -25,7 +26,7 @@ from ..errors import (
     VidpollError,
 )
 from ..events import Event
-from ..faults import Fault, Meaning, NoAnswer, allowance, exhausted, hint, status_of, tells_when
+from ..faults import Fault, Meaning, Misconfigured, NoAnswer, allowance, exhausted, hint, status_of, tells_when
 from ..job import Job
 from ..model import Request, Response, Snapshot
 from ..net.accounts import OpenAccount, WireRequest
@@ -98,7 +99,10 @@ class Call(Generic[T]):
     def _read(self, outcome: Response | BaseException, now: float) -> T | Follow[T] | Fault:
         if isinstance(outcome, BaseException):
             lost = outcome if isinstance(outcome, NoAnswer) else NoAnswer(f"{type(outcome).__name__} in a worker")
-            return Fault(lost.reason, sent=lost.sent or self.depth > 0)  # the first request was sent, and answered
+            local = isinstance(lost, Misconfigured)
+            return Fault(
+                lost.reason, sent=lost.sent or self.depth > 0, local=local
+            )  # the first request was sent, and answered
         response = self.account.scrub(outcome)
         self.hint = self.retry_after = self.left = None
         if tells_when(response):
@@ -120,9 +124,15 @@ class Call(Generic[T]):
                 return self._fault(response)
             if isinstance(error, AnswerError):
                 raise
-            if not isinstance(error, VidpollError):
-                log.error("%s: the parser raised %s", self.account.provider.name, redact.trace(error))
-            return Fault(f"the plugin's parser raised {redact.text(repr(error), limit=120)}")
+            return self._broke(error)
+
+    def _broke(self, error: Exception) -> Fault:
+        """The fault of a parser that raised what it may not; where no file can be opened, it is not the plugin's."""
+        if isinstance(error, (OSError, MemoryError)):
+            return Fault(f"this machine could not read the answer ({redact.text(error, limit=80) or 'no memory'})")
+        if not isinstance(error, VidpollError):
+            log.error("%s: the parser raised %s", self.account.provider.name, redact.trace(error))
+        return Fault(f"the plugin's parser raised {redact.text(repr(error), limit=120)}")
 
     def _fault(self, response: Response) -> Fault:
         try:
@@ -195,8 +205,12 @@ def receive_pushed(job: Job, said: Snapshot | UnknownStatus, at: float) -> tuple
     return () if overtaken else job.receive(said, at)
 
 
-def provider_error(who: str, fault: Fault, *, job: Job | None = None, advice: str = "") -> ProviderError:
-    """The typed error of a refusal."""
+def provider_error(
+    who: str, fault: Fault, *, job: Job | None = None, advice: str = ""
+) -> ProviderError | ConfigurationError:
+    """The typed error of a refusal, or of what this machine cannot send."""
+    if fault.local:
+        return ConfigurationError(f"{who}: {fault.reason}{advice}", job=job)
     kind = KINDS[fault.kind]
     details = fault.details if isinstance(fault.details, dict) else None
     request_id = f" [request {fault.request_id}]" if fault.request_id else ""
@@ -213,6 +227,8 @@ def provider_error(who: str, fault: Fault, *, job: Job | None = None, advice: st
 def advice(fault: Fault, account: OpenAccount, job: Job | None = None) -> str:
     """The next step after a refusal, as the end of a sentence; empty where there is none."""
     provider, name = account.provider, account.name
+    if fault.local:
+        return ""
     if fault.status == 401 and provider.auth.variables:
         return f". Check the key ({', '.join(provider.auth.variables)})"
     if fault.status == 402 and provider.quota is not None:
