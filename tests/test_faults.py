@@ -33,7 +33,7 @@ HUGE = "9" * 400
         ({"Retry-After": "21 Nov 2026 12:00:30"}, 30.0),
         ({"Retry-After": "2026-11-21T12:00:30Z"}, 30.0),
         ({"Retry-After": "2026-11-21T20:00:30+08:00"}, 30.0),
-        ({"Retry-After": "1000000000"}, LONGEST_HINT),
+        ({"Retry-After": "100000000"}, LONGEST_HINT),
         ({"Retry-After": "2090-01-01T00:00:00Z"}, LONGEST_HINT),
         ({"Retry-After": "1e9"}, None),
         ({"Retry-After": "1e400"}, None),

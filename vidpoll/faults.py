@@ -216,10 +216,7 @@ class FailureStreak:
         """Whether at least three faults in a row have lasted for `patience` seconds."""
         return self.in_a_row >= 3 and at - self.first_at >= patience
 
-    def gap(self, floor: float, random: Random, longest: float = JOB_CAP) -> float:
-        """Seconds until the next try: full jitter up to `floor` doubled with each fault.
-
-        At most `longest` seconds, or two floors.
-        """
-        ceiling = min(floor * 2.0 ** min(self.in_a_row - 1, 16), max(longest, 2.0 * floor))
+    def gap(self, floor: float, random: Random, longest: float = CAP) -> float:
+        """Seconds until the next try: full jitter up to `floor` doubled with each fault, at most `longest` seconds."""
+        ceiling = min(floor * 2.0 ** min(self.in_a_row - 1, 16), max(longest, floor))
         return max(floor, random.uniform(0.0, ceiling))

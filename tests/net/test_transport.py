@@ -231,8 +231,9 @@ def test_a_bomb_is_bounded_too(net: responses.RequestsMock) -> None:
     ("coding", "body", "says"),
     [
         ("gzip", gzip.compress(b"{}" * 100)[:-9], "was cut"),
-        ("gzip", b"{}", "cannot be read"),
-        ("br", b"\x0b\x00", "not asked for"),
+        ("gzip", b"\x1f\x8b{}", "cannot be read"),
+        ("deflate", b"\x78\x9c\x00\x01", "cut|cannot be read"),
+        ("deflate", b"\xff\x00\xff", "cannot be read"),
     ],
 )
 def test_a_compressed_body_that_is_none(net: responses.RequestsMock, coding: str, body: bytes, says: str) -> None:
@@ -263,28 +264,28 @@ SIGNED = "https://api.acme.example/v1/jobs/j1?signature=s3cr3t"
 
 
 @pytest.mark.parametrize(
-    ("raised", "says", "sent"),
+    ("raised", "says"),
     [
-        (requests.ConnectTimeout(SIGNED), "no connection within 0.2 s", False),
-        (requests.ReadTimeout(SIGNED), "nothing came for 0.2 s", True),
-        (requests.exceptions.SSLError(SIGNED), "the TLS connection failed", True),
-        (requests.exceptions.ChunkedEncodingError(SIGNED), "broke in the middle", True),
-        (requests.exceptions.InvalidURL(SIGNED), "the request failed (InvalidURL)", True),
-        (requests.ConnectionError(SIGNED), "the connection was reset", True),
-        (ConnectionResetError(SIGNED), "the connection failed (ConnectionResetError)", True),
-        (urllib3.exceptions.ReadTimeoutError(None, SIGNED, "x"), "nothing came for 0.2 s", True),  # type: ignore[arg-type]
-        (ValueError(SIGNED), "the request failed (ValueError)", True),
+        (requests.ConnectTimeout(SIGNED), "no connection within 0.2 s"),
+        (requests.ReadTimeout(SIGNED), "nothing came for 0.2 s"),
+        (requests.exceptions.SSLError(SIGNED), "the TLS connection failed"),
+        (requests.exceptions.ChunkedEncodingError(SIGNED), "broke in the middle"),
+        (requests.exceptions.InvalidURL(SIGNED), "the address cannot be asked (InvalidURL): check the base URL"),
+        (requests.ConnectionError(SIGNED), "the connection was reset"),
+        (ConnectionResetError(SIGNED), "the connection was reset"),
+        (OSError(SIGNED), "the connection failed (OSError)"),
+        (urllib3.exceptions.ReadTimeoutError(None, SIGNED, "x"), "nothing came for 0.2 s"),  # type: ignore[arg-type]
+        (ValueError(SIGNED), "the request failed (ValueError)"),
+        (RecursionError(SIGNED), "the request failed (RecursionError)"),
     ],
 )
-def test_an_error_holds_no_url_and_no_key(
-    net: responses.RequestsMock, raised: Exception, says: str, sent: bool
-) -> None:
+def test_an_error_holds_no_url_and_no_key(net: responses.RequestsMock, raised: Exception, says: str) -> None:
     """The libraries' words hold URLs; ours do not, and neither does the chain of causes."""
     net.get(URL, body=raised)
     with pytest.raises(NoAnswer) as caught:
         send(wire())
     assert says in caught.value.reason
-    assert caught.value.sent is sent
+    assert caught.value.sent is False  # no connection stood
     shown = "".join(traceback.format_exception(caught.value, chain=True))
     assert "signature" not in shown.replace('SIGNED = "https', "")
     assert KEY not in shown
@@ -380,7 +381,7 @@ OK = b"HTTP/1.1 200 OK\r\n"
         (OK + b"X-A: b\r\nX-A: c\r\n\r\n{}", 200, {"x-a": "c"}, b"{}"),
         (OK + b"X-A: \xe4\r\n\r\n{}", 200, {"x-a": "ä"}, b"{}"),
         (OK + b"Content-Length: -5\r\n\r\n{}", 200, {"content-length": "-5"}, b"{}"),
-        (OK + b"Content-Length: 2, 2\r\n\r\n{}", 200, {"content-length": "2, 2"}, b"{}"),
+        (OK + b"Content-Length: 2, 2\r\n\r\n{}", 200, {"content-length": "2"}, b"{}"),
         (OK + b"Content-Length: 2\r\nContent-Length: 2\r\n\r\n{}", 200, {"content-length": "2"}, b"{}"),
         (OK + b"Content-Length: many\r\n\r\n{}", 200, {"content-length": "many"}, b"{}"),
         (OK + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n{}", 200, {"content-length": "9" * 5000}, b"{}"),
@@ -703,6 +704,7 @@ def test_a_kept_request_is_the_one_that_would_be_made() -> None:
                 for told in (headers, {"User-Agent": "x"}):
                     made = adapter.prepared("GET", each, told, None)
                     due = requests.Request("GET", each, headers=told).prepare()
+                    due.url = str(due.url).replace("%2Fb", "%2fb").partition("#")[0]  # as it was written
                     assert (made.url, made.headers, made.body, made.method) == (due.url, due.headers, None, "GET")
                     proxy = {"http": "http://127.0.0.1:9"}
                     for proxies in ({}, proxy):

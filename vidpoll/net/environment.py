@@ -45,8 +45,9 @@ def settings(url: str) -> dict[str, Any]:
 def proxy_variable(url: str) -> str:
     """The name of the variable that sets the proxy for a URL."""
     scheme = urlsplit(url).scheme
-    names = [name for kind in (scheme, "all") for name in (f"{kind}_proxy", f"{kind}_proxy".upper())]
-    return next((name for name in names if os.environ.get(name)), "the proxy settings of this system")
+    names = [f"{kind}_PROXY" for kind in (scheme.upper(), "ALL")]
+    both = [each for name in names for each in (name.lower(), name)]
+    return next((name for name in both if os.environ.get(name)), "the proxy settings of this system")
 
 
 def bundle_step() -> str:

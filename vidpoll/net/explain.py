@@ -82,4 +82,4 @@ def _reason(inner: BaseException, timeout: tuple[float, float]) -> str:
     if isinstance(inner, ssl.SSLError):
         return "it speaks no TLS: write http:// before its host" if inner.reason == "WRONG_VERSION_NUMBER" else "TLS"
     row, cause = blame.of(inner)
-    return row._replace(step="").words(connect=timeout[0], read=timeout[1], proxy="", name=type(cause).__name__)
+    return row.reason.format(connect=timeout[0], read=timeout[1], name=type(cause).__name__)

@@ -90,7 +90,7 @@ class Guarded:
 class Answer(io.BufferedReader):
     """The bytes of one answer, the head in order."""
 
-    sockets: Sockets
+    sockets = Sockets()
     """Those of the thread that reads it."""
 
     _head: list[bytes] | None = None

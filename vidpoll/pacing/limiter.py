@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from random import Random
 
-from ..faults import CAP, FailureStreak, Fault, Meaning
+from ..faults import FailureStreak, Fault, Meaning
 from ..fork_lock import ForkLock
 from .rate_limit import RateLimit
 
@@ -76,6 +76,11 @@ class AccountLimiter:
         return self._faults >= SEVERAL and len(self._failing) >= CROWD
 
     @property
+    def few(self) -> bool:
+        """Whether the account's jobs are too few for a crowd."""
+        return len(self._jobs) < CROWD
+
+    @property
     def rounds(self) -> int:
         """How many faults were counted in a row, those of questions under way at the same time as one."""
         return self._streak.in_a_row
@@ -135,7 +140,7 @@ class AccountLimiter:
         """
         with self._alone:
             long = self.not_before - deadline >= LONG
-            if now < deadline or not long or self.circuit_open or len(self._jobs) >= CROWD:
+            if now < deadline or not long or self.circuit_open or not self.few:
                 return False
             self.rate.spend(now)
             self._waiting.discard(who)
@@ -217,7 +222,7 @@ class AccountLimiter:
                 self._last = now
             if self.circuit_open and (fresh or not troubled):
                 self._shut = True
-                self._next = now + max(self._streak.gap(self.floor, random, CAP), fault.hint or 0.0)
+                self._next = now + max(self._streak.gap(self.floor, random), fault.hint or 0.0)
 
     def earliest(self, due: float) -> float:
         """The earliest time at which a request planned for `due` can go, as far as it is known."""

@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from .. import redact
-from ..blame import NOT_BOUGHT
 from ..errors import AnswerError, BadReference, PluginError, SubmitUnknown, Unsupported
 from ..events import Event
 from ..faults import Fault
@@ -23,6 +22,9 @@ from .task import OneShot
 log = logging.getLogger("vidpoll")
 
 T = TypeVar("T")
+
+NOT_BOUGHT = (307, 308, 400, 401, 402, 403, 404, 405, 413, 422, 429, 451)
+"""Statuses of answers to a submit that say for certain that nothing was bought."""
 
 
 class Intent(Protocol):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 from ..clock import Clock
 from ..errors import AnswerError, OutcomeUnknown, UnknownStatus
 from ..events import Event
-from ..faults import FailureStreak, Fault, Meaning
+from ..faults import JOB_CAP, FailureStreak, Fault, Meaning
 from ..job import Job
 from ..pacing.limiter import AccountLimiter
 from .account_state import AccountState
@@ -29,7 +29,7 @@ ONE_SHOT_PATIENCE = 60.0
 """Seconds for which an operation that may be repeated (list, quota, cancel, delete) is tried again."""
 
 JITTER = 0.1
-"""Up to such a share of a hint is waited longer, so that not all who heard it come back at once; a floor at most."""
+"""Up to such a share of a hint is waited longer, a floor at most, so that not all who heard it come back at once."""
 
 HELD = "it was not sent: the provider wants this account to wait"
 """Why an operation was not sent at all."""
@@ -155,12 +155,14 @@ class Task:
     def _again_at(self, fault: Fault, context: Context) -> float:
         """When to ask again after a fault: after the hint, or else the pause; a 429 holds the whole account."""
         now, floor = context.now(), self.account.provider.pacing.floor
-        hint = fault.hint or 0.0
-        pause = hint + context.random.uniform(0.0, min(hint * JITTER, floor)) if hint else None
+        hint, limiter = fault.hint or 0.0, self.account.limiter
+        pause = hint + (context.random.uniform(0.0, min(hint * JITTER, floor)) if limiter.few else 0.0)
+        if not hint:
+            pause = self.streak.gap(floor, context.random, max(JOB_CAP, 2.0 * floor))
         earliest = max(self.asked_at + floor, now + hint)
-        due = max(now + (self.streak.gap(floor, context.random) if pause is None else pause), earliest)
+        due = max(now + pause, earliest)
         if fault.status == 429:
-            self.account.limiter.retry_after(Task._cut(self, due, earliest))
+            limiter.retry_after(Task._cut(self, due, earliest))
         return self._cut(due, earliest)
 
     def _cut(self, due: float, earliest: float) -> float:
