@@ -275,6 +275,8 @@ class Client:
         on_event: OnEvent | None,
     ) -> Generator[tuple[Job, Event]]:
         """One loop for all; everything that can be wrong about the call is raised here and now."""
+        from .downloads import save  # noqa: F401 - what comes after the wait: it may be another version on disk by then
+
         arguments.check_waiting(timeout, stop, on_event)
         schedule = arguments.check_pacing(pacing or self._pacing)
         states = [self._state(job.account) for job in jobs]

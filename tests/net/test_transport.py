@@ -20,6 +20,8 @@ import requests
 import responses
 import urllib3
 from acme_provider import ACME, KEY
+from raw_server import answers as replies
+from raw_server import chaos
 from requests.adapters import HTTPAdapter
 
 import vidpoll
@@ -80,6 +82,60 @@ def test_an_answer_is_read_whole(net: responses.RequestsMock) -> None:
     assert sent["Accept-Encoding"] == "identity"
     assert sent["Authorization"] == f"Bearer {KEY}"
     assert "Cookie" not in sent
+
+
+def test_what_is_asked_for_is_said(net: responses.RequestsMock) -> None:
+    """JSON, and not out of a cache, of an API; anything of a file's host. A plugin's own word goes before."""
+    net.get(URL, body=b"{}")
+    net.post(URL, body=b"{}")
+    transport = RequestsTransport()
+    transport.send(wire(), ticket())
+    transport.send(wire()._replace(method="POST", body=b"{}"), ticket())
+    transport.fetch(wire(), ticket(), lambda head: None)
+    transport.send(wire()._replace(headers={"accept": "text/plain", "cache-control": "max-age=1"}), ticket())
+    said = [[call.request.headers.get(name) for name in ("Accept", "Cache-Control")] for call in net.calls]
+    json = "application/json"
+    assert said == [[json, "no-cache"], [json, None], ["*/*", None], ["text/plain", "max-age=1"]]
+
+
+TARGETS = ["/v/a%2fb%7Ec.mp4?sig=x%2by%3d&n=%41", "/a?", "/a?x=[1]&y=%7b%7D"]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_url_goes_out_byte_for_byte(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it is signed, to the request line; through a proxy, and after a redirect, too."""
+    with chaos(replies({})) as server:
+        there = replies({}, status=302, head=f"Location: {server.url}{target}\r\n")
+        server.script[:] = [replies({}), there, replies({})]
+        for path in (target, "/go"):
+            send(WireRequest("GET", server.url + path, lambda url: True, timeout=(1, 1)))
+        assert [head.split(" ")[1] for head in server.heads] == [target, "/go", target]
+        monkeypatch.setenv("HTTP_PROXY", server.url)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        monkeypatch.delenv("no_proxy", raising=False)
+        far = f"http://api.acme.example{target}"
+        send(WireRequest("GET", far, lambda url: True, timeout=(1, 1)))
+        assert server.heads[-1].split(" ")[1].rstrip("?") == far.rstrip("?")
+
+
+@pytest.mark.parametrize("coding", ["utf-8", "aws-chunked", "base64", "gzip", "br", "deflate", "none, UTF-8", "x" * 99])
+def test_a_label_that_does_not_fit_hides_no_body(net: responses.RequestsMock, coding: str) -> None:
+    """The bytes decide; what is compressed is inflated under any label."""
+    plain = b'{"status": "queued"}'
+    for body in (plain, *([] if coding == "deflate" else [gzip.compress(plain)])):
+        net.get(URL, body=body, headers={"Content-Encoding": coding})
+        assert send(wire()).body == plain
+        net.reset()
+
+
+def test_deflate_with_and_without_its_header(net: responses.RequestsMock) -> None:
+    """Some servers send the one, and some the other (RFC 9110, 8.4.1.2)."""
+    plain = b'{"status": "queued"}'
+    bare = zlib.compressobj(wbits=-15)
+    for body in (zlib.compress(plain), bare.compress(plain) + bare.flush()):
+        net.get(URL, body=body, headers={"Content-Encoding": "deflate"})
+        assert send(wire()).body == plain
+        net.reset()
 
 
 def test_a_refusal_is_an_answer(net: responses.RequestsMock) -> None:

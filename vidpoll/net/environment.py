@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import ssl
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -72,17 +71,22 @@ def _verified(verify: Any) -> Any:
     name = _bundle_variable(os.environ)
     if verify is True and name == "SSL_CERT_FILE":
         verify = os.environ[name]
-    if isinstance(verify, str):
-        try:
-            folder = Path(verify).is_dir()
-            ssl.create_default_context(cafile=None if folder else verify, capath=verify if folder else None)
-        except OSError as error:  # an SSLError is one
-            said = error.strerror if not isinstance(error, ssl.SSLError) else "no certificate can be read in it"
-            raise Misconfigured(
-                f"the CA certificates that {name} names cannot be used ({said}): set it to a file of certificates "
-                "that is there, or unset it"
-            ) from None
+    wrong = _wrong(Path(verify)) if isinstance(verify, str) else ""
+    if wrong:
+        raise Misconfigured(
+            f"the CA certificates that {name} names cannot be used ({wrong}): set it to a file of certificates that is "
+            "there, or unset it"
+        )
     return verify
+
+
+def _wrong(bundle: Path) -> str:
+    """What is wrong with a file or a folder of certificates; empty where nothing is."""
+    try:
+        good = bundle.is_dir() or b"-----BEGIN " in bundle.read_bytes()
+    except OSError as error:
+        return error.strerror or type(error).__name__
+    return "" if good else "there is no certificate in it"
 
 
 def _check_proxy(proxy: str, variable: str) -> None:

@@ -54,10 +54,10 @@ def _words(row: blame.Row, cause: BaseException, url: str, timeout: tuple[float,
 
 def _tls(row: blame.Row, error: ssl.SSLError) -> str:
     """OpenSSL's own words hold no secret."""
-    code = getattr(error, "verify_code", None)
-    said = getattr(error, "verify_message", None) or str(error.reason or "").replace("_", " ").lower()
+    code, reason = getattr(error, "verify_code", None), getattr(error, "reason", None) or ""
+    said = getattr(error, "verify_message", None) or reason.replace("_", " ").lower()
     why, step = blame.CERTIFICATES.get(code or 0, ("the certificate is not accepted" if code else "", ""))
-    if error.reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST"):
+    if reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST"):
         why, step = "what answers there speaks no TLS", "check the port, or write http:// in the address"
     words = f"{row.reason}: {why}" if why else row.reason
     words = f"{words} ({redact.text(said, limit=120)})" if said else words
@@ -80,6 +80,7 @@ def _proxy(error: BaseException, variable: str, timeout: tuple[float, float]) ->
 def _reason(inner: BaseException, timeout: tuple[float, float]) -> str:
     """Why a proxy cannot be reached."""
     if isinstance(inner, ssl.SSLError):
-        return "it speaks no TLS: write http:// before its host" if inner.reason == "WRONG_VERSION_NUMBER" else "TLS"
+        wrong = getattr(inner, "reason", None) == "WRONG_VERSION_NUMBER"
+        return "it speaks no TLS: write http:// before its host" if wrong else "the TLS connection to it failed"
     row, cause = blame.of(inner)
     return row.reason.format(connect=timeout[0], read=timeout[1], name=type(cause).__name__)
