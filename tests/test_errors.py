@@ -19,7 +19,11 @@ TREE = {
     for name, value in vars(errors).items()
     if inspect.isclass(value) and issubclass(value, errors.VidpollError)
 }
-EXTRA_PARENTS = {"WaitTimeout": {TimeoutError}, "WaitRefused": {errors.ProviderError}}
+EXTRA_PARENTS = {
+    "WaitTimeout": {TimeoutError},
+    "WaitRefused": {errors.ProviderError},
+    "WaitNotSent": {errors.ConfigurationError},
+}
 
 
 def drawn() -> dict[str, str]:
@@ -44,7 +48,7 @@ def test_the_drawing_is_the_tree() -> None:
 
 
 def test_second_parents_are_few_and_said() -> None:
-    """WaitTimeout is also a TimeoutError, WaitRefused also a ProviderError; nothing else has two parents."""
+    """WaitTimeout is also a TimeoutError, two others are what a single call raises; nothing else has two parents."""
     assert {name: set(cls.__bases__[1:]) for name, cls in TREE.items() if cls.__bases__[1:]} == EXTRA_PARENTS
 
 

@@ -26,7 +26,8 @@ PUBLIC = [
     "PluginReport", "Provider", "Request", "Response", "Stage",
     "JobStore", "KeptJob", "Origin", "Submission", "WantedFiles",
     "hookimpl", "parsing", "errors",
-    "AnswerError", "AuthenticationError", "BadReference", "Conflict", "DownloadChanged", "DownloadError",
+    "AnswerError", "AuthenticationError", "BadReference", "ConfigurationError", "Conflict", "DownloadChanged",
+    "DownloadError",
     "DownloadTooLarge", "DownloadTruncated", "ForeignAnswer",
     "InvalidField", "InvalidRequest", "JobCancelled", "JobError", "JobExpired", "JobFailed", "JobNotFound",
     "Malformed", "MissingKey", "NotAVideo",
@@ -34,7 +35,7 @@ PUBLIC = [
     "ProviderUnreachable", "RateLimited",
     "Refused", "ResultMissing", "ServerError", "StoreError", "SubmitUnknown", "TransitionRefused", "UnknownProvider",
     "UnknownStatus", "UnsafeURL",
-    "Unsupported", "UsageError", "VidpollError", "WaitRefused", "WaitStopped", "WaitTimeout",
+    "Unsupported", "UsageError", "VidpollError", "WaitNotSent", "WaitRefused", "WaitStopped", "WaitTimeout",
 ]  # fmt: skip
 
 INTERNAL = {

@@ -350,7 +350,8 @@ def test_text(value: object, found: str | None) -> None:
 def test_assets_out_of_what_came() -> None:
     """A URL or a list of URLs; what is no URL costs nothing."""
     assert parsing.assets("/a.mp4") == (Asset("/a.mp4"),)
-    assert parsing.assets(["/a.mp4", "", None, 7, "b\n"], "audio", size=3) == (Asset("/a.mp4", "audio", size=3),)
+    assert parsing.assets(["/a.mp4", "", None, 7, "b\0"], "audio", size=3) == (Asset("/a.mp4", "audio", size=3),)
+    assert parsing.assets(" /a.mp4\r\n") == (Asset("/a.mp4"),)
 
 
 # -- submit and paths -------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         AnswerError,
         AuthenticationError,
         BadReference,
+        ConfigurationError,
         Conflict,
         DownloadChanged,
         DownloadError,
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
         Unsupported,
         UsageError,
         VidpollError,
+        WaitNotSent,
         WaitRefused,
         WaitStopped,
         WaitTimeout,
@@ -117,24 +119,24 @@ __all__ = [
     "ListPollingSpec", "Bearer", "KeyHeader", "Basic", "Minted", "AnyOf", "NoAuth",
     # errors
     "errors", "VidpollError", "UsageError", "BadReference", "UnknownProvider", "MissingKey", "InvalidField",
-    "Unsupported", "StoreError", "PluginError", "AnswerError", "Malformed", "UnknownStatus", "ForeignAnswer",
-    "TransitionRefused",
+    "Unsupported", "ConfigurationError", "StoreError", "PluginError", "AnswerError", "Malformed", "UnknownStatus",
+    "ForeignAnswer", "TransitionRefused",
     "ProviderError", "AuthenticationError", "PermissionDenied", "PaymentRequired", "InvalidRequest", "NotFound",
     "Conflict", "RateLimited", "ServerError", "Refused", "JobError", "JobFailed", "JobCancelled", "JobExpired",
     "OutcomeUnknown", "WaitTimeout", "ProviderUnreachable", "JobNotFound", "WaitStopped", "WaitRefused",
-    "SubmitUnknown", "ResultMissing", "DownloadError", "DownloadChanged", "DownloadTruncated",
+    "WaitNotSent", "SubmitUnknown", "ResultMissing", "DownloadError", "DownloadChanged", "DownloadTruncated",
     "DownloadTooLarge", "UnsafeURL", "NotAVideo",
 ]  # fmt: skip
 
 _HOMES = {
     "client": "Client",
     "errors": (
-        "AnswerError AuthenticationError BadReference Conflict DownloadChanged DownloadError DownloadTooLarge "
-        "DownloadTruncated ForeignAnswer InvalidField InvalidRequest JobCancelled JobError JobExpired JobFailed "
-        "JobNotFound Malformed MissingKey NotAVideo NotFound OutcomeUnknown PaymentRequired PermissionDenied "
+        "AnswerError AuthenticationError BadReference ConfigurationError Conflict DownloadChanged DownloadError "
+        "DownloadTooLarge DownloadTruncated ForeignAnswer InvalidField InvalidRequest JobCancelled JobError JobExpired "
+        "JobFailed JobNotFound Malformed MissingKey NotAVideo NotFound OutcomeUnknown PaymentRequired PermissionDenied "
         "PluginError ProviderError ProviderUnreachable RateLimited Refused ResultMissing ServerError StoreError "
         "SubmitUnknown TransitionRefused UnknownProvider UnknownStatus UnsafeURL Unsupported UsageError "
-        "VidpollError WaitRefused WaitStopped WaitTimeout"
+        "VidpollError WaitNotSent WaitRefused WaitStopped WaitTimeout"
     ),
     "events": (
         "Completed DownloadProgress Downloaded Event Failed GaveUp PollFailed Polled ProgressChanged StageChanged "

@@ -7,6 +7,7 @@ VidpollError
 │   ├── MissingKey           the key's environment variable is not set
 │   ├── InvalidField         a submit or list field that the provider does not take
 │   └── Unsupported          the provider has no such operation
+├── ConfigurationError       you: this machine (a proxy, certificates, threads); nothing was sent; the message says what
 ├── StoreError               you: the file that keeps jobs cannot be used; the message says why, and the way out
 ├── PluginError              the plugin's author: it does not load, validate or keep its contract
 ├── AnswerError              nobody yet: one answer says nothing about the job; a wait bears it and asks again
@@ -28,7 +29,8 @@ VidpollError
 │   ├── ProviderUnreachable  nothing but faults for `patience` seconds
 │   ├── JobNotFound          the provider says, several times, that it has no such job
 │   ├── WaitStopped          `stop` was set
-│   └── WaitRefused          400 401 402 403 451 in a wait (also a ProviderError)
+│   ├── WaitRefused          400 401 402 403 451 in a wait (also a ProviderError)
+│   └── WaitNotSent          a question cannot be sent from this machine (also a ConfigurationError)
 ├── SubmitUnknown            a submit that may have been received; it is never sent twice; `.sent` is what it carried
 ├── ResultMissing            a finished job without the asset that was asked for
 └── DownloadError            a file that is not there, and never half there
@@ -88,6 +90,13 @@ class InvalidField(UsageError):
 
 class Unsupported(UsageError):
     """The provider documents no such operation."""
+
+
+class ConfigurationError(VidpollError):
+    """This machine cannot send the request; nothing was sent, and it would be the same again.
+
+    A proxy that cannot be used, a CA file that is not there, no thread. The message names the variable that sets it.
+    """
 
 
 class StoreError(VidpollError):
@@ -295,6 +304,10 @@ class WaitRefused(OutcomeUnknown, ProviderError):
     def __init__(self, message: str = "", *, kind: str = "server", **fields: Any) -> None:
         super().__init__(message, **fields)
         self.kind = kind
+
+
+class WaitNotSent(OutcomeUnknown, ConfigurationError):
+    """This machine cannot send the question (see ConfigurationError). The job itself is not touched by that."""
 
 
 class SubmitUnknown(VidpollError):

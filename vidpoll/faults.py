@@ -9,16 +9,20 @@ from __future__ import annotations
 import re
 from datetime import timezone
 from email.utils import parsedate_to_datetime
-from enum import Enum
 from random import Random
 from typing import NamedTuple
 
+from .blame import Meaning as Meaning  # noqa: PLC0414 - whoever asks for a fault asks for what it means
+from .blame import of_status
 from .errors import Refused
 from .model import Response, is_number
 from .parsing import timestamp
 
 CAP = 60.0
-"""Seconds: the longest pause between two questions that faults alone can cause."""
+"""Seconds: the longest pause between two requests to an account that is ill."""
+
+JOB_CAP = 15.0
+"""Seconds: the longest pause between two questions about a job that faults alone can cause, or two floors."""
 
 LONGEST_HINT = 3600.0
 """Seconds: a hint is never followed for longer."""
@@ -60,13 +64,11 @@ class NoAnswer(Exception):
         self.sent = sent
 
 
-class Meaning(Enum):
-    """What to do about a fault."""
+class Misconfigured(NoAnswer):
+    """Something is wrong on this machine, and nothing was sent. It would be the same if it were asked again."""
 
-    TRANSIENT = "transient error"
-    REFUSAL = "refusal"
-    MISSING = "missing"
-    GONE = "gone"
+    def __init__(self, reason: str, *, sent: bool = False) -> None:
+        super().__init__(reason, sent=sent)
 
 
 class Fault(NamedTuple):
@@ -83,17 +85,17 @@ class Fault(NamedTuple):
     """Whether it is no word of the API's own, but a page of something in between, or of another server."""
     target: str = ""
     """Where a redirect points that was not followed, without its query."""
+    local: bool = False
+    """Whether this machine is what has to be mended."""
 
     @property
     def meaning(self) -> Meaning:
-        """Blip, refusal, missing or gone, by the HTTP status."""
+        """A transient error, a refusal, missing or gone, by the HTTP status; or this machine's own."""
+        if self.local:
+            return Meaning.LOCAL
         if self.page and self.status in (401, 403, 451):  # a bot check, say
             return Meaning.TRANSIENT
-        if self.status in (400, 401, 402, 403, 407, 451):
-            return Meaning.REFUSAL
-        if self.status == 404:
-            return Meaning.MISSING
-        return Meaning.GONE if self.status == 410 else Meaning.TRANSIENT
+        return of_status(self.status).wait
 
     @property
     def kind(self) -> str:
@@ -119,58 +121,68 @@ def tells_when(response: Response) -> bool:
 def hint(response: Response, now: float) -> float | None:
     """How many seconds the provider wants us to wait, by any header that says so; None without a usable one.
 
-    Reads `Retry-After` (RFC 9110, 10.2.3: seconds or an HTTP date; some send an ISO date), `retry-after-ms` and
-    `openai-poll-after-ms`. `now` is Unix seconds. What cannot be read is dropped; nothing is longer than an hour.
+    Reads `Retry-After` (RFC 9110, 10.2.3), `retry-after-ms` and `openai-poll-after-ms`; what each may hold, `_span`
+    says. `now` is Unix seconds. What cannot be read is dropped; nothing is longer than an hour.
     """
     found = [
-        _milliseconds(response.header("retry-after-ms")),
-        _milliseconds(response.header("openai-poll-after-ms")),
-        _moment(response.header("retry-after"), now),
+        _longest(response.header("retry-after-ms"), now, unit=0.001),
+        _longest(response.header("openai-poll-after-ms"), now, unit=0.001),
+        _longest(response.header("retry-after"), now),
     ]
-    usable = [min(seconds, LONGEST_HINT) for seconds in found if seconds is not None and seconds >= 0]
-    return max(usable, default=None)
+    return max((seconds for seconds in found if seconds is not None), default=None)
 
 
-def _plain(value: str | None) -> float | None:
-    if value is None or not re.fullmatch(r"\s*\d{1,15}(\.\d{1,9})?\s*", value):
+_NUMBER = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,9})?")
+_COUNTED = re.compile(rf"({_NUMBER.pattern})\s?(ms|s|m|h)", re.IGNORECASE)
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_BETWEEN = re.compile("".join(f"(?<!{day})" for day in ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun", "day")) + ",")
+"""The comma between the values of several lines: not the one after the day of a date."""
+
+_LONGEST_TEXT = 200  # characters of a header that is looked at
+
+
+def _longest(value: str | None, now: float, *, unit: float = 1.0) -> float | None:
+    """The longest time that a header names, in seconds: several lines of it came as one, with commas."""
+    if value is None or len(value) > _LONGEST_TEXT:
         return None
-    return float(value)
+    found = (_span(each, now, unit) for each in (value, *_BETWEEN.split(value)))
+    return max((min(seconds, LONGEST_HINT) for seconds in found if seconds is not None), default=None)
 
 
-def _milliseconds(value: str | None) -> float | None:
-    number = _plain(value)
-    return None if number is None else number / 1000.0
+def _span(value: str, now: float, unit: float) -> float | None:
+    """Seconds from `now`: a number of units, one with its own ("1m30s"), or a moment.
 
-
-def _moment(value: str | None, now: float) -> float | None:
-    number = _plain(value)
-    if number is not None or value is None:
-        return number
+    A moment is an HTTP date, an ISO date, or a number too large for a time to wait: Unix seconds (from 1e9 on) or
+    milliseconds (from 1e12 on). What has passed is 0; None is what cannot be read, whatever it is.
+    """
+    value = value.strip()
+    if _NUMBER.fullmatch(value):
+        number = float(value)
+        moment = number / 1000.0 if number >= 1e12 else number if number >= 1e9 else None
+        return number * unit if moment is None else max(0.0, moment - now)
+    counted = _COUNTED.findall(value)
+    if counted and not _COUNTED.sub("", value).strip():
+        return sum(float(number) * _UNITS[name.lower()] for number, name in counted)
     moment = timestamp(value) if value[:1].isdigit() else None
-    if moment is None:
-        try:
-            parsed = parsedate_to_datetime(value)
-            moment = (parsed if parsed.tzinfo else parsed.replace(tzinfo=timezone.utc)).timestamp()
-        except (ValueError, TypeError, OverflowError, IndexError):
-            return None
-    return max(0.0, moment - now) if is_number(moment) else None
+    moment = _date(value) if moment is None else moment
+    return None if moment is None or not is_number(moment) else max(0.0, moment - now)
+
+
+def _date(value: str) -> float | None:
+    """The Unix second of an HTTP date; None for anything else."""
+    try:
+        parsed = parsedate_to_datetime(value)
+        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=timezone.utc)).timestamp()
+    except Exception:  # noqa: BLE001 - the parser is not ours, and no header may end a wait
+        return None
 
 
 def exhausted(response: Response, now: float) -> float | None:
     """How many seconds the whole account has no requests left: `X-RateLimit-Remaining: 0` until `X-RateLimit-Reset`.
 
-    The reset is read as Unix seconds or milliseconds, or as seconds from now where it is too small for that.
+    The reset is read like a `Retry-After`.
     """
-    return _reset(response, now) if _plain(response.header("x-ratelimit-remaining")) == 0.0 else None
-
-
-def _reset(response: Response, now: float) -> float | None:
-    reset = _plain(response.header("x-ratelimit-reset"))
-    if reset is None:
-        return None
-    if reset >= 1e11:  # some count milliseconds
-        reset /= 1000.0
-    return min(max(0.0, reset - now) if reset > 1e9 else reset, LONGEST_HINT)
+    return _longest(response.header("x-ratelimit-reset"), now) if _remaining(response) == 0.0 else None
 
 
 def allowance(response: Response, now: float) -> tuple[float, float] | None:
@@ -178,9 +190,15 @@ def allowance(response: Response, now: float) -> tuple[float, float] | None:
 
     None where one of the two is not told, or nothing is left (that is `exhausted`).
     """
-    remaining = _plain(response.header("x-ratelimit-remaining"))
-    seconds = _reset(response, now)
+    remaining = _remaining(response)
+    seconds = _longest(response.header("x-ratelimit-reset"), now)
     return None if not remaining or not seconds else (remaining, seconds)
+
+
+def _remaining(response: Response) -> float | None:
+    """How many requests are left: of several limits the one that is met first."""
+    found = [each.strip() for each in (response.header("x-ratelimit-remaining") or "")[:_LONGEST_TEXT].split(",")]
+    return min((float(each) for each in found if _NUMBER.fullmatch(each)), default=None)
 
 
 class FailureStreak:
@@ -210,7 +228,7 @@ class FailureStreak:
         """Whether at least three faults in a row have lasted for `patience` seconds."""
         return self.in_a_row >= 3 and at - self.first_at >= patience
 
-    def gap(self, floor: float, random: Random) -> float:
-        """Seconds until the next try: full jitter up to `floor` doubled with each fault, at most a minute."""
-        ceiling = min(floor * 2.0 ** min(self.in_a_row - 1, 16), max(CAP, floor))
+    def gap(self, floor: float, random: Random, longest: float = CAP) -> float:
+        """Seconds until the next try: full jitter up to `floor` doubled with each fault, at most `longest` seconds."""
+        ceiling = min(floor * 2.0 ** min(self.in_a_row - 1, 16), max(longest, floor))
         return max(floor, random.uniform(0.0, ceiling))

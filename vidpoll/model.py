@@ -6,6 +6,10 @@ sizes are bytes, lengths of videos are seconds.
 
 from __future__ import annotations
 
+import encodings.latin_1
+import encodings.utf_8_sig
+import encodings.utf_16
+import encodings.utf_32  # noqa: F401 - what an answer may be read by: later perhaps no file can be opened
 import json
 import math
 import re

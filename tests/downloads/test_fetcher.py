@@ -13,7 +13,7 @@ from acme_provider import ACME, DONE, FLOOR, KEY, MP4, REF, Talk, parse_content,
 
 import vidpoll
 from vidpoll.faults import NoAnswer
-from vidpoll.net.transport import BodyCut, Hopeless, UnsafeHop
+from vidpoll.net.explain import BodyCut, Hopeless, UnsafeHop
 from vidpoll.testing import FakeTransport
 
 FILE = MP4 + bytes(number % 251 for number in range(2000))

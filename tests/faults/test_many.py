@@ -524,7 +524,7 @@ def test_fewer_than_three_jobs_are_no_crowd() -> None:
     both, alone = run("one:a", "one:b"), run("one:a")
     assert both.times("one", "a") == both.times("one", "b") == alone.times("one", "a")
     gaps = [b - a for a, b in pairwise(alone.times("one"))]
-    assert [round(gap) for gap in gaps[:6]] == [5, 10, 20, 40, 60, 60]
+    assert [round(gap) for gap in gaps[:6]] == [5, 10, 15, 15, 15, 15]
 
 
 # -- other accounts ---------------------------------------------------------------------------------------------------

@@ -78,7 +78,7 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
 def test_the_body_is_handed_on_as_it_is(pair: tuple[socket.socket, socket.socket]) -> None:
     """A line of it need be no field; but the size of a chunk is not negative."""
     pair[1].sendall(OK + b"\r\nnone\n-5\r\n")
-    with Guarded(pair[0]).makefile("rb") as answer:
+    with Guarded(pair[0], Sockets()).makefile("rb") as answer:
         assert [answer.readline() for _ in range(3)] == [OK, b"\r\n", b"none\n"]
         with pytest.raises(http.client.HTTPException, match="less than no bytes"):
             answer.readline()

@@ -20,12 +20,15 @@ import requests
 import responses
 import urllib3
 from acme_provider import ACME, KEY
+from raw_server import answers as replies
+from raw_server import chaos
 from requests.adapters import HTTPAdapter
 
 import vidpoll
 from vidpoll.faults import NoAnswer
 from vidpoll.net.accounts import Account, OpenAccount, WireRequest
-from vidpoll.net.transport import BodyCut, BodyTooLarge, RequestsTransport, UnsafeHop
+from vidpoll.net.explain import BodyCut, BodyTooLarge, UnsafeHop
+from vidpoll.net.transport import RequestsTransport
 from vidpoll.net.workers import Ticket, Workers
 
 URL = "https://api.acme.example/v1/jobs/j1"
@@ -79,6 +82,60 @@ def test_an_answer_is_read_whole(net: responses.RequestsMock) -> None:
     assert sent["Accept-Encoding"] == "identity"
     assert sent["Authorization"] == f"Bearer {KEY}"
     assert "Cookie" not in sent
+
+
+def test_what_is_asked_for_is_said(net: responses.RequestsMock) -> None:
+    """JSON, and not out of a cache, of an API; anything of a file's host. A plugin's own word goes before."""
+    net.get(URL, body=b"{}")
+    net.post(URL, body=b"{}")
+    transport = RequestsTransport()
+    transport.send(wire(), ticket())
+    transport.send(wire()._replace(method="POST", body=b"{}"), ticket())
+    transport.fetch(wire(), ticket(), lambda head: None)
+    transport.send(wire()._replace(headers={"accept": "text/plain", "cache-control": "max-age=1"}), ticket())
+    said = [[call.request.headers.get(name) for name in ("Accept", "Cache-Control")] for call in net.calls]
+    json = "application/json"
+    assert said == [[json, "no-cache"], [json, None], ["*/*", None], ["text/plain", "max-age=1"]]
+
+
+TARGETS = ["/v/a%2fb%7Ec.mp4?sig=x%2by%3d&n=%41", "/a?", "/a?x=[1]&y=%7b%7D"]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_url_goes_out_byte_for_byte(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it is signed, to the request line; through a proxy, and after a redirect, too."""
+    with chaos(replies({})) as server:
+        there = replies({}, status=302, head=f"Location: {server.url}{target}\r\n")
+        server.script[:] = [replies({}), there, replies({})]
+        for path in (target, "/go"):
+            send(WireRequest("GET", server.url + path, lambda url: True, timeout=(1, 1)))
+        assert [head.split(" ")[1] for head in server.heads] == [target, "/go", target]
+        monkeypatch.setenv("HTTP_PROXY", server.url)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        monkeypatch.delenv("no_proxy", raising=False)
+        far = f"http://api.acme.example{target}"
+        send(WireRequest("GET", far, lambda url: True, timeout=(1, 1)))
+        assert server.heads[-1].split(" ")[1].rstrip("?") == far.rstrip("?")
+
+
+@pytest.mark.parametrize("coding", ["utf-8", "aws-chunked", "base64", "gzip", "br", "deflate", "none, UTF-8", "x" * 99])
+def test_a_label_that_does_not_fit_hides_no_body(net: responses.RequestsMock, coding: str) -> None:
+    """The bytes decide; what is compressed is inflated under any label."""
+    plain = b'{"status": "queued"}'
+    for body in (plain, *([] if coding == "deflate" else [gzip.compress(plain)])):
+        net.get(URL, body=body, headers={"Content-Encoding": coding})
+        assert send(wire()).body == plain
+        net.reset()
+
+
+def test_deflate_with_and_without_its_header(net: responses.RequestsMock) -> None:
+    """Some servers send the one, and some the other (RFC 9110, 8.4.1.2)."""
+    plain = b'{"status": "queued"}'
+    bare = zlib.compressobj(wbits=-15)
+    for body in (zlib.compress(plain), bare.compress(plain) + bare.flush()):
+        net.get(URL, body=body, headers={"Content-Encoding": "deflate"})
+        assert send(wire()).body == plain
+        net.reset()
 
 
 def test_a_refusal_is_an_answer(net: responses.RequestsMock) -> None:
@@ -230,8 +287,9 @@ def test_a_bomb_is_bounded_too(net: responses.RequestsMock) -> None:
     ("coding", "body", "says"),
     [
         ("gzip", gzip.compress(b"{}" * 100)[:-9], "was cut"),
-        ("gzip", b"{}", "cannot be read"),
-        ("br", b"\x0b\x00", "not asked for"),
+        ("gzip", b"\x1f\x8b{}", "cannot be read"),
+        ("deflate", b"\x78\x9c\x00\x01", "cut|cannot be read"),
+        ("deflate", b"\xff\x00\xff", "cannot be read"),
     ],
 )
 def test_a_compressed_body_that_is_none(net: responses.RequestsMock, coding: str, body: bytes, says: str) -> None:
@@ -263,28 +321,28 @@ SIGNED = "https://api.acme.example/v1/jobs/j1?signature=s3cr3t"
 
 
 @pytest.mark.parametrize(
-    ("raised", "says", "sent"),
+    ("raised", "says"),
     [
-        (requests.ConnectTimeout(SIGNED), "no connection within 0.2 s", False),
-        (requests.ReadTimeout(SIGNED), "nothing came for 0.2 s", True),
-        (requests.exceptions.SSLError(SIGNED), "the TLS connection failed", True),
-        (requests.exceptions.ChunkedEncodingError(SIGNED), "broke in the middle", True),
-        (requests.exceptions.InvalidURL(SIGNED), "the request failed (InvalidURL)", True),
-        (requests.ConnectionError(SIGNED), "the connection was reset", True),
-        (ConnectionResetError(SIGNED), "the connection failed (ConnectionResetError)", True),
-        (urllib3.exceptions.ReadTimeoutError(None, SIGNED, "x"), "nothing came for 0.2 s", True),  # type: ignore[arg-type]
-        (ValueError(SIGNED), "the request failed (ValueError)", True),
+        (requests.ConnectTimeout(SIGNED), "no connection within 0.2 s"),
+        (requests.ReadTimeout(SIGNED), "nothing came for 0.2 s"),
+        (requests.exceptions.SSLError(SIGNED), "the TLS connection failed"),
+        (requests.exceptions.ChunkedEncodingError(SIGNED), "broke in the middle"),
+        (requests.exceptions.InvalidURL(SIGNED), "the address cannot be asked (InvalidURL): check the base URL"),
+        (requests.ConnectionError(SIGNED), "the connection was reset"),
+        (ConnectionResetError(SIGNED), "the connection was reset"),
+        (OSError(SIGNED), "the connection failed (OSError)"),
+        (urllib3.exceptions.ReadTimeoutError(None, SIGNED, "x"), "nothing came for 0.2 s"),  # type: ignore[arg-type]
+        (ValueError(SIGNED), "the request failed (ValueError)"),
+        (RecursionError(SIGNED), "the request failed (RecursionError)"),
     ],
 )
-def test_an_error_holds_no_url_and_no_key(
-    net: responses.RequestsMock, raised: Exception, says: str, sent: bool
-) -> None:
+def test_an_error_holds_no_url_and_no_key(net: responses.RequestsMock, raised: Exception, says: str) -> None:
     """The libraries' words hold URLs; ours do not, and neither does the chain of causes."""
     net.get(URL, body=raised)
     with pytest.raises(NoAnswer) as caught:
         send(wire())
     assert says in caught.value.reason
-    assert caught.value.sent is sent
+    assert caught.value.sent is False  # no connection stood
     shown = "".join(traceback.format_exception(caught.value, chain=True))
     assert "signature" not in shown.replace('SIGNED = "https', "")
     assert KEY not in shown
@@ -380,7 +438,7 @@ OK = b"HTTP/1.1 200 OK\r\n"
         (OK + b"X-A: b\r\nX-A: c\r\n\r\n{}", 200, {"x-a": "c"}, b"{}"),
         (OK + b"X-A: \xe4\r\n\r\n{}", 200, {"x-a": "ä"}, b"{}"),
         (OK + b"Content-Length: -5\r\n\r\n{}", 200, {"content-length": "-5"}, b"{}"),
-        (OK + b"Content-Length: 2, 2\r\n\r\n{}", 200, {"content-length": "2, 2"}, b"{}"),
+        (OK + b"Content-Length: 2, 2\r\n\r\n{}", 200, {"content-length": "2"}, b"{}"),
         (OK + b"Content-Length: 2\r\nContent-Length: 2\r\n\r\n{}", 200, {"content-length": "2"}, b"{}"),
         (OK + b"Content-Length: many\r\n\r\n{}", 200, {"content-length": "many"}, b"{}"),
         (OK + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n{}", 200, {"content-length": "9" * 5000}, b"{}"),
@@ -703,6 +761,7 @@ def test_a_kept_request_is_the_one_that_would_be_made() -> None:
                 for told in (headers, {"User-Agent": "x"}):
                     made = adapter.prepared("GET", each, told, None)
                     due = requests.Request("GET", each, headers=told).prepare()
+                    due.url = str(due.url).replace("%2Fb", "%2fb").partition("#")[0]  # as it was written
                     assert (made.url, made.headers, made.body, made.method) == (due.url, due.headers, None, "GET")
                     proxy = {"http": "http://127.0.0.1:9"}
                     for proxies in ({}, proxy):

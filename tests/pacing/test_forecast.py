@@ -117,6 +117,37 @@ def test_a_first_progress_says_nothing() -> None:
     assert forecast(Law(), seen((10.0, 95.0)), 10.0).law == Law()
 
 
+MONTHS = 90 * 86400.0
+
+
+def made(at: float, *progress: tuple[float, float | None]) -> list[Moment]:
+    """A job that its provider says to be made at `at`, and what was seen of it."""
+    return [Moment(at, None, None, None), *(Moment(when, State.RUNNING, "x", shown) for when, shown in progress)]
+
+
+@pytest.mark.parametrize("at", [-MONTHS, -8 * 3600.0, 8 * 3600.0])
+def test_a_creation_time_that_the_progress_contradicts_is_dropped(at: float) -> None:
+    """Another zone, or a record that is used again: the job is as old as it was seen to be."""
+    progress = [(0.0, 10.0), (10.0, 20.0), (20.0, 30.0)]
+    law = Law(90.0, 0.8)
+    assert forecast(law, made(at, *progress), 20.0) == forecast(law, made(0.0, *progress), 20.0)
+    assert vidpoll.Adaptive().gap(forecast(law, made(at, *progress, (86.0, 96.0)), 86.0)) < 5.0
+
+
+def test_a_creation_time_that_the_progress_bears_out_counts() -> None:
+    """A wait that is resumed at 50 % knows that the job is half a minute old, queue and all."""
+    progress = [(0.0, 50.0), (6.0, 60.0)]
+    assert forecast(None, made(-30.0, *progress), 6.0).elapsed == 36.0
+    assert forecast(None, made(-100.0, *progress), 6.0).elapsed == 106.0
+    assert forecast(None, made(-300.0, *progress), 6.0).elapsed == 6.0
+
+
+def test_no_job_was_made_after_it_was_seen() -> None:
+    """Nor is one in the future; without progress an old one may be old."""
+    assert forecast(None, made(3600.0, (0.0, None), (50.0, None)), 60.0).elapsed == 60.0
+    assert forecast(None, made(-MONTHS, (0.0, None), (50.0, 10.0)), 60.0).elapsed == MONTHS + 60.0
+
+
 def test_an_end_that_moved_is_told_with_a_wider_range() -> None:
     """Progress that is quick at first and then slow: the range says what the progress does not."""
     steady = forecast(Law(), seen((0.0, 0.0), (20.0, 20.0), (40.0, 40.0)), 40.0)

@@ -114,7 +114,7 @@ def test_an_unknown_word_is_told_once() -> None:
 
 
 def test_gaps_after_faults_grow_and_a_good_answer_resets_them() -> None:
-    """Full jitter up to the floor doubled with each fault, at most a minute, never below the floor."""
+    """Full jitter up to the floor doubled with each fault, at most 15 s, never below the floor."""
 
     class Wild(vidpoll.client.Random):
         def uniform(self, a: float, b: float) -> float:
@@ -123,7 +123,7 @@ def test_gaps_after_faults_grow_and_a_good_answer_resets_them() -> None:
     t = talk([*[UNAVAILABLE] * 6, DRAWING, UNAVAILABLE, DONE])
     t.client._loop.context.random = Wild()
     t.client.wait(REF)
-    assert t.clock.waits == [5.0, 10.0, 20.0, 40.0, 60.0, 60.0, 5.0, 5.0]
+    assert t.clock.waits == [5.0, 10.0, 15.0, 15.0, 15.0, 15.0, 5.0, 5.0]
 
 
 def test_poll_failed_counts_and_tells_when() -> None:
@@ -407,12 +407,47 @@ def test_a_429_slows_every_job_of_its_account_and_no_other() -> None:
     assert at == {"two:c": 5.0, "one:a": 20.0, "one:b": 20.0}
 
 
-def test_a_429_outlasting_the_deadline_ends_the_wait_there() -> None:
-    """A hint that forbids any further question does not make the wait longer, nor the error come early."""
-    t = talk([(429, {"retry-after": "3000"}, b""), DONE])
+def test_a_429_that_ends_soon_after_the_deadline_ends_the_wait_there() -> None:
+    """A hint that is kept does not make the wait longer, nor the error come early."""
+    t = talk([(429, {"retry-after": "150"}, b""), DONE])
     with pytest.raises(vidpoll.WaitTimeout):
         t.client.wait(REF, timeout=100)
     assert (t.clock.waits, len(t.requests)) == ([100.0], 1)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_hint_that_ends_long_after_the_deadline_does_not_forbid_the_question_on_it(status: int) -> None:
+    """It may be a mistake, and the job may be done: one request costs nobody anything."""
+    t = talk([(status, {"retry-after": "3000"}, b""), DONE])
+    assert t.client.wait(REF, timeout=100).ok
+    assert (t.clock.waits, len(t.requests)) == ([100.0], 2)
+
+
+def test_a_job_that_an_account_on_hold_has_not_asked_for_is_asked_for_on_its_deadline() -> None:
+    """The 429 came to another job; of three jobs or more none is asked against the provider's word."""
+    for number, asked in ((2, 1), (3, 0)):
+        script: Any = {
+            "/jobs/a": [(429, {"retry-after": "3000"}, b"")],
+            "/jobs/b": [DRAWING, DONE],
+            "/jobs/c": [DRAWING],
+        }
+        t = talk(script)
+        jobs = t.client.wait_all([f"acme:{name}" for name in "abc"[:number]], timeout=100)
+        assert [job.ok for job in jobs][1] is (number == 2)
+        assert len([url for url in t.requests if url.endswith("/b")]) == 1 + asked
+
+
+def test_a_429_is_waited_for_as_long_as_its_hint() -> None:
+    """With a tenth of jitter, a floor at most; not for the pause that so many faults would bring."""
+
+    class Wild(vidpoll.client.Random):
+        def uniform(self, a: float, b: float) -> float:
+            return b
+
+    t = talk([*[(429, {"retry-after": "7"}, b"")] * 4, (429, {"retry-after": "300"}, b""), DONE])
+    t.client._loop.context.random = Wild()
+    t.client.wait(REF)
+    assert t.clock.waits == pytest.approx([7.7, 7.7, 7.7, 7.7, 305.0])
 
 
 def test_a_429_of_any_question_holds_the_account() -> None:

@@ -11,7 +11,8 @@ from typing import Any
 
 from ..clock import Clock
 from ..model import Response
-from ..net.transport import BodyCut, BodyTooLarge, Hopeless, Sink
+from ..net.explain import BodyCut, BodyTooLarge, Hopeless
+from ..net.transport import Sink
 from . import kinds, ranges
 from .ranges import Body, Validator
 

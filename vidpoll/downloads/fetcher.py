@@ -31,7 +31,8 @@ from ..job import Job
 from ..job_state import GRACE
 from ..model import Asset, Response, Snapshot
 from ..net.accounts import OpenAccount, WireRequest
-from ..net.transport import BodyCut, BodyTooLarge, Hopeless, Transport, UnsafeHop
+from ..net.explain import BodyCut, BodyTooLarge, Hopeless, UnsafeHop
+from ..net.transport import Transport
 from ..polling.call import build
 from ..polling.loop import Loop
 from ..provider import Operation

@@ -33,24 +33,38 @@ class Sockets:
     def __init__(self) -> None:
         self.connecting = False
         """Whether a connection is being made, and nothing of the request is sent."""
-        self._ended = False
+        self.fresh = self.heard = self.ended = False
+        """Whether the last try made a connection, whether a byte of an answer came, and whether it was ended."""
+        self.target = ""
+        """What the request line is to name, byte for byte."""
+        self._ticket: Ticket | None = None
         self._open: tuple[weakref.ref[socket.socket], ...] = ()
 
     def begin(self, ticket: Ticket) -> None:
         """Serve another request. Raises NoAnswer where it is aborted already."""
-        self.connecting = self._ended = False
+        self.connecting = self.ended = False
+        self._ticket = ticket
         ticket.shut = self.shut
         if ticket.aborted:
             raise NoAnswer("aborted before it was sent", sent=False)
 
+    def attempt(self) -> None:
+        """The request is tried, for the first time or again."""
+        self.fresh = self.heard = self.connecting = False
+
+    def sending(self) -> None:
+        """Bytes are about to be sent; those that a connection needs before it stands are none of the request."""
+        if not self.connecting and self._ticket is not None:
+            self._ticket.sent = True
+
     def add(self, sock: socket.socket) -> None:
         self._open = (*(each for each in self._open if each() is not None), weakref.ref(sock))
-        if self._ended:
+        if self.ended:
             self.shut()
 
     def shut(self) -> None:
         """Shut them all: the thread that they serve reads no further."""
-        self._ended = True
+        self.ended = True
         for sock in filter(None, (each() for each in self._open)):
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
@@ -59,19 +73,25 @@ class Sockets:
 class Guarded:
     """A connected socket whose answers are read through an `Answer`."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, sockets: Sockets) -> None:
         self._sock = sock
+        self._sockets = sockets
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._sock, name)
 
     def makefile(self, *_: Any, **__: Any) -> Answer:
         """The bytes of the next answer."""
-        return Answer(self._sock.makefile("rb", buffering=0))
+        answer = Answer(self._sock.makefile("rb", buffering=0))
+        answer.sockets = self._sockets
+        return answer
 
 
 class Answer(io.BufferedReader):
     """The bytes of one answer, the head in order."""
+
+    sockets = Sockets()
+    """Those of the thread that reads it."""
 
     _head: list[bytes] | None = None
     """The lines of the head that were not handed on yet, the last one first."""
@@ -79,6 +99,9 @@ class Answer(io.BufferedReader):
     def readline(self, size: int | None = -1) -> bytes:
         """A line. Raises RemoteDisconnected for a head that is cut, and HTTPException for a chunk of negative size."""
         if self._head is None:
+            if not self.peek(1):
+                raise http.client.RemoteDisconnected("closed without a byte")
+            self.sockets.heard = True
             self._head = read_head(super().readline)
         if self._head:
             return self._head.pop()
@@ -95,8 +118,12 @@ def read_head(readline: Callable[[int], bytes]) -> list[bytes]:
         if not _ANNOUNCES.match(lines[0]):
             break
     told = [line[15:].split(b",") for line in lines if line[:15].lower() == b"content-length:"]
-    if len({length.strip() for each in told for length in each}) > 1:  # urllib3 would leave the answer open
+    lengths = {length.strip() for each in told for length in each}
+    if len(lengths) > 1:  # urllib3 would leave the answer open
         raise ValueError("several lengths that contradict each other")
+    if sum(map(len, told)) > 1:  # "n, n", or two lines with n (RFC 9110, 8.6)
+        lines = [line for line in lines if line[:15].lower() != b"content-length:"]
+        lines.insert(1, b"Content-Length: %s\r\n" % lengths.pop())
     return lines[::-1]
 
 

@@ -10,27 +10,32 @@ pool's `ConnectionCls`, a connection's `connect` and `sock`, a socket's `makefil
 
 from __future__ import annotations
 
-import contextlib
+import encodings.idna  # noqa: F401 - looked up by the first connection, when no file can be opened perhaps
 import io
 import os
 import re
 import threading
-import zlib
-from collections.abc import Callable, Iterator, Mapping
+import weakref
+from collections.abc import Callable, Mapping
 from functools import cache, partial
 from typing import Any, Protocol, TypeVar
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 import requests
-import urllib3
 from requests.adapters import HTTPAdapter
 
+from .. import blame
 from ..__version__ import __version__
 from ..errors import UnsafeURL
 from ..faults import NoAnswer
+from ..fork_lock import ForkLock
 from ..model import Response
 from .accounts import WireRequest, check_url
+from .codings import decoded
+from .environment import settings
+from .explain import BodyTooLarge, Hopeless, UnsafeHop, lost
 from .sockets import Guarded, Sockets
+from .urls import Written, redirected, root, written
 from .workers import Ticket
 
 MAX_REDIRECTS = 5
@@ -38,13 +43,14 @@ FILE_CHUNK = 512 * 1024
 BODY_CHUNK = 8 * 1024
 
 _REDIRECTS = (301, 302, 303, 307, 308)
-_LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|::1")
-_ROOT = re.compile(r"(?i)https?://[^/?#]*")
-_PLAIN = re.compile(r"(https?://[A-Za-z0-9.:-]+)((?:/[A-Za-z0-9_~-][A-Za-z0-9_.~-]*)+)")  # what no library rewrites
 _SPACE = " \t\r\n"
+_CLOSED = (blame.RESET.reason, "the connection was closed", "the TLS connection was closed")
 _FRAMINGS = {"", "identity", "chunked"}
 _ANYWHERE = ("accept", "range", "if-range")
-_BROKEN = "the connection broke in the middle of the answer"
+_ALWAYS = {"User-Agent": f"vidpoll/{__version__}", "Accept-Encoding": "identity"}
+_FILE = {**_ALWAYS, "Accept": "*/*"}
+_POST = {**_ALWAYS, "Accept": "application/json"}  # without it some frameworks answer an error with a page
+_QUESTION = {**_POST, "Cache-Control": "no-cache"}
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -53,22 +59,6 @@ Sink = Callable[[memoryview], object]
 
 Start = Callable[[Response], Sink | None]
 """Takes the head of an answer and gives the sink of its body, or None."""
-
-
-class BodyTooLarge(NoAnswer):
-    """More bytes than `max_body`."""
-
-
-class BodyCut(NoAnswer):
-    """The body broke off before its end."""
-
-
-class Hopeless(NoAnswer):
-    """It would be the same if it were asked again."""
-
-
-class UnsafeHop(Hopeless):
-    """A redirect that is not followed."""
 
 
 class _SinkFailed(Exception):
@@ -101,9 +91,10 @@ class RequestsTransport:
     """HTTP through requests' adapter: one adapter per thread and process, no session, no cookies, no `.netrc`."""
 
     def __init__(self) -> None:
-        self._always = {"User-Agent": f"vidpoll/{__version__}", "Accept-Encoding": "identity"}
         self._local = threading.local()
         self._environment: dict[str, dict[str, Any]] = {}
+        self._lock = ForkLock()
+        self._adapters: weakref.WeakSet[_Adapter] = weakref.WeakSet()
 
     def send(self, wire: WireRequest, ticket: Ticket) -> Response:
         return self._send(wire, ticket, None)
@@ -115,20 +106,22 @@ class RequestsTransport:
             raise failed.error from None
 
     def _send(self, wire: WireRequest, ticket: Ticket, start: Start | None) -> Response:
-        adapter = self._ready(wire, ticket)
+        adapter, answer = self._ready(wire, ticket), None
+        adapter.busy.acquire()
         try:
-            with _worded(wire), contextlib.closing(self._follow(wire, adapter)) as answer:
-                headers = {name.lower(): value.strip(_SPACE) for name, value in answer.headers.items()}
-                if start is not None and 200 <= answer.status_code < 300:
-                    head = Response(answer.status_code, headers)
-                    sink = _own(start, head)
-                    if sink is not None:
-                        _pour(answer, partial(_own, sink), FILE_CHUNK)
-                        return head
-                return Response(answer.status_code, headers, _body(answer, headers, wire.max_body))
-        except NoAnswer as lost:  # nothing is sent before a connection stands
-            lost.sent = lost.sent and not adapter.sockets.connecting
+            answer = self._follow(wire, adapter, start)
+            return _read(answer, wire, start)
+        except NoAnswer as error:
+            error.sent = ticket.sent
             raise
+        except _SinkFailed:
+            raise
+        except Exception as error:  # noqa: BLE001 - the table knows them all
+            raise lost(error, wire.url, wire.timeout, sent=ticket.sent, in_body=answer is not None) from None
+        finally:
+            if answer is not None:
+                answer.close()
+            adapter.busy.release()
 
     def close(self) -> None:
         adapter = getattr(self._local, "adapter", None)
@@ -136,10 +129,11 @@ class RequestsTransport:
             adapter.close()
             self._local.adapter = None
 
-    def _follow(self, wire: WireRequest, adapter: _Adapter) -> requests.Response:
+    def _follow(self, wire: WireRequest, adapter: _Adapter, start: Start | None) -> requests.Response:
         url = wire.url
+        always = _FILE if start is not None else _QUESTION if wire.method == "GET" else _POST
         for _ in range(MAX_REDIRECTS + 1):
-            answer = self._once(wire, url, adapter)
+            answer = self._once(wire, url, adapter, always)
             if answer.status_code not in _REDIRECTS or wire.method not in ("GET", "HEAD"):
                 return answer
             target = answer.headers.get("location", "")
@@ -149,14 +143,31 @@ class RequestsTransport:
                 raise UnsafeHop("a redirect to an address of this network")
         raise Hopeless(f"more than {MAX_REDIRECTS} redirects")
 
-    def _once(self, wire: WireRequest, url: str, adapter: _Adapter) -> requests.Response:
+    def _once(self, wire: WireRequest, url: str, adapter: _Adapter, always: Mapping[str, str]) -> requests.Response:
         if wire.trusted(url):
-            headers, body = {**self._always, **wire.headers, **wire.secret, **wire.own(url)}, wire.body
+            headers, body = {**always, **wire.headers, **wire.secret, **wire.own(url)}, wire.body
         else:  # whatever else a plugin puts into headers and body is meant for its own origin
             anywhere = {name: value for name, value in wire.headers.items() if name.lower() in _ANYWHERE}
-            headers, body = {**self._always, **anywhere}, None
+            headers, body = {**always, **anywhere}, None
+        environment = self._settings(url)
         prepared = adapter.prepared(wire.method, url, headers, body)
-        return adapter.send(prepared, stream=True, timeout=wire.timeout, **self._settings(url))
+        adapter.sockets.attempt()
+        try:
+            return adapter.send(prepared, stream=True, timeout=wire.timeout, **environment)
+        except Exception as error:
+            if not (adapter.went_stale(wire.method, error) or self._made_room(adapter, error)):
+                raise
+        adapter.sockets.attempt()
+        return adapter.send(prepared, stream=True, timeout=wire.timeout, **environment)
+
+    def _made_room(self, adapter: _Adapter, error: Exception) -> bool:
+        """Whether there are too many open files, and those of idle connections could be closed."""
+        if blame.of(error)[0] is not blame.FULL or adapter.sockets.ended:
+            return False
+        with self._lock:
+            others = [each for each in self._adapters if each is not adapter]
+        closed = [each.close_idle() for each in others]
+        return any(closed)
 
     def _ready(self, wire: WireRequest, ticket: Ticket) -> _Adapter:
         """The adapter, for a new request. A POST gets a fresh connection: a stale one looks like a lost answer."""
@@ -171,26 +182,18 @@ class RequestsTransport:
         if getattr(local, "adapter", None) is None or local.pid != os.getpid():
             local.adapter = _Adapter(pool_connections=4, pool_maxsize=1, max_retries=0)
             local.pid = os.getpid()
+            with self._lock:
+                self._adapters.add(local.adapter)
         adapter: _Adapter = local.adapter
         _current.sockets = adapter.sockets
         return adapter
 
     def _settings(self, url: str) -> dict[str, Any]:
-        """Proxies and CA bundle from the environment, looked up once per origin."""
-        key = _root(url)
+        """Proxies and CA bundle from the environment, looked up once per origin. Raises Misconfigured."""
+        key = root(url)
         if key not in self._environment:
-            with requests.Session() as session:
-                merged = session.merge_environment_settings(url, {}, None, None, None)
-            self._environment[key] = {name: merged[name] for name in ("proxies", "verify", "cert")}
-            if _LOOPBACK.fullmatch(urlsplit(url).hostname or ""):  # a proxy cannot reach this machine's own servers
-                self._environment[key]["proxies"] = {}
+            self._environment[key] = settings(url)
         return self._environment[key]
-
-
-def _root(url: str) -> str:
-    """An http or https URL up to its path, as it is written."""
-    found = _ROOT.match(url)
-    return url if found is None else found.group()
 
 
 _current = threading.local()
@@ -198,17 +201,27 @@ _current = threading.local()
 
 
 class _Noted:
-    """A connection that is noted among its thread's sockets when it stands."""
+    """A connection that is noted among its thread's sockets when it stands, and notes when something is sent."""
 
     sock: Any
 
     def connect(self) -> None:
         sockets: Sockets = _current.sockets
-        sockets.connecting = True
+        sockets.connecting = sockets.fresh = True
         super().connect()  # type: ignore[misc]  # a plain, a TLS or a SOCKS connection of urllib3
         sockets.add(self.sock)
-        self.sock = Guarded(self.sock)
+        self.sock = Guarded(self.sock, sockets)
         sockets.connecting = False
+
+    def putrequest(self, method: str, url: str, *args: Any, **options: Any) -> None:
+        """The request line, with the target as it was written: urllib3 writes escapes anew."""
+        super().putrequest(method, _current.sockets.target or url, *args, **options)  # type: ignore[misc]
+
+    def send(self, data: Any) -> None:
+        if self.sock is None:
+            self.connect()
+        _current.sockets.sending()
+        super().send(data)  # type: ignore[misc]
 
 
 @cache
@@ -232,13 +245,15 @@ class _Adapter(HTTPAdapter):
 
     def __init__(self, **options: Any) -> None:
         self.sockets = Sockets()
+        self.busy = threading.Lock()
+        """Held by its thread for the length of a request; another thread may close what is idle."""
         super().__init__(**options)
 
     _alike: object = None
     _request: requests.PreparedRequest
     _url = _target = ""
     _origin = ("", "")
-    """That of the last plain URL, as it was given and as it is sent."""
+    """That of the last URL that went as it is written, as it was given and as it is sent."""
 
     _pool: tuple[str, Any] | None = None
     _verified: object = None
@@ -251,21 +266,48 @@ class _Adapter(HTTPAdapter):
             self._request = requests.Request(method, url, headers=headers, data=data).prepare()
             self._alike, self._url, self._origin = None if large else (method, headers, body), "", ("", "")
         if url != self._url:
-            plain = _PLAIN.fullmatch(url)
-            if plain and plain[1] == self._origin[0]:
-                self._request.url, self._target = self._origin[1] + plain[2], plain[2]
-            else:
-                self._request.prepare_url(url, None)
-                self._target = super().request_url(self._request, {})
-                self._origin = (plain[1], _root(str(self._request.url))) if plain else ("", "")
+            self._point(url, written(url))
             self._url = url
         return self._request
 
+    def _point(self, url: str, parts: Written | None) -> None:
+        """Have the request ask for another URL: byte for byte where it is valid, else as the libraries write it."""
+        if parts is None or parts.root != self._origin[0]:
+            self._request.prepare_url(url, None)
+            self._origin = ("", "") if parts is None else (parts.root, root(str(self._request.url)))
+        if parts is None:
+            self._target = super().request_url(self._request, {})
+        else:
+            self._request.url, self._target = self._origin[1] + parts.target, parts.target
+
+    def went_stale(self, method: str, error: Exception) -> bool:
+        """Whether a question met a used connection that was closed before a byte of an answer came; it is closed here.
+
+        It then goes out again. Nothing else does: a POST never, and no question that was given up.
+        """
+        sockets = self.sockets
+        if sockets.fresh or sockets.heard or sockets.ended or method not in ("GET", "HEAD"):
+            return False
+        if blame.of(error)[0].reason not in _CLOSED:
+            return False
+        self.close()
+        return True
+
+    def close_idle(self) -> bool:
+        """Close the connections unless a request is under way; whether there were any. For any thread."""
+        if self._pool is None or not self.busy.acquire(blocking=False):
+            return False
+        try:
+            self.close()
+        finally:
+            self.busy.release()
+        return True
+
     def get_connection_with_tls_context(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> Any:
         """The pool for a request; that of the last one where it goes to the same origin."""
-        root = _root(str(request.url))
-        if self._pool is None or self._pool[0] != root:
-            self._pool = (root, super().get_connection_with_tls_context(request, *args, **options))
+        origin = root(str(request.url))
+        if self._pool is None or self._pool[0] != origin:
+            self._pool = (origin, super().get_connection_with_tls_context(request, *args, **options))
         return self._pool[1]
 
     def cert_verify(self, conn: Any, *args: Any) -> None:
@@ -276,7 +318,8 @@ class _Adapter(HTTPAdapter):
 
     def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
         """What the request line names; there is nothing to look up where no proxy is."""
-        return super().request_url(request, proxies) if proxies else self._target
+        self.sockets.target = super().request_url(request, proxies) if proxies else self._target
+        return self.sockets.target
 
     def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
         """What the transport reads of an answer, and no more: no cookies, no guess at an encoding."""
@@ -301,13 +344,25 @@ def _next_hop(url: str, target: str) -> str:
     if not target:
         raise Hopeless("a redirect that names no place")
     try:
-        following = urljoin(url, target)
+        following = redirected(url, target)
         check_url(following)
     except (UnsafeURL, ValueError):
         raise UnsafeHop("a redirect to something that is no plain http or https URL") from None
     if urlsplit(url).scheme == "https" and urlsplit(following).scheme == "http":
         raise UnsafeHop("a redirect from https to http, which is not followed")
     return following
+
+
+def _read(answer: requests.Response, wire: WireRequest, start: Start | None) -> Response:
+    """The answer, read to its end; a good one goes to the sink that `start` gives."""
+    headers = {name.lower(): value.strip(_SPACE) for name, value in answer.headers.items()}
+    if start is not None and 200 <= answer.status_code < 300:
+        head = Response(answer.status_code, headers)
+        sink = _own(start, head)
+        if sink is not None:
+            _pour(answer, partial(_own, sink), FILE_CHUNK)
+            return head
+    return Response(answer.status_code, headers, _body(answer, headers, wire.max_body))
 
 
 def _pour(answer: requests.Response, sink: Sink, most: int) -> None:
@@ -335,12 +390,6 @@ def _own(call: Callable[[A], B], argument: A) -> B:
         raise _SinkFailed(error) from None
 
 
-def _coding(headers: Mapping[str, str]) -> str:
-    """The body's content coding; empty for a plain one."""
-    coding = headers.get("content-encoding", "").strip().lower()
-    return "" if coding == "identity" else coding
-
-
 def _body(answer: requests.Response, headers: Mapping[str, str], max_body: int) -> bytes:
     received = bytearray()  # not a list: a body in chunks of two bytes would take forty times its size
 
@@ -350,53 +399,5 @@ def _body(answer: requests.Response, headers: Mapping[str, str], max_body: int) 
             raise BodyTooLarge(f"a body of more than {max_body:,} bytes")
 
     _pour(answer, collect, BODY_CHUNK)
-    raw = bytes(received)
-    coding = _coding(headers)
-    if not coding or not raw:
-        return raw
-    if coding not in ("gzip", "x-gzip", "deflate"):
-        raise NoAnswer("a body in a content coding that was not asked for")
-    try:
-        inflater = zlib.decompressobj(47 if coding != "deflate" else 15)
-        inflated = inflater.decompress(raw, max_body + 1)
-    except zlib.error:
-        raise NoAnswer("a compressed body that cannot be read") from None
-    if len(inflated) > max_body:
-        raise BodyTooLarge(f"a body of more than {max_body:,} bytes")
-    if not inflater.eof:
-        raise BodyCut("a compressed body that was cut")
-    return inflated
-
-
-@contextlib.contextmanager
-def _worded(wire: WireRequest) -> Iterator[None]:
-    """Exceptions of the libraries below as NoAnswer, in words of our own: theirs hold URLs."""
-    connect, read = wire.timeout
-    try:
-        yield
-    except requests.exceptions.ConnectTimeout:
-        raise NoAnswer(f"no connection within {connect:g} s", sent=False) from None
-    except (requests.exceptions.ReadTimeout, urllib3.exceptions.ReadTimeoutError, TimeoutError):
-        raise NoAnswer(f"nothing came for {read:g} s") from None
-    except requests.exceptions.SSLError:
-        raise NoAnswer("the TLS connection failed") from None
-    except requests.exceptions.ConnectionError as error:
-        raise _connection_error(error) from None
-    except (urllib3.exceptions.ProtocolError, requests.exceptions.ChunkedEncodingError):
-        raise BodyCut(_BROKEN) from None
-    except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
-        raise NoAnswer(f"the request failed ({type(error).__name__})") from None
-    except OSError as error:
-        raise NoAnswer(f"the connection failed ({type(error).__name__})") from None
-
-
-def _connection_error(error: requests.exceptions.ConnectionError) -> NoAnswer:
-    cause: Any = error.args[0] if error.args else None
-    reason = getattr(cause, "reason", cause)
-    if isinstance(reason, urllib3.exceptions.ProxyError):
-        return NoAnswer("the proxy did not let it through")
-    if isinstance(reason, urllib3.exceptions.NameResolutionError):
-        return NoAnswer("the host name could not be looked up", sent=False)
-    if isinstance(reason, urllib3.exceptions.NewConnectionError):
-        return NoAnswer("the connection was refused", sent=False)
-    return NoAnswer("the connection was reset")
+    coding = headers.get("content-encoding", "").strip().lower()
+    return decoded(bytes(received), coding, max_body) if coding else bytes(received)

@@ -12,19 +12,27 @@ from collections.abc import Callable
 from queue import Queue, SimpleQueue
 from typing import Any
 
+from ..faults import Misconfigured
 from ..fork_lock import ForkLock
+
+NO_THREAD = (
+    "this machine starts no more threads: raise its limit (ulimit -u, or pids_limit of the container), or end other "
+    "programs"
+)
 
 
 class Ticket:
     """One request of a worker. `outcome` is what `work` returned, or the exception that it raised."""
 
-    __slots__ = ("_ending", "_start", "aborted", "done", "inbox", "outcome", "shut", "work")
+    __slots__ = ("_ending", "_start", "aborted", "done", "inbox", "outcome", "sent", "shut", "work")
 
     def __init__(self, work: Callable[[Ticket], Any], inbox: Queue[Any]) -> None:
         self.work = work
         self.inbox = inbox
         self.outcome: Any = None
         self.done = self.aborted = False
+        self.sent = False
+        """Set by `work`: whether any of the request may have left this machine."""
         self.shut: Callable[[], None] | None = None
         """Set by `work`: shuts the connection that it is using."""
         self._start, self._ending = [True], [True]  # who takes it away begins, or ends, the ticket
@@ -61,6 +69,7 @@ class Workers:
     def _reset(self) -> None:
         self._tickets: SimpleQueue[Ticket | None] = SimpleQueue()
         self._lock = ForkLock()
+        self._most = self.size  # so many tickets are taken at once: fewer where no more threads can be started
         self._threads = 0  # alive, and not held up by an aborted ticket
         self._open: set[Ticket] = set()  # neither done nor aborted
         self._finalizer = weakref.finalize(self, _end, self._tickets, self.size)
@@ -69,10 +78,13 @@ class Workers:
     @property
     def spare(self) -> int:
         """How many more tickets would be begun at once."""
-        return self.size - len(self._open)
+        return self._most - len(self._open)
 
     def send(self, work: Callable[[Ticket], Any], inbox: Queue[Any]) -> Ticket:
-        """Run `work(ticket)` in a worker; the ticket comes back through `inbox`, unless it was aborted."""
+        """Run `work(ticket)` in a worker; the ticket comes back through `inbox`, unless it was aborted.
+
+        Raises Misconfigured where there is no thread, and none can be started.
+        """
         if self._closed:
             raise RuntimeError("these workers are closed")
         if self._lock.forked:  # a forked child has none of its parent's threads
@@ -82,16 +94,26 @@ class Workers:
         if self._threads < self.size and self._threads < len(self._open):
             with self._lock:
                 self._staff()
+        if not self._threads:
+            self._open.discard(ticket)
+            raise Misconfigured(NO_THREAD)
         self._tickets.put(ticket)
         return ticket
 
     def _staff(self) -> None:
-        """Start a thread where there is work for one more."""
-        if self._threads < min(self.size, len(self._open)):
+        """Start a thread where there is work for one more. Where none can be started, those there are go on."""
+        if self._threads >= min(self.size, len(self._open)):
+            return
+        thread = threading.Thread(
+            target=_work, args=(self._tickets, weakref.ref(self)), name="vidpoll-worker", daemon=True
+        )
+        try:
+            thread.start()
+        except (RuntimeError, MemoryError):
+            self._most = self._threads + 1  # one more than there are, which tries again
+        else:
             self._threads += 1
-            threading.Thread(
-                target=_work, args=(self._tickets, weakref.ref(self)), name="vidpoll-worker", daemon=True
-            ).start()
+            self._most = max(self._most, min(self.size, self._threads + 1))
 
     def abort(self, ticket: Ticket) -> None:
         """Forget a ticket: nothing comes back, its connection is shut, another thread takes its thread's place."""

@@ -30,6 +30,9 @@ _LIKENESS = 0.3
 _FINEST = 0.01
 """No forecast is taken for better than this share of the duration."""
 
+_DOUBTFUL, _UNSURE = 3.0, 30.0
+"""A job that is so many times older than its progress says, and so many seconds, is not."""
+
 _SOON, _LEAST, _FAR, _TAIL = 1e-3, 1e-6, 30.0, 20.0  # seconds, per cent, a logarithm, standard deviations
 _ROOT = math.sqrt(2.0 * math.pi)
 
@@ -112,7 +115,7 @@ class Forecast(NamedTuple):
 
 def forecast(law: Law | None, history: Sequence[Moment], now: float) -> Forecast:
     """What a law (None: nothing is known of such jobs) and a job's history say at Unix second `now`."""
-    start = history[0].at if history else now
+    start = _start(history) if history else now
     elapsed = max(now - start, 0.0)
     late = law is not None and elapsed > law.median * math.exp(_Z95 * law.sigma)
     told = _foretold(history, start, now)
@@ -123,6 +126,24 @@ def forecast(law: Law | None, history: Sequence[Moment], now: float) -> Forecast
     weight, own = 1.0 / variance, 1.0 / base.sigma**2
     mu = (weight * middle + own * math.log(base.median)) / (weight + own)
     return Forecast(elapsed, Law(math.exp(mu), math.sqrt(1.0 / (weight + own))), late, True, doubt)
+
+
+def _start(history: Sequence[Moment]) -> float:
+    """When the job began: when it was made, where that is told and can be believed; else when it was first seen.
+
+    It was not made after it was seen. And where the progress is told, it is not older by much than the progress that
+    was seen to rise would have taken to where it was: a time of another zone, or one of a record that is used again.
+    """
+    made = history[0]
+    if len(history) == 1 or (made.state, made.stage, made.progress) != (None, None, None):
+        return made.at
+    seen = history[1].at
+    moments = _rising(history)
+    if len(moments) < 2:
+        return min(made.at, seen)
+    (first, shown), (last, reached) = moments[0], moments[-1]
+    by_progress = shown * (last - first) / (reached - shown)
+    return seen if first - made.at > _DOUBTFUL * by_progress + _UNSURE else min(made.at, seen)
 
 
 def _foretold(history: Sequence[Moment], start: float, now: float) -> tuple[float, float, float] | None:

@@ -27,6 +27,9 @@ SEVERAL = 10
 CROWD = 3
 """Faults about fewer jobs are those jobs' own, however many there are."""
 
+LONG = 60.0
+"""A hold that ends so many seconds after a deadline, or more, does not forbid the request on the deadline."""
+
 LOOK = 0.5
 """Seconds after which to look again where only an answer can close the circuit."""
 
@@ -71,6 +74,11 @@ class AccountLimiter:
     def circuit_open(self) -> bool:
         """Whether the account itself seems to be ill."""
         return self._faults >= SEVERAL and len(self._failing) >= CROWD
+
+    @property
+    def few(self) -> bool:
+        """Whether the account's jobs are too few for a crowd."""
+        return len(self._jobs) < CROWD
 
     @property
     def rounds(self) -> int:
@@ -121,6 +129,20 @@ class AccountLimiter:
                 self._probe, self._next = who, now + self.floor
             else:
                 self._let_through(now)
+            self._waiting.discard(who)
+            self._under_way.add(who)
+            return True
+
+    def admit_last(self, who: object, deadline: float, now: float) -> bool:
+        """Let `who` through on its deadline, although the account is held until long after it.
+
+        Such a hint may be a mistake, and a request that comes once harms nobody. Those of a crowd would.
+        """
+        with self._alone:
+            long = self.not_before - deadline >= LONG
+            if now < deadline or not long or self.circuit_open or not self.few:
+                return False
+            self.rate.spend(now)
             self._waiting.discard(who)
             self._under_way.add(who)
             return True

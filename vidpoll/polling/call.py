@@ -15,6 +15,7 @@ from .. import answers, redact
 from ..errors import (
     KINDS,
     AnswerError,
+    ConfigurationError,
     ForeignAnswer,
     Malformed,
     PluginError,
@@ -25,7 +26,7 @@ from ..errors import (
     VidpollError,
 )
 from ..events import Event
-from ..faults import Fault, NoAnswer, allowance, exhausted, hint, status_of, tells_when
+from ..faults import Fault, Misconfigured, NoAnswer, allowance, exhausted, hint, status_of, tells_when
 from ..job import Job
 from ..model import Request, Response, Snapshot, same_id
 from ..net.accounts import OpenAccount, WireRequest
@@ -103,7 +104,8 @@ class Call(Generic[T]):
         self.came = outcome
         if isinstance(outcome, BaseException):
             lost = outcome if isinstance(outcome, NoAnswer) else NoAnswer(f"{type(outcome).__name__} in a worker")
-            return Fault(lost.reason, sent=lost.sent or self.depth > 0)  # the first request was sent, and answered
+            local, sent = isinstance(lost, Misconfigured), lost.sent or self.depth > 0  # the first one was answered
+            return Fault(lost.reason, sent=sent, local=local)
         self.hint = self.retry_after = self.left = None
         if tells_when(outcome):
             self.hint, self.left = hint(outcome, now), allowance(outcome, now)
@@ -159,9 +161,15 @@ class Call(Generic[T]):
             if isinstance(error, AnswerError):
                 self._tell(error, response)
                 raise
-            if not isinstance(error, VidpollError):
-                log.error("%s: the parser raised %s", self.account.provider.name, redact.trace(error))
-            return Fault(f"the plugin's parser raised {redact.text(repr(error), limit=120)}")
+            return self._broke(error)
+
+    def _broke(self, error: Exception) -> Fault:
+        """The fault of a parser that raised what it may not; where no file can be opened, it is not the plugin's."""
+        if isinstance(error, (OSError, MemoryError)):
+            return Fault(f"this machine could not read the answer ({redact.text(error, limit=80) or 'no memory'})")
+        if not isinstance(error, VidpollError):
+            log.error("%s: the parser raised %s", self.account.provider.name, redact.trace(error))
+        return Fault(f"the plugin's parser raised {redact.text(repr(error), limit=120)}")
 
     def _tell(self, error: AnswerError, response: Response) -> None:
         """Have an error of an answer say what came, and not our expectation alone."""
@@ -264,8 +272,12 @@ def receive_pushed(job: Job, said: Snapshot | UnknownStatus, at: float) -> tuple
     return () if overtaken else job.receive(said, at)
 
 
-def provider_error(who: str, fault: Fault, *, job: Job | None = None, advice: str = "") -> ProviderError:
-    """The typed error of a refusal."""
+def provider_error(
+    who: str, fault: Fault, *, job: Job | None = None, advice: str = ""
+) -> ProviderError | ConfigurationError:
+    """The typed error of a refusal, or of what this machine cannot send."""
+    if fault.local:
+        return ConfigurationError(f"{who}: {fault.reason}{advice}", job=job)
     kind = KINDS[fault.kind]
     details = fault.details if isinstance(fault.details, dict) else None
     request_id = f" [request {fault.request_id}]" if fault.request_id else ""

@@ -25,7 +25,7 @@ from typing import Protocol
 from ..clock import Clock
 from ..errors import AnswerError, OutcomeUnknown, UsageError
 from ..events import Completed, Event, Failed
-from ..faults import GOOD_HINT, Fault, NoAnswer
+from ..faults import GOOD_HINT, Fault, Misconfigured, NoAnswer
 from ..job import Job
 from ..model import Response
 from ..net.accounts import WireRequest
@@ -242,7 +242,7 @@ class Run:
             return
         unsent = self._try(task, fresh=True)
         if unsent is not None:
-            yield from self._conclude(task, Fault(unsent.reason, sent=False))
+            yield from self._conclude(task, Fault(unsent.reason, sent=False, local=isinstance(unsent, Misconfigured)))
 
     def _try(self, task: Task, *, fresh: bool = False) -> NoAnswer | None:
         """Send the task's request. Raises what a builder or an account raises, for the first request only."""
@@ -252,6 +252,8 @@ class Run:
             if fresh:
                 task.call = task.ask()
             self._send(task)
+        except Misconfigured as error:  # no thread: what was begun bears it
+            return NoAnswer(error.reason, sent=False) if task.begun else error
         except Exception as error:
             if not task.begun:
                 raise
@@ -321,7 +323,8 @@ class Run:
         for overdue in over:
             self.loop.workers.abort(overdue)
             if overdue.aborted:  # else it has just finished: its answer is on its way to the inbox
-                yield from self._digest(self._taken(overdue), NoAnswer(f"no whole answer within {self.bound:g} s"))
+                lost = NoAnswer(f"no whole answer within {self.bound:g} s", sent=overdue.sent)
+                yield from self._digest(self._taken(overdue), lost)
 
     def _digest(self, task: Task, outcome: Response | BaseException) -> Told:
         loop, call = self.loop, task.call

@@ -61,7 +61,7 @@ def advice(fault: Fault, account: OpenAccount, path: str = "", job: Job | None =
 
     `path` is what was asked for, below the base URL.
     """
-    step = _step(fault, account, path, job)
+    step = "" if fault.local else _step(fault, account, path, job)
     return f". {step}" if step else ""
 
 

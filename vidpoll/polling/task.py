@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 from ..clock import Clock
 from ..errors import AnswerError, OutcomeUnknown, UnknownStatus
 from ..events import Event
-from ..faults import FailureStreak, Fault, Meaning
+from ..faults import JOB_CAP, FailureStreak, Fault, Meaning
 from ..job import Job
 from ..pacing.limiter import AccountLimiter
 from .account_state import AccountState
@@ -31,6 +31,9 @@ T = TypeVar("T")
 
 ONE_SHOT_PATIENCE = 60.0
 """Seconds for which an operation that may be repeated (list, quota, cancel, delete) is tried again."""
+
+JITTER = 0.1
+"""Up to such a share of a hint is waited longer, a floor at most, so that not all who heard it come back at once."""
 
 HELD = "it was not sent: the provider wants this account to wait"
 """Why an operation was not sent at all."""
@@ -154,13 +157,17 @@ class Task:
         return now if self.deadline is None else self.deadline
 
     def _again_at(self, fault: Fault, context: Context) -> float:
-        """When to ask again after a fault; a 429 holds the whole account."""
+        """When to ask again after a fault: after the hint, or else the pause; a 429 holds the whole account."""
         now, floor = context.now(), self.account.provider.pacing.floor
-        earliest = max(self.asked_at + floor, now + (fault.hint or 0.0))
-        due = self._cut(max(now + self.streak.gap(floor, context.random), earliest), earliest)
+        hint, limiter = fault.hint or 0.0, self.account.limiter
+        pause = hint + (context.random.uniform(0.0, min(hint * JITTER, floor)) if limiter.few else 0.0)
+        if not hint:
+            pause = self.streak.gap(floor, context.random, max(JOB_CAP, 2.0 * floor))
+        earliest = max(self.asked_at + floor, now + hint)
+        due = max(now + pause, earliest)
         if fault.status == 429:
-            self.account.limiter.retry_after(due)
-        return due
+            limiter.retry_after(Task._cut(self, due, earliest))
+        return self._cut(due, earliest)
 
     def _cut(self, due: float, earliest: float) -> float:
         """Cut the last gap so that one request falls on the deadline, unless floor or hint forbid it."""
@@ -249,11 +256,19 @@ class WaitQueue:
 
     def step(self, now: float, spare: int) -> Task | None:
         """The next task, if the limiter lets it through. The time it queued counts for the account's streak alone."""
-        if not (self.tasks and self.limiter.admit(self.tasks[0], now, spare)):
+        if not self.tasks:
             return None
-        task = self.tasks.popleft()
+        task = self.tasks[0] if self.limiter.admit(self.tasks[0], now, spare) else self._last(now)
+        if task is None:
+            return None
+        self.tasks.remove(task)
         task.streak.first_at += now - task.queued_at
         return task
+
+    def _last(self, now: float) -> Task | None:
+        """A task whose deadline has come, if its account is held until long after it."""
+        due = (task for task in self.tasks if task.deadline is not None and task.deadline <= now)
+        return next((task for task in due if self.limiter.admit_last(task, task.deadline or now, now)), None)
 
     def withdraw(self, unwanted: Callable[[Task], bool]) -> list[Task]:
         """Take out the tasks that need not be sent any more."""

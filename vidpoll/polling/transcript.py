@@ -28,6 +28,7 @@ _WHOLE = 16 * 1024  # a longer body is kept, and shown, in part only
 _HEADERS = (
     "content-type", "retry-after", "retry-after-ms", "openai-poll-after-ms", "x-ratelimit-limit",
     "x-ratelimit-remaining", "x-ratelimit-reset", "x-request-id", "request-id", "trace-id", "location",
+    "age", "x-cache",
 )  # fmt: skip
 _NAMES = {"key", "auth", "sig", "jwt", "pwd", "cookie", "set-cookie"}
 _RELATIVE = re.compile(r"(?<![\w:])(/[^\s\"'<>?]*)\?[^\s\"'<>…][^\s\"'<>]*")

@@ -14,6 +14,7 @@ from ..errors import (
     OutcomeUnknown,
     ProviderUnreachable,
     UnknownStatus,
+    WaitNotSent,
     WaitRefused,
     WaitStopped,
     WaitTimeout,
@@ -24,6 +25,7 @@ from ..job import Job
 from ..job_state import Moment
 from ..model import Problem, Request, Snapshot, State, check_job_id, is_number
 from ..pacing.forecast import Forecast, forecast
+from ..pacing.limiter import LONG
 from ..pacing.schedules import Adaptive, Schedule
 from .account_state import AccountState
 from .call import Call, build
@@ -198,6 +200,12 @@ class Watch(Task):
         earliest = max(self.asked_at + floor, hinted)
         return self._cut(max(self.asked_at + gap, earliest), earliest)
 
+    def _cut(self, due: float, earliest: float) -> float:
+        """A hint that ends long after the deadline does not forbid the request on it: it may be a mistake."""
+        if self.deadline is not None and due - self.deadline >= LONG:
+            earliest = self.asked_at + self.account.provider.pacing.floor
+        return super()._cut(due, earliest)
+
     def _in(self, due: float | None, now: float) -> float | None:
         """Seconds until the next question; None where none will be asked."""
         over = self.deadline is not None and (now >= self.deadline or (due or 0.0) > self.deadline)
@@ -223,8 +231,8 @@ class Watch(Task):
 
     def _hopeless(self, fault: Fault, now: float, context: Context) -> OutcomeUnknown | None:
         """The error that ends the wait, once it makes no sense to ask again."""
-        if self.once:
-            return None
+        if self.once or fault.local:
+            return None if self.once else self._not_sent(fault)
         if self.streak.refusals > 1 or (fault.page and self._refuses(fault, now, context)):
             return self._refused(fault)
         if self.streak.missing > CONFIRMATIONS and not self._unseen(context):
@@ -276,6 +284,14 @@ class Watch(Task):
             return self._refused(limiter.fault)
         lasted = limiter.over(self.since, context.patience)
         return None if lasted is None else self._unreachable(limiter.fault, lasted)
+
+    def _not_sent(self, fault: Fault) -> WaitNotSent:
+        return WaitNotSent(
+            f"{self.job.ref}: nothing can be sent from here: {fault.reason}; the job itself goes on. Then resume: "
+            f"{self._resume}",
+            job=self.job,
+            resume=self._call,
+        )
 
     def _refused(self, fault: Fault) -> WaitRefused:
         who = self.account.provider.name

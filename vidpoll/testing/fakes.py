@@ -20,7 +20,8 @@ from ..clock import SystemClock
 from ..faults import NoAnswer
 from ..model import Response
 from ..net.accounts import WireRequest
-from ..net.transport import BodyTooLarge, Start
+from ..net.explain import BodyTooLarge
+from ..net.transport import Start
 from ..net.workers import Ticket
 
 T = TypeVar("T")

@@ -1,0 +1,29 @@
+"""Content codings of bodies that are read whole: they were not asked for, and some come all the same. Pure."""
+
+from __future__ import annotations
+
+import zlib
+
+from .explain import BodyCut, BodyTooLarge
+
+
+def decoded(raw: bytes, coding: str, max_body: int) -> bytes:
+    """A body that bears a coding. The bytes decide: some write utf-8, base64 or aws-chunked there on plain ones."""
+    if raw.startswith(b"\x1f\x8b"):
+        return _inflated(raw, 31, max_body)
+    if "deflate" not in coding or raw.lstrip()[:1] in (b"", b"{", b"[", b"<", b'"'):
+        return raw
+    try:
+        return _inflated(raw, 15, max_body)
+    except zlib.error:
+        return _inflated(raw, -15, max_body)  # without the header that RFC 9110 wants
+
+
+def _inflated(raw: bytes, bits: int, max_body: int) -> bytes:
+    inflater = zlib.decompressobj(bits)
+    inflated = inflater.decompress(raw, max_body + 1)
+    if len(inflated) > max_body:
+        raise BodyTooLarge(f"a body of more than {max_body:,} bytes")
+    if not inflater.eof:
+        raise BodyCut("a compressed body that was cut")
+    return inflated

@@ -1,0 +1,63 @@
+"""URLs as they are written. A signature may count each byte, so what is valid goes out as it came. All pure."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+from urllib.parse import quote, urljoin
+
+_ROOT = re.compile(r"(?i)https?://[^/?#]*")
+_PLAIN_ROOT = re.compile(r"(?i)https?://[a-z0-9.:\[\]-]+")
+_UNWRITABLE = re.compile(r"%(?![0-9A-Fa-f]{2})|[^!$%&'()*+,/:;=?@\[\]~A-Za-z0-9._-]")
+_HOST = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?//[^/?#]*")
+_DOTS = re.compile(r"/\.{1,2}(?:/|$)")
+_UNSAFE = re.compile(rb"%(?![0-9A-Fa-f]{2})|[^!#$%&'()*+,/:;=?@\[\]~A-Za-z0-9._-]")
+
+
+class Written(NamedTuple):
+    """A URL that goes out as it is written: its scheme and host, and what the request line names."""
+
+    root: str
+    target: str
+
+
+def root(url: str) -> str:
+    """An http or https URL up to its path, as it is written."""
+    found = _ROOT.match(url)
+    return url if found is None else found.group()
+
+
+def written(url: str) -> Written | None:
+    """The parts of a URL that is valid as it is; None for one that needs to be encoded, or has `.` and `..` in it."""
+    start = root(url)
+    rest = url[len(start) :].partition("#")[0]
+    path, mark, query = rest.partition("?")
+    if not _PLAIN_ROOT.fullmatch(start) or _UNWRITABLE.search(rest) or _DOTS.search(path):
+        return None
+    return Written(start, (path or "/") + mark + query)
+
+
+def redirected(url: str, location: str) -> str:
+    """Where a Location points that came as the answer to `url`. Raises ValueError where that is no URL.
+
+    http.client reads a header as Latin-1. Its bytes are those of the URL: what may not stand in one is percent-encoded,
+    byte by byte, and what may stays as it is.
+    """
+    raw = location.encode("latin-1", "replace")
+    host = _HOST.match(location)
+    length = 0 if host is None else len(host[0])
+    named = _text(raw[:length]) + _encoded(raw[length:])
+    return named if _ROOT.match(named) else urljoin(url, named)
+
+
+def _text(raw: bytes) -> str:
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
+
+
+def _encoded(raw: bytes) -> str:
+    if any(byte < 0x20 or byte == 0x7F for byte in raw):
+        raise ValueError("control characters in a URL")
+    return _UNSAFE.sub(lambda found: quote(found[0], safe="").encode(), raw).decode("ascii")
