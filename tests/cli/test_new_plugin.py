@@ -50,7 +50,13 @@ WAVESPEED = [
     {"code": 200, "message": "success", "data": {"id": "w1", "status": "completed", "outputs": [URL]}},
     {"code": 200, "message": "success", "data": {"id": "w1", "status": "failed", "error": "no"}},
 ]
-SHAPES = {"kling": KLING, "runway": RUNWAY, "pixverse": PIXVERSE, "wavespeed": WAVESPEED, "nothing": []}
+DASHSCOPE = [
+    {"request_id": "q", "output": {"task_id": "d1", "task_status": "RUNNING"}},
+    {"request_id": "q", "output": {"task_id": "d1", "task_status": "SUCCEEDED", "video_url": URL}},
+    {"request_id": "q", "output": {"task_id": "d1", "task_status": "FAILED", "code": "E", "message": "no"}},
+]
+SHAPES = {"kling": KLING, "runway": RUNWAY, "pixverse": PIXVERSE, "wavespeed": WAVESPEED, "dashscope": DASHSCOPE,
+          "nothing": []}  # fmt: skip
 
 
 def named(bodies: list[Any]) -> dict[str, Any]:

@@ -283,7 +283,7 @@ def test_such_a_list_is_walked_to_its_end() -> None:
     plugin = SimpleNamespace(name="acme", vidpoll_providers=vidpoll_providers)
     client = vidpoll.Client(plugins=[plugin], discover=False, clock=FakeClock(), transport=transport)
     assert [job.ref for job in client.jobs("acme")] == ["acme:a", "acme:b"]
-    assert [request.url.rpartition("?")[2] for request in transport.requests] == [
+    assert [request.url.rpartition("?")[2] for request in transport.sent] == [
         "per_page=100&page=1",
         "per_page=100&page=2",
         "per_page=100&page=3",
