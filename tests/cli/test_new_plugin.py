@@ -210,6 +210,9 @@ def test_what_is_guessed() -> None:
     wavespeed = guess(named(WAVESPEED))
     assert (wavespeed.reader, wavespeed.envelope["ok"]) == ({"status": "status", "files": {"video": "outputs"}}, (200,))
     assert guess(named(DASHSCOPE)).envelope == {"under": "output"}
+    files = [{"type": "image", "url": "https://a.example/a.jpg"}, {"type": "video", "url": URL}]
+    typed = guess({"done.json": {"status": "done", "out": {"files": files}}})
+    assert typed.reader["files"] == {"video": "out.files[type=video].url", "thumbnail": "out.files[type=image].url"}
 
 
 JOB = {"data": {"id": "7", "state": "ok"}}

@@ -49,6 +49,7 @@ _MORE = ("has_more", "hasmore", "has_next", "hasnext")
 _CODES = ("code", "errcode", "err_code", "error_code", "status_code", "ret", "success")
 _MESSAGES = ("message", "msg", "errmsg", "err_msg", "error_msg", "status_msg")
 _GOOD: tuple[Any, ...] = (True, 0, 200, "0", "200")
+_TYPES = ("video", "image", "thumbnail", "cover")
 _FILE = re.compile(r"(?i)\.(mp4|webm|mov|m4v|mkv)$")
 _KEY = re.compile(r"[^.\[\]{}=\s]+")
 _SUBMIT = re.compile(r"submit|create|accepted")
@@ -316,7 +317,7 @@ def _file(bodies: Sequence[Mapping[str, Any]], *, thumbnail: bool) -> str | None
     ranked = []
     for body in bodies:
         for number, (path, value) in enumerate(paths(body)):
-            score = _score(path, value, thumbnail)
+            score = _score((*path, *_types(path, body)), value, thumbnail)
             if score and all(isinstance(key, int) or _KEY.fullmatch(key) for key in path):
                 ranked.append((score, -number, path, body))
     if not ranked:
@@ -325,18 +326,26 @@ def _file(bodies: Sequence[Mapping[str, Any]], *, thumbnail: bool) -> str | None
     return _written(path, body)
 
 
+def _types(path: Path, body: Any) -> list[str]:
+    """What the items of the lists on a path say that they are: "video", "image"."""
+    found = []
+    for key in path:
+        body = body[key]
+        if isinstance(key, int) and isinstance(body, dict) and body.get("type") in _TYPES:
+            found.append(str(body["type"]))
+    return found
+
+
 def _written(path: Path, body: Any) -> str:
-    """A path as tables have it: all items of the first list on it, or those of the type "video"."""
-    made, lists = "", 0
+    """A path as tables have it: all items of the first list on it, or those of the same type."""
+    made, lists, types = "", 0, _types(path, body)
     for at, key in enumerate(path):
         if isinstance(key, str):
             made += f".{key}" if made else key
         else:
-            item, rest = body[key], at + 1 < len(path)
-            typed = isinstance(item, dict) and item.get("type") == "video"
-            made += f"[{key}]" if lists else "[type=video]" if typed else "[]" if rest else ""
+            whole = f"[type={types[0]}]" if types else "[]" if at + 1 < len(path) else ""
+            made += f"[{key}]" if lists else whole
             lists += 1
-        body = body[key]
     return made
 
 
@@ -344,7 +353,7 @@ def _score(path: Path, value: object, thumbnail: bool) -> int:
     if not isinstance(value, str) or not re.match(r"(?i)https?://|/", value) or not isinstance(path[0], str):
         return 0
     name = ".".join(map(str, path)).lower()
-    picture = re.search("thumb|cover|poster|preview", name) is not None
+    picture = re.search(r"thumb|cover|poster|preview|\.image$", name) is not None
     if re.search("last_frame|webhook|callback|status_url|cancel|polling|response_url|watermark", name):
         return 0
     if thumbnail or picture:
