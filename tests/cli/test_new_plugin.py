@@ -147,6 +147,22 @@ def test_the_simulator_plays_the_rendered_samples(
         del sys.modules["vidpoll_kling"]
 
 
+def test_what_ends_a_job_is_rendered_where_there_is_a_sample_of_it(tmp_path: Path) -> None:
+    """A delete with its flag, and a cancel."""
+    files = render("kling", RENDERED["ends"])
+    assert 'declare.delete("DELETE /videos/{id}", JOB, done="data.deleted")' in files[CODE]
+    assert 'declare.cancel("POST /videos/{id}/cancel", JOB)' in files[CODE]
+    assert list(failures(files, "kling", tmp_path)) == ["nothing_is_left_to_decide"]
+
+
+def test_an_id_of_another_name_stands_in_lists_too(tmp_path: Path) -> None:
+    """Where a submit names the job otherwise than its status does."""
+    rows = {"data": [{"id": "w1", "status": "processing"}], "next_token": None}
+    files = render("wavespeed", {**named(WAVESPEED), "submit.json": {"data": {"video_id": "w1"}}, "list.json": rows})
+    assert 'id=("id", "video_id")' in files["vidpoll_wavespeed/__init__.py"]
+    assert list(failures(files, "wavespeed", tmp_path)) == ["nothing_is_left_to_decide"]
+
+
 def test_what_cannot_be_played_is_not_named() -> None:
     """The hook of the simulator is there where a submit, a completed and a failed job are."""
     assert "vidpoll_simulators" in render("acme")["vidpoll_acme/__init__.py"]
@@ -160,6 +176,7 @@ RENDERED = {
     "long": {**named(KLING), f"submit-{'very-' * 8}long-image.json": KLING[0],
              "list.json": {"code": 0, "result_of_the_query": {"all_of_the_jobs": [KLING[0]["data"]], "page": 1,
                            "total_pages": 1, "page_size": 1}}},
+    "ends": {**named(KLING), "delete.json": {"code": 0, "data": {"deleted": True}}, "cancel.json": {"code": 0}},
     "quotes": named([{"status": word, "id": "7"} for word in ("it's", 'a"b', "a\\b", "é", "\ud800", "\U0001f600")]),
 }  # fmt: skip
 
@@ -203,6 +220,7 @@ def test_what_is_guessed() -> None:
         "files": {"video": "output"},
         "created_at": "createdAt",
         "reason": "failure",
+        "code": "failureCode",
     }
     assert guess(named(PIXVERSE)).words == {5: State.RUNNING, 1: State.RUNNING, 8: State.RUNNING}
     assert guess(named(PIXVERSE)).sure == frozenset()
@@ -228,6 +246,9 @@ JOB = {"data": {"id": "7", "state": "ok"}}
         ("a.json", {"request_id": "7", "message": "no"}, "error", {}, {"under": "data"}),
         ("submit.json", {"request_id": "7"}, "submit video", {"id": ("id", "request_id")}, {"under": ("data", "")}),
         ("a.json", {"id": "7", "error": "no"}, "error", {}, {"under": "data"}),
+        ("a.json", {"data": {"id": "7", "deleted": True}}, "delete", {}, {"under": "data"}),
+        ("delete.json", {"message": "ok"}, "delete", {}, {"under": "data"}),
+        ("cancel-1.json", {}, "cancel", {}, {"under": "data"}),
         ("error-402.json", {"data": {"state": "no credits"}}, "error", {}, {"under": "data"}),
         ("a.json", {"jobs": [JOB["data"]]}, "list", {}, {"under": "data"}),
         ("a.json", {"jobs": [{"id": 7}]}, "error", {}, {"under": "data"}),

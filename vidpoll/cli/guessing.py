@@ -28,8 +28,11 @@ MEANINGS: Mapping[State, str] = {
 _STATUS = ("status", "state", "task_status", "taskstatus", "job_status", "jobstatus", "phase")
 _IDS = ("id", "uuid", "task_id", "taskid", "job_id", "jobid", "video_id", "request_id", "requestid", "prediction_id")
 _PROGRESS = ("progress", "percent", "percentage", "progress_percent")
-_REASONS = ("error.message", "error", "failure_reason", "fail_reason", "failure", "error_message", "task_status_msg",
-            "message", "reason")  # fmt: skip
+_REASONS = (
+    "error.message", "error", "failure_reason", "fail_reason", "failure", "failure_message", "fail_message",
+    "error_message", "error_msg", "err_msg", "task_status_msg", "message", "reason",
+)  # fmt: skip
+_FAILURES = ("failure_code", "failurecode", "fail_code", "error_code", "err_code")
 _TIMES = {
     "created_at": ("created_at", "createdat", "created", "create_time", "submit_time"),
     "updated_at": ("updated_at", "updatedat", "update_time"),
@@ -54,6 +57,7 @@ _FILE = re.compile(r"(?i)\.(mp4|webm|mov|m4v|mkv)$")
 _KEY = re.compile(r"[^.\[\]{}=\s]+")
 _SUBMIT = re.compile(r"submit|create|accepted")
 _REFUSAL = re.compile(r"error|refus|denied|4\d\d")
+_ENDED = re.compile(r"cancel|delete")
 _NO_KIND = re.compile(r"submit\w*|created?|accepted|answer|response|job|task|2\d\d|\d+")
 
 
@@ -61,7 +65,8 @@ _NO_KIND = re.compile(r"submit\w*|created?|accepted|answer|response|job|task|2\d
 class Guess:
     """What the samples have in common, as the keywords of the tables that read them.
 
-    `operations` tells of each sample what it answers: "status", "submit KIND", "list" or "error".
+    `operations` tells of each sample what it answers: "status", "submit KIND", "list", "cancel", "delete" or "error".
+    `done` is the flag of an answer to a delete.
     """
 
     words: Mapping[str | int, State] = field(default_factory=dict)
@@ -70,6 +75,7 @@ class Guess:
     reader: Mapping[str, Any] = field(default_factory=dict)
     envelope: Mapping[str, Any] = field(default_factory=dict)
     pages: Mapping[str, Any] = field(default_factory=dict)
+    done: str | None = None
     operations: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -101,15 +107,15 @@ def guess(samples: Mapping[str, object]) -> Guess:
         if own is not None:
             places += [] if _below(under, own) else [""]
             ids.append(own.removeprefix(f"{under}.") if under and _below(under, own) else own)
-    reader = {**reader, "id": _one(ids)}
     lists = [objects[file] for file, name in operations.items() if name == "list"]
     good = [objects[file] for file, name in operations.items() if name != "error"]
     return Guess(
         words,
         frozenset(word for word in words if _known(word) is not None),
-        {name: value for name, value in reader.items() if value != _DEFAULTS.get(name)},
+        {name: value for name, value in {**reader, "id": _one(ids)}.items() if value != _DEFAULTS.get(name)},
         _envelope(good, _one(places)),
         _pages(lists[0], reader) if lists else {},
+        next((path for file, name in operations.items() if name == "delete" for path in _flags(objects[file])), None),
         operations,
     )
 
@@ -130,6 +136,7 @@ def _found(answers: Sequence[Mapping[str, Any]], done: Sequence[Mapping[str, Any
         **_progress(answers, home),
         **{name: _named(answers, keys, home, (str, int, float)) for name, keys in _TIMES.items()},
         "reason": _reasons(answers, home),
+        "code": _named(answers, _FAILURES, home, (str, int)),
         "video": _file(done or answers, thumbnail=False),
         "thumbnail": _file(done or answers, thumbnail=True),
     }
@@ -167,11 +174,18 @@ def _operation(
     """What a sample answers, and the path of the id in a submit answer."""
     names = _IDS if _SUBMIT.search(file) else tuple(name for name in _IDS if "request" not in name)
     own = None if _refuses(file, body) else _named([body], names, home, (str, int))
+    if not told and (ended := "delete" if _flags(body) else _ENDED.search(file)):
+        return (ended if isinstance(ended, str) else ended[0]), None
     if own and (_SUBMIT.search(file) or not (told or body.get("error") or body.get("detail"))):
         return f"submit {_kind(file)}", own
     if told:
         return "status", None
     return ("list" if _rows(body, reader) is not None else "error"), None
+
+
+def _flags(body: Mapping[str, Any]) -> list[str]:
+    """The paths of flags that say that something is deleted."""
+    return [path for path, value in _keyed(body) if value is True and path.rpartition(".")[2].lower() == "deleted"]
 
 
 def _kind(file: str) -> str:

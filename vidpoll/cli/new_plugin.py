@@ -233,8 +233,9 @@ class _Index:
         return {**row, "expect": self._expected(file, name, token), "note": f"{MARK}: {note}"}
 
     def _asked(self, name: str, token: str | None) -> dict[str, Any]:
-        if name == "status":
-            return {"request": "GET /v1/videos/{id}"}
+        if name in ("status", "cancel", "delete"):
+            made: Request = self._known[name].request("ID")
+            return {"request": f"{made.method} /v1{made.path}".replace("ID", "{id}")}
         build = self._known[name].request
         fields = good_fields(name.partition(" ")[2])
         request: Request = build({}, token) if name == "list" else build(fields)
@@ -253,6 +254,8 @@ class _Index:
             return {"rows": [], "next": value.next, **said}
         if isinstance(value, Submitted):
             return {"job_id": value.job_id, **said}
+        if value is None:  # a cancel or a delete: done
+            return {}
         if isinstance(value, Snapshot):
             return {"state": None, "stage": None, "progress": None, "assets": [], **said}
         return {"message": value.message, "code": value.code}

@@ -27,7 +27,7 @@ _GOOD_IMAGE = {"image": "https://example.com/lighthouse.jpg"}
 
 def tables(found: Guess) -> dict[str, str]:
     """The parts of the template that depend on the samples."""
-    operations = [*_submits(found.kinds), *_list(found.pages)]
+    operations = [*_submits(found.kinds), *_list(found.pages), *_ends(found)]
     return {
         "words": "\n".join(_words(found)),
         "reader": "\n".join(_reader(found)),
@@ -106,6 +106,16 @@ def _list(pages: Mapping[str, Any]) -> list[str]:
     kind = "cursor_pages" if "next" in pages else "numbered_pages"
     ask = f"        # {MARK}: the path of the list, and what its query calls the page and its size"
     return [ask, *_call("        list=", f"declare.{kind}", ['"GET /videos"', "JOB", *_options(pages)])]
+
+
+def _ends(found: Guess) -> list[str]:
+    lines = []
+    for name in sorted({"cancel", "delete"} & {*found.operations.values()}):
+        line = "POST /videos/{id}/cancel" if name == "cancel" else "DELETE /videos/{id}"
+        done = [f"done={code(found.done)}"] if found.done and name == "delete" else []
+        lines += [f"        # {MARK}: the path of a {name}"]
+        lines += _call(f"        {name}=", f"declare.{name}", [code(line), "JOB", *done])
+    return lines
 
 
 def _options(options: Mapping[str, Any]) -> list[str]:
