@@ -163,6 +163,28 @@ def test_an_id_of_another_name_stands_in_lists_too(tmp_path: Path) -> None:
     assert list(failures(files, "wavespeed", tmp_path)) == ["nothing_is_left_to_decide"]
 
 
+def test_a_sample_that_the_tables_refuse_says_so(tmp_path: Path) -> None:
+    """An empty page is a page; an answer that says nothing, or that is a refusal, is expected to raise."""
+    more = {
+        "list.json": {"code": 0, "data": [KLING[0]["data"]]},
+        "list-empty.json": {"code": 0, "data": []},
+        "cancel-late.json": {"code": 7, "message": "It is over."},
+        "delete.json": {"code": 0, "deleted": True},
+        "delete-late.json": {"code": 0},
+        "error-504.json": {"code": 9},
+    }
+    files = render("kling", {**named(KLING), **more})
+    rows = {row["file"]: row for row in json.loads(files["vidpoll_kling/samples/index.json"])["samples"]}
+    assert [(rows[file]["operation"], rows[file]["expect"]) for file in list(more)[1:]] == [
+        ("list", {"rows": [], "next": None}),
+        ("cancel", {"raises": "Refused", "kind": "server"}),
+        ("delete", {}),
+        ("delete", {"raises": "Malformed"}),
+        ("error", {"message": "HTTP 504", "code": "9"}),
+    ]
+    assert list(failures(files, "kling", tmp_path)) == ["nothing_is_left_to_decide"]
+
+
 def test_what_cannot_be_played_is_not_named() -> None:
     """The hook of the simulator is there where a submit, a completed and a failed job are."""
     assert "vidpoll_simulators" in render("acme")["vidpoll_acme/__init__.py"]
@@ -252,6 +274,9 @@ JOB = {"data": {"id": "7", "state": "ok"}}
         ("error-402.json", {"data": {"state": "no credits"}}, "error", {}, {"under": "data"}),
         ("a.json", {"jobs": [JOB["data"]]}, "list", {}, {"under": "data"}),
         ("a.json", {"jobs": [{"id": 7}]}, "error", {}, {"under": "data"}),
+        ("status-failed-with-error.json", {"data": {"state": "ok"}}, "status", {}, {"under": "data"}),
+        ("an-error.json", {"data": {"id": "7", "state": "ok"}}, "status", {}, {"under": "data"}),
+        ("submit-busy.json", {"request_id": "7", "code": 5, "message": "no"}, "error", {}, {"under": "data"}),
     ],
 )
 def test_what_a_sample_answers(file: str, body: Any, operation: str, reader: Any, envelope: Any) -> None:
@@ -307,6 +332,7 @@ def test_a_word_that_nobody_knows_is_marked() -> None:
         [{'a"$b\n': {"status": 'd"one\\\n'}}],
         [{"status": "\ud800", "id": '"""'}],
         [{"status": 10**30, "id": 0}],
+        [{"status": 0}],
         [{"status": "done", "url": "$HOME/a.mp4"}],
     ],
 )

@@ -97,7 +97,8 @@ def guess(samples: Mapping[str, object]) -> Guess:
     }
     answers = list(said.values())
     words = {word: _known(word) or State.RUNNING for body in answers if (word := _word(body, status)) is not None}
-    found = _found(answers, [body for body in answers if words[_word(body, status) or ""] is State.COMPLETED], status)
+    done = [body for body in answers if _known(_word(body, status)) is State.COMPLETED]
+    found = _found(answers, done, status)
     under = home if all(_below(home, found[name]) for name in ("id", "video")) else ""
     reader = _reader(found, under)
     ids, places = [reader.get("id", "id")], [under]
@@ -108,7 +109,12 @@ def guess(samples: Mapping[str, object]) -> Guess:
             places += [] if _below(under, own) else [""]
             ids.append(own.removeprefix(f"{under}.") if under and _below(under, own) else own)
     lists = [objects[file] for file, name in operations.items() if name == "list"]
-    good = [objects[file] for file, name in operations.items() if name != "error"]
+    for file in [file for file, name in operations.items() if name == "error" and file in objects and lists]:
+        if isinstance(parsing.at(objects[file], _rows(lists[0], reader) or ""), list):  # an empty page
+            operations[file] = "list"
+    good = [
+        objects[file] for file, name in operations.items() if name.partition(" ")[0] in ("status", "submit", "list")
+    ]
     return Guess(
         words,
         frozenset(word for word in words if _known(word) is not None),
@@ -172,7 +178,8 @@ def _operation(
     file: str, body: Mapping[str, Any], told: bool, home: str, reader: Mapping[str, Any]
 ) -> tuple[str, str | None]:
     """What a sample answers, and the path of the id in a submit answer."""
-    names = _IDS if _SUBMIT.search(file) else tuple(name for name in _IDS if "request" not in name)
+    plain = _SUBMIT.search(file) and not {"code", "message", "error"} & {*body}
+    names = _IDS if plain else tuple(name for name in _IDS if "request" not in name)
     own = None if _refuses(file, body) else _named([body], names, home, (str, int))
     if not told and (ended := "delete" if _flags(body) else _ENDED.search(file)):
         return (ended if isinstance(ended, str) else ended[0]), None
@@ -197,7 +204,8 @@ def _kind(file: str) -> str:
 
 def _refuses(file: str, body: Mapping[str, Any]) -> bool:
     """Whether it is called an error, and names no job."""
-    return _REFUSAL.search(file) is not None and _named([body], _IDS, "", (str, int)) is None
+    ids = [path for path, value in _keyed(body) if path.rpartition(".")[2].lower() in _IDS[:-4] and value]
+    return _REFUSAL.search(file) is not None and not file.startswith("status") and not ids
 
 
 def _rows(body: Mapping[str, Any], reader: Mapping[str, Any]) -> str | None:

@@ -15,7 +15,20 @@ from typing import Any
 from urllib.parse import urlencode
 
 import vidpoll
-from vidpoll import Operation, Page, Provider, Request, Response, Snapshot, State, Submitted, redact
+from vidpoll import (
+    AnswerError,
+    Operation,
+    Page,
+    Problem,
+    Provider,
+    Refused,
+    Request,
+    Response,
+    Snapshot,
+    State,
+    Submitted,
+    redact,
+)
 
 from .context import Arguments, Command, Context
 from .guessing import Guess, guess
@@ -195,7 +208,7 @@ class _Index:
 
     def _tokens(self) -> dict[str, str]:
         """The last page of the list with the token that leads to it; made out of the first where there is none."""
-        pages = {file: self._value(file) for file, name in self.operations.items() if name == "list"}
+        pages = {file: self._page(file) for file, name in self.operations.items() if name == "list"}
         first = next((file for file, page in pages.items() if page.next is not None), None)
         if first is None:
             return {}
@@ -204,7 +217,11 @@ class _Index:
             last = f"{Path(first).stem}-last.json"
             self.bodies[last] = self._emptied(self.bodies[first])
             self.operations[last] = "list"
-        return {last: pages[first].next}
+        return {last: str(pages[first].next)}
+
+    def _page(self, file: str) -> Page:
+        page = self._value(file)
+        return page if isinstance(page, Page) else Page(())
 
     def _emptied(self, body: Any) -> Any:
         from vidpoll.testing.contract import mutations
@@ -223,8 +240,7 @@ class _Index:
         if self.invented or not given:
             note = "invented by the template: put the vendor's own example here"
         if name == "error":
-            told = re.search(r"[45]\d\d", file)
-            row["status"] = int(told[0]) if told else 400
+            row["status"] = _status(file)
             note = "no status word was found in it: an error (with which status?), a quota, a second answer (follow)?"
         else:
             own = self._job_id(file)
@@ -249,30 +265,45 @@ class _Index:
         from vidpoll.testing.contract.samples import Sample
 
         value = self._value(file, token)
-        said = meaning.left_out(Sample(file, name, self.id), value)
+        if isinstance(value, Refused):
+            return {"raises": "Refused", "kind": value.kind}
+        if isinstance(value, AnswerError):
+            return {"raises": type(value).__name__}
+        least: dict[str, Any] = {}  # of a cancel or a delete: it is done
         if isinstance(value, Page):
-            return {"rows": [], "next": value.next, **said}
+            least = {"rows": [], "next": value.next}
         if isinstance(value, Submitted):
-            return {"job_id": value.job_id, **said}
-        if value is None:  # a cancel or a delete: done
-            return {}
+            least = {"job_id": value.job_id}
         if isinstance(value, Snapshot):
-            return {"state": None, "stage": None, "progress": None, "assets": [], **said}
-        return {"message": value.message, "code": value.code}
+            least = {"state": str(value.state), "stage": value.stage, "progress": None, "assets": []}
+        if isinstance(value, Problem):
+            least = {"message": value.message, "code": value.code}
+        return {
+            **least,
+            **meaning.left_out(Sample(file, name, self.id, expect=least if name == "error" else {}), value),
+        }
 
     def _value(self, file: str, token: str | None = None) -> Any:
-        """What the tables make of a sample."""
-        body = json.dumps(self.bodies[file]).encode()
-        name = self.operations[file]
+        """What the tables make of a sample, or the error that they raise."""
+        body, name = json.dumps(self.bodies[file]).encode(), self.operations[file]
         if name == "error":
-            return self.provider.error(Response(400, {}, body))
+            return self.provider.error(Response(_status(file), {}, body))
         known: Operation[Any] = self._known[name]
-        return known.parse(Response(200, {}, body), token or "")
+        try:
+            return known.parse(Response(200, {}, body), token or "")
+        except (AnswerError, Refused) as error:
+            return error
 
     def _job_id(self, file: str) -> str | None:
         """The job that a sample is about."""
-        job_id: str | None = getattr(self._value(file), "job_id", None)
-        return job_id
+        value = self._value(file)
+        return value.job_id if isinstance(value, (Snapshot, Submitted)) else None
+
+
+def _status(file: str) -> int:
+    """The HTTP status of a refusal, where the name of its file tells it."""
+    told = re.search(r"(?<!\d)[45]\d\d(?!\d)", file)
+    return int(told[0]) if told else 400
 
 
 COMMAND = Command(
