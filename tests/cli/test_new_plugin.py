@@ -276,6 +276,7 @@ JOB = {"data": {"id": "7", "state": "ok"}}
         ("a.json", {"jobs": [{"id": 7}]}, "error", {}, {"under": "data"}),
         ("status-failed-with-error.json", {"data": {"state": "ok"}}, "status", {}, {"under": "data"}),
         ("an-error.json", {"data": {"id": "7", "state": "ok"}}, "status", {}, {"under": "data"}),
+        ("webhook.json", {"id": "7", "state": "ok"}, "status", {}, {"under": ("data", "")}),
         ("submit-busy.json", {"request_id": "7", "code": 5, "message": "no"}, "error", {}, {"under": "data"}),
     ],
 )

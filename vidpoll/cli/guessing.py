@@ -26,7 +26,8 @@ MEANINGS: Mapping[State, str] = {
 """Words that providers are known to use. A word that is not here is taken for one of a job that runs."""
 
 _STATUS = ("status", "state", "task_status", "taskstatus", "job_status", "jobstatus", "phase")
-_IDS = ("id", "uuid", "task_id", "taskid", "job_id", "jobid", "video_id", "request_id", "requestid", "prediction_id")
+_OWN_IDS = ("id", "uuid", "task_id", "taskid", "job_id", "jobid", "video_id", "prediction_id")
+_IDS = (*_OWN_IDS, "request_id", "requestid")
 _PROGRESS = ("progress", "percent", "percentage", "progress_percent")
 _REASONS = (
     "error.message", "error", "failure_reason", "fail_reason", "failure", "failure_message", "fail_message",
@@ -104,6 +105,10 @@ def guess(samples: Mapping[str, object]) -> Guess:
     ids, places = [reader.get("id", "id")], [under]
     operations = dict.fromkeys(samples, "error")
     for file, body in objects.items():
+        bare = file not in said and _word(body, reader["status"]) is not None and not _refuses(file, body)
+        if bare and parsing.text(parsing.at(body, reader.get("id", "id"))):  # without an envelope, as a webhook has it
+            said[file], places = body, [*places, ""]
+            words.setdefault(word := _word(body, reader["status"]) or 0, _known(word) or State.RUNNING)
         operations[file], own = _operation(file, body, file in said, home, reader)
         if own is not None:
             places += [] if _below(under, own) else [""]
@@ -138,7 +143,7 @@ def _found(answers: Sequence[Mapping[str, Any]], done: Sequence[Mapping[str, Any
     home = status.rpartition(".")[0]
     return {
         "status": status,
-        "id": _named(answers, _IDS, home, (str, int)),
+        "id": _named(answers, _ids(answers), home, (str, int)),
         **_progress(answers, home),
         **{name: _named(answers, keys, home, (str, int, float)) for name, keys in _TIMES.items()},
         "reason": _reasons(answers, home),
@@ -146,6 +151,11 @@ def _found(answers: Sequence[Mapping[str, Any]], done: Sequence[Mapping[str, Any
         "video": _file(done or answers, thumbnail=False),
         "thumbnail": _file(done or answers, thumbnail=True),
     }
+
+
+def _ids(bodies: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """The names of ids: beside a code and a message that of a request is no job's."""
+    return _OWN_IDS if any({"code", "message", "error"} & {*body} for body in bodies) else _IDS
 
 
 def _one(values: Sequence[str]) -> str | tuple[str, ...]:
@@ -178,8 +188,7 @@ def _operation(
     file: str, body: Mapping[str, Any], told: bool, home: str, reader: Mapping[str, Any]
 ) -> tuple[str, str | None]:
     """What a sample answers, and the path of the id in a submit answer."""
-    plain = _SUBMIT.search(file) and not {"code", "message", "error"} & {*body}
-    names = _IDS if plain else tuple(name for name in _IDS if "request" not in name)
+    names = _ids([body]) if _SUBMIT.search(file) else _OWN_IDS
     own = None if _refuses(file, body) else _named([body], names, home, (str, int))
     if not told and (ended := "delete" if _flags(body) else _ENDED.search(file)):
         return (ended if isinstance(ended, str) else ended[0]), None
@@ -204,7 +213,7 @@ def _kind(file: str) -> str:
 
 def _refuses(file: str, body: Mapping[str, Any]) -> bool:
     """Whether it is called an error, and names no job."""
-    ids = [path for path, value in _keyed(body) if path.rpartition(".")[2].lower() in _IDS[:-4] and value]
+    ids = [path for path, value in _keyed(body) if path.rpartition(".")[2].lower() in _OWN_IDS and value]
     return _REFUSAL.search(file) is not None and not file.startswith("status") and not ids
 
 
