@@ -13,6 +13,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -278,7 +279,13 @@ def test_the_phases_of_the_design_page() -> None:
 
 # -- writing-a-provider.md --------------------------------------------------------------------------------------------
 
-WRITING = page("writing-a-provider.md") if (DOCS / "writing-a-provider.md").exists() else ""
+WRITING = page("writing-a-provider.md")
+FACES = page("simulator-faces.md")
+SAMPLES = {
+    Path(path).name: json.loads(body)
+    for path, body in re.findall(r"<!-- file: (\S+/samples/\S+) -->\n```json\n(.*?)```", WRITING, re.DOTALL)
+}
+INDEX = SAMPLES.pop("index.json")
 
 
 def files_of(text: str) -> dict[str, str]:
@@ -291,10 +298,7 @@ def framewright(tmp_path: Path) -> Iterator[Path]:
     """The plugin of the page, rendered and filled in as it says."""
     from vidpoll.cli.new_plugin import render
 
-    shown = files_of(WRITING)
-    bodies = [path for path in shown if path.endswith(".json") and not path.endswith("index.json")]
-    samples = {Path(path).name: json.loads(shown[path]) for path in bodies}
-    files = {**render("framewright", samples), **shown}
+    files = {**render("framewright", SAMPLES), **files_of(WRITING)}
     for path, text in files.items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(text, encoding="utf-8")
@@ -318,54 +322,104 @@ def load(folder: Path, more: str = "") -> ModuleType:
     return module
 
 
-def verdict(folder: Path, module: ModuleType, **submits: Any) -> dict[str, str]:
+def verdict(folder: Path, module: ModuleType) -> dict[str, str]:
     from contract_cases import caught
 
-    fields = {
-        "provider": "framewright",
-        "plugin": module,
-        "samples": folder / "vidpoll_framewright/samples",
-        "submits": submits,
-    }
+    fields = {"provider": "framewright", "plugin": module, "samples": folder / "vidpoll_framewright/samples"}
     return caught(type("TestContract", (vidpoll.testing.ProviderContract,), fields))
 
 
 def test_the_worked_example_keeps_the_contract(framewright: Path) -> None:
     """What the page shows, file by file, is a plugin that passes; nothing is left to decide."""
-    (framewright / "vidpoll_framewright/simulator.py").unlink()  # it comes later
     assert verdict(framewright, load(framewright)) == {}
 
 
+def test_the_worked_example_is_what_is_rendered_and_decided() -> None:
+    """The samples of the page are read as it says: the command guesses its tables, and what it expects of them."""
+    from vidpoll.cli.guessing import guess
+    from vidpoll.cli.new_plugin import render
+
+    shown = files_of(WRITING)["vidpoll_framewright/__init__.py"]
+    found = guess(SAMPLES)
+    for name, value in found.reader.items():
+        assert f"{name}={json.dumps(value)}," in shown
+    assert (found.envelope, found.pages) == ({"under": "data", "code": "code"}, {"rows": "data", "next": "next"})
+    assert found.kinds == ["text"]
+    rows = json.loads(render("framewright", SAMPLES)["vidpoll_framewright/samples/index.json"])["samples"]
+    decided = {(row["file"], row["operation"]): row["expect"] for row in INDEX["samples"]}
+    guessed = {(row["file"], row["operation"]): row["expect"] for row in rows if row["operation"] != "error"}
+    assert guessed == {key: decided[key] for key in guessed}
+
+
 @pytest.mark.parametrize("by", ["samples", "hand"])
-def test_the_worked_example_goes_on(by: str, framewright: Path) -> None:
-    """Its submit works too, and the simulator plays it by its samples and by the face: a job from submit to file."""
-    submit, sampled, by_hand = re.findall(r"(?<!-->\n)```python\n(.*?)```", WRITING, re.DOTALL)[-3:]
-    hook = sampled if by == "samples" else by_hand
-    if by == "samples":
-        (framewright / "vidpoll_framewright/simulator.py").unlink()
-    assert submit.startswith("from collections.abc import Mapping")
-    path = framewright / "vidpoll_framewright" / "__init__.py"
-    source = path.read_text(encoding="utf-8")
-    source = source.replace(
-        "@vidpoll.hookimpl\ndef vidpoll_providers", f"{submit}\n\n@vidpoll.hookimpl\ndef vidpoll_providers"
-    )
-    source = source.replace("parse_status),\n    )", "parse_status),\n        submit=submit,\n    )")
-    path.write_text(f"{source}\n\n{hook}", encoding="utf-8")
-    index_path = framewright / "vidpoll_framewright/samples/index.json"
-    index = json.loads(index_path.read_text(encoding="utf-8"))
-    accepted = framewright / "vidpoll_framewright/samples/accepted.json"
-    accepted.write_text('{"data": {"job_id": "fw_81c2", "state": "PENDING"}}', encoding="utf-8")
-    sea = {"prompt": "a sea"}
-    row = {"file": "accepted.json", "operation": "submit video", "origin": "inferred", "request": "POST /v1/jobs",
-           "fields": sea, "sends": sea,
-           "expect": {"job_id": "fw_81c2", "state": "queued", "stage": "PENDING", "progress": None}}  # fmt: skip
-    index_path.write_text(json.dumps({**index, "samples": [*index["samples"], row]}), encoding="utf-8")
+def test_the_worked_example_is_played(by: str, framewright: Path) -> None:
+    """By its samples and by the face: a job of each kind, from submit to file; the contract holds with both."""
+    if by == "hand":
+        for path, text in files_of(FACES).items():
+            (framewright / path).write_text(text, encoding="utf-8")
+        (hook,) = re.findall(r"```python\n(@vidpoll.hookimpl.*?)```", FACES, re.DOTALL)
+        path = framewright / "vidpoll_framewright/__init__.py"
+        source = path.read_text(encoding="utf-8").partition("@vidpoll.hookimpl\ndef vidpoll_simulators")[0]
+        path.write_text(source + hook, encoding="utf-8")
     module = load(framewright)
-    assert verdict(framewright, module, video={"prompt": "a sea"}) == {}
+    assert verdict(framewright, module) == {}
     with vidpoll.testing.simulate("framewright", plugins=[module], instant=True) as simulation:
         client = simulation.client()
-        job = client.wait(client.submit("framewright", "video", prompt="a sea"))
-        assert (job.stage, len(client.download(job, framewright / "clips"))) == ("DONE", 1)
+        for kind, fields in (("text", {"prompt": "a sea"}), ("image", {"image": "https://a.example/sea.png"})):
+            job = client.wait(client.submit("framewright", kind, **fields))
+            assert (job.stage, len(client.download(job, framewright / "clips"))) == ("DONE", 1)
+
+
+def test_the_functions_of_the_page(framewright: Path) -> None:
+    """The second way runs, beside the tables and out of their parts."""
+    (functions,) = re.findall(r"```python\n(from dataclasses .*?)```", WRITING, re.DOTALL)
+    space = vars(load(framewright, f"\n\n{functions}"))
+    read = space["ODD"].read
+    assert [read({"state": word, "done": True}).state for word in ("RENDERING", "PENDING")] == ["completed", "queued"]
+    assert read({"state": "DONE", "kind": "speech"}).assets_due is False
+    walk = space["walk"]
+    assert [walk.request({"limit": 9}, token).json for token in (None, "9")] == [
+        {"limit": 9, "offset": 0},
+        {"limit": 9, "offset": 9},
+    ]
+    full, empty = (vidpoll.Response(200, {}, json.dumps({"data": rows}).encode()) for rows in ([{}, {}], []))
+    assert [walk.parse(full, "").next, walk.parse(full, "2").next, walk.parse(empty, "4").next] == ["2", "4", None]
+    delete, status = space["delete"], space["status"]
+    assert (delete.request("a/b").path, delete.empty_ok) == ("/jobs/a%2Fb", True)
+    assert status.request("a/b") == space["declare"].status("GET /jobs/{id}", space["ODD"]).request("a/b")
+
+
+def test_the_families_of_the_page(framewright: Path) -> None:
+    """Each is one call, with what differs as options."""
+    (calls,) = re.findall(r"```python\n(acme = .*?)```", WRITING, re.DOTALL)
+    space = vars(load(framewright, f"\n\n{calls}"))
+    assert sorted(space["acme"].operations()) == ["content", "delete", "status", "submit video"]
+    assert space["acme"].submit["video"].request({"prompt": "a sea", "seed": 7}).json == {"prompt": "a sea", "seed": 7}
+    assert space["ark"].status.request("7").path == "/tasks/7"
+
+
+TABLES = re.findall(r"^\| ([^|]+) \| (.*) \|$", WRITING.partition("## 6.")[2].partition("## 7.")[0], re.M)[2:]
+
+
+@pytest.mark.parametrize(("title", "told"), TABLES, ids=[title for title, _ in TABLES])
+def test_what_tables_can_say(title: str, told: str) -> None:
+    """Each call in the table is one, as it stands; a Reader has words, and a Provider what every provider has."""
+    words = {"ok": vidpoll.State.COMPLETED}
+    job = declare.Reader(words)
+    status, pacing = declare.status("GET /{id}", job), vidpoll.Pacing()
+    given = {"name": "acme", "base_url": "https://acme.example", "auth": vidpoll.NoAuth()}
+    space = {
+        **vars(declare),
+        "declare": declare,
+        "vidpoll": vidpoll,
+        "Reader": partial(declare.Reader, words),
+        "Provider": partial(vidpoll.Provider, status=status, pacing=pacing, **given),
+        "JOB": job,
+        "FIELDS": {"prompt": declare.text()},
+        "mint": lambda request, secrets: {},
+    }
+    for code in re.findall(r"`([\w.]+\(.*?\))`", told):
+        eval(code, space)
 
 
 def test_the_page_shows_a_real_failure() -> None:

@@ -11,6 +11,7 @@ import os
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -384,7 +385,8 @@ class Client:
     def _end(self, job: Job, role: str) -> None:
         state = self._state(job.account)
         operation = operation_of(state, role)
-        task = run_once(self._loop, state, operation, lambda: build(state.opened, operation, job.id), repeat=True)
+        make = partial(build, state.opened, operation, job.id)
+        task = run_once(self._loop, state, operation, make, job.id, repeat=True)
         fault = task.result
         gone = isinstance(fault, Fault) and fault.meaning in (Meaning.MISSING, Meaning.GONE)
         if not (gone and task.lost):  # a 404 after a lost answer: the lost one did it

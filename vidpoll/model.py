@@ -106,7 +106,8 @@ def _lowered(found: re.Match[str]) -> str:
 class Request:
     """What to send, below the account's base URL.
 
-    `path` starts with "/" and is already percent-encoded; a segment made from an id is never empty, "." or "..".
+    `path` starts with "/" and is already percent-encoded; a segment made from an id is never empty, "." or "..". A path
+    that ends in "/" needs `slash=True`: without it an id that is empty would ask for the whole list.
     `query` is a tuple of (name, value) pairs. `json` is serialised by vidpoll; `body` is sent as it is; not both.
     """
 
@@ -116,6 +117,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     json: Any = None
     body: bytes | None = field(default=None, repr=False)
+    slash: bool = field(default=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.method not in ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"):
@@ -124,7 +126,8 @@ class Request:
             raise PluginError(f"Request path {redact.text(self.path)!r}: it starts with '/' and holds no '?' or '#'")
         if _CONTROL.search(self.path) or " " in self.path:
             raise PluginError(f"Request path {redact.text(self.path)!r}: percent-encode it (parsing.segment does)")
-        if self.path != "/" and any(unquote(part) in ("", ".", "..") for part in self.path.split("/")[1:]):
+        path = self.path.removesuffix("/") if self.slash else self.path
+        if self.path != "/" and any(unquote(part) in ("", ".", "..") for part in path.split("/")[1:]):
             raise BadReference(f"{redact.text(self.path)!r}: an id may not be empty, '.' or '..', nor hold such a part")
         if self.json is not None and self.body is not None:
             raise PluginError("Request has both json and body: give one")

@@ -50,13 +50,13 @@ class Operation(Generic[T]):
     """A request builder and a parser.
 
     The builder's arguments depend on the operation: status, cancel, delete and content take the job's id; a submit
-    takes the call's fields; an upload takes the file's Path, and its parser gives what the submit's field takes; a list
-    takes the call's fields and the token of the page (None for the first); quota takes nothing. A file that content
-    brings goes to the disk as it comes; its parser sees what is none (JSON, say) and gives an Asset. The parser takes
-    the Response and the job's id ("" where there is none); it sees 2xx and the statuses in
-    `verdicts`, nothing else. `max_body` bounds the answer, in bytes. `empty_ok=True` says that a 2xx without a body is
-    a good answer to this operation; without it only a 202 and a 204 are, because a proxy that fails may bring any
-    other, and a parser that ignores the body would believe it.
+    takes the call's fields; an upload takes the file's Path, and its parser gives what the submit's field takes;
+    a list takes the call's fields and the token of the page (None for the first); quota takes nothing. A file
+    that content brings goes to the disk as it comes; its parser sees what is none (JSON, say) and gives an Asset.
+    The parser takes the Response and the job's id, that of a list the token of the page ("" where there is none);
+    it sees 2xx and the statuses in `verdicts`, nothing else. `max_body` bounds the answer, in bytes.
+    `empty_ok=True` says that a 2xx with no body is a good answer to this operation; without it only a 202 and a
+    204 are, because a proxy that fails may bring any other, and a parser that ignores the body would believe it.
     """
 
     request: Callable[..., Request]

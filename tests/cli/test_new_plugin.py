@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 from contract_cases import caught
 
-from vidpoll import State
+import vidpoll
+from vidpoll import JobFailed, State
 from vidpoll.cli import main
 from vidpoll.cli.guessing import guess
 from vidpoll.cli.new_plugin import render
@@ -50,7 +51,16 @@ WAVESPEED = [
     {"code": 200, "message": "success", "data": {"id": "w1", "status": "completed", "outputs": [URL]}},
     {"code": 200, "message": "success", "data": {"id": "w1", "status": "failed", "error": "no"}},
 ]
-SHAPES = {"kling": KLING, "runway": RUNWAY, "pixverse": PIXVERSE, "wavespeed": WAVESPEED, "nothing": []}
+DASHSCOPE = [
+    {"request_id": "q", "output": {"task_id": "d1", "task_status": "RUNNING"}},
+    {"request_id": "q", "output": {"task_id": "d1", "task_status": "SUCCEEDED", "video_url": URL}},
+    {"request_id": "q", "output": {"task_id": "d1", "task_status": "FAILED", "code": "E", "message": "no"}},
+]
+SHAPES = {"kling": KLING, "runway": RUNWAY, "pixverse": PIXVERSE, "wavespeed": WAVESPEED, "dashscope": DASHSCOPE,
+          "nothing": []}  # fmt: skip
+
+
+CODE = "vidpoll_kling/__init__.py"
 
 
 def named(bodies: list[Any]) -> dict[str, Any]:
@@ -97,52 +107,216 @@ def test_decided_is_decided(tmp_path: Path) -> None:
     assert failures(files, "kling", tmp_path) == {}
 
 
-def test_a_submit_is_rendered_where_there_is_a_sample_of_one(tmp_path: Path) -> None:
-    """The id first; its fields are the author's."""
-    files = render("kling", {**named(KLING), "submit.json": KLING[0]})
-    found = failures(files, "kling", tmp_path, video={"prompt": "a lighthouse at dusk"})
+SUBMITS = {
+    "one": {"submit.json": KLING[0]},
+    "an id": {"submit.json": {"code": 0, "message": "ok", "data": {"task_id": "k1"}}},
+    "an id elsewhere": {"submit.json": {"id": "k1"}},
+    "kinds": {"submit-text2video.json": KLING[0], "submit-image2video.json": {"code": 0, "data": {"task_id": "k1"}}},
+}
+
+
+@pytest.mark.parametrize("name", SUBMITS)
+def test_a_submit_is_rendered_where_there_is_a_sample_of_one(name: str, tmp_path: Path) -> None:
+    """The id first, of each kind; its fields are the author's, and good ones stand beside the sample."""
+    files = render("kling", {**named(KLING), **SUBMITS[name]})
+    found = failures(files, "kling", tmp_path)
     assert list(found) == ["nothing_is_left_to_decide"]
     assert "the fields of a submit" in found["nothing_is_left_to_decide"]
-    assert 'submits = {"video": {"prompt"' in files["tests/test_kling.py"]
+    kinds = [kind for kind in ("video", "text2video", "image2video") if f'kind="{kind}"' in files[CODE]]
+    assert kinds == (["text2video", "image2video"] if name == "kinds" else ["video"])
 
 
-def test_the_simulator_plays_the_rendered_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Out of the package, by the hook that is rendered with a submit."""
-    write(render("kling", {**named(KLING), "submit.json": KLING[0]}), tmp_path)
+@pytest.mark.parametrize(("name", "kind"), [("an id", "video"), ("kinds", "text2video"), ("kinds", "image2video")])
+def test_the_simulator_plays_the_rendered_samples(
+    name: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Out of the package, by the hook that is rendered with a submit; each kind, to its file and to its failure."""
+    write(render("kling", {**named(KLING), **SUBMITS[name]}), tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     module = importlib.import_module("vidpoll_kling")
+    fields = {"image": "https://a.example/a.png"} if "image" in kind else {"prompt": "a lighthouse at dusk"}
     try:
         with simulate("kling", plugins=[module], instant=True) as simulation:
             client = simulation.client()
-            job = client.wait(client.submit("kling", "video", prompt="a lighthouse at dusk"))
+            job = client.wait(client.submit("kling", kind, **fields))
             assert (job.stage, len(client.download(job, tmp_path / "clips"))) == ("succeed", 1)
+            simulation.fail_next("kling", message="no paint")
+            with pytest.raises(JobFailed, match="no paint"):
+                client.wait(client.submit("kling", kind, **fields))
     finally:
         del sys.modules["vidpoll_kling"]
 
 
+def test_what_ends_a_job_is_rendered_where_there_is_a_sample_of_it(tmp_path: Path) -> None:
+    """A delete with its flag, and a cancel."""
+    files = render("kling", RENDERED["ends"])
+    assert 'declare.delete("DELETE /videos/{id}", JOB, done="data.deleted")' in files[CODE]
+    assert 'declare.cancel("POST /videos/{id}/cancel", JOB)' in files[CODE]
+    assert list(failures(files, "kling", tmp_path)) == ["nothing_is_left_to_decide"]
+
+
+def test_an_id_of_another_name_stands_in_lists_too(tmp_path: Path) -> None:
+    """Where a submit names the job otherwise than its status does."""
+    rows = {"data": [{"id": "w1", "status": "processing"}], "next_token": None}
+    files = render("wavespeed", {**named(WAVESPEED), "submit.json": {"data": {"video_id": "w1"}}, "list.json": rows})
+    assert 'id=("id", "video_id")' in files["vidpoll_wavespeed/__init__.py"]
+    assert list(failures(files, "wavespeed", tmp_path)) == ["nothing_is_left_to_decide"]
+
+
+def test_a_sample_that_the_tables_refuse_says_so(tmp_path: Path) -> None:
+    """An empty page is a page; an answer that says nothing, or that is a refusal, is expected to raise."""
+    more = {
+        "list.json": {"code": 0, "data": [KLING[0]["data"]]},
+        "list-empty.json": {"code": 0, "data": []},
+        "cancel-late.json": {"code": 7, "message": "It is over."},
+        "delete.json": {"code": 0, "deleted": True},
+        "delete-late.json": {"code": 0},
+        "error-504.json": {"code": 9},
+    }
+    files = render("kling", {**named(KLING), **more})
+    rows = {row["file"]: row for row in json.loads(files["vidpoll_kling/samples/index.json"])["samples"]}
+    assert [(rows[file]["operation"], rows[file]["expect"]) for file in list(more)[1:]] == [
+        ("list", {"rows": [], "next": None}),
+        ("cancel", {"raises": "Refused", "kind": "server"}),
+        ("delete", {}),
+        ("delete", {"raises": "Malformed"}),
+        ("error", {"message": "HTTP 504", "code": "9"}),
+    ]
+    assert list(failures(files, "kling", tmp_path)) == ["nothing_is_left_to_decide"]
+
+
+def test_what_cannot_be_played_is_not_named() -> None:
+    """The hook of the simulator is there where a submit, a completed and a failed job are."""
+    assert "vidpoll_simulators" in render("acme")["vidpoll_acme/__init__.py"]
+    for samples in (KLING, [*KLING[:3], {"data": {"task_id": "k1"}}]):
+        assert "vidpoll_simulators" not in render("kling", named(samples))[CODE]
+
+
+RENDERED = {
+    **{name: named(bodies) for name, bodies in SHAPES.items()},
+    **{name: {**named(KLING), **more} for name, more in SUBMITS.items()},
+    "long": {**named(KLING), f"submit-{'very-' * 8}long-image.json": KLING[0],
+             "list.json": {"code": 0, "result_of_the_query": {"all_of_the_jobs": [KLING[0]["data"]], "page": 1,
+                           "total_pages": 1, "page_size": 1}}},
+    "ends": {**named(KLING), "delete.json": {"code": 0, "data": {"deleted": True}}, "cancel.json": {"code": 0}},
+    "quotes": named([{"status": word, "id": "7"} for word in ("it's", 'a"b', "a\\b", "é", "\ud800", "\U0001f600")]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RENDERED)
+def test_the_code_is_formatted_and_typed(name: str, tmp_path: Path) -> None:
+    """As ruff formats and checks it, and as mypy --strict checks it, where they are installed."""
+    pytest.importorskip("ruff")
+    pytest.importorskip("mypy")
+    folder = write(render("kling", RENDERED[name]), tmp_path)
+    assert tool(folder, "ruff", "format", "--check", "--no-cache", ".") == ""
+    assert tool(folder, "ruff", "check", "--no-cache", ".") == ""
+    if name in ("kinds", "long"):
+        assert tool(folder, "mypy", "--strict", "--cache-dir", os.devnull, "vidpoll_kling") == ""
+
+
+def tool(folder: Path, *command: str) -> str:
+    """What a tool has to say against a folder."""
+    command = (sys.executable, "-m", *command)
+    home = Path(vidpoll.__file__).parents[1]  # mypy does not see what is installed as editable
+    environ = os.environ if home.name == "site-packages" else {**os.environ, "MYPYPATH": str(home)}
+    done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=240, check=False)
+    return "" if done.returncode == 0 else done.stdout
+
+
 def test_what_is_guessed() -> None:
-    """The job's word and not the envelope's, what known words mean, files in lists, fractions, times."""
-    kling = guess(KLING)
-    assert (kling.status, kling.id, kling.video) == (
-        "data.task_status",
-        "data.task_id",
-        ("data.task_result.videos", "url"),
-    )
+    """The job's word and not the envelope's, what known words mean, files in lists, fractions, times, codes."""
+    kling = guess(named(KLING))
+    assert kling.reader == {
+        "status": "task_status",
+        "id": "task_id",
+        "files": {"video": "task_result.videos[].url"},
+        "reason": "task_status_msg",
+    }
+    assert kling.envelope == {"under": "data", "code": "code", "message": "message"}
     assert list(kling.words.values()) == [State.QUEUED, State.RUNNING, State.COMPLETED, State.FAILED]
-    assert (kling.reasons, kling.times) == (("data.task_status_msg",), {"created_at": "data.created_at"})
-    runway = guess(RUNWAY)
-    assert (runway.progress, runway.full, runway.video) == ("progress", 1.0, ("output", None))
-    assert guess(PIXVERSE).words == {5: State.RUNNING, 1: State.RUNNING, 8: State.RUNNING}
-    assert guess(PIXVERSE).sure == frozenset()
-    wavespeed = guess(WAVESPEED)
-    assert (wavespeed.status, wavespeed.reasons) == ("data.status", ("data.error",))
+    runway = guess(named(RUNWAY))
+    assert runway.reader == {
+        "status": "status",
+        "full": 1.0,
+        "files": {"video": "output"},
+        "created_at": "createdAt",
+        "reason": "failure",
+        "code": "failureCode",
+    }
+    assert guess(named(PIXVERSE)).words == {5: State.RUNNING, 1: State.RUNNING, 8: State.RUNNING}
+    assert guess(named(PIXVERSE)).sure == frozenset()
+    assert guess(named(PIXVERSE)).envelope == {"under": "Resp", "code": "ErrCode"}
+    wavespeed = guess(named(WAVESPEED))
+    assert (wavespeed.reader, wavespeed.envelope["ok"]) == ({"status": "status", "files": {"video": "outputs"}}, (200,))
+    assert guess(named(DASHSCOPE)).envelope == {"under": "output"}
+    files = [{"type": "image", "url": "https://a.example/a.jpg"}, {"type": "video", "url": URL}]
+    typed = guess({"done.json": {"status": "done", "out": {"files": files}}})
+    assert typed.reader["files"] == {"video": "out.files[type=video].url", "thumbnail": "out.files[type=image].url"}
+
+
+JOB = {"data": {"id": "7", "state": "ok"}}
+
+
+@pytest.mark.parametrize(
+    ("file", "body", "operation", "reader", "envelope"),
+    [
+        ("submit.json", {"data": {"id": "7"}}, "submit video", {}, {"under": "data"}),
+        ("a.json", {"data": {"id": "7"}}, "submit video", {}, {"under": "data"}),
+        ("submit-text2video-202.json", {"id": "7"}, "submit text2video", {}, {"under": ("data", "")}),
+        ("i2v-created.json", {"data": {"task_id": "7"}}, "submit i2v", {"id": ("id", "task_id")}, {"under": "data"}),
+        ("a.json", {"request_id": "7", "message": "no"}, "error", {}, {"under": "data"}),
+        ("submit.json", {"request_id": "7"}, "submit video", {"id": ("id", "request_id")}, {"under": ("data", "")}),
+        ("a.json", {"id": "7", "error": "no"}, "error", {}, {"under": "data"}),
+        ("a.json", {"data": {"id": "7", "deleted": True}}, "delete", {}, {"under": "data"}),
+        ("delete.json", {"message": "ok"}, "delete", {}, {"under": "data"}),
+        ("cancel-1.json", {}, "cancel", {}, {"under": "data"}),
+        ("error-402.json", {"data": {"state": "no credits"}}, "error", {}, {"under": "data"}),
+        ("a.json", {"jobs": [JOB["data"]]}, "list", {}, {"under": "data"}),
+        ("a.json", {"jobs": [{"id": 7}]}, "error", {}, {"under": "data"}),
+        ("status-failed-with-error.json", {"data": {"state": "ok"}}, "status", {}, {"under": "data"}),
+        ("an-error.json", {"data": {"id": "7", "state": "ok"}}, "status", {}, {"under": "data"}),
+        ("webhook.json", {"id": "7", "state": "ok"}, "status", {}, {"under": ("data", "")}),
+        ("submit-busy.json", {"request_id": "7", "code": 5, "message": "no"}, "error", {}, {"under": "data"}),
+    ],
+)
+def test_what_a_sample_answers(file: str, body: Any, operation: str, reader: Any, envelope: Any) -> None:
+    """An id alone is a submit, a list of jobs a list, what names no job an error; the file tells the kind."""
+    found = guess({"done.json": JOB, file: body})
+    assert (found.operations[file], found.envelope) == (operation, envelope)
+    assert found.reader == {"status": "state", **reader}
+    assert found.words == {"ok": State.COMPLETED}
+
+
+@pytest.mark.parametrize(
+    ("rest", "pages"),
+    [
+        ({}, {}),
+        ({"next": None}, {"next": "next"}),
+        ({"meta": {"next_cursor": "c2", "has_more": True}}, {"next": "meta.next_cursor", "more": "meta.has_more"}),
+        ({"page": 1, "page_size": 1, "total": 2}, {"current": "page", "total": "total", "per_page": "page_size"}),
+        ({"page": 1, "total_pages": 2}, {"current": "page", "last": "total_pages"}),
+    ],
+)
+def test_a_list_is_rendered_where_there_is_a_sample_of_one(rest: Any, pages: Any, tmp_path: Path) -> None:
+    """By token or by number; the last page is invented where no sample shows it, and the contract walks to it."""
+    samples = {**named(WAVESPEED), "jobs.json": {"code": 200, "items": [WAVESPEED[1]["data"], {"id": "w2"}], **rest}}
+    assert guess(samples).pages == {"rows": "items", **pages}
+    files = render("wavespeed", samples)
+    assert list(failures(files, "wavespeed", tmp_path)) == ["nothing_is_left_to_decide"]
+    rows = json.loads(files["vidpoll_wavespeed/samples/index.json"])["samples"]
+    lists = [(row["file"], row.get("token")) for row in rows if row["operation"] == "list"]
+    assert (
+        lists
+        == [("jobs.json", None), ("jobs-last.json", rows[4]["expect"]["next"])][: 1 if rest == {"next": None} else 2]
+    )
 
 
 def test_a_word_that_nobody_knows_is_marked() -> None:
     """A guess that a word means running is for its author to confirm."""
-    files = render("acme", named([{"status": "frobbing"}]))
-    line = next(line for line in files["vidpoll_acme/__init__.py"].splitlines() if "frobbing" in line)
-    assert "RUNNING,  # DECIDE" in line
+    lines = render("acme", named([{"status": "frobbing"}]))["vidpoll_acme/__init__.py"].splitlines()
+    at = lines.index('    "frobbing": State.RUNNING,')
+    assert lines[at - 1] == "    # DECIDE: what does this word mean?"
 
 
 @pytest.mark.parametrize(
@@ -159,6 +333,7 @@ def test_a_word_that_nobody_knows_is_marked() -> None:
         [{'a"$b\n': {"status": 'd"one\\\n'}}],
         [{"status": "\ud800", "id": '"""'}],
         [{"status": 10**30, "id": 0}],
+        [{"status": 0}],
         [{"status": "done", "url": "$HOME/a.mp4"}],
     ],
 )

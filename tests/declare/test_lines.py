@@ -25,6 +25,7 @@ KINDS = ("text2video", "image2video")
         ("GET /query?task_id={id}", "a&b=c", Request("GET", "/query", (("task_id", "a&b=c"),))),
         ("GET /x/{id}.json?a=b%20c&d=", "7", Request("GET", "/x/7.json", (("a", "b c"), ("d", "")))),
         ("DELETE /jobs/{id}", "7", Request("DELETE", "/jobs/7")),
+        ("GET /jobs/{id}/", "7", Request("GET", "/jobs/7/", slash=True)),
     ],
 )
 def test_a_line_is_a_request(line: str, job_id: str, sent: Request) -> None:
@@ -64,7 +65,7 @@ def test_any_id_comes_back_out_of_the_request(job_id: str) -> None:
         ("GET /jobs/{id} now", None, "is no request line"),
         (7, None, "7 is no request line"),
         ("GET /jobs//{id}", None, "a path has no empty, '.' or '..' part"),
-        ("GET /jobs/{id}/", None, "no '/' at its end"),
+        ("GET /jobs/{id}//", None, "a path has no empty"),
         ("GET /jobs/{id", None, "a hole is"),
         ("GET /jobs/{id}}", None, "a hole is"),
         ("GET /jobs/{}", None, "a hole is"),
@@ -81,6 +82,14 @@ def test_a_line_that_cannot_be_right(line: Any, json: Any, said: str) -> None:
     with pytest.raises(PluginError) as caught:
         request(line, json=json)
     assert said in caught.value.message
+
+
+@pytest.mark.parametrize("line", ["GET /jobs/{id}", "GET /jobs/{id}/", "GET /jobs/{id:path}", "GET /jobs/{id:path}/"])
+@pytest.mark.parametrize("job_id", ["", ".", ".."])
+def test_a_slash_at_the_end_opens_no_way_for_an_empty_id(line: str, job_id: str) -> None:
+    """The slash is the line's own; an id that is none is refused as ever."""
+    with pytest.raises(BadReference):
+        request(line)(job_id)
 
 
 def test_what_a_call_gives_takes_the_place_of_the_line() -> None:

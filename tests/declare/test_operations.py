@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from answers import JSON, answer, few
 from hypothesis import given
 
+import vidpoll
 from vidpoll import (
     AnswerError,
     Asset,
@@ -25,6 +27,7 @@ from vidpoll import (
     declare,
 )
 from vidpoll.declare import Envelope, Ids, Reader
+from vidpoll.testing import FakeClock, FakeTransport
 
 WORDS = {"run": State.RUNNING, "ok": State.COMPLETED}
 JOB = Reader(WORDS, envelope=Envelope(code="code"))
@@ -239,6 +242,52 @@ def test_the_next_page_by_number(meta: dict[str, Any], next: str | None, further
     assert walk.parse(answer({"data": [], **meta}), "").next is None
     assert dict(walk.request({"page": 7}, None).query) == {"per_page": "100", "page": "7"}
     assert dict(walk.request({"page": 7}, "8").query) == {"per_page": "100", "page": "8"}
+
+
+@pytest.mark.parametrize(
+    ("token", "meta", "next", "further"),
+    [
+        ("", {}, "2", ()),
+        ("2", {}, "3", ()),
+        ("2", {"last": 2}, None, ()),
+        ("2", {"last": 5}, "3", ("4", "5")),
+        ("2", {"total": 5, "size": 2}, "3", ()),
+        ("3", {"total": 5, "size": 2}, None, ()),
+        ("2", {"more": False}, None, ()),
+        ("2", {"page": 7}, "3", ()),
+    ],
+)
+def test_a_list_that_does_not_number_its_answers(
+    token: str, meta: dict[str, Any], next: str | None, further: tuple[str, ...]
+) -> None:
+    """The token that it was asked with is the number of the page."""
+    walk = declare.numbered_pages("GET /videos", JOB, last="last", more="more", total="total", per_page="size")
+    page = walk.parse(answer({"data": ROWS, **meta}), token)
+    assert (page.items, page.next, page.further) == (READ, next, further)
+    assert walk.parse(answer({"data": [], **meta}), token).next is None
+    with pytest.raises(InvalidField, match="takes no field 'page'"):
+        walk.request({"page": 7}, None)
+
+
+def test_such_a_list_is_walked_to_its_end() -> None:
+    """By a client, from the first page to the first empty one."""
+
+    @vidpoll.hookimpl
+    def vidpoll_providers() -> list[vidpoll.Provider]:
+        walk, status = declare.numbered_pages("GET /jobs", JOB), declare.status("GET /jobs/{id}", JOB)
+        made = {"base_url": "https://api.acme.example", "auth": vidpoll.NoAuth(), "pacing": vidpoll.Pacing()}
+        return [vidpoll.Provider("acme", status=status, list=walk, **made)]  # type: ignore[arg-type]
+
+    rows = ([{"id": "a", "status": "ok"}], [{"id": "b", "status": "run"}], [])
+    transport = FakeTransport([answer({"data": page}) for page in rows])
+    plugin = SimpleNamespace(name="acme", vidpoll_providers=vidpoll_providers)
+    client = vidpoll.Client(plugins=[plugin], discover=False, clock=FakeClock(), transport=transport)
+    assert [job.ref for job in client.jobs("acme")] == ["acme:a", "acme:b"]
+    assert [request.url.rpartition("?")[2] for request in transport.sent] == [
+        "per_page=100&page=1",
+        "per_page=100&page=2",
+        "per_page=100&page=3",
+    ]
 
 
 def test_a_list_that_is_none() -> None:

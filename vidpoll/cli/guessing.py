@@ -26,93 +26,246 @@ MEANINGS: Mapping[State, str] = {
 """Words that providers are known to use. A word that is not here is taken for one of a job that runs."""
 
 _STATUS = ("status", "state", "task_status", "taskstatus", "job_status", "jobstatus", "phase")
-_IDS = ("id", "uuid", "task_id", "taskid", "job_id", "jobid", "video_id", "request_id", "requestid", "prediction_id")
+_OWN_IDS = ("id", "uuid", "task_id", "taskid", "job_id", "jobid", "video_id", "prediction_id")
+_IDS = (*_OWN_IDS, "request_id", "requestid")
 _PROGRESS = ("progress", "percent", "percentage", "progress_percent")
-_REASONS = ("error.message", "error", "failure_reason", "fail_reason", "failure", "error_message", "task_status_msg",
-            "message", "reason")  # fmt: skip
+_REASONS = (
+    "error.message", "error", "failure_reason", "fail_reason", "failure", "failure_message", "fail_message",
+    "error_message", "error_msg", "err_msg", "task_status_msg", "message", "reason",
+)  # fmt: skip
+_FAILURES = ("failure_code", "failurecode", "fail_code", "error_code", "err_code")
 _TIMES = {
     "created_at": ("created_at", "createdat", "created", "create_time", "submit_time"),
     "updated_at": ("updated_at", "updatedat", "update_time"),
     "finished_at": ("finished_at", "completed_at", "completedat", "end_time", "finish_time"),
 }
-REASONS = ("error.message", "error")
-"""Where a reason is looked for if no answer shows one."""
+_NEXT = (
+    "next_cursor", "nextcursor", "next_token", "nexttoken", "next_page_token", "nextpagetoken", "cursor", "last_id",
+    "next",
+)  # fmt: skip
+_PAGES = {
+    "current": ("page", "current_page", "currentpage", "page_num", "pagenum", "page_no", "pageno"),
+    "last": ("last_page", "total_pages", "totalpages", "page_count", "pages"),
+    "total": ("total", "total_count", "totalcount"),
+    "per_page": ("per_page", "page_size", "pagesize"),
+}
+_MORE = ("has_more", "hasmore", "has_next", "hasnext")
+_CODES = ("code", "errcode", "err_code", "error_code", "status_code", "ret", "success")
+_MESSAGES = ("message", "msg", "errmsg", "err_msg", "error_msg", "status_msg")
+_GOOD: tuple[Any, ...] = (True, 0, 200, "0", "200")
+_TYPES = ("video", "image", "thumbnail", "cover")
 _FILE = re.compile(r"(?i)\.(mp4|webm|mov|m4v|mkv)$")
+_KEY = re.compile(r"[^.\[\]{}=\s]+")
+_SUBMIT = re.compile(r"submit|create|accepted")
+_REFUSAL = re.compile(r"error|refus|denied|4\d\d")
+_ENDED = re.compile(r"cancel|delete")
+_NO_KIND = re.compile(r"submit\w*|created?|accepted|answer|response|job|task|2\d\d|\d+")
 
 
 @dataclass(frozen=True)
 class Guess:
-    """Dotted paths; None where nothing was found. A file's path is that of a value, or of a list and inside it."""
+    """What the samples have in common, as the keywords of the tables that read them.
 
-    status: str | None = None
+    `operations` tells of each sample what it answers: "status", "submit KIND", "list", "cancel", "delete" or "error".
+    `done` is the flag of an answer to a delete.
+    """
+
     words: Mapping[str | int, State] = field(default_factory=dict)
     sure: frozenset[str | int] = frozenset()
     """The words that are known to be used so elsewhere."""
-    id: str | None = None
-    progress: str | None = None
-    full: float = 100.0
-    video: tuple[str, str | None] | None = None
-    thumbnail: tuple[str, str | None] | None = None
-    reasons: tuple[str, ...] = ()
-    times: Mapping[str, str] = field(default_factory=dict)
+    reader: Mapping[str, Any] = field(default_factory=dict)
+    envelope: Mapping[str, Any] = field(default_factory=dict)
+    pages: Mapping[str, Any] = field(default_factory=dict)
+    done: str | None = None
+    operations: Mapping[str, str] = field(default_factory=dict)
 
-    def word(self, body: object) -> str | int | None:
-        """The status word of an answer; None for one that is no status."""
-        found = parsing.first_of(body, self.status) if self.status and isinstance(body, dict) else None
-        return found if isinstance(found, (str, int)) and not isinstance(found, bool) else None
-
-    def expect(self, body: Mapping[str, Any], silent: str) -> dict[str, Any]:
-        """What the parser that is made from this guess reads in a status answer; `silent` is told for no reason."""
-        word = self.word(body)
-        state = self.words[word] if word is not None else State.RUNNING
-        shown = parsing.progress(parsing.first_of(body, self.progress), full=self.full) if self.progress else None
-        assets = []
-        if state is State.COMPLETED:
-            for kind, where in (("video", self.video), ("thumbnail", self.thumbnail)):
-                assets += [{"kind": kind, "url": asset.url} for asset in parsing.assets(_found(body, where), kind)]
-        found = {"state": str(state), "stage": parsing.text(word), "progress": shown, "assets": assets}
-        if state is State.FAILED:
-            reasons = self.reasons or REASONS
-            found["problem"] = parsing.text(parsing.first_of(body, *reasons)) or silent
-        times = {name: parsing.timestamp(parsing.first_of(body, path)) for name, path in self.times.items()}
-        return {**found, **{name: at for name, at in times.items() if at is not None}}
+    @property
+    def kinds(self) -> list[str]:
+        """The kinds of submit."""
+        named = (name.partition(" ") for name in self.operations.values())
+        return list(dict.fromkeys(kind for name, _, kind in named if name == "submit"))
 
 
-def _found(body: Mapping[str, Any], where: tuple[str, str | None] | None) -> Any:
-    if where is None:
-        return None
-    value = parsing.first_of(body, where[0])
-    return value if where[1] is None else parsing.column(value, where[1])
-
-
-def guess(bodies: Sequence[object]) -> Guess:
-    """What the answers have in common."""
-    objects = [body for body in bodies if isinstance(body, dict)]
-    status = _status(objects)
+def guess(samples: Mapping[str, object]) -> Guess:
+    """What the samples, by the names of their files, tell of the tables that read them."""
+    objects = {file: body for file, body in samples.items() if isinstance(body, dict)}
+    status = _status([body for file, body in objects.items() if not _refuses(file, body)])
     if status is None:
-        return Guess()
-    first = Guess(status=status)
-    answers = [body for body in objects if first.word(body) is not None]
-    words = {word: _meaning(word) for body in answers if (word := first.word(body)) is not None}
-    done = [body for body in answers if words[first.word(body) or ""] is State.COMPLETED] if words else []
+        return Guess(operations=dict.fromkeys(samples, "error"))
     home = status.rpartition(".")[0]
-    progress = _named(answers, _PROGRESS, home, (int, float, str))
-    values = [parsing.first_of(body, progress) for body in answers] if progress else []
-    numbers = [value for value in values if isinstance(value, (int, float)) and not isinstance(value, bool)]
-    fraction = bool(numbers) and max(numbers) <= 1 and any(isinstance(value, float) for value in numbers)
-    known = {word for word in words if _known(word) is not None}
+    said = {
+        file: body for file, body in objects.items() if _word(body, status) is not None and not _refuses(file, body)
+    }
+    answers = list(said.values())
+    words = {word: _known(word) or State.RUNNING for body in answers if (word := _word(body, status)) is not None}
+    done = [body for body in answers if _known(_word(body, status)) is State.COMPLETED]
+    found = _found(answers, done, status)
+    under = home if all(_below(home, found[name]) for name in ("id", "video")) else ""
+    reader = _reader(found, under)
+    ids, places = [reader.get("id", "id")], [under]
+    operations = dict.fromkeys(samples, "error")
+    for file, body in objects.items():
+        bare = file not in said and _word(body, reader["status"]) is not None and not _refuses(file, body)
+        if bare and parsing.text(parsing.at(body, reader.get("id", "id"))):  # without an envelope, as a webhook has it
+            said[file], places = body, [*places, ""]
+            words.setdefault(word := _word(body, reader["status"]) or 0, _known(word) or State.RUNNING)
+        operations[file], own = _operation(file, body, file in said, home, reader)
+        if own is not None:
+            places += [] if _below(under, own) else [""]
+            ids.append(own.removeprefix(f"{under}.") if under and _below(under, own) else own)
+    lists = [objects[file] for file, name in operations.items() if name == "list"]
+    for file in [file for file, name in operations.items() if name == "error" and file in objects and lists]:
+        if isinstance(parsing.at(objects[file], _rows(lists[0], reader) or ""), list):  # an empty page
+            operations[file] = "list"
+    good = [
+        objects[file] for file, name in operations.items() if name.partition(" ")[0] in ("status", "submit", "list")
+    ]
     return Guess(
-        status=status,
-        words=words,
-        sure=frozenset(known),
-        id=_named(answers, _IDS, home, (str, int)),
-        progress=progress,
-        full=1.0 if fraction else 100.0,
-        video=_file(done or answers, thumbnail=False),
-        thumbnail=_file(done or answers, thumbnail=True),
-        reasons=_reasons(answers, home),
-        times={name: path for name, keys in _TIMES.items() if (path := _named(answers, keys, home, (str, int, float)))},
+        words,
+        frozenset(word for word in words if _known(word) is not None),
+        {name: value for name, value in {**reader, "id": _one(ids)}.items() if value != _DEFAULTS.get(name)},
+        _envelope(good, _one(places)),
+        _pages(lists[0], reader) if lists else {},
+        next((path for file, name in operations.items() if name == "delete" for path in _flags(objects[file])), None),
+        operations,
     )
+
+
+_DEFAULTS = {
+    "id": "id", "progress": "progress", "created_at": "created_at", "updated_at": "updated_at",
+    "finished_at": "completed_at",
+}  # fmt: skip
+"""What a Reader looks at if nothing is said."""
+
+
+def _found(answers: Sequence[Mapping[str, Any]], done: Sequence[Mapping[str, Any]], status: str) -> dict[str, Any]:
+    """Where everything stands in the answers about a job, by whole paths."""
+    home = status.rpartition(".")[0]
+    return {
+        "status": status,
+        "id": _named(answers, _ids(answers), home, (str, int)),
+        **_progress(answers, home),
+        **{name: _named(answers, keys, home, (str, int, float)) for name, keys in _TIMES.items()},
+        "reason": _reasons(answers, home),
+        "code": _named(answers, _FAILURES, home, (str, int)),
+        "video": _file(done or answers, thumbnail=False),
+        "thumbnail": _file(done or answers, thumbnail=True),
+    }
+
+
+def _ids(bodies: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """The names of ids: beside a code and a message that of a request is no job's."""
+    return _OWN_IDS if any({"code", "message", "error"} & {*body} for body in bodies) else _IDS
+
+
+def _one(values: Sequence[str]) -> str | tuple[str, ...]:
+    """The values without doubles; the value itself where there is one."""
+    found = tuple(dict.fromkeys(values))
+    return found[0] if len(found) == 1 else found
+
+
+def _below(under: str, path: str | None) -> bool:
+    return not under or path is None or path.startswith(f"{under}.")
+
+
+def _reader(found: Mapping[str, Any], under: str) -> dict[str, Any]:
+    """The keywords of a Reader, their paths from `under` on; what lies outside of it is left out."""
+    inside = {
+        name: path.removeprefix(f"{under}.") if under else path
+        for name, path in found.items()
+        if isinstance(path, str) and _below(under, path)
+    }
+    files = {kind: inside.pop(kind) for kind in ("video", "thumbnail") if kind in inside}
+    reasons = [path.removeprefix(f"{under}.") for path in found["reason"] if _below(under, path)]
+    usual = not reasons or set(reasons) <= {"error.message", "error"}
+    made: dict[str, Any] = {"status": inside.pop("status"), **inside}
+    made |= {"full": found["full"]} if "full" in found else {}
+    made |= {"files": files} if files else {}
+    return made if usual else {**made, "reason": _one(reasons)}
+
+
+def _operation(
+    file: str, body: Mapping[str, Any], told: bool, home: str, reader: Mapping[str, Any]
+) -> tuple[str, str | None]:
+    """What a sample answers, and the path of the id in a submit answer."""
+    names = _ids([body]) if _SUBMIT.search(file) else _OWN_IDS
+    own = None if _refuses(file, body) else _named([body], names, home, (str, int))
+    if not told and (ended := "delete" if _flags(body) else _ENDED.search(file)):
+        return (ended if isinstance(ended, str) else ended[0]), None
+    if own and (_SUBMIT.search(file) or not (told or body.get("error") or body.get("detail"))):
+        return f"submit {_kind(file)}", own
+    if told:
+        return "status", None
+    return ("list" if _rows(body, reader) is not None else "error"), None
+
+
+def _flags(body: Mapping[str, Any]) -> list[str]:
+    """The paths of flags that say that something is deleted."""
+    return [path for path, value in _keyed(body) if value is True and path.rpartition(".")[2].lower() == "deleted"]
+
+
+def _kind(file: str) -> str:
+    """`submit-text2video-202.json` is an answer to text2video."""
+    parts = re.split(r"[^a-z0-9]+", file.lower().removesuffix(".json"))
+    kind = "-".join(part for part in parts if part and not _NO_KIND.fullmatch(part))
+    return kind if _SUBMIT.search(file) and kind else "video"
+
+
+def _refuses(file: str, body: Mapping[str, Any]) -> bool:
+    """Whether it is called an error, and names no job."""
+    ids = [path for path, value in _keyed(body) if path.rpartition(".")[2].lower() in _OWN_IDS and value]
+    return _REFUSAL.search(file) is not None and not file.startswith("status") and not ids
+
+
+def _rows(body: Mapping[str, Any], reader: Mapping[str, Any]) -> str | None:
+    """The path of a list of jobs."""
+    for path, value in _lists(body):
+        row = next((item for item in value if isinstance(item, dict)), {})
+        if parsing.at(row, reader["status"]) is not None and parsing.text(parsing.at(row, reader.get("id", "id"))):
+            return path
+    return None
+
+
+def _lists(value: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, list[Any]]]:
+    for key, inner in value.items():
+        here = f"{path}.{key}" if path else key
+        if not _KEY.fullmatch(key):
+            continue
+        if isinstance(inner, list):
+            yield here, inner
+        elif isinstance(inner, dict):
+            yield from _lists(inner, here)
+
+
+def _pages(body: Mapping[str, Any], reader: Mapping[str, Any]) -> dict[str, Any]:
+    """The keywords of `declare.cursor_pages`, with "next", or of `numbered_pages`."""
+    keyed = dict(_keyed(body))
+    last = {path: path.rpartition(".")[2].lower() for path in keyed}
+
+    def one(names: Sequence[str], *kinds: type) -> str | None:
+        hits = (path for name in names for path, key in last.items() if key == name and type(keyed[path]) in kinds)
+        return next(hits, None)
+
+    found: dict[str, Any] = {"rows": _rows(body, reader)}
+    token, more = one(_NEXT, str, type(None)), one(_MORE, bool)
+    if token is not None:
+        return {**found, "next": token, **({"more": more} if more else {})}
+    numbers = {name: path for name, keys in _PAGES.items() if (path := one(keys, int))}
+    return {**found, **({"more": more} if more else {}), **numbers}
+
+
+def _envelope(good: Sequence[Mapping[str, Any]], under: str | tuple[str, ...]) -> dict[str, Any]:
+    """The keywords of an Envelope: a code that is the same in all good answers, and the text beside it."""
+    made: dict[str, Any] = {"under": under} if under else {}
+    for path, value in _keyed(good[0] if good else {}):
+        parent, _, key = path.rpartition(".")
+        same = all(type(other := parsing.at(body, path)) is type(value) and other == value for body in good)
+        if key.lower() in _CODES and same and path.count(".") < 2 and any(value is ok or value == ok for ok in _GOOD):
+            beside = [name for name, _ in _keyed(good[0]) if name.rpartition(".")[0] == parent]
+            told = next((name for name in beside if name.rpartition(".")[2].lower() in _MESSAGES), None)
+            made |= {"code": path} | ({} if value == 0 and value is not False else {"ok": (value,)})
+            return made | ({"message": told} if told else {})
+    return made
 
 
 def paths(value: object, path: Path = ()) -> Iterator[tuple[Path, Any]]:
@@ -130,7 +283,7 @@ def paths(value: object, path: Path = ()) -> Iterator[tuple[Path, Any]]:
 def _keyed(body: object) -> Iterator[tuple[str, Any]]:
     """The plain values that lie in objects only, by dotted path."""
     for path, value in paths(body):
-        if all(isinstance(key, str) and "." not in key for key in path):
+        if all(isinstance(key, str) and _KEY.fullmatch(key) for key in path):
             yield ".".join(map(str, path)), value
 
 
@@ -155,8 +308,20 @@ def _known(word: object) -> State | None:
     return next((state for state, words in MEANINGS.items() if plain in words.split()), None)
 
 
-def _meaning(word: object) -> State:
-    return _known(word) or State.RUNNING
+def _word(body: Mapping[str, Any], status: str) -> str | int | None:
+    """The status word of an answer; None for one that is no status."""
+    found = parsing.at(body, status)
+    plain = isinstance(found, (str, int)) and not isinstance(found, bool) and str(found).strip()
+    return found if plain else None
+
+
+def _progress(bodies: Sequence[Mapping[str, Any]], home: str) -> dict[str, Any]:
+    """Where the progress stands, and what means 100 %, if it counts from 0 to 1."""
+    path = _named(bodies, _PROGRESS, home, (int, float, str))
+    values = [parsing.at(body, path) for body in bodies] if path else []
+    numbers = [value for value in values if isinstance(value, (int, float)) and not isinstance(value, bool)]
+    fraction = bool(numbers) and max(numbers) <= 1 and any(isinstance(value, float) for value in numbers)
+    return {"progress": path, **({"full": 1.0} if fraction else {})}
 
 
 def _named(bodies: Sequence[object], names: Sequence[str], home: str, kinds: tuple[type, ...]) -> str | None:
@@ -171,35 +336,55 @@ def _named(bodies: Sequence[object], names: Sequence[str], home: str, kinds: tup
     return None
 
 
-def _reasons(bodies: Sequence[object], home: str) -> tuple[str, ...]:
-    """The paths of error texts that are there in an answer, and the usual ones where none is."""
+def _reasons(bodies: Sequence[object], home: str) -> list[str]:
+    """The paths of error texts that are there in an answer."""
     there = {path for body in bodies for path, value in _keyed(body) if isinstance(value, str) and value}
     wanted = [f"{home}.{name}" if home else name for name in _REASONS]
-    found = [path for path in wanted if path in there and path != "message"]
-    return tuple(found) or tuple(wanted[:2])
+    return [path for path in wanted if path in there and path != "message"]
 
 
-def _file(bodies: Sequence[object], *, thumbnail: bool) -> tuple[str, str | None] | None:
+def _file(bodies: Sequence[Mapping[str, Any]], *, thumbnail: bool) -> str | None:
     """Where completed answers name a video, or a picture of it."""
     ranked = []
     for body in bodies:
         for number, (path, value) in enumerate(paths(body)):
-            score = _score(path, value, thumbnail)
-            if score:
-                ranked.append((score, -number, path))
+            score = _score((*path, *_types(path, body)), value, thumbnail)
+            if score and all(isinstance(key, int) or _KEY.fullmatch(key) for key in path):
+                ranked.append((score, -number, path, body))
     if not ranked:
         return None
-    path = max(ranked, key=lambda each: each[:2])[2]
-    place = next((place for place, key in enumerate(path) if isinstance(key, int)), len(path))
-    inside = [str(key) for key in path[place + 1 :]]
-    return ".".join(map(str, path[:place])), ".".join(inside) or None
+    _, _, path, body = max(ranked, key=lambda each: each[:2])
+    return _written(path, body)
+
+
+def _types(path: Path, body: Any) -> list[str]:
+    """What the items of the lists on a path say that they are: "video", "image"."""
+    found = []
+    for key in path:
+        body = body[key]
+        if isinstance(key, int) and isinstance(body, dict) and body.get("type") in _TYPES:
+            found.append(str(body["type"]))
+    return found
+
+
+def _written(path: Path, body: Any) -> str:
+    """A path as tables have it: all items of the first list on it, or those of the same type."""
+    made, lists, types = "", 0, _types(path, body)
+    for at, key in enumerate(path):
+        if isinstance(key, str):
+            made += f".{key}" if made else key
+        else:
+            whole = f"[type={types[0]}]" if types else "[]" if at + 1 < len(path) else ""
+            made += f"[{key}]" if lists else whole
+            lists += 1
+    return made
 
 
 def _score(path: Path, value: object, thumbnail: bool) -> int:
     if not isinstance(value, str) or not re.match(r"(?i)https?://|/", value) or not isinstance(path[0], str):
         return 0
     name = ".".join(map(str, path)).lower()
-    picture = re.search("thumb|cover|poster|preview", name) is not None
+    picture = re.search(r"thumb|cover|poster|preview|\.image$", name) is not None
     if re.search("last_frame|webhook|callback|status_url|cancel|polling|response_url|watermark", name):
         return 0
     if thumbnail or picture:

@@ -12,17 +12,31 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import Template
 from typing import Any
+from urllib.parse import urlencode
 
 import vidpoll
-from vidpoll import parsing, redact
+from vidpoll import (
+    AnswerError,
+    Operation,
+    Page,
+    Problem,
+    Provider,
+    Refused,
+    Request,
+    Response,
+    Snapshot,
+    State,
+    Submitted,
+    redact,
+)
 
 from .context import Arguments, Command, Context
-from .guessing import REASONS, Guess, guess
+from .guessing import Guess, guess
 from .output import COMPLETED
-
-MARK = "DECIDE"
+from .plugin_tables import MARK, good_fields, tables
 
 _INVENTED: Mapping[str, Any] = {
+    "submit.json": {"id": "job_7f3a"},
     "status-queued.json": {"id": "job_7f3a", "status": "queued", "progress": 0},
     "status-running.json": {"id": "job_7f3a", "status": "running", "progress": 40},
     "status-completed.json": {
@@ -98,37 +112,56 @@ def _samples(files: Sequence[str]) -> dict[str, Any]:
 def render(name: str, samples: Mapping[str, Any] | None = None) -> dict[str, str]:
     """The files of a plugin for the provider `name`, by their paths; without samples they are invented."""
     bodies = dict(samples or _INVENTED)
-    found = guess(list(bodies.values()))
-    job_id = _id(bodies.values(), found)
-    submit = next((body for file, body in bodies.items() if _is_submit(file, body, found)), None)
+    found = guess(bodies)
     values = {
         "name": name,
         "module": f"vidpoll_{name.replace('-', '_')}",
         "title": name.replace("-", " ").replace("_", " ").title(),
         "variable": f"{re.sub('[^A-Z0-9]', '_', name.upper())}_API_KEY",
-        "id": job_id if re.fullmatch(r"[\w./:+=-]{1,80}", job_id) else "job_7f3a",
-        **_parser(found),
-        **_submit(submit is not None, found),
+        **tables(found),
     }
-    values["simulator"] = Template(_SIMULATOR if submit is not None else "").substitute(values)
+    values["fields"] += "\n" if values["fields"] else ""
+    plays = _plays(found)
+    values["simulator"] = Template(_SIMULATOR if plays else "").substitute(values)
+    values["iterator"] = "Iterator, Mapping" if plays else "Iterator"
+    index = _Index(_provider(_template("MODULE--__init__.py.in", values)), found, bodies, invented=not samples)
+    values["id"] = index.id if re.fullmatch(r"[\w./:+=-]{1,80}", index.id) else _ID
     from importlib import resources  # the other commands do without
 
     files = {}
     for file in resources.files("vidpoll.cli").joinpath("template").iterdir():
         path = file.name.removesuffix(".in").replace("--", "/").replace("MODULE", values["module"])
-        path = path.replace("NAME", name.replace("-", "_"))
-        files[path] = Template(file.read_text(encoding="utf-8")).substitute(values)
+        files[path.replace("NAME", name.replace("-", "_"))] = _template(file.name, values)
     files[f"{values['module']}/py.typed"] = ""
-    for file_name, body in bodies.items():
+    rows = index.rows()
+    for file_name, body in index.bodies.items():
         files[f"{values['module']}/samples/{file_name}"] = _dump(body)
     head = {
-        "base_url": f"https://api.{name}.example/v1",
+        "about": f"{MARK}: are these all status words of the vendor's page, cancelled and expired ones too?",
+        "base_url": index.provider.base_url,
         "auth": f"Authorization: Bearer {{{values['variable']}}}",
         "floor": 5,
+        "id": index.id,
+        "words": index.words(),
+        "decides": [],
     }
-    index = _index(bodies, found, job_id, values["title"], invented=not samples)
-    files[f"{values['module']}/samples/index.json"] = _dump({"about": index.pop("about"), **head, **index})
+    files[f"{values['module']}/samples/index.json"] = _dump({**head, "samples": rows})
     return dict(sorted(files.items()))
+
+
+def _template(file: str, values: Mapping[str, str]) -> str:
+    from importlib import resources
+
+    text = resources.files("vidpoll.cli").joinpath("template").joinpath(file).read_text(encoding="utf-8")
+    return Template(text).substitute(values)
+
+
+def _provider(source: str) -> Provider:
+    """What the rendered module declares: run, so that the index expects what the tables read."""
+    space: dict[str, Any] = {"__name__": "rendered"}
+    exec(compile(source, "the rendered plugin", "exec"), space)
+    provider: Provider = next(iter(space["vidpoll_providers"]()))
+    return provider
 
 
 def _dump(value: object) -> str:
@@ -137,70 +170,13 @@ def _dump(value: object) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _is_submit(file: str, body: object, found: Guess) -> bool:
-    named = re.search("submit|create", file) is not None
-    return named and isinstance(body, dict) and bool(found.id) and parsing.first_of(body, str(found.id)) is not None
+def _plays(found: Guess) -> bool:
+    """Whether the simulator has what it plays: a submit, and a job that runs, that is completed and that fails."""
+    states = {*found.words.values()}
+    return bool(found.kinds) and {State.COMPLETED, State.FAILED} < states
 
 
-def _id(bodies: Any, found: Guess) -> str:
-    ids = [parsing.text(parsing.first_of(body, found.id)) for body in bodies if isinstance(body, dict) and found.id]
-    return next(filter(None, ids), "job_7f3a")
-
-
-def _parser(found: Guess) -> dict[str, str]:
-    """The lines of the template that depend on the samples."""
-    words = {**found.words} or {"queued": vidpoll.State.QUEUED, "running": vidpoll.State.RUNNING}
-    table = [
-        f"    {json.dumps(word)}: vidpoll.State.{state.name},"
-        + ("" if word in found.sure else f"  # {MARK}: what does this word mean?")
-        for word, state in words.items()
-    ]
-    reads = []
-    if found.progress:
-        full, ask = (", full=1.0", f"  # {MARK}: does it count from 0 to 1?") if found.full == 1.0 else ("", "")
-        reads.append(f"progress=parsing.progress({_get(found.progress)}{full}),{ask}")
-    files = [_assets(found.video, "video")] if found.video else []
-    files += [_assets(found.thumbnail, "thumbnail")] if found.thumbnail else []
-    ask = f"  # {MARK}: is this the finished file?" if files else f"  # {MARK}: where is the video?"
-    files = files or ['parsing.assets(body.get("video_url"))']
-    reads.append("assets=files if state is vidpoll.State.COMPLETED else (),")
-    reads.append("problem=vidpoll.Problem(reason) if state is vidpoll.State.FAILED else None,")
-    if found.id:
-        reads.append(f"job_id=parsing.text({_get(found.id)}),")
-    reads += [f"{name}=parsing.timestamp({_get(path)})," for name, path in found.times.items()]
-    reasons = found.reasons or REASONS
-    return {
-        "words": "\n".join(table),
-        "status_path": json.dumps(found.status or "status"),
-        "reasons": ", ".join(json.dumps(reason) for reason in reasons),
-        "files": "\n".join(f"    files {'+=' if at else '='} {each}{ask}" for at, each in enumerate(files)),
-        "reads": "\n".join(f"        {line}" for line in reads),
-    }
-
-
-def _get(path: str) -> str:
-    return f"parsing.first_of(body, {json.dumps(path)})"
-
-
-def _assets(where: tuple[str, str | None], kind: str) -> str:
-    value = _get(where[0]) if where[1] is None else f"parsing.column({_get(where[0])}, {json.dumps(where[1])})"
-    return f"parsing.assets({value})" if kind == "video" else f"parsing.assets({value}, {json.dumps(kind)})"
-
-
-_SUBMIT = '''
-
-def submit_request(fields: Mapping[str, object]) -> vidpoll.Request:
-    given = parsing.checked("submit video", fields, FIELDS)
-    if "prompt" not in given:
-        raise vidpoll.InvalidField("prompt is missing: give some text")
-    return vidpoll.Request("POST", "/videos", json=given)  # DECIDE: the path of a submit
-
-
-def parse_submit(response: vidpoll.Response, job_id: str) -> vidpoll.Submitted:
-    """The id is taken first: whatever else is strange in this answer, the job is paid for."""
-    body = parsing.json_object(response)
-    return parsing.submitted(%s, lambda: parse_status(response, job_id))
-'''
+_ID = "job_7f3a"
 _SIMULATOR = '''
 
 @vidpoll.hookimpl
@@ -208,64 +184,126 @@ def vidpoll_simulators() -> Mapping[str, str]:
     """The simulator plays the samples."""
     return {"$name": "$module:samples/index.json"}
 '''
-_FIELDS = """
-# DECIDE: the fields of a submit, what each must be (the words stand in the error), and the test for it
-FIELDS: parsing.Rules = {
-    "prompt": ("text, not empty", lambda value: isinstance(value, str) and value.strip()),
-}
-"""
 
 
-def _submit(there: bool, found: Guess) -> dict[str, str]:
-    return {
-        "fields": _FIELDS if there else "",
-        "submit": _SUBMIT % _get(found.id or "id") if there else "",
-        "submit_operation": '\n        submit={"video": vidpoll.Operation(submit_request, parse_submit)},'
-        if there
-        else "",
-        "iterator": "Iterator, Mapping" if there else "Iterator",
-        "submits": '\n    submits = {"video": {"prompt": "a lighthouse at dusk"}}' if there else "",
-    }
+class _Index:
+    """The rows of an index: what each sample answers, what was asked, and what the rendered tables make of it."""
 
+    def __init__(self, provider: Provider, found: Guess, bodies: Mapping[str, Any], *, invented: bool) -> None:
+        self.provider, self.found, self.invented = provider, found, invented
+        self.bodies = dict(bodies)
+        self.operations = dict(found.operations)
+        self._known = provider.operations()
+        named = [self._job_id(file) for file, name in self.operations.items() if name.partition(" ")[0] != "error"]
+        self.id = next(filter(None, named), _ID)
 
-_GOOD = {"prompt": "a lighthouse at dusk"}
+    def words(self) -> object:
+        pairs = [(word, str(state)) for word, state in self.found.words.items()]
+        return dict(pairs) if all(isinstance(word, str) for word, _ in pairs) else pairs
 
+    def rows(self) -> list[dict[str, Any]]:
+        """A row for each sample, and for the last page that a list needs and no sample shows."""
+        tokens = self._tokens()
+        return [self._row(file, name, tokens.get(file)) for file, name in self.operations.items()]
 
-def _index(bodies: Mapping[str, Any], found: Guess, job_id: str, title: str, *, invented: bool) -> dict[str, Any]:
-    rows: list[dict[str, Any]] = []
-    silent = f"failed, and {title} gave no reason"
-    for file, body in bodies.items():
-        row: dict[str, Any] = {"file": file, "operation": "status", "origin": "inferred" if invented else "documented"}
-        ask = "invented by the template: put the vendor's own example here" if invented else (
-            "documented or recorded? And is this what the page says it means?"
-        )  # fmt: skip
-        if _is_submit(file, body, found):
-            named = {"job_id": parsing.text(parsing.first_of(body, str(found.id)))}
-            told = found.expect(body, silent) if found.word(body) is not None else {}
-            row |= {"operation": "submit video", "request": "POST /v1/videos", "fields": _GOOD, "sends": _GOOD}
-            row["expect"] = {**named, **told}
-        elif found.word(body) is not None:
-            own = parsing.text(parsing.first_of(body, found.id)) if found.id else None
-            row |= {"id": own} if own not in (None, job_id) else {}
-            row["request"] = "GET /v1/videos/{id}"
-            row["expect"] = found.expect(body, silent)
+    def _tokens(self) -> dict[str, str]:
+        """The last page of the list with the token that leads to it; made out of the first where there is none."""
+        pages = {file: self._page(file) for file, name in self.operations.items() if name == "list"}
+        first = next((file for file, page in pages.items() if page.next is not None), None)
+        if first is None:
+            return {}
+        last = next((file for file, page in pages.items() if page.next is None), None)
+        if last is None:
+            last = f"{Path(first).stem}-last.json"
+            self.bodies[last] = self._emptied(self.bodies[first])
+            self.operations[last] = "list"
+        return {last: str(pages[first].next)}
+
+    def _page(self, file: str) -> Page:
+        page = self._value(file)
+        return page if isinstance(page, Page) else Page(())
+
+    def _emptied(self, body: Any) -> Any:
+        from vidpoll.testing.contract import mutations
+
+        pages = self.found.pages
+        for name, empty in (("rows", []), ("next", None), ("more", False)):
+            if name in pages:
+                body = mutations.replaced(body, tuple(pages[name].split(".")), empty)
+        return body
+
+    def _row(self, file: str, name: str, token: str | None) -> dict[str, Any]:
+        given = file in self.found.operations
+        row: dict[str, Any] = {"file": file, "operation": name}
+        row["origin"] = "inferred" if self.invented or not given else "documented"
+        note = "documented or recorded? And is this what the page says it means?"
+        if self.invented or not given:
+            note = "invented by the template: put the vendor's own example here"
+        if name == "error":
+            row["status"] = _status(file)
+            note = "no status word was found in it: an error (with which status?), a quota, a second answer (follow)?"
         else:
-            problem = parsing.problem(vidpoll.Response(400, {}, json.dumps(body).encode()))
-            row |= {"operation": "error", "status": 400}
-            row["expect"] = {"message": problem.message, "code": problem.code}
-            ask = (
-                "no status word was found in it: an error (with which HTTP status?), a list, a second answer (follow)?"
-            )
-        rows.append({**row, "note": f"{MARK}: {ask}"})
-    pairs = [(word, str(state)) for word, state in found.words.items()]
-    plain = all(isinstance(word, str) for word, _ in pairs)
-    return {
-        "about": f"{MARK}: are these all status words of the vendor's page, cancelled and expired ones too?",
-        "id": job_id,
-        "words": dict(pairs) if plain else pairs,
-        "decides": [],
-        "samples": rows,
-    }
+            own = self._job_id(file)
+            row |= {"id": own} if own not in (None, self.id) and name == "status" else {}
+            row |= self._asked(name, token)
+        return {**row, "expect": self._expected(file, name, token), "note": f"{MARK}: {note}"}
+
+    def _asked(self, name: str, token: str | None) -> dict[str, Any]:
+        if name in ("status", "cancel", "delete"):
+            made: Request = self._known[name].request("ID")
+            return {"request": f"{made.method} /v1{made.path}".replace("ID", "{id}")}
+        build = self._known[name].request
+        fields = good_fields(name.partition(" ")[2])
+        request: Request = build({}, token) if name == "list" else build(fields)
+        query = f"?{urlencode(request.query)}" if request.query else ""
+        asked: dict[str, Any] = {"token": token} if token else {}
+        asked |= {"request": f"{request.method} /v1{request.path}{query}"}
+        return asked if name == "list" else {**asked, "fields": fields, "sends": request.json}
+
+    def _expected(self, file: str, name: str, token: str | None) -> dict[str, Any]:
+        from vidpoll.testing.contract import meaning
+        from vidpoll.testing.contract.samples import Sample
+
+        value = self._value(file, token)
+        if isinstance(value, Refused):
+            return {"raises": "Refused", "kind": value.kind}
+        if isinstance(value, AnswerError):
+            return {"raises": type(value).__name__}
+        least: dict[str, Any] = {}  # of a cancel or a delete: it is done
+        if isinstance(value, Page):
+            least = {"rows": [], "next": value.next}
+        if isinstance(value, Submitted):
+            least = {"job_id": value.job_id}
+        if isinstance(value, Snapshot):
+            least = {"state": str(value.state), "stage": value.stage, "progress": None, "assets": []}
+        if isinstance(value, Problem):
+            least = {"message": value.message, "code": value.code}
+        return {
+            **least,
+            **meaning.left_out(Sample(file, name, self.id, expect=least if name == "error" else {}), value),
+        }
+
+    def _value(self, file: str, token: str | None = None) -> Any:
+        """What the tables make of a sample, or the error that they raise."""
+        body, name = json.dumps(self.bodies[file]).encode(), self.operations[file]
+        if name == "error":
+            return self.provider.error(Response(_status(file), {}, body))
+        known: Operation[Any] = self._known[name]
+        try:
+            return known.parse(Response(200, {}, body), token or "")
+        except (AnswerError, Refused) as error:
+            return error
+
+    def _job_id(self, file: str) -> str | None:
+        """The job that a sample is about."""
+        value = self._value(file)
+        return value.job_id if isinstance(value, (Snapshot, Submitted)) else None
+
+
+def _status(file: str) -> int:
+    """The HTTP status of a refusal, where the name of its file tells it."""
+    told = re.search(r"(?<!\d)[45]\d\d(?!\d)", file)
+    return int(told[0]) if told else 400
 
 
 COMMAND = Command(

@@ -41,7 +41,7 @@ class Line:
         try:
             self.request(dict.fromkeys(self.names, "0"))
         except BadReference:
-            raise PluginError(f"{self.text!r}: a path has no empty, '.' or '..' part, and no '/' at its end") from None
+            raise PluginError(f"{self.text!r}: a path has no empty, '.' or '..' part") from None
 
     @property
     def names(self) -> frozenset[str]:
@@ -66,10 +66,11 @@ class Line:
     def request(self, values: Mapping[str, str], query: Mapping[str, str] | None = None, json: Any = None) -> Request:
         """The request. `query` adds to the line's own and takes its place by name. Raises BadReference."""
         method, path, _ = _match(self.text).groups()
+        slash = path.endswith("/")  # as it stands in the line: no hole can make one
         path = _HOLE.sub(lambda hole: parsing.segment(values[hole[1]], safe="/:" if hole[2] else ""), path)
         own = {name: _filled(value, values) for name, value in self.query.items()}
         body = _filled(self.json, values) if json is None else json
-        return Request(method, path, tuple({**own, **(query or {})}.items()), self.headers, body)
+        return Request(method, path, tuple({**own, **(query or {})}.items()), self.headers, body, slash=slash)
 
 
 def request(

@@ -74,25 +74,25 @@ def numbered_pages(
 
     `rows`, `current` (the number of this page), `more` (a flag), `last` (the number of the last page), `total` and
     `per_page` (jobs in all, and in a page) are paths in the answer. Where nothing tells the end, the first empty page
-    does; where the answer does not number its page (no `current`), each call gives the one page that it names.
+    does. Where the answer does not number its page (no `current`), the list is walked from page 1, and a call may not
+    name a page.
 
     >>> ask = numbered_pages("GET /tasks", Reader({"ok": State.COMPLETED}), size="page_size", current="page")
     >>> ask.request({}, "2").query
     (('page_size', '100'), ('page', '2'))
     """
-    build = _builder(
-        line, reader, {size: whole(1, most), page: whole(1), **(fields or {})}, {size: most, page: 1}, page
-    )
+    named = {page: whole(1)} if current else {}
+    build = _builder(line, reader, {size: whole(1, most), **named, **(fields or {})}, {size: most, page: 1}, page)
     paths = {"rows": rows, "current": current, "more": more, "last": last, "total": total, "per_page": per_page}
     for name, where in paths.items():
         check_where(f"numbered_pages {line!r} {name}", where)
 
-    def parse(response: Response, job_id: str) -> Page:
+    def parse(response: Response, token: str) -> Page:
         reader.envelope.check(response)
         body = parsing.json_object(response)
         found = parsing.at(body, rows)
         items = parsing.rows(found, reader.read)
-        here = find(body, current, parsing.count) or 0
+        here = find(body, current, parsing.count) or 0 if current else parsing.count(token) or 1
         end = find(body, last, parsing.count) or _pages(body, total, per_page)
         told = find(body, more, _flag)
         if not found or here < 1 or not (told if told is not None else end is None or here < end):

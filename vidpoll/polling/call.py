@@ -47,9 +47,10 @@ MAX_FOLLOWS = 2
 class Call(Generic[T]):
     """One question to a provider: a request, and the second and third one that its parser may ask for."""
 
-    def __init__(self, account: OpenAccount, operation: Operation[T], request: Request, job_id: str = "") -> None:
+    def __init__(self, account: OpenAccount, operation: Operation[T], request: Request, about: str = "") -> None:
         self.account = account
-        self.job_id = job_id
+        self.about = about
+        """What the parser is told beside the answer: the job's id, the token of a page."""
         self.request = request
         self.hint: float | None = None
         """Seconds for which the last answer asks to leave this job alone."""
@@ -149,7 +150,7 @@ class Call(Generic[T]):
         if not response.body and response.status in _WITH_BODY and not self._empty_ok:
             raise Malformed(f"HTTP {response.status}: an empty body")
         try:
-            return self._parse(response, self.job_id)
+            return self._parse(response, self.about)
         except Refused as refused:
             self.refused = True
             reason = redact.text(refused.message) or refused.kind
@@ -182,7 +183,7 @@ class Call(Generic[T]):
 
     def _about_the_job(self, response: Response) -> bool:
         """Whether an answer is a good one about the job that was asked about, whatever else it lacks."""
-        return answers.refusal(response) is None and answers.names(response, self.job_id)
+        return answers.refusal(response) is None and answers.names(response, self.about)
 
     def _fault(self, response: Response) -> Fault:
         try:

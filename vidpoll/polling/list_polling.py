@@ -52,7 +52,7 @@ class PageTask(Task):
         assert provider.list is not None
         assert provider.list_polling is not None
         request = build(self.account.opened, provider.list, dict(provider.list_polling.fields), self.token)
-        return Call(self.account.opened, provider.list, request)
+        return Call(self.account.opened, provider.list, request, self.token or "")
 
     def digest(self, value: object, context: Context) -> Step:
         now, limiter = context.now(), self.account.limiter

@@ -75,12 +75,21 @@ class Intent(Protocol):
 
 
 def run_once(
-    loop: Loop, account: AccountState, operation: Operation[T], make: Callable[[], Request], *, repeat: bool
+    loop: Loop,
+    account: AccountState,
+    operation: Operation[T],
+    make: Callable[[], Request],
+    about: str = "",
+    *,
+    repeat: bool,
 ) -> OneShot[T]:
-    """Send one operation and wait for its answer. `repeat`: it may be sent again although it may have been received."""
+    """Send one operation and wait for its answer. `repeat`: it may be sent again although it may have been received.
+
+    `about` is what the parser is told beside the answer.
+    """
 
     def call() -> Call[T]:
-        return Call(account.opened, operation, make())
+        return Call(account.opened, operation, make(), about)
 
     task = OneShot(account, call, repeat=repeat, now=loop.now(), patience=loop.context.patience)
     for _ in loop.run([task]):
@@ -146,7 +155,8 @@ def list_jobs(
     token: str | None = None
     while token not in seen:
         seen.add(token)
-        task = run_once(loop, account, operation, partial(build, account.opened, operation, fields, token), repeat=True)
+        make = partial(build, account.opened, operation, fields, token)
+        task = run_once(loop, account, operation, make, token or "", repeat=True)
         page = value_of(task.result, account, who)
         if not isinstance(page, Page):
             raise PluginError(f"{who}: the plugin's parser gave {type(page).__name__}, not a Page")

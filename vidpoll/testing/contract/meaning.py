@@ -125,7 +125,7 @@ def complete(subject: Subject) -> None:
     lines = []
     for sample in subject.index.samples:
         value = _read(subject, sample)
-        rest = {} if value is None or sample.refused else _left_out(sample, value)
+        rest = {} if value is None or sample.refused else left_out(sample, value)
         if rest:
             whole = json.dumps({**sample.expect, **rest}, ensure_ascii=False)
             lines.append(f'\n        {sample.file}: {", ".join(rest)}; paste "expect": {whole}')
@@ -145,7 +145,7 @@ def _read(subject: Subject, sample: Sample) -> Any:
     return subject.read(sample).value if sample.operation in subject.operations else None
 
 
-def _left_out(sample: Sample, value: Any) -> dict[str, Any]:
+def left_out(sample: Sample, value: Any) -> dict[str, Any]:
     """The fields that are told and not expected, as index.json writes them."""
     if isinstance(value, Page):
         rows = sample.expect.get("rows")

@@ -59,6 +59,11 @@ class Sample:
             return None
 
     @property
+    def about(self) -> str:
+        """What the parser is told beside the answer: the job's id, of a list the page's token."""
+        return (self.token or "") if self.operation == "list" else self.job_id
+
+    @property
     def state(self) -> State | None:
         """The state that is expected; None where something is raised instead."""
         said = self.expect.get("state")

@@ -194,7 +194,7 @@ class Subject:
         response = sample.response(None if data is mutations.GONE else mutations.encode(data))
         if not is_shown(response, self.operations[sample.operation].verdicts):
             return self._refusal(response)
-        outcome = self.parse(sample.operation, response, sample.job_id)
+        outcome = self.parse(sample.operation, response, sample.about)
         for name in sample.then:
             second = self.index.named(name)
             if isinstance(outcome.value, Follow) and second is not None:

@@ -206,7 +206,7 @@ class SampleFace(Face):
 
     def _list(self, request: Request) -> Reply:
         """All jobs that a row can show, the newest first, on one page; a further page is the sample of an empty one."""
-        pages = [(each, self._page(each.response())) for each in self._good("list")]
+        pages = [(each, self._page(each)) for each in self._good("list")]
         shown = sorted((pair for pair in pages if pair[1].items), key=lambda pair: pair[1].next is not None)
         if not shown:
             return _lacking("list with rows")
@@ -230,8 +230,8 @@ class SampleFace(Face):
         found: list[Any] = mutations.get(told.json(), where)
         return found
 
-    def _page(self, response: model.Response) -> model.Page:
-        page = self._parse("list", response, "")
+    def _page(self, sample: Sample) -> model.Page:
+        page = self._parse("list", sample.response(), sample.about)
         return page if isinstance(page, model.Page) else model.Page(())
 
     def _beyond(self, request: Request, token: str | None) -> bool:
