@@ -93,44 +93,64 @@ def guess(samples: Mapping[str, object]) -> Guess:
     if status is None:
         return Guess(operations=dict.fromkeys(samples, "error"))
     home = status.rpartition(".")[0]
-    said = {
-        file: body for file, body in objects.items() if _word(body, status) is not None and not _refuses(file, body)
-    }
-    answers = list(said.values())
-    words = {word: _known(word) or State.RUNNING for body in answers if (word := _word(body, status)) is not None}
-    done = [body for body in answers if _known(_word(body, status)) is State.COMPLETED]
-    found = _found(answers, done, status)
+    answers = [body for file, body in objects.items() if _word(body, status) is not None and not _refuses(file, body)]
+    found = _found(answers, [body for body in answers if _known(_word(body, status)) is State.COMPLETED], status)
     under = home if all(_below(home, found[name]) for name in ("id", "video")) else ""
-    reader = _reader(found, under)
-    ids, places = [reader.get("id", "id")], [under]
-    operations = dict.fromkeys(samples, "error")
+    sorting = _Sorting(status, under, _reader(found, under))
     for file, body in objects.items():
-        bare = file not in said and _word(body, reader["status"]) is not None and not _refuses(file, body)
-        if bare and parsing.text(parsing.at(body, reader.get("id", "id"))):  # without an envelope, as a webhook has it
-            said[file], places = body, [*places, ""]
-            words.setdefault(word := _word(body, reader["status"]) or 0, _known(word) or State.RUNNING)
-        operations[file], own = _operation(file, body, file in said, home, reader)
-        if own is not None:
-            places += [] if _below(under, own) else [""]
-            ids.append(own.removeprefix(f"{under}.") if under and _below(under, own) else own)
-    lists = [objects[file] for file, name in operations.items() if name == "list"]
-    for file in [file for file, name in operations.items() if name == "error" and file in objects and lists]:
-        if isinstance(parsing.at(objects[file], _rows(lists[0], reader) or ""), list):  # an empty page
-            operations[file] = "list"
-    good = [
-        objects[file] for file, name in operations.items() if name.partition(" ")[0] in ("status", "submit", "list")
-    ]
+        sorting.add(file, body)
+    operations = {**dict.fromkeys(samples, "error"), **sorting.operations(objects)}
+    known = {file: body for file, body in objects.items() if operations[file].partition(" ")[0] in _ABOUT_JOBS}
+    lists = [body for file, body in known.items() if operations[file] == "list" and _rows(body, sorting.reader)]
+    reader = {**sorting.reader, "id": _one(sorting.ids)}
     return Guess(
-        words,
-        frozenset(word for word in words if _known(word) is not None),
-        {name: value for name, value in {**reader, "id": _one(ids)}.items() if value != _DEFAULTS.get(name)},
-        _envelope(good, _one(places)),
-        _pages(lists[0], reader) if lists else {},
-        next((path for file, name in operations.items() if name == "delete" for path in _flags(objects[file])), None),
+        {word: _known(word) or State.RUNNING for word in sorting.words},
+        frozenset(word for word in sorting.words if _known(word) is not None),
+        {name: value for name, value in reader.items() if value != _DEFAULTS.get(name)},
+        _envelope(list(known.values()), _one(sorting.places)),
+        _pages(lists[0], sorting.reader) if lists else {},
+        next((path for file, body in objects.items() if operations[file] == "delete" for path in _flags(body)), None),
         operations,
     )
 
 
+class _Sorting:
+    """The samples, sorted by what they answer; with the ids, words and places of data that only some of them have."""
+
+    def __init__(self, status: str, under: str, reader: Mapping[str, Any]) -> None:
+        self.status, self.under, self.reader = status, under, reader
+        self.home = status.rpartition(".")[0]
+        self.ids, self.places = [reader.get("id", "id")], [under]
+        self.words: dict[str | int, None] = {}
+        self._found: dict[str, str] = {}
+
+    def add(self, file: str, body: Mapping[str, Any]) -> None:
+        """Sort one sample in."""
+        word = None if _refuses(file, body) else _word(body, self.status)
+        if word is None and not _refuses(file, body) and parsing.text(parsing.at(body, self.ids[0])):
+            word = _word(body, self.reader["status"])  # without an envelope, as a webhook has it
+            self.places += [] if word is None else [""]
+        if word is not None:
+            self.words.setdefault(word)
+        self._found[file], own = _operation(file, body, word is not None, self.home, self.reader)
+        if own is not None:
+            inside = _below(self.under, own)
+            self.places += [] if inside else [""]
+            self.ids.append(own.removeprefix(f"{self.under}.") if inside else own)
+
+    def operations(self, objects: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+        """What each answers; an empty page is known by one that is not."""
+        full = next((objects[file] for file, name in self._found.items() if name == "list"), {})
+        rows = _rows(full, self.reader)
+        empty = {
+            file: "list"
+            for file, name in self._found.items()
+            if rows and name == "error" and isinstance(parsing.at(objects[file], rows), list)
+        }
+        return {**self._found, **empty}
+
+
+_ABOUT_JOBS = ("status", "submit", "list")
 _DEFAULTS = {
     "id": "id", "progress": "progress", "created_at": "created_at", "updated_at": "updated_at",
     "finished_at": "completed_at",
