@@ -249,7 +249,13 @@ def test_what_is_guessed() -> None:
     assert guess(named(PIXVERSE)).envelope == {"under": "Resp", "code": "ErrCode"}
     wavespeed = guess(named(WAVESPEED))
     assert (wavespeed.reader, wavespeed.envelope["ok"]) == ({"status": "status", "files": {"video": "outputs"}}, (200,))
+    assert guess({**named(KLING), "webhook.json": KLING[0]["data"]}).envelope == {
+        **kling.envelope,
+        "under": ("data", ""),
+    }
     assert guess(named(DASHSCOPE)).envelope == {"under": "output"}
+    mixed = guess({"a.json": {"status": "done", "out": [{"url": URL}]}, "b.json": {"status": "done", "out": [URL]}})
+    assert mixed.reader["files"] == {"video": ("out[].url", "out")}
     files = [{"type": "image", "url": "https://a.example/a.jpg"}, {"type": "video", "url": URL}]
     typed = guess({"done.json": {"status": "done", "out": {"files": files}}})
     assert typed.reader["files"] == {"video": "out.files[type=video].url", "thumbnail": "out.files[type=image].url"}
@@ -276,6 +282,7 @@ JOB = {"data": {"id": "7", "state": "ok"}}
         ("a.json", {"jobs": [{"id": 7}]}, "error", {}, {"under": "data"}),
         ("status-failed-with-error.json", {"data": {"state": "ok"}}, "status", {}, {"under": "data"}),
         ("an-error.json", {"data": {"id": "7", "state": "ok"}}, "status", {}, {"under": "data"}),
+        ("status-created.json", {"data": {"id": "7", "state": "ok"}}, "status", {}, {"under": "data"}),
         ("webhook.json", {"id": "7", "state": "ok"}, "status", {}, {"under": ("data", "")}),
         ("submit-busy.json", {"request_id": "7", "code": 5, "message": "no"}, "error", {}, {"under": "data"}),
     ],
