@@ -148,6 +148,10 @@ def test_ids_and_names_that_are_no_text(value: Any) -> None:
         (("GET", "/a/../b"), BadReference),
         (("GET", "/a/%2e%2E/b"), BadReference),
         (("GET", "/a/."), BadReference),
+        (("GET", "/a/"), BadReference),
+        (("GET", "/a//", (), {}, None, None, True), BadReference),
+        (("GET", "//", (), {}, None, None, True), BadReference),
+        (("GET", "/./", (), {}, None, None, True), BadReference),
         (("POST", "/a", (), {}, {"x": 1}, b"x"), PluginError),
     ],
 )
@@ -155,6 +159,16 @@ def test_a_request_that_no_plugin_may_make(arguments: tuple[Any, ...], error: ty
     """A path cannot leave its place, break a header or be built of an empty id; the mistake is named."""
     with pytest.raises(error):
         Request(*arguments)
+
+
+def test_a_slash_at_the_end_is_asked_for() -> None:
+    """A path that ends in one is no accident of an empty id."""
+    assert [Request("GET", path, slash=True).path for path in ("/a/", "/a/b/", "/a", "/")] == [
+        "/a/",
+        "/a/b/",
+        "/a",
+        "/",
+    ]
 
 
 def test_bodies_stay_out_of_repr() -> None:

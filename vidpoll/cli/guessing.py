@@ -93,44 +93,64 @@ def guess(samples: Mapping[str, object]) -> Guess:
     if status is None:
         return Guess(operations=dict.fromkeys(samples, "error"))
     home = status.rpartition(".")[0]
-    said = {
-        file: body for file, body in objects.items() if _word(body, status) is not None and not _refuses(file, body)
-    }
-    answers = list(said.values())
-    words = {word: _known(word) or State.RUNNING for body in answers if (word := _word(body, status)) is not None}
-    done = [body for body in answers if _known(_word(body, status)) is State.COMPLETED]
-    found = _found(answers, done, status)
-    under = home if all(_below(home, found[name]) for name in ("id", "video")) else ""
-    reader = _reader(found, under)
-    ids, places = [reader.get("id", "id")], [under]
-    operations = dict.fromkeys(samples, "error")
+    answers = [body for file, body in objects.items() if _word(body, status) is not None and not _refuses(file, body)]
+    found = _found(answers, [body for body in answers if _known(_word(body, status)) is State.COMPLETED], status)
+    under = home if all(_below(home, path) for path in (found["id"], *found["video"])) else ""
+    sorting = _Sorting(status, under, _reader(found, under))
     for file, body in objects.items():
-        bare = file not in said and _word(body, reader["status"]) is not None and not _refuses(file, body)
-        if bare and parsing.text(parsing.at(body, reader.get("id", "id"))):  # without an envelope, as a webhook has it
-            said[file], places = body, [*places, ""]
-            words.setdefault(word := _word(body, reader["status"]) or 0, _known(word) or State.RUNNING)
-        operations[file], own = _operation(file, body, file in said, home, reader)
-        if own is not None:
-            places += [] if _below(under, own) else [""]
-            ids.append(own.removeprefix(f"{under}.") if under and _below(under, own) else own)
-    lists = [objects[file] for file, name in operations.items() if name == "list"]
-    for file in [file for file, name in operations.items() if name == "error" and file in objects and lists]:
-        if isinstance(parsing.at(objects[file], _rows(lists[0], reader) or ""), list):  # an empty page
-            operations[file] = "list"
-    good = [
-        objects[file] for file, name in operations.items() if name.partition(" ")[0] in ("status", "submit", "list")
-    ]
+        sorting.add(file, body)
+    operations = {**dict.fromkeys(samples, "error"), **sorting.operations(objects)}
+    known = {file: body for file, body in objects.items() if operations[file].partition(" ")[0] in _ABOUT_JOBS}
+    lists = [body for file, body in known.items() if operations[file] == "list" and _rows(body, sorting.reader)]
+    reader = {**sorting.reader, "id": _one(sorting.ids)}
     return Guess(
-        words,
-        frozenset(word for word in words if _known(word) is not None),
-        {name: value for name, value in {**reader, "id": _one(ids)}.items() if value != _DEFAULTS.get(name)},
-        _envelope(good, _one(places)),
-        _pages(lists[0], reader) if lists else {},
-        next((path for file, name in operations.items() if name == "delete" for path in _flags(objects[file])), None),
+        {word: _known(word) or State.RUNNING for word in sorting.words},
+        frozenset(word for word in sorting.words if _known(word) is not None),
+        {name: value for name, value in reader.items() if value != _DEFAULTS.get(name)},
+        _envelope(list(known.values()), _one(sorting.places)),
+        _pages(lists[0], sorting.reader) if lists else {},
+        next((path for file, body in objects.items() if operations[file] == "delete" for path in _flags(body)), None),
         operations,
     )
 
 
+class _Sorting:
+    """The samples, sorted by what they answer; with the ids, words and places of data that only some of them have."""
+
+    def __init__(self, status: str, under: str, reader: Mapping[str, Any]) -> None:
+        self.status, self.under, self.reader = status, under, reader
+        self.home = status.rpartition(".")[0]
+        self.ids, self.places = [reader.get("id", "id")], [under]
+        self.words: dict[str | int, None] = {}
+        self._found: dict[str, str] = {}
+
+    def add(self, file: str, body: Mapping[str, Any]) -> None:
+        """Sort one sample in."""
+        word = None if _refuses(file, body) else _word(body, self.status)
+        if word is None and not _refuses(file, body) and parsing.text(parsing.at(body, self.ids[0])):
+            word = _word(body, self.reader["status"])  # without an envelope, as a webhook has it
+            self.places += [] if word is None else [""]
+        if word is not None:
+            self.words.setdefault(word)
+        self._found[file], own = _operation(file, body, word is not None, self.home, self.reader)
+        if own is not None:
+            inside = _below(self.under, own)
+            self.places += [] if inside else [""]
+            self.ids.append(own.removeprefix(f"{self.under}.") if inside else own)
+
+    def operations(self, objects: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+        """What each answers; an empty page is known by one that is not."""
+        full = next((objects[file] for file, name in self._found.items() if name == "list"), {})
+        rows = _rows(full, self.reader)
+        empty = {
+            file: "list"
+            for file, name in self._found.items()
+            if rows and name == "error" and isinstance(parsing.at(objects[file], rows), list)
+        }
+        return {**self._found, **empty}
+
+
+_ABOUT_JOBS = ("status", "submit", "list")
 _DEFAULTS = {
     "id": "id", "progress": "progress", "created_at": "created_at", "updated_at": "updated_at",
     "finished_at": "completed_at",
@@ -168,6 +188,10 @@ def _below(under: str, path: str | None) -> bool:
     return not under or path is None or path.startswith(f"{under}.")
 
 
+def _inside(paths: Sequence[str], under: str) -> list[str]:
+    return [path.removeprefix(f"{under}.") for path in paths if _below(under, path)]
+
+
 def _reader(found: Mapping[str, Any], under: str) -> dict[str, Any]:
     """The keywords of a Reader, their paths from `under` on; what lies outside of it is left out."""
     inside = {
@@ -175,8 +199,9 @@ def _reader(found: Mapping[str, Any], under: str) -> dict[str, Any]:
         for name, path in found.items()
         if isinstance(path, str) and _below(under, path)
     }
-    files = {kind: inside.pop(kind) for kind in ("video", "thumbnail") if kind in inside}
-    reasons = [path.removeprefix(f"{under}.") for path in found["reason"] if _below(under, path)]
+    places = {kind: _inside(found[kind], under) for kind in ("video", "thumbnail")}
+    files = {kind: _one(paths) for kind, paths in places.items() if paths}
+    reasons = _inside(found["reason"], under)
     usual = not reasons or set(reasons) <= {"error.message", "error"}
     made: dict[str, Any] = {"status": inside.pop("status"), **inside}
     made |= {"full": found["full"]} if "full" in found else {}
@@ -188,11 +213,12 @@ def _operation(
     file: str, body: Mapping[str, Any], told: bool, home: str, reader: Mapping[str, Any]
 ) -> tuple[str, str | None]:
     """What a sample answers, and the path of the id in a submit answer."""
-    names = _ids([body]) if _SUBMIT.search(file) else _OWN_IDS
+    named = _SUBMIT.search(file) is not None and not file.startswith("status")
+    names = _ids([body]) if named else _OWN_IDS
     own = None if _refuses(file, body) else _named([body], names, home, (str, int))
     if not told and (ended := "delete" if _flags(body) else _ENDED.search(file)):
         return (ended if isinstance(ended, str) else ended[0]), None
-    if own and (_SUBMIT.search(file) or not (told or body.get("error") or body.get("detail"))):
+    if own and (named or not (told or body.get("error") or body.get("detail"))):
         return f"submit {_kind(file)}", own
     if told:
         return "status", None
@@ -255,11 +281,12 @@ def _pages(body: Mapping[str, Any], reader: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _envelope(good: Sequence[Mapping[str, Any]], under: str | tuple[str, ...]) -> dict[str, Any]:
-    """The keywords of an Envelope: a code that is the same in all good answers, and the text beside it."""
+    """The keywords of an Envelope: a code that is the same in all good answers that have it, and the text beside it."""
     made: dict[str, Any] = {"under": under} if under else {}
     for path, value in _keyed(good[0] if good else {}):
         parent, _, key = path.rpartition(".")
-        same = all(type(other := parsing.at(body, path)) is type(value) and other == value for body in good)
+        others = [other for body in good if (other := parsing.at(body, path)) is not None]
+        same = all(type(other) is type(value) and other == value for other in others)
         if key.lower() in _CODES and same and path.count(".") < 2 and any(value is ok or value == ok for ok in _GOOD):
             beside = [name for name, _ in _keyed(good[0]) if name.rpartition(".")[0] == parent]
             told = next((name for name in beside if name.rpartition(".")[2].lower() in _MESSAGES), None)
@@ -343,18 +370,19 @@ def _reasons(bodies: Sequence[object], home: str) -> list[str]:
     return [path for path in wanted if path in there and path != "message"]
 
 
-def _file(bodies: Sequence[Mapping[str, Any]], *, thumbnail: bool) -> str | None:
-    """Where completed answers name a video, or a picture of it."""
-    ranked = []
+def _file(bodies: Sequence[Mapping[str, Any]], *, thumbnail: bool) -> list[str]:
+    """Where completed answers name a video, or a picture of it: the best place of each, the best of all first."""
+    best = []
     for body in bodies:
-        for number, (path, value) in enumerate(paths(body)):
-            score = _score((*path, *_types(path, body)), value, thumbnail)
-            if score and all(isinstance(key, int) or _KEY.fullmatch(key) for key in path):
-                ranked.append((score, -number, path, body))
-    if not ranked:
-        return None
-    _, _, path, body = max(ranked, key=lambda each: each[:2])
-    return _written(path, body)
+        ranked = [
+            (_score((*path, *_types(path, body)), value, thumbnail), -number, path)
+            for number, (path, value) in enumerate(paths(body))
+            if all(isinstance(key, int) or _KEY.fullmatch(key) for key in path)
+        ]
+        score, _, path = max(ranked, key=lambda each: each[:2], default=(0, 0, ()))
+        best += [(score, _written(path, body))] if score else []
+    best.sort(key=lambda each: -each[0])
+    return list(dict.fromkeys(path for score, path in best if score >= min(4, best[0][0])))
 
 
 def _types(path: Path, body: Any) -> list[str]:
