@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from acme_provider import DONE, HTML, REF, UNAVAILABLE, talk
+from acme_provider import BROKEN, DONE, DRAWING, HTML, REF, UNAVAILABLE, talk
 from kept_jobs import NOW, RESET, SUBMITTED, dead, kept, sql
 
 import vidpoll
@@ -149,3 +149,14 @@ def test_adopting_a_job_that_is_kept_already_adds_what_was_sent(path: Path) -> N
     t.client.wait(REF)
     t.client.store.adopt(REF, t.client.store.unknown_submits()[0])
     assert (kept(t).sent, kept(t).job.ok) == ({"prompt": "a lighthouse"}, True)
+
+
+def test_an_id_that_is_given_anew_is_another_job(path: Path) -> None:
+    """A server that restarts counts from 1 again: the verdict of last week's job is not this one's."""
+    t = talk([SUBMITTED, DONE, SUBMITTED, DRAWING, BROKEN], store=path)
+    first = t.client.wait(t.client.submit("acme", "clip", prompt="a sea"))
+    second = t.client.submit("acme", "clip", prompt="a lake")
+    assert first.ref == second.ref
+    with pytest.raises(vidpoll.JobFailed):
+        t.client.wait(second)
+    assert [(row.sent["prompt"], row.job.state) for row in t.client.store.jobs()] == [("a lake", vidpoll.State.FAILED)]

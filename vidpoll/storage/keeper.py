@@ -442,7 +442,7 @@ class Intent:
         number = self._number
         assert number is not None
         try:
-            if not self._keeper.store.received(number, job.ref, records.facts(job)):
+            if not self._keeper.store.received(number, job.ref, records.facts(job), new=True):
                 self._keeper.store.enter([(job.ref, records.origin(self._account), records.facts(job))])
         except StoreError as error:
             self._keeper.failed(f"{job.ref} is submitted, and not in the store: write it down. {error.message}")

@@ -397,12 +397,16 @@ class Store:
         with self._transaction(full=True) as db:
             db.execute("UPDATE submits SET reason = ? WHERE number = ?", (reason, number))
 
-    def received(self, number: int, ref: str, facts: Mapping[str, Any]) -> bool:
-        """A submit has become a job. False: there is no such submit on record, and nothing is kept."""
+    def received(self, number: int, ref: str, facts: Mapping[str, Any], *, new: bool = False) -> bool:
+        """A submit has become a job. False: there is no such submit on record, and nothing is kept.
+
+        `new`: its answer has just come, so a kept verdict of that id is another job's: some servers count anew.
+        """
         with self._transaction(ref, full=True) as db:
             row = db.execute("SELECT * FROM submits WHERE number = ?", (number,)).fetchone()
             if row is not None:
                 origin = Origin(row["account"], row["provider"], row["base_url"], tuple(json.loads(row["variables"])))
+                db.execute("DELETE FROM jobs WHERE ref = ? AND ended_at IS NOT NULL AND ?", (ref, new))
                 self._insert(db, KeptJob(ref, origin, row["operation"], json.loads(row["sent"]), facts))
                 db.execute("DELETE FROM submits WHERE number = ?", (number,))
             return row is not None
