@@ -182,7 +182,8 @@ def exhausted(response: Response, now: float) -> float | None:
 
     The reset is read like a `Retry-After`.
     """
-    return _longest(response.header("x-ratelimit-reset"), now) if _remaining(response) == 0.0 else None
+    reset = response.header("x-ratelimit-reset")
+    return None if reset is None or _remaining(response) != 0.0 else _longest(reset, now)
 
 
 def allowance(response: Response, now: float) -> tuple[float, float] | None:
@@ -190,8 +191,10 @@ def allowance(response: Response, now: float) -> tuple[float, float] | None:
 
     None where one of the two is not told, or nothing is left (that is `exhausted`).
     """
-    remaining = _remaining(response)
-    seconds = _longest(response.header("x-ratelimit-reset"), now)
+    reset = response.header("x-ratelimit-reset")
+    if reset is None:
+        return None
+    remaining, seconds = _remaining(response), _longest(reset, now)
     return None if not remaining or not seconds else (remaining, seconds)
 
 

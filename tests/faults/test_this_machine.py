@@ -16,7 +16,7 @@ from queue import Queue
 from typing import Any
 
 import pytest
-from acme_provider import ACME, REF, Plugin, talk
+from acme_provider import ACME, REF, Plugin, parse_status, talk
 from provider_cases import CASES, quick, real_client
 from raw_server import answers, chaos, free_port
 
@@ -65,6 +65,19 @@ def test_a_wait_that_cannot_ask_ends_at_once_and_carries_the_job() -> None:
     assert caught.value.resume is not None
     assert CASE.ref in caught.value.resume
     assert [type(event) for event in events] == [vidpoll.PollFailed, vidpoll.GaveUp]
+
+
+@pytest.mark.usefixtures("proxied")
+def test_a_file_that_cannot_be_asked_for_ends_at_once(tmp_path: Path) -> None:
+    """It is this machine that has to be mended, whatever host the file is on."""
+    completed = {"status": "done", "video": f"{FAR}/v.mp4"}
+    provider = replace(ACME, auth=vidpoll.NoAuth(), pacing=vidpoll.Pacing(floor=0.05))
+    with chaos(answers(completed)) as server:
+        account = {"acme": vidpoll.Account("acme", base_url=server.url, key=None)}
+        with vidpoll.Client(accounts=account, plugins=[Plugin(provider)], discover=False) as client:
+            with pytest.raises(vidpoll.ConfigurationError, match="pip install"):
+                client.download(REF, tmp_path, timeout=20)
+    assert list(tmp_path.glob("*.mp4")) == []
 
 
 def test_a_ca_file_that_is_not_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -213,7 +226,7 @@ def test_a_parser_that_could_not_read_is_not_the_plugins_fault(error: Exception)
         if not heard:
             heard.append("once")
             raise error
-        return ACME.status.parse(response, job_id)  # type: ignore[return-value]
+        return parse_status(response, job_id)
 
     t = talk(
         [{"status": "done", "video": "https://x/v.mp4"}],

@@ -128,11 +128,11 @@ def test_forgetting_in_the_middle_of_a_submit_loses_no_job(
 ) -> None:
     """A submit that is under way is not forgotten; and where its record is gone all the same, its job is kept."""
 
-    def forgotten(store: Store, *args: Any) -> bool:
+    def forgotten(store: Store, *args: Any, **options: Any) -> bool:
         with vidpoll.Client(store=path, discover=False) as other:
             assert other.store.prune(NOW + 1e6) == 0
         sql(path, statement)
-        return received(store, *args)
+        return received(store, *args, **options)
 
     received = Store.received
     monkeypatch.setattr(Store, "received", forgotten)

@@ -14,6 +14,7 @@ from typing import Any
 from .. import parsing, redact
 from ..errors import (
     AnswerError,
+    ConfigurationError,
     DownloadChanged,
     DownloadError,
     DownloadTruncated,
@@ -26,7 +27,7 @@ from ..errors import (
     VidpollError,
 )
 from ..events import DownloadProgress, Event
-from ..faults import FailureStreak, Fault, Meaning, NoAnswer, hint
+from ..faults import FailureStreak, Fault, Meaning, Misconfigured, NoAnswer, hint
 from ..job import Job
 from ..job_state import GRACE
 from ..model import Asset, Response, Snapshot
@@ -282,6 +283,8 @@ class Fetcher:
 
     def _lost(self, lost: NoAnswer) -> None:
         """Bear it, take another way, or raise what it comes to."""
+        if isinstance(lost, Misconfigured):
+            raise ConfigurationError(f"{self.context.job.ref}: {lost.reason}", job=self.context.job)
         if isinstance(lost, (Hopeless, BodyTooLarge)):
             kind = UnsafeURL if isinstance(lost, UnsafeHop) else DownloadError
             if self.asset is None or self._ways[-1] != CONTENT or self._rounds == GRACE:

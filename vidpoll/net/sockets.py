@@ -76,6 +76,11 @@ class Guarded:
     def __init__(self, sock: socket.socket, sockets: Sockets) -> None:
         self._sock = sock
         self._sockets = sockets
+        self.settimeout, self.sendall, self.fileno = (
+            sock.settimeout,
+            sock.sendall,
+            sock.fileno,
+        )  # asked for all the time
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._sock, name)
