@@ -11,7 +11,6 @@ import os
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -25,7 +24,7 @@ from .errors import (
     VidpollError,
 )
 from .events import Completed, DownloadProgress, Event, Failed, GaveUp, Polled
-from .faults import Fault, Meaning
+from .faults import Fault
 from .job import Job
 from .model import Asset, Quota, Snapshot, check_account_name
 from .net.accounts import Account, OpenAccount
@@ -36,10 +35,10 @@ from .polling.account_state import AccountState
 from .polling.call import build, provider_error, pushed, receive_pushed
 from .polling.loop import Loop
 from .polling.next_step import advice
-from .polling.submit import check_kind, list_jobs, operation_of, run_once, submit, value_of
+from .polling.submit import ask_quota, check_kind, end_job, list_jobs, submit, value_of
 from .polling.upload import run_upload, upload_request
 from .polling.watch import Watch
-from .provider import Operation, Provider
+from .provider import Provider
 from .storage.job_store import JobStore
 from .storage.keeper import Keeper, NoKeeper
 
@@ -93,7 +92,11 @@ class Client:
         self._states: dict[str, AccountState] = {}
         self._clock = clock or SystemClock()
         self._workers = Workers()
-        self._transport = transport or _requests_transport()
+        if transport is None:
+            from .net.transport import RequestsTransport  # it brings requests, which takes longer than all of vidpoll
+
+            transport = RequestsTransport()
+        self._transport = transport
         self._closed = False
         self._keeper = self._opened(store, sum(http_timeout))
         self._loop = Loop(
@@ -240,8 +243,7 @@ class Client:
         """Wait until all jobs have ended, and return them in the order given, also one that is named twice.
 
         Look at `job.ok` and `job.error`; with `check=True` the first one (in the order given) that is not completed
-        raises what `wait` would have raised, once all have ended: one job's end never touches another. The keywords are
-        those of `as_completed`, which yields each job as it ends.
+        raises, once all have ended, what `wait` would have raised.
         """
         given = arguments.as_jobs(jobs, "wait_all")
         same: dict[str, Job] = {}
@@ -249,8 +251,7 @@ class Client:
             same.setdefault(job.ref, job)
         for _ in self._follow(list(same.values()), timeout, pacing, stop, on_event):
             pass
-        ended = [same[job.ref] for job in given]
-        return [job.check() for job in ended] if check else ended
+        return [same[job.ref].check() if check else same[job.ref] for job in given]
 
     def poll(self, job: Job | str) -> Snapshot:
         """Ask once and return what the answer said; a Job that is passed takes it in, and hooks are told.
@@ -349,18 +350,12 @@ class Client:
         Raises Unsupported where the provider has no list, ProviderError, AnswerError.
         """
         state = self._state(account)
-        operation = operation_of(state, "list")
-        build(state.opened, operation, fields, None)
-        state.opened.check()
-
-        return list_jobs(self._loop, state, operation, fields)
+        return list_jobs(self._loop, state, fields)
 
     def quota(self, account: str) -> Quota:
         """What the account may still do. Raises Unsupported, ProviderError, AnswerError."""
         state = self._state(account)
-        operation = operation_of(state, "quota")
-        quota: Quota = self._call(state, operation, f"{account} quota")
-        return quota
+        return ask_quota(self._loop, state)
 
     def upload(self, account: str, path: str | Path, *, kind: str | None = None) -> Any:
         """Send a file that a job needs to the provider, and return what the submit's field takes.
@@ -376,21 +371,13 @@ class Client:
 
     def cancel(self, job: Job | str) -> None:
         """Ask the provider to end the job; wait for it to see what came of that. Raises Unsupported, ProviderError."""
-        self._end(arguments.as_job(job), "cancel")
+        job = arguments.as_job(job)
+        end_job(self._loop, self._state(job.account), job, "cancel")
 
     def delete(self, job: Job | str) -> None:
         """Have the provider delete the job and its files. Raises Unsupported, Conflict while it runs, ProviderError."""
-        self._end(arguments.as_job(job), "delete")
-
-    def _end(self, job: Job, role: str) -> None:
-        state = self._state(job.account)
-        operation = operation_of(state, role)
-        make = partial(build, state.opened, operation, job.id)
-        task = run_once(self._loop, state, operation, make, job.id, repeat=True)
-        fault = task.result
-        gone = isinstance(fault, Fault) and fault.meaning in (Meaning.MISSING, Meaning.GONE)
-        if not (gone and task.lost):  # a 404 after a lost answer: the lost one did it
-            value_of(task.result, state, f"{job.ref} {role}", job)
+        job = arguments.as_job(job)
+        end_job(self._loop, self._state(job.account), job, "delete")
 
     def download(
         self,
@@ -405,14 +392,13 @@ class Client:
     ) -> list[Path]:
         """Save the assets of a completed job in the folder `target` (or as the file `target`); return the paths.
 
-        A job that is not known to be completed is asked about once. `kinds` chooses the assets: by default the videos,
-        and of a job that makes none all that it makes. Names are made from the reference, with the suffix of what the
-        file is. One that is there already is kept where it is known to be this job's: by a mark on it, the provider's
-        checksum, or one request that compares its end. Another one is replaced with `overwrite`, else DownloadError; in
-        a folder the new file gets a name of its own (`…~2`). `timeout` is in seconds for all files, `max_bytes` bounds
-        each; faults are borne for the client's `patience`, and a download goes on where it stopped, in another process
-        too. `on_progress` gets DownloadProgress about ten times a second. Nothing but a whole file is ever under its
-        name. Raises DownloadError, ResultMissing, the job's own error, UsageError.
+        A job that is not known to be completed is asked about once. `kinds`: by default the videos, and of a job that
+        makes none all that it makes. Names are made from the reference, with the suffix of what the file is. A file
+        that is there is kept where it is known to be this job's. Another one is replaced with `overwrite`, else
+        DownloadError; in a folder the new file gets a name of its own (`…~2`). `timeout` is seconds for all files,
+        `max_bytes` bounds each. Faults are borne for the client's `patience`; a download goes on where it stopped.
+        `on_progress` gets DownloadProgress about ten times a second. Raises DownloadError, ResultMissing, the job's
+        own error, UsageError.
         """
         from .downloads.save import fetch
 
@@ -426,27 +412,25 @@ class Client:
             if on_progress is not None and isinstance(event, DownloadProgress):
                 guard("on_progress", on_progress, event)
 
-        context = self._desk(job, tell, timeout)
         with self._plugins.during([job], "download"):
-            saved = fetch(context, target, kinds, overwrite=overwrite, max_bytes=max_bytes)
+            saved = fetch(self._context(job, tell, timeout), target, kinds, overwrite=overwrite, max_bytes=max_bytes)
         self._keeper.saved(job, target, kinds or ("video",))
         return saved
 
     def open(self, job: Job | str, *, asset: Asset | None = None) -> io.BufferedReader:
         """A completed job's video as a seekable, read-only binary stream, fetched as it is read.
 
-        For what needs a part of it, or reads file objects: `shutil.copyfileobj`, `av.open`, an HTTP server. `asset` is
-        another one of `job.assets`, or one that you make of a URL. Nothing is fetched ahead of the window (at most
-        4 MiB) that is read. Use it in one thread, and within the client's block. What cannot be read raises as it does
-        in `download`; DownloadChanged where the file at the provider became another.
+        `asset` is another one of `job.assets`, or one that you make of a URL. Nothing is fetched ahead of the window
+        (at most 4 MiB) that is read. Use it in one thread, and within the client's block. It raises what `download`
+        raises, and DownloadChanged where the file at the provider became another.
         """
         from .downloads.save import stream
 
         if not (asset is None or isinstance(asset, Asset)):
-            raise UsageError(f"asset={asset!r}: one of job.assets is due, or a vidpoll.Asset that you make")
+            raise UsageError(f"asset={asset!r}: must be one of job.assets, or a vidpoll.Asset that you make")
         job = arguments.as_job(job)
         self._finish(job)
-        return stream(self._desk(job, lambda event: None, None), asset)
+        return stream(self._context(job, lambda event: None, None), asset)
 
     def _finish(self, job: Job) -> None:
         """Make sure that a job is completed, with one question where that is not known. Raises why it is not."""
@@ -460,12 +444,12 @@ class Client:
             raise UsageError(f"{job.ref} is not completed yet; wait for it first: vidpoll.wait({job.ref!r})", job=job)
         job.check()
 
-    def _desk(self, job: Job, tell: Callable[[Event], None], timeout: float | None) -> DownloadContext:
+    def _context(self, job: Job, tell: Callable[[Event], None], timeout: float | None) -> DownloadContext:
         from .downloads.fetcher import DownloadContext
 
         deadline = None if timeout is None else self._loop.now() + timeout
-        state = self._state(job.account)
-        return DownloadContext(self._loop, self._transport, state.opened, job, lambda: self.poll(job), tell, deadline)
+        opened = self._state(job.account).opened
+        return DownloadContext(self._loop, self._transport, opened, job, lambda: self.poll(job), tell, deadline)
 
     def feed(self, job: Job | str, body: bytes | str | Mapping[str, Any]) -> Job:
         """Take in a body that the provider pushed (a webhook): the same parser, the same job, the same hooks.
@@ -484,9 +468,9 @@ class Client:
             return job
         if said is None or (isinstance(said, Snapshot) and said.state.final):
             self.poll(job)
-            return job
-        for event in receive_pushed(job, said, at):
-            self._keeper.tell(job, event)
+        else:
+            for event in receive_pushed(job, said, at):
+                self._keeper.tell(job, event)
         return job
 
     # -- plumbing -----------------------------------------------------------------------------------------------------
@@ -515,14 +499,3 @@ class Client:
             state.learn(self._keeper.durations(name))
             self._states.setdefault(name, state)
         return self._states[name]
-
-    def _call(self, state: AccountState, operation: Operation[T], who: str, *args: object) -> T:
-        task = run_once(self._loop, state, operation, lambda: build(state.opened, operation, *args), repeat=True)
-        return value_of(task.result, state, who)
-
-
-def _requests_transport() -> Transport:
-    """The transport of a client that is given none. requests is imported here: it takes longer than all of vidpoll."""
-    from .net.transport import RequestsTransport
-
-    return RequestsTransport()

@@ -505,7 +505,7 @@ def test_nothing_is_left_open(how: dict[str, Any]) -> None:
 @pytest.mark.parametrize("asset", ["/v.mp4", 1, vidpoll.Job(REF)])
 def test_what_is_no_asset(asset: Any) -> None:
     """The message says what is due."""
-    with pytest.raises(vidpoll.UsageError, match=r"one of job\.assets is due"):
+    with pytest.raises(vidpoll.UsageError, match=r"must be one of job\.assets"):
         serving().client.open(REF, asset=asset)
 
 

@@ -10,9 +10,9 @@ from typing import Any, Protocol, TypeVar
 from .. import answers, redact
 from ..errors import AnswerError, BadReference, PluginError, SubmitUnknown, Unsupported
 from ..events import Event
-from ..faults import Fault
+from ..faults import Fault, Meaning
 from ..job import Job
-from ..model import Page, Request, Response, Submitted
+from ..model import Page, Quota, Request, Response, Submitted
 from ..net.accounts import OpenAccount
 from ..provider import Operation
 from .account_state import AccountState
@@ -146,10 +146,38 @@ def check_kind(account: AccountState, kind: str) -> None:
         raise Unsupported(f"{account.name}: no submit operation {redact.text(kind, limit=60)!r}; it has: {known}")
 
 
-def list_jobs(
+def ask_quota(loop: Loop, account: AccountState) -> Quota:
+    """What the account may still do. Raises Unsupported, ProviderError, AnswerError."""
+    operation = operation_of(account, "quota")
+    quota: Quota = value_of(
+        run_once(loop, account, operation, lambda: build(account.opened, operation), repeat=True).result,
+        account,
+        f"{account.name} quota",
+    )
+    return quota
+
+
+def end_job(loop: Loop, account: AccountState, job: Job, role: str) -> None:
+    """Cancel or delete a job. Raises Unsupported, ProviderError, AnswerError."""
+    operation = operation_of(account, role)
+    task = run_once(loop, account, operation, partial(build, account.opened, operation, job.id), job.id, repeat=True)
+    fault = task.result
+    gone = isinstance(fault, Fault) and fault.meaning in (Meaning.MISSING, Meaning.GONE)
+    if not (gone and task.lost):  # a 404 after a lost answer: the lost one did it
+        value_of(fault, account, f"{job.ref} {role}", job)
+
+
+def list_jobs(loop: Loop, account: AccountState, fields: Mapping[str, object]) -> Iterator[Job]:
+    """The provider's own list, page by page as the rows are asked for. What is wrong with the call is raised now."""
+    operation = operation_of(account, "list")
+    build(account.opened, operation, fields, None)
+    account.opened.check()
+    return _pages(loop, account, operation, fields)
+
+
+def _pages(
     loop: Loop, account: AccountState, operation: Operation[Page], fields: Mapping[str, object]
 ) -> Iterator[Job]:
-    """The provider's own list, page by page as the rows are asked for."""
     who = f"{account.name} list"
     seen: set[str | None] = set()
     token: str | None = None
