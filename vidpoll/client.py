@@ -6,14 +6,13 @@ All network calls raise UsageError before anything is sent where the call is wro
 from __future__ import annotations
 
 import io
-import logging
 import os
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from . import arguments
 from .clock import Clock, SystemClock
@@ -46,9 +45,7 @@ if TYPE_CHECKING:
     from .downloads.fetcher import DownloadContext
     from .net.transport import Transport
 
-log = logging.getLogger("vidpoll")
 
-T = TypeVar("T")
 OnEvent = Callable[[Event], object]
 
 

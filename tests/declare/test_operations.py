@@ -316,3 +316,10 @@ def test_any_json_ends_as_a_value_or_an_answer_error(one: Any, other: Any) -> No
                 operation.parse(response, "7")
             except (AnswerError, Refused):
                 continue
+
+
+def test_a_list_without_a_name_for_the_number_of_rows() -> None:
+    """`size=""`: the query has no row count at all."""
+    ask = declare.cursor_pages("GET /tasks", declare.Reader({"ok": State.COMPLETED}), size="")
+    assert ask.request({}, None).query == ()
+    assert ask.request({}, "t2").query == (("after", "t2"),)

@@ -54,3 +54,11 @@ def test_the_answer_names_the_file() -> None:
     assert made.parse(Response(200, {}, b'{"data": {"file": "a.mp4"}}'), "") == {"url": "a.mp4"}
     with pytest.raises(vidpoll.Malformed, match="does not name the file"):
         made.parse(Response(200, {}, b'{"data": {}}'), "")
+
+
+def test_a_name_that_cannot_be_made_into_what_the_submit_takes_is_malformed() -> None:
+    """`convert` may refuse it: no upload gives None, or a ValueError."""
+    for convert in (int, lambda file: None):
+        made = declare.upload("POST /f", (".mp4",), value="data.file", convert=convert)
+        with pytest.raises(vidpoll.Malformed, match="does not name the file"):
+            made.parse(Response(200, {}, b'{"data": {"file": "a.mp4"}}'), "")

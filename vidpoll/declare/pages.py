@@ -35,13 +35,14 @@ def cursor_pages(
 
     `rows`, `next` and `more` are paths in the answer: the jobs, the token of the next page, and the flag that is true
     while there is one, if any. `token` and `size` are the names of the query for the page and for the number of rows,
-    of which there are `most`; `fields` are further ones that a call may set.
+    of which there are `most` (`size=""`: the vendor has no such name); `fields` are further ones that a call may set.
 
     >>> ask = cursor_pages("GET /videos", Reader({"ok": State.COMPLETED}), more="has_more")
     >>> ask.request({}, "video_9").query
     (('limit', '100'), ('after', 'video_9'))
     """
-    build = _builder(line, reader, {size: whole(1, most), token: text(), **(fields or {})}, {size: most}, token)
+    sizes = {size: whole(1, most)} if size else {}
+    build = _builder(line, reader, {**sizes, token: text(), **(fields or {})}, dict.fromkeys(sizes, most), token)
     for name, where in (("rows", rows), ("next", next), ("more", more)):
         check_where(f"cursor_pages {line!r} {name}", where)
 

@@ -49,9 +49,13 @@ def upload(
     def parse(response: Response, job_id: str) -> Any:
         gate.check(response)
         found = find(parsing.json_object(response), value, parsing.text)
-        if found is None:
+        try:
+            taken = None if found is None else convert(found)
+        except ValueError:  # int("abc")
+            taken = None
+        if taken is None:
             raise Malformed(f"the answer does not name the file: {parsing.problem(response)}")
-        return convert(found)
+        return taken
 
     return Operation(build, parse)
 
