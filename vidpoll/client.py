@@ -301,11 +301,12 @@ class Client:
                         yield job, verdict
                     else:
                         watches.append(self._keeper.watch(job, state, schedule, now=now, timeout=timeout))
-                for job, event in self._loop.run(watches, stop):
-                    if not isinstance(event, Polled):
-                        if on_event is not None:
-                            guard("on_event", on_event, event)
-                        yield job, event
+                with closing(self._loop.run(watches, stop)) as run:
+                    for job, event in run:
+                        if not isinstance(event, Polled):
+                            if on_event is not None:
+                                guard("on_event", on_event, event)
+                            yield job, event
 
         def told() -> Generator[tuple[Job, Event]]:
             with self._plugins.during(jobs, "wait"):

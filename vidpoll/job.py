@@ -33,12 +33,14 @@ class Job:
     Raises BadReference for a text that is no reference.
     """
 
-    __slots__ = ("_recall", "_unknown", "account", "id", "known", "ref")
+    __slots__ = ("_recall", "_unknown", "account", "id", "known", "ref", "told")
 
     def __init__(self, ref: str, *, submitted_at: float | None = None) -> None:
         self.account, self.id = parse_reference(ref)
         self.ref = ref
         self.known = JobState(ref, submitted_at=submitted_at, created_at=submitted_at)
+        self.told = False
+        """Whether the hooks of this program have heard its verdict."""
         self._unknown: OutcomeUnknown | None = None
         self._recall: Callable[[str], tuple[Exchange, ...]] | tuple[Exchange, ...] = ()
 

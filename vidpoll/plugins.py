@@ -320,6 +320,7 @@ class Plugins:
     def tell(self, job: Job, event: Event) -> None:
         """Call every implementation of the event's hook, one by one; one that raises keeps no other from it."""
         self._call(HOOKS[type(event)], {"job": job, "event": event})
+        job.told = job.told or isinstance(event, (Completed, Failed))
 
     @contextmanager
     def during(self, jobs: Sequence[Job], action: str) -> Iterator[None]:

@@ -11,7 +11,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from acme_provider import ACME, FLOOR, Ears, Plugin
+from acme_provider import ACME, DONE, FLOOR, Ears, Plugin, talk
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -350,3 +350,25 @@ def test_whatever_the_list_does_each_job_gets_its_verdict_once(
         if path.startswith("/jobs/"):
             assert at - last.get(path, -FLOOR) >= FLOOR - 1e-6
             last[path] = at
+
+
+def test_a_row_about_a_job_that_ended_elsewhere_ends_no_wait() -> None:
+    """The program polls one of the jobs itself, and a page that lags says that it still runs."""
+    provider = replace(ACME, list_polling=vidpoll.ListPollingSpec(rows=100))
+    ids = [f"k{number:02}" for number in range(20)]
+    jobs = [vidpoll.Job(f"acme:{name}") for name in ids]
+
+    class Nested:
+        done = False
+
+        @vidpoll.hookimpl
+        def vidpoll_stage_changed(self, job: vidpoll.Job) -> None:
+            if job.id == "k00" and not self.done:
+                self.done = True
+                t.client.poll(jobs[5])
+
+    rows = [[{"id": name, "status": word} for name in ids] for word in ("drawing", "drawing", "done")]
+    script: dict[str, Any] = {f"/jobs/{name}": [DONE] for name in ids}
+    t = talk({**script, "/jobs": [{"rows": each} for each in rows]}, provider=provider, plugins=(Nested(),))
+    assert all(job.ok for job in t.client.wait_all(jobs))
+    assert not t.client._states["acme"].limiter._under_way

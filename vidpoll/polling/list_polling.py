@@ -218,15 +218,16 @@ class ListPolling:
         if not walk.whole:
             self._not_before = now + AGAIN
         for job_id, watch in parked.items():
-            if job_id not in walk.rows:
+            if job_id not in walk.rows or walk.rows[job_id][0].state.final:  # a verdict is confirmed by a poll
                 run.enqueue(watch)
         for job_id, (row, asked_at) in walk.rows.items():
             found = self.watches.get(job_id)
             if found is None or (found.planned is None and job_id not in parked):  # ended, or being polled
                 continue
-            if row.state.final:  # counts once a status request confirms it
-                self.ended.add(job_id)
-                run.plan(found, now)
+            if row.state.final:
+                if job_id not in parked:
+                    self.ended.add(job_id)
+                    run.plan(found, now)
             elif found.ours:
                 found.planned = None
                 yield from run.settle(found, found.listed(row, asked_at, run.loop.context))

@@ -16,7 +16,7 @@ import logging
 import math
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from itertools import count
 from queue import Queue
 from random import Random
@@ -45,7 +45,7 @@ SPREAD = 0.005
 BATCH = 16
 """So many answers are digested before the loop looks again at what is planned."""
 
-Told = Iterator[tuple[Job, Event]]
+Told = Generator[tuple[Job, Event], None, None]
 
 
 class Teller(Protocol):
@@ -382,16 +382,20 @@ class Run:
 
     def _tell(self, task: Task, events: Sequence[Event]) -> Told:
         """Tell the hooks, then the caller. Verdicts may be gathered first."""
-        teller, job = self.loop.teller, task.job
-        for event in events:
-            if job is None:
-                continue
-            if teller.gather and isinstance(event, (Completed, Failed)):
-                self.tell_at = min(self.tell_at, self.loop.now() + teller.gather)
-                self.verdicts.append((job, event))
-            else:
-                teller.tell(job, event)
-                yield job, event
+        teller, job, rest = self.loop.teller, task.job, deque(events)
+        if job is None:
+            return
+        try:
+            while rest:
+                event = rest.popleft()
+                if teller.gather and isinstance(event, (Completed, Failed)):
+                    self.tell_at = min(self.tell_at, self.loop.now() + teller.gather)
+                    self.verdicts.append((job, event))
+                else:
+                    teller.tell(job, event)
+                    yield job, event
+        finally:  # the caller left, or Ctrl-C came in a hook: a verdict in hand counts
+            self.verdicts += [(job, event) for event in rest if isinstance(event, (Completed, Failed))]
 
     def tell_verdicts(self) -> list[tuple[Job, Event]]:
         """Tell the verdicts that were gathered, and return them."""
@@ -418,6 +422,8 @@ class Run:
 
     def abandon(self) -> None:
         """Let go of what is under way."""
+        for task in [task for task, _ in self.under_way.values()] + [t for q in self.queues.values() for t in q.tasks]:
+            task.account.limiter.leave(task, ended=True)
         for ticket in self.under_way:
             self.loop.workers.abort(ticket)
         self.under_way.clear()

@@ -125,7 +125,13 @@ class Watch(Task):
     def listed(self, row: Snapshot, asked_at: float, context: Context) -> Step:
         """Take in a row of a list that is no verdict, as if it had been asked for alone."""
         self.asked_at, self._hint = asked_at, 0.0
-        return self._good(row, self.job.receive(row, context.clock.time()), context)
+        if self.job.final:  # ended elsewhere in this program, while the page was under way
+            return Step([])
+        try:
+            changes = self.job.receive(row, context.clock.time())
+        except AnswerError as error:
+            return self._bad(error, context)
+        return self._good(row, changes, context)
 
     def digest(self, value: object, context: Context) -> Step:
         at = context.clock.time()

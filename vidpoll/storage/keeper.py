@@ -173,9 +173,11 @@ class Keeper:
                 self._counts.pop(job.ref, None)
 
     def _known(self, jobs: Sequence[Job]) -> None:
-        """Verdicts that this program has known for longer than its store: its hooks have heard them."""
-        ours = self.store.end([Saved(job.ref, records.facts(job)) for job in jobs])
+        """Verdicts that this program has known for longer than its store; those that no hook has heard are told."""
+        ours = self.store.end([Saved(job.ref, records.facts(job)) for job in jobs if job.told])
         self.store.told([ref for ref, mine in ours.items() if mine])
+        events = [(job, job.verdict(job.history[-1].at)) for job in jobs if not job.told]
+        self._told([(job, event) for job, event in events if event is not None], self._end)
 
     @contextmanager
     def waiting(self, jobs: Sequence[Job]) -> Iterator[None]:

@@ -180,8 +180,8 @@ class Store:
             if full != self._full:
                 db.execute(f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}")
                 self._full = full
-            db.execute("BEGIN IMMEDIATE")
             try:
+                db.execute("BEGIN IMMEDIATE")  # Ctrl-C may come while it waits for another process
                 yield db
                 db.execute("COMMIT")
             except BaseException:
@@ -400,13 +400,15 @@ class Store:
     def received(self, number: int, ref: str, facts: Mapping[str, Any], *, new: bool = False) -> bool:
         """A submit has become a job. False: there is no such submit on record, and nothing is kept.
 
-        `new`: its answer has just come, so a kept verdict of that id is another job's: some servers count anew.
+        `new`: its answer has just come, so what is kept of that id is another job's: some servers count anew.
         """
         with self._transaction(ref, full=True) as db:
             row = db.execute("SELECT * FROM submits WHERE number = ?", (number,)).fetchone()
             if row is not None:
                 origin = Origin(row["account"], row["provider"], row["base_url"], tuple(json.loads(row["variables"])))
-                db.execute("DELETE FROM jobs WHERE ref = ? AND ended_at IS NOT NULL AND ?", (ref, new))
+                if new:  # whatever is kept under that id was another job's
+                    db.execute("DELETE FROM files WHERE ref = ?", (ref,))
+                    db.execute("DELETE FROM jobs WHERE ref = ?", (ref,))
                 self._insert(db, KeptJob(ref, origin, row["operation"], json.loads(row["sent"]), facts))
                 db.execute("DELETE FROM submits WHERE number = ?", (number,))
             return row is not None
