@@ -102,8 +102,11 @@ def check_file(path: object) -> Path:
     return Path(os.path.expanduser(path))  # noqa: PTH111 - it never raises
 
 
-def check_download(target: object, timeout: object, max_bytes: object, on_progress: object) -> None:
+def check_download(target: object, kinds: object, timeout: object, max_bytes: object, on_progress: object) -> None:
     """What `download` takes beside the job."""
+    texts = not isinstance(kinds, str) and isinstance(kinds, Iterable) and all(isinstance(each, str) for each in kinds)
+    if not (kinds is None or texts):
+        raise UsageError(f"kinds={kinds!r}: must be a list of kinds, like ['video', 'thumbnail']")
     if not isinstance(target, (str, Path)) or not str(target):
         raise UsageError(f"target={target!r}: must be the folder (or the file) to save to, like 'clips/'")
     check_timeout(timeout)

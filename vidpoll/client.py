@@ -400,7 +400,7 @@ class Client:
         """
         from .downloads.save import fetch
 
-        arguments.check_download(target, timeout, max_bytes, on_progress)
+        arguments.check_download(target, kinds, timeout, max_bytes, on_progress)
         target = os.path.expanduser(target)  # noqa: PTH111 - it keeps a separator at the end, and never raises
         job = arguments.as_job(job)
         self._finish(job)

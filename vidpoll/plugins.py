@@ -312,9 +312,9 @@ class Plugins:
         skipped = "".join(f"; the plugin {report.name} is broken: {report.problem}" for report in self.problems)
         pack = any(report.distribution == PACK for report in self.reports)
         also = "" if pack else f"pip install {PACK} brings those of this project; "
+        others = f". Others come with a plugin: {also}pip install vidpoll-{shown}, if there is such a one"
         raise UnknownProvider(
-            f"no provider {shown!r}: {meant}known: {', '.join(self.names) or 'none'}{skipped}. "
-            f"Others come with a plugin: {also}pip install vidpoll-{shown}, if there is such a one"
+            f"no provider {shown!r}: {meant}known: {', '.join(self.names) or 'none'}{skipped}{'' if close else others}"
         )
 
     def tell(self, job: Job, event: Event) -> None:

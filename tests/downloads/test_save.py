@@ -526,3 +526,19 @@ def test_a_redirect_to_a_file_elsewhere(cdn: Any, tmp_path: Path) -> None:
     assert type(caught.value) is vidpoll.DownloadError
     with pytest.raises(vidpoll.UnsafeURL):
         real(cdn(b"", location="ftp://cdn.example/v.mp4"), tmp_path / "c")
+
+
+def test_a_file_in_the_place_of_the_folder(tmp_path: Path) -> None:
+    """It is named as what it is, and no other name in it is advised."""
+    (tmp_path / "clips").write_text("mine", encoding="utf-8")
+    with pytest.raises(vidpoll.DownloadError, match=r"clips is a file, and no folder: name a folder"):
+        talk({"/files/": [MP4], "": [DONE]}).client.download(REF, tmp_path / "clips/")
+
+
+@pytest.mark.parametrize("kinds", [5, "video", [7]])
+def test_kinds_that_are_none(kinds: Any, tmp_path: Path) -> None:
+    """Told before anything is asked."""
+    t = talk([DONE])
+    with pytest.raises(vidpoll.UsageError, match="must be a list of kinds"):
+        t.client.download(REF, tmp_path, kinds=kinds)
+    assert t.requests == []

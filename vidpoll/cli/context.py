@@ -170,9 +170,11 @@ class Header(NamedTuple):
         """Raises UsageError where the variable is not set."""
         value = os.environ.get(self.variable)
         if not value:
+            named = re.fullmatch(r"[A-Z_][A-Z0-9_]*", self.variable)  # else it may be the secret itself
+            which = f"the environment variable {self.variable}" if named else "what stands behind the ="
             raise vidpoll.UsageError(
-                f"--header {self}: the environment variable {self.variable} is not set; it holds the header's value, "
-                "which would stay in the shell's history on a command line"
+                f"--header {self.name}=…: {which} must be {'set' if named else 'the name of an environment variable'}; "
+                "it holds the header's value, which would stay in the shell's history on a command line"
             )
         return value
 

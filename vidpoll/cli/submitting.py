@@ -133,6 +133,7 @@ UPLOAD = Command(
     _upload_arguments,
     _upload,
     "vidpoll upload moneyprinterturbo clip.mp4",
-    "Nothing is bought by it. Then: vidpoll submit moneyprinterturbo video video_source=local\n"
-    "video_materials=\"[$(vidpoll upload moneyprinterturbo clip.mp4)]\" video_subject='the sea'",
+    "Nothing is bought by it. Only where it worked is the job submitted:\n"
+    "clip=$(vidpoll upload moneyprinterturbo clip.mp4) && vidpoll submit moneyprinterturbo video video_source=local\n"
+    "video_materials=\"[$clip]\" video_subject='the sea'",
 )

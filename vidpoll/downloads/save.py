@@ -169,6 +169,9 @@ def save(context: DownloadContext, wanted: Wanted, place: Place, *, overwrite: b
             job=job,
         ) from None
     except FileExistsError:
+        if base.parent.exists() and not base.parent.is_dir():
+            said = f"{job.ref}: {base.parent} is a file, and no folder: name a folder, or a file in one"
+            raise DownloadError(said, job=job) from None
         raise _taken(job, base) from None
     except OSError as error:
         why = error.strerror or type(error).__name__
