@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from .. import answers, redact
+from ..blame import NOT_BOUGHT
 from ..errors import AnswerError, BadReference, PluginError, SubmitUnknown, Unsupported
 from ..events import Event
 from ..faults import Fault, Meaning
@@ -25,37 +26,6 @@ from .transcript import exchange
 log = logging.getLogger("vidpoll")
 
 T = TypeVar("T")
-
-NOT_BOUGHT = frozenset(
-    (
-        301,
-        302,
-        303,
-        307,
-        308,
-        400,
-        401,
-        402,
-        403,
-        404,
-        405,
-        406,
-        411,
-        413,
-        414,
-        415,
-        421,
-        422,
-        426,
-        428,
-        429,
-        431,
-        451,
-        501,
-        505,
-    )
-)
-"""Statuses of answers to a submit that say for certain that nothing was bought (RFC 9110, RFC 6585)."""
 
 
 QUOTED = 300
