@@ -291,3 +291,11 @@ def test_money_is_written_as_people_write_it(shell: Shell) -> None:
     assert (code, shell.wire.sent[0].method) == (1, "GET")  # type: ignore[attr-defined]
     assert "104000 clip cost 5,200,000, and the balance is 0.5: 5,199,999.5 are missing" in said
     assert str(vidpoll.Cost(5_200_000.25, 0.1)) == "5,200,000.25 credits charged, 0.1 refunded"
+
+
+def test_jobs_that_are_completed_and_not_saved_are_counted_as_both(shell: Shell, tmp_path: Path) -> None:
+    """They were paid for and are there: "not completed" would be wrong, and code 1 says that a file is missing."""
+    (tmp_path / "clips").write_text("mine", encoding="utf-8")
+    code, out, _ = shell("wait", "acme:a", "acme:b", "--download", "clips", script={"/files/": [MP4], "": [DONE]})
+    assert code == 1
+    assert out[-1].endswith("2 jobs: 2 completed, files of 2 not saved")

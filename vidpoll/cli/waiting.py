@@ -204,7 +204,12 @@ class Wait:
             counted = {word.replace(" ", "_"): codes.count(code) for code, word in OUTCOMES.items()}
             self.out.json({"jobs": len(awaited), **counted, "costs": spent})
         elif shown(self.args):
-            said = [f"{codes.count(code)} {word}" for code, word in OUTCOMES.items() if code in codes]
+            unsaved = sum(job.ok for job in awaited) - codes.count(COMPLETED)
+            found = {code: codes.count(code) for code in OUTCOMES}
+            found[COMPLETED] += unsaved
+            found[NOT_COMPLETED] = max(0, found[NOT_COMPLETED] - unsaved)
+            said = [f"{number} {OUTCOMES[code]}" for code, number in found.items() if number]
+            said += [f"files of {unsaved} not saved"] if unsaved > 0 else []
             self.out.line(f"{self._stamp()}{len(awaited)} jobs: {', '.join(said)}{money(spent)}")
 
     def _want(self, job: vidpoll.Job) -> None:
