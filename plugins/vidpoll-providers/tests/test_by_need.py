@@ -14,9 +14,9 @@ HEAD = "import sys, vidpoll; from vidpoll.cli import main\n"
 TAIL = "\nprint([name for name in sys.modules if name.startswith('vidpoll_providers.')])"
 WAIT = """
 from vidpoll.testing import FakeTransport
-import vidpoll.client
+import vidpoll.net.transport
 done = b'{"success": true, "data": {"uuid": "j1", "status": "completed", "video_url": "https://coals.ai/a.mp4"}}'
-vidpoll.client._requests_transport = lambda: FakeTransport([vidpoll.Response(200, {}, done)])
+vidpoll.net.transport.RequestsTransport = lambda: FakeTransport([vidpoll.Response(200, {}, done)])
 assert vidpoll.wait("magicoal:j1").ok
 """
 
