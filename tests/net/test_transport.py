@@ -765,7 +765,9 @@ def test_a_kept_request_is_the_one_that_would_be_made() -> None:
                     assert (made.url, made.headers, made.body, made.method) == (due.url, due.headers, None, "GET")
                     proxy = {"http": "http://127.0.0.1:9"}
                     for proxies in ({}, proxy):
-                        assert adapter.request_url(made, proxies) == HTTPAdapter().request_url(due, proxies)
+                        # Up to 2.32.4 requests takes a slash out of "//jobs"; it goes out as it is written.
+                        target = HTTPAdapter().request_url(due, proxies) if proxies else due.path_url
+                        assert adapter.request_url(made, proxies) == target
                     pool = adapter.get_connection_with_tls_context(made, True, proxies={}, cert=None)
                     other = RequestsTransport()._adapter().get_connection_with_tls_context(due, True, proxies={})
                     assert (pool.scheme, pool.host, pool.port) == (other.scheme, other.host, other.port)
