@@ -27,8 +27,8 @@ class Plugin:
         status = vidpoll.Operation(lambda job_id: vidpoll.Request("GET", "/" + job_id), lambda response, job_id: None)
         yield vidpoll.Provider("acme", "https://acme.example", vidpoll.NoAuth(), vidpoll.Pacing(), status)
 client = vidpoll.Client(plugins=[Plugin()], discover=False)
-endpoint = client._endpoint("acme")
-endpoint.wire(endpoint.provider.status.request("7"), timeout=(10.0, 30.0))
+account = client._state("acme").opened
+account.wire(account.provider.status.request("7"), timeout=(10.0, 30.0))
 """
 PROGRAMS = {
     "nothing": "pass",
