@@ -1,7 +1,7 @@
 """The command line `vidpoll`: finds the command, runs it, and turns whatever happens into one line and an exit code.
 
 Written with the public API of vidpoll. The rooms: `output` (lines, JSON, exit codes), `context` (what every command
-gets), `again` (the lines that go on), `waiting`, `asking`, `submitting`, `downloading`, `store_commands`, `queries`,
+gets), `again` (the lines that go on), `waiting`, `status`, `submitting`, `downloading`, `store_commands`, `queries`,
 `cancel_delete`, `simulating` and `demo` (the commands). No command lives here, and none calls sys.exit.
 """
 
@@ -23,13 +23,13 @@ from vidpoll import redact
 from vidpoll.clock import Clock, SystemClock
 
 from . import (
-    asking,
     cancel_delete,
     demo,
     downloading,
     new_plugin,
     queries,
     simulating,
+    status,
     store_commands,
     submitting,
     transcripts,
@@ -46,7 +46,7 @@ COMMANDS = {
     for command in (
         demo.COMMAND,
         waiting.WAIT,
-        asking.STATUS,
+        status.STATUS,
         submitting.SUBMIT,
         submitting.UPLOAD,
         downloading.DOWNLOAD,

@@ -9,7 +9,6 @@ from pathlib import Path
 import vidpoll
 
 from .again import advised, again, fetching
-from .asking import LOOK, look
 from .bar import Bar
 from .context import Arguments, Command, Context, as_json, count, references, seconds, store
 from .deadline import Deadline
@@ -24,6 +23,7 @@ from .output import (
     size,
     status_line,
 )
+from .status import LOOK, look
 from .waiting import REF, kinds_option, made, shown
 
 
