@@ -46,6 +46,6 @@ def taken(jobs: int) -> int:
 
 
 def test_a_waiting_job_takes_less_than_three_kibibytes() -> None:
-    """Job, watch, gate and last answer together: ten thousand jobs take less than 30 MiB more than what any wait takes."""
+    """Job, watch, gate and last answer together: ten thousand jobs take less than 30 MiB."""
     taken(1)  # what a first wait loads stays loaded
     assert 500 < (taken(MANY) - taken(FEW)) / (MANY - FEW) < 3 * 1024
