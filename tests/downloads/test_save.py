@@ -196,6 +196,20 @@ def test_a_file_that_appears_during_a_download_stays(tmp_path: Path, theirs: byt
     assert (final.read_bytes(), left(tmp_path)) == (MP4, [final.name])
 
 
+@pytest.mark.skipif(os.name != "posix", reason="Windows lets nobody remove what is open")
+def test_a_part_that_became_a_pipe_meanwhile_holds_nobody(tmp_path: Path) -> None:
+    """In a shared folder anybody may swap it: what was written is what is looked at, and it is not saved."""
+    t = fetched([MP4])
+
+    def swap(event: vidpoll.DownloadProgress) -> None:
+        (tmp_path / "v.mp4.part").unlink()
+        os.mkfifo(tmp_path / "v.mp4.part")
+
+    with pytest.raises(vidpoll.DownloadError, match=r"v\.mp4\.part was moved or replaced meanwhile"):
+        t.client.download(REF, tmp_path / "v.mp4", on_progress=swap)
+    assert not (tmp_path / "v.mp4").exists()
+
+
 @pytest.mark.skipif(os.name != "posix", reason="to make a link is a right of its own on Windows")
 @pytest.mark.parametrize("kind", ["a link to nothing", "a link to an empty file", "a link to a file", "a pipe"])
 def test_what_is_no_file_is_kept_like_one(tmp_path: Path, kind: str) -> None:

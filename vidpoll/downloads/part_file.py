@@ -51,7 +51,8 @@ class PartFile:
     `target` may lack the suffix that its final name gets. Entering raises BlockingIOError where somebody else holds
     the lock; all methods raise OSError as the disk does. `begin` and `write` may be called from another thread than the
     rest. A part that can be gone on with is kept, and so is a whole one that could not be put in its place. A body
-    whose length nobody tells may take `max_bytes`, or else most of the room on the disk.
+    whose length nobody tells may take `max_bytes`, or else most of the room on the disk. What looks at the bytes comes
+    when they are all there: `begin` and `write` follow each other.
     """
 
     def __init__(self, target: Path, *, max_bytes: int | None = None) -> None:
@@ -113,12 +114,12 @@ class PartFile:
                 self.offset = 0
                 self._remember(source, body.validator)
             file.seek(body.first)
-            free = _free(self.path.parent)
+            room = free(self.path.parent)
             if self.max_bytes is None:
-                self._most = math.inf if body.end is not None else free * ENDLESS
+                self._most = math.inf if body.end is not None else room * ENDLESS
             due = (body.end or 0) - body.first
-            if due > free:
-                raise OSError(errno.ENOSPC, f"{due:,} bytes are to come, and the disk has room for {free:,}")
+            if due > room:
+                raise OSError(errno.ENOSPC, f"{due:,} bytes are to come, and the disk has room for {room:,}")
 
     def write(self, piece: memoryview) -> None:
         """Append. Raises OSError, DownloadTooLarge."""
@@ -134,30 +135,32 @@ class PartFile:
 
     def start(self, size: int = 512) -> bytes:
         """The first bytes."""
-        with self.path.open("rb") as file:
-            return file.read(size)
+        file = self._open()  # not the path: what lies there may be another one by now
+        file.seek(0)
+        return file.read(size)
 
     def has(self, checksum: str) -> bool:
         """Whether the bytes are those of a checksum, "sha256:hex" or "md5:hex"."""
-        return digest(self.path, checksum) == checksum.lower()
+        file = self._open()
+        file.seek(0)
+        return _digest(file, checksum) == checksum.lower()
 
     def boxed(self) -> bool:
         """Whether it is an MP4 that ends where its last box does (ISO 14496-12, 4.2: a box begins with its length).
 
         One in fragments may be cut between two of them, so it is not taken for whole.
         """
-        at, kinds = 0, set()
-        with self.path.open("rb") as file:
-            while at < self.offset:
-                file.seek(at)
-                head = file.read(16)
-                size = int.from_bytes(head[:4], "big")
-                if size == 1:
-                    size = int.from_bytes(head[8:16], "big")
-                if size < 8:  # 0 is to the end of the file, wherever that is
-                    return False
-                at += size
-                kinds.add(head[4:8])
+        at, kinds, file = 0, set(), self._open()
+        while at < self.offset:
+            file.seek(at)
+            head = file.read(16)
+            size = int.from_bytes(head[:4], "big")
+            if size == 1:
+                size = int.from_bytes(head[8:16], "big")
+            if size < 8:  # 0 is to the end of the file, wherever that is
+                return False
+            at += size
+            kinds.add(head[4:8])
         return at == self.offset and kinds >= {b"moov", b"mdat"} and b"moof" not in kinds
 
     def commit(self, target: Path, *, overwrite: bool, reserved: Collection[Path] = ()) -> None:
@@ -244,11 +247,15 @@ class PartFile:
 
 def digest(path: Path, like: str) -> str:
     """The checksum of a file, of the sort of another one: "sha256:hex" or "md5:hex"."""
+    with path.open("rb") as file:
+        return _digest(file, like)
+
+
+def _digest(file: BinaryIO, like: str) -> str:
     name = like.partition(":")[0].lower()
     made = hashlib.new(name, usedforsecurity=False)
-    with path.open("rb") as file:
-        while piece := file.read(_PIECE):
-            made.update(piece)
+    while piece := file.read(_PIECE):
+        made.update(piece)
     return f"{name}:{made.hexdigest()}"
 
 
@@ -291,7 +298,7 @@ def _opened(path: Path, flags: int = 0) -> BinaryIO:
     return cast(BinaryIO, os.fdopen(os.open(path, flags, 0o666), "r+b", buffering=0))
 
 
-def _free(folder: Path) -> float:
+def free(folder: Path) -> float:
     """Bytes that the disk has room for; endless where the file system does not tell."""
     try:
         usage = shutil.disk_usage(folder)
