@@ -31,6 +31,7 @@ from .net.workers import Workers
 from .pacing.schedules import Adaptive, Schedule
 from .plugins import PluginReport, Plugins, guard, switched_off
 from .polling.account_state import AccountState
+from .polling.borne import borne
 from .polling.call import build, provider_error, pushed, receive_pushed
 from .polling.loop import Loop
 from .polling.next_step import advice
@@ -256,21 +257,15 @@ class Client:
         The provider's floor holds: a second poll within it waits. Raises ProviderError for a refusal or no answer,
         AnswerError for an answer that cannot be read, UsageError before anything is sent.
         """
-        job = arguments.as_job(job)
+        return _said(self._ask(arguments.as_job(job)))
+
+    def _ask(self, job: Job) -> Watch:
         state = self._state(job.account)
         with self._keeper.asking(job, state.opened):
             watch = Watch(job, state, self._pacing, now=self._loop.now(), once=True)
             for _ in self._loop.run([watch]):
                 pass
-        answer = watch.answer
-        if isinstance(answer, Snapshot):
-            return answer
-        if isinstance(answer, AnswerError):
-            answer.job = job
-            raise answer
-        assert isinstance(answer, Fault)
-        said = f". The job itself is not touched by that{advice(answer, state.opened, watch.path)}"
-        raise provider_error(job.ref, answer, job=job, advice=said)
+        return watch
 
     def _follow(
         self,
@@ -390,20 +385,22 @@ class Client:
     ) -> list[Path]:
         """Save the assets of a completed job in the folder `target` (or as the file `target`); return the paths.
 
-        A job that is not known to be completed is asked about once. `kinds`: by default the videos, and of a job that
-        makes none all that it makes. Names are made from the reference, with the suffix of what the file is. A file
-        that is there is kept where it is known to be this job's. Another one is replaced with `overwrite`, else
-        DownloadError; in a folder the new file gets a name of its own (`…~2`). `timeout` is seconds for all files,
-        `max_bytes` bounds each. Faults are borne for the client's `patience`; a download goes on where it stopped.
-        `on_progress` gets DownloadProgress about ten times a second. Raises DownloadError, ResultMissing, the job's
-        own error, UsageError.
+        A job that is not known to be completed is asked about, until an answer says something. `kinds`: by default the
+        videos, and of a job that makes none all that it makes. Names are made from the reference, with the suffix of
+        what the file is. A file that is there is kept where it is known to be this job's. Another one is replaced with
+        `overwrite`, else DownloadError; in a folder the new file gets a name of its own (`…~2`). `timeout` is seconds
+        for the answer and all files, `max_bytes` bounds each. Faults are borne for the client's `patience`; a download
+        goes on where it stopped. `on_progress` gets DownloadProgress about ten times a second. Raises DownloadError,
+        ResultMissing, the job's own error, UsageError, and what `poll` raises where no answer comes.
         """
         from .downloads.save import fetch
 
         arguments.check_download(target, kinds, timeout, max_bytes, on_progress)
         target = os.path.expanduser(target)  # noqa: PTH111 - it keeps a separator at the end, and never raises
         job = arguments.as_job(job)
-        self._finish(job)
+        start = self._loop.now()
+        self._finish(job, timeout)
+        left = None if timeout is None else max(0.0, timeout - (self._loop.now() - start))
 
         def tell(event: Event) -> None:
             self._keeper.tell(job, event)
@@ -411,7 +408,7 @@ class Client:
                 guard("on_progress", on_progress, event)
 
         with self._plugins.during([job], "download"):
-            saved = fetch(self._context(job, tell, timeout), target, kinds, overwrite=overwrite, max_bytes=max_bytes)
+            saved = fetch(self._context(job, tell, left), target, kinds, overwrite=overwrite, max_bytes=max_bytes)
         self._keeper.saved(job, target, kinds or ("video",))
         return saved
 
@@ -427,14 +424,14 @@ class Client:
         if not (asset is None or isinstance(asset, Asset)):
             raise UsageError(f"asset={asset!r}: must be one of job.assets, or a vidpoll.Asset that you make")
         job = arguments.as_job(job)
-        self._finish(job)
+        self._finish(job, None)
         return stream(self._context(job, lambda event: None, None), asset)
 
-    def _finish(self, job: Job) -> None:
-        """Make sure that a job is completed, with one question where that is not known. Raises why it is not."""
+    def _finish(self, job: Job, timeout: float | None) -> None:
+        """Make sure that a job is completed, with a question where that is not known. Raises why it is not."""
         state = self._state(job.account)
         if not job.final or not job.assets or job.stale:
-            self.poll(job)
+            _said(borne(self._loop, lambda: self._ask(job), timeout=timeout))
             with self._keeper.asking(job, state.opened):
                 for settled in job.settle(self._clock.time()):  # completed, files late: `content` may have them
                     self._keeper.tell(job, settled)
@@ -497,3 +494,16 @@ class Client:
             state.learn(self._keeper.durations(name))
             self._states.setdefault(name, state)
         return self._states[name]
+
+
+def _said(asked: Watch) -> Snapshot:
+    """What the answer to a single question said; raises what it was where it said nothing."""
+    answer, job, account = asked.answer, asked.job, asked.account.opened
+    if isinstance(answer, Snapshot):
+        return answer
+    if isinstance(answer, AnswerError):
+        answer.job = job
+        raise answer
+    assert isinstance(answer, Fault)
+    said = f". The job itself is not touched by that{advice(answer, account, asked.path)}"
+    raise provider_error(job.ref, answer, job=job, advice=said)

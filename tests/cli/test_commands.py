@@ -295,7 +295,13 @@ def test_money_is_written_as_people_write_it(shell: Shell) -> None:
 
 def test_jobs_that_are_completed_and_not_saved_are_counted_as_both(shell: Shell, tmp_path: Path) -> None:
     """They were paid for and are there: "not completed" would be wrong, and code 1 says that a file is missing."""
-    (tmp_path / "clips").write_text("mine", encoding="utf-8")
-    code, out, _ = shell("wait", "acme:a", "acme:b", "--download", "clips", script={"/files/": [MP4], "": [DONE]})
+
+    class Takes:
+        @vidpoll.hookimpl
+        def vidpoll_completed(self) -> None:
+            (tmp_path / "clips").write_text("mine", encoding="utf-8")
+
+    script = {"/files/": [MP4], "": [DONE]}
+    code, out, _ = shell("wait", "acme:a", "acme:b", "--download", "clips", script=script, plugins=(Takes(),))
     assert code == 1
     assert out[-1].endswith("2 jobs: 2 completed, files of 2 not saved")

@@ -135,9 +135,14 @@ def test_a_download_that_fails_is_code_1(shell: Shell, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", [("wait", "--download", "file/below"), ("download", "--to", "file/below")])
 def test_a_folder_that_cannot_be_made(shell: Shell, tmp_path: Path, command: tuple[str, ...]) -> None:
-    """No traceback for a disk that says no."""
-    (tmp_path / "file").touch()
-    code, _, err = shell(command[0], REF, *command[1:], script={**MEDIA, "": [DONE]})
+    """No traceback for a disk that says no, also where it said yes when the wait began."""
+
+    class Takes:
+        @vidpoll.hookimpl
+        def vidpoll_completed(self) -> None:
+            (tmp_path / "file").touch()
+
+    code, _, err = shell(command[0], REF, *command[1:], script={**MEDIA, "": [DONE]}, plugins=(Takes(),))
     assert code == 1
     assert len(err) == 1
     assert "cannot write" in err[0]
@@ -215,3 +220,35 @@ def test_a_full_disk_is_told(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> N
         "vidpoll: cannot write to standard output: No space left on device",
         "vidpoll: submitted: acme:j9",
     ]
+
+
+@pytest.mark.parametrize(
+    ("folder", "why"),
+    [
+        ("taken", "Not a directory"),
+        ("taken/clips", "Not a directory"),
+        ("nowhere/clips", "No such file or directory"),
+        ("x" * 999, "File name too long"),
+        ("a\0b", "embedded null"),
+        ("~nobody-of-that-name/clips", "home directory"),
+    ],
+)
+@pytest.mark.skipif(os.name != "posix", reason="other systems say it in other words")
+def test_a_folder_that_nothing_can_be_saved_in(shell: Shell, tmp_path: Path, folder: str, why: str) -> None:
+    """Is told before anything is asked, or bought."""
+    (tmp_path / "taken").touch()
+    (tmp_path / "nowhere").symlink_to(tmp_path / "no such folder")
+    for words in (["wait", REF], ["submit", "acme", "clip", "prompt=x"], ["resume", "--store", "s.sqlite3"]):
+        code, out, err = shell(*words, "--download", folder, script=[DONE])
+        assert (code, out, len(err)) == (2, [], 1)
+        assert err[0].startswith(f"vidpoll: --download: nothing can be saved in {folder!r}: ")
+        assert why in err[0]
+        assert shell.wire.sent == []  # type: ignore[attr-defined]
+
+
+def test_a_folder_that_has_to_be_made_is_made_for_a_file(shell: Shell, tmp_path: Path) -> None:
+    """Not for a job that fails."""
+    assert shell("wait", REF, "--download", "new/clips", script=[BROKEN])[0] == 1
+    assert not (tmp_path / "new").exists()
+    assert shell("wait", REF, "--download", "new/clips", script={"/jobs": [DONE], **MEDIA})[0] == 0
+    assert len(list((tmp_path / "new" / "clips").iterdir())) == 1

@@ -98,6 +98,17 @@ def test_a_file_that_was_changed_since_is_not_the_jobs(tmp_path: Path) -> None:
         serving(ONE).client.download(REF, tmp_path / "clip.mp4")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="there are no marks here")
+def test_a_mark_of_another_user_says_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a shared folder anybody may put a file with a mark: its bytes are compared."""
+    serving(ONE).client.download(REF, tmp_path / "clip.mp4")
+    monkeypatch.setattr(identity, "is_ours", lambda found: False)
+    t = serving(TWO)
+    with pytest.raises(vidpoll.DownloadError, match="is not known to be of acme:j1"):
+        t.client.download(REF, tmp_path / "clip.mp4")
+    assert asked(t) == [f"bytes=0-{len(ONE) - 1}"]
+
+
 @pytest.mark.usefixtures("marks")
 def test_two_jobs_with_one_target(tmp_path: Path) -> None:
     """The second is not answered with the first one's video."""

@@ -189,6 +189,8 @@ def test_a_forgotten_part_is_removed(target: Path) -> None:
         b'{"etag": 1, "modified": null, "length": 10, "source": "x"}',
         b'{"etag": "\\"a\\"", "modified": null, "length": "10", "source": "https://cdn.example/v.mp4"}',
         b'{"etag": "\\"a\\"", "modified": null, "length": 10, "source": null}',
+        b'{"etag": "\\"a\\"\\r\\nX-Made-Up: 1", "modified": null, "length": 10, "source": "https://cdn.example/v.mp4"}',
+        b'{"etag": null, "modified": "Sat\\r", "length": 10, "source": "https://cdn.example/v.mp4"}',
     ],
 )
 def test_a_note_that_cannot_be_read_is_none(target: Path, note: bytes) -> None:
@@ -426,6 +428,26 @@ def test_max_bytes_counts_what_was_there(target: Path) -> None:
         part.begin(Body(5, 10, 10, True, ETAG), URL)
 
 
+@pytest.mark.parametrize("bound", [None, 100])
+def test_a_body_without_a_length_does_not_fill_the_disk(
+    target: Path, monkeypatch: pytest.MonkeyPatch, bound: int | None
+) -> None:
+    """It may take nine tenths of the room, or what `max_bytes` says."""
+    monkeypatch.setattr(part_file.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 10, "total": 99}))
+    with PartFile(target, max_bytes=bound) as part:
+        part.begin(whole(None), URL)
+        part.write(b"012345678")
+        if bound is None:
+            said = r"^more than 9 bytes, nobody tells how long it is, and it would fill the disk$"
+            with pytest.raises(DownloadTooLarge, match=said):
+                part.write(b"9")
+        else:
+            part.write(b"9")
+    with PartFile(target, max_bytes=bound) as part:
+        part.begin(whole(10), URL)
+        part.write(b"0123456789")
+
+
 def test_nothing_is_written_after_it_was_left(target: Path) -> None:
     """A worker that is still at it, as its download was given up, cannot touch what the next one writes."""
     with PartFile(target) as part:
@@ -529,7 +551,13 @@ def test_what_appeared_meanwhile_is_not_written_over(
 
     if not links:
         monkeypatch.setattr(part_file.os, "link", no)
-    for there, kept in ((b"mine", b"mine"), (b"", b"abc"), (None, b"abc")):
+    for there, reserved, kept in (
+        (None, [], b"abc"),
+        (b"mine", [], b"mine"),
+        (b"mine", [target], b"mine"),
+        (b"", [], b""),
+        (b"", [target], b"abc"),
+    ):
         target.unlink(missing_ok=True)
         with PartFile(target) as part:
             part.begin(whole(3), URL)
@@ -537,9 +565,79 @@ def test_what_appeared_meanwhile_is_not_written_over(
             if there is not None:
                 target.write_bytes(there)
             with contextlib.nullcontext() if kept == b"abc" else pytest.raises(FileExistsError):
-                part.commit(target, overwrite=False)
+                part.commit(target, overwrite=False, reserved=reserved)
+            assert part.whole == (kept != b"abc")
             part.forget()
         assert (target.read_bytes(), left(target.parent)) == (kept, ["v.mp4"])
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_link_at_the_target_is_not_followed(
+    target: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    """Not even one that leads nowhere yet; `overwrite` replaces the link itself."""
+
+    def no(*names: Path) -> None:
+        raise OSError(errno.EPERM, "no links here")
+
+    if not links:
+        monkeypatch.setattr(part_file.os, "link", no)
+    victim = tmp_path / "victim"
+    try:
+        target.symlink_to(victim)
+    except OSError:
+        pytest.skip("to make a link is a right of its own on Windows")
+    with PartFile(target) as part:
+        part.begin(whole(3, Validator()), URL)
+        part.write(b"abc")
+        with pytest.raises(FileExistsError):
+            part.commit(target, overwrite=False, reserved=[target])
+    assert (left(tmp_path), part.path.read_bytes()) == (["v.mp4", "v.mp4.part", "v.mp4.part.json"], b"abc")
+    with PartFile(target) as part:
+        part.begin(whole(3), URL)
+        part.write(b"abc")
+        part.commit(target, overwrite=True)
+    assert (left(tmp_path), target.is_symlink(), target.read_bytes()) == (["v.mp4"], False, b"abc")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows lets nobody remove what is open")
+@pytest.mark.parametrize("name", ["v.mp4.part", "v.mp4.part.json"])
+def test_a_part_that_was_replaced_meanwhile_is_not_saved(target: Path, name: str) -> None:
+    """What lies under its name then is somebody's, and is neither saved nor removed."""
+    with PartFile(target) as part:
+        part.begin(whole(3), URL)
+        part.write(b"abc")
+        (target.parent / name).unlink()
+        (target.parent / name).write_bytes(b"theirs")
+        with pytest.raises(OSError, match=r"v\.mp4\.part was moved or replaced meanwhile"):
+            part.commit(target, overwrite=False)
+    assert not target.exists()
+    assert (target.parent / name).read_bytes() == b"theirs"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there are no such owners")
+@pytest.mark.parametrize("theirs", ["v.mp4.part", "v.mp4.part.json"])
+def test_what_another_user_left_is_not_gone_on_with(target: Path, monkeypatch: pytest.MonkeyPatch, theirs: str) -> None:
+    """In a shared folder anybody may put bytes, and a note that says that they are the job's, where a part will be."""
+    half(target)
+    inode = (target.parent / theirs).stat().st_ino
+    monkeypatch.setattr(part_file, "is_ours", lambda found: found.st_ino != inode)
+    part = PartFile(target)
+    with part:
+        assert part.at(URL) == 0
+        assert (theirs == "v.mp4.part") == (part.path.stat().st_size == 0)
+
+
+def test_a_file_is_ours_where_we_or_root_made_it(target: Path) -> None:
+    """As ssh has it for its keys."""
+    target.touch()
+    found = target.stat()
+    assert part_file.is_ours(found)
+    if os.name == "posix":
+        owners = {
+            uid: part_file.is_ours(os.stat_result([*found[:4], uid, *found[5:]])) for uid in (0, os.geteuid(), 99_999)
+        }
+        assert owners == {0: True, os.geteuid(): True, 99_999: False}
 
 
 @pytest.mark.skipif(os.name != "posix", reason="to make a link is a right of its own on Windows")

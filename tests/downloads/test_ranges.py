@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import vidpoll
 from vidpoll.downloads.ranges import Body, Validator, read, unsatisfied
@@ -37,6 +40,9 @@ def partial(content_range: str, **headers: Any) -> vidpoll.Response:
         ('"a b"', None),
         ('"a", "b"', None),
         ('"a\nb"', None),
+        ('"a\x1fb"', None),
+        ('"é"', None),
+        ('"\u2028"', None),
         ("", None),
     ],
 )
@@ -57,12 +63,22 @@ def test_only_a_strong_etag_counts(etag: str, strong: str | None) -> None:
         ("yesterday", DAY.format(1), False),
         (DAY.format(0), "Sat, 99 Nov 99999 10:00:00 GMT", False),
         (DAY.format(0), "Sat, 21 Nov 2026 10:00:01 -0000", False),
+        (DAY.format(0) + "\r", DAY.format(1), False),
+        (DAY.format(0).replace(" ", "\t"), DAY.format(1), False),
+        (DAY.format(0) + " (mañana)", DAY.format(1), False),
     ],
 )
 def test_a_date_counts_when_it_is_a_second_old(modified: str, date: str, counts: bool) -> None:
     """RFC 9110, 8.8.2.2: within the second in which it was changed a file may have been changed again."""
     given = {name: value for name, value in (("last_modified", modified), ("date", date)) if value}
     assert Validator.of(head(**given), 5) == Validator(None, modified if counts else None, 5)
+
+
+@given(st.text(), st.text())
+def test_what_a_server_names_can_be_sent_back(etag: str, modified: str) -> None:
+    """Whatever came: an If-Range is printable ASCII without a space around it, or there is none."""
+    quoted = Validator.of(head(etag=f'"{etag}"', last_modified=f"{DAY.format(0)}{modified}", date=DAY.format(9)), None)
+    assert re.fullmatch(r"[!-~]([ -~]*[!-~])?", quoted.condition or "-")
 
 
 def test_the_condition_is_the_etag_and_else_the_date() -> None:

@@ -177,6 +177,59 @@ def test_a_file_that_another_process_was_faster_with(
     assert len(t.requests) == 2
 
 
+@pytest.mark.parametrize("theirs", [b"theirs", b""], ids=["a file", "one that is being written"])
+@pytest.mark.parametrize("name", ["v.mp4", ""], ids=["a name", "a folder"])
+def test_a_file_that_appears_during_a_download_stays(tmp_path: Path, theirs: bytes, name: str) -> None:
+    """The error says where the bytes are, and both ways out that it names help."""
+    t = fetched([MP4])
+    (final,) = t.client.download(REF, tmp_path / name)
+    final.unlink()
+    with pytest.raises(vidpoll.DownloadError) as caught:
+        t.client.download(REF, tmp_path / name, on_progress=lambda event: final.write_bytes(theirs))
+    (part,) = tmp_path.glob("*.part")
+    assert str(caught.value) == (
+        f"{REF}: something else came to the name of the file while it was fetched, and stays; the file is whole, as "
+        f"{part}: rename that, or replace what came with overwrite=True (vidpoll download --overwrite)"
+    )
+    assert (final.read_bytes(), part.read_bytes()) == (theirs, MP4)
+    assert fetched([MP4]).client.download(REF, tmp_path / name, overwrite=True) == [final]
+    assert (final.read_bytes(), left(tmp_path)) == (MP4, [final.name])
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows lets nobody remove what is open")
+def test_a_part_that_became_a_pipe_meanwhile_holds_nobody(tmp_path: Path) -> None:
+    """In a shared folder anybody may swap it: what was written is what is looked at, and it is not saved."""
+    t = fetched([MP4])
+
+    def swap(event: vidpoll.DownloadProgress) -> None:
+        (tmp_path / "v.mp4.part").unlink()
+        os.mkfifo(tmp_path / "v.mp4.part")
+
+    with pytest.raises(vidpoll.DownloadError, match=r"v\.mp4\.part was moved or replaced meanwhile"):
+        t.client.download(REF, tmp_path / "v.mp4", on_progress=swap)
+    assert not (tmp_path / "v.mp4").exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="to make a link is a right of its own on Windows")
+@pytest.mark.parametrize("kind", ["a link to nothing", "a link to an empty file", "a link to a file", "a pipe"])
+def test_what_is_no_file_is_kept_like_one(tmp_path: Path, kind: str) -> None:
+    """A name that the user gave is told as taken, nobody reads from a pipe; a made name gets a further one."""
+    other = tmp_path / "other"
+    if kind != "a link to nothing":
+        other.write_bytes(b"" if "empty" in kind else b"theirs")
+    (made,) = fetched([MP4]).client.download(REF, tmp_path / "clips")
+    made.unlink()
+    for path in (made, tmp_path / "v.mp4"):
+        os.mkfifo(path) if kind == "a pipe" else path.symlink_to(other)
+    with pytest.raises(vidpoll.DownloadError, match=r"v\.mp4 is there and is not known to be of acme:j1"):
+        fetched([MP4]).client.download(REF, tmp_path / "v.mp4")
+    (path,) = fetched([MP4]).client.download(REF, tmp_path / "clips")
+    assert (path.name, path.read_bytes()) == (f"{made.stem}~2.mp4", MP4)
+    assert fetched([MP4]).client.download(REF, tmp_path / "v.mp4", overwrite=True)[0].read_bytes() == MP4
+    assert not (tmp_path / "v.mp4").is_symlink()
+    assert not other.exists() or other.read_bytes() in (b"", b"theirs")
+
+
 @pytest.mark.parametrize(
     "job_id",
     ["..\\..\\evil", "a/b/c", "arn:aws:bedrock/x", "x" * 300, "CON", "?*<>|", "日本", "video_bGl0/Y3+1=", "A", "a"],

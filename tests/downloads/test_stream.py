@@ -344,6 +344,18 @@ def test_no_room_for_the_whole_file(monkeypatch: pytest.MonkeyPatch) -> None:
 # -- files that are none, or change -----------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("length", [True, False])
+def test_the_whole_file_does_not_fill_the_disk(monkeypatch: pytest.MonkeyPatch, length: bool) -> None:
+    """Nor the memory, where the folder for temporary files is some: nine tenths of the room are the most."""
+    usage = type("Usage", (), {"free": len(FILE), "total": len(FILE) * 2})
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(vidpoll.DownloadError, match=r"acme:j1: .*no room for it in .*: No space left on device"):
+        serving(ranges=False, length=length).client.open(REF)
+    usage.free = len(FILE) * 10 // 9 + 1
+    if length:
+        assert reading(ranges=False)[0].read() == FILE
+
+
 @pytest.mark.parametrize("data", [b"", b"<html>expired</html>", b'{"error": 1}', b"MZ" * 500])
 @pytest.mark.parametrize("ranges", [True, False])
 def test_what_is_no_video_is_not_opened(data: bytes, ranges: bool) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -99,9 +100,33 @@ def prepared(args: Arguments, context: Context) -> Heart | None:
     """A heartbeat where somebody looks. Raises UsageError for what would be in vain, before it costs."""
     if args.kinds is not None and args.download is None:
         raise vidpoll.UsageError("--kinds says what --download saves: add --download DIR")
+    if args.download is not None:
+        check_folder(args.download)
     if args.transcript is not None:
         transcripts.check(args.transcript)
     return Heart(context.clock, context.out) if shown(args) and context.out.terminal else None
+
+
+def check_folder(target: str) -> None:
+    """Raise UsageError where nothing can be saved in a folder; it may have to be made, and is not made here."""
+    try:
+        folder = Path(target).expanduser().absolute()
+        while not _is_there(folder):
+            folder = folder.parent
+        tempfile.TemporaryFile(dir=folder).close()
+    except (OSError, ValueError, RuntimeError) as error:  # no such user, or no path of this system
+        why = getattr(error, "strerror", None) or error
+        raise vidpoll.UsageError(
+            f"--download: nothing can be saved in {target!r}: {why}; name another folder"
+        ) from None
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def shown(args: Arguments) -> bool:

@@ -18,7 +18,7 @@ from ..job import Job
 from ..net.transport import Sink
 from .body_reader import RangeMismatch
 from .fetcher import Fetcher
-from .part_file import digest
+from .part_file import digest, is_ours
 from .ranges import Body
 
 MARK = "user.vidpoll"
@@ -54,15 +54,19 @@ def is_own(pull: Fetcher, path: Path, source: str) -> bool:
 
 
 def _marked(path: Path, job: Job, source: str) -> bool:
-    """Whether the mark on a file says so, and it has not changed since. One that is older than the job is never its."""
+    """Whether the mark on a file of this user says so, and it has not changed since.
+
+    A mark that is older than the job, or on a file that another user made, says nothing.
+    """
     if sys.platform != "linux":
         return False
+    found = path.stat()
     try:
         said = json.loads(os.getxattr(path, MARK))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
-    older = job.created_at is not None and path.stat().st_mtime < job.created_at
-    return said == [job.ref, source, *_looks(path)] and not older
+    older = job.created_at is not None and found.st_mtime < job.created_at
+    return said == [job.ref, source, *_looks(path)] and is_ours(found) and not older
 
 
 def _looks(path: Path) -> tuple[int, int]:

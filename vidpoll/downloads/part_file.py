@@ -2,7 +2,7 @@
 
 The bytes go to `NAME.part`. `NAME.part.json` is locked for as long as one process is at it, and says of which file the
 part is, so that another run may go on. Neither is ever somebody else's file under another name: a link in their place
-is removed. Nothing here knows a job, a URL's server or a network.
+is removed, and what another user put there is not gone on with. Nothing here knows a job, a URL's server or a network.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ import shutil
 import stat
 import sys
 import threading
+from collections.abc import Collection
 from pathlib import Path
 from types import TracebackType
-from typing import IO, BinaryIO, cast
+from typing import BinaryIO, cast
 
 if sys.platform == "win32":
     import msvcrt
@@ -28,7 +29,7 @@ else:
     import fcntl
 
 from ..errors import DownloadTooLarge
-from .ranges import Body, Validator
+from .ranges import Body, Validator, is_sendable
 
 log = logging.getLogger("vidpoll")
 
@@ -36,6 +37,9 @@ _FAR = 1 << 30
 """Where the lock lies on Windows, which forbids others to read what is locked."""
 
 _PIECE = 1024 * 1024
+
+ENDLESS = 0.9
+"""The part of the disk's room that a body may take whose length nobody tells."""
 
 _OPTIONAL = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOTTY)
 """What a mounted bucket says of a call that it does not have, like fsync."""
@@ -46,7 +50,9 @@ class PartFile:
 
     `target` may lack the suffix that its final name gets. Entering raises BlockingIOError where somebody else holds
     the lock; all methods raise OSError as the disk does. `begin` and `write` may be called from another thread than the
-    rest. A part that can be gone on with is kept.
+    rest. A part that can be gone on with is kept, and so is a whole one that could not be put in its place. A body
+    whose length nobody tells may take `max_bytes`, or else most of the room on the disk. What looks at the bytes comes
+    when they are all there: `begin` and `write` follow each other.
     """
 
     def __init__(self, target: Path, *, max_bytes: int | None = None) -> None:
@@ -60,17 +66,25 @@ class PartFile:
         """Its URL without the query."""
         self.offset = 0
         """How many bytes are there."""
+        self.whole = False
+        """Whether these are all, on disk for good, and only their name is missing."""
+        self._most = math.inf if max_bytes is None else max_bytes
         self._lock = threading.Lock()
         self._held: BinaryIO | None = None
-        self._file: IO[bytes] | None = None
+        self._file: BinaryIO | None = None
 
     def __enter__(self) -> PartFile:
         self.target.parent.mkdir(parents=True, exist_ok=True)
         self._held = _locked(self.note)
         try:
             self._file = _own(self.path)
+            if not is_ours(os.fstat(self._file.fileno())):  # whoever made it may write to it still
+                self._close()
+                self.path.unlink()
+                self._file = _own(self.path)
             self.offset = self._file.seek(0, os.SEEK_END)
-            self._recall()
+            if is_ours(os.fstat(self._held.fileno())):
+                self._recall()
         except BaseException:
             self._leave(keep=self.path.is_file())
             raise
@@ -79,7 +93,8 @@ class PartFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._leave(keep=self.offset > 0 and self.known is not None and self.known.condition is not None)
+        resumable = self.known is not None and self.known.condition is not None
+        self._leave(keep=self.whole or (self.offset > 0 and resumable))
 
     def at(self, source: str) -> int:
         """From which offset on to go on with the file at `source`; 0: from its start."""
@@ -99,16 +114,20 @@ class PartFile:
                 self.offset = 0
                 self._remember(source, body.validator)
             file.seek(body.first)
+            room = free(self.path.parent)
+            if self.max_bytes is None:
+                self._most = math.inf if body.end is not None else room * ENDLESS
             due = (body.end or 0) - body.first
-            if due > (free := _free(self.path.parent)):
-                raise OSError(errno.ENOSPC, f"{due:,} bytes are to come, and the disk has room for {free:,}")
+            if due > room:
+                raise OSError(errno.ENOSPC, f"{due:,} bytes are to come, and the disk has room for {room:,}")
 
     def write(self, piece: memoryview) -> None:
         """Append. Raises OSError, DownloadTooLarge."""
         with self._lock:
             file = self._open()
-            if self.max_bytes is not None and self.offset + len(piece) > self.max_bytes:
-                raise DownloadTooLarge(f"more than {self.max_bytes:,} bytes")
+            if self.offset + len(piece) > self._most:
+                why = "" if self.max_bytes is not None else ", nobody tells how long it is, and it would fill the disk"
+                raise DownloadTooLarge(f"more than {self._most:,.0f} bytes{why}")
             while piece:
                 written = file.write(piece) or 0
                 self.offset += written
@@ -116,45 +135,49 @@ class PartFile:
 
     def start(self, size: int = 512) -> bytes:
         """The first bytes."""
-        with self.path.open("rb") as file:
-            return file.read(size)
+        file = self._open()  # not the path: what lies there may be another one by now
+        file.seek(0)
+        return file.read(size)
 
     def has(self, checksum: str) -> bool:
         """Whether the bytes are those of a checksum, "sha256:hex" or "md5:hex"."""
-        return digest(self.path, checksum) == checksum.lower()
+        file = self._open()
+        file.seek(0)
+        return _digest(file, checksum) == checksum.lower()
 
     def boxed(self) -> bool:
         """Whether it is an MP4 that ends where its last box does (ISO 14496-12, 4.2: a box begins with its length).
 
         One in fragments may be cut between two of them, so it is not taken for whole.
         """
-        at, kinds = 0, set()
-        with self.path.open("rb") as file:
-            while at < self.offset:
-                file.seek(at)
-                head = file.read(16)
-                size = int.from_bytes(head[:4], "big")
-                if size == 1:
-                    size = int.from_bytes(head[8:16], "big")
-                if size < 8:  # 0 is to the end of the file, wherever that is
-                    return False
-                at += size
-                kinds.add(head[4:8])
+        at, kinds, file = 0, set(), self._open()
+        while at < self.offset:
+            file.seek(at)
+            head = file.read(16)
+            size = int.from_bytes(head[:4], "big")
+            if size == 1:
+                size = int.from_bytes(head[8:16], "big")
+            if size < 8:  # 0 is to the end of the file, wherever that is
+                return False
+            at += size
+            kinds.add(head[4:8])
         return at == self.offset and kinds >= {b"moov", b"mdat"} and b"moof" not in kinds
 
-    def commit(self, target: Path, *, overwrite: bool) -> None:
+    def commit(self, target: Path, *, overwrite: bool, reserved: Collection[Path] = ()) -> None:
         """Put the part in the place of `target`, on disk for good.
 
-        Raises FileExistsError where a file that is not empty is there, unless `overwrite`.
+        Raises FileExistsError where anything is there, unless `overwrite`, or an empty file whose name is `reserved`.
         """
         with self._lock:
-            _synced(self._open().fileno())
+            file = self._open()
+            assert self._held is not None
+            if not (_same(file, self.path) and _same(self._held, self.note)):
+                raise OSError(errno.ESTALE, f"{self.path.name} was moved or replaced meanwhile")
+            _synced(file.fileno())
             self._close()
-        if overwrite:
-            self.path.replace(target)
-        else:
-            _place(self.path, target)
-        self.known = None
+        self.whole = True
+        _place(self.path, target, over=overwrite or (target in reserved and is_empty(target)))
+        self.forget()
         if os.name != "nt":
             with contextlib.suppress(OSError):  # some file systems have no folders to be synced
                 folder = os.open(target.parent, os.O_RDONLY)
@@ -165,7 +188,7 @@ class PartFile:
 
     def forget(self) -> None:
         """The part is of no use: it is begun anew, or goes when it is left."""
-        self.known = None
+        self.whole, self.known = False, None
 
     def tidy(self) -> None:
         """Remove what a process that was killed left beside a target that is whole, unless somebody is at it."""
@@ -173,7 +196,7 @@ class PartFile:
             with contextlib.suppress(OSError), self:
                 self.forget()
 
-    def _open(self) -> IO[bytes]:
+    def _open(self) -> BinaryIO:
         if self._file is None:
             raise OSError(errno.EBADF, "it was left in the meantime")
         return self._file
@@ -188,6 +211,7 @@ class PartFile:
             self._close()
         if self._held is None:
             return
+        keep = keep or not _same(self._held, self.note)  # others have the names now
         if not keep:
             for path in (self.path, self.note):
                 with contextlib.suppress(OSError):  # Windows removes nothing that is open
@@ -207,7 +231,7 @@ class PartFile:
             etag, modified, length, source = (said[name] for name in ("etag", "modified", "length", "source"))
         except (ValueError, TypeError, KeyError, RecursionError):  # new, or cut by a kill
             return
-        texts = all(isinstance(text, str) for text in (etag or "", modified or "", source))
+        texts = isinstance(source, str) and all(text is None or is_sendable(text) for text in (etag, modified))
         if texts and (length is None or isinstance(length, int)):
             self.known, self.source = Validator(etag, modified, length), source
 
@@ -223,32 +247,58 @@ class PartFile:
 
 def digest(path: Path, like: str) -> str:
     """The checksum of a file, of the sort of another one: "sha256:hex" or "md5:hex"."""
+    with path.open("rb") as file:
+        return _digest(file, like)
+
+
+def _digest(file: BinaryIO, like: str) -> str:
     name = like.partition(":")[0].lower()
     made = hashlib.new(name, usedforsecurity=False)
-    with path.open("rb") as file:
-        while piece := file.read(_PIECE):
-            made.update(piece)
+    while piece := file.read(_PIECE):
+        made.update(piece)
     return f"{name}:{made.hexdigest()}"
+
+
+def is_ours(found: os.stat_result) -> bool:
+    """Whether this user, or root, made a file. Where the system knows no such thing, every file is ours."""
+    return os.name != "posix" or found.st_uid in (os.geteuid(), 0)
+
+
+def is_empty(path: Path) -> bool:
+    """Whether a file without a byte is there, and neither a link nor a pipe."""
+    try:
+        found = path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return stat.S_ISREG(found.st_mode) and not found.st_size
 
 
 def _own(path: Path) -> BinaryIO:
     """The file, made where there is none, for reading and writing. A link or a pipe in its place is removed."""
-    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
     while True:
+        with contextlib.suppress(FileExistsError):
+            return _opened(path, os.O_CREAT | os.O_EXCL)
         try:
-            file = os.fdopen(os.open(path, flags, 0o666), "r+b", buffering=0)
+            file = _opened(path)
+        except FileNotFoundError:  # it went meanwhile
+            continue
         except OSError:
             if not path.is_symlink():
                 raise
         else:
             found = os.fstat(file.fileno())
             if stat.S_ISREG(found.st_mode) and found.st_nlink <= 1:
-                return cast(BinaryIO, file)
+                return file
             file.close()
-        path.unlink()
+        path.unlink(missing_ok=True)
 
 
-def _free(folder: Path) -> float:
+def _opened(path: Path, flags: int = 0) -> BinaryIO:
+    flags |= os.O_RDWR | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
+    return cast(BinaryIO, os.fdopen(os.open(path, flags, 0o666), "r+b", buffering=0))
+
+
+def free(folder: Path) -> float:
     """Bytes that the disk has room for; endless where the file system does not tell."""
     try:
         usage = shutil.disk_usage(folder)
@@ -266,19 +316,16 @@ def _synced(descriptor: int) -> None:
             raise
 
 
-def _place(path: Path, target: Path) -> None:
-    """Rename, but never over a file that is not empty (an empty one is a name that somebody reserved)."""
-    try:
-        os.link(path, target)  # unlike a rename it fails where something is there
-        return
-    except FileExistsError:
-        pass
-    except OSError:  # no hard links here
-        if not target.exists():
-            path.replace(target)
+def _place(path: Path, target: Path, *, over: bool) -> None:
+    """Rename. Raises FileExistsError where anything has that name, unless `over`; a link there is never followed."""
+    if not over:
+        try:
+            os.link(path, target)  # unlike a rename it fails where something is there
             return
-    if target.exists() and target.stat().st_size:
-        raise FileExistsError(errno.EEXIST, "it appeared meanwhile")
+        except FileExistsError:
+            raise
+        except OSError:  # no hard links here
+            os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     path.replace(target)
 
 
@@ -298,7 +345,7 @@ def _locked(path: Path) -> BinaryIO:
 
 def _same(file: BinaryIO, path: Path) -> bool:
     try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+        return os.path.samestat(os.fstat(file.fileno()), path.lstat())
     except FileNotFoundError:
         return False
 

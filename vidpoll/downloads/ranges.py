@@ -13,7 +13,8 @@ from ..model import Response
 
 _CONTENT_RANGE = re.compile(r"bytes\s+(\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.ASCII)
 _UNSATISFIED = re.compile(r"bytes\s+\*/(\d{1,18})", re.ASCII)
-_STRONG = re.compile(r'"[^"\s]*"')
+_STRONG = re.compile(r'"[!#-~]*"')
+_SENDABLE = re.compile(r"[!-~]+(?: [!-~]+)*")
 _LENGTH = re.compile(r"\d{1,18}", re.ASCII)
 
 
@@ -66,6 +67,11 @@ class Body:
     validator: Validator
 
 
+def is_sendable(text: object) -> bool:
+    """Whether a header may hold it: printable ASCII, with single spaces in it at most."""
+    return isinstance(text, str) and _SENDABLE.fullmatch(text) is not None
+
+
 def read(head: Response, offset: int, known: Validator | None) -> Body | None:
     """What a good answer (2xx) brings, when the bytes from `offset` on of the file `known` were asked for.
 
@@ -108,4 +114,4 @@ def _strong_date(head: Response) -> str | None:
         sure = (parsedate_to_datetime(sent or "") - parsedate_to_datetime(modified or "")).total_seconds() >= 1
     except (ValueError, TypeError, OverflowError, IndexError):
         return None
-    return modified if sure else None
+    return modified if sure and is_sendable(modified) else None

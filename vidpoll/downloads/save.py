@@ -32,7 +32,7 @@ from . import kinds
 from .body_reader import RangeMismatch
 from .fetcher import NOWHERE, DownloadContext, Fetcher, Wanted
 from .identity import is_own, mark
-from .part_file import PartFile
+from .part_file import PartFile, is_empty
 from .ranges import Body
 from .stream import RemoteFile
 
@@ -54,9 +54,15 @@ class Place:
             yield from (self.path.with_name(f"{self.path.name}~{number}") for number in range(2, MANY + 1))
 
     def there(self, base: Path) -> list[Path]:
-        """What lies under a name, with whatever suffix; an empty file is nothing."""
-        paths = [base.with_name(base.name + suffix) for suffix in kinds.SUFFIXES] if self.made else [base]
-        return [path for path in paths if path.exists() and path.stat().st_size > 0]
+        """What lies under a name, with whatever suffix: also a link, wherever it leads. An empty file is nothing."""
+        return [path for path in self._finals(base) if os.path.lexists(path) and not is_empty(path)]
+
+    def reserved(self, base: Path) -> list[Path]:
+        """The names that somebody reserved with an empty file."""
+        return list(filter(is_empty, self._finals(base)))
+
+    def _finals(self, base: Path) -> list[Path]:
+        return [base.with_name(base.name + suffix) for suffix in kinds.SUFFIXES] if self.made else [base]
 
 
 def fetch(
@@ -172,6 +178,8 @@ def save(context: DownloadContext, wanted: Wanted, place: Place, *, overwrite: b
         if base.parent.exists() and not base.parent.is_dir():
             said = f"{job.ref}: {base.parent} is a file, and no folder: name a folder, or a file in one"
             raise DownloadError(said, job=job) from None
+        if part.whole:
+            raise _appeared(job, part) from None
         raise _taken(job, base) from None
     except OSError as error:
         why = error.strerror or type(error).__name__
@@ -183,10 +191,10 @@ def save(context: DownloadContext, wanted: Wanted, place: Place, *, overwrite: b
 
 
 def _kept(pull: Fetcher, there: Sequence[Path], source: str) -> Path | None:
-    """Of the files that are there the one that is this job's."""
+    """Of the files that are there the one that is this job's; a pipe, or a link to nothing, is none."""
     for path in there:
         try:
-            if is_own(Fetcher(pull.context, pull.wanted), path, source):
+            if (path.is_file() or path.is_dir()) and is_own(Fetcher(pull.context, pull.wanted), path, source):
                 return path
         except (DownloadError, ResultMissing) as error:
             told = f"{error.message}. {path} is there, and nothing tells whether it is this file"
@@ -202,9 +210,17 @@ def _taken(job: Job, path: Path) -> DownloadError:
     )
 
 
+def _appeared(job: Job, part: PartFile) -> DownloadError:
+    return DownloadError(
+        f"{job.ref}: something else came to the name of the file while it was fetched, and stays; the file is whole, "
+        f"as {part.path}: rename that, or replace what came with overwrite=True (vidpoll download --overwrite)",
+        job=job,
+    )
+
+
 def _saved(pull: Fetcher, part: PartFile, place: Place, source: str, *, overwrite: bool) -> Path | None:
     """The file, fetched; None where one that is not this job's has come there meanwhile."""
-    context, wanted = pull.context, pull.wanted
+    context, wanted, reserved = pull.context, pull.wanted, place.reserved(part.target)
     with part:
         if not overwrite and (there := place.there(part.target)):  # another process was faster
             kept = _kept(pull, there, source)
@@ -224,7 +240,7 @@ def _saved(pull: Fetcher, part: PartFile, place: Place, source: str, *, overwrit
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, f"{path.name} is a directory")
         mark(part.path, context.job, source)
-        part.commit(path, overwrite=overwrite)
+        part.commit(path, overwrite=overwrite, reserved=reserved)
     context.tell(Downloaded(context.job.ref, context.loop.clock.time(), wanted.kind, path, part.offset))
     return path
 

@@ -6,10 +6,12 @@ server without ranges the file is fetched once, into a temporary file. How the b
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import tempfile
 from functools import partial
+from pathlib import Path
 from typing import IO, Any
 
 from ..errors import DownloadChanged, DownloadError, DownloadTruncated, NotAVideo, UsageError
@@ -17,6 +19,7 @@ from ..net.transport import Sink
 from . import kinds
 from .body_reader import RangeMismatch
 from .fetcher import Fetcher
+from .part_file import ENDLESS, free
 from .ranges import Body, Validator
 
 FIRST_WINDOW = 256 * 1024
@@ -165,4 +168,11 @@ class RemoteFile(io.RawIOBase):
         self._spool = self._spool or tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the stream
         self._spool.seek(0)
         self._spool.truncate()
-        return self._spool.write
+        return partial(_spool, self._spool, free(Path(tempfile.gettempdir())) * ENDLESS)
+
+
+def _spool(file: IO[bytes], most: float, piece: memoryview) -> None:
+    """Append to a temporary file, which does not fill the disk, or the memory that is one."""
+    if file.tell() + len(piece) > most:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    file.write(piece)
