@@ -23,7 +23,7 @@ PUBLIC = [
     "ProgressChanged", "StageChanged", "Stalled",
     "Asset", "Cost", "Page", "Problem", "Quota", "Snapshot", "Submitted", "Exchange",
     "AnyOf", "Basic", "Bearer", "Follow", "KeyHeader", "ListPollingSpec", "Minted", "NoAuth", "Operation", "Pacing",
-    "PluginReport", "Provider", "Request", "Response", "Stage",
+    "PluginReport", "PreparedRequest", "Provider", "Request", "Response", "Stage",
     "JobStore", "KeptJob", "Origin", "Submission", "WantedFiles",
     "hookimpl", "parsing", "errors",
     "AnswerError", "AuthenticationError", "BadReference", "ConfigurationError", "Conflict", "DownloadChanged",

@@ -95,6 +95,7 @@ if TYPE_CHECKING:
         NoAuth,
         Operation,
         Pacing,
+        PreparedRequest,
         Provider,
         Stage,
     )
@@ -116,7 +117,7 @@ __all__ = [
     "JobStore", "KeptJob", "Origin", "Submission", "WantedFiles",
     # plugins
     "hookimpl", "parsing", "PluginReport", "Provider", "Operation", "Follow", "Request", "Response", "Pacing", "Stage",
-    "ListPollingSpec", "Bearer", "KeyHeader", "Basic", "Minted", "AnyOf", "NoAuth",
+    "ListPollingSpec", "Bearer", "KeyHeader", "Basic", "Minted", "AnyOf", "NoAuth", "PreparedRequest",
     # errors
     "errors", "VidpollError", "UsageError", "BadReference", "UnknownProvider", "MissingKey", "InvalidField",
     "Unsupported", "ConfigurationError", "StoreError", "PluginError", "AnswerError", "Malformed", "UnknownStatus",
@@ -150,7 +151,10 @@ _HOMES = {
     "pacing.forecast": "Law",
     "pacing.schedules": "Adaptive Exponential Fixed Schedule",
     "plugins": "PluginReport",
-    "provider": "AnyOf Basic Bearer Follow KeyHeader ListPollingSpec Minted NoAuth Operation Pacing Provider Stage",
+    "provider": (
+        "AnyOf Basic Bearer Follow KeyHeader ListPollingSpec Minted NoAuth Operation Pacing PreparedRequest Provider "
+        "Stage"
+    ),
     "shortcuts": "download wait watch",
     "storage.job_store": "JobStore",
     "storage.records": "KeptJob Origin Submission WantedFiles",

@@ -21,6 +21,7 @@ T = TypeVar("T")
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 _HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
+_HOSTS = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+|\*[a-z0-9-]*(\.[a-z0-9-]+){2,}")
 
 MAX_BODY = 4 * 1024 * 1024
 """Bytes of an answer that are read, unless an operation says otherwise."""
@@ -146,6 +147,19 @@ class Stage(NamedTuple):
     progress: tuple[float, float] | None = None
 
 
+class PreparedRequest(NamedTuple):
+    """A request as it goes out, for the auth that signs it: the whole `url`, the bytes of the `body` (b"" for none).
+
+    `headers` are all that the plugin and vidpoll set, those of the auth apart. `at` is the time in Unix seconds.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = {}
+    body: bytes = b""
+    at: float = 0.0
+
+
 class Auth(Protocol):
     """Turns secrets into headers, for one request. `variables` are the environment variables that hold the secrets.
 
@@ -158,7 +172,7 @@ class Auth(Protocol):
     @property
     def required(self) -> bool: ...
 
-    def __call__(self, request: Request, secrets: Mapping[str, str]) -> Mapping[str, str]:
+    def __call__(self, request: PreparedRequest, secrets: Mapping[str, str]) -> Mapping[str, str]:
         """The headers that authenticate `request`; `secrets` maps each variable to its value."""
         ...
 
@@ -175,7 +189,7 @@ class KeyHeader(NamedTuple):
     def variables(self) -> tuple[str, ...]:
         return (self.variable,)
 
-    def __call__(self, request: Request, secrets: Mapping[str, str]) -> Mapping[str, str]:
+    def __call__(self, request: PreparedRequest, secrets: Mapping[str, str]) -> Mapping[str, str]:
         return {self.name: self.prefix + secrets[self.variable]}
 
 
@@ -195,7 +209,7 @@ class Basic(NamedTuple):
     def variables(self) -> tuple[str, ...]:
         return (self.user, self.password)
 
-    def __call__(self, request: Request, secrets: Mapping[str, str]) -> Mapping[str, str]:
+    def __call__(self, request: PreparedRequest, secrets: Mapping[str, str]) -> Mapping[str, str]:
         pair = f"{secrets[self.user]}:{secrets[self.password]}".encode()
         return {"Authorization": "Basic " + b64encode(pair).decode("ascii")}
 
@@ -203,14 +217,16 @@ class Basic(NamedTuple):
 class Minted(NamedTuple):
     """Auth that a function makes anew for each request: `Minted(("ACCESS_KEY", "SECRET_KEY"), sign)`.
 
-    `mint(request, secrets)` returns the headers; it runs in the calling thread and must not use the network.
+    `mint(request, secrets)` takes a PreparedRequest (method, url, headers, body, time) and returns the headers: those
+    of a signature over the whole content, a token that ends soon, an id that must be new each time. It runs in the
+    calling thread and must not use the network.
     """
 
     variables: tuple[str, ...]
-    mint: Callable[[Request, Mapping[str, str]], Mapping[str, str]]
+    mint: Callable[[PreparedRequest, Mapping[str, str]], Mapping[str, str]]
     required: bool = True
 
-    def __call__(self, request: Request, secrets: Mapping[str, str]) -> Mapping[str, str]:
+    def __call__(self, request: PreparedRequest, secrets: Mapping[str, str]) -> Mapping[str, str]:
         return self.mint(request, secrets)
 
 
@@ -237,7 +253,7 @@ class AnyOf:
     def required(self) -> bool:
         return all(auth.required for auth in self.alternatives)
 
-    def __call__(self, request: Request, secrets: Mapping[str, str]) -> Mapping[str, str]:
+    def __call__(self, request: PreparedRequest, secrets: Mapping[str, str]) -> Mapping[str, str]:
         return next(auth for auth in self.alternatives if secrets.keys() >= set(auth.variables))(request, secrets)
 
 
@@ -247,7 +263,7 @@ class NoAuth(NamedTuple):
     variables: tuple[str, ...] = ()
     required: bool = False
 
-    def __call__(self, request: Request, secrets: Mapping[str, str]) -> Mapping[str, str]:
+    def __call__(self, request: PreparedRequest, secrets: Mapping[str, str]) -> Mapping[str, str]:
         return {}
 
 
@@ -262,12 +278,20 @@ def is_base_url(url: object) -> bool:
     return not (urlsplit(url).query or urlsplit(url).fragment)
 
 
+def _fits(host: str, pattern: str) -> bool:
+    star, end = pattern.startswith("*"), pattern.removeprefix("*")
+    return host == pattern or (star and re.fullmatch(rf"[a-z0-9-]+{re.escape(end)}", host) is not None)
+
+
 @dataclass(frozen=True)
 class Provider:
     """A system that generates video. Checked when built: a mistake raises PluginError that names it.
 
     `name` is what users type and the account's default name; `base_url` may be overridden by an account or by the
     environment (`<NAME>_BASE_URL`). `media_hosts` are https hosts that may get the key besides the base URL's origin.
+    `hosts` are further https hosts of the vendor's API, to which a Request may name one: it is sent, with the key,
+    only while the account is at the vendor's own (`base_url`, or one of them). A name may begin with `*`, which stands
+    for letters, digits and `-`: `*-aiplatform.googleapis.com`.
     `list_polling` says that the list may stand in for status requests. `upload` has an operation for each kind of file
     that a job may need; the first one whose builder takes a file gets it (it raises InvalidField for others).
     `headers` go with every request to the origin. `error` reads a refusal.
@@ -290,6 +314,7 @@ class Provider:
     stages: tuple[Stage, ...] = ()
     list_polling: ListPollingSpec | None = None
     upload: Mapping[str, Operation[Any]] = field(default_factory=dict)
+    hosts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
@@ -301,6 +326,16 @@ class Provider:
         for host in self.media_hosts:
             if not isinstance(host, str) or not _HOST.fullmatch(host):
                 raise PluginError(f"Provider {self.name}: media_hosts {host!r}: a bare host name in lower case")
+        for host in self.hosts:
+            if not isinstance(host, str) or not _HOSTS.fullmatch(host):
+                raise PluginError(
+                    f"Provider {self.name}: hosts {host!r}: a host name in lower case, or '*' and its end: "
+                    "'*-aiplatform.googleapis.com'"
+                )
+
+    def is_vendors(self, host: str) -> bool:
+        """Whether an https host is the vendor's API by `hosts`."""
+        return any(_fits(host, each) for each in self.hosts)
 
     def _check_kinds(self) -> None:
         due: list[tuple[str, object, type]] = [
@@ -309,6 +344,7 @@ class Provider:
             ("upload", self.upload, Mapping),
             ("headers", self.headers, Mapping),
             ("media_hosts", self.media_hosts, tuple),  # a text here would trust every part of itself
+            ("hosts", self.hosts, tuple),
             ("stages", self.stages, tuple),
         ]
         for role, value, kind in due:

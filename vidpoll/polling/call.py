@@ -208,7 +208,8 @@ class Call(Generic[T]):
         """Where a redirect points that is not followed, without its query; empty for any other answer."""
         location = response.header("location") if response.status in (301, 302, 303, 307, 308) else None
         try:
-            return redact.bare(urljoin(self.account.base_url + self.request.path, location.strip())) if location else ""
+            asked = self.request.place if self.request.host else self.account.base_url + self.request.path
+            return redact.bare(urljoin(asked, location.strip())) if location else ""
         except ValueError:
             return ""
 

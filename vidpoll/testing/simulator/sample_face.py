@@ -22,7 +22,7 @@ from urllib.parse import parse_qsl, quote, unquote, urljoin, urlsplit
 
 from ... import model
 from ...errors import AnswerError, PluginError, Refused
-from ...provider import Basic, Follow, KeyHeader, Provider
+from ...provider import Basic, Follow, KeyHeader, PreparedRequest, Provider
 from ..contract import mutations
 from ..contract.checks import ORIGINS
 from ..contract.samples import Index, Sample, read
@@ -121,7 +121,7 @@ class SampleFace(Face):
         auth = self.provider.auth
         if self.key is None or _target(request) in self._files:
             return None
-        headers = auth(model.Request("GET", "/"), dict.fromkeys(auth.variables, self.key))
+        headers = auth(PreparedRequest("GET", request.raw_path), dict.fromkeys(auth.variables, self.key))
         for name, value in headers.items():
             told = request.headers.get(name.lower())
             fixed = isinstance(auth, (KeyHeader, Basic)) or self.key in value  # else minted: never the same twice
