@@ -21,7 +21,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from . import redact
-from .errors import BadReference, Malformed, PluginError, UsageError
+from .errors import KINDS, BadReference, Malformed, PluginError, UsageError
 
 _ACCOUNT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _PORTS = {"http": 80, "https": 443}
@@ -268,17 +268,21 @@ NO_REASON = "the provider gives no reason"
 class Problem:
     """Why a job or a request failed, in the provider's words, made safe to show (500 characters, one line, no keys).
 
-    An empty `message` says that the provider gives no reason.
+    An empty `message` says that the provider gives no reason. `kind` is that of a refusal whose HTTP status says
+    something else (a 429 for no credit): a key of `errors.KINDS`, "payment", say.
     """
 
     message: str = ""
     code: str | None = None
     details: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    kind: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "message", redact.text(self.message) or NO_REASON)
         if self.code is not None:
             object.__setattr__(self, "code", redact.text(self.code, limit=100))
+        if self.kind is not None and self.kind not in KINDS:
+            raise PluginError(f"Problem kind {self.kind!r}: one of {', '.join(KINDS)}")
 
     def __str__(self) -> str:
         return f"{self.message} ({self.code})" if self.code and self.code not in self.message else self.message

@@ -54,8 +54,9 @@ class Operation(Generic[T]):
     takes the call's fields; an upload takes the file's Path, and its parser gives what the submit's field takes;
     a list takes the call's fields and the token of the page (None for the first); quota takes nothing. A file
     that content brings goes to the disk as it comes; its parser sees what is none (JSON, say) and gives an Asset.
-    The parser takes the Response and the job's id, that of a list the token of the page ("" where there is none);
-    it sees 2xx and the statuses in `verdicts`, nothing else. `max_body` bounds the answer, in bytes.
+    The parser takes the Response and the job's id, that of a list the token of the page ("" where there is none), that
+    of a submit what its Request has in `about`. That of a cancel may return a Snapshot: how the job stands by it. It
+    sees 2xx and the statuses in `verdicts`, nothing else. `max_body` bounds the answer, in bytes.
     `empty_ok=True` says that a 2xx with no body is a good answer to this operation; without it only a 202 and a
     204 are, because a proxy that fails may bring any other, and a parser that ignores the body would believe it.
     """
@@ -125,10 +126,15 @@ class ListPollingSpec:
     `rows`: how many a page has at most, asked for with `fields` (the list operation's own). A row moves state, stage
     and progress; a verdict in it counts once a status request has confirmed it; a job that is in no row is asked about
     by itself. Leave it out where the list has finished jobs only: that a job is missing there says nothing.
+
+    `batch` is an operation that asks for many jobs by their ids, `rows` at most, in the place of the list: its builder
+    takes a tuple of ids. `takes` says of which ids it may be asked, where not of all.
     """
 
     rows: int = 100
     fields: Mapping[str, object] = field(default_factory=dict)
+    batch: Operation[Page] | None = None
+    takes: Callable[[str], bool] | None = None
 
     def __post_init__(self) -> None:
         if not is_number(self.rows) or not self.rows >= 1:
@@ -137,6 +143,10 @@ class ListPollingSpec:
             raise PluginError(
                 f"ListPollingSpec fields: {type(self.fields).__name__}, not a mapping of the list's fields"
             )
+        if not (self.batch is None or isinstance(self.batch, Operation)):
+            raise PluginError(f"ListPollingSpec batch: {type(self.batch).__name__}, not an Operation")
+        if not (self.takes is None or callable(self.takes)):
+            raise PluginError(f"ListPollingSpec takes: {type(self.takes).__name__}, not a function")
 
 
 class Stage(NamedTuple):
@@ -267,6 +277,22 @@ class NoAuth(NamedTuple):
         return {}
 
 
+Verify = Callable[[Mapping[str, str], bytes, str, float], str]
+"""Takes headers (names in lower case), the body, the secret and Unix seconds; what is wrong, "" where nothing is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """How a pushed body is signed, and what it says. `verify` checks the signature; None where the vendor signs none.
+
+    `read` makes of the pushed object what the status operation reads (`{"data": {…}}` of a body with an event around
+    it); without it that is the pushed body itself.
+    """
+
+    verify: Verify | None = None
+    read: Callable[[dict[str, Any]], Mapping[str, Any]] | None = None
+
+
 def is_base_url(url: object) -> bool:
     """Whether a URL can be a base URL: http or https, a host, no user data, query, fragment or space."""
     if not isinstance(url, str) or not url.isprintable() or " " in url:
@@ -292,6 +318,8 @@ class Provider:
     `hosts` are further https hosts of the vendor's API, to which a Request may name one: it is sent, with the key,
     only while the account is at the vendor's own (`base_url`, or one of them). A name may begin with `*`, which stands
     for letters, digits and `-`: `*-aiplatform.googleapis.com`.
+    `drops` are names of fields of others (a further `*` at the end stands for anything: `api_key_*`): they are taken
+    out of every answer before anything reads, keeps or shows it. `webhook` says how a pushed body is signed and read.
     `list_polling` says that the list may stand in for status requests. `upload` has an operation for each kind of file
     that a job may need; the first one whose builder takes a file gets it (it raises InvalidField for others).
     `headers` go with every request to the origin. `error` reads a refusal.
@@ -315,6 +343,8 @@ class Provider:
     list_polling: ListPollingSpec | None = None
     upload: Mapping[str, Operation[Any]] = field(default_factory=dict)
     hosts: tuple[str, ...] = ()
+    drops: tuple[str, ...] = ()
+    webhook: Webhook | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
@@ -345,6 +375,7 @@ class Provider:
             ("headers", self.headers, Mapping),
             ("media_hosts", self.media_hosts, tuple),  # a text here would trust every part of itself
             ("hosts", self.hosts, tuple),
+            ("drops", self.drops, tuple),
             ("stages", self.stages, tuple),
         ]
         for role, value, kind in due:
@@ -353,13 +384,23 @@ class Provider:
         for role, operation in {"status": self.status, **self.operations()}.items():
             if not isinstance(operation, Operation):
                 raise PluginError(f"Provider {self.name}: {role} is {type(operation).__name__}, not an Operation")
-        if self.list_polling is not None and not (isinstance(self.list_polling, ListPollingSpec) and self.list):
-            raise PluginError(f"Provider {self.name}: list_polling is a vidpoll.ListPollingSpec, and needs a list")
+        self._check_list_polling()
+        if not all(isinstance(name, str) and name.strip("*") for name in self.drops):
+            raise PluginError(f"Provider {self.name}: drops {self.drops!r}: names of fields, like 'extra_data'")
+        if not (self.webhook is None or isinstance(self.webhook, Webhook)):
+            raise PluginError(f"Provider {self.name}: webhook is {type(self.webhook).__name__}, not a declare.Webhook")
         if not callable(self.error):
             raise PluginError(f"Provider {self.name}: error is {type(self.error).__name__}, not a function")
         for stage in self.stages:
             if not isinstance(stage, Stage):
                 raise PluginError(f"Provider {self.name}: stages hold {type(stage).__name__}, not only Stage")
+
+    def _check_list_polling(self) -> None:
+        polling = self.list_polling
+        if polling is not None and not (isinstance(polling, ListPollingSpec) and (self.list or polling.batch)):
+            raise PluginError(
+                f"Provider {self.name}: list_polling is a vidpoll.ListPollingSpec, and needs a list or a batch"
+            )
 
     def _check_auth(self) -> None:
         if not callable(self.auth) or not hasattr(self.auth, "variables") or not hasattr(self.auth, "required"):

@@ -402,6 +402,12 @@ def check_url(url: str) -> None:
         plain = bool(origin(url))
     except ValueError:
         plain = False
+    if not plain and url.lower().startswith(("gs://", "s3://")):
+        tool = "gcloud storage cp" if url.lower().startswith("gs") else "aws s3 cp"
+        raise UnsafeURL(
+            f"{redact.url(url)!r} is not fetched: it lies in a bucket of yours. Fetch it with `{tool}`, or submit "
+            "without a place to store the file at: then the answer brings it"
+        )
     if not plain or not url.isprintable() or " " in url:
         user = " It holds a user or a password." if "@" in url.partition("://")[2].partition("/")[0] else ""
         raise UnsafeURL(f"{redact.url(url)!r} is not fetched: only plain http and https URLs are.{user}")
