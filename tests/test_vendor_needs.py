@@ -1,4 +1,4 @@
-"""What vendors need of the client: a cancel that is a verdict, refusals by code, fields of others, ids that carry more."""
+"""What vendors need of the client: a cancel that is a verdict, kinds of refusals, fields of others, ids that carry."""
 
 from __future__ import annotations
 
