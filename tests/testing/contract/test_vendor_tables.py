@@ -59,6 +59,9 @@ PROVIDER = vidpoll.Provider(
     cancel=declare.cancel("PUT /{app:path}/requests/{id}/cancel", JOB),
     error=declare.refusals(texts={"balance": "payment"}, statuses={403: "payment"}),
     hosts=("api.acme.example",),
+    list_polling=vidpoll.ListPollingSpec(
+        rows=50, batch=declare.batch("GET https://api.acme.example/v1/many", ROW, name="ids", rows="items")
+    ),
     stages=JOB.stages,
 )
 SUBMITTED = {"request_id": UUID, "status": "IN_QUEUE", "queue_position": 2}
@@ -148,6 +151,18 @@ SAMPLES: list[Any] = [
             "expect": {"rows": [], "next": None},
         },
     ),
+    (
+        "many.json",
+        {"items": [{"request_id": UUID, "app": "acme-ai/veo3", "status": "IN_PROGRESS"}]},
+        {
+            "operation": "batch",
+            "request": f"GET https://api.acme.example/v1/many?ids={UUID}",
+            "expect": {
+                "rows": [{"job_id": OWN, "state": "running", "stage": "IN_PROGRESS", "progress": None}],
+                "next": None,
+            },
+        },
+    ),
     ("cancel.json", {"status": "CANCELLATION_REQUESTED"}, {"operation": "cancel", "request": f"PUT /{STEP}/cancel"}),
     (
         "locked.json",
@@ -187,12 +202,21 @@ def test_a_list_at_the_wrong_host_is_found(tmp_path: Path) -> None:
     """The index says where the page has it."""
     folder = write(tmp_path / "samples", SAMPLES, **HEAD)
     here = declare.cursor_pages("GET /v1/requests", ROW, rows="items", token="cursor", next="next")
-    found = caught(contract(Plugin(replace(PROVIDER, list=here)), folder, "queue"))
+    found = caught(contract(Plugin(replace(PROVIDER, list=here)), folder, "queue"), only="requests_are")
     assert "the index says GET https://api.acme.example/v1/requests?limit=100" in "".join(found.values())
+
+
+def test_a_batch_that_asks_with_another_name_is_found(tmp_path: Path) -> None:
+    """The vendor would answer for no job, or for all."""
+    folder = write(tmp_path / "samples", SAMPLES, **HEAD)
+    other = declare.batch("GET https://api.acme.example/v1/many", ROW, name="id", rows="items")
+    polling = vidpoll.ListPollingSpec(rows=50, batch=other)
+    found = caught(contract(Plugin(replace(PROVIDER, list_polling=polling)), folder, "queue"), only="requests_are")
+    assert "many.json: batch sends GET https://api.acme.example/v1/many?id=" in "".join(found.values())
 
 
 def test_a_host_that_the_provider_does_not_name_is_found(tmp_path: Path) -> None:
     """Nobody could use the operation."""
     folder = write(tmp_path / "samples", SAMPLES, **HEAD)
-    found = caught(contract(Plugin(replace(PROVIDER, hosts=())), folder, "queue"))
+    found = caught(contract(Plugin(replace(PROVIDER, hosts=())), folder, "queue"), only="the_key_stays")
     assert "asks api.acme.example, which is not in Provider(hosts=" in "".join(found.values())
