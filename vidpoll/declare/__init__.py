@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from .envelope import Envelope
 from .families import ark_tasks, openai_videos
-from .fields import Rule, anything, flag, image, list, matching, number, object, one_of, take, text, whole
+from .fields import Rule, anything, described, flag, image, list, matching, number, object, one_of, take, text, whole
 from .ids import Ids
 from .lines import request
 from .operations import cancel, content, delete, quota, status, submit
@@ -34,6 +34,7 @@ __all__ = [
     "request", "status", "submit", "cancel", "delete", "content", "quota", "upload", "cursor_pages", "numbered_pages",
     # what a field must be
     "Rule", "text", "whole", "number", "one_of", "matching", "flag", "list", "object", "image", "anything", "take",
+    "described",
     # families
     "openai_videos", "ark_tasks",
 ]  # fmt: skip

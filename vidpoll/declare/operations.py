@@ -10,7 +10,7 @@ from ..errors import ForeignAnswer, Malformed, PluginError
 from ..model import Asset, Quota, Request, Response, Snapshot, Submitted, same_id
 from ..provider import Operation
 from .envelope import Envelope
-from .fields import Needed, Rule, check_rules, take
+from .fields import Needed, Rule, check_rules, described, take
 from .files import read_files
 from .lines import Line, request
 from .paths import Where, check_where, find
@@ -69,7 +69,8 @@ def submit(
         values = {"kind": kind, **{name: str(given.pop(name)) for name in holes}}
         return made.request(values, json=given if convert is None else convert(given))
 
-    return Operation(build, lambda response, job_id: reader.submitted(response, kind))
+    told = described(fields, needed, others)
+    return Operation(build, lambda response, job_id: reader.submitted(response, kind), fields=told)
 
 
 def delete(line: str, reader: Reader, *, done: Where = "", json: Any = None) -> Operation[None]:

@@ -10,7 +10,7 @@ from .. import parsing
 from ..errors import PluginError
 from ..model import Page, Request, Response
 from ..provider import Operation
-from .fields import Rule, as_query, check_rules, take, text, whole
+from .fields import Rule, as_query, check_rules, described, take, text, whole
 from .lines import Line
 from .paths import Where, check_where, find
 from .reader import Reader
@@ -42,7 +42,8 @@ def cursor_pages(
     (('limit', '100'), ('after', 'video_9'))
     """
     sizes = {size: whole(1, most)} if size else {}
-    build = _builder(line, reader, {**sizes, token: text(), **(fields or {})}, dict.fromkeys(sizes, most), token)
+    rules = {**sizes, token: text(), **(fields or {})}
+    build = _builder(line, reader, rules, dict.fromkeys(sizes, most), token)
     for name, where in (("rows", rows), ("next", next), ("more", more)):
         check_where(f"cursor_pages {line!r} {name}", where)
 
@@ -53,7 +54,7 @@ def cursor_pages(
         goes_on = told is not None and told.isprintable() and (not more or find(body, more, _flag) is True)
         return Page(parsing.rows(parsing.at(body, rows), reader.read), told if goes_on else None)
 
-    return Operation(build, parse)
+    return Operation(build, parse, fields=described(rules))
 
 
 def numbered_pages(
@@ -83,7 +84,8 @@ def numbered_pages(
     (('page_size', '100'), ('page', '2'))
     """
     named = {page: whole(1)} if current else {}
-    build = _builder(line, reader, {size: whole(1, most), **named, **(fields or {})}, {size: most, page: 1}, page)
+    rules = {size: whole(1, most), **named, **(fields or {})}
+    build = _builder(line, reader, rules, {size: most, page: 1}, page)
     paths = {"rows": rows, "current": current, "more": more, "last": last, "total": total, "per_page": per_page}
     for name, where in paths.items():
         check_where(f"numbered_pages {line!r} {name}", where)
@@ -101,7 +103,7 @@ def numbered_pages(
         further = range(here + 2, min(end or 0, here + FURTHER) + 1)
         return Page(items, str(here + 1), tuple(map(str, further)))
 
-    return Operation(build, parse)
+    return Operation(build, parse, fields=described(rules))
 
 
 def _pages(body: Any, total: Where, per_page: Where) -> int | None:
