@@ -1,7 +1,7 @@
 """docs/providers.md says what the tables say, and each provider's page has what a user must know.
 
-`python plugins/vidpoll-providers/tests/test_pages.py` writes docs/providers.md anew, out of the providers, their samples
-and `vidpoll_providers/pages/NAME.md`.
+`python plugins/vidpoll-providers/tests/test_pages.py` writes docs/providers.md anew, out of the providers, their
+samples and `vidpoll_providers/pages/NAME.md`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import json
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -34,9 +35,9 @@ INTRO = """\
 
 <!-- Written by `python plugins/vidpoll-providers/tests/test_pages.py`, from the plugins and their pages. -->
 
-All of these come with [vidpoll-providers](../plugins/vidpoll-providers/README.md). A base URL other than the one below goes
-into `<PROVIDER>_BASE_URL`, `--base-url`, or an account. **Proof** is what the plugin has passed, beside the contract that
-each keeps:
+All of these come with [vidpoll-providers](../plugins/vidpoll-providers/README.md). A base URL other than the one below
+goes into `<PROVIDER>_BASE_URL`, `--base-url`, or an account. **Proof** is what the plugin has passed, beside the
+contract that each keeps:
 
 - **Recorded**: the traffic of a real server is replayed through whole waits and downloads.
 - **SDK**: the vendor's own Python SDK runs against the simulated face, so our picture of the wire is theirs.
@@ -125,8 +126,8 @@ def fields(provider: vidpoll.Provider, role: str) -> Iterator[str]:
             found.setdefault((name, must), []).append(kind)
     for (name, must), of in found.items():
         shown = "all" if of == list(kinds) else ", ".join(of)
-        told = must.replace("|", "\\|")
-        yield f"| {'any other' if name == '...' else f'`{name}`'} | {shown} | {told.removeprefix('any other field: ')} |"
+        told = must.replace("|", "\\|").removeprefix("any other field: ")
+        yield f"| {'any other' if name == '...' else f'`{name}`'} | {shown} | {told} |"
 
 
 def section(name: str) -> Iterator[str]:
@@ -202,4 +203,4 @@ def test_every_submit_tells_its_fields(name: str) -> None:
 
 if __name__ == "__main__":
     PAGE.write_text(whole_page(), encoding="utf-8", newline="\n")
-    print("written:", PAGE)
+    sys.stdout.write(f"written: {PAGE}\n")

@@ -85,7 +85,9 @@ class RecordedFace(Face):
         headers = tuple((name, value) for name, value in exchange.headers.items() if name not in _OWN)
         if exchange.is_file and "accept-ranges" in exchange.headers:
             return serve(request, Asset(exchange.data, exchange.headers.get("content-type", ""), 0.0))
-        data = exchange.data.replace(self._origin.encode(), self.urls["api"].encode()) if self._origin else exchange.data
+        data = (
+            exchange.data.replace(self._origin.encode(), self.urls["api"].encode()) if self._origin else exchange.data
+        )
         return Reply(exchange.status, headers, data)
 
 
