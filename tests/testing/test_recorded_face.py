@@ -41,6 +41,7 @@ EXCHANGES = [
     asked("GET /v1/jobs/j1/file", {"detail": "too early"}, 404),
     asked("GET /v1/jobs/j1?full=1", job("drawing")),
     asked("GET /v1/jobs/j1", job("done")),
+    {"request": {"line": "GET /v1/jobs/j1 HTTP/1.1"}, "response": None, "error": "the connection was dropped"},
     asked("GET /files/a.mp4", None, 206, sent={"Range": "bytes=0-9"}),
     asked("GET /files/a.mp4", None, **FILE),
     asked("GET /v1/jobs/j1/file", None, **FILE),

@@ -53,7 +53,7 @@ class RecordedFace(Face):
         self.base_path = base_path
         self._origin = origin
         said = json.loads(Path(recording).read_text(encoding="utf-8"))
-        found = [_exchange(each["request"], each["response"]) for each in said["exchanges"]]
+        found = [_exchange(each["request"], each["response"]) for each in said["exchanges"] if each.get("response")]
         self._exchanges = [each for each in found if each is not None]
 
     def attach(self, clock: Clock, seed: str, urls: Mapping[str, str]) -> None:
