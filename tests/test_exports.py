@@ -18,15 +18,15 @@ from vidpoll.pacing import forecast, schedules
 
 PUBLIC = [
     "Account", "Adaptive", "Client", "Exponential", "Fixed", "Job", "Law", "Moment", "Schedule", "State",
-    "download", "wait", "watch",
+    "download", "wait", "watch", "webhook",
     "Completed", "DownloadProgress", "Downloaded", "Event", "Failed", "GaveUp", "PollFailed", "Polled",
     "ProgressChanged", "StageChanged", "Stalled",
     "Asset", "Cost", "Page", "Problem", "Quota", "Snapshot", "Submitted", "Exchange",
     "AnyOf", "Basic", "Bearer", "Follow", "KeyHeader", "ListPollingSpec", "Minted", "NoAuth", "Operation", "Pacing",
-    "PluginReport", "Provider", "Request", "Response", "Stage",
+    "PluginReport", "PreparedRequest", "Provider", "Request", "Response", "Stage", "Webhook",
     "JobStore", "KeptJob", "Origin", "Submission", "WantedFiles",
     "hookimpl", "parsing", "errors",
-    "AnswerError", "AuthenticationError", "BadReference", "ConfigurationError", "Conflict", "DownloadChanged",
+    "AnswerError", "AuthenticationError", "BadReference", "BadSignature", "ConfigurationError", "Conflict", "DownloadChanged",
     "DownloadError",
     "DownloadTooLarge", "DownloadTruncated", "ForeignAnswer",
     "InvalidField", "InvalidRequest", "JobCancelled", "JobError", "JobExpired", "JobFailed", "JobNotFound",

@@ -358,8 +358,8 @@ def test_auth_minted_per_request_from_two_secrets() -> None:
     """[Kling] A token made anew each time, since it expires in a long wait; no secret is in a URL or a repr."""
     serial = count(1)
 
-    def mint(request: vidpoll.Request, secrets: Mapping[str, str]) -> dict[str, str]:
-        claim = f"{secrets['ODD_ACCESS_KEY']}.{next(serial)}.{request.path}"
+    def mint(request: vidpoll.PreparedRequest, secrets: Mapping[str, str]) -> dict[str, str]:
+        claim = f"{secrets['ODD_ACCESS_KEY']}.{next(serial)}.{request.url}"
         return {
             "Authorization": "Bearer "
             + hmac.new(secrets["ODD_SECRET_KEY"].encode(), claim.encode(), hashlib.sha256).hexdigest()

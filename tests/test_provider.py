@@ -18,6 +18,7 @@ from vidpoll import (
     Operation,
     Pacing,
     PluginError,
+    PreparedRequest,
     Provider,
     Request,
     Response,
@@ -156,11 +157,12 @@ def test_an_operation_is_a_builder_and_a_parser(make: Any) -> None:
         make()
 
 
+PREPARED = PreparedRequest("GET", "https://a.example/1")
 SECRETS = {"KEY": "k-1", "USER": "ann", "WORD": "p:w"}
 
 
-def sign(request: Request, secrets: Mapping[str, str]) -> Mapping[str, str]:
-    return {"X-Signature": f"{request.method} {request.path} {secrets['KEY']} {secrets['WORD']}"}
+def sign(request: PreparedRequest, secrets: Mapping[str, str]) -> Mapping[str, str]:
+    return {"X-Signature": f"{request.method} {request.url} {secrets['KEY']} {secrets['WORD']}"}
 
 
 @pytest.mark.parametrize(
@@ -170,13 +172,13 @@ def sign(request: Request, secrets: Mapping[str, str]) -> Mapping[str, str]:
         (KeyHeader("x-api-key", "KEY"), ("KEY",), {"x-api-key": "k-1"}),
         (KeyHeader("Authorization", "KEY", "Key "), ("KEY",), {"Authorization": "Key k-1"}),
         (Basic("USER", "WORD"), ("USER", "WORD"), {"Authorization": "Basic YW5uOnA6dw=="}),
-        (Minted(("KEY", "WORD"), sign), ("KEY", "WORD"), {"X-Signature": "GET /jobs/1 k-1 p:w"}),
+        (Minted(("KEY", "WORD"), sign), ("KEY", "WORD"), {"X-Signature": "GET https://a.example/1 k-1 p:w"}),
         (NoAuth(), (), {}),
     ],
 )
 def test_auth_kinds(auth: Any, variables: tuple[str, ...], headers: dict[str, str]) -> None:
     """Each kind names its variables and turns their values into headers, one request at a time."""
-    assert (auth.variables, dict(auth(ASK, SECRETS))) == (variables, headers)
+    assert (auth.variables, dict(auth(PREPARED, SECRETS))) == (variables, headers)
     assert provider(auth=auth).auth is auth
 
 

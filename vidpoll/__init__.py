@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         AnswerError,
         AuthenticationError,
         BadReference,
+        BadSignature,
         ConfigurationError,
         Conflict,
         DownloadChanged,
@@ -95,16 +96,19 @@ if TYPE_CHECKING:
         NoAuth,
         Operation,
         Pacing,
+        PreparedRequest,
         Provider,
         Stage,
+        Webhook,
     )
     from .shortcuts import download, wait, watch
     from .storage.job_store import JobStore
     from .storage.records import KeptJob, Origin, Submission, WantedFiles
+    from .webhooks import webhook
 
 __all__ = [
     # waiting
-    "Client", "Account", "Job", "State", "wait", "watch", "download", "Moment",
+    "Client", "Account", "Job", "State", "wait", "watch", "download", "webhook", "Moment",
     # when to ask again
     "Adaptive", "Fixed", "Exponential", "Schedule", "Law",
     # events
@@ -116,11 +120,11 @@ __all__ = [
     "JobStore", "KeptJob", "Origin", "Submission", "WantedFiles",
     # plugins
     "hookimpl", "parsing", "PluginReport", "Provider", "Operation", "Follow", "Request", "Response", "Pacing", "Stage",
-    "ListPollingSpec", "Bearer", "KeyHeader", "Basic", "Minted", "AnyOf", "NoAuth",
+    "ListPollingSpec", "Bearer", "KeyHeader", "Basic", "Minted", "AnyOf", "NoAuth", "PreparedRequest", "Webhook",
     # errors
     "errors", "VidpollError", "UsageError", "BadReference", "UnknownProvider", "MissingKey", "InvalidField",
     "Unsupported", "ConfigurationError", "StoreError", "PluginError", "AnswerError", "Malformed", "UnknownStatus",
-    "ForeignAnswer", "TransitionRefused",
+    "ForeignAnswer", "BadSignature", "TransitionRefused",
     "ProviderError", "AuthenticationError", "PermissionDenied", "PaymentRequired", "InvalidRequest", "NotFound",
     "Conflict", "RateLimited", "ServerError", "Refused", "JobError", "JobFailed", "JobCancelled", "JobExpired",
     "OutcomeUnknown", "WaitTimeout", "ProviderUnreachable", "JobNotFound", "WaitStopped", "WaitRefused",
@@ -131,9 +135,9 @@ __all__ = [
 _HOMES = {
     "client": "Client",
     "errors": (
-        "AnswerError AuthenticationError BadReference ConfigurationError Conflict DownloadChanged DownloadError "
-        "DownloadTooLarge DownloadTruncated ForeignAnswer InvalidField InvalidRequest JobCancelled JobError JobExpired "
-        "JobFailed JobNotFound Malformed MissingKey NotAVideo NotFound OutcomeUnknown PaymentRequired PermissionDenied "
+        "AnswerError AuthenticationError BadReference BadSignature ConfigurationError Conflict DownloadChanged "
+        "DownloadError DownloadTooLarge DownloadTruncated ForeignAnswer InvalidField InvalidRequest JobCancelled "
+        "JobError JobExpired JobFailed JobNotFound Malformed MissingKey NotAVideo NotFound OutcomeUnknown PaymentRequired PermissionDenied "
         "PluginError ProviderError ProviderUnreachable RateLimited Refused ResultMissing ServerError StoreError "
         "SubmitUnknown TransitionRefused UnknownProvider UnknownStatus UnsafeURL Unsupported UsageError "
         "VidpollError WaitNotSent WaitRefused WaitStopped WaitTimeout"
@@ -150,10 +154,14 @@ _HOMES = {
     "pacing.forecast": "Law",
     "pacing.schedules": "Adaptive Exponential Fixed Schedule",
     "plugins": "PluginReport",
-    "provider": "AnyOf Basic Bearer Follow KeyHeader ListPollingSpec Minted NoAuth Operation Pacing Provider Stage",
+    "provider": (
+        "AnyOf Basic Bearer Follow KeyHeader ListPollingSpec Minted NoAuth Operation Pacing PreparedRequest Provider "
+        "Stage Webhook"
+    ),
     "shortcuts": "download wait watch",
     "storage.job_store": "JobStore",
     "storage.records": "KeptJob Origin Submission WantedFiles",
+    "webhooks": "webhook",
 }
 """The module in which each name lives, for `__getattr__`; type checkers read the imports above."""
 

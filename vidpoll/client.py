@@ -368,9 +368,18 @@ class Client:
         return value_of(run_upload(self._loop, state, operation, request), state, f"{account} upload")
 
     def cancel(self, job: Job | str) -> None:
-        """Ask the provider to end the job; wait for it to see what came of that. Raises Unsupported, ProviderError."""
+        """Ask the provider to end the job; wait for it to see what came of that. Raises Unsupported, ProviderError.
+
+        Where the answer itself says how the job stands now, the job takes it in and hooks are told.
+        """
         job = arguments.as_job(job)
-        end_job(self._loop, self._state(job.account), job, "cancel")
+        state = self._state(job.account)
+        with self._keeper.asking(job, state.opened):
+            said = end_job(self._loop, state, job, "cancel")
+            if said is not None and not job.final:
+                at = self._clock.time()
+                for event in job.receive(said, at):
+                    self._keeper.tell(job, event)
 
     def delete(self, job: Job | str) -> None:
         """Have the provider delete the job and its files. Raises Unsupported, Conflict while it runs, ProviderError."""
@@ -493,7 +502,7 @@ class Client:
                 if name in self._accounts or not self._accounts:
                     raise
                 raise UnknownProvider(f"{error}; accounts of this client: {', '.join(self._accounts)}") from None
-            state = AccountState(OpenAccount(name, account, provider, os.environ))
+            state = AccountState(OpenAccount(name, account, provider, os.environ, self._clock.time))
             state.learn(self._keeper.durations(name))
             self._states.setdefault(name, state)
         return self._states[name]

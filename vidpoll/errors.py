@@ -144,6 +144,10 @@ class ForeignAnswer(AnswerError):
         self.named = named
 
 
+class BadSignature(AnswerError):
+    """A pushed body that is not the provider's, or too old: its signature does not fit. Do not use what it says."""
+
+
 class TransitionRefused(AnswerError):
     """An answer that would move a job out of a final state. The job is unchanged."""
 

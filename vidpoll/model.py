@@ -21,13 +21,14 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from . import redact
-from .errors import BadReference, Malformed, PluginError, UsageError
+from .errors import KINDS, BadReference, Malformed, PluginError, UsageError
 
 _ACCOUNT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _PORTS = {"http": 80, "https": 443}
 _CHECKSUM = re.compile(r"sha256:[0-9a-fA-F]{64}|md5:[0-9a-fA-F]{32}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # a lone surrogate is good JSON, and cannot be encoded
 _NO_URL = re.compile(rf"{_CONTROL.pattern}|\ufffd")
+_HOST = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+")
 _UUID = re.compile(r"(?<![0-9A-Za-z])[0-9A-Fa-f]{8}-?(?:[0-9A-Fa-f]{4}-?){3}[0-9A-Fa-f]{12}(?![0-9A-Za-z])")
 _NO_CHARSET = re.compile(
     r"(?i)idna|punycode|(?:raw.)?unicode.escape"
@@ -109,6 +110,8 @@ class Request:
     `path` starts with "/" and is already percent-encoded; a segment made from an id is never empty, "." or "..". A path
     that ends in "/" needs `slash=True`: without it an id that is empty would ask for the whole list.
     `query` is a tuple of (name, value) pairs. `json` is serialised by vidpoll; `body` is sent as it is; not both.
+    `host` is another https host of the vendor's, one that the Provider names in `hosts`; `path` is then whole. `about`
+    is what the parser of a submit is told beside the answer: what the job's id needs of the call.
     """
 
     method: str
@@ -118,8 +121,12 @@ class Request:
     json: Any = None
     body: bytes | None = field(default=None, repr=False)
     slash: bool = field(default=False, repr=False)
+    host: str = field(default="", repr=False)
+    about: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
+        if self.host and not _HOST.fullmatch(self.host):
+            raise BadReference(f"Request host {redact.text(self.host, limit=80)!r}: a bare host name in lower case")
         if self.method not in ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"):
             raise PluginError(f"Request method {self.method!r}: write GET, POST, PUT, PATCH, DELETE or HEAD")
         if not self.path.startswith("/") or "?" in self.path or "#" in self.path:
@@ -131,6 +138,11 @@ class Request:
             raise BadReference(f"{redact.text(self.path)!r}: an id may not be empty, '.' or '..', nor hold such a part")
         if self.json is not None and self.body is not None:
             raise PluginError("Request has both json and body: give one")
+
+    @property
+    def place(self) -> str:
+        """The path, with the host before it where that is another than the account's."""
+        return f"https://{self.host}{self.path}" if self.host else self.path
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,17 +268,21 @@ NO_REASON = "the provider gives no reason"
 class Problem:
     """Why a job or a request failed, in the provider's words, made safe to show (500 characters, one line, no keys).
 
-    An empty `message` says that the provider gives no reason.
+    An empty `message` says that the provider gives no reason. `kind` is that of a refusal whose HTTP status says
+    something else (a 429 for no credit): a key of `errors.KINDS`, "payment", say.
     """
 
     message: str = ""
     code: str | None = None
     details: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    kind: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "message", redact.text(self.message) or NO_REASON)
         if self.code is not None:
             object.__setattr__(self, "code", redact.text(self.code, limit=100))
+        if self.kind is not None and self.kind not in KINDS:
+            raise PluginError(f"Problem kind {self.kind!r}: one of {', '.join(KINDS)}")
 
     def __str__(self) -> str:
         return f"{self.message} ({self.code})" if self.code and self.code not in self.message else self.message

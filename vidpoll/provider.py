@@ -21,6 +21,7 @@ T = TypeVar("T")
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 _HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
+_HOSTS = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+|\*[a-z0-9-]*(\.[a-z0-9-]+){2,}")
 
 MAX_BODY = 4 * 1024 * 1024
 """Bytes of an answer that are read, unless an operation says otherwise."""
@@ -53,8 +54,9 @@ class Operation(Generic[T]):
     takes the call's fields; an upload takes the file's Path, and its parser gives what the submit's field takes;
     a list takes the call's fields and the token of the page (None for the first); quota takes nothing. A file
     that content brings goes to the disk as it comes; its parser sees what is none (JSON, say) and gives an Asset.
-    The parser takes the Response and the job's id, that of a list the token of the page ("" where there is none);
-    it sees 2xx and the statuses in `verdicts`, nothing else. `max_body` bounds the answer, in bytes.
+    The parser takes the Response and the job's id, that of a list the token of the page ("" where there is none), that
+    of a submit what its Request has in `about`. That of a cancel may return a Snapshot: how the job stands by it. It
+    sees 2xx and the statuses in `verdicts`, nothing else. `max_body` bounds the answer, in bytes.
     `empty_ok=True` says that a 2xx with no body is a good answer to this operation; without it only a 202 and a
     204 are, because a proxy that fails may bring any other, and a parser that ignores the body would believe it.
     `fields` tells people what each field of a submit or a list must be, in words: help and documents show it.
@@ -128,10 +130,15 @@ class ListPollingSpec:
     `rows`: how many a page has at most, asked for with `fields` (the list operation's own). A row moves state, stage
     and progress; a verdict in it counts once a status request has confirmed it; a job that is in no row is asked about
     by itself. Leave it out where the list has finished jobs only: that a job is missing there says nothing.
+
+    `batch` is an operation that asks for many jobs by their ids, `rows` at most, in the place of the list: its builder
+    takes a tuple of ids. `takes` says of which ids it may be asked, where not of all.
     """
 
     rows: int = 100
     fields: Mapping[str, object] = field(default_factory=dict)
+    batch: Operation[Page] | None = None
+    takes: Callable[[str], bool] | None = None
 
     def __post_init__(self) -> None:
         if not is_number(self.rows) or not self.rows >= 1:
@@ -140,6 +147,10 @@ class ListPollingSpec:
             raise PluginError(
                 f"ListPollingSpec fields: {type(self.fields).__name__}, not a mapping of the list's fields"
             )
+        if not (self.batch is None or isinstance(self.batch, Operation)):
+            raise PluginError(f"ListPollingSpec batch: {type(self.batch).__name__}, not an Operation")
+        if not (self.takes is None or callable(self.takes)):
+            raise PluginError(f"ListPollingSpec takes: {type(self.takes).__name__}, not a function")
 
 
 class Stage(NamedTuple):
@@ -148,6 +159,19 @@ class Stage(NamedTuple):
     word: str
     state: State
     progress: tuple[float, float] | None = None
+
+
+class PreparedRequest(NamedTuple):
+    """A request as it goes out, for the auth that signs it: the whole `url`, the bytes of the `body` (b"" for none).
+
+    `headers` are all that the plugin and vidpoll set, those of the auth apart. `at` is the time in Unix seconds.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = {}
+    body: bytes = b""
+    at: float = 0.0
 
 
 class Auth(Protocol):
@@ -162,7 +186,7 @@ class Auth(Protocol):
     @property
     def required(self) -> bool: ...
 
-    def __call__(self, request: Request, secrets: Mapping[str, str]) -> Mapping[str, str]:
+    def __call__(self, request: PreparedRequest, secrets: Mapping[str, str]) -> Mapping[str, str]:
         """The headers that authenticate `request`; `secrets` maps each variable to its value."""
         ...
 
@@ -179,7 +203,7 @@ class KeyHeader(NamedTuple):
     def variables(self) -> tuple[str, ...]:
         return (self.variable,)
 
-    def __call__(self, request: Request, secrets: Mapping[str, str]) -> Mapping[str, str]:
+    def __call__(self, request: PreparedRequest, secrets: Mapping[str, str]) -> Mapping[str, str]:
         return {self.name: self.prefix + secrets[self.variable]}
 
 
@@ -199,7 +223,7 @@ class Basic(NamedTuple):
     def variables(self) -> tuple[str, ...]:
         return (self.user, self.password)
 
-    def __call__(self, request: Request, secrets: Mapping[str, str]) -> Mapping[str, str]:
+    def __call__(self, request: PreparedRequest, secrets: Mapping[str, str]) -> Mapping[str, str]:
         pair = f"{secrets[self.user]}:{secrets[self.password]}".encode()
         return {"Authorization": "Basic " + b64encode(pair).decode("ascii")}
 
@@ -207,14 +231,16 @@ class Basic(NamedTuple):
 class Minted(NamedTuple):
     """Auth that a function makes anew for each request: `Minted(("ACCESS_KEY", "SECRET_KEY"), sign)`.
 
-    `mint(request, secrets)` returns the headers; it runs in the calling thread and must not use the network.
+    `mint(request, secrets)` takes a PreparedRequest (method, url, headers, body, time) and returns the headers: those
+    of a signature over the whole content, a token that ends soon, an id that must be new each time. It runs in the
+    calling thread and must not use the network.
     """
 
     variables: tuple[str, ...]
-    mint: Callable[[Request, Mapping[str, str]], Mapping[str, str]]
+    mint: Callable[[PreparedRequest, Mapping[str, str]], Mapping[str, str]]
     required: bool = True
 
-    def __call__(self, request: Request, secrets: Mapping[str, str]) -> Mapping[str, str]:
+    def __call__(self, request: PreparedRequest, secrets: Mapping[str, str]) -> Mapping[str, str]:
         return self.mint(request, secrets)
 
 
@@ -241,7 +267,7 @@ class AnyOf:
     def required(self) -> bool:
         return all(auth.required for auth in self.alternatives)
 
-    def __call__(self, request: Request, secrets: Mapping[str, str]) -> Mapping[str, str]:
+    def __call__(self, request: PreparedRequest, secrets: Mapping[str, str]) -> Mapping[str, str]:
         return next(auth for auth in self.alternatives if secrets.keys() >= set(auth.variables))(request, secrets)
 
 
@@ -251,8 +277,24 @@ class NoAuth(NamedTuple):
     variables: tuple[str, ...] = ()
     required: bool = False
 
-    def __call__(self, request: Request, secrets: Mapping[str, str]) -> Mapping[str, str]:
+    def __call__(self, request: PreparedRequest, secrets: Mapping[str, str]) -> Mapping[str, str]:
         return {}
+
+
+Verify = Callable[[Mapping[str, str], bytes, str, float], str]
+"""Takes headers (names in lower case), the body, the secret and Unix seconds; what is wrong, "" where nothing is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """How a pushed body is signed, and what it says. `verify` checks the signature; None where the vendor signs none.
+
+    `read` makes of the pushed object what the status operation reads (`{"data": {…}}` of a body with an event around
+    it); without it that is the pushed body itself.
+    """
+
+    verify: Verify | None = None
+    read: Callable[[dict[str, Any]], Mapping[str, Any]] | None = None
 
 
 def is_base_url(url: object) -> bool:
@@ -266,12 +308,22 @@ def is_base_url(url: object) -> bool:
     return not (urlsplit(url).query or urlsplit(url).fragment)
 
 
+def _fits(host: str, pattern: str) -> bool:
+    star, end = pattern.startswith("*"), pattern.removeprefix("*")
+    return host == pattern or (star and re.fullmatch(rf"[a-z0-9-]+{re.escape(end)}", host) is not None)
+
+
 @dataclass(frozen=True)
 class Provider:
     """A system that generates video. Checked when built: a mistake raises PluginError that names it.
 
     `name` is what users type and the account's default name; `base_url` may be overridden by an account or by the
     environment (`<NAME>_BASE_URL`). `media_hosts` are https hosts that may get the key besides the base URL's origin.
+    `hosts` are further https hosts of the vendor's API, to which a Request may name one: it is sent, with the key,
+    only while the account is at the vendor's own (`base_url`, or one of them). A name may begin with `*`, which stands
+    for letters, digits and `-`: `*-aiplatform.googleapis.com`.
+    `drops` are names of fields of others (a further `*` at the end stands for anything: `api_key_*`): they are taken
+    out of every answer before anything reads, keeps or shows it. `webhook` says how a pushed body is signed and read.
     `list_polling` says that the list may stand in for status requests. `upload` has an operation for each kind of file
     that a job may need; the first one whose builder takes a file gets it (it raises InvalidField for others).
     `headers` go with every request to the origin. `error` reads a refusal.
@@ -294,6 +346,9 @@ class Provider:
     stages: tuple[Stage, ...] = ()
     list_polling: ListPollingSpec | None = None
     upload: Mapping[str, Operation[Any]] = field(default_factory=dict)
+    hosts: tuple[str, ...] = ()
+    drops: tuple[str, ...] = ()
+    webhook: Webhook | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
@@ -305,6 +360,16 @@ class Provider:
         for host in self.media_hosts:
             if not isinstance(host, str) or not _HOST.fullmatch(host):
                 raise PluginError(f"Provider {self.name}: media_hosts {host!r}: a bare host name in lower case")
+        for host in self.hosts:
+            if not isinstance(host, str) or not _HOSTS.fullmatch(host):
+                raise PluginError(
+                    f"Provider {self.name}: hosts {host!r}: a host name in lower case, or '*' and its end: "
+                    "'*-aiplatform.googleapis.com'"
+                )
+
+    def is_vendors(self, host: str) -> bool:
+        """Whether an https host is the vendor's API by `hosts`."""
+        return any(_fits(host, each) for each in self.hosts)
 
     def _check_kinds(self) -> None:
         due: list[tuple[str, object, type]] = [
@@ -313,6 +378,8 @@ class Provider:
             ("upload", self.upload, Mapping),
             ("headers", self.headers, Mapping),
             ("media_hosts", self.media_hosts, tuple),  # a text here would trust every part of itself
+            ("hosts", self.hosts, tuple),
+            ("drops", self.drops, tuple),
             ("stages", self.stages, tuple),
         ]
         for role, value, kind in due:
@@ -321,13 +388,23 @@ class Provider:
         for role, operation in {"status": self.status, **self.operations()}.items():
             if not isinstance(operation, Operation):
                 raise PluginError(f"Provider {self.name}: {role} is {type(operation).__name__}, not an Operation")
-        if self.list_polling is not None and not (isinstance(self.list_polling, ListPollingSpec) and self.list):
-            raise PluginError(f"Provider {self.name}: list_polling is a vidpoll.ListPollingSpec, and needs a list")
+        self._check_list_polling()
+        if not all(isinstance(name, str) and name.strip("*") for name in self.drops):
+            raise PluginError(f"Provider {self.name}: drops {self.drops!r}: names of fields, like 'extra_data'")
+        if not (self.webhook is None or isinstance(self.webhook, Webhook)):
+            raise PluginError(f"Provider {self.name}: webhook is {type(self.webhook).__name__}, not a declare.Webhook")
         if not callable(self.error):
             raise PluginError(f"Provider {self.name}: error is {type(self.error).__name__}, not a function")
         for stage in self.stages:
             if not isinstance(stage, Stage):
                 raise PluginError(f"Provider {self.name}: stages hold {type(stage).__name__}, not only Stage")
+
+    def _check_list_polling(self) -> None:
+        polling = self.list_polling
+        if polling is not None and not (isinstance(polling, ListPollingSpec) and (self.list or polling.batch)):
+            raise PluginError(
+                f"Provider {self.name}: list_polling is a vidpoll.ListPollingSpec, and needs a list or a batch"
+            )
 
     def _check_auth(self) -> None:
         if not callable(self.auth) or not hasattr(self.auth, "variables") or not hasattr(self.auth, "required"):

@@ -98,7 +98,7 @@ def test_a_body_that_is_not_just_the_fields() -> None:
         (lambda: declare.quota("GET /x", balance="a[.b"), "quota 'GET /x' balance: 'a[.b' is no path"),
         (lambda: declare.cursor_pages("GET /x", JOB, next="a b"), "cursor_pages 'GET /x' next: 'a b' is no path"),
         (lambda: declare.numbered_pages("GET /x", JOB, last=7), "numbered_pages 'GET /x' last: a path is text"),
-        (lambda: declare.cursor_pages("GET /x", KINDS), "rows do not tell the kind"),
+        (lambda: declare.cursor_pages("GET /x", KINDS), "rows do not tell what their ids begin with"),
         (lambda: declare.cursor_pages("GET /x", JOB, fields={"a": 1}), "the rule of 'a' is int"),
     ],
 )  # fmt: skip

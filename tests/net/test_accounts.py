@@ -27,12 +27,14 @@ from vidpoll import (
     Operation,
     Pacing,
     PluginError,
+    PreparedRequest,
     Provider,
     Request,
     Response,
     Snapshot,
     State,
     UnsafeURL,
+    Unsupported,
     UsageError,
 )
 from vidpoll.net import accounts
@@ -261,15 +263,69 @@ def test_a_circle_is_no_json() -> None:
 
 def test_auth_sees_the_request_and_its_secrets_only() -> None:
     """Minted auth gets what it declared, and nothing else of the environment."""
-    seen: list[tuple[Request, Mapping[str, str]]] = []
+    seen: list[tuple[PreparedRequest, Mapping[str, str]]] = []
 
-    def sign(request: Request, secrets: Mapping[str, str]) -> Mapping[str, str]:
+    def sign(request: PreparedRequest, secrets: Mapping[str, str]) -> Mapping[str, str]:
         seen.append((request, secrets))
         return {"X-Sign": "1"}
 
     environ = {"A": "aaa", "B": "bbb", "C": "ccc"}
-    assert secret(opened_account(environ=environ, auth=Minted(("A", "B"), sign))) == {"X-Sign": "1"}
-    assert seen == [(ASK, {"A": "aaa", "B": "bbb"})]
+    changes: dict[str, Any] = {"auth": Minted(("A", "B"), sign), "headers": {"X-Version": "2"}}
+    opened = OpenAccount("acme", Account("acme"), acme(**changes), environ, lambda: 1500.0)
+    asked = Request("POST", "/v1/jobs", (("a", "ä b"),), {"X-Action": "Make"}, {"prompt": "é"})
+    assert dict(opened.wire(asked, timeout=TIMES).secret) == {"X-Sign": "1"}
+    headers = {"X-Version": "2", "X-Action": "Make", "Content-Type": "application/json"}
+    url = "https://api.acme.example/v1/jobs?a=%C3%A4+b"
+    prepared = PreparedRequest("POST", url, headers, '{"prompt": "é"}'.encode(), 1500.0)
+    assert seen == [(prepared, {"A": "aaa", "B": "bbb"})]
+    opened.media("https://api.acme.example/a.mp4", {"Range": "bytes=0-"}, timeout=TIMES)
+    file = PreparedRequest("GET", "https://api.acme.example/a.mp4", {"Range": "bytes=0-"}, b"", 1500.0)
+    assert seen[1][0] == file
+
+
+# -- other hosts of the vendor's --------------------------------------------------------------------------------------
+
+REST = Request("GET", "/v1/list", host="rest.acme.example")
+VENDORS = ("rest.acme.example", "*-eu.acme.example")
+
+
+@pytest.mark.parametrize("base_url", [None, "https://api.acme.example/", "https://west-eu.acme.example/v1"])
+def test_a_request_to_another_host_of_the_vendors(base_url: str | None) -> None:
+    """It gets the key, which goes to that host and to no other; headers of the account's own stay at its origin."""
+    account = Account("acme", base_url=base_url, headers={"X-Door": "opensesame"})
+    wire = opened_account(account, hosts=VENDORS).wire(REST, timeout=TIMES)
+    assert (wire.url, dict(wire.secret)) == (
+        "https://rest.acme.example/v1/list",
+        {"Authorization": f"Bearer {KEY}"},
+    )
+    others = ("https://api.acme.example/", "http://rest.acme.example/", "https://rest.acme.example:8443/", "https://x/")
+    assert [wire.trusted(url) for url in (wire.url, *others)] == [True, False, False, False, False]
+    assert dict(wire.own(wire.url)) == {}
+
+
+@pytest.mark.parametrize(
+    "base_url",
+    ["http://127.0.0.1:8188", "https://proxy.example", "http://api.acme.example", "http://west-eu.acme.example"],
+)
+def test_another_host_is_not_asked_for_an_account_elsewhere(base_url: str) -> None:
+    """The key of a proxy or of a server of one's own is not the vendor's business."""
+    account = Account("acme", base_url=base_url, insecure=True)
+    with pytest.raises(Unsupported, match=r"^acme: this is asked at rest\.acme\.example, and only by an account at"):
+        opened_account(account, hosts=VENDORS).wire(REST, timeout=TIMES)
+
+
+@pytest.mark.parametrize("host", ["evil.example", "eu.acme.example", "a.b-eu.acme.example", "-eu.acme.example"])
+def test_a_host_that_the_provider_does_not_name_is_never_asked(host: str) -> None:
+    """Whatever an answer names: a star stands for one part of a name."""
+    with pytest.raises(PluginError, match="which is not in Provider"):
+        opened_account(hosts=VENDORS).wire(Request("GET", "/v1/list", host=host), timeout=TIMES)
+
+
+@pytest.mark.parametrize("host", ["*", "*.example", "*acme.example", "https://a.example", "A.example", "a.*.b", ""])
+def test_what_is_no_host(host: str) -> None:
+    """A star alone, or before what anybody can register, would give the key away."""
+    with pytest.raises(PluginError, match="hosts"):
+        acme(hosts=(host,))
 
 
 # -- to whom the key may go -------------------------------------------------------------------------------------------

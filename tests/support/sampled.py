@@ -28,7 +28,7 @@ KINDS = ("text2video", "image2video")
 REEL = "https://cdn.reels.example/831775/clip.mp4?sig=a%2Fb"
 
 
-def sign(request: vidpoll.Request, secrets: Mapping[str, str]) -> Mapping[str, str]:
+def sign(request: vidpoll.PreparedRequest, secrets: Mapping[str, str]) -> Mapping[str, str]:
     mac = hmac.new(secrets["REELS_SECRET_KEY"].encode(), secrets["REELS_ACCESS_KEY"].encode(), hashlib.sha256)
     return {"Authorization": f"Bearer {mac.hexdigest()}"}
 

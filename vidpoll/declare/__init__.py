@@ -16,25 +16,48 @@ table says is a function: `decide` and `refine` of a Reader, `convert` of a subm
 
 from __future__ import annotations
 
+from .batches import batch
 from .envelope import Envelope
 from .families import ark_tasks, openai_videos
-from .fields import Rule, anything, described, flag, image, list, matching, number, object, one_of, take, text, whole
+from .fields import (
+    Rule,
+    anything,
+    described,
+    file,
+    flag,
+    image,
+    list,
+    matching,
+    number,
+    object,
+    one_of,
+    take,
+    text,
+    whole,
+)
+from .forms import form
 from .ids import Ids
 from .lines import request
-from .operations import cancel, content, delete, quota, status, submit
+from .operations import by_kind, cancel, content, delete, quota, status, submit
 from .pages import cursor_pages, numbered_pages
 from .reader import Reader
+from .refusals import refusals
 from .second import Second
 from .uploads import upload
+from .verdicts import Verdict
+from .webhooks import Webhook, ed25519, hmac_sha256, standard_webhooks
 
 __all__ = [
     # answers
-    "Reader", "Envelope", "Ids", "Second",
+    "Reader", "Envelope", "Ids", "Second", "Verdict", "refusals",
     # operations
     "request", "status", "submit", "cancel", "delete", "content", "quota", "upload", "cursor_pages", "numbered_pages",
+    "batch", "by_kind", "form",
+    # webhooks
+    "Webhook", "standard_webhooks", "hmac_sha256", "ed25519",
     # what a field must be
-    "Rule", "text", "whole", "number", "one_of", "matching", "flag", "list", "object", "image", "anything", "take",
-    "described",
+    "Rule", "text", "whole", "number", "one_of", "matching", "flag", "list", "object", "image", "file", "anything",
+    "take", "described",
     # families
     "openai_videos", "ark_tasks",
 ]  # fmt: skip

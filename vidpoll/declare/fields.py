@@ -188,6 +188,19 @@ def _no_image(name: str, why: str) -> InvalidField:
     return InvalidField(f"{name}: {why}; give {ways}")
 
 
+def file(*suffixes: str) -> Rule:
+    """A file as pathlib.Path, for a submit that is a form. `suffixes` are the endings that are taken, in lower case.
+
+    >>> file(".png", ".jpg").holds(Path("a.PNG"))
+    True
+    """
+    ends = f" that ends in {', '.join(suffixes)}" if suffixes else ""
+    return Rule(
+        f"a file as pathlib.Path{ends}",
+        lambda v: isinstance(v, Path) and (not suffixes or v.suffix.lower() in suffixes),
+    )
+
+
 def list(of: Rule | None = None, *, most: int | None = None) -> Rule:
     """A list that is not empty, of at most so many items, each as the rule `of` says.
 

@@ -1,7 +1,9 @@
-"""The files of a job: URLs that stand at paths, or places below the base URL that its id leads to."""
+"""The files of a job: URLs or bytes that stand at paths, or places below the base URL that its id leads to."""
 
 from __future__ import annotations
 
+import binascii
+from base64 import b64decode
 from collections.abc import Collection, Mapping
 from typing import Any
 from urllib.parse import urlencode
@@ -13,7 +15,12 @@ from .lines import Line
 from .paths import Where, alternatives, check_where
 
 Files = Mapping[str, Where]
-"""Each kind of file with its path. One that begins with "./" is a place below the base URL: `./videos/{id}/content`."""
+"""Each kind of file with its path. One that begins with "./" is a place below the base URL: `./videos/{id}/content`.
+
+What stands at a path that begins with "base64:" is the file itself, in base64.
+"""
+
+_DATA = "base64:"
 
 
 def check_files(place: str, files: Any, names: Collection[str]) -> None:
@@ -21,7 +28,8 @@ def check_files(place: str, files: Any, names: Collection[str]) -> None:
     if not isinstance(files, Mapping):
         raise PluginError(f"{place}: {type(files).__name__}, not a mapping of kinds to paths like {{'video': 'url'}}")
     for kind, where in files.items():
-        check_where(f"{place} {kind!r}", tuple(path for path in alternatives(where) if not _is_place(path)))
+        plain = tuple(path for path in alternatives(where) if not _is_place(path))
+        check_where(f"{place} {kind!r}", tuple(p.removeprefix(_DATA) if isinstance(p, str) else p for p in plain))
         for path in filter(_is_place, alternatives(where)):
             Line(f"GET {path[1:]}").allow(f"{place} {kind!r}", names)
 
@@ -30,11 +38,26 @@ def read_files(data: Any, files: Files, parts: Mapping[str, str]) -> tuple[Asset
     """The assets of each kind: of several paths those at the first that has any. `parts` fill the holes of places."""
     found: tuple[Asset, ...] = ()
     for kind, where in files.items():
-        tries = (
-            _place(p, kind, parts) if _is_place(p) else _urls(parsing.at(data, p), kind) for p in alternatives(where)
-        )
+        tries = (_files(data, path, kind, parts) for path in alternatives(where))
         found += next(filter(None, tries), ())
     return found
+
+
+def _files(data: Any, path: str, kind: str, parts: Mapping[str, str]) -> tuple[Asset, ...]:
+    if _is_place(path):
+        return _place(path, kind, parts)
+    if path.startswith(_DATA):
+        return _bytes(parsing.at(data, path.removeprefix(_DATA)), kind)
+    return _urls(parsing.at(data, path), kind)
+
+
+def _bytes(found: Any, kind: str) -> tuple[Asset, ...]:
+    """The files that stand in the answer itself; what is no base64 is none."""
+    texts = [each for each in (found if isinstance(found, list) else [found]) if isinstance(each, str) and each]
+    try:
+        return tuple(Asset(data=b64decode(each.rpartition(";base64,")[2], validate=True), kind=kind) for each in texts)
+    except binascii.Error:
+        return ()
 
 
 def _urls(found: Any, kind: str) -> tuple[Asset, ...]:

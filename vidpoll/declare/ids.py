@@ -1,7 +1,9 @@
-"""How users write the id of a job: as the provider gave it, or with a kind before it that the path repeats."""
+"""How users write the id of a job: as the provider gave it, or with what a question about it needs before it."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from .. import redact
@@ -10,21 +12,32 @@ from ..errors import BadReference, PluginError
 
 @dataclass(frozen=True)
 class Ids:
-    """The form of an id: "id", or "kind/id" with all kinds there are. Raises PluginError for any other.
+    """The form of an id: "id", "kind/id" with all kinds there are, or "NAME/id" with a field of the submit before it.
+
+    That field may be a path; the id is then what stands behind the last "/". `part` makes of the field's value what the
+    id carries (of `owner/app/sub/path` the first two, say). Raises PluginError for any other form.
 
     >>> Ids("kind/id", ("text2video", "image2video")).split("text2video/867")
     {'kind': 'text2video', 'id': '867'}
+    >>> Ids("app/id").split("fal-ai/veo3.1/867")
+    {'app': 'fal-ai/veo3.1', 'id': '867'}
     """
 
     form: str = "id"
     kinds: tuple[str, ...] = ()
+    part: Callable[[str], str] = str
 
     def __post_init__(self) -> None:
-        if self.form not in ("id", "kind/id"):
-            raise PluginError(f"Ids form {self.form!r}: write 'id' or 'kind/id'")
+        if not re.fullmatch(r"([A-Za-z_]\w*/)?id", str(self.form)):
+            raise PluginError(f"Ids form {self.form!r}: write 'id', 'kind/id', or the name of a field before '/id'")
         good = isinstance(self.kinds, tuple) and all(isinstance(kind, str) and kind for kind in self.kinds)
         if not good or bool(self.kinds) != (self.form == "kind/id") or any("/" in kind for kind in self.kinds):
             raise PluginError(f"Ids kinds {self.kinds!r}: a tuple of names without '/', for the form 'kind/id' alone")
+
+    @property
+    def first(self) -> str:
+        """The name of what stands before the id; "" where nothing does."""
+        return self.form[:-3]
 
     @property
     def names(self) -> frozenset[str]:
@@ -33,18 +46,23 @@ class Ids:
 
     def split(self, job_id: str) -> dict[str, str]:
         """The parts of an id. Raises BadReference with the way to write it."""
-        if not self.kinds:
+        if not self.first:
+            if not job_id.strip():
+                raise BadReference("an id that is empty names no job")
             return {"id": job_id}
-        kind, _, rest = job_id.partition("/")
-        if kind not in self.kinds or not rest:
-            shown = redact.text(job_id, limit=80)
-            raise BadReference(f"{shown!r}: write the id as KIND/ID; KIND is {' or '.join(self.kinds)}")
-        return {"kind": kind, "id": rest}
+        first, _, rest = job_id.partition("/") if self.kinds else job_id.rpartition("/")
+        if not first or not rest or (self.kinds and first not in self.kinds):
+            shown, what = redact.text(job_id, limit=80), self.first.upper()
+            known = f"; {what} is {' or '.join(self.kinds)}" if self.kinds else ""
+            raise BadReference(f"{shown!r}: write the id as {what}/ID{known}")
+        return {self.first: first, "id": rest}
 
-    def join(self, kind: str, told: str | None) -> str | None:
-        """The id as users write it, of what an answer tells; None where it tells none.
+    def join(self, first: str, told: str | None) -> str | None:
+        """The id as users write it, of what an answer tells; None where it tells none, or nothing is known before it.
 
         >>> Ids("kind/id", ("text2video",)).join("text2video", "867")
         'text2video/867'
         """
-        return f"{kind}/{told}" if told and self.kinds else told
+        if not told or not self.first:
+            return told
+        return f"{first}/{told}" if first else None

@@ -9,11 +9,11 @@ from typing import Any
 from urllib.parse import unquote_plus
 
 from .. import parsing
-from ..errors import BadReference, PluginError
+from ..errors import BadReference, InvalidField, PluginError
 from ..model import Request
 from .ids import Ids
 
-_LINE = re.compile(r"(GET|POST|PUT|PATCH|DELETE|HEAD) (/[^\s?#]*)(?:\?([^\s#]*))?")
+_LINE = re.compile(r"(GET|POST|PUT|PATCH|DELETE|HEAD) (?:https://([^/\s?#]+))?(/[^\s?#]*)(?:\?([^\s#]*))?")
 _PLAIN = Ids()
 _HOLE = re.compile(r"\{([A-Za-z_][\w.]*)(:path)?\}")
 
@@ -22,7 +22,8 @@ _HOLE = re.compile(r"\{([A-Za-z_][\w.]*)(:path)?\}")
 class Line:
     """A method, a path and a query with holes: `{id}` is one segment, `{id:path}` an id that is itself a path.
 
-    `json` is a body whose texts may have holes too. Raises PluginError for what is no line.
+    Before the path may stand another host of the vendor's, `GET https://rest.acme.example/list`. `json` is a body whose
+    texts may have holes too, and so may the values of `headers`. Raises PluginError for what is no line.
 
     >>> Line("GET /jobs/{id}?full={full}").request({"id": "a b/c", "full": "1"}).path
     '/jobs/a%20b%2Fc'
@@ -35,18 +36,23 @@ class Line:
     def __post_init__(self) -> None:
         if not isinstance(self.text, str) or not _LINE.fullmatch(self.text):
             raise PluginError(f"{self.text!r} is no request line: write it like 'GET /v1/jobs/{{id}}?full=true'")
-        for text in (self.text, *_texts(self.json)):
+        for text in (self.text, *_texts(self.json), *self.headers.values()):
             if re.search(r"[{}]", _HOLE.sub("", text)):
                 raise PluginError(f"{self.text!r}: a hole is '{{name}}' or '{{name:path}}', and {text!r} has another")
         try:
-            self.request(dict.fromkeys(self.names, "0"))
+            self.request(dict.fromkeys(self.names, "a"))
         except BadReference:
             raise PluginError(f"{self.text!r}: a path has no empty, '.' or '..' part") from None
 
     @property
     def names(self) -> frozenset[str]:
         """The names of all holes."""
-        return frozenset(hole[1] for text in (self.text, *_texts(self.json)) for hole in _HOLE.finditer(text))
+        return self.firm | _holes(_match(self.text)[4] or "", *self.headers.values())
+
+    @property
+    def firm(self) -> frozenset[str]:
+        """The names of the holes that must be filled: those of the host, the path and the body."""
+        return _holes(_match(self.text)[2] or "", _match(self.text)[3], *_texts(self.json))
 
     def allow(self, place: str, known: Collection[str], needed: Collection[str] = ()) -> None:
         """Raise PluginError for a hole that nothing fills, or one that is needed and not there."""
@@ -60,17 +66,29 @@ class Line:
     @property
     def query(self) -> dict[str, str]:
         """The query, its holes open."""
-        pairs = (pair.partition("=") for pair in (_match(self.text)[3] or "").split("&") if pair)
+        pairs = (pair.partition("=") for pair in (_match(self.text)[4] or "").split("&") if pair)
         return {unquote_plus(name): unquote_plus(value) for name, _, value in pairs}
 
-    def request(self, values: Mapping[str, str], query: Mapping[str, str] | None = None, json: Any = None) -> Request:
-        """The request. `query` adds to the line's own and takes its place by name. Raises BadReference."""
-        method, path, _ = _match(self.text).groups()
+    def request(
+        self,
+        values: Mapping[str, str | None],
+        query: Mapping[str, str] | None = None,
+        json: Any = None,
+        **more: Any,
+    ) -> Request:
+        """The request. `query` adds to the line's own and takes its place by name; `more` goes to the Request.
+
+        A part of the query and a header are left out where a hole of theirs is None. Raises BadReference.
+        """
+        method, host, path, _ = _match(self.text).groups()
         slash = path.endswith("/")  # as it stands in the line: no hole can make one
-        path = _HOLE.sub(lambda hole: parsing.segment(values[hole[1]], safe="/:" if hole[2] else ""), path)
-        own = {name: _filled(value, values) for name, value in self.query.items()}
+        path = _HOLE.sub(lambda hole: parsing.segment(values[hole[1]] or "", safe="/:" if hole[2] else ""), path)
+        own = _present(self.query, values)
+        headers = {name: _checked(name, value) for name, value in _present(self.headers, values).items()}
         body = _filled(self.json, values) if json is None else json
-        return Request(method, path, tuple({**own, **(query or {})}.items()), self.headers, body, slash=slash)
+        host = _filled(host, values) or ""
+        pairs = tuple({**own, **(query or {})}.items())
+        return Request(method, path, pairs, headers, body, slash=slash, host=host, **more)
 
 
 def request(
@@ -96,6 +114,25 @@ def _match(line: str) -> re.Match[str]:
     return found
 
 
+def _holes(*texts: str) -> frozenset[str]:
+    return frozenset(hole[1] for text in texts for hole in _HOLE.finditer(text))
+
+
+def _present(pairs: Mapping[str, str], values: Mapping[str, str | None]) -> dict[str, str]:
+    """The pairs with their holes filled, without those of which a hole is None."""
+    return {
+        name: _filled(text, values)
+        for name, text in pairs.items()
+        if all(values[hole] is not None for hole in _holes(text))
+    }
+
+
+def _checked(name: str, value: str) -> str:
+    if not (value.isascii() and value.isprintable() and value.strip()):
+        raise InvalidField(f"the header {name} cannot be sent: its value is empty, or holds line ends or non-ASCII")
+    return value
+
+
 def _texts(json: Any) -> list[str]:
     """All texts of a body."""
     if isinstance(json, Mapping):
@@ -105,10 +142,10 @@ def _texts(json: Any) -> list[str]:
     return [json] if isinstance(json, str) else []
 
 
-def _filled(json: Any, values: Mapping[str, str]) -> Any:
+def _filled(json: Any, values: Mapping[str, str | None]) -> Any:
     """A copy of a body, or a text, with its holes filled."""
     if isinstance(json, Mapping):
         return {name: _filled(value, values) for name, value in json.items()}
     if isinstance(json, (list, tuple)):
         return [_filled(value, values) for value in json]
-    return _HOLE.sub(lambda hole: values[hole[1]], json) if isinstance(json, str) else json
+    return _HOLE.sub(lambda hole: values[hole[1]] or "", json) if isinstance(json, str) else json

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, TypeVar
 
 from .. import parsing, redact
-from ..errors import ForeignAnswer, Malformed, PluginError
-from ..model import Asset, Quota, Request, Response, Snapshot, Submitted, same_id
-from ..provider import Operation
+from ..errors import BadReference, ForeignAnswer, Malformed, PluginError, Refused
+from ..model import Asset, Quota, Request, Response, Snapshot, State, Submitted, same_id
+from ..provider import MAX_BODY, Follow, Operation
 from .envelope import Envelope
-from .fields import Needed, Rule, check_rules, described, take
+from .fields import Needed, Rule, as_query, check_rules, described, take
 from .files import read_files
+from .forms import form as as_form
 from .lines import Line, request
 from .paths import Where, check_where, find
 from .reader import Reader
 
 _BARE = Envelope()
+T = TypeVar("T")
 
 
 def status(
@@ -26,13 +29,17 @@ def status(
     json: Any = None,
     verdicts: tuple[int, ...] = (),
     headers: Mapping[str, str] | None = None,
+    max_body: int = MAX_BODY,
 ) -> Operation[Snapshot]:
-    """Ask how a job stands. `verdicts`: HTTP statuses beyond 2xx whose body is the job.
+    """Ask how a job stands. `verdicts`: HTTP statuses beyond 2xx whose body is the job, or a refusal by its code.
+
+    `max_body` bounds the answer, in bytes: more than the usual 4 MiB where it holds the video itself.
 
     >>> status("GET /v1/jobs/{id}", Reader({"ok": State.COMPLETED})).request("a/b").path
     '/v1/jobs/a%2Fb'
     """
-    return Operation(request(line, reader.ids, json=json, headers=headers), reader.parse, verdicts)
+    seen = tuple(dict.fromkeys((*verdicts, *(each.status for each in reader.verdicts if each.status >= 300))))
+    return Operation(request(line, reader.ids, json=json, headers=headers), reader.parse, seen, max_body)
 
 
 def submit(
@@ -45,13 +52,16 @@ def submit(
     others: Rule | None = None,
     convert: Callable[[dict[str, Any]], Any] | None = None,
     headers: Mapping[str, str] | None = None,
+    form: bool = False,
 ) -> Operation[Submitted]:
-    """Start a job with the fields of the call as JSON.
+    """Start a job with the fields of the call as JSON, or as a multipart form, in which a Path is a file (`form=True`).
 
     `needed` names the fields that must be given; a tuple of names in it means one of them. `others` is the rule of any
-    field that the table does not name; without it such a field is refused. A hole in the line takes the field of that
-    name out of the JSON; `{kind}` is `kind`, which errors name and, where they have kinds, the reader's ids. `convert`
-    makes the body out of the checked fields, where it is not just these.
+    field that the table does not name; without it such a field is refused. A hole in the line or in a value of
+    `headers` takes the field of that name out of the body; in the query and in headers it may be a field that is not
+    given: they go without it then. `{kind}` is `kind`, which errors name and, where they have kinds, the reader's ids.
+    Where these carry a field (`Ids("app/id")`), it must be needed. `convert` makes the body out of the checked fields,
+    where it is not just these.
 
     >>> start = submit("POST /v1/videos", Reader({"ok": State.COMPLETED}), {"prompt": text()}, needed=("prompt",))
     >>> start.request({"prompt": "a lighthouse", "seed": None}).json
@@ -59,22 +69,49 @@ def submit(
     """
     made = Line(line, headers=headers or {})
     check_rules(f"submit {line!r}", fields, needed, others)
-    holes = made.names - {"kind"}
-    made.allow("submit", {*(("kind",) if kind else ()), *(name for name in needed if isinstance(name, str))})
+    holes, own = made.names - {"kind"}, ("kind",) if kind else ()
+    sure = {name for name in needed if isinstance(name, str)}
+    made.allow("submit", {*own, *fields})
+    lacking = sorted(made.firm - {*own, *sure})
+    if lacking:
+        raise PluginError(f"submit {line!r}: {{{lacking[0]}}} is in the path, so the field must be needed")
+    carried = "" if reader.ids.kinds else reader.ids.first
+    if carried and carried not in sure:
+        raise PluginError(f"submit {line!r}: the id of a job carries the field {carried!r}, so it must be needed")
     if reader.ids.kinds and kind not in reader.ids.kinds:
         raise PluginError(f"submit {line!r}: kind {kind!r} is none of the reader's ids: {', '.join(reader.ids.kinds)}")
 
     def build(call: Mapping[str, Any]) -> Request:
         given = take(f"submit {kind}" if kind else line, call, fields, needed, others)
-        values = {"kind": kind, **{name: str(given.pop(name)) for name in holes}}
-        return made.request(values, json=given if convert is None else convert(given))
+        about = reader.ids.part(str(given[carried])) if carried else ""
+        values = {
+            "kind": kind,
+            **dict.fromkeys(holes),
+            **as_query({name: given.pop(name) for name in holes & given.keys()}),
+        }
+        body = given if convert is None else convert(given)
+        if not form:
+            return made.request(values, json=body, about=about)
+        kind_of_form, data = as_form(body)
+        bare = made.request(values, about=about)
+        return replace(bare, headers={**bare.headers, "Content-Type": kind_of_form}, body=data)
 
     told = described(fields, needed, others)
-    return Operation(build, lambda response, job_id: reader.submitted(response, kind), fields=told)
+    return Operation(build, lambda response, about: reader.submitted(response, about if carried else kind), fields=told)
 
 
-def delete(line: str, reader: Reader, *, done: Where = "", json: Any = None) -> Operation[None]:
+def delete(
+    line: str,
+    reader: Reader,
+    *,
+    done: Where = "",
+    json: Any = None,
+    headers: Mapping[str, str] | None = None,
+    empty_ok: bool = False,
+) -> Operation[None]:
     """Delete a job and its files. The answer is HTTP 204 or a JSON object, in which `done` must be true if it is given.
+
+    `empty_ok` says that an empty 200 is a good answer, too.
 
     >>> delete("DELETE /v1/videos/{id}", Reader({"ok": State.COMPLETED}), done="deleted").request("7").method
     'DELETE'
@@ -82,23 +119,85 @@ def delete(line: str, reader: Reader, *, done: Where = "", json: Any = None) -> 
     check_where(f"{line!r} done", done)
 
     def parse(response: Response, job_id: str) -> None:
-        if response.status == 204:
+        if response.status == 204 or (not response.body.strip() and (empty_ok or response.status == 202)):
             return
         reader.envelope.check(response)
         body = parsing.json_object(response)
         if done and find(body, done, lambda value: value is True or None) is None:
             raise Malformed(f"the answer does not say {done}: {parsing.problem(response)}")
 
-    return Operation(request(line, reader.ids, json=json), parse)
+    return Operation(request(line, reader.ids, json=json, headers=headers), parse, empty_ok=empty_ok)
 
 
-def cancel(line: str, reader: Reader, *, done: Where = "", json: Any = None) -> Operation[None]:
+def cancel(
+    line: str,
+    reader: Reader,
+    *,
+    done: Where = "",
+    json: Any = None,
+    headers: Mapping[str, str] | None = None,
+    empty_ok: bool = False,
+    ends: bool = False,
+    first: Operation[Snapshot] | None = None,
+) -> Operation[Any]:
     """Cancel a job; the answer is read as that of `delete`.
+
+    `ends` says that a good answer means that the job is cancelled: that is then its state, and nothing asks for it
+    (Runway's answers 404 from then on). `first` is the operation status where the same request would delete the files
+    of a job that is over: it is asked before, and the request is sent for a job that still runs only.
 
     >>> cancel("POST /v1/tasks/{id}/cancel", Reader({"ok": State.COMPLETED}), json={"id": "{id}"}).request("7").json
     {'id': '7'}
     """
-    return delete(line, reader, done=done, json=json)
+    bare = delete(line, reader, done=done, json=json, headers=headers, empty_ok=empty_ok)
+
+    def parse(response: Response, job_id: str) -> Snapshot | None:
+        bare.parse(response, job_id)
+        return Snapshot(State.CANCELLED) if ends else None
+
+    def look(response: Response, job_id: str) -> Follow[Snapshot | None]:
+        told = reader.parse(response, job_id)
+        said = told.fallback if isinstance(told, Follow) else told
+        if said is None or said.state.final:
+            raise Refused(
+                "conflict", f"the job is over ({said.state if said else 'completed'}), so nothing is cancelled"
+            )
+        return Follow(bare.request(job_id), parse)
+
+    if first is None:
+        return Operation(bare.request, parse, empty_ok=empty_ok)
+    return Operation(first.request, look, first.verdicts, first.max_body, empty_ok)
+
+
+def by_kind(operations: Mapping[str, Operation[T]]) -> Operation[T]:
+    """One operation of several, for a vendor with several interfaces: by what stands before the first "/" of an id.
+
+    "" is the one for all other ids. Each of them is asked with the whole id, as its own reader has it.
+
+    >>> old = status("GET /v1/{kind}/{id}", Reader({"ok": State.COMPLETED}, ids=Ids("kind/id", ("text2video",))))
+    >>> both = by_kind({"text2video": old, "": status("GET /tasks/{id}", Reader({"done": State.COMPLETED}))})
+    >>> both.request("text2video/7").path, both.request("7").path
+    ('/v1/text2video/7', '/tasks/7')
+    """
+    if not operations or not all(isinstance(each, Operation) for each in operations.values()):
+        raise PluginError("by_kind: a mapping of the beginnings of ids to operations is due")
+
+    def of(job_id: str) -> Operation[T]:
+        found = operations.get(job_id.partition("/")[0] if "/" in job_id else "") or operations.get("")
+        if found is None:
+            raise BadReference(
+                f"{redact.text(job_id, limit=80)!r}: write the id as KIND/ID; KIND is {' or '.join(operations)}"
+            )
+        return found
+
+    each = operations.values()
+    return Operation(
+        lambda job_id: of(job_id).request(job_id),
+        lambda response, job_id: of(job_id).parse(response, job_id),
+        tuple(dict.fromkeys(status for one in each for status in one.verdicts)),
+        max(one.max_body for one in each),
+        any(one.empty_ok for one in each),
+    )
 
 
 def content(

@@ -1,4 +1,4 @@
-"""Lists of jobs: pages by number, or by a token that each page tells of the next."""
+"""Lists of jobs: pages by number, or by a token that each page tells of the next. What a POST asks is in its body."""
 
 from __future__ import annotations
 
@@ -123,11 +123,15 @@ def _builder(
     made = Line(line)
     made.allow("list", ())
     check_rules(f"list {line!r}", rules)
-    if reader.ids.kinds:
-        raise PluginError(f"list {line!r}: rows do not tell the kind that their ids begin with; write a function")
+    if reader.ids.first and reader.refine is None:
+        raise PluginError(
+            f"list {line!r}: rows do not tell what their ids begin with; a `refine` of the reader may give the job_id"
+        )
 
     def build(call: Mapping[str, Any], next: str | None) -> Request:
-        given = as_query({**fixed, **take(f"the list ({line})", call, rules)})
-        return made.request({}, {**given, **({token: next} if next else {})})
+        given = {**fixed, **take(f"the list ({line})", call, rules)}
+        if next:
+            given[token] = int(next) if token in fixed else next  # a number, where pages are numbered
+        return made.request({}, json=given) if line.startswith("POST ") else made.request({}, as_query(given))
 
     return build

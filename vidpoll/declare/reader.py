@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from .. import parsing
 from ..errors import Malformed, PluginError
-from ..model import Cost, Problem, Response, Snapshot, State, Submitted, is_number
+from ..model import Asset, Cost, Problem, Response, Snapshot, State, Submitted, is_number
 from ..provider import Follow, Stage
 from .envelope import Envelope
 from .files import Files, check_files, read_files
 from .ids import Ids
 from .paths import Where, check_where, find, standing
 from .second import Second
+from .verdicts import Verdict, verdict_of
 
 Data = Mapping[str, Any]
 
@@ -27,7 +28,10 @@ class Reader:
     `words` maps each word or number that the provider documents to its state, or to a Stage with a word to show; a
     tuple of Stage is as good. Files count of a completed job alone, reason and end of one that has ended. A path in
     `files` that begins with "./" is a place below the base URL: `./videos/{id}/content`. `refunds`: a failed job's
-    cost is given back. `pending` is an HTTP status (202) that says, without a word, that the job runs.
+    cost is given back. `pending` is an HTTP status (202) that says, without a word, that the job runs. A path in
+    `files` that begins with "base64:" leads to the file itself. `expires_at` is when the files of the job end, `lasts`
+    for how many seconds they can be had after the job's end, where the vendor's page says so and no URL does.
+    `verdicts`: answers whose HTTP status and text say how the job stands; a status question is then shown them.
 
     `decide(state, data)` gives the state where the vendor's page says that a second field counts: `state` is None
     where the answer has no word, and None returned leaves it so. `refine(snapshot, data, job_id)` gives the snapshot
@@ -60,6 +64,9 @@ class Reader:
     ids: Ids = field(default_factory=Ids)
     second: Second | None = None
     pending: int | None = None
+    expires_at: Where = ""
+    lasts: float | None = None
+    verdicts: tuple[Verdict, ...] = ()
     decide: Callable[[State | None, Data], State | None] | None = None
     refine: Callable[[Snapshot, Data, str], Snapshot] | None = None
 
@@ -68,6 +75,10 @@ class Reader:
             raise PluginError("Reader words: none; map each status word of the vendor's page to its vidpoll.State")
         if not is_number(self.full) or self.full <= 0:
             raise PluginError(f"Reader full {self.full!r}: the number that means 100 %, above 0")
+        if self.lasts is not None and not (is_number(self.lasts) and self.lasts > 0):
+            raise PluginError(f"Reader lasts {self.lasts!r}: seconds, above 0")
+        if not isinstance(self.verdicts, tuple) or not all(isinstance(each, Verdict) for each in self.verdicts):
+            raise PluginError("Reader verdicts: a tuple of declare.Verdict")
         for name in _PATHS:
             check_where(f"Reader {name}", getattr(self, name))
         check_files("Reader files", self.files, self.ids.names)
@@ -97,6 +108,9 @@ class Reader:
         """The parser of a status request. Raises AnswerError, Refused."""
         if response.status == self.pending and self._says_nothing(response):
             return Snapshot(State.RUNNING)
+        verdict = verdict_of(self.verdicts, response)
+        if verdict is not None:
+            return self._told(verdict, response)
         data = self.open(response)
         said = self.read(data, job_id)
         if (
@@ -128,6 +142,16 @@ class Reader:
         self.envelope.check(response)
         return next((each for each in found if isinstance(each, dict)), found[0])
 
+    def _told(self, verdict: Verdict, response: Response) -> Snapshot:
+        """What an answer without a status word says: the state, the reason, and the cost where it tells one."""
+        try:
+            data = response.json()
+        except Malformed:
+            data = None
+        return Snapshot(
+            verdict.state, problem=verdict.problem(response), cost=self._cost(verdict.state, data), raw=data
+        )
+
     def _says_nothing(self, response: Response) -> bool:
         return not response.body.strip() or standing(parsing.json_object(response), self.status) is None
 
@@ -135,27 +159,39 @@ class Reader:
 
     def read(self, data: Data, job_id: str = "", *, kind: str = "") -> Snapshot:
         """What the object of one job says. `job_id` is the one asked with, where one was. Raises AnswerError."""
-        told = self.ids.join(kind or self._parts(job_id).get("kind", ""), find(data, self.id, parsing.text))
+        told = self.ids.join(kind or self._parts(job_id).get(self.ids.first, ""), find(data, self.id, parsing.text))
         job_id = job_id or told or ""
         word, state = self._state(data)
-        charged = find(data, self.cost, parsing.number)
-        back = charged if self.refunds and state is State.FAILED else None
+        ended = find(data, self.finished_at, parsing.timestamp) if state.final else None
         said = Snapshot(
             state,
             stage=find(data, self.stage, parsing.text) or word,
             progress=find(data, self.progress, lambda value: parsing.progress(value, full=self.full)),
-            assets=read_files(data, self.files, self._parts(job_id)) if state is State.COMPLETED else (),
+            assets=self._assets(data, job_id, ended) if state is State.COMPLETED else (),
             problem=self._problem(state, data),
             job_id=told,
             created_at=find(data, self.created_at, parsing.timestamp),
             updated_at=find(data, self.updated_at, parsing.timestamp),
-            finished_at=find(data, self.finished_at, parsing.timestamp) if state.final else None,
+            finished_at=ended,
             duration=find(data, self.duration, parsing.number),
             queue_position=find(data, self.queue_position, parsing.count),
-            cost=None if charged is None else Cost(charged, back or 0.0, self.unit),
+            cost=self._cost(state, data),
             raw=data,
         )
         return said if self.refine is None else self.refine(said, data, job_id)
+
+    def _assets(self, data: Data, job_id: str, ended: float | None) -> tuple[Asset, ...]:
+        """The files, each with its end: that of its URL, else that of all files."""
+        end = find(data, self.expires_at, parsing.timestamp)
+        if end is None and self.lasts is not None and ended is not None:
+            end = ended + self.lasts
+        found = read_files(data, self.files, self._parts(job_id))
+        return tuple(each if each.expires_at or end is None else replace(each, expires_at=end) for each in found)
+
+    def _cost(self, state: State, data: Any) -> Cost | None:
+        charged = find(data, self.cost, parsing.number)
+        back = charged if self.refunds and state is State.FAILED else None
+        return None if charged is None else Cost(charged, back or 0.0, self.unit)
 
     def _state(self, data: Data) -> tuple[str | None, State]:
         """The word that is shown, and the state."""
@@ -191,5 +227,5 @@ def _stage(word: Any, means: Any) -> Stage:
 
 _PATHS = (
     "status", "stage", "id", "reason", "code", "progress", "created_at", "updated_at", "finished_at", "duration",
-    "queue_position", "cost",
+    "queue_position", "cost", "expires_at",
 )  # fmt: skip

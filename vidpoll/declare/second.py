@@ -15,6 +15,7 @@ from .envelope import Envelope
 from .files import Files, check_files, read_files
 from .lines import Line
 from .paths import Where, check_where, find
+from .verdicts import Verdict, verdict_of
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,9 @@ class Second:
 
     A hole in `line` is `{id}`, `{kind}`, or a path in the first answer: `GET /files?file_id={file_id}`. Where nothing
     stands there, nothing is asked. `id` is where the second answer names its job, if it does. What the first answer
-    said counts if the second cannot be had, unless `fails` holds HTTP statuses of it that mean the job has failed:
-    then the second answer alone is the verdict. Raises PluginError for a table that cannot be right.
+    said counts if the second cannot be had, unless `verdicts` says that the second answer alone is one (fal: a
+    completed job may have failed, or its result is "still in progress"). `fails` are HTTP statuses that mean, whatever
+    the body, that the job has failed. Raises PluginError for a table that cannot be right.
 
     >>> Second("GET /files/retrieve?file_id={file_id}", {"video": "file.download_url"}).names
     frozenset({'file_id'})
@@ -34,10 +36,11 @@ class Second:
     files: Files
     id: Where = ""
     fails: tuple[int, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
 
     def __post_init__(self) -> None:
         check_where("Second id", self.id)
-        check_files("Second files", self.files, ("id", "kind"))
+        check_files("Second files", self.files, {"id", "kind", *self.names})
         for name in self.names:
             check_where(f"Second line {self.line!r}", name)
 
@@ -45,6 +48,11 @@ class Second:
     def made(self) -> Line:
         """The line."""
         return Line(self.line)
+
+    @cached_property
+    def all_verdicts(self) -> tuple[Verdict, ...]:
+        """The verdicts, those of `fails` last."""
+        return (*self.verdicts, *(Verdict(status, "", State.FAILED) for status in self.fails))
 
     @property
     def names(self) -> frozenset[str]:
@@ -60,13 +68,14 @@ class Second:
             return said
 
         def parse(response: Response, job_id: str) -> Snapshot:
-            if response.status in self.fails:
-                return replace(said, state=State.FAILED, assets=(), problem=parsing.problem(response))
+            verdict = verdict_of(self.all_verdicts, response)
+            if verdict is not None:
+                return replace(said, state=verdict.state, assets=(), problem=verdict.problem(response))
             envelope.check(response)
             body = parsing.json_object(response)
             if find(body, self.id, parsing.text) not in (None, own["id"]):
                 raise ForeignAnswer("the second answer is about another job than the one that was asked for")
             return replace(said, assets=(*read_files(body, self.files, own), *said.assets))
 
-        fallback = None if self.fails else said
-        return Follow(self.made.request(values), parse, verdicts=self.fails, fallback=fallback)
+        seen = tuple(dict.fromkeys(each.status for each in self.all_verdicts if each.status >= 300))
+        return Follow(self.made.request(values), parse, verdicts=seen, fallback=None if self.all_verdicts else said)

@@ -14,15 +14,16 @@ from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from functools import cache
+from functools import cache, partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote, urlencode, urljoin, urlsplit, urlunsplit
 
 from .. import redact
-from ..errors import InvalidField, MissingKey, UnsafeURL, UsageError
+from ..clock import SystemClock
+from ..errors import InvalidField, MissingKey, PluginError, UnsafeURL, Unsupported, UsageError
 from ..model import Request, Response, origin
-from ..provider import MAX_BODY, AnyOf, Provider, is_base_url
+from ..provider import MAX_BODY, AnyOf, PreparedRequest, Provider, is_base_url
 
 _REMEMBERED = 64  # secrets: the lasting ones, and those that were minted for the requests under way
 _PRIVATE_SUFFIXES = (".localhost", ".local", ".lan", ".internal", ".home.arpa", ".ts.net")
@@ -106,8 +107,16 @@ class WireRequest(NamedTuple):
 class OpenAccount:
     """An account that is open: the provider, its base URL, its secrets, and when it may be asked."""
 
-    def __init__(self, name: str, account: Account, provider: Provider, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        name: str,
+        account: Account,
+        provider: Provider,
+        environ: Mapping[str, str],
+        now: Callable[[], float] = SystemClock.time,
+    ) -> None:
         self.name = name
+        self._now = now
         self.provider = provider
         self.account = account
         self._environ = environ
@@ -194,10 +203,13 @@ class OpenAccount:
     def wire(self, request: Request, *, timeout: tuple[float, float], max_body: int = MAX_BODY) -> WireRequest:
         """The request for the wire, with its auth.
 
-        Raises MissingKey, UsageError where the key may not travel, and InvalidField for what JSON cannot say.
+        Raises MissingKey, UsageError where the key may not travel, Unsupported for a host of the vendor's while the
+        account is elsewhere, and InvalidField for what JSON cannot say.
         """
-        secret = self._auth(request)
-        url = self.base_url + request.path + (f"?{urlencode(request.query)}" if request.query else "")
+        if request.host:
+            self._check_host(request.host)
+        above = "" if request.host else self.base_url
+        url = above + request.place + (f"?{urlencode(request.query)}" if request.query else "")
         headers = {**self.provider.headers, **request.headers}
         body = request.body
         if request.json is not None:
@@ -210,9 +222,9 @@ class OpenAccount:
         return WireRequest(
             request.method,
             url,
-            self.may_hold_key,
+            partial(_is_at, ("https", request.host, 443)) if request.host else self.may_hold_key,
             headers,
-            secret,
+            self._auth(PreparedRequest(request.method, url, headers, body or b"", self._now())),
             body,
             max_body,
             timeout,
@@ -225,7 +237,8 @@ class OpenAccount:
     ) -> WireRequest:
         """A GET for an asset's URL, at its `place`. Raises UnsafeURL."""
         full = self.place(url, below=below)
-        secret = self._auth(Request("GET", "/")) if self.may_hold_key(full) else {}
+        asked = PreparedRequest("GET", full, headers, b"", self._now())
+        secret = self._auth(asked) if self.may_hold_key(full) else {}
         return WireRequest(
             "GET",
             full,
@@ -281,7 +294,18 @@ class OpenAccount:
         """Whether the provider runs the server, on the public net. It has no files in this network."""
         return self.base_url == self.provider.base_url.rstrip("/") and nearness(self.origin[1]) == PUBLIC
 
-    def _auth(self, request: Request) -> Mapping[str, str]:
+    def _check_host(self, host: str) -> None:
+        """Raise unless a request to another host of the vendor's may be sent."""
+        if not self.provider.is_vendors(host):
+            raise PluginError(f"{self.provider.name}: the plugin asks {host}, which is not in Provider(hosts=…)")
+        scheme, mine, _ = self.origin
+        if self.origin != origin(self.provider.base_url) and not (scheme == "https" and self.provider.is_vendors(mine)):
+            raise Unsupported(
+                f"{self.name}: this is asked at {host}, and only by an account at {self.provider.base_url}: its key is "
+                f"not for {redact.url(self.base_url)}. Use an account without a base URL of its own"
+            )
+
+    def _auth(self, request: PreparedRequest) -> Mapping[str, str]:
         secrets = self.secrets()
         if secrets or self._own:
             self._check_channel()
@@ -335,6 +359,14 @@ class OpenAccount:
         return Response(response.status, headers, clean.encode("utf-8", "replace"))
 
 
+def _is_at(there: tuple[str, str, int], url: str) -> bool:
+    """Whether a URL is of an origin."""
+    try:
+        return origin(url) == there
+    except ValueError:
+        return False
+
+
 def without_user(url: str) -> tuple[str, Mapping[str, str]]:
     """A URL without the user and password before its host, and the header that says them (RFC 7617)."""
     try:
@@ -370,6 +402,12 @@ def check_url(url: str) -> None:
         plain = bool(origin(url))
     except ValueError:
         plain = False
+    if not plain and url.lower().startswith(("gs://", "s3://")):
+        tool = "gcloud storage cp" if url.lower().startswith("gs") else "aws s3 cp"
+        raise UnsafeURL(
+            f"{redact.url(url)!r} is not fetched: it lies in a bucket of yours. Fetch it with `{tool}`, or submit "
+            "without a place to store the file at: then the answer brings it"
+        )
     if not plain or not url.isprintable() or " " in url:
         user = " It holds a user or a password." if "@" in url.partition("://")[2].partition("/")[0] else ""
         raise UnsafeURL(f"{redact.url(url)!r} is not fetched: only plain http and https URLs are.{user}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
 from typing import Any, Generic, TypeVar
 from urllib.parse import urljoin
 
@@ -40,6 +41,12 @@ V = TypeVar("V")
 _WITH_BODY = {*range(200, 300)} - {202, 204}
 """Statuses whose meaning is in the body; 202 (accepted) and 204 (no content) say by themselves what happened."""
 
+LARGE = 64 * 1024
+"""Bytes from which on a body is a file that takes its time."""
+
+SLOWEST = 50_000.0
+"""Bytes a second: a large body is given the time that it takes at this rate, beyond that of any request."""
+
 MAX_FOLLOWS = 2
 """How many further answers a parser may ask for."""
 
@@ -49,8 +56,8 @@ class Call(Generic[T]):
 
     def __init__(self, account: OpenAccount, operation: Operation[T], request: Request, about: str = "") -> None:
         self.account = account
-        self.about = about
-        """What the parser is told beside the answer: the job's id, the token of a page."""
+        self.about = about or request.about
+        """What the parser is told beside the answer: the job's id, a page's token, what an id needs of a submit."""
         self.request = request
         self.hint: float | None = None
         """Seconds for which the last answer asks to leave this job alone."""
@@ -73,12 +80,16 @@ class Call(Generic[T]):
         self._echoed = False  # whether an answer held one of the account's secrets
 
     def wire(self, timeout: tuple[float, float]) -> WireRequest:
-        """The request that is to be sent now."""
-        return self.account.wire(self.request, timeout=timeout, max_body=self._max_body)
+        """The request that is to be sent now; one with a file in it is given the time that this takes."""
+        wire = self.account.wire(self.request, timeout=timeout, max_body=self._max_body)
+        size = len(wire.body or b"")
+        connect, read = timeout
+        return wire if size < LARGE else wire._replace(timeout=(connect, read + size / SLOWEST))
 
     def take(self, outcome: Response | BaseException, now: float) -> T | Fault | None:
         """What the answer says; with `pending` set, a further request (`self.request`) has to be sent first.
 
+        Its fields that the provider drops have gone by then: see `cleared`.
         Raises AnswerError for an answer that cannot be read. `now` is Unix seconds.
         """
         self.pending = False
@@ -188,15 +199,16 @@ class Call(Generic[T]):
     def _fault(self, response: Response) -> Fault:
         try:
             problem = self.account.provider.error(response)
-            reason, code, details = str(problem), problem.code, problem.details
+            reason, code, details, kind = str(problem), problem.code, problem.details, problem.kind
         except Exception as error:  # noqa: BLE001 - reading an error must not make a worse one
-            reason, code, details = f"unreadable error ({type(error).__name__})", None, {}
+            reason, code, details, kind = f"unreadable error ({type(error).__name__})", None, {}, None
         page, target = answers.page(response), self._target(response)
         reason = page or (f"it points to {redact.url(target)}" if target else reason)
         if response.status == 407:
             reason = f"the proxy on the way wants a user and a password ({reason})"
         # A 404 or 410 for a further request says nothing about the job: the first answer knew it.
-        status = 502 if self.depth and response.status in (404, 410) else response.status
+        status = status_of(Refused(kind)) if kind else response.status
+        status = 502 if self.depth and status in (404, 410) else status
         shown = reason if f"HTTP {response.status}" in reason else f"HTTP {response.status}: {reason}"
         request_id = next(filter(None, (response.header(h) for h in ("x-request-id", "request-id", "trace-id"))), None)
         shown_id = request_id and redact.text(request_id, limit=80)
@@ -208,7 +220,8 @@ class Call(Generic[T]):
         """Where a redirect points that is not followed, without its query; empty for any other answer."""
         location = response.header("location") if response.status in (301, 302, 303, 307, 308) else None
         try:
-            return redact.bare(urljoin(self.account.base_url + self.request.path, location.strip())) if location else ""
+            asked = self.request.place if self.request.host else self.account.base_url + self.request.path
+            return redact.bare(urljoin(asked, location.strip())) if location else ""
         except ValueError:
             return ""
 
@@ -216,6 +229,30 @@ class Call(Generic[T]):
         """The hint of a fault; a 429 says "no requests left until" as well as any `Retry-After`."""
         hints = [seconds for seconds in (self.hint, self.retry_after if status == 429 else None) if seconds is not None]
         return max(hints, default=None)
+
+
+def cleared(account: OpenAccount, outcome: V) -> V | Response:
+    """An answer without the fields that the provider drops, to be read, kept and shown; anything else as it is.
+
+    What is no JSON, or too deep to be looked through, goes as a whole where one of the names stands in it.
+    """
+    drops = account.provider.drops
+    if not isinstance(outcome, Response) or not any(name.strip("*") in outcome.text() for name in drops):
+        return outcome
+    try:
+        body = json.dumps(_without(outcome.json(), drops)).encode()
+    except (Malformed, RecursionError):
+        body = b""
+    return Response(outcome.status, outcome.headers, body)
+
+
+def _without(value: Any, drops: tuple[str, ...]) -> Any:
+    if isinstance(value, list):
+        return [_without(each, drops) for each in value]
+    if not isinstance(value, dict):
+        return value
+    kept = {name: each for name, each in value.items() if not any(fnmatchcase(name, drop) for drop in drops)}
+    return {name: _without(each, drops) for name, each in kept.items()}
 
 
 def build(account: OpenAccount, operation: Operation[Any], *args: object) -> Request:
@@ -241,11 +278,12 @@ def pushed(
     if not isinstance(raw, (bytes, bytearray)):
         raise UsageError(f"{job.ref}: the pushed body is {type(body).__name__}; bytes, text or a dict is due", job=job)
     call = Call(account, operation, build(account, operation, job.id), job.id)
+    pushed_body = Response(200, {"content-type": "application/json"}, bytes(raw))
     reason = f"it has more than {operation.max_body:,} bytes"
     value: Snapshot | Fault | None = None
     if len(raw) <= operation.max_body:
         try:
-            value = call.take(Response(200, {"content-type": "application/json"}, bytes(raw)), now)
+            value = call.take(cleared(account, pushed_body), now)
         except UnknownStatus as word:
             return word
         except AnswerError as error:

@@ -1,7 +1,8 @@
 """List polling: one page of a provider's list answers for many jobs.
 
 A `ListPolling` holds the jobs of one account in one use of the loop. A `PageWalk` goes through the pages; each of them
-is a `PageTask`. This module decides when a page is cheaper than single polls, which pages are requested at the same
+is a `PageTask`. Where the provider answers for many jobs by their ids, a page is one question about some of them. This
+module decides when a page is cheaper than single polls, which pages are requested at the same
 time, and which jobs their rows are about. Nothing is sent here.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import AnswerError
@@ -25,6 +26,9 @@ from .watch import Watch
 if TYPE_CHECKING:
     from .loop import Run
 
+Token = str | tuple[str, ...] | None
+"""What names a page: its token, None for the first page, or the ids that it is asked about."""
+
 WORTH = 10
 """So many jobs must wait for each page: a page is some times as long as one answer."""
 
@@ -33,14 +37,14 @@ AGAIN = 60.0
 
 
 class PageTask(Task):
-    """The request for one page of a list. `token` is that of the page; None for the first one."""
+    """The request for one page of a list. `token` is that of the page, None for the first; or it is a tuple of ids."""
 
     __slots__ = ("number", "token", "walk")
 
     queues = True
     counts = False
 
-    def __init__(self, walk: PageWalk, number: int, token: str | None) -> None:
+    def __init__(self, walk: PageWalk, number: int, token: Token) -> None:
         super().__init__(walk.account, None)
         self.begun = True  # whatever goes wrong with it is a fault, and the jobs are polled one by one
         self.walk = walk
@@ -48,11 +52,14 @@ class PageTask(Task):
         self.token = token
 
     def ask(self) -> Call[Page]:
-        provider = self.account.provider
-        assert provider.list is not None
-        assert provider.list_polling is not None
-        request = build(self.account.opened, provider.list, dict(provider.list_polling.fields), self.token)
-        return Call(self.account.opened, provider.list, request, self.token or "")
+        opened, spec = self.account.opened, self.account.provider.list_polling
+        assert spec is not None
+        if isinstance(self.token, tuple):
+            assert spec.batch is not None
+            return Call(opened, spec.batch, build(opened, spec.batch, self.token))
+        listed = self.account.provider.list
+        assert listed is not None
+        return Call(opened, listed, build(opened, listed, dict(spec.fields), self.token), self.token or "")
 
     def digest(self, value: object, context: Context) -> Step:
         now, limiter = context.now(), self.account.limiter
@@ -77,10 +84,13 @@ class PageTask(Task):
 class PageWalk:
     """One walk through the pages of an account's list, until all jobs in `wanted` were seen.
 
-    At most `most` pages are asked for, the first `at_once` of them at the same time, as far as their tokens are known.
+    At most `most` pages are asked for, the first `at_once` of them at the same time, as far as their tokens are known:
+    at first those in `todo`.
     """
 
-    def __init__(self, account: AccountState, wanted: set[str], most: int, at_once: int) -> None:
+    def __init__(
+        self, account: AccountState, wanted: set[str], most: int, at_once: int, todo: Sequence[Token] = (None,)
+    ) -> None:
         self.account = account
         self.wanted = wanted
         self.rows: dict[str, tuple[Snapshot, float]] = {}
@@ -93,7 +103,7 @@ class PageWalk:
         self.done = False
         """Whether no further page is asked for: all jobs were seen, a page has not come, or there were too many."""
         self._known: set[str] = set()
-        self._todo: deque[str | None] = deque([None])
+        self._todo: deque[Token] = deque(todo)
         self._asked = self._open = self._last = 0
 
     @property
@@ -181,14 +191,21 @@ class ListPolling:
         """Whether a walk through the list is cheaper than a poll of each job."""
         if now < self._not_before or not self.account.limiter.well(now):
             return False
-        return len(self.watches) >= WORTH * self._due
+        return len(self.watches) >= (2 if self._by_ids else WORTH) * self._due
+
+    @property
+    def _by_ids(self) -> bool:
+        return self.account.provider.list_polling.batch is not None  # type: ignore[union-attr]  # it is why we are here
+
+    @property
+    def _rows(self) -> int:
+        return self.account.provider.list_polling.rows  # type: ignore[union-attr]
 
     @property
     def _due(self) -> int:
         """How many pages a walk is likely to need."""
-        polling = self.account.provider.list_polling
-        assert polling is not None
-        return max(self._pages, math.ceil(len(self.watches) / polling.rows))
+        pages = math.ceil(len(self.watches) / self._rows)
+        return pages if self._by_ids else max(self._pages, pages)
 
     def forget(self, job_id: str) -> None:
         """A job is no longer waited for."""
@@ -197,8 +214,14 @@ class ListPolling:
         self.ended.discard(job_id)
 
     def begin(self) -> None:
-        """A new walk."""
-        self.walk = PageWalk(self.account, set(self.watches), max(1, len(self.watches) // WORTH), self._due)
+        """A new walk: by ids, those whose time has come and all others fill the questions."""
+        wanted, due = set(self.watches), self._due
+        if self._by_ids:
+            ids = [*self.parked, *(job_id for job_id in self.watches if job_id not in self.parked)]
+            todo = [tuple(ids[at : at + self._rows]) for at in range(0, len(ids), self._rows)]
+            self.walk = PageWalk(self.account, wanted, len(todo), due, todo)
+        else:
+            self.walk = PageWalk(self.account, wanted, max(1, len(wanted) // WORTH), due)
 
     def go_on(self, run: Run) -> None:
         """Have the pages that are to be asked for queue, and those that need not be asked for any more leave."""

@@ -32,6 +32,7 @@ from ..net.accounts import WireRequest
 from ..net.workers import Ticket, Workers
 from ..pacing.limiter import ROOM
 from .account_state import AccountState
+from .call import cleared
 from .list_polling import WORTH, ListPolling
 from .task import Context, Planned, Step, Task, WaitQueue
 from .transcript import Recorder
@@ -162,7 +163,8 @@ class Run:
 
     def join_list(self, watch: Watch) -> None:
         """Have a job be polled by its provider's list too, where it has one that may be."""
-        if watch.account.provider.list_polling is not None:
+        polling = watch.account.provider.list_polling
+        if polling is not None and (polling.takes is None or polling.takes(watch.job.id)):
             self.lists.setdefault(watch.account, ListPolling(watch.account)).watches[watch.job.id] = watch
 
     def _push(self, task: Task, at: float, *, ask: bool) -> None:
@@ -329,6 +331,7 @@ class Run:
     def _digest(self, task: Task, outcome: Response | BaseException) -> Told:
         loop, call = self.loop, task.call
         assert call is not None  # it was sent
+        outcome = cleared(task.account.opened, outcome)
         if task.job is not None:
             loop.recorder.note(task.job.ref, loop.clock.time(), call.request, outcome, task.account.opened.hide)
         value: object

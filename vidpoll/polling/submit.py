@@ -13,7 +13,7 @@ from ..errors import AnswerError, BadReference, PluginError, SubmitUnknown, Unsu
 from ..events import Event
 from ..faults import Fault, Meaning
 from ..job import Job
-from ..model import Page, Quota, Request, Response, Submitted
+from ..model import Page, Quota, Request, Response, Snapshot, Submitted
 from ..net.accounts import OpenAccount
 from ..provider import Operation
 from .account_state import AccountState
@@ -127,14 +127,16 @@ def ask_quota(loop: Loop, account: AccountState) -> Quota:
     return quota
 
 
-def end_job(loop: Loop, account: AccountState, job: Job, role: str) -> None:
-    """Cancel or delete a job. Raises Unsupported, ProviderError, AnswerError."""
+def end_job(loop: Loop, account: AccountState, job: Job, role: str) -> Snapshot | None:
+    """Cancel or delete a job; what the answer says of it, if any. Raises Unsupported, ProviderError, AnswerError."""
     operation = operation_of(account, role)
     task = run_once(loop, account, operation, partial(build, account.opened, operation, job.id), job.id, repeat=True)
     fault = task.result
     gone = isinstance(fault, Fault) and fault.meaning in (Meaning.MISSING, Meaning.GONE)
-    if not (gone and task.lost):  # a 404 after a lost answer: the lost one did it
-        value_of(fault, account, f"{job.ref} {role}", job)
+    if gone and task.lost:  # a 404 after a lost answer: the lost one did it
+        return None
+    value = value_of(fault, account, f"{job.ref} {role}", job)
+    return value if isinstance(value, Snapshot) else None
 
 
 def list_jobs(loop: Loop, account: AccountState, fields: Mapping[str, object]) -> Iterator[Job]:

@@ -98,7 +98,7 @@ def _raw(at: float, request: Request, outcome: Response | BaseException, hide: C
 
 
 def _clean(raw: _Raw) -> Exchange:
-    path = _shown(raw.hide(raw.request.path))
+    path = _shown(raw.hide(raw.request.place))
     if raw.response is None:
         return Exchange(raw.at, raw.request.method, path, reason=raw.reason)
     told = raw.response.headers

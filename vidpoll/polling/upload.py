@@ -1,4 +1,4 @@
-"""Files that a job needs, sent to the provider before the submit: which operation takes a file, and for how long."""
+"""Files that a job needs, sent to the provider before the submit: which operation takes a file."""
 
 from __future__ import annotations
 
@@ -8,23 +8,11 @@ from typing import Any
 from ..errors import AnswerError, InvalidField, Unsupported
 from ..faults import Fault
 from ..model import Request
-from ..net.accounts import WireRequest
 from ..provider import Operation
 from .account_state import AccountState
 from .call import Call, build
 from .loop import Loop
 from .task import OneShot
-
-SLOWEST = 50_000.0
-"""Bytes a second: an upload is given the time that it takes at this rate, beyond that of any request."""
-
-
-class UploadCall(Call[Any]):
-    """A question with a file in it."""
-
-    def wire(self, timeout: tuple[float, float]) -> WireRequest:
-        connect, read = timeout
-        return super().wire((connect, read + len(self.request.body or b"") / SLOWEST))
 
 
 def upload_request(account: AccountState, path: Path, kind: str | None) -> tuple[Operation[Any], Request]:
@@ -49,7 +37,7 @@ def run_upload(
     """Send the file, and again where no answer came; what came of it."""
 
     def call() -> Call[Any]:
-        return UploadCall(account.opened, operation, request)
+        return Call(account.opened, operation, request)
 
     task = OneShot(account, call, repeat=True, now=loop.now(), patience=loop.context.patience)
     for _ in loop.run([task]):

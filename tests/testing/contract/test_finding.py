@@ -104,7 +104,7 @@ def test_an_entry_point_of_another_name() -> None:
 # -- code that raises -------------------------------------------------------------------------------------------------
 
 
-def mint(request: vidpoll.Request, secrets: Any) -> Any:
+def mint(request: vidpoll.PreparedRequest, secrets: Any) -> Any:
     return {"Authorization": secrets["ANOTHER_NAME"]}
 
 

@@ -182,7 +182,7 @@ def test_id_plus_kind_and_two_secrets_pass(tmp_path: Path) -> None:
     def signed(secrets: Mapping[str, str]) -> str:
         return hashlib.sha256(f"{secrets['ODD_ACCESS_KEY']}{secrets['ODD_SECRET_KEY']}".encode()).hexdigest()
 
-    def mint(request: vidpoll.Request, secrets: Mapping[str, str]) -> Mapping[str, str]:
+    def mint(request: vidpoll.PreparedRequest, secrets: Mapping[str, str]) -> Mapping[str, str]:
         return {"Authorization": f"Bearer {signed(secrets)}.{time.time_ns()}"}
 
     plugin = provider(request, parse)

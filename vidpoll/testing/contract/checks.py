@@ -20,14 +20,14 @@ OPERATIONS = "status, submit KIND, list, quota, cancel, delete, content, error, 
 _HEAD = {"about", "base_url", "auth", "floor", "id", "words", "decides", "samples"}
 _ROW = {"file", "operation", "id", "origin", "source", "version", "note", "status", "headers", "request", "sends",
         "fields", "token", "then", "expect"}  # fmt: skip
-_LINE = re.compile(r"(GET|POST|PUT|PATCH|DELETE|HEAD) /\S*")
+_LINE = re.compile(r"(GET|POST|PUT|PATCH|DELETE|HEAD) (https://[^/\s]+)?/\S*")
 _FIRST = {name for name in (each.name for each in fields(Snapshot)) if name != "raw"}
 _ALLOWED: Mapping[str, set[str]] = {
     "status": _FIRST,
     "submit": _FIRST,
     "list": {"rows", "next", "further"},
     "quota": {each.name for each in fields(Quota)},
-    "error": {"message", "code", "details"},
+    "error": {"message", "code", "details", "kind"},
     "content": {"assets"},
 }
 _REQUIRED: Mapping[str, tuple[str, ...]] = {

@@ -95,5 +95,5 @@ def _ask(subject: Subject, sample: Sample, response: Response) -> Exception | No
                     outcome = subject.second(follow, response, first.job_id)
                     return None if outcome.allowed else outcome.error
         return None
-    outcome = subject.parse(sample.operation, response, sample.about)
+    outcome = subject.parse(sample.operation, response, subject.about(sample))
     return None if outcome.allowed else outcome.error

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
+from ...declare.forms import read_form
 from ...errors import UsageError
 from ...model import Request
 from . import mutations
@@ -69,11 +70,12 @@ def compare(subject: Subject, sample: Sample, request: Request) -> None:
     """Fail unless a request is the one that a sample documents."""
     method, _, target = sample.request.partition(" ")
     path, _, query = target.partition("?")
+    above = "" if request.host else _base(subject)
     hole = ".+" if "/" in sample.job_id else "[^/]+"
     parts = re.split(r"(\{[^}]*\})", path)
     pattern = "".join(hole if part.startswith("{") else re.escape(part) for part in parts)
     due = sorted(parse_qsl(query, keep_blank_values=True))
-    wrong = request.method != method or not re.fullmatch(pattern, _base(subject) + request.path)
+    wrong = request.method != method or not re.fullmatch(pattern, above + request.place)
     if wrong or not _like(sorted(request.query), due):
         broken(
             _RULE,
@@ -98,6 +100,9 @@ def sent(request: Request) -> Any:
     """The body of a request as plain data; None where there is none."""
     if request.body is None:
         return None if request.json is None else _plain(request.json)
+    kind = next((value for name, value in request.headers.items() if name.lower() == "content-type"), "")
+    if kind.startswith("multipart/form-data"):
+        return read_form(kind, request.body)
     try:
         return json.loads(request.body)
     except ValueError:
@@ -125,7 +130,7 @@ def _like(found: Any, due: Any) -> bool:
 def line(subject: Subject, request: Request) -> str:
     """A request as index.json writes it."""
     query = f"?{urlencode(request.query)}" if request.query else ""
-    return f"{request.method} {_base(subject)}{request.path}{query}"
+    return f"{request.method} {'' if request.host else _base(subject)}{request.place}{query}"
 
 
 def paste(subject: Subject, request: Request, *, named: bool = False) -> str:

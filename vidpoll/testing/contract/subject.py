@@ -194,7 +194,7 @@ class Subject:
         response = sample.response(None if data is mutations.GONE else mutations.encode(data))
         if not is_shown(response, self.operations[sample.operation].verdicts):
             return self._refusal(response)
-        outcome = self.parse(sample.operation, response, sample.about)
+        outcome = self.parse(sample.operation, response, self.about(sample))
         for name in sample.then:
             second = self.index.named(name)
             if isinstance(outcome.value, Follow) and second is not None:
@@ -219,10 +219,20 @@ class Subject:
         except Exception as error:  # noqa: BLE001 - as above
             return Outcome(error=error)
 
+    def about(self, sample: Sample) -> str:
+        """What the parser of a sample's operation is told: of a submit what its request has in `about`."""
+        if not sample.operation.startswith("submit ") or sample.operation not in self.operations:
+            return sample.about
+        try:
+            return str(self.builder(sample.operation, sample)().about)
+        except Exception:  # noqa: BLE001 - whatever a builder raises is told elsewhere
+            return ""
+
     def _refusal(self, response: Response) -> Outcome:
         """A refusal by HTTP status, as a parser would say it."""
         problem = self.problem_of(response)
-        return Outcome(error=Refused(Fault("", response.status).kind, str(problem)))
+        kind = getattr(problem, "kind", None) or Fault("", response.status).kind
+        return Outcome(error=Refused(kind, str(problem)))
 
     def problem_of(self, response: Response) -> object:
         """What the reader of refusals makes of an answer, or the exception that it raises."""

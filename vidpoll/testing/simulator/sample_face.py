@@ -22,7 +22,7 @@ from urllib.parse import parse_qsl, quote, unquote, urljoin, urlsplit
 
 from ... import model
 from ...errors import AnswerError, PluginError, Refused
-from ...provider import Basic, Follow, KeyHeader, Provider
+from ...provider import Basic, Follow, KeyHeader, PreparedRequest, Provider
 from ..contract import mutations
 from ..contract.checks import ORIGINS
 from ..contract.samples import Index, Sample, read
@@ -121,7 +121,7 @@ class SampleFace(Face):
         auth = self.provider.auth
         if self.key is None or _target(request) in self._files:
             return None
-        headers = auth(model.Request("GET", "/"), dict.fromkeys(auth.variables, self.key))
+        headers = auth(PreparedRequest("GET", request.raw_path), dict.fromkeys(auth.variables, self.key))
         for name, value in headers.items():
             told = request.headers.get(name.lower())
             fixed = isinstance(auth, (KeyHeader, Basic)) or self.key in value  # else minted: never the same twice
@@ -231,7 +231,7 @@ class SampleFace(Face):
         return found
 
     def _page(self, sample: Sample) -> model.Page:
-        page = self._parse("list", sample.response(), sample.about)
+        page = self._parse(sample, sample.response(), sample.about)
         return page if isinstance(page, model.Page) else model.Page(())
 
     def _beyond(self, request: Request, token: str | None) -> bool:
@@ -256,7 +256,7 @@ class SampleFace(Face):
                 data, progress
             )
         answer = swaps.response(sample, data)
-        value = self._parse(sample.operation, answer, job.id)
+        value = self._parse(sample, answer, job.id)
         for second, _ in steps[1:]:
             if isinstance(value, Follow):
                 told = swaps.response(second)
@@ -337,7 +337,7 @@ class SampleFace(Face):
         job_id = submit.expect["job_id"]
         own = own_part(job_id, text_of(submit))
         new = like(own, random.Random(0))
-        said = self._parse(submit.operation, Swaps({own: new}, {}).response(submit), job_id)
+        said = self._parse(submit, Swaps({own: new}, {}).response(submit), job_id)
         if not own or getattr(said, "job_id", None) != renamed(job_id, own, new):
             raise self._unplayable(f"{submit.file}: its id {job_id!r} does not follow from what stands in it")
         sent = submit.sends if isinstance(submit.sends, Mapping) else None
@@ -388,7 +388,7 @@ class SampleFace(Face):
 
     def _read(self, sample: Sample) -> tuple[list[tuple[Sample, Any]], Any]:
         """The sample and the second answers that it asks for, each with what its parser gives; what comes of all."""
-        value = self._parse(sample.operation, sample.response(), sample.job_id)
+        value = self._parse(sample, sample.response(), sample.job_id)
         steps = [(sample, value)]
         for second in filter(None, map(self.index.named, sample.then)):
             if isinstance(value, Follow):
@@ -396,9 +396,15 @@ class SampleFace(Face):
                 steps.append((second, value))
         return steps, _said(value)
 
-    def _parse(self, operation: str, response: model.Response, job_id: str) -> Any:
-        known = self.operations.get(operation)
-        return None if known is None else _tried(known.parse, response, job_id)
+    def _parse(self, sample: Sample, response: model.Response, job_id: str) -> Any:
+        known = self.operations.get(sample.operation)
+        about = self._about(sample) if sample.operation.startswith("submit ") else job_id
+        return None if known is None else _tried(known.parse, response, about)
+
+    def _about(self, sample: Sample) -> str:
+        """What the parser of a submit is told: what the id carries of the call."""
+        sent = sample.sends if isinstance(sample.sends, Mapping) else None
+        return self._first_request(sample, sample.fields or sent or _FIELDS, _FIELDS)[1].about
 
 
 def _stages(samples: Iterable[Sample], job_id: str) -> dict[str, Sample]:

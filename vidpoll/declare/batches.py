@@ -1,0 +1,43 @@
+"""One question about many jobs, by their ids."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import parsing
+from ..errors import PluginError
+from ..model import Page, Request, Response
+from ..provider import Operation
+from .lines import Line
+from .paths import check_where
+from .reader import Reader
+
+
+def batch(line: str, reader: Reader, *, name: str, rows: str = "data", join: str | None = ",") -> Operation[Page]:
+    """Ask for many jobs at once, for `vidpoll.ListPollingSpec(batch=…)`.
+
+    `name` is that of the query with their ids, joined by `join`; with `join=None` each has a query of its own. `rows`
+    is the path of the jobs in the answer. A row whose word is that of a verdict is confirmed by a status request, so it
+    need not name the files; a job without a row is asked about by itself.
+
+    >>> ask = batch("GET /videos/statuses", Reader({"ok": State.COMPLETED}), name="video_ids")
+    >>> ask.request(("a", "b")).query
+    (('video_ids', 'a,b'),)
+    """
+    made = Line(line)
+    made.allow("batch", ())
+    check_where(f"batch {line!r} rows", rows)
+    if not line.startswith("GET ") or not name:
+        raise PluginError(f"batch {line!r}: a GET, and the name of the query with the ids")
+
+    def build(ids: tuple[str, ...]) -> Request:
+        bare, own = made.request({}), [reader.ids.split(each)["id"] for each in ids]
+        values = own if join is None else [join.join(own)]
+        return Request(bare.method, bare.path, (*bare.query, *((name, each) for each in values)), host=bare.host)
+
+    def parse(response: Response, job_id: str) -> Page:
+        reader.envelope.check(response)
+        found: Any = parsing.at(parsing.json_object(response), rows)
+        return Page(parsing.rows(found, reader.read))
+
+    return Operation(build, parse)
