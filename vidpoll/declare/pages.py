@@ -33,8 +33,8 @@ def cursor_pages(
 ) -> Operation[Page]:
     """A list whose answer names the next page, as OpenAI's does.
 
-    `rows`, `next` and `more` are paths in the answer: the jobs, the token of the next page, and the flag that is true
-    while there is one, if any. `token` and `size` are the names of the query for the page and for the number of rows,
+    `rows`, `next` and `more` are paths in the answer: the jobs, the token of the next page, and the flag that is false
+    at the end, if any (an answer without it goes on while it names a next page). `token` and `size` are the names of the query for the page and for the number of rows,
     of which there are `most` (`size=""`: the vendor has no such name); `fields` are further ones that a call may set.
 
     >>> ask = cursor_pages("GET /videos", Reader({"ok": State.COMPLETED}), more="has_more")
@@ -51,7 +51,8 @@ def cursor_pages(
         reader.envelope.check(response)
         body = parsing.json_object(response)
         told = find(body, next, parsing.text)
-        goes_on = told is not None and told.isprintable() and (not more or find(body, more, _flag) is True)
+        flag = find(body, more, lambda value: value)
+        goes_on = told is not None and told.isprintable() and (flag is None or flag is True)
         return Page(parsing.rows(parsing.at(body, rows), reader.read), told if goes_on else None)
 
     return Operation(build, parse, fields=described(rules))
