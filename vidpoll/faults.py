@@ -113,9 +113,7 @@ _PASSED_ON = "llm_provider-"
 
 _MILLISECONDS = ("retry-after-ms", "openai-poll-after-ms")
 _HINTS = ("retry-after", *_MILLISECONDS)
-_TELLING = frozenset(
-    (*_HINTS, *(_PASSED_ON + name for name in _HINTS), "x-ratelimit-remaining", "x-ratelimit-reset")
-)
+_TELLING = frozenset((*_HINTS, *(_PASSED_ON + name for name in _HINTS), "x-ratelimit-remaining", "x-ratelimit-reset"))
 
 
 def tells_when(response: Response) -> bool:

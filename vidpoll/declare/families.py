@@ -24,13 +24,22 @@ _EVERY_5_S = Pacing(floor=5.0)
 _EVERY_10_S = Pacing(floor=10.0)
 
 _OPENAI_WORDS: Words = {
-    **dict.fromkeys(("queued", "pending", "submitted", "not_start", "notstarted", "preparing"), State.QUEUED),
-    **dict.fromkeys(("created", "starting", "unknown"), State.QUEUED),  # gateways, of a job that was just submitted
-    **dict.fromkeys(("in_progress", "processing", "running", "generating", "post_processing"), State.RUNNING),
-    **dict.fromkeys(("completed", "complete", "success", "succeeded", "finished"), State.COMPLETED),
-    **dict.fromkeys(("failed", "failure", "fail", "error"), State.FAILED),
-    **dict.fromkeys(("cancelled", "canceled"), State.CANCELLED),
+    "queued": State.QUEUED,
+    "pending": State.QUEUED,
+    "in_progress": State.RUNNING,
+    "processing": State.RUNNING,
+    "completed": State.COMPLETED,
+    "failed": State.FAILED,
+    "cancelled": State.CANCELLED,
+    "canceled": State.CANCELLED,
     "expired": State.EXPIRED,
+}
+_RELAYED_WORDS: Words = {  # those of upstreams, as gateways pass them on; unknown is a job that was just submitted
+    **dict.fromkeys(("submitted", "not_start", "notstarted", "preparing", "created", "starting"), State.QUEUED),
+    "unknown": State.QUEUED,
+    **dict.fromkeys(("running", "generating", "post_processing"), State.RUNNING),
+    **dict.fromkeys(("complete", "success", "succeeded", "finished"), State.COMPLETED),
+    **dict.fromkeys(("failure", "fail", "error"), State.FAILED),
 }
 _OPENAI_URLS = (
     "url", "video_url", "urls", "unsigned_urls", "metadata.url", "output.video_url", "outputs.video_url",
@@ -63,6 +72,7 @@ def openai_videos(
     others: Rule | None = None,
     form: bool = False,
     remix: bool = False,
+    relay: bool = False,
     verdicts: tuple[int, ...] = (),
     reader: Mapping[str, Any] | None = None,
     **more: Any,
@@ -71,8 +81,8 @@ def openai_videos(
 
     `words` and `files` add to the words and kinds of files that are known, `fields` to those of the submit; `others` is
     the rule of fields beyond. A submit is JSON, or a multipart form where a field is a file; `form` says that the
-    server takes forms alone. `remix` adds the submit of that name. `verdicts`: HTTP statuses whose body may be the job
-    (500 at vLLM-Omni). `reader` are further options of a Reader. `more` goes to `vidpoll.Provider` and wins
+    server takes forms alone. `remix` adds the submit of that name, `relay` the words that gateways pass on from other
+    vendors. `verdicts`: HTTP statuses whose body may be the job (500 at vLLM-Omni). `reader` are further options of a Reader. `more` goes to `vidpoll.Provider` and wins
     (`list=None` for a server without one). Raises PluginError for an option that is none.
 
     >>> acme = openai_videos("acme", "https://acme.example/v1", Bearer("ACME_API_KEY"), words={"warm": State.QUEUED})
@@ -80,7 +90,7 @@ def openai_videos(
     ['content', 'delete', 'list', 'status', 'submit video']
     """
     job = Reader(
-        {**_OPENAI_WORDS, **(words or {})},
+        {**_OPENAI_WORDS, **(_RELAYED_WORDS if relay else {}), **(words or {})},
         files={"video": _OPENAI_URLS, **(files or {})},
         **{"duration": ("duration_s", "seconds", "duration"), "expires_at": "expires_at", **(reader or {})},
     )

@@ -55,6 +55,12 @@ def sent(exchange: Exchange) -> object:
     return {name: part.get_filename() or str(part.get_payload()) for name, part in found.items()}
 
 
+def told_error(error: Exception) -> str:
+    """Its type, with the status and code of a refusal: its message names the port of the replay."""
+    refusal = isinstance(error, vidpoll.ProviderError)
+    return " ".join(map(str, filter(None, (type(error).__name__, *((error.status, error.code) if refusal else ())))))
+
+
 def played(name: str, play: dict[str, Any], folder: Path) -> dict[str, Any]:
     """What comes of a play: what was sent and heard, the verdict, files with their sizes, lists and the rest."""
     said: dict[str, Any] = {}
@@ -71,6 +77,7 @@ def played(name: str, play: dict[str, Any], folder: Path) -> dict[str, Any]:
             job = client.wait(job, timeout=600.0, on_event=lambda event: told.append(brief(event)), check=False)
             said |= {"id": job.id, "told": told, "ends": str(job.state)}
             said |= {"problem": str(job.problem)} if job.problem else {}
+            said |= {"error": told_error(job.error)} if job.error and not job.final else {}
             if job.ok:
                 kinds = tuple(dict.fromkeys(asset.kind for asset in job.assets)) or None
                 saved = client.download(job, folder / "clips", kinds=kinds) if play.get("files", True) else []
@@ -80,7 +87,7 @@ def played(name: str, play: dict[str, Any], folder: Path) -> dict[str, Any]:
             if "delete" in play.get("then", ()):
                 said["deleted"] = client.delete(job)
         except vidpoll.VidpollError as error:
-            said["raises"] = f"{type(error).__name__}: {error}"
+            said["raises"] = told_error(error)
         said["asked"] = [f"{each.method} {each.path} {each.status}" for each in simulation.requests(name)]
     return {**said, "asked": list(dict.fromkeys(said["asked"]))}
 

@@ -10,7 +10,6 @@ import re
 from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
 
 import vidpoll
 from vidpoll import declare, parsing
@@ -66,6 +65,7 @@ BASE = declare.openai_videos(
     needed=("model", "prompt"),
     others=declare.anything(),  # what the upstream takes
     remix=True,
+    relay=True,
     verdicts=(500,),
     list=None,  # 400, or 500
     delete=None,  # 405

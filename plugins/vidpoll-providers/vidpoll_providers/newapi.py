@@ -28,6 +28,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         vidpoll.Bearer("NEWAPI_API_KEY"),
         needed=("model", "prompt"),
         others=declare.anything(),  # what the upstream takes
+        relay=True,
         reader={"cost": "usage.total_tokens", "unit": "tokens", "refine": refine},
         list=None,
         delete=None,

@@ -33,7 +33,13 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         vidpoll.Bearer("OPENAI_API_KEY", required=False),
         others=declare.anything(),  # servers add fields of their own
         remix=True,
-        verdicts=(400, 422, 500, 503),  # vLLM-Omni, and what stands before it: the body of such an answer may be the job
+        relay=True,
+        verdicts=(
+            400,
+            422,
+            500,
+            503,
+        ),  # vLLM-Omni, and what stands before it: the body of such an answer may be the job
         error=read_error,
     )
 
