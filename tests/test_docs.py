@@ -417,6 +417,11 @@ def test_what_tables_can_say(title: str, told: str) -> None:
         "JOB": job,
         "FIELDS": {"prompt": declare.text()},
         "mint": lambda request, secrets: {},
+        "State": vidpoll.State,
+        "ROW": job,
+        "STATUS": status,
+        "old": declare.status("GET /{kind}/{id}", declare.Reader(words, ids=declare.Ids("kind/id", ("v1",)))),
+        "new": status,
     }
     for code in re.findall(r"`([\w.]+\(.*?\))`", told):
         eval(code, space)

@@ -137,10 +137,10 @@ _HOMES = {
     "errors": (
         "AnswerError AuthenticationError BadReference BadSignature ConfigurationError Conflict DownloadChanged "
         "DownloadError DownloadTooLarge DownloadTruncated ForeignAnswer InvalidField InvalidRequest JobCancelled "
-        "JobError JobExpired JobFailed JobNotFound Malformed MissingKey NotAVideo NotFound OutcomeUnknown PaymentRequired PermissionDenied "
-        "PluginError ProviderError ProviderUnreachable RateLimited Refused ResultMissing ServerError StoreError "
-        "SubmitUnknown TransitionRefused UnknownProvider UnknownStatus UnsafeURL Unsupported UsageError "
-        "VidpollError WaitNotSent WaitRefused WaitStopped WaitTimeout"
+        "JobError JobExpired JobFailed JobNotFound Malformed MissingKey NotAVideo NotFound OutcomeUnknown "
+        "PaymentRequired PermissionDenied PluginError ProviderError ProviderUnreachable RateLimited Refused "
+        "ResultMissing ServerError StoreError SubmitUnknown TransitionRefused UnknownProvider UnknownStatus UnsafeURL "
+        "Unsupported UsageError VidpollError WaitNotSent WaitRefused WaitStopped WaitTimeout"
     ),
     "events": (
         "Completed DownloadProgress Downloaded Event Failed GaveUp PollFailed Polled ProgressChanged StageChanged "

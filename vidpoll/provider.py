@@ -291,6 +291,9 @@ class Webhook:
 
     `read` makes of the pushed object what the status operation reads (`{"data": {…}}` of a body with an event around
     it); without it that is the pushed body itself.
+
+    >>> Webhook(declare.standard_webhooks(), lambda pushed: pushed["data"]).read({"data": {"id": "7"}})
+    {'id': '7'}
     """
 
     verify: Verify | None = None

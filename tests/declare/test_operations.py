@@ -85,7 +85,7 @@ def test_a_body_that_is_not_just_the_fields() -> None:
         (lambda: declare.submit("POST /x", JOB, {"prompt": ("text", len)}), "the rule of 'prompt' is tuple"),
         (lambda: declare.submit("POST /x", JOB, ["prompt"]), "fields is list, not a mapping"),
         (lambda: declare.submit("POST /x", JOB, PROMPT, others=True), "the rule of 'others' is bool"),
-        (lambda: declare.submit("POST /{prompt}", JOB, PROMPT), "nothing fills {prompt}; known here: none"),
+        (lambda: declare.submit("POST /{prompt}", JOB, PROMPT), "{prompt} is in the path, so the field must be needed"),
         (lambda: declare.submit("POST /{kind}", JOB, PROMPT), "nothing fills {kind}"),
         (lambda: declare.submit("POST /x", KINDS, PROMPT), "kind '' is none of the reader's ids: t2v, i2v"),
         (lambda: declare.submit("POST /x", KINDS, PROMPT, kind="v2v"), "kind 'v2v' is none of"),

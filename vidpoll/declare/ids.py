@@ -14,18 +14,19 @@ from ..errors import BadReference, PluginError
 class Ids:
     """The form of an id: "id", "kind/id" with all kinds there are, or "NAME/id" with a field of the submit before it.
 
-    That field may be a path; the id is then what stands behind the last "/". `part` makes of the field's value what the
-    id carries (of `owner/app/sub/path` the first two, say). Raises PluginError for any other form.
+    Where that field is a path, `part` makes of its value what the id carries (of `owner/app/sub/path` the first two,
+    say), and of that it must make the same again; the id is then what stands behind the last "/". Raises PluginError
+    for any other form.
 
     >>> Ids("kind/id", ("text2video", "image2video")).split("text2video/867")
     {'kind': 'text2video', 'id': '867'}
-    >>> Ids("app/id").split("fal-ai/veo3.1/867")
+    >>> Ids("app/id", part=lambda app: "/".join(app.split("/")[:2])).split("fal-ai/veo3.1/867")
     {'app': 'fal-ai/veo3.1', 'id': '867'}
     """
 
     form: str = "id"
     kinds: tuple[str, ...] = ()
-    part: Callable[[str], str] = str
+    part: Callable[[str], str] | None = None
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"([A-Za-z_]\w*/)?id", str(self.form)):
@@ -50,12 +51,16 @@ class Ids:
             if not job_id.strip():
                 raise BadReference("an id that is empty names no job")
             return {"id": job_id}
-        first, _, rest = job_id.partition("/") if self.kinds else job_id.rpartition("/")
-        if not first or not rest or (self.kinds and first not in self.kinds):
+        first, _, rest = job_id.partition("/") if self.part is None else job_id.rpartition("/")
+        if not first or not rest or (self.kinds and first not in self.kinds) or self.carried(first) != first:
             shown, what = redact.text(job_id, limit=80), self.first.upper()
             known = f"; {what} is {' or '.join(self.kinds)}" if self.kinds else ""
             raise BadReference(f"{shown!r}: write the id as {what}/ID{known}")
         return {self.first: first, "id": rest}
+
+    def carried(self, value: str) -> str:
+        """What the id carries of the field's value."""
+        return value if self.part is None else self.part(value)
 
     def join(self, first: str, told: str | None) -> str | None:
         """The id as users write it, of what an answer tells; None where it tells none, or nothing is known before it.

@@ -83,7 +83,7 @@ def submit(
 
     def build(call: Mapping[str, Any]) -> Request:
         given = take(f"submit {kind}" if kind else line, call, fields, needed, others)
-        about = reader.ids.part(str(given[carried])) if carried else ""
+        about = reader.ids.carried(str(given[carried])) if carried else ""
         values = {
             "kind": kind,
             **dict.fromkeys(holes),
@@ -111,7 +111,7 @@ def delete(
 ) -> Operation[None]:
     """Delete a job and its files. The answer is HTTP 204 or a JSON object, in which `done` must be true if it is given.
 
-    `empty_ok` says that an empty 200 is a good answer, too.
+    `empty_ok` says that an empty 200 or 202 is a good answer, too.
 
     >>> delete("DELETE /v1/videos/{id}", Reader({"ok": State.COMPLETED}), done="deleted").request("7").method
     'DELETE'
@@ -119,7 +119,7 @@ def delete(
     check_where(f"{line!r} done", done)
 
     def parse(response: Response, job_id: str) -> None:
-        if response.status == 204 or (not response.body.strip() and (empty_ok or response.status == 202)):
+        if response.status == 204 or (empty_ok and not response.body.strip()):
             return
         reader.envelope.check(response)
         body = parsing.json_object(response)

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from .. import parsing
-from ..errors import ForeignAnswer
+from ..errors import ForeignAnswer, Malformed
 from ..model import Response, Snapshot, State
 from ..provider import Follow
 from .envelope import Envelope
@@ -75,7 +75,10 @@ class Second:
             body = parsing.json_object(response)
             if find(body, self.id, parsing.text) not in (None, own["id"]):
                 raise ForeignAnswer("the second answer is about another job than the one that was asked for")
-            return replace(said, assets=(*read_files(body, self.files, own), *said.assets))
+            found = read_files(body, self.files, own)
+            if self.all_verdicts and not found:  # nothing is certain without it
+                raise Malformed(f"the second answer names no file: {parsing.problem(response)}")
+            return replace(said, assets=(*found, *said.assets))
 
         seen = tuple(dict.fromkeys(each.status for each in self.all_verdicts if each.status >= 300))
         return Follow(self.made.request(values), parse, verdicts=seen, fallback=None if self.all_verdicts else said)

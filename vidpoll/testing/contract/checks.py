@@ -15,7 +15,7 @@ from ...model import Quota, Snapshot, State, is_number
 ORIGINS = ("documented", "recorded", "inferred")
 """On what a sample stands: the vendor's page or code, an answer that was really received, or a guess of ours."""
 
-OPERATIONS = "status, submit KIND, list, quota, cancel, delete, content, error, follow"
+OPERATIONS = "status, submit KIND, list, batch, quota, cancel, delete, content, error, follow"
 
 _HEAD = {"about", "base_url", "auth", "floor", "id", "words", "decides", "samples"}
 _ROW = {"file", "operation", "id", "origin", "source", "version", "note", "status", "headers", "request", "sends",
@@ -26,6 +26,7 @@ _ALLOWED: Mapping[str, set[str]] = {
     "status": _FIRST,
     "submit": _FIRST,
     "list": {"rows", "next", "further"},
+    "batch": {"rows", "next"},
     "quota": {each.name for each in fields(Quota)},
     "error": {"message", "code", "details", "kind"},
     "content": {"assets"},
@@ -34,6 +35,7 @@ _REQUIRED: Mapping[str, tuple[str, ...]] = {
     "status": ("state", "stage", "progress", "assets"),
     "submit": ("job_id",),
     "list": ("rows", "next"),
+    "batch": ("rows", "next"),
     "error": ("message",),
     "content": ("assets",),
 }

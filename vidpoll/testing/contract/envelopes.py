@@ -96,7 +96,7 @@ def _tries(name: str) -> list[tuple[int, bytes]]:
 
 def _reads_json(name: str, samples: list[Sample]) -> bool:
     """Whether an operation's answer is JSON: it is, but where a delete, cancel or content brings none."""
-    if name.partition(" ")[0] in ("status", "submit", "list", "quota"):
+    if name.partition(" ")[0] in ("status", "submit", "list", "batch", "quota"):
         return True
     return name != "content" and any(isinstance(each.data, (dict, list)) for each in samples)
 

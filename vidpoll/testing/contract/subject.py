@@ -28,7 +28,7 @@ ALLOWED = (AnswerError, Refused)
 """What a parser may raise. Everything else is a bug that the wait has to bear."""
 
 TYPES: Mapping[str, type] = {
-    "status": Snapshot, "submit": Submitted, "list": Page, "quota": Quota, "content": Asset,
+    "status": Snapshot, "submit": Submitted, "list": Page, "batch": Page, "quota": Quota, "content": Asset,
 }  # fmt: skip
 """What the parser of an operation returns, if it does not return a Follow."""
 
@@ -153,7 +153,9 @@ class Subject:
 
     @cached_property
     def operations(self) -> Mapping[str, Operation[Any]]:
-        return self.provider.operations()
+        polling = self.provider.list_polling
+        batch = polling.batch if polling is not None else None
+        return {**self.provider.operations(), **({} if batch is None else {"batch": batch})}
 
     @cached_property
     def word_paths(self) -> Mapping[str, tuple[mutations.Path, ...]]:
@@ -272,7 +274,7 @@ class Subject:
                 continue
             if not name.startswith("submit ") or name.removeprefix("submit ") in self.submits:
                 yield name, self.builder(name)
-        if self.provider.list_polling is not None:
+        if self.provider.list_polling is not None and self.provider.list is not None:
             yield "list", partial(self.operations["list"].request, dict(self.provider.list_polling.fields), None)
 
     def builder(self, name: str, sample: Sample | None = None) -> partial[Request]:
@@ -287,6 +289,9 @@ class Subject:
             return partial(build, own, None if sample is None else sample.token)
         if name == "quota":
             return partial(build)
+        if name == "batch":
+            known = sample or first
+            return partial(build, ("j1",) if known is None else (known.job_id,))
         return partial(build, own or dict(self.submits[name.removeprefix("submit ")]))
 
     def build(self, name: str, builder: partial[Request]) -> Request:

@@ -26,7 +26,8 @@ OUTAGES = (b'{"error": "boom"}', b'{"error": {"message": "boom"}}', b'{"message"
 def words(subject: Subject) -> None:
     places = [(sample, path) for sample in subject.statuses for path in subject.word_paths[sample.file]]
     # Beside what an answer about a finished job holds, another field than the word may decide.
-    under_way = [(sample, path) for sample, path in places if sample.state is not None and not sample.state.final]
+    # Where a sample has a second answer, its state stands in that one, and not in the word.
+    under_way = [(sample, path) for sample, path in places if not (sample.then or sample.state in _ENDS)]
     for word, state in subject.index.words or ():
         errors: list[str] = []
         found: list[State] = []
