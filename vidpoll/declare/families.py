@@ -82,8 +82,9 @@ def openai_videos(
     `words` and `files` add to the words and kinds of files that are known, `fields` to those of the submit; `others` is
     the rule of fields beyond. A submit is JSON, or a multipart form where a field is a file; `form` says that the
     server takes forms alone. `remix` adds the submit of that name, `relay` the words that gateways pass on from other
-    vendors. `verdicts`: HTTP statuses whose body may be the job (500 at vLLM-Omni). `reader` are further options of a Reader. `more` goes to `vidpoll.Provider` and wins
-    (`list=None` for a server without one). Raises PluginError for an option that is none.
+    vendors. `verdicts`: HTTP statuses whose body may be the job (500 at vLLM-Omni). `reader` are further options of a
+    Reader. `more` goes to `vidpoll.Provider` and wins (`list=None` for a server without one). Raises PluginError for
+    an option that is none.
 
     >>> acme = openai_videos("acme", "https://acme.example/v1", Bearer("ACME_API_KEY"), words={"warm": State.QUEUED})
     >>> sorted(acme.operations())

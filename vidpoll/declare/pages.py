@@ -34,8 +34,9 @@ def cursor_pages(
     """A list whose answer names the next page, as OpenAI's does.
 
     `rows`, `next` and `more` are paths in the answer: the jobs, the token of the next page, and the flag that is false
-    at the end, if any (an answer without it goes on while it names a next page). `token` and `size` are the names of the query for the page and for the number of rows,
-    of which there are `most` (`size=""`: the vendor has no such name); `fields` are further ones that a call may set.
+    at the end, if any (an answer without it goes on while it names a next page). `token` and `size` are the names of
+    the query for the page and for the number of rows, of which there are `most` (`size=""`: the vendor has no such
+    name); `fields` are further ones that a call may set.
 
     >>> ask = cursor_pages("GET /videos", Reader({"ok": State.COMPLETED}), more="has_more")
     >>> ask.request({}, "video_9").query

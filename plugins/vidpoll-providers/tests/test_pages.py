@@ -27,7 +27,7 @@ NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "__init
 WRITE = "run: python plugins/vidpoll-providers/tests/test_pages.py"
 
 HEADINGS = ("Odd", "Not supported", "Sources", "Proof", "Not settled")
-PROOFS = {"Recorded": "recorded/{}/*.json", "SDK": "sdk/{}.py", "Server": "servers/{}.py"}
+PROOFS = {"Recorded": "recorded/{}/*.json", "SDK": "sdk/run_{}.py", "Server": "servers/run_{}.py"}
 """What a provider may have passed, and the files beside this one that prove it; without any it is "Documents"."""
 
 INTRO = """\

@@ -1,5 +1,6 @@
 """new-api (QuantumNous) for vidpoll: a gateway of your own, or one of the many that run it. Facts: its source,
-dto/openai_video.go@705748d, relay/relay_task.go@00fca48, controller/video_proxy.go@05393ff, router/video-router.go@01f6839.
+dto/openai_video.go@705748d, relay/relay_task.go@00fca48, controller/video_proxy.go@05393ff and
+router/video-router.go@01f6839.
 """
 
 from __future__ import annotations
