@@ -561,8 +561,11 @@ def test_an_unknown_provider_names_the_known_ones() -> None:
         "no provider 'zeta': known: acme. Others come with a plugin: pip install vidpoll-providers brings those of "
         "this project; pip install vidpoll-zeta, if there is such a one"
     )
-    with pytest.raises(vidpoll.UnknownProvider, match="did you mean 'acme'"):
+    with pytest.raises(vidpoll.UnknownProvider, match=r"did you mean 'acme'.*pip install vidpoll-providers"):
         plugins.provider("acne")
+    near = Plugins([Plugin(replace(ACME, name="vidu"), replace(ACME, name="vidi"), ACME)], discover=False)
+    with pytest.raises(vidpoll.UnknownProvider, match="did you mean 'vidu' or 'vidi'\\? known: "):
+        near.provider("vidux")
 
 
 def test_an_unknown_provider_names_the_broken_plugin(installed: Any) -> None:

@@ -108,9 +108,12 @@ def status_of(refused: Refused) -> int:
     return _FROM_KIND[refused.kind]
 
 
-_TELLING = frozenset(
-    ("retry-after", "retry-after-ms", "openai-poll-after-ms", "x-ratelimit-remaining", "x-ratelimit-reset")
-)
+_PASSED_ON = "llm_provider-"
+"""What LiteLLM puts before the headers of the provider behind it."""
+
+_MILLISECONDS = ("retry-after-ms", "openai-poll-after-ms")
+_HINTS = ("retry-after", *_MILLISECONDS)
+_TELLING = frozenset((*_HINTS, *(_PASSED_ON + name for name in _HINTS), "x-ratelimit-remaining", "x-ratelimit-reset"))
 
 
 def tells_when(response: Response) -> bool:
@@ -121,13 +124,14 @@ def tells_when(response: Response) -> bool:
 def hint(response: Response, now: float) -> float | None:
     """How many seconds the provider wants us to wait, by any header that says so; None without a usable one.
 
-    Reads `Retry-After` (RFC 9110, 10.2.3), `retry-after-ms` and `openai-poll-after-ms`; what each may hold, `_span`
-    says. `now` is Unix seconds. What cannot be read is dropped; nothing is longer than an hour.
+    Reads `Retry-After` (RFC 9110, 10.2.3), `retry-after-ms` and `openai-poll-after-ms`, also as LiteLLM passes them on
+    (`llm_provider-retry-after`); what each may hold, `_span` says. `now` is Unix seconds. What cannot be read is
+    dropped; nothing is longer than an hour.
     """
     found = [
-        _longest(response.header("retry-after-ms"), now, unit=0.001),
-        _longest(response.header("openai-poll-after-ms"), now, unit=0.001),
-        _longest(response.header("retry-after"), now),
+        _longest(response.header(prefix + name), now, unit=0.001 if name in _MILLISECONDS else 1.0)
+        for prefix in ("", _PASSED_ON)
+        for name in _HINTS
     ]
     return max((seconds for seconds in found if seconds is not None), default=None)
 

@@ -308,13 +308,14 @@ class Plugins:
             raise UnknownProvider(f"the plugin {name} ({report.distribution}) is broken: {report.problem}")
         shown = redact.text(name, limit=60)
         close = _close(name, self.names)
-        meant = f"did you mean {close[0]!r}? " if close else ""
+        meant = f"did you mean {' or '.join(map(repr, close))}? " if close else ""
         skipped = "".join(f"; the plugin {report.name} is broken: {report.problem}" for report in self.problems)
         pack = any(report.distribution == PACK for report in self.reports)
         also = "" if pack else f"pip install {PACK} brings those of this project; "
         others = f". Others come with a plugin: {also}pip install vidpoll-{shown}, if there is such a one"
+        others = "" if close and pack else others
         raise UnknownProvider(
-            f"no provider {shown!r}: {meant}known: {', '.join(self.names) or 'none'}{skipped}{'' if close else others}"
+            f"no provider {shown!r}: {meant}known: {', '.join(self.names) or 'none'}{skipped}{others}"
         )
 
     def tell(self, job: Job, event: Event) -> None:
@@ -418,10 +419,10 @@ def switched_off(environ: Mapping[str, str]) -> set[str]:
 
 
 def _close(name: str, names: Iterable[str]) -> list[str]:
-    """The name that was meant, if one is like it."""
+    """The names that may have been meant, the nearest first."""
     from difflib import get_close_matches  # it is seldom needed, and takes longer to import than this module
 
-    return get_close_matches(name, list(names), 1)
+    return get_close_matches(name, list(names), 3)
 
 
 def _said(error: BaseException) -> str:

@@ -59,6 +59,7 @@ class Operation(Generic[T]):
     sees 2xx and the statuses in `verdicts`, nothing else. `max_body` bounds the answer, in bytes.
     `empty_ok=True` says that a 2xx with no body is a good answer to this operation; without it only a 202 and a
     204 are, because a proxy that fails may bring any other, and a parser that ignores the body would believe it.
+    `fields` tells people what each field of a submit or a list must be, in words: help and documents show it.
     """
 
     request: Callable[..., Request]
@@ -66,6 +67,7 @@ class Operation(Generic[T]):
     verdicts: tuple[int, ...] = ()
     max_body: int = MAX_BODY
     empty_ok: bool = False
+    fields: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not callable(self.request):
@@ -75,6 +77,8 @@ class Operation(Generic[T]):
             raise PluginError(f"Operation max_body {self.max_body!r}: bytes, above 0")
         if not isinstance(self.empty_ok, bool):
             raise PluginError(f"Operation empty_ok {self.empty_ok!r}: True or False")
+        if not isinstance(self.fields, Mapping) or not all(isinstance(each, str) for each in self.fields.values()):
+            raise PluginError("Operation fields: a mapping of names to what each must be, in words")
 
 
 def _check_parser(what: str, parse: object, verdicts: object) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from acme_provider import (
 from shell import Shell, Terminal
 
 import vidpoll
+from vidpoll import declare
 from vidpoll.cli import COMMANDS, main
 
 
@@ -45,7 +47,7 @@ def test_providers(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     code, out, _ = shell("providers", "acme", "--json")
     assert json.loads(out[0]) == {
         "name": "acme", "base_url": "https://acme.test/v2", "keys": {"ACME_API_KEY": False}, "key_required": True,
-        "operations": operations.split(", "),
+        "floor": 5.0, "typical": None, "operations": operations.split(", "), "fields": {},
     }  # fmt: skip
     assert "ACME_API_KEY (not set)" in shell("providers", "acme")[1][1]
 
@@ -224,7 +226,7 @@ WRONG = {
     "status": "status: the following arguments are required: REF",
     "status ?:j1": "'?' is no account name",
     "submit": "submit: the following arguments are required: ACCOUNT; see vidpoll submit --help",
-    "submit acme": "submit acme: name a KIND; it has: clip",
+    "submit acme": "submit acme: name a KIND; it has: clip; vidpoll submit acme KIND --help lists its fields",
     "submit acme prompt=x": "submit acme: name a KIND; it has: clip",
     "submit acme film prompt=x": "acme: no submit operation 'film'; it has: clip",
     "submit acme clip prompt": "'prompt' is no field: write NAME=VALUE, like prompt='a lighthouse at dusk'",
@@ -350,3 +352,40 @@ def test_a_closed_standard_output() -> None:
     command = ["sh", "-c", '"$0" -m vidpoll --version >&-', sys.executable]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_help_of_a_submit_lists_fields(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Those of the kind that is named, each with what it must be; of all kinds where none is; else the plain help."""
+    monkeypatch.setenv("COLUMNS", "120")
+    words = {"done": vidpoll.State.COMPLETED}
+    text, image = {"prompt": declare.text(20)}, {"picture": declare.image(), "prompt": declare.text()}
+    job = declare.Reader(words)
+    submit = {
+        "text": declare.submit("POST /jobs", job, text, ("prompt",), others=declare.anything()),
+        "image": declare.submit("POST /pictures", job, image, (("picture", "prompt"),)),
+        "odd": vidpoll.Operation(lambda fields: vidpoll.Request("POST", "/odd"), job.submitted),
+    }
+    plugin = Plugin(replace(ACME, name="tables", submit=submit))
+
+    def told(*argv: str) -> str:
+        assert main([*argv], client_factory=partial(vidpoll.Client, plugins=[plugin], discover=False)) == 0
+        return capsys.readouterr().out
+
+    of_text = """\
+fields of text:
+  prompt  text of at most 20 characters, not empty; required
+  ...     any other field: text, a finite number, True or False, or a list or mapping of these
+
+example:
+"""
+    of_image = """\
+fields of image:
+  picture  an image: an https URL, base64, bytes, or a file as pathlib.Path; required, or prompt
+  prompt   text, not empty; required, or picture
+
+"""
+    assert of_text in told("submit", "tables", "text", "--help")
+    assert of_text in told("submit", "-h", "mine", "--account", "mine=tables", "text")
+    assert of_image in told("submit", "tables", "--help")
+    assert "fields of odd:\n  (its plugin does not list them)\n" in told("submit", "tables", "--help")
+    assert "fields of" not in told("submit", "--help")

@@ -20,6 +20,7 @@ from vidpoll import (
     Request,
     Snapshot,
     State,
+    UnknownStatus,
     declare,
 )
 
@@ -134,3 +135,37 @@ def test_a_submit_of_ark() -> None:
     for bad, said in (({"model": "m"}, "needs 'prompt'"), ({**call, "watermrk": True}, "takes no field 'watermrk'")):
         with pytest.raises(InvalidField, match=said):
             ARK.submit["video"].request(bad)
+
+
+def test_what_gateways_pass_on() -> None:
+    """With `relay` the words of other vendors are known; a word that nobody lists is none all the same."""
+    relay = declare.openai_videos("acme", BASE, NoAuth(), relay=True)
+    words = {
+        "unknown": "queued",
+        "not_start": "queued",
+        "generating": "running",
+        "success": "completed",
+        "fail": "failed",
+    }
+    assert {word: str(relay.status.parse(answer({"id": "v1", "status": word}), "v1").state) for word in words} == words
+    for acme, word in ((relay, "melting"), (OPENAI, "success")):
+        with pytest.raises(UnknownStatus):
+            acme.status.parse(answer({"id": "v1", "status": word}), "v1")
+
+
+def test_a_server_that_takes_forms_alone() -> None:
+    """`form` sends every submit as one; `remix` is a submit of its own."""
+    acme = declare.openai_videos("acme", BASE, NoAuth(), form=True, remix=True)
+    sent = acme.submit["video"].request({"prompt": "a"})
+    assert (sent.json, sent.headers["Content-Type"].partition(";")[0]) == (None, "multipart/form-data")
+    assert acme.submit["remix"].request({"video_id": "v/1", "prompt": "b"}).path == "/videos/v%2F1/remix"
+    assert sorted(OPENAI.submit) == ["video"]
+
+
+def test_further_options_of_the_reader() -> None:
+    """What the family's table cannot say goes to its Reader."""
+    acme = declare.openai_videos("acme", BASE, NoAuth(), reader={"cost": "usage.cost", "unit": "USD"})
+    body = {"id": "v1", "status": "queued", "usage": {"cost": 0.5}}
+    assert acme.status.parse(answer(body), "v1").cost == Cost(0.5, 0.0, "USD")
+    with pytest.raises(TypeError):
+        declare.openai_videos("acme", BASE, NoAuth(), reader={"price": "usage.cost"})

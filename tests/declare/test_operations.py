@@ -203,6 +203,8 @@ def test_a_page_by_token(call: dict[str, Any], token: str | None, query: dict[st
         ({"last_id": "v9", "has_more": True}, "v9"),
         ({"last_id": "v9", "has_more": False}, None),
         ({"last_id": "v9", "has_more": "yes"}, None),
+        ({"last_id": "v9", "has_more": None}, "v9"),
+        ({"last_id": "v9"}, "v9"),
         ({"last_id": None, "has_more": True}, None),
         ({"last_id": "v\n9", "has_more": True}, None),
         ({"last_id": 9, "has_more": True}, "9"),

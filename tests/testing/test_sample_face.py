@@ -216,7 +216,7 @@ def test_a_list_of_the_jobs_that_there_are(tmp_path: Path) -> None:
         jobs = [client.submit("goodness", "clip", prompt="a sea") for _ in range(2)]
         client.wait(jobs[0])
         last = client.submit("goodness", "clip", prompt="a sea")
-        simulation.advance(20.0)  # it runs
+        simulation.advance(16.0)  # it runs
         rows = [(row.id, str(row.state)) for row in client.jobs("goodness")]
         assert rows[0] == (last.id, "running")
         assert rows[-1] == (jobs[0].id, "completed")

@@ -138,6 +138,7 @@ def _command(command: Command, arguments: list[str], context: Context) -> int:
         allow_abbrev=False,
     )
     command.arguments(parser)
+    _tell_details(command, parser, arguments, context)
     args = parser.parse(arguments)
     try:
         return command.run(args, context)
@@ -145,6 +146,14 @@ def _command(command: Command, arguments: list[str], context: Context) -> int:
         _debug()
         context.out.error(advised(error, args))
         return code_of(error)
+
+
+def _tell_details(command: Command, parser: Parser, arguments: Sequence[str], context: Context) -> None:
+    """`vidpoll submit acme clip --help` tells of what is named beside it, too."""
+    rest = [each for each in arguments if each not in ("-h", "--help")]
+    if command.details is None or len(rest) in (0, len(arguments)):
+        return
+    parser.epilog = f"{command.details(parser.parse(rest), context)}\n\n{parser.epilog}"
 
 
 def _added(client: vidpoll.Client, out: Output) -> dict[str, Command]:

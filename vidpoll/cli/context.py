@@ -251,6 +251,8 @@ class Command:
     run: Callable[[Arguments, Context], int]
     example: str = ""
     more: str = ""
+    details: Callable[[Arguments, Context], str] | None = None
+    """What `--help` tells besides, of the arguments beside it."""
 
     @property
     def about(self) -> str:

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 SPEED = 2.5
 TIMEOUT = 300.0
-"""Simulated seconds after which the demo gives up on a job (they take 40)."""
+"""Simulated seconds after which the demo gives up on a job (they take 40, and longer where the floor is long)."""
+
+LENGTH = 40.0
+"""Real seconds that the longest job may take; where it would be longer, time runs faster than SPEED."""
 
 KINDS = ("video", "thumbnail", "last_frame")
 HOOKS = (
@@ -195,27 +198,36 @@ class _Demo:
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--to", default="vidpoll-demo", metavar="DIR", help="where the files go (vidpoll-demo)")
     parser.add_argument(
-        "--speed", type=speed, default=SPEED, metavar="N", help=f"run time N times as fast ({SPEED}); beyond 20 or so, "
-        "short stages may pass between two questions"
+        "--speed", type=speed, metavar="N", help=f"run time N times as fast ({SPEED}, or so fast that it is over in a "
+        "minute); beyond 20 or so, short stages may pass between two questions"
     )  # fmt: skip
+
+
+def _speed(simulation: Simulation) -> float:
+    """So fast that the longest job is over in LENGTH."""
+    lives = [life for face in simulation.faces.values() for life in face.timelines.values()]
+    longest = max((life.queued[1] + sum(stage.seconds[1] for stage in life.stages) for life in lives), default=0.0)
+    return max(SPEED, longest / LENGTH)
 
 
 def _demo(args: Arguments, context: Context) -> int:
     out, folder = context.out, Path(args.to)
-    from vidpoll.testing import ScaledClock, simulate  # no other command needs the simulator
+    from vidpoll.testing import ScaledClock, Simulation, simulate  # no other command needs the simulator
 
-    simulation = simulate(speed=args.speed)
+    simulation = simulate(speed=args.speed or SPEED)
+    if args.speed is None:
+        simulation = Simulation(simulation.faces, speed=_speed(simulation))
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise vidpoll.DownloadError(f"demo: cannot make the folder {folder}: {error.strerror}") from None
     start = context.clock.monotonic()
     out.line(
-        f"A job at each of {', '.join(simulation.faces)}, simulated on loopback at {args.speed:g} times real time; "
-        "the times below are simulated seconds."
+        f"A job at each of {', '.join(simulation.faces)}, simulated on loopback at {simulation.speed:g} times real "
+        "time; the times below are simulated seconds."
     )
     with simulation:
-        demo = _Demo(simulation, folder, out, ScaledClock(args.speed))
+        demo = _Demo(simulation, folder, out, ScaledClock(simulation.speed))
         demo.run()
         asked = {name: len(simulation.requests(name)) for name in simulation.faces}
         jobs = sum(simulation.submissions(name) for name in simulation.faces)

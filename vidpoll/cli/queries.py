@@ -131,7 +131,10 @@ def _details(providers: Sequence[vidpoll.Provider], args: Arguments, context: Co
         keys = {key: bool(os.environ.get(key)) for key in provider.auth.variables}
         if args.json:
             said = {"name": provider.name, "base_url": url, "keys": keys, "key_required": provider.auth.required}
-            context.out.json({**said, "operations": list(provider.operations())})
+            operations = provider.operations()
+            fields = {name: dict(each.fields) for name, each in operations.items() if each.fields}
+            pacing = {"floor": provider.pacing.floor, "typical": provider.pacing.typical}
+            context.out.json({**said, **pacing, "operations": list(operations), "fields": fields})
         missing = "not set" if provider.auth.required else "not set, not needed"
         shown = ", ".join(f"{key} ({'set' if there else missing})" for key, there in keys.items())
         rows.append((provider.name, url, shown or "none", ", ".join(provider.operations())))

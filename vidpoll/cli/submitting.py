@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
 from functools import partial
 
 import vidpoll
@@ -50,10 +51,30 @@ def _check_kind(client: vidpoll.Client, args: Arguments) -> None:
     """Raise UsageError where no kind is named: what was left out is listed."""
     if args.kind is not None and "=" not in args.kind:
         return
-    own = dict(args.account or ()).get(args.name)
-    provider = client.provider(args.name if own is None else own.provider)
+    provider = _provider(client, args)
     known = ", ".join(provider.submit) or "nothing: this plugin only waits"
-    raise vidpoll.UsageError(f"submit {args.name}: name a KIND; it has: {known}")
+    more = f"; vidpoll submit {args.name} KIND --help lists its fields" if provider.submit else ""
+    raise vidpoll.UsageError(f"submit {args.name}: name a KIND; it has: {known}{more}")
+
+
+def _provider(client: vidpoll.Client, args: Arguments) -> vidpoll.Provider:
+    own = dict(args.account or ()).get(args.name)
+    return client.provider(args.name if own is None else own.provider)
+
+
+def _submit_details(args: Arguments, context: Context) -> str:
+    """The fields of the kind that is named, with what each must be; of all kinds where none is."""
+    with context.client() as client:
+        provider = _provider(client, args)
+    kinds = [args.kind] if args.kind in provider.submit else list(provider.submit)
+    told = [_kind_details(kind, provider.submit[kind].fields) for kind in kinds]
+    return "\n\n".join(told) or f"{provider.name} has no submit: this plugin only waits"
+
+
+def _kind_details(kind: str, fields: Mapping[str, str]) -> str:
+    wide = max(map(len, fields), default=0)
+    rows = [f"  {name:<{wide}}  {must}" for name, must in fields.items()] or ["  (its plugin does not list them)"]
+    return "\n".join([f"fields of {kind}:", *rows])
 
 
 def _submitted(args: Arguments, context: Context, client: vidpoll.Client) -> tuple[list[vidpoll.Job], int]:
@@ -125,6 +146,7 @@ SUBMIT = Command(
     "It is sent once: where no answer comes, the exit code is 3, and nothing is sent again; `vidpoll resume` then\n"
     "shows what it may have become. --count starts several, if `vidpoll quota` says that they can be paid.\n"
     "--download waits, too.",
+    _submit_details,
 )
 
 UPLOAD = Command(

@@ -19,7 +19,22 @@ from __future__ import annotations
 from .batches import batch
 from .envelope import Envelope
 from .families import ark_tasks, openai_videos
-from .fields import Rule, anything, file, flag, image, list, matching, number, object, one_of, take, text, whole
+from .fields import (
+    Rule,
+    anything,
+    described,
+    file,
+    flag,
+    image,
+    list,
+    matching,
+    number,
+    object,
+    one_of,
+    take,
+    text,
+    whole,
+)
 from .forms import form
 from .ids import Ids
 from .lines import request
@@ -42,7 +57,7 @@ __all__ = [
     "Webhook", "standard_webhooks", "hmac_sha256", "ed25519",
     # what a field must be
     "Rule", "text", "whole", "number", "one_of", "matching", "flag", "list", "object", "image", "file", "anything",
-    "take",
+    "take", "described",
     # families
     "openai_videos", "ark_tasks",
 ]  # fmt: skip

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields as fields_of
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from .. import parsing
 from ..errors import Malformed, PluginError
-from ..model import Response, State
+from ..model import Request, Response, State, Submitted
 from ..provider import Auth, Operation, Pacing, Provider, Stage
 from .fields import Needed, Rule, flag, image, list, matching, object, one_of, text, whole
 from .files import Files
@@ -32,7 +34,17 @@ _OPENAI_WORDS: Words = {
     "canceled": State.CANCELLED,
     "expired": State.EXPIRED,
 }
-_OPENAI_URLS = ("url", "video_url", "urls", "metadata.url", "output.video_url", "./videos/{id}/content")
+_RELAYED_WORDS: Words = {  # those of upstreams, as gateways pass them on; unknown is a job that was just submitted
+    **dict.fromkeys(("submitted", "not_start", "notstarted", "preparing", "created", "starting"), State.QUEUED),
+    "unknown": State.QUEUED,
+    **dict.fromkeys(("running", "generating", "post_processing"), State.RUNNING),
+    **dict.fromkeys(("complete", "success", "succeeded", "finished"), State.COMPLETED),
+    **dict.fromkeys(("failure", "fail", "error"), State.FAILED),
+}
+_OPENAI_URLS = (
+    "url", "video_url", "urls", "unsigned_urls", "metadata.url", "output.video_url", "outputs.video_url",
+    "output.videos[].url", "./videos/{id}/content",
+)  # fmt: skip
 _OPENAI_FIELDS = {
     "prompt": text(),
     "model": text(),
@@ -40,7 +52,10 @@ _OPENAI_FIELDS = {
         "seconds, as text or as a number, as the server takes them", lambda v: (parsing.number(v) or 0) > 0
     ),
     "size": matching("a size like 1280x720", r"[1-9]\d{1,4}x[1-9]\d{1,4}"),
-    "input_reference": object(),
+    "input_reference": Rule(
+        "an image or a video: a file as pathlib.Path, or a mapping with image_url or file_id",
+        lambda v: isinstance(v, (Path, dict)),
+    ),
 }
 
 
@@ -55,36 +70,60 @@ def openai_videos(
     fields: Mapping[str, Rule] | None = None,
     needed: Needed = ("prompt",),
     others: Rule | None = None,
+    form: bool = False,
+    remix: bool = False,
+    relay: bool = False,
     verdicts: tuple[int, ...] = (),
+    reader: Mapping[str, Any] | None = None,
     **more: Any,
 ) -> Provider:
     """A provider that speaks OpenAI's `/videos` below its base URL: submit, status, content, list and delete.
 
     `words` and `files` add to the words and kinds of files that are known, `fields` to those of the submit; `others` is
-    the rule of fields beyond. `verdicts`: HTTP statuses whose body may be the job (500 at vLLM-Omni). `more` goes to
-    `vidpoll.Provider` and wins (`list=None` for a server without one). Raises PluginError for an option that is none.
+    the rule of fields beyond. A submit is JSON, or a multipart form where a field is a file; `form` says that the
+    server takes forms alone. `remix` adds the submit of that name, `relay` the words that gateways pass on from other
+    vendors. `verdicts`: HTTP statuses whose body may be the job (500 at vLLM-Omni). `reader` are further options of a
+    Reader. `more` goes to `vidpoll.Provider` and wins (`list=None` for a server without one). Raises PluginError for
+    an option that is none.
 
-    >>> acme = openai_videos("acme", "https://acme.example/v1", Bearer("ACME_API_KEY"), words={"unknown": State.QUEUED})
+    >>> acme = openai_videos("acme", "https://acme.example/v1", Bearer("ACME_API_KEY"), words={"warm": State.QUEUED})
     >>> sorted(acme.operations())
     ['content', 'delete', 'list', 'status', 'submit video']
     """
-    reader = Reader(
-        {**_OPENAI_WORDS, **(words or {})},
+    job = Reader(
+        {**_OPENAI_WORDS, **(_RELAYED_WORDS if relay else {}), **(words or {})},
         files={"video": _OPENAI_URLS, **(files or {})},
-        duration=("seconds", "duration"),
+        **{"duration": ("duration_s", "seconds", "duration"), "expires_at": "expires_at", **(reader or {})},
     )
+    rules = {**_OPENAI_FIELDS, **(fields or {})}
+    kinds = {"video": _openai_submit(job, rules, needed, others, form)}
+    if remix:
+        one = {"video_id": text(), "prompt": text()}
+        kinds["remix"] = submit("POST /videos/{video_id}/remix", job, one, ("video_id", "prompt"), kind="remix")
     made = {
         "pacing": pacing,
-        "status": status("GET /videos/{id}", reader, verdicts=verdicts),
-        "submit": {
-            "video": submit("POST /videos", reader, {**_OPENAI_FIELDS, **(fields or {})}, needed, others=others)
-        },
-        "list": cursor_pages("GET /videos", reader, more="has_more"),
-        "delete": Operation(delete("DELETE /videos/{id}", reader).request, _deleted),
-        "content": content("GET /videos/{id}/content", reader),
-        "stages": reader.stages,
+        "status": status("GET /videos/{id}", job, verdicts=verdicts),
+        "submit": kinds,
+        "list": cursor_pages("GET /videos", job, more="has_more", fields={"order": one_of("asc", "desc")}),
+        "delete": Operation(delete("DELETE /videos/{id}", job).request, _deleted),
+        "content": content("GET /videos/{id}/content", job),
+        "stages": job.stages,
     }
     return _provider("openai_videos", name, {"base_url": base_url, "auth": auth, **made, **more})
+
+
+def _openai_submit(
+    job: Reader, rules: Mapping[str, Rule], needed: Needed, others: Rule | None, form: bool
+) -> Operation[Submitted]:
+    """As JSON where that can say it, else as a form."""
+    as_form = submit("POST /videos", job, rules, needed, kind="video", others=others, form=True)
+    as_json = submit("POST /videos", job, rules, needed, kind="video", others=others)
+
+    def build(call: Mapping[str, Any]) -> Request:
+        files = any(isinstance(value, Path) for value in call.values())
+        return (as_form if files else as_json).request(call)
+
+    return as_form if form else replace(as_json, request=build)
 
 
 def _deleted(response: Response, job_id: str) -> None:

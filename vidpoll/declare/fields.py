@@ -242,6 +242,21 @@ def check_rules(place: str, rules: Any, needed: Any = (), others: Any = None) ->
             raise PluginError(f"{place}: the needed field {name!r} has no rule; there are {', '.join(rules) or 'none'}")
 
 
+def described(rules: Mapping[str, Rule], needed: Needed = (), others: Rule | None = None) -> dict[str, str]:
+    """What each field must be, in words: `fields` of a `vidpoll.Operation` whose builder is a function.
+
+    >>> described({"prompt": text(), "seed": whole()}, ("prompt",))
+    {'prompt': 'text, not empty; required', 'seed': 'a whole number'}
+    """
+    told = {name: rule.must for name, rule in rules.items()}
+    for names in needed:
+        choice = names if isinstance(names, tuple) else (names,)
+        for name in choice:
+            instead = " or ".join(each for each in choice if each != name)
+            told[name] += f"; required, or {instead}" if instead else "; required"
+    return told if others is None else {**told, "...": f"any other field: {others.must}"}
+
+
 def take(
     what: str,
     fields: Mapping[str, Any],

@@ -10,7 +10,7 @@ from .. import parsing
 from ..errors import PluginError
 from ..model import Page, Request, Response
 from ..provider import Operation
-from .fields import Rule, as_query, check_rules, take, text, whole
+from .fields import Rule, as_query, check_rules, described, take, text, whole
 from .lines import Line
 from .paths import Where, check_where, find
 from .reader import Reader
@@ -33,16 +33,18 @@ def cursor_pages(
 ) -> Operation[Page]:
     """A list whose answer names the next page, as OpenAI's does.
 
-    `rows`, `next` and `more` are paths in the answer: the jobs, the token of the next page, and the flag that is true
-    while there is one, if any. `token` and `size` are the names of the query for the page and for the number of rows,
-    of which there are `most` (`size=""`: the vendor has no such name); `fields` are further ones that a call may set.
+    `rows`, `next` and `more` are paths in the answer: the jobs, the token of the next page, and the flag that is false
+    at the end, if any (an answer without it goes on while it names a next page). `token` and `size` are the names of
+    the query for the page and for the number of rows, of which there are `most` (`size=""`: the vendor has no such
+    name); `fields` are further ones that a call may set.
 
     >>> ask = cursor_pages("GET /videos", Reader({"ok": State.COMPLETED}), more="has_more")
     >>> ask.request({}, "video_9").query
     (('limit', '100'), ('after', 'video_9'))
     """
     sizes = {size: whole(1, most)} if size else {}
-    build = _builder(line, reader, {**sizes, token: text(), **(fields or {})}, dict.fromkeys(sizes, most), token)
+    rules = {**sizes, token: text(), **(fields or {})}
+    build = _builder(line, reader, rules, dict.fromkeys(sizes, most), token)
     for name, where in (("rows", rows), ("next", next), ("more", more)):
         check_where(f"cursor_pages {line!r} {name}", where)
 
@@ -50,10 +52,11 @@ def cursor_pages(
         reader.envelope.check(response)
         body = parsing.json_object(response)
         told = find(body, next, parsing.text)
-        goes_on = told is not None and told.isprintable() and (not more or find(body, more, _flag) is True)
+        flag = find(body, more, lambda value: value)
+        goes_on = told is not None and told.isprintable() and (flag is None or flag is True)
         return Page(parsing.rows(parsing.at(body, rows), reader.read), told if goes_on else None)
 
-    return Operation(build, parse)
+    return Operation(build, parse, fields=described(rules))
 
 
 def numbered_pages(
@@ -83,7 +86,8 @@ def numbered_pages(
     (('page_size', '100'), ('page', '2'))
     """
     named = {page: whole(1)} if current else {}
-    build = _builder(line, reader, {size: whole(1, most), **named, **(fields or {})}, {size: most, page: 1}, page)
+    rules = {size: whole(1, most), **named, **(fields or {})}
+    build = _builder(line, reader, rules, {size: most, page: 1}, page)
     paths = {"rows": rows, "current": current, "more": more, "last": last, "total": total, "per_page": per_page}
     for name, where in paths.items():
         check_where(f"numbered_pages {line!r} {name}", where)
@@ -101,7 +105,7 @@ def numbered_pages(
         further = range(here + 2, min(end or 0, here + FURTHER) + 1)
         return Page(items, str(here + 1), tuple(map(str, further)))
 
-    return Operation(build, parse)
+    return Operation(build, parse, fields=described(rules))
 
 
 def _pages(body: Any, total: Where, per_page: Where) -> int | None:

@@ -8,6 +8,6 @@ from __future__ import annotations
 
 from .contract import ProviderContract
 from .fakes import FakeClock, FakeTransport, ScaledClock
-from .simulated import Simulation, simulate
+from .simulated import Simulation, replay, simulate
 
-__all__ = ["FakeClock", "FakeTransport", "ProviderContract", "ScaledClock", "Simulation", "simulate"]
+__all__ = ["FakeClock", "FakeTransport", "ProviderContract", "ScaledClock", "Simulation", "replay", "simulate"]

@@ -17,6 +17,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from queue import Empty, Queue
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from ..client import Client
 from ..clock import Clock, SystemClock
@@ -24,7 +25,7 @@ from ..errors import PluginError, UsageError
 from ..net.accounts import Account
 from ..plugins import Plugins, switched_off
 from .fakes import ScaledClock
-from .simulator import Face, SampleFace, Simulator
+from .simulator import Face, RecordedFace, SampleFace, Simulator
 
 T = TypeVar("T")
 
@@ -173,6 +174,24 @@ def simulate(
         return Simulation(faces, speed=speed, seed=seed, ports=ports, plugins=plugins, instant=instant)
     except ValueError as error:
         raise UsageError(f"the simulator: {error}") from None
+
+
+def replay(name: str, recording: Path | str, *, origin: str = "", plugins: Iterable[object] = ()) -> Simulation:
+    """A provider whose server is a recording of a real one; use it as a context manager. Waits take no time.
+
+    `recording` is a JSON file of exchanges, as `RecordedFace` describes it; `origin` is the address at which the real
+    server stood, where bodies name it. `simulation.requests(name)` tells what was asked. Raises UnknownProvider.
+
+    Example::
+
+        with vidpoll.testing.replay("acme", "recorded/success.json") as simulation:
+            assert simulation.client().wait("acme:7").ok
+    """
+    plugins = tuple(plugins)
+    provider = _installed(plugins).provider(name)
+    key = f"sim-{name}-key" if provider.auth.variables else None
+    face = RecordedFace(recording, base_path=urlsplit(provider.base_url).path.rstrip("/"), key=key, origin=origin)
+    return Simulation({name: face}, plugins=plugins, instant=True)
 
 
 def _installed(plugins: Iterable[object]) -> Plugins:

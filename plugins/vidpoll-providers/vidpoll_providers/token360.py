@@ -5,6 +5,7 @@ models/native-params-passthrough). A comment says what was decided where these p
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import vidpoll
 from vidpoll import State, declare, parsing
@@ -89,8 +90,8 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         auth=vidpoll.Bearer("TOKEN360_API_KEY"),
         pacing=vidpoll.Pacing(floor=5.0),  # no rate is documented
         status=declare.status("GET /videos/{id}", JOB),
-        submit={"video": vidpoll.Operation(submit_request, SUBMIT.parse)},
-        list=vidpoll.Operation(list_request, parse_list),
+        submit={"video": replace(SUBMIT, request=submit_request)},
+        list=vidpoll.Operation(list_request, parse_list, fields=declare.described(LIST)),
         list_polling=vidpoll.ListPollingSpec(rows=100, fields={"order": "desc"}),  # the newest first: they run
         delete=declare.delete("DELETE /videos/{id}", JOB, done="deleted"),
         content=declare.content(

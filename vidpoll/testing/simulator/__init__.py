@@ -8,6 +8,7 @@ Here live the names that users, provider faces and tests import; the rooms behin
 - ``wire``: the HTTP server, the only file that touches sockets;
 - ``face``: what one provider's face inherits;
 - ``sample_face`` and ``answers``: a face without code, played from the samples of a provider's contract;
+- ``recorded_face``: a face that plays recorded traffic;
 - ``engine``: the :class:`Simulator`, the only file that reads a clock.
 
 Nothing here but ``sample_face`` and ``answers`` may import the rest of vidpoll, and nothing anything outside the
@@ -20,6 +21,7 @@ from .assets import Asset, RangeMalformed, RangeNotSatisfiable, audio, image, pa
 from .engine import Exchange, Simulator
 from .face import Clock, Face, Route
 from .limits import Allowance, Floor, Window
+from .recorded_face import RecordedFace
 from .sample_face import SampleFace
 from .timeline import Fate, Job, Jobs, Moment, Stage, Timeline
 from .wire import Reply, Request, json_reply, text_reply
@@ -37,6 +39,7 @@ __all__ = [
     "Moment",
     "RangeMalformed",
     "RangeNotSatisfiable",
+    "RecordedFace",
     "Reply",
     "Request",
     "Route",

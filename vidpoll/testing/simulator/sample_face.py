@@ -376,7 +376,7 @@ class SampleFace(Face):
     def _timeline(self, scene: _Scene) -> Timeline:
         """Stages long enough to be seen by who asks as often as allowed; progress rises over all of them."""
         floor, count = max(3.0, self.provider.pacing.floor), len(scene.running)
-        length = max(2.0, 6.0 / count) * floor
+        length = max(2.0, 4.0 / count) * floor
         shown = [sample.expect.get("progress") for sample in scene.running.values()]
         marks = [float(value) for value in shown if value is not None]
         if len(marks) < count:

@@ -10,7 +10,7 @@ from vidpoll_providers import moneyprinterturbo as plugin
 
 import vidpoll
 
-RECORDED = Path(__file__).parent / "recorded"
+RECORDED = Path(__file__).parents[1] / "recorded/moneyprinterturbo"
 (PROVIDER,) = plugin.vidpoll_providers()
 STATUS = PROVIDER.status
 RUNNING, COMPLETED, FAILED = vidpoll.State.RUNNING, vidpoll.State.COMPLETED, vidpoll.State.FAILED

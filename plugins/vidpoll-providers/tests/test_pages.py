@@ -1,0 +1,206 @@
+"""docs/providers.md says what the tables say, and each provider's page has what a user must know.
+
+`python plugins/vidpoll-providers/tests/test_pages.py` writes docs/providers.md anew, out of the providers, their
+samples and `vidpoll_providers/pages/NAME.md`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote, urlencode
+
+import pytest
+import vidpoll_providers
+
+import vidpoll
+
+FOLDER = Path(vidpoll_providers.__file__).parent
+TESTS = Path(__file__).parent
+PAGE = TESTS.parents[2] / "docs/providers.md"
+NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "__init__")
+WRITE = "run: python plugins/vidpoll-providers/tests/test_pages.py"
+
+HEADINGS = ("Odd", "Not supported", "Sources", "Proof", "Not settled")
+PROOFS = {"Recorded": "recorded/{}/*.json", "SDK": "sdk/run_{}.py", "Server": "servers/run_{}.py"}
+"""What a provider may have passed, and the files beside this one that prove it; without any it is "Documents"."""
+
+INTRO = """\
+# Providers
+
+<!-- Written by `python plugins/vidpoll-providers/tests/test_pages.py`, from the plugins and their pages. -->
+
+All of these come with [vidpoll-providers](../plugins/vidpoll-providers/README.md). A base URL other than the one below
+goes into `<PROVIDER>_BASE_URL`, `--base-url`, or an account. **Proof** is what the plugin has passed, beside the
+contract that each keeps:
+
+- **Recorded**: the traffic of a real server is replayed through whole waits and downloads.
+- **SDK**: the vendor's own Python SDK runs against the simulated face, so our picture of the wire is theirs.
+- **Server**: a real server, run on loopback.
+- **Documents**: the vendor's pages and sources alone.
+- **Live**: tried with a key at the vendor's own service. No provider has been, where the word is missing."""
+
+
+def provider_of(name: str) -> vidpoll.Provider:
+    (found,) = importlib.import_module(f"vidpoll_providers.{name}").vidpoll_providers()
+    assert isinstance(found, vidpoll.Provider)
+    return found
+
+
+def index_of(name: str) -> dict[str, Any]:
+    said: dict[str, Any] = json.loads((FOLDER / "samples" / name / "index.json").read_text(encoding="utf-8"))
+    return said
+
+
+def text_of(name: str) -> tuple[str, str, dict[str, str]]:
+    """The title, the lead and the parts of a provider's page."""
+    said = (FOLDER / "pages" / f"{name}.md").read_text(encoding="utf-8")
+    head, *parts = re.split(r"^## (.+)\n", said, flags=re.M)
+    title, _, lead = head.partition("\n")
+    found = zip(parts[::2], (each.strip() for each in parts[1::2]), strict=True)
+    return title.removeprefix("# "), " ".join(lead.split()), dict(found)
+
+
+def proofs(name: str) -> list[str]:
+    """The bold words of a page's Proof."""
+    return re.findall(r"^- (\w+):", text_of(name)[2]["Proof"], re.M)
+
+
+# -- what the tables say ----------------------------------------------------------------------------------------------
+
+
+def keys(provider: vidpoll.Provider) -> str:
+    shown = ", ".join(f"`{each}`" for each in provider.auth.variables)
+    return shown if provider.auth.required else f"none needed ({shown})" if shown else "none"
+
+
+def base_url(provider: vidpoll.Provider) -> str:
+    variable = f"{provider.name.upper().replace('-', '_')}_BASE_URL"
+    hosts = ", ".join(f"`{host}`" for host in provider.media_hosts)
+    also = f"; the key goes to {hosts}, too" if hosts else ""
+    return f"`{provider.base_url}`; `{variable}` sets another{also}"
+
+
+def pace(provider: vidpoll.Provider) -> str:
+    typical, rate = provider.pacing.typical, provider.pacing.rate
+    said = f"one job at most every {provider.pacing.floor:g} s"
+    said += f"; {rate[0]} requests in {rate[1]:g} s" if rate else ""
+    return said + (f"; a job takes {typical[0]:g} to {typical[1]:g} s" if typical else "")
+
+
+def states(provider: vidpoll.Provider) -> Iterator[str]:
+    for state in vidpoll.State:
+        words = [f"`{stage.word}`" for stage in provider.stages if stage.state is state]
+        if words:
+            yield f"{state}: {', '.join(words)}"
+
+
+def requests(provider: vidpoll.Provider, index: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Each operation and what it sends; the id of a job stands as `{id}`."""
+    given = {row["operation"]: row["fields"] for row in reversed(index["samples"]) if row.get("fields")}
+    for name, operation in provider.operations().items():
+        role = name.partition(" ")[0]
+        if role == "upload":
+            yield name, "a file"
+            continue
+        arguments = {"list": ({}, None), "quota": (), "submit": (given.get(name, {}),)}.get(role, (index["id"],))
+        sent = operation.request(*arguments)
+        query = f"?{urlencode(sent.query)}" if sent.query else ""
+        line = f"{sent.method} {sent.path}{query}"
+        for form in (quote(index["id"], safe=""), quote(index["id"], safe="/:"), index["id"]):
+            line = line.replace(form, "{id}")
+        yield name, f"`{unquote(line)}`"
+
+
+def fields(provider: vidpoll.Provider, role: str) -> Iterator[str]:
+    """Rows of a table: the field, the kinds that take it so, and what it must be."""
+    found: dict[tuple[str, str], list[str]] = {}
+    kinds = {name.partition(" ")[2]: each for name, each in provider.operations().items() if name.startswith(role)}
+    for kind, operation in kinds.items():
+        for name, must in operation.fields.items():
+            found.setdefault((name, must), []).append(kind)
+    for (name, must), of in found.items():
+        shown = "all" if of == list(kinds) else ", ".join(of)
+        told = must.replace("|", "\\|").removeprefix("any other field: ")
+        yield f"| {'any other' if name == '...' else f'`{name}`'} | {shown} | {told} |"
+
+
+def section(name: str) -> Iterator[str]:
+    provider, index = provider_of(name), index_of(name)
+    title, lead, parts = text_of(name)
+    yield f"## {title}"
+    yield lead
+    rows = [
+        ("reference", f"`{name}:{index['id']}`"),
+        ("key", keys(provider)),
+        ("base URL", base_url(provider)),
+        ("pace", pace(provider)),
+        ("states", "; ".join(states(provider))),
+        *requests(provider, index),
+    ]
+    yield "\n".join(["| | |", "| --- | --- |", *(f"| {what} | {value} |" for what, value in rows)])
+    for role in ("submit", "list"):
+        table = list(fields(provider, role))
+        if table and role == "submit":
+            yield "\n".join(["| field of a submit | kinds | must be |", "| --- | --- | --- |", *table])
+        elif table:
+            shown = "; ".join(f"{cells[0]}: {cells[-1]}" for cells in (row.strip("| ").split(" | ") for row in table))
+            yield f"Fields of the list: {shown}."
+    for heading, text in parts.items():
+        yield f"**{heading}**\n\n{text}"
+
+
+def row(name: str) -> str:
+    provider, index, title = provider_of(name), index_of(name), text_of(name)[0]
+    kinds = ", ".join(f"`{kind}`" for kind in provider.submit) or "-"
+    others = ", ".join(each for each in provider.operations() if " " not in each and each != "status")
+    others += ", upload" if provider.upload else ""
+    shown = f"`{name}:{index['id']}`" if len(index["id"]) < 40 else f"`{name}:{index['id'][:24]}…`"
+    anchor = re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
+    return f"| [{title}](#{anchor}) | {shown} | {keys(provider)} | {kinds} | {others} | {', '.join(proofs(name))} |"
+
+
+def whole_page() -> str:
+    head = ["| provider | reference | key | submit | more | proof |", "| --- | --- | --- | --- | --- | --- |"]
+    table = "\n".join([*head, *map(row, NAMES)])
+    return "\n\n".join([INTRO, table, *(part for name in NAMES for part in section(name))]) + "\n"
+
+
+# -- the tests --------------------------------------------------------------------------------------------------------
+
+
+def test_the_page_is_what_the_tables_say() -> None:
+    """docs/providers.md is generated, and up to date."""
+    assert PAGE.read_text(encoding="utf-8") == whole_page(), WRITE
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_provider_has_its_page(name: str) -> None:
+    """With every heading in its order, a text below each, a lead, and at least one address among the sources."""
+    _, lead, parts = text_of(name)
+    assert tuple(parts) == HEADINGS
+    assert all([lead, *parts.values()])
+    assert re.search(r"https?://", parts["Sources"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_proof_is_there(name: str) -> None:
+    """A page claims what files beside this one prove, and all of that."""
+    there = [word for word, files in PROOFS.items() if list(TESTS.glob(files.format(name)))]
+    assert [word for word in proofs(name) if word != "Live"] == (there or ["Documents"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_submit_tells_its_fields(name: str) -> None:
+    """Help and documents show what each field must be."""
+    assert [kind for kind, each in provider_of(name).submit.items() if not each.fields] == []
+
+
+if __name__ == "__main__":
+    PAGE.write_text(whole_page(), encoding="utf-8", newline="\n")
+    sys.stdout.write(f"written: {PAGE}\n")

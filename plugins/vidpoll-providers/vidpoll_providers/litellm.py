@@ -1,0 +1,83 @@
+"""LiteLLM's proxy for vidpoll. Facts: LiteLLM 1.108.7 and its recorded answers, docs.litellm.ai/docs/videos,
+litellm/types/videos/{main,utils}.py. What it answers is its upstream's, in its own envelope.
+"""
+
+from __future__ import annotations
+
+import binascii
+import json
+import re
+from base64 import b64decode
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+import vidpoll
+from vidpoll import declare, parsing
+
+
+def upstreams(job_id: str | None) -> str | None:
+    """The upstream's id inside one of LiteLLM's (base64 of `litellm:…;video_id:…`); None where there is none."""
+    packed = (job_id or "").removeprefix("video_")[:4000]
+    try:
+        text = b64decode(packed + "=" * (-len(packed) % 4)).decode()
+    except (ValueError, binascii.Error):
+        return None
+    found = re.search(r"(?:^|;)video_id:([^;]+)", text)
+    return found[1] if found else None
+
+
+def parse(response: vidpoll.Response, job_id: str) -> vidpoll.Snapshot | vidpoll.Follow[vidpoll.Snapshot]:
+    """A poll. 1.106 names the job by another id of its own than the submit did; both hold that of the upstream.
+
+    A failed job of vLLM-Omni is HTTP 500 for ever, with the upstream's answer as text in the error's message.
+    """
+    said = BASE.status.parse(passed_on(response), job_id)
+    if not isinstance(said, vidpoll.Snapshot) or said.job_id in (None, job_id):
+        return said
+    inner = upstreams(job_id)
+    return replace(said, job_id=job_id) if inner and inner in (said.job_id, upstreams(said.job_id)) else said
+
+
+def passed_on(response: vidpoll.Response) -> vidpoll.Response:
+    """The upstream's answer where an error holds it as text: `… OpenAIException - {…}`."""
+    if response.status < 400:
+        return response
+    text = parsing.text(parsing.at(parsing.json_object(response), "error.message")) or ""
+    try:
+        body, _ = json.JSONDecoder().raw_decode(text, text.index("{"))
+    except (ValueError, RecursionError):
+        return response
+    return vidpoll.Response(response.status, response.headers, json.dumps(body).encode())
+
+
+def read_error(response: vidpoll.Response) -> vidpoll.Problem:
+    """The upstream's own reason where there is one."""
+    try:
+        return parsing.problem(passed_on(response))
+    except vidpoll.AnswerError:
+        return parsing.problem(response)
+
+
+BASE = declare.openai_videos(
+    "litellm",
+    "http://localhost:4000/v1",
+    vidpoll.Bearer("LITELLM_API_KEY", required=False),  # the proxy's own key, where it has one
+    needed=("model", "prompt"),
+    others=declare.anything(),  # what the upstream takes
+    remix=True,
+    relay=True,
+    verdicts=(500,),
+    list=None,  # 400, or 500
+    delete=None,  # 405
+    error=declare.refusals(texts={"no connected db": "authentication"}, read=read_error),  # 400 for a wrong key
+)
+
+
+@vidpoll.hookimpl
+def vidpoll_providers() -> Iterator[vidpoll.Provider]:
+    yield replace(BASE, status=replace(BASE.status, parse=parse))
+
+
+@vidpoll.hookimpl
+def vidpoll_simulators() -> Mapping[str, str]:
+    return {"litellm": "vidpoll_providers:samples/litellm/index.json"}

@@ -1,0 +1,42 @@
+"""new-api (QuantumNous) for vidpoll: a gateway of your own, or one of the many that run it. Facts: its source,
+dto/openai_video.go@705748d, relay/relay_task.go@00fca48, controller/video_proxy.go@05393ff and
+router/video-router.go@01f6839.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import vidpoll
+from vidpoll import declare, parsing
+
+
+def refine(said: vidpoll.Snapshot, data: Mapping[str, Any], job_id: str) -> vidpoll.Snapshot:
+    """Of a failed job the place of the URL may hold the upstream's reason, which says more than "task failed"."""
+    reason = parsing.text(parsing.at(data, "metadata.url"))
+    if said.problem is None or not reason or "://" in reason:
+        return said
+    return replace(said, problem=replace(said.problem, message=reason))
+
+
+@vidpoll.hookimpl
+def vidpoll_providers() -> Iterator[vidpoll.Provider]:
+    yield declare.openai_videos(
+        "newapi",
+        "http://localhost:3000/v1",
+        vidpoll.Bearer("NEWAPI_API_KEY"),
+        needed=("model", "prompt"),
+        others=declare.anything(),  # what the upstream takes
+        relay=True,
+        reader={"cost": "usage.total_tokens", "unit": "tokens", "refine": refine},
+        list=None,
+        delete=None,
+        error=declare.refusals({"task_not_exist": "not found"}),  # an unknown id is HTTP 400
+    )
+
+
+@vidpoll.hookimpl
+def vidpoll_simulators() -> Mapping[str, str]:
+    return {"newapi": "vidpoll_providers:samples/newapi/index.json"}

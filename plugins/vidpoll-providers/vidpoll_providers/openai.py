@@ -1,0 +1,49 @@
+"""OpenAI's shape (`/v1/videos`) for vidpoll, at a base URL of the user's: gateways and servers that speak it.
+
+OpenAI's own Videos API ended on 2026-09-24, without a replacement. Facts: openai/openai-openapi@f85dbe2 openapi.yaml,
+openai/openai-python@e43b4224 resources/videos.py. SGLang, vLLM-Omni, LiteLLM and new-api have modules of their own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+import vidpoll
+from vidpoll import declare, parsing
+
+ENDED = (
+    "OpenAI's own Videos API ended on 2026-09-24, without a replacement: set OPENAI_BASE_URL to a server that speaks it"
+)
+
+
+def read_error(response: vidpoll.Response) -> vidpoll.Problem:
+    """A refusal; what OpenAI itself answers now, for a path that is gone or to a key, says what has happened."""
+    problem = parsing.problem(response)
+    own = response.header("openai-version") or re.search(r"platform\.openai\.com|Invalid URL \(", problem.message)
+    return replace(problem, message=f"{problem.message} ({ENDED})") if own else problem
+
+
+@vidpoll.hookimpl
+def vidpoll_providers() -> Iterator[vidpoll.Provider]:
+    yield declare.openai_videos(
+        "openai",
+        "https://api.openai.com/v1",
+        vidpoll.Bearer("OPENAI_API_KEY", required=False),
+        others=declare.anything(),  # servers add fields of their own
+        remix=True,
+        relay=True,
+        verdicts=(
+            400,
+            422,
+            500,
+            503,
+        ),  # vLLM-Omni, and what stands before it: the body of such an answer may be the job
+        error=read_error,
+    )
+
+
+@vidpoll.hookimpl
+def vidpoll_simulators() -> Mapping[str, str]:
+    return {"openai": "vidpoll_providers:samples/openai/index.json"}
