@@ -13,6 +13,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -240,6 +241,17 @@ class _Reading:
 
 def _undone(match: re.Match[str]) -> str:
     """What an escape stands for; nothing where it is a lone backslash or a character that is no ASCII."""
+    return _read(match[0]) if len(match[0]) <= 6 else _of(match)
+
+
+@lru_cache(maxsize=1024)
+def _read(escape: str) -> str:
+    """Short escapes repeat, all through a text."""
+    match = _ODD.match(escape)
+    return "" if match is None else _of(match)
+
+
+def _of(match: re.Match[str]) -> str:
     kind = match.lastgroup
     if kind is None:
         return ""

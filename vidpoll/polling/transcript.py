@@ -78,7 +78,7 @@ class Recorder:
     ) -> None:
         """Keep one answer about the job `ref`, which may show none of these secrets."""
         raw = _raw(at, request, outcome, secrets)
-        size = _size(raw.response)
+        size = _size(raw.response) + sum(map(len, secrets))
         with self._lock:
             self._kept.append((ref, size, raw))
             self._size += size
