@@ -183,7 +183,10 @@ def test_known_secrets_are_hidden_whatever_they_look_like() -> None:
 
 
 CHARACTERS = st.characters(min_codepoint=33, max_codepoint=126, exclude_characters=";")
-SECRETS = st.text(CHARACTERS, min_size=10, max_size=40).filter(lambda text: sum(map(text.count, "\\%")) < 2)
+SECRETS = st.text(CHARACTERS, min_size=10, max_size=40).filter(
+    lambda text: sum(map(text.count, "\\%")) < 2 and not re.search(r"\\[xu]", text)
+)
+PLAIN = st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters=";\\%"), min_size=6, max_size=40)
 SPELT = [
     lambda char: char,
     lambda char: f"\\u{ord(char):04x}",
@@ -203,7 +206,7 @@ def whole(secret: str, text: str) -> bool:
 
 
 @few
-@given(SECRETS, st.data())
+@given(PLAIN, st.data())
 def test_no_spelling_of_a_secret_survives(secret: str, data: st.DataObject) -> None:
     """Each character may be escaped in its own way, once or twice, with something unseen behind it."""
     ways = [data.draw(st.sampled_from(SPELT)) for _ in secret]
