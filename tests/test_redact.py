@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import html
+import json
 import re
-import unicodedata
+import sys
+import urllib.parse
 from typing import Any
 
 import pytest
@@ -31,6 +34,12 @@ SECRET = "s3cr3t-0123456789"
         ("bell\x07 null\x00 back\x08", "bell null back"),
         ("right\u202eleft", "right left"),
         ("half \ud800 letter", "half letter"),
+        ("zero\u200bwidth \u2060and\ufeff marks", "zero width and marks"),
+        ("a\u061cletter\u200f mark", "a letter mark"),
+        ("tags\U000e0041\U000e0042 end", "tags end"),
+        ("private\ue000 use", "private use"),
+        ("a joined \U0001f469\u200d\U0001f680 emoji", "a joined \U0001f469\u200d\U0001f680 emoji"),
+        ("no\u200djoin \u200d\u200d\U0001f680\u200d", "no join \U0001f680"),
         ("line\u2028separator", "line separator"),
         ("  outer  spaces  ", "outer spaces"),
         ("", ""),
@@ -76,6 +85,31 @@ def test_one_line_without_controls(raw: object, shown: str) -> None:
         f"see https://user:{SECRET}@host.example/a, please",
         f"postgresql://user:{SECRET}@db.example/app",
         f"https://a.example/cb#access={SECRET}",
+        f"cdn.example.com/x.mp4?sig={SECRET}&se=1",
+        f"//cdn.example.com/x.mp4?sig={SECRET}",
+        f"//user:{SECRET}@cdn.example.com/x.mp4",
+        f"/x.mp4?anything={SECRET}",
+        f"x.mp4#t=1&access={SECRET}",
+        f"https://cdn.example/my video.mp4?sig={SECRET}",
+        f"https:\\/\\/cdn.example\\/x.mp4?what={SECRET}",
+        f"https:\\/\\/user:{SECRET}@cdn.example\\/x.mp4",
+        f"https%3A%2F%2Fcdn.example%2Fx.mp4%3Fwhat%3D{SECRET}",
+        f"https%253A%252F%252Fcdn.example%252Fx.mp4%253Fwhat%253D{SECRET}%2526b%253D",
+        f"https://cdn.example/x.mp4\\u003fwhat\\u003d{SECRET}",
+        f"https://cdn.example/x.mp4\\\\u003fwhat\\\\u003d{SECRET}",
+        f"cdn.example/x.mp4&#63;what&#x3d;{SECRET}",
+        f"cdn.example/x.mp4?a=&quot;&amp;what={SECRET}",
+        f"sv=2024-11-04&sp=r&sig={SECRET}&se=2026",
+        f"CloudFront-Policy={SECRET}",
+        f"CloudFront-Key-Pair-Id={SECRET}",
+        f"https://cdn.example/x.mp4?hdnts=exp=1~hmac={SECRET}",
+        f"https://cdn.example/hdnts=exp=1~acl=/*~hmac={SECRET}/x.mp4",
+        f"session={SECRET}",
+        f"'session': '{SECRET}'",
+        f"sid={SECRET}; otp={SECRET}",
+        f"jwt: {SECRET}",
+        f"passphrase: {SECRET}",
+        f"hmac {{}} hmac = {SECRET}",
     ],
 )
 def test_keys_and_what_signs_a_url_are_not_shown(raw: str) -> None:
@@ -96,6 +130,13 @@ def test_keys_and_what_signs_a_url_are_not_shown(raw: str) -> None:
         "basic authentication failed",
         "HTTP 502 without JSON (text/html)",
         "https://media.example/a/b.mp4",
+        "https://media.example/a%20b/100%25/%E4%B8%AD.mp4",
+        "your prompt violates our content policy: violence",
+        "the session is over; sign up, and pin it to the wall",
+        "why? a = b, or 1 + 1 = 2",
+        "design=flat, cosine=0.5, mapping=on, max_tokens: 5",
+        "C:\\clips\\new.mp4 // not found",
+        "\u5bc6\u7801\u9519\u8bef\uff1a\u8bf7\u91cd\u8bd5",
     ],
 )
 def test_ordinary_text_stays(raw: str) -> None:
@@ -141,6 +182,145 @@ def test_known_secrets_are_hidden_whatever_they_look_like() -> None:
     assert redact.text("you sent hunt\x1b[0mer22!", secrets=["hunter22!"]) == "you sent [redacted]"
 
 
+CHARACTERS = st.characters(min_codepoint=33, max_codepoint=126, exclude_characters=";")
+SECRETS = st.text(CHARACTERS, min_size=10, max_size=40).filter(
+    lambda text: sum(map(text.count, "\\%")) < 2 and not re.search(r"\\[xu]", text)
+)
+PLAIN = st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters=";\\%"), min_size=6, max_size=40)
+SPELT = [
+    lambda char: char,
+    lambda char: f"\\u{ord(char):04x}",
+    lambda char: f"\\\\u{ord(char):04X}",
+    lambda char: f"%{ord(char):02x}",
+    lambda char: f"%25{ord(char):02X}",
+    lambda char: f"&#{ord(char)};",
+    lambda char: f"&amp;#x{ord(char):x};",
+]
+BREAKS = ["", "", "", "\u200b", "\x1b[0m", "\x00", "\ufeff", "\U000e0041"]
+
+
+def whole(secret: str, text: str) -> bool:
+    """Whether anybody can read a secret out of a text."""
+    read = [text, urllib.parse.unquote(text), html.unescape(text), text.replace("\\/", "/").replace('\\"', '"')]
+    return any(secret in each for each in read)
+
+
+@few
+@given(PLAIN, st.data())
+def test_no_spelling_of_a_secret_survives(secret: str, data: st.DataObject) -> None:
+    """Each character may be escaped in its own way, once or twice, with something unseen behind it."""
+    ways = [data.draw(st.sampled_from(SPELT)) for _ in secret]
+    breaks = [data.draw(st.sampled_from(BREAKS)) for _ in secret]
+    told = "".join(way(char) + gap for way, char, gap in zip(ways, secret, breaks, strict=True))
+    assert redact.hide(f"you sent <{told}> !", [secret]) in (
+        f"you sent <{redact.HIDDEN}> !",
+        f"you sent <{redact.HIDDEN}{breaks[-1]}> !",
+    )
+
+
+@few
+@given(SECRETS, st.text(), st.text())
+def test_no_secret_survives_in_any_language(secret: str, before: str, after: str) -> None:
+    """Plain, and as JSON, PHP's JSON, a URL, HTML and Python write it, whatever stands around it."""
+    as_json = json.dumps(secret)[1:-1]
+    for spelt in (
+        secret,
+        as_json,
+        as_json.replace("/", "\\/"),
+        json.dumps(as_json)[1:-1],
+        urllib.parse.quote(secret, safe=""),
+        urllib.parse.quote(urllib.parse.quote(secret, safe=""), safe=""),
+        html.escape(secret),
+        repr(secret)[1:-1],
+    ):
+        hidden = redact.hide(f"{before} {spelt} {after}", [secret])
+        around = f"{before}  {after}"
+        assert not whole(secret, hidden) or whole(secret, around) or whole(secret, redact.HIDDEN)
+        assert redact.holds(f"{before} {spelt} {after}", [secret])
+
+
+@few
+@given(st.text("xyz", min_size=6), st.text(st.characters(exclude_characters="xyz\\%&")))
+def test_what_holds_no_secret_stays(secret: str, text: str) -> None:
+    """Byte for byte, escapes and all."""
+    raw = text + "\\u0041 %41 &amp; \\\\" + text
+    assert redact.hide(raw, [secret]) == raw
+    assert not redact.holds(raw, [secret])
+
+
+@pytest.mark.parametrize(
+    ("raw", "secrets", "hidden"),
+    [
+        ("a-secret-1b", ["a-secret-1", "secret-1b"], "[redacted]"),
+        ("key-01 key-012", ["key-01", "key-012"], "[redacted] [redacted]"),
+        ("key-01key-01", ["key-01"], "[redacted][redacted]"),
+        ('{"k": "ab\\/cd\\/ef", "\u4e2d": "\u6587"}', ["ab/cd/ef"], '{"k": "[redacted]", "\u4e2d": "\u6587"}'),
+        ("\u4e2dab%2Fcd%2Fef\u6587", ["ab/cd/ef"], "\u4e2d[redacted]\u6587"),
+        ("100%25 ab%2Fcd%2Fef \\n", ["ab/cd/ef"], "100%25 [redacted] \\n"),
+        ("nothing", ["ab/cd/ef", "short"], "nothing"),
+    ],
+)
+def test_what_stands_around_a_secret_stays(raw: str, secrets: list[str], hidden: str) -> None:
+    """Secrets that overlap are hidden as one; what was not part of one is left as it came, escapes and all."""
+    assert redact.hide(raw, secrets) == hidden
+
+
+def work(text: str, secrets: list[str]) -> int:
+    """How many calls, of Python and of C, it takes to hide secrets in a text."""
+    calls = 0
+
+    def count(frame: object, event: str, argument: object) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    redact.hide(text, secrets)  # what is made once
+    sys.setprofile(count)
+    try:
+        redact.hide(text, secrets)
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
+@pytest.mark.parametrize("piece", ["\\", "%41", "\\u0041", "&amp;", "%25", "key-01 ", "k%65y-01 ", "\u4e2d", "plain "])
+def test_the_work_grows_with_the_text_alone(piece: str) -> None:
+    """Linear in the text; 64 secrets cost a search each, and no pattern and no reading more."""
+    secrets = [f"token-{number}-of-64" for number in range(63)] + ["key-01"]
+    short, long = (work(piece * number, secrets) for number in (1000, 4000))
+    assert long <= 4 * short
+    assert work(piece * 4000, secrets) - work(piece * 4000, secrets[-1:]) < 64 * 12
+
+
+def test_no_pattern_is_made_of_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token that is minted for each request must not cost a compilation each."""
+    monkeypatch.setattr(re, "_compile", None)
+    assert redact.hide("k%65y-01 \\u0041", ["key-01", "other-secret"]) == "[redacted] \\u0041"
+
+
+@pytest.mark.parametrize(
+    ("name", "secret"),
+    [
+        ("api_key", True),
+        ("X-Signature", True),
+        ("sessionId", True),
+        ("session", True),
+        ("CloudFront-Policy", True),
+        ("otp", True),
+        ("pin", True),
+        ("pexels_api_keys", True),
+        ("set-cookie", True),
+        ("total_tokens", False),
+        ("keyframe", False),
+        ("design", False),
+        ("status", False),
+        ("", False),
+    ],
+)
+def test_a_name_that_says_secret(name: str, secret: bool) -> None:
+    """Of a field of JSON or of a submit; counts of tokens are none."""
+    assert redact.is_secret_name(name) is secret
+
+
 def test_a_short_secret_does_not_eat_the_text() -> None:
     """A "secret" of five letters or fewer is left: it would hide ordinary words."""
     assert redact.text("none of it", secrets=["no", ""]) == "none of it"
@@ -156,10 +336,10 @@ def test_the_limit_holds(limit: int, length: int) -> None:
 @few
 @given(st.text(), st.integers(1, 600))
 def test_any_text_is_one_safe_line(raw: str, limit: int) -> None:
-    """Rule 7: never raises, never longer than asked, never a control character."""
+    """Rule 7: never raises, never longer than asked, never a character that cannot be printed; U+200D may join."""
     shown = redact.text(raw, limit=limit)
     assert len(shown) <= limit
-    assert not {unicodedata.category(char) for char in shown} & {"Cc", "Cs", "Zl", "Zp"}
+    assert shown.replace("\u200d", "").isprintable()
 
 
 PIECES = st.sampled_from(["api_key", "=", ": ", '"', "'", "\\", *"[]{}#@ ,", "Bearer ", "https://a.example/b?", SECRET])
@@ -236,6 +416,8 @@ def test_a_trace_shows_where_and_no_key() -> None:
         ("https://u:p@a.example:8443/b", "https://a.example:8443/b"),
         ("/tasks/1/final-1.mp4?sig=1", "/tasks/1/final-1.mp4?…"),
         ("https://[::1", "[redacted]"),
+        ("https://a.example/a\u202eb.mp4", "https://a.example/a b.mp4"),
+        ("https://a.example/hdnts=exp=1~hmac=0a1b/b.mp4", "https://a.example/hdnts=\u2026~hmac=\u2026/b.mp4"),
         ("", ""),
     ],
 )

@@ -499,7 +499,9 @@ class Client:
                 if name in self._accounts or not self._accounts:
                     raise
                 raise UnknownProvider(f"{error}; accounts of this client: {', '.join(self._accounts)}") from None
-            state = AccountState(OpenAccount(name, account, provider, os.environ, self._clock.time))
+            state = AccountState(
+                OpenAccount(name, account, provider, os.environ, self._clock.time), self._transport.send
+            )
             state.learn(self._keeper.durations(name))
             self._states.setdefault(name, state)
         return self._states[name]

@@ -6,6 +6,7 @@ What an answer does to a job is the work of `job_state`; a `Job` holds the value
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 
 from . import redact
@@ -25,6 +26,14 @@ from .events import Event, money, percent
 from .job_state import Change, JobState, Moment, Phase
 from .model import NO_REASON, Asset, Cost, Exchange, Problem, Snapshot, State, parse_reference, same_id
 
+MAX_THUMBNAIL = 5_000_000
+"""Bytes; a larger picture is not fetched."""
+
+Fetch = Callable[[str, int, str], bytes | None]
+"""Brings the bytes of a URL: at most so many, of such a type."""
+
+_IMAGE = re.compile(rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|GIF8[79]a|RIFF....WEBP|....ftyp(?:avi[fs]|heic|mif1)", re.DOTALL)
+
 
 class Job:
     """A job at a provider, known by its reference `account:id`. Made by `Client.submit`, or from a reference.
@@ -33,7 +42,7 @@ class Job:
     Raises BadReference for a text that is no reference.
     """
 
-    __slots__ = ("_recall", "_unknown", "account", "id", "known", "ref", "told")
+    __slots__ = ("_fetch", "_recall", "_unknown", "account", "id", "known", "ref", "told")
 
     def __init__(self, ref: str, *, submitted_at: float | None = None) -> None:
         self.account, self.id = parse_reference(ref)
@@ -43,9 +52,10 @@ class Job:
         """Whether the hooks of this program have heard its verdict."""
         self._unknown: OutcomeUnknown | None = None
         self._recall: Callable[[str], tuple[Exchange, ...]] | tuple[Exchange, ...] = ()
+        self._fetch: Fetch | None = None
 
     def __getstate__(self) -> dict[str, object]:
-        return {**{name: getattr(self, name) for name in self.__slots__}, "_recall": self.transcript}
+        return {**{name: getattr(self, name) for name in self.__slots__}, "_recall": self.transcript, "_fetch": None}
 
     def __setstate__(self, state: dict[str, object]) -> None:
         for name, value in state.items():
@@ -132,9 +142,20 @@ class Job:
         """The last answers about this job, oldest first, safe to show; empty before it was waited for."""
         return self._recall(self.ref) if callable(self._recall) else self._recall
 
-    def recorded(self, recall: Callable[[str], tuple[Exchange, ...]]) -> None:
-        """Say where the transcript of this job is kept."""
-        self._recall = recall
+    def recorded(self, recall: Callable[[str], tuple[Exchange, ...]], fetch: Fetch) -> None:
+        """Say where the transcript of this job is kept, and what fetches a small file of it."""
+        self._recall, self._fetch = recall, fetch
+
+    def thumbnail(self) -> bytes | None:
+        """The picture that the provider names for it, of at most 5 MB; None where there is none, or it is no image.
+
+        It is fetched as everything of this job is: with its account's own transport, the key to its own origin alone.
+        It takes 15 s at most, so that a notifier calls it where it sends. None as well for a job that no client of
+        this process has asked about.
+        """
+        url = next((asset.url for asset in self.assets if asset.kind == "thumbnail"), None)
+        body = None if url is None or self._fetch is None else self._fetch(url, MAX_THUMBNAIL, "image/*")
+        return body if body is not None and _IMAGE.match(body) else None
 
     def resume(self, where: str = "vidpoll") -> str:
         """The line of Python that goes on waiting for this job; `where` is what has the `wait`."""

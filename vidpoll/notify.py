@@ -20,6 +20,7 @@ import atexit
 import dataclasses
 import functools
 import logging
+import os
 import threading
 import warnings
 import weakref
@@ -36,7 +37,7 @@ from .fork_lock import ForkLock
 from .hookspecs import hookimpl
 from .job import Job
 from .model import Asset, Cost, Problem, Snapshot
-from .plugins import HOOKS, guard
+from .plugins import HOOKS, Plugins, guard, switched_off
 
 log = logging.getLogger("vidpoll")
 
@@ -72,6 +73,13 @@ class Listener:
 
 NAMES = tuple(name.removeprefix("vidpoll_") for kind, name in HOOKS.items() if kind not in (Polled, DownloadProgress))
 """The names of the events that a Listener hears: "stage_changed", "completed" …"""
+
+
+@functools.cache
+def key_variables() -> frozenset[str]:
+    """The environment variables in which the installed providers look for keys; the providers are loaded for it."""
+    providers = Plugins(disabled=switched_off(os.environ)).providers.values()
+    return frozenset(variable for provider in providers for variable in provider.auth.variables)
 
 
 def plain(event: Event) -> dict[str, Any]:

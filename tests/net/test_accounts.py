@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+import traceback
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,9 +37,10 @@ from vidpoll import (
     UnsafeURL,
     Unsupported,
     UsageError,
+    redact,
 )
 from vidpoll.net import accounts
-from vidpoll.net.accounts import OpenAccount, check_url, is_private, nearness
+from vidpoll.net.accounts import OpenAccount, check_url, is_private, nearness, scrub
 
 few = settings(max_examples=30, deadline=None)  # enough to find what is wrong, few enough to run always
 
@@ -472,27 +474,28 @@ def test_any_text_as_a_media_url(url: str) -> None:
 def test_a_key_that_is_echoed_is_scrubbed() -> None:
     """Some servers send back what they got; the rest of the answer stays as it is."""
     opened = opened_account()
-    opened.wire(ASK, timeout=TIMES)
-    echo = opened.scrub(Response(401, {"x": "1"}, json.dumps({"message": f"bad key {KEY}"}).encode()))
+    secrets = opened.wire(ASK, timeout=TIMES).secrets
+    echo = scrub(Response(401, {"x": "1"}, json.dumps({"message": f"bad key {KEY}"}).encode()), secrets)
     assert (echo.status, echo.header("x"), echo.json()) == (401, "1", {"message": "bad key [redacted]"})
     clean = Response(200, {}, b"{}")
-    assert opened.scrub(clean) is clean
+    assert scrub(clean, secrets) is clean
 
 
 def test_what_was_sent_is_scrubbed_not_what_would_be_sent_now() -> None:
     """A key out of a function is another one the next time; the answer echoes the one that went with its request."""
     keys = iter(["k-first-0123", "k-second-0123"])
     opened = opened_account(Account("acme", key=lambda: next(keys)))
-    for _ in range(2):
-        opened.wire(ASK, timeout=TIMES)
-    assert opened.scrub(Response(401, {}, b"k-first-0123 k-second-0123")).body == b"[redacted] [redacted]"
+    first, second = (opened.wire(ASK, timeout=TIMES).secrets for _ in range(2))
+    assert scrub(Response(401, {}, b"k-first-0123 k-second-0123"), first).body == b"[redacted] k-second-0123"
+    assert scrub(Response(401, {}, b"k-first-0123 k-second-0123"), second).body == b"[redacted] [redacted]"
 
 
 def test_what_auth_made_of_the_secrets_is_a_secret() -> None:
     """Basic sends its password in base64, and an echo of that gives it away."""
     opened = opened_account(environ={"ACME_USER": "ann", "ACME_WORD": "pass word"}, auth=PAIR)
-    header = secret(opened)["Authorization"]
-    assert opened.scrub(Response(401, {}, header.encode())).body == b"Basic [redacted]"
+    wire = opened.wire(ASK, timeout=TIMES)
+    header = wire.secret["Authorization"]
+    assert scrub(Response(401, {}, header.encode()), wire.secrets).body == b"Basic [redacted]"
 
 
 def test_scrubbing_cannot_fail() -> None:
@@ -506,8 +509,8 @@ def test_scrubbing_cannot_fail() -> None:
 
     opened_once: list[bool] = []
     opened = opened_account(Account("acme", key=key))
-    opened.wire(ASK, timeout=TIMES)
-    assert opened.scrub(Response(200, {}, KEY.encode())).body == b"[redacted]"
+    secrets = opened.wire(ASK, timeout=TIMES).secrets
+    assert scrub(Response(200, {}, KEY.encode()), secrets).body == b"[redacted]"
 
 
 # -- alternatives of keys ---------------------------------------------------------------------------------------------
@@ -559,8 +562,89 @@ def test_no_secret_of_any_alternative_is_shown() -> None:
     opened = opened_account(environ=known, auth=EITHER)
     assert opened.secrets().keys() == {"ACME_ACCESS", "ACME_SECRET"}
     assert not any(
-        value in opened.scrub(Response(200, {}, str(known).encode())).body.decode() for value in known.values()
+        value in scrub(Response(200, {}, str(known).encode()), opened.known).body.decode() for value in known.values()
     )
+
+
+MADE = "5f2a9c0d7e41b836"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "hidden"),
+    [
+        ("X-Access-Token", MADE, MADE),
+        ("x-signature", f"t=1764369495,v1={MADE}", MADE),
+        ("Authorization", f"AWS4-HMAC-SHA256 Credential=AK/2026, SignedHeaders=host, Signature={MADE}", MADE),
+        ("Authorization", f'Digest username="a", response="{MADE}"', MADE),
+        ("Cookie", f"lang=en; session={MADE}", MADE),
+        ("X-Word", "letters", "letters"),
+    ],
+)
+def test_whatever_auth_adds_is_a_secret(name: str, value: str, hidden: str) -> None:
+    """Rule 6: in a header of whatever name, as a whole and in parts."""
+    opened = opened_account(
+        environ={"A": "key-0123456789"}, auth=Minted(("A",), lambda request, secrets: {name: value})
+    )
+    wire = opened.wire(ASK, timeout=TIMES)
+    for echo in (value, f"got {hidden}!", f"x={hidden}&y"):
+        assert hidden not in scrub(Response(401, {"x": echo}, echo.encode()), wire.secrets).text()
+    assert opened.known == ("key-0123456789",)
+
+
+def test_what_says_nothing_secret_is_shown() -> None:
+    """A type and a date are no secrets, or no error could name them."""
+    told = {"Content-Type": "application/json", "Date": "Sat, 28 Nov 2026 22:38:15 GMT", "Accept": "*/*"}
+    opened = opened_account(environ={"A": "key-0123456789"}, auth=Minted(("A",), lambda request, secrets: told))
+    assert opened.wire(ASK, timeout=TIMES).secrets == ("key-0123456789",)
+
+
+def test_a_minted_token_goes_with_its_request() -> None:
+    """However many are under way, each answer hides its own; the account keeps none of them."""
+    count = iter(range(300))
+    auth = Minted(("A",), lambda request, secrets: {"X-Token": f"token-{next(count)}-of-300"})
+    opened = opened_account(environ={"A": "key-0123456789"}, auth=auth)
+    wires = [opened.wire(ASK, timeout=TIMES) for _ in range(300)]
+    bodies = [scrub(Response(401, {}, f"token-{n}-of-300".encode()), wires[n].secrets).body for n in range(300)]
+    assert (set(bodies), opened.known) == ({b"[redacted]"}, ("key-0123456789",))
+
+
+# -- what a traceback shows of its locals -----------------------------------------------------------------------------
+
+BAD = f"{KEY} "
+CHANNEL = Account("acme", "http://far.example", key=KEY, headers={"X-Front": f"{KEY}2"})
+NO_JSON = Request("POST", "/a", json={"seed": object()})
+
+
+@pytest.mark.parametrize(
+    ("kind", "make"),
+    [
+        (MissingKey, lambda: opened_account(Account("acme", key=BAD)).secrets()),
+        (MissingKey, lambda: opened_account(Account("acme", key=BAD.encode())).secrets()),  # type: ignore[arg-type]
+        (MissingKey, lambda: opened_account(environ={"ACME_API_KEY": "", "OTHER_API_KEY": KEY}).secrets()),
+        (MissingKey, lambda: opened_account(environ={"ACME_ACCESS": KEY}, auth=SIGNED).secrets()),
+        (UsageError, lambda: opened_account(CHANNEL).check()),
+        (UsageError, lambda: opened_account(CHANNEL).wire(ASK, timeout=TIMES)),
+        (UsageError, lambda: opened_account(Account("acme", f"http://me:{KEY}@@far.example", key=None))),
+        (UsageError, lambda: opened_account(Account("acme", f"http://me:{KEY}@far.example", key=None)).check()),
+        (UsageError, lambda: opened_account(Account("acme", key=None, headers={"X-Front": BAD}))),
+        (InvalidField, lambda: opened_account(Account("acme", key=KEY)).wire(NO_JSON, timeout=TIMES)),
+    ],
+)
+def test_no_local_of_a_traceback_shows_a_key(kind: type[Exception], make: Callable[[], object]) -> None:
+    """Crash reports and rich's tracebacks show the locals of each frame."""
+    with pytest.raises(kind) as caught:
+        make()
+    frames = [frame for frame, _ in traceback.walk_tb(caught.tb) if frame.f_globals["__name__"].startswith("vidpoll.")]
+    shown = [repr(value) for frame in frames for value in frame.f_locals.values()]
+    assert frames
+    assert [each for each in shown if KEY[:8] in each] == []
+
+
+def test_a_hidden_text_is_sent_and_not_shown() -> None:
+    """It is a text in every way but its repr; a part of it, which rich shows of a long one, is hidden as well."""
+    hidden = redact.Secret("secret-0123456789")
+    assert (f"{hidden}", hidden, {hidden: 1}) == ("secret-0123456789", "secret-0123456789", {"secret-0123456789": 1})
+    assert [repr(hidden), repr(hidden[:8]), repr([hidden])] == ["'[redacted]'", "'[redacted]'", "['[redacted]']"]
 
 
 @pytest.mark.parametrize("alternatives", [(), (Bearer("A"),), (Bearer("A"), NoAuth()), (Bearer("A"), "B")], ids=str)
@@ -593,7 +677,7 @@ def test_own_headers_are_secrets() -> None:
     with pytest.raises(TypeError, match="headers"):
         pickle.dumps(account)
     opened = opened_account(account)
-    echoed = opened.scrub(Response(403, {"x-echo": "front-secret-1"}, b'{"you sent": "front-secret-1"}'))
+    echoed = scrub(Response(403, {"x-echo": "front-secret-1"}, b'{"you sent": "front-secret-1"}'), opened.known)
     assert "front-secret-1" not in echoed.headers["x-echo"] + echoed.body.decode()
 
 

@@ -31,7 +31,7 @@ from ..faults import FailureStreak, Fault, Meaning, Misconfigured, NoAnswer, hin
 from ..job import Job
 from ..job_state import GRACE
 from ..model import Asset, Response, Snapshot
-from ..net.accounts import OpenAccount, WireRequest
+from ..net.accounts import OpenAccount, WireRequest, scrub
 from ..net.explain import BodyCut, BodyTooLarge, Hopeless, UnsafeHop
 from ..net.transport import Transport
 from ..polling.call import build
@@ -334,9 +334,9 @@ class Fetcher:
             return Body(length, length, length, True, Validator(length=length))
         operation = self.context.account.provider.content if self.asset is None else None
         if operation is not None and (200 <= status < 300 or status in operation.verdicts):
-            self._content(operation, response)
+            self._content(operation, scrub(response, question.wire.secrets))
             return None
-        self._refusal(self.context.account.scrub(response), question)
+        self._refusal(scrub(response, question.wire.secrets), question)
         return None
 
     def _refusal(self, response: Response, question: _Question) -> None:
@@ -372,7 +372,7 @@ class Fetcher:
     def _content(self, operation: Operation[Any], response: Response) -> None:
         """Take the asset out of the answer of the content operation."""
         try:
-            asset = operation.parse(self.context.account.scrub(response), self.context.job.id)
+            asset = operation.parse(response, self.context.job.id)
         except Exception as error:  # noqa: BLE001 - a plugin's
             word = isinstance(error, (AnswerError, Refused))
             told = error if word else repr(error)

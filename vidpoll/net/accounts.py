@@ -25,7 +25,9 @@ from ..errors import InvalidField, MissingKey, PluginError, UnsafeURL, Unsupport
 from ..model import Request, Response, origin
 from ..provider import MAX_BODY, AnyOf, PreparedRequest, Provider, is_base_url
 
-_REMEMBERED = 64  # secrets: the lasting ones, and those that were minted for the requests under way
+_REMEMBERED = 64  # lasting secrets; what is minted for a request is noted with that request
+_PUBLIC_HEADERS = ("accept", "content-type", "date", "host", "user-agent")
+_IN_A_VALUE = re.compile(r"[^\s,;:=&\"']+")
 _PRIVATE_SUFFIXES = (".localhost", ".local", ".lan", ".internal", ".home.arpa", ".ts.net")
 _SHARED = ipaddress.ip_network("100.64.0.0/10")  # RFC 6598; Tailscale gives its machines these numbers
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -99,6 +101,8 @@ class WireRequest(NamedTuple):
     own: Callable[[str], Mapping[str, str]] = lambda url: MappingProxyType({})
     may_name: Callable[[str], bool] = _anywhere
     """Whether a redirect may lead to a URL."""
+    secrets: tuple[str, ...] = ()
+    """What its answer may not show: the account's secrets, and what was minted for this request alone."""
 
     def __repr__(self) -> str:
         return f"WireRequest({self.method} {redact.url(self.url)})"
@@ -120,10 +124,11 @@ class OpenAccount:
         self.provider = provider
         self.account = account
         self._environ = environ
-        self._known: tuple[str, ...] = ()
+        del environ  # errors are raised here, and what shows a traceback may show its locals
+        self.known: tuple[str, ...] = ()
+        """The lasting secrets that were sent, the latest last."""
         variable = f"{_variable(provider.name)}_BASE_URL"
-        given = str(account.base_url or environ.get(variable) or provider.base_url).strip().rstrip("/")
-        self.base_url, user = without_user(given)
+        self.base_url, user = without_user(self._given(variable))
         self.set_by = "its base_url" if account.base_url else variable
         """What sets the base URL, in the words of an error."""
         if not is_base_url(self.base_url):
@@ -133,18 +138,22 @@ class OpenAccount:
         self.origin = origin(self.base_url)
         self._own = self._checked_headers({**user, **account.headers})
 
+    def _given(self, variable: str) -> str:
+        return str(self.account.base_url or self._environ.get(variable) or self.provider.base_url).strip().rstrip("/")
+
     def _checked_headers(self, headers: Mapping[str, str]) -> Mapping[str, str]:
         """The account's own headers, noted as secrets."""
+        headers = {name: redact.Secret.of(value) for name, value in headers.items()}
         for name, value in headers.items():
-            text = isinstance(value, str) and value.isascii() and value.isprintable() and value == value.strip()
+            text = value.isascii() and value.isprintable() and value == value.strip()
             if not (isinstance(name, str) and _TOKEN.fullmatch(name) and text and value):
                 raise UsageError(
                     f"{self.name}: the header {redact.text(name, limit=60)!r} cannot be sent: its name or its value "
                     "is empty, or holds spaces around it, line ends or non-ASCII characters"
                 )
-            for secret in (value, value.rpartition(" ")[2]):
-                self._remember(secret)
-        return dict(headers)
+        for secret in _secrets_in(headers):
+            self._remember(secret)
+        return headers
 
     def own_headers(self, url: str) -> Mapping[str, str]:
         """The account's own headers for a URL: they go to the origin of its base URL alone."""
@@ -160,21 +169,15 @@ class OpenAccount:
 
     def secrets(self) -> dict[str, str]:
         """The secrets by variable; empty where the account has none. Raises MissingKey naming what to set."""
-        auth = self.provider.auth
-        key = self.account.key
-        if callable(key):
-            key = key()
-        if key is None or not auth.variables:
+        auth, found = self.provider.auth, self._found()
+        if found is None:
             return {}
         ways = auth.alternatives if isinstance(auth, AnyOf) else (auth,)
-        one = next((way.variables[0] for way in ways if len(way.variables) == 1), auth.variables[0])
-        named = self._environ if isinstance(key, FromEnvironment) else key if isinstance(key, Mapping) else {one: key}
-        found = {name: named[name] for name in auth.variables if named.get(name)}
         for way in ways:
             if found.keys() >= set(way.variables):
                 used = {name: self._checked(name, found[name]) for name in way.variables}
                 for name in found.keys() - used.keys():  # not sent, and a secret all the same
-                    self._remember(str(found[name]))
+                    self._remember(found[name])
                 return used
         if not auth.required and not found:
             return {}
@@ -184,21 +187,39 @@ class OpenAccount:
             f"or pass Client(accounts={{{self.name!r}: vidpoll.Account({self.provider.name!r}, key=…)}})"
         )
 
+    def _found(self) -> Mapping[str, redact.Secret] | None:
+        """The secrets that are there, by variable; None where the account has none by itself."""
+        auth, key = self.provider.auth, self.account.key
+        if callable(key):
+            key = key()
+        if key is None or not auth.variables:
+            return None
+        ways = auth.alternatives if isinstance(auth, AnyOf) else (auth,)
+        one = next((way.variables[0] for way in ways if len(way.variables) == 1), auth.variables[0])
+        named = self._environ if isinstance(key, FromEnvironment) else key if isinstance(key, Mapping) else {one: key}
+        return {name: redact.Secret.of(named[name]) for name in auth.variables if named.get(name)}
+
     def check(self) -> None:
         """Raise, before anything is sent, what `wire` would raise: MissingKey, or UsageError for an open channel."""
         if self.secrets() or self._own:
             self._check_channel()
 
-    def _checked(self, name: str, value: str) -> str:
-        if not isinstance(value, str) or not value.isprintable() or value != value.strip() or not value.isascii():
+    def _checked(self, name: str, value: redact.Secret) -> str:
+        if not value.isprintable() or value != value.strip() or not value.isascii():
             raise MissingKey(f"{self.name}: {name} is no key: it holds spaces, line ends or non-ASCII characters")
         self._remember(value)
         return value
 
     def _remember(self, secret: str) -> None:
-        """Note a secret that is sent. The latest stay known: what is minted for each request ousts no lasting key."""
-        if self._known[-1:] != (secret,):
-            self._known = (*(known for known in self._known if known != secret), secret)[-_REMEMBERED:]
+        """Note a lasting secret that is sent. The latest stay known, for keys that are changed."""
+        if self.known[-1:] != (secret,):
+            self.known = (*(known for known in self.known if known != secret), secret)[-_REMEMBERED:]
+
+    def _secrets_with(self, headers: Mapping[str, str]) -> tuple[str, ...]:
+        """What an answer to a request with these headers may not show."""
+        known = self.known
+        minted = [value for value in _secrets_in(headers) if not any(secret in value for secret in known)]
+        return (*known, *minted) if minted else known
 
     def wire(self, request: Request, *, timeout: tuple[float, float], max_body: int = MAX_BODY) -> WireRequest:
         """The request for the wire, with its auth.
@@ -219,17 +240,20 @@ class OpenAccount:
                 raise InvalidField(f"{self.name}: not to be written as JSON: {redact.text(error, limit=120)}") from None
             if "content-type" not in map(str.lower, headers):
                 headers["Content-Type"] = "application/json"
+        prepared = PreparedRequest(request.method, url, headers, body or b"", self._now())
+        secret = self._auth(prepared)  # last: what raises above has no secret among its locals
         return WireRequest(
             request.method,
             url,
             partial(_is_at, ("https", request.host, 443)) if request.host else self.may_hold_key,
             headers,
-            self._auth(PreparedRequest(request.method, url, headers, body or b"", self._now())),
+            secret,
             body,
             max_body,
             timeout,
             may_name=self.may_name,
             own=self.own_headers,
+            secrets=self._secrets_with(secret),
         )
 
     def media(
@@ -248,6 +272,7 @@ class OpenAccount:
             timeout=timeout,
             may_name=self.may_name,
             own=self.own_headers,
+            secrets=self._secrets_with(secret),
         )
 
     def place(self, url: str, *, below: bool = False) -> str:
@@ -311,11 +336,7 @@ class OpenAccount:
             self._check_channel()
         if not secrets:
             return {}
-        headers = self.provider.auth(request, secrets)
-        for name, value in headers.items():
-            if str(name).lower() == "authorization":  # what was made of the secrets is one itself
-                self._remember(str(value).rpartition(" ")[2])
-        return headers
+        return {name: redact.Secret(value) for name, value in self.provider.auth(request, secrets).items()}
 
     def _check_channel(self) -> None:
         scheme, host, _ = self.origin
@@ -334,29 +355,27 @@ class OpenAccount:
         media = there[0] == "https" and there[2] == 443 and there[1] in self.provider.media_hosts
         return media or there == self.origin
 
-    @property
-    def known(self) -> tuple[str, ...]:
-        """The secrets that were sent, the longest first: one may be the start of another."""
-        return tuple(sorted(self._known, key=len, reverse=True))
 
-    def hide(self, text: str) -> str:
-        """A text without the secrets that were sent."""
-        return redact.hide(text, self.known)
+def scrub(response: Response, secrets: tuple[str, ...]) -> Response:
+    """The response without these secrets, to be shown; the same object where there is none in it."""
+    if not secrets:
+        return response
+    body = response.text()
+    clean = redact.hide(body, secrets)
+    headers = {name: redact.hide(value, secrets) for name, value in response.headers.items()}
+    if body == clean and headers == response.headers:
+        return response
+    return Response(response.status, headers, clean.encode("utf-8", "replace"))
 
-    def echoes(self, response: Response) -> bool:
-        """Whether a response holds a secret that was sent: some servers echo the key back."""
-        return bool(self._known) and self.scrub(response) is not response
 
-    def scrub(self, response: Response) -> Response:
-        """The response without the secrets that were sent, to be shown; the same object where there is none in it."""
-        if not self._known:
-            return response
-        known, body = self.known, response.text()
-        clean = redact.hide(body, known)
-        headers = {name: redact.hide(value, known) for name, value in response.headers.items()}
-        if body == clean and headers == response.headers:
-            return response
-        return Response(response.status, headers, clean.encode("utf-8", "replace"))
+def _secrets_in(headers: Mapping[str, str]) -> tuple[str, ...]:
+    """What in these headers is a secret: each value behind its scheme, its last word, each part that is telling."""
+    found: dict[str, None] = {}
+    for name, value in headers.items():
+        if str(name).lower() not in _PUBLIC_HEADERS:
+            telling = filter(redact.is_telling, _IN_A_VALUE.findall(value))
+            found |= dict.fromkeys([value.partition(" ")[2] or value, value.rpartition(" ")[2], *telling])
+    return tuple(found)
 
 
 def _is_at(there: tuple[str, str, int], url: str) -> bool:
@@ -379,7 +398,7 @@ def without_user(url: str) -> tuple[str, Mapping[str, str]]:
         bare = urlunsplit((parts.scheme, host, parts.path, parts.query, parts.fragment))
     except ValueError:
         return url, {}
-    return bare, {"Authorization": f"Basic {b64encode(pair).decode('ascii')}"}
+    return bare, {"Authorization": redact.Secret(f"Basic {b64encode(pair).decode('ascii')}")}
 
 
 def encoded(url: str) -> str:

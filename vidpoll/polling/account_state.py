@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 
-from ..net.accounts import OpenAccount
+from ..model import Response
+from ..net.accounts import OpenAccount, WireRequest
+from ..net.workers import Ticket
 from ..pacing.forecast import Law
 from ..pacing.limiter import AccountLimiter
+from .small_files import fetch
 
 LEARNT = 64
 """Durations of finished jobs that are remembered; the latest count."""
@@ -16,9 +20,11 @@ LEARNT = 64
 class AccountState:
     """An open account as one client uses it. All threads of the client share it."""
 
-    def __init__(self, opened: OpenAccount) -> None:
+    def __init__(self, opened: OpenAccount, send: Callable[[WireRequest, Ticket], Response]) -> None:
         pacing = opened.provider.pacing
         self.opened = opened
+        self.fetch = partial(fetch, opened, send)
+        """Brings a small file that the provider names."""
         self.name = opened.name
         self.provider = opened.provider
         self.limiter = AccountLimiter(pacing.floor, pacing.rate)

@@ -30,7 +30,7 @@ from ..events import Event
 from ..faults import Fault, Misconfigured, NoAnswer, allowance, exhausted, hint, status_of, tells_when
 from ..job import Job
 from ..model import Request, Response, Snapshot, same_id
-from ..net.accounts import OpenAccount, WireRequest
+from ..net.accounts import OpenAccount, WireRequest, scrub
 from ..provider import Follow, Operation
 
 log = logging.getLogger("vidpoll")
@@ -77,11 +77,14 @@ class Call(Generic[T]):
         self.pending = False
         self.came: Response | BaseException | None = None
         """The last answer, as it came."""
-        self._echoed = False  # whether an answer held one of the account's secrets
+        self.secrets = account.known
+        """What no answer may show: the account's secrets, and what was minted for the request that was sent last."""
+        self._echoed = False  # whether an answer held one of them
 
     def wire(self, timeout: tuple[float, float]) -> WireRequest:
         """The request that is to be sent now; one with a file in it is given the time that this takes."""
         wire = self.account.wire(self.request, timeout=timeout, max_body=self._max_body)
+        self.secrets = wire.secrets
         size = len(wire.body or b"")
         connect, read = timeout
         return wire if size < LARGE else wire._replace(timeout=(connect, read + size / SLOWEST))
@@ -122,12 +125,12 @@ class Call(Generic[T]):
         if tells_when(outcome):
             self.hint, self.left = hint(outcome, now), allowance(outcome, now)
             self.retry_after = exhausted(outcome, now)
-        self._echoed = self._echoed or self.account.echoes(outcome)
+        self._echoed = self._echoed or scrub(outcome, self.secrets) is not outcome
         return self._read_echo(outcome) if self._echoed else self._parsed(outcome)
 
     def _read_echo(self, response: Response) -> T | Follow[T] | Fault:
         """Read an answer that holds a secret. It is parsed as it came; what comes of it does not show the secret."""
-        with redact.hiding(self.account.known):
+        with redact.hiding(self.secrets):
             try:
                 value = self._parsed(response)
                 return value if isinstance(value, Follow) else self._discreet(value)
@@ -135,7 +138,7 @@ class Call(Generic[T]):
                 unread: AnswerError = Malformed(f"HTTP {response.status} with a body that is nested too deeply")
             except AnswerError as error:
                 unread = error
-        unread.args = tuple(redact.within(list(unread.args), self.account.hide))
+        unread.args = tuple(redact.within(list(unread.args), self._hide_all))
         unread.__cause__ = unread.__context__ = None  # which may hold the body
         for name in ("word", "named"):
             if hasattr(unread, name):
@@ -149,11 +152,14 @@ class Call(Generic[T]):
         """
         if not self._echoed:
             return value
-        discreet: V = redact.within(value, self.account.hide if isinstance(value, Fault) else self._hide)
+        discreet: V = redact.within(value, self._hide_all if isinstance(value, Fault) else self._hide)
         return discreet
 
     def _hide(self, text: str) -> str:
-        return redact.hide(text, filter(redact.is_telling, self.account.known))
+        return redact.hide(text, filter(redact.is_telling, self.secrets))
+
+    def _hide_all(self, text: str) -> str:
+        return redact.hide(text, self.secrets)
 
     def _parsed(self, response: Response) -> T | Follow[T] | Fault:
         if not (200 <= response.status < 300 or response.status in self._verdicts):

@@ -333,7 +333,7 @@ class Run:
         assert call is not None  # it was sent
         outcome = cleared(task.account.opened, outcome)
         if task.job is not None:
-            loop.recorder.note(task.job.ref, loop.clock.time(), call.request, outcome, task.account.opened.hide)
+            loop.recorder.note(task.job.ref, loop.clock.time(), call.request, outcome, call.secrets)
         value: object
         try:
             value = call.take(outcome, loop.clock.time())

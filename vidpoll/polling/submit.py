@@ -206,7 +206,7 @@ def _not_submitted(
     lost = isinstance(result, Fault) and result.status is None
     strange = call is not None and isinstance(call.came, Response) and answers.page(call.came) is not None
     asked = f" {asked_at(opened)}." if lost or strange else ""
-    answer = None if call is None or call.came is None else exchange(at, call.request, call.came, opened.hide)
+    answer = None if call is None or call.came is None else exchange(at, call.request, call.came, call.secrets)
     if ids:
         reason = f"{reason}; what looks like an id in it: {', '.join(ids)}"
     elif answer is not None and answer.body and answer.body[:40] not in reason:
@@ -249,12 +249,11 @@ def _names_below(fault: Fault, path: str) -> bool:
 
 def _ids(account: OpenAccount, call: Call[Any] | None, below: bool) -> tuple[str, ...]:
     """What looks like the id of the new job in the answer to a submit, the first three."""
-    came = None if call is None else call.came
-    if not isinstance(came, Response):
+    if call is None or not isinstance(came := call.came, Response):
         return ()
     place = (came.header("location") or "").partition("?")[0].rstrip("/").rpartition("/")[2]
     found = dict.fromkeys([*([place] if below else []), *answers.ids(came)])
-    return tuple(each for each in found if redact.hide(each, account.known) == each)[:3]
+    return tuple(each for each in found if not redact.holds(each, call.secrets))[:3]
 
 
 def _shown(value: object) -> str:

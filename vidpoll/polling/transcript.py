@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from collections import deque
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from .. import redact
@@ -30,8 +29,18 @@ _HEADERS = (
     "x-ratelimit-remaining", "x-ratelimit-reset", "x-request-id", "request-id", "trace-id", "location",
     "age", "x-cache",
 )  # fmt: skip
-_NAMES = {"key", "auth", "sig", "jwt", "pwd", "cookie", "set-cookie"}
-_RELATIVE = re.compile(r"(?<![\w:])(/[^\s\"'<>?]*)\?[^\s\"'<>…][^\s\"'<>]*")
+_LONG = re.compile(r"[^\s\"'<>{}\[\],;]{20,}")
+_URL = re.compile(r"(?i)(?:https?:)?//|\.?/")
+_SEGMENT = re.compile(r"[^/?#.]{20,}")
+_WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
+_TOLD = {
+    "at", "audio", "code", "completed", "cover", "created", "date", "description", "detail", "details", "error",
+    "errors", "expires", "file", "files", "finished", "href", "id", "ids", "image", "job", "kind", "link", "message",
+    "mode", "model", "msg", "name", "object", "path", "phase", "progress", "prompt", "reason", "ref", "reference",
+    "request", "stage", "started", "state", "status", "step", "task", "text", "thumbnail", "time", "title", "trace",
+    "type", "updated", "uri", "url", "urls", "uuid", "video", "word",
+}  # fmt: skip
+"""The last word of the names of fields whose texts are shown whole; of others a long word may be a signature."""
 
 
 class _Raw(NamedTuple):
@@ -41,7 +50,7 @@ class _Raw(NamedTuple):
     request: Request
     response: Response | None
     reason: str | None
-    hide: Callable[[str], str]
+    secrets: tuple[str, ...]
     cut: bool
 
 
@@ -65,11 +74,11 @@ class Recorder:
         at: float,
         request: Request,
         outcome: Response | BaseException,
-        hide: Callable[[str], str],
+        secrets: tuple[str, ...],
     ) -> None:
-        """Keep one answer about the job `ref`; `hide` takes the account's secrets out of a text."""
-        raw = _raw(at, request, outcome, hide)
-        size = _size(raw.response)
+        """Keep one answer about the job `ref`, which may show none of these secrets."""
+        raw = _raw(at, request, outcome, secrets)
+        size = _size(raw.response) + sum(map(len, secrets))
         with self._lock:
             self._kept.append((ref, size, raw))
             self._size += size
@@ -83,57 +92,69 @@ class Recorder:
         return tuple(map(_clean, kept))
 
 
-def exchange(at: float, request: Request, outcome: Response | BaseException, hide: Callable[[str], str]) -> Exchange:
+def exchange(at: float, request: Request, outcome: Response | BaseException, secrets: tuple[str, ...]) -> Exchange:
     """One question and its answer, safe to show."""
-    return _clean(_raw(at, request, outcome, hide))
+    return _clean(_raw(at, request, outcome, secrets))
 
 
-def _raw(at: float, request: Request, outcome: Response | BaseException, hide: Callable[[str], str]) -> _Raw:
+def _raw(at: float, request: Request, outcome: Response | BaseException, secrets: tuple[str, ...]) -> _Raw:
     if not isinstance(outcome, Response):
-        return _Raw(at, request, None, outcome.reason if isinstance(outcome, NoAnswer) else "no answer", hide, False)
+        reason = outcome.reason if isinstance(outcome, NoAnswer) else "no answer"
+        return _Raw(at, request, None, reason, secrets, False)
     if len(outcome.body) <= _WHOLE:
-        return _Raw(at, request, outcome, None, hide, False)
-    start = hide(Response(outcome.status, outcome.headers, outcome.body[:_WHOLE]).text())  # half a key is a key
-    return _Raw(at, request, Response(outcome.status, outcome.headers, start[:SHOWN].encode()), None, hide, True)
+        return _Raw(at, request, outcome, None, secrets, False)
+    start = Response(outcome.status, outcome.headers, outcome.body[:_WHOLE]).text()
+    start = redact.hide(start, secrets)  # before it is cut: half a key is a key
+    return _Raw(at, request, Response(outcome.status, outcome.headers, start[:SHOWN].encode()), None, secrets, True)
 
 
 def _clean(raw: _Raw) -> Exchange:
-    path = _shown(raw.hide(raw.request.place))
-    if raw.response is None:
-        return Exchange(raw.at, raw.request.method, path, reason=raw.reason)
-    told = raw.response.headers
-    headers = {name: _shown(raw.hide(told[name])[:500]) for name in _HEADERS if name in told}
-    body = _body(raw.response, raw.hide)
+    with redact.hiding(raw.secrets):
+        path = redact.text(raw.request.place)
+        if raw.response is None:
+            return Exchange(raw.at, raw.request.method, path, reason=raw.reason)
+        told = raw.response.headers
+        headers = {name: redact.text(told[name]) for name in _HEADERS if name in told}
+        body = _body(raw.response)
     cut = raw.cut or len(body) > SHOWN
     return Exchange(raw.at, raw.request.method, path, raw.response.status, headers, body[:SHOWN], cut)
 
 
-def _body(response: Response, hide: Callable[[str], str]) -> str:
+def _body(response: Response) -> str:
     """The text of a body; JSON stays JSON, so that it can be parsed again, with each string in it made safe."""
     try:
-        return json.dumps(_safe(response.json(), hide), ensure_ascii=False)
+        return json.dumps(_safe(response.json()), ensure_ascii=False)
     except (Malformed, RecursionError):
-        return _shown(hide(response.text()), limit=SHOWN + 1)
+        return _shortened(redact.text(response.text(), limit=SHOWN + 1))
 
 
-def _safe(value: Any, hide: Callable[[str], str]) -> Any:
+def _safe(value: Any, name: str = "") -> Any:
     if isinstance(value, str):
-        return _shown(hide(value))
+        shown = redact.text(value)
+        return shown if _is_told(name) else _shortened(shown)
     if isinstance(value, list):
-        return [_safe(item, hide) for item in value]
+        return [_safe(item, name) for item in value]
     if isinstance(value, dict):
-        pairs = ((name, redact.HIDDEN if _secret(name, item) else _safe(item, hide)) for name, item in value.items())
-        return {_shown(hide(name)): item for name, item in pairs}
+        return {redact.text(name): _under(name, item) for name, item in value.items()}
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return redact.HIDDEN if number and hide(str(value)) != str(value) else value
+    return redact.HIDDEN if number and redact.text(value) != str(value) else value
 
 
-def _shown(text: str, limit: int = redact.MAX_TEXT) -> str:
-    """Safe to show; a URL without a host has no query either."""
-    return _RELATIVE.sub(r"\1?…", redact.text(text, limit=limit))
+def _under(name: str, item: Any) -> Any:
+    """What stands under a name, which alone may say that it is a secret ("api_key", "token" …)."""
+    told = isinstance(item, bool) or not item or not redact.is_secret_name(name)
+    return _safe(item, name) if told else redact.HIDDEN
 
 
-def _secret(name: str, item: object) -> bool:
-    """Whether the name alone says that what stands under it is a key ("api_key", "token" …)."""
-    told = name.lower() in _NAMES or redact.text(f"{name}=x").endswith(redact.HIDDEN)
-    return told and isinstance(item, (str, list, dict)) and bool(item)
+def _is_told(name: str) -> bool:
+    words = _WORDS.findall(name)
+    return bool(words) and words[-1].lower() in _TOLD
+
+
+def _shortened(shown: str) -> str:
+    """A text with the beginning only of each long word; of a URL each part of its path counts as one."""
+    return _LONG.sub(lambda word: _SEGMENT.sub(_start, word[0]) if _URL.match(word[0]) else _start(word), shown)
+
+
+def _start(word: re.Match[str]) -> str:
+    return word[0] if word[0].isdecimal() else f"{word[0][:8]}…"

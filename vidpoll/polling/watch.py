@@ -101,7 +101,7 @@ class Watch(Task):
         return not self.once
 
     def begins(self, run: Run) -> None:
-        self.job.recorded(run.recall)
+        self.job.recorded(run.recall, self.account.fetch)
         if not self.once:
             self.account.limiter.watch(self)
             run.join_list(self)

@@ -142,7 +142,7 @@ def _plain(name: str, value: object, secrets: tuple[str, ...], deep: int = 0) ->
     if isinstance(value, Mapping) and deep < _DEEP:
         pairs = list(value.items())[:_WIDE]
         return {redact.text(key, limit=100): _plain(str(key), item, secrets, deep + 1) for key, item in pairs}
-    if isinstance(value, (str, bytes)) and redact.text(f"{name}=x").endswith(redact.HIDDEN):
+    if value is not None and not isinstance(value, bool) and redact.is_secret_name(name):
         return redact.HIDDEN
     return value if value is None or isinstance(value, (bool, int, float)) else _text(value, secrets)
 

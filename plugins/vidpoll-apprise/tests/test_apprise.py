@@ -23,6 +23,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import requests
 import vidpoll_apprise
 from acme_provider import BROKEN, DRAWING, QUEUED, REF, talk
 from vidpoll_apprise import AppriseNotifier, message, service
@@ -77,12 +78,6 @@ class Sunk(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.paths.append(self.path)
-        found = self.path.startswith("/cover.png")
-        self.send_response(200 if found else 404)
-        self.send_header("content-type", "image/png")
-        self.send_header("content-length", str(len(PNG) if found else 0))
-        self.end_headers()
-        self.wfile.write(PNG if found else b"")
 
     def log_message(self, *_: object) -> None:
         return
@@ -235,16 +230,88 @@ def test_templates(sink):
             AppriseNotifier(sink.url, line=wrong)
 
 
-def test_a_thumbnail_is_attached(sink):
-    """To a message about one job; one that cannot be had, or is no web address, costs no message."""
-    here = f"http://127.0.0.1:{sink.server_port}"
+def seen(notifier: AppriseNotifier, cover: str, *answers: object):
+    """What was sent, where the thumbnail's URL is answered so."""
+    t = talk({"/jobs/": [{**DONE, "cover": cover}], "": [*answers] or [(404, {}, b"")]}, plugins=(notifier,))
+    t.client.wait(REF)
+    assert notifier.flush(BOUND)
+    return t.wire.sent[1:]
+
+
+@pytest.mark.parametrize("cover", ["https://cdn.example/cover.png?sig=0123", "/relative.png"])
+def test_a_thumbnail_is_attached(cover, sink):
+    """To a message about one job: the bytes, which came by the client's own transport, and nobody reads the URL."""
+    (wire,) = seen(AppriseNotifier(sink.url, every=0.0), cover, PNG)
+    (attached,) = sink.heard[0]["attachments"]  # type: ignore[misc]
+    assert (base64.b64decode(attached["base64"]), attached["mimetype"]) == (PNG, "image/png")  # type: ignore[index]
+    assert (wire.max_body, dict(wire.headers)) == (5_000_000, {"Accept": "image/*"})
+    assert wire.url == cover if "?" in cover else wire.url == "https://api.acme.example:443/relative.png"
+    seen(AppriseNotifier(sink.url, every=0.0, attach=False), cover, PNG)
+    assert sink.heard[1]["attachments"] == []
+
+
+@pytest.mark.parametrize(
+    ("cover", "answer", "asked"),
+    [
+        ("https://cdn.example/cover.png", (404, {}, b""), 1),
+        ("https://cdn.example/cover.png", (200, {}, b"AWS_SECRET=abc"), 1),
+        ("https://cdn.example/cover.png", (200, {"content-type": "image/png"}, b"<html>"), 1),
+        ("https://cdn.example/cover.png", PNG + b"x" * 5_000_000, 1),
+        ("https://cdn.example/cover.png", RuntimeError("broken"), 1),
+        ("http://127.0.0.1:1/latest/meta-data?verify=no&+X-Forged=1", PNG, 0),
+        ("http://169.254.169.254/latest/meta-data", PNG, 0),
+        ("file:///etc/passwd", PNG, 0),
+    ],
+)
+def test_a_thumbnail_that_is_not_sent(cover, answer, asked, sink):
+    """One that cannot be had, is no image, or has an address of this network; it costs no message."""
+    assert len(seen(AppriseNotifier(sink.url, every=0.0), cover, answer)) == asked
+    assert [(each["title"], each["attachments"]) for each in sink.heard] == [("acme:j1 completed", [])]
+
+
+def test_no_url_of_a_provider_comes_to_apprise(sink):
+    """An event that no client of this process has asked for has no picture, whatever its URL says."""
+    here = f"http://127.0.0.1:{sink.server_port}/cover.png?verify=no&+X-Forged=1"
     notifier = AppriseNotifier(sink.url, every=0.0)
-    for cover in (f"{here}/cover.png?sig=0123", f"{here}/missing.png", "file:///etc/passwd", "/relative.png"):
-        wait(notifier, [{**DONE, "cover": cover}])
-    assert [len(each["attachments"]) for each in sink.heard] == [1, 0, 0, 0]  # type: ignore[arg-type]
-    assert base64.b64decode(sink.heard[0]["attachments"][0]["base64"]) == PNG  # type: ignore[index]
-    wait(AppriseNotifier(sink.url, every=0.0, attach=False), [{**DONE, "cover": f"{here}/cover.png"}])
-    assert sink.heard[-1]["attachments"] == []
+    notifier.hear(vidpoll.Job(REF), vidpoll.Completed(REF, 0.0, (vidpoll.Asset(here, "thumbnail"),)))
+    assert notifier.flush(BOUND)
+    assert sink.paths == [f"/{SECRET}/"]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("@everyone and x@here", "\uff20everyone and x\uff20here"),
+        ("<!channel> <@123> <@&4> <#C1>", "\u2039!channel> \u2039\uff20123> \u2039\uff20&4> \u2039#C1>"),
+        ("<http://evil.example|log in>", "\u2039http://evil.example|log in>"),
+        ("[log in](http://evil.example)", "[log in] (http://evil.example)"),
+        ("@somebody: ask me@example.com", "\uff20somebody: ask me@example.com"),
+        ("a < b, <b>bold</b>, 1 @ 2", "a < b, <b>bold</b>, 1 @ 2"),
+    ],
+)
+def test_a_provider_pings_nobody(text, told, sink):
+    """Its text is text in a chat: no mention, no link that hides its address. A template may mention whom it likes."""
+    notifier = AppriseNotifier(sink.url, line="@everyone {problem}", every=0.0)
+    wait(notifier, [{"status": "broken", "error": text}])
+    assert sink.heard[0]["message"] == f"@everyone {told}"
+
+
+@pytest.mark.parametrize("url", ["discord://123456789012345678/" + "a" * 68, "slack://T1JJ3T3L2/A1BRTD4JD/" + "a" * 24])
+def test_what_comes_to_a_chat(url, monkeypatch):
+    """Apprise makes the body; nothing in it is a mention."""
+    sent: list[str] = []
+
+    def request(session, method, url, *, data=None, **_):
+        sent.append(str(data))
+        raise requests.ConnectionError
+
+    monkeypatch.setattr(requests.Session, "request", request)
+    notifier = AppriseNotifier(url, every=0.0)
+    text = "@everyone <!channel> <@1234567890> [log in](http://evil.example/login)"
+    with pytest.warns(RuntimeWarning, match="NotSent"):
+        wait(notifier, [{"status": "broken", "error": text}])
+    assert "evil.example" in sent[0]
+    assert re.findall(r"@everyone|<!channel|<@|\]\(", "".join(sent)) == []
 
 
 def test_a_mail(mails):
@@ -365,15 +432,15 @@ def test_no_secret_of_a_url_is_seen(sink, caplog, recwarn):
     logging.getLogger("apprise").setLevel(1)
     gone = sink.url.replace(str(sink.server_port), "1")
     notifier = AppriseNotifier([sink.url, gone], every=0.0)
-    cover = f"http://127.0.0.1:{sink.server_port}/cover.png?sig=0123456789abcdef"
-    wait(notifier, [{**DONE, "cover": cover}])
+    cover = "https://cdn.example/cover.png?sig=0123456789abcdef"
+    seen(notifier, cover, PNG)
     sink.answers = [403] * 5
     wait(notifier, [DONE], "acme:j2")
     logging.getLogger("apprise").warning("by somebody else: %s", sink.url)
-    seen = caplog.text + "".join(str(each.message) for each in recwarn) + repr(notifier) + str(vars(notifier))
-    assert "by somebody else: json://…" in seen
-    assert "NotSent" in seen
-    assert re.findall(f"{SECRET}|0123456789abcdef", seen + json.dumps(sink.heard)) == []
+    told = caplog.text + "".join(str(each.message) for each in recwarn) + repr(notifier) + str(vars(notifier))
+    assert "by somebody else: json://…" in told
+    assert "NotSent" in told
+    assert re.findall(f"{SECRET}|0123456789abcdef", told + json.dumps(sink.heard)) == []
 
 
 @pytest.mark.parametrize(
@@ -554,6 +621,13 @@ def test_a_spool_is_its_owners(tmp_path):
     """What the messages say is nobody else's business."""
     AppriseNotifier("json://localhost", spool=tmp_path / "a" / "spool")
     assert (tmp_path / "a" / "spool").stat().st_mode & 0o077 == 0
+    there = tmp_path / "there"
+    there.mkdir(mode=0o755)
+    vidpoll_apprise.Spool(there).add(message.Message({"text": "x"}))
+    kept = vidpoll_apprise.Spool(there)
+    kept.add(message.Message({"text": "x"}))
+    assert {path.stat().st_mode & 0o777 for path in files(there)} == {0o600}
+    assert len(files(there)) >= 2
 
 
 def test_old_news_and_broken_files(sink, tmp_path, caplog, monkeypatch):

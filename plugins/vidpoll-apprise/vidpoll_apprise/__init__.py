@@ -78,7 +78,8 @@ class AppriseNotifier(notify.Listener):
             tally = self._tally.count(event)
         if notify.name_of(event) not in self._on:
             return
-        message = Message(notify.plain(event), tally, _thumbnail(event), kept=notify.is_kept(event))
+        picture = job.thumbnail if isinstance(event, vidpoll.Completed) else None
+        message = Message(notify.plain(event), tally, picture, kept=notify.is_kept(event))
         try:
             if self._spool is not None and message.kept:
                 self._spool.add(message)
@@ -104,11 +105,6 @@ class AppriseNotifier(notify.Listener):
                 message.told |= {service.label}
             if self._spool is not None:
                 self._spool.told(message, done=message.told.issuperset(each.label for each in self._services))
-
-
-def _thumbnail(event: vidpoll.Event) -> str | None:
-    assets = event.assets if isinstance(event, vidpoll.Completed) else ()
-    return next((asset.url for asset in assets if asset.kind == "thumbnail"), None)
 
 
 @vidpoll.hookimpl

@@ -5,7 +5,8 @@ Text only. Nothing here sends, waits or writes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,7 +27,8 @@ class Message:
 
     said: Mapping[str, Any]
     tally: str = ""
-    thumbnail: str | None = None
+    picture: Callable[[], bytes | None] | None = field(default=None, repr=False)
+    """Fetches its thumbnail; None where there is none, and in a process that has found the message in the spool."""
     kept: bool = True
     told: frozenset[str] = frozenset()
     key: int | None = field(default=None, repr=False)
@@ -60,7 +62,7 @@ class Style:
         title = last.tally or f"{len(messages)} events"
         if len(messages) == 1:
             what = last.said.get("state") or last.said["event"].replace("_", " ")
-            title = f"{last.said['ref']} {what}" + (f" ({last.tally})" if last.tally else "")
+            title = f"{tame(last.said['ref'])} {what}" + (f" ({last.tally})" if last.tally else "")
         return self.title.format_map({"title": title, "tally": last.tally})
 
     def body(self, messages: Sequence[Message]) -> str:
@@ -76,7 +78,22 @@ def _fields(said: Mapping[str, Any]) -> dict[str, str]:
     video = next((asset["url"] for asset in said.get("assets", ()) if asset["kind"] == "video"), None)
     money = f"{cost['charged'] - cost['refunded']:g} {cost['unit']}" if cost else None
     values = {**said, "problem": problem.get("message"), "cost": money, "video": video}
-    return {name: "" if values.get(name) is None else str(values[name]) for name in LINE_FIELDS}
+    return {name: "" if values.get(name) is None else tame(str(values[name])) for name in LINE_FIELDS}
+
+
+def tame(text: str) -> str:
+    """A provider's text that is nothing but text in a chat: it pings nobody there, and hides no address."""
+    for pattern, instead in _ORDERS:
+        text = pattern.sub(instead, text)
+    return text
+
+
+_ORDERS = (
+    (re.compile(r"<(?=[@!#:&]|\w+:)"), "\u2039"),  # <@1>, <!channel>, <#C1>, <:face:1>, <http://…|words>
+    (re.compile(r"(?i)@(?=everyone|here|channel|all|room)|(?<!\w)@(?=[\w&!])"), "\uff20"),
+    (re.compile(r"\](?=\()"), "] "),
+)
+"""What Discord, Slack, Mattermost, Matrix and Telegram read as a mention or a link, and what stands in its place."""
 
 
 class Tally:

@@ -22,9 +22,6 @@ from .message import Message, Style
 DELAYS = (2.0, 10.0, 60.0, 300.0)
 """Seconds between one try to send and the next."""
 
-MAX_THUMBNAIL = 5_000_000
-"""Bytes; a larger picture is left out."""
-
 
 class Service:
     """Sends messages to the service of one Apprise URL. `label` names it without showing its URL: "2 (discord)"."""
@@ -99,17 +96,19 @@ class Service:
         return None if done else next(iter(heard), "Apprise gives no reason")
 
     def _picture(self, messages: Sequence[Message]) -> Any:
-        """The thumbnail of a single job, where it can be had."""
-        from apprise import AppriseAttachment
+        """The thumbnail of a single job, where it can be had. Its bytes: Apprise takes orders from a URL."""
+        from apprise.attachment.memory import AttachMemory
 
-        url = messages[0].thumbnail
-        if len(messages) > 1 or not self._style.attach or not url or not re.match(r"(?i)https?://", url):
+        fetch = messages[0].picture
+        if len(messages) > 1 or not self._style.attach or fetch is None:
             return None
-        picture = AppriseAttachment.instantiate(url)
-        if picture is None:
-            return None
-        picture.max_file_size = MAX_THUMBNAIL
-        return picture if picture else None  # it is fetched here; a message is not lost for its picture
+        body = fetch()
+        return None if body is None else AttachMemory(content=body, name="thumbnail", mimetype=_media_type(body))
+
+
+def _media_type(body: bytes) -> str:
+    types = {b"\xff\xd8": "image/jpeg", b"\x89P": "image/png", b"GI": "image/gif", b"RI": "image/webp"}
+    return types.get(body[:2], "image/avif")
 
 
 class NotSent(Exception):

@@ -48,7 +48,7 @@ class Spool:
 
     def add(self, message: Message, *, at: float | None = None) -> None:
         """Put a message, of Unix second `at` (now), on disk. Raises sqlite3.Error where that fails."""
-        body = json.dumps({"said": message.said, "tally": message.tally, "thumbnail": _unsigned(message.thumbnail)})
+        body = json.dumps({"said": message.said, "tally": message.tally})
         with self._lock:
             row = self._own().execute(
                 "INSERT INTO messages (at, body, told) VALUES (?, ?, ?)",
@@ -79,7 +79,7 @@ class Spool:
                     file.execute("BEGIN EXCLUSIVE")  # refused while its process lives
                     file.execute(_TABLE)
                     for at, body, told in file.execute("SELECT at, body, told FROM messages ORDER BY key").fetchall():
-                        found += self._adopted(at, Message(**json.loads(body), told=frozenset(json.loads(told))))
+                        found += self._adopted(at, _read(body, told))
                     file.execute("DELETE FROM messages")
                     file.execute("COMMIT")
                 path.unlink(missing_ok=True)
@@ -102,7 +102,8 @@ class Spool:
             self._parents, self._file, self._pid = self._file, None, os.getpid()
         if self._file is None:
             self._path = self._folder / f"{uuid4().hex}.sqlite3"
-            self._file = _connect(self._path, "rwc")
+            os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))  # its log gets the same mode
+            self._file = _connect(self._path, "rw")
             self._close = weakref.finalize(self, self._file.close)
             self._close.atexit = False  # what is sent at the end of the process is noted, too
             self._file.execute("PRAGMA locking_mode = EXCLUSIVE")  # the lock stays until the process ends
@@ -121,11 +122,11 @@ class Spool:
 _TABLE = "CREATE TABLE IF NOT EXISTS messages (key INTEGER PRIMARY KEY, at REAL, body TEXT, told TEXT)"
 
 
+def _read(body: str, told: str) -> Message:
+    kept = json.loads(body)
+    return Message(kept["said"], kept["tally"], told=frozenset(json.loads(told)))
+
+
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
     uri = f"{path.as_uri()}?mode={mode}"
     return sqlite3.connect(uri, uri=True, timeout=0, isolation_level=None, check_same_thread=False)
-
-
-def _unsigned(url: str | None) -> str | None:
-    """A signed URL does not go to disk."""
-    return None if url is None or "?" in url or "@" in url else url

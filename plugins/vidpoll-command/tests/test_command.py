@@ -124,6 +124,23 @@ def test_what_a_provider_writes_is_no_command(shell, note, said, tmp_path, monke
     assert "touch owned" in said()[1]["stdin"]["problem"]["message"]
 
 
+@pytest.mark.parametrize("keys", [False, True])
+def test_the_keys_are_not_handed_on(keys, tmp_path, monkeypatch):
+    """The variables that providers name, in all their ways; a command that asks a provider has them by a switch."""
+    code = "import os, sys; open(sys.argv[1], 'a').write('\\n'.join(sorted(os.environ)) + '\\n')"
+    names = {"MAGICOAL_API_KEY", "TOKEN360_API_KEY", "VIDPOLL_APPRISE_URLS"}
+    for name in {*names, "ELSE"}:
+        monkeypatch.setenv(name, "secret-0123456789")
+    monkeypatch.setenv("VIDPOLL_ON_COMPLETED", shlex.join([sys.executable, "-c", code, str(tmp_path / "seen")]))
+    monkeypatch.setenv("VIDPOLL_COMMAND_KEYS", "1" if keys else "")
+    (command,) = vidpoll_command.vidpoll_notifiers(os.environ)
+    talk([DONE], plugins=(command,)).client.wait(REF)
+    assert command.flush(BOUND)
+    seen = (tmp_path / "seen").read_text().split()
+    assert "ELSE" in seen
+    assert names & {*seen} == (names if keys else set())
+
+
 def test_no_secret(note, said, monkeypatch):
     """A signed URL comes without its query, and the key of the account is no part of an event."""
     command = Command({"completed": note, "gave_up": note})

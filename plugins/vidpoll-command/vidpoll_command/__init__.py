@@ -41,7 +41,8 @@ class Command(notify.Listener):
     The events are those of `vidpoll.notify.NAMES`. A command is a list of arguments, or a text that is split as a shell
     would split it; an argument `{ref}`, `{text}`, `{event}` or, for `downloaded`, `{path}` is replaced. `shell=True`
     (not on Windows) hands the text to /bin/sh as it is. One that takes more than `timeout` seconds is killed with what
-    it started. At the end of the process those that wait have `at_exit` seconds left.
+    it started. `keys=True` leaves the keys of the providers in its environment. At the end of the process those that
+    wait have `at_exit` seconds left.
 
     Raises UsageError for an event that there is not, and for a command that cannot be found.
     """
@@ -52,9 +53,11 @@ class Command(notify.Listener):
         *,
         timeout: float = 60.0,
         shell: bool = False,
+        keys: bool = False,
         at_exit: float = 10.0,
     ) -> None:
         self._timeout = timeout
+        self._keys = keys
         self._shell = shell
         self._commands = {name: _checked(name, command, shell) for name, command in commands.items()}
         self._outbox = notify.Outbox(self._run, name="vidpoll-command", at_exit=at_exit)
@@ -72,7 +75,7 @@ class Command(notify.Listener):
         for said in events:
             command = self._commands[said["event"]]
             arguments = command if self._shell else [_filled(argument, said) for argument in command]
-            _run(arguments, said, shell=self._shell, timeout=self._timeout)
+            _run(arguments, said, _environment(said, keys=self._keys), shell=self._shell, timeout=self._timeout)
 
 
 @vidpoll.hookimpl
@@ -85,13 +88,13 @@ def vidpoll_notifiers(environ: Mapping[str, str]) -> Iterable[Command]:
         timeout = environ.get("VIDPOLL_COMMAND_TIMEOUT", "60")
         if not re.fullmatch(r"\d{1,6}(\.\d+)?", timeout):
             raise vidpoll.UsageError(f"VIDPOLL_COMMAND_TIMEOUT={timeout!r}: seconds, like 60")
-        shell = environ.get("VIDPOLL_COMMAND_SHELL", "") not in ("", "0")
-        yield _shared(tuple(sorted(commands.items())), float(timeout), shell)
+        shell, keys = (environ.get(f"VIDPOLL_COMMAND_{name}", "") not in ("", "0") for name in ("SHELL", "KEYS"))
+        yield _shared(tuple(sorted(commands.items())), float(timeout), shell, keys)
 
 
 @cache
-def _shared(commands: tuple[tuple[str, str], ...], timeout: float, shell: bool) -> Command:
-    return Command(dict(commands), timeout=timeout, shell=shell)
+def _shared(commands: tuple[tuple[str, str], ...], timeout: float, shell: bool, keys: bool) -> Command:
+    return Command(dict(commands), timeout=timeout, shell=shell, keys=keys)
 
 
 def _checked(name: str, command: str | Sequence[str], shell: bool) -> str | Sequence[str]:
@@ -144,9 +147,11 @@ def _filled(argument: str, said: Mapping[str, Any]) -> str:
     return str(said.get(argument[1:-1], "")) if _INSIDE.fullmatch(argument) else argument
 
 
-def _environment(said: Mapping[str, Any]) -> dict[str, str]:
-    """Ours, without the commands: a command that runs vidpoll would start itself again, and again."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("VIDPOLL_ON_")}
+def _environment(said: Mapping[str, Any], *, keys: bool) -> dict[str, str]:
+    """Ours, without the commands (one that runs vidpoll would start itself again, and again) and without secrets."""
+    secret = frozenset() if keys else notify.key_variables() | {"VIDPOLL_APPRISE_URLS"}
+    kept = (name for name in os.environ if not name.startswith("VIDPOLL_ON_") and name not in secret)
+    environment = {name: os.environ[name] for name in kept}
     for name, value in said.items():
         for inner, part in value.items() if isinstance(value, dict) else [("", value)]:
             if part is not None and not isinstance(part, (dict, list)):
@@ -155,7 +160,9 @@ def _environment(said: Mapping[str, Any]) -> dict[str, str]:
     return environment
 
 
-def _run(command: str | Sequence[str], said: Mapping[str, Any], *, shell: bool, timeout: float) -> None:
+def _run(
+    command: str | Sequence[str], said: Mapping[str, Any], environment: dict[str, str], *, shell: bool, timeout: float
+) -> None:
     """Run one command to its end. Raises CommandFailed where that is no good one."""
     with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as errors:  # no pipe: nothing can block on one
         given.write(json.dumps(said, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n")
@@ -166,7 +173,7 @@ def _run(command: str | Sequence[str], said: Mapping[str, Any], *, shell: bool, 
             stdin=given,
             stdout=subprocess.DEVNULL,
             stderr=errors,
-            env=_environment(said),
+            env=environment,
             start_new_session=os.name != "nt",  # a group of its own, which can be killed as a whole
         )
         what = f"{said['event']} of {said['ref']}: the command"

@@ -389,6 +389,14 @@ def test_the_page_keeps_its_permissions(tmp_path: Path) -> None:
     assert (tmp_path / "new").stat().st_mode & 0o777 == 0o600
 
 
+def test_the_umask_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the whole process's: what another thread writes meanwhile would be anybody's to write."""
+    monkeypatch.delattr(os, "umask")
+    writer.whole(tmp_path / "new", "x")
+    writer.whole(tmp_path / "new", "y")
+    assert [path.name for path in tmp_path.iterdir()] == ["new"]
+
+
 def test_the_environment_asks_for_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One for all clients of a process; a path that cannot be is heard of when a client is made."""
     monkeypatch.setenv("VIDPOLL_REPORT", str(tmp_path / "night.html"))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from pathlib import Path
+from uuid import uuid4
 
 
 def whole(path: Path, text: str) -> None:
@@ -13,25 +13,24 @@ def whole(path: Path, text: str) -> None:
     if path.exists() and not path.is_file():  # /dev/stdout, a pipe: to put a file in its place would destroy it
         path.write_text(text, encoding="utf-8", errors="replace", newline="\n")
         return
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:40]}-", suffix=".tmp", dir=path.parent)
+    mode, part = _mode(path), path.with_name(f".{path.name[:40]}-{uuid4().hex[:8]}.tmp")
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace", newline="\n") as file:
+        with part.open("x", encoding="utf-8", errors="replace", newline="\n") as file:
+            if mode is not None:
+                part.chmod(mode)
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(name, _mode(path))  # noqa: PTH101 - a name, not yet a Path
-        os.replace(name, path)  # noqa: PTH105
+        part.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
-            os.unlink(name)  # noqa: PTH108
+            part.unlink()
         raise
 
 
-def _mode(path: Path) -> int:
-    """Of the file that is there; a new one may be read by whoever may read what this process writes."""
+def _mode(path: Path) -> int | None:
+    """That of the file that is there; None for a new one, which the system gives the mode of any new file."""
     try:
         return path.stat().st_mode & 0o777
     except OSError:
-        mask = os.umask(0)
-        os.umask(mask)
-        return 0o666 & ~mask
+        return None
