@@ -35,8 +35,9 @@ from vidpoll import (
     UnsafeURL,
     UsageError,
 )
-from vidpoll.net import accounts
-from vidpoll.net.accounts import OpenAccount, check_url, is_private, nearness
+from vidpoll.net import hosts
+from vidpoll.net.accounts import OpenAccount, check_url
+from vidpoll.net.hosts import is_private, nearness
 
 few = settings(max_examples=30, deadline=None)  # enough to find what is wrong, few enough to run always
 
@@ -619,20 +620,17 @@ def test_a_control_character_inside_a_url_is_refused(char: str) -> None:
     ("host", "near"),
     [
         *[
-            (host, accounts.LOOPBACK)
+            (host, hosts.LOOPBACK)
             for host in ("localhost", "LOCALHOST.", "a.localhost", "127.0.0.1", "127.1", "2130706433")
         ],
+        *[(host, hosts.LOOPBACK) for host in ("0x7f000001", "0177.0.0.1", "::1", "0.0.0.0", "::", "::ffff:127.0.0.1")],
+        *[(host, hosts.LINK_LOCAL) for host in ("169.254.169.254", "fe80::1", "2852039166")],
         *[
-            (host, accounts.LOOPBACK)
-            for host in ("0x7f000001", "0177.0.0.1", "::1", "0.0.0.0", "::", "::ffff:127.0.0.1")
-        ],
-        *[(host, accounts.LINK_LOCAL) for host in ("169.254.169.254", "fe80::1", "2852039166")],
-        *[
-            (host, accounts.PRIVATE)
+            (host, hosts.PRIVATE)
             for host in ("10.0.0.5", "192.168.1.1", "172.16.0.1", "fc00::1", "gpu", "gpu.lan", "167772165")
         ],
         *[
-            (host, accounts.PUBLIC)
+            (host, hosts.PUBLIC)
             for host in ("8.8.8.8", "134744072", "cdn.example", "1e100.net", "2001:4860:4860::8888")
         ],
     ],
@@ -643,14 +641,14 @@ def test_how_near_a_host_is(host: str, near: int) -> None:
 
 
 HOSTS = {
-    accounts.LOOPBACK: "127.0.0.1",
-    accounts.LINK_LOCAL: "169.254.169.254",
-    accounts.PRIVATE: "10.0.0.5",
-    accounts.PUBLIC: "cdn.example",
+    hosts.LOOPBACK: "127.0.0.1",
+    hosts.LINK_LOCAL: "169.254.169.254",
+    hosts.PRIVATE: "10.0.0.5",
+    hosts.PUBLIC: "cdn.example",
 }
 
 
-@pytest.mark.parametrize("own", [accounts.LOOPBACK, accounts.PRIVATE, accounts.PUBLIC])
+@pytest.mark.parametrize("own", [hosts.LOOPBACK, hosts.PRIVATE, hosts.PUBLIC])
 @pytest.mark.parametrize("named", list(HOSTS))
 def test_a_server_names_no_host_that_is_nearer_than_itself(own: int, named: int) -> None:
     """One of one's own calls itself so, and is asked at its own origin; a redirect there is not followed."""
@@ -661,7 +659,7 @@ def test_a_server_names_no_host_that_is_nearer_than_itself(own: int, named: int)
     assert wire.may_name(url) is (named >= own)
 
 
-@pytest.mark.parametrize("named", [accounts.LOOPBACK, accounts.LINK_LOCAL, accounts.PRIVATE])
+@pytest.mark.parametrize("named", [hosts.LOOPBACK, hosts.LINK_LOCAL, hosts.PRIVATE])
 def test_a_vendor_names_no_host_of_this_network(named: int) -> None:
     """It has no files there: nothing is asked, anywhere."""
     with pytest.raises(UnsafeURL, match=r"is not fetched: api\.acme\.example names an address of this network"):
