@@ -134,6 +134,7 @@ class OpenAccount:
             half = "; a login in it has a name and a secret: http://NAME:SECRET@HOST" if "@" in self.base_url else ""
             raise UsageError(f"{name}: {shown!r} is no base URL; set {self.set_by} to one like {like}{half}")
         self.origin = origin(self.base_url)
+        self._told_of_clear = False
         self._own = self._checked_headers({**user, **account.headers})
 
     def _checked_headers(self, headers: Mapping[str, str]) -> Mapping[str, str]:
@@ -321,6 +322,17 @@ class OpenAccount:
         return (
             f"the key would travel unencrypted to {host}{where}, on the public net. Use https in its base URL, {way}"
             f"or allow it: {self._insecure}"
+        )
+
+    def first_in_the_clear(self, url: str) -> str:
+        """What to say, once, of a file over plain http on the public net where the API is asked over https."""
+        scheme, host, _ = origin(url)
+        if self._told_of_clear or scheme == "https" or self.origin[0] != "https" or nearness(host) != PUBLIC:
+            return ""
+        self._told_of_clear = True
+        return (
+            f"{self.name}: its file at {host} comes over plain http: whoever is on the way can "
+            "read it, change it, and use its URL"
         )
 
     @property
