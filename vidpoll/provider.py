@@ -267,7 +267,8 @@ class Provider:
     """A system that generates video. Checked when built: a mistake raises PluginError that names it.
 
     `name` is what users type and the account's default name; `base_url` may be overridden by an account or by the
-    environment (`<NAME>_BASE_URL`). `media_hosts` are https hosts that may get the key besides the base URL's origin.
+    environment (`<NAME>_BASE_URL`). `media_hosts` are https hosts that may get the key besides the base URL's origin,
+    while that is the provider's own.
     `list_polling` says that the list may stand in for status requests. `upload` has an operation for each kind of file
     that a job may need; the first one whose builder takes a file gets it (it raises InvalidField for others).
     `headers` go with every request to the origin. `error` reads a refusal.

@@ -37,6 +37,7 @@ from vidpoll import (
 )
 from vidpoll.net import hosts
 from vidpoll.net.accounts import OpenAccount, check_url
+from vidpoll.net.hosts import Peer
 
 few = settings(max_examples=30, deadline=None)  # enough to find what is wrong, few enough to run always
 
@@ -215,7 +216,8 @@ def test_a_key_is_in_no_repr_and_in_no_pickle() -> None:
     assert KEY not in f"{opened} {opened.account!r} {wire!r} {opened.media('/a.mp4', {}, timeout=TIMES)!r}"
     with pytest.raises(TypeError, match="not pickled"):
         pickle.dumps(opened.account)
-    plain = Account("acme", "https://a.example", insecure=True)
+    plain = Account("acme", "https://a.example", insecure=True, private_media=True)
+    assert repr(plain) == "Account('acme', base_url='https://a.example', insecure=True, private_media=True)"
     assert pickle.loads(pickle.dumps(plain)) == plain == copy.copy(plain)
     assert pickle.loads(pickle.dumps(Account("acme", key=None))) == Account("acme", key=None)
 
@@ -351,11 +353,16 @@ def test_no_text_is_trusted_by_accident(url: str) -> None:
             False,
         ),
         ("https://api.acme.example", "https://cdn.acme.example/a.mp4", "https://cdn.acme.example/a.mp4", True),
+        ("https://gateway.example", "https://cdn.acme.example/a.mp4", "https://cdn.acme.example/a.mp4", False),
+        ("https://api.acme.example:8443", "https://cdn.acme.example/a.mp4", "https://cdn.acme.example/a.mp4", False),
         ("https://api.acme.example/v1", "./files/1?a=b", "https://api.acme.example/v1/files/1?a=b", True),
     ],
 )
 def test_media(base_url: str, url: str, full: str, key: bool) -> None:
-    """A relative URL stands at the origin, with "./" below the base URL; the key goes where it may, to no bucket."""
+    """A relative URL stands at the origin, with "./" below the base URL; the key goes where it may, to no bucket.
+
+    A gateway's key is none of the hosts' that the provider's plugin names.
+    """
     opened = opened_account(Account("acme", base_url), media_hosts=("cdn.acme.example",))
     wire = opened.media(url, {}, timeout=TIMES)
     assert (wire.method, wire.url, bool(wire.secret)) == ("GET", full, key)
@@ -611,5 +618,70 @@ def test_a_server_names_no_host_that_is_nearer_than_itself(own: int, named: int)
 @pytest.mark.parametrize("named", [hosts.LOOPBACK, hosts.LINK_LOCAL, hosts.PRIVATE])
 def test_a_vendor_names_no_host_of_this_network(named: int) -> None:
     """It has no files there: nothing is asked, anywhere."""
-    with pytest.raises(UnsafeURL, match=r"is not fetched: api\.acme\.example names an address of this network"):
+    with pytest.raises(
+        UnsafeURL, match=r"is not fetched: api\.acme\.example names an address of this .*private_media=True"
+    ):
         opened_account().media(f"http://{HOSTS[named]}/latest/meta-data", {}, timeout=TIMES)
+
+
+@pytest.mark.parametrize("named", list(HOSTS))
+@pytest.mark.parametrize("own", ["https://api.acme.example", "https://gateway.example/v1", "http://10.0.0.7"])
+def test_private_media_lets_a_server_name_any_host(own: str, named: int) -> None:
+    """Its files are asked for where it says that they are, and wherever these are found. Never with the key."""
+    url = f"http://{HOSTS[named]}:9000/a.mp4"
+    wire = opened_account(Account("acme", own, private_media=True)).media(url, {}, timeout=TIMES)
+    assert (wire.url, wire.may_name(url), wire.strays(url, Peer("127.0.0.1", hosts.LOOPBACK))) == (url, True, "")
+    assert not wire.secret
+
+
+FILE, HOME = "https://cdn.example/a.mp4", "https://api.acme.example/a.mp4"
+
+
+@pytest.mark.parametrize(
+    ("own", "url", "near", "is_proxy", "asked"),
+    [
+        ("https://api.acme.example", FILE, hosts.PUBLIC, False, True),
+        ("https://api.acme.example", FILE, hosts.PRIVATE, False, False),
+        ("https://api.acme.example", FILE, hosts.LINK_LOCAL, False, False),
+        ("https://api.acme.example", FILE, hosts.LOOPBACK, False, False),
+        ("https://api.acme.example", FILE, hosts.LOOPBACK, True, True),
+        ("https://api.acme.example", HOME, hosts.LOOPBACK, False, True),
+        ("https://api.acme.example", HOME.replace("https", "http"), hosts.LOOPBACK, False, False),
+        ("https://api.acme.example:8443", HOME, hosts.PRIVATE, False, False),
+        ("https://gateway.example", FILE, hosts.PRIVATE, False, False),
+        ("http://10.0.0.7", FILE, hosts.LOOPBACK, False, True),
+        ("http://gpu.lan", FILE, hosts.LOOPBACK, False, True),
+        ("http://127.0.0.1", FILE, hosts.PRIVATE, False, True),
+    ],
+)
+def test_where_a_file_may_be_found(own: str, url: str, near: int, is_proxy: bool, asked: bool) -> None:
+    """A server on the public net has no files in this network; one in it may have them anywhere."""
+    words = opened_account(Account("acme", own)).strays(url, Peer("an address", near, is_proxy))
+    assert (words == "") is asked
+    assert asked or "an address, an address of this network" in words
+
+
+@pytest.mark.parametrize(
+    ("url", "near", "insecure", "may"),
+    [
+        ("http://nas/v1", hosts.PRIVATE, False, True),
+        ("http://nas/v1", hosts.PUBLIC, False, False),
+        ("HTTP://nas/v1", hosts.PUBLIC, False, False),
+        ("http://nas/v1", hosts.PUBLIC, True, True),
+        ("https://nas/v1", hosts.PUBLIC, False, True),
+    ],
+)
+def test_to_whom_a_key_goes_in_the_clear(url: str, near: int, insecure: bool, may: bool) -> None:
+    """To this network, unless the account says `insecure=True`."""
+    opened = opened_account(Account("acme", "http://nas/v1", insecure=insecure))
+    assert (opened.exposes(url, Peer("an address", near)) == "") is may
+
+
+def test_a_file_in_the_clear_is_told_once() -> None:
+    """Where the API is asked over https, and the file is on the public net."""
+    opened = opened_account(Account("acme", "https://api.acme.example"))
+    assert opened.first_in_the_clear("https://cdn.example/a.mp4") == ""
+    assert opened.first_in_the_clear("http://10.0.0.7/a.mp4") == ""
+    assert opened.first_in_the_clear("http://cdn.example/a.mp4?sig=1").startswith("acme: its file at cdn.example comes")
+    assert opened.first_in_the_clear("http://cdn.example/b.mp4") == ""
+    assert opened_account(Account("acme", "http://10.0.0.7")).first_in_the_clear("http://cdn.example/a.mp4") == ""

@@ -145,7 +145,7 @@ class RequestsTransport:
             url = _next_hop(url, target)
             if not wire.may_name(url):
                 raise UnsafeHop(
-                    f"a redirect to {urlsplit(url).hostname}, an address of this network. To allow it: "
+                    f"a redirect to an address of this network ({urlsplit(url).hostname}). To allow it: "
                     "--private-media, in Python vidpoll.Account(…, private_media=True)"
                 )
         raise Hopeless(f"more than {MAX_REDIRECTS} redirects")
