@@ -84,7 +84,8 @@ class Sockets:
 
 def ends(sock: Any) -> tuple[str, str]:
     """The addresses of a socket's peer and of this machine. Of a proxy's, PySocks would give the address behind it."""
-    return socket.socket.getpeername(sock)[0], socket.socket.getsockname(sock)[0]
+    kind = socket.socket if isinstance(sock, socket.socket) else type(sock)
+    return kind.getpeername(sock)[0], kind.getsockname(sock)[0]
 
 
 class Guarded:

@@ -4,7 +4,7 @@ One `send` is one request with its redirects, read to the end. It runs in a work
 and either returns a whole Response or raises NoAnswer in words that hold no URL and no key.
 
 Of the libraries below only public names are used: the hooks of `HTTPAdapter`, `PoolManager.pool_classes_by_scheme`, a
-pool's `ConnectionCls`, a connection's `connect` and `sock`, a socket's `makefile`, a response's `read1` and
+pool's `ConnectionCls`, a connection's `connect` and `sock`, a socket's `makefile` and `getpeername`, a response's `read1` and
 `read_chunked`. A test holds that no name beginning with `_` of another library stands here.
 """
 
@@ -151,8 +151,9 @@ class RequestsTransport:
         raise Hopeless(f"more than {MAX_REDIRECTS} redirects")
 
     def _once(self, wire: WireRequest, url: str, adapter: _Adapter, always: Mapping[str, str]) -> requests.Response:
-        secret = {**wire.secret, **wire.own(url)} if wire.trusted(url) else {}
-        if wire.trusted(url):
+        trusted = wire.trusted(url)
+        secret = {**wire.secret, **wire.own(url)} if trusted else {}
+        if trusted:
             headers, body = {**always, **wire.headers, **secret}, wire.body
         else:  # whatever else a plugin puts into headers and body is meant for its own origin
             anywhere = {name: value for name, value in wire.headers.items() if name.lower() in _ANYWHERE}
