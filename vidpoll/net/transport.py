@@ -4,8 +4,8 @@ One `send` is one request with its redirects, read to the end. It runs in a work
 and either returns a whole Response or raises NoAnswer in words that hold no URL and no key.
 
 Of the libraries below only public names are used: the hooks of `HTTPAdapter`, `PoolManager.pool_classes_by_scheme`, a
-pool's `ConnectionCls`, a connection's `connect` and `sock`, a socket's `makefile` and `getpeername`, a response's `read1`
-and `read_chunked`. A test holds that no name beginning with `_` of another library stands here.
+pool's `ConnectionCls`, a connection's `connect` and `sock`, a socket's `makefile` and `getpeername`, a response's
+`read1` and `read_chunked`. A test holds that no name beginning with `_` of another library stands here.
 """
 
 from __future__ import annotations
