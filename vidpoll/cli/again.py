@@ -14,7 +14,7 @@ import vidpoll
 
 from .context import Arguments
 
-_REACH = ("header", "insecure", "patience", "http_timeout")
+_REACH = ("header", "insecure", "private_media", "patience", "http_timeout")
 _WHERE = ("base_url", "account", *_REACH)
 _STORE = ("store", "no_store")
 

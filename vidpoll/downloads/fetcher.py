@@ -6,6 +6,9 @@ worker thread, the calling thread keeps the deadline. A job is never changed by 
 
 from __future__ import annotations
 
+import contextlib
+import logging
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from queue import Queue
@@ -40,6 +43,8 @@ from ..provider import Operation
 from . import ranges
 from .body_reader import Begin, BodyReader, RangeMismatch
 from .ranges import Body, Validator
+
+log = logging.getLogger("vidpoll")
 
 RETRY = 0.5
 """Seconds after a first fault; then as in a wait."""
@@ -225,9 +230,14 @@ class Fetcher:
             request = replace(request, headers={**request.headers, **headers})
             return account.wire(request, timeout=timeout, max_body=operation.max_body)
         try:
-            return account.media(self.asset.url or "", headers, timeout=timeout, below=self._below)
+            wire = account.media(self.asset.url or "", headers, timeout=timeout, below=self._below)
         except UnsafeURL as error:
             raise UnsafeURL(f"{self.context.job.ref}: {error}", job=self.context.job) from None
+        if said := account.first_in_the_clear(wire.url):
+            log.warning("%s", said)
+            with contextlib.suppress(Warning):  # warnings are errors here; it is in the log, and the file counts more
+                warnings.warn(said, RuntimeWarning, stacklevel=2)
+        return wire
 
     def _reader(self, question: _Question, begin: Begin) -> BodyReader:
         lenient, wire = self.asset is not None, question.wire

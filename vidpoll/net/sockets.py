@@ -27,6 +27,10 @@ _FIELD = re.compile(rb"[!-9;-~]+:")
 _ANNOUNCES = re.compile(rb"HTTP/1\.\d 1(?!01)\d\d\b")
 
 
+def _anybody(address: str, own: str) -> None:
+    del address, own
+
+
 class Sockets:
     """The sockets of one worker thread: how far its request came, and how to end it from another thread."""
 
@@ -37,6 +41,10 @@ class Sockets:
         """Whether the last try made a connection, whether a byte of an answer came, and whether it was ended."""
         self.target = ""
         """What the request line is to name, byte for byte."""
+        self.url = ""
+        """The URL of the hop that is asked."""
+        self.admit: Callable[[str, str], object] = _anybody
+        """Raises NoAnswer where nothing may be sent to a peer, given by its address and this machine's own."""
         self._ticket: Ticket | None = None
         self._open: tuple[weakref.ref[socket.socket], ...] = ()
 
@@ -48,8 +56,12 @@ class Sockets:
         if ticket.aborted:
             raise NoAnswer("aborted before it was sent", sent=False)
 
+    def end(self) -> None:
+        """The request is over: nothing of it is kept."""
+        self.url, self.admit = "", _anybody
+
     def attempt(self) -> None:
-        """The request is tried, for the first time or again."""
+        """A hop is tried, for the first time or again."""
         self.fresh = self.heard = self.connecting = False
 
     def sending(self) -> None:
@@ -68,6 +80,12 @@ class Sockets:
         for sock in filter(None, (each() for each in self._open)):
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
+
+
+def ends(sock: Any) -> tuple[str, str]:
+    """The addresses of a socket's peer and of this machine. Of a proxy's, PySocks would give the address behind it."""
+    kind = socket.socket if isinstance(sock, socket.socket) else type(sock)
+    return kind.getpeername(sock)[0], kind.getsockname(sock)[0]
 
 
 class Guarded:
