@@ -49,7 +49,7 @@ def test_any_id_comes_back_out_of_the_request(job_id: str) -> None:
     try:
         made = request("GET /jobs/{id}?again={id}")(job_id)
     except BadReference:
-        assert job_id in (".", "..") or any("\ud800" <= char <= "\udfff" for char in job_id)
+        assert job_id in (".", "..") or not job_id.strip() or any("\ud800" <= char <= "\udfff" for char in job_id)
         return
     assert unquote(made.path.removeprefix("/jobs/")) == job_id
     assert made.path.count("/") == 2
