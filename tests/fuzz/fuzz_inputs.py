@@ -19,13 +19,14 @@ class Seed(NamedTuple):
 
 
 WORDS = (
-    "", " ", "0", "1", "5", "-5", "+5", "1_0", "0x10", "1e5", "1e400", "nan", "inf", "\x1f5", "5\x1c", "5\x1f%", "54 %",
-    "\x1f1700000000", "\u0663", "\xb2", "\x855", "5\xa0", "1m30s", "1\x1fm", "1700000000000.5", "20, 5", "Wed, ", "\x00",
-    "\ud800", "\ufffd", "\u202e", "\x1b[2J", "\x1b]0;x\x07", "..", "/", "//", "://", "http://[", "https://a@b\\c/",
-    "https://a.example/1.mp4?sig=abcdefgh12345678", "//b.example/1", "data:video/mp4;base64,AAAA", "2026-11-21T12:00:00Z",
-    "0001-01-01T00:00:00+00:00", "9999-12-31T23:59:59-23:59", "2026-11-21T12:00:00.1234567891+00:00", "completed",
-    "failed", "true", "null", "None", "sk-abcdefgh12345678", "api_key=", '"', "\\", "%", "%2f", "{", "<html>", "a" * 5000,
-    "bytes 0-4/5", "bytes */5", "chunked", "gzip", '"etag"', 'W/"etag"', "Sat, 01 Jan 2000 00:00:00 GMT",
+    "", " ", "0", "1", "5", "-5", "+5", "1_0", "0x10", "1e5", "1e400", "nan", "inf", "\x1f5", "5\x1c", "5\x1f%",
+    "54 %", "\x1f1700000000", "\u0663", "\xb2", "\x855", "5\xa0", "1m30s", "1\x1fm", "1700000000000.5", "20, 5",
+    "Wed, ", "\x00", "\ud800", "\ufffd", "\u202e", "\x1b[2J", "\x1b]0;x\x07", "..", "/", "//", "://", "http://[",
+    "https://a@b\\c/", "https://a.example/1.mp4?sig=abcdefgh12345678", "//b.example/1", "data:video/mp4;base64,AAAA",
+    "2026-11-21T12:00:00Z", "0001-01-01T00:00:00+00:00", "9999-12-31T23:59:59-23:59",
+    "2026-11-21T12:00:00.1234567891+00:00", "completed", "failed", "true", "null", "None", "sk-abcdefgh12345678",
+    "api_key=", '"', "\\", "%", "%2f", "{", "<html>", "a" * 5000, "bytes 0-4/5", "bytes */5", "chunked", "gzip",
+    '"etag"', 'W/"etag"', "Sat, 01 Jan 2000 00:00:00 GMT",
 )  # fmt: skip
 """What two readers may read differently, or not at all."""
 

@@ -7,6 +7,7 @@ whatever came; every other exception that leaves it is a finding.
 from __future__ import annotations
 
 import contextlib
+import gzip
 import io
 import json
 import os
@@ -30,7 +31,6 @@ from vidpoll.clock import SystemClock
 from vidpoll.downloads import ranges
 from vidpoll.downloads.body_reader import BodyReader, RangeMismatch
 from vidpoll.downloads.part_file import PartFile
-from vidpoll.errors import Refused
 from vidpoll.faults import NoAnswer
 from vidpoll.net.accounts import Account, OpenAccount, WireRequest
 from vidpoll.net.transport import RequestsTransport
@@ -206,17 +206,14 @@ def heads(data: bytes) -> None:
 
 HEADS = (
     b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 28\r\n\r\n{"id":"j1","status":"queued"}',
-    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1c;x=y\r\n"
-    b'{"id":"j1","status":"queued"\r\n1\r\n}\r\n0\r\nX-T: 1\r\n\r\n',
+    b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n12;x\r\n{"status":"queued"\r\n1\r\n}\r\n0\r\n\r\n',
     b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 X\r\nLink: x\r\n\r\nHTTP/1.0 202 Accepted\r\n\r\n",
     b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/other\r\nContent-Length: 0\r\n\r\n",
     b"HTTP/1.1 307 X\r\nLocation: ../%7e?a=b#c\r\nContent-Length: 0\r\n\r\n",
     b"HTTP/1.1 429 X\r\nRetry-After: 5\r\nX-RateLimit-Remaining: 0\r\nX-RateLimit-Reset: 1800000060\r\n\r\n{}",
-    b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 22\r\n\r\n"
-    b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\xff\xab\xae\x05\x00\x43\xbf\xa6\xa3\x02\x00\x00\x00",
+    b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 22\r\n\r\n" + gzip.compress(b"{}", mtime=0),
     b"HTTP/1.1 200 OK\r\nContent-Encoding: deflate\r\nTransfer-Encoding: gzip, chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
-    b"HTTP/1.1 404 Not Found\r\nServer: cloudflare\r\nContent-Type: text/html; charset=latin-1\r\n"
-    b"Content-Length: 5, 5\r\n folded\r\n\r\n<html",
+    b"HTTP/1.1 404 X\r\nServer: cloudflare\r\nContent-Type: x;charset=x\r\nContent-Length: 5,5\r\n folded\r\n\r\n<html",
     b"HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
 )
 
@@ -424,8 +421,8 @@ def _answer(raw: bytes) -> vidpoll.Response:
 
 
 WAITS = (
-    b'\0retry-after: 5\n\n{"id": "j1", "status": "queued"}\n\n\n\0\n\n{"id": "j1", "status": "done", "video": "/a.mp4"}',
-    b'\x0aretry-after: 7\nx-ratelimit-remaining: 0\nx-ratelimit-reset: 20\n\n{"error": "slow"}\n\n\n\0\n\n{"status": "melting"}',
+    b'\0retry-after: 5\n\n{"id": "j1", "status": "queued"}\n\n\n\0\n\n{"status": "done", "video": "/a.mp4"}',
+    b'\x0ax-ratelimit-remaining: 0\nx-ratelimit-reset: 20\n\n{"error": "slow"}\n\n\n\0\n\n{"status": "melting"}',
     b'\x05location: /jobs/j1/x\n\n<html>\n\n\n\x08server: cloudflare\n\nno\n\n\n\0\n\n{"id": "j1", "status": "broken"}',
     b'\0\n\n{"id": "j9", "status": "drawing", "progress": 50, "finished": "2026-11-21T12:00:00Z"}\n\n\n\x0b\n\n{}',
 )
