@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -113,6 +114,19 @@ def test_a_first_snapshot_that_cannot_be_taken_in_costs_no_id(monkeypatch: pytes
     """The job is paid for: its id counts, whatever else the answer says."""
     monkeypatch.setattr(Job, "receive", breaks)
     assert talk([{"id": "j1", **DONE}]).client.submit("acme", "clip", prompt="x").ref == REF
+
+
+def test_who_keeps_and_tells_a_submit_costs_no_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once the answer is in hand: a store or a hook that breaks in a way that nobody knows."""
+
+    class Intent:
+        begin = staticmethod(lambda: None)
+        received = staticmethod(breaks)
+
+    t = talk([{"id": "j1", **DONE}])
+    monkeypatch.setattr(t.client._keeper, "submitting", lambda *_: nullcontext(Intent()))
+    monkeypatch.setattr(t.client._keeper, "tell", breaks, raising=False)
+    assert t.client.submit("acme", "clip", prompt="x").ref == REF
 
 
 def test_an_echo_that_cannot_be_cleaned_costs_no_id() -> None:

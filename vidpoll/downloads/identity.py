@@ -59,7 +59,7 @@ def _marked(path: Path, job: Job, source: str) -> bool:
         return False
     try:
         said = json.loads(os.getxattr(path, MARK))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
     older = job.created_at is not None and path.stat().st_mtime < job.created_at
     return said == [job.ref, source, *_looks(path)] and not older

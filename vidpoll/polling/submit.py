@@ -174,7 +174,7 @@ def _pages(
 def _submitted(account: str, result: Submitted, intent: Intent | None, at: float) -> tuple[Job, tuple[Event, ...]]:
     job = Job(f"{account}:{result.job_id}", submitted_at=at)
     if intent is not None:
-        intent.received(job)
+        optional(partial(intent.received, job), None)
     if result.snapshot is None:
         return job, ()
     try:
