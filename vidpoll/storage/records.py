@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from .. import redact
 from ..errors import PluginError
 from ..job import Job
-from ..job_state import JobState, Moment, Phase, Place
+from ..job_state import TABLE, JobState, Kind, Moment, Phase, Place
 from ..model import Asset, Cost, Problem, Snapshot, State, as_stage, is_number
 
 if TYPE_CHECKING:
@@ -256,6 +256,8 @@ def _read(ref: str, kept: Mapping[str, Any]) -> JobState:
     )
     if known.phase in (Phase.ENDED, Phase.UNCONFIRMED) and not (known.state and known.state.final):
         raise ValueError("a verdict without one")
+    if known.late is not None and Kind.SETTLES not in TABLE[known.phase]:
+        raise ValueError("a completed answer in hand, and a phase in which there is none")
     if said is None:
         return known
     told = {name: said[name] for name in _SAID}
