@@ -6,6 +6,7 @@ import io
 import json
 import sqlite3
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -288,8 +289,20 @@ def test_one_account_without_a_key_does_not_hold_up_the_others(shell: Shell, mon
     assert left == "vidpoll: acme:j1 is left: acme: no key. Set the environment variable ACME_API_KEY"
 
 
-def test_resume_asks_where_the_job_is(shell: Shell) -> None:
-    """A base URL of `wait` is the one of `resume`; of jobs at two addresses each is asked about at its own."""
+@pytest.mark.parametrize("threads", [True, False])
+def test_resume_asks_where_the_job_is(shell: Shell, monkeypatch: pytest.MonkeyPatch, threads: bool) -> None:
+    """A base URL of `wait` is the one of `resume`; of jobs at two addresses each is asked about at its own.
+
+    At the same time, or where this machine starts no thread more one after the other.
+    """
+    start = threading.Thread.start
+
+    def only_workers(thread: threading.Thread) -> None:
+        if thread.name != "vidpoll-worker" and not threads:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", only_workers)
     there = ["--base-url", "https://eu.acme.example", "--timeout", "0", "--quiet"]
     shell("wait", REF, *there, script=[DRAWING])
     shell("resume", "--quiet", "--timeout", "0", script=[DRAWING])

@@ -67,6 +67,7 @@ class _Status:
         note = ""
         if kept is None:
             unknown = look(self.client, job, self.deadline.left or 0.0)
+            note = "a word that this plugin does not know" if job.state is None and job.stage else ""
         elif self.args.kept:
             job, unknown, note = kept.job, None, f"as kept on {iso(kept.ended_at)}; nobody was asked"
         else:
@@ -123,7 +124,7 @@ class _Answered:
         self.before: int | None = None
 
     def is_set(self) -> bool:
-        if self.before is not None and self.job.answers > self.before and self.job.state is not None:
+        if self.before is not None and self.job.answers > self.before and (self.job.state or self.job.stage):
             raise _Enough
         return False
 

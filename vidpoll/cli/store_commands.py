@@ -26,6 +26,9 @@ from .deadline import Deadline
 from .output import COMPLETED, INTERRUPTED, UNKNOWN, first_that_applies, iso, job_object, status_line
 from .waiting import Wait, keep_transcript, prepared, waiting_options
 
+Group = tuple[dict[str, vidpoll.Account], list[vidpoll.Job]]
+"""The jobs that one client can ask about, and the accounts that it needs for that."""
+
 LISTED = 200
 """Rows of a provider's list in which a lost submit is looked for."""
 
@@ -113,7 +116,7 @@ def _account(name: str, provider: str, url: str) -> vidpoll.Account:
     return own_account(name, provider or name, None if same else url or None)
 
 
-def _groups(unfinished: Sequence[vidpoll.KeptJob]) -> list[tuple[dict[str, vidpoll.Account], list[vidpoll.Job]]]:
+def _groups(unfinished: Sequence[vidpoll.KeptJob]) -> list[Group]:
     """The jobs by client: in one, each account has one address. Most stores need a single one."""
     groups: list[tuple[dict[str, vidpoll.Account], dict[str, str], list[vidpoll.Job]]] = []
     for each in unfinished:
@@ -175,14 +178,14 @@ class _Waits:
         """What ends all of them: Ctrl-C in the first, or nobody who reads."""
         return self._stopped.is_set() or self.context.out.gone.is_set()
 
-    def run(self, groups: Sequence[tuple[dict[str, vidpoll.Account], list[vidpoll.Job]]]) -> list[int]:
+    def run(self, groups: Sequence[Group]) -> list[int]:
         """Wait for all; their exit codes."""
         self._alone = len(groups) == 1
-        others = [threading.Thread(target=self._guarded, args=group, daemon=True) for group in groups[1:]]
-        for thread in others:
-            thread.start()
+        others, later = self._started(groups[1:])
         try:
             self._wait(*groups[0])
+            for group in later:
+                self._guarded(*group)
             if INTERRUPTED in self.codes:
                 raise KeyboardInterrupt
             for thread in others:
@@ -194,6 +197,18 @@ class _Waits:
             self.codes.append(INTERRUPTED)
         keep_transcript(self.args, self._jobs, self.context.out)  # one file for all of them
         return self.codes
+
+    def _started(self, groups: Sequence[Group]) -> tuple[list[threading.Thread], list[Group]]:
+        """A thread for each group, and the groups for which there is none: they are waited for one after the other."""
+        started, later = [], []
+        for group in groups:
+            thread = threading.Thread(target=self._guarded, args=group, daemon=True)
+            try:
+                thread.start()
+                started.append(thread)
+            except (RuntimeError, MemoryError):
+                later.append(group)
+        return started, later
 
     def _guarded(self, accounts: dict[str, vidpoll.Account], jobs: list[vidpoll.Job]) -> None:
         try:
