@@ -4,7 +4,10 @@
 them, so that an outage is met by few, however many jobs wait. *Held* (a 429, or no requests left): none until the
 moment that the provider named. *Open* (`SEVERAL` faults in a row, about `CROWD` jobs or more): one half-open probe at a
 time, spaced as a single job's faults would space them. When it closes again, those that waited go one by one, spread
-over one floor. At any time the account's `RateLimit` is kept.
+over one floor. At any time the account's `RateLimit` is kept; where it is short, requests that queue and single ones
+take turns.
+
+Submits have a hold of their own: a full queue says nothing about questions. What holds the questions holds them too.
 
 Fewer than `CROWD` jobs are no crowd: each keeps its own schedule, and a broken job slows no other. Arithmetic with the
 time passed in; nobody waits here. The threads of a client share the limiter.
@@ -42,6 +45,8 @@ class AccountLimiter:
         self.rate = RateLimit(rate)
         self.not_before = 0.0
         """Before it nothing is asked (a 429, or no requests left)."""
+        self._no_submit_before = 0.0
+        self._single_last = False  # whether the last request was a single one
         self.fault: Fault | None = None
         """The last fault."""
         self._asked: dict[str, float] = {}
@@ -60,6 +65,7 @@ class AccountLimiter:
         self._jobs: set[object] = set()
         self._waiting: set[object] = set()
         self._under_way: set[object] = set()
+        self._singles: set[object] = set()  # the single requests that wait for the rate
         self._probe: object = None
 
     @property
@@ -91,7 +97,8 @@ class AccountLimiter:
 
     def opens(self, now: float, spare: int) -> float:
         """When to try again: `now` where a request may go. `spare` is how many workers are free."""
-        at = max(self.not_before, self._next if self.circuit_open or self._crowd else 0.0, self.rate.turn(now))
+        turn = self.rate.turn(now, before=int(bool(self._singles) and not self._single_last))
+        at = max(self.not_before, self._next if self.circuit_open or self._crowd else 0.0, turn)
         more = spare > ROOM and self._unanswered < ROOM  # the last free workers are for other accounts
         full = (
             spare <= 0 or (len(self._under_way) >= ROOM and not more) or (self.circuit_open and self._probe is not None)
@@ -102,16 +109,30 @@ class AccountLimiter:
         """`who` is one of the account's jobs that are waited for, until it leaves for good."""
         with self._alone:
             self._jobs.add(who)
+            self.rate.jobs = len(self._jobs)
 
     def stretched(self, gap: float, now: float) -> float:
         """The gap that a job's schedule wants, longer where the account's rate is the limit."""
         with self._alone:
-            return self.rate.stretched(gap, len(self._jobs), now)
+            return self.rate.stretched(gap, now)
 
-    def spend(self, now: float) -> None:
-        """A request is sent that did not queue: one of a single call, or a further one of a call."""
+    def spend(self, now: float, *, submit: bool) -> None:
+        """A further request of a call is sent."""
         with self._alone:
-            self.rate.spend(now)
+            self.rate.spend(now, submit=submit)
+
+    def admit_single(self, who: object, now: float, *, submit: bool) -> float:
+        """When a request may go that does not queue. Returning `now` lets it through."""
+        with self._alone:
+            held = max(self.not_before, self._no_submit_before if submit else 0.0)
+            turn = self.rate.turn(now, submit=submit, before=int(bool(self._waiting) and self._single_last))
+            self._singles.discard(who)
+            if max(held, turn) <= now:
+                self.rate.spend(now, submit=submit)
+                self._single_last = True
+            elif turn > held:
+                self._singles.add(who)
+            return max(held, turn)
 
     def queue(self, who: object) -> None:
         """`who` queues from now on."""
@@ -125,6 +146,7 @@ class AccountLimiter:
                 return False
             self._unanswered += 1
             self.rate.spend(now)
+            self._single_last = False
             if self.circuit_open:
                 self._probe, self._next = who, now + self.floor
             else:
@@ -162,6 +184,8 @@ class AccountLimiter:
         with self._alone:
             if ended:
                 self._jobs.discard(who)
+                self._singles.discard(who)
+                self.rate.jobs = len(self._jobs)
             self._waiting.discard(who)
             self._under_way.discard(who)
             if self._probe is who:
@@ -186,10 +210,14 @@ class AccountLimiter:
 
     # -- what answers say ---------------------------------------------------------------------------------------------
 
-    def retry_after(self, until: float) -> None:
-        """The provider wants no request before `until`."""
+    def retry_after(self, until: float, *, submit: bool = False) -> None:
+        """The provider wants no request before `until`; where it answered a submit, no further submit."""
         with self._alone:
+            if submit:
+                self._no_submit_before = max(self._no_submit_before, until)
+                return
             self.not_before = max(self.not_before, until)
+            self.rate.held(self.not_before)
             self._shut = True
 
     def good(self) -> None:
@@ -212,7 +240,7 @@ class AccountLimiter:
             troubled = self.circuit_open
             self.fault = fault
             if fault.status == 429 and not self._faults and len(self._jobs) >= CROWD:  # right after a good answer
-                self.rate.refused(len(self._jobs), now)
+                self.rate.refused(now)
             self._faults += 1
             if len(self._failing) < CROWD:
                 self._failing.add(job_id)

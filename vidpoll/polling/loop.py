@@ -213,12 +213,10 @@ class Run:
 
     def _send_single(self, task: Task, now: float) -> Told:
         """Send a request that does not queue, unless its account was told to slow down."""
-        limiter = task.account.limiter
-        earliest = max(limiter.not_before, limiter.rate.turn(now))
+        earliest = task.account.limiter.admit_single(task, now, submit=task.submits)
         if earliest > now:
             self.plan(task, earliest)
         else:
-            limiter.spend(now)
             yield from self._begin(task)
 
     def _through(self, context: Context) -> Told:
@@ -337,7 +335,7 @@ class Run:
         except AnswerError as error:
             value = error
         if value is None and call.pending:
-            task.account.limiter.spend(loop.now())
+            task.account.limiter.spend(loop.now(), submit=task.submits)
             unsent = self._try(task)
             if unsent is not None:
                 yield from self._digest(task, unsent)
@@ -348,8 +346,8 @@ class Run:
         """Hand the task what its call brought, and plan the next one."""
         loop, limiter, call = self.loop, task.account.limiter, task.call
         if call is not None and call.retry_after is not None:
-            limiter.retry_after(loop.now() + min(call.retry_after, GOOD_HINT))
-        if call is not None and call.left is not None:
+            limiter.retry_after(loop.now() + min(call.retry_after, GOOD_HINT), submit=task.submits)
+        if call is not None and call.left is not None and not task.submits:
             limiter.rate.told(*call.left, loop.now())
         yield from self.settle(task, task.digest(value, loop.context))
         yield from task.after(self)
