@@ -69,7 +69,8 @@ class RateLimit:
             return None
         old, since = self._learnt
         back = ((1.0 - _CUT) * old / _CUBIC) ** (1.0 / 3.0)  # seconds until the old rate is reached
-        return max(old + _CUBIC * (max(now - since, 0.0) - back) ** 3, LEAST, self.jobs / LONGEST)
+        cubed: float = (max(now - since, 0.0) - back) ** 3
+        return max(old + _CUBIC * cubed, LEAST, self.jobs / LONGEST)
 
     def per_second(self, now: float) -> float | None:
         """How many requests other than submits may go in a second; None where nothing limits them."""
