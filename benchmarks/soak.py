@@ -27,7 +27,7 @@ import threading
 import time
 import warnings
 from array import array
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -57,6 +57,7 @@ class Server:
         self.chaos, self.throttled = chaos, throttled
         self.dice = Random(seed)
         self.jobs: dict[str, dict[str, Any]] = {}
+        self.listed: deque[dict[str, Any]] = deque(maxlen=600)
         self.prompts: set[str] = set()
         self.stats: Counter[str] = Counter()
         self.origin = ""
@@ -99,14 +100,14 @@ class Server:
             self.stats["429"] += 1
             writer.write(reply(429, {}, "Retry-After: 2\r\n"))
         elif method == "POST":
-            await self.submit(writer, json.loads(body)["prompt"], odds - self.throttled)
+            await self.submit(writer, path, json.loads(body)["prompt"], odds - self.throttled)
         else:
             found = self.page(query) if path.endswith("/videos") else self.record(path.rpartition("/")[2])
             spoilt = odds < self.throttled + self.chaos
             self.stats["spoilt"] += spoilt
             await (self.spoil(writer, found) if spoilt else send(writer, found))
 
-    async def submit(self, writer: asyncio.StreamWriter, prompt: str, odds: float) -> None:
+    async def submit(self, writer: asyncio.StreamWriter, path: str, prompt: str, odds: float) -> None:
         """Half of the chaos strikes before the job is made, and half of it cuts the answer that has its id."""
         if odds < self.chaos / 2:
             self.stats["spoilt"] += 1
@@ -121,6 +122,8 @@ class Server:
         end = now + self.dice.uniform(SHORTEST, LONGEST)
         job = {"id": f"{len(self.jobs)}-{end:.3f}", "at": now, "end": end, "fails": self.dice.random() < 0.05}
         self.jobs[str(job["id"])] = job
+        if path.endswith("/videos"):
+            self.listed.appendleft(job)
         found = reply(200, self.shown(job))
         if odds < self.chaos:
             self.stats["spoilt"] += 1
@@ -142,8 +145,8 @@ class Server:
         return reply(404, {"message": "no such video"}) if job is None else reply(200, self.shown(job))
 
     def page(self, query: str) -> bytes:
-        """A hundred of the last jobs, the newest first."""
-        rows = list(reversed(self.jobs.values()))[:600]
+        """A hundred of the account's last jobs, the newest first."""
+        rows = list(self.listed)
         after = parse_qs(query).get("after", [""])[0]
         first = next((index + 1 for index, job in enumerate(rows) if job["id"] == after), 0)
         shown = [self.shown(job) for job in rows[first : first + 100]]
@@ -153,7 +156,7 @@ class Server:
     async def file(self, writer: asyncio.StreamWriter, wanted: str, *, cut: bool) -> None:
         start = int(wanted[6:].split("-")[0]) if wanted else 0
         range_ = f"Content-Range: bytes {start}-{len(MP4) - 1}/{len(MP4)}\r\n" if wanted else ""
-        head = f"HTTP/1.1 {206 if wanted else 200} X\r\nContent-Type: video/mp4\r\nETag: \"a\"\r\n{range_}"
+        head = f'HTTP/1.1 {206 if wanted else 200} X\r\nContent-Type: video/mp4\r\nETag: "a"\r\n{range_}'
         whole = f"{head}Content-Length: {len(MP4) - start}\r\n\r\n".encode() + MP4[start:]
         await (globals()["cut"](writer, whole, self.dice.randrange(len(whole))) if cut else send(writer, whole))
 
@@ -326,16 +329,19 @@ Sample = tuple[float, float, int, int]
 """Seconds since the start, MB in memory, open descriptors, threads."""
 
 
-def watch(
-    threads: list[threading.Thread], begun: float, end: float, counts: Callable[[], dict[str, int]]
-) -> Any:
+def watch(threads: list[threading.Thread], begun: float, end: float, counts: Callable[[], dict[str, int]]) -> Any:
     """Look at this process until all threads are done; yield what was seen before the end, print it each minute."""
     minute = 1
     while any(thread.is_alive() for thread in threads):
         time.sleep(SAMPLE)
         at = time.monotonic() - begun
         pages = int(Path("/proc/self/statm").read_text().split()[1])
-        seen = (at, pages * os.sysconf("SC_PAGE_SIZE") / 1e6, len(os.listdir("/proc/self/fd")), threading.active_count())
+        seen = (
+            at,
+            pages * os.sysconf("SC_PAGE_SIZE") / 1e6,
+            len(os.listdir("/proc/self/fd")),
+            threading.active_count(),
+        )
         if at >= 60.0 * minute:
             print(f"{at:6.0f} s {seen[1]:6.1f} MB {seen[2]:4} descriptors {seen[3]:4} threads {counts()}", flush=True)
             minute += 1

@@ -67,11 +67,13 @@ def test_a_429_teaches_once_until_a_good_answer() -> None:
         for _ in range(10):
             rate.spend(float(second))
     for _ in range(10):
-        rate.refused(1030.0)
+        rate.refused(1029.0, 1030.0)
     assert rate.per_second(1030.0) == pytest.approx(7.0, rel=0.15)
     learnt = rate.per_second(1030.0) or 0.0
     rate.good()
-    rate.refused(1030.5)
+    rate.refused(1029.5, 1030.5)
+    assert rate.per_second(1030.0) == learnt
+    rate.refused(1030.2, 1030.5)
     assert rate.per_second(1030.5) < learnt  # type: ignore[operator]
 
 
@@ -81,7 +83,7 @@ def test_a_429_teaches_nothing_that_would_starve_a_job() -> None:
     rate.jobs = 600
     rate.good()
     rate.spend(1000.0)
-    rate.refused(1000.5)
+    rate.refused(1000.0, 1000.5)
     assert rate.per_second(1000.5) == pytest.approx(600 / LONGEST)
 
 

@@ -4,7 +4,7 @@
 them, so that an outage is met by few, however many jobs wait. *Held* (a 429, or no requests left): none until the
 moment that the provider named. *Open* (`SEVERAL` faults in a row, about `CROWD` jobs or more): one half-open probe at a
 time, spaced as a single job's faults would space them. When it closes again, those that waited go one by one, spread
-over one floor. At any time the account's `RateLimit` is kept; where it is short, requests that queue and single ones
+over one floor, or over the time that they waited. At any time the account's `RateLimit` is kept; where it is short, requests that queue and single ones
 take turns.
 
 Submits have a hold of their own: a full queue says nothing about questions. What holds the questions holds them too.
@@ -56,7 +56,7 @@ class AccountLimiter:
         self._last = 0.0  # when the last round was counted
         self._next = 0.0  # in trouble and while a crowd is let through: when the next one may go
         self._crowd, self._pace = 0, 0.0  # those that are let through one by one, and the seconds between them
-        self._shut = False  # nothing has gone through since it was held or in trouble
+        self._shut_at: float | None = None  # since when nothing has gone through, as it was held or in trouble
         self._unanswered = 0  # how many have gone through since the last good answer
         self._reset()
 
@@ -170,10 +170,10 @@ class AccountLimiter:
             return True
 
     def _let_through(self, now: float) -> None:
-        if self._shut:
-            self._shut = False
+        if self._shut_at is not None:
             self._crowd = len(self._waiting)
-            self._pace = self.floor / max(self._crowd, 1)
+            self._pace = min(self.floor, now - self._shut_at) / max(self._crowd, 1)
+            self._shut_at = None
             self._next = now - CROWD * self._pace  # the first few are no crowd
         if self._crowd:
             self._crowd -= 1
@@ -210,15 +210,18 @@ class AccountLimiter:
 
     # -- what answers say ---------------------------------------------------------------------------------------------
 
-    def retry_after(self, until: float, *, submit: bool = False) -> None:
+    def retry_after(self, until: float, now: float, *, submit: bool = False) -> None:
         """The provider wants no request before `until`; where it answered a submit, no further submit."""
         with self._alone:
             if submit:
                 self._no_submit_before = max(self._no_submit_before, until)
                 return
             self.not_before = max(self.not_before, until)
-            self.rate.held(self.not_before)
-            self._shut = True
+            self.rate.held(self.not_before, now)
+            self._shut(now)
+
+    def _shut(self, now: float) -> None:
+        self._shut_at = now if self._shut_at is None else self._shut_at
 
     def good(self) -> None:
         """A good answer: the account is well."""
@@ -240,7 +243,7 @@ class AccountLimiter:
             troubled = self.circuit_open
             self.fault = fault
             if fault.status == 429 and not self._faults and len(self._jobs) >= CROWD:  # right after a good answer
-                self.rate.refused(now)
+                self.rate.refused(asked_at, now)
             self._faults += 1
             if len(self._failing) < CROWD:
                 self._failing.add(job_id)
@@ -249,7 +252,7 @@ class AccountLimiter:
                 self._streak.bear(fault, now)
                 self._last = now
             if self.circuit_open and (fresh or not troubled):
-                self._shut = True
+                self._shut(now)
                 self._next = now + max(self._streak.gap(self.floor, random), fault.hint or 0.0)
 
     def earliest(self, due: float) -> float:

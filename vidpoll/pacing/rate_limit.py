@@ -87,8 +87,7 @@ class RateLimit:
         if submit:
             return
         if now - self._since >= 10.0:
-            lasted = now - self._since
-            self._since, self._sent, self._before = now, 0, self._sent / lasted
+            self._look_anew(self._sent / (now - self._since), now)
         self._sent += 1
         self._reads.spend(self.learnt(now), now)
 
@@ -100,19 +99,28 @@ class RateLimit:
         """A good answer came."""
         self._good = True
 
-    def refused(self, now: float) -> None:
-        """A 429 came: what was sent is too much. Several of them with no good answer between are one."""
-        if not self._good:
+    def refused(self, asked_at: float, now: float) -> None:
+        """A request brought a 429: what was sent is too much. Those that were under way together teach once.
+
+        So do several with no good answer between; and where none came yet, it says nothing about a rate.
+        """
+        if not self._good or (self._learnt is not None and asked_at < self._learnt[1]):
             return
         self._good = False
-        lately = max(self._before, self._sent / max(now - self._since, 1.0))
-        known = self.per_second(now)
+        lately, known = self._lately(now), self.per_second(now)
         self._learnt = (lately if known is None else min(lately, known), now)
 
-    def held(self, until: float) -> None:
-        """Nothing is sent before `until`: what is not tried does not recover."""
+    def held(self, until: float, now: float) -> None:
+        """Nothing is sent before `until`: what is not tried neither recovers nor counts as little that was sent."""
         if self._learnt is not None:
             self._learnt = (self._learnt[0], max(self._learnt[1], until))
+        self._look_anew(self._lately(now), until)
+
+    def _lately(self, now: float) -> float:
+        return max(self._before, self._sent / max(now - self._since, 1.0))
+
+    def _look_anew(self, before: float, since: float) -> None:
+        self._before, self._since, self._sent = before, since, 0
 
     def stretched(self, gap: float, now: float) -> float:
         """The gap of a job, stretched by the factor by which all the account's jobs together ask for too much.

@@ -346,7 +346,8 @@ class Run:
         """Hand the task what its call brought, and plan the next one."""
         loop, limiter, call = self.loop, task.account.limiter, task.call
         if call is not None and call.retry_after is not None:
-            limiter.retry_after(loop.now() + min(call.retry_after, GOOD_HINT), submit=task.submits)
+            now = loop.now()
+            limiter.retry_after(now + min(call.retry_after, GOOD_HINT), now, submit=task.submits)
         if call is not None and call.left is not None and not task.submits:
             limiter.rate.told(*call.left, loop.now())
         yield from self.settle(task, task.digest(value, loop.context))

@@ -160,7 +160,10 @@ class Task:
         return now if self.deadline is None else self.deadline
 
     def _again_at(self, fault: Fault, context: Context) -> float:
-        """When to ask again after a fault: after the hint, or else the pause; a 429 holds all questions, or all submits."""
+        """When to ask again after a fault: after the hint, or else the pause.
+
+        A 429 holds all questions, or all submits. Without a hint a crowd is slowed by what it teaches, not held.
+        """
         now, floor = context.now(), self.account.provider.pacing.floor
         hint, limiter = fault.hint or 0.0, self.account.limiter
         pause = hint + (context.random.uniform(0.0, min(hint * JITTER, floor)) if limiter.few else 0.0)
@@ -169,7 +172,8 @@ class Task:
         earliest = max(self.asked_at + floor, now + hint)
         due = max(now + pause, earliest)
         if fault.status == 429:
-            limiter.retry_after(Task._cut(self, due, earliest), submit=self.submits)
+            held = now + (pause if hint or limiter.few or self.submits else 0.0)
+            limiter.retry_after(Task._cut(self, held, now + hint), now, submit=self.submits)
         return self._cut(due, earliest)
 
     def _cut(self, due: float, earliest: float) -> float:
