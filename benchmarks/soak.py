@@ -1,4 +1,4 @@
-"""Soak: 300 jobs at a time for as long as you like, at a server that spoils a tenth of its answers; nothing may be lost.
+"""Soak: 300 jobs at a time for as long as you like, at a server that spoils a tenth of its answers: none is lost.
 
     python benchmarks/soak.py MINUTES [--chaos 0.10] [--throttled 0.0075] [--seed 1]
 
@@ -28,12 +28,14 @@ import time
 import warnings
 from array import array
 from collections import Counter, deque
-from collections.abc import Callable
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 from urllib.request import urlopen
+
+import vidpoll
+from vidpoll import parsing
 
 THREADS, JOBS = 6, 50
 SHORTEST, LONGEST = 20.0, 60.0
@@ -127,7 +129,7 @@ class Server:
         found = reply(200, self.shown(job))
         if odds < self.chaos:
             self.stats["spoilt"] += 1
-            await cut(writer, found, len(found) // 2)
+            await shorten(writer, found, len(found) // 2)
         else:
             writer.write(found)
 
@@ -154,11 +156,11 @@ class Server:
         return reply(200, {"data": shown, "has_more": first + 100 < len(rows), **ends})
 
     async def file(self, writer: asyncio.StreamWriter, wanted: str, *, cut: bool) -> None:
-        start = int(wanted[6:].split("-")[0]) if wanted else 0
+        start = int(wanted[6:].partition("-")[0]) if wanted else 0
         range_ = f"Content-Range: bytes {start}-{len(MP4) - 1}/{len(MP4)}\r\n" if wanted else ""
         head = f'HTTP/1.1 {206 if wanted else 200} X\r\nContent-Type: video/mp4\r\nETag: "a"\r\n{range_}'
         whole = f"{head}Content-Length: {len(MP4) - start}\r\n\r\n".encode() + MP4[start:]
-        await (globals()["cut"](writer, whole, self.dice.randrange(len(whole))) if cut else send(writer, whole))
+        await (shorten(writer, whole, self.dice.randrange(len(whole))) if cut else send(writer, whole))
 
     async def spoil(self, writer: asyncio.StreamWriter, found: bytes) -> None:
         """One of ten ways in which an answer does not come as it should."""
@@ -168,7 +170,7 @@ class Server:
         if kind == 0:
             reset(writer)
         elif kind == 1:
-            await cut(writer, found, self.dice.randrange(len(found)))
+            await shorten(writer, found, self.dice.randrange(len(found)))
         elif kind == 2:
             await asyncio.sleep(6.0)  # longer than the client reads
             reset(writer)
@@ -200,7 +202,7 @@ async def send(writer: asyncio.StreamWriter, data: bytes) -> None:
     await writer.drain()
 
 
-async def cut(writer: asyncio.StreamWriter, data: bytes, at: int) -> None:
+async def shorten(writer: asyncio.StreamWriter, data: bytes, at: int) -> None:
     await send(writer, data[:at])
     reset(writer)
 
@@ -212,167 +214,180 @@ def reset(writer: asyncio.StreamWriter) -> None:
 
 # -- the client -------------------------------------------------------------------------------------------------------
 
+WORDS = {
+    "queued": vidpoll.State.QUEUED,
+    "in_progress": vidpoll.State.RUNNING,
+    "completed": vidpoll.State.COMPLETED,
+    "failed": vidpoll.State.FAILED,
+}
 
-def soak(origin: str, minutes: float, folder: Path) -> bool:
-    """Submit, wait and download for so many minutes; print the figures. Whether nothing was wrong."""
-    import vidpoll
-    from vidpoll import parsing
 
-    words = {
-        "queued": vidpoll.State.QUEUED,
-        "in_progress": vidpoll.State.RUNNING,
-        "completed": vidpoll.State.COMPLETED,
-        "failed": vidpoll.State.FAILED,
-    }
+def snapshot(response: vidpoll.Response, job_id: str) -> vidpoll.Snapshot:
+    body = parsing.json_object(response)
+    return vidpoll.Snapshot(
+        parsing.lookup(WORDS, body.get("status")),
+        stage=parsing.text(body.get("status")),
+        progress=parsing.progress(body.get("progress")),
+        assets=parsing.assets(body.get("url")),
+        problem=vidpoll.Problem("no") if body.get("status") == "failed" else None,
+        job_id=parsing.text(body.get("id")),
+    )
 
-    def snapshot(response: vidpoll.Response, job_id: str) -> vidpoll.Snapshot:
-        body = parsing.json_object(response)
-        return vidpoll.Snapshot(
-            parsing.lookup(words, body.get("status")),
-            stage=parsing.text(body.get("status")),
-            progress=parsing.progress(body.get("progress")),
-            assets=parsing.assets(body.get("url")),
-            problem=vidpoll.Problem("no") if body.get("status") == "failed" else None,
-            job_id=parsing.text(body.get("id")),
+
+def submitted(response: vidpoll.Response, job_id: str) -> vidpoll.Submitted:
+    return parsing.submitted(parsing.json_object(response).get("id"))
+
+
+class Plugin:
+    """Brings the plain provider, and notes the verdicts as the hooks hear of them."""
+
+    name = "soak"
+
+    def __init__(self) -> None:
+        self.late = array("d")
+        self.told = bytearray(1_000_000)
+        """How often each job was told, by its number."""
+
+    @vidpoll.hookimpl
+    def vidpoll_providers(self) -> list[vidpoll.Provider]:
+        provider = vidpoll.Provider(
+            "plain",
+            base_url="http://127.0.0.1",
+            auth=vidpoll.NoAuth(),
+            pacing=vidpoll.Pacing(floor=4.0, typical=(SHORTEST, LONGEST)),
+            status=vidpoll.Operation(lambda job: vidpoll.Request("GET", f"/jobs/{parsing.segment(job)}"), snapshot),
+            submit={
+                "video": vidpoll.Operation(
+                    lambda fields: vidpoll.Request("POST", "/jobs", json=dict(fields)), submitted
+                )
+            },
+        )
+        return [provider]
+
+    @vidpoll.hookimpl
+    def vidpoll_completed(self, job: vidpoll.Job) -> None:
+        number, _, end = job.id.partition("-")
+        self.told[int(number)] += 1
+        self.late.append(time.time() - float(end))
+
+    @vidpoll.hookimpl
+    def vidpoll_failed(self, job: vidpoll.Job) -> None:
+        self.vidpoll_completed(job)
+
+
+class Soak:
+    """Six threads at one client; `counts` says what they did."""
+
+    def __init__(self, origin: str, folder: Path) -> None:
+        self.folder = folder
+        self.plugin = Plugin()
+        self.counts: Counter[str] = Counter()
+        self.waited: list[int] = []
+        """The numbers of the jobs that the client knows."""
+        self.client = vidpoll.Client(
+            accounts={
+                "plain": vidpoll.Account("plain", base_url=f"{origin}/plain"),
+                "token360": vidpoll.Account("token360", base_url=f"{origin}/t/v1", key="key-of-the-soak-0001"),
+            },
+            plugins=[self.plugin],
+            store=folder / "jobs.sqlite3",
+            http_timeout=(3.0, 5.0),
         )
 
-    def submitted(response: vidpoll.Response, job_id: str) -> vidpoll.Submitted:
-        return parsing.submitted(parsing.json_object(response).get("id"))
-
-    late = array("d")
-    told = bytearray(10_000_000)  # by the numbers of the jobs
-    counts: Counter[str] = Counter()
-    waited: list[int] = []
-
-    class Plugin:
-        name = "soak"
-
-        @vidpoll.hookimpl
-        def vidpoll_providers(self) -> list[vidpoll.Provider]:
-            status = vidpoll.Operation(lambda job: vidpoll.Request("GET", f"/jobs/{parsing.segment(job)}"), snapshot)
-            submit = vidpoll.Operation(lambda fields: vidpoll.Request("POST", "/jobs", json=dict(fields)), submitted)
-            pacing = vidpoll.Pacing(floor=4.0, typical=(SHORTEST, LONGEST))
-            return [
-                vidpoll.Provider(
-                    "plain",
-                    base_url=f"{origin}/plain",
-                    auth=vidpoll.NoAuth(),
-                    pacing=pacing,
-                    status=status,
-                    submit={"video": submit},
-                )
-            ]
-
-        def note(self, job: vidpoll.Job) -> None:
-            number, end = job.id.split("-")
-            told[int(number)] += 1
-            late.append(time.time() - float(end))
-
-        vidpoll_completed = vidpoll.hookimpl(lambda self, job: self.note(job))
-        vidpoll_failed = vidpoll.hookimpl(lambda self, job: self.note(job))
-
-    def submit(account: str, fields: dict[str, str]) -> vidpoll.Job | None:
+    def submit(self, account: str, fields: dict[str, str]) -> vidpoll.Job | None:
         """One job; None where the submit may have been received. A submit that bought nothing is tried again."""
         while True:
-            counts["submits"] += 1
+            self.counts["submits"] += 1
             try:
-                return client.submit(account, "video", **fields)
+                return self.client.submit(account, "video", **fields)
             except vidpoll.SubmitUnknown:
-                counts["unknown"] += 1
+                self.counts["unknown"] += 1
                 return None
             except vidpoll.ProviderError as error:
-                counts[type(error).__name__] += 1
+                self.counts[type(error).__name__] += 1
 
-    def turn(number: int, round_: int) -> None:
+    def turn(self, number: int, round_: int) -> None:
+        """Submit JOBS jobs, wait for all of them, download every third."""
         account, model = ("plain", {}) if number % 2 else ("token360", {"model": "m"})
-        sent = [submit(account, {"prompt": f"{number} {round_} {n}", **model}) for n in range(JOBS)]
+        sent = [self.submit(account, {"prompt": f"{number} {round_} {n}", **model}) for n in range(JOBS)]
         jobs = [job for job in sent if job is not None]
-        waited.extend(int(job.id.split("-")[0]) for job in jobs)
-        for job in client.as_completed(jobs, timeout=PATIENCE):
-            counts["verdicts"] += job.final
+        self.waited.extend(int(job.id.partition("-")[0]) for job in jobs)
+        for job in self.client.as_completed(jobs, timeout=PATIENCE):
+            self.counts["verdicts"] += job.final
             if not job.final:
                 print(f"OPEN {job.ref}: {job.error}", flush=True)
         for job in [job for job in jobs if job.ok][::3]:
-            for path in client.download(job, folder / str(number)):
-                counts["files"] += 1
-                counts["broken files"] += path.stat().st_size != len(MP4)
+            for path in self.client.download(job, self.folder / str(number)):
+                self.counts["files"] += 1
+                self.counts["broken files"] += path.stat().st_size != len(MP4)
                 path.unlink()
 
-    def turns(number: int) -> None:
+    def turns(self, number: int, end: float) -> None:
         round_ = 0
         while time.monotonic() < end:
             try:
-                turn(number, round_)
+                self.turn(number, round_)
             except Exception as error:  # noqa: BLE001 - it is counted, and the others go on
-                counts[f"ERROR {error!r}"] += 1
+                self.counts[f"ERROR {error!r}"] += 1
             round_ += 1
 
-    with vidpoll.Client(
-        accounts={"token360": vidpoll.Account("token360", base_url=f"{origin}/t/v1", key="key-of-the-soak-0001")},
-        plugins=[Plugin()],
-        store=folder / "jobs.sqlite3",
-        http_timeout=(3.0, 5.0),
-    ) as client:
+    def run(self, minutes: float) -> list[Sample]:
+        """Go on for so many minutes, and until the last job has ended. What was seen meanwhile."""
         begun = time.monotonic()
         end = begun + 60.0 * minutes
-        threads = [threading.Thread(target=turns, args=(number,), daemon=True) for number in range(THREADS)]
+        threads = [threading.Thread(target=self.turns, args=(number, end), daemon=True) for number in range(THREADS)]
         for thread in threads:
             thread.start()
-        samples = list(watch(threads, begun, end, lambda: dict(counts)))
-        unknown = len(client.store.unknown_submits())
-        unfinished = len(client.store.unfinished())
-    server = json.loads(urlopen(f"{origin}/stats").read())
-    return report(sorted(late), told, waited, counts, samples, server, unknown, unfinished)
+        samples: list[Sample] = []
+        while any(thread.is_alive() for thread in threads):
+            time.sleep(SAMPLE)
+            seen = Sample.now(begun)
+            if int(seen.at / 60.0) > int((seen.at - SAMPLE) / 60.0):
+                print(f"{seen.at:6.0f} s {seen.memory:6.1f} MB {dict(self.counts)}", flush=True)
+            if begun + seen.at <= end:
+                samples.append(seen)
+        return samples
 
 
-Sample = tuple[float, float, int, int]
-"""Seconds since the start, MB in memory, open descriptors, threads."""
+class Sample(NamedTuple):
+    """One look at this process."""
 
+    at: float
+    """Seconds since the start."""
+    memory: float
+    """MB."""
+    descriptors: int
+    threads: int
 
-def watch(threads: list[threading.Thread], begun: float, end: float, counts: Callable[[], dict[str, int]]) -> Any:
-    """Look at this process until all threads are done; yield what was seen before the end, print it each minute."""
-    minute = 1
-    while any(thread.is_alive() for thread in threads):
-        time.sleep(SAMPLE)
-        at = time.monotonic() - begun
+    @classmethod
+    def now(cls, begun: float) -> Sample:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
-        seen = (
-            at,
-            pages * os.sysconf("SC_PAGE_SIZE") / 1e6,
-            len(os.listdir("/proc/self/fd")),
-            threading.active_count(),
-        )
-        if at >= 60.0 * minute:
-            print(f"{at:6.0f} s {seen[1]:6.1f} MB {seen[2]:4} descriptors {seen[3]:4} threads {counts()}", flush=True)
-            minute += 1
-        if begun + at <= end:
-            yield seen
+        memory = pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+        descriptors = sum(1 for _ in Path("/proc/self/fd").iterdir())
+        return cls(time.monotonic() - begun, memory, descriptors, threading.active_count())
 
 
-def report(
-    late: list[float],
-    told: bytearray,
-    waited: list[int],
-    counts: Counter[str],
-    samples: list[Sample],
-    server: dict[str, int],
-    unknown: int,
-    unfinished: int,
-) -> bool:
+def report(soak: Soak, samples: list[Sample], server: dict[str, int]) -> bool:
     """Print the figures. Whether nothing was wrong."""
+    late = sorted(soak.plugin.late)
     share = {name: late[min(int(part * len(late)), len(late) - 1)] for name, part in PARTS.items()}
-    print("late      " + ", ".join(f"{name} {seconds:.2f} s" for name, seconds in share.items()))
+    print("late         " + ", ".join(f"{name} {seconds:.2f} s" for name, seconds in share.items()))
     halves = samples[: len(samples) // 2], samples[len(samples) // 2 :]
-    for name, index in (("memory", 1), ("open", 2), ("threads", 3)):
-        ranges = [f"{min(s[index] for s in half):.1f} to {max(s[index] for s in half):.1f}" for half in halves]
-        print(f"{name:9} first half {ranges[0]}, second half {ranges[1]}" + (" MB" if index == 1 else ""))
-    never, twice = sum(not told[number] for number in waited), sum(count > 1 for count in told)
-    print(f"client    {dict(counts)}; in the store: {unknown} unknown submits, {unfinished} unfinished jobs")
-    print(f"server    {server}")
-    print(f"jobs      {len(waited)} waited for, {twice} told twice, {never} told never")
-    wrong = [name for name in counts if name.startswith("ERROR")] + ["broken files"] * counts["broken files"]
-    wrong += ["bought twice"] * server.get("bought twice", 0) + ["told"] * (never + twice)
-    wrong += [f"{share['95 %']:.1f} s late"] * (share["95 %"] > LATE)
+    for name in Sample._fields[1:]:
+        ranges = [
+            f"{min(getattr(s, name) for s in half):.0f} to {max(getattr(s, name) for s in half):.0f}" for half in halves
+        ]
+        print(f"{name:12} first half {ranges[0]}, second half {ranges[1]}")
+    store = soak.client.store
+    print(f"client       {dict(soak.counts)}")
+    print(f"store        {len(store.unknown_submits())} unknown submits, {len(store.unfinished())} unfinished jobs")
+    print(f"server       {server}")
+    told = soak.plugin.told
+    never, twice = sum(not told[number] for number in soak.waited), sum(count > 1 for count in told)
+    print(f"jobs         {len(soak.waited)} waited for, {twice} told twice, {never} told never")
+    wrong = [name for name in soak.counts if name.startswith("ERROR")] + ["a broken file"] * soak.counts["broken files"]
+    wrong += ["a job bought twice"] * server.get("bought twice", 0) + ["a job not told once"] * (never + twice)
+    wrong += [f"late by {share['95 %']:.1f} s"] * (share["95 %"] > LATE)
     print("WRONG: " + ", ".join(dict.fromkeys(wrong)) if wrong else "right")
     return not wrong
 
@@ -395,8 +410,12 @@ def main() -> None:
     server = subprocess.Popen([sys.executable, *sys.argv, "--serve"], stdout=subprocess.PIPE, text=True)
     try:
         assert server.stdout is not None
+        origin = server.stdout.readline().strip()
         with tempfile.TemporaryDirectory() as folder:
-            right = soak(server.stdout.readline().strip(), args.minutes, Path(folder))
+            soak = Soak(origin, Path(folder))
+            with soak.client:
+                samples = soak.run(args.minutes)
+                right = report(soak, samples, json.loads(urlopen(f"{origin}/stats").read()))
     finally:
         server.kill()
         server.communicate()

@@ -4,8 +4,8 @@
 them, so that an outage is met by few, however many jobs wait. *Held* (a 429, or no requests left): none until the
 moment that the provider named. *Open* (`SEVERAL` faults in a row, about `CROWD` jobs or more): one half-open probe at a
 time, spaced as a single job's faults would space them. When it closes again, those that waited go one by one, spread
-over one floor, or over the time that they waited. At any time the account's `RateLimit` is kept; where it is short, requests that queue and single ones
-take turns.
+over one floor, or over the time that they waited. At any time the account's `RateLimit` is kept; where it is short,
+requests that queue and single ones take turns.
 
 Submits have a hold of their own: a full queue says nothing about questions. What holds the questions holds them too.
 
