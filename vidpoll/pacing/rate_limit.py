@@ -86,7 +86,7 @@ class RateLimit:
         self._all.spend(self.stated(now), now)
         if submit:
             return
-        if now - self._since >= 10.0:
+        if now - self._since >= 3.0:
             self._look_anew(self._sent / (now - self._since), now)
         self._sent += 1
         self._reads.spend(self.learnt(now), now)
