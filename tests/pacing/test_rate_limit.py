@@ -90,7 +90,7 @@ def cut(sent: int, *, jobs: int = 3) -> RateLimit:
 
 
 @few
-@given(sent=st.integers(1, 500), first=st.integers(3, 5000), then=st.integers(0, 5000), after=st.floats(0.0, 119.0))
+@given(sent=st.integers(1, 500), first=st.integers(3, 5000), then=st.integers(0, 5000), after=st.floats(0.0, 5.0))
 def test_no_learnt_rate_starves_the_jobs_of_now(sent: int, first: int, then: int, after: float) -> None:
     """However little was sent when the 429 came, and however many jobs have come since: a question a minute each."""
     rate = cut(sent, jobs=first)
