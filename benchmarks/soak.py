@@ -40,6 +40,8 @@ from vidpoll import parsing
 THREADS, JOBS = 6, 50
 SHORTEST, LONGEST = 20.0, 60.0
 """Seconds that a job takes."""
+APART = 3.0
+"""Seconds between the starts of the threads, so that not all jobs end together."""
 PATIENCE = 900.0
 """Seconds after which a job is called lost."""
 LATE = 10.0
@@ -338,6 +340,7 @@ class Soak:
         threads = [threading.Thread(target=self.turns, args=(number, end), daemon=True) for number in range(THREADS)]
         for thread in threads:
             thread.start()
+            time.sleep(APART)
         samples: list[Sample] = []
         while any(thread.is_alive() for thread in threads):
             time.sleep(SAMPLE)
