@@ -171,9 +171,8 @@ class Task:
             pause = self.streak.gap(floor, context.random, max(JOB_CAP, 2.0 * floor))
         earliest = max(self.asked_at + floor, now + hint)
         due = max(now + pause, earliest)
-        if fault.status == 429:
-            held = now + (pause if hint or limiter.few or self.submits else 0.0)
-            limiter.retry_after(Task._cut(self, held, now + hint), now, submit=self.submits)
+        if fault.status == 429 and (hint or limiter.few or self.submits):
+            limiter.retry_after(Task._cut(self, now + pause, now + hint), now, submit=self.submits)
         return self._cut(due, earliest)
 
     def _cut(self, due: float, earliest: float) -> float:
