@@ -351,9 +351,11 @@ class Keeper:
             self.store.told(refs)
             return True
 
+        if not refs:
+            return
         if later:
             self._owed.add(told)
-        if refs and (later or not self._try(told, owed=True)):
+        if later or not self._try(told, owed=True):
             self.heard.update(refs)
 
     def saved(self, job: Job, target: str | Path, kinds: Sequence[str]) -> None:
