@@ -31,7 +31,10 @@ FEW = 4
 """Jobs of a run in which the disk fails once: it has some two hundred writes."""
 
 STUCK = 12.0
-"""Real seconds after which a process whose disk is full is killed."""
+"""Real seconds after which a process whose disk is full is killed; it may wait on for as long as it likes."""
+
+LATE = 90.0
+"""Real seconds within which a process whose disk failed once must have ended."""
 
 
 class Outcome(NamedTuple):
@@ -126,13 +129,13 @@ def failing(settings: Settings, number: int, code: int, *, once: bool) -> Outcom
         environ = {"LD_PRELOAD": str(settings.fail), "FAIL_NTH": str(number), "FAIL_ERRNO": str(code)}
         environ |= {"FAIL_PATH": f"{folder}/", "FAIL_COUNT": str(count), **({"FAIL_ONCE": "1"} if once else {})}
         child = running.spawn(environ, jobs=FEW, submits=FEW)
-        said = _end(child)
+        said = child.communicate(timeout=LATE)[1] if once else _end(child)
         running.killed.add(child.pid)
         if not once:
             running.full.add(child.pid)
         assert "Traceback" not in said or "\nvidpoll.errors." in said or "StoreMoved" in said, said
         home(running, folder, FEW)
-        reached = count.exists() and int(count.read_text()) >= number
+        reached = count.exists() and int(count.read_text() or 0) >= number
     return Outcome(1 if reached else 0)
 
 

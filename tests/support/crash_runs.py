@@ -131,18 +131,21 @@ class Night:
 
 
 def told(night: Night) -> dict[str, list[int]]:
-    """Who began to tell which verdict; and nobody told one twice, but where a kill fell inside the hook."""
+    """Who began to tell which verdict; and nobody told one twice, but where a kill came before its end was on disk.
+
+    Verdicts of one moment are told together: what the program was handed has been kept as told.
+    """
     tellers = defaultdict(list)
-    last: dict[int, list[str]] = {}
+    handed: set[tuple[int, str]] = set()
     for pid, word, *about in night.lines:
-        if word in ("begin", "end"):
-            last[int(pid)] = about
+        if word == "verdict":
+            handed.add((int(pid), about[0]))
         if word == "begin":
             tellers[about[0]].append(int(pid))
     for ref, pids in tellers.items():
-        for pid in pids[:-1]:  # it was told again, so this one died while, or just as, its hook had heard of it
+        for pid in pids[:-1]:
             assert pid in night.killed, f"{ref} was told twice"
-            assert last[pid] == [ref] or pid in night.full, f"{ref} was told twice"
+            assert (pid, ref) not in handed or pid in night.full, f"{ref} was told twice"
     return tellers
 
 
