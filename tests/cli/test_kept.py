@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from acme_provider import ACME, BROKEN, DONE, DRAWING, KEY, QUEUED, REF, UNAVAILABLE, Plugin, parse_status
-from shell import Shell
+from shell import MEDIA, Shell
 
 import vidpoll
 from vidpoll import parsing
