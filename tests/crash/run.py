@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import math
 import os
 import random
 import signal
@@ -29,6 +30,9 @@ from crash_runs import JOBS, Night, all_is_well, is_whole, lose_power, preload, 
 
 FEW = 4
 """Jobs of a run in which the disk fails once: it has some two hundred writes."""
+
+A_ROUND = {"kills": 25, "shared": 24, "power": 10}
+"""What one round does, at most: a process may have ended before it was to be killed."""
 
 STUCK = 12.0
 """Real seconds after which a process whose disk is full is killed; it may wait on for as long as it likes."""
@@ -76,7 +80,7 @@ def kills(settings: Settings, dice: random.Random) -> Outcome:
     """One process after the other, each killed at a random moment."""
     done = 0
     with night(settings) as (running, folder):
-        for _ in range(25):
+        for _ in range(A_ROUND["kills"]):
             child = running.start()
             time.sleep(dice.uniform(0.0, 0.7))
             done += child.poll() is None
@@ -89,7 +93,7 @@ def shared(settings: Settings, dice: random.Random) -> Outcome:
     """Three processes at a time; one may be stopped for a moment, then all are killed, one after the other."""
     done = 0
     with night(settings) as (running, folder):
-        for _ in range(8):
+        for _ in range(A_ROUND["shared"] // 3):
             children = [running.start(submits=0 if number else 3, stays=True) for number in range(3)]
             time.sleep(dice.uniform(0.0, 0.7))
             dice.shuffle(children)
@@ -111,7 +115,7 @@ def power(settings: Settings, dice: random.Random) -> Outcome:
     with night(settings) as (running, folder):
         journal = settings.folder / f"{folder.name}.journal"
         environ = {"LD_PRELOAD": str(settings.power), "POWER_JOURNAL": str(journal)}
-        for _ in range(10):
+        for _ in range(A_ROUND["power"]):
             child = running.start(environ)
             time.sleep(dice.uniform(0.0, 1.0))
             done += child.poll() is None
@@ -166,7 +170,8 @@ def many(name: str, least: int, round_: Callable[[random.Random], Outcome], seed
     found: list[Outcome] = []
     with ThreadPoolExecutor(workers) as pool:
         while sum(each.done for each in found) < least and sum(bool(each.wrong) for each in found) < 3:
-            seeds = range(seed + len(found), seed + len(found) + workers)
+            missing = math.ceil((least - sum(each.done for each in found)) / A_ROUND[name])
+            seeds = range(seed + len(found), seed + len(found) + min(missing, workers))
             rounds = [
                 pool.submit(guarded, f"{name}, seed {each}", lambda each=each: round_(random.Random(each)))
                 for each in seeds
@@ -175,14 +180,14 @@ def many(name: str, least: int, round_: Callable[[random.Random], Outcome], seed
     return found
 
 
-def each_write(name: str, last: int, settings: Settings, code: int, *, once: bool, workers: int) -> list[Outcome]:
-    """A run for each of the first writes."""
+def each_write(name: str, writes: range, settings: Settings, code: int, *, once: bool, workers: int) -> list[Outcome]:
+    """A run for each of these writes."""
     with ThreadPoolExecutor(workers) as pool:
         runs = [
             pool.submit(
                 guarded, f"{name}, write {number}", lambda number=number: failing(settings, number, code, once=once)
             )
-            for number in range(1, last + 1)
+            for number in writes
         ]
         return [each.result() for each in runs]
 
@@ -207,6 +212,9 @@ def main() -> int:
         "full": "a disk that is full from each of the first N writes on",
     }.items():
         parser.add_argument(f"--{name}", type=int, default=0, metavar="N", help=what)
+    parser.add_argument(
+        "--first", type=int, default=1, metavar="N", help="for --errors, --full: begin at the Nth write"
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=2 * (os.cpu_count() or 1), help="rounds at a time")
     args = parser.parse_args()
@@ -236,7 +244,8 @@ def _rows(args: argparse.Namespace, settings: Settings) -> Iterator[bool]:
             print(f"| {name} | skipped: no Linux, or no C compiler | | | | |")
             continue
         start = time.monotonic()
-        found = each_write(name, last, settings, code, once=once, workers=args.workers)
+        writes = range(args.first, args.first + last)
+        found = each_write(name, writes, settings, code, once=once, workers=args.workers)
         yield row(name, found, start)
 
 

@@ -1,4 +1,4 @@
-"""A process with 20 jobs is killed at random moments, and what was paid for is there in the end.
+"""A process with 20 jobs is killed at random moments, and what was paid for is there in the end. `run.py` does more.
 
 `VIDPOLL_CRASHES=200 pytest tests/crash` kills it 200 times instead of 20; `VIDPOLL_SEED=7` chooses other moments.
 """
@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import os
 import random
+import struct
+import subprocess
+import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -16,7 +19,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from crash_runs import JOBS, SPEED, Night, all_is_well, simulated, told
+from crash_runs import CRASH, JOBS, SPEED, Night, all_is_well, lose_power, preload, simulated, told, unsynced
 
 from vidpoll.testing import Simulation, simulate
 from vidpoll.testing.simulator import Stage, Timeline
@@ -77,6 +80,35 @@ def dies_twice(folder: Path, place: str) -> None:
 
 AN_HOUR = Timeline(queued=(3600.0, 3600.0), stages=(Stage("script", (5.0, 5.0), (5.0, 5.0)),))
 """A job that ends when the test says so, however slow the machine is."""
+
+
+def test_what_no_sync_has_brought_to_the_disk_is_undone(tmp_path: Path) -> None:
+    """A power loss, as `power.c` notes what it needs: a write after the last sync of its file; others are there."""
+    file, journal = tmp_path / "a.part", tmp_path / "journal"
+    file.write_bytes(b"AAbbCCdd")
+    name = str(file).encode()
+
+    def note(kind: bytes, *numbers: int, before: bytes = b"") -> bytes:
+        return kind + struct.pack("<I", len(name)) + name + struct.pack(f"<{len(numbers)}Q", *numbers) + before
+
+    writes = [note(b"W", 0, 2, 2, before=b"aa"), note(b"S"), note(b"W", 4, 2, 2, before=b"cc"), note(b"W", 6, 2, 0)]
+    seen = set()
+    for seed in range(30):
+        file.write_bytes(b"AAbbCCdd")
+        journal.write_bytes(b"".join(writes))
+        assert unsynced(journal) == {file: [(4, 2, b"cc"), (6, 2, b"")]}
+        lose_power(journal, random.Random(seed))
+        seen.add(file.read_bytes())
+    assert seen == {b"AAbbcc", b"AAbbCC", b"AAbbccdd", b"AAbbCCdd"}
+
+
+def test_the_disk_fails_in_the_middle(tmp_path: Path) -> None:
+    """One write fails, then a process has a disk that works: all is there, and paid once. `run.py` has the others."""
+    if preload("fail", tmp_path) is None:
+        pytest.skip("needs Linux and a C compiler")
+    command = [sys.executable, str(CRASH / "run.py"), "--errors", "1", "--first", "40"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert (done.returncode, "| errors | 1 | 1 | 0 |" in done.stdout) == (0, True), done.stdout + done.stderr
 
 
 def test_two_processes_never_ask_about_the_same_job(tmp_path: Path) -> None:

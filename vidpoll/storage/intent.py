@@ -54,7 +54,7 @@ class Intent:
         origin, facts = records.origin(self._account), records.facts(job)
         kept = KeptJob(job.ref, origin, self._operation, self._sent, facts)
         try:
-            keeper.ask(lambda: keeper.store.submitted(number, kept))
+            keeper.ask(lambda: keeper.store.submitted(number, kept), reopens=True)
         except StoreError as error:
             said, now = f"{job.ref} is submitted, and not in the store: write it down", keeper.store.now()
             keeper.owe(lambda: keeper.store.submitted(number, kept, now), f"{said}. {error.message}")

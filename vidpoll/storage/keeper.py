@@ -390,7 +390,7 @@ class Keeper:
         if spare and self._clock.monotonic() < self._spared:
             return None
         try:
-            return self.ask(call)
+            return self.ask(call, reopens=bool(self._waits or self._asked))
         except StoreError as error:
             if not self.store.closed:  # else a wait was left behind, and its client is gone
                 if owed:
@@ -398,12 +398,17 @@ class Keeper:
                 self.failed(error.message)
             return None
 
-    def ask(self, call: Callable[[], T]) -> T:
-        """What the store says, which has what is owed to it first; a store that was moved away is opened anew."""
+    def ask(self, call: Callable[[], T], *, reopens: bool) -> T:
+        """What the store says, which has what is owed to it first. `reopens`: one that was moved away is opened anew.
+
+        That is where a job is known: whoever only submits has to hear of it before anything is sent.
+        """
         try:
             self._owed.pay()
             return call()
         except StoreMoved as error:
+            if not reopens:
+                raise
             with self._reopening:
                 if self.store.moved:
                     self._reopen()

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from .records import KeptJob, Origin, Submission
+
+
+class Row(Protocol):
+    """A row, by the names of its columns."""
+
+    def __getitem__(self, name: str, /) -> Any: ...
 
 
 def where(origin: Origin) -> tuple[str, str, str, str]:
@@ -15,7 +20,7 @@ def where(origin: Origin) -> tuple[str, str, str, str]:
     return origin.account, origin.provider, origin.base_url, to_json(origin.variables)
 
 
-def origin_of(row: sqlite3.Row) -> Origin:
+def origin_of(row: Row) -> Origin:
     """The origin in a row."""
     return Origin(row["account"], row["provider"], row["base_url"], tuple(_parsed(row["variables"], list)))
 
@@ -39,7 +44,7 @@ def to_json(value: object) -> str:
     return json.dumps(value, default=str)
 
 
-def kept(row: sqlite3.Row) -> KeptJob:
+def kept(row: Row) -> KeptJob:
     """A row of `jobs`."""
     return KeptJob(
         row["ref"],
@@ -54,13 +59,13 @@ def kept(row: sqlite3.Row) -> KeptJob:
     )
 
 
-def sent_of(row: sqlite3.Row) -> Mapping[str, Any]:
+def sent_of(row: Row) -> Mapping[str, Any]:
     """What was sent with a submit."""
     sent: Mapping[str, Any] = _parsed(row["sent"], dict)
     return sent
 
 
-def submission(row: sqlite3.Row) -> Submission:
+def submission(row: Row) -> Submission:
     """A row of `submits`."""
     return Submission(
         row["number"],
