@@ -19,7 +19,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from crash_runs import CRASH, JOBS, SPEED, Night, all_is_well, lose_power, preload, simulated, told, unsynced
+from crash_runs import JOBS, SPEED, Night, all_is_well, lose_power, preload, simulated, told, unsynced
 
 from vidpoll.testing import Simulation, simulate
 from vidpoll.testing.simulator import Stage, Timeline
@@ -102,13 +102,35 @@ def test_what_no_sync_has_brought_to_the_disk_is_undone(tmp_path: Path) -> None:
     assert seen == {b"AAbbcc", b"AAbbCC", b"AAbbccdd", b"AAbbCCdd"}
 
 
-def test_the_disk_fails_in_the_middle(tmp_path: Path) -> None:
-    """One write fails, then a process has a disk that works: all is there, and paid once. `run.py` has the others."""
-    if preload("fail", tmp_path) is None:
+WRITES = """
+import sys, vidpoll
+from vidpoll.storage.sqlite import Store
+store, origin, failed = Store(sys.argv[1], lambda: 0.0), vidpoll.Origin("acme"), 0
+for number in range(20):
+    try:
+        store.enter([(f"acme:{number}", origin, {})])
+    except vidpoll.StoreError as error:
+        failed += "the disk reports an error" in str(error)
+print(failed, len(store.jobs()))
+"""
+
+
+def test_a_disk_that_fails_once_is_one_store_error(tmp_path: Path) -> None:
+    """What `run.py` does at each of the first writes of a whole night."""
+    library = preload("fail", tmp_path)
+    if library is None:
         pytest.skip("needs Linux and a C compiler")
-    command = [sys.executable, str(CRASH / "run.py"), "--errors", "1", "--first", "40"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
-    assert (done.returncode, "| errors | 1 | 1 | 0 |" in done.stdout) == (0, True), done.stdout + done.stderr
+    environ = {**os.environ, "LD_PRELOAD": str(library), "FAIL_NTH": "30", "FAIL_ERRNO": "5", "FAIL_ONCE": "1"}
+    store = tmp_path / "night" / "jobs.sqlite3"
+    done = subprocess.run(
+        [sys.executable, "-c", WRITES, str(store)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+        env={**environ, "FAIL_PATH": str(store), "FAIL_COUNT": str(tmp_path / "count")},
+    )
+    assert (done.stdout, int((tmp_path / "count").read_text()) > 30) == ("1 19\n", True)
 
 
 def test_two_processes_never_ask_about_the_same_job(tmp_path: Path) -> None:
