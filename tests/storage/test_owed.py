@@ -181,6 +181,15 @@ def test_a_submit_whose_store_is_moved_while_its_answer_comes_is_kept(path: Path
     assert sql(path, "SELECT count(*) FROM submits") == [(0,)]
 
 
+def test_what_is_owed_to_a_store_that_is_moved_away_is_kept(path: Path) -> None:
+    """First it was locked, then it was gone: the id is there all the same."""
+    t = submitted_while_locked(path, [SUBMITTED])
+    removed(path)
+    with pytest.warns(RuntimeWarning, match="from now on"):
+        t.client.close()
+    assert kept(talk([], store=path)).sent == {"prompt": "a lighthouse"}
+
+
 def test_a_store_that_is_put_back_is_used_again(path: Path) -> None:
     """It is the same file."""
     t = talk([SUBMITTED], store=path)

@@ -390,7 +390,7 @@ class Keeper:
         if spare and self._clock.monotonic() < self._spared:
             return None
         try:
-            return self.ask(call, reopens=bool(self._waits or self._asked))
+            return self.ask(call, reopens=bool(self._waits or self._asked or self._owed))
         except StoreError as error:
             if not self.store.closed:  # else a wait was left behind, and its client is gone
                 if owed:

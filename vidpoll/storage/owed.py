@@ -17,6 +17,9 @@ class Owed:
         self._lock = ForkLock()
         self._pid = os.getpid()
 
+    def __bool__(self) -> bool:
+        return bool(self._calls) and self._pid == os.getpid()
+
     def add(self, call: Callable[[], object]) -> None:
         """Do this later."""
         if self._pid != os.getpid():
@@ -25,7 +28,7 @@ class Owed:
 
     def pay(self) -> None:
         """Do what waits, the oldest first. Raises StoreError where that fails still: the rest waits on."""
-        if not self._calls or self._pid != os.getpid():
+        if not self:
             return
         with self._lock:
             while self._calls:
