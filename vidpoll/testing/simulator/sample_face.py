@@ -13,6 +13,7 @@ import json
 import random
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
@@ -21,7 +22,7 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urljoin, urlsplit
 
 from ... import model
-from ...errors import AnswerError, PluginError, Refused
+from ...errors import AnswerError, PluginError, Refused, UsageError
 from ...provider import Basic, Follow, KeyHeader, PreparedRequest, Provider
 from ..contract import mutations
 from ..contract.checks import ORIGINS
@@ -114,7 +115,8 @@ class SampleFace(Face):
         answers = {"content": self._content, "delete": delete, "cancel": self._cancel, "status": self._status}
         for name, answer in answers.items():
             if name in self.operations:
-                self._doors[_asked(self.operations[name].request(job.id))] = partial(answer, job)
+                with suppress(UsageError):  # the vendor has no such request for a job of this kind
+                    self._doors[_asked(self.operations[name].request(job.id))] = partial(answer, job)
         return job
 
     def refuse(self, request: Request) -> Reply | None:
