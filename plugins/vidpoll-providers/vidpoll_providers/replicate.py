@@ -15,6 +15,7 @@ from vidpoll import State, declare, parsing
 
 KEPT = 3600.0
 """Seconds after its end for which a prediction that was made by API keeps its output."""
+GONE = vidpoll.Problem("Replicate has removed the output: it keeps that of a prediction by API for an hour")
 
 _BAR = re.compile(r"\s*(\d{1,3})%\s*\|")
 _CODE = re.compile(r"\((?:(E\d{3,5})|code: (\w{1,20}))\)")
@@ -31,13 +32,14 @@ def refine(said: vidpoll.Snapshot, data: Mapping[str, Any], job_id: str) -> vidp
     done, removed, ended = said.state is State.COMPLETED, data.get("data_removed") is True, said.finished_at
     end = ended + KEPT if ended and data.get("source") != "web" else None
     files = parsing.media(data.get("output"), expires_at=end) if done and not removed else ()
-    code = _CODE.search(said.problem.message) if said.problem else None
+    problem = GONE if done and removed else said.problem
+    code = _CODE.search(problem.message) if problem else None
     return replace(
         said,
         progress=progress(data.get("logs")),
         assets=files,
         assets_due=not removed and (not files or any(each.kind == "video" for each in files)),
-        problem=replace(said.problem, code=code[1] or code[2]) if said.problem and code else said.problem,
+        problem=replace(problem, code=code[1] or code[2]) if problem and code else problem,
         cost=None if data.get("version") == "hidden" else said.cost,  # official models are priced by what they make
     )
 

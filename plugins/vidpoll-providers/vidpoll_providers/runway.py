@@ -74,7 +74,7 @@ TYPES = {
     ".mov": "video/quicktime", ".webm": "video/webm", ".mkv": "video/x-matroska", ".mp3": "audio/mp3",
     ".wav": "audio/wav",
 }  # fmt: skip
-WAYS = "an https URL, a runway:// URI, a data URI of at most 5 MB, or a file as pathlib.Path that becomes one"
+WAYS = "an https or runway:// URL, a data URI (5 MB), or a file: pathlib.Path('a.png'), on the command line NAME=@a.png"
 
 
 def media_sent(name: str, value: Any) -> Any:
@@ -85,11 +85,11 @@ def media_sent(name: str, value: Any) -> Any:
         data = b64encode(value.read_bytes()).decode("ascii")
     except OSError as error:
         raise vidpoll.InvalidField(f"{name}: it cannot be read: {error}") from None
-    if value.suffix.lower() not in TYPES or len(data) > MOST:
-        raise vidpoll.InvalidField(
-            f"{name}: {value.name} ends in none of {', '.join(TYPES)}, or is too large; give {WAYS}"
-        )
-    return f"data:{TYPES[value.suffix.lower()]};base64,{data}"
+    kind = TYPES.get(value.suffix.lower())
+    if kind is None or len(data) > MOST:
+        why = "is larger than 5 MB as a data URI" if kind else f"ends in none of {', '.join(TYPES)}"
+        raise vidpoll.InvalidField(f"{name}: {value.name} {why}; give {WAYS}")
+    return f"data:{kind};base64,{data}"
 
 
 def is_media(value: Any) -> bool:
@@ -115,7 +115,10 @@ FIELDS = {
     "outputFormat": TEXT,
     "contentModeration": OBJECT,
 }
-VIDEO = {**FIELDS, "duration": declare.Rule("seconds, or 'auto'", lambda v: v == "auto" or declare.number(1).holds(v))}
+VIDEO = {
+    **FIELDS,
+    "duration": declare.Rule("seconds, from 1 on, or 'auto'", lambda v: v == "auto" or declare.number(1).holds(v)),
+}
 ACTING = {
     **FIELDS,
     "character": OBJECT,

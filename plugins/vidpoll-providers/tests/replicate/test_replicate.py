@@ -63,12 +63,15 @@ def test_output_ends_an_hour_after_the_job() -> None:
     assert [asset.expires_at for asset in (*by_api.assets, *kept.assets)] == [ENDED + 3600.0, None]
 
 
-def test_output_that_is_gone_is_not_waited_for() -> None:
-    """`data_removed`: one question, a completed job, and no file."""
-    client, wire, _ = client_of([answer({"id": "p1", "status": "succeeded", "output": None, "data_removed": True})])
+def test_output_that_is_gone_is_not_waited_for(tmp_path: Path) -> None:
+    """`data_removed`: one question, a completed job, no file, and why there is none."""
+    removed = answer({"id": "p1", "status": "succeeded", "output": None, "data_removed": True})
+    client, wire, _ = client_of([removed, removed])
     with client:
         job = client.wait("replicate:p1")
         assert (job.ok, job.assets, len(wire.sent)) == (True, (), 1)
+        with pytest.raises(vidpoll.ResultMissing, match=r"no video \(Replicate has removed the output: it keeps"):
+            client.download(job, tmp_path)
 
 
 def test_output_that_comes_late_is_waited_for() -> None:

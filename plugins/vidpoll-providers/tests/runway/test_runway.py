@@ -209,7 +209,7 @@ def test_what_a_picture_may_not_be(value: object, tmp_path: Path) -> None:
     """The message says what it may be."""
     (tmp_path / "a.txt").write_text("x")
     given = tmp_path / value if isinstance(value, Path) else value
-    with pytest.raises(vidpoll.InvalidField, match=r"runway:// URI|cannot be read"):
+    with pytest.raises(vidpoll.InvalidField, match=r"runway:// URL|cannot be read"):
         PROVIDER.submit["image_to_video"].request({"model": "veo3.1", "promptImage": given})
 
 
