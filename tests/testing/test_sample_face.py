@@ -138,6 +138,14 @@ def test_an_operation_that_jobs_of_a_kind_have_not(reels: Path) -> None:
         assert client.wait(image).ok
 
 
+def test_whether_progress_is_told(reels: Path, hailstone: Path) -> None:
+    """By the samples of a job under way: what asks for it (the demo) does not miss it where there is none."""
+    with played(reels, Reels(), "reels") as simulation:
+        assert simulation.faces["reels"].tells_progress("text2video")
+    with played(hailstone, Hailstone(), "hailstone") as simulation:
+        assert not simulation.faces["hailstone"].tells_progress("video")
+
+
 def test_a_failure_of_another_state(reels: Path) -> None:
     """`fails_as`: what is to fail ends as the samples show that state."""
     with played(reels, Reels(), "reels", fails_as="cancelled") as simulation:
