@@ -13,6 +13,7 @@ import json
 import random
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
@@ -21,7 +22,7 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urljoin, urlsplit
 
 from ... import model
-from ...errors import AnswerError, PluginError, Refused
+from ...errors import AnswerError, PluginError, Refused, UsageError
 from ...provider import Basic, Follow, KeyHeader, PreparedRequest, Provider
 from ..contract import mutations
 from ..contract.checks import ORIGINS
@@ -97,6 +98,9 @@ class SampleFace(Face):
     def defaults(self, kind: str) -> dict[str, Any]:
         return dict(self._scenes[kind].fields)
 
+    def tells_progress(self, kind: str) -> bool:
+        return any(sample.expect.get("progress") is not None for sample in self._scenes[kind].running.values())
+
     def new_id(self, dice: random.Random) -> str:
         scene = self._scenes[self._kind]
         while True:
@@ -114,7 +118,8 @@ class SampleFace(Face):
         answers = {"content": self._content, "delete": delete, "cancel": self._cancel, "status": self._status}
         for name, answer in answers.items():
             if name in self.operations:
-                self._doors[_asked(self.operations[name].request(job.id))] = partial(answer, job)
+                with suppress(UsageError):  # the vendor has no such request for a job of this kind
+                    self._doors[_asked(self.operations[name].request(job.id))] = partial(answer, job)
         return job
 
     def refuse(self, request: Request) -> Reply | None:
