@@ -19,20 +19,20 @@ import vidpoll
 from vidpoll import State, declare, parsing
 
 API = "api.fal.ai"
-NAMESPACES = ("workflows", "comfy")
 PART = r"[A-Za-z0-9_.~-]+"
-APP = rf"(?:(?:{'|'.join(NAMESPACES)})/)?{PART}/{PART}"
+APP = rf"(?:(?:workflows|comfy)/)?{PART}/{PART}"
+PATH = rf"{APP}(?:/{PART})*"
 SEEN = (400, 422, 499, 500, 503, 504)  # of a result; any other is about the question
 
 
 def app_of(path: str) -> str:
     """The part of an app's path that the URLs of its requests keep: owner/alias, and a namespace before it.
 
-    >>> app_of("fal-ai/veo3.1/image-to-video"), app_of("workflows/me/mine/sub")
-    ('fal-ai/veo3.1', 'workflows/me/mine')
+    >>> app_of("fal-ai/veo3.1/image-to-video"), app_of("workflows/me/mine/sub"), app_of("veo3.1")
+    ('fal-ai/veo3.1', 'workflows/me/mine', '')
     """
-    parts = path.split("/")
-    return "/".join(parts[: 3 if parts[0] in NAMESPACES else 2])
+    found = re.match(APP, path)
+    return found[0] if found else ""
 
 
 JOB = declare.Reader(
@@ -54,8 +54,8 @@ JOB = declare.Reader(
 
 def log_line(data: Mapping[str, Any]) -> str | None:
     """The last line of the model's log, if any was asked for and written."""
-    found = [parsing.text(each) for each in parsing.at(data, "logs[].message") or []]
-    lines = [line.strip() for text in found if text for line in text.splitlines() if line.strip()]
+    found = [parsing.text(each) or "" for each in parsing.at(data, "logs[].message")]
+    lines = [line.strip() for text in found[-20:] for line in text.splitlines() if line.strip()]
     return lines[-1] if lines else None
 
 
@@ -63,68 +63,74 @@ def log_line(data: Mapping[str, Any]) -> str | None:
 
 
 def read_error(response: vidpoll.Response) -> vidpoll.Problem:
-    """The reason: `detail` is a list of objects, an object, or text; a cancel that is refused is one word."""
-    problem = parsing.problem(response)
+    """The reason. `detail` is a list of objects, an object, or text; a cancel that is refused is one word.
+
+    Without the `input` of a detail: that is what was submitted, images as data URIs included.
+    """
+    said = parsing.problem(response)
+    body = _body(response)
+    detail, word = _detail(body), parsing.text(body.get("status"))
+    if word and "detail" not in body and said.code is None:
+        return vidpoll.Problem(word.replace("_", " ").lower(), word)
+    where = ".".join(str(each) for each in parsing.at(detail, "loc[]") if each != "body")
+    message = parsing.text(parsing.first_of(detail, "msg", "message")) or said.message
+    kept: dict[str, Any] = {name: detail[name] for name in ("loc", "ctx", "categories", "url") if name in detail}
+    again = response.header("x-fal-retryable") or response.header("x-fal-needs-retry")  # an older page has the second
+    if again:
+        kept["retryable"] = again.lower() == "true"
+    return vidpoll.Problem(f"{where}: {message}" if where else message, own_type(response) or said.code, kept)
+
+
+def own_type(response: vidpoll.Response) -> str | None:
+    """fal's own word for an error, which an outage before it has not."""
+    body = _body(response)
+    told = parsing.text(_detail(body).get("type")) or parsing.text(body.get("error_type"))
+    return told or response.header("x-fal-error-type")
+
+
+def _body(response: vidpoll.Response) -> dict[str, Any]:
     try:
-        body = response.json()
+        return parsing.json_object(response)
     except vidpoll.Malformed:
-        body = None
-    if not isinstance(body, dict):
-        return problem
+        return {}
+
+
+def _detail(body: Mapping[str, Any]) -> dict[str, Any]:
     found = body.get("detail")
     first = found[0] if isinstance(found, list) and found else found
-    type_of = parsing.text(body.get("error_type")) or response.header("x-fal-error-type")
-    if isinstance(first, dict):
-        return _of_detail(problem, first, response)
-    word = parsing.text(body.get("status"))
-    if word and problem.code is None and found is None:
-        return vidpoll.Problem(word.replace("_", " ").lower(), word)
-    return replace(problem, code=type_of or problem.code, details=_told({}, response))
-
-
-def _of_detail(problem: vidpoll.Problem, detail: Mapping[str, Any], response: vidpoll.Response) -> vidpoll.Problem:
-    """Without `input`: that is what was submitted, images as data URIs included."""
-    where = [str(each) for each in parsing.at(detail, "loc[].") or [] if each != "body"]
-    message = parsing.first_of(detail, "msg", "message") or problem.message
-    kept = {name: detail[name] for name in ("loc", "ctx", "categories", "url") if name in detail}
-    said = f"{'.'.join(where)}: {message}" if where else str(message)
-    return vidpoll.Problem(said, parsing.text(detail.get("type")), _told(kept, response))
-
-
-def _told(details: dict[str, Any], response: vidpoll.Response) -> dict[str, Any]:
-    """Whether the same submit may do better, where the answer says so; an older page has the second name."""
-    again = response.header("x-fal-retryable") or response.header("x-fal-needs-retry")
-    return {**details, "retryable": again.lower() == "true"} if again else details
+    return first if isinstance(first, dict) else {}
 
 
 # -- the result, which is the verdict --------------------------------------------------------------------------------
 
 
 def parse_result(said: vidpoll.Snapshot, response: vidpoll.Response, job_id: str) -> vidpoll.Snapshot:
-    """The output of the model as it is, or its error; a status that says neither is asked for again."""
-    if "request is still in progress" in response.text().lower():  # a 400; a test of vercel/ai has a 500
-        return replace(said, state=State.RUNNING)
+    """The output of the model as it is, or its error; an answer that is neither is asked for again."""
     body = parsing.json_object(response)
+    if "still in progress" in (parsing.text(body.get("detail")) or "").lower():  # a 400; a test of vercel/ai has a 500
+        return replace(said, state=State.RUNNING)
     units = parsing.number(response.header("x-fal-billable-units"))
-    cost = None if units is None else vidpoll.Cost(units, unit="units")  # the app's own, without a price
-    told = replace(said, cost=cost, raw={**said.raw, "payload": body})
-    return _output(told, body) if response.status < 300 else _error(told, response)
-
-
-def _output(told: vidpoll.Snapshot, body: Mapping[str, Any]) -> vidpoll.Snapshot:
+    told = replace(
+        said, cost=None if units is None else vidpoll.Cost(units, unit="units")
+    )  # the app's, without a price
+    if response.status >= 300:
+        return replace(told, state=_ended(response, body), problem=read_error(response))
     found = tuple(files(body))
     if not body or body.get("detail") or not (found or not (body.get("error") or body.get("status"))):
         raise vidpoll.Malformed("HTTP 200 without the output of a model")
-    return replace(told, assets=found)
+    return replace(told, assets=found, raw={**said.raw, "payload": body})
 
 
-def _error(told: vidpoll.Snapshot, response: vidpoll.Response) -> vidpoll.Snapshot:
-    """A 5xx of the model or its runner has a type, and the queue has tried again by itself; an outage has none."""
-    problem = read_error(response)
-    if response.status >= 500 and not problem.code:
-        raise vidpoll.Malformed(f"HTTP {response.status}: no result: {problem}")
-    gone = response.status == 499 or problem.code == "client_cancelled"
-    return replace(told, state=State.CANCELLED if gone else State.FAILED, problem=problem)
+def _ended(response: vidpoll.Response, body: Mapping[str, Any]) -> State:
+    """An error of the model or its runner, for which the queue has tried again by itself. Raises for an outage."""
+    told = own_type(response)
+    if not (told or (response.status < 500 and "detail" in body)):
+        raise vidpoll.Malformed(f"HTTP {response.status}: no result: {parsing.problem(response)}")
+    return ended_as(told) if response.status != 499 else State.CANCELLED
+
+
+def ended_as(error_type: str | None) -> State:
+    return State.CANCELLED if error_type == "client_cancelled" else State.FAILED
 
 
 def files(value: Any, name: str = "", depth: int = 8) -> Iterator[vidpoll.Asset]:
@@ -168,9 +174,8 @@ def status(line: str, result: str) -> vidpoll.Operation[vidpoll.Snapshot]:
         said = JOB.read(data, job_id)
         if said.state is not State.COMPLETED:
             return said
-        why = parsing.text(data.get("error"))
-        failed = vidpoll.Problem(why, parsing.text(data.get("error_type"))) if why else None
-        sure = replace(said, state=State.FAILED, problem=failed) if failed else None
+        why, code = parsing.text(data.get("error")), parsing.text(data.get("error_type"))
+        sure = replace(said, state=ended_as(code), problem=vidpoll.Problem(why, code)) if why else None
         return vidpoll.Follow(fetch(job_id), partial(parse_result, said), SEEN, sure)
 
     return vidpoll.Operation(ask, parse)
@@ -194,18 +199,17 @@ INPUT = declare.Rule(
     f"{ANY.must}; a file as pathlib.Path goes as a data URI", lambda v: isinstance(v, Path) or ANY.holds(v), _as_uri
 )
 SECONDS = declare.whole(1, note="seconds")
+EXPIRES = replace(SECONDS, sent=lambda name, value: json.dumps({"expiration_duration_seconds": value}))
 FIELDS = {
-    "app": declare.matching("the path of an app, like fal-ai/veo3.1/image-to-video", rf"{APP}(?:/{PART})*"),
+    "app": declare.matching("the path of an app, like fal-ai/veo3.1/image-to-video", PATH),
     "fal_webhook": declare.matching("an http or https URL", r"(?i:https?)://[^/\s]\S*"),
     "fal_priority": declare.one_of("normal", "low"),
     "fal_runner_hint": declare.text(),
     "fal_start_timeout": declare.number(1, note="seconds until it must have begun"),
     "fal_no_retry": declare.Rule("True, or left out", lambda v: v is True, lambda name, value: "1"),
     "fal_store_io": declare.Rule("False: no payload is kept; or left out", lambda v: v is False, lambda n, value: "0"),
-    "fal_expires_after": replace(
-        SECONDS, sent=lambda name, value: json.dumps({"expiration_duration_seconds": value}, separators=(",", ":"))
-    ),
-}  # fmt: skip
+    "fal_expires_after": EXPIRES,
+}
 HEADERS = {
     "X-Fal-Queue-Priority": "{fal_priority}",
     "X-Fal-Runner-Hint": "{fal_runner_hint}",
@@ -220,7 +224,7 @@ def parse_submitted(response: vidpoll.Response, app: str) -> vidpoll.Submitted:
     """The app is that of the URLs in the answer, which is how the vendor wants its requests to be asked for."""
     url = parsing.text(parsing.at(response.json(), "status_url")) or ""
     found = re.match(rf"https?://[^/]+/({APP})/requests/", url)
-    return JOB.submitted(response, found[1] if found and app_of(found[1]) == found[1] else app)
+    return JOB.submitted(response, found[1] if found else app)
 
 
 def parse_cancelled(response: vidpoll.Response, job_id: str) -> vidpoll.Snapshot | None:
@@ -236,7 +240,7 @@ def delete_request(job_id: str) -> vidpoll.Request:
 
 def parse_deleted(response: vidpoll.Response, job_id: str) -> None:
     """The payloads are gone; a file that is not says why."""
-    kept = [each for each in parsing.at(parsing.json_object(response), "cdn_delete_results[].exception") or [] if each]
+    kept = [each for each in parsing.at(parsing.json_object(response), "cdn_delete_results[].exception") if each]
     if kept:
         raise vidpoll.Refused("server", f"{len(kept)} of its files are not deleted: {kept[0]}")
 
@@ -275,7 +279,7 @@ ROW = declare.Reader(
     refine=row_told,
 )
 LIST = {
-    "endpoint_id": declare.matching("the path of an app; with it all other fields may be given", rf"{APP}(?:/{PART})*"),
+    "endpoint_id": declare.matching("the path of an app; with it all other fields may be given", PATH),
     "limit": declare.whole(1, 100),
     "cursor": declare.text(),
     "start": declare.text(),
@@ -328,7 +332,7 @@ SIGNED = declare.ed25519(
 @vidpoll.hookimpl
 def vidpoll_providers() -> Iterator[vidpoll.Provider]:
     start = declare.submit(
-        "POST /{app:path}?fal_webhook={fal_webhook}", JOB, FIELDS, ("app",), others=INPUT, headers=HEADERS
+        "POST /{app:path}?fal_webhook={fal_webhook}", JOB, FIELDS, ("app",), kind="video", others=INPUT, headers=HEADERS
     )
     yield vidpoll.Provider(
         "fal",

@@ -1,8 +1,8 @@
 # needs: fal-client == 1.0.3
 """fal's own Python SDK against the simulated face: submit, poll, logs, result, cancel, a failure, and a refused key.
 
-Run by `.ci/run` in an environment of its own; without the SDK it says that it is skipped. The SDK follows the URLs of the
-answers, https://queue.fal.run/…: its transport leads them to the face, and its `logs=true` is written as the page has it.
+Run by `.ci/run` in an environment of its own; without the SDK it says that it is skipped. The SDK follows the URLs of
+the answers (https://queue.fal.run): its transport leads them to the face, with its `logs=true` as the page has it.
 """
 
 from __future__ import annotations
