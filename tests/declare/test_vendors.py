@@ -65,7 +65,7 @@ def test_the_field_may_be_in_the_body() -> None:
 
 def test_an_id_with_the_whole_path_is_told_how_it_is_written() -> None:
     """[fal] The page of the app names it with the path behind it."""
-    with pytest.raises(vidpoll.BadReference, match="write the id as APP/ID; APP is owner/app$"):
+    with pytest.raises(BadReference, match="write the id as APP/ID; APP is owner/app"):
         FAL.ids.split("owner/app/more/7")
 
 
