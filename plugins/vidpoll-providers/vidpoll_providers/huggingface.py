@@ -12,7 +12,8 @@ from typing import Any
 
 import vidpoll
 from vidpoll import State, declare
-from vidpoll_providers import fal
+from vidpoll_providers.fal import FIELDS, INPUT, JOB, PART, parse_submitted, read_error
+from vidpoll_providers.fal import status as queue_status
 
 WAVESPEED = declare.Reader(
     {
@@ -49,10 +50,8 @@ REPLICATE = declare.Reader(
     duration="",
     lasts=3600.0,
 )
-MODEL = {
-    "model": declare.matching("the provider's own id of the model, like owner/name", rf"{fal.PART}(?:/{fal.PART})*")
-}
-NAMED = {"model": declare.matching("owner/name, or owner/name:version", rf"{fal.PART}/{fal.PART}(?::\w+)?")}
+MODEL = {"model": declare.matching("the provider's own id of the model, like owner/name", rf"{PART}(?:/{PART})*")}
+NAMED = {"model": declare.matching("owner/name, or owner/name:version", rf"{PART}/{PART}(?::\w+)?")}
 BILL_TO = {"hf_bill_to": declare.text()}
 BILLED = {"X-HF-Bill-To": "{hf_bill_to}"}
 
@@ -61,7 +60,7 @@ def submit(
     line: str, job: declare.Reader, fields: Mapping[str, declare.Rule], **more: Any
 ) -> vidpoll.Operation[vidpoll.Submitted]:
     """All fields but those of the router are the model's own."""
-    return declare.submit(line, job, {**fields, **BILL_TO}, tuple(fields), others=fal.INPUT, headers=BILLED, **more)
+    return declare.submit(line, job, {**fields, **BILL_TO}, tuple(fields), others=INPUT, headers=BILLED, **more)
 
 
 def as_input(given: dict[str, Any]) -> dict[str, Any]:
@@ -84,8 +83,8 @@ def replicate_request(fields: Mapping[str, Any]) -> vidpoll.Request:
 @vidpoll.hookimpl
 def vidpoll_providers() -> Iterator[vidpoll.Provider]:
     base = "/fal-ai/{app:path}"
-    queue = submit(f"POST {base}?_subdomain=queue", fal.JOB, {"app": fal.FIELDS["app"]}, kind="fal-ai")
-    of_fal = fal.status(
+    queue = submit(f"POST {base}?_subdomain=queue", JOB, {"app": FIELDS["app"]}, kind="fal-ai")
+    of_fal = queue_status(
         f"GET {base}/requests/{{id}}/status?_subdomain=queue&logs=1", f"GET {base}/requests/{{id}}?_subdomain=queue"
     )
     yield vidpoll.Provider(
@@ -101,13 +100,13 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
             }
         ),
         submit={
-            "fal-ai": replace(queue, parse=fal.parse_submitted),
+            "fal-ai": replace(queue, parse=parse_submitted),
             "wavespeed": submit("POST /{kind}/api/v3/{model:path}", WAVESPEED, MODEL, kind="wavespeed"),
             "replicate": replace(OFFICIAL, request=replicate_request),
         },
-        error=fal.read_error,
+        error=read_error,
         stages=(
-            *fal.JOB.stages,
+            *JOB.stages,
             *WAVESPEED.stages,
             *(each for each in REPLICATE.stages if each.word not in WAVESPEED.table),
         ),
