@@ -13,7 +13,7 @@ from vidpoll_providers import fal
 
 import vidpoll
 from vidpoll import Asset, Cost, Follow, Problem, Response, Snapshot, State
-from vidpoll.testing import FakeClock, FakeTransport
+from vidpoll.testing import FakeClock, FakeTransport, simulate
 
 (PROVIDER,) = fal.vidpoll_providers()
 OPERATIONS: dict[str, Any] = {**PROVIDER.operations()}
@@ -172,6 +172,21 @@ def test_a_key_may_come_in_two_halves(key: Any) -> None:
     client, wire = client_of([answer({"status": "OK"})], key)
     client.cancel(f"fal:{ID}")
     assert {**wire.sent[0].secret} == {"Authorization": "Key a:b"}
+
+
+def test_the_simulator_takes_the_halves() -> None:
+    """As it takes the key: who has set both of them gets in, and nobody else."""
+    fields = {"app": "fal-ai/veo3.1/image-to-video", "prompt": "x", "fal_webhook": "https://me.example/hook"}
+    with simulate("fal", instant=True) as simulation:
+        base, key = simulation.base_urls["fal"], simulation.keys["fal"]
+        for secret, good in ((key, True), ("wrong", False)):
+            halves = {"FAL_KEY_ID": str(key), "FAL_KEY_SECRET": str(secret)}
+            client = simulation.client(accounts={"fal": vidpoll.Account("fal", base_url=base, key=halves)})
+            if good:
+                assert client.wait(client.submit("fal", "video", **fields)).ok
+            else:
+                with pytest.raises(vidpoll.AuthenticationError):
+                    client.submit("fal", "video", **fields)
 
 
 @pytest.mark.parametrize(("word", "state"), [("OK", State.CANCELLED), ("CANCELLATION_REQUESTED", None)])
