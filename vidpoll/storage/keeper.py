@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..clock import Clock
+from ..drops import without
 from ..errors import JobNotFound, StoreError, SubmitUnknown, UsageError, VidpollError
 from ..events import Completed, Event, Failed, GaveUp, Polled, PollFailed, ProgressChanged, StageChanged
 from ..job import Job
@@ -424,7 +425,8 @@ class Intent:
         """It is about to be sent. Raises StoreError where that cannot be kept: then nothing is sent."""
         if self._number is not None:  # sent again after it certainly was not received
             return
-        sent = records.sent(self._fields, self._account.secrets().values())
+        own = without(self._fields, self._account.provider.drops)
+        sent = records.sent(own, self._account.secrets().values())
         try:
             self._number = self._keeper.store.begin(records.origin(self._account), self._operation, sent)
         except StoreError as error:
