@@ -25,6 +25,7 @@ WORDS = {
 }
 KEPT = 10_000  # entries of the history
 GONE = "neither in the queue nor in the history"
+MAYBE = "cancelled while it waited, deleted, lost by a restart, or never there"
 LARGEST = 64 * 1024 * 1024  # answers hold whole workflows, images among them
 
 # -- what a job says --------------------------------------------------------------------------------------------------
@@ -127,7 +128,7 @@ COUNT = Request("GET", "/api/jobs", (("limit", "1"),))
 def parse_status(response: Response, job_id: str) -> Snapshot | Follow[Snapshot]:
     """One answer where the server has the jobs routes. A 404 without ComfyUI's own words says that it has none."""
     if response.status == 404:
-        return Follow(COUNT, parse_unknown) if says_unknown(response) else Follow(QUEUE, parse_queue)
+        return Follow(COUNT, parse_unknown, (404,)) if says_unknown(response) else Follow(QUEUE, parse_queue)
     said = JOB.parse(response, job_id)
     if isinstance(said, Snapshot) and said.state is State.QUEUED:
         return Follow(WAITING, partial(parse_waiting, said), fallback=said)
@@ -156,15 +157,16 @@ def before(numbers: Mapping[Any, float | None], job_id: str) -> int | None:
 
 def parse_unknown(response: Response, job_id: str) -> Snapshot:
     """A server that does not know the job: how many it knows tells what may have happened. Raises Refused."""
+    if response.status == 404:  # what stands before the server lets the list not through
+        raise Refused("not found", f"{GONE}: {MAYBE}", "unknown")
     total = parsing.count(parsing.at(parsing.json_object(response), "pagination.total"))
     if total is None:
         raise vidpoll.Malformed("the list of jobs does not tell how many there are")
     if total == 0:
-        raise Refused("not found", f"{GONE}, and the server knows no job at all: it was restarted, or cleared", "lost")
+        raise Refused("not found", f"{GONE}, and no other job is: the server was restarted, or cleared", "lost")
     if total >= KEPT:
-        raise Refused("not found", f"{GONE}; the history is full ({total} jobs): it was dropped", "evicted")
-    told = f"{GONE}, where {total} others are: cancelled while it waited, deleted, lost by a restart, or never there"
-    raise Refused("not found", told, "unknown")
+        raise Refused("not found", f"{GONE}, which is full ({total} jobs): it was dropped", "evicted")
+    raise Refused("not found", f"{GONE}, where {total} others are: {MAYBE}", "unknown")
 
 
 def parse_queue(response: Response, job_id: str) -> Snapshot | Follow[Snapshot]:
@@ -195,8 +197,7 @@ def parse_history(response: Response, job_id: str) -> Snapshot:
     """The entry of a job that is over; `{}` is all that an older server says of any that it does not know."""
     body = parsing.json_object(response)
     if not body:
-        told = f"{GONE}: cancelled while it waited, deleted, dropped, lost by a restart, or never there"
-        raise Refused("not found", told, "unknown")
+        raise Refused("not found", f"{GONE}: {MAYBE}, or dropped from a full history", "unknown")
     entry = body.get(job_id)
     if not isinstance(entry, dict):
         raise vidpoll.Malformed("the history does not name the job")
