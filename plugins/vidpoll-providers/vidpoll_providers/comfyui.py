@@ -237,7 +237,8 @@ def read_workflow(name: str, value: Any) -> dict[str, Any]:
     except TypeError:
         graph = value
     except (OSError, ValueError, RecursionError) as error:
-        raise vidpoll.InvalidField(f"{name}: it cannot be read as JSON: {error}") from None
+        ways = f"a file is pathlib.Path('flow.json'), on the command line {name}=@flow.json"
+        raise vidpoll.InvalidField(f"{name}: it cannot be read as JSON ({error}); {ways}") from None
     if isinstance(graph, dict) and isinstance(graph.get("nodes"), list):
         raise vidpoll.InvalidField(f"{name}: it was saved for the editor; the server takes the API format ({EXPORT})")
     good = isinstance(graph, dict) and all(isinstance(n, dict) and parsing.text(n.get("class_type")) for n in graph.values())
@@ -293,6 +294,8 @@ VALUE = declare.anything()
 def taken(what: str, fields: Mapping[str, Any], rules: Mapping[str, declare.Rule]) -> dict[str, Any]:
     """The checked fields of a submit, the values for nodes put into the workflow. Raises InvalidField."""
     paths = {name: value for name, value in fields.items() if "." in name and value is not None}
+    for name in fields.keys() - rules.keys() - paths.keys():
+        raise vidpoll.InvalidField(f"{what} takes no field {name!r}; an input of a node is NODE.INPUT, like 6.{name}")
     given = declare.take(what, {name: fields[name] for name in fields if name not in paths}, rules, NEEDED)
     for path, value in paths.items():
         if isinstance(value, Path):
