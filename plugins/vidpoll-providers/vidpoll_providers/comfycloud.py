@@ -40,8 +40,10 @@ def refine(said: Snapshot, data: Mapping[str, Any], job_id: str) -> Snapshot:
 
 def assets(outputs: object) -> tuple[Asset, ...]:
     """Videos first. The kind by content type, then by name: the proxy calls an mp4 an image, and its size 0."""
-    found = [file for output in only(outputs, dict) for file in parsing.assets(output.get("url"), kind_of_output(output),
-             expires_at=parsing.timestamp(output.get("url_expires_at")))]  # fmt: skip
+    found: list[Asset] = []
+    for output in only(outputs, dict):
+        ends = parsing.timestamp(output.get("url_expires_at"))
+        found += parsing.assets(output.get("url"), kind_of_output(output), expires_at=ends)
     return tuple(sorted(found, key=lambda each: each.kind != "video"))
 
 
@@ -126,9 +128,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         pacing=vidpoll.Pacing(floor=2.0),  # none is documented; the vendor's SDK asks every 0.5 to 5 s
         status=declare.status("GET /api/v2/jobs/{id}", JOB),
         submit={"workflow": replace(SEND, request=submit_request, fields=told_of(RULES))},
-        list=declare.cursor_pages(
-            "GET /api/v2/jobs", ROW, rows="jobs", token="cursor", next="next_cursor"
-        ),
+        list=declare.cursor_pages("GET /api/v2/jobs", ROW, rows="jobs", token="cursor", next="next_cursor"),
         cancel=vidpoll.Operation(declare.request("POST /api/v2/jobs/{id}/cancel"), JOB.parse),
         upload={"file": vidpoll.Operation(upload_request, parse_uploaded)},
         stages=JOB.stages,

@@ -1,6 +1,6 @@
 """ComfyUI for vidpoll. Known: the routes of 0.3.64 and 0.33.0 of https://github.com/comfyanonymous/ComfyUI (server.py,
-execution.py, comfy_execution/jobs.py). A server since 0.6 tells of a job in one answer, below /api/jobs. An older one has
-the queue, and then the history: in this order, because a job leaves the one for the other.
+execution.py, comfy_execution/jobs.py). A server since 0.6 tells of a job in one answer, below /api/jobs. An older one
+has the queue, and then the history: in this order, because a job leaves the one for the other.
 """
 
 from __future__ import annotations
@@ -241,8 +241,8 @@ def read_workflow(name: str, value: Any) -> dict[str, Any]:
         raise vidpoll.InvalidField(f"{name}: it cannot be read as JSON ({error}); {ways}") from None
     if isinstance(graph, dict) and isinstance(graph.get("nodes"), list):
         raise vidpoll.InvalidField(f"{name}: it was saved for the editor; the server takes the API format ({EXPORT})")
-    good = isinstance(graph, dict) and all(isinstance(n, dict) and parsing.text(n.get("class_type")) for n in graph.values())
-    if not good or not graph:
+    nodes = list(graph.values()) if isinstance(graph, dict) else []
+    if not nodes or not all(isinstance(node, dict) and parsing.text(node.get("class_type")) for node in nodes):
         raise vidpoll.InvalidField(f"{name}: not in API format, a class_type and inputs for each node ({EXPORT})")
     return dict(graph)
 
@@ -255,7 +255,7 @@ WORKFLOW = declare.Rule(
 
 
 def with_value(graph: dict[str, Any], path: str, value: object) -> dict[str, Any]:
-    """The workflow with one input set: `6.text`, `6.inputs.text`, or by a node's title or class where it is the only one."""
+    """The workflow with one input set: `6.text`, `6.inputs.text`, or by a title or class that one node alone has."""
     name, _, field = path.partition(".")
     field = field.removeprefix("inputs.")
     titled = [each for each in graph if name in (parsing.at(graph[each], "_meta.title"), graph[each]["class_type"])]
@@ -299,7 +299,7 @@ def taken(what: str, fields: Mapping[str, Any], rules: Mapping[str, declare.Rule
     given = declare.take(what, {name: fields[name] for name in fields if name not in paths}, rules, NEEDED)
     for path, value in paths.items():
         if isinstance(value, Path):
-            raise vidpoll.InvalidField(f"{path}: upload the file first (vidpoll upload), and give the name that it gets")
+            raise vidpoll.InvalidField(f"{path}: upload the file first (vidpoll upload), and give what that prints")
         if not VALUE.holds(value):
             raise vidpoll.InvalidField(f"{path}: it must be {VALUE.must}")
         given["workflow"] = with_value(given["workflow"], path, value)
@@ -342,8 +342,8 @@ def parse_error(response: Response) -> Problem:
 
 def faults_of(node: str, told: Any) -> list[str]:
     where = f"{parsing.text(parsing.at(told, 'class_type')) or 'node'} (node {node})"
-    rows = only(parsing.at(told, "errors"), dict)
-    return [f"{where}: {' '.join(filter(None, map(parsing.text, (row.get('message'), row.get('details')))))}" for row in rows]
+    rows = [(row.get("message"), row.get("details")) for row in only(parsing.at(told, "errors"), dict)]
+    return [f"{where}: {' '.join(filter(None, map(parsing.text, row)))}" for row in rows]
 
 
 # -- list, cancel, delete, upload -------------------------------------------------------------------------------------

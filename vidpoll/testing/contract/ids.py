@@ -34,14 +34,15 @@ def ids(subject: Subject) -> None:
 
 
 def _looks_first(subject: Subject, name: str) -> bool:
-    """Whether an operation asks a question about all jobs first (a queue), and names the job in what follows from it."""
+    """Whether an operation asks about all jobs first (a queue), and names the job in what follows from that."""
     samples = [sample for sample in subject.index.of(name) if sample.then]
     asked = [_try(subject, name, sample.job_id).value for sample in samples]
     if not asked or not all(isinstance(each, Request) and each.method == "GET" for each in asked):
         return False
     if any(sample.job_id in _whole(each) for sample, each in zip(samples, asked, strict=True)):
         return False
-    return all(any(sample.job_id in _whole(follow.request) for follow, _ in subject.follows(sample)) for sample in samples)
+    follows = ([_whole(follow.request) for follow, _ in subject.follows(sample)] for sample in samples)
+    return all(sample.job_id in "".join(each) for sample, each in zip(samples, follows, strict=True))
 
 
 def _whole(request: Request) -> str:

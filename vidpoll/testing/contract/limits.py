@@ -14,6 +14,7 @@ from .samples import Sample
 from .subject import Subject, bad_error, broken
 
 Led = dict[str, tuple[Follow[Any], str]]
+Room = tuple[Subject, Led]
 
 LIMIT = 0.5
 """Seconds of processor time that one answer may take; sound parsers take a thousandth of it."""
@@ -33,7 +34,7 @@ _MAKES: tuple[Callable[[int], str], ...] = (
 
 def limits(subject: Subject) -> None:
     seen = set()  # one field of one kind of answer is tried once
-    led = _led_to(subject)
+    room = subject, _led_to(subject)
     for sample in subject.index.samples:
         if sample.operation not in (*subject.operations, "error", "follow") or sample.refused:
             continue
@@ -42,8 +43,8 @@ def limits(subject: Subject) -> None:
         fresh = [path for path in texts if kinds[path] not in seen]
         seen |= set(kinds.values())
         for path in fresh:
-            _try(partial(_check_text, subject, led, sample, path))
-        _check(subject, led, sample, _all(sample, texts), ("every text",), "a" * _LONG[-1])
+            _try(partial(_check_text, room, sample, path))
+        _check(room, sample, _all(sample, texts), ("every text",), "a" * _LONG[-1])
 
 
 def _led_to(subject: Subject) -> Led:
@@ -66,8 +67,8 @@ def _try(check: Callable[[str], float]) -> None:
         check(text)
 
 
-def _check_text(subject: Subject, led: Led, sample: Sample, path: mutations.Path, text: str) -> float:
-    return _check(subject, led, sample, mutations.replaced(sample.data, path, text), path, text)
+def _check_text(room: Room, sample: Sample, path: mutations.Path, text: str) -> float:
+    return _check(room, sample, mutations.replaced(sample.data, path, text), path, text)
 
 
 def _all(sample: Sample, texts: list[mutations.Path]) -> object:
@@ -77,11 +78,11 @@ def _all(sample: Sample, texts: list[mutations.Path]) -> object:
     return data
 
 
-def _check(subject: Subject, led: Led, sample: Sample, data: object, path: mutations.Path, text: str) -> float:
+def _check(room: Room, sample: Sample, data: object, path: mutations.Path, text: str) -> float:
     """Seconds of processor time that the answer took."""
     body = mutations.encode(data)
     begun = time.process_time()
-    error = _ask(subject, led, sample, sample.response(body))
+    error = _ask(*room, sample, sample.response(body))
     took = time.process_time() - begun
     where = f"{sample.file} with {mutations.dotted(path)} {mutations.shown(text)}"
     if error is not None:
