@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Any
 
-_DROP = re.compile(r"(?=.*[^*\[\]])([^\[\]]+?)(?:(\[\])?\[(\d{1,3}):\])?")
+_DROP = re.compile(r"(?=[^\[]*[^*\[])([^\[\]]+?)(?:(\[\])?\[(\d{1,3}):\])?")
 
 
 def is_drop(text: object) -> bool:
