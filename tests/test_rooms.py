@@ -180,7 +180,7 @@ def test_a_provider_module_imports_vidpoll_and_the_standard_library(path: Path) 
     relatives = {f"{path.parent.name}.{each.stem}" for each in PROVIDERS if each.parent == path.parent}
     modules = {
         each.module for each in imports(path)
-    } - relatives  # a provider of the same pack, which is looked at, too
+    } - relatives  # another provider of the pack is looked at, too
     tops = {module.split(".")[0] for module in modules}
     assert tops - sys.stdlib_module_names - {"vidpoll"} == set()
     assert tops & FORBIDDEN_IN_PROVIDERS == set()
