@@ -316,7 +316,7 @@ def test_a_delete_takes_the_record_of_a_job_that_is_over() -> None:
 
 @pytest.mark.parametrize("name", ["in.png", "in.mp4", "in.wav"])
 def test_an_upload_gives_the_name_that_a_loader_takes(tmp_path: Path, name: str) -> None:
-    """One route for images, videos and sound; a name that is taken gets another."""
+    """One route for images, videos and sound; the name in the answer counts."""
     (tmp_path / name).write_bytes(b"\x89PNG\0")
     client, wire = client_of([answer({"name": f"{name} (1)", "subfolder": "", "type": "input"})])
     with client:
