@@ -178,9 +178,7 @@ def test_there_are_plugins_to_look_at() -> None:
 def test_a_provider_module_imports_vidpoll_and_the_standard_library(path: Path) -> None:
     """Rule 8: plugins hold no sleeps and no network code; what they need of vidpoll is public, never a test tool."""
     relatives = {f"{path.parent.name}.{each.stem}" for each in PROVIDERS if each.parent == path.parent}
-    modules = {
-        each.module for each in imports(path)
-    } - relatives  # another provider of the pack is looked at, too
+    modules = {each.module for each in imports(path)} - relatives  # another provider of the pack is looked at, too
     tops = {module.split(".")[0] for module in modules}
     assert tops - sys.stdlib_module_names - {"vidpoll"} == set()
     assert tops & FORBIDDEN_IN_PROVIDERS == set()
