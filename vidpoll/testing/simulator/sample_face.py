@@ -97,6 +97,9 @@ class SampleFace(Face):
     def defaults(self, kind: str) -> dict[str, Any]:
         return dict(self._scenes[kind].fields)
 
+    def tells_progress(self, kind: str) -> bool:
+        return any(sample.expect.get("progress") is not None for sample in self._scenes[kind].running.values())
+
     def new_id(self, dice: random.Random) -> str:
         scene = self._scenes[self._kind]
         while True:
