@@ -192,7 +192,7 @@ def test_others_keys_and_workflows_are_nowhere(tmp_path: Path) -> None:
     assert done.ok
     assert SECRET not in f"{done.snapshot and done.snapshot.raw}"
     bodies = [each.body for each in caught.value.transcript]
-    assert any(JOB in body for body in bodies)
+    assert any(JOB[:8] in body for body in bodies)
     assert all(SECRET not in body for body in bodies)
     assert all(SECRET.encode() not in file.read_bytes() for file in tmp_path.iterdir())
 
