@@ -56,6 +56,23 @@ def test_the_key_goes_to_its_own_origin_only(
     assert (last.url.replace(":443", ""), bool(last.secret) and last.trusted(last.url)) == (asked, with_key)
 
 
+def test_a_gateway_serves_the_content_itself(tmp_path: Path) -> None:
+    """At a base URL of the user's the key never goes to OpenRouter: what that refuses, the own content brings."""
+    wire = FakeTransport(
+        {
+            "gate.example/api/v1/videos/v1/content": [MP4],
+            "openrouter.ai": [answer({"error": {"code": 401, "message": "Missing Authentication header"}}, 401)],
+            "gate.example": [answer({"id": "v1", "status": "completed", "unsigned_urls": [OWN]})],
+        }
+    )
+    account = vidpoll.Account("openrouter", base_url="https://gate.example/api/v1", key="sk-or-v1-0123456789")
+    options: dict[str, Any] = {"plugins": [openrouter], "discover": False, "clock": FakeClock(), "transport": wire}
+    with vidpoll.Client(accounts={"openrouter": account}, **options) as client:
+        (path,) = client.download("openrouter:v1", tmp_path)
+    assert path.read_bytes() == MP4
+    assert [each.trusted(each.url) for each in wire.sent if "openrouter.ai" in each.url] == [False, False]
+
+
 @pytest.mark.parametrize("status", [408, 500, 502])
 def test_a_lost_submit_is_not_sent_again(status: int) -> None:
     """There is neither a list nor an idempotency key: nobody could find the job."""
