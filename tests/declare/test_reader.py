@@ -221,6 +221,23 @@ def test_the_good_values_of_a_code() -> None:
         gate.open(answer({"code": 0, "data": {"a": 1}}))
 
 
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("Auth.Signature", "authentication"),
+        ("Auth.Denied", "permission"),
+        ("Auth", "authentication"),
+        (".Auth", "server"),
+    ],
+)
+def test_the_beginning_of_a_code_will_do(code: str, kind: str) -> None:
+    """Codes with dots are many; the whole one counts first."""
+    gate = Envelope(code="code", kinds={"Auth": "authentication", "Auth.Denied": "permission"})
+    with pytest.raises(Refused) as caught:
+        gate.open(answer({"code": code}))
+    assert (caught.value.kind, caught.value.code) == (kind, code)
+
+
 def test_a_flag_that_tells_a_refusal() -> None:
     """Only a flag is read as one; the code is the one beside it."""
     gate = Envelope("data", code="success", ok=(True,), kinds={"LIMIT": "rate limit"})

@@ -19,8 +19,8 @@ class Envelope:
     `under` is the path of the data: "data", say; of several the first that names a job counts (`("data", "")`: a
     webhook that sends the bare job). `code` is the path of the value that tells a refusal, `ok` its values in good
     answers (`(True,)` for a flag); where no code stands the answer is good. `message` is the path of the reason.
-    `kinds` maps codes, as text, to kinds of `vidpoll.Refused`; any other is "server". Raises PluginError for a kind or
-    a path that is none.
+    `kinds` maps codes, as text, to kinds of `vidpoll.Refused`, of a code with dots its beginning will do; any other is
+    "server". Raises PluginError for a kind or a path that is none.
 
     >>> gate = Envelope("data", code="code", kinds={"1004": "authentication"})
     >>> gate.open(Response(200, {}, b'{"code": 0, "data": {"plan": "pro"}}'))
@@ -53,7 +53,8 @@ class Envelope:
         problem = parsing.problem(response)
         told = problem.code if code in ("true", "false") else code
         message = find(body, self.message, parsing.text) or problem.message
-        raise Refused(self.kinds.get(told or "", "server"), message, told)
+        kind = self.kinds.get(told or "") or self.kinds.get((told or "").partition(".")[0], "server")
+        raise Refused(kind, message, told)
 
     def candidates(self, response: Response) -> list[Any]:
         """What stands at each path of `under`."""
