@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 import random
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from importlib.resources import files
@@ -165,6 +166,29 @@ def test_a_request_without_a_key(reels: Path, hailstone: Path) -> None:
         with pytest.raises(vidpoll.AuthenticationError, match="login fail"):
             client.submit("hailstone", "video", prompt="a sea")
         assert simulation.submissions("hailstone") == 0
+
+
+class Signed(Reels):
+    """Reels, with a signature over the whole content that names the access key."""
+
+    @vidpoll.hookimpl
+    def vidpoll_providers(self) -> Iterator[vidpoll.Provider]:
+        def sign(request: vidpoll.PreparedRequest, secrets: Mapping[str, str]) -> Mapping[str, str]:
+            mac = hmac.new(secrets["REELS_SECRET_KEY"].encode(), repr(request).encode(), "sha256").hexdigest()
+            return {"Authorization": f"Sign {secrets['REELS_ACCESS_KEY']} {mac}", "X-At": f"{request.at}"}
+
+        for provider in super().vidpoll_providers():
+            yield replace(provider, auth=vidpoll.Minted(("REELS_ACCESS_KEY", "REELS_SECRET_KEY"), sign))
+
+
+def test_a_signature_that_names_its_key(reels: Path) -> None:
+    """It is another for each request, and taken; the one of another key is not."""
+    with played(reels, Signed(), "reels") as simulation:
+        job = simulation.client().submit("reels", "text2video", prompt="a sea")
+        wrong = dict.fromkeys(("REELS_ACCESS_KEY", "REELS_SECRET_KEY"), "wrong-key-0123456")
+        other = vidpoll.Account("reels", base_url=simulation.base_urls["reels"], key=wrong)
+        with pytest.raises(vidpoll.AuthenticationError, match="who are you"):
+            simulation.client(accounts={"reels": other}).poll(job.ref)
 
 
 def account(simulation: Simulation, name: str, key: str | None) -> vidpoll.Account:

@@ -23,7 +23,7 @@ from urllib.parse import parse_qsl, quote, unquote, urljoin, urlsplit
 
 from ... import model
 from ...errors import AnswerError, PluginError, Refused, UsageError
-from ...provider import AnyOf, Auth, Basic, Follow, KeyHeader, PreparedRequest, Provider
+from ...provider import AnyOf, Auth, Follow, PreparedRequest, Provider
 from ..contract import mutations
 from ..contract.checks import ORIGINS
 from ..contract.samples import Index, Sample, read
@@ -131,12 +131,19 @@ class SampleFace(Face):
         return self._refusal(401, "authentication", "the key is wrong")
 
     def _opens(self, auth: Auth, request: Request, first: bool) -> bool:
-        """Whether a request has what one way to send the key sends; what is minted anew counts for the first alone."""
-        key = str(self.key)
-        for name, value in auth(PreparedRequest("GET", request.raw_path), dict.fromkeys(auth.variables, key)).items():
+        """Whether a request has what one way to send the key sends; what is minted anew counts for the first alone.
+
+        Of what is minted no more is looked at than whether it names the key, where it does (a signature's key id).
+        """
+        key, path = str(self.key), request.raw_path
+        ours, other = (
+            auth(each, dict.fromkeys(auth.variables, key))
+            for each in (PreparedRequest("GET", path), PreparedRequest("POST", f"{path}?other", {}, b"other", 1e9))
+        )
+        for name, value in ours.items():
             told = request.headers.get(name.lower())
-            fixed = isinstance(auth, (KeyHeader, Basic)) or key in value  # else minted
-            if auth.required if told is None else told != value and (fixed or not first):
+            minted = value != other.get(name)
+            if auth.required if told is None else told != value and not (minted and first and _names(key, value, told)):
                 return False
         return True
 
@@ -460,6 +467,10 @@ def _asked(request: model.Request) -> Asked:
 
 def _written(value: object) -> str:
     return json.dumps(value, sort_keys=True)
+
+
+def _names(key: str, value: str, told: str) -> bool:
+    return key in told or key not in value
 
 
 def _target(request: Request) -> str:
