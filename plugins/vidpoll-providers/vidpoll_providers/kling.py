@@ -157,6 +157,7 @@ def bare(name: str, value: Any) -> Any:
 
 
 IMAGE = replace(declare.image(), sent=bare)
+SECONDS = declare.Rule("whole seconds", lambda v: isinstance(v, (int, str)) and re.fullmatch(r"[1-9]\d{0,3}", str(v)))
 LEGACY_FIELDS = {
     "model_name": declare.text(),
     "prompt": declare.text(),
@@ -165,9 +166,7 @@ LEGACY_FIELDS = {
     "image_tail": IMAGE,
     "image_list": declare.list(),
     "mode": declare.matching("std or pro, or another mode of the model's", r"\w+"),
-    "duration": declare.Rule(
-        "seconds, as text or a whole number", lambda v: (parsing.count(v) or 0) > 0, lambda _, v: str(parsing.count(v))
-    ),
+    "duration": declare.Rule("seconds, as text or a whole number", SECONDS.holds, lambda _, value: str(value)),
     "aspect_ratio": SETTINGS["aspect_ratio"],
     **COMMON,
 }

@@ -137,8 +137,8 @@ def read_error(response: vidpoll.Response) -> vidpoll.Problem:
     return replace(said, code=found[1]) if found else said
 
 
-STATUS = declare.status("GET /v2/query/video_generation/{id}", V2)
-DELETE = "DELETE /v2/video_generation/{id}"
+STATUS = declare.status("GET /{kind}/query/video_generation/{id}", V2)
+DELETE = "DELETE /{kind}/video_generation/{id}"
 QUERY = "GET /v2/query/video_generation"
 
 
@@ -151,7 +151,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         pacing=vidpoll.Pacing(floor=10.0, typical=(40, 420)),
         status=declare.by_kind(
             {
-                "v1": replace(declare.status("GET /v1/query/video_generation?task_id={id}", ASKED), parse=parse_v1),
+                "v1": replace(declare.status("GET /{kind}/query/video_generation?task_id={id}", ASKED), parse=parse_v1),
                 "v2": STATUS,
             }
         ),
