@@ -178,9 +178,7 @@ def path(kind: str) -> str:
 
 OLD_STATUS = {kind: declare.status(f"GET {path(kind)}/{{id}}", ASKED, verdicts=(400,)) for kind in NEEDED}
 OLD_SUBMIT = {
-    kind: declare.submit(
-        f"POST {path(kind)}", LEGACY, LEGACY_FIELDS, needed, kind=kind, others=declare.anything()
-    )
+    kind: declare.submit(f"POST {path(kind)}", LEGACY, LEGACY_FIELDS, needed, kind=kind, others=declare.anything())
     for kind, needed in NEEDED.items()
 }
 

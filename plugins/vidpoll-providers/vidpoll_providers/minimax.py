@@ -74,6 +74,12 @@ def parse_v1(response: vidpoll.Response, job_id: str) -> Any:
     return ASKED.parse(response, job_id)
 
 
+def neither(job_id: str) -> vidpoll.Request:
+    raise vidpoll.Unsupported("v1 of MiniMax neither cancels nor deletes: the job runs to its end")
+
+
+NEITHER: vidpoll.Operation[Any] = vidpoll.Operation(neither, V1.parse)
+
 # -- v2 ---------------------------------------------------------------------------------------------------------------
 
 
@@ -185,8 +191,8 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
             ),
             takes=lambda job_id: job_id.startswith("v2/"),
         ),
-        cancel=declare.by_kind({"v2": declare.cancel(DELETE, V2, first=STATUS, ends=True)}),
-        delete=declare.by_kind({"v2": declare.delete(DELETE, V2)}),
+        cancel=declare.by_kind({"v1": NEITHER, "v2": declare.cancel(DELETE, V2, first=STATUS, ends=True)}),
+        delete=declare.by_kind({"v1": NEITHER, "v2": declare.delete(DELETE, V2)}),
         # v2: an unknown id, or one older than 7 days, is an HTTP 400
         error=declare.refusals(texts={r"invalid task_id|record not found": "not found"}, read=read_error),
         webhook=declare.Webhook(),
