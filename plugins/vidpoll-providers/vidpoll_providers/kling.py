@@ -104,9 +104,20 @@ NEW_FIELDS = {
 def nested(given: dict[str, Any]) -> dict[str, Any]:
     """The body: what belongs into `settings` and `options` is put there."""
     parts = {"settings": SETTINGS, "options": COMMON}
-    inner = {part: {**given.pop(part, {}), **{n: given.pop(n) for n in names if n in given}}
-             for part, names in parts.items()}  # fmt: skip
-    return {**given, **{part: fields for part, fields in inner.items() if fields}}
+    for part, names in parts.items():
+        inner = {**given.pop(part, {}), **{name: given.pop(name) for name in names if name in given}}
+        given |= {part: inner} if inner else {}
+    return given
+
+
+TASKS = declare.status("GET /tasks?task_ids={id}", NEW)
+
+
+def ask_task(job_id: str) -> vidpoll.Request:
+    """What stands before a "/" is a kind of the legacy interface, and this is none. Raises BadReference."""
+    if "/" in job_id:
+        LEGACY.ids.split(job_id)
+    return TASKS.request(job_id)
 
 
 def parse_task(response: vidpoll.Response, job_id: str) -> Any:
@@ -157,7 +168,6 @@ def bare(name: str, value: Any) -> Any:
 
 
 IMAGE = replace(declare.image(), sent=bare)
-SECONDS = declare.Rule("whole seconds", lambda v: isinstance(v, (int, str)) and re.fullmatch(r"[1-9]\d{0,3}", str(v)))
 LEGACY_FIELDS = {
     "model_name": declare.text(),
     "prompt": declare.text(),
@@ -166,7 +176,9 @@ LEGACY_FIELDS = {
     "image_tail": IMAGE,
     "image_list": declare.list(),
     "mode": declare.matching("std or pro, or another mode of the model's", r"\w+"),
-    "duration": declare.Rule("seconds, as text or a whole number", SECONDS.holds, lambda _, value: str(value)),
+    "duration": declare.Rule(
+        "seconds, as text or a whole number", lambda v: re.fullmatch(r"[1-9]\d{0,3}", str(v)), lambda _, v: str(v)
+    ),
     "aspect_ratio": SETTINGS["aspect_ratio"],
     **COMMON,
 }
@@ -182,9 +194,7 @@ OLD_SUBMIT = {
     for kind, needed in NEEDED.items()
 }
 
-
 # -- the account ------------------------------------------------------------------------------------------------------
-
 
 EVER = (("start_time", "1577836800000"), ("end_time", "4102444800000"))
 """The years 2020 to 2099 in Unix milliseconds: the page wants a span, and a plugin has no clock."""
@@ -197,13 +207,10 @@ def parse_costs(response: vidpoll.Response, job_id: str) -> vidpoll.Quota:
     packs = parsing.json_object(response, "data").get("resource_pack_subscribe_infos")
     if not isinstance(packs, list):
         raise vidpoll.Malformed(f"no list of resource packs: {parsing.problem(response)}")
-    usable = [pack for pack in packs if isinstance(pack, dict) and pack.get("status") == "online"]
-    names = [parsing.text(pack.get("resource_pack_name")) or "" for pack in usable]
-    left = [parsing.number(pack.get("remaining_quantity")) or 0.0 for pack in usable]
-    mine = [number for number, name in enumerate(names) if not re.search("image", name, re.IGNORECASE)]
-    return vidpoll.Quota(
-        plan=", ".join(names[number] for number in mine) or None, balance=sum(left[number] for number in mine)
-    )
+    online = [pack for pack in packs if parsing.at(pack, "status") == "online"]
+    named = [(parsing.text(pack.get("resource_pack_name")) or "", pack.get("remaining_quantity")) for pack in online]
+    mine = [(name, parsing.number(left) or 0.0) for name, left in named if not re.search("image", name, re.IGNORECASE)]
+    return vidpoll.Quota(plan=", ".join(name for name, _ in mine) or None, balance=sum(left for _, left in mine))
 
 
 def b64url(data: bytes) -> str:
@@ -236,9 +243,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
             minted("KLINGAI_ACCESS_KEY", "KLINGAI_SECRET_KEY"),
         ),
         pacing=vidpoll.Pacing(floor=5.0, typical=(60, 300)),
-        status=declare.by_kind(
-            {**OLD_STATUS, "": replace(declare.status("GET /tasks?task_ids={id}", NEW), parse=parse_task)}
-        ),
+        status=declare.by_kind({**OLD_STATUS, "": replace(TASKS, request=ask_task, parse=parse_task)}),
         submit={
             "video": declare.submit(
                 "POST /{task}/{model}", NEW, NEW_FIELDS, ("task", "model", ("prompt", "contents")), kind="video",
@@ -258,9 +263,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         list_polling=vidpoll.ListPollingSpec(
             rows=50, batch=declare.batch("GET /tasks", NEW, name="task_ids"), takes=lambda job_id: "/" not in job_id
         ),
-        quota=vidpoll.Operation(
-            lambda: vidpoll.Request("GET", "/account/costs", EVER), parse_costs
-        ),
+        quota=vidpoll.Operation(lambda: vidpoll.Request("GET", "/account/costs", EVER), parse_costs),
         error=declare.refusals(CODES),
         webhook=declare.Webhook(declare.standard_webhooks()),
         stages=NEW.stages,

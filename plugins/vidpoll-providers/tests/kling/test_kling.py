@@ -47,6 +47,12 @@ def test_the_id_tells_the_interface(job_id: str, path: str, query: tuple[tuple[s
     assert PROVIDER.status.request(job_id) == Request("GET", path, query)
 
 
+def test_a_kind_that_there_is_not_is_refused() -> None:
+    """A slip in the kind is no task of the new interface."""
+    with pytest.raises(vidpoll.BadReference, match="write the id as KIND/ID; KIND is text2video or image2video"):
+        PROVIDER.status.request("text2vidoe/867283741759000202")
+
+
 def test_the_new_body_is_nested() -> None:
     """Flat fields go where the page has them, beside what the call puts there itself."""
     sent = PROVIDER.submit["video"].request(
@@ -126,14 +132,14 @@ def test_packs_of_images_and_old_packs_do_not_count() -> None:
     packs = [
         ("Video A", 20.0, "online"),
         ("Trial-Image", 7.0, "online"),
-        ("Video B", 5.5, "online"),
+        ("Video A", 5.5, "online"),
         ("Video C", 1.0, "runOut"),
     ]
     keys = ("resource_pack_name", "remaining_quantity", "status")
     data = {"code": 0, "resource_pack_subscribe_infos": [dict(zip(keys, pack, strict=True)) for pack in packs]}
     said = PROVIDER.quota.parse(answer(data), "")
     assert isinstance(said, vidpoll.Quota)
-    assert (said.plan, said.balance) == ("Video A, Video B", 25.5)
+    assert (said.plan, said.balance) == ("Video A, Video A", 25.5)
 
 
 # -- keys and pushes --------------------------------------------------------------------------------------------------

@@ -77,6 +77,7 @@ def test_a_question_that_is_refused_in_a_200(code: int, kind: str) -> None:
 def test_the_word_counts_whatever_the_code(code: int, message: str, problem: Problem) -> None:
     """A failed job may have any code beside it, and "success" is no reason."""
     said = PROVIDER.status.parse(v1("Fail", code, message), V1)
+    assert isinstance(said, vidpoll.Snapshot)
     assert (said.state, said.problem) == (State.FAILED, problem)
 
 

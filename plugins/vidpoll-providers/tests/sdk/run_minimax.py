@@ -7,6 +7,7 @@ Python SDK for videos, and the server does not speak v2.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import sys
@@ -24,10 +25,8 @@ if importlib.util.find_spec("minimax_mcp") is None:
 
 def tools_of(simulation: Simulation) -> Any:
     """The module with its tools; it reads key and host when it is imported."""
-    os.environ.update(MINIMAX_API_KEY=simulation.keys["minimax"], MINIMAX_API_HOST=simulation.base_urls["minimax"])
-    import minimax_mcp.server
-
-    return minimax_mcp.server
+    os.environ.update(simulation.environ, MINIMAX_API_HOST=simulation.base_urls["minimax"])
+    return importlib.import_module("minimax_mcp.server")
 
 
 def ended(tools: Any) -> tuple[str, str]:
