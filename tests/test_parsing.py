@@ -212,6 +212,29 @@ TOLERANT: list[Callable[[Any], object]] = [
 ]  # fmt: skip
 
 
+@few
+@given(
+    value=st.text(
+        st.sampled_from("0123456789.+-%_TZ:\t\n\x0b\x0c\x1c\x1d\x1e\x1f \x85\xa0\u2007\u2028\xb2\u0663"), max_size=16
+    )
+)
+def test_no_two_readers_disagree_about_a_space_or_a_digit(value: str) -> None:
+    """What is no number is None, or no word; what is one is the same without the spaces around it."""
+    for read in (parsing.number, parsing.count, progress, timestamp):
+        assert read(value) == read(value.strip())
+    with suppress(Malformed, UnknownStatus):
+        lookup({5: State.QUEUED}, value)
+
+
+@pytest.mark.parametrize("space", ["\x1c", "\x1f", "\x85", "\xa0", "\u2028", "\n", " "])
+def test_a_number_has_any_spaces_around_it(space: str) -> None:
+    """\\s of a pattern, strip, float and int each know other ones."""
+    assert (parsing.number(f"{space}5"), parsing.count(f"5{space}")) == (5.0, 5)
+    assert (progress(f"{space}5{space}%"), timestamp(f"1700000000{space}")) == (5.0, 1.7e9)
+    assert lookup({5: State.QUEUED}, f"{space}5{space}") is State.QUEUED
+    assert parsing.at([1, 2], "[\xb2]") == []
+
+
 @pytest.mark.parametrize("read", TOLERANT, ids=lambda read: read.__name__)
 @few
 @given(value=JSON)

@@ -137,7 +137,7 @@ def hint(response: Response, now: float) -> float | None:
 
 
 _NUMBER = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,9})?")
-_COUNTED = re.compile(rf"({_NUMBER.pattern})\s?(ms|s|m|h)", re.IGNORECASE)
+_COUNTED = re.compile(rf"({_NUMBER.pattern})[ \t]?(ms|s|m|h)", re.IGNORECASE | re.ASCII)
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _BETWEEN = re.compile("".join(f"(?<!{day})" for day in ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun", "day")) + ",")
 """The comma between the values of several lines: not the one after the day of a date."""
@@ -167,7 +167,7 @@ def _span(value: str, now: float, unit: float) -> float | None:
     counted = _COUNTED.findall(value)
     if counted and not _COUNTED.sub("", value).strip():
         return sum(float(number) * _UNITS[name.lower()] for number, name in counted)
-    moment = timestamp(value) if value[:1].isdigit() else None
+    moment = timestamp(value) if value[:1].isdecimal() else None
     moment = _date(value) if moment is None else moment
     return None if moment is None or not is_number(moment) else max(0.0, moment - now)
 

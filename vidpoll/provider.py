@@ -321,7 +321,8 @@ class Provider:
     """A system that generates video. Checked when built: a mistake raises PluginError that names it.
 
     `name` is what users type and the account's default name; `base_url` may be overridden by an account or by the
-    environment (`<NAME>_BASE_URL`). `media_hosts` are https hosts that may get the key besides the base URL's origin.
+    environment (`<NAME>_BASE_URL`). `media_hosts` are https hosts that may get the key besides the base URL's origin,
+    while that is the provider's own.
     `hosts` are further https hosts of the vendor's API, to which a Request may name one: it is sent, with the key,
     only while the account is at the vendor's own (`base_url`, or one of them). A name may begin with `*`, which stands
     for letters, digits and `-`: `*-aiplatform.googleapis.com`.

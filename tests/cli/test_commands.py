@@ -41,7 +41,7 @@ def test_status(shell: Shell) -> None:
     assert len(shell.wire.sent) == 1  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("answer", [UNAVAILABLE, HTML, (401, {}, b""), {"status": "melting"}])
+@pytest.mark.parametrize("answer", [UNAVAILABLE, HTML, (401, {}, b"")])
 def test_status_without_news_is_unknown(shell: Shell, answer: Any) -> None:
     """An answer that says nothing about the job: one line that names it, and code 3; the others are still asked."""
     code, out, err = shell("status", "acme:a", "acme:b", script={"/jobs/a": [answer], "/jobs/b": [DONE]})
@@ -57,7 +57,16 @@ def test_status_json(shell: Shell) -> None:
     assert json.loads(out[0])["error"]["type"] == "WaitTimeout"
 
 
-@pytest.mark.parametrize("first", [SLOW_DOWN, UNAVAILABLE, HTML, {"status": "melting"}])
+def test_status_says_an_unknown_word_at_once(shell: Shell) -> None:
+    """It is the provider's answer: one request, the word as it came, no verdict; the others are still asked."""
+    script = {"/jobs/a": [{"status": "melting"}], "/jobs/b": [DONE]}
+    code, out, err = shell("status", "acme:a", "acme:b", script=script)
+    said = "acme:a melting (a word that this plugin does not know)"
+    assert (code, out, err) == (3, [said, "acme:b completed: video"], [])
+    assert len(shell.wire.sent) == 2  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("first", [SLOW_DOWN, UNAVAILABLE, HTML])
 def test_status_asks_until_an_answer_says_something(shell: Shell, first: Any) -> None:
     """`vidpoll wait R; vidpoll status R`: that the provider wants a pause says nothing about a completed job."""
     assert shell("status", REF, script=[first, DONE]) == (0, ["acme:j1 completed: video"], [])

@@ -131,7 +131,7 @@ def simulated(*argv: str, cwd: Path) -> Iterator[dict[str, str]]:
     command = [*VIDPOLL, "simulate", *argv]
     with subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        lines = [process.stdout.readline() for _ in PLAYED]
+        lines = [process.stdout.readline() for _ in simulate().faces]  # one for each provider
         try:
             yield dict(re.findall(r"(\w+_(?:BASE_URL|API_KEY))=(\S+)", "".join(lines)))
         finally:
@@ -156,10 +156,12 @@ def test_each_simulation_has_ids_of_its_own(monkeypatch: pytest.MonkeyPatch) -> 
 def test_wait_against_simulate(tmp_path: Path) -> None:
     """In another shell, with the lines that `simulate` prints: submit, wait and download, and a key that is wrong."""
     with simulated("--speed", "400", cwd=tmp_path) as settings:
-        assert sorted(settings) == [
+        with simulate() as simulation:
+            assert sorted(settings) == sorted(simulation.environ)
+        assert {*settings} >= {
             "MAGICOAL_API_KEY", "MAGICOAL_BASE_URL", "MONEYPRINTERTURBO_BASE_URL", "TOKEN360_API_KEY",
             "TOKEN360_BASE_URL",
-        ]  # fmt: skip
+        }  # fmt: skip
         shell = partial(run, cwd=tmp_path, **settings)
         ref = shell("submit", "magicoal", "t2v", "prompt=a lighthouse at dusk", "seed=7").stdout.strip()
         assert re.fullmatch(r"magicoal:[0-9a-f-]{36}", ref)

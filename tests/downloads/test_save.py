@@ -392,6 +392,14 @@ def test_an_unsafe_url_is_not_fetched(tmp_path: Path, url: str) -> None:
     assert left(tmp_path) == []
 
 
+def test_a_file_over_plain_http_is_warned_of_once(tmp_path: Path) -> None:
+    """It is fetched all the same: it is paid for, and some providers name it so. Without its query, which signs it."""
+    t = fetched([MP4], done(video="http://cdn.example/v.mp4?sig=s3cr3t"))
+    with pytest.warns(RuntimeWarning, match=r"acme: its file at cdn\.example comes over plain http") as told:
+        assert all(t.client.download(REF, tmp_path, overwrite=True) for _ in range(2))
+    assert ["s3cr3t" in str(each.message) for each in told] == [False]
+
+
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     """One line that names the path and the reason."""
     (tmp_path / "file").write_text("")

@@ -39,8 +39,9 @@ from vidpoll import (
     UsageError,
     redact,
 )
-from vidpoll.net import accounts
-from vidpoll.net.accounts import OpenAccount, check_url, is_private, nearness, scrub
+from vidpoll.net import hosts
+from vidpoll.net.accounts import OpenAccount, check_url, scrub
+from vidpoll.net.hosts import Peer
 
 few = settings(max_examples=30, deadline=None)  # enough to find what is wrong, few enough to run always
 
@@ -219,7 +220,8 @@ def test_a_key_is_in_no_repr_and_in_no_pickle() -> None:
     assert KEY not in f"{opened} {opened.account!r} {wire!r} {opened.media('/a.mp4', {}, timeout=TIMES)!r}"
     with pytest.raises(TypeError, match="not pickled"):
         pickle.dumps(opened.account)
-    plain = Account("acme", "https://a.example", insecure=True)
+    plain = Account("acme", "https://a.example", insecure=True, private_media=True)
+    assert repr(plain) == "Account('acme', base_url='https://a.example', insecure=True, private_media=True)"
     assert pickle.loads(pickle.dumps(plain)) == plain == copy.copy(plain)
     assert pickle.loads(pickle.dumps(Account("acme", key=None))) == Account("acme", key=None)
 
@@ -332,22 +334,6 @@ def test_what_is_no_host(host: str) -> None:
 
 # -- to whom the key may go -------------------------------------------------------------------------------------------
 
-PRIVATE = [
-    "localhost", "127.0.0.1", "127.9.9.9", "::1", "10.0.0.7", "172.16.0.1", "192.168.1.2", "169.254.1.1", "fe80::1",
-    "fd00::1", "gpu2", "gpu2.local", "box.lan", "api.internal", "nas.home.arpa", "app.localhost", "localhost.",
-    "::ffff:10.0.0.7",
-]  # fmt: skip
-PUBLIC = [
-    "api.acme.example", "8.8.8.8", "172.32.0.1", "2001:4860:4860::8888", "10.0.0.7.evil.example",
-    "localhost.evil.example", "134744072", "0x08080808", "::ffff:8.8.8.8", "evil-lan.example", "8.8.8.8.",
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("host", "private"), [*((h, True) for h in PRIVATE), *((h, False) for h in PUBLIC)])
-def test_private_hosts(host: str, private: bool) -> None:
-    """By name or number, and nothing is looked up; an unusual way to write a public number is public."""
-    assert is_private(host) is private
-
 
 @pytest.mark.parametrize("host", ["api.acme.example", "8.8.8.8", "[2001:4860:4860::8888]", "134744072"])
 def test_no_key_over_plain_http_to_a_public_host(host: str) -> None:
@@ -425,11 +411,16 @@ def test_no_text_is_trusted_by_accident(url: str) -> None:
             False,
         ),
         ("https://api.acme.example", "https://cdn.acme.example/a.mp4", "https://cdn.acme.example/a.mp4", True),
+        ("https://gateway.example", "https://cdn.acme.example/a.mp4", "https://cdn.acme.example/a.mp4", False),
+        ("https://api.acme.example:8443", "https://cdn.acme.example/a.mp4", "https://cdn.acme.example/a.mp4", False),
         ("https://api.acme.example/v1", "./files/1?a=b", "https://api.acme.example/v1/files/1?a=b", True),
     ],
 )
 def test_media(base_url: str, url: str, full: str, key: bool) -> None:
-    """A relative URL stands at the origin, with "./" below the base URL; the key goes where it may, to no bucket."""
+    """A relative URL stands at the origin, with "./" below the base URL; the key goes where it may, to no bucket.
+
+    A gateway's key is none of the hosts' that the provider's plugin names.
+    """
     opened = opened_account(Account("acme", base_url), media_hosts=("cdn.acme.example",))
     wire = opened.media(url, {}, timeout=TIMES)
     assert (wire.method, wire.url, bool(wire.secret)) == ("GET", full, key)
@@ -711,16 +702,6 @@ def test_a_user_in_the_base_url_is_basic_auth() -> None:
         pickle.dumps(Account("acme", url))
 
 
-@pytest.mark.parametrize(
-    ("host", "private"),
-    [("100.64.0.1", True), ("100.127.255.254", True), ("100.128.0.1", False), ("gpu.tail1234.ts.net", True),
-     ("ts.net.example", False), ("evil-ts.net", False)],
-)  # fmt: skip
-def test_tailscale_is_private(host: str, private: bool) -> None:
-    """Its numbers (RFC 6598) and its names."""
-    assert is_private(host) is private
-
-
 def test_user_data_in_the_url_of_a_file_is_named_as_the_reason() -> None:
     """The refusal says what is wrong with the URL, without showing it."""
     with pytest.raises(UnsafeURL, match="user or a password") as caught:
@@ -755,42 +736,15 @@ def test_a_control_character_inside_a_url_is_refused(char: str) -> None:
         opened_account().media(f"https://a.example/a{char}b.mp4", {}, timeout=TIMES)
 
 
-@pytest.mark.parametrize(
-    ("host", "near"),
-    [
-        *[
-            (host, accounts.LOOPBACK)
-            for host in ("localhost", "LOCALHOST.", "a.localhost", "127.0.0.1", "127.1", "2130706433")
-        ],
-        *[
-            (host, accounts.LOOPBACK)
-            for host in ("0x7f000001", "0177.0.0.1", "::1", "0.0.0.0", "::", "::ffff:127.0.0.1")
-        ],
-        *[(host, accounts.LINK_LOCAL) for host in ("169.254.169.254", "fe80::1", "2852039166")],
-        *[
-            (host, accounts.PRIVATE)
-            for host in ("10.0.0.5", "192.168.1.1", "172.16.0.1", "fc00::1", "gpu", "gpu.lan", "167772165")
-        ],
-        *[
-            (host, accounts.PUBLIC)
-            for host in ("8.8.8.8", "134744072", "cdn.example", "1e100.net", "2001:4860:4860::8888")
-        ],
-    ],
-)
-def test_how_near_a_host_is(host: str, near: int) -> None:
-    """By its name or number in every way to write it; nothing is looked up."""
-    assert nearness(host) == near
-
-
 HOSTS = {
-    accounts.LOOPBACK: "127.0.0.1",
-    accounts.LINK_LOCAL: "169.254.169.254",
-    accounts.PRIVATE: "10.0.0.5",
-    accounts.PUBLIC: "cdn.example",
+    hosts.LOOPBACK: "127.0.0.1",
+    hosts.LINK_LOCAL: "169.254.169.254",
+    hosts.PRIVATE: "10.0.0.5",
+    hosts.PUBLIC: "cdn.example",
 }
 
 
-@pytest.mark.parametrize("own", [accounts.LOOPBACK, accounts.PRIVATE, accounts.PUBLIC])
+@pytest.mark.parametrize("own", [hosts.LOOPBACK, hosts.PRIVATE, hosts.PUBLIC])
 @pytest.mark.parametrize("named", list(HOSTS))
 def test_a_server_names_no_host_that_is_nearer_than_itself(own: int, named: int) -> None:
     """One of one's own calls itself so, and is asked at its own origin; a redirect there is not followed."""
@@ -801,8 +755,73 @@ def test_a_server_names_no_host_that_is_nearer_than_itself(own: int, named: int)
     assert wire.may_name(url) is (named >= own)
 
 
-@pytest.mark.parametrize("named", [accounts.LOOPBACK, accounts.LINK_LOCAL, accounts.PRIVATE])
+@pytest.mark.parametrize("named", [hosts.LOOPBACK, hosts.LINK_LOCAL, hosts.PRIVATE])
 def test_a_vendor_names_no_host_of_this_network(named: int) -> None:
     """It has no files there: nothing is asked, anywhere."""
-    with pytest.raises(UnsafeURL, match=r"is not fetched: api\.acme\.example names an address of this network"):
+    with pytest.raises(
+        UnsafeURL, match=r"is not fetched: api\.acme\.example names an address of this .*private_media=True"
+    ):
         opened_account().media(f"http://{HOSTS[named]}/latest/meta-data", {}, timeout=TIMES)
+
+
+@pytest.mark.parametrize("named", list(HOSTS))
+@pytest.mark.parametrize("own", ["https://api.acme.example", "https://gateway.example/v1", "http://10.0.0.7"])
+def test_private_media_lets_a_server_name_any_host(own: str, named: int) -> None:
+    """Its files are asked for where it says that they are, and wherever these are found. Never with the key."""
+    url = f"http://{HOSTS[named]}:9000/a.mp4"
+    wire = opened_account(Account("acme", own, private_media=True)).media(url, {}, timeout=TIMES)
+    assert (wire.url, wire.may_name(url), wire.strays(url, Peer("127.0.0.1", hosts.LOOPBACK))) == (url, True, "")
+    assert not wire.secret
+
+
+FILE, HOME = "https://cdn.example/a.mp4", "https://api.acme.example/a.mp4"
+
+
+@pytest.mark.parametrize(
+    ("own", "url", "near", "is_proxy", "asked"),
+    [
+        ("https://api.acme.example", FILE, hosts.PUBLIC, False, True),
+        ("https://api.acme.example", FILE, hosts.PRIVATE, False, False),
+        ("https://api.acme.example", FILE, hosts.LINK_LOCAL, False, False),
+        ("https://api.acme.example", FILE, hosts.LOOPBACK, False, False),
+        ("https://api.acme.example", FILE, hosts.LOOPBACK, True, True),
+        ("https://api.acme.example", HOME, hosts.LOOPBACK, False, True),
+        ("https://api.acme.example", HOME.replace("https", "http"), hosts.LOOPBACK, False, False),
+        ("https://api.acme.example:8443", HOME, hosts.PRIVATE, False, False),
+        ("https://gateway.example", FILE, hosts.PRIVATE, False, False),
+        ("http://10.0.0.7", FILE, hosts.LOOPBACK, False, True),
+        ("http://gpu.lan", FILE, hosts.LOOPBACK, False, True),
+        ("http://127.0.0.1", FILE, hosts.PRIVATE, False, True),
+    ],
+)
+def test_where_a_file_may_be_found(own: str, url: str, near: int, is_proxy: bool, asked: bool) -> None:
+    """A server on the public net has no files in this network; one in it may have them anywhere."""
+    words = opened_account(Account("acme", own)).strays(url, Peer("an address", near, is_proxy))
+    assert (words == "") is asked
+    assert asked or "an address, an address of this network" in words
+
+
+@pytest.mark.parametrize(
+    ("url", "near", "insecure", "may"),
+    [
+        ("http://nas/v1", hosts.PRIVATE, False, True),
+        ("http://nas/v1", hosts.PUBLIC, False, False),
+        ("HTTP://nas/v1", hosts.PUBLIC, False, False),
+        ("http://nas/v1", hosts.PUBLIC, True, True),
+        ("https://nas/v1", hosts.PUBLIC, False, True),
+    ],
+)
+def test_to_whom_a_key_goes_in_the_clear(url: str, near: int, insecure: bool, may: bool) -> None:
+    """To this network, unless the account says `insecure=True`."""
+    opened = opened_account(Account("acme", "http://nas/v1", insecure=insecure))
+    assert (opened.exposes(url, Peer("an address", near)) == "") is may
+
+
+def test_a_file_in_the_clear_is_told_once() -> None:
+    """Where the API is asked over https, and the file is on the public net."""
+    opened = opened_account(Account("acme", "https://api.acme.example"))
+    assert opened.first_in_the_clear("https://cdn.example/a.mp4") == ""
+    assert opened.first_in_the_clear("http://10.0.0.7/a.mp4") == ""
+    assert opened.first_in_the_clear("http://cdn.example/a.mp4?sig=1").startswith("acme: its file at cdn.example comes")
+    assert opened.first_in_the_clear("http://cdn.example/b.mp4") == ""
+    assert opened_account(Account("acme", "http://10.0.0.7")).first_in_the_clear("http://cdn.example/a.mp4") == ""

@@ -59,6 +59,24 @@ def test_a_proxy_that_can_be_used(proxy: str, monkeypatch: pytest.MonkeyPatch) -
     assert environment.settings(API)["proxies"]["https"] == proxy
 
 
+@pytest.mark.parametrize(
+    ("proxy", "host"),
+    [
+        ("proxy:8080", "proxy"),
+        ("http://me:p%23ss@Proxy.example:8080/", "proxy.example"),
+        ("https://[::1]:8080", "::1"),
+        ("me:pass@10.0.0.1", "10.0.0.1"),
+    ],
+)
+def test_the_host_of_a_proxy(proxy: str, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By which it is judged whether a key may go there in the clear; empty where none is on the way."""
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    assert environment.way("https://api.acme.example").proxy == host
+    assert environment.way("http://api.acme.example").proxy == ""
+    monkeypatch.setenv("NO_PROXY", "acme.example")
+    assert environment.way("https://api.acme.example").proxy == ""
+
+
 def test_a_socks_proxy_with_pysocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is a proxy like any other."""
     monkeypatch.setattr(environment, "find_spec", lambda name: object())
@@ -72,7 +90,8 @@ def test_a_proxy_that_is_not_for_this_url_is_not_looked_at(monkeypatch: pytest.M
     monkeypatch.setenv("NO_PROXY", "acme.example")
     environment.settings(API)
     monkeypatch.delenv("NO_PROXY")
-    environment.settings("http://127.0.0.1:8080/v1")
+    for host in ("127.0.0.1", "127.1", "localhost", "app.localhost", "[::1]", "[::ffff:127.0.0.1]"):
+        environment.settings(f"http://{host}:8080/v1")
     monkeypatch.delenv("ALL_PROXY")
     monkeypatch.setenv("HTTP_PROXY", "gopher://x")
     environment.settings(API)

@@ -172,7 +172,7 @@ class Faces:
 @pytest.mark.parametrize(
     ("names", "options", "said"),
     [
-        (["magicaol"], {}, "no simulator of 'magicaol' is installed; there are: magicoal"),
+        (["magicaol"], {}, "no simulator of 'magicaol' is installed; there are: .*magicoal, .*token360"),
         (["magicoal"], {"token360": {}}, "options for 'token360', which is not simulated here"),
         (["magicoal"], {"magicoal": {"colour": 1}}, "the simulator of magicoal: .*colour"),
         (["magicoal"], {"speed": 0}, "the simulator: speed must be a positive number"),

@@ -142,15 +142,16 @@ def accounts_of(
                 f"{option} is for one provider, and these are several: {', '.join(names)}; "
                 f"call vidpoll once for each{other}"
             )
-    if base_url is None and not headers and not getattr(args, "insecure", False):
+    flags = {name: True for name in ("insecure", "private_media") if getattr(args, name, False)}
+    if base_url is None and not headers and not flags:
         return found
     for name in names:
         own = found.get(name, vidpoll.Account(name))
         found[name] = replace(
             own,
             base_url=base_url or own.base_url,
-            insecure=own.insecure or args.insecure,  # type: ignore[union-attr]  # the three options go together
-            headers={each.name: each.value for each in headers if each.account in (None, name)},
+            headers={**own.headers, **{each.name: each.value for each in headers if each.account in (None, name)}},
+            **flags,
         )
     return found
 
@@ -232,6 +233,23 @@ def store_of(args: Arguments | None) -> Path | None:
     return None
 
 
+def is_there(path: Path) -> bool:
+    """Whether there is a store: a command that only reads makes none."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:  # what is wrong is told where it is opened
+        return True
+    return True
+
+
+def reads(args: Arguments) -> bool:
+    """Whether a command that makes no store has one."""
+    path = store_of(args)
+    return path is not None and is_there(path)
+
+
 def _data_home() -> Path:
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
@@ -309,6 +327,9 @@ def reaching(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--insecure", action="store_true", help="let the key travel over plain http to a host that is not private"
+    )
+    parser.add_argument(
+        "--private-media", action="store_true", help="let a server on the public net name files in this network"
     )
     parser.add_argument(
         "--patience", type=positive, metavar="S", help="bear S seconds of nothing but faults (600), then give up"

@@ -10,8 +10,8 @@ from typing import Any
 
 from .. import parsing
 from ..errors import Malformed, PluginError
-from ..model import Request, Response, State, Submitted
-from ..provider import Auth, Operation, Pacing, Provider, Stage
+from ..model import Request, Response, Snapshot, State, Submitted
+from ..provider import Auth, Follow, Operation, Pacing, Provider, Stage
 from .fields import Needed, Rule, flag, image, list, matching, object, one_of, text, whole
 from .files import Files
 from .operations import content, delete, status, submit
@@ -102,7 +102,7 @@ def openai_videos(
         kinds["remix"] = submit("POST /videos/{video_id}/remix", job, one, ("video_id", "prompt"), kind="remix")
     made = {
         "pacing": pacing,
-        "status": status("GET /videos/{id}", job, verdicts=verdicts),
+        "status": _named(status("GET /videos/{id}", job, verdicts=verdicts)),
         "submit": kinds,
         "list": cursor_pages("GET /videos", job, more="has_more", fields={"order": one_of("asc", "desc")}),
         "delete": Operation(delete("DELETE /videos/{id}", job).request, _deleted),
@@ -110,6 +110,18 @@ def openai_videos(
         "stages": job.stages,
     }
     return _provider("openai_videos", name, {"base_url": base_url, "auth": auth, **made, **more})
+
+
+def _named(asked: Operation[Snapshot]) -> Operation[Snapshot]:
+    """A verdict by an error's body must name its job: a proxy that is overloaded says "failed", too."""
+
+    def parse(response: Response, job_id: str) -> Snapshot | Follow[Snapshot]:
+        said = asked.parse(response, job_id)
+        if response.status >= 400 and (not isinstance(said, Snapshot) or said.job_id is None):
+            raise Malformed(f"HTTP {response.status} with a body that names no job")
+        return said
+
+    return replace(asked, parse=parse)
 
 
 def _openai_submit(

@@ -6,6 +6,9 @@ worker thread, the calling thread keeps the deadline. A job is never changed by 
 
 from __future__ import annotations
 
+import contextlib
+import logging
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from queue import Queue
@@ -34,12 +37,14 @@ from ..model import Asset, Response, Snapshot
 from ..net.accounts import OpenAccount, WireRequest, scrub
 from ..net.explain import BodyCut, BodyTooLarge, Hopeless, UnsafeHop
 from ..net.transport import Transport
-from ..polling.call import build
+from ..polling.call import build, optional
 from ..polling.loop import Loop
 from ..provider import Operation
 from . import ranges
 from .body_reader import Begin, BodyReader, RangeMismatch
 from .ranges import Body, Validator
+
+log = logging.getLogger("vidpoll")
 
 RETRY = 0.5
 """Seconds after a first fault; then as in a wait."""
@@ -225,9 +230,14 @@ class Fetcher:
             request = replace(request, headers={**request.headers, **headers})
             return account.wire(request, timeout=timeout, max_body=operation.max_body)
         try:
-            return account.media(self.asset.url or "", headers, timeout=timeout, below=self._below)
+            wire = account.media(self.asset.url or "", headers, timeout=timeout, below=self._below)
         except UnsafeURL as error:
             raise UnsafeURL(f"{self.context.job.ref}: {error}", job=self.context.job) from None
+        if said := account.first_in_the_clear(wire.url):
+            log.warning("%s", said)
+            with contextlib.suppress(Warning):  # warnings are errors here; it is in the log, and the file counts more
+                warnings.warn(said, RuntimeWarning, stacklevel=2)
+        return wire
 
     def _reader(self, question: _Question, begin: Begin) -> BodyReader:
         lenient, wire = self.asset is not None, question.wire
@@ -240,7 +250,10 @@ class Fetcher:
         """Have a worker ask; the calling thread keeps the deadline and tells the progress."""
         loop, inbox = self.context.loop, reader.inbox
         self._in_time()
-        ticket = loop.workers.send(lambda ticket: self.context.transport.fetch(wire, ticket, reader.start), inbox)
+        try:
+            ticket = loop.workers.send(lambda ticket: self.context.transport.fetch(wire, ticket, reader.start), inbox)
+        except Misconfigured as error:  # no thread
+            return error
         try:
             while True:
                 item = loop.clock.get(inbox, self._in_time(), busy=True)
@@ -346,7 +359,8 @@ class Fetcher:
         if 200 <= status < 300 and status not in STALE:
             self._stale(f"the {self.wanted.kind} is a page or an error message, not a file ({reason})", NotAVideo)
         elif status in _TRY_LATER or (status >= 500 and not (ranged and status == 501)):
-            fault = Fault(reason, status, hint=hint(response, self.context.loop.clock.time()))
+            now = self.context.loop.clock.time()
+            fault = Fault(reason, status, hint=optional(lambda: hint(response, now), None))
             self._fault(fault, ranged=ranged)
         elif ranged and self._refused_range:
             self._ranges = False

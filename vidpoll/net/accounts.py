@@ -6,15 +6,13 @@ into a `WireRequest`, which is all that the transport needs.
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import re
-import socket
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from functools import cache, partial
+from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote, urlencode, urljoin, urlsplit, urlunsplit
@@ -24,12 +22,11 @@ from ..clock import SystemClock
 from ..errors import InvalidField, MissingKey, PluginError, UnsafeURL, Unsupported, UsageError
 from ..model import Request, Response, origin
 from ..provider import MAX_BODY, AnyOf, PreparedRequest, Provider, is_base_url
+from .hosts import PUBLIC, Peer, is_private, nearness
 
 _REMEMBERED = 64  # lasting secrets; what is minted for a request is noted with that request
 _PUBLIC_HEADERS = ("accept", "content-type", "date", "host", "user-agent")
 _IN_A_VALUE = re.compile(r"[^\s,;:=&\"']+")
-_PRIVATE_SUFFIXES = (".localhost", ".local", ".lan", ".internal", ".home.arpa", ".ts.net")
-_SHARED = ipaddress.ip_network("100.64.0.0/10")  # RFC 6598; Tailscale gives its machines these numbers
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _ROOT = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?//[^/?#]*")
 _UNWRITABLE = re.compile(r"%(?![0-9A-Fa-f]{2})|[^!#$%&'()*+,/:;=?@\[\]~A-Za-z0-9._-]")
@@ -56,6 +53,9 @@ class Account:
     by default it is taken from the environment variable that the provider names. `insecure=True` allows a key to
     travel over plain http to a host that is neither loopback nor private.
 
+    `private_media=True` lets a server on the public net name files at addresses of this network, or of this machine,
+    which are not asked otherwise: for a gateway of one's own whose files lie behind it.
+
     `headers` are for what stands before the server (Basic auth, Cloudflare Access). They are secrets: they go to the
     origin of the base URL only, and are not shown, pickled or kept. A user and a password in `base_url` are taken as
     such a header (`Authorization: Basic …`).
@@ -66,22 +66,29 @@ class Account:
     key: Key = field(default=FROM_ENVIRONMENT, repr=False)
     insecure: bool = False
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    private_media: bool = False
 
     def __repr__(self) -> str:
         where = "" if self.base_url is None else f", base_url={redact.url(str(self.base_url))!r}"
-        return f"Account({self.provider!r}{where}{', insecure=True' if self.insecure else ''})"
+        flags = "".join(f", {name}=True" for name in ("insecure", "private_media") if getattr(self, name))
+        return f"Account({self.provider!r}{where}{flags})"
 
     def __reduce__(self) -> Any:
         if self.key is not FROM_ENVIRONMENT and self.key is not None:
             raise TypeError("an Account with a key is not pickled; leave the key to the environment")
         if self.headers or "@" in str(self.base_url):
             raise TypeError("an Account with headers or a password in its base URL is not pickled: they are secrets")
-        return (Account, (self.provider, self.base_url, self.key, self.insecure))
+        return (Account, (self.provider, self.base_url, self.key, self.insecure, {}, self.private_media))
 
 
 def _anywhere(url: str) -> bool:
     del url
     return True
+
+
+def _nothing(url: str, peer: Peer) -> str:
+    del url, peer
+    return ""
 
 
 class WireRequest(NamedTuple):
@@ -103,6 +110,12 @@ class WireRequest(NamedTuple):
     """Whether a redirect may lead to a URL."""
     secrets: tuple[str, ...] = ()
     """What its answer may not show: the account's secrets, and what was minted for this request alone."""
+
+    strays: Callable[[str, Peer], str] = _nothing
+    """Why a URL is not asked at the address where its host was found; empty where it is."""
+
+    exposes: Callable[[str, Peer], str] = _nothing
+    """Why a secret does not go to a URL by way of a peer (its host, or a proxy before it); empty where it may."""
 
     def __repr__(self) -> str:
         return f"WireRequest({self.method} {redact.url(self.url)})"
@@ -136,6 +149,7 @@ class OpenAccount:
             half = "; a login in it has a name and a secret: http://NAME:SECRET@HOST" if "@" in self.base_url else ""
             raise UsageError(f"{name}: {shown!r} is no base URL; set {self.set_by} to one like {like}{half}")
         self.origin = origin(self.base_url)
+        self._told_of_clear = False
         self._own = self._checked_headers({**user, **account.headers})
 
     def _given(self, variable: str) -> str:
@@ -254,6 +268,8 @@ class OpenAccount:
             may_name=self.may_name,
             own=self.own_headers,
             secrets=self._secrets_with(secret),
+            strays=self.strays,
+            exposes=self.exposes,
         )
 
     def media(
@@ -273,6 +289,8 @@ class OpenAccount:
             may_name=self.may_name,
             own=self.own_headers,
             secrets=self._secrets_with(secret),
+            strays=self.strays,
+            exposes=self.exposes,
         )
 
     def place(self, url: str, *, below: bool = False) -> str:
@@ -292,7 +310,8 @@ class OpenAccount:
         if not self.may_name(full):
             if self._is_the_vendors:
                 raise UnsafeURL(
-                    f"{redact.url(full)!r} is not fetched: {self.origin[1]} names an address of this network for a file"
+                    f"{redact.url(full)!r} is not fetched: {self.origin[1]} names an address of this network for a "
+                    f"file. {self._private_media}"
                 )
             full = root + _ROOT.sub("", full, count=1)
         if not below:
@@ -307,7 +326,61 @@ class OpenAccount:
     def may_name(self, url: str) -> bool:
         """Whether a server at the account's origin may name a URL: one whose host is not nearer to this machine."""
         host = origin(url)[1]
-        return nearness(host) >= nearness(self.origin[1]) or host in self.provider.media_hosts
+        far_enough = nearness(host) >= nearness(self.origin[1])
+        return far_enough or self.account.private_media or host in self._media_hosts
+
+    def strays(self, url: str, peer: Peer) -> str:
+        """Why a URL is not asked at the address where its host was found; empty where it is.
+
+        A server on the public net has no files in this network, whatever a name server says of their host. Its own
+        origin, and a host that is near by its name and may be named all the same, are asked wherever they are. Where a
+        proxy looks the host up, nobody here knows where it is.
+        """
+        if peer.nearness == PUBLIC or peer.is_proxy:
+            return ""
+        if self.account.private_media or nearness(self.origin[1]) != PUBLIC:
+            return ""
+        there = origin(url)
+        if there == self.origin or nearness(there[1]) != PUBLIC:
+            return ""
+        return (
+            f"{there[1]} is at {peer.address}, an address of this network, and {self.origin[1]} is on the public net. "
+            f"{self._private_media}"
+        )
+
+    def exposes(self, url: str, peer: Peer) -> str:
+        """Why a secret does not go to a URL by way of a peer; empty where it may.
+
+        Over plain http it goes to this network only: both the host, by its name, and who is connected to.
+        """
+        if peer.nearness != PUBLIC or self.account.insecure or not url.lower().startswith("http:"):
+            return ""
+        host = origin(url)[1]
+        where = f" by way of the proxy {peer.address}" if peer.is_proxy else f", which is at {peer.address}"
+        way = f"put {host} into NO_PROXY, " if peer.is_proxy else ""
+        return (
+            f"the key would travel unencrypted to {host}{where}, on the public net. Use https in its base URL, {way}"
+            f"or allow it: {self._insecure}"
+        )
+
+    def first_in_the_clear(self, url: str) -> str:
+        """What to say, once, of a file over plain http on the public net where the API is asked over https."""
+        scheme, host, _ = origin(url)
+        if self._told_of_clear or scheme == "https" or self.origin[0] != "https" or nearness(host) != PUBLIC:
+            return ""
+        self._told_of_clear = True
+        return (
+            f"{self.name}: its file at {host} comes over plain http: whoever is on the way can "
+            "read it, change it, and use its URL"
+        )
+
+    @property
+    def _insecure(self) -> str:
+        return f"--insecure, in Python vidpoll.Account({self.provider.name!r}, …, insecure=True)"
+
+    @property
+    def _private_media(self) -> str:
+        return f"To allow it: --private-media, in Python vidpoll.Account({self.provider.name!r}, …, private_media=True)"
 
     @property
     def _root(self) -> str:
@@ -317,14 +390,24 @@ class OpenAccount:
     @property
     def _is_the_vendors(self) -> bool:
         """Whether the provider runs the server, on the public net. It has no files in this network."""
-        return self.base_url == self.provider.base_url.rstrip("/") and nearness(self.origin[1]) == PUBLIC
+        return self._is_the_providers and nearness(self.origin[1]) == PUBLIC
+
+    @property
+    def _is_the_providers(self) -> bool:
+        """Whether the account's origin is the provider's own."""
+        return self.origin == origin(self.provider.base_url)
+
+    @property
+    def _media_hosts(self) -> tuple[str, ...]:
+        """The hosts that may get the key as well. The key of a server of one's own is none of theirs."""
+        return self.provider.media_hosts if self._is_the_providers else ()
 
     def _check_host(self, host: str) -> None:
         """Raise unless a request to another host of the vendor's may be sent."""
         if not self.provider.is_vendors(host):
             raise PluginError(f"{self.provider.name}: the plugin asks {host}, which is not in Provider(hosts=…)")
         scheme, mine, _ = self.origin
-        if self.origin != origin(self.provider.base_url) and not (scheme == "https" and self.provider.is_vendors(mine)):
+        if not self._is_the_providers and not (scheme == "https" and self.provider.is_vendors(mine)):
             raise Unsupported(
                 f"{self.name}: this is asked at {host}, and only by an account at {self.provider.base_url}: its key is "
                 f"not for {redact.url(self.base_url)}. Use an account without a base URL of its own"
@@ -343,16 +426,16 @@ class OpenAccount:
         if scheme == "http" and not self.account.insecure and not is_private(host):
             raise UsageError(
                 f"{self.name}: the key would travel unencrypted to {host}. Use https in its base URL, "
-                f"or allow it: --insecure, in Python vidpoll.Account({self.provider.name!r}, …, insecure=True)"
+                f"or allow it: {self._insecure}"
             )
 
     def may_hold_key(self, url: str) -> bool:
-        """Whether a URL may get the key: the account's own origin, or an https host that the plugin names."""
+        """Whether a URL may get the key: the account's own origin, or an https host that the plugin names beside it."""
         try:
             there = origin(url)
         except ValueError:
             return False
-        media = there[0] == "https" and there[2] == 443 and there[1] in self.provider.media_hosts
+        media = there[0] == "https" and there[2] == 443 and there[1] in self._media_hosts
         return media or there == self.origin
 
 
@@ -430,43 +513,6 @@ def check_url(url: str) -> None:
     if not plain or not url.isprintable() or " " in url:
         user = " It holds a user or a password." if "@" in url.partition("://")[2].partition("/")[0] else ""
         raise UnsafeURL(f"{redact.url(url)!r} is not fetched: only plain http and https URLs are.{user}")
-
-
-@cache
-def is_private(host: str) -> bool:
-    """Whether a host is loopback, private or link-local by its name or number; nothing is looked up."""
-    host = host.rstrip(".")
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        number = host[:1].isdigit()  # 134744072 and 0x08080808 are ways to write 8.8.8.8
-        return host.endswith(_PRIVATE_SUFFIXES) or ("." not in host and not number)
-    address = getattr(address, "ipv4_mapped", None) or address
-    return address.is_private or address.is_loopback or address.is_link_local or address in _SHARED
-
-
-LOOPBACK, LINK_LOCAL, PRIVATE, PUBLIC = range(4)
-
-
-@cache
-def nearness(host: str) -> int:
-    """How near a host is by its name or number, from LOOPBACK (this machine) to PUBLIC; nothing is looked up."""
-    name = host.rstrip(".").lower()
-    if name == "localhost" or name.endswith(".localhost"):
-        return LOOPBACK
-    try:
-        address = ipaddress.ip_address(name)
-    except ValueError:
-        try:  # 2130706433, 0x7f.1 and 127.1 are ways to write 127.0.0.1
-            address = ipaddress.ip_address(socket.inet_aton(name) if name[:1].isdigit() else name)
-        except (OSError, ValueError):
-            return PRIVATE if is_private(name) else PUBLIC
-    address = getattr(address, "ipv4_mapped", None) or address
-    if address.is_loopback or address.is_unspecified:
-        return LOOPBACK
-    if address.is_link_local:
-        return LINK_LOCAL
-    return PRIVATE if is_private(str(address)) else PUBLIC
 
 
 def _variable(name: str) -> str:

@@ -7,24 +7,37 @@ fault of the network.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import requests
 import urllib3
 
 from ..faults import Misconfigured
+from .hosts import LOOPBACK, nearness
 
 BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 """The variables that name a file of certificates, the first that counts first."""
 
-_LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|::1")
 _KINDS = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 _ESCAPES = "percent-encode what is special in its user and password (# is %23, / is %2F, @ is %40, : is %3A)"
+
+
+class Way(NamedTuple):
+    """How a URL is asked for: what the libraries are told, and the host of the proxy, empty where there is none."""
+
+    settings: dict[str, Any]
+    proxy: str
+
+
+def way(url: str) -> Way:
+    """How a URL is asked for, by the environment. Raises Misconfigured."""
+    known = settings(url)
+    proxy = requests.utils.select_proxy(url, known["proxies"]) or ""
+    return Way(known, proxy and str(urllib3.util.parse_url(_with_scheme(proxy)).host).strip("[]"))
 
 
 def settings(url: str) -> dict[str, Any]:
@@ -32,7 +45,7 @@ def settings(url: str) -> dict[str, Any]:
     with requests.Session() as session:
         merged = session.merge_environment_settings(url, {}, None, None, None)
     parts = urlsplit(url)
-    if _LOOPBACK.fullmatch(parts.hostname or ""):  # a proxy cannot reach this machine's own servers
+    if nearness(parts.hostname or "") == LOOPBACK:  # a proxy cannot reach this machine's own servers
         merged["proxies"] = {}
     if proxy := requests.utils.select_proxy(url, merged["proxies"]):
         _check_proxy(proxy, proxy_variable(url))
@@ -89,8 +102,12 @@ def _wrong(bundle: Path) -> str:
     return "" if good else "there is no certificate in it"
 
 
+def _with_scheme(proxy: str) -> str:
+    return proxy if "://" in proxy else f"http://{proxy}"
+
+
 def _check_proxy(proxy: str, variable: str) -> None:
-    written = proxy if "://" in proxy else f"http://{proxy}"
+    written = _with_scheme(proxy)
     try:
         parsed = urllib3.util.parse_url(written)
     except (urllib3.exceptions.LocationParseError, ValueError):

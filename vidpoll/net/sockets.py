@@ -24,7 +24,11 @@ MAX_LINE = 64 * 1024
 """Bytes of a line in the head of an answer."""
 
 _FIELD = re.compile(rb"[!-9;-~]+:")
-_ANNOUNCES = re.compile(rb"HTTP/1\.\d 1(?!01)\d\d\b")
+_STATUS = re.compile(rb"HTTP/1\.[0-9][ \t]+([0-9]{3})(?![^ \t\r\n])")
+
+
+def _anybody(address: str, own: str) -> None:
+    del address, own
 
 
 class Sockets:
@@ -37,6 +41,10 @@ class Sockets:
         """Whether the last try made a connection, whether a byte of an answer came, and whether it was ended."""
         self.target = ""
         """What the request line is to name, byte for byte."""
+        self.url = ""
+        """The URL of the hop that is asked."""
+        self.admit: Callable[[str, str], object] = _anybody
+        """Raises NoAnswer where nothing may be sent to a peer, given by its address and this machine's own."""
         self._ticket: Ticket | None = None
         self._open: tuple[weakref.ref[socket.socket], ...] = ()
 
@@ -48,8 +56,12 @@ class Sockets:
         if ticket.aborted:
             raise NoAnswer("aborted before it was sent", sent=False)
 
+    def end(self) -> None:
+        """The request is over: nothing of it is kept."""
+        self.url, self.admit = "", _anybody
+
     def attempt(self) -> None:
-        """The request is tried, for the first time or again."""
+        """A hop is tried, for the first time or again."""
         self.fresh = self.heard = self.connecting = False
 
     def sending(self) -> None:
@@ -68,6 +80,12 @@ class Sockets:
         for sock in filter(None, (each() for each in self._open)):
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
+
+
+def ends(sock: Any) -> tuple[str, str]:
+    """The addresses of a socket's peer and of this machine. Of a proxy's, PySocks would give the address behind it."""
+    kind = socket.socket if isinstance(sock, socket.socket) else type(sock)
+    return kind.getpeername(sock)[0], kind.getsockname(sock)[0]
 
 
 class Guarded:
@@ -111,16 +129,22 @@ class Answer(io.BufferedReader):
         if self._head:
             return self._head.pop()
         line = super().readline(size)
-        if line.startswith(b"-"):  # http.client and urllib3 take -5 for the size of a chunk
+        if line.lstrip().startswith(b"-"):  # http.client and urllib3 take -5 for the size of a chunk
             raise http.client.HTTPException("a chunk of less than no bytes")
         return line
 
 
 def read_head(readline: Callable[[int], bytes]) -> list[bytes]:
-    """The lines of a head, past those that only announce one (RFC 9110, 15.2), the last one first."""
+    """The lines of a head, past those that only announce one (RFC 9110, 15.2), the last one first.
+
+    Raises BadStatusLine where it does not begin with a status.
+    """
     while True:
         lines = _lines(readline)
-        if not _ANNOUNCES.match(lines[0]):
+        status = _STATUS.match(lines[0])
+        if status is None:  # http.client takes "\x1f103" and "+103" for 103, and the next head for another answer's
+            raise http.client.BadStatusLine("no status line")
+        if status[1] == b"101" or not status[1].startswith(b"1"):
             break
     told = [line[15:].split(b",") for line in lines if line[:15].lower() == b"content-length:"]
     lengths = {length.strip() for each in told for length in each}

@@ -4,8 +4,8 @@ One `send` is one request with its redirects, read to the end. It runs in a work
 and either returns a whole Response or raises NoAnswer in words that hold no URL and no key.
 
 Of the libraries below only public names are used: the hooks of `HTTPAdapter`, `PoolManager.pool_classes_by_scheme`, a
-pool's `ConnectionCls`, a connection's `connect` and `sock`, a socket's `makefile`, a response's `read1` and
-`read_chunked`. A test holds that no name beginning with `_` of another library stands here.
+pool's `ConnectionCls`, a connection's `connect` and `sock`, a socket's `makefile` and `getpeername`, a response's
+`read1` and `read_chunked`. A test holds that no name beginning with `_` of another library stands here.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import re
 import threading
 import weakref
 from collections.abc import Callable, Mapping
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
@@ -27,14 +27,15 @@ from requests.adapters import HTTPAdapter
 from .. import blame
 from ..__version__ import __version__
 from ..errors import UnsafeURL
-from ..faults import NoAnswer
+from ..faults import Misconfigured, NoAnswer
 from ..fork_lock import ForkLock
 from ..model import Response
 from .accounts import WireRequest, check_url
 from .codings import decoded
-from .environment import settings
+from .environment import way
 from .explain import BodyTooLarge, Hopeless, UnsafeHop, lost
-from .sockets import Guarded, Sockets
+from .hosts import Peer, nearness, peer
+from .sockets import Guarded, Sockets, ends
 from .urls import Written, redirected, root, written
 from .workers import Ticket
 
@@ -92,7 +93,7 @@ class RequestsTransport:
 
     def __init__(self) -> None:
         self._local = threading.local()
-        self._environment: dict[str, dict[str, Any]] = {}
+        self._way = lru_cache(64)(way)  # by origin: hosts may be named anew for each file
         self._lock = ForkLock()
         self._adapters: weakref.WeakSet[_Adapter] = weakref.WeakSet()
 
@@ -106,9 +107,10 @@ class RequestsTransport:
             raise failed.error from None
 
     def _send(self, wire: WireRequest, ticket: Ticket, start: Start | None) -> Response:
-        adapter, answer = self._ready(wire, ticket), None
+        adapter, answer = self._adapter(), None
         adapter.busy.acquire()
         try:
+            self._make_ready(adapter, wire, ticket)
             answer = self._follow(wire, adapter, start)
             return _read(answer, wire, start)
         except NoAnswer as error:
@@ -117,10 +119,12 @@ class RequestsTransport:
         except _SinkFailed:
             raise
         except Exception as error:  # noqa: BLE001 - the table knows them all
-            raise lost(error, wire.url, wire.timeout, sent=ticket.sent, in_body=answer is not None) from None
+            url = adapter.sockets.url or wire.url
+            raise lost(error, url, wire.timeout, sent=ticket.sent, in_body=answer is not None) from None
         finally:
             if answer is not None:
                 answer.close()
+            adapter.sockets.end()
             adapter.busy.release()
 
     def close(self) -> None:
@@ -140,25 +144,32 @@ class RequestsTransport:
             answer.close()
             url = _next_hop(url, target)
             if not wire.may_name(url):
-                raise UnsafeHop("a redirect to an address of this network")
+                raise UnsafeHop(
+                    f"a redirect to an address of this network ({urlsplit(url).hostname}). To allow it: "
+                    "--private-media, in Python vidpoll.Account(…, private_media=True)"
+                )
         raise Hopeless(f"more than {MAX_REDIRECTS} redirects")
 
     def _once(self, wire: WireRequest, url: str, adapter: _Adapter, always: Mapping[str, str]) -> requests.Response:
-        if wire.trusted(url):
-            headers, body = {**always, **wire.headers, **wire.secret, **wire.own(url)}, wire.body
+        trusted = wire.trusted(url)
+        secret = {**wire.secret, **wire.own(url)} if trusted else {}
+        if trusted:
+            headers, body = {**always, **wire.headers, **secret}, wire.body
         else:  # whatever else a plugin puts into headers and body is meant for its own origin
             anywhere = {name: value for name, value in wire.headers.items() if name.lower() in _ANYWHERE}
             headers, body = {**always, **anywhere}, None
-        environment = self._settings(url)
+        adapter.sockets.url = url
+        settings, proxy = self._way(root(url))
+        adapter.sockets.admit = _gate(wire, url, proxy, secret=bool(secret))
         prepared = adapter.prepared(wire.method, url, headers, body)
         adapter.sockets.attempt()
         try:
-            return adapter.send(prepared, stream=True, timeout=wire.timeout, **environment)
+            return adapter.send(prepared, stream=True, timeout=wire.timeout, **settings)
         except Exception as error:
             if not (adapter.went_stale(wire.method, error) or self._made_room(adapter, error)):
                 raise
         adapter.sockets.attempt()
-        return adapter.send(prepared, stream=True, timeout=wire.timeout, **environment)
+        return adapter.send(prepared, stream=True, timeout=wire.timeout, **settings)
 
     def _made_room(self, adapter: _Adapter, error: Exception) -> bool:
         """Whether there are too many open files, and those of idle connections could be closed."""
@@ -169,13 +180,11 @@ class RequestsTransport:
         closed = [each.close_idle() for each in others]
         return any(closed)
 
-    def _ready(self, wire: WireRequest, ticket: Ticket) -> _Adapter:
-        """The adapter, for a new request. A POST gets a fresh connection: a stale one looks like a lost answer."""
-        adapter = self._adapter()
+    def _make_ready(self, adapter: _Adapter, wire: WireRequest, ticket: Ticket) -> None:
+        """Begin a new request. A POST gets a fresh connection: a stale one looks like a lost answer."""
         if wire.method not in ("GET", "HEAD"):
             adapter.close()
         adapter.sockets.begin(ticket)
-        return adapter
 
     def _adapter(self) -> _Adapter:
         local = self._local
@@ -188,22 +197,49 @@ class RequestsTransport:
         _current.sockets = adapter.sockets
         return adapter
 
-    def _settings(self, url: str) -> dict[str, Any]:
-        """Proxies and CA bundle from the environment, looked up once per origin. Raises Misconfigured."""
-        key = root(url)
-        if key not in self._environment:
-            self._environment[key] = settings(url)
-        return self._environment[key]
-
 
 _current = threading.local()
 """`sockets`: those of this thread's request."""
 
 
-class _Noted:
-    """A connection that is noted among its thread's sockets when it stands, and notes when something is sent."""
+def _gate(wire: WireRequest, url: str, proxy: str, *, secret: bool) -> Callable[[str, str], None]:
+    """What raises NoAnswer where nothing of a request may go to a peer; the proxy's name is looked at right away."""
 
-    sock: Any
+    def admit(there: Peer) -> None:
+        if secret and (why := wire.exposes(url, there)):
+            raise Misconfigured(why)
+        if why := wire.strays(url, there):
+            raise UnsafeHop(why)
+
+    if proxy:
+        admit(Peer(proxy, nearness(proxy), is_proxy=True))
+    return lambda address, own: admit(peer(address, own, bool(proxy)))
+
+
+class _Noted:
+    """A connection that is noted among its thread's sockets when it stands, and notes when something is sent.
+
+    Who is at its other end is looked at as soon as there is a socket, before TLS and before a proxy is told a host,
+    and again for each request that it serves: the next one may be another account's.
+    """
+
+    _line: Any = None
+    _ends: tuple[str, str] | None = None
+    """The addresses of the peer and of this machine."""
+
+    @property
+    def sock(self) -> Any:
+        """The socket below, or what stands for it."""
+        return self._line
+
+    @sock.setter
+    def sock(self, sock: Any) -> None:
+        self._line = sock
+        if sock is None:
+            self._ends = None
+        elif self._ends is None:
+            self._ends = ends(sock)
+            _current.sockets.admit(*self._ends)
 
     def connect(self) -> None:
         sockets: Sockets = _current.sockets
@@ -215,6 +251,8 @@ class _Noted:
 
     def putrequest(self, method: str, url: str, *args: Any, **options: Any) -> None:
         """The request line, with the target as it was written: urllib3 writes escapes anew."""
+        if self._ends is not None:
+            _current.sockets.admit(*self._ends)
         super().putrequest(method, _current.sockets.target or url, *args, **options)  # type: ignore[misc]
 
     def send(self, data: Any) -> None:

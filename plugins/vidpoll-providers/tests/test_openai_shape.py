@@ -136,7 +136,7 @@ def test_file_path_is_no_url() -> None:
 def test_a_failed_job_in_the_body_of_an_error(module: ModuleType, status: int) -> None:
     """Such an answer is the verdict; the same status without the job is a fault, and the wait goes on."""
     job = {"id": "v1", "status": "failed", "error": {"code": status, "message": "out of memory"}}
-    outage = {"error": {"message": "overloaded", "type": "x", "code": status}}
+    outage = {"status": "failed", "error": {"message": "overloaded", "type": "x", "code": status}}
     done = {"id": "v1", "status": "completed"}
     script = [answer({"id": "v1", "status": "queued"}), answer(job, status)]
     client, wire = client_of(module, script)
@@ -173,11 +173,12 @@ def test_a_failed_job_of_vllm_behind_litellm() -> None:
     assert said == Snapshot(State.FAILED, "failed", problem=Problem("out of memory", "500"), job_id=asked)
     done = answer({"id": asked, "status": "completed"})
     unknown = answer({"error": {"message": "litellm.APIError: {not json", "code": "500"}}, 500)
+    quoted = answer({"error": {"message": f"bad prompt: {json.dumps({'id': 'v', 'status': 'failed'})}"}}, 500)
     no_key = Response(500, {"content-type": "text/plain"}, b"Internal Server Error")
-    client, wire = client_of(litellm, [unknown, no_key, done])
+    client, wire = client_of(litellm, [unknown, no_key, quoted, done])
     with client:
         assert client.wait(f"litellm:{asked}").ok
-    assert len(wire.sent) == 3
+    assert len(wire.sent) == 4
 
 
 def test_litellm_passes_the_upstream_s_hint_on() -> None:

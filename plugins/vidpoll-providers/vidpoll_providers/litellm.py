@@ -29,12 +29,16 @@ def upstreams(job_id: str | None) -> str | None:
 def parse(response: vidpoll.Response, job_id: str) -> vidpoll.Snapshot | vidpoll.Follow[vidpoll.Snapshot]:
     """A poll. 1.106 names the job by another id of its own than the submit did; both hold that of the upstream.
 
-    A failed job of vLLM-Omni is HTTP 500 for ever, with the upstream's answer as text in the error's message.
+    A failed job of vLLM-Omni is HTTP 500 for ever, with the upstream's answer as text in the error's message. It must
+    name the upstream's job: an error may quote anything else, a prompt, say.
     """
-    said = BASE.status.parse(passed_on(response), job_id)
-    if not isinstance(said, vidpoll.Snapshot) or said.job_id in (None, job_id):
+    said, inner = BASE.status.parse(passed_on(response), job_id), upstreams(job_id)
+    if not isinstance(said, vidpoll.Snapshot):
         return said
-    inner = upstreams(job_id)
+    if response.status >= 400 and (inner is None or said.job_id != inner):
+        raise vidpoll.Malformed("the error holds no answer of the upstream about this job")
+    if said.job_id in (None, job_id):
+        return said
     return replace(said, job_id=job_id) if inner and inner in (said.job_id, upstreams(said.job_id)) else said
 
 

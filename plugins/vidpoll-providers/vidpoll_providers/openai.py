@@ -34,12 +34,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         others=declare.anything(),  # servers add fields of their own
         remix=True,
         relay=True,
-        verdicts=(
-            400,
-            422,
-            500,
-            503,
-        ),  # vLLM-Omni, and what stands before it: the body of such an answer may be the job
+        verdicts=(400, 422, 500, 503),  # at vLLM-Omni, and through what stands before it, the body may be the job
         error=read_error,
     )
 

@@ -15,7 +15,8 @@ from urllib.parse import unquote
 
 from ...errors import MissingKey
 from ...model import Request, origin
-from ...net.accounts import WireRequest, is_private
+from ...net.accounts import WireRequest
+from ...net.hosts import is_private
 from ...provider import KeyHeader, NoAuth
 from .subject import Subject, broken, said
 
