@@ -25,7 +25,7 @@ from acme_provider import (
 from shell import MEDIA, Interrupting, Shell, Terminal
 
 import vidpoll
-from vidpoll import Request, parsing
+from vidpoll import Request, Snapshot, State, parsing
 from vidpoll.cli.fields import read_fields, with_fields
 from vidpoll.cli.output import iso
 
@@ -314,3 +314,20 @@ def test_jobs_that_are_completed_and_not_saved_are_counted_as_both(shell: Shell,
     code, out, _ = shell("wait", "acme:a", "acme:b", "--download", "clips", script=script, plugins=(Takes(),))
     assert code == 1
     assert out[-1].endswith("2 jobs: 2 completed, files of 2 not saved")
+
+
+@pytest.mark.parametrize(
+    ("state", "done"), [(State.CANCELLED, True), (State.COMPLETED, False)], ids=["cancelled", "over"]
+)
+def test_a_cancel_whose_answer_is_the_verdict(shell: Shell, state: State, done: bool) -> None:
+    """It is said and kept: a later wait asks nothing, at a provider that knows the job no more."""
+    assert ACME.cancel is not None
+    said = replace(ACME.cancel, parse=lambda response, job_id: Snapshot(state, job_id=job_id, assets_due=False))
+    plugin = Plugin(replace(ACME, name="ender", cancel=said))
+    kept = ("--store", "kept.sqlite3")
+    code, out, _ = shell("cancel", "ender:j1", "--yes", *kept, script=[(200, {})], plugins=(plugin,))
+    assert (code, out) == (0 if done else 1, [f"ender:j1 is {state}"])
+    code, out, _ = shell("cancel", "ender:j2", "--yes", "--json", *kept, script=[(200, {})], plugins=(plugin,))
+    assert json.loads(out[0]) == {"ref": "ender:j2", "cancelled": done, "error": None}
+    code, out, err = shell("wait", "ender:j1", *kept, script=[], plugins=(plugin,))
+    assert (code, f"ender:j1 {state}" in "".join(out + err), shell.wire.sent) == (1 if done else 0, True, [])  # type: ignore[attr-defined]
