@@ -332,13 +332,11 @@ class SampleFace(Face):
         return [each for each in self.index.of(operation) if "raises" not in each.expect]
 
     def _of(self, state: str, job_id: str = "") -> list[Sample]:
-        """The samples of a state, the best first: of the same job, with what is looked for, documented."""
-        found = []
-        for sample in self._good("status"):
-            target = sample.request.partition(" ")[2]
-            if sample.state == state and target[:1] in ("", "/"):  # a webhook's body has no path
-                found.append(sample)
-        return sorted(found, key=lambda each: (each.job_id != job_id, self._poor(each), ORIGINS.index(each.origin)))
+        """The samples of a state, of the job's interface; the best first: same job, what is looked for, documented."""
+        told = (each for each in self._good("status") if each.state == state)
+        found = [each for each in told if each.request.partition(" ")[2][:1] in ("", "/")]  # a webhook has no path
+        own = [each for each in found if getattr(self._read(each, job_id)[1], "state", None) is each.state] or found
+        return sorted(own, key=lambda each: (each.job_id != job_id, self._poor(each), ORIGINS.index(each.origin)))
 
     def _poor(self, sample: Sample) -> bool:
         """Whether the sample lacks what is looked for: the video of a completed job, the reason of a failed one."""
@@ -401,13 +399,13 @@ class SampleFace(Face):
         stages = tuple(Stage(name, (length, 1.2 * length), span) for name, span in spans)
         return Timeline((2.0 * floor, 2.4 * floor) if "queued" in scene.states else (0.0, 0.0), stages)
 
-    def _read(self, sample: Sample) -> tuple[list[tuple[Sample, Any]], Any]:
+    def _read(self, sample: Sample, job_id: str = "") -> tuple[list[tuple[Sample, Any]], Any]:
         """The sample and the second answers that it asks for, each with what its parser gives; what comes of all."""
-        value = self._parse(sample, sample.response(), sample.job_id)
+        value = self._parse(sample, sample.response(), job_id or sample.job_id)
         steps = [(sample, value)]
         for second in filter(None, map(self.index.named, sample.then)):
             if isinstance(value, Follow):
-                value = _tried(value.parse, second.response(), sample.job_id) or value.fallback
+                value = _tried(value.parse, second.response(), job_id or sample.job_id) or value.fallback
                 steps.append((second, value))
         return steps, _said(value)
 
