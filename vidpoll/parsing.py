@@ -30,6 +30,7 @@ _LATEST = 253402300800.0  # the year 10000, after which no calendar goes
 _WHOLE = re.compile(r"\s*-?[0-9]{1,15}(\.0{1,9})?\s*")
 _NUMBER = re.compile(r"\s*[+-]?[0-9]{1,20}(\.[0-9]{1,20})?\s*")
 _SIGNED = r"[?&]X-(?:Amz|Goog|Oss|Tos)-{}(?=&|$)"  # the four kinds of presigned URL have the same two parameters
+_MOMENT, _SIGNATURE = r"[?&]Expires=([0-9]{10})(?=&|$)", r"[?&]Signature=[^&]"
 
 
 def json_object(response: Response, *path: str) -> dict[str, Any]:
@@ -189,13 +190,20 @@ def assets(value: object, kind: str = "video", **fields: Any) -> tuple[Asset, ..
 
 
 def expiry(url: object) -> float | None:
-    """When a presigned URL ends, in Unix seconds, by its query (AWS Signature 4 and its kin); None for any other.
+    """When a presigned URL ends, in Unix seconds, by its query; None for any other.
+
+    It knows AWS Signature 4 and its kin, and the older signatures, which name the moment itself (OSS, CloudFront).
 
     >>> expiry("https://a.example/1.mp4?X-Amz-Date=20260101T000000Z&X-Amz-Expires=60") == 1767225660
+    True
+    >>> expiry("https://a.example/1.mp4?Expires=1767225660&OSSAccessKeyId=k&Signature=s") == 1767225660
     True
     """
     if not isinstance(url, str):
         return None
+    moment = re.search(_MOMENT, url) if re.search(_SIGNATURE, url) else None
+    if moment:
+        return float(moment[1])
     date = re.search(_SIGNED.format(r"Date=(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z"), url, re.IGNORECASE)
     seconds = re.search(_SIGNED.format(r"Expires=(\d{1,7})"), url, re.IGNORECASE)
     signed = timestamp("{}-{}-{}T{}:{}:{}Z".format(*date.groups())) if date else None
