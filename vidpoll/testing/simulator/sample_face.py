@@ -36,6 +36,7 @@ Asked = tuple[str, str, tuple[tuple[str, str], ...], str]
 """Method, decoded path, sorted query and body: what tells one request from another."""
 
 _FIELDS = {"prompt": "a lighthouse at dusk"}
+_ENDINGS = ("cancel", "delete")
 
 
 @dataclass(frozen=True)
@@ -114,8 +115,14 @@ class SampleFace(Face):
         answers = {"content": self._content, "delete": delete, "cancel": self._cancel, "status": self._status}
         for name, answer in answers.items():
             if name in self.operations:
-                self._doors[_asked(self.operations[name].request(job.id))] = partial(answer, job)
+                self._doors[_asked(self._sent(name, job.id))] = partial(answer, job)
         return job
+
+    def _sent(self, name: str, job_id: str) -> model.Request:
+        """What an operation sends; of a cancel or delete that looks at the job first, what it sends then."""
+        known, looks = self.operations[name], [each for each in self._good(name) if each.then and name in _ENDINGS]
+        value = _tried(known.parse, looks[0].response(), job_id) if looks else None
+        return value.request if isinstance(value, Follow) else known.request(job_id)
 
     def refuse(self, request: Request) -> Reply | None:
         auth = self.provider.auth
@@ -185,7 +192,8 @@ class SampleFace(Face):
         if "cancelled" not in self._scenes[job.kind].states:
             return _lacking('status of a job that is cancelled ("state": "cancelled")')
         if self.jobs.get(job.id) and job.moment(request.at).final:
-            return self._refusal(409, "conflict", "the job is over")
+            both = "delete" in self.operations and self._sent("delete", job.id) == self._sent("cancel", job.id)
+            return self._removed(job, request, "delete") if both else self._refusal(409, "conflict", "the job is over")
         reply = self._removed(job, request, "cancel")
         self._cancelled |= {job.id} if reply.status < 300 else set()
         return reply
@@ -197,7 +205,7 @@ class SampleFace(Face):
         if not good:
             return _lacking(name)
         self.jobs.remove(job.id, at=request.at)
-        return self._tell(good[0], job)
+        return self._tell(next(filter(None, map(self.index.named, good[0].then)), good[0]), job)
 
     def _quota(self) -> Reply:
         """The sample of a quota that affords something, where there is one."""
