@@ -452,7 +452,7 @@ def _asked(request: model.Request) -> Asked:
 
 
 def _written(value: object) -> str:
-    return json.dumps(value, sort_keys=True)
+    return "" if value == {} else json.dumps(value, sort_keys=True)  # some SDKs send {} where nothing is to be said
 
 
 def _target(request: Request) -> str:
