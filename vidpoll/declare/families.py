@@ -227,7 +227,7 @@ def ark_tasks(
     made = {
         "pacing": pacing,
         "status": look,
-        "submit": {"video": submit(f"POST {path}", job, rules, needed, convert=_ark_body)},
+        "submit": {"video": submit(f"POST {path}", job, rules, needed, kind="video", convert=_ark_body)},
         "list": numbered_pages(
             f"GET {path}", job, rows="items", page="page_num", size="page_size", most=500, fields=_ARK_FILTERS
         ),

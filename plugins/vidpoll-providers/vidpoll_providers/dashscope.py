@@ -105,7 +105,7 @@ def submit(task: str) -> vidpoll.Operation[vidpoll.Submitted]:
         f"POST /services/aigc/{task}/video-synthesis",
         JOB,
         FIELDS,
-        ("model", ("input", *INPUT)),
+        ("model", ("prompt", "img_url", "first_frame_url", "media", "input")),
         kind="video" if task == "video-generation" else task,
         convert=nested,
         headers={"X-DashScope-Async": "enable"},
