@@ -11,29 +11,27 @@ from __future__ import annotations
 
 import json
 import random
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, quote, unquote, urljoin, urlsplit
+from urllib.parse import parse_qsl, quote, urljoin, urlsplit
 
 from ... import model
-from ...errors import AnswerError, PluginError, Refused
-from ...provider import Basic, Follow, KeyHeader, PreparedRequest, Provider
+from ...errors import AnswerError, PluginError, Refused, UsageError
+from ...provider import AnyOf, Auth, Basic, Follow, KeyHeader, PreparedRequest, Provider
 from ..contract import mutations
 from ..contract.checks import ORIGINS
 from ..contract.samples import Index, Sample, read
 from .answers import Swaps, file_of, handed_on, like, own_part, progress_writer, renamed, text_of
+from .asked import Asked, asked, fits, likeness, written
 from .assets import Asset, serve
 from .face import Clock, Face, Route
 from .timeline import Fate, Job, Stage, Timeline
 from .wire import Reply, Request, json_reply
-
-Asked = tuple[str, str, tuple[tuple[str, str], ...], str]
-"""Method, decoded path, sorted query and body: what tells one request from another."""
 
 _FIELDS = {"prompt": "a lighthouse at dusk"}
 _ENDINGS = ("cancel", "delete")
@@ -98,6 +96,9 @@ class SampleFace(Face):
     def defaults(self, kind: str) -> dict[str, Any]:
         return dict(self._scenes[kind].fields)
 
+    def tells_progress(self, kind: str) -> bool:
+        return any(sample.expect.get("progress") is not None for sample in self._scenes[kind].running.values())
+
     def new_id(self, dice: random.Random) -> str:
         scene = self._scenes[self._kind]
         while True:
@@ -115,7 +116,8 @@ class SampleFace(Face):
         answers = {"content": self._content, "delete": delete, "cancel": self._cancel, "status": self._status}
         for name, answer in answers.items():
             if name in self.operations:
-                self._doors[_asked(self._sent(name, job.id))] = partial(answer, job)
+                with suppress(UsageError):  # the vendor has no such request for a job of this kind
+                    self._doors[asked(self._sent(name, job.id))] = partial(answer, job)
         return job
 
     def _sent(self, name: str, job_id: str) -> model.Request:
@@ -126,15 +128,21 @@ class SampleFace(Face):
 
     def refuse(self, request: Request) -> Reply | None:
         auth = self.provider.auth
-        if self.key is None or _target(request) in self._files:
+        ways = auth.alternatives if isinstance(auth, AnyOf) else (auth,)
+        opens = any(self._opens(way, request, way is ways[0]) for way in ways)
+        if self.key is None or _target(request) in self._files or opens:
             return None
-        headers = auth(PreparedRequest("GET", request.raw_path), dict.fromkeys(auth.variables, self.key))
-        for name, value in headers.items():
+        return self._refusal(401, "authentication", "the key is wrong")
+
+    def _opens(self, auth: Auth, request: Request, first: bool) -> bool:
+        """Whether a request has what one way to send the key sends; what is minted anew counts for the first alone."""
+        key = str(self.key)
+        for name, value in auth(PreparedRequest("GET", request.raw_path), dict.fromkeys(auth.variables, key)).items():
             told = request.headers.get(name.lower())
-            fixed = isinstance(auth, (KeyHeader, Basic)) or self.key in value  # else minted: never the same twice
-            if auth.required if told is None else fixed and told != value:
-                return self._refusal(401, "authentication", "the key is wrong")
-        return None
+            fixed = isinstance(auth, (KeyHeader, Basic)) or key in value  # else minted
+            if auth.required if told is None else told != value and (fixed or not first):
+                return False
+        return True
 
     def not_found(self, request: Request) -> Reply:
         return self._refusal(404, "not found", "there is no such job, or no such path")
@@ -144,27 +152,27 @@ class SampleFace(Face):
     def _play(self, request: Request) -> Reply:
         if _target(request) in self._files:
             return serve(request, self._files[_target(request)])
-        asked = self._came(request)
-        if asked in self._doors:
-            return self._doors[asked](request)
-        if self._is(asked, "list", {}, None):
+        came = self._came(request)
+        if came in self._doors:
+            return self._doors[came](request)
+        if self._is(came, "list", {}, None):
             return self._list(request)
-        if self._is(asked, "quota"):
+        if self._is(came, "quota"):
             return self._quota()
         fields = _object(request)
-        kinds = [kind for kind, scene in self._scenes.items() if _fits(asked, scene.request, scene.fields)]
+        kinds = [kind for kind, scene in self._scenes.items() if fits(came, scene.request, scene.fields)]
         if not kinds:
             return self.not_found(request)
-        kind = max(kinds, key=lambda kind: _likeness(fields, self._scenes[kind].request.json))
+        kind = max(kinds, key=lambda kind: likeness(fields, self._scenes[kind].request.json))
         return self._tell(self._scenes[kind].submit, self.submit(kind, request, fields))
 
-    def _is(self, asked: Asked, name: str, *arguments: object) -> bool:
+    def _is(self, came: Asked, name: str, *arguments: object) -> bool:
         known = self.operations.get(name)
-        return known is not None and asked[:2] == _asked(known.request(*arguments))[:2]
+        return known is not None and came[:2] == asked(known.request(*arguments))[:2]
 
     def _came(self, request: Request) -> Asked:
         try:
-            body = _written(request.json())
+            body = written(request.json())
         except ValueError:
             body = (request.body or b"").decode("latin-1")
         query = tuple(sorted(parse_qsl(request.raw_query, keep_blank_values=True)))
@@ -268,7 +276,7 @@ class SampleFace(Face):
         for second, _ in steps[1:]:
             if isinstance(value, Follow):
                 told = swaps.response(second)
-                self._doors[_asked(value.request)] = partial(lambda told, request: _reply(told), told)
+                self._doors[asked(value.request)] = partial(lambda told, request: _reply(told), told)
                 value = _tried(value.parse, told, job.id)
         self._serve(_said(value), job)
         return answer
@@ -446,15 +454,6 @@ def _ids(sample: Sample) -> set[str]:
     return {sample.job_id, sample.expect.get("job_id") or sample.job_id}
 
 
-def _asked(request: model.Request) -> Asked:
-    body = (request.body or b"").decode("latin-1") if request.json is None else _written(request.json)
-    return request.method, unquote(request.path), tuple(sorted(request.query)), body
-
-
-def _written(value: object) -> str:
-    return "" if value == {} else json.dumps(value, sort_keys=True)  # some SDKs send {} where nothing is to be said
-
-
 def _target(request: Request) -> str:
     return request.raw_path + (f"?{request.raw_query}" if request.raw_query else "")
 
@@ -465,21 +464,6 @@ def _object(request: Request) -> dict[str, Any]:
     except ValueError:
         said = None
     return said if isinstance(said, dict) else {}
-
-
-def _fits(asked: Asked, request: model.Request, fields: Mapping[str, object]) -> bool:
-    """Whether a request is this submit: the same path, but for what comes out of a field (a model's name)."""
-    pattern = re.escape(unquote(request.path))
-    for value in fields.values():
-        if isinstance(value, str) and value:
-            pattern = re.sub(rf"(?<=/){re.escape(re.escape(value))}(?=/|$)", ".+", pattern)
-    return asked[0] == request.method and re.fullmatch(pattern, asked[1]) is not None
-
-
-def _likeness(fields: Mapping[str, object], sent: object) -> int:
-    """How many fields a body shares with the one that a submit sends, less those that it lacks."""
-    known = set(sent) if isinstance(sent, dict) else set()
-    return len(known & fields.keys()) - len(known - fields.keys())
 
 
 def _reply(response: model.Response) -> Reply:
