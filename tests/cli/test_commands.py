@@ -154,6 +154,7 @@ def checking(**fields: object) -> dict[str, object]:
     rules: parsing.Rules = {
         "prompt": ("text", lambda value: isinstance(value, str)),
         "title": ("text", lambda value: isinstance(value, str)),
+        "6.text": ("text", lambda value: isinstance(value, str)),
         "frames": ("an odd number", lambda value: isinstance(value, int) and value % 2),
     }
     return parsing.checked("submit clip", fields, rules)
@@ -165,6 +166,7 @@ def checking(**fields: object) -> dict[str, object]:
         (["prompt=2024", "frames=81"], {"prompt": "2024", "frames": 81}),
         (["prompt=1e3", "title=true"], {"prompt": "1e3", "title": "true"}),
         (["prompt=[1, 2]"], {"prompt": "[1, 2]"}),
+        (["6.text=2024"], {"6.text": "2024"}),
         (['prompt="2024"', "title=null"], {"prompt": "2024"}),
     ],
 )
@@ -179,7 +181,7 @@ def test_a_value_is_what_the_plugin_takes(texts: list[str], meant: dict[str, obj
         (["frames=80"], "frames=80: it must be an odd number"),
         (["prompt=7", "frames=80"], "frames=80: it must be an odd number"),
         (['frames="81"'], "frames='81': it must be an odd number"),
-        (["colour=7"], "submit clip takes no field 'colour'; it takes prompt, title, frames"),
+        (["colour=7"], "submit clip takes no field 'colour'; it takes prompt, title, 6.text, frames"),
     ],
 )
 def test_a_value_that_is_wrong_either_way(texts: list[str], said: str) -> None:

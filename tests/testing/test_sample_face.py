@@ -253,6 +253,25 @@ def test_a_list_of_the_jobs_that_there_are(tmp_path: Path) -> None:
         assert 0 < (next(client.jobs("goodness")).progress or 0) < 40
 
 
+def test_a_list_that_is_asked_by_post_ends(tmp_path: Path) -> None:
+    """The page stands in the body; the second one is not the first again."""
+    empty = ("none.json", {"data": [], "next": None}, {"operation": "list", "expect": {"rows": [], "next": None}})
+    samples = [each for each in SAMPLES if not _is_last_page(each[2])]
+    bare = provider_of(Good(), name="goodness")
+    assert bare.list is not None
+    asked = replace(bare.list, request=lambda fields, token: vidpoll.Request("POST", "/search", json={"page": token}))
+
+    class Posted:
+        @vidpoll.hookimpl
+        def vidpoll_providers(self) -> Any:
+            yield replace(bare, list=asked)
+
+    with played(write(tmp_path / "good", [*samples, empty]), Posted(), "goodness") as simulation:
+        client = simulation.client()
+        job = client.wait(client.submit("goodness", "clip", prompt="a sea"))
+        assert [row.id for row in client.jobs("goodness")] == [job.id]
+
+
 def test_what_the_samples_do_not_show_is_told(tmp_path: Path) -> None:
     """501, and the sample to add; the job is not touched."""
     with good(tmp_path, []) as simulation:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..drops import without
 from ..errors import StoreError
 from ..job import Job
 from ..net.accounts import OpenAccount
@@ -32,7 +33,8 @@ class Intent:
         if self._number is not None:  # sent again after it certainly was not received
             return
         try:
-            self._sent = records.sent(self._fields, self._account.secrets().values())
+            own = without(self._fields, self._account.provider.drops)
+            self._sent = records.sent(own, self._account.secrets().values())
             store = self._keeper.ready()
             self._number = store.begin(records.origin(self._account), self._operation, self._sent)
         except StoreError as error:

@@ -251,11 +251,15 @@ class SampleFace(Face):
         return page if isinstance(page, model.Page) else model.Page(())
 
     def _beyond(self, request: Request, token: str | None) -> bool:
-        """Whether a page is asked for that is not the first: what a token changes in the query is not as it was."""
+        """Whether a page is asked for that is not the first: what a token changes in the request is not as it was."""
         ask = self.operations["list"].request
-        first, other = (dict(ask({}, each).query) for each in (None, token))
+        first, other = (
+            {**dict(made.query), **(made.json if isinstance(made.json, dict) else {})}
+            for made in (ask({}, None), ask({}, token))
+        )
+        given = {**request.query, **_object(request)}
         changed = [name for name in other if other[name] != first.get(name)]
-        return any(request.query.get(name, first.get(name)) != first.get(name) for name in changed)
+        return any(given.get(name, first.get(name)) != first.get(name) for name in changed)
 
     # Answers
 
