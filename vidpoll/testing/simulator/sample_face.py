@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import random
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -19,7 +18,7 @@ from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, quote, unquote, urljoin, urlsplit
+from urllib.parse import parse_qsl, quote, urljoin, urlsplit
 
 from ... import model
 from ...errors import AnswerError, PluginError, Refused, UsageError
@@ -28,15 +27,14 @@ from ..contract import mutations
 from ..contract.checks import ORIGINS
 from ..contract.samples import Index, Sample, read
 from .answers import Swaps, file_of, handed_on, like, own_part, progress_writer, renamed, text_of
+from .asked import Asked, asked, fits, likeness, written
 from .assets import Asset, serve
 from .face import Clock, Face, Route
 from .timeline import Fate, Job, Stage, Timeline
 from .wire import Reply, Request, json_reply
 
-Asked = tuple[str, str, tuple[tuple[str, str], ...], str]
-"""Method, decoded path, sorted query and body: what tells one request from another."""
-
 _FIELDS = {"prompt": "a lighthouse at dusk"}
+_ENDINGS = ("cancel", "delete")
 
 
 @dataclass(frozen=True)
@@ -119,8 +117,14 @@ class SampleFace(Face):
         for name, answer in answers.items():
             if name in self.operations:
                 with suppress(UsageError):  # the vendor has no such request for a job of this kind
-                    self._doors[_asked(self.operations[name].request(job.id))] = partial(answer, job)
+                    self._doors[asked(self._sent(name, job.id))] = partial(answer, job)
         return job
+
+    def _sent(self, name: str, job_id: str) -> model.Request:
+        """What an operation sends; of a cancel or delete that looks at the job first, what it sends then."""
+        known, looks = self.operations[name], [each for each in self._good(name) if each.then and name in _ENDINGS]
+        value = _tried(known.parse, looks[0].response(), job_id) if looks else None
+        return value.request if isinstance(value, Follow) else known.request(job_id)
 
     def refuse(self, request: Request) -> Reply | None:
         auth = self.provider.auth
@@ -148,27 +152,27 @@ class SampleFace(Face):
     def _play(self, request: Request) -> Reply:
         if _target(request) in self._files:
             return serve(request, self._files[_target(request)])
-        asked = self._came(request)
-        if asked in self._doors:
-            return self._doors[asked](request)
-        if self._is(asked, "list", {}, None):
+        came = self._came(request)
+        if came in self._doors:
+            return self._doors[came](request)
+        if self._is(came, "list", {}, None):
             return self._list(request)
-        if self._is(asked, "quota"):
+        if self._is(came, "quota"):
             return self._quota()
         fields = _object(request)
-        kinds = [kind for kind, scene in self._scenes.items() if _fits(asked, scene.request, scene.fields)]
+        kinds = [kind for kind, scene in self._scenes.items() if fits(came, scene.request, scene.fields)]
         if not kinds:
             return self.not_found(request)
-        kind = max(kinds, key=lambda kind: _likeness(fields, self._scenes[kind].request.json))
+        kind = max(kinds, key=lambda kind: likeness(fields, self._scenes[kind].request.json))
         return self._tell(self._scenes[kind].submit, self.submit(kind, request, fields))
 
-    def _is(self, asked: Asked, name: str, *arguments: object) -> bool:
+    def _is(self, came: Asked, name: str, *arguments: object) -> bool:
         known = self.operations.get(name)
-        return known is not None and asked[:2] == _asked(known.request(*arguments))[:2]
+        return known is not None and came[:2] == asked(known.request(*arguments))[:2]
 
     def _came(self, request: Request) -> Asked:
         try:
-            body = _written(request.json())
+            body = written(request.json())
         except ValueError:
             body = (request.body or b"").decode("latin-1")
         query = tuple(sorted(parse_qsl(request.raw_query, keep_blank_values=True)))
@@ -196,7 +200,8 @@ class SampleFace(Face):
         if "cancelled" not in self._scenes[job.kind].states:
             return _lacking('status of a job that is cancelled ("state": "cancelled")')
         if self.jobs.get(job.id) and job.moment(request.at).final:
-            return self._refusal(409, "conflict", "the job is over")
+            both = "delete" in self.operations and self._sent("delete", job.id) == self._sent("cancel", job.id)
+            return self._removed(job, request, "delete") if both else self._refusal(409, "conflict", "the job is over")
         reply = self._removed(job, request, "cancel")
         self._cancelled |= {job.id} if reply.status < 300 else set()
         return reply
@@ -208,7 +213,7 @@ class SampleFace(Face):
         if not good:
             return _lacking(name)
         self.jobs.remove(job.id, at=request.at)
-        return self._tell(good[0], job)
+        return self._tell(next(filter(None, map(self.index.named, good[0].then)), good[0]), job)
 
     def _quota(self) -> Reply:
         """The sample of a quota that affords something, where there is one."""
@@ -275,7 +280,7 @@ class SampleFace(Face):
         for second, _ in steps[1:]:
             if isinstance(value, Follow):
                 told = swaps.response(second)
-                self._doors[_asked(value.request)] = partial(lambda told, request: _reply(told), told)
+                self._doors[asked(value.request)] = partial(lambda told, request: _reply(told), told)
                 value = _tried(value.parse, told, job.id)
         self._serve(_said(value), job)
         return answer
@@ -451,15 +456,6 @@ def _ids(sample: Sample) -> set[str]:
     return {sample.job_id, sample.expect.get("job_id") or sample.job_id}
 
 
-def _asked(request: model.Request) -> Asked:
-    body = (request.body or b"").decode("latin-1") if request.json is None else _written(request.json)
-    return request.method, unquote(request.path), tuple(sorted(request.query)), body
-
-
-def _written(value: object) -> str:
-    return json.dumps(value, sort_keys=True)
-
-
 def _target(request: Request) -> str:
     return request.raw_path + (f"?{request.raw_query}" if request.raw_query else "")
 
@@ -470,21 +466,6 @@ def _object(request: Request) -> dict[str, Any]:
     except ValueError:
         said = None
     return said if isinstance(said, dict) else {}
-
-
-def _fits(asked: Asked, request: model.Request, fields: Mapping[str, object]) -> bool:
-    """Whether a request is this submit: the same path, but for what comes out of a field (a model's name)."""
-    pattern = re.escape(unquote(request.path))
-    for value in fields.values():
-        if isinstance(value, str) and value:
-            pattern = re.sub(rf"(?<=/){re.escape(re.escape(value))}(?=/|$)", ".+", pattern)
-    return asked[0] == request.method and re.fullmatch(pattern, asked[1]) is not None
-
-
-def _likeness(fields: Mapping[str, object], sent: object) -> int:
-    """How many fields a body shares with the one that a submit sends, less those that it lacks."""
-    known = set(sent) if isinstance(sent, dict) else set()
-    return len(known & fields.keys()) - len(known - fields.keys())
 
 
 def _reply(response: model.Response) -> Reply:
