@@ -13,6 +13,7 @@ import json
 import random
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
@@ -21,7 +22,7 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urljoin, urlsplit
 
 from ... import model
-from ...errors import AnswerError, PluginError, Refused
+from ...errors import AnswerError, BadReference, PluginError, Refused
 from ...provider import Basic, Follow, KeyHeader, PreparedRequest, Provider
 from ..contract import mutations
 from ..contract.checks import ORIGINS
@@ -113,7 +114,7 @@ class SampleFace(Face):
         answers: Mapping[str, Callable[[Job, Request], Reply]]
         answers = {"content": self._content, "delete": delete, "cancel": self._cancel, "status": self._status}
         for name, answer in answers.items():
-            if name in self.operations:
+            with suppress(KeyError, BadReference):  # an operation that there is not, or not for such ids
                 self._doors[_asked(self.operations[name].request(job.id))] = partial(answer, job)
         return job
 
@@ -317,13 +318,20 @@ class SampleFace(Face):
         return [each for each in self.index.of(operation) if "raises" not in each.expect]
 
     def _of(self, state: str, job_id: str = "") -> list[Sample]:
-        """The samples of a state, the best first: of the same job, with what is looked for, documented."""
+        """The samples of a state that are read as one of the job, or all; the best first: of the same job, with what is
+        looked for, documented.
+        """
         found = []
         for sample in self._good("status"):
             target = sample.request.partition(" ")[2]
             if sample.state == state and target[:1] in ("", "/"):  # a webhook's body has no path
                 found.append(sample)
-        return sorted(found, key=lambda each: (each.job_id != job_id, self._poor(each), ORIGINS.index(each.origin)))
+        own = [each for each in found if not job_id or self._speaks(each, job_id)]
+        return sorted(own or found, key=lambda each: (each.job_id != job_id, self._poor(each), ORIGINS.index(each.origin)))
+
+    def _speaks(self, sample: Sample, job_id: str) -> bool:
+        """Whether the sample is of the interface that the job's id belongs to."""
+        return getattr(self._read(sample, job_id)[1], "state", None) is sample.state
 
     def _poor(self, sample: Sample) -> bool:
         """Whether the sample lacks what is looked for: the video of a completed job, the reason of a failed one."""
@@ -386,13 +394,14 @@ class SampleFace(Face):
         stages = tuple(Stage(name, (length, 1.2 * length), span) for name, span in spans)
         return Timeline((2.0 * floor, 2.4 * floor) if "queued" in scene.states else (0.0, 0.0), stages)
 
-    def _read(self, sample: Sample) -> tuple[list[tuple[Sample, Any]], Any]:
+    def _read(self, sample: Sample, job_id: str = "") -> tuple[list[tuple[Sample, Any]], Any]:
         """The sample and the second answers that it asks for, each with what its parser gives; what comes of all."""
-        value = self._parse(sample, sample.response(), sample.job_id)
+        job_id = job_id or sample.job_id
+        value = self._parse(sample, sample.response(), job_id)
         steps = [(sample, value)]
         for second in filter(None, map(self.index.named, sample.then)):
             if isinstance(value, Follow):
-                value = _tried(value.parse, second.response(), sample.job_id) or value.fallback
+                value = _tried(value.parse, second.response(), job_id) or value.fallback
                 steps.append((second, value))
         return steps, _said(value)
 
