@@ -22,7 +22,7 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urljoin, urlsplit
 
 from ... import model
-from ...errors import AnswerError, BadReference, PluginError, Refused
+from ...errors import AnswerError, PluginError, Refused, UsageError
 from ...provider import Basic, Follow, KeyHeader, PreparedRequest, Provider
 from ..contract import mutations
 from ..contract.checks import ORIGINS
@@ -114,7 +114,7 @@ class SampleFace(Face):
         answers: Mapping[str, Callable[[Job, Request], Reply]]
         answers = {"content": self._content, "delete": delete, "cancel": self._cancel, "status": self._status}
         for name, answer in answers.items():
-            with suppress(KeyError, BadReference):  # an operation that there is not, or not for such ids
+            with suppress(KeyError, UsageError):  # an operation that there is not, or not for such ids
                 self._doors[_asked(self.operations[name].request(job.id))] = partial(answer, job)
         return job
 
@@ -327,7 +327,9 @@ class SampleFace(Face):
             if sample.state == state and target[:1] in ("", "/"):  # a webhook's body has no path
                 found.append(sample)
         own = [each for each in found if not job_id or self._speaks(each, job_id)]
-        return sorted(own or found, key=lambda each: (each.job_id != job_id, self._poor(each), ORIGINS.index(each.origin)))
+        return sorted(
+            own or found, key=lambda each: (each.job_id != job_id, self._poor(each), ORIGINS.index(each.origin))
+        )
 
     def _speaks(self, sample: Sample, job_id: str) -> bool:
         """Whether the sample is of the interface that the job's id belongs to."""
