@@ -220,3 +220,20 @@ def test_a_host_that_the_provider_does_not_name_is_found(tmp_path: Path) -> None
     folder = write(tmp_path / "samples", SAMPLES, **HEAD)
     found = caught(contract(Plugin(replace(PROVIDER, hosts=())), folder, "queue"), only="the_key_stays")
     assert "asks api.acme.example, which is not in Provider(hosts=" in "".join(found.values())
+
+
+def test_an_operation_for_some_ids_alone_passes(tmp_path: Path) -> None:
+    """It is asked with an id of its own samples, and not with that of the index."""
+    own = OWN.replace("veo3", "draft")
+    cancel = PROVIDER.cancel
+    assert cancel is not None
+
+    def build(job_id: str) -> vidpoll.Request:
+        if "/draft/" not in job_id:
+            raise vidpoll.Unsupported("queue: drafts alone can be cancelled")
+        return cancel.request(job_id)  # type: ignore[no-any-return]
+
+    row = {"operation": "cancel", "id": own, "request": f"PUT /{STEP.replace('veo3', 'draft')}/cancel"}
+    samples = [each if each[0] != "cancel.json" else (each[0], each[1], row) for each in SAMPLES]
+    folder = write(tmp_path / "samples", samples, **HEAD)
+    assert alarms(contract(Plugin(replace(PROVIDER, cancel=replace(cancel, request=build))), folder, "queue")) == {}
