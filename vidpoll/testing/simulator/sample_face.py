@@ -318,8 +318,8 @@ class SampleFace(Face):
         return [each for each in self.index.of(operation) if "raises" not in each.expect]
 
     def _of(self, state: str, job_id: str = "") -> list[Sample]:
-        """The samples of a state that are read as one of the job, or all; the best first: of the same job, with what is
-        looked for, documented.
+        """The samples of a state that are read as one of the job; the best first: of the same job, with what is looked
+        for, documented. Where none is, all of them, unless it is a state that a job may go without.
         """
         found = []
         for sample in self._good("status"):
@@ -327,9 +327,8 @@ class SampleFace(Face):
             if sample.state == state and target[:1] in ("", "/"):  # a webhook's body has no path
                 found.append(sample)
         own = [each for each in found if not job_id or self._speaks(each, job_id)]
-        return sorted(
-            own or found, key=lambda each: (each.job_id != job_id, self._poor(each), ORIGINS.index(each.origin))
-        )
+        shown = own or (found if state in ("running", "completed", "failed") else [])
+        return sorted(shown, key=lambda each: (each.job_id != job_id, self._poor(each), ORIGINS.index(each.origin)))
 
     def _speaks(self, sample: Sample, job_id: str) -> bool:
         """Whether the sample is of the interface that the job's id belongs to."""
