@@ -103,7 +103,7 @@ def states(provider: vidpoll.Provider) -> Iterator[str]:
 def requests(provider: vidpoll.Provider, index: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Each operation and what it sends; the id of a job stands as `{id}`."""
     given = {row["operation"]: row["fields"] for row in reversed(index["samples"]) if row.get("fields")}
-    ids = {row["operation"]: row.get("id", index["id"]) for row in reversed(index["samples"])}  # it may be for some alone
+    ids = {row["operation"]: row.get("id", index["id"]) for row in reversed(index["samples"])}  # for some alone
     for name, operation in provider.operations().items():
         role = name.partition(" ")[0]
         if role == "upload":

@@ -117,7 +117,7 @@ def test_an_idempotency_key_is_a_header() -> None:
 def test_both_pools_of_a_subscription_count() -> None:
     """Credits that were bought are spent like those of the plan; a pool that is null has none."""
     credit = {"premium_credits": {"remaining": 180, "resets_at": None}, "add_on_credits": {"remaining": 20}}
-    parse = PROVIDER.quota.parse  # type: ignore[union-attr]
+    parse = PROVIDER.quota.parse
     block = {"plan": "pro", "credits": credit}
     assert parse(answer({"data": {"billing_type": "subscription", "subscription": block}}), "") == vidpoll.Quota(
         plan="subscription, pro", balance=200
