@@ -41,7 +41,8 @@ from .polling.upload import run_upload, upload_request
 from .polling.watch import Watch
 from .provider import Provider
 from .storage.job_store import JobStore
-from .storage.keeper import Keeper, NoKeeper
+from .storage.keeper import Keeper
+from .storage.no_keeper import NoKeeper
 
 if TYPE_CHECKING:
     from .downloads.fetcher import DownloadContext
@@ -145,7 +146,7 @@ class Client:
     @property
     def store(self) -> JobStore:
         """The jobs that are kept, and what was asked for. Raises UsageError for a client without a store."""
-        return JobStore(self._keeper.store, lambda name: self._state(name).opened)
+        return self._keeper.job_store(lambda name: self._state(name).opened)
 
     # -- waiting ------------------------------------------------------------------------------------------------------
 

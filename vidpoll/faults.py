@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from .blame import Meaning as Meaning  # noqa: PLC0414 - whoever asks for a fault asks for what it means
 from .blame import of_status
-from .errors import Refused
+from .errors import Malformed, Refused
 from .model import Response, is_number
 from .parsing import timestamp
 
@@ -113,27 +113,46 @@ _PASSED_ON = "llm_provider-"
 
 _MILLISECONDS = ("retry-after-ms", "openai-poll-after-ms")
 _HINTS = ("retry-after", *_MILLISECONDS)
-_TELLING = frozenset((*_HINTS, *(_PASSED_ON + name for name in _HINTS), "x-ratelimit-remaining", "x-ratelimit-reset"))
+_RATES = ("x-ratelimit-", "ratelimit-")
+_TELLING = frozenset(
+    (
+        *_HINTS,
+        *(_PASSED_ON + name for name in _HINTS),
+        *(prefix + name for prefix in _RATES for name in ("remaining", "reset")),
+    )
+)
 
 
 def tells_when(response: Response) -> bool:
-    """Whether any header is there that `hint`, `exhausted` or `allowance` reads; most answers have none."""
-    return not _TELLING.isdisjoint(response.headers)
+    """Whether anything is there that `hint`, `exhausted` or `allowance` reads; most answers have nothing."""
+    return response.status == 429 or not _TELLING.isdisjoint(response.headers)
 
 
 def hint(response: Response, now: float) -> float | None:
     """How many seconds the provider wants us to wait, by any header that says so; None without a usable one.
 
     Reads `Retry-After` (RFC 9110, 10.2.3), `retry-after-ms` and `openai-poll-after-ms`, also as LiteLLM passes them on
-    (`llm_provider-retry-after`); what each may hold, `_span` says. `now` is Unix seconds. What cannot be read is
-    dropped; nothing is longer than an hour.
+    (`llm_provider-retry-after`), and `retry_after` in the JSON object of a 429 (Replicate); what each may hold, `_span`
+    says. `now` is Unix seconds. What cannot be read is dropped; nothing is longer than an hour.
     """
     found = [
         _longest(response.header(prefix + name), now, unit=0.001 if name in _MILLISECONDS else 1.0)
         for prefix in ("", _PASSED_ON)
         for name in _HINTS
     ]
+    if response.status == 429:
+        found.append(_longest(_in_body(response), now))
     return max((seconds for seconds in found if seconds is not None), default=None)
+
+
+def _in_body(response: Response) -> str | None:
+    """`retry_after` of a body that is a JSON object, as text."""
+    try:
+        body = response.json()
+    except Malformed:
+        return None
+    told = body.get("retry_after") if isinstance(body, dict) else None
+    return str(told) if isinstance(told, str) or is_number(told) else None
 
 
 _NUMBER = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,9})?")
@@ -184,9 +203,9 @@ def _date(value: str) -> float | None:
 def exhausted(response: Response, now: float) -> float | None:
     """How many seconds the whole account has no requests left: `X-RateLimit-Remaining: 0` until `X-RateLimit-Reset`.
 
-    The reset is read like a `Retry-After`.
+    Both may come without `X-`. The reset is read like a `Retry-After`.
     """
-    reset = response.header("x-ratelimit-reset")
+    reset = _rate(response, "reset")
     return None if reset is None or _remaining(response) != 0.0 else _longest(reset, now)
 
 
@@ -195,7 +214,7 @@ def allowance(response: Response, now: float) -> tuple[float, float] | None:
 
     None where one of the two is not told, or nothing is left (that is `exhausted`).
     """
-    reset = response.header("x-ratelimit-reset")
+    reset = _rate(response, "reset")
     if reset is None:
         return None
     remaining, seconds = _remaining(response), _longest(reset, now)
@@ -204,8 +223,13 @@ def allowance(response: Response, now: float) -> tuple[float, float] | None:
 
 def _remaining(response: Response) -> float | None:
     """How many requests are left: of several limits the one that is met first."""
-    found = [each.strip() for each in (response.header("x-ratelimit-remaining") or "")[:_LONGEST_TEXT].split(",")]
+    found = [each.strip() for each in (_rate(response, "remaining") or "")[:_LONGEST_TEXT].split(",")]
     return min((float(each) for each in found if _NUMBER.fullmatch(each)), default=None)
+
+
+def _rate(response: Response, name: str) -> str | None:
+    """The header of a rate limit, with `X-` before it or without."""
+    return next(filter(None, (response.header(prefix + name) for prefix in _RATES)), None)
 
 
 class FailureStreak:

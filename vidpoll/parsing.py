@@ -7,11 +7,12 @@ makes no sense becomes None, because none of those decides anything.
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from . import markup, redact
 from .errors import AnswerError, BadReference, InvalidField, Malformed, PluginError, UnknownStatus
@@ -192,6 +193,61 @@ def assets(value: object, kind: str = "video", **fields: Any) -> tuple[Asset, ..
         except PluginError:
             continue
     return tuple(found)
+
+
+_ENDINGS = {
+    "video": "mp4 mov m4v webm mkv avi mpg mpeg ts gif",
+    "image": "png jpg jpeg webp avif bmp tif tiff heic exr",
+    "audio": "mp3 wav m4a aac flac ogg oga opus",
+    "subtitle": "srt vtt ass",
+}
+_KINDS = {ending: kind for kind, endings in _ENDINGS.items() for ending in endings.split()}
+_PICTURES = ("thumbnail", "last_frame")
+_INLINE = re.compile(r"data:(\w+)/([\w.+-]+)(?:;[\w=.-]+)*;base64,")
+
+
+def media(found: object, *, expires_at: float | None = None) -> tuple[Asset, ...]:
+    """The files that a value names, which may be a URL, or a list or an object of whatever depth with URLs in it.
+
+    What a file is, the end of its URL's path tells, else the name that it stands under; where neither does it is a
+    video, and where its end is of another kind a "file". An http or https URL counts, and a data: URL in base64, which
+    is the file itself; any other text is none. `expires_at` is their end where their own URL tells none.
+
+    >>> media({"clip": "https://a.example/1.mp4", "images": ["https://a.example/1.png"], "seed": 7})
+    (Asset(video https://a.example/1.mp4), Asset(image https://a.example/1.png))
+    """
+    left: list[tuple[str, object]] = [("", found)]
+    assets: list[Asset] = []
+    while left:
+        name, value = left.pop()
+        if isinstance(value, Mapping):
+            left += reversed([(str(key), each) for key, each in value.items()])
+        elif isinstance(value, list):
+            left += reversed([(name, each) for each in value])
+        elif isinstance(value, str):
+            assets += _medium(name, value.strip(), expires_at)
+    return tuple(assets)
+
+
+def _medium(name: str, text: str, expires_at: float | None) -> list[Asset]:
+    """The file that a text is, if it is one."""
+    inline = _INLINE.match(text)
+    try:
+        if inline:
+            kind = inline[1] if inline[1] in _ENDINGS else "file"
+            data = b64decode(text[inline.end() :], validate=True)
+            return [Asset(data=data, kind=kind, media_type=f"{inline[1]}/{inline[2]}")]
+        if re.fullmatch(r"(?i)https?://\S+", text):
+            return [Asset(text, _kind(name, urlsplit(text).path), expires_at=expiry(text) or expires_at)]
+    except (ValueError, PluginError):  # no base64, or no URL
+        pass
+    return []
+
+
+def _kind(name: str, path: str) -> str:
+    ending = path.rpartition("/")[2].rpartition(".")[2].lower() if "." in path.rpartition("/")[2] else ""
+    kind = _KINDS.get(ending, "file") if ending else name if name in _ENDINGS or name in _PICTURES else "video"
+    return name if kind == "image" and name in _PICTURES else kind
 
 
 def expiry(url: object) -> float | None:

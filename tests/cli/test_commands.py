@@ -25,7 +25,7 @@ from acme_provider import (
 from shell import MEDIA, Interrupting, Shell, Terminal
 
 import vidpoll
-from vidpoll import Request, parsing
+from vidpoll import Request, Snapshot, State, parsing
 from vidpoll.cli.fields import read_fields, with_fields
 from vidpoll.cli.output import iso
 
@@ -154,6 +154,7 @@ def checking(**fields: object) -> dict[str, object]:
     rules: parsing.Rules = {
         "prompt": ("text", lambda value: isinstance(value, str)),
         "title": ("text", lambda value: isinstance(value, str)),
+        "6.text": ("text", lambda value: isinstance(value, str)),
         "frames": ("an odd number", lambda value: isinstance(value, int) and value % 2),
     }
     return parsing.checked("submit clip", fields, rules)
@@ -165,6 +166,7 @@ def checking(**fields: object) -> dict[str, object]:
         (["prompt=2024", "frames=81"], {"prompt": "2024", "frames": 81}),
         (["prompt=1e3", "title=true"], {"prompt": "1e3", "title": "true"}),
         (["prompt=[1, 2]"], {"prompt": "[1, 2]"}),
+        (["6.text=2024"], {"6.text": "2024"}),
         (['prompt="2024"', "title=null"], {"prompt": "2024"}),
     ],
 )
@@ -179,7 +181,7 @@ def test_a_value_is_what_the_plugin_takes(texts: list[str], meant: dict[str, obj
         (["frames=80"], "frames=80: it must be an odd number"),
         (["prompt=7", "frames=80"], "frames=80: it must be an odd number"),
         (['frames="81"'], "frames='81': it must be an odd number"),
-        (["colour=7"], "submit clip takes no field 'colour'; it takes prompt, title, frames"),
+        (["colour=7"], "submit clip takes no field 'colour'; it takes prompt, title, 6.text, frames"),
     ],
 )
 def test_a_value_that_is_wrong_either_way(texts: list[str], said: str) -> None:
@@ -314,3 +316,20 @@ def test_jobs_that_are_completed_and_not_saved_are_counted_as_both(shell: Shell,
     code, out, _ = shell("wait", "acme:a", "acme:b", "--download", "clips", script=script, plugins=(Takes(),))
     assert code == 1
     assert out[-1].endswith("2 jobs: 2 completed, files of 2 not saved")
+
+
+@pytest.mark.parametrize(
+    ("state", "done"), [(State.CANCELLED, True), (State.COMPLETED, False)], ids=["cancelled", "over"]
+)
+def test_a_cancel_whose_answer_is_the_verdict(shell: Shell, state: State, done: bool) -> None:
+    """It is said and kept: a later wait asks nothing, at a provider that knows the job no more."""
+    assert ACME.cancel is not None
+    said = replace(ACME.cancel, parse=lambda response, job_id: Snapshot(state, job_id=job_id, assets_due=False))
+    plugin = Plugin(replace(ACME, name="ender", cancel=said))
+    kept = ("--store", "kept.sqlite3")
+    code, out, _ = shell("cancel", "ender:j1", "--yes", *kept, script=[(200, {})], plugins=(plugin,))
+    assert (code, out) == (0 if done else 1, [f"ender:j1 is {state}"])
+    code, out, _ = shell("cancel", "ender:j2", "--yes", "--json", *kept, script=[(200, {})], plugins=(plugin,))
+    assert json.loads(out[0]) == {"ref": "ender:j2", "cancelled": done, "error": None}
+    code, out, err = shell("wait", "ender:j1", *kept, script=[], plugins=(plugin,))
+    assert (code, f"ender:j1 {state}" in "".join(out + err), shell.wire.sent) == (1 if done else 0, True, [])  # type: ignore[attr-defined]

@@ -249,7 +249,7 @@ def test_a_failed_job_teaches_nothing() -> None:
 
 def test_times_that_make_no_sense_teach_nothing() -> None:
     """A duration that no float holds, from an answer or a store, would break each forecast of the account after it."""
-    account = AccountState(OpenAccount("acme", Account("acme", key=None), ACME, {}))
+    account = AccountState(OpenAccount("acme", Account("acme", key=None), ACME, {}), talk([]).wire.send)
     account.learn([math.inf, 1e300, -1.0, 0.0])
     assert account.law is None
     account.learn([60.0])

@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping
-from fnmatch import fnmatchcase
 from typing import Any, Generic, TypeVar, cast
 from urllib.parse import urljoin
 
 from .. import answers, redact
+from .. import drops as drops_of
 from ..errors import (
     KINDS,
     AnswerError,
@@ -283,22 +283,13 @@ def cleared(account: OpenAccount, outcome: V) -> V | Response:
     What is no JSON, or too deep to be looked through, goes as a whole where one of the names stands in it.
     """
     drops = account.provider.drops
-    if not isinstance(outcome, Response) or not any(name.strip("*") in outcome.text() for name in drops):
+    if not isinstance(outcome, Response) or not drops_of.may_stand_in(outcome.text(), drops):
         return outcome
     try:
-        body = json.dumps(_without(outcome.json(), drops)).encode()
+        body = json.dumps(drops_of.without(outcome.json(), drops)).encode()
     except (Malformed, RecursionError):
         body = b""
     return Response(outcome.status, outcome.headers, body)
-
-
-def _without(value: Any, drops: tuple[str, ...]) -> Any:
-    if isinstance(value, list):
-        return [_without(each, drops) for each in value]
-    if not isinstance(value, dict):
-        return value
-    kept = {name: each for name, each in value.items() if not any(fnmatchcase(name, drop) for drop in drops)}
-    return {name: _without(each, drops) for name, each in kept.items()}
 
 
 def build(account: OpenAccount, operation: Operation[Any], *args: object) -> Request:

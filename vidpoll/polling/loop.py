@@ -217,12 +217,10 @@ class Run:
 
     def _send_single(self, task: Task, now: float) -> Told:
         """Send a request that does not queue, unless its account was told to slow down."""
-        limiter = task.account.limiter
-        earliest = max(limiter.not_before, limiter.rate.turn(now))
+        earliest = task.account.limiter.admit_single(task, now, submit=task.submits)
         if earliest > now:
             self.plan(task, earliest)
         else:
-            limiter.spend(now)
             yield from self._begin(task)
 
     def _through(self, context: Context) -> Told:
@@ -343,7 +341,7 @@ class Run:
             value = error
         optional(lambda: self._note(task, asked, outcome, call.secrets), None)
         if value is None and call.pending:
-            task.account.limiter.spend(self.loop.now())
+            task.account.limiter.spend(self.loop.now(), submit=task.submits)
             unsent = self._try(task)
             if unsent is not None:
                 yield from self._digest(task, unsent)
@@ -359,19 +357,19 @@ class Run:
         """Hand the task what its call brought, and plan the next one."""
         call, context = task.call, self.loop.context
         if call is not None:
-            optional(partial(self._heed, task.account, call), None)
+            optional(partial(self._heed, task, call), None)
         yield from self.settle(task, self.guarded(task, lambda: task.digest(value, context)))
         yield from task.after(self)
         if task.planned is not None:
             task.call = None  # ten thousand of them wait
 
-    def _heed(self, account: AccountState, call: Call[Any]) -> None:
+    def _heed(self, task: Task, call: Call[Any]) -> None:
         """Have an account's limiter hear what the headers of an answer say."""
-        now = self.loop.now()
+        limiter, now = task.account.limiter, self.loop.now()
         if call.retry_after is not None:
-            account.limiter.retry_after(now + min(call.retry_after, GOOD_HINT))
-        if call.left is not None:
-            account.limiter.rate.told(*call.left, now)
+            limiter.retry_after(now + min(call.retry_after, GOOD_HINT), now, submit=task.submits)
+        if call.left is not None and not task.submits:
+            limiter.rate.told(*call.left, now)
 
     def guarded(self, task: Task, step: Callable[[], Step]) -> Step:
         """What a task makes of its answer. Whatever that raises is a fault of this question, and not the end of all."""
