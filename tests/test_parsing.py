@@ -450,6 +450,7 @@ def test_an_id_cannot_climb(job_id: str, safe: str) -> None:
         ({"message": "no", "code": 402}, Problem("no", "402")),
         ({"detail": "no"}, Problem("no", None, {"details": "no"})),
         ({"status": 404, "message": "not found", "data": None}, Problem("not found")),
+        ({"error": {"code": "conflict"}}, Problem("HTTP 500", "conflict")),
         ({"message": "  "}, Problem("HTTP 500")),
         ({}, Problem("HTTP 500")),
         ([], Problem("HTTP 500")),

@@ -368,6 +368,8 @@ def problem(response: Response) -> Problem:
     if isinstance(message, list) and message:  # of several the first
         first = message[0]
         message = first_of(first, *_MESSAGES) or first if isinstance(first, dict) else first
+    if isinstance(message, dict) and message.keys() <= {"code", "type"}:  # no message, and the code is told beside it
+        message = None
     code = first_of(data, "error.code", "error.type", "code", "type")
     details = first_of(data, "error.details", "details", "data", "detail")
     return Problem(

@@ -252,3 +252,20 @@ def test_a_delete_that_looks_first_is_pinned(tmp_path: Path) -> None:
     other = declare.delete("DELETE /{app:path}/request/{id}", ROW, first=LOOK)
     found = caught(contract(Plugin(replace(PROVIDER, delete=other)), folder, "queue"), only="requests_are")
     assert "deleted.json: follow sends DELETE /acme-ai/veo3/request/" in "".join(found.values())
+
+
+def test_an_operation_for_some_ids_alone_passes(tmp_path: Path) -> None:
+    """It is asked with an id of its own samples, and not with that of the index."""
+    own = OWN.replace("veo3", "draft")
+    cancel = PROVIDER.cancel
+    assert cancel is not None
+
+    def build(job_id: str) -> vidpoll.Request:
+        if "/draft/" not in job_id:
+            raise vidpoll.Unsupported("queue: drafts alone can be cancelled")
+        return cancel.request(job_id)  # type: ignore[no-any-return]
+
+    row = {"operation": "cancel", "id": own, "request": f"PUT /{STEP.replace('veo3', 'draft')}/cancel"}
+    samples = [each if each[0] != "cancel.json" else (each[0], each[1], row) for each in SAMPLES]
+    folder = write(tmp_path / "samples", samples, **HEAD)
+    assert alarms(contract(Plugin(replace(PROVIDER, cancel=replace(cancel, request=build))), folder, "queue")) == {}

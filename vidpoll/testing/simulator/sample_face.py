@@ -337,11 +337,15 @@ class SampleFace(Face):
         return [each for each in self.index.of(operation) if "raises" not in each.expect]
 
     def _of(self, state: str, job_id: str = "") -> list[Sample]:
-        """The samples of a state, of the job's interface; the best first: same job, what is looked for, documented."""
+        """The samples of a state, of the job's interface; the best first: same job, what is looked for, documented.
+
+        Where none is of it, all of them, unless it is a state that a job may go without.
+        """
         told = (each for each in self._good("status") if each.state == state)
         found = [each for each in told if each.request.partition(" ")[2][:1] in ("", "/")]  # a webhook has no path
-        own = [each for each in found if getattr(self._read(each, job_id)[1], "state", None) is each.state] or found
-        return sorted(own, key=lambda each: (each.job_id != job_id, self._poor(each), ORIGINS.index(each.origin)))
+        own = [each for each in found if getattr(self._read(each, job_id)[1], "state", None) is each.state]
+        shown = own or (found if not job_id or state in ("running", "completed", "failed") else [])
+        return sorted(shown, key=lambda each: (each.job_id != job_id, self._poor(each), ORIGINS.index(each.origin)))
 
     def _poor(self, sample: Sample) -> bool:
         """Whether the sample lacks what is looked for: the video of a completed job, the reason of a failed one."""
@@ -406,11 +410,12 @@ class SampleFace(Face):
 
     def _read(self, sample: Sample, job_id: str = "") -> tuple[list[tuple[Sample, Any]], Any]:
         """The sample and the second answers that it asks for, each with what its parser gives; what comes of all."""
-        value = self._parse(sample, sample.response(), job_id or sample.job_id)
+        job_id = job_id or sample.job_id
+        value = self._parse(sample, sample.response(), job_id)
         steps = [(sample, value)]
         for second in filter(None, map(self.index.named, sample.then)):
             if isinstance(value, Follow):
-                value = _tried(value.parse, second.response(), job_id or sample.job_id) or value.fallback
+                value = _tried(value.parse, second.response(), job_id) or value.fallback
                 steps.append((second, value))
         return steps, _said(value)
 
