@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 
+import pytest
 from acme_provider import DRAWING, talk
 
 FEW, MANY = 100, 1100
@@ -45,6 +46,7 @@ def taken(jobs: int) -> int:
     return measured.taken
 
 
+@pytest.mark.slow
 def test_a_waiting_job_takes_less_than_three_kibibytes() -> None:
     """Job, watch, gate and last answer together: ten thousand jobs take less than 30 MiB."""
     taken(1)  # what a first wait loads stays loaded

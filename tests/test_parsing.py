@@ -285,6 +285,10 @@ def test_a_number_as_text_means_the_same(read: Callable[[Any], object], value: o
     [
         ("X-Amz-Date=20261128T120000Z&X-Amz-Expires=3600", 1795870800.0),
         ("a=1&X-Tos-Expires=86400&b=2&X-Tos-Date=20261128T120000Z&c=3", 1795953600.0),
+        ("Expires=1795870800&OSSAccessKeyId=a&Signature=b", 1795870800.0),
+        ("Signature=b&Key-Pair-Id=c&Expires=1795870800", 1795870800.0),
+        ("Expires=1795870800&Signature=", None),
+        ("Expires=3600&Signature=b", None),
         ("X-Amz-Expires=3600&X-Amz-Signature=abc", None),
         ("X-Amz-Date=20261328T120000Z&X-Amz-Expires=3600", None),
         ("Y=X-Amz-Date=20261128T120000Z&X-Amz-Expires=3600", None),
@@ -446,6 +450,7 @@ def test_an_id_cannot_climb(job_id: str, safe: str) -> None:
         ({"message": "no", "code": 402}, Problem("no", "402")),
         ({"detail": "no"}, Problem("no", None, {"details": "no"})),
         ({"status": 404, "message": "not found", "data": None}, Problem("not found")),
+        ({"error": {"code": "conflict"}}, Problem("HTTP 500", "conflict")),
         ({"message": "  "}, Problem("HTTP 500")),
         ({}, Problem("HTTP 500")),
         ([], Problem("HTTP 500")),

@@ -37,6 +37,7 @@ _PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,9})?)\s*%?")
 _SECONDS = re.compile(r"([0-9]{10}|[0-9]{13})(\.[0-9]{1,9})?")
 _PLAIN = re.IGNORECASE | re.ASCII
 _SIGNED = r"[?&]X-(?:Amz|Goog|Oss|Tos)-{}(?=&|$)"  # the four kinds of presigned URL have the same two parameters
+_MOMENT, _SIGNATURE = r"[?&]Expires=([0-9]{10})(?=&|$)", r"[?&]Signature=[^&]"
 
 
 def json_object(response: Response, *path: str) -> dict[str, Any]:
@@ -251,13 +252,20 @@ def _kind(name: str, path: str) -> str:
 
 
 def expiry(url: object) -> float | None:
-    """When a presigned URL ends, in Unix seconds, by its query (AWS Signature 4 and its kin); None for any other.
+    """When a presigned URL ends, in Unix seconds, by its query; None for any other.
+
+    It knows AWS Signature 4 and its kin, and the older signatures, which name the moment itself (OSS, CloudFront).
 
     >>> expiry("https://a.example/1.mp4?X-Amz-Date=20260101T000000Z&X-Amz-Expires=60") == 1767225660
+    True
+    >>> expiry("https://a.example/1.mp4?Expires=1767225660&OSSAccessKeyId=k&Signature=s") == 1767225660
     True
     """
     if not isinstance(url, str):
         return None
+    moment = re.search(_MOMENT, url) if re.search(_SIGNATURE, url) else None
+    if moment:
+        return float(moment[1])
     date = re.search(_SIGNED.format(r"Date=(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z"), url, _PLAIN)
     seconds = re.search(_SIGNED.format(r"Expires=(\d{1,7})"), url, _PLAIN)
     signed = timestamp("{}-{}-{}T{}:{}:{}Z".format(*date.groups())) if date else None
@@ -360,6 +368,8 @@ def problem(response: Response) -> Problem:
     if isinstance(message, list) and message:  # of several the first
         first = message[0]
         message = first_of(first, *_MESSAGES) or first if isinstance(first, dict) else first
+    if isinstance(message, dict) and message.keys() <= {"code", "type"}:  # no message, and the code is told beside it
+        message = None
     code = first_of(data, "error.code", "error.type", "code", "type")
     details = first_of(data, "error.details", "details", "data", "detail")
     return Problem(

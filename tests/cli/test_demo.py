@@ -133,7 +133,7 @@ def simulated(*argv: str, cwd: Path) -> Iterator[dict[str, str]]:
         assert process.stdout is not None
         lines = [process.stdout.readline() for _ in simulate().faces]  # one for each provider
         try:
-            yield dict(re.findall(r"(\w+_(?:BASE_URL|API_KEY))=(\S+)", "".join(lines)))
+            yield dict(re.findall(r"([A-Z]\w+)=(\S+)", "".join(lines)))
         finally:
             process.send_signal(signal.SIGINT)
             try:
@@ -194,3 +194,16 @@ def test_ctrl_c_in_a_wait(tmp_path: Path) -> None:
     assert process.returncode == 130
     assert err.splitlines()[-1] == f"vidpoll: resume: vidpoll wait {ref}"
     assert len(err.splitlines()) == 2
+
+
+def test_the_demo_of_named_providers(tmp_path: Path) -> None:
+    """Those alone; a name that is none says which there are, before anything runs."""
+    done = run("demo", "token360", "--speed", "16", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("A job at each of token360, simulated")
+    assert "1 of 1 jobs completed" in done.stdout
+    wrong = run("demo", "token36", cwd=tmp_path)
+    assert wrong.returncode == 2
+    assert "token36" in wrong.stderr
+    assert "token360" in wrong.stderr
+    assert "Traceback" not in wrong.stderr

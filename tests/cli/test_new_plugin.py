@@ -373,6 +373,7 @@ def run(folder: Path, *arguments: str, **environment: str) -> subprocess.Complet
     return subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=120, check=False)
 
 
+@pytest.mark.slow
 def test_its_own_tests_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """As an author runs them: by the command, from files, with the plugin found by its entry point."""
     for name, body in named(RUNWAY).items():

@@ -34,6 +34,7 @@ def simulator() -> Iterator[Simulation]:
         yield running
 
 
+@pytest.mark.slow
 def test_every_job_survives_every_kill(simulator: Simulation, tmp_path: Path) -> None:
     """Every job has its verdict, its hook fired, its file is whole, and it was submitted once."""
     dice, night = random.Random(SEED), Night(simulator, tmp_path)

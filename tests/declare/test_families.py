@@ -11,12 +11,15 @@ from vidpoll import (
     Asset,
     Bearer,
     Cost,
+    Follow,
     InvalidField,
     Malformed,
     NoAuth,
     Pacing,
+    Page,
     PluginError,
     Problem,
+    Refused,
     Request,
     Snapshot,
     State,
@@ -111,6 +114,7 @@ def test_a_task_of_ark() -> None:
         assets=(Asset(signed, expires_at=1795953600.0), Asset("/l.png", "last_frame")),
         job_id="cgt-1",
         updated_at=1795001097.0,
+        finished_at=1795001097.0,
         duration=5.0,
         cost=Cost(246840, unit="tokens"),
     )
@@ -135,6 +139,52 @@ def test_a_submit_of_ark() -> None:
     for bad, said in (({"model": "m"}, "needs 'prompt'"), ({**call, "watermrk": True}, "takes no field 'watermrk'")):
         with pytest.raises(InvalidField, match=said):
             ARK.submit["video"].request(bad)
+
+
+def test_further_fields_of_ark() -> None:
+    """What Ark has added since goes along unchecked, beside the fields that are known."""
+    call = {"model": "m", "prompt": "a", "extra_body": {"new_field": [1]}}
+    assert ARK.submit["video"].request(call).json == {
+        "model": "m",
+        "content": [{"type": "text", "text": "a"}],
+        "new_field": [1],
+    }
+
+
+def test_many_tasks_of_ark_in_one_question() -> None:
+    """Each id has a query of its own, and all of them fit on the page."""
+    assert ARK.list_polling is not None
+    assert ARK.list_polling.batch is not None
+    assert ARK.list_polling.batch.request(("cgt-1", "cgt-2")) == Request(
+        "GET",
+        "/contents/generations/tasks",
+        (("page_num", "1"), ("page_size", "100"), ("filter.task_ids", "cgt-1"), ("filter.task_ids", "cgt-2")),
+    )
+    page = ARK.list_polling.batch.parse(answer({"items": [{"id": "cgt-1", "status": "running"}], "total": 1}), "")
+    assert isinstance(page, Page)
+    assert [(each.job_id, each.state) for each in page.items] == [("cgt-1", State.RUNNING)]
+
+
+@pytest.mark.parametrize(
+    ("name", "goes_on", "refused"),
+    [
+        ("cancel", ["queued", "running"], ["succeeded", "failed", "cancelled", "expired"]),
+        ("delete", ["succeeded", "failed", "cancelled", "expired"], ["queued", "running"]),
+    ],
+)
+def test_one_request_of_ark_cancels_and_deletes(name: str, goes_on: list[str], refused: list[str]) -> None:
+    """A cancel deletes no film, a delete cancels no job: both look first."""
+    operation = ARK.operations()[name]
+    assert operation.request("cgt-1") == Request("GET", "/contents/generations/tasks/cgt-1")
+    for word in goes_on:
+        step = operation.parse(answer({"id": "cgt-1", "status": word}), "cgt-1")
+        assert isinstance(step, Follow)
+        assert step.request == Request("DELETE", "/contents/generations/tasks/cgt-1")
+        assert step.parse(answer({}), "cgt-1") is None
+    for word in refused:
+        with pytest.raises(Refused, match=r"nothing is (cancelled|deleted)") as caught:
+            operation.parse(answer({"id": "cgt-1", "status": word}), "cgt-1")
+        assert caught.value.kind == "conflict"
 
 
 def test_what_gateways_pass_on() -> None:

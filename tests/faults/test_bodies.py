@@ -287,6 +287,7 @@ def test_a_byte_order_mark_is_borne(case: Case) -> None:
     assert waiting(case, [raw(codecs.BOM_UTF8 + json.dumps(case.completed).encode())]).job.ok
 
 
+@pytest.mark.slow
 @each_provider
 def test_fields_of_megabytes_cost_no_time(case: Case) -> None:
     """Texts as long as a body may be, of the kinds that make patterns slow, are read and shown in a moment."""
@@ -444,6 +445,7 @@ SIZES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="getrusage")
 @pytest.mark.parametrize("name", SIZES)
 def test_memory_grows_by_less_than_32_mb(name: str) -> None:

@@ -196,6 +196,7 @@ tricks = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(script=st.lists(tricks, max_size=8), ends=st.sampled_from([GOOD, GOOD, Trick(status=503), None]))
 def test_a_file_is_a_version_of_its_source_or_not_there(script: list[Trick], ends: Trick | None) -> None:
@@ -419,6 +420,7 @@ def size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
+@pytest.mark.slow
 def test_kill_9_again_and_again(tmp_path: Path) -> None:
     """At random moments: the next run goes on, the last one has the file, and nothing else lies in the folder."""
     data, dice = mp4(6_000_000, 9), random.Random()

@@ -257,6 +257,7 @@ def test_in_an_outage_the_rate_of_an_account_is_bounded_whatever_the_number_of_j
     world.settled()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "fault"),
     [
@@ -598,6 +599,7 @@ def test_other_accounts_do_not_notice_an_outage(fault: Any) -> None:
         assert with_it.times(account) == without.times(account)
 
 
+@pytest.mark.slow
 def test_an_account_with_more_jobs_than_can_be_asked_slows_no_other() -> None:
     """Answers take a second, and one account alone could use all workers three times over: the other has its own."""
     servers: dict[str, Server] = {
@@ -613,6 +615,7 @@ def test_an_account_with_more_jobs_than_can_be_asked_slows_no_other() -> None:
     world.settled()
 
 
+@pytest.mark.slow
 def test_an_account_that_is_well_has_the_room_that_it_needs() -> None:
     """Two thousand jobs, each due every 5 s, answers in half a second: two hundred under way, each job in its time."""
     world = World({"one": lambda at, job, seen: DONE if seen >= 2 else DRAWING}, latency=0.5)
@@ -625,6 +628,7 @@ def test_an_account_that_is_well_has_the_room_that_it_needs() -> None:
 # -- a rate -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     requests=st.integers(1, 60),
@@ -728,6 +732,7 @@ def played(plan: list[tuple[float, float, Any]], done: int) -> Server:
     return server
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @example(  # a rate that was learnt in the first moment of an outage, and kept after it, would stretch each later round
     plans=[[(0.01, 30.01, FAULTS["429"]), (30.02, 31.02, FAULTS["429"]), (51.02, 81.02, FAULTS["503"])]],

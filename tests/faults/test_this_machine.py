@@ -217,6 +217,7 @@ print(sorted(name for name in set(sys.modules) - known if name.partition(".")[0]
 """
 
 
+@pytest.mark.slow
 def test_what_the_end_of_a_wait_needs_is_loaded_at_its_beginning() -> None:
     """So `pip install -U vidpoll` in the middle of an hour's wait cannot break it, nor a lack of open files."""
     with chaos(answers({"status": "drawing"}), answers({"status": "done", "video": "/v.mp4"})) as server:

@@ -751,6 +751,7 @@ LIKE_EACH_OTHER = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_kept_request_is_the_one_that_would_be_made() -> None:
     """One request is kept and given another path: after any other one it is what requests makes, to its origin."""
     for before in LIKE_EACH_OTHER:

@@ -218,6 +218,7 @@ def test_a_walk_that_has_seen_all_is_whole() -> None:
     assert (seen.further(), seen.over, seen.whole, seen.needed) == ([], True, True, 2)
 
 
+@pytest.mark.slow
 def test_pages_that_stand_in_line_leave_it_when_one_fails() -> None:
     """An outage after the first page: of 99 pages those go that the gate has let through, until the next walk."""
     begun: list[float] = []

@@ -23,6 +23,7 @@ SUBMITS = {
 }
 
 
+@pytest.mark.slow
 def test_the_example_of_the_fixture_runs_as_it_stands(tmp_path: Path) -> None:
     """In a project of its own, with nothing but vidpoll and pytest installed: no conftest, no import."""
     text = inspect.getdoc(fixtures.vidpoll_simulator) or ""  # 3.13 strips the indentation, older ones keep it

@@ -33,7 +33,7 @@ from sampled import (
 )
 
 import vidpoll
-from vidpoll import State, parsing
+from vidpoll import State, declare, parsing
 from vidpoll.cli import main
 from vidpoll.plugins import Plugins
 from vidpoll.testing import Simulation, simulate
@@ -418,6 +418,59 @@ def test_odd_shapes(name: str, tmp_path: Path) -> None:
         simulation.fail_next("odd", message="not today")
         with pytest.raises(vidpoll.JobFailed, match="not today"):
             client.wait(client.submit("odd", "video", model="m-1"))
+
+
+PROMPT = {"prompt": declare.text()}
+
+
+def cancel_new(job_id: str) -> vidpoll.Request:
+    if "/" in job_id:
+        raise vidpoll.Unsupported("the old interface cancels nothing")
+    return vidpoll.Request("DELETE", f"/{job_id}")
+
+
+def test_two_interfaces_and_an_operation_of_one_of_them(tmp_path: Path) -> None:
+    """A job is told by samples of its own interface, those of another kind too; the old one cannot cancel."""
+    words = {"run": State.RUNNING, "ok": State.COMPLETED, "bad": State.FAILED}
+    old = declare.Reader(words, status="word", ids=declare.Ids("kind/id", ("clip", "still")))
+    new = declare.Reader(words)
+    ask_old = declare.status("GET /{kind}/{id}", old)
+    provider = vidpoll.Provider(
+        "odd",
+        base_url="https://api.odd.example",
+        auth=vidpoll.NoAuth(),
+        pacing=vidpoll.Pacing(),
+        status=declare.by_kind({"clip": ask_old, "still": ask_old, "": declare.status("GET /{id}", new)}),
+        submit={
+            "new": declare.submit("POST /new", new, PROMPT),
+            **{kind: declare.submit("POST /{kind}", old, PROMPT, kind=kind) for kind in ("clip", "still")},
+        },
+        cancel=vidpoll.Operation(cancel_new, lambda answer, job_id: None),
+    )  # fmt: skip
+
+    def told(name: str, word: str, state: str, **end: str) -> list[Any]:
+        files = {"assets": [{"kind": "video", "url": end["url"]}]} if "url" in end else {}
+        rows = [("new", "status", "77001"), ("old", "word", "clip/77001")]
+        return [
+            (f"{row}-{name}.json", {"id": "77001", field: word, **end}, {**status(state, word, **files), "id": job_id})
+            for row, field, job_id in rows
+        ]
+
+    samples = [
+        *((f"{kind}.json", {"id": "77001"}, {"operation": f"submit {kind}", "expect": {"job_id": job_id}})
+          for kind, job_id in (("new", "77001"), ("clip", "clip/77001"), ("still", "still/77001"))),
+        *told("run", "run", "running"),
+        *told("ok", "ok", "completed", url="https://cdn.odd.example/a.mp4"),
+        *told("bad", "bad", "failed"),
+    ]  # fmt: skip
+    folder = write(tmp_path / "odd", samples, id="77001", words={word: str(state) for word, state in words.items()})
+    with played(folder, Brings(provider), "odd") as simulation:
+        client = simulation.client()
+        jobs = [client.submit("odd", kind, prompt="a sea") for kind in ("new", "clip", "still")]
+        assert [client.wait(job).ok for job in jobs] == [True, True, True]
+        assert [job.id.partition("/")[0] for job in jobs[1:]] == ["clip", "still"]
+        with pytest.raises(vidpoll.Unsupported, match="the old interface"):
+            client.cancel(jobs[1])
 
 
 # -- the kit, the hook, the demo, the fixture --------------------------------------------------------------------------

@@ -196,6 +196,7 @@ class _Demo:
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("providers", nargs="*", metavar="PROVIDER", help="only at these (every installed one)")
     parser.add_argument("--to", default="vidpoll-demo", metavar="DIR", help="where the files go (vidpoll-demo)")
     parser.add_argument(
         "--speed", type=speed, metavar="N", help=f"run time N times as fast ({SPEED}, or so fast that it is over in a "
@@ -214,7 +215,7 @@ def _demo(args: Arguments, context: Context) -> int:
     out, folder = context.out, Path(args.to)
     from vidpoll.testing import ScaledClock, Simulation, simulate  # no other command needs the simulator
 
-    simulation = simulate(speed=args.speed or SPEED)
+    simulation = simulate(*args.providers, speed=args.speed or SPEED)
     if args.speed is None:
         simulation = Simulation(simulation.faces, speed=_speed(simulation))
     try:
@@ -246,9 +247,9 @@ def _demo(args: Arguments, context: Context) -> int:
 
 COMMAND = Command(
     "demo",
-    "run a job at every installed provider, simulated, and check everything",
+    "run a job at every provider, or at those named, simulated, and check everything",
     _arguments,
     _demo,
-    "vidpoll demo --to /tmp/clips",
+    "vidpoll demo magicoal token360 --to /tmp/clips",
     "Needs no key and no account. Shows each hook as it fires; exits with 1 when anything is not right.",
 )

@@ -11,10 +11,11 @@ from typing import Any
 from .. import parsing
 from ..errors import Malformed, PluginError
 from ..model import Request, Response, Snapshot, State, Submitted
-from ..provider import Auth, Follow, Operation, Pacing, Provider, Stage
+from ..provider import Auth, Follow, ListPollingSpec, Operation, Pacing, Provider, Stage, Webhook
+from .batches import batch
 from .fields import Needed, Rule, flag, image, list, matching, object, one_of, text, whole
 from .files import Files
-from .operations import content, delete, status, submit
+from .operations import cancel, content, delete, status, submit
 from .pages import cursor_pages, numbered_pages
 from .reader import Reader
 
@@ -175,6 +176,17 @@ _ARK_FIELDS = {
     "priority": whole(),
     "safety_identifier": text(),
     "callback_url": matching("an https URL", r"(?i:https)://[^/\s]\S*"),
+    "tools": list(object()),
+    "output_format": text(),
+    "omni_reference_task_type": text(),
+    "extra_body": Rule(
+        "a mapping of further fields, which go into the request unchecked", lambda v: isinstance(v, dict)
+    ),
+}
+_ARK_FILTERS = {
+    "filter.status": one_of("queued", "running", "succeeded", "failed", "cancelled", "expired"),
+    "filter.model": text(),
+    "filter.service_tier": one_of("default", "flex"),
 }
 
 
@@ -187,34 +199,43 @@ def ark_tasks(
     pacing: Pacing = _EVERY_10_S,
     words: Words | None = None,
     fields: Mapping[str, Rule] | None = None,
+    reader: Mapping[str, Any] | None = None,
     **more: Any,
 ) -> Provider:
-    """A provider that speaks the tasks of Volcengine Ark and BytePlus ModelArk: submit, status, list and delete.
+    """A provider that speaks the tasks of Volcengine Ark and BytePlus ModelArk: submit, status, list, cancel, delete.
 
     A submit takes `prompt`, `image` (the first frame) and `last_frame`, or `content` as Ark has it; fields that Ark
-    does not know are refused here, because it drops them in silence and bills the job. A delete cancels a queued job.
-    `path` is where the tasks stand, `words` and `fields` add to those that are known, `more` goes to `vidpoll.Provider`
-    and wins. Raises PluginError for an option that is none.
+    does not know are refused here, because it drops them in silence and bills the job; new ones go into `extra_body`.
+    One request cancels a queued job and deletes one that is over, so both look at the job first. Many jobs are asked
+    about at once, by their ids. `path` is where the tasks stand, `words` and `fields` add to those that are known,
+    `reader` are further options of a Reader, `more` goes to `vidpoll.Provider` and wins. Raises PluginError for an
+    option that is none.
 
     >>> ark = ark_tasks("ark", "https://ark.example/api/v3", Bearer("ARK_API_KEY"))
     >>> ark.submit["video"].request({"model": "seedance", "prompt": "a lighthouse"}).json
     {'model': 'seedance', 'content': [{'type': 'text', 'text': 'a lighthouse'}]}
     """
-    reader = Reader(
+    job = Reader(
         {**_ARK_WORDS, **(words or {})},
-        files={"video": "content.video_url", "last_frame": "content.last_frame_url"},
-        cost="usage.total_tokens",
-        unit="tokens",
+        files={"video": "content.video_url", "last_frame": "content.last_frame_url", "file": "content.file_url"},
+        **{"cost": "usage.total_tokens", "unit": "tokens", "finished_at": "updated_at", **(reader or {})},
     )
     rules = {**_ARK_FIELDS, **(fields or {})}
     needed: Needed = ("model", ("prompt", "image", "content"))
+    look = status(f"GET {path}/{{id}}", job)
+    many = batch(f"GET {path}?page_num=1&page_size=100", job, name="filter.task_ids", rows="items", join=None)
     made = {
         "pacing": pacing,
-        "status": status(f"GET {path}/{{id}}", reader),
-        "submit": {"video": submit(f"POST {path}", reader, rules, needed, convert=_ark_body)},
-        "list": numbered_pages(f"GET {path}", reader, rows="items", page="page_num", size="page_size", most=500),
-        "delete": delete(f"DELETE {path}/{{id}}", reader),
-        "stages": reader.stages,
+        "status": look,
+        "submit": {"video": submit(f"POST {path}", job, rules, needed, kind="video", convert=_ark_body)},
+        "list": numbered_pages(
+            f"GET {path}", job, rows="items", page="page_num", size="page_size", most=500, fields=_ARK_FILTERS
+        ),
+        "list_polling": ListPollingSpec(rows=100, batch=many),
+        "cancel": cancel(f"DELETE {path}/{{id}}", job, first=look),
+        "delete": delete(f"DELETE {path}/{{id}}", job, first=look),
+        "webhook": Webhook(),  # the body is that of a status answer, and no signature is documented
+        "stages": job.stages,
     }
     return _provider("ark_tasks", name, {"base_url": base_url, "auth": auth, **made, **more})
 
@@ -227,7 +248,8 @@ def _ark_body(given: dict[str, Any]) -> dict[str, Any]:
         for name, role in (("image", "first_frame"), ("last_frame", "last_frame"))
         if name in given
     ]
-    return {**given, "content": [*said, *frames, *given.get("content", [])]}
+    further = given.pop("extra_body", {})
+    return {**given, "content": [*said, *frames, *given.get("content", [])], **further}
 
 
 def _provider(family: str, name: str, made: Mapping[str, Any]) -> Provider:

@@ -108,10 +108,12 @@ def delete(
     json: Any = None,
     headers: Mapping[str, str] | None = None,
     empty_ok: bool = False,
+    first: Operation[Snapshot] | None = None,
 ) -> Operation[None]:
     """Delete a job and its files. The answer is HTTP 204 or a JSON object, in which `done` must be true if it is given.
 
-    `empty_ok` says that an empty 200 or 202 is a good answer, too.
+    `empty_ok` says that an empty 200 or 202 is a good answer, too. `first` is the operation status where the same
+    request would cancel a job that waits: it is asked before, and the request is sent for a job that is over only.
 
     >>> delete("DELETE /v1/videos/{id}", Reader({"ok": State.COMPLETED}), done="deleted").request("7").method
     'DELETE'
@@ -126,7 +128,24 @@ def delete(
         if done and find(body, done, lambda value: value is True or None) is None:
             raise Malformed(f"the answer does not say {done}: {parsing.problem(response)}")
 
-    return Operation(request(line, reader.ids, json=json, headers=headers), parse, empty_ok=empty_ok)
+    bare = Operation(request(line, reader.ids, json=json, headers=headers), parse, empty_ok=empty_ok)
+    return bare if first is None else _looked_at(first, bare, reader, over=True)
+
+
+def _looked_at(first: Operation[Snapshot], then: Operation[T], reader: Reader, *, over: bool) -> Operation[T]:
+    """The job is looked at first; the request is sent for one that is over alone, or for one that is not."""
+
+    def look(response: Response, job_id: str) -> Follow[T]:
+        told = reader.parse(response, job_id)
+        said = told.fallback if isinstance(told, Follow) else told
+        state = State.COMPLETED if said is None else said.state  # a second answer is asked of a completed job alone
+        if over and not state.final:
+            raise Refused("conflict", f"the job is {state}, so nothing is deleted: wait for its end, or cancel it")
+        if state.final and not over:
+            raise Refused("conflict", f"the job is over ({state}), so nothing is cancelled")
+        return Follow(then.request(job_id), then.parse)
+
+    return Operation(first.request, look, first.verdicts, first.max_body, then.empty_ok)
 
 
 def cancel(
@@ -155,18 +174,8 @@ def cancel(
         bare.parse(response, job_id)
         return Snapshot(State.CANCELLED) if ends else None
 
-    def look(response: Response, job_id: str) -> Follow[Snapshot | None]:
-        told = reader.parse(response, job_id)
-        said = told.fallback if isinstance(told, Follow) else told
-        if said is None or said.state.final:
-            raise Refused(
-                "conflict", f"the job is over ({said.state if said else 'completed'}), so nothing is cancelled"
-            )
-        return Follow(bare.request(job_id), parse)
-
-    if first is None:
-        return Operation(bare.request, parse, empty_ok=empty_ok)
-    return Operation(first.request, look, first.verdicts, first.max_body, empty_ok)
+    made: Operation[Any] = Operation(bare.request, parse, empty_ok=empty_ok)
+    return made if first is None else _looked_at(first, made, reader, over=False)
 
 
 def by_kind(operations: Mapping[str, Operation[T]]) -> Operation[T]:

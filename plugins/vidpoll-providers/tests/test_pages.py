@@ -103,16 +103,18 @@ def states(provider: vidpoll.Provider) -> Iterator[str]:
 def requests(provider: vidpoll.Provider, index: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Each operation and what it sends; the id of a job stands as `{id}`."""
     given = {row["operation"]: row["fields"] for row in reversed(index["samples"]) if row.get("fields")}
+    ids = {row["operation"]: row.get("id", index["id"]) for row in reversed(index["samples"])}  # for some alone
     for name, operation in provider.operations().items():
         role = name.partition(" ")[0]
         if role == "upload":
             yield name, "a file"
             continue
-        arguments = {"list": ({}, None), "quota": (), "submit": (given.get(name, {}),)}.get(role, (index["id"],))
+        job_id = ids.get(name, index["id"])
+        arguments = {"list": ({}, None), "quota": (), "submit": (given.get(name, {}),)}.get(role, (job_id,))
         sent = operation.request(*arguments)
         query = f"?{urlencode(sent.query)}" if sent.query else ""
         line = f"{sent.method} {sent.path}{query}"
-        for form in (quote(index["id"], safe=""), quote(index["id"], safe="/:"), index["id"]):
+        for form in (quote(job_id, safe=""), quote(job_id, safe="/:"), job_id):
             line = line.replace(form, "{id}")
         yield name, f"`{unquote(line)}`"
 

@@ -584,7 +584,7 @@ needs_pty = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no p
 @pytest.mark.parametrize("columns", [80, 200])
 def test_the_demo_on_a_terminal(tmp_path: Path, columns: int) -> None:
     """`vidpoll demo` draws rows below its lines, whole references where there is room, and leaves only lines."""
-    demo = [sys.executable, "-m", "vidpoll", "demo", "--speed", "16"]
+    demo = [sys.executable, "-m", "vidpoll", "demo", "magicoal", "token360", "moneyprinterturbo", "--speed", "16"]
     with Terminal(demo, columns, 30, tmp_path) as terminal:
         terminal.read_until(r"generating_video *\x1b\[0m *\x1b\[32m━[^\x07]*?0 of 3 jobs ended[^\n]*\x1b\[\?7h")
         shown = [line for line in emulated(terminal.data, columns, 30) if "━" in line or "─" in line]

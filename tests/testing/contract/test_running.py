@@ -17,6 +17,7 @@ class KeyErrors(Good):
         return response.json()["data"]
 
 
+@pytest.mark.slow
 def test_it_runs_as_tests(tmp_path: Path, samples: Path) -> None:
     """Under pytest each sample is a test of its own, and a failure is its four lines without a traceback."""
     (tmp_path / "test_it.py").write_text(f"""

@@ -20,6 +20,7 @@ JOB = declare.Reader(
     ids=declare.Ids("app/id", part=lambda app: "/".join(app.split("/")[:2])),
     files={},
     queue_position="queue_position",
+    verdicts=(declare.Verdict(400, "not ready", State.RUNNING),),
     second=declare.Second(
         "GET /{app:path}/requests/{id}",
         {"video": "video.url"},
@@ -34,6 +35,7 @@ ROW = replace(
     second=None,
     refine=lambda said, data, job_id: replace(said, job_id=f"{data.get('app')}/{data.get('request_id')}"),
 )
+LOOK = declare.status("GET /{app:path}/requests/{id}/status", ROW)
 PROVIDER = vidpoll.Provider(
     "queue",
     base_url="https://queue.acme.example",
@@ -57,6 +59,7 @@ PROVIDER = vidpoll.Provider(
         "GET https://api.acme.example/v1/requests", ROW, rows="items", token="cursor", next="next"
     ),
     cancel=declare.cancel("PUT /{app:path}/requests/{id}/cancel", JOB),
+    delete=declare.delete("DELETE /{app:path}/requests/{id}", ROW, first=LOOK),
     error=declare.refusals(texts={"balance": "payment"}, statuses={403: "payment"}),
     hosts=("api.acme.example",),
     list_polling=vidpoll.ListPollingSpec(
@@ -108,6 +111,16 @@ SAMPLES: list[Any] = [
         expect={"state": "queued", "stage": "IN_QUEUE", "queue_position": 0},
     ),
     status("running.json", {"status": "IN_PROGRESS"}, expect={"state": "running", "stage": "IN_PROGRESS"}),
+    (
+        "not-ready.json",
+        {"detail": "The request is not ready"},
+        {
+            "operation": "status",
+            "id": f"acme-ai/veo3/{UUID.replace('7f3a2d1b', 'af3a2d1b')}",
+            "status": 400,
+            "expect": {"state": "running", "stage": None, "progress": None, "assets": []},
+        },
+    ),
     status("done.json", {"status": "COMPLETED"}, then=["video.json"], expect={"state": "completed", **FILES}),
     status(
         "failed.json",
@@ -165,6 +178,17 @@ SAMPLES: list[Any] = [
     ),
     ("cancel.json", {"status": "CANCELLATION_REQUESTED"}, {"operation": "cancel", "request": f"PUT /{STEP}/cancel"}),
     (
+        "over.json",
+        {"request_id": UUID, "app": "acme-ai/veo3", "status": "COMPLETED"},
+        {"operation": "delete", "request": f"GET /{STEP}/status", "then": ["deleted.json"]},
+    ),
+    (
+        "not-yet.json",
+        {"detail": "The request is not ready"},
+        {"operation": "delete", "status": 400, "expect": {"raises": "Refused", "kind": "conflict"}},
+    ),
+    ("deleted.json", {}, {"operation": "follow", "request": f"DELETE /{STEP}"}),
+    (
         "locked.json",
         {"detail": "User is locked. Reason: Exhausted balance."},
         {
@@ -220,3 +244,28 @@ def test_a_host_that_the_provider_does_not_name_is_found(tmp_path: Path) -> None
     folder = write(tmp_path / "samples", SAMPLES, **HEAD)
     found = caught(contract(Plugin(replace(PROVIDER, hosts=())), folder, "queue"), only="the_key_stays")
     assert "asks api.acme.example, which is not in Provider(hosts=" in "".join(found.values())
+
+
+def test_a_delete_that_looks_first_is_pinned(tmp_path: Path) -> None:
+    """What is sent after the look is compared with the page, too."""
+    folder = write(tmp_path / "samples", SAMPLES, **HEAD)
+    other = declare.delete("DELETE /{app:path}/request/{id}", ROW, first=LOOK)
+    found = caught(contract(Plugin(replace(PROVIDER, delete=other)), folder, "queue"), only="requests_are")
+    assert "deleted.json: follow sends DELETE /acme-ai/veo3/request/" in "".join(found.values())
+
+
+def test_an_operation_for_some_ids_alone_passes(tmp_path: Path) -> None:
+    """It is asked with an id of its own samples, and not with that of the index."""
+    own = OWN.replace("veo3", "draft")
+    cancel = PROVIDER.cancel
+    assert cancel is not None
+
+    def build(job_id: str) -> vidpoll.Request:
+        if "/draft/" not in job_id:
+            raise vidpoll.Unsupported("queue: drafts alone can be cancelled")
+        return cancel.request(job_id)  # type: ignore[no-any-return]
+
+    row = {"operation": "cancel", "id": own, "request": f"PUT /{STEP.replace('veo3', 'draft')}/cancel"}
+    samples = [each if each[0] != "cancel.json" else (each[0], each[1], row) for each in SAMPLES]
+    folder = write(tmp_path / "samples", samples, **HEAD)
+    assert alarms(contract(Plugin(replace(PROVIDER, cancel=replace(cancel, request=build))), folder, "queue")) == {}

@@ -45,7 +45,7 @@ def shown(subject: Subject) -> None:
 
 def documented(subject: Subject) -> None:
     """Each further request is the one that its sample names."""
-    pairs = list(_all(subject))
+    pairs = list(_all(subject, "status", "cancel", "delete"))
     pinned = [each for each in pairs if each[2].request]
     if pairs and not pinned:
         sample, follow, answer = pairs[0]
@@ -157,10 +157,11 @@ def circles(subject: Subject) -> None:
                 )
 
 
-def _all(subject: Subject) -> Iterator[tuple[Sample, Follow[Any], Sample]]:
-    for sample in subject.index.of("status"):
-        for follow, answer in subject.follows(sample):
-            yield sample, follow, answer
+def _all(subject: Subject, *operations: str) -> Iterator[tuple[Sample, Follow[Any], Sample]]:
+    for name in operations or ("status",):
+        for sample in subject.index.of(name):
+            for follow, answer in subject.follows(sample):
+                yield sample, follow, answer
 
 
 def _damaged(subject: Subject, sample: Sample, follow: Follow[Any], answer: Sample) -> Iterator[tuple[str, Outcome]]:

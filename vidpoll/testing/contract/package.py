@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from ... import redact
 from ...errors import JobFailed, PluginError, VidpollError
@@ -18,6 +18,7 @@ from . import auth, finding, source
 from .subject import Subject, broken, said, skip
 
 if TYPE_CHECKING:
+    from ...client import Client
     from ..simulated import Simulation
 
 MARK = "DECIDE"
@@ -208,30 +209,37 @@ def simulated(subject: Subject) -> None:
 def _run(subject: Subject) -> None:
     plugins = () if subject.plugin is None else (subject.plugin,)
     kinds = [name.removeprefix("submit ") for name in subject.operations if name.startswith("submit ")]
-    for kind in [kind for kind in kinds if kind in subject.submits]:
-        with _simulation(subject, plugins) as simulation, tempfile.TemporaryDirectory() as folder:
-            if kind not in simulation.faces[subject.name].timelines:
-                continue
-            client = simulation.client()
-            try:
-                job = client.wait(client.submit(subject.name, kind, **subject.submits[kind]), timeout=7200.0)
-                due = [asset for asset in job.assets if asset.kind == "video"]
-                files = client.download(job, Path(folder) / "clips") if due else []
-                empty = [path for path in files if path.stat().st_size == 0]
-            except VidpollError as error:
-                _fail(subject, f"submit {kind}: {redact.text(error)}")
-            if bool(due) != bool(files) or empty:
-                broken(_RUN, seen=f"submit {kind}: no file, or an empty one", why=_WHOLE, do="look at the face's files")
-            simulation.fail_next(subject.name, message="the kit lets it fail")
-            try:
-                client.wait(client.submit(subject.name, kind, **subject.submits[kind]), timeout=7200.0)
-            except JobFailed:
-                continue
-            except VidpollError as error:
-                _fail(subject, f"a failing {kind}: {redact.text(error)}")
-            broken(_RUN, seen=f"a failing {kind} is completed", why=_WHOLE, do="let the face play the job's failure")
+    with _simulation(subject, plugins) as simulation, tempfile.TemporaryDirectory() as folder:
+        client = simulation.client()
+        for kind in kinds:
+            if kind in subject.submits and kind in simulation.faces[subject.name].timelines:
+                _play(subject, client, kind, Path(folder) / kind)
+                simulation.fail_next(subject.name, message="the kit lets it fail")
+                _play_failure(subject, client, kind)
 
 
-def _fail(subject: Subject, seen: str) -> None:
+def _play(subject: Subject, client: Client, kind: str, folder: Path) -> None:
+    try:
+        job = client.wait(client.submit(subject.name, kind, **subject.submits[kind]), timeout=7200.0)
+        due = [asset for asset in job.assets if asset.kind == "video"]
+        files = client.download(job, folder) if due else []
+        empty = [path for path in files if path.stat().st_size == 0]
+    except VidpollError as error:
+        _fail(subject, f"submit {kind}: {redact.text(error)}")
+    if bool(due) != bool(files) or empty:
+        broken(_RUN, seen=f"submit {kind}: no file, or an empty one", why=_WHOLE, do="look at the face's files")
+
+
+def _play_failure(subject: Subject, client: Client, kind: str) -> None:
+    try:
+        client.wait(client.submit(subject.name, kind, **subject.submits[kind]), timeout=7200.0)
+    except JobFailed:
+        return
+    except VidpollError as error:
+        _fail(subject, f"a failing {kind}: {redact.text(error)}")
+    broken(_RUN, seen=f"a failing {kind} is completed", why=_WHOLE, do="let the face play the job's failure")
+
+
+def _fail(subject: Subject, seen: str) -> NoReturn:
     face = subject.plugins.simulators().get(subject.name, "the samples")
     broken(_RUN, seen=seen, why=_WHOLE, do=f"compare what {face} answers with what the parser reads, and run it again")

@@ -278,9 +278,12 @@ class Subject:
             yield "list", partial(self.operations["list"].request, dict(self.provider.list_polling.fields), None)
 
     def builder(self, name: str, sample: Sample | None = None) -> partial[Request]:
-        """An operation's builder with the arguments of a sample: its id, or its fields and token."""
+        """An operation's builder with the arguments of a sample: its id, or its fields and token.
+
+        Without one it is asked with an id of its own samples: a vendor may cancel jobs of one kind alone.
+        """
         build = self.operations[name].request
-        first = next(iter(self.index.samples), None)
+        first = next(iter([*self.index.of(name), *self.index.samples]), None)
         if name in BY_ID:
             known = sample or first
             return partial(build, "j1" if known is None else known.job_id)

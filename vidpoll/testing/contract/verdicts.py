@@ -54,6 +54,8 @@ def unknown_word(subject: Subject) -> None:
     for sample in subject.statuses:
         if not mutations.scalars(sample.data):
             continue  # nothing in it could be a word
+        if sample.status >= 300 and not subject.word_paths[sample.file]:
+            continue  # its HTTP status and its text say it, as a declare.Verdict has them
         decided = any(subject.index.decides_at(path) for path, _ in mutations.scalars(sample.data))
         if not subject.word_paths[sample.file] and not decided:
             broken(

@@ -11,32 +11,30 @@ from __future__ import annotations
 
 import json
 import random
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, quote, unquote, urljoin, urlsplit
+from urllib.parse import parse_qsl, quote, urljoin, urlsplit
 
 from ... import model
 from ...errors import AnswerError, PluginError, Refused, UsageError
-from ...provider import AnyOf, Auth, Follow, PreparedRequest, Provider
+from ...provider import AnyOf, Follow, Provider
 from ..contract import mutations
 from ..contract.checks import ORIGINS
 from ..contract.samples import Index, Sample, read
 from .answers import Swaps, file_of, handed_on, like, own_part, progress_writer, renamed, text_of
+from .asked import Asked, asked, fits, likeness, opens, same_question, written
 from .assets import Asset, serve
 from .face import Clock, Face, Route
 from .timeline import Fate, Job, Stage, Timeline
 from .wire import Reply, Request, json_reply
 
-Asked = tuple[str, str, tuple[tuple[str, str], ...], str]
-"""Method, decoded path, sorted query and body: what tells one request from another."""
-
 _FIELDS = {"prompt": "a lighthouse at dusk"}
+_ENDINGS = ("cancel", "delete")
 
 
 @dataclass(frozen=True)
@@ -119,33 +117,23 @@ class SampleFace(Face):
         for name, answer in answers.items():
             if name in self.operations:
                 with suppress(UsageError):  # the vendor has no such request for a job of this kind
-                    self._doors[_asked(self.operations[name].request(job.id))] = partial(answer, job)
+                    self._doors[asked(self._sent(name, job.id))] = partial(answer, job)
         return job
+
+    def _sent(self, name: str, job_id: str) -> model.Request:
+        """What an operation sends; of a cancel or delete that looks at the job first, what it sends then."""
+        known, looks = self.operations[name], [each for each in self._good(name) if each.then and name in _ENDINGS]
+        value = _tried(known.parse, looks[0].response(), job_id) if looks else None
+        return value.request if isinstance(value, Follow) else known.request(job_id)
 
     def refuse(self, request: Request) -> Reply | None:
         auth = self.provider.auth
         ways = auth.alternatives if isinstance(auth, AnyOf) else (auth,)
-        opens = any(self._opens(way, request, way is ways[0]) for way in ways)
-        if self.key is None or _target(request) in self._files or opens:
+        if self.key is None or _target(request) in self._files:
+            return None
+        if any(opens(way, request.raw_path, request.headers, self.key, first=way is ways[0]) for way in ways):
             return None
         return self._refusal(401, "authentication", "the key is wrong")
-
-    def _opens(self, auth: Auth, request: Request, first: bool) -> bool:
-        """Whether a request has what one way to send the key sends; what is minted anew counts for the first alone.
-
-        Of what is minted no more is looked at than whether it names the key, where it does (a signature's key id).
-        """
-        key, path = str(self.key), request.raw_path
-        ours, other = (
-            auth(each, dict.fromkeys(auth.variables, key))
-            for each in (PreparedRequest("GET", path), PreparedRequest("POST", f"{path}?other", {}, b"other", 1e9))
-        )
-        for name, value in ours.items():
-            told = request.headers.get(name.lower())
-            minted = value != other.get(name)
-            if auth.required if told is None else told != value and not (minted and first and _names(key, value, told)):
-                return False
-        return True
 
     def not_found(self, request: Request) -> Reply:
         return self._refusal(404, "not found", "there is no such job, or no such path")
@@ -155,27 +143,35 @@ class SampleFace(Face):
     def _play(self, request: Request) -> Reply:
         if _target(request) in self._files:
             return serve(request, self._files[_target(request)])
-        asked = self._came(request)
-        if asked in self._doors:
-            return self._doors[asked](request)
-        if self._is(asked, "list", {}, None):
+        came = self._came(request)
+        if came in self._doors:
+            return self._doors[came](request)
+        if self._is(came, "list", {}, None):
             return self._list(request)
-        if self._is(asked, "quota"):
+        if self._is(came, "quota"):
             return self._quota()
         fields = _object(request)
-        kinds = [kind for kind, scene in self._scenes.items() if _fits(asked, scene.request, scene.fields)]
-        if not kinds:
+        kinds = [kind for kind, scene in self._scenes.items() if fits(came, scene.request, scene.fields)]
+        if not kinds or self._asks_about_a_job(came):
             return self.not_found(request)
-        kind = max(kinds, key=lambda kind: _likeness(fields, self._scenes[kind].request.json))
+        kind = max(kinds, key=lambda kind: likeness(fields, self._scenes[kind].request.json))
         return self._tell(self._scenes[kind].submit, self.submit(kind, request, fields))
 
-    def _is(self, asked: Asked, name: str, *arguments: object) -> bool:
+    def _asks_about_a_job(self, came: Asked) -> bool:
+        """Whether this is a question about one job, where such questions and submits have one path."""
+        for name, scene in product(("status", *_ENDINGS), self._scenes.values()):
+            with suppress(KeyError, UsageError):  # an operation that there is not, or not for such ids
+                if same_question(came, self.operations[name].request(scene.submit.expect["job_id"])):
+                    return True
+        return False
+
+    def _is(self, came: Asked, name: str, *arguments: object) -> bool:
         known = self.operations.get(name)
-        return known is not None and asked[:2] == _asked(known.request(*arguments))[:2]
+        return known is not None and came[:2] == asked(known.request(*arguments))[:2]
 
     def _came(self, request: Request) -> Asked:
         try:
-            body = _written(request.json())
+            body = written(request.json())
         except ValueError:
             body = (request.body or b"").decode("latin-1")
         query = tuple(sorted(parse_qsl(request.raw_query, keep_blank_values=True)))
@@ -203,7 +199,8 @@ class SampleFace(Face):
         if "cancelled" not in self._scenes[job.kind].states:
             return _lacking('status of a job that is cancelled ("state": "cancelled")')
         if self.jobs.get(job.id) and job.moment(request.at).final:
-            return self._refusal(409, "conflict", "the job is over")
+            both = "delete" in self.operations and self._sent("delete", job.id) == self._sent("cancel", job.id)
+            return self._removed(job, request, "delete") if both else self._refusal(409, "conflict", "the job is over")
         reply = self._removed(job, request, "cancel")
         self._cancelled |= {job.id} if reply.status < 300 else set()
         return reply
@@ -215,7 +212,7 @@ class SampleFace(Face):
         if not good:
             return _lacking(name)
         self.jobs.remove(job.id, at=request.at)
-        return self._tell(good[0], job)
+        return self._tell(next(filter(None, map(self.index.named, good[0].then)), good[0]), job)
 
     def _quota(self) -> Reply:
         """The sample of a quota that affords something, where there is one."""
@@ -282,7 +279,7 @@ class SampleFace(Face):
         for second, _ in steps[1:]:
             if isinstance(value, Follow):
                 told = swaps.response(second)
-                self._doors[_asked(value.request)] = partial(lambda told, request: _reply(told), told)
+                self._doors[asked(value.request)] = partial(lambda told, request: _reply(told), told)
                 value = _tried(value.parse, told, job.id)
         self._serve(_said(value), job)
         return answer
@@ -339,13 +336,15 @@ class SampleFace(Face):
         return [each for each in self.index.of(operation) if "raises" not in each.expect]
 
     def _of(self, state: str, job_id: str = "") -> list[Sample]:
-        """The samples of a state, the best first: of the same job, with what is looked for, documented."""
-        found = []
-        for sample in self._good("status"):
-            target = sample.request.partition(" ")[2]
-            if sample.state == state and target[:1] in ("", "/"):  # a webhook's body has no path
-                found.append(sample)
-        return sorted(found, key=lambda each: (each.job_id != job_id, self._poor(each), ORIGINS.index(each.origin)))
+        """The samples of a state, of the job's interface; the best first: same job, what is looked for, documented.
+
+        Where none is of it, all of them, unless it is a state that a job may go without.
+        """
+        told = (each for each in self._good("status") if each.state == state)
+        found = [each for each in told if each.request.partition(" ")[2][:1] in ("", "/")]  # a webhook has no path
+        own = [each for each in found if getattr(self._read(each, job_id)[1], "state", None) is each.state]
+        shown = own or (found if not job_id or state in ("running", "completed", "failed") else [])
+        return sorted(shown, key=lambda each: (each.job_id != job_id, self._poor(each), ORIGINS.index(each.origin)))
 
     def _poor(self, sample: Sample) -> bool:
         """Whether the sample lacks what is looked for: the video of a completed job, the reason of a failed one."""
@@ -408,13 +407,14 @@ class SampleFace(Face):
         stages = tuple(Stage(name, (length, 1.2 * length), span) for name, span in spans)
         return Timeline((2.0 * floor, 2.4 * floor) if "queued" in scene.states else (0.0, 0.0), stages)
 
-    def _read(self, sample: Sample) -> tuple[list[tuple[Sample, Any]], Any]:
+    def _read(self, sample: Sample, job_id: str = "") -> tuple[list[tuple[Sample, Any]], Any]:
         """The sample and the second answers that it asks for, each with what its parser gives; what comes of all."""
-        value = self._parse(sample, sample.response(), sample.job_id)
+        job_id = job_id or sample.job_id
+        value = self._parse(sample, sample.response(), job_id)
         steps = [(sample, value)]
         for second in filter(None, map(self.index.named, sample.then)):
             if isinstance(value, Follow):
-                value = _tried(value.parse, second.response(), sample.job_id) or value.fallback
+                value = _tried(value.parse, second.response(), job_id) or value.fallback
                 steps.append((second, value))
         return steps, _said(value)
 
@@ -460,19 +460,6 @@ def _ids(sample: Sample) -> set[str]:
     return {sample.job_id, sample.expect.get("job_id") or sample.job_id}
 
 
-def _asked(request: model.Request) -> Asked:
-    body = (request.body or b"").decode("latin-1") if request.json is None else _written(request.json)
-    return request.method, unquote(request.path), tuple(sorted(request.query)), body
-
-
-def _written(value: object) -> str:
-    return json.dumps(value, sort_keys=True)
-
-
-def _names(key: str, value: str, told: str) -> bool:
-    return key in told or key not in value
-
-
 def _target(request: Request) -> str:
     return request.raw_path + (f"?{request.raw_query}" if request.raw_query else "")
 
@@ -483,21 +470,6 @@ def _object(request: Request) -> dict[str, Any]:
     except ValueError:
         said = None
     return said if isinstance(said, dict) else {}
-
-
-def _fits(asked: Asked, request: model.Request, fields: Mapping[str, object]) -> bool:
-    """Whether a request is this submit: the same path, but for what comes out of a field (a model's name)."""
-    pattern = re.escape(unquote(request.path))
-    for value in fields.values():
-        if isinstance(value, str) and value:
-            pattern = re.sub(rf"(?<=/){re.escape(re.escape(value))}(?=/|$)", ".+", pattern)
-    return asked[0] == request.method and re.fullmatch(pattern, asked[1]) is not None
-
-
-def _likeness(fields: Mapping[str, object], sent: object) -> int:
-    """How many fields a body shares with the one that a submit sends, less those that it lacks."""
-    known = set(sent) if isinstance(sent, dict) else set()
-    return len(known & fields.keys()) - len(known - fields.keys())
 
 
 def _reply(response: model.Response) -> Reply:

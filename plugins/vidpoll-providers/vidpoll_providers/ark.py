@@ -1,0 +1,53 @@
+"""Volcengine Ark (China) and BytePlus ModelArk (Singapore) for vidpoll: the models of the Seedance family.
+
+Facts: docs.byteplus.com/en/docs/ModelArk/1520757 and 1521309, www.volcengine.com/docs/82379/1299023 (errors), and the
+vendor's SDK, volcengine-python-sdk@b5be43b5. What is marked "second hand" is from clients of others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+import vidpoll
+from vidpoll import State, declare, parsing
+
+KINDS = {
+    "AccountOverdueError": "payment",
+    "OperationDenied.ServiceOverdue": "payment",
+    "ModelNotOpen": "permission",  # these two are about the model, with HTTP 404
+    "InvalidEndpointOrModel": "invalid request",
+    "InvalidAction": "conflict",  # a running task is neither cancelled nor deleted: HTTP 409, second hand also 400
+    "task_not_found": "not found",  # second hand, as is the spelling
+}
+SITES = "a key works at its own site alone: set ARK_BASE_URL to that of Volcengine or of BytePlus"
+
+
+def read_error(response: vidpoll.Response) -> vidpoll.Problem:
+    """A refusal of Ark, or of the gateway before it, which has a shape of its own."""
+    said = parsing.problem(response)
+    try:
+        outer = parsing.at(response.json(), "ResponseMetadata.Error")
+    except vidpoll.Malformed:
+        outer = None
+    if isinstance(outer, dict):
+        code, message = (parsing.text(outer.get(name)) for name in ("Code", "Message"))
+        said = vidpoll.Problem(message or code or said.message, code)
+    return replace(said, message=f"{said.message} ({SITES})") if response.status == 401 else said
+
+
+@vidpoll.hookimpl
+def vidpoll_providers() -> Iterator[vidpoll.Provider]:
+    yield declare.ark_tasks(
+        "ark",
+        "https://ark.cn-beijing.volces.com/api/v3",
+        vidpoll.Bearer("ARK_API_KEY"),
+        pacing=vidpoll.Pacing(floor=10.0, typical=(25.0, 360.0)),
+        reader={"verdicts": (declare.Verdict(400, "video_not_ready", State.RUNNING),)},  # second hand
+        error=declare.refusals(KINDS, read=read_error),
+    )
+
+
+@vidpoll.hookimpl
+def vidpoll_simulators() -> Mapping[str, str]:
+    return {"ark": "vidpoll_providers:samples/ark/index.json"}

@@ -1,0 +1,123 @@
+"""Higgsfield's API for vidpoll: any model by its path. Facts: docs.higgsfield.ai/docs (quickstart, authentication,
+concepts, errors, webhooks, enterprise/data-retention, api-reference/requests), higgsfield-client 0.2.0 (Python),
+higgsfield-ai/higgsfield-js. A comment says what was decided where these are silent or disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import vidpoll
+from vidpoll import State, declare, parsing
+
+
+def key_of(*names: str) -> vidpoll.Minted:
+    """`Key ID:SECRET` of variables that the SDKs name. Hugging Face's are like them, and its token is not sent here."""
+
+    def mint(request: vidpoll.PreparedRequest, secrets: Mapping[str, str]) -> Mapping[str, str]:
+        key = ":".join(secrets[name] for name in names)
+        if key.startswith("hf_"):
+            raise vidpoll.ConfigurationError(
+                f"higgsfield: {names[0]} is a token of Hugging Face, so it is not sent. Put the key of Higgsfield, "
+                "ID:SECRET, into HIGGSFIELD_API_KEY"
+            )
+        return {"Authorization": f"Key {key}"}
+
+    return vidpoll.Minted(names, mint)
+
+
+def refine(said: vidpoll.Snapshot, data: Mapping[str, Any], job_id: str) -> vidpoll.Snapshot:
+    """A model that makes images yields no video; `nsfw` is a verdict of the moderation, which says no more."""
+    due = not said.assets or any(each.kind == "video" for each in said.assets)
+    flagged = said.stage == "nsfw" and said.problem is not None and not parsing.text(data.get("error"))
+    told = vidpoll.Problem("the input or the output did not pass the moderation", "nsfw") if flagged else said.problem
+    return replace(said, assets_due=due, problem=told)
+
+
+JOB = declare.Reader(
+    {
+        "queued": State.QUEUED,
+        "in_progress": State.RUNNING,
+        "completed": State.COMPLETED,
+        "failed": State.FAILED,
+        "nsfw": State.FAILED,
+        "canceled": State.CANCELLED,
+    },
+    id="request_id",
+    files={"video": "video.url", "image": "images[].url", "audio": "audio.url"},
+    reason="error",
+    code="",
+    progress="",
+    created_at="",
+    updated_at="",
+    finished_at="",
+    duration="",
+    expires_at="expires_at",
+    refine=refine,
+)
+FIELDS = {
+    "model": declare.matching("the path of a model, like higgsfield-ai/dop/standard", r"[\w.~-]+(/[\w.~-]+)+"),
+    "hf_webhook": declare.matching("an http or https URL", r"(?i:https?)://[^/\s]\S*"),
+    "hf_expires_after": declare.whole(3600, 604800, note="seconds that the data are kept after the end"),
+    "idempotency_key": declare.text(255),
+}
+HEADERS = {"Hf-Expires-After": "{hf_expires_after}", "Idempotency-Key": "{idempotency_key}"}
+CANCEL = declare.cancel("POST /requests/{id}/cancel", JOB, empty_ok=True)
+
+
+def parse_cancelled(response: vidpoll.Response, job_id: str) -> None:
+    """An empty 202; 400 says that the request has begun, or is over."""
+    if response.status == 400:
+        raise vidpoll.Refused("conflict", parsing.problem(response).message)
+    CANCEL.parse(response, job_id)
+
+
+def read_error(response: vidpoll.Response) -> vidpoll.Problem:
+    """A refusal; one of a field (422) names it."""
+    said = parsing.problem(response)
+    first = next(iter(parsing.at(dict(said.details), "details[]")), None)
+    where = ".".join(str(each) for each in parsing.at(first, "loc[]") if each != "body")
+    return replace(said, message=f"{where}: {said.message}") if where else said
+
+
+@vidpoll.hookimpl
+def vidpoll_providers() -> Iterator[vidpoll.Provider]:
+    yield vidpoll.Provider(
+        "higgsfield",
+        base_url="https://api.higgsfield.ai",  # older pages and answers: platform.higgsfield.ai
+        auth=vidpoll.AnyOf(
+            vidpoll.KeyHeader("Authorization", "HIGGSFIELD_API_KEY", "Key "),
+            key_of("HF_KEY"),
+            key_of("HF_CREDENTIALS"),
+            key_of("HF_API_KEY", "HF_API_SECRET"),
+        ),
+        pacing=vidpoll.Pacing(floor=5.0, typical=(60.0, 300.0)),  # no rate is documented; the SDK asks every 0.5 s
+        status=declare.status("GET /requests/{id}/status", JOB),
+        submit={
+            "video": declare.submit(
+                "POST /{model:path}?hf_webhook={hf_webhook}",
+                JOB,
+                FIELDS,
+                ("model",),
+                kind="video",
+                others=declare.anything(),
+                headers=HEADERS,
+            )
+        },
+        cancel=replace(CANCEL, parse=parse_cancelled, verdicts=(400,)),
+        delete=declare.delete("DELETE /requests/{id}", JOB),
+        error=declare.refusals(
+            texts={r"concurren|too many": "rate limit"},  # HTTP 400 is this, too
+            statuses={403: "payment", 423: "permission"},
+            read=read_error,
+        ),
+        webhook=declare.Webhook(declare.standard_webhooks()),
+        stages=JOB.stages,
+    )
+
+
+@vidpoll.hookimpl
+def vidpoll_simulators() -> Mapping[str, str]:
+    return {"higgsfield": "vidpoll_providers:samples/higgsfield/index.json"}

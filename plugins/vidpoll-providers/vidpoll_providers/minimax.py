@@ -1,0 +1,205 @@
+"""MiniMax (Hailuo) for vidpoll: v1, whose file stands in a second answer, and v2 (MiniMax-H3). Ids of both look alike,
+so a reference says which: `v1/427144058097900`, `v2/424010985738629`. Facts: https://platform.minimax.io
+/docs/api-reference (video-generation-*, errorcode) and /docs/guides/rate-limits. No live call was made.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import vidpoll
+from vidpoll import State, declare, parsing
+
+CODES = {
+    **dict.fromkeys(("1004", "2049"), "authentication"),
+    **dict.fromkeys(("1002", "1039", "1041"), "rate limit"),
+    **dict.fromkeys(("1008", "2056"), "payment"),  # 2056: a plan's window is used up, for hours
+    **dict.fromkeys(("1026", "1027", "1042", "2013"), "invalid request"),
+    **dict.fromkeys(("2037", "2038", "2039"), "permission"),
+}
+HTTPS = declare.matching("an https URL", r"(?i:https)://[^/\s]\S*")
+
+# -- v1 ---------------------------------------------------------------------------------------------------------------
+
+
+def refine(said: vidpoll.Snapshot, data: Mapping[str, Any], job_id: str) -> vidpoll.Snapshot:
+    """A failed job with the code 0: its "success" is about the question, and no reason."""
+    fine = said.problem is not None and said.problem.code == "0"
+    return replace(said, problem=vidpoll.Problem("")) if fine else said
+
+
+V1 = declare.Reader(
+    {
+        "Preparing": State.QUEUED,
+        "Queueing": State.QUEUED,
+        "Processing": State.RUNNING,
+        "Success": State.COMPLETED,
+        "Fail": State.FAILED,
+        "failed": State.FAILED,  # a webhook says it so
+    },
+    id="task_id",
+    files={},
+    reason="base_resp.status_msg",
+    code="base_resp.status_code",
+    progress="",
+    envelope=declare.Envelope(code="base_resp.status_code", message="base_resp.status_msg", kinds=CODES),
+    ids=declare.Ids("kind/id", ("v1",)),
+    second=declare.Second("GET /v1/files/retrieve?file_id={file_id}", {"video": "file.download_url"}),
+    refine=refine,
+)
+# A question has no parameter but the id: a bad one is an id that the account does not have.
+ASKED = replace(V1, envelope=replace(V1.envelope, kinds={**CODES, "2013": "not found"}))
+V1_FIELDS = {
+    "model": declare.text(),
+    "prompt": declare.text(2000),
+    "first_frame_image": declare.image(),
+    "last_frame_image": declare.image(),
+    "subject_reference": declare.list(declare.object()),
+    "duration": declare.one_of(6, 10),
+    "resolution": declare.one_of("512P", "720P", "768P", "1080P"),
+    "prompt_optimizer": declare.flag(),
+    "fast_pretreatment": declare.flag(),
+    "callback_url": HTTPS,
+    "aigc_watermark": declare.flag(),
+}
+
+
+def parse_v1(response: vidpoll.Response, job_id: str) -> Any:
+    """A code other than 0 is a refusal, unless a status word stands beside it: then the word counts."""
+    if not parsing.json_object(response).get("status"):
+        ASKED.envelope.check(response)
+    return ASKED.parse(response, job_id)
+
+
+def neither(job_id: str) -> vidpoll.Request:
+    raise vidpoll.Unsupported("v1 of MiniMax neither cancels nor deletes: the job runs to its end")
+
+
+NEITHER: vidpoll.Operation[Any] = vidpoll.Operation(neither, V1.parse)
+
+# -- v2 ---------------------------------------------------------------------------------------------------------------
+
+
+def with_text(said: vidpoll.Snapshot, data: Mapping[str, Any], job_id: str) -> vidpoll.Snapshot:
+    """A job whose result is a prompt brings no video; a row of the list does not say of which interface it is."""
+    told = parsing.text(data.get("id"))
+    text = data.get("modality") == "text" or data.get("task_type") == "h3_context_ir"
+    return replace(said, job_id=said.job_id or (told and f"v2/{told}"), assets_due=not text)
+
+
+V2 = declare.Reader(
+    {
+        "queued": State.QUEUED,
+        "running": State.RUNNING,
+        "succeeded": State.COMPLETED,
+        "failed": State.FAILED,
+        "cancelled": State.CANCELLED,
+        "expired": State.EXPIRED,
+    },
+    id=("id", "task_id"),
+    files={"video": "content.url"},
+    progress="",
+    updated_at="updated_at",
+    finished_at="",
+    envelope=declare.Envelope(("task", "")),
+    ids=declare.Ids("kind/id", ("v2",)),
+    refine=with_text,
+)
+COMMON = {"model": declare.text(), "callback_url": HTTPS, "aigc_watermark": declare.flag()}
+CONTENT = {
+    "prompt": declare.text(),
+    "first_frame": declare.image(),
+    "last_frame": declare.image(),
+    "content": declare.list(declare.object()),
+    "duration": declare.whole(4, 15, note="seconds"),
+    "ratio": declare.matching("adaptive, or a ratio like 16:9", r"adaptive|[1-9]\d?:[1-9]\d?"),
+}
+CLIP = {**COMMON, **CONTENT, "resolution": declare.one_of("768P", "2K")}
+AGAIN = {**COMMON, "source_task_id": declare.text(), "content": CONTENT["content"], "resolution": declare.one_of("2K")}
+
+
+def packed(given: dict[str, Any]) -> dict[str, Any]:
+    """The body: prompt and frames are items of `content`, before those that the call gives."""
+    text = [{"type": "text", "text": given.pop("prompt")}] if "prompt" in given else []
+    frames = [
+        {"type": "image_url", "image_url": {"url": given.pop(role)}, "role": role}
+        for role in ("first_frame", "last_frame")
+        if role in given
+    ]
+    return {**given, "content": [*text, *frames, *given.get("content", ())]}
+
+
+def of_v2(line: str, fields: Mapping[str, declare.Rule], needed: Any, convert: Any = None) -> vidpoll.Operation[Any]:
+    return declare.submit(line, V2, fields, needed, kind="v2", others=declare.anything(), convert=convert)
+
+
+def read_error(response: vidpoll.Response) -> vidpoll.Problem:
+    """The number in brackets at the end of a reason is the code of v1."""
+    said = parsing.problem(response)
+    found = re.search(r"\((\d{4})\)\s*$", said.message)
+    return replace(said, code=found[1]) if found else said
+
+
+STATUS = declare.status("GET /{kind}/query/video_generation/{id}", V2)
+DELETE = "DELETE /{kind}/video_generation/{id}"
+QUERY = "GET /v2/query/video_generation"
+
+
+@vidpoll.hookimpl
+def vidpoll_providers() -> Iterator[vidpoll.Provider]:
+    yield vidpoll.Provider(
+        "minimax",
+        base_url="https://api.minimax.io",
+        auth=vidpoll.Bearer("MINIMAX_API_KEY"),
+        pacing=vidpoll.Pacing(floor=10.0, typical=(40, 420)),
+        status=declare.by_kind(
+            {
+                "v1": replace(declare.status("GET /{kind}/query/video_generation?task_id={id}", ASKED), parse=parse_v1),
+                "v2": STATUS,
+            }
+        ),
+        submit={
+            "v1": declare.submit(
+                "POST /v1/video_generation", V1, V1_FIELDS, ("model",), kind="v1", others=declare.anything()
+            ),
+            "v2": of_v2("POST /v2/video_generation", CLIP, ("model", ("prompt", "content")), packed),
+            "v2-regeneration": of_v2("POST /v2/video_regeneration", AGAIN, ("model", ("source_task_id", "content"))),
+            "v2-context": of_v2(
+                "POST /v2/h3_context_ir", {**COMMON, **CONTENT}, ("model", ("prompt", "content")), packed
+            ),
+        },
+        list=declare.numbered_pages(
+            QUERY,
+            V2,
+            rows="items",
+            page="page_num",
+            size="page_size",
+            most=20,
+            fields={
+                "filter.status": declare.text(),
+                "filter.model": declare.text(),
+                "filter.task_type": declare.one_of("generation", "h3_context_ir", "regeneration"),
+            },
+        ),
+        list_polling=vidpoll.ListPollingSpec(
+            rows=20,
+            batch=declare.batch(
+                f"{QUERY}?page_num=1&page_size=20", V2, name="filter.task_ids", rows="items", join=None
+            ),
+            takes=lambda job_id: job_id.startswith("v2/"),
+        ),
+        cancel=declare.by_kind({"v1": NEITHER, "v2": declare.cancel(DELETE, V2, first=STATUS, ends=True)}),
+        delete=declare.by_kind({"v1": NEITHER, "v2": declare.delete(DELETE, V2)}),
+        # v2: an unknown id, or one older than 7 days, is an HTTP 400
+        error=declare.refusals(texts={r"invalid task_id|record not found": "not found"}, read=read_error),
+        webhook=declare.Webhook(),
+        stages=(*V1.stages, *V2.stages),
+    )
+
+
+@vidpoll.hookimpl
+def vidpoll_simulators() -> Mapping[str, str]:
+    return {"minimax": "vidpoll_providers:samples/minimax/index.json"}

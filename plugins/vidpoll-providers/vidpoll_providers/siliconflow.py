@@ -1,0 +1,57 @@
+"""SiliconFlow for vidpoll. Facts: docs.siliconflow.com/en/api-reference/videos (videos_submit, get_videos_status) and
+userinfo.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import vidpoll
+from vidpoll import State, declare
+
+JOB = declare.Reader(
+    {
+        "InQueue": State.QUEUED,
+        "InProgress": State.RUNNING,
+        "Succeed": State.COMPLETED,
+        "Failed": State.FAILED,
+    },
+    id="requestId",
+    files={"video": "results.videos[].url"},
+    reason="reason",
+    code="",
+    queue_position="position",
+)
+FIELDS = {
+    "model": declare.text(),
+    "prompt": declare.text(),
+    "image_size": declare.one_of("1280x720", "720x1280", "960x960"),
+    "negative_prompt": declare.text(),
+    "image": declare.image(),
+    "seed": declare.whole(),
+}
+
+
+@vidpoll.hookimpl
+def vidpoll_providers() -> Iterator[vidpoll.Provider]:
+    yield vidpoll.Provider(
+        "siliconflow",
+        base_url="https://api.siliconflow.com/v1",
+        auth=vidpoll.Bearer("SILICONFLOW_API_KEY"),
+        pacing=vidpoll.Pacing(floor=10.0, typical=(120.0, 600.0)),
+        status=declare.status("POST /video/status", JOB, json={"requestId": "{id}"}),
+        submit={
+            "video": declare.submit(
+                "POST /video/submit", JOB, FIELDS, ("model", "prompt"), kind="video", others=declare.anything()
+            )
+        },
+        quota=declare.quota("GET /user/info", declare.Envelope("data"), balance="totalBalance"),
+        error=declare.refusals({"30001": "payment"}),
+        drops=("name", "email", "image", "introduction"),  # of the account's owner
+        stages=JOB.stages,
+    )
+
+
+@vidpoll.hookimpl
+def vidpoll_simulators() -> Mapping[str, str]:
+    return {"siliconflow": "vidpoll_providers:samples/siliconflow/index.json"}
