@@ -168,6 +168,23 @@ def test_a_request_without_a_key(reels: Path, hailstone: Path) -> None:
         assert simulation.submissions("hailstone") == 0
 
 
+def test_a_question_is_no_submit_where_both_have_one_path(hailstone: Path) -> None:
+    """An id that is unknown is asked about by POST, like a submit: nothing is started."""
+    (provider,) = Hailstone().vidpoll_providers()
+    path = provider.submit["video"].request({"prompt": "a sea"}).path
+    asks = vidpoll.Operation(lambda job_id: vidpoll.Request("POST", path, json={"task": job_id}), provider.status.parse)
+
+    class Plugin:
+        @vidpoll.hookimpl
+        def vidpoll_providers(self) -> Iterator[vidpoll.Provider]:
+            yield replace(provider, status=asks)
+
+    with played(hailstone, Plugin(), "hailstone") as simulation:
+        with pytest.raises(vidpoll.NotFound, match="no such task"):
+            simulation.client().poll("hailstone:176843862716480")
+        assert simulation.submissions("hailstone") == 0
+
+
 class Signed(Reels):
     """Reels, with a signature over the whole content that names the access key."""
 
