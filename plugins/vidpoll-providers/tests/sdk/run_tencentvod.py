@@ -103,9 +103,7 @@ def signatures(simulation: Simulation) -> str:
         told = each.headers.get("authorization")
         if each.method == "POST" and told and str(key) in told:
             at = float(each.headers["x-tc-timestamp"])
-            again = PreparedRequest(
-                "POST", f"{base}/", {"Content-Type": each.headers["content-type"]}, each.body or b"", at
-            )
+            again = PreparedRequest("POST", f"{base}/", {"Content-Type": each.headers["content-type"]}, each.body, at)
             assert tencentvod.sign(again, secrets)["Authorization"] == told
             checked += 1
     assert checked > 5, checked
