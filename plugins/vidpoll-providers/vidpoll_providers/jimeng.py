@@ -118,7 +118,7 @@ def parse_status(response: vidpoll.Response, job_id: str) -> vidpoll.Snapshot | 
     """`not_found` is no state of a task: the gateway knows none, or none any more (after 12 hours)."""
     if parsing.at(parsing.json_object(response), "data.status") == "not_found":
         raise vidpoll.Refused(
-            "not found", "the gateway knows no such task of this req_key, or none any more (after 12 hours)"
+            "not found", "the gateway knows no such task of this req_key; it keeps tasks for 12 hours"
         )
     return JOB.parse(response, job_id)
 
