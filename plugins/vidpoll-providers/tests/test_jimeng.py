@@ -51,6 +51,15 @@ def test_the_signature_is_that_of_the_sdk(
     assert made == {"Authorization": header, "X-Date": date, "X-Content-Sha256": content}
 
 
+@pytest.mark.parametrize("host", ["visual.volcengineapi.com:443", "Visual.volcengineapi.com"])
+def test_the_host_is_signed_as_it_is_sent(host: str) -> None:
+    """In small letters, and without the port that the scheme has anyway."""
+    url, at, body, _, _, signature = VECTORS[0]
+    told = url.replace("visual.volcengineapi.com", host)
+    request = PreparedRequest("POST", told, {"Content-Type": "application/json"}, body.encode(), at)
+    assert PROVIDER.auth(request, SECRETS)["Authorization"].endswith(signature)
+
+
 def answer(body: object, status: int = 200) -> Response:
     return Response(status, {"content-type": "application/json"}, json.dumps(body).encode())
 

@@ -29,7 +29,7 @@ def sign(access: str, secret: str, request: vidpoll.PreparedRequest, secrets: Ma
     payload = hashlib.sha256(request.body).hexdigest()
     headers = {
         "content-type": request.headers.get("Content-Type", "application/json"),
-        "host": url.netloc.removesuffix(":443" if url.scheme == "https" else ":80"),
+        "host": url.netloc.lower().removesuffix(":443" if url.scheme == "https" else ":80"),
         "x-content-sha256": payload,
         "x-date": stamp,
     }

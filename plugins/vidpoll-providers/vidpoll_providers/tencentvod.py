@@ -27,7 +27,7 @@ def sign(request: vidpoll.PreparedRequest, secrets: Mapping[str, str]) -> Mappin
     """The headers of TC3-HMAC-SHA256: a signature over method, path, query, content type, host and body."""
     url, stamp = urlsplit(request.url), str(int(request.at))
     date = datetime.fromtimestamp(int(request.at), timezone.utc).strftime("%Y-%m-%d")
-    host = url.netloc.removesuffix(":443" if url.scheme == "https" else ":80")
+    host = url.netloc.lower().removesuffix(":443" if url.scheme == "https" else ":80")
     content_type = request.headers.get("Content-Type", "application/json")
     payload = hashlib.sha256(request.body).hexdigest()
     canonical = f"{request.method}\n{url.path or '/'}\n{url.query}\ncontent-type:{content_type}\nhost:{host}\n"
