@@ -17,8 +17,8 @@ from vidpoll import State, declare, parsing
 
 BODY = 128 * 1024 * 1024
 ENDED = (
-    "Veo ended on the Gemini API on 2026-10-22: submit the kind video with a model like gemini-omni-1.1-flash, or use the "
-    "provider vertex; the kind veo is for gateways, by GEMINI_BASE_URL"
+    "Veo ended on the Gemini API on 2026-10-22: submit the kind video with a model like gemini-omni-1.1-flash, or use "
+    "the provider vertex; the kind veo is for gateways, by GEMINI_BASE_URL"
 )
 WORDS = {
     "queued": State.QUEUED,
@@ -94,7 +94,7 @@ def parse_file(said: vidpoll.Snapshot, response: vidpoll.Response, job_id: str) 
     """The video of `said` as the answer about its file has it: not yet there, failed, or when it ends."""
     body = parsing.json_object(response)
     if body.get("state") == "PROCESSING":
-        return replace(said, state=State.RUNNING, assets=())
+        return replace(said, assets=())  # it comes
     if body.get("state") == "FAILED":
         reason = parsing.text(parsing.at(body, "error.message")) or "the file of the video has failed"
         problem = vidpoll.Problem(reason, parsing.text(parsing.at(body, "error.code")))
@@ -110,9 +110,9 @@ FIELDS = {
     "response_modalities": declare.list(declare.text()),
     "previous_interaction_id": declare.text(),
     "webhook_config": declare.object(),
-    "store": declare.one_of(True),  # what is not stored cannot be asked for
-    "background": declare.one_of(True),  # else the answer comes when the video is there, after minutes
-    "stream": declare.one_of(False),
+    "store": declare.Rule("True, or left out: what is not stored cannot be asked for", lambda v: v is True),
+    "background": declare.Rule("True, or left out: else the answer takes minutes", lambda v: v is True),
+    "stream": declare.Rule("False, or left out: vidpoll asks how the job stands", lambda v: v is False),
 }
 
 
@@ -199,18 +199,25 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         ),
         submit={
             "video": declare.submit(
-                "POST /interactions", JOB, FIELDS, ("model", "input"), others=declare.anything(), convert=convert
+                "POST /interactions",
+                JOB,
+                FIELDS,
+                ("model", "input"),
+                kind="video",
+                others=declare.anything(),
+                convert=convert,
             ),
             "veo": declare.submit(
                 "POST /models/{model}:predictLongRunning",
                 OPERATION,
                 VEO,
                 ("model", ("prompt", "image", "video")),
+                kind="veo",
                 others=declare.anything(),
                 convert=convert_operation,
             ),
         },
-        cancel=vidpoll.Operation(declare.request("POST /interactions/{id}/cancel", json={}), JOB.parse, max_body=BODY),
+        cancel=vidpoll.Operation(declare.request("POST /interactions/{id}/cancel"), JOB.parse, max_body=BODY),
         delete=declare.delete("DELETE /interactions/{id}", JOB),
         error=declare.refusals({"API_KEY_INVALID": "authentication"}, read=read_error),
         stages=JOB.stages,

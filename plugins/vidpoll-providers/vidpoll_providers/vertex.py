@@ -22,7 +22,9 @@ def decide(state: State | None, data: Mapping[str, Any]) -> State | None:
     done = data.get("done")
     if done is not True:
         return State.RUNNING if (done is None or done is False) and parsing.text(data.get("name")) else None
-    filtered = parsing.at(data, "response.raiMediaFilteredReasons") or parsing.at(data, "response.raiMediaFilteredCount")
+    filtered = parsing.at(data, "response.raiMediaFilteredReasons") or parsing.at(
+        data, "response.raiMediaFilteredCount"
+    )
     refused = filtered and not parsing.at(data, "response.videos")
     return State.FAILED if data.get("error") or refused else State.COMPLETED
 
@@ -93,7 +95,7 @@ PARAMETERS = {
     "enhancePrompt": declare.flag(),
 }
 FIELDS = {**PLACE, **INSTANCE, **PARAMETERS, "labels": declare.object()}
-NEEDED: declare.Needed = ("project", "model", ("prompt", "image", "video"))
+NEEDED = ("project", "model", ("prompt", "image", "video"))
 
 
 def host(location: str) -> str:
