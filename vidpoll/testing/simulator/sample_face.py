@@ -138,8 +138,8 @@ class SampleFace(Face):
         if _target(request) in self._files:
             return serve(request, self._files[_target(request)])
         asked = self._came(request)
-        if asked in self._doors:
-            return self._doors[asked](request)
+        if door := self._door(asked):
+            return door(request)
         if self._is(asked, "list", {}, None):
             return self._list(request)
         if self._is(asked, "quota"):
@@ -150,6 +150,11 @@ class SampleFace(Face):
             return self.not_found(request)
         kind = max(kinds, key=lambda kind: _likeness(fields, self._scenes[kind].request.json))
         return self._tell(self._scenes[kind].submit, self.submit(kind, request, fields))
+
+    def _door(self, asked: Asked) -> Callable[[Request], Reply] | None:
+        """What answers: a vendor's SDK may say defaults in the query that the provider leaves out (`stream=false`)."""
+        found = [own for own in self._doors if own[:2] == asked[:2] and own[3] == asked[3] and {*own[2]} <= {*asked[2]}]
+        return self._doors[max(found, key=lambda own: len(own[2]))] if found else None
 
     def _is(self, asked: Asked, name: str, *arguments: object) -> bool:
         known = self.operations.get(name)
@@ -325,6 +330,13 @@ class SampleFace(Face):
                 found.append(sample)
         return sorted(found, key=lambda each: (each.job_id != job_id, self._poor(each), ORIGINS.index(each.origin)))
 
+    def _played(self, samples: list[Sample], job_id: str) -> list[Sample]:
+        """Those that answer for a job with such an id: a vendor with two interfaces has samples of both."""
+        read = [(each, self._parse(each, each.response(), job_id)) for each in samples]
+        return [
+            each for each, value in read if isinstance(value, Follow) or getattr(value, "state", None) is each.state
+        ]
+
     def _poor(self, sample: Sample) -> bool:
         """Whether the sample lacks what is looked for: the video of a completed job, the reason of a failed one."""
         said = self._read(sample)[1]
@@ -342,7 +354,7 @@ class SampleFace(Face):
             raise self._unplayable(f"{submit.file}: its id {job_id!r} does not follow from what stands in it")
         sent = submit.sends if isinstance(submit.sends, Mapping) else None
         fields, request = self._first_request(submit, fields or submit.fields or sent or _FIELDS, _FIELDS)
-        ordered = {str(state): self._of(str(state), job_id) for state in model.State}
+        ordered = {str(state): self._played(self._of(str(state), job_id), job_id) for state in model.State}
         states = {state: found[0] for state, found in ordered.items() if found}
         self._check_files(states["completed"])
         running = _stages(ordered["running"] or ordered["queued"], job_id)
