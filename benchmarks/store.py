@@ -35,8 +35,9 @@ def filled(path: Path) -> Store:
         job = vidpoll.Job(f"magicoal:{number:08x}-4c9e-4b7f-8d2a-1f3c5e7a9b0d", submitted_at=time.time())
         for step in range(12):
             job.receive(vidpoll.Snapshot(vidpoll.State.RUNNING, "generating_video", 8.0 * step), time.time())
-        intent = store.begin(ORIGIN, "t2v", {"prompt": "a lighthouse at dusk, slow cinematic pan " * 5})
-        store.received(intent, job.ref, records.facts(job))
+        sent = {"prompt": "a lighthouse at dusk, slow cinematic pan " * 5}
+        intent = store.begin(ORIGIN, "t2v", sent)
+        store.submitted(intent, vidpoll.KeptJob(job.ref, ORIGIN, "t2v", sent, records.facts(job)))
         if number % 2:
             asset = vidpoll.Asset("https://example.com/video.mp4")
             job.receive(vidpoll.Snapshot(vidpoll.State.COMPLETED, "completed", 100.0, (asset,)), time.time())

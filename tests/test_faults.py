@@ -78,6 +78,25 @@ def test_hint(headers: dict[str, str], seconds: float | None) -> None:
     assert hint(Response(429, headers), NOW) == seconds
 
 
+@pytest.mark.parametrize(
+    ("status", "body", "seconds"),
+    [
+        (429, b'{"detail": "slow", "retry_after": 10}', 10.0),
+        (429, b'{"retry_after": "2.5"}', 2.5),
+        (429, b'{"retry_after": -1}', None),
+        (429, b'{"retry_after": true}', None),
+        (429, b'{"retry_after": NaN}', None),
+        (429, b'{"retry_after": 1e300}', None),
+        (429, b'["retry_after"]', None),
+        (429, b"slow down", None),
+        (503, b'{"retry_after": 10}', None),
+    ],
+)
+def test_hint_of_a_body(status: int, body: bytes, seconds: float | None) -> None:
+    """A 429 may say in its body how long to wait; what is no span there is dropped, too."""
+    assert hint(Response(status, {}, body), NOW) == seconds
+
+
 @pytest.mark.parametrize("name", ["Retry-After", "retry-after-ms", "X-RateLimit-Reset"])
 @few
 @given(
@@ -110,9 +129,10 @@ def test_no_header_can_break_the_loop(name: str, value: str) -> None:
     ],
 )
 def test_exhausted(remaining: str | None, reset: str | None, seconds: float | None) -> None:
-    """Only `Remaining: 0` with a reset that can be read stops the account, for an hour at most."""
-    named = {"X-RateLimit-Remaining": remaining, "X-RateLimit-Reset": reset}
-    assert exhausted(Response(200, {k: v for k, v in named.items() if v is not None}), NOW) == seconds
+    """Only `Remaining: 0` with a reset that can be read stops the account, for an hour at most; `X-` may be missing."""
+    for prefix in ("X-RateLimit", "RateLimit"):
+        named = {f"{prefix}-Remaining": remaining, f"{prefix}-Reset": reset}
+        assert exhausted(Response(200, {k: v for k, v in named.items() if v is not None}), NOW) == seconds
 
 
 @pytest.mark.parametrize(

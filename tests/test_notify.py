@@ -222,6 +222,19 @@ def test_a_pause_ends_where_somebody_waits() -> None:
     assert time.monotonic() - begun < 10
 
 
+def test_without_a_thread_it_waits_for_the_next_item(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is raised into a hook, and nothing is lost; a flush says that it is not delivered."""
+    got: list[int] = []
+    outbox = notify.Outbox(got.extend, name="no thread")
+    with monkeypatch.context() as patched:
+        patched.setattr(threading, "Thread", lambda **_: (_ for _ in ()).throw(RuntimeError("can't start new thread")))
+        outbox.put(1, keep=True)
+        assert outbox.flush(0.0) is False
+    outbox.put(2)
+    assert outbox.flush(BOUND)
+    assert got == [1, 2]
+
+
 @pytest.mark.parametrize("error", [ValueError("mine"), SystemExit(3), KeyboardInterrupt()])
 def test_a_delivery_that_raises_ends_nothing(error: BaseException, caplog: pytest.LogCaptureFixture) -> None:
     """It is logged and warned of under the outbox's name, and the next item is delivered."""

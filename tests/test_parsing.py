@@ -212,6 +212,29 @@ TOLERANT: list[Callable[[Any], object]] = [
 ]  # fmt: skip
 
 
+@few
+@given(
+    value=st.text(
+        st.sampled_from("0123456789.+-%_TZ:\t\n\x0b\x0c\x1c\x1d\x1e\x1f \x85\xa0\u2007\u2028\xb2\u0663"), max_size=16
+    )
+)
+def test_no_two_readers_disagree_about_a_space_or_a_digit(value: str) -> None:
+    """What is no number is None, or no word; what is one is the same without the spaces around it."""
+    for read in (parsing.number, parsing.count, progress, timestamp):
+        assert read(value) == read(value.strip())
+    with suppress(Malformed, UnknownStatus):
+        lookup({5: State.QUEUED}, value)
+
+
+@pytest.mark.parametrize("space", ["\x1c", "\x1f", "\x85", "\xa0", "\u2028", "\n", " "])
+def test_a_number_has_any_spaces_around_it(space: str) -> None:
+    """\\s of a pattern, strip, float and int each know other ones."""
+    assert (parsing.number(f"{space}5"), parsing.count(f"5{space}")) == (5.0, 5)
+    assert (progress(f"{space}5{space}%"), timestamp(f"1700000000{space}")) == (5.0, 1.7e9)
+    assert lookup({5: State.QUEUED}, f"{space}5{space}") is State.QUEUED
+    assert parsing.at([1, 2], "[\xb2]") == []
+
+
 @pytest.mark.parametrize("read", TOLERANT, ids=lambda read: read.__name__)
 @few
 @given(value=JSON)
@@ -522,3 +545,52 @@ def test_a_column_of_a_list(value: object, path: str) -> None:
     assert parsing.column([{"a": {"b": 1}}, 7, {"a": None}, {"a": {"b": "x"}}], "a.b") == [1, "x"]
     assert parsing.column({"a": 1}, "a") == []
     assert isinstance(parsing.column(value, path), list)
+
+
+# -- media ------------------------------------------------------------------------------------------------------------
+
+
+def kinds_of(found: object) -> list[tuple[str | bytes | None, str]]:
+    return [(asset.data or asset.url, asset.kind) for asset in parsing.media(found)]
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        ("https://a.example/x/1.mp4?sig=a.png", [("https://a.example/x/1.mp4?sig=a.png", "video")]),
+        (["https://a.example/2.PNG", "seed 7"], [("https://a.example/2.PNG", "image")]),
+        ({"thumbnail": "https://a.example/1.jpg"}, [("https://a.example/1.jpg", "thumbnail")]),
+        ({"thumbnail": "https://a.example/1.mp4"}, [("https://a.example/1.mp4", "video")]),
+        ({"audio": "https://a.example/1"}, [("https://a.example/1", "audio")]),
+        ({"out": "https://a.example"}, [("https://a.example", "video")]),
+        ({"out": "https://a.example/frames.zip"}, [("https://a.example/frames.zip", "file")]),
+        ({"b": [{"u": "http://a.example/1.mp3"}], "a": "https://a.example/2.webm"}, [
+            ("http://a.example/1.mp3", "audio"), ("https://a.example/2.webm", "video")]),
+        ("data:video/mp4;base64,AAAA", [(b"\0\0\0", "video")]),
+        ("data:application/zip;base64,AAAA", [(b"\0\0\0", "file")]),
+        ("data:video/mp4;base64,A", []),
+        ("https://[a/1.mp4", []),
+        ("https://a.example/a b.mp4", []),
+        ("ftp://a.example/1.mp4", []),
+        (None, []),
+        (7, []),
+    ],
+)  # fmt: skip
+def test_media(found: object, expected: list[tuple[str | bytes, str]]) -> None:
+    """Each URL, in the order in which they stand, is what its path's end says, else what it is called."""
+    assert kinds_of(found) == expected
+
+
+def test_media_as_deep_as_json_goes() -> None:
+    """No depth is too deep."""
+    nested: object = "https://a.example/1.mp4"
+    for _ in range(50_000):
+        nested = [nested]
+    assert kinds_of(nested) == [("https://a.example/1.mp4", "video")]
+
+
+def test_media_end_with_their_urls() -> None:
+    """A URL's own end goes before the one that is given."""
+    signed = "https://a.example/1.mp4?X-Amz-Date=20260101T000000Z&X-Amz-Expires=60"
+    found = parsing.media([signed, "https://a.example/2.mp4"], expires_at=5.0)
+    assert [asset.expires_at for asset in found] == [1767225660.0, 5.0]

@@ -140,7 +140,20 @@ def test_an_answer_that_cannot_be_looked_through_is_not_kept() -> None:
     assert OTHERS not in f"{caught.value}{[each.body for each in caught.value.transcript]}"
 
 
-@pytest.mark.parametrize("drops", [("",), ("*",), (7,), "extra_data"])
+def test_fields_of_others_by_their_place(tmp_path: Path) -> None:
+    """[ComfyUI] An item of its queue is a list: its place tells which part is another's. The store keeps none of it."""
+    submit = replace(ACME.submit["clip"], request=lambda fields: vidpoll.Request("POST", "/jobs", json=dict(fields)))
+    drops = ("extra_data", "queue_*[][2:]", "prompt[1:]")
+    provider = replace(DISCREET, drops=drops, submit={"clip": submit})
+    body = {**DRAWING, "queue_running": [[7, "j1", OTHERS], "odd"], "queue_pending": [], "prompt": ["j1", OTHERS]}
+    path = tmp_path / "jobs.sqlite3"
+    with talk([{"id": "j1"}, body], provider=provider, store=path).client as client:
+        raw = client.poll(client.submit("acme", "clip", prompt="a sea", extra_data={"note": OTHERS})).raw
+    assert raw == {**DRAWING, "queue_running": [[7, "j1"], "odd"], "queue_pending": [], "prompt": ["j1"]}
+    assert all(OTHERS.encode() not in file.read_bytes() for file in tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("drops", [("",), ("*",), (7,), "extra_data", ("[2:]",), ("*[2:]",), ("a[2]",), ("a[x:]",)])
 def test_what_is_no_name_of_a_field(drops: Any) -> None:
     """It is refused when the provider is made."""
     with pytest.raises(vidpoll.PluginError, match="drops"):

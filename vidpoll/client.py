@@ -10,6 +10,7 @@ import os
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -32,7 +33,7 @@ from .pacing.schedules import Adaptive, Schedule
 from .plugins import PluginReport, Plugins, guard, switched_off
 from .polling.account_state import AccountState
 from .polling.borne import borne
-from .polling.call import build, provider_error, pushed, receive_pushed
+from .polling.call import build, optional, provider_error, pushed, receive_pushed
 from .polling.loop import Loop
 from .polling.next_step import advice
 from .polling.submit import ask_quota, check_kind, end_job, list_jobs, submit, value_of
@@ -40,7 +41,8 @@ from .polling.upload import run_upload, upload_request
 from .polling.watch import Watch
 from .provider import Provider
 from .storage.job_store import JobStore
-from .storage.keeper import Keeper, NoKeeper
+from .storage.keeper import Keeper
+from .storage.no_keeper import NoKeeper
 
 if TYPE_CHECKING:
     from .downloads.fetcher import DownloadContext
@@ -144,7 +146,7 @@ class Client:
     @property
     def store(self) -> JobStore:
         """The jobs that are kept, and what was asked for. Raises UsageError for a client without a store."""
-        return JobStore(self._keeper.store, lambda name: self._state(name).opened)
+        return self._keeper.job_store(lambda name: self._state(name).opened)
 
     # -- waiting ------------------------------------------------------------------------------------------------------
 
@@ -333,7 +335,7 @@ class Client:
         with self._keeper.submitting(state.opened, kind, fields) as intent:
             job, events = submit(self._loop, state, kind, fields, intent)
             for event in events:
-                self._keeper.tell(job, event)
+                optional(partial(self._keeper.tell, job, event), None)
         return job
 
     def jobs(self, account: str, /, **fields: object) -> Iterator[Job]:

@@ -14,6 +14,7 @@ VidpollError
 │   ├── Malformed            not JSON, or not of the documented shape
 │   ├── UnknownStatus        a status word that the plugin does not list
 │   ├── ForeignAnswer        an answer about another job
+│   ├── BadSignature         a pushed body that is not the provider's, or too old
 │   └── TransitionRefused    an answer that contradicts a final state
 ├── ProviderError            you or the provider: a refusal with status, code, message, details, request id
 │   ├── AuthenticationError  401   ├── NotFound     404        ├── RateLimited  429

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from .blame import Meaning as Meaning  # noqa: PLC0414 - whoever asks for a fault asks for what it means
 from .blame import of_status
-from .errors import Refused
+from .errors import Malformed, Refused
 from .model import Response, is_number
 from .parsing import timestamp
 
@@ -113,31 +113,50 @@ _PASSED_ON = "llm_provider-"
 
 _MILLISECONDS = ("retry-after-ms", "openai-poll-after-ms")
 _HINTS = ("retry-after", *_MILLISECONDS)
-_TELLING = frozenset((*_HINTS, *(_PASSED_ON + name for name in _HINTS), "x-ratelimit-remaining", "x-ratelimit-reset"))
+_RATES = ("x-ratelimit-", "ratelimit-")
+_TELLING = frozenset(
+    (
+        *_HINTS,
+        *(_PASSED_ON + name for name in _HINTS),
+        *(prefix + name for prefix in _RATES for name in ("remaining", "reset")),
+    )
+)
 
 
 def tells_when(response: Response) -> bool:
-    """Whether any header is there that `hint`, `exhausted` or `allowance` reads; most answers have none."""
-    return not _TELLING.isdisjoint(response.headers)
+    """Whether anything is there that `hint`, `exhausted` or `allowance` reads; most answers have nothing."""
+    return response.status == 429 or not _TELLING.isdisjoint(response.headers)
 
 
 def hint(response: Response, now: float) -> float | None:
     """How many seconds the provider wants us to wait, by any header that says so; None without a usable one.
 
     Reads `Retry-After` (RFC 9110, 10.2.3), `retry-after-ms` and `openai-poll-after-ms`, also as LiteLLM passes them on
-    (`llm_provider-retry-after`); what each may hold, `_span` says. `now` is Unix seconds. What cannot be read is
-    dropped; nothing is longer than an hour.
+    (`llm_provider-retry-after`), and `retry_after` in the JSON object of a 429 (Replicate); what each may hold, `_span`
+    says. `now` is Unix seconds. What cannot be read is dropped; nothing is longer than an hour.
     """
     found = [
         _longest(response.header(prefix + name), now, unit=0.001 if name in _MILLISECONDS else 1.0)
         for prefix in ("", _PASSED_ON)
         for name in _HINTS
     ]
+    if response.status == 429:
+        found.append(_longest(_in_body(response), now))
     return max((seconds for seconds in found if seconds is not None), default=None)
 
 
+def _in_body(response: Response) -> str | None:
+    """`retry_after` of a body that is a JSON object, as text."""
+    try:
+        body = response.json()
+    except Malformed:
+        return None
+    told = body.get("retry_after") if isinstance(body, dict) else None
+    return str(told) if isinstance(told, str) or is_number(told) else None
+
+
 _NUMBER = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,9})?")
-_COUNTED = re.compile(rf"({_NUMBER.pattern})\s?(ms|s|m|h)", re.IGNORECASE)
+_COUNTED = re.compile(rf"({_NUMBER.pattern})[ \t]?(ms|s|m|h)", re.IGNORECASE | re.ASCII)
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _BETWEEN = re.compile("".join(f"(?<!{day})" for day in ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun", "day")) + ",")
 """The comma between the values of several lines: not the one after the day of a date."""
@@ -167,7 +186,7 @@ def _span(value: str, now: float, unit: float) -> float | None:
     counted = _COUNTED.findall(value)
     if counted and not _COUNTED.sub("", value).strip():
         return sum(float(number) * _UNITS[name.lower()] for number, name in counted)
-    moment = timestamp(value) if value[:1].isdigit() else None
+    moment = timestamp(value) if value[:1].isdecimal() else None
     moment = _date(value) if moment is None else moment
     return None if moment is None or not is_number(moment) else max(0.0, moment - now)
 
@@ -184,9 +203,9 @@ def _date(value: str) -> float | None:
 def exhausted(response: Response, now: float) -> float | None:
     """How many seconds the whole account has no requests left: `X-RateLimit-Remaining: 0` until `X-RateLimit-Reset`.
 
-    The reset is read like a `Retry-After`.
+    Both may come without `X-`. The reset is read like a `Retry-After`.
     """
-    reset = response.header("x-ratelimit-reset")
+    reset = _rate(response, "reset")
     return None if reset is None or _remaining(response) != 0.0 else _longest(reset, now)
 
 
@@ -195,7 +214,7 @@ def allowance(response: Response, now: float) -> tuple[float, float] | None:
 
     None where one of the two is not told, or nothing is left (that is `exhausted`).
     """
-    reset = response.header("x-ratelimit-reset")
+    reset = _rate(response, "reset")
     if reset is None:
         return None
     remaining, seconds = _remaining(response), _longest(reset, now)
@@ -204,8 +223,13 @@ def allowance(response: Response, now: float) -> tuple[float, float] | None:
 
 def _remaining(response: Response) -> float | None:
     """How many requests are left: of several limits the one that is met first."""
-    found = [each.strip() for each in (response.header("x-ratelimit-remaining") or "")[:_LONGEST_TEXT].split(",")]
+    found = [each.strip() for each in (_rate(response, "remaining") or "")[:_LONGEST_TEXT].split(",")]
     return min((float(each) for each in found if _NUMBER.fullmatch(each)), default=None)
+
+
+def _rate(response: Response, name: str) -> str | None:
+    """The header of a rate limit, with `X-` before it or without."""
+    return next(filter(None, (response.header(prefix + name) for prefix in _RATES)), None)
 
 
 class FailureStreak:

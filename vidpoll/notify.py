@@ -182,9 +182,13 @@ class Outbox(Generic[T]):
 
     def _staff(self) -> None:
         _alive().add(self)
-        if not self._running:
+        if self._running:
+            return
+        try:
             threading.Thread(target=self._work, name=self.name, daemon=True).start()
-            self._running = True
+        except (RuntimeError, MemoryError):  # no more threads: it waits for the next item, or for the flush
+            return
+        self._running = True
 
     def flush(self, timeout: float) -> bool:
         """Deliver what waits, now, and wait at most `timeout` seconds for it. True when nothing is left.
@@ -198,7 +202,7 @@ class Outbox(Generic[T]):
                 self._staff()
             self._hurry = self._running
             changed.notify_all()
-            return bool(changed.wait_for(lambda: not self._running, timeout))
+            return bool(changed.wait_for(lambda: not self._running, timeout)) and not self._queue
 
     def pause(self, seconds: float) -> bool:
         """For `deliver`: wait before another try. False, at once, where somebody waits for the outbox to be empty."""

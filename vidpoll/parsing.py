@@ -7,11 +7,12 @@ makes no sense becomes None, because none of those decides anything.
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from . import markup, redact
 from .errors import AnswerError, BadReference, InvalidField, Malformed, PluginError, UnknownStatus
@@ -27,8 +28,14 @@ Rules = Mapping[str, tuple[str, Callable[[Any], object]]]
 
 _MILLISECONDS_FROM = 1e11  # as seconds that is the year 5138
 _LATEST = 253402300800.0  # the year 10000, after which no calendar goes
-_WHOLE = re.compile(r"\s*-?[0-9]{1,15}(\.0{1,9})?\s*")
-_NUMBER = re.compile(r"\s*[+-]?[0-9]{1,20}(\.[0-9]{1,20})?\s*")
+# A text is stripped before it is matched, and what was matched is converted: float and int take other characters for
+# spaces than str.strip and \s do.
+_WHOLE = re.compile(r"-?[0-9]{1,15}(\.0{1,9})?")
+_NUMBER = re.compile(r"[+-]?[0-9]{1,20}(\.[0-9]{1,20})?")
+_COUNT = re.compile(r"([+-]?[0-9]{1,19})(\.0{1,9})?")
+_PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,9})?)\s*%?")
+_SECONDS = re.compile(r"([0-9]{10}|[0-9]{13})(\.[0-9]{1,9})?")
+_PLAIN = re.IGNORECASE | re.ASCII
 _SIGNED = r"[?&]X-(?:Amz|Goog|Oss|Tos)-{}(?=&|$)"  # the four kinds of presigned URL have the same two parameters
 
 
@@ -58,8 +65,8 @@ def lookup(table: Mapping[Any, T], word: object) -> T:
         return table[word]
     if isinstance(word, str) and LOST in word:
         raise Malformed(f"a status word that cannot be read: {redact.text(word, limit=60)!r}", wordless=True)
-    if isinstance(word, str) and _WHOLE.fullmatch(word) and int(float(word)) in table:
-        return table[int(float(word))]
+    if isinstance(word, str) and (whole := _WHOLE.fullmatch(word.strip())) and int(float(whole[0])) in table:
+        return table[int(float(whole[0]))]
     if isinstance(word, str):
         for known, meaning in table.items():
             if isinstance(known, str) and known.casefold() == word.strip().casefold():
@@ -73,8 +80,8 @@ def progress(value: object, *, full: float = 100.0) -> float | None:
 
     None for anything else (booleans, NaN, text without a number): progress may be absent and never decides anything.
     """
-    if isinstance(value, str) and re.fullmatch(r"\s*\d{1,3}(\.\d{1,9})?\s*%?\s*", value):
-        value = float(value.strip().rstrip("% "))
+    if isinstance(value, str) and (told := _PERCENT.fullmatch(value.strip())):
+        value = float(told[1])
     if not is_number(value):
         return None
     percent = float(value) * (100.0 / full)  # type: ignore[arg-type]  # is_number has checked it
@@ -83,15 +90,15 @@ def progress(value: object, *, full: float = 100.0) -> float | None:
 
 def number(value: object) -> float | None:
     """A finite number, or text that is one ("5.1": many providers quote them); None for anything else, booleans too."""
-    if isinstance(value, str) and _NUMBER.fullmatch(value):
-        value = float(value)
+    if isinstance(value, str) and (told := _NUMBER.fullmatch(value.strip())):
+        value = float(told[0])
     return float(value) if is_number(value) else None  # type: ignore[arg-type]  # is_number has checked it
 
 
 def count(value: object) -> int | None:
     """A whole number of at most 63 bits (5.0 is one), or text that is one; None for anything else, booleans too."""
-    if isinstance(value, str) and re.fullmatch(r"\s*[+-]?[0-9]{1,19}(\.0{1,9})?\s*", value):
-        value = int(value.partition(".")[0])
+    if isinstance(value, str) and (told := _COUNT.fullmatch(value.strip())):
+        value = int(told[1])
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63 else None
@@ -102,15 +109,15 @@ def timestamp(value: object) -> float | None:
 
     A number may come as text. Text without a zone is None: no time is better than one that may be eight hours off.
     """
-    if isinstance(value, str) and re.fullmatch(r"\s*([0-9]{10}|[0-9]{13})(\.[0-9]{1,9})?\s*", value):
-        value = float(value)
+    if isinstance(value, str) and (told := _SECONDS.fullmatch(value.strip())):
+        value = float(told[0])
     if is_number(value):
         seconds = float(value)  # type: ignore[arg-type]  # is_number has checked it
         return _sensible(seconds / 1000.0 if seconds >= _MILLISECONDS_FROM else seconds)
     if not isinstance(value, str) or len(value) > 64:
         return None
     text = re.sub(r"[zZ]$", "+00:00", value.strip())
-    text = re.sub(r"\.(\d{1,6})\d*", lambda m: "." + m.group(1).ljust(6, "0"), text)  # Python 3.10 wants 3 or 6 digits
+    text = re.sub(r"\.([0-9]{1,6})[0-9]*", lambda m: "." + m[1].ljust(6, "0"), text)  # Python 3.10 wants 3 or 6 digits
     try:
         moment = datetime.fromisoformat(text)
         return _sensible(moment.timestamp()) if moment.tzinfo else None
@@ -150,7 +157,7 @@ def at(data: object, path: str) -> Any:
         if choice is None:
             continue
         items = data if isinstance(data, list) else []
-        if not choice.isdigit():
+        if not choice.isdecimal():
             return _column(items, choice, ".".join(path.split(".")[place + 1 :]))
         data = items[int(choice)] if int(choice) < len(items) else None
     return data
@@ -191,6 +198,61 @@ def assets(value: object, kind: str = "video", **fields: Any) -> tuple[Asset, ..
     return tuple(found)
 
 
+_ENDINGS = {
+    "video": "mp4 mov m4v webm mkv avi mpg mpeg ts gif",
+    "image": "png jpg jpeg webp avif bmp tif tiff heic exr",
+    "audio": "mp3 wav m4a aac flac ogg oga opus",
+    "subtitle": "srt vtt ass",
+}
+_KINDS = {ending: kind for kind, endings in _ENDINGS.items() for ending in endings.split()}
+_PICTURES = ("thumbnail", "last_frame")
+_INLINE = re.compile(r"data:(\w+)/([\w.+-]+)(?:;[\w=.-]+)*;base64,")
+
+
+def media(found: object, *, expires_at: float | None = None) -> tuple[Asset, ...]:
+    """The files that a value names, which may be a URL, or a list or an object of whatever depth with URLs in it.
+
+    What a file is, the end of its URL's path tells, else the name that it stands under; where neither does it is a
+    video, and where its end is of another kind a "file". An http or https URL counts, and a data: URL in base64, which
+    is the file itself; any other text is none. `expires_at` is their end where their own URL tells none.
+
+    >>> media({"clip": "https://a.example/1.mp4", "images": ["https://a.example/1.png"], "seed": 7})
+    (Asset(video https://a.example/1.mp4), Asset(image https://a.example/1.png))
+    """
+    left: list[tuple[str, object]] = [("", found)]
+    assets: list[Asset] = []
+    while left:
+        name, value = left.pop()
+        if isinstance(value, Mapping):
+            left += reversed([(str(key), each) for key, each in value.items()])
+        elif isinstance(value, list):
+            left += reversed([(name, each) for each in value])
+        elif isinstance(value, str):
+            assets += _medium(name, value.strip(), expires_at)
+    return tuple(assets)
+
+
+def _medium(name: str, text: str, expires_at: float | None) -> list[Asset]:
+    """The file that a text is, if it is one."""
+    inline = _INLINE.match(text)
+    try:
+        if inline:
+            kind = inline[1] if inline[1] in _ENDINGS else "file"
+            data = b64decode(text[inline.end() :], validate=True)
+            return [Asset(data=data, kind=kind, media_type=f"{inline[1]}/{inline[2]}")]
+        if re.fullmatch(r"(?i)https?://\S+", text):
+            return [Asset(text, _kind(name, urlsplit(text).path), expires_at=expiry(text) or expires_at)]
+    except (ValueError, PluginError):  # no base64, or no URL
+        pass
+    return []
+
+
+def _kind(name: str, path: str) -> str:
+    ending = path.rpartition("/")[2].rpartition(".")[2].lower() if "." in path.rpartition("/")[2] else ""
+    kind = _KINDS.get(ending, "file") if ending else name if name in _ENDINGS or name in _PICTURES else "video"
+    return name if kind == "image" and name in _PICTURES else kind
+
+
 def expiry(url: object) -> float | None:
     """When a presigned URL ends, in Unix seconds, by its query (AWS Signature 4 and its kin); None for any other.
 
@@ -199,8 +261,8 @@ def expiry(url: object) -> float | None:
     """
     if not isinstance(url, str):
         return None
-    date = re.search(_SIGNED.format(r"Date=(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z"), url, re.IGNORECASE)
-    seconds = re.search(_SIGNED.format(r"Expires=(\d{1,7})"), url, re.IGNORECASE)
+    date = re.search(_SIGNED.format(r"Date=(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z"), url, _PLAIN)
+    seconds = re.search(_SIGNED.format(r"Expires=(\d{1,7})"), url, _PLAIN)
     signed = timestamp("{}-{}-{}T{}:{}:{}Z".format(*date.groups())) if date else None
     return signed + int(seconds[1]) if signed and seconds else None
 

@@ -14,6 +14,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from . import parsing
+from .drops import is_drop
 from .errors import PluginError
 from .model import Page, Problem, Quota, Request, Response, Snapshot, State, Submitted, is_number, origin
 
@@ -327,7 +328,9 @@ class Provider:
     only while the account is at the vendor's own (`base_url`, or one of them). A name may begin with `*`, which stands
     for letters, digits and `-`: `*-aiplatform.googleapis.com`.
     `drops` are names of fields of others (a further `*` at the end stands for anything: `api_key_*`): they are taken
-    out of every answer before anything reads, keeps or shows it. `webhook` says how a pushed body is signed and read.
+    out of every answer before anything reads, keeps or shows it, and out of what the store keeps of a submit. With a
+    place after the name only items of a list go: `prompt[3:]` is the list `prompt` from its fourth item on,
+    `queue_*[][2:]` each list in such a list from its third. `webhook` says how a pushed body is signed and read.
     `list_polling` says that the list may stand in for status requests. `upload` has an operation for each kind of file
     that a job may need; the first one whose builder takes a file gets it (it raises InvalidField for others).
     `headers` go with every request to the origin. `error` reads a refusal.
@@ -393,8 +396,10 @@ class Provider:
             if not isinstance(operation, Operation):
                 raise PluginError(f"Provider {self.name}: {role} is {type(operation).__name__}, not an Operation")
         self._check_list_polling()
-        if not all(isinstance(name, str) and name.strip("*") for name in self.drops):
-            raise PluginError(f"Provider {self.name}: drops {self.drops!r}: names of fields, like 'extra_data'")
+        if not all(map(is_drop, self.drops)):
+            raise PluginError(
+                f"Provider {self.name}: drops {self.drops!r}: names of fields, like 'extra_data' or 'prompt[3:]'"
+            )
         if not (self.webhook is None or isinstance(self.webhook, Webhook)):
             raise PluginError(f"Provider {self.name}: webhook is {type(self.webhook).__name__}, not a declare.Webhook")
         if not callable(self.error):

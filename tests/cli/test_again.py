@@ -49,7 +49,8 @@ def test_a_line_takes_what_its_command_takes(command: str) -> None:
     known = Parser(prog="vidpoll")
     COMMANDS[words[0]].arguments(known)
     options = {option for action in known._actions for option in action.option_strings}
-    assert {f"--{name.replace('_', '-')}" for name in TAKES[command]} <= options
+    named = {"base_url" if name == "addresses" else name for name in TAKES[command]}
+    assert {f"--{name.replace('_', '-')}" for name in named} <= options
 
 
 def test_all_of_a_call_is_taken_over(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,7 +65,8 @@ def test_all_of_a_call_is_taken_over(monkeypatch: pytest.MonkeyPatch) -> None:
     ]  # fmt: skip
     assert again(parsed("wait", REF, "--store", "s", "--no-store"), "wait", REF) == "vidpoll wait acme:j1 --no-store"
     assert again(args, "resume") == (
-        "vidpoll resume --header gpu:X-Front=FRONT --insecure --private-media --patience 30 --http-timeout 5,60 "
+        "vidpoll resume --base-url https://eu.acme.example/v2 --base-url http://10.0.0.7:8080 "
+        "--header gpu:X-Front=FRONT --insecure --private-media --patience 30 --http-timeout 5,60 "
         "--store 'my jobs.sqlite3'"
     )
 

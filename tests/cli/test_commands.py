@@ -25,7 +25,7 @@ from acme_provider import (
 from shell import MEDIA, Interrupting, Shell, Terminal
 
 import vidpoll
-from vidpoll import Request, parsing
+from vidpoll import Request, Snapshot, State, parsing
 from vidpoll.cli.fields import read_fields, with_fields
 from vidpoll.cli.output import iso
 
@@ -41,7 +41,7 @@ def test_status(shell: Shell) -> None:
     assert len(shell.wire.sent) == 1  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("answer", [UNAVAILABLE, HTML, (401, {}, b""), {"status": "melting"}])
+@pytest.mark.parametrize("answer", [UNAVAILABLE, HTML, (401, {}, b"")])
 def test_status_without_news_is_unknown(shell: Shell, answer: Any) -> None:
     """An answer that says nothing about the job: one line that names it, and code 3; the others are still asked."""
     code, out, err = shell("status", "acme:a", "acme:b", script={"/jobs/a": [answer], "/jobs/b": [DONE]})
@@ -57,7 +57,16 @@ def test_status_json(shell: Shell) -> None:
     assert json.loads(out[0])["error"]["type"] == "WaitTimeout"
 
 
-@pytest.mark.parametrize("first", [SLOW_DOWN, UNAVAILABLE, HTML, {"status": "melting"}])
+def test_status_says_an_unknown_word_at_once(shell: Shell) -> None:
+    """It is the provider's answer: one request, the word as it came, no verdict; the others are still asked."""
+    script = {"/jobs/a": [{"status": "melting"}], "/jobs/b": [DONE]}
+    code, out, err = shell("status", "acme:a", "acme:b", script=script)
+    said = "acme:a melting (a word that this plugin does not know)"
+    assert (code, out, err) == (3, [said, "acme:b completed: video"], [])
+    assert len(shell.wire.sent) == 2  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("first", [SLOW_DOWN, UNAVAILABLE, HTML])
 def test_status_asks_until_an_answer_says_something(shell: Shell, first: Any) -> None:
     """`vidpoll wait R; vidpoll status R`: that the provider wants a pause says nothing about a completed job."""
     assert shell("status", REF, script=[first, DONE]) == (0, ["acme:j1 completed: video"], [])
@@ -145,6 +154,7 @@ def checking(**fields: object) -> dict[str, object]:
     rules: parsing.Rules = {
         "prompt": ("text", lambda value: isinstance(value, str)),
         "title": ("text", lambda value: isinstance(value, str)),
+        "6.text": ("text", lambda value: isinstance(value, str)),
         "frames": ("an odd number", lambda value: isinstance(value, int) and value % 2),
     }
     return parsing.checked("submit clip", fields, rules)
@@ -156,6 +166,7 @@ def checking(**fields: object) -> dict[str, object]:
         (["prompt=2024", "frames=81"], {"prompt": "2024", "frames": 81}),
         (["prompt=1e3", "title=true"], {"prompt": "1e3", "title": "true"}),
         (["prompt=[1, 2]"], {"prompt": "[1, 2]"}),
+        (["6.text=2024"], {"6.text": "2024"}),
         (['prompt="2024"', "title=null"], {"prompt": "2024"}),
     ],
 )
@@ -170,7 +181,7 @@ def test_a_value_is_what_the_plugin_takes(texts: list[str], meant: dict[str, obj
         (["frames=80"], "frames=80: it must be an odd number"),
         (["prompt=7", "frames=80"], "frames=80: it must be an odd number"),
         (['frames="81"'], "frames='81': it must be an odd number"),
-        (["colour=7"], "submit clip takes no field 'colour'; it takes prompt, title, frames"),
+        (["colour=7"], "submit clip takes no field 'colour'; it takes prompt, title, 6.text, frames"),
     ],
 )
 def test_a_value_that_is_wrong_either_way(texts: list[str], said: str) -> None:
@@ -305,3 +316,20 @@ def test_jobs_that_are_completed_and_not_saved_are_counted_as_both(shell: Shell,
     code, out, _ = shell("wait", "acme:a", "acme:b", "--download", "clips", script=script, plugins=(Takes(),))
     assert code == 1
     assert out[-1].endswith("2 jobs: 2 completed, files of 2 not saved")
+
+
+@pytest.mark.parametrize(
+    ("state", "done"), [(State.CANCELLED, True), (State.COMPLETED, False)], ids=["cancelled", "over"]
+)
+def test_a_cancel_whose_answer_is_the_verdict(shell: Shell, state: State, done: bool) -> None:
+    """It is said and kept: a later wait asks nothing, at a provider that knows the job no more."""
+    assert ACME.cancel is not None
+    said = replace(ACME.cancel, parse=lambda response, job_id: Snapshot(state, job_id=job_id, assets_due=False))
+    plugin = Plugin(replace(ACME, name="ender", cancel=said))
+    kept = ("--store", "kept.sqlite3")
+    code, out, _ = shell("cancel", "ender:j1", "--yes", *kept, script=[(200, {})], plugins=(plugin,))
+    assert (code, out) == (0 if done else 1, [f"ender:j1 is {state}"])
+    code, out, _ = shell("cancel", "ender:j2", "--yes", "--json", *kept, script=[(200, {})], plugins=(plugin,))
+    assert json.loads(out[0]) == {"ref": "ender:j2", "cancelled": done, "error": None}
+    code, out, err = shell("wait", "ender:j1", *kept, script=[], plugins=(plugin,))
+    assert (code, f"ender:j1 {state}" in "".join(out + err), shell.wire.sent) == (1 if done else 0, True, [])  # type: ignore[attr-defined]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from acme_provider import ACME, BROKEN, DONE, DRAWING, KEY, QUEUED, REF, UNAVAILABLE, Plugin, parse_status
-from shell import Shell
+from shell import MEDIA, Shell
 
 import vidpoll
 from vidpoll import parsing
@@ -111,9 +111,16 @@ def test_a_row_says_whether_it_is_confirmed_and_why_it_failed(
 
 def test_an_empty_store_says_so(shell: Shell) -> None:
     """Which one, and of which account nothing is there."""
-    assert shell("jobs", "--local", *STORE) == (0, [], ["vidpoll: no job is kept in s.sqlite3"])
+    assert shell("jobs", "--local", *STORE) == (0, [], ["vidpoll: no job is kept in s.sqlite3: there is no such file"])
     shell("wait", REF, *STORE, "--quiet", script=[DONE])
     assert shell("jobs", "other", "--local", *STORE)[2] == ["vidpoll: no job of other is kept in s.sqlite3"]
+
+
+@pytest.mark.parametrize("words", [["resume"], ["jobs", "--local"], ["status", REF], ["download", REF]])
+def test_a_command_that_reads_makes_no_store(shell: Shell, tmp_path: Path, words: list[str]) -> None:
+    """Its name may be misspelt."""
+    shell(*words, "--store", str(tmp_path / "typo" / "s.sqlite3"), script={**MEDIA, "": [DONE]})
+    assert not (tmp_path / "typo").exists()
 
 
 # -- what is kept -----------------------------------------------------------------------------------------------------

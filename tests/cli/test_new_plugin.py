@@ -378,21 +378,21 @@ def test_its_own_tests_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     for name, body in named(RUNWAY).items():
         (tmp_path / name).write_text(json.dumps(body), encoding="utf-8")
     samples = [str(tmp_path / name) for name in named(RUNWAY)]
-    assert main(["new-plugin", "runway", "--to", str(tmp_path), "--from-sample", *samples]) == 0
+    assert main(["new-plugin", "reelgo", "--to", str(tmp_path), "--from-sample", *samples]) == 0
     said = capsys.readouterr().out
-    folder = tmp_path / "vidpoll-runway"
+    folder = tmp_path / "vidpoll-reelgo"
     assert "places marked DECIDE" in said
     assert f'cd "{folder}"' in said
     site = write(
         {
-            "vidpoll_runway-0.1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: vidpoll-runway\nVersion: 0.1.0\n",
-            "vidpoll_runway-0.1.0.dist-info/entry_points.txt": "[vidpoll]\nrunway = vidpoll_runway:vidpoll_providers\n",
+            "vidpoll_reelgo-0.1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: vidpoll-reelgo\nVersion: 0.1.0\n",
+            "vidpoll_reelgo-0.1.0.dist-info/entry_points.txt": "[vidpoll]\nreelgo = vidpoll_reelgo:vidpoll_providers\n",
         },
         tmp_path / "site",
     )
     done = run(folder, PYTHONPATH=os.pathsep.join([str(site), str(folder)]))
     failed = [line.split(" - ")[0] for line in done.stdout.splitlines() if line.startswith("FAILED")]
-    assert failed == ["FAILED tests/test_runway.py::TestContract::test_nothing_is_left_to_decide"], done.stdout
+    assert failed == ["FAILED tests/test_reelgo.py::TestContract::test_nothing_is_left_to_decide"], done.stdout
     for path in [path for path in folder.rglob("*") if path.suffix in (".py", ".json")]:
         path.write_text(path.read_text(encoding="utf-8").replace("DECIDE: ", ""), encoding="utf-8")
     done = run(folder, PYTHONPATH=os.pathsep.join([str(site), str(folder)]))

@@ -6,6 +6,7 @@ import io
 import json
 import sqlite3
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -257,7 +258,8 @@ def test_the_line_of_an_unknown_outcome_works_on_the_command_line(
     base = ["--base-url", "https://eu.acme.example/v1"]
     said = shell("wait", REF, *base, "--timeout", "0", "--quiet", script=[DRAWING])[2][0]
     assert said.endswith(f"Resume: vidpoll wait acme:j1 {' '.join(base)}")
-    assert shell("resume", "--timeout", "0", "--quiet", script=[DRAWING])[2][0].endswith("Resume: vidpoll resume")
+    said = shell("resume", *base, "--timeout", "0", "--quiet", script=[DRAWING])[2][0]
+    assert said.endswith(f"Resume: vidpoll resume {' '.join(base)}")
 
 
 def test_a_url_that_was_cut_is_called_signed_from_the_store_too(shell: Shell) -> None:
@@ -288,16 +290,63 @@ def test_one_account_without_a_key_does_not_hold_up_the_others(shell: Shell, mon
     assert left == "vidpoll: acme:j1 is left: acme: no key. Set the environment variable ACME_API_KEY"
 
 
-def test_resume_asks_where_the_job_is(shell: Shell) -> None:
-    """A base URL of `wait` is the one of `resume`; of jobs at two addresses each is asked about at its own."""
+@pytest.mark.parametrize("threads", [True, False])
+def test_resume_asks_where_the_job_is(shell: Shell, monkeypatch: pytest.MonkeyPatch, threads: bool) -> None:
+    """A base URL of `wait` is the one of `resume`; of jobs at two addresses each is asked about at its own.
+
+    At the same time, or where this machine starts no thread more one after the other.
+    """
+    start = threading.Thread.start
+
+    def only_workers(thread: threading.Thread) -> None:
+        if thread.name != "vidpoll-worker" and not threads:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", only_workers)
     there = ["--base-url", "https://eu.acme.example", "--timeout", "0", "--quiet"]
     shell("wait", REF, *there, script=[DRAWING])
-    shell("resume", "--quiet", "--timeout", "0", script=[DRAWING])
+    shell("resume", *there, script=[DRAWING])
     assert urls(shell) == ["https://eu.acme.example/jobs/j1"]
     shell("wait", "acme:j2", "--timeout", "0", "--quiet", script=[DRAWING])
-    code, out, err = shell("resume", "--quiet", script={"/jobs/j1": [DONE], "/jobs/j2": [BROKEN]})
+    code, out, err = shell("resume", *there[:2], "--quiet", script={"/jobs/j1": [DONE], "/jobs/j2": [BROKEN]})
     assert (code, out, len(err)) == (1, ["acme:j1 completed: video"], 1)
     assert sorted(urls(shell)) == ["https://api.acme.example/v1/jobs/j2", "https://eu.acme.example/jobs/j1"]
+
+
+def test_resume_asks_at_no_address_that_stands_in_the_store_alone(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have come with a folder, and a key would go there: a job's, a lost submit's. One line allows it."""
+    there = ("--base-url", "https://eu.acme.example")
+    shell("wait", REF, *there, "--timeout", "0", "--quiet", script=[DRAWING])
+    shell("submit", "acme", "clip", "prompt=x", *there, script=[RESET])
+    code, _, [said] = shell("resume", "--quiet", script=[DONE])
+    assert (code, urls(shell)) == (3, [])
+    assert said == (
+        "vidpoll: a submit at acme is left: the store names https://eu.acme.example, where your key would go. "
+        "If that is right: vidpoll resume --base-url https://eu.acme.example"
+    )
+    monkeypatch.setenv("ACME_BASE_URL", "https://eu.acme.example/")
+    shell("resume", "--quiet", script={"?": [{"rows": []}], "": [DONE]})
+    assert {url.partition(".example")[0] for url in urls(shell)} == {"https://eu.acme"}
+
+
+def test_resume_saves_under_this_folder_or_where_it_is_told(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a store that came with a folder says which file of this user's is written."""
+    shell("wait", REF, "--timeout", "0", "--download", "clips", "--quiet", script=[DRAWING])
+    monkeypatch.setenv("VIDPOLL_STORE", str(tmp_path / "home" / "jobs.sqlite3"))
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    script = {"/files/": [MP4], "": [DONE]}
+    code, out, [said] = shell("resume", "--quiet", script=script)
+    assert (code, out, list((tmp_path / "here").iterdir())) == (3, ["acme:j1 completed: video"], [])
+    line = said.partition("If that is right: vidpoll ")[2]
+    assert line == f"resume --download {tmp_path / 'clips'}/"
+    assert shell(*line.split(), "--quiet", script=script)[0] == 0
+    assert len(list((tmp_path / "clips").iterdir())) == 1
 
 
 def test_a_mistyped_reference_is_not_kept(shell: Shell) -> None:
@@ -325,8 +374,9 @@ def test_ctrl_c_prints_what_is_left_and_the_line_that_goes_on(shell: Shell, monk
         "vidpoll: resume: vidpoll wait acme:j1 acme:j2 --download 'my clips' --base-url https://eu.acme.example "
         "--store s.sqlite3"
     )
-    code, _, [_, resume] = shell("resume", "--store", "s.sqlite3", "--quiet", script=[DRAWING])
-    assert (code, resume) == (130, "vidpoll: resume: vidpoll resume --store s.sqlite3")
+    kept = "--base-url https://eu.acme.example --store s.sqlite3"
+    code, _, [_, resume] = shell("resume", *kept.split(), "--quiet", script=[DRAWING])
+    assert (code, resume) == (130, f"vidpoll: resume: vidpoll resume {kept}")
 
 
 # -- submits without an answer ----------------------------------------------------------------------------------------
@@ -408,6 +458,7 @@ def test_ctrl_c_in_a_submit_says_where_it_is_found(shell: Shell, monkeypatch: py
 
 def test_adopting_what_nobody_lost(shell: Shell) -> None:
     """There is `wait` for that."""
+    shell("wait", REF, "--quiet", script=[DONE])
     code, _, [said] = shell("resume", "--adopt", "acme:j9")
     assert code == 2
     assert said.endswith("`vidpoll wait acme:j9` waits for any job, and keeps it")
@@ -553,6 +604,7 @@ def test_one_transcript_of_all_servers(shell: Shell, tmp_path: Path) -> None:
     """The answers of two addresses stand in the file that was named."""
     for ref, url in ((REF, "https://eu.acme.example"), ("acme:j2", "https://us.acme.example")):
         shell("wait", ref, "--base-url", url, "--timeout", "0", "--quiet", script=[DRAWING])
-    assert shell("resume", "--quiet", "--transcript", "all.jsonl", script=[DONE])[0] == 0
+    named = ("--base-url", "https://eu.acme.example", "--base-url", "https://us.acme.example")
+    assert shell("resume", *named, "--quiet", "--transcript", "all.jsonl", script=[DONE])[0] == 0
     found = [json.loads(line) for line in (tmp_path / "all.jsonl").read_text().splitlines()]
     assert sorted({row["ref"] for row in found}) == [REF, "acme:j2"]

@@ -1,142 +1,37 @@
-"""A process with 20 jobs is killed at random moments, and what was paid for is there in the end.
+"""A process with 20 jobs is killed at random moments, and what was paid for is there in the end. `run.py` does more.
 
 `VIDPOLL_CRASHES=200 pytest tests/crash` kills it 200 times instead of 20; `VIDPOLL_SEED=7` chooses other moments.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import random
+import struct
 import subprocess
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
+from crash_runs import JOBS, SPEED, Night, all_is_well, lose_power, preload, simulated, told, unsynced
 
-import vidpoll
 from vidpoll.testing import Simulation, simulate
 from vidpoll.testing.simulator import Stage, Timeline
 
 CRASHES = int(os.environ.get("VIDPOLL_CRASHES", "20"))
 SEED = int(os.environ.get("VIDPOLL_SEED", "5"))
-JOBS = 20
-SPEED = 25.0
-"""Simulated seconds a second: a job of half a minute takes two."""
-
-LONG = 15.0
-"""Real seconds after which a worker that was left alone should have been done long ago."""
-
-WORKER = Path(__file__).with_name("worker.py")
-
-
-def simulated() -> Simulation:
-    room = {"capacity": JOBS}
-    return simulate("token360", "moneyprinterturbo", speed=SPEED, token360=room, moneyprinterturbo=room)
 
 
 @pytest.fixture
 def simulator() -> Iterator[Simulation]:
     with simulated() as running:
         yield running
-
-
-class Night:
-    """One store, one log, one folder, and the processes that use them."""
-
-    def __init__(self, simulator: Simulation, folder: Path) -> None:
-        self.simulator = simulator
-        self.store, self.log, self.clips = folder / "jobs.sqlite3", folder / "log", folder / "clips"
-        self.zero = time.time()
-        self.killed: set[int] = set()
-
-    def start(self, **others: Any) -> subprocess.Popen[str]:
-        settings = {
-            "store": str(self.store),
-            "log": str(self.log),
-            "folder": str(self.clips) + os.sep,
-            "urls": self.simulator.base_urls,
-            "keys": self.simulator.keys,
-            "zero": self.zero,
-            "speed": SPEED,
-            "jobs": JOBS,
-            "submits": 3,
-            "timeout": 20.0,
-            "die": "",
-            **others,
-        }
-        child = subprocess.Popen(
-            [sys.executable, str(WORKER), json.dumps(settings)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        assert child.stdout is not None
-        if child.stdout.readline() != "ready\n":
-            raise AssertionError(child.communicate()[1])
-        return child
-
-    def kill(self, child: subprocess.Popen[str]) -> None:
-        child.kill()
-        _, said = child.communicate(timeout=LONG)
-        assert said == "", said
-        self.killed.add(child.pid)
-
-    def dies(self, child: subprocess.Popen[str]) -> bool:
-        """Wait for its end; whether it killed itself."""
-        _, said = child.communicate(timeout=LONG)
-        assert said == "", said
-        self.killed.add(child.pid)
-        return child.returncode != 0
-
-    def finish(self, child: subprocess.Popen[str]) -> None:
-        try:
-            _, said = child.communicate(timeout=LONG)
-        finally:
-            child.kill()
-        assert (child.returncode, said) == (0, "")
-
-    def until(self, holds: Callable[[], bool]) -> None:
-        """Wait for something that the processes do."""
-        end = time.monotonic() + LONG
-        while not holds():
-            assert time.monotonic() < end, self.lines
-            time.sleep(0.01)
-
-    @property
-    def lines(self) -> list[list[str]]:
-        """What happened: process, word, and what it was about."""
-        return [line.split() for line in self.log.read_text(encoding="utf-8").splitlines()]
-
-    def kept(self) -> list[vidpoll.KeptJob]:
-        with vidpoll.Client(store=self.store) as client:
-            assert client.store.unknown_submits() == []
-            assert client.store.unfinished() == []
-            assert client.store.wanted() == []
-            return client.store.jobs()
-
-
-def told(night: Night) -> dict[str, list[int]]:
-    """Who began to tell which verdict; and nobody told one twice, but where a kill fell inside the hook."""
-    tellers = defaultdict(list)
-    last: dict[int, list[str]] = {}
-    for pid, word, *about in night.lines:
-        if word in ("begin", "end"):
-            last[int(pid)] = about
-        if word == "begin":
-            tellers[about[0]].append(int(pid))
-    for ref, pids in tellers.items():
-        for pid in pids[:-1]:  # it was told again, so this one died while, or just as, its hook had heard of it
-            assert pid in night.killed, f"{ref} was told twice"
-            assert last[pid] == [ref], f"{ref} was told twice"
-    return tellers
 
 
 def test_every_job_survives_every_kill(simulator: Simulation, tmp_path: Path) -> None:
@@ -183,25 +78,59 @@ def dies_twice(folder: Path, place: str) -> None:
         assert any(len(pids) > 1 for pids in told(night).values()) == inside, place
 
 
-def all_is_well(night: Night, jobs: int, folder: Path) -> None:
-    """Every job has its verdict, its hook fired, its file is whole, and it was submitted once."""
-    kept = night.kept()
-    assert len(kept) == jobs
-    assert all(each.job.ok for each in kept)
-    assert sum(map(night.simulator.submissions, night.simulator.base_urls)) == jobs
-    prompts = [each.sent.get("prompt") or each.sent["video_subject"] for each in kept]
-    assert sorted(prompts) == sorted(f"job {number}" for number in range(jobs))
-    assert set(told(night)) == {each.ref for each in kept}
-
-    files = {path.name: path.read_bytes() for path in night.clips.iterdir() if path.suffix == ".mp4"}
-    with night.simulator.client() as fresh:
-        whole = {path.name: path.read_bytes() for each in kept for path in fresh.download(each.ref, folder / "again")}
-    assert files == whole
-    assert len(files) == jobs
-
-
 AN_HOUR = Timeline(queued=(3600.0, 3600.0), stages=(Stage("script", (5.0, 5.0), (5.0, 5.0)),))
 """A job that ends when the test says so, however slow the machine is."""
+
+
+def test_what_no_sync_has_brought_to_the_disk_is_undone(tmp_path: Path) -> None:
+    """A power loss, as `power.c` notes what it needs: a write after the last sync of its file; others are there."""
+    file, journal = tmp_path / "a.part", tmp_path / "journal"
+    file.write_bytes(b"AAbbCCdd")
+    name = str(file).encode()
+
+    def note(kind: bytes, *numbers: int, before: bytes = b"") -> bytes:
+        return kind + struct.pack("<I", len(name)) + name + struct.pack(f"<{len(numbers)}Q", *numbers) + before
+
+    writes = [note(b"W", 0, 2, 2, before=b"aa"), note(b"S"), note(b"W", 4, 2, 2, before=b"cc"), note(b"W", 6, 2, 0)]
+    seen = set()
+    for seed in range(30):
+        file.write_bytes(b"AAbbCCdd")
+        journal.write_bytes(b"".join(writes))
+        assert unsynced(journal) == {file: [(4, 2, b"cc"), (6, 2, b"")]}
+        lose_power(journal, random.Random(seed))
+        seen.add(file.read_bytes())
+    assert seen == {b"AAbbcc", b"AAbbCC", b"AAbbccdd", b"AAbbCCdd"}
+
+
+WRITES = """
+import sys, vidpoll
+from vidpoll.storage.sqlite import Store
+store, origin, failed = Store(sys.argv[1], lambda: 0.0), vidpoll.Origin("acme"), 0
+for number in range(20):
+    try:
+        store.enter([(f"acme:{number}", origin, {})])
+    except vidpoll.StoreError as error:
+        failed += "the disk reports an error" in str(error)
+print(failed, len(store.jobs()))
+"""
+
+
+def test_a_disk_that_fails_once_is_one_store_error(tmp_path: Path) -> None:
+    """What `run.py` does at each of the first writes of a whole night."""
+    library = preload("fail", tmp_path)
+    if library is None:
+        pytest.skip("needs Linux and a C compiler")
+    environ = {**os.environ, "LD_PRELOAD": str(library), "FAIL_NTH": "30", "FAIL_ERRNO": "5", "FAIL_ONCE": "1"}
+    store = tmp_path / "night" / "jobs.sqlite3"
+    done = subprocess.run(
+        [sys.executable, "-c", WRITES, str(store)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+        env={**environ, "FAIL_PATH": str(store), "FAIL_COUNT": str(tmp_path / "count")},
+    )
+    assert (done.stdout, int((tmp_path / "count").read_text()) > 30) == ("1 19\n", True)
 
 
 def test_two_processes_never_ask_about_the_same_job(tmp_path: Path) -> None:

@@ -117,6 +117,15 @@ def submit(client: vidpoll.Client, number: int, folder: str) -> None:
     client.store.want(client.submit(account, kind, **{name: f"job {number}", **others}), folder)
 
 
+def save(client: vidpoll.Client, job: vidpoll.Job, wanted: vidpoll.WantedFiles) -> None:
+    try:
+        client.download(job, Path(wanted.target), kinds=wanted.kinds)
+    except vidpoll.DownloadError as error:
+        if "by another process" not in error.message:
+            raise
+        time.sleep(0.05)
+
+
 def main(settings: dict[str, Any]) -> None:
     log = Log(settings["log"], settings["die"])
     accounts = {
@@ -141,9 +150,11 @@ def main(settings: dict[str, Any]) -> None:
             for wanted in client.store.wanted():
                 kept = {each.ref: each.job for each in client.store.jobs()}[wanted.ref]
                 if kept.ok:
-                    client.download(kept, Path(wanted.target), kinds=wanted.kinds)
+                    save(client, kept, wanted)
             if not left and not client.store.unfinished() and not client.store.wanted():
-                return
+                if not settings["stays"]:
+                    return
+                time.sleep(0.05)
 
 
 if __name__ == "__main__":

@@ -63,6 +63,12 @@ def test_the_field_may_be_in_the_body() -> None:
     assert asked.request("t2v_v30/77").json == {"req_key": "t2v_v30", "task_id": "77"}
 
 
+def test_an_id_with_the_whole_path_is_told_how_it_is_written() -> None:
+    """[fal] The page of the app names it with the path behind it."""
+    with pytest.raises(BadReference, match="write the id as APP/ID; APP is owner/app"):
+        FAL.ids.split("owner/app/more/7")
+
+
 @pytest.mark.parametrize("job_id", ["7", "/7", "app/", "", "owner/app/more/7"])
 def test_an_id_that_lacks_a_part_is_never_sent(job_id: str) -> None:
     """[ComfyUI] An empty id would stop whatever runs."""

@@ -156,7 +156,7 @@ def test_resume_waits_at_each_server_of_one_provider(machine: Machine) -> None:
         for server, ref in ((one, "acme:j1"), (two, "acme:j2")):
             assert machine.run("wait", ref, "--base-url", server.url, "--timeout", "0", "--quiet")[0] == 3
         going[0] = False
-        code, said = machine.run("resume", "--quiet")
+        code, said = machine.run("resume", "--quiet", "--base-url", one.url, "--base-url", two.url)
         assert code == 0, said
         assert {path for _, path, *_ in one.seen} == {"/jobs/j1"}
         assert {path for _, path, *_ in two.seen} == {"/jobs/j2"}
@@ -169,7 +169,7 @@ def test_ctrl_c_ends_the_waits_at_all_servers(machine: Machine) -> None:
         for server, ref in ((one, "acme:j1"), (two, "acme:j2")):
             machine.run("wait", ref, "--base-url", server.url, "--timeout", "0", "--quiet")
             server.asked.clear()
-        process = machine.start("resume")
+        process = machine.start("resume", "--base-url", one.url, "--base-url", two.url)
         assert one.asked.wait(LONG)
         assert two.asked.wait(LONG)
         process.send_signal(signal.SIGINT)
@@ -179,16 +179,19 @@ def test_ctrl_c_ends_the_waits_at_all_servers(machine: Machine) -> None:
 
 @posix
 def test_a_store_that_others_can_write_says_not_where_a_key_goes(machine: Machine) -> None:
-    """An address in it that is not the usual one gets no key without a word; the line that is given works."""
+    """It is refused; and an address that stands in it alone gets no key before the line that is given is called."""
     with shop(drawing) as evil:
         store = machine.home / "given.sqlite3"
         options = ("--store", str(store), "--timeout", "0", "--quiet")
         assert machine.run("wait", "acme:j1", "--base-url", evil.url, *options)[0] == 3
-        store.chmod(0o666)
         evil.seen.clear()
+        store.chmod(0o666)
+        code, said = machine.run("resume", *options)
+        assert (code, evil.seen, f"chmod go-w {store}" in said) == (1, [], True)
+        store.chmod(0o600)
         code, said = machine.run("resume", *options)
         assert (code, evil.seen, evil.url in said) == (3, [], True)
-        assert machine.run(*line_in(said, "vidpoll wait"), "--timeout", "0", "--quiet")[0] == 3
+        assert machine.run(*line_in(said, "vidpoll resume"), "--timeout", "0", "--quiet")[0] == 3
         assert len(evil.seen) == 1
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 from acme_provider import ACME, Ears, Plugin
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import vidpoll
@@ -428,6 +428,60 @@ def test_a_rate_that_is_too_low_for_all_serves_all_in_the_end() -> None:
     assert len(world.asked) <= 3 * 200
 
 
+def stray(share: float, seed: int, fault: Any) -> Server:
+    """A server that can take whatever comes, and throws in a 429 now and then."""
+    odds = Random(seed)
+
+    def server(at: float, job: str, seen: int) -> Any:
+        return fault if odds.random() < share else (DONE if at >= takes(job) else DRAWING)
+
+    return server
+
+
+def takes(job: str) -> float:
+    """How many seconds a job of `stray` takes: 60 to 120."""
+    return 60.0 + int(job) * 37 % 60
+
+
+@settings(max_examples=5, deadline=None)
+@given(share=st.floats(0.0, 0.1), number=st.sampled_from([3, 30, 100]), seed=st.integers(0, 99))
+def test_stray_429s_starve_no_job(share: float, number: int, seed: int) -> None:
+    """Each job is asked about once a minute and a floor, whatever the 429s have taught."""
+    world = World({"one": stray(share, seed, FAULTS["429"])}, seed=seed)
+    world.run(refs("one", number))
+    for job in range(number):
+        assert max(b - a for a, b in pairwise([0.0, *world.times("one", str(job))])) <= 60 + FLOOR
+
+
+def test_a_few_429s_in_a_hundred_answers_delay_hardly_a_verdict() -> None:
+    """0.75 % of the answers say "wait for 2 s": 95 % of 150 jobs have their verdict within two floors."""
+    world = World({"one": stray(0.0075, 1, (429, {}, {"retry-after": "2"}))})
+    ends = world.run(refs("one", 150))
+    late = sorted(at - takes(ref.partition(":")[2]) for ref, (_, at) in ends.items())
+    assert late[int(0.95 * 150)] <= 2 * FLOOR
+
+
+@settings(max_examples=8, deadline=None)
+@given(
+    share=st.floats(0.01, 0.2), number=st.sampled_from([1, 3, 100]), hint=st.integers(1, 30), seed=st.integers(0, 99)
+)
+def test_a_retry_after_is_kept_by_the_whole_account(share: float, number: int, hint: int, seed: int) -> None:
+    """Nothing is sent between the second in which the 429 is read and the moment that it names."""
+    held: list[float] = []
+    server = stray(share, seed, (429, {}, {"retry-after": str(hint)}))
+
+    def noted(at: float, job: str, seen: int) -> Any:
+        answer = server(at, job, seen)
+        held.extend([at] if answer[0] == 429 else [])
+        return answer
+
+    world = World({"one": noted}, latency=0.05, seed=seed)
+    world.run(refs("one", number), timeout=None)
+    times = world.times("one")
+    for at in held:
+        assert bisect_left(times, at + hint + 0.05 - 1e-6) == bisect_right(times, at + 0.05)
+
+
 def test_no_requests_left_lets_them_through_spread_as_well() -> None:
     """`X-RateLimit-Remaining: 0` with a good answer holds the account until its reset, and no crowd comes then."""
     spent = (200, {"status": "drawing"}, {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "30"})
@@ -675,6 +729,13 @@ def played(plan: list[tuple[float, float, Any]], done: int) -> Server:
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@example(  # a rate that was learnt in the first moment of an outage, and kept after it, would stretch each later round
+    plans=[[(0.01, 30.01, FAULTS["429"]), (30.02, 31.02, FAULTS["429"]), (51.02, 81.02, FAULTS["503"])]],
+    number=100,
+    latency=0.0,
+    done=3,
+    seed=2,
+)
 @given(
     plans=st.lists(outages(), min_size=1, max_size=3),
     number=st.sampled_from([1, 2, 3, 20, 100]),

@@ -134,6 +134,15 @@ def test_without_a_thread_nothing_is_sent(threads: list[int]) -> None:
         assert client.wait(CASE.ref, timeout=60).ok
 
 
+def test_without_a_thread_no_file_is_fetched(threads: list[int], tmp_path: Path) -> None:
+    """The same typed error."""
+    with chaos(answers(CASE.completed)) as server, real_client(CASE, server.url) as client:
+        threads[0] = 1
+        job = client.wait(CASE.ref, timeout=60)
+    with real_client(CASE, server.url) as client, pytest.raises(vidpoll.ConfigurationError, match="no more threads"):
+        client.download(job, tmp_path)
+
+
 def test_those_threads_that_there_are_go_on(threads: list[int]) -> None:
     """Twenty jobs by two threads, and by more once they can be started."""
     threads[0] = 2

@@ -8,7 +8,7 @@ from random import Random
 from statistics import NormalDist
 
 import pytest
-from acme_provider import talk, with_pacing
+from acme_provider import ACME, talk, with_pacing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,7 +16,9 @@ import vidpoll
 from vidpoll import Law, State, UsageError
 from vidpoll.events import Polled
 from vidpoll.job_state import Moment
+from vidpoll.net.accounts import Account, OpenAccount
 from vidpoll.pacing.forecast import Forecast, forecast
+from vidpoll.polling.account_state import AccountState
 
 few = settings(max_examples=40, deadline=None)
 LAWS = st.builds(Law, st.floats(1e-3, 1e6), st.floats(0.01, 10))
@@ -243,3 +245,12 @@ def test_a_failed_job_teaches_nothing() -> None:
     t = talk([{"status": "drawing"}, {"status": "broken", "error": "no"}])
     t.client.wait("acme:a", check=False)
     assert t.client._state("acme").law is None
+
+
+def test_times_that_make_no_sense_teach_nothing() -> None:
+    """A duration that no float holds, from an answer or a store, would break each forecast of the account after it."""
+    account = AccountState(OpenAccount("acme", Account("acme", key=None), ACME, {}), talk([]).wire.send)
+    account.learn([math.inf, 1e300, -1.0, 0.0])
+    assert account.law is None
+    account.learn([60.0])
+    assert account.law == Law().learnt([60.0])

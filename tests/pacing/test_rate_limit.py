@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import vidpoll
-from vidpoll.pacing.rate_limit import LONGEST, RateLimit
+from vidpoll.pacing.limiter import AccountLimiter
+from vidpoll.pacing.rate_limit import FORGOTTEN, LEAST, LONGEST, RateLimit
 
 few = settings(max_examples=30, deadline=None)
 
@@ -47,7 +48,8 @@ def test_nothing_declared_nothing_told_is_no_limit() -> None:
     rate = RateLimit(None)
     assert rate.per_second(5.0) is None
     assert rate.turn(5.0) == 5.0
-    assert rate.stretched(5.0, 10_000, 5.0) == 5.0
+    rate.jobs = 10_000
+    assert rate.stretched(5.0, 5.0) == 5.0
 
 
 def test_headers_say_what_is_left() -> None:
@@ -59,40 +61,122 @@ def test_headers_say_what_is_left() -> None:
 
 
 def test_a_429_teaches_once_until_a_good_answer() -> None:
-    """Ten refusals of one burst are one lesson; it wears off slowly."""
+    """Ten refusals of one burst are one lesson."""
     rate = RateLimit(None)
     rate.good()
     for second in range(1000, 1030):
         for _ in range(10):
             rate.spend(float(second))
     for _ in range(10):
-        rate.refused(30, 1030.0)
+        rate.refused(1029.0, 1030.0)
     assert rate.per_second(1030.0) == pytest.approx(7.0, rel=0.15)
     learnt = rate.per_second(1030.0) or 0.0
-    assert rate.per_second(1090.0) == pytest.approx(1.05 * learnt)
     rate.good()
-    rate.refused(30, 1091.0)
-    assert rate.per_second(1091.0) < learnt  # type: ignore[operator]
+    rate.refused(1029.5, 1030.5)
+    assert rate.per_second(1030.0) == learnt
+    rate.refused(1030.2, 1030.5)
+    assert rate.per_second(1030.5) < learnt  # type: ignore[operator]
 
 
-def test_a_429_teaches_nothing_that_would_starve_a_job() -> None:
-    """It came while hardly anything was sent: each job keeps its question a minute."""
+def cut(sent: int, *, jobs: int = 3) -> RateLimit:
+    """The rate of an account that got a 429 in the second 1,000, right after so many requests in a second."""
     rate = RateLimit(None)
+    rate.jobs = jobs
     rate.good()
+    for _ in range(sent):
+        rate.spend(999.5)
+    rate.refused(999.5, 1000.0)
+    return rate
+
+
+@few
+@given(sent=st.integers(1, 500), first=st.integers(3, 5000), then=st.integers(0, 5000), after=st.floats(0.0, 5.0))
+def test_no_learnt_rate_starves_the_jobs_of_now(sent: int, first: int, then: int, after: float) -> None:
+    """However little was sent when the 429 came, and however many jobs have come since: a question a minute each."""
+    rate = cut(sent, jobs=first)
+    rate.jobs = then
+    learnt = rate.per_second(1000.0 + after)
+    assert learnt is not None
+    assert learnt >= max(LEAST, then / LONGEST)
+
+
+@few
+@given(sent=st.integers(1, 500), held=st.floats(0.0, 60.0))
+def test_a_learnt_rate_is_back_within_seconds(sent: int, held: float) -> None:
+    """From the hold's end: 0.7 of the old rate, all of it after (0.75 rate)^(1/3) s, ten times as much within 30 s."""
+    rate = cut(sent)
+    rate.held(1000.0 + held, 1000.0)
+    back = 1000.0 + held + (0.75 * sent) ** (1 / 3)
+    assert rate.per_second(1000.0 + held) == pytest.approx(max(0.7 * sent, LEAST))
+    assert rate.per_second(back) == pytest.approx(sent)
+    assert back - 1000.0 - held < 8.0
+    assert rate.per_second(1030.0 + held) >= 10 * sent  # type: ignore[operator]
+
+
+@few
+@given(sent=st.integers(1, 500), later=st.lists(st.floats(0.0, FORGOTTEN - 1), max_size=3))
+def test_a_learnt_rate_is_forgotten_two_minutes_after_the_last_429(sent: int, later: list[float]) -> None:
+    """Then nothing limits the account, as at the beginning."""
+    rate, now = cut(sent), 1000.0
+    for gap in later:
+        now += gap
+        rate.good()
+        rate.refused(now, now)
+        assert rate.per_second(now) is not None
+    assert rate.per_second(now + FORGOTTEN + 0.1) is None
+    assert rate.turn(now + FORGOTTEN + 0.1) == now + FORGOTTEN + 0.1
+
+
+@few
+@given(sent=st.integers(1, 500), submits=st.integers(1, 50))
+def test_submits_are_counted_apart_from_what_429s_have_taught(sent: int, submits: int) -> None:
+    """They wait for no learnt rate, and delay no question by it."""
+    rate = cut(sent)
     rate.spend(1000.0)
-    rate.refused(600, 1000.5)
-    assert rate.per_second(1000.5) == pytest.approx(600 / LONGEST)
+    due = rate.turn(1000.0)
+    assert due > 1000.0
+    for _ in range(submits):
+        assert rate.turn(1000.0, submit=True) == 1000.0
+        rate.spend(1000.0, submit=True)
+    assert rate.turn(1000.0) == due
+
+
+@pytest.mark.parametrize("singles", [1, 5])
+@pytest.mark.parametrize("polls_first", [True, False])
+@pytest.mark.parametrize("submit", [True, False])
+def test_requests_that_queue_and_single_ones_take_turns(*, singles: int, polls_first: bool, submit: bool) -> None:
+    """Whoever looks first at each moment: with a declared rate each side gets half of it."""
+    limiter = AccountLimiter(5.0, (60, 60.0))
+    sent: list[str] = []
+
+    def poll(now: float) -> None:
+        limiter.queue("poll")
+        if limiter.admit("poll", now, 256):
+            limiter.leave("poll")
+            limiter.queue("poll")
+            sent.append("poll")
+
+    def single(now: float) -> None:
+        sent.extend("single" for number in range(singles) if limiter.admit_single(number, now, submit=submit) <= now)
+
+    for tick in range(600):
+        for side in (poll, single) if polls_first else (single, poll):
+            side(1000.0 + tick / 10)
+    assert 40 <= len(sent) <= 60
+    assert abs(sent.count("poll") - sent.count("single")) <= 7  # one burst
 
 
 def test_gaps_are_stretched_by_one_factor() -> None:
     """Sixty jobs that want a question each 5 s, at an account that takes four a second: three times as long."""
     rate = RateLimit((44, 10.0))
+    rate.jobs = 60
     for _ in range(100):
-        gap = rate.stretched(5.0, 60, 1000.0)
+        gap = rate.stretched(5.0, 1000.0)
     assert gap == pytest.approx(15.0)
-    assert rate.stretched(2.5, 60, 1000.0) == pytest.approx(7.5, rel=0.05)
-    assert rate.stretched(5.0, 60_000, 1000.0) == LONGEST
-    assert rate.stretched(300.0, 60, 1000.0) == 300.0
+    assert rate.stretched(2.5, 1000.0) == pytest.approx(7.5, rel=0.05)
+    assert rate.stretched(300.0, 1000.0) == 300.0
+    rate.jobs = 60_000
+    assert rate.stretched(5.0, 1000.0) == LONGEST
 
 
 @pytest.mark.parametrize("rate", [(0, 10), (5, 0), (5,), 5, "55", (True, 10), (5, float("nan"))])

@@ -450,8 +450,35 @@ def test_a_429_is_waited_for_as_long_as_its_hint() -> None:
     assert t.clock.waits == pytest.approx([7.7, 7.7, 7.7, 7.7, 305.0])
 
 
+def test_a_429_of_a_submit_holds_submits_alone() -> None:
+    """A full queue says nothing about questions: a job of 6 s is seen done after 6 s, and the next submit waits."""
+    t = talk({"/jobs/": [DRAWING, DRAWING, DONE], "/jobs": [SLOW_DOWN, {"id": "new"}]}, provider=with_floor(3.0))
+    begun = t.clock.now
+
+    def submit(event: vidpoll.Event) -> None:
+        if isinstance(event, vidpoll.StageChanged):
+            with pytest.raises(vidpoll.RateLimited):
+                t.client.submit("acme", "clip", prompt="x")
+
+    t.client.wait(REF, on_event=submit, pacing=vidpoll.Fixed(3.0))
+    assert t.clock.now - begun == 6.0
+    t.client.submit("acme", "clip", prompt="x")
+    assert t.clock.now - begun == 20.0
+
+
+def test_what_a_submit_says_is_left_holds_no_question() -> None:
+    """`X-RateLimit-Remaining` in its answer is the allowance of submits."""
+    left = {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "30"}
+    t = talk({"/jobs/": [DONE], "/jobs": [(200, left, b'{"id": "new"}')]})
+    begun = t.clock.now
+    t.client.wait(t.client.submit("acme", "clip", prompt="x"))
+    assert t.clock.now == begun
+    t.client.submit("acme", "clip", prompt="x")
+    assert t.clock.now - begun == 30.0
+
+
 def test_a_429_of_any_question_holds_the_account() -> None:
-    """Also where it answered a poll, a submit or a quota question."""
+    """Where it answered a poll or a quota question; submits wait as well."""
     t = talk({"/quota": [SLOW_DOWN, {"credits": 1}], "": [DONE]})
     t.client.quota("acme")
     assert t.clock.waits == [20.0]

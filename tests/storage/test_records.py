@@ -138,6 +138,28 @@ def test_a_file_is_kept_as_its_name_and_hash(tmp_path: Path) -> None:
         {"left": [7]},
         {"v": 2},
         {"v": "one"},
+        {"late": [None, None]},
+        {"stage": {"a": 1}},
+        {"progress": "50"},
+        {"progress": float("nan")},
+        {"created_at": "yesterday"},
+        {"grace": None},
+        {"answers": 1e400},
+        {"told": [None, 5]},
+        {"history": [[float("inf"), "running", "drawing", None]]},
+        {
+            "assets": [
+                {
+                    "url": "/a",
+                    "whole": True,
+                    "kind": "video",
+                    "media_type": None,
+                    "expires_at": None,
+                    "size": "7",
+                    "checksum": None,
+                }
+            ]
+        },
     ],
 )
 def test_odd_facts_leave_the_job_unknown(odd: dict[str, Any]) -> None:

@@ -92,7 +92,7 @@ def test_a_submit_of_a_process_that_died_is_unknown(path: Path) -> None:
     other = Store(path, t.clock.time)
     other.begin(origin, "clip", {"prompt": "theirs"})
     assert t.client.store.unknown_submits() == []
-    sql(path, "UPDATE submits SET owner = ? WHERE number = 2", dead(store))
+    sql(path, "UPDATE submits SET owner = ? WHERE sent LIKE '%theirs%'", dead(store))
     assert [submission.sent for submission in t.client.store.unknown_submits()] == [{"prompt": "theirs"}]
 
 
@@ -128,14 +128,14 @@ def test_forgetting_in_the_middle_of_a_submit_loses_no_job(
 ) -> None:
     """A submit that is under way is not forgotten; and where its record is gone all the same, its job is kept."""
 
-    def forgotten(store: Store, *args: Any, **options: Any) -> bool:
+    def forgotten(store: Store, *args: Any, **options: Any) -> None:
         with vidpoll.Client(store=path, discover=False) as other:
             assert other.store.prune(NOW + 1e6) == 0
         sql(path, statement)
-        return received(store, *args, **options)
+        submitted(store, *args, **options)
 
-    received = Store.received
-    monkeypatch.setattr(Store, "received", forgotten)
+    submitted = Store.submitted
+    monkeypatch.setattr(Store, "submitted", forgotten)
     t = talk([SUBMITTED], store=path)
     assert t.client.submit("acme", "clip", prompt="x").ref == REF
     assert [job.ref for job in t.client.store.unfinished()] == [REF]

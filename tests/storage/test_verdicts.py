@@ -115,7 +115,7 @@ def test_where_nobody_can_tell_who_lives_time_does(path: Path, monkeypatch: pyte
     t.client.wait(REF)
     store = t.client._keeper.store
     store.begin(vidpoll.Origin("acme"), "clip", {})
-    monkeypatch.setattr("vidpoll.storage.owners.alive", lambda pid: None)
+    monkeypatch.setattr("vidpoll.storage.owners.alive", lambda *_: None)
     sql(path, "UPDATE jobs SET told_at = NULL, teller = ?, teller_since = ?", dead(store), t.clock.now)
     sql(path, "UPDATE submits SET owner = ?", dead(store))
     for after, told, lost in [(599.0, 1, 0), (2.0, 2, 1)]:

@@ -45,6 +45,10 @@ EXCHANGES = [
     asked("GET /files/a.mp4", None, 206, sent={"Range": "bytes=0-9"}),
     asked("GET /files/a.mp4", None, **FILE),
     asked("GET /v1/jobs/j1/file", None, **FILE),
+    {
+        **asked("POST /v1/files", {"id": "f1"}),
+        "request": {"line": "POST /v1/files", "body": {"len": 187, "sha256": "af"}},
+    },
 ]
 
 
@@ -92,6 +96,12 @@ def test_a_submit_is_known_by_its_body(recording: Path) -> None:
     with served(recording) as simulation:
         ids = [json.loads(ask(simulation, "/v1/jobs", {"prompt": each})[1])["id"] for each in ("a lake", "a sea", "x")]
     assert ids == ["j2", "j1", "j2"]
+
+
+def test_a_form_stands_by_its_length(recording: Path) -> None:
+    """Its body is in no recording."""
+    with served(recording) as simulation:
+        assert json.loads(ask(simulation, "/v1/files", "a form")[1]) == {"id": "f1"}
 
 
 def test_what_came_too_early_is_not_repeated_later(recording: Path) -> None:

@@ -116,6 +116,36 @@ def test_failed_cancelled_and_unknown(reels: Path) -> None:
             client.poll("reels:text2video/1")
 
 
+def test_an_operation_that_jobs_of_a_kind_have_not(reels: Path) -> None:
+    """Its builder refuses their ids: they are played without it, and the others with it."""
+    provider = provider_of(Reels(), name="reels")
+    cancel = provider.cancel
+    assert cancel is not None
+
+    def refused(job_id: str) -> vidpoll.Request:
+        if job_id.startswith("image2video/"):
+            raise vidpoll.Unsupported("reels: such a job cannot be cancelled")
+        return cancel.request(job_id)
+
+    plugin = Brings(replace(provider, cancel=replace(cancel, request=refused)))
+    with played(reels, plugin, "reels") as simulation:
+        client = simulation.client()
+        text, image = (client.submit("reels", kind, **fields) for kind, fields in REEL_SUBMITS.items())
+        with pytest.raises(vidpoll.Unsupported):
+            client.cancel(image)
+        client.cancel(text)
+        assert client.wait(text, check=False).state is State.CANCELLED
+        assert client.wait(image).ok
+
+
+def test_whether_progress_is_told(reels: Path, hailstone: Path) -> None:
+    """By the samples of a job under way: what asks for it (the demo) does not miss it where there is none."""
+    with played(reels, Reels(), "reels") as simulation:
+        assert simulation.faces["reels"].tells_progress("text2video")
+    with played(hailstone, Hailstone(), "hailstone") as simulation:
+        assert not simulation.faces["hailstone"].tells_progress("video")
+
+
 def test_a_failure_of_another_state(reels: Path) -> None:
     """`fails_as`: what is to fail ends as the samples show that state."""
     with played(reels, Reels(), "reels", fails_as="cancelled") as simulation:
@@ -232,6 +262,25 @@ def test_a_list_of_the_jobs_that_there_are(tmp_path: Path) -> None:
         assert rows[0] == (last.id, "running")
         assert rows[-1] == (jobs[0].id, "completed")
         assert 0 < (next(client.jobs("goodness")).progress or 0) < 40
+
+
+def test_a_list_that_is_asked_by_post_ends(tmp_path: Path) -> None:
+    """The page stands in the body; the second one is not the first again."""
+    empty = ("none.json", {"data": [], "next": None}, {"operation": "list", "expect": {"rows": [], "next": None}})
+    samples = [each for each in SAMPLES if not _is_last_page(each[2])]
+    bare = provider_of(Good(), name="goodness")
+    assert bare.list is not None
+    asked = replace(bare.list, request=lambda fields, token: vidpoll.Request("POST", "/search", json={"page": token}))
+
+    class Posted:
+        @vidpoll.hookimpl
+        def vidpoll_providers(self) -> Any:
+            yield replace(bare, list=asked)
+
+    with played(write(tmp_path / "good", [*samples, empty]), Posted(), "goodness") as simulation:
+        client = simulation.client()
+        job = client.wait(client.submit("goodness", "clip", prompt="a sea"))
+        assert [row.id for row in client.jobs("goodness")] == [job.id]
 
 
 def test_what_the_samples_do_not_show_is_told(tmp_path: Path) -> None:

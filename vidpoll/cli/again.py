@@ -27,20 +27,28 @@ TAKES: dict[str, Sequence[str]] = {
     "quota": _WHERE,
     "jobs": _WHERE,
     "jobs --local": ("store",),
-    "resume": (*_REACH, "store"),
+    "resume": ("addresses", *_REACH, "store"),
 }
 """The options that a line takes over from the call that prints it, by command."""
 
 
-def again(args: Arguments, command: str, *words: str, **options: str | bool | None) -> str:
+def again(args: Arguments, command: str, *words: str, **options: str | bool | list[str] | None) -> str:
     """The command that goes on, for a shell: `options` are its own, the others are those of this call."""
     line = ["vidpoll", *command.split(), *words]
     for name, value in options.items():
         line += _option(name, value)
     kept = not getattr(args, "no_store", False)
     for name in TAKES[command] if kept else filter("store".__ne__, TAKES[command]):
-        line += _option(name, getattr(args, name, None))
+        if name not in options:
+            line += _option(name, _addresses(args) if name == "addresses" else getattr(args, name, None))
     return shlex.join(line)
+
+
+def _addresses(args: Arguments) -> list[str]:
+    """The addresses that this call names: `resume` goes to no other one that stands in a store alone."""
+    accounts: Sequence[tuple[str, vidpoll.Account]] = getattr(args, "account", None) or ()
+    named = [*getattr(args, "addresses", ()), getattr(args, "base_url", None), *(own.base_url for _, own in accounts)]
+    return list(dict.fromkeys(url for url in named if url))
 
 
 def _option(name: str, value: object) -> list[str]:
@@ -52,8 +60,8 @@ def _option(name: str, value: object) -> list[str]:
     if name == "account":
         accounts: Sequence[tuple[str, vidpoll.Account]] = value  # type: ignore[assignment]  # what --account parses to
         return [word for account, own in accounts for word in (flag, _account(account, own))]
-    if name == "header":
-        return [word for header in value for word in (flag, str(header))]  # type: ignore[attr-defined]  # a list
+    if isinstance(value, list):  # of headers, or addresses
+        return [word for each in value for word in ("--base-url" if name == "addresses" else flag, str(each))]
     if isinstance(value, tuple):
         return [flag, ",".join(f"{each:g}" if isinstance(each, float) else str(each) for each in value)]
     return [flag, f"{value:g}" if isinstance(value, float) else str(value)]

@@ -10,7 +10,7 @@ from functools import partial
 import vidpoll
 
 from .again import advised, again
-from .context import Arguments, Command, Context, as_json, bounded, references
+from .context import Arguments, Command, Context, as_json, bounded, references, store
 from .output import COMPLETED, NOT_COMPLETED, error_object, first_that_applies
 
 _DONE = {"cancel": "cancelled", "delete": "deleted"}
@@ -25,6 +25,11 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--yes", action="store_true", help="do not ask")
     bounded(parser)
     as_json(parser)
+
+
+def _cancel_arguments(parser: argparse.ArgumentParser) -> None:
+    _arguments(parser)
+    store(parser)  # where the answer says that the job is cancelled, no later one may say so
 
 
 def _end(role: str, args: Arguments, context: Context) -> int:
@@ -45,16 +50,23 @@ def _end(role: str, args: Arguments, context: Context) -> int:
                 call(job)
             except (vidpoll.ProviderError, vidpoll.AnswerError) as failed:
                 error = failed
+            over = role == "cancel" and job.final and job.state is not vidpoll.State.CANCELLED
+            done = error is None and not over
             if args.json:
-                context.out.json({"ref": job.ref, _DONE[role]: error is None, "error": error_object(error)})
+                context.out.json({"ref": job.ref, _DONE[role]: done, "error": error_object(error)})
             elif error is None:
-                line = again(args, "wait", job.ref)
-                asked = f"; what came of it: {line}" if role == "cancel" else ""
-                context.out.line(f"{job.ref} {_DONE[role] if role == 'delete' else 'is asked to end'}{asked}")
+                context.out.line(f"{job.ref} {_came(role, job, again(args, 'wait', job.ref))}")
             if error is not None:
                 context.out.error(advised(error, args))
-            codes.append(COMPLETED if error is None else NOT_COMPLETED)
+            codes.append(COMPLETED if done else NOT_COMPLETED)
     return first_that_applies(codes)
+
+
+def _came(role: str, job: vidpoll.Job, line: str) -> str:
+    """What came of it, in words."""
+    if role == "delete":
+        return "deleted"
+    return f"is {job.state}" if job.final else f"is asked to end; what came of it: {line}"
 
 
 def _agreed(role: str, doomed: Sequence[vidpoll.Job]) -> bool:
@@ -69,7 +81,7 @@ COMMANDS = (
     Command(
         "cancel",
         "ask the provider to end jobs",
-        _arguments,
+        _cancel_arguments,
         partial(_end, "cancel"),
         "vidpoll cancel acme:8f2c --yes",
         "Asks before, unless --yes. Few providers can (`vidpoll providers NAME` tells); the job ends when they say so.",

@@ -233,6 +233,23 @@ def store_of(args: Arguments | None) -> Path | None:
     return None
 
 
+def is_there(path: Path) -> bool:
+    """Whether there is a store: a command that only reads makes none."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:  # what is wrong is told where it is opened
+        return True
+    return True
+
+
+def reads(args: Arguments) -> bool:
+    """Whether a command that makes no store has one."""
+    path = store_of(args)
+    return path is not None and is_there(path)
+
+
 def _data_home() -> Path:
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")

@@ -10,7 +10,7 @@ import vidpoll
 
 from .again import advised, again, fetching
 from .bar import Bar
-from .context import Arguments, Command, Context, as_json, count, references, seconds, store
+from .context import Arguments, Command, Context, as_json, count, reads, references, seconds, store
 from .deadline import Deadline
 from .output import (
     COMPLETED,
@@ -51,7 +51,7 @@ def _download(args: Arguments, context: Context) -> int:
     to = Path(os.path.expanduser(args.to))  # noqa: PTH111 - it never raises
     if len(wanted) > 1 and to.suffix and not to.is_dir() and not args.to.endswith(("/", os.sep)):
         raise vidpoll.UsageError(f"--to {args.to!r} names one file, and there are {len(wanted)} jobs; name a folder")
-    with context.client([job.account for job in wanted], args) as client:
+    with context.client([job.account for job in wanted], args, keep=reads(args)) as client:
         displayed = shown(args) and context.out.terminal and client.add_display()
         bar = Bar(context.out, context.clock, context.out.error) if shown(args) and not displayed else None
         try:

@@ -32,12 +32,17 @@ def with_fields(call: Callable[..., T], texts: Sequence[str]) -> T:
         try:
             return call(**given)
         except vidpoll.InvalidField as refused:
-            name = next(iter(re.findall(r"^\w+", refused.message)), "")
+            name = max((each for each in texts_of if _is_about(refused, each)), key=len, default="")
             if name in first:
                 raise first[name] from None
-            if name not in texts_of:
+            if not name:
                 raise
             given[name], first[name] = texts_of[name], refused
+
+
+def _is_about(refused: vidpoll.InvalidField, name: str) -> bool:
+    """Whether a refusal begins with the name of this field, which may hold a dot: `6.text`."""
+    return re.match(rf"{re.escape(name)}(?![\w.]*\w)", refused.message) is not None
 
 
 def read_fields(texts: Sequence[str]) -> tuple[dict[str, Any], dict[str, str]]:

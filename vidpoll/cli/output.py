@@ -147,9 +147,8 @@ def status_line(job: vidpoll.Job, at: float) -> str:
     verdict = job.verdict(at)
     if verdict is not None:
         return str(verdict)
-    words = [job.ref, str(job.state or "not asked yet")]
-    if job.stage and job.stage != job.state:
-        words.append(job.stage)
+    said = dict.fromkeys(str(word) for word in (job.state, job.stage) if word)  # of an unknown word there is no state
+    words = [job.ref, *(said or ["not asked yet"])]
     if job.progress is not None:
         words.append(f"{job.progress:.0f} %")
     return f"{' '.join(words)}{f': {job.problem}' if job.problem is not None else ''}"

@@ -10,7 +10,7 @@ from typing import Any
 import vidpoll
 
 from .again import advised, again
-from .context import Arguments, Command, Context, as_json, bounded, references, store, store_of
+from .context import Arguments, Command, Context, as_json, bounded, reads, references, store, store_of
 from .deadline import Deadline
 from .output import COMPLETED, NOT_COMPLETED, UNKNOWN, first_that_applies, iso, job_object, status_line
 from .waiting import REF
@@ -29,10 +29,11 @@ def _status_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _status(args: Arguments, context: Context) -> int:
     asked = context.jobs(args.refs)
-    kept = _kept(asked, args, context)
+    keep = reads(args)
+    kept = _kept(asked, args, context) if keep else {}
     names = [job.account for job in asked]
     with contextlib.ExitStack() as clients:
-        client = clients.enter_context(context.client(names, args))
+        client = clients.enter_context(context.client(names, args, keep=keep))
         fresh = clients.enter_context(context.client(names, args, keep=False)) if kept else client
         status = _Status(args, context, Deadline(context.clock, args.timeout), client, fresh)
         return first_that_applies([status.tell(job, kept.get(job.ref)) for job in asked])
@@ -42,7 +43,7 @@ def _kept(asked: list[vidpoll.Job], args: Arguments, context: Context) -> dict[s
     """What is kept of jobs that have ended; nothing where the store cannot be read."""
     path = store_of(args)
     found: dict[str, vidpoll.KeptJob] = {}
-    if path is not None and path.exists():
+    if path is not None:
         with (
             contextlib.suppress(vidpoll.StoreError),  # the client of the command warns of it
             context.client_factory(store=path, clock=context.clock, discover=False) as client,
@@ -67,6 +68,7 @@ class _Status:
         note = ""
         if kept is None:
             unknown = look(self.client, job, self.deadline.left or 0.0)
+            note = "a word that this plugin does not know" if job.state is None and job.stage else ""
         elif self.args.kept:
             job, unknown, note = kept.job, None, f"as kept on {iso(kept.ended_at)}; nobody was asked"
         else:
@@ -123,7 +125,7 @@ class _Answered:
         self.before: int | None = None
 
     def is_set(self) -> bool:
-        if self.before is not None and self.job.answers > self.before and self.job.state is not None:
+        if self.before is not None and self.job.answers > self.before and (self.job.state or self.job.stage):
             raise _Enough
         return False
 

@@ -7,24 +7,27 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import re
 import shlex
-import stat
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import vidpoll
 from vidpoll import redact
 
 from .again import advised, again
-from .context import Arguments, Command, Context, as_json, own_account, reaching, store, store_of
+from .context import Arguments, Command, Context, as_json, base_url, is_there, own_account, reaching, store, store_of
 from .deadline import Deadline
 from .output import COMPLETED, INTERRUPTED, UNKNOWN, first_that_applies, iso, job_object, status_line
+from .trusted import Trusted, base_url_variable
 from .waiting import Wait, keep_transcript, prepared, waiting_options
+
+Group = tuple[dict[str, vidpoll.Account], list[vidpoll.Job]]
+"""The jobs that one client can ask about, and the accounts that it needs for that."""
 
 LISTED = 200
 """Rows of a provider's list in which a lost submit is looked for."""
@@ -35,12 +38,17 @@ EARLY = 120.0
 
 @contextlib.contextmanager
 def _stored(args: Arguments, context: Context) -> Iterator[vidpoll.Client]:
-    """A client that only reads and writes the store. Raises UsageError without one, StoreError for one that fails."""
+    """A client that only reads and writes the store. Raises StoreError for one that fails."""
+    with context.client_factory(store=_path(args), clock=context.clock, discover=False) as client:  # it asks nobody
+        yield client
+
+
+def _path(args: Arguments) -> Path:
+    """The store's file. Raises UsageError where none is named."""
     path = store_of(args)
     if path is None:
         raise vidpoll.UsageError("nothing is kept without a store; name one with --store FILE")
-    with context.client_factory(store=path, clock=context.clock, discover=False) as client:  # it asks nobody
-        yield client
+    return path
 
 
 # -- resume -----------------------------------------------------------------------------------------------------------
@@ -55,6 +63,15 @@ def _resume_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="REF",
         help="this job is what became of a submit without an answer: keep it, and wait for it",
     )
+    parser.add_argument(
+        "--base-url",
+        type=base_url,
+        action="append",
+        default=[],
+        dest="addresses",
+        metavar="URL",
+        help="an address in the store that is neither the provider's own nor in <NAME>_BASE_URL: your key may go there",
+    )
     reaching(parser)
     store(parser)
     as_json(parser)
@@ -63,19 +80,23 @@ def _resume_arguments(parser: argparse.ArgumentParser) -> None:
 def _resume(args: Arguments, context: Context) -> int:
     deadline = Deadline(context.clock, args.timeout)
     prepared(args, context)
+    if not is_there(_path(args)):
+        raise vidpoll.UsageError(f"there is no store at {_path(args)}: no job is kept there")
+    trusted = Trusted(args, context)
     with _stored(args, context) as client:
         for ref in args.adopt:
             _adopt(client, ref, args)
         unfinished = client.store.jobs(unfinished=True)
-        wanted = client.store.wanted()
+        wanted = trusted.targets(client.store.wanted())
         refs = {each.ref for each in unfinished}
         late = {each.ref for each in wanted} - refs
         unfinished += [each for each in client.store.jobs() if each.ref in late] if late else []
         lost = client.store.unknown_submits()
+    lost = [each for each in lost if trusted.address(f"a submit at {each.account}", each.provider, each.base_url)]
     codes = _lost(lost, args, context, deadline)
-    foreign = _foreign(args)
-    trusted = [each for each in unfinished if not (foreign and _left(each, args, context, codes))]
-    groups = _groups(trusted)
+    asked = [each for each in unfinished if trusted.address(each.ref, each.origin.provider, each.origin.base_url)]
+    codes += [UNKNOWN] * bool(trusted.left)
+    groups = _groups(asked)
     if groups:
         codes += _Waits(args, context, deadline, wanted).run(groups)
     elif not codes and not args.json:
@@ -108,12 +129,12 @@ def _adopt(client: vidpoll.Client, ref: str, args: Arguments) -> None:
 
 def _account(name: str, provider: str, url: str) -> vidpoll.Account:
     """The account at the address that the store names. A variable that names it, too, may hold more (a password)."""
-    named = os.environ.get(f"{re.sub('[^A-Za-z0-9]', '_', provider or name).upper()}_BASE_URL", "")
+    named = base_url_variable(provider or name)
     same = named and redact.url(named).rstrip("/") == url
     return own_account(name, provider or name, None if same else url or None)
 
 
-def _groups(unfinished: Sequence[vidpoll.KeptJob]) -> list[tuple[dict[str, vidpoll.Account], list[vidpoll.Job]]]:
+def _groups(unfinished: Sequence[vidpoll.KeptJob]) -> list[Group]:
     """The jobs by client: in one, each account has one address. Most stores need a single one."""
     groups: list[tuple[dict[str, vidpoll.Account], dict[str, str], list[vidpoll.Job]]] = []
     for each in unfinished:
@@ -126,34 +147,6 @@ def _groups(unfinished: Sequence[vidpoll.KeptJob]) -> list[tuple[dict[str, vidpo
         group[1][name] = url
         group[2].append(each.job)
     return [(accounts, jobs) for accounts, _, jobs in groups]
-
-
-def _foreign(args: Arguments) -> bool:
-    """Whether others than this user may have written the store, and with it the addresses to which a key would go."""
-    path = store_of(args)
-    if path is None or os.name != "posix":
-        return False
-    found = path.stat()
-    return bool(found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)) or found.st_uid not in (os.getuid(), 0)
-
-
-def _left(each: vidpoll.KeptJob, args: Arguments, context: Context, codes: list[int]) -> bool:
-    """Whether a job is left out, because a store that others can write names an address that is not the usual one."""
-    name, url = each.origin.account, each.origin.base_url
-    usual = os.environ.get(f"{re.sub('[^A-Za-z0-9]', '_', each.origin.provider).upper()}_BASE_URL", "")
-    with context.client() as client, contextlib.suppress(vidpoll.UnknownProvider):
-        usual = usual or client.provider(each.origin.provider).base_url
-    if url == redact.url(usual).rstrip("/"):
-        return False
-    other = [] if name == each.origin.provider else [f"{name}={each.origin.provider}@{url}"]
-    where: dict[str, str | bool | None] = {"account": None, "base_url": None if other else url}
-    line = again(args, "wait", each.ref, *(["--account", *other] if other else []), **where)
-    context.out.error(
-        f"{each.ref} is left: the store {store_of(args)} can be written by others, and names {url}, where your key "
-        f"would go. If that is right: {line}"
-    )
-    codes.append(UNKNOWN)
-    return True
 
 
 class _Waits:
@@ -175,14 +168,14 @@ class _Waits:
         """What ends all of them: Ctrl-C in the first, or nobody who reads."""
         return self._stopped.is_set() or self.context.out.gone.is_set()
 
-    def run(self, groups: Sequence[tuple[dict[str, vidpoll.Account], list[vidpoll.Job]]]) -> list[int]:
+    def run(self, groups: Sequence[Group]) -> list[int]:
         """Wait for all; their exit codes."""
         self._alone = len(groups) == 1
-        others = [threading.Thread(target=self._guarded, args=group, daemon=True) for group in groups[1:]]
-        for thread in others:
-            thread.start()
+        others, later = self._started(groups[1:])
         try:
             self._wait(*groups[0])
+            for group in later:
+                self._guarded(*group)
             if INTERRUPTED in self.codes:
                 raise KeyboardInterrupt
             for thread in others:
@@ -194,6 +187,18 @@ class _Waits:
             self.codes.append(INTERRUPTED)
         keep_transcript(self.args, self._jobs, self.context.out)  # one file for all of them
         return self.codes
+
+    def _started(self, groups: Sequence[Group]) -> tuple[list[threading.Thread], list[Group]]:
+        """A thread for each group, and the groups for which there is none: they are waited for one after the other."""
+        started, later = [], []
+        for group in groups:
+            thread = threading.Thread(target=self._guarded, args=group, daemon=True)
+            try:
+                thread.start()
+                started.append(thread)
+            except (RuntimeError, MemoryError):
+                later.append(group)
+        return started, later
 
     def _guarded(self, accounts: dict[str, vidpoll.Account], jobs: list[vidpoll.Job]) -> None:
         try:
@@ -291,6 +296,9 @@ def moment(text: str) -> float:
 
 def local_jobs(args: Arguments, context: Context) -> int:
     """Show what is kept, the latest last."""
+    if not is_there(_path(args)):
+        context.out.error(f"no job is kept in {_path(args)}: there is no such file")
+        return COMPLETED
     with _stored(args, context) as client:
         if args.forget_before is not None:
             gone = client.store.prune(args.forget_before)

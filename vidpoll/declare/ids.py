@@ -52,9 +52,11 @@ class Ids:
                 raise BadReference("an id that is empty names no job")
             return {"id": job_id}
         first, _, rest = job_id.partition("/") if self.part is None else job_id.rpartition("/")
-        if not first or not rest or (self.kinds and first not in self.kinds) or self.carried(first) != first:
+        carried = self.carried(first)
+        if not first or not rest or (self.kinds and first not in self.kinds) or carried != first:
             shown, what = redact.text(job_id, limit=80), self.first.upper()
-            known = f"; {what} is {' or '.join(self.kinds)}" if self.kinds else ""
+            ways = self.kinds or ((carried,) if carried != first and carried else ())
+            known = f"; {what} is {' or '.join(ways)}" if ways else ""
             raise BadReference(f"{shown!r}: write the id as {what}/ID{known}")
         return {self.first: first, "id": rest}
 

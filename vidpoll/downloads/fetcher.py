@@ -37,7 +37,7 @@ from ..model import Asset, Response, Snapshot
 from ..net.accounts import OpenAccount, WireRequest, scrub
 from ..net.explain import BodyCut, BodyTooLarge, Hopeless, UnsafeHop
 from ..net.transport import Transport
-from ..polling.call import build
+from ..polling.call import build, optional
 from ..polling.loop import Loop
 from ..provider import Operation
 from . import ranges
@@ -250,7 +250,10 @@ class Fetcher:
         """Have a worker ask; the calling thread keeps the deadline and tells the progress."""
         loop, inbox = self.context.loop, reader.inbox
         self._in_time()
-        ticket = loop.workers.send(lambda ticket: self.context.transport.fetch(wire, ticket, reader.start), inbox)
+        try:
+            ticket = loop.workers.send(lambda ticket: self.context.transport.fetch(wire, ticket, reader.start), inbox)
+        except Misconfigured as error:  # no thread
+            return error
         try:
             while True:
                 item = loop.clock.get(inbox, self._in_time(), busy=True)
@@ -356,7 +359,8 @@ class Fetcher:
         if 200 <= status < 300 and status not in STALE:
             self._stale(f"the {self.wanted.kind} is a page or an error message, not a file ({reason})", NotAVideo)
         elif status in _TRY_LATER or (status >= 500 and not (ranged and status == 501)):
-            fault = Fault(reason, status, hint=hint(response, self.context.loop.clock.time()))
+            now = self.context.loop.clock.time()
+            fault = Fault(reason, status, hint=optional(lambda: hint(response, now), None))
             self._fault(fault, ranged=ranged)
         elif ranged and self._refused_range:
             self._ranges = False

@@ -105,7 +105,8 @@ def choose(job: Job, kinds: Sequence[str] | None, *, content: bool) -> list[Want
     missing = [kind for kind in kinds if kind not in there]
     if missing:
         had = ", ".join(sorted(there)) or "no files at all"
-        raise ResultMissing(f"{job.ref} has no {' and no '.join(missing)}; it has: {had}", job=job)
+        why = f" ({job.problem})" if job.problem else ""
+        raise ResultMissing(f"{job.ref} has no {' and no '.join(missing)}{why}; it has: {had}", job=job)
     return [wanted for wanted in found if wanted.kind in kinds]
 
 

@@ -24,7 +24,7 @@ MAX_LINE = 64 * 1024
 """Bytes of a line in the head of an answer."""
 
 _FIELD = re.compile(rb"[!-9;-~]+:")
-_ANNOUNCES = re.compile(rb"HTTP/1\.\d 1(?!01)\d\d\b")
+_STATUS = re.compile(rb"HTTP/1\.[0-9][ \t]+([0-9]{3})(?![^ \t\r\n])")
 
 
 def _anybody(address: str, own: str) -> None:
@@ -129,16 +129,22 @@ class Answer(io.BufferedReader):
         if self._head:
             return self._head.pop()
         line = super().readline(size)
-        if line.startswith(b"-"):  # http.client and urllib3 take -5 for the size of a chunk
+        if line.lstrip().startswith(b"-"):  # http.client and urllib3 take -5 for the size of a chunk
             raise http.client.HTTPException("a chunk of less than no bytes")
         return line
 
 
 def read_head(readline: Callable[[int], bytes]) -> list[bytes]:
-    """The lines of a head, past those that only announce one (RFC 9110, 15.2), the last one first."""
+    """The lines of a head, past those that only announce one (RFC 9110, 15.2), the last one first.
+
+    Raises BadStatusLine where it does not begin with a status.
+    """
     while True:
         lines = _lines(readline)
-        if not _ANNOUNCES.match(lines[0]):
+        status = _STATUS.match(lines[0])
+        if status is None:  # http.client takes "\x1f103" and "+103" for 103, and the next head for another answer's
+            raise http.client.BadStatusLine("no status line")
+        if status[1] == b"101" or not status[1].startswith(b"1"):
             break
     told = [line[15:].split(b",") for line in lines if line[:15].lower() == b"content-length:"]
     lengths = {length.strip() for each in told for length in each}

@@ -4,7 +4,10 @@
 them, so that an outage is met by few, however many jobs wait. *Held* (a 429, or no requests left): none until the
 moment that the provider named. *Open* (`SEVERAL` faults in a row, about `CROWD` jobs or more): one half-open probe at a
 time, spaced as a single job's faults would space them. When it closes again, those that waited go one by one, spread
-over one floor. At any time the account's `RateLimit` is kept.
+over one floor, or over the time that they waited. At any time the account's `RateLimit` is kept; where it is short,
+requests that queue and single ones take turns.
+
+Submits have a hold of their own: a full queue says nothing about questions. What holds the questions holds them too.
 
 Fewer than `CROWD` jobs are no crowd: each keeps its own schedule, and a broken job slows no other. Arithmetic with the
 time passed in; nobody waits here. The threads of a client share the limiter.
@@ -42,6 +45,8 @@ class AccountLimiter:
         self.rate = RateLimit(rate)
         self.not_before = 0.0
         """Before it nothing is asked (a 429, or no requests left)."""
+        self._no_submit_before = 0.0
+        self._single_last = False  # whether the last request was a single one
         self.fault: Fault | None = None
         """The last fault."""
         self._asked: dict[str, float] = {}
@@ -51,7 +56,7 @@ class AccountLimiter:
         self._last = 0.0  # when the last round was counted
         self._next = 0.0  # in trouble and while a crowd is let through: when the next one may go
         self._crowd, self._pace = 0, 0.0  # those that are let through one by one, and the seconds between them
-        self._shut = False  # nothing has gone through since it was held or in trouble
+        self._shut_at: float | None = None  # since when nothing has gone through, as it was held or in trouble
         self._unanswered = 0  # how many have gone through since the last good answer
         self._reset()
 
@@ -60,6 +65,7 @@ class AccountLimiter:
         self._jobs: set[object] = set()
         self._waiting: set[object] = set()
         self._under_way: set[object] = set()
+        self._singles: set[object] = set()  # the single requests that wait for the rate
         self._probe: object = None
 
     @property
@@ -91,7 +97,8 @@ class AccountLimiter:
 
     def opens(self, now: float, spare: int) -> float:
         """When to try again: `now` where a request may go. `spare` is how many workers are free."""
-        at = max(self.not_before, self._next if self.circuit_open or self._crowd else 0.0, self.rate.turn(now))
+        turn = self.rate.turn(now, before=int(bool(self._singles) and not self._single_last))
+        at = max(self.not_before, self._next if self.circuit_open or self._crowd else 0.0, turn)
         more = spare > ROOM and self._unanswered < ROOM  # the last free workers are for other accounts
         full = (
             spare <= 0 or (len(self._under_way) >= ROOM and not more) or (self.circuit_open and self._probe is not None)
@@ -102,16 +109,30 @@ class AccountLimiter:
         """`who` is one of the account's jobs that are waited for, until it leaves for good."""
         with self._alone:
             self._jobs.add(who)
+            self.rate.jobs = len(self._jobs)
 
     def stretched(self, gap: float, now: float) -> float:
         """The gap that a job's schedule wants, longer where the account's rate is the limit."""
         with self._alone:
-            return self.rate.stretched(gap, len(self._jobs), now)
+            return self.rate.stretched(gap, now)
 
-    def spend(self, now: float) -> None:
-        """A request is sent that did not queue: one of a single call, or a further one of a call."""
+    def spend(self, now: float, *, submit: bool) -> None:
+        """A further request of a call is sent."""
         with self._alone:
-            self.rate.spend(now)
+            self.rate.spend(now, submit=submit)
+
+    def admit_single(self, who: object, now: float, *, submit: bool) -> float:
+        """When a request may go that does not queue. Returning `now` lets it through."""
+        with self._alone:
+            held = max(self.not_before, self._no_submit_before if submit else 0.0)
+            turn = self.rate.turn(now, submit=submit, before=int(bool(self._waiting) and self._single_last))
+            self._singles.discard(who)
+            if max(held, turn) <= now:
+                self.rate.spend(now, submit=submit)
+                self._single_last = True
+            elif turn > held:
+                self._singles.add(who)
+            return max(held, turn)
 
     def queue(self, who: object) -> None:
         """`who` queues from now on."""
@@ -125,6 +146,7 @@ class AccountLimiter:
                 return False
             self._unanswered += 1
             self.rate.spend(now)
+            self._single_last = False
             if self.circuit_open:
                 self._probe, self._next = who, now + self.floor
             else:
@@ -148,10 +170,10 @@ class AccountLimiter:
             return True
 
     def _let_through(self, now: float) -> None:
-        if self._shut:
-            self._shut = False
+        if self._shut_at is not None:
             self._crowd = len(self._waiting)
-            self._pace = self.floor / max(self._crowd, 1)
+            self._pace = min(self.floor, now - self._shut_at) / max(self._crowd, 1)
+            self._shut_at = None
             self._next = now - CROWD * self._pace  # the first few are no crowd
         if self._crowd:
             self._crowd -= 1
@@ -162,6 +184,8 @@ class AccountLimiter:
         with self._alone:
             if ended:
                 self._jobs.discard(who)
+                self._singles.discard(who)
+                self.rate.jobs = len(self._jobs)
             self._waiting.discard(who)
             self._under_way.discard(who)
             if self._probe is who:
@@ -186,11 +210,18 @@ class AccountLimiter:
 
     # -- what answers say ---------------------------------------------------------------------------------------------
 
-    def retry_after(self, until: float) -> None:
-        """The provider wants no request before `until`."""
+    def retry_after(self, until: float, now: float, *, submit: bool = False) -> None:
+        """The provider wants no request before `until`; where it answered a submit, no further submit."""
         with self._alone:
+            if submit:
+                self._no_submit_before = max(self._no_submit_before, until)
+                return
             self.not_before = max(self.not_before, until)
-            self._shut = True
+            self.rate.held(self.not_before, now)
+            self._shut(now)
+
+    def _shut(self, now: float) -> None:
+        self._shut_at = now if self._shut_at is None else self._shut_at
 
     def good(self) -> None:
         """A good answer: the account is well."""
@@ -212,7 +243,7 @@ class AccountLimiter:
             troubled = self.circuit_open
             self.fault = fault
             if fault.status == 429 and not self._faults and len(self._jobs) >= CROWD:  # right after a good answer
-                self.rate.refused(len(self._jobs), now)
+                self.rate.refused(asked_at, now)
             self._faults += 1
             if len(self._failing) < CROWD:
                 self._failing.add(job_id)
@@ -221,7 +252,7 @@ class AccountLimiter:
                 self._streak.bear(fault, now)
                 self._last = now
             if self.circuit_open and (fresh or not troubled):
-                self._shut = True
+                self._shut(now)
                 self._next = now + max(self._streak.gap(self.floor, random), fault.hint or 0.0)
 
     def earliest(self, due: float) -> float:

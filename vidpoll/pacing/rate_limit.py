@@ -1,4 +1,8 @@
-"""A token bucket for the requests of one account: its rate is declared, told by headers, or learnt from 429.
+"""Token buckets for the requests of one account: their rate is declared, told by headers, or learnt from 429.
+
+What is declared or told holds for every request. What is learnt holds for all but submits: a provider counts the jobs
+that it makes apart from the questions about them. A learnt rate goes the way of TCP CUBIC (RFC 9438, section 4.2), as
+in the adaptive mode of AWS SDKs: cut at a 429, back at its old value within seconds, soon beyond it.
 
 Arithmetic with the time passed in (monotonic seconds). Nobody waits here. The limiter that owns a `RateLimit` locks it.
 """
@@ -8,14 +12,34 @@ from __future__ import annotations
 LONGEST = 60.0
 """Seconds: gaps are not stretched further than that, whatever the rate."""
 
+LEAST = 0.5
+"""Requests a second: no learnt rate is lower, nor lower than one request in LONGEST seconds for each job."""
+
+FORGOTTEN = 120.0
+"""Seconds without a 429 after which a learnt rate is forgotten."""
+
 _CUT = 0.7
 """After a 429 the account is asked so many times as often as before."""
 
-_GROWTH = 0.05 / 60.0
-"""By such a share a learnt rate grows in each second without another 429."""
+_CUBIC = 0.4
+"""A learnt rate is off its old value by so much times the cube of the seconds to the moment at which it is back."""
 
 _USED = 0.9
 """The share of what headers say is left that is used: others may hold the same key."""
+
+
+class _Bucket:
+    """`burst` requests may go at once, and then one whenever the rate allows it."""
+
+    def __init__(self, burst: float = 1.0) -> None:
+        self.burst = burst
+        self.next = 0.0  # when the next one would go, if there were no burst
+
+    def turn(self, rate: float | None, now: float, before: int) -> float:
+        return now if rate is None else max(now, self.next - (self.burst - 1.0 - before) / rate)
+
+    def spend(self, rate: float | None, now: float) -> None:
+        self.next = 0.0 if rate is None else max(self.next, now) + 1.0 / rate
 
 
 class RateLimit:
@@ -24,63 +48,87 @@ class RateLimit:
     def __init__(self, limit: tuple[int, float] | None) -> None:
         burst = 1.0 if limit is None else max(1.0, limit[0] // 10)
         self._declared = None if limit is None else max(limit[0] - burst, 0.5) / limit[1]
-        self._burst = burst  # so many may go at once: with them no stretch of `seconds` has more than the limit
+        self._all = _Bucket(burst)  # with it no stretch of `seconds` has more than the limit
+        self._reads = _Bucket()
+        self.jobs = 0
+        """How many of the account's jobs are waited for now."""
         self._told: tuple[float, float] | None = None  # requests a second, and until when
-        self._learnt: tuple[float, float] | None = None  # requests a second, and since when
-        self._next = 0.0  # when the next one would go, if there were no burst
+        self._learnt: tuple[float, float] | None = None  # the rate at which a 429 came, and since when it recovers
         self._gap = 0.0  # what the schedules of the account's jobs want, in the mean
         self._since, self._sent, self._before = 0.0, 0, 0.0  # what was really sent lately
         self._good = False  # whether a good answer came since the last cut
-        self._free = limit is None  # nothing limits it, and nothing ever did
+
+    def stated(self, now: float) -> float | None:
+        """How many requests may go in a second, by the provider's word; None where it gave none."""
+        told = self._told[0] if self._told is not None and now < self._told[1] else None
+        return told if self._declared is None else min(self._declared, told or self._declared)
+
+    def learnt(self, now: float) -> float | None:
+        """How many requests other than submits may go in a second, by what 429s have taught; None where nothing is."""
+        if self._learnt is None or now - self._learnt[1] > FORGOTTEN:
+            return None
+        old, since = self._learnt
+        back = ((1.0 - _CUT) * old / _CUBIC) ** (1.0 / 3.0)  # seconds until the old rate is reached
+        cubed: float = (max(now - since, 0.0) - back) ** 3
+        return max(old + _CUBIC * cubed, LEAST, self.jobs / LONGEST)
 
     def per_second(self, now: float) -> float | None:
-        """How many requests may go in a second; None where nothing limits them."""
-        if self._free:
-            return None
-        told = self._told[0] if self._told is not None and now < self._told[1] else None
-        learnt = None if self._learnt is None else self._learnt[0] * (1.0 + _GROWTH * (now - self._learnt[1]))
-        return min((rate for rate in (self._declared, told, learnt) if rate is not None), default=None)
+        """How many requests other than submits may go in a second; None where nothing limits them."""
+        return min((rate for rate in (self.stated(now), self.learnt(now)) if rate is not None), default=None)
 
-    def turn(self, now: float) -> float:
-        """When the next request may go: `now` or later."""
-        rate = self.per_second(now)
-        return now if rate is None else max(now, self._next - (self._burst - 1.0) / rate)
+    def turn(self, now: float, *, submit: bool = False, before: int = 0) -> float:
+        """When the next request may go, with so many of others `before` it: `now` or later."""
+        at = self._all.turn(self.stated(now), now, before)
+        return at if submit else max(at, self._reads.turn(self.learnt(now), now, before))
 
-    def spend(self, now: float) -> None:
+    def spend(self, now: float, *, submit: bool = False) -> None:
         """A request is sent."""
-        if now - self._since >= 10.0:
-            lasted = now - self._since
-            self._since, self._sent, self._before = now, 0, self._sent / lasted
+        self._all.spend(self.stated(now), now)
+        if submit:
+            return
+        if now - self._since >= 3.0:
+            self._look_anew(self._sent / (now - self._since), now)
         self._sent += 1
-        rate = self.per_second(now)
-        self._next = 0.0 if rate is None else max(self._next, now) + 1.0 / rate
+        self._reads.spend(self.learnt(now), now)
 
     def told(self, left: float, seconds: float, now: float) -> None:
         """Headers say how many requests are left for how many seconds."""
-        self._free = False
         self._told = (max(left * _USED, 1.0) / seconds, now + seconds)
 
     def good(self) -> None:
         """A good answer came."""
         self._good = True
 
-    def refused(self, jobs: int, now: float) -> None:
-        """A 429 came: what was sent is too much. Several of them with no good answer between are one.
+    def refused(self, asked_at: float, now: float) -> None:
+        """A request brought a 429: what was sent is too much. Those that were under way together teach once.
 
-        Nothing is learnt that would give an account's `jobs` less than one request in LONGEST seconds each.
+        So do several with no good answer between; and where none came yet, it says nothing about a rate.
         """
-        if not self._good:
+        if not self._good or (self._learnt is not None and asked_at < self._learnt[1]):
             return
         self._good = False
-        self._free = False
-        lately = max(self._before, self._sent / max(now - self._since, 1.0))
-        known = self.per_second(now)
-        self._learnt = (max(_CUT * (lately if known is None else min(lately, known)), jobs / LONGEST), now)
+        lately, known = self._lately(now), self.per_second(now)
+        self._learnt = (lately if known is None else min(lately, known), now)
 
-    def stretched(self, gap: float, jobs: int, now: float) -> float:
-        """The gap of a job, stretched by the factor by which all the account's jobs together ask for too much."""
-        self._gap += (gap - self._gap) / min(max(jobs, 1), 50) if self._gap else gap
-        rate = self.per_second(now)
+    def held(self, until: float, now: float) -> None:
+        """Nothing is sent before `until`: what is not tried neither recovers nor counts as little that was sent."""
+        if self._learnt is not None:
+            self._learnt = (self._learnt[0], max(self._learnt[1], until))
+        self._look_anew(self._lately(now), until)
+
+    def _lately(self, now: float) -> float:
+        return max(self._before, self._sent / max(now - self._since, 1.0))
+
+    def _look_anew(self, before: float, since: float) -> None:
+        self._before, self._since, self._sent = before, since, 0
+
+    def stretched(self, gap: float, now: float) -> float:
+        """The gap of a job, stretched by the factor by which all the account's jobs together ask for too much.
+
+        What counts is the rate at the time at which the job is to be asked again.
+        """
+        self._gap += (gap - self._gap) / min(max(self.jobs, 1), 50) if self._gap else gap
+        rate = self.per_second(now + gap)
         if rate is None or gap >= LONGEST:
             return gap
-        return min(gap * max(1.0, jobs / (self._gap * rate)), LONGEST)
+        return min(gap * max(1.0, self.jobs / (self._gap * rate)), LONGEST)

@@ -16,6 +16,9 @@ from .small_files import fetch
 LEARNT = 64
 """Durations of finished jobs that are remembered; the latest count."""
 
+FOR_EVER = 1e9
+"""Seconds: nothing took longer, whatever the times in an answer or a store say."""
+
 
 class AccountState:
     """An open account as one client uses it. All threads of the client share it."""
@@ -34,7 +37,7 @@ class AccountState:
 
     def learn(self, durations: Iterable[float]) -> None:
         """Jobs of this account took so many seconds each, the latest last."""
-        known = list(durations)
+        known = [seconds for seconds in durations if 0 < seconds < FOR_EVER]
         self._durations.extend(known)
         if known:
             self.law = Law.of(self.provider.pacing.typical).learnt(tuple(self._durations))

@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping
-from fnmatch import fnmatchcase
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 from urllib.parse import urljoin
 
 from .. import answers, redact
+from .. import drops as drops_of
 from ..errors import (
     KINDS,
     AnswerError,
@@ -29,7 +29,7 @@ from ..errors import (
 from ..events import Event
 from ..faults import Fault, Misconfigured, NoAnswer, allowance, exhausted, hint, status_of, tells_when
 from ..job import Job
-from ..model import Request, Response, Snapshot, same_id
+from ..model import Request, Response, Snapshot, Submitted, same_id
 from ..net.accounts import OpenAccount, WireRequest, scrub
 from ..provider import Follow, Operation
 
@@ -37,6 +37,19 @@ log = logging.getLogger("vidpoll")
 
 T = TypeVar("T")
 V = TypeVar("V")
+
+
+def optional(read: Callable[[], V], otherwise: V) -> V:
+    """What `read` returns; `otherwise` where it raises. For all that a wait, or a job that is paid for, can do without.
+
+    The exception is logged.
+    """
+    try:
+        return read()
+    except Exception as error:  # noqa: BLE001 - whatever it is, the rest of the answer counts
+        log.error("left out, as it cannot be read: %s", redact.trace(error))
+        return otherwise
+
 
 _WITH_BODY = {*range(200, 300)} - {202, 204}
 """Statuses whose meaning is in the body; 202 (accepted) and 204 (no content) say by themselves what happened."""
@@ -93,15 +106,20 @@ class Call(Generic[T]):
         """What the answer says; with `pending` set, a further request (`self.request`) has to be sent first.
 
         Its fields that the provider drops have gone by then: see `cleared`.
-        Raises AnswerError for an answer that cannot be read. `now` is Unix seconds.
+        Raises AnswerError for an answer that cannot be read, and nothing else. `now` is Unix seconds.
         """
         self.pending = False
         try:
-            value = self._read(outcome, now)
-        except AnswerError:
-            if self._fallback is None:
+            return self._taken(outcome, now)
+        except Exception as error:
+            if self._fallback is not None:
+                return self._fallback
+            if isinstance(error, AnswerError):
                 raise
-            return self._fallback
+            return self._broke(error)
+
+    def _taken(self, outcome: Response | BaseException, now: float) -> T | Fault | None:
+        value = self._read(outcome, now)
         if isinstance(value, Fault) and self._fallback is not None:
             return self._fallback
         if not isinstance(value, Follow):
@@ -122,11 +140,18 @@ class Call(Generic[T]):
             local, sent = isinstance(lost, Misconfigured), lost.sent or self.depth > 0  # the first one was answered
             return Fault(lost.reason, sent=sent, local=local)
         self.hint = self.retry_after = self.left = None
-        if tells_when(outcome):
-            self.hint, self.left = hint(outcome, now), allowance(outcome, now)
-            self.retry_after = exhausted(outcome, now)
-        self._echoed = self._echoed or scrub(outcome, self.secrets) is not outcome
-        return self._read_echo(outcome) if self._echoed else self._parsed(outcome)
+        self._echoed = self._echoed or optional(lambda: scrub(outcome, self.secrets) is not outcome, True)
+        try:
+            value = self._read_echo(outcome) if self._echoed else self._parsed(outcome)
+        finally:  # the headers are read once it is known what the answer says, and whatever that is
+            optional(lambda: self._heed(outcome, now), None)
+        return value._replace(hint=self._leave_alone(value.status)) if isinstance(value, Fault) else value
+
+    def _heed(self, response: Response, now: float) -> None:
+        """Read what the headers say about the time to come."""
+        if tells_when(response):
+            self.hint, self.retry_after = hint(response, now), exhausted(response, now)
+            self.left = allowance(response, now)
 
     def _read_echo(self, response: Response) -> T | Follow[T] | Fault:
         """Read an answer that holds a secret. It is parsed as it came; what comes of it does not show the secret."""
@@ -138,6 +163,8 @@ class Call(Generic[T]):
                 unread: AnswerError = Malformed(f"HTTP {response.status} with a body that is nested too deeply")
             except AnswerError as error:
                 unread = error
+            except Exception as error:  # noqa: BLE001 - its words are made safe here, where the secrets are known
+                return self._broke(error)
         unread.args = tuple(redact.within(list(unread.args), self._hide_all))
         unread.__cause__ = unread.__context__ = None  # which may hold the body
         for name in ("word", "named"):
@@ -152,7 +179,12 @@ class Call(Generic[T]):
         """
         if not self._echoed:
             return value
-        discreet: V = redact.within(value, self._hide_all if isinstance(value, Fault) else self._hide)
+        try:
+            discreet: V = redact.within(value, self._hide_all if isinstance(value, Fault) else self._hide)
+        except Exception:
+            if not isinstance(value, Submitted):
+                raise
+            discreet = cast(V, Submitted(self._hide(value.job_id)))  # the job is paid for: its id counts
         return discreet
 
     def _hide(self, text: str) -> str:
@@ -171,15 +203,15 @@ class Call(Generic[T]):
         except Refused as refused:
             self.refused = True
             reason = redact.text(refused.message) or refused.kind
-            status = status_of(refused)
-            return Fault(reason, status, refused.code, self._leave_alone(status))
-        except Exception as error:
+            return Fault(reason, status_of(refused), refused.code)
+        except Exception as error:  # noqa: BLE001 - `_broke` says what it was
             if response.status in self._verdicts:  # the body was no verdict, so the status is what it says
                 return self._fault(response)
-            if isinstance(error, AnswerError):
-                self._tell(error, response)
-                raise
-            return self._broke(error)
+            if not isinstance(error, AnswerError):
+                return self._broke(error)
+            unread = error
+        optional(lambda: self._tell(unread, response), None)
+        raise unread
 
     def _broke(self, error: Exception) -> Fault:
         """The fault of a parser that raised what it may not; where no file can be opened, it is not the plugin's."""
@@ -203,6 +235,14 @@ class Call(Generic[T]):
         return answers.refusal(response) is None and answers.names(response, self.about)
 
     def _fault(self, response: Response) -> Fault:
+        # A 404 or 410 for a further request says nothing about the job: the first answer knew it.
+        status = 502 if self.depth and response.status in (404, 410) else response.status
+        sent = status != 407 or self.depth > 0  # what a proxy refuses does not reach the provider
+        bare = Fault(f"HTTP {response.status}", status, sent=sent)
+        return optional(lambda: self._described(bare, response), bare)
+
+    def _described(self, fault: Fault, response: Response) -> Fault:
+        """A fault with all that its answer says."""
         try:
             problem = self.account.provider.error(response)
             reason, code, details, kind = str(problem), problem.code, problem.details, problem.kind
@@ -212,15 +252,15 @@ class Call(Generic[T]):
         reason = page or (f"it points to {redact.url(target)}" if target else reason)
         if response.status == 407:
             reason = f"the proxy on the way wants a user and a password ({reason})"
-        # A 404 or 410 for a further request says nothing about the job: the first answer knew it.
-        status = status_of(Refused(kind)) if kind else response.status
+        status = status_of(Refused(kind)) if kind else fault.status
         status = 502 if self.depth and status in (404, 410) else status
         shown = reason if f"HTTP {response.status}" in reason else f"HTTP {response.status}: {reason}"
         request_id = next(filter(None, (response.header(h) for h in ("x-request-id", "request-id", "trace-id"))), None)
         shown_id = request_id and redact.text(request_id, limit=80)
         strange = page is not None or (status == 404 and answers.is_bare_404(response))
-        sent = status != 407 or self.depth > 0  # what a proxy refuses does not reach the provider
-        return Fault(shown, status, code, self._leave_alone(status), sent, details, shown_id, strange, target)
+        return fault._replace(
+            reason=shown, status=status, code=code, details=details, request_id=shown_id, page=strange, target=target
+        )
 
     def _target(self, response: Response) -> str:
         """Where a redirect points that is not followed, without its query; empty for any other answer."""
@@ -231,7 +271,7 @@ class Call(Generic[T]):
         except ValueError:
             return ""
 
-    def _leave_alone(self, status: int) -> float | None:
+    def _leave_alone(self, status: int | None) -> float | None:
         """The hint of a fault; a 429 says "no requests left until" as well as any `Retry-After`."""
         hints = [seconds for seconds in (self.hint, self.retry_after if status == 429 else None) if seconds is not None]
         return max(hints, default=None)
@@ -243,22 +283,13 @@ def cleared(account: OpenAccount, outcome: V) -> V | Response:
     What is no JSON, or too deep to be looked through, goes as a whole where one of the names stands in it.
     """
     drops = account.provider.drops
-    if not isinstance(outcome, Response) or not any(name.strip("*") in outcome.text() for name in drops):
+    if not isinstance(outcome, Response) or not drops_of.may_stand_in(outcome.text(), drops):
         return outcome
     try:
-        body = json.dumps(_without(outcome.json(), drops)).encode()
+        body = json.dumps(drops_of.without(outcome.json(), drops)).encode()
     except (Malformed, RecursionError):
         body = b""
     return Response(outcome.status, outcome.headers, body)
-
-
-def _without(value: Any, drops: tuple[str, ...]) -> Any:
-    if isinstance(value, list):
-        return [_without(each, drops) for each in value]
-    if not isinstance(value, dict):
-        return value
-    kept = {name: each for name, each in value.items() if not any(fnmatchcase(name, drop) for drop in drops)}
-    return {name: _without(each, drops) for name, each in kept.items()}
 
 
 def build(account: OpenAccount, operation: Operation[Any], *args: object) -> Request:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ..errors import AnswerError
@@ -253,7 +254,8 @@ class ListPolling:
                     run.plan(found, now)
             elif found.ours:
                 found.planned = None
-                yield from run.settle(found, found.listed(row, asked_at, run.loop.context))
+                listed = partial(found.listed, row, asked_at, run.loop.context)
+                yield from run.settle(found, run.guarded(found, listed))
 
 
 def _shown(value: object) -> str:

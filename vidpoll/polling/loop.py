@@ -17,22 +17,24 @@ import math
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Sequence
+from functools import partial
 from itertools import count
 from queue import Queue
 from random import Random
-from typing import Protocol
+from typing import Any, Protocol
 
+from .. import redact
 from ..clock import Clock
 from ..errors import AnswerError, OutcomeUnknown, UsageError
 from ..events import Completed, Event, Failed
 from ..faults import GOOD_HINT, Fault, Misconfigured, NoAnswer
 from ..job import Job
-from ..model import Response
+from ..model import Request, Response
 from ..net.accounts import WireRequest
 from ..net.workers import Ticket, Workers
 from ..pacing.limiter import ROOM
 from .account_state import AccountState
-from .call import cleared
+from .call import Call, cleared, optional
 from .list_polling import WORTH, ListPolling
 from .task import Context, Planned, Step, Task, WaitQueue
 from .transcript import Recorder
@@ -215,12 +217,10 @@ class Run:
 
     def _send_single(self, task: Task, now: float) -> Told:
         """Send a request that does not queue, unless its account was told to slow down."""
-        limiter = task.account.limiter
-        earliest = max(limiter.not_before, limiter.rate.turn(now))
+        earliest = task.account.limiter.admit_single(task, now, submit=task.submits)
         if earliest > now:
             self.plan(task, earliest)
         else:
-            limiter.spend(now)
             yield from self._begin(task)
 
     def _through(self, context: Context) -> Told:
@@ -329,35 +329,55 @@ class Run:
                 yield from self._digest(self._taken(overdue), lost)
 
     def _digest(self, task: Task, outcome: Response | BaseException) -> Told:
-        loop, call = self.loop, task.call
+        call = task.call
         assert call is not None  # it was sent
-        outcome = cleared(task.account.opened, outcome)
-        if task.job is not None:
-            loop.recorder.note(task.job.ref, loop.clock.time(), call.request, outcome, call.secrets)
+        received = outcome
+        outcome = optional(lambda: cleared(task.account.opened, received), received)
+        asked = call.request
         value: object
         try:
-            value = call.take(outcome, loop.clock.time())
+            value = call.take(outcome, self.loop.clock.time())
         except AnswerError as error:
             value = error
+        optional(lambda: self._note(task, asked, outcome, call.secrets), None)
         if value is None and call.pending:
-            task.account.limiter.spend(loop.now())
+            task.account.limiter.spend(self.loop.now(), submit=task.submits)
             unsent = self._try(task)
             if unsent is not None:
                 yield from self._digest(task, unsent)
             return
         yield from self._conclude(task, value)
 
+    def _note(self, task: Task, asked: Request, outcome: Response | BaseException, secrets: tuple[str, ...]) -> None:
+        """Keep an answer for the job's transcript."""
+        if task.job is not None:
+            self.loop.recorder.note(task.job.ref, self.loop.clock.time(), asked, outcome, secrets)
+
     def _conclude(self, task: Task, value: object) -> Told:
         """Hand the task what its call brought, and plan the next one."""
-        loop, limiter, call = self.loop, task.account.limiter, task.call
-        if call is not None and call.retry_after is not None:
-            limiter.retry_after(loop.now() + min(call.retry_after, GOOD_HINT))
-        if call is not None and call.left is not None:
-            limiter.rate.told(*call.left, loop.now())
-        yield from self.settle(task, task.digest(value, loop.context))
+        call, context = task.call, self.loop.context
+        if call is not None:
+            optional(partial(self._heed, task, call), None)
+        yield from self.settle(task, self.guarded(task, lambda: task.digest(value, context)))
         yield from task.after(self)
         if task.planned is not None:
             task.call = None  # ten thousand of them wait
+
+    def _heed(self, task: Task, call: Call[Any]) -> None:
+        """Have an account's limiter hear what the headers of an answer say."""
+        limiter, now = task.account.limiter, self.loop.now()
+        if call.retry_after is not None:
+            limiter.retry_after(now + min(call.retry_after, GOOD_HINT), now, submit=task.submits)
+        if call.left is not None and not task.submits:
+            limiter.rate.told(*call.left, now)
+
+    def guarded(self, task: Task, step: Callable[[], Step]) -> Step:
+        """What a task makes of its answer. Whatever that raises is a fault of this question, and not the end of all."""
+        try:
+            return step()
+        except Exception as error:  # noqa: BLE001 - the other jobs are not to hear of it
+            log.error("%s: an answer cannot be taken in: %s", task.account.name, redact.trace(error))
+            return task.digest(Fault(f"an answer that cannot be taken in ({type(error).__name__})"), self.loop.context)
 
     # -- settling -----------------------------------------------------------------------------------------------------
 

@@ -13,11 +13,11 @@ from ..errors import AnswerError, BadReference, PluginError, SubmitUnknown, Unsu
 from ..events import Event
 from ..faults import Fault, Meaning
 from ..job import Job
-from ..model import Page, Quota, Request, Response, Snapshot, Submitted
+from ..model import Exchange, Page, Quota, Request, Response, Snapshot, Submitted
 from ..net.accounts import OpenAccount
 from ..provider import Operation
 from .account_state import AccountState
-from .call import Call, build, provider_error
+from .call import Call, build, optional, provider_error
 from .loop import Loop
 from .next_step import advice, asked_at, jobs_line, resume_line
 from .task import OneShot
@@ -176,12 +176,13 @@ def _pages(
 def _submitted(account: str, result: Submitted, intent: Intent | None, at: float) -> tuple[Job, tuple[Event, ...]]:
     job = Job(f"{account}:{result.job_id}", submitted_at=at)
     if intent is not None:
-        intent.received(job)
+        optional(partial(intent.received, job), None)
     if result.snapshot is None:
         return job, ()
     try:
         events = job.submitted(result.snapshot, at)
-    except AnswerError:  # the id counts, whatever else the answer says
+    except Exception as error:  # noqa: BLE001 - the id counts, whatever else the answer says
+        log.warning("%s: the rest of the answer to its submit is left out: %s", job.ref, redact.trace(error))
         return job, ()
     return job, events
 
@@ -202,11 +203,10 @@ def _not_submitted(
             said = f". {nothing}{advice(result, opened, path)}"
             return provider_error(f"{account.name} {kind}", result, advice=said)
     below = isinstance(result, Fault) and _names_below(result, path)
-    ids = _ids(opened, call, below)
+    ids: tuple[str, ...] = optional(lambda: _ids(opened, call, below), ())
     lost = isinstance(result, Fault) and result.status is None
-    strange = call is not None and isinstance(call.came, Response) and answers.page(call.came) is not None
-    asked = f" {asked_at(opened)}." if lost or strange else ""
-    answer = None if call is None or call.came is None else exchange(at, call.request, call.came, call.secrets)
+    asked = f" {asked_at(opened)}." if lost or optional(lambda: _is_page(call), False) else ""
+    answer = optional(lambda: _exchange(call, at), None)
     if ids:
         reason = f"{reason}; what looks like an id in it: {', '.join(ids)}"
     elif answer is not None and answer.body and answer.body[:40] not in reason:
@@ -245,6 +245,16 @@ def _bought_nothing(fault: Fault, path: str) -> bool:
 def _names_below(fault: Fault, path: str) -> bool:
     """Whether a redirect leads below the path of the submit: it may name the job that was made (RFC 9110, 15.4.4)."""
     return fault.status in (301, 302, 303) and f"{path.rstrip('/')}/" in fault.target.rstrip("/")
+
+
+def _is_page(call: Call[Any] | None) -> bool:
+    """Whether a page came in the place of an answer."""
+    return call is not None and isinstance(call.came, Response) and answers.page(call.came) is not None
+
+
+def _exchange(call: Call[Any] | None, at: float) -> Exchange | None:
+    """The question and its answer, safe to show."""
+    return None if call is None or call.came is None else exchange(at, call.request, call.came, call.secrets)
 
 
 def _ids(account: OpenAccount, call: Call[Any] | None, below: bool) -> tuple[str, ...]:

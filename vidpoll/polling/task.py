@@ -85,6 +85,9 @@ class Task:
     queues = False
     """Whether it waits in the account's queue. If not, it is sent at once, and only a 429 delays it."""
 
+    submits = False
+    """Whether it makes a job: what the provider says about such requests holds no others."""
+
     counts = True
     """Whether the loop goes on for its sake."""
 
@@ -157,7 +160,10 @@ class Task:
         return now if self.deadline is None else self.deadline
 
     def _again_at(self, fault: Fault, context: Context) -> float:
-        """When to ask again after a fault: after the hint, or else the pause; a 429 holds the whole account."""
+        """When to ask again after a fault: after the hint, or else the pause.
+
+        A 429 holds all questions, or all submits. Without a hint a crowd is slowed by what it teaches, not held.
+        """
         now, floor = context.now(), self.account.provider.pacing.floor
         hint, limiter = fault.hint or 0.0, self.account.limiter
         pause = hint + (context.random.uniform(0.0, min(hint * JITTER, floor)) if limiter.few else 0.0)
@@ -165,8 +171,8 @@ class Task:
             pause = self.streak.gap(floor, context.random, max(JOB_CAP, 2.0 * floor))
         earliest = max(self.asked_at + floor, now + hint)
         due = max(now + pause, earliest)
-        if fault.status == 429:
-            limiter.retry_after(Task._cut(self, due, earliest))
+        if fault.status == 429 and (hint or limiter.few or self.submits):
+            limiter.retry_after(Task._cut(self, now + pause, now + hint), now, submit=self.submits)
         return self._cut(due, earliest)
 
     def _cut(self, due: float, earliest: float) -> float:
@@ -198,6 +204,10 @@ class OneShot(Task, Generic[T]):
         self.refused = False
         """Whether the parser raised Refused."""
         self.result: T | Fault | AnswerError = Fault(HELD, 429, sent=False)
+
+    @property
+    def submits(self) -> bool:  # type: ignore[override]  # a submit alone is sent once
+        return not self.repeat
 
     def ask(self) -> Call[T]:
         return self.make()

@@ -28,7 +28,7 @@ from ..pacing.forecast import Forecast, forecast
 from ..pacing.limiter import LONG
 from ..pacing.schedules import Adaptive, Schedule
 from .account_state import AccountState
-from .call import Call, build
+from .call import Call, build, optional
 from .next_step import REMEDY, asked_at, proxy, resume_call, resume_line, wrong_address
 from .task import HELD, ONE_SHOT_PATIENCE, Context, Step, Task
 
@@ -170,10 +170,11 @@ class Watch(Task):
         at = context.clock.time()
         snapshot = value if isinstance(value, Snapshot) else None
         if self.job.final:
-            self.account.learn(filter(None, [self.job.took]))
+            optional(lambda: self.account.learn(filter(None, [self.job.took])), None)
             return Step([Polled(self.job.ref, at, snapshot), *changes])
-        expected = forecast(self.account.law, self._history(), at)
-        due = None if self.once else self._next(expected, context)
+        expected = optional(lambda: forecast(self.account.law, self._history(), at), forecast(None, (), at))
+        floor = self.asked_at + self.account.provider.pacing.floor
+        due = None if self.once else optional(lambda: self._next(expected, context), floor)
         polled = Polled(self.job.ref, at, snapshot, self._in(due, context.now()), expected.eta, expected.late)
         return Step([polled, *changes, *self._stalled(snapshot, context)], due)
 

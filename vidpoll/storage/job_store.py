@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import UsageError
+from ..errors import StoreError, UsageError
 from ..job import Job
 from ..model import is_number
 from ..net.accounts import OpenAccount
@@ -14,15 +15,23 @@ from . import records
 from .records import KeptJob, Submission, WantedFiles
 
 if TYPE_CHECKING:
+    from .keeper import Keeper
     from .sqlite import Store
 
 
 class JobStore:
     """The store of a client. Every method raises StoreError where the store cannot be read or written."""
 
-    def __init__(self, store: Store, opened: Callable[[str], OpenAccount]) -> None:
-        self._store = store
+    def __init__(self, keeper: Keeper, opened: Callable[[str], OpenAccount]) -> None:
+        self._keeper = keeper
         self._opened = opened
+
+    @property
+    def _store(self) -> Store:
+        """For reading: the store, with what it did not take before where it takes that now."""
+        with contextlib.suppress(StoreError):
+            self._keeper.ready()
+        return self._keeper.store
 
     def unfinished(self) -> list[Job]:
         """The jobs without a verdict, and those whose verdict no hook has heard; the oldest first.
@@ -52,11 +61,11 @@ class JobStore:
         """
         if not is_number(before):
             raise UsageError(f"before={before!r}: must be Unix seconds")
-        return self._store.forget(before)
+        return self._keeper.ready().forget(before)
 
     def drop(self, job: Job | str) -> None:
         """Drop one job from the store, whatever became of it; at its provider it is as it was."""
-        self._store.drop(_ref(job))
+        self._keeper.ready().drop(_ref(job))
 
     def unknown_submits(self) -> list[Submission]:
         """The submits of which nobody knows whether they were received; look for them in `client.jobs(account)`."""
@@ -70,13 +79,13 @@ class JobStore:
         job = Job(job) if isinstance(job, str) else job
         if job.account != submission.account:
             raise UsageError(f"{job.ref} cannot be the submit at {submission.account}: it is of another account")
-        if not self._store.received(submission.number, job.ref, records.facts(job)):
+        if not self._keeper.ready().adopt(submission.number, job.ref, records.facts(job)):
             raise UsageError(f"{job.ref}: that submit is no longer on record: it was adopted, dismissed or pruned")
         return job
 
     def dismiss(self, submission: Submission) -> None:
         """Say that a submit whose outcome was unknown was never received; it is forgotten."""
-        self._store.refused(submission.number)
+        self._keeper.ready().refused(submission.number)
 
     def want(self, job: Job | str, target: str | Path, *, kinds: Sequence[str] = ("video",)) -> None:
         """Keep that the files of a job are to be saved once it is completed: `wanted` lists them until they are.
@@ -84,12 +93,12 @@ class JobStore:
         Nothing is fetched here; a `client.download` with the same target and kinds ends it.
         """
         job = Job(job) if isinstance(job, str) else job
-        self._store.enter([(job.ref, records.origin(self._opened(job.account)), records.facts(job))])
-        self._store.want(records.wanted(job.ref, target, kinds))
+        self._keeper.ready().enter([(job.ref, records.origin(self._opened(job.account)), records.facts(job))])
+        self._keeper.ready().want(records.wanted(job.ref, target, kinds))
 
     def unwant(self, wanted: WantedFiles) -> None:
         """The files are there by other means, or will never be."""
-        self._store.unwant(records.wanted(wanted.ref, wanted.target, wanted.kinds))
+        self._keeper.ready().unwant(records.wanted(wanted.ref, wanted.target, wanted.kinds))
 
     def wanted(self) -> list[WantedFiles]:
         """The files that were asked for and are not all saved yet, the oldest first."""

@@ -2,7 +2,8 @@
 
 A `Keeper` belongs to a client with a store. It takes a lease before a job is polled, keeps what changed once a second
 and at the end of a wait, and tells a verdict to the hooks only when it is on disk. A wait outlives its store: what
-cannot be kept is warned of, once a minute, and the wait goes on; a submit that cannot be kept is not sent.
+cannot be kept is warned of, once a minute, and the wait goes on; a submit that cannot be kept is not sent. The id of a
+submit, and a verdict, that were not kept are `Owed`: they are written before the next thing that the store is asked.
 """
 
 from __future__ import annotations
@@ -13,20 +14,25 @@ import threading
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..clock import Clock
-from ..errors import JobNotFound, StoreError, SubmitUnknown, UsageError, VidpollError
+from ..errors import JobNotFound, StoreError, SubmitUnknown, VidpollError
 from ..events import Completed, Event, Failed, GaveUp, Polled, PollFailed, ProgressChanged, StageChanged
+from ..fork_lock import ForkLock
 from ..job import Job
 from ..job_state import JobState, Phase
 from ..net.accounts import OpenAccount
 from ..polling.watch import Watch
 from . import records
+from .intent import Intent
+from .job_store import JobStore
 from .kept_watch import KeptWatch
+from .owed import Owed
 from .records import KeptJob, Saved
+from .store_file import StoreMoved
 
 if TYPE_CHECKING:
     from .sqlite import Store  # SQLite is loaded where a store is opened
@@ -34,6 +40,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("vidpoll")
 
 T = TypeVar("T")
+
+Claim = Callable[[], Mapping[str, "bool | None"]]
+"""For each reference: whether telling the verdict is up to us; None where the job is not kept."""
 
 LEARNT = 32
 """Former jobs from which it is learnt how long the jobs of an account take."""
@@ -49,60 +58,6 @@ EVERY = 1.0
 
 TROUBLE = 60.0
 """Seconds for which a store that does not work is left alone, but for submits and verdicts."""
-
-
-class NoKeeper:
-    """What a client without a store has instead of a `Keeper`: nothing is kept, and nothing is asked for."""
-
-    watch = Watch
-    gather = 0.0
-
-    def __init__(self, tell: Callable[[Job, Event], None]) -> None:
-        self.tell = tell
-
-    def verdicts(self, told: Sequence[tuple[Job, Event]]) -> None:
-        """Tell the hooks; nothing is kept."""
-        for job, event in told:
-            self.tell(job, event)
-
-    def save_due(self, now: float) -> float:
-        """Nothing is ever due."""
-        return math.inf
-
-    @property
-    def store(self) -> Store:
-        """Raises UsageError: there is none."""
-        raise UsageError("this client keeps no jobs; make it with Client(store='jobs.sqlite3')")
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-    def durations(self, account: str) -> Sequence[float]:
-        """Nothing is known of former jobs."""
-        return ()
-
-    def enter(self, jobs: Sequence[Job], accounts: Sequence[OpenAccount]) -> None:
-        """They are not kept."""
-
-    def asking(self, job: Job, account: OpenAccount) -> AbstractContextManager[None]:
-        """It is not kept."""
-        return nullcontext()
-
-    def deliver(self, job: Job) -> None:
-        """It was told when it came."""
-
-    def saved(self, job: Job, target: str | Path, kinds: Sequence[str]) -> None:
-        """Nobody noted that they were asked for."""
-
-    def waiting(self, jobs: Sequence[Job]) -> AbstractContextManager[None]:
-        """Nobody else can know."""
-        return nullcontext()
-
-    def submitting(
-        self, account: OpenAccount, operation: str, fields: Mapping[str, object]
-    ) -> AbstractContextManager[Intent | None]:
-        """Nothing is kept of it."""
-        return nullcontext()
 
 
 class Keeper:
@@ -125,11 +80,25 @@ class Keeper:
         self._asked: dict[str, OpenAccount] = {}  # jobs that are asked about once, and need not be kept
         self._telling: set[str] = set()
         self._spared = 0.0  # until which monotonic second a store that does not work is left alone
+        self._owed = Owed()
+        self.heard: set[str] = set()  # verdicts that were told, which may not be kept yet
+        self._reopening = ForkLock()
 
     def close(self) -> None:
         """Keep what is not kept yet, and close the store."""
-        self._save(list(self._changed.values()))
+        self._spared = 0.0  # there is no later moment
+        if self._try(lambda: True):
+            self._save(list(self._changed.values()))
         self.store.close()
+
+    def job_store(self, opened: Callable[[str], OpenAccount]) -> JobStore:
+        """What a user asks of the store."""
+        return JobStore(self, opened)
+
+    def ready(self) -> Store:
+        """The store, once it has what it did not take before. Raises StoreError where it still does not take that."""
+        self._owed.pay()
+        return self.store
 
     # -- waiting ------------------------------------------------------------------------------------------------------
 
@@ -144,7 +113,7 @@ class Keeper:
         Raises StoreError for a job that a newer vidpoll keeps.
         """
         rows = [(job.ref, records.origin(end), records.facts(job)) for job, end in zip(jobs, accounts, strict=True)]
-        found = self._try(lambda: self.store.enter(rows)) or {}
+        found = self._try(lambda: self.store.enter(rows), owed=True) or {}
         for kept in found.values():
             _check(kept)
         known = []
@@ -155,7 +124,7 @@ class Keeper:
             elif kept_job is not None:
                 _catch_up(job, kept_job)
         if known:
-            self._try(lambda: self._known(known))
+            self._known(known)
 
     @contextmanager
     def asking(self, job: Job, account: OpenAccount) -> Iterator[None]:
@@ -174,8 +143,12 @@ class Keeper:
 
     def _known(self, jobs: Sequence[Job]) -> None:
         """Verdicts that this program has known for longer than its store; those that no hook has heard are told."""
-        ours = self.store.end([Saved(job.ref, records.facts(job)) for job in jobs if job.told])
-        self.store.told([ref for ref, mine in ours.items() if mine])
+        rows = [Saved(job.ref, records.facts(job)) for job in jobs if job.told]
+
+        def end() -> None:
+            self.store.told([ref for ref, mine in self.store.end(rows).items() if mine])
+
+        self._try(end, owed=True)
         events = [(job, job.verdict(job.history[-1].at)) for job in jobs if not job.told]
         self._told([(job, event) for job, event in events if event is not None], self._end)
 
@@ -318,52 +291,72 @@ class Keeper:
     def _row(self, job: Job) -> Saved:
         return Saved(job.ref, records.facts(job), *self._counts.pop(job.ref, (0, 0)))
 
-    def _end(self, jobs: Sequence[Job]) -> Mapping[str, bool | None]:
+    def _end(self, jobs: Sequence[Job]) -> Claim:
         """Keep verdicts; of each, whether telling it is up to us. None says that the store does not know the job."""
-        asked = [(job.ref, account) for job in jobs if (account := self._asked.get(job.ref)) is not None]
+        asked = [(job, account) for job in jobs if (account := self._asked.get(job.ref)) is not None]
+        new = [(job.ref, records.origin(account), records.facts(Job(job.ref))) for job, account in asked]
         rows = [self._row(job) for job in jobs]
-        if asked:
-            self.store.enter((ref, records.origin(account), records.facts(Job(ref))) for ref, account in asked)
-        return self.store.end(rows)
 
-    def _claim(self, jobs: Sequence[Job]) -> Mapping[str, bool | None]:
+        def end() -> Mapping[str, bool | None]:
+            if new:
+                self.store.enter(new)
+            return self.store.end(rows)
+
+        return end
+
+    def _claim(self, jobs: Sequence[Job]) -> Claim:
         """Of each verdict that is kept, whether telling it is up to us."""
-        claimed = self.store.claim([job.ref for job in jobs])
-        return {job.ref: job.ref in claimed for job in jobs}
+        refs = [job.ref for job in jobs]
 
-    def _told(
-        self, told: Sequence[tuple[Job, Event]], claim: Callable[[Sequence[Job]], Mapping[str, bool | None]]
-    ) -> None:
+        def claim() -> Mapping[str, bool | None]:
+            claimed = self.store.claim(refs)
+            return {ref: ref in claimed for ref in refs}
+
+        return claim
+
+    def _told(self, told: Sequence[tuple[Job, Event]], claim: Callable[[Sequence[Job]], Claim]) -> None:
         """Tell the verdicts that are ours by `claim`, and keep that they were told."""
         mine = self._begin_telling(told)
         if not mine:
             return
         heard: list[str] = []
-        ours: Mapping[str, bool | None] = {}
+        ours: Mapping[str, bool | None] | None = {}
         try:
-            ours = self._try(lambda: claim([job for job, _ in mine.values()])) or {}
+            ours = self._try(claim([job for job, _ in mine.values()]), owed=True)
             for ref, (job, event) in mine.items():
-                if ours.get(ref) is not False:
+                if ours is None or ours.get(ref) is not False:
                     self._tell(job, event)
                     heard.append(ref)
-            self._heard([ref for ref in heard if ours.get(ref)])
+            self._keep_heard([ref for ref in heard if ours is None or ours.get(ref)], later=ours is None)
         except BaseException:  # Ctrl-C, wherever it came
-            self._heard(heard)
-            self._try(lambda: self.store.untold([ref for ref in mine if ref not in heard]))
+            self._keep_heard(heard)
+            left = [ref for ref in mine if ref not in heard]
+            self._try(lambda: self.store.untold(left), owed=True)
             raise
         finally:
             self._telling.difference_update(mine)
 
     def _begin_telling(self, told: Sequence[tuple[Job, Event]]) -> dict[str, tuple[Job, Event]]:
-        """The verdicts that no other thread is telling."""
+        """The verdicts that no other thread is telling, and that were not told while the store did not work."""
         with self._lock:
-            mine = {job.ref: (job, event) for job, event in told if job.ref not in self._telling}
+            beyond = self._telling | self.heard
+            mine = {job.ref: (job, event) for job, event in told if job.ref not in beyond}
             self._telling.update(mine)
         return mine
 
-    def _heard(self, refs: Sequence[str]) -> None:
-        if refs:
-            self._try(lambda: self.store.told(refs))
+    def _keep_heard(self, refs: Sequence[str], *, later: bool = False) -> None:
+        """Keep that the hooks have heard verdicts; `later`: the store has just refused these."""
+
+        def told() -> bool:
+            self.store.told(refs)
+            return True
+
+        if not refs:
+            return
+        if later:
+            self._owed.add(told)
+        if later or not self._try(told, owed=True):
+            self.heard.update(refs)
 
     def saved(self, job: Job, target: str | Path, kinds: Sequence[str]) -> None:
         """Files that were asked for are there."""
@@ -389,70 +382,63 @@ class Keeper:
 
     # -- a store that does not work -----------------------------------------------------------------------------------
 
-    def _try(self, call: Callable[[], T], *, spare: bool = False) -> T | None:
-        """What the store says; None and a warning where it does not work. `spare`: not asked again for a minute."""
+    def _try(self, call: Callable[[], T], *, spare: bool = False, owed: bool = False) -> T | None:
+        """What the store says; None and a warning where it does not work.
+
+        `spare`: not asked again for a minute. `owed`: what fails is done before anything else is written.
+        """
         if spare and self._clock.monotonic() < self._spared:
             return None
         try:
-            return call()
+            return self.ask(call, reopens=bool(self._waits or self._asked or self._owed))
         except StoreError as error:
             if not self.store.closed:  # else a wait was left behind, and its client is gone
+                if owed:
+                    self._owed.add(call)
                 self.failed(error.message)
             return None
+
+    def ask(self, call: Callable[[], T], *, reopens: bool) -> T:
+        """What the store says, which has what is owed to it first. `reopens`: one that was moved away is opened anew.
+
+        That is where a job is known: whoever only submits has to hear of it before anything is sent.
+        """
+        try:
+            self._owed.pay()
+            return call()
+        except StoreMoved as error:
+            if not reopens:
+                raise
+            with self._reopening:
+                if self.store.moved:
+                    self._reopen()
+                    self.warn(f"{error.message.partition(':')[0]}: from now on this is kept in the file at its path")
+            self._owed.pay()
+            return call()
+
+    def _reopen(self) -> None:
+        """Open what is at the store's path now; what this process waits for is kept there."""
+        self.store.reopen({*self._waits, *self._changed})
+        self._held.clear()
+
+    def owe(self, call: Callable[[], object], message: str) -> None:
+        """Do what the store refused before anything else is written, and say what could not be kept."""
+        self._owed.add(call)
+        self.failed(message)
 
     def failed(self, message: str) -> None:
         """Say what could not be kept, and leave the store alone for a while."""
         self._spared = self._clock.monotonic() + TROUBLE
+        self.warn(message)
+
+    @staticmethod
+    def warn(message: str) -> None:
+        """In the log, and as a RuntimeWarning."""
         log.error("%s", message)
         try:
             warnings.warn(message, RuntimeWarning, stacklevel=2)
         except Warning:  # warnings are errors here; it is in the log, and the job counts more
             return
-
-
-class Intent:
-    """One submit: on disk before it is sent, its id on disk before anything else is done with the answer."""
-
-    def __init__(self, keeper: Keeper, account: OpenAccount, operation: str, fields: Mapping[str, object]) -> None:
-        self._keeper = keeper
-        self._account = account
-        self._operation = operation
-        self._fields = fields
-        self._number: int | None = None
-
-    def begin(self) -> None:
-        """It is about to be sent. Raises StoreError where that cannot be kept: then nothing is sent."""
-        if self._number is not None:  # sent again after it certainly was not received
-            return
-        sent = records.sent(self._fields, self._account.secrets().values())
-        try:
-            self._number = self._keeper.store.begin(records.origin(self._account), self._operation, sent)
-        except StoreError as error:
-            who = f"{self._account.name} {self._operation}"
-            raise StoreError(f"{who}: nothing was sent, because it could not be kept: {error}") from None
-
-    def refused(self) -> None:
-        """Nothing was bought."""
-        self._close(lambda store, number: store.refused(number))
-
-    def lost(self, reason: str) -> None:
-        """Nobody knows whether it was received."""
-        self._close(lambda store, number: store.lost(number, reason))
-
-    def received(self, job: Job) -> None:
-        """It has become a job. A store that fails now costs a warning with the reference, and never the job."""
-        number = self._number
-        assert number is not None
-        try:
-            if not self._keeper.store.received(number, job.ref, records.facts(job), new=True):
-                self._keeper.store.enter([(job.ref, records.origin(self._account), records.facts(job))])
-        except StoreError as error:
-            self._keeper.failed(f"{job.ref} is submitted, and not in the store: write it down. {error.message}")
-
-    def _close(self, call: Callable[[Store, int], None]) -> None:
-        number = self._number
-        if number is not None:
-            self._keeper._try(lambda: call(self._keeper.store, number))
 
 
 def _check(kept: KeptJob) -> None:

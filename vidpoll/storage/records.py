@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from .. import redact
 from ..errors import PluginError
 from ..job import Job
-from ..job_state import JobState, Moment, Phase, Place
-from ..model import Asset, Cost, Problem, Snapshot, State, is_number
+from ..job_state import TABLE, JobState, Kind, Moment, Phase, Place
+from ..model import Asset, Cost, Problem, Snapshot, State, as_stage, is_number
 
 if TYPE_CHECKING:
     from ..net.accounts import OpenAccount
@@ -228,7 +228,7 @@ def read(ref: str, kept: Mapping[str, Any]) -> JobState:
     """
     try:
         return JobState(ref) if newer(kept) or not kept.get("phase") else _read(ref, kept)
-    except (TypeError, ValueError, LookupError, AttributeError, PluginError):
+    except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, PluginError):
         return JobState(ref)
 
 
@@ -237,23 +237,27 @@ def _read(ref: str, kept: Mapping[str, Any]) -> JobState:
     problem, cost, said = kept["problem"], kept["cost"], kept["said"]
     known = JobState(
         ref,
-        **{name: kept[name] for name in ("stage", "progress", "submitted_at", "created_at", "grace")},
+        **{name: _number(kept[name]) for name in ("progress", "submitted_at", "created_at")},
         phase=Phase(kept["phase"]),
         state=_state(kept["state"]),
+        stage=_stage(kept["stage"]),
         answers=int(kept["answers"]),
+        grace=int(kept["grace"]),
         assets=tuple(asset for row in rows if (asset := _restored(row)) is not None),
         stale=not all(row["whole"] for row in rows),
         problem=Problem(str(problem[0]), problem[1]) if problem else None,
-        cost=Cost(cost[0], cost[1], str(cost[2])) if cost else None,
+        cost=Cost(cost[0], cost[1], redact.text(cost[2], limit=40)) if cost else None,
         history=tuple(_moment(row) for row in kept["history"]),
-        late=tuple(kept["late"]) if kept["late"] else None,
+        late=_late(*kept["late"]) if kept["late"] else None,
         returning=_place(kept["returning"]),
         left=frozenset(filter(None, map(_place, kept["left"]))),
         told=_place(kept["told"]),
-        words=frozenset(kept["words"]),
+        words=frozenset(map(str, kept["words"])),
     )
     if known.phase in (Phase.ENDED, Phase.UNCONFIRMED) and not (known.state and known.state.final):
         raise ValueError("a verdict without one")
+    if known.late is not None and Kind.SETTLES not in TABLE[known.phase]:
+        raise ValueError("a completed answer in hand, and a phase in which there is none")
     if said is None:
         return known
     told = {name: said[name] for name in _SAID}
@@ -264,17 +268,34 @@ def _state(word: object) -> State | None:
     return None if word is None else State(word)
 
 
+def _stage(word: object) -> str | None:
+    if not (word is None or isinstance(word, str)):
+        raise TypeError("a stage that is no text")
+    return None if word is None else as_stage(word)
+
+
+def _number(value: Any) -> Any:
+    if not (value is None or is_number(value)):
+        raise TypeError("a number that is none")
+    return value
+
+
+def _late(stage: object, progress: object) -> tuple[str | None, float | None]:
+    return _stage(stage), _number(progress)
+
+
 def _place(row: Sequence[Any] | None) -> Place | None:
-    return None if row is None else (_state(row[0]), row[1])
+    return None if row is None else (_state(row[0]), _stage(row[1]))
 
 
 def _moment(row: Sequence[Any]) -> Moment:
     at, state, stage, progress = row
-    return Moment(float(at), _state(state), stage, progress)
+    return Moment(_number(float(at)), _state(state), _stage(stage), _number(progress))
 
 
 def _restored(row: Mapping[str, Any]) -> Asset | None:
     if not row["url"]:
         return None
-    told = {name: row[name] for name in ("media_type", "expires_at", "size", "checksum")}
-    return Asset(str(row["url"]), str(row["kind"]), **told)
+    told = {name: _number(row[name]) for name in ("expires_at", "size")}
+    kind, checksum = redact.text(row["kind"], limit=100), row["checksum"]
+    return Asset(str(row["url"]), kind, media_type=_stage(row["media_type"]), checksum=checksum, **told)

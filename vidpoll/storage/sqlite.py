@@ -9,7 +9,7 @@ of the client's clock.
 from __future__ import annotations
 
 import contextlib
-import json
+import math
 import os
 import sqlite3
 import threading
@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 from ..errors import StoreError
 from ..fork_lock import ForkLock
-from . import owners, records
+from . import owners, records, store_file, table_rows
 from .records import KeptJob, Leases, Origin, Saved, Submission, WantedFiles
 from .sqlite_errors import way_out
 
@@ -62,6 +62,8 @@ _TELLER = "SELECT facts, ended_at, told_at, teller, teller_since FROM jobs WHERE
 
 _MINE = ("mine", "taken")
 
+_OURS = "SELECT * FROM submits WHERE owner = ?"
+
 
 class Store:
     """The file at `path`, made where there is none. Raises StoreError where it cannot be used."""
@@ -75,6 +77,7 @@ class Store:
         self._inherited: list[sqlite3.Connection] = []  # of the parent of a fork: never touched, never closed here
         self._open_for: set[int] = set()  # the process whose connection is open
         self._full = False
+        self._identity: store_file.Identity | None = None
         with self._understood():
             self._connection = self._open()
 
@@ -95,7 +98,7 @@ class Store:
     @property
     def owner(self) -> str:
         """Who we are: this host, this process, this client."""
-        return f"{self._here}|{os.getpid()}|{self._token}"
+        return f"{self._here}|{owners.me()}|{self._token}"
 
     @property
     def _alone(self) -> ForkLock:
@@ -107,15 +110,15 @@ class Store:
         return self._lock
 
     def _open(self) -> sqlite3.Connection:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileExistsError):
-            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        store_file.make(self.path)
+        store_file.check(self.path)
         db = sqlite3.connect(self.path, timeout=BUSY, isolation_level=None, check_same_thread=False)
         try:
             db.row_factory = sqlite3.Row
             self._make(db)
             db.execute("PRAGMA synchronous = NORMAL")
             self._full = False
+            self._identity = store_file.identity(self.path)
         except BaseException:
             db.close()
             raise
@@ -161,6 +164,40 @@ class Store:
             )
         return version == VERSION
 
+    @property
+    def moved(self) -> bool:
+        """Whether the path leads to another file by now, or to none: what is written goes where nobody will look."""
+        with contextlib.suppress(OSError):
+            return store_file.identity(self.path) != self._identity
+        return False
+
+    def reopen(self, refs: Iterable[str]) -> None:
+        """Open what is at the path now, and take along these jobs, with their files, and the submits under way."""
+        with self._understood(), self._alone:
+            old, along = self._connection, []
+            with contextlib.suppress(sqlite3.Error):
+                along = [("submits", tuple(row)) for row in old.execute(_OURS, (self.owner,))]
+                for table in ("jobs", "files"):
+                    for ref in refs:
+                        found = old.execute(f"SELECT * FROM {table} WHERE ref = ?", (ref,))
+                        along += [(table, tuple(row)) for row in found]
+            self._connection = self._open()
+            with contextlib.suppress(sqlite3.Error):
+                old.close()  # SQLite leaves alone what is at the path of a file that was moved
+            with self._transaction(full=True) as db:
+                for table, row in along:
+                    marks = ", ".join("?" * len(row))
+                    db.execute(f"INSERT INTO {table} VALUES ({marks}) ON CONFLICT DO NOTHING", row)
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise StoreError(f"the store {self.path} is closed")
+        if self.moved:
+            raise store_file.StoreMoved(
+                f"the store {self.path} was moved away or replaced while it was open, and keeps nothing here any more: "
+                "put it back, or make a new client"
+            )
+
     @contextlib.contextmanager
     def _understood(self, ref: str = "") -> Iterator[None]:
         """Whatever SQLite or the disk says becomes a StoreError with the way out."""
@@ -174,8 +211,7 @@ class Store:
     def _transaction(self, ref: str = "", *, full: bool = False) -> Iterator[sqlite3.Connection]:
         """One at a time, all or nothing. `full`: it is on the disk, and not only on its way, when this returns."""
         with self._understood(ref), self._alone:
-            if self.closed:
-                raise StoreError(f"the store {self.path} is closed")
+            self._check_open()
             db = self._connection
             if full != self._full:
                 db.execute(f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}")
@@ -191,8 +227,7 @@ class Store:
 
     def _read(self, make: Callable[[sqlite3.Row], T], sql: str, *values: object) -> list[T]:
         with self._understood(), self._alone:
-            if self.closed:
-                raise StoreError(f"the store {self.path} is closed")
+            self._check_open()
             return [make(row) for row in self._connection.execute(sql, values)]
 
     # -- jobs ---------------------------------------------------------------------------------------------------------
@@ -203,7 +238,7 @@ class Store:
         with self._transaction() as db:
             for ref, origin, facts in jobs:
                 self._insert(db, KeptJob(ref, origin, facts=facts))
-                found[ref] = _kept(db.execute(f"SELECT {_JOB} FROM jobs WHERE ref = ?", (ref,)).fetchone())
+                found[ref] = table_rows.kept(db.execute(f"SELECT {_JOB} FROM jobs WHERE ref = ?", (ref,)).fetchone())
         return found
 
     def _insert(self, db: sqlite3.Connection, job: KeptJob) -> None:
@@ -215,10 +250,10 @@ class Store:
             "operation = coalesce(jobs.operation, excluded.operation), base_url = excluded.base_url",
             (
                 job.ref,
-                *_where(job.origin),
+                *table_rows.where(job.origin),
                 job.operation,
-                _json(job.sent),
-                _json(job.facts),
+                table_rows.to_json(job.sent),
+                table_rows.to_json(job.facts),
                 job.facts.get("submitted_at"),
                 self.now(),
             ),
@@ -226,7 +261,7 @@ class Store:
 
     def get(self, ref: str) -> KeptJob | None:
         """A job as it is kept; None where it is not."""
-        found = self._read(_kept, f"SELECT {_JOB} FROM jobs WHERE ref = ?", ref)
+        found = self._read(table_rows.kept, f"SELECT {_JOB} FROM jobs WHERE ref = ?", ref)
         return found[0] if found else None
 
     def jobs(self, *, unfinished: bool = False, last: int = -1) -> list[KeptJob]:
@@ -236,18 +271,18 @@ class Store:
         """
         where = "WHERE told_at IS NULL" if unfinished else ""
         order = "ORDER BY added_at DESC, rowid DESC LIMIT ?"
-        found = self._read(_kept, f"SELECT {_JOB} FROM jobs {where} {order}", last)[::-1]
+        found = self._read(table_rows.kept, f"SELECT {_JOB} FROM jobs {where} {order}", last)[::-1]
         return [job for job in found if not (unfinished and job.newer)]
 
     def latest(self, account: str, number: int) -> list[KeptJob]:
         """The jobs of an account that ended last, the latest first."""
         sql = f"SELECT {_JOB} FROM jobs WHERE account = ? AND ended_at IS NOT NULL ORDER BY ended_at DESC LIMIT ?"
-        return self._read(_kept, sql, account, number)
+        return self._read(table_rows.kept, sql, account, number)
 
     def save(self, rows: Iterable[Saved]) -> None:
         """Keep what is known of jobs now, in one transaction; a verdict that is kept already is not written over."""
         rows = list(rows)
-        with self._transaction(_who(row.ref for row in rows)) as db:
+        with self._transaction(table_rows.who(row.ref for row in rows)) as db:
             for row in rows:
                 kept = db.execute("SELECT facts, ended_at FROM jobs WHERE ref = ?", (row.ref,)).fetchone()
                 if kept is not None and kept["ended_at"] is None:
@@ -259,7 +294,7 @@ class Store:
         For each reference: whether telling the verdict is up to us; None where the job is not kept.
         """
         rows = list(rows)
-        with self._transaction(_who(row.ref for row in rows), full=True) as db:
+        with self._transaction(table_rows.who(row.ref for row in rows), full=True) as db:
             return {row.ref: self._end(db, row) for row in rows}
 
     def _end(self, db: sqlite3.Connection, row: Saved) -> bool | None:
@@ -279,13 +314,13 @@ class Store:
 
     def _write(self, db: sqlite3.Connection, row: Saved, kept: sqlite3.Row) -> bool:
         """Write facts over those that are kept; those of a newer vidpoll are left alone, its fields are kept."""
-        before = _facts(kept["facts"])
+        before = table_rows.facts_of(kept["facts"])
         if records.newer(before):
             return False
         db.execute(
             "UPDATE jobs SET facts = ?, requests = requests + ?, transient_errors = transient_errors + ?, "
             "version = version + 1 WHERE ref = ?",
-            (_json(records.merged(before, row.facts)), row.requests, row.transient_errors, row.ref),
+            (table_rows.to_json(records.merged(before, row.facts)), row.requests, row.transient_errors, row.ref),
         )
         return True
 
@@ -295,7 +330,7 @@ class Store:
         found = [ref for ref in refs if self._read(lambda row: row, untold, ref)]
         if not found:  # most were told: no need to write
             return set()
-        with self._transaction(_who(found), full=True) as db:
+        with self._transaction(table_rows.who(found), full=True) as db:
             rows = {ref: db.execute(_TELLER, (ref,)).fetchone() for ref in found}
             return {ref for ref, row in rows.items() if row is not None and self._claim(db, ref, row)}
 
@@ -309,13 +344,13 @@ class Store:
     def told(self, refs: Iterable[str]) -> None:
         """The hooks have heard these verdicts; on disk when this returns."""
         rows = [(self.now(), ref) for ref in refs]
-        with self._transaction(_who(ref for _, ref in rows), full=True) as db:
+        with self._transaction(table_rows.who(ref for _, ref in rows), full=True) as db:
             db.executemany("UPDATE jobs SET told_at = ?, teller = NULL WHERE ref = ? AND ended_at IS NOT NULL", rows)
 
     def untold(self, refs: Iterable[str]) -> None:
         """The hooks did not hear these: Ctrl-C came between. They are told when somebody waits for the job again."""
         rows = [(ref, self.owner) for ref in refs]
-        with self._transaction(_who(ref for ref, _ in rows)) as db:
+        with self._transaction(table_rows.who(ref for ref, _ in rows)) as db:
             db.executemany("UPDATE jobs SET teller = NULL WHERE ref = ? AND teller = ?", rows)
 
     def forget(self, before: float) -> int:
@@ -338,7 +373,7 @@ class Store:
     def lease(self, refs: Iterable[str], seconds: float) -> Leases:
         """Become the one who polls these jobs, for so many seconds from now, where nobody else is."""
         refs = list(refs)
-        with self._transaction(_who(refs)) as db:
+        with self._transaction(table_rows.who(refs)) as db:
             held = {ref: self._lease(db, ref, seconds) for ref in refs}
         mine, taken = (frozenset(ref for ref, how in held.items() if how in hows) for hows in (_MINE, ("taken",)))
         return Leases(mine, frozenset(held) - mine, taken)
@@ -347,12 +382,19 @@ class Store:
         row = db.execute("SELECT owner, owned_until FROM jobs WHERE ref = ?", (ref,)).fetchone()
         if row is None:
             return "mine"
+        if self._held(row):
+            return "elsewhere"
         now = self.now()
         live = row["owner"] not in (None, self.owner) and (row["owned_until"] or 0.0) > now
-        if live and not self._gone(row["owner"], now):
-            return "elsewhere"
         db.execute("UPDATE jobs SET owner = ?, owned_until = ? WHERE ref = ?", (self.owner, now + seconds, ref))
         return "taken" if live else "mine"
+
+    def _held(self, row: sqlite3.Row) -> bool:
+        """Whether another one holds the lease in a row."""
+        owner, late = row["owner"], self.now() - (row["owned_until"] or 0.0)
+        if owner is None or owner == self.owner:
+            return False
+        return owners.busy(owner, self._here, late) if late >= 0 else not self._gone(owner, self.now())
 
     def release(self, refs: Iterable[str]) -> None:
         """Others may ask about these jobs from now on."""
@@ -364,11 +406,7 @@ class Store:
 
     def leased(self, ref: str) -> bool:
         """Whether another one asks about a job."""
-        now = self.now()
-        owners = self._read(
-            lambda row: str(row[0]), "SELECT owner FROM jobs WHERE ref = ? AND owned_until > ?", ref, now
-        )
-        return any(owner != self.owner and not self._gone(owner, now) for owner in owners)
+        return any(self._read(self._held, "SELECT owner, owned_until FROM jobs WHERE ref = ?", ref))
 
     def _gone(self, owner: str | None, since: float | None) -> bool:
         """Whether an owner is not there any more, who did something last at Unix second `since`; also: it is us."""
@@ -378,14 +416,14 @@ class Store:
 
     def begin(self, origin: Origin, operation: str, sent: Mapping[str, Any]) -> int:
         """Keep that a submit is about to be sent; its number."""
+        number = int.from_bytes(os.urandom(6), "big")  # one that was forgotten, or is in a backup, is no other's
         with self._transaction(full=True) as db:
-            cursor = db.execute(
-                "INSERT INTO submits (account, provider, base_url, variables, operation, sent, at, owner) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (*_where(origin), operation, _json(sent), self.now(), self.owner),
+            db.execute(
+                "INSERT INTO submits (number, account, provider, base_url, variables, operation, sent, at, owner) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (number, *table_rows.where(origin), operation, table_rows.to_json(sent), self.now(), self.owner),
             )
-            assert cursor.lastrowid is not None
-            return cursor.lastrowid
+        return number
 
     def refused(self, number: int) -> None:
         """Nothing was bought."""
@@ -397,25 +435,27 @@ class Store:
         with self._transaction(full=True) as db:
             db.execute("UPDATE submits SET reason = ? WHERE number = ?", (reason, number))
 
-    def received(self, number: int, ref: str, facts: Mapping[str, Any], *, new: bool = False) -> bool:
-        """A submit has become a job. False: there is no such submit on record, and nothing is kept.
+    def submitted(self, number: int, job: KeptJob, before: float = math.inf) -> None:
+        """A submit has become a job. What was kept under its id `before` was another job's: some servers count anew."""
+        with self._transaction(job.ref, full=True) as db:
+            if db.execute("DELETE FROM jobs WHERE ref = ? AND added_at <= ?", (job.ref, before)).rowcount:
+                db.execute("DELETE FROM files WHERE ref = ?", (job.ref,))
+            self._insert(db, job)
+            db.execute("DELETE FROM submits WHERE number = ?", (number,))
 
-        `new`: its answer has just come, so what is kept of that id is another job's: some servers count anew.
-        """
+    def adopt(self, number: int, ref: str, facts: Mapping[str, Any]) -> bool:
+        """A submit of unknown outcome is this job. False: there is no such submit on record, and nothing is kept."""
         with self._transaction(ref, full=True) as db:
             row = db.execute("SELECT * FROM submits WHERE number = ?", (number,)).fetchone()
             if row is not None:
-                origin = Origin(row["account"], row["provider"], row["base_url"], tuple(json.loads(row["variables"])))
-                if new:  # whatever is kept under that id was another job's
-                    db.execute("DELETE FROM files WHERE ref = ?", (ref,))
-                    db.execute("DELETE FROM jobs WHERE ref = ?", (ref,))
-                self._insert(db, KeptJob(ref, origin, row["operation"], json.loads(row["sent"]), facts))
+                sent = table_rows.sent_of(row)
+                self._insert(db, KeptJob(ref, table_rows.origin_of(row), row["operation"], sent, facts))
                 db.execute("DELETE FROM submits WHERE number = ?", (number,))
             return row is not None
 
     def submits(self) -> list[Submission]:
         """The submits whose outcome is unknown, the oldest first; not those that are under way."""
-        rows = self._read(lambda row: (row, _submission(row)), "SELECT * FROM submits ORDER BY number")
+        rows = self._read(lambda row: (row, table_rows.submission(row)), "SELECT * FROM submits ORDER BY at, number")
         return [
             submission
             for row, submission in rows
@@ -453,54 +493,3 @@ def _closed_by(pid: int, db: sqlite3.Connection, open_for: set[int]) -> None:
     open_for.discard(pid)
     if os.getpid() == pid:
         db.close()
-
-
-def _where(origin: Origin) -> tuple[str, str, str, str]:
-    return origin.account, origin.provider, origin.base_url, _json(origin.variables)
-
-
-def _who(refs: Iterable[str]) -> str:
-    """The jobs of a transaction, for an error."""
-    first, *others = [*refs] or [""]
-    return f"{first} and {len(others)} more" if others else first
-
-
-def _facts(text: str) -> dict[str, Any]:
-    """Facts as they are kept; none where they are damaged: fresh ones mend that."""
-    try:
-        return dict(json.loads(text))
-    except (ValueError, TypeError):
-        return {}
-
-
-def _json(value: object) -> str:
-    """JSON; what a plugin put where no such thing is due stands as its text."""
-    return json.dumps(value, default=str)
-
-
-def _kept(row: sqlite3.Row) -> KeptJob:
-    origin = Origin(row["account"], row["provider"], row["base_url"], tuple(json.loads(row["variables"])))
-    return KeptJob(
-        row["ref"],
-        origin,
-        row["operation"],
-        json.loads(row["sent"]),
-        json.loads(row["facts"]),
-        *(
-            row[name]
-            for name in ("submitted_at", "added_at", "ended_at", "told_at", "requests", "transient_errors", "version")
-        ),
-    )
-
-
-def _submission(row: sqlite3.Row) -> Submission:
-    return Submission(
-        row["number"],
-        row["account"],
-        row["operation"],
-        json.loads(row["sent"]),
-        row["at"],
-        row["reason"] or "the process ended before an answer came",
-        row["base_url"],
-        row["provider"],
-    )

@@ -158,8 +158,8 @@ def section(name: str) -> Iterator[str]:
 def row(name: str) -> str:
     provider, index, title = provider_of(name), index_of(name), text_of(name)[0]
     kinds = ", ".join(f"`{kind}`" for kind in provider.submit) or "-"
-    others = ", ".join(each for each in provider.operations() if " " not in each and each != "status")
-    others += ", upload" if provider.upload else ""
+    plain = [each for each in provider.operations() if " " not in each and each != "status"]
+    others = ", ".join([*plain, "upload"] if provider.upload else plain)
     shown = f"`{name}:{index['id']}`" if len(index["id"]) < 40 else f"`{name}:{index['id'][:24]}…`"
     anchor = re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
     return f"| [{title}](#{anchor}) | {shown} | {keys(provider)} | {kinds} | {others} | {', '.join(proofs(name))} |"

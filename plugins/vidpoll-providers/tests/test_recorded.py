@@ -74,6 +74,8 @@ def played(name: str, play: dict[str, Any], folder: Path) -> dict[str, Any]:
                 said["sent"] = "the fields" if body == play["fields"] else body
             else:
                 job = vidpoll.Job(f"{name}:{play['id']}")
+            if "cancel" in play.get("first", ()):
+                client.cancel(job)
             job = client.wait(job, timeout=600.0, on_event=lambda event: told.append(brief(event)), check=False)
             said |= {"id": job.id, "told": told, "ends": str(job.state)}
             said |= {"problem": str(job.problem)} if job.problem else {}

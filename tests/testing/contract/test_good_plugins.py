@@ -326,3 +326,59 @@ def test_an_id_with_its_kind_is_looked_at_in_its_form(tmp_path: Path) -> None:
     found = caught(contract(provider(request, parse), folder, "odd"))
     assert "'text2video/a b'" in found["the_id_reaches_the_request"]
     assert "job_id is 'text2video/8317'" in found["an_answer_about_another_job_is_told_apart"]
+
+
+def queued(response: vidpoll.Response, job_id: str) -> vidpoll.Snapshot:
+    waits = parsing.json_object(response).get("waits")
+    if not isinstance(waits, list) or job_id not in waits:
+        raise vidpoll.Refused("not found", "not in the queue")
+    return vidpoll.Snapshot(State.QUEUED)
+
+
+def old_or_new(response: vidpoll.Response, job_id: str) -> Any:
+    """A 404 says that the server has no such route: the queue is asked."""
+    if response.status == 404:
+        return vidpoll.Follow(vidpoll.Request("GET", "/queue"), queued)
+    word = parsing.json_object(response).get("status")
+    return vidpoll.Snapshot(parsing.lookup({"queued": State.QUEUED}, word), stage=parsing.text(word))
+
+
+def looked(response: vidpoll.Response, job_id: str) -> Any:
+    queued(response, job_id)
+    return vidpoll.Follow(vidpoll.Request("POST", "/queue", json={"delete": job_id}), lambda response, job_id: None)
+
+
+def one(job_id: str) -> vidpoll.Request:
+    return vidpoll.Request("GET", f"/jobs/{parsing.segment(job_id)}")
+
+
+def whose(job_id: str) -> vidpoll.Request:
+    parsing.segment(job_id)
+    return vidpoll.Request("GET", "/queue")
+
+
+def test_a_question_about_all_jobs_passes(tmp_path: Path) -> None:
+    """[ComfyUI] A server without the route, and a cancel that looks at the queue first; one about no job is caught."""
+    rows: list[Any] = [
+        status(
+            "in.json",
+            {"status": "queued"},
+            "queued",
+            request="GET /jobs/{id}",
+            expect={"progress": None, "stage": "queued"},
+        ),
+        status("no-route.json", None, "queued", then=["queue.json"], expect={"progress": None, "stage": None}),
+        ("queue.json", {"waits": ["j81c2"]}, {"operation": "follow", "request": "GET /queue"}),
+        ("look.json", {"waits": ["j81c2"]}, {"operation": "cancel", "request": "GET /queue", "then": ["out.json"]}),
+        ("out.json", {}, {"operation": "follow", "request": "POST /queue", "sends": {"delete": "{id}"}}),
+    ]
+    rows[1][2]["status"] = 404
+    folder = write(tmp_path / "comfy", rows, "odd", id="j81c2", words={"queued": "queued"})
+
+    def plugin(cancel: Any) -> Any:
+        cancel = vidpoll.Operation(cancel, looked, empty_ok=True)
+        return provider(one, old_or_new, verdicts=(404,), cancel=cancel)
+
+    assert list(alarms(contract(plugin(whose), folder, "odd"))) == ["the_samples_show_every_end"]  # it shows none
+    found = caught(contract(plugin(lambda job_id: vidpoll.Request("GET", "/queue")), folder, "odd"))
+    assert "cancel with the id ''" in found["the_id_reaches_the_request"]

@@ -64,7 +64,7 @@ def statuses(subject: Subject) -> None:
     """What is in `verdicts` of a Follow has a sample."""
     shown = {sample.status for sample in subject.index.of("follow")}
     for sample, follow, _ in _all(subject):
-        check_statuses(f"the Follow of {sample.file}", follow.verdicts, shown)
+        check_statuses(f"the Follow of {sample.file}", follow.verdicts, shown, leads=sample.refused)
 
 
 def _asks(subject: Subject, sample: Sample) -> bool:

@@ -24,10 +24,40 @@ _NONE = ("", ".", "..")
 
 def ids(subject: Subject) -> None:
     for name in [name for name in BY_ID if name in subject.operations]:
+        if _looks_first(subject, name):
+            _check_nobody(name, _try(subject, name, ""))
+            continue
         for prefix, plain in _forms(subject):
             like = _try(subject, name, prefix + plain)
             for odd in (*_ODD, *_NONE):
                 _check(f"{name} with the id ", _try(subject, name, prefix + odd), like, (prefix, plain, odd))
+
+
+def _looks_first(subject: Subject, name: str) -> bool:
+    """Whether an operation asks about all jobs first (a queue), and names the job in what follows from that."""
+    samples = [sample for sample in subject.index.of(name) if sample.then]
+    asked = [_try(subject, name, sample.job_id).value for sample in samples]
+    if not asked or not all(isinstance(each, Request) and each.method == "GET" for each in asked):
+        return False
+    if any(sample.job_id in _whole(each) for sample, each in zip(samples, asked, strict=True)):
+        return False
+    follows = ([_whole(follow.request) for follow, _ in subject.follows(sample)] for sample in samples)
+    return all(sample.job_id in "".join(each) for sample, each in zip(samples, follows, strict=True))
+
+
+def _whole(request: Request) -> str:
+    return f"{unquote(request.path)}{request.query}{request.json}{request.body!r}"
+
+
+def _check_nobody(name: str, outcome: Outcome) -> None:
+    """No job's id is an empty one: what follows from the question would be about any job."""
+    if not isinstance(outcome.error, UsageError):
+        broken(
+            "no request is about no job",
+            seen=f"{name} with the id '': {_said(outcome)}",
+            why="a request that changes something could be about any job, or all of them",
+            do="call parsing.segment(job_id) in the builder: it raises vidpoll.BadReference",
+        )
 
 
 def _forms(subject: Subject) -> Iterator[tuple[str, str]]:
@@ -80,7 +110,7 @@ def _check(who: str, outcome: Outcome, like: Outcome, made: tuple[str, str, str]
 
 def _same(request: Request, due: Request, plain: str, odd: str) -> bool:
     """Whether a request is the other one with another id: decoded once, the id stands where the plain one stood."""
-    if plain and plain not in f"{unquote(due.path)}{due.query}{due.json}{due.body!r}":
+    if plain and plain not in _whole(due):
         return False  # the id is nowhere
     path = unquote(request.path) == unquote(due.path).replace(plain, odd)
     query = request.query == tuple((key, value.replace(plain, odd)) for key, value in due.query)

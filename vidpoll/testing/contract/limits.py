@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from ...model import Response
+from ...provider import Follow
 from . import mutations
 from .samples import Sample
 from .subject import Subject, bad_error, broken
@@ -26,8 +28,12 @@ _MAKES: tuple[Callable[[int], str], ...] = (
     lambda n: "a/" * (n // 2) + "!",
 )
 
+Ways = dict[int, tuple[Follow[Any], str]]
+Ask = Callable[[Sample, Response], Exception | None]
+
 
 def limits(subject: Subject) -> None:
+    ask = partial(_ask, subject, _ways(subject))
     seen = set()  # one field of one kind of answer is tried once
     for sample in subject.index.samples:
         if sample.operation not in (*subject.operations, "error", "follow") or sample.refused:
@@ -37,8 +43,8 @@ def limits(subject: Subject) -> None:
         fresh = [path for path in texts if kinds[path] not in seen]
         seen |= set(kinds.values())
         for path in fresh:
-            _try(partial(_check_text, subject, sample, path))
-        _check(subject, sample, _all(sample, texts), ("every text",), "a" * _LONG[-1])
+            _try(partial(_check_text, ask, sample, path))
+        _check(ask, sample, _all(sample, texts), ("every text",), "a" * _LONG[-1])
 
 
 def _try(check: Callable[[str], float]) -> None:
@@ -52,8 +58,8 @@ def _try(check: Callable[[str], float]) -> None:
         check(text)
 
 
-def _check_text(subject: Subject, sample: Sample, path: mutations.Path, text: str) -> float:
-    return _check(subject, sample, mutations.replaced(sample.data, path, text), path, text)
+def _check_text(ask: Ask, sample: Sample, path: mutations.Path, text: str) -> float:
+    return _check(ask, sample, mutations.replaced(sample.data, path, text), path, text)
 
 
 def _all(sample: Sample, texts: list[mutations.Path]) -> object:
@@ -63,11 +69,11 @@ def _all(sample: Sample, texts: list[mutations.Path]) -> object:
     return data
 
 
-def _check(subject: Subject, sample: Sample, data: object, path: mutations.Path, text: str) -> float:
+def _check(ask: Ask, sample: Sample, data: object, path: mutations.Path, text: str) -> float:
     """Seconds of processor time that the answer took."""
     body = mutations.encode(data)
     begun = time.process_time()
-    error = _ask(subject, sample, sample.response(body))
+    error = ask(sample, sample.response(body))
     took = time.process_time() - begun
     where = f"{sample.file} with {mutations.dotted(path)} {mutations.shown(text)}"
     if error is not None:
@@ -83,17 +89,25 @@ def _check(subject: Subject, sample: Sample, data: object, path: mutations.Path,
     return took
 
 
-def _ask(subject: Subject, sample: Sample, response: Response) -> Exception | None:
+def _ways(subject: Subject) -> Ways:
+    """The question that each second answer is the answer to, and the job that it is about."""
+    found: Ways = {}
+    for first in subject.statuses:
+        for follow, answer in subject.follows(first):
+            found.setdefault(id(answer), (follow, first.job_id))
+    return found
+
+
+def _ask(subject: Subject, ways: Ways, sample: Sample, response: Response) -> Exception | None:
     """Show it to its parser; the error that no parser may raise."""
     if sample.operation == "error":
         problem = subject.problem_of(response)
         return problem if isinstance(problem, Exception) else None
     if sample.operation == "follow":
-        for first in subject.statuses:
-            for follow, answer in subject.follows(first):
-                if answer is sample:
-                    outcome = subject.second(follow, response, first.job_id)
-                    return None if outcome.allowed else outcome.error
-        return None
+        if id(sample) not in ways:
+            return None
+        follow, job_id = ways[id(sample)]
+        outcome = subject.second(follow, response, job_id)
+        return None if outcome.allowed else outcome.error
     outcome = subject.parse(sample.operation, response, subject.about(sample))
     return None if outcome.allowed else outcome.error

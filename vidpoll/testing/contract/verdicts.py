@@ -335,20 +335,25 @@ def pure(subject: Subject) -> None:
 def statuses(subject: Subject) -> None:
     """An HTTP status in `verdicts` is one whose body may be the job; a sample shows it."""
     for name, operation in subject.operations.items():
-        shown = {sample.status for sample in subject.index.samples if sample.operation == name}
-        check_statuses(name, operation.verdicts, shown)
+        of = [sample for sample in subject.index.samples if sample.operation == name]
+        leads = bool(of) and all(sample.then or sample.refused for sample in of if sample.status == 404)
+        check_statuses(name, operation.verdicts, {sample.status for sample in of}, leads=leads)
 
 
-def check_statuses(who: str, verdicts: tuple[int, ...], shown: set[int]) -> None:
-    """Fail where a status is in `verdicts` that cannot be one, or that no sample shows."""
-    never = [status for status in verdicts if status in (401, 403, 404, 429)]
+def check_statuses(who: str, verdicts: tuple[int, ...], shown: set[int], *, leads: bool = False) -> None:
+    """Fail where a status is in `verdicts` that cannot be one, or that no sample shows.
+
+    `leads` says that every sample of a 404 leads to a further question, or is a refusal: a server without the route.
+    """
+    never = [status for status in verdicts if status in (401, 403, 429) or (status == 404 and not leads)]
     if never:
         broken(
             "an HTTP status that tells of the request is no verdict about the job",
             seen=f"{who}: verdicts={verdicts}",
             why=f"a wrong key, a wrong id or too many requests ({never[0]}) would end the job, or hide why nobody "
             "answers",
-            do=f"take {never[0]} out of verdicts: vidpoll knows what it means",
+            do=f"take {never[0]} out of verdicts: vidpoll knows what it means (a 404 may be one where each sample of "
+            'it has "then", or "raises": a server without that route is asked otherwise)',
         )
     missing = [status for status in verdicts if status not in shown]
     if missing:

@@ -101,6 +101,10 @@ class Face:
         """A job id in the provider's form; here a UUID."""
         return str(uuid.UUID(int=dice.getrandbits(128), version=4))
 
+    def tells_progress(self, kind: str) -> bool:
+        """Whether the answers about a job of this kind tell its progress."""
+        return True
+
     def defaults(self, kind: str) -> dict[str, Any]:
         """The ``data`` of a job of ``kind`` that nobody submitted (:meth:`seed_job`)."""
         raise NotImplementedError

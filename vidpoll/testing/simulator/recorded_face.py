@@ -110,8 +110,8 @@ def _headers(given: object) -> dict[str, str]:
     return {str(name).lower(): str(value) for name, value in pairs}
 
 
-def _body(text: str) -> object:
+def _body(text: object) -> object:
     try:
-        return json.loads(text)
+        return json.loads(text) if isinstance(text, str) else text  # of a form stands what it was: length and digest
     except ValueError:
         return text

@@ -12,7 +12,9 @@ from __future__ import annotations
 import json
 import random
 import re
+from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
@@ -21,8 +23,8 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urljoin, urlsplit
 
 from ... import model
-from ...errors import AnswerError, PluginError, Refused
-from ...provider import Basic, Follow, KeyHeader, PreparedRequest, Provider
+from ...errors import AnswerError, PluginError, Refused, UsageError
+from ...provider import AnyOf, Auth, Basic, Follow, KeyHeader, PreparedRequest, Provider
 from ..contract import mutations
 from ..contract.checks import ORIGINS
 from ..contract.samples import Index, Sample, read
@@ -97,6 +99,9 @@ class SampleFace(Face):
     def defaults(self, kind: str) -> dict[str, Any]:
         return dict(self._scenes[kind].fields)
 
+    def tells_progress(self, kind: str) -> bool:
+        return any(sample.expect.get("progress") is not None for sample in self._scenes[kind].running.values())
+
     def new_id(self, dice: random.Random) -> str:
         scene = self._scenes[self._kind]
         while True:
@@ -114,20 +119,27 @@ class SampleFace(Face):
         answers = {"content": self._content, "delete": delete, "cancel": self._cancel, "status": self._status}
         for name, answer in answers.items():
             if name in self.operations:
-                self._doors[_asked(self.operations[name].request(job.id))] = partial(answer, job)
+                with suppress(UsageError):  # the vendor has no such request for a job of this kind
+                    self._doors[_asked(self.operations[name].request(job.id))] = partial(answer, job)
         return job
 
     def refuse(self, request: Request) -> Reply | None:
         auth = self.provider.auth
-        if self.key is None or _target(request) in self._files:
+        ways = auth.alternatives if isinstance(auth, AnyOf) else (auth,)
+        opens = any(self._opens(way, request, way is ways[0]) for way in ways)
+        if self.key is None or _target(request) in self._files or opens:
             return None
-        headers = auth(PreparedRequest("GET", request.raw_path), dict.fromkeys(auth.variables, self.key))
-        for name, value in headers.items():
+        return self._refusal(401, "authentication", "the key is wrong")
+
+    def _opens(self, auth: Auth, request: Request, first: bool) -> bool:
+        """Whether a request has what one way to send the key sends; what is minted anew counts for the first alone."""
+        key = str(self.key)
+        for name, value in auth(PreparedRequest("GET", request.raw_path), dict.fromkeys(auth.variables, key)).items():
             told = request.headers.get(name.lower())
-            fixed = isinstance(auth, (KeyHeader, Basic)) or self.key in value  # else minted: never the same twice
-            if auth.required if told is None else fixed and told != value:
-                return self._refusal(401, "authentication", "the key is wrong")
-        return None
+            fixed = isinstance(auth, (KeyHeader, Basic)) or key in value  # else minted
+            if auth.required if told is None else told != value and (fixed or not first):
+                return False
+        return True
 
     def not_found(self, request: Request) -> Reply:
         return self._refusal(404, "not found", "there is no such job, or no such path")
@@ -240,11 +252,15 @@ class SampleFace(Face):
         return page if isinstance(page, model.Page) else model.Page(())
 
     def _beyond(self, request: Request, token: str | None) -> bool:
-        """Whether a page is asked for that is not the first: what a token changes in the query is not as it was."""
+        """Whether a page is asked for that is not the first: what a token changes in the request is not as it was."""
         ask = self.operations["list"].request
-        first, other = (dict(ask({}, each).query) for each in (None, token))
+        first, other = (
+            {**dict(made.query), **(made.json if isinstance(made.json, dict) else {})}
+            for made in (ask({}, None), ask({}, token))
+        )
+        given = {**request.query, **_object(request)}
         changed = [name for name in other if other[name] != first.get(name)]
-        return any(request.query.get(name, first.get(name)) != first.get(name) for name in changed)
+        return any(given.get(name, first.get(name)) != first.get(name) for name in changed)
 
     # Answers
 
@@ -272,6 +288,8 @@ class SampleFace(Face):
 
     def _swaps(self, steps: Sequence[tuple[Sample, Any]], said: Any, job: Job) -> Swaps:
         own, inside = self._owns[job.id], {}
+        problem = getattr(said, "problem", None)
+        whole = {problem.message: job.failure} if problem and job.failure else {}
         for part, value in steps:
             for token in handed_on(part.data, value.request) if isinstance(value, Follow) else ():
                 inside[token] = like(token, random.Random(f"{job.id}:{token}"))
@@ -279,10 +297,12 @@ class SampleFace(Face):
             if urlsplit(asset.url or "").scheme:
                 end = file_of(asset, "", 0.0).suffix
                 inside[str(asset.url)] = f"{self.urls['api']}/files/{quote(own, safe='')}-{number}{end}"
+            if asset.data is not None:  # it stands in the answer
+                clip = file_of(asset, f"{job.id}-{number}", self.clock.wall(job.ends_at))
+                whole[b64encode(asset.data).decode()] = b64encode(clip.data).decode()
         for part, _ in steps:
             inside |= {own_part(job_id, text_of(part)): own for job_id in _ids(part)}
-        problem = getattr(said, "problem", None)
-        return Swaps(inside, {problem.message: job.failure} if problem and job.failure else {})
+        return Swaps(inside, whole)
 
     def _serve(self, said: object, job: Job) -> None:
         """Put the files of a job where its answer says they are."""

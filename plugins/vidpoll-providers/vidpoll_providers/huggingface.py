@@ -1,0 +1,118 @@
+"""Hugging Face's router to Inference Providers, for vidpoll: fal, WaveSpeed and Replicate behind another base and key.
+
+Facts: huggingface/huggingface_hub@ee0a451 and 2.4.0, inference/_providers/{fal_ai,wavespeed,replicate}.py; those of the
+vendors themselves. The router passes their answers on as they are; a comment says what was decided beyond that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import vidpoll
+from vidpoll import State, declare
+from vidpoll_providers.fal import FIELDS, INPUT, JOB, PART, parse_submitted, read_error
+from vidpoll_providers.fal import status as queue_status
+
+WAVESPEED = declare.Reader(
+    {
+        "created": State.QUEUED,
+        "processing": State.RUNNING,
+        "completed": State.COMPLETED,
+        "failed": State.FAILED,
+        "cancelled": State.CANCELLED,
+        "timeout": State.FAILED,
+    },
+    ids=declare.Ids("kind/id", ("wavespeed",)),
+    files={"video": ("outputs", "outputs[].url")},
+    reason="error",
+    code="",
+    progress="",
+    duration="",
+    finished_at="",
+    envelope=declare.Envelope("data", code="code", ok=(200,), kinds={"401": "authentication", "402": "payment"}),
+)
+REPLICATE = declare.Reader(
+    {
+        "starting": State.QUEUED,
+        "processing": State.RUNNING,
+        "succeeded": State.COMPLETED,
+        "failed": State.FAILED,
+        "canceled": State.CANCELLED,
+        "aborted": State.EXPIRED,  # its deadline passed before it began
+    },
+    ids=declare.Ids("kind/id", ("replicate",)),
+    files={"video": ("output", "output.video", "output.url")},
+    reason="error",
+    code="",
+    progress="",
+    duration="",
+    lasts=3600.0,
+)
+MODEL = {"model": declare.matching("the provider's own id of the model, like owner/name", rf"{PART}(?:/{PART})*")}
+NAMED = {"model": declare.matching("owner/name, or owner/name:version", rf"{PART}/{PART}(?::\w+)?")}
+BILL_TO = {"hf_bill_to": declare.text()}
+BILLED = {"X-HF-Bill-To": "{hf_bill_to}"}
+
+
+def submit(
+    line: str, job: declare.Reader, fields: Mapping[str, declare.Rule], **more: Any
+) -> vidpoll.Operation[vidpoll.Submitted]:
+    """All fields but those of the router are the model's own."""
+    return declare.submit(line, job, {**fields, **BILL_TO}, tuple(fields), others=INPUT, headers=BILLED, **more)
+
+
+def as_input(given: dict[str, Any]) -> dict[str, Any]:
+    """Replicate has what the model takes one level deeper; beside it the version, where one is named."""
+    own = {name: value for name, value in given.items() if name != "model"}
+    version = str(given.get("model", "")).partition(":")[2]
+    return {"input": own, **({"version": version} if version else {})}
+
+
+OFFICIAL = submit(
+    "POST /{kind}/v1/models/{model:path}/predictions", REPLICATE, NAMED, kind="replicate", convert=as_input
+)
+VERSION = submit("POST /{kind}/v1/predictions", REPLICATE, NAMED, kind="replicate", convert=as_input)
+
+
+def replicate_request(fields: Mapping[str, Any]) -> vidpoll.Request:
+    return (VERSION if ":" in str(fields.get("model")) else OFFICIAL).request(fields)
+
+
+@vidpoll.hookimpl
+def vidpoll_providers() -> Iterator[vidpoll.Provider]:
+    base = "/fal-ai/{app:path}"
+    queue = submit(f"POST {base}?_subdomain=queue", JOB, {"app": FIELDS["app"]}, kind="fal-ai")
+    of_fal = queue_status(
+        f"GET {base}/requests/{{id}}/status?_subdomain=queue&logs=1", f"GET {base}/requests/{{id}}?_subdomain=queue"
+    )
+    yield vidpoll.Provider(
+        "huggingface",
+        base_url="https://router.huggingface.co",
+        auth=vidpoll.AnyOf(vidpoll.Bearer("HF_TOKEN"), vidpoll.Bearer("HUGGING_FACE_HUB_TOKEN")),
+        pacing=vidpoll.Pacing(floor=5.0, typical=(30.0, 300.0)),  # no interval is documented; the SDK asks each 0.5 s
+        status=declare.by_kind(
+            {
+                "wavespeed": declare.status("GET /{kind}/api/v3/predictions/{id}/result", WAVESPEED),
+                "replicate": declare.status("GET /{kind}/v1/predictions/{id}", REPLICATE),
+                "": of_fal,
+            }
+        ),
+        submit={
+            "fal-ai": replace(queue, parse=parse_submitted),
+            "wavespeed": submit("POST /{kind}/api/v3/{model:path}", WAVESPEED, MODEL, kind="wavespeed"),
+            "replicate": replace(OFFICIAL, request=replicate_request),
+        },
+        error=read_error,
+        stages=(
+            *JOB.stages,
+            *WAVESPEED.stages,
+            *(each for each in REPLICATE.stages if each.word not in WAVESPEED.table),
+        ),
+    )
+
+
+@vidpoll.hookimpl
+def vidpoll_simulators() -> Mapping[str, str]:
+    return {"huggingface": "vidpoll_providers:samples/huggingface/index.json"}

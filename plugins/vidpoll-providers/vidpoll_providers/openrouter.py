@@ -1,0 +1,118 @@
+"""OpenRouter's videos for vidpoll. Facts: https://openrouter.ai/openapi.yaml, https://openrouter.ai/docs (video guide,
+webhooks, errors, limits); openrouter 1.3.84. A comment says what was decided where these disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import vidpoll
+from vidpoll import State, declare, parsing
+
+
+def refine(said: vidpoll.Snapshot, data: Mapping[str, Any], job_id: str) -> vidpoll.Snapshot:
+    """The end that is told is that of the signed URLs; the others hold as long as the output does."""
+    signed = not data.get("unsigned_urls") and data.get("urls")
+    end = parsing.timestamp(data.get("expires_at")) if signed else None
+    return replace(said, assets=tuple(replace(each, expires_at=end) for each in said.assets)) if end else said
+
+
+# `unsigned_urls` want the key, which goes to the account's own origin and nowhere else: an example of the specification
+# has them at a host of others.
+JOB = declare.Reader(
+    {
+        "pending": State.QUEUED,
+        "in_progress": State.RUNNING,
+        "completed": State.COMPLETED,
+        "failed": State.FAILED,
+        "cancelled": State.CANCELLED,
+        "expired": State.EXPIRED,
+    },
+    files={"video": ("unsigned_urls", "urls", "./videos/{id}/content?index=0")},
+    progress="",
+    created_at="",
+    updated_at="",
+    finished_at="",
+    duration="",
+    cost="usage.cost",
+    unit="USD",
+    envelope=declare.Envelope(("", "data")),  # a pushed job stands under "data"
+    refine=refine,
+)
+IMAGES = declare.list(declare.object())
+FIELDS = {
+    "model": declare.text(),
+    "prompt": declare.text(),
+    "duration": declare.whole(1, note="seconds"),
+    "resolution": declare.text(),
+    "aspect_ratio": declare.text(),
+    "size": declare.matching("a size like 1280x720", r"[1-9]\d{0,4}x[1-9]\d{0,4}"),
+    "frame_images": IMAGES,
+    "input_references": IMAGES,
+    "generate_audio": declare.flag(),
+    "seed": declare.whole(),
+    "previous_job_id": declare.text(),
+    "creativity": declare.whole(),
+    "upscale_factor": declare.number(),
+    "provider": declare.object(),
+    "callback_url": declare.matching("an https URL", r"(?i:https)://[^/\s]\S*"),
+    "session_id": declare.text(256),
+    "user": declare.text(),
+    "trace": declare.object(),
+}
+
+
+def parse_quota(response: vidpoll.Response, job_id: str) -> vidpoll.Quota:
+    """What is left in USD of the budget that ends first, else of the key's own limit; a key may have neither."""
+    data = parsing.json_object(response, "data")
+    budget = parsing.at(data, "effective_budget")
+    told = [parsing.at(budget, "remaining_usd"), data.get("limit_remaining")]
+    left = next(filter(lambda each: each is not None, map(parsing.number, told)), None)
+    if left is None and "limit_remaining" not in data:
+        raise vidpoll.Malformed("the answer tells nothing of what the key may spend")
+    return vidpoll.Quota(
+        balance=left, unlimited=left is None, reset_at=parsing.timestamp(parsing.at(budget, "resets_at"))
+    )
+
+
+def read_error(response: vidpoll.Response) -> vidpoll.Problem:
+    """A refusal, with what the upstream said, or for what the input was flagged."""
+    said = parsing.problem(response)
+    try:
+        about = parsing.at(response.json(), "error.metadata")
+    except vidpoll.Malformed:
+        return said
+    reasons = parsing.at(about, "reasons")
+    told = [parsing.at(about, "raw"), *(reasons if isinstance(reasons, list) else [])]
+    more = ", ".join(filter(None, map(parsing.text, told)))
+    return replace(said, message=f"{said.message}: {more}") if more else said
+
+
+@vidpoll.hookimpl
+def vidpoll_providers() -> Iterator[vidpoll.Provider]:
+    yield vidpoll.Provider(
+        "openrouter",
+        base_url="https://openrouter.ai/api/v1",
+        auth=vidpoll.Bearer("OPENROUTER_API_KEY"),
+        pacing=vidpoll.Pacing(floor=10.0, typical=(30.0, 300.0)),
+        status=declare.status("GET /videos/{id}", JOB),
+        submit={
+            "video": declare.submit("POST /videos", JOB, FIELDS, ("model",), kind="video", others=declare.anything())
+        },
+        quota=vidpoll.Operation(lambda: vidpoll.Request("GET", "/key"), parse_quota),
+        content=declare.content("GET /videos/{id}/content?index=0", JOB),
+        error=declare.refusals(
+            texts={r"\bflagged\b": "invalid request", r"\bkey limit\b|\bbudget\b": "payment"}, read=read_error
+        ),
+        webhook=declare.Webhook(
+            declare.hmac_sha256("{t},{body}", signature="x-openrouter-signature", timestamp="t", prefix="v1=")
+        ),
+        stages=JOB.stages,
+    )
+
+
+@vidpoll.hookimpl
+def vidpoll_simulators() -> Mapping[str, str]:
+    return {"openrouter": "vidpoll_providers:samples/openrouter/index.json"}

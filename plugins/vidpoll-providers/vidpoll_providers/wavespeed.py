@@ -1,0 +1,118 @@
+"""WaveSpeed (wavespeed.ai) for vidpoll. Facts: https://wavespeed.ai/docs (docs-submit-task, docs-get-result,
+docs-list-predictions, docs-webhooks, docs-errors, upload-files-api); wavespeed 2.0.5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import vidpoll
+from vidpoll import State, declare, parsing
+
+KEPT = 7 * 86400.0
+"""Seconds for which a prediction and its outputs are kept."""
+
+
+def refine(said: vidpoll.Snapshot, data: Mapping[str, Any], job_id: str) -> vidpoll.Snapshot:
+    """Outputs are URLs, of some models objects; a model may make images."""
+    end = said.created_at + KEPT if said.created_at else None
+    files = parsing.media(data.get("outputs"), expires_at=end) if said.state is State.COMPLETED else ()
+    return replace(said, assets=files, assets_due=not files or any(each.kind == "video" for each in files))
+
+
+# The code around a job stays 200 where the job has failed, and may be another where it runs: its word alone counts.
+GATE = declare.Envelope(
+    ("data", ""),  # a pushed job comes without what is around it
+    code="code",
+    ok=(200,),
+    kinds={
+        "400": "invalid request",
+        "401": "authentication",
+        "402": "payment",
+        "403": "permission",
+        "404": "not found",
+        "429": "rate limit",
+    },
+)
+JOB = declare.Reader(
+    {
+        "created": State.QUEUED,
+        "processing": State.RUNNING,
+        "completed": State.COMPLETED,
+        "failed": State.FAILED,
+        "cancelled": State.CANCELLED,
+        "timeout": State.EXPIRED,
+        "deleted": State.EXPIRED,
+    },
+    files={},
+    reason="error",
+    code="code",
+    progress="",
+    updated_at="",
+    finished_at="",
+    duration="",
+    envelope=GATE,
+    refine=refine,
+)
+FIELDS = {
+    "model": declare.matching("a model like OWNER/NAME/VARIANT", r"[\w.-]+(/[\w.-]+)+"),
+    "webhook": declare.matching("an http or https URL", r"(?i:https?)://[^/\s]\S*"),
+    "enable_sync_mode": declare.Rule("False, or left out: vidpoll waits", lambda v: v is False),
+    "enable_base64_output": declare.Rule("False, or left out: files are fetched by their URL", lambda v: v is False),
+}
+OTHERS = declare.Rule(
+    "a field of the model: text, a finite number, True or False, or a list or mapping of these; of a file its URL, "
+    "which `vidpoll upload wavespeed FILE` gives, or client.upload",
+    declare.anything().holds,
+)
+LIST = {
+    "model": declare.text(),
+    "status": declare.one_of("completed", "failed", "processing"),
+    "created_after": declare.text(),
+    "created_before": declare.text(),
+}
+MEDIA = (
+    ".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tiff", ".mp4", ".avi", ".mov", ".wmv", ".flv", ".webm", ".mkv",
+    ".3gp", ".ogv", ".mp3", ".wav", ".ogg", ".aac", ".flac", ".m4a", ".opus",
+)  # fmt: skip
+
+
+@vidpoll.hookimpl
+def vidpoll_providers() -> Iterator[vidpoll.Provider]:
+    yield vidpoll.Provider(
+        "wavespeed",
+        base_url="https://api.wavespeed.ai",
+        auth=vidpoll.Bearer("WAVESPEED_API_KEY"),
+        pacing=vidpoll.Pacing(floor=5.0, typical=(10.0, 180.0)),
+        status=declare.status("GET /api/v3/predictions/{id}/result", JOB),
+        submit={
+            "prediction": declare.submit(
+                "POST /api/v3/{model:path}?webhook={webhook}", JOB, FIELDS, ("model",), kind="prediction", others=OTHERS
+            )
+        },
+        list=declare.numbered_pages(
+            "POST /api/v3/predictions",
+            JOB,
+            rows="data.items",
+            size="page_size",
+            current="data.page",
+            fields=LIST,
+        ),
+        list_polling=vidpoll.ListPollingSpec(rows=100),
+        quota=declare.quota("GET /api/v3/balance", GATE, balance="balance"),
+        upload={
+            "file": declare.upload(
+                "POST /api/v3/media/upload/binary", MEDIA, value=("data.download_url", "data.url"), envelope=GATE
+            )
+        },
+        error=declare.refusals({"402": "payment"}, texts={r"insufficient (credit|balance)|top.?up": "payment"}),
+        webhook=declare.Webhook(declare.standard_webhooks("v3", encoding="hex", key="whsec text")),
+        stages=JOB.stages,
+    )
+
+
+@vidpoll.hookimpl
+def vidpoll_simulators() -> Mapping[str, str]:
+    return {"wavespeed": "vidpoll_providers:samples/wavespeed/index.json"}

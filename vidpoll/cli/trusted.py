@@ -1,0 +1,81 @@
+"""What a store says and `resume` does not do unasked: send a key to an address, save files in a folder.
+
+A store may have come with a folder. An address in it counts where it is the provider's own, or is configured here; a
+folder where it lies under the current one, or is named.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import vidpoll
+from vidpoll import redact
+
+from .again import again
+from .context import Arguments, Context
+
+
+def base_url_variable(provider: str) -> str:
+    """What the environment says of a provider's address; empty where it says nothing."""
+    return os.environ.get(f"{re.sub('[^A-Za-z0-9]', '_', provider).upper()}_BASE_URL", "")
+
+
+class Trusted:
+    """The addresses and folders that this call of `resume` may use; what it leaves is told, with the way out."""
+
+    def __init__(self, args: Arguments, context: Context) -> None:
+        self.args = args
+        self.context = context
+        self.left: list[str] = []
+        """The references of jobs, and the accounts of submits, that are left."""
+        self._told: set[str] = set()
+        self._own: dict[str, str | None] = {}
+
+    def address(self, who: str, provider: str, url: str) -> bool:
+        """Whether `who`, a job or a submit at `provider`, may be asked about at `url`."""
+        own = self._usual(provider)
+        if own is None or url in (own, *(each.rstrip("/") for each in self.args.addresses)):
+            return True
+        self.left.append(who)
+        shown = redact.text(url, limit=200)
+        line = again(self.args, "resume", addresses=[*self.args.addresses, url])
+        self._say(url, f"{who} is left: the store names {shown}, where your key would go. If that is right: {line}")
+        return False
+
+    def _usual(self, provider: str) -> str | None:
+        """The provider's own address, or the one that the environment names; None for one that is not installed."""
+        if provider not in self._own:
+            self._own[provider] = None
+            with self.context.client() as client, contextlib.suppress(vidpoll.VidpollError):
+                usual = base_url_variable(provider) or client.provider(provider).base_url
+                self._own[provider] = redact.url(usual).rstrip("/")
+        return self._own[provider]
+
+    def targets(self, wanted: Iterable[vidpoll.WantedFiles]) -> list[vidpoll.WantedFiles]:
+        """The files that may be saved where the store says."""
+        return [each for each in wanted if self._target(each)]
+
+    def _target(self, wanted: vidpoll.WantedFiles) -> bool:
+        folders = [Path(os.path.expanduser(self.args.download))] if self.args.download else []  # noqa: PTH111
+        with contextlib.suppress(OSError):  # the current folder may be gone
+            folders.append(Path.cwd())
+        target = Path(os.path.realpath(wanted.target))
+        if any(target.is_relative_to(os.path.realpath(folder)) for folder in folders):
+            return True
+        self.left.append(wanted.ref)
+        line = again(self.args, "resume", download=wanted.target)
+        self._say(
+            wanted.target,
+            f"the files of {wanted.ref} are left: the store names {redact.text(wanted.target, limit=200)}, which is "
+            f"not under this folder. If that is right: {line}",
+        )
+        return False
+
+    def _say(self, about: str, text: str) -> None:
+        if about not in self._told:
+            self._told.add(about)
+            self.context.out.error(text)

@@ -1,0 +1,68 @@
+"""One submit, from before it is sent until its outcome is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..drops import without
+from ..errors import StoreError
+from ..job import Job
+from ..net.accounts import OpenAccount
+from . import records
+from .records import KeptJob
+
+if TYPE_CHECKING:
+    from .keeper import Keeper
+    from .sqlite import Store
+
+
+class Intent:
+    """One submit: on disk before it is sent, its id on disk before anything else is done with the answer."""
+
+    def __init__(self, keeper: Keeper, account: OpenAccount, operation: str, fields: Mapping[str, object]) -> None:
+        self._keeper = keeper
+        self._account = account
+        self._operation = operation
+        self._fields = fields
+        self._sent: dict[str, Any] = {}
+        self._number: int | None = None
+
+    def begin(self) -> None:
+        """It is about to be sent. Raises StoreError where that cannot be kept: then nothing is sent."""
+        if self._number is not None:  # sent again after it certainly was not received
+            return
+        try:
+            own = without(self._fields, self._account.provider.drops)
+            self._sent = records.sent(own, self._account.secrets().values())
+            store = self._keeper.ready()
+            self._number = store.begin(records.origin(self._account), self._operation, self._sent)
+        except StoreError as error:
+            who = f"{self._account.name} {self._operation}"
+            raise StoreError(f"{who}: nothing was sent, because it could not be kept: {error}") from None
+
+    def refused(self) -> None:
+        """Nothing was bought."""
+        self._close(lambda store, number: store.refused(number))
+
+    def lost(self, reason: str) -> None:
+        """Nobody knows whether it was received."""
+        self._close(lambda store, number: store.lost(number, reason))
+
+    def received(self, job: Job) -> None:
+        """It has become a job. A store that fails now costs a warning with the reference, and never the job."""
+        keeper, number = self._keeper, self._number
+        assert number is not None
+        origin, facts = records.origin(self._account), records.facts(job)
+        kept = KeptJob(job.ref, origin, self._operation, self._sent, facts)
+        try:
+            keeper.ask(lambda: keeper.store.submitted(number, kept), reopens=True)
+        except StoreError as error:
+            said, now = f"{job.ref} is submitted, and not in the store: write it down", keeper.store.now()
+            keeper.owe(lambda: keeper.store.submitted(number, kept, now), f"{said}. {error.message}")
+        keeper.heard.discard(job.ref)  # a job of that id was another one
+
+    def _close(self, call: Callable[[Store, int], None]) -> None:
+        number = self._number
+        if number is not None:
+            self._keeper._try(lambda: call(self._keeper.store, number), owed=True)

@@ -1,0 +1,69 @@
+"""What a client without a store has in the place of a `Keeper`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+from ..errors import UsageError
+from ..events import Event
+from ..job import Job
+from ..net.accounts import OpenAccount
+from ..polling.watch import Watch
+from .intent import Intent
+from .job_store import JobStore
+
+
+class NoKeeper:
+    """What a client without a store has instead of a `Keeper`: nothing is kept, and nothing is asked for."""
+
+    watch = Watch
+    gather = 0.0
+
+    def __init__(self, tell: Callable[[Job, Event], None]) -> None:
+        self.tell = tell
+
+    def verdicts(self, told: Sequence[tuple[Job, Event]]) -> None:
+        """Tell the hooks; nothing is kept."""
+        for job, event in told:
+            self.tell(job, event)
+
+    def save_due(self, now: float) -> float:
+        """Nothing is ever due."""
+        return math.inf
+
+    def job_store(self, opened: Callable[[str], OpenAccount]) -> JobStore:
+        """Raises UsageError: there is none."""
+        raise UsageError("this client keeps no jobs; make it with Client(store='jobs.sqlite3')")
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def durations(self, account: str) -> Sequence[float]:
+        """Nothing is known of former jobs."""
+        return ()
+
+    def enter(self, jobs: Sequence[Job], accounts: Sequence[OpenAccount]) -> None:
+        """They are not kept."""
+
+    def asking(self, job: Job, account: OpenAccount) -> AbstractContextManager[None]:
+        """It is not kept."""
+        return nullcontext()
+
+    def deliver(self, job: Job) -> None:
+        """It was told when it came."""
+
+    def saved(self, job: Job, target: str | Path, kinds: Sequence[str]) -> None:
+        """Nobody noted that they were asked for."""
+
+    def waiting(self, jobs: Sequence[Job]) -> AbstractContextManager[None]:
+        """Nobody else can know."""
+        return nullcontext()
+
+    def submitting(
+        self, account: OpenAccount, operation: str, fields: Mapping[str, object]
+    ) -> AbstractContextManager[Intent | None]:
+        """Nothing is kept of it."""
+        return nullcontext()

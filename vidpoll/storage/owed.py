@@ -1,0 +1,36 @@
+"""Writes that a store has refused: each is kept in memory, and done before anything else is written."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable
+
+from ..fork_lock import ForkLock
+
+
+class Owed:
+    """Calls of a store, in order; each can be made twice. A forked child owes nothing: its parent does."""
+
+    def __init__(self) -> None:
+        self._calls: deque[Callable[[], object]] = deque()
+        self._lock = ForkLock()
+        self._pid = os.getpid()
+
+    def __bool__(self) -> bool:
+        return bool(self._calls) and self._pid == os.getpid()
+
+    def add(self, call: Callable[[], object]) -> None:
+        """Do this later."""
+        if self._pid != os.getpid():
+            self._pid, self._calls = os.getpid(), deque()
+        self._calls.append(call)
+
+    def pay(self) -> None:
+        """Do what waits, the oldest first. Raises StoreError where that fails still: the rest waits on."""
+        if not self:
+            return
+        with self._lock:
+            while self._calls:
+                self._calls[0]()
+                self._calls.popleft()

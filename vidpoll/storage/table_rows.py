@@ -1,0 +1,89 @@
+"""Rows of a store to values, and back. What stands in a file may be anything: what cannot be read is a ValueError."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+from .records import KeptJob, Origin, Submission
+
+
+class Row(Protocol):
+    """A row, by the names of its columns."""
+
+    def __getitem__(self, name: str, /) -> Any: ...
+
+
+def where(origin: Origin) -> tuple[str, str, str, str]:
+    """The columns of an origin."""
+    return origin.account, origin.provider, origin.base_url, to_json(origin.variables)
+
+
+def origin_of(row: Row) -> Origin:
+    """The origin in a row."""
+    return Origin(row["account"], row["provider"], row["base_url"], tuple(_parsed(row["variables"], list)))
+
+
+def who(refs: Iterable[str]) -> str:
+    """The jobs of a transaction, for an error."""
+    first, *others = [*refs] or [""]
+    return f"{first} and {len(others)} more" if others else first
+
+
+def facts_of(text: str) -> dict[str, Any]:
+    """Facts as they are kept; none where they are damaged: fresh ones mend that."""
+    try:
+        return dict(_parsed(text, dict))
+    except ValueError:
+        return {}
+
+
+def to_json(value: object) -> str:
+    """JSON; what a plugin put where no such thing is due stands as its text."""
+    return json.dumps(value, default=str)
+
+
+def kept(row: Row) -> KeptJob:
+    """A row of `jobs`."""
+    return KeptJob(
+        row["ref"],
+        origin_of(row),
+        row["operation"],
+        sent_of(row),
+        _parsed(row["facts"], dict),
+        *(
+            row[name]
+            for name in ("submitted_at", "added_at", "ended_at", "told_at", "requests", "transient_errors", "version")
+        ),
+    )
+
+
+def sent_of(row: Row) -> Mapping[str, Any]:
+    """What was sent with a submit."""
+    sent: Mapping[str, Any] = _parsed(row["sent"], dict)
+    return sent
+
+
+def submission(row: Row) -> Submission:
+    """A row of `submits`."""
+    return Submission(
+        row["number"],
+        row["account"],
+        row["operation"],
+        sent_of(row),
+        row["at"],
+        row["reason"] or "the process ended before an answer came",
+        row["base_url"],
+        row["provider"],
+    )
+
+
+def _parsed(text: object, kind: type) -> Any:
+    try:
+        value = json.loads(str(text))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if not isinstance(value, kind):
+        raise ValueError(f"it is {type(value).__name__}, not {kind.__name__}")
+    return value
