@@ -248,6 +248,16 @@ def test_a_vendor_with_two_interfaces() -> None:
         assert file_at(url, **{"x-goog-api-key": simulation.keys["gemini"]})[0] == 200
 
 
+def test_a_video_in_the_answer_is_each_jobs_own() -> None:
+    """Where samples hold the file in base64, a job brings a whole clip, and no other job's."""
+    with played(MAGICOAL.parent / "vertex", None, "vertex") as simulation:
+        client = simulation.client()
+        fields = {"project": "example-project", "model": "veo-3.1-generate-001", "prompt": "a sea"}
+        clips = [client.wait(client.submit("vertex", "video", **fields)).video.data for _ in "ab"]
+    assert len(set(clips)) == 2
+    assert all(clip and clip[4:8] == b"ftyp" and len(clip) > 1000 for clip in clips)
+
+
 def test_a_list_of_the_jobs_that_there_are(tmp_path: Path) -> None:
     """The newest first, each as it stands, in rows as the sample has them; a further page is empty."""
     empty = ("none.json", {"data": [], "next": None}, {"operation": "list", "expect": {"rows": [], "next": None}})
