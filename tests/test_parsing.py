@@ -304,6 +304,7 @@ def test_the_end_of_a_presigned_url(query: str, ends: float | None) -> None:
 BODY = {
     "a": {"b": "", "list": [{"u": 1}, {"v": 2}, {"u": None}, {"u": 3}, "x"]},
     "out": [{"type": "image", "url": "i"}, {"type": "video", "url": "v"}],
+    "steps": [{"out": [{"u": 1}, {"u": 2}]}, {"out": None}, {"k": "b", "out": [{"k": "c", "u": 3}]}],
 }
 
 
@@ -323,6 +324,10 @@ BODY = {
         ("out[type=video].url", ["v"]),
         ("out[type=video]", [{"type": "video", "url": "v"}]),
         ("out[type=audio].url", []),
+        ("steps[].out[].u", [1, 2, 3]),
+        ("steps[k=b].out[k=c].u", [3]),
+        ("steps[].out[0].u", [1, 3]),
+        ("steps[].out[].u.v", []),
     ],
 )
 def test_what_stands_at_a_path(path: str, found: object) -> None:
@@ -336,7 +341,7 @@ def test_a_list_at_the_root() -> None:
 
 
 @few
-@given(value=JSON, path=st.sampled_from(["a", "a.b", "a[].b", "[]", "[0].a", "a[b=c].d"]))
+@given(value=JSON, path=st.sampled_from(["a", "a.b", "a[].b", "a[].b[].c", "[]", "[0].a", "a[b=c].d"]))
 def test_a_path_into_any_json(value: object, path: str) -> None:
     """Whatever a server sends, looking for a path raises nothing."""
     assert parsing.at({"x": value}, f"x.{path}") == parsing.at(value, path)

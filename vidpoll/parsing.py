@@ -146,7 +146,8 @@ def at(data: object, path: str) -> Any:
     """The value at a dotted path exactly as it stands; None where nothing stands. The path "" is `data` itself.
 
     A step may choose from a list: `videos[].url` is the list of all `url`, `videos[0].url` that of the first item,
-    `outputs[type=video].url` the list of those whose `type` is "video". What is no list has no items.
+    `outputs[type=video].url` the list of those whose `type` is "video". What is no list has no items. What is chosen
+    from several lists is one list: `steps[].content[].url`.
 
     >>> at({"task": {"videos": [{"url": "/a.mp4"}, {"url": "/b.mp4"}]}}, "task.videos[].url")
     ['/a.mp4', '/b.mp4']
@@ -167,6 +168,8 @@ def _column(items: list[Any], choice: str, rest: str) -> list[Any]:
     """What stands at `rest` in each item that is chosen."""
     key, _, wanted = choice.partition("=")
     values = [at(item, rest) for item in items if not key or at(item, key) == wanted]
+    if any(choice is not None and not choice.isdigit() for _, choice in _steps(rest)):
+        values = [value for column in values for value in column]
     return [value for value in values if value is not None]
 
 

@@ -56,11 +56,12 @@ DASHSCOPE = [
     {"request_id": "q", "output": {"task_id": "d1", "task_status": "SUCCEEDED", "video_url": URL}},
     {"request_id": "q", "output": {"task_id": "d1", "task_status": "FAILED", "code": "E", "message": "no"}},
 ]
-SHAPES = {"kling": KLING, "runway": RUNWAY, "pixverse": PIXVERSE, "wavespeed": WAVESPEED, "dashscope": DASHSCOPE,
+# Shapes of answers that vendors give, under names that no provider has.
+SHAPES = {"klong": KLING, "runaway": RUNWAY, "pixverge": PIXVERSE, "wavespell": WAVESPEED, "dashslope": DASHSCOPE,
           "nothing": []}  # fmt: skip
 
 
-CODE = "vidpoll_kling/__init__.py"
+CODE = "vidpoll_klong/__init__.py"
 
 
 def named(bodies: list[Any]) -> dict[str, Any]:
@@ -95,7 +96,7 @@ def failures(files: dict[str, str], name: str, folder: Path, **submits: Any) -> 
 def test_only_the_decisions_fail(name: str, tmp_path: Path) -> None:
     """Whatever the samples look like, the rendered plugin keeps the contract but for what is marked DECIDE."""
     found = failures(render(name, named(SHAPES[name])), name, tmp_path)
-    if name == "pixverse":  # numbers tell nothing: all are taken for running, until the author says what they mean
+    if name == "pixverge":  # numbers tell nothing: all are taken for running, until the author says what they mean
         assert found.pop("the_samples_show_every_end")
     assert list(found) == ["nothing_is_left_to_decide"]
     assert "the base URL of the vendor's page" in found["nothing_is_left_to_decide"]
@@ -103,8 +104,8 @@ def test_only_the_decisions_fail(name: str, tmp_path: Path) -> None:
 
 def test_decided_is_decided(tmp_path: Path) -> None:
     """Without the marks all tests pass."""
-    files = {path: text.replace("DECIDE: ", "") for path, text in render("kling", named(KLING)).items()}
-    assert failures(files, "kling", tmp_path) == {}
+    files = {path: text.replace("DECIDE: ", "") for path, text in render("klong", named(KLING)).items()}
+    assert failures(files, "klong", tmp_path) == {}
 
 
 SUBMITS = {
@@ -118,8 +119,8 @@ SUBMITS = {
 @pytest.mark.parametrize("name", SUBMITS)
 def test_a_submit_is_rendered_where_there_is_a_sample_of_one(name: str, tmp_path: Path) -> None:
     """The id first, of each kind; its fields are the author's, and good ones stand beside the sample."""
-    files = render("kling", {**named(KLING), **SUBMITS[name]})
-    found = failures(files, "kling", tmp_path)
+    files = render("klong", {**named(KLING), **SUBMITS[name]})
+    found = failures(files, "klong", tmp_path)
     assert list(found) == ["nothing_is_left_to_decide"]
     assert "the fields of a submit" in found["nothing_is_left_to_decide"]
     kinds = [kind for kind in ("video", "text2video", "image2video") if f'kind="{kind}"' in files[CODE]]
@@ -131,36 +132,36 @@ def test_the_simulator_plays_the_rendered_samples(
     name: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Out of the package, by the hook that is rendered with a submit; each kind, to its file and to its failure."""
-    write(render("kling", {**named(KLING), **SUBMITS[name]}), tmp_path)
+    write(render("klong", {**named(KLING), **SUBMITS[name]}), tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    module = importlib.import_module("vidpoll_kling")
+    module = importlib.import_module("vidpoll_klong")
     fields = {"image": "https://a.example/a.png"} if "image" in kind else {"prompt": "a lighthouse at dusk"}
     try:
-        with simulate("kling", plugins=[module], instant=True) as simulation:
+        with simulate("klong", plugins=[module], instant=True) as simulation:
             client = simulation.client()
-            job = client.wait(client.submit("kling", kind, **fields))
+            job = client.wait(client.submit("klong", kind, **fields))
             assert (job.stage, len(client.download(job, tmp_path / "clips"))) == ("succeed", 1)
-            simulation.fail_next("kling", message="no paint")
+            simulation.fail_next("klong", message="no paint")
             with pytest.raises(JobFailed, match="no paint"):
-                client.wait(client.submit("kling", kind, **fields))
+                client.wait(client.submit("klong", kind, **fields))
     finally:
-        del sys.modules["vidpoll_kling"]
+        del sys.modules["vidpoll_klong"]
 
 
 def test_what_ends_a_job_is_rendered_where_there_is_a_sample_of_it(tmp_path: Path) -> None:
     """A delete with its flag, and a cancel."""
-    files = render("kling", RENDERED["ends"])
+    files = render("klong", RENDERED["ends"])
     assert 'declare.delete("DELETE /videos/{id}", JOB, done="data.deleted")' in files[CODE]
     assert 'declare.cancel("POST /videos/{id}/cancel", JOB)' in files[CODE]
-    assert list(failures(files, "kling", tmp_path)) == ["nothing_is_left_to_decide"]
+    assert list(failures(files, "klong", tmp_path)) == ["nothing_is_left_to_decide"]
 
 
 def test_an_id_of_another_name_stands_in_lists_too(tmp_path: Path) -> None:
     """Where a submit names the job otherwise than its status does."""
     rows = {"data": [{"id": "w1", "status": "processing"}], "next_token": None}
-    files = render("wavespeed", {**named(WAVESPEED), "submit.json": {"data": {"video_id": "w1"}}, "list.json": rows})
-    assert 'id=("id", "video_id")' in files["vidpoll_wavespeed/__init__.py"]
-    assert list(failures(files, "wavespeed", tmp_path)) == ["nothing_is_left_to_decide"]
+    files = render("wavespell", {**named(WAVESPEED), "submit.json": {"data": {"video_id": "w1"}}, "list.json": rows})
+    assert 'id=("id", "video_id")' in files["vidpoll_wavespell/__init__.py"]
+    assert list(failures(files, "wavespell", tmp_path)) == ["nothing_is_left_to_decide"]
 
 
 def test_a_sample_that_the_tables_refuse_says_so(tmp_path: Path) -> None:
@@ -173,8 +174,8 @@ def test_a_sample_that_the_tables_refuse_says_so(tmp_path: Path) -> None:
         "delete-late.json": {"code": 0},
         "error-504.json": {"code": 9},
     }
-    files = render("kling", {**named(KLING), **more})
-    rows = {row["file"]: row for row in json.loads(files["vidpoll_kling/samples/index.json"])["samples"]}
+    files = render("klong", {**named(KLING), **more})
+    rows = {row["file"]: row for row in json.loads(files["vidpoll_klong/samples/index.json"])["samples"]}
     assert [(rows[file]["operation"], rows[file]["expect"]) for file in more if file != "list.json"] == [
         ("list", {"rows": [], "next": None}),
         ("cancel", {"raises": "Refused", "kind": "server"}),
@@ -182,14 +183,14 @@ def test_a_sample_that_the_tables_refuse_says_so(tmp_path: Path) -> None:
         ("delete", {"raises": "Malformed"}),
         ("error", {"message": "HTTP 504", "code": "9"}),
     ]
-    assert list(failures(files, "kling", tmp_path)) == ["nothing_is_left_to_decide"]
+    assert list(failures(files, "klong", tmp_path)) == ["nothing_is_left_to_decide"]
 
 
 def test_what_cannot_be_played_is_not_named() -> None:
     """The hook of the simulator is there where a submit, a completed and a failed job are."""
     assert "vidpoll_simulators" in render("acme")["vidpoll_acme/__init__.py"]
     for samples in (KLING, [*KLING[:3], {"data": {"task_id": "k1"}}]):
-        assert "vidpoll_simulators" not in render("kling", named(samples))[CODE]
+        assert "vidpoll_simulators" not in render("klong", named(samples))[CODE]
 
 
 RENDERED = {
@@ -208,11 +209,11 @@ def test_the_code_is_formatted_and_typed(name: str, tmp_path: Path) -> None:
     """As ruff formats and checks it, and as mypy --strict checks it, where they are installed."""
     pytest.importorskip("ruff")
     pytest.importorskip("mypy")
-    folder = write(render("kling", RENDERED[name]), tmp_path)
+    folder = write(render("klong", RENDERED[name]), tmp_path)
     assert tool(folder, "ruff", "format", "--check", "--no-cache", ".") == ""
     assert tool(folder, "ruff", "check", "--no-cache", ".") == ""
     if name in ("kinds", "long"):
-        assert tool(folder, "mypy", "--strict", "--cache-dir", os.devnull, "vidpoll_kling") == ""
+        assert tool(folder, "mypy", "--strict", "--cache-dir", os.devnull, "vidpoll_klong") == ""
 
 
 def tool(folder: Path, *command: str) -> str:
@@ -226,15 +227,15 @@ def tool(folder: Path, *command: str) -> str:
 
 def test_what_is_guessed() -> None:
     """The job's word and not the envelope's, what known words mean, files in lists, fractions, times, codes."""
-    kling = guess(named(KLING))
-    assert kling.reader == {
+    klong = guess(named(KLING))
+    assert klong.reader == {
         "status": "task_status",
         "id": "task_id",
         "files": {"video": "task_result.videos[].url"},
         "reason": "task_status_msg",
     }
-    assert kling.envelope == {"under": "data", "code": "code", "message": "message"}
-    assert list(kling.words.values()) == [State.QUEUED, State.RUNNING, State.COMPLETED, State.FAILED]
+    assert klong.envelope == {"under": "data", "code": "code", "message": "message"}
+    assert list(klong.words.values()) == [State.QUEUED, State.RUNNING, State.COMPLETED, State.FAILED]
     runway = guess(named(RUNWAY))
     assert runway.reader == {
         "status": "status",
@@ -250,7 +251,7 @@ def test_what_is_guessed() -> None:
     wavespeed = guess(named(WAVESPEED))
     assert (wavespeed.reader, wavespeed.envelope["ok"]) == ({"status": "status", "files": {"video": "outputs"}}, (200,))
     assert guess({**named(KLING), "webhook.json": KLING[0]["data"]}).envelope == {
-        **kling.envelope,
+        **klong.envelope,
         "under": ("data", ""),
     }
     assert guess(named(DASHSCOPE)).envelope == {"under": "output"}
@@ -309,9 +310,9 @@ def test_a_list_is_rendered_where_there_is_a_sample_of_one(rest: Any, pages: Any
     """By token or by number; the last page is invented where no sample shows it, and the contract walks to it."""
     samples = {**named(WAVESPEED), "jobs.json": {"code": 200, "items": [WAVESPEED[1]["data"], {"id": "w2"}], **rest}}
     assert guess(samples).pages == {"rows": "items", **pages}
-    files = render("wavespeed", samples)
-    assert list(failures(files, "wavespeed", tmp_path)) == ["nothing_is_left_to_decide"]
-    rows = json.loads(files["vidpoll_wavespeed/samples/index.json"])["samples"]
+    files = render("wavespell", samples)
+    assert list(failures(files, "wavespell", tmp_path)) == ["nothing_is_left_to_decide"]
+    rows = json.loads(files["vidpoll_wavespell/samples/index.json"])["samples"]
     lists = [(row["file"], row.get("token")) for row in rows if row["operation"] == "list"]
     assert (
         lists

@@ -278,6 +278,27 @@ def good(tmp_path: Path, extra: Samples) -> Simulation:
     return played(write(tmp_path / "good", [*samples, *extra]), Good(), "goodness")
 
 
+def test_a_vendor_with_two_interfaces() -> None:
+    """A job is told in the samples of its own one; a query that its SDK spells out, and vidpoll does not, is borne."""
+    with played(MAGICOAL.parent / "gemini", None, "gemini") as simulation:
+        client = simulation.client()
+        job = client.submit("gemini", "veo", model="veo-3.1-generate-preview", prompt="a sea")
+        assert {type(event) for event in client.watch(job)} == {vidpoll.Completed}
+        other = client.submit("gemini", "video", model="gemini-omni-1.1-flash", input="a sea")
+        url = f"{simulation.base_urls['gemini']}/interactions/{other.id}?stream=false"
+        assert file_at(url, **{"x-goog-api-key": simulation.keys["gemini"]})[0] == 200
+
+
+def test_a_video_in_the_answer_is_each_jobs_own() -> None:
+    """Where samples hold the file in base64, a job brings a whole clip, and no other job's."""
+    with played(MAGICOAL.parent / "vertex", None, "vertex") as simulation:
+        client = simulation.client()
+        fields = {"project": "example-project", "model": "veo-3.1-generate-001", "prompt": "a sea"}
+        clips = [client.wait(client.submit("vertex", "video", **fields)).video.data for _ in "ab"]
+    assert len(set(clips)) == 2
+    assert all(clip and clip[4:8] == b"ftyp" and len(clip) > 1000 for clip in clips)
+
+
 def test_a_list_of_the_jobs_that_there_are(tmp_path: Path) -> None:
     """The newest first, each as it stands, in rows as the sample has them; a further page is empty."""
     empty = ("none.json", {"data": [], "next": None}, {"operation": "list", "expect": {"rows": [], "next": None}})

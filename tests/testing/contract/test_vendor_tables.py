@@ -14,6 +14,9 @@ from vidpoll import State, declare
 UUID = "7f3a2d1b-4c9e-4b7f-8d2a-1f3c5e7a9b0d"
 OWN = f"acme-ai/veo3/{UUID}"
 VIDEO = "https://cdn.queue.example/clip.mp4"
+BUCKET = "gs://mine/clip.mp4"
+BARE = {"request_id": UUID.replace("7f3a2d1b", "6f3a2d1b")}
+"""An answer that holds nothing but the job's id: in it nothing could be a word."""
 JOB = declare.Reader(
     {"IN_QUEUE": State.QUEUED, "IN_PROGRESS": State.RUNNING, "COMPLETED": State.COMPLETED},
     id="request_id",
@@ -21,6 +24,7 @@ JOB = declare.Reader(
     files={},
     queue_position="queue_position",
     verdicts=(declare.Verdict(400, "not ready", State.RUNNING),),
+    decide=lambda state, data: State.RUNNING if data == BARE else None,
     second=declare.Second(
         "GET /{app:path}/requests/{id}",
         {"video": "video.url"},
@@ -135,6 +139,19 @@ SAMPLES: list[Any] = [
         then=["yet.json"],
         expect={"state": "running", "job_id": f"acme-ai/veo3/{UUID.replace('7f3a2d1b', '9f3a2d1b')}"},
     ),
+    status(
+        "bare.json",
+        BARE,
+        id=f"acme-ai/veo3/{BARE['request_id']}",
+        expect={"state": "running", "stage": None, "job_id": f"acme-ai/veo3/{BARE['request_id']}"},
+    ),
+    status(
+        "kept.json",
+        {"status": "COMPLETED", "kept": True},
+        then=["kept-video.json"],
+        expect={"state": "completed", "assets": [{"kind": "video", "url": BUCKET}]},
+    ),
+    ("kept-video.json", {"video": {"url": BUCKET}}, {"operation": "follow"}),
     ("video.json", {"video": {"url": VIDEO}}, {"operation": "follow", "request": f"GET /{STEP}"}),
     (
         "flagged.json",
@@ -217,7 +234,7 @@ class Plugin:
 
 
 def test_a_vendor_with_all_of_it_passes(tmp_path: Path) -> None:
-    """Ids that carry the app, another host, headers and queries of fields, a form, a verdict in the second answer."""
+    """Ids that carry the app, another host, fields as headers and queries, forms, second answers, files in a bucket."""
     folder = write(tmp_path / "samples", SAMPLES, **HEAD)
     assert alarms(contract(Plugin(), folder, "queue")) == {}
 

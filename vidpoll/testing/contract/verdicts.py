@@ -52,11 +52,12 @@ def unknown_word(subject: Subject) -> None:
     if not subject.index.words:
         return
     for sample in subject.statuses:
-        if not mutations.scalars(sample.data):
+        places = {path for path, _ in mutations.scalars(sample.data)} - {*subject.id_paths(sample)}
+        if not places:
             continue  # nothing in it could be a word
         if sample.status >= 300 and not subject.word_paths[sample.file]:
             continue  # its HTTP status and its text say it, as a declare.Verdict has them
-        decided = any(subject.index.decides_at(path) for path, _ in mutations.scalars(sample.data))
+        decided = any(subject.index.decides_at(path) for path in places)
         if not subject.word_paths[sample.file] and not decided:
             broken(
                 rule,

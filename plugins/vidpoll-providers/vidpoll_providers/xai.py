@@ -1,0 +1,116 @@
+"""xAI's Grok Imagine for vidpoll. Facts: docs.x.ai (api-reference, guides/video-generations), its OpenAPI by
+tryAGI/Xai@19ee5158, xai-org/xai-sdk-python@4dab6a44, vercel/ai@ed857f50 packages/xai, and bodies that users quoted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import vidpoll
+from vidpoll import State, declare, parsing
+
+TICKS = 1e10
+"""Ticks of a US dollar."""
+
+
+def decide(state: State | None, data: Mapping[str, Any]) -> State | None:
+    """A video without a word means done; one that moderation holds back is a failure."""
+    respected = parsing.at(data, "video.respect_moderation")
+    if not (respected is None or isinstance(respected, bool)):
+        raise vidpoll.Malformed("respect_moderation is neither true nor false")
+    if data.get("status") is None and parsing.text(parsing.at(data, "video.url")):
+        state = State.COMPLETED
+    return State.FAILED if state is State.COMPLETED and respected is False else state
+
+
+def refine(said: vidpoll.Snapshot, data: Mapping[str, Any], job_id: str) -> vidpoll.Snapshot:
+    """A video that is held back comes without a reason."""
+    if said.state is State.FAILED and parsing.at(data, "video.respect_moderation") is False:
+        return replace(said, problem=vidpoll.Problem("the video did not pass moderation (respect_moderation is false)"))
+    return said
+
+
+JOB = declare.Reader(
+    {"pending": State.RUNNING, "done": State.COMPLETED, "failed": State.FAILED, "expired": State.EXPIRED},
+    id="request_id",
+    files={"video": "video.url"},
+    duration="video.duration",
+    cost="usage.cost_in_usd_ticks",
+    pending=202,
+    verdicts=(declare.Verdict(400, r"content.?moderat", State.FAILED),),
+    decide=decide,
+    refine=refine,
+)
+
+
+def parse(response: vidpoll.Response, job_id: str) -> vidpoll.Snapshot | vidpoll.Follow[vidpoll.Snapshot]:
+    """The cost comes in ticks, of a video that was refused too."""
+    said = JOB.parse(response, job_id)
+    if isinstance(said, vidpoll.Follow) or said.cost is None:
+        return said
+    return replace(said, cost=vidpoll.Cost(said.cost.charged / TICKS, unit="USD"))
+
+
+def media(kind: str) -> declare.Rule:
+    """An object with a url, as xAI has it, or that URL; an image as bytes or a file, too."""
+    files = ", bytes or a file as pathlib.Path" if kind == "image" else ""
+    image = declare.image()
+
+    def sent(name: str, value: Any) -> Any:
+        if isinstance(value, dict):
+            return value
+        return {"url": image.sent(name, value) if image.sent and not isinstance(value, str) else value}
+
+    def holds(value: Any) -> bool:
+        if isinstance(value, str):
+            return value.startswith(("https://", f"data:{kind}/"))
+        return isinstance(value, dict) or kind == "image"
+
+    return declare.Rule(f"an https URL or data URI{files}, or a mapping with url", holds, sent)
+
+
+FIELDS = {
+    "model": declare.text(),
+    "prompt": declare.text(),
+    "duration": declare.whole(1, 15, note="seconds"),
+    "aspect_ratio": declare.text(),
+    "resolution": declare.text(),
+    "image": media("image"),
+    "video": media("video"),
+    "image_url": declare.Rule("left out: xAI takes it and ignores it; give image", lambda v: False),
+    "video_url": declare.Rule("left out: give video", lambda v: False),
+}
+NEEDED = {"generations": (), "edits": ("video",), "extensions": ("video",)}
+
+
+@vidpoll.hookimpl
+def vidpoll_providers() -> Iterator[vidpoll.Provider]:
+    yield vidpoll.Provider(
+        "xai",
+        base_url="https://api.x.ai/v1",
+        auth=vidpoll.Bearer("XAI_API_KEY"),
+        pacing=vidpoll.Pacing(floor=5.0, typical=(20.0, 90.0)),  # the pages contradict each other about rates
+        status=replace(declare.status("GET /videos/{id}", JOB), parse=parse),
+        submit={
+            kind: declare.submit(
+                "POST /videos/{kind}",
+                JOB,
+                FIELDS,
+                ("model", "prompt", *needed),
+                kind=kind,
+                others=declare.anything(),
+            )
+            for kind, needed in NEEDED.items()
+        },
+        error=declare.refusals(
+            texts={r"credits|spending limit|licenses": "payment", r"incorrect API key": "authentication"}
+        ),
+        stages=JOB.stages,
+    )
+
+
+@vidpoll.hookimpl
+def vidpoll_simulators() -> Mapping[str, str]:
+    return {"xai": "vidpoll_providers:samples/xai/index.json"}
