@@ -204,11 +204,12 @@ class SampleFace(Face):
     def _cancel(self, job: Job, request: Request) -> Reply:
         if "cancelled" not in self._scenes[job.kind].states:
             return _lacking('status of a job that is cancelled ("state": "cancelled")')
+        both = "delete" in self.operations and self._sent("delete", job.id) == self._sent("cancel", job.id)
         if self.jobs.get(job.id) and job.moment(request.at).final:
-            both = "delete" in self.operations and self._sent("delete", job.id) == self._sent("cancel", job.id)
             return self._removed(job, request, "delete") if both else self._refusal(409, "conflict", "the job is over")
         reply = self._removed(job, request, "cancel")
-        self._cancelled |= {job.id} if reply.status < 300 else set()
+        gone = both and any(each.state for each in self._good("cancel"))  # the answer is the verdict, and the last word
+        self._cancelled |= {job.id} if reply.status < 300 and not gone else set()
         return reply
 
     def _removed(self, job: Job, request: Request, name: str) -> Reply:
