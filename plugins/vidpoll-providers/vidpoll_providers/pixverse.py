@@ -64,7 +64,7 @@ JOB = declare.Reader(
     envelope=GATE,
     refine=refine,
 )
-ID = declare.whole(1, note="`vidpoll upload pixverse FILE` gives it, or client.upload")
+ID = declare.whole(1, note="`vidpoll upload pixverse FILE` gives it")
 VIDEO = declare.whole(1, note="the id of a video that PixVerse made")
 FIELDS = {
     "model": declare.text(),

@@ -33,7 +33,9 @@ JOB = declare.Reader(
 FIELDS = {
     "model": declare.text(),
     "prompt": declare.text(),
-    "image_url": declare.anything(),  # a URL, base64, a list of them; for some models an object
+    "image_url": declare.Rule(
+        "the URL of an image, its base64, a list of these, or what else the model takes", declare.anything().holds
+    ),
     "quality": declare.text(),
     "with_audio": declare.flag(),
     "size": declare.text(),
