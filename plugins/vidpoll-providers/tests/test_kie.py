@@ -70,6 +70,13 @@ def test_the_first_part_of_an_id_is_its_face(job_id: str, line: str) -> None:
     assert (sent.path, sent.query) == (line, (("taskId", job_id.rpartition("/")[2]),))
 
 
+@pytest.mark.parametrize("job_id", ["luma/1", "kling/1", "a/b/c"])
+def test_a_face_that_there_is_not_is_told(job_id: str) -> None:
+    """It is not asked for at the market."""
+    with pytest.raises(vidpoll.BadReference, match="FACE is veo, aleph, modify or runway"):
+        PROVIDER.status.request(job_id)
+
+
 def test_422_is_about_what_was_asked() -> None:
     """Of a question there is no such job; of a submit the fields are wrong."""
     body = Response(200, {}, b'{"code": 422, "msg": "recordInfo is null", "data": null}')

@@ -202,6 +202,14 @@ def pushed(body: dict[str, Any]) -> Mapping[str, Any]:
     return {**body, "data": {**data, **said}}
 
 
+def bare(job_id: str) -> vidpoll.Request:
+    """A market job's question. Its id has no face before it, so one that there is not was meant for another."""
+    if "/" in job_id:
+        faces = "veo, aleph, modify or runway"
+        raise vidpoll.BadReference(f"{job_id[:80]!r}: write the id of a market job alone, or FACE/ID; FACE is {faces}")
+    return MARKET_STATUS.request(job_id)
+
+
 MARKET_STATUS = declare.status("GET /api/v1/jobs/recordInfo?taskId={id}", MARKET)
 FLAGGED_STATUS = declare.status("GET /api/v1/{kind}/record-info?taskId={id}", FLAGGED)
 RUNWAY_STATUS = declare.status("GET /api/v1/{kind}/record-detail?taskId={id}", RUNWAY)
@@ -215,7 +223,11 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         auth=vidpoll.AnyOf(vidpoll.Bearer("KIE_API_KEY"), vidpoll.Bearer("KIE_AI_API_KEY")),
         pacing=vidpoll.Pacing(floor=3.0, rate=(10, 1.0)),
         status=declare.by_kind(
-            {**dict.fromkeys(FLAGGED.ids.kinds, FLAGGED_STATUS), "runway": RUNWAY_STATUS, "": MARKET_STATUS}
+            {
+                **dict.fromkeys(FLAGGED.ids.kinds, FLAGGED_STATUS),
+                "runway": RUNWAY_STATUS,
+                "": replace(MARKET_STATUS, request=bare),
+            }
         ),
         submit={
             "market": start("jobs/createTask", MARKET, MODEL, "model", convert=market_body),
