@@ -111,6 +111,8 @@ def test_an_upload_gives_the_number_that_a_submit_takes(tmp_path: Path) -> None:
         "/openapi/v2/media/upload",
     ]
     assert b'name="image"; filename="a.png"' in (image.request(files["a.png"]).body or b"")
+    sent = media.request(files["b.mp4"]).body or b""
+    assert (b'name="file"; filename="b.mp4"' in sent, b"\r\n\r\nvideo\r\n" in sent) == (True, True)
     answer = b'{"ErrCode": 0, "ErrMsg": "success", "Resp": {"img_id": 41, "media_id": 42, "media_type": "video"}}'
     assert [each.parse(Response(200, {}, answer), "") for each in (image, media)] == [41, 42]
 

@@ -1,6 +1,6 @@
 """PixVerse for vidpoll. Facts: https://docs.platform.pixverse.ai (get-video-generation-status-13016632e0,
 text-to-video-generation-13016634e0, get-user-credit-balance-13778989e0, error-codes-796041m0,
-webhook-integration-1905378m0). No live call was made.
+webhook-integration-1905378m0), and PixVerse's own client, pixverse-mcp 0.2.2. No live call was made.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -47,6 +48,8 @@ def refine(said: vidpoll.Snapshot, data: Mapping[str, Any], job_id: str) -> vidp
 JOB = declare.Reader(
     {
         1: Stage("generated", State.COMPLETED),
+        2: Stage("pending", State.QUEUED),  # 2 and 3: PixVerse's client knows them, its pages do not
+        3: Stage("in_progress", State.RUNNING),
         5: Stage("generating", State.RUNNING),
         6: Stage("deleted", State.EXPIRED),
         7: Stage("moderated", State.FAILED),
@@ -87,7 +90,8 @@ KINDS: Mapping[str, tuple[dict[str, declare.Rule], Any]] = {
     "fusion": ({"image_references": declare.list(declare.object())}, ("model", "prompt", "image_references")),
     "extend": (SOURCE, ("model", *EITHER)),
     "lip_sync": ({**SOURCE, "audio_media_id": ID}, EITHER),
-    **dict.fromkeys(("sound_effect", "restyle", "swap", "mimic", "modify", "upscale"), (SOURCE, ())),
+    "sound_effect": ({**SOURCE, "sound_effect_content": declare.text()}, ("sound_effect_content", *EITHER)),
+    **dict.fromkeys(("restyle", "swap", "mimic", "modify", "upscale"), (SOURCE, ())),
 }
 
 
@@ -97,6 +101,27 @@ def start(kind: str) -> vidpoll.Operation[vidpoll.Submitted]:
     return declare.submit(
         "POST /openapi/v2/video/{kind}/generate", JOB, {**FIELDS, **more}, needed, kind=kind, others=declare.anything()
     )
+
+
+IMAGE = declare.upload(
+    "POST /openapi/v2/image/upload",
+    (".png", ".webp", ".jpeg", ".jpg"),
+    value="Resp.img_id",
+    field="image",
+    envelope=GATE,
+    convert=int,
+)
+VIDEOS, SOUNDS = (".mp4", ".mov"), (".mp3", ".wav")
+MEDIA = declare.upload(
+    "POST /openapi/v2/media/upload", (*VIDEOS, *SOUNDS), value="Resp.media_id", envelope=GATE, convert=int
+)
+
+
+def media_request(path: Path) -> vidpoll.Request:
+    """Beside the file stands what it is."""
+    made = MEDIA.request(path)
+    kind, body = declare.form({"file": path, "media_type": "audio" if path.suffix.lower() in SOUNDS else "video"})
+    return replace(made, headers={**made.headers, "Content-Type": kind}, body=body)
 
 
 def parse_quota(response: vidpoll.Response, job_id: str) -> vidpoll.Quota:
@@ -155,23 +180,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         status=declare.status("GET /openapi/v2/video/result/{id}", JOB),
         submit={kind: start(kind) for kind in KINDS},
         quota=vidpoll.Operation(lambda: vidpoll.Request("GET", "/openapi/v2/account/balance"), parse_quota),
-        upload={
-            "image": declare.upload(
-                "POST /openapi/v2/image/upload",
-                (".png", ".webp", ".jpeg", ".jpg"),
-                value="Resp.img_id",
-                field="image",
-                envelope=GATE,
-                convert=int,
-            ),
-            "media": declare.upload(
-                "POST /openapi/v2/media/upload",
-                (".mp4", ".mov", ".mp3", ".wav"),
-                value="Resp.media_id",
-                envelope=GATE,
-                convert=int,
-            ),
-        },
+        upload={"image": IMAGE, "media": replace(MEDIA, request=media_request)},
         error=declare.refusals(CODES, read=read_error),
         stages=JOB.stages,
         webhook=declare.Webhook(verify),
