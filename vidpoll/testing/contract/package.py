@@ -18,6 +18,7 @@ from . import auth, finding, source
 from .subject import Subject, broken, said, skip
 
 if TYPE_CHECKING:
+    from ...client import Client
     from ..simulated import Simulation
 
 MARK = "DECIDE"
@@ -208,28 +209,33 @@ def simulated(subject: Subject) -> None:
 def _run(subject: Subject) -> None:
     plugins = () if subject.plugin is None else (subject.plugin,)
     kinds = [name.removeprefix("submit ") for name in subject.operations if name.startswith("submit ")]
-    for kind in [kind for kind in kinds if kind in subject.submits]:
-        with _simulation(subject, plugins) as simulation, tempfile.TemporaryDirectory() as folder:
-            if kind not in simulation.faces[subject.name].timelines:
-                continue
-            client = simulation.client()
-            try:
-                job = client.wait(client.submit(subject.name, kind, **subject.submits[kind]), timeout=7200.0)
-                due = [asset for asset in job.assets if asset.kind == "video"]
-                files = client.download(job, Path(folder) / "clips") if due else []
-                empty = [path for path in files if path.stat().st_size == 0]
-            except VidpollError as error:
-                _fail(subject, f"submit {kind}: {redact.text(error)}")
-            if bool(due) != bool(files) or empty:
-                broken(_RUN, seen=f"submit {kind}: no file, or an empty one", why=_WHOLE, do="look at the face's files")
-            simulation.fail_next(subject.name, message="the kit lets it fail")
-            try:
-                client.wait(client.submit(subject.name, kind, **subject.submits[kind]), timeout=7200.0)
-            except JobFailed:
-                continue
-            except VidpollError as error:
-                _fail(subject, f"a failing {kind}: {redact.text(error)}")
-            broken(_RUN, seen=f"a failing {kind} is completed", why=_WHOLE, do="let the face play the job's failure")
+    with _simulation(subject, plugins) as simulation:
+        client = simulation.client()
+        for kind in kinds:
+            if kind in subject.submits and kind in simulation.faces[subject.name].timelines:
+                _play(subject, simulation, client, kind)
+
+
+def _play(subject: Subject, simulation: Simulation, client: Client, kind: str) -> None:
+    """A job of one kind that is completed, its files, and one that fails."""
+    try:
+        job = client.wait(client.submit(subject.name, kind, **subject.submits[kind]), timeout=7200.0)
+        due = [asset for asset in job.assets if asset.kind == "video"]
+        with tempfile.TemporaryDirectory() as folder:
+            files = client.download(job, Path(folder) / "clips") if due else []
+            empty = [path for path in files if path.stat().st_size == 0]
+    except VidpollError as error:
+        _fail(subject, f"submit {kind}: {redact.text(error)}")
+    if bool(due) != bool(files) or empty:
+        broken(_RUN, seen=f"submit {kind}: no file, or an empty one", why=_WHOLE, do="look at the face's files")
+    simulation.fail_next(subject.name, message="the kit lets it fail")
+    try:
+        client.wait(client.submit(subject.name, kind, **subject.submits[kind]), timeout=7200.0)
+    except JobFailed:
+        return
+    except VidpollError as error:
+        _fail(subject, f"a failing {kind}: {redact.text(error)}")
+    broken(_RUN, seen=f"a failing {kind} is completed", why=_WHOLE, do="let the face play the job's failure")
 
 
 def _fail(subject: Subject, seen: str) -> None:
