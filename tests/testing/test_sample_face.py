@@ -147,6 +147,60 @@ def test_whether_progress_is_told(reels: Path, hailstone: Path) -> None:
         assert not simulation.faces["hailstone"].tells_progress("video")
 
 
+def test_a_word_of_another_interface_is_not_played(tmp_path: Path) -> None:
+    """Of two interfaces one has a word for a queue: a job of the other runs from the beginning."""
+    plain = declare.Reader({"queued": State.QUEUED, "run": State.RUNNING, "ok": State.COMPLETED, "no": State.FAILED})
+    number = declare.Reader(
+        {5: State.RUNNING, 1: State.COMPLETED, 8: State.FAILED}, status="flag", ids=declare.Ids("kind/id", ("b",))
+    )
+    provider = vidpoll.Provider(
+        "two",
+        base_url="https://api.two.example",
+        auth=vidpoll.Bearer("TWO_API_KEY"),
+        pacing=vidpoll.Pacing(floor=3.0),
+        status=declare.by_kind(
+            {"b": declare.status("GET /{kind}/{id}", number), "": declare.status("GET /a/{id}", plain)}
+        ),
+        submit={
+            "a": declare.submit("POST /a", plain, {"prompt": declare.text()}, kind="a"),
+            "b": declare.submit("POST /b", number, {"prompt": declare.text()}, kind="b"),
+        },
+    )
+    video: dict[str, Any] = {"kind": "video", "url": "https://cdn.two.example/a.mp4"}
+    told = [
+        ("j1", "status", "queued", "queued"),
+        ("j1", "status", "run", "running"),
+        ("j1", "status", "ok", "completed"),
+        ("j1", "status", "no", "failed"),
+        ("b/j2", "flag", 5, "running"),
+        ("b/j2", "flag", 1, "completed"),
+        ("b/j2", "flag", 8, "failed"),
+    ]
+    samples: Samples = []
+    for job_id, name, word, state in told:
+        body = {"id": job_id[-2:], name: word, "url": video["url"]}
+        expect = {"state": state, "stage": str(word), "progress": None}
+        expect["assets"] = [video] if state == "completed" else []
+        samples.append((f"{word}.json", body, {"operation": "status", "id": job_id, "expect": expect}))
+    samples += [
+        (f"submit-{kind}.json", {"id": job_id[-2:]}, {"operation": f"submit {kind}", "expect": {"job_id": job_id}})
+        for kind, job_id in (("a", "j1"), ("b", "b/j2"))
+    ]
+    folder = write(tmp_path / "two", samples, base_url="https://api.two.example", id="j1", words={})
+
+    class Two:
+        @vidpoll.hookimpl
+        def vidpoll_providers(self) -> Any:
+            yield provider
+
+    with played(folder, Two(), "two") as simulation:
+        client = simulation.client()
+        seen = [event for kind in ("a", "b") for event in client.watch(client.submit("two", kind, prompt="x"))]
+    stages = [event.stage for event in seen if isinstance(event, vidpoll.StageChanged)]
+    faults = [event for event in seen if isinstance(event, vidpoll.PollFailed)]
+    assert (stages, faults) == (["queued", "run", "5"], [])
+
+
 def test_a_failure_of_another_state(reels: Path) -> None:
     """`fails_as`: what is to fail ends as the samples show that state."""
     with played(reels, Reels(), "reels", fails_as="cancelled") as simulation:

@@ -375,6 +375,8 @@ class SampleFace(Face):
         sent = submit.sends if isinstance(submit.sends, Mapping) else None
         fields, request = self._first_request(submit, fields or submit.fields or sent or _FIELDS, _FIELDS)
         ordered = {str(state): self._of(str(state), job_id) for state in model.State}
+        # another interface of the vendor may have a word for a queue where that of this job has none
+        ordered["queued"] = [each for each in ordered["queued"] if self._parse(each, each.response(), job_id)]
         states = {state: found[0] for state, found in ordered.items() if found}
         self._check_files(states["completed"])
         running = _stages(ordered["running"] or ordered["queued"], job_id)
