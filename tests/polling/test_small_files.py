@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import threading
+import threading
 
 import pytest
 from acme_provider import DONE, KEY, REF, talk
@@ -55,6 +56,17 @@ def test_what_is_no_image_is_none(cover: object, answer: object, requests: int) 
     """No URL, one of this network, a page, a refusal, too many bytes, no answer: it is asked for once at most."""
     job, sent = completed(cover, answer)
     assert (job.thumbnail(), len(sent) - 1) == (None, requests)
+
+
+def test_without_a_thread_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever tells of the job tells of it without the picture."""
+    job, sent = completed(COVER, PNG)
+
+    def none(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", none)
+    assert (job.thumbnail(), len(sent)) == (None, 1)
 
 
 def test_a_job_that_nobody_asked_about_has_none() -> None:
