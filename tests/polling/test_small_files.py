@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 import threading
-import threading
 
 import pytest
 from acme_provider import DONE, KEY, REF, talk

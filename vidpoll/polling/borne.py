@@ -18,7 +18,8 @@ def borne(loop: Loop, ask: Callable[[float | None], Watch], *, timeout: float | 
     """The question of `ask` that had an answer: a Snapshot, or what does not pass.
 
     A transient error is borne until `timeout` seconds (None: no bound) or the loop's patience are over; then it is the
-    answer. `ask` is told how many seconds are left. The account's floor and what a 429 asks for are kept to by the question itself.
+    answer. The account's floor and what a 429 asks for are kept to by the question itself, which is told how many
+    seconds are left.
     """
     streak, start, nothing = FailureStreak(), loop.now(), Queue[None]()
     while True:

@@ -126,7 +126,7 @@ class SampleFace(Face):
         auth = self.provider.auth
         ways = auth.alternatives if isinstance(auth, AnyOf) else (auth,)
         opens = any(self._opens(way, request, way is ways[0]) for way in ways)
-        if self.key is None or _target(request) in self._files or opens:
+        if self.key is None or request.target in self._files or opens:
             return None
         return self._refusal(401, "authentication", "the key is wrong")
 
@@ -146,8 +146,8 @@ class SampleFace(Face):
     # Requests
 
     def _play(self, request: Request) -> Reply:
-        if _target(request) in self._files:
-            return serve(request, self._files[_target(request)])
+        if request.target in self._files:
+            return serve(request, self._files[request.target])
         asked = self._came(request)
         if asked in self._doors:
             return self._doors[asked](request)
@@ -460,10 +460,6 @@ def _asked(request: model.Request) -> Asked:
 
 def _written(value: object) -> str:
     return json.dumps(value, sort_keys=True)
-
-
-def _target(request: Request) -> str:
-    return request.raw_path + (f"?{request.raw_query}" if request.raw_query else "")
 
 
 def _object(request: Request) -> dict[str, Any]:
