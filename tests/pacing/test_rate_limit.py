@@ -70,6 +70,14 @@ def test_a_rate_that_was_told_holds_only_until_another_is() -> None:
     assert rate.turn(1010.0, submit=True) - 1010.0 < 2.0
 
 
+def test_one_that_is_left_for_an_hour_is_no_hour_of_silence() -> None:
+    """Where none is left, the next question goes after a minute: no longer where one is."""
+    rate = RateLimit(None)
+    rate.told(1, 3600.0, now=1000.0)
+    rate.spend(1000.0)
+    assert rate.turn(1000.0) == 1000.0 + LONGEST
+
+
 def test_a_429_teaches_once_until_a_good_answer() -> None:
     """Ten refusals of one burst are one lesson."""
     rate = RateLimit(None)

@@ -98,8 +98,8 @@ class RateLimit:
         self._reads.spend(self.learnt(now), now)
 
     def told(self, left: float, seconds: float, now: float) -> None:
-        """Headers say how many requests are left for how many seconds."""
-        self._told = (max(left * _USED, 1.0) / seconds, now + seconds)
+        """Headers say how many requests are left for how many seconds; one in LONGEST goes, as where none is left."""
+        self._told = (max(left * _USED / seconds, 1.0 / min(seconds, LONGEST)), now + seconds)
 
     def good(self) -> None:
         """A good answer came."""
