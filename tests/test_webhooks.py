@@ -48,6 +48,7 @@ def test_a_vendors_own_vector() -> None:
         ({"Webhook-Signature": None}, BODY, KLING, AT, "the header webhook-signature is missing"),
         ({"Webhook-Signature": "v1,"}, BODY, KLING, AT, "not that of the secret"),
         ({"Webhook-Signature": "v1,é"}, BODY, KLING, AT, "not that of the secret"),
+        ({"Webhook-Signature": "v1,\udcff"}, BODY, KLING, AT, "not that of the secret"),  # as aiohttp has a bad byte
         ({"Webhook-Signature": "UsKlJP00XoQyOn410NM9xv34sP+Gl0jnOO9Lcpr7NJ4="}, BODY, KLING, AT, "not that of the"),
         ({"Webhook-Timestamp": None}, BODY, KLING, AT, "does not say when"),
         ({"Webhook-Timestamp": "soon"}, BODY, KLING, AT, "does not say when"),
@@ -111,6 +112,26 @@ def test_what_it_says_goes_to_feed() -> None:
     assert t.requests == ["GET /v1/jobs/j1"]
 
 
+DEEP = b"[" * 100_000
+EVENT = replace(ACME, webhook=Webhook(None, lambda pushed: pushed["data"]))
+SIGNED_PART = replace(ACME, webhook=Webhook(declare.hmac_sha256("{body:a}", signature="x-s")))
+
+
+def test_a_plugin_that_is_switched_off_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As everywhere else."""
+    asked: list[Any] = []
+
+    def plugins(**options: Any) -> Any:
+        asked.append(options)
+        raise vidpoll.UnknownProvider("kling")
+
+    monkeypatch.setattr("vidpoll.webhooks.Plugins", plugins)
+    monkeypatch.setenv("VIDPOLL_DISABLE", "kling, replicate")
+    with pytest.raises(vidpoll.UnknownProvider):
+        vidpoll.webhook("kling", {}, b"{}", "x")
+    assert asked == [{"disabled": {"kling", "replicate"}}]
+
+
 @pytest.mark.parametrize(
     ("call", "error", "said"),
     [
@@ -124,7 +145,11 @@ def test_what_it_says_goes_to_feed() -> None:
             vidpoll.Malformed,
             "is not a JSON object",
         ),
+        (lambda: vidpoll.webhook(EVENT, {}, b'{"ping": 1}', None), vidpoll.Malformed, "without what is due"),
+        (lambda: vidpoll.webhook(EVENT, {}, DEEP, None), vidpoll.Malformed, "not JSON"),
+        (lambda: vidpoll.webhook(SIGNED_PART, {"x-s": "0"}, DEEP, "s"), vidpoll.BadSignature, "a of the body"),
         (lambda: declare.hmac_sha256("body", signature="x"), vidpoll.PluginError, "holes are"),
+        (lambda: declare.hmac_sha256("{body}", signature="x", timestamp="t"), vidpoll.PluginError, "push it again"),
         (lambda: declare.hmac_sha256("{body}", signature="x", encoding="b64"), vidpoll.PluginError, "one of hex"),
         (lambda: replace(ACME, webhook=print), vidpoll.PluginError, "not a declare.Webhook"),  # type: ignore[arg-type]
     ],

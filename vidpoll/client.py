@@ -17,12 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import arguments
 from .clock import Clock, SystemClock
-from .errors import (
-    AnswerError,
-    UnknownProvider,
-    UsageError,
-    VidpollError,
-)
+from .errors import AnswerError, UnknownProvider, UsageError, VidpollError
 from .events import Completed, DownloadProgress, Event, Failed, GaveUp, Polled
 from .faults import Fault
 from .job import Job
@@ -261,10 +256,10 @@ class Client:
         """
         return _said(self._ask(arguments.as_job(job)))
 
-    def _ask(self, job: Job) -> Watch:
+    def _ask(self, job: Job, timeout: float | None = None) -> Watch:
         state = self._state(job.account)
         with self._keeper.asking(job, state.opened):
-            watch = Watch(job, state, self._pacing, now=self._loop.now(), once=True)
+            watch = Watch(job, state, self._pacing, now=self._loop.now(), timeout=timeout, once=True)
             for _ in self._loop.run([watch]):
                 pass
         return watch
@@ -442,7 +437,7 @@ class Client:
         """Make sure that a job is completed, with a question where that is not known. Raises why it is not."""
         state = self._state(job.account)
         if not job.final or not job.assets or job.stale:
-            _said(borne(self._loop, lambda: self._ask(job), timeout=timeout))
+            _said(borne(self._loop, partial(self._ask, job), timeout=timeout))
             with self._keeper.asking(job, state.opened):
                 for settled in job.settle(self._clock.time()):  # completed, files late: `content` may have them
                     self._keeper.tell(job, settled)

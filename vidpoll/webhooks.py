@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 
+from . import redact
 from .clock import SystemClock
 from .errors import BadSignature, Malformed, Unsupported, UsageError
-from .plugins import Plugins
+from .model import Response
+from .plugins import Plugins, switched_off
 from .provider import Provider, Webhook
 
 
@@ -25,7 +28,9 @@ def webhook(
     Raises BadSignature for a push that is not the vendor's, Malformed for one that is no JSON object, Unsupported for a
     provider without webhooks, UsageError where the secret is missing or is none.
     """
-    found = provider if isinstance(provider, Provider) else Plugins(discover=True).provider(provider)
+    found = provider
+    if not isinstance(found, Provider):
+        found = Plugins(disabled=switched_off(os.environ)).provider(found)
     if found.webhook is None:
         raise Unsupported(f"{found.name}: no webhooks are known of it; wait for its jobs instead")
     if not isinstance(body, (bytes, bytearray)):
@@ -44,13 +49,13 @@ def webhook(
 
 
 def _read(hook: Webhook, body: bytes) -> bytes:
-    """The body as the status operation has it."""
+    """The body as the status operation has it. Raises Malformed."""
     if hook.read is None:
         return body
-    try:
-        data = json.loads(body)
-    except (ValueError, RecursionError):
-        data = None
+    data = Response(200, {}, body).json()
     if not isinstance(data, dict):
         raise Malformed("a pushed body that is not a JSON object")
-    return json.dumps(hook.read(data)).encode()
+    try:
+        return json.dumps(hook.read(data)).encode()
+    except Exception as error:  # noqa: BLE001 - a plugin's, and anybody can push
+        raise Malformed(f"a pushed body without what is due in it ({redact.text(repr(error), limit=80)})") from None

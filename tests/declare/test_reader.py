@@ -325,6 +325,16 @@ def test_the_files_stand_in_a_second_answer() -> None:
         asked.parse(answer({"file": {"url": URL}, "job": "8"}), "7")
 
 
+def test_a_second_answer_may_write_the_id_in_capitals() -> None:
+    """As the first one may: it is the same UUID."""
+    uuid = "3f8a2d1b-4c9e-4b7f-8d2a-1f3c5e7a9b0d"
+    asked = Reader(WORDS, second=FILES).parse(answer({**DONE, "id": uuid}), uuid)
+    assert isinstance(asked, Follow)
+    said = asked.parse(answer({"file": {"url": URL}, "job": uuid.upper()}), uuid)
+    assert isinstance(said, Snapshot)
+    assert said.assets == (Asset(URL),)
+
+
 @pytest.mark.parametrize("body", [{**DONE, "url": URL}, {**DONE, "file": {}}, {**DONE, "status": "run"}])
 def test_nothing_more_is_asked(body: dict[str, Any]) -> None:
     """Where the video is there, where nothing leads to it, and while the job runs."""

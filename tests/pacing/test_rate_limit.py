@@ -60,6 +60,24 @@ def test_headers_say_what_is_left() -> None:
     assert rate.per_second(1051.0) is None
 
 
+def test_a_rate_that_was_told_holds_only_until_another_is() -> None:
+    """The last of an hour's hundred was spent, and then the window is a new one: nobody waits for an hour."""
+    rate = RateLimit(None)
+    for left, seconds, now in ((1, 3600.0, 1000.0), (100, 50.0, 1010.0)):
+        rate.told(left, seconds, now)
+        rate.spend(now)
+    assert rate.turn(1010.0) - 1010.0 < 2.0
+    assert rate.turn(1010.0, submit=True) - 1010.0 < 2.0
+
+
+def test_one_that_is_left_for_an_hour_is_no_hour_of_silence() -> None:
+    """Where none is left, the next question goes after a minute: no longer where one is."""
+    rate = RateLimit(None)
+    rate.told(1, 3600.0, now=1000.0)
+    rate.spend(1000.0)
+    assert rate.turn(1000.0) == 1000.0 + LONGEST
+
+
 def test_a_429_teaches_once_until_a_good_answer() -> None:
     """Ten refusals of one burst are one lesson."""
     rate = RateLimit(None)

@@ -25,6 +25,16 @@ def test_a_download_bears_trouble_before_the_first_answer(tmp_path: Path, troubl
     assert sum(t.clock.waits) == (40.0 if trouble is SLOW_DOWN else 2 * FLOOR)
 
 
+def test_a_download_waits_for_no_hint_beyond_its_end(tmp_path: Path) -> None:
+    """The account is held for longer than the download may take: that is said, once the job's floor is kept to."""
+    t = talk({"/jobs": [SLOW_DOWN], "": [MP4]})
+    t.client.wait(REF, timeout=0, check=False)
+    t.clock.waits.clear()
+    with pytest.raises(vidpoll.RateLimited, match="was not sent"):
+        t.client.download(REF, tmp_path, timeout=1.0)
+    assert (sum(t.clock.waits), len(t.requests)) == (FLOOR, 1)
+
+
 def test_so_does_a_stream(tmp_path: Path) -> None:
     """`open` begins like a download."""
     t = talk({"/jobs": [SLOW_DOWN, DONE], "": [MP4]})

@@ -57,6 +57,17 @@ def test_what_is_no_image_is_none(cover: object, answer: object, requests: int) 
     assert (job.thumbnail(), len(sent) - 1) == (None, requests)
 
 
+def test_without_a_thread_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever tells of the job tells of it without the picture."""
+    job, sent = completed(COVER, PNG)
+
+    def none(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", none)
+    assert (job.thumbnail(), len(sent)) == (None, 1)
+
+
 def test_a_job_that_nobody_asked_about_has_none() -> None:
     """Nor one that comes out of a pickle: it has no client."""
     job, sent = completed(COVER, PNG)

@@ -17,6 +17,7 @@ import vidpoll
 from vidpoll.storage import owners
 from vidpoll.storage.owed import Owed
 from vidpoll.storage.sqlite import Store
+from vidpoll.storage.store_file import BadRow
 
 
 @pytest.fixture(autouse=True)
@@ -101,6 +102,47 @@ def test_a_wait_that_began_while_the_store_was_locked_is_kept(path: Path) -> Non
         t.client.wait(REF)
     t.client.close()
     assert kept(talk([], store=path)).job.ok
+
+
+def test_what_is_never_taken_keeps_back_nothing_else() -> None:
+    """It would be refused for ever, and with it all that comes after: no job could be submitted any more."""
+    done: list[str] = []
+
+    def fails() -> None:
+        raise BadRow("damaged")
+
+    owed = Owed()
+    for call in (lambda: done.append("a"), fails, lambda: done.append("b")):
+        owed.add(call)
+    owed.pay()
+    assert (done, bool(owed)) == (["a", "b"], False)
+
+
+@pytest.mark.parametrize("column", ["facts", "sent", "variables"])
+def test_a_damaged_row_keeps_back_no_other_job(path: Path, column: str) -> None:
+    """Neither a verdict that is waited for with it, nor the next submit."""
+    talk([DONE], store=path).client.store.want(REF, "x.mp4")
+    sql(path, f"UPDATE jobs SET {column} = 'not JSON'")
+    t = talk([DONE, DONE, {"id": "j3", "status": "queued"}], store=path)
+    t.client.wait_all([REF, "acme:j2"])
+    t.client.submit("acme", "clip", prompt="a lighthouse")
+    rows = sql(path, "SELECT ref, ended_at IS NOT NULL FROM jobs ORDER BY ref")
+    assert rows == [(REF, 1), ("acme:j2", 1), ("acme:j3", 0)]
+
+
+def test_ctrl_c_does_not_lose_the_id_of_a_submit(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may come while the store waits for another program, with the answer in hand."""
+    t = talk([SUBMITTED], store=path)
+    store, submitted = t.client._keeper.store, t.client._keeper.store.submitted  # type: ignore[union-attr]
+
+    def interrupted(*_: object) -> None:
+        monkeypatch.setattr(store, "submitted", submitted)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(store, "submitted", interrupted)
+    with pytest.warns(RuntimeWarning, match="write it down. KeyboardInterrupt"), pytest.raises(KeyboardInterrupt):
+        t.client.submit("acme", "clip", prompt="a lighthouse")
+    assert (kept(t).sent, t.client.store.unknown_submits()) == ({"prompt": "a lighthouse"}, [])
 
 
 def test_nothing_is_written_past_what_is_owed(path: Path) -> None:

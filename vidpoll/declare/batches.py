@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from .. import parsing
@@ -33,7 +34,7 @@ def batch(line: str, reader: Reader, *, name: str, rows: str = "data", join: str
     def build(ids: tuple[str, ...]) -> Request:
         bare, own = made.request({}), [reader.ids.split(each)["id"] for each in ids]
         values = own if join is None else [join.join(own)]
-        return Request(bare.method, bare.path, (*bare.query, *((name, each) for each in values)), host=bare.host)
+        return replace(bare, query=(*bare.query, *((name, each) for each in values)))
 
     def parse(response: Response, job_id: str) -> Page:
         reader.envelope.check(response)

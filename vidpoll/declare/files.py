@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import binascii
 from base64 import b64decode
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -56,7 +55,7 @@ def _bytes(found: Any, kind: str) -> tuple[Asset, ...]:
     texts = [each for each in (found if isinstance(found, list) else [found]) if isinstance(each, str) and each]
     try:
         return tuple(Asset(data=b64decode(each.rpartition(";base64,")[2], validate=True), kind=kind) for each in texts)
-    except binascii.Error:
+    except ValueError:  # what is no ASCII is a plain one
         return ()
 
 

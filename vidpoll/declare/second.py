@@ -9,7 +9,7 @@ from typing import Any
 
 from .. import parsing
 from ..errors import ForeignAnswer, Malformed
-from ..model import Response, Snapshot, State
+from ..model import Response, Snapshot, State, same_id
 from ..provider import Follow
 from .envelope import Envelope
 from .files import Files, check_files, read_files
@@ -73,7 +73,8 @@ class Second:
                 return replace(said, state=verdict.state, assets=(), problem=verdict.problem(response))
             envelope.check(response)
             body = parsing.json_object(response)
-            if find(body, self.id, parsing.text) not in (None, own["id"]):
+            named = find(body, self.id, parsing.text)
+            if named is not None and not same_id(named, own["id"]):
                 raise ForeignAnswer("the second answer is about another job than the one that was asked for")
             found = read_files(body, self.files, own)
             if self.all_verdicts and not found:  # nothing is certain without it

@@ -50,7 +50,7 @@ def hmac_sha256(
     >>> verify({"x-signature": "0" * 64}, b"{}", "secret", 0.0)
     'the signature is not that of the secret'
     """
-    _check(message, encoding, key)
+    _check(message, timestamp, encoding, key)
 
     def verify(headers: Mapping[str, str], body: bytes, secret: str, now: float) -> str:
         given = headers.get(signature, "")
@@ -67,7 +67,7 @@ def hmac_sha256(
         except LookupError as error:
             return f"{error.args[0]} is missing"
         due = _ENCODINGS[encoding](mac).encode()
-        good = [hmac.compare_digest(each.encode(), due) for each in _signatures(given, prefix)]
+        good = [hmac.compare_digest(each.encode(errors="replace"), due) for each in _signatures(given, prefix)]
         return "" if any(good) else "the signature is not that of the secret"
 
     return verify
@@ -95,10 +95,10 @@ def ed25519(message: str, *, signature: str, timestamp: str, tolerance: float = 
     The secret is the vendor's set of public keys (a JWKS, as text), which the caller fetches and keeps. It needs the
     package cryptography: without it the check raises ConfigurationError.
 
-    >>> ed25519("{x-id}", signature="x-signature", timestamp="x-time")({}, b"{}", "{}", 0.0)
+    >>> ed25519("{x-time}{body}", signature="x-signature", timestamp="x-time")({}, b"{}", "{}", 0.0)
     'the header x-signature is missing'
     """
-    _check(message, "hex", "text")
+    _check(message, timestamp)
 
     def verify(headers: Mapping[str, str], body: bytes, secret: str, now: float) -> str:
         if not headers.get(signature):
@@ -119,9 +119,11 @@ def ed25519(message: str, *, signature: str, timestamp: str, tolerance: float = 
     return verify
 
 
-def _check(message: str, encoding: str, key: str) -> None:
+def _check(message: str, timestamp: str, encoding: str = "hex", key: str = "text") -> None:
     if re.search(r"[{}]", _HOLE.sub("", message)) or not _HOLE.search(message):
         raise PluginError(f"webhook message {message!r}: holes are {{body}}, {{some-header}} and {{body:path}}")
+    if timestamp and f"{{{timestamp}}}" not in message:
+        raise PluginError(f"webhook message {message!r}: {{{timestamp}}} is not in it, so anybody may push it again")
     if encoding not in _ENCODINGS or key not in _KEYS:
         raise PluginError(f"webhook {encoding!r}, {key!r}: one of {', '.join(_ENCODINGS)}; one of {', '.join(_KEYS)}")
 
@@ -145,7 +147,7 @@ def _value(name: str, path: str | None, values: Mapping[str, str], body: bytes) 
         return body
     try:
         found = parsing.text(parsing.at(json.loads(body), path))
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if found is None:
         raise LookupError(f"{path} of the body")
@@ -178,7 +180,7 @@ def _public_keys(secret: str) -> list[bytes]:
     try:
         keys = parsing.at(json.loads(secret), "keys[].x")
         found = [base64.urlsafe_b64decode(f"{key}{'=' * (-len(key) % 4)}") for key in keys]
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         found = []
     if not found:
         raise UsageError("the secret is the vendor's set of public keys: the text of its jwks.json")

@@ -33,13 +33,19 @@ class _Bucket:
 
     def __init__(self, burst: float = 1.0) -> None:
         self.burst = burst
-        self.next = 0.0  # when the next one would go, if there were no burst
+        self._next = 0.0  # when the next one would go, if there were no burst, by the rate of the last one
+        self._at, self._owing = 0.0, 0.0  # when that one went, and how many it left to be waited for
 
     def turn(self, rate: float | None, now: float, before: int) -> float:
-        return now if rate is None else max(now, self.next - (self.burst - 1.0 - before) / rate)
+        return now if rate is None else max(now, self._due(rate) - (self.burst - 1.0 - before) / rate)
 
     def spend(self, rate: float | None, now: float) -> None:
-        self.next = 0.0 if rate is None else max(self.next, now) + 1.0 / rate
+        self._owing = 0.0 if rate is None else max(self._due(rate) - now, 0.0) * rate + 1.0
+        self._at, self._next = now, 0.0 if rate is None else now + self._owing / rate
+
+    def _due(self, rate: float) -> float:
+        """When the next one would go, if there were no burst: sooner where the rate is higher by now."""
+        return min(self._next, self._at + self._owing / rate)
 
 
 class RateLimit:
@@ -92,8 +98,8 @@ class RateLimit:
         self._reads.spend(self.learnt(now), now)
 
     def told(self, left: float, seconds: float, now: float) -> None:
-        """Headers say how many requests are left for how many seconds."""
-        self._told = (max(left * _USED, 1.0) / seconds, now + seconds)
+        """Headers say how many requests are left for how many seconds; one in LONGEST goes, as where none is left."""
+        self._told = (max(left * _USED / seconds, 1.0 / min(seconds, LONGEST)), now + seconds)
 
     def good(self) -> None:
         """A good answer came."""

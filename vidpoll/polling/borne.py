@@ -14,15 +14,16 @@ if TYPE_CHECKING:
     from .watch import Watch
 
 
-def borne(loop: Loop, ask: Callable[[], Watch], *, timeout: float | None) -> Watch:
+def borne(loop: Loop, ask: Callable[[float | None], Watch], *, timeout: float | None) -> Watch:
     """The question of `ask` that had an answer: a Snapshot, or what does not pass.
 
     A transient error is borne until `timeout` seconds (None: no bound) or the loop's patience are over; then it is the
-    answer. The account's floor and what a 429 asks for are kept to by the question itself.
+    answer. The account's floor and what a 429 asks for are kept to by the question itself, which is told how many
+    seconds are left.
     """
     streak, start, nothing = FailureStreak(), loop.now(), Queue[None]()
     while True:
-        asked = ask()
+        asked = ask(None if timeout is None else max(0.0, start + timeout - loop.now()))
         fault, now = _passing(asked.answer), loop.now()
         if fault is None:
             return asked

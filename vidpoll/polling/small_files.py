@@ -10,6 +10,7 @@ from collections.abc import Callable
 from queue import Empty, Queue
 
 from ..errors import VidpollError
+from ..faults import Misconfigured
 from ..model import Response
 from ..net.accounts import OpenAccount, WireRequest
 from ..net.workers import Ticket, Workers
@@ -31,7 +32,10 @@ def fetch(
         return None
     workers = Workers(1)
     inbox: Queue[Ticket] = Queue()
-    ticket = workers.send(lambda ticket: send(wire, ticket), inbox)
+    try:
+        ticket = workers.send(lambda ticket: send(wire, ticket), inbox)
+    except Misconfigured:  # no thread
+        return None
     try:
         outcome = inbox.get(timeout=sum(TIMEOUT)).outcome
     except Empty:

@@ -79,7 +79,7 @@ class Watch(Task):
         """The id that the last answers named, where it was another one, and how many of them did."""
         if once:
             self.answer = Fault(HELD, 429, sent=False)
-            self.deadline = now + ONE_SHOT_PATIENCE
+            self.deadline = now + min(ONE_SHOT_PATIENCE, ONE_SHOT_PATIENCE if timeout is None else timeout)
 
     def ask(self) -> Call[Snapshot]:
         status = self.account.provider.status

@@ -57,9 +57,12 @@ class Intent:
         kept = KeptJob(job.ref, origin, self._operation, self._sent, facts)
         try:
             keeper.ask(lambda: keeper.store.submitted(number, kept), reopens=True)
-        except StoreError as error:
-            said, now = f"{job.ref} is submitted, and not in the store: write it down", keeper.store.now()
-            keeper.owe(lambda: keeper.store.submitted(number, kept, now), f"{said}. {error.message}")
+        except BaseException as error:
+            now, why = keeper.store.now(), error.message if isinstance(error, StoreError) else type(error).__name__
+            said = f"{job.ref} is submitted, and not in the store: write it down. {why}"
+            keeper.owe(lambda: keeper.store.submitted(number, kept, now), said)
+            if not isinstance(error, StoreError):  # Ctrl-C; what ends the submit keeps it, where that can be
+                raise
         keeper.heard.discard(job.ref)  # a job of that id was another one
 
     def _close(self, call: Callable[[Store, int], None]) -> None:

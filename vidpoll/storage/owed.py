@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import deque
 from collections.abc import Callable
 
 from ..fork_lock import ForkLock
+from .store_file import BadRow
+
+log = logging.getLogger("vidpoll")
 
 
 class Owed:
@@ -27,10 +31,16 @@ class Owed:
         self._calls.append(call)
 
     def pay(self) -> None:
-        """Do what waits, the oldest first. Raises StoreError where that fails still: the rest waits on."""
+        """Do what waits, the oldest first. Raises StoreError where that fails still: the rest waits on.
+
+        What a store that works will never take is left out: it would keep back all that comes after it.
+        """
         if not self:
             return
         with self._lock:
             while self._calls:
-                self._calls[0]()
+                try:
+                    self._calls[0]()
+                except BadRow as error:
+                    log.error("left out: %s", error)
                 self._calls.popleft()

@@ -58,6 +58,9 @@ _JOB = (
     "requests, transient_errors, version"
 )
 
+_BAD_ROW = (ValueError, OverflowError, sqlite3.DataError, sqlite3.IntegrityError)
+"""What is raised because of what stands in a row, or is to stand there; the file itself is well."""
+
 _TELLER = "SELECT facts, ended_at, told_at, teller, teller_since FROM jobs WHERE ref = ?"
 
 _MINE = ("mine", "taken")
@@ -112,13 +115,14 @@ class Store:
     def _open(self) -> sqlite3.Connection:
         store_file.make(self.path)
         store_file.check(self.path)
+        identity = store_file.identity(self.path)  # before it is opened: what is put in its place then is noticed
         db = sqlite3.connect(self.path, timeout=BUSY, isolation_level=None, check_same_thread=False)
         try:
             db.row_factory = sqlite3.Row
             self._make(db)
             db.execute("PRAGMA synchronous = NORMAL")
             self._full = False
-            self._identity = store_file.identity(self.path)
+            self._identity = identity
         except BaseException:
             db.close()
             raise
@@ -203,9 +207,9 @@ class Store:
         """Whatever SQLite or the disk says becomes a StoreError with the way out."""
         try:
             yield
-        except (sqlite3.Error, OSError, ValueError) as error:  # ValueError: what stands in it is no JSON
-            who = f"{ref}: " if ref else ""
-            raise StoreError(f"{who}the store {self.path} {way_out(error)}") from None
+        except (sqlite3.Error, OSError, *_BAD_ROW) as error:
+            who, kind = f"{ref}: " if ref else "", store_file.BadRow if isinstance(error, _BAD_ROW) else StoreError
+            raise kind(f"{who}the store {self.path} {way_out(error)}") from None
 
     @contextlib.contextmanager
     def _transaction(self, ref: str = "", *, full: bool = False) -> Iterator[sqlite3.Connection]:
@@ -233,12 +237,14 @@ class Store:
     # -- jobs ---------------------------------------------------------------------------------------------------------
 
     def enter(self, jobs: Iterable[tuple[str, Origin, Mapping[str, Any]]]) -> dict[str, KeptJob]:
-        """Keep jobs (reference, origin, facts) that are not kept yet; all of them as they are kept."""
+        """Keep jobs (reference, origin, facts) that are not kept yet; all as they are kept, but for damaged rows."""
         found: dict[str, KeptJob] = {}
         with self._transaction() as db:
             for ref, origin, facts in jobs:
                 self._insert(db, KeptJob(ref, origin, facts=facts))
-                found[ref] = table_rows.kept(db.execute(f"SELECT {_JOB} FROM jobs WHERE ref = ?", (ref,)).fetchone())
+                row = db.execute(f"SELECT {_JOB} FROM jobs WHERE ref = ?", (ref,)).fetchone()
+                with contextlib.suppress(ValueError):  # fresh facts mend it, and the others are to be kept
+                    found[ref] = table_rows.kept(row)
         return found
 
     def _insert(self, db: sqlite3.Connection, job: KeptJob) -> None:

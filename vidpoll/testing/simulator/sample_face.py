@@ -130,7 +130,7 @@ class SampleFace(Face):
     def refuse(self, request: Request) -> Reply | None:
         auth = self.provider.auth
         ways = auth.alternatives if isinstance(auth, AnyOf) else (auth,)
-        if self.key is None or _target(request) in self._files:
+        if self.key is None or request.target in self._files:
             return None
         if any(opens(way, request.raw_path, request.headers, self.key, first=way is ways[0]) for way in ways):
             return None
@@ -142,8 +142,8 @@ class SampleFace(Face):
     # Requests
 
     def _play(self, request: Request) -> Reply:
-        if _target(request) in self._files:
-            return serve(request, self._files[_target(request)])
+        if request.target in self._files:
+            return serve(request, self._files[request.target])
         came = self._came(request)
         if door := self._door(came):
             return door(request)
@@ -471,10 +471,6 @@ def _assets(said: object) -> tuple[model.Asset, ...]:
 def _ids(sample: Sample) -> set[str]:
     """The job that was asked about, and the one that the answer names; a submit's answer names another."""
     return {sample.job_id, sample.expect.get("job_id") or sample.job_id}
-
-
-def _target(request: Request) -> str:
-    return request.raw_path + (f"?{request.raw_query}" if request.raw_query else "")
 
 
 def _object(request: Request) -> dict[str, Any]:

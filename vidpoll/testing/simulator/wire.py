@@ -48,6 +48,11 @@ class Request:
         return unquote(self.raw_path)
 
     @property
+    def target(self) -> str:
+        """The path and the query, as they were sent."""
+        return self.raw_path + (f"?{self.raw_query}" if self.raw_query else "")
+
+    @property
     def query(self) -> dict[str, str]:
         """The query, decoded."""
         return dict(parse_qsl(self.raw_query, keep_blank_values=True))
