@@ -19,6 +19,7 @@ import pytest
 import vidpoll_providers
 
 import vidpoll
+from vidpoll.provider import key_names
 
 FOLDER = Path(vidpoll_providers.__file__).parent
 TESTS = Path(__file__).parent
@@ -75,7 +76,7 @@ def proofs(name: str) -> list[str]:
 
 
 def keys(provider: vidpoll.Provider) -> str:
-    shown = ", ".join(f"`{each}`" for each in provider.auth.variables)
+    shown = re.sub(r"\b[A-Z]\w+", r"`\g<0>`", key_names(provider.auth))
     return shown if provider.auth.required else f"none needed ({shown})" if shown else "none"
 
 

@@ -23,7 +23,7 @@ from urllib.parse import parse_qsl, quote, unquote, urljoin, urlsplit
 
 from ... import model
 from ...errors import AnswerError, PluginError, Refused, UsageError
-from ...provider import AnyOf, Auth, Basic, Follow, KeyHeader, PreparedRequest, Provider
+from ...provider import Auth, Basic, Follow, KeyHeader, PreparedRequest, Provider, ways
 from ..contract import mutations
 from ..contract.checks import ORIGINS
 from ..contract.samples import Index, Sample, read
@@ -124,8 +124,8 @@ class SampleFace(Face):
 
     def refuse(self, request: Request) -> Reply | None:
         auth = self.provider.auth
-        ways = auth.alternatives if isinstance(auth, AnyOf) else (auth,)
-        opens = any(self._opens(way, request, way is ways[0]) for way in ways)
+        first, *_ = known = ways(auth)
+        opens = any(self._opens(way, request, way is first) for way in known)
         if self.key is None or _target(request) in self._files or opens:
             return None
         return self._refusal(401, "authentication", "the key is wrong")
