@@ -196,6 +196,15 @@ def test_the_proof_is_there(name: str) -> None:
     assert [word for word in proofs(name) if word != "Live"] == (there or ["Documents"])
 
 
+def test_every_provider_is_the_model_of_something() -> None:
+    """docs/writing-a-provider.md says which module to read for what, and what to look for there."""
+    told = (PAGE.parent / "writing-a-provider.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| .+ \| \[(\w+)\]\(\S+/(\w+)\.py\) \| `(.+)` \|$", told, re.M)
+    assert sorted({name for name, _, _ in rows}) == NAMES
+    sources = {name: (FOLDER / f"{name}.py").read_text(encoding="utf-8") for name in NAMES}
+    assert [row for row in rows if row[0] != row[1] or row[2] not in sources[row[0]]] == []
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_submit_tells_its_fields(name: str) -> None:
     """Help and documents show what each field must be."""
