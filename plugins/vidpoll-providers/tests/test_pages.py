@@ -196,6 +196,13 @@ def test_the_proof_is_there(name: str) -> None:
     assert [word for word in proofs(name) if word != "Live"] == (there or ["Documents"])
 
 
+def test_the_readme_names_every_provider() -> None:
+    """Whoever looks for theirs finds it on the first page, under the title of its own."""
+    told = " ".join((PAGE.parents[1] / "README.md").read_text(encoding="utf-8").split())
+    listed = told.partition("## Providers ")[2].partition(":")[0].split(", ")
+    assert listed == sorted((text_of(name)[0].partition(" (")[0] for name in NAMES), key=str.lower)
+
+
 def test_every_provider_is_the_model_of_something() -> None:
     """docs/writing-a-provider.md says which module to read for what, and what to look for there."""
     told = (PAGE.parent / "writing-a-provider.md").read_text(encoding="utf-8")
