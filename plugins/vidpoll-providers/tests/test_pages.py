@@ -89,7 +89,7 @@ def base_url(provider: vidpoll.Provider) -> str:
 
 def pace(provider: vidpoll.Provider) -> str:
     typical, rate = provider.pacing.typical, provider.pacing.rate
-    said = f"one job at most every {provider.pacing.floor:g} s"
+    said = f"a job is asked about at most every {provider.pacing.floor:g} s"
     said += f"; {rate[0]} requests in {rate[1]:g} s" if rate else ""
     return said + (f"; a job takes {typical[0]:g} to {typical[1]:g} s" if typical else "")
 
@@ -107,15 +107,17 @@ def requests(provider: vidpoll.Provider, index: dict[str, Any]) -> Iterator[tupl
     for name, operation in provider.operations().items():
         role = name.partition(" ")[0]
         if role == "upload":
-            yield name, "a file"
+            yield name, f"`vidpoll upload {provider.name} FILE`"
             continue
         arguments = {"list": ({}, None), "quota": (), "submit": (given.get(name, {}),)}.get(role, (index["id"],))
         sent = operation.request(*arguments)
         query = f"?{urlencode(sent.query)}" if sent.query else ""
         line = f"{sent.method} {sent.path}{query}"
-        for form in (quote(index["id"], safe=""), quote(index["id"], safe="/:"), index["id"]):
+        whole = index["id"]
+        for form in (quote(whole, safe=""), quote(whole, safe="/:"), whole, whole.rpartition("/")[2]):
             line = line.replace(form, "{id}")
-        yield name, f"`{unquote(line)}`"
+        more = any(row["operation"] == name and row.get("then") for row in index["samples"])
+        yield name, f"`{unquote(line)}`{', and what its answer calls for' if more else ''}"
 
 
 def fields(provider: vidpoll.Provider, role: str) -> Iterator[str]:
@@ -131,13 +133,17 @@ def fields(provider: vidpoll.Provider, role: str) -> Iterator[str]:
         yield f"| {'any other' if name == '...' else f'`{name}`'} | {shown} | {told} |"
 
 
+def reference(name: str, job_id: str) -> str:
+    return f"`{name}:{job_id if len(job_id) < 60 else job_id[:24] + '…'}`"
+
+
 def section(name: str) -> Iterator[str]:
     provider, index = provider_of(name), index_of(name)
     title, lead, parts = text_of(name)
     yield f"## {title}"
     yield lead
     rows = [
-        ("reference", f"`{name}:{index['id']}`"),
+        ("reference", reference(name, index["id"])),
         ("key", keys(provider)),
         ("base URL", base_url(provider)),
         ("pace", pace(provider)),
@@ -161,8 +167,9 @@ def row(name: str) -> str:
     kinds = ", ".join(f"`{kind}`" for kind in provider.submit) or "-"
     plain = [each for each in provider.operations() if " " not in each and each != "status"]
     others = ", ".join([*plain, "upload"] if provider.upload else plain)
-    shown = f"`{name}:{index['id']}`" if len(index["id"]) < 40 else f"`{name}:{index['id'][:24]}…`"
     anchor = re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
+    others = others or "-"
+    shown = reference(name, index["id"])
     return f"| [{title}](#{anchor}) | {shown} | {keys(provider)} | {kinds} | {others} | {', '.join(proofs(name))} |"
 
 
