@@ -594,6 +594,21 @@ def test_a_refusal_names_the_next_step(answer: Any, step: str) -> None:
         assert str(caught.value).endswith(step)
 
 
+def test_alternative_keys_are_named_as_such() -> None:
+    """Nobody goes looking for three variables where one is enough."""
+    auth = vidpoll.AnyOf(vidpoll.Bearer("DUO_KEY"), vidpoll.Basic("DUO_ID", "DUO_SECRET"))
+    t = talk([(401, {"error": "bad key"})], provider=replace(ACME, auth=auth))
+    with pytest.raises(vidpoll.ProviderError, match=r"Check the key \(DUO_KEY, or DUO_ID and DUO_SECRET\)$"):
+        t.client.quota("acme")
+
+
+@pytest.mark.parametrize("said", ["No such path", "No such path."])
+def test_a_sentence_has_one_full_stop(said: str) -> None:
+    """Whether a provider's reason is a sentence or not, what follows begins after one stop."""
+    with pytest.raises(vidpoll.ProviderError, match=r"No such path\. It was asked at "):
+        talk([(404, {"error": said})]).client.quota("acme")
+
+
 def test_a_conflict_names_the_next_step() -> None:
     """What cannot be deleted while it runs can be waited for."""
     with pytest.raises(vidpoll.Conflict, match=r"Wait for it first: vidpoll wait acme:j1$"):

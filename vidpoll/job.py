@@ -282,8 +282,8 @@ class Job:
         return events
 
     def _verdict(self) -> str:
-        said = f"{self.ref} {self.state}: {self.problem or NO_REASON}"
-        return f"{said}{money(self.cost)}. Submitting it again is a new job."
+        said = f"{self.ref} {self.state}: {self.problem or NO_REASON}{money(self.cost)}"
+        return f"{said.rstrip('.')}. Submitting it again is a new job."
 
 
 _ERRORS: Mapping[State, type[JobError]] = {

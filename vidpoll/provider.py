@@ -272,6 +272,16 @@ class AnyOf:
         return next(auth for auth in self.alternatives if secrets.keys() >= set(auth.variables))(request, secrets)
 
 
+def ways(auth: Auth) -> tuple[Auth, ...]:
+    """The kinds of auth of which one is enough: its alternatives, or the only one."""
+    return auth.alternatives if isinstance(auth, AnyOf) else (auth,)
+
+
+def key_names(auth: Auth) -> str:
+    """The variables that hold the key, in words: those of one alternative are needed together."""
+    return ", or ".join(" and ".join(way.variables) for way in ways(auth))
+
+
 class NoAuth(NamedTuple):
     """A provider that asks for no key."""
 

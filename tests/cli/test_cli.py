@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -50,6 +51,28 @@ def test_providers(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
         "floor": 5.0, "typical": None, "operations": operations.split(", "), "fields": {},
     }  # fmt: skip
     assert "ACME_API_KEY (not set)" in shell("providers", "acme")[1][1]
+
+
+@pytest.mark.parametrize(
+    ("given", "shown", "there"),
+    [
+        ((), "DUO_KEY (not set), or DUO_ID (not set) and DUO_SECRET (not set)", "not set"),
+        (("DUO_ID",), "DUO_KEY (not set), or DUO_ID (set) and DUO_SECRET (not set)", "not set"),
+        (("DUO_ID", "DUO_SECRET"), "DUO_KEY (not set), or DUO_ID (set) and DUO_SECRET (set)", "set"),
+        (("DUO_KEY",), "DUO_KEY (set), or DUO_ID (not set) and DUO_SECRET (not set)", "set"),
+    ],
+)
+def test_alternative_keys(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, given: tuple[str, ...], shown: str, there: str
+) -> None:
+    """One of them is enough, and it is told which of their variables belong together."""
+    for name in given:
+        monkeypatch.setenv(name, KEY)
+    auth = vidpoll.AnyOf(vidpoll.Bearer("DUO_KEY"), vidpoll.Basic("DUO_ID", "DUO_SECRET"))
+    plugins = (Plugin(replace(ACME, name="duo", auth=auth), name="duo"),)
+    assert shown in shell("providers", "duo", plugins=plugins)[1][1]
+    (row,) = (line for line in shell("plugins", plugins=plugins)[1] if line.startswith("duo"))
+    assert re.split("  +", row)[3] == there
 
 
 def install(folder: Path, name: str, source: str, function: str = "") -> None:

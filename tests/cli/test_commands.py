@@ -138,12 +138,12 @@ def test_read_fields(tmp_path: Path) -> None:
     (tmp_path / "prompt.txt").write_text("a sea\nat dusk\n", encoding="utf-8")
     (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8\xff\xe0")
     texts = ["a=7", "b=true", "c=[1, 2]", 'd="7"', "e=NaN", "f=", "g=x=y", "h=@@home", "i={", "j=1.5", "k=null"]
-    found, unsure = read_fields(texts)
+    found, unsure = read_fields([*texts, "l=True", "m=False", "n=TRUE"])
     assert found == {
         "a": 7, "b": True, "c": [1, 2], "d": "7", "e": "NaN", "f": "", "g": "x=y", "h": "@home", "i": "{", "j": 1.5,
-        "k": None,
+        "k": None, "l": True, "m": False, "n": "TRUE",
     }  # fmt: skip
-    assert unsure == {"a": "7", "b": "true", "c": "[1, 2]", "j": "1.5", "k": "null"}
+    assert unsure == {"a": "7", "b": "true", "c": "[1, 2]", "j": "1.5", "k": "null", "l": "True", "m": "False"}
     assert read_fields([f"a=@{tmp_path / 'prompt.txt'}"]) == ({"a": "a sea\nat dusk"}, {})
     assert read_fields([f"a=@{tmp_path / 'photo.jpg'}"]) == ({"a": tmp_path / "photo.jpg"}, {})
     assert read_fields(["a=" + "[" * 100_000])[0]["a"].startswith("[[")
@@ -165,6 +165,7 @@ def checking(**fields: object) -> dict[str, object]:
     [
         (["prompt=2024", "frames=81"], {"prompt": "2024", "frames": 81}),
         (["prompt=1e3", "title=true"], {"prompt": "1e3", "title": "true"}),
+        (["prompt=True"], {"prompt": "True"}),
         (["prompt=[1, 2]"], {"prompt": "[1, 2]"}),
         (["6.text=2024"], {"6.text": "2024"}),
         (['prompt="2024"', "title=null"], {"prompt": "2024"}),

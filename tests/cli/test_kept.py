@@ -109,6 +109,16 @@ def test_a_row_says_whether_it_is_confirmed_and_why_it_failed(
     ]  # fmt: skip
 
 
+def test_a_job_that_is_deleted_is_waited_for_no_longer(shell: Shell) -> None:
+    """No verdict of it will come. One that is kept stays: what was bought, and what it cost."""
+    for answer, left in ((QUEUED, []), (DONE, ["completed"])):
+        shell("wait", REF, *STORE, "--timeout", "0", script=[answer])
+        refused = shell("delete", REF, "--yes", *STORE, script=[(409, {}, b"")])
+        assert (refused[0], len(local(shell))) == (1, 1)
+        assert shell("delete", REF, "--yes", *STORE, script=[(204, {}, b"")]) == (0, ["acme:j1 deleted"], [])
+        assert [job["state"] for job in local(shell)] == left
+
+
 def test_an_empty_store_says_so(shell: Shell) -> None:
     """Which one, and of which account nothing is there."""
     assert shell("jobs", "--local", *STORE) == (0, [], ["vidpoll: no job is kept in s.sqlite3: there is no such file"])

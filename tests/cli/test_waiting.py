@@ -52,9 +52,11 @@ def test_wait_tells_of_faults_and_goes_on(shell: Shell) -> None:
 
 def test_wait_failed(shell: Shell) -> None:
     """The provider's verdict is one line on stderr and exit code 1."""
-    code, out, err = shell("wait", REF, script=[BROKEN])
-    assert (code, out) == (1, [])
-    assert err == ["vidpoll: acme:j1 failed: out of paint. Submitting it again is a new job."]
+    sentence = {**BROKEN, "error": "out of paint."}
+    for script in ([BROKEN], [sentence]):
+        code, out, err = shell("wait", REF, script=script)
+        assert (code, out) == (1, [])
+        assert err == ["vidpoll: acme:j1 failed: out of paint. Submitting it again is a new job."]
 
 
 def test_wait_timeout(shell: Shell) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 
 import vidpoll
 
 from .again import advised, again
-from .context import Arguments, Command, Context, as_json, bounded, references, store
+from .context import Arguments, Command, Context, as_json, bounded, is_there, references, store, store_of
 from .output import COMPLETED, NOT_COMPLETED, error_object, first_that_applies
 
 _DONE = {"cancel": "cancelled", "delete": "deleted"}
@@ -25,11 +26,9 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--yes", action="store_true", help="do not ask")
     bounded(parser)
     as_json(parser)
-
-
-def _cancel_arguments(parser: argparse.ArgumentParser) -> None:
-    _arguments(parser)
-    store(parser)  # where the answer says that the job is cancelled, no later one may say so
+    store(
+        parser
+    )  # no later answer may say anything else of a job that is cancelled, and none will of one that is deleted
 
 
 def _end(role: str, args: Arguments, context: Context) -> int:
@@ -58,8 +57,21 @@ def _end(role: str, args: Arguments, context: Context) -> int:
                 context.out.line(f"{job.ref} {_came(role, job, again(args, 'wait', job.ref))}")
             if error is not None:
                 context.out.error(advised(error, args))
+            elif role == "delete":
+                _let_go(client, job, args)
             codes.append(COMPLETED if done else NOT_COMPLETED)
     return first_that_applies(codes)
+
+
+def _let_go(client: vidpoll.Client, job: vidpoll.Job, args: Arguments) -> None:
+    """Forget a deleted job of which no verdict is kept: none will come, and `vidpoll resume` would ask for ever."""
+    path = store_of(args)
+    if path is None or not is_there(path):
+        return
+    with suppress(vidpoll.StoreError):  # the job is deleted all the same
+        kept = client.store.get(job)
+        if kept is not None and not kept.job.final:
+            client.store.drop(job)
 
 
 def _came(role: str, job: vidpoll.Job, line: str) -> str:
@@ -81,7 +93,7 @@ COMMANDS = (
     Command(
         "cancel",
         "ask the provider to end jobs",
-        _cancel_arguments,
+        _arguments,
         partial(_end, "cancel"),
         "vidpoll cancel acme:8f2c --yes",
         "Asks before, unless --yes. Few providers can (`vidpoll providers NAME` tells); the job ends when they say so.",
@@ -92,6 +104,6 @@ COMMANDS = (
         _arguments,
         partial(_end, "delete"),
         "vidpoll delete token360:vt_5f2c0e9b7a41 --yes",
-        "Asks before, unless --yes.",
+        "Asks before, unless --yes. A job without a verdict is forgotten here, too: `vidpoll resume` lets it be.",
     ),
 )

@@ -48,8 +48,9 @@ def _is_about(refused: vidpoll.InvalidField, name: str) -> bool:
 def read_fields(texts: Sequence[str]) -> tuple[dict[str, Any], dict[str, str]]:
     """`name=value` to the fields of a call, and the texts of those that may be meant as text all the same.
 
-    A value is JSON where it is some (42, true, null, [..], {..}, "text"), else text; `@file` is the file's text, or,
-    where it is no text, the file itself (an image); `@@` stands for a first `@`. Raises UsageError.
+    A value is JSON where it is some (42, true, null, [..], {..}, "text") or Python's True or False, else text; `@file`
+    is the file's text, or, where it is no text, the file itself (an image); `@@` stands for a first `@`. Raises
+    UsageError.
     """
     found: dict[str, Any] = {}
     unsure: dict[str, str] = {}
@@ -70,6 +71,8 @@ def _value(name: str, text: str) -> object:
         return text[1:]
     if text.startswith("@"):
         return _file(name, Path(text[1:]))
+    if text in ("True", "False"):  # as the words of the rules say it
+        return text == "True"
     try:
         return json.loads(text, parse_constant=_no_number)
     except (ValueError, RecursionError):

@@ -15,6 +15,7 @@ from itertools import islice
 import vidpoll
 from vidpoll import redact
 from vidpoll.model import amount
+from vidpoll.provider import ways
 
 from .context import Arguments, Command, Context, as_json, bounded, count, where
 from .deadline import Deadline
@@ -136,7 +137,8 @@ def _details(providers: Sequence[vidpoll.Provider], args: Arguments, context: Co
             pacing = {"floor": provider.pacing.floor, "typical": provider.pacing.typical}
             context.out.json({**said, **pacing, "operations": list(operations), "fields": fields})
         missing = "not set" if provider.auth.required else "not set, not needed"
-        shown = ", ".join(f"{key} ({'set' if there else missing})" for key, there in keys.items())
+        told = {key: f"{key} ({'set' if there else missing})" for key, there in keys.items()}
+        shown = ", or ".join(" and ".join(told[key] for key in way.variables) for way in ways(provider.auth))
         rows.append((provider.name, url, shown or "none", ", ".join(provider.operations())))
     if not args.json:
         context.out.table(rows)
@@ -157,7 +159,8 @@ def _plugins(args: Arguments, context: Context) -> int:
             brings = {"providers": list(report.providers), "hooks": list(report.hooks), "keys": keys}
             state = {"problem": report.problem, "disabled": report.disabled, "loaded": report.loaded}
             context.out.json({**said, **brings, **state})
-        key = "-" if not keys else "set" if all(keys.values()) else "not set" if needed else "not needed"
+        there = all(any(all(keys[name] for name in way.variables) for way in ways(each.auth)) for each in providers)
+        key = "-" if not keys else "set" if there else "not set" if needed else "not needed"
         rows.append((report.name, report.version or "-", report.distribution, key, _brings(report)))
     if not reports:
         context.out.error("no plugin is installed")

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import vidpoll
+from vidpoll.provider import ways
 
 from .context import Arguments, Command, Context, count, speed
 from .output import COMPLETED, NOT_COMPLETED, Output
@@ -65,7 +66,7 @@ def _serve(simulation: Simulation, providers: Mapping[str, vidpoll.Provider], ou
         settings = {f"{name.upper().replace('-', '_')}_BASE_URL": url}
         key, provider = simulation.keys[name], providers.get(name)
         if key is not None and provider is not None:
-            settings |= dict.fromkeys(provider.auth.variables, key)
+            settings |= dict.fromkeys(ways(provider.auth)[0].variables, key)
         out.line("export " + " ".join(f"{variable}={shlex.quote(value)}" for variable, value in settings.items()))
     while not out.gone.wait(3600.0):
         pass

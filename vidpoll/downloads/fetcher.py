@@ -39,7 +39,7 @@ from ..net.explain import BodyCut, BodyTooLarge, Hopeless, UnsafeHop
 from ..net.transport import Transport
 from ..polling.call import build, optional
 from ..polling.loop import Loop
-from ..provider import Operation
+from ..provider import Operation, key_names
 from . import ranges
 from .body_reader import Begin, BodyReader, RangeMismatch
 from .ranges import Body, Validator
@@ -372,7 +372,7 @@ class Fetcher:
             raise self.error(DownloadError, reason)
 
     def _check_the_key(self) -> str:
-        return f"check the key ({', '.join(self.context.account.provider.auth.variables)})"
+        return f"check the key ({key_names(self.context.account.provider.auth)})"
 
     def _reason(self, response: Response, wire: WireRequest) -> str:
         """What an answer says; one of another origin in nobody's envelope."""

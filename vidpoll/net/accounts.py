@@ -21,7 +21,7 @@ from .. import redact
 from ..clock import SystemClock
 from ..errors import InvalidField, MissingKey, PluginError, UnsafeURL, Unsupported, UsageError
 from ..model import Request, Response, origin
-from ..provider import MAX_BODY, AnyOf, PreparedRequest, Provider, is_base_url
+from ..provider import MAX_BODY, PreparedRequest, Provider, is_base_url, ways
 from .hosts import PUBLIC, Peer, is_private, nearness
 
 _REMEMBERED = 64  # lasting secrets; what is minted for a request is noted with that request
@@ -186,8 +186,7 @@ class OpenAccount:
         auth, found = self.provider.auth, self._found()
         if found is None:
             return {}
-        ways = auth.alternatives if isinstance(auth, AnyOf) else (auth,)
-        for way in ways:
+        for way in ways(auth):
             if found.keys() >= set(way.variables):
                 used = {name: self._checked(name, found[name]) for name in way.variables}
                 for name in found.keys() - used.keys():  # not sent, and a secret all the same
@@ -195,7 +194,7 @@ class OpenAccount:
                 return used
         if not auth.required and not found:
             return {}
-        lacking = [[name for name in way.variables if name not in found] for way in ways]
+        lacking = [[name for name in way.variables if name not in found] for way in ways(auth)]
         raise MissingKey(
             f"{self.name}: no key. Set the environment variable {', or '.join(map(' and '.join, lacking))}, "
             f"or pass Client(accounts={{{self.name!r}: vidpoll.Account({self.provider.name!r}, key=…)}})"
@@ -208,8 +207,7 @@ class OpenAccount:
             key = key()
         if key is None or not auth.variables:
             return None
-        ways = auth.alternatives if isinstance(auth, AnyOf) else (auth,)
-        one = next((way.variables[0] for way in ways if len(way.variables) == 1), auth.variables[0])
+        one = next((way.variables[0] for way in ways(auth) if len(way.variables) == 1), auth.variables[0])
         named = self._environ if isinstance(key, FromEnvironment) else key if isinstance(key, Mapping) else {one: key}
         return {name: redact.Secret.of(named[name]) for name in auth.variables if named.get(name)}
 

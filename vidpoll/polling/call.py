@@ -357,8 +357,9 @@ def provider_error(
     kind = KINDS[fault.kind]
     details = fault.details if isinstance(fault.details, dict) else None
     request_id = f" [request {fault.request_id}]" if fault.request_id else ""
+    said = f"{who}: {fault.reason}{request_id}"
     return kind(
-        f"{who}: {fault.reason}{request_id}{advice}",
+        f"{said.rstrip('.')}{advice}" if advice.startswith(".") else f"{said}{advice}",
         job=job,
         status=fault.status,
         code=fault.code,

@@ -10,7 +10,7 @@ from .. import redact
 from ..faults import Fault, Meaning
 from ..job import Job
 from ..net.accounts import OpenAccount
-from ..provider import is_base_url
+from ..provider import is_base_url, key_names
 
 REMEDY = {
     400: "Check the id. ",
@@ -75,7 +75,7 @@ def _step(fault: Fault, account: OpenAccount, path: str, job: Job | None) -> str
     if fault.status in (None, 404, 405) and fault.meaning is not Meaning.REFUSAL:
         return asked_at(account)
     return {
-        401: f"Check the key ({', '.join(provider.auth.variables)})" if provider.auth.variables else "",
+        401: f"Check the key ({key_names(provider.auth)})" if provider.auth.variables else "",
         402: f"What is left: {quota_line(account)}" if provider.quota is not None else "",
         407: proxy(account),
         409: f"Wait for it first: {resume_line(account, job.ref)}" if job is not None else "",

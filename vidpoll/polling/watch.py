@@ -371,7 +371,7 @@ class Watch(Task):
         if isinstance(self.answer, Fault):
             last = f" (last answer: {self.answer.reason})"
             if self.answer.status is None:
-                last = f" (last answer: {self.answer.reason}. {asked_at(self.account.opened)})"
+                last = f" (last answer: {self.answer.reason.rstrip('.')}. {asked_at(self.account.opened)})"
         elif isinstance(self.answer, AnswerError):
             last = f" (last answer: {self.answer})"
         elif self.account.limiter.circuit_open and self.account.limiter.fault is not None:

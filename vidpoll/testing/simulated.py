@@ -24,6 +24,7 @@ from ..clock import Clock, SystemClock
 from ..errors import PluginError, UsageError
 from ..net.accounts import Account
 from ..plugins import Plugins, switched_off
+from ..provider import ways
 from .fakes import ScaledClock
 from .simulator import Face, RecordedFace, SampleFace, Simulator
 
@@ -114,7 +115,7 @@ class Simulation(Simulator):
                 variable = "".join(char if char.isalnum() else "_" for char in name).upper()
                 found[f"{variable}_BASE_URL"] = self.base_urls[name]
                 key = self.keys[name] or ("not-asked-for" if provider.auth.required else None)
-                found |= dict.fromkeys(provider.auth.variables, key) if key else {}
+                found |= dict.fromkeys(ways(provider.auth)[0].variables, key) if key else {}
         return found
 
     @property

@@ -308,7 +308,7 @@ def test_a_delete_takes_the_record_of_a_job_that_is_over() -> None:
     """Of one that runs it would do nothing, and say so with HTTP 200."""
     client, wire = client_of([RUNS, queue(), EMPTY])
     with client:
-        with pytest.raises(vidpoll.Conflict, match="cancel it first"):
+        with pytest.raises(vidpoll.Conflict, match="it waits or runs"):
             client.delete(REF)
         client.delete(REF)
     assert asked(wire)[-1].startswith("POST /history ")

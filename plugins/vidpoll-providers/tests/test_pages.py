@@ -19,6 +19,7 @@ import pytest
 import vidpoll_providers
 
 import vidpoll
+from vidpoll.provider import key_names
 
 FOLDER = Path(vidpoll_providers.__file__).parent
 TESTS = Path(__file__).parent
@@ -75,7 +76,7 @@ def proofs(name: str) -> list[str]:
 
 
 def keys(provider: vidpoll.Provider) -> str:
-    shown = ", ".join(f"`{each}`" for each in provider.auth.variables)
+    shown = re.sub(r"\b[A-Z]\w+", r"`\g<0>`", key_names(provider.auth))
     return shown if provider.auth.required else f"none needed ({shown})" if shown else "none"
 
 
@@ -88,7 +89,7 @@ def base_url(provider: vidpoll.Provider) -> str:
 
 def pace(provider: vidpoll.Provider) -> str:
     typical, rate = provider.pacing.typical, provider.pacing.rate
-    said = f"one job at most every {provider.pacing.floor:g} s"
+    said = f"a job is asked about at most every {provider.pacing.floor:g} s"
     said += f"; {rate[0]} requests in {rate[1]:g} s" if rate else ""
     return said + (f"; a job takes {typical[0]:g} to {typical[1]:g} s" if typical else "")
 
@@ -107,16 +108,17 @@ def requests(provider: vidpoll.Provider, index: dict[str, Any]) -> Iterator[tupl
     for name, operation in provider.operations().items():
         role = name.partition(" ")[0]
         if role == "upload":
-            yield name, "a file"
+            yield name, f"`vidpoll upload {provider.name} FILE`"
             continue
         job_id = ids.get(name, index["id"])
         arguments = {"list": ({}, None), "quota": (), "submit": (given.get(name, {}),)}.get(role, (job_id,))
         sent = operation.request(*arguments)
         query = f"?{urlencode(sent.query)}" if sent.query else ""
         line = f"{sent.method} {sent.path}{query}"
-        for form in (quote(job_id, safe=""), quote(job_id, safe="/:"), job_id):
+        for form in (quote(job_id, safe=""), quote(job_id, safe="/:"), job_id, job_id.rpartition("/")[2]):
             line = line.replace(form, "{id}")
-        yield name, f"`{unquote(line)}`"
+        more = any(row["operation"] == name and row.get("then") for row in index["samples"])
+        yield name, f"`{unquote(line)}`{', and what its answer calls for' if more else ''}"
 
 
 def fields(provider: vidpoll.Provider, role: str) -> Iterator[str]:
@@ -132,13 +134,17 @@ def fields(provider: vidpoll.Provider, role: str) -> Iterator[str]:
         yield f"| {'any other' if name == '...' else f'`{name}`'} | {shown} | {told} |"
 
 
+def reference(name: str, job_id: str) -> str:
+    return f"`{name}:{job_id if len(job_id) < 60 else job_id[:24] + '…'}`"
+
+
 def section(name: str) -> Iterator[str]:
     provider, index = provider_of(name), index_of(name)
     title, lead, parts = text_of(name)
     yield f"## {title}"
     yield lead
     rows = [
-        ("reference", f"`{name}:{index['id']}`"),
+        ("reference", reference(name, index["id"])),
         ("key", keys(provider)),
         ("base URL", base_url(provider)),
         ("pace", pace(provider)),
@@ -162,8 +168,9 @@ def row(name: str) -> str:
     kinds = ", ".join(f"`{kind}`" for kind in provider.submit) or "-"
     plain = [each for each in provider.operations() if " " not in each and each != "status"]
     others = ", ".join([*plain, "upload"] if provider.upload else plain)
-    shown = f"`{name}:{index['id']}`" if len(index["id"]) < 40 else f"`{name}:{index['id'][:24]}…`"
     anchor = re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
+    others = others or "-"
+    shown = reference(name, index["id"])
     return f"| [{title}](#{anchor}) | {shown} | {keys(provider)} | {kinds} | {others} | {', '.join(proofs(name))} |"
 
 
@@ -195,6 +202,22 @@ def test_the_proof_is_there(name: str) -> None:
     """A page claims what files beside this one prove, and all of that."""
     there = [word for word, files in PROOFS.items() if list(TESTS.glob(files.format(name)))]
     assert [word for word in proofs(name) if word != "Live"] == (there or ["Documents"])
+
+
+def test_the_readme_names_every_provider() -> None:
+    """Whoever looks for theirs finds it on the first page, under the title of its own."""
+    told = " ".join((PAGE.parents[1] / "README.md").read_text(encoding="utf-8").split())
+    listed = told.partition("## Providers ")[2].partition(":")[0].split(", ")
+    assert listed == sorted((text_of(name)[0].partition(" (")[0] for name in NAMES), key=str.lower)
+
+
+def test_every_provider_is_the_model_of_something() -> None:
+    """docs/writing-a-provider.md says which module to read for what, and what to look for there."""
+    told = (PAGE.parent / "writing-a-provider.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| .+ \| \[(\w+)\]\(\S+/(\w+)\.py\) \| `(.+)` \|$", told, re.M)
+    assert sorted({name for name, _, _ in rows}) == NAMES
+    sources = {name: (FOLDER / f"{name}.py").read_text(encoding="utf-8") for name in NAMES}
+    assert [row for row in rows if row[0] != row[1] or row[2] not in sources[row[0]]] == []
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -403,7 +403,7 @@ def parse_left(response: Response, job_id: str) -> Snapshot | None:
 def parse_delete(response: Response, job_id: str) -> Follow[None]:
     """The record of a job that is over; of one that waits or runs a delete would do nothing. Raises Refused."""
     if standing(response, job_id) is not None:
-        raise Refused("conflict", "it waits or runs: cancel it first")
+        raise Refused("conflict", "it waits or runs")
     return Follow(Request("POST", "/history", json={"delete": [job_id]}), lambda response, job_id: None)
 
 

@@ -49,8 +49,8 @@ JOB = declare.Reader(
     refine=refine,
 )
 MEDIA = declare.Rule(
-    "a mapping with one of url, data (base64), generation_id and file_id; of a file that, which `vidpoll upload luma "
-    "FILE` gives, or client.upload",
+    "a mapping with one of url, data (base64), generation_id and file_id; `vidpoll upload luma FILE`, or "
+    "client.upload, gives the one of a file",
     lambda value: isinstance(value, dict),
 )
 FIELDS = {

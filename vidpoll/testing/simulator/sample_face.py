@@ -23,7 +23,7 @@ from urllib.parse import parse_qsl, quote, urljoin, urlsplit
 
 from ... import model
 from ...errors import AnswerError, PluginError, Refused, UsageError
-from ...provider import AnyOf, Follow, Provider
+from ...provider import Follow, Provider, ways
 from ..contract import mutations
 from ..contract.checks import ORIGINS
 from ..contract.samples import Index, Sample, read
@@ -128,11 +128,10 @@ class SampleFace(Face):
         return value.request if isinstance(value, Follow) else known.request(job_id)
 
     def refuse(self, request: Request) -> Reply | None:
-        auth = self.provider.auth
-        ways = auth.alternatives if isinstance(auth, AnyOf) else (auth,)
+        first, *_ = known = ways(self.provider.auth)
         if self.key is None or request.target in self._files:
             return None
-        if any(opens(way, request.raw_path, request.headers, self.key, first=way is ways[0]) for way in ways):
+        if any(opens(way, request.raw_path, request.headers, self.key, first=way is first) for way in known):
             return None
         return self._refusal(401, "authentication", "the key is wrong")
 
