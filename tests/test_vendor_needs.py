@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from acme_provider import ACME, DRAWING, REF, UNAVAILABLE, job_request, talk
+from acme_provider import ACME, DONE, DRAWING, REF, UNAVAILABLE, job_request, talk
 
 import vidpoll
 from vidpoll import State, declare, parsing
@@ -130,6 +130,15 @@ def test_fields_of_others_are_nowhere(tmp_path: Path) -> None:
         client.feed(job, LEAKY)
         assert OTHERS not in str(job.snapshot.raw)
     assert all(OTHERS.encode() not in file.read_bytes() for file in tmp_path.iterdir())
+
+
+def test_fields_of_others_are_not_told_by_a_download(tmp_path: Path) -> None:
+    """Nor does the parser of a content see them."""
+    refusal = (403, {"content-type": "text/plain"}, f"extra_data={OTHERS}".encode())
+    t = talk({"/jobs": [DONE] * 5, "": [refusal] * 5}, provider=DISCREET)
+    with pytest.raises(vidpoll.DownloadError, match="HTTP 403") as caught:
+        t.client.download(REF, tmp_path)
+    assert OTHERS not in str(caught.value)
 
 
 def test_an_answer_that_cannot_be_looked_through_is_not_kept() -> None:

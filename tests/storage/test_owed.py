@@ -223,6 +223,17 @@ def test_a_submit_whose_store_is_moved_while_its_answer_comes_is_kept(path: Path
     assert sql(path, "SELECT count(*) FROM submits") == [(0,)]
 
 
+def test_a_job_that_is_asked_about_once_is_taken_along(path: Path) -> None:
+    """With what was sent, as that of a wait is."""
+    t = talk([SUBMITTED, DONE], store=path)
+    job = t.client.submit("acme", "clip", prompt="a lighthouse")
+    send = t.wire.send
+    t.client._loop.send = lambda wire, ticket: (removed(path), send(wire, ticket))[1]
+    with pytest.warns(RuntimeWarning, match="from now on"):
+        t.client.poll(job)
+    assert (kept(t).sent, kept(t).job.ok) == ({"prompt": "a lighthouse"}, True)
+
+
 def test_what_is_owed_to_a_store_that_is_moved_away_is_kept(path: Path) -> None:
     """First it was locked, then it was gone: the id is there all the same."""
     t = submitted_while_locked(path, [SUBMITTED])

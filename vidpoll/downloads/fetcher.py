@@ -37,7 +37,7 @@ from ..model import Asset, Response, Snapshot
 from ..net.accounts import OpenAccount, WireRequest, scrub
 from ..net.explain import BodyCut, BodyTooLarge, Hopeless, UnsafeHop
 from ..net.transport import Transport
-from ..polling.call import build, optional
+from ..polling.call import build, cleared, optional
 from ..polling.loop import Loop
 from ..provider import Operation, key_names
 from . import ranges
@@ -345,11 +345,13 @@ class Fetcher:
             if length is None or length != question.offset:
                 raise RangeMismatch
             return Body(length, length, length, True, Validator(length=length))
-        operation = self.context.account.provider.content if self.asset is None else None
+        account, known = self.context.account, scrub(response, question.wire.secrets)
+        told = optional(lambda: cleared(account, known), known)
+        operation = account.provider.content if self.asset is None else None
         if operation is not None and (200 <= status < 300 or status in operation.verdicts):
-            self._content(operation, scrub(response, question.wire.secrets))
-            return None
-        self._refusal(scrub(response, question.wire.secrets), question)
+            self._content(operation, told)
+        else:
+            self._refusal(told, question)
         return None
 
     def _refusal(self, response: Response, question: _Question) -> None:

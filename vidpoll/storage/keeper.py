@@ -417,8 +417,10 @@ class Keeper:
             return call()
 
     def _reopen(self) -> None:
-        """Open what is at the store's path now; what this process waits for is kept there."""
-        self.store.reopen({*self._waits, *self._changed})
+        """Open what is at the store's path now; what this process waits for, or asks about, is kept there."""
+        with self._lock:  # other threads begin and end waits
+            refs = {*self._waits, *self._changed, *self._asked}
+        self.store.reopen(refs)
         self._held.clear()
 
     def owe(self, call: Callable[[], object], message: str) -> None:
