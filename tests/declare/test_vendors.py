@@ -67,6 +67,8 @@ def test_an_id_with_the_whole_path_is_told_how_it_is_written() -> None:
     """[fal] The page of the app names it with the path behind it."""
     with pytest.raises(BadReference, match="write the id as APP/ID; APP is owner/app"):
         FAL.ids.split("owner/app/more/7")
+    with pytest.raises(BadReference, match=r"write the id as APP/ID; APP is the field app of its submit$"):
+        FAL.ids.split("7")
 
 
 @pytest.mark.parametrize("job_id", ["7", "/7", "app/", "", "owner/app/more/7"])

@@ -56,8 +56,8 @@ class Ids:
         if not first or not rest or (self.kinds and first not in self.kinds) or carried != first:
             shown, what = redact.text(job_id, limit=80), self.first.upper()
             ways = self.kinds or ((carried,) if carried != first and carried else ())
-            known = f"; {what} is {' or '.join(ways)}" if ways else ""
-            raise BadReference(f"{shown!r}: write the id as {what}/ID{known}")
+            known = " or ".join(ways) or f"the field {self.first} of its submit"
+            raise BadReference(f"{shown!r}: write the id as {what}/ID; {what} is {known}")
         return {self.first: first, "id": rest}
 
     def carried(self, value: str) -> str:

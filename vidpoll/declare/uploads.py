@@ -41,7 +41,7 @@ def upload(
 
     def build(path: Path) -> Request:
         if path.suffix.lower() not in suffixes:
-            raise InvalidField(f"{path.name}: {made.text} takes files that end in {', '.join(suffixes)}")
+            raise InvalidField(f"{path.name}: it must end in {', '.join(suffixes)}")
         kind, body = form({field: path})
         bare = made.request({})
         return replace(bare, headers={**bare.headers, "Content-Type": kind}, body=body)

@@ -22,13 +22,16 @@ def upload_request(account: AccountState, path: Path, kind: str | None) -> tuple
         raise Unsupported(f"{account.provider.name} takes no uploads: a file that a job needs is a field of its submit")
     if kind is not None and kind not in uploads:
         raise Unsupported(f"{name}: no upload of the kind {kind!r}; it has: {', '.join(uploads)}")
-    refused: list[str] = []
-    for operation in [uploads[kind]] if kind is not None else uploads.values():
+    refused: dict[str, InvalidField] = {}
+    for each in uploads if kind is None else (kind,):
         try:
-            return operation, build(account.opened, operation, path)
+            return uploads[each], build(account.opened, uploads[each], path)
         except InvalidField as error:
-            refused.append(error.message)
-    raise InvalidField("; ".join(dict.fromkeys(refused)))
+            refused[each] = error
+    if len(refused) == 1:
+        raise next(iter(refused.values()))
+    ways = "; ".join(f"{each}: {error.message.removeprefix(f'{path.name}: ')}" for each, error in refused.items())
+    raise InvalidField(f"{path.name}: no upload of {name} takes it ({ways})")
 
 
 def run_upload(
