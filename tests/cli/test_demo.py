@@ -133,7 +133,7 @@ def simulated(*argv: str, cwd: Path) -> Iterator[dict[str, str]]:
         assert process.stdout is not None
         lines = [process.stdout.readline() for _ in simulate().faces]  # one for each provider
         try:
-            yield dict(re.findall(r"(\w+_(?:BASE_URL|API_KEY))=(\S+)", "".join(lines)))
+            yield dict(re.findall(r"(\w+)=(\S+)", "".join(lines)))
         finally:
             process.send_signal(signal.SIGINT)
             try:

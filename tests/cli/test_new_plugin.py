@@ -158,9 +158,9 @@ def test_what_ends_a_job_is_rendered_where_there_is_a_sample_of_it(tmp_path: Pat
 def test_an_id_of_another_name_stands_in_lists_too(tmp_path: Path) -> None:
     """Where a submit names the job otherwise than its status does."""
     rows = {"data": [{"id": "w1", "status": "processing"}], "next_token": None}
-    files = render("wavespeed", {**named(WAVESPEED), "submit.json": {"data": {"video_id": "w1"}}, "list.json": rows})
-    assert 'id=("id", "video_id")' in files["vidpoll_wavespeed/__init__.py"]
-    assert list(failures(files, "wavespeed", tmp_path)) == ["nothing_is_left_to_decide"]
+    files = render("waves", {**named(WAVESPEED), "submit.json": {"data": {"video_id": "w1"}}, "list.json": rows})
+    assert 'id=("id", "video_id")' in files["vidpoll_waves/__init__.py"]
+    assert list(failures(files, "waves", tmp_path)) == ["nothing_is_left_to_decide"]
 
 
 def test_a_sample_that_the_tables_refuse_says_so(tmp_path: Path) -> None:
@@ -309,9 +309,9 @@ def test_a_list_is_rendered_where_there_is_a_sample_of_one(rest: Any, pages: Any
     """By token or by number; the last page is invented where no sample shows it, and the contract walks to it."""
     samples = {**named(WAVESPEED), "jobs.json": {"code": 200, "items": [WAVESPEED[1]["data"], {"id": "w2"}], **rest}}
     assert guess(samples).pages == {"rows": "items", **pages}
-    files = render("wavespeed", samples)
-    assert list(failures(files, "wavespeed", tmp_path)) == ["nothing_is_left_to_decide"]
-    rows = json.loads(files["vidpoll_wavespeed/samples/index.json"])["samples"]
+    files = render("waves", samples)
+    assert list(failures(files, "waves", tmp_path)) == ["nothing_is_left_to_decide"]
+    rows = json.loads(files["vidpoll_waves/samples/index.json"])["samples"]
     lists = [(row["file"], row.get("token")) for row in rows if row["operation"] == "list"]
     assert (
         lists
