@@ -181,6 +181,20 @@ def test_a_failed_job_of_vllm_behind_litellm() -> None:
     assert len(wire.sent) == 4
 
 
+def test_a_400_of_litellm_is_a_verdict_where_it_holds_the_job() -> None:
+    """A failed job is not told as a bad request; a wrong key stays what it is."""
+    asked = packed("video_gen_7")
+    job = {"id": "video_gen_7", "status": "failed", "error": {"code": 400, "message": "no image"}}
+    message = f"litellm.BadRequestError: OpenAIException - {json.dumps(job)}"
+    client, _ = client_of(litellm, [answer({"error": {"message": message, "code": "400"}}, 400)])
+    with client:
+        assert client.wait(f"litellm:{asked}", check=False).problem == Problem("no image", "400")
+    client, _ = client_of(litellm, 3 * [answer({"error": {"message": "No connected db.", "code": "400"}}, 400)])
+    with client, pytest.raises(vidpoll.WaitRefused, match="No connected db") as caught:
+        client.wait(f"litellm:{asked}")
+    assert caught.value.status == 401
+
+
 def test_litellm_passes_the_upstream_s_hint_on() -> None:
     """`llm_provider-retry-after` is waited for, as `Retry-After` is."""
     clock = FakeClock()
