@@ -86,6 +86,13 @@ def test_a_file_makes_it_a_form(module: ModuleType, tmp_path: Path) -> None:
     assert submit.request(by_url).json == by_url
 
 
+@pytest.mark.parametrize("seconds", [5, "5", 5.0])
+def test_newapi_s_seconds_are_text(seconds: object) -> None:
+    """It reads them into a text and refuses a number, which a command line makes of `seconds=5`."""
+    sent = provider(newapi).submit["video"].request({"model": "m", "prompt": "a sea", "seconds": seconds}).json
+    assert sent == {"model": "m", "prompt": "a sea", "seconds": "5"}
+
+
 def test_vllm_takes_forms_alone() -> None:
     """A form without a file; what is no text is JSON in it."""
     body = provider(vllm).submit["video"].request({"prompt": "a sea", "extra_params": {"a": 1}, "seed": 7}).body or b""

@@ -1,6 +1,6 @@
 """new-api (QuantumNous) for vidpoll: a gateway of your own, or one of the many that run it. Facts: its source,
 dto/openai_video.go@705748d, relay/relay_task.go@00fca48, controller/video_proxy.go@05393ff and
-router/video-router.go@01f6839.
+router/video-router.go@01f6839, relay/common/relay_info.go@0067bd9 (TaskSubmitReq).
 """
 
 from __future__ import annotations
@@ -11,6 +11,12 @@ from typing import Any
 
 import vidpoll
 from vidpoll import declare, parsing
+
+SECONDS = declare.Rule(  # text in JSON: the gateway cannot read a number there, whatever the upstream takes
+    "seconds, as a whole number or such a text",
+    lambda value: (parsing.count(value) or 0) > 0,
+    lambda name, value: str(parsing.count(value)),
+)
 
 
 def refine(said: vidpoll.Snapshot, data: Mapping[str, Any], job_id: str) -> vidpoll.Snapshot:
@@ -28,6 +34,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         "http://localhost:3000/v1",
         vidpoll.Bearer("NEWAPI_API_KEY"),
         needed=("model", "prompt"),
+        fields={"seconds": SECONDS},
         others=declare.anything(),  # what the upstream takes
         relay=True,
         reader={"cost": "usage.total_tokens", "unit": "tokens", "refine": refine},
