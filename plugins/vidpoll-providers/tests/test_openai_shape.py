@@ -214,6 +214,27 @@ def test_litellm_passes_the_upstream_s_hint_on() -> None:
     assert 77.0 <= clock.monotonic() - begun < 90.0
 
 
+BUDGET = "Budget has been exceeded! Current cost: 2.1, Max budget: 2.0"
+
+
+@pytest.mark.parametrize(
+    ("module", "body", "status"),
+    [
+        (openai, {"error": {"message": "no quota", "code": "insufficient_quota"}}, 429),
+        (litellm, {"error": {"message": BUDGET, "type": "budget_exceeded", "code": "429"}}, 429),
+        (litellm, {"error": {"message": BUDGET, "type": "budget_exceeded", "code": "400"}}, 400),
+        (newapi, {"code": "insufficient_user_quota", "message": "no quota", "data": None}, 403),
+        (newapi, {"error": {"message": "no quota", "code": "insufficient_quota"}}, 429),
+    ],
+)
+def test_money_is_no_rate(module: ModuleType, body: object, status: int) -> None:
+    """Waiting does not help, and a program that waits for a rate would wait for ever."""
+    client, wire = client_of(module, [answer(body, status)])
+    with client, pytest.raises(vidpoll.PaymentRequired, match="Nothing was bought"):
+        client.submit(provider(module).name, "video", model="m", prompt="a sea")
+    assert len(wire.sent) == 1
+
+
 def test_newapi_s_unknown_id() -> None:
     """HTTP 400 with a code is no such job, and not a bad request."""
     gone = answer({"code": "task_not_exist", "message": "task_not_exist", "data": None}, 400)

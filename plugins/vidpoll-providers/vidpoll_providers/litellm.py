@@ -14,6 +14,8 @@ from dataclasses import replace
 import vidpoll
 from vidpoll import declare, parsing
 
+from .openai import MONEY
+
 
 def upstreams(job_id: str | None) -> str | None:
     """The upstream's id inside one of LiteLLM's (base64 of `litellm:…;video_id:…`); None where there is none."""
@@ -73,7 +75,12 @@ BASE = declare.openai_videos(
     verdicts=(400, 500),  # the upstream's status: 400 for a bad input, say
     list=None,  # 400, or 500
     delete=None,  # 405
-    error=declare.refusals(texts={"no connected db": "authentication"}, read=read_error),  # 400 for a wrong key
+    error=declare.refusals(
+        MONEY,
+        # a wrong key is HTTP 400; a key's or team's budget that is used up is 400 or 429
+        texts={"no connected db": "authentication", r"budget has been exceeded|\bover budget\b": "payment"},
+        read=read_error,
+    ),
 )
 
 

@@ -12,6 +12,13 @@ from typing import Any
 import vidpoll
 from vidpoll import declare, parsing
 
+from .openai import MONEY as OPENAI_S
+
+MONEY = {
+    **OPENAI_S,
+    "insufficient_user_quota": "payment",  # HTTP 403, as the next one
+    "pre_consume_token_quota_failed": "payment",
+}
 SECONDS = declare.Rule(  # text in JSON: the gateway cannot read a number there, whatever the upstream takes
     "seconds, as a whole number or such a text",
     lambda value: (parsing.count(value) or 0) > 0,
@@ -40,7 +47,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         reader={"cost": "usage.total_tokens", "unit": "tokens", "refine": refine},
         list=None,
         delete=None,
-        error=declare.refusals({"task_not_exist": "not found"}),  # an unknown id is HTTP 400
+        error=declare.refusals({**MONEY, "task_not_exist": "not found"}),  # an unknown id is HTTP 400
     )
 
 
