@@ -74,6 +74,29 @@ def test_what_openai_s_servers_are_sent() -> None:
         free.submit["video"].request({"prompt": "a", "n": 5})
 
 
+@pytest.mark.parametrize(
+    "field",
+    [{"size": "720p"}, {"size": "832*480"}, {"size": "16:9"}, {"input_reference": "https://a.example/a.png"},
+     {"input_reference": "data:image/png;base64,AAAA"}],
+)  # fmt: skip
+def test_a_gateway_s_own_way_to_say_a_field(field: dict[str, object]) -> None:
+    """[new-api] A size by its name or with a star, and a reference as text, go to the server as they are."""
+    assert OPENAI.submit["video"].request({"prompt": "a", **field}).json == {"prompt": "a", **field}
+
+
+@pytest.mark.parametrize("size", ["480p", "4K", "4k", "1080P"])
+def test_ark_s_sizes_whatever_their_case(size: str) -> None:
+    """Pages and clients write them both ways."""
+    assert ARK.submit["video"].request({"model": "m", "prompt": "a", "resolution": size}).json["resolution"] == size
+
+
+@pytest.mark.parametrize("field", [{"size": "large"}, {"size": "0x10"}, {"input_reference": "a.png"}])
+def test_what_no_server_takes_is_refused_here(field: dict[str, object]) -> None:
+    """A path as text would be sent as text."""
+    with pytest.raises(InvalidField, match="it must be"):
+        OPENAI.submit["video"].request({"prompt": "a", **field})
+
+
 @pytest.mark.parametrize("body", [{"deleted": True}, {"status": "deleted"}, {"object": "video.deleted"}])
 def test_three_ways_to_say_deleted(body: dict[str, Any]) -> None:
     """OpenAI, SGLang and gateways; anything else is no answer to a delete."""

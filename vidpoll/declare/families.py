@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import fields as fields_of
 from dataclasses import replace
@@ -52,10 +53,13 @@ _OPENAI_FIELDS = {
     "seconds": Rule(
         "seconds, as text or as a number, as the server takes them", lambda v: (parsing.number(v) or 0) > 0
     ),
-    "size": matching("a size like 1280x720", r"[1-9]\d{1,4}x[1-9]\d{1,4}"),
+    "size": matching(
+        "a size like 1280x720, or as a gateway has it: 720p, 832*480", r"(?i:[1-9]\d{0,4}([x*:][1-9]\d{0,4}|[pk])?)"
+    ),
     "input_reference": Rule(
-        "an image or a video: a file as pathlib.Path, or a mapping with image_url or file_id",
-        lambda v: isinstance(v, (Path, dict)),
+        "an image or a video: a file as pathlib.Path, a mapping with image_url or file_id, or, where the server takes "
+        "text, an http or https URL or a data URI",
+        lambda v: isinstance(v, (Path, dict)) or (isinstance(v, str) and re.match(r"(?i)https?://\S|data:", v)),
     ),
 }
 
@@ -161,7 +165,7 @@ _ARK_FIELDS = {
     "image": image(),
     "last_frame": image(),
     "content": list(object()),
-    "resolution": matching("a size like 720p or 4K", r"[1-9]\d{0,4}(p|K)"),
+    "resolution": matching("a size like 720p or 4K", r"(?i:[1-9]\d{0,4}[pk])"),
     "ratio": matching("adaptive, or a ratio like 16:9", r"adaptive|[1-9]\d?:[1-9]\d?"),
     "duration": whole(-1, note="seconds"),
     "frames": whole(1),

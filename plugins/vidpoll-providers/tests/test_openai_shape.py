@@ -86,6 +86,13 @@ def test_a_file_makes_it_a_form(module: ModuleType, tmp_path: Path) -> None:
     assert submit.request(by_url).json == by_url
 
 
+@pytest.mark.parametrize("seconds", [5, "5", 5.0])
+def test_newapi_s_seconds_are_text(seconds: object) -> None:
+    """It reads them into a text and refuses a number, which a command line makes of `seconds=5`."""
+    sent = provider(newapi).submit["video"].request({"model": "m", "prompt": "a sea", "seconds": seconds}).json
+    assert sent == {"model": "m", "prompt": "a sea", "seconds": "5"}
+
+
 def test_vllm_takes_forms_alone() -> None:
     """A form without a file; what is no text is JSON in it."""
     body = provider(vllm).submit["video"].request({"prompt": "a sea", "extra_params": {"a": 1}, "seed": 7}).body or b""
@@ -181,6 +188,20 @@ def test_a_failed_job_of_vllm_behind_litellm() -> None:
     assert len(wire.sent) == 4
 
 
+def test_a_400_of_litellm_is_a_verdict_where_it_holds_the_job() -> None:
+    """A failed job is not told as a bad request; a wrong key stays what it is."""
+    asked = packed("video_gen_7")
+    job = {"id": "video_gen_7", "status": "failed", "error": {"code": 400, "message": "no image"}}
+    message = f"litellm.BadRequestError: OpenAIException - {json.dumps(job)}"
+    client, _ = client_of(litellm, [answer({"error": {"message": message, "code": "400"}}, 400)])
+    with client:
+        assert client.wait(f"litellm:{asked}", check=False).problem == Problem("no image", "400")
+    client, _ = client_of(litellm, 3 * [answer({"error": {"message": "No connected db.", "code": "400"}}, 400)])
+    with client, pytest.raises(vidpoll.WaitRefused, match="No connected db") as caught:
+        client.wait(f"litellm:{asked}")
+    assert caught.value.status == 401
+
+
 def test_litellm_passes_the_upstream_s_hint_on() -> None:
     """`llm_provider-retry-after` is waited for, as `Retry-After` is."""
     clock = FakeClock()
@@ -191,6 +212,27 @@ def test_litellm_passes_the_upstream_s_hint_on() -> None:
         begun = clock.monotonic()
         assert client.wait("litellm:v1").ok
     assert 77.0 <= clock.monotonic() - begun < 90.0
+
+
+BUDGET = "Budget has been exceeded! Current cost: 2.1, Max budget: 2.0"
+
+
+@pytest.mark.parametrize(
+    ("module", "body", "status"),
+    [
+        (openai, {"error": {"message": "no quota", "code": "insufficient_quota"}}, 429),
+        (litellm, {"error": {"message": BUDGET, "type": "budget_exceeded", "code": "429"}}, 429),
+        (litellm, {"error": {"message": BUDGET, "type": "budget_exceeded", "code": "400"}}, 400),
+        (newapi, {"code": "insufficient_user_quota", "message": "no quota", "data": None}, 403),
+        (newapi, {"error": {"message": "no quota", "code": "insufficient_quota"}}, 429),
+    ],
+)
+def test_money_is_no_rate(module: ModuleType, body: object, status: int) -> None:
+    """Waiting does not help, and a program that waits for a rate would wait for ever."""
+    client, wire = client_of(module, [answer(body, status)])
+    with client, pytest.raises(vidpoll.PaymentRequired, match="Nothing was bought"):
+        client.submit(provider(module).name, "video", model="m", prompt="a sea")
+    assert len(wire.sent) == 1
 
 
 def test_newapi_s_unknown_id() -> None:

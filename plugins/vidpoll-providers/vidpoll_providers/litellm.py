@@ -14,6 +14,8 @@ from dataclasses import replace
 import vidpoll
 from vidpoll import declare, parsing
 
+from .openai import MONEY
+
 
 def upstreams(job_id: str | None) -> str | None:
     """The upstream's id inside one of LiteLLM's (base64 of `litellm:…;video_id:…`); None where there is none."""
@@ -29,8 +31,8 @@ def upstreams(job_id: str | None) -> str | None:
 def parse(response: vidpoll.Response, job_id: str) -> vidpoll.Snapshot | vidpoll.Follow[vidpoll.Snapshot]:
     """A poll. 1.106 names the job by another id of its own than the submit did; both hold that of the upstream.
 
-    A failed job of vLLM-Omni is HTTP 500 for ever, with the upstream's answer as text in the error's message. It must
-    name the upstream's job: an error may quote anything else, a prompt, say.
+    A failed job of vLLM-Omni is HTTP 500 or 400 for ever, with the upstream's answer as text in the error's message. It
+    must name the upstream's job: an error may quote anything else, a prompt, say.
     """
     said, inner = BASE.status.parse(passed_on(response), job_id), upstreams(job_id)
     if not isinstance(said, vidpoll.Snapshot):
@@ -70,10 +72,15 @@ BASE = declare.openai_videos(
     others=declare.anything(),  # what the upstream takes
     remix=True,
     relay=True,
-    verdicts=(500,),
+    verdicts=(400, 500),  # the upstream's status: 400 for a bad input, say
     list=None,  # 400, or 500
     delete=None,  # 405
-    error=declare.refusals(texts={"no connected db": "authentication"}, read=read_error),  # 400 for a wrong key
+    error=declare.refusals(
+        MONEY,
+        # a wrong key is HTTP 400; a key's or team's budget that is used up is 400 or 429
+        texts={"no connected db": "authentication", r"budget has been exceeded|\bover budget\b": "payment"},
+        read=read_error,
+    ),
 )
 
 

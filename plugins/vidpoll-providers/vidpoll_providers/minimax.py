@@ -20,6 +20,10 @@ CODES = {
     **dict.fromkeys(("1026", "1027", "1042", "2013"), "invalid request"),
     **dict.fromkeys(("2037", "2038", "2039"), "permission"),
 }
+OWN = {code: kind for code, kind in CODES.items() if kind in ("authentication", "payment")}
+"""Codes that mean the same under any HTTP status: a plan that is used up is a 429 elsewhere at MiniMax."""
+UNSURE = ("1000", "1001", "1013", "1024", "1033")
+"""Trouble of MiniMax's own under HTTP 200: as after an HTTP 500, the job may have been made."""
 HTTPS = declare.matching("an https URL", r"(?i:https)://[^/\s]\S*")
 
 # -- v1 ---------------------------------------------------------------------------------------------------------------
@@ -65,6 +69,19 @@ V1_FIELDS = {
     "callback_url": HTTPS,
     "aigc_watermark": declare.flag(),
 }
+
+
+SUBMIT_V1 = declare.submit("POST /v1/video_generation", V1, V1_FIELDS, ("model",), kind="v1", others=declare.anything())
+
+
+def parse_submitted(response: vidpoll.Response, about: str) -> vidpoll.Submitted:
+    """A refusal is sure that nothing was bought; a timeout behind MiniMax's own door is not."""
+    try:
+        return SUBMIT_V1.parse(response, about)  # type: ignore[return-value]  # no Follow: it has no second answer
+    except vidpoll.Refused as refused:
+        if refused.code in UNSURE:
+            raise vidpoll.Malformed(f"{refused} ({refused.code})") from None
+        raise
 
 
 def parse_v1(response: vidpoll.Response, job_id: str) -> Any:
@@ -162,9 +179,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
             }
         ),
         submit={
-            "v1": declare.submit(
-                "POST /v1/video_generation", V1, V1_FIELDS, ("model",), kind="v1", others=declare.anything()
-            ),
+            "v1": replace(SUBMIT_V1, parse=parse_submitted),
             "v2": of_v2("POST /v2/video_generation", CLIP, ("model", ("prompt", "content")), packed),
             "v2-regeneration": of_v2("POST /v2/video_regeneration", AGAIN, ("model", ("source_task_id", "content"))),
             "v2-context": of_v2(
@@ -194,7 +209,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         cancel=declare.by_kind({"v1": NEITHER, "v2": declare.cancel(DELETE, V2, first=STATUS, ends=True)}),
         delete=declare.by_kind({"v1": NEITHER, "v2": declare.delete(DELETE, V2)}),
         # v2: an unknown id, or one older than 7 days, is an HTTP 400
-        error=declare.refusals(texts={r"invalid task_id|record not found": "not found"}, read=read_error),
+        error=declare.refusals(OWN, texts={r"invalid task_id|record not found": "not found"}, read=read_error),
         webhook=declare.Webhook(),
         stages=(*V1.stages, *V2.stages),
     )

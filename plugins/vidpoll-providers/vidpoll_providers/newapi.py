@@ -1,6 +1,6 @@
 """new-api (QuantumNous) for vidpoll: a gateway of your own, or one of the many that run it. Facts: its source,
 dto/openai_video.go@705748d, relay/relay_task.go@00fca48, controller/video_proxy.go@05393ff and
-router/video-router.go@01f6839.
+router/video-router.go@01f6839, relay/common/relay_info.go@0067bd9 (TaskSubmitReq).
 """
 
 from __future__ import annotations
@@ -11,6 +11,19 @@ from typing import Any
 
 import vidpoll
 from vidpoll import declare, parsing
+
+from .openai import MONEY as OPENAI_S
+
+MONEY = {
+    **OPENAI_S,
+    "insufficient_user_quota": "payment",  # HTTP 403, as the next one
+    "pre_consume_token_quota_failed": "payment",
+}
+SECONDS = declare.Rule(  # text in JSON: the gateway cannot read a number there, whatever the upstream takes
+    "seconds, as a whole number or such a text",
+    lambda value: (parsing.count(value) or 0) > 0,
+    lambda name, value: str(parsing.count(value)),
+)
 
 
 def refine(said: vidpoll.Snapshot, data: Mapping[str, Any], job_id: str) -> vidpoll.Snapshot:
@@ -28,12 +41,13 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         "http://localhost:3000/v1",
         vidpoll.Bearer("NEWAPI_API_KEY"),
         needed=("model", "prompt"),
+        fields={"seconds": SECONDS},
         others=declare.anything(),  # what the upstream takes
         relay=True,
         reader={"cost": "usage.total_tokens", "unit": "tokens", "refine": refine},
         list=None,
         delete=None,
-        error=declare.refusals({"task_not_exist": "not found"}),  # an unknown id is HTTP 400
+        error=declare.refusals({**MONEY, "task_not_exist": "not found"}),  # an unknown id is HTTP 400
     )
 
 

@@ -17,6 +17,9 @@ ENDED = (
     "OpenAI's own Videos API ended on 2026-09-24, without a replacement: set OPENAI_BASE_URL to a server that speaks it"
 )
 
+MONEY = {"insufficient_quota": "payment", "billing_hard_limit_reached": "payment"}
+"""OpenAI's words for an account without credit, under HTTP 429 and 400; gateways pass them on."""
+
 
 def read_error(response: vidpoll.Response) -> vidpoll.Problem:
     """A refusal; what OpenAI itself answers now, for a path that is gone or to a key, says what has happened."""
@@ -35,7 +38,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         remix=True,
         relay=True,
         verdicts=(400, 422, 500, 503),  # at vLLM-Omni, and through what stands before it, the body may be the job
-        error=read_error,
+        error=declare.refusals(MONEY, read=read_error),
     )
 
 

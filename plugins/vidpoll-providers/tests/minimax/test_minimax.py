@@ -96,6 +96,33 @@ def test_the_file_is_asked_for_again_where_it_was_not_there() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("code", [1000, 1001, 1033])
+def test_trouble_inside_a_200_may_have_made_the_job(code: int) -> None:
+    """It is not said that nothing was bought, and nothing is sent twice."""
+    client, wire = client_of([answer({"base_resp": {"status_code": code, "status_msg": "timeout"}})])
+    with client, pytest.raises(vidpoll.SubmitUnknown, match=rf"timeout \({code}\)"):
+        client.submit("minimax", "v1", model="MiniMax-Hailuo-02", prompt="a sea")
+    assert len(wire.sent) == 1
+
+
+@pytest.mark.parametrize(
+    ("message", "status", "error"),
+    [
+        ("usage limit exceeded (2056)", 429, vidpoll.PaymentRequired),
+        ("insufficient balance (1008)", 400, vidpoll.PaymentRequired),
+        ("invalid api key (2049)", 400, vidpoll.AuthenticationError),
+        ("rate limit (1002)", 429, vidpoll.RateLimited),
+        ("invalid params (2013)", 400, vidpoll.InvalidRequest),
+    ],
+)
+def test_v2_s_money_is_no_rate(message: str, status: int, error: type[vidpoll.ProviderError]) -> None:
+    """The number in brackets counts before the HTTP status."""
+    body = {"type": "error", "error": {"type": "rate_limit_error", "message": message, "http_code": str(status)}}
+    client, _ = client_of([answer(body, status)])
+    with client, pytest.raises(error, match="Nothing was bought"):
+        client.submit("minimax", "v2", model="MiniMax-H3", prompt="a sea")
+
+
 def test_only_a_job_that_still_waits_is_cancelled() -> None:
     """The request that cancels would delete a job that is over, so it is looked at first; v1 has neither."""
     queued, over = ({"task": {"id": V2[3:], "status": word}} for word in ("queued", "succeeded"))
