@@ -257,6 +257,8 @@ def test_refusals_by_code_text_and_status() -> None:
     assert kind(400, {"message": "Record is NULL"}) == "not found"
     assert kind(403, {}) == "payment"
     assert kind(429, {"error": {"code": "1302", "message": "x"}}) is None
+    assert kind(502, {"message": "Record is NULL"}) is None  # a submit may have been received
+    assert kind(502, {"error": {"code": "1113", "message": "x"}}) == "payment"
 
 
 # -- files ------------------------------------------------------------------------------------------------------------

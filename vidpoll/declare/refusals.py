@@ -21,8 +21,9 @@ def refusals(
     """For `Provider(error=…)`: the kind of a refusal by its code, else by its text, else by its HTTP status.
 
     `codes` maps codes, as text, to kinds of `vidpoll.Refused`; of one with dots its beginning will do. `texts` maps
-    patterns, which are looked for in the reason whatever its case. What no table names is what its HTTP status says.
-    `read` makes the Problem out of the answer. Raises PluginError for a kind or a pattern that is none.
+    patterns, which are looked for in the reason whatever its case, but not in that of a 5xx: a submit may have been
+    received then, whatever the words. What no table names is what its HTTP status says. `read` makes the Problem out of
+    the answer. Raises PluginError for a kind or a pattern that is none.
 
     >>> told = refusals({"1113": "payment"}, texts={"credits": "payment"}, statuses={403: "payment"})
     >>> told(Response(429, {}, b'{"error": {"code": "1113", "message": "no balance"}}')).kind
@@ -41,7 +42,8 @@ def refusals(
         said = read(response)
         code = said.code or ""
         kind = codes.get(code) or codes.get(code.partition(".")[0])
-        kind = kind or next((kind for pattern, kind in patterns if pattern.search(said.message)), None)
+        if kind is None and response.status < 500:
+            kind = next((kind for pattern, kind in patterns if pattern.search(said.message)), None)
         kind = kind or statuses.get(response.status)
         return replace(said, kind=kind) if kind else said
 

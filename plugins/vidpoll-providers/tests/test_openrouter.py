@@ -91,6 +91,8 @@ def test_a_lost_submit_is_not_sent_again(status: int) -> None:
         (403, {"message": "Only management keys can perform this operation"}, vidpoll.PermissionDenied, "management"),
         (429, {"message": "Provider returned error", "metadata": {"raw": "busy upstream"}}, vidpoll.RateLimited,
          "error: busy upstream"),
+        (429, {"message": "Provider returned error", "metadata": {"raw": "budget of requests spent"}},
+         vidpoll.RateLimited, "budget of requests"),
         (429, {"message": "Rate limit exceeded", "metadata": None}, vidpoll.RateLimited, "Rate limit exceeded"),
     ],
 )  # fmt: skip

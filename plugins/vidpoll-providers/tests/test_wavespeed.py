@@ -69,6 +69,19 @@ def test_no_credit_is_money_whatever_its_status(status: int) -> None:
     assert len(wire.sent) == 1
 
 
+@pytest.mark.parametrize(
+    ("status", "text", "kind"),
+    [
+        (401, "Top up your account to use the API", "payment"),
+        (429, "Too many requests. Top up to raise the level of your account", None),
+        (429, "Rate limit exceeded: insufficient balance", "payment"),
+    ],
+)
+def test_a_rate_that_money_would_raise_is_a_rate(status: int, text: str, kind: str | None) -> None:
+    """The limits are those of the account's level, which a top-up raises: waiting helps, too."""
+    assert PROVIDER.error(answer({"code": status, "message": text}, status)).kind == kind
+
+
 @pytest.mark.parametrize("field", ["enable_sync_mode", "enable_base64_output"])
 def test_what_breaks_a_wait_is_refused(field: str) -> None:
     """The model's own fields go along; these two may be False."""

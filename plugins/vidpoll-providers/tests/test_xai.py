@@ -88,6 +88,8 @@ def test_the_ways_to_give_a_file(tmp_path: Path) -> None:
         "video": {"url": VIDEO},
         "seed": 7,
     }
+    alone = submit["generations"].request({"model": "m", "image": VIDEO})
+    assert alone.json == {"model": "m", "image": {"url": VIDEO}}
     wrong: list[dict[str, object]] = [
         {"image_url": VIDEO},
         {"image": "a.png"},

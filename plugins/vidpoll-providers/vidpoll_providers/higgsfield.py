@@ -109,7 +109,8 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         cancel=replace(CANCEL, parse=parse_cancelled, verdicts=(400,)),
         delete=declare.delete("DELETE /requests/{id}", JOB),
         error=declare.refusals(
-            texts={r"concurren|too many": "rate limit"},  # HTTP 400 is this, too
+            # HTTP 400 is this, too; "too many images" is not
+            texts={r"concurren|too many (\w+ )?(requests|jobs|generations|tasks)": "rate limit"},
             statuses={403: "payment", 423: "permission"},
             read=read_error,
         ),

@@ -11,45 +11,13 @@ from dataclasses import replace
 from typing import Any
 
 import vidpoll
-from vidpoll import State, declare
+from vidpoll import declare
+from vidpoll_providers import replicate, wavespeed
 from vidpoll_providers.fal import FIELDS, INPUT, JOB, PART, parse_submitted, read_error
 from vidpoll_providers.fal import status as queue_status
 
-WAVESPEED = declare.Reader(
-    {
-        "created": State.QUEUED,
-        "processing": State.RUNNING,
-        "completed": State.COMPLETED,
-        "failed": State.FAILED,
-        "cancelled": State.CANCELLED,
-        "timeout": State.FAILED,
-    },
-    ids=declare.Ids("kind/id", ("wavespeed",)),
-    files={"video": ("outputs", "outputs[].url")},
-    reason="error",
-    code="",
-    progress="",
-    duration="",
-    finished_at="",
-    envelope=declare.Envelope("data", code="code", ok=(200,), kinds={"401": "authentication", "402": "payment"}),
-)
-REPLICATE = declare.Reader(
-    {
-        "starting": State.QUEUED,
-        "processing": State.RUNNING,
-        "succeeded": State.COMPLETED,
-        "failed": State.FAILED,
-        "canceled": State.CANCELLED,
-        "aborted": State.EXPIRED,  # its deadline passed before it began
-    },
-    ids=declare.Ids("kind/id", ("replicate",)),
-    files={"video": ("output", "output.video", "output.url")},
-    reason="error",
-    code="",
-    progress="",
-    duration="",
-    lasts=3600.0,
-)
+WAVESPEED = replace(wavespeed.JOB, ids=declare.Ids("kind/id", ("wavespeed",)))
+REPLICATE = replace(replicate.JOB, ids=declare.Ids("kind/id", ("replicate",)), cost="")
 MODEL = {"model": declare.matching("the provider's own id of the model, like owner/name", rf"{PART}(?:/{PART})*")}
 NAMED = {"model": declare.matching("owner/name, or owner/name:version", rf"{PART}/{PART}(?::\w+)?")}
 BILL_TO = {"hf_bill_to": declare.text()}

@@ -104,7 +104,11 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         quota=vidpoll.Operation(lambda: vidpoll.Request("GET", "/key"), parse_quota),
         content=declare.content("GET /videos/{id}/content?index=0", JOB),
         error=declare.refusals(
-            texts={r"\bflagged\b": "invalid request", r"\bkey limit\b|\bbudget\b": "payment"}, read=read_error
+            texts={
+                r"\bflagged\b": "invalid request",
+                r"^(?!provider returned error).*\b(key limit|budget)\b": "payment",  # the account's, not a supplier's
+            },
+            read=read_error,
         ),
         webhook=declare.Webhook(
             declare.hmac_sha256("{t},{body}", signature="x-openrouter-signature", timestamp="t", prefix="v1=")

@@ -107,7 +107,11 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
                 "POST /api/v3/media/upload/binary", MEDIA, value=("data.download_url", "data.url"), envelope=GATE
             )
         },
-        error=declare.refusals({"402": "payment"}, texts={r"insufficient (credit|balance)|top.?up": "payment"}),
+        error=declare.refusals(
+            {"402": "payment"},
+            # a top-up raises the account's rates, too: where a rate is told it is no lack of money
+            texts={r"insufficient (credit|balance)|^(?!.*(too many|limit|concurren)).*top.?up": "payment"},
+        ),
         webhook=declare.Webhook(declare.standard_webhooks("v3", encoding="hex", key="whsec text")),
         stages=JOB.stages,
     )

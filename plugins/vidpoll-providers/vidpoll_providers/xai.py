@@ -82,7 +82,11 @@ FIELDS = {
     "image_url": declare.Rule("left out: xAI takes it and ignores it; give image", lambda v: False),
     "video_url": declare.Rule("left out: give video", lambda v: False),
 }
-NEEDED = {"generations": (), "edits": ("video",), "extensions": ("video",)}
+NEEDED: dict[str, tuple[str | tuple[str, ...], ...]] = {
+    "generations": (("prompt", "image"),),  # an image may go without a prompt
+    "edits": ("prompt", "video"),
+    "extensions": ("prompt", "video"),
+}
 
 
 @vidpoll.hookimpl
@@ -98,7 +102,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
                 "POST /videos/{kind}",
                 JOB,
                 FIELDS,
-                ("model", "prompt", *needed),
+                ("model", *needed),
                 kind=kind,
                 others=declare.anything(),
             )

@@ -74,9 +74,11 @@ def test_a_token_of_hugging_face_is_not_sent(monkeypatch: pytest.MonkeyPatch) ->
         (423, "Model is blocked", vidpoll.PermissionDenied),
         (400, "Too many concurrent requests", vidpoll.RateLimited),
         (400, "duration: not allowed", vidpoll.InvalidRequest),
+        (400, "Too many images", vidpoll.InvalidRequest),
+        (500, "Too many concurrent requests", vidpoll.SubmitUnknown),
     ],
 )
-def test_what_a_submit_is_refused_for(status: int, text: str, error: type[vidpoll.ProviderError]) -> None:
+def test_what_a_submit_is_refused_for(status: int, text: str, error: type[vidpoll.VidpollError]) -> None:
     client, _ = client_of([answer({"detail": text}, status)], key="id:secret")
     with client, pytest.raises(error, match=text):
         client.submit("higgsfield", "video", model="higgsfield-ai/dop/standard", prompt="a sea")

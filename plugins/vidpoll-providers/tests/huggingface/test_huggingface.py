@@ -54,3 +54,22 @@ def test_a_failed_job_of_wavespeed_is_no_refusal() -> None:
     body = {"code": 5004, "message": "x", "data": {"id": "7", "status": "failed", "error": "flagged"}}
     said = OPERATIONS["status"].parse(Response(200, {}, json.dumps(body).encode()), "wavespeed/7")
     assert (said.state, str(said.problem), said.job_id) == (State.FAILED, "flagged", "wavespeed/7")
+
+
+@pytest.mark.parametrize(
+    ("job_id", "body", "state"),
+    [
+        ("wavespeed/7", {"data": {"id": "7", "status": "deleted"}}, State.EXPIRED),
+        ("wavespeed/7", {"data": {"id": "7", "status": "timeout"}}, State.EXPIRED),
+        ("replicate/7", {"id": "7", "status": "aborted"}, State.CANCELLED),
+        (
+            "replicate/7",
+            {"id": "7", "status": "succeeded", "output": {"clip": "https://a.example/1.mp4"}},
+            State.COMPLETED,
+        ),
+    ],
+)
+def test_a_job_is_read_as_by_its_own_provider(job_id: str, body: dict[str, Any], state: State) -> None:
+    """Each of its words, and files wherever they stand in the output."""
+    said = OPERATIONS["status"].parse(Response(200, {}, json.dumps(body).encode()), job_id)
+    assert (said.state, len(said.assets)) == (state, state is State.COMPLETED)

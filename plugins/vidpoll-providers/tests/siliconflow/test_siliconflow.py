@@ -36,3 +36,15 @@ def test_refusals(status: int, body: object, error: type[Exception], said: str) 
     client = vidpoll.Client(plugins=[Plugin()], discover=False, clock=FakeClock(), transport=wire, accounts=accounts)
     with pytest.raises(error, match=said):
         client.submit("siliconflow", "video", model="Wan-AI/Wan2.2-T2V-A14B", prompt="a sea")
+
+
+def test_an_overload_ends_no_wait() -> None:
+    """Its code is documented with HTTP 400 as well as 503: the job goes on."""
+    busy = vidpoll.Response(400, {}, json.dumps({"code": 50505, "message": "Model service overloaded."}).encode())
+    done = {"status": "Failed", "reason": "no"}
+    wire = FakeTransport([*[busy] * 4, done])
+    accounts = {"siliconflow": vidpoll.Account("siliconflow", key="sk-0123456789abcdef")}
+    client = vidpoll.Client(plugins=[Plugin()], discover=False, clock=FakeClock(), transport=wire, accounts=accounts)
+    with client, pytest.raises(vidpoll.JobFailed, match="no"):
+        client.wait("siliconflow:r1")
+    assert len(wire.sent) == 5
