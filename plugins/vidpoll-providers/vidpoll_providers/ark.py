@@ -43,6 +43,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         "https://ark.cn-beijing.volces.com/api/v3",
         vidpoll.Bearer("ARK_API_KEY"),
         pacing=vidpoll.Pacing(floor=10.0, typical=(25.0, 360.0)),
+        words={"pending": State.QUEUED, "processing": State.RUNNING},  # of sites that host it, second hand
         reader={"verdicts": (declare.Verdict(400, "video_not_ready", State.RUNNING),)},  # second hand
         error=declare.refusals(KINDS, read=read_error),
     )

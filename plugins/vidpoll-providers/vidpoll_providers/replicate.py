@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -79,20 +80,22 @@ VERSION = declare.matching(
     "OWNER/NAME, OWNER/NAME:VERSION or the version, 64 hexadecimal digits",
     r"[\w.-]+/[\w.-]+(:[0-9a-f]{64})?|[0-9a-f]{64}",
 )
-OWN = ("version", "webhook", "webhook_events_filter")
+OWN = ("webhook", "webhook_events_filter")
 
 
-def inputs(given: dict[str, Any]) -> dict[str, Any]:
-    """What is no field of the prediction is an input of its model, as all in `input` is."""
-    own = {name: value for name, value in given.items() if name in OWN}
-    rest = {name: value for name, value in given.items() if name not in (*OWN, "input")}
-    return {**own, "input": {**given.get("input", {}), **rest}}
+def inputs(own: tuple[str, ...], given: dict[str, Any]) -> dict[str, Any]:
+    """What is no field of the prediction (`own`) is an input of its model, as all in `input` is."""
+    kept = {name: value for name, value in given.items() if name in own}
+    rest = {name: value for name, value in given.items() if name not in (*own, "input")}
+    return {**kept, "input": {**given.get("input", {}), **rest}}
 
 
 def submit(kind: str, line: str, name: str, rule: declare.Rule) -> vidpoll.Operation[vidpoll.Submitted]:
     headers = {"Cancel-After": "{cancel_after}"}
     rules = {name: rule, **FIELDS}
-    return declare.submit(line, JOB, rules, (name,), kind=kind, others=OTHERS, convert=inputs, headers=headers)
+    return declare.submit(
+        line, JOB, rules, (name,), kind=kind, others=OTHERS, convert=partial(inputs, (name, *OWN)), headers=headers
+    )
 
 
 LIST = {

@@ -126,6 +126,12 @@ def test_the_forms_of_a_version(version: str) -> None:
     assert PROVIDER.submit["prediction"].request({"version": version}).json == {"version": version, "input": {}}
 
 
+def test_a_version_is_an_input_where_the_path_names_the_model() -> None:
+    """Only a prediction by version has a field of that name."""
+    sent = PROVIDER.submit["model"].request({"model": "a/b", "version": "1.5"})
+    assert (sent.path, sent.json) == ("/v1/models/a/b/predictions", {"input": {"version": "1.5"}})
+
+
 def test_a_file_is_no_input(tmp_path: Path) -> None:
     """The message says what is."""
     with pytest.raises(vidpoll.InvalidField, match="its URL, which `vidpoll upload replicate FILE` gives"):
