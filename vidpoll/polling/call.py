@@ -252,7 +252,8 @@ class Call(Generic[T]):
         reason = page or (f"it points to {redact.url(target)}" if target else reason)
         if response.status == 407:
             reason = f"the proxy on the way wants a user and a password ({reason})"
-        status = status_of(Refused(kind)) if kind else fault.status
+        spoken = kind if page is None else None  # a page is no word of the provider's
+        status = status_of(Refused(spoken)) if spoken else fault.status
         status = 502 if self.depth and status in (404, 410) else status
         shown = reason if f"HTTP {response.status}" in reason else f"HTTP {response.status}: {reason}"
         request_id = next(filter(None, (response.header(h) for h in ("x-request-id", "request-id", "trace-id"))), None)

@@ -12,12 +12,13 @@ from typing import Any
 
 import vidpoll
 from vidpoll import declare
-from vidpoll_providers import replicate, wavespeed
 from vidpoll_providers.fal import FIELDS, INPUT, JOB, PART, parse_submitted, read_error
 from vidpoll_providers.fal import status as queue_status
+from vidpoll_providers.replicate import JOB as OF_REPLICATE
+from vidpoll_providers.wavespeed import JOB as OF_WAVESPEED
 
-WAVESPEED = replace(wavespeed.JOB, ids=declare.Ids("kind/id", ("wavespeed",)))
-REPLICATE = replace(replicate.JOB, ids=declare.Ids("kind/id", ("replicate",)), cost="")
+WAVESPEED = replace(OF_WAVESPEED, ids=declare.Ids("kind/id", ("wavespeed",)))
+REPLICATE = replace(OF_REPLICATE, ids=declare.Ids("kind/id", ("replicate",)), cost="")
 MODEL = {"model": declare.matching("the provider's own id of the model, like owner/name", rf"{PART}(?:/{PART})*")}
 NAMED = {"model": declare.matching("owner/name, or owner/name:version", rf"{PART}/{PART}(?::\w+)?")}
 BILL_TO = {"hf_bill_to": declare.text()}

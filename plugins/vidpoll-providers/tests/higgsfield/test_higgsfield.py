@@ -105,6 +105,17 @@ def test_a_cancel_that_comes_too_late() -> None:
             client.cancel(f"higgsfield:{ID}")
 
 
+def test_a_bot_check_is_no_lack_of_money() -> None:
+    """HTTP 403 is money where the API says it; a page of something in between is borne."""
+    page = Response(
+        403, {"content-type": "text/html", "server": "cloudflare"}, b"<html><title>Just a moment...</title>"
+    )
+    client, wire = client_of([page, page, page, answer({"status": "canceled", "request_id": ID})], key="id:secret")
+    with client:
+        job = client.wait(f"higgsfield:{ID}", check=False)
+    assert (job.state, len(wire.sent)) == (vidpoll.State.CANCELLED, 4)
+
+
 def test_a_model_of_images_is_done_at_once() -> None:
     """No video is due, so nothing waits for one."""
     done = {"status": "completed", "request_id": ID, "images": [{"url": "https://a.example/1.png"}]}
