@@ -39,6 +39,7 @@ def run(*argv: str, cwd: Path, **environment: str) -> subprocess.CompletedProces
     )
 
 
+@pytest.mark.slow
 def test_the_demo_shows_every_hook_and_leaves_the_files(tmp_path: Path) -> None:
     """One job at each provider, every stage told by its hook, files in the folder, code 0."""
     done = run("demo", "--speed", "16", cwd=tmp_path)
@@ -143,6 +144,7 @@ def simulated(*argv: str, cwd: Path) -> Iterator[dict[str, str]]:
         assert (process.returncode, out, err.count("\n")) == (0, "", 1)
 
 
+@pytest.mark.slow
 def test_each_simulation_has_ids_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """A fresh seed each time, so that a store never meets the ids of yesterday; `--seed` plays the same again."""
     seeds: list[int] = []
@@ -152,6 +154,7 @@ def test_each_simulation_has_ids_of_its_own(monkeypatch: pytest.MonkeyPatch) -> 
     assert (len(set(seeds)), seeds[2]) == (3, 7)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is sent to a process as a POSIX signal")
 def test_wait_against_simulate(tmp_path: Path) -> None:
     """In another shell, with the lines that `simulate` prints: submit, wait and download, and a key that is wrong."""

@@ -59,6 +59,7 @@ PLACES = {
 }
 
 
+@pytest.mark.slow
 def test_every_job_survives_a_kill_at_the_worst_moment(tmp_path: Path) -> None:
     """Two lives in a row end at the same place; the third brings everything home. Four places at a time."""
     with ThreadPoolExecutor(4) as pool:

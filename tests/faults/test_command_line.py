@@ -135,6 +135,7 @@ def test_a_pipe_hears_why_no_bytes_come(machine: Machine) -> None:
         assert (code, len(list((machine.home / "d").iterdir()))) == (0, 1), said
 
 
+@pytest.mark.slow
 def test_nobody_there_is_told_at_once(machine: Machine) -> None:
     """What is no wait is tried again, too: it says so, and `--timeout` bounds it."""
     nobody = f"http://127.0.0.1:{free_port()}"

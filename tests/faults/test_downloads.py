@@ -468,6 +468,7 @@ def test_ctrl_c_leaves_a_part_that_is_gone_on_with(tmp_path: Path) -> None:
         assert (target.read_bytes(), server.ranges[-1]) == (data, f"bytes={there}-")
 
 
+@pytest.mark.slow
 def test_two_processes_at_one_target(tmp_path: Path) -> None:
     """One gets it; the other is told, at once, who has it and what to do; the file is right."""
     data, target = mp4(2_000_000, 11), tmp_path / "v.mp4"

@@ -585,6 +585,7 @@ def test_fewer_than_three_jobs_are_no_crowd() -> None:
 # -- other accounts ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @each_fault
 def test_other_accounts_do_not_notice_an_outage(fault: Any) -> None:
     """Their requests go out at the very same moments, with and without the neighbour's trouble."""

@@ -103,7 +103,9 @@ class Service:
         if len(messages) > 1 or not self._style.attach or fetch is None:
             return None
         body = fetch()
-        return None if body is None else AttachMemory(content=body, name="thumbnail", mimetype=_media_type(body))
+        if body is None:
+            return None
+        return AttachMemory(content=body, name="thumbnail", mimetype=_media_type(body))  # type: ignore[no-untyped-call]
 
 
 def _media_type(body: bytes) -> str:

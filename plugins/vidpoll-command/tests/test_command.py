@@ -176,6 +176,7 @@ def test_a_good_command_is_in_the_log(note, caplog):
     assert "failed of acme:j1: the command ended with exit code 0" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_command_that_takes_too_long_is_killed_with_what_it_started(tmp_path):
     """At its bound, even where its child holds on."""
     child = "import time, pathlib; time.sleep(1.5); pathlib.Path('late').touch()"

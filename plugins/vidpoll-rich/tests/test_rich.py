@@ -612,6 +612,7 @@ print(sum(job.ok for job in done), "ok")
 """
 
 
+@pytest.mark.slow
 @needs_pty
 def test_many_jobs_on_a_terminal_that_is_resized(tmp_path: Path) -> None:
     """More jobs than rows, and a window that becomes smaller, narrow and large: lines, then rows again."""

@@ -21,6 +21,7 @@ def test_a_good_plugin_passes(samples: Path) -> None:
     assert caught(contract(Good(), samples)) == {}
 
 
+@pytest.mark.slow
 def test_answers_that_are_no_good_news_pass(tmp_path: Path) -> None:
     """A refused submit (by HTTP status, and in a 200), a completed job whose file is late."""
 
@@ -42,6 +43,7 @@ def test_answers_that_are_no_good_news_pass(tmp_path: Path) -> None:
     assert alarms(contract(Refusing(), write(tmp_path / "samples", rows))) == {}
 
 
+@pytest.mark.slow
 def test_what_decides_decides_in_lists_too(tmp_path: Path) -> None:
     """A rule of the page that the index names holds for rows, for what lies in the field, and for transplants."""
 

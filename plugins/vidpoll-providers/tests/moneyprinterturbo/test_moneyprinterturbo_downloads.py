@@ -85,6 +85,7 @@ def test_a_stream_of_a_task(simulator: Simulation, tmp_path: Path, build: Any) -
     assert {status for _, status in paths(simulator)[1:]} == {206}
 
 
+@pytest.mark.slow
 def test_a_file_that_is_not_there(simulator: Simulation) -> None:
     """404 in 1.3, a bare 500 in 1.2: told in one line with the task's reference."""
     ref = finished(simulator)

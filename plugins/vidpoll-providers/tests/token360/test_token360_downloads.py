@@ -96,6 +96,7 @@ def test_a_stream_outlives_its_url(simulator: Simulation) -> None:
     assert ("media", "file", 403) in asked(simulator)
 
 
+@pytest.mark.slow
 def test_a_deleted_job_is_missing(simulator: Simulation, tmp_path: Path) -> None:
     """Its file is gone, and its record with it: ResultMissing, and the job that was paid for stays completed."""
     client = simulator.client()
