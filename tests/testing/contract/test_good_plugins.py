@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from contract_cases import ID, SAMPLES, VIDEO, alarms, caught, contract, envelope, job, provider, status, write
 from good_plugin import Good
 
