@@ -174,21 +174,8 @@ def test_what_is_not_waited_for_is_kept_at_once(path: Path) -> None:
     assert stages(t) == ["drawing", "saving"]
 
 
-def test_who_has_lost_the_lease_keeps_nothing(path: Path) -> None:
-    """The one who holds it knows more."""
-    t = talk([], store=path)
-    keeper, jobs = keeping(t, [ONE, TWO])
-    with keeper.waiting(jobs):
-        for each in jobs:
-            keeper.lease(each, 0.0)
-            change(keeper, each, "b")
-        t.clock.now += 3600.0
-        Store(path, t.clock.time).save([saved(TWO, "c")])
-        keeper.save_due(t.clock.now)
-    assert stages(t) == ["b", "c"]
-
-
-def test_the_end_of_a_wait_without_the_lease_keeps_nothing(path: Path) -> None:
+@pytest.mark.parametrize("still", [True, False], ids=["in the wait", "at its end"])
+def test_who_has_lost_the_lease_keeps_nothing(path: Path, still: bool) -> None:
     """Another process polls by now, and knows more."""
     t = talk([], store=path)
     keeper, jobs = keeping(t, [ONE, TWO])
@@ -198,6 +185,8 @@ def test_the_end_of_a_wait_without_the_lease_keeps_nothing(path: Path) -> None:
             change(keeper, each, "b")
         t.clock.now += 3600.0
         Store(path, t.clock.time).save([saved(TWO, "c")])
+        if still:
+            keeper.save_due(t.clock.now)
     assert stages(t) == ["b", "c"]
 
 

@@ -3,43 +3,17 @@
 from __future__ import annotations
 
 import base64
-import http.client
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
+from plain_http import Answer, call
 from vidpoll_providers.simulators.magicoal import GENERATE, READ, MagicoalFace
 
 from vidpoll.testing.simulator import Simulator
 
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(8)).decode()
-
-
-@dataclass
-class Answer:
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-
-def call(method: str, url: str, body: object = None, headers: dict[str, str] | None = None) -> Answer:
-    parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.netloc, timeout=5)
-    try:
-        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
-        target = parts.path + (f"?{parts.query}" if parts.query else "")
-        connection.request(method, target, data, headers or {})
-        answer = connection.getresponse()
-        return Answer(answer.status, dict(answer.getheaders()), answer.read())
-    finally:
-        connection.close()
 
 
 @dataclass

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from plain_http import Answer, call
 from vidpoll_providers.simulators.token360 import Token360Face
 
 from vidpoll.testing.simulator import Simulator
@@ -23,30 +22,6 @@ PARAMETERS = {
     "audio": False,
     "watermark": False,
 }
-
-
-@dataclass
-class Answer:
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-
-def call(method: str, url: str, body: object = None, headers: dict[str, str] | None = None) -> Answer:
-    parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.netloc, timeout=5)
-    try:
-        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
-        target = parts.path + (f"?{parts.query}" if parts.query else "")
-        connection.request(method, target, data, headers or {})
-        answer = connection.getresponse()
-        return Answer(answer.status, dict(answer.getheaders()), answer.read())
-    finally:
-        connection.close()
 
 
 @dataclass
