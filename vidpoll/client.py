@@ -27,7 +27,7 @@ from .net.workers import Workers
 from .pacing.schedules import Adaptive, Schedule
 from .plugins import PluginReport, Plugins, guard, switched_off
 from .polling.account_state import AccountState
-from .polling.borne import borne
+from .polling.retry import retried
 from .polling.call import build, optional, provider_error, pushed, receive_pushed
 from .polling.loop import Loop
 from .polling.next_step import advice
@@ -437,7 +437,7 @@ class Client:
         """Make sure that a job is completed, with a question where that is not known. Raises why it is not."""
         state = self._state(job.account)
         if not job.final or not job.assets or job.stale:
-            _said(borne(self._loop, partial(self._ask, job), timeout=timeout))
+            _said(retried(self._loop, partial(self._ask, job), timeout=timeout))
             with self._keeper.asking(job, state.opened):
                 for settled in job.settle(self._clock.time()):  # completed, files late: `content` may have them
                     self._keeper.tell(job, settled)

@@ -172,7 +172,10 @@ def _late(told: str, tolerance: float, now: float) -> str:
     if at is None:
         return "it does not say when it was sent"
     at = at / 1000.0 if at >= 1e11 else at
-    return "" if abs(now - at) <= tolerance else f"it was sent {abs(now - at):.0f} s before or after now"
+    off = abs(now - at)
+    return (
+        "" if off <= tolerance else f"its time is {off:.0f} s off this machine's clock, and {tolerance:g} s are allowed"
+    )
 
 
 def _public_keys(secret: str) -> list[bytes]:

@@ -1,4 +1,4 @@
-"""What is odd about kie: JSON inside JSON, five faces, a code that is no verdict, pushes without a word."""
+"""What is odd about kie: JSON inside JSON, five APIs, a code that is no verdict, pushes without a word."""
 
 from __future__ import annotations
 
@@ -64,16 +64,16 @@ def test_json_inside_json_is_borne(result: object, assets: tuple[Asset, ...], du
         ("runway/1", "/api/v1/runway/record-detail"),
     ],
 )
-def test_the_first_part_of_an_id_is_its_face(job_id: str, line: str) -> None:
+def test_the_first_part_of_an_id_names_its_api(job_id: str, line: str) -> None:
     """The market's ids are bare."""
     sent = PROVIDER.status.request(job_id)
     assert (sent.path, sent.query) == (line, (("taskId", job_id.rpartition("/")[2]),))
 
 
 @pytest.mark.parametrize("job_id", ["luma/1", "kling/1", "a/b/c"])
-def test_a_face_that_there_is_not_is_told(job_id: str) -> None:
+def test_an_api_that_there_is_not_is_told(job_id: str) -> None:
     """It is not asked for at the market."""
-    with pytest.raises(vidpoll.BadReference, match="FACE is veo, aleph, modify or runway"):
+    with pytest.raises(vidpoll.BadReference, match="API is veo, aleph, modify or runway"):
         PROVIDER.status.request(job_id)
 
 

@@ -1,4 +1,4 @@
-"""kie.ai for vidpoll: the market's jobs, and the faces beside it, of Veo, Runway, Aleph and Luma.
+"""kie.ai for vidpoll: the market's jobs, and the APIs beside it, of Veo, Runway, Aleph and Luma.
 
 Facts: https://docs.kie.ai (market/quickstart, market/common/get-task-detail, veo3-api, runway-api, luma-api,
 common-api/get-account-credits, common-api/webhook-verification). No live call was made.
@@ -176,13 +176,13 @@ CHECKS = [
 
 
 def verify(headers: Mapping[str, str], body: bytes, secret: str, now: float) -> str:
-    """The market writes `taskId`, other faces `task_id`; that id and the time are all that is signed."""
+    """The market writes `taskId`, other APIs `task_id`; that id and the time are all that is signed."""
     said = [check(headers, body, secret, now) for check in CHECKS]
     return "" if "" in said else said[-1] if "is missing" in said[0] else said[0]
 
 
 def pushed(body: dict[str, Any]) -> Mapping[str, Any]:
-    """What the faces beside the market push has no word: the code tells the verdict, and the keys are flat."""
+    """What the APIs beside the market push has no word: the code tells the verdict, and the keys are flat."""
     data = body.get("data")
     if not isinstance(data, dict) or "state" in data or "successFlag" in data:
         return body
@@ -203,10 +203,10 @@ def pushed(body: dict[str, Any]) -> Mapping[str, Any]:
 
 
 def bare(job_id: str) -> vidpoll.Request:
-    """A market job's question. Its id has no face before it, so one that there is not was meant for another."""
+    """A market job's question. Its id has no API before it, so one that there is not was meant for another."""
     if "/" in job_id:
-        faces = "veo, aleph, modify or runway"
-        raise vidpoll.BadReference(f"{job_id[:80]!r}: write the id of a market job alone, or FACE/ID; FACE is {faces}")
+        apis = "veo, aleph, modify or runway"
+        raise vidpoll.BadReference(f"{job_id[:80]!r}: write the id of a market job alone, or API/ID; API is {apis}")
     return MARKET_STATUS.request(job_id)
 
 

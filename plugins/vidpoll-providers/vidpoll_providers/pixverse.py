@@ -154,9 +154,9 @@ def verify(headers: Mapping[str, str], body: bytes, secret: str, now: float) -> 
     given, nonce = headers.get("webhook-signature", ""), headers.get("webhook-nonce", "")
     sent = parsing.number(headers.get("webhook-timestamp"))
     if not given or not nonce or sent is None:
-        return "the headers webhook-timestamp, webhook-nonce and webhook-signature are due"
+        return "the headers webhook-timestamp, webhook-nonce and webhook-signature must be there"
     if abs(now - sent) > 300:
-        return f"it was sent {abs(now - sent):.0f} s before or after now"
+        return f"its time is {abs(now - sent):.0f} s off this machine's clock, and 300 s are allowed"
     try:
         pairs = json.loads(body, parse_int=str, parse_float=str, object_pairs_hook=list)
         told = [(name, value if isinstance(value, str) else json.dumps(value)) for name, value in pairs]

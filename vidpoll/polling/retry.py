@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .watch import Watch
 
 
-def borne(loop: Loop, ask: Callable[[float | None], Watch], *, timeout: float | None) -> Watch:
+def retried(loop: Loop, ask: Callable[[float | None], Watch], *, timeout: float | None) -> Watch:
     """The question of `ask` that had an answer: a Snapshot, or what does not pass.
 
     A transient error is borne until `timeout` seconds (None: no bound) or the loop's patience are over; then it is the
