@@ -27,10 +27,10 @@ from .net.workers import Workers
 from .pacing.schedules import Adaptive, Schedule
 from .plugins import PluginReport, Plugins, guard, switched_off
 from .polling.account_state import AccountState
-from .polling.retry import retried
 from .polling.call import build, optional, provider_error, pushed, receive_pushed
 from .polling.loop import Loop
 from .polling.next_step import advice
+from .polling.retry import retried
 from .polling.submit import ask_quota, check_kind, end_job, list_jobs, submit, value_of
 from .polling.upload import run_upload, upload_request
 from .polling.watch import Watch

@@ -93,8 +93,8 @@ def test_a_push_is_signed_as_a_query(pairs: list[Any]) -> None:
             b"{}",
             "its time is 10100 s off this machine's clock, and 300 s are allowed",
         ),
-        ({"Webhook-Nonce": ""}, b"{}", "are due"),
-        ({"Webhook-Timestamp": "soon"}, b"{}", "are due"),
+        ({"Webhook-Nonce": ""}, b"{}", "must be there"),
+        ({"Webhook-Timestamp": "soon"}, b"{}", "must be there"),
     ],
 )
 def test_another_push_is_not_taken(change: dict[str, str], body: bytes, why: str) -> None:
