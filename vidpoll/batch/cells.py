@@ -151,12 +151,26 @@ class _Made(dict[str, Any]):
     """An object that was made of columns; with names 0, 1 … it becomes a list."""
 
 
-def nested(values: Mapping[tuple[str, ...], Any]) -> dict[str, Any]:
-    """The fields of a call, of values by their paths. Raises UsageError where two cannot stand together."""
+Values = dict[tuple[str, ...], Any]
+"""Values by their paths."""
+
+
+def nested(common: Values, own: Values) -> dict[str, Any]:
+    """The fields of a call, of what all rows share and what a row has of its own, which comes first.
+
+    Raises UsageError where two values cannot stand together.
+    """
+    kept = {path: value for path, value in common.items() if not any(_hides(each, path, value) for each in own)}
+    values = {**kept, **own}
     top = _Made()
     for path in sorted(values, key=len):
         _put(top, path, values[path])
     return {name: _listed(name, value) for name, value in top.items()}
+
+
+def _hides(own: tuple[str, ...], path: tuple[str, ...], value: Any) -> bool:
+    """Whether a row's own value stands in the place of a common one; into an object it goes."""
+    return path[: len(own)] == own or (own[: len(path)] == path and not isinstance(value, Mapping))
 
 
 def _put(top: dict[str, Any], path: tuple[str, ...], value: Any) -> None:

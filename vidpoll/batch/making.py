@@ -78,14 +78,16 @@ class _Drawn(NamedTuple):
 
 @dataclass
 class _Call:
-    """The fields of one row while they are read: values by their paths, and of each field its column and its place.
+    """The fields of one row while they are read: values by their paths, `common` those that all rows share.
 
-    `texts` are those that may be meant as text; `short` says that one is left out, because it is wrong.
+    `columns` has of each field its place and its column; `texts` are those that may be meant as text; `short` says that
+    one is left out, because it is wrong.
     """
 
     place: str
     kind: Kind
-    values: dict[tuple[str, ...], Any] = field(default_factory=dict)
+    common: cells.Values = field(default_factory=dict)
+    own: cells.Values = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
     columns: dict[str, tuple[str, str]] = field(default_factory=dict)
     short: bool = False
@@ -130,8 +132,8 @@ class _Making:
         if kind is None:
             return
         call = _Call(record.place, kind)
-        self._read(call, "", self._defaults.fields, typed=True)
-        self._read(call, record.place, values, typed=self._source.typed)
+        self._read(call, call.common, "", self._defaults.fields, typed=True)
+        self._read(call, call.own, record.place, values, typed=self._source.typed)
         fields = self._built(call)
         digest, inputs = self._digested(call, fields)
         shown = self._shown(record.values)
@@ -183,7 +185,7 @@ class _Making:
 
     # -- its fields ---------------------------------------------------------------------------------------------------
 
-    def _read(self, call: _Call, place: str, given: Mapping[str, Any], *, typed: bool) -> None:
+    def _read(self, call: _Call, values: cells.Values, place: str, given: Mapping[str, Any], *, typed: bool) -> None:
         """Read the columns; one that is wrong is told at the first row that uses it."""
         for name, cell in given.items():
             column = call.kind.column(name)
@@ -191,21 +193,29 @@ class _Making:
                 continue
             if column.wrong:
                 self._once(place and (self._source.header or place), name, column.wrong)
-            try:
-                value, unsure = cells.value_of(column, cell, self._files, typed=typed)
-            except UsageError as error:
-                self._wrong(place, name, error.message)
-                call.short = True
-                continue
-            call.short = call.short or not column.path
-            if column.path:
-                call.columns[column.path[0]] = place, name
-                _set(call, column.path, value, cell if unsure else None)
+                call.short = call.short or not column.path
+            if column.path in values:
+                self._wrong(place, name, f"{'.'.join(column.path)} has its value from another column, too")
+            elif column.path:
+                self._take(call, values, (place, name), cell, typed=typed)
+
+    def _take(self, call: _Call, values: cells.Values, where: tuple[str, str], cell: Any, *, typed: bool) -> None:
+        column = call.kind.column(where[1])
+        try:
+            value, unsure = cells.value_of(column, cell, self._files, typed=typed)
+        except UsageError as error:
+            self._wrong(*where, error.message)
+            call.short = True
+            return
+        values[column.path] = value
+        call.columns[column.path[0]] = where
+        if unsure and len(column.path) == 1:
+            call.texts[column.path[0]] = cell
 
     def _built(self, call: _Call) -> dict[str, Any]:
         """The fields as the plugin takes them. One that it refuses is noted and left out, so that the next is heard."""
         try:
-            fields = cells.nested(call.values)
+            fields = cells.nested(call.common, call.own)
         except UsageError as error:
             self._wrong(call.place, "", error.message)
             return {}
@@ -285,16 +295,6 @@ class _Making:
             else:
                 whose = f"the file of {other.place} would be called so, too"
                 self._wrong(row.place, "file", f"{name!r}: {whose}; the template may hold {{key}}")
-
-
-def _set(call: _Call, path: tuple[str, ...], value: Any, text: str | None) -> None:
-    """Give a field its value, in the place of what it had before, and of what stood inside that."""
-    for other in [each for each in call.values if each[: len(path)] == path]:
-        del call.values[other]
-    call.values[path] = value
-    call.texts.pop(path[0], None)
-    if text is not None and len(path) == 1:
-        call.texts[path[0]] = text
 
 
 def _spread(values: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -88,8 +88,8 @@ def _part(pieces: tuple[Piece, ...], values: Mapping[str, Any], columns: Collect
     while (over := sum(map(_size, texts)) - LONGEST) > 0:
         longest = max(range(len(texts)), key=lambda each: (each % 2, _size(texts[each])) if texts[each] else (-1, 0))
         texts[longest] = _cut(texts[longest], max(_size(texts[longest]) - over, 0))
-    name = "".join(texts).strip(" .")  # Windows drops what ends in them; a dot at the start hides
-    return f"_{name}"[: len(name) + 1] if _DEVICES.match(name) else name
+    name = unicodedata.normalize("NFC", "".join(texts)).strip(" .")  # Windows drops such an end; a first dot hides
+    return f"_{name}" if _DEVICES.match(name) else name
 
 
 def _filled(hole: str, most: int, values: Mapping[str, Any], columns: Collection[str]) -> str:
