@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -201,6 +202,27 @@ def test_a_file_is_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     (tmp_path / "a.png").write_bytes(PNG + b"other")
     after = rows(tmp_path, "image:file,prompt\na.png,a\na.png,b\na.png,c\n", kind="i2v")
     assert {row.digest for row in before}.isdisjoint(row.digest for row in after)
+
+
+def test_a_large_file_is_sent_to_the_plugin_once(tmp_path: Path) -> None:
+    """Of one that passed its start is enough; where the plugin refuses that, it sees the whole. No copy is left."""
+    (tmp_path / "a.png").write_bytes(PNG + bytes(100_000))
+    shown: list[tuple[str, Path, int]] = []
+
+    def picky(account: str, kind: str, fields: Mapping[str, Any]) -> None:
+        path = fields["image"]
+        shown.append((fields["prompt"], path, path.stat().st_size))
+        if fields["prompt"] == "whole" and path.stat().st_size < 100_000:
+            raise vidpoll.InvalidField("image: too small")
+
+    source = read([{"image:file": "a.png", "prompt": prompt} for prompt in ("a", "b", "whole")])
+    source = replace(source, folder=tmp_path)
+    made = make_rows(source, Plugins(fields_of, picky), Defaults("acme", "i2v"))
+    assert [(prompt, path.name, size) for prompt, path, size in shown] == [
+        ("a", "a.png", 100_008), ("b", "a.png", 65_536), ("whole", "a.png", 65_536), ("whole", "a.png", 100_008),
+    ]  # fmt: skip
+    assert {row.fields["image"] for row in made} == {(tmp_path / "a.png").resolve()}
+    assert not shown[1][1].exists()
 
 
 def test_pictures_of_a_folder(tmp_path: Path) -> None:
