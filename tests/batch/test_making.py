@@ -189,6 +189,7 @@ def test_values_of_a_program_may_name_any_file(tmp_path: Path) -> None:
     made = make_rows(source, ACME, Defaults("acme", "i2v", fields={"image": tmp_path / "a.png"}))
     assert [row.fields for row in made] == [{"image": tmp_path / "a.png", "prompt": "a"}, {"image": PNG}]
     assert made[0].inputs == made[1].inputs
+    assert made[1].cells == {"image": "8 bytes"}
 
 
 def test_a_file_is_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -316,6 +317,14 @@ def test_one_thing_that_is_wrong(tmp_path: Path, text: str, kind: str, problem: 
 def test_a_column_that_is_near_and_meant(tmp_path: Path) -> None:
     """`fields.` in front says that a field is called just so."""
     assert fields(tmp_path, "fields.durration\n5\n", kind="any") == [{"durration": 5}]
+
+
+def test_a_column_beside_the_one_that_it_is_like(tmp_path: Path) -> None:
+    """Who has both did not misspell the one."""
+    assert fields(tmp_path, "durations,duration\n7,5\n", kind="any") == [{"durations": 7, "duration": 5}]
+    assert fields(tmp_path, "durations\n7\n", kind="any", fields={"duration": 5}) == [{"durations": 7, "duration": 5}]
+    lines = '{"duration": 5}\n{"durations": 5}\n'
+    assert [each[:2] for each in told(tmp_path, lines, "a.jsonl", kind="any")] == [("line 2", "durations")]
 
 
 def test_a_file_without_its_mark(tmp_path: Path) -> None:

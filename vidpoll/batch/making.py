@@ -108,7 +108,7 @@ class _Making:
         self._kinds: dict[tuple[str, str], Kind | UsageError] = {}
         self._told: set[tuple[str, str]] = set()
         self._drawn: list[_Drawn] = []
-        self._columns: set[str] = set()
+        self._columns = {cells.base(name) for record in source.records for name in record.values}
 
     def _wrong(self, place: str, column: str, message: str) -> None:
         """Note what is wrong; of what all rows share (without a place) once."""
@@ -129,7 +129,6 @@ class _Making:
     def add(self, record: Record) -> None:
         """Take one record: what is wrong with it is noted."""
         values = _spread(record.values)
-        self._columns.update(name.strip().partition(":")[0] for name in values)
         own = {name: self._own(record.place, name, values) for name in cells.OWN}
         takes = self._takes(record.place, own["count"])
         key = self._checked(record.place, "key", own["key"], keys.check_key)
@@ -192,8 +191,9 @@ class _Making:
 
     def _read(self, call: _Call, values: cells.Values, place: str, given: Mapping[str, Any], *, typed: bool) -> None:
         """Read the columns; one that is wrong is told at the first row that uses it."""
+        beside = {**self._defaults.fields, **given}
         for name, cell in given.items():
-            column = call.kind.column(name)
+            column = call.kind.column(name, beside)
             if not (column.path or column.wrong) or not is_given(cell):
                 continue
             if column.wrong:
@@ -202,18 +202,19 @@ class _Making:
             if column.path in values:
                 self._wrong(place, name, f"{'.'.join(column.path)} has its value from another column, too")
             elif column.path:
-                self._take(call, values, (place, name), cell, typed=typed)
+                self._take(call, values, place, column, cell, typed=typed)
 
-    def _take(self, call: _Call, values: cells.Values, where: tuple[str, str], cell: Any, *, typed: bool) -> None:
-        column = call.kind.column(where[1])
+    def _take(
+        self, call: _Call, values: cells.Values, place: str, column: cells.Column, cell: Any, *, typed: bool
+    ) -> None:
         try:
             value, unsure = cells.value_of(column, cell, self._files, typed=typed)
         except UsageError as error:
-            self._wrong(*where, error.message)
+            self._wrong(place, column.name, error.message)
             call.short = True
             return
         values[column.path] = value
-        call.columns[column.path[0]] = where
+        call.columns[column.path[0]] = place, column.name
         if unsure and len(column.path) == 1:
             call.texts[column.path[0]] = cell
 
@@ -330,4 +331,10 @@ def _spread(values: Mapping[str, Any]) -> Mapping[str, Any]:
 def _as_text(value: object) -> str:
     if isinstance(value, str):
         return value
-    return "" if value is None else json.dumps(value, default=str)
+    if value is None or isinstance(value, (bytes, Path)):
+        return "" if value is None else _brief(value)
+    return json.dumps(value, default=_brief)
+
+
+def _brief(value: object) -> str:
+    return f"{len(value)} bytes" if isinstance(value, (bytes, bytearray)) else str(value)

@@ -16,7 +16,7 @@ from typing import Any
 
 from .. import redact
 from ..errors import UsageError
-from .cells import nearest
+from .cells import base, nearest
 from .rows import Row
 
 DEFAULT = "{key}"
@@ -78,7 +78,7 @@ def _values(row: Row, date: str) -> Mapping[str, Any]:
     take = _TAKE.search(row.key)
     model = next((row.fields[name] for name in _MODELS if row.fields.get(name)), "")
     own = {"key": row.key, "account": row.account, "kind": row.kind, "n": take[1] if take else "1", "date": date}
-    columns = {name.strip().partition(":")[0]: text for name, text in row.cells.items()}
+    columns = {base(name): text for name, text in row.cells.items()}
     return {"model": model, "seed": "", **columns, **row.fields, **own}
 
 
