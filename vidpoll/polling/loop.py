@@ -25,7 +25,7 @@ from typing import Any, Protocol
 
 from .. import redact
 from ..clock import Clock
-from ..errors import AnswerError, OutcomeUnknown, UsageError
+from ..errors import AnswerError, OutcomeUnknown, UsageError, VidpollError
 from ..events import Completed, Event, Failed
 from ..faults import GOOD_HINT, Fault, Misconfigured, NoAnswer
 from ..job import Job
@@ -70,6 +70,30 @@ class Teller(Protocol):
         ...
 
 
+class Feed(Protocol):
+    """Who adds tasks to a run that goes on: a batch whose next row has a slot, files that have come."""
+
+    @property
+    def open(self) -> bool:
+        """Whether the run goes on although none of its tasks is left."""
+        ...
+
+    def take(self, run: Run) -> Sequence[Task]:
+        """The tasks that are new. Asked at every turn of the loop: it must be cheap where there is none."""
+        ...
+
+    def wake(self) -> float:
+        """The monotonic second of the next look, whatever answers come until then; `math.inf` for none."""
+        ...
+
+
+class Nudge:
+    """Comes through a run's inbox in the place of an answer: another thread has something for the run's feed."""
+
+
+NUDGE = Nudge()
+
+
 class Loop:
     """Sends requests when their time has come and hands answers to their tasks. One a client; `run` may be nested."""
 
@@ -100,17 +124,19 @@ class Loop:
         """The one clock of everything that waits."""
         return self.context.clock
 
-    def run(self, tasks: Sequence[Task], stop: threading.Event | None = None) -> Told:
+    def run(self, tasks: Sequence[Task], stop: threading.Event | None = None, feed: Feed | None = None) -> Told:
         """Ask until every task is done. Yields what happened, hooks already told; leaving it early is fine.
 
-        Raises what a builder or an account raises (UsageError), before anything of that task is sent.
+        `feed` adds tasks while the run goes on. Raises what a builder or an account raises (UsageError), before
+        anything of that task is sent, unless the task ends alone by it.
         """
-        run = Run(self, tasks)
+        run = Run(self, tasks, feed)
         try:
             while run.open:
                 if stop is not None and stop.is_set():
                     yield from run.stop()
                     break
+                run.feed_on()
                 yield from run.act()
                 yield from run.receive()
             yield from run.tell_verdicts()
@@ -122,37 +148,45 @@ class Loop:
 class Run:
     """One use of the loop: the heap of what is planned, the queues, and the requests that are under way."""
 
-    def __init__(self, loop: Loop, tasks: Sequence[Task]) -> None:
+    def __init__(self, loop: Loop, tasks: Sequence[Task], feed: Feed | None = None) -> None:
         self.loop = loop
+        self.feed = feed
         self.recall = loop.recorder.of
         self.bound = sum(loop.http_timeout)
         """Seconds that one request may take."""
-        self.inbox: Queue[Ticket] = Queue()
+        self.inbox: Queue[Ticket | Nudge] = Queue()
         self.under_way: dict[Ticket, tuple[Task, float]] = {}  # and when each is given up, the first one first
         self.hurried: dict[Ticket, float] = {}  # those of them that are given up sooner, as they were sent late
-        self.left = sum(task.counts for task in tasks)
-        self.tasks = tasks
+        self.left = 0
+        self.tasks: dict[Task, None] = {}  # those that have not ended
         self.lists: dict[AccountState, ListPolling] = {}
         self.queues: dict[AccountState, WaitQueue] = {}
         self.heap: list[Planned] = []
         self.verdicts: list[tuple[Job, Event]] = []  # gathered, and not told yet
         self.tell_at = math.inf
         self._number = count()
-        self._begin_all()
+        self._begin_all(tasks)
 
     @property
     def open(self) -> bool:
-        """Whether a task is left that the loop goes on for."""
-        return self.left > 0
+        """Whether a task is left that the loop goes on for, or may come."""
+        return self.left > 0 or (self.feed is not None and self.feed.open)
+
+    def feed_on(self) -> None:
+        """Begin the tasks that are new."""
+        if self.feed is not None and (tasks := self.feed.take(self)):
+            self._begin_all(tasks)
 
     # -- planning -----------------------------------------------------------------------------------------------------
 
-    def _begin_all(self) -> None:
+    def _begin_all(self, tasks: Sequence[Task]) -> None:
         """Plan the first requests: a few at once, the others of an account spread over at most one floor."""
         now = self.loop.now()
-        crowds = Counter(task.account for task in self.tasks)
+        crowds = Counter(task.account for task in tasks)
         numbers: Counter[AccountState] = Counter()
-        for task in self.tasks:
+        for task in tasks:
+            self.tasks[task] = None
+            self.left += task.counts
             task.begins(self)
             account = task.account
             beyond, late = crowds[account] - ROOM, 0.0
@@ -242,7 +276,13 @@ class Run:
             task.account.limiter.leave(task)
             self.plan(task, earliest)
             return
-        unsent = self._try(task, fresh=True)
+        try:
+            unsent = self._try(task, fresh=True)
+        except VidpollError as error:
+            if not task.alone:
+                raise
+            yield from self.settle(task, task.digest(error, self.loop.context))
+            return
         if unsent is not None:
             yield from self._conclude(task, Fault(unsent.reason, sent=False, local=isinstance(unsent, Misconfigured)))
 
@@ -283,15 +323,16 @@ class Run:
             return
         now = self.loop.now()
         timeout = min(self._wake_times(now)) - now
-        ticket = self.loop.clock.get(self.inbox, timeout, busy=bool(self.under_way))
+        came = self.loop.clock.get(self.inbox, timeout, busy=bool(self.under_way))
         for _ in range(BATCH):
-            if ticket is None:
+            if came is None:
                 break
-            yield from self._digest(self._taken(ticket), ticket.outcome)
-            ticket = None if self.inbox.empty() else self.inbox.get()
+            if not isinstance(came, Nudge):
+                yield from self._digest(self._taken(came), came.outcome)
+            came = None if self.inbox.empty() else self.inbox.get()
         else:
-            if ticket is not None:
-                self.inbox.put(ticket)
+            if came is not None:
+                self.inbox.put(came)
         now = self.loop.now()
         yield from self._overdue(now)
         if self.tell_at <= now:
@@ -303,6 +344,8 @@ class Run:
         yield from self.hurried.values()
         yield self.tell_at
         yield self.loop.teller.save_due(now)
+        if self.feed is not None:
+            yield self.feed.wake()
         if self.heap:
             yield self.heap[0].at
         spare = self.loop.workers.spare
@@ -395,6 +438,7 @@ class Run:
 
     def _over(self, task: Task) -> None:
         self.left -= task.counts
+        self.tasks.pop(task, None)
         task.ended(self)
 
     def _expire(self, task: Task, why: OutcomeUnknown | None = None) -> Told:
@@ -432,8 +476,8 @@ class Run:
     def stop(self) -> Told:
         """End every task that is still open, because `stop` was set. An answer in hand still counts."""
         while not self.inbox.empty():
-            ticket = self.inbox.get()
-            yield from self._digest(self._taken(ticket), ticket.outcome)
+            if not isinstance(came := self.inbox.get(), Nudge):
+                yield from self._digest(self._taken(came), came.outcome)
         tasks = [entry.task for entry in self.heap if entry.task.planned is entry]
         tasks += [watch for polling in self.lists.values() for watch in polling.parked.values() if not watch.planned]
         tasks += [task for queue in self.queues.values() for task in queue.tasks]
