@@ -142,7 +142,7 @@ class Face:
     # What a face uses
 
     def submit(self, kind: str, request: Request, data: Mapping[str, Any]) -> Job:
-        """Take a job; :meth:`doom_next` may have said what becomes of it. :meth:`full` answers where no slot is free."""
+        """Take a job, or answer as :meth:`full` does; :meth:`doom_next` may have said what becomes of it."""
         unfinished = sum(not job.moment(request.at).final for job in self.jobs)
         if self.slots is not None and unfinished >= self.slots:
             raise _Full
