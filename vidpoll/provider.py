@@ -60,7 +60,8 @@ class Operation(Generic[T]):
     sees 2xx and the statuses in `verdicts`, nothing else. `max_body` bounds the answer, in bytes.
     `empty_ok=True` says that a 2xx with no body is a good answer to this operation; without it only a 202 and a
     204 are, because a proxy that fails may bring any other, and a parser that ignores the body would believe it.
-    `fields` tells people what each field of a submit or a list must be, in words: help and documents show it.
+    `fields` tells people what each field of a submit or a list must be, in words: help and documents show it. `texts`
+    names those that are text: on the command line their value is that text, also where it looks like JSON or a file.
     """
 
     request: Callable[..., Request]
@@ -69,6 +70,7 @@ class Operation(Generic[T]):
     max_body: int = MAX_BODY
     empty_ok: bool = False
     fields: Mapping[str, str] = field(default_factory=dict)
+    texts: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if not callable(self.request):
@@ -80,6 +82,8 @@ class Operation(Generic[T]):
             raise PluginError(f"Operation empty_ok {self.empty_ok!r}: True or False")
         if not isinstance(self.fields, Mapping) or not all(isinstance(each, str) for each in self.fields.values()):
             raise PluginError("Operation fields: a mapping of names to what each must be, in words")
+        if not isinstance(self.texts, frozenset) or not self.texts <= {*self.fields}:
+            raise PluginError(f"Operation texts {self.texts!r}: a frozenset of names in fields")
 
 
 def _check_parser(what: str, parse: object, verdicts: object) -> None:
