@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 
 import vidpoll
 from vidpoll import declare
 from vidpoll.batch import files
-from vidpoll.batch.making import Defaults, Plugins, make_rows
+from vidpoll.batch.making import Builder, Defaults, make_rows
 from vidpoll.batch.rows import Row, RowProblem
 from vidpoll.batch.source import read
 
@@ -22,7 +23,12 @@ PNG = b"\x89PNG\r\n\x1a\n"
 RULES: dict[str, dict[str, declare.Rule]] = {
     "t2v": {"prompt": declare.text(), "seed": declare.whole(), "count": declare.whole(), "loop": declare.flag()},
     "i2v": {"image": declare.image(), "tail": declare.image(), "prompt": declare.text()},
-    "any": {"duration": declare.whole(1), "settings": declare.object(), "images": declare.list()},
+    "any": {
+        "story": declare.anything(),
+        "duration": declare.whole(1),
+        "settings": declare.object(),
+        "images": declare.list(),
+    },
 }
 NEEDED: dict[str, declare.Needed] = {"t2v": ("prompt",), "i2v": ("image",), "any": ()}
 OTHERS = {"any": declare.anything()}
@@ -36,15 +42,18 @@ def rules_of(account: str, kind: str) -> dict[str, declare.Rule]:
     return RULES[kind]
 
 
-def fields_of(account: str, kind: str) -> Mapping[str, str]:
-    return declare.described(rules_of(account, kind), NEEDED[kind], OTHERS.get(kind))
+def operation(account: str, kind: str) -> vidpoll.Operation[Any]:
+    rules = rules_of(account, kind)
+    words = declare.described(rules, NEEDED[kind], OTHERS.get(kind))
+    texts = frozenset({"story"} & {*rules})
+    return vidpoll.Operation(MagicMock(), MagicMock(), fields=words, texts=texts)
 
 
 def build(account: str, kind: str, fields: Mapping[str, Any]) -> object:
     return declare.take(f"submit {kind}", fields, rules_of(account, kind), NEEDED[kind], OTHERS.get(kind))
 
 
-ACME = Plugins(fields_of, build)
+ACME = Builder(operation, build)
 
 
 def rows(folder: Path, text: str, name: str = "shots.csv", **defaults: Any) -> list[Row]:
@@ -73,6 +82,11 @@ def test_a_prompt_is_text_whatever_it_looks_like(tmp_path: Path, cell: str) -> N
     """Cells are literal: where the plugin takes text, text is what it gets, also one in quotation marks."""
     text = cell.replace('""', '"')
     assert fields(tmp_path, f'prompt,seed\n"{cell}",7\n') == [{"prompt": text, "seed": 7}]
+
+
+def test_a_field_that_the_provider_calls_text(tmp_path: Path) -> None:
+    """Its cell is never read as anything else, whatever the builder would take."""
+    assert fields(tmp_path, "story,other\n7,7\n", kind="any") == [{"story": "7", "other": 7}]
 
 
 def test_a_cell_is_what_the_plugin_takes(tmp_path: Path) -> None:
@@ -105,9 +119,10 @@ def test_columns_inside_one_another(tmp_path: Path) -> None:
 
 def test_a_name_with_dots_that_the_provider_has() -> None:
     """Where fields are called `6.text` (a workflow's), a column of that name is the field."""
-    plugins = Plugins(lambda *call: {"workflow": "a mapping", "NODE.INPUT": "a value"}, lambda *call: None)
+    workflow = vidpoll.Operation(MagicMock(), MagicMock(), fields={"workflow": "a mapping", "NODE.INPUT": "a value"})
+    builder = Builder(lambda *call: workflow, lambda *call: None)
     source = read([{"6.text": "a", "workflow.x": 1}])
-    assert [row.fields for row in make_rows(source, plugins, Defaults("comfy", "workflow"))] == [
+    assert [row.fields for row in make_rows(source, builder, Defaults("comfy", "workflow"))] == [
         {"6.text": "a", "workflow": {"x": 1}}
     ]
 
@@ -218,7 +233,7 @@ def test_a_large_file_is_sent_to_the_plugin_once(tmp_path: Path) -> None:
 
     source = read([{"image:file": "a.png", "prompt": prompt} for prompt in ("a", "b", "whole")])
     source = replace(source, folder=tmp_path)
-    made = make_rows(source, Plugins(fields_of, picky), Defaults("acme", "i2v"))
+    made = make_rows(source, Builder(operation, picky), Defaults("acme", "i2v"))
     assert [(prompt, path.name, size) for prompt, path, size in shown] == [
         ("a", "a.png", 100_008), ("b", "a.png", 65_536), ("whole", "a.png", 65_536), ("whole", "a.png", 100_008),
     ]  # fmt: skip
@@ -375,7 +390,7 @@ def test_a_plugin_that_breaks(tmp_path: Path) -> None:
         raise vidpoll.PluginError("acme: the plugin cannot make the request (KeyError: 'x')")
 
     with pytest.raises(vidpoll.BatchInvalid) as caught:
-        make_rows(read([{"prompt": "a"}]), Plugins(fields_of, broken), Defaults("acme", "t2v"))
+        make_rows(read([{"prompt": "a"}]), Builder(operation, broken), Defaults("acme", "t2v"))
     assert [each.place for each in caught.value.problems] == ["item 1"]
 
 

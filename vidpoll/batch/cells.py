@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from .. import literals, redact
 from ..errors import UsageError
+from ..provider import Operation
 from .files import Files
 from .source import PICTURE
 
@@ -41,11 +42,12 @@ class Column(NamedTuple):
 
 
 class Kind:
-    """The fields of one kind of one account; `known` is `Operation.fields`, names to words."""
+    """The fields of one kind of one account, as its operation lists them; `picture` takes those of a folder."""
 
-    def __init__(self, account: str, kind: str, known: Mapping[str, str], picture: str = "") -> None:
+    def __init__(self, account: str, kind: str, operation: Operation[Any], picture: str = "") -> None:
         self.account, self.name = account, kind
-        self._known = known
+        self._known = known = operation.fields
+        self._texts = operation.texts
         self._picture = picture
         self._names = [name for name in known if name != "..."]
         self._dotted = any("." in name for name in self._names)
@@ -71,6 +73,7 @@ class Kind:
         plain, how = (head, how) if colon and how in _HOW else (plain, "")
         exact = plain.startswith("fields.")
         path = self._path(plain.removeprefix("fields."))
+        how = how or ("text" if len(path) == 1 and path[0] in self._texts else "")
         if "" in path:
             return Column(name, (), how, "it names no field")
         if exact or path[0] in self._names:

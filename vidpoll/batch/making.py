@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from .. import literals, redact
 from ..errors import InvalidField, UnknownProvider, UsageError, VidpollError
+from ..provider import Operation
 from . import cells, keys, names
 from .cells import Kind, is_given
 from .files import Files
@@ -29,14 +30,14 @@ MOST_ROWS = 100_000
 """How many videos one batch may have."""
 
 
-class Plugins(NamedTuple):
+class Builder(NamedTuple):
     """What is asked of the plugins, without a request.
 
-    `fields(account, kind)` is `Operation.fields`, names to words; it raises a UsageError for what there is not.
-    `build(account, kind, fields)` has the plugin's builder make the request, and raises what is wrong with it.
+    `operation(account, kind)` is the submit of that kind; it raises a UsageError where there is none.
+    `build(account, kind, fields)` has its builder make the request, and raises what is wrong with the fields.
     """
 
-    fields: Callable[[str, str], Mapping[str, str]]
+    operation: Callable[[str, str], Operation[Any]]
     build: Callable[[str, str, Mapping[str, Any]], object]
 
 
@@ -54,10 +55,10 @@ class Defaults(NamedTuple):
     date: str = ""
 
 
-def make_rows(source: Source, plugins: Plugins, defaults: Defaults = Defaults()) -> list[Row]:  # noqa: B008 - frozen
+def make_rows(source: Source, builder: Builder, defaults: Defaults = Defaults()) -> list[Row]:  # noqa: B008 - frozen
     """All rows, each with a key of its own. Raises BatchInvalid with everything that is wrong."""
     with Files(source.folder) as files:
-        making = _Making(source, plugins, defaults, files)
+        making = _Making(source, builder, defaults, files)
         for record in source.records:
             making.add(record)
     rows = making.finished()
@@ -100,9 +101,9 @@ class _Call:
 class _Making:
     """What is shared while the rows of one batch are made."""
 
-    def __init__(self, source: Source, plugins: Plugins, defaults: Defaults, files: Files) -> None:
+    def __init__(self, source: Source, builder: Builder, defaults: Defaults, files: Files) -> None:
         self.problems: list[RowProblem] = []
-        self._source, self._plugins, self._defaults = source, plugins, defaults
+        self._source, self._builder, self._defaults = source, builder, defaults
         self._files = files
         self._passed: set[tuple[str, str, str, Path]] = set()
         self._kinds: dict[tuple[str, str], Kind | UsageError] = {}
@@ -178,7 +179,7 @@ class _Making:
         found = self._kinds.get((account, kind))
         if found is None:
             try:
-                found = Kind(account, kind, self._plugins.fields(account, kind), self._defaults.picture)
+                found = Kind(account, kind, self._builder.operation(account, kind), self._defaults.picture)
             except UsageError as error:
                 found = error
             self._kinds[account, kind] = found
@@ -256,9 +257,9 @@ class _Making:
         if seen and seen <= self._passed:
             with suppress(VidpollError, OSError):
                 heads = {name: self._files.head(path) for name, path in paths.items()}
-                self._plugins.build(kind.account, kind.name, {**fields, **heads})
+                self._builder.build(kind.account, kind.name, {**fields, **heads})
                 return
-        self._plugins.build(kind.account, kind.name, fields)
+        self._builder.build(kind.account, kind.name, fields)
         self._passed |= seen
 
     def _digested(self, call: _Call, fields: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
