@@ -14,6 +14,7 @@ from acme_provider import ACME, FLOOR, Calm, Plugin
 
 import vidpoll
 from vidpoll import State, declare
+from vidpoll.polling.watch import Watch
 from vidpoll.testing import FakeClock
 
 JOB = declare.Reader(
@@ -157,6 +158,17 @@ def test_a_job_without_a_row_is_asked_alone_where_rows_are_whole() -> None:
     vendor = Vendor(WHOLE, filmed=True, hidden="3")
     assert all(job.ok for job in vendor.client.wait_all([f"acme:{number}" for number in range(5)]))
     assert set(vendor.singles) == {"3"}
+
+
+@pytest.mark.parametrize("provider", [BY_IDS, WHOLE])
+def test_a_row_about_a_job_that_another_process_asks_about(
+    provider: vidpoll.Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The row is not taken in; the job follows whoever holds its lease, and does not wait for its deadline."""
+    monkeypatch.setattr(Watch, "ours", property(lambda self: False))
+    vendor = Vendor(provider, filmed=True)
+    assert all(job.ok for job in vendor.client.wait_all(["acme:1", "acme:2"]))
+    assert vendor.clock.now - vendor.start < 60
 
 
 @pytest.mark.parametrize("changes", [{"batch": print}, {"takes": "all"}, {"whole": 1}, {"whole": True}])

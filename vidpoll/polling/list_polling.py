@@ -242,7 +242,7 @@ class ListPolling:
         if not walk.whole:
             self._not_before = now + AGAIN
         for job_id, watch in parked.items():
-            if job_id not in walk.rows or self._unconfirmed(walk.rows[job_id][0]):
+            if job_id not in walk.rows or self._unconfirmed(walk.rows[job_id][0]) or not watch.ours:
                 run.enqueue(watch)
         for job_id, (row, asked_at) in walk.rows.items():
             found = self.watches.get(job_id)
