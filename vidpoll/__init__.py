@@ -85,6 +85,7 @@ if TYPE_CHECKING:
     from .pacing.forecast import Law
     from .pacing.schedules import Adaptive, Exponential, Fixed, Schedule
     from .plugins import PluginReport
+    from .price import Price, PriceList
     from .provider import (
         AnyOf,
         Basic,
@@ -115,12 +116,13 @@ __all__ = [
     "Event", "StageChanged", "ProgressChanged", "Completed", "Failed", "PollFailed", "Stalled", "GaveUp", "Polled",
     "Downloaded", "DownloadProgress",
     # what an answer said
-    "Asset", "Cost", "Page", "Problem", "Quota", "Snapshot", "Submitted", "Exchange",
+    "Asset", "Cost", "Price", "Page", "Problem", "Quota", "Snapshot", "Submitted", "Exchange",
     # what is kept
     "JobStore", "KeptJob", "Origin", "Submission", "WantedFiles",
     # plugins
     "hookimpl", "parsing", "PluginReport", "Provider", "Operation", "Follow", "Request", "Response", "Pacing", "Stage",
-    "ListPollingSpec", "Bearer", "KeyHeader", "Basic", "Minted", "AnyOf", "NoAuth", "PreparedRequest", "Webhook",
+    "ListPollingSpec", "PriceList", "Bearer", "KeyHeader", "Basic", "Minted", "AnyOf", "NoAuth", "PreparedRequest",
+    "Webhook",
     # errors
     "errors", "VidpollError", "UsageError", "BadReference", "UnknownProvider", "MissingKey", "InvalidField",
     "Unsupported", "ConfigurationError", "StoreError", "PluginError", "AnswerError", "Malformed", "UnknownStatus",
@@ -154,6 +156,7 @@ _HOMES = {
     "pacing.forecast": "Law",
     "pacing.schedules": "Adaptive Exponential Fixed Schedule",
     "plugins": "PluginReport",
+    "price": "Price PriceList",
     "provider": (
         "AnyOf Basic Bearer Follow KeyHeader ListPollingSpec Minted NoAuth Operation Pacing PreparedRequest Provider "
         "Stage Webhook"

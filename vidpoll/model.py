@@ -429,9 +429,10 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """What an account may still do. `limit`, `used`, `remaining` count videos, `balance` is money or credits.
+    """What an account may still do. `limit`, `used`, `remaining` count videos. `reset_at` is Unix seconds.
 
-    `prices` maps a submit operation to what one job of it costs, in the balance's unit. `reset_at` is Unix seconds.
+    `balance` is money or credits, and `prices` maps a submit operation to what one job of it costs; both are in `unit`
+    ("credits", "USD" …).
     """
 
     plan: str | None = None
@@ -442,6 +443,7 @@ class Quota:
     balance: float | None = None
     unlimited: bool = False
     prices: Mapping[str, float] = field(default_factory=dict)
+    unit: str = "credits"
 
     def affords(self, **jobs: int) -> bool:
         """Whether these jobs can be paid now: `quota.affords(i2v=2, t2v=1)`.
