@@ -272,6 +272,15 @@ def test_a_price_without_a_key_is_the_documented_one(monkeypatch: pytest.MonkeyP
     assert t.requests == []
 
 
+def test_where_nobody_knows_and_the_key_is_missing_that_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With it the provider could have been asked."""
+    monkeypatch.delenv("ACME_API_KEY", raising=False)
+    t = talk([], provider=ESTIMATING, accounts={})
+    with pytest.raises(vidpoll.MissingKey, match="ACME_API_KEY"):
+        t.client.price("acme", "clip", prompt="a kite")
+    assert talk([], accounts={}).client.price("acme", "clip", prompt="a kite") is None
+
+
 @pytest.mark.parametrize(
     ("kind", "fields", "error"), [("opera", {}, vidpoll.Unsupported), ("clip", {"colour": 1}, vidpoll.InvalidField)]
 )

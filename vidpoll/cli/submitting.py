@@ -48,14 +48,14 @@ def _submit(args: Arguments, context: Context) -> int:
     return code
 
 
-def _check_kind(client: vidpoll.Client, args: Arguments) -> None:
+def _check_kind(client: vidpoll.Client, args: Arguments, command: str = "submit") -> None:
     """Raise UsageError where no kind is named: what was left out is listed."""
     if args.kind is not None and "=" not in args.kind:
         return
     provider = _provider(client, args)
     known = ", ".join(provider.submit) or "nothing: this plugin only waits"
-    more = f"; vidpoll submit {args.name} KIND --help lists its fields" if provider.submit else ""
-    raise vidpoll.UsageError(f"submit {args.name}: name a KIND; it has: {known}{more}")
+    more = f"; vidpoll {command} {args.name} KIND --help lists its fields" if provider.submit else ""
+    raise vidpoll.UsageError(f"{command} {args.name}: name a KIND; it has: {known}{more}")
 
 
 def _provider(client: vidpoll.Client, args: Arguments) -> vidpoll.Provider:
@@ -129,7 +129,7 @@ def _price_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _price(args: Arguments, context: Context) -> int:
     with context.client([args.name], args, within=args.timeout) as client:
-        _check_kind(client, args)
+        _check_kind(client, args, "price")
         price = with_fields(partial(client.price, args.name, args.kind), args.fields)
         listed = _provider(client, args).submit[args.kind].price
     read = (

@@ -70,12 +70,18 @@ class Prices:
         return found
 
     def price(self, account: AccountState, kind: str, fields: Mapping[str, object]) -> Price | None:
-        """What one job will cost; None where nobody knows. What no rung of the ladder needs is not asked."""
+        """What one job will cost; None where nobody knows. What is not needed for that is not asked.
+
+        Raises MissingKey where nobody knows, and the provider could have been asked with a key.
+        """
         operation = account.provider.submit[kind]
         build(account.opened, operation, fields)  # what is wrong with the call is raised now
         estimate = self.estimate(account, kind, fields)
         known = AccountPrices() if estimate else self.known(account)
-        return price_of(kind, operation, fields, known, estimate=estimate)
+        price = price_of(kind, operation, fields, known, estimate=estimate)
+        if price is None and kind in account.provider.estimate:
+            account.opened.check()
+        return price
 
     def _once(self, key: Hashable, ask: Callable[[], Any]) -> Any:
         """The answer to a question, asked once in a minute; None where the provider does not answer it."""

@@ -148,8 +148,8 @@ class SampleFace(Face):
             return door(request)
         if self._is(came, "list", {}, None):
             return self._list(request)
-        if self._is(came, "quota"):
-            return self._quota()
+        if found := self._of_money(came):
+            return found
         fields = _object(request)
         kinds = [kind for kind, scene in self._scenes.items() if fits(came, scene.request, scene.fields)]
         if not kinds or self._asks_about_a_job(came):
@@ -220,10 +220,15 @@ class SampleFace(Face):
         self.jobs.remove(job.id, at=request.at)
         return self._tell(next(filter(None, map(self.index.named, good[0].then)), good[0]), job)
 
-    def _quota(self) -> Reply:
-        """The sample of a quota that affords something, where there is one."""
-        good = sorted(self._good("quota"), key=lambda each: each.expect.get("remaining") == 0)
-        return _reply(good[0].response()) if good else _lacking("quota")
+    def _of_money(self, came: Asked) -> Reply | None:
+        """The sample of a quota that affords something, where there is one, or of an estimate; None for all else."""
+        if self._is(came, "quota"):
+            good = sorted(self._good("quota"), key=lambda each: each.expect.get("remaining") == 0)
+            return _reply(good[0].response()) if good else _lacking("quota")
+        prices = [each for kind in self.provider.estimate for each in self._good(f"estimate {kind}")]
+        builders = [(each, self.operations[each.operation].request) for each in prices]
+        found = [each for each, build in builders if fits(came, build(dict(each.fields)), each.fields)]
+        return _reply(found[0].response()) if found else None
 
     def _list(self, request: Request) -> Reply:
         """All jobs that a row can show, the newest first, on one page; a further page is the sample of an empty one."""
