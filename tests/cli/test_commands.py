@@ -341,7 +341,7 @@ def test_a_cancel_whose_answer_is_the_verdict(shell: Shell, state: State, done: 
 
 
 def test_price(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What it is and who says so; 1 where nobody knows, 2 for wrong fields; a price by a page names it, with its date."""
+    """What it is and who says so; 1 where nobody knows, 2 for wrong fields; a page is named, with its date."""
     words = ["price", "acme", "clip", "prompt=x"]
     assert shell(*words, script=[{"credits": 120}]) == (0, ["50 credits, as the quota tells"], [])
     code, out, _ = shell(*words, "--json", script=[{"credits": 120}])
