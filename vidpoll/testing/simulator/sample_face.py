@@ -138,8 +138,6 @@ class SampleFace(Face):
     def not_found(self, request: Request) -> Reply:
         return self._refusal(404, "not found", "there is no such job, or no such path")
 
-    # Requests
-
     def _play(self, request: Request) -> Reply:
         if request.target in self._files:
             return serve(request, self._files[request.target])
@@ -225,10 +223,12 @@ class SampleFace(Face):
         if self._is(came, "quota"):
             good = sorted(self._good("quota"), key=lambda each: each.expect.get("remaining") == 0)
             return _reply(good[0].response()) if good else _lacking("quota")
-        prices = [each for kind in self.provider.estimate for each in self._good(f"estimate {kind}")]
-        builders = [(each, self.operations[each.operation].request) for each in prices]
-        found = [each for each, build in builders if fits(came, build(dict(each.fields)), each.fields)]
-        return _reply(found[0].response()) if found else None
+        for kind in filter(self.provider.estimate.get, self._scenes):
+            for each in self._good(f"estimate {kind}"):
+                own = dict(each.fields) or self.defaults(kind)
+                if fits(came, self.provider.estimate[kind].request(own), own):
+                    return _reply(each.response())
+        return None
 
     def _list(self, request: Request) -> Reply:
         """All jobs that a row can show, the newest first, on one page; a further page is the sample of an empty one."""
