@@ -157,7 +157,9 @@ SKUS = {
 def test_the_models_tell_the_price(skus: object, more: dict[str, Any], shown: str) -> None:
     """By the second; a rate for the resolution counts before that for all others, and what is not given is a range."""
     models = {"data": [{"id": "x", "pricing_skus": {"duration_seconds": "9"}}, {"id": "m", "pricing_skus": skus}]}
-    client, wire = client_of({"/videos/models": [answer(models)], "/key": [answer({"data": {}})]})
+    client, wire = client_of(
+        {"/videos/models": [answer(models)], "/key": [answer({"data": {"limit_remaining": None}})]}
+    )
     with client:
         found = [str(client.price("openrouter", "video", model="m", prompt=a, duration=8, **more)) for a in "ab"]
     assert found == [shown, shown]
