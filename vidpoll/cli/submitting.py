@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
+from typing import TypeVar
 
 import vidpoll
 
@@ -14,8 +15,10 @@ from .context import Arguments, Command, Context, as_json, bounded, count, store
 from .costs import check_balance
 from .deadline import Deadline
 from .fields import fields, provider_of, with_fields
-from .output import COMPLETED, INTERRUPTED, code_of, first_that_applies, job_object
+from .output import COMPLETED, INTERRUPTED, NOT_COMPLETED, code_of, first_that_applies, job_object
 from .waiting import Wait, prepared, waiting_options
+
+T = TypeVar("T")
 
 
 def _submit_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +42,8 @@ def _submit(args: Arguments, context: Context) -> int:
     with context.client([args.name], args, within=deadline.left) as client:
         _check_kind(client, args)
         if args.count > 1 and not args.force:
-            check_balance(client, args.name, args.kind, args.count)
+            price = partial(with_fields, partial(client.price, args.name, args.kind), args.fields)
+            check_balance(client, args.name, args.kind, args.count, price)
         jobs, code = _submitted(args, context, client)
     if jobs and code != INTERRUPTED and (args.wait or args.download is not None):
         with context.client([args.name], args, heart) as client:
@@ -47,14 +51,14 @@ def _submit(args: Arguments, context: Context) -> int:
     return code
 
 
-def _check_kind(client: vidpoll.Client, args: Arguments) -> None:
+def _check_kind(client: vidpoll.Client, args: Arguments, command: str = "submit") -> None:
     """Raise UsageError where no kind is named: what was left out is listed."""
     if args.kind is not None and "=" not in args.kind:
         return
     provider = provider_of(client, args)
     known = ", ".join(provider.submit) or "nothing: this plugin only waits"
-    more = f"; vidpoll submit {args.name} KIND --help lists its fields" if provider.submit else ""
-    raise vidpoll.UsageError(f"submit {args.name}: name a KIND; it has: {known}{more}")
+    more = f"; vidpoll {command} {args.name} KIND --help lists its fields" if provider.submit else ""
+    raise vidpoll.UsageError(f"{command} {args.name}: name a KIND; it has: {known}{more}")
 
 
 def _submit_details(args: Arguments, context: Context) -> str:
@@ -103,17 +107,54 @@ def _submitted(args: Arguments, context: Context, client: vidpoll.Client) -> tup
 def _one(args: Arguments, context: Context, client: vidpoll.Client) -> vidpoll.Job:
     """Submit once; where the intent cannot be kept nothing was sent, and it is submitted without a store."""
     try:
-        return _submit_with(client, args)
+        return _with_fields(client, args, partial(client.submit, args.name, args.kind))
     except vidpoll.StoreError as error:
         context.out.error(f"warning: {error.message}. Submitting all the same, and nothing is kept")
     args.no_store = True
     with context.client([args.name], args) as other:
-        return _submit_with(other, args)
+        return _with_fields(other, args, partial(other.submit, args.name, args.kind))
 
 
-def _submit_with(client: vidpoll.Client, args: Arguments) -> vidpoll.Job:
-    operation = provider_of(client, args).submit.get(args.kind)
-    return with_fields(partial(client.submit, args.name, args.kind), args.fields, operation)
+def _with_fields(client: vidpoll.Client, args: Arguments, call: Callable[..., T]) -> T:
+    return with_fields(call, args.fields, provider_of(client, args).submit.get(args.kind))
+
+
+def _price_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="ACCOUNT", help="the provider's name, or that of an --account")
+    parser.add_argument("kind", nargs="?", metavar="KIND", help="its submit operation, like t2v")
+    fields(parser, "the provider's own fields, as `vidpoll submit` takes them")
+    bounded(parser)
+    where(parser)
+    store(parser)
+    as_json(parser)
+
+
+def _price(args: Arguments, context: Context) -> int:
+    with context.client([args.name], args, within=args.timeout) as client:
+        _check_kind(client, args, "price")
+        price = _with_fields(client, args, partial(client.price, args.name, args.kind))
+        listed = provider_of(client, args).submit[args.kind].price
+    read = (
+        "" if listed is None or price is None or price.source != "documented" else f" ({listed.source}, {listed.dated})"
+    )
+    if args.json:
+        told = None if price is None else {"low": price.low, "high": price.high, "unit": price.unit}
+        context.out.json(
+            {"account": args.name, "operation": args.kind, "price": told, "source": price and price.source}
+        )
+    elif price is None:
+        context.out.error(f"{args.name} {args.kind}: nobody tells what this job costs")
+    else:
+        context.out.line(f"{price}, {_SAYS[price.source]}{read}")
+    return NOT_COMPLETED if price is None else COMPLETED
+
+
+_SAYS = {
+    "estimate": "as the provider estimates it",
+    "quota": "as the quota tells",
+    "documented": "by the vendor's page",
+    "history": "as former jobs were charged",
+}
 
 
 def _upload_arguments(parser: argparse.ArgumentParser) -> None:
@@ -145,8 +186,20 @@ SUBMIT = Command(
     "that; and NAME=@FILE is a file. NAME:file=FILE, NAME:json=… and NAME:text=… say how a value is meant:\n"
     "prompt:file=prompt.txt reads a prompt.\n"
     "It is sent once: where no answer comes, the exit code is 3, and nothing is sent again; `vidpoll resume` then\n"
-    "shows what it may have become. --count starts several, if `vidpoll quota` says that they can be paid.\n"
+    "shows what it may have become. --count starts several, if `vidpoll quota` and `vidpoll price` say that they can\n"
+    "be paid.\n"
     "--download waits, too.",
+    _submit_details,
+)
+
+PRICE = Command(
+    "price",
+    "show what a job will cost, and who says so; nothing is bought",
+    _price_arguments,
+    _price,
+    "vidpoll price magicoal t2v prompt='a lighthouse at dusk'",
+    "The first that knows: the provider's estimate, the account's quota, the vendor's page as the plugin has it, with\n"
+    "its date, and former jobs in the store. Exits with 1 where nobody knows.",
     _submit_details,
 )
 
