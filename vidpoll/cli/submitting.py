@@ -42,7 +42,7 @@ def _submit(args: Arguments, context: Context) -> int:
     with context.client([args.name], args, within=deadline.left) as client:
         _check_kind(client, args)
         if args.count > 1 and not args.force:
-            price = partial(with_fields, partial(client.price, args.name, args.kind), args.fields)
+            price = partial(_with_fields, client, args, partial(client.price, args.name, args.kind))
             check_balance(client, args.name, args.kind, args.count, price)
         jobs, code = _submitted(args, context, client)
     if jobs and code != INTERRUPTED and (args.wait or args.download is not None):
