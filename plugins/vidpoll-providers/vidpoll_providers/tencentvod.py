@@ -81,6 +81,7 @@ FAILED = declare.problems(  # the code of the vendor behind it, where that has o
         "InternalError": {"invalid param": "input", "": "internal"},
         "InputTextSensitiveContentDetected": "moderated_input",
         "OutputVideoSensitiveContentDetected": "moderated_output",
+        "ContentModerationFailed": "moderated_output",  # of what went in or came out, the word does not say
     }
 )
 JOB = declare.Reader(
