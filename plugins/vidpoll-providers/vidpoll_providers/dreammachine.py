@@ -29,6 +29,13 @@ JOB = declare.Reader(
     updated_at="",
     finished_at="",
     duration="",
+    problem=declare.problems(
+        texts={
+            "blacklisted words|prompt moderation": "moderated_input",
+            "moderation failed": "moderated_output",  # of frames; whose, the page does not say
+            "user input frames": "input",
+        }
+    ),
     refine=lambda said, data, job_id: replace(said, assets_due=data.get("generation_type") != "image"),
 )
 PLACE = declare.object()
@@ -123,7 +130,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         list_polling=vidpoll.ListPollingSpec(rows=100),
         quota=declare.quota("GET /credits", balance="credit_balance", unit="US cents"),
         delete=declare.delete("DELETE /generations/{id}", JOB),
-        error=declare.refusals(texts={"insufficient credit": "payment"}, read=read_error),
+        error=declare.refusals(texts={"insufficient credit": "money"}, read=read_error),
         webhook=declare.Webhook(),
         stages=JOB.stages,
     )

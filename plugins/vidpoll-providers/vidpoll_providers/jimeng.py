@@ -61,14 +61,13 @@ def refine(said: vidpoll.Snapshot, body: Mapping[str, Any], job_id: str) -> vidp
 
 
 KINDS = {
-    "50411": "invalid request",  # moderation of the picture that was sent
-    "50412": "invalid request",  # moderation of the text
-    "50413": "invalid request",
-    "50429": "rate limit",
-    "50430": "rate limit",  # too many tasks at once
-    "50500": "server",
-    "50501": "server",
-    "SignatureDoesNotMatch": "authentication",
+    **dict.fromkeys(("50411", "50412", "50413"), "moderated_input"),  # the picture, and the text
+    **dict.fromkeys(("50511", "50512"), "moderated_output"),
+    "50429": "rate",
+    "50430": "capacity",  # too many tasks at once
+    "50500": "internal",
+    "50501": "internal",
+    "SignatureDoesNotMatch": "auth",
 }
 MODERATED = r'"code"\s*:\s*"?50(411|412|413|511|512)\b'
 JOB = declare.Reader(
@@ -96,6 +95,7 @@ JOB = declare.Reader(
     ),
     # Moderation of a task is told in place of its status, with HTTP 200 or 400: readers of the page disagree.
     verdicts=tuple(declare.Verdict(status, MODERATED, State.FAILED) for status in (200, 400)),
+    problem=declare.problems(KINDS),
     decide=decide,
     refine=refine,
 )

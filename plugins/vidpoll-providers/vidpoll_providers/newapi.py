@@ -12,12 +12,13 @@ from typing import Any
 import vidpoll
 from vidpoll import declare, parsing
 
+from .openai import FAILED, RATE
 from .openai import MONEY as OPENAI_S
 
 MONEY = {
     **OPENAI_S,
-    "insufficient_user_quota": "payment",  # HTTP 403, as the next one
-    "pre_consume_token_quota_failed": "payment",
+    "insufficient_user_quota": "money",  # HTTP 403, as the next one
+    "pre_consume_token_quota_failed": "money",
 }
 SECONDS = declare.Rule(  # text in JSON: the gateway cannot read a number there, whatever the upstream takes
     "seconds, as a whole number or such a text",
@@ -44,10 +45,10 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         fields={"seconds": SECONDS},
         others=declare.anything(),  # what the upstream takes
         relay=True,
-        reader={"cost": "usage.total_tokens", "unit": "tokens", "refine": refine},
+        reader={"cost": "usage.total_tokens", "unit": "tokens", "refine": refine, "problem": FAILED},
         list=None,
         delete=None,
-        error=declare.refusals({**MONEY, "task_not_exist": "not found"}),  # an unknown id is HTTP 400
+        error=declare.refusals({**MONEY, **RATE, "task_not_exist": "not found"}),  # an unknown id is HTTP 400
     )
 
 

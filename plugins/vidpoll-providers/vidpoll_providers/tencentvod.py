@@ -60,22 +60,30 @@ def _is_text(info: Mapping[str, Any]) -> bool:
 
 # https://cloud.tencent.com/document/api/266/31773; of a code that is not here the part before its first dot counts.
 KINDS = {
-    "AuthFailure": "authentication",
+    "AuthFailure": "auth",
     "AuthFailure.UnauthorizedOperation": "permission",
     "UnauthorizedOperation": "permission",
     "OperationDenied": "permission",
-    "InvalidParameter": "invalid request",
-    "InvalidParameterValue": "invalid request",
-    "MissingParameter": "invalid request",
-    "UnknownParameter": "invalid request",
-    "InvalidAction": "invalid request",
-    "InvalidRequest": "invalid request",
-    "UnsupportedOperation": "invalid request",
+    "InvalidParameter": "input",
+    "InvalidParameterValue": "input",
+    "MissingParameter": "input",
+    "UnknownParameter": "input",
+    "InvalidAction": "input",
+    "InvalidRequest": "input",
+    "UnsupportedOperation": "input",
     "FailedOperation.TaskDuplicate": "conflict",
     "ResourceNotFound": "not found",
-    "RequestLimitExceeded": "rate limit",
-    "LimitExceeded": "rate limit",
+    "RequestLimitExceeded": "rate",
+    "LimitExceeded": "quota",
 }
+FAILED = declare.problems(  # the code of the vendor behind it, where that has one
+    {
+        "InternalError": {"invalid param": "input", "": "internal"},
+        "InputTextSensitiveContentDetected": "moderated_input",
+        "OutputVideoSensitiveContentDetected": "moderated_output",
+        "ContentModerationFailed": "moderated_output",  # of what went in or came out, the word does not say
+    }
+)
 JOB = declare.Reader(
     {
         "WAITING": State.QUEUED,
@@ -96,6 +104,7 @@ JOB = declare.Reader(
     finished_at="FinishTime",
     duration="AigcVideoTask.Output.FileInfos[0].MetaData.Duration",
     envelope=declare.Envelope("Response", code="Response.Error.Code", message="Response.Error.Message", kinds=KINDS),
+    problem=FAILED,
     decide=decide,
     refine=refine,
 )

@@ -28,14 +28,17 @@ GATE = declare.Envelope(
     code="code",
     ok=(200,),
     kinds={
-        "400": "invalid request",
-        "401": "authentication",
-        "402": "payment",
+        "400": "input",
+        "401": "auth",
+        "402": "money",
         "403": "permission",
         "404": "not found",
-        "429": "rate limit",
+        "429": "rate",
+        "500": "internal",
     },
 )
+# Of what went in or came out, the text does not say.
+CODES, TEXTS = {"1200": "moderated_output"}, {"flagged as potentially sensitive": "moderated_output"}
 JOB = declare.Reader(
     {
         "created": State.QUEUED,
@@ -54,6 +57,7 @@ JOB = declare.Reader(
     finished_at="",
     duration="",
     envelope=GATE,
+    problem=declare.problems(CODES, texts=TEXTS, charged={"": False}),  # given back within three hours
     refine=refine,
 )
 FIELDS = {
@@ -126,9 +130,9 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
             )
         },
         error=declare.refusals(
-            {"402": "payment"},
+            {"402": "money"},
             # a top-up raises the account's rates, too: where a rate is told it is no lack of money
-            texts={r"insufficient (credit|balance)|^(?!.*(too many|limit|concurren)).*top.?up": "payment"},
+            texts={r"insufficient (credit|balance)|^(?!.*(too many|limit|concurren)).*top.?up": "money"},
         ),
         webhook=declare.Webhook(declare.standard_webhooks("v3", encoding="hex", key="whsec text")),
         stages=JOB.stages,

@@ -61,7 +61,10 @@ def test_the_stage_is_only_shown() -> None:
 
 @pytest.mark.parametrize(
     ("error", "problem"),
-    [("no memory", Problem("no memory")), ({"message": "nsfw", "code": "BLOCKED"}, Problem("nsfw", "BLOCKED"))],
+    [
+        ("no memory", Problem("no memory", charged=False)),
+        ({"message": "nsfw", "code": "BLOCKED"}, Problem("nsfw", "BLOCKED", charged=False)),
+    ],
 )
 def test_a_reason_is_an_object_or_text(error: object, problem: Problem) -> None:
     """No page shows one; beside a running word it fails nothing."""
@@ -78,7 +81,7 @@ def test_credits_come_back_only_on_failure() -> None:
 
 @pytest.mark.parametrize("role", OPERATIONS)
 @pytest.mark.parametrize(
-    ("code", "kind"), [*magicoal.ENVELOPE.kinds.items(), ("SOMETHING", "server"), (None, "server")]
+    ("code", "kind"), [*magicoal.ENVELOPE.kinds.items(), ("SOMETHING", "unknown"), (None, "unknown")]
 )
 def test_success_false_is_a_refusal(role: str, code: str | None, kind: str) -> None:
     """A 200 that says success: false is read as the refusal that it is, in both envelopes."""
