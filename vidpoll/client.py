@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from . import arguments
 from .clock import Clock, SystemClock
-from .errors import AnswerError, UnknownProvider, UsageError, VidpollError
+from .errors import UnknownProvider, UsageError, VidpollError
 from .events import Completed, DownloadProgress, Event, Failed, GaveUp, Polled
-from .faults import Fault
 from .job import Job
 from .model import Asset, Quota, Snapshot, check_account_name
 from .net.accounts import Account, OpenAccount
@@ -27,17 +26,17 @@ from .net.workers import Workers
 from .pacing.schedules import Adaptive, Schedule
 from .plugins import PluginReport, Plugins, guard, switched_off
 from .polling.account_state import AccountState
-from .polling.call import build, optional, provider_error, pushed, receive_pushed
+from .polling.call import build, pushed, receive_pushed
 from .polling.loop import Loop
-from .polling.next_step import advice
-from .polling.retry import retried
-from .polling.submit import ask_quota, check_kind, end_job, list_jobs, submit, value_of
+from .polling.retry import retried, said
+from .polling.submit import ask_quota, check_kind, end_job, list_jobs, value_of
 from .polling.upload import run_upload, upload_request
 from .polling.watch import Watch
 from .provider import Provider
 from .storage.job_store import JobStore
 from .storage.keeper import Keeper
 from .storage.no_keeper import NoKeeper
+from .storage.once import Submit, send, send_once
 
 if TYPE_CHECKING:
     from .downloads.fetcher import DownloadContext
@@ -254,7 +253,7 @@ class Client:
         The provider's floor holds: a second poll within it waits. Raises ProviderError for a refusal or no answer,
         AnswerError for an answer that cannot be read, UsageError before anything is sent.
         """
-        return _said(self._ask(arguments.as_job(job)))
+        return said(self._ask(arguments.as_job(job)))
 
     def _ask(self, job: Job, timeout: float | None = None) -> Watch:
         state = self._state(job.account)
@@ -327,11 +326,21 @@ class Client:
         """
         state = self._state(account)
         check_kind(state, kind)
-        with self._keeper.submitting(state.opened, kind, fields) as intent:
-            job, events = submit(self._loop, state, kind, fields, intent)
-            for event in events:
-                optional(partial(self._keeper.tell, job, event), None)
-        return job
+        return send(self._keeper, self._loop, Submit(state, kind, fields))
+
+    def submit_once(self, account: str, kind: str, key: str, /, **fields: object) -> Job:
+        """The job of this key: started now, or the one that was started with it before, by any process of the store.
+
+        `client.submit_once("magicoal", "t2v", "order-42", prompt="a lighthouse")`. A key is 1 to 200 characters, the
+        caller's own, one for each job of an account; it is free again after a refusal. Where another process is at it,
+        its answer is waited for, as long as one request may take. Raises SubmitUnknown where an earlier submit may have
+        been received, until that is adopted or dismissed (`client.store`); UsageError for a key that was used with
+        another kind or other fields, and for a client without a store; and what `submit` raises.
+        """
+        key = arguments.check_key(key)
+        state = self._state(account)
+        check_kind(state, kind)
+        return send_once(self._keeper, self._loop, Submit(state, kind, fields, key))
 
     def jobs(self, account: str, /, **fields: object) -> Iterator[Job]:
         """The provider's own list of jobs, page by page as they are asked for; `fields` as the plugin documents them.
@@ -437,7 +446,7 @@ class Client:
         """Make sure that a job is completed, with a question where that is not known. Raises why it is not."""
         state = self._state(job.account)
         if not job.final or not job.assets or job.stale:
-            _said(retried(self._loop, partial(self._ask, job), timeout=timeout))
+            said(retried(self._loop, partial(self._ask, job), timeout=timeout))
             with self._keeper.asking(job, state.opened):
                 for settled in job.settle(self._clock.time()):  # completed, files late: `content` may have them
                     self._keeper.tell(job, settled)
@@ -502,16 +511,3 @@ class Client:
             state.learn(self._keeper.durations(name))
             self._states.setdefault(name, state)
         return self._states[name]
-
-
-def _said(asked: Watch) -> Snapshot:
-    """What the answer to a single question said; raises what it was where it said nothing."""
-    answer, job, account = asked.answer, asked.job, asked.account.opened
-    if isinstance(answer, Snapshot):
-        return answer
-    if isinstance(answer, AnswerError):
-        answer.job = job
-        raise answer
-    assert isinstance(answer, Fault)
-    said = f". The job itself is not touched by that{advice(answer, account, asked.path)}"
-    raise provider_error(job.ref, answer, job=job, advice=said)

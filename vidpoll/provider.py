@@ -61,6 +61,9 @@ class Operation(Generic[T]):
     `empty_ok=True` says that a 2xx with no body is a good answer to this operation; without it only a 202 and a
     204 are, because a proxy that fails may bring any other, and a parser that ignores the body would believe it.
     `fields` tells people what each field of a submit or a list must be, in words: help and documents show it.
+    `key` names the field of a submit that takes the caller's own id of the job, or an idempotency key; `submit_once`
+    fills it with a UUID. `honours_key=True` says that the provider documents a submit with the same key as the same
+    job: it is then sent again where no answer came. An id that is only told again is no such thing.
     """
 
     request: Callable[..., Request]
@@ -69,6 +72,8 @@ class Operation(Generic[T]):
     max_body: int = MAX_BODY
     empty_ok: bool = False
     fields: Mapping[str, str] = field(default_factory=dict)
+    key: str = ""
+    honours_key: bool = False
 
     def __post_init__(self) -> None:
         if not callable(self.request):
@@ -80,6 +85,12 @@ class Operation(Generic[T]):
             raise PluginError(f"Operation empty_ok {self.empty_ok!r}: True or False")
         if not isinstance(self.fields, Mapping) or not all(isinstance(each, str) for each in self.fields.values()):
             raise PluginError("Operation fields: a mapping of names to what each must be, in words")
+        if not isinstance(self.key, str) or not isinstance(self.honours_key, bool):
+            raise PluginError(
+                f"Operation key {self.key!r}, honours_key {self.honours_key!r}: a field's name, and a bool"
+            )
+        if self.honours_key and not self.key:
+            raise PluginError("Operation honours_key: name the field that takes the key, like key='idempotency_key'")
 
 
 def _check_parser(what: str, parse: object, verdicts: object) -> None:
