@@ -63,7 +63,9 @@ class Operation(Generic[T]):
     `fields` tells people what each field of a submit or a list must be, in words: help and documents show it.
     `key` names the field of a submit that takes the caller's own id of the job, or an idempotency key; `submit_once`
     fills it with a UUID. `honours_key=True` says that the provider documents a submit with the same key as the same
-    job: it is then sent again where no answer came. An id that is only told again is no such thing.
+    job: it is then sent again where no answer came. An id that is only told again is no such thing. `find` asks for the
+    job by what was sent as `key`, once, where the outcome of its submit is unknown: its parser gives a Submitted, or a
+    Snapshot where the key is the job's id. Not found says nothing.
     """
 
     request: Callable[..., Request]
@@ -74,6 +76,7 @@ class Operation(Generic[T]):
     fields: Mapping[str, str] = field(default_factory=dict)
     key: str = ""
     honours_key: bool = False
+    find: Operation[Any] | None = None
 
     def __post_init__(self) -> None:
         if not callable(self.request):
@@ -89,8 +92,10 @@ class Operation(Generic[T]):
             raise PluginError(
                 f"Operation key {self.key!r}, honours_key {self.honours_key!r}: a field's name, and a bool"
             )
-        if self.honours_key and not self.key:
-            raise PluginError("Operation honours_key: name the field that takes the key, like key='idempotency_key'")
+        if not (self.find is None or isinstance(self.find, Operation)):
+            raise PluginError(f"Operation find: {type(self.find).__name__}, not an Operation")
+        if (self.honours_key or self.find) and not self.key:
+            raise PluginError("Operation honours_key, find: name the field of the key, like key='idempotency_key'")
 
 
 def _check_parser(what: str, parse: object, verdicts: object) -> None:

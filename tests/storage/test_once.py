@@ -401,8 +401,73 @@ def test_hashes_of_files_are_part_of_the_id(tmp_path: Path) -> None:
     assert (seen[0] == seen[2], seen[0] == seen[1]) == (True, False)
 
 
-@pytest.mark.parametrize("wrong", [{"key": 7}, {"honours_key": True}, {"key": "a", "honours_key": 1}])
+# -- a provider that tells of a job by the caller's own id ------------------------------------------------------------
+
+
+def parse_found(response: vidpoll.Response, own_id: str) -> vidpoll.Submitted:
+    return vidpoll.Submitted(str(vidpoll.parsing.json_object(response)["found"]))
+
+
+FIND = vidpoll.Operation(lambda own_id: vidpoll.Request("GET", f"/own/{own_id}"), parse_found)
+
+
+def talk_find(submits: list[Any], finds: list[Any], path: Path, find: vidpoll.Operation[Any] = FIND) -> Talk:
+    provider = replace(ACME, submit={"clip": replace(ANY, key="own_id", find=find)})
+    return talk({"/own/": finds, "": submits}, store=path, provider=provider, accounts={"acme": ACCOUNT})
+
+
+def test_a_lost_submit_is_found_by_its_own_id(path: Path) -> None:
+    """Once, and it is the job of its key."""
+    t = talk_find([RESET], [{"found": "j1"}], path)
+    job = once(t)
+    assert (job.ref, job.key, once(t).ref, job.submitted_at) == (REF, KEY, REF, NOW)
+    assert t.requests == ["POST /v1/jobs", f"GET /v1/own/{bodies(t)[0]}"]
+    assert t.client.store.unknown_submits() == []
+
+
+def test_the_next_process_finds_what_the_one_before_has_lost(path: Path) -> None:
+    """Not at once, but by now."""
+    t = talk_find([RESET], [(404, {"error": "no such"})], path)
+    unknown(t)
+    u = talk_find([], [{"found": "j1"}], path)
+    assert once(u).ref == REF
+    assert [wire.method for wire in u.wire.sent] == ["GET"]
+
+
+@pytest.mark.parametrize("answer", [(404, {}), (401, {}), {"other": 1}, {"found": "a\nb"}])
+def test_what_is_not_found_stays_unknown(path: Path, answer: Any) -> None:
+    """The provider may not know it yet: nothing is sent again."""
+    t = talk_find([RESET, SUBMITTED], [answer], path)
+    assert unknown(t).reason.startswith("the connection failed")
+    assert [each.key for each in t.client.store.unknown_submits()] == [KEY]
+
+
+def test_an_own_id_that_is_the_jobs_id_is_found_by_its_status(path: Path) -> None:
+    """A server that takes the id from the caller answers for it as for any job."""
+    asks = vidpoll.Operation(FIND.request, ACME.status.parse)
+    t = talk_find([RESET], [DONE], path, asks)
+    assert once(t).ref == f"acme:{bodies(t)[0]}"
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_only_an_id_of_ours_is_looked_for(path: Path, given: bool) -> None:
+    """One of the caller's may be an older job's, and an earlier plugin may have sent none."""
+    if given:
+        t = talk_find([RESET], [{"found": "j1"}], path)
+        with pytest.raises(vidpoll.SubmitUnknown):
+            once(t, own_id="clip-17")
+        assert t.requests == ["POST /v1/jobs"]
+    else:
+        unknown(talk([RESET], store=path))
+        t = talk_find([], [{"found": "j1"}], path)
+        unknown(t)
+        assert t.requests == []
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"key": 7}, {"honours_key": True}, {"key": "a", "honours_key": 1}, {"find": ANY}, {"key": "a", "find": 7}]
+)
 def test_what_a_plugin_says_of_keys_is_checked(wrong: dict[str, Any]) -> None:
     """At the time that it is made."""
-    with pytest.raises(vidpoll.PluginError, match="key"):
+    with pytest.raises(vidpoll.PluginError, match="Operation (key|honours_key|find)"):
         replace(ANY, **wrong)

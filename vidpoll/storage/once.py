@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 
 from .. import redact
 from ..drops import without
-from ..errors import SubmitUnknown, UsageError
+from ..errors import SubmitUnknown, UsageError, VidpollError
 from ..job import Job
-from ..model import Submitted
+from ..model import Snapshot, Submitted
 from ..polling.account_state import AccountState
-from ..polling.call import optional
+from ..polling.call import build, optional
 from ..polling.loop import Loop
-from ..polling.submit import KEY_SHOWN, key_line, submit, where_to_look
+from ..polling.submit import KEY_SHOWN, key_line, run_once, submit, where_to_look
 from ..provider import Operation
 from . import records, table_rows
 from .keeper import Keeper
@@ -102,15 +102,60 @@ def send_once(keeper: Keeper | NoKeeper, loop: Loop, wanted: Submit) -> Job:
             _check_same(wanted, found)
         if isinstance(found, KeptJob):
             return found.job
-        if found is not None and not wanted.may_be_sent_after(found):
-            if found.reason or loop.now() >= waits_until:
-                raise _unknown(wanted, found)
+        if found is None or wanted.may_be_sent_after(found):
+            job = _sent(keeper, loop, wanted, found)
+            if job is not None:
+                return job
+        elif found.reason:
+            return _found(keeper, loop, wanted, found, _unknown(wanted, found))
+        elif loop.now() >= waits_until:
+            raise _unknown(wanted, found)
+        else:
             loop.clock.get(Queue[None](), LOOK, busy=False)
-            continue
-        try:
-            return send(keeper, loop, wanted.with_own_id, earlier=found)
-        except Taken:  # another process was faster
-            continue
+
+
+def _sent(keeper: Keeper, loop: Loop, wanted: Submit, earlier: Submission | None) -> Job | None:
+    """The new job; None where another process was faster."""
+    try:
+        return send(keeper, loop, wanted.with_own_id, earlier=earlier)
+    except Taken:
+        return None
+    except SubmitUnknown as error:
+        lost = optional(partial(keeper.store.keyed, wanted.account.name, wanted.key), None)
+        if not isinstance(lost, Submission):
+            raise
+        return _found(keeper, loop, wanted, lost, error)
+
+
+def _found(keeper: Keeper, loop: Loop, wanted: Submit, lost: Submission, error: SubmitUnknown) -> Job:
+    """The job that a submit of unknown outcome has become. Raises the error where nobody knows."""
+    job = _looked_up(keeper, loop, wanted, lost)
+    if job is None:
+        raise error
+    return job
+
+
+def _looked_up(keeper: Keeper, loop: Loop, wanted: Submit, lost: Submission) -> Job | None:
+    """The job that a submit of unknown outcome has become, where the provider tells that by what was sent as its key.
+
+    None: it does not, or not yet.
+    """
+    name, find = wanted.operation.key, wanted.operation.find
+    value = wanted.with_own_id.fields.get(name)
+    ours = wanted.takes_own_id and lost.sent.get(name) == value  # the caller's may be an older job's, too
+    if find is None or not ours:
+        return None
+    opened = wanted.account.opened
+    make = partial(build, opened, find, value)
+    try:
+        said = run_once(loop, wanted.account, find, make, str(value), repeat=True).result
+        job_id = said.job_id if isinstance(said, Submitted) else value if isinstance(said, Snapshot) else None
+        if job_id is None:
+            return None
+        job = Job(f"{wanted.account.name}:{job_id}", submitted_at=lost.at, key=wanted.key)
+        return job if keeper.ready().adopt(lost.number, job.ref, records.facts(job)) else None
+    except VidpollError:
+        return None
 
 
 def _check_same(wanted: Submit, found: KeptJob | Submission) -> None:

@@ -80,6 +80,8 @@ SEND = declare.submit(
     ("workflow",),
     kind="workflow",
     headers={"Idempotency-Key": "{idempotency_key}"},
+    key="idempotency_key",
+    honours_key=True,  # documented; the proxy 0.1.6 refuses the second one (422), which buys nothing either
 )
 
 

@@ -104,6 +104,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
                 kind="video",
                 others=declare.anything(),
                 headers=HEADERS,
+                key="idempotency_key",  # honoured by the newest page, and not by an older one: it is not relied on
             )
         },
         cancel=replace(CANCEL, parse=parse_cancelled, verdicts=(400,)),
