@@ -469,5 +469,5 @@ def test_only_an_id_of_ours_is_looked_for(path: Path, given: bool) -> None:
 )
 def test_what_a_plugin_says_of_keys_is_checked(wrong: dict[str, Any]) -> None:
     """At the time that it is made."""
-    with pytest.raises(vidpoll.PluginError, match="Operation (key|honours_key|find)"):
+    with pytest.raises(vidpoll.PluginError, match=r"Operation (key|honours_key|find)"):
         replace(ANY, **wrong)

@@ -33,10 +33,10 @@ _OPEN = "(account, key) IN (SELECT account, key FROM batch_rows WHERE state IS N
 
 _ALONG = (
     ("batch_rows", "SELECT * FROM batch_rows"),
-    ("jobs", f"SELECT * FROM jobs WHERE {_OPEN}"),
-    ("submits", f"SELECT * FROM submits WHERE {_OPEN}"),
+    ("jobs", "SELECT * FROM jobs WHERE key IS NOT NULL"),
+    ("submits", "SELECT * FROM submits WHERE key IS NOT NULL"),
 )
-"""What goes along into another file beside what is at work here: no row of a batch may be bought again there."""
+"""What goes along into another file beside what is at work here: nothing with a key may be bought again there."""
 
 _OURS = "SELECT * FROM submits WHERE owner = ?"
 
@@ -204,7 +204,7 @@ class Store(Database):
         """
         lost = [(submission.number,) for submission in self.submits() if submission.at < before]
         with self._transaction() as db:
-            old = f"DELETE FROM jobs WHERE told_at IS NOT NULL AND ended_at < ? AND NOT (key IS NOT NULL AND {_OPEN})"
+            old = f"DELETE FROM jobs WHERE told_at IS NOT NULL AND ended_at < ? AND (key IS NULL OR NOT {_OPEN})"
             gone = db.execute(old, (before,)).rowcount
             gone += db.executemany("DELETE FROM submits WHERE number = ?", lost).rowcount if lost else 0
             db.execute("DELETE FROM files WHERE ref NOT IN (SELECT ref FROM jobs)")
