@@ -368,17 +368,34 @@ def test_the_next_process_sends_an_honoured_key_again(path: Path) -> None:
     assert u.client.store.unknown_submits() == []
 
 
-def test_what_the_next_process_meets_does_not_free_the_key(path: Path) -> None:
+def test_what_the_next_process_meets_does_not_free_the_key(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A wrong key of the account says nothing of what was received before."""
     t = talk_own([RESET], path, honours=True)
     t.client._loop.context.patience = 1.0
     unknown(t)
     u = talk_own([(401, {"error": "no"})], path, honours=True)
     unknown(u)
-    u.client._states["acme"].opened.account = vidpoll.Account("acme")
-    with pytest.raises(vidpoll.MissingKey):
+
+    def no_way(*args: Any, **options: Any) -> Any:
+        raise vidpoll.UsageError("no such way")
+
+    monkeypatch.setattr("vidpoll.net.accounts.OpenAccount.wire", no_way)
+    with pytest.raises(vidpoll.UsageError, match="no such way"):
         once(u)
-    assert [each.key for each in u.client.store.unknown_submits()] == [KEY]
+    [left] = u.client.store.unknown_submits()
+    assert (left.key, left.reason) == (KEY, 'HTTP 401: no; the answer is {"error": "no"}')
+
+
+def test_two_processes_do_not_send_one_submit_again(path: Path) -> None:
+    """The first one takes it over; one that was dismissed is nobody's."""
+    store, other = (Store(path, lambda: NOW) for _ in range(2))
+    number = store.begin(vidpoll.Origin("acme"), "clip", {}, key=KEY)
+    assert isinstance(number, int)
+    store.lost(number, "reset")
+    [lost] = store.submits()
+    assert (store.begin_again(lost), other.begin_again(lost)) == (number, lost)
+    store.refused(number)
+    assert store.begin_again(lost) == lost
 
 
 def test_an_earlier_submit_without_the_id_is_not_sent_again(path: Path) -> None:
