@@ -63,7 +63,8 @@ class Operation(Generic[T]):
     `fields` tells people what each field of a submit or a list must be, in words: help and documents show it.
     `key` names the field of a submit that takes the caller's own id of the job, or an idempotency key; `submit_once`
     fills it with a UUID. `honours_key=True` says that the provider documents a submit with the same key as the same
-    job: it is then sent again where no answer came. An id that is only told again is no such thing. `find` asks for the
+    job, for a day at least: it is then sent again where no answer came. An id that is only told again is no such thing,
+    nor is a key of which one page says so and another does not. `find` asks for the
     job by what was sent as `key`, once, where the outcome of its submit is unknown: its parser gives a Submitted, or a
     Snapshot where the key is the job's id. Not found says nothing.
     """

@@ -14,7 +14,7 @@ from acme_provider import ACME, BROKEN, DONE, REF, UNAVAILABLE, Talk, parse_subm
 from kept_jobs import NOW, RESET, SUBMITTED, dead, kept, sql
 
 import vidpoll
-from vidpoll.storage.once import LOOK
+from vidpoll.storage.once import HONOURED, LOOK
 from vidpoll.storage.sqlite import Store
 
 KEY = "order-42"
@@ -386,6 +386,17 @@ def test_what_the_next_process_meets_does_not_free_the_key(path: Path, monkeypat
     assert (left.key, left.reason) == (KEY, 'HTTP 401: no; the answer is {"error": "no"}')
 
 
+def test_an_honoured_key_is_not_relied_on_for_ever(path: Path) -> None:
+    """A provider forgets keys, and would buy again."""
+    t = talk_own([RESET], path, honours=True)
+    t.client._loop.context.patience = 1.0
+    unknown(t)
+    u = talk_own([SUBMITTED], path, honours=True)
+    u.clock.now += HONOURED + 10
+    unknown(u)
+    assert u.requests == []
+
+
 def test_two_processes_do_not_send_one_submit_again(path: Path) -> None:
     """The first one takes it over; one that was dismissed is nobody's."""
     store, other = (Store(path, lambda: NOW) for _ in range(2))
@@ -428,17 +439,20 @@ def parse_found(response: vidpoll.Response, own_id: str) -> vidpoll.Submitted:
 FIND = vidpoll.Operation(lambda own_id: vidpoll.Request("GET", f"/own/{own_id}"), parse_found)
 
 
-def talk_find(submits: list[Any], finds: list[Any], path: Path, find: vidpoll.Operation[Any] = FIND) -> Talk:
-    provider = replace(ACME, submit={"clip": replace(ANY, key="own_id", find=find)})
+def talk_find(
+    submits: list[Any], finds: list[Any], path: Path, find: vidpoll.Operation[Any] = FIND, field: str = "own_id"
+) -> Talk:
+    provider = replace(ACME, submit={"clip": replace(ANY, key=field, find=find)})
     return talk({"/own/": finds, "": submits}, store=path, provider=provider, accounts={"acme": ACCOUNT})
 
 
-def test_a_lost_submit_is_found_by_its_own_id(path: Path) -> None:
-    """Once, and it is the job of its key."""
-    t = talk_find([RESET], [{"found": "j1"}], path)
+@pytest.mark.parametrize("field", ["own_id", "idempotency_key"])
+def test_a_lost_submit_is_found_by_its_own_id(path: Path, field: str) -> None:
+    """Once, and it is the job of its key; also where the store hides what was sent, by the field's name."""
+    t = talk_find([RESET], [{"found": "j1"}], path, field=field)
     job = once(t)
     assert (job.ref, job.key, once(t).ref, job.submitted_at) == (REF, KEY, REF, NOW)
-    assert t.requests == ["POST /v1/jobs", f"GET /v1/own/{bodies(t)[0]}"]
+    assert t.requests == ["POST /v1/jobs", f"GET /v1/own/{json.loads(t.wire.sent[0].body or b'')[field]}"]
     assert t.client.store.unknown_submits() == []
 
 

@@ -27,6 +27,9 @@ from .records import KeptJob, Order, Submission, Taken
 LOOK = 1.0
 """Seconds between two looks at a submit that another process, or thread, has under way."""
 
+HONOURED = 43200.0
+"""Seconds for which a key counts as known to a provider that honours it; the shortest that one documents is a day."""
+
 OWN_IDS = uuid.UUID("6c6f7265-6d00-5e8a-9d1b-76696470016b")
 """The name space of the ids that vidpoll makes for providers which take the caller's own."""
 
@@ -56,10 +59,11 @@ class Submit(NamedTuple):
         """Whether the provider takes the caller's own id of the job, and the fields have none."""
         return bool(self.operation.key) and self.fields.get(self.operation.key) is None
 
-    def may_be_sent_after(self, earlier: Submission) -> bool:
-        """Whether it may be sent after one of unknown outcome: that had a key which the provider honours."""
+    def may_be_sent_after(self, earlier: Submission, now: float) -> bool:
+        """Whether it may be sent after one of unknown outcome: that had a key which the provider still honours."""
         own = self.operation.key
-        return bool(earlier.reason) and self.operation.honours_key and earlier.sent.get(own) is not None
+        honoured = self.operation.honours_key and earlier.sent.get(own) is not None
+        return bool(earlier.reason) and honoured and now - earlier.at <= HONOURED
 
     @property
     def with_own_id(self) -> Submit:
@@ -102,7 +106,7 @@ def send_once(keeper: Keeper | NoKeeper, loop: Loop, wanted: Submit) -> Job:
             _check_same(wanted, found)
         if isinstance(found, KeptJob):
             return found.job
-        if found is None or wanted.may_be_sent_after(found):
+        if found is None or wanted.may_be_sent_after(found, loop.clock.time()):
             job = _sent(keeper, loop, wanted, found)
             if job is not None:
                 return job
@@ -142,7 +146,8 @@ def _looked_up(keeper: Keeper, loop: Loop, wanted: Submit, lost: Submission) -> 
     """
     name, find = wanted.operation.key, wanted.operation.find
     value = wanted.with_own_id.fields.get(name)
-    ours = wanted.takes_own_id and lost.sent.get(name) == value  # the caller's may be an older job's, too
+    # One of the caller's may be an older job's, too; a name like "idempotency_key" is a secret's, and its value hidden.
+    ours = wanted.takes_own_id and lost.sent.get(name) in (value, redact.HIDDEN)
     if find is None or not ours:
         return None
     opened = wanted.account.opened

@@ -302,8 +302,7 @@ class Store(Database):
             row = db.execute("SELECT * FROM submits WHERE number = ?", (earlier.number,)).fetchone()
             if row is None or not self._lost(row):
                 return earlier
-            again = "UPDATE submits SET owner = ?, at = ?, reason = NULL WHERE number = ?"
-            db.execute(again, (self.owner, self.now(), earlier.number))
+            db.execute("UPDATE submits SET owner = ?, reason = NULL WHERE number = ?", (self.owner, earlier.number))
         return earlier.number
 
     def keyed(self, account: str, key: str) -> KeptJob | Submission | None:

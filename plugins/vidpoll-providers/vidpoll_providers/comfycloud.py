@@ -81,7 +81,6 @@ SEND = declare.submit(
     kind="workflow",
     headers={"Idempotency-Key": "{idempotency_key}"},
     key="idempotency_key",
-    honours_key=True,  # documented; the proxy 0.1.6 refuses the second one (422), which buys nothing either
 )
 
 

@@ -104,7 +104,8 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
                 kind="video",
                 others=declare.anything(),
                 headers=HEADERS,
-                key="idempotency_key",  # honoured by the newest page, and not by an older one: it is not relied on
+                key="idempotency_key",
+                honours_key=True,
             )
         },
         cancel=replace(CANCEL, parse=parse_cancelled, verdicts=(400,)),
