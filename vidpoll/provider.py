@@ -60,13 +60,14 @@ class Operation(Generic[T]):
     sees 2xx and the statuses in `verdicts`, nothing else. `max_body` bounds the answer, in bytes.
     `empty_ok=True` says that a 2xx with no body is a good answer to this operation; without it only a 202 and a
     204 are, because a proxy that fails may bring any other, and a parser that ignores the body would believe it.
-    `fields` tells people what each field of a submit or a list must be, in words: help and documents show it.
+    `fields` tells people what each field of a submit or a list must be, in words: help and documents show it. `texts`
+    names those that are text: on the command line their value is that text, also where it looks like JSON or a file.
     `key` names the field of a submit that takes the caller's own id of the job, or an idempotency key; `submit_once`
     fills it with a UUID. `honours_key=True` says that the provider documents a submit with the same key as the same
     job, for a day at least: it is then sent again where no answer came. An id that is only told again is no such thing,
-    nor is a key of which one page says so and another does not. `find` asks for the
-    job by what was sent as `key`, once, where the outcome of its submit is unknown: its parser gives a Submitted, or a
-    Snapshot where the key is the job's id. Not found says nothing.
+    nor is a key of which one page says so and another does not. `find` asks for the job by what was sent as `key`,
+    once, where the outcome of its submit is unknown: its parser gives a Submitted, or a Snapshot where the key is the
+    job's id. Not found says nothing.
     """
 
     request: Callable[..., Request]
@@ -75,6 +76,7 @@ class Operation(Generic[T]):
     max_body: int = MAX_BODY
     empty_ok: bool = False
     fields: Mapping[str, str] = field(default_factory=dict)
+    texts: frozenset[str] = frozenset()
     key: str = ""
     honours_key: bool = False
     find: Operation[Any] | None = None
@@ -89,6 +91,8 @@ class Operation(Generic[T]):
             raise PluginError(f"Operation empty_ok {self.empty_ok!r}: True or False")
         if not isinstance(self.fields, Mapping) or not all(isinstance(each, str) for each in self.fields.values()):
             raise PluginError("Operation fields: a mapping of names to what each must be, in words")
+        if not isinstance(self.texts, frozenset) or not self.texts <= {*self.fields}:
+            raise PluginError(f"Operation texts {self.texts!r}: a frozenset of names in fields")
         if not isinstance(self.key, str) or not isinstance(self.honours_key, bool):
             raise PluginError(
                 f"Operation key {self.key!r}, honours_key {self.honours_key!r}: a field's name, and a bool"

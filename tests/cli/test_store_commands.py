@@ -441,6 +441,28 @@ def test_submit_once_needs_a_store(shell: Shell) -> None:
     assert (code, "submit_once needs a store" in said, urls(shell)) == (2, True, [])
 
 
+@pytest.mark.usefixtures("damaged")
+def test_submit_once_at_a_damaged_store_sends_nothing(shell: Shell) -> None:
+    """Other submits go on without one."""
+    code, out, said = shell(*ONCE, script=[SUBMITTED])
+    assert (code, out, urls(shell)) == (2, [], [])
+    assert "submit_once needs a store" in said[-1]
+
+
+def test_submit_once_at_a_store_that_fails_in_the_middle_sends_nothing(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What cannot be kept would be bought again."""
+
+    def full(*_: Any, **__: Any) -> Any:
+        raise vidpoll.StoreError("no room")
+
+    monkeypatch.setattr(vidpoll.storage.sqlite.Store, "begin", full)
+    code, out, [said] = shell(*ONCE, script=[SUBMITTED])
+    assert (code, out, urls(shell)) == (1, [], [])
+    assert "nothing was sent, because it could not be kept: no room" in said
+
+
 def test_a_count_of_submits_once_goes_on_where_it_stopped(shell: Shell) -> None:
     """Each has a key of its own, and the balance has to pay for those that are new."""
     count = (*ONCE, "--count", "3")

@@ -237,7 +237,7 @@ def test_two_threads_buy_one(path: Path) -> None:
         return send(wire, ticket)
 
     seen = threading.Event()
-    t.client._loop.send = slow
+    t.client._loop.transport.send = slow
     thread = threading.Thread(target=lambda: refs.append(once(t).ref))
     thread.start()
     assert began.wait(10)

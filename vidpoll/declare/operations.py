@@ -11,7 +11,7 @@ from ..errors import BadReference, ForeignAnswer, Malformed, PluginError, Refuse
 from ..model import Asset, Quota, Request, Response, Snapshot, State, Submitted, same_id
 from ..provider import MAX_BODY, Follow, Operation
 from .envelope import Envelope
-from .fields import Needed, Rule, as_query, check_rules, described, take
+from .fields import Needed, Rule, as_query, check_rules, described, take, texts
 from .files import read_files
 from .forms import form as as_form
 from .lines import Line, request
@@ -103,7 +103,9 @@ def submit(
         bare = made.request(values, about=about)
         return replace(bare, headers={**bare.headers, "Content-Type": kind_of_form}, body=data)
 
-    told = described(fields, needed, others)
+    def parse(response: Response, about: str) -> Submitted | Follow[Submitted]:
+        return reader.submitted(response, about if carried else kind)
+
     found = None
     if find:
         asks = Line(find)
@@ -114,8 +116,9 @@ def submit(
         )
     return Operation(
         build,
-        lambda response, about: reader.submitted(response, about if carried else kind),
-        fields=told,
+        parse,
+        fields=described(fields, needed, others),
+        texts=texts(fields),
         key=key,
         honours_key=honours_key,
         find=found,

@@ -1,8 +1,8 @@
 """The main loop: one job or ten thousand, one loop. It runs in the calling thread.
 
-The calling thread holds the plan, the state of every job and the hooks; HTTP runs in worker threads that hand back
-whole answers. What to ask and what an answer means is the work of `task`, `watch` and `call`: nothing here knows a
-provider or a kind of task, reads a clock by itself or imports a network library.
+The calling thread holds the plan, the state of every job and the hooks; a transport takes requests and hands back whole
+answers. What to ask and what an answer means is the work of `task`, `watch` and `call`: nothing here knows a provider
+or a kind of task, reads a clock by itself or imports a network library.
 
     act        send every request whose time has come and that its account's limiter lets through
     receive    wait until an answer came or something is planned, and hand the answer to its task
@@ -25,13 +25,13 @@ from typing import Any, Protocol
 
 from .. import redact
 from ..clock import Clock
-from ..errors import AnswerError, OutcomeUnknown, UsageError
+from ..errors import AnswerError, OutcomeUnknown, UsageError, VidpollError
 from ..events import Completed, Event, Failed
 from ..faults import GOOD_HINT, Fault, Misconfigured, NoAnswer
 from ..job import Job
 from ..model import Request, Response
-from ..net.accounts import WireRequest
-from ..net.workers import Ticket, Workers
+from ..net.protocol import Transport
+from ..net.workers import Ticket
 from ..pacing.limiter import ROOM
 from .account_state import AccountState
 from .call import Call, cleared, optional
@@ -70,6 +70,30 @@ class Teller(Protocol):
         ...
 
 
+class Feed(Protocol):
+    """Who adds tasks to a run that goes on: a batch whose next row has a slot, files that have come."""
+
+    @property
+    def open(self) -> bool:
+        """Whether the run goes on although none of its tasks is left."""
+        ...
+
+    def take(self, run: Run) -> Sequence[Task]:
+        """The tasks that are new. Asked at every turn of the loop: it must be cheap where there is none."""
+        ...
+
+    def wake(self) -> float:
+        """The monotonic second of the next look, whatever answers come until then; `math.inf` for none."""
+        ...
+
+
+class Nudge:
+    """Comes through a run's inbox in the place of an answer: another thread has something for the run's feed."""
+
+
+NUDGE = Nudge()
+
+
 class Loop:
     """Sends requests when their time has come and hands answers to their tasks. One a client; `run` may be nested."""
 
@@ -77,15 +101,13 @@ class Loop:
         self,
         *,
         clock: Clock,
-        workers: Workers,
-        send: Callable[[WireRequest, Ticket], Response],
+        transport: Transport,
         teller: Teller,
         http_timeout: tuple[float, float],
         patience: float,
         random: Random,
     ) -> None:
-        self.workers = workers
-        self.send = send
+        self.transport = transport
         self.teller = teller
         self.http_timeout = http_timeout
         self.context = Context(clock, random, patience)
@@ -100,17 +122,19 @@ class Loop:
         """The one clock of everything that waits."""
         return self.context.clock
 
-    def run(self, tasks: Sequence[Task], stop: threading.Event | None = None) -> Told:
+    def run(self, tasks: Sequence[Task], stop: threading.Event | None = None, feed: Feed | None = None) -> Told:
         """Ask until every task is done. Yields what happened, hooks already told; leaving it early is fine.
 
-        Raises what a builder or an account raises (UsageError), before anything of that task is sent.
+        `feed` adds tasks while the run goes on. Raises what a builder or an account raises (UsageError), before
+        anything of that task is sent, unless the task ends alone by it.
         """
-        run = Run(self, tasks)
+        run = Run(self, tasks, feed)
         try:
             while run.open:
                 if stop is not None and stop.is_set():
                     yield from run.stop()
                     break
+                run.feed_on()
                 yield from run.act()
                 yield from run.receive()
             yield from run.tell_verdicts()
@@ -122,37 +146,45 @@ class Loop:
 class Run:
     """One use of the loop: the heap of what is planned, the queues, and the requests that are under way."""
 
-    def __init__(self, loop: Loop, tasks: Sequence[Task]) -> None:
+    def __init__(self, loop: Loop, tasks: Sequence[Task], feed: Feed | None = None) -> None:
         self.loop = loop
+        self.feed = feed
         self.recall = loop.recorder.of
         self.bound = sum(loop.http_timeout)
         """Seconds that one request may take."""
-        self.inbox: Queue[Ticket] = Queue()
+        self.inbox: Queue[Ticket | Nudge] = Queue()
         self.under_way: dict[Ticket, tuple[Task, float]] = {}  # and when each is given up, the first one first
         self.hurried: dict[Ticket, float] = {}  # those of them that are given up sooner, as they were sent late
-        self.left = sum(task.counts for task in tasks)
-        self.tasks = tasks
+        self.left = 0
+        self.tasks: dict[Task, None] = {}  # those that have not ended
         self.lists: dict[AccountState, ListPolling] = {}
         self.queues: dict[AccountState, WaitQueue] = {}
         self.heap: list[Planned] = []
         self.verdicts: list[tuple[Job, Event]] = []  # gathered, and not told yet
         self.tell_at = math.inf
         self._number = count()
-        self._begin_all()
+        self._begin_all(tasks)
 
     @property
     def open(self) -> bool:
-        """Whether a task is left that the loop goes on for."""
-        return self.left > 0
+        """Whether a task is left that the loop goes on for, or may come."""
+        return self.left > 0 or (self.feed is not None and self.feed.open)
+
+    def feed_on(self) -> None:
+        """Begin the tasks that are new."""
+        if self.feed is not None and (tasks := self.feed.take(self)):
+            self._begin_all(tasks)
 
     # -- planning -----------------------------------------------------------------------------------------------------
 
-    def _begin_all(self) -> None:
+    def _begin_all(self, tasks: Sequence[Task]) -> None:
         """Plan the first requests: a few at once, the others of an account spread over at most one floor."""
         now = self.loop.now()
-        crowds = Counter(task.account for task in self.tasks)
+        crowds = Counter(task.account for task in tasks)
         numbers: Counter[AccountState] = Counter()
-        for task in self.tasks:
+        for task in tasks:
+            self.tasks[task] = None
+            self.left += task.counts
             task.begins(self)
             account = task.account
             beyond, late = crowds[account] - ROOM, 0.0
@@ -228,7 +260,7 @@ class Run:
         turns = deque(queue for queue in self.queues.values() if queue)
         while turns:  # the accounts take turns, so that none takes all workers
             queue = turns.popleft()
-            if (task := queue.step(self.loop.now(), self.loop.workers.spare)) is not None:
+            if (task := queue.step(self.loop.now(), self.loop.transport.spare)) is not None:
                 yield from self._begin(task)
                 turns.append(queue)
         for queue in self.queues.values():
@@ -242,7 +274,13 @@ class Run:
             task.account.limiter.leave(task)
             self.plan(task, earliest)
             return
-        unsent = self._try(task, fresh=True)
+        try:
+            unsent = self._try(task, fresh=True)
+        except VidpollError as error:
+            if not task.alone:
+                raise
+            yield from self.settle(task, task.digest(error, self.loop.context))
+            return
         if unsent is not None:
             yield from self._conclude(task, Fault(unsent.reason, sent=False, local=isinstance(unsent, Misconfigured)))
 
@@ -269,7 +307,7 @@ class Run:
         assert task.call is not None  # it has just been made, or has a further request
         wire = task.call.wire(loop.http_timeout)
         now = task.asked_at = loop.now()
-        ticket = loop.workers.send(lambda ticket: loop.send(wire, ticket), self.inbox)
+        ticket = loop.transport.begin(wire, self.inbox)
         start = now if task.deadline is None else min(now, task.deadline)  # a late one has no time of its own
         self.under_way[ticket] = (task, start + sum(wire.timeout))
         if start < now:
@@ -283,15 +321,16 @@ class Run:
             return
         now = self.loop.now()
         timeout = min(self._wake_times(now)) - now
-        ticket = self.loop.clock.get(self.inbox, timeout, busy=bool(self.under_way))
+        came = self.loop.clock.get(self.inbox, timeout, busy=bool(self.under_way))
         for _ in range(BATCH):
-            if ticket is None:
+            if came is None:
                 break
-            yield from self._digest(self._taken(ticket), ticket.outcome)
-            ticket = None if self.inbox.empty() else self.inbox.get()
+            if not isinstance(came, Nudge):
+                yield from self._digest(self._taken(came), came.outcome)
+            came = None if self.inbox.empty() else self.inbox.get()
         else:
-            if ticket is not None:
-                self.inbox.put(ticket)
+            if came is not None:
+                self.inbox.put(came)
         now = self.loop.now()
         yield from self._overdue(now)
         if self.tell_at <= now:
@@ -303,9 +342,11 @@ class Run:
         yield from self.hurried.values()
         yield self.tell_at
         yield self.loop.teller.save_due(now)
+        if self.feed is not None:
+            yield self.feed.wake()
         if self.heap:
             yield self.heap[0].at
-        spare = self.loop.workers.spare
+        spare = self.loop.transport.spare
         yield from (queue.wake(now, spare) for queue in self.queues.values() if queue)
 
     def _given_up(self) -> float:
@@ -323,7 +364,7 @@ class Run:
         if self._given_up() <= now:
             over += [ticket for ticket, (_, bound) in self.under_way.items() if bound <= now and ticket not in over]
         for overdue in over:
-            self.loop.workers.abort(overdue)
+            self.loop.transport.abort(overdue)
             if overdue.aborted:  # else it has just finished: its answer is on its way to the inbox
                 lost = NoAnswer(f"no whole answer within {self.bound:g} s", sent=overdue.sent)
                 yield from self._digest(self._taken(overdue), lost)
@@ -395,6 +436,7 @@ class Run:
 
     def _over(self, task: Task) -> None:
         self.left -= task.counts
+        self.tasks.pop(task, None)
         task.ended(self)
 
     def _expire(self, task: Task, why: OutcomeUnknown | None = None) -> Told:
@@ -432,8 +474,8 @@ class Run:
     def stop(self) -> Told:
         """End every task that is still open, because `stop` was set. An answer in hand still counts."""
         while not self.inbox.empty():
-            ticket = self.inbox.get()
-            yield from self._digest(self._taken(ticket), ticket.outcome)
+            if not isinstance(came := self.inbox.get(), Nudge):
+                yield from self._digest(self._taken(came), came.outcome)
         tasks = [entry.task for entry in self.heap if entry.task.planned is entry]
         tasks += [watch for polling in self.lists.values() for watch in polling.parked.values() if not watch.planned]
         tasks += [task for queue in self.queues.values() for task in queue.tasks]
@@ -448,7 +490,7 @@ class Run:
         for task in [task for task, _ in self.under_way.values()] + [t for q in self.queues.values() for t in q.tasks]:
             task.account.limiter.leave(task, ended=True)
         for ticket in self.under_way:
-            self.loop.workers.abort(ticket)
+            self.loop.transport.abort(ticket)
         self.under_way.clear()
         self.hurried.clear()
         self.queues.clear()

@@ -92,6 +92,9 @@ class Task:
     counts = True
     """Whether the loop goes on for its sake."""
 
+    alone = False
+    """Whether what its first request raises ends it alone: it digests the error. Else it ends the run."""
+
     def __init__(self, account: AccountState, deadline: float | None) -> None:
         self.account = account
         self.deadline = deadline

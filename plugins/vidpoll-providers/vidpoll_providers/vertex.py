@@ -142,7 +142,10 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         status=vidpoll.Operation(status_request, JOB.parse, max_body=256 * 1024 * 1024),  # up to four videos in base64
         submit={
             "video": vidpoll.Operation(
-                submit_request, JOB.submitted, fields=declare.described(FIELDS, NEEDED, declare.anything())
+                submit_request,
+                JOB.submitted,
+                fields=declare.described(FIELDS, NEEDED, declare.anything()),
+                texts=declare.texts(FIELDS),
             )
         },
         hosts=(
