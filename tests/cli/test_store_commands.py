@@ -438,7 +438,7 @@ def test_forgetting_says_which_keys_may_buy_again(shell: Shell) -> None:
 def test_submit_once_needs_a_store(shell: Shell) -> None:
     """Without one, or with one that cannot be used, nothing is sent."""
     code, _, [said] = shell(*ONCE, "--no-store", script=[SUBMITTED])
-    assert (code, "submit_once needs a store" in said, urls(shell)) == (2, True, [])
+    assert (code, "--once KEY needs a store" in said, urls(shell)) == (2, True, [])
 
 
 @pytest.mark.usefixtures("damaged")

@@ -14,7 +14,7 @@ from acme_provider import ACME, BROKEN, DONE, REF, UNAVAILABLE, Talk, parse_subm
 from kept_jobs import NOW, RESET, SUBMITTED, dead, kept, sql
 
 import vidpoll
-from vidpoll.storage.once import HONOURED, LOOK
+from vidpoll.storage.once import HONOURED, LOOK, Submit, send
 from vidpoll.storage.sqlite import Store
 
 KEY = "order-42"
@@ -321,6 +321,15 @@ def test_an_honoured_key_is_sent_again(path: Path) -> None:
     assert len(set(bodies(t))) == 1
 
 
+def test_what_has_no_own_id_is_not_sent_twice(path: Path) -> None:
+    """Whoever made the submit has left it out: the provider would buy two."""
+    t = talk_own([RESET, SUBMITTED], path, honours=True)
+    state = t.client._state("acme")
+    with pytest.raises(vidpoll.SubmitUnknown):
+        send(t.client._keeper, t.client._loop, Submit(state, "clip", {"prompt": "x"}, KEY))
+    assert len(t.requests) == 1
+
+
 def test_an_id_that_is_only_told_again_is_not_sent_twice(path: Path) -> None:
     """The provider would make two jobs of it."""
     t = talk_own([RESET, SUBMITTED], path, honours=False)
@@ -444,6 +453,14 @@ def talk_find(
 ) -> Talk:
     provider = replace(ACME, submit={"clip": replace(ANY, key=field, find=find)})
     return talk({"/own/": finds, "": submits}, store=path, provider=provider, accounts={"acme": ACCOUNT})
+
+
+def test_what_is_found_may_not_be_the_job_of_another_key(path: Path) -> None:
+    """A provider that tells nonsense frees no key."""
+    t = talk_find([SUBMITTED, RESET], [{"found": "j1"}], path)
+    once(t)
+    unknown(t, "order-43")
+    assert [each.key for each in t.client.store.unknown_submits()] == ["order-43"]
 
 
 @pytest.mark.parametrize("field", ["own_id", "idempotency_key"])

@@ -40,6 +40,8 @@ def _submit_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _submit(args: Arguments, context: Context) -> int:
+    if args.once is not None and store_of(args) is None:
+        raise vidpoll.UsageError("--once KEY needs a store, or nothing is once only; name one with --store FILE")
     deadline = Deadline(context.clock, args.timeout)
     heart = prepared(args, context)
     with context.client([args.name], args, within=deadline.left) as client:

@@ -112,7 +112,8 @@ def submit(
 
     key = "" if intent is None else intent.key
     lost = intent is not None and intent.again
-    task = run_once(loop, account, operation, make, repeat=bool(key) and operation.honours_key, lost=lost)
+    known = bool(key) and operation.honours_key and fields.get(operation.key) is not None
+    task = run_once(loop, account, operation, make, repeat=known, lost=lost)
     if isinstance(task.result, Submitted):
         return _submitted(account.name, task.result, intent, loop.clock.time())
     error = _not_submitted(account, kind, fields, task, loop.clock.time())

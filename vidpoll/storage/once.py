@@ -22,7 +22,7 @@ from ..provider import Operation
 from . import records, table_rows
 from .keeper import Keeper
 from .no_keeper import NoKeeper
-from .records import KeptJob, Order, Submission, Taken
+from .records import KeptJob, Submission, Taken
 
 LOOK = 1.0
 """Seconds between two looks at a submit that another process, or thread, has under way."""
@@ -74,21 +74,13 @@ class Submit(NamedTuple):
         return self._replace(fields={**self.fields, self.operation.key: str(uuid.uuid5(OWN_IDS, made_of))})
 
 
-def send(
-    keeper: Keeper | NoKeeper,
-    loop: Loop,
-    wanted: Submit,
-    *,
-    order: Order | None = None,
-    earlier: Submission | None = None,
-) -> Job:
-    """Start a job, and tell what its first answer says. Raises what `polling.submit` raises.
+def send(keeper: Keeper | NoKeeper, loop: Loop, wanted: Submit, *, earlier: Submission | None = None) -> Job:
+    """Start a job, and tell what its first answer says. Raises what `polling.submit` raises, and Taken.
 
-    With a key, or an order, which has its own, it raises Taken and NoRoom as well. `earlier` is the same submit, whose
-    outcome is unknown and which is sent again, because the provider knows its key.
+    `earlier` is the same submit, whose outcome is unknown and which is sent again, because the provider knows its key.
     """
     account, kind, fields, key = wanted
-    with keeper.submitting(account.opened, kind, fields, key, order, earlier=earlier) as intent:
+    with keeper.submitting(account.opened, kind, fields, key, earlier=earlier) as intent:
         job, events = submit(loop, account, kind, fields, intent)
         for event in events:
             optional(partial(keeper.tell, job, event), None)
@@ -133,13 +125,13 @@ def _sent(keeper: Keeper, loop: Loop, wanted: Submit, earlier: Submission | None
 
 def _found(keeper: Keeper, loop: Loop, wanted: Submit, lost: Submission, error: SubmitUnknown) -> Job:
     """The job that a submit of unknown outcome has become. Raises the error where nobody knows."""
-    job = _looked_up(keeper, loop, wanted, lost)
+    job = look_up(keeper, loop, wanted, lost)
     if job is None:
         raise error
     return job
 
 
-def _looked_up(keeper: Keeper, loop: Loop, wanted: Submit, lost: Submission) -> Job | None:
+def look_up(keeper: Keeper, loop: Loop, wanted: Submit, lost: Submission) -> Job | None:
     """The job that a submit of unknown outcome has become, where the provider tells that by what was sent as its key.
 
     None: it does not, or not yet.

@@ -356,9 +356,17 @@ class Store(Database):
             db.execute("DELETE FROM submits WHERE number = ?", (number,))
 
     def adopt(self, number: int, ref: str, facts: Mapping[str, Any]) -> bool:
-        """A submit of unknown outcome is this job. False: there is no such submit on record, and nothing is kept."""
+        """A submit of unknown outcome is this job, which has its key from then on.
+
+        False, and nothing is kept: there is no such submit on record, or the job has another key.
+        """
         with self._transaction(ref, full=True) as db:
             row = db.execute("SELECT * FROM submits WHERE number = ?", (number,)).fetchone()
+            if (
+                row is not None
+                and db.execute("SELECT 1 FROM jobs WHERE ref = ? AND key <> ?", (ref, row["key"])).fetchone()
+            ):
+                return False
             if row is not None:
                 sent, key = table_rows.sent_of(row), row["key"] or ""
                 self._insert(db, KeptJob(ref, table_rows.origin_of(row), row["operation"], sent, facts, key=key))
