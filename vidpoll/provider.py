@@ -65,6 +65,12 @@ class Operation(Generic[T]):
     `fields` tells people what each field of a submit or a list must be, in words: help and documents show it. `texts`
     names those that are text: on the command line their value is that text, also where it looks like JSON or a file.
     `price` is what a submit costs by the vendor's page.
+    `key` names the field of a submit that takes the caller's own id of the job, or an idempotency key; `submit_once`
+    fills it with a UUID. `honours_key=True` says that the provider documents a submit with the same key as the same
+    job, for a day at least: it is then sent again where no answer came. An id that is only told again is no such thing,
+    nor is a key of which one page says so and another does not. `find` asks for the job by what was sent as `key`,
+    once, where the outcome of its submit is unknown: its parser gives a Submitted, or a Snapshot where the key is the
+    job's id. Not found says nothing.
     """
 
     request: Callable[..., Request]
@@ -75,6 +81,9 @@ class Operation(Generic[T]):
     fields: Mapping[str, str] = field(default_factory=dict)
     texts: frozenset[str] = frozenset()
     price: PriceList | None = None
+    key: str = ""
+    honours_key: bool = False
+    find: Operation[Any] | None = None
 
     def __post_init__(self) -> None:
         if not callable(self.request):
@@ -90,6 +99,14 @@ class Operation(Generic[T]):
             raise PluginError(f"Operation texts {self.texts!r}: a frozenset of names in fields")
         if not (self.price is None or isinstance(self.price, PriceList)):
             raise PluginError(f"Operation price is {type(self.price).__name__}, not a vidpoll.PriceList")
+        if not isinstance(self.key, str) or not isinstance(self.honours_key, bool):
+            raise PluginError(
+                f"Operation key {self.key!r}, honours_key {self.honours_key!r}: a field's name, and a bool"
+            )
+        if not (self.find is None or isinstance(self.find, Operation)):
+            raise PluginError(f"Operation find: {type(self.find).__name__}, not an Operation")
+        if (self.honours_key or self.find) and not self.key:
+            raise PluginError("Operation honours_key, find: name the field of the key, like key='idempotency_key'")
 
 
 def _check_parser(what: str, parse: object, verdicts: object) -> None:

@@ -28,6 +28,12 @@ def _submit_arguments(parser: argparse.ArgumentParser) -> None:
     )
     fields(parser, "the provider's own fields")
     parser.add_argument("--count", type=count, default=1, metavar="N", help="start N such jobs (1)")
+    parser.add_argument(
+        "--once",
+        metavar="KEY",
+        help="this job is started once: the same KEY again is the same job, whatever died in between; with --count "
+        "the keys are KEY#1, KEY#2 …",
+    )
     parser.add_argument("--force", action="store_true", help="start them although the balance does not pay for all")
     parser.add_argument("--wait", action="store_true", help="then wait for the job, like `vidpoll wait`")
     waiting_options(parser)
@@ -37,13 +43,16 @@ def _submit_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _submit(args: Arguments, context: Context) -> int:
+    if args.once is not None and store_of(args) is None:
+        raise vidpoll.UsageError("--once KEY needs a store, or nothing is once only; name one with --store FILE")
     deadline = Deadline(context.clock, args.timeout)
     heart = prepared(args, context)
     with context.client([args.name], args, within=deadline.left) as client:
         _check_kind(client, args)
-        if args.count > 1 and not args.force:
+        new = _new(args, client)
+        if new > 1 and not args.force:
             price = partial(_with_fields, client, args, partial(client.price, args.name, args.kind))
-            check_balance(client, args.name, args.kind, args.count, price)
+            check_balance(client, args.name, args.kind, new, price)
         jobs, code = _submitted(args, context, client)
     if jobs and code != INTERRUPTED and (args.wait or args.download is not None):
         with context.client([args.name], args, heart) as client:
@@ -80,8 +89,8 @@ def _submitted(args: Arguments, context: Context, client: vidpoll.Client) -> tup
     """Submit all, and print each reference as it comes. What ends the batch leaves those that were submitted."""
     jobs: list[vidpoll.Job] = []
     try:
-        for _ in range(args.count):
-            job = _one(args, context, client)
+        for number in range(1, args.count + 1):
+            job = _one(args, context, client, number)
             jobs.append(job)
             written = context.out.json(job_object(job)) if args.json else context.out.line(job.ref)
             if not written:
@@ -104,15 +113,41 @@ def _submitted(args: Arguments, context: Context, client: vidpoll.Client) -> tup
     return jobs, COMPLETED
 
 
-def _one(args: Arguments, context: Context, client: vidpoll.Client) -> vidpoll.Job:
-    """Submit once; where the intent cannot be kept nothing was sent, and it is submitted without a store."""
+def _key(args: Arguments, number: int) -> str:
+    """The key of the first, second … job of this call."""
+    return str(args.once) if args.count == 1 else f"{args.once}#{number}"
+
+
+def _new(args: Arguments, client: vidpoll.Client) -> int:
+    """How many of the jobs are not there yet."""
+    if args.once is None or args.count == 1 or store_of(args) is None:
+        return int(args.count)
+    known = {each.key for each in client.store.jobs() if each.origin.account == args.name}
+    return sum(_key(args, number) not in known for number in range(1, args.count + 1))
+
+
+def _one(args: Arguments, context: Context, client: vidpoll.Client, number: int) -> vidpoll.Job:
+    """Submit once; where the intent cannot be kept nothing was sent, and it is submitted without a store.
+
+    Not so with a key: without a store nothing would be once only.
+    """
+    key = None if args.once is None else _key(args, number)
     try:
-        return _with_fields(client, args, partial(client.submit, args.name, args.kind))
+        return _submit_with(client, args, key)
     except vidpoll.StoreError as error:
+        if key is not None:
+            raise
         context.out.error(f"warning: {error.message}. Submitting all the same, and nothing is kept")
     args.no_store = True
     with context.client([args.name], args) as other:
-        return _with_fields(other, args, partial(other.submit, args.name, args.kind))
+        return _submit_with(other, args, None)
+
+
+def _submit_with(client: vidpoll.Client, args: Arguments, key: str | None) -> vidpoll.Job:
+    submit = partial(client.submit, args.name, args.kind)
+    if key is not None:
+        submit = partial(client.submit_once, args.name, args.kind, key)
+    return _with_fields(client, args, submit)
 
 
 def _with_fields(client: vidpoll.Client, args: Arguments, call: Callable[..., T]) -> T:
@@ -186,9 +221,9 @@ SUBMIT = Command(
     "that; and NAME=@FILE is a file. NAME:file=FILE, NAME:json=… and NAME:text=… say how a value is meant:\n"
     "prompt:file=prompt.txt reads a prompt.\n"
     "It is sent once: where no answer comes, the exit code is 3, and nothing is sent again; `vidpoll resume` then\n"
-    "shows what it may have become. --count starts several, if `vidpoll quota` and `vidpoll price` say that they can\n"
-    "be paid.\n"
-    "--download waits, too.",
+    "shows what it may have become. With --once KEY the same line may be run again, by a shell, cron or a queue: it\n"
+    "prints the same reference, and buys nothing. --count starts several, if `vidpoll quota` and `vidpoll\n"
+    "price` say that they can be paid. --download waits, too.",
     _submit_details,
 )
 

@@ -85,6 +85,7 @@ SEND = declare.submit(
     ("workflow",),
     kind="workflow",
     headers={"Idempotency-Key": "{idempotency_key}"},
+    key="idempotency_key",
 )
 
 
