@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from . import arguments
 from .clock import Clock, SystemClock
-from .errors import AnswerError, UnknownProvider, UsageError, VidpollError
+from .errors import UnknownProvider, UsageError, VidpollError
 from .events import Completed, DownloadProgress, Event, Failed, GaveUp, Polled
-from .faults import Fault
 from .job import Job
 from .model import Asset, Quota, Snapshot, check_account_name
 from .net.accounts import Account, OpenAccount
@@ -27,10 +26,9 @@ from .net.workers import Workers
 from .pacing.schedules import Adaptive, Schedule
 from .plugins import PluginReport, Plugins, guard, switched_off
 from .polling.account_state import AccountState
-from .polling.call import build, optional, provider_error, pushed, receive_pushed
+from .polling.call import build, optional, pushed, receive_pushed
 from .polling.loop import Loop
-from .polling.next_step import advice
-from .polling.retry import retried
+from .polling.retry import retried, said
 from .polling.submit import ask_quota, check_kind, end_job, list_jobs, submit, value_of
 from .polling.upload import run_upload, upload_request
 from .polling.watch import Watch
@@ -254,7 +252,7 @@ class Client:
         The provider's floor holds: a second poll within it waits. Raises ProviderError for a refusal or no answer,
         AnswerError for an answer that cannot be read, UsageError before anything is sent.
         """
-        return _said(self._ask(arguments.as_job(job)))
+        return said(self._ask(arguments.as_job(job)))
 
     def _ask(self, job: Job, timeout: float | None = None) -> Watch:
         state = self._state(job.account)
@@ -437,7 +435,7 @@ class Client:
         """Make sure that a job is completed, with a question where that is not known. Raises why it is not."""
         state = self._state(job.account)
         if not job.final or not job.assets or job.stale:
-            _said(retried(self._loop, partial(self._ask, job), timeout=timeout))
+            said(retried(self._loop, partial(self._ask, job), timeout=timeout))
             with self._keeper.asking(job, state.opened):
                 for settled in job.settle(self._clock.time()):  # completed, files late: `content` may have them
                     self._keeper.tell(job, settled)
@@ -502,16 +500,3 @@ class Client:
             state.learn(self._keeper.durations(name))
             self._states.setdefault(name, state)
         return self._states[name]
-
-
-def _said(asked: Watch) -> Snapshot:
-    """What the answer to a single question said; raises what it was where it said nothing."""
-    answer, job, account = asked.answer, asked.job, asked.account.opened
-    if isinstance(answer, Snapshot):
-        return answer
-    if isinstance(answer, AnswerError):
-        answer.job = job
-        raise answer
-    assert isinstance(answer, Fault)
-    said = f". The job itself is not touched by that{advice(answer, account, asked.path)}"
-    raise provider_error(job.ref, answer, job=job, advice=said)

@@ -1,4 +1,4 @@
-"""One question that is asked again while what comes is trouble that passes, as a wait would."""
+"""One question: asked again while what comes is trouble that passes, as a wait would, and what its answer said."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 from ..errors import AnswerError, UnknownStatus
 from ..faults import FailureStreak, Fault, Meaning
+from ..model import Snapshot
+from .call import provider_error
+from .next_step import advice
 
 if TYPE_CHECKING:
     from .loop import Loop
@@ -33,6 +36,19 @@ def retried(loop: Loop, ask: Callable[[float | None], Watch], *, timeout: float 
         if late or streak.over(now, loop.context.patience):
             return asked
         loop.clock.get(nothing, pause, busy=False)
+
+
+def said(asked: Watch) -> Snapshot:
+    """What the answer to a single question said; raises what it was where it said nothing."""
+    answer, job, account = asked.answer, asked.job, asked.account.opened
+    if isinstance(answer, Snapshot):
+        return answer
+    if isinstance(answer, AnswerError):
+        answer.job = job
+        raise answer
+    assert isinstance(answer, Fault)
+    told = f". The job itself is not touched by that{advice(answer, account, asked.path)}"
+    raise provider_error(job.ref, answer, job=job, advice=told)
 
 
 def _passing(answer: object) -> Fault | None:
