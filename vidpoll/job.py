@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 
 from . import redact
 from .errors import (
@@ -42,7 +43,7 @@ class Job:
     Raises BadReference for a text that is no reference.
     """
 
-    __slots__ = ("_fetch", "_recall", "_unknown", "account", "id", "known", "ref", "told")
+    __slots__ = ("_fetch", "_recall", "_unknown", "account", "download_error", "id", "known", "paths", "ref", "told")
 
     def __init__(self, ref: str, *, submitted_at: float | None = None) -> None:
         self.account, self.id = parse_reference(ref)
@@ -50,6 +51,10 @@ class Job:
         self.known = JobState(ref, submitted_at=submitted_at, created_at=submitted_at)
         self.told = False
         """Whether the hooks of this program have heard its verdict."""
+        self.paths: tuple[Path, ...] = ()
+        """Where its files are, as far as a wait or a download of this program has saved them."""
+        self.download_error: VidpollError | None = None
+        """Why a wait has not saved all files that it was to save; the verdict is not touched by that."""
         self._unknown: OutcomeUnknown | None = None
         self._recall: Callable[[str], tuple[Exchange, ...]] | tuple[Exchange, ...] = ()
         self._fetch: Fetch | None = None
@@ -262,6 +267,10 @@ class Job:
     def give_up(self, error: OutcomeUnknown) -> None:
         """Note why the outcome is unknown. The state is not touched: only the provider ends a job."""
         self._unknown = error
+
+    def saved(self, paths: Iterable[Path], error: VidpollError | None = None) -> None:
+        """Note where its files are, and why others are not there."""
+        self.paths, self.download_error = tuple(paths), error
 
     def verdict(self, at: float) -> Event | None:
         """The event of the verdict, None while there is none."""

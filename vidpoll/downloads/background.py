@@ -90,6 +90,7 @@ class Background:
         self._gone: Queue[Files] = Queue()  # a thread is through with them
         self._idle: dict[Files, float] = {}  # whose thread pauses until then, or waits for an answer of the run
         self._inboxes: dict[Files, Queue[Any]] = {}  # where each thread waits
+        self._names: dict[Path, str] = {}
         self._questions: list[Task] = []
         self._done: list[tuple[Files, Outcome]] = []
 
@@ -198,6 +199,7 @@ class Background:
             lambda: said(ask(None)),
             partial(self._told, job),
             self._deadline,
+            self._names,
         )
         return tuple(save.fetch(context, files.target, files.kinds, overwrite=False, max_bytes=None))
 
