@@ -121,7 +121,7 @@ def saving(
     else:
         refs = {job.ref for job in jobs}
         files = [each for each in _wanted(download) if each.ref in refs]
-    return Saving(tuple(files), kinds, parallel)
+    return Saving(tuple(files), kinds, parallel) if files else None
 
 
 def _wanted(download: object) -> list[WantedFiles]:
