@@ -43,7 +43,7 @@ class Job:
     Raises BadReference for a text that is no reference.
     """
 
-    __slots__ = ("_fetch", "_recall", "_unknown", "account", "download_error", "id", "known", "paths", "ref", "told")
+    __slots__ = ("_download_error", "_fetch", "_paths", "_recall", "_unknown", "account", "id", "known", "ref", "told")
 
     def __init__(self, ref: str, *, submitted_at: float | None = None) -> None:
         self.account, self.id = parse_reference(ref)
@@ -51,10 +51,8 @@ class Job:
         self.known = JobState(ref, submitted_at=submitted_at, created_at=submitted_at)
         self.told = False
         """Whether the hooks of this program have heard its verdict."""
-        self.paths: tuple[Path, ...] = ()
-        """Where its files are, as far as a wait or a download of this program has saved them."""
-        self.download_error: VidpollError | None = None
-        """Why a wait has not saved all files that it was to save; the verdict is not touched by that."""
+        self._paths: tuple[Path, ...] = ()
+        self._download_error: VidpollError | None = None
         self._unknown: OutcomeUnknown | None = None
         self._recall: Callable[[str], tuple[Exchange, ...]] | tuple[Exchange, ...] = ()
         self._fetch: Fetch | None = None
@@ -141,6 +139,16 @@ class Job:
     def ok(self) -> bool:
         """True when the job is completed."""
         return self.final and self.state is State.COMPLETED
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Where its files are, as far as a wait or a download of this program has saved them."""
+        return self._paths
+
+    @property
+    def download_error(self) -> VidpollError | None:
+        """Why a wait has not saved all files that it was to save; the verdict is not touched by that."""
+        return self._download_error
 
     @property
     def transcript(self) -> tuple[Exchange, ...]:
@@ -270,7 +278,7 @@ class Job:
 
     def saved(self, paths: Iterable[Path], error: VidpollError | None = None) -> None:
         """Note where its files are, and why others are not there."""
-        self.paths, self.download_error = tuple(paths), error
+        self._paths, self._download_error = tuple(paths), error
 
     def verdict(self, at: float) -> Event | None:
         """The event of the verdict, None while there is none."""

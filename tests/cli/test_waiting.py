@@ -163,13 +163,14 @@ def test_files_of_several_jobs_at_once(shell: Shell, tmp_path: Path) -> None:
 
 
 def test_files_come_while_others_are_drawn(shell: Shell) -> None:
-    """What passes of a job stands between the verdict and the file of another one."""
+    """A verdict is told when it comes, before its file."""
     script: Any = {"/jobs/a": [DONE], "/jobs/b": [DRAWING, BROKEN], "/files/": [(503, {}, b""), MP4]}
     _, out, _ = shell("wait", "acme:a", "acme:b", "--download", "d", script=script)
     said = [line.partition(" s  ")[2].partition(" (")[0] for line in out]
-    assert said[0] == "acme:b running drawing 10 %"
-    assert said[1].startswith("acme:a video: 0 bytes, no news: HTTP 503")
-    assert said[2].startswith("acme:a completed: video")
+    assert said[0] == "acme:b running drawing 10 %"  # verdicts are gathered for a moment
+    assert said[1] == "acme:a completed: video"
+    assert said[2].startswith("acme:a video: 0 bytes, no news: HTTP 503")
+    assert said[3].startswith("d/acme-a-")
 
 
 def test_wait_interrupted(shell: Shell) -> None:

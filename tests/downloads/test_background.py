@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
-from acme_provider import BROKEN, DONE, DRAWING, MP4, Talk, brief, talk
+from acme_provider import ACME, BROKEN, DONE, DRAWING, KEY, MP4, Plugin, Talk, brief, talk
 
 import vidpoll
 from vidpoll.downloads import part_file, save
@@ -323,6 +326,68 @@ def test_who_leaves_the_loop_leaves_the_files(tmp_path: Path) -> None:
     t, let = held(lambda: None, BROKEN)
     (job,) = islice(t.client.as_completed(["acme:a", "acme:b"], download=tmp_path), 1)
     assert (job.id, let.is_set()) == ("b", True)
+
+
+class Halves(BaseHTTPRequestHandler):
+    """Half a file, and then nothing; the rest to whoever asks for it with a Range."""
+
+    ranges: list[str | None] = []  # noqa: RUF012
+    whole = MP4 + bytes(200_000)
+
+    def do_GET(self) -> None:
+        wanted = self.headers["Range"]
+        self.ranges.append(wanted)
+        start = 0 if wanted is None else int(wanted.removeprefix("bytes=").rstrip("-"))
+        rest = self.whole[start:]
+        self.send_response(200 if wanted is None else 206)
+        self.send_header("ETag", '"1"')
+        self.send_header("Content-Type", "video/mp4")
+        self.send_header("Content-Length", str(len(rest)))
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{len(self.whole) - 1}/{len(self.whole)}")
+        self.end_headers()
+        if start:
+            self.wfile.write(rest)
+        else:
+            self.wfile.write(rest[: len(rest) // 2])
+            self.connection.recv(1)  # until the other side shuts it
+
+    def log_message(self, *args: object) -> None:
+        """Quiet."""
+
+
+def test_a_part_is_gone_on_with(tmp_path: Path) -> None:
+    """Over HTTP: with Ctrl-C the socket of the request that is under way is shut, and the bytes that came stay."""
+
+    def interrupt(event: vidpoll.Event) -> None:
+        if isinstance(event, vidpoll.DownloadProgress) and event.received:
+            raise KeyboardInterrupt
+
+    job = vidpoll.Job("acme:a")
+    job.receive(vidpoll.Snapshot(vidpoll.State.COMPLETED, assets=(vidpoll.Asset("/v.mp4"),)), 0.0)
+    accounts = {"acme": vidpoll.Account("acme", key=KEY)}
+    with (
+        serving(Halves) as url,
+        vidpoll.Client(plugins=[Plugin(replace(ACME, base_url=url))], discover=False, accounts=accounts) as client,
+    ):
+        with pytest.raises(KeyboardInterrupt):
+            client.wait(job, download=tmp_path, on_event=interrupt)
+        (part,) = tmp_path.glob("*.part")
+        had = part.stat().st_size
+        assert 0 < had < len(Halves.whole)
+        assert client.wait(job, download=tmp_path).paths[0].read_bytes() == Halves.whole
+    assert Halves.ranges == [None, f"bytes={had}-"]
+
+
+@contextmanager
+def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
 
 
 def test_a_hook_that_raises_costs_no_file(tmp_path: Path) -> None:

@@ -191,12 +191,16 @@ class Wait:
         self.summed = self.start
         self.bar = Bar(self.out, self.clock, self._say)
         self.wanted: dict[str, list[vidpoll.WantedFiles]] = {}
+        self.jobs: dict[str, vidpoll.Job] = {}
+        self.told: set[str] = set()
+        """The completed jobs of which that was said."""
         self.kept: dict[str, float] = {}
         """When the verdicts were kept that are known without a question, by reference."""
 
     def run(self, awaited: Sequence[vidpoll.Job], wanted: Sequence[vidpoll.WantedFiles] = ()) -> int:
         """Wait for all, and save the files that were asked for, `wanted` earlier or now; the exit code."""
         self.wanted = self._wanted(awaited, wanted)
+        self.jobs = {job.ref: job for job in awaited}
         self.crowd = awaited if len(awaited) > CROWD else ()
         self._note_kept(awaited)
         left = {job.ref: job for job in awaited}
@@ -205,7 +209,7 @@ class Wait:
             awaited,
             timeout=self.deadline.left,
             stop=self.stop,  # type: ignore[arg-type]  # an event, or several in one
-            on_event=self._show if shown(self.args) and not self.displayed else None,
+            on_event=None if self.args.json else self._hear,
             download=[each for wanted_of_job in self.wanted.values() for each in wanted_of_job],
             kinds=self.args.kinds,
             parallel=self.args.parallel or PARALLEL,
@@ -264,6 +268,20 @@ class Wait:
                 found[each.ref].append(each)
         return found
 
+    def _hear(self, event: vidpoll.Event) -> None:
+        """Tell that a job is completed before its files come, and what passes where nothing else shows that."""
+        if isinstance(event, vidpoll.Completed):
+            self._tell_completed(self.jobs[event.ref])
+        elif shown(self.args) and not self.displayed:
+            self._show(event)
+
+    def _tell_completed(self, job: vidpoll.Job) -> None:
+        """Once."""
+        if job.ref not in self.told:
+            self.told.add(job.ref)
+            stamp = "" if self.args.quiet else self._stamp()
+            self.out.line(f"{stamp}{status_line(job, self.clock.time())}{self._as_kept(job)}")
+
     def _show(self, event: vidpoll.Event) -> None:
         """A line for an event; the verdicts are told by `_ended`. A stage's first progress stands in its own line.
 
@@ -287,7 +305,7 @@ class Wait:
             stage = self.stages.get(event.ref)
             if stage is None or (stage.at, stage.progress) != (event.at, event.progress):
                 self.out.line(f"{self._stamp(event.at)}{event}")
-        elif not isinstance(event, (vidpoll.Completed, vidpoll.Failed, vidpoll.GaveUp, vidpoll.Downloaded)):
+        elif not isinstance(event, (vidpoll.Failed, vidpoll.GaveUp, vidpoll.Downloaded)):
             self.out.line(f"{self._stamp(event.at)}{event}")
 
     def _ended(self, job: vidpoll.Job) -> int:
@@ -296,8 +314,7 @@ class Wait:
         said = "" if error is None else advised(error, self.args, self._line([job.ref]))
         self.bar.over(job.ref)
         if job.ok and not self.args.json:
-            stamp = "" if self.args.quiet else self._stamp()
-            self.out.line(f"{stamp}{status_line(job, self.clock.time())}{self._as_kept(job)}")
+            self._tell_completed(job)
         if job.download_error is not None:
             error = job.download_error
             said = fetching(error, self.args, self._fetch_line(job, error))
