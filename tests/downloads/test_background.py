@@ -201,6 +201,7 @@ def test_a_display_is_told_that_a_download_begins_and_ends(tmp_path: Path) -> No
         ({"download": ["clips"]}, "must be the folder to save to"),
         ({"download": "my.mp4"}, "names one file, and there are 2 jobs"),
         ({"download": "clips", "kinds": "video"}, "kinds='video'"),
+        ({"download": "clips", "kinds": ()}, r"kinds=\(\)"),
         ({"kinds": ["video"]}, "add download="),
     ],
 )
@@ -309,6 +310,24 @@ def test_stop_hands_out_what_is_under_way(tmp_path: Path) -> None:
     assert "stopped before its files were there" in str(a.download_error)
     assert isinstance(b.error, vidpoll.WaitStopped)
     assert t.client.download(a, tmp_path)[0].read_bytes() == MP4  # nobody holds its lock
+
+
+def test_a_file_that_has_come_counts(tmp_path: Path) -> None:
+    """Also where the wait is stopped, or interrupted, at that very moment."""
+    stop = threading.Event()
+    t = talk({"/jobs/": [done("a")], "/files/": [MP4]})
+
+    def act(event: vidpoll.Event) -> None:
+        if isinstance(event, vidpoll.Downloaded):
+            stop.set()
+            if event.ref == "acme:b":
+                raise KeyboardInterrupt
+
+    assert len(t.client.wait("acme:a", stop=stop, download=tmp_path, on_event=act).paths) == 1
+    job = vidpoll.Job("acme:b")
+    with pytest.raises(KeyboardInterrupt):
+        t.client.wait(job, download=tmp_path, on_event=act)
+    assert (len(job.paths), job.download_error) == (1, None)
 
 
 def test_ctrl_c_ends_the_files_too(tmp_path: Path) -> None:

@@ -121,8 +121,7 @@ class Background:
     def take(self, run: Run) -> list[Task]:
         """Tell what has come, and return the questions that the threads have for the run."""
         self._inbox = run.inbox
-        while self._calls:
-            self._calls.popleft()()
+        self._tell_all()
         now = self.loop.now()
         for files in [files for files, until in self._idle.items() if until <= now]:
             self._resume(files)
@@ -135,7 +134,10 @@ class Background:
         return done
 
     def close(self) -> list[Files]:
-        """End all that is under way, and return it. Its parts stay, where they can be gone on with."""
+        """End all that is under way, and return it. Its parts stay, where they can be gone on with.
+
+        What has come until then is told, and `done` has it.
+        """
         self.closed = True
         self._workers.close()
         for inbox in list(self._inboxes.values()):
@@ -143,8 +145,13 @@ class Background:
         for _ in range(self._sent):
             if self.loop.clock.get(self._gone, LEAVING, busy=True) is None:
                 break
+        self._tell_all()
         left, self._left, self._sent = list(self._left), set(), 0
         return left
+
+    def _tell_all(self) -> None:
+        while self._calls:
+            self._calls.popleft()()
 
     def _end(self, files: Files, outcome: Outcome) -> None:
         self._left.discard(files)
