@@ -1,4 +1,4 @@
-"""One question that is asked again while what comes is trouble that passes, as a wait would."""
+"""One question: asked again while what comes is trouble that passes, as a wait would, and what its answer said."""
 
 from __future__ import annotations
 
@@ -6,11 +6,7 @@ from collections.abc import Callable
 from queue import Queue
 from typing import TYPE_CHECKING
 
-from ..errors import AnswerError, UnknownStatus
-from ..faults import FailureStreak, Fault, Meaning
-from ..model import Snapshot
-from .call import provider_error
-from .next_step import advice
+from ..faults import FailureStreak
 
 if TYPE_CHECKING:
     from .loop import Loop
@@ -43,16 +39,3 @@ def _passing(answer: object) -> Fault | None:
     if isinstance(answer, AnswerError) and not isinstance(answer, UnknownStatus):
         answer = Fault(str(answer))
     return answer if isinstance(answer, Fault) and answer.meaning is Meaning.TRANSIENT else None
-
-
-def said(asked: Watch) -> Snapshot:
-    """What the answer to a single question said; raises what it was where it said nothing."""
-    answer, job, account = asked.answer, asked.job, asked.account.opened
-    if isinstance(answer, Snapshot):
-        return answer
-    if isinstance(answer, AnswerError):
-        answer.job = job
-        raise answer
-    assert isinstance(answer, Fault)
-    untouched = f". The job itself is not touched by that{advice(answer, account, asked.path)}"
-    raise provider_error(job.ref, answer, job=job, advice=untouched)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 
 from ..errors import UsageError
 from ..events import Event
@@ -15,6 +14,7 @@ from ..polling.watch import Watch
 from ..pricing import Charge
 from .intent import Intent
 from .job_store import JobStore
+from .records import WantedFiles
 
 
 class NoKeeper:
@@ -60,7 +60,10 @@ class NoKeeper:
     def deliver(self, job: Job) -> None:
         """It was told when it came."""
 
-    def saved(self, job: Job, target: str | Path, kinds: Sequence[str]) -> None:
+    def want(self, files: Sequence[WantedFiles]) -> None:
+        """Nobody notes that they are asked for."""
+
+    def unwant(self, files: WantedFiles) -> None:
         """Nobody noted that they were asked for."""
 
     def waiting(self, jobs: Sequence[Job]) -> AbstractContextManager[None]:
