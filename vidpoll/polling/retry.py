@@ -6,7 +6,8 @@ from collections.abc import Callable
 from queue import Queue
 from typing import TYPE_CHECKING
 
-from ..faults import FailureStreak
+from ..errors import AnswerError, UnknownStatus
+from ..faults import FailureStreak, Fault, Meaning
 
 if TYPE_CHECKING:
     from .loop import Loop
