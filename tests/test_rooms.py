@@ -27,14 +27,15 @@ WINGS: dict[str, set[str]] = {
     "polling": {"core", "pacing", "net"},
     "downloads": {"core", "pacing", "net", "polling"},
     "storage": {"core", "pacing", "net", "polling"},
-    "client": {"core", "pacing", "net", "polling", "downloads", "storage"},
+    "batch": {"core", "pacing", "net", "polling", "downloads", "storage"},
+    "client": {"core", "pacing", "net", "polling", "downloads", "storage", "batch"},
 }
 """Which wings the modules of a wing may import, beside their own. Flat modules are the core, but for the client's."""
 
 CLIENT = {"client", "arguments", "shortcuts"}
 
 USERS = {"__init__", "__main__", "cli", "testing"}
-"""The face re-exports, the command line and the test tools are users; nobody of the seven wings may import them."""
+"""The face re-exports, the command line and the test tools are users; nobody of the eight wings may import them."""
 
 DOORS = {
     "time": {"clock", "testing"},

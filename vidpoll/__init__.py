@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         AuthenticationError,
         BadReference,
         BadSignature,
+        BatchInvalid,
         ConfigurationError,
         Conflict,
         DownloadChanged,
@@ -80,7 +81,7 @@ if TYPE_CHECKING:
     from .hookspecs import hookimpl
     from .job import Job
     from .job_state import Moment
-    from .model import Asset, Cost, Exchange, Page, Problem, Quota, Request, Response, Snapshot, State, Submitted
+    from .model import Asset, Cost, Exchange, Page, Price, Problem, Quota, Request, Response, Snapshot, State, Submitted
     from .net.accounts import Account
     from .pacing.forecast import Law
     from .pacing.schedules import Adaptive, Exponential, Fixed, Schedule
@@ -115,7 +116,7 @@ __all__ = [
     "Event", "StageChanged", "ProgressChanged", "Completed", "Failed", "PollFailed", "Stalled", "GaveUp", "Polled",
     "Downloaded", "DownloadProgress",
     # what an answer said
-    "Asset", "Cost", "Page", "Problem", "Quota", "Snapshot", "Submitted", "Exchange",
+    "Asset", "Cost", "Page", "Price", "Problem", "Quota", "Snapshot", "Submitted", "Exchange",
     # what is kept
     "JobStore", "KeptJob", "Origin", "Submission", "WantedFiles",
     # plugins
@@ -123,8 +124,8 @@ __all__ = [
     "ListPollingSpec", "Bearer", "KeyHeader", "Basic", "Minted", "AnyOf", "NoAuth", "PreparedRequest", "Webhook",
     # errors
     "errors", "VidpollError", "UsageError", "BadReference", "UnknownProvider", "MissingKey", "InvalidField",
-    "Unsupported", "ConfigurationError", "StoreError", "PluginError", "AnswerError", "Malformed", "UnknownStatus",
-    "ForeignAnswer", "BadSignature", "TransitionRefused",
+    "BatchInvalid", "Unsupported", "ConfigurationError", "StoreError", "PluginError", "AnswerError", "Malformed",
+    "UnknownStatus", "ForeignAnswer", "BadSignature", "TransitionRefused",
     "ProviderError", "AuthenticationError", "PermissionDenied", "PaymentRequired", "InvalidRequest", "NotFound",
     "Conflict", "RateLimited", "ServerError", "Refused", "JobError", "JobFailed", "JobCancelled", "JobExpired",
     "OutcomeUnknown", "WaitTimeout", "ProviderUnreachable", "JobNotFound", "WaitStopped", "WaitRefused",
@@ -135,9 +136,9 @@ __all__ = [
 _HOMES = {
     "client": "Client",
     "errors": (
-        "AnswerError AuthenticationError BadReference BadSignature ConfigurationError Conflict DownloadChanged "
-        "DownloadError DownloadTooLarge DownloadTruncated ForeignAnswer InvalidField InvalidRequest JobCancelled "
-        "JobError JobExpired JobFailed JobNotFound Malformed MissingKey NotAVideo NotFound OutcomeUnknown "
+        "AnswerError AuthenticationError BadReference BadSignature BatchInvalid ConfigurationError Conflict "
+        "DownloadChanged DownloadError DownloadTooLarge DownloadTruncated ForeignAnswer InvalidField InvalidRequest "
+        "JobCancelled JobError JobExpired JobFailed JobNotFound Malformed MissingKey NotAVideo NotFound OutcomeUnknown "
         "PaymentRequired PermissionDenied PluginError ProviderError ProviderUnreachable RateLimited Refused "
         "ResultMissing ServerError StoreError SubmitUnknown TransitionRefused UnknownProvider UnknownStatus UnsafeURL "
         "Unsupported UsageError VidpollError WaitNotSent WaitRefused WaitStopped WaitTimeout"
@@ -149,7 +150,7 @@ _HOMES = {
     "hookspecs": "hookimpl",
     "job": "Job",
     "job_state": "Moment",
-    "model": "Asset Cost Exchange Page Problem Quota Request Response Snapshot State Submitted",
+    "model": "Asset Cost Exchange Page Price Problem Quota Request Response Snapshot State Submitted",
     "net.accounts": "Account",
     "pacing.forecast": "Law",
     "pacing.schedules": "Adaptive Exponential Fixed Schedule",

@@ -6,6 +6,7 @@ VidpollError
 │   ├── UnknownProvider      no installed plugin has that name
 │   ├── MissingKey           the key's environment variable is not set
 │   ├── InvalidField         a submit or list field that the provider does not take
+│   ├── BatchInvalid         a batch with rows that cannot be sent; `.problems` has them all
 │   └── Unsupported          the provider has no such operation
 ├── ConfigurationError       you: this machine (a proxy, certificates, threads); nothing was sent; the message says what
 ├── StoreError               you: the file that keeps jobs cannot be used; the message says why, and the way out
@@ -87,6 +88,17 @@ class MissingKey(UsageError):
 
 class InvalidField(UsageError):
     """A field of a submit or list call is unknown, missing or outside the documented limits."""
+
+
+class BatchInvalid(UsageError):
+    """Rows of a batch that cannot be sent: all that is wrong, told at once, one line each. Nothing was sent.
+
+    `problems` has every one, with `place` ("row 7"), `column` ("" where it is about the whole row) and `message`.
+    """
+
+    def __init__(self, message: str = "", *, job: Any = None, problems: tuple[Any, ...] = ()) -> None:
+        super().__init__(message, job=job)
+        self.problems = problems
 
 
 class Unsupported(UsageError):

@@ -311,6 +311,19 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True)
+class Price:
+    """What one job will cost: from `low` to `high` in `unit` ("credits", "USD" …).
+
+    `source` says who tells it: "estimate", "quota", "documented", "history" or "given".
+    """
+
+    low: float
+    high: float
+    unit: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """What one answer said about a job.
 
