@@ -99,6 +99,7 @@ if TYPE_CHECKING:
         Pacing,
         PreparedRequest,
         Provider,
+        Slots,
         Stage,
         Webhook,
     )
@@ -157,7 +158,7 @@ _HOMES = {
     "plugins": "PluginReport",
     "provider": (
         "AnyOf Basic Bearer Follow KeyHeader ListPollingSpec Minted NoAuth Operation Pacing PreparedRequest Provider "
-        "Stage Webhook"
+        "Slots Stage Webhook"
     ),
     "shortcuts": "download wait watch",
     "storage.job_store": "JobStore",

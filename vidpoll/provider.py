@@ -154,6 +154,28 @@ class ListPollingSpec:
             raise PluginError(f"ListPollingSpec takes: {type(self.takes).__name__}, not a function")
 
 
+@dataclass(frozen=True, slots=True)
+class Slots:
+    """What the provider does with a job beyond those that an account may have at once.
+
+    `over`: it "refuses" it, free of charge, or "queues" it, and it is paid for. `limit` is how many there may be at
+    once, where that is the same for every account; None: it is learnt from refusals. `by`: they are counted for the
+    "account", or for each "model".
+    """
+
+    over: str = "refuses"
+    limit: int | None = None
+    by: str = "account"
+
+    def __post_init__(self) -> None:
+        if self.over not in ("refuses", "queues"):
+            raise PluginError(f"Slots over {self.over!r}: 'refuses' or 'queues'")
+        if self.by not in ("account", "model"):
+            raise PluginError(f"Slots by {self.by!r}: 'account' or 'model'")
+        if self.limit is not None and not (isinstance(self.limit, int) and self.limit >= 1):
+            raise PluginError(f"Slots limit {self.limit!r}: a whole number of jobs from 1, or None")
+
+
 class Stage(NamedTuple):
     """A status word that the provider documents, the state it means, and the progress (percent) it covers, if told."""
 
@@ -343,7 +365,8 @@ class Provider:
     `queue_*[][2:]` each list in such a list from its third. `webhook` says how a pushed body is signed and read.
     `list_polling` says that the list may stand in for status requests. `upload` has an operation for each kind of file
     that a job may need; the first one whose builder takes a file gets it (it raises InvalidField for others).
-    `headers` go with every request to the origin. `error` reads a refusal.
+    `headers` go with every request to the origin. `error` reads a refusal. `slots` says what becomes of a job beyond
+    those that an account may have at once.
     """
 
     name: str
@@ -366,6 +389,7 @@ class Provider:
     hosts: tuple[str, ...] = ()
     drops: tuple[str, ...] = ()
     webhook: Webhook | None = None
+    slots: Slots = Slots()
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
@@ -398,6 +422,7 @@ class Provider:
             ("hosts", self.hosts, tuple),
             ("drops", self.drops, tuple),
             ("stages", self.stages, tuple),
+            ("slots", self.slots, Slots),
         ]
         for role, value, kind in due:
             if not isinstance(value, kind):

@@ -423,6 +423,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
             vidpoll.Basic("COMFYUI_USER", "COMFYUI_PASSWORD", required=False),
         ),
         pacing=vidpoll.Pacing(floor=2.0),  # none is documented
+        slots=vidpoll.Slots("queues"),  # one runs at a time
         status=vidpoll.Operation(declare.request("GET /api/jobs/{id}"), parse_status, (404,), LARGEST),
         submit={"workflow": vidpoll.Operation(submit_request, parse_submitted, fields=told_of(FIELDS))},
         list=vidpoll.Operation(list_request, parse_list, fields=declare.described(LIST)),
