@@ -42,7 +42,7 @@ DOORS = {
     "requests": {"net.transport", "net.environment"},
     "urllib3": {"net.environment"},
     "pluggy": {"hookspecs", "plugins"},
-    "sqlite3": {"storage.sqlite"},
+    "sqlite3": {"storage.database", "storage.schema", "storage.sqlite", "storage.ledger"},
     "pytest": {"testing"},
 }
 """Each outside thing has one door: nothing but these rooms imports it."""

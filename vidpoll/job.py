@@ -42,11 +42,13 @@ class Job:
     Raises BadReference for a text that is no reference.
     """
 
-    __slots__ = ("_fetch", "_recall", "_unknown", "account", "id", "known", "ref", "told")
+    __slots__ = ("_fetch", "_recall", "_unknown", "account", "id", "key", "known", "ref", "told")
 
-    def __init__(self, ref: str, *, submitted_at: float | None = None) -> None:
+    def __init__(self, ref: str, *, submitted_at: float | None = None, key: str = "") -> None:
         self.account, self.id = parse_reference(ref)
         self.ref = ref
+        self.key = key
+        """The key with which it was submitted once (`Client.submit_once`); empty without one."""
         self.known = JobState(ref, submitted_at=submitted_at, created_at=submitted_at)
         self.told = False
         """Whether the hooks of this program have heard its verdict."""

@@ -22,7 +22,7 @@ from vidpoll.storage.store_file import BadRow
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vidpoll.storage.sqlite.BUSY", 0.01)
+    monkeypatch.setattr("vidpoll.storage.database.BUSY", 0.01)
 
 
 @contextmanager

@@ -15,7 +15,8 @@ from kept_jobs import NOW, RESET, SUBMITTED, kept, sql
 
 import vidpoll
 from vidpoll.storage.keeper import TROUBLE
-from vidpoll.storage.sqlite import APPLICATION, VERSION, Store
+from vidpoll.storage.schema import APPLICATION, VERSION
+from vidpoll.storage.sqlite import Store
 
 
 def test_a_store_of_an_unreleased_version_is_refused(path: Path) -> None:
@@ -137,7 +138,7 @@ def test_a_locked_store_costs_a_warning_and_no_job(
     path: Path, locked: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A wait goes on to its verdict and its hook; a submit is not sent, and says so."""
-    monkeypatch.setattr("vidpoll.storage.sqlite.BUSY", 0.05)
+    monkeypatch.setattr("vidpoll.storage.database.BUSY", 0.05)
     t = talk([DRAWING, DONE], store=path)
     locked.execute("BEGIN IMMEDIATE")
     with pytest.warns(RuntimeWarning, match="is locked by another program") as said:
@@ -153,7 +154,7 @@ def test_a_store_that_fails_after_the_post_loses_no_job(
     path: Path, locked: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The id is in hand: the job comes back, with a warning that names it."""
-    monkeypatch.setattr("vidpoll.storage.sqlite.BUSY", 0.05)
+    monkeypatch.setattr("vidpoll.storage.database.BUSY", 0.05)
     t = talk([SUBMITTED], store=path)
     send = t.wire.send
     t.client._loop.send = lambda wire, ticket: (locked.execute("BEGIN IMMEDIATE"), send(wire, ticket))[1]

@@ -10,7 +10,7 @@ from ..errors import StoreError
 from ..job import Job
 from ..net.accounts import OpenAccount
 from . import records
-from .records import KeptJob
+from .records import KeptJob, Order, Taken
 
 if TYPE_CHECKING:
     from .keeper import Keeper
@@ -20,26 +20,44 @@ if TYPE_CHECKING:
 class Intent:
     """One submit: on disk before it is sent, its id on disk before anything else is done with the answer."""
 
-    def __init__(self, keeper: Keeper, account: OpenAccount, operation: str, fields: Mapping[str, object]) -> None:
+    def __init__(
+        self,
+        keeper: Keeper,
+        account: OpenAccount,
+        operation: str,
+        fields: Mapping[str, object],
+        *,
+        key: str = "",
+        order: Order | None = None,
+    ) -> None:
+        self.key = key if order is None else order.key
         self._keeper = keeper
         self._account = account
         self._operation = operation
         self._fields = fields
+        self._order = order
         self._sent: dict[str, Any] = {}
         self._number: int | None = None
 
     def begin(self) -> None:
-        """It is about to be sent. Raises StoreError where that cannot be kept: then nothing is sent."""
+        """It is about to be sent. Raises StoreError where that cannot be kept: then nothing is sent.
+
+        Raises Taken where its key is in use, and NoRoom where its order is not taken; nothing is kept then.
+        """
         if self._number is not None:  # sent again after it certainly was not received
             return
         try:
             own = without(self._fields, self._account.provider.drops)
             self._sent = records.sent(own, self._account.secrets().values())
             store = self._keeper.ready()
-            self._number = store.begin(records.origin(self._account), self._operation, self._sent)
+            origin = records.origin(self._account)
+            begun = store.begin(origin, self._operation, self._sent, key=self.key, order=self._order)
         except StoreError as error:
             who = f"{self._account.name} {self._operation}"
             raise StoreError(f"{who}: nothing was sent, because it could not be kept: {error}") from None
+        if not isinstance(begun, int):
+            raise Taken(begun)
+        self._number = begun
 
     def refused(self) -> None:
         """Nothing was bought."""
@@ -54,7 +72,8 @@ class Intent:
         keeper, number = self._keeper, self._number
         assert number is not None
         origin, facts = records.origin(self._account), records.facts(job)
-        kept = KeptJob(job.ref, origin, self._operation, self._sent, facts)
+        job.key = self.key
+        kept = KeptJob(job.ref, origin, self._operation, self._sent, facts, key=self.key)
         try:
             keeper.ask(lambda: keeper.store.submitted(number, kept), reopens=True)
         except BaseException as error:

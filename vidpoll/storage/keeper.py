@@ -31,7 +31,7 @@ from .intent import Intent
 from .job_store import JobStore
 from .kept_watch import KeptWatch
 from .owed import Owed
-from .records import KeptJob, Saved
+from .records import KeptJob, Order, Saved
 from .store_file import StoreMoved
 
 if TYPE_CHECKING:
@@ -365,9 +365,16 @@ class Keeper:
     # -- submitting ---------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def submitting(self, account: OpenAccount, operation: str, fields: Mapping[str, object]) -> Iterator[Intent]:
-        """A submit from its beginning to its id. Whatever ends it is kept."""
-        intent = Intent(self, account, operation, fields)
+    def submitting(
+        self,
+        account: OpenAccount,
+        operation: str,
+        fields: Mapping[str, object],
+        key: str = "",
+        order: Order | None = None,
+    ) -> Iterator[Intent]:
+        """A submit from its beginning to its id. Whatever ends it is kept. With an `order` its key is that one's."""
+        intent = Intent(self, account, operation, fields, key=key, order=order)
         try:
             yield intent
         except SubmitUnknown as error:

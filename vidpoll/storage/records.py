@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import redact
-from ..errors import PluginError
+from ..errors import PluginError, VidpollError
 from ..job import Job
 from ..job_state import TABLE, JobState, Kind, Moment, Phase, Place
 from ..model import Asset, Cost, Problem, Snapshot, State, as_stage, is_number
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 """The version of the facts. A later one may add fields without another number; an older vidpoll keeps them."""
+
+OF_BATCHES = "batch:"
+"""What the key of a batch's row begins with, and no other key."""
 
 MOMENTS = 200
 """Moments of a job's history that are kept, the latest."""
@@ -44,7 +47,8 @@ class Origin:
 class Submission:
     """A submit that was begun and of which no id is known: it may have been received. Times are Unix seconds.
 
-    `sent` are its fields, made safe: long texts are cut, files are a hash. `reason` says why nothing is known.
+    `sent` are its fields, made safe: long texts are cut, files are a hash. `reason` says why nothing is known; it is
+    empty while the submit is under way. `key` is that of `Client.submit_once`, empty without one.
     """
 
     number: int
@@ -55,6 +59,7 @@ class Submission:
     reason: str
     base_url: str = ""
     provider: str = ""
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +87,12 @@ class KeptJob:
     requests: int = 0
     transient_errors: int = 0
     version: int = 0
+    key: str = ""
 
     @property
     def job(self) -> Job:
         """The job as it was kept; its assets without the queries of their URLs."""
-        job = Job(self.ref)
+        job = Job(self.ref, key=self.key)
         job.restore(self.known)
         return job
 
@@ -116,6 +122,90 @@ class Leases(NamedTuple):
     mine: frozenset[str] = frozenset()
     elsewhere: frozenset[str] = frozenset()
     taken: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What the submit of a batch's row asks of the store; it is checked and written in the transaction of the intent.
+
+    `price` is what is reserved, in `unit`: the most that the job may cost; 0.0 and "" where nothing is known of it.
+    `budget` is over all rows of the batch with this unit, `limit` over all its jobs that are or were bought, `slots`
+    over the account's unfinished jobs and open submits in the store, whoever began them. `digest` tells whether the
+    row of that name is still the same video.
+    """
+
+    batch: str
+    row: str
+    attempt: int
+    digest: str
+    price: float = 0.0
+    unit: str = ""
+    budget: float | None = None
+    limit: int | None = None
+    slots: int | None = None
+
+    @property
+    def key(self) -> str:
+        """The key of its submit. Those of users never begin like it, and no two rows have the same.
+
+        >>> Order("night", "shot 1/2", 1, "").key
+        'batch:night/shot 1%2F2/1'
+        """
+        batch, row = (name.replace("%", "%25").replace("/", "%2F") for name in (self.batch, self.row))
+        return f"{OF_BATCHES}{batch}/{row}/{self.attempt}"
+
+
+@dataclass(frozen=True, slots=True)
+class KeptRow:
+    """An attempt of a batch's row that was begun.
+
+    `state`: "submitting", "unknown" (the outcome of its submit), "running", "ended" (its verdict is kept, and what
+    follows was not settled), or as it was settled: "completed", "failed", "waiting" (to be tried again). One that was
+    refused, or dismissed, is "waiting" by itself. `charged` is None until it is settled.
+    """
+
+    row: str
+    attempt: int
+    digest: str
+    account: str
+    operation: str
+    price: float
+    unit: str
+    state: str
+    ref: str | None = None
+    charged: float | None = None
+    category: str = ""
+    problem: str = ""
+    paths: tuple[str, ...] = ()
+    begun_at: float = 0.0
+    ended_at: float | None = None
+
+
+class Ledger(NamedTuple):
+    """What a batch has cost in one unit, what is reserved for its jobs, and for submits of unknown outcome."""
+
+    settled: float = 0.0
+    reserved: float = 0.0
+    unknown: float = 0.0
+
+
+class NoRoom(VidpollError):
+    """An order that was not taken; nothing was written. `why`: "budget", "limit", "slots" or "elsewhere".
+
+    "elsewhere": the row is bought, or another process is at it: look at the batch's rows again.
+    """
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+class Taken(VidpollError):
+    """The key of a submit is in use; nothing was written, and nothing is to be sent. `found` is what has it."""
+
+    def __init__(self, found: KeptJob | Submission) -> None:
+        super().__init__(f"{found.key!r} is in use")
+        self.found = found
 
 
 def origin(account: OpenAccount) -> Origin:

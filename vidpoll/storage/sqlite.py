@@ -12,168 +12,43 @@ import contextlib
 import math
 import os
 import sqlite3
-import threading
-import uuid
-import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
-from typing import Any, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from ..errors import StoreError
-from ..fork_lock import ForkLock
-from . import owners, records, store_file, table_rows
-from .records import KeptJob, Leases, Origin, Saved, Submission, WantedFiles
-from .sqlite_errors import way_out
-
-T = TypeVar("T")
-
-APPLICATION = 0x76696470
-"""What tells a store from any other SQLite file ("vidp")."""
-
-BUSY = 3.0
-"""Real seconds for which a write waits for another process."""
-
-VERSION = 3
-"""What `PRAGMA user_version` of a store says."""
-
-SCHEMA = """
-CREATE TABLE jobs (
-    ref TEXT PRIMARY KEY, account TEXT NOT NULL, provider TEXT NOT NULL, base_url TEXT NOT NULL,
-    variables TEXT NOT NULL, operation TEXT, sent TEXT NOT NULL, facts TEXT NOT NULL, submitted_at REAL,
-    added_at REAL NOT NULL, ended_at REAL, told_at REAL, requests INTEGER NOT NULL DEFAULT 0,
-    transient_errors INTEGER NOT NULL DEFAULT 0, version INTEGER NOT NULL DEFAULT 0, owner TEXT, owned_until REAL,
-    teller TEXT, teller_since REAL);
-CREATE INDEX jobs_unfinished ON jobs (added_at) WHERE told_at IS NULL;
-CREATE TABLE submits (
-    number INTEGER PRIMARY KEY, account TEXT NOT NULL, provider TEXT NOT NULL, base_url TEXT NOT NULL,
-    variables TEXT NOT NULL, operation TEXT NOT NULL, sent TEXT NOT NULL, at REAL NOT NULL, owner TEXT NOT NULL,
-    reason TEXT);
-CREATE TABLE files (
-    ref TEXT NOT NULL, target TEXT NOT NULL, kinds TEXT NOT NULL, at REAL NOT NULL,
-    PRIMARY KEY (ref, target, kinds));
-"""
+from . import ledger, owners, records, table_rows
+from .database import Database
+from .records import KeptJob, KeptRow, Leases, Ledger, NoRoom, Order, Origin, Saved, Submission, WantedFiles
 
 _JOB = (
     "ref, account, provider, base_url, variables, operation, sent, facts, submitted_at, added_at, ended_at, told_at, "
-    "requests, transient_errors, version"
+    "requests, transient_errors, version, coalesce(key, '') AS key"
 )
-
-_BAD_ROW = (ValueError, OverflowError, sqlite3.DataError, sqlite3.IntegrityError)
-"""What is raised because of what stands in a row, or is to stand there; the file itself is well."""
 
 _TELLER = "SELECT facts, ended_at, told_at, teller, teller_since FROM jobs WHERE ref = ?"
 
 _MINE = ("mine", "taken")
 
+_OPEN = "(account, key) IN (SELECT account, key FROM batch_rows WHERE state IS NULL)"
+
+_ALONG = (
+    ("batch_rows", "SELECT * FROM batch_rows"),
+    ("jobs", f"SELECT * FROM jobs WHERE {_OPEN}"),
+    ("submits", f"SELECT * FROM submits WHERE {_OPEN}"),
+)
+"""What goes along into another file beside what is at work here: no row of a batch may be bought again there."""
+
 _OURS = "SELECT * FROM submits WHERE owner = ?"
 
 
-class Store:
+class Store(Database):
     """The file at `path`, made where there is none. Raises StoreError where it cannot be used."""
-
-    def __init__(self, path: str | Path, now: Callable[[], float]) -> None:
-        self.path = Path(path).expanduser().absolute()
-        self.now = now
-        self._token = uuid.uuid4().hex[:12]
-        self._here = owners.here()
-        self._lock = ForkLock(threading.RLock)
-        self._inherited: list[sqlite3.Connection] = []  # of the parent of a fork: never touched, never closed here
-        self._open_for: set[int] = set()  # the process whose connection is open
-        self._full = False
-        self._identity: store_file.Identity | None = None
-        with self._understood():
-            self._connection = self._open()
-
-    # -- the file -----------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
         """Let go of the leases and the file."""
         with contextlib.suppress(StoreError), self._transaction() as db:
             db.execute("UPDATE jobs SET owner = NULL, owned_until = NULL WHERE owner = ?", (self.owner,))
-        with self._alone, contextlib.suppress(sqlite3.Error):
-            _closed_by(os.getpid(), self._connection, self._open_for)
-
-    @property
-    def closed(self) -> bool:
-        """Whether nothing can be kept any more, because the client was closed or is gone."""
-        return os.getpid() not in self._open_for
-
-    @property
-    def owner(self) -> str:
-        """Who we are: this host, this process, this client."""
-        return f"{self._here}|{owners.me()}|{self._token}"
-
-    @property
-    def _alone(self) -> ForkLock:
-        if self._lock.forked:  # SQLite allows no connection to cross a fork
-            self._lock = ForkLock(threading.RLock)
-            self._inherited.append(self._connection)
-            with self._understood():
-                self._connection = self._open()
-        return self._lock
-
-    def _open(self) -> sqlite3.Connection:
-        store_file.make(self.path)
-        store_file.check(self.path)
-        identity = store_file.identity(self.path)  # before it is opened: what is put in its place then is noticed
-        db = sqlite3.connect(self.path, timeout=BUSY, isolation_level=None, check_same_thread=False)
-        try:
-            db.row_factory = sqlite3.Row
-            self._make(db)
-            db.execute("PRAGMA synchronous = NORMAL")
-            self._full = False
-            self._identity = identity
-        except BaseException:
-            db.close()
-            raise
-        self._open_for = {os.getpid()}
-        weakref.finalize(self, _closed_by, os.getpid(), db, self._open_for)  # where nobody closes the client
-        return db
-
-    def _make(self, db: sqlite3.Connection) -> None:
-        """Make the tables where there are none; where they are, nothing is written."""
-        made = self._made(db)
-        if not made:
-            db.execute("PRAGMA synchronous = FULL")
-        db.execute("BEGIN IMMEDIATE")  # a store that cannot be written to is known now, and not after the submit
-        try:
-            if not made and not self._made(db):  # another process may have been faster
-                for statement in SCHEMA.split(";"):
-                    db.execute(statement)
-                db.execute(f"PRAGMA user_version = {VERSION}")
-                db.execute(f"PRAGMA application_id = {APPLICATION}")
-            db.execute("COMMIT")
-        except BaseException:
-            with contextlib.suppress(sqlite3.Error):
-                db.execute("ROLLBACK")
-            raise
-        with contextlib.suppress(sqlite3.OperationalError):  # another process opens it, too, and sees to that
-            db.execute("PRAGMA journal_mode = WAL")
-
-    def _made(self, db: sqlite3.Connection) -> bool:
-        """Whether the file is a store of this version; False for an empty one. Raises StoreError for any other."""
-        version = int(db.execute("PRAGMA user_version").fetchone()[0])
-        ours = db.execute("PRAGMA application_id").fetchone()[0] == APPLICATION
-        if not ours and (version or db.execute("SELECT 1 FROM sqlite_master").fetchone()):
-            raise StoreError(f"{self.path} is not a store of vidpoll, but another SQLite file; name another one")
-        if version > VERSION:
-            raise StoreError(
-                f"the store {self.path} was made by a newer vidpoll (version {version}, known: {VERSION}); "
-                "update vidpoll, or name another store"
-            )
-        if 0 < version < VERSION:
-            raise StoreError(
-                f"the store {self.path} was made by an unreleased vidpoll (version {version}, known: {VERSION}); "
-                "move it away, and a new one is made; jobs go on at their providers"
-            )
-        return version == VERSION
-
-    @property
-    def moved(self) -> bool:
-        """Whether the path leads to another file by now, or to none: what is written goes where nobody will look."""
-        with contextlib.suppress(OSError):
-            return store_file.identity(self.path) != self._identity
-        return False
+        super().close()
 
     def reopen(self, refs: Iterable[str]) -> None:
         """Open what is at the path now, and take along these jobs, with their files, and the submits under way."""
@@ -185,6 +60,8 @@ class Store:
                     for ref in refs:
                         found = old.execute(f"SELECT * FROM {table} WHERE ref = ?", (ref,))
                         along += [(table, tuple(row)) for row in found]
+                for table, sql in _ALONG:
+                    along += [(table, tuple(row)) for row in old.execute(sql)]
             self._connection = self._open()
             with contextlib.suppress(sqlite3.Error):
                 old.close()  # SQLite leaves alone what is at the path of a file that was moved
@@ -192,47 +69,6 @@ class Store:
                 for table, row in along:
                     marks = ", ".join("?" * len(row))
                     db.execute(f"INSERT INTO {table} VALUES ({marks}) ON CONFLICT DO NOTHING", row)
-
-    def _check_open(self) -> None:
-        if self.closed:
-            raise StoreError(f"the store {self.path} is closed")
-        if self.moved:
-            raise store_file.StoreMoved(
-                f"the store {self.path} was moved away or replaced while it was open, and keeps nothing here any more: "
-                "put it back, or make a new client"
-            )
-
-    @contextlib.contextmanager
-    def _understood(self, ref: str = "") -> Iterator[None]:
-        """Whatever SQLite or the disk says becomes a StoreError with the way out."""
-        try:
-            yield
-        except (sqlite3.Error, OSError, *_BAD_ROW) as error:
-            who, kind = f"{ref}: " if ref else "", store_file.BadRow if isinstance(error, _BAD_ROW) else StoreError
-            raise kind(f"{who}the store {self.path} {way_out(error)}") from None
-
-    @contextlib.contextmanager
-    def _transaction(self, ref: str = "", *, full: bool = False) -> Iterator[sqlite3.Connection]:
-        """One at a time, all or nothing. `full`: it is on the disk, and not only on its way, when this returns."""
-        with self._understood(ref), self._alone:
-            self._check_open()
-            db = self._connection
-            if full != self._full:
-                db.execute(f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}")
-                self._full = full
-            try:
-                db.execute("BEGIN IMMEDIATE")  # Ctrl-C may come while it waits for another process
-                yield db
-                db.execute("COMMIT")
-            except BaseException:
-                with contextlib.suppress(sqlite3.Error):
-                    db.execute("ROLLBACK")
-                raise
-
-    def _read(self, make: Callable[[sqlite3.Row], T], sql: str, *values: object) -> list[T]:
-        with self._understood(), self._alone:
-            self._check_open()
-            return [make(row) for row in self._connection.execute(sql, values)]
 
     # -- jobs ---------------------------------------------------------------------------------------------------------
 
@@ -251,9 +87,10 @@ class Store:
         """A new row; of a job that is kept already, only what was not known of its submit."""
         db.execute(
             "INSERT INTO jobs (ref, account, provider, base_url, variables, operation, sent, facts, submitted_at, "
-            "added_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (ref) DO UPDATE SET "
+            "added_at, key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (ref) DO UPDATE SET "
             "sent = CASE WHEN jobs.operation IS NULL THEN excluded.sent ELSE jobs.sent END, "
-            "operation = coalesce(jobs.operation, excluded.operation), base_url = excluded.base_url",
+            "operation = coalesce(jobs.operation, excluded.operation), base_url = excluded.base_url, "
+            "key = coalesce(jobs.key, excluded.key)",
             (
                 job.ref,
                 *table_rows.where(job.origin),
@@ -262,6 +99,7 @@ class Store:
                 table_rows.to_json(job.facts),
                 job.facts.get("submitted_at"),
                 self.now(),
+                job.key or None,
             ),
         )
 
@@ -360,10 +198,14 @@ class Store:
             db.executemany("UPDATE jobs SET teller = NULL WHERE ref = ? AND teller = ?", rows)
 
     def forget(self, before: float) -> int:
-        """Forget the jobs whose verdict was told, and the lost submits that were begun, before a moment; how many."""
+        """Forget the jobs whose verdict was told, and the lost submits that were begun, before a moment; how many.
+
+        What a batch has not settled stays.
+        """
         lost = [(submission.number,) for submission in self.submits() if submission.at < before]
         with self._transaction() as db:
-            gone = db.execute("DELETE FROM jobs WHERE told_at IS NOT NULL AND ended_at < ?", (before,)).rowcount
+            old = f"DELETE FROM jobs WHERE told_at IS NOT NULL AND ended_at < ? AND NOT (key IS NOT NULL AND {_OPEN})"
+            gone = db.execute(old, (before,)).rowcount
             gone += db.executemany("DELETE FROM submits WHERE number = ?", lost).rowcount if lost else 0
             db.execute("DELETE FROM files WHERE ref NOT IN (SELECT ref FROM jobs)")
         return gone
@@ -371,8 +213,13 @@ class Store:
     def drop(self, ref: str, *, strange: bool = False) -> None:
         """Forget a job; `strange`: only where this store did not submit it."""
         with self._transaction(ref) as db:
-            if db.execute("DELETE FROM jobs WHERE ref = ? AND (? OR operation IS NULL)", (ref, not strange)).rowcount:
-                db.execute("DELETE FROM files WHERE ref = ?", (ref,))
+            self._drop(db, ref, "(? OR operation IS NULL)", not strange)
+
+    def _drop(self, db: sqlite3.Connection, ref: str, where: str, value: object) -> None:
+        if db.execute(f"SELECT 1 FROM jobs WHERE ref = ? AND {where}", (ref, value)).fetchone():
+            ledger.dropped(db, ref, self.now())
+            for table in ("jobs", "files"):
+                db.execute(f"DELETE FROM {table} WHERE ref = ?", (ref,))
 
     # -- who asks -----------------------------------------------------------------------------------------------------
 
@@ -420,16 +267,64 @@ class Store:
 
     # -- submits ------------------------------------------------------------------------------------------------------
 
-    def begin(self, origin: Origin, operation: str, sent: Mapping[str, Any]) -> int:
-        """Keep that a submit is about to be sent; its number."""
+    def begin(
+        self, origin: Origin, operation: str, sent: Mapping[str, Any], *, key: str = "", order: Order | None = None
+    ) -> int | KeptJob | Submission:
+        """Keep that a submit is about to be sent; its number. It is on the disk when this returns.
+
+        Where its key is in use: the job that has it, or the submit, whose `reason` is empty while it is under way;
+        nothing is written then. With an `order` the key is that of the order. Raises NoRoom.
+        """
         number = int.from_bytes(os.urandom(6), "big")  # one that was forgotten, or is in a backup, is no other's
+        account, key = origin.account, key if order is None else order.key
         with self._transaction(full=True) as db:
+            found = self._keyed(db, account, key) if key else None
+            if order is not None:
+                self._order(db, order, account, operation, found)
+            if found is not None:
+                return found
             db.execute(
-                "INSERT INTO submits (number, account, provider, base_url, variables, operation, sent, at, owner) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (number, *table_rows.where(origin), operation, table_rows.to_json(sent), self.now(), self.owner),
+                "INSERT INTO submits (number, account, provider, base_url, variables, operation, sent, at, owner, key) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    *(number, *table_rows.where(origin), operation, table_rows.to_json(sent)),
+                    *(self.now(), self.owner, key or None),
+                ),
             )
         return number
+
+    def keyed(self, account: str, key: str) -> KeptJob | Submission | None:
+        """What has the key: a job, or a submit, whose `reason` is empty while it is under way; None: it is free."""
+        return self._asked(lambda db: self._keyed(db, account, key))
+
+    def _keyed(self, db: sqlite3.Connection, account: str, key: str) -> KeptJob | Submission | None:
+        job = db.execute(f"SELECT {_JOB} FROM jobs WHERE account = ? AND key = ?", (account, key)).fetchone()
+        if job is not None:
+            return table_rows.kept(job)
+        row = db.execute("SELECT * FROM submits WHERE account = ? AND key = ?", (account, key)).fetchone()
+        return None if row is None else table_rows.submission(row, under_way=not self._lost(row))
+
+    def _order(
+        self, db: sqlite3.Connection, order: Order, account: str, operation: str, found: KeptJob | Submission | None
+    ) -> None:
+        """Take what an order asks for; nothing where its submit is known already. Raises NoRoom."""
+        ledger.check(db, order, self._left, known=found is not None)
+        if found is None:
+            ledger.enter(db, order, account, operation, self.now())
+        elif isinstance(found, Submission) and not found.reason and not self._ours(db, found.number):
+            raise NoRoom("elsewhere")
+
+    def _ours(self, db: sqlite3.Connection, number: int) -> bool:
+        row = db.execute("SELECT owner FROM submits WHERE number = ?", (number,)).fetchone()
+        return row is not None and row["owner"] == self.owner
+
+    def _lost(self, row: sqlite3.Row) -> bool:
+        """Whether the outcome of a submit is unknown; else it is under way."""
+        return row["reason"] is not None or self._left(row["owner"], row["at"])
+
+    def _left(self, owner: str, since: float) -> bool:
+        """Whether the one who began a submit is another one, and not there any more."""
+        return owner != self.owner and self._gone(owner, since)
 
     def refused(self, number: int) -> None:
         """Nothing was bought."""
@@ -444,8 +339,7 @@ class Store:
     def submitted(self, number: int, job: KeptJob, before: float = math.inf) -> None:
         """A submit has become a job. What was kept under its id `before` was another job's: some servers count anew."""
         with self._transaction(job.ref, full=True) as db:
-            if db.execute("DELETE FROM jobs WHERE ref = ? AND added_at <= ?", (job.ref, before)).rowcount:
-                db.execute("DELETE FROM files WHERE ref = ?", (job.ref,))
+            self._drop(db, job.ref, "added_at <= ?", before)
             self._insert(db, job)
             db.execute("DELETE FROM submits WHERE number = ?", (number,))
 
@@ -454,19 +348,49 @@ class Store:
         with self._transaction(ref, full=True) as db:
             row = db.execute("SELECT * FROM submits WHERE number = ?", (number,)).fetchone()
             if row is not None:
-                sent = table_rows.sent_of(row)
-                self._insert(db, KeptJob(ref, table_rows.origin_of(row), row["operation"], sent, facts))
+                sent, key = table_rows.sent_of(row), row["key"] or ""
+                self._insert(db, KeptJob(ref, table_rows.origin_of(row), row["operation"], sent, facts, key=key))
                 db.execute("DELETE FROM submits WHERE number = ?", (number,))
             return row is not None
 
     def submits(self) -> list[Submission]:
         """The submits whose outcome is unknown, the oldest first; not those that are under way."""
         rows = self._read(lambda row: (row, table_rows.submission(row)), "SELECT * FROM submits ORDER BY at, number")
-        return [
-            submission
-            for row, submission in rows
-            if row["reason"] is not None or (row["owner"] != self.owner and self._gone(row["owner"], row["at"]))
-        ]
+        return [submission for row, submission in rows if self._lost(row)]
+
+    # -- batches ------------------------------------------------------------------------------------------------------
+
+    def batch_rows(self, batch: str) -> dict[str, KeptRow]:
+        """The newest attempt of each row of a batch that was begun."""
+        return self._asked(lambda db: ledger.rows(db, batch, self._left))
+
+    def settle(
+        self,
+        batch: str,
+        row: str,
+        attempt: int,
+        *,
+        state: str,
+        charged: float,
+        category: str = "",
+        problem: str = "",
+        paths: Iterable[str] = (),
+    ) -> bool:
+        """Keep how an attempt ended: "completed", "failed" or "waiting" (to be tried again), and what it has cost.
+
+        Twice is as once. False, and nothing is kept: its submit has no outcome yet, or its job no verdict.
+        """
+        said = (state, charged, category, problem, tuple(map(str, paths)))
+        with self._transaction() as db:
+            return ledger.settle(db, (batch, row, attempt), said, self.now())
+
+    def ledger(self, batch: str) -> dict[str, Ledger]:
+        """What a batch has cost, and what it may cost yet, by unit."""
+        return self._asked(lambda db: ledger.ledger(db, batch, self._left))
+
+    def in_flight(self, account: str) -> int:
+        """The jobs of an account without a verdict, and its submits under way or of unknown outcome."""
+        return self._asked(lambda db: ledger.in_flight(db, account))
 
     # -- files --------------------------------------------------------------------------------------------------------
 
@@ -492,10 +416,3 @@ class Store:
             lambda row: WantedFiles(row["ref"], row["target"], tuple(row["kinds"].split(","))),
             "SELECT ref, target, kinds FROM files ORDER BY at, rowid",
         )
-
-
-def _closed_by(pid: int, db: sqlite3.Connection, open_for: set[int]) -> None:
-    """Close a connection, in the process that has opened it."""
-    open_for.discard(pid)
-    if os.getpid() == pid:
-        db.close()

@@ -8,6 +8,8 @@ from typing import Any, Protocol
 
 from .records import KeptJob, Origin, Submission
 
+_LAST = ("submitted_at", "added_at", "ended_at", "told_at", "requests", "transient_errors", "version", "key")
+
 
 class Row(Protocol):
     """A row, by the names of its columns."""
@@ -52,10 +54,7 @@ def kept(row: Row) -> KeptJob:
         row["operation"],
         sent_of(row),
         _parsed(row["facts"], dict),
-        *(
-            row[name]
-            for name in ("submitted_at", "added_at", "ended_at", "told_at", "requests", "transient_errors", "version")
-        ),
+        *(row[name] for name in _LAST),
     )
 
 
@@ -65,17 +64,18 @@ def sent_of(row: Row) -> Mapping[str, Any]:
     return sent
 
 
-def submission(row: Row) -> Submission:
-    """A row of `submits`."""
+def submission(row: Row, *, under_way: bool = False) -> Submission:
+    """A row of `submits`; of one that is under way nothing is wrong yet."""
     return Submission(
         row["number"],
         row["account"],
         row["operation"],
         sent_of(row),
         row["at"],
-        row["reason"] or "the process ended before an answer came",
+        "" if under_way else row["reason"] or "the process ended before an answer came",
         row["base_url"],
         row["provider"],
+        row["key"] or "",
     )
 
 

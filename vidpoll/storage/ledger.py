@@ -1,0 +1,170 @@
+"""The rows of batches in a store: what was begun, what it costs, whether there is room. Only SQL lives here.
+
+An attempt of a row is one submit, and the key of that ties the two together: what became of it is read off the submits
+and the jobs, so that it costs no commit. All functions take the connection of a transaction, or of a reading.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable
+
+from . import table_rows
+from .records import KeptRow, Ledger, NoRoom, Order
+
+Gone = Callable[[str, float], bool]
+"""Whether an owner, who began something at that Unix second, is not there any more."""
+
+_ROWS = (
+    "SELECT r.*, s.number, s.reason, s.owner, s.at, j.ref AS job, j.ended_at AS job_ended_at FROM batch_rows AS r "
+    "LEFT JOIN submits AS s ON s.account = r.account AND s.key = r.key "
+    "LEFT JOIN jobs AS j ON j.account = r.account AND j.key = r.key WHERE r.batch = ?"
+)
+
+_HELD = (
+    "(EXISTS (SELECT 1 FROM submits AS s WHERE s.account = r.account AND s.key = r.key) "
+    "OR EXISTS (SELECT 1 FROM jobs AS j WHERE j.account = r.account AND j.key = r.key))"
+)
+"""An attempt of which nobody has said how it ended holds its price where there is a submit or a job of it."""
+
+_CLOSE = 1e-9
+"""Of a budget: a sum of prices may be beyond it by such a share, for floats are not exact."""
+
+
+def rows(db: sqlite3.Connection, batch: str, gone: Gone) -> dict[str, KeptRow]:
+    """The newest attempt of each row."""
+    return {row["row"]: _kept(row, gone) for row in db.execute(f"{_ROWS} ORDER BY r.attempt", (batch,))}
+
+
+def check(db: sqlite3.Connection, order: Order, gone: Gone, *, known: bool) -> None:
+    """Raise NoRoom where another attempt of the row stands in the way: it is bought, or somebody else is at it.
+
+    `known`: the key of this attempt is in use, so that nothing will be sent.
+    """
+    newest = db.execute(f"{_ROWS} AND r.row = ? ORDER BY r.attempt DESC LIMIT 1", (order.batch, order.row)).fetchone()
+    if newest is None:
+        return
+    kept = _kept(newest, gone)
+    changed = kept.state == "completed" and kept.digest != order.digest
+    if order.attempt == kept.attempt:
+        free = known or (kept.state == "waiting" and kept.ref is None)
+    else:
+        free = order.attempt == kept.attempt + 1 and (kept.state in ("waiting", "failed") or changed)
+    if not free:
+        raise NoRoom("elsewhere")
+
+
+def enter(db: sqlite3.Connection, order: Order, account: str, operation: str, now: float) -> None:
+    """Take what an order asks for, in the transaction of its submit. Raises NoRoom: then nothing is written."""
+    if order.limit is not None and _bought(db, order.batch) >= order.limit:
+        raise NoRoom("limit")
+    if order.budget is not None:
+        taken = sum(ledger(db, order.batch, lambda owner, at: True).get(order.unit, Ledger()))
+        if taken + order.price > order.budget * (1 + _CLOSE):
+            raise NoRoom("budget")
+    if order.slots is not None and in_flight(db, account) >= order.slots:
+        raise NoRoom("slots")
+    db.execute(
+        "INSERT OR REPLACE INTO batch_rows (batch, row, attempt, digest, account, operation, key, price, unit, "
+        "begun_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            *(order.batch, order.row, order.attempt, order.digest, account, operation, order.key),
+            *(order.price, order.unit, now),
+        ),
+    )
+
+
+def settle(
+    db: sqlite3.Connection,
+    place: tuple[str, str, int],
+    said: tuple[str, float, str, str, tuple[str, ...]],
+    now: float,
+) -> bool:
+    """Keep how an attempt (batch, row, number) ended: state, charged, category, problem, paths; whether that is so.
+
+    It is not while the outcome of its submit is unknown, or its job has no verdict: it may be paid for yet.
+    """
+    *words, paths = said
+    return bool(
+        db.execute(
+            "UPDATE batch_rows AS r SET state = ?, charged = ?, category = ?, problem = ?, paths = ?, "
+            "ref = coalesce((SELECT ref FROM jobs AS j WHERE j.account = r.account AND j.key = r.key), ref), "
+            "ended_at = coalesce(ended_at, ?) WHERE batch = ? AND row = ? AND attempt = ? "
+            "AND NOT EXISTS (SELECT 1 FROM submits AS s WHERE s.account = r.account AND s.key = r.key) AND NOT EXISTS "
+            "(SELECT 1 FROM jobs AS j WHERE j.account = r.account AND j.key = r.key AND j.ended_at IS NULL)",
+            (*words, table_rows.to_json(paths), now, *place),
+        ).rowcount
+    )
+
+
+def dropped(db: sqlite3.Connection, ref: str, now: float) -> None:
+    """The job is about to be dropped: an attempt of which nobody has said how it ended is not bought again by that."""
+    db.execute(
+        "UPDATE batch_rows SET state = 'failed', charged = price, category = '', paths = '[]', ref = ?, ended_at = ?, "
+        "problem = 'its job was dropped from the store' WHERE state IS NULL AND (account, key) IN "
+        "(SELECT account, key FROM jobs WHERE ref = ? AND key IS NOT NULL)",
+        (ref, now, ref),
+    )
+
+
+def ledger(db: sqlite3.Connection, batch: str, gone: Gone) -> dict[str, Ledger]:
+    """What a batch has cost, and what it may cost yet, by unit."""
+    found: dict[str, list[float]] = {}
+    settled = "SELECT unit, total(charged) FROM batch_rows WHERE batch = ? AND state IS NOT NULL GROUP BY unit"
+    for unit, charged in db.execute(settled, (batch,)):
+        found[unit] = [charged, 0.0, 0.0]
+    for row in db.execute(f"{_ROWS} AND r.state IS NULL", (batch,)):
+        kept = _kept(row, gone)
+        if kept.state != "waiting":
+            found.setdefault(kept.unit, [0.0, 0.0, 0.0])[2 if kept.state == "unknown" else 1] += kept.price
+    return {unit: Ledger(*sums) for unit, sums in found.items()}
+
+
+def in_flight(db: sqlite3.Connection, account: str) -> int:
+    """The jobs of an account without a verdict, and its submits under way or of unknown outcome."""
+    count = (
+        "SELECT (SELECT count(*) FROM jobs WHERE account = ? AND ended_at IS NULL) + "
+        "(SELECT count(*) FROM submits WHERE account = ?)"
+    )
+    return int(db.execute(count, (account, account)).fetchone()[0])
+
+
+def _bought(db: sqlite3.Connection, batch: str) -> int:
+    """The jobs of a batch that were bought, or may have been; not those that were refused, or failed free of charge."""
+    count = (
+        "SELECT (SELECT count(*) FROM batch_rows WHERE batch = ? AND state IS NOT NULL AND ref IS NOT NULL "
+        "AND (state <> 'waiting' OR charged > 0)) + "
+        f"(SELECT count(*) FROM batch_rows AS r WHERE batch = ? AND state IS NULL AND {_HELD})"
+    )
+    return int(db.execute(count, (batch, batch)).fetchone()[0])
+
+
+def _kept(row: sqlite3.Row, gone: Gone) -> KeptRow:
+    return KeptRow(
+        row=row["row"],
+        attempt=row["attempt"],
+        digest=row["digest"],
+        account=row["account"],
+        operation=row["operation"],
+        price=row["price"],
+        unit=row["unit"],
+        state=_state(row, gone),
+        ref=row["job"] or row["ref"],
+        charged=row["charged"],
+        category=row["category"] or "",
+        problem=row["problem"] or "",
+        paths=tuple(json.loads(row["paths"] or "[]")),
+        begun_at=row["begun_at"],
+        ended_at=row["ended_at"] or row["job_ended_at"],
+    )
+
+
+def _state(row: sqlite3.Row, gone: Gone) -> str:
+    if row["number"] is not None:
+        return "submitting" if row["reason"] is None and not gone(row["owner"], row["at"]) else "unknown"
+    if row["state"] is not None:
+        return str(row["state"])
+    if row["job"] is None:  # refused, or dismissed
+        return "waiting"
+    return "running" if row["job_ended_at"] is None else "ended"

@@ -1,0 +1,78 @@
+"""The tables of a store, and whether a file has them. Only SQL lives here."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from ..errors import StoreError
+
+APPLICATION = 0x76696470
+"""What tells a store from any other SQLite file ("vidp")."""
+
+VERSION = 4
+"""What `PRAGMA user_version` of a store says."""
+
+SCHEMA = """
+CREATE TABLE jobs (
+    ref TEXT PRIMARY KEY, account TEXT NOT NULL, provider TEXT NOT NULL, base_url TEXT NOT NULL,
+    variables TEXT NOT NULL, operation TEXT, sent TEXT NOT NULL, facts TEXT NOT NULL, submitted_at REAL,
+    added_at REAL NOT NULL, ended_at REAL, told_at REAL, requests INTEGER NOT NULL DEFAULT 0,
+    transient_errors INTEGER NOT NULL DEFAULT 0, version INTEGER NOT NULL DEFAULT 0, owner TEXT, owned_until REAL,
+    teller TEXT, teller_since REAL, key TEXT, UNIQUE (account, key));
+CREATE INDEX jobs_unfinished ON jobs (added_at) WHERE told_at IS NULL;
+CREATE INDEX jobs_in_flight ON jobs (account) WHERE ended_at IS NULL;
+CREATE TABLE submits (
+    number INTEGER PRIMARY KEY, account TEXT NOT NULL, provider TEXT NOT NULL, base_url TEXT NOT NULL,
+    variables TEXT NOT NULL, operation TEXT NOT NULL, sent TEXT NOT NULL, at REAL NOT NULL, owner TEXT NOT NULL,
+    reason TEXT, key TEXT, UNIQUE (account, key));
+CREATE TABLE files (
+    ref TEXT NOT NULL, target TEXT NOT NULL, kinds TEXT NOT NULL, at REAL NOT NULL,
+    PRIMARY KEY (ref, target, kinds));
+CREATE TABLE batch_rows (
+    batch TEXT NOT NULL, row TEXT NOT NULL, attempt INTEGER NOT NULL, digest TEXT NOT NULL, account TEXT NOT NULL,
+    operation TEXT NOT NULL, key TEXT NOT NULL, price REAL NOT NULL, unit TEXT NOT NULL, begun_at REAL NOT NULL,
+    state TEXT, charged REAL, category TEXT, problem TEXT, paths TEXT, ref TEXT, ended_at REAL,
+    PRIMARY KEY (batch, row, attempt));
+CREATE INDEX batch_rows_open ON batch_rows (batch, unit) WHERE state IS NULL;
+CREATE INDEX batch_rows_open_keys ON batch_rows (account, key) WHERE state IS NULL;
+CREATE INDEX batch_rows_settled ON batch_rows (batch, unit, charged, state, ref) WHERE state IS NOT NULL;
+"""
+
+
+def made(db: sqlite3.Connection, path: Path) -> bool:
+    """Whether the file is a store of this version; False for an empty one. Raises StoreError for any other."""
+    version = int(db.execute("PRAGMA user_version").fetchone()[0])
+    ours = db.execute("PRAGMA application_id").fetchone()[0] == APPLICATION
+    if not ours and (version or db.execute("SELECT 1 FROM sqlite_master").fetchone()):
+        raise StoreError(f"{path} is not a store of vidpoll, but another SQLite file; name another one")
+    if version > VERSION:
+        raise StoreError(
+            f"the store {path} was made by a newer vidpoll (version {version}, known: {VERSION}); "
+            "update vidpoll, or name another store"
+        )
+    if 0 < version < VERSION:
+        raise StoreError(
+            f"the store {path} was made by an unreleased vidpoll (version {version}, known: {VERSION}); "
+            "move it away, and a new one is made; jobs go on at their providers"
+        )
+    return version == VERSION
+
+
+def make(db: sqlite3.Connection, path: Path) -> None:
+    """Make the tables where there are none; where they are, nothing is written."""
+    there = made(db, path)
+    if not there:
+        db.execute("PRAGMA synchronous = FULL")
+    db.execute("BEGIN IMMEDIATE")  # a store that cannot be written to is known now, and not after the submit
+    try:
+        if not there and not made(db, path):  # another process may have been faster
+            for statement in SCHEMA.split(";"):
+                db.execute(statement)
+            db.execute(f"PRAGMA user_version = {VERSION}")
+            db.execute(f"PRAGMA application_id = {APPLICATION}")
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
