@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import vidpoll
+
+from .. import literals
 
 T = TypeVar("T")
 
@@ -22,27 +22,10 @@ def fields(parser: argparse.ArgumentParser, help: str) -> None:
 def with_fields(call: Callable[..., T], texts: Sequence[str]) -> T:
     """Call with the fields that `name=value` texts name; a JSON value that is refused is tried as the text that it is.
 
-    So `prompt=2024` is a text and `num_frames=81` a number, and nobody but the plugin knows which. An InvalidField is
-    raised before anything is sent, and begins with the name of its field; where the text is refused, too, the first
-    refusal counts.
+    Raises what `read_fields` and `literals.fitted` raise.
     """
     given, texts_of = read_fields(texts)
-    first: dict[str, vidpoll.InvalidField] = {}
-    while True:
-        try:
-            return call(**given)
-        except vidpoll.InvalidField as refused:
-            name = max((each for each in texts_of if _is_about(refused, each)), key=len, default="")
-            if name in first:
-                raise first[name] from None
-            if not name:
-                raise
-            given[name], first[name] = texts_of[name], refused
-
-
-def _is_about(refused: vidpoll.InvalidField, name: str) -> bool:
-    """Whether a refusal begins with the name of this field, which may hold a dot: `6.text`."""
-    return re.match(rf"{re.escape(name)}(?![\w.]*\w)", refused.message) is not None
+    return literals.fitted(lambda fields: call(**fields), given, texts_of)
 
 
 def read_fields(texts: Sequence[str]) -> tuple[dict[str, Any], dict[str, str]]:
@@ -71,16 +54,7 @@ def _value(name: str, text: str) -> object:
         return text[1:]
     if text.startswith("@"):
         return _file(name, Path(text[1:]))
-    if text in ("True", "False"):  # as the words of the rules say it
-        return text == "True"
-    try:
-        return json.loads(text, parse_constant=_no_number)
-    except (ValueError, RecursionError):
-        return text
-
-
-def _no_number(word: str) -> NoReturn:
-    raise ValueError(f"{word} is text")
+    return literals.literal(text)
 
 
 def _file(name: str, path: Path) -> object:
