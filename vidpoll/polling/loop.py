@@ -17,6 +17,7 @@ import math
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from functools import partial
 from itertools import count
 from queue import Queue
@@ -86,6 +87,11 @@ class Feed(Protocol):
         """The monotonic second of the next look, whatever answers come until then; `math.inf` for none."""
         ...
 
+    @property
+    def busy(self) -> bool:
+        """Whether another thread is at work for it, whose nudge is to come."""
+        ...
+
 
 class Nudge:
     """Comes through a run's inbox in the place of an answer: another thread has something for the run's feed."""
@@ -130,6 +136,15 @@ class Loop:
         `feed` adds tasks while the run goes on. Raises what a builder or an account raises (UsageError), before
         anything of that task is sent, unless the task ends alone by it.
         """
+        with closing(self.turns(tasks, stop, feed)) as turns:
+            for told in turns:
+                if told is not None:
+                    yield told
+
+    def turns(
+        self, tasks: Sequence[Task], stop: threading.Event | None = None, feed: Feed | None = None
+    ) -> Generator[tuple[Job, Event] | None, None, None]:
+        """As `run`, with a None after each turn, so that the caller sees what became of its feed meanwhile."""
         run = Run(self, tasks, feed)
         try:
             while run.open:
@@ -139,6 +154,7 @@ class Loop:
                 run.feed_on()
                 yield from run.act()
                 yield from run.receive()
+                yield None
             yield from run.tell_verdicts()
         finally:
             run.abandon()
@@ -323,7 +339,8 @@ class Run:
             return
         now = self.loop.now()
         timeout = min(self._wake_times(now)) - now
-        came = self.loop.clock.get(self.inbox, timeout, busy=bool(self.under_way))
+        busy = bool(self.under_way) or (self.feed is not None and self.feed.busy)
+        came = self.loop.clock.get(self.inbox, timeout, busy=busy)
         for _ in range(BATCH):
             if came is None:
                 break

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from .. import answers, redact
 from ..blame import NOT_BOUGHT
-from ..errors import AnswerError, BadReference, PluginError, SubmitUnknown, Unsupported
+from ..errors import AnswerError, BadReference, PluginError, SubmitUnknown, Unsupported, VidpollError
 from ..events import Event
 from ..faults import Fault, Meaning
 from ..job import Job
@@ -85,18 +85,38 @@ def submit(
     Raises ProviderError where the provider refuses (nothing was bought), SubmitUnknown where it may have been received,
     UsageError and StoreError before anything is sent.
     """
-    operation = account.provider.submit[kind]
+    task = run_once(loop, account, account.provider.submit[kind], making(account, kind, fields, intent), repeat=False)
+    return outcome(account, kind, fields, intent, task, loop.clock.time())
+
+
+def making(
+    account: AccountState, kind: str, fields: Mapping[str, object], intent: Intent | None
+) -> Callable[[], Request]:
+    """What makes the request of a submit, which is kept right before it is sent."""
 
     def make() -> Request:
-        request = build(account.opened, operation, fields)
+        request = build(account.opened, account.provider.submit[kind], fields)
         if intent is not None:
             intent.begin()
         return request
 
-    task = run_once(loop, account, operation, make, repeat=False)
+    return make
+
+
+def outcome(
+    account: AccountState,
+    kind: str,
+    fields: Mapping[str, object],
+    intent: Intent | None,
+    task: OneShot[Submitted],
+    at: float,
+) -> tuple[Job, tuple[Event, ...]]:
+    """What a submit brought: see `submit`."""
     if isinstance(task.result, Submitted):
-        return _submitted(account.name, task.result, intent, loop.clock.time())
-    raise _not_submitted(account, kind, fields, task, loop.clock.time())
+        return _submitted(account.name, task.result, intent, at)
+    if isinstance(task.result, VidpollError) and not isinstance(task.result, AnswerError):
+        raise task.result  # it ended alone
+    raise _not_submitted(account, kind, fields, task, at)
 
 
 def operation_of(account: AccountState, role: str) -> Operation[Any]:
