@@ -287,12 +287,12 @@ class Client:
             watches: list[Watch] = []
             with self._keeper.waiting(jobs):
                 for job, state in zip(jobs, states, strict=True):
-                    self._keeper.deliver(job)
+                    task = self._keeper.follow(job, state, schedule, now=now, timeout=timeout)
                     verdict = job.verdict(self._clock.time())
-                    if verdict is not None:
+                    if task is not None:
+                        watches.append(task)
+                    elif verdict is not None:
                         yield job, verdict
-                    else:
-                        watches.append(self._keeper.watch(job, state, schedule, now=now, timeout=timeout))
                 with closing(self._loop.run(watches, stop)) as run:
                     for job, event in run:
                         if not isinstance(event, Polled):

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
 from ..errors import UsageError
 from ..events import Event
@@ -54,6 +55,10 @@ class NoKeeper:
 
     def deliver(self, job: Job) -> None:
         """It was told when it came."""
+
+    def follow(self, job: Job, *args: Any, **options: Any) -> Watch | None:
+        """A `Watch` of a job; None for one that has its verdict."""
+        return None if job.final else Watch(job, *args, **options)
 
     def saved(self, job: Job, target: str | Path, kinds: Sequence[str]) -> None:
         """Nobody noted that they were asked for."""

@@ -1,0 +1,356 @@
+"""What becomes of a batch's rows once they are bought: the wait, the files, what they have cost, what follows.
+
+`Rows` knows the rows, the store and the hooks; who may be sent next is `runner`'s. A verdict is settled in the store
+before the row ends here; what is not settled the next run takes up where it is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+from ..errors import OutcomeUnknown, WaitStopped
+from ..events import Completed, Event, Failed, GaveUp
+from ..job import Job
+from ..pacing.schedules import Schedule
+from ..polling.account_state import AccountState
+from ..polling.call import optional
+from ..polling.loop import NUDGE, Loop, Run
+from ..polling.task import Task
+from ..storage.keeper import Keeper
+from ..storage.records import KeptRow
+from . import refusal
+from .files import Background, Came
+from .lanes import Desk, Lane
+from .progress import Charged, RowResult, RowRun
+from .retries import REJECTED, Follows, Retries, after_failure, after_take
+
+LOOK = 5.0
+"""Seconds between two looks into the store for what another process does."""
+
+RATE = 30.0
+"""Seconds for which an account sends nothing after it said that it gets too much, or could not be reached."""
+
+LONGEST = 3600.0
+"""Seconds from the submit for which a job is waited for at least."""
+
+LATE = 10.0
+"""So many times as long as the provider's jobs take is waited for one, where that is more."""
+
+LAST_LOOK = 60.0
+"""Seconds for which a job is waited for that was submitted longer ago than that."""
+
+FETCHING = 3600.0
+"""Seconds for which the lease of a job is held while its files are fetched."""
+
+
+class Hooks(Protocol):
+    """What plugins may say of rows, and hear of jobs."""
+
+    def during(self, jobs: Sequence[Job], action: str) -> Any: ...
+
+    def admit(self, row: object) -> str: ...
+
+    def accept(self, row: object, paths: Sequence[Path]) -> str: ...
+
+
+@dataclass(frozen=True)
+class Host:
+    """What a batch uses of its client. `fetch` brings a job's files to a path without a suffix, in any thread."""
+
+    loop: Loop
+    keeper: Keeper
+    hooks: Hooks
+    schedule: Schedule
+    state: Callable[[str], AccountState]
+    fetch: Callable[[Job, Path, Callable[[Event], None]], list[Path]]
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a batch may do: its name in the store, the money, the time, and how often a row is tried again.
+
+    `until` is a Unix second after which nothing is submitted. `target` says where a row's file goes, without a suffix;
+    `told` is called with what came: a row, its job, its paths and its cost.
+    """
+
+    name: str
+    retries: Retries = Retries()
+    budget: tuple[float, str] | None = None
+    limit: int | None = None
+    until: float | None = None
+    target: Callable[[RowRun], Path] | None = None
+    arrived: Callable[[RowRun], None] = lambda row: None
+
+
+class Rows:
+    """The rows of a batch. `results` are those that have ended since they were taken last."""
+
+    def __init__(self, host: Host, terms: Terms) -> None:
+        self.host = host
+        self.terms = terms
+        self.store = host.keeper.store
+        self.rows: dict[str, RowRun] = {}
+        self.results: deque[RowResult] = deque()
+        self.full: dict[str, float] = {}
+        """By unit the least price for which the budget has no room."""
+        self.limited = False
+        """Whether the limit of jobs is reached."""
+        self.files = Background(self._nudge)
+        self._run: Run | None = None
+        self._fresh: list[Task] = []
+        self._jobs: dict[str, RowRun] = {}
+        self._events: deque[tuple[Job, Event]] = deque()
+        self._elsewhere: set[RowRun] = set()
+        self._look_at = math.inf
+        self._changed = True
+        """Whether anything has happened that may make room for a row."""
+
+    def heard(self, job: Job, event: Event) -> None:
+        """What the loop has told of a job."""
+        row = self._jobs.get(job.ref)
+        if row is None or row.state != "running":
+            return
+        if isinstance(event, (Completed, Failed)):
+            self._verdict(row)
+        elif isinstance(event, GaveUp):
+            self._gave_up(row, event.error)
+
+    def _nudge(self) -> None:
+        if self._run is not None:
+            self._run.inbox.put(NUDGE)
+
+    def _too_late(self, at: float) -> bool:
+        clock = self.host.loop.clock
+        return self.terms.until is not None and clock.time() + (at - clock.monotonic()) >= self.terms.until
+
+    def _back(self, row: RowRun, why: str) -> None:
+        """A row waits again, before the others: it was before them."""
+        row.lane.move(row, "waiting")
+        row.lane.queue.rotate(1)
+        row.why = why
+
+    def _sleep(self, desk: Desk, told: refusal.Told, now: float) -> None:
+        """The account waits for its quota to begin anew, where it is known when that is."""
+        clock = self.host.loop.clock
+        left = told.hint or (desk.reset_at or 0.0) - clock.time()
+        if left <= 0 or self._too_late(now + left):
+            desk.stop("quota", told.said)
+        else:
+            desk.pause(now + left, "quota")
+
+    # -- waiting ------------------------------------------------------------------------------------------------------
+
+    def _follow(self, row: RowRun, job: Job, events: Sequence[Event] = (), *, fresh: bool = False) -> None:
+        """Wait for the row's job. A fresh one is kept already; `events` are what the answer to its submit said."""
+        host, account = self.host, row.lane.desk.account
+        row.job, row.problem, row.category = job, "", ""
+        self._elsewhere.discard(row)
+        self._jobs[job.ref] = row
+        if not fresh:
+            host.keeper.enter([job], [account.opened])
+        row.stack = ExitStack()
+        row.stack.enter_context(host.hooks.during([job], "wait"))
+        row.stack.enter_context(host.keeper.waiting([job]))
+        row.lane.move(row, "running")
+        for event in events:
+            optional(partial(host.keeper.tell, job, event), None)
+        task = host.keeper.follow(job, account, host.schedule, now=host.loop.now(), timeout=self._timeout(job, account))
+        if task is None:
+            self._verdict(row)
+        else:
+            self._fresh.append(task)
+
+    def _timeout(self, job: Job, account: AccountState) -> float:
+        """Seconds for which a job is waited for, from its submit on."""
+        typical = account.provider.pacing.typical
+        whole = max(LONGEST, LATE * typical[1] if typical else 0.0)
+        made = job.created_at
+        passed = 0.0 if made is None else self.host.loop.clock.time() - made
+        return max(LAST_LOOK, whole - max(0.0, passed))
+
+    def _gave_up(self, row: RowRun, error: OutcomeUnknown) -> None:
+        """Nobody knows how the job ends: it keeps its slot and its reservation, and the next run looks again."""
+        row.stack.close()
+        if isinstance(error, WaitStopped):
+            return
+        row.problem = error.message
+        if getattr(error, "status", None) in (401, 403):
+            row.lane.desk.stop("auth", error.message)
+        self._end(row, "unknown")
+
+    def _verdict(self, row: RowRun) -> None:
+        """The provider has ended the job. Whoever holds its lease fetches its files and settles the row."""
+        job = row.job
+        assert job is not None
+        self._changed = True
+        mine, _ = self.host.keeper.lease(job, FETCHING)
+        if not mine:
+            row.stack.close()
+            self._leave_to_other(row)
+        elif job.ok:
+            row.lane.move(row, "fetching")
+            target = self.terms.target(row) if self.terms.target else Path(row.key)
+            self.files.fetch(row, lambda: self.host.fetch(job, target, lambda event: self._told(job, event)))
+        else:
+            self._job_failed(row, job)
+
+    def _told(self, job: Job, event: Event) -> None:
+        """An event of a download, in any thread; the loop's thread tells it."""
+        self._events.append((job, event))
+        self._nudge()
+
+    def _job_failed(self, row: RowRun, job: Job) -> None:
+        told = refusal.of_job(job)
+        row.cost = self._cost(row, paid=told.charged)
+        row.problem, row.category = told.said, told.category
+        charged = None if told.charged is None else told.charged
+        follows = after_failure(told.category, charged, row.retried, self.terms.retries)
+        desk, now = row.lane.desk, self.host.loop.now()
+        if follows is Follows.STOP:
+            desk.stop(told.category, told.said)
+        elif follows is Follows.SLEEP:
+            self._sleep(desk, told, now)
+        elif follows is Follows.AGAIN and told.category in ("capacity", "rate"):
+            desk.pause(now + RATE, told.category)
+        self._settle(row, "failed" if follows is Follows.FAIL else "waiting")
+
+    # -- files --------------------------------------------------------------------------------------------------------
+
+    def _files_over(self, came: Came) -> None:
+        """The files of a row are there, or cannot be had."""
+        row = came.row
+        self._changed = True
+        if came.error is not None:  # it is not settled: the next run fetches them
+            row.problem = getattr(came.error, "message", "") or f"{type(came.error).__name__}: {came.error}"
+            row.category = "files"
+            row.cost = self._cost(row, paid=True)
+            row.stack.close()
+            self._end(row, "failed")
+            return
+        row.paths = came.paths
+        row.cost = self._cost(row, paid=True)
+        reason = self.host.hooks.accept(row.row, row.paths)
+        if not reason:
+            self.terms.arrived(row)
+            self._settle(row, "completed")
+            return
+        row.problem, row.category = f"not accepted: {reason}", REJECTED
+        again = after_take(row.retried, self.terms.retries) is Follows.AGAIN
+        self._settle(row, "waiting" if again else "failed")
+
+    def _cost(self, row: RowRun, *, paid: bool | None) -> Charged | None:
+        """What the row's job has cost: as the provider says, else its price, unless it was free of charge."""
+        assert row.job is not None
+        told, price = row.job.cost, row.price
+        if told is not None:
+            return Charged(told.charged, told.refunded, told.unit, "reported")
+        if price is None:
+            return None
+        return Charged(0.0 if paid is False else price.high, 0.0, price.unit)
+
+    # -- settling -----------------------------------------------------------------------------------------------------
+
+    def _settle(self, row: RowRun, state: str) -> None:
+        """Keep how the attempt ended; then the row has ended, or waits to be tried again."""
+        self._keep(row, state)
+        row.stack.close()
+        if row.price is not None:
+            self.full.pop(row.price.unit, None)
+        if state == "waiting":
+            self.limited = False
+            row.retried[row.category] += 1
+            row.attempt += 1
+            self._back(row, row.category)
+        else:
+            self.limited = self.limited and state == "completed"
+            self._end(row, state)
+
+    def _keep(self, row: RowRun, state: str) -> None:
+        """In the store: what was reserved becomes what it has cost, in the unit of the price."""
+        price, cost = row.price, row.cost
+        charged = 0.0 if price is None else price.high
+        if cost is not None and (price is None or cost.unit == price.unit):
+            charged = cost.net
+        paths = [str(path) for path in row.paths] if state == "completed" else []
+        write = partial(
+            self.store.settle, self.terms.name, row.key, row.attempt,
+            state=state, charged=charged, category=row.category, problem=row.problem, paths=paths,
+        )  # fmt: skip
+        self.host.keeper.settle(write)
+
+    def _end(self, row: RowRun, state: str) -> None:
+        """Nothing more will happen to the row in this run."""
+        self._elsewhere.discard(row)
+        row.look_at = math.inf
+        row.lane.move(row, state)
+        self._changed = True
+        self.results.append(row.result)
+
+    # -- other processes, and earlier runs ----------------------------------------------------------------------------
+
+    def enter(self, row: RowRun, lane: Lane, kept: KeptRow | None, *, again: bool) -> None:
+        """A row as the store has it; `again`: one that failed, or was changed, is bought again."""
+        self.rows[row.key] = row
+        lane.enter(row)
+        if kept is not None:
+            lane.queue.pop()
+            self._resume(row, kept, again=again)
+
+    def _resume(self, row: RowRun, kept: KeptRow, *, again: bool = False) -> None:
+        row.attempt = kept.attempt
+        row.problem, row.category = kept.problem, kept.category
+        if kept.ref is not None and row.job is None:
+            found = self.store.get(kept.ref)
+            row.job = None if found is None else found.job
+        if kept.state in ("running", "ended") and row.job is not None:
+            self._follow(row, row.job)
+        elif kept.state == "submitting":
+            self._leave_to_other(row)
+        elif kept.state == "waiting" or (again and kept.state in ("failed", "completed")):
+            self._again(row, kept)
+        else:
+            self._known(row, kept)
+
+    def _again(self, row: RowRun, kept: KeptRow) -> None:
+        if kept.ref is not None or kept.state != "waiting":  # its attempt is over
+            row.attempt = kept.attempt + 1
+            row.job = None
+            row.retried[kept.category] = kept.attempt if kept.state == "waiting" else 0
+        self._elsewhere.discard(row)
+        row.lane.move(row, "waiting")
+        row.why = "slots"
+
+    def _known(self, row: RowRun, kept: KeptRow) -> None:
+        """What another process, or an earlier run, has brought to its end."""
+        row.paths = tuple(map(Path, kept.paths))
+        if kept.charged is not None and kept.unit:
+            row.cost = Charged(kept.charged, 0.0, kept.unit)
+        if row.state == "elsewhere" or kept.state == "unknown":
+            self._end(row, kept.state)
+        else:
+            row.lane.move(row, kept.state)
+
+    def _leave_to_other(self, row: RowRun) -> None:
+        row.lane.move(row, "elsewhere")
+        self._elsewhere.add(row)
+        self._look_at = min(self._look_at, self.host.loop.now() + LOOK)
+
+    def _look_around(self) -> None:
+        """See what has become of the rows that other processes have."""
+        rows = list(self._elsewhere)
+        self._look_at = math.inf
+        kept = self.store.batch_rows(self.terms.name) if rows else {}
+        for row in rows:
+            if row.key in kept:
+                self._resume(row, kept[row.key])
+            else:
+                self._elsewhere.discard(row)
+                self._back(row, "slots")
+        self._changed = True
