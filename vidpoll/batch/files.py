@@ -1,69 +1,74 @@
-"""Files that are fetched in threads of their own while the loop goes on. The loop takes what came when it is nudged."""
+"""Files that rows name: only those in the folder of the batch and below it. A sheet from a colleague reads no other.
+
+No cell leads anywhere else: not absolute, not through `..`, not through a link. Each file is hashed once.
+"""
 
 from __future__ import annotations
 
-import threading
-from collections import deque
-from collections.abc import Callable
+import hashlib
+import re
 from pathlib import Path
-from queue import SimpleQueue
-from typing import NamedTuple
 
-from .progress import RowRun
+from .. import redact
+from ..errors import UsageError
 
-PARALLEL = 4
-"""Rows whose files are fetched at once."""
-
-
-class Came(NamedTuple):
-    """The files of a row, or why they are not there."""
-
-    row: RowRun
-    paths: tuple[Path, ...] = ()
-    error: Exception | None = None
+_ROOTED = re.compile(r"[/\\]|[A-Za-z]:")
+_PIECE = 1024 * 1024
 
 
-class Background:
-    """Fetches the files of rows, so many rows at once. `nudge` wakes the loop, whatever thread calls it."""
+class Files:
+    """The files of one batch; `folder` is where their paths begin."""
 
-    def __init__(self, nudge: Callable[[], None], parallel: int = PARALLEL) -> None:
-        self._nudge = nudge
-        self._spare = parallel
-        self._waiting: deque[tuple[RowRun, Callable[[], list[Path]]]] = deque()
-        self._came: SimpleQueue[Came] = SimpleQueue()
-        self._open = 0
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder.resolve()
+        self._found: dict[str, Path | UsageError] = {}
+        self._hashes: dict[tuple[Path, int, int], str] = {}
 
-    @property
-    def busy(self) -> bool:
-        """Whether a thread is at work, or has brought something."""
-        return self._open > 0
+    def find(self, text: str) -> Path:
+        """The file that a cell names, as a whole path. Raises UsageError where there is none that may be read."""
+        if text not in self._found:
+            try:
+                self._found[text] = self._inside(text.strip())
+            except UsageError as error:
+                self._found[text] = error
+        found = self._found[text]
+        if isinstance(found, UsageError):
+            raise UsageError(found.message)
+        return found
 
-    def fetch(self, row: RowRun, work: Callable[[], list[Path]]) -> None:
-        """Have `work` bring the files of a row, in its turn."""
-        self._open += 1
-        self._waiting.append((row, work))
-        self._start()
-
-    def take(self) -> list[Came]:
-        """What came since; called by the loop's thread, as `fetch` is."""
-        came = []
-        while not self._came.empty():
-            came.append(self._came.get())
-        self._open -= len(came)
-        self._spare += len(came)
-        self._start()
-        return came
-
-    def _start(self) -> None:
-        while self._spare > 0 and self._waiting:
-            self._spare -= 1
-            row, work = self._waiting.popleft()
-            threading.Thread(target=self._run, args=(row, work), name="vidpoll-files", daemon=True).start()
-
-    def _run(self, row: RowRun, work: Callable[[], list[Path]]) -> None:
+    def _inside(self, text: str) -> Path:
+        shown = redact.text(text, limit=80)
+        if _ROOTED.match(text):
+            raise UsageError(f"{shown!r} is no path below the batch's own folder; copy the file there")
         try:
-            came = Came(row, tuple(work()))
-        except Exception as error:  # noqa: BLE001 - the loop's thread judges it
-            came = Came(row, error=error)
-        self._came.put(came)
-        self._nudge()
+            path = (self._folder / text).resolve()
+            if not path.exists() and "\\" in text:  # as Windows writes it
+                path = (self._folder / text.replace("\\", "/")).resolve()
+            inside, there = path.is_relative_to(self._folder), path.is_file()
+        except (OSError, ValueError, RuntimeError):  # too long, a NUL, a link to itself
+            raise UsageError(f"{shown!r} can be the name of no file") from None
+        if not inside:
+            raise UsageError(f"{shown!r} leads out of the batch's own folder; copy the file there")
+        if not there:
+            raise UsageError(f"no file {shown!r} in the batch's own folder")
+        return path
+
+    def sha256(self, path: Path) -> str:
+        """The hash of a file's bytes, in hexadecimal. Raises UsageError where it cannot be read."""
+        try:
+            found = path.stat()
+            key = (path, found.st_size, found.st_mtime_ns)
+            if key not in self._hashes:
+                self._hashes[key] = _hashed(path)
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or "no such name"
+            raise UsageError(f"cannot read {redact.text(str(path), limit=80)!r}: {why}") from None
+        return self._hashes[key]
+
+
+def _hashed(path: Path) -> str:
+    made = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE):
+            made.update(piece)
+    return made.hexdigest()

@@ -1,10 +1,16 @@
-"""The values of a batch: a row, one video that is wanted. Frozen; nothing is read or sent here."""
+"""The values of a batch: a row, one video that is wanted, and what is wrong with one. Nothing is read or sent here."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
+
+from .. import redact
+from ..errors import BatchInvalid
+
+TOLD = 50
+"""How many problems the message of a BatchInvalid shows; its `problems` has all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,10 +18,10 @@ class Row:
     """One video that is wanted; `count=4` in a sheet makes four rows.
 
     `key` is unique in the batch (`key#1` … where there is a count). `fields` are those of `Client.submit`, files as
-    `pathlib.Path`. `digest` is the sha256 over account, kind, fields and the bytes of the files: the same key with
-    another digest is a row that was changed. `place` says where it stands ("row 7"), for messages. `file` is the
-    template of its file name, empty for the batch's. `cells` are the input's own columns as they came, for the report;
-    `inputs` maps each field that is a file to the sha256 of its bytes.
+    `pathlib.Path`. `digest` is the sha256 over account, kind, fields and the bytes of the files, and after it one for
+    each field (`keys.digest`): the same key with another digest is a row that was changed. `place` says where it
+    stands ("row 7"), for messages. `file` is the template of its file name, empty for the batch's. `cells` are the
+    input's own columns as text, for the report; `inputs` maps each field that is a file to the sha256 of its bytes.
     """
 
     key: str
@@ -27,3 +33,24 @@ class Row:
     file: str = ""
     cells: Mapping[str, str] = field(default_factory=dict, repr=False)
     inputs: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+class RowProblem(NamedTuple):
+    """What is wrong with a row: `place` ("row 7"), `column` (empty where it is about all of it), and the message."""
+
+    place: str
+    column: str
+    message: str
+
+    def __str__(self) -> str:
+        where = ", ".join(filter(None, (self.place, self.column and f"column {redact.text(self.column, limit=60)}")))
+        return f"{where}: {self.message}" if where else self.message
+
+
+def invalid(name: str, problems: Sequence[RowProblem]) -> BatchInvalid:
+    """The error that tells all problems of a batch, one a line."""
+    shown = [f"  {each}" for each in problems[:TOLD]]
+    more = [f"  and {len(problems) - TOLD:,} more"] if len(problems) > TOLD else []
+    count = f"{len(problems):,} problem{'s' if len(problems) > 1 else ''}"
+    lines = [f"{redact.text(name, limit=80)}: {count}, nothing was sent", *shown, *more]
+    return BatchInvalid("\n".join(lines), problems=tuple(problems))

@@ -1,0 +1,182 @@
+"""What a column means for a kind of job, and what its cell says: a field, one inside another, a file, text or JSON.
+
+`prompt` is a field; `a.b.0` is one in an object and a list; `image:file` is a file of the batch's folder; `prompt:text`
+is text, whatever it looks like; `settings:json` is JSON; `fields.count` is the provider's field, not the batch's own
+column; `#notes` is for people only. Cells are literal: an `@` is an `@`. An empty cell is a field that is not given.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from .. import literals, redact
+from ..errors import UsageError
+from .files import Files
+from .source import PICTURE
+
+OWN = ("key", "account", "kind", "count", "file")
+"""The columns of a batch itself."""
+
+_HOW = ("file", "text", "json")
+_NEAR, _VERY_NEAR = 0.6, 0.85
+"""How like a known name another must be to be called a mistake: where no other is taken, and where any is."""
+
+
+class Column(NamedTuple):
+    """A column for one kind: where its value goes, and how its cell is read ("", "file", "text", "json").
+
+    `wrong` says why it cannot be so; its `path` is then where it was probably meant to go, or empty.
+    """
+
+    name: str
+    path: tuple[str, ...] = ()
+    how: str = ""
+    wrong: str = ""
+
+
+class Kind:
+    """The fields of one kind of one account; `known` is `Operation.fields`, names to words."""
+
+    def __init__(self, account: str, kind: str, known: Mapping[str, str], picture: str = "") -> None:
+        self.account, self.name = account, kind
+        self._known = known
+        self._picture = picture
+        self._names = [name for name in known if name != "..."]
+        self._dotted = any("." in name for name in self._names)
+        self._open = self._dotted or "..." in known or not known
+        self._columns: dict[str, Column] = {}
+
+    def column(self, name: str) -> Column:
+        """What a column means here."""
+        if name not in self._columns:
+            self._columns[name] = self._column(name)
+        return self._columns[name]
+
+    def _column(self, name: str) -> Column:
+        plain = name.strip()
+        if plain.startswith("#") or plain in OWN:
+            return Column(name)
+        if plain == PICTURE:
+            return self._for_pictures
+        head, colon, how = plain.rpartition(":")
+        plain, how = (head, how) if colon and how in _HOW else (plain, "")
+        exact = plain.startswith("fields.")
+        path = self._path(plain.removeprefix("fields."))
+        if "" in path:
+            return Column(name, (), how, "it names no field")
+        wrong, meant = ("", path[0]) if exact else self._unknown(path[0])
+        return Column(name, (meant, *path[1:]) if meant else (), how, wrong)
+
+    def _path(self, name: str) -> tuple[str, ...]:
+        """Dots part names, but in a field that has them itself (`6.text` of a workflow)."""
+        whole = name in self._names or (self._dotted and name.partition(".")[0] not in self._names)
+        return (name,) if whole else tuple(name.split("."))
+
+    def _unknown(self, name: str) -> tuple[str, str]:
+        """What is wrong with a field that the provider does not list, and which was meant."""
+        if name in self._names:
+            return "", name
+        near = nearest(name, [*self._names, *OWN], _VERY_NEAR if self._open else _NEAR)
+        if self._open and not near:
+            return "", name
+        meant = near if near in self._names else ""
+        shown = redact.text(name, limit=60)
+        hint = f"did you mean {near!r}?" if near else f"it takes {redact.text(', '.join(self._names), limit=200)}"
+        way = f"fields.{shown} sends it all the same" if self._open else f"#{shown} is a column for yourself"
+        return f"{self.account}/{self.name} lists no field {shown!r}; {hint} ({way})", meant
+
+    @cached_property
+    def _for_pictures(self) -> Column:
+        """The field of a folder's pictures: what was said, or the only one, or the only one that is needed."""
+        take = {name: words for name, words in self._known.items() if "image" in words and "pathlib.Path" in words}
+        needed = [name for name, words in take.items() if words.endswith("required")]
+        field = self._picture or next((only[0] for only in (list(take), needed) if len(only) == 1), "")
+        if field:
+            return Column(field, tuple(field.split(".")), "file")
+        among = f" ({', '.join(take)})" if take else ""
+        way = f"say picture={next(iter(take), 'image')!r}"
+        wrong = f"which field of {self.account}/{self.name} takes the picture{among}? {way}"
+        return Column("", (), "file", wrong)
+
+    def hint(self, name: str) -> str:
+        """What helps where the value of a column was refused: perhaps it should have been a file."""
+        column = self.column(name)
+        takes_file = bool(column.path) and "pathlib.Path" in self._known.get(column.path[0], "")
+        return f"; a file's column is called {column.path[0]}:file" if takes_file and not column.how else ""
+
+
+def nearest(name: str, names: Iterable[str], cutoff: float = _NEAR) -> str:
+    """The name that may have been meant, whatever its case; empty where none is near."""
+    folded = {each.casefold(): each for each in names}
+    close = get_close_matches(name.casefold(), list(folded), 1, cutoff)
+    return folded[close[0]] if close else ""
+
+
+def is_given(value: object) -> bool:
+    """Whether a cell says anything."""
+    return value is not None and not (isinstance(value, str) and not value.strip())
+
+
+def value_of(column: Column, cell: Any, files: Files, *, typed: bool) -> tuple[Any, bool]:
+    """The value of a cell, and whether it may be meant as the text that it is. Raises UsageError."""
+    if column.how == "json":
+        return (_json(cell) if isinstance(cell, str) else cell), False
+    if column.how and not isinstance(cell, str):
+        raise UsageError(f"must be text, not {type(cell).__name__}")
+    if column.how == "file":
+        return files.find(cell), False
+    if typed or column.how == "text":
+        return cell, False
+    return _read(cell)
+
+
+def _read(cell: str) -> tuple[Any, bool]:
+    """JSON that is neither text nor null, or TRUE and FALSE as spreadsheets write them; else the cell as it is."""
+    found = cell.strip() == "TRUE" if cell.strip() in ("TRUE", "FALSE") else literals.literal(cell)
+    return (cell, False) if found is None or isinstance(found, str) else (found, True)
+
+
+def _json(cell: str) -> Any:
+    try:
+        return json.loads(cell)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"not JSON: {redact.text(str(error), limit=100)}") from None
+
+
+class _Made(dict[str, Any]):
+    """An object that was made of columns; with names 0, 1 … it becomes a list."""
+
+
+def nested(values: Mapping[tuple[str, ...], Any]) -> dict[str, Any]:
+    """The fields of a call, of values by their paths. Raises UsageError where two cannot stand together."""
+    top = _Made()
+    for path in sorted(values, key=len):
+        _put(top, path, values[path])
+    return {name: _listed(name, value) for name, value in top.items()}
+
+
+def _put(top: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
+    inner = top
+    for depth, name in enumerate(path[:-1], 1):
+        found = inner.get(name, _Made())
+        if not isinstance(found, Mapping):
+            raise UsageError(f"{'.'.join(path)} cannot stand beside {'.'.join(path[:depth])}, which is no object")
+        inner[name] = found if isinstance(found, _Made) else dict(found)  # what was given stays as it was
+        inner = inner[name]
+    inner[path[-1]] = value
+
+
+def _listed(name: str, value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    made = {each: _listed(f"{name}.{each}", inner) for each, inner in value.items()}
+    if not (isinstance(value, _Made) and all(each.isdecimal() for each in made)):
+        return made
+    places = sorted(made, key=int)
+    if [int(each) for each in places] != list(range(len(places))):
+        raise UsageError(f"{name}: of a list the first is {name}.0, and none between may be empty")
+    return [made[each] for each in places]

@@ -1,0 +1,312 @@
+"""The rows of a batch, made of what was read: each built once by its plugin, and all that is wrong told at once.
+
+Nothing is sent. What the provider's plugins know is passed in.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+from .. import literals, redact
+from ..errors import InvalidField, UnknownProvider, UsageError, VidpollError
+from . import cells, keys, names
+from .cells import Kind, is_given
+from .files import Files
+from .rows import Row, RowProblem, invalid
+from .source import Record, Source
+
+MOST_TAKES = 1000
+"""The largest `count` of a row."""
+
+MOST_ROWS = 100_000
+"""How many videos one batch may have."""
+
+
+class Plugins(NamedTuple):
+    """What is asked of the plugins, without a request.
+
+    `fields(account, kind)` is `Operation.fields`, names to words; it raises a UsageError for what there is not.
+    `build(account, kind, fields)` has the plugin's builder make the request, and raises what is wrong with it.
+    """
+
+    fields: Callable[[str, str], Mapping[str, str]]
+    build: Callable[[str, str, Mapping[str, Any]], object]
+
+
+class Defaults(NamedTuple):
+    """What counts where a row says nothing. `fields` are named as columns are, with values that are what they are.
+
+    `picture` is the field that takes the pictures of a folder, `file` the template of the names, `date` its `{date}`.
+    """
+
+    account: str = ""
+    kind: str = ""
+    fields: Mapping[str, Any] = {}
+    picture: str = ""
+    file: str = names.DEFAULT
+    date: str = ""
+
+
+def make_rows(source: Source, plugins: Plugins, defaults: Defaults = Defaults()) -> list[Row]:  # noqa: B008 - frozen
+    """All rows, each with a key of its own. Raises BatchInvalid with everything that is wrong."""
+    making = _Making(source, plugins, defaults)
+    for record in source.records:
+        making.add(record)
+    rows = making.finished()
+    problems = [*source.problems, *making.problems]
+    if problems:
+        raise invalid(source.name, sorted(problems, key=lambda each: _number(each.place)))
+    return rows
+
+
+def _number(place: str) -> int:
+    found = re.search(r"[0-9]+", place) if place.startswith(("row ", "line ", "item ")) else None
+    return int(found[0]) if found else 0
+
+
+class _Drawn(NamedTuple):
+    """A row before it has its key: the one that it names, and how many takes, where it says so."""
+
+    row: Row
+    key: str
+    takes: int | None
+
+
+@dataclass
+class _Call:
+    """The fields of one row while they are read: values by their paths, and of each field its column and its place.
+
+    `texts` are those that may be meant as text; `short` says that one is left out, because it is wrong.
+    """
+
+    place: str
+    kind: Kind
+    values: dict[tuple[str, ...], Any] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
+    columns: dict[str, tuple[str, str]] = field(default_factory=dict)
+    short: bool = False
+
+
+class _Making:
+    """What is shared while the rows of one batch are made."""
+
+    def __init__(self, source: Source, plugins: Plugins, defaults: Defaults) -> None:
+        self.problems: list[RowProblem] = []
+        self._source, self._plugins, self._defaults = source, plugins, defaults
+        self._files = Files(source.folder)
+        self._kinds: dict[tuple[str, str], Kind | UsageError] = {}
+        self._told: set[tuple[str, str]] = set()
+        self._drawn: list[_Drawn] = []
+        self._columns: set[str] = set()
+
+    def _wrong(self, place: str, column: str, message: str) -> None:
+        """Note what is wrong; of what all rows share (without a place) once."""
+        said = redact.text(message.removeprefix(f"{column}: ") if column else message)
+        if place:
+            self.problems.append(RowProblem(place, column, said))
+        else:
+            self._once("", column, said)
+
+    def _once(self, place: str, column: str, message: str) -> None:
+        """Note what is wrong with many rows alike at the first of them."""
+        if (column, message) not in self._told:
+            self._told.add((column, message))
+            self.problems.append(RowProblem(place, column, message))
+
+    # -- one row ------------------------------------------------------------------------------------------------------
+
+    def add(self, record: Record) -> None:
+        """Take one record: what is wrong with it is noted."""
+        values = _spread(record.values)
+        self._columns.update(name.strip().partition(":")[0] for name in values)
+        own = {name: self._own(record.place, name, values) for name in cells.OWN}
+        takes = self._takes(record.place, own["count"])
+        key = self._checked(record.place, "key", own["key"], keys.check_key)
+        kind = self._kind(record.place, own)
+        if kind is None:
+            return
+        call = _Call(record.place, kind)
+        self._read(call, "", self._defaults.fields, typed=True)
+        self._read(call, record.place, values, typed=self._source.typed)
+        fields = self._built(call)
+        digest, inputs = self._digested(call, fields)
+        shown = self._shown(record.values)
+        row = Row("", kind.account, kind.name, fields, digest, record.place, own["file"], shown, inputs)
+        self._drawn.append(_Drawn(row, key, takes))
+
+    def _own(self, place: str, name: str, values: Mapping[str, Any]) -> str:
+        value = values.get(name)
+        if not is_given(value):
+            return ""
+        if isinstance(value, bool) or not isinstance(value, (str, int)):
+            self._wrong(place, name, f"must be text, not {type(value).__name__} (the provider's: fields.{name})")
+            return ""
+        return str(value).strip()
+
+    def _checked(self, place: str, column: str, text: str, check: Callable[[str], str]) -> str:
+        try:
+            return check(text) if text else ""
+        except UsageError as error:
+            self._wrong(place, column, error.message)
+            return ""
+
+    def _takes(self, place: str, text: str) -> int | None:
+        if not text:
+            return None
+        if re.fullmatch(r"[0-9]{1,4}", text, re.ASCII) and 1 <= int(text) <= MOST_TAKES:
+            return int(text)
+        self._wrong(place, "count", f"{redact.text(text, limit=40)!r}: must be a whole number from 1 to {MOST_TAKES}")
+        return 1
+
+    def _kind(self, place: str, own: Mapping[str, str]) -> Kind | None:
+        account, kind = (own[each] or getattr(self._defaults, each) for each in ("account", "kind"))
+        for column, value in (("account", account), ("kind", kind)):
+            if not value:
+                self._once(place, "", f"no {column}: give {column}=… for all rows, or a column {column!r}")
+        if not (account and kind):
+            return None
+        found = self._kinds.get((account, kind))
+        if found is None:
+            try:
+                found = Kind(account, kind, self._plugins.fields(account, kind), self._defaults.picture)
+            except UsageError as error:
+                found = error
+            self._kinds[account, kind] = found
+        if isinstance(found, UsageError):
+            self._once(place, "account" if isinstance(found, UnknownProvider) else "kind", found.message)
+            return None
+        return found
+
+    # -- its fields ---------------------------------------------------------------------------------------------------
+
+    def _read(self, call: _Call, place: str, given: Mapping[str, Any], *, typed: bool) -> None:
+        """Read the columns; one that is wrong is told at the first row that uses it."""
+        for name, cell in given.items():
+            column = call.kind.column(name)
+            if not (column.path or column.wrong) or not is_given(cell):
+                continue
+            if column.wrong:
+                self._once(place and (self._source.header or place), name, column.wrong)
+            try:
+                value, unsure = cells.value_of(column, cell, self._files, typed=typed)
+            except UsageError as error:
+                self._wrong(place, name, error.message)
+                call.short = True
+                continue
+            call.short = call.short or not column.path
+            if column.path:
+                call.columns[column.path[0]] = place, name
+                _set(call, column.path, value, cell if unsure else None)
+
+    def _built(self, call: _Call) -> dict[str, Any]:
+        """The fields as the plugin takes them. One that it refuses is noted and left out, so that the next is heard."""
+        try:
+            fields = cells.nested(call.values)
+        except UsageError as error:
+            self._wrong(call.place, "", error.message)
+            return {}
+        kind = call.kind
+        while True:
+            try:
+                literals.fitted(lambda each: self._plugins.build(kind.account, kind.name, each), fields, call.texts)
+                return fields
+            except InvalidField as error:
+                name, said = literals.blamed(error, fields), error.message
+            except VidpollError as error:
+                name, said = "", error.message
+            if name:
+                place, column = call.columns[name]
+                self._wrong(place, column, said + kind.hint(column))
+                del fields[name]
+                call.texts.pop(name, None)
+                call.short = True
+                continue
+            if not call.short:  # else it may speak of what was left out
+                self._wrong(call.place, "", said)
+            return fields
+
+    def _digested(self, call: _Call, fields: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
+        try:
+            return keys.digest(call.kind.account, call.kind.name, fields, self._files)
+        except UsageError as error:
+            self._wrong(call.place, "", error.message)
+            return "", {}
+
+    def _shown(self, values: Mapping[str, Any]) -> Mapping[str, str]:
+        if not self._source.typed:
+            return values
+        return {name: _as_text(value) for name, value in values.items()}
+
+    # -- all rows -----------------------------------------------------------------------------------------------------
+
+    def finished(self) -> list[Row]:
+        """The rows with their keys, each take one row; double keys and double names are noted."""
+        if sum(each.takes or 1 for each in self._drawn) > MOST_ROWS:
+            self._wrong("", "", f"more than {MOST_ROWS:,} videos; make several batches of it")
+            return []
+        unnamed = [each.row for each in self._drawn if not each.key]
+        made = iter(keys.made_keys([(row.digest, row.file) for row in unnamed]))
+        keyed = [(each, each.key or next(made)) for each in self._drawn]
+        rows = [
+            replace(drawn.row, key=key if drawn.takes is None else f"{key}#{take}")
+            for drawn, key in keyed
+            for take in range(1, (drawn.takes or 1) + 1)
+        ]
+        self._check_double(rows)
+        self._check_names(rows)
+        return rows
+
+    def _check_double(self, rows: list[Row]) -> None:
+        first: dict[str, Row] = {}
+        for row in rows:
+            other = first.setdefault(row.key, row)
+            if other is not row:
+                self._wrong(row.place, "key", f"{row.key!r} is the key of {other.place}, too; each row needs its own")
+
+    def _check_names(self, rows: list[Row]) -> None:
+        first: dict[str, Row] = {}
+        for row in rows:
+            try:
+                name = names.name_of(row, self._defaults.file, date=self._defaults.date, columns=self._columns)
+            except UsageError as error:
+                self._once(row.place, "file", error.message)
+                continue
+            other = first.setdefault(names.folded(name), row)
+            if other is row or other.key == row.key:
+                continue
+            if other.place == row.place:
+                self._once(
+                    row.place, "file", f"all takes would be called {name!r}; the template needs {{n}} or {{key}}"
+                )
+            else:
+                whose = f"the file of {other.place} would be called so, too"
+                self._wrong(row.place, "file", f"{name!r}: {whose}; the template may hold {{key}}")
+
+
+def _set(call: _Call, path: tuple[str, ...], value: Any, text: str | None) -> None:
+    """Give a field its value, in the place of what it had before, and of what stood inside that."""
+    for other in [each for each in call.values if each[: len(path)] == path]:
+        del call.values[other]
+    call.values[path] = value
+    call.texts.pop(path[0], None)
+    if text is not None and len(path) == 1:
+        call.texts[path[0]] = text
+
+
+def _spread(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """An object `fields` of a JSON row is its fields."""
+    inner = values.get("fields")
+    if not isinstance(inner, Mapping):
+        return values
+    outer = {name: value for name, value in values.items() if name != "fields"}
+    return {**outer, **{f"fields.{name}": value for name, value in inner.items()}}
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    return "" if value is None else json.dumps(value, default=str)

@@ -1,0 +1,324 @@
+"""What a batch is about to do, before anything is sent: rows to buy, what they cost, and when they are done. Pure.
+
+A plan is made of the rows, of what the store knows of them, and of facts about the accounts; it asks nobody.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, tzinfo
+from math import ceil
+from typing import NamedTuple, Protocol
+
+from ..errors import UsageError
+from ..model import Price, amount
+from . import keys
+from .options import Money, unit_of
+from .rows import Row, RowProblem
+
+WIDTH = 80
+"""Columns of a plan's text."""
+
+STATES = ("new", "waiting", "running", "unknown", "completed", "failed")
+"""How rows stand, in the order in which they are told."""
+
+_STANDS = {"submitting": "running", "ended": "running"}
+"""What the store's word means here: a row that is being sent, or whose verdict is not settled, is bought."""
+
+_ROUNDING = 1e-9
+
+
+class Begun(Protocol):
+    """What the store knows of a row that was begun (`storage.records.KeptRow`)."""
+
+    @property
+    def digest(self) -> str: ...
+    @property
+    def state(self) -> str: ...
+
+
+class Lane(NamedTuple):
+    """What is known of an account: most jobs at once, seconds that a job takes (fewest, most), and its balance."""
+
+    slots: int = 3
+    typical: tuple[float, float] | None = None
+    balance: Money | None = None
+
+
+class Changed(NamedTuple):
+    """A row whose key was begun with other fields; `fields` are those that differ, `state` is how it stands."""
+
+    key: str
+    place: str
+    fields: tuple[str, ...]
+    state: str
+
+
+class Share(NamedTuple):
+    """What is bought at one account for one unit of money; an empty `unit` is what has no price."""
+
+    account: str
+    unit: str
+    rows: int
+    low: float
+    high: float
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a batch is about to do. `str(plan)` tells it in lines of 80 columns, `one_line()` in one.
+
+    `counts` says how many rows are new, waiting, running, unknown, completed and failed. `buy` are those that are to be
+    bought, `allowed` the keys of those of them that budget and limit allow by their upper prices. `spent` is what the
+    batch has spent and reserved in the budget's unit, `finish` Unix seconds from when to when all of these are done,
+    None where nothing is known. `gone` are keys that were begun and are no longer in the input: they go on. `problems`
+    is why the batch may not begin; empty where it may.
+    """
+
+    name: str
+    counts: Mapping[str, int]
+    buy: tuple[Row, ...] = field(repr=False)
+    allowed: frozenset[str] = field(repr=False)
+    shares: tuple[Share, ...]
+    lanes: Mapping[str, Lane]
+    changed: tuple[Changed, ...] = ()
+    gone: tuple[str, ...] = ()
+    budget: Money | None = None
+    spent: float = 0.0
+    limit: int | None = None
+    now: float = 0.0
+    until: float | None = None
+    tz: tzinfo | None = None
+    finish: tuple[float, float] | None = None
+    problems: tuple[RowProblem, ...] = ()
+
+    @property
+    def in_time(self) -> bool | None:
+        """Whether all is done before `until`; None where that is open, or no time was said."""
+        if self.until is None or self.finish is None or self.finish[0] <= self.until < self.finish[1]:
+            return None
+        return self.finish[1] <= self.until
+
+    def one_line(self) -> str:
+        """The plan on one line, as it is shown before a run."""
+        states = [f"{number:,} {state}" for state, number in self.counts.items() if number]
+        money = [_cost(each) for each in _totals(self.shares) if each.unit]
+        parts = [f"{self.name}: {_rows(sum(self.counts.values()))} ({', '.join(states) or 'none'})"]
+        parts += [f"to buy {len(self.buy):,}" + (f" for {' and '.join(money)}" if money else "")] if self.buy else []
+        parts += [f"done {self._finish()}"] if self.finish else []
+        return "; ".join(parts)
+
+    def __str__(self) -> str:
+        lines = [f"  {label:<8}{text}" for label, text in self._lines()]
+        wrapped = (textwrap.fill(each, WIDTH, subsequent_indent=" " * 10, break_on_hyphens=False) for each in lines)
+        return "\n".join([f"{self.name}: {_rows(sum(self.counts.values()))}", *wrapped])
+
+    def _lines(self) -> Iterator[tuple[str, str]]:
+        yield "rows", ", ".join(f"{number:,} {state}" for state, number in self.counts.items() if number) or "none"
+        yield "to buy", f"{len(self.buy):,}"
+        for share in self.shares:
+            yield "", self._share(share)
+        if self.budget:
+            left = Money(max(self.budget.amount - self.spent, 0.0), self.budget.unit)
+            spent = Money(self.spent, self.budget.unit)
+            yield "budget", f"{self.budget}: {spent} spent or reserved, {left} left"
+            yield "", "kept by upper prices: only a job that costs more than its own can exceed it"
+        if self.limit is not None:
+            yield "limit", f"{self.limit:,} jobs, {self._bought():,} bought"
+        if len(self.allowed) < len(self.buy):
+            yield "", f"that allows {len(self.allowed):,} of {len(self.buy):,}; the others wait"
+        if self.finish:
+            yield "done", self._finish()
+        elif self.allowed:
+            yield "done", "nobody knows: no typical duration of these jobs is known"
+        for changed in self.changed:
+            yield "changed", f"{changed.key} ({changed.state}): {', '.join(changed.fields) or 'account or kind'}"
+        if self.gone:
+            more = f" and {len(self.gone) - 5:,} more" if len(self.gone) > 5 else ""
+            yield "gone", f"no longer in the input, not cancelled: {', '.join(self.gone[:5])}{more}"
+        for problem in self.problems:
+            yield "wrong", str(problem)
+
+    def _share(self, share: Share) -> str:
+        lane = self.lanes.get(share.account, Lane())
+        price = f"{_cost(share)} ({', '.join(share.sources)})" if share.unit else "no price is known"
+        takes = f", {_span(lane.typical[0])} to {_span(lane.typical[1])} each" if lane.typical else ""
+        short = lane.balance and unit_of(lane.balance.unit) == share.unit and lane.balance.amount < share.high
+        balance = f", balance {lane.balance}{', which may not pay for all' if short else ''}" if lane.balance else ""
+        return f"{share.account}: {share.rows:,} for {price}, {lane.slots} at once{takes}{balance}"
+
+    def _bought(self) -> int:
+        return sum(self.counts[state] for state in _BOUGHT)
+
+    def _finish(self) -> str:
+        first, last = self.finish or (0.0, 0.0)
+        told = f"{self._clock(first)} to {self._clock(last)}"
+        if self.until is None:
+            return told
+        word = {True: "before", False: "not before", None: "perhaps not before"}[self.in_time]
+        return f"{told}, {word} {self._clock(self.until)}"
+
+    def _clock(self, at: float) -> str:
+        moment, today = datetime.fromtimestamp(at, self.tz), datetime.fromtimestamp(self.now, self.tz)
+        return moment.strftime("%H:%M" if moment.date() == today.date() else "%Y-%m-%d %H:%M")
+
+
+_BOUGHT = ("completed", "running", "unknown")
+
+
+def make_plan(
+    name: str,
+    rows: Sequence[Row],
+    kept: Mapping[str, Begun],
+    *,
+    prices: Mapping[str, Price | None],
+    lanes: Mapping[str, Lane],
+    now: float,
+    tz: tzinfo | None = None,
+    budget: Money | None = None,
+    spent: float = 0.0,
+    limit: int | None = None,
+    until: float | None = None,
+    changed: str | None = None,
+    retry_failed: bool = False,
+) -> Plan:
+    """The plan of a batch. `kept` and `prices` are by the keys of rows, `lanes` by account; times are Unix seconds.
+
+    A row that was begun with other fields is bought with the new ones where it waits or failed; where it is bought,
+    `changed="keep"` leaves it, `changed="again"` buys a completed one anew, and None is a problem of the plan.
+    """
+    if changed not in (None, "keep", "again"):
+        raise UsageError(f"changed={changed!r}: must be 'keep' or 'again'")
+    others = tuple(_changed(row, kept[row.key]) for row in rows if row.key in kept and _differs(row, kept[row.key]))
+    anew = {each.key for each in others if each.state == "failed" or (each.state == "completed" and changed == "again")}
+    states = {row.key: "new" if row.key in anew else _stands(row.key, kept) for row in rows}
+    wanted = {"new", "waiting", "failed"} if retry_failed else {"new", "waiting"}
+    buy = tuple(row for row in rows if states[row.key] in wanted)
+    counts = Counter(states.values())
+    left = None if limit is None else max(limit - sum(counts[state] for state in _BOUGHT), 0)
+    rest = None if budget is None else Money(budget.amount - spent, budget.unit)
+    allowed = frozenset(_affordable(buy, prices, rest)[:left])
+    busy = Counter(row.account for row in rows if row.key in allowed or states[row.key] == "running")
+    return Plan(
+        name,
+        {state: counts[state] for state in STATES},
+        buy,
+        allowed,
+        _shares(buy, prices),
+        lanes,
+        others,
+        tuple(sorted(kept.keys() - states.keys())),
+        budget,
+        spent,
+        limit,
+        now,
+        until,
+        tz,
+        _finish(busy, lanes, now),
+        (*_unasked(others, changed), *_unpriced(buy, prices, budget)),
+    )
+
+
+def _stands(key: str, kept: Mapping[str, Begun]) -> str:
+    return _STANDS.get(kept[key].state, kept[key].state) if key in kept else "new"
+
+
+def _differs(row: Row, begun: Begun) -> bool:
+    return bool(begun.digest) and begun.digest != row.digest
+
+
+def _changed(row: Row, begun: Begun) -> Changed:
+    state = _STANDS.get(begun.state, begun.state)
+    return Changed(row.key, row.place, tuple(keys.differing(begun.digest, row.digest)), state)
+
+
+def _unasked(others: Sequence[Changed], changed: str | None) -> Iterator[RowProblem]:
+    for each in others if changed is None else ():
+        if each.state in _BOUGHT:
+            what = f"{', '.join(each.fields)} differ" if each.fields else "account or kind differ"
+            way = "changed='keep' (--changed keep) leaves it, 'again' buys what is completed anew"
+            yield RowProblem(each.place, "key", f"{each.key!r} is {each.state} with other fields ({what}); {way}")
+
+
+def _unpriced(buy: Sequence[Row], prices: Mapping[str, Price | None], budget: Money | None) -> Iterator[RowProblem]:
+    """With a budget each row needs a price in its unit; said once for each kind, at its first row."""
+    told: dict[tuple[str, str, str], list[Row]] = defaultdict(list)
+    for row in buy if budget else ():
+        price = prices.get(row.key)
+        if price is None or unit_of(price.unit) != unit_of(budget.unit if budget else ""):
+            told[row.account, row.kind, price.unit if price else ""].append(row)
+    for (account, kind, unit), rows in told.items():
+        known = f"the price is in {unit}, the budget in {budget.unit}" if unit and budget else "no price is known"
+        way = f"price={{'{account}/{kind}': '0.35USD'}} (--price {account}/{kind}=0.35USD)"
+        yield RowProblem(rows[0].place, "", f"{account}/{kind}, {_rows(len(rows))}: {known}; say one with {way}")
+
+
+def _affordable(buy: Sequence[Row], prices: Mapping[str, Price | None], left: Money | None) -> list[str]:
+    """The keys of rows that what is left pays for, one after the other, each by its upper price."""
+    paid: list[str] = []
+    rest = 0.0 if left is None else left.amount
+    for row in buy:
+        price = prices.get(row.key)
+        if left is not None and (price is None or unit_of(price.unit) != unit_of(left.unit)):
+            continue
+        if left is not None and price is not None:
+            if price.high > rest + _ROUNDING:
+                continue
+            rest -= price.high
+        paid.append(row.key)
+    return paid
+
+
+def _shares(buy: Sequence[Row], prices: Mapping[str, Price | None]) -> tuple[Share, ...]:
+    found: dict[tuple[str, str], list[Price | None]] = defaultdict(list)
+    for row in buy:
+        price = prices.get(row.key)
+        found[row.account, unit_of(price.unit) if price else ""].append(price)
+    return tuple(_share(*place, told) for place, told in sorted(found.items()))
+
+
+def _share(account: str, unit: str, told: Sequence[Price | None]) -> Share:
+    prices = [each for each in told if each is not None]
+    sources = tuple(sorted({each.source for each in prices}))
+    return Share(account, unit, len(told), sum(p.low for p in prices), sum(p.high for p in prices), sources)
+
+
+def _totals(shares: Sequence[Share]) -> list[Share]:
+    units = sorted({each.unit for each in shares})
+    parts = ([each for each in shares if each.unit == unit] for unit in units)
+    return [
+        Share("", part[0].unit, sum(p.rows for p in part), sum(p.low for p in part), sum(p.high for p in part), ())
+        for part in parts
+    ]
+
+
+def _finish(busy: Mapping[str, int], lanes: Mapping[str, Lane], now: float) -> tuple[float, float] | None:
+    """From when to when all is done: so many rounds as slots need, each as long as a job; None: unknown."""
+    ends = []
+    for account, jobs in busy.items():
+        lane = lanes.get(account, Lane())
+        if lane.typical is None:
+            return None
+        rounds = ceil(jobs / max(lane.slots, 1))
+        ends.append((now + rounds * lane.typical[0], now + rounds * lane.typical[1]))
+    return (max(low for low, _ in ends), max(high for _, high in ends)) if ends else None
+
+
+def _rows(number: int) -> str:
+    return f"{number:,} row" if number == 1 else f"{number:,} rows"
+
+
+def _cost(share: Share) -> str:
+    low, high = (amount(round(each, 4)) for each in (share.low, share.high))
+    return f"{low} {share.unit}" if low == high else f"{low} to {high} {share.unit}"
+
+
+def _span(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
