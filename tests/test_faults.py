@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vidpoll.errors import KINDS, Refused
+from vidpoll.errors import CATEGORIES, KINDS, Refused
 from vidpoll.faults import CAP, LONGEST_HINT, FailureStreak, Fault, Meaning, NoAnswer, exhausted, hint, status_of
 from vidpoll.model import Response
 
@@ -152,9 +152,9 @@ def test_what_a_status_means(statuses: tuple[int | None, ...], meaning: Meaning)
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
-        (400, "invalid request"), (401, "authentication"), (402, "payment"), (403, "permission"), (404, "not found"),
-        (405, "invalid request"), (409, "conflict"), (413, "invalid request"), (422, "invalid request"),
-        (429, "rate limit"), (500, "server"), (503, "server"), (418, "server"), (None, "server"),
+        (400, "input"), (401, "auth"), (402, "money"), (403, "permission"), (404, "not found"),
+        (405, "input"), (409, "conflict"), (413, "input"), (422, "input"),
+        (410, "expired"), (429, "rate"), (500, "internal"), (503, "internal"), (418, "unknown"), (None, "unknown"),
     ],
 )  # fmt: skip
 def test_the_kind_of_a_refusal(status: int | None, kind: str) -> None:
@@ -165,8 +165,33 @@ def test_the_kind_of_a_refusal(status: int | None, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_200_that_is_a_refusal_counts_as_its_status(kind: str) -> None:
-    """Refused(kind) and the status that it stands for mean the same."""
-    assert Fault("x", status_of(Refused(kind))).kind == kind
+    """Refused(kind) and the status that it stands for are the same error."""
+    assert Fault("x", status_of(Refused(kind))).error is KINDS[kind]
+
+
+@pytest.mark.parametrize(
+    ("status", "category"),
+    [
+        (401, "auth"), (403, "auth"), (402, "money"), (400, "input"), (413, "input"), (422, "input"), (429, "rate"),
+        (500, "internal"), (503, "internal"), (410, "expired"), (404, None), (409, None), (451, None), (302, None),
+        (None, None),
+    ],
+)  # fmt: skip
+def test_the_class_of_failure_of_a_status(status: int | None, category: str | None) -> None:
+    """Where no plugin declares anything, the HTTP status tells it, or nothing does."""
+    assert Fault("x", status).category == category
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_a_plugin_declares_wins(kind: str) -> None:
+    """A 403 that is money is money, and one that is "permission" is no class of failure: it may be about a model."""
+    fault = Fault("x", status_of(Refused(kind)), declared=kind)
+    assert (fault.kind, fault.category) == (kind, kind if kind in CATEGORIES else None)
+
+
+def test_a_bot_check_is_no_class_of_failure() -> None:
+    """A page in the place of a 403 is not the provider's word about the key."""
+    assert [Fault("x", status, page=True).category for status in (401, 403, 503)] == [None, None, "internal"]
 
 
 def test_no_answer_says_whether_anything_was_sent() -> None:

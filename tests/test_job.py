@@ -699,6 +699,8 @@ EVENTS = [
     (Completed(REF, 0.0, (VIDEO, THUMB), Cost(52)), "acme:1 completed: video, thumbnail (52 credits charged)"),
     (Completed(REF, 0.0), "acme:1 completed: no files"),
     (Failed(REF, 0.0, F, Problem("bad\nprompt", "E1")), "acme:1 failed: bad prompt (E1)"),
+    (Failed(REF, 0.0, F, Problem("flagged", charged=False)), "acme:1 failed: flagged (not charged)"),
+    (Failed(REF, 0.0, F, Problem("flagged", charged=True), Cost(5, 0)), "acme:1 failed: flagged (5 credits charged)"),
     (Failed(REF, 0.0, E), "acme:1 expired: the provider gives no reason"),
     (PollFailed(REF, 0.0, "HTTP 503", 503, 4.6, 2), "acme:1 no news: HTTP 503; asking again in 5 s"),
     (PollFailed(REF, 0.0, "HTTP 401", 401), "acme:1 no news: HTTP 401"),

@@ -245,9 +245,9 @@ def test_a_500_may_be_the_failed_job_or_an_outage() -> None:
 def body_error(response: vidpoll.Response, job_id: str) -> vidpoll.Snapshot:
     body = parsing.json_object(response)
     code = body.get("base_resp", {}).get("status_code", 0)
-    kinds = {1002: "rate limit", 1004: "authentication", 1008: "balance", 2013: "not found"}
+    kinds = {1002: "rate", 1004: "auth", 1008: "balance", 2013: "not found"}
     if code:
-        kind = kinds[code].replace("balance", "payment")
+        kind = kinds[code].replace("balance", "money")
         raise vidpoll.Refused(kind, body["base_resp"]["status_msg"], code=str(code))
     return vidpoll.Snapshot(parsing.lookup({"run": RUNNING, "ok": COMPLETED}, body.get("status")), assets_due=False)
 

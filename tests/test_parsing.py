@@ -404,7 +404,7 @@ def failing(error: Exception) -> Callable[[], Snapshot]:
 
 @pytest.mark.parametrize(
     "error",
-    [Malformed("x"), UnknownStatus("x"), Refused("payment"), KeyError("status"), TypeError("x"), RecursionError()],
+    [Malformed("x"), UnknownStatus("x"), Refused("money"), KeyError("status"), TypeError("x"), RecursionError()],
 )
 def test_nothing_else_in_a_submit_answer_can_raise(error: Exception) -> None:
     """Rule 3: the job is paid for, and its id is in hand; a KeyError behind it must not lose it."""

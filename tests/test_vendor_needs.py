@@ -12,6 +12,7 @@ from acme_provider import ACME, DONE, DRAWING, REF, UNAVAILABLE, job_request, ta
 
 import vidpoll
 from vidpoll import State, declare, parsing
+from vidpoll.cli.output import error_object
 
 TASK = declare.Reader({"drawing": State.RUNNING, "done": State.COMPLETED}, files={"video": "video"})
 RUNWAY = replace(
@@ -81,7 +82,11 @@ def test_a_cancel_that_asks_first(queue: dict[str, Any], sent: list[Any]) -> Non
 
 PAY = replace(
     ACME,
-    error=declare.refusals({"1113": "payment", "1201": "not found"}, statuses={403: "payment"}),
+    error=declare.refusals(
+        {"1113": "money", "1201": "not found", "1303": "capacity", "1301": "moderated_input", "1103": "permission"},
+        statuses={403: "money"},
+        charged={"moderated_input": True, "1303": False},
+    ),
     status=replace(ACME.status, request=job_request("GET")),
 )
 
@@ -93,6 +98,29 @@ def test_a_refusal_that_is_money(status: int, code: str) -> None:
     with pytest.raises(vidpoll.PaymentRequired, match=rf"HTTP {status}: no balance .*Nothing was bought"):
         t.client.submit("acme", "clip", prompt="a sea")
     assert len(t.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "told"),
+    [
+        (429, "1113", (vidpoll.PaymentRequired, "money", None)),
+        (429, "1303", (vidpoll.RateLimited, "capacity", False)),
+        (429, "1", (vidpoll.RateLimited, "rate", None)),
+        (400, "1301", (vidpoll.InvalidRequest, "moderated_input", True)),
+        (403, "1103", (vidpoll.PermissionDenied, None, None)),
+        (401, "1", (vidpoll.AuthenticationError, "auth", None)),
+    ],
+)
+def test_a_refusal_has_its_class_and_says_who_pays(status: int, code: str, told: tuple[object, ...]) -> None:
+    """[Kling] The code decides, then the HTTP status: a 429 is money, a full account, or too many requests."""
+    t = talk([(status, {}, json.dumps({"code": code, "message": "no"}).encode())] * 9, provider=PAY)
+    with pytest.raises(vidpoll.ProviderError) as caught:
+        t.client.submit("acme", "clip", prompt="a sea")
+    error = caught.value
+    assert (type(error), error.category, error.charged) == told
+    assert {name: error_object(error)[name] for name in ("code", "category", "charged")} == {
+        "code": code, "category": error.category, "charged": error.charged,
+    }  # fmt: skip
 
 
 def test_a_refusal_that_is_an_unknown_id() -> None:

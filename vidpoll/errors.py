@@ -18,7 +18,7 @@ VidpollError
 │   ├── BadSignature         a pushed body that is not the provider's, or too old
 │   └── TransitionRefused    an answer that contradicts a final state
 ├── ProviderError            you or the provider: a refusal with status, code, message, details, request id
-│   ├── AuthenticationError  401   ├── NotFound     404        ├── RateLimited  429
+│   ├── AuthenticationError  401   ├── NotFound     404 410    ├── RateLimited  429
 │   ├── PermissionDenied     403   ├── Conflict     409        └── ServerError  5xx, and whatever is left
 │   ├── PaymentRequired      402   └── InvalidRequest 400 413 422
 ├── Refused                  raised by a parser, never by vidpoll: a 200 that is really a refusal
@@ -166,9 +166,11 @@ class TransitionRefused(AnswerError):
 
 
 class ProviderError(VidpollError):
-    """The provider refused. `status` is the HTTP status, `kind` a word of `KINDS`, the rest as the provider said it."""
+    """The provider refused. `status` is the HTTP status, the rest as the provider said it.
 
-    kind = "server"
+    `category` is the class of failure, one of `CATEGORIES`; None where neither the code nor the status tells it.
+    `charged` is whether the provider keeps money for what it refused; None: not known.
+    """
 
     def __init__(
         self,
@@ -179,80 +181,79 @@ class ProviderError(VidpollError):
         code: str | None = None,
         details: Mapping[str, Any] | None = None,
         request_id: str | None = None,
+        category: str | None = None,
+        charged: bool | None = None,
     ) -> None:
         super().__init__(message, job=job)
         self.status = status
         self.code = code
         self.details = dict(details or {})
         self.request_id = request_id
+        self.category = category
+        self.charged = charged
 
 
 class AuthenticationError(ProviderError):
     """401: the key is missing, wrong or expired."""
 
-    kind = "authentication"
-
 
 class PermissionDenied(ProviderError):
     """403: the key may not do this."""
-
-    kind = "permission"
 
 
 class PaymentRequired(ProviderError):
     """402: the balance does not pay for it. Nothing was bought."""
 
-    kind = "payment"
-
 
 class InvalidRequest(ProviderError):
-    """400, 413 or 422: the provider does not accept what was sent."""
-
-    kind = "invalid request"
+    """400, 413 or 422: the provider does not accept what was sent, or its moderation does not."""
 
 
 class NotFound(ProviderError):
-    """404: the provider has no such thing."""
-
-    kind = "not found"
+    """404, 410: the provider has no such thing, or no more."""
 
 
 class Conflict(ProviderError):
     """409: not now, in the state that the job is in."""
 
-    kind = "conflict"
-
 
 class RateLimited(ProviderError):
-    """429: too many requests."""
-
-    kind = "rate limit"
+    """429: too many requests, too many jobs at once, or the quota of a day is used up; `category` tells which."""
 
 
 class ServerError(ProviderError):
     """5xx, no answer at all, or a status that fits nowhere else."""
 
 
-KINDS: dict[str, type[ProviderError]] = {
-    cls.kind: cls
-    for cls in (
-        AuthenticationError,
-        PermissionDenied,
-        PaymentRequired,
-        InvalidRequest,
-        NotFound,
-        Conflict,
-        RateLimited,
-        ServerError,
-    )
+CATEGORIES: dict[str, type[ProviderError]] = {
+    "capacity": RateLimited,  # as many jobs at once as the account may have, or the provider can bear
+    "rate": RateLimited,  # too many requests in a short time
+    "quota": RateLimited,  # what the account may do in a day or a month is used up
+    "money": PaymentRequired,
+    "auth": AuthenticationError,
+    "input": InvalidRequest,
+    "moderated_input": InvalidRequest,  # what was sent is not allowed
+    "moderated_output": InvalidRequest,  # what was made is not shown
+    "internal": ServerError,
+    "expired": NotFound,
 }
+"""The classes of failure, which tell what to do next, each with the error that a refusal of it is."""
+
+KINDS: dict[str, type[ProviderError]] = {
+    **CATEGORIES,
+    "permission": PermissionDenied,
+    "not found": NotFound,
+    "conflict": Conflict,
+    "unknown": ServerError,
+}
+"""The words for a refusal: the classes of failure, and four that are none."""
 
 
 class Refused(VidpollError):
     """Raised by a parser, never by vidpoll: a 200 that is really a refusal.
 
-    `kind` is a key of `KINDS`: "authentication", "permission", "payment", "invalid request", "not found",
-    "conflict", "rate limit" or "server". It is then treated as the HTTP status of that kind would be.
+    `kind` is a key of `KINDS`: a class of failure ("money", say), "permission", "not found", "conflict" or "unknown".
+    It is then treated as the HTTP status of that kind would be.
     """
 
     def __init__(self, kind: str, message: str = "", code: str | None = None) -> None:
@@ -317,10 +318,6 @@ class WaitStopped(OutcomeUnknown):
 
 class WaitRefused(OutcomeUnknown, ProviderError):
     """The provider refuses to tell (400, 401, 402, 403, 451). The job itself is not touched by that."""
-
-    def __init__(self, message: str = "", *, kind: str = "server", **fields: Any) -> None:
-        super().__init__(message, **fields)
-        self.kind = kind
 
 
 class WaitNotSent(OutcomeUnknown, ConfigurationError):

@@ -66,7 +66,7 @@ class Failed(Event):
     cost: Cost | None = None
 
     def __str__(self) -> str:
-        return f"{self.ref} {self.state}: {self.problem or NO_REASON}{money(self.cost)}"
+        return f"{self.ref} {self.state}: {self.problem or NO_REASON}{money(self.cost, self.problem)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +164,9 @@ def percent(progress: float | None) -> str:
     return "" if progress is None else f" {progress:.0f} %"
 
 
-def money(cost: Cost | None) -> str:
-    """A cost in brackets, with a space before it; empty where there is none."""
-    return "" if cost is None else f" ({cost})"
+def money(cost: Cost | None, problem: Problem | None = None) -> str:
+    """A cost in brackets, with a space before it; without one whether a problem is charged; empty where none knows."""
+    if cost is not None:
+        return f" ({cost})"
+    charged = None if problem is None else problem.charged
+    return "" if charged is None else " (charged)" if charged else " (not charged)"

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from .blame import Meaning as Meaning  # noqa: PLC0414 - whoever asks for a fault asks for what it means
 from .blame import of_status
-from .errors import Malformed, Refused
+from .errors import CATEGORIES, KINDS, Malformed, ProviderError, Refused
 from .model import Response, is_number
 from .parsing import timestamp
 
@@ -40,18 +40,19 @@ UNSEEN = 30.0
 """Seconds after a submit in which 404 only means "not visible yet"."""
 
 _FROM_KIND = {
-    "authentication": 401,
-    "payment": 402,
+    "auth": 401,
+    "money": 402,
     "permission": 403,
     "not found": 404,
     "conflict": 409,
-    "invalid request": 400,
-    "rate limit": 429,
-    "server": 500,
+    "expired": 410,
+    **dict.fromkeys(("input", "moderated_input", "moderated_output"), 400),
+    **dict.fromkeys(("rate", "capacity", "quota"), 429),
+    **dict.fromkeys(("internal", "unknown"), 500),
 }
 _TO_KIND = {
-    **{status: kind for kind, status in _FROM_KIND.items()},
-    **dict.fromkeys((406, 411, 413, 414, 415, 421, 422, 426, 428, 431), "invalid request"),
+    **{_FROM_KIND[kind]: kind for kind in ("auth", "money", "permission", "not found", "conflict", "expired", "rate")},
+    **dict.fromkeys((400, 405, 406, 411, 413, 414, 415, 421, 422, 426, 428, 431), "input"),
 }
 
 
@@ -87,20 +88,44 @@ class Fault(NamedTuple):
     """Where a redirect points that was not followed, without its query."""
     local: bool = False
     """Whether this machine is what has to be mended."""
+    declared: str | None = None
+    """The word of `errors.KINDS` that the plugin declares for it; None where it declares nothing."""
+    charged: bool | None = None
+    """Whether the provider keeps money for it; None: not known."""
 
     @property
     def meaning(self) -> Meaning:
         """A transient error, a refusal, missing or gone, by the HTTP status; or this machine's own."""
         if self.local:
             return Meaning.LOCAL
-        if self.page and self.status in (401, 403, 451):  # a bot check, say
-            return Meaning.TRANSIENT
-        return of_status(self.status).wait
+        return Meaning.TRANSIENT if self._is_bot_check else of_status(self.status).wait
+
+    @property
+    def _is_bot_check(self) -> bool:
+        return self.page and self.status in (401, 403, 451)
 
     @property
     def kind(self) -> str:
-        """The word of `errors.KINDS` for the HTTP status."""
-        return _TO_KIND.get(self.status or 0, "invalid request" if self.status == 405 else "server")
+        """The word of `errors.KINDS` that is declared, else that of the HTTP status."""
+        status = self.status or 0
+        return self.declared or _TO_KIND.get(status, "internal" if 500 <= status < 600 else "unknown")
+
+    @property
+    def error(self) -> type[ProviderError]:
+        """The error that tells of it."""
+        return KINDS[self.kind]
+
+    @property
+    def category(self) -> str | None:
+        """The class of failure; None where neither the plugin nor the HTTP status tells it.
+
+        A bare 403 is one of the key, while a plugin that declares "permission" may mean a model, or a region.
+        """
+        if self._is_bot_check:
+            return None
+        if self.status == 403 and self.declared is None:
+            return "auth"
+        return self.kind if self.kind in CATEGORIES else None
 
 
 def status_of(refused: Refused) -> int:

@@ -284,7 +284,7 @@ class Job:
         return events
 
     def _verdict(self) -> str:
-        said = f"{self.ref} {self.state}: {self.problem or NO_REASON}{money(self.cost)}"
+        said = f"{self.ref} {self.state}: {self.problem or NO_REASON}{money(self.cost, self.problem)}"
         return f"{said.rstrip('.')}. Submitting it again is a new job."
 
 

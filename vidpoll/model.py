@@ -21,7 +21,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from . import redact
-from .errors import KINDS, BadReference, Malformed, PluginError, UsageError
+from .errors import CATEGORIES, KINDS, BadReference, Malformed, PluginError, UsageError
 
 _ACCOUNT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _PORTS = {"http": 80, "https": 443}
@@ -268,14 +268,15 @@ NO_REASON = "the provider gives no reason"
 class Problem:
     """Why a job or a request failed, in the provider's words, made safe to show (500 characters, one line, no keys).
 
-    An empty `message` says that the provider gives no reason. `kind` is that of a refusal whose HTTP status says
-    something else (a 429 for no credit): a key of `errors.KINDS`, "payment", say.
+    An empty `message` says that the provider gives no reason. `kind` is what the plugin declares it to be: a key of
+    `errors.KINDS`, "money", say. `charged` is whether the provider keeps money for it; None: not known.
     """
 
     message: str = ""
     code: str | None = None
     details: Mapping[str, Any] = field(default_factory=dict, repr=False)
     kind: str | None = None
+    charged: bool | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "message", redact.text(self.message) or NO_REASON)
@@ -283,6 +284,13 @@ class Problem:
             object.__setattr__(self, "code", redact.text(self.code, limit=100))
         if self.kind is not None and self.kind not in KINDS:
             raise PluginError(f"Problem kind {self.kind!r}: one of {', '.join(KINDS)}")
+        if not (self.charged is None or isinstance(self.charged, bool)):
+            raise PluginError(f"Problem charged {self.charged!r}: True, False, or None where it is not known")
+
+    @property
+    def category(self) -> str | None:
+        """The class of failure that the plugin declares: one of `errors.CATEGORIES`, or None."""
+        return self.kind if self.kind in CATEGORIES else None
 
     def __str__(self) -> str:
         return f"{self.message} ({self.code})" if self.code and self.code not in self.message else self.message

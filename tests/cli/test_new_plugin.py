@@ -178,10 +178,10 @@ def test_a_sample_that_the_tables_refuse_says_so(tmp_path: Path) -> None:
     rows = {row["file"]: row for row in json.loads(files["vidpoll_klong/samples/index.json"])["samples"]}
     assert [(rows[file]["operation"], rows[file]["expect"]) for file in more if file != "list.json"] == [
         ("list", {"rows": [], "next": None}),
-        ("cancel", {"raises": "Refused", "kind": "server"}),
+        ("cancel", {"raises": "Refused", "kind": "unknown", "category": None}),
         ("delete", {}),
         ("delete", {"raises": "Malformed"}),
-        ("error", {"message": "HTTP 504", "code": "9"}),
+        ("error", {"message": "HTTP 504", "code": "9", "category": "internal"}),
     ]
     assert list(failures(files, "klong", tmp_path)) == ["nothing_is_left_to_decide"]
 

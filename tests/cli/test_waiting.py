@@ -111,7 +111,7 @@ def test_wait_json(shell: Shell) -> None:
     ]
     assert (done["ref"], done["ok"], done["state"], done["error"]) == (REF, True, "completed", None)
     assert (failed["ok"], failed["error"]["type"]) == (False, "JobFailed")
-    assert failed["problem"] == {"message": "out of paint", "code": None}
+    assert failed["problem"] == {"message": "out of paint", "code": None, "category": None, "charged": None}
     assert list(done) == list(failed)
     assert len(err) == 1
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from email import message_from_bytes
 from email.policy import HTTP
 from pathlib import Path
@@ -96,9 +97,14 @@ def test_an_id_that_lacks_a_part_is_never_sent(job_id: str) -> None:
         (lambda: Reader(WORDS, verdicts=(400,)), "a tuple of declare.Verdict"),  # type: ignore[arg-type]
         (lambda: Reader(WORDS, lasts=0), "seconds, above 0"),
         (lambda: Reader(WORDS, files={"video": "base64:a b"}), "'a b' is no path"),
-        (lambda: declare.refusals({"7": "money"}), "'money'; a kind is one of"),
-        (lambda: declare.refusals(texts={"[": "payment"}), "is no regular expression"),
-        (lambda: Problem("x", kind="money"), "Problem kind 'money'"),
+        (lambda: declare.refusals({"7": "bill"}), "refusals: 'bill'; the word is one of capacity, rate"),
+        (lambda: declare.refusals(statuses={403: "bill"}), "refusals: 'bill'"),
+        (lambda: declare.problems({"7": "bill"}), "problems: 'bill'; the word is one of capacity, rate"),
+        (lambda: declare.problems(charged={"7": "yes"}), "problems charged '7': 'yes'; True or False"),  # type: ignore[dict-item]
+        (lambda: Reader(WORDS, problem={"7": "money"}), "Reader problem: dict, not a function"),  # type: ignore[arg-type]
+        (lambda: declare.refusals(texts={"[": "money"}), "is no regular expression"),
+        (lambda: Problem("x", kind="bill"), "Problem kind 'bill'"),
+        (lambda: Problem("x", charged="no"), "Problem charged 'no'"),  # type: ignore[arg-type]
     ],
 )
 def test_a_table_that_cannot_be_right(make: Any, said: str) -> None:
@@ -119,6 +125,58 @@ def test_a_vendor_with_several_interfaces() -> None:
     assert both.parse(answer({"status": "succeeded"}), "7") == Snapshot(State.COMPLETED, "succeeded")
     with pytest.raises(BadReference, match=r"write the id as KIND/ID; KIND is t2v$"):
         declare.by_kind({"t2v": old}).request("i2v/7")
+
+
+# -- why a job failed -------------------------------------------------------------------------------------------------
+
+RUNWAY = declare.problems(
+    {"SAFETY": "moderated_output", "SAFETY.INPUT": "moderated_input", "INTERNAL": "internal"},
+    texts={"moderat": "moderated_output"},
+    charged={"SAFETY.INPUT": True, "moderated_output": False},
+)
+
+
+@pytest.mark.parametrize(
+    ("problem", "category", "charged"),
+    [
+        (Problem("x", "SAFETY.INPUT.TEXT"), "moderated_input", True),
+        (Problem("x", "SAFETY.OUTPUT.VIDEO"), "moderated_output", False),
+        (Problem("x", "INTERNAL.BAD_OUTPUT.CODE01"), "internal", None),
+        (Problem("failed the Moderation"), "moderated_output", False),
+        (Problem("moderated", "INTERNAL"), "internal", None),
+        (Problem("x", "ASSET.INVALID"), None, None),
+        (Problem("moderated", "SAFETY", kind="capacity", charged=True), "capacity", True),
+        (Problem("x", "." * 5000), None, None),
+    ],
+)
+def test_why_a_job_failed(problem: Problem, category: str | None, charged: bool | None) -> None:
+    """[Runway] The longest beginning of a code wins, then the text; what the parser said stays; nothing is guessed."""
+    said = RUNWAY(problem)
+    assert (said.category, said.charged) == (category, charged)
+    assert (said.message, said.code) == (problem.message, problem.code)
+
+
+def test_a_failed_job_has_its_class_wherever_it_is_read() -> None:
+    """In a status, after `refine`, by an HTTP status, and in a second answer."""
+    fails = Verdict(400, "moderat", State.FAILED)
+    second = Second("GET /r/{id}", {"video": "url"}, fails=(422,))
+    reader = Reader(
+        {"run": State.RUNNING, "ok": State.COMPLETED, "bad": State.FAILED},
+        problem=RUNWAY,
+        verdicts=(fails,),
+        second=second,
+        refine=lambda said, data, job_id: replace(said, problem=said.problem and replace(said.problem, code="SAFETY")),
+    )
+    moderated = answer({"error": {"message": "moderated"}}, 400)
+    follow = reader.parse(answer({"id": "7", "status": "ok"}), "7")
+    assert isinstance(follow, Follow)
+    found = [
+        reader.parse(answer({"status": "bad", "error": "why"}), "7"),
+        reader.parse(moderated, "7"),
+        follow.parse(answer({"error": {"message": "no", "code": "INTERNAL.X"}}, 422), "7"),
+    ]
+    told = [each.problem.category for each in found if isinstance(each, Snapshot) and each.problem is not None]
+    assert told == ["moderated_output", "moderated_output", "internal"]
 
 
 # -- what a submit sends ----------------------------------------------------------------------------------------------
@@ -244,21 +302,21 @@ def test_the_second_answer_is_the_verdict(status: int, body: object, state: Stat
 def test_refusals_by_code_text_and_status() -> None:
     """[Zhipu, xAI, Higgsfield] A 429 may be money, a 400 no such job; what no table names stays what it is."""
     told = declare.refusals(
-        {"1113": "payment", "AccountOverdue": "payment"},
+        {"1113": "money", "AccountOverdue": "money"},
         texts={"record is null": "not found"},
-        statuses={403: "payment"},
+        statuses={403: "money"},
     )
 
     def kind(status: int, body: object) -> str | None:
         return told(answer(body, status)).kind
 
-    assert kind(429, {"error": {"code": "1113", "message": "x"}}) == "payment"
-    assert kind(403, {"error": {"code": "AccountOverdue.Credit", "message": "x"}}) == "payment"
+    assert kind(429, {"error": {"code": "1113", "message": "x"}}) == "money"
+    assert kind(403, {"error": {"code": "AccountOverdue.Credit", "message": "x"}}) == "money"
     assert kind(400, {"message": "Record is NULL"}) == "not found"
-    assert kind(403, {}) == "payment"
+    assert kind(403, {}) == "money"
     assert kind(429, {"error": {"code": "1302", "message": "x"}}) is None
     assert kind(502, {"message": "Record is NULL"}) is None  # a submit may have been received
-    assert kind(502, {"error": {"code": "1113", "message": "x"}}) == "payment"
+    assert kind(502, {"error": {"code": "1113", "message": "x"}}) == "money"
 
 
 # -- files ------------------------------------------------------------------------------------------------------------

@@ -225,7 +225,7 @@ def test_a_hint_beyond_the_deadline_ends_at_the_deadline(case: Case, seconds: st
 # -- refusals ---------------------------------------------------------------------------------------------------------
 
 REMEDIES = {400: "Check the id", 401: "Check the key", 402: "Check the balance", 403: "what the key may do", 451: "Ask"}
-KINDS = {400: "invalid request", 401: "authentication", 402: "payment", 403: "permission", 451: "server"}
+CATEGORIES = {400: "input", 401: "auth", 402: "money", 403: "auth", 451: None}
 
 
 @each_provider
@@ -236,7 +236,7 @@ def test_a_refusal_midway_is_asked_once_more_and_then_told(status: int, case: Ca
     told = waiting(case, [case.running, refusal])
     error = unknown(told, vidpoll.WaitRefused)
     assert isinstance(error, vidpoll.ProviderError)
-    assert (error.status, error.kind) == (status, KINDS[status])
+    assert (error.status, error.category) == (status, CATEGORIES[status])
     assert "not for you" in str(error)
     assert "the job itself goes on" in str(error)
     assert REMEDIES[status] in str(error)

@@ -120,6 +120,33 @@ def test_a_file_is_kept_as_its_name_and_hash(tmp_path: Path) -> None:
     assert records.sent({"image": tmp_path / "photo.jpg"})["image"].startswith("photo.jpg sha256:ba7816bf")
 
 
+def failed(**told: Any) -> JobState:
+    job = vidpoll.Job(REF)
+    job.receive(vidpoll.Snapshot(vidpoll.State.FAILED, problem=vidpoll.Problem("no", "E7", **told)), NOW)
+    return job.known
+
+
+def test_the_class_of_failure_is_kept() -> None:
+    """Whether a retry helps, and who paid, is known in the morning too."""
+    known = failed(kind="moderated_output", charged=True)
+    kept = json.loads(json.dumps(records.facts(known_job(known))))
+    assert kept["problem"] == ["no", "E7", "moderated_output", True]
+    assert records.read(REF, kept) == known
+
+
+@pytest.mark.parametrize("problem", [["no", "E7"], ["no", "E7", None, None], ["no", "E7", "bribed", "yes", 5]])
+def test_a_record_of_another_version_has_no_class_of_failure(problem: list[Any]) -> None:
+    """An older record lacks it, and a later one may have a word that is not known here."""
+    kept = {**records.facts(known_job(failed())), "problem": problem}
+    assert records.read(REF, kept) == failed()
+
+
+def known_job(known: JobState) -> vidpoll.Job:
+    job = vidpoll.Job(REF)
+    job.restore(known)
+    return job
+
+
 @pytest.mark.parametrize(
     "odd",
     [

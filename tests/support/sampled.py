@@ -23,7 +23,7 @@ REEL_WORDS = {
     "failed": State.FAILED,
     "stopped": State.CANCELLED,
 }
-REFUSALS = {1001: "authentication", 1200: "not found"}
+REFUSALS = {1001: "auth", 1200: "not found"}
 KINDS = ("text2video", "image2video")
 REEL = "https://cdn.reels.example/831775/clip.mp4?sig=a%2Fb"
 
@@ -149,7 +149,7 @@ REEL_SAMPLES: Samples = [
     (
         "no-key.json",
         {"code": 1001, "message": "who are you?"},
-        {"operation": "status", "expect": {"raises": "Refused", "kind": "authentication"}},
+        {"operation": "status", "expect": {"raises": "Refused", "kind": "auth"}},
     ),
     (
         "no-task.json",

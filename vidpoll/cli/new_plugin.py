@@ -30,6 +30,8 @@ from vidpoll import (
     redact,
 )
 
+from ..errors import CATEGORIES
+from ..faults import Fault
 from .context import Arguments, Command, Context
 from .guessing import Guess, guess
 from .output import COMPLETED
@@ -266,7 +268,8 @@ class _Index:
 
         value = self._value(file, token)
         if isinstance(value, Refused):
-            return {"raises": "Refused", "kind": value.kind}
+            unknown = value.code and value.kind not in CATEGORIES
+            return {"raises": "Refused", "kind": value.kind, **({"category": None} if unknown else {})}
         if isinstance(value, AnswerError):
             return {"raises": type(value).__name__}
         least: dict[str, Any] = {}  # of a cancel or a delete: it is done
@@ -278,10 +281,11 @@ class _Index:
             least = {"state": str(value.state), "stage": value.stage, "progress": None, "assets": []}
         if isinstance(value, Problem):
             least = {"message": value.message, "code": value.code}
-        return {
-            **least,
-            **meaning.left_out(Sample(file, name, self.id, expect=least if name == "error" else {}), value),
-        }
+            least |= {"category": Fault("", _status(file)).category} if value.code else {}
+        told = meaning.left_out(Sample(file, name, self.id, expect=least if name == "error" else {}), value)
+        if isinstance(told.get("problem"), dict):  # it has a code, of which only the author knows the class of failure
+            told["problem"] = {**told["problem"], "category": None}
+        return {**least, **told}
 
     def _value(self, file: str, token: str | None = None) -> Any:
         """What the tables make of a sample, or the error that they raise."""

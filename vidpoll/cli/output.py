@@ -171,7 +171,7 @@ def job_object(
         "ok": job.ok,
         "confirmed": job.final or job.state is None or not job.state.final,
         "assets": [_asset_object(asset, cut=job.stale) for asset in job.assets],
-        "problem": None if job.problem is None else {"message": job.problem.message, "code": job.problem.code},
+        "problem": _problem_object(job.problem),
         "cost": None
         if job.cost is None
         else {"charged": job.cost.charged, "refunded": job.cost.refunded, "unit": job.cost.unit},
@@ -183,9 +183,18 @@ def job_object(
     }
 
 
-def error_object(error: vidpoll.VidpollError | None) -> dict[str, str] | None:
-    """An error for machines; None where there is none."""
-    return None if error is None else {"type": type(error).__name__, "message": error.message}
+def _problem_object(problem: vidpoll.Problem | None) -> dict[str, Any] | None:
+    names = ("message", "code", "category", "charged")
+    return None if problem is None else {name: getattr(problem, name) for name in names}
+
+
+def error_object(error: vidpoll.VidpollError | None) -> dict[str, Any] | None:
+    """An error for machines, a refusal with its class of failure; None where there is none."""
+    if error is None:
+        return None
+    told = {"type": type(error).__name__, "message": error.message}
+    names = ("status", "code", "category", "charged")
+    return told | ({name: getattr(error, name) for name in names} if isinstance(error, vidpoll.ProviderError) else {})
 
 
 def _asset_object(asset: vidpoll.Asset, *, cut: bool) -> dict[str, Any]:

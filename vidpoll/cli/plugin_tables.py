@@ -19,7 +19,7 @@ _ASKS = {
     "status": "is this the job's status, and not the envelope's?",
     "full": "does it count from 0 to 1?",
     "files": "is this the finished file?",
-    "envelope": 'does another code mean a refusal? Give those of the page: kinds={"1004": "authentication"}',
+    "envelope": 'does another code mean a refusal? Give those of the page: kinds={"1004": "auth"}',
 }
 _GOOD = {"prompt": "a lighthouse at dusk"}
 _GOOD_IMAGE = {"image": "https://example.com/lighthouse.jpg"}

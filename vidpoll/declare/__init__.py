@@ -41,7 +41,7 @@ from .lines import request
 from .operations import by_kind, cancel, content, delete, quota, status, submit
 from .pages import cursor_pages, numbered_pages
 from .reader import Reader
-from .refusals import refusals
+from .refusals import problems, refusals
 from .second import Second
 from .uploads import upload
 from .verdicts import Verdict
@@ -49,7 +49,7 @@ from .webhooks import Webhook, ed25519, hmac_sha256, standard_webhooks
 
 __all__ = [
     # answers
-    "Reader", "Envelope", "Ids", "Second", "Verdict", "refusals",
+    "Reader", "Envelope", "Ids", "Second", "Verdict", "refusals", "problems",
     # operations
     "request", "status", "submit", "cancel", "delete", "content", "quota", "upload", "cursor_pages", "numbered_pages",
     "batch", "by_kind", "form",

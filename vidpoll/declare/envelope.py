@@ -10,6 +10,7 @@ from .. import parsing
 from ..errors import KINDS, Malformed, PluginError, Refused
 from ..model import Response
 from .paths import Where, alternatives, check_where, find
+from .refusals import by_code
 
 
 @dataclass(frozen=True)
@@ -20,9 +21,9 @@ class Envelope:
     webhook that sends the bare job). `code` is the path of the value that tells a refusal, `ok` its values in good
     answers (`(True,)` for a flag); where no code stands the answer is good. `message` is the path of the reason.
     `kinds` maps codes, as text, to kinds of `vidpoll.Refused`, of a code with dots its beginning will do; any other is
-    "server". Raises PluginError for a kind or a path that is none.
+    "unknown". Raises PluginError for a kind or a path that is none.
 
-    >>> gate = Envelope("data", code="code", kinds={"1004": "authentication"})
+    >>> gate = Envelope("data", code="code", kinds={"1004": "auth"})
     >>> gate.open(Response(200, {}, b'{"code": 0, "data": {"plan": "pro"}}'))
     {'plan': 'pro'}
     """
@@ -53,8 +54,7 @@ class Envelope:
         problem = parsing.problem(response)
         told = problem.code if code in ("true", "false") else code
         message = find(body, self.message, parsing.text) or problem.message
-        kind = self.kinds.get(told or "") or self.kinds.get((told or "").partition(".")[0], "server")
-        raise Refused(kind, message, told)
+        raise Refused(by_code(self.kinds, told) or "unknown", message, told)
 
     def candidates(self, response: Response) -> list[Any]:
         """What stands at each path of `under`."""

@@ -32,6 +32,7 @@ class Reader:
     `files` that begins with "base64:" leads to the file itself. `expires_at` is when the files of the job end, `lasts`
     for how many seconds they can be had after the job's end, where the vendor's page says so and no URL does.
     `verdicts`: answers whose HTTP status and text say how the job stands; a status question is then shown them.
+    `problem`, a `declare.problems(…)`, gives the reason of a failed job its class of failure.
 
     `decide(state, data)` gives the state where the vendor's page says that a second field counts: `state` is None
     where the answer has no word, and None returned leaves it so. `refine(snapshot, data, job_id)` gives the snapshot
@@ -67,6 +68,7 @@ class Reader:
     expires_at: Where = ""
     lasts: float | None = None
     verdicts: tuple[Verdict, ...] = ()
+    problem: Callable[[Problem], Problem] | None = None
     decide: Callable[[State | None, Data], State | None] | None = None
     refine: Callable[[Snapshot, Data, str], Snapshot] | None = None
 
@@ -82,7 +84,7 @@ class Reader:
         for name in _PATHS:
             check_where(f"Reader {name}", getattr(self, name))
         check_files("Reader files", self.files, self.ids.names)
-        for name in ("decide", "refine"):
+        for name in ("decide", "refine", "problem"):
             if not (getattr(self, name) is None or callable(getattr(self, name))):
                 raise PluginError(f"Reader {name}: {type(getattr(self, name)).__name__}, not a function")
 
@@ -119,7 +121,7 @@ class Reader:
             or any(each.kind == "video" for each in said.assets)
         ):
             return said
-        return self.second.follow(said, data, self.ids.split(job_id), self.envelope)
+        return self.second.follow(said, data, self.ids.split(job_id), self.envelope, self._classed)
 
     def submitted(self, response: Response, kind: str = "") -> Submitted:
         """What a submit answers: the id first, and whatever else it says of the job. Raises Malformed, Refused."""
@@ -148,9 +150,14 @@ class Reader:
             data = response.json()
         except Malformed:
             data = None
-        return Snapshot(
-            verdict.state, problem=verdict.problem(response), cost=self._cost(verdict.state, data), raw=data
-        )
+        cost = self._cost(verdict.state, data)
+        return self._classed(Snapshot(verdict.state, problem=verdict.problem(response), cost=cost, raw=data))
+
+    def _classed(self, said: Snapshot) -> Snapshot:
+        """A snapshot whose problem has its class of failure."""
+        if said.problem is None or self.problem is None:
+            return said
+        return replace(said, problem=self.problem(said.problem))
 
     def _says_nothing(self, response: Response) -> bool:
         return not response.body.strip() or standing(parsing.json_object(response), self.status) is None
@@ -178,7 +185,7 @@ class Reader:
             cost=self._cost(state, data),
             raw=data,
         )
-        return said if self.refine is None else self.refine(said, data, job_id)
+        return self._classed(said if self.refine is None else self.refine(said, data, job_id))
 
     def _assets(self, data: Data, job_id: str, ended: float | None) -> tuple[Asset, ...]:
         """The files, each with its end: that of its URL, else that of all files."""

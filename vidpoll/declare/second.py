@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -60,9 +60,17 @@ class Second:
         return self.made.names
 
     def follow(
-        self, said: Snapshot, data: Mapping[str, Any], own: Mapping[str, str], envelope: Envelope
+        self,
+        said: Snapshot,
+        data: Mapping[str, Any],
+        own: Mapping[str, str],
+        envelope: Envelope,
+        classed: Callable[[Snapshot], Snapshot],
     ) -> Snapshot | Follow[Snapshot]:
-        """The question for the second answer, or `said` where the first answer does not lead to one."""
+        """The question for the second answer, or `said` where the first answer does not lead to one.
+
+        `classed` gives the problem of a snapshot its class of failure.
+        """
         values = {name: own.get(name) or find(data, name, parsing.text) or "" for name in self.names}
         if not all(values.values()):
             return said
@@ -70,7 +78,7 @@ class Second:
         def parse(response: Response, job_id: str) -> Snapshot:
             verdict = verdict_of(self.all_verdicts, response)
             if verdict is not None:
-                return replace(said, state=verdict.state, assets=(), problem=verdict.problem(response))
+                return classed(replace(said, state=verdict.state, assets=(), problem=verdict.problem(response)))
             envelope.check(response)
             body = parsing.json_object(response)
             named = find(body, self.id, parsing.text)

@@ -14,7 +14,6 @@ from urllib.parse import urljoin
 from .. import answers, redact
 from .. import drops as drops_of
 from ..errors import (
-    KINDS,
     AnswerError,
     ConfigurationError,
     ForeignAnswer,
@@ -203,7 +202,7 @@ class Call(Generic[T]):
         except Refused as refused:
             self.refused = True
             reason = redact.text(refused.message) or refused.kind
-            return Fault(reason, status_of(refused), refused.code)
+            return Fault(reason, status_of(refused), refused.code, declared=refused.kind)
         except Exception as error:  # noqa: BLE001 - `_broke` says what it was
             if response.status in self._verdicts:  # the body was no verdict, so the status is what it says
                 return self._fault(response)
@@ -245,23 +244,27 @@ class Call(Generic[T]):
         """A fault with all that its answer says."""
         try:
             problem = self.account.provider.error(response)
-            reason, code, details, kind = str(problem), problem.code, problem.details, problem.kind
+            reason, code, details, kind, charged = (
+                str(problem), problem.code, problem.details, problem.kind, problem.charged
+            )  # fmt: skip
         except Exception as error:  # noqa: BLE001 - reading an error must not make a worse one
-            reason, code, details, kind = f"unreadable error ({type(error).__name__})", None, {}, None
+            reason, code, details, kind, charged = f"unreadable error ({type(error).__name__})", None, {}, None, None
         page, target = answers.page(response), self._target(response)
         reason = page or (f"it points to {redact.url(target)}" if target else reason)
         if response.status == 407:
             reason = f"the proxy on the way wants a user and a password ({reason})"
         spoken = kind if page is None else None  # a page is no word of the provider's
         status = status_of(Refused(spoken)) if spoken else fault.status
-        status = 502 if self.depth and status in (404, 410) else status
+        if self.depth and status in (404, 410):
+            status, spoken = 502, None
         shown = reason if f"HTTP {response.status}" in reason else f"HTTP {response.status}: {reason}"
         request_id = next(filter(None, (response.header(h) for h in ("x-request-id", "request-id", "trace-id"))), None)
         shown_id = request_id and redact.text(request_id, limit=80)
         strange = page is not None or (status == 404 and answers.is_bare_404(response))
         return fault._replace(
-            reason=shown, status=status, code=code, details=details, request_id=shown_id, page=strange, target=target
-        )
+            reason=shown, status=status, code=code, details=details, request_id=shown_id, page=strange, target=target,
+            declared=spoken, charged=charged if spoken else None,
+        )  # fmt: skip
 
     def _target(self, response: Response) -> str:
         """Where a redirect points that is not followed, without its query; empty for any other answer."""
@@ -355,15 +358,16 @@ def provider_error(
     """The typed error of a refusal, or of what this machine cannot send."""
     if fault.local:
         return ConfigurationError(f"{who}: {fault.reason}{advice}", job=job)
-    kind = KINDS[fault.kind]
     details = fault.details if isinstance(fault.details, dict) else None
     request_id = f" [request {fault.request_id}]" if fault.request_id else ""
     said = f"{who}: {fault.reason}{request_id}"
-    return kind(
+    return fault.error(
         f"{said.rstrip('.')}{advice}" if advice.startswith(".") else f"{said}{advice}",
         job=job,
         status=fault.status,
         code=fault.code,
         details=details,
         request_id=fault.request_id,
+        category=fault.category,
+        charged=fault.charged,
     )

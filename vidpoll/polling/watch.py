@@ -313,10 +313,10 @@ class Watch(Task):
             f"{remedy}Then resume: {self._resume}",
             job=self.job,
             resume=self._call,
-            kind=fault.kind,
             status=fault.status,
             code=fault.code,
             request_id=fault.request_id,
+            category=fault.category,
         )
 
     def _unreachable(self, fault: Fault, lasted: float) -> ProviderUnreachable:

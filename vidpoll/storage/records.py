@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import redact
-from ..errors import PluginError, VidpollError
+from ..errors import KINDS, PluginError, VidpollError
 from ..job import Job
 from ..job_state import TABLE, JobState, Kind, Moment, Phase, Place
 from ..model import Asset, Cost, Problem, Snapshot, State, as_stage, is_number
@@ -269,7 +269,7 @@ def facts(job: Job) -> dict[str, Any]:
         "phase": known.phase.value,
         "history": [list(moment) for moment in known.history[-MOMENTS:]],
         "assets": [_asset(asset, stale=known.stale) for asset in known.assets],
-        "problem": None if known.problem is None else [known.problem.message, known.problem.code],
+        "problem": None if known.problem is None else [getattr(known.problem, name) for name in _PROBLEM],
         "cost": None if known.cost is None else [known.cost.charged, known.cost.refunded, known.cost.unit],
         "said": None if said is None else {name: getattr(said, name) for name in _SAID},
         "left": sorted(map(list, known.left), key=str),
@@ -283,6 +283,9 @@ _PLAIN = (
 _SAID = (
     "state", "stage", "progress", "created_at", "updated_at", "finished_at", "duration", "queue_position", "assets_due",
 )  # fmt: skip
+
+
+_PROBLEM = ("message", "code", "kind", "charged")
 
 
 def _asset(asset: Asset, *, stale: bool) -> dict[str, Any]:
@@ -335,7 +338,7 @@ def _read(ref: str, kept: Mapping[str, Any]) -> JobState:
         grace=int(kept["grace"]),
         assets=tuple(asset for row in rows if (asset := _restored(row)) is not None),
         stale=not all(row["whole"] for row in rows),
-        problem=Problem(str(problem[0]), problem[1]) if problem else None,
+        problem=_problem(*problem) if problem else None,
         cost=Cost(cost[0], cost[1], redact.text(cost[2], limit=40)) if cost else None,
         history=tuple(_moment(row) for row in kept["history"]),
         late=_late(*kept["late"]) if kept["late"] else None,
@@ -352,6 +355,12 @@ def _read(ref: str, kept: Mapping[str, Any]) -> JobState:
         return known
     told = {name: said[name] for name in _SAID}
     return known._replace(snapshot=Snapshot(**told, assets=known.assets, problem=known.problem, cost=known.cost))
+
+
+def _problem(message: object, code: str | None, kind: object = None, charged: object = None, *_: object) -> Problem:
+    """Why a job failed. An older record has no class of failure, and one of a later vidpoll may be none here."""
+    known = kind if isinstance(kind, str) and kind in KINDS else None
+    return Problem(str(message), code, kind=known, charged=charged if isinstance(charged, bool) else None)
 
 
 def _state(word: object) -> State | None:

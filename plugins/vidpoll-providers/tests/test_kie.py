@@ -85,7 +85,7 @@ def test_422_is_about_what_was_asked() -> None:
         with pytest.raises(vidpoll.Refused) as told:
             parse(body, about)
         kinds.append(told.value.kind)
-    assert kinds == ["not found", "invalid request"]
+    assert kinds == ["not found", "input"]
 
 
 def test_the_fields_of_a_market_model_may_stand_in_input() -> None:

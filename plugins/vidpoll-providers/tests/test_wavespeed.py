@@ -72,9 +72,9 @@ def test_no_credit_is_money_whatever_its_status(status: int) -> None:
 @pytest.mark.parametrize(
     ("status", "text", "kind"),
     [
-        (401, "Top up your account to use the API", "payment"),
+        (401, "Top up your account to use the API", "money"),
         (429, "Too many requests. Top up to raise the level of your account", None),
-        (429, "Rate limit exceeded: insufficient balance", "payment"),
+        (429, "Rate limit exceeded: insufficient balance", "money"),
     ],
 )
 def test_a_rate_that_money_would_raise_is_a_rate(status: int, text: str, kind: str | None) -> None:

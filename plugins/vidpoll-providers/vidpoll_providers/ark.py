@@ -13,10 +13,10 @@ import vidpoll
 from vidpoll import State, declare, parsing
 
 KINDS = {
-    "AccountOverdueError": "payment",
-    "OperationDenied.ServiceOverdue": "payment",
+    "AccountOverdueError": "money",
+    "OperationDenied.ServiceOverdue": "money",
     "ModelNotOpen": "permission",  # these two are about the model, with HTTP 404
-    "InvalidEndpointOrModel": "invalid request",
+    "InvalidEndpointOrModel": "input",
     "InvalidAction": "conflict",  # a running task is neither cancelled nor deleted: HTTP 409, second hand also 400
     "task_not_found": "not found",  # second hand, as is the spelling
 }

@@ -130,8 +130,8 @@ LIST = declare.numbered_pages(
     },
 )
 KINDS = {
-    "Arrearage": "payment",
-    "AllocationQuota.FreeTierOnly": "payment",
+    "Arrearage": "money",
+    "AllocationQuota.FreeTierOnly": "money",
     "UnsupportedOperation": "conflict",  # a cancel of a task that runs, or is over: HTTP 400
 }
 REGION = "key, model and host must be of one region: set DASHSCOPE_BASE_URL to that of the key"

@@ -124,7 +124,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         list_polling=vidpoll.ListPollingSpec(rows=100),
         quota=declare.quota("GET /credits", balance="credit_balance"),
         delete=declare.delete("DELETE /generations/{id}", JOB),
-        error=declare.refusals(texts={"insufficient credit": "payment"}, read=read_error),
+        error=declare.refusals(texts={"insufficient credit": "money"}, read=read_error),
         webhook=declare.Webhook(),
         stages=JOB.stages,
     )

@@ -242,7 +242,7 @@ def parse_deleted(response: vidpoll.Response, job_id: str) -> None:
     """The payloads are gone; a file that is not says why."""
     kept = [each for each in parsing.at(parsing.json_object(response), "cdn_delete_results[].exception") if each]
     if kept:
-        raise vidpoll.Refused("server", f"{len(kept)} of its files are not deleted: {kept[0]}")
+        raise vidpoll.Refused("internal", f"{len(kept)} of its files are not deleted: {kept[0]}")
 
 
 # -- lists, at the platform's host -----------------------------------------------------------------------------------
@@ -351,7 +351,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         delete=vidpoll.Operation(delete_request, parse_deleted),
         error=declare.refusals(
             {"ALREADY_COMPLETED": "conflict"},
-            texts={r"exhausted balance|top.?up": "payment"},
+            texts={r"exhausted balance|top.?up": "money"},
             read=read_error,
         ),
         hosts=(API,),

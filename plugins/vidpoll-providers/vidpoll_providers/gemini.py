@@ -219,7 +219,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         },
         cancel=vidpoll.Operation(declare.request("POST /interactions/{id}/cancel"), JOB.parse, max_body=BODY),
         delete=declare.delete("DELETE /interactions/{id}", JOB),
-        error=declare.refusals({"API_KEY_INVALID": "authentication"}, read=read_error),
+        error=declare.refusals({"API_KEY_INVALID": "auth"}, read=read_error),
         stages=JOB.stages,
     )
 

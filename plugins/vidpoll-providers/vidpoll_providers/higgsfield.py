@@ -111,8 +111,8 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         delete=declare.delete("DELETE /requests/{id}", JOB),
         error=declare.refusals(
             # HTTP 400 is this, too; "too many images" is not
-            texts={r"concurren|too many (\w+ )?(requests|jobs|generations|tasks)": "rate limit"},
-            statuses={403: "payment", 423: "permission"},
+            texts={r"concurren|too many (\w+ )?(requests|jobs|generations|tasks)": "rate"},
+            statuses={403: "money", 423: "permission"},
             read=read_error,
         ),
         webhook=declare.Webhook(declare.standard_webhooks()),

@@ -61,14 +61,14 @@ def refine(said: vidpoll.Snapshot, body: Mapping[str, Any], job_id: str) -> vidp
 
 
 KINDS = {
-    "50411": "invalid request",  # moderation of the picture that was sent
-    "50412": "invalid request",  # moderation of the text
-    "50413": "invalid request",
-    "50429": "rate limit",
-    "50430": "rate limit",  # too many tasks at once
-    "50500": "server",
-    "50501": "server",
-    "SignatureDoesNotMatch": "authentication",
+    "50411": "input",  # moderation of the picture that was sent
+    "50412": "input",  # moderation of the text
+    "50413": "input",
+    "50429": "rate",
+    "50430": "rate",  # too many tasks at once
+    "50500": "internal",
+    "50501": "internal",
+    "SignatureDoesNotMatch": "auth",
 }
 MODERATED = r'"code"\s*:\s*"?50(411|412|413|511|512)\b'
 JOB = declare.Reader(

@@ -15,16 +15,16 @@ import vidpoll
 from vidpoll import Asset, Stage, State, declare, parsing
 
 CODES = {
-    "401": "authentication",
-    "402": "payment",
+    "401": "auth",
+    "402": "money",
     "404": "not found",
-    "429": "rate limit",
-    "455": "server",  # maintenance
-    "500": "server",
-    "501": "server",  # "generation failed", where no job's word stands beside it
+    "429": "rate",
+    "455": "internal",  # maintenance
+    "500": "internal",
+    "501": "internal",  # "generation failed", where no job's word stands beside it
     "505": "permission",  # the feature is switched off
 }
-SUBMIT_GATE = declare.Envelope("data", code="code", ok=(200,), message="msg", kinds={**CODES, "422": "invalid request"})
+SUBMIT_GATE = declare.Envelope("data", code="code", ok=(200,), message="msg", kinds={**CODES, "422": "input"})
 # Asked about a job, 422 is "recordInfo is null": there is nothing but its id that could be wrong.
 STATUS_GATE = replace(SUBMIT_GATE, kinds={**CODES, "422": "not found"})
 GONE = vidpoll.Problem("the video is no longer kept: it could be had for 14 days")

@@ -18,12 +18,12 @@ import vidpoll
 from vidpoll import State, declare, parsing
 
 CODES = {
-    **dict.fromkeys(("1000", "1001", "1002", "1003", "1004"), "authentication"),
-    **dict.fromkeys(("1100", "1101", "1102"), "payment"),  # under HTTP 429, but waiting does not help
+    **dict.fromkeys(("1000", "1001", "1002", "1003", "1004"), "auth"),
+    **dict.fromkeys(("1100", "1101", "1102"), "money"),  # under HTTP 429, but waiting does not help
     **dict.fromkeys(("1103", "1304"), "permission"),
-    **dict.fromkeys(("1200", "1201", "1300", "1301"), "invalid request"),
+    **dict.fromkeys(("1200", "1201", "1300", "1301"), "input"),
     **dict.fromkeys(("1202", "1203"), "not found"),
-    **dict.fromkeys(("1302", "1303"), "rate limit"),
+    **dict.fromkeys(("1302", "1303"), "rate"),
 }
 WORDS = {
     "submitted": State.QUEUED,

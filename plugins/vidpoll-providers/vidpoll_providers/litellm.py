@@ -78,7 +78,7 @@ BASE = declare.openai_videos(
     error=declare.refusals(
         MONEY,
         # a wrong key is HTTP 400; a key's or team's budget that is used up is 400 or 429
-        texts={"no connected db": "authentication", r"budget has been exceeded|\bover budget\b": "payment"},
+        texts={"no connected db": "auth", r"budget has been exceeded|\bover budget\b": "money"},
         read=read_error,
     ),
 )

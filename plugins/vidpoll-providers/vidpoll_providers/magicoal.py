@@ -38,12 +38,12 @@ ENVELOPE = declare.Envelope(
     code="success",
     ok=(True,),
     kinds={
-        "VALIDATION_ERROR": "invalid request",
-        "RATE_LIMIT_EXCEEDED": "rate limit",
-        "UNAUTHORIZED": "authentication",
+        "VALIDATION_ERROR": "input",
+        "RATE_LIMIT_EXCEEDED": "rate",
+        "UNAUTHORIZED": "auth",
         "FORBIDDEN": "permission",
         "NOT_FOUND": "not found",
-        "INSUFFICIENT_CREDITS": "payment",
+        "INSUFFICIENT_CREDITS": "money",
     },
 )
 JOB = declare.Reader(

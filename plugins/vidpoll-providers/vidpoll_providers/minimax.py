@@ -14,13 +14,13 @@ import vidpoll
 from vidpoll import State, declare, parsing
 
 CODES = {
-    **dict.fromkeys(("1004", "2049"), "authentication"),
-    **dict.fromkeys(("1002", "1039", "1041"), "rate limit"),
-    **dict.fromkeys(("1008", "2056"), "payment"),  # 2056: a plan's window is used up, for hours
-    **dict.fromkeys(("1026", "1027", "1042", "2013"), "invalid request"),
+    **dict.fromkeys(("1004", "2049"), "auth"),
+    **dict.fromkeys(("1002", "1039", "1041"), "rate"),
+    **dict.fromkeys(("1008", "2056"), "money"),  # 2056: a plan's window is used up, for hours
+    **dict.fromkeys(("1026", "1027", "1042", "2013"), "input"),
     **dict.fromkeys(("2037", "2038", "2039"), "permission"),
 }
-OWN = {code: kind for code, kind in CODES.items() if kind in ("authentication", "payment")}
+OWN = {code: kind for code, kind in CODES.items() if kind in ("auth", "money")}
 """Codes that mean the same under any HTTP status: a plan that is used up is a 429 elsewhere at MiniMax."""
 UNSURE = ("1000", "1001", "1013", "1024", "1033")
 """Trouble of MiniMax's own under HTTP 200: as after an HTTP 500, the job may have been made."""

@@ -16,8 +16,8 @@ from .openai import MONEY as OPENAI_S
 
 MONEY = {
     **OPENAI_S,
-    "insufficient_user_quota": "payment",  # HTTP 403, as the next one
-    "pre_consume_token_quota_failed": "payment",
+    "insufficient_user_quota": "money",  # HTTP 403, as the next one
+    "pre_consume_token_quota_failed": "money",
 }
 SECONDS = declare.Rule(  # text in JSON: the gateway cannot read a number there, whatever the upstream takes
     "seconds, as a whole number or such a text",

@@ -17,7 +17,7 @@ ENDED = (
     "OpenAI's own Videos API ended on 2026-09-24, without a replacement: set OPENAI_BASE_URL to a server that speaks it"
 )
 
-MONEY = {"insufficient_quota": "payment", "billing_hard_limit_reached": "payment"}
+MONEY = {"insufficient_quota": "money", "billing_hard_limit_reached": "money"}
 """OpenAI's words for an account without credit, under HTTP 429 and 400; gateways pass them on."""
 
 

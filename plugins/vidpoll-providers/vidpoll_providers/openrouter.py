@@ -105,8 +105,8 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         content=declare.content("GET /videos/{id}/content?index=0", JOB),
         error=declare.refusals(
             texts={
-                r"\bflagged\b": "invalid request",
-                r"^(?!provider returned error).*\b(key limit|budget)\b": "payment",  # the account's, not a supplier's
+                r"\bflagged\b": "input",
+                r"^(?!provider returned error).*\b(key limit|budget)\b": "money",  # the account's, not a supplier's
             },
             read=read_error,
         ),

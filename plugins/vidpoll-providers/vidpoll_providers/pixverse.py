@@ -23,18 +23,18 @@ INVALID = (
     400011, 400013, 400017, 400018, 400019, 400032, *range(500030, 500043), 500054, 500063, 500070, 500071,
 )  # fmt: skip
 CODES = {
-    **{str(code): "invalid request" for code in INVALID},
-    "400012": "authentication",
+    **{str(code): "input" for code in INVALID},
+    "400012": "auth",
     "500008": "not found",
     "500020": "permission",
-    "500043": "payment",
-    "500044": "rate limit",  # too many jobs at once
+    "500043": "money",
+    "500044": "rate",  # too many jobs at once
     "500060": "permission",  # the effects of the month are used up: waiting does not help
     "500064": "not found",  # deleted
-    "500069": "server",
-    "500090": "payment",
-    "500100": "server",
-    "99999": "server",
+    "500069": "internal",
+    "500090": "money",
+    "500100": "internal",
+    "99999": "internal",
 }
 GATE = declare.Envelope(("Resp", ""), code="ErrCode", message="ErrMsg", kinds=CODES)  # a pushed job comes bare
 MODERATED = vidpoll.Problem("the content moderation refused the video; its credits are given back", "7")

@@ -202,7 +202,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         quota=declare.quota("GET /v1/organization", balance="creditBalance"),
         cancel=of_tasks(declare.cancel("DELETE /v1/tasks/{id}", TASK, first=STATUS, ends=True), "cancelled"),
         delete=of_tasks(declare.delete("DELETE /v1/tasks/{id}", TASK), "deleted"),
-        error=declare.refusals(texts={r"\bcredits\b": "payment"}, read=read_error),  # HTTP 400; there is no 402
+        error=declare.refusals(texts={r"\bcredits\b": "money"}, read=read_error),  # HTTP 400; there is no 402
         stages=TASK.stages,
     )
 

@@ -46,7 +46,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
             )
         },
         quota=declare.quota("GET /user/info", declare.Envelope("data"), balance="totalBalance"),
-        error=declare.refusals({"30001": "payment", "50505": "server"}),  # an overload may be HTTP 400
+        error=declare.refusals({"30001": "money", "50505": "internal"}),  # an overload may be HTTP 400
         drops=("name", "email", "image", "introduction"),  # of the account's owner
         stages=JOB.stages,
     )

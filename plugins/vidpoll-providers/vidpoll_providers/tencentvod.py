@@ -60,21 +60,21 @@ def _is_text(info: Mapping[str, Any]) -> bool:
 
 # https://cloud.tencent.com/document/api/266/31773; of a code that is not here the part before its first dot counts.
 KINDS = {
-    "AuthFailure": "authentication",
+    "AuthFailure": "auth",
     "AuthFailure.UnauthorizedOperation": "permission",
     "UnauthorizedOperation": "permission",
     "OperationDenied": "permission",
-    "InvalidParameter": "invalid request",
-    "InvalidParameterValue": "invalid request",
-    "MissingParameter": "invalid request",
-    "UnknownParameter": "invalid request",
-    "InvalidAction": "invalid request",
-    "InvalidRequest": "invalid request",
-    "UnsupportedOperation": "invalid request",
+    "InvalidParameter": "input",
+    "InvalidParameterValue": "input",
+    "MissingParameter": "input",
+    "UnknownParameter": "input",
+    "InvalidAction": "input",
+    "InvalidRequest": "input",
+    "UnsupportedOperation": "input",
     "FailedOperation.TaskDuplicate": "conflict",
     "ResourceNotFound": "not found",
-    "RequestLimitExceeded": "rate limit",
-    "LimitExceeded": "rate limit",
+    "RequestLimitExceeded": "rate",
+    "LimitExceeded": "rate",
 }
 JOB = declare.Reader(
     {

@@ -142,7 +142,7 @@ def read_error(response: vidpoll.Response) -> vidpoll.Problem:
     return replace(said, code=reason or said.code)
 
 
-REFUSALS = {"CreditInsufficient": "payment", "OperationInProcess": "rate limit"}  # both: HTTP 400
+REFUSALS = {"CreditInsufficient": "money", "OperationInProcess": "rate"}  # both: HTTP 400
 
 
 @vidpoll.hookimpl

@@ -28,12 +28,12 @@ GATE = declare.Envelope(
     code="code",
     ok=(200,),
     kinds={
-        "400": "invalid request",
-        "401": "authentication",
-        "402": "payment",
+        "400": "input",
+        "401": "auth",
+        "402": "money",
         "403": "permission",
         "404": "not found",
-        "429": "rate limit",
+        "429": "rate",
     },
 )
 JOB = declare.Reader(
@@ -108,9 +108,9 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
             )
         },
         error=declare.refusals(
-            {"402": "payment"},
+            {"402": "money"},
             # a top-up raises the account's rates, too: where a rate is told it is no lack of money
-            texts={r"insufficient (credit|balance)|^(?!.*(too many|limit|concurren)).*top.?up": "payment"},
+            texts={r"insufficient (credit|balance)|^(?!.*(too many|limit|concurren)).*top.?up": "money"},
         ),
         webhook=declare.Webhook(declare.standard_webhooks("v3", encoding="hex", key="whsec text")),
         stages=JOB.stages,

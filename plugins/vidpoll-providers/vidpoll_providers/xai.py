@@ -108,9 +108,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
             )
             for kind, needed in NEEDED.items()
         },
-        error=declare.refusals(
-            texts={r"credits|spending limit|licenses": "payment", r"incorrect API key": "authentication"}
-        ),
+        error=declare.refusals(texts={r"credits|spending limit|licenses": "money", r"incorrect API key": "auth"}),
         stages=JOB.stages,
     )
 

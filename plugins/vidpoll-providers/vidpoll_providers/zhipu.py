@@ -12,10 +12,10 @@ import vidpoll
 from vidpoll import State, declare
 
 CODES = {
-    **dict.fromkeys(("1000", "1001", "1002", "1003", "1004"), "authentication"),
-    "1113": "payment",  # under HTTP 429: no balance, so waiting does not help
-    **dict.fromkeys(("1300", "1301"), "invalid request"),
-    **dict.fromkeys(("1302", "1303", "1305"), "rate limit"),
+    **dict.fromkeys(("1000", "1001", "1002", "1003", "1004"), "auth"),
+    "1113": "money",  # under HTTP 429: no balance, so waiting does not help
+    **dict.fromkeys(("1300", "1301"), "input"),
+    **dict.fromkeys(("1302", "1303", "1305"), "rate"),
 }
 JOB = declare.Reader(
     {"PROCESSING": State.RUNNING, "SUCCESS": State.COMPLETED, "FAIL": State.FAILED},

@@ -200,7 +200,7 @@ class RefusedBesideItsStatus(Good):
 class EnvelopeIsRefused(Good):
     def parse_status(self, response, job_id):
         if parsing.json_object(response).get("status") != "success":
-            raise vidpoll.Refused("authentication", "no")
+            raise vidpoll.Refused("auth", "no")
         return super().parse_status(response, job_id)
 
 
@@ -326,13 +326,13 @@ def test_a_number_as_text(tmp_path: Path) -> None:
     class CodeAsItCame(Good):
         def parse_quota(self, response, job_id):
             if parsing.json_object(response).get("code") != 0:
-                raise vidpoll.Refused("server", "no")
+                raise vidpoll.Refused("unknown", "no")
             return super().parse_quota(response, job_id)
 
     class CodeAsText(CodeAsItCame):
         def parse_quota(self, response, job_id):
             if parsing.text(parsing.json_object(response).get("code")) != "0":
-                raise vidpoll.Refused("server", "no")
+                raise vidpoll.Refused("unknown", "no")
             return Good.parse_quota(self, response, job_id)
 
     rows = [(file, {**body, "code": 0} if file == "credits.json" else body, row) for file, body, row in SAMPLES]

@@ -14,7 +14,7 @@ from contract_cases import SAMPLES, VIDEO, caught, contract, envelope, job, line
 from good_plugin import Good
 
 import vidpoll
-from vidpoll import State, parsing
+from vidpoll import State, declare, parsing
 
 PLANTED: list[tuple[str, type[Good]]] = []
 planted = planting(PLANTED)
@@ -229,3 +229,46 @@ def test_a_thumbnail_is_no_video(tmp_path: Path) -> None:
     check = "asset_urls_come_out_as_they_went_in"
     assert caught(contract(Good(), folder), check) == {}
     assert "a file stays of its kind" in caught(contract(AnyFile(), folder), check)[check]
+
+
+class Coded(Good):
+    """A plugin whose failed jobs and refusals have codes, and which declares what they are."""
+
+    word: str | None = "internal"
+
+    def problem(self, job):
+        return vidpoll.Problem("out of paint", "PAINT", kind=self.word)
+
+    def error(self, response):
+        return declare.refusals({"FULL": "capacity"} if self.word else {})(response)
+
+
+class CodesWithoutAClass(Coded):
+    word = None
+
+
+REFUSED = {"message": "busy", "code": "FULL"}
+FAILED = {"message": "out of paint", "code": "PAINT"}
+
+
+@pytest.mark.parametrize(
+    ("plugin", "refused", "failed", "told"),
+    [
+        (CodesWithoutAClass, {}, {}, ["broken.json: 'PAINT' of a failed job", "full.json: 'FULL' with HTTP 429"]),
+        (CodesWithoutAClass, {"category": "rate"}, {"category": None}, []),
+        (Coded, {"kind": "capacity"}, {"category": "internal"}, []),
+    ],
+)
+def test_a_code_has_a_class_of_failure(
+    plugin: type[Good], refused: dict[str, object], failed: dict[str, object], told: list[str], tmp_path: Path
+) -> None:
+    """One that no table names is found, unless the index says that it has none; a 404 says enough by itself."""
+    rows = [
+        status("broken.json", envelope(job("broken")), "failed", expect={"problem": {**FAILED, **failed}}),
+        ("full.json", {"error": REFUSED}, {"operation": "error", "status": 429, "expect": {**REFUSED, **refused}}),
+        ("lost.json", {"error": REFUSED}, {"operation": "error", "status": 404, "expect": {"message": "busy"}}),
+    ]
+    cls = contract(plugin(), write(tmp_path / "samples", [*rows[:2], *(rows[2:] if plugin is not Coded else [])]))
+    found = caught(cls, "a_code_has").get("a_code_has_a_class_of_failure", "")
+    assert [line.strip() for line in found.splitlines()[2:-2]] == told
+    assert caught(cls, "a_sample_means") == {}

@@ -30,10 +30,10 @@ def test_answers_that_are_no_good_news_pass(tmp_path: Path) -> None:
         def parse_submit(self, response, job_id):
             body = parsing.json_object(response)
             if body.get("success") is False:
-                raise vidpoll.Refused("payment", "no credits")
+                raise vidpoll.Refused("money", "no credits")
             return super().parse_submit(response, job_id)
 
-    refusal = {"operation": "submit clip", "expect": {"raises": "Refused", "kind": "payment"}}
+    refusal = {"operation": "submit clip", "expect": {"raises": "Refused", "kind": "money"}}
     late = envelope(job("done", progress=1))
     rows = [
         *SAMPLES,
@@ -130,9 +130,9 @@ def test_id_plus_kind_and_two_secrets_pass(tmp_path: Path) -> None:
         body = parsing.json_object(response)
         named = parsing.first_of(body, "data.task_status") is not None
         if parsing.text(body.get("code")) not in ("0", None) and not named:
-            kinds = {"1000": "authentication", "1303": "rate limit"}
+            kinds = {"1000": "auth", "1303": "rate"}
             code = parsing.text(body.get("code")) or ""
-            raise vidpoll.Refused(kinds.get(code, "server"), str(body.get("message")), code)
+            raise vidpoll.Refused(kinds.get(code, "unknown"), str(body.get("message")), code)
         task = parsing.json_object(response, "data")
         state = parsing.lookup(words, task.get("task_status"))
         named = parsing.text(task.get("task_id"))

@@ -34,7 +34,7 @@ from good_plugin import Good
         (lambda index: index["samples"][0].update(operation="follow"), "a second answer that no sample names"),
         (
             lambda index: index["samples"][0].update(expect={"raises": "Refused", "kind": "billing"}),
-            "\"kind\" is 'billing': one of authentication",
+            "\"kind\" is 'billing': one of capacity",
         ),
         (lambda index: index["samples"].pop(), "refused.json lies in the folder"),
         (lambda index: index["samples"][0].pop("origin"), 'queued.json: "origin" is None: one of documented'),

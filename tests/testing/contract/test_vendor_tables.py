@@ -17,6 +17,7 @@ VIDEO = "https://cdn.queue.example/clip.mp4"
 BUCKET = "gs://mine/clip.mp4"
 BARE = {"request_id": UUID.replace("7f3a2d1b", "6f3a2d1b")}
 """An answer that holds nothing but the job's id: in it nothing could be a word."""
+FLAGGED = {"message": "flagged", "code": "content_policy", "category": "moderated_output", "charged": False}
 JOB = declare.Reader(
     {"IN_QUEUE": State.QUEUED, "IN_PROGRESS": State.RUNNING, "COMPLETED": State.COMPLETED},
     id="request_id",
@@ -24,6 +25,7 @@ JOB = declare.Reader(
     files={},
     queue_position="queue_position",
     verdicts=(declare.Verdict(400, "not ready", State.RUNNING),),
+    problem=declare.problems({"content_policy": "moderated_output"}, charged={"moderated_output": False}),
     decide=lambda state, data: State.RUNNING if data == BARE else None,
     second=declare.Second(
         "GET /{app:path}/requests/{id}",
@@ -64,7 +66,7 @@ PROVIDER = vidpoll.Provider(
     ),
     cancel=declare.cancel("PUT /{app:path}/requests/{id}/cancel", JOB),
     delete=declare.delete("DELETE /{app:path}/requests/{id}", ROW, first=LOOK),
-    error=declare.refusals(texts={"balance": "payment"}, statuses={403: "payment"}),
+    error=declare.refusals(texts={"balance": "money"}, statuses={403: "money"}),
     hosts=("api.acme.example",),
     list_polling=vidpoll.ListPollingSpec(
         rows=50, batch=declare.batch("GET https://api.acme.example/v1/many", ROW, name="ids", rows="items")
@@ -130,7 +132,7 @@ SAMPLES: list[Any] = [
         "failed.json",
         {"status": "COMPLETED", "metrics": {}},
         then=["flagged.json"],
-        expect={"state": "failed", "problem": {"message": "flagged", "code": "content_policy"}},
+        expect={"state": "failed", "problem": FLAGGED},
     ),
     status(
         "early.json",
@@ -211,7 +213,7 @@ SAMPLES: list[Any] = [
         {
             "operation": "error",
             "status": 403,
-            "expect": {"message": "User is locked. Reason: Exhausted balance.", "code": None, "kind": "payment"},
+            "expect": {"message": "User is locked. Reason: Exhausted balance.", "code": None, "kind": "money"},
         },
     ),
 ]

@@ -10,8 +10,8 @@
 
 The rooms behind it: `samples` and `checks` (the folder and its index), `mutations` (bodies that are almost right),
 `subject` (the plugin under test), `finding` (why there is none); and the rules: of answers in `meaning`, `verdicts`,
-`envelopes`, `contents`, `lists`, `follows`, `empty`, `limits`, of requests in `requests`, `pinned`, `ids`, `auth`, of
-the whole in `source` and `package`. Here is only the list of the tests; each one's docstring is its rule.
+`envelopes`, `contents`, `classes`, `lists`, `follows`, `empty`, `limits`, of requests in `requests`, `pinned`, `ids`,
+`auth`, of the whole in `source` and `package`. Here is only the list of the tests; each one's docstring is its rule.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import Any, ClassVar
 
 from . import (
     auth,
+    classes,
     contents,
     empty,
     envelopes,
@@ -222,6 +223,10 @@ class ProviderContract:
     def test_errors_are_read(self) -> None:
         """The reader of refusals never raises."""
         contents.errors(self.subject())
+
+    def test_a_code_has_a_class_of_failure(self) -> None:
+        """A refusal, or a failed job, with a code says what to do next: wait, top up, change the prompt, try again."""
+        classes.classes(self.subject())
 
     def test_an_empty_answer_is_believed_only_where_it_may_be(self) -> None:
         """A cancel, delete or content whose parser ignores the body declares `empty_ok=True`."""

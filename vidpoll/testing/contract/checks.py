@@ -28,7 +28,7 @@ _ALLOWED: Mapping[str, set[str]] = {
     "list": {"rows", "next", "further"},
     "batch": {"rows", "next"},
     "quota": {each.name for each in fields(Quota)},
-    "error": {"message", "code", "details", "kind"},
+    "error": {"message", "code", "details", "kind", "category", "charged"},
     "content": {"assets"},
 }
 _REQUIRED: Mapping[str, tuple[str, ...]] = {
@@ -140,9 +140,9 @@ def _expectation(kind: str, expect: Mapping[str, Any]) -> Iterator[str]:
         fits = isinstance(named, type) and issubclass(named, (errors.AnswerError, errors.Refused))
         if not fits:
             yield f'"raises" is {expect["raises"]!r}: Malformed, UnknownStatus, ForeignAnswer or Refused'
-        if expect.get("kind", "server") not in errors.KINDS:
+        if expect.get("kind", "unknown") not in errors.KINDS:
             yield f'"kind" is {expect["kind"]!r}: one of {", ".join(errors.KINDS)}'
-        yield from _unknown(expect, {"raises", "kind"} if named is errors.Refused else {"raises"})
+        yield from _unknown(expect, {"raises", "kind", "category"} if named is errors.Refused else {"raises"})
         return
     for name in _REQUIRED.get(kind, ()):
         if name not in expect:

@@ -22,7 +22,8 @@ def meaning(subject: Subject, sample: Sample) -> None:
     if sample.operation == "follow":  # read where a sample names it in "then"
         return
     if sample.operation == "error":
-        _compare(sample, _problem(subject, sample))
+        problem = _problem(subject, sample)
+        _compare(sample, problem, category=subject.fault(problem, sample.status).category)
         return
     _shown(subject, sample)
     outcome = subject.read(sample)
@@ -90,10 +91,11 @@ def _shown(subject: Subject, sample: Sample) -> None:
         )
 
 
-def _compare(sample: Sample, value: Any) -> None:
+def _compare(sample: Sample, value: Any, **known: Any) -> None:
+    """Fail unless a value is as expected; `known` is what stands beside it."""
     for name, wanted in sample.expect.items():
         due: Any = wanted
-        found = _field(value, name)
+        found = known[name] if name in known else _field(value, name)
         if not _fits(found, due):
             plain, place = _plain(found), ""
             if isinstance(plain, list) and isinstance(due, list) and len(plain) == len(due):
@@ -168,12 +170,16 @@ def _told(value: Any, expected: Mapping[str, Any]) -> dict[str, Any]:
         told = getattr(value, each.name)
         default = each.default_factory() if each.default_factory is not MISSING else each.default
         short = expected.get(each.name)
-        # A reason as text leaves its code out.
-        cut = isinstance(told, Problem) and isinstance(short, str) and told.code is not None
+        cut = isinstance(told, Problem) and short is not None and _is_cut(told, short)
         if each.name != "raw" and (cut or (each.name not in expected and told != default)):
             plain = _plain(told)
-            found[each.name] = plain["message"] if isinstance(told, Problem) and told.code is None else plain
+            found[each.name] = plain["message"] if isinstance(told, Problem) and len(plain) == 1 else plain
     return found
+
+
+def _is_cut(problem: Problem, short: object) -> bool:
+    """Whether the expected reason leaves out the code, the class of failure, or who pays; one as text does."""
+    return bool(_plain(problem).keys() - (short.keys() if isinstance(short, Mapping) else {"message"}))
 
 
 # -- comparing --------------------------------------------------------------------------------------------------------
@@ -209,11 +215,12 @@ def _plain(found: Any) -> Any:
         return [_plain(each) for each in found]
     if isinstance(found, (Problem, Asset, Snapshot)):
         names: Mapping[type, tuple[str, ...]] = {
-            Problem: ("message", "code"),
+            Problem: ("message", "code", "category", "charged"),
             Asset: ("kind", "url"),
             Snapshot: ("job_id", "state", "stage"),
         }
-        return {name: _plain(getattr(found, name)) for name in names[type(found)]}
+        told = {name: _plain(getattr(found, name)) for name in names[type(found)]}
+        return {name: each for name, each in told.items() if each is not None or not isinstance(found, Problem)}
     if isinstance(found, Cost):
         unit = {} if found.unit == "credits" else {"unit": found.unit}
         return {"charged": _plain(found.charged), "refunded": _plain(found.refunded), **unit}

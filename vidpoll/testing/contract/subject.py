@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 from ... import redact
 from ...errors import AnswerError, PluginError, Refused, UnknownProvider, UnknownStatus, UsageError
 from ...faults import Fault
-from ...model import Asset, Page, Quota, Request, Response, Snapshot, State, Submitted
+from ...model import Asset, Page, Problem, Quota, Request, Response, Snapshot, State, Submitted
 from ...net.accounts import Account, OpenAccount
 from ...plugins import PluginReport, Plugins
 from ...provider import Follow, Operation, Provider
@@ -233,8 +233,13 @@ class Subject:
     def _refusal(self, response: Response) -> Outcome:
         """A refusal by HTTP status, as a parser would say it."""
         problem = self.problem_of(response)
-        kind = getattr(problem, "kind", None) or Fault("", response.status).kind
-        return Outcome(error=Refused(kind, str(problem)))
+        fault = self.fault(problem, response.status)
+        return Outcome(error=Refused(fault.kind, str(problem), fault.code))
+
+    def fault(self, problem: object, status: int) -> Fault:
+        """What vidpoll makes of a refusal that the reader has read."""
+        told = problem if isinstance(problem, Problem) else Problem()
+        return Fault(told.message, status, told.code, declared=told.kind, charged=told.charged)
 
     def problem_of(self, response: Response) -> object:
         """What the reader of refusals makes of an answer, or the exception that it raises."""

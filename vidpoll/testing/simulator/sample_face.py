@@ -133,7 +133,7 @@ class SampleFace(Face):
             return None
         if any(opens(way, request.raw_path, request.headers, self.key, first=way is first) for way in known):
             return None
-        return self._refusal(401, "authentication", "the key is wrong")
+        return self._refusal(401, "auth", "the key is wrong")
 
     def not_found(self, request: Request) -> Reply:
         return self._refusal(404, "not found", "there is no such job, or no such path")

@@ -18,11 +18,11 @@ SAMPLES = Path(vidpoll_providers.__file__).parent / "samples/ark"
 @pytest.mark.parametrize(
     ("status", "code", "kind"),
     [
-        (403, "AccountOverdueError", "payment"),
-        (403, "OperationDenied.ServiceOverdue", "payment"),
+        (403, "AccountOverdueError", "money"),
+        (403, "OperationDenied.ServiceOverdue", "money"),
         (403, "AccessDenied", None),
         (404, "ModelNotOpen", "permission"),
-        (404, "InvalidEndpointOrModel.NotFound", "invalid request"),
+        (404, "InvalidEndpointOrModel.NotFound", "input"),
         (400, "InvalidAction.RunningTaskDeletion", "conflict"),
         (400, "task_not_found", "not found"),
         (404, "ResourceNotFound", None),

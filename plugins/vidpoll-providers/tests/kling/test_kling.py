@@ -106,11 +106,11 @@ def test_a_bill_is_of_one_unit(billing: list[object], cost: Cost | None) -> None
     ("job_id", "response", "kind"),
     [
         (NEW, answer([]), "not found"),
-        (NEW, answer([], 1302), "rate limit"),
-        (NEW, answer(None, "1004"), "authentication"),
+        (NEW, answer([], 1302), "rate"),
+        (NEW, answer(None, "1004"), "auth"),
         (OLD, answer(None, 1201, 400), "not found"),
         (OLD, answer(None, 1201), "not found"),
-        (OLD, answer(None, 1300, 400), "invalid request"),
+        (OLD, answer(None, 1300, 400), "input"),
     ],
 )
 def test_what_a_question_is_refused_with(job_id: str, response: Response, kind: str) -> None:
@@ -120,9 +120,7 @@ def test_what_a_question_is_refused_with(job_id: str, response: Response, kind: 
     assert caught.value.kind == kind
 
 
-@pytest.mark.parametrize(
-    ("code", "kind"), [(1100, "payment"), (1102, "payment"), (1303, "rate limit"), (1304, "permission")]
-)
+@pytest.mark.parametrize(("code", "kind"), [(1100, "money"), (1102, "money"), (1303, "rate"), (1304, "permission")])
 def test_a_429_is_four_things(code: int, kind: str) -> None:
     assert PROVIDER.error(answer(None, code, 429)).kind == kind
 

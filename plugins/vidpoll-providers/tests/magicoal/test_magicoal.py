@@ -78,7 +78,7 @@ def test_credits_come_back_only_on_failure() -> None:
 
 @pytest.mark.parametrize("role", OPERATIONS)
 @pytest.mark.parametrize(
-    ("code", "kind"), [*magicoal.ENVELOPE.kinds.items(), ("SOMETHING", "server"), (None, "server")]
+    ("code", "kind"), [*magicoal.ENVELOPE.kinds.items(), ("SOMETHING", "unknown"), (None, "unknown")]
 )
 def test_success_false_is_a_refusal(role: str, code: str | None, kind: str) -> None:
     """A 200 that says success: false is read as the refusal that it is, in both envelopes."""

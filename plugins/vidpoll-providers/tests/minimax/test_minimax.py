@@ -55,10 +55,10 @@ def test_v2_s_items() -> None:
 @pytest.mark.parametrize(
     ("code", "kind"),
     [
-        (1002, "rate limit"),
-        (1008, "payment"),
-        (1033, "server"),
-        (1041, "rate limit"),
+        (1002, "rate"),
+        (1008, "money"),
+        (1033, "unknown"),
+        (1041, "rate"),
         (2013, "not found"),
         (2038, "permission"),
     ],

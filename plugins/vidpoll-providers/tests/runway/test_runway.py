@@ -161,7 +161,7 @@ def test_a_task_that_makes_images_is_whole() -> None:
 @pytest.mark.parametrize(
     ("body", "message", "kind"),
     [
-        ({"error": "You do not have enough credits to run this task."}, None, "payment"),
+        ({"error": "You do not have enough credits to run this task."}, None, "money"),
         (
             {
                 "error": "Validation of body failed",
