@@ -112,6 +112,14 @@ def test_a_table_tells_the_price(fields: Mapping[str, Any], low: float, high: fl
     )
 
 
+def test_a_default_may_be_a_range() -> None:
+    """What the vendor takes where a field is not given may be anything between two numbers."""
+    span = {"duration": (4, 8), "n": (1, 2)}
+    listed = declare.prices("USD", "2026-11", PAGE, per_second={"fast": 0.5}, jobs="n", defaults=span)
+    found = [listed({"model": "fast", **given}) for given in ({}, {"duration": 5}, {"duration": 5, "n": 1})]
+    assert list(map(str, found)) == ["2.00 to 8.00 USD", "2.50 to 5.00 USD", "2.50 USD"]
+
+
 @pytest.mark.parametrize(
     "fields",
     [

@@ -102,4 +102,4 @@ def _answered(ask: Callable[[], Any]) -> Any:
 def _question(request: Request) -> tuple[Hashable, ...]:
     """What makes two requests the same question."""
     body = json.dumps(request.json, sort_keys=True, default=repr)
-    return request.method, request.place, request.query, body, request.body
+    return request.method, request.place, request.query, body, request.body, request.about

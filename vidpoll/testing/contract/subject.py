@@ -225,7 +225,7 @@ class Subject:
 
     def about(self, sample: Sample) -> str:
         """What the parser of a sample's operation is told: of a submit what its request has in `about`."""
-        if not sample.operation.startswith("submit ") or sample.operation not in self.operations:
+        if not sample.operation.startswith(("submit ", "estimate ")) or sample.operation not in self.operations:
             return sample.about
         try:
             return str(self.builder(sample.operation, sample)().about)
