@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import vidpoll
-from vidpoll import errors, events, job, model, provider
+from vidpoll import errors, events, job, model, price, provider
 from vidpoll.pacing import forecast, schedules
 
 PUBLIC = [
@@ -21,9 +21,10 @@ PUBLIC = [
     "download", "wait", "watch", "webhook",
     "Completed", "DownloadProgress", "Downloaded", "Event", "Failed", "GaveUp", "PollFailed", "Polled",
     "ProgressChanged", "StageChanged", "Stalled",
-    "Asset", "Cost", "Page", "Price", "Problem", "Quota", "Snapshot", "Submitted", "Exchange",
+    "Asset", "Cost", "Price", "Page", "Problem", "Quota", "Snapshot", "Submitted", "Exchange",
     "AnyOf", "Basic", "Bearer", "Follow", "KeyHeader", "ListPollingSpec", "Minted", "NoAuth", "Operation", "Pacing",
-    "PluginReport", "PreparedRequest", "Provider", "Request", "Response", "Stage", "Webhook",
+    "PriceList",
+    "PluginReport", "PreparedRequest", "Provider", "Request", "Response", "Slots", "Stage", "Webhook",
     "JobStore", "KeptJob", "Origin", "Submission", "WantedFiles",
     "hookimpl", "parsing", "errors",
     "AnswerError", "AuthenticationError", "BadReference", "BadSignature", "BatchInvalid", "ConfigurationError",
@@ -58,7 +59,7 @@ def test_every_name_is_there_and_says_what_it_is(name: str) -> None:
         assert (value.__doc__ if inspect.isclass(value) else inspect.getdoc(value) or "").strip()
 
 
-MODULES = [errors, events, forecast, job, model, schedules, provider]
+MODULES = [errors, events, forecast, job, model, price, schedules, provider]
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)

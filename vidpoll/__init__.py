@@ -81,11 +81,12 @@ if TYPE_CHECKING:
     from .hookspecs import hookimpl
     from .job import Job
     from .job_state import Moment
-    from .model import Asset, Cost, Exchange, Page, Price, Problem, Quota, Request, Response, Snapshot, State, Submitted
+    from .model import Asset, Cost, Exchange, Page, Problem, Quota, Request, Response, Snapshot, State, Submitted
     from .net.accounts import Account
     from .pacing.forecast import Law
     from .pacing.schedules import Adaptive, Exponential, Fixed, Schedule
     from .plugins import PluginReport
+    from .price import Price, PriceList
     from .provider import (
         AnyOf,
         Basic,
@@ -117,12 +118,13 @@ __all__ = [
     "Event", "StageChanged", "ProgressChanged", "Completed", "Failed", "PollFailed", "Stalled", "GaveUp", "Polled",
     "Downloaded", "DownloadProgress",
     # what an answer said
-    "Asset", "Cost", "Page", "Price", "Problem", "Quota", "Snapshot", "Submitted", "Exchange",
+    "Asset", "Cost", "Price", "Page", "Problem", "Quota", "Snapshot", "Submitted", "Exchange",
     # what is kept
     "JobStore", "KeptJob", "Origin", "Submission", "WantedFiles",
     # plugins
-    "hookimpl", "parsing", "PluginReport", "Provider", "Operation", "Follow", "Request", "Response", "Pacing", "Stage",
-    "ListPollingSpec", "Bearer", "KeyHeader", "Basic", "Minted", "AnyOf", "NoAuth", "PreparedRequest", "Webhook",
+    "hookimpl", "parsing", "PluginReport", "Provider", "Operation", "Follow", "Request", "Response", "Pacing", "Slots",
+    "Stage", "ListPollingSpec", "PriceList", "Bearer", "KeyHeader", "Basic", "Minted", "AnyOf", "NoAuth", "PreparedRequest",
+    "Webhook",
     # errors
     "errors", "VidpollError", "UsageError", "BadReference", "UnknownProvider", "MissingKey", "InvalidField",
     "BatchInvalid", "Unsupported", "ConfigurationError", "StoreError", "PluginError", "AnswerError", "Malformed",
@@ -151,11 +153,12 @@ _HOMES = {
     "hookspecs": "hookimpl",
     "job": "Job",
     "job_state": "Moment",
-    "model": "Asset Cost Exchange Page Price Problem Quota Request Response Snapshot State Submitted",
+    "model": "Asset Cost Exchange Page Problem Quota Request Response Snapshot State Submitted",
     "net.accounts": "Account",
     "pacing.forecast": "Law",
     "pacing.schedules": "Adaptive Exponential Fixed Schedule",
     "plugins": "PluginReport",
+    "price": "Price PriceList",
     "provider": (
         "AnyOf Basic Bearer Follow KeyHeader ListPollingSpec Minted NoAuth Operation Pacing PreparedRequest Provider "
         "Slots Stage Webhook"

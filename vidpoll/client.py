@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from . import arguments
 from .clock import Clock, SystemClock
-from .errors import AnswerError, UnknownProvider, UsageError, VidpollError
+from .errors import UnknownProvider, UsageError, VidpollError
 from .events import Completed, DownloadProgress, Event, Failed, GaveUp, Polled
-from .faults import Fault
 from .job import Job
 from .model import Asset, Quota, Snapshot, check_account_name
 from .net.accounts import Account, OpenAccount
@@ -27,13 +26,14 @@ from .net.workers import Workers
 from .pacing.schedules import Adaptive, Schedule
 from .plugins import PluginReport, Plugins, guard, switched_off
 from .polling.account_state import AccountState
-from .polling.call import build, optional, provider_error, pushed, receive_pushed
+from .polling.call import build, optional, pushed, receive_pushed
 from .polling.loop import Loop
-from .polling.next_step import advice
+from .polling.prices import Prices
 from .polling.retry import retried
-from .polling.submit import ask_quota, check_kind, end_job, list_jobs, submit, value_of
+from .polling.submit import check_kind, end_job, list_jobs, submit, value_of
 from .polling.upload import run_upload, upload_request
 from .polling.watch import Watch
+from .price import Price
 from .provider import Provider
 from .storage.job_store import JobStore
 from .storage.keeper import Keeper
@@ -103,6 +103,7 @@ class Client:
             patience=arguments.check_patience(patience),
             random=Random(),
         )
+        self._prices = Prices(self._loop, self._keeper.charges)
 
     def __enter__(self) -> Client:
         return self
@@ -254,7 +255,7 @@ class Client:
         The provider's floor holds: a second poll within it waits. Raises ProviderError for a refusal or no answer,
         AnswerError for an answer that cannot be read, UsageError before anything is sent.
         """
-        return _said(self._ask(arguments.as_job(job)))
+        return self._ask(arguments.as_job(job)).said()
 
     def _ask(self, job: Job, timeout: float | None = None) -> Watch:
         state = self._state(job.account)
@@ -344,8 +345,17 @@ class Client:
 
     def quota(self, account: str) -> Quota:
         """What the account may still do. Raises Unsupported, ProviderError, AnswerError."""
+        return self._prices.quota(self._state(account))
+
+    def price(self, account: str, kind: str, /, **fields: object) -> Price | None:
+        """What one job with these fields will cost, before it is submitted; None where nobody knows. Nothing is bought.
+
+        The first that knows: the provider's estimate, its quota, the plugin's price list, former jobs in the store. An
+        answer counts for a minute. Raises UsageError for wrong fields; ProviderError where nothing answers.
+        """
         state = self._state(account)
-        return ask_quota(self._loop, state)
+        check_kind(state, kind)
+        return self._prices.price(state, kind, fields)
 
     def upload(self, account: str, path: str | Path, *, kind: str | None = None) -> Any:
         """Send a file that a job needs to the provider, and return what the submit's field takes.
@@ -437,7 +447,7 @@ class Client:
         """Make sure that a job is completed, with a question where that is not known. Raises why it is not."""
         state = self._state(job.account)
         if not job.final or not job.assets or job.stale:
-            _said(retried(self._loop, partial(self._ask, job), timeout=timeout))
+            retried(self._loop, partial(self._ask, job), timeout=timeout).said()
             with self._keeper.asking(job, state.opened):
                 for settled in job.settle(self._clock.time()):  # completed, files late: `content` may have them
                     self._keeper.tell(job, settled)
@@ -502,16 +512,3 @@ class Client:
             state.learn(self._keeper.durations(name))
             self._states.setdefault(name, state)
         return self._states[name]
-
-
-def _said(asked: Watch) -> Snapshot:
-    """What the answer to a single question said; raises what it was where it said nothing."""
-    answer, job, account = asked.answer, asked.job, asked.account.opened
-    if isinstance(answer, Snapshot):
-        return answer
-    if isinstance(answer, AnswerError):
-        answer.job = job
-        raise answer
-    assert isinstance(answer, Fault)
-    said = f". The job itself is not touched by that{advice(answer, account, asked.path)}"
-    raise provider_error(job.ref, answer, job=job, advice=said)

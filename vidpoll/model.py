@@ -319,19 +319,6 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True)
-class Price:
-    """What one job will cost: from `low` to `high` in `unit` ("credits", "USD" …).
-
-    `source` says who tells it: "estimate", "quota", "documented", "history" or "given".
-    """
-
-    low: float
-    high: float
-    unit: str
-    source: str
-
-
-@dataclass(frozen=True, slots=True)
 class Snapshot:
     """What one answer said about a job.
 
@@ -450,9 +437,10 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """What an account may still do. `limit`, `used`, `remaining` count videos, `balance` is money or credits.
+    """What an account may still do. `limit`, `used`, `remaining` count videos. `reset_at` is Unix seconds.
 
-    `prices` maps a submit operation to what one job of it costs, in the balance's unit. `reset_at` is Unix seconds.
+    `balance` is money or credits, and `prices` maps a submit operation to what one job of it costs; both are in `unit`
+    ("credits", "USD" …).
     """
 
     plan: str | None = None
@@ -463,6 +451,7 @@ class Quota:
     balance: float | None = None
     unlimited: bool = False
     prices: Mapping[str, float] = field(default_factory=dict)
+    unit: str = "credits"
 
     def affords(self, **jobs: int) -> bool:
         """Whether these jobs can be paid now: `quota.affords(i2v=2, t2v=1)`.

@@ -17,6 +17,7 @@ from . import parsing
 from .drops import is_drop
 from .errors import PluginError
 from .model import Page, Problem, Quota, Request, Response, Snapshot, State, Submitted, is_number, origin
+from .price import Price, PriceList
 
 T = TypeVar("T")
 
@@ -53,7 +54,8 @@ class Operation(Generic[T]):
 
     The builder's arguments depend on the operation: status, cancel, delete and content take the job's id; a submit
     takes the call's fields; an upload takes the file's Path, and its parser gives what the submit's field takes;
-    a list takes the call's fields and the token of the page (None for the first); quota takes nothing. A file
+    a list takes the call's fields and the token of the page (None for the first); an estimate takes the fields of the
+    submit, and its parser gives a Price; quota takes nothing. A file
     that content brings goes to the disk as it comes; its parser sees what is none (JSON, say) and gives an Asset.
     The parser takes the Response and the job's id, that of a list the token of the page ("" where there is none), that
     of a submit what its Request has in `about`. That of a cancel may return a Snapshot: how the job stands by it. It
@@ -61,6 +63,7 @@ class Operation(Generic[T]):
     `empty_ok=True` says that a 2xx with no body is a good answer to this operation; without it only a 202 and a
     204 are, because a proxy that fails may bring any other, and a parser that ignores the body would believe it.
     `fields` tells people what each field of a submit or a list must be, in words: help and documents show it.
+    `price` is what a submit costs by the vendor's page.
     """
 
     request: Callable[..., Request]
@@ -69,6 +72,7 @@ class Operation(Generic[T]):
     max_body: int = MAX_BODY
     empty_ok: bool = False
     fields: Mapping[str, str] = field(default_factory=dict)
+    price: PriceList | None = None
 
     def __post_init__(self) -> None:
         if not callable(self.request):
@@ -80,6 +84,8 @@ class Operation(Generic[T]):
             raise PluginError(f"Operation empty_ok {self.empty_ok!r}: True or False")
         if not isinstance(self.fields, Mapping) or not all(isinstance(each, str) for each in self.fields.values()):
             raise PluginError("Operation fields: a mapping of names to what each must be, in words")
+        if not (self.price is None or isinstance(self.price, PriceList)):
+            raise PluginError(f"Operation price is {type(self.price).__name__}, not a vidpoll.PriceList")
 
 
 def _check_parser(what: str, parse: object, verdicts: object) -> None:
@@ -365,6 +371,7 @@ class Provider:
     `queue_*[][2:]` each list in such a list from its third. `webhook` says how a pushed body is signed and read.
     `list_polling` says that the list may stand in for status requests. `upload` has an operation for each kind of file
     that a job may need; the first one whose builder takes a file gets it (it raises InvalidField for others).
+    `estimate` has, for kinds of submit, the question what a job would cost: it buys nothing, and may be sent again.
     `headers` go with every request to the origin. `error` reads a refusal. `slots` says what becomes of a job beyond
     those that an account may have at once.
     """
@@ -390,6 +397,7 @@ class Provider:
     drops: tuple[str, ...] = ()
     webhook: Webhook | None = None
     slots: Slots = Slots()
+    estimate: Mapping[str, Operation[Price]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
@@ -417,6 +425,7 @@ class Provider:
             ("pacing", self.pacing, Pacing),
             ("submit", self.submit, Mapping),
             ("upload", self.upload, Mapping),
+            ("estimate", self.estimate, Mapping),
             ("headers", self.headers, Mapping),
             ("media_hosts", self.media_hosts, tuple),  # a text here would trust every part of itself
             ("hosts", self.hosts, tuple),
@@ -430,6 +439,7 @@ class Provider:
         for role, operation in {"status": self.status, **self.operations()}.items():
             if not isinstance(operation, Operation):
                 raise PluginError(f"Provider {self.name}: {role} is {type(operation).__name__}, not an Operation")
+        self._check_estimates()
         self._check_list_polling()
         if not all(map(is_drop, self.drops)):
             raise PluginError(
@@ -442,6 +452,11 @@ class Provider:
         for stage in self.stages:
             if not isinstance(stage, Stage):
                 raise PluginError(f"Provider {self.name}: stages hold {type(stage).__name__}, not only Stage")
+
+    def _check_estimates(self) -> None:
+        for kind in self.estimate:
+            if kind not in self.submit:
+                raise PluginError(f"Provider {self.name}: estimate {kind!r}: there is no submit of that name")
 
     def _check_list_polling(self) -> None:
         polling = self.list_polling
@@ -460,8 +475,12 @@ class Provider:
             raise PluginError(f"Provider {self.name}: auth variables {variables!r}: a tuple of environment variables")
 
     def operations(self) -> dict[str, Operation[Any]]:
-        """The operations that this provider has, by name; those with kinds as `submit KIND` and `upload KIND`."""
+        """The operations that this provider has, by name; those with kinds as `submit KIND`, `estimate KIND` …"""
         plain = {role: getattr(self, role) for role in ("status", "list", "quota", "cancel", "delete", "content")}
-        of_kinds: list[tuple[str, Mapping[str, Operation[Any]]]] = [("submit", self.submit), ("upload", self.upload)]
+        of_kinds: list[tuple[str, Mapping[str, Operation[Any]]]] = [
+            ("submit", self.submit),
+            ("upload", self.upload),
+            ("estimate", self.estimate),
+        ]
         kinds = {f"{role} {kind}": each for role, found in of_kinds for kind, each in found.items()}
         return {**{role: operation for role, operation in plain.items() if operation is not None}, **kinds}

@@ -225,12 +225,16 @@ def test_jobs(shell: Shell) -> None:
 
 def test_quota(shell: Shell) -> None:
     """For people and for machines."""
-    assert shell("quota", "acme", script=[{"credits": 120}]) == (0, ["balance  120", "prices   clip 50"], [])
+    assert shell("quota", "acme", script=[{"credits": 120}]) == (
+        0,
+        ["balance  120 credits", "prices   clip 50 credits"],
+        [],
+    )
     code, out, _ = shell("quota", "acme", "--json", script=[{"credits": 120}])
     assert code == 0
     assert json.loads(out[0]) == {
         "account": "acme", "plan": None, "limit": None, "used": None, "remaining": None, "unlimited": False,
-        "balance": 120, "prices": {"clip": 50.0}, "reset_at": None,
+        "balance": 120, "prices": {"clip": 50.0}, "unit": "credits", "reset_at": None,
     }  # fmt: skip
     code, out, err = shell("quota", "acme", script=[(403, {}, b"")])
     assert (code, out, len(err)) == (1, [], 1)
@@ -301,7 +305,7 @@ def test_money_is_written_as_people_write_it(shell: Shell) -> None:
     """Not as 5.2e+06; cents are not lost."""
     code, _, [said] = shell("submit", "acme", "clip", "prompt=x", "--count", "104000", script=[{"credits": 0.5}])
     assert (code, shell.wire.sent[0].method) == (1, "GET")  # type: ignore[attr-defined]
-    assert "104000 clip cost 5,200,000, and the balance is 0.5: 5,199,999.5 are missing" in said
+    assert "104000 clip cost 5,200,000 credits, and the balance is 0.5: 5,199,999.5 are missing" in said
     assert str(vidpoll.Cost(5_200_000.25, 0.1)) == "5,200,000.25 credits charged, 0.1 refunded"
 
 

@@ -556,7 +556,7 @@ def test_a_batch_that_the_balance_cannot_pay_is_refused(shell: Shell) -> None:
     code, out, [said] = shell(*batch, script={"/quota": [{"credits": 120}], "": list(ids)})
     assert (code, out) == (1, [])
     assert said == (
-        "vidpoll: acme: 3 clip cost 150, and the balance is 120: 30 are missing. Nothing was submitted; "
+        "vidpoll: acme: 3 clip cost 150 credits, and the balance is 120: 30 are missing. Nothing was submitted; "
         "--force submits all the same"
     )
     refs = ["acme:j0", "acme:j1", "acme:j2"]

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from .. import redact
 from ..errors import UsageError
-from ..model import Cost, Price, amount
+from ..model import Cost, amount
+from ..price import Price
 from .rows import Row
 
 _MONEY = re.compile(r"([$€£])?\s*([0-9]{1,12}(?:\.[0-9]{1,6})?)\s*([A-Za-z][A-Za-z _-]{0,30})?", re.ASCII)

@@ -14,7 +14,8 @@ from math import ceil
 from typing import NamedTuple, Protocol
 
 from ..errors import UsageError
-from ..model import Price, amount
+from ..model import amount
+from ..price import Price
 from . import keys
 from .options import Money, unit_of
 from .rows import Row, RowProblem

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..job import Job
-from ..model import Price
+from ..price import Price
 from .rows import Row
 
 if TYPE_CHECKING:

@@ -48,6 +48,7 @@ COMMANDS = {
         waiting.WAIT,
         status.STATUS,
         submitting.SUBMIT,
+        submitting.PRICE,
         submitting.UPLOAD,
         downloading.DOWNLOAD,
         store_commands.RESUME,

@@ -23,6 +23,7 @@ TAKES: dict[str, Sequence[str]] = {
     "status": (*_WHERE, *_STORE),
     "download": (*_WHERE, *_STORE),
     "submit": (*_WHERE, *_STORE),
+    "price": (*_WHERE, *_STORE),
     "upload": _WHERE,
     "quota": _WHERE,
     "jobs": _WHERE,

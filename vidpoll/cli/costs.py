@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import vidpoll
@@ -24,7 +25,9 @@ def money(spent: Iterable[dict[str, Any]]) -> str:
     return "".join(f"; {vidpoll.Cost(**cost)}" for cost in spent)
 
 
-def check_balance(client: vidpoll.Client, account: str, kind: str, count: int) -> None:
+def check_balance(
+    client: vidpoll.Client, account: str, kind: str, count: int, price: Callable[[], vidpoll.Price | None]
+) -> None:
     """Raise PaymentRequired where the account cannot pay for so many jobs; what is not known is no obstacle."""
     try:
         quota = client.quota(account)
@@ -32,12 +35,18 @@ def check_balance(client: vidpoll.Client, account: str, kind: str, count: int) -
         return
     except (vidpoll.ProviderError, vidpoll.AnswerError) as error:
         raise vidpoll.ProviderError(f"{error.message}. Nothing was submitted; --force submits unasked") from None
-    if kind not in quota.prices or quota.affords(**{kind: count}):
-        return
-    price = quota.prices[kind] * count
-    who = f"{account}: {count} {kind} cost {amount(price)}"
-    if quota.balance is not None and price > quota.balance:
-        short = f"{who}, and the balance is {amount(quota.balance)}: {amount(price - quota.balance)} are missing"
-    else:
-        short = f"{account}: {quota.remaining} videos are left in the plan, {count} are asked for"
-    raise vidpoll.PaymentRequired(f"{short}. Nothing was submitted; --force submits all the same")
+    short = _missing(quota, kind, count, price())
+    if short:
+        raise vidpoll.PaymentRequired(f"{account}: {short}. Nothing was submitted; --force submits all the same")
+
+
+def _missing(quota: vidpoll.Quota, kind: str, count: int, price: vidpoll.Price | None) -> str:
+    """What the account lacks for so many jobs at their upper price, in words; empty where nothing is known to lack."""
+    if quota.balance is not None and price is not None and price.unit == quota.unit:
+        whole = replace(price, low=price.low * count, high=price.high * count)
+        if whole.high > quota.balance:
+            lacks = amount(round(whole.high - quota.balance, 9))
+            return f"{count} {kind} cost {whole}, and the balance is {amount(quota.balance)}: {lacks} are missing"
+    if not quota.unlimited and quota.remaining is not None and count > quota.remaining:
+        return f"{quota.remaining} videos are left in the plan, {count} are asked for"
+    return ""

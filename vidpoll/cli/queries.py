@@ -80,19 +80,21 @@ def _quota(args: Arguments, context: Context) -> int:
         "unlimited": quota.unlimited,
         "balance": quota.balance,
         "prices": dict(quota.prices),
+        "unit": redact.text(quota.unit, limit=40),
         "reset_at": iso(quota.reset_at),
     }
     if args.json:
         context.out.json(said)
         return COMPLETED
+    unit = redact.text(quota.unit, limit=40)
     videos = [f"{quota.used} used"] if quota.used is not None else []
     videos += [f"{quota.remaining} left"] if quota.remaining is not None and not quota.unlimited else []
     videos += ["no limit"] if quota.unlimited else [f"limit {quota.limit}"] if quota.limit is not None else []
     rows = [
         ("plan", said["plan"]),
         ("videos", ", ".join(videos)),
-        ("balance", None if quota.balance is None else amount(quota.balance)),
-        ("prices", ", ".join(f"{kind} {amount(price)}" for kind, price in quota.prices.items())),
+        ("balance", None if quota.balance is None else f"{amount(quota.balance)} {unit}"),
+        ("prices", ", ".join(f"{kind} {amount(price)} {unit}" for kind, price in quota.prices.items())),
         ("resets", said["reset_at"]),
     ]
     for name, value in rows:

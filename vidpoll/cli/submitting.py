@@ -14,7 +14,7 @@ from .context import Arguments, Command, Context, as_json, bounded, count, store
 from .costs import check_balance
 from .deadline import Deadline
 from .fields import fields, with_fields
-from .output import COMPLETED, INTERRUPTED, code_of, first_that_applies, job_object
+from .output import COMPLETED, INTERRUPTED, NOT_COMPLETED, code_of, first_that_applies, job_object
 from .waiting import Wait, prepared, waiting_options
 
 
@@ -39,7 +39,8 @@ def _submit(args: Arguments, context: Context) -> int:
     with context.client([args.name], args, within=deadline.left) as client:
         _check_kind(client, args)
         if args.count > 1 and not args.force:
-            check_balance(client, args.name, args.kind, args.count)
+            price = partial(with_fields, partial(client.price, args.name, args.kind), args.fields)
+            check_balance(client, args.name, args.kind, args.count, price)
         jobs, code = _submitted(args, context, client)
     if jobs and code != INTERRUPTED and (args.wait or args.download is not None):
         with context.client([args.name], args, heart) as client:
@@ -116,6 +117,44 @@ def _one(args: Arguments, context: Context, client: vidpoll.Client) -> vidpoll.J
         return with_fields(partial(other.submit, args.name, args.kind), args.fields)
 
 
+def _price_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="ACCOUNT", help="the provider's name, or that of an --account")
+    parser.add_argument("kind", nargs="?", metavar="KIND", help="its submit operation, like t2v")
+    fields(parser, "the provider's own fields, as `vidpoll submit` takes them")
+    bounded(parser)
+    where(parser)
+    store(parser)
+    as_json(parser)
+
+
+def _price(args: Arguments, context: Context) -> int:
+    with context.client([args.name], args, within=args.timeout) as client:
+        _check_kind(client, args)
+        price = with_fields(partial(client.price, args.name, args.kind), args.fields)
+        listed = _provider(client, args).submit[args.kind].price
+    read = (
+        "" if listed is None or price is None or price.source != "documented" else f" ({listed.source}, {listed.dated})"
+    )
+    if args.json:
+        told = None if price is None else {"low": price.low, "high": price.high, "unit": price.unit}
+        context.out.json(
+            {"account": args.name, "operation": args.kind, "price": told, "source": price and price.source}
+        )
+    elif price is None:
+        context.out.error(f"{args.name} {args.kind}: nobody tells what this job costs")
+    else:
+        context.out.line(f"{price}, {_SAYS[price.source]}{read}")
+    return NOT_COMPLETED if price is None else COMPLETED
+
+
+_SAYS = {
+    "estimate": "as the provider estimates it",
+    "quota": "as the quota tells",
+    "documented": "by the vendor's page",
+    "history": "as former jobs were charged",
+}
+
+
 def _upload_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="ACCOUNT", help="the provider's name, or that of an --account")
     parser.add_argument("file", metavar="FILE", help="the file that a job needs")
@@ -144,8 +183,20 @@ SUBMIT = Command(
     "A value is JSON where it is some (7, true, [1, 2]) and the provider's plugin takes it as that, else text; in\n"
     "double quotes it is text always: prompt='\"2024\"'. NAME=@FILE takes a text or an image from a file.\n"
     "It is sent once: where no answer comes, the exit code is 3, and nothing is sent again; `vidpoll resume` then\n"
-    "shows what it may have become. --count starts several, if `vidpoll quota` says that they can be paid.\n"
+    "shows what it may have become. --count starts several, if `vidpoll quota` and `vidpoll price` say that they can\n"
+    "be paid.\n"
     "--download waits, too.",
+    _submit_details,
+)
+
+PRICE = Command(
+    "price",
+    "show what a job will cost, and who says so; nothing is bought",
+    _price_arguments,
+    _price,
+    "vidpoll price magicoal t2v prompt='a lighthouse at dusk'",
+    "The first that knows: the provider's estimate, the account's quota, the vendor's page as the plugin has it, with\n"
+    "its date, and former jobs in the store. Exits with 1 where nobody knows.",
     _submit_details,
 )
 

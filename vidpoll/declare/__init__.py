@@ -40,6 +40,7 @@ from .ids import Ids
 from .lines import request
 from .operations import by_kind, cancel, content, delete, quota, status, submit
 from .pages import cursor_pages, numbered_pages
+from .prices import estimate, prices
 from .reader import Reader
 from .refusals import problems, refusals
 from .second import Second
@@ -52,7 +53,7 @@ __all__ = [
     "Reader", "Envelope", "Ids", "Second", "Verdict", "refusals", "problems",
     # operations
     "request", "status", "submit", "cancel", "delete", "content", "quota", "upload", "cursor_pages", "numbered_pages",
-    "batch", "by_kind", "form",
+    "batch", "by_kind", "form", "estimate", "prices",
     # webhooks
     "Webhook", "standard_webhooks", "hmac_sha256", "ed25519",
     # what a field must be

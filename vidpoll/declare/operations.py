@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from .. import parsing, redact
 from ..errors import BadReference, ForeignAnswer, Malformed, PluginError, Refused
 from ..model import Asset, Quota, Request, Response, Snapshot, State, Submitted, same_id
+from ..price import PriceList
 from ..provider import MAX_BODY, Follow, Operation
 from .envelope import Envelope
 from .fields import Needed, Rule, as_query, check_rules, described, take
@@ -53,6 +54,7 @@ def submit(
     convert: Callable[[dict[str, Any]], Any] | None = None,
     headers: Mapping[str, str] | None = None,
     form: bool = False,
+    price: PriceList | None = None,
 ) -> Operation[Submitted]:
     """Start a job with the fields of the call as JSON, or as a multipart form, in which a Path is a file (`form=True`).
 
@@ -61,7 +63,7 @@ def submit(
     `headers` takes the field of that name out of the body; in the query and in headers it may be a field that is not
     given: they go without it then. `{kind}` is `kind`, which errors name and, where they have kinds, the reader's ids.
     Where these carry a field (`Ids("app/id")`), it must be needed. `convert` makes the body out of the checked fields,
-    where it is not just these.
+    where it is not just these. `price` is what it costs by the vendor's page (`declare.prices`).
 
     >>> start = submit("POST /v1/videos", Reader({"ok": State.COMPLETED}), {"prompt": text()}, needed=("prompt",))
     >>> start.request({"prompt": "a lighthouse", "seed": None}).json
@@ -97,7 +99,9 @@ def submit(
         return replace(bare, headers={**bare.headers, "Content-Type": kind_of_form}, body=data)
 
     told = described(fields, needed, others)
-    return Operation(build, lambda response, about: reader.submitted(response, about if carried else kind), fields=told)
+    return Operation(
+        build, lambda response, about: reader.submitted(response, about if carried else kind), fields=told, price=price
+    )
 
 
 def delete(
@@ -250,10 +254,17 @@ _QUOTA: Mapping[str, Callable[[Any], Any]] = {
 
 
 def quota(
-    line: str, envelope: Envelope = _BARE, *, prices: Mapping[str, float] | None = None, **paths: Where
+    line: str,
+    envelope: Envelope = _BARE,
+    *,
+    prices: Mapping[str, float] | None = None,
+    unit: str = "credits",
+    currency: Where = "",
+    **paths: Where,
 ) -> Operation[Quota]:
     """What the account may still do: each field of `vidpoll.Quota` by its path in the envelope's data.
 
+    `unit` is that of the balance and of `prices`; `currency` is where the answer names it, if it does.
     An answer that holds none of them is Malformed. Raises PluginError for a field that `Quota` has not.
 
     >>> ask = quota("GET /v1/user/info", Envelope("data"), balance="totalBalance")
@@ -266,6 +277,7 @@ def quota(
         if name not in _QUOTA:
             raise PluginError(f"quota {line!r}: {name!r} is no field of Quota; there are {', '.join(_QUOTA)}")
         check_where(f"quota {line!r} {name}", where)
+    check_where(f"quota {line!r} currency", currency)
 
     def parse(response: Response, job_id: str) -> Quota:
         data = envelope.open(response)
@@ -273,6 +285,6 @@ def quota(
         told = {name: value for name, value in found.items() if value is not None}
         if not told:
             raise Malformed(f"the answer tells nothing of the quota: {parsing.problem(response)}")
-        return Quota(**told, prices=prices or {})
+        return Quota(**told, prices=prices or {}, unit=find(data, currency, parsing.text) or unit)
 
     return Operation(lambda: made.request({}), parse)

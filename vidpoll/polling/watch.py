@@ -28,8 +28,8 @@ from ..pacing.forecast import Forecast, forecast
 from ..pacing.limiter import LONG
 from ..pacing.schedules import Adaptive, Schedule
 from .account_state import AccountState
-from .call import Call, build, optional
-from .next_step import REMEDY, asked_at, proxy, resume_call, resume_line, wrong_address
+from .call import Call, build, optional, provider_error
+from .next_step import REMEDY, advice, asked_at, proxy, resume_call, resume_line, wrong_address
 from .task import HELD, ONE_SHOT_PATIENCE, Context, Step, Task
 
 if TYPE_CHECKING:
@@ -352,6 +352,18 @@ class Watch(Task):
             job=self.job,
             resume=self._call,
         )
+
+    def said(self) -> Snapshot:
+        """What the answer to a single question said; raises what it was where it said nothing."""
+        answer, job, account = self.answer, self.job, self.account.opened
+        if isinstance(answer, Snapshot):
+            return answer
+        if isinstance(answer, AnswerError):
+            answer.job = job
+            raise answer
+        assert isinstance(answer, Fault)
+        untouched = f". The job itself is not touched by that{advice(answer, account, self.path)}"
+        raise provider_error(job.ref, answer, job=job, advice=untouched)
 
     @property
     def path(self) -> str:

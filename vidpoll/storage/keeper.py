@@ -24,8 +24,10 @@ from ..events import Completed, Event, Failed, GaveUp, Polled, PollFailed, Progr
 from ..fork_lock import ForkLock
 from ..job import Job
 from ..job_state import JobState, Phase
+from ..model import State
 from ..net.accounts import OpenAccount
 from ..polling.watch import Watch
+from ..pricing import Charge, settings
 from . import records
 from .intent import Intent
 from .job_store import JobStore
@@ -46,6 +48,9 @@ Claim = Callable[[], Mapping[str, "bool | None"]]
 
 LEARNT = 32
 """Former jobs from which it is learnt how long the jobs of an account take."""
+
+PRICED = 200
+"""Former jobs among which those of one kind are looked for that tell its price."""
 
 SPARE = 30.0
 """Seconds that a lease is to last beyond the next question and its answer."""
@@ -106,6 +111,16 @@ class Keeper:
         """How long the latest completed jobs of an account took, in seconds, the latest last."""
         latest = self._try(lambda: self.store.latest(account, LEARNT), spare=True) or []
         return [took for kept in reversed(latest) if (took := kept.job.took) is not None]
+
+    def charges(self, account: str) -> Sequence[Charge]:
+        """What the latest completed jobs of an account were charged, the latest first."""
+        latest = self._try(lambda: self.store.latest(account, PRICED), spare=True) or []
+        known = [(kept, kept.known) for kept in latest if kept.operation is not None]
+        return [
+            Charge(kept.operation or "", settings(kept.sent), said.cost.charged, said.cost.unit)
+            for kept, said in known
+            if said.cost is not None and said.state is State.COMPLETED
+        ]
 
     def enter(self, jobs: Sequence[Job], accounts: Sequence[OpenAccount]) -> None:
         """Keep jobs that are to be waited for, and bring them to where the store has them.

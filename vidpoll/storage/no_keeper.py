@@ -13,6 +13,7 @@ from ..events import Event
 from ..job import Job
 from ..net.accounts import OpenAccount
 from ..polling.watch import Watch
+from ..pricing import Charge
 from .intent import Intent
 from .job_store import JobStore
 
@@ -43,6 +44,10 @@ class NoKeeper:
         """Nothing is open."""
 
     def durations(self, account: str) -> Sequence[float]:
+        """Nothing is known of former jobs."""
+        return ()
+
+    def charges(self, account: str) -> Sequence[Charge]:
         """Nothing is known of former jobs."""
         return ()
 

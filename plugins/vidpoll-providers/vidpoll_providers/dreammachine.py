@@ -122,7 +122,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         },
         list=vidpoll.Operation(list_request, parse_list, fields=declare.described(LIST)),
         list_polling=vidpoll.ListPollingSpec(rows=100),
-        quota=declare.quota("GET /credits", balance="credit_balance"),
+        quota=declare.quota("GET /credits", balance="credit_balance", unit="US cents"),
         delete=declare.delete("DELETE /generations/{id}", JOB),
         error=declare.refusals(texts={"insufficient credit": "money"}, read=read_error),
         webhook=declare.Webhook(),

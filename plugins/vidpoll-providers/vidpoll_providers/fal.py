@@ -346,7 +346,23 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         status=status("GET /{app:path}/requests/{id}/status?logs=1", "GET /{app:path}/requests/{id}"),
         submit={"video": replace(start, parse=parse_submitted)},
         list=vidpoll.Operation(list_request, parse_list, fields=declare.described(LIST)),
-        quota=declare.quota(f"GET https://{API}/v1/account/billing?expand=credits", balance="credits.current_balance"),
+        quota=declare.quota(
+            f"GET https://{API}/v1/account/billing?expand=credits",
+            balance="credits.current_balance",
+            currency="credits.currency",
+            unit="USD",
+        ),
+        estimate={
+            "video": declare.estimate(
+                f"POST https://{API}/v1/models/pricing/estimate",
+                lambda given: {
+                    "estimate_type": "historical_api_price",  # the average of former calls, whatever their fields
+                    "endpoints": {given["app"]: {"call_quantity": 1}},
+                },
+                amount="total_cost",
+                currency="currency",
+            )
+        },
         cancel=vidpoll.Operation(declare.request("PUT /{app:path}/requests/{id}/cancel", JOB.ids), parse_cancelled),
         delete=vidpoll.Operation(delete_request, parse_deleted),
         error=declare.refusals(

@@ -142,9 +142,10 @@ def parse_quota(response: vidpoll.Response, job_id: str) -> vidpoll.Quota:
     told = [each for path in BALANCES if (each := parsing.number(parsing.at(data, path))) is not None]
     if not told:
         raise vidpoll.Malformed("the answer tells no balance")
-    names = [parsing.text(parsing.at(data, path)) for path in ("billing_type", "subscription.plan", "wallet.currency")]
+    names = [parsing.text(parsing.at(data, path)) for path in ("billing_type", "subscription.plan")]
+    unit = (parsing.text(parsing.at(data, "wallet.currency")) or "credits").replace("usd", "USD")
     reset = parsing.timestamp(parsing.at(data, "subscription.credits.premium_credits.resets_at"))
-    return vidpoll.Quota(plan=", ".join(filter(None, names)) or None, balance=sum(told), reset_at=reset)
+    return vidpoll.Quota(plan=", ".join(filter(None, names)) or None, balance=sum(told), reset_at=reset, unit=unit)
 
 
 def verify(headers: Mapping[str, str], body: bytes, secret: str, now: float) -> str:

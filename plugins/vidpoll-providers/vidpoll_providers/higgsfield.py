@@ -64,6 +64,14 @@ FIELDS = {
     "idempotency_key": declare.text(255),
 }
 HEADERS = {"Hf-Expires-After": "{hf_expires_after}", "Idempotency-Key": "{idempotency_key}"}
+
+
+def priced(given: dict[str, Any]) -> dict[str, Any]:
+    """The body of the question for a price, which is the same for any prompt and seed."""
+    own = {name: value for name, value in given.items() if name not in ("seed", *FIELDS)}
+    return {**own, **({"prompt": "a prompt"} if "prompt" in own else {})}
+
+
 CANCEL = declare.cancel("POST /requests/{id}/cancel", JOB, empty_ok=True)
 
 
@@ -107,6 +115,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
                 headers=HEADERS,
             )
         },
+        estimate={"video": declare.estimate("POST /estimate/{model:path}", priced, amount="usd")},
         cancel=replace(CANCEL, parse=parse_cancelled, verdicts=(400,)),
         delete=declare.delete("DELETE /requests/{id}", JOB),
         error=declare.refusals(

@@ -110,6 +110,24 @@ def nested(given: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
+# Units a second, from without to with native audio; of a voice of one's own the page has other prices.
+RATES = declare.prices(
+    "units",
+    "2026-09-28",
+    "https://kling.ai/dev/pricing",
+    by=("model", "resolution"),
+    per_second={("kling-3.0", "720p"): (0.6, 0.9), ("kling-3.0", "1080p"): (0.8, 1.2), ("kling-3.0", "4k"): 3.0},
+)
+
+
+def price(fields: Mapping[str, Any]) -> Any:
+    settings = fields.get("settings")
+    given = {**(settings if isinstance(settings, dict) else {}), **fields}
+    plain = given.get("task") in ("text-to-video", "image-to-video") and not any("voice" in name for name in given)
+    return RATES.of(given) if plain else None
+
+
+PRICES = replace(RATES, of=price)
 TASKS = declare.status("GET /tasks?task_ids={id}", NEW)
 
 
@@ -210,7 +228,9 @@ def parse_costs(response: vidpoll.Response, job_id: str) -> vidpoll.Quota:
     online = [pack for pack in packs if parsing.at(pack, "status") == "online"]
     named = [(parsing.text(pack.get("resource_pack_name")) or "", pack.get("remaining_quantity")) for pack in online]
     mine = [(name, parsing.number(left) or 0.0) for name, left in named if not re.search("image", name, re.IGNORECASE)]
-    return vidpoll.Quota(plan=", ".join(name for name, _ in mine) or None, balance=sum(left for _, left in mine))
+    return vidpoll.Quota(
+        plan=", ".join(name for name, _ in mine) or None, balance=sum(left for _, left in mine), unit="units"
+    )
 
 
 def b64url(data: bytes) -> str:
@@ -248,7 +268,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         submit={
             "video": declare.submit(
                 "POST /{task}/{model}", NEW, NEW_FIELDS, ("task", "model", ("prompt", "contents")), kind="video",
-                others=declare.anything(), convert=nested,
+                others=declare.anything(), convert=nested, price=PRICES,
             ),
             **OLD_SUBMIT,
         },

@@ -149,8 +149,35 @@ def packed(given: dict[str, Any]) -> dict[str, Any]:
     return {**given, "content": [*text, *frames, *given.get("content", ())]}
 
 
-def of_v2(line: str, fields: Mapping[str, declare.Rule], needed: Any, convert: Any = None) -> vidpoll.Operation[Any]:
-    return declare.submit(line, V2, fields, needed, kind="v2", others=declare.anything(), convert=convert)
+RATES = declare.prices(
+    "USD",
+    "2026-09-28",
+    "https://platform.minimax.io/docs/guides/pricing-paygo",
+    by=("model", "resolution"),
+    per_second={("MiniMax-H3", "768P"): 0.08, ("MiniMax-H3", "2K"): 0.13},
+)
+
+
+def price(fields: Mapping[str, Any]) -> Any:
+    """Five images are free, and more or a video cost extra: then it is not told."""
+    content = fields.get("content", [])
+    kinds = [parsing.at(item, "type") for item in content] if isinstance(content, list) else [None]
+    free = all(kind in ("text", "image_url") for kind in kinds) and kinds.count("image_url") <= 3  # and two frames
+    return RATES.of(fields) if free else None
+
+
+PRICES = replace(RATES, of=price)
+
+
+def of_v2(
+    line: str,
+    fields: Mapping[str, declare.Rule],
+    needed: Any,
+    convert: Any = None,
+    price: vidpoll.PriceList | None = None,
+) -> vidpoll.Operation[Any]:
+    others = declare.anything()
+    return declare.submit(line, V2, fields, needed, kind="v2", others=others, convert=convert, price=price)
 
 
 def read_error(response: vidpoll.Response) -> vidpoll.Problem:
@@ -180,7 +207,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         ),
         submit={
             "v1": replace(SUBMIT_V1, parse=parse_submitted),
-            "v2": of_v2("POST /v2/video_generation", CLIP, ("model", ("prompt", "content")), packed),
+            "v2": of_v2("POST /v2/video_generation", CLIP, ("model", ("prompt", "content")), packed, PRICES),
             "v2-regeneration": of_v2("POST /v2/video_regeneration", AGAIN, ("model", ("source_task_id", "content"))),
             "v2-context": of_v2(
                 "POST /v2/h3_context_ir", {**COMMON, **CONTENT}, ("model", ("prompt", "content")), packed

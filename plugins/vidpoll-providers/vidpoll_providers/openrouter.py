@@ -4,6 +4,8 @@ webhooks, errors, limits); openrouter 1.3.84. A comment says what was decided wh
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -73,8 +75,43 @@ def parse_quota(response: vidpoll.Response, job_id: str) -> vidpoll.Quota:
     if left is None and "limit_remaining" not in data:
         raise vidpoll.Malformed("the answer tells nothing of what the key may spend")
     return vidpoll.Quota(
-        balance=left, unlimited=left is None, reset_at=parsing.timestamp(parsing.at(budget, "resets_at"))
+        balance=left, unlimited=left is None, reset_at=parsing.timestamp(parsing.at(budget, "resets_at")), unit="USD"
     )
+
+
+SKU = re.compile(r"duration_seconds(_with_audio|_without_audio)?(?:_(\d+[pk]))?")
+ASKED = ("model", "duration", "resolution", "generate_audio")
+
+
+def ask_price(fields: Mapping[str, Any]) -> vidpoll.Request:
+    """The models with their prices; what the price of this job depends on goes along to the parser."""
+    about = json.dumps({name: fields.get(name) for name in ASKED}, default=str)
+    return vidpoll.Request("GET", "/videos/models", about=about)
+
+
+def parse_price(response: vidpoll.Response, about: str) -> vidpoll.Price:
+    """So many seconds at the rates that may be meant: a rate for the resolution counts before one for all others."""
+    try:
+        asked = json.loads(about)
+    except ValueError:
+        asked = dict.fromkeys(ASKED)
+    rows = parsing.at(parsing.json_object(response), "data[]")
+    skus = next((parsing.at(row, "pricing_skus") for row in rows if parsing.at(row, "id") == asked["model"]), None)
+    seconds, rates = parsing.number(asked["duration"]), list(_rates(skus if isinstance(skus, dict) else {}, asked))
+    if not rates or seconds is None or min(rates) < 0 or seconds <= 0:
+        raise vidpoll.Malformed("the models' prices do not tell that of this job")
+    return vidpoll.Price(min(rates) * seconds, max(rates) * seconds, "USD", "estimate")
+
+
+def _rates(skus: Mapping[str, Any], asked: Mapping[str, Any]) -> Iterator[float]:
+    """The rates per second; none where a price is by something else."""
+    found = [(SKU.fullmatch(name), parsing.number(rate)) for name, rate in skus.items()]
+    sound = {True: "_with_audio", False: "_without_audio"}.get(asked.get("generate_audio"))
+    known = [(name[1], name[2], rate) for name, rate in found if name is not None and rate is not None]
+    heard = [row for row in known if sound is None or row[0] in (None, sound)]
+    size = asked.get("resolution")
+    meant = heard if size is None else [row for row in heard if row[1] == size] or [row for row in heard if not row[1]]
+    yield from (rate for _, _, rate in meant if len(known) == len(found))
 
 
 def read_error(response: vidpoll.Response) -> vidpoll.Problem:
@@ -102,6 +139,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
             "video": declare.submit("POST /videos", JOB, FIELDS, ("model",), kind="video", others=declare.anything())
         },
         quota=vidpoll.Operation(lambda: vidpoll.Request("GET", "/key"), parse_quota),
+        estimate={"video": vidpoll.Operation(ask_price, parse_price)},
         content=declare.content("GET /videos/{id}/content?index=0", JOB),
         error=declare.refusals(
             texts={

@@ -131,15 +131,38 @@ FILE = {"model": TEXT, "videoUri": MEDIA}
 
 
 def submit(
-    kind: str, rules: Mapping[str, declare.Rule], *needed: str, path: str = "", reader: declare.Reader = TASK
+    kind: str,
+    rules: Mapping[str, declare.Rule],
+    *needed: str,
+    path: str = "",
+    reader: declare.Reader = TASK,
+    price: vidpoll.PriceList | None = None,
 ) -> vidpoll.Operation[vidpoll.Submitted]:
     """What a model takes differs by model, and models come often: fields that no table names go along."""
-    return declare.submit(f"POST /v1/{path or kind}", reader, rules, needed, kind=kind, others=declare.anything())
+    return declare.submit(
+        f"POST /v1/{path or kind}", reader, rules, needed, kind=kind, others=declare.anything(), price=price
+    )
 
+
+RATES = declare.prices(
+    "credits",
+    "2026-09",
+    "https://docs.dev.runwayml.com/guides/pricing/",
+    by=("model", "audio"),
+    per_second={
+        "gen4.5": 12,
+        "gen4_turbo": 5,
+        ("veo3.1", True): 40,
+        ("veo3.1", False): 20,
+        ("veo3.1_fast", True): 15,
+        ("veo3.1_fast", False): 10,
+    },
+)
+PRICES = replace(RATES, of=lambda fields: None if "outputFormat" in fields else RATES.of(fields))  # some cost more
 
 SUBMIT = {
-    "image_to_video": submit("image_to_video", {**VIDEO, "promptImage": IMAGE}, "model", "promptImage"),
-    "text_to_video": submit("text_to_video", VIDEO, "model"),
+    "image_to_video": submit("image_to_video", {**VIDEO, "promptImage": IMAGE}, "model", "promptImage", price=PRICES),
+    "text_to_video": submit("text_to_video", VIDEO, "model", price=PRICES),
     "video_to_video": submit("video_to_video", {**VIDEO, "videoUri": MEDIA, "promptVideo": MEDIA}, "model"),
     "character_performance": submit("character_performance", ACTING, "model", "character", "reference"),
     "avatar_videos": submit(

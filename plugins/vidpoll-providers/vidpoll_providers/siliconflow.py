@@ -45,7 +45,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
                 "POST /video/submit", JOB, FIELDS, ("model", "prompt"), kind="video", others=declare.anything()
             )
         },
-        quota=declare.quota("GET /user/info", declare.Envelope("data"), balance="totalBalance"),
+        quota=declare.quota("GET /user/info", declare.Envelope("data"), balance="totalBalance", unit="CNY"),
         error=declare.refusals({"30001": "money", "50505": "internal"}),  # an overload may be HTTP 400
         drops=("name", "email", "image", "introduction"),  # of the account's owner
         stages=JOB.stages,

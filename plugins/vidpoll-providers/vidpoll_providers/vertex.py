@@ -98,6 +98,36 @@ FIELDS = {**PLACE, **INSTANCE, **PARAMETERS, "labels": declare.object()}
 NEEDED = ("project", "model", ("prompt", "image", "video"))
 
 
+# Per second of video, without and with sound, which is the default; 720p and 1080p had the same prices on 2026-10-03.
+PRICES = declare.prices(
+    "USD",
+    "2026-08-01",
+    "https://cloud.google.com/vertex-ai/generative-ai/pricing",
+    by=("model", "generateAudio", "resolution"),
+    per_second={
+        ("veo-3.1-generate-001", False, "720p"): 0.20,
+        ("veo-3.1-generate-001", False, "1080p"): 0.20,
+        ("veo-3.1-generate-001", False, "4k"): 0.40,
+        ("veo-3.1-generate-001", True, "720p"): 0.40,
+        ("veo-3.1-generate-001", True, "1080p"): 0.40,
+        ("veo-3.1-generate-001", True, "4k"): 0.60,
+        ("veo-3.1-fast-generate-001", False, "720p"): 0.08,
+        ("veo-3.1-fast-generate-001", False, "1080p"): 0.10,
+        ("veo-3.1-fast-generate-001", False, "4k"): 0.25,
+        ("veo-3.1-fast-generate-001", True, "720p"): 0.10,
+        ("veo-3.1-fast-generate-001", True, "1080p"): 0.12,
+        ("veo-3.1-fast-generate-001", True, "4k"): 0.30,
+        ("veo-3.1-lite-generate-001", False, "720p"): 0.03,
+        ("veo-3.1-lite-generate-001", False, "1080p"): 0.05,
+        ("veo-3.1-lite-generate-001", True, "720p"): 0.05,
+        ("veo-3.1-lite-generate-001", True, "1080p"): 0.08,
+    },
+    seconds="durationSeconds",
+    jobs="sampleCount",
+    defaults={"durationSeconds": (4, 8), "sampleCount": (1, 4)},  # what is taken where they are left out: not told
+)
+
+
 def host(location: str) -> str:
     """The host of a region; "" for that of the base URL."""
     if location in ("us", "eu"):
@@ -142,7 +172,10 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         status=vidpoll.Operation(status_request, JOB.parse, max_body=256 * 1024 * 1024),  # up to four videos in base64
         submit={
             "video": vidpoll.Operation(
-                submit_request, JOB.submitted, fields=declare.described(FIELDS, NEEDED, declare.anything())
+                submit_request,
+                JOB.submitted,
+                fields=declare.described(FIELDS, NEEDED, declare.anything()),
+                price=PRICES,
             )
         },
         hosts=(

@@ -73,6 +73,15 @@ LIST = {
     "created_after": declare.text(),
     "created_before": declare.text(),
 }
+
+
+def priced(given: dict[str, Any]) -> dict[str, Any]:
+    """The question for a price, which is the same for any prompt and seed."""
+    own = {name: value for name, value in given.items() if name not in ("seed", *FIELDS)}
+    texts = {name: "a prompt" for name in ("prompt", "negative_prompt") if name in own}
+    return {"model_id": given["model"], "inputs": {**own, **texts}}
+
+
 MEDIA = (
     ".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tiff", ".mp4", ".avi", ".mov", ".wmv", ".flv", ".webm", ".mkv",
     ".3gp", ".ogv", ".mp3", ".wav", ".ogg", ".aac", ".flac", ".m4a", ".opus",
@@ -101,7 +110,16 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
             fields=LIST,
         ),
         list_polling=vidpoll.ListPollingSpec(rows=100),
-        quota=declare.quota("GET /api/v3/balance", GATE, balance="balance"),
+        quota=declare.quota("GET /api/v3/balance", GATE, balance="balance", unit="USD"),
+        estimate={
+            "prediction": declare.estimate(
+                "POST /api/v3/model/price",
+                priced,
+                GATE,
+                amount=("discounted_price", "price", "unit_price"),
+                currency="currency",
+            )
+        },
         upload={
             "file": declare.upload(
                 "POST /api/v3/media/upload/binary", MEDIA, value=("data.download_url", "data.url"), envelope=GATE

@@ -82,6 +82,34 @@ FIELDS = {
     "image_url": declare.Rule("left out: xAI takes it and ignores it; give image", lambda v: False),
     "video_url": declare.Rule("left out: give video", lambda v: False),
 }
+RATES = declare.prices(
+    "USD",
+    "2026-09-28",
+    "https://docs.x.ai/developers/pricing",
+    by=("model", "resolution"),
+    per_second={
+        ("grok-imagine-video", "480p"): 0.05,
+        ("grok-imagine-video", "720p"): 0.07,
+        ("grok-imagine-video-1.5", "480p"): 0.08,
+        ("grok-imagine-video-1.5", "720p"): 0.14,
+        ("grok-imagine-video-1.5", "1080p"): 0.25,
+    },
+)
+IMAGE_PRICE = 0.01
+"""USD at most for each image that is sent."""
+
+
+def price(fields: Mapping[str, Any]) -> tuple[float, float] | None:
+    """That of the video, and what its images may cost; of one that is made of a video the page does not tell enough."""
+    told = RATES.of(fields)
+    more = fields.get("reference_images")
+    images = ("image" in fields) + ("last_frame" in fields) + (len(more) if isinstance(more, list) else 0)
+    if not isinstance(told, tuple) or "video" in fields:
+        return None
+    return told[0], told[1] + images * IMAGE_PRICE
+
+
+PRICES = {"generations": replace(RATES, of=price)}
 NEEDED: dict[str, tuple[str | tuple[str, ...], ...]] = {
     "generations": (("prompt", "image"),),  # an image may go without a prompt
     "edits": ("prompt", "video"),
@@ -105,6 +133,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
                 ("model", *needed),
                 kind=kind,
                 others=declare.anything(),
+                price=PRICES.get(kind),
             )
             for kind, needed in NEEDED.items()
         },

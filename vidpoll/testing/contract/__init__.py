@@ -33,6 +33,7 @@ from . import (
     meaning,
     package,
     pinned,
+    prices,
     requests,
     source,
     verdicts,
@@ -269,6 +270,10 @@ class ProviderContract:
         """Method, path, query and body are those that the samples' "request" and "sends" name, of each operation."""
         pinned.documented(self.subject())
         follows.documented(self.subject())
+
+    def test_prices_are_the_documented_ones(self) -> None:
+        """What a price list says of a submit's fields is the "price" of its sample, in the unit of jobs' costs."""
+        prices.documented(self.subject())
 
     def test_values_of_fields_arrive(self) -> None:
         """Each field's value arrives as it was given, 0 and False too; what is None does not arrive."""

@@ -15,11 +15,11 @@ from ...model import Quota, Snapshot, State, is_number
 ORIGINS = ("documented", "recorded", "inferred")
 """On what a sample stands: the vendor's page or code, an answer that was really received, or a guess of ours."""
 
-OPERATIONS = "status, submit KIND, list, batch, quota, cancel, delete, content, error, follow"
+OPERATIONS = "status, submit KIND, estimate KIND, list, batch, quota, cancel, delete, content, error, follow"
 
 _HEAD = {"about", "base_url", "auth", "floor", "id", "words", "decides", "samples"}
 _ROW = {"file", "operation", "id", "origin", "source", "version", "note", "status", "headers", "request", "sends",
-        "fields", "token", "then", "expect"}  # fmt: skip
+        "fields", "price", "token", "then", "expect"}  # fmt: skip
 _LINE = re.compile(r"(GET|POST|PUT|PATCH|DELETE|HEAD) (https://[^/\s]+)?/\S*")
 _FIRST = {name for name in (each.name for each in fields(Snapshot)) if name != "raw"}
 _ALLOWED: Mapping[str, set[str]] = {
@@ -28,6 +28,7 @@ _ALLOWED: Mapping[str, set[str]] = {
     "list": {"rows", "next", "further"},
     "batch": {"rows", "next"},
     "quota": {each.name for each in fields(Quota)},
+    "estimate": {"low", "high", "unit"},
     "error": {"message", "code", "details", "kind", "category", "charged"},
     "content": {"assets"},
 }
@@ -36,6 +37,7 @@ _REQUIRED: Mapping[str, tuple[str, ...]] = {
     "submit": ("job_id",),
     "list": ("rows", "next"),
     "batch": ("rows", "next"),
+    "estimate": ("low", "high", "unit"),
     "error": ("message",),
     "content": ("assets",),
 }
@@ -127,10 +129,17 @@ def _asked(row: Mapping[str, Any], kind: str) -> Iterator[str]:
         yield f'"request" is {request!r}: METHOD and path with the base path, like "GET /v1/jobs/{{id}}"'
     if "sends" in row and request is None:
         yield '"sends" is the JSON body of a "request", and there is none'
-    if "fields" in row and (kind not in ("submit", "list") or not isinstance(row["fields"], dict)):
-        yield '"fields" is an object, the fields of a submit or list call'
+    if "fields" in row and (kind not in ("submit", "estimate", "list") or not isinstance(row["fields"], dict)):
+        yield '"fields" is an object, the fields of a submit or list call, or of an estimate'
+    if "price" in row and not (kind == "submit" and _is_price(row["price"])):
+        yield '"price" is what a submit with these "fields" costs by the page: {"low": 0.8, "high": 0.8, "unit": "USD"}'
     if "token" in row and (kind != "list" or not isinstance(row["token"], str)):
         yield '"token" is text, the token of a page of a list'
+
+
+def _is_price(price: object) -> bool:
+    whole = isinstance(price, dict) and set(price) == {"low", "high", "unit"} and isinstance(price["unit"], str)
+    return whole and is_number(price["low"]) and is_number(price["high"])  # type: ignore[index]  # it is a dict
 
 
 def _expectation(kind: str, expect: Mapping[str, Any]) -> Iterator[str]:

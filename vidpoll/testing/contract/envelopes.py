@@ -11,6 +11,7 @@ from typing import Any
 
 from ...errors import AnswerError
 from ...model import Asset, Page, Problem, Quota, Response, Snapshot, Submitted
+from ...price import Price
 from ...provider import Follow
 from . import mutations
 from .samples import Sample
@@ -56,11 +57,11 @@ def _taken(outcome: Outcome) -> str:
     value = outcome.value
     if isinstance(value, Snapshot) and value.state.final:
         return f"the job is {value.state}"
-    if isinstance(value, (Submitted, Asset)):
+    if isinstance(value, (Submitted, Asset, Price)):
         return f"{value!r} is believed"
     if isinstance(value, Page):
         return f"a list of {len(value.items)} jobs"
-    if isinstance(value, Quota) and replace(value, prices={}) != Quota():
+    if isinstance(value, Quota) and replace(value, prices={}, unit="credits") != Quota():
         return repr(value)
     return ""
 
@@ -96,7 +97,7 @@ def _tries(name: str) -> list[tuple[int, bytes]]:
 
 def _reads_json(name: str, samples: list[Sample]) -> bool:
     """Whether an operation's answer is JSON: it is, but where a delete, cancel or content brings none."""
-    if name.partition(" ")[0] in ("status", "submit", "list", "batch", "quota"):
+    if name.partition(" ")[0] in ("status", "submit", "estimate", "list", "batch", "quota"):
         return True
     return name != "content" and any(isinstance(each.data, (dict, list)) for each in samples)
 

@@ -28,7 +28,7 @@ class Sample:
     """One answer: its body, what it answers, and what it means.
 
     `request` and `sends` are what the page says is sent, for the call's `fields` and the page's `token`. `then` names
-    the answers to the further requests of a Follow.
+    the answers to the further requests of a Follow. `price` is what the fields of a submit cost by the page.
     """
 
     file: str
@@ -43,6 +43,7 @@ class Sample:
     request: str = ""
     sends: Any = None
     fields: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    price: Mapping[str, Any] = field(default_factory=dict, repr=False)
     token: str | None = None
 
     def response(self, body: bytes | None = None) -> Response:
@@ -181,6 +182,7 @@ def _sample(folder: Path, row: Mapping[str, Any], default_id: object) -> Sample:
         request=given("request", str, ""),
         sends=row.get("sends"),
         fields=given("fields", dict, {}),
+        price=given("price", dict, {}),
         token=given("token", str, None),
     )
 

@@ -20,6 +20,7 @@ from ...faults import Fault
 from ...model import Asset, Page, Problem, Quota, Request, Response, Snapshot, State, Submitted
 from ...net.accounts import Account, OpenAccount
 from ...plugins import PluginReport, Plugins
+from ...price import Price
 from ...provider import Follow, Operation, Provider
 from . import mutations
 from .samples import Index, Sample, read
@@ -29,6 +30,7 @@ ALLOWED = (AnswerError, Refused)
 
 TYPES: Mapping[str, type] = {
     "status": Snapshot, "submit": Submitted, "list": Page, "batch": Page, "quota": Quota, "content": Asset,
+    "estimate": Price,
 }  # fmt: skip
 """What the parser of an operation returns, if it does not return a Follow."""
 
@@ -223,7 +225,7 @@ class Subject:
 
     def about(self, sample: Sample) -> str:
         """What the parser of a sample's operation is told: of a submit what its request has in `about`."""
-        if not sample.operation.startswith("submit ") or sample.operation not in self.operations:
+        if not sample.operation.startswith(("submit ", "estimate ")) or sample.operation not in self.operations:
             return sample.about
         try:
             return str(self.builder(sample.operation, sample)().about)
@@ -277,7 +279,7 @@ class Subject:
         for name in self.operations:
             if name.startswith("upload "):
                 continue
-            if not name.startswith("submit ") or name.removeprefix("submit ") in self.submits:
+            if not name.startswith(("submit ", "estimate ")) or name.partition(" ")[2] in self.submits:
                 yield name, self.builder(name)
         if self.provider.list_polling is not None and self.provider.list is not None:
             yield "list", partial(self.operations["list"].request, dict(self.provider.list_polling.fields), None)
@@ -300,7 +302,7 @@ class Subject:
         if name == "batch":
             known = sample or first
             return partial(build, ("j1",) if known is None else (known.job_id,))
-        return partial(build, own or dict(self.submits[name.removeprefix("submit ")]))
+        return partial(build, own or dict(self.submits[name.partition(" ")[2]]))
 
     def build(self, name: str, builder: partial[Request]) -> Request:
         """What a builder makes. Fails the test for anything but a Request."""

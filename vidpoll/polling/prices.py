@@ -1,0 +1,105 @@
+"""What a job will cost, asked where somebody has to be asked: the provider's estimate, and the account's quota."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from ..errors import AnswerError, MissingKey, PluginError, ProviderError, Unsupported
+from ..model import Quota, Request
+from ..price import Price
+from ..pricing import AccountPrices, Charge, price_of
+from .account_state import AccountState
+from .call import build
+from .loop import Loop
+from .submit import ask_quota, run_once, value_of
+
+FRESH = 60.0
+"""Seconds for which an answer about prices is not asked for again."""
+
+
+class Prices:
+    """The prices of a client's accounts. `charges` brings what former jobs of an account were charged."""
+
+    def __init__(self, loop: Loop, charges: Callable[[str], Sequence[Charge]]) -> None:
+        self._loop = loop
+        self._charges = charges
+        self._fresh: dict[Hashable, tuple[float, Any]] = {}
+
+    def quota(self, account: AccountState) -> Quota:
+        """What the account may still do, asked now. Raises Unsupported, ProviderError, AnswerError."""
+        quota = ask_quota(self._loop, account)
+        self._fresh["quota", account.name] = self._loop.now(), quota
+        return quota
+
+    def known(self, account: AccountState) -> AccountPrices:
+        """What is known of the account: its quota, by one request at most, and what former jobs were charged.
+
+        A quota that is refused or cannot be read is as one that tells no prices. Raises ConfigurationError, and
+        ProviderError where nothing answers.
+        """
+        quota: Quota | None = None
+        if account.provider.quota is not None:
+            quota = self._once(("quota", account.name), partial(self.quota, account))
+        return AccountPrices(quota, self._charges(account.name))
+
+    def estimate(self, account: AccountState, kind: str, fields: Mapping[str, object]) -> Price | None:
+        """The provider's own answer for these fields; None where it has no such question, or does not answer it.
+
+        An equal question is not asked again. Raises as `known` does.
+        """
+        operation = account.provider.estimate.get(kind)
+        if operation is None:
+            return None
+        try:
+            request = build(account.opened, operation, fields)
+        except Unsupported:  # there is no such question for this model
+            return None
+        who = f"{account.name} {kind} estimate"
+
+        def ask() -> Price:
+            task = run_once(self._loop, account, operation, lambda: request, request.about, repeat=True)
+            price = value_of(task.result, account, who)
+            if not isinstance(price, Price):
+                raise PluginError(f"{who}: the plugin's parser gave {type(price).__name__}, not a Price")
+            return price
+
+        found: Price | None = self._once(("estimate", account.name, *_question(request)), ask)
+        return found
+
+    def price(self, account: AccountState, kind: str, fields: Mapping[str, object]) -> Price | None:
+        """What one job will cost; None where nobody knows. What no rung of the ladder needs is not asked."""
+        operation = account.provider.submit[kind]
+        build(account.opened, operation, fields)  # what is wrong with the call is raised now
+        estimate = self.estimate(account, kind, fields)
+        known = AccountPrices() if estimate else self.known(account)
+        return price_of(kind, operation, fields, known, estimate=estimate)
+
+    def _once(self, key: Hashable, ask: Callable[[], Any]) -> Any:
+        """The answer to a question, asked once in a minute; None where the provider does not answer it."""
+        at, value = self._fresh.get(key, (0.0, None))
+        now = self._loop.now()
+        if key not in self._fresh or now - at >= FRESH:
+            value = _answered(ask)
+            self._fresh[key] = now, value
+        return value
+
+
+def _answered(ask: Callable[[], Any]) -> Any:
+    """What was answered; None for a refusal, for what cannot be read, and where nothing can be asked without a key."""
+    try:
+        return ask()
+    except (AnswerError, MissingKey, Unsupported):
+        return None
+    except ProviderError as error:
+        if error.status is None:
+            raise
+        return None
+
+
+def _question(request: Request) -> tuple[Hashable, ...]:
+    """What makes two requests the same question."""
+    body = json.dumps(request.json, sort_keys=True, default=repr)
+    return request.method, request.place, request.query, body, request.body, request.about
