@@ -12,7 +12,8 @@ import vidpoll
 from vidpoll.faults import Fault
 from vidpoll.pacing.schedules import Fixed
 from vidpoll.polling.call import Call
-from vidpoll.polling.loop import NUDGE, Run
+from vidpoll.polling.feed import NUDGE
+from vidpoll.polling.loop import Run
 from vidpoll.polling.task import OneShot, Task
 from vidpoll.polling.watch import Watch
 
@@ -33,6 +34,13 @@ class Feed:
     @property
     def open(self) -> bool:
         return bool(self.turns)
+
+    @property
+    def busy(self) -> bool:
+        return False
+
+    def news(self) -> Sequence[tuple[vidpoll.Job, vidpoll.Event]]:
+        return ()
 
     def wake(self) -> float:
         return self.at if self.turns else math.inf

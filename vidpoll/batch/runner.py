@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, suppress
 from typing import Any
 
 from ..errors import SubmitUnknown, VidpollError
+from ..events import Event
+from ..job import Job
 from ..model import Submitted
 from ..polling.account_state import AccountState
 from ..polling.call import Call
@@ -72,16 +74,18 @@ class Runner(Rows):
 
     def wake(self) -> float:
         """When to look again, whatever comes until then."""
-        return self.host.loop.now() if self._changed else min(self._wake_at, self._look_at)
+        return self.host.loop.now() if self._changed else min(self._wake_at, self._look_at, self.files.wake())
+
+    def news(self) -> Iterable[tuple[Job, Event]]:
+        """Nothing: who runs the loop looks at `results` at each turn."""
+        return ()
 
     def take(self, run: Run) -> Sequence[Task]:
         """The submits that have a slot, and the watches of what became of them."""
-        self._run = run
         now = self.host.loop.now()
-        for came in self.files.take():
-            self._files_over(came)
-        while self._events:
-            self.host.keeper.tell(*self._events.popleft())
+        self._fresh += self.files.take(run)
+        for files, came in self.files.done():
+            self._files_over(self._jobs[files.job.ref], came)
         if self._look_at <= now:
             self._look_around()
         if self.stop.is_set():

@@ -10,26 +10,31 @@ import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..errors import OutcomeUnknown, WaitStopped
+from ..downloads.background import Background, Outcome
+from ..downloads.save import Stem
+from ..errors import OutcomeUnknown, VidpollError, WaitStopped
 from ..events import Completed, Event, Failed, GaveUp
 from ..job import Job
+from ..net.transport import Transport
 from ..pacing.schedules import Schedule
 from ..polling.account_state import AccountState
 from ..polling.call import optional
-from ..polling.loop import NUDGE, Loop, Run
+from ..polling.loop import Loop
 from ..polling.task import Task
 from ..storage.keeper import Keeper
 from ..storage.records import KeptRow
 from . import refusal
-from .files import Background, Came
 from .lanes import Desk, Lane
 from .progress import Charged, RowResult, RowRun
 from .retries import REJECTED, Follows, Retries, after_failure, after_take
+
+PARALLEL = 4
+"""Rows whose files are fetched at once."""
 
 LOOK = 5.0
 """Seconds between two looks into the store for what another process does."""
@@ -62,14 +67,14 @@ class Hooks(Protocol):
 
 @dataclass(frozen=True)
 class Host:
-    """What a batch uses of its client. `fetch` brings a job's files to a path without a suffix, in any thread."""
+    """What a batch uses of its client."""
 
     loop: Loop
     keeper: Keeper
     hooks: Hooks
     schedule: Schedule
     state: Callable[[str], AccountState]
-    fetch: Callable[[Job, Path, Callable[[Event], None]], list[Path]]
+    transport: Transport
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,7 @@ class Terms:
     """
 
     name: str
-    retries: Retries = Retries()
+    retries: Retries = field(default_factory=Retries)
     budget: tuple[float, str] | None = None
     limit: int | None = None
     until: float | None = None
@@ -102,11 +107,11 @@ class Rows:
         """By unit the least price for which the budget has no room."""
         self.limited = False
         """Whether the limit of jobs is reached."""
-        self.files = Background(self._nudge)
-        self._run: Run | None = None
+        self.files = Background(
+            host.loop, host.transport, host.state, host.keeper.tell, parallel=PARALLEL, deadline=None
+        )
         self._fresh: list[Task] = []
         self._jobs: dict[str, RowRun] = {}
-        self._events: deque[tuple[Job, Event]] = deque()
         self._elsewhere: set[RowRun] = set()
         self._look_at = math.inf
         self._changed = True
@@ -121,10 +126,6 @@ class Rows:
             self._verdict(row)
         elif isinstance(event, GaveUp):
             self._gave_up(row, event.error)
-
-    def _nudge(self) -> None:
-        if self._run is not None:
-            self._run.inbox.put(NUDGE)
 
     def _too_late(self, at: float) -> bool:
         clock = self.host.loop.clock
@@ -197,14 +198,9 @@ class Rows:
         elif job.ok:
             row.lane.move(row, "fetching")
             target = self.terms.target(row) if self.terms.target else Path(row.key)
-            self.files.fetch(row, lambda: self.host.fetch(job, target, lambda event: self._told(job, event)))
+            self.files.fetch(job, Stem(target))
         else:
             self._job_failed(row, job)
-
-    def _told(self, job: Job, event: Event) -> None:
-        """An event of a download, in any thread; the loop's thread tells it."""
-        self._events.append((job, event))
-        self._nudge()
 
     def _job_failed(self, row: RowRun, job: Job) -> None:
         told = refusal.of_job(job)
@@ -223,19 +219,16 @@ class Rows:
 
     # -- files --------------------------------------------------------------------------------------------------------
 
-    def _files_over(self, came: Came) -> None:
+    def _files_over(self, row: RowRun, came: Outcome) -> None:
         """The files of a row are there, or cannot be had."""
-        row = came.row
         self._changed = True
-        if came.error is not None:  # it is not settled: the next run fetches them
-            row.problem = getattr(came.error, "message", "") or f"{type(came.error).__name__}: {came.error}"
-            row.category = "files"
-            row.cost = self._cost(row, paid=True)
+        row.cost = self._cost(row, paid=True)
+        if isinstance(came, VidpollError):  # it is not settled: the next run fetches them
+            row.problem, row.category = came.message, "files"
             row.stack.close()
             self._end(row, "failed")
             return
-        row.paths = came.paths
-        row.cost = self._cost(row, paid=True)
+        row.paths = came
         reason = self.host.hooks.accept(row.row, row.paths)
         if not reason:
             self.terms.arrived(row)

@@ -11,6 +11,7 @@ provider or a kind of task, reads a clock by itself or imports a network library
 
 from __future__ import annotations
 
+import copy
 import heapq
 import logging
 import math
@@ -36,6 +37,7 @@ from ..net.workers import Ticket, Workers
 from ..pacing.limiter import ROOM
 from .account_state import AccountState
 from .call import Call, cleared, optional
+from .feed import Feed, Nudge
 from .list_polling import WORTH, ListPolling
 from .task import Context, Planned, Step, Task, WaitQueue
 from .transcript import Recorder
@@ -71,35 +73,6 @@ class Teller(Protocol):
         ...
 
 
-class Feed(Protocol):
-    """Who adds tasks to a run that goes on: a batch whose next row has a slot, files that have come."""
-
-    @property
-    def open(self) -> bool:
-        """Whether the run goes on although none of its tasks is left."""
-        ...
-
-    def take(self, run: Run) -> Sequence[Task]:
-        """The tasks that are new. Asked at every turn of the loop: it must be cheap where there is none."""
-        ...
-
-    def wake(self) -> float:
-        """The monotonic second of the next look, whatever answers come until then; `math.inf` for none."""
-        ...
-
-    @property
-    def busy(self) -> bool:
-        """Whether another thread is at work for it, whose nudge is to come."""
-        ...
-
-
-class Nudge:
-    """Comes through a run's inbox in the place of an answer: another thread has something for the run's feed."""
-
-
-NUDGE = Nudge()
-
-
 class Loop:
     """Sends requests when their time has come and hands answers to their tasks. One a client; `run` may be nested."""
 
@@ -130,6 +103,13 @@ class Loop:
         """The one clock of everything that waits."""
         return self.context.clock
 
+    def beside(self, clock: Clock) -> Loop:
+        """This loop for a thread beside its run, which waits by a clock of its own. It runs nothing."""
+        other = copy.copy(self)
+        other.context = Context(clock, self.context.random, self.context.patience)
+        other.now = other.context.now
+        return other
+
     def run(self, tasks: Sequence[Task], stop: threading.Event | None = None, feed: Feed | None = None) -> Told:
         """Ask until every task is done. Yields what happened, hooks already told; leaving it early is fine.
 
@@ -151,9 +131,11 @@ class Loop:
                 if stop is not None and stop.is_set():
                     yield from run.stop()
                     break
-                run.feed_on()
+                yield from run.feed_on()
                 yield from run.act()
                 yield from run.receive()
+                if not run.open:  # the feed may go on because of them
+                    yield from run.tell_verdicts()
                 yield None
             yield from run.tell_verdicts()
         finally:
@@ -188,10 +170,12 @@ class Run:
         """Whether a task is left that the loop goes on for, or may come."""
         return self.left > 0 or (self.feed is not None and self.feed.open)
 
-    def feed_on(self) -> None:
-        """Begin the tasks that are new."""
-        if self.feed is not None and (tasks := self.feed.take(self)):
-            self._begin_all(tasks)
+    def feed_on(self) -> Told:
+        """Begin the tasks that are new, and yield what the feed has for the caller."""
+        if self.feed is not None:
+            if tasks := self.feed.take(self):
+                self._begin_all(tasks)
+            yield from self.feed.news()
 
     # -- planning -----------------------------------------------------------------------------------------------------
 

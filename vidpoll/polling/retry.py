@@ -1,4 +1,4 @@
-"""One question that is asked again while what comes is trouble that passes, as a wait would."""
+"""One question: asked again while what comes is trouble that passes, as a wait would."""
 
 from __future__ import annotations
 
