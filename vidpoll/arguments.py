@@ -13,6 +13,10 @@ from .job import Job
 from .model import check_account_name, is_number
 from .net.accounts import Account
 from .pacing.schedules import Schedule
+from .storage.records import OF_BATCHES
+
+MAX_KEY = 200
+"""Characters of a submit's key."""
 
 
 def as_job(job: Job | str) -> Job:
@@ -71,6 +75,17 @@ def check_store(store: object) -> str | Path:
     if str(store) == ":memory:":
         raise UsageError("store=':memory:': a store is a file; to keep nothing leave it out (command line: --no-store)")
     return store
+
+
+def check_key(key: object) -> str:
+    """The key of a submit."""
+    if not isinstance(key, str) or not 0 < len(key) <= MAX_KEY or not key.isprintable() or not key.strip():
+        raise UsageError(
+            f"submit_once key {key!r:.80}: must be a text of 1 to {MAX_KEY} characters, without line ends and the like"
+        )
+    if key.startswith(OF_BATCHES):
+        raise UsageError(f"submit_once key {key!r:.80}: what begins with {OF_BATCHES!r} is a row of a batch")
+    return key
 
 
 def check_pacing(pacing: Schedule) -> Schedule:

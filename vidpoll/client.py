@@ -26,11 +26,11 @@ from .net.workers import Workers
 from .pacing.schedules import Adaptive, Schedule
 from .plugins import PluginReport, Plugins, guard, switched_off
 from .polling.account_state import AccountState
-from .polling.call import build, optional, pushed, receive_pushed
+from .polling.call import build, pushed, receive_pushed
 from .polling.loop import Loop
 from .polling.prices import Prices
 from .polling.retry import retried
-from .polling.submit import check_kind, end_job, list_jobs, submit, value_of
+from .polling.submit import check_kind, end_job, list_jobs, value_of
 from .polling.upload import run_upload, upload_request
 from .polling.watch import Watch
 from .price import Price
@@ -38,8 +38,10 @@ from .provider import Provider
 from .storage.job_store import JobStore
 from .storage.keeper import Keeper
 from .storage.no_keeper import NoKeeper
+from .storage.once import Submit, send, send_once
 
 if TYPE_CHECKING:
+    from .batch.batch import Batch
     from .downloads.fetcher import DownloadContext
     from .net.transport import Transport
 
@@ -328,11 +330,21 @@ class Client:
         """
         state = self._state(account)
         check_kind(state, kind)
-        with self._keeper.submitting(state.opened, kind, fields) as intent:
-            job, events = submit(self._loop, state, kind, fields, intent)
-            for event in events:
-                optional(partial(self._keeper.tell, job, event), None)
-        return job
+        return send(self._keeper, self._loop, Submit(state, kind, fields))
+
+    def submit_once(self, account: str, kind: str, key: str, /, **fields: object) -> Job:
+        """The job of this key: started now, or the one that was started with it before, by any process of the store.
+
+        `client.submit_once("magicoal", "t2v", "order-42", prompt="a lighthouse")`. A key is 1 to 200 characters, the
+        caller's own, one for each job of an account; it is free again after a refusal. Where another process is at it,
+        its answer is waited for, as long as one request may take. Raises SubmitUnknown where an earlier submit may have
+        been received, until that is adopted or dismissed (`client.store`); UsageError for a key that was used with
+        another kind or other fields, and for a client without a store; and what `submit` raises.
+        """
+        key = arguments.check_key(key)
+        state = self._state(account)
+        check_kind(state, kind)
+        return send_once(self._keeper, self._loop, Submit(state, kind, fields, key))
 
     def jobs(self, account: str, /, **fields: object) -> Iterator[Job]:
         """The provider's own list of jobs, page by page as they are asked for; `fields` as the plugin documents them.
@@ -356,6 +368,20 @@ class Client:
         state = self._state(account)
         check_kind(state, kind)
         return self._prices.price(state, kind, fields)
+
+    def batch(self, source: object, **options: Any) -> Batch:
+        """Rows of prompts become videos, each paid once, within a budget: a Batch to look at, and to iterate.
+
+        `source`: a CSV, JSON or JSONL file, a folder, "-", or dicts. See `vidpoll.batch.opening.Options` for the rest.
+        Raises BatchInvalid with all that is wrong with the rows, UsageError for a client without a store.
+        """
+        from .batch.opening import Options, open_batch
+        from .batch.settling import Host
+
+        if isinstance(self._keeper, NoKeeper):
+            raise UsageError("a batch needs a store, or nothing is paid only once: make the client with Client(store=…)")
+        host = Host(self._loop, self._keeper, self._plugins, self._pacing, self._state, self._transport)
+        return open_batch(host, self._prices, source, Options(**options))
 
     def upload(self, account: str, path: str | Path, *, kind: str | None = None) -> Any:
         """Send a file that a job needs to the provider, and return what the submit's field takes.

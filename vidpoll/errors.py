@@ -328,8 +328,9 @@ class SubmitUnknown(VidpollError):
     """A submit that may have been received: no answer came, or none with an id. It is not sent again.
 
     `account`, `operation` and `sent` (the fields of the call) tell what it was, `reason` why nothing is known, `answer`
-    (a `vidpoll.Exchange`) what came, if anything did; `ids` is what looks like an id in it. Look at the provider's list
-    or dashboard before you submit again.
+    (a `vidpoll.Exchange`) what came, if anything did; `ids` is what looks like an id in it, `key` that of
+    `Client.submit_once`, which is in use until the submit is adopted or dismissed. Look at the provider's list or
+    dashboard before you submit again.
     """
 
     def __init__(
@@ -343,6 +344,7 @@ class SubmitUnknown(VidpollError):
         reason: str = "",
         answer: Any = None,
         ids: tuple[str, ...] = (),
+        key: str = "",
     ) -> None:
         super().__init__(message, job=job)
         self.account = account
@@ -351,6 +353,7 @@ class SubmitUnknown(VidpollError):
         self.reason = reason
         self.answer = answer
         self.ids = ids
+        self.key = key
 
     @property
     def transcript(self) -> tuple[Any, ...]:

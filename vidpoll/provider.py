@@ -64,6 +64,9 @@ class Operation(Generic[T]):
     204 are, because a proxy that fails may bring any other, and a parser that ignores the body would believe it.
     `fields` tells people what each field of a submit or a list must be, in words: help and documents show it.
     `price` is what a submit costs by the vendor's page.
+    `key` names the field of a submit that takes the caller's own id of the job, or an idempotency key; `submit_once`
+    fills it with a UUID. `honours_key=True` says that the provider documents a submit with the same key as the same
+    job: it is then sent again where no answer came. An id that is only told again is no such thing.
     """
 
     request: Callable[..., Request]
@@ -73,6 +76,8 @@ class Operation(Generic[T]):
     empty_ok: bool = False
     fields: Mapping[str, str] = field(default_factory=dict)
     price: PriceList | None = None
+    key: str = ""
+    honours_key: bool = False
 
     def __post_init__(self) -> None:
         if not callable(self.request):
@@ -86,6 +91,12 @@ class Operation(Generic[T]):
             raise PluginError("Operation fields: a mapping of names to what each must be, in words")
         if not (self.price is None or isinstance(self.price, PriceList)):
             raise PluginError(f"Operation price is {type(self.price).__name__}, not a vidpoll.PriceList")
+        if not isinstance(self.key, str) or not isinstance(self.honours_key, bool):
+            raise PluginError(
+                f"Operation key {self.key!r}, honours_key {self.honours_key!r}: a field's name, and a bool"
+            )
+        if self.honours_key and not self.key:
+            raise PluginError("Operation honours_key: name the field that takes the key, like key='idempotency_key'")
 
 
 def _check_parser(what: str, parse: object, verdicts: object) -> None:

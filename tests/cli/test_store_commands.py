@@ -182,7 +182,7 @@ def test_a_store_that_fails_in_the_middle_stops_no_submit(
     shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the intent cannot be kept nothing was sent, so it is submitted without a store: once."""
-    monkeypatch.setattr("vidpoll.storage.sqlite.BUSY", 0.05)
+    monkeypatch.setattr("vidpoll.storage.database.BUSY", 0.05)
     shell("wait", "acme:j0", "--quiet", script=[DONE])
     holder: list[sqlite3.Connection] = []
 
@@ -402,6 +402,63 @@ def test_resume_shows_what_a_lost_submit_may_have_become_and_adopts_none(shell: 
     code, out, err = shell("resume", "--adopt", "acme:lost", "--quiet", script=[DONE])
     assert (code, out, err) == (0, ["acme:lost completed: video"], [])
     assert [job["sent"] for job in local(shell)] == [{}, {"prompt": "a sea"}]
+
+
+ONCE = ("submit", "acme", "clip", "prompt=a sea", "--once", "night 1")
+
+
+def test_submit_once_prints_the_same_reference(shell: Shell) -> None:
+    """The same line again, by cron or by hand, buys nothing; `--wait` goes on with the job that is there."""
+    assert shell(*ONCE, script=[SUBMITTED]) == (0, [REF], [])
+    assert shell(*ONCE) == (0, [REF], [])
+    assert urls(shell) == []
+    code, out, _ = shell(*ONCE, "--json", "--wait", "--quiet", script=[DONE])
+    assert (code, [json.loads(line)["key"] for line in out]) == (0, ["night 1", "night 1"])
+    assert [job["key"] for job in local(shell)] == ["night 1"]
+    assert shell("jobs", "--local")[1] == ["2027-01-15T08:00:00Z  acme:j1 completed: video, key night 1"]
+    code, _, [said] = shell(*ONCE[:3], "prompt=a lake", *ONCE[4:])
+    assert (code, "prompt was 'a sea', and is 'a lake'" in said) == (2, True)
+
+
+def test_submit_once_needs_a_store(shell: Shell) -> None:
+    """Without one, or with one that cannot be used, nothing is sent."""
+    code, _, [said] = shell(*ONCE, "--no-store", script=[SUBMITTED])
+    assert (code, "submit_once needs a store" in said, urls(shell)) == (2, True, [])
+
+
+def test_a_count_of_submits_once_goes_on_where_it_stopped(shell: Shell) -> None:
+    """Each has a key of its own, and the balance has to pay for those that are new."""
+    count = (*ONCE, "--count", "3")
+    script = {"/quota": [{"credits": 500}], "": [{"id": "j0"}, (429, {"error": "queue full"})]}
+    assert shell(*count, script=script)[:2] == (1, ["acme:j0"])
+    script = {"/quota": [{"credits": 100}], "": [{"id": "j1"}, {"id": "j2"}]}
+    refs = ["acme:j0", "acme:j1", "acme:j2"]
+    assert shell(*count, script=script) == (0, refs, [])
+    assert shell(*count) == (0, refs, [])
+    assert [job["key"] for job in local(shell)] == ["night 1#1", "night 1#2", "night 1#3"]
+
+
+def test_a_lost_submit_of_a_key_is_adopted_or_dismissed_by_it(shell: Shell) -> None:
+    """The lines that are shown do just that, and leave what else is kept."""
+    for key in ("k1", "k2"):
+        code, _, [said] = shell(*ONCE[:-1], key, script=[RESET])
+        assert (code, f"Its key '{key}' stays in use" in said) == (3, True)
+    code, _, err = shell("resume", script=[{"rows": [{"id": "lost", "status": "drawing"}]}])
+    assert (code, ", key k1 (the connection failed" in err[0]) == (3, True)
+    assert err[4:] == [
+        "vidpoll:   may be acme:lost running drawing: vidpoll resume --adopt acme:lost --key k2",
+        "vidpoll:   Where it never arrived, its key may buy again: vidpoll resume --dismiss k2",
+    ]
+    code, out, _ = shell("resume", "--json", script=[{"rows": []}])
+    assert [json.loads(line)["submit"]["key"] for line in out] == ["k1", "k2"]
+    code, _, [said] = shell("resume", "--adopt", "acme:lost", "--key", "k3")
+    assert (code, "for acme with the key 'k3'" in said) == (2, True)
+    code, _, [said] = shell("resume", "--dismiss", "k3")
+    assert (code, said.endswith("no submit without an answer is on record with that key")) == (2, True)
+    dismissed = shell("resume", "--adopt", "acme:lost", "--key", "k2", "--dismiss", "k1", "--quiet", script=[DONE])
+    assert dismissed == (0, ["acme:lost completed: video"], [])
+    assert shell(*ONCE[:-1], "k2") == (0, ["acme:lost"], [])
+    assert shell(*ONCE[:-1], "k1", script=[SUBMITTED]) == (0, [REF], [])
 
 
 def test_a_lost_submit_without_candidates_says_what_to_do(shell: Shell) -> None:

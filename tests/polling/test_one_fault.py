@@ -119,11 +119,12 @@ def test_who_keeps_and_tells_a_submit_costs_no_id(monkeypatch: pytest.MonkeyPatc
     """Once the answer is in hand: a store or a hook that breaks in a way that nobody knows."""
 
     class Intent:
+        key, again = "", False
         begin = staticmethod(lambda: None)
         received = staticmethod(breaks)
 
     t = talk([{"id": "j1", **DONE}])
-    monkeypatch.setattr(t.client._keeper, "submitting", lambda *_: nullcontext(Intent()))
+    monkeypatch.setattr(t.client._keeper, "submitting", lambda *_, **__: nullcontext(Intent()))
     monkeypatch.setattr(t.client._keeper, "tell", breaks, raising=False)
     assert t.client.submit("acme", "clip", prompt="x").ref == REF
 

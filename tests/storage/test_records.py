@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import stat
@@ -65,7 +66,8 @@ def test_no_key_no_query_no_picture_is_ever_kept(path: Path) -> None:
     for secret in (KEY.encode(), b"SIGNATURE", b"PIXELS"):
         assert secret not in written
     sent = kept(t).sent
-    assert len(sent["prompt"]) == 500
+    whole = hashlib.sha256(f"{long}[redacted]".encode()).hexdigest()
+    assert sent["prompt"] == f"{long[:499]}… sha256:{whole} ({len(long) + 10} bytes)"
     assert sent["image"].startswith("sha256:")
     assert kept(t).job.video.url == "https://cdn.example/j1.mp4"
 
@@ -77,7 +79,8 @@ def test_no_key_no_query_no_picture_is_ever_kept(path: Path) -> None:
         (None, None),
         (True, True),
         ("a\x1b[31m b", "a b"),
-        ("x" * 501, "x" * 499 + "…"),
+        ("x" * 500, "x" * 500),
+        ("x" * 501, f"{'x' * 499}… sha256:{hashlib.sha256(b'x' * 501).hexdigest()} (501 bytes)"),
         ([1, {"deep": b"abc"}], [1, {"deep": f"sha256:{ABC} (3 bytes)"}]),
         ("data:image/png;base64,AAAA", "sha256:"),
         (Path("not there.png"), "not there.png"),
@@ -86,7 +89,7 @@ def test_no_key_no_query_no_picture_is_ever_kept(path: Path) -> None:
     ],
 )  # fmt: skip
 def test_fields_are_made_safe_before_they_are_kept(value: Any, shown: Any) -> None:
-    """Texts are cut to 500 characters, files and bytes become a hash, what is named like a key is hidden."""
+    """Texts are cut to 500 characters, and have a hash then, as files and bytes do; what is a key's is hidden."""
     found = records.sent({"field": value})["field"]
     assert found.startswith(shown) if shown == "sha256:" else found == shown
     json.dumps(found)

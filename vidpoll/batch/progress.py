@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..job import Job
+from ..model import amount as plain
 from ..price import Price
+from .options import Money, unit_of
 from .rows import Row
 
 if TYPE_CHECKING:
@@ -77,9 +78,8 @@ class RowRun:
     retried: Counter[str] = field(default_factory=Counter)
     admitted: bool = False
     """Whether the plugins have let it pass."""
+    vetoed: bool = False
     lane: Lane = field(init=False, repr=False)
-    look_at: float = math.inf
-    """The monotonic second at which it is looked at again, where another process has it."""
     stack: ExitStack = field(default_factory=ExitStack)
     """What is to be closed once its job has ended: the hooks' wait, and the lease."""
 
@@ -136,7 +136,7 @@ class BatchStatus:
     accounts: tuple[AccountStatus, ...]
     spent: Mapping[str, float]
     reserved: Mapping[str, float]
-    budget: tuple[float, str] | None = None
+    budget: Money | None = None
     finish: tuple[float, float] | None = None
 
     @property
@@ -145,13 +145,17 @@ class BatchStatus:
         return self.states.get("completed", 0)
 
     def __str__(self) -> str:
-        unit = "" if self.budget is None else self.budget[1]
-        spent = {each: amount for each, amount in self.spent.items() if each and (amount or each == unit)}
-        money = "".join(
-            f", {amount:.2f}{f' of {self.budget[0]:g}' if self.budget and each == unit else ''} {each}"
-            for each, amount in spent.items()
-        )
-        return f"{self.done} of {self.total} done{money}"
+        return ", ".join([f"{self.done:,} of {self.total:,} done", *self._money()])
+
+    def _money(self) -> Iterator[str]:
+        """What was spent, in each unit, beside the budget."""
+        budget = self.budget
+        if budget is not None:
+            spent = sum(amount for unit, amount in self.spent.items() if unit_of(unit) == budget.unit)
+            yield f"{plain(round(spent, 6))} of {budget}"
+        for unit, amount in self.spent.items():
+            if amount and unit and (budget is None or unit_of(unit) != budget.unit):
+                yield f"{plain(round(amount, 6))} {unit}"
 
 
 @dataclass(frozen=True, slots=True)

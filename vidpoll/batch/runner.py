@@ -21,6 +21,7 @@ from ..polling.call import Call
 from ..polling.loop import Run
 from ..polling.submit import Intent, making, outcome
 from ..polling.task import OneShot, Task
+from ..storage.once import Submit
 from ..storage.records import KeptJob, NoRoom, Order, Taken
 from . import refusal
 from .lanes import Desk, Lane
@@ -34,12 +35,13 @@ class RowSubmit(OneShot[Submitted]):
 
     alone = True
 
-    def __init__(self, runner: Runner, row: RowRun, account: AccountState, intent: Intent | None, **options: Any):
-        kind, fields = row.row.kind, row.row.fields
-        make = making(account, kind, fields, intent)
-        operation = account.provider.submit[kind]
-        super().__init__(account, lambda: Call(account.opened, operation, make()), repeat=False, **options)
-        self.runner, self.row, self.intent = runner, row, intent
+    def __init__(self, runner: Runner, row: RowRun, wanted: Submit, intent: Intent, **options: Any):
+        account, operation = wanted.account, wanted.operation
+        make = making(account, wanted.kind, wanted.fields, intent)
+        call = lambda: Call(account.opened, operation, make())  # noqa: E731
+        super().__init__(account, call, repeat=operation.honours_key, **options)
+        self.submits = True
+        self.runner, self.row, self.wanted, self.intent = runner, row, wanted, intent
 
     def ended(self, run: Run) -> None:
         self.runner.submit_over(self)
@@ -137,8 +139,7 @@ class Runner(Rows):
         if not row.admitted:
             veto = self.host.hooks.admit(row.row)
             if veto:
-                row.why = f"not admitted: {veto}"
-                row.problem = veto
+                row.why, row.problem, row.vetoed = "not admitted", veto, True
                 return False
             row.admitted = True
         return True
@@ -146,10 +147,10 @@ class Runner(Rows):
     def _submit(self, row: RowRun, now: float) -> None:
         lane, account, stack = row.lane, row.lane.desk.account, ExitStack()
         order = self._order(row)
-        intent = stack.enter_context(
-            self.host.keeper.submitting(account.opened, row.row.kind, row.row.fields, order=order)
-        )
-        task = RowSubmit(self, row, account, intent, now=now, patience=self.host.loop.context.patience)
+        wanted = Submit(account, row.row.kind, row.row.fields, order.key).with_own_id
+        submitting = self.host.keeper.submitting(account.opened, wanted.kind, wanted.fields, order=order)
+        intent = stack.enter_context(submitting)
+        task = RowSubmit(self, row, wanted, intent, now=now, patience=self.host.loop.context.patience)
         self._submits[task] = stack
         lane.move(row, "submitting")
         self._fresh.append(task)
@@ -171,12 +172,13 @@ class Runner(Rows):
 
     def submit_over(self, task: RowSubmit) -> None:
         """A submit has an answer, or never will have one."""
-        row, account, stack = task.row, task.account, self._submits.pop(task)
+        row, wanted, stack = task.row, task.wanted, self._submits.pop(task)
         self._changed = True
         at = self.host.loop.clock.time()
         try:
             with stack:
-                job, events = outcome(account, row.row.kind, row.row.fields, task.intent, task, at)
+                account, kind, fields, _ = wanted
+                job, events = outcome(account, kind, fields, task, intent=task.intent, at=at)
         except NoRoom as error:
             self._no_room(row, error.why)
         except Taken as error:

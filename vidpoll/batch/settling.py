@@ -29,6 +29,7 @@ from ..polling.task import Task
 from ..storage.keeper import Keeper
 from ..storage.records import KeptRow
 from . import refusal
+from .options import Money
 from .lanes import Desk, Lane
 from .progress import Charged, RowResult, RowRun
 from .retries import REJECTED, Follows, Retries, after_failure, after_take
@@ -64,6 +65,10 @@ class Hooks(Protocol):
 
     def accept(self, row: object, paths: Sequence[Path]) -> str: ...
 
+    def batch_stopped(self, batch: object, stop: object, text: str) -> None: ...
+
+    def batch_ended(self, batch: object, text: str) -> None: ...
+
 
 @dataclass(frozen=True)
 class Host:
@@ -87,7 +92,7 @@ class Terms:
 
     name: str
     retries: Retries = field(default_factory=Retries)
-    budget: tuple[float, str] | None = None
+    budget: Money | None = None
     limit: int | None = None
     until: float | None = None
     target: Callable[[RowRun], Path] | None = None
@@ -113,6 +118,7 @@ class Rows:
         self._fresh: list[Task] = []
         self._jobs: dict[str, RowRun] = {}
         self._elsewhere: set[RowRun] = set()
+        self._entered: list[tuple[RowRun, KeptRow]] = []
         self._look_at = math.inf
         self._changed = True
         """Whether anything has happened that may make room for a row."""
@@ -281,22 +287,30 @@ class Rows:
     def _end(self, row: RowRun, state: str) -> None:
         """Nothing more will happen to the row in this run."""
         self._elsewhere.discard(row)
-        row.look_at = math.inf
         row.lane.move(row, state)
         self._changed = True
         self.results.append(row.result)
 
     # -- other processes, and earlier runs ----------------------------------------------------------------------------
 
-    def enter(self, row: RowRun, lane: Lane, kept: KeptRow | None, *, again: bool) -> None:
-        """A row as the store has it; `again`: one that failed, or was changed, is bought again."""
+    def enter(self, row: RowRun, lane: Lane, kept: KeptRow | None, *, buy: bool) -> None:
+        """A row as the store has it; `buy`: it is to be bought, also where it has failed, or was changed."""
         self.rows[row.key] = row
+        if kept is not None and buy:
+            self._anew(row, kept)
+        elif kept is not None:
+            row.state = "elsewhere"
+            self._entered.append((row, kept))
         lane.enter(row)
-        if kept is not None:
-            lane.queue.pop()
-            self._resume(row, kept, again=again)
 
-    def _resume(self, row: RowRun, kept: KeptRow, *, again: bool = False) -> None:
+    def resume(self) -> None:
+        """Take up the rows that an earlier run, or another process, has begun."""
+        entered, self._entered = self._entered, []
+        for row, kept in entered:
+            self._resume(row, kept, told=False)
+
+    def _resume(self, row: RowRun, kept: KeptRow, *, told: bool = True) -> None:
+        """A row that was begun. `told`: it ends in this run, where it has ended."""
         row.attempt = kept.attempt
         row.problem, row.category = kept.problem, kept.category
         if kept.ref is not None and row.job is None:
@@ -306,26 +320,28 @@ class Rows:
             self._follow(row, row.job)
         elif kept.state == "submitting":
             self._leave_to_other(row)
-        elif kept.state == "waiting" or (again and kept.state in ("failed", "completed")):
-            self._again(row, kept)
+        elif kept.state == "waiting":
+            self._anew(row, kept)
+            self._elsewhere.discard(row)
+            row.lane.move(row, "waiting")
         else:
-            self._known(row, kept)
+            self._known(row, kept, told=told or kept.state == "unknown")
 
-    def _again(self, row: RowRun, kept: KeptRow) -> None:
-        if kept.ref is not None or kept.state != "waiting":  # its attempt is over
-            row.attempt = kept.attempt + 1
+    @staticmethod
+    def _anew(row: RowRun, kept: KeptRow) -> None:
+        """The next attempt of a row; the same one where nothing was bought by it."""
+        row.attempt, row.why = kept.attempt, "slots"
+        if kept.ref is not None or kept.state != "waiting":
+            row.attempt += 1
             row.job = None
             row.retried[kept.category] = kept.attempt if kept.state == "waiting" else 0
-        self._elsewhere.discard(row)
-        row.lane.move(row, "waiting")
-        row.why = "slots"
 
-    def _known(self, row: RowRun, kept: KeptRow) -> None:
+    def _known(self, row: RowRun, kept: KeptRow, *, told: bool) -> None:
         """What another process, or an earlier run, has brought to its end."""
         row.paths = tuple(map(Path, kept.paths))
         if kept.charged is not None and kept.unit:
             row.cost = Charged(kept.charged, 0.0, kept.unit)
-        if row.state == "elsewhere" or kept.state == "unknown":
+        if told:
             self._end(row, kept.state)
         else:
             row.lane.move(row, kept.state)

@@ -165,6 +165,7 @@ def job_object(
     said = job.snapshot
     return {
         "ref": job.ref,
+        "key": job.key or None,
         "state": None if job.state is None else str(job.state),
         "stage": job.stage,
         "progress": job.progress,

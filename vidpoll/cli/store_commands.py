@@ -63,6 +63,14 @@ def _resume_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="REF",
         help="this job is what became of a submit without an answer: keep it, and wait for it",
     )
+    parser.add_argument("--key", metavar="KEY", help="with --adopt: it is what became of the submit of this key")
+    parser.add_argument(
+        "--dismiss",
+        action="append",
+        default=[],
+        metavar="KEY",
+        help="the submit of this key never arrived: forget it, and the key may buy again",
+    )
     parser.add_argument(
         "--base-url",
         type=base_url,
@@ -86,6 +94,8 @@ def _resume(args: Arguments, context: Context) -> int:
     with _stored(args, context) as client:
         for ref in args.adopt:
             _adopt(client, ref, args)
+        for key in args.dismiss:
+            _dismiss(client, key)
         unfinished = client.store.jobs(unfinished=True)
         wanted = trusted.targets(client.store.wanted())
         refs = {each.ref for each in unfinished}
@@ -115,16 +125,26 @@ def _lost(lost: Sequence[vidpoll.Submission], args: Arguments, context: Context,
 
 
 def _adopt(client: vidpoll.Client, ref: str, args: Arguments) -> None:
-    """The oldest lost submit of the job's account is the one that it was. Raises UsageError where there is none."""
+    """The oldest lost submit of the job's account, and of the key, is the one that it was. Raises UsageError."""
     job = vidpoll.Job(ref)
     for submission in client.store.unknown_submits():
-        if submission.account == job.account:
+        if submission.account == job.account and args.key in (None, submission.key):
             client.store.adopt(job, submission)
             return
+    of = "" if args.key is None else f" with the key {args.key!r}"
     raise vidpoll.UsageError(
-        f"--adopt {ref}: no submit without an answer is on record for {job.account}; `{again(args, 'wait', ref)}` "
-        "waits for any job, and keeps it"
+        f"--adopt {ref}: no submit without an answer is on record for {job.account}{of}; "
+        f"`{again(args, 'wait', ref)}` waits for any job, and keeps it"
     )
+
+
+def _dismiss(client: vidpoll.Client, key: str) -> None:
+    """Say that the submits of a key never arrived. Raises UsageError where there is none."""
+    found = [each for each in client.store.unknown_submits() if key and each.key == key]
+    if not found:
+        raise vidpoll.UsageError(f"--dismiss {key}: no submit without an answer is on record with that key")
+    for submission in found:
+        client.store.dismiss(submission)
 
 
 def _account(name: str, provider: str, url: str) -> vidpoll.Account:
@@ -248,23 +268,28 @@ def _candidates(
         why = advised(error, args)
     if args.json:
         said: dict[str, Any] = {"account": lost.account, "operation": lost.operation, "at": iso(lost.at)}
-        said |= {"sent": dict(lost.sent), "reason": lost.reason}
+        said |= {"key": lost.key or None, "sent": dict(lost.sent), "reason": lost.reason}
         context.out.json({"submit": said, "candidates": [job_object(job) for job in found]})
         return UNKNOWN
+    key = f", key {lost.key}" if lost.key else ""
     context.out.error(
-        f"a submit without an answer, on {iso(lost.at)}: {lost.account} {lost.operation} {fields} ({lost.reason})"
+        f"a submit without an answer, on {iso(lost.at)}: {lost.account} {lost.operation} {fields}{key} ({lost.reason})"
     )
     for job in found:
         created = None if job.snapshot is None else iso(job.snapshot.created_at)
-        line = again(args, "resume", adopt=job.ref)
+        line = again(args, "resume", adopt=job.ref, key=lost.key or None)
         context.out.error(f"  may be {status_line(job, 0.0)}{f', created {created}' if created else ''}: {line}")
-    line = again(args, "jobs --local", forget_before=iso(lost.at + 1.0))
-    forget = f"here it never arrived, forget it, and what ended before: {line}"
+    if lost.key:
+        forget = f"here it never arrived, its key may buy again: {again(args, 'resume', dismiss=lost.key)}"
+    else:
+        line = again(args, "jobs --local", forget_before=iso(lost.at + 1.0))
+        forget = f"here it never arrived, forget it, and what ended before: {line}"
     if found:
         context.out.error(f"  W{forget}")
     else:
         told = f"{why}. " if why else "its list shows no job that may be it. "
-        context.out.error(f"  {told}Where you find it: {again(args, 'resume', adopt=f'{lost.account}:ID')}; w{forget}")
+        line = again(args, "resume", adopt=f"{lost.account}:ID", key=lost.key or None)
+        context.out.error(f"  {told}Where you find it: {line}; w{forget}")
     return UNKNOWN
 
 
@@ -324,7 +349,8 @@ def local_jobs(args: Arguments, context: Context) -> int:
 
 def _kept_line(each: vidpoll.KeptJob) -> str:
     untold = "" if each.told_at is not None or each.ended_at is None else " (not told yet)"
-    return f"{iso(each.submitted_at or each.added_at)}  {status_line(each.job, 0.0)}{untold}"
+    key = f", key {each.key}" if each.key else ""
+    return f"{iso(each.submitted_at or each.added_at)}  {status_line(each.job, 0.0)}{key}{untold}"
 
 
 def _kept_object(each: vidpoll.KeptJob) -> dict[str, Any]:

@@ -25,6 +25,12 @@ def _submit_arguments(parser: argparse.ArgumentParser) -> None:
     )
     fields(parser, "the provider's own fields")
     parser.add_argument("--count", type=count, default=1, metavar="N", help="start N such jobs (1)")
+    parser.add_argument(
+        "--once",
+        metavar="KEY",
+        help="this job is started once: the same KEY again is the same job, whatever died in between; with --count "
+        "the keys are KEY#1, KEY#2 …",
+    )
     parser.add_argument("--force", action="store_true", help="start them although the balance does not pay for all")
     parser.add_argument("--wait", action="store_true", help="then wait for the job, like `vidpoll wait`")
     waiting_options(parser)
@@ -38,9 +44,10 @@ def _submit(args: Arguments, context: Context) -> int:
     heart = prepared(args, context)
     with context.client([args.name], args, within=deadline.left) as client:
         _check_kind(client, args)
-        if args.count > 1 and not args.force:
+        new = _new(args, client)
+        if new > 1 and not args.force:
             price = partial(with_fields, partial(client.price, args.name, args.kind), args.fields)
-            check_balance(client, args.name, args.kind, args.count, price)
+            check_balance(client, args.name, args.kind, new, price)
         jobs, code = _submitted(args, context, client)
     if jobs and code != INTERRUPTED and (args.wait or args.download is not None):
         with context.client([args.name], args, heart) as client:
@@ -82,8 +89,8 @@ def _submitted(args: Arguments, context: Context, client: vidpoll.Client) -> tup
     """Submit all, and print each reference as it comes. What ends the batch leaves those that were submitted."""
     jobs: list[vidpoll.Job] = []
     try:
-        for _ in range(args.count):
-            job = _one(args, context, client)
+        for number in range(1, args.count + 1):
+            job = _one(args, context, client, number)
             jobs.append(job)
             written = context.out.json(job_object(job)) if args.json else context.out.line(job.ref)
             if not written:
@@ -106,8 +113,26 @@ def _submitted(args: Arguments, context: Context, client: vidpoll.Client) -> tup
     return jobs, COMPLETED
 
 
-def _one(args: Arguments, context: Context, client: vidpoll.Client) -> vidpoll.Job:
-    """Submit once; where the intent cannot be kept nothing was sent, and it is submitted without a store."""
+def _key(args: Arguments, number: int) -> str:
+    """The key of the first, second … job of this call."""
+    return str(args.once) if args.count == 1 else f"{args.once}#{number}"
+
+
+def _new(args: Arguments, client: vidpoll.Client) -> int:
+    """How many of the jobs are not there yet."""
+    if args.once is None or args.count == 1 or store_of(args) is None:
+        return int(args.count)
+    known = {each.key for each in client.store.jobs() if each.origin.account == args.name}
+    return sum(_key(args, number) not in known for number in range(1, args.count + 1))
+
+
+def _one(args: Arguments, context: Context, client: vidpoll.Client, number: int) -> vidpoll.Job:
+    """Submit once; where the intent cannot be kept nothing was sent, and it is submitted without a store.
+
+    Not so with a key: without a store nothing would be once only.
+    """
+    if args.once is not None:
+        return with_fields(partial(client.submit_once, args.name, args.kind, _key(args, number)), args.fields)
     try:
         return with_fields(partial(client.submit, args.name, args.kind), args.fields)
     except vidpoll.StoreError as error:
@@ -183,9 +208,9 @@ SUBMIT = Command(
     "A value is JSON where it is some (7, true, [1, 2]) and the provider's plugin takes it as that, else text; in\n"
     "double quotes it is text always: prompt='\"2024\"'. NAME=@FILE takes a text or an image from a file.\n"
     "It is sent once: where no answer comes, the exit code is 3, and nothing is sent again; `vidpoll resume` then\n"
-    "shows what it may have become. --count starts several, if `vidpoll quota` and `vidpoll price` say that they can\n"
-    "be paid.\n"
-    "--download waits, too.",
+    "shows what it may have become. With --once KEY the same line may be run again, by a shell, cron or a queue: it\n"
+    "prints the same reference, and buys nothing. --count starts several, if `vidpoll quota` and `vidpoll price` say\n"
+    "that they can be paid. --download waits, too.",
     _submit_details,
 )
 

@@ -73,7 +73,12 @@ class Stem:
 
 
 def fetch(
-    context: DownloadContext, target: str | Path | Stem, kinds: Sequence[str] | None, *, overwrite: bool, max_bytes: int | None
+    context: DownloadContext,
+    target: str | Path | Stem,
+    kinds: Sequence[str] | None,
+    *,
+    overwrite: bool,
+    max_bytes: int | None,
 ) -> list[Path]:
     """Save the files of these kinds in the folder `target`, as the file `target`, or beside a `Stem`; see `Client.download`."""
     files = choose(context.job, kinds, content=context.account.provider.content is not None)

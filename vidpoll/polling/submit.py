@@ -28,12 +28,25 @@ log = logging.getLogger("vidpoll")
 T = TypeVar("T")
 
 
+KEY_SHOWN = 200
+"""Characters of a key in a message."""
+
 QUOTED = 300
 """Characters of an answer that the message of a `SubmitUnknown` quotes; its `answer` has more."""
 
 
 class Intent(Protocol):
     """Where a submit is kept while it is under way."""
+
+    @property
+    def key(self) -> str:
+        """The submit's key, "" without one."""
+        ...
+
+    @property
+    def again(self) -> bool:
+        """Whether an earlier try of it may have been received: then no refusal says that nothing was bought."""
+        ...
 
     def begin(self) -> None:
         """It is about to be sent. Raises StoreError where that cannot be kept: then nothing is sent."""
@@ -52,16 +65,19 @@ def run_once(
     about: str = "",
     *,
     repeat: bool,
+    lost: bool | None = None,
 ) -> OneShot[T]:
     """Send one operation and wait for its answer. `repeat`: it may be sent again although it may have been received.
 
-    `about` is what the parser is told beside the answer.
+    `about` is what the parser is told beside the answer. `lost` is for a submit: whether an earlier try of it may have
+    been received.
     """
 
     def call() -> Call[T]:
         return Call(account.opened, operation, make(), about)
 
     task = OneShot(account, call, repeat=repeat, now=loop.now(), patience=loop.context.patience)
+    task.lost, task.submits = bool(lost), lost is not None
     for _ in loop.run([task]):
         pass
     return task
@@ -83,10 +99,19 @@ def submit(
     """Start a job; return it with the events of its first snapshot.
 
     Raises ProviderError where the provider refuses (nothing was bought), SubmitUnknown where it may have been received,
-    UsageError and StoreError before anything is sent.
+    UsageError and StoreError before anything is sent. One whose key the provider honours is sent again where no answer
+    came: it is the same job.
     """
-    task = run_once(loop, account, account.provider.submit[kind], making(account, kind, fields, intent), repeat=False)
-    return outcome(account, kind, fields, intent, task, loop.clock.time())
+    operation, key = account.provider.submit[kind], "" if intent is None else intent.key
+    task = run_once(
+        loop,
+        account,
+        operation,
+        making(account, kind, fields, intent),
+        repeat=bool(key) and operation.honours_key,
+        lost=intent is not None and intent.again,
+    )
+    return outcome(account, kind, fields, task, intent=intent, at=loop.clock.time())
 
 
 def making(
@@ -107,8 +132,9 @@ def outcome(
     account: AccountState,
     kind: str,
     fields: Mapping[str, object],
-    intent: Intent | None,
     task: OneShot[Submitted],
+    *,
+    intent: Intent | None,
     at: float,
 ) -> tuple[Job, tuple[Event, ...]]:
     """What a submit brought: see `submit`."""
@@ -116,7 +142,8 @@ def outcome(
         return _submitted(account.name, task.result, intent, at)
     if isinstance(task.result, VidpollError) and not isinstance(task.result, AnswerError):
         raise task.result  # it ended alone
-    raise _not_submitted(account, kind, fields, task, at)
+    error, key = _not_submitted(account, kind, fields, task, at), "" if intent is None else intent.key
+    raise _of_key(error, key) if key and isinstance(error, SubmitUnknown) else error
 
 
 def operation_of(account: AccountState, role: str) -> Operation[Any]:
@@ -219,7 +246,7 @@ def _not_submitted(
     elif isinstance(result, Fault):
         reason = result.reason
         nothing = "Nothing was bought" if result.sent else "Nothing was sent and nothing was bought"
-        if not result.sent or task.refused or _bought_nothing(result, path):
+        if not task.lost and (not result.sent or task.refused or _bought_nothing(result, path)):
             said = f". {nothing}{advice(result, opened, path)}"
             return provider_error(f"{account.name} {kind}", result, advice=said)
     below = isinstance(result, Fault) and _names_below(result, path)
@@ -233,7 +260,7 @@ def _not_submitted(
         reason = f"{reason}; the answer is {answer.body[:QUOTED]}"
     return SubmitUnknown(
         f"{account.name} {kind}: the submit may have been received ({reason}), so it is not sent again.{asked} "
-        f"{_where_to_look(account, ids)}",
+        f"{where_to_look(account, ids)}",
         account=account.name,
         operation=kind,
         sent={field: _shown(value) for field, value in fields.items()},
@@ -243,7 +270,22 @@ def _not_submitted(
     )
 
 
-def _where_to_look(account: AccountState, ids: tuple[str, ...]) -> str:
+def _of_key(error: SubmitUnknown, key: str) -> SubmitUnknown:
+    """The error of a submit that has a key."""
+    error.key = key
+    error.args = (f"{error.message}. {key_line(key)}",)
+    return error
+
+
+def key_line(key: str) -> str:
+    """The way out for a key whose submit has no outcome."""
+    return (
+        f"Its key {redact.text(key, limit=KEY_SHOWN)!r} stays in use until the submit is adopted (it became a job) or "
+        "dismissed (it never arrived), by client.store or `vidpoll resume`"
+    )
+
+
+def where_to_look(account: AccountState, ids: tuple[str, ...] = ()) -> str:
     """The next step after a submit of unknown outcome."""
     opened, name = account.opened, account.name
     look = f"`{jobs_line(opened)}`" if account.provider.list else f"the dashboard of {account.provider.name}"

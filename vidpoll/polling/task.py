@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from random import Random
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
+from ..blame import NOT_BOUGHT
 from ..clock import Clock
 from ..errors import AnswerError, OutcomeUnknown, UnknownStatus
 from ..events import Event
@@ -203,14 +204,11 @@ class OneShot(Task, Generic[T]):
         super().__init__(account, now + min(patience, ONE_SHOT_PATIENCE))
         self.make = make
         self.repeat = repeat
+        self.submits = not repeat  # most submits are sent once
         self.lost = False
         self.refused = False
         """Whether the parser raised Refused."""
         self.result: T | Fault | AnswerError = Fault(HELD, 429, sent=False)
-
-    @property
-    def submits(self) -> bool:  # type: ignore[override]  # a submit alone is sent once
-        return not self.repeat
 
     def ask(self) -> Call[T]:
         return self.make()
@@ -225,12 +223,13 @@ class OneShot(Task, Generic[T]):
             return Step([])
         self.streak.bear(fault, context.now())
         again_at = self._again_at(fault, context)
-        if fault.sent and not self.repeat:
+        if fault.sent and self.submits:
             assert self.call is not None  # it was sent
             self.refused = self.call.refused
             if self.call.depth:  # the first answer was good: what a further one says cannot undo it
                 self.refused, self.result = False, fault._replace(status=None)
-            return Step([])
+            if not self.repeat or self.refused or (fault.status in NOT_BOUGHT and not self.call.depth):
+                return Step([])
         if fault.meaning is not Meaning.TRANSIENT or fault.status in _FINAL or isinstance(value, UnknownStatus):
             return Step([])
         self.lost = self.lost or (fault.sent and fault.status != 429)

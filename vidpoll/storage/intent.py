@@ -10,7 +10,7 @@ from ..errors import StoreError
 from ..job import Job
 from ..net.accounts import OpenAccount
 from . import records
-from .records import KeptJob, Order, Taken
+from .records import KeptJob, Order, Submission, Taken
 
 if TYPE_CHECKING:
     from .keeper import Keeper
@@ -29,6 +29,7 @@ class Intent:
         *,
         key: str = "",
         order: Order | None = None,
+        earlier: Submission | None = None,
     ) -> None:
         self.key = key if order is None else order.key
         self._keeper = keeper
@@ -36,6 +37,7 @@ class Intent:
         self._operation = operation
         self._fields = fields
         self._order = order
+        self._earlier = earlier
         self._sent: dict[str, Any] = {}
         self._number: int | None = None
 
@@ -51,7 +53,10 @@ class Intent:
             self._sent = records.sent(own, self._account.secrets().values())
             store = self._keeper.ready()
             origin = records.origin(self._account)
-            begun = store.begin(origin, self._operation, self._sent, key=self.key, order=self._order)
+            if self._earlier is None:
+                begun = store.begin(origin, self._operation, self._sent, key=self.key, order=self._order)
+            else:
+                begun = store.begin_again(self._earlier)
         except StoreError as error:
             who = f"{self._account.name} {self._operation}"
             raise StoreError(f"{who}: nothing was sent, because it could not be kept: {error}") from None
@@ -59,8 +64,16 @@ class Intent:
             raise Taken(begun)
         self._number = begun
 
+    @property
+    def again(self) -> bool:
+        """Whether an earlier try may have been received: then no refusal says that nothing was bought."""
+        return self._earlier is not None
+
     def refused(self) -> None:
-        """Nothing was bought."""
+        """Nothing was bought, by this try."""
+        if self._earlier is not None:
+            self.lost(self._earlier.reason)
+            return
         self._close(lambda store, number: store.refused(number))
 
     def lost(self, reason: str) -> None:

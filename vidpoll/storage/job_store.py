@@ -57,14 +57,18 @@ class JobStore:
     def prune(self, before: float) -> int:
         """Drop what ended before Unix second `before`, and what was submitted in vain; return how many.
 
-        A job without a verdict, or with one that was not told, stays.
+        A job without a verdict, or with one that was not told, stays, and so does one that a batch has not settled.
+        The keys of what is dropped are free: the same `submit_once` buys again. Rows of batches stay.
         """
         if not is_number(before):
             raise UsageError(f"before={before!r}: must be Unix seconds")
         return self._keeper.ready().forget(before)
 
     def drop(self, job: Job | str) -> None:
-        """Drop one job from the store, whatever became of it; at its provider it is as it was."""
+        """Drop one job from the store, whatever became of it; at its provider it is as it was, and its key is free.
+
+        A batch's row that was not settled has failed by that, so that its next run does not buy it again.
+        """
         self._keeper.ready().drop(_ref(job))
 
     def unknown_submits(self) -> list[Submission]:
@@ -74,17 +78,22 @@ class JobStore:
     def adopt(self, job: Job | str, submission: Submission) -> Job:
         """Say that a submit whose outcome was unknown has become this job; it is kept.
 
-        Raises UsageError for another account, or a submission that is no longer on record.
+        It has the submission's key from then on. Raises UsageError for another account, a job that has another key, or
+        a submission that is no longer on record.
         """
         job = Job(job) if isinstance(job, str) else job
         if job.account != submission.account:
             raise UsageError(f"{job.ref} cannot be the submit at {submission.account}: it is of another account")
+        kept = self._keeper.ready().get(job.ref)
+        if kept is not None and kept.key and submission.key and kept.key != submission.key:
+            raise UsageError(f"{job.ref} has the key {kept.key!r}, so it is not the submit of {submission.key!r}")
         if not self._keeper.ready().adopt(submission.number, job.ref, records.facts(job)):
             raise UsageError(f"{job.ref}: that submit is no longer on record: it was adopted, dismissed or pruned")
+        job.key = submission.key or job.key
         return job
 
     def dismiss(self, submission: Submission) -> None:
-        """Say that a submit whose outcome was unknown was never received; it is forgotten."""
+        """Say that a submit whose outcome was unknown was never received; it is forgotten, and its key is free."""
         self._keeper.ready().refused(submission.number)
 
     def want(self, job: Job | str, target: str | Path, *, kinds: Sequence[str] = ("video",)) -> None:

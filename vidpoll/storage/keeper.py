@@ -33,7 +33,7 @@ from .intent import Intent
 from .job_store import JobStore
 from .kept_watch import KeptWatch
 from .owed import Owed
-from .records import KeptJob, Order, Saved
+from .records import KeptJob, Order, Saved, Submission
 from .store_file import StoreMoved
 
 if TYPE_CHECKING:
@@ -129,8 +129,10 @@ class Keeper:
         """
         rows = [(job.ref, records.origin(end), records.facts(job)) for job, end in zip(jobs, accounts, strict=True)]
         found = self._try(lambda: self.store.enter(rows), owed=True) or {}
-        for kept in found.values():
-            _check(kept)
+        for job in jobs:
+            if job.ref in found:
+                _check(found[job.ref])
+                job.key = job.key or found[job.ref].key
         known = []
         for job in jobs:
             kept_job = found.get(job.ref)
@@ -147,6 +149,7 @@ class Keeper:
         kept = self._try(lambda: self.store.get(job.ref), spare=True)
         if kept is not None:
             _check(kept)
+            job.key = job.key or kept.key
             _catch_up(job, kept)
         self._asked[job.ref] = account
         try:
@@ -396,9 +399,14 @@ class Keeper:
         fields: Mapping[str, object],
         key: str = "",
         order: Order | None = None,
+        *,
+        earlier: Submission | None = None,
     ) -> Iterator[Intent]:
-        """A submit from its beginning to its id. Whatever ends it is kept. With an `order` its key is that one's."""
-        intent = Intent(self, account, operation, fields, key=key, order=order)
+        """A submit from its beginning to its id. Whatever ends it is kept. With an `order` its key is that one's.
+
+        `earlier` is the same submit, whose outcome is unknown and which is sent again.
+        """
+        intent = Intent(self, account, operation, fields, key=key, order=order, earlier=earlier)
         try:
             yield intent
         except SubmitUnknown as error:

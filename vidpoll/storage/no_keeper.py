@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -72,8 +72,6 @@ class NoKeeper:
         """Nobody else can know."""
         return nullcontext()
 
-    def submitting(
-        self, account: OpenAccount, operation: str, fields: Mapping[str, object]
-    ) -> AbstractContextManager[Intent | None]:
+    def submitting(self, *submit: object, **more: object) -> AbstractContextManager[Intent | None]:
         """Nothing is kept of it."""
         return nullcontext()

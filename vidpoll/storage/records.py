@@ -221,7 +221,7 @@ def wanted(ref: str, target: str | Path, kinds: Iterable[str]) -> WantedFiles:
 
 
 def sent(fields: Mapping[str, object], secrets: Iterable[str] = ()) -> dict[str, Any]:
-    """The fields of a submit, safe to keep: texts of at most 500 characters, files and bytes as a hash, no secrets."""
+    """The fields of a submit, safe to keep: long texts are cut and have a hash, files and bytes are one, no secrets."""
     known = tuple(secrets)
     return {redact.text(name, limit=100): _plain(name, value, known) for name, value in fields.items()}
 
@@ -244,7 +244,10 @@ def _text(value: object, secrets: tuple[str, ...]) -> str:
         return _file(value)
     if isinstance(value, str) and value.startswith("data:"):
         return _hashed(value.encode("utf-8", "replace"))
-    return redact.text(value, secrets=secrets)
+    shown = redact.text(value, secrets=secrets)
+    if len(shown) < redact.MAX_TEXT or not shown.endswith("…"):
+        return shown
+    return f"{shown} {_hashed(redact.hide(str(value), secrets).encode('utf-8', 'replace'))}"  # tells it from others
 
 
 def _hashed(data: bytes) -> str:

@@ -293,6 +293,19 @@ class Store(Database):
             )
         return number
 
+    def begin_again(self, earlier: Submission) -> int | Submission:
+        """Keep that a submit of unknown outcome is about to be sent again; its number. What it is now where it cannot.
+
+        That is another process's work by now, or was adopted or dismissed.
+        """
+        with self._transaction(full=True) as db:
+            row = db.execute("SELECT * FROM submits WHERE number = ?", (earlier.number,)).fetchone()
+            if row is None or not self._lost(row):
+                return earlier
+            again = "UPDATE submits SET owner = ?, at = ?, reason = NULL WHERE number = ?"
+            db.execute(again, (self.owner, self.now(), earlier.number))
+        return earlier.number
+
     def keyed(self, account: str, key: str) -> KeptJob | Submission | None:
         """What has the key: a job, or a submit, whose `reason` is empty while it is under way; None: it is free."""
         return self._asked(lambda db: self._keyed(db, account, key))

@@ -1,0 +1,408 @@
+"""`submit_once`: a key is one job, in every process that shares the store, whatever died in between."""
+
+from __future__ import annotations
+
+import json
+import threading
+import uuid
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from acme_provider import ACME, BROKEN, DONE, REF, UNAVAILABLE, Talk, parse_submit, talk
+from kept_jobs import NOW, RESET, SUBMITTED, dead, kept, sql
+
+import vidpoll
+from vidpoll.storage.once import LOOK
+from vidpoll.storage.sqlite import Store
+
+KEY = "order-42"
+
+
+def once(t: Talk, key: str = KEY, kind: str = "clip", **fields: Any) -> vidpoll.Job:
+    return t.client.submit_once("acme", kind, key, **{"prompt": "a lighthouse", **fields})
+
+
+def unknown(t: Talk, key: str = KEY) -> vidpoll.SubmitUnknown:
+    with pytest.raises(vidpoll.SubmitUnknown) as caught:
+        once(t, key)
+    assert caught.value.key == key
+    return caught.value
+
+
+# -- the same key is the same job -------------------------------------------------------------------------------------
+
+
+def test_the_same_key_is_the_same_job(path: Path) -> None:
+    """In this client and in the next one, before and after its verdict: one POST."""
+    t = talk([SUBMITTED, DONE], store=path)
+    first = once(t)
+    assert (first.ref, first.key, once(t).ref) == (REF, KEY, REF)
+    t.client.wait(first)
+    t.client.close()
+    u = talk([BROKEN], store=path)
+    again = once(u)
+    assert (again.ref, again.key, again.ok) == (REF, KEY, True)
+    assert (t.requests, u.requests) == (["POST /v1/jobs", "GET /v1/jobs/j1"], [])
+
+
+def test_the_key_stands_in_the_record(path: Path) -> None:
+    """Of the job and of the submit; a job without one has none."""
+    t = talk([SUBMITTED, RESET, {"id": "j2"}], store=path)
+    once(t)
+    unknown(t, "order-43")
+    t.client.submit("acme", "clip", prompt="x")
+    assert [(row.ref, row.key, row.job.key) for row in t.client.store.jobs()] == [
+        (REF, KEY, KEY),
+        ("acme:j2", "", ""),
+    ]
+    assert [each.key for each in t.client.store.unknown_submits()] == ["order-43"]
+
+
+def test_a_key_is_its_accounts_own(path: Path) -> None:
+    """Another account, and another key, are other jobs."""
+    accounts = {name: vidpoll.Account("acme", key="k" * 20) for name in ("acme", "acme2")}
+    t = talk([{"id": "j1"}, {"id": "j2"}, {"id": "j3"}], store=path, accounts=accounts)
+    jobs = [once(t), once(t, "order-43"), t.client.submit_once("acme2", "clip", KEY, prompt="a lighthouse")]
+    assert [job.ref for job in jobs] == ["acme:j1", "acme:j2", "acme2:j3"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"prompt": "a lake"}, "prompt was 'a lighthouse', and is 'a lake'"),
+        ({"image": b"abc"}, "image was not given, and is 'sha256:"),
+        ({"image": None}, None),
+    ],
+)
+def test_other_fields_are_named(path: Path, fields: dict[str, Any], says: str | None) -> None:
+    """A key that means another video by now is a mistake, and nothing is sent."""
+    t = talk([SUBMITTED], store=path)
+    once(t)
+    if says is None:
+        assert once(t, **fields).ref == REF
+    else:
+        with pytest.raises(vidpoll.UsageError, match="the key 'order-42' was used with other fields") as caught:
+            once(t, **fields)
+        assert says in str(caught.value)
+    assert len(t.requests) == 1
+
+
+def test_long_texts_that_differ_at_their_end_are_told_apart(path: Path) -> None:
+    """Of a long prompt the store keeps the beginning, and a hash."""
+    t = talk([SUBMITTED], store=path)
+    once(t, prompt="a" * 900)
+    assert once(t, prompt="a" * 900).ref == REF
+    with pytest.raises(vidpoll.UsageError, match="prompt was"):
+        once(t, prompt="a" * 899 + "b")
+
+
+def test_a_secret_in_a_field_is_not_in_the_message(path: Path) -> None:
+    """What differs is shown as it is kept."""
+    t = talk([SUBMITTED], store=path, provider=replace(ACME, submit={"clip": ANY}), accounts={"acme": ACCOUNT})
+    once(t, api_key="sk-0123456789abcdef")
+    with pytest.raises(vidpoll.UsageError) as caught:
+        once(t, prompt="Bearer sk-0123456789abcdef", api_key="sk-999")
+    assert "sk-" not in str(caught.value)
+
+
+ACCOUNT = vidpoll.Account("acme", key="k" * 20)
+ANY = vidpoll.Operation(
+    lambda fields: vidpoll.Request("POST", "/jobs", json={name: str(value) for name, value in fields.items()}),
+    parse_submit,
+)
+
+
+def test_another_kind_is_another_job(path: Path) -> None:
+    """The key says which job, and that is one of its kind."""
+    t = talk(
+        [SUBMITTED], store=path, provider=replace(ACME, submit={"clip": ANY, "still": ANY}), accounts={"acme": ACCOUNT}
+    )
+    once(t)
+    with pytest.raises(vidpoll.UsageError, match="acme still: the key 'order-42' was used for clip"):
+        once(t, kind="still")
+
+
+@pytest.mark.parametrize("key", ["", " ", "a\nb", "x" * 201, "\x1b[31m", 7, None, "batch:night/a/1"])
+def test_what_is_no_key(path: Path, key: Any) -> None:
+    """Nothing is sent."""
+    t = talk([SUBMITTED], store=path)
+    with pytest.raises(vidpoll.UsageError, match="submit_once key"):
+        t.client.submit_once("acme", "clip", key, prompt="x")
+    assert t.requests == []
+
+
+def test_without_a_store_nothing_is_once_only() -> None:
+    """The way out is named."""
+    t = talk([SUBMITTED])
+    with pytest.raises(vidpoll.UsageError, match=r"Client\(store=…\)"):
+        once(t)
+    assert t.requests == []
+
+
+# -- what went wrong before -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [401, 402, 422, 429])
+def test_a_refusal_frees_the_key(path: Path, status: int) -> None:
+    """Nothing was bought."""
+    t = talk([(status, {"error": "no"}), SUBMITTED], store=path)
+    with pytest.raises(vidpoll.ProviderError):
+        once(t)
+    assert once(t, prompt="a lake").ref == REF
+
+
+def test_a_submit_of_unknown_outcome_holds_the_key(path: Path) -> None:
+    """It is sent once; the error names the key and the way out, now and when it is called again."""
+    t = talk([RESET], store=path)
+    messages = [str(unknown(t)), str(unknown(t))]
+    assert t.requests == ["POST /v1/jobs"]
+    for said in messages:
+        assert "Its key 'order-42' stays in use until the submit is adopted (it became a job) or dismissed" in said
+        assert "`vidpoll jobs acme`" in said
+    [submission] = t.client.store.unknown_submits()
+    t.client.store.dismiss(submission)
+    t.wire._scripts[""] = [SUBMITTED]
+    assert once(t).ref == REF
+
+
+def test_an_adopted_submit_is_the_job_of_its_key(path: Path) -> None:
+    """The next call of that key is it."""
+    t = talk([RESET], store=path)
+    unknown(t)
+    t.client.store.adopt(REF, t.client.store.unknown_submits()[0])
+    assert (once(t).ref, kept(t).key, len(t.requests)) == (REF, KEY, 1)
+
+
+def test_a_job_of_one_key_is_not_adopted_for_another(path: Path) -> None:
+    """Else the second key would be free, and bought again."""
+    t = talk([SUBMITTED, RESET], store=path)
+    once(t)
+    unknown(t, "order-43")
+    with pytest.raises(vidpoll.UsageError, match="acme:j1 has the key 'order-42'"):
+        t.client.store.adopt(REF, t.client.store.unknown_submits()[0])
+    unknown(t, "order-43")
+
+
+def test_a_process_that_died_in_the_middle_leaves_it_unknown(path: Path) -> None:
+    """Whoever comes next neither waits nor sends."""
+    t = talk([], store=path)
+    store = Store(path, t.clock.time)
+    store.begin(vidpoll.Origin("acme"), "clip", {"prompt": "a lighthouse"}, key=KEY)
+    sql(path, "UPDATE submits SET owner = ?", dead(store))
+    assert unknown(t).reason == "the process ended before an answer came"
+    assert (t.requests, t.clock.waits) == ([], [])
+
+
+def test_a_submit_of_another_process_is_waited_for(path: Path) -> None:
+    """Its answer is the job."""
+    t = talk([], store=path)
+    store = Store(path, t.clock.time)
+    number = store.begin(vidpoll.Origin("acme"), "clip", {"prompt": "a lighthouse"}, key=KEY)
+    get = t.clock.get
+
+    def look(*args: Any, **options: Any) -> Any:
+        if len(t.clock.waits) == 3:
+            store.submitted(
+                number, vidpoll.KeptJob(REF, vidpoll.Origin("acme"), "clip", {"prompt": "a lighthouse"}, key=KEY)
+            )
+        return get(*args, **options)
+
+    t.clock.get = look  # type: ignore[assignment]
+    assert once(t).ref == REF
+    assert (t.requests, t.clock.waits) == ([], [LOOK] * 4)
+
+
+def test_a_submit_of_another_process_is_waited_for_as_long_as_a_request_may_take(path: Path) -> None:
+    """Then its outcome is unknown here; the key stays that of the other one."""
+    t = talk([], store=path, http_timeout=(2.0, 5.0))
+    Store(path, t.clock.time).begin(vidpoll.Origin("acme"), "clip", {"prompt": "a lighthouse"}, key=KEY)
+    error = unknown(t)
+    assert error.reason == "another process is at it"
+    assert t.clock.now == NOW + 7
+    assert t.client.store.unknown_submits() == []
+
+
+def test_two_threads_buy_one(path: Path) -> None:
+    """The second one has the job of the first."""
+    t = talk([SUBMITTED], store=path)
+    u = talk([{"id": "j2"}], store=path)
+    send, began = t.wire.send, threading.Event()
+    refs: list[str] = []
+
+    def slow(wire: Any, ticket: Any) -> Any:
+        began.set()
+        assert seen.wait(10)
+        return send(wire, ticket)
+
+    seen = threading.Event()
+    t.client._loop.send = slow
+    thread = threading.Thread(target=lambda: refs.append(once(t).ref))
+    thread.start()
+    assert began.wait(10)
+    get = u.clock.get
+
+    def look(*args: Any, **options: Any) -> Any:
+        seen.set()
+        thread.join(10)
+        return get(*args, **options)
+
+    u.clock.get = look  # type: ignore[assignment]
+    refs.append(once(u).ref)
+    assert (refs, u.requests) == ([REF, REF], [])
+
+
+FULL = "CREATE TRIGGER no_room BEFORE INSERT ON submits BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
+
+
+@pytest.mark.parametrize(
+    ("key", "statement"), [(KEY, "UPDATE jobs SET sent = '['"), ("order-43", "DROP TABLE submits"), ("order-43", FULL)]
+)
+def test_a_store_that_does_not_work_sends_nothing(path: Path, key: str, statement: str) -> None:
+    """What it cannot tell may be bought, and what it cannot keep would be bought again."""
+    t = talk([SUBMITTED], store=path)
+    once(t)
+    sql(path, statement)
+    with pytest.raises(vidpoll.StoreError):
+        once(t, key)
+    assert len(t.requests) == 1
+
+
+def test_a_pruned_key_is_free_again(path: Path) -> None:
+    """As the docs say: what is forgotten is not known."""
+    t = talk([SUBMITTED, DONE, {"id": "j2"}], store=path)
+    t.client.wait(once(t))
+    assert t.client.store.prune(NOW + 1e6) == 1
+    assert once(t).ref == "acme:j2"
+
+
+# -- a provider that takes the caller's own key -----------------------------------------------------------------------
+
+
+def own(honours: bool) -> vidpoll.Provider:
+    return replace(ACME, submit={"clip": replace(ANY, key="own_id", honours_key=honours)})
+
+
+def bodies(t: Talk) -> list[Any]:
+    return [json.loads(wire.body or b"{}").get("own_id") for wire in t.wire.sent if wire.method == "POST"]
+
+
+def talk_own(script: Any, path: Path, *, honours: bool) -> Talk:
+    return talk(script, store=path, provider=own(honours), accounts={"acme": ACCOUNT})
+
+
+def test_the_own_id_is_the_same_wherever_it_is_made(path: Path) -> None:
+    """A UUID of account, key, kind and fields; one that is given is left alone."""
+    t = talk_own([SUBMITTED, {"id": "j2"}, {"id": "j3"}, {"id": "j4"}], path, honours=False)
+    once(t)
+    once(t, "order-43")
+    once(t, "order-44", own_id="mine")
+    t.client.store.drop(REF)
+    once(t)
+    first, second, given, again = bodies(t)
+    assert (first == again, first != second, given) == (True, True, "mine")
+    assert str(uuid.UUID(first)) == first
+    assert once(t).ref == "acme:j4"
+
+
+def test_a_plain_submit_has_no_own_id(path: Path) -> None:
+    """The caller said nothing of a key."""
+    t = talk_own([SUBMITTED], path, honours=True)
+    t.client.submit("acme", "clip", prompt="x")
+    assert bodies(t) == [None]
+
+
+def test_an_honoured_key_is_sent_again(path: Path) -> None:
+    """Where no answer came, the same submit is the same job."""
+    t = talk_own([RESET, UNAVAILABLE, SUBMITTED], path, honours=True)
+    assert once(t).ref == REF
+    assert len(bodies(t)) == 3
+    assert len(set(bodies(t))) == 1
+
+
+def test_an_id_that_is_only_told_again_is_not_sent_twice(path: Path) -> None:
+    """The provider would make two jobs of it."""
+    t = talk_own([RESET, SUBMITTED], path, honours=False)
+    unknown(t)
+    unknown(t)
+    assert len(t.requests) == 1
+
+
+def test_a_plain_submit_is_not_sent_twice_where_keys_are_honoured(path: Path) -> None:
+    """It has none."""
+    t = talk_own([RESET, SUBMITTED], path, honours=True)
+    with pytest.raises(vidpoll.SubmitUnknown):
+        t.client.submit("acme", "clip", prompt="x")
+    assert len(t.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "refusal", [(409, {"error": "pending"}), (402, {"error": "no credits"}), (422, {"error": "no"})]
+)
+def test_a_refusal_after_a_lost_answer_proves_nothing(path: Path, refusal: Any) -> None:
+    """The first try may have been received, and is what the second one met."""
+    t = talk_own([RESET, refusal], path, honours=True)
+    unknown(t)
+    assert [each.key for each in t.client.store.unknown_submits()] == [KEY]
+
+
+@pytest.mark.parametrize("status", [400, 402, 422, 429])
+def test_a_refusal_of_an_honoured_key_is_told_at_once(path: Path, status: int) -> None:
+    """Nothing was bought, and a full queue is whoever's to wait for that submits."""
+    t = talk_own([(status, {"error": "no"}), SUBMITTED], path, honours=True)
+    with pytest.raises(vidpoll.ProviderError):
+        once(t)
+    assert (len(t.requests), t.clock.waits) == (1, [])
+    assert once(t).ref == REF
+
+
+def test_the_next_process_sends_an_honoured_key_again(path: Path) -> None:
+    """The one before has died in the middle; the id is the same."""
+    t = talk_own([ConnectionResetError()], path, honours=True)
+    t.client._loop.context.patience = 1.0
+    unknown(t)
+    u = talk_own([SUBMITTED], path, honours=True)
+    assert once(u).ref == REF
+    assert set(bodies(t)) == set(bodies(u))
+    assert u.client.store.unknown_submits() == []
+
+
+def test_what_the_next_process_meets_does_not_free_the_key(path: Path) -> None:
+    """A wrong key of the account says nothing of what was received before."""
+    t = talk_own([RESET], path, honours=True)
+    t.client._loop.context.patience = 1.0
+    unknown(t)
+    u = talk_own([(401, {"error": "no"})], path, honours=True)
+    unknown(u)
+    u.client._states["acme"].opened.account = vidpoll.Account("acme")
+    with pytest.raises(vidpoll.MissingKey):
+        once(u)
+    assert [each.key for each in u.client.store.unknown_submits()] == [KEY]
+
+
+def test_an_earlier_submit_without_the_id_is_not_sent_again(path: Path) -> None:
+    """A plugin that has learnt to send it does not know the one before."""
+    t = talk([RESET], store=path)
+    unknown(t)
+    u = talk_own([SUBMITTED], path, honours=True)
+    unknown(u)
+    assert u.requests == []
+
+
+def test_hashes_of_files_are_part_of_the_id(tmp_path: Path) -> None:
+    """Another picture under one name is another job."""
+    seen = []
+    for number, content in enumerate([b"one", b"two", b"one"]):
+        (tmp_path / "a.png").write_bytes(content)
+        t = talk_own([SUBMITTED], tmp_path / f"{number}.sqlite3", honours=False)
+        once(t, image=tmp_path / "a.png")
+        seen += bodies(t)
+    assert (seen[0] == seen[2], seen[0] == seen[1]) == (True, False)
+
+
+@pytest.mark.parametrize("wrong", [{"key": 7}, {"honours_key": True}, {"key": "a", "honours_key": 1}])
+def test_what_a_plugin_says_of_keys_is_checked(wrong: dict[str, Any]) -> None:
+    """At the time that it is made."""
+    with pytest.raises(vidpoll.PluginError, match="key"):
+        replace(ANY, **wrong)

@@ -1,0 +1,156 @@
+"""Submits: each is kept, and one that has a key is one job, in every process that shares the store."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping
+from functools import partial
+from queue import Queue
+from typing import Any, NamedTuple
+
+from .. import redact
+from ..drops import without
+from ..errors import SubmitUnknown, UsageError
+from ..job import Job
+from ..model import Submitted
+from ..polling.account_state import AccountState
+from ..polling.call import optional
+from ..polling.loop import Loop
+from ..polling.submit import KEY_SHOWN, key_line, submit, where_to_look
+from ..provider import Operation
+from . import records, table_rows
+from .keeper import Keeper
+from .no_keeper import NoKeeper
+from .records import KeptJob, Order, Submission, Taken
+
+LOOK = 1.0
+"""Seconds between two looks at a submit that another process, or thread, has under way."""
+
+OWN_IDS = uuid.UUID("6c6f7265-6d00-5e8a-9d1b-76696470016b")
+"""The name space of the ids that vidpoll makes for providers which take the caller's own."""
+
+
+class Submit(NamedTuple):
+    """What is to be submitted: where, the operation, its fields, and the key, "" without one."""
+
+    account: AccountState
+    kind: str
+    fields: Mapping[str, object]
+    key: str = ""
+
+    @property
+    def operation(self) -> Operation[Submitted]:
+        """The operation of the account's provider."""
+        return self.account.provider.submit[self.kind]
+
+    @property
+    def sent(self) -> dict[str, Any]:
+        """Its fields as a store keeps and gives them."""
+        own = without(self.fields, self.account.provider.drops)
+        sent: dict[str, Any] = json.loads(table_rows.to_json(records.sent(own, self.account.opened.known)))
+        return sent
+
+    @property
+    def takes_own_id(self) -> bool:
+        """Whether the provider takes the caller's own id of the job, and the fields have none."""
+        return bool(self.operation.key) and self.fields.get(self.operation.key) is None
+
+    def may_be_sent_after(self, earlier: Submission) -> bool:
+        """Whether it may be sent after one of unknown outcome: that had a key which the provider honours."""
+        own = self.operation.key
+        return bool(earlier.reason) and self.operation.honours_key and earlier.sent.get(own) is not None
+
+    @property
+    def with_own_id(self) -> Submit:
+        """With an id where one is taken: the same submit of the same key has the same, wherever it is sent from."""
+        if not self.takes_own_id:
+            return self
+        made_of = json.dumps([self.account.name, self.key, self.kind, self.sent], sort_keys=True)
+        return self._replace(fields={**self.fields, self.operation.key: str(uuid.uuid5(OWN_IDS, made_of))})
+
+
+def send(
+    keeper: Keeper | NoKeeper,
+    loop: Loop,
+    wanted: Submit,
+    *,
+    order: Order | None = None,
+    earlier: Submission | None = None,
+) -> Job:
+    """Start a job, and tell what its first answer says. Raises what `polling.submit` raises.
+
+    With a key, or an order, which has its own, it raises Taken and NoRoom as well. `earlier` is the same submit, whose
+    outcome is unknown and which is sent again, because the provider knows its key.
+    """
+    account, kind, fields, key = wanted
+    with keeper.submitting(account.opened, kind, fields, key, order, earlier=earlier) as intent:
+        job, events = submit(loop, account, kind, fields, intent)
+        for event in events:
+            optional(partial(keeper.tell, job, event), None)
+    return job
+
+
+def send_once(keeper: Keeper | NoKeeper, loop: Loop, wanted: Submit) -> Job:
+    """The job of this key: the one that is there, or a new one. See `Client.submit_once`."""
+    if isinstance(keeper, NoKeeper):
+        raise UsageError("submit_once needs a store, or nothing is once only: make the client with Client(store=…)")
+    waits_until = loop.now() + keeper.bound
+    while True:
+        found = keeper.ready().keyed(wanted.account.name, wanted.key)
+        if found is not None:
+            _check_same(wanted, found)
+        if isinstance(found, KeptJob):
+            return found.job
+        if found is not None and not wanted.may_be_sent_after(found):
+            if found.reason or loop.now() >= waits_until:
+                raise _unknown(wanted, found)
+            loop.clock.get(Queue[None](), LOOK, busy=False)
+            continue
+        try:
+            return send(keeper, loop, wanted.with_own_id, earlier=found)
+        except Taken:  # another process was faster
+            continue
+
+
+def _check_same(wanted: Submit, found: KeptJob | Submission) -> None:
+    """Raise UsageError where the key was used for another submit; fields that are None are as if not given."""
+    who = f"{wanted.account.name} {wanted.kind}: the key {redact.text(wanted.key, limit=KEY_SHOWN)!r}"
+    if found.operation != wanted.kind:
+        raise UsageError(f"{who} was used for {found.operation}; use another key for another job")
+    before, now = found.sent, wanted.sent
+    made = wanted.operation.key if wanted.takes_own_id else ""
+    differing = [
+        f"{name} was {_shown(before, name)}, and is {_shown(now, name)}"
+        for name in {**before, **now}
+        if name != made and before.get(name) != now.get(name)
+    ]
+    if differing:
+        raise UsageError(f"{who} was used with other fields: {'; '.join(differing)}. Use another key for another job")
+
+
+def _shown(sent: Mapping[str, Any], name: str) -> str:
+    return "not given" if sent.get(name) is None else repr(redact.text(sent[name], limit=60))
+
+
+def _unknown(wanted: Submit, found: Submission) -> SubmitUnknown:
+    """What an earlier submit of the key became is not known."""
+    account, kind, _, key = wanted
+    if found.reason:
+        said = (
+            f"an earlier submit may have been received ({found.reason}), so it is not sent again. "
+            f"{where_to_look(account)}. {key_line(key)}"
+        )
+    else:
+        said = (
+            f"another process submits the key {redact.text(key, limit=KEY_SHOWN)!r} still, so it is not sent again. "
+            "Call it again in a while: the same key is the same job"
+        )
+    return SubmitUnknown(
+        f"{account.name} {kind}: {said}",
+        account=account.name,
+        operation=kind,
+        sent=dict(found.sent),
+        reason=found.reason or "another process is at it",
+        key=key,
+    )
