@@ -123,8 +123,8 @@ __all__ = [
     "JobStore", "KeptJob", "Origin", "Submission", "WantedFiles",
     # plugins
     "hookimpl", "parsing", "PluginReport", "Provider", "Operation", "Follow", "Request", "Response", "Pacing", "Slots",
-    "Stage", "ListPollingSpec", "PriceList", "Bearer", "KeyHeader", "Basic", "Minted", "AnyOf", "NoAuth", "PreparedRequest",
-    "Webhook",
+    "Stage", "ListPollingSpec", "PriceList", "Bearer", "KeyHeader", "Basic", "Minted", "AnyOf", "NoAuth",
+    "PreparedRequest", "Webhook",
     # errors
     "errors", "VidpollError", "UsageError", "BadReference", "UnknownProvider", "MissingKey", "InvalidField",
     "BatchInvalid", "Unsupported", "ConfigurationError", "StoreError", "PluginError", "AnswerError", "Malformed",

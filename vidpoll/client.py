@@ -379,7 +379,9 @@ class Client:
         from .batch.settling import Host
 
         if isinstance(self._keeper, NoKeeper):
-            raise UsageError("a batch needs a store, or nothing is paid only once: make the client with Client(store=…)")
+            raise UsageError(
+                "a batch needs a store, else rows are paid twice: make the client with Client(store=…)"
+            )
         host = Host(self._loop, self._keeper, self._plugins, self._pacing, self._state, self._transport)
         return open_batch(host, self._prices, source, Options(**options))
 

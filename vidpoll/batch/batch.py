@@ -14,7 +14,6 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 
 from .. import redact
@@ -33,7 +32,7 @@ from .retries import Retries
 from .rows import Row, invalid
 from .runner import Runner
 from .settling import Host, Terms
-from .slots import SlotLimit, lane_of, slot_limit
+from .slots import lane_of, slot_limit
 
 log = logging.getLogger("vidpoll")
 
@@ -180,7 +179,7 @@ class Batch:
 
     def _target(self, run: RowRun) -> Path:
         opened = self._opened
-        day = datetime.fromtimestamp(self._host.loop.clock.time()).date().isoformat()  # noqa: DTZ006 - as clocks here show
+        day = datetime.fromtimestamp(self._host.loop.clock.time()).date().isoformat()
         return opened.folder / names.name_of(run.row, opened.template, date=day, columns=opened.columns)
 
     def _arrived(self, run: RowRun) -> None:
@@ -190,9 +189,7 @@ class Batch:
         cost = {} if run.cost is None else run.cost._asdict()
         for path in run.paths:
             try:
-                told = sidecar.contents(
-                    run.row, run.job, attempt=run.attempt, path=path, cost=cost, secrets=secrets
-                )
+                told = sidecar.contents(run.row, run.job, attempt=run.attempt, path=path, cost=cost, secrets=secrets)
                 sidecar.write(path, told)
             except OSError as error:
                 self._host.keeper.warn(f"{path}: its sidecar cannot be written: {error.strerror or error}")

@@ -48,7 +48,7 @@ class Desk:
 
 @dataclass(slots=True, eq=False)
 class Lane:
-    """The rows that share slots, and what is known of those. `counts` are its rows by state, `queue` those that wait."""
+    """The rows that share slots, and what is known of those. `counts` are rows by state, `queue` those that wait."""
 
     desk: Desk
     slots: SlotLimit

@@ -15,7 +15,7 @@ from typing import Any
 from ..errors import UsageError, VidpollError
 from ..events import Event
 from ..model import Quota
-from ..polling.call import build, optional
+from ..polling.call import build
 from ..polling.prices import Prices
 from ..polling.submit import check_kind
 from ..price import Price
@@ -97,8 +97,7 @@ class _Opening:
         read = source.read(given, sys.stdin.buffer.read() if given == "-" else "")
         rows = make_rows(read, Plugins(self._fields, self._build), self._defaults())
         name = options.name or read.name
-        kept = self.host.keeper.store.batch_rows(name)
-        chosen, kept = self._chosen(rows, kept)
+        chosen, kept = self._chosen(rows, self.host.keeper.store.batch_rows(name))
         plan, prices = self._planned(name, chosen, kept, budget, until)
         quotas = {account: known.quota for account, known in self._known.items() if known.quota is not None}
         opened = Opened(
@@ -134,7 +133,7 @@ class _Opening:
 
     def _defaults(self) -> Defaults:
         options = self.options
-        day = datetime.fromtimestamp(self.host.loop.clock.time()).date().isoformat()  # noqa: DTZ006 - as clocks here show
+        day = datetime.fromtimestamp(self.host.loop.clock.time()).date().isoformat()
         return Defaults(
             options.account or "", options.kind or "", options.fields or {}, options.picture, options.file, day
         )

@@ -1,4 +1,4 @@
-"""The report of a batch: the input's own columns, and beside them what became of each row. Rewritten whole each time."""
+"""The report of a batch: the input's own columns, and beside them what became of each row. Always written whole."""
 
 from __future__ import annotations
 

@@ -16,7 +16,6 @@ from ..errors import SubmitUnknown, VidpollError
 from ..events import Event
 from ..job import Job
 from ..model import Submitted
-from ..polling.account_state import AccountState
 from ..polling.call import Call
 from ..polling.loop import Run
 from ..polling.submit import Intent, making, outcome

@@ -29,8 +29,8 @@ from ..polling.task import Task
 from ..storage.keeper import Keeper
 from ..storage.records import KeptRow
 from . import refusal
-from .options import Money
 from .lanes import Desk, Lane
+from .options import Money
 from .progress import Charged, RowResult, RowRun
 from .retries import REJECTED, Follows, Retries, after_failure, after_take
 

@@ -80,7 +80,7 @@ def fetch(
     overwrite: bool,
     max_bytes: int | None,
 ) -> list[Path]:
-    """Save the files of these kinds in the folder `target`, as the file `target`, or beside a `Stem`; see `Client.download`."""
+    """Save the files of these kinds in the folder `target`, as the file `target`, or as a `Stem`; see `download`."""
     files = choose(context.job, kinds, content=context.account.provider.content is not None)
     found = list(zip(files, places(context.job, files, target), strict=True))
     return [save(context, wanted, place, overwrite=overwrite, max_bytes=max_bytes) for wanted, place in found]

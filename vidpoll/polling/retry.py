@@ -40,23 +40,3 @@ def _passing(answer: object) -> Fault | None:
     if isinstance(answer, AnswerError) and not isinstance(answer, UnknownStatus):
         answer = Fault(str(answer))
     return answer if isinstance(answer, Fault) and answer.meaning is Meaning.TRANSIENT else None
-
-
-def _passing(answer: object) -> Fault | None:
-    """The transient error that an answer is; an unknown word is a word about the job."""
-    if isinstance(answer, AnswerError) and not isinstance(answer, UnknownStatus):
-        answer = Fault(str(answer))
-    return answer if isinstance(answer, Fault) and answer.meaning is Meaning.TRANSIENT else None
-
-
-def said(asked: Watch) -> Snapshot:
-    """What the answer to a single question said; raises what it was where it said nothing."""
-    answer, job, account = asked.answer, asked.job, asked.account.opened
-    if isinstance(answer, Snapshot):
-        return answer
-    if isinstance(answer, AnswerError):
-        answer.job = job
-        raise answer
-    assert isinstance(answer, Fault)
-    untouched = f". The job itself is not touched by that{advice(answer, account, asked.path)}"
-    raise provider_error(job.ref, answer, job=job, advice=untouched)

@@ -198,7 +198,7 @@ class Keeper:
         return KeptWatch(self, *args, **options)
 
     def follow(self, job: Job, *args: Any, **options: Any) -> Watch | None:
-        """A `Watch` of a job that is entered; None for one that has its verdict, which is told where nobody heard it."""
+        """A `Watch` of a job that is entered; None for one with a verdict, which is told where nobody heard it."""
         self.deliver(job)
         return None if job.final else self.watch(job, *args, **options)
 
