@@ -202,6 +202,7 @@ class Runner(Rows):
             self.limited = True
         else:
             row.lane.look_at = now + LOOK
+            self._watch_strangers(row.lane.desk)
             self._all_unknown(row.lane.desk)
         self._back(row, why)
 
@@ -274,8 +275,8 @@ class Runner(Rows):
             with suppress(_Left), stack:
                 raise _Left
         self._submits.clear()
-        for row in self.rows.values():
-            row.stack.close()
+        for stack in [*self._strangers.values(), *(row.stack for row in self.rows.values())]:
+            stack.close()
 
 
 class _Left(BaseException):

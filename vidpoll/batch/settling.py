@@ -118,6 +118,7 @@ class Rows:
         self._fresh: list[Task] = []
         self._jobs: dict[str, RowRun] = {}
         self._elsewhere: set[RowRun] = set()
+        self._strangers: dict[str, ExitStack] = {}
         self._entered: list[tuple[RowRun, KeptRow]] = []
         self._look_at = math.inf
         self._changed = True
@@ -126,6 +127,9 @@ class Rows:
     def heard(self, job: Job, event: Event) -> None:
         """What the loop has told of a job."""
         row = self._jobs.get(job.ref)
+        if job.ref in self._strangers and isinstance(event, (Completed, Failed, GaveUp)):
+            self._strangers[job.ref].close()
+            self._changed = True
         if row is None or row.state != "running":
             return
         if isinstance(event, (Completed, Failed)):
@@ -173,6 +177,20 @@ class Rows:
             self._verdict(row)
         else:
             self._fresh.append(task)
+
+    def _watch_strangers(self, desk: Desk) -> None:
+        """Wait, too, for the account's other jobs in the store: they hold its slots, and perhaps nobody else asks."""
+        host, account = self.host, desk.account
+        for kept in self.store.jobs(unfinished=True):
+            job = kept.job
+            if job.account != account.name or job.final or job.ref in self._jobs or job.ref in self._strangers:
+                continue
+            host.keeper.enter([job], [account.opened])
+            self._strangers[job.ref] = ExitStack()
+            self._strangers[job.ref].enter_context(host.keeper.waiting([job]))
+            timeout = self._timeout(job, account)
+            task = host.keeper.follow(job, account, host.schedule, now=host.loop.now(), timeout=timeout)
+            self._fresh += [task] if task is not None else []
 
     def _timeout(self, job: Job, account: AccountState) -> float:
         """Seconds for which a job is waited for, from its submit on."""
