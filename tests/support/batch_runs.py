@@ -63,7 +63,7 @@ class Server:
 
     clock: FakeClock
     slots: int = 100
-    seconds: float = 60.0
+    seconds: float = 12.0
     refuse: Callable[[str, int], Refusal | BaseException | None] = lambda prompt, time: None
     fail: Callable[[str, int], Mapping[str, Any] | None] = lambda prompt, time: None
     bought: list[str] = field(default_factory=list)
@@ -78,7 +78,8 @@ class Server:
             return self._submit(json.loads(wire.body or b"{}")["prompt"])
         if path.startswith("/jobs/"):
             return self._status(path.removeprefix("/jobs/"), wire.url.partition("/jobs")[0])
-        return Response(200, {"content-length": str(len(MP4))}, MP4)
+        body = MP4 + path.encode()
+        return Response(200, {"content-length": str(len(body))}, body)
 
     def fetch(self, wire: WireRequest, ticket: Ticket, start: Start) -> Response:
         response = self.send(wire, ticket)

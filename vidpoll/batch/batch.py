@@ -168,9 +168,8 @@ class Batch:
 
     def _tell_stops(self, *, at_end: bool = False) -> None:
         """Tell the hooks of each account that stopped, once; at the end also of what no row had room for."""
-        for stop in self.stopped:
-            own = bool(self._runner.desks[stop.account].stopped)
-            if (own or at_end) and stop.account not in self._told:
+        for stop in self.stopped if at_end else self._stops():
+            if stop.account not in self._told:
                 self._told.add(stop.account)
                 text = f"stopped: {stop.reason} at {stop.account}; {self.status()}; go on with: {self.go_on}"
                 self._host.hooks.batch_stopped(self.status(), stop, text)
@@ -235,15 +234,16 @@ class Batch:
     @property
     def stopped(self) -> tuple[Stopped, ...]:
         """The accounts that send nothing more in this run, and why."""
-        found: dict[str, Stopped] = {}
-        for name, desk in self._runner.desks.items():
-            if desk.stopped:
-                found[name] = Stopped(name, desk.stopped, desk.said, self.go_on)
+        found = {stop.account: stop for stop in self._stops()}
         if not self._runner.open:
             for row in self.waiting:
                 name = row.row.account
                 found.setdefault(name, Stopped(name, row.why, row.problem, self.go_on))
         return tuple(found.values())
+
+    def _stops(self) -> list[Stopped]:
+        desks = self._runner.desks.items()
+        return [Stopped(name, desk.stopped, desk.said, self.go_on) for name, desk in desks if desk.stopped]
 
     @property
     def ledger(self) -> Mapping[str, Ledger]:

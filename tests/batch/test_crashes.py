@@ -1,0 +1,125 @@
+"""A process that dies in the middle of a batch, at any call of the store and any request: once only, and none lost.
+
+    python tests/batch/test_crashes.py      # every moment; the suite takes some of them
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
+
+import pytest
+from batch_runs import Night, Server, night
+from kept_jobs import dead, sql
+
+from vidpoll.net.workers import Ticket
+from vidpoll.testing import FakeClock
+
+ROWS = 3
+SOME = range(1, 200, 17)
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+class Killing:
+    """Kills a client at its `moment`-th step: before or after a transaction of its store, or a request."""
+
+    def __init__(self, n: Night, moment: int) -> None:
+        self.steps, self.moment, self.gone = 0, moment, False
+        self.store, self.workers = n.client._keeper.store, n.client._loop.workers  # type: ignore[union-attr]
+        self._transaction, self._send = self.store._transaction, self.workers.send
+        self.store._transaction = self.transaction  # type: ignore[method-assign]
+        self.workers.send = self.send  # type: ignore[method-assign]
+
+    def step(self) -> None:
+        self.steps += 1
+        self.gone = self.gone or self.steps == self.moment
+        if self.gone:
+            raise Killed
+
+    @contextmanager
+    def transaction(self, *args: Any, **options: Any) -> Iterator[Any]:
+        self.step()
+        with self._transaction(*args, **options) as db:
+            yield db
+        self.step()
+
+    def send(self, *args: Any) -> Ticket:
+        self.step()
+        ticket = self._send(*args)
+        while not ticket.done:
+            pass
+        self.step()
+        return ticket
+
+
+def killed(folder: Path, server: Server, moment: int) -> bool:
+    """Run the batch until it is killed; whether it was, before its end."""
+    n = night(folder, server=server)
+    killing = Killing(n, moment)
+    try:
+        for _ in n.batch(ROWS, price={"shop/clip": "1USD"}, budget="3 USD", parallel=2):
+            pass
+    except Killed:
+        pass
+    killing.store._transaction = killing._transaction  # type: ignore[method-assign]
+    owner = dead_owner(killing.store)
+    for table in ("submits", "jobs"):
+        sql(folder / "jobs.sqlite3", f"UPDATE {table} SET owner = ? WHERE owner IS NOT NULL", owner)
+    sql(folder / "jobs.sqlite3", "UPDATE jobs SET teller = ? WHERE teller IS NOT NULL", owner)
+    return killing.gone
+
+
+_DEAD: list[str] = []
+
+
+def dead_owner(store: Any) -> str:
+    if not _DEAD:
+        _DEAD.append(dead(store))
+    return _DEAD[0]
+
+
+def check(folder: Path, moment: int) -> bool:
+    """A batch that is killed at a moment, and run again: what came of it; whether it was killed at all."""
+    server = Server(FakeClock())
+    was_killed = killed(folder, server, moment)
+    n = night(folder, server=server)
+    batch = n.batch(ROWS, price={"shop/clip": "1USD"}, budget="3 USD", parallel=2)
+    for _ in batch:
+        pass
+    bought = Counter(server.bought)
+    assert max(bought.values()) == 1, (moment, bought)
+    for key, row in batch.rows.items():
+        if row.state == "completed":
+            assert [path.read_bytes()[4:8] for path in row.paths] == [b"ftyp"], (moment, key)
+            assert all(path.with_name(f"{path.name}.json").exists() for path in row.paths), (moment, key)
+        else:  # its answer had come, or not: nobody can know, and nothing is bought again
+            assert row.state == "unknown", (moment, key, row)
+            assert len(n.client.store.unknown_submits()) >= 1
+    unknown = sum(row.state == "unknown" for row in batch.rows.values())
+    assert batch.ledger["USD"] == (ROWS - unknown, 0.0, unknown), (moment, batch.ledger)
+    return was_killed
+
+
+@pytest.mark.parametrize("moment", SOME)
+def test_killed_at_a_moment(tmp_path: Path, moment: int) -> None:
+    """Bought twice 0, lost 0; each file whole with its sidecar, the ledger as if nothing had been."""
+    check(tmp_path, moment)
+
+
+if __name__ == "__main__":
+    for each in range(1, 1000):
+        with tempfile.TemporaryDirectory() as folder:
+            if not check(Path(folder), each):
+                print(f"{each - 1} moments, bought twice 0, lost 0")
+                break
