@@ -68,7 +68,7 @@ def killed(folder: Path, server: Server, moment: int) -> bool:
     n = night(folder, server=server)
     killing = Killing(n, moment)
     try:
-        for _ in n.batch(ROWS, price={"shop/clip": "1USD"}, budget="3 USD", parallel=2):
+        for _ in n.batch(ROWS, price={"shop/clip": "1USD"}, budget="3 USD", parallel=3):
             pass
     except Killed:
         pass
@@ -94,7 +94,7 @@ def check(folder: Path, moment: int) -> bool:
     server = Server(FakeClock())
     was_killed = killed(folder, server, moment)
     n = night(folder, server=server)
-    batch = n.batch(ROWS, price={"shop/clip": "1USD"}, budget="3 USD", parallel=2)
+    batch = n.batch(ROWS, price={"shop/clip": "1USD"}, budget="3 USD", parallel=3)
     for _ in batch:
         pass
     bought = Counter(server.bought)

@@ -18,7 +18,7 @@ from .progress import RowResult
 from .sidecar import replace_with
 
 EVERY = 1.0
-"""Seconds between two times that it is written."""
+"""Seconds between two times that it is written, for each thousand rows or part of it."""
 
 COLUMNS = ("key", "state", "why", "ref", "file", "cost", "unit", "attempts", "problem")
 """What stands beside the input's columns; one of the input's that is called so comes as `input.NAME`."""
@@ -31,7 +31,7 @@ class Report:
 
     def __init__(self, path: str | Path, source: object = None) -> None:
         self.path = Path(os.path.expanduser(path))  # noqa: PTH111 - it never raises
-        self._at = -math.inf
+        self._due = -math.inf
         shown = redact.text(str(path), limit=120)
         if self.path.suffix.lower() not in (".csv", ".jsonl"):
             raise UsageError(f"report={shown!r}: must end in .csv or .jsonl")
@@ -40,12 +40,12 @@ class Report:
 
     def due(self, now: float) -> bool:
         """Whether it was written long enough ago, at a monotonic second."""
-        return now - self._at >= EVERY
+        return now >= self._due
 
     def write(self, results: Iterable[RowResult], now: float) -> None:
         """Write all rows. Raises OSError."""
-        self._at = now
         rows = [_row(each) for each in results]
+        self._due = now + EVERY * math.ceil(len(rows) / 1000)
         as_text = _csv if self.path.suffix.lower() == ".csv" else _jsonl
         self.path.parent.mkdir(parents=True, exist_ok=True)
         replace_with(self.path, as_text(rows).encode("utf-8", "replace"))
@@ -58,7 +58,8 @@ def _same(one: Path, other: Path) -> bool:
 
 
 def _row(result: RowResult) -> dict[str, Any]:
-    own = {f"input.{name}" if name in COLUMNS else name: text for name, text in result.row.cells.items()}
+    cells = {name: text for name, text in result.row.cells.items() if name != "key"}  # whose column is here
+    own = {f"input.{name}" if name in COLUMNS else name: text for name, text in cells.items()}
     cost = result.cost
     said = {
         "key": result.key,

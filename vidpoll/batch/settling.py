@@ -52,8 +52,8 @@ LATE = 10.0
 LAST_LOOK = 60.0
 """Seconds for which a job is waited for that was submitted longer ago than that."""
 
-FETCHING = 3600.0
-"""Seconds for which the lease of a job is held while its files are fetched."""
+FETCHING = 600.0
+"""Seconds for which the lease of a job is taken to fetch its files, where another process had it."""
 
 
 class Hooks(Protocol):
@@ -215,8 +215,7 @@ class Rows:
         job = row.job
         assert job is not None
         self._changed = True
-        mine, _ = self.host.keeper.lease(job, FETCHING)
-        if not mine:
+        if not (self.host.keeper.holds(job.ref) or self.host.keeper.lease(job, FETCHING)[0]):
             row.stack.close()
             self._leave_to_other(row)
         elif job.ok:
