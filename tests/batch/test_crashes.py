@@ -17,6 +17,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
 import pytest
+import vidpoll
 from batch_runs import Night, Server, night
 from kept_jobs import dead, sql
 
@@ -32,10 +33,13 @@ class Killed(BaseException):
 
 
 class Killing:
-    """Kills a client at its `moment`-th step: before or after a transaction of its store, or a request."""
+    """Kills a client at its `moment`-th step: before or after a transaction of its store, or a request.
 
-    def __init__(self, n: Night, moment: int) -> None:
-        self.steps, self.moment, self.gone = 0, moment, False
+    Or it is only interrupted there, once (Ctrl-C).
+    """
+
+    def __init__(self, n: Night, moment: int, *, dies: bool) -> None:
+        self.steps, self.moment, self.gone, self.dies, self.over = 0, moment, False, dies, False
         self.store, self.workers = n.client._keeper.store, n.client._loop.workers  # type: ignore[union-attr]
         self._transaction, self._send = self.store._transaction, self.workers.send
         self.store._transaction = self.transaction  # type: ignore[method-assign]
@@ -43,9 +47,12 @@ class Killing:
 
     def step(self) -> None:
         self.steps += 1
-        self.gone = self.gone or self.steps == self.moment
-        if self.gone:
-            raise Killed
+        now = self.steps == self.moment
+        self.gone = self.gone or now
+        if self.over:
+            raise vidpoll.StoreError("what is left of a process that is gone keeps nothing")
+        if now or (self.gone and self.dies):
+            raise Killed if self.dies else KeyboardInterrupt
 
     @contextmanager
     def transaction(self, *args: Any, **options: Any) -> Iterator[Any]:
@@ -63,16 +70,21 @@ class Killing:
         return ticket
 
 
-def killed(folder: Path, server: Server, moment: int) -> bool:
+def killed(folder: Path, server: Server, moment: int, *, dies: bool) -> bool:
     """Run the batch until it is killed; whether it was, before its end."""
     n = night(folder, server=server)
-    killing = Killing(n, moment)
+    killing = Killing(n, moment, dies=dies)
     try:
         for _ in n.batch(ROWS, price={"shop/clip": "1USD"}, budget="3 USD", parallel=3):
             pass
-    except Killed:
+    except (Killed, KeyboardInterrupt):
         pass
-    killing.store._transaction = killing._transaction  # type: ignore[method-assign]
+    if not dies:
+        killing.moment = 0
+        n.client.close()
+        return killing.gone
+    killing.over = True
+    killing.store._open_for.clear()
     owner = dead_owner(killing.store)
     for table in ("submits", "jobs"):
         sql(folder / "jobs.sqlite3", f"UPDATE {table} SET owner = ? WHERE owner IS NOT NULL", owner)
@@ -89,10 +101,10 @@ def dead_owner(store: Any) -> str:
     return _DEAD[0]
 
 
-def check(folder: Path, moment: int) -> bool:
+def check(folder: Path, moment: int, *, dies: bool) -> bool:
     """A batch that is killed at a moment, and run again: what came of it; whether it was killed at all."""
     server = Server(FakeClock())
-    was_killed = killed(folder, server, moment)
+    was_killed = killed(folder, server, moment, dies=dies)
     n = night(folder, server=server)
     batch = n.batch(ROWS, price={"shop/clip": "1USD"}, budget="3 USD", parallel=3)
     for _ in batch:
@@ -114,12 +126,13 @@ def check(folder: Path, moment: int) -> bool:
 @pytest.mark.parametrize("moment", SOME)
 def test_killed_at_a_moment(tmp_path: Path, moment: int) -> None:
     """Bought twice 0, lost 0; each file whole with its sidecar, the ledger as if nothing had been."""
-    check(tmp_path, moment)
+    check(tmp_path, moment, dies=moment % 2 == 0)
 
 
 if __name__ == "__main__":
-    for each in range(1, 1000):
-        with tempfile.TemporaryDirectory() as folder:
-            if not check(Path(folder), each):
-                print(f"{each - 1} moments, bought twice 0, lost 0")
-                break
+    for dies in (True, False):
+        for each in range(1, 1000):
+            with tempfile.TemporaryDirectory() as folder:
+                if not check(Path(folder), each, dies=dies):
+                    print(f"{each - 1} moments, {'killed' if dies else 'interrupted'}: bought twice 0, lost 0")
+                    break
