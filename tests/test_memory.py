@@ -37,7 +37,7 @@ def taken(jobs: int) -> int:
         t.wire.sent.clear()
         return answer
 
-    t.client._loop.send = counted  # type: ignore[assignment]
+    t.client._loop.transport.send = counted  # type: ignore[assignment]
     tracemalloc.start()
     try:
         t.client.wait_all([f"acme:{number}" for number in range(jobs)], stop=measured)  # type: ignore[arg-type]

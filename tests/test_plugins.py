@@ -651,3 +651,52 @@ def test_calls_of_hooks_can_be_traced(caplog: pytest.LogCaptureFixture) -> None:
             return []
 
     Plugins([Maker()], discover=False, trace=True)
+
+
+BRINGS = """
+import vidpoll
+@vidpoll.hookimpl
+def vidpoll_transports():
+    return {"carrier": lambda: "made"}
+"""
+
+INSTALL = (
+    "known: broken, carrier, requests; vidpoll-curl brings it: pip install ./plugins/vidpoll-curl in a checkout of "
+    "vidpoll"
+)
+
+
+def test_a_transport_is_loaded_when_it_is_named(site: Callable[..., None]) -> None:
+    """Its entry point names the function; discovered or not, as whoever names it wants it."""
+    site("try-carrier", {"carrier": "try_carrier:vidpoll_transports"}, try_carrier=BRINGS)
+    for plugins in (Plugins(), Plugins(discover=False)):
+        assert all(not report.loaded for report in plugins.reports)
+        assert plugins.transport("carrier")() == plugins.transport("carrier")() == "made"
+        assert plugins.reports == [PluginReport("carrier", "try-carrier", "1.2", ("vidpoll_transports",))]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [
+        ("carier", {}, "no transport 'carier': did you mean 'carrier'? known: broken, carrier, requests"),
+        ("carrier", {"disabled": ["carrier"]}, "the transport carrier is switched off: take it out of VIDPOLL_DISABLE"),
+        ("broken", {}, "the transport broken (try-carrier) is broken: does not import: ValueError: x"),
+        ("curl", {}, f"no transport 'curl': {INSTALL}"),
+        ("crul", {}, f"no transport 'crul': did you mean 'curl'? {INSTALL}"),
+    ],
+)
+def test_a_transport_that_is_not_there(site: Callable[..., None], name: str, options: Any, said: str) -> None:
+    """One line: what is known, what may have been meant, and what to install."""
+    entries = {"carrier": "try_carrier:vidpoll_transports", "broken": "try_broken:vidpoll_transports"}
+    site("try-carrier", entries, try_carrier=BRINGS, try_broken="raise ValueError('x')")
+    with pytest.raises(vidpoll.UsageError) as raised:
+        Plugins(**options).transport(name)
+    assert str(raised.value) == said
+
+
+def test_a_hook_of_transports_that_raises(site: Callable[..., None]) -> None:
+    """Whoever names a transport hears of it."""
+    spoilt = BRINGS.replace('{"carrier": lambda: "made"}', "1 / 0")
+    site("try-carrier", {"carrier": "try_carrier:vidpoll_transports"}, try_carrier=spoilt)
+    with pytest.raises(vidpoll.PluginError, match="plugin carrier, vidpoll_transports: ZeroDivisionError"):
+        Plugins().transport("carrier")

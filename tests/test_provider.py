@@ -195,6 +195,14 @@ def test_declarations_are_values() -> None:
     )
 
 
+@pytest.mark.parametrize("progress", [(90, 10), (0, 101), (-1, 5), (5,), 5, "50", (0, None), (0, float("nan"))])
+def test_a_stage_covers_a_range_of_progress_or_says_nothing(progress: Any) -> None:
+    """The pacing counts on it, so a mistake is told when the provider is built."""
+    with pytest.raises(PluginError, match="stage 'run' covers the progress"):
+        provider(stages=(Stage("run", State.RUNNING, progress),))
+    assert provider(stages=(Stage("run", State.RUNNING, (5, 5)),)).stages[0].progress == (5, 5)
+
+
 def test_the_default_error_reader_is_the_common_one() -> None:
     """A plugin whose errors look like everyone's writes nothing for them."""
     assert provider().error(Response(402, {}, b'{"message": "no credits"}')).message == "no credits"

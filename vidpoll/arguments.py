@@ -6,14 +6,19 @@ import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .errors import UsageError
 from .job import Job
 from .model import check_account_name, is_number
 from .net.accounts import Account
+from .net.threaded import Threaded
 from .pacing.schedules import Schedule
 from .storage.records import OF_BATCHES
+
+if TYPE_CHECKING:
+    from .net.protocol import Sender, Transport
+    from .plugins import Plugins
 
 MAX_KEY = 200
 """Characters of a submit's key."""
@@ -86,6 +91,27 @@ def check_key(key: object) -> str:
     if key.startswith(OF_BATCHES):
         raise UsageError(f"submit_once key {key!r:.80}: what begins with {OF_BATCHES!r} is a row of a batch")
     return key
+
+
+def open_transport(given: Transport | Sender | str | None, plugins: Plugins) -> Transport:
+    """The transport that was passed, or that a name or VIDPOLL_TRANSPORT stands for; that of requests without.
+
+    Raises UsageError for an unknown name, and what making it raises.
+    """
+    if given is None or isinstance(given, str):
+        name = given if given is not None else os.environ.get("VIDPOLL_TRANSPORT") or "requests"
+        given = _requests() if name == "requests" else plugins.transport(name)()
+    if callable(getattr(given, "begin", None)):
+        return given  # type: ignore[return-value]  # a whole transport begins requests by itself
+    if callable(getattr(given, "send", None)):
+        return Threaded(given)  # type: ignore[arg-type]
+    raise UsageError(f"transport={given!r}: must be a name, like 'requests' or 'curl', or an object with a send")
+
+
+def _requests() -> Sender:
+    from .net.transport import RequestsTransport  # it brings requests, which takes longer than all of vidpoll
+
+    return RequestsTransport()
 
 
 def check_pacing(pacing: Schedule) -> Schedule:

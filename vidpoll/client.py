@@ -22,7 +22,6 @@ from .events import Completed, DownloadProgress, Event, Failed, GaveUp, Polled
 from .job import Job
 from .model import Asset, Quota, Snapshot, check_account_name
 from .net.accounts import Account, OpenAccount
-from .net.workers import Workers
 from .pacing.schedules import Adaptive, Schedule
 from .plugins import PluginReport, Plugins, guard, switched_off
 from .polling.account_state import AccountState
@@ -43,8 +42,7 @@ from .storage.once import Submit, send, send_once
 if TYPE_CHECKING:
     from .batch.batch import Batch
     from .downloads.fetcher import DownloadContext
-    from .net.transport import Transport
-
+    from .net.protocol import Sender, Transport
 
 OnEvent = Callable[[Event], object]
 
@@ -57,7 +55,8 @@ class Client:
     single ones off, `VIDPOLL_TRACE=1` logs each call of a hook). `store`: the SQLite file that keeps jobs over a crash,
     made where there is none. `pacing`: a Schedule, by default `Adaptive()`; a provider's floor always holds.
     `http_timeout`: seconds to connect and seconds without a byte; together they bound one request. `patience`: seconds
-    of nothing but faults that are borne. `clock` and `transport` are for tests.
+    of nothing but faults that are borne. `transport`: who asks, "requests" (by default, or as VIDPOLL_TRANSPORT names
+    it), "curl" (of vidpoll-curl) or another name that a plugin brings, or an object. `clock` is for tests.
 
     Raises UsageError for a wrong argument, PluginError where two plugins bring one provider or a passed one is broken,
     StoreError where the store cannot be used.
@@ -74,7 +73,7 @@ class Client:
         patience: float = 600.0,
         discover: bool = True,
         clock: Clock | None = None,
-        transport: Transport | None = None,
+        transport: Transport | Sender | str | None = None,
     ) -> None:
         self._accounts = arguments.check_accounts(accounts or {})
         self._pacing = arguments.check_pacing(pacing or Adaptive())
@@ -88,18 +87,12 @@ class Client:
         )
         self._states: dict[str, AccountState] = {}
         self._clock = clock or SystemClock()
-        self._workers = Workers()
-        if transport is None:
-            from .net.transport import RequestsTransport  # it brings requests, which takes longer than all of vidpoll
-
-            transport = RequestsTransport()
-        self._transport = transport
+        self._transport = arguments.open_transport(transport, self._plugins)
         self._closed = False
         self._keeper = self._opened(store, sum(http_timeout))
         self._loop = Loop(
             clock=self._clock,
-            workers=self._workers,
-            send=self._transport.send,
+            transport=self._transport,
             teller=self._keeper,
             http_timeout=http_timeout,
             patience=arguments.check_patience(patience),
@@ -114,9 +107,9 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """End the worker threads and close the store. Jobs go on at their providers."""
+        """End the threads of the transport and close the store. Jobs go on at their providers."""
         self._closed = self._loop.closed = True
-        self._workers.close()
+        self._transport.close()
         self._keeper.close()
 
     @property
@@ -488,7 +481,7 @@ class Client:
 
         deadline = None if timeout is None else self._loop.now() + timeout
         opened = self._state(job.account).opened
-        return DownloadContext(self._loop, self._transport, opened, job, lambda: self.poll(job), tell, deadline)
+        return DownloadContext(self._loop, opened, job, lambda: self.poll(job), tell, deadline)
 
     def feed(self, job: Job | str, body: bytes | str | Mapping[str, Any]) -> Job:
         """Take in a body that the provider pushed (a webhook): the same parser, the same job, the same hooks.

@@ -87,6 +87,25 @@ def vidpoll_notifiers(environ: Mapping[str, str]) -> Iterable[object]:  # type: 
 
 
 @hookspec
+def vidpoll_transports() -> Mapping[str, Callable[[], object]]:  # type: ignore[empty-body]
+    """The transports that this plugin brings: a name, and what makes one for a client.
+
+    When: when a Client is made with `transport="NAME"` (or VIDPOLL_TRANSPORT=NAME, or --transport NAME) that is not
+    "requests". Where the entry point names this function, like `curl = vidpoll_curl:vidpoll_transports`: the module is
+    imported only when the transport `curl` is asked for. Return: a mapping of name to a function without arguments. It
+    is called once for each client, which closes what it made, and may raise ConfigurationError that says what to
+    install. What it returns begins requests by itself (`Transport`) or blocks until the answer is there (`Sender`);
+    vidpoll.net.protocol has both. If it raises, whoever named a transport gets a PluginError.
+
+    Example::
+
+        @vidpoll.hookimpl
+        def vidpoll_transports():
+            return {"curl": CurlTransport}
+    """
+
+
+@hookspec
 def vidpoll_began(jobs: Sequence[Job], action: str) -> None:
     """These jobs are waited for from now on (`action` is "wait"), or their files are fetched ("download").
 

@@ -250,12 +250,8 @@ class JobState(NamedTuple):
         if self.phase is Phase.ENDED and snapshot.state is self.state:
             return Kind.REPEATS
         if snapshot.state.final:
-            return Kind.FILES_LATE if self._lacks_files(snapshot) else Kind.VERDICT
+            return Kind.FILES_LATE if snapshot.files_late and self.grace < GRACE else Kind.VERDICT
         return self._kind_of_place((snapshot.state, snapshot.stage))
-
-    def _lacks_files(self, snapshot: Snapshot) -> bool:
-        due = snapshot.assets_due and not any(asset.kind == "video" for asset in snapshot.assets)
-        return snapshot.state is State.COMPLETED and due and self.grace < GRACE
 
     def _kind_of_place(self, place: Place) -> Kind:
         if place == (self.state, self.stage):

@@ -20,7 +20,7 @@ def literal(text: str) -> object:
     if text in ("True", "False"):  # as the words of the rules say it
         return text == "True"
     try:
-        return json.loads(text, parse_constant=_no_number)
+        return _decoded(text)
     except (ValueError, RecursionError):
         return text
 
@@ -58,3 +58,6 @@ _ENDS = re.compile(r"(?![\w.]*\w)")
 
 def _no_number(word: str) -> NoReturn:
     raise ValueError(f"{word} is text")
+
+
+_decoded = json.JSONDecoder(parse_constant=_no_number).decode

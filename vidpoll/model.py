@@ -366,6 +366,12 @@ class Snapshot:
             if not isinstance(value, kind):
                 raise PluginError(f"Snapshot {name}: a {kind.__name__} is due, not {type(value).__name__}")
 
+    @property
+    def files_late(self) -> bool:
+        """Whether it is completed, and the video that is due is not there."""
+        due = self.assets_due and not any(asset.kind == "video" for asset in self.assets)
+        return self.state is State.COMPLETED and due
+
 
 def as_stage(word: object) -> str:
     """A provider's word as a stage: one line, safe to show, at most 100 characters."""

@@ -62,7 +62,8 @@ class Operation(Generic[T]):
     sees 2xx and the statuses in `verdicts`, nothing else. `max_body` bounds the answer, in bytes.
     `empty_ok=True` says that a 2xx with no body is a good answer to this operation; without it only a 202 and a
     204 are, because a proxy that fails may bring any other, and a parser that ignores the body would believe it.
-    `fields` tells people what each field of a submit or a list must be, in words: help and documents show it.
+    `fields` tells people what each field of a submit or a list must be, in words: help and documents show it. `texts`
+    names those that are text: on the command line their value is that text, also where it looks like JSON or a file.
     `price` is what a submit costs by the vendor's page.
     `key` names the field of a submit that takes the caller's own id of the job, or an idempotency key; `submit_once`
     fills it with a UUID. `honours_key=True` says that the provider documents a submit with the same key as the same
@@ -78,6 +79,7 @@ class Operation(Generic[T]):
     price: PriceList | None = None
     key: str = ""
     honours_key: bool = False
+    texts: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if not callable(self.request):
@@ -97,6 +99,8 @@ class Operation(Generic[T]):
             )
         if self.honours_key and not self.key:
             raise PluginError("Operation honours_key: name the field that takes the key, like key='idempotency_key'")
+        if not isinstance(self.texts, frozenset) or not self.texts <= {*self.fields}:
+            raise PluginError(f"Operation texts {self.texts!r}: a frozenset of names in fields")
 
 
 def _check_parser(what: str, parse: object, verdicts: object) -> None:
@@ -150,13 +154,15 @@ class ListPollingSpec:
     by itself. Leave it out where the list has finished jobs only: that a job is missing there says nothing.
 
     `batch` is an operation that asks for many jobs by their ids, `rows` at most, in the place of the list: its builder
-    takes a tuple of ids. `takes` says of which ids it may be asked, where not of all.
+    takes a tuple of ids. `takes` says of which ids it may be asked, where not of all. `whole` says that its rows are
+    the records that the status operation gives: then a verdict in one counts as it stands, unless its files are late.
     """
 
     rows: int = 100
     fields: Mapping[str, object] = field(default_factory=dict)
     batch: Operation[Page] | None = None
     takes: Callable[[str], bool] | None = None
+    whole: bool = False
 
     def __post_init__(self) -> None:
         if not is_number(self.rows) or not self.rows >= 1:
@@ -169,6 +175,8 @@ class ListPollingSpec:
             raise PluginError(f"ListPollingSpec batch: {type(self.batch).__name__}, not an Operation")
         if not (self.takes is None or callable(self.takes)):
             raise PluginError(f"ListPollingSpec takes: {type(self.takes).__name__}, not a function")
+        if not isinstance(self.whole, bool) or (self.whole and self.batch is None):
+            raise PluginError(f"ListPollingSpec whole: {self.whole!r}: True or False, and True only with a batch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,6 +369,14 @@ def is_base_url(url: object) -> bool:
     return not (urlsplit(url).query or urlsplit(url).fragment)
 
 
+def _is_range(progress: object) -> bool:
+    """Whether it is a range of progress, or None."""
+    if progress is None:
+        return True
+    pair = isinstance(progress, (tuple, list)) and len(progress) == 2 and all(map(is_number, progress))
+    return pair and 0 <= progress[0] <= progress[1] <= 100  # type: ignore[index]  # it is a pair
+
+
 def _fits(host: str, pattern: str) -> bool:
     star, end = pattern.startswith("*"), pattern.removeprefix("*")
     return host == pattern or (star and re.fullmatch(rf"[a-z0-9-]+{re.escape(end)}", host) is not None)
@@ -460,9 +476,17 @@ class Provider:
             raise PluginError(f"Provider {self.name}: webhook is {type(self.webhook).__name__}, not a declare.Webhook")
         if not callable(self.error):
             raise PluginError(f"Provider {self.name}: error is {type(self.error).__name__}, not a function")
+        self._check_stages()
+
+    def _check_stages(self) -> None:
         for stage in self.stages:
             if not isinstance(stage, Stage):
                 raise PluginError(f"Provider {self.name}: stages hold {type(stage).__name__}, not only Stage")
+            if not _is_range(stage.progress):
+                raise PluginError(
+                    f"Provider {self.name}: stage {stage.word!r} covers the progress {stage.progress!r}: two numbers "
+                    "from 0 to 100, the smaller one first, or None"
+                )
 
     def _check_estimates(self) -> None:
         for kind in self.estimate:

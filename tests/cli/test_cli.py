@@ -256,7 +256,7 @@ WRONG = {
     "submit acme clip =x": "'=x' is no field",
     "submit acme clip prompt=x prompt=y": "the field 'prompt' is given twice",
     "submit acme clip colour=red": "acme takes prompt and image",
-    "submit acme clip image=@nowhere.jpg": "image: cannot read 'nowhere.jpg': No such file or directory",
+    "submit acme clip image=@nowhere.jpg": "image: cannot read 'nowhere.jpg': No such file or directory; as text it is",
     "submit nobody clip prompt=x": "no provider 'nobody'",
     "jobs": "jobs: name an ACCOUNT, or add --local",
     "jobs acme --limit 0": "jobs: argument --limit: '0' is not a whole number from 1",

@@ -149,6 +149,42 @@ def test_read_fields(tmp_path: Path) -> None:
     assert read_fields(["a=" + "[" * 100_000])[0]["a"].startswith("[[")
 
 
+@pytest.mark.parametrize("value", ["@image1 walks through a garden", "@@home", "1e5", "true", "null", '"a"', "[1]", ""])
+def test_text_is_text_where_the_field_is(value: str) -> None:
+    """Whatever else it looks like: a prompt may begin with @, and read like a number."""
+    assert read_fields([f"prompt={value}"], frozenset({"prompt"})) == ({"prompt": value}, {})
+
+
+def test_how_a_value_is_meant_can_be_said(tmp_path: Path) -> None:
+    """By what stands behind the name; a name with another colon in it is that name."""
+    prompt = tmp_path / "prompt.txt"
+    prompt.write_text("@sea\n", encoding="utf-8")
+    texts = [f"prompt:file={prompt}", "seed:json=null", "note:text=7", "a:b=7"]
+    assert read_fields(texts, frozenset({"prompt"})) == (
+        {"prompt": "@sea", "seed": None, "note": "7", "a:b": 7},
+        {"a:b": "7"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("image=@no.jpg", "image: cannot read 'no.jpg': No such file or directory; as text it is image:text=@no.jpg"),
+        ("image:file=no.jpg", "image: cannot read 'no.jpg': No such file or directory"),
+        ("image:file=a\0b", "image: cannot read 'a\\x00b': ValueError"),
+        ("seed:json=[1", "seed:json='[1' is not JSON: Expecting ',' delimiter: line 1 column 3 (char 2)"),
+        (":file=x", ""),
+    ],
+)
+def test_what_is_not_as_it_was_said_to_be(text: str, said: str) -> None:
+    if not said:
+        assert read_fields([text]) == ({":file": "x"}, {})
+        return
+    with pytest.raises(vidpoll.UsageError) as caught:
+        read_fields([text])
+    assert caught.value.message == said
+
+
 def checking(**fields: object) -> dict[str, object]:
     """A call as plugins check theirs."""
     rules: parsing.Rules = {
@@ -173,7 +209,7 @@ def checking(**fields: object) -> dict[str, object]:
 )
 def test_a_value_is_what_the_plugin_takes(texts: list[str], meant: dict[str, object]) -> None:
     """`prompt=2024` is a text and `frames=81` a number, without a word about either on the command line."""
-    assert with_fields(checking, texts) == meant
+    assert with_fields(checking, texts, None) == meant
 
 
 @pytest.mark.parametrize(
@@ -188,7 +224,7 @@ def test_a_value_is_what_the_plugin_takes(texts: list[str], meant: dict[str, obj
 def test_a_value_that_is_wrong_either_way(texts: list[str], said: str) -> None:
     """What is told is what is wrong with the value as it was read first."""
     with pytest.raises(vidpoll.InvalidField) as caught:
-        with_fields(checking, texts)
+        with_fields(checking, texts, None)
     assert caught.value.message == said
 
 

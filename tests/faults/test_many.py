@@ -1,7 +1,7 @@
 """Many jobs at once: the trouble of an account stays its own, and its rate stays bounded whatever the number of jobs.
 
-Time is virtual and one thread plays everything: `World` is clock, workers and servers in one, so a request may take its
-time, or hang, and nothing sleeps.
+Time is virtual and one thread plays everything: `World` is clock, transport and servers in one, so a request may take
+its time, or hang, and nothing sleeps.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Asked:
 
 
 class World(FakeClock):
-    """Servers by account, and the time they take; stands in for a client's clock, workers and transport."""
+    """Servers by account, and the time they take; stands in for a client's clock and transport."""
 
     SIZE = 256
 
@@ -93,9 +93,7 @@ class World(FakeClock):
         self.client = vidpoll.Client(
             plugins=[Plugin(provider), self.ears], discover=False, clock=self, transport=self, accounts=accounts
         )
-        loop: Any = self.client._loop
-        loop.workers = self.client._workers = self  # type: ignore[assignment]
-        loop.context.random = Random(seed)
+        self.client._loop.context.random = Random(seed)
 
     @property
     def spare(self) -> int:
@@ -121,14 +119,13 @@ class World(FakeClock):
             return None
         return inbox.get()
 
-    # -- the workers
+    # -- the transport
 
-    def send(self, one_shot: Any, inbox: Any = None) -> Any:
-        if not isinstance(inbox, Queue):
-            return self.answer(one_shot, inbox)
-        ticket = Ticket(one_shot, inbox)
+    def begin(self, wire: Any, inbox: Any, start: Any = None) -> Ticket:
+        del start
+        ticket = Ticket(lambda ticket: None, inbox)
         try:
-            ticket.outcome = one_shot(ticket)
+            ticket.outcome = self.send(wire, ticket)
         except Exception as error:  # noqa: BLE001 - as a worker would
             ticket.outcome = error
         account = self.asked[-1].account
@@ -151,7 +148,7 @@ class World(FakeClock):
 
     # -- the servers
 
-    def answer(self, wire: Any, ticket: Ticket) -> vidpoll.Response:
+    def send(self, wire: Any, ticket: Ticket) -> vidpoll.Response:
         account, job = wire.url.split("//")[1].split(".")[0], wire.url.rpartition("/")[2]
         reply = self.servers[account](self.passed, job, self._seen[wire.url])
         self._seen[wire.url] += 1

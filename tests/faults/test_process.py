@@ -164,7 +164,7 @@ INTERRUPTED = """
 try:
     {wait}
 except KeyboardInterrupt:
-    tell("interrupted, under way:", len(client._workers._open))
+    tell("interrupted, under way:", len(client._transport.workers._open))
 client.close()
 for thread in workers():
     thread.join(1)
@@ -236,7 +236,7 @@ try:
     with client:
         client.wait({job!r})
 finally:
-    tell("under way:", len(client._workers._open))
+    tell("under way:", len(client._transport.workers._open))
 """
     with Script(server, lines, *(["sleepy"] if where == "hook" else [])) as script:
         after(server, where, script)
@@ -643,7 +643,7 @@ def test_what_is_meant_to_end_the_process_passes(error: BaseException, where: st
         list(t.client.as_completed(refs, on_event=on_event if where == "on_event" else None))
     assert caught.value is error
     limiter = t.client._states["acme"].limiter
-    assert (t.client._workers._open, limiter._under_way, limiter._waiting) == (set(), set(), set())
+    assert (t.client._transport.workers._open, limiter._under_way, limiter._waiting) == (set(), set(), set())
     if where == "on_event":
         assert t.client.wait("acme:ok").ok
 
@@ -684,13 +684,13 @@ def test_a_watch_that_is_left_half_way_leaves_nothing(how: str) -> None:
         del events
         gc.collect()
         assert wire.shut.wait(LONG)
-        assert not client._workers._open
+        assert not client._transport.workers._open
         assert not client._states["acme"].limiter._under_way
         assert client.wait("acme:ok").ok
         events = client.watch("acme:a")
         assert str(next(events).stage) == "drawing"
         events.close()
-        assert not client._workers._open
+        assert not client._transport.workers._open
 
 
 @pytest.mark.parametrize("how", ["closed", "garbage", "never begun"])

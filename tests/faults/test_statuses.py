@@ -85,7 +85,7 @@ def test_an_outage_shorter_than_patience_is_borne_with_growing_gaps(case: Case) 
         said = answer(wire, ticket)
         return said if told.clock.now < NOW + 540 else raw(case.completed)
 
-    told.client._loop.send = send
+    told.client._loop.transport.send = send
     with told.client as client:
         assert client.wait(told.job, on_event=told.events.append).ok
     assert min(told.waited) >= floor

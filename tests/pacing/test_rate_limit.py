@@ -218,7 +218,7 @@ def test_an_account_keeps_to_its_declared_rate() -> None:
         times.append(t.clock.now)
         return send(wire, ticket)  # type: ignore[arg-type]
 
-    t.client._loop.send = noted  # type: ignore[assignment]
+    t.client._loop.transport.send = noted  # type: ignore[assignment]
     ended = t.client.wait_all(jobs)
     assert all(job.ok for job in ended)
     assert busiest(times, 10.0) <= 10

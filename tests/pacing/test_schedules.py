@@ -108,7 +108,9 @@ def test_adaptive_is_pure_and_within_its_bounds(history: list[Moment], now: floa
     assert gap == schedule.next_gap(history, now, Random(seed + 1))
 
 
-@pytest.mark.parametrize("wrong", [{"max_gap": 0}, {"max_gap": True}, {"max_gap": None}, {"law": (60, 180)}], ids=str)
+@pytest.mark.parametrize(
+    "wrong", [{"max_gap": 0}, {"max_gap": True}, {"max_gap": None}, {"max_gap": "fast"}, {"law": (60, 180)}], ids=str
+)
 def test_an_adaptive_that_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
     """Each field is checked when it is built, and named."""
     with pytest.raises(UsageError, match=next(iter(wrong))):
@@ -116,8 +118,10 @@ def test_an_adaptive_that_makes_no_sense_is_refused(wrong: dict[str, Any]) -> No
 
 
 def test_the_default_asks_every_five_seconds_at_least() -> None:
-    """Requests are cheap unless somebody says otherwise: a short stage is not missed."""
-    assert Adaptive() == Adaptive(max_gap=5.0, law=None)
+    """Requests are cheap unless somebody says otherwise: a stage that nobody foresees is not missed."""
+    assert Adaptive() == Adaptive(max_gap="auto", law=None)
+    history = [Moment(0.0, None, None, None), *(Moment(at, State.RUNNING, "drawing", at) for at in (0.0, 5.0))]
+    assert Adaptive(law=Law(10_000, 0.1)).next_gap(history, 5.0, Random(1)) == 5.0
 
 
 def job_of(seconds: float) -> list[dict[str, object]]:

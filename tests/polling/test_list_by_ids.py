@@ -14,9 +14,12 @@ from acme_provider import ACME, FLOOR, Calm, Plugin
 
 import vidpoll
 from vidpoll import State, declare
+from vidpoll.polling.watch import Watch
 from vidpoll.testing import FakeClock
 
-JOB = declare.Reader({"drawing": State.RUNNING, "done": State.COMPLETED}, files={"video": "video"})
+JOB = declare.Reader(
+    {"drawing": State.RUNNING, "done": State.COMPLETED, "broken": State.FAILED}, files={"video": "video"}
+)
 BATCH = declare.batch("GET /statuses", JOB, name="ids", rows="data")
 BY_IDS = replace(ACME, list=None, list_polling=vidpoll.ListPollingSpec(rows=10, batch=BATCH))
 
@@ -24,10 +27,19 @@ BY_IDS = replace(ACME, list=None, list_polling=vidpoll.ListPollingSpec(rows=10, 
 class Vendor:
     """A server whose jobs take 30 s; it answers for at most ten at once, and not for those that are `hidden`."""
 
-    def __init__(self, provider: vidpoll.Provider = BY_IDS, *, hidden: str = "", broken: bool = False) -> None:
+    def __init__(
+        self,
+        provider: vidpoll.Provider = BY_IDS,
+        *,
+        hidden: str = "",
+        broken: bool = False,
+        filmed: bool = False,
+        word: str = "done",
+    ) -> None:
         self.clock = FakeClock()
         self.start = self.clock.now
         self.hidden, self.broken = hidden, broken
+        self.filmed, self.word = filmed, word
         self.asked: list[list[str]] = []
         self.singles: Counter[str] = Counter()
         self._lock = threading.Lock()
@@ -39,17 +51,19 @@ class Vendor:
 
     def send(self, wire: Any, ticket: Any) -> vidpoll.Response:
         url = urlsplit(wire.url)
-        word = "done" if self.clock.now - self.start >= 30 else "drawing"
+        word = self.word if self.clock.now - self.start >= 30 else "drawing"
+        film = {"video": "/a.mp4"} if word == "done" else {}
         with self._lock:
             if not url.query:
                 name = url.path.rpartition("/")[2]
                 self.singles[name] += 1
-                return self.answer({"id": name, "status": word, **({"video": "/a.mp4"} if word == "done" else {})})
+                return self.answer({"id": name, "status": word, **film})
             ids = parse_qs(url.query)["ids"][0].split(",")
             self.asked.append(ids)
         if self.broken:
             return vidpoll.Response(500, {}, b"")
-        return self.answer({"data": [{"id": each, "status": word} for each in ids if each != self.hidden]})
+        row = {"status": word, **(film if self.filmed else {})}
+        return self.answer({"data": [{"id": each, **row} for each in ids if each != self.hidden]})
 
     def answer(self, body: object) -> vidpoll.Response:
         return vidpoll.Response(200, {}, json.dumps(body).encode())
@@ -111,7 +125,53 @@ def test_only_the_ids_that_it_takes() -> None:
     assert {each for ids in vendor.asked for each in ids} == {"1", "2"}
 
 
-@pytest.mark.parametrize("changes", [{"batch": print}, {"takes": "all"}])
+WHOLE = replace(BY_IDS, list_polling=vidpoll.ListPollingSpec(rows=100, batch=BATCH, whole=True))
+
+
+def test_one_question_about_a_hundred_jobs_is_all_there_is() -> None:
+    """[Ark] Rows that are whole records end their jobs: nothing is asked twice."""
+    vendor = Vendor(WHOLE, filmed=True)
+    jobs = vendor.client.wait_all([f"acme:{number}" for number in range(100)])
+    assert all(job.video.url.endswith("/a.mp4") for job in jobs)
+    assert vendor.singles == {}
+    assert {len(ids) for ids in vendor.asked} == {100}
+    assert len(vendor.asked) <= 30 / FLOOR + 2
+
+
+def test_a_whole_record_may_say_that_a_job_failed() -> None:
+    """A verdict is one, whichever it is."""
+    vendor = Vendor(WHOLE, word="broken")
+    jobs = vendor.client.wait_all(["acme:1", "acme:2"], check=False)
+    assert {job.state for job in jobs} == {State.FAILED}
+    assert vendor.singles == {}
+
+
+def test_a_whole_record_without_its_video_is_confirmed() -> None:
+    """The files may stand in the status answer alone, or come late."""
+    vendor = Vendor(WHOLE)
+    assert all(job.video for job in vendor.client.wait_all(["acme:1", "acme:2"]))
+    assert vendor.singles == {"1": 1, "2": 1}
+
+
+def test_a_job_without_a_row_is_asked_alone_where_rows_are_whole() -> None:
+    """The others end by their rows."""
+    vendor = Vendor(WHOLE, filmed=True, hidden="3")
+    assert all(job.ok for job in vendor.client.wait_all([f"acme:{number}" for number in range(5)]))
+    assert set(vendor.singles) == {"3"}
+
+
+@pytest.mark.parametrize("provider", [BY_IDS, WHOLE])
+def test_a_row_about_a_job_that_another_process_asks_about(
+    provider: vidpoll.Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The row is not taken in; the job follows whoever holds its lease, and does not wait for its deadline."""
+    monkeypatch.setattr(Watch, "ours", property(lambda self: False))
+    vendor = Vendor(provider, filmed=True)
+    assert all(job.ok for job in vendor.client.wait_all(["acme:1", "acme:2"]))
+    assert vendor.clock.now - vendor.start < 60
+
+
+@pytest.mark.parametrize("changes", [{"batch": print}, {"takes": "all"}, {"whole": 1}, {"whole": True}])
 def test_what_is_no_batch(changes: dict[str, Any]) -> None:
     """It is refused when it is made."""
     with pytest.raises(vidpoll.PluginError, match=f"ListPollingSpec {next(iter(changes))}"):

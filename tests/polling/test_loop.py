@@ -227,7 +227,7 @@ def test_an_answer_in_hand_beats_the_clock() -> None:
 
     t = talk([])
     late = Late([DONE])
-    t.client._loop.send = late.send
+    t.client._loop.transport.send = late.send
     assert t.client.wait(REF, timeout=10).ok
 
 
@@ -287,7 +287,7 @@ def test_a_request_that_never_answers_is_left_at_its_bound() -> None:
     clock, wire = Clock(), Hanging([DONE])
     t = talk([])
     t.client._loop.context.clock = t.client._clock = clock
-    t.client._loop.send = wire.send
+    t.client._loop.transport.send = wire.send
     events: list[vidpoll.Event] = []
     assert t.client.wait(REF, on_event=events.append).ok
     assert [brief(event) for event in events] == ["fault no whole answer within 40 s", "completed"]
@@ -653,7 +653,7 @@ def test_an_answer_in_hand_beats_stop() -> None:
     t = talk({"/jobs/a": [DRAWING], "/jobs/b": [DONE]})
 
     def both_came(event: vidpoll.Event) -> None:
-        while t.client._workers._open:
+        while t.client._transport.workers._open:
             """The other answer is on its way."""
         stop.set()
 
@@ -675,7 +675,7 @@ def test_ctrl_c_in_a_hook_passes(error: type[BaseException]) -> None:
     with pytest.raises(error):
         list(t.client.as_completed(["acme:a", "acme:b"]))
     sent = len(t.requests)
-    assert not t.client._workers._open
+    assert not t.client._transport.workers._open
     assert len(t.requests) == sent
 
 
@@ -692,11 +692,11 @@ def test_a_watch_that_is_abandoned_leaves_nothing_under_way() -> None:
 
     t = talk([])
     wire = Hanging([DRAWING])
-    t.client._loop.send = wire.send
+    t.client._loop.transport.send = wire.send
     events = t.client.watch("acme:a")
     assert brief(next(events)) == "stage drawing"
     events.close()  # type: ignore[attr-defined]
-    assert (len(t.client._workers._open), len(wire.sent)) == (0, 1)
+    assert (len(t.client._transport.workers._open), len(wire.sent)) == (0, 1)
 
     def leave(event: vidpoll.Event) -> None:
         raise KeyboardInterrupt
@@ -704,7 +704,7 @@ def test_a_watch_that_is_abandoned_leaves_nothing_under_way() -> None:
     with pytest.raises(KeyboardInterrupt):
         list(t.client.as_completed(["acme:b", "acme:c"], on_event=leave))
     assert shut.wait(1)
-    assert not t.client._workers._open
+    assert not t.client._transport.workers._open
 
 
 # -- builders and keys that fail midway -------------------------------------------------------------------------------
@@ -867,11 +867,11 @@ def test_first_questions_of_few_jobs_go_at_once() -> None:
 def asked_at(t: Any) -> list[float]:
     """When each question is sent, as it is sent."""
     times: list[float] = []
-    send = t.client._loop.send
+    send = t.client._loop.transport.send
 
     def noted(wire: Any, ticket: Any) -> Any:
         times.append(t.clock.now)
         return send(wire, ticket)
 
-    t.client._loop.send = noted
+    t.client._loop.transport.send = noted
     return times

@@ -40,11 +40,11 @@ def submitted_while_locked(path: Path, script: list[Any]) -> Talk:
     """A client whose store was locked just when the id of its submit came."""
     t = talk(script, store=path)
     send, held = t.wire.send, locked(path)
-    t.client._loop.send = lambda wire, ticket: (held.__enter__(), send(wire, ticket))[1]
+    t.client._loop.transport.send = lambda wire, ticket: (held.__enter__(), send(wire, ticket))[1]
     with pytest.warns(RuntimeWarning, match="write it down"):
         t.client.submit("acme", "clip", prompt="a lighthouse")
     held.__exit__(None, None, None)
-    t.client._loop.send = send
+    t.client._loop.transport.send = send
     assert sql(path, "SELECT count(*) FROM jobs") == [(0,)]
     return t
 
@@ -71,7 +71,7 @@ def test_a_submit_that_was_refused_while_the_store_was_locked_is_not_unknown(pat
     """Whatever ends it."""
     t = talk([(402, {}, b"")], store=path)
     send, held = t.wire.send, locked(path)
-    t.client._loop.send = lambda wire, ticket: (held.__enter__(), send(wire, ticket))[1]
+    t.client._loop.transport.send = lambda wire, ticket: (held.__enter__(), send(wire, ticket))[1]
     with pytest.warns(RuntimeWarning, match="is locked"), pytest.raises(vidpoll.ProviderError):
         t.client.submit("acme", "clip", prompt="x")
     held.__exit__(None, None, None)
@@ -216,7 +216,7 @@ def test_a_submit_whose_store_is_moved_while_its_answer_comes_is_kept(path: Path
     """In the file that is there then, with what was sent."""
     t = talk([SUBMITTED], store=path)
     send = t.wire.send
-    t.client._loop.send = lambda wire, ticket: (removed(path), send(wire, ticket))[1]
+    t.client._loop.transport.send = lambda wire, ticket: (removed(path), send(wire, ticket))[1]
     with pytest.warns(RuntimeWarning, match="from now on"):
         t.client.submit("acme", "clip", prompt="a lighthouse")
     assert kept(t).sent == {"prompt": "a lighthouse"}
@@ -228,7 +228,7 @@ def test_a_job_that_is_asked_about_once_is_taken_along(path: Path) -> None:
     t = talk([SUBMITTED, DONE], store=path)
     job = t.client.submit("acme", "clip", prompt="a lighthouse")
     send = t.wire.send
-    t.client._loop.send = lambda wire, ticket: (removed(path), send(wire, ticket))[1]
+    t.client._loop.transport.send = lambda wire, ticket: (removed(path), send(wire, ticket))[1]
     with pytest.warns(RuntimeWarning, match="from now on"):
         t.client.poll(job)
     assert (kept(t).sent, kept(t).job.ok) == ({"prompt": "a lighthouse"}, True)

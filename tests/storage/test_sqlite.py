@@ -157,7 +157,7 @@ def test_a_store_that_fails_after_the_post_loses_no_job(
     monkeypatch.setattr("vidpoll.storage.database.BUSY", 0.05)
     t = talk([SUBMITTED], store=path)
     send = t.wire.send
-    t.client._loop.send = lambda wire, ticket: (locked.execute("BEGIN IMMEDIATE"), send(wire, ticket))[1]
+    t.client._loop.transport.send = lambda wire, ticket: (locked.execute("BEGIN IMMEDIATE"), send(wire, ticket))[1]
     with pytest.warns(RuntimeWarning, match="acme:j1 is submitted, and not in the store: write it down"):
         assert t.client.submit("acme", "clip", prompt="x").ref == REF
 

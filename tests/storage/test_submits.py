@@ -27,7 +27,7 @@ def test_the_intent_is_on_disk_before_the_post_and_the_id_before_anything_else(p
 
     t = talk([SUBMITTED], store=path, plugins=(Early(),))
     send = t.wire.send
-    t.client._loop.send = lambda wire, ticket: (look(), send(wire, ticket))[1]
+    t.client._loop.transport.send = lambda wire, ticket: (look(), send(wire, ticket))[1]
     t.client.submit("acme", "clip", prompt="x")
     assert seen == [(1, 0), (0, 1)]
 

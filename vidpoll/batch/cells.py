@@ -8,13 +8,14 @@ column; `#notes` is for people only. Cells are literal: an `@` is an `@`. An emp
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from difflib import get_close_matches
 from functools import cached_property
 from typing import Any, NamedTuple
 
 from .. import literals, redact
 from ..errors import UsageError
+from ..provider import Operation
 from .files import Files
 from .source import PICTURE
 
@@ -29,32 +30,38 @@ _NEAR, _VERY_NEAR = 0.6, 0.85
 class Column(NamedTuple):
     """A column for one kind: where its value goes, and how its cell is read ("", "file", "text", "json").
 
-    `wrong` says why it cannot be so; its `path` is then where it was probably meant to go, or empty.
+    `wrong` says why it cannot be so; its `path` is then where it was probably meant to go, or empty. `near` is the
+    known name that it is like.
     """
 
     name: str
     path: tuple[str, ...] = ()
     how: str = ""
     wrong: str = ""
+    near: str | None = None
 
 
 class Kind:
-    """The fields of one kind of one account; `known` is `Operation.fields`, names to words."""
+    """The fields of one kind of one account, as its operation lists them; `picture` takes those of a folder."""
 
-    def __init__(self, account: str, kind: str, known: Mapping[str, str], picture: str = "") -> None:
+    def __init__(self, account: str, kind: str, operation: Operation[Any], picture: str = "") -> None:
         self.account, self.name = account, kind
-        self._known = known
+        self._known = known = operation.fields
+        self._texts = operation.texts
         self._picture = picture
         self._names = [name for name in known if name != "..."]
         self._dotted = any("." in name for name in self._names)
         self._open = self._dotted or "..." in known or not known
         self._columns: dict[str, Column] = {}
 
-    def column(self, name: str) -> Column:
-        """What a column means here."""
+    def column(self, name: str, beside: Container[str] = ()) -> Column:
+        """What a column means here. It is no mistake for a near name that stands `beside` it: `mode` and `model`."""
         if name not in self._columns:
             self._columns[name] = self._column(name)
-        return self._columns[name]
+        found = self._columns[name]
+        if found.near in beside and self._open:
+            return self.column(f"fields.{name.strip().removeprefix('fields.')}")._replace(name=name)
+        return found
 
     def _column(self, name: str) -> Column:
         plain = name.strip()
@@ -66,28 +73,28 @@ class Kind:
         plain, how = (head, how) if colon and how in _HOW else (plain, "")
         exact = plain.startswith("fields.")
         path = self._path(plain.removeprefix("fields."))
+        how = how or ("text" if len(path) == 1 and path[0] in self._texts else "")
         if "" in path:
             return Column(name, (), how, "it names no field")
-        wrong, meant = ("", path[0]) if exact else self._unknown(path[0])
-        return Column(name, (meant, *path[1:]) if meant else (), how, wrong)
+        if exact or path[0] in self._names:
+            return Column(name, path, how)
+        near = nearest(path[0], [*self._names, *OWN], _VERY_NEAR if self._open else _NEAR)
+        if self._open and not near:
+            return Column(name, path, how)
+        meant = (near, *path[1:]) if near in self._names else ()
+        return Column(name, meant, how, self._unknown(path[0], near), near or None)
 
     def _path(self, name: str) -> tuple[str, ...]:
         """Dots part names, but in a field that has them itself (`6.text` of a workflow)."""
         whole = name in self._names or (self._dotted and name.partition(".")[0] not in self._names)
         return (name,) if whole else tuple(name.split("."))
 
-    def _unknown(self, name: str) -> tuple[str, str]:
-        """What is wrong with a field that the provider does not list, and which was meant."""
-        if name in self._names:
-            return "", name
-        near = nearest(name, [*self._names, *OWN], _VERY_NEAR if self._open else _NEAR)
-        if self._open and not near:
-            return "", name
-        meant = near if near in self._names else ""
+    def _unknown(self, name: str, near: str) -> str:
+        """What is wrong with a field that the provider does not list."""
         shown = redact.text(name, limit=60)
         hint = f"did you mean {near!r}?" if near else f"it takes {redact.text(', '.join(self._names), limit=200)}"
         way = f"fields.{shown} sends it all the same" if self._open else f"#{shown} is a column for yourself"
-        return f"{self.account}/{self.name} lists no field {shown!r}; {hint} ({way})", meant
+        return f"{self.account}/{self.name} lists no field {shown!r}; {hint} ({way})"
 
     @cached_property
     def _for_pictures(self) -> Column:
@@ -107,6 +114,11 @@ class Kind:
         column = self.column(name)
         takes_file = bool(column.path) and "pathlib.Path" in self._known.get(column.path[0], "")
         return f"; a file's column is called {column.path[0]}:file" if takes_file and not column.how else ""
+
+
+def base(name: str) -> str:
+    """The name of a column without what says how it is read."""
+    return name.strip().partition(":")[0]
 
 
 def nearest(name: str, names: Iterable[str], cutoff: float = _NEAR) -> str:
@@ -151,12 +163,26 @@ class _Made(dict[str, Any]):
     """An object that was made of columns; with names 0, 1 … it becomes a list."""
 
 
-def nested(values: Mapping[tuple[str, ...], Any]) -> dict[str, Any]:
-    """The fields of a call, of values by their paths. Raises UsageError where two cannot stand together."""
+Values = dict[tuple[str, ...], Any]
+"""Values by their paths."""
+
+
+def nested(common: Values, own: Values) -> dict[str, Any]:
+    """The fields of a call, of what all rows share and what a row has of its own, which comes first.
+
+    Raises UsageError where two values cannot stand together.
+    """
+    kept = {path: value for path, value in common.items() if not any(_hides(each, path, value) for each in own)}
+    values = {**kept, **own}
     top = _Made()
     for path in sorted(values, key=len):
         _put(top, path, values[path])
     return {name: _listed(name, value) for name, value in top.items()}
+
+
+def _hides(own: tuple[str, ...], path: tuple[str, ...], value: Any) -> bool:
+    """Whether a row's own value stands in the place of a common one; into an object it goes."""
+    return path[: len(own)] == own or (own[: len(path)] == path and not isinstance(value, Mapping))
 
 
 def _put(top: dict[str, Any], path: tuple[str, ...], value: Any) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from .. import redact
 from ..errors import UsageError
@@ -15,14 +16,40 @@ from ..errors import UsageError
 _ROOTED = re.compile(r"[/\\]|[A-Za-z]:")
 _PIECE = 1024 * 1024
 
+_HEAD = 64 * 1024
+"""Bytes of a file that stand for all of it, where it has been looked at before."""
+
 
 class Files:
-    """The files of one batch; `folder` is where their paths begin."""
+    """The files of one batch; `folder` is where their paths begin. To be closed: copies go then."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder.resolve()
         self._found: dict[str, Path | UsageError] = {}
         self._hashes: dict[tuple[Path, int, int], str] = {}
+        self._heads: dict[Path, Path] = {}
+        self._copies: TemporaryDirectory[str] | None = None
+
+    def __enter__(self) -> Files:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._copies is not None:
+            self._copies.cleanup()
+
+    def head(self, path: Path) -> Path:
+        """A file of the same name with the first bytes of this one; a small one is itself. Raises OSError."""
+        if path not in self._heads:
+            self._heads[path] = path if path.stat().st_size <= _HEAD else self._copied(path)
+        return self._heads[path]
+
+    def _copied(self, path: Path) -> Path:
+        self._copies = self._copies or TemporaryDirectory(prefix="vidpoll-")
+        copy = Path(self._copies.name, str(len(self._heads)), path.name)
+        copy.parent.mkdir()
+        with path.open("rb") as file:
+            copy.write_bytes(file.read(_HEAD))
+        return copy
 
     def find(self, text: str) -> Path:
         """The file that a cell names, as a whole path. Raises UsageError where there is none that may be read."""

@@ -8,11 +8,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from .. import literals, redact
 from ..errors import InvalidField, UnknownProvider, UsageError, VidpollError
+from ..provider import Operation
 from . import cells, keys, names
 from .cells import Kind, is_given
 from .files import Files
@@ -26,14 +30,14 @@ MOST_ROWS = 100_000
 """How many videos one batch may have."""
 
 
-class Plugins(NamedTuple):
+class Builder(NamedTuple):
     """What is asked of the plugins, without a request.
 
-    `fields(account, kind)` is `Operation.fields`, names to words; it raises a UsageError for what there is not.
-    `build(account, kind, fields)` has the plugin's builder make the request, and raises what is wrong with it.
+    `operation(account, kind)` is the submit of that kind; it raises a UsageError where there is none.
+    `build(account, kind, fields)` has its builder make the request, and raises what is wrong with the fields.
     """
 
-    fields: Callable[[str, str], Mapping[str, str]]
+    operation: Callable[[str, str], Operation[Any]]
     build: Callable[[str, str, Mapping[str, Any]], object]
 
 
@@ -51,11 +55,12 @@ class Defaults(NamedTuple):
     date: str = ""
 
 
-def make_rows(source: Source, plugins: Plugins, defaults: Defaults = Defaults()) -> list[Row]:  # noqa: B008 - frozen
+def make_rows(source: Source, builder: Builder, defaults: Defaults = Defaults()) -> list[Row]:  # noqa: B008 - frozen
     """All rows, each with a key of its own. Raises BatchInvalid with everything that is wrong."""
-    making = _Making(source, plugins, defaults)
-    for record in source.records:
-        making.add(record)
+    with Files(source.folder) as files:
+        making = _Making(source, builder, defaults, files)
+        for record in source.records:
+            making.add(record)
     rows = making.finished()
     problems = [*source.problems, *making.problems]
     if problems:
@@ -78,14 +83,16 @@ class _Drawn(NamedTuple):
 
 @dataclass
 class _Call:
-    """The fields of one row while they are read: values by their paths, and of each field its column and its place.
+    """The fields of one row while they are read: values by their paths, `common` those that all rows share.
 
-    `texts` are those that may be meant as text; `short` says that one is left out, because it is wrong.
+    `columns` has of each field its place and its column; `texts` are those that may be meant as text; `short` says that
+    one is left out, because it is wrong.
     """
 
     place: str
     kind: Kind
-    values: dict[tuple[str, ...], Any] = field(default_factory=dict)
+    common: cells.Values = field(default_factory=dict)
+    own: cells.Values = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
     columns: dict[str, tuple[str, str]] = field(default_factory=dict)
     short: bool = False
@@ -94,14 +101,15 @@ class _Call:
 class _Making:
     """What is shared while the rows of one batch are made."""
 
-    def __init__(self, source: Source, plugins: Plugins, defaults: Defaults) -> None:
+    def __init__(self, source: Source, builder: Builder, defaults: Defaults, files: Files) -> None:
         self.problems: list[RowProblem] = []
-        self._source, self._plugins, self._defaults = source, plugins, defaults
-        self._files = Files(source.folder)
+        self._source, self._builder, self._defaults = source, builder, defaults
+        self._files = files
+        self._passed: set[tuple[str, str, str, Path]] = set()
         self._kinds: dict[tuple[str, str], Kind | UsageError] = {}
         self._told: set[tuple[str, str]] = set()
         self._drawn: list[_Drawn] = []
-        self._columns: set[str] = set()
+        self._columns = {cells.base(name) for record in source.records for name in record.values}
 
     def _wrong(self, place: str, column: str, message: str) -> None:
         """Note what is wrong; of what all rows share (without a place) once."""
@@ -122,7 +130,6 @@ class _Making:
     def add(self, record: Record) -> None:
         """Take one record: what is wrong with it is noted."""
         values = _spread(record.values)
-        self._columns.update(name.strip().partition(":")[0] for name in values)
         own = {name: self._own(record.place, name, values) for name in cells.OWN}
         takes = self._takes(record.place, own["count"])
         key = self._checked(record.place, "key", own["key"], keys.check_key)
@@ -130,8 +137,8 @@ class _Making:
         if kind is None:
             return
         call = _Call(record.place, kind)
-        self._read(call, "", self._defaults.fields, typed=True)
-        self._read(call, record.place, values, typed=self._source.typed)
+        self._read(call, call.common, "", self._defaults.fields, typed=True)
+        self._read(call, call.own, record.place, values, typed=self._source.typed)
         fields = self._built(call)
         digest, inputs = self._digested(call, fields)
         shown = self._shown(record.values)
@@ -172,7 +179,7 @@ class _Making:
         found = self._kinds.get((account, kind))
         if found is None:
             try:
-                found = Kind(account, kind, self._plugins.fields(account, kind), self._defaults.picture)
+                found = Kind(account, kind, self._builder.operation(account, kind), self._defaults.picture)
             except UsageError as error:
                 found = error
             self._kinds[account, kind] = found
@@ -183,36 +190,46 @@ class _Making:
 
     # -- its fields ---------------------------------------------------------------------------------------------------
 
-    def _read(self, call: _Call, place: str, given: Mapping[str, Any], *, typed: bool) -> None:
+    def _read(self, call: _Call, values: cells.Values, place: str, given: Mapping[str, Any], *, typed: bool) -> None:
         """Read the columns; one that is wrong is told at the first row that uses it."""
+        beside = {**self._defaults.fields, **given}
         for name, cell in given.items():
-            column = call.kind.column(name)
+            column = call.kind.column(name, beside)
             if not (column.path or column.wrong) or not is_given(cell):
                 continue
             if column.wrong:
                 self._once(place and (self._source.header or place), name, column.wrong)
-            try:
-                value, unsure = cells.value_of(column, cell, self._files, typed=typed)
-            except UsageError as error:
-                self._wrong(place, name, error.message)
-                call.short = True
-                continue
-            call.short = call.short or not column.path
-            if column.path:
-                call.columns[column.path[0]] = place, name
-                _set(call, column.path, value, cell if unsure else None)
+                call.short = call.short or not column.path
+            if column.path in values:
+                self._wrong(place, name, f"{'.'.join(column.path)} has its value from another column, too")
+            elif column.path:
+                self._take(call, values, place, column, cell, typed=typed)
+
+    def _take(
+        self, call: _Call, values: cells.Values, place: str, column: cells.Column, cell: Any, *, typed: bool
+    ) -> None:
+        try:
+            value, unsure = cells.value_of(column, cell, self._files, typed=typed)
+        except UsageError as error:
+            self._wrong(place, column.name, error.message)
+            call.short = True
+            return
+        values[column.path] = value
+        call.columns[column.path[0]] = place, column.name
+        if unsure and len(column.path) == 1:
+            call.texts[column.path[0]] = cell
 
     def _built(self, call: _Call) -> dict[str, Any]:
         """The fields as the plugin takes them. One that it refuses is noted and left out, so that the next is heard."""
         try:
-            fields = cells.nested(call.values)
+            fields = cells.nested(call.common, call.own)
         except UsageError as error:
             self._wrong(call.place, "", error.message)
             return {}
         kind = call.kind
         while True:
             try:
-                literals.fitted(lambda each: self._plugins.build(kind.account, kind.name, each), fields, call.texts)
+                literals.fitted(partial(self._build, kind), fields, call.texts)
                 return fields
             except InvalidField as error:
                 name, said = literals.blamed(error, fields), error.message
@@ -228,6 +245,22 @@ class _Making:
             if not call.short:  # else it may speak of what was left out
                 self._wrong(call.place, "", said)
             return fields
+
+    def _build(self, kind: Kind, fields: dict[str, Any]) -> None:
+        """Have the plugin make the request. Raises what is wrong with the fields.
+
+        A request holds its files whole: of one that passed in another row its first bytes are enough, unless the plugin
+        refuses these. A picture of ten thousand rows is read once.
+        """
+        paths = {name: value for name, value in fields.items() if isinstance(value, Path)}
+        seen = {(kind.account, kind.name, name, path) for name, path in paths.items()}
+        if seen and seen <= self._passed:
+            with suppress(VidpollError, OSError):
+                heads = {name: self._files.head(path) for name, path in paths.items()}
+                self._builder.build(kind.account, kind.name, {**fields, **heads})
+                return
+        self._builder.build(kind.account, kind.name, fields)
+        self._passed |= seen
 
     def _digested(self, call: _Call, fields: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
         try:
@@ -287,16 +320,6 @@ class _Making:
                 self._wrong(row.place, "file", f"{name!r}: {whose}; the template may hold {{key}}")
 
 
-def _set(call: _Call, path: tuple[str, ...], value: Any, text: str | None) -> None:
-    """Give a field its value, in the place of what it had before, and of what stood inside that."""
-    for other in [each for each in call.values if each[: len(path)] == path]:
-        del call.values[other]
-    call.values[path] = value
-    call.texts.pop(path[0], None)
-    if text is not None and len(path) == 1:
-        call.texts[path[0]] = text
-
-
 def _spread(values: Mapping[str, Any]) -> Mapping[str, Any]:
     """An object `fields` of a JSON row is its fields."""
     inner = values.get("fields")
@@ -309,4 +332,10 @@ def _spread(values: Mapping[str, Any]) -> Mapping[str, Any]:
 def _as_text(value: object) -> str:
     if isinstance(value, str):
         return value
-    return "" if value is None else json.dumps(value, default=str)
+    if value is None or isinstance(value, (bytes, Path)):
+        return "" if value is None else _brief(value)
+    return json.dumps(value, default=_brief)
+
+
+def _brief(value: object) -> str:
+    return f"{len(value)} bytes" if isinstance(value, (bytes, bytearray)) else str(value)

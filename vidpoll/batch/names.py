@@ -16,7 +16,7 @@ from typing import Any
 
 from .. import redact
 from ..errors import UsageError
-from .cells import nearest
+from .cells import base, nearest
 from .rows import Row
 
 DEFAULT = "{key}"
@@ -78,7 +78,7 @@ def _values(row: Row, date: str) -> Mapping[str, Any]:
     take = _TAKE.search(row.key)
     model = next((row.fields[name] for name in _MODELS if row.fields.get(name)), "")
     own = {"key": row.key, "account": row.account, "kind": row.kind, "n": take[1] if take else "1", "date": date}
-    columns = {name.strip().partition(":")[0]: text for name, text in row.cells.items()}
+    columns = {base(name): text for name, text in row.cells.items()}
     return {"model": model, "seed": "", **columns, **row.fields, **own}
 
 
@@ -88,8 +88,8 @@ def _part(pieces: tuple[Piece, ...], values: Mapping[str, Any], columns: Collect
     while (over := sum(map(_size, texts)) - LONGEST) > 0:
         longest = max(range(len(texts)), key=lambda each: (each % 2, _size(texts[each])) if texts[each] else (-1, 0))
         texts[longest] = _cut(texts[longest], max(_size(texts[longest]) - over, 0))
-    name = "".join(texts).strip(" .")  # Windows drops what ends in them; a dot at the start hides
-    return f"_{name}"[: len(name) + 1] if _DEVICES.match(name) else name
+    name = unicodedata.normalize("NFC", "".join(texts)).strip(" .")  # Windows drops such an end; a first dot hides
+    return f"_{name}" if _DEVICES.match(name) else name
 
 
 def _filled(hole: str, most: int, values: Mapping[str, Any], columns: Collection[str]) -> str:

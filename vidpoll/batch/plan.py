@@ -107,11 +107,23 @@ class Plan:
     def one_line(self) -> str:
         """The plan on one line, as it is shown before a run."""
         states = [f"{number:,} {state}" for state, number in self.counts.items() if number]
-        money = [_cost(each) for each in _totals(self.shares) if each.unit]
         parts = [f"{self.name}: {_rows(sum(self.counts.values()))} ({', '.join(states) or 'none'})"]
-        parts += [f"to buy {len(self.buy):,}" + (f" for {' and '.join(money)}" if money else "")] if self.buy else []
-        parts += [f"done {self._finish()}"] if self.finish else []
-        return "; ".join(parts)
+        if self.buy:
+            money = " and ".join(
+                _cost(each) if each.unit else f"{each.rows:,} without a price" for each in self._totals()
+            )
+            bound = f", {len(self.allowed):,} of them allowed" if len(self.allowed) < len(self.buy) else ""
+            parts.append(f"to buy {len(self.buy):,} for {money}{bound}")
+        return "; ".join([*parts, *([f"done {self._finish()}"] if self.finish else [])])
+
+    def _totals(self) -> list[Share]:
+        """The shares of all accounts by unit; what has no price comes last."""
+        units = sorted({each.unit for each in self.shares}, key=lambda unit: (not unit, unit))
+        parts = ([each for each in self.shares if each.unit == unit] for unit in units)
+        return [
+            Share("", part[0].unit, sum(p.rows for p in part), sum(p.low for p in part), sum(p.high for p in part), ())
+            for part in parts
+        ]
 
     def __str__(self) -> str:
         lines = [f"  {label:<8}{text}" for label, text in self._lines()]
@@ -286,15 +298,6 @@ def _share(account: str, unit: str, told: Sequence[Price | None]) -> Share:
     prices = [each for each in told if each is not None]
     sources = tuple(sorted({each.source for each in prices}))
     return Share(account, unit, len(told), sum(p.low for p in prices), sum(p.high for p in prices), sources)
-
-
-def _totals(shares: Sequence[Share]) -> list[Share]:
-    units = sorted({each.unit for each in shares})
-    parts = ([each for each in shares if each.unit == unit] for unit in units)
-    return [
-        Share("", part[0].unit, sum(p.rows for p in part), sum(p.low for p in part), sum(p.high for p in part), ())
-        for part in parts
-    ]
 
 
 def _finish(busy: Mapping[str, int], lanes: Mapping[str, Lane], now: float) -> tuple[float, float] | None:

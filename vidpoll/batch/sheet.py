@@ -33,10 +33,12 @@ def decoded(name: str, data: bytes) -> str:
     try:
         text = data.decode("utf-16" if wide else "utf-8-sig")
     except UnicodeDecodeError as error:
-        where = "" if wide else f" row {_row(data[: error.start])},"
-        odd = data[error.start : error.start + 1]
-        like = "" if wide else f" (in Windows-1252 it is {odd.decode('cp1252', 'replace')!r})"
-        raise UsageError(f"{name}:{where} the byte 0x{odd.hex().upper()} is no UTF-8{like}; {_SAVE}") from None
+        odd = error.object[error.start : error.start + 1]
+        said = f"the byte 0x{odd.hex().upper()} is no {'UTF-16' if wide else 'UTF-8'}"
+        if not wide:
+            like = odd.decode("cp1252", "replace")
+            said = f"row {_row(error.object[: error.start])}, {said} (in Windows-1252 it is {like!r})"
+        raise UsageError(f"{name}: {said}; {_SAVE}") from None
     if "\0" in text:
         row = _row(text[: text.index("\0")].encode())
         raise UsageError(f"{name}: row {row} holds a NUL: the file is damaged, or UTF-16 without its mark; {_SAVE}")
@@ -123,9 +125,8 @@ def delimiter(text: str) -> str:
     best, most = _NONE, (1, 0)
     for each in _DELIMITERS:
         try:
-            rows = list(
-                islice(csv.reader(io.StringIO(text, newline=""), delimiter=each, skipinitialspace=True), _TRIED)
-            )
+            reader = csv.reader(io.StringIO(text, newline=""), delimiter=each, skipinitialspace=True)
+            rows = [row for row in islice(reader, _TRIED) if any(map(str.strip, row))]
         except csv.Error:
             continue
         width = len(rows[0]) if rows else 0

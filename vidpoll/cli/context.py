@@ -59,6 +59,9 @@ class Context:
         patience = getattr(args, "patience", None)
         if patience is not None or within is not None:
             options["patience"] = max(0.001, min(each for each in (patience or PATIENCE, within) if each is not None))
+        if getattr(args, "transport", None) is not None:
+            assert args is not None
+            options["transport"] = args.transport
         if getattr(args, "http_timeout", None) is not None:
             assert args is not None
             options["http_timeout"] = args.http_timeout
@@ -339,6 +342,16 @@ def reaching(parser: argparse.ArgumentParser) -> None:
         type=http_timeout,
         metavar="[S,]S",
         help="seconds to connect (10), and for which an answer may say nothing (30)",
+    )
+    transport(parser)
+
+
+def transport(parser: argparse.ArgumentParser) -> None:
+    """By which library to ask."""
+    parser.add_argument(
+        "--transport",
+        metavar="NAME",
+        help="the library that asks: requests, curl (of vidpoll-curl) or a plugin's (or set VIDPOLL_TRANSPORT)",
     )
 
 

@@ -16,7 +16,7 @@ from urllib.parse import urljoin
 
 import vidpoll
 
-from .context import Arguments, Command, Context, speed
+from .context import Arguments, Command, Context, speed, transport
 from .output import COMPLETED, NOT_COMPLETED, Output, size
 
 if TYPE_CHECKING:
@@ -101,12 +101,15 @@ class Notifier:
 class _Demo:
     """One run of the demo against a simulation that serves."""
 
-    def __init__(self, simulation: Simulation, folder: Path, out: Output, clock: ScaledClock) -> None:
+    def __init__(
+        self, simulation: Simulation, folder: Path, out: Output, clock: ScaledClock, transport: str | None
+    ) -> None:
         self.simulation = simulation
         self.folder = folder
         self.out = out
         self.notifier = Notifier(out, clock.time())
-        self.client = simulation.client(plugins=[self.notifier], pacing=vidpoll.Fixed(3.0), clock=clock)
+        options = {"pacing": vidpoll.Fixed(3.0), "clock": clock, "transport": transport}
+        self.client = simulation.client(plugins=[self.notifier], **options)
         if out.terminal:
             self.client.add_display()
         self.kinds: dict[str, str] = {}
@@ -208,6 +211,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "--speed", type=speed, metavar="N", help=f"run time N times as fast ({SPEED}, or so fast that it is over in a "
         "minute); beyond 20 or so, short stages may pass between two questions"
     )  # fmt: skip
+    transport(parser)
 
 
 def _speed(simulation: Simulation) -> float:
@@ -234,7 +238,7 @@ def _demo(args: Arguments, context: Context) -> int:
         "time; the times below are simulated seconds."
     )
     with simulation:
-        demo = _Demo(simulation, folder, out, ScaledClock(simulation.speed))
+        demo = _Demo(simulation, folder, out, ScaledClock(simulation.speed), args.transport)
         demo.run()
         asked = {name: len(simulation.requests(name)) for name in simulation.faces}
         jobs = sum(simulation.submissions(name) for name in simulation.faces)

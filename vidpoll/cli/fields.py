@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import vidpoll
 
-from .. import literals
+from .. import literals, redact
+from .context import Arguments
 
 T = TypeVar("T")
 
@@ -19,21 +21,28 @@ def fields(parser: argparse.ArgumentParser, help: str) -> None:
     parser.add_argument("fields", nargs="*", default=(), metavar="NAME=VALUE", help=help)  # without a default, required
 
 
-def with_fields(call: Callable[..., T], texts: Sequence[str]) -> T:
+def provider_of(client: vidpoll.Client, args: Arguments) -> vidpoll.Provider:
+    """The provider of the account that a command names."""
+    own = dict(args.account or ()).get(args.name)
+    return client.provider(args.name if own is None else own.provider)
+
+
+def with_fields(call: Callable[..., T], texts: Sequence[str], operation: vidpoll.Operation[Any] | None) -> T:
     """Call with the fields that `name=value` texts name; a JSON value that is refused is tried as the text that it is.
 
     Raises what `read_fields` and `literals.fitted` raise.
     """
-    given, texts_of = read_fields(texts)
+    given, texts_of = read_fields(texts, frozenset() if operation is None else operation.texts)
     return literals.fitted(lambda fields: call(**fields), given, texts_of)
 
 
-def read_fields(texts: Sequence[str]) -> tuple[dict[str, Any], dict[str, str]]:
+def read_fields(texts: Sequence[str], literal: frozenset[str] = frozenset()) -> tuple[dict[str, Any], dict[str, str]]:
     """`name=value` to the fields of a call, and the texts of those that may be meant as text all the same.
 
-    A value is JSON where it is some (42, true, null, [..], {..}, "text") or Python's True or False, else text; `@file`
-    is the file's text, or, where it is no text, the file itself (an image); `@@` stands for a first `@`. Raises
-    UsageError.
+    The value of a field in `literal` is the text that it is. Else it is JSON where it is some (42, true, null, [..],
+    {..}, "text") or Python's True or False; `@file` is the file's text, or, where it is no text, the file itself (an
+    image); `@@` stands for a first `@`; the rest is text. `name:text=`, `name:json=` and `name:file=` say how it is
+    meant. Raises UsageError.
     """
     found: dict[str, Any] = {}
     unsure: dict[str, str] = {}
@@ -41,29 +50,53 @@ def read_fields(texts: Sequence[str]) -> tuple[dict[str, Any], dict[str, str]]:
         name, equals, value = text.partition("=")
         if not equals or not name:
             raise vidpoll.UsageError(f"{text[:60]!r} is no field: write NAME=VALUE, like prompt='a lighthouse at dusk'")
+        name, how = _how(name)
         if name in found:
             raise vidpoll.UsageError(f"the field {name!r} is given twice")
-        found[name] = _value(name, value)
-        if not isinstance(found[name], (str, Path)):
+        found[name] = _READ[how or ("text" if name in literal else "")](name, value)
+        if not how and not isinstance(found[name], (str, Path)):
             unsure[name] = value
     return found, unsure
+
+
+def _how(name: str) -> tuple[str, str]:
+    """`prompt:file` to the field and how its value is meant; "" where nothing says it."""
+    field, colon, how = name.rpartition(":")
+    return (field, how) if colon and field and how in _READ else (name, "")
 
 
 def _value(name: str, text: str) -> object:
     if text.startswith("@@"):
         return text[1:]
     if text.startswith("@"):
-        return _file(name, Path(text[1:]))
+        return _file(name, text[1:], f"; as text it is {name}:text={text}")
     return literals.literal(text)
 
 
-def _file(name: str, path: Path) -> object:
+def _json(name: str, text: str) -> object:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise vidpoll.UsageError(f"{name}:json={text[:60]!r} is not JSON: {redact.text(error, limit=100)}") from None
+
+
+def _file(name: str, where: str, otherwise: str = "") -> object:
+    path = Path(where)
     try:
         data = path.read_bytes()
-    except OSError as error:
-        why = error.strerror or type(error).__name__
-        raise vidpoll.UsageError(f"{name}: cannot read {str(path)!r}: {why} (a text that begins with @: @@…)") from None
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in it
+        why = getattr(error, "strerror", None) or type(error).__name__
+        raise vidpoll.UsageError(f"{name}: cannot read {where!r}: {why}{otherwise}") from None
     try:
         return path if b"\0" in data else data.decode().rstrip("\r\n")
     except UnicodeDecodeError:
         return path
+
+
+_READ: dict[str, Callable[[str, str], object]] = {
+    "": _value,
+    "text": lambda name, text: text,
+    "json": _json,
+    "file": _file,
+}
+"""How a value is read, by what stands behind the field's name."""

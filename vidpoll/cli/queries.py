@@ -19,7 +19,7 @@ from vidpoll.provider import ways
 
 from .context import Arguments, Command, Context, as_json, bounded, count, where
 from .deadline import Deadline
-from .fields import fields, with_fields
+from .fields import fields, provider_of, with_fields
 from .output import COMPLETED, NOT_COMPLETED, iso, job_object, status_line
 from .store_commands import local_arguments, local_jobs
 
@@ -43,7 +43,7 @@ def _jobs(args: Arguments, context: Context) -> int:
         raise vidpoll.UsageError("jobs: name an ACCOUNT, or add --local for the jobs that are kept here")
     deadline = Deadline(context.clock, args.timeout)
     with context.client([args.name], args, within=args.timeout, keep=False) as client:
-        rows = with_fields(partial(client.jobs, args.name), args.fields)
+        rows = with_fields(partial(client.jobs, args.name), args.fields, provider_of(client, args).list)
         for job in islice(rows, args.limit):
             if deadline.over:
                 context.out.error(

@@ -25,6 +25,9 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--speed", type=speed, default=1.0, metavar="N", help="run time N times as fast (1)")
     parser.add_argument("--seed", type=int, metavar="N", help="the same job ids and stage lengths each time it is N")
     parser.add_argument(
+        "--slots", type=count, metavar="N", help="each refuses a submit while N of its jobs are unfinished"
+    )
+    parser.add_argument(
         "--port-base",
         type=count,
         metavar="PORT",
@@ -48,6 +51,8 @@ def _simulate(args: Arguments, context: Context) -> int:
     except OSError as error:
         context.out.error(f"the simulator cannot listen: {error.strerror or type(error).__name__}; try other ports")
         return NOT_COMPLETED
+    for name in names:
+        simulation.limit_slots(name, args.slots)
     try:
         _serve(simulation, providers, context.out, seed)
     except KeyboardInterrupt:

@@ -13,7 +13,7 @@ from .again import advised, again
 from .context import Arguments, Command, Context, as_json, bounded, count, store, store_of, where
 from .costs import check_balance
 from .deadline import Deadline
-from .fields import fields, with_fields
+from .fields import fields, provider_of, with_fields
 from .output import COMPLETED, INTERRUPTED, NOT_COMPLETED, code_of, first_that_applies, job_object
 from .waiting import Wait, prepared, waiting_options
 
@@ -59,21 +59,16 @@ def _check_kind(client: vidpoll.Client, args: Arguments) -> None:
     """Raise UsageError where no kind is named: what was left out is listed."""
     if args.kind is not None and "=" not in args.kind:
         return
-    provider = _provider(client, args)
+    provider = provider_of(client, args)
     known = ", ".join(provider.submit) or "nothing: this plugin only waits"
     more = f"; vidpoll submit {args.name} KIND --help lists its fields" if provider.submit else ""
     raise vidpoll.UsageError(f"submit {args.name}: name a KIND; it has: {known}{more}")
 
 
-def _provider(client: vidpoll.Client, args: Arguments) -> vidpoll.Provider:
-    own = dict(args.account or ()).get(args.name)
-    return client.provider(args.name if own is None else own.provider)
-
-
 def _submit_details(args: Arguments, context: Context) -> str:
     """The fields of the kind that is named, with what each must be; of all kinds where none is."""
     with context.client() as client:
-        provider = _provider(client, args)
+        provider = provider_of(client, args)
     kinds = [args.kind] if args.kind in provider.submit else list(provider.submit)
     told = [_kind_details(kind, provider.submit[kind].fields) for kind in kinds]
     return "\n\n".join(told) or f"{provider.name} has no submit: this plugin only waits"
@@ -134,12 +129,17 @@ def _one(args: Arguments, context: Context, client: vidpoll.Client, number: int)
     if args.once is not None:
         return with_fields(partial(client.submit_once, args.name, args.kind, _key(args, number)), args.fields)
     try:
-        return with_fields(partial(client.submit, args.name, args.kind), args.fields)
+        return _submit_with(client, args)
     except vidpoll.StoreError as error:
         context.out.error(f"warning: {error.message}. Submitting all the same, and nothing is kept")
     args.no_store = True
     with context.client([args.name], args) as other:
-        return with_fields(partial(other.submit, args.name, args.kind), args.fields)
+        return _submit_with(other, args)
+
+
+def _submit_with(client: vidpoll.Client, args: Arguments) -> vidpoll.Job:
+    operation = provider_of(client, args).submit.get(args.kind)
+    return with_fields(partial(client.submit, args.name, args.kind), args.fields, operation)
 
 
 def _price_arguments(parser: argparse.ArgumentParser) -> None:
@@ -205,8 +205,9 @@ SUBMIT = Command(
     _submit_arguments,
     _submit,
     "vidpoll submit magicoal i2v image=@photo.jpg prompt='the sea begins to move' seed=7 --download clips",
-    "A value is JSON where it is some (7, true, [1, 2]) and the provider's plugin takes it as that, else text; in\n"
-    "double quotes it is text always: prompt='\"2024\"'. NAME=@FILE takes a text or an image from a file.\n"
+    "A value is text where the field is text; else JSON where it is some (7, true, [1, 2]) and the plugin takes it as\n"
+    "that; and NAME=@FILE is a file. NAME:file=FILE, NAME:json=… and NAME:text=… say how a value is meant:\n"
+    "prompt:file=prompt.txt reads a prompt.\n"
     "It is sent once: where no answer comes, the exit code is 3, and nothing is sent again; `vidpoll resume` then\n"
     "shows what it may have become. With --once KEY the same line may be run again, by a shell, cron or a queue: it\n"
     "prints the same reference, and buys nothing. --count starts several, if `vidpoll quota` and `vidpoll price` say\n"

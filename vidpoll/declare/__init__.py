@@ -33,6 +33,7 @@ from .fields import (
     one_of,
     take,
     text,
+    texts,
     whole,
 )
 from .forms import form
@@ -58,7 +59,7 @@ __all__ = [
     "Webhook", "standard_webhooks", "hmac_sha256", "ed25519",
     # what a field must be
     "Rule", "text", "whole", "number", "one_of", "matching", "flag", "list", "object", "image", "file", "anything",
-    "take", "described",
+    "take", "described", "texts",
     # families
     "openai_videos", "ark_tasks",
 ]  # fmt: skip

@@ -235,7 +235,7 @@ def ark_tasks(
         "list": numbered_pages(
             f"GET {path}", job, rows="items", page="page_num", size="page_size", most=500, fields=_ARK_FILTERS
         ),
-        "list_polling": ListPollingSpec(rows=100, batch=many),
+        "list_polling": ListPollingSpec(rows=100, batch=many, whole=True),  # the items are those of a status answer
         "cancel": cancel(f"DELETE {path}/{{id}}", job, first=look),
         "delete": delete(f"DELETE {path}/{{id}}", job, first=look),
         "webhook": Webhook(),  # the body is that of a status answer, and no signature is documented

@@ -24,6 +24,7 @@ class Rule:
     """What a field must be, in words that name the way out ("it must be …"), and the test for it.
 
     `sent(name, value)` makes what goes into the request, where that is not the value itself; it may raise InvalidField.
+    `text` says that nothing but text is taken: on a command line `true` is the word then, and `@name` no file.
     Raises PluginError for a rule without words or without a test.
 
     >>> Rule("a multiple of 8", lambda value: value % 8 == 0).holds(16)
@@ -33,6 +34,7 @@ class Rule:
     must: str
     holds: Callable[[Any], object]
     sent: Callable[[str, Any], Any] | None = None
+    text: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.must, str) or not self.must.strip():
@@ -52,6 +54,7 @@ def text(most: int | None = None, *, empty: bool = False) -> Rule:
     return Rule(
         f"text{bound}{full}",
         lambda v: isinstance(v, str) and (empty or v.strip() != "") and (most is None or len(v) <= most),
+        text=True,
     )
 
 
@@ -119,7 +122,7 @@ def matching(must: str, pattern: str) -> Rule:
         compiled = re.compile(pattern)
     except re.error as error:
         raise PluginError(f"matching({must!r}): {pattern!r} is no regular expression: {error}") from None
-    return Rule(must, lambda v: isinstance(v, str) and compiled.fullmatch(v) is not None)
+    return Rule(must, lambda v: isinstance(v, str) and compiled.fullmatch(v) is not None, text=True)
 
 
 def flag() -> Rule:
@@ -255,6 +258,15 @@ def described(rules: Mapping[str, Rule], needed: Needed = (), others: Rule | Non
             instead = " or ".join(each for each in choice if each != name)
             told[name] += f"; required, or {instead}" if instead else "; required"
     return told if others is None else {**told, "...": f"any other field: {others.must}"}
+
+
+def texts(rules: Mapping[str, Rule]) -> frozenset[str]:
+    """The fields that are text: `texts` of a `vidpoll.Operation` whose builder is a function.
+
+    >>> sorted(texts({"prompt": text(), "seed": whole()}))
+    ['prompt']
+    """
+    return frozenset(name for name, rule in rules.items() if rule.text)
 
 
 def take(

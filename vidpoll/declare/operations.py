@@ -12,7 +12,7 @@ from ..model import Asset, Quota, Request, Response, Snapshot, State, Submitted,
 from ..price import PriceList
 from ..provider import MAX_BODY, Follow, Operation
 from .envelope import Envelope
-from .fields import Needed, Rule, as_query, check_rules, described, take
+from .fields import Needed, Rule, as_query, check_rules, described, take, texts
 from .files import read_files
 from .forms import form as as_form
 from .lines import Line, request
@@ -98,10 +98,10 @@ def submit(
         bare = made.request(values, about=about)
         return replace(bare, headers={**bare.headers, "Content-Type": kind_of_form}, body=data)
 
-    told = described(fields, needed, others)
-    return Operation(
-        build, lambda response, about: reader.submitted(response, about if carried else kind), fields=told, price=price
-    )
+    def parse(response: Response, about: str) -> Submitted | Follow[Submitted]:
+        return reader.submitted(response, about if carried else kind)
+
+    return Operation(build, parse, fields=described(fields, needed, others), texts=texts(fields), price=price)
 
 
 def delete(

@@ -10,7 +10,7 @@ from .. import parsing
 from ..errors import PluginError
 from ..model import Page, Request, Response
 from ..provider import Operation
-from .fields import Rule, as_query, check_rules, described, take, text, whole
+from .fields import Rule, as_query, check_rules, described, take, text, texts, whole
 from .lines import Line
 from .paths import Where, check_where, find
 from .reader import Reader
@@ -56,7 +56,7 @@ def cursor_pages(
         goes_on = told is not None and told.isprintable() and (flag is None or flag is True)
         return Page(parsing.rows(parsing.at(body, rows), reader.read), told if goes_on else None)
 
-    return Operation(build, parse, fields=described(rules))
+    return Operation(build, parse, fields=described(rules), texts=texts(rules))
 
 
 def numbered_pages(
@@ -105,7 +105,7 @@ def numbered_pages(
         further = range(here + 2, min(end or 0, here + FURTHER) + 1)
         return Page(items, str(here + 1), tuple(map(str, further)))
 
-    return Operation(build, parse, fields=described(rules))
+    return Operation(build, parse, fields=described(rules), texts=texts(rules))
 
 
 def _pages(body: Any, total: Where, per_page: Where) -> int | None:

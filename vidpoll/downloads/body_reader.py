@@ -12,7 +12,7 @@ from typing import Any
 from ..clock import Clock
 from ..model import Response
 from ..net.explain import BodyCut, BodyTooLarge, Hopeless
-from ..net.transport import Sink
+from ..net.protocol import Sink
 from . import kinds, ranges
 from .ranges import Body, Validator
 

@@ -36,7 +36,6 @@ from ..job_state import GRACE
 from ..model import Asset, Response, Snapshot
 from ..net.accounts import OpenAccount, WireRequest, scrub
 from ..net.explain import BodyCut, BodyTooLarge, Hopeless, UnsafeHop
-from ..net.transport import Transport
 from ..polling.call import build, cleared, optional
 from ..polling.loop import Loop
 from ..provider import Operation, key_names
@@ -81,7 +80,6 @@ class DownloadContext:
     """What all downloads of a job share. `deadline`: monotonic seconds, None for none. `poll` asks about the job."""
 
     loop: Loop
-    transport: Transport
     account: OpenAccount
     job: Job
     poll: Callable[[], Snapshot]
@@ -247,11 +245,11 @@ class Fetcher:
         )
 
     def _run(self, wire: WireRequest, reader: BodyReader) -> Response | BaseException:
-        """Have a worker ask; the calling thread keeps the deadline and tells the progress."""
-        loop, inbox = self.context.loop, reader.inbox
+        """Have the transport ask; the calling thread keeps the deadline and tells the progress."""
+        loop, transport, inbox = self.context.loop, self.context.loop.transport, reader.inbox
         self._in_time()
         try:
-            ticket = loop.workers.send(lambda ticket: self.context.transport.fetch(wire, ticket, reader.start), inbox)
+            ticket = transport.begin(wire, inbox, reader.start)
         except Misconfigured as error:  # no thread
             return error
         try:
@@ -263,7 +261,7 @@ class Fetcher:
                 if item is not None:
                     self._tell(reader)
         finally:
-            loop.workers.abort(ticket)
+            transport.abort(ticket)
 
     def _tell(self, reader: BodyReader) -> None:
         """Say how far it is, where that is news."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..job import Job
-from ..net.transport import Sink
+from ..net.protocol import Sink
 from .body_reader import RangeMismatch
 from .fetcher import Fetcher
 from .part_file import digest, is_ours

@@ -27,7 +27,7 @@ from ..errors import (
 from ..events import Downloaded
 from ..job import Job
 from ..model import Asset
-from ..net.transport import Sink
+from ..net.protocol import Sink
 from . import kinds
 from .body_reader import RangeMismatch
 from .fetcher import NOWHERE, DownloadContext, Fetcher, Wanted

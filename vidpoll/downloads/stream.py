@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ..errors import DownloadChanged, DownloadError, DownloadTruncated, NotAVideo, UsageError
-from ..net.transport import Sink
+from ..net.protocol import Sink
 from . import kinds
 from .body_reader import RangeMismatch
 from .fetcher import Fetcher

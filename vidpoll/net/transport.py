@@ -1,4 +1,4 @@
-"""The only place that talks to the network, and the only one that imports requests.
+"""HTTP through requests: the default way to the network.
 
 One `send` is one request with its redirects, read to the end. It runs in a worker thread, holds no state of any job,
 and either returns a whole Response or raises NoAnswer in words that hold no URL and no key.
@@ -18,7 +18,7 @@ import threading
 import weakref
 from collections.abc import Callable, Mapping
 from functools import cache, lru_cache, partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import requests
@@ -35,6 +35,7 @@ from .codings import decoded
 from .environment import way
 from .explain import BodyTooLarge, Hopeless, UnsafeHop, lost
 from .hosts import Peer, nearness, peer
+from .protocol import Sink, Start
 from .sockets import Guarded, Sockets, ends
 from .urls import Written, redirected, root, written
 from .workers import Ticket
@@ -55,11 +56,6 @@ _QUESTION = {**_POST, "Cache-Control": "no-cache"}
 
 A = TypeVar("A")
 B = TypeVar("B")
-Sink = Callable[[memoryview], object]
-"""Takes a piece of a body; what it is handed is only good until it returns."""
-
-Start = Callable[[Response], Sink | None]
-"""Takes the head of an answer and gives the sink of its body, or None."""
 
 
 class _SinkFailed(Exception):
@@ -69,27 +65,8 @@ class _SinkFailed(Exception):
         self.error = error
 
 
-class Transport(Protocol):
-    """What the loop needs of the network; called in worker threads, several at once."""
-
-    def send(self, wire: WireRequest, ticket: Ticket) -> Response:
-        """Send, follow redirects of GET and HEAD, read to the end. Raises NoAnswer."""
-        ...
-
-    def fetch(self, wire: WireRequest, ticket: Ticket, start: Start) -> Response:
-        """Like `send`, but a 2xx body goes piece by piece to what `start(head)` returns; None reads it as `send` does.
-
-        A body that goes to a sink is bounded by the sink alone. Raises NoAnswer, and what `start` or the sink raise.
-        """
-        ...
-
-    def close(self) -> None:
-        """Close the connections of this thread."""
-        ...
-
-
 class RequestsTransport:
-    """HTTP through requests' adapter: one adapter per thread and process, no session, no cookies, no `.netrc`."""
+    """A `Sender` through requests' adapter: one adapter per thread and process, no session, no cookies, no `.netrc`."""
 
     def __init__(self) -> None:
         self._local = threading.local()
@@ -128,6 +105,7 @@ class RequestsTransport:
             adapter.busy.release()
 
     def close(self) -> None:
+        """Close the connections of this thread."""
         adapter = getattr(self._local, "adapter", None)
         if adapter is not None:
             adapter.close()

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from ..errors import UsageError
 from ..job_state import Moment
 from ..model import is_number
+from .foresight import Ahead, Spans, foresee, rising
 
 _Z95 = 1.6448536269514722
 """Standard deviations from the middle to the 95 % of a normal law."""
@@ -87,6 +88,8 @@ class Forecast(NamedTuple):
     """Whether anything stands behind it: a declared or learnt law, or progress."""
     doubt: float = 0.0
     """How far the end that progress foretells has moved (as a logarithm) since half of the time."""
+    ahead: Ahead | None = None
+    """The next stage, or the end after the last one, where the progress and the declared ranges tell."""
 
     def within(self, share: float) -> float:
         """Seconds from now in which a job that still runs ends with probability `share`, above 0 and below 1."""
@@ -113,19 +116,23 @@ class Forecast(NamedTuple):
         return (self.within(0.1), self.within(0.9)) if self.informed else None
 
 
-def forecast(law: Law | None, history: Sequence[Moment], now: float) -> Forecast:
-    """What a law (None: nothing is known of such jobs) and a job's history say at Unix second `now`."""
+def forecast(law: Law | None, history: Sequence[Moment], now: float, ranges: Spans | None = None) -> Forecast:
+    """What a law (None: nothing is known of such jobs) and a job's history say at Unix second `now`.
+
+    `ranges` are those of the progress that the provider declares for its stages.
+    """
+    ahead = foresee(ranges or {}, history, now)
     start = _start(history) if history else now
     elapsed = max(now - start, 0.0)
     late = law is not None and elapsed > law.median * math.exp(_Z95 * law.sigma)
     told = _foretold(history, start, now)
     base = law or Law()
     if told is None:
-        return Forecast(elapsed, base, late, law is not None)
+        return Forecast(elapsed, base, late, law is not None, ahead=ahead)
     middle, variance, doubt = told
     weight, own = 1.0 / variance, 1.0 / base.sigma**2
     mu = (weight * middle + own * math.log(base.median)) / (weight + own)
-    return Forecast(elapsed, Law(math.exp(mu), math.sqrt(1.0 / (weight + own))), late, True, doubt)
+    return Forecast(elapsed, Law(math.exp(mu), math.sqrt(1.0 / (weight + own))), late, True, doubt, ahead)
 
 
 def _start(history: Sequence[Moment]) -> float:
@@ -138,7 +145,7 @@ def _start(history: Sequence[Moment]) -> float:
     if len(history) == 1 or (made.state, made.stage, made.progress) != (None, None, None):
         return made.at
     seen = history[1].at
-    moments = _rising(history)
+    moments = rising(history)
     if len(moments) < 2:
         return min(made.at, seen)
     (first, shown), (last, reached) = moments[0], moments[-1]
@@ -151,7 +158,7 @@ def _foretold(history: Sequence[Moment], start: float, now: float) -> tuple[floa
 
     Progress that has been like time foretells the end; how much the end has moved lately tells how well it does.
     """
-    moments = _rising(history)
+    moments = rising(history)
     if len(moments) < 2:
         return None
     first, shown = moments[0]
@@ -168,19 +175,6 @@ def _foretold(history: Sequence[Moment], start: float, now: float) -> tuple[floa
     half = next((moment for moment in reversed(moments[1:]) if moment[0] <= (first + now) / 2.0), moments[1])
     share = _LIKENESS * left / max(now - start + left, _SOON)
     return told, share**2 + moved + _FINEST**2, abs(told - end(*half)[0])
-
-
-def _rising(history: Sequence[Moment]) -> list[tuple[float, float]]:
-    """When the progress came to what, since it last fell."""
-    found: list[tuple[float, float]] = []
-    for moment in history:
-        if moment.progress is None:
-            continue
-        if found and moment.progress < found[-1][1]:
-            found.clear()
-        if not found or moment.progress > found[-1][1]:
-            found.append((moment.at, moment.progress))
-    return found
 
 
 def _further(z: float, share: float) -> float:

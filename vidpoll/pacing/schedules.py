@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Protocol
+from typing import Literal, Protocol
 
 from ..errors import UsageError
 from ..job_state import Moment
@@ -20,6 +20,9 @@ _DAY = 86400.0
 
 _PRICE = 0.2
 """Seconds of delay that are borne to save one request. docs/performance.md shows what other prices bring."""
+
+_UNFORESEEN, _FORESEEN = 5.0, 20.0
+"""The default's longest gap in seconds: while the next stage may begin at any time, and where it is foreseen."""
 
 
 class Schedule(Protocol):
@@ -77,16 +80,20 @@ class Adaptive:
 
     How long a job will take comes from `law`, or else from what the provider's plugin declares and the account's jobs
     have taken; and from the job's progress, as far as that has been like time. The gap is the one at which the delay to
-    be expected is worth one request. With 15 s instead of 5 it saves most requests, and misses short stages.
+    be expected is worth one request.
+
+    Where the provider declares which progress each of its stages covers, and the job's progress tells when the next one
+    begins, a question is aimed at that stage. So `max_gap="auto"` is 20 s there, and 5 s where a short stage would be
+    missed otherwise. `max_gap=15` is 15 s in either case: it saves most requests, and misses what nobody foresees.
     """
 
-    max_gap: float = 5.0
+    max_gap: float | Literal["auto"] = "auto"
     law: Law | None = None
 
     def __post_init__(self) -> None:
-        if not _is_gap(self.max_gap):
+        if not (self.max_gap == "auto" or _is_gap(self.max_gap)):
             raise UsageError(
-                f"Adaptive max_gap={self.max_gap!r}: seconds between two questions, above 0, at most a day"
+                f'Adaptive max_gap={self.max_gap!r}: seconds between two questions, above 0, at most a day; or "auto"'
             )
         if not (self.law is None or isinstance(self.law, Law)):
             raise UsageError(f"Adaptive law={self.law!r}: a vidpoll.Law, or None for what is declared and learnt")
@@ -95,15 +102,27 @@ class Adaptive:
         return self.gap(forecast(self.law, history, now))
 
     def gap(self, expected: Forecast) -> float:
-        """The gap for a forecast: the longest in which the expected delay is worth at most one request."""
-        worth = 2.0 * _PRICE
-        if expected.lost(self.max_gap) <= worth:
-            return self.max_gap
-        low, high = 0.0, self.max_gap
-        while high - low > 0.01 * high and high > 0.05:
-            middle = (low + high) / 2.0
-            low, high = (low, middle) if expected.lost(middle) > worth else (middle, high)
-        return high
+        """The gap for a forecast: the longest in which the expected delay is worth at most one request.
+
+        Shorter where the next stage might be missed.
+        """
+        ahead = expected.ahead
+        automatic = _UNFORESEEN if ahead is None else _FORESEEN
+        most = automatic if self.max_gap == "auto" else self.max_gap
+        gap = _worth(expected, most)
+        return gap if ahead is None else min(ahead.aimed(gap), most)
+
+
+def _worth(expected: Forecast, most: float) -> float:
+    """The longest gap, of `most` seconds or less, in which the expected delay is worth at most one request."""
+    worth = 2.0 * _PRICE
+    if expected.lost(most) <= worth:
+        return most
+    low, high = 0.0, most
+    while high - low > 0.01 * high and high > 0.05:
+        middle = (low + high) / 2.0
+        low, high = (low, middle) if expected.lost(middle) > worth else (middle, high)
+    return high
 
 
 def _is_gap(value: object) -> bool:

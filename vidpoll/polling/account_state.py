@@ -10,6 +10,7 @@ from ..model import Response
 from ..net.accounts import OpenAccount, WireRequest
 from ..net.workers import Ticket
 from ..pacing.forecast import Law
+from ..pacing.foresight import spans
 from ..pacing.limiter import AccountLimiter
 from .small_files import fetch
 
@@ -33,6 +34,8 @@ class AccountState:
         self.limiter = AccountLimiter(pacing.floor, pacing.rate)
         self.law = None if pacing.typical is None else Law.of(pacing.typical)
         """How long jobs of this account take, as far as it is declared or learnt."""
+        self.ranges = spans(opened.provider.stages)
+        """Which progress each stage covers, as far as that is declared."""
         self._durations: deque[float] = deque(maxlen=LEARNT)
 
     def learn(self, durations: Iterable[float]) -> None:

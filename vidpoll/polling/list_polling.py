@@ -242,13 +242,13 @@ class ListPolling:
         if not walk.whole:
             self._not_before = now + AGAIN
         for job_id, watch in parked.items():
-            if job_id not in walk.rows or walk.rows[job_id][0].state.final:  # a verdict is confirmed by a poll
+            if job_id not in walk.rows or self._unconfirmed(walk.rows[job_id][0]) or not watch.ours:
                 run.enqueue(watch)
         for job_id, (row, asked_at) in walk.rows.items():
             found = self.watches.get(job_id)
             if found is None or (found.planned is None and job_id not in parked):  # ended, or being polled
                 continue
-            if row.state.final:
+            if self._unconfirmed(row):
                 if job_id not in parked:
                     self.ended.add(job_id)
                     run.plan(found, now)
@@ -256,6 +256,11 @@ class ListPolling:
                 found.planned = None
                 listed = partial(found.listed, row, asked_at, run.loop.context)
                 yield from run.settle(found, run.guarded(found, listed))
+
+    def _unconfirmed(self, row: Snapshot) -> bool:
+        """Whether a row has a verdict that a poll is to confirm. A whole record's counts, unless files are late."""
+        whole = self.account.provider.list_polling.whole  # type: ignore[union-attr]
+        return row.state.final and (row.files_late or not whole)
 
 
 def _shown(value: object) -> str:

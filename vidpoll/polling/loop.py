@@ -1,8 +1,8 @@
 """The main loop: one job or ten thousand, one loop. It runs in the calling thread.
 
-The calling thread holds the plan, the state of every job and the hooks; HTTP runs in worker threads that hand back
-whole answers. What to ask and what an answer means is the work of `task`, `watch` and `call`: nothing here knows a
-provider or a kind of task, reads a clock by itself or imports a network library.
+The calling thread holds the plan, the state of every job and the hooks; a transport takes requests and hands back whole
+answers. What to ask and what an answer means is the work of `task`, `watch` and `call`: nothing here knows a provider
+or a kind of task, reads a clock by itself or imports a network library.
 
     act        send every request whose time has come and that its account's limiter lets through
     receive    wait until an answer came or something is planned, and hand the answer to its task
@@ -32,8 +32,8 @@ from ..events import Completed, Event, Failed
 from ..faults import GOOD_HINT, Fault, Misconfigured, NoAnswer
 from ..job import Job
 from ..model import Request, Response
-from ..net.accounts import WireRequest
-from ..net.workers import Ticket, Workers
+from ..net.protocol import Transport
+from ..net.workers import Ticket
 from ..pacing.limiter import ROOM
 from .account_state import AccountState
 from .call import Call, cleared, optional
@@ -80,15 +80,13 @@ class Loop:
         self,
         *,
         clock: Clock,
-        workers: Workers,
-        send: Callable[[WireRequest, Ticket], Response],
+        transport: Transport,
         teller: Teller,
         http_timeout: tuple[float, float],
         patience: float,
         random: Random,
     ) -> None:
-        self.workers = workers
-        self.send = send
+        self.transport = transport
         self.teller = teller
         self.http_timeout = http_timeout
         self.context = Context(clock, random, patience)
@@ -262,7 +260,7 @@ class Run:
         turns = deque(queue for queue in self.queues.values() if queue)
         while turns:  # the accounts take turns, so that none takes all workers
             queue = turns.popleft()
-            if (task := queue.step(self.loop.now(), self.loop.workers.spare)) is not None:
+            if (task := queue.step(self.loop.now(), self.loop.transport.spare)) is not None:
                 yield from self._begin(task)
                 turns.append(queue)
         for queue in self.queues.values():
@@ -309,7 +307,7 @@ class Run:
         assert task.call is not None  # it has just been made, or has a further request
         wire = task.call.wire(loop.http_timeout)
         now = task.asked_at = loop.now()
-        ticket = loop.workers.send(lambda ticket: loop.send(wire, ticket), self.inbox)
+        ticket = loop.transport.begin(wire, self.inbox)
         start = now if task.deadline is None else min(now, task.deadline)  # a late one has no time of its own
         self.under_way[ticket] = (task, start + sum(wire.timeout))
         if start < now:
@@ -349,7 +347,7 @@ class Run:
             yield self.feed.wake()
         if self.heap:
             yield self.heap[0].at
-        spare = self.loop.workers.spare
+        spare = self.loop.transport.spare
         yield from (queue.wake(now, spare) for queue in self.queues.values() if queue)
 
     def _given_up(self) -> float:
@@ -367,7 +365,7 @@ class Run:
         if self._given_up() <= now:
             over += [ticket for ticket, (_, bound) in self.under_way.items() if bound <= now and ticket not in over]
         for overdue in over:
-            self.loop.workers.abort(overdue)
+            self.loop.transport.abort(overdue)
             if overdue.aborted:  # else it has just finished: its answer is on its way to the inbox
                 lost = NoAnswer(f"no whole answer within {self.bound:g} s", sent=overdue.sent)
                 yield from self._digest(self._taken(overdue), lost)
@@ -493,7 +491,7 @@ class Run:
         for task in [task for task, _ in self.under_way.values()] + [t for q in self.queues.values() for t in q.tasks]:
             task.account.limiter.leave(task, ended=True)
         for ticket in self.under_way:
-            self.loop.workers.abort(ticket)
+            self.loop.transport.abort(ticket)
         self.under_way.clear()
         self.hurried.clear()
         self.queues.clear()

@@ -24,7 +24,7 @@ from ..faults import CONFIRMATIONS, GOOD_HINT, PAGE_PATIENCE, UNSEEN, Fault, Mea
 from ..job import Job
 from ..job_state import Moment
 from ..model import Problem, Request, Snapshot, State, check_job_id, is_number
-from ..pacing.forecast import Forecast, forecast
+from ..pacing.forecast import Forecast, Law, forecast
 from ..pacing.limiter import LONG
 from ..pacing.schedules import Adaptive, Schedule
 from .account_state import AccountState
@@ -172,7 +172,7 @@ class Watch(Task):
         if self.job.final:
             optional(lambda: self.account.learn(filter(None, [self.job.took])), None)
             return Step([Polled(self.job.ref, at, snapshot), *changes])
-        expected = optional(lambda: forecast(self.account.law, self._history(), at), forecast(None, (), at))
+        expected = optional(lambda: self._forecast(self.account.law, at), forecast(None, (), at))
         floor = self.asked_at + self.account.provider.pacing.floor
         due = None if self.once else optional(lambda: self._next(expected, context), floor)
         polled = Polled(self.job.ref, at, snapshot, self._in(due, context.now()), expected.eta, expected.late)
@@ -195,11 +195,15 @@ class Watch(Task):
         made = self.job.created_at
         return self.job.history if made is None else (Moment(made, None, None, None), *self.job.history)
 
+    def _forecast(self, law: Law | None, at: float) -> Forecast:
+        return forecast(law, self._history(), at, self.account.ranges)
+
     def _next(self, expected: Forecast, context: Context) -> float:
         """The gap of the schedule, not below the floor; a hint of the provider is followed for a minute at most."""
         floor = self.account.provider.pacing.floor
-        if isinstance(self._schedule, Adaptive) and self._schedule.law is None:
-            gap = self._schedule.gap(expected)
+        if isinstance(self._schedule, Adaptive):
+            own = self._schedule.law
+            gap = self._schedule.gap(self._forecast(own, context.clock.time()) if own else expected)
         else:
             gap = self._schedule.next_gap(self._history(), context.clock.time(), context.random)
         gap = self.account.limiter.stretched(gap, context.now()) if is_number(gap) and gap > 0 else floor

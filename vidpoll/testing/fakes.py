@@ -21,7 +21,7 @@ from ..faults import NoAnswer
 from ..model import Response
 from ..net.accounts import WireRequest
 from ..net.explain import BodyTooLarge
-from ..net.transport import Start
+from ..net.protocol import Start
 from ..net.workers import Ticket
 
 T = TypeVar("T")

@@ -282,7 +282,10 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
             },
         ),
         list_polling=vidpoll.ListPollingSpec(
-            rows=50, batch=declare.batch("GET /tasks", NEW, name="task_ids"), takes=lambda job_id: "/" not in job_id
+            rows=50,
+            batch=declare.batch("GET /tasks", NEW, name="task_ids"),
+            takes=lambda job_id: "/" not in job_id,
+            whole=True,  # the status operation asks the same question, about one
         ),
         quota=vidpoll.Operation(lambda: vidpoll.Request("GET", "/account/costs", EVER), parse_costs),
         error=declare.refusals(CODES),

@@ -176,6 +176,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
                 JOB.submitted,
                 fields=declare.described(FIELDS, NEEDED, declare.anything()),
                 price=PRICES,
+                texts=declare.texts(FIELDS),
             )
         },
         hosts=(

@@ -136,6 +136,21 @@ class Simulator:
         self._running()
         return self._face(name).jobs.submitted
 
+    def limit_slots(self, name: str, slots: int | None) -> None:
+        """Refuse each submit to that face while so many of its jobs are unfinished; None refuses none.
+
+        So do providers that have no queue. Raises ValueError for a number below 0.
+        """
+        self._running()
+        if slots is not None and slots < 0:
+            raise ValueError(f"slots={slots!r}: a number of jobs, from 0, or None")
+        self._face(name).slots = slots
+
+    def most_in_flight(self, name: str) -> int:
+        """How many submitted jobs of that face were unfinished at once, at most, since the start."""
+        self._running()
+        return self._face(name).in_flight
+
     def fail_next(self, name: str, *, message: str = "The generation failed.", at: float | None = None) -> None:
         """Let the next job submitted to that face fail, saying ``message``; called twice, the next two.
 

@@ -50,6 +50,10 @@ class Route:
     origin: str = "api"
 
 
+class _Full(Exception):
+    """A submit came while as many jobs were unfinished as there are slots."""
+
+
 class Face:
     """One provider as the simulator plays it; one instance serves one simulator at a time.
 
@@ -87,6 +91,8 @@ class Face:
         self.clock = clock
         self.urls = urls
         self.jobs = Jobs(seed=seed, capacity=self.capacity, new_id=self.new_id)
+        self.slots: int | None = None
+        self.in_flight = 0
         self._fates = []
         self._floor = None if self.floor is None else Floor(self.floor, JITTER * clock.speed)
         self._routes = [(route, re.compile(route.pattern)) for route in self.routes()]
@@ -125,6 +131,10 @@ class Face:
         """The answer where the path has no such method."""
         return text_reply(405, "Method Not Allowed")
 
+    def full(self, request: Request) -> Reply:
+        """The answer to a submit while no slot is free."""
+        return text_reply(429, "Too Many Requests")
+
     def too_large(self, request: Request) -> Reply:
         """The answer to a body longer than ``max_body`` bytes."""
         return text_reply(413, "Payload Too Large")
@@ -132,7 +142,11 @@ class Face:
     # What a face uses
 
     def submit(self, kind: str, request: Request, data: Mapping[str, Any]) -> Job:
-        """Take a job; :meth:`doom_next` may have said what becomes of it."""
+        """Take a job, or answer as :meth:`full` does; :meth:`doom_next` may have said what becomes of it."""
+        unfinished = sum(not job.moment(request.at).final for job in self.jobs)
+        if self.slots is not None and unfinished >= self.slots:
+            raise _Full
+        self.in_flight = max(self.in_flight, unfinished + 1)
         return self.add_job(kind, request.at, data, self._fates.pop(0) if self._fates else Fate())
 
     def add_job(self, kind: str, at: float, data: Mapping[str, Any], fate: Fate) -> Job:
@@ -156,7 +170,10 @@ class Face:
     def answer(self, request: Request) -> Reply:
         """Answer one request."""
         with self.lock:
-            return self.dress(request, self.refuse(request) or self._dispatch(request))
+            try:
+                return self.dress(request, self.refuse(request) or self._dispatch(request))
+            except _Full:
+                return self.dress(request, self.full(request))
 
     def doom_next(self, fate: Fate) -> None:
         """Say what becomes of the next submitted job; called twice, of the next two."""

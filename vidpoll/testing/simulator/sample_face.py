@@ -138,6 +138,9 @@ class SampleFace(Face):
     def not_found(self, request: Request) -> Reply:
         return self._refusal(404, "not found", "there is no such job, or no such path")
 
+    def full(self, request: Request) -> Reply:
+        return self._refusal(429, "rate limit", "no slot is free")
+
     # Requests
 
     def _play(self, request: Request) -> Reply:

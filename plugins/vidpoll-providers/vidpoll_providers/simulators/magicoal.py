@@ -258,6 +258,9 @@ class MagicoalFace(Face):
             "created_at": self._iso(job.submitted_at),
         }
 
+    def full(self, request: Request) -> Reply:
+        return self._error(429, "CONCURRENCY_LIMIT", "Too many jobs are running.")
+
     def _error(self, status: int, code: str, message: str, details: Mapping[str, list[str]] | None = None) -> Reply:
         error: dict[str, Any] = {"code": code, "message": message}
         if details:

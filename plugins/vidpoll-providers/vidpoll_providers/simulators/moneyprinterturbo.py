@@ -155,7 +155,7 @@ class MoneyPrinterTurboFace(Face):
         if faults:
             return _invalid(faults)
         if not self.legacy and self.jobs.waiting(request.at) >= self.max_queued:
-            return self._refusal(request, 429, "task queue is full, please try again later")
+            return self.full(request)
         return _success({"task_id": self.submit(kind, request, fields).id})
 
     def _list(self, request: Request) -> Reply:
@@ -290,6 +290,9 @@ class MoneyPrinterTurboFace(Face):
             "materials": [f"{STORAGE}/cache_videos/vid-1.mp4"],
         }
         return result if self.legacy else {**result, "warnings": None}
+
+    def full(self, request: Request) -> Reply:
+        return self._refusal(request, 429, "task queue is full, please try again later")
 
     def _refusal(self, request: Request, status: int, message: str) -> Reply:
         """The server's own error; the id in it is the request's, not the task's."""

@@ -124,6 +124,9 @@ class Token360Face(Face):
     def too_large(self, request: Request) -> Reply:
         return _error(400, "invalid_request_error", "The request body is too large")
 
+    def full(self, request: Request) -> Reply:
+        return _error(429, "rate_limit_error", "Too many concurrent requests")
+
     # The API
 
     def _submit(self, request: Request) -> Reply:
