@@ -67,7 +67,10 @@ class Operation(Generic[T]):
     `price` is what a submit costs by the vendor's page.
     `key` names the field of a submit that takes the caller's own id of the job, or an idempotency key; `submit_once`
     fills it with a UUID. `honours_key=True` says that the provider documents a submit with the same key as the same
-    job: it is then sent again where no answer came. An id that is only told again is no such thing.
+    job, for a day at least: it is then sent again where no answer came. An id that is only told again is no such thing,
+    nor is a key of which one page says so and another does not. `find` asks for the job by what was sent as `key`,
+    once, where the outcome of its submit is unknown: its parser gives a Submitted, or a Snapshot where the key is the
+    job's id. Not found says nothing.
     """
 
     request: Callable[..., Request]
@@ -77,9 +80,10 @@ class Operation(Generic[T]):
     empty_ok: bool = False
     fields: Mapping[str, str] = field(default_factory=dict)
     price: PriceList | None = None
+    texts: frozenset[str] = frozenset()
     key: str = ""
     honours_key: bool = False
-    texts: frozenset[str] = frozenset()
+    find: Operation[Any] | None = None
 
     def __post_init__(self) -> None:
         if not callable(self.request):
@@ -93,14 +97,16 @@ class Operation(Generic[T]):
             raise PluginError("Operation fields: a mapping of names to what each must be, in words")
         if not (self.price is None or isinstance(self.price, PriceList)):
             raise PluginError(f"Operation price is {type(self.price).__name__}, not a vidpoll.PriceList")
+        if not isinstance(self.texts, frozenset) or not self.texts <= {*self.fields}:
+            raise PluginError(f"Operation texts {self.texts!r}: a frozenset of names in fields")
         if not isinstance(self.key, str) or not isinstance(self.honours_key, bool):
             raise PluginError(
                 f"Operation key {self.key!r}, honours_key {self.honours_key!r}: a field's name, and a bool"
             )
-        if self.honours_key and not self.key:
-            raise PluginError("Operation honours_key: name the field that takes the key, like key='idempotency_key'")
-        if not isinstance(self.texts, frozenset) or not self.texts <= {*self.fields}:
-            raise PluginError(f"Operation texts {self.texts!r}: a frozenset of names in fields")
+        if not (self.find is None or isinstance(self.find, Operation)):
+            raise PluginError(f"Operation find: {type(self.find).__name__}, not an Operation")
+        if (self.honours_key or self.find) and not self.key:
+            raise PluginError("Operation honours_key, find: name the field of the key, like key='idempotency_key'")
 
 
 def _check_parser(what: str, parse: object, verdicts: object) -> None:

@@ -109,6 +109,31 @@ def test_an_operation_that_cannot_be_right(make: Any, said: str) -> None:
     assert said in caught.value.message
 
 
+def test_a_submit_with_the_callers_own_id() -> None:
+    """Its field, what that means, and the line that finds the job by it."""
+    fields = {**PROMPT, "own_id": declare.text()}
+    start = declare.submit("POST /v1/{kind}", KINDS, fields, kind="t2v", key="own_id", find="GET /v1/{kind}?own={key}")
+    assert (start.key, start.honours_key) == ("own_id", False)
+    assert start.find is not None
+    assert start.find.request("a b") == Request("GET", "/v1/t2v", (("own", "a b"),))
+    assert start.find.parse(Response(200, {}, b'{"id": "7", "status": "run"}'), "a b").job_id == "t2v/7"
+    assert declare.submit("POST /v1", JOB, fields, key="own_id", honours_key=True).honours_key
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"key": "other"}, "none of its fields"),
+        ({"find": "GET /v1/{key}"}, "name the field"),
+        ({"find": "GET /v1"}, "key"),
+    ],
+)
+def test_a_wrong_key_of_a_submit(wrong: dict[str, str], says: str) -> None:
+    """It is heard of when the plugin is loaded."""
+    with pytest.raises(PluginError, match=says):
+        declare.submit("POST /v1", JOB, PROMPT, **wrong)  # type: ignore[arg-type]
+
+
 # -- delete, cancel, content ------------------------------------------------------------------------------------------
 
 

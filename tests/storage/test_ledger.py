@@ -250,7 +250,7 @@ def test_a_dropped_job_is_not_bought_again_by_itself(store: Store, forget: str) 
     assert why(store, FIRST) == "elsewhere"
 
 
-def test_rows_go_along_into_another_file(store: Store, path: Path) -> None:
+def test_what_is_once_only_goes_along_into_another_file(store: Store, path: Path) -> None:
     """A store that was moved away takes no knowledge with it of what was bought."""
     for name in "abc":
         order = replace(FIRST, row=name)
@@ -261,6 +261,7 @@ def test_rows_go_along_into_another_file(store: Store, path: Path) -> None:
             store.lost(number, "reset")
         else:
             store.refused(number)
+    bought(store, store.begin(ACME, "clip", {}, key="order-42"), "acme:j2", "order-42")
     before = store.batch_rows("night")
     for end_ in ("", "-wal", "-shm"):
         path.with_name(f"{path.name}{end_}").rename(path.with_name(f"away{end_}"))
@@ -271,6 +272,7 @@ def test_rows_go_along_into_another_file(store: Store, path: Path) -> None:
         "c": "waiting",
     }
     assert store.batch_rows("night") == before
+    assert [job.key for job in store.jobs() if job.ref == "acme:j2"] == ["order-42"]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from acme_provider import ACME, BROKEN, DONE, REF, UNAVAILABLE, Talk, parse_subm
 from kept_jobs import NOW, RESET, SUBMITTED, dead, kept, sql
 
 import vidpoll
-from vidpoll.storage.once import LOOK
+from vidpoll.storage.once import HONOURED, LOOK, Submit, send
 from vidpoll.storage.sqlite import Store
 
 KEY = "order-42"
@@ -237,7 +237,7 @@ def test_two_threads_buy_one(path: Path) -> None:
         return send(wire, ticket)
 
     seen = threading.Event()
-    t.client._loop.send = slow
+    t.client._loop.transport.send = slow
     thread = threading.Thread(target=lambda: refs.append(once(t).ref))
     thread.start()
     assert began.wait(10)
@@ -321,6 +321,15 @@ def test_an_honoured_key_is_sent_again(path: Path) -> None:
     assert len(set(bodies(t))) == 1
 
 
+def test_what_has_no_own_id_is_not_sent_twice(path: Path) -> None:
+    """Whoever made the submit has left it out: the provider would buy two."""
+    t = talk_own([RESET, SUBMITTED], path, honours=True)
+    state = t.client._state("acme")
+    with pytest.raises(vidpoll.SubmitUnknown):
+        send(t.client._keeper, t.client._loop, Submit(state, "clip", {"prompt": "x"}, KEY))
+    assert len(t.requests) == 1
+
+
 def test_an_id_that_is_only_told_again_is_not_sent_twice(path: Path) -> None:
     """The provider would make two jobs of it."""
     t = talk_own([RESET, SUBMITTED], path, honours=False)
@@ -368,17 +377,45 @@ def test_the_next_process_sends_an_honoured_key_again(path: Path) -> None:
     assert u.client.store.unknown_submits() == []
 
 
-def test_what_the_next_process_meets_does_not_free_the_key(path: Path) -> None:
+def test_what_the_next_process_meets_does_not_free_the_key(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A wrong key of the account says nothing of what was received before."""
     t = talk_own([RESET], path, honours=True)
     t.client._loop.context.patience = 1.0
     unknown(t)
     u = talk_own([(401, {"error": "no"})], path, honours=True)
     unknown(u)
-    u.client._states["acme"].opened.account = vidpoll.Account("acme")
-    with pytest.raises(vidpoll.MissingKey):
+
+    def no_way(*args: Any, **options: Any) -> Any:
+        raise vidpoll.UsageError("no such way")
+
+    monkeypatch.setattr("vidpoll.net.accounts.OpenAccount.wire", no_way)
+    with pytest.raises(vidpoll.UsageError, match="no such way"):
         once(u)
-    assert [each.key for each in u.client.store.unknown_submits()] == [KEY]
+    [left] = u.client.store.unknown_submits()
+    assert (left.key, left.reason) == (KEY, 'HTTP 401: no; the answer is {"error": "no"}')
+
+
+def test_an_honoured_key_is_not_relied_on_for_ever(path: Path) -> None:
+    """A provider forgets keys, and would buy again."""
+    t = talk_own([RESET], path, honours=True)
+    t.client._loop.context.patience = 1.0
+    unknown(t)
+    u = talk_own([SUBMITTED], path, honours=True)
+    u.clock.now += HONOURED + 10
+    unknown(u)
+    assert u.requests == []
+
+
+def test_two_processes_do_not_send_one_submit_again(path: Path) -> None:
+    """The first one takes it over; one that was dismissed is nobody's."""
+    store, other = (Store(path, lambda: NOW) for _ in range(2))
+    number = store.begin(vidpoll.Origin("acme"), "clip", {}, key=KEY)
+    assert isinstance(number, int)
+    store.lost(number, "reset")
+    [lost] = store.submits()
+    assert (store.begin_again(lost), other.begin_again(lost)) == (number, lost)
+    store.refused(number)
+    assert store.begin_again(lost) == lost
 
 
 def test_an_earlier_submit_without_the_id_is_not_sent_again(path: Path) -> None:
@@ -401,8 +438,84 @@ def test_hashes_of_files_are_part_of_the_id(tmp_path: Path) -> None:
     assert (seen[0] == seen[2], seen[0] == seen[1]) == (True, False)
 
 
-@pytest.mark.parametrize("wrong", [{"key": 7}, {"honours_key": True}, {"key": "a", "honours_key": 1}])
+# -- a provider that tells of a job by the caller's own id ------------------------------------------------------------
+
+
+def parse_found(response: vidpoll.Response, own_id: str) -> vidpoll.Submitted:
+    return vidpoll.Submitted(str(vidpoll.parsing.json_object(response)["found"]))
+
+
+FIND = vidpoll.Operation(lambda own_id: vidpoll.Request("GET", f"/own/{own_id}"), parse_found)
+
+
+def talk_find(
+    submits: list[Any], finds: list[Any], path: Path, find: vidpoll.Operation[Any] = FIND, field: str = "own_id"
+) -> Talk:
+    provider = replace(ACME, submit={"clip": replace(ANY, key=field, find=find)})
+    return talk({"/own/": finds, "": submits}, store=path, provider=provider, accounts={"acme": ACCOUNT})
+
+
+def test_what_is_found_may_not_be_the_job_of_another_key(path: Path) -> None:
+    """A provider that tells nonsense frees no key."""
+    t = talk_find([SUBMITTED, RESET], [{"found": "j1"}], path)
+    once(t)
+    unknown(t, "order-43")
+    assert [each.key for each in t.client.store.unknown_submits()] == ["order-43"]
+
+
+@pytest.mark.parametrize("field", ["own_id", "idempotency_key"])
+def test_a_lost_submit_is_found_by_its_own_id(path: Path, field: str) -> None:
+    """Once, and it is the job of its key; also where the store hides what was sent, by the field's name."""
+    t = talk_find([RESET], [{"found": "j1"}], path, field=field)
+    job = once(t)
+    assert (job.ref, job.key, once(t).ref, job.submitted_at) == (REF, KEY, REF, NOW)
+    assert t.requests == ["POST /v1/jobs", f"GET /v1/own/{json.loads(t.wire.sent[0].body or b'')[field]}"]
+    assert t.client.store.unknown_submits() == []
+
+
+def test_the_next_process_finds_what_the_one_before_has_lost(path: Path) -> None:
+    """Not at once, but by now."""
+    t = talk_find([RESET], [(404, {"error": "no such"})], path)
+    unknown(t)
+    u = talk_find([], [{"found": "j1"}], path)
+    assert once(u).ref == REF
+    assert [wire.method for wire in u.wire.sent] == ["GET"]
+
+
+@pytest.mark.parametrize("answer", [(404, {}), (401, {}), {"other": 1}, {"found": "a\nb"}])
+def test_what_is_not_found_stays_unknown(path: Path, answer: Any) -> None:
+    """The provider may not know it yet: nothing is sent again."""
+    t = talk_find([RESET, SUBMITTED], [answer], path)
+    assert unknown(t).reason.startswith("the connection failed")
+    assert [each.key for each in t.client.store.unknown_submits()] == [KEY]
+
+
+def test_an_own_id_that_is_the_jobs_id_is_found_by_its_status(path: Path) -> None:
+    """A server that takes the id from the caller answers for it as for any job."""
+    asks = vidpoll.Operation(FIND.request, ACME.status.parse)
+    t = talk_find([RESET], [DONE], path, asks)
+    assert once(t).ref == f"acme:{bodies(t)[0]}"
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_only_an_id_of_ours_is_looked_for(path: Path, given: bool) -> None:
+    """One of the caller's may be an older job's, and an earlier plugin may have sent none."""
+    if given:
+        t = talk_find([RESET], [{"found": "j1"}], path)
+        with pytest.raises(vidpoll.SubmitUnknown):
+            once(t, own_id="clip-17")
+        assert t.requests == ["POST /v1/jobs"]
+    else:
+        unknown(talk([RESET], store=path))
+        t = talk_find([], [{"found": "j1"}], path)
+        unknown(t)
+        assert t.requests == []
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"key": 7}, {"honours_key": True}, {"key": "a", "honours_key": 1}, {"find": ANY}, {"key": "a", "find": 7}]
+)
 def test_what_a_plugin_says_of_keys_is_checked(wrong: dict[str, Any]) -> None:
     """At the time that it is made."""
-    with pytest.raises(vidpoll.PluginError, match="key"):
+    with pytest.raises(vidpoll.PluginError, match=r"Operation (key|honours_key|find)"):
         replace(ANY, **wrong)

@@ -326,12 +326,17 @@ def local_jobs(args: Arguments, context: Context) -> int:
         return COMPLETED
     with _stored(args, context) as client:
         if args.forget_before is not None:
+            keys = _keys(client)
             gone = client.store.prune(args.forget_before)
-            context.out.error(f"forgot {gone}: jobs that ended before, and submits without an answer")
+            freed = len(keys - _keys(client))
+            more = f"; {freed} of their keys may buy again" if freed else ""
+            context.out.error(f"forgot {gone}: jobs that ended before, and submits without an answer{more}")
         for ref in args.forget:
-            there = client.store.get(ref) is not None
+            there = client.store.get(ref)
             client.store.drop(ref)
-            context.out.error(f"forgot {ref}" if there else f"{ref} is not kept here: there was nothing to forget")
+            more = f", and its key {there.key!r} may buy again" if there is not None and there.key else ""
+            said = f"forgot {ref}{more}" if there else f"{ref} is not kept here: there was nothing to forget"
+            context.out.error(said)
         kept = client.store.jobs(last=args.limit + 1) if args.name is None else client.store.jobs()
         kept = [each for each in kept if args.name in (None, each.origin.account)]
         for each in kept[-args.limit :]:
@@ -345,6 +350,14 @@ def local_jobs(args: Arguments, context: Context) -> int:
         of = "" if args.name is None else f" of {args.name}"
         context.out.error(f"no job{of} is kept in {store_of(args)}")
     return COMPLETED
+
+
+def _keys(client: vidpoll.Client) -> set[tuple[str, str]]:
+    """The keys that are in use, with their accounts."""
+    lost = {(each.account, each.key) for each in client.store.unknown_submits()}
+    return {(each.origin.account, each.key) for each in client.store.jobs() if each.key} | {
+        pair for pair in lost if pair[1]
+    }
 
 
 def _kept_line(each: vidpoll.KeptJob) -> str:

@@ -40,6 +40,8 @@ def _submit_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _submit(args: Arguments, context: Context) -> int:
+    if args.once is not None and store_of(args) is None:
+        raise vidpoll.UsageError("--once KEY needs a store, or nothing is once only; name one with --store FILE")
     deadline = Deadline(context.clock, args.timeout)
     heart = prepared(args, context)
     with context.client([args.name], args, within=deadline.left) as client:
@@ -126,20 +128,24 @@ def _one(args: Arguments, context: Context, client: vidpoll.Client, number: int)
 
     Not so with a key: without a store nothing would be once only.
     """
-    if args.once is not None:
-        return with_fields(partial(client.submit_once, args.name, args.kind, _key(args, number)), args.fields)
+    key = None if args.once is None else _key(args, number)
     try:
-        return _submit_with(client, args)
+        return _submit_with(client, args, key)
     except vidpoll.StoreError as error:
+        if key is not None:
+            raise
         context.out.error(f"warning: {error.message}. Submitting all the same, and nothing is kept")
     args.no_store = True
     with context.client([args.name], args) as other:
-        return _submit_with(other, args)
+        return _submit_with(other, args, None)
 
 
-def _submit_with(client: vidpoll.Client, args: Arguments) -> vidpoll.Job:
+def _submit_with(client: vidpoll.Client, args: Arguments, key: str | None) -> vidpoll.Job:
     operation = provider_of(client, args).submit.get(args.kind)
-    return with_fields(partial(client.submit, args.name, args.kind), args.fields, operation)
+    submit = partial(client.submit, args.name, args.kind)
+    if key is not None:
+        submit = partial(client.submit_once, args.name, args.kind, key)
+    return with_fields(submit, args.fields, operation)
 
 
 def _price_arguments(parser: argparse.ArgumentParser) -> None:

@@ -55,6 +55,9 @@ def submit(
     headers: Mapping[str, str] | None = None,
     form: bool = False,
     price: PriceList | None = None,
+    key: str = "",
+    honours_key: bool = False,
+    find: str = "",
 ) -> Operation[Submitted]:
     """Start a job with the fields of the call as JSON, or as a multipart form, in which a Path is a file (`form=True`).
 
@@ -63,7 +66,9 @@ def submit(
     `headers` takes the field of that name out of the body; in the query and in headers it may be a field that is not
     given: they go without it then. `{kind}` is `kind`, which errors name and, where they have kinds, the reader's ids.
     Where these carry a field (`Ids("app/id")`), it must be needed. `convert` makes the body out of the checked fields,
-    where it is not just these. `price` is what it costs by the vendor's page (`declare.prices`).
+    where it is not just these. `price` is what it costs by the vendor's page (`declare.prices`). `key` is the field that takes the caller's own id, or an idempotency key, and
+    `honours_key` says that the same one is the same job, as in `vidpoll.Operation`. `find` is the line that asks for
+    the job by it: "GET /tasks?external_task_ids={key}"; it is answered like the submit.
 
     >>> start = submit("POST /v1/videos", Reader({"ok": State.COMPLETED}), {"prompt": text()}, needed=("prompt",))
     >>> start.request({"prompt": "a lighthouse", "seed": None}).json
@@ -71,6 +76,8 @@ def submit(
     """
     made = Line(line, headers=headers or {})
     check_rules(f"submit {line!r}", fields, needed, others)
+    if key and key not in fields:
+        raise PluginError(f"submit {line!r}: the key {key!r} is none of its fields")
     holes, own = made.names - {"kind"}, ("kind",) if kind else ()
     sure = {name for name in needed if isinstance(name, str)}
     made.allow("submit", {*own, *fields})
@@ -101,7 +108,24 @@ def submit(
     def parse(response: Response, about: str) -> Submitted | Follow[Submitted]:
         return reader.submitted(response, about if carried else kind)
 
-    return Operation(build, parse, fields=described(fields, needed, others), texts=texts(fields), price=price)
+    found = None
+    if find:
+        asks = Line(find)
+        asks.allow("find", {"key", *own}, {"key"})
+        found = Operation(
+            lambda value: asks.request({"kind": kind, "key": value}),
+            lambda response, _: reader.submitted(response, kind),
+        )
+    return Operation(
+        build,
+        parse,
+        fields=described(fields, needed, others),
+        texts=texts(fields),
+        key=key,
+        honours_key=honours_key,
+        find=found,
+        price=price,
+    )
 
 
 def delete(

@@ -103,12 +103,13 @@ def submit(
     came: it is the same job.
     """
     operation, key = account.provider.submit[kind], "" if intent is None else intent.key
+    known = bool(key) and operation.honours_key and fields.get(operation.key) is not None
     task = run_once(
         loop,
         account,
         operation,
         making(account, kind, fields, intent),
-        repeat=bool(key) and operation.honours_key,
+        repeat=known,
         lost=intent is not None and intent.again,
     )
     return outcome(account, kind, fields, task, intent=intent, at=loop.clock.time())

@@ -11,21 +11,24 @@ from typing import Any, NamedTuple
 
 from .. import redact
 from ..drops import without
-from ..errors import SubmitUnknown, UsageError
+from ..errors import SubmitUnknown, UsageError, VidpollError
 from ..job import Job
-from ..model import Submitted
+from ..model import Snapshot, Submitted
 from ..polling.account_state import AccountState
-from ..polling.call import optional
+from ..polling.call import build, optional
 from ..polling.loop import Loop
-from ..polling.submit import KEY_SHOWN, key_line, submit, where_to_look
+from ..polling.submit import KEY_SHOWN, key_line, run_once, submit, where_to_look
 from ..provider import Operation
 from . import records, table_rows
 from .keeper import Keeper
 from .no_keeper import NoKeeper
-from .records import KeptJob, Order, Submission, Taken
+from .records import KeptJob, Submission, Taken
 
 LOOK = 1.0
 """Seconds between two looks at a submit that another process, or thread, has under way."""
+
+HONOURED = 43200.0
+"""Seconds for which a key counts as known to a provider that honours it; the shortest that one documents is a day."""
 
 OWN_IDS = uuid.UUID("6c6f7265-6d00-5e8a-9d1b-76696470016b")
 """The name space of the ids that vidpoll makes for providers which take the caller's own."""
@@ -56,10 +59,11 @@ class Submit(NamedTuple):
         """Whether the provider takes the caller's own id of the job, and the fields have none."""
         return bool(self.operation.key) and self.fields.get(self.operation.key) is None
 
-    def may_be_sent_after(self, earlier: Submission) -> bool:
-        """Whether it may be sent after one of unknown outcome: that had a key which the provider honours."""
+    def may_be_sent_after(self, earlier: Submission, now: float) -> bool:
+        """Whether it may be sent after one of unknown outcome: that had a key which the provider still honours."""
         own = self.operation.key
-        return bool(earlier.reason) and self.operation.honours_key and earlier.sent.get(own) is not None
+        honoured = self.operation.honours_key and earlier.sent.get(own) is not None
+        return bool(earlier.reason) and honoured and now - earlier.at <= HONOURED
 
     @property
     def with_own_id(self) -> Submit:
@@ -70,21 +74,13 @@ class Submit(NamedTuple):
         return self._replace(fields={**self.fields, self.operation.key: str(uuid.uuid5(OWN_IDS, made_of))})
 
 
-def send(
-    keeper: Keeper | NoKeeper,
-    loop: Loop,
-    wanted: Submit,
-    *,
-    order: Order | None = None,
-    earlier: Submission | None = None,
-) -> Job:
-    """Start a job, and tell what its first answer says. Raises what `polling.submit` raises.
+def send(keeper: Keeper | NoKeeper, loop: Loop, wanted: Submit, *, earlier: Submission | None = None) -> Job:
+    """Start a job, and tell what its first answer says. Raises what `polling.submit` raises, and Taken.
 
-    With a key, or an order, which has its own, it raises Taken and NoRoom as well. `earlier` is the same submit, whose
-    outcome is unknown and which is sent again, because the provider knows its key.
+    `earlier` is the same submit, whose outcome is unknown and which is sent again, because the provider knows its key.
     """
     account, kind, fields, key = wanted
-    with keeper.submitting(account.opened, kind, fields, key, order, earlier=earlier) as intent:
+    with keeper.submitting(account.opened, kind, fields, key, earlier=earlier) as intent:
         job, events = submit(loop, account, kind, fields, intent)
         for event in events:
             optional(partial(keeper.tell, job, event), None)
@@ -102,15 +98,61 @@ def send_once(keeper: Keeper | NoKeeper, loop: Loop, wanted: Submit) -> Job:
             _check_same(wanted, found)
         if isinstance(found, KeptJob):
             return found.job
-        if found is not None and not wanted.may_be_sent_after(found):
-            if found.reason or loop.now() >= waits_until:
-                raise _unknown(wanted, found)
+        if found is None or wanted.may_be_sent_after(found, loop.clock.time()):
+            job = _sent(keeper, loop, wanted, found)
+            if job is not None:
+                return job
+        elif found.reason:
+            return _found(keeper, loop, wanted, found, _unknown(wanted, found))
+        elif loop.now() >= waits_until:
+            raise _unknown(wanted, found)
+        else:
             loop.clock.get(Queue[None](), LOOK, busy=False)
-            continue
-        try:
-            return send(keeper, loop, wanted.with_own_id, earlier=found)
-        except Taken:  # another process was faster
-            continue
+
+
+def _sent(keeper: Keeper, loop: Loop, wanted: Submit, earlier: Submission | None) -> Job | None:
+    """The new job; None where another process was faster."""
+    try:
+        return send(keeper, loop, wanted.with_own_id, earlier=earlier)
+    except Taken:
+        return None
+    except SubmitUnknown as error:
+        lost = optional(partial(keeper.store.keyed, wanted.account.name, wanted.key), None)
+        if not isinstance(lost, Submission):
+            raise
+        return _found(keeper, loop, wanted, lost, error)
+
+
+def _found(keeper: Keeper, loop: Loop, wanted: Submit, lost: Submission, error: SubmitUnknown) -> Job:
+    """The job that a submit of unknown outcome has become. Raises the error where nobody knows."""
+    job = look_up(keeper, loop, wanted, lost)
+    if job is None:
+        raise error
+    return job
+
+
+def look_up(keeper: Keeper, loop: Loop, wanted: Submit, lost: Submission) -> Job | None:
+    """The job that a submit of unknown outcome has become, where the provider tells that by what was sent as its key.
+
+    None: it does not, or not yet.
+    """
+    name, find = wanted.operation.key, wanted.operation.find
+    value = wanted.with_own_id.fields.get(name)
+    # One of the caller's may be an older job's, too; a name like "idempotency_key" is a secret's, and its value hidden.
+    ours = wanted.takes_own_id and lost.sent.get(name) in (value, redact.HIDDEN)
+    if find is None or not ours:
+        return None
+    opened = wanted.account.opened
+    make = partial(build, opened, find, value)
+    try:
+        said = run_once(loop, wanted.account, find, make, str(value), repeat=True).result
+        job_id = said.job_id if isinstance(said, Submitted) else value if isinstance(said, Snapshot) else None
+        if job_id is None:
+            return None
+        job = Job(f"{wanted.account.name}:{job_id}", submitted_at=lost.at, key=wanted.key)
+        return job if keeper.ready().adopt(lost.number, job.ref, records.facts(job)) else None
+    except VidpollError:
+        return None
 
 
 def _check_same(wanted: Submit, found: KeptJob | Submission) -> None:

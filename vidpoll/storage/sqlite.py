@@ -33,10 +33,10 @@ _OPEN = "(account, key) IN (SELECT account, key FROM batch_rows WHERE state IS N
 
 _ALONG = (
     ("batch_rows", "SELECT * FROM batch_rows"),
-    ("jobs", f"SELECT * FROM jobs WHERE {_OPEN}"),
-    ("submits", f"SELECT * FROM submits WHERE {_OPEN}"),
+    ("jobs", "SELECT * FROM jobs WHERE key IS NOT NULL"),
+    ("submits", "SELECT * FROM submits WHERE key IS NOT NULL"),
 )
-"""What goes along into another file beside what is at work here: no row of a batch may be bought again there."""
+"""What goes along into another file beside what is at work here: nothing with a key may be bought again there."""
 
 _OURS = "SELECT * FROM submits WHERE owner = ?"
 
@@ -204,7 +204,7 @@ class Store(Database):
         """
         lost = [(submission.number,) for submission in self.submits() if submission.at < before]
         with self._transaction() as db:
-            old = f"DELETE FROM jobs WHERE told_at IS NOT NULL AND ended_at < ? AND NOT (key IS NOT NULL AND {_OPEN})"
+            old = f"DELETE FROM jobs WHERE told_at IS NOT NULL AND ended_at < ? AND (key IS NULL OR NOT {_OPEN})"
             gone = db.execute(old, (before,)).rowcount
             gone += db.executemany("DELETE FROM submits WHERE number = ?", lost).rowcount if lost else 0
             db.execute("DELETE FROM files WHERE ref NOT IN (SELECT ref FROM jobs)")
@@ -302,8 +302,7 @@ class Store(Database):
             row = db.execute("SELECT * FROM submits WHERE number = ?", (earlier.number,)).fetchone()
             if row is None or not self._lost(row):
                 return earlier
-            again = "UPDATE submits SET owner = ?, at = ?, reason = NULL WHERE number = ?"
-            db.execute(again, (self.owner, self.now(), earlier.number))
+            db.execute("UPDATE submits SET owner = ?, reason = NULL WHERE number = ?", (self.owner, earlier.number))
         return earlier.number
 
     def keyed(self, account: str, key: str) -> KeptJob | Submission | None:
@@ -361,9 +360,17 @@ class Store(Database):
             db.execute("DELETE FROM submits WHERE number = ?", (number,))
 
     def adopt(self, number: int, ref: str, facts: Mapping[str, Any]) -> bool:
-        """A submit of unknown outcome is this job. False: there is no such submit on record, and nothing is kept."""
+        """A submit of unknown outcome is this job, which has its key from then on.
+
+        False, and nothing is kept: there is no such submit on record, or the job has another key.
+        """
         with self._transaction(ref, full=True) as db:
             row = db.execute("SELECT * FROM submits WHERE number = ?", (number,)).fetchone()
+            if (
+                row is not None
+                and db.execute("SELECT 1 FROM jobs WHERE ref = ? AND key <> ?", (ref, row["key"])).fetchone()
+            ):
+                return False
             if row is not None:
                 sent, key = table_rows.sent_of(row), row["key"] or ""
                 self._insert(db, KeptJob(ref, table_rows.origin_of(row), row["operation"], sent, facts, key=key))

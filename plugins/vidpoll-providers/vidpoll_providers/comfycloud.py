@@ -80,6 +80,7 @@ SEND = declare.submit(
     ("workflow",),
     kind="workflow",
     headers={"Idempotency-Key": "{idempotency_key}"},
+    key="idempotency_key",
 )
 
 

@@ -412,6 +412,9 @@ def upload(*endings: str) -> vidpoll.Operation[Any]:
     return declare.upload("POST /upload/image", endings, value="name", field="image")
 
 
+STATUS = vidpoll.Operation(declare.request("GET /api/jobs/{id}"), parse_status, (404,), LARGEST)
+
+
 @vidpoll.hookimpl
 def vidpoll_providers() -> Iterator[vidpoll.Provider]:
     yield vidpoll.Provider(
@@ -424,8 +427,12 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         ),
         pacing=vidpoll.Pacing(floor=2.0),  # none is documented
         slots=vidpoll.Slots("queues"),  # one runs at a time
-        status=vidpoll.Operation(declare.request("GET /api/jobs/{id}"), parse_status, (404,), LARGEST),
-        submit={"workflow": vidpoll.Operation(submit_request, parse_submitted, fields=told_of(FIELDS))},
+        status=STATUS,
+        submit={
+            "workflow": vidpoll.Operation(
+                submit_request, parse_submitted, fields=told_of(FIELDS), key="prompt_id", find=STATUS
+            )
+        },
         list=vidpoll.Operation(list_request, parse_list, fields=declare.described(LIST)),
         list_polling=vidpoll.ListPollingSpec(rows=100, fields={"status": "in_progress,pending"}),
         cancel=vidpoll.Operation(queue_request, parse_cancel, max_body=LARGEST, empty_ok=True),

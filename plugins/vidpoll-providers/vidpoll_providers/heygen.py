@@ -122,7 +122,11 @@ AGENT_FIELDS = {
     "files": declare.list(OBJECT, most=20),
     **COMMON,
 }
-SENT: dict[str, Any] = {"others": declare.anything(), "headers": {"Idempotency-Key": "{idempotency_key}"}}
+SENT: dict[str, Any] = {
+    "others": declare.anything(),
+    "headers": {"Idempotency-Key": "{idempotency_key}"},
+    "key": "idempotency_key",
+}
 
 
 # -- account and pushes -----------------------------------------------------------------------------------------------

@@ -113,6 +113,8 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
                 kind="video",
                 others=declare.anything(),
                 headers=HEADERS,
+                key="idempotency_key",
+                honours_key=True,
             )
         },
         estimate={"video": declare.estimate("POST /estimate/{model:path}", priced, amount="usd")},

@@ -208,9 +208,12 @@ def path(kind: str) -> str:
 
 OLD_STATUS = {kind: declare.status(f"GET {path(kind)}/{{id}}", ASKED, verdicts=(400,)) for kind in NEEDED}
 OLD_SUBMIT = {
-    kind: declare.submit(f"POST {path(kind)}", LEGACY, LEGACY_FIELDS, needed, kind=kind, others=declare.anything())
+    kind: declare.submit(
+        f"POST {path(kind)}", LEGACY, LEGACY_FIELDS, needed, kind=kind, others=declare.anything(),
+        key="external_task_id", find=f"GET {path(kind)}/{{key}}",
+    )
     for kind, needed in NEEDED.items()
-}
+}  # fmt: skip
 
 # -- the account ------------------------------------------------------------------------------------------------------
 
@@ -268,7 +271,8 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         submit={
             "video": declare.submit(
                 "POST /{task}/{model}", NEW, NEW_FIELDS, ("task", "model", ("prompt", "contents")), kind="video",
-                others=declare.anything(), convert=nested, price=PRICES,
+                others=declare.anything(), convert=nested, key="external_task_id",
+                find="GET /tasks?external_task_ids={key}", price=PRICES,
             ),
             **OLD_SUBMIT,
         },

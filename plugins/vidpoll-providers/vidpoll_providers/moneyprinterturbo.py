@@ -101,6 +101,8 @@ def with_subject(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def submit(kind: str, path: str, *texts: str, **more: Any) -> vidpoll.Operation[vidpoll.Submitted]:
+    # Versions that know this key make it the id of the task; others ignore it, so that it is no leave to send again.
+    more |= {"key": "idempotency_key", "find": "GET /api/v1/tasks/{key}"}
     return declare.submit(f"POST {path}", TASK, FIELDS, (texts,), kind=kind, others=declare.anything(), **more)
 
 

@@ -180,3 +180,27 @@ def test_a_push_is_confirmed_by_a_question() -> None:
     ) as client:
         job = client.feed("kling:1234567890", BODY)
         assert (job.ok, job.video.url) == (True, url)
+
+
+# -- the caller's own id ----------------------------------------------------------------------------------------------
+
+
+def test_a_task_is_found_by_the_id_that_was_sent_with_it() -> None:
+    """Both interfaces answer as for the task's own id; an unknown one finds nothing, by an error or an empty list."""
+    new, old = PROVIDER.submit["video"], PROVIDER.submit["avatar"]
+    assert (new.key, old.key, new.honours_key, old.honours_key) == (
+        "external_task_id",
+        "external_task_id",
+        False,
+        False,
+    )
+    assert new.find is not None
+    assert old.find is not None
+    assert new.find.request("u-1") == Request("GET", "/tasks", (("external_task_ids", "u-1"),))
+    assert old.find.request("u-1") == Request("GET", "/v1/videos/avatar/image2video/u-1")
+    assert new.find.parse(answer([task()]), "u-1").job_id == NEW
+    assert old.find.parse(answer({"task_id": "86", "task_status": "submitted"}), "u-1").job_id == "avatar/86"
+    with pytest.raises(vidpoll.Malformed):
+        new.find.parse(answer([]), "u-1")
+    with pytest.raises(Refused):
+        old.find.parse(answer(None, code=1203), "u-1")
