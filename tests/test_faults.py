@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vidpoll.errors import CATEGORIES, KINDS, Refused
+from vidpoll.errors import CATEGORIES, KINDS
 from vidpoll.faults import CAP, LONGEST_HINT, FailureStreak, Fault, Meaning, NoAnswer, exhausted, hint, status_of
 from vidpoll.model import Response
 
@@ -152,7 +152,7 @@ def test_what_a_status_means(statuses: tuple[int | None, ...], meaning: Meaning)
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
-        (400, "input"), (401, "auth"), (402, "money"), (403, "permission"), (404, "not found"),
+        (400, "input"), (401, "auth"), (402, "money"), (403, "auth"), (404, "not found"),
         (405, "input"), (409, "conflict"), (413, "input"), (422, "input"),
         (410, "expired"), (429, "rate"), (500, "internal"), (503, "internal"), (418, "unknown"), (None, "unknown"),
     ],
@@ -166,7 +166,7 @@ def test_the_kind_of_a_refusal(status: int | None, kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_200_that_is_a_refusal_counts_as_its_status(kind: str) -> None:
     """Refused(kind) and the status that it stands for are the same error."""
-    assert Fault("x", status_of(Refused(kind))).error is KINDS[kind]
+    assert Fault("x", status_of(kind)).error is KINDS[kind]
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_the_class_of_failure_of_a_status(status: int | None, category: str | No
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_a_plugin_declares_wins(kind: str) -> None:
     """A 403 that is money is money, and one that is "permission" is no class of failure: it may be about a model."""
-    fault = Fault("x", status_of(Refused(kind)), declared=kind)
+    fault = Fault("x", status_of(kind), declared=kind)
     assert (fault.kind, fault.category) == (kind, kind if kind in CATEGORIES else None)
 
 

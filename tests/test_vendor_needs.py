@@ -83,7 +83,14 @@ def test_a_cancel_that_asks_first(queue: dict[str, Any], sent: list[Any]) -> Non
 PAY = replace(
     ACME,
     error=declare.refusals(
-        {"1113": "money", "1201": "not found", "1303": "capacity", "1301": "moderated_input", "1103": "permission"},
+        {
+            "1113": "money",
+            "1201": "not found",
+            "1303": "capacity",
+            "1301": "moderated_input",
+            "1103": "permission",
+            "1002": "auth",
+        },
         statuses={403: "money"},
         charged={"moderated_input": True, "1303": False},
     ),
@@ -108,6 +115,8 @@ def test_a_refusal_that_is_money(status: int, code: str) -> None:
         (429, "1", (vidpoll.RateLimited, "rate", None)),
         (400, "1301", (vidpoll.InvalidRequest, "moderated_input", True)),
         (403, "1103", (vidpoll.PermissionDenied, None, None)),
+        (403, "1002", (vidpoll.PermissionDenied, "auth", None)),
+        (400, "1002", (vidpoll.AuthenticationError, "auth", None)),
         (401, "1", (vidpoll.AuthenticationError, "auth", None)),
     ],
 )

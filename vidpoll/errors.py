@@ -230,7 +230,7 @@ CATEGORIES: dict[str, type[ProviderError]] = {
     "rate": RateLimited,  # too many requests in a short time
     "quota": RateLimited,  # what the account may do in a day or a month is used up
     "money": PaymentRequired,
-    "auth": AuthenticationError,
+    "auth": AuthenticationError,  # with HTTP 403 PermissionDenied
     "input": InvalidRequest,
     "moderated_input": InvalidRequest,  # what was sent is not allowed
     "moderated_output": InvalidRequest,  # what was made is not shown

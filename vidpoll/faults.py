@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from .blame import Meaning as Meaning  # noqa: PLC0414 - whoever asks for a fault asks for what it means
 from .blame import of_status
-from .errors import CATEGORIES, KINDS, Malformed, ProviderError, Refused
+from .errors import CATEGORIES, KINDS, Malformed, PermissionDenied, ProviderError
 from .model import Response, is_number
 from .parsing import timestamp
 
@@ -51,7 +51,8 @@ _FROM_KIND = {
     **dict.fromkeys(("internal", "unknown"), 500),
 }
 _TO_KIND = {
-    **{_FROM_KIND[kind]: kind for kind in ("auth", "money", "permission", "not found", "conflict", "expired", "rate")},
+    **{_FROM_KIND[kind]: kind for kind in ("auth", "money", "not found", "conflict", "expired", "rate")},
+    403: "auth",
     **dict.fromkeys((400, 405, 406, 411, 413, 414, 415, 421, 422, 426, 428, 431), "input"),
 }
 
@@ -112,25 +113,19 @@ class Fault(NamedTuple):
 
     @property
     def error(self) -> type[ProviderError]:
-        """The error that tells of it."""
-        return KINDS[self.kind]
+        """The error that tells of it; a key that may not do this is another one than a wrong key."""
+        return PermissionDenied if self.kind == "auth" and self.status == 403 else KINDS[self.kind]
 
     @property
     def category(self) -> str | None:
-        """The class of failure; None where neither the plugin nor the HTTP status tells it.
-
-        A bare 403 is one of the key, while a plugin that declares "permission" may mean a model, or a region.
-        """
-        if self._is_bot_check:
-            return None
-        if self.status == 403 and self.declared is None:
-            return "auth"
-        return self.kind if self.kind in CATEGORIES else None
+        """The class of failure; None where neither the plugin nor the HTTP status tells it."""
+        return self.kind if self.kind in CATEGORIES and not self._is_bot_check else None
 
 
-def status_of(refused: Refused) -> int:
-    """The HTTP status that a `Refused` stands for."""
-    return _FROM_KIND[refused.kind]
+def status_of(kind: str, status: int = 200) -> int:
+    """The HTTP status that a word of `errors.KINDS` stands for: that of the answer where it says the same."""
+    meant = _FROM_KIND[kind]
+    return status if status >= 300 and _FROM_KIND[Fault("", status).kind] == meant else meant
 
 
 _PASSED_ON = "llm_provider-"

@@ -197,6 +197,8 @@ def vidpoll_failed(job: Job, event: Failed) -> None:
         @vidpoll.hookimpl
         def vidpoll_failed(job, event):
             chat.say(f"{job.ref} {event.state}: {event.problem}")
+            if event.problem and event.problem.category == "money":  # or "capacity", "moderated_output" …
+                chat.say("top up, and submit it again")
     """
 
 

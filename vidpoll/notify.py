@@ -108,7 +108,7 @@ def _asset(asset: Asset) -> dict[str, Any]:
 
 _SHOWN: Mapping[type, Callable[[Any], dict[str, Any]]] = {
     Asset: _asset,
-    Problem: lambda problem: {"message": problem.message, "code": problem.code},
+    Problem: lambda problem: {name: getattr(problem, name) for name in ("message", "code", "category", "charged")},
     Cost: lambda cost: {"charged": cost.charged, "refunded": cost.refunded, "unit": _plain(cost.unit)},
     Snapshot: lambda said: {name: _plain(getattr(said, name)) for name in ("state", "stage", "progress")},
     VidpollError: lambda error: {"type": type(error).__name__, "message": redact.text(error)},

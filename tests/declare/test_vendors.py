@@ -130,7 +130,12 @@ def test_a_vendor_with_several_interfaces() -> None:
 # -- why a job failed -------------------------------------------------------------------------------------------------
 
 RUNWAY = declare.problems(
-    {"SAFETY": "moderated_output", "SAFETY.INPUT": "moderated_input", "INTERNAL": "internal"},
+    {
+        "SAFETY": "moderated_output",
+        "SAFETY.INPUT": "moderated_input",
+        "INTERNAL": "internal",
+        "3": {"Support codes": "moderated_input", "": "input"},
+    },
     texts={"moderat": "moderated_output"},
     charged={"SAFETY.INPUT": True, "moderated_output": False},
 )
@@ -142,6 +147,8 @@ RUNWAY = declare.problems(
         (Problem("x", "SAFETY.INPUT.TEXT"), "moderated_input", True),
         (Problem("x", "SAFETY.OUTPUT.VIDEO"), "moderated_output", False),
         (Problem("x", "INTERNAL.BAD_OUTPUT.CODE01"), "internal", None),
+        (Problem("no (support codes: 7)", "3"), "moderated_input", None),
+        (Problem("no such field", "3"), "input", None),
         (Problem("failed the Moderation"), "moderated_output", False),
         (Problem("moderated", "INTERNAL"), "internal", None),
         (Problem("x", "ASSET.INVALID"), None, None),
@@ -150,10 +157,17 @@ RUNWAY = declare.problems(
     ],
 )
 def test_why_a_job_failed(problem: Problem, category: str | None, charged: bool | None) -> None:
-    """[Runway] The longest beginning of a code wins, then the text; what the parser said stays; nothing is guessed."""
+    """[Runway, Google] The longest beginning of a code wins, then the text; nothing is guessed."""
     said = RUNWAY(problem)
     assert (said.category, said.charged) == (category, charged)
     assert (said.message, said.code) == (problem.message, problem.code)
+
+
+def test_a_vendor_that_charges_for_no_failure() -> None:
+    """[Vidu, xAI] One row says it for all, and others for one class or code."""
+    said = declare.problems({"E1": "input", "E2": "input"}, charged={"": False, "input": True, "E2": False})
+    told = [said(Problem("x", code)).charged for code in (None, "E0", "E1", "E2")]
+    assert told == [False, False, True, False]
 
 
 def test_a_failed_job_has_its_class_wherever_it_is_read() -> None:

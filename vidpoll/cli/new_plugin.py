@@ -248,7 +248,10 @@ class _Index:
             own = self._job_id(file)
             row |= {"id": own} if own not in (None, self.id) and name == "status" else {}
             row |= self._asked(name, token)
-        return {**row, "expect": self._expected(file, name, token), "note": f"{MARK}: {note}"}
+        expect = self._expected(file, name, token)
+        if '"category"' in json.dumps(expect):
+            note += " And what class of failure is its code?"
+        return {**row, "expect": expect, "note": f"{MARK}: {note}"}
 
     def _asked(self, name: str, token: str | None) -> dict[str, Any]:
         if name in ("status", "cancel", "delete"):

@@ -154,8 +154,8 @@ class Reader:
         return self._classed(Snapshot(verdict.state, problem=verdict.problem(response), cost=cost, raw=data))
 
     def _classed(self, said: Snapshot) -> Snapshot:
-        """A snapshot whose problem has its class of failure."""
-        if said.problem is None or self.problem is None:
+        """The snapshot of a failed job with the class of its failure."""
+        if said.problem is None or self.problem is None or said.state is not State.FAILED:
             return said
         return replace(said, problem=self.problem(said.problem))
 

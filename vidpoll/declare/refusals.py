@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
@@ -13,13 +13,14 @@ from ..model import Problem, Response
 
 T = TypeVar("T")
 
-Words = Mapping[str, str]
+Words = Mapping[str, "str | Mapping[str, str]"]
+Patterns = tuple[tuple[re.Pattern[str], str], ...]
 
 
 def refusals(
     codes: Words | None = None,
     *,
-    texts: Words | None = None,
+    texts: Mapping[str, str] | None = None,
     statuses: Mapping[int, str] | None = None,
     charged: Mapping[str, bool] | None = None,
     read: Callable[[Response], Problem] = parsing.problem,
@@ -27,12 +28,14 @@ def refusals(
     """For `Provider(error=…)`: the word for a refusal by its code, else by its text, else by its HTTP status.
 
     `codes` maps codes, as text, to keys of `errors.KINDS`: a class of failure, "permission", "not found", "conflict";
-    of a code with dots its beginning will do. `texts` maps patterns, which are looked for in the reason whatever its
-    case, but not in that of a 5xx: a submit may have been received then, whatever the words. What no table names is
-    what its HTTP status says. `charged` maps codes, or classes, to whether the provider keeps money for it. `read`
-    makes the Problem out of the answer. Raises PluginError for a word or a pattern that is none.
+    of a code with dots its beginning will do, and for one with several meanings stands a table of texts. `texts` maps
+    patterns, which are looked for in the reason whatever its case, but not in that of a 5xx: a submit may have been
+    received then, whatever the words. What no table names is what its HTTP status says. `charged` maps codes, classes,
+    or "" (all others) to whether the provider keeps money for it. `read` makes the Problem out of the answer. Raises
+    PluginError for a word or a pattern that is none.
 
-    >>> told = refusals({"1113": "money"}, texts={"credits": "money"}, statuses={403: "money"})
+    >>> codes = {"1113": "money", "3": {"policy": "moderated_input", "": "input"}}
+    >>> told = refusals(codes, texts={"credits": "money"}, statuses={403: "money"})
     >>> told(Response(429, {}, b'{"error": {"code": "1113", "message": "no balance"}}')).category
     'money'
     """
@@ -46,7 +49,7 @@ def refusals(
 
 
 def problems(
-    codes: Words | None = None, *, texts: Words | None = None, charged: Mapping[str, bool] | None = None
+    codes: Words | None = None, *, texts: Mapping[str, str] | None = None, charged: Mapping[str, bool] | None = None
 ) -> Callable[[Problem], Problem]:
     """For `Reader(problem=…)`: the class of failure of a job by its code, else by its text, as `refusals` has it.
 
@@ -60,37 +63,51 @@ def problems(
 
 
 class _Table(NamedTuple):
-    codes: Words
-    patterns: tuple[tuple[re.Pattern[str], str], ...]
+    codes: Mapping[str, Patterns]
+    texts: Patterns
     charged: Mapping[str, bool]
 
     def of(self, said: Problem, *, texts: bool = True, otherwise: str | None = None) -> Problem:
         """A problem with its word, and whether it is charged."""
-        kind = said.kind or by_code(self.codes, said.code)
+        kind = said.kind or _first(by_code(self.codes, said.code) or (), said.message)
         if kind is None and texts:
-            kind = next((kind for pattern, kind in self.patterns if pattern.search(said.message)), None)
+            kind = _first(self.texts, said.message)
         kind = kind or otherwise
         charged = said.charged
-        for paid in (by_code(self.charged, said.code), self.charged.get(kind or "")):
+        for paid in (by_code(self.charged, said.code), self.charged.get(kind or ""), self.charged.get("")):
             charged = paid if charged is None else charged
         return said if (kind, charged) == (said.kind, said.charged) else replace(said, kind=kind, charged=charged)
 
 
-def _table(who: str, codes: Words | None, texts: Words | None, charged: Mapping[str, bool] | None) -> _Table:
-    codes, texts, charged = codes or {}, texts or {}, charged or {}
-    _check(who, (*codes.values(), *texts.values()))
-    for name, paid in charged.items():
+def _table(
+    who: str, codes: Words | None, texts: Mapping[str, str] | None, charged: Mapping[str, bool] | None
+) -> _Table:
+    for name, paid in (charged or {}).items():
         if not isinstance(paid, bool):
             raise PluginError(f"{who} charged {name!r}: {paid!r}; True or False, and no row where it is not known")
+    made = {code: _patterns(who, _texts(row)) for code, row in (codes or {}).items()}
+    return _Table(made, _patterns(who, texts or {}), charged or {})
+
+
+def _texts(row: str | Mapping[str, str]) -> Mapping[str, str]:
+    """A code's word as a table of texts, of which each one fits."""
+    return {"": row} if isinstance(row, str) else row
+
+
+def _patterns(who: str, texts: Mapping[str, str]) -> Patterns:
+    _check(who, texts.values())
     try:
-        patterns = tuple((re.compile(pattern, re.IGNORECASE), kind) for pattern, kind in texts.items())
+        return tuple((re.compile(pattern, re.IGNORECASE), kind) for pattern, kind in texts.items())
     except re.error as error:
         raise PluginError(f"{who}: {error.pattern!r} is no regular expression: {error}") from None
-    return _Table(codes, patterns, charged)
 
 
-def _check(who: str, kinds: object) -> None:
-    for kind in kinds:  # type: ignore[attr-defined]
+def _first(texts: Patterns, message: str) -> str | None:
+    return next((kind for pattern, kind in texts if pattern.search(message)), None)
+
+
+def _check(who: str, kinds: Iterable[str]) -> None:
+    for kind in kinds:
         if kind not in KINDS:
             raise PluginError(f"{who}: {kind!r}; the word is one of {', '.join(KINDS)}")
 
@@ -100,4 +117,4 @@ def by_code(table: Mapping[str, T], code: str | None) -> T | None:
     code = (code or "")[:100]
     while code and code not in table:
         code = code.rpartition(".")[0]
-    return table.get(code)
+    return table[code] if code else None

@@ -202,7 +202,7 @@ class Call(Generic[T]):
         except Refused as refused:
             self.refused = True
             reason = redact.text(refused.message) or refused.kind
-            return Fault(reason, status_of(refused), refused.code, declared=refused.kind)
+            return Fault(reason, status_of(refused.kind), refused.code, declared=refused.kind)
         except Exception as error:  # noqa: BLE001 - `_broke` says what it was
             if response.status in self._verdicts:  # the body was no verdict, so the status is what it says
                 return self._fault(response)
@@ -254,7 +254,7 @@ class Call(Generic[T]):
         if response.status == 407:
             reason = f"the proxy on the way wants a user and a password ({reason})"
         spoken = kind if page is None else None  # a page is no word of the provider's
-        status = status_of(Refused(spoken)) if spoken else fault.status
+        status = status_of(spoken, response.status) if spoken else fault.status
         if self.depth and status in (404, 410):
             status, spoken = 502, None
         shown = reason if f"HTTP {response.status}" in reason else f"HTTP {response.status}: {reason}"

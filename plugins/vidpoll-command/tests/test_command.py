@@ -76,7 +76,7 @@ def test_what_a_command_gets(note, said):
         "ref": REF,
         "at": "2027-01-15T08:00:05.000Z",
         "state": "failed",
-        "problem": {"message": "out of paint", "code": None},
+        "problem": {"message": "out of paint", "code": None, "category": None, "charged": None},
         "cost": None,
         "event": "failed",
         "text": "acme:j1 failed: out of paint",

@@ -72,7 +72,7 @@ def test_json_lines(tmp_path):
         "event": "failed",
         "ref": REF,
         "state": "failed",
-        "problem": {"message": "out of paint", "code": None},
+        "problem": {"message": "out of paint", "code": None, "category": None, "charged": None},
         "cost": None,
         "text": "acme:j1 failed: out of paint",
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from types import ModuleType
@@ -120,16 +121,21 @@ def test_fields_go_where_vertex_has_them(tmp_path: Path) -> None:
 # -- vertex: what comes back ------------------------------------------------------------------------------------------
 
 
+HELD_BACK = Problem("", kind="moderated_output", charged=False)
+
+
 @pytest.mark.parametrize(
     ("more", "state", "problem"),
     [
         ({}, State.RUNNING, None),
         ({"done": False}, State.RUNNING, None),
         ({"response": {"videos": [{"gcsUri": "gs://b/a.mp4"}]}}, State.RUNNING, None),
-        ({"done": True, "response": {"raiMediaFilteredCount": 1}}, State.FAILED, Problem("")),
-        ({"done": True, "response": {"raiMediaFilteredReasons": ["a face"]}}, State.FAILED, Problem("a face")),
+        ({"done": True, "response": {"raiMediaFilteredCount": 1}}, State.FAILED, HELD_BACK),
+        ({"done": True, "response": {"raiMediaFilteredReasons": ["a face"]}}, State.FAILED,
+         replace(HELD_BACK, message="a face")),
         ({"done": True, "response": {"raiMediaFilteredCount": 0}}, State.COMPLETED, None),
-        ({"done": True, "error": {"code": 8, "message": "high load"}}, State.FAILED, Problem("high load", "8")),
+        ({"done": True, "error": {"code": 8, "message": "high load"}}, State.FAILED,
+         Problem("high load", "8", kind="capacity")),
     ],
 )  # fmt: skip
 def test_done_without_samples_is_a_refusal(more: dict[str, Any], state: State, problem: Problem | None) -> None:

@@ -92,7 +92,7 @@ def test_a_code_decides_beside_done_alone(code: Any, word: str, state: State) ->
     assert said.state is state
 
 
-@pytest.mark.parametrize(("code", "kind"), [(50430, "rate"), (50429, "rate"), (50500, "internal"), (1, "unknown")])
+@pytest.mark.parametrize(("code", "kind"), [(50430, "capacity"), (50429, "rate"), (50500, "internal"), (1, "unknown")])
 def test_other_codes_are_no_verdict(code: int, kind: str) -> None:
     """The task goes on: the question alone was refused."""
     with pytest.raises(vidpoll.Refused) as caught:

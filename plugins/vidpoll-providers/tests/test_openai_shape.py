@@ -148,7 +148,8 @@ def test_a_failed_job_in_the_body_of_an_error(module: ModuleType, status: int) -
     script = [answer({"id": "v1", "status": "queued"}), answer(job, status)]
     client, wire = client_of(module, script)
     with client:
-        assert client.wait(f"{provider(module).name}:v1", check=False).problem == Problem("out of memory", str(status))
+        problem = Problem("out of memory", str(status), kind="input" if status < 500 else "internal")
+        assert client.wait(f"{provider(module).name}:v1", check=False).problem == problem
     if status >= 500:
         client, wire = client_of(module, [answer(outage, status), answer(done)])
         with client:
@@ -177,7 +178,8 @@ def test_a_failed_job_of_vllm_behind_litellm() -> None:
     job = {"id": "video_gen_7", "status": "failed", "error": {"code": 500, "message": "out of memory"}}
     message = f"litellm.InternalServerError: OpenAIException - {json.dumps(job)}\n\nLiteLLM: model group failed."
     said = read(litellm, {"error": {"message": message, "code": "500"}}, asked, 500)
-    assert said == Snapshot(State.FAILED, "failed", problem=Problem("out of memory", "500"), job_id=asked)
+    problem = Problem("out of memory", "500", kind="internal")
+    assert said == Snapshot(State.FAILED, "failed", problem=problem, job_id=asked)
     done = answer({"id": asked, "status": "completed"})
     unknown = answer({"error": {"message": "litellm.APIError: {not json", "code": "500"}}, 500)
     quoted = answer({"error": {"message": f"bad prompt: {json.dumps({'id': 'v', 'status': 'failed'})}"}}, 500)
@@ -195,7 +197,7 @@ def test_a_400_of_litellm_is_a_verdict_where_it_holds_the_job() -> None:
     message = f"litellm.BadRequestError: OpenAIException - {json.dumps(job)}"
     client, _ = client_of(litellm, [answer({"error": {"message": message, "code": "400"}}, 400)])
     with client:
-        assert client.wait(f"litellm:{asked}", check=False).problem == Problem("no image", "400")
+        assert client.wait(f"litellm:{asked}", check=False).problem == Problem("no image", "400", kind="input")
     client, _ = client_of(litellm, 3 * [answer({"error": {"message": "No connected db.", "code": "400"}}, 400)])
     with client, pytest.raises(vidpoll.WaitRefused, match="No connected db") as caught:
         client.wait(f"litellm:{asked}")

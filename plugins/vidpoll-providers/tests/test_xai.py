@@ -48,7 +48,8 @@ def test_moderation_is_a_verdict_and_may_cost(code: str) -> None:
     client, _ = client_of([RUNNING, (400, {**refused, "usage": {"cost_in_usd_ticks": 2500000000}})])
     with client:
         job = client.wait("xai:r1", check=False)
-    assert (job.state, job.problem) == (State.FAILED, Problem(refused["error"], code))
+    problem = Problem(refused["error"], code, kind="moderated_output", charged=True)
+    assert (job.state, job.problem) == (State.FAILED, problem)
     assert job.cost == Cost(0.25, unit="USD")
 
 

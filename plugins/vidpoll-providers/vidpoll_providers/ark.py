@@ -19,6 +19,12 @@ KINDS = {
     "InvalidEndpointOrModel": "input",
     "InvalidAction": "conflict",  # a running task is neither cancelled nor deleted: HTTP 409, second hand also 400
     "task_not_found": "not found",  # second hand, as is the spelling
+    **dict.fromkeys(("InvalidParameter", "MissingParameter"), "input"),
+    **dict.fromkeys(("InputTextSensitiveContentDetected", "InputImageSensitiveContentDetected"), "moderated_input"),
+    **dict.fromkeys(("OutputVideoSensitiveContentDetected", "OutputAudioSensitiveContentDetected"), "moderated_output"),
+    **dict.fromkeys(("RateLimitExceeded", "ModelAccountRpmRateLimitExceeded"), "rate"),
+    **dict.fromkeys(("QuotaExceeded", "ServerOverloaded"), "capacity"),  # the quota is that of queued tasks
+    "InternalServiceError": "internal",
 }
 SITES = "a key works at its own site alone: set ARK_BASE_URL to that of Volcengine or of BytePlus"
 
@@ -44,7 +50,10 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         vidpoll.Bearer("ARK_API_KEY"),
         pacing=vidpoll.Pacing(floor=10.0, typical=(25.0, 360.0)),
         words={"pending": State.QUEUED, "processing": State.RUNNING},  # of sites that host it, second hand
-        reader={"verdicts": (declare.Verdict(400, "video_not_ready", State.RUNNING),)},  # second hand
+        reader={
+            "verdicts": (declare.Verdict(400, "video_not_ready", State.RUNNING),),  # second hand
+            "problem": declare.problems(KINDS),
+        },
         error=declare.refusals(KINDS, read=read_error),
     )
 

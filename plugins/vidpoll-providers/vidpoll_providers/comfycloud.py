@@ -67,6 +67,11 @@ JOB = declare.Reader(
     refine=refine,
 )
 ROW = replace(JOB, refine=None)
+REFUSED = {
+    **dict.fromkeys(("invalid_workflow", "workflow_format_ui", "missing_asset", "invalid_request"), "input"),
+    "queue_full": "capacity",
+    "insufficient_credits": "money",
+}
 RULES = {
     "workflow": WORKFLOW,
     "extra_data": LOCAL["extra_data"],
@@ -133,6 +138,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         cancel=vidpoll.Operation(declare.request("POST /api/v2/jobs/{id}/cancel"), JOB.parse),
         upload={"file": vidpoll.Operation(upload_request, parse_uploaded)},
         stages=JOB.stages,
+        error=declare.refusals(REFUSED),
         drops=("extra_data", "api_key_*", "auth_token_*"),
     )
 

@@ -323,6 +323,15 @@ def parse_submitted(response: Response, about: str) -> vidpoll.Submitted:
     return parsing.submitted(told, lambda: Snapshot(State.QUEUED, "pending", job_id=told, raw=body))
 
 
+REFUSED = dict.fromkeys(
+    (
+        "no_prompt", "prompt_no_outputs", "prompt_outputs_failed_validation", "missing_node_type", "invalid_prompt",
+        "invalid_prompt_id",
+    ),
+    "input",
+)  # fmt: skip
+
+
 def parse_error(response: Response) -> Problem:
     """A refusal, with what is wrong in which node."""
     problem = parsing.problem(response)
@@ -442,7 +451,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
             "video": upload(".mp4", ".webm", ".mov", ".mkv", ".avi", ".m4v"),
             "audio": upload(".mp3", ".wav", ".flac", ".ogg", ".m4a"),
         },
-        error=parse_error,
+        error=declare.refusals(REFUSED, read=parse_error),
         stages=JOB.stages,
         drops=("extra_data", "api_key_*", "auth_token_*", "current_inputs", "queue_*[][2:]", "prompt[2:]"),
     )

@@ -13,6 +13,16 @@ from typing import Any
 import vidpoll
 from vidpoll import State, declare, parsing
 
+KINDS: dict[str, str | dict[str, str]] = {
+    "Arrearage": "money",
+    "AllocationQuota.FreeTierOnly": "money",
+    "UnsupportedOperation": "conflict",  # a cancel of a task that runs, or is over: HTTP 400
+    **dict.fromkeys(("InvalidParameter", "InvalidURL"), "input"),
+    "DataInspectionFailed": {"output": "moderated_output", "": "moderated_input"},
+    **dict.fromkeys(("AccessDenied", "Model.AccessDenied"), "permission"),
+    "Throttling": "rate",
+    "InternalError": "internal",
+}
 JOB = declare.Reader(
     {
         "PENDING": State.QUEUED,
@@ -34,6 +44,7 @@ JOB = declare.Reader(
     duration=("usage.output_video_duration", "usage.video_duration", "usage.duration"),
     cost=("usage.duration", "usage.video_duration"),
     unit="seconds",
+    problem=declare.problems(KINDS),
 )
 
 
@@ -129,11 +140,6 @@ LIST = declare.numbered_pages(
         "api_key_id": declare.text(),
     },
 )
-KINDS = {
-    "Arrearage": "money",
-    "AllocationQuota.FreeTierOnly": "money",
-    "UnsupportedOperation": "conflict",  # a cancel of a task that runs, or is over: HTTP 400
-}
 REGION = "key, model and host must be of one region: set DASHSCOPE_BASE_URL to that of the key"
 
 

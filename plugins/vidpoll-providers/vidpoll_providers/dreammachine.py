@@ -29,6 +29,13 @@ JOB = declare.Reader(
     updated_at="",
     finished_at="",
     duration="",
+    problem=declare.problems(
+        texts={
+            "blacklisted words|prompt moderation": "moderated_input",
+            "moderation failed": "moderated_output",  # of frames; whose, the page does not say
+            "user input frames": "input",
+        }
+    ),
     refine=lambda said, data, job_id: replace(said, assets_due=data.get("generation_type") != "image"),
 )
 PLACE = declare.object()

@@ -61,6 +61,21 @@ def log_line(data: Mapping[str, Any]) -> str | None:
 
 # -- refusals and reasons --------------------------------------------------------------------------------------------
 
+INPUTS = (
+    "missing", "value_error", "file_download_error", "image_load_error", "image_too_large", "face_detection_error",
+    "file_too_large", "video_duration_too_long", "unsupported_video_format", "greater_than", "less_than_equal",
+    "one_of",
+)  # fmt: skip
+FREE = (  # HTTP 5xx, which costs nothing
+    "internal_server_error", "generation_timeout", "downstream_service_unavailable", "request_timeout",
+    "startup_timeout", "runner_scheduling_failure", "runner_connection_timeout", "runner_disconnected",
+    "runner_connection_refused",
+)  # fmt: skip
+REFUSED = {**dict.fromkeys(INPUTS, "input"), "content_policy_violation": "moderated_input"}  # its `loc` names the input
+FAILED = declare.problems(
+    {**REFUSED, **dict.fromkeys((*FREE, "downstream_service_error"), "internal")}, charged=dict.fromkeys(FREE, False)
+)
+
 
 def read_error(response: vidpoll.Response) -> vidpoll.Problem:
     """The reason. `detail` is a list of objects, an object, or text; a cancel that is refused is one word.
@@ -114,7 +129,7 @@ def parse_result(said: vidpoll.Snapshot, response: vidpoll.Response, job_id: str
         said, cost=None if units is None else vidpoll.Cost(units, unit="units")
     )  # the app's, without a price
     if response.status >= 300:
-        return replace(told, state=_ended(response, body), problem=read_error(response))
+        return replace(told, state=_ended(response, body), problem=FAILED(read_error(response)))
     found = tuple(files(body))
     if not body or body.get("detail") or not (found or not (body.get("error") or body.get("status"))):
         raise vidpoll.Malformed("HTTP 200 without the output of a model")
@@ -175,7 +190,7 @@ def status(line: str, result: str) -> vidpoll.Operation[vidpoll.Snapshot]:
         if said.state is not State.COMPLETED:
             return said
         why, code = parsing.text(data.get("error")), parsing.text(data.get("error_type"))
-        sure = replace(said, state=ended_as(code), problem=vidpoll.Problem(why, code)) if why else None
+        sure = replace(said, state=ended_as(code), problem=FAILED(vidpoll.Problem(why, code))) if why else None
         return vidpoll.Follow(fetch(job_id), partial(parse_result, said), SEEN, sure)
 
     return vidpoll.Operation(ask, parse)
@@ -366,7 +381,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         cancel=vidpoll.Operation(declare.request("PUT /{app:path}/requests/{id}/cancel", JOB.ids), parse_cancelled),
         delete=vidpoll.Operation(delete_request, parse_deleted),
         error=declare.refusals(
-            {"ALREADY_COMPLETED": "conflict"},
+            {"ALREADY_COMPLETED": "conflict", **REFUSED},
             texts={r"exhausted balance|top.?up": "money"},
             read=read_error,
         ),

@@ -30,6 +30,14 @@ WORDS = {
     "incomplete": State.FAILED,
     "budget_exceeded": State.FAILED,
 }
+FILTER = r"support codes|responsible ai|violat"
+FAULTS = {
+    "3": {FILTER: "moderated_input", "": "input"},  # INVALID_ARGUMENT
+    "8": "capacity",
+    **dict.fromkeys(("13", "14"), "internal"),
+}
+"""Google's numbers for why a job failed."""
+SAFETY = {"output": "moderated_output", "input|prompt": "moderated_input"}
 CONTENT = "steps[type=model_output].content[type={}]"
 
 
@@ -74,6 +82,7 @@ JOB = declare.Reader(
     updated_at="updated",
     cost="usage.total_tokens",
     unit="tokens",
+    problem=declare.problems({**FAULTS, "https://generativelanguage.googleapis.com/errors/safety": SAFETY}),
     decide=decide,
     refine=refine,
 )
@@ -98,7 +107,7 @@ def parse_file(said: vidpoll.Snapshot, response: vidpoll.Response, job_id: str) 
     if body.get("state") == "FAILED":
         reason = parsing.text(parsing.at(body, "error.message")) or "the file of the video has failed"
         problem = vidpoll.Problem(reason, parsing.text(parsing.at(body, "error.code")))
-        return replace(said, state=State.FAILED, assets=(), problem=problem)
+        return replace(said, state=State.FAILED, assets=(), problem=declare.problems(FAULTS)(problem))
     end, size = parsing.timestamp(body.get("expirationTime")), parsing.count(body.get("sizeBytes"))
     return replace(said, assets=tuple(replace(each, expires_at=end, size=size) for each in said.assets))
 
@@ -142,6 +151,13 @@ def decide_operation(state: State | None, data: Mapping[str, Any]) -> State | No
     return State.FAILED if data.get("error") or refused else State.COMPLETED
 
 
+def filtered(said: vidpoll.Snapshot, data: Mapping[str, Any]) -> vidpoll.Snapshot:
+    """Without an error of Google's it is the filter that held the video back, which costs nothing."""
+    if said.state is not State.FAILED or said.problem is None or data.get("error"):
+        return said
+    return replace(said, problem=replace(said.problem, kind="moderated_output", charged=False))
+
+
 OPERATION = declare.Reader(
     {},
     status="",
@@ -152,7 +168,9 @@ OPERATION = declare.Reader(
     },
     reason=("error.message", *(f"{path}[0]" for path in FILTERED if path.endswith("Reasons"))),
     progress="metadata.progressPercent",
+    problem=declare.problems(FAULTS),
     decide=decide_operation,
+    refine=lambda said, data, job_id: filtered(said, data),
 )
 INSTANCE = ("prompt", "image", "lastFrame", "referenceImages", "video")
 VEO = {"model": declare.text(), "prompt": declare.text(), **{name: declare.object() for name in INSTANCE[1:]}}
@@ -177,6 +195,8 @@ def read_error(response: vidpoll.Response) -> vidpoll.Problem:
     reasons = parsing.at(body, "error.details[].reason")
     code = next((each for each in reasons if isinstance(each, str)), None)
     code = code or parsing.text(parsing.at(body, "error.status")) or problem.code
+    daily = re.search(r'"quotaId"\s*:\s*"[^"]*PerDay', response.text())  # else a rate, which seconds help
+    problem = replace(problem, kind="quota") if daily and response.status == 429 else problem
     gone = re.search(r"veo\S* is no longer available", problem.message)
     return replace(problem, code=code, message=f"{problem.message} ({ENDED})" if gone else problem.message)
 
@@ -219,7 +239,14 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         },
         cancel=vidpoll.Operation(declare.request("POST /interactions/{id}/cancel"), JOB.parse, max_body=BODY),
         delete=declare.delete("DELETE /interactions/{id}", JOB),
-        error=declare.refusals({"API_KEY_INVALID": "auth"}, read=read_error),
+        error=declare.refusals(
+            {
+                "API_KEY_INVALID": "auth",
+                "INVALID_ARGUMENT": {FILTER: "moderated_input", "": "input"},
+                "RESOURCE_EXHAUSTED": {"prepayment credits": "money", "": "rate"},
+            },
+            read=read_error,
+        ),
         stages=JOB.stages,
     )
 

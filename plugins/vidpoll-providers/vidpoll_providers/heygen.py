@@ -15,6 +15,16 @@ import vidpoll
 from vidpoll import State, declare, parsing
 
 DATA = declare.Envelope("data")
+KINDS = {
+    **dict.fromkeys(("invalid_parameter", "validation_error"), "input"),
+    "insufficient_credit": "money",
+    "rate_limit_exceeded": "rate",
+}
+# The codes of failed videos are not published: the words of moderation are looked for in code and text.
+FAILED = declare.problems(
+    {"internal_error": "internal", "moderation_violation": "moderated_input"},
+    texts={"moderat|policy|nsfw|violat": "moderated_input"},
+)
 VIDEO = declare.Reader(
     {
         "waiting": State.QUEUED,
@@ -36,6 +46,7 @@ VIDEO = declare.Reader(
     code="failure_code",
     progress="",
     envelope=DATA,
+    problem=FAILED,
 )
 STATUS = declare.status("GET /v3/videos/{id}", VIDEO)
 ROW = replace(VIDEO, reason="error.message", code="error.code")  # `not_found` is no state: the job is asked by itself
@@ -207,6 +218,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
                 value="data.asset_id",
             )
         },
+        error=declare.refusals(KINDS),
         drops=("email", "username", "first_name", "last_name"),
         webhook=declare.Webhook(verify, pushed),
         stages=VIDEO.stages + tuple(each for each in SESSION.stages if each.word not in VIDEO.table),

@@ -55,6 +55,8 @@ JOB = declare.Reader(
     finished_at="",
     duration="",
     expires_at="expires_at",
+    # of what went in or of what came out, the word does not say; failed and nsfw are given back
+    problem=declare.problems({"nsfw": "moderated_output"}, charged={"": False}),
     refine=refine,
 )
 FIELDS = {
@@ -122,7 +124,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         delete=declare.delete("DELETE /requests/{id}", JOB),
         error=declare.refusals(
             # HTTP 400 is this, too; "too many images" is not
-            texts={r"concurren|too many (\w+ )?(requests|jobs|generations|tasks)": "rate"},
+            texts={r"concurren|too many (\w+ )?(jobs|generations|tasks)": "capacity", "too many requests": "rate"},
             statuses={403: "money", 423: "permission"},
             read=read_error,
         ),

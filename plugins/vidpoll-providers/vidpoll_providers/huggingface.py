@@ -12,12 +12,16 @@ from typing import Any
 
 import vidpoll
 from vidpoll import declare
-from vidpoll_providers.fal import FIELDS, INPUT, JOB, PART, parse_submitted, read_error
+from vidpoll_providers.fal import FIELDS, INPUT, JOB, PART, REFUSED, parse_submitted, read_error
 from vidpoll_providers.fal import status as queue_status
 from vidpoll_providers.replicate import JOB as OF_REPLICATE
+from vidpoll_providers.wavespeed import CODES, TEXTS
 from vidpoll_providers.wavespeed import JOB as OF_WAVESPEED
 
-WAVESPEED = replace(OF_WAVESPEED, ids=declare.Ids("kind/id", ("wavespeed",)))
+# What WaveSpeed gives back to its own customers, the router may have charged.
+WAVESPEED = replace(
+    OF_WAVESPEED, ids=declare.Ids("kind/id", ("wavespeed",)), problem=declare.problems(CODES, texts=TEXTS)
+)
 REPLICATE = replace(OF_REPLICATE, ids=declare.Ids("kind/id", ("replicate",)), cost="")
 MODEL = {"model": declare.matching("the provider's own id of the model, like owner/name", rf"{PART}(?:/{PART})*")}
 NAMED = {"model": declare.matching("owner/name, or owner/name:version", rf"{PART}/{PART}(?::\w+)?")}
@@ -73,7 +77,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
             "wavespeed": submit("POST /{kind}/api/v3/{model:path}", WAVESPEED, MODEL, kind="wavespeed"),
             "replicate": replace(OFFICIAL, request=replicate_request),
         },
-        error=read_error,
+        error=declare.refusals(REFUSED, read=read_error),
         stages=(
             *JOB.stages,
             *WAVESPEED.stages,

@@ -61,11 +61,10 @@ def refine(said: vidpoll.Snapshot, body: Mapping[str, Any], job_id: str) -> vidp
 
 
 KINDS = {
-    "50411": "input",  # moderation of the picture that was sent
-    "50412": "input",  # moderation of the text
-    "50413": "input",
+    **dict.fromkeys(("50411", "50412", "50413"), "moderated_input"),  # the picture, and the text
+    **dict.fromkeys(("50511", "50512"), "moderated_output"),
     "50429": "rate",
-    "50430": "rate",  # too many tasks at once
+    "50430": "capacity",  # too many tasks at once
     "50500": "internal",
     "50501": "internal",
     "SignatureDoesNotMatch": "auth",
@@ -96,6 +95,7 @@ JOB = declare.Reader(
     ),
     # Moderation of a task is told in place of its status, with HTTP 200 or 400: readers of the page disagree.
     verdicts=tuple(declare.Verdict(status, MODERATED, State.FAILED) for status in (200, 400)),
+    problem=declare.problems(KINDS),
     decide=decide,
     refine=refine,
 )

@@ -27,6 +27,8 @@ CODES = {
 SUBMIT_GATE = declare.Envelope("data", code="code", ok=(200,), message="msg", kinds={**CODES, "422": "input"})
 # Asked about a job, 422 is "recordInfo is null": there is nothing but its id that could be wrong.
 STATUS_GATE = replace(SUBMIT_GATE, kinds={**CODES, "422": "not found"})
+FLAGGED_TEXT = {"flagged|content polic": "moderated_input", "": "input"}
+FAILED = declare.problems({"400": FLAGGED_TEXT, "422": FLAGGED_TEXT, "500": "internal", "501": "internal"})
 GONE = vidpoll.Problem("the video is no longer kept: it could be had for 14 days")
 
 
@@ -71,6 +73,7 @@ MARKET = declare.Reader(
     duration="",
     cost="creditsConsumed",
     envelope=STATUS_GATE,
+    problem=FAILED,
     refine=refine,
 )
 # Veo, Aleph and Luma's "modify": numbers for words, and results that are no text.
@@ -94,6 +97,7 @@ FLAGGED = declare.Reader(
     duration="",
     cost="creditsConsumed",
     envelope=STATUS_GATE,
+    problem=FAILED,
     ids=declare.Ids("kind/id", ("veo", "aleph", "modify")),
 )
 

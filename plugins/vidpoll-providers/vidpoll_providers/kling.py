@@ -21,10 +21,20 @@ CODES = {
     **dict.fromkeys(("1000", "1001", "1002", "1003", "1004"), "auth"),
     **dict.fromkeys(("1100", "1101", "1102"), "money"),  # under HTTP 429, but waiting does not help
     **dict.fromkeys(("1103", "1304"), "permission"),
-    **dict.fromkeys(("1200", "1201", "1300", "1301"), "input"),
+    **dict.fromkeys(("1200", "1201"), "input"),
+    **dict.fromkeys(("1300", "1301"), "moderated_input"),
     **dict.fromkeys(("1202", "1203"), "not found"),
-    **dict.fromkeys(("1302", "1303"), "rate"),
+    "1302": "rate",
+    "1303": "capacity",
 }
+# There is no code. Whose picture or text the risk control is about is not told; gateways start more than there is room.
+FAILED = declare.problems(
+    texts={
+        "risk control": "moderated_output",
+        "parallel task over resource pack limit": "capacity",
+        "input image is invalid": "input",
+    }
+)
 WORDS = {
     "submitted": State.QUEUED,
     "processing": State.RUNNING,
@@ -71,6 +81,7 @@ NEW = declare.Reader(
     updated_at="update_time",
     finished_at="",
     duration="outputs[0].duration",
+    problem=FAILED,
     # an array in a status answer, an object in that of a submit, bare in a webhook
     envelope=declare.Envelope(("data[0]", "data", ""), code="code", message="message", kinds=CODES),
     refine=refine,
@@ -172,6 +183,7 @@ LEGACY = declare.Reader(
     duration="task_result.videos[0].duration",
     cost="final_unit_deduction",
     unit="units",
+    problem=FAILED,
     envelope=declare.Envelope(("data", ""), code="code", message="message", kinds=CODES),
     ids=declare.Ids("kind/id", tuple(NEEDED)),
     refine=lambda said, data, job_id: ends(said),

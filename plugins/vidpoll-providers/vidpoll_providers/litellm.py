@@ -14,7 +14,7 @@ from dataclasses import replace
 import vidpoll
 from vidpoll import declare, parsing
 
-from .openai import MONEY
+from .openai import FAILED, MONEY, RATE
 
 
 def upstreams(job_id: str | None) -> str | None:
@@ -72,11 +72,12 @@ BASE = declare.openai_videos(
     others=declare.anything(),  # what the upstream takes
     remix=True,
     relay=True,
+    reader={"problem": FAILED},
     verdicts=(400, 500),  # the upstream's status: 400 for a bad input, say
     list=None,  # 400, or 500
     delete=None,  # 405
     error=declare.refusals(
-        MONEY,
+        {**MONEY, **RATE},
         # a wrong key is HTTP 400; a key's or team's budget that is used up is 400 or 429
         texts={"no connected db": "auth", r"budget has been exceeded|\bover budget\b": "money"},
         read=read_error,

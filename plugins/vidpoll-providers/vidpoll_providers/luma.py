@@ -46,6 +46,15 @@ JOB = declare.Reader(
     updated_at="",
     finished_at="",
     duration="",
+    problem=declare.problems(
+        {
+            "content_moderated": "moderated_output",  # of what went in or came out, the word does not say
+            "budget_exhausted": "money",
+            "rate_limited": "rate",
+            **dict.fromkeys(("generation_failed", "output_not_found"), "internal"),
+            **dict.fromkeys(("image_too_large", "unsupported_format", "corrupt_input", "invalid_request"), "input"),
+        }
+    ),
     refine=refine,
 )
 MEDIA = declare.Rule(
@@ -99,7 +108,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
                 convert=lambda file_id: {"file_id": file_id},
             )
         },
-        error=read_error,
+        error=declare.refusals(texts={"concurrent jobs": "capacity"}, read=read_error),
         stages=JOB.stages,
     )
 

@@ -32,20 +32,17 @@ def decide(state: State | None, data: Mapping[str, Any]) -> State | None:
     return State.COMPLETED if lags and parsing.assets(data.get("video_url")) else state
 
 
-# Codes of a refusal in a 2xx: the documented ones, then the usual words in the same spelling.
-ENVELOPE = declare.Envelope(
-    "data",
-    code="success",
-    ok=(True,),
-    kinds={
-        "VALIDATION_ERROR": "input",
-        "RATE_LIMIT_EXCEEDED": "rate",
-        "UNAUTHORIZED": "auth",
-        "FORBIDDEN": "permission",
-        "NOT_FOUND": "not found",
-        "INSUFFICIENT_CREDITS": "money",
-    },
-)
+# Codes of a refusal: the documented ones, then the usual words in the same spelling.
+CODES = {
+    "BAD_REQUEST": "input",
+    "VALIDATION_ERROR": "input",
+    "RATE_LIMIT_EXCEEDED": "rate",
+    "UNAUTHORIZED": "auth",
+    "FORBIDDEN": "auth",  # the key lacks a scope
+    "NOT_FOUND": "not found",
+    "INSUFFICIENT_CREDITS": "money",
+}
+ENVELOPE = declare.Envelope("data", code="success", ok=(True,), kinds=CODES)
 JOB = declare.Reader(
     STAGES,
     stage="stage",
@@ -55,6 +52,7 @@ JOB = declare.Reader(
     cost="credits_charged",
     refunds=True,
     envelope=ENVELOPE,
+    problem=declare.problems({"GENERATION_FAILED": "internal"}, charged={"": False}),
     decide=decide,
 )
 FIELDS = {
@@ -94,6 +92,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
             unlimited="unlimited",
             prices={"i2v": 50, "t2v": 52},
         ),
+        error=declare.refusals(CODES),
         stages=STAGES,
     )
 

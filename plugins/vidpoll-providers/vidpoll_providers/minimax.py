@@ -15,15 +15,18 @@ from vidpoll import State, declare, parsing
 
 CODES = {
     **dict.fromkeys(("1004", "2049"), "auth"),
-    **dict.fromkeys(("1002", "1039", "1041"), "rate"),
-    **dict.fromkeys(("1008", "2056"), "money"),  # 2056: a plan's window is used up, for hours
-    **dict.fromkeys(("1026", "1027", "1042", "2013"), "input"),
+    **dict.fromkeys(("1002", "1039"), "rate"),
+    "1041": "capacity",  # connections at once
+    "1008": "money",
+    "2056": "quota",  # a plan's window is used up, for hours
+    "1026": "moderated_input",
+    "1027": "moderated_output",
+    **dict.fromkeys(("1042", "2013"), "input"),
     **dict.fromkeys(("2037", "2038", "2039"), "permission"),
 }
-OWN = {code: kind for code, kind in CODES.items() if kind in ("auth", "money")}
-"""Codes that mean the same under any HTTP status: a plan that is used up is a 429 elsewhere at MiniMax."""
 UNSURE = ("1000", "1001", "1013", "1024", "1033")
 """Trouble of MiniMax's own under HTTP 200: as after an HTTP 500, the job may have been made."""
+FAILED = declare.problems({**CODES, **dict.fromkeys(UNSURE, "internal")})
 HTTPS = declare.matching("an https URL", r"(?i:https)://[^/\s]\S*")
 
 # -- v1 ---------------------------------------------------------------------------------------------------------------
@@ -51,6 +54,7 @@ V1 = declare.Reader(
     progress="",
     envelope=declare.Envelope(code="base_resp.status_code", message="base_resp.status_msg", kinds=CODES),
     ids=declare.Ids("kind/id", ("v1",)),
+    problem=FAILED,
     second=declare.Second("GET /v1/files/retrieve?file_id={file_id}", {"video": "file.download_url"}),
     refine=refine,
 )
@@ -123,6 +127,7 @@ V2 = declare.Reader(
     finished_at="",
     envelope=declare.Envelope(("task", "")),
     ids=declare.Ids("kind/id", ("v2",)),
+    problem=FAILED,
     refine=with_text,
 )
 COMMON = {"model": declare.text(), "callback_url": HTTPS, "aigc_watermark": declare.flag()}
@@ -236,7 +241,11 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         cancel=declare.by_kind({"v1": NEITHER, "v2": declare.cancel(DELETE, V2, first=STATUS, ends=True)}),
         delete=declare.by_kind({"v1": NEITHER, "v2": declare.delete(DELETE, V2)}),
         # v2: an unknown id, or one older than 7 days, is an HTTP 400
-        error=declare.refusals(OWN, texts={r"invalid task_id|record not found": "not found"}, read=read_error),
+        error=declare.refusals(
+            {**CODES, "2013": {"invalid task_id": "not found", "": "input"}},
+            texts={"record not found": "not found"},
+            read=read_error,
+        ),
         webhook=declare.Webhook(),
         stages=(*V1.stages, *V2.stages),
     )

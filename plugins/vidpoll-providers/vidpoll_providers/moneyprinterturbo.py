@@ -160,7 +160,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         # 1.3 refuses (409) while a task waits, runs or is published; 1.2 removes at once.
         delete=declare.delete("DELETE /api/v1/tasks/{id}", TASK),
         content=declare.content("GET /api/v1/download/{id}/final-1.mp4", TASK),  # where the record names no video
-        error=parse_error,
+        error=declare.refusals(texts={"queue is full": "capacity"}, read=parse_error),
         stages=TASK.stages,
         upload=UPLOADS,
     )

@@ -12,6 +12,7 @@ from typing import Any
 import vidpoll
 from vidpoll import declare, parsing
 
+from .openai import FAILED, RATE
 from .openai import MONEY as OPENAI_S
 
 MONEY = {
@@ -44,10 +45,10 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         fields={"seconds": SECONDS},
         others=declare.anything(),  # what the upstream takes
         relay=True,
-        reader={"cost": "usage.total_tokens", "unit": "tokens", "refine": refine},
+        reader={"cost": "usage.total_tokens", "unit": "tokens", "refine": refine, "problem": FAILED},
         list=None,
         delete=None,
-        error=declare.refusals({**MONEY, "task_not_exist": "not found"}),  # an unknown id is HTTP 400
+        error=declare.refusals({**MONEY, **RATE, "task_not_exist": "not found"}),  # an unknown id is HTTP 400
     )
 
 

@@ -19,6 +19,15 @@ ENDED = (
 
 MONEY = {"insufficient_quota": "money", "billing_hard_limit_reached": "money"}
 """OpenAI's words for an account without credit, under HTTP 429 and 400; gateways pass them on."""
+RATE = {"rate_limit_exceeded": "rate"}
+FAILED = declare.problems(
+    {
+        "moderation_blocked": "moderated_input",
+        **dict.fromkeys(("400", "422"), "input"),
+        **dict.fromkeys(("500", "503"), "internal"),
+    }
+)
+"""Why a job failed: OpenAI's word, and the HTTP statuses that are vLLM-Omni's codes."""
 
 
 def read_error(response: vidpoll.Response) -> vidpoll.Problem:
@@ -38,7 +47,8 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         remix=True,
         relay=True,
         verdicts=(400, 422, 500, 503),  # at vLLM-Omni, and through what stands before it, the body may be the job
-        error=declare.refusals(MONEY, read=read_error),
+        reader={"problem": FAILED},
+        error=declare.refusals({**MONEY, **RATE}, read=read_error),
     )
 
 

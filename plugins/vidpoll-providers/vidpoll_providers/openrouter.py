@@ -40,6 +40,12 @@ JOB = declare.Reader(
     duration="",
     cost="usage.cost",
     unit="USD",
+    problem=declare.problems(
+        texts={
+            "content policy": "moderated_output",  # of what went in or came out, the text does not say
+            "parallel task over resource pack limit": "capacity",  # of its account at Kling
+        }
+    ),
     envelope=declare.Envelope(("", "data")),  # a pushed job stands under "data"
     refine=refine,
 )
@@ -143,7 +149,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         content=declare.content("GET /videos/{id}/content?index=0", JOB),
         error=declare.refusals(
             texts={
-                r"\bflagged\b": "input",
+                r"\bflagged\b": "moderated_input",
                 r"^(?!provider returned error).*\b(key limit|budget)\b": "money",  # the account's, not a supplier's
             },
             read=read_error,

@@ -20,24 +20,30 @@ import vidpoll
 from vidpoll import Stage, State, declare, parsing
 
 INVALID = (
-    400011, 400013, 400017, 400018, 400019, 400032, *range(500030, 500043), 500054, 500063, 500070, 500071,
+    400011, 400013, 400017, 400018, 400019, 400032, *range(500030, 500043), 500070, 500071,
 )  # fmt: skip
 CODES = {
     **{str(code): "input" for code in INVALID},
+    **dict.fromkeys(("500054", "500063"), "moderated_input"),
     "400012": "auth",
     "500008": "not found",
     "500020": "permission",
     "500043": "money",
-    "500044": "rate",  # too many jobs at once
-    "500060": "permission",  # the effects of the month are used up: waiting does not help
+    "500044": "capacity",  # too many jobs at once
+    "500060": "quota",  # the effects of the month are used up
     "500064": "not found",  # deleted
-    "500069": "internal",
+    "500069": "capacity",  # of PixVerse's own
     "500090": "money",
     "500100": "internal",
     "99999": "internal",
 }
 GATE = declare.Envelope(("Resp", ""), code="ErrCode", message="ErrMsg", kinds=CODES)  # a pushed job comes bare
-MODERATED = vidpoll.Problem("the content moderation refused the video; its credits are given back", "7")
+MODERATED = vidpoll.Problem(
+    "the content moderation refused the video; its credits are given back",
+    "7",
+    kind="moderated_output",
+    charged=False,
+)
 
 
 def refine(said: vidpoll.Snapshot, data: Mapping[str, Any], job_id: str) -> vidpoll.Snapshot:

@@ -61,6 +61,14 @@ JOB = declare.Reader(
     duration="metrics.video_output_duration_seconds",
     cost="metrics.predict_time",
     unit="seconds",
+    problem=declare.problems(
+        {
+            "E005": "moderated_output",  # of what went in or came out, the text does not say
+            **dict.fromkeys(("E1000", "E1001", "PA"), "internal"),  # unknown, out of memory, interrupted
+            "E4875": "input",
+        },
+        texts={"flagged|sensitive|nsfw": "moderated_output"},
+    ),
     refine=refine,
 )
 EVENTS = declare.list(declare.one_of("start", "output", "logs", "completed"))

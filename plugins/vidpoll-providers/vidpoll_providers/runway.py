@@ -60,6 +60,16 @@ TASK = declare.Reader(
     finished_at="",
     duration="",
     cost="cost.credits",
+    problem=declare.problems(
+        {
+            "SAFETY.INPUT": "moderated_input",
+            "SAFETY.OUTPUT": "moderated_output",
+            "INPUT_PREPROCESSING.SAFETY": "moderated_input",
+            "ASSET": "input",
+            **dict.fromkeys(("INTERNAL", "INPUT_PREPROCESSING.INTERNAL", "THIRD_PARTY"), "internal"),
+        },
+        charged={"SAFETY.INPUT": True},
+    ),
     refine=refine,
 )
 INVOCATION = replace(TASK, ids=declare.Ids("kind/id", ("workflow_invocations",)))
@@ -225,7 +235,12 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         quota=declare.quota("GET /v1/organization", balance="creditBalance"),
         cancel=of_tasks(declare.cancel("DELETE /v1/tasks/{id}", TASK, first=STATUS, ends=True), "cancelled"),
         delete=of_tasks(declare.delete("DELETE /v1/tasks/{id}", TASK), "deleted"),
-        error=declare.refusals(texts={r"\bcredits\b": "money"}, read=read_error),  # HTTP 400; there is no 402
+        error=declare.refusals(
+            {"no_eligible_model": "input"},
+            texts={r"\bcredits\b": "money"},  # HTTP 400; there is no 402
+            statuses={429: "quota"},  # of a rolling day
+            read=read_error,
+        ),
         stages=TASK.stages,
     )
 

@@ -46,7 +46,9 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
             )
         },
         quota=declare.quota("GET /user/info", declare.Envelope("data"), balance="totalBalance", unit="CNY"),
-        error=declare.refusals({"30001": "money", "50505": "internal"}),  # an overload may be HTTP 400
+        error=declare.refusals(
+            {"20012": "input", "20015": "input", "30001": "money", "50505": "capacity"}  # HTTP 400, or 403, or 503
+        ),
         drops=("name", "email", "image", "introduction"),  # of the account's owner
         stages=JOB.stages,
     )

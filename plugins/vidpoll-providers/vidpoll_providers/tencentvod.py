@@ -74,8 +74,16 @@ KINDS = {
     "FailedOperation.TaskDuplicate": "conflict",
     "ResourceNotFound": "not found",
     "RequestLimitExceeded": "rate",
-    "LimitExceeded": "rate",
+    "LimitExceeded": "quota",
 }
+FAILED = declare.problems(  # the code of the vendor behind it, where that has one
+    {
+        "InternalError": {"invalid param": "input", "": "internal"},
+        "InputTextSensitiveContentDetected": "moderated_input",
+        "OutputVideoSensitiveContentDetected": "moderated_output",
+        "ContentModerationFailed": "moderated_output",  # of what went in or came out, the word does not say
+    }
+)
 JOB = declare.Reader(
     {
         "WAITING": State.QUEUED,
@@ -96,6 +104,7 @@ JOB = declare.Reader(
     finished_at="FinishTime",
     duration="AigcVideoTask.Output.FileInfos[0].MetaData.Duration",
     envelope=declare.Envelope("Response", code="Response.Error.Code", message="Response.Error.Message", kinds=KINDS),
+    problem=FAILED,
     decide=decide,
     refine=refine,
 )

@@ -14,6 +14,13 @@ JOB = declare.Reader(
     {"queued": State.QUEUED, "in_progress": State.RUNNING, "completed": State.COMPLETED, "failed": State.FAILED},
     files={"video": ("url", "video_url"), "last_frame": "content.last_frame_url"},
     envelope=declare.Envelope(("", "data")),  # the webhook page says "envelope", not with which keys
+    problem=declare.problems(  # the suppliers' own codes
+        {
+            "InputTextSensitiveContentDetected": "moderated_input",
+            "OutputVideoSensitiveContentDetected": "moderated_output",
+            "upstream_error": "internal",
+        }
+    ),
     second=declare.Second("GET /videos/{id}/content?format=url", {"video": "url"}, id="video_id"),
 )
 # The pages give the ends of the range of resolutions and the beginning of the list of ratios, so the shape of both is

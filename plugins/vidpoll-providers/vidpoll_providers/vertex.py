@@ -13,6 +13,8 @@ from typing import Any
 import vidpoll
 from vidpoll import State, declare, parsing
 
+from .gemini import FAULTS, filtered
+
 HOME = "us-central1"
 """The region of the base URL; every other has a host of its own."""
 
@@ -32,7 +34,7 @@ def decide(state: State | None, data: Mapping[str, Any]) -> State | None:
 def refine(said: vidpoll.Snapshot, data: Mapping[str, Any], job_id: str) -> vidpoll.Snapshot:
     """Google names a project by its number or by its id: the operation is the same one."""
     same = (said.job_id or "").rpartition("/")[2] == job_id.rpartition("/")[2]
-    return replace(said, job_id=job_id) if said.job_id and same else said
+    return filtered(replace(said, job_id=job_id) if said.job_id and same else said, data)
 
 
 JOB = declare.Reader(
@@ -41,6 +43,7 @@ JOB = declare.Reader(
     id="name",
     files={"video": ("response.videos[].gcsUri", "base64:response.videos[].bytesBase64Encoded")},
     reason=("error.message", "response.raiMediaFilteredReasons[0]"),
+    problem=declare.problems(FAULTS),
     decide=decide,
     refine=refine,
 )

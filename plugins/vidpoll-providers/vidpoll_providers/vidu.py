@@ -42,6 +42,15 @@ JOB = declare.Reader(
     finished_at="",
     cost="credits",
     refunds=True,
+    problem=declare.problems(
+        {
+            "CreationPolicyViolation": "moderated_output",
+            **dict.fromkeys(("TaskPromptPolicyViolation", "AuditSubmitIllegal"), "moderated_input"),
+            "ImageDownloadFailure": "input",
+            "ModelUnavailable": "internal",
+        },
+        charged={"": False},  # by the page of prices
+    ),
     decide=decide,
 )
 
@@ -142,7 +151,16 @@ def read_error(response: vidpoll.Response) -> vidpoll.Problem:
     return replace(said, code=reason or said.code)
 
 
-REFUSALS = {"CreditInsufficient": "money", "OperationInProcess": "rate"}  # both: HTTP 400
+REFUSALS = {
+    "CreditInsufficient": "money",  # HTTP 400, as the next two
+    "OperationInProcess": "rate",
+    "AuditSubmitIllegal": "moderated_input",
+    "BadRequest": {"can ?not cancel": "conflict", "": "input"},
+    **dict.fromkeys(("FieldLacking", "FieldInvalid", "ImageFormatInvalid"), "input"),
+    "QuotaExceeded": "capacity",  # jobs at once: HTTP 429, as the next two
+    "TooManyRequests": "rate",
+    "SystemThrottling": "capacity",
+}
 
 
 @vidpoll.hookimpl
@@ -172,7 +190,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         ),
         quota=vidpoll.Operation(lambda: vidpoll.Request("GET", "/credits", (("show_detail", "false"),)), parse_quota),
         cancel=replace(CANCEL, parse=parse_cancelled),
-        error=declare.refusals(REFUSALS, texts={r"can ?not cancel": "conflict"}, read=read_error),
+        error=declare.refusals(REFUSALS, read=read_error),
         webhook=declare.Webhook(None),  # it signs the address and the time, and not the body
         stages=JOB.stages,
     )

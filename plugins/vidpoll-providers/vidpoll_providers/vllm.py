@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 import vidpoll
 from vidpoll import declare
 
+from .openai import FAILED
+
 
 @vidpoll.hookimpl
 def vidpoll_providers() -> Iterator[vidpoll.Provider]:
@@ -21,6 +23,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         fields={"seconds": declare.matching("whole seconds as text, like '5'", r"[1-9]\d*")},
         others=declare.anything(),  # num_frames, fps, seed, extra_params …
         form=True,
+        reader={"problem": FAILED},
         verdicts=(400, 422, 500, 503),  # any 4xx and 5xx: the engine's code is the HTTP status of a failed job
         list_polling=vidpoll.ListPollingSpec(rows=100, fields={"order": "desc"}),
     )

@@ -34,8 +34,11 @@ GATE = declare.Envelope(
         "403": "permission",
         "404": "not found",
         "429": "rate",
+        "500": "internal",
     },
 )
+# Of what went in or came out, the text does not say.
+CODES, TEXTS = {"1200": "moderated_output"}, {"flagged as potentially sensitive": "moderated_output"}
 JOB = declare.Reader(
     {
         "created": State.QUEUED,
@@ -54,6 +57,7 @@ JOB = declare.Reader(
     finished_at="",
     duration="",
     envelope=GATE,
+    problem=declare.problems(CODES, texts=TEXTS, charged={"": False}),  # given back within three hours
     refine=refine,
 )
 FIELDS = {

@@ -11,6 +11,8 @@ from typing import Any
 import vidpoll
 from vidpoll import State, declare, parsing
 
+BAD = {"incorrect API key": "auth", "": "input"}
+NO_MONEY = "credits|spending limit|licenses"
 TICKS = 1e10
 """Ticks of a US dollar."""
 
@@ -32,6 +34,18 @@ def refine(said: vidpoll.Snapshot, data: Mapping[str, Any], job_id: str) -> vidp
     return said
 
 
+ARGUMENT = "Client specified an invalid argument"
+"""xAI's code for an invalid argument until 2026."""
+FAILED = declare.problems(
+    {
+        ARGUMENT: {"moderat": "moderated_output", "": "input"},
+        "invalid_argument": {"moderat": "moderated_output", "": "input"},
+        "imagine:content-moderated": "moderated_output",
+        **dict.fromkeys(("service_unavailable", "internal_error"), "internal"),
+    },
+    texts={"moderat|content policy": "moderated_output"},
+    charged={"moderated_output": True},  # recorded: 0.25 USD for a video that was rejected
+)
 JOB = declare.Reader(
     {"pending": State.RUNNING, "done": State.COMPLETED, "failed": State.FAILED, "expired": State.EXPIRED},
     id="request_id",
@@ -40,6 +54,7 @@ JOB = declare.Reader(
     cost="usage.cost_in_usd_ticks",
     pending=202,
     verdicts=(declare.Verdict(400, r"content.?moderat", State.FAILED),),
+    problem=FAILED,
     decide=decide,
     refine=refine,
 )
@@ -137,7 +152,16 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
             )
             for kind, needed in NEEDED.items()
         },
-        error=declare.refusals(texts={r"credits|spending limit|licenses": "money", r"incorrect API key": "auth"}),
+        error=declare.refusals(
+            {
+                "invalid-argument": BAD,
+                ARGUMENT: BAD,
+                "imagine:content-moderated": "moderated_input",
+                "rate_limit_exceeded": "rate",
+                "resource-exhausted": {NO_MONEY: "money", "": "rate"},
+            },
+            texts={NO_MONEY: "money", "incorrect API key": "auth"},
+        ),
         stages=JOB.stages,
     )
 

@@ -14,7 +14,8 @@ from vidpoll import State, declare
 CODES = {
     **dict.fromkeys(("1000", "1001", "1002", "1003", "1004"), "auth"),
     "1113": "money",  # under HTTP 429: no balance, so waiting does not help
-    **dict.fromkeys(("1300", "1301"), "input"),
+    **dict.fromkeys(("1210", "1211", "1212", "1213"), "input"),
+    **dict.fromkeys(("1300", "1301"), "moderated_input"),
     **dict.fromkeys(("1302", "1303", "1305"), "rate"),
 }
 JOB = declare.Reader(
@@ -29,6 +30,7 @@ JOB = declare.Reader(
     updated_at="",
     finished_at="",
     duration="",
+    problem=declare.problems({"1301": "moderated_output"}),  # of what went in or came out, the text does not say
 )
 FIELDS = {
     "model": declare.text(),

@@ -144,6 +144,8 @@ def _is_price(price: object) -> bool:
 
 def _expectation(kind: str, expect: Mapping[str, Any]) -> Iterator[str]:
     """What is wrong with an "expect"."""
+    if expect.get("category") not in (None, *errors.CATEGORIES):
+        yield f'"category" is {expect["category"]!r}: null, or one of {", ".join(errors.CATEGORIES)}'
     if "raises" in expect:
         named = getattr(errors, str(expect["raises"]), None)
         fits = isinstance(named, type) and issubclass(named, (errors.AnswerError, errors.Refused))

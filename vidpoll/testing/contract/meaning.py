@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from typing import Any
 
+from ...errors import CATEGORIES
 from ...model import Asset, Cost, Page, Problem, Quota, Snapshot, State, Submitted
 from ...provider import Follow
 from .samples import Sample
@@ -109,7 +110,8 @@ def _raises(sample: Sample, outcome: Outcome) -> None:
     due = sample.expect["raises"]
     names = [cls.__name__ for cls in type(outcome.error).__mro__] if outcome.error is not None else []
     kind = getattr(outcome.error, "kind", None)
-    if due not in names or ("kind" in sample.expect and kind != sample.expect["kind"]):
+    told = {"kind": kind, "category": kind if kind in CATEGORIES else None}
+    if due not in names or any(told[name] != sample.expect[name] for name in told if name in sample.expect):
         of_kind = f" of the kind {sample.expect['kind']!r}" if "kind" in sample.expect else ""
         broken(
             _RULE,

@@ -241,7 +241,7 @@ def _check_refused(subject: Subject, sample: Sample, path: mutations.Path, outco
         broken(
             "an answer that names its job is never Refused",
             seen=seen,
-            why='Refused("not found") or ("authentication") ends the wait: the user gives up a job that is paid for, '
+            why='Refused("not found") or ("auth") ends the wait: the user gives up a job that is paid for, '
             "and whose status stands in the same answer",
             do="raise Refused only where the body names no status of the job: "
             '`if parsing.first_of(body, "data.status") is None`',

@@ -26,7 +26,10 @@ SAMPLES = Path(vidpoll_providers.__file__).parent / "samples/ark"
         (400, "InvalidAction.RunningTaskDeletion", "conflict"),
         (400, "task_not_found", "not found"),
         (404, "ResourceNotFound", None),
-        (429, "QuotaExceeded", None),
+        (429, "QuotaExceeded", "capacity"),
+        (429, "ServerOverloaded", "capacity"),
+        (429, "RateLimitExceeded.EndpointRPMExceeded", "rate"),
+        (400, "InputImageSensitiveContentDetected.PrivacyInformation", "moderated_input"),
     ],
 )
 def test_what_a_refusal_is_about(status: int, code: str, kind: str | None) -> None:

@@ -96,7 +96,8 @@ def test_an_error_beside_completed_is_certain() -> None:
     said = {**OVER, "error": "Invalid status code: 422", "error_type": "content_policy_violation"}
     client, _ = client_of([answer(said), *[answer({"detail": "Request not found"}, 404)] * 9])
     job = client.wait(f"fal:{ID}", timeout=900, check=False)
-    assert (job.state, job.problem) == (State.FAILED, Problem("Invalid status code: 422", "content_policy_violation"))
+    problem = Problem("Invalid status code: 422", "content_policy_violation", kind="moderated_input")
+    assert (job.state, job.problem) == (State.FAILED, problem)
     assert str(result(FLAGGED, 422, said).problem) == "prompt: flagged (content_policy_violation)"
 
 

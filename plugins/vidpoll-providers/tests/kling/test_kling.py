@@ -110,7 +110,7 @@ def test_a_bill_is_of_one_unit(billing: list[object], cost: Cost | None) -> None
         (NEW, answer(None, "1004"), "auth"),
         (OLD, answer(None, 1201, 400), "not found"),
         (OLD, answer(None, 1201), "not found"),
-        (OLD, answer(None, 1300, 400), "input"),
+        (OLD, answer(None, 1300, 400), "moderated_input"),
     ],
 )
 def test_what_a_question_is_refused_with(job_id: str, response: Response, kind: str) -> None:
@@ -120,8 +120,10 @@ def test_what_a_question_is_refused_with(job_id: str, response: Response, kind: 
     assert caught.value.kind == kind
 
 
-@pytest.mark.parametrize(("code", "kind"), [(1100, "money"), (1102, "money"), (1303, "rate"), (1304, "permission")])
-def test_a_429_is_four_things(code: int, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("code", "kind"), [(1100, "money"), (1102, "money"), (1303, "capacity"), (1302, "rate"), (1304, "permission")]
+)
+def test_a_429_is_five_things(code: int, kind: str) -> None:
     assert PROVIDER.error(answer(None, code, 429)).kind == kind
 
 

@@ -61,7 +61,10 @@ def test_the_stage_is_only_shown() -> None:
 
 @pytest.mark.parametrize(
     ("error", "problem"),
-    [("no memory", Problem("no memory")), ({"message": "nsfw", "code": "BLOCKED"}, Problem("nsfw", "BLOCKED"))],
+    [
+        ("no memory", Problem("no memory", charged=False)),
+        ({"message": "nsfw", "code": "BLOCKED"}, Problem("nsfw", "BLOCKED", charged=False)),
+    ],
 )
 def test_a_reason_is_an_object_or_text(error: object, problem: Problem) -> None:
     """No page shows one; beside a running word it fails nothing."""

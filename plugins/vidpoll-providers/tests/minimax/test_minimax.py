@@ -58,7 +58,7 @@ def test_v2_s_items() -> None:
         (1002, "rate"),
         (1008, "money"),
         (1033, "unknown"),
-        (1041, "rate"),
+        (1041, "capacity"),
         (2013, "not found"),
         (2038, "permission"),
     ],
@@ -70,9 +70,12 @@ def test_a_question_that_is_refused_in_a_200(code: int, kind: str) -> None:
     assert (caught.value.kind, caught.value.code) == (kind, str(code))
 
 
+OUTPUT = Problem("output new_sensitive", "1027", kind="moderated_output")
+
+
 @pytest.mark.parametrize(
     ("code", "message", "problem"),
-    [(1027, "output new_sensitive", Problem("output new_sensitive", "1027")), (0, "success", Problem(""))],
+    [(1027, "output new_sensitive", OUTPUT), (0, "success", Problem(""))],
 )
 def test_the_word_counts_whatever_the_code(code: int, message: str, problem: Problem) -> None:
     """A failed job may have any code beside it, and "success" is no reason."""
@@ -106,21 +109,22 @@ def test_trouble_inside_a_200_may_have_made_the_job(code: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("message", "status", "error"),
+    ("message", "status", "error", "category"),
     [
-        ("usage limit exceeded (2056)", 429, vidpoll.PaymentRequired),
-        ("insufficient balance (1008)", 400, vidpoll.PaymentRequired),
-        ("invalid api key (2049)", 400, vidpoll.AuthenticationError),
-        ("rate limit (1002)", 429, vidpoll.RateLimited),
-        ("invalid params (2013)", 400, vidpoll.InvalidRequest),
+        ("usage limit exceeded (2056)", 429, vidpoll.RateLimited, "quota"),
+        ("insufficient balance (1008)", 400, vidpoll.PaymentRequired, "money"),
+        ("invalid api key (2049)", 400, vidpoll.AuthenticationError, "auth"),
+        ("rate limit (1002)", 429, vidpoll.RateLimited, "rate"),
+        ("invalid params (2013)", 400, vidpoll.InvalidRequest, "input"),
     ],
 )
-def test_v2_s_money_is_no_rate(message: str, status: int, error: type[vidpoll.ProviderError]) -> None:
+def test_v2_s_money_is_no_rate(message: str, status: int, error: type[vidpoll.ProviderError], category: str) -> None:
     """The number in brackets counts before the HTTP status."""
     body = {"type": "error", "error": {"type": "rate_limit_error", "message": message, "http_code": str(status)}}
     client, _ = client_of([answer(body, status)])
-    with client, pytest.raises(error, match="Nothing was bought"):
+    with client, pytest.raises(error, match="Nothing was bought") as caught:
         client.submit("minimax", "v2", model="MiniMax-H3", prompt="a sea")
+    assert caught.value.category == category
 
 
 def test_only_a_job_that_still_waits_is_cancelled() -> None:
@@ -145,7 +149,7 @@ def test_only_a_job_that_still_waits_is_cancelled() -> None:
     [
         (400, "invalid params, invalid task_id (2013)", "2013", "not found"),
         (400, "record not found (1000)", "1000", "not found"),
-        (400, "invalid params, duration (2013)", "2013", None),
+        (400, "invalid params, duration (2013)", "2013", "input"),
         (529, "overloaded", "overloaded_error", None),
     ],
 )

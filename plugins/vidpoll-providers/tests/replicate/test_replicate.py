@@ -88,12 +88,16 @@ def test_output_while_it_runs_is_no_file() -> None:
     assert (said.state, said.assets) == (State.RUNNING, ())
 
 
+FLAGGED, INTERRUPTED = "flagged as sensitive. (E005) (aB1cD2eF3g)", "interrupted; please retry (code: PA)"
+
+
 @pytest.mark.parametrize(
     ("error", "problem"),
     [
-        ("CUDA out of memory. (E1001)", Problem("CUDA out of memory. (E1001)", "E1001")),
-        ("flagged as sensitive. (E005) (aB1cD2eF3g)", Problem("flagged as sensitive. (E005) (aB1cD2eF3g)", "E005")),
-        ("interrupted; please retry (code: PA)", Problem("interrupted; please retry (code: PA)", "PA")),
+        ("CUDA out of memory. (E1001)", Problem("CUDA out of memory. (E1001)", "E1001", kind="internal")),
+        (FLAGGED, Problem(FLAGGED, "E005", kind="moderated_output")),
+        ("NSFW content detected", Problem("NSFW content detected", kind="moderated_output")),
+        (INTERRUPTED, Problem(INTERRUPTED, "PA", kind="internal")),
         ({"detail": "old"}, Problem("old")),
         ("it broke (see logs)", Problem("it broke (see logs)")),
         (None, Problem()),

@@ -147,7 +147,7 @@ def test_an_invocation_fails_with_the_code_of_its_node() -> None:
     """A node that failed before it began has none."""
     errors = {"n1": {"message": "no input"}, "n2": {"message": "flagged", "failureCode": "SAFETY.INPUT.TEXT"}}
     assert read("FAILED", RUN, failure="a node failed", nodeErrors=errors).problem == Problem(
-        "a node failed", "SAFETY.INPUT.TEXT"
+        "a node failed", "SAFETY.INPUT.TEXT", kind="moderated_input", charged=True
     )
     assert read("FAILED", RUN, failure="it failed", nodeErrors=[1]).problem == Problem("it failed")
 

@@ -26,7 +26,8 @@ class Plugin:
         (401, "Invalid token", vidpoll.AuthenticationError, "Invalid token"),
         (403, {"code": 30001, "message": "balance"}, vidpoll.PaymentRequired, "balance"),
         (400, {"code": 30001, "message": "balance"}, vidpoll.PaymentRequired, "balance"),
-        (403, {"code": 20015, "message": "no"}, vidpoll.PermissionDenied, "no"),
+        (403, {"code": 20015, "message": "no"}, vidpoll.InvalidRequest, "no"),
+        (403, {"code": 20099, "message": "no"}, vidpoll.PermissionDenied, "no"),
     ],
 )
 def test_refusals(status: int, body: object, error: type[Exception], said: str) -> None:

@@ -49,14 +49,20 @@ def test_a_400_is_what_its_reason_says(reason: str, message: str, error: type[vi
 
 
 @pytest.mark.parametrize(
-    ("code", "state", "cost"),
-    [("UserCancelled", State.CANCELLED, Cost(4)), ("CreationPolicyViolation", State.FAILED, Cost(4, 4))],
+    ("code", "state", "cost", "kind", "charged"),
+    [
+        ("UserCancelled", State.CANCELLED, Cost(4), None, None),
+        ("CreationPolicyViolation", State.FAILED, Cost(4, 4), "moderated_output", False),
+        ("TaskPromptPolicyViolation", State.FAILED, Cost(4, 4), "moderated_input", False),
+    ],
 )
-def test_a_cancelled_job_is_called_failed(code: str, state: State, cost: Cost) -> None:
+def test_a_cancelled_job_is_called_failed(
+    code: str, state: State, cost: Cost, kind: str | None, charged: bool | None
+) -> None:
     """Its code tells it; while a job runs, the code says nothing."""
     parse = PROVIDER.status.parse
     said = parse(answer({"id": ID, "state": "failed", "err_code": code, "credits": 4, "creations": []}), ID)
-    assert (said.state, said.problem, said.cost) == (state, Problem("", code), cost)
+    assert (said.state, said.problem, said.cost) == (state, Problem("", code, kind=kind, charged=charged), cost)
     early = parse(answer({"id": ID, "state": "processing", "err_code": code}), ID)
     assert (early.state, early.problem) == (State.RUNNING, None)
 
