@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import UsageError
+from .following import Saving
 from .job import Job
 from .model import check_account_name, is_number
 from .net.accounts import Account
 from .net.threaded import Threaded
 from .pacing.schedules import Schedule
-from .storage.records import OF_BATCHES
+from .storage.records import OF_BATCHES, VIDEO, WantedFiles
 
 if TYPE_CHECKING:
     from .net.protocol import Sender, Transport
@@ -143,15 +144,58 @@ def check_file(path: object) -> Path:
     return Path(os.path.expanduser(path))  # noqa: PTH111 - it never raises
 
 
-def check_download(target: object, kinds: object, timeout: object, max_bytes: object, on_progress: object) -> None:
-    """What `download` takes beside the job."""
+def saving(
+    jobs: Sequence[Job], download: str | Path | Iterable[WantedFiles] | None, kinds: Any, parallel: object
+) -> Saving | None:
+    """The files that a wait for these jobs is to save; None for none."""
+    if not isinstance(parallel, int) or isinstance(parallel, bool) or parallel < 1:
+        raise UsageError(f"parallel={parallel!r}: must be how many jobs' files may come at once, 1 or more")
+    check_kinds(kinds)
+    if download is None:
+        if kinds is not None:
+            raise UsageError(f"kinds={kinds!r}: says what download saves; add download='clips/'")
+        return None
+    if isinstance(download, (str, Path)):
+        target = _check_target(download, "download", len(jobs))
+        files = [WantedFiles(job.ref, target, tuple(kinds or VIDEO)) for job in jobs]
+    else:
+        refs = {job.ref for job in jobs}
+        files = [each for each in _wanted(download) if each.ref in refs]
+    return Saving(tuple(files), kinds, parallel) if files else None
+
+
+def _wanted(download: object) -> list[WantedFiles]:
+    found: list[Any] = list(download) if isinstance(download, Iterable) else [download]
+    if not all(isinstance(each, WantedFiles) for each in found):
+        said = "must be the folder to save to, like 'clips/', or what client.store.wanted() gives"
+        raise UsageError(f"download={download!r}: {said}")
+    return found
+
+
+def _check_target(target: str | Path, what: str, jobs: int = 1) -> str:
+    """Where to save to, `~` being the user's home; a file takes a single job."""
+    if not isinstance(target, (str, Path)) or not str(target):
+        raise UsageError(f"{what}={target!r}: must be the folder (or the file) to save to, like 'clips/'")
+    place = os.path.expanduser(target)  # noqa: PTH111 - it keeps a separator at the end, and never raises
+    if jobs > 1 and Path(place).suffix and not place.endswith(("/", os.sep)) and not os.path.isdir(place):  # noqa: PTH112
+        raise UsageError(f"{what}={str(target)!r} names one file, and there are {jobs} jobs; name a folder")
+    return place
+
+
+def check_kinds(kinds: object) -> None:
+    """Kinds of assets, or None."""
     texts = not isinstance(kinds, str) and isinstance(kinds, Iterable) and all(isinstance(each, str) for each in kinds)
     if not (kinds is None or texts):
         raise UsageError(f"kinds={kinds!r}: must be a list of kinds, like ['video', 'thumbnail']")
-    if not isinstance(target, (str, Path)) or not str(target):
-        raise UsageError(f"target={target!r}: must be the folder (or the file) to save to, like 'clips/'")
+
+
+def check_download(target: str | Path, kinds: object, timeout: object, max_bytes: object, on_progress: object) -> str:
+    """What `download` takes beside the job; the target, `~` being the user's home."""
+    check_kinds(kinds)
+    place = _check_target(target, "target")
     check_timeout(timeout)
     if max_bytes is not None and not (positive(max_bytes) and isinstance(max_bytes, int)):
         raise UsageError(f"max_bytes={max_bytes!r}: must be a whole number of bytes, above 0, or None for no bound")
     if on_progress is not None and not callable(on_progress):
         raise UsageError(f"on_progress={on_progress!r}: must be a function of one event")
+    return place

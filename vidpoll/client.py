@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import os
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -17,15 +17,16 @@ from typing import TYPE_CHECKING, Any
 
 from . import arguments
 from .clock import Clock, SystemClock
-from .errors import UnknownProvider, UsageError, VidpollError
-from .events import Completed, DownloadProgress, Event, Failed, GaveUp, Polled
+from .errors import UnknownProvider, UsageError
+from .events import Completed, DownloadProgress, Event, Failed, GaveUp
+from .following import Followed, Following, OnEvent, Saving, checked
 from .job import Job
 from .model import Asset, Quota, Snapshot, check_account_name
 from .net.accounts import Account, OpenAccount
 from .pacing.schedules import Adaptive, Schedule
 from .plugins import PluginReport, Plugins, guard, switched_off
 from .polling.account_state import AccountState
-from .polling.call import build, pushed, receive_pushed
+from .polling.call import pushed, receive_pushed
 from .polling.loop import Loop
 from .polling.prices import Prices
 from .polling.retry import retried
@@ -38,13 +39,14 @@ from .storage.job_store import JobStore
 from .storage.keeper import Keeper
 from .storage.no_keeper import NoKeeper
 from .storage.once import Submit, send, send_once
+from .storage.records import VIDEO, WantedFiles
 
 if TYPE_CHECKING:
     from .batch.batch import Batch
     from .downloads.fetcher import DownloadContext
     from .net.protocol import Sender, Transport
 
-OnEvent = Callable[[Event], object]
+Download = str | Path | Iterable[WantedFiles]
 
 
 class Client:
@@ -99,6 +101,7 @@ class Client:
             random=Random(),
         )
         self._prices = Prices(self._loop, self._keeper.charges)
+        self._following = Following(self._loop, self._keeper, self._plugins, self._state)
 
     def __enter__(self) -> Client:
         return self
@@ -150,19 +153,24 @@ class Client:
         stop: threading.Event | None = None,
         on_event: OnEvent | None = None,
         check: bool = True,
+        download: Download | None = None,
+        kinds: Sequence[str] | None = None,
     ) -> Job:
-        """Wait until the provider ends the job, and return it.
+        """Wait until the provider ends the job, and return it; `download`: once its files are saved there.
 
-        `timeout` is in seconds; 0 looks once, None waits for as long as it takes. `on_event` gets every event as it
-        happens. With `check=False` nothing is raised for what became of the job: look at `job.ok` and `job.error`.
+        `timeout` is in seconds, for asking and files together; 0 looks once, None waits for as long as it takes.
+        `on_event` gets every event as it happens. With `check=False` nothing is raised for what became of the job: look
+        at `job.ok` and `job.error`, and at `job.paths` and `job.download_error`. `download` and `kinds` are as in
+        `as_completed`; a single job may go to a file.
 
         Raises JobFailed, JobCancelled or JobExpired when the provider says so; WaitTimeout, ProviderUnreachable,
         JobNotFound, WaitStopped or WaitRefused when the outcome is unknown; UsageError before anything is sent.
         """
         job = arguments.as_job(job)
-        for _ in self._follow([job], timeout, pacing, stop, on_event):
+        saving = arguments.saving([job], download, kinds, 1)
+        for _ in self._follow([job], saving, timeout=timeout, pacing=pacing, stop=stop, on_event=on_event):
             pass
-        return job.check() if check else job
+        return checked(job) if check else job
 
     def watch(
         self,
@@ -179,7 +187,7 @@ class Client:
         Where the outcome is unknown, GaveUp is the last event and its error is raised (not with `check=False`).
         """
         job = arguments.as_job(job)
-        following = self._follow([job], timeout, pacing, stop, on_event)
+        following = self._follow([job], timeout=timeout, pacing=pacing, stop=stop, on_event=on_event)
 
         def events() -> Iterator[Event]:
             with closing(following):
@@ -199,25 +207,37 @@ class Client:
         stop: threading.Event | None = None,
         on_event: OnEvent | None = None,
         check: bool = False,
+        download: Download | None = None,
+        kinds: Sequence[str] | None = None,
+        parallel: int = 4,
     ) -> Iterator[Job]:
         """Wait for many jobs, of any mix of providers, and yield each once: as it ends, undecided ones last.
 
         Look at `job.ok` and `job.error`; with `check=True` the first job that is not completed raises what `wait`
         would have raised. A job that is named twice is yielded once.
+
+        `download` is a folder, or the WantedFiles of `client.store.wanted()`: the files of completed jobs are saved as
+        `Client.download` saves them, those of `parallel` jobs at once, while the others are asked about on time. A job
+        is then yielded when its files are there, as `job.paths`, or with `job.download_error`, which `check=True`
+        raises. `timeout` bounds asking and files together. Whatever ends the loop ends them within a second, and a
+        later download goes on where they stopped.
         """
         unique: dict[str, Job] = {}
         for job in arguments.as_jobs(jobs, "as_completed"):
             unique.setdefault(job.ref, job)
-        following = self._follow(list(unique.values()), timeout, pacing, stop, on_event)
+        saving = arguments.saving(list(unique.values()), download, kinds, parallel)
+        following = self._follow(
+            list(unique.values()), saving, timeout=timeout, pacing=pacing, stop=stop, on_event=on_event
+        )
 
         def ended() -> Iterator[Job]:
             with closing(following):
                 for job, event in following:
                     if isinstance(event, (Completed, Failed)):
                         del unique[job.ref]
-                        yield job.check() if check else job
+                        yield checked(job) if check else job
             for job in unique.values():  # undecided, or ended by another wait for the same Job
-                yield job.check() if check else job
+                yield checked(job) if check else job
 
         return ended()
 
@@ -230,19 +250,26 @@ class Client:
         stop: threading.Event | None = None,
         on_event: OnEvent | None = None,
         check: bool = False,
+        download: Download | None = None,
+        kinds: Sequence[str] | None = None,
+        parallel: int = 4,
     ) -> list[Job]:
         """Wait until all jobs have ended, and return them in the order given, also one that is named twice.
 
         Look at `job.ok` and `job.error`; with `check=True` the first one (in the order given) that is not completed
-        raises, once all have ended, what `wait` would have raised.
+        raises, once all have ended, what `wait` would have raised. `download`, `kinds` and `parallel` are as in
+        `as_completed`.
         """
         given = arguments.as_jobs(jobs, "wait_all")
         same: dict[str, Job] = {}
         for job in given:
             same.setdefault(job.ref, job)
-        for _ in self._follow(list(same.values()), timeout, pacing, stop, on_event):
+        saving = arguments.saving(list(same.values()), download, kinds, parallel)
+        for _ in self._follow(
+            list(same.values()), saving, timeout=timeout, pacing=pacing, stop=stop, on_event=on_event
+        ):
             pass
-        return [same[job.ref].check() if check else same[job.ref] for job in given]
+        return [checked(same[job.ref]) if check else same[job.ref] for job in given]
 
     def poll(self, job: Job | str) -> Snapshot:
         """Ask once and return what the answer said; a Job that is passed takes it in, and hooks are told.
@@ -263,55 +290,17 @@ class Client:
     def _follow(
         self,
         jobs: Sequence[Job],
+        saving: Saving | None = None,
+        *,
         timeout: float | None,
         pacing: Schedule | None,
         stop: threading.Event | None,
         on_event: OnEvent | None,
-    ) -> Generator[tuple[Job, Event]]:
+    ) -> Followed:
         """One loop for all; everything that can be wrong about the call is raised here and now."""
-        from .downloads import save  # noqa: F401 - after an hour's wait there may be no descriptor left, or no such file
-
         arguments.check_waiting(timeout, stop, on_event)
         schedule = arguments.check_pacing(pacing or self._pacing)
-        states = [self._state(job.account) for job in jobs]
-        for job, state in zip(jobs, states, strict=True):
-            self._check_question(job, state)
-        self._keeper.enter(jobs, [state.opened for state in states])
-
-        def following() -> Generator[tuple[Job, Event]]:
-            now = self._loop.now()
-            watches: list[Watch] = []
-            with self._keeper.waiting(jobs):
-                for job, state in zip(jobs, states, strict=True):
-                    task = self._keeper.follow(job, state, schedule, now=now, timeout=timeout)
-                    verdict = job.verdict(self._clock.time())
-                    if task is not None:
-                        watches.append(task)
-                    elif verdict is not None:
-                        yield job, verdict
-                with closing(self._loop.run(watches, stop)) as run:
-                    for job, event in run:
-                        if not isinstance(event, Polled):
-                            if on_event is not None:
-                                guard("on_event", on_event, event)
-                            yield job, event
-
-        def told() -> Generator[tuple[Job, Event]]:
-            with self._plugins.during(jobs, "wait"):
-                yield from following()
-
-        return told()
-
-    def _check_question(self, job: Job, state: AccountState) -> None:
-        """Raise what is wrong with asking about a job, before it is kept; of one that ended nothing is asked."""
-        try:
-            if not job.final:
-                build(state.opened, state.provider.status, job.id)
-                state.opened.check()
-        except VidpollError:
-            with self._keeper.asking(job, state.opened):  # brings the job to where the store has it
-                if not job.final:
-                    raise
+        return self._following.follow(jobs, schedule, saving, timeout=timeout, stop=stop, on_event=on_event)
 
     # -- other operations ---------------------------------------------------------------------------------------------
 
@@ -372,10 +361,8 @@ class Client:
         from .batch.settling import Host
 
         if isinstance(self._keeper, NoKeeper):
-            raise UsageError(
-                "a batch needs a store, else rows are paid twice: make the client with Client(store=…)"
-            )
-        host = Host(self._loop, self._keeper, self._plugins, self._pacing, self._state, self._transport)
+            raise UsageError("a batch needs a store, else rows are paid twice: make the client with Client(store=…)")
+        host = Host(self._loop, self._keeper, self._plugins, self._pacing, self._state)
         return open_batch(host, self._prices, source, Options(**options))
 
     def upload(self, account: str, path: str | Path, *, kind: str | None = None) -> Any:
@@ -432,8 +419,7 @@ class Client:
         """
         from .downloads.save import fetch
 
-        arguments.check_download(target, kinds, timeout, max_bytes, on_progress)
-        target = os.path.expanduser(target)  # noqa: PTH111 - it keeps a separator at the end, and never raises
+        target = arguments.check_download(target, kinds, timeout, max_bytes, on_progress)
         job = arguments.as_job(job)
         start = self._loop.now()
         self._finish(job, timeout)
@@ -446,7 +432,8 @@ class Client:
 
         with self._plugins.during([job], "download"):
             saved = fetch(self._context(job, tell, left), target, kinds, overwrite=overwrite, max_bytes=max_bytes)
-        self._keeper.saved(job, target, kinds or ("video",))
+        self._keeper.unwant(WantedFiles(job.ref, target, tuple(kinds or VIDEO)))
+        job.saved(saved)
         return saved
 
     def open(self, job: Job | str, *, asset: Asset | None = None) -> io.BufferedReader:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 
 from . import redact
 from .errors import (
@@ -42,7 +43,9 @@ class Job:
     Raises BadReference for a text that is no reference.
     """
 
-    __slots__ = ("_fetch", "_recall", "_unknown", "account", "id", "key", "known", "ref", "told")
+    __slots__ = (
+        "_download_error", "_fetch", "_paths", "_recall", "_unknown", "account", "id", "key", "known", "ref", "told",
+    )  # fmt: skip
 
     def __init__(self, ref: str, *, submitted_at: float | None = None, key: str = "") -> None:
         self.account, self.id = parse_reference(ref)
@@ -52,6 +55,8 @@ class Job:
         self.known = JobState(ref, submitted_at=submitted_at, created_at=submitted_at)
         self.told = False
         """Whether the hooks of this program have heard its verdict."""
+        self._paths: tuple[Path, ...] = ()
+        self._download_error: VidpollError | None = None
         self._unknown: OutcomeUnknown | None = None
         self._recall: Callable[[str], tuple[Exchange, ...]] | tuple[Exchange, ...] = ()
         self._fetch: Fetch | None = None
@@ -138,6 +143,16 @@ class Job:
     def ok(self) -> bool:
         """True when the job is completed."""
         return self.final and self.state is State.COMPLETED
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Where its files are, as far as a wait or a download of this program has saved them."""
+        return self._paths
+
+    @property
+    def download_error(self) -> VidpollError | None:
+        """Why a wait has not saved all files that it was to save; the verdict is not touched by that."""
+        return self._download_error
 
     @property
     def transcript(self) -> tuple[Exchange, ...]:
@@ -264,6 +279,10 @@ class Job:
     def give_up(self, error: OutcomeUnknown) -> None:
         """Note why the outcome is unknown. The state is not touched: only the provider ends a job."""
         self._unknown = error
+
+    def saved(self, paths: Iterable[Path], error: VidpollError | None = None) -> None:
+        """Note where its files are, and why others are not there."""
+        self._paths, self._download_error = tuple(paths), error
 
     def verdict(self, at: float) -> Event | None:
         """The event of the verdict, None while there is none."""

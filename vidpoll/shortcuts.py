@@ -6,8 +6,9 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from .client import Client, OnEvent
+from .client import Client, Download
 from .events import DownloadProgress, Event
+from .following import OnEvent
 from .job import Job
 from .pacing.schedules import Schedule
 
@@ -20,6 +21,8 @@ def wait(
     stop: threading.Event | None = None,
     on_event: OnEvent | None = None,
     check: bool = True,
+    download: Download | None = None,
+    kinds: Sequence[str] | None = None,
 ) -> Job:
     """Wait until the provider ends the job, and return it: `vidpoll.wait("magicoal:3f8a…", timeout=900)`.
 
@@ -27,14 +30,24 @@ def wait(
     `timeout` is in seconds; 0 looks once, None waits for as long as it takes. `pacing` is a Schedule, by default
     `Adaptive()`. `stop` ends the wait within a second once it is set: call it from another thread, or pass it with
     `asyncio.to_thread(vidpoll.wait, ref, stop=stop)`. `on_event` gets every event as it happens. With `check=False`
-    nothing is raised for what became of the job: look at `job.ok` and `job.error`.
+    nothing is raised for what became of the job: look at `job.ok` and `job.error`. `download="clips/"` saves its files
+    (of these `kinds`), too: `job.paths`, or `job.download_error`, which is raised as well.
 
     Raises JobFailed, JobCancelled or JobExpired when the provider says so; WaitTimeout, ProviderUnreachable,
     JobNotFound, WaitStopped or WaitRefused when the outcome is unknown: the job goes on, and the error's `resume` is
     the line that waits again. Raises UsageError (UnknownProvider, MissingKey, BadReference) before anything is sent.
     """
     with Client() as client:
-        return client.wait(job, timeout=timeout, pacing=pacing, stop=stop, on_event=on_event, check=check)
+        return client.wait(
+            job,
+            timeout=timeout,
+            pacing=pacing,
+            stop=stop,
+            on_event=on_event,
+            check=check,
+            download=download,
+            kinds=kinds,
+        )
 
 
 def watch(

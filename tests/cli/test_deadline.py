@@ -8,7 +8,7 @@ from typing import Any
 from acme_provider import DONE, DRAWING, REF, UNAVAILABLE
 from shell import MEDIA, Shell
 
-from vidpoll.cli.deadline import FILES, Deadline
+from vidpoll.cli.deadline import Deadline
 
 
 class Watch:
@@ -24,11 +24,11 @@ def test_the_time_that_is_left() -> None:
     """All of it for a second, then what is left, never less than nothing; a look costs the files nothing."""
     clock: Any = Watch()
     some, none, look = (Deadline(clock, timeout) for timeout in (12.0, None, 0.0))
-    assert (some.left, none.left, look.left, look.for_files, look.over) == (12.0, None, 0.0, FILES, True)
+    assert (some.left, none.left, look.left, look.over) == (12.0, None, 0.0, True)
     clock.now += 0.5
     assert (some.left, some.over) == (12.0, False)
     clock.now += 4.5
-    assert (some.left, some.for_files, none.for_files) == (7.0, 7.0, None)
+    assert (some.left, none.left) == (7.0, None)
     clock.now += 50.0
     assert (some.left, some.over, none.over) == (0.0, True, False)
 

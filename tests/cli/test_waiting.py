@@ -8,6 +8,7 @@ import os
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 from acme_provider import (
@@ -150,6 +151,28 @@ def test_a_folder_that_cannot_be_made(shell: Shell, tmp_path: Path, command: tup
     assert "cannot write" in err[0]
 
 
+def test_files_of_several_jobs_at_once(shell: Shell, tmp_path: Path) -> None:
+    """`--parallel` says of how many; it wants a number from 1, and `--download`."""
+    refs = ("acme:a", "acme:b", "acme:c")
+    code, out, err = shell("wait", *refs, "--download", "d", "--parallel", "2", script={**MEDIA, "": [DONE]})
+    assert (code, err, len(list((tmp_path / "d").iterdir()))) == (0, [], 3)
+    assert "3 jobs: 3 completed" in out[-1]
+    code, _, err = shell("wait", *refs, "--parallel", "2", script=[DONE])
+    assert (code, "add --download DIR" in err[0]) == (2, True)
+    assert shell("wait", *refs, "--download", "d", "--parallel", "0", script=[DONE])[0] == 2
+
+
+def test_files_come_while_others_are_drawn(shell: Shell) -> None:
+    """A verdict is told when it comes, before its file."""
+    script: Any = {"/jobs/a": [DONE], "/jobs/b": [DRAWING, BROKEN], "/files/": [(503, {}, b""), MP4]}
+    _, out, _ = shell("wait", "acme:a", "acme:b", "--download", "d", script=script)
+    said = [line.partition(" s  ")[2].partition(" (")[0] for line in out]
+    assert said[0] == "acme:b running drawing 10 %"  # verdicts are gathered for a moment
+    assert said[1] == "acme:a completed: video"
+    assert said[2].startswith("acme:a video: 0 bytes, no news: HTTP 503")
+    assert said[3].startswith("d/acme-a-")
+
+
 def test_wait_interrupted(shell: Shell) -> None:
     """Ctrl-C prints the references left and the line that resumes them, as a shell takes it."""
     script = {"/jobs/a": [BROKEN], "/jobs/b": [QUEUED, DONE], "/jobs/c": [DRAWING]}
@@ -158,7 +181,7 @@ def test_wait_interrupted(shell: Shell) -> None:
     )
     assert code == 130
     assert err[-2:] == [
-        "vidpoll: interrupted; left, and going on at the provider: acme:b, acme:c d",
+        "vidpoll: interrupted; left, and going on at the provider: acme:c d; completed, and not saved yet: acme:b",
         "vidpoll: resume: vidpoll wait acme:b 'acme:c d' --download 'my clips'",
     ]
 

@@ -20,10 +20,11 @@ from ..polling.prices import Prices
 from ..polling.submit import check_kind
 from ..price import Price
 from ..pricing import AccountPrices, price_of
+from ..provider import Operation
 from ..storage.records import KeptRow
 from . import names, source
 from .batch import Batch, Opened
-from .making import Defaults, Plugins, make_rows
+from .making import Builder, Defaults, make_rows
 from .options import Money, parse_budget, parse_prices, parse_until, unit_of
 from .plan import Lane, Plan, make_plan
 from .report import Report
@@ -95,7 +96,7 @@ class _Opening:
         budget = None if options.budget is None else parse_budget(options.budget)
         until = None if options.until is None else parse_until(options.until, clock.time())
         read = source.read(given, sys.stdin.buffer.read() if given == "-" else "")
-        rows = make_rows(read, Plugins(self._fields, self._build), self._defaults())
+        rows = make_rows(read, Builder(self._operation, self._build), self._defaults())
         name = options.name or read.name
         chosen, kept = self._chosen(rows, self.host.keeper.store.batch_rows(name))
         plan, prices = self._planned(name, chosen, kept, budget, until)
@@ -122,10 +123,10 @@ class _Opening:
 
     # -- rows ---------------------------------------------------------------------------------------------------------
 
-    def _fields(self, account: str, kind: str) -> Mapping[str, str]:
+    def _operation(self, account: str, kind: str) -> Operation[Any]:
         state = self.host.state(account)
         check_kind(state, kind)
-        return state.provider.submit[kind].fields
+        return state.provider.submit[kind]
 
     def _build(self, account: str, kind: str, fields: Mapping[str, Any]) -> object:
         state = self.host.state(account)

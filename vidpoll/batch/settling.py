@@ -20,7 +20,6 @@ from ..downloads.save import Stem
 from ..errors import OutcomeUnknown, VidpollError, WaitStopped
 from ..events import Completed, Event, Failed, GaveUp
 from ..job import Job
-from ..net.transport import Transport
 from ..pacing.schedules import Schedule
 from ..polling.account_state import AccountState
 from ..polling.call import optional
@@ -79,7 +78,6 @@ class Host:
     hooks: Hooks
     schedule: Schedule
     state: Callable[[str], AccountState]
-    transport: Transport
 
 
 @dataclass(frozen=True)
@@ -112,9 +110,7 @@ class Rows:
         """By unit the least price for which the budget has no room."""
         self.limited = False
         """Whether the limit of jobs is reached."""
-        self.files = Background(
-            host.loop, host.transport, host.state, host.keeper.tell, parallel=PARALLEL, deadline=None
-        )
+        self.files = Background(host.loop, host.state, host.keeper.tell, parallel=PARALLEL, deadline=None)
         self._fresh: list[Task] = []
         self._jobs: dict[str, RowRun] = {}
         self._elsewhere: set[RowRun] = set()

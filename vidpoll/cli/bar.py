@@ -1,10 +1,11 @@
-"""How far a download is. On a terminal it is one line that is written over until something else is said; elsewhere (a
+"""How far downloads are. On a terminal it is one line that is written over until something else is said; elsewhere (a
 pipe, cron, a log) a line is said where no bytes come.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import vidpoll
 from vidpoll.clock import Clock
@@ -15,6 +16,20 @@ from .output import Output
 MB = 1_000_000
 
 
+class _File(NamedTuple):
+    """A file that comes: since which second, from which byte on, and how far it is."""
+
+    began: float
+    already: int
+    last: vidpoll.DownloadProgress
+
+    def rate(self, now: float) -> float:
+        """Bytes a second; 0 while none come."""
+        if now <= self.began or self.last.fault is not None:
+            return 0.0
+        return (self.last.received - self.already) / (now - self.began)
+
+
 class Bar:
     """Takes DownloadProgress events. The rate is that of the bytes that came by now. `say` says a line that stays."""
 
@@ -22,8 +37,7 @@ class Bar:
         self.out = out
         self.say = say
         self.clock = clock
-        self._file: tuple[str, str] | None = None
-        self._start = (0.0, 0)
+        self._files: dict[str, _File] = {}  # of a job one comes after the other
 
     def __call__(self, event: vidpoll.DownloadProgress) -> None:
         if not self.out.terminal:
@@ -31,18 +45,38 @@ class Bar:
                 self.say(str(event))
             return
         now = self.clock.monotonic()
-        if self._file != (event.ref, event.kind) or event.received < self._start[1]:  # another file, or begun anew
-            self._file, self._start = (event.ref, event.kind), (now, event.received)
-        self.out.passing(f"{event.ref} {event.kind}: {self._far(event, now)}")
+        known = self._files.get(event.ref)
+        if known is None or known.last.kind != event.kind or event.received < known.already:  # or begun anew
+            known = _File(now, event.received, event)
+        self._files[event.ref] = known._replace(last=event)
+        if len(self._files) == 1:
+            self.out.passing(f"{event.ref} {event.kind}: {_far(self._files[event.ref], now)}")
+        else:
+            self.out.passing(f"{len(self._files)} files: {_far_together(list(self._files.values()), now)}")
 
-    def _far(self, event: vidpoll.DownloadProgress, now: float) -> str:
-        if event.fault is not None:
-            return f"{event.received / MB:.1f} MB, no news: {event.fault}"
-        began, already = self._start
-        rate = (event.received - already) / (now - began) if now > began else 0.0
-        speed = f", {rate / MB:.1f} MB/s" if rate else ""
-        if not event.total:
-            return f"{event.received / MB:.1f} MB{speed}"
-        left = f", {span((event.total - event.received) / rate)} left" if rate else ""
-        share = 100 * event.received // event.total
-        return f"{share} % of {event.total / MB:.1f} MB{speed}{left}"
+    def over(self, ref: str) -> None:
+        """Nothing more comes of this job."""
+        self._files.pop(ref, None)
+
+
+def _far(file: _File, now: float) -> str:
+    event = file.last
+    if event.fault is not None:
+        return f"{event.received / MB:.1f} MB, no news: {event.fault}"
+    return _share(event.received, event.total, file.rate(now))
+
+
+def _far_together(files: list[_File], now: float) -> str:
+    totals = [file.last.total for file in files]
+    total = sum(filter(None, totals)) if all(totals) else None
+    waiting = sum(file.last.fault is not None for file in files)
+    said = _share(sum(file.last.received for file in files), total, sum(file.rate(now) for file in files))
+    return f"{said}, no news of {waiting}" if waiting else said
+
+
+def _share(received: int, total: int | None, rate: float) -> str:
+    speed = f", {rate / MB:.1f} MB/s" if rate else ""
+    if not total:
+        return f"{received / MB:.1f} MB{speed}"
+    left = f", {span((total - received) / rate)} left" if rate else ""
+    return f"{100 * received // total} % of {total / MB:.1f} MB{speed}{left}"

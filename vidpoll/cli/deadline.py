@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from vidpoll.clock import Clock
 
-FILES = 3600.0
-"""Seconds for the files of a command that only looks once (`--timeout 0`)."""
-
 
 class Deadline:
     """`timeout` in seconds from now on; None: there is no end."""
@@ -23,11 +20,6 @@ class Deadline:
         if self.timeout is None or passed < 1.0:
             return self.timeout
         return max(0.0, round(self.timeout - passed, 1))
-
-    @property
-    def for_files(self) -> float | None:
-        """Seconds that are left for files: a look costs no time, and what it finds is saved."""
-        return FILES if self.timeout == 0 else self.left
 
     @property
     def over(self) -> bool:

@@ -102,6 +102,8 @@ def _fetch(
             changes = {"kinds": there} if isinstance(failed, vidpoll.ResultMissing) else {}
             error, code = failed, NOT_COMPLETED
             said = fetching(failed, args, _line(args, [job.ref], **changes))
+    if bar is not None:
+        bar.over(job.ref)
     if args.json:
         context.out.json(job_object(job, error=error, files=files))
     else:

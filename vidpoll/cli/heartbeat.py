@@ -5,6 +5,7 @@ A `Heart` is a clock, because all waiting goes through the clock, and a plugin, 
 
 from __future__ import annotations
 
+import threading
 from queue import Queue
 from typing import TypeVar
 
@@ -25,6 +26,8 @@ class Heart:
     def __init__(self, clock: Clock, out: Output) -> None:
         self.clock = clock
         self.out = out
+        self.thread = threading.current_thread()
+        """The one that waits, and speaks."""
         self.start = self.spoken = clock.monotonic()
         self.answered: float | None = None
         self.jobs: dict[str, vidpoll.Job] = {}
@@ -39,6 +42,8 @@ class Heart:
         return self.clock.time()
 
     def get(self, inbox: Queue[T], timeout: float, *, busy: bool) -> T | None:
+        if threading.current_thread() is not self.thread:  # one that fetches a file
+            return self.clock.get(inbox, timeout, busy=busy)
         self._beat()
         return self.clock.get(inbox, min(timeout, self.EVERY) if self.jobs else timeout, busy=busy)
 

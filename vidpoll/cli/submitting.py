@@ -161,8 +161,11 @@ def _price_arguments(parser: argparse.ArgumentParser) -> None:
 def _price(args: Arguments, context: Context) -> int:
     with context.client([args.name], args, within=args.timeout) as client:
         _check_kind(client, args)
-        price = with_fields(partial(client.price, args.name, args.kind), args.fields)
-        listed = _provider(client, args).submit[args.kind].price
+        operation = provider_of(client, args).submit[args.kind]
+        price, listed = (
+            with_fields(partial(client.price, args.name, args.kind), args.fields, operation),
+            operation.price,
+        )
     read = (
         "" if listed is None or price is None or price.source != "documented" else f" ({listed.source}, {listed.dated})"
     )

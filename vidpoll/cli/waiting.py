@@ -18,7 +18,7 @@ import vidpoll
 from . import transcripts
 from .again import advised, again, fetching
 from .bar import Bar
-from .context import Arguments, Command, Context, as_json, references, seconds, store, store_of
+from .context import Arguments, Command, Context, as_json, count, references, seconds, store, store_of
 from .costs import costs, money
 from .deadline import Deadline
 from .heartbeat import Heart
@@ -38,6 +38,9 @@ from .output import (
 
 VIDEO = ("video",)
 """What is saved of a job, unless it makes none, or `--kinds` says otherwise."""
+
+PARALLEL = 4
+"""Of so many jobs the files come at once."""
 
 
 def kinds(text: str) -> tuple[str, ...]:
@@ -75,6 +78,12 @@ def waiting_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--download", metavar="DIR", help="save what each job that is completed has made in DIR")
     kinds_option(parser)
+    parser.add_argument(
+        "--parallel",
+        type=count,
+        metavar="N",
+        help=f"save the files of N jobs at once ({PARALLEL}); the other jobs are asked about meanwhile",
+    )
     parser.add_argument("--quiet", action="store_true", help="only say what became of each job")
     parser.add_argument(
         "--transcript", metavar="FILE", help="write the last answers there, without secrets, for a bug report"
@@ -98,8 +107,9 @@ def _wait(args: Arguments, context: Context) -> int:
 
 def prepared(args: Arguments, context: Context) -> Heart | None:
     """A heartbeat where somebody looks. Raises UsageError for what would be in vain, before it costs."""
-    if args.kinds is not None and args.download is None:
-        raise vidpoll.UsageError("--kinds says what --download saves: add --download DIR")
+    for option, what in (("kinds", "what --download saves"), ("parallel", "of how many jobs --download saves at once")):
+        if getattr(args, option) is not None and args.download is None:
+            raise vidpoll.UsageError(f"--{option} says {what}: add --download DIR")
     if args.download is not None:
         check_folder(args.download)
     if args.transcript is not None:
@@ -179,32 +189,37 @@ class Wait:
         self.crowd: Sequence[vidpoll.Job] = ()
         """All jobs, where they are too many for a line at each step of each."""
         self.summed = self.start
+        self.bar = Bar(self.out, self.clock, self._say)
+        self.wanted: dict[str, list[vidpoll.WantedFiles]] = {}
+        self.jobs: dict[str, vidpoll.Job] = {}
+        self.told: set[str] = set()
+        """The completed jobs of which that was said."""
         self.kept: dict[str, float] = {}
         """When the verdicts were kept that are known without a question, by reference."""
 
     def run(self, awaited: Sequence[vidpoll.Job], wanted: Sequence[vidpoll.WantedFiles] = ()) -> int:
         """Wait for all, and save the files that were asked for, `wanted` earlier or now; the exit code."""
-        self.wanted = {job.ref: [each for each in wanted if each.ref == job.ref] for job in awaited}
+        self.wanted = self._wanted(awaited, wanted)
+        self.jobs = {job.ref: job for job in awaited}
         self.crowd = awaited if len(awaited) > CROWD else ()
         self._note_kept(awaited)
         left = {job.ref: job for job in awaited}
         codes = []
-        show = self._show if shown(self.args) and not self.displayed else None
         following = self.client.as_completed(
             awaited,
             timeout=self.deadline.left,
             stop=self.stop,  # type: ignore[arg-type]  # an event, or several in one
-            on_event=show,
+            on_event=None if self.args.json else self._hear,
+            download=[each for wanted_of_job in self.wanted.values() for each in wanted_of_job],
+            kinds=self.args.kinds,
+            parallel=self.args.parallel or PARALLEL,
         )
-        if self.args.download is not None:
-            for job in awaited:
-                self._want(job)
         try:
             for job in following:
                 codes.append(self._ended(job))
                 del left[job.ref]
         except KeyboardInterrupt:
-            self._interrupted(list(left))
+            self._interrupted(list(left.values()))
             return INTERRUPTED
         finally:
             if self.transcribes:
@@ -237,21 +252,44 @@ class Wait:
             said += [f"files of {unsaved} not saved"] if unsaved > 0 else []
             self.out.line(f"{self._stamp()}{len(awaited)} jobs: {', '.join(said)}{money(spent)}")
 
-    def _want(self, job: vidpoll.Job) -> None:
-        """Note on disk that the video is wanted: `vidpoll resume` fetches it, whatever happens to this process."""
-        target = os.path.join(os.path.expanduser(self.args.download), "")  # noqa: PTH111, PTH118 - a folder
-        if store_of(self.args) is not None:
-            with contextlib.suppress(vidpoll.StoreError, vidpoll.UsageError):  # warned of; or there is no store
-                self.client.store.want(job, target, kinds=self.args.kinds or VIDEO)
-        here = str(Path(target).absolute())
-        others = [each for each in self.wanted[job.ref] if str(Path(each.target)) != here]
-        self.wanted[job.ref] = [vidpoll.WantedFiles(job.ref, target, self.args.kinds or VIDEO), *others]
+    def _wanted(
+        self, awaited: Sequence[vidpoll.Job], earlier: Sequence[vidpoll.WantedFiles]
+    ) -> dict[str, list[vidpoll.WantedFiles]]:
+        """What is to be saved of each job: what was wanted `earlier`, after what is now."""
+        found: dict[str, list[vidpoll.WantedFiles]] = {job.ref: [] for job in awaited}
+        here = None
+        if self.args.download is not None:
+            target = os.path.join(os.path.expanduser(self.args.download), "")  # noqa: PTH111, PTH118 - a folder
+            here = Path(target).absolute()
+            for ref, files in found.items():
+                files.append(vidpoll.WantedFiles(ref, target, self.args.kinds or VIDEO))
+        for each in earlier:
+            if each.ref in found and Path(each.target) != here:
+                found[each.ref].append(each)
+        return found
+
+    def _hear(self, event: vidpoll.Event) -> None:
+        """Tell that a job is completed before its files come, and what passes where nothing else shows that."""
+        if isinstance(event, vidpoll.Completed):
+            self._tell_completed(self.jobs[event.ref])
+        elif shown(self.args) and not self.displayed:
+            self._show(event)
+
+    def _tell_completed(self, job: vidpoll.Job) -> None:
+        """Once."""
+        if job.ref not in self.told:
+            self.told.add(job.ref)
+            stamp = "" if self.args.quiet else self._stamp()
+            self.out.line(f"{stamp}{status_line(job, self.clock.time())}{self._as_kept(job)}")
 
     def _show(self, event: vidpoll.Event) -> None:
         """A line for an event; the verdicts are told by `_ended`. A stage's first progress stands in its own line.
 
         Of many jobs the progress is told in one line for all, now and then.
         """
+        if isinstance(event, vidpoll.DownloadProgress):
+            self.bar(event)
+            return
         if self.crowd and event.at - self.summed >= SUMMED:
             self.summed = event.at
             self.out.line(f"{self._stamp(event.at)}{_summary(self.crowd)}")
@@ -267,30 +305,23 @@ class Wait:
             stage = self.stages.get(event.ref)
             if stage is None or (stage.at, stage.progress) != (event.at, event.progress):
                 self.out.line(f"{self._stamp(event.at)}{event}")
-        elif not isinstance(event, (vidpoll.Completed, vidpoll.Failed, vidpoll.GaveUp)):
+        elif not isinstance(event, (vidpoll.Failed, vidpoll.GaveUp, vidpoll.Downloaded)):
             self.out.line(f"{self._stamp(event.at)}{event}")
 
     def _ended(self, job: vidpoll.Job) -> int:
-        """Say what became of a job, save what it made; the exit code of this job."""
-        error, files = job.error, list[Path]()
+        """Say what became of a job and of its files; the exit code of this job."""
+        error = job.error
         said = "" if error is None else advised(error, self.args, self._line([job.ref]))
+        self.bar.over(job.ref)
         if job.ok and not self.args.json:
-            stamp = "" if self.args.quiet else self._stamp()
-            self.out.line(f"{stamp}{status_line(job, self.clock.time())}{self._as_kept(job)}")
-        for wanted in self.wanted[job.ref]:
-            try:
-                if job.ok:
-                    files += self._saved(job, wanted)
-                elif job.final:
-                    self._unwant(wanted)
-            except vidpoll.VidpollError as failed:
-                if isinstance(failed, vidpoll.ResultMissing):
-                    self._unwant(wanted)
-                error, said = failed, fetching(failed, self.args, self._fetch_line(job, wanted, failed))
+            self._tell_completed(job)
+        if job.download_error is not None:
+            error = job.download_error
+            said = fetching(error, self.args, self._fetch_line(job, error))
         if self.args.json:
-            self.out.json(job_object(job, error=error, files=files))
+            self.out.json(job_object(job, error=error, files=job.paths))
         else:
-            for path in files:
+            for path in job.paths:
                 self.out.line(f"{'' if self.args.quiet else self._stamp()}{size(path)}")
         if error is None:
             return COMPLETED
@@ -306,35 +337,32 @@ class Wait:
             return ""
         return f" (as kept on {iso(at)}; to ask again: {again(self.args, 'status', job.ref)})"
 
-    def _saved(self, job: vidpoll.Job, wanted: vidpoll.WantedFiles) -> list[Path]:
-        """Save files of a completed job."""
-        chosen = made(job) if wanted.kinds == VIDEO and self.args.kinds is None else wanted.kinds
-        bar = Bar(self.out, self.clock, self._say) if shown(self.args) and not self.displayed else None
-        timeout = self.deadline.for_files
-        files = self.client.download(job, wanted.target, kinds=chosen, timeout=timeout, on_progress=bar)
-        if chosen != wanted.kinds:  # the note on disk names others
-            self._unwant(wanted)
-        return files
-
-    def _fetch_line(self, job: vidpoll.Job, wanted: vidpoll.WantedFiles, error: vidpoll.VidpollError) -> str:
+    def _fetch_line(self, job: vidpoll.Job, error: vidpoll.VidpollError) -> str:
         """The command that saves the files after all: those that were wanted, or those that there are."""
+        wanted = self._left(job)
         there = ",".join(dict.fromkeys(asset.kind for asset in job.assets))
         missing = isinstance(error, vidpoll.ResultMissing)
         named = there if missing else ",".join(wanted.kinds) if wanted.kinds != VIDEO else None
         return again(self.args, "download", job.ref, to=wanted.target, kinds=named)
 
+    def _left(self, job: vidpoll.Job) -> vidpoll.WantedFiles:
+        """Those of a job that were not saved; the store tells, where there are several."""
+        wanted = self.wanted[job.ref]
+        if len(wanted) > 1:
+            left = {(Path(each.target), each.kinds) for each in self.client.store.wanted() if each.ref == job.ref}
+            wanted = [each for each in wanted if (Path(each.target).absolute(), each.kinds) in left] or wanted
+        return wanted[0]
+
     def _say(self, text: str) -> None:
         self.out.line(f"{self._stamp()}{text}")
 
-    def _unwant(self, wanted: vidpoll.WantedFiles) -> None:
-        """They will never be there."""
-        if store_of(self.args) is not None:
-            with contextlib.suppress(vidpoll.StoreError, vidpoll.UsageError):
-                self.client.store.unwant(wanted)
-
-    def _interrupted(self, left: Sequence[str]) -> None:
-        self.out.error(f"interrupted; left, and going on at the provider: {', '.join(left)}")
-        self.out.error(f"resume: {self._line(left)}")
+    def _interrupted(self, left: Sequence[vidpoll.Job]) -> None:
+        unsaved = [job.ref for job in left if job.ok and self.wanted[job.ref]]
+        going = [job.ref for job in left if job.ref not in unsaved]
+        said = [f"left, and going on at the provider: {', '.join(going)}"] if going else []
+        said += [f"completed, and not saved yet: {', '.join(unsaved)}"] if unsaved else []
+        self.out.error(f"interrupted; {'; '.join(said)}")
+        self.out.error(f"resume: {self._line([job.ref for job in left])}")
 
     def _line(self, left: Sequence[str]) -> str:
         """The command that goes on with these jobs."""

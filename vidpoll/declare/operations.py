@@ -66,9 +66,10 @@ def submit(
     `headers` takes the field of that name out of the body; in the query and in headers it may be a field that is not
     given: they go without it then. `{kind}` is `kind`, which errors name and, where they have kinds, the reader's ids.
     Where these carry a field (`Ids("app/id")`), it must be needed. `convert` makes the body out of the checked fields,
-    where it is not just these. `price` is what it costs by the vendor's page (`declare.prices`). `key` is the field that takes the caller's own id, or an idempotency key, and
-    `honours_key` says that the same one is the same job, as in `vidpoll.Operation`. `find` is the line that asks for
-    the job by it: "GET /tasks?external_task_ids={key}"; it is answered like the submit.
+    where it is not just these. `price` is what it costs by the vendor's page (`declare.prices`). `key` is the field
+    that takes the caller's own id, or an idempotency key, and `honours_key` says that the same one is the same job, as
+    in `vidpoll.Operation`. `find` is the line that asks for the job by it: "GET /tasks?external_task_ids={key}"; it is
+    answered like the submit.
 
     >>> start = submit("POST /v1/videos", Reader({"ok": State.COMPLETED}), {"prompt": text()}, needed=("prompt",))
     >>> start.request({"prompt": "a lighthouse", "seed": None}).json

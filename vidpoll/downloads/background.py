@@ -1,6 +1,6 @@
 """The files of completed jobs, fetched beside a run of the loop: the other jobs are asked about on time meanwhile.
 
-    background = Background(loop, transport, account, tell, parallel=4, deadline=None)
+    background = Background(loop, account, tell, parallel=4, deadline=None)
     background.fetch(job, "clips/")        # returns at once; any time, in the thread of the run
     background.take(run)                   # from the run's feed, at every turn: what the threads had for this thread
     background.done()                      # [(Files, paths or the error)] of those that have ended since
@@ -28,7 +28,6 @@ from ..errors import AnswerError, ConfigurationError, DownloadError, UsageError,
 from ..events import Event
 from ..faults import Misconfigured
 from ..job import Job
-from ..net.transport import Transport
 from ..net.workers import Workers
 from ..pacing.schedules import Adaptive
 from ..polling.account_state import AccountState
@@ -71,7 +70,6 @@ class Background:
     def __init__(
         self,
         loop: Loop,
-        transport: Transport,
         account: Callable[[str], AccountState],
         tell: Callable[[Job, Event], None],
         *,
@@ -81,7 +79,7 @@ class Background:
         self.loop = loop
         self.parallel = parallel
         self.closed = False
-        self._transport, self._account, self._tell, self._deadline = transport, account, tell, deadline
+        self._account, self._tell, self._deadline = account, tell, deadline
         self._workers = Workers(parallel)
         self._inbox: Queue[Any] | None = None  # the run's
         self._calls: deque[Callable[[], object]] = deque()  # what the threads have for the thread of the run
@@ -90,6 +88,7 @@ class Background:
         self._gone: Queue[Files] = Queue()  # a thread is through with them
         self._idle: dict[Files, float] = {}  # whose thread pauses until then, or waits for an answer of the run
         self._inboxes: dict[Files, Queue[Any]] = {}  # where each thread waits
+        self._names: dict[Path, str] = {}
         self._questions: list[Task] = []
         self._done: list[tuple[Files, Outcome]] = []
 
@@ -192,12 +191,12 @@ class Background:
             retried(loop, ask, timeout=left).said()
         context = DownloadContext(
             loop,
-            self._transport,
             account.opened,
             job,
             lambda: ask(None).said(),
             partial(self._told, job),
             self._deadline,
+            self._names,
         )
         return tuple(save.fetch(context, files.target, files.kinds, overwrite=False, max_bytes=None))
 

@@ -10,7 +10,8 @@ import contextlib
 import logging
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from queue import Queue
 from typing import Any
 
@@ -77,7 +78,10 @@ FRESH, BELOW, CONTENT = "a fresh URL", "the same path below the base URL", "the 
 
 @dataclass(frozen=True, slots=True)
 class DownloadContext:
-    """What all downloads of a job share. `deadline`: monotonic seconds, None for none. `poll` asks about the job."""
+    """What all downloads of a job share. `deadline`: monotonic seconds, None for none. `poll` asks about the job.
+
+    `names`: which job of those that are fetched at once has which name; no two take the same one.
+    """
 
     loop: Loop
     account: OpenAccount
@@ -85,6 +89,7 @@ class DownloadContext:
     poll: Callable[[], Snapshot]
     tell: Callable[[Event], None]
     deadline: float | None
+    names: dict[Path, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

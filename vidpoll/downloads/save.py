@@ -174,7 +174,7 @@ def save(context: DownloadContext, wanted: Wanted, place: Place, *, overwrite: b
     source = pull.source
     base = place.path
     try:
-        for base in place.tries():
+        for base in _tries(context, place):
             part = PartFile(base, max_bytes=max_bytes)
             there = [] if overwrite else place.there(base)
             if (kept := _kept(pull, there, source)) is not None:
@@ -204,6 +204,12 @@ def save(context: DownloadContext, wanted: Wanted, place: Place, *, overwrite: b
             "or to another folder",
             job=job,
         ) from None
+
+
+def _tries(context: DownloadContext, place: Place) -> Iterator[Path]:
+    """The names to try, but for those of other jobs whose files are fetched at once."""
+    ref = context.job.ref
+    return (base for base in place.tries() if not place.made or context.names.setdefault(base, ref) == ref)
 
 
 def _kept(pull: Fetcher, there: Sequence[Path], source: str) -> Path | None:

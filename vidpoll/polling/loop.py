@@ -132,8 +132,6 @@ class Loop:
                 yield from run.feed_on()
                 yield from run.act()
                 yield from run.receive()
-                if not run.open:  # the feed may go on because of them
-                    yield from run.tell_verdicts()
                 yield None
             yield from run.tell_verdicts()
         finally:

@@ -15,7 +15,6 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..clock import Clock
@@ -33,7 +32,7 @@ from .intent import Intent
 from .job_store import JobStore
 from .kept_watch import KeptWatch
 from .owed import Owed
-from .records import KeptJob, Order, Saved, Submission
+from .records import KeptJob, Order, Saved, Submission, WantedFiles
 from .store_file import StoreMoved
 
 if TYPE_CHECKING:
@@ -385,9 +384,18 @@ class Keeper:
         if later or not self._try(told, owed=True):
             self.heard.update(refs)
 
-    def saved(self, job: Job, target: str | Path, kinds: Sequence[str]) -> None:
-        """Files that were asked for are there."""
-        self._try(lambda: self.store.unwant(records.wanted(job.ref, target, kinds)))
+    def want(self, files: Sequence[WantedFiles]) -> None:
+        """Files are asked for."""
+
+        def want() -> None:
+            for each in files:
+                self.store.want(records.wanted(each.ref, each.target, each.kinds))
+
+        self._try(want)
+
+    def unwant(self, files: WantedFiles) -> None:
+        """They are there, or will never be."""
+        self._try(lambda: self.store.unwant(records.wanted(files.ref, files.target, files.kinds)))
 
     # -- submitting ---------------------------------------------------------------------------------------------------
 

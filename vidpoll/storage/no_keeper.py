@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
@@ -16,6 +15,7 @@ from ..polling.watch import Watch
 from ..pricing import Charge
 from .intent import Intent
 from .job_store import JobStore
+from .records import WantedFiles
 
 
 class NoKeeper:
@@ -65,7 +65,10 @@ class NoKeeper:
         """A `Watch` of a job; None for one that has its verdict."""
         return None if job.final else Watch(job, *args, **options)
 
-    def saved(self, job: Job, target: str | Path, kinds: Sequence[str]) -> None:
+    def want(self, files: Sequence[WantedFiles]) -> None:
+        """Nobody notes that they are asked for."""
+
+    def unwant(self, files: WantedFiles) -> None:
         """Nobody noted that they were asked for."""
 
     def waiting(self, jobs: Sequence[Job]) -> AbstractContextManager[None]:

@@ -62,6 +62,10 @@ class Submission:
     key: str = ""
 
 
+VIDEO = ("video",)
+"""The kinds of files that are wanted where nobody said which."""
+
+
 @dataclass(frozen=True, slots=True)
 class WantedFiles:
     """Files that were asked for and are not all there yet: the job's reference, the target, the kinds."""

@@ -126,6 +126,8 @@ def test_more_jobs_than_rows() -> None:
     assert shown[-1] == (
         "95 of 1000 jobs ended: 90 completed, 5 failed; 5 running, 900 queued, 7 retrying, 883 not shown; 2:05"
     )
+    saving = drawn(View((rows[-1],), (), Counter(completed=3), NOW - 125, saving=2))
+    assert saving[-1].startswith("3 of 4 jobs ended: 3 completed; 1 running, 2 saving; 2:05")
     one = drawn(view(rows[-1], rows[-2], ended={"unknown": 1}))
     assert one[-1] == "1 of 3 jobs ended: 1 unknown; 2 running; 2:05, the last in 1:00-1:34"
 

@@ -52,6 +52,8 @@ class View:
     files: tuple[File, ...]
     ended: Counter[str]
     began: float
+    saving: int = 0
+    """Downloads that have begun, or wait for their turn."""
 
 
 class Board:
@@ -65,6 +67,7 @@ class Board:
         self._ended: Counter[str] = Counter()
         self._began = 0.0
         self._under_way = 0
+        self._saving = 0
 
     def began(self, jobs: Sequence[vidpoll.Job], now: float, *, waits: bool) -> None:
         """A wait or a download begins."""
@@ -72,6 +75,7 @@ class Board:
             if not self._under_way:
                 self._began, self._ended = now, Counter()
             self._under_way += 1
+            self._saving += not waits
             for job in jobs if waits else ():
                 self._open[job.ref] += 1
                 if not job.final:
@@ -81,6 +85,7 @@ class Board:
         """It is over; whether nothing is left to show."""
         with self._lock:
             self._under_way -= 1
+            self._saving -= not waits
             for job in jobs:
                 if waits:
                     self._open[job.ref] -= 1
@@ -127,7 +132,8 @@ class Board:
     def view(self) -> View:
         """Everything as it is now."""
         with self._lock:
-            return View(tuple(self._rows.values()), tuple(self._files.values()), Counter(self._ended), self._began)
+            rows, files = tuple(self._rows.values()), tuple(self._files.values())
+            return View(rows, files, Counter(self._ended), self._began, self._saving)
 
 
 def _word(event: vidpoll.Event) -> str:

@@ -140,6 +140,7 @@ def _sum(view: View, hidden: int, now: float) -> Text:
     going += [(f"{count} {NO_NEWS}", "dim")] if (count := states.count(NO_NEWS)) else []
     going += [(f"{count} retrying", "yellow")] if (count := sum(row.fault is not None for row in view.rows)) else []
     going += [(f"{count} stalled", "yellow")] if (count := sum(row.stalled is not None for row in view.rows)) else []
+    going += [(f"{view.saving} saving", "magenta")] if view.saving else []
     going += [(f"{hidden} not shown", "dim")] if hidden else []
     before = "; "
     for word, style in going:

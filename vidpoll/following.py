@@ -1,0 +1,272 @@
+"""What a wait is: one run of the loop for some jobs, told to whoever listens, their files fetched beside it.
+
+`Client` gives it a name, and says what came of it. A job whose files are to be saved is handed out when they are there.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .clock import Clock
+from .errors import DownloadError, ResultMissing, VidpollError
+from .events import Completed, Event, Failed, Polled
+from .job import Job
+from .pacing.schedules import Schedule
+from .plugins import Plugins, guard
+from .polling.account_state import AccountState
+from .polling.call import build
+from .polling.loop import Loop, Run
+from .polling.task import Task
+from .polling.watch import Watch
+from .storage.keeper import Keeper
+from .storage.no_keeper import NoKeeper
+from .storage.records import VIDEO, WantedFiles, wanted
+
+if TYPE_CHECKING:
+    from .downloads.background import Background, Files, Outcome
+
+LOOK = 3600.0
+"""Seconds for the files of a wait that only looks once (`timeout=0`): what a look finds is saved."""
+
+GOES_ON = "the same call goes on where it stopped"
+
+OnEvent = Callable[[Event], object]
+Followed = Generator[tuple[Job, Event]]
+
+
+@dataclass(frozen=True, slots=True)
+class Saving:
+    """The files that a wait is to save, `parallel` jobs at once. `kinds` is what its caller named, None for nothing."""
+
+    files: tuple[WantedFiles, ...]
+    kinds: Sequence[str] | None
+    parallel: int
+
+    def kinds_of(self, files: WantedFiles) -> Sequence[str] | None:
+        """None where nobody chose: the videos, or what a job makes instead."""
+        return None if self.kinds is None and files.kinds == VIDEO else files.kinds
+
+
+class Following:
+    """The waits of one client."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        keeper: Keeper | NoKeeper,
+        plugins: Plugins,
+        state: Callable[[str], AccountState],
+    ) -> None:
+        self._loop, self._keeper, self._plugins = loop, keeper, plugins
+        self._state = state
+
+    @property
+    def _clock(self) -> Clock:
+        return self._loop.clock
+
+    def follow(
+        self,
+        jobs: Sequence[Job],
+        schedule: Schedule,
+        saving: Saving | None,
+        *,
+        timeout: float | None,
+        stop: threading.Event | None,
+        on_event: OnEvent | None,
+    ) -> Followed:
+        """One loop for all. Raises what is wrong about the accounts and the jobs here and now.
+
+        Yields each event but `Polled`. The verdict of a completed job comes when its files are there, or will not be.
+        """
+        from .downloads import save  # noqa: F401 - after an hour's wait there may be no descriptor left, or no such file
+
+        states = [self._state(job.account) for job in jobs]
+        for job, state in zip(jobs, states, strict=True):
+            self._check_question(job, state)
+        self._keeper.enter(jobs, [state.opened for state in states])
+        if saving is not None:
+            self._keeper.want(saving.files)
+
+        def told() -> Followed:
+            with (
+                self._plugins.during(jobs, "wait"),
+                self._keeper.waiting(jobs),
+                self._desk(saving, timeout, on_event) as desk,
+            ):
+                watches = []
+                for job, watch in self._begun(jobs, states, schedule, timeout):
+                    if isinstance(watch, Watch):
+                        watches.append(watch)
+                    elif not desk.holds(job, watch):
+                        yield job, watch
+                yield from self._run(watches, stop, desk, on_event)
+                desk.look_for(jobs, self._clock.time())
+                while desk.open and not (stop is not None and stop.is_set()):
+                    yield from self._run([], stop, desk, on_event)
+                yield from desk.stopped()
+
+        return told()
+
+    def _begun(
+        self, jobs: Sequence[Job], states: Sequence[AccountState], schedule: Schedule, timeout: float | None
+    ) -> Iterator[tuple[Job, Watch | Event]]:
+        """Each job with the task that follows it, or its verdict where that is known."""
+        now = self._loop.now()
+        for job, state in zip(jobs, states, strict=True):
+            watch = self._keeper.follow(job, state, schedule, now=now, timeout=timeout)
+            yield job, watch or job.verdict(self._clock.time())  # type: ignore[misc]  # it has one of the two
+
+    def _run(
+        self, watches: Sequence[Watch], stop: threading.Event | None, desk: Desk, on_event: OnEvent | None
+    ) -> Followed:
+        with closing(self._loop.run(watches, stop, desk)) as run:
+            for job, event in run:
+                if isinstance(event, _HandedOut):
+                    yield job, event.verdict
+                elif not isinstance(event, Polled):
+                    if on_event is not None:
+                        guard("on_event", on_event, event)
+                    if not desk.holds(job, event):
+                        yield job, event
+
+    def _desk(self, saving: Saving | None, timeout: float | None, on_event: OnEvent | None) -> Desk:
+        def tell(job: Job, event: Event) -> None:
+            self._keeper.tell(job, event)
+            if on_event is not None:
+                guard("on_event", on_event, event)
+
+        if saving is None:
+            return Desk(None, self._keeper, self._plugins)
+        from .downloads.background import Background
+
+        deadline = None if timeout is None else self._loop.now() + (timeout or LOOK)
+        background = Background(self._loop, self._state, tell, parallel=saving.parallel, deadline=deadline)
+        return Desk(background, self._keeper, self._plugins, saving)
+
+    def _check_question(self, job: Job, state: AccountState) -> None:
+        """Raise what is wrong with asking about a job, before it is kept; of one that ended nothing is asked."""
+        try:
+            if not job.final:
+                build(state.opened, state.provider.status, job.id)
+                state.opened.check()
+        except VidpollError:
+            with self._keeper.asking(job, state.opened):  # brings the job to where the store has it
+                if not job.final:
+                    raise
+
+
+def checked(job: Job) -> Job:
+    """The job if it is completed, and the files that its wait was to save are there. Raises why not."""
+    job.check()
+    if job.download_error is not None:
+        raise job.download_error
+    return job
+
+
+@dataclass(frozen=True, slots=True)
+class _HandedOut(Event):
+    """The files of a completed job are there, or will not be. Nobody but `Following` hears of it."""
+
+    verdict: Event
+
+
+class Desk:
+    """Holds completed jobs back until their files are there: the feed of a run. A context manager."""
+
+    def __init__(
+        self, background: Background | None, keeper: Keeper | NoKeeper, plugins: Plugins, saving: Saving | None = None
+    ) -> None:
+        self._background, self._keeper, self._plugins, self._saving = background, keeper, plugins, saving
+        self._files: dict[str, list[WantedFiles]] = {}
+        for files in saving.files if saving is not None else ():
+            self._files.setdefault(files.ref, []).append(files)
+        self._held: dict[str, tuple[Event, ExitStack]] = {}
+        self._coming: Counter[str] = Counter()  # how many of each job's wanted files are not there yet
+        self._known: set[str] = set()
+
+    def __enter__(self) -> Desk:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._background is not None:
+            self._background.close()
+        for _, shown in self._held.values():
+            shown.close()
+
+    def look_for(self, jobs: Sequence[Job], at: float) -> None:
+        """Hold the jobs that were completed by another wait for the same Job: no event told of that."""
+        for job in jobs:
+            if job.ok and job.ref not in self._known:
+                self.holds(job, Completed(job.ref, at, job.assets, job.cost))
+
+    def holds(self, job: Job, event: Event) -> bool:
+        """Whether a job is handed out later, because its files are fetched now."""
+        asked_for = self._files.get(job.ref, ())
+        if isinstance(event, Failed):
+            for files in asked_for:
+                self._keeper.unwant(files)
+        if not isinstance(event, Completed) or not asked_for:
+            return False
+        assert self._background is not None
+        assert self._saving is not None
+        self._known.add(job.ref)
+        job.saved(())
+        shown = ExitStack()
+        shown.enter_context(self._plugins.during([job], "download"))
+        self._held[job.ref], self._coming[job.ref] = (event, shown), len(asked_for)
+        for files in asked_for:
+            self._background.fetch(job, files.target, self._saving.kinds_of(files))
+        return True
+
+    def stopped(self) -> Iterator[tuple[Job, Event]]:
+        """Hand out what is still held, because the wait was stopped."""
+        for files in [] if self._background is None else self._background.close():
+            told = f"{files.job.ref}: stopped before its files were there; the job is unchanged, {GOES_ON}"
+            yield from self._ended(files, DownloadError(told, job=files.job))
+
+    # -- as a feed ----------------------------------------------------------------------------------------------------
+
+    @property
+    def open(self) -> bool:
+        """Whether files are to come."""
+        return self._background is not None and self._background.open
+
+    @property
+    def busy(self) -> bool:
+        """Whether files are on their way."""
+        return self._background is not None and self._background.busy
+
+    def take(self, run: Run) -> Sequence[Task]:
+        """The questions without which a file does not come."""
+        return () if self._background is None else self._background.take(run)
+
+    def wake(self) -> float:
+        """When a pause is over."""
+        return math.inf if self._background is None else self._background.wake()
+
+    def news(self) -> Iterator[tuple[Job, Event]]:
+        """The jobs whose files are there, or will not be."""
+        for files, outcome in [] if self._background is None else self._background.done():
+            for job, verdict in self._ended(files, outcome):
+                yield job, _HandedOut(job.ref, verdict.at, verdict)
+
+    def _ended(self, files: Files, outcome: Outcome) -> Iterator[tuple[Job, Event]]:
+        """Note what came of some files; the job and its verdict if they were the last ones."""
+        job = files.job
+        if isinstance(outcome, VidpollError):
+            job.saved(job.paths, job.download_error or outcome)
+        else:
+            job.saved((*job.paths, *outcome), job.download_error)
+        if not isinstance(outcome, VidpollError) or isinstance(outcome, ResultMissing):
+            self._keeper.unwant(wanted(job.ref, str(files.target), files.kinds or VIDEO))
+        self._coming[job.ref] -= 1
+        if not self._coming[job.ref]:
+            verdict, shown = self._held.pop(job.ref)
+            shown.close()
+            yield job, verdict
