@@ -25,6 +25,7 @@ PUBLIC = [
     "AnyOf", "Basic", "Bearer", "Follow", "KeyHeader", "ListPollingSpec", "Minted", "NoAuth", "Operation", "Pacing",
     "PriceList",
     "PluginReport", "PreparedRequest", "Provider", "Request", "Response", "Slots", "Stage", "Webhook",
+    "Batch", "BatchStatus", "AccountStatus", "Row", "RowResult", "Stopped",
     "JobStore", "KeptJob", "Origin", "Submission", "WantedFiles",
     "hookimpl", "parsing", "errors",
     "AnswerError", "AuthenticationError", "BadReference", "BadSignature", "BatchInvalid", "ConfigurationError",

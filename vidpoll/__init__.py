@@ -16,6 +16,9 @@ from .__version__ import __version__ as __version__
 
 if TYPE_CHECKING:
     from . import errors, parsing
+    from .batch.batch import Batch
+    from .batch.progress import AccountStatus, BatchStatus, RowResult, Stopped
+    from .batch.rows import Row
     from .client import Client
     from .errors import (
         AnswerError,
@@ -121,6 +124,8 @@ __all__ = [
     "Asset", "Cost", "Price", "Page", "Problem", "Quota", "Snapshot", "Submitted", "Exchange",
     # what is kept
     "JobStore", "KeptJob", "Origin", "Submission", "WantedFiles",
+    # batches
+    "Batch", "BatchStatus", "AccountStatus", "Row", "RowResult", "Stopped",
     # plugins
     "hookimpl", "parsing", "PluginReport", "Provider", "Operation", "Follow", "Request", "Response", "Pacing", "Slots",
     "Stage", "ListPollingSpec", "PriceList", "Bearer", "KeyHeader", "Basic", "Minted", "AnyOf", "NoAuth",
@@ -137,6 +142,9 @@ __all__ = [
 ]  # fmt: skip
 
 _HOMES = {
+    "batch.batch": "Batch",
+    "batch.progress": "AccountStatus BatchStatus RowResult Stopped",
+    "batch.rows": "Row",
     "client": "Client",
     "errors": (
         "AnswerError AuthenticationError BadReference BadSignature BatchInvalid ConfigurationError Conflict "

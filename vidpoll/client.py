@@ -357,13 +357,10 @@ class Client:
         `source`: a CSV, JSON or JSONL file, a folder, "-", or dicts. See `vidpoll.batch.opening.Options` for the rest.
         Raises BatchInvalid with all that is wrong with the rows, UsageError for a client without a store.
         """
-        from .batch.opening import Options, open_batch
-        from .batch.settling import Host
+        from .batch.opening import Options, host, open_batch
 
-        if isinstance(self._keeper, NoKeeper):
-            raise UsageError("a batch needs a store, else rows are paid twice: make the client with Client(store=…)")
-        host = Host(self._loop, self._keeper, self._plugins, self._pacing, self._state)
-        return open_batch(host, self._prices, source, Options(**options))
+        mine = host(self._loop, self._keeper, self._plugins, self._pacing, self._state)
+        return open_batch(mine, self._prices, source, Options(**options))
 
     def upload(self, account: str, path: str | Path, *, kind: str | None = None) -> Any:
         """Send a file that a job needs to the provider, and return what the submit's field takes.

@@ -1,6 +1,6 @@
 """A process that dies in the middle of a batch, at any call of the store and any request: once only, and none lost.
 
-    python tests/batch/test_crashes.py      # every moment; the suite takes some of them
+python tests/batch/test_crashes.py      # every moment; the suite takes some of them
 """
 
 from __future__ import annotations
@@ -11,16 +11,18 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from queue import Queue
 from typing import Any
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
 import pytest
-import vidpoll
 from batch_runs import Night, Server, night
 from kept_jobs import dead, sql
 
+import vidpoll
+from vidpoll.net.accounts import WireRequest
 from vidpoll.net.workers import Ticket
 from vidpoll.testing import FakeClock
 
@@ -40,10 +42,10 @@ class Killing:
 
     def __init__(self, n: Night, moment: int, *, dies: bool) -> None:
         self.steps, self.moment, self.gone, self.dies, self.over = 0, moment, False, dies, False
-        self.store, self.workers = n.client._keeper.store, n.client._loop.workers  # type: ignore[union-attr]
-        self._transaction, self._send = self.store._transaction, self.workers.send
+        self.store, transport = n.client._keeper.store, n.client._loop.transport  # type: ignore[union-attr]
+        self._transaction, self._begin = self.store._transaction, transport.begin
         self.store._transaction = self.transaction  # type: ignore[method-assign]
-        self.workers.send = self.send  # type: ignore[method-assign]
+        transport.begin = self.begin  # type: ignore[method-assign]
 
     def step(self) -> None:
         self.steps += 1
@@ -61,9 +63,11 @@ class Killing:
             yield db
         self.step()
 
-    def send(self, *args: Any) -> Ticket:
+    def begin(self, wire: WireRequest, inbox: Queue[Any], start: Any = None) -> Ticket:
+        if start is not None:  # of a file, in its own thread
+            return self._begin(wire, inbox, start)
         self.step()
-        ticket = self._send(*args)
+        ticket = self._begin(wire, inbox)
         while not ticket.done:
             pass
         self.step()

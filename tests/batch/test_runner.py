@@ -38,7 +38,12 @@ def test_rows_are_bought_once_and_their_files_fetched(tmp_path: Path) -> None:
     ended = list(batch)
     assert sorted(each.key for each in ended) == ["r1", "r2", "r3", "r4", "r5"]
     assert {each.state for each in ended} == {"completed"}
-    assert (batch.exit_code, n.server.bought, n.server.refused, n.server.most) == (0, ["p1", "p2", "p3", "p4", "p5"], 1, 3)
+    assert (batch.exit_code, n.server.bought, n.server.refused, n.server.most) == (
+        0,
+        ["p1", "p2", "p3", "p4", "p5"],
+        1,
+        3,
+    )
     assert sorted(path.name for path in (tmp_path / "clips").glob("*.mp4")) == [f"r{k}.mp4" for k in range(1, 6)]
     assert batch.ledger["USD"] == (2.5, 0.0, 0.0)
     again = night(tmp_path, server=n.server).batch(5)
@@ -154,7 +159,9 @@ def test_jobs_of_others_in_the_store_take_slots(tmp_path: Path) -> None:
         (400, "down", {"unknown": 1, "completed": 1}, 2),  # it may have been received
     ],
 )
-def test_what_follows_from_a_refusal(tmp_path: Path, status: int, word: str, expected: dict[str, int], sent: int) -> None:
+def test_what_follows_from_a_refusal(
+    tmp_path: Path, status: int, word: str, expected: dict[str, int], sent: int
+) -> None:
     """The second of two rows is refused once: it waits, is tried again, or never again; the first is not touched."""
     said = lambda prompt, time: (status, word) if prompt == "p2" and time == 1 else None  # noqa: E731
     n = night(tmp_path, server=server(refuse=said))
@@ -227,7 +234,11 @@ def test_an_unknown_submit_is_never_sent_again(tmp_path: Path) -> None:
     assert states(batch) == {"r1": "completed", "r2": "unknown", "r3": "completed"}
     assert (batch.exit_code, batch.ledger["USD"]) == (3, (1.0, 0.0, 0.5))
     again = night(tmp_path, server=n.server)
-    assert states(again.batch(3, price=HALF, budget="1.5 USD")) == {"r1": "completed", "r2": "unknown", "r3": "completed"}
+    assert states(again.batch(3, price=HALF, budget="1.5 USD")) == {
+        "r1": "completed",
+        "r2": "unknown",
+        "r3": "completed",
+    }
     assert n.server.sent == ["p1", "p2", "p3"]
     (unknown,) = again.client.store.unknown_submits()
     again.client.store.adopt("shop:n2", unknown)
@@ -379,7 +390,9 @@ def test_plugins_may_veto_a_row_and_refuse_a_take(tmp_path: Path) -> None:
     assert states(batch) == {"r1": "completed", "r2": "waiting: not admitted"}
     assert (n.server.bought, judge.takes) == (["p1", "p1"], ["r1", "r1"])
     assert batch.rows["r2"].problem == "not approved"
-    assert judge.ended == ["night: 1 of 2 done; 1 waiting; stopped: not admitted at shop; go on with: run the same batch again"]
+    assert judge.ended == [
+        "night: 1 of 2 done; 1 waiting; stopped: not admitted at shop; go on with: run the same batch again"
+    ]
     assert [path.name for path in batch.rows["r1"].paths] == ["r1~2.mp4"]
 
 
@@ -401,7 +414,10 @@ def test_the_report_has_the_inputs_columns_and_what_became_of_each(tmp_path: Pat
     report = tmp_path / "out.jsonl"
     states(n.batch(2, report=report))
     rows = [json.loads(line) for line in report.read_text("utf-8").splitlines()]
-    assert [(row["key"], row["prompt"], row["state"]) for row in rows] == [("r1", "p1", "completed"), ("r2", "p2", "failed")]
+    assert [(row["key"], row["prompt"], row["state"]) for row in rows] == [
+        ("r1", "p1", "completed"),
+        ("r2", "p2", "failed"),
+    ]
     sheet = tmp_path / "in.csv"
     sheet.write_text("key,prompt\na,b\n")
     with pytest.raises(vidpoll.UsageError, match="is the input itself"):

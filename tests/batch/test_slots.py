@@ -8,11 +8,8 @@ from dataclasses import dataclass
 from random import Random
 
 import pytest
-from acme_provider import ACME
-from dataclasses import replace
 
-import vidpoll
-from vidpoll.batch.slots import PAUSES, SlotLimit, lane_of, slot_limit
+from vidpoll.batch.slots import SlotLimit
 
 SEEDS = range(8)
 

@@ -14,7 +14,7 @@ import vidpoll
 from vidpoll.faults import NoAnswer
 from vidpoll.model import Response
 from vidpoll.net.accounts import WireRequest
-from vidpoll.net.transport import Start
+from vidpoll.net.protocol import Start
 from vidpoll.net.workers import Ticket
 from vidpoll.testing import FakeClock
 
@@ -140,7 +140,9 @@ class Night:
         return self.client.batch(given, **whole)
 
 
-def night(folder: Path, *providers: vidpoll.Provider, server: Server | None = None, plugins: Iterable[object] = ()) -> Night:
+def night(
+    folder: Path, *providers: vidpoll.Provider, server: Server | None = None, plugins: Iterable[object] = ()
+) -> Night:
     """A client with a store in `folder`. The same server again goes on where it is."""
     providers = providers or (SHOP,)
     server = server or Server(FakeClock())

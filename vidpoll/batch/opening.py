@@ -15,12 +15,17 @@ from typing import Any
 from ..errors import UsageError, VidpollError
 from ..events import Event
 from ..model import Quota
+from ..pacing.schedules import Schedule
+from ..polling.account_state import AccountState
 from ..polling.call import build
+from ..polling.loop import Loop
 from ..polling.prices import Prices
 from ..polling.submit import check_kind
 from ..price import Price
 from ..pricing import AccountPrices, price_of
 from ..provider import Operation
+from ..storage.keeper import Keeper
+from ..storage.no_keeper import NoKeeper
 from ..storage.records import KeptRow
 from . import names, source
 from .batch import Batch, Opened
@@ -30,7 +35,7 @@ from .plan import Lane, Plan, make_plan
 from .report import Report
 from .retries import Retries
 from .rows import Row
-from .settling import Host
+from .settling import Hooks, Host
 from .slots import slot_limit
 
 Pricing = Callable[[Row], "Price | None"]
@@ -76,6 +81,15 @@ class Options:
 def _check_whole(name: str, value: object, least: int) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise UsageError(f"{name}={value!r}: must be a whole number, {least} or more")
+
+
+def host(
+    loop: Loop, keeper: Keeper | NoKeeper, hooks: Hooks, schedule: Schedule, state: Callable[[str], AccountState]
+) -> Host:
+    """What a batch uses of its client. Raises UsageError where that keeps nothing."""
+    if isinstance(keeper, NoKeeper):
+        raise UsageError("a batch needs a store, else rows are paid twice: make the client with Client(store=…)")
+    return Host(loop, keeper, hooks, schedule, state)
 
 
 def open_batch(host: Host, prices: Prices, given: object, options: Options) -> Batch:

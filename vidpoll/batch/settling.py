@@ -13,10 +13,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from ..downloads.background import Background, Outcome
-from ..downloads.save import Stem
 from ..errors import OutcomeUnknown, VidpollError, WaitStopped
 from ..events import Completed, Event, Failed, GaveUp
 from ..job import Job
@@ -32,6 +30,9 @@ from .lanes import Desk, Lane
 from .options import Money
 from .progress import Charged, RowResult, RowRun
 from .retries import REJECTED, Follows, Retries, after_failure, after_take
+
+if TYPE_CHECKING:
+    from ..downloads.background import Outcome
 
 PARALLEL = 4
 """Rows whose files are fetched at once."""
@@ -101,8 +102,12 @@ class Rows:
     """The rows of a batch. `results` are those that have ended since they were taken last."""
 
     def __init__(self, host: Host, terms: Terms) -> None:
+        from ..downloads.background import Background  # it brings requests, which who reads a verdict does not need
+        from ..downloads.save import Stem
+
         self.host = host
         self.terms = terms
+        self._stem = Stem
         self.store = host.keeper.store
         self.rows: dict[str, RowRun] = {}
         self.results: deque[RowResult] = deque()
@@ -217,7 +222,7 @@ class Rows:
         elif job.ok:
             row.lane.move(row, "fetching")
             target = self.terms.target(row) if self.terms.target else Path(row.key)
-            self.files.fetch(job, Stem(target))
+            self.files.fetch(job, self._stem(target))
         else:
             self._job_failed(row, job)
 
