@@ -277,6 +277,7 @@ class Runner(Rows):
         self._submits.clear()
         for stack in [*self._strangers.values(), *(row.stack for row in self.rows.values())]:
             stack.close()
+        self.files.close()
 
 
 class _Left(BaseException):

@@ -20,7 +20,7 @@ from ..events import Completed, Event, Failed, GaveUp
 from ..job import Job
 from ..pacing.schedules import Schedule
 from ..polling.account_state import AccountState
-from ..polling.call import optional
+from ..polling.call import build, optional
 from ..polling.loop import Loop
 from ..polling.task import Task
 from ..storage.keeper import Keeper
@@ -39,6 +39,9 @@ PARALLEL = 4
 
 LOOK = 5.0
 """Seconds between two looks into the store for what another process does."""
+
+UNSAVED = 3
+"""Rows in a row whose files could not be had, after which nothing more is bought: the disk may be full."""
 
 RATE = 30.0
 """Seconds for which an account sends nothing after it said that it gets too much, or could not be reached."""
@@ -119,6 +122,8 @@ class Rows:
         self._fresh: list[Task] = []
         self._jobs: dict[str, RowRun] = {}
         self._elsewhere: set[RowRun] = set()
+        self._unsaved = 0
+        """Rows in a row whose files could not be had."""
         self._strangers: dict[str, ExitStack] = {}
         self._entered: list[tuple[RowRun, KeptRow]] = []
         self._look_at = math.inf
@@ -167,6 +172,8 @@ class Rows:
         self._jobs[job.ref] = row
         if not fresh:
             host.keeper.enter([job], [account.opened])
+        if not self._may_ask(row, job):
+            return
         row.stack = ExitStack()
         row.stack.enter_context(host.hooks.during([job], "wait"))
         row.stack.enter_context(host.keeper.waiting([job]))
@@ -178,6 +185,20 @@ class Rows:
             self._verdict(row)
         else:
             self._fresh.append(task)
+
+    def _may_ask(self, row: RowRun, job: Job) -> bool:
+        """Whether a question about the job can be made; else its account stops, and the job goes on unwatched."""
+        opened = row.lane.desk.account.opened
+        try:
+            if not job.final:
+                build(opened, opened.provider.status, job.id)
+                opened.check()
+        except VidpollError as error:
+            row.problem = error.message
+            row.lane.desk.stop("auth", error.message)
+            self._end(row, "unknown")
+            return False
+        return True
 
     def _watch_strangers(self, desk: Desk) -> None:
         """Wait, too, for the account's other jobs in the store: they hold its slots, and perhaps nobody else asks."""
@@ -251,7 +272,12 @@ class Rows:
             row.problem, row.category = came.message, "files"
             row.stack.close()
             self._end(row, "failed")
+            self._unsaved += 1
+            if self._unsaved == UNSAVED:
+                for lane in {run.lane.desk: run.lane for run in self.rows.values()}.values():
+                    lane.desk.stop("files", came.message)
             return
+        self._unsaved = 0
         row.paths = came
         reason = self.host.hooks.accept(row.row, row.paths)
         if not reason:
