@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import threading
 from collections import Counter
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
 from acme_provider import FLOOR
-from batch_runs import SHOP, Night, Server, lost, night, shop
+from batch_runs import SHOP, Night, Server, found_by, lost, night, shop
 
 import vidpoll
 from vidpoll.batch.retries import PAUSE
@@ -244,6 +245,20 @@ def test_an_unknown_submit_is_never_sent_again(tmp_path: Path) -> None:
     again.client.store.adopt("shop:n2", unknown)
     assert states(again.batch(3)) == {"r1": "completed", "r2": "completed", "r3": "completed"}
     assert n.server.sent == ["p1", "p2", "p3"]
+
+
+def test_a_lost_job_is_found_by_the_id_that_was_sent_with_it(tmp_path: Path) -> None:
+    """Where the provider takes one: in the same run, or by the next one; an equal prompt proves nothing."""
+    clip = replace(SHOP.submit["clip"], key="image", find=replace(SHOP.submit["clip"], request=found_by))
+    finding = shop("shop", submit={"clip": clip})
+    for number, finds in enumerate((True, False)):
+        n = night(tmp_path / str(number), finding, server=server(refuse=lambda prompt, time: lost()))
+        n.server.finds = finds
+        assert states(n.batch(1)) == {"r1": "completed" if finds else "unknown"}
+        n.server.finds = True
+        again = night(tmp_path / str(number), finding, server=n.server).batch(1)
+        assert states(again) == {"r1": "completed"}
+        assert (n.server.sent, again.rows["r1"].job.ref) == (["p1"], "shop:n1")
 
 
 def test_an_outage_costs_three_questions(tmp_path: Path) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 import pytest
+from acme_provider import ACME
 
-from vidpoll.batch.slots import SlotLimit
+import vidpoll
+from vidpoll.batch.slots import PAUSES, SlotLimit, lane_of, slot_limit
 
 SEEDS = range(8)
 

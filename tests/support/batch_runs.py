@@ -49,6 +49,10 @@ SHOP = replace(
 )
 
 
+def found_by(key: str) -> vidpoll.Request:
+    return vidpoll.Request("GET", f"/found/{key}")
+
+
 def shop(name: str, **changes: Any) -> vidpoll.Provider:
     return replace(SHOP, name=name, base_url=f"https://{name}.example", **changes)
 
@@ -71,11 +75,14 @@ class Server:
     jobs: dict[str, tuple[str, float, int]] = field(default_factory=dict)
     most: int = 0
     refused: int = 0
+    finds: bool = False
 
     def send(self, wire: WireRequest, ticket: Ticket) -> Response:
         path = wire.url.partition(".example")[2]
         if wire.method == "POST":
             return self._submit(json.loads(wire.body or b"{}")["prompt"])
+        if path.startswith("/found/"):
+            return self._status("n1", "") if self.finds else self._refusal(404, "none")
         if path.startswith("/jobs/"):
             return self._status(path.removeprefix("/jobs/"), wire.url.partition("/jobs")[0])
         body = MP4 + path.encode()

@@ -16,12 +16,13 @@ from ..errors import SubmitUnknown, VidpollError
 from ..events import Event
 from ..job import Job
 from ..model import Submitted
-from ..polling.call import Call
+from ..polling.call import Call, build, optional
 from ..polling.loop import Run
 from ..polling.submit import Intent, making, outcome
 from ..polling.task import OneShot, Task
-from ..storage.once import Submit
-from ..storage.records import KeptJob, NoRoom, Order, Taken
+from ..provider import Operation
+from ..storage.once import Submit, adopted, question
+from ..storage.records import KeptJob, NoRoom, Order, Submission, Taken
 from . import refusal
 from .lanes import Desk, Lane
 from .progress import UNDER_WAY, RowRun
@@ -44,6 +45,24 @@ class RowSubmit(OneShot[Submitted]):
 
     def ended(self, run: Run) -> None:
         self.runner.submit_over(self)
+
+
+class RowFind(OneShot[Any]):
+    """Asks for the job of a row whose submit has no known outcome, by the id that was sent with it."""
+
+    alone = True
+
+    def __init__(
+        self, runner: Runner, row: RowRun, wanted: Submit, submission: Submission, asked: tuple[Operation[Any], Any]
+    ) -> None:
+        find, value = asked
+        opened, now = wanted.account.opened, runner.host.loop.now()
+        call = lambda: Call(opened, find, build(opened, find, value), str(value))  # noqa: E731
+        super().__init__(wanted.account, call, repeat=True, now=now)
+        self.runner, self.row, self.wanted, self.submission = runner, row, wanted, submission
+
+    def ended(self, run: Run) -> None:
+        self.runner.find_over(self)
 
 
 class Runner(Rows):
@@ -227,7 +246,27 @@ class Runner(Rows):
         if desk.health.stopped:
             desk.stop("unknown", error.message)
         row.problem = error.message
-        self._end(row, "unknown")
+        self._look_up(row)
+
+    def _look_up(self, row: RowRun) -> None:
+        """Ask for the job of a submit of unknown outcome, where the provider can be asked; else the row is unknown."""
+        desk, order = row.lane.desk, self._order(row)
+        wanted = Submit(desk.account, row.row.kind, row.row.fields, order.key)
+        lost = self.store.keyed(desk.account.name, order.key)
+        asked = question(wanted, lost) if isinstance(lost, Submission) else None
+        if asked is None or not isinstance(lost, Submission):
+            self._end(row, "unknown")
+            return
+        row.lane.move(row, "submitting")
+        self._fresh.append(RowFind(self, row, wanted, lost, asked))
+
+    def find_over(self, task: RowFind) -> None:
+        """The provider has told of a lost submit's job, or not."""
+        job = optional(lambda: adopted(self.host.keeper, task.wanted, task.submission, task.result), None)
+        if job is None:
+            self._end(task.row, "unknown")
+        else:
+            self._follow(task.row, job)
 
     def _refused(self, row: RowRun, error: VidpollError, task: RowSubmit) -> None:
         """Nothing was bought. What follows is the class's."""

@@ -143,6 +143,10 @@ class Rows:
         elif isinstance(event, GaveUp):
             self._gave_up(row, event.error)
 
+    def _look_up(self, row: RowRun) -> None:
+        """Find out what the submit of a row has become, whose outcome is unknown."""
+        raise NotImplementedError
+
     def _too_late(self, at: float) -> bool:
         clock = self.host.loop.clock
         return self.terms.until is not None and clock.time() + (at - clock.monotonic()) >= self.terms.until
@@ -364,12 +368,15 @@ class Rows:
             self._follow(row, row.job)
         elif kept.state == "submitting":
             self._leave_to_other(row)
+        elif kept.state == "unknown":
+            self._elsewhere.discard(row)
+            self._look_up(row)
         elif kept.state == "waiting":
             self._anew(row, kept)
             self._elsewhere.discard(row)
             row.lane.move(row, "waiting")
         else:
-            self._known(row, kept, told=told or kept.state == "unknown")
+            self._known(row, kept, told=told)
 
     @staticmethod
     def _anew(row: RowRun, kept: KeptRow) -> None:
