@@ -168,6 +168,9 @@ def test_what_follows_from_a_refusal(
     n = night(tmp_path, server=server(refuse=said))
     assert Counter(states(n.batch(2)).values()) == expected
     assert len(n.server.sent) == sent
+    n.server.refuse = lambda prompt, time: None
+    states(night(tmp_path, server=n.server).batch(2))  # only what waited is sent
+    assert len(n.server.sent) == sent + sum(key.startswith("waiting") for key in expected)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
+NEVER_AGAIN = ("input", "moderated_input", "moderated_output")
+"""Classes of a refusal that are about the row itself: no later run sends it as it is."""
+
 CAPACITY = 5
 """How often a row goes back into line because its job failed for want of room."""
 

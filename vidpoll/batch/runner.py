@@ -25,8 +25,8 @@ from ..storage.once import Submit, adopted, question
 from ..storage.records import KeptJob, NoRoom, Order, Submission, Taken
 from . import refusal
 from .lanes import Desk, Lane
-from .progress import UNDER_WAY, RowRun
-from .retries import Follows, after_refusal
+from .progress import UNDER_WAY, Charged, RowRun
+from .retries import NEVER_AGAIN, Follows, after_refusal
 from .settling import LOOK, RATE, Host, Rows, Terms
 
 
@@ -299,6 +299,9 @@ class Runner(Rows):
             desk.health = desk.health.refused(told.category, told.said)
             if desk.health.stopped:
                 desk.stop(desk.health.stopped, told.said)
+            if told.category in NEVER_AGAIN:
+                row.cost = Charged(0.0, 0.0, row.price.unit) if row.price else None
+                self._keep(row, "failed")
             self._end(row, "failed")
 
     # -- leaving ------------------------------------------------------------------------------------------------------
