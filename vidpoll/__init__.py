@@ -16,6 +16,9 @@ from .__version__ import __version__ as __version__
 
 if TYPE_CHECKING:
     from . import errors, parsing
+    from .batch.batch import Batch
+    from .batch.progress import AccountStatus, BatchStatus, RowResult, Stopped
+    from .batch.rows import Row
     from .client import Client
     from .errors import (
         AnswerError,
@@ -100,6 +103,7 @@ if TYPE_CHECKING:
         Pacing,
         PreparedRequest,
         Provider,
+        Slots,
         Stage,
         Webhook,
     )
@@ -120,10 +124,12 @@ __all__ = [
     "Asset", "Cost", "Price", "Page", "Problem", "Quota", "Snapshot", "Submitted", "Exchange",
     # what is kept
     "JobStore", "KeptJob", "Origin", "Submission", "WantedFiles",
+    # batches
+    "Batch", "BatchStatus", "AccountStatus", "Row", "RowResult", "Stopped",
     # plugins
-    "hookimpl", "parsing", "PluginReport", "Provider", "Operation", "Follow", "Request", "Response", "Pacing", "Stage",
-    "ListPollingSpec", "PriceList", "Bearer", "KeyHeader", "Basic", "Minted", "AnyOf", "NoAuth", "PreparedRequest",
-    "Webhook",
+    "hookimpl", "parsing", "PluginReport", "Provider", "Operation", "Follow", "Request", "Response", "Pacing", "Slots",
+    "Stage", "ListPollingSpec", "PriceList", "Bearer", "KeyHeader", "Basic", "Minted", "AnyOf", "NoAuth",
+    "PreparedRequest", "Webhook",
     # errors
     "errors", "VidpollError", "UsageError", "BadReference", "UnknownProvider", "MissingKey", "InvalidField",
     "BatchInvalid", "Unsupported", "ConfigurationError", "StoreError", "PluginError", "AnswerError", "Malformed",
@@ -136,6 +142,9 @@ __all__ = [
 ]  # fmt: skip
 
 _HOMES = {
+    "batch.batch": "Batch",
+    "batch.progress": "AccountStatus BatchStatus RowResult Stopped",
+    "batch.rows": "Row",
     "client": "Client",
     "errors": (
         "AnswerError AuthenticationError BadReference BadSignature BatchInvalid ConfigurationError Conflict "
@@ -160,7 +169,7 @@ _HOMES = {
     "price": "Price PriceList",
     "provider": (
         "AnyOf Basic Bearer Follow KeyHeader ListPollingSpec Minted NoAuth Operation Pacing PreparedRequest Provider "
-        "Stage Webhook"
+        "Slots Stage Webhook"
     ),
     "shortcuts": "download wait watch",
     "storage.job_store": "JobStore",

@@ -42,6 +42,7 @@ from .storage.once import Submit, send, send_once
 from .storage.records import VIDEO, WantedFiles
 
 if TYPE_CHECKING:
+    from .batch.batch import Batch
     from .downloads.fetcher import DownloadContext
     from .net.protocol import Sender, Transport
 
@@ -349,6 +350,17 @@ class Client:
         state = self._state(account)
         check_kind(state, kind)
         return self._prices.price(state, kind, fields)
+
+    def batch(self, source: object, **options: Any) -> Batch:
+        """Rows of prompts become videos, each paid once, within a budget: a Batch to look at, and to iterate.
+
+        `source`: a CSV, JSON or JSONL file, a folder, "-", or dicts. See `vidpoll.batch.opening.Options` for the rest.
+        Raises BatchInvalid with all that is wrong with the rows, UsageError for a client without a store.
+        """
+        from .batch.opening import Options, host, open_batch
+
+        mine = host(self._loop, self._keeper, self._plugins, self._pacing, self._state)
+        return open_batch(mine, self._prices, source, Options(**options))
 
     def upload(self, account: str, path: str | Path, *, kind: str | None = None) -> Any:
         """Send a file that a job needs to the provider, and return what the submit's field takes.

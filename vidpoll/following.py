@@ -114,9 +114,8 @@ class Following:
         """Each job with the task that follows it, or its verdict where that is known."""
         now = self._loop.now()
         for job, state in zip(jobs, states, strict=True):
-            self._keeper.deliver(job)
-            verdict = job.verdict(self._clock.time())
-            yield job, verdict or self._keeper.watch(job, state, schedule, now=now, timeout=timeout)
+            watch = self._keeper.follow(job, state, schedule, now=now, timeout=timeout)
+            yield job, watch or job.verdict(self._clock.time())  # type: ignore[misc]  # it has one of the two
 
     def _run(
         self, watches: Sequence[Watch], stop: threading.Event | None, desk: Desk | None, on_event: OnEvent | None
@@ -260,7 +259,7 @@ class Desk:
         else:
             job.saved((*job.paths, *outcome), job.download_error)
         if not isinstance(outcome, VidpollError) or isinstance(outcome, ResultMissing):
-            self._keeper.unwant(wanted(job.ref, files.target, files.kinds or VIDEO))
+            self._keeper.unwant(wanted(job.ref, str(files.target), files.kinds or VIDEO))
         self._coming[job.ref] -= 1
         if not self._coming[job.ref]:
             verdict, shown = self._held.pop(job.ref)

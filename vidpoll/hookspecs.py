@@ -26,6 +26,8 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from .events import (
         Completed,
         Downloaded,
@@ -290,6 +292,70 @@ def vidpoll_downloaded(job: Job, event: Downloaded) -> None:
         @vidpoll.hookimpl
         def vidpoll_downloaded(job, event):
             gallery.add(event.path)
+    """
+
+
+@hookspec
+def vidpoll_admit(row: Any) -> str | None:
+    """Say why a batch may not buy a row: an approval that is missing, a cap of your own.
+
+    When: once per row and run, before its first submit; nothing was sent. `row` (`vidpoll.Row`) has its key, account,
+    kind and fields. Return: the reason, which vetoes it, or None. The first reason counts; the row then waits for the
+    next run. If it raises: logged and warned, and the row waits, too.
+
+    Example::
+
+        @vidpoll.hookimpl
+        def vidpoll_admit(row):
+            return None if row.key in approved else "not approved yet"
+    """
+
+
+@hookspec
+def vidpoll_accept(row: Any, paths: Sequence[Path]) -> str | None:
+    """Say why the files of a batch's row are no good: black frames, no sound. They were paid for.
+
+    When: once the files of a completed job are there, before the row counts as done. `row` is a `vidpoll.Row`, `paths`
+    are the files. Return: the reason, or None. A refused take is bought again where the batch allows that
+    (`retries_paid`), else the row has failed; the files stay. If it raises: logged and warned, and the take counts.
+
+    Example::
+
+        @vidpoll.hookimpl
+        def vidpoll_accept(row, paths):
+            return "black" if is_black(paths[0]) else None
+    """
+
+
+@hookspec
+def vidpoll_batch_stopped(batch: Any, stop: Any, text: str) -> None:
+    """An account of a batch sends nothing more: the money is out, the key is wrong, the budget is reached …
+
+    When: once per account and run, as it happens; for what only the end shows (budget, limit, clock), at the end. The
+    other accounts go on. `batch` is a `vidpoll.BatchStatus`; `stop` has `account`, `reason` and what was `said`, `text`
+    tells it in a line, with how to go on. Return: ignored.
+
+    Example::
+
+        @vidpoll.hookimpl
+        def vidpoll_batch_stopped(batch, stop, text):
+            chat.say(text)
+    """
+
+
+@hookspec
+def vidpoll_batch_ended(batch: Any, text: str) -> None:
+    """A batch's run is over, whatever ended it.
+
+    When: once per run, after the last row; the report is written. `batch` (`vidpoll.BatchStatus`) is how it stands,
+    `text` says it in a line.
+    Return: ignored.
+
+    Example::
+
+        @vidpoll.hookimpl
+        def vidpoll_batch_ended(batch, text):
+            chat.say(text)
     """
 
 

@@ -446,7 +446,7 @@ class Quota:
     """What an account may still do. `limit`, `used`, `remaining` count videos. `reset_at` is Unix seconds.
 
     `balance` is money or credits, and `prices` maps a submit operation to what one job of it costs; both are in `unit`
-    ("credits", "USD" …).
+    ("credits", "USD" …). `concurrency` is how many jobs may run at once.
     """
 
     plan: str | None = None
@@ -458,6 +458,7 @@ class Quota:
     unlimited: bool = False
     prices: Mapping[str, float] = field(default_factory=dict)
     unit: str = "credits"
+    concurrency: int | None = None
 
     def affords(self, **jobs: int) -> bool:
         """Whether these jobs can be paid now: `quota.affords(i2v=2, t2v=1)`.

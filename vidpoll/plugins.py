@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -378,6 +379,36 @@ class Plugins:
         for impl in self._implementations(hook):
             self._traced(impl, hook, given.get("event"))
             guard(f"plugin {impl.plugin_name}, {hook}", impl.function, *(given[name] for name in impl.argnames))
+
+    def admit(self, row: object) -> str:
+        """Why a batch may not buy a row, by the first plugin that says so; one that raises does not let it pass."""
+        return self._asked("vidpoll_admit", {"row": row}, raised=True)
+
+    def accept(self, row: object, paths: Sequence[Path]) -> str:
+        """Why the files of a row are not accepted, by the first plugin that says so; one that raises says nothing."""
+        return self._asked("vidpoll_accept", {"row": row, "paths": tuple(paths)}, raised=False)
+
+    def batch_stopped(self, batch: object, stop: object, text: str) -> None:
+        """Tell that an account of a batch stopped."""
+        self._call("vidpoll_batch_stopped", {"batch": batch, "stop": stop, "text": text})
+
+    def batch_ended(self, batch: object, text: str) -> None:
+        """Tell that a batch ended."""
+        self._call("vidpoll_batch_ended", {"batch": batch, "text": text})
+
+    def _asked(self, hook: str, given: Mapping[str, Any], *, raised: bool) -> str:
+        """The first reason that an implementation gives; `raised`: one that raises is a reason, too."""
+        for impl in self._implementations(hook):
+            self._traced(impl, hook)
+            who, said = f"plugin {impl.plugin_name}, {hook}", [f"{impl.plugin_name} raised" if raised else ""]
+
+            def ask(impl: Any = impl, said: list[str] = said) -> None:
+                said[0] = redact.text(impl.function(*(given[name] for name in impl.argnames)) or "")
+
+            guard(who, ask)
+            if said[0]:
+                return said[0]
+        return ""
 
     def display(self, now: Callable[[], float]) -> bool:
         """Register the first display that a plugin has for this terminal; whether there is one."""

@@ -185,6 +185,28 @@ class ListPollingSpec:
             raise PluginError(f"ListPollingSpec whole: {self.whole!r}: True or False, and True only with a batch")
 
 
+@dataclass(frozen=True, slots=True)
+class Slots:
+    """What the provider does with a job beyond those that an account may have at once.
+
+    `over`: it "refuses" it, free of charge, or "queues" it, and it is paid for. `limit` is how many there may be at
+    once, where that is the same for every account; None: it is learnt from refusals. `by`: they are counted for the
+    "account", or for each "model".
+    """
+
+    over: str = "refuses"
+    limit: int | None = None
+    by: str = "account"
+
+    def __post_init__(self) -> None:
+        if self.over not in ("refuses", "queues"):
+            raise PluginError(f"Slots over {self.over!r}: 'refuses' or 'queues'")
+        if self.by not in ("account", "model"):
+            raise PluginError(f"Slots by {self.by!r}: 'account' or 'model'")
+        if self.limit is not None and not (isinstance(self.limit, int) and self.limit >= 1):
+            raise PluginError(f"Slots limit {self.limit!r}: a whole number of jobs from 1, or None")
+
+
 class Stage(NamedTuple):
     """A status word that the provider documents, the state it means, and the progress (percent) it covers, if told."""
 
@@ -383,7 +405,8 @@ class Provider:
     `list_polling` says that the list may stand in for status requests. `upload` has an operation for each kind of file
     that a job may need; the first one whose builder takes a file gets it (it raises InvalidField for others).
     `estimate` has, for kinds of submit, the question what a job would cost: it buys nothing, and may be sent again.
-    `headers` go with every request to the origin. `error` reads a refusal.
+    `headers` go with every request to the origin. `error` reads a refusal. `slots` says what becomes of a job beyond
+    those that an account may have at once.
     """
 
     name: str
@@ -406,6 +429,7 @@ class Provider:
     hosts: tuple[str, ...] = ()
     drops: tuple[str, ...] = ()
     webhook: Webhook | None = None
+    slots: Slots = Slots()
     estimate: Mapping[str, Operation[Price]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -440,6 +464,7 @@ class Provider:
             ("hosts", self.hosts, tuple),
             ("drops", self.drops, tuple),
             ("stages", self.stages, tuple),
+            ("slots", self.slots, Slots),
         ]
         for role, value, kind in due:
             if not isinstance(value, kind):

@@ -275,6 +275,7 @@ _QUOTA: Mapping[str, Callable[[Any], Any]] = {
     "reset_at": parsing.timestamp,
     "balance": parsing.number,
     "unlimited": lambda value: value if isinstance(value, bool) else None,
+    "concurrency": parsing.count,
 }
 
 

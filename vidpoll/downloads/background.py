@@ -52,7 +52,7 @@ class Files:
     """Files of a completed job that are to be saved; `target` and `kinds` as in `Client.download`."""
 
     job: Job
-    target: str | Path
+    target: str | Path | save.Stem
     kinds: Sequence[str] | None
 
 
@@ -106,7 +106,7 @@ class Background:
         """The monotonic second at which the first pause is over; infinity where no thread pauses."""
         return min(self._idle.values(), default=math.inf)
 
-    def fetch(self, job: Job, target: str | Path, kinds: Sequence[str] | None = None) -> None:
+    def fetch(self, job: Job, target: str | Path | save.Stem, kinds: Sequence[str] | None = None) -> None:
         """Have files of a completed job be saved; see `Client.download`. Those that were asked for first come first."""
         files = Files(job, target, kinds)
         self._left.add(files)

@@ -65,10 +65,22 @@ class Place:
         return [base.with_name(base.name + suffix) for suffix in kinds.SUFFIXES] if self.made else [base]
 
 
+@dataclass(frozen=True, slots=True)
+class Stem:
+    """A target that is the name of the files, without the suffix that they get by what they are."""
+
+    path: Path
+
+
 def fetch(
-    context: DownloadContext, target: str | Path, kinds: Sequence[str] | None, *, overwrite: bool, max_bytes: int | None
+    context: DownloadContext,
+    target: str | Path | Stem,
+    kinds: Sequence[str] | None,
+    *,
+    overwrite: bool,
+    max_bytes: int | None,
 ) -> list[Path]:
-    """Save the files of these kinds in the folder `target`, or as the file `target`; see `Client.download`."""
+    """Save the files of these kinds in the folder `target`, as the file `target`, or as a `Stem`; see `download`."""
     files = choose(context.job, kinds, content=context.account.provider.content is not None)
     found = list(zip(files, places(context.job, files, target), strict=True))
     return [save(context, wanted, place, overwrite=overwrite, max_bytes=max_bytes) for wanted, place in found]
@@ -110,12 +122,15 @@ def choose(job: Job, kinds: Sequence[str] | None, *, content: bool) -> list[Want
     return [wanted for wanted in found if wanted.kind in kinds]
 
 
-def places(job: Job, files: Sequence[Wanted], target: str | Path) -> list[Place]:
+def places(job: Job, files: Sequence[Wanted], target: str | Path | Stem) -> list[Place]:
     """Where each file goes: `target` itself where it names a file, else a name from the reference inside it.
 
     `target` names a file when it has a suffix and is no folder; it then takes a single one. A "~" at its start is the
     user's home.
     """
+    if isinstance(target, Stem):
+        numbers = ["" if number == 1 else f"-{number}" for number in range(1, len(files) + 1)]
+        return [Place(target.path.with_name(target.path.name + number), made=True) for number in numbers]
     try:
         given = Path(target).expanduser()
         sound = b"\0" not in os.fsencode(given)

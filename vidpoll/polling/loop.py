@@ -18,6 +18,7 @@ import math
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from functools import partial
 from itertools import count
 from queue import Queue
@@ -113,6 +114,15 @@ class Loop:
         `feed` adds tasks while the run goes on. Raises what a builder or an account raises (UsageError), before
         anything of that task is sent, unless the task ends alone by it.
         """
+        with closing(self.turns(tasks, stop, feed)) as turns:
+            for told in turns:
+                if told is not None:
+                    yield told
+
+    def turns(
+        self, tasks: Sequence[Task], stop: threading.Event | None = None, feed: Feed | None = None
+    ) -> Generator[tuple[Job, Event] | None, None, None]:
+        """As `run`, with a None after each turn, so that the caller sees what became of its feed meanwhile."""
         run = Run(self, tasks, feed)
         try:
             while run.open:
@@ -122,6 +132,7 @@ class Loop:
                 yield from run.feed_on()
                 yield from run.act()
                 yield from run.receive()
+                yield None
             yield from run.tell_verdicts()
         finally:
             run.abandon()

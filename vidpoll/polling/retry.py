@@ -1,4 +1,4 @@
-"""One question: asked again while what comes is trouble that passes, as a wait would, and what its answer said."""
+"""One question: asked again while what comes is trouble that passes, as a wait would."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from .. import answers, redact
 from ..blame import NOT_BOUGHT
-from ..errors import AnswerError, BadReference, PluginError, SubmitUnknown, Unsupported
+from ..errors import AnswerError, BadReference, PluginError, SubmitUnknown, Unsupported, VidpollError
 from ..events import Event
 from ..faults import Fault, Meaning
 from ..job import Job
@@ -102,21 +102,48 @@ def submit(
     UsageError and StoreError before anything is sent. One whose key the provider honours is sent again where no answer
     came: it is the same job.
     """
-    operation = account.provider.submit[kind]
+    operation, key = account.provider.submit[kind], "" if intent is None else intent.key
+    known = bool(key) and operation.honours_key and fields.get(operation.key) is not None
+    task = run_once(
+        loop,
+        account,
+        operation,
+        making(account, kind, fields, intent),
+        repeat=known,
+        lost=intent is not None and intent.again,
+    )
+    return outcome(account, kind, fields, task, intent=intent, at=loop.clock.time())
+
+
+def making(
+    account: AccountState, kind: str, fields: Mapping[str, object], intent: Intent | None
+) -> Callable[[], Request]:
+    """What makes the request of a submit, which is kept right before it is sent."""
 
     def make() -> Request:
-        request = build(account.opened, operation, fields)
+        request = build(account.opened, account.provider.submit[kind], fields)
         if intent is not None:
             intent.begin()
         return request
 
-    key = "" if intent is None else intent.key
-    lost = intent is not None and intent.again
-    known = bool(key) and operation.honours_key and fields.get(operation.key) is not None
-    task = run_once(loop, account, operation, make, repeat=known, lost=lost)
+    return make
+
+
+def outcome(
+    account: AccountState,
+    kind: str,
+    fields: Mapping[str, object],
+    task: OneShot[Submitted],
+    *,
+    intent: Intent | None,
+    at: float,
+) -> tuple[Job, tuple[Event, ...]]:
+    """What a submit brought: see `submit`."""
     if isinstance(task.result, Submitted):
-        return _submitted(account.name, task.result, intent, loop.clock.time())
-    error = _not_submitted(account, kind, fields, task, loop.clock.time())
+        return _submitted(account.name, task.result, intent, at)
+    if isinstance(task.result, VidpollError) and not isinstance(task.result, AnswerError):
+        raise task.result  # it ended alone
+    error, key = _not_submitted(account, kind, fields, task, at), "" if intent is None else intent.key
     raise _of_key(error, key) if key and isinstance(error, SubmitUnknown) else error
 
 

@@ -196,6 +196,15 @@ class Keeper:
         """A `Watch` that asks only while the lease is ours."""
         return KeptWatch(self, *args, **options)
 
+    def follow(self, job: Job, *args: Any, **options: Any) -> Watch | None:
+        """A `Watch` of a job that is entered; None for one with a verdict, which is told where nobody heard it."""
+        self.deliver(job)
+        return None if job.final else self.watch(job, *args, **options)
+
+    def settle(self, call: Callable[[], object]) -> None:
+        """Keep how a batch's row has ended; where the store does not work now, before anything else is written."""
+        self._try(call, owed=True)
+
     def holds(self, ref: str) -> bool:
         """Whether we are the one who asks."""
         return self._held.get(ref, 0.0) > self._clock.time()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 from ..errors import UsageError
 from ..events import Event
@@ -59,6 +60,10 @@ class NoKeeper:
 
     def deliver(self, job: Job) -> None:
         """It was told when it came."""
+
+    def follow(self, job: Job, *args: Any, **options: Any) -> Watch | None:
+        """A `Watch` of a job; None for one that has its verdict."""
+        return None if job.final else Watch(job, *args, **options)
 
     def want(self, files: Sequence[WantedFiles]) -> None:
         """Nobody notes that they are asked for."""

@@ -136,23 +136,34 @@ def look_up(keeper: Keeper, loop: Loop, wanted: Submit, lost: Submission) -> Job
 
     None: it does not, or not yet.
     """
+    asked = question(wanted, lost)
+    if asked is None:
+        return None
+    find, value = asked
+    make = partial(build, wanted.account.opened, find, value)
+    try:
+        return adopted(keeper, wanted, lost, run_once(loop, wanted.account, find, make, str(value), repeat=True).result)
+    except VidpollError:
+        return None
+
+
+def question(wanted: Submit, lost: Submission) -> tuple[Operation[Any], Any] | None:
+    """What asks for the job of a submit of unknown outcome, and by what; None where nothing can."""
     name, find = wanted.operation.key, wanted.operation.find
     value = wanted.with_own_id.fields.get(name)
     # One of the caller's may be an older job's, too; a name like "idempotency_key" is a secret's, and its value hidden.
     ours = wanted.takes_own_id and lost.sent.get(name) in (value, redact.HIDDEN)
-    if find is None or not ours:
+    return None if find is None or not ours else (find, value)
+
+
+def adopted(keeper: Keeper, wanted: Submit, lost: Submission, said: object) -> Job | None:
+    """The job that the answer to a `question` names, which the submit of unknown outcome has become."""
+    value = wanted.with_own_id.fields.get(wanted.operation.key)
+    job_id = said.job_id if isinstance(said, Submitted) else value if isinstance(said, Snapshot) else None
+    if job_id is None:
         return None
-    opened = wanted.account.opened
-    make = partial(build, opened, find, value)
-    try:
-        said = run_once(loop, wanted.account, find, make, str(value), repeat=True).result
-        job_id = said.job_id if isinstance(said, Submitted) else value if isinstance(said, Snapshot) else None
-        if job_id is None:
-            return None
-        job = Job(f"{wanted.account.name}:{job_id}", submitted_at=lost.at, key=wanted.key)
-        return job if keeper.ready().adopt(lost.number, job.ref, records.facts(job)) else None
-    except VidpollError:
-        return None
+    job = Job(f"{wanted.account.name}:{job_id}", submitted_at=lost.at, key=wanted.key)
+    return job if keeper.ready().adopt(lost.number, job.ref, records.facts(job)) else None
 
 
 def _check_same(wanted: Submit, found: KeptJob | Submission) -> None:

@@ -353,9 +353,13 @@ class Store(Database):
             db.execute("UPDATE submits SET reason = ? WHERE number = ?", (reason, number))
 
     def submitted(self, number: int, job: KeptJob, before: float = math.inf) -> None:
-        """A submit has become a job. What was kept under its id `before` was another job's: some servers count anew."""
+        """A submit has become a job. What was kept under its id `before` was another job's: some servers count anew.
+
+        Twice is as once where the submit has a key.
+        """
         with self._transaction(job.ref, full=True) as db:
-            self._drop(db, job.ref, "added_at <= ?", before)
+            if not db.execute("SELECT 1 FROM jobs WHERE ref = ? AND key = ?", (job.ref, job.key)).fetchone():
+                self._drop(db, job.ref, "added_at <= ?", before)
             self._insert(db, job)
             db.execute("DELETE FROM submits WHERE number = ?", (number,))
 

@@ -435,6 +435,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
             vidpoll.Basic("COMFYUI_USER", "COMFYUI_PASSWORD", required=False),
         ),
         pacing=vidpoll.Pacing(floor=2.0),  # none is documented
+        slots=vidpoll.Slots("queues"),  # one runs at a time
         status=STATUS,
         submit={
             "workflow": vidpoll.Operation(

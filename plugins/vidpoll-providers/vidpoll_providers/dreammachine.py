@@ -101,6 +101,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         base_url="https://api.lumalabs.ai/dream-machine/v1",
         auth=vidpoll.Bearer("LUMAAI_API_KEY"),
         pacing=vidpoll.Pacing(floor=3.0, typical=(30.0, 120.0)),
+        slots=vidpoll.Slots("refuses"),
         status=declare.status("GET /generations/{id}", JOB),
         submit={
             "video": submit("POST /generations/video", "video", VIDEO, "model"),

@@ -357,6 +357,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
             vidpoll.Minted(("FAL_KEY_ID", "FAL_KEY_SECRET"), joined),
         ),
         pacing=vidpoll.Pacing(floor=5.0, typical=(30.0, 300.0)),  # no interval is documented; the SDKs ask each 0.1 s
+        slots=vidpoll.Slots("queues"),  # IN_QUEUE, never rejected
         status=status("GET /{app:path}/requests/{id}/status?logs=1", "GET /{app:path}/requests/{id}"),
         submit={"video": replace(start, parse=parse_submitted)},
         list=vidpoll.Operation(list_request, parse_list, fields=declare.described(LIST)),

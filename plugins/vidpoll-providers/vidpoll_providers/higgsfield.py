@@ -104,6 +104,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
             key_of("HF_API_KEY", "HF_API_SECRET"),
         ),
         pacing=vidpoll.Pacing(floor=5.0, typical=(60.0, 300.0)),  # no rate is documented; the SDK asks every 0.5 s
+        slots=vidpoll.Slots("refuses"),  # HTTP 400
         status=declare.status("GET /requests/{id}/status", JOB),
         submit={
             "video": declare.submit(

@@ -146,6 +146,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
             signed("VOLC_ACCESS_KEY_ID", "VOLC_SECRET_ACCESS_KEY"),
         ),
         pacing=vidpoll.Pacing(floor=5.0),  # clients ask every 3 to 10 s; no pause is documented
+        slots=vidpoll.Slots("refuses"),  # 50430
         status=vidpoll.Operation(ASK.request, parse_status, ASK.verdicts),
         submit={
             "video": declare.submit(

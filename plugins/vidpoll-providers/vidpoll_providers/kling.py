@@ -278,6 +278,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
             minted("KLINGAI_ACCESS_KEY", "KLINGAI_SECRET_KEY"),
         ),
         pacing=vidpoll.Pacing(floor=5.0, typical=(60, 300)),
+        slots=vidpoll.Slots("refuses"),  # 1303 beyond the pack; all keys of the account share it
         status=declare.by_kind({**OLD_STATUS, "": replace(TASKS, request=ask_task, parse=parse_task)}),
         submit={
             "video": declare.submit(

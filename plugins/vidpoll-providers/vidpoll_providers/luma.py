@@ -93,6 +93,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         base_url="https://agents.lumalabs.ai/v1",
         auth=vidpoll.Bearer("LUMA_AGENTS_API_KEY"),
         pacing=vidpoll.Pacing(floor=2.0, typical=(30.0, 120.0)),
+        slots=vidpoll.Slots("refuses"),  # 429 "Too many concurrent jobs"
         status=declare.status("GET /generations/{id}", JOB),
         submit={
             "video": submit("video"),

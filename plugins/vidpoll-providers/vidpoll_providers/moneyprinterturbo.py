@@ -139,6 +139,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         # As it comes, no key is checked. No floor is documented: the docs poll every 5 s, an answer takes 2 ms.
         auth=vidpoll.KeyHeader("x-api-key", "MONEYPRINTERTURBO_API_KEY", required=False),
         pacing=vidpoll.Pacing(floor=2.0),
+        slots=vidpoll.Slots("refuses"),  # 429 "task queue is full"
         status=declare.status("GET /api/v1/tasks/{id}", TASK),
         submit={
             "video": submit("video", "/api/v1/videos", "video_script", "video_subject", convert=with_subject),

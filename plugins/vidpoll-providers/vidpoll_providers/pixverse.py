@@ -183,6 +183,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         base_url="https://app-api.pixverse.ai",
         auth=vidpoll.Minted(("PIXVERSE_API_KEY",), mint),
         pacing=vidpoll.Pacing(floor=5.0, typical=(20.0, 120.0)),
+        slots=vidpoll.Slots("refuses"),  # HTTP 200 with ErrCode 500044
         status=declare.status("GET /openapi/v2/video/result/{id}", JOB),
         submit={kind: start(kind) for kind in KINDS},
         quota=vidpoll.Operation(lambda: vidpoll.Request("GET", "/openapi/v2/account/balance"), parse_quota),

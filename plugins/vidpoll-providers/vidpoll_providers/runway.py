@@ -228,6 +228,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         base_url="https://api.dev.runwayml.com",
         auth=vidpoll.Bearer("RUNWAYML_API_SECRET"),
         pacing=vidpoll.Pacing(floor=5.0, typical=(20.0, 180.0)),
+        slots=vidpoll.Slots("queues", by="model"),  # THROTTLED
         headers={"X-Runway-Version": "2024-11-06"},
         status=declare.by_kind({"workflow_invocations": declare.status("GET /v1/{kind}/{id}", INVOCATION), "": STATUS}),
         submit=SUBMIT,

@@ -170,6 +170,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         base_url="https://api.vidu.com/ent/v2",  # in China api.vidu.cn
         auth=vidpoll.KeyHeader("Authorization", "VIDU_API_KEY", "Token "),
         pacing=vidpoll.Pacing(floor=5.0, typical=(30.0, 200.0)),  # no rate is documented
+        slots=vidpoll.Slots("queues", limit=5),  # 5 run at once, more wait
         status=declare.status("GET /tasks/{id}/creations", JOB),
         submit=SUBMIT,
         list=declare.cursor_pages(

@@ -1,0 +1,91 @@
+"""Who may send next: the lanes of a batch, one for each account, or each model of one that counts them by model.
+
+A full lane never holds the rows of another. Nothing is sent here and nobody waits: the runner does both.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, deque
+from dataclasses import dataclass, field
+
+from ..polling.account_state import AccountState
+from .progress import RowRun
+from .retries import Health
+from .slots import SlotLimit
+
+AT_ONCE = 3
+"""Submits of an account under way at once: should it be down, so many are of unknown outcome and no more."""
+
+
+@dataclass(slots=True, eq=False)
+class Desk:
+    """An account as a whole: its health, and until when it sends nothing, and why."""
+
+    account: AccountState
+    health: Health = field(default_factory=Health)
+    paused_until: float = -math.inf
+    why: str = ""
+    stopped: str = ""
+    said: str = ""
+    reset_at: float | None = None
+    """The Unix second at which its quota begins anew, where it tells that."""
+
+    def pause(self, until: float, why: str) -> None:
+        """Send nothing before a monotonic second."""
+        if until > self.paused_until:
+            self.paused_until, self.why = until, why
+
+    def stop(self, reason: str, said: str) -> None:
+        """Send nothing more in this run."""
+        if not self.stopped:
+            self.stopped, self.said = reason, said
+
+    def open_at(self) -> float:
+        """The monotonic second from which it sends."""
+        return max(self.paused_until, self.health.held_until)
+
+
+@dataclass(slots=True, eq=False)
+class Lane:
+    """The rows that share slots, and what is known of those. `counts` are rows by state, `queue` those that wait."""
+
+    desk: Desk
+    slots: SlotLimit
+    queue: deque[RowRun] = field(default_factory=deque)
+    counts: Counter[str] = field(default_factory=Counter)
+    look_at: float = -math.inf
+    """The monotonic second before which the store, which has just said that all slots are taken, is not asked."""
+
+    def enter(self, row: RowRun) -> None:
+        """A row is new."""
+        row.lane = self
+        self.counts[row.state] += 1
+        if row.state == "waiting":
+            self.queue.append(row)
+
+    def move(self, row: RowRun, state: str) -> None:
+        """A row is in another state; one that waits again goes to the end of the line."""
+        self.counts[row.state] -= 1
+        self.counts[state] += 1
+        row.state = state
+        if state == "waiting":
+            self.queue.append(row)
+
+    @property
+    def in_flight(self) -> int:
+        """Jobs that hold slots: also those of unknown outcome, without the submits under way."""
+        return self.counts["running"] + self.counts["unknown"]
+
+    def room(self, now: float) -> bool:
+        """Whether one more may be sent now."""
+        desk, under_way = self.desk, self.counts["submitting"]
+        most = AT_ONCE if desk.health.unknown == 0 else 1
+        if desk.stopped or now < max(desk.open_at(), self.look_at) or under_way >= most:
+            return False
+        return self.slots.room(now, self.in_flight, under_way)
+
+    def wake(self, now: float) -> float:
+        """The monotonic second of the next try, where time alone brings it; `math.inf`: an answer has to."""
+        at = max(self.desk.open_at(), self.look_at, self.slots.closed_until)
+        return at if at > now and self.queue and not self.desk.stopped else math.inf

@@ -1,0 +1,252 @@
+"""From what a caller says to a batch that may run: the rows are read, priced and planned. No job is bought here."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ..errors import UsageError, VidpollError
+from ..events import Event
+from ..model import Quota
+from ..pacing.schedules import Schedule
+from ..polling.account_state import AccountState
+from ..polling.call import build
+from ..polling.loop import Loop
+from ..polling.prices import Prices
+from ..polling.submit import check_kind
+from ..price import Price
+from ..pricing import AccountPrices, price_of
+from ..provider import Operation
+from ..storage.keeper import Keeper
+from ..storage.no_keeper import NoKeeper
+from ..storage.records import KeptRow
+from . import names, source
+from .batch import Batch, Opened
+from .making import Builder, Defaults, make_rows
+from .options import Money, parse_budget, parse_prices, parse_until, unit_of
+from .plan import Lane, Plan, make_plan
+from .report import Report
+from .retries import Retries
+from .rows import Row
+from .settling import Hooks, Host
+from .slots import slot_limit
+
+Pricing = Callable[[Row], "Price | None"]
+
+_Z95 = 1.645
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What `Client.batch` takes beside the source; see there. Raises UsageError for what is wrong by itself."""
+
+    account: str | None = None
+    kind: str | None = None
+    fields: Mapping[str, Any] | None = None
+    name: str | None = None
+    into: str | Path | None = None
+    file: str = names.DEFAULT
+    budget: str | None = None
+    limit: int | None = None
+    price: Mapping[str, str] | Pricing | None = None
+    parallel: Mapping[str, int] | int | None = None
+    until: Any = None
+    retries: int = 1
+    retries_paid: int = 0
+    only: str | Iterable[str] | None = None
+    retry_failed: bool = False
+    changed: str | None = None
+    report: str | Path | None = None
+    picture: str = ""
+    stop: threading.Event | None = None
+    on_event: Callable[[Event], object] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("retries", "retries_paid"):
+            _check_whole(name, getattr(self, name), 0)
+        if self.limit is not None:
+            _check_whole("limit", self.limit, 1)
+        for number in self.parallel.values() if isinstance(self.parallel, Mapping) else [self.parallel]:
+            if number is not None:
+                _check_whole("parallel", number, 1)
+
+
+def _check_whole(name: str, value: object, least: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise UsageError(f"{name}={value!r}: must be a whole number, {least} or more")
+
+
+def host(
+    loop: Loop, keeper: Keeper | NoKeeper, hooks: Hooks, schedule: Schedule, state: Callable[[str], AccountState]
+) -> Host:
+    """What a batch uses of its client. Raises UsageError where that keeps nothing."""
+    if isinstance(keeper, NoKeeper):
+        raise UsageError("a batch needs a store, else rows are paid twice: make the client with Client(store=…)")
+    return Host(loop, keeper, hooks, schedule, state)
+
+
+def open_batch(host: Host, prices: Prices, given: object, options: Options) -> Batch:
+    """Read, price and plan a batch. Raises UsageError and BatchInvalid; nothing is sent but questions for prices."""
+    return _Opening(host, prices, options).open(given)
+
+
+class _Opening:
+    """One batch while it is opened."""
+
+    def __init__(self, host: Host, prices: Prices, options: Options) -> None:
+        self.host, self.prices, self.options = host, prices, options
+        self._known: dict[str, AccountPrices] = {}
+
+    def open(self, given: object) -> Batch:
+        options, clock = self.options, self.host.loop.clock
+        report = None if options.report is None else Report(options.report, given)
+        budget = None if options.budget is None else parse_budget(options.budget)
+        until = None if options.until is None else parse_until(options.until, clock.time())
+        read = source.read(given, sys.stdin.buffer.read() if given == "-" else "")
+        rows = make_rows(read, Builder(self._operation, self._build), self._defaults())
+        name = options.name or read.name
+        chosen, kept = self._chosen(rows, self.host.keeper.store.batch_rows(name))
+        plan, prices = self._planned(name, chosen, kept, budget, until)
+        quotas = {account: known.quota for account, known in self._known.items() if known.quota is not None}
+        opened = Opened(
+            name,
+            chosen,
+            kept,
+            prices,
+            plan,
+            Path(os.path.expanduser(options.into or name)),  # noqa: PTH111 - it never raises
+            options.file,
+            Retries(options.retries, options.retries_paid),
+            budget,
+            options.limit,
+            until,
+            {account: each for account in self._accounts(chosen) if (each := self._parallel(account)) is not None},
+            {account: quota.concurrency for account, quota in quotas.items() if quota.concurrency},
+            {account: quota.reset_at for account, quota in quotas.items() if quota.reset_at},
+            report,
+            frozenset(column.strip().partition(":")[0] for row in rows for column in row.cells),
+        )
+        return Batch(self.host, opened, options.stop, options.on_event)
+
+    # -- rows ---------------------------------------------------------------------------------------------------------
+
+    def _operation(self, account: str, kind: str) -> Operation[Any]:
+        state = self.host.state(account)
+        check_kind(state, kind)
+        return state.provider.submit[kind]
+
+    def _build(self, account: str, kind: str, fields: Mapping[str, Any]) -> object:
+        state = self.host.state(account)
+        return build(state.opened, state.provider.submit[kind], fields)
+
+    def _defaults(self) -> Defaults:
+        options = self.options
+        day = datetime.fromtimestamp(self.host.loop.clock.time()).date().isoformat()
+        return Defaults(
+            options.account or "", options.kind or "", options.fields or {}, options.picture, options.file, day
+        )
+
+    def _chosen(
+        self, rows: Sequence[Row], kept: Mapping[str, KeptRow]
+    ) -> tuple[tuple[Row, ...], Mapping[str, KeptRow]]:
+        """The rows that are meant. Raises UsageError for a key that none of them has."""
+        only = self.options.only
+        if only is None:
+            return tuple(rows), kept
+        wanted = {only} if isinstance(only, str) else set(only)
+        missing = sorted(wanted - {row.key for row in rows})
+        if missing:
+            raise UsageError(f"only={missing[0]!r}: no row has this key")
+        return tuple(row for row in rows if row.key in wanted), {key: kept[key] for key in wanted & kept.keys()}
+
+    # -- prices -------------------------------------------------------------------------------------------------------
+
+    def _accounts(self, rows: Iterable[Row]) -> list[str]:
+        return list(dict.fromkeys(row.account for row in rows))
+
+    def _parallel(self, account: str) -> int | None:
+        parallel = self.options.parallel
+        return parallel.get(account) if isinstance(parallel, Mapping) else parallel
+
+    def _planned(
+        self, name: str, rows: Sequence[Row], kept: Mapping[str, KeptRow], budget: Money | None, until: float | None
+    ) -> tuple[Plan, dict[str, Price | None]]:
+        """The plan, and the price of each row that is to be bought; a row that is not needs none."""
+        options = self.options
+        given: Mapping[tuple[str, str], Price] = {}
+        if options.price is not None and not callable(options.price):
+            given = parse_prices(options.price)
+
+        def plan(prices: Mapping[str, Price | None], lanes: Mapping[str, Lane], spent: float) -> Plan:
+            return make_plan(
+                name,
+                rows,
+                kept,
+                prices=prices,
+                lanes=lanes,
+                now=self.host.loop.clock.time(),
+                budget=budget,
+                spent=spent,
+                limit=options.limit,
+                until=until,
+                changed=options.changed,
+                retry_failed=options.retry_failed,
+            )
+
+        buy = plan({}, {}, 0.0).buy
+        prices = {row.key: self._price(row, given, budget) for row in buy}
+        ledger = self.host.keeper.store.ledger(name)
+        spent = sum(sum(each) for unit, each in ledger.items() if budget and unit_of(unit) == budget.unit)
+        begun = {key: Price(each.price, each.price, each.unit, "given") for key, each in kept.items() if each.unit}
+        lanes = {account: self._lane(account) for account in self._accounts(rows)}
+        return plan(prices, lanes, spent), {**begun, **prices}
+
+    def _price(self, row: Row, given: Mapping[tuple[str, str], Price], budget: Money | None) -> Price | None:
+        state, said = self.host.state(row.account), self.options.price
+        price = said(row) if callable(said) else given.get((row.account, row.kind))
+        if price is None:
+            known = self._account(row.account)
+            operation = state.provider.submit[row.kind]
+            ask = lambda: self.prices.estimate(state, row.kind, row.fields)  # noqa: E731
+            price = price_of(row.kind, operation, row.fields, known, estimate=_told(ask))
+        if price is None or budget is None or unit_of(price.unit) != budget.unit:
+            return price
+        return replace(price, unit=budget.unit)
+
+    def _account(self, account: str) -> AccountPrices:
+        """What is known of an account's prices, by one question at most; nothing where nobody answers."""
+        if account not in self._known:
+            state = self.host.state(account)
+            self._known[account] = _told(lambda: self.prices.known(state)) or AccountPrices()
+        return self._known[account]
+
+    def _lane(self, account: str) -> Lane:
+        state = self.host.state(account)
+        quota = self._known[account].quota if account in self._known else None
+        limit = slot_limit(state.provider, self._parallel(account), None if quota is None else quota.concurrency)
+        return Lane(limit.good, self._typical(account), _balance(quota))
+
+    def _typical(self, account: str) -> tuple[float, float] | None:
+        law = self.host.state(account).law
+        if law is None:
+            return None
+        return law.median * math.exp(-_Z95 * law.sigma), law.median * math.exp(_Z95 * law.sigma)
+
+
+def _balance(quota: Quota | None) -> Money | None:
+    return None if quota is None or quota.balance is None else Money(quota.balance, unit_of(quota.unit))
+
+
+def _told(ask: Callable[[], Any]) -> Any:
+    """What a question brings; None where it cannot be asked, or nobody answers: the plan then says that."""
+    try:
+        return ask()
+    except VidpollError:
+        return None

@@ -1,0 +1,168 @@
+"""Where each row of a batch is: what changes while it runs, and the frozen values that users see of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from ..job import Job
+from ..model import amount as plain
+from ..price import Price
+from .options import Money, unit_of
+from .rows import Row
+
+if TYPE_CHECKING:
+    from .lanes import Lane
+
+UNDER_WAY = ("submitting", "running", "fetching", "elsewhere")
+"""The states of a row that something will still happen to by itself."""
+
+
+class Charged(NamedTuple):
+    """What a row has cost. `how`: "reported" by the provider, or "estimated" from its price."""
+
+    charged: float
+    refunded: float = 0.0
+    unit: str = ""
+    how: str = "estimated"
+
+    @property
+    def net(self) -> float:
+        """What was paid in the end."""
+        return max(0.0, self.charged - self.refunded)
+
+
+@dataclass(frozen=True, slots=True)
+class RowResult:
+    """One row as it stands. `state`: "waiting" (with `why`), "running", "unknown", "completed" or "failed".
+
+    `cost` is what its last job has cost, None where that is not known; `paths` are its files, `problem` says what went
+    wrong, `category` of which class that is.
+    """
+
+    key: str
+    state: str
+    row: Row
+    job: Job | None = None
+    cost: Charged | None = None
+    paths: tuple[Path, ...] = ()
+    problem: str = ""
+    category: str = ""
+    why: str = ""
+    attempts: int = 0
+
+    @property
+    def ok(self) -> bool:
+        """Whether its files are there."""
+        return self.state == "completed"
+
+
+@dataclass(slots=True, eq=False)
+class RowRun:
+    """One row while the batch runs. `attempt` is the number of the submit that is made, or is to be made, for it."""
+
+    row: Row
+    price: Price | None
+    attempt: int = 1
+    state: str = "waiting"
+    why: str = "slots"
+    job: Job | None = None
+    cost: Charged | None = None
+    paths: tuple[Path, ...] = ()
+    problem: str = ""
+    category: str = ""
+    retried: Counter[str] = field(default_factory=Counter)
+    admitted: bool = False
+    """Whether the plugins have let it pass."""
+    vetoed: bool = False
+    lane: Lane = field(init=False, repr=False)
+    stack: ExitStack = field(default_factory=ExitStack)
+    """What is to be closed once its job has ended: the hooks' wait, and the lease."""
+
+    @property
+    def key(self) -> str:
+        return self.row.key
+
+    @property
+    def result(self) -> RowResult:
+        """The row as users see it."""
+        state = "running" if self.state in UNDER_WAY else self.state
+        made = self.attempt if self.job is not None or self.state != "waiting" else self.attempt - 1
+        return RowResult(
+            self.key,
+            state,
+            self.row,
+            self.job,
+            self.cost,
+            self.paths,
+            self.problem,
+            self.category,
+            self.why if state == "waiting" else "",
+            made,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AccountStatus:
+    """An account in a batch: its rows by state, the jobs it may have at once, and why it sends nothing, if it does not.
+
+    `paused_until` is a Unix second, None where it is not paused.
+    """
+
+    account: str
+    states: Mapping[str, int]
+    slots: int
+    in_flight: int
+    stopped: str = ""
+    paused_until: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchStatus:
+    """A batch at one moment: rows by state and by why they wait, each account, and what was spent of the budget.
+
+    `spent` and `reserved` are by unit. `finish` is the earliest and the latest Unix second at which it may be over,
+    None where that cannot be told.
+    """
+
+    name: str
+    total: int
+    states: Mapping[str, int]
+    waiting: Mapping[str, int]
+    accounts: tuple[AccountStatus, ...]
+    spent: Mapping[str, float]
+    reserved: Mapping[str, float]
+    budget: Money | None = None
+    finish: tuple[float, float] | None = None
+
+    @property
+    def done(self) -> int:
+        """The rows whose files are there."""
+        return self.states.get("completed", 0)
+
+    def __str__(self) -> str:
+        return ", ".join([f"{self.done:,} of {self.total:,} done", *self._money()])
+
+    def _money(self) -> Iterator[str]:
+        """What was spent, in each unit, beside the budget."""
+        budget = self.budget
+        if budget is not None:
+            spent = sum(amount for unit, amount in self.spent.items() if unit_of(unit) == budget.unit)
+            yield f"{plain(round(spent, 6))} of {budget}"
+        for unit, amount in self.spent.items():
+            if amount and unit and (budget is None or unit_of(unit) != budget.unit):
+                yield f"{plain(round(amount, 6))} {unit}"
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """Why an account sends no more in this run, and how to go on."""
+
+    account: str
+    reason: str
+    said: str
+    go_on: str

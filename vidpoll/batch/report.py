@@ -1,0 +1,102 @@
+"""The report of a batch: the input's own columns, and beside them what became of each row. Always written whole."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from .. import redact
+from ..errors import UsageError
+from .progress import RowResult
+from .sidecar import replace_with
+
+EVERY = 1.0
+"""Seconds between two times that it is written, for each thousand rows or part of it."""
+
+COLUMNS = ("key", "state", "why", "ref", "file", "cost", "unit", "attempts", "problem")
+"""What stands beside the input's columns; one of the input's that is called so comes as `input.NAME`."""
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+class Report:
+    """The file at `path`, `.csv` or `.jsonl`. Raises UsageError for another suffix, and where it is the input."""
+
+    def __init__(self, path: str | Path, source: object = None) -> None:
+        self.path = Path(os.path.expanduser(path))  # noqa: PTH111 - it never raises
+        self._due = -math.inf
+        shown = redact.text(str(path), limit=120)
+        if self.path.suffix.lower() not in (".csv", ".jsonl"):
+            raise UsageError(f"report={shown!r}: must end in .csv or .jsonl")
+        if isinstance(source, (str, os.PathLike)) and _same(self.path, Path(os.path.expanduser(source))):  # noqa: PTH111
+            raise UsageError(f"report={shown!r} is the input itself, which is never written: name another file")
+
+    def due(self, now: float) -> bool:
+        """Whether it was written long enough ago, at a monotonic second."""
+        return now >= self._due
+
+    def write(self, results: Iterable[RowResult], now: float) -> None:
+        """Write all rows. Raises OSError."""
+        rows = [_row(each) for each in results]
+        self._due = now + EVERY * math.ceil(len(rows) / 1000)
+        as_text = _csv if self.path.suffix.lower() == ".csv" else _jsonl
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        replace_with(self.path, as_text(rows).encode("utf-8", "replace"))
+
+
+def _same(one: Path, other: Path) -> bool:
+    with suppress(OSError):
+        return one.resolve() == other.resolve() or (one.exists() and other.exists() and one.samefile(other))
+    return False
+
+
+def _row(result: RowResult) -> dict[str, Any]:
+    cells = {name: text for name, text in result.row.cells.items() if name != "key"}  # whose column is here
+    own = {f"input.{name}" if name in COLUMNS else name: text for name, text in cells.items()}
+    cost = result.cost
+    said = {
+        "key": result.key,
+        "state": result.state,
+        "why": result.why,
+        "ref": result.job.ref if result.job is not None else "",
+        "file": [str(path) for path in result.paths],
+        "cost": None if cost is None else cost.net,
+        "unit": "" if cost is None else cost.unit,
+        "attempts": result.attempts,
+        "problem": result.problem,
+    }
+    return {**own, **said}
+
+
+def _jsonl(rows: list[dict[str, Any]]) -> str:
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def _csv(rows: list[dict[str, Any]]) -> str:
+    """With a byte order mark, so that Excel reads it as UTF-8."""
+    names = [*dict.fromkeys(name for row in rows for name in row if name not in COLUMNS), *COLUMNS]
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(map(_safe, names))
+    writer.writerows(_cells(names, row) for row in rows)
+    return "\ufeff" + text.getvalue()
+
+
+def _cells(names: list[str], row: Mapping[str, Any]) -> Iterator[str]:
+    for name in names:
+        value = row.get(name)
+        if isinstance(value, list):
+            value = "; ".join(value)
+        yield _safe(value) if isinstance(value, str) else "" if value is None else f"{value:g}"
+
+
+def _safe(text: str) -> str:
+    """A cell that no spreadsheet takes for a formula."""
+    return f"'{text}" if text.startswith(_FORMULA) else text

@@ -1,0 +1,326 @@
+"""Runs the rows of a batch on the client's loop: a submit, a watch, the files, and what follows from how it ended.
+
+A `Runner` is the loop's feed. Whatever it decides is written in the store before it is done, in the transaction of the
+submit's intent or when a row is settled, so that another process, or the next run, goes on from there.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack, suppress
+from typing import Any
+
+from ..errors import SubmitUnknown, VidpollError
+from ..events import Event
+from ..job import Job
+from ..model import Submitted
+from ..polling.call import Call, build, optional
+from ..polling.loop import Run
+from ..polling.submit import Intent, making, outcome
+from ..polling.task import OneShot, Task
+from ..provider import Operation
+from ..storage.once import Submit, adopted, question
+from ..storage.records import KeptJob, NoRoom, Order, Submission, Taken
+from . import refusal
+from .lanes import Desk, Lane
+from .progress import UNDER_WAY, Charged, RowRun
+from .retries import NEVER_AGAIN, Follows, after_refusal
+from .settling import LOOK, RATE, Host, Rows, Terms
+
+
+class RowSubmit(OneShot[Submitted]):
+    """The submit of a row. It is sent once, and what is wrong with it is its own affair."""
+
+    alone = True
+
+    def __init__(self, runner: Runner, row: RowRun, wanted: Submit, intent: Intent, **options: Any):
+        account, operation = wanted.account, wanted.operation
+        make = making(account, wanted.kind, wanted.fields, intent)
+        call = lambda: Call(account.opened, operation, make())  # noqa: E731
+        super().__init__(account, call, repeat=operation.honours_key, **options)
+        self.submits = True
+        self.runner, self.row, self.wanted, self.intent = runner, row, wanted, intent
+
+    def ended(self, run: Run) -> None:
+        self.runner.submit_over(self)
+
+
+class RowFind(OneShot[Any]):
+    """Asks for the job of a row whose submit has no known outcome, by the id that was sent with it."""
+
+    alone = True
+
+    def __init__(
+        self, runner: Runner, row: RowRun, wanted: Submit, submission: Submission, asked: tuple[Operation[Any], Any]
+    ) -> None:
+        find, value = asked
+        opened, now = wanted.account.opened, runner.host.loop.now()
+        call = lambda: Call(opened, find, build(opened, find, value), str(value))  # noqa: E731
+        super().__init__(wanted.account, call, repeat=True, now=now)
+        self.runner, self.row, self.wanted, self.submission = runner, row, wanted, submission
+
+    def ended(self, run: Run) -> None:
+        self.runner.find_over(self)
+
+
+class Runner(Rows):
+    """The feed of a batch."""
+
+    def __init__(self, host: Host, terms: Terms, stop: threading.Event | None = None) -> None:
+        super().__init__(host, terms)
+        self.stop = stop or threading.Event()
+        self.leave = threading.Event()
+        """Set once nothing is under way that must not be interrupted, after `stop` was set."""
+        self.lanes: dict[tuple[str, str], Lane] = {}
+        self.desks: dict[str, Desk] = {}
+        self._submits: dict[RowSubmit, ExitStack] = {}
+        self._wake_at = math.inf
+
+    # -- the feed -----------------------------------------------------------------------------------------------------
+
+    @property
+    def open(self) -> bool:
+        """Whether anything is still to happen."""
+        if any(lane.counts[state] for lane in self.lanes.values() for state in UNDER_WAY):
+            return True
+        return not self.stop.is_set() and any(map(self._hopeful, self.lanes.values()))
+
+    @property
+    def busy(self) -> bool:
+        """Whether files are on their way."""
+        return self.files.busy
+
+    def wake(self) -> float:
+        """When to look again, whatever comes until then."""
+        return self.host.loop.now() if self._changed else min(self._wake_at, self._look_at, self.files.wake())
+
+    def news(self) -> Iterable[tuple[Job, Event]]:
+        """Nothing: who runs the loop looks at `results` at each turn."""
+        return ()
+
+    def take(self, run: Run) -> Sequence[Task]:
+        """The submits that have a slot, and the watches of what became of them."""
+        now = self.host.loop.now()
+        self._fresh += self.files.take(run)
+        for files, came in self.files.done():
+            self._files_over(self._jobs[files.job.ref], came)
+        if self._look_at <= now:
+            self._look_around()
+        if self.stop.is_set():
+            if not self._submits:
+                self.leave.set()
+        elif self._changed or self._wake_at <= now:
+            for lane in self.lanes.values():
+                self._fill(lane, now)
+            self._wake_at = min((lane.wake(now) for lane in self.lanes.values()), default=math.inf)
+        self._changed = False
+        fresh, self._fresh = self._fresh, []
+        return fresh
+
+    def _hopeful(self, lane: Lane) -> bool:
+        """Whether a row of the lane may still be sent in this run."""
+        now = self.host.loop.now()
+        at = now if lane.room(now) else lane.wake(now)
+        if not lane.queue or at == math.inf or self._too_late(at):
+            return False
+        return any(self._barred(row) == "" for row in lane.queue)
+
+    def _barred(self, row: RowRun) -> str:
+        """Why a row cannot be sent before another one has ended; empty where nothing is in its way."""
+        if self.limited:
+            return "limit"
+        price = row.price
+        return "budget" if price is not None and price.high >= self.full.get(price.unit, math.inf) else ""
+
+    # -- submitting ---------------------------------------------------------------------------------------------------
+
+    def _fill(self, lane: Lane, now: float) -> None:
+        """Send the rows of a lane that there is room for."""
+        if self._too_late(now):
+            for row in lane.queue:
+                row.why = "until"
+            return
+        for _ in range(len(lane.queue)):
+            if not lane.room(now):
+                return
+            row = lane.queue.popleft()
+            row.why = self._barred(row)
+            if row.why:
+                lane.queue.append(row)
+            elif self._admitted(row):
+                self._submit(row, now)
+
+    def _admitted(self, row: RowRun) -> bool:
+        """Whether the plugins let a row pass; asked once in a run."""
+        if not row.admitted:
+            veto = self.host.hooks.admit(row.row)
+            if veto:
+                row.why, row.problem, row.vetoed = "not admitted", veto, True
+                return False
+            row.admitted = True
+        return True
+
+    def _submit(self, row: RowRun, now: float) -> None:
+        lane, account, stack = row.lane, row.lane.desk.account, ExitStack()
+        order = self._order(row)
+        wanted = Submit(account, row.row.kind, row.row.fields, order.key).with_own_id
+        submitting = self.host.keeper.submitting(account.opened, wanted.kind, wanted.fields, order=order)
+        intent = stack.enter_context(submitting)
+        task = RowSubmit(self, row, wanted, intent, now=now, patience=self.host.loop.context.patience)
+        self._submits[task] = stack
+        lane.move(row, "submitting")
+        self._fresh.append(task)
+
+    def _order(self, row: RowRun) -> Order:
+        price, terms, desk = row.price, self.terms, row.lane.desk
+        slots = sum(lane.slots.limit for lane in self.lanes.values() if lane.desk is desk)
+        return Order(
+            terms.name,
+            row.key,
+            row.attempt,
+            row.row.digest,
+            price.high if price else 0.0,
+            price.unit if price else "",
+            terms.budget[0] if terms.budget else None,
+            terms.limit,
+            slots,
+        )
+
+    def submit_over(self, task: RowSubmit) -> None:
+        """A submit has an answer, or never will have one."""
+        row, wanted, stack = task.row, task.wanted, self._submits.pop(task)
+        self._changed = True
+        at = self.host.loop.clock.time()
+        try:
+            with stack:
+                account, kind, fields, _ = wanted
+                job, events = outcome(account, kind, fields, task, intent=task.intent, at=at)
+        except NoRoom as error:
+            self._no_room(row, error.why)
+        except Taken as error:
+            self._taken(row, error.found)
+        except SubmitUnknown as error:
+            self._lost(row, error)
+        except VidpollError as error:
+            self._refused(row, error, task)
+        else:
+            row.lane.desk.health = row.lane.desk.health.accepted()
+            row.lane.slots = row.lane.slots.accepted(row.lane.in_flight + 1)
+            self._follow(row, job, events, fresh=True)
+
+    def _no_room(self, row: RowRun, why: str) -> None:
+        now = self.host.loop.now()
+        if why == "elsewhere":
+            self._leave_to_other(row)
+            return
+        if why == "budget" and row.price is not None:
+            self.full[row.price.unit] = min(self.full.get(row.price.unit, math.inf), row.price.high)
+        elif why == "limit":
+            self.limited = True
+        else:
+            row.lane.look_at = now + LOOK
+            self._watch_strangers(row.lane.desk)
+            self._all_unknown(row.lane.desk)
+        self._back(row, why)
+
+    def _all_unknown(self, desk: Desk) -> None:
+        """Stop an account whose slots are all held by submits of unknown outcome: nothing here will free them."""
+        name = desk.account.name
+        unknown = sum(each.account == name for each in self.store.submits())
+        if unknown and self.store.in_flight(name) <= unknown:
+            said = f"{unknown} submits of unknown outcome hold the slots of {name}: adopt or dismiss them"
+            desk.stop("unknown", said)
+
+    def _taken(self, row: RowRun, found: object) -> None:
+        """The row's submit was made before: by a run that is gone, or by another process."""
+        if isinstance(found, KeptJob):
+            self._follow(row, found.job)
+        else:
+            self._leave_to_other(row)
+
+    def _lost(self, row: RowRun, error: SubmitUnknown) -> None:
+        desk = row.lane.desk
+        desk.health = desk.health.lost(self.host.loop.now())
+        if desk.health.stopped:
+            desk.stop("unknown", error.message)
+        row.problem = error.message
+        self._look_up(row)
+
+    def _look_up(self, row: RowRun) -> None:
+        """Ask for the job of a submit of unknown outcome, where the provider can be asked; else the row is unknown."""
+        desk, order = row.lane.desk, self._order(row)
+        wanted = Submit(desk.account, row.row.kind, row.row.fields, order.key)
+        lost = self.store.keyed(desk.account.name, order.key)
+        asked = question(wanted, lost) if isinstance(lost, Submission) else None
+        if asked is None or not isinstance(lost, Submission):
+            self._end(row, "unknown")
+            return
+        row.lane.move(row, "submitting")
+        self._fresh.append(RowFind(self, row, wanted, lost, asked))
+
+    def find_over(self, task: RowFind) -> None:
+        """The provider has told of a lost submit's job, or not."""
+        job = optional(lambda: adopted(self.host.keeper, task.wanted, task.submission, task.result), None)
+        if job is None:
+            self._end(task.row, "unknown")
+        else:
+            self._follow(task.row, job)
+
+    def _refused(self, row: RowRun, error: VidpollError, task: RowSubmit) -> None:
+        """Nothing was bought. What follows is the class's."""
+        told = refusal.read(error, task.result)
+        desk, lane, now = row.lane.desk, row.lane, self.host.loop.now()
+        desk.health = desk.health.answered()
+        follows = after_refusal(told.category, row.retried[told.category], self.terms.retries)
+        if told.follows is not None:
+            follows = told.follows
+        row.problem, row.category = told.said, told.category
+        if follows is Follows.FULL:
+            held = self.store.in_flight(desk.account.name)
+            mine = lane.counts["submitting"] - 1
+            lane.slots = lane.slots.refused(now, max(0, held - mine), lane.counts["running"])
+            self._back(row, "slots")
+        elif follows is Follows.PAUSE:
+            desk.pause(now + max(RATE, told.hint), told.category or "unreachable")
+            self._back(row, told.category or "unreachable")
+        elif follows is Follows.SLEEP:
+            self._sleep(desk, told, now)
+            self._back(row, "quota")
+        elif follows is Follows.STOP:
+            desk.stop(told.category, told.said)
+            self._back(row, told.category)
+        elif follows is Follows.AGAIN:
+            row.retried[told.category] += 1
+            desk.pause(now + RATE, told.category)
+            self._back(row, told.category)
+        else:
+            desk.health = desk.health.refused(told.category, told.said)
+            if desk.health.stopped:
+                desk.stop(desk.health.stopped, told.said)
+            if told.category in NEVER_AGAIN:
+                row.cost = Charged(0.0, 0.0, row.price.unit) if row.price else None
+                self._keep(row, "failed")
+            self._end(row, "failed")
+
+    # -- leaving ------------------------------------------------------------------------------------------------------
+
+    @property
+    def submitting(self) -> bool:
+        """Whether a submit has no answer yet."""
+        return bool(self._submits)
+
+    def abandon(self) -> None:
+        """Let go of everything; the jobs go on at their providers, and a submit without an answer is unknown."""
+        for stack in self._submits.values():
+            with suppress(_Left), stack:
+                raise _Left
+        self._submits.clear()
+        for stack in [*self._strangers.values(), *(row.stack for row in self.rows.values())]:
+            stack.close()
+        self.files.close()
+
+
+class _Left(BaseException):
+    """The batch was left."""

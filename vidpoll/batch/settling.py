@@ -1,0 +1,416 @@
+"""What becomes of a batch's rows once they are bought: the wait, the files, what they have cost, what follows.
+
+`Rows` knows the rows, the store and the hooks; who may be sent next is `runner`'s. A verdict is settled in the store
+before the row ends here; what is not settled the next run takes up where it is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..errors import OutcomeUnknown, VidpollError, WaitStopped
+from ..events import Completed, Event, Failed, GaveUp
+from ..job import Job
+from ..pacing.schedules import Schedule
+from ..polling.account_state import AccountState
+from ..polling.call import build, optional
+from ..polling.loop import Loop
+from ..polling.task import Task
+from ..storage.keeper import Keeper
+from ..storage.records import KeptRow
+from . import refusal
+from .lanes import Desk, Lane
+from .options import Money
+from .progress import Charged, RowResult, RowRun
+from .retries import REJECTED, Follows, Retries, after_failure, after_take
+
+if TYPE_CHECKING:
+    from ..downloads.background import Outcome
+
+PARALLEL = 4
+"""Rows whose files are fetched at once."""
+
+LOOK = 5.0
+"""Seconds between two looks into the store for what another process does."""
+
+UNSAVED = 3
+"""Rows in a row whose files could not be had, after which nothing more is bought: the disk may be full."""
+
+RATE = 30.0
+"""Seconds for which an account sends nothing after it said that it gets too much, or could not be reached."""
+
+LONGEST = 3600.0
+"""Seconds from the submit for which a job is waited for at least."""
+
+LATE = 10.0
+"""So many times as long as the provider's jobs take is waited for one, where that is more."""
+
+LAST_LOOK = 60.0
+"""Seconds for which a job is waited for that was submitted longer ago than that."""
+
+FETCHING = 600.0
+"""Seconds for which the lease of a job is taken to fetch its files, where another process had it."""
+
+
+class Hooks(Protocol):
+    """What plugins may say of rows, and hear of jobs."""
+
+    def during(self, jobs: Sequence[Job], action: str) -> Any: ...
+
+    def admit(self, row: object) -> str: ...
+
+    def accept(self, row: object, paths: Sequence[Path]) -> str: ...
+
+    def batch_stopped(self, batch: object, stop: object, text: str) -> None: ...
+
+    def batch_ended(self, batch: object, text: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Host:
+    """What a batch uses of its client."""
+
+    loop: Loop
+    keeper: Keeper
+    hooks: Hooks
+    schedule: Schedule
+    state: Callable[[str], AccountState]
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a batch may do: its name in the store, the money, the time, and how often a row is tried again.
+
+    `until` is a Unix second after which nothing is submitted. `target` says where a row's file goes, without a suffix;
+    `told` is called with what came: a row, its job, its paths and its cost.
+    """
+
+    name: str
+    retries: Retries = field(default_factory=Retries)
+    budget: Money | None = None
+    limit: int | None = None
+    until: float | None = None
+    target: Callable[[RowRun], Path] | None = None
+    arrived: Callable[[RowRun], None] = lambda row: None
+
+
+class Rows:
+    """The rows of a batch. `results` are those that have ended since they were taken last."""
+
+    def __init__(self, host: Host, terms: Terms) -> None:
+        from ..downloads.background import Background  # it brings requests, which who reads a verdict does not need
+        from ..downloads.save import Stem
+
+        self.host = host
+        self.terms = terms
+        self._stem = Stem
+        self.store = host.keeper.store
+        self.rows: dict[str, RowRun] = {}
+        self.results: deque[RowResult] = deque()
+        self.full: dict[str, float] = {}
+        """By unit the least price for which the budget has no room."""
+        self.limited = False
+        """Whether the limit of jobs is reached."""
+        self.files = Background(host.loop, host.state, host.keeper.tell, parallel=PARALLEL, deadline=None)
+        self._fresh: list[Task] = []
+        self._jobs: dict[str, RowRun] = {}
+        self._elsewhere: set[RowRun] = set()
+        self._unsaved = 0
+        """Rows in a row whose files could not be had."""
+        self._strangers: dict[str, ExitStack] = {}
+        self._entered: list[tuple[RowRun, KeptRow]] = []
+        self._look_at = math.inf
+        self._changed = True
+        """Whether anything has happened that may make room for a row."""
+
+    def heard(self, job: Job, event: Event) -> None:
+        """What the loop has told of a job."""
+        row = self._jobs.get(job.ref)
+        if job.ref in self._strangers and isinstance(event, (Completed, Failed, GaveUp)):
+            self._strangers[job.ref].close()
+            self._changed = True
+        if row is None or row.state != "running":
+            return
+        if isinstance(event, (Completed, Failed)):
+            self._verdict(row)
+        elif isinstance(event, GaveUp):
+            self._gave_up(row, event.error)
+
+    def _look_up(self, row: RowRun) -> None:
+        """Find out what the submit of a row has become, whose outcome is unknown."""
+        raise NotImplementedError
+
+    def _too_late(self, at: float) -> bool:
+        clock = self.host.loop.clock
+        return self.terms.until is not None and clock.time() + (at - clock.monotonic()) >= self.terms.until
+
+    def _back(self, row: RowRun, why: str) -> None:
+        """A row waits again, before the others: it was before them."""
+        row.lane.move(row, "waiting")
+        row.lane.queue.rotate(1)
+        row.why = why
+
+    def _sleep(self, desk: Desk, told: refusal.Told, now: float) -> None:
+        """The account waits for its quota to begin anew, where it is known when that is."""
+        clock = self.host.loop.clock
+        left = told.hint or (desk.reset_at or 0.0) - clock.time()
+        if left <= 0 or self._too_late(now + left):
+            desk.stop("quota", told.said)
+        else:
+            desk.pause(now + left, "quota")
+
+    # -- waiting ------------------------------------------------------------------------------------------------------
+
+    def _follow(self, row: RowRun, job: Job, events: Sequence[Event] = (), *, fresh: bool = False) -> None:
+        """Wait for the row's job. A fresh one is kept already; `events` are what the answer to its submit said."""
+        host, account = self.host, row.lane.desk.account
+        row.job, row.problem, row.category = job, "", ""
+        self._elsewhere.discard(row)
+        self._jobs[job.ref] = row
+        if not fresh:
+            host.keeper.enter([job], [account.opened])
+        if not self._may_ask(row, job):
+            return
+        row.stack = ExitStack()
+        row.stack.enter_context(host.hooks.during([job], "wait"))
+        row.stack.enter_context(host.keeper.waiting([job]))
+        row.lane.move(row, "running")
+        for event in events:
+            optional(partial(host.keeper.tell, job, event), None)
+        task = host.keeper.follow(job, account, host.schedule, now=host.loop.now(), timeout=self._timeout(job, account))
+        if task is None:
+            self._verdict(row)
+        else:
+            self._fresh.append(task)
+
+    def _may_ask(self, row: RowRun, job: Job) -> bool:
+        """Whether a question about the job can be made; else its account stops, and the job goes on unwatched."""
+        opened = row.lane.desk.account.opened
+        try:
+            if not job.final:
+                build(opened, opened.provider.status, job.id)
+                opened.check()
+        except VidpollError as error:
+            row.problem = error.message
+            row.lane.desk.stop("auth", error.message)
+            self._end(row, "unknown")
+            return False
+        return True
+
+    def _watch_strangers(self, desk: Desk) -> None:
+        """Wait, too, for the account's other jobs in the store: they hold its slots, and perhaps nobody else asks."""
+        host, account = self.host, desk.account
+        for kept in self.store.jobs(unfinished=True):
+            job = kept.job
+            if job.account != account.name or job.final or job.ref in self._jobs or job.ref in self._strangers:
+                continue
+            host.keeper.enter([job], [account.opened])
+            self._strangers[job.ref] = ExitStack()
+            self._strangers[job.ref].enter_context(host.keeper.waiting([job]))
+            timeout = self._timeout(job, account)
+            task = host.keeper.follow(job, account, host.schedule, now=host.loop.now(), timeout=timeout)
+            self._fresh += [task] if task is not None else []
+
+    def _timeout(self, job: Job, account: AccountState) -> float:
+        """Seconds for which a job is waited for, from its submit on."""
+        typical = account.provider.pacing.typical
+        whole = max(LONGEST, LATE * typical[1] if typical else 0.0)
+        made = job.created_at
+        passed = 0.0 if made is None else self.host.loop.clock.time() - made
+        return max(LAST_LOOK, whole - max(0.0, passed))
+
+    def _gave_up(self, row: RowRun, error: OutcomeUnknown) -> None:
+        """Nobody knows how the job ends: it keeps its slot and its reservation, and the next run looks again."""
+        row.stack.close()
+        if isinstance(error, WaitStopped):
+            return
+        row.problem = error.message
+        if getattr(error, "status", None) in (401, 403):
+            row.lane.desk.stop("auth", error.message)
+        self._end(row, "unknown")
+
+    def _verdict(self, row: RowRun) -> None:
+        """The provider has ended the job. Whoever holds its lease fetches its files and settles the row."""
+        job = row.job
+        assert job is not None
+        self._changed = True
+        if not (self.host.keeper.holds(job.ref) or self.host.keeper.lease(job, FETCHING)[0]):
+            row.stack.close()
+            self._leave_to_other(row)
+        elif job.ok:
+            row.lane.move(row, "fetching")
+            target = self.terms.target(row) if self.terms.target else Path(row.key)
+            self.files.fetch(job, self._stem(target))
+        else:
+            self._job_failed(row, job)
+
+    def _job_failed(self, row: RowRun, job: Job) -> None:
+        told = refusal.of_job(job)
+        row.cost = self._cost(row, paid=told.charged)
+        row.problem, row.category = told.said, told.category
+        charged = None if told.charged is None else told.charged
+        follows = after_failure(told.category, charged, row.retried, self.terms.retries)
+        desk, now = row.lane.desk, self.host.loop.now()
+        if follows is Follows.STOP:
+            desk.stop(told.category, told.said)
+        elif follows is Follows.SLEEP:
+            self._sleep(desk, told, now)
+        elif follows is Follows.AGAIN and told.category in ("capacity", "rate"):
+            desk.pause(now + RATE, told.category)
+        self._settle(row, "failed" if follows is Follows.FAIL else "waiting")
+
+    # -- files --------------------------------------------------------------------------------------------------------
+
+    def _files_over(self, row: RowRun, came: Outcome) -> None:
+        """The files of a row are there, or cannot be had."""
+        self._changed = True
+        row.cost = self._cost(row, paid=True)
+        if isinstance(came, VidpollError):  # it is not settled: the next run fetches them
+            row.problem, row.category = came.message, "files"
+            row.stack.close()
+            self._end(row, "failed")
+            self._unsaved += 1
+            if self._unsaved == UNSAVED:
+                for lane in {run.lane.desk: run.lane for run in self.rows.values()}.values():
+                    lane.desk.stop("files", came.message)
+            return
+        self._unsaved = 0
+        row.paths = came
+        reason = self.host.hooks.accept(row.row, row.paths)
+        if not reason:
+            self.terms.arrived(row)
+            self._settle(row, "completed")
+            return
+        row.problem, row.category = f"not accepted: {reason}", REJECTED
+        again = after_take(row.retried, self.terms.retries) is Follows.AGAIN
+        self._settle(row, "waiting" if again else "failed")
+
+    def _cost(self, row: RowRun, *, paid: bool | None) -> Charged | None:
+        """What the row's job has cost: as the provider says, else its price, unless it was free of charge."""
+        assert row.job is not None
+        told, price = row.job.cost, row.price
+        if told is not None:
+            return Charged(told.charged, told.refunded, told.unit, "reported")
+        if price is None:
+            return None
+        return Charged(0.0 if paid is False else price.high, 0.0, price.unit)
+
+    # -- settling -----------------------------------------------------------------------------------------------------
+
+    def _settle(self, row: RowRun, state: str) -> None:
+        """Keep how the attempt ended; then the row has ended, or waits to be tried again."""
+        self._keep(row, state)
+        row.stack.close()
+        if row.price is not None:
+            self.full.pop(row.price.unit, None)
+        if state == "waiting":
+            self.limited = False
+            row.retried[row.category] += 1
+            row.attempt += 1
+            self._back(row, row.category)
+        else:
+            self.limited = self.limited and state == "completed"
+            self._end(row, state)
+
+    def _keep(self, row: RowRun, state: str) -> None:
+        """In the store: what was reserved becomes what it has cost, in the unit of the price."""
+        price, cost = row.price, row.cost
+        charged = 0.0 if price is None else price.high
+        if cost is not None and (price is None or cost.unit == price.unit):
+            charged = cost.net
+        paths = [str(path) for path in row.paths] if state == "completed" else []
+        write = partial(
+            self.store.settle, self.terms.name, row.key, row.attempt,
+            state=state, charged=charged, category=row.category, problem=row.problem, paths=paths,
+        )  # fmt: skip
+        self.host.keeper.settle(write)
+
+    def _end(self, row: RowRun, state: str) -> None:
+        """Nothing more will happen to the row in this run."""
+        self._elsewhere.discard(row)
+        row.lane.move(row, state)
+        self._changed = True
+        self.results.append(row.result)
+
+    # -- other processes, and earlier runs ----------------------------------------------------------------------------
+
+    def enter(self, row: RowRun, lane: Lane, kept: KeptRow | None, *, buy: bool) -> None:
+        """A row as the store has it; `buy`: it is to be bought, also where it has failed, or was changed."""
+        self.rows[row.key] = row
+        if kept is not None and buy:
+            self._anew(row, kept)
+        elif kept is not None:
+            row.state = "elsewhere"
+            self._entered.append((row, kept))
+        lane.enter(row)
+
+    def resume(self) -> None:
+        """Take up the rows that an earlier run, or another process, has begun."""
+        entered, self._entered = self._entered, []
+        for row, kept in entered:
+            self._resume(row, kept, told=False)
+
+    def _resume(self, row: RowRun, kept: KeptRow, *, told: bool = True) -> None:
+        """A row that was begun. `told`: it ends in this run, where it has ended."""
+        row.attempt = kept.attempt
+        row.problem, row.category = kept.problem, kept.category
+        if kept.ref is not None and row.job is None:
+            found = self.store.get(kept.ref)
+            row.job = None if found is None else found.job
+        if kept.state in ("running", "ended") and row.job is not None:
+            self._follow(row, row.job)
+        elif kept.state == "submitting":
+            self._leave_to_other(row)
+        elif kept.state == "unknown":
+            self._elsewhere.discard(row)
+            self._look_up(row)
+        elif kept.state == "waiting":
+            self._anew(row, kept)
+            self._elsewhere.discard(row)
+            row.lane.move(row, "waiting")
+        else:
+            self._known(row, kept, told=told)
+
+    @staticmethod
+    def _anew(row: RowRun, kept: KeptRow) -> None:
+        """The next attempt of a row; the same one where nothing was bought by it."""
+        row.attempt, row.why = kept.attempt, "slots"
+        if kept.ref is not None or kept.state != "waiting":
+            row.attempt += 1
+            row.job = None
+            row.retried[kept.category] = kept.attempt if kept.state == "waiting" else 0
+
+    def _known(self, row: RowRun, kept: KeptRow, *, told: bool) -> None:
+        """What another process, or an earlier run, has brought to its end."""
+        row.paths = tuple(map(Path, kept.paths))
+        if kept.charged is not None and kept.unit:
+            row.cost = Charged(kept.charged, 0.0, kept.unit)
+        if told:
+            self._end(row, kept.state)
+        else:
+            row.lane.move(row, kept.state)
+
+    def _leave_to_other(self, row: RowRun) -> None:
+        row.lane.move(row, "elsewhere")
+        self._elsewhere.add(row)
+        self._look_at = min(self._look_at, self.host.loop.now() + LOOK)
+
+    def _look_around(self) -> None:
+        """See what has become of the rows that other processes have."""
+        rows = list(self._elsewhere)
+        self._look_at = math.inf
+        kept = self.store.batch_rows(self.terms.name) if rows else {}
+        for row in rows:
+            if row.key in kept:
+                self._resume(row, kept[row.key])
+            else:
+                self._elsewhere.discard(row)
+                self._back(row, "slots")
+        self._changed = True
