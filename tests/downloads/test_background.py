@@ -15,7 +15,7 @@ import pytest
 from acme_provider import ACME, BROKEN, DONE, DRAWING, KEY, MP4, Plugin, Talk, brief, talk
 
 import vidpoll
-from vidpoll.downloads import part_file, save
+from vidpoll.downloads import background, part_file, save
 from vidpoll.faults import NoAnswer
 from vidpoll.net.accounts import WireRequest
 from vidpoll.net.transport import Start
@@ -433,6 +433,25 @@ def test_what_nobody_foresaw_is_one_files_trouble(tmp_path: Path, monkeypatch: p
     a, b = t.client.wait_all(["acme:a", "acme:b"], download=tmp_path)
     assert "not saved (ZeroDivisionError)" in str(a.download_error)
     assert b.state is vidpoll.State.FAILED
+
+
+def test_a_disk_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The deadline holds: the job is handed out, and its thread is left to the disk."""
+    let = threading.Event()
+
+    def hanging(*args: Any, **options: Any) -> list[Path]:
+        let.wait(10)
+        return []
+
+    monkeypatch.setattr(save, "fetch", hanging)
+    monkeypatch.setattr(background, "OVERDUE", 0.0)
+    monkeypatch.setattr(background, "LEAVING", 0.01)
+    job = vidpoll.Job("acme:a")
+    job.receive(vidpoll.Snapshot(vidpoll.State.COMPLETED, assets=(vidpoll.Asset("/v.mp4"),)), 0.0)
+    with vidpoll.Client(plugins=[Plugin(ACME)], discover=False, transport=FakeTransport([])) as client:
+        client.wait(job, timeout=0.01, download=tmp_path, check=False)
+    let.set()
+    assert "the disk does not answer" in str(job.download_error)
 
 
 def test_no_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
