@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from time import monotonic
@@ -83,7 +83,7 @@ class Easy:
         self.curl = curl = pycurl.Curl()
         self.exchange: Exchange
         self._way: Way | None = None
-        self._lines: Sequence[bytes] = ()
+        self._headers: dict[str, str] | None = None
         self._connect = 0.0
         self._method, self._target = "GET", ""
         for option, value in _FIXED:
@@ -123,10 +123,10 @@ class Easy:
 
     def carry(self, method: str, sent: Sent) -> None:
         """Have it send these headers and this body. Raises InvalidHeader for what cannot be one."""
-        curl, lines = self.curl, _lines(method, sent)
-        if lines != self._lines:
-            curl.setopt(pycurl.HTTPHEADER, lines)
-            self._lines = lines
+        curl = self.curl
+        if sent.headers != self._headers:
+            curl.setopt(pycurl.HTTPHEADER, _lines(method, sent))
+            self._headers = sent.headers
         if method == "HEAD":
             curl.setopt(pycurl.NOBODY, 1)
         elif not is_question(method, sent.body):
@@ -165,10 +165,17 @@ class Easy:
         del purpose
         try:
             if self.exchange.may_open(address.addr[0], _own(address)):
-                return socket.socket(address.family, address.socktype, address.protocol)
+                return _Socket(address.family, address.socktype, address.protocol)
         except OSError as error:
             self.exchange.failed = error
         return pycurl.SOCKET_BAD
+
+
+class _Socket(socket.socket):
+    """A socket of which libcurl takes a copy."""
+
+    def __del__(self) -> None:
+        self.close()
 
 
 def is_question(method: str, body: bytes | None) -> bool:

@@ -7,27 +7,27 @@ from __future__ import annotations
 
 import contextlib
 import math
-import selectors
 import socket
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
 import pycurl
 
 from .easy import Easy
 from .exchange import Exchange
+from .poller import poller
 
 HOST_CONNECTIONS = 512
 """Connections to one host at most; HTTP/2 needs one or two."""
 
+CROWD, GATHER = 16, 0.002
+"""With more than so many exchanges under way, what happens within so many seconds is taken in at once.
+
+The thread of the loop and this one want the same interpreter: the fewer turns they take, the less each waits.
+"""
+
 IDLE = 256
 """Handles that are kept for further requests."""
-
-_EVENTS = {
-    pycurl.POLL_IN: selectors.EVENT_READ,
-    pycurl.POLL_OUT: selectors.EVENT_WRITE,
-    pycurl.POLL_INOUT: selectors.EVENT_READ | selectors.EVENT_WRITE,
-}
 
 
 class Engine:
@@ -37,28 +37,29 @@ class Engine:
         self.busy: dict[Any, Easy] = {}
         """By the Curl object."""
         self._idle: list[Easy] = []
-        self._timer_at = self._silent_at = math.inf
-        self._selector = selectors.DefaultSelector()
+        self._ended: list[Exchange] = []
+        self._silent_at = math.inf
+        self._poller = poller()
         self._ear, self._bell = socket.socketpair()
         self._rung = False
         for end in (self._ear, self._bell):
             end.setblocking(False)
-        self._selector.register(self._ear, selectors.EVENT_READ)
+        self._ear_fd = self._ear.fileno()
+        self._poller.watch(self._ear_fd, pycurl.POLL_IN)
         self.multi = multi = pycurl.CurlMulti()
         multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_MULTIPLEX)
         multi.setopt(pycurl.M_MAX_HOST_CONNECTIONS, HOST_CONNECTIONS)
         multi.setopt(pycurl.M_MAXCONNECTS, HOST_CONNECTIONS)
         multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
-        multi.setopt(pycurl.M_TIMERFUNCTION, self._time)
 
     def begin(self, exchange: Exchange) -> None:
-        """Ask; `exchange.done` is called when there is an outcome, perhaps at once."""
+        """Ask; `exchange.done` is called by a `turn`, when there is an outcome."""
         easy = self._idle.pop() if self._idle and exchange.can_be_again else Easy()
         if not exchange.begin(easy):
-            exchange.done(exchange)
+            self._ended.append(exchange)
             return
         self.busy[easy.curl] = easy
-        self._silent_at = min(self._silent_at, exchange.silent_at)
+        self._silent_at = min(self._silent_at, exchange.looked_at)
         self.multi.add_handle(easy.curl)
 
     def drop(self, exchange: Exchange) -> None:
@@ -70,21 +71,27 @@ class Engine:
 
     def turn(self, most: float) -> None:
         """Wait until something happens, at most so many seconds, and take it in."""
-        wait = min(most, self._timer_at - monotonic(), self._silent_at - monotonic())
-        for key, mask in self._selector.select(max(0.0, wait)):
-            if key.fileobj is self._ear:
+        timer = self.multi.timeout()  # and no callback: each costs a turn of the interpreter's lock
+        begun = monotonic()
+        wait = min(most, self._silent_at - begun, math.inf if timer < 0 else timer / 1000)
+        found = self._poller.wait(max(0.0, wait if not self._ended else 0.0))
+        if len(self.busy) > CROWD:
+            sleep(GATHER)
+            found = self._poller.wait(0.0)
+        for fd, ready in found:
+            if fd == self._ear_fd:
                 self._hear()
-                continue
-            ready = pycurl.CSELECT_IN if mask & selectors.EVENT_READ else 0
-            ready |= pycurl.CSELECT_OUT if mask & selectors.EVENT_WRITE else 0
-            self.multi.socket_action(key.fd, ready)
+            else:
+                self.multi.socket_action(fd, ready)
         now = monotonic()
-        if self._timer_at <= now:
-            self._timer_at = math.inf
+        if timer >= 0 and now - begun >= timer / 1000:
             self.multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
         self._finish()
         if self._silent_at <= now:
             self._give_up(now)
+        ended, self._ended = self._ended, []
+        for exchange in ended:
+            exchange.done(exchange)
 
     def wake(self) -> None:
         """Have `turn` return. For any thread."""
@@ -93,6 +100,10 @@ class Engine:
             with contextlib.suppress(OSError):  # it is full, or closed
                 self._bell.send(b"\0")
 
+    def __del__(self) -> None:
+        for end in (self._ear, self._bell):
+            end.close()
+
     def close(self) -> None:
         """Close all connections. What is under way is forgotten."""
         for curl in self.busy:
@@ -100,7 +111,7 @@ class Engine:
         self.busy.clear()
         self._idle.clear()
         self.multi.close()
-        self._selector.close()
+        self._poller.close()
         self._ear.close()
         self._bell.close()
 
@@ -112,17 +123,10 @@ class Engine:
     def _watch(self, event: int, fd: int, multi: Any, data: Any) -> None:
         """libcurl tells which socket it waits for."""
         del multi, data
-        known = fd in self._selector.get_map()
         if event == pycurl.POLL_REMOVE:
-            if known:
-                self._selector.unregister(fd)
-        elif known:
-            self._selector.modify(fd, _EVENTS[event])
+            self._poller.forget(fd)
         else:
-            self._selector.register(fd, _EVENTS[event])
-
-    def _time(self, milliseconds: int) -> None:
-        self._timer_at = math.inf if milliseconds < 0 else monotonic() + milliseconds / 1000
+            self._poller.watch(fd, event)
 
     def _finish(self) -> None:
         more = 1
@@ -144,11 +148,16 @@ class Engine:
         if again:
             self.begin(exchange)
         else:
-            exchange.done(exchange)
+            self._ended.append(exchange)
 
     def _give_up(self, now: float) -> None:
         """End the exchanges of which nothing is heard."""
         for curl, easy in list(self.busy.items()):
             if easy.exchange.silent_at <= now:
                 self._over(curl, pycurl.E_OPERATION_TIMEDOUT, "")
-        self._silent_at = min((easy.exchange.silent_at for easy in self.busy.values()), default=math.inf)
+        self._silent_at = min((_look(easy.exchange, now) for easy in self.busy.values()), default=math.inf)
+
+
+def _look(exchange: Exchange, now: float) -> float:
+    """When to look whether an exchange has to be given up."""
+    return exchange.looked_at if exchange.looked_at > now else exchange.silent_at

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import monotonic
 
 from vidpoll import Response
@@ -51,7 +52,8 @@ class Exchange:
         self.connected = self._hopping = False
         self.failed: BaseException | None = None
         """What a callback ended the transfer for."""
-        self.head: Response | None = None
+        self.head: tuple[int, dict[str, str]] | None = None
+        """Status and headers, once the head is whole."""
         self.heard_at = monotonic()
         """The monotonic second at which something came or went."""
         self._status = 0
@@ -64,6 +66,11 @@ class Exchange:
         """The monotonic second at which it is given up, unless something comes."""
         connect, read = self.wire.timeout
         return self.heard_at + (read if self.connected else connect + read)
+
+    @property
+    def looked_at(self) -> float:
+        """The monotonic second before which it is not given up, whatever happens."""
+        return self.heard_at + self.wire.timeout[1]
 
     @property
     def can_be_again(self) -> bool:
@@ -97,11 +104,13 @@ class Exchange:
                 raise self.failed
             if code and not self._hopping:
                 raise exception(Failure(code, said, self.url, self.connected, self._proxy), easy.curl)
-            assert self.head is not None  # without a head libcurl has no answer
-            if redirects(self.wire, self.head.status):
-                self._follow(self.head)
+            if self.head is None:  # for libcurl a head that is cut is an answer
+                raise http.client.RemoteDisconnected
+            status, headers = self.head
+            if redirects(self.wire, status):
+                self._follow(headers.get("location", ""))
                 return True
-            self._end(self._answer(self.head))
+            self._end(Response(status, headers, self._whole(headers)))
         except NoAnswer as error:
             error.sent = error.sent and self.ticket.sent
             self._end(error)
@@ -116,18 +125,16 @@ class Exchange:
     def _end(self, outcome: Response | BaseException) -> None:
         self.outcome = outcome
 
-    def _follow(self, head: Response) -> None:
+    def _follow(self, target: str) -> None:
         if self._hops == MAX_REDIRECTS:
             raise Hopeless(f"more than {MAX_REDIRECTS} redirects")
         self._hops += 1
-        self.url = following(self.wire, self.url, head.header("location") or "")
+        self.url = following(self.wire, self.url, target)
 
-    def _answer(self, head: Response) -> Response:
-        if self._sink is not None:
-            return head
-        coding = (head.header("content-encoding") or "").strip().lower()
-        body = bytes(self._body)
-        return Response(head.status, head.headers, decoded(body, coding, self.wire.max_body) if coding else body)
+    def _whole(self, headers: Mapping[str, str]) -> bytes:
+        """The body; empty where it went to a sink."""
+        coding, body = headers.get("content-encoding", "").lower(), bytes(self._body)
+        return decoded(body, coding, self.wire.max_body) if coding and body else body
 
     # -- what the handle tells ----------------------------------------------------------------------------------------
 
@@ -178,7 +185,7 @@ class Exchange:
         headers: dict[str, str] = {}
         for name, value in fields:
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
-        self.head = Response(status, headers)
+        self.head = status, headers
         if redirects(self.wire, status):
             self._hopping = True
             return None if headers.get("content-length") == "0" else _STOP  # nobody reads what a redirect says
@@ -189,7 +196,7 @@ class Exchange:
     def _begin_sink(self) -> None:
         assert self._start is not None
         assert self.head is not None
-        self._sink = self._start(self.head)
+        self._sink = self._start(Response(*self.head))
 
     def take(self, piece: bytes) -> int | None:
         """Take in a piece of the body."""

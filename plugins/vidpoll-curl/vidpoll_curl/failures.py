@@ -65,6 +65,8 @@ def _plain(failure: Failure, curl: Any) -> Exception:
         return OSError(f"Tunnel connection failed: {tunnel} {http.client.responses.get(tunnel, '')}".strip())
     if code in (pycurl.E_SSL_CONNECT_ERROR, pycurl.E_USE_SSL_FAILED):
         return _handshake(failure.said, curl)
+    if code == pycurl.E_FTP_WEIRD_SERVER_REPLY and "Content-Length" in failure.said:
+        return ValueError()
     if code in _SYSTEM:
         return _system(curl, code)
     return _EXCEPTIONS.get(code, lambda: Exception(f"curl {code}"))()
@@ -117,4 +119,5 @@ _EXCEPTIONS: dict[int, Any] = {
     92: ConnectionResetError,  # HTTP2_STREAM
     95: ConnectionResetError,  # HTTP3
     97: lambda: OSError("proxy"),  # PROXY: a SOCKS proxy has refused
+    100: http.client.RemoteDisconnected,  # TOO_LARGE: a head without end
 }
