@@ -66,14 +66,11 @@ def way_to(origin: str) -> Way:
         (pycurl.PIPEWAIT, int(origin.lower().startswith("https"))),
     ]
     verify = settings["verify"]
-    bundle = verify if isinstance(verify, str) else requests.certs.where()
-    if Path(bundle).is_dir():
-        authorities = ((pycurl.CAPATH, bundle), (pycurl.CAINFO, None))
-        authorities += ((pycurl.PROXY_CAPATH, bundle), (pycurl.PROXY_CAINFO, None))
-    else:
-        authorities = ((pycurl.CAINFO, bundle), (pycurl.CAPATH, None))
-        authorities += ((pycurl.PROXY_CAINFO, bundle), (pycurl.PROXY_CAPATH, None))
-    return Way((*options, *authorities), proxy, host)
+    bundle = verify if isinstance(verify, str) else requests.utils.DEFAULT_CA_BUNDLE_PATH
+    folder = Path(bundle).is_dir()
+    options += [(option, bundle if folder else None) for option in (pycurl.CAPATH, pycurl.PROXY_CAPATH)]
+    options += [(option, None if folder else bundle) for option in (pycurl.CAINFO, pycurl.PROXY_CAINFO)]
+    return Way(tuple(options), proxy, host)
 
 
 class Easy:
@@ -158,7 +155,7 @@ class Easy:
     def _ready(self, address: str, own: str, port: int, own_port: int) -> int:
         """A connection stands, a new or an old one, and the request is about to be sent."""
         del port, own_port
-        return pycurl.PREREQFUNC_OK if self.exchange.may_go(address, own) else pycurl.PREREQFUNC_ABORT
+        return 0 if self.exchange.may_go(address, own) else 1
 
     def _open(self, purpose: int, address: Any) -> Any:
         """A socket for a peer, before it is connected: to whom nothing may be sent nobody connects."""

@@ -38,6 +38,7 @@ class Engine:
         """By the Curl object."""
         self._idle: list[Easy] = []
         self._ended: list[Exchange] = []
+        self._closed = False
         self._silent_at = math.inf
         self._poller = poller()
         self._ear, self._bell = socket.socketpair()
@@ -50,7 +51,7 @@ class Engine:
         multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_MULTIPLEX)
         multi.setopt(pycurl.M_MAX_HOST_CONNECTIONS, HOST_CONNECTIONS)
         multi.setopt(pycurl.M_MAXCONNECTS, HOST_CONNECTIONS)
-        multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
+        multi.setopt(pycurl.M_SOCKETFUNCTION, self._poller.told)
 
     def begin(self, exchange: Exchange) -> None:
         """Ask; `exchange.done` is called by a `turn`, when there is an outcome."""
@@ -101,11 +102,13 @@ class Engine:
                 self._bell.send(b"\0")
 
     def __del__(self) -> None:
-        for end in (self._ear, self._bell):
-            end.close()
+        self.close()
 
     def close(self) -> None:
         """Close all connections. What is under way is forgotten."""
+        if self._closed:
+            return
+        self._closed = True
         for curl in self.busy:
             self.multi.remove_handle(curl)
         self.busy.clear()
@@ -119,14 +122,6 @@ class Engine:
         with contextlib.suppress(OSError):
             self._ear.recv(64)
         self._rung = False
-
-    def _watch(self, event: int, fd: int, multi: Any, data: Any) -> None:
-        """libcurl tells which socket it waits for."""
-        del multi, data
-        if event == pycurl.POLL_REMOVE:
-            self._poller.forget(fd)
-        else:
-            self._poller.watch(fd, event)
 
     def _finish(self) -> None:
         more = 1

@@ -57,7 +57,7 @@ class Exchange:
         self.heard_at = monotonic()
         """The monotonic second at which something came or went."""
         self._status = 0
-        self._fields: list[list[str]] = []
+        self._fields: list[tuple[str, str]] = []
         self._body = bytearray()
         self._sink: Sink | None = None
 
@@ -105,19 +105,20 @@ class Exchange:
             if code and not self._hopping:
                 raise exception(Failure(code, said, self.url, self.connected, self._proxy), easy.curl)
             if self.head is None:  # for libcurl a head that is cut is an answer
-                raise http.client.RemoteDisconnected
+                raise http.client.RemoteDisconnected("cut")
             status, headers = self.head
             if redirects(self.wire, status):
                 self._follow(headers.get("location", ""))
                 return True
             self._end(Response(status, headers, self._whole(headers)))
+        except _OwnError as error:
+            self._end(error.error)
         except NoAnswer as error:
-            error.sent = error.sent and self.ticket.sent
+            error.sent = self.ticket.sent
             self._end(error)
         except Exception as error:  # noqa: BLE001 - the table knows them all
             in_body, timeout = self.head is not None, self.wire.timeout
-            own = isinstance(error, _OwnError)
-            self._end(error.error if own else lost(error, self.url, timeout, sent=self.ticket.sent, in_body=in_body))
+            self._end(lost(error, self.url, timeout, sent=self.ticket.sent, in_body=in_body))
         except BaseException as error:  # noqa: BLE001 - Ctrl-C in a sink
             self._end(error)
         return False
@@ -170,10 +171,11 @@ class Exchange:
         elif line in (b"\r\n", b"\n"):
             return self._headed()
         elif line[:1] in b" \t" and self._fields:
-            self._fields[-1][1] += " " + line.decode("latin-1").strip(_SPACE)
+            name, value = self._fields[-1]
+            self._fields[-1] = name, f"{value} {line.decode('latin-1').strip(_SPACE)}"
         else:
             name, _, value = line.decode("latin-1").partition(":")
-            self._fields.append([name.strip(_SPACE).lower(), value.strip(_SPACE)])
+            self._fields.append((name.strip(_SPACE).lower(), value.strip(_SPACE)))
         return None
 
     def _headed(self) -> int | None:
@@ -182,9 +184,7 @@ class Exchange:
         self._status, self._fields = 0, []
         if 100 <= status < 200 and status != 101:  # it only announces one (RFC 9110, 15.2)
             return None
-        headers: dict[str, str] = {}
-        for name, value in fields:
-            headers[name] = f"{headers[name]}, {value}" if name in headers else value
+        headers = dict(fields)
         self.head = status, headers
         if redirects(self.wire, status):
             self._hopping = True

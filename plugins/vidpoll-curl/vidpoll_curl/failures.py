@@ -63,13 +63,12 @@ def _plain(failure: Failure, curl: Any) -> Exception:
     tunnel = int(curl.getinfo(pycurl.HTTP_CONNECTCODE))
     if failure.proxy and tunnel not in (0, 200):
         return OSError(f"Tunnel connection failed: {tunnel} {http.client.responses.get(tunnel, '')}".strip())
-    if code in (pycurl.E_SSL_CONNECT_ERROR, pycurl.E_USE_SSL_FAILED):
-        return _handshake(failure.said, curl)
-    if code == pycurl.E_FTP_WEIRD_SERVER_REPLY and "Content-Length" in failure.said:
-        return ValueError()
     if code in _SYSTEM:
         return _system(curl, code)
-    return _EXCEPTIONS.get(code, lambda: Exception(f"curl {code}"))()
+    if code == pycurl.E_SSL_CONNECT_ERROR:
+        return _handshake(failure.said, curl)
+    contradict = code == pycurl.E_FTP_WEIRD_SERVER_REPLY and "Content-Length" in failure.said
+    return ValueError() if contradict else _EXCEPTIONS.get(code, lambda: Exception(f"curl {code}"))()
 
 
 def _system(curl: Any, code: int) -> Exception:

@@ -35,6 +35,14 @@ class Selector:
             self._known.discard(fd)
             self._selector.unregister(fd)
 
+    def told(self, event: int, fd: int, multi: Any, data: Any) -> None:
+        """libcurl tells which socket it waits for, or no more."""
+        del multi, data
+        if event == pycurl.POLL_REMOVE:
+            self.forget(fd)
+        else:
+            self.watch(fd, event)
+
     def wait(self, seconds: float) -> list[tuple[int, int]]:
         """The sockets that are ready, each with CSELECT_IN and CSELECT_OUT."""
         return [

@@ -99,6 +99,9 @@ class CurlTransport:
     def close(self) -> None:
         self._closed = True
         self._files.close()
+        engine: Engine | None = self._local.__dict__.pop("engine", None)
+        if engine is not None and self._local.__dict__.pop("pid") == os.getpid():
+            engine.close()  # that of this thread
         if self._hub is not None:
             self._hub.stop()
 
