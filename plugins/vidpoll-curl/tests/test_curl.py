@@ -61,18 +61,16 @@ def head_of(server: Chaos, number: int = -1) -> list[str]:
 
 def test_one_thread_asks_for_all(curl: CurlTransport) -> None:
     """A hundred requests under way at once are one thread more, and connections serve again."""
-    inbox, before = queue.Queue[Any](), threading.active_count()
+    inbox = queue.Queue[Any]()
     with chaos(OK) as server:
         tickets = [curl.begin(wire(f"{server.url}/{number}"), inbox) for number in range(100)]
-        assert curl.spare <= 1024
         came = [inbox.get(timeout=10) for _ in tickets]
         assert set(came) == set(tickets)
-        assert {ticket.outcome for ticket in came} == {vidpoll.Response(200, came[0].outcome.headers, b"{}")}
+        assert {(ticket.outcome.status, ticket.outcome.body) for ticket in came} == {(200, b"{}")}
         mine = [thread.name for thread in threading.enumerate() if thread.name.startswith("vidpoll")]
         outcome(curl, wire(f"{server.url}/again"))
         assert server.connections <= 100
     assert (mine, curl.spare) == (["vidpoll-curl"], 1024)
-    assert threading.active_count() >= before
 
 
 def test_connections_serve_again(curl: CurlTransport) -> None:
@@ -123,9 +121,9 @@ def test_a_closed_transport_begins_nothing(curl: CurlTransport) -> None:
 
 
 SCRIPT = """
-import os, queue, sys, threading
+import os, queue, sys, time
 sys.path[:0] = {path!r}
-from raw_server import answers, chaos, hangs
+from raw_server import Chaos, answers, chaos, hangs
 from vidpoll.net.accounts import WireRequest
 from vidpoll_curl.transport import CurlTransport
 
@@ -150,10 +148,10 @@ print("done")
 """
 
 LEAVES = """
-server = chaos(hangs()).__enter__()
+server = Chaos([hangs()])
 inbox = begin(server)
 while not server.heads:
-    pass
+    time.sleep(0.01)
 print("done")
 """
 
@@ -354,10 +352,10 @@ def test_a_ca_bundle_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
     vidpoll_curl.easy.way_to.cache_clear()
     curl = CurlTransport()
     with chaos(OK, tls=True) as server:
-        lost = outcome(curl, wire(f"{server.url}/x"))
+        answer = outcome(curl, wire(f"{server.url}/x"))
     vidpoll_curl.easy.way_to.cache_clear()
     curl.close()
-    assert getattr(lost, "status", 0) == 200 or "that of another host" in lost.reason
+    assert answer.status == 200
 
 
 def test_a_port_that_speaks_no_tls(curl: CurlTransport) -> None:
@@ -579,7 +577,5 @@ def test_a_libcurl_without(monkeypatch: pytest.MonkeyPatch, bits: int, lacking: 
     """One line that says what to install."""
     known = pycurl.version_info()
     monkeypatch.setattr(pycurl, "version_info", lambda: (*known[:4], known[4] & bits, *known[5:]))
-    with pytest.raises(
-        vidpoll.ConfigurationError, match=f"^the transport curl needs {lacking}, .* pip install --force"
-    ):
+    with pytest.raises(vidpoll.ConfigurationError, match=f"^the transport curl needs {lacking}, .* pip install"):
         vidpoll_curl.curl_transport()
