@@ -349,11 +349,9 @@ def test_tls_is_verified(curl: CurlTransport) -> None:
 def test_a_ca_bundle_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """The file that the environment names is what counts, and nothing that libcurl was built with."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(SELF_SIGNED))
-    vidpoll_curl.easy.way_to.cache_clear()
     curl = CurlTransport()
     with chaos(OK, tls=True) as server:
         answer = outcome(curl, wire(f"{server.url}/x"))
-    vidpoll_curl.easy.way_to.cache_clear()
     curl.close()
     assert answer.status == 200
 
@@ -421,8 +419,8 @@ def test_a_connection_that_stands_is_looked_at_again(curl: CurlTransport) -> Non
 
 
 @pytest.fixture
-def proxied(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
-    """Sets the variables of the way, for a transport that has not looked at them yet."""
+def proxied(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Sets the variables of the way; a transport looks at them when it first asks an origin."""
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
@@ -430,10 +428,8 @@ def proxied(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
     def put(**variables: str) -> None:
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
-        vidpoll_curl.easy.way_to.cache_clear()
 
-    yield put
-    vidpoll_curl.easy.way_to.cache_clear()
+    return put
 
 
 @pytest.mark.parametrize("target", ["/x", "/%2f"])

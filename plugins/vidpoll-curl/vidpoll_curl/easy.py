@@ -6,7 +6,6 @@ import io
 import re
 import socket
 from collections.abc import Callable
-from functools import lru_cache
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -55,7 +54,6 @@ class Way(NamedTuple):
     host: str
 
 
-@lru_cache(64)
 def way_to(origin: str) -> Way:
     """How an origin is asked. Raises Misconfigured."""
     settings, host = way(origin)

@@ -17,7 +17,7 @@ from vidpoll.net.protocol import Sink, Start
 from vidpoll.net.urls import root
 from vidpoll.net.workers import Ticket
 
-from .easy import Easy, is_question, way_to
+from .easy import Easy, Way, is_question
 from .failures import Failure, exception
 
 _STATUS = re.compile(rb"HTTP/[0-9.]+[ \t]+([0-9]{3})(?![^ \t\r\n])")
@@ -30,12 +30,17 @@ class Exchange:
     """A request under way. `begin` and `over` are called by its engine, all else by its handle."""
 
     __slots__ = (
-        "_admit", "_body", "_fields", "_hopping", "_hops", "_proxy", "_sink", "_start", "_status", "connected", "done",
+        "_admit", "_body", "_fields", "_hopping", "_hops", "_proxy", "_sink", "_start", "_status", "_way", "connected", "done",
         "failed", "head", "heard_at", "outcome", "ticket", "url", "wire",
     )  # fmt: skip
 
     def __init__(
-        self, wire: WireRequest, ticket: Ticket, start: Start | None, done: Callable[[Exchange], object]
+        self,
+        wire: WireRequest,
+        ticket: Ticket,
+        start: Start | None,
+        way: Callable[[str], Way],
+        done: Callable[[Exchange], object],
     ) -> None:
         self.wire = wire
         self.ticket = ticket
@@ -44,6 +49,7 @@ class Exchange:
         self.outcome: Response | BaseException | None = None
         self.url = wire.url
         self._start = start
+        self._way = way
         self._hops = 0
         self._proxy = ""
         self._clear()
@@ -85,7 +91,7 @@ class Exchange:
         wire = self.wire
         try:
             sends = sent(wire, self.url, file=self._start is not None)
-            way = way_to(root(self.url))
+            way = self._way(root(self.url))
             self._proxy = way.proxy
             self._admit: Admit = gate(wire, self.url, way.host, secret=sends.secret)
             easy.point(self.url, way, wire.timeout[0])

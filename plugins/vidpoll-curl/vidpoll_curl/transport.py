@@ -10,7 +10,7 @@ import os
 import threading
 import weakref
 from collections import deque
-from functools import partial
+from functools import lru_cache, partial
 from queue import Queue
 from typing import Any
 
@@ -21,6 +21,7 @@ from vidpoll.net.accounts import WireRequest
 from vidpoll.net.protocol import Start
 from vidpoll.net.workers import NO_THREAD, Ticket, Workers
 
+from .easy import way_to
 from .engine import Engine
 from .exchange import Exchange
 
@@ -38,11 +39,13 @@ class CurlTransport:
         self._closed = False
         self._files = Workers(64)
         self._local = threading.local()
+        self._way = lru_cache(64)(way_to)  # by origin: hosts may be named anew for each file
         self._reset()
 
     def _reset(self) -> None:
         self._lock = ForkLock()
         self._open: set[Ticket] = set()
+        self._done = partial(_finished, self._open)
         self._hub: _Hub | None = None
 
     @property
@@ -64,7 +67,7 @@ class CurlTransport:
         assert hub is not None
         ticket = Ticket(hub.drop, inbox)
         self._open.add(ticket)
-        hub.do(partial(hub.engine.begin, Exchange(wire, ticket, None, partial(_finished, self._open))))
+        hub.do(partial(hub.engine.begin, Exchange(wire, ticket, None, self._way, self._done)))
         return ticket
 
     def _start(self) -> None:
@@ -109,7 +112,7 @@ class CurlTransport:
         """Ask in the calling thread, with an engine of its own."""
         engine = self._own_engine()
         ticket.shut = engine.wake
-        exchange = Exchange(wire, ticket, start, lambda exchange: None)
+        exchange = Exchange(wire, ticket, start, self._way, lambda exchange: None)
         if not ticket.aborted:
             engine.begin(exchange)
         while exchange.outcome is None and not ticket.aborted:
