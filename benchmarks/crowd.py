@@ -2,10 +2,10 @@
 
     python benchmarks/crowd.py [ten] [fifty] [tls] [--seconds 20] [--busy]
 
-`ten`: 10,000 jobs that are due every 5 s, answers take 100 ms. `fifty`: 50,000 jobs every 15 s. `tls`: 1,000 jobs of one
-account every 5 s over TLS, at a server that speaks HTTP/2 (hypercorn); there each loop's connections count too. `--busy`
-keeps half of the machine's cores busy with something else. *Late*, the server in another process and the CPU of a poll
-are as in `many.py`. Needs vidpoll-curl, aiohttp and hypercorn.
+`ten`: 10,000 jobs that are due every 5 s, answers take 100 ms. `fifty`: 50,000 jobs every 15 s. `tls`: 1,000 jobs of
+one account every 5 s over TLS, at a server that speaks HTTP/2 (hypercorn); there each loop's connections count too.
+`--busy` keeps half of the machine's cores busy with something else. *Late*, the server in another process and the CPU
+of a poll are as in `many.py`. Needs vidpoll-curl, aiohttp and hypercorn.
 
 Goals: `ten` late (99 %) by at most 0.02 s, CPU at most 0.9 of aiohttp's, 75 MiB, 4 threads; `fifty` 0.1 s and 260 MiB;
 `tls` at most 4 connections and half the CPU of the requests transport.
@@ -114,7 +114,6 @@ def stats(url: str) -> dict[str, float]:
 
 def measure(what: str, name: str, seconds: float) -> dict[str, float]:
     """One loop in a fresh process, with a fresh server in another."""
-    jobs, gap, _ = MEASURES[what]
     place = {"PYTHONPATH": str(Path(__file__).resolve().parents[1]), "REQUESTS_CA_BUNDLE": str(CERTIFICATE)}
     server = subprocess.Popen([sys.executable, __file__, "serve", what], stdout=subprocess.PIPE, text=True)
     try:

@@ -1,6 +1,6 @@
 """A multi handle of libcurl and the sockets that it waits for: as many exchanges as there are, in one thread.
 
-The thread calls `turn` again and again; nothing else of an engine but `wake` may be called in another one.
+The thread calls `turn` again and again; nothing else of an engine but `do` and `wake` may be called in another one.
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 import contextlib
 import math
 import socket
+from collections import deque
+from collections.abc import Callable
 from time import monotonic, sleep
 from typing import Any
 
@@ -20,10 +22,12 @@ from .poller import poller
 HOST_CONNECTIONS = 512
 """Connections to one host at most; HTTP/2 needs one or two."""
 
-CROWD, GATHER = 16, 0.002
-"""With more than so many exchanges under way, what happens within so many seconds is taken in at once.
+CROWD, GATHER, HOLD = 16, 0.002, 0.02
+"""With more than so many exchanges under way, what happens within GATHER seconds is taken in at once, and not before
+the answers so far are read, for at most HOLD seconds.
 
-The thread of the loop and this one want the same interpreter: the fewer turns they take, the less each waits.
+The thread of the loop and this one share an interpreter. Each callback of libcurl takes it anew, and waits for five
+milliseconds each time if the other one works: ten thousand jobs would be late by seconds. So they work in turns.
 """
 
 IDLE = 256
@@ -39,6 +43,9 @@ class Engine:
         self._idle: list[Easy] = []
         self._ended: list[Exchange] = []
         self._closed = False
+        self._wanted: deque[Callable[[], object]] = deque()
+        self._told: set[Any] = set()
+        """The inboxes into which answers went and may not be read yet."""
         self._silent_at = math.inf
         self._poller = poller()
         self._ear, self._bell = socket.socketpair()
@@ -77,8 +84,10 @@ class Engine:
         wait = min(most, self._silent_at - begun, math.inf if timer < 0 else timer / 1000)
         found = self._poller.wait(max(0.0, wait if not self._ended else 0.0))
         if len(self.busy) > CROWD:
-            sleep(GATHER)
+            self._gather()
             found = self._poller.wait(0.0)
+        while self._wanted:
+            self._wanted.popleft()()
         for fd, ready in found:
             if fd == self._ear_fd:
                 self._hear()
@@ -93,6 +102,29 @@ class Engine:
         ended, self._ended = self._ended, []
         for exchange in ended:
             exchange.done(exchange)
+            self._told.add(exchange.ticket.inbox)
+
+    def _gather(self) -> None:
+        """Let more happen, and let those who were answered read it: who works now would only wait for this thread."""
+        until = monotonic() + HOLD
+        sleep(GATHER)
+        while self._unread() and monotonic() < until:
+            sleep(GATHER)
+        self._told.clear()  # nobody may read them any more
+
+    def _unread(self) -> bool:
+        self._told = {inbox for inbox in self._told if not inbox.empty()}
+        return bool(self._told)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is under way, or wanted."""
+        return not self.busy and not self._wanted and not self._ended
+
+    def do(self, what: Callable[[], object]) -> None:
+        """Have the thread call `what`. For any thread."""
+        self._wanted.append(what)
+        self.wake()
 
     def wake(self) -> None:
         """Have `turn` return. For any thread."""

@@ -30,8 +30,8 @@ class Exchange:
     """A request under way. `begin` and `over` are called by its engine, all else by its handle."""
 
     __slots__ = (
-        "_admit", "_body", "_fields", "_hopping", "_hops", "_proxy", "_sink", "_start", "_status", "_way", "connected", "done",
-        "failed", "head", "heard_at", "outcome", "ticket", "url", "wire",
+        "_admit", "_body", "_fields", "_hopping", "_hops", "_proxy", "_sink", "_start", "_status", "_way", "connected",
+        "done", "failed", "head", "heard_at", "outcome", "ticket", "url", "wire",
     )  # fmt: skip
 
     def __init__(

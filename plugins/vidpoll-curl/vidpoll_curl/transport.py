@@ -9,7 +9,6 @@ import atexit
 import os
 import threading
 import weakref
-from collections import deque
 from functools import lru_cache, partial
 from queue import Queue
 from typing import Any
@@ -67,7 +66,7 @@ class CurlTransport:
         assert hub is not None
         ticket = Ticket(hub.drop, inbox)
         self._open.add(ticket)
-        hub.do(partial(hub.engine.begin, Exchange(wire, ticket, None, self._way, self._done)))
+        hub.engine.do(partial(hub.engine.begin, Exchange(wire, ticket, None, self._way, self._done)))
         return ticket
 
     def _start(self) -> None:
@@ -143,22 +142,16 @@ def _finished(open_tickets: set[Ticket], exchange: Exchange) -> None:
 
 
 class _Hub:
-    """The thread that asks for all: an engine, and what other threads want of it."""
+    """The thread that asks for all, and its engine."""
 
     def __init__(self) -> None:
         self.engine = Engine()
-        self._wanted: deque[Any] = deque()
         self._stopped = False
         atexit.register(_stop, weakref.ref(self))
 
-    def do(self, what: Any) -> None:
-        """Have the thread call `what`."""
-        self._wanted.append(what)
-        self.engine.wake()
-
     def drop(self, ticket: Ticket) -> None:
         """Have the thread forget the exchange of a ticket."""
-        self.do(partial(self._drop, ticket))
+        self.engine.do(partial(self._drop, ticket))
 
     def _drop(self, ticket: Ticket) -> None:
         for easy in list(self.engine.busy.values()):
@@ -171,10 +164,8 @@ class _Hub:
         self.engine.wake()
 
     def run(self) -> None:
-        engine, wanted = self.engine, self._wanted
-        while not (self._stopped and not engine.busy and not wanted):
-            while wanted:
-                wanted.popleft()()
+        engine = self.engine
+        while not (self._stopped and engine.idle):
             engine.turn(60.0)
         engine.close()
 
