@@ -6,50 +6,42 @@ All network calls raise UsageError before anything is sent where the call is wro
 from __future__ import annotations
 
 import io
-import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from random import Random
 from typing import TYPE_CHECKING, Any
 
 from . import arguments
-from .clock import Clock, SystemClock
-from .errors import UnknownProvider, UsageError
+from .client_base import ClientBase
+from .errors import UsageError
 from .events import Completed, DownloadProgress, Event, Failed, GaveUp
-from .following import Followed, Following, OnEvent, Saving, checked
+from .following import Followed, OnEvent, Saving, checked
 from .job import Job
-from .model import Asset, Quota, Snapshot, check_account_name
-from .net.accounts import Account, OpenAccount
-from .pacing.schedules import Adaptive, Schedule
-from .plugins import PluginReport, Plugins, guard, switched_off
-from .polling.account_state import AccountState
+from .model import Asset, Quota, Snapshot
+from .pacing.schedules import Schedule
+from .plugins import guard
 from .polling.call import pushed, receive_pushed
-from .polling.loop import Loop
-from .polling.prices import Prices
 from .polling.retry import retried
 from .polling.submit import check_kind, end_job, list_jobs, value_of
 from .polling.upload import run_upload, upload_request
 from .polling.watch import Watch
 from .price import Price
-from .provider import Provider
-from .storage.job_store import JobStore
-from .storage.keeper import Keeper
-from .storage.no_keeper import NoKeeper
 from .storage.once import Submit, send, send_once
 from .storage.records import VIDEO, WantedFiles
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from .batch.batch import Batch
+    from .batch.rows import Row
     from .downloads.fetcher import DownloadContext
-    from .net.protocol import Sender, Transport
 
 Download = str | Path | Iterable[WantedFiles]
 
 
-class Client:
+class Client(ClientBase):
     """Waits for jobs at any provider. Use it as a context manager, from one thread or several.
 
     `accounts`: name to `Account`; a provider's own name works without. `plugins`: modules or objects with hooks, beside
@@ -63,84 +55,6 @@ class Client:
     Raises UsageError for a wrong argument, PluginError where two plugins bring one provider or a passed one is broken,
     StoreError where the store cannot be used.
     """
-
-    def __init__(
-        self,
-        *,
-        accounts: Mapping[str, Account] | None = None,
-        plugins: Iterable[object] = (),
-        store: str | Path | None = None,
-        pacing: Schedule | None = None,
-        http_timeout: tuple[float, float] = (10.0, 30.0),
-        patience: float = 600.0,
-        discover: bool = True,
-        clock: Clock | None = None,
-        transport: Transport | Sender | str | None = None,
-    ) -> None:
-        self._accounts = arguments.check_accounts(accounts or {})
-        self._pacing = arguments.check_pacing(pacing or Adaptive())
-        http_timeout = arguments.check_http_timeout(http_timeout)
-        self._plugins = Plugins(
-            arguments.check_plugins(plugins),
-            discover=discover,
-            disabled=switched_off(os.environ),
-            trace=os.environ.get("VIDPOLL_TRACE", "") not in ("", "0"),
-            environ=os.environ,
-        )
-        self._states: dict[str, AccountState] = {}
-        self._clock = clock or SystemClock()
-        self._transport = arguments.open_transport(transport, self._plugins)
-        self._closed = False
-        self._keeper = self._opened(store, sum(http_timeout))
-        self._loop = Loop(
-            clock=self._clock,
-            transport=self._transport,
-            teller=self._keeper,
-            http_timeout=http_timeout,
-            patience=arguments.check_patience(patience),
-            random=Random(),
-        )
-        self._prices = Prices(self._loop, self._keeper.charges)
-        self._following = Following(self._loop, self._keeper, self._plugins, self._state)
-
-    def __enter__(self) -> Client:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End the threads of the transport and close the store. Jobs go on at their providers."""
-        self._closed = self._loop.closed = True
-        self._transport.close()
-        self._keeper.close()
-
-    @property
-    def providers(self) -> Mapping[str, Provider]:
-        """All providers by name. Those that are loaded by need are loaded for it; `plugins` has their names without."""
-        return self._plugins.providers
-
-    def provider(self, name: str) -> Provider:
-        """The provider of that name, loaded. Raises UnknownProvider, naming the known ones or what is wrong with it."""
-        return self._plugins.provider(name)
-
-    @property
-    def plugins(self) -> tuple[PluginReport, ...]:
-        """What became of each plugin, the broken ones included; what is not `loaded` is imported when it is named."""
-        return tuple(self._plugins.reports)
-
-    def add_commands(self, register: Callable[..., None]) -> list[str]:
-        """Let plugins add commands to a command line (`vidpoll_commands`); returns what went wrong, a line each."""
-        return self._plugins.commands(register)
-
-    def add_display(self) -> bool:
-        """Let an installed plugin show on the terminal how the jobs are (`vidpoll_display`); whether one does."""
-        return self._plugins.display(self._clock.time)
-
-    @property
-    def store(self) -> JobStore:
-        """The jobs that are kept, and what was asked for. Raises UsageError for a client without a store."""
-        return self._keeper.job_store(lambda name: self._state(name).opened)
 
     # -- waiting ------------------------------------------------------------------------------------------------------
 
@@ -351,16 +265,56 @@ class Client:
         check_kind(state, kind)
         return self._prices.price(state, kind, fields)
 
-    def batch(self, source: object, **options: Any) -> Batch:
-        """Rows of prompts become videos, each paid once, within a budget: a Batch to look at, and to iterate.
+    def batch(
+        self,
+        source: str | Path | Iterable[Mapping[str, Any]],
+        *,
+        account: str | None = None,
+        kind: str | None = None,
+        fields: Mapping[str, Any] | None = None,
+        name: str | None = None,
+        into: str | Path | None = None,
+        file: str = "{key}",
+        budget: str | None = None,
+        limit: int | None = None,
+        price: Mapping[str, str] | Callable[[Row], Price | None] | None = None,
+        slots: Mapping[str, int] | int | None = None,
+        until: str | datetime | None = None,
+        retries: int = 1,
+        retries_paid: int = 0,
+        only: str | Iterable[str] | None = None,
+        retry_failed: bool = False,
+        changed: str | None = None,
+        report: str | Path | None = None,
+        picture: str = "",
+        stop: threading.Event | None = None,
+        on_event: OnEvent | None = None,
+    ) -> Batch:
+        """Rows of prompts become videos, each bought once, within a budget: a Batch to look at, and to iterate.
 
-        `source`: a CSV, JSON or JSONL file, a folder, "-", or dicts. See `vidpoll.batch.opening.Options` for the rest.
-        Raises BatchInvalid with all that is wrong with the rows, UsageError for a client without a store.
+        `source`: a CSV, JSON or JSONL file, a folder of .txt files or pictures (`picture` is their field), "-", or
+        dicts. A row is a video: its columns are the provider's fields, and `key`, `account`, `kind`, `count`, `file`.
+        `account`, `kind` and `fields` are for rows that name none. `name` is the batch's in the store, by default the
+        file's; `into` the folder of the files, by default of that name, `file` the template of theirs.
+
+        `budget` ("40 USD") bounds the money, `limit` the jobs, `until` ("07:00") when the last one is submitted.
+        `price` tells what nobody else knows ({"kling/t2v": "0.35USD"}). `slots`: unfinished jobs at once, by account;
+        by default what the provider says, or what its refusals teach. `retries`: tries after a fault, `retries_paid`
+        where the failed one is charged. `only`: these keys. `retry_failed`: what failed for good, too. `changed`:
+        "keep" or "again", for a bought row that has other fields by now. `report`: a .csv or .jsonl of all rows.
+
+        Nothing is submitted before the Batch is iterated; run again, it goes on. Needs a client with a store. Raises
+        BatchInvalid with all that is wrong with the rows, UsageError for wrong arguments.
         """
         from .batch.opening import Options, host, open_batch
 
         mine = host(self._loop, self._keeper, self._plugins, self._pacing, self._state)
-        return open_batch(mine, self._prices, source, Options(**options))
+        options = Options(
+            account=account, kind=kind, fields=fields, name=name, into=into, file=file, budget=budget, limit=limit,
+            price=price, slots=slots, until=until, retries=retries, retries_paid=retries_paid, only=only,
+            retry_failed=retry_failed, changed=changed, report=report, picture=picture, stop=stop, on_event=on_event,
+        )  # fmt: skip
+        return open_batch(mine, self._prices, source, options)
 
     def upload(self, account: str, path: str | Path, *, kind: str | None = None) -> Any:
         """Send a file that a job needs to the provider, and return what the submit's field takes.
@@ -488,32 +442,3 @@ class Client:
             for event in receive_pushed(job, said, at):
                 self._keeper.tell(job, event)
         return job
-
-    # -- plumbing -----------------------------------------------------------------------------------------------------
-
-    def _opened(self, path: str | Path | None, bound: float) -> Keeper | NoKeeper:
-        if path is None:
-            return NoKeeper(self._plugins.tell)
-        arguments.check_store(path)
-        from .storage.sqlite import Store  # a client without a store needs no SQLite
-
-        return Keeper(Store(path, self._clock.time), self._clock, self._plugins.tell, bound)
-
-    def _state(self, name: str) -> AccountState:
-        if self._closed:
-            raise UsageError("this client is closed; make a new one")
-        if name not in self._states:
-            check_account_name(name)
-            account = self._accounts.get(name) or Account(name)
-            try:
-                provider = self._plugins.provider(account.provider)
-            except UnknownProvider as error:
-                if name in self._accounts or not self._accounts:
-                    raise
-                raise UnknownProvider(f"{error}; accounts of this client: {', '.join(self._accounts)}") from None
-            state = AccountState(
-                OpenAccount(name, account, provider, os.environ, self._clock.time), self._transport.send
-            )
-            state.learn(self._keeper.durations(name))
-            self._states.setdefault(name, state)
-        return self._states[name]

@@ -79,7 +79,7 @@ def killed(folder: Path, server: Server, moment: int, *, dies: bool) -> bool:
     n = night(folder, server=server)
     killing = Killing(n, moment, dies=dies)
     try:
-        for _ in n.batch(ROWS, price={"shop/clip": "1USD"}, budget="3 USD", parallel=3):
+        for _ in n.batch(ROWS, price={"shop/clip": "1USD"}, budget="3 USD", slots=3):
             pass
     except (Killed, KeyboardInterrupt):
         pass
@@ -110,7 +110,7 @@ def check(folder: Path, moment: int, *, dies: bool) -> bool:
     server = Server(FakeClock())
     was_killed = killed(folder, server, moment, dies=dies)
     n = night(folder, server=server)
-    batch = n.batch(ROWS, price={"shop/clip": "1USD"}, budget="3 USD", parallel=3)
+    batch = n.batch(ROWS, price={"shop/clip": "1USD"}, budget="3 USD", slots=3)
     for _ in batch:
         pass
     bought = Counter(server.bought)

@@ -122,7 +122,7 @@ def test_a_full_lane_holds_no_other(tmp_path: Path) -> None:
 
 def test_given_slots_are_kept_to(tmp_path: Path) -> None:
     n = night(tmp_path)
-    assert set(states(n.batch(5, parallel={"shop": 2})).values()) == {"completed"}
+    assert set(states(n.batch(5, slots={"shop": 2})).values()) == {"completed"}
     assert n.server.most == 2
 
 
@@ -139,7 +139,7 @@ def test_jobs_of_others_in_the_store_take_slots(tmp_path: Path) -> None:
     """Until the provider ends them: the batch asks, where nobody else does."""
     n = night(tmp_path, server=server(seconds=600.0))
     job = n.client.submit("shop", "clip", prompt="mine")
-    assert states(n.batch(2, parallel=1)) == {"r1": "completed", "r2": "completed"}
+    assert states(n.batch(2, slots=1)) == {"r1": "completed", "r2": "completed"}
     assert (n.server.bought, n.server.most) == (["mine", "p1", "p2"], 1)
     assert n.client.store.get(job).job.ok
 
@@ -267,7 +267,7 @@ def test_a_lost_job_is_found_by_the_id_that_was_sent_with_it(tmp_path: Path) -> 
 def test_an_outage_costs_three_questions(tmp_path: Path) -> None:
     """One unknown pauses the account, three in a row stop it."""
     n = night(tmp_path, server=server(refuse=lambda prompt, time: lost()))
-    batch = n.batch(20, parallel=1)
+    batch = n.batch(20, slots=1)
     assert Counter(states(batch).values()) == {"unknown": 1, "waiting: slots": 19}
     n = night(tmp_path / "b", server=server(refuse=lambda prompt, time: lost()))
     batch = n.batch(20)
@@ -278,9 +278,9 @@ def test_an_outage_costs_three_questions(tmp_path: Path) -> None:
 
 def test_a_single_lost_answer_pauses_the_account(tmp_path: Path) -> None:
     n = night(tmp_path, server=server(refuse=lambda prompt, time: lost() if prompt == "p1" else None, seconds=1.0))
-    n.batch(4, parallel=2)
+    n.batch(4, slots=2)
     begun = n.clock.now
-    assert Counter(states(n.batch(4, parallel=2)).values()) == {"unknown": 1, "completed": 3}
+    assert Counter(states(n.batch(4, slots=2)).values()) == {"unknown": 1, "completed": 3}
     assert n.clock.now - begun >= PAUSE
 
 
@@ -290,7 +290,7 @@ def test_a_single_lost_answer_pauses_the_account(tmp_path: Path) -> None:
 def test_what_runs_is_taken_up_by_the_next_run(tmp_path: Path) -> None:
     """Leaving the iteration leaves the jobs running; nothing is bought again."""
     n = night(tmp_path, server=server(seconds=60.0))
-    rows = iter(n.batch([{"key": "a", "prompt": "a"}, {"key": "b", "prompt": "b"}], parallel=2))
+    rows = iter(n.batch([{"key": "a", "prompt": "a"}, {"key": "b", "prompt": "b"}], slots=2))
     next(rows)
     n.server.seconds = 500.0
     rows.close()
@@ -306,7 +306,7 @@ def test_what_runs_is_taken_up_by_the_next_run(tmp_path: Path) -> None:
 def test_stop_sends_nothing_more_and_the_jobs_run_on(tmp_path: Path) -> None:
     stop = threading.Event()
     n = night(tmp_path, server=server(slots=2))
-    batch = n.batch(5, parallel=2, stop=stop)
+    batch = n.batch(5, slots=2, stop=stop)
     for _ in batch:
         stop.set()
     assert batch.exit_code == 130
@@ -318,7 +318,7 @@ def test_stop_sends_nothing_more_and_the_jobs_run_on(tmp_path: Path) -> None:
 def test_until_ends_submits_and_not_waits(tmp_path: Path) -> None:
     n = night(tmp_path, server=server(slots=2, seconds=60.0))
     until = n.clock.now + 90.0
-    batch = n.batch(6, parallel=2, until=datetime.fromtimestamp(until, timezone.utc))
+    batch = n.batch(6, slots=2, until=datetime.fromtimestamp(until, timezone.utc))
     assert Counter(states(batch).values()) == {"completed": 4, "waiting: until": 2}
     assert (batch.exit_code, n.clock.now > until) == (4, True)
 
@@ -358,7 +358,7 @@ def test_two_clients_share_a_batch(tmp_path: Path) -> None:
     """Each row is bought by one of them; both see all end, and their files are there once."""
     n = night(tmp_path, server=server(slots=3))
     other = night(tmp_path, server=n.server)
-    batches = [each.batch(9, parallel=3, price=HALF, budget="4 USD") for each in (n, other)]
+    batches = [each.batch(9, slots=3, price=HALF, budget="4 USD") for each in (n, other)]
     open_ones = [iter(batch) for batch in batches]
     while open_ones:
         for each in list(open_ones):

@@ -56,7 +56,7 @@ class Options:
     budget: str | None = None
     limit: int | None = None
     price: Mapping[str, str] | Pricing | None = None
-    parallel: Mapping[str, int] | int | None = None
+    slots: Mapping[str, int] | int | None = None
     until: Any = None
     retries: int = 1
     retries_paid: int = 0
@@ -73,9 +73,9 @@ class Options:
             _check_whole(name, getattr(self, name), 0)
         if self.limit is not None:
             _check_whole("limit", self.limit, 1)
-        for number in self.parallel.values() if isinstance(self.parallel, Mapping) else [self.parallel]:
+        for number in self.slots.values() if isinstance(self.slots, Mapping) else [self.slots]:
             if number is not None:
-                _check_whole("parallel", number, 1)
+                _check_whole("slots", number, 1)
 
 
 def _check_whole(name: str, value: object, least: int) -> None:
@@ -127,7 +127,7 @@ class _Opening:
             budget,
             options.limit,
             until,
-            {account: each for account in self._accounts(chosen) if (each := self._parallel(account)) is not None},
+            {account: each for account in self._accounts(chosen) if (each := self._slots(account)) is not None},
             {account: quota.concurrency for account, quota in quotas.items() if quota.concurrency},
             {account: quota.reset_at for account, quota in quotas.items() if quota.reset_at},
             report,
@@ -171,9 +171,9 @@ class _Opening:
     def _accounts(self, rows: Iterable[Row]) -> list[str]:
         return list(dict.fromkeys(row.account for row in rows))
 
-    def _parallel(self, account: str) -> int | None:
-        parallel = self.options.parallel
-        return parallel.get(account) if isinstance(parallel, Mapping) else parallel
+    def _slots(self, account: str) -> int | None:
+        slots = self.options.slots
+        return slots.get(account) if isinstance(slots, Mapping) else slots
 
     def _planned(
         self, name: str, rows: Sequence[Row], kept: Mapping[str, KeptRow], budget: Money | None, until: float | None
@@ -230,7 +230,7 @@ class _Opening:
     def _lane(self, account: str) -> Lane:
         state = self.host.state(account)
         quota = self._known[account].quota if account in self._known else None
-        limit = slot_limit(state.provider, self._parallel(account), None if quota is None else quota.concurrency)
+        limit = slot_limit(state.provider, self._slots(account), None if quota is None else quota.concurrency)
         return Lane(limit.good, self._typical(account), _balance(quota))
 
     def _typical(self, account: str) -> tuple[float, float] | None:

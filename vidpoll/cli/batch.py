@@ -76,7 +76,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         help="what one costs, where nobody else knows it",
     )
     parser.add_argument(
-        "--parallel",
+        "--slots",
         type=_pairs("ACCOUNT=N, like kling=5", count),
         action="append",
         metavar="ACCOUNT=N",
@@ -146,7 +146,7 @@ def _given(args: Arguments) -> dict[str, Any]:
     """The options that were given, as `Client.batch` takes them."""
     names = ("into", "file", "picture", "budget", "limit", "until", "retries", "retries_paid", "changed", "report")
     found = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
-    found |= {name: dict(getattr(args, name)) for name in ("price", "parallel") if getattr(args, name)}
+    found |= {name: dict(getattr(args, name)) for name in ("price", "slots") if getattr(args, name)}
     return {**found, "only": args.only, "retry_failed": args.retry_failed}
 
 
@@ -157,7 +157,7 @@ def _line(args: Arguments) -> str:
     own: dict[str, Any] = {name: value for name, value in given.items() if not isinstance(value, Mapping)}
     pairs = [
         f"--{name} {shlex.quote(f'{key}={value}')}"
-        for name in ("price", "parallel")
+        for name in ("price", "slots")
         for key, value in dict(getattr(args, name) or ()).items()
     ]
     own["name"] = args.name
