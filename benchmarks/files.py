@@ -3,8 +3,9 @@
     python benchmarks/files.py [--jobs 200] [--takes 20] [--gap 5] [--parallel 4]
 
 The server, another process, sends a file of 4 MiB in `--takes` seconds, whoever asks, and keeps the time: *late* is how
-much more than `--gap` seconds have passed when a job without a verdict is asked about again. The jobs end one after
-another in the first half of the time that their files take. One after the other, each in a process of its own:
+much more than `--gap` seconds have passed when a job without a verdict is asked about again. Some jobs have ended at
+the beginning, the others end one by one in the first half of the time that all files take. One after the other, each in
+a process of its own:
 
     wait      as_completed without files
     alone     `--parallel` threads that call `client.download` for completed jobs, as many at once
@@ -73,8 +74,8 @@ class Server(asyncio.Protocol):
 
     def begin(self, now: float) -> None:
         options = self.options
-        half = 0.5 * options.jobs * options.takes / options.parallel
-        Server.ends = {b"%d" % number: now + half * number / options.jobs for number in range(options.jobs)}
+        step, ended = 0.5 * options.takes / options.parallel, 2 * options.parallel
+        Server.ends = {b"%d" % number: now + step * max(0, number - ended) for number in range(options.jobs)}
         Server.sent = 0
         self.last.clear()
         self.late.clear()

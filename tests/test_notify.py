@@ -31,6 +31,7 @@ ASSET = vidpoll.Asset("https://me:pw@cdn.example/v.mp4?sig=0123456789abcdef", "v
 DATA = vidpoll.Asset(kind="audio", data=b"12")
 SNAPSHOT = vidpoll.Snapshot(vidpoll.State.RUNNING, "drawing", 7)
 LOST = vidpoll.WaitTimeout("acme:1: no verdict; see https://x.example/y?token=0123456789abcdef")
+EXPIRED = {"message": "out of paint", "code": "E1", "category": "expired", "charged": None}
 EVENTS: dict[type[vidpoll.Event], tuple[dict[str, Any], dict[str, Any]]] = {
     vidpoll.StageChanged: ({"state": vidpoll.State.RUNNING, "stage": "drawing"}, {"state": "running", "known": True}),
     vidpoll.ProgressChanged: ({"progress": 7.5}, {"progress": 7.5, "stage": None}),
@@ -45,8 +46,8 @@ EVENTS: dict[type[vidpoll.Event], tuple[dict[str, Any], dict[str, Any]]] = {
         },
     ),
     vidpoll.Failed: (
-        {"state": vidpoll.State.EXPIRED, "problem": vidpoll.Problem("out of paint", "E1")},
-        {"state": "expired", "problem": {"message": "out of paint", "code": "E1"}},
+        {"state": vidpoll.State.EXPIRED, "problem": vidpoll.Problem("out of paint", "E1", kind="expired")},
+        {"state": "expired", "problem": EXPIRED},
     ),
     vidpoll.PollFailed: ({"reason": "HTTP 503", "status": 503}, {"reason": "HTTP 503", "status": 503, "in_a_row": 1}),
     vidpoll.Stalled: ({"seconds": 600.0}, {"seconds": 600.0, "progress": None}),

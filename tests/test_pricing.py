@@ -273,6 +273,31 @@ def test_a_price_without_a_key_is_the_documented_one(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://api.acme.example/v1", "0.30 to 0.40 USD"),
+        ("https://eu.acme.example/v1", "0.30 to 0.40 USD"),
+        ("http://127.0.0.1:8700", "0.30 to 0.40 USD"),
+        ("https://gateway.example/acme", "None"),
+    ],
+)
+def test_the_page_holds_at_the_vendors_own_address(url: str, shown: str) -> None:
+    """A gateway has prices of its own; what is at loopback is a simulator."""
+    listed = replace(ACME, submit={"clip": LISTING}, quota=None, hosts=("eu.acme.example",))
+    t = talk([], provider=listed, accounts={"acme": vidpoll.Account("acme", base_url=url, key="k-0123456789")})
+    assert str(t.client.price("acme", "clip", prompt="a kite")) == shown
+
+
+def test_where_nobody_knows_and_the_key_is_missing_that_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With it the provider could have been asked."""
+    monkeypatch.delenv("ACME_API_KEY", raising=False)
+    t = talk([], provider=ESTIMATING, accounts={})
+    with pytest.raises(vidpoll.MissingKey, match="ACME_API_KEY"):
+        t.client.price("acme", "clip", prompt="a kite")
+    assert talk([], accounts={}).client.price("acme", "clip", prompt="a kite") is None
+
+
+@pytest.mark.parametrize(
     ("kind", "fields", "error"), [("opera", {}, vidpoll.Unsupported), ("clip", {"colour": 1}, vidpoll.InvalidField)]
 )
 def test_a_wrong_call_is_told_before_anything_is_asked(kind: str, fields: Any, error: type[Exception]) -> None:

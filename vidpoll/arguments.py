@@ -185,7 +185,7 @@ def _check_target(target: str | Path, what: str, jobs: int = 1) -> str:
 def check_kinds(kinds: object) -> None:
     """Kinds of assets, or None."""
     texts = not isinstance(kinds, str) and isinstance(kinds, Iterable) and all(isinstance(each, str) for each in kinds)
-    if not (kinds is None or texts):
+    if kinds is not None and not (texts and kinds):
         raise UsageError(f"kinds={kinds!r}: must be a list of kinds, like ['video', 'thumbnail']")
 
 

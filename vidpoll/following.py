@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
 
 LOOK = 3600.0
 """Seconds for the files of a wait that only looks once (`timeout=0`): what a look finds is saved."""
-
-GOES_ON = "the same call goes on where it stopped"
 
 OnEvent = Callable[[Event], object]
 Followed = Generator[tuple[Job, Event]]
@@ -94,22 +91,20 @@ class Following:
             self._keeper.want(saving.files)
 
         def told() -> Followed:
-            with (
-                self._plugins.during(jobs, "wait"),
-                self._keeper.waiting(jobs),
-                self._desk(saving, timeout, on_event) as desk,
-            ):
+            desk = None if saving is None else self._desk(saving, timeout, on_event)
+            with self._plugins.during(jobs, "wait"), self._keeper.waiting(jobs), desk or nullcontext():
                 watches = []
                 for job, watch in self._begun(jobs, states, schedule, timeout):
                     if isinstance(watch, Watch):
                         watches.append(watch)
-                    elif not desk.holds(job, watch):
+                    elif desk is None or not desk.holds(job, watch):
                         yield job, watch
                 yield from self._run(watches, stop, desk, on_event)
-                desk.look_for(jobs, self._clock.time())
-                while desk.open and not (stop is not None and stop.is_set()):
-                    yield from self._run([], stop, desk, on_event)
-                yield from desk.stopped()
+                if desk is not None:
+                    desk.look_for(jobs, self._clock.time())
+                    while desk.open and not (stop is not None and stop.is_set()):
+                        yield from self._run([], stop, desk, on_event)
+                    yield from desk.stopped()
 
         return told()
 
@@ -123,7 +118,7 @@ class Following:
             yield job, watch or job.verdict(self._clock.time())  # type: ignore[misc]  # it has one of the two
 
     def _run(
-        self, watches: Sequence[Watch], stop: threading.Event | None, desk: Desk, on_event: OnEvent | None
+        self, watches: Sequence[Watch], stop: threading.Event | None, desk: Desk | None, on_event: OnEvent | None
     ) -> Followed:
         with closing(self._loop.run(watches, stop, desk)) as run:
             for job, event in run:
@@ -132,22 +127,20 @@ class Following:
                 elif not isinstance(event, Polled):
                     if on_event is not None:
                         guard("on_event", on_event, event)
-                    if not desk.holds(job, event):
+                    if desk is None or not desk.holds(job, event):
                         yield job, event
 
-    def _desk(self, saving: Saving | None, timeout: float | None, on_event: OnEvent | None) -> Desk:
+    def _desk(self, saving: Saving, timeout: float | None, on_event: OnEvent | None) -> Desk:
         def tell(job: Job, event: Event) -> None:
             self._keeper.tell(job, event)
             if on_event is not None:
                 guard("on_event", on_event, event)
 
-        if saving is None:
-            return Desk(None, self._keeper, self._plugins)
         from .downloads.background import Background
 
         deadline = None if timeout is None else self._loop.now() + (timeout or LOOK)
         background = Background(self._loop, self._state, tell, parallel=saving.parallel, deadline=deadline)
-        return Desk(background, self._keeper, self._plugins, saving)
+        return Desk(background, saving, self._keeper, self._plugins)
 
     def _check_question(self, job: Job, state: AccountState) -> None:
         """Raise what is wrong with asking about a job, before it is kept; of one that ended nothing is asked."""
@@ -169,6 +162,11 @@ def checked(job: Job) -> Job:
     return job
 
 
+def _stopped(job: Job) -> DownloadError:
+    said = "stopped before its files were there; the job is unchanged, the same call goes on where it stopped"
+    return DownloadError(f"{job.ref}: {said}", job=job)
+
+
 @dataclass(frozen=True, slots=True)
 class _HandedOut(Event):
     """The files of a completed job are there, or will not be. Nobody but `Following` hears of it."""
@@ -179,12 +177,10 @@ class _HandedOut(Event):
 class Desk:
     """Holds completed jobs back until their files are there: the feed of a run. A context manager."""
 
-    def __init__(
-        self, background: Background | None, keeper: Keeper | NoKeeper, plugins: Plugins, saving: Saving | None = None
-    ) -> None:
+    def __init__(self, background: Background, saving: Saving, keeper: Keeper | NoKeeper, plugins: Plugins) -> None:
         self._background, self._keeper, self._plugins, self._saving = background, keeper, plugins, saving
         self._files: dict[str, list[WantedFiles]] = {}
-        for files in saving.files if saving is not None else ():
+        for files in saving.files:
             self._files.setdefault(files.ref, []).append(files)
         self._held: dict[str, tuple[Event, ExitStack]] = {}
         self._coming: Counter[str] = Counter()  # how many of each job's wanted files are not there yet
@@ -194,8 +190,9 @@ class Desk:
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self._background is not None:
-            self._background.close()
+        self._background.close()
+        for files, outcome in self._background.done():  # what has come counts, whatever ended the wait
+            list(self._ended(files, outcome))
         for _, shown in self._held.values():
             shown.close()
 
@@ -213,8 +210,6 @@ class Desk:
                 self._keeper.unwant(files)
         if not isinstance(event, Completed) or not asked_for:
             return False
-        assert self._background is not None
-        assert self._saving is not None
         self._known.add(job.ref)
         job.saved(())
         shown = ExitStack()
@@ -226,33 +221,33 @@ class Desk:
 
     def stopped(self) -> Iterator[tuple[Job, Event]]:
         """Hand out what is still held, because the wait was stopped."""
-        for files in [] if self._background is None else self._background.close():
-            told = f"{files.job.ref}: stopped before its files were there; the job is unchanged, {GOES_ON}"
-            yield from self._ended(files, DownloadError(told, job=files.job))
+        left = self._background.close()
+        for files, outcome in [*self._background.done(), *((files, _stopped(files.job)) for files in left)]:
+            yield from self._ended(files, outcome)
 
     # -- as a feed ----------------------------------------------------------------------------------------------------
 
     @property
     def open(self) -> bool:
         """Whether files are to come."""
-        return self._background is not None and self._background.open
+        return self._background.open
 
     @property
     def busy(self) -> bool:
         """Whether files are on their way."""
-        return self._background is not None and self._background.busy
+        return self._background.busy
 
     def take(self, run: Run) -> Sequence[Task]:
         """The questions without which a file does not come."""
-        return () if self._background is None else self._background.take(run)
+        return self._background.take(run)
 
     def wake(self) -> float:
         """When a pause is over."""
-        return math.inf if self._background is None else self._background.wake()
+        return self._background.wake()
 
     def news(self) -> Iterator[tuple[Job, Event]]:
         """The jobs whose files are there, or will not be."""
-        for files, outcome in [] if self._background is None else self._background.done():
+        for files, outcome in self._background.done():
             for job, verdict in self._ended(files, outcome):
                 yield job, _HandedOut(job.ref, verdict.at, verdict)
 

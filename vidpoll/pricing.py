@@ -42,10 +42,14 @@ class Charge(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AccountPrices:
-    """What is known of an account's prices: its quota, if it tells one, and former jobs' charges, the latest first."""
+    """What is known of an account's prices: its quota, if it tells one, and former jobs' charges, the latest first.
+
+    `listed`: whether the vendor's page holds for it. A gateway, or a site for another country, has prices of its own.
+    """
 
     quota: Quota | None = None
     charges: Sequence[Charge] = ()
+    listed: bool = True
 
 
 def settings(fields: Mapping[str, Any]) -> Settings:
@@ -76,8 +80,9 @@ def price_of(
 
     `given` is the user's word, `estimate` the provider's answer for these fields, where there is one.
     """
-    found = given or estimate or _of_quota(kind, known.quota) or documented(operation, fields)
-    return found or of_charges(kind, fields, known.charges)
+    told = given or estimate or _of_quota(kind, known.quota)
+    told = told or (documented(operation, fields) if known.listed else None)
+    return told or of_charges(kind, fields, known.charges)
 
 
 def _of_quota(kind: str, quota: Quota | None) -> Price | None:

@@ -79,8 +79,8 @@ class Operation(Generic[T]):
     max_body: int = MAX_BODY
     empty_ok: bool = False
     fields: Mapping[str, str] = field(default_factory=dict)
-    price: PriceList | None = None
     texts: frozenset[str] = frozenset()
+    price: PriceList | None = None
     key: str = ""
     honours_key: bool = False
     find: Operation[Any] | None = None
@@ -95,10 +95,10 @@ class Operation(Generic[T]):
             raise PluginError(f"Operation empty_ok {self.empty_ok!r}: True or False")
         if not isinstance(self.fields, Mapping) or not all(isinstance(each, str) for each in self.fields.values()):
             raise PluginError("Operation fields: a mapping of names to what each must be, in words")
-        if not (self.price is None or isinstance(self.price, PriceList)):
-            raise PluginError(f"Operation price is {type(self.price).__name__}, not a vidpoll.PriceList")
         if not isinstance(self.texts, frozenset) or not self.texts <= {*self.fields}:
             raise PluginError(f"Operation texts {self.texts!r}: a frozenset of names in fields")
+        if not (self.price is None or isinstance(self.price, PriceList)):
+            raise PluginError(f"Operation price is {type(self.price).__name__}, not a vidpoll.PriceList")
         if not isinstance(self.key, str) or not isinstance(self.honours_key, bool):
             raise PluginError(
                 f"Operation key {self.key!r}, honours_key {self.honours_key!r}: a field's name, and a bool"

@@ -374,3 +374,32 @@ def test_a_cancel_whose_answer_is_the_verdict(shell: Shell, state: State, done: 
     assert json.loads(out[0]) == {"ref": "ender:j2", "cancelled": done, "error": None}
     code, out, err = shell("wait", "ender:j1", *kept, script=[], plugins=(plugin,))
     assert (code, f"ender:j1 {state}" in "".join(out + err), shell.wire.sent) == (1 if done else 0, True, [])  # type: ignore[attr-defined]
+
+
+def test_price(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it is and who says so; 1 where nobody knows, 2 for wrong fields; a page is named, with its date."""
+    words = ["price", "acme", "clip", "prompt=x"]
+    assert shell(*words, script=[{"credits": 120}]) == (0, ["50 credits, as the quota tells"], [])
+    code, out, _ = shell(*words, "--json", script=[{"credits": 120}])
+    assert (code, json.loads(out[0])) == (
+        0,
+        {
+            "account": "acme",
+            "operation": "clip",
+            "price": {"low": 50.0, "high": 50.0, "unit": "credits"},
+            "source": "quota",
+        },
+    )
+    listed = vidpoll.PriceList("USD", "2026-11", "https://acme.example/pricing", lambda fields: (0.3, 0.45))
+    paged = replace(ACME, name="paged", quota=None, submit={"clip": replace(ACME.submit["clip"], price=listed)})
+    mute = replace(ACME, name="mute", quota=None)
+    plugins = (Plugin(paged, name="p"), Plugin(mute, name="m"))
+    line = "0.30 to 0.45 USD, by the vendor's page (https://acme.example/pricing, 2026-11)"
+    assert shell("price", "paged", "clip", "prompt=x", plugins=plugins) == (0, [line], [])
+    nobody = ["vidpoll: mute clip: nobody tells what this job costs"]
+    assert shell("price", "mute", "clip", "prompt=x", plugins=plugins) == (1, [], nobody)
+    code, out, _ = shell("price", "mute", "clip", "prompt=x", "--json", plugins=plugins)
+    assert (code, json.loads(out[0])["price"]) == (1, None)
+    assert shell("price", "acme", "clip", "colour=1")[0] == 2
+    code, _, [said] = shell("price", "acme")
+    assert (code, said.startswith("vidpoll: price acme: name a KIND; it has: clip")) == (2, True)

@@ -122,7 +122,7 @@ def test_a_disk_that_fails_once_is_one_store_error(tmp_path: Path) -> None:
     library = preload("fail", tmp_path)
     if library is None:
         pytest.skip("needs Linux and a C compiler")
-    environ = {**os.environ, "LD_PRELOAD": str(library), "FAIL_NTH": "30", "FAIL_ERRNO": "5", "FAIL_ONCE": "1"}
+    environ = {**os.environ, "LD_PRELOAD": str(library), "FAIL_NTH": "60", "FAIL_ERRNO": "5", "FAIL_ONCE": "1"}
     store = tmp_path / "night" / "jobs.sqlite3"
     done = subprocess.run(
         [sys.executable, "-c", WRITES, str(store)],
@@ -132,7 +132,7 @@ def test_a_disk_that_fails_once_is_one_store_error(tmp_path: Path) -> None:
         timeout=60,
         env={**environ, "FAIL_PATH": str(store), "FAIL_COUNT": str(tmp_path / "count")},
     )
-    assert (done.stdout, int((tmp_path / "count").read_text()) > 30) == ("1 19\n", True)
+    assert (done.stdout, int((tmp_path / "count").read_text()) > 60) == ("1 19\n", True)
 
 
 def test_two_processes_never_ask_about_the_same_job(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 from acme_provider import ACME, BROKEN, DONE, DRAWING, KEY, MP4, Plugin, Talk, brief, talk
 
 import vidpoll
-from vidpoll.downloads import part_file, save
+from vidpoll.downloads import background, part_file, save
 from vidpoll.faults import NoAnswer
 from vidpoll.net.accounts import WireRequest
 from vidpoll.net.transport import Start
@@ -201,6 +201,7 @@ def test_a_display_is_told_that_a_download_begins_and_ends(tmp_path: Path) -> No
         ({"download": ["clips"]}, "must be the folder to save to"),
         ({"download": "my.mp4"}, "names one file, and there are 2 jobs"),
         ({"download": "clips", "kinds": "video"}, "kinds='video'"),
+        ({"download": "clips", "kinds": ()}, r"kinds=\(\)"),
         ({"kinds": ["video"]}, "add download="),
     ],
 )
@@ -311,6 +312,24 @@ def test_stop_hands_out_what_is_under_way(tmp_path: Path) -> None:
     assert t.client.download(a, tmp_path)[0].read_bytes() == MP4  # nobody holds its lock
 
 
+def test_a_file_that_has_come_counts(tmp_path: Path) -> None:
+    """Also where the wait is stopped, or interrupted, at that very moment."""
+    stop = threading.Event()
+    t = talk({"/jobs/": [done("a")], "/files/": [MP4]})
+
+    def act(event: vidpoll.Event) -> None:
+        if isinstance(event, vidpoll.Downloaded):
+            stop.set()
+            if event.ref == "acme:b":
+                raise KeyboardInterrupt
+
+    assert len(t.client.wait("acme:a", stop=stop, download=tmp_path, on_event=act).paths) == 1
+    job = vidpoll.Job("acme:b")
+    with pytest.raises(KeyboardInterrupt):
+        t.client.wait(job, download=tmp_path, on_event=act)
+    assert (len(job.paths), job.download_error) == (1, None)
+
+
 def test_ctrl_c_ends_the_files_too(tmp_path: Path) -> None:
     def interrupt() -> None:
         raise KeyboardInterrupt
@@ -414,6 +433,25 @@ def test_what_nobody_foresaw_is_one_files_trouble(tmp_path: Path, monkeypatch: p
     a, b = t.client.wait_all(["acme:a", "acme:b"], download=tmp_path)
     assert "not saved (ZeroDivisionError)" in str(a.download_error)
     assert b.state is vidpoll.State.FAILED
+
+
+def test_a_disk_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The deadline holds: the job is handed out, and its thread is left to the disk."""
+    let = threading.Event()
+
+    def hanging(*args: Any, **options: Any) -> list[Path]:
+        let.wait(10)
+        return []
+
+    monkeypatch.setattr(save, "fetch", hanging)
+    monkeypatch.setattr(background, "OVERDUE", 0.0)
+    monkeypatch.setattr(background, "LEAVING", 0.01)
+    job = vidpoll.Job("acme:a")
+    job.receive(vidpoll.Snapshot(vidpoll.State.COMPLETED, assets=(vidpoll.Asset("/v.mp4"),)), 0.0)
+    with vidpoll.Client(plugins=[Plugin(ACME)], discover=False, transport=FakeTransport([])) as client:
+        client.wait(job, timeout=0.01, download=tmp_path, check=False)
+    let.set()
+    assert "the disk does not answer" in str(job.download_error)
 
 
 def test_no_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

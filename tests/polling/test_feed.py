@@ -29,8 +29,6 @@ class Feed:
         self.at = self.clock.now + (self.turns[0][0] if self.turns else 0.0)
         self.looks = 0
 
-    busy = False
-
     @property
     def open(self) -> bool:
         return bool(self.turns)

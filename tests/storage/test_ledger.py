@@ -235,6 +235,14 @@ def test_pruning_leaves_what_a_batch_has_not_settled(store: Store) -> None:
     assert (state(store), why(store, FIRST)) == ("completed", "elsewhere")
 
 
+def test_pruning_dismisses_no_row_of_a_batch(store: Store) -> None:
+    """A submit that may have been received is dismissed by name; other old ones were in vain."""
+    for number in (begin(store), store.begin(ACME, "clip", {}, key="order-42"), store.begin(ACME, "clip", {})):
+        store.lost(number, "reset")
+    assert store.forget(NOW + 1) == 2
+    assert ([each.key for each in store.submits()], state(store)) == ([FIRST.key], "unknown")
+
+
 @pytest.mark.parametrize("forget", ["drop", "an id that is given anew"])
 def test_a_dropped_job_is_not_bought_again_by_itself(store: Store, forget: str) -> None:
     """Its row has failed, at its price: only another attempt, which is asked for, buys it again."""

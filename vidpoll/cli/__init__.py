@@ -2,7 +2,7 @@
 
 Written with the public API of vidpoll. The rooms: `output` (lines, JSON, exit codes), `context` (what every command
 gets), `again` (the lines that go on), `waiting`, `status`, `submitting`, `downloading`, `store_commands`, `queries`,
-`cancel_delete`, `simulating` and `demo` (the commands). No command lives here, and none calls sys.exit.
+`cancel_delete`, `batch`, `simulating` and `demo` (the commands). No command lives here, and none calls sys.exit.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from vidpoll import redact
 from vidpoll.clock import Clock, SystemClock
 
 from . import (
+    batch,
     cancel_delete,
     demo,
     downloading,
@@ -50,6 +51,7 @@ COMMANDS = {
         submitting.SUBMIT,
         submitting.PRICE,
         submitting.UPLOAD,
+        batch.COMMAND,
         downloading.DOWNLOAD,
         store_commands.RESUME,
         *cancel_delete.COMMANDS,

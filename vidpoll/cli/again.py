@@ -14,7 +14,7 @@ import vidpoll
 
 from .context import Arguments
 
-_REACH = ("header", "insecure", "private_media", "patience", "http_timeout")
+_REACH = ("header", "insecure", "private_media", "patience", "http_timeout", "transport")
 _WHERE = ("base_url", "account", *_REACH)
 _STORE = ("store", "no_store")
 
@@ -23,6 +23,7 @@ TAKES: dict[str, Sequence[str]] = {
     "status": (*_WHERE, *_STORE),
     "download": (*_WHERE, *_STORE),
     "submit": (*_WHERE, *_STORE),
+    "batch": (*_WHERE, "store"),
     "price": (*_WHERE, *_STORE),
     "upload": _WHERE,
     "quota": _WHERE,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
+from typing import TypeVar
 
 import vidpoll
 
@@ -16,6 +17,8 @@ from .deadline import Deadline
 from .fields import fields, provider_of, with_fields
 from .output import COMPLETED, INTERRUPTED, NOT_COMPLETED, code_of, first_that_applies, job_object
 from .waiting import Wait, prepared, waiting_options
+
+T = TypeVar("T")
 
 
 def _submit_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +51,7 @@ def _submit(args: Arguments, context: Context) -> int:
         _check_kind(client, args)
         new = _new(args, client)
         if new > 1 and not args.force:
-            price = partial(with_fields, partial(client.price, args.name, args.kind), args.fields)
+            price = partial(_with_fields, client, args, partial(client.price, args.name, args.kind))
             check_balance(client, args.name, args.kind, new, price)
         jobs, code = _submitted(args, context, client)
     if jobs and code != INTERRUPTED and (args.wait or args.download is not None):
@@ -57,14 +60,14 @@ def _submit(args: Arguments, context: Context) -> int:
     return code
 
 
-def _check_kind(client: vidpoll.Client, args: Arguments) -> None:
+def _check_kind(client: vidpoll.Client, args: Arguments, command: str = "submit") -> None:
     """Raise UsageError where no kind is named: what was left out is listed."""
     if args.kind is not None and "=" not in args.kind:
         return
     provider = provider_of(client, args)
     known = ", ".join(provider.submit) or "nothing: this plugin only waits"
-    more = f"; vidpoll submit {args.name} KIND --help lists its fields" if provider.submit else ""
-    raise vidpoll.UsageError(f"submit {args.name}: name a KIND; it has: {known}{more}")
+    more = f"; vidpoll {command} {args.name} KIND --help lists its fields" if provider.submit else ""
+    raise vidpoll.UsageError(f"{command} {args.name}: name a KIND; it has: {known}{more}")
 
 
 def _submit_details(args: Arguments, context: Context) -> str:
@@ -141,11 +144,14 @@ def _one(args: Arguments, context: Context, client: vidpoll.Client, number: int)
 
 
 def _submit_with(client: vidpoll.Client, args: Arguments, key: str | None) -> vidpoll.Job:
-    operation = provider_of(client, args).submit.get(args.kind)
     submit = partial(client.submit, args.name, args.kind)
     if key is not None:
         submit = partial(client.submit_once, args.name, args.kind, key)
-    return with_fields(submit, args.fields, operation)
+    return _with_fields(client, args, submit)
+
+
+def _with_fields(client: vidpoll.Client, args: Arguments, call: Callable[..., T]) -> T:
+    return with_fields(call, args.fields, provider_of(client, args).submit.get(args.kind))
 
 
 def _price_arguments(parser: argparse.ArgumentParser) -> None:
@@ -160,12 +166,9 @@ def _price_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _price(args: Arguments, context: Context) -> int:
     with context.client([args.name], args, within=args.timeout) as client:
-        _check_kind(client, args)
-        operation = provider_of(client, args).submit[args.kind]
-        price, listed = (
-            with_fields(partial(client.price, args.name, args.kind), args.fields, operation),
-            operation.price,
-        )
+        _check_kind(client, args, "price")
+        price = _with_fields(client, args, partial(client.price, args.name, args.kind))
+        listed = provider_of(client, args).submit[args.kind].price
     read = (
         "" if listed is None or price is None or price.source != "documented" else f" ({listed.source}, {listed.dated})"
     )
@@ -219,8 +222,8 @@ SUBMIT = Command(
     "prompt:file=prompt.txt reads a prompt.\n"
     "It is sent once: where no answer comes, the exit code is 3, and nothing is sent again; `vidpoll resume` then\n"
     "shows what it may have become. With --once KEY the same line may be run again, by a shell, cron or a queue: it\n"
-    "prints the same reference, and buys nothing. --count starts several, if `vidpoll quota` and `vidpoll price` say\n"
-    "that they can be paid. --download waits, too.",
+    "prints the same reference, and buys nothing. --count starts several, if `vidpoll quota` and `vidpoll\n"
+    "price` say that they can be paid. --download waits, too.",
     _submit_details,
 )
 

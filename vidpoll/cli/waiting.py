@@ -117,7 +117,7 @@ def prepared(args: Arguments, context: Context) -> Heart | None:
     return Heart(context.clock, context.out) if shown(args) and context.out.terminal else None
 
 
-def check_folder(target: str) -> None:
+def check_folder(target: str, option: str = "--download") -> None:
     """Raise UsageError where nothing can be saved in a folder; it may have to be made, and is not made here."""
     try:
         folder = Path(target).expanduser().absolute()
@@ -126,9 +126,7 @@ def check_folder(target: str) -> None:
         tempfile.TemporaryFile(dir=folder).close()
     except (OSError, ValueError, RuntimeError) as error:  # no such user, or no path of this system
         why = getattr(error, "strerror", None) or error
-        raise vidpoll.UsageError(
-            f"--download: nothing can be saved in {target!r}: {why}; name another folder"
-        ) from None
+        raise vidpoll.UsageError(f"{option}: nothing can be saved in {target!r}: {why}; name another folder") from None
 
 
 def _is_there(path: Path) -> bool:

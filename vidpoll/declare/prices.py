@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from .. import parsing
-from ..errors import Malformed, PluginError
+from ..errors import PluginError, Refused
 from ..model import Request, Response, is_number
 from ..price import Price, PriceList
 from ..provider import Operation
@@ -125,7 +125,7 @@ def estimate(
 
     `amount` is where the answer has the price of one job, `currency` where it names the unit, which else is `unit`.
     Equal questions are asked once, so `body` should leave out, or replace, what the price does not depend on (prompts,
-    seeds). An answer without an amount is Malformed: the next source of a price counts then.
+    seeds). An answer without an amount is Refused ("not found"): the next source of a price counts then.
 
     >>> ask = estimate("POST /price/{model:path}", lambda fields: {"input": fields}, amount="usd")
     >>> ask.request({"model": "a/b", "duration": 5}).json, ask.parse(Response(200, {}, b'{"usd": "0.094"}'), "").high
@@ -144,7 +144,7 @@ def estimate(
         data = envelope.open(response)
         cost = find(data, amount, parsing.number)
         if cost is None or cost < 0:
-            raise Malformed(f"the answer tells no price: {parsing.problem(response)}")
+            raise Refused("not found", "the provider tells no price for such a job")
         return Price(cost, cost, find(data, currency, parsing.text) or unit, "estimate")
 
     return Operation(build, parse)

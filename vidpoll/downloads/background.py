@@ -46,6 +46,9 @@ T = TypeVar("T")
 LEAVING = 0.5
 """Seconds for which `close` waits for a thread that does not leave: its disk may hang."""
 
+OVERDUE = 30.0
+"""Seconds after the deadline in which a thread must have said that it is over; a large file may have to be synced."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Files:
@@ -103,8 +106,13 @@ class Background:
         return min(self.parallel, len(self._left)) > len(self._idle)
 
     def wake(self) -> float:
-        """The monotonic second at which the first pause is over; infinity where no thread pauses."""
-        return min(self._idle.values(), default=math.inf)
+        """The monotonic second at which the first pause is over, or at which nobody waits for a thread any more."""
+        return min([*self._idle.values(), self._over])
+
+    @property
+    def _over(self) -> float:
+        """When nobody waits for a thread any more."""
+        return math.inf if self._deadline is None or not self._left else self._deadline + OVERDUE
 
     def fetch(self, job: Job, target: str | Path | save.Stem, kinds: Sequence[str] | None = None) -> None:
         """Have files of a completed job be saved; see `Client.download`. Those that were asked for first come first."""
@@ -119,11 +127,13 @@ class Background:
     def take(self, run: Run) -> list[Task]:
         """Tell what has come, and return the questions that the threads have for the run."""
         self._inbox = run.inbox
-        while self._calls:
-            self._calls.popleft()()
+        self._tell_all()
         now = self.loop.now()
         for files in [files for files, until in self._idle.items() if until <= now]:
             self._resume(files)
+        for files in list(self._left) if now >= self._over else ():
+            told = f"{files.job.ref}: not done in time, and the disk does not answer; the job is unchanged"
+            self._end(files, DownloadError(told, job=files.job))
         questions, self._questions = self._questions, []
         return questions
 
@@ -133,7 +143,10 @@ class Background:
         return done
 
     def close(self) -> list[Files]:
-        """End all that is under way, and return it. Its parts stay, where they can be gone on with."""
+        """End all that is under way, and return it. Its parts stay, where they can be gone on with.
+
+        What has come until then is told, and `done` has it.
+        """
         self.closed = True
         self._workers.close()
         for inbox in list(self._inboxes.values()):
@@ -141,10 +154,17 @@ class Background:
         for _ in range(self._sent):
             if self.loop.clock.get(self._gone, LEAVING, busy=True) is None:
                 break
+        self._tell_all()
         left, self._left, self._sent = list(self._left), set(), 0
         return left
 
+    def _tell_all(self) -> None:
+        while self._calls:
+            self._calls.popleft()()
+
     def _end(self, files: Files, outcome: Outcome) -> None:
+        if files not in self._left:  # nobody waited any more
+            return
         self._left.discard(files)
         self._idle.pop(files, None)
         self._inboxes.pop(files, None)

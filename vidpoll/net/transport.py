@@ -19,40 +19,30 @@ import weakref
 from collections.abc import Callable, Mapping
 from functools import cache, lru_cache, partial
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
 
 from .. import blame
-from ..__version__ import __version__
-from ..errors import UnsafeURL
-from ..faults import Misconfigured, NoAnswer
+from ..faults import NoAnswer
 from ..fork_lock import ForkLock
 from ..model import Response
-from .accounts import WireRequest, check_url
+from .accounts import WireRequest
 from .codings import decoded
 from .environment import way
-from .explain import BodyTooLarge, Hopeless, UnsafeHop, lost
-from .hosts import Peer, nearness, peer
+from .explain import BodyTooLarge, Hopeless, lost
+from .hops import MAX_REDIRECTS, following, gate, redirects, sent
 from .protocol import Sink, Start
 from .sockets import Guarded, Sockets, ends
-from .urls import Written, redirected, root, written
+from .urls import Written, root, written
 from .workers import Ticket
 
-MAX_REDIRECTS = 5
 FILE_CHUNK = 512 * 1024
 BODY_CHUNK = 8 * 1024
 
-_REDIRECTS = (301, 302, 303, 307, 308)
 _SPACE = " \t\r\n"
 _CLOSED = (blame.RESET.reason, "the connection was closed", "the TLS connection was closed")
 _FRAMINGS = {"", "identity", "chunked"}
-_ANYWHERE = ("accept", "range", "if-range")
-_ALWAYS = {"User-Agent": f"vidpoll/{__version__}", "Accept-Encoding": "identity"}
-_FILE = {**_ALWAYS, "Accept": "*/*"}
-_POST = {**_ALWAYS, "Accept": "application/json"}  # without it some frameworks answer an error with a page
-_QUESTION = {**_POST, "Cache-Control": "no-cache"}
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -113,32 +103,20 @@ class RequestsTransport:
 
     def _follow(self, wire: WireRequest, adapter: _Adapter, start: Start | None) -> requests.Response:
         url = wire.url
-        always = _FILE if start is not None else _QUESTION if wire.method == "GET" else _POST
         for _ in range(MAX_REDIRECTS + 1):
-            answer = self._once(wire, url, adapter, always)
-            if answer.status_code not in _REDIRECTS or wire.method not in ("GET", "HEAD"):
+            answer = self._once(wire, url, adapter, file=start is not None)
+            if not redirects(wire, answer.status_code):
                 return answer
             target = answer.headers.get("location", "")
             answer.close()
-            url = _next_hop(url, target)
-            if not wire.may_name(url):
-                raise UnsafeHop(
-                    f"a redirect to an address of this network ({urlsplit(url).hostname}). To allow it: "
-                    "--private-media, in Python vidpoll.Account(…, private_media=True)"
-                )
+            url = following(wire, url, target)
         raise Hopeless(f"more than {MAX_REDIRECTS} redirects")
 
-    def _once(self, wire: WireRequest, url: str, adapter: _Adapter, always: Mapping[str, str]) -> requests.Response:
-        trusted = wire.trusted(url)
-        secret = {**wire.secret, **wire.own(url)} if trusted else {}
-        if trusted:
-            headers, body = {**always, **wire.headers, **secret}, wire.body
-        else:  # whatever else a plugin puts into headers and body is meant for its own origin
-            anywhere = {name: value for name, value in wire.headers.items() if name.lower() in _ANYWHERE}
-            headers, body = {**always, **anywhere}, None
+    def _once(self, wire: WireRequest, url: str, adapter: _Adapter, *, file: bool) -> requests.Response:
+        headers, body, secret = sent(wire, url, file=file)
         adapter.sockets.url = url
         settings, proxy = self._way(root(url))
-        adapter.sockets.admit = _gate(wire, url, proxy, secret=bool(secret))
+        adapter.sockets.admit = gate(wire, url, proxy, secret=secret)
         prepared = adapter.prepared(wire.method, url, headers, body)
         adapter.sockets.attempt()
         try:
@@ -178,20 +156,6 @@ class RequestsTransport:
 
 _current = threading.local()
 """`sockets`: those of this thread's request."""
-
-
-def _gate(wire: WireRequest, url: str, proxy: str, *, secret: bool) -> Callable[[str, str], None]:
-    """What raises NoAnswer where nothing of a request may go to a peer; the proxy's name is looked at right away."""
-
-    def admit(there: Peer) -> None:
-        if secret and (why := wire.exposes(url, there)):
-            raise Misconfigured(why)
-        if why := wire.strays(url, there):
-            raise UnsafeHop(why)
-
-    if proxy:
-        admit(Peer(proxy, nearness(proxy), is_proxy=True))
-    return lambda address, own: admit(peer(address, own, bool(proxy)))
 
 
 class _Noted:
@@ -354,19 +318,6 @@ class _Adapter(HTTPAdapter):
 
     def proxy_manager_for(self, *args: Any, **options: Any) -> Any:
         return _note(super().proxy_manager_for(*args, **options))
-
-
-def _next_hop(url: str, target: str) -> str:
-    if not target:
-        raise Hopeless("a redirect that names no place")
-    try:
-        following = redirected(url, target)
-        check_url(following)
-    except (UnsafeURL, ValueError):
-        raise UnsafeHop("a redirect to something that is no plain http or https URL") from None
-    if urlsplit(url).scheme == "https" and urlsplit(following).scheme == "http":
-        raise UnsafeHop("a redirect from https to http, which is not followed")
-    return following
 
 
 def _read(answer: requests.Response, wire: WireRequest, start: Start | None) -> Response:

@@ -8,7 +8,8 @@ from functools import partial
 from typing import Any
 
 from ..errors import AnswerError, MissingKey, PluginError, ProviderError, Unsupported
-from ..model import Quota, Request
+from ..model import Quota, Request, origin
+from ..net.hosts import LOOPBACK, nearness
 from ..price import Price
 from ..pricing import AccountPrices, Charge, price_of
 from .account_state import AccountState
@@ -43,7 +44,7 @@ class Prices:
         quota: Quota | None = None
         if account.provider.quota is not None:
             quota = self._once(("quota", account.name), partial(self.quota, account))
-        return AccountPrices(quota, self._charges(account.name))
+        return AccountPrices(quota, self._charges(account.name), _is_listed(account))
 
     def estimate(self, account: AccountState, kind: str, fields: Mapping[str, object]) -> Price | None:
         """The provider's own answer for these fields; None where it has no such question, or does not answer it.
@@ -70,12 +71,18 @@ class Prices:
         return found
 
     def price(self, account: AccountState, kind: str, fields: Mapping[str, object]) -> Price | None:
-        """What one job will cost; None where nobody knows. What no rung of the ladder needs is not asked."""
+        """What one job will cost; None where nobody knows. What is not needed for that is not asked.
+
+        Raises MissingKey where nobody knows, and the provider could have been asked with a key.
+        """
         operation = account.provider.submit[kind]
         build(account.opened, operation, fields)  # what is wrong with the call is raised now
         estimate = self.estimate(account, kind, fields)
         known = AccountPrices() if estimate else self.known(account)
-        return price_of(kind, operation, fields, known, estimate=estimate)
+        price = price_of(kind, operation, fields, known, estimate=estimate)
+        if price is None and kind in account.provider.estimate:
+            account.opened.check()
+        return price
 
     def _once(self, key: Hashable, ask: Callable[[], Any]) -> Any:
         """The answer to a question, asked once in a minute; None where the provider does not answer it."""
@@ -85,6 +92,12 @@ class Prices:
             value = _answered(ask)
             self._fresh[key] = now, value
         return value
+
+
+def _is_listed(account: AccountState) -> bool:
+    """Whether the account is at the vendor's own address; one at loopback is a simulator, and counts as that."""
+    mine, provider = account.opened.origin, account.provider
+    return mine == origin(provider.base_url) or provider.is_vendors(mine[1]) or nearness(mine[1]) == LOOPBACK
 
 
 def _answered(ask: Callable[[], Any]) -> Any:

@@ -254,6 +254,7 @@ class WaitQueue:
         self.tasks: deque[Task] = deque()
         self._rounds = 0  # of the limiter, when the queue was last looked through
         self._until = math.inf  # until when nobody's time is over
+        self._deadline = math.inf  # no task here has an earlier one
 
     def __len__(self) -> int:
         return len(self.tasks)
@@ -263,8 +264,10 @@ class WaitQueue:
         self.limiter.queue(task)
         task.planned = None
         task.queued_at = now
+        deadline = math.inf if task.deadline is None else task.deadline
+        self._deadline = min(self._deadline if self.tasks else math.inf, deadline)
         self.tasks.append(task)
-        self._until = min(self._until, math.inf if task.deadline is None else task.deadline)
+        self._until = min(self._until, deadline)
 
     def step(self, now: float, spare: int) -> Task | None:
         """The next task, if the limiter lets it through. The time it queued counts for the account's streak alone."""
@@ -279,6 +282,8 @@ class WaitQueue:
 
     def _last(self, now: float) -> Task | None:
         """A task whose deadline has come, if its account is held until long after it."""
+        if now < self._deadline:
+            return None
         due = (task for task in self.tasks if task.deadline is not None and task.deadline <= now)
         return next((task for task in due if self.limiter.admit_last(task, task.deadline or now, now)), None)
 

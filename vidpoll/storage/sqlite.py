@@ -202,7 +202,11 @@ class Store(Database):
 
         What a batch has not settled stays.
         """
-        lost = [(submission.number,) for submission in self.submits() if submission.at < before]
+        lost = [
+            (each.number,)
+            for each in self.submits()
+            if each.at < before and not each.key.startswith(records.OF_BATCHES)  # those hold a row, and its price
+        ]
         with self._transaction() as db:
             old = f"DELETE FROM jobs WHERE told_at IS NOT NULL AND ended_at < ? AND (key IS NULL OR NOT {_OPEN})"
             gone = db.execute(old, (before,)).rowcount

@@ -129,3 +129,38 @@ def test_a_push_is_signed_over_time_comma_body() -> None:
     assert (said.state, said.problem) == (State.FAILED, vidpoll.Problem("no"))
     with pytest.raises(vidpoll.BadSignature):
         vidpoll.webhook(PROVIDER, headers, body + b" ", "secret", now=1795860200.0)
+
+
+SKUS = {
+    "duration_seconds_with_audio": "0.08",
+    "duration_seconds_without_audio": "0.05",
+    "duration_seconds_with_audio_720p": "0.05",
+    "duration_seconds_without_audio_720p": "0.03",
+}
+
+
+@pytest.mark.parametrize(
+    ("skus", "more", "shown"),
+    [
+        (SKUS, {"resolution": "720p", "generate_audio": True}, "0.40 USD"),
+        (SKUS, {"resolution": "1080p", "generate_audio": True}, "0.64 USD"),
+        (SKUS, {"resolution": "1080p"}, "0.40 to 0.64 USD"),
+        (SKUS, {"generate_audio": False}, "0.24 to 0.40 USD"),
+        (SKUS, {}, "0.24 to 0.64 USD"),
+        ({"duration_seconds": "0.1"}, {"resolution": "4k"}, "0.80 USD"),
+        ({**SKUS, "video_tokens": "0.1"}, {}, "None"),
+        ({"duration_seconds_480p": "0.1"}, {"resolution": "4k"}, "None"),
+        ({}, {}, "None"),
+        ("free", {}, "None"),
+    ],
+)
+def test_the_models_tell_the_price(skus: object, more: dict[str, Any], shown: str) -> None:
+    """By the second; a rate for the resolution counts before that for all others, and what is not given is a range."""
+    models = {"data": [{"id": "x", "pricing_skus": {"duration_seconds": "9"}}, {"id": "m", "pricing_skus": skus}]}
+    client, wire = client_of(
+        {"/videos/models": [answer(models)], "/key": [answer({"data": {"limit_remaining": None}})]}
+    )
+    with client:
+        found = [str(client.price("openrouter", "video", model="m", prompt=a, duration=8, **more)) for a in "ab"]
+    assert found == [shown, shown]
+    assert sum(each.url.endswith("/videos/models") for each in wire.sent) == 1

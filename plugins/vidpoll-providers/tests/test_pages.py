@@ -111,7 +111,8 @@ def requests(provider: vidpoll.Provider, index: dict[str, Any]) -> Iterator[tupl
             yield name, f"`vidpoll upload {provider.name} FILE`"
             continue
         job_id = ids.get(name, index["id"])
-        arguments = {"list": ({}, None), "quota": (), "submit": (given.get(name, {}),)}.get(role, (job_id,))
+        own = (given.get(name, {}),)
+        arguments = {"list": ({}, None), "quota": (), "submit": own, "estimate": own}.get(role, (job_id,))
         sent = operation.request(*arguments)
         query = f"?{urlencode(sent.query)}" if sent.query else ""
         line = f"{sent.method} {sent.path}{query}"
@@ -119,6 +120,18 @@ def requests(provider: vidpoll.Provider, index: dict[str, Any]) -> Iterator[tupl
             line = line.replace(form, "{id}")
         more = any(row["operation"] == name and row.get("then") for row in index["samples"])
         yield name, f"`{unquote(line)}`{', and what its answer calls for' if more else ''}"
+
+
+def prices(provider: vidpoll.Provider) -> str:
+    """Where the prices of submits were read, and when."""
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for kind, operation in provider.submit.items():
+        if operation.price is not None:
+            listed = operation.price
+            found.setdefault((listed.source, listed.dated, listed.unit), []).append(f"`{kind}`")
+    return "; ".join(
+        f"{', '.join(kinds)} in {unit}, by {source} on {dated}" for (source, dated, unit), kinds in found.items()
+    )
 
 
 def fields(provider: vidpoll.Provider, role: str) -> Iterator[str]:
@@ -150,6 +163,7 @@ def section(name: str) -> Iterator[str]:
         ("pace", pace(provider)),
         ("states", "; ".join(states(provider))),
         *requests(provider, index),
+        *([("prices", prices(provider))] if prices(provider) else []),
     ]
     yield "\n".join(["| | |", "| --- | --- |", *(f"| {what} | {value} |" for what, value in rows)])
     for role in ("submit", "list"):
@@ -167,7 +181,8 @@ def row(name: str) -> str:
     provider, index, title = provider_of(name), index_of(name), text_of(name)[0]
     kinds = ", ".join(f"`{kind}`" for kind in provider.submit) or "-"
     plain = [each for each in provider.operations() if " " not in each and each != "status"]
-    others = ", ".join([*plain, "upload"] if provider.upload else plain)
+    more = [name for name in ("estimate", "upload") if getattr(provider, name)]
+    others = ", ".join([*plain, *more])
     anchor = re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
     others = others or "-"
     shown = reference(name, index["id"])

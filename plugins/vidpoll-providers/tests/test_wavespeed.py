@@ -11,7 +11,7 @@ from vidpoll_providers import wavespeed
 
 import vidpoll
 from vidpoll import Response, State
-from vidpoll.testing import FakeClock, FakeTransport
+from vidpoll.testing import FakeClock, FakeTransport, simulate
 
 (PROVIDER,) = wavespeed.vidpoll_providers()
 BEGAN = 1795860000.0
@@ -133,3 +133,25 @@ def test_a_push_is_signed_and_comes_bare() -> None:
     assert read(json.loads(pushed)).state is State.COMPLETED
     with pytest.raises(vidpoll.BadSignature):
         vidpoll.webhook(PROVIDER, headers, body, "whsec_other", now=1795860200.0)
+
+
+def test_the_price_is_asked_once_for_all_prompts() -> None:
+    """Prompt and seed do not change it; what the account gets cheaper is told cheaper."""
+    told = {"model_id": "a/b", "price": 0.05, "discounted_price": 0.045, "currency": "USD"}
+    client, wire = client_of([answer({"code": 200, "message": "success", "data": told})])
+    with client:
+        prices = [
+            client.price("wavespeed", "prediction", model="a/b", prompt=f"sea {seed}", seed=seed, duration=5)
+            for seed in range(3)
+        ]
+    assert prices == [vidpoll.Price(0.045, 0.045, "USD", "estimate")] * 3
+    assert [json.loads(each.body or b"") for each in wire.sent] == [
+        {"model_id": "a/b", "inputs": {"prompt": "a prompt", "duration": 5}}
+    ]
+
+
+def test_the_simulated_face_tells_a_price_and_makes_no_job() -> None:
+    """The question has the form of a submit, whose path is a model's."""
+    with simulate("wavespeed", instant=True) as simulated, simulated.client() as client:
+        assert str(client.price("wavespeed", "prediction", model="a/b", prompt="a sea")) == "0.045 USD"
+        assert list(client.jobs("wavespeed")) == []

@@ -113,3 +113,24 @@ def test_what_moderation_holds_back_has_no_file() -> None:
     odd = {"status": "done", "video": {"url": VIDEO, "respect_moderation": "yes"}}
     with pytest.raises(vidpoll.Malformed):
         provider().status.parse(Response(200, {}, json.dumps(odd).encode()), "r1")
+
+
+@pytest.mark.parametrize(
+    ("more", "shown"),
+    [
+        ({"resolution": "720p"}, "0.70 USD"),
+        ({"model": "grok-imagine-video-1.5", "resolution": "1080p"}, "2.50 USD"),
+        ({"resolution": "480p", "image": VIDEO}, "0.50 to 0.51 USD"),
+        ({"resolution": "480p", "reference_images": [VIDEO, VIDEO]}, "0.50 to 0.52 USD"),
+        ({"model": "grok-new"}, "None"),
+        ({"duration": None}, "None"),
+        ({"video": VIDEO}, "None"),
+    ],
+)
+def test_a_price_by_the_second_and_for_images(more: dict[str, object], shown: str) -> None:
+    """What images cost is not on the page of prices: it is a range."""
+    client, wire = client_of([])
+    with client:
+        given: dict[str, object] = {"model": "grok-imagine-video", "prompt": "a sea", "duration": 10, **more}
+        assert str(client.price("xai", "generations", **given)) == shown
+    assert wire.sent == []

@@ -31,7 +31,7 @@ WORDS = {
     "budget_exceeded": State.FAILED,
 }
 FILTER = r"support codes|responsible ai|violat"
-FAULTS = {
+FAULTS: dict[str, str | dict[str, str]] = {
     "3": {FILTER: "moderated_input", "": "input"},  # INVALID_ARGUMENT
     "8": "capacity",
     **dict.fromkeys(("13", "14"), "internal"),

@@ -105,17 +105,17 @@ def parse_price(response: vidpoll.Response, about: str) -> vidpoll.Price:
     skus = next((parsing.at(row, "pricing_skus") for row in rows if parsing.at(row, "id") == asked["model"]), None)
     seconds, rates = parsing.number(asked["duration"]), list(_rates(skus if isinstance(skus, dict) else {}, asked))
     if not rates or seconds is None or min(rates) < 0 or seconds <= 0:
-        raise vidpoll.Malformed("the models' prices do not tell that of this job")
+        raise vidpoll.Refused("not found", "the models' prices do not tell that of this job")
     return vidpoll.Price(min(rates) * seconds, max(rates) * seconds, "USD", "estimate")
 
 
-def _rates(skus: Mapping[str, Any], asked: Mapping[str, Any]) -> Iterator[float]:
+def _rates(skus: Mapping[str, Any], asked: dict[str, Any]) -> Iterator[float]:
     """The rates per second; none where a price is by something else."""
     found = [(SKU.fullmatch(name), parsing.number(rate)) for name, rate in skus.items()]
-    sound = {True: "_with_audio", False: "_without_audio"}.get(asked.get("generate_audio"))
+    sound = {True: "_with_audio", False: "_without_audio"}.get(asked["generate_audio"])
     known = [(name[1], name[2], rate) for name, rate in found if name is not None and rate is not None]
     heard = [row for row in known if sound is None or row[0] in (None, sound)]
-    size = asked.get("resolution")
+    size = asked["resolution"]
     meant = heard if size is None else [row for row in heard if row[1] == size] or [row for row in heard if not row[1]]
     yield from (rate for _, _, rate in meant if len(known) == len(found))
 

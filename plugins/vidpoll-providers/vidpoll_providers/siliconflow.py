@@ -45,7 +45,9 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
                 "POST /video/submit", JOB, FIELDS, ("model", "prompt"), kind="video", others=declare.anything()
             )
         },
-        quota=declare.quota("GET /user/info", declare.Envelope("data"), balance="totalBalance", unit="CNY"),
+        quota=declare.quota(
+            "GET /user/info", declare.Envelope("data"), balance="totalBalance", unit="money of the site"
+        ),
         error=declare.refusals(
             {"20012": "input", "20015": "input", "30001": "money", "50505": "capacity"}  # HTTP 400, or 403, or 503
         ),

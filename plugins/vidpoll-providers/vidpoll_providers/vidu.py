@@ -151,7 +151,7 @@ def read_error(response: vidpoll.Response) -> vidpoll.Problem:
     return replace(said, code=reason or said.code)
 
 
-REFUSALS = {
+REFUSALS: dict[str, str | dict[str, str]] = {
     "CreditInsufficient": "money",  # HTTP 400, as the next two
     "OperationInProcess": "rate",
     "AuditSubmitIllegal": "moderated_input",

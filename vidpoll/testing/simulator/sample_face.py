@@ -14,7 +14,7 @@ import random
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise, product
 from pathlib import Path
@@ -31,6 +31,7 @@ from .answers import Swaps, file_of, handed_on, like, own_part, progress_writer,
 from .asked import Asked, asked, fits, likeness, opens, same_question, written
 from .assets import Asset, serve
 from .face import Clock, Face, Route
+from .list_rows import rows_by_state, where_rows, with_body
 from .timeline import Fate, Job, Stage, Timeline
 from .wire import Reply, Request, json_reply
 
@@ -139,7 +140,7 @@ class SampleFace(Face):
         return self._refusal(404, "not found", "there is no such job, or no such path")
 
     def full(self, request: Request) -> Reply:
-        return self._refusal(429, "rate limit", "no slot is free")
+        return self._refusal(429, "capacity", "no slot is free")
 
     # Requests
 
@@ -151,8 +152,8 @@ class SampleFace(Face):
             return door(request)
         if self._is(came, "list", {}, None):
             return self._list(request)
-        if self._is(came, "quota"):
-            return self._quota()
+        if found := self._of_money(came):
+            return found
         fields = _object(request)
         kinds = [kind for kind, scene in self._scenes.items() if fits(came, scene.request, scene.fields)]
         if not kinds or self._asks_about_a_job(came):
@@ -223,10 +224,17 @@ class SampleFace(Face):
         self.jobs.remove(job.id, at=request.at)
         return self._tell(next(filter(None, map(self.index.named, good[0].then)), good[0]), job)
 
-    def _quota(self) -> Reply:
-        """The sample of a quota that affords something, where there is one."""
-        good = sorted(self._good("quota"), key=lambda each: each.expect.get("remaining") == 0)
-        return _reply(good[0].response()) if good else _lacking("quota")
+    def _of_money(self, came: Asked) -> Reply | None:
+        """The sample of a quota that affords something, where there is one, or of an estimate; None for all else."""
+        if self._is(came, "quota"):
+            good = sorted(self._good("quota"), key=lambda each: each.expect.get("remaining") == 0)
+            return _reply(good[0].response()) if good else _lacking("quota")
+        for kind in filter(self.provider.estimate.get, self._scenes):
+            for each in self._good(f"estimate {kind}"):
+                own = dict(each.fields) or self.defaults(kind)
+                if fits(came, self.provider.estimate[kind].request(own), own):
+                    return _reply(each.response())
+        return None
 
     def _list(self, request: Request) -> Reply:
         """All jobs that a row can show, the newest first, on one page; a further page is the sample of an empty one."""
@@ -237,10 +245,10 @@ class SampleFace(Face):
         if self._beyond(request, shown[0][1].next):
             empty = next((each for each, page in pages if not page.items and page.next is None), None)
             return _reply(empty.response()) if empty else _lacking('list that is the last page ("next": null)')
-        rows = {state: row for pair in reversed(shown) for state, row in _rows(*pair).items()}
+        rows = {state: row for pair in reversed(shown) for state, row in rows_by_state(*pair).items()}
         elements = [each for job in self.jobs for each in self._element(job, request.at, rows)][::-1]
         sample, page = shown[0]
-        data = mutations.replaced(sample.data, _where(sample.data, page.items), elements)
+        data = mutations.replaced(sample.data, where_rows(sample.data, page.items), elements)
         return _reply(sample.response(mutations.encode(data)))
 
     def _element(self, job: Job, now: float, rows: Mapping[str, tuple[Sample, mutations.Path]]) -> list[Any]:
@@ -280,9 +288,9 @@ class SampleFace(Face):
         swaps = self._swaps(steps, said, job)
         data = sample.data
         if progress is not None:
-            data = progress_writer(data, lambda body: getattr(self._read(_with(sample, body))[1], "progress", None))(
-                data, progress
-            )
+            data = progress_writer(
+                data, lambda body: getattr(self._read(with_body(sample, body))[1], "progress", None)
+            )(data, progress)
         answer = swaps.response(sample, data)
         value = self._parse(sample, answer, job.id)
         for second, _ in steps[1:]:
@@ -489,30 +497,3 @@ def _reply(response: model.Response) -> Reply:
 
 def _lacking(what: str) -> Reply:
     return json_reply(501, {"error": {"message": f"not in the samples: add a sample of a {what} to index.json"}})
-
-
-def _with(sample: Sample, data: object, **changes: Any) -> Sample:
-    return replace(sample, body=mutations.encode(data), **changes)
-
-
-def _where(data: object, items: Sequence[model.Snapshot]) -> mutations.Path:
-    """Where in a body the list stands that has an element for each of the rows."""
-    lists = [(path, value) for path, value in mutations.nodes(data) if isinstance(value, list)]
-    return next(path for path, value in lists if all(_element(value, said) is not None for said in items))
-
-
-def _element(elements: Any, said: model.Snapshot) -> Any:
-    return next((each for each in elements if own_part(said.job_id or "", json.dumps(each))), None)
-
-
-def _rows(sample: Sample, page: model.Page) -> dict[str, tuple[Sample, mutations.Path]]:
-    """For each state a list with a single row, and where that row stands."""
-    where = _where(sample.data, page.items)
-    elements = mutations.get(sample.data, where)
-    return {
-        str(said.state): (
-            _with(sample, mutations.replaced(sample.data, where, [_element(elements, said)]), job_id=said.job_id),
-            where,
-        )
-        for said in reversed(page.items)
-    }

@@ -184,6 +184,25 @@ def test_a_push_is_confirmed_by_a_question() -> None:
         assert (job.ok, job.video.url) == (True, url)
 
 
+@pytest.mark.parametrize(
+    ("more", "shown"),
+    [
+        ({"resolution": "720p"}, "3 to 4.5 units"),
+        ({"settings": {"resolution": "4K"}}, "15 units"),
+        ({}, "3 to 15 units"),
+        ({"model": "kling-3.0-turbo"}, "None"),
+        ({"task": "motion-control"}, "None"),
+        ({"voice_list": [{"voice_id": "v"}]}, "None"),
+    ],
+)
+def test_a_price_in_units(more: dict[str, object], shown: str) -> None:
+    """From without to with native audio; the page has other prices for voices and for other tasks."""
+    listed = PROVIDER.submit["video"].price
+    assert listed is not None
+    given = {"task": "text-to-video", "model": "kling-3.0", "prompt": "a voice at sea", "duration": 5, **more}
+    assert str(listed(given)) == shown
+
+
 # -- the caller's own id ----------------------------------------------------------------------------------------------
 
 

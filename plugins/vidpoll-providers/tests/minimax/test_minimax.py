@@ -170,3 +170,25 @@ def test_many_jobs_of_v2_in_one_question() -> None:
     page = (("page_num", "1"), ("page_size", "20"))
     # the names of a query may be the same
     assert polling.batch.request((V2, "v2/7")).query == (*page, ("filter.task_ids", V2[3:]), ("filter.task_ids", "7"))
+
+
+IMAGE = {"type": "image_url", "image_url": {"url": "https://a.example/a.png"}}
+
+
+@pytest.mark.parametrize(
+    ("more", "shown"),
+    [
+        ({"resolution": "768P"}, "0.80 USD"),
+        ({"resolution": "2K", "content": [IMAGE] * 3}, "1.30 USD"),
+        ({}, "0.80 to 1.30 USD"),
+        ({"content": [IMAGE] * 4}, "None"),
+        ({"content": [{"type": "video_url"}]}, "None"),
+        ({"content": ["a sea"]}, "None"),
+        ({"duration": None}, "None"),
+    ],
+)
+def test_a_price_by_the_second(more: dict[str, object], shown: str) -> None:
+    """What images beyond the fifth and videos cost is not told as a number."""
+    listed = PROVIDER.submit["v2"].price
+    assert listed is not None
+    assert str(listed({"model": "MiniMax-H3", "prompt": "a sea", "duration": 10, **more})) == shown

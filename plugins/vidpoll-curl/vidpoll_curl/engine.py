@@ -1,0 +1,190 @@
+"""A multi handle of libcurl and the sockets that it waits for: as many exchanges as there are, in one thread.
+
+The thread calls `turn` again and again; nothing else of an engine but `do` and `wake` may be called in another one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import socket
+from collections import deque
+from collections.abc import Callable
+from time import monotonic, sleep
+from typing import Any
+
+import pycurl
+
+from .easy import Easy
+from .exchange import Exchange
+from .poller import poller
+
+HOST_CONNECTIONS = 512
+"""Connections to one host at most; HTTP/2 needs one or two."""
+
+CROWD, GATHER, HOLD = 16, 0.002, 0.02
+"""With more than so many exchanges under way, what happens within GATHER seconds is taken in at once, and not before
+the answers so far are read, for at most HOLD seconds.
+
+The thread of the loop and this one share an interpreter. Each callback of libcurl takes it anew, and waits for five
+milliseconds each time if the other one works: ten thousand jobs would be late by seconds. So they work in turns.
+"""
+
+IDLE = 256
+"""Handles that are kept for further requests."""
+
+
+class Engine:
+    """Exchanges under way, each with a handle. `turn` waits until something happens and takes it in."""
+
+    def __init__(self) -> None:
+        self.busy: dict[Any, Easy] = {}
+        """By the Curl object."""
+        self._idle: list[Easy] = []
+        self._ended: list[Exchange] = []
+        self._closed = False
+        self._wanted: deque[Callable[[], object]] = deque()
+        self._told: set[Any] = set()
+        """The inboxes into which answers went and may not be read yet."""
+        self._silent_at = math.inf
+        self._poller = poller()
+        self._ear, self._bell = socket.socketpair()
+        self._rung = False
+        for end in (self._ear, self._bell):
+            end.setblocking(False)
+        self._ear_fd = self._ear.fileno()
+        self._poller.watch(self._ear_fd, pycurl.POLL_IN)
+        self.multi = multi = pycurl.CurlMulti()
+        multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_MULTIPLEX)
+        multi.setopt(pycurl.M_MAX_HOST_CONNECTIONS, HOST_CONNECTIONS)
+        multi.setopt(pycurl.M_MAXCONNECTS, HOST_CONNECTIONS)
+        multi.setopt(pycurl.M_SOCKETFUNCTION, self._poller.told)
+
+    def begin(self, exchange: Exchange) -> None:
+        """Ask; `exchange.done` is called by a `turn`, when there is an outcome."""
+        easy = self._idle.pop() if self._idle and exchange.can_be_again else Easy()
+        if not exchange.begin(easy):
+            self._ended.append(exchange)
+            return
+        self.busy[easy.curl] = easy
+        self._silent_at = min(self._silent_at, exchange.looked_at)
+        self.multi.add_handle(easy.curl)
+
+    def drop(self, exchange: Exchange) -> None:
+        """Forget an exchange; its connection is closed where it was in the middle of something."""
+        for curl, easy in list(self.busy.items()):
+            if easy.exchange is exchange:
+                del self.busy[curl]
+                self.multi.remove_handle(curl)
+
+    def turn(self, most: float) -> None:
+        """Wait until something happens, at most so many seconds, and take it in."""
+        timer = self.multi.timeout()  # and no callback: each costs a turn of the interpreter's lock
+        begun = monotonic()
+        wait = min(most, self._silent_at - begun, math.inf if timer < 0 else timer / 1000)
+        found = self._poller.wait(max(0.0, wait if not self._ended else 0.0))
+        if len(self.busy) > CROWD:
+            self._gather()
+            found = self._poller.wait(0.0)
+        while self._wanted:
+            self._wanted.popleft()()
+        for fd, ready in found:
+            if fd == self._ear_fd:
+                self._hear()
+            else:
+                self.multi.socket_action(fd, ready)
+        now = monotonic()
+        if timer >= 0 and now - begun >= timer / 1000:
+            self.multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
+        self._finish()
+        if self._silent_at <= now:
+            self._give_up(now)
+        ended, self._ended = self._ended, []
+        for exchange in ended:
+            exchange.done(exchange)
+            self._told.add(exchange.ticket.inbox)
+
+    def _gather(self) -> None:
+        """Let more happen, and let those who were answered read it: who works now would only wait for this thread."""
+        until = monotonic() + HOLD
+        sleep(GATHER)
+        while self._unread() and monotonic() < until:
+            sleep(GATHER)
+        self._told.clear()  # nobody may read them any more
+
+    def _unread(self) -> bool:
+        self._told = {inbox for inbox in self._told if not inbox.empty()}
+        return bool(self._told)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is under way, or wanted."""
+        return not self.busy and not self._wanted and not self._ended
+
+    def do(self, what: Callable[[], object]) -> None:
+        """Have the thread call `what`. For any thread."""
+        self._wanted.append(what)
+        self.wake()
+
+    def wake(self) -> None:
+        """Have `turn` return. For any thread."""
+        if not self._rung:
+            self._rung = True
+            with contextlib.suppress(OSError):  # it is full, or closed
+                self._bell.send(b"\0")
+
+    def __del__(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections. What is under way is forgotten."""
+        if self._closed:
+            return
+        self._closed = True
+        for curl in self.busy:
+            self.multi.remove_handle(curl)
+        self.busy.clear()
+        self._idle.clear()
+        self.multi.close()
+        self._poller.close()
+        self._ear.close()
+        self._bell.close()
+
+    def _hear(self) -> None:
+        with contextlib.suppress(OSError):
+            self._ear.recv(64)
+        self._rung = False
+
+    def _finish(self) -> None:
+        more = 1
+        while more:
+            more, good, bad = self.multi.info_read()
+            for curl in good:
+                self._over(curl, 0, "")
+            for curl, code, said in bad:
+                self._over(curl, code, said)
+
+    def _over(self, curl: Any, code: int, said: str) -> None:
+        easy = self.busy.pop(curl)
+        self.multi.remove_handle(curl)
+        exchange = easy.exchange
+        again = exchange.over(easy, code, said)
+        del easy.exchange
+        if len(self._idle) < IDLE and exchange.can_be_again:
+            self._idle.append(easy)
+        if again:
+            self.begin(exchange)
+        else:
+            self._ended.append(exchange)
+
+    def _give_up(self, now: float) -> None:
+        """End the exchanges of which nothing is heard."""
+        for curl, easy in list(self.busy.items()):
+            if easy.exchange.silent_at <= now:
+                self._over(curl, pycurl.E_OPERATION_TIMEDOUT, "")
+        self._silent_at = min((_look(easy.exchange, now) for easy in self.busy.values()), default=math.inf)
+
+
+def _look(exchange: Exchange, now: float) -> float:
+    """When to look whether an exchange has to be given up."""
+    return exchange.looked_at if exchange.looked_at > now else exchange.silent_at

@@ -1,0 +1,175 @@
+"""The transport: one thread with an engine for all questions, and worker threads with one each for files.
+
+A file's bytes go to a sink that may be slow, so that it has a thread of its own, and holds nobody else.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+import weakref
+from functools import lru_cache, partial
+from queue import Queue
+from typing import Any
+
+from vidpoll import Response
+from vidpoll.faults import Misconfigured, NoAnswer
+from vidpoll.fork_lock import ForkLock
+from vidpoll.net.accounts import WireRequest
+from vidpoll.net.protocol import Start
+from vidpoll.net.workers import NO_THREAD, Ticket, Workers
+
+from .easy import way_to
+from .engine import Engine
+from .exchange import Exchange
+
+SIZE = 1024
+"""Requests under way at once, at most."""
+
+_inherited: list[object] = []
+"""Engines of a parent process. They are never closed here: that would speak on its connections."""
+
+
+class CurlTransport:
+    """A transport on libcurl. Threads may share it."""
+
+    def __init__(self) -> None:
+        self._closed = False
+        self._files = Workers(64)
+        self._local = threading.local()
+        self._way = lru_cache(64)(way_to)  # by origin: hosts may be named anew for each file
+        self._reset()
+
+    def _reset(self) -> None:
+        self._lock = ForkLock()
+        self._open: set[Ticket] = set()
+        self._done = partial(_finished, self._open)
+        self._hub: _Hub | None = None
+
+    @property
+    def spare(self) -> int:
+        return SIZE - len(self._open)
+
+    def begin(self, wire: WireRequest, inbox: Queue[Any], start: Start | None = None) -> Ticket:
+        if self._closed:
+            raise RuntimeError("this transport is closed")
+        if start is not None:
+            return self._files.send(lambda ticket: self.fetch(wire, ticket, start), inbox)
+        if self._lock.forked:
+            _inherited.append(self._hub)
+            self._reset()
+        if self._hub is None:
+            with self._lock:
+                self._start()
+        hub = self._hub
+        assert hub is not None
+        ticket = Ticket(hub.drop, inbox)
+        self._open.add(ticket)
+        hub.engine.do(partial(hub.engine.begin, Exchange(wire, ticket, None, self._way, self._done)))
+        return ticket
+
+    def _start(self) -> None:
+        if self._hub is not None:
+            return
+        hub = _Hub()
+        try:
+            threading.Thread(target=hub.run, name="vidpoll-curl", daemon=True).start()
+        except (RuntimeError, MemoryError):
+            hub.engine.close()
+            raise Misconfigured(NO_THREAD) from None
+        self._hub = hub
+        weakref.finalize(self, hub.stop)
+
+    def abort(self, ticket: Ticket) -> None:
+        if ticket not in self._open:
+            self._files.abort(ticket)
+            return
+        if ticket.end():
+            ticket.aborted = True
+            self._open.discard(ticket)
+            if not self._lock.forked:
+                ticket.work(ticket)
+
+    def send(self, wire: WireRequest, ticket: Ticket) -> Response:
+        return self._ask(wire, ticket, None)
+
+    def fetch(self, wire: WireRequest, ticket: Ticket, start: Start) -> Response:
+        """Like `send`; a 2xx body goes to what `start(head)` returns, in the calling thread."""
+        return self._ask(wire, ticket, start)
+
+    def close(self) -> None:
+        self._closed = True
+        self._files.close()
+        engine: Engine | None = self._local.__dict__.pop("engine", None)
+        if engine is not None and self._local.__dict__.pop("pid") == os.getpid():
+            engine.close()  # that of this thread
+        if self._hub is not None:
+            self._hub.stop()
+
+    def _ask(self, wire: WireRequest, ticket: Ticket, start: Start | None) -> Response:
+        """Ask in the calling thread, with an engine of its own."""
+        engine = self._own_engine()
+        ticket.shut = engine.wake
+        exchange = Exchange(wire, ticket, start, self._way, lambda exchange: None)
+        if not ticket.aborted:
+            engine.begin(exchange)
+        while exchange.outcome is None and not ticket.aborted:
+            engine.turn(60.0)
+        engine.drop(exchange)
+        if exchange.outcome is None:
+            raise NoAnswer("aborted", sent=ticket.sent)
+        if isinstance(exchange.outcome, BaseException):
+            raise exchange.outcome
+        return exchange.outcome
+
+    def _own_engine(self) -> Engine:
+        local = self._local
+        if getattr(local, "pid", None) != os.getpid():
+            _inherited.append(getattr(local, "engine", None))
+            local.engine, local.pid = Engine(), os.getpid()
+        engine: Engine = local.engine
+        return engine
+
+
+def _finished(open_tickets: set[Ticket], exchange: Exchange) -> None:
+    ticket = exchange.ticket
+    ticket.outcome = exchange.outcome
+    if ticket.end():
+        ticket.done = True
+        open_tickets.discard(ticket)
+        ticket.inbox.put(ticket)
+
+
+class _Hub:
+    """The thread that asks for all, and its engine."""
+
+    def __init__(self) -> None:
+        self.engine = Engine()
+        self._stopped = False
+        atexit.register(_stop, weakref.ref(self))
+
+    def drop(self, ticket: Ticket) -> None:
+        """Have the thread forget the exchange of a ticket."""
+        self.engine.do(partial(self._drop, ticket))
+
+    def _drop(self, ticket: Ticket) -> None:
+        for easy in list(self.engine.busy.values()):
+            if easy.exchange.ticket is ticket:
+                self.engine.drop(easy.exchange)
+
+    def stop(self) -> None:
+        """Have the thread end, once nothing is under way."""
+        self._stopped = True
+        self.engine.wake()
+
+    def run(self) -> None:
+        engine = self.engine
+        while not (self._stopped and engine.idle):
+            engine.turn(60.0)
+        engine.close()
+
+
+def _stop(hub: weakref.ref[_Hub]) -> None:
+    if (found := hub()) is not None:
+        found.stop()
