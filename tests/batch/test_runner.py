@@ -450,3 +450,31 @@ def test_a_row_waits_for_the_provider_s_pace(tmp_path: Path) -> None:
     assert 12.0 <= n.clock.now - begun <= 12.0 + 2 * FLOOR
     assert isinstance(n, Night)
     assert SHOP.pacing.floor == FLOOR
+
+
+def test_files_that_cannot_be_saved_stop_the_buying(tmp_path: Path) -> None:
+    """The disk may be full: nothing more is bought; the next run saves what was bought."""
+    n = night(tmp_path, server=server(slots=1))
+    (tmp_path / "clips").write_text("a file in the place of the folder")
+    batch = n.batch(9, parallel=1)
+    assert Counter(states(batch).values()) == {"failed": 4, "waiting: files": 5}  # one was under way
+    assert len(n.server.bought) == 4
+    (tmp_path / "clips").unlink()
+    assert set(states(night(tmp_path, server=n.server).batch(9)).values()) == {"completed"}
+    assert len(n.server.bought) == 9
+
+
+def test_how_a_batch_stands_while_it_runs(tmp_path: Path) -> None:
+    """Rows by state, by account, and why they wait; what was spent and is reserved; when it may be over."""
+    n = night(tmp_path, shop("shop", pacing=vidpoll.Pacing(floor=FLOOR, typical=(10.0, 20.0))))
+    batch = n.batch(6, parallel=1, price=HALF, budget="2 USD")
+    assert batch.status().states == {"waiting": 6}
+    rows = iter(batch)
+    next(rows)
+    status = batch.status()
+    assert (status.total, status.done, status.spent, status.reserved) == (6, 1, {"USD": 0.5}, {"USD": 0.5})
+    (account,) = status.accounts
+    assert (account.account, account.slots, account.in_flight, account.stopped) == ("shop", 1, 1, "")
+    assert status.finish is not None
+    assert n.clock.now + 50.0 < status.finish[0] < status.finish[1] < n.clock.now + 100.0
+    assert str(status) == "1 of 6 done, 0.5 of 2 USD"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -76,8 +77,13 @@ class Server:
     most: int = 0
     refused: int = 0
     finds: bool = False
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def send(self, wire: WireRequest, ticket: Ticket) -> Response:
+        with self.lock:
+            return self._answer(wire)
+
+    def _answer(self, wire: WireRequest) -> Response:
         path = wire.url.partition(".example")[2]
         if wire.method == "POST":
             return self._submit(json.loads(wire.body or b"{}")["prompt"])

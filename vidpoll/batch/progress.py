@@ -80,12 +80,18 @@ class RowRun:
     """Whether the plugins have let it pass."""
     vetoed: bool = False
     lane: Lane = field(init=False, repr=False)
-    stack: ExitStack = field(default_factory=ExitStack)
+    open: ExitStack | None = None
     """What is to be closed once its job has ended: the hooks' wait, and the lease."""
 
     @property
     def key(self) -> str:
         return self.row.key
+
+    def close(self) -> None:
+        """Its job has ended, or is left alone."""
+        opened, self.open = self.open, None
+        if opened is not None:
+            opened.close()
 
     @property
     def result(self) -> RowResult:

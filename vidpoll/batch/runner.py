@@ -317,8 +317,10 @@ class Runner(Rows):
             with suppress(_Left), stack:
                 raise _Left
         self._submits.clear()
-        for stack in [*self._strangers.values(), *(row.stack for row in self.rows.values())]:
+        for stack in self._strangers.values():
             stack.close()
+        for row in self.rows.values():
+            row.close()
         self.files.close()
 
 

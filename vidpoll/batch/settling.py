@@ -178,9 +178,9 @@ class Rows:
             host.keeper.enter([job], [account.opened])
         if not self._may_ask(row, job):
             return
-        row.stack = ExitStack()
-        row.stack.enter_context(host.hooks.during([job], "wait"))
-        row.stack.enter_context(host.keeper.waiting([job]))
+        row.open = ExitStack()
+        row.open.enter_context(host.hooks.during([job], "wait"))
+        row.open.enter_context(host.keeper.waiting([job]))
         row.lane.move(row, "running")
         for event in events:
             optional(partial(host.keeper.tell, job, event), None)
@@ -228,7 +228,7 @@ class Rows:
 
     def _gave_up(self, row: RowRun, error: OutcomeUnknown) -> None:
         """Nobody knows how the job ends: it keeps its slot and its reservation, and the next run looks again."""
-        row.stack.close()
+        row.close()
         if isinstance(error, WaitStopped):
             return
         row.problem = error.message
@@ -242,7 +242,7 @@ class Rows:
         assert job is not None
         self._changed = True
         if not (self.host.keeper.holds(job.ref) or self.host.keeper.lease(job, FETCHING)[0]):
-            row.stack.close()
+            row.close()
             self._leave_to_other(row)
         elif job.ok:
             row.lane.move(row, "fetching")
@@ -274,7 +274,7 @@ class Rows:
         row.cost = self._cost(row, paid=True)
         if isinstance(came, VidpollError):  # it is not settled: the next run fetches them
             row.problem, row.category = came.message, "files"
-            row.stack.close()
+            row.close()
             self._end(row, "failed")
             self._unsaved += 1
             if self._unsaved == UNSAVED:
@@ -307,7 +307,7 @@ class Rows:
     def _settle(self, row: RowRun, state: str) -> None:
         """Keep how the attempt ended; then the row has ended, or waits to be tried again."""
         self._keep(row, state)
-        row.stack.close()
+        row.close()
         if row.price is not None:
             self.full.pop(row.price.unit, None)
         if state == "waiting":
