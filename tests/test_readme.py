@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import vidpoll
+import vidpoll.client_base
 from vidpoll.testing import ScaledClock, simulate
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
@@ -20,7 +21,7 @@ SPEED = 40.0  # a request may take 40 s on the clock of the wait, which is one s
 def providers(monkeypatch, tmp_path):
     """All providers, simulated so fast that a job takes about a second, and found through the environment."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(vidpoll.client, "SystemClock", lambda: ScaledClock(SPEED))
+    monkeypatch.setattr(vidpoll.client_base, "SystemClock", lambda: ScaledClock(SPEED))
     monkeypatch.setenv("ACME_API_KEY", "not-used")
     with simulate(speed=SPEED) as simulator:
         for name, url in simulator.base_urls.items():

@@ -121,10 +121,11 @@ MODULES = {module(path): path for path in SOURCES if module(path) not in USERS}
 PACKAGES = [find_spec(folder.name.replace("-", "_")) for folder in sorted(PLUGINS.glob("vidpoll-*"))]
 OURS = [path for each in PACKAGES if each for path in sorted(Path(str(each.origin)).parent.glob("*.py"))]
 PROVIDERS = [path for path in OURS if "def vidpoll_providers(" in path.read_text(encoding="utf-8")]
+BELOW = [path for path in OURS if "def vidpoll_transports(" in path.read_text(encoding="utf-8")]
 NOTIFIERS = [
     path
     for path in OURS
-    if path.name == "__init__.py" and path.parent not in {provider.parent for provider in PROVIDERS}
+    if path.name == "__init__.py" and path.parent not in {other.parent for other in (*PROVIDERS, *BELOW)}
 ]
 
 

@@ -28,6 +28,7 @@ from acme_provider import (
 )
 
 import vidpoll
+import vidpoll.client_base
 from vidpoll.faults import NoAnswer
 
 RESET = ConnectionResetError()
@@ -116,7 +117,7 @@ def test_an_unknown_word_is_told_once() -> None:
 def test_gaps_after_faults_grow_and_a_good_answer_resets_them() -> None:
     """Full jitter up to the floor doubled with each fault, at most 15 s, never below the floor."""
 
-    class Wild(vidpoll.client.Random):
+    class Wild(vidpoll.client_base.Random):
         def uniform(self, a: float, b: float) -> float:
             return b
 
@@ -189,7 +190,7 @@ def test_floor_and_hint_outrank_the_question_on_the_deadline(script: list[Any], 
 def test_a_429_without_a_hint_does_not_cost_the_question_on_the_deadline() -> None:
     """Jitter is no hint: what it adds is cut at the deadline too."""
 
-    class Wild(vidpoll.client.Random):
+    class Wild(vidpoll.client_base.Random):
         def uniform(self, a: float, b: float) -> float:
             return b
 
@@ -440,7 +441,7 @@ def test_a_job_that_an_account_on_hold_has_not_asked_for_is_asked_for_on_its_dea
 def test_a_429_is_waited_for_as_long_as_its_hint() -> None:
     """With a tenth of jitter, a floor at most; not for the pause that so many faults would bring."""
 
-    class Wild(vidpoll.client.Random):
+    class Wild(vidpoll.client_base.Random):
         def uniform(self, a: float, b: float) -> float:
             return b
 
