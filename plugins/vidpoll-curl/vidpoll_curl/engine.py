@@ -103,7 +103,7 @@ class Engine:
         wait = min(most, self._silent_at - monotonic(), math.inf if timer < 0 else timer / 1000)
         found = self._poller.wait(0.0 if self._ended else max(0.0, wait))
         if len(self.busy) > CROWD:
-            self._gather()
+            self._gather(len(found))
             found = self._poller.wait(0.0)
         if any(fd == self._ear_fd for fd, _ in found):
             self._hear()
@@ -112,9 +112,12 @@ class Engine:
             self._wanted.popleft()()
         return found
 
-    def _gather(self) -> None:
-        """Let more happen, and let those who were answered read it: who works now would only wait for this thread."""
-        until, wanted = monotonic() + HOLD, -1
+    def _gather(self, ready: int) -> None:
+        """Let more happen, where few sockets are `ready`, and let those who were answered read it.
+
+        Who works meanwhile would only wait for this thread.
+        """
+        until, wanted = monotonic() + HOLD, len(self._wanted) if ready > CROWD else -1
         while monotonic() < until and (wanted != len(self._wanted) or self._unread()):
             wanted = len(self._wanted)
             sleep(GATHER)
