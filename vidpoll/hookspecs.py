@@ -331,9 +331,9 @@ def vidpoll_accept(row: Any, paths: Sequence[Path]) -> str | None:
 def vidpoll_batch_changed(batch: Any, rows: Mapping[str, Any]) -> None:
     """A batch has begun, its rows have moved on, or it is at its end. For displays.
 
-    When: before the first row, then at most once a second and only where a row is in another state than before, and
-    before `vidpoll_batch_ended`. `batch` is a `vidpoll.BatchStatus`; `rows` has a `vidpoll.RowResult` for each key, as
-    it stands when it is read: read it within this call. Return: ignored.
+    When: before the first row is sent, then at most once a second and only where a row is in another state than before,
+    and before `vidpoll_batch_ended`. `batch` is a `vidpoll.BatchStatus`; `rows` has a `vidpoll.RowResult` for each key,
+    as it stands when it is read: read it within this call. Return: ignored.
 
     Example::
 

@@ -138,8 +138,8 @@ class Batch:
         try:
             with closing(self._host.loop.turns([], runner.leave, runner)) as turns:
                 try:
-                    self._tell_changed()
                     runner.resume()
+                    self._tell_changed()
                     yield from self._results()
                     for told in turns:
                         if told is not None:
@@ -318,7 +318,8 @@ class Batch:
         now, ends = self._host.loop.clock.time(), [(0.0, 0.0)]
         for lane in self._runner.lanes.values():
             left = lane.counts["running"] + lane.counts["submitting"]
-            left += 0 if lane.desk.stopped else len(lane.queue)
+            if not lane.desk.stopped:
+                left += sum(row.why not in ("budget", "limit") for row in lane.queue)
             if not left:
                 continue
             law = lane.desk.account.law

@@ -128,8 +128,8 @@ class Rows(Mapping[str, RowResult]):
         return len(self._rows)
 
 
-_UNITS = ((3600.0, "h", 1), (60.0, "min", 0), (1.0, "s", 0))
-"""Of how many seconds, and with how many digits behind the point."""
+_UNITS = ((3600.0, "h", 0.5), (60.0, "min", 1.0), (1.0, "s", 10.0))
+"""Of how many seconds, and in which steps it is told: no finer than a forecast is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +179,8 @@ class BatchStatus:
         if self.finish is None or self.finish[1] - now < 1:
             return ""
         low, high = (max(0.0, end - now) for end in self.finish)
-        unit, word, digits = next((each for each in _UNITS if high >= 1.5 * each[0]), _UNITS[-1])
-        shown = [f"{seconds / unit:.{digits}f}" for seconds in (low, high)]
+        unit, word, step = next((each for each in _UNITS if high >= 1.5 * each[0]), _UNITS[-1])
+        shown = [f"{round(seconds / unit / step) * step:g}" for seconds in (low, max(high, step))]
         return f"{' to '.join(dict.fromkeys(shown))} {word}"
 
     def money(self) -> Iterator[str]:
