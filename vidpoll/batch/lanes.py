@@ -83,7 +83,7 @@ class Lane:
     def room(self, now: float) -> bool:
         """Whether one more may be sent now."""
         desk, under_way = self.desk, self.counts["submitting"]
-        most = AT_ONCE if desk.health.unknown == 0 else 1
+        most = desk.health.submits(AT_ONCE)
         if desk.stopped or now < max(desk.open_at(), self.look_at) or under_way >= most:
             return False
         return self.slots.room(now, self.in_flight, under_way)
