@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from acme_provider import FLOOR
-from batch_runs import SHOP, Night, Server, found_by, lost, night, shop
+from batch_runs import SHOP, Night, Server, found_by, lost, night, read_status, shop
 
 import vidpoll
 from vidpoll.batch.retries import PAUSE
@@ -89,6 +89,44 @@ def test_what_a_job_really_cost_makes_room(tmp_path: Path) -> None:
         "failed": 1,
         "completed": 2,
     }
+
+
+def test_money_counts_in_whatever_spelling_its_unit_comes(tmp_path: Path) -> None:
+    """A price in usd was paid out of a budget in USD, in this run and before it, and so was a cost."""
+
+    def price(row: object) -> vidpoll.Price:
+        return vidpoll.Price(0.5, 0.5, "usd", "given")
+
+    def read(response: vidpoll.Response, job_id: str) -> vidpoll.Snapshot:
+        found = read_status(response, job_id)
+        return replace(found, cost=vidpoll.Cost(0.75, unit="usd")) if found.state.final else found
+
+    dear = shop("shop", status=replace(SHOP.status, parse=read))
+    first = night(tmp_path, dear)
+    assert set(states(first.batch(2, price=price)).values()) == {"completed"}
+    batch = night(tmp_path, dear, server=first.server).batch(4, price=price, budget="2 USD")
+    assert Counter(states(batch).values()) == {"completed": 3, "waiting: budget": 1}
+    assert batch.ledger == {"USD": (2.25, 0.0, 0.0)}
+
+
+def test_a_row_that_was_begun_without_a_price_is_not_retried_out_of_a_budget(tmp_path: Path) -> None:
+    """The next run asks for its price, and the budget allows it or not."""
+    stop = threading.Event()
+    first = night(tmp_path, server=server(fail=lambda prompt, time: {"error": "down"} if time == 1 else None))
+    assert states(first.batch(1, stop=stop, on_event=lambda event: stop.set())) == {"r1": "running"}
+    first.client.close()
+    given = {"price": HALF, "budget": "0.4 USD"}
+    for why in ("no price", "budget"):
+        batch = night(tmp_path, server=first.server).batch(1, **given)
+        assert states(batch) == {"r1": f"waiting: {why}"}
+    assert (batch.exit_code, first.server.bought) == (4, ["p1"])
+
+
+@pytest.mark.parametrize("terms", [{"limit": 1}, {"budget": "0.5 USD", "price": HALF}])
+def test_what_a_refused_row_has_held_is_for_the_next_one(tmp_path: Path, terms: dict[str, Any]) -> None:
+    """Both were sent at once, and the second found no room beside the first."""
+    n = night(tmp_path, server=server(refuse=lambda prompt, time: (400, "bad") if prompt == "p1" else None))
+    assert states(n.batch(2, **terms)) == {"r1": "failed", "r2": "completed"}
 
 
 def test_without_a_price_a_budget_is_refused(tmp_path: Path) -> None:

@@ -224,7 +224,7 @@ class Batch:
             return run.why
         if self._opened.until is not None and clock.time() >= self._opened.until:
             return "until"
-        return "stopped" if self._runner.stop.is_set() else run.why
+        return "stopped" if self._runner.stop.is_set() else self._runner.barred(run) or run.why
 
     @property
     def waiting(self) -> tuple[RowResult, ...]:

@@ -125,13 +125,15 @@ class Runner(Rows):
         at = now if lane.room(now) else lane.wake(now)
         if not lane.queue or at == math.inf or self._too_late(at):
             return False
-        return any(self._barred(row) == "" for row in lane.queue)
+        return any(self.barred(row) == "" for row in lane.queue)
 
-    def _barred(self, row: RowRun) -> str:
+    def barred(self, row: RowRun) -> str:
         """Why a row cannot be sent before another one has ended; empty where nothing is in its way."""
         if self.limited:
             return "limit"
-        price = row.price
+        price, budget = row.price, self.terms.budget
+        if budget is not None and (price is None or price.unit != budget.unit):  # an earlier run began it
+            return "no price"
         return "budget" if price is not None and price.high >= self.full.get(price.unit, math.inf) else ""
 
     # -- submitting ---------------------------------------------------------------------------------------------------
@@ -146,7 +148,7 @@ class Runner(Rows):
             if not lane.room(now):
                 return
             row = lane.queue.popleft()
-            row.why = self._barred(row)
+            row.why = self.barred(row)
             if row.why:
                 lane.queue.append(row)
             elif self._admitted(row):
@@ -273,6 +275,7 @@ class Runner(Rows):
         told = refusal.read(error, task.result)
         desk, lane, now = row.lane.desk, row.lane, self.host.loop.now()
         desk.health = desk.health.answered()
+        self._has_room(row)
         follows = after_refusal(told.category, row.retried[told.category], self.terms.retries)
         if told.follows is not None:
             follows = told.follows

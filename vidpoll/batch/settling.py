@@ -27,7 +27,7 @@ from ..storage.keeper import Keeper
 from ..storage.records import KeptRow
 from . import refusal
 from .lanes import Desk, Lane
-from .options import Money
+from .options import Money, unit_of
 from .progress import Charged, RowResult, RowRun
 from .retries import REJECTED, Follows, Retries, after_failure, after_take
 
@@ -304,7 +304,7 @@ class Rows:
         assert row.job is not None
         told, price = row.job.cost, row.price
         if told is not None:
-            return Charged(told.charged, told.refunded, told.unit, "reported")
+            return Charged(told.charged, told.refunded, unit_of(told.unit), "reported")
         if price is None:
             return None
         return Charged(0.0 if paid is False else price.high, 0.0, price.unit)
@@ -315,16 +315,22 @@ class Rows:
         """Keep how the attempt ended; then the row has ended, or waits to be tried again."""
         self._keep(row, state)
         row.close()
-        if row.price is not None:
+        if state != "completed":
+            self._has_room(row)
+        elif row.price is not None:
             self.full.pop(row.price.unit, None)
         if state == "waiting":
-            self.limited = False
             row.retried[row.category] += 1
             row.attempt += 1
             self._back(row, row.category)
         else:
-            self.limited = self.limited and state == "completed"
             self._end(row, state)
+
+    def _has_room(self, row: RowRun) -> None:
+        """What a row has held, which has bought nothing, may be another's."""
+        self.limited = False
+        if row.price is not None:
+            self.full.pop(row.price.unit, None)
 
     def _keep(self, row: RowRun, state: str) -> None:
         """In the store: what was reserved becomes what it has cost, in the unit of the price."""
