@@ -173,6 +173,21 @@ def test_models_have_slots_of_their_own(tmp_path: Path) -> None:
     assert n.server.most == 2
 
 
+def test_jobs_that_never_end_stop_the_account_whose_slots_they_hold(tmp_path: Path) -> None:
+    """The provider has deleted them: nobody will ever free their slots, and the batch does not wait for it."""
+    n = night(tmp_path)
+    refs = [n.client.submit("shop", "clip", prompt="x").ref for _ in range(2)]
+    n.server._status = lambda number, base: n.server._refusal(404, "none")  # type: ignore[method-assign]
+    batch = n.batch(2, slots={"shop": 2})
+    assert set(states(batch).values()) == {"waiting: unknown"}
+    assert (batch.exit_code, len(n.server.bought)) == (4, 2)
+    way = f"drop those that are over (`vidpoll jobs --local --forget {refs[0]}`)"
+    assert batch.stopped[0].said == f"2 jobs whose end nobody knows hold slots of shop: {way}"
+    del n.server._status
+    n.client.store.drop(refs[0])
+    assert set(states(night(tmp_path, server=n.server).batch(2, slots={"shop": 2})).values()) == {"completed"}
+
+
 def test_jobs_of_others_in_the_store_take_slots(tmp_path: Path) -> None:
     """Until the provider ends them: the batch asks, where nobody else does."""
     n = night(tmp_path, server=server(seconds=600.0))

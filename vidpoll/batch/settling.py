@@ -128,6 +128,8 @@ class Rows:
         self._unsaved = 0
         """Rows in a row whose files could not be had."""
         self._strangers: dict[str, ExitStack] = {}
+        self._given_up: set[str] = set()
+        """Jobs of which nobody knows how they end: they hold their slots."""
         self._entered: list[tuple[RowRun, KeptRow]] = []
         self._look_at = math.inf
         self._changed = True
@@ -136,6 +138,8 @@ class Rows:
     def heard(self, job: Job, event: Event) -> None:
         """What the loop has told of a job."""
         row = self._jobs.get(job.ref)
+        if isinstance(event, GaveUp) and not isinstance(event.error, WaitStopped):
+            self._given_up.add(job.ref)
         if job.ref in self._strangers and isinstance(event, (Completed, Failed, GaveUp)):
             self._strangers[job.ref].close()
             self._changed = True
@@ -207,12 +211,16 @@ class Rows:
             return False
         return True
 
-    def _watch_strangers(self, desk: Desk) -> None:
+    def _unfinished(self, desk: Desk) -> list[Job]:
+        """The account's jobs in the store that hold its slots."""
+        kept = self.store.jobs(unfinished=True)
+        return [each.job for each in kept if each.origin.account == desk.account.name and each.ended_at is None]
+
+    def _watch_strangers(self, desk: Desk, unfinished: Sequence[Job]) -> None:
         """Wait, too, for the account's other jobs in the store: they hold its slots, and perhaps nobody else asks."""
         host, account = self.host, desk.account
-        for kept in self.store.jobs(unfinished=True):
-            job = kept.job
-            if job.account != account.name or job.final or job.ref in self._jobs or job.ref in self._strangers:
+        for job in unfinished:
+            if job.final or job.ref in self._jobs or job.ref in self._strangers:
                 continue
             host.keeper.enter([job], [account.opened])
             self._strangers[job.ref] = ExitStack()
