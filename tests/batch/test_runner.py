@@ -389,6 +389,29 @@ def test_a_changed_row_is_kept_or_bought_anew(tmp_path: Path) -> None:
     assert states(n.batch(new)) == {"a": "completed"}
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_row_that_is_changed_while_its_job_runs_stays_what_was_bought(tmp_path: Path, fails: bool) -> None:
+    """Its job is asked about at its own account, and its sidecar tells what was sent; the next run buys what it is."""
+    stop, own = threading.Event(), {"account": None, "changed": "keep"}
+    broken = server(fail=lambda prompt, time: {"error": "down"} if fails and prompt == "one" else None)
+    first = night(tmp_path, shop("one"), shop("two"), server=broken)
+    old, new = ([{"key": "a", "prompt": name, "account": name}] for name in ("one", "two"))
+    assert states(first.batch(old, account=None, stop=stop, on_event=lambda event: stop.set())) == {"a": "running"}
+    first.client.close()
+    asked: list[str] = []
+    send = broken._answer
+    broken._answer = lambda wire: asked.append(wire.url) or send(wire)  # type: ignore[method-assign, func-returns-value]
+    batch = night(tmp_path, shop("one"), shop("two"), server=broken).batch(new, **own)
+    assert states(batch) == {"a": "waiting: changed" if fails else "completed"}
+    assert {url.partition(".example")[0] for url in asked} == {"https://one"}
+    if fails:
+        again = night(tmp_path, shop("one"), shop("two"), server=broken).batch(new, **own)
+        assert (states(again), broken.bought) == ({"a": "completed"}, ["one", "two"])
+    else:
+        told = json.loads((tmp_path / "clips" / "a.mp4.json").read_text())
+        assert (told["ref"], told["account"], told["fields"]) == ("one:n1", "one", {"prompt": "one"})
+
+
 def test_only_some_rows_run(tmp_path: Path) -> None:
     n = night(tmp_path)
     assert states(n.batch(3, only=["r2"])) == {"r2": "completed"}

@@ -129,6 +129,8 @@ class Runner(Rows):
 
     def barred(self, row: RowRun) -> str:
         """Why a row cannot be sent before another one has ended; empty where nothing is in its way."""
+        if row.changed:
+            return "changed"
         if self.limited:
             return "limit"
         price, budget = row.price, self.terms.budget
