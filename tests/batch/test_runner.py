@@ -231,6 +231,8 @@ def test_what_follows_from_a_refusal(
     [
         ({"error": "down"}, {}, "completed", 2),
         ({"error": "down"}, {"retries": 0}, "failed", 1),
+        ({"error": "down", "paid": True}, {}, "failed", 1),
+        ({"error": "down", "paid": True}, {"retries_paid": 1}, "completed", 2),
         ({"error": "full"}, {"retries": 0}, "completed", 2),
         ({"error": "bad"}, {}, "failed", 1),
         ({"error": "blocked"}, {}, "failed", 1),
