@@ -48,12 +48,11 @@ def test_a_failed_job_by_its_class_and_who_pays() -> None:
     }
     assert told == {
         "": ["fail", "again", "fail"],
-        **dict.fromkeys(("capacity", "rate"), ["fail", "again", "again"]),
+        **{each: ["fail", "again", "again"] for each in ("capacity", "rate", "internal", "expired")},
         "quota": ["sleep"] * 3,
         **dict.fromkeys(("money", "auth"), ["stop"] * 3),
         **dict.fromkeys(("input", "moderated_input"), ["fail"] * 3),
         "moderated_output": ["fail", "again", "fail"],
-        **dict.fromkeys(("internal", "expired"), ["fail", "again", "again"]),
     }
 
 
