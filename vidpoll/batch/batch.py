@@ -12,7 +12,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from ..errors import UsageError
 from ..events import Event, Polled
 from ..plugins import guard
 from ..price import Price
-from ..storage.records import KeptRow, Ledger
+from ..storage.records import KeptRow, Ledger, Order
 from . import names, sidecar
 from .lanes import Desk, Lane
 from .options import Money
@@ -42,7 +42,8 @@ SPREAD = 1.2816
 TELL_EVERY = 1.0
 """Seconds between two times that the hooks hear that counts have changed."""
 
-ENDED = {130: "stopped", 3: "unknown", 4: "waiting", 1: "failed"}
+ENDS = ("waiting", "completed", "failed")
+"""How the attempt of a row ends, in the store's words."""
 
 
 @dataclass(frozen=True)
@@ -108,8 +109,17 @@ class Batch:
         """Have the runner know the rows as the store has them; nothing is followed yet."""
         buy = {row.key for row in self.plan.buy}
         for row in self._opened.rows:
+            kept = self._opened.kept.get(row.key)
             run = RowRun(row, self._opened.prices.get(row.key))
-            self._runner.enter(run, self._lane(row), self._opened.kept.get(row.key), buy=row.key in buy)
+            if kept is not None and row.key not in buy and kept.digest != row.digest and kept.state not in ENDS:
+                run.row, run.changed = self._as_bought(row, kept), True
+            self._runner.enter(run, self._lane(run.row), kept, buy=row.key in buy)
+
+    def _as_bought(self, row: Row, kept: KeptRow) -> Row:
+        """A row that was changed since it was bought, as it was then: the job that runs is of that account."""
+        found = self._runner.store.keyed(kept.account, Order(self.name, row.key, kept.attempt, "").key)
+        sent = {} if found is None else dict(found.sent)
+        return replace(row, account=kept.account, kind=kept.operation, fields=sent, inputs={})
 
     def _lane(self, row: Row) -> Lane:
         runner, opened = self._runner, self._opened
@@ -246,7 +256,7 @@ class Batch:
             return run.why
         if self._opened.until is not None and clock.time() >= self._opened.until:
             return "until"
-        return "stopped" if self._runner.stop.is_set() else run.why
+        return "stopped" if self._runner.stop.is_set() else self._runner.barred(run) or run.why
 
     @property
     def waiting(self) -> tuple[RowResult, ...]:

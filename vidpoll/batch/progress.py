@@ -79,6 +79,8 @@ class RowRun:
     admitted: bool = False
     """Whether the plugins have let it pass."""
     vetoed: bool = False
+    changed: bool = False
+    """Whether its job is under way with other fields than it has by now: this run buys it no other."""
     lane: Lane = field(init=False, repr=False)
     open: ExitStack | None = None
     """What is to be closed once its job has ended: the hooks' wait, and the lease."""
