@@ -104,6 +104,8 @@ class _Opening:
     def __init__(self, host: Host, prices: Prices, options: Options) -> None:
         self.host, self.prices, self.options = host, prices, options
         self._known: dict[str, AccountPrices] = {}
+        self._silent: set[str] = set()
+        """Accounts that answered no question about prices."""
 
     def open(self, given: object) -> Batch:
         options, clock = self.options, self.host.loop.clock
@@ -225,7 +227,7 @@ class _Opening:
             known = self._account(row.account)
             operation = state.provider.submit[row.kind]
             ask = lambda: self.prices.estimate(state, row.kind, row.fields)  # noqa: E731
-            price = price_of(row.kind, operation, row.fields, known, estimate=_told(ask))
+            price = price_of(row.kind, operation, row.fields, known, estimate=self._told(row.account, ask))
         if price is None or budget is None or unit_of(price.unit) != budget.unit:
             return price
         return replace(price, unit=budget.unit)
@@ -234,8 +236,18 @@ class _Opening:
         """What is known of an account's prices, by one question at most; nothing where nobody answers."""
         if account not in self._known:
             state = self.host.state(account)
-            self._known[account] = _told(lambda: self.prices.known(state)) or AccountPrices()
+            self._known[account] = self._told(account, lambda: self.prices.known(state)) or AccountPrices()
         return self._known[account]
+
+    def _told(self, account: str, ask: Callable[[], Any]) -> Any:
+        """What a question brings; None where nobody answers, who is not asked again: the plan then says that."""
+        if account in self._silent:
+            return None
+        try:
+            return ask()
+        except VidpollError:
+            self._silent.add(account)
+            return None
 
     def _lane(self, account: str) -> Lane:
         state = self.host.state(account)
@@ -268,11 +280,3 @@ def _wrong(state: AccountState) -> str:
 
 def _balance(quota: Quota | None) -> Money | None:
     return None if quota is None or quota.balance is None else Money(quota.balance, unit_of(quota.unit))
-
-
-def _told(ask: Callable[[], Any]) -> Any:
-    """What a question brings; None where it cannot be asked, or nobody answers: the plan then says that."""
-    try:
-        return ask()
-    except VidpollError:
-        return None

@@ -332,6 +332,7 @@ def summary_object(batch: vidpoll.Batch) -> dict[str, Any]:
         "reserved": dict(status.reserved),
         "stopped": [asdict(stop) for stop in batch.stopped],
         "exit_code": batch.exit_code,
+        "go_on": batch.go_on,
     }
 
 
