@@ -382,7 +382,7 @@ def test_a_changed_row_is_kept_or_bought_anew(tmp_path: Path) -> None:
     n = night(tmp_path)
     assert states(n.batch([{"key": "a", "prompt": "old"}])) == {"a": "completed"}
     new = [{"key": "a", "prompt": "new"}]
-    with pytest.raises(vidpoll.BatchInvalid, match="prompt differ"):
+    with pytest.raises(vidpoll.BatchInvalid, match="changed: prompt"):
         list(n.batch(new))
     assert states(n.batch(new, changed="keep")) == {"a": "completed"}
     assert n.server.bought == ["old"]

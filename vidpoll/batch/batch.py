@@ -36,6 +36,8 @@ from .slots import lane_of, slot_limit
 
 log = logging.getLogger("vidpoll")
 
+INTERRUPTED = 130
+
 SPREAD = 1.2816
 """Standard deviations from the middle to the 10 % and the 90 % of a normal law."""
 
@@ -44,6 +46,9 @@ TELL_EVERY = 1.0
 
 ENDS = ("waiting", "completed", "failed")
 """How the attempt of a row ends, in the store's words."""
+
+_LARGER = {"limit": "a larger limit or none", "budget": "a larger budget"}
+"""What goes on where a bound of the batch's own was reached."""
 
 
 @dataclass(frozen=True)
@@ -186,9 +191,9 @@ class Batch:
     def _tell_stops(self, *, at_end: bool = False) -> None:
         """Tell the hooks of each account that stopped, once; at the end also of what no row had room for."""
         for stop in self.stopped if at_end else self._stops():
-            if stop.account not in self._told:
-                self._told.add(stop.account)
-                text = f"stopped: {stop.reason} at {stop.account}; {self.status()}; go on with: {self.go_on}"
+            if stop.place not in self._told:
+                self._told.add(stop.place)
+                text = f"stopped: {stop.place}; {self.status()}; {self._way([stop])}"
                 self._host.hooks.batch_stopped(self.status(), stop, text)
 
     def _look_for_change(self) -> None:
@@ -270,6 +275,8 @@ class Batch:
         if not self._runner.open:
             for row in self.waiting:
                 name = row.row.account
+                if row.why == "stopped":  # by whoever runs it
+                    continue
                 found.setdefault(name, Stopped(name, row.why, row.problem, self.go_on))
         return tuple(found.values())
 
@@ -287,7 +294,7 @@ class Batch:
         """0 all there; 1 some failed for good; 3 some unknown; 4 some wait, and nothing is lost; 130 it was stopped."""
         states = Counter(run.state for run in self._runner.rows.values())
         if self._runner.stop.is_set() and (states["waiting"] or any(states[each] for each in UNDER_WAY)):
-            return 130
+            return INTERRUPTED
         return 3 if states["unknown"] else 4 if states["waiting"] else 1 if states["failed"] else 0
 
     def status(self) -> BatchStatus:
@@ -344,10 +351,16 @@ class Batch:
         """How it ended, in a line."""
         status = self.status()
         states = [f"{number:,} {state}" for state, number in status.states.items() if number and state != "completed"]
-        stopped = [f"{stop.reason} at {stop.account}" for stop in self.stopped]
+        stopped = dict.fromkeys(stop.place for stop in self.stopped)
         parts = [f"{redact.text(self.name, limit=80)}: {status}", *states]
-        parts += [f"stopped: {', '.join(stopped)}; go on with: {self.go_on}"] if stopped else []
-        return "; ".join(parts)
+        parts += [f"stopped: {', '.join(stopped)}"] if stopped else []
+        left = status.states.get("waiting") or self.exit_code == INTERRUPTED
+        return "; ".join([*parts, *([self._way(self.stopped)] if left else [])])
+
+    def _way(self, stopped: Iterable[Stopped]) -> str:
+        """How to go on: where a bound of the batch's own was reached, with a larger one."""
+        larger = " and ".join(dict.fromkeys(_LARGER[stop.reason] for stop in stopped if stop.reason in _LARGER))
+        return f"go on with {larger}: {self.go_on}" if larger else f"go on with: {self.go_on}"
 
 
 def _counted(lanes: Iterable[Lane]) -> Mapping[str, int]:

@@ -204,3 +204,8 @@ class Stopped:
     reason: str
     said: str
     go_on: str
+
+    @property
+    def place(self) -> str:
+        """What was reached, and where; a bound of the batch's own is at no account."""
+        return self.reason if self.reason in ("limit", "budget", "until") else f"{self.reason} at {self.account}"

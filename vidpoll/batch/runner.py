@@ -274,6 +274,7 @@ class Runner(Rows):
         wanted = Submit(desk.account, row.row.kind, row.row.fields, order.key)
         lost = self.store.keyed(desk.account.name, order.key)
         asked = question(wanted, lost) if isinstance(lost, Submission) else None
+        row.problem = row.problem or f"nobody knows whether its submit arrived; vidpoll resume, for the key {order.key}"
         if asked is None or not isinstance(lost, Submission):
             self._end(row, "unknown")
             return
