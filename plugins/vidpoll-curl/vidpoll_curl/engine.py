@@ -15,6 +15,8 @@ from typing import Any
 
 import pycurl
 
+from vidpoll.faults import NoAnswer
+
 from .easy import Easy
 from .exchange import Exchange
 from .poller import poller
@@ -38,11 +40,11 @@ class Engine:
     """Exchanges under way, each with a handle. `turn` waits until something happens and takes it in."""
 
     def __init__(self) -> None:
+        self._closed = True
         self.busy: dict[Any, Easy] = {}
         """By the Curl object."""
         self._idle: list[Easy] = []
         self._ended: list[Exchange] = []
-        self._closed = False
         self._wanted: deque[Callable[[], object]] = deque()
         self._told: set[Any] = set()
         """The inboxes into which answers went and may not be read yet."""
@@ -58,7 +60,10 @@ class Engine:
         multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_MULTIPLEX)
         multi.setopt(pycurl.M_MAX_HOST_CONNECTIONS, HOST_CONNECTIONS)
         multi.setopt(pycurl.M_MAXCONNECTS, HOST_CONNECTIONS)
+        multi.setopt(pycurl.M_MAX_TOTAL_CONNECTIONS, _most())
         multi.setopt(pycurl.M_SOCKETFUNCTION, self._poller.told)
+
+        self._closed = False
 
     def begin(self, exchange: Exchange) -> None:
         """Ask; `exchange.done` is called by a `turn`, when there is an outcome."""
@@ -150,6 +155,12 @@ class Engine:
         self._ear.close()
         self._bell.close()
 
+    def fail(self, why: NoAnswer) -> None:
+        """End all that is under way."""
+        for curl, easy in list(self.busy.items()):
+            easy.exchange.failed = why
+            self._over(curl, 0, "")
+
     def _hear(self) -> None:
         with contextlib.suppress(OSError):
             self._ear.recv(64)
@@ -188,3 +199,13 @@ class Engine:
 def _look(exchange: Exchange, now: float) -> float:
     """When to look whether an exchange has to be given up."""
     return exchange.looked_at if exchange.looked_at > now else exchange.silent_at
+
+
+def _most() -> int:
+    """Connections at once, at most: three quarters of the files that this process may open."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 4096
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 4096 if soft == resource.RLIM_INFINITY else max(32, min(4096, soft * 3 // 4))
