@@ -49,6 +49,8 @@ class Engine:
         self._told: set[Any] = set()
         """The inboxes into which answers went and may not be read yet."""
         self._silent_at = math.inf
+        self._stirred: dict[int, float] = {}
+        """By socket, when something last came or went there: libcurl tells of a head by whole lines."""
         self._poller = poller()
         self._ear, self._bell = socket.socketpair()
         self._rung = False
@@ -85,6 +87,7 @@ class Engine:
     def turn(self, most: float) -> None:
         """Wait until something happens, at most so many seconds, and take it in."""
         for fd, ready in self._wait(most):
+            self._stirred[fd] = monotonic()
             self.multi.socket_action(fd, ready)
         if self.multi.timeout() == 0:  # asked, and not told: each callback costs a turn of the interpreter's lock
             self.multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
@@ -194,10 +197,17 @@ class Engine:
         else:
             self._ended.append(exchange)
 
+    def _drips(self, curl: Any, exchange: Exchange, now: float) -> bool:
+        """Whether a part of a line of its head has come meanwhile."""
+        if exchange.connected and exchange.head is None:
+            stirred = self._stirred.get(curl.getinfo(pycurl.ACTIVESOCKET), 0.0)
+            exchange.heard_at = max(exchange.heard_at, stirred)
+        return exchange.silent_at > now
+
     def _give_up(self, now: float) -> None:
         """End the exchanges of which nothing is heard."""
         for curl, easy in list(self.busy.items()):
-            if easy.exchange.silent_at <= now:
+            if easy.exchange.silent_at <= now and not self._drips(curl, easy.exchange, now):
                 self._over(curl, pycurl.E_OPERATION_TIMEDOUT, "")
         self._silent_at = min((_look(easy.exchange, now) for easy in self.busy.values()), default=math.inf)
 
