@@ -27,7 +27,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from . import redact
 from .clock import SystemClock
@@ -38,9 +38,6 @@ from .hookspecs import hookimpl
 from .job import Job
 from .model import Asset, Cost, Problem, Snapshot
 from .plugins import HOOKS, Plugins, guard, switched_off
-
-if TYPE_CHECKING:
-    from .batch.progress import BatchStatus, Stopped
 
 log = logging.getLogger("vidpoll")
 
@@ -74,14 +71,14 @@ class Listener:
         """
 
     @hookimpl
-    def vidpoll_batch_stopped(self, batch: BatchStatus, stop: Stopped, text: str) -> None:
+    def vidpoll_batch_stopped(self, batch: Any, stop: Any, text: str) -> None:
         """Hear it by `hear_batch`."""
         names = ("account", "reason", "said", "go_on")
         stopped = {name: _plain(getattr(stop, name)) for name in names}
         self.hear_batch(_of_batch("batch_stopped", batch, text) | stopped)
 
     @hookimpl
-    def vidpoll_batch_ended(self, batch: BatchStatus, text: str) -> None:
+    def vidpoll_batch_ended(self, batch: Any, text: str) -> None:
         """Hear it by `hear_batch`."""
         self.hear_batch(_of_batch("batch_ended", batch, f"batch {text}"))
 
@@ -117,7 +114,7 @@ def plain(event: Event) -> dict[str, Any]:
     return {**fields, "event": name_of(event), "at": _iso(event.at), "text": redact.text(str(event))}
 
 
-def _of_batch(event: str, batch: BatchStatus, text: str) -> dict[str, Any]:
+def _of_batch(event: str, batch: Any, text: str) -> dict[str, Any]:
     """What a batch's hook tells, as values that JSON knows."""
     counts = {name: _amounts(getattr(batch, name)) for name in ("states", "waiting", "spent", "reserved")}
     budget = batch.budget
