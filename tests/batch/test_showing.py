@@ -78,6 +78,14 @@ def test_a_batch_that_is_there_already_is_told_as_it_stands(tmp_path: Path) -> N
     assert [heard[1:] for heard in looker.heard] == [(3, "completed")] * 2 + [(3, "ended")]
 
 
+def test_the_row_of_an_earlier_run_has_the_cost_that_was_reported(tmp_path: Path) -> None:
+    n = night(tmp_path, server=Server(FakeClock(), fail=lambda prompt, time: {"error": "bad", "cost": 0.2}))
+    list(n.batch(1, price={"shop/clip": "0.5USD"}))
+    again = night(tmp_path, server=n.server).batch(1, price={"shop/clip": "0.5USD"})
+    assert list(again) == []
+    assert again.rows["r1"].cost == (0.2, 0.0, "USD", "reported")
+
+
 @pytest.mark.parametrize(
     ("low", "high", "said"),
     [

@@ -215,8 +215,9 @@ def test_a_batch_by_row(tmp_path: Path) -> None:
         row("r3", "waiting", HOSTILE, why="budget"),
     )
     status = told(report, *rows, waiting={"budget": 1})
-    stop = vidpoll.Stopped("acme", "budget", "", "vidpoll batch night.csv")
-    report.vidpoll_batch_stopped(status, stop)
+    for account, reason, said in (("acme", "budget", ""), ("other", "money", "top up")):
+        stop = vidpoll.Stopped(account, reason, said, "vidpoll batch night.csv")
+        report.vidpoll_batch_stopped(status, stop, f"stopped: {reason}; go on with: {stop.go_on}")
     report.vidpoll_batch_ended(status)
     found = Page(read(tmp_path / "night.html"))
     told_of = [line for line in cells(read(tmp_path / "night.html")) if line]
@@ -228,7 +229,8 @@ def test_a_batch_by_row(tmp_path: Path) -> None:
         ["r2", "a cow", "failed no cows", "5 credits (estimated)", "2", ""],
     ]
     assert (told_of[5][0], told_of[5][2:]) == ("r3", ["waiting budget", "", "", ""])
-    assert "acme stopped (budget). Go on with: vidpoll batch night.csv" in found.text
+    assert "stopped: budget; go on with: vidpoll batch night.csv" in found.text
+    assert "other: top up; stopped: money; go on with: vidpoll batch night.csv" in found.text
     assert "1 of 3 done, 0.75 of 2 USD, 5 credits" in found.text
     assert [found for found in found.all("a") if found["href"] == "#job-1"]
     assert found.all("script") == found.all("img") == []

@@ -128,11 +128,12 @@ class Report:
                 entry.take(result.job)
 
     @vidpoll.hookimpl
-    def vidpoll_batch_stopped(self, batch: vidpoll.BatchStatus, stop: vidpoll.Stopped) -> None:
+    def vidpoll_batch_stopped(self, batch: vidpoll.BatchStatus, stop: vidpoll.Stopped, text: str) -> None:
+        said = f"{stop.account}: {stop.said}; {text}" if stop.said else text
         with self._lock:
             known = self._batches.get(batch.name)
             if known is not None:
-                self._batches[batch.name] = replace(known, stops={**known.stops, stop.account: stop})
+                self._batches[batch.name] = replace(known, stops={**known.stops, stop.account: said})
         self._soon()
 
     @vidpoll.hookimpl

@@ -20,7 +20,8 @@ class Batch:
 
     status: vidpoll.BatchStatus
     rows: Sequence[vidpoll.RowResult]
-    stops: Mapping[str, vidpoll.Stopped]
+    stops: Mapping[str, str]
+    """By account what the hook told of its stop."""
     ended: bool = False
 
 
@@ -29,15 +30,10 @@ def section(batch: Batch, numbers: Mapping[str, str], links: Mapping[str, Child]
     status = batch.status
     left = "" if batch.ended else status.left(status.at)
     head = [tag("p", f"{status}, {left} left" if left else str(status), class_="said")]
-    head += [tag("p", _stop(stop), class_="problem") for stop in batch.stops.values()]
+    head += [tag("p", stop, class_="problem") for stop in batch.stops.values()]
     rows = [_row(result, numbers, links) for result in batch.rows]
     table = _table(("row", "prompt", "state", "cost", "tries", "files"), rows)
     return tag("section", tag("h2", f"Batch {status.name}"), head, _tiles(status), _accounts(batch), table)
-
-
-def _stop(stop: vidpoll.Stopped) -> str:
-    said = f": {stop.said}" if stop.said else ""
-    return f"{stop.account} stopped ({stop.reason}){said}. Go on with: {stop.go_on}"
 
 
 def _tiles(status: vidpoll.BatchStatus) -> Markup:
