@@ -478,6 +478,17 @@ class Judge:
         self.ended.append(text)
 
 
+def test_another_watch_of_a_rows_job_says_nothing_of_the_row(tmp_path: Path) -> None:
+    """The job was waited for because of its slot before the row was taken over: one watch may know the verdict first."""
+    n = night(tmp_path)
+
+    def hear(event: vidpoll.Event) -> None:
+        batch._runner.heard(vidpoll.Job(event.ref), vidpoll.Completed(event.ref, event.at))
+
+    batch = n.batch(1, on_event=hear)
+    assert states(batch) == {"r1": "completed"}
+
+
 def test_plugins_may_veto_a_row_and_refuse_a_take(tmp_path: Path) -> None:
     """A refused take is a paid retry; a row that is not admitted waits."""
     judge = Judge()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -61,7 +62,7 @@ def write(path: Path, values: Mapping[str, Any]) -> Path:
 
 def replace_with(place: Path, data: bytes) -> None:
     """Have these bytes at `place`, whole or not at all. Raises OSError."""
-    part = place.with_name(f".{place.name}.{os.getpid()}")
+    part = place.with_name(f".{place.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}")  # a thread's own, and a host's
     try:
         with part.open("wb") as file:
             file.write(data)
