@@ -294,11 +294,9 @@ def test_an_unknown_submit_is_never_sent_again(tmp_path: Path) -> None:
     assert states(batch) == {"r1": "completed", "r2": "unknown", "r3": "completed"}
     assert (batch.exit_code, batch.ledger["USD"]) == (3, (1.0, 0.0, 0.5))
     again = night(tmp_path, server=n.server)
-    assert states(again.batch(3, price=HALF, budget="1.5 USD")) == {
-        "r1": "completed",
-        "r2": "unknown",
-        "r3": "completed",
-    }
+    batch = again.batch(3, price=HALF, budget="1.5 USD")
+    assert states(batch) == {"r1": "completed", "r2": "unknown", "r3": "completed"}
+    assert batch.rows["r2"].problem.startswith("its submit may have been received (the line is dead). Its key 'batch:")
     assert n.server.sent == ["p1", "p2", "p3"]
     (unknown,) = again.client.store.unknown_submits()
     again.client.store.adopt("shop:n2", unknown)

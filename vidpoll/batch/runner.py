@@ -19,7 +19,7 @@ from ..job import Job
 from ..model import Submitted
 from ..polling.call import Call, build, optional
 from ..polling.loop import Run
-from ..polling.submit import Intent, making, outcome
+from ..polling.submit import Intent, key_line, making, outcome
 from ..polling.task import OneShot, Task
 from ..provider import Operation
 from ..storage.once import Submit, adopted, question
@@ -279,6 +279,8 @@ class Runner(Rows):
         desk, order = row.lane.desk, self._order(row)
         wanted = Submit(desk.account, row.row.kind, row.row.fields, order.key)
         lost = self.store.keyed(desk.account.name, order.key)
+        if isinstance(lost, Submission) and not row.problem:  # an earlier run has lost it
+            row.problem = f"its submit may have been received ({lost.reason}). {key_line(order.key)}"
         asked = question(wanted, lost) if isinstance(lost, Submission) else None
         if asked is None or not isinstance(lost, Submission):
             self._end(row, "unknown")
