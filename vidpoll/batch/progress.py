@@ -80,7 +80,7 @@ class RowRun:
     """Whether the plugins have let it pass."""
     vetoed: bool = False
     changed: bool = False
-    """Whether its job is under way with other fields than it has by now: this run buys it no other."""
+    """Whether it is another one by now than its job, or the plan, is of: this run does not buy it."""
     lane: Lane = field(init=False, repr=False)
     open: ExitStack | None = None
     """What is to be closed once its job has ended: the hooks' wait, and the lease."""
