@@ -19,6 +19,8 @@ from acme_provider import MP4
 from processes import LONG, Machine, shop
 from raw_server import free_port
 
+pytestmark = pytest.mark.usefixtures("transport")
+
 posix = pytest.mark.skipif(os.name != "posix", reason="signals reach a process like this on POSIX only")
 
 
