@@ -361,6 +361,8 @@ class Rows:
         row.lane.move(row, state)
         self._changed = True
         self.results.append(row.result)
+        if state == "completed":
+            row.lighten()
 
     # -- other processes, and earlier runs ----------------------------------------------------------------------------
 
