@@ -10,6 +10,7 @@ import importlib.util
 import inspect
 import json
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -24,6 +25,7 @@ import pytest
 import vidpoll
 import vidpoll.testing
 from vidpoll import declare, errors, hookspecs, parsing
+from vidpoll.cli import main
 from vidpoll.job_state import TABLE, Kind, Phase
 from vidpoll.plugins import Plugins
 
@@ -472,7 +474,7 @@ def test_a_recipe_runs(
 def _as_told(title: str, folder: Path) -> None:
     """What a recipe has to leave behind."""
     clips = len(list(folder.glob("clips/*.mp4")))
-    if "night" in title:
+    if "night" in title:  # also "overnight"
         assert clips == 2
     if "many" in title:
         assert clips == 2
@@ -485,6 +487,49 @@ def test_the_recipes_are_there() -> None:
     titles = " ".join(title.lower() for title, _ in RECIPES)
     for word in ("chat", "many", "night", "web app", "test", "without packaging"):
         assert word in titles
+
+
+# -- batch.md ---------------------------------------------------------------------------------------------------------
+
+BATCH = page("batch.md")
+PNG = bytes.fromhex("89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c489")
+
+
+@pytest.fixture
+def film(vidpoll_simulator: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the sheet of the page and its picture, where the page's blocks run."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VIDPOLL_STORE", str(tmp_path / "kept.sqlite3"))
+    (sheet,) = re.findall(r"<!-- file: shots.csv -->\n```csv\n(.*?)```", BATCH, re.DOTALL)
+    (tmp_path / "shots.csv").write_text(sheet, encoding="utf-8")
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures/sea.png").write_bytes(PNG)
+    return tmp_path
+
+
+def test_the_first_night(film: Path, vidpoll_simulator: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """The command lines of the page: a plan, a pilot, the rest, cron; then its Python. Nothing is bought twice."""
+    lines = re.findall(r"^(?:0 \* .*?&& )?(vidpoll batch .*?)(?: >>.*)?$", BATCH, re.M)
+    codes = [main(shlex.split(line)[1:], clock=vidpoll_simulator.clock) for line in lines]
+    assert codes == [0, 4, 0, 0]
+    assert "3 for 154 credits (quota)" in capsys.readouterr().out
+    assert sorted(path.name for path in film.glob("clips/*.mp4")) == ["dawn.mp4", "dusk.mp4", "waves.mp4"]
+    assert len((film / "done.csv").read_text(encoding="utf-8-sig").splitlines()) == 4
+    for block in re.findall(r"```python\n(.*?)```", BATCH, re.DOTALL):
+        exec(compile(block, "batch.md", "exec"), {"__name__": "batch"})  # it has another store
+    said = capsys.readouterr().out
+    assert "shots: 3 of 3 done, 154 of 400 credits\n" in said
+    assert "[('draft-2', 'not admitted', 'not approved yet')]\n" in said
+    assert json.loads((film / "clips/waves.mp4.json").read_text(encoding="utf-8"))["cost"]["charged"] == 50.0
+    assert vidpoll_simulator.submissions("magicoal") == 3 + 3 + 1
+
+
+def test_the_retries_of_the_page() -> None:
+    """Each class that there is stands in the table."""
+    table = BATCH.partition("## Retries")[2].partition("## ")[0]
+    assert {word for row in re.findall(r"^\| (`.*?) \|", table, re.M) for word in re.findall("`(.*?)`", row)} == {
+        *errors.CATEGORIES
+    }
 
 
 # -- all pages --------------------------------------------------------------------------------------------------------

@@ -219,7 +219,7 @@ def test_a_transport_is_written_with_the_rules_of_the_network(path: Path) -> Non
     found = {each for source in path.parent.rglob("*.py") for each in imports(source)}
     modules = {each.module for each in found if each.module.split(".")[0] == "vidpoll"}
     assert {module for module in modules if not module.startswith("vidpoll.net.")} <= {
-        *("vidpoll", "vidpoll.faults", "vidpoll.fork_lock")
+        *("vidpoll", "vidpoll.faults", "vidpoll.fork_lock", "vidpoll.redact")
     }
     assert {module.split(".")[0] for module in with_it(path)} - sys.stdlib_module_names == {"vidpoll"}
 

@@ -291,12 +291,14 @@ def test_all_is_told_at_once(tmp_path: Path) -> None:
         (
             "key,prompt\nA,x\na,y\n",
             "t2v",
-            ("row 3", "file", "'a': the file of row 2 would be called so, too; the template may hold {key}"),
+            ("row 3", "key", ("'a': the file of row 2 would be called so, too (on macOS and Windows, at least); "
+              "rename one of the keys")),
         ),
         (
             "key,prompt\ne\u0301/,x\n\u00e9-,y\n",
             "t2v",
-            ("row 3", "file", "'é-': the file of row 2 would be called so, too; the template may hold {key}"),
+            ("row 3", "key", ("'é-': the file of row 2 would be called so, too (on macOS and Windows, at least); "
+              "rename one of the keys")),
         ),
         (
             "durration,seed\n5,1\n5,2\n",
@@ -355,7 +357,14 @@ def test_what_is_wrong_with_the_call_is_told_once(tmp_path: Path) -> None:
         ("", "seed", "seed='q': it must be a whole number")
     ]
     assert told(tmp_path, "prompt\na\nb\n", account="") == [
-        ("row 2", "", "no account: give account=… for all rows, or a column 'account'")
+        (
+            "row 2",
+            "",
+            (
+                "no account; give it by a column 'account', or one for all rows: account=… "
+                "(vidpoll batch FILE ACCOUNT KIND)"
+            ),
+        )
     ]
 
 

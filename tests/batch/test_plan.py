@@ -147,8 +147,9 @@ def test_a_row_that_was_changed() -> None:
         made = plan([new], kept(old, state))
         assert made.changed == (Changed("1", "row 1", fields, state),)
         assert made.problems == (
-            RowProblem("row 1", "key", f"'1' is {state} with other fields (mode, prompt, size differ); "
-                       "changed='keep' (--changed keep) leaves it, 'again' buys what is completed anew"),
+            RowProblem("row 1", "key", f"'1' is {state} with other fields (changed: mode, prompt, size); "
+                       "changed='keep' (--changed keep) leaves it so; "
+                       "'again' buys a completed one anew, and pays for it"),
         )  # fmt: skip
         assert (made.buy, plan([new], kept(old, state), changed="keep").problems) == ((), ())
     assert plan([new], kept(old, "completed"), changed="again").buy == (new,)
@@ -167,7 +168,7 @@ def test_a_row_that_was_mended(state: str) -> None:
 def test_another_account_is_a_change_too() -> None:
     """It is told without the name of a field."""
     made = plan([row("1", "vidu")], kept(row("1"), "completed"))
-    assert "account or kind differ" in made.problems[0].message
+    assert "account or kind changed" in made.problems[0].message
 
 
 def test_a_word_that_is_none() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from acme_provider import FLOOR
-from batch_runs import SHOP, Night, Server, found_by, lost, night, shop
+from batch_runs import SHOP, Night, Server, found_by, lost, night, read_status, shop
 
 import vidpoll
 from vidpoll.batch.retries import PAUSE
@@ -91,6 +91,44 @@ def test_what_a_job_really_cost_makes_room(tmp_path: Path) -> None:
     }
 
 
+def test_money_counts_in_whatever_spelling_its_unit_comes(tmp_path: Path) -> None:
+    """A price in usd was paid out of a budget in USD, in this run and before it, and so was a cost."""
+
+    def price(row: object) -> vidpoll.Price:
+        return vidpoll.Price(0.5, 0.5, "usd", "given")
+
+    def read(response: vidpoll.Response, job_id: str) -> vidpoll.Snapshot:
+        found = read_status(response, job_id)
+        return replace(found, cost=vidpoll.Cost(0.75, unit="usd")) if found.state.final else found
+
+    dear = shop("shop", status=replace(SHOP.status, parse=read))
+    first = night(tmp_path, dear)
+    assert set(states(first.batch(2, price=price)).values()) == {"completed"}
+    batch = night(tmp_path, dear, server=first.server).batch(4, price=price, budget="2 USD")
+    assert Counter(states(batch).values()) == {"completed": 3, "waiting: budget": 1}
+    assert batch.ledger == {"USD": (2.25, 0.0, 0.0)}
+
+
+def test_a_row_that_was_begun_without_a_price_is_not_retried_out_of_a_budget(tmp_path: Path) -> None:
+    """The next run asks for its price, and the budget allows it or not."""
+    stop = threading.Event()
+    first = night(tmp_path, server=server(fail=lambda prompt, time: {"error": "down"} if time == 1 else None))
+    assert states(first.batch(1, stop=stop, on_event=lambda event: stop.set())) == {"r1": "running"}
+    first.client.close()
+    given = {"price": HALF, "budget": "0.4 USD"}
+    for why in ("no price", "budget"):
+        batch = night(tmp_path, server=first.server).batch(1, **given)
+        assert states(batch) == {"r1": f"waiting: {why}"}
+    assert (batch.exit_code, first.server.bought) == (4, ["p1"])
+
+
+@pytest.mark.parametrize("terms", [{"limit": 1}, {"budget": "0.5 USD", "price": HALF}])
+def test_what_a_refused_row_has_held_is_for_the_next_one(tmp_path: Path, terms: dict[str, Any]) -> None:
+    """Both were sent at once, and the second found no room beside the first."""
+    n = night(tmp_path, server=server(refuse=lambda prompt, time: (400, "bad") if prompt == "p1" else None))
+    assert states(n.batch(2, **terms)) == {"r1": "failed", "r2": "completed"}
+
+
 def test_without_a_price_a_budget_is_refused(tmp_path: Path) -> None:
     """Never zero: nothing is sent."""
     n = night(tmp_path)
@@ -133,6 +171,21 @@ def test_models_have_slots_of_their_own(tmp_path: Path) -> None:
     rows = [{"key": f"{kind}{k}", "prompt": "p", "kind": kind} for kind in ("clip", "long") for k in range(3)]
     assert set(states(n.batch(rows)).values()) == {"completed"}
     assert n.server.most == 2
+
+
+def test_jobs_that_never_end_stop_the_account_whose_slots_they_hold(tmp_path: Path) -> None:
+    """The provider has deleted them: nobody will ever free their slots, and the batch does not wait for it."""
+    n = night(tmp_path)
+    refs = [n.client.submit("shop", "clip", prompt="x").ref for _ in range(2)]
+    n.server._status = lambda number, base: n.server._refusal(404, "none")  # type: ignore[method-assign]
+    batch = n.batch(2, slots={"shop": 2})
+    assert set(states(batch).values()) == {"waiting: unknown"}
+    assert (batch.exit_code, len(n.server.bought)) == (4, 2)
+    way = f"drop those that are over (`vidpoll jobs --local --forget {refs[0]}`)"
+    assert batch.stopped[0].said == f"2 jobs whose end nobody knows hold slots of shop: {way}"
+    del n.server._status
+    n.client.store.drop(refs[0])
+    assert set(states(night(tmp_path, server=n.server).batch(2, slots={"shop": 2})).values()) == {"completed"}
 
 
 def test_jobs_of_others_in_the_store_take_slots(tmp_path: Path) -> None:
@@ -178,6 +231,8 @@ def test_what_follows_from_a_refusal(
     [
         ({"error": "down"}, {}, "completed", 2),
         ({"error": "down"}, {"retries": 0}, "failed", 1),
+        ({"error": "down", "paid": True}, {}, "failed", 1),
+        ({"error": "down", "paid": True}, {"retries_paid": 1}, "completed", 2),
         ({"error": "full"}, {"retries": 0}, "completed", 2),
         ({"error": "bad"}, {}, "failed", 1),
         ({"error": "blocked"}, {}, "failed", 1),
@@ -327,13 +382,36 @@ def test_a_changed_row_is_kept_or_bought_anew(tmp_path: Path) -> None:
     n = night(tmp_path)
     assert states(n.batch([{"key": "a", "prompt": "old"}])) == {"a": "completed"}
     new = [{"key": "a", "prompt": "new"}]
-    with pytest.raises(vidpoll.BatchInvalid, match="prompt differ"):
+    with pytest.raises(vidpoll.BatchInvalid, match="changed: prompt"):
         list(n.batch(new))
     assert states(n.batch(new, changed="keep")) == {"a": "completed"}
     assert n.server.bought == ["old"]
     assert states(n.batch(new, changed="again")) == {"a": "completed"}
     assert n.server.bought == ["old", "new"]
     assert states(n.batch(new)) == {"a": "completed"}
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_row_that_is_changed_while_its_job_runs_stays_what_was_bought(tmp_path: Path, fails: bool) -> None:
+    """Its job is asked about at its own account, and its sidecar tells what was sent; the next run buys what it is."""
+    stop, own = threading.Event(), {"account": None, "changed": "keep"}
+    broken = server(fail=lambda prompt, time: {"error": "down"} if fails and prompt == "one" else None)
+    first = night(tmp_path, shop("one"), shop("two"), server=broken)
+    old, new = ([{"key": "a", "prompt": name, "account": name}] for name in ("one", "two"))
+    assert states(first.batch(old, account=None, stop=stop, on_event=lambda event: stop.set())) == {"a": "running"}
+    first.client.close()
+    asked: list[str] = []
+    send = broken._answer
+    broken._answer = lambda wire: asked.append(wire.url) or send(wire)  # type: ignore[method-assign, func-returns-value]
+    batch = night(tmp_path, shop("one"), shop("two"), server=broken).batch(new, **own)
+    assert states(batch) == {"a": "waiting: changed" if fails else "completed"}
+    assert {url.partition(".example")[0] for url in asked} == {"https://one"}
+    if fails:
+        again = night(tmp_path, shop("one"), shop("two"), server=broken).batch(new, **own)
+        assert (states(again), broken.bought) == ({"a": "completed"}, ["one", "two"])
+    else:
+        told = json.loads((tmp_path / "clips" / "a.mp4.json").read_text())
+        assert (told["ref"], told["account"], told["fields"]) == ("one:n1", "one", {"prompt": "one"})
 
 
 def test_only_some_rows_run(tmp_path: Path) -> None:
@@ -456,9 +534,10 @@ def test_files_that_cannot_be_saved_stop_the_buying(tmp_path: Path) -> None:
     """The disk may be full: nothing more is bought; the next run saves what was bought."""
     n = night(tmp_path, server=server(slots=1))
     (tmp_path / "clips").write_text("a file in the place of the folder")
-    batch = n.batch(9, parallel=1)
-    assert Counter(states(batch).values()) == {"failed": 4, "waiting: files": 5}  # one was under way
-    assert len(n.server.bought) == 4
+    batch = n.batch(9, slots=1)
+    counts = Counter(states(batch).values())
+    assert set(counts) == {"failed", "waiting: files"}
+    assert counts["failed"] == len(n.server.bought) <= 4  # one may have been under way
     (tmp_path / "clips").unlink()
     assert set(states(night(tmp_path, server=n.server).batch(9)).values()) == {"completed"}
     assert len(n.server.bought) == 9
@@ -467,7 +546,7 @@ def test_files_that_cannot_be_saved_stop_the_buying(tmp_path: Path) -> None:
 def test_how_a_batch_stands_while_it_runs(tmp_path: Path) -> None:
     """Rows by state, by account, and why they wait; what was spent and is reserved; when it may be over."""
     n = night(tmp_path, shop("shop", pacing=vidpoll.Pacing(floor=FLOOR, typical=(10.0, 20.0))))
-    batch = n.batch(6, parallel=1, price=HALF, budget="2 USD")
+    batch = n.batch(6, slots=1, price=HALF, budget="2 USD")
     assert batch.status().states == {"waiting": 6}
     rows = iter(batch)
     next(rows)

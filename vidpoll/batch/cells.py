@@ -104,16 +104,27 @@ class Kind:
         field = self._picture or next((only[0] for only in (list(take), needed) if len(only) == 1), "")
         if field:
             return Column(field, tuple(field.split(".")), "file")
+        if not take and not self._open:
+            return Column(
+                "", (), "file", f"{self.account}/{self.name} has no field that takes a picture; name another kind"
+            )
         among = f" ({', '.join(take)})" if take else ""
-        way = f"say picture={next(iter(take), 'image')!r}"
+        likely = next(iter(take), "image")
+        way = f"say picture={likely!r} (--picture {likely})"
         wrong = f"which field of {self.account}/{self.name} takes the picture{among}? {way}"
         return Column("", (), "file", wrong)
 
     def hint(self, name: str) -> str:
         """What helps where the value of a column was refused: perhaps it should have been a file."""
         column = self.column(name)
-        takes_file = bool(column.path) and "pathlib.Path" in self._known.get(column.path[0], "")
-        return f"; a file's column is called {column.path[0]}:file" if takes_file and not column.how else ""
+        return self._of_file(column.path[0]) if column.path and not column.how else ""
+
+    def missed(self, said: str) -> str:
+        """What helps where a field is missing: how the column of a file is called."""
+        return next((self._of_file(name) for name in self._names if f"needs {name!r}" in said), "")
+
+    def _of_file(self, name: str) -> str:
+        return f"; a file's column is called {name}:file" if "pathlib.Path" in self._known.get(name, "") else ""
 
 
 def base(name: str) -> str:

@@ -21,7 +21,7 @@ from . import cells, keys, names
 from .cells import Kind, is_given
 from .files import Files
 from .rows import Row, RowProblem, invalid
-from .source import Record, Source
+from .source import PICTURE, Record, Source
 
 MOST_TAKES = 1000
 """The largest `count` of a row."""
@@ -62,10 +62,25 @@ def make_rows(source: Source, builder: Builder, defaults: Defaults = Defaults())
         for record in source.records:
             making.add(record)
     rows = making.finished()
-    problems = [*source.problems, *making.problems]
+    problems = [*source.problems, *_without_names(source, making.problems)]
     if problems:
         raise invalid(source.name, sorted(problems, key=lambda each: _number(each.place)))
     return rows
+
+
+def _without_names(source: Source, problems: list[RowProblem]) -> list[RowProblem]:
+    """The problems; where no column of a table is one, its first row is probably a row, and that is said once."""
+    names = {name for record in source.records for name in record.values}
+    unknown = [each for each in problems if source.header and each.place == source.header]
+    if (
+        not names
+        or {each.column for each in unknown} != names
+        or any("did you mean" in each.message for each in unknown)
+    ):
+        return problems
+    shown = redact.text(", ".join(sorted(names)), limit=80)
+    said = f"no column is called so: {shown}; the first row holds the names of the columns, like key and prompt"
+    return [RowProblem(source.header, "", said), *(each for each in problems if each not in unknown)]
 
 
 def _number(place: str) -> int:
@@ -173,7 +188,8 @@ class _Making:
         account, kind = (own[each] or getattr(self._defaults, each) for each in ("account", "kind"))
         for column, value in (("account", account), ("kind", kind)):
             if not value:
-                self._once(place, "", f"no {column}: give {column}=… for all rows, or a column {column!r}")
+                way = f"a column {column!r}, or one for all rows: {column}=… (vidpoll batch FILE ACCOUNT KIND)"
+                self._once(place, "", f"no {column}; give it by {way}")
         if not (account and kind):
             return None
         found = self._kinds.get((account, kind))
@@ -198,7 +214,8 @@ class _Making:
             if not (column.path or column.wrong) or not is_given(cell):
                 continue
             if column.wrong:
-                self._once(place and (self._source.header or place), name, column.wrong)
+                shown = "" if name == PICTURE else name
+                self._once(place and (self._source.header or place), shown, column.wrong)
                 call.short = call.short or not column.path
             if column.path in values:
                 self._wrong(place, name, f"{'.'.join(column.path)} has its value from another column, too")
@@ -243,7 +260,7 @@ class _Making:
                 call.short = True
                 continue
             if not call.short:  # else it may speak of what was left out
-                self._wrong(call.place, "", said)
+                self._wrong(call.place, "", said + kind.missed(said))
             return fields
 
     def _build(self, kind: Kind, fields: dict[str, Any]) -> None:
@@ -316,8 +333,11 @@ class _Making:
                     row.place, "file", f"all takes would be called {name!r}; the template needs {{n}} or {{key}}"
                 )
             else:
-                whose = f"the file of {other.place} would be called so, too"
-                self._wrong(row.place, "file", f"{name!r}: {whose}; the template may hold {{key}}")
+                whose = f"{name!r}: the file of {other.place} would be called so, too"
+                if "{key}" in (row.file or self._defaults.file):
+                    self._wrong(row.place, "key", f"{whose} (on macOS and Windows, at least); rename one of the keys")
+                else:
+                    self._wrong(row.place, "file", f"{whose}; the template may hold {{key}}")
 
 
 def _spread(values: Mapping[str, Any]) -> Mapping[str, Any]:

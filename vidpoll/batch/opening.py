@@ -29,6 +29,7 @@ from ..storage.no_keeper import NoKeeper
 from ..storage.records import KeptRow
 from . import names, source
 from .batch import Batch, Opened
+from .cells import nearest
 from .making import Builder, Defaults, make_rows
 from .options import Money, parse_budget, parse_prices, parse_until, unit_of
 from .plan import Lane, Plan, make_plan
@@ -103,9 +104,13 @@ class _Opening:
     def __init__(self, host: Host, prices: Prices, options: Options) -> None:
         self.host, self.prices, self.options = host, prices, options
         self._known: dict[str, AccountPrices] = {}
+        self._silent: set[str] = set()
+        """Accounts that answered no question about prices."""
 
     def open(self, given: object) -> Batch:
         options, clock = self.options, self.host.loop.clock
+        for account in options.slots if isinstance(options.slots, Mapping) else ():
+            self.host.state(account)  # which says so where there is none
         report = None if options.report is None else Report(options.report, given)
         budget = None if options.budget is None else parse_budget(options.budget)
         until = None if options.until is None else parse_until(options.until, clock.time())
@@ -161,9 +166,10 @@ class _Opening:
         if only is None:
             return tuple(rows), kept
         wanted = {only} if isinstance(only, str) else set(only)
-        missing = sorted(wanted - {row.key for row in rows})
+        there = {row.key for row in rows}
+        missing = sorted(wanted - there)
         if missing:
-            raise UsageError(f"only={missing[0]!r}: no row has this key")
+            raise UsageError(f"only={missing[0]!r}: no row has this key{_near(missing[0], there)}")
         return tuple(row for row in rows if row.key in wanted), {key: kept[key] for key in wanted & kept.keys()}
 
     # -- prices -------------------------------------------------------------------------------------------------------
@@ -180,9 +186,7 @@ class _Opening:
     ) -> tuple[Plan, dict[str, Price | None]]:
         """The plan, and the price of each row that is to be bought; a row that is not needs none."""
         options = self.options
-        given: Mapping[tuple[str, str], Price] = {}
-        if options.price is not None and not callable(options.price):
-            given = parse_prices(options.price)
+        given = self._given_prices()
 
         def plan(prices: Mapping[str, Price | None], lanes: Mapping[str, Lane], spent: float) -> Plan:
             return make_plan(
@@ -201,37 +205,53 @@ class _Opening:
             )
 
         buy = plan({}, {}, 0.0).buy
-        prices = {row.key: self._price(row, given, budget) for row in buy}
+        prices = {row.key: self._price(row, given) for row in buy}
         ledger = self.host.keeper.store.ledger(name)
         spent = sum(sum(each) for unit, each in ledger.items() if budget and unit_of(unit) == budget.unit)
         begun = {key: Price(each.price, each.price, each.unit, "given") for key, each in kept.items() if each.unit}
         lanes = {account: self._lane(account) for account in self._accounts(rows)}
         return plan(prices, lanes, spent), {**begun, **prices}
 
-    def _price(self, row: Row, given: Mapping[tuple[str, str], Price], budget: Money | None) -> Price | None:
+    def _given_prices(self) -> Mapping[tuple[str, str], Price]:
+        """The prices that were said. Raises UsageError where one is of an account or a kind that there is not."""
+        price = self.options.price
+        given = {} if price is None or callable(price) else parse_prices(price)
+        for account, kind in given:
+            check_kind(self.host.state(account), kind)
+        return given
+
+    def _price(self, row: Row, given: Mapping[tuple[str, str], Price]) -> Price | None:
         state, said = self.host.state(row.account), self.options.price
         price = said(row) if callable(said) else given.get((row.account, row.kind))
         if price is None:
             known = self._account(row.account)
             operation = state.provider.submit[row.kind]
             ask = lambda: self.prices.estimate(state, row.kind, row.fields)  # noqa: E731
-            price = price_of(row.kind, operation, row.fields, known, estimate=_told(ask))
-        if price is None or budget is None or unit_of(price.unit) != budget.unit:
-            return price
-        return replace(price, unit=budget.unit)
+            price = price_of(row.kind, operation, row.fields, known, estimate=self._told(row.account, ask))
+        return None if price is None else replace(price, unit=unit_of(price.unit))
 
     def _account(self, account: str) -> AccountPrices:
         """What is known of an account's prices, by one question at most; nothing where nobody answers."""
         if account not in self._known:
             state = self.host.state(account)
-            self._known[account] = _told(lambda: self.prices.known(state)) or AccountPrices()
+            self._known[account] = self._told(account, lambda: self.prices.known(state)) or AccountPrices()
         return self._known[account]
+
+    def _told(self, account: str, ask: Callable[[], Any]) -> Any:
+        """What a question brings; None where nobody answers, who is not asked again: the plan then says that."""
+        if account in self._silent:
+            return None
+        try:
+            return ask()
+        except VidpollError:
+            self._silent.add(account)
+            return None
 
     def _lane(self, account: str) -> Lane:
         state = self.host.state(account)
         quota = self._known[account].quota if account in self._known else None
         limit = slot_limit(state.provider, self._slots(account), None if quota is None else quota.concurrency)
-        return Lane(limit.good, self._typical(account), _balance(quota))
+        return Lane(limit.good, self._typical(account), _balance(quota), _wrong(state))
 
     def _typical(self, account: str) -> tuple[float, float] | None:
         law = self.host.state(account).law
@@ -240,13 +260,21 @@ class _Opening:
         return law.median * math.exp(-_Z95 * law.sigma), law.median * math.exp(_Z95 * law.sigma)
 
 
+def _near(key: str, keys: Iterable[str]) -> str:
+    """The keys that were probably meant: the takes of a row, or a near one."""
+    takes = sorted(each for each in keys if each.startswith(f"{key}#"))
+    near = takes[0] if takes else nearest(key, keys)
+    return f"; did you mean {near!r}?" if near else ""
+
+
+def _wrong(state: AccountState) -> str:
+    """Why nothing can be sent at an account; empty where it can."""
+    try:
+        state.opened.check()
+    except VidpollError as error:
+        return error.message.partition(", or pass Client(")[0]
+    return ""
+
+
 def _balance(quota: Quota | None) -> Money | None:
     return None if quota is None or quota.balance is None else Money(quota.balance, unit_of(quota.unit))
-
-
-def _told(ask: Callable[[], Any]) -> Any:
-    """What a question brings; None where it cannot be asked, or nobody answers: the plan then says that."""
-    try:
-        return ask()
-    except VidpollError:
-        return None

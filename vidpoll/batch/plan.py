@@ -42,11 +42,15 @@ class Begun(Protocol):
 
 
 class Lane(NamedTuple):
-    """What is known of an account: most jobs at once, seconds that a job takes (fewest, most), and its balance."""
+    """What is known of an account: most jobs at once, seconds that a job takes (fewest, most), and its balance.
+
+    `wrong` is why nothing can be sent there, like a key that is missing.
+    """
 
     slots: int = 3
     typical: tuple[float, float] | None = None
     balance: Money | None = None
+    wrong: str = ""
 
 
 class Changed(NamedTuple):
@@ -109,11 +113,11 @@ class Plan:
         states = [f"{number:,} {state}" for state, number in self.counts.items() if number]
         parts = [f"{self.name}: {_rows(sum(self.counts.values()))} ({', '.join(states) or 'none'})"]
         if self.buy:
-            money = " and ".join(
-                _cost(each) if each.unit else f"{each.rows:,} without a price" for each in self._totals()
-            )
+            totals = self._totals()
+            money = " and ".join(_cost(each) if each.unit else f"{each.rows:,} without a price" for each in totals)
             bound = f", {len(self.allowed):,} of them allowed" if len(self.allowed) < len(self.buy) else ""
-            parts.append(f"to buy {len(self.buy):,} for {money}{bound}")
+            for_money = f"for {money}" if any(each.unit for each in totals) else "without a price that is known"
+            parts.append(f"to buy {len(self.buy):,} {for_money}{bound}")
         return "; ".join([*parts, *([f"done {self._finish()}"] if self.finish else [])])
 
     def _totals(self) -> list[Share]:
@@ -158,11 +162,12 @@ class Plan:
 
     def _share(self, share: Share) -> str:
         lane = self.lanes.get(share.account, Lane())
-        price = f"{_cost(share)} ({', '.join(share.sources)})" if share.unit else "no price is known"
+        price = f"for {_cost(share)} ({', '.join(share.sources)})" if share.unit else "without a price that is known"
         takes = f", {_span(lane.typical[0])} to {_span(lane.typical[1])} each" if lane.typical else ""
         short = lane.balance and unit_of(lane.balance.unit) == share.unit and lane.balance.amount < share.high
         balance = f", balance {lane.balance}{', which may not pay for all' if short else ''}" if lane.balance else ""
-        return f"{share.account}: {share.rows:,} for {price}, {lane.slots} at once{takes}{balance}"
+        wrong = f"; it will not be sent: {lane.wrong}" if lane.wrong else ""
+        return f"{share.account}: {share.rows:,} {price}, {lane.slots} at once{takes}{balance}{wrong}"
 
     def _bought(self) -> int:
         return sum(self.counts[state] for state in _BOUGHT)
@@ -252,8 +257,8 @@ def _changed(row: Row, begun: Begun) -> Changed:
 def _unasked(others: Sequence[Changed], changed: str | None) -> Iterator[RowProblem]:
     for each in others if changed is None else ():
         if each.state in _BOUGHT:
-            what = f"{', '.join(each.fields)} differ" if each.fields else "account or kind differ"
-            way = "changed='keep' (--changed keep) leaves it, 'again' buys what is completed anew"
+            what = f"changed: {', '.join(each.fields)}" if each.fields else "account or kind changed"
+            way = "changed='keep' (--changed keep) leaves it so; 'again' buys a completed one anew, and pays for it"
             yield RowProblem(each.place, "key", f"{each.key!r} is {each.state} with other fields ({what}); {way}")
 
 

@@ -77,6 +77,10 @@ class Runner(Rows):
         self.desks: dict[str, Desk] = {}
         self._submits: dict[RowSubmit, ExitStack] = {}
         self._wake_at = math.inf
+        self.tell_at = -math.inf
+        """The monotonic second before which nobody is told that counts have changed."""
+        self.to_tell = False
+        """Whether somebody is to be told then."""
 
     # -- the feed -----------------------------------------------------------------------------------------------------
 
@@ -88,13 +92,19 @@ class Runner(Rows):
         return not self.stop.is_set() and any(map(self._hopeful, self.lanes.values()))
 
     @property
+    def moves(self) -> int:
+        """How often a row was in another state than before."""
+        return sum(lane.moves for lane in self.lanes.values())
+
+    @property
     def busy(self) -> bool:
         """Whether files are on their way."""
         return self.files.busy
 
     def wake(self) -> float:
         """When to look again, whatever comes until then."""
-        return self.host.loop.now() if self._changed else min(self._wake_at, self._look_at, self.files.wake())
+        tell_at = self.tell_at if self.to_tell else math.inf
+        return self.host.loop.now() if self._changed else min(self._wake_at, self._look_at, self.files.wake(), tell_at)
 
     def news(self) -> Iterable[tuple[Job, Event]]:
         """Nothing: who runs the loop looks at `results` at each turn."""
@@ -125,13 +135,17 @@ class Runner(Rows):
         at = now if lane.room(now) else lane.wake(now)
         if not lane.queue or at == math.inf or self._too_late(at):
             return False
-        return any(self._barred(row) == "" for row in lane.queue)
+        return any(self.barred(row) == "" for row in lane.queue)
 
-    def _barred(self, row: RowRun) -> str:
+    def barred(self, row: RowRun) -> str:
         """Why a row cannot be sent before another one has ended; empty where nothing is in its way."""
+        if row.changed:
+            return "changed"
         if self.limited:
             return "limit"
-        price = row.price
+        price, budget = row.price, self.terms.budget
+        if budget is not None and (price is None or price.unit != budget.unit):  # an earlier run began it
+            return "no price"
         return "budget" if price is not None and price.high >= self.full.get(price.unit, math.inf) else ""
 
     # -- submitting ---------------------------------------------------------------------------------------------------
@@ -146,7 +160,7 @@ class Runner(Rows):
             if not lane.room(now):
                 return
             row = lane.queue.popleft()
-            row.why = self._barred(row)
+            row.why = self.barred(row)
             if row.why:
                 lane.queue.append(row)
             elif self._admitted(row):
@@ -221,17 +235,23 @@ class Runner(Rows):
             self.limited = True
         else:
             row.lane.look_at = now + LOOK
-            self._watch_strangers(row.lane.desk)
-            self._all_unknown(row.lane.desk)
+            unfinished = self._unfinished(row.lane.desk)
+            self._watch_strangers(row.lane.desk, unfinished)
+            self._all_unknown(row.lane.desk, unfinished)
         self._back(row, why)
 
-    def _all_unknown(self, desk: Desk) -> None:
-        """Stop an account whose slots are all held by submits of unknown outcome: nothing here will free them."""
+    def _all_unknown(self, desk: Desk, unfinished: Sequence[Job]) -> None:
+        """Stop an account all of whose slots are held by what is of unknown outcome: nothing here will free them."""
         name = desk.account.name
-        unknown = sum(each.account == name for each in self.store.submits())
-        if unknown and self.store.in_flight(name) <= unknown:
-            said = f"{unknown} submits of unknown outcome hold the slots of {name}: adopt or dismiss them"
-            desk.stop("unknown", said)
+        lost = sum(each.account == name for each in self.store.submits())
+        given_up = [job.ref for job in unfinished if job.ref in self._given_up]
+        if not (lost or given_up) or self.store.in_flight(name) > lost + len(given_up):
+            return
+        said = [f"{lost} submits of unknown outcome hold slots of {name}: adopt or dismiss them"] if lost else []
+        if given_up:
+            way = f"drop those that are over (`vidpoll jobs --local --forget {given_up[0]}`)"
+            said.append(f"{len(given_up)} jobs whose end nobody knows hold slots of {name}: {way}")
+        desk.stop("unknown", "; ".join(said))
 
     def _taken(self, row: RowRun, found: object) -> None:
         """The row's submit was made before: by a run that is gone, or by another process."""
@@ -254,6 +274,7 @@ class Runner(Rows):
         wanted = Submit(desk.account, row.row.kind, row.row.fields, order.key)
         lost = self.store.keyed(desk.account.name, order.key)
         asked = question(wanted, lost) if isinstance(lost, Submission) else None
+        row.problem = row.problem or f"nobody knows whether its submit arrived; vidpoll resume, for the key {order.key}"
         if asked is None or not isinstance(lost, Submission):
             self._end(row, "unknown")
             return
@@ -273,6 +294,7 @@ class Runner(Rows):
         told = refusal.read(error, task.result)
         desk, lane, now = row.lane.desk, row.lane, self.host.loop.now()
         desk.health = desk.health.answered()
+        self._has_room(row)
         follows = after_refusal(told.category, row.retried[told.category], self.terms.retries)
         if told.follows is not None:
             follows = told.follows

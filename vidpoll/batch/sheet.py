@@ -20,6 +20,9 @@ from .rows import RowProblem
 
 _DELIMITERS = ",;\t"
 _NONE = "\x1f"  # of a table of one column: no cell holds it
+_PEEK = 1000
+"""Bytes that tell a text from other files."""
+
 _TRIED = 200
 """Rows that are looked at to tell the delimiter."""
 
@@ -33,6 +36,8 @@ def decoded(name: str, data: bytes) -> str:
     try:
         text = data.decode("utf-16" if wide else "utf-8-sig")
     except UnicodeDecodeError as error:
+        if not wide and b"\0" in data[:_PEEK]:
+            raise UsageError(f"{name}: it is no text, or UTF-16 without its mark; {_SAVE}") from None
         odd = error.object[error.start : error.start + 1]
         said = f"the byte 0x{odd.hex().upper()} is no {'UTF-16' if wide else 'UTF-8'}"
         if not wide:

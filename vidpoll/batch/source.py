@@ -63,7 +63,7 @@ def read(source: object, stdin: bytes | str = "") -> Source:
         raise UsageError(f"a batch of {type(source).__name__}: pass a file, a folder, '-', or a list of dicts")
     if not (found.records or found.problems):
         what = redact.text(str(source), limit=120) if isinstance(source, (str, os.PathLike)) else "the batch"
-        raise UsageError(f"{what}: no rows in it")
+        raise UsageError(f"{'standard input' if source == '-' else what}: no rows in it")
     return found
 
 
@@ -189,7 +189,7 @@ def _from_folder(folder: Path) -> Source:
         row[column] = path.name if column is PICTURE else _prompt(folder, path, problems)
     if not found:
         raise UsageError(f"{redact.text(str(folder), limit=120)}: no .txt, {', '.join(_PICTURES)} in this folder")
-    records = tuple(Record(name, row) for name, row in found.items())
+    records = tuple(Record(name, row) for name, row in found.items() if row.get("prompt:text") != "")
     return Source(folder.resolve().name or "batch", folder, records, problems=tuple(problems))
 
 

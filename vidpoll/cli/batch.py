@@ -6,20 +6,24 @@ The first Ctrl-C (or SIGTERM) sends no further row and lets what is being sent h
 from __future__ import annotations
 
 import argparse
+import re
 import shlex
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
+from queue import Queue
 from typing import Any, TypeVar
 
 import vidpoll
+from vidpoll.clock import Clock
 
 from .again import again
 from .context import Arguments, Command, Context, as_json, count, store, where
 from .fields import read_fields
 from .heartbeat import Heart
-from .output import COMPLETED, INTERRUPTED, Output, iso
+from .output import COMPLETED, INTERRUPTED, USAGE, Output, iso
 from .waiting import check_folder, shown
 
 T = TypeVar("T")
@@ -27,7 +31,10 @@ T = TypeVar("T")
 TERMINATED = 143
 
 EVERY = 1.0
-"""Seconds between two looks at how the batch stands, on a terminal."""
+"""Seconds between two passing lines that say how the batch stands, on a terminal."""
+
+SUMMED = 60.0
+"""Seconds between two lines that say so elsewhere, where anything has changed."""
 
 
 def _pairs(form: str, read: Callable[[str], T]) -> Callable[[str], tuple[str, T]]:
@@ -102,35 +109,58 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _batch(args: Arguments, context: Context) -> int:
+    try:
+        return _opened(args, context)
+    except vidpoll.BatchInvalid as error:
+        if args.json:
+            context.out.json({"problems": [str(each) for each in error.problems]})
+        for line in error.message.splitlines():
+            context.out.error(line)
+        return USAGE
+
+
+def _opened(args: Arguments, context: Context) -> int:
     if args.no_store:
         raise vidpoll.UsageError("batch: a batch is kept in a store, so that nothing is bought twice: no --no-store")
     account, kind, texts = _split(args.words)
     if args.into is not None:
         check_folder(args.into, "--into")
-    heart = Heart(context.clock, context.out) if shown(args) and context.out.terminal and not args.dry_run else None
+    accounts = dict.fromkeys([*([account] if account else []), *dict(args.account or ())])
+    if args.base_url and not accounts:
+        way = "name it after FILE, or say --account NAME=PROVIDER@URL for each"
+        raise vidpoll.UsageError(f"--base-url is for one account: {way}")
+    pulse = _Pulse(context.clock, context.out) if shown(args) and not args.dry_run else None
     stop = threading.Event()
-    with context.client(dict(args.account or ()), args, heart) as client:
-        shown_by = _Shown(args, context, displayed=heart is not None and heart.displayed)
-        batch = client.batch(
-            args.source,
-            account=account,
-            kind=kind,
-            fields=read_fields(texts)[0],
-            name=args.name,
-            stop=stop,
-            on_event=shown_by.event,
-            **_given(args),
-        )
+    with context.client(accounts, args, pulse) as client:
+        options = {"fields": read_fields(texts)[0], "name": args.name, "stop": stop}
+        try:
+            batch = client.batch(args.source, account=account, kind=kind, **options, **_given(args))
+        except vidpoll.BatchInvalid:
+            raise
+        except vidpoll.UsageError as error:
+            raise vidpoll.UsageError(_OPTION.sub(_as_option, error.message)) from error
         batch.go_on = _line(args)
-        shown_by.batch = batch
+        shown_by = _Shown(args, context, batch)
         if args.dry_run:
             return _planned(args, context.out, batch)
         context.out.error(batch.plan.one_line()) if shown(args) else None
         with _gently(stop, context.out) as ended_by:
-            for result in batch:
-                shown_by.row(result)
+            try:
+                for result in batch:
+                    shown_by.row(result)
+            except KeyboardInterrupt:
+                context.out.error(f"interrupted; go on with: {batch.go_on}")
+                return ended_by[-1] if ended_by else INTERRUPTED
         shown_by.end()
         return ended_by[-1] if ended_by and batch.exit_code == INTERRUPTED else batch.exit_code
+
+
+_OPTION = re.compile(r"^(until|budget|report|only|limit|changed|price(?= ')|price of)\b=?")
+"""How the library's words for an option begin."""
+
+
+def _as_option(found: re.Match[str]) -> str:
+    return f"--{found[1].removesuffix(' of')}{' ' if found[0].endswith('=') else ''}"
 
 
 def _split(words: Sequence[str]) -> tuple[str | None, str | None, Sequence[str]]:
@@ -154,6 +184,7 @@ def _line(args: Arguments) -> str:
     """The command that goes on with the batch: the same one again."""
     given = _given(args)
     given.pop("limit", None) if args.limit == 1 else None
+    given.pop("until", None) if args.until and "-" in args.until else None  # a day that may be over by then
     own: dict[str, Any] = {name: value for name, value in given.items() if not isinstance(value, Mapping)}
     pairs = [
         f"--{name} {shlex.quote(f'{key}={value}')}"
@@ -162,7 +193,8 @@ def _line(args: Arguments) -> str:
     ]
     own["name"] = args.name
     line = again(args, "batch", args.source, *args.words, **own)
-    return " ".join([line, *pairs])
+    rows = "  # and the same rows on standard input" if args.source == "-" else ""
+    return " ".join([line, *pairs]) + rows
 
 
 def _planned(args: Arguments, out: Output, batch: vidpoll.Batch) -> int:
@@ -218,24 +250,44 @@ def row_object(result: vidpoll.RowResult) -> dict[str, Any]:
     }
 
 
-class _Shown:
-    """What a batch says as it goes: a line a row, and on a terminal one that is written over."""
+class _Pulse(Heart):
+    """Says how a batch stands: on a terminal in a line that is written over, elsewhere in a line now and then."""
 
-    def __init__(self, args: Arguments, context: Context, *, displayed: bool) -> None:
-        self.args, self.out, self.clock = args, context.out, context.clock
-        self.displayed = displayed
-        self.start = self.at = context.clock.time()
-        self.batch: vidpoll.Batch | None = None
+    def __init__(self, clock: Clock, out: Output) -> None:
+        super().__init__(clock, out)
+        self.status: vidpoll.BatchStatus | None = None
+        self.every = EVERY if out.terminal else SUMMED
 
-    def event(self, event: vidpoll.Event) -> None:
-        """Something happened: now and then the passing line says how all of them are."""
-        del event
-        now = self.clock.time()
-        if self.displayed or not shown(self.args) or not self.out.terminal or now - self.at < EVERY:
+    def get(self, inbox: Queue[T], timeout: float, *, busy: bool) -> T | None:
+        if threading.current_thread() is not self.thread or self.displayed:
+            return self.clock.get(inbox, timeout, busy=busy)
+        self._beat()
+        return self.clock.get(inbox, min(timeout, self.every), busy=busy)
+
+    @vidpoll.hookimpl
+    def vidpoll_batch_changed(self, batch: vidpoll.BatchStatus) -> None:
+        """How it stands by now."""
+        self.status = batch
+
+    def _beat(self) -> None:
+        now = self.clock.monotonic()
+        if self.status is None or now - self.spoken < self.every:
             return
-        self.at = now
-        assert self.batch is not None
-        self.out.passing(status_text(self.batch.status(), now))
+        self.spoken = now
+        text = status_text(self.status, self.time())
+        if self.out.terminal:
+            self.out.passing(text)
+        else:
+            self.out.line(f"{now - self.start:7.1f} s  {text}")
+            self.status = None
+
+
+class _Shown:
+    """What a batch says of its rows, and at its end."""
+
+    def __init__(self, args: Arguments, context: Context, batch: vidpoll.Batch) -> None:
+        self.args, self.out, self.clock, self.batch = args, context.out, context.clock, batch
+        self.start = context.clock.time()
 
     def row(self, result: vidpoll.RowResult) -> None:
         """A row has ended."""
@@ -249,37 +301,40 @@ class _Shown:
             files = ", ".join(map(str, result.paths)) or "no file"
             self.out.line(f"{stamp}{result.key}: {files}{cost}")
         else:
-            self.out.error(f"{stamp}{result.key}{ref} {result.state}{cost}: {result.problem}")
+            self.out.error(f"{stamp}{result.key}{ref} {result.state}{cost}: {_ours(result.problem)}")
 
     def end(self) -> None:
         """The last line: what became of all rows, and how to go on where some wait."""
-        assert self.batch is not None
         if self.args.json:
             self.out.json(summary_object(self.batch))
             return
         for stop in self.batch.stopped:
-            said = f": {stop.said}" if stop.said else ""
-            self.out.error(f"{stop.account} stopped ({stop.reason}){said}")
+            if stop.said:
+                self.out.error(f"{stop.account} stopped ({stop.reason}): {_ours(stop.said)}")
+        states = self.batch.status().states
+        if states.get("unknown"):
+            self.out.error("what is unknown is never sent again: vidpoll resume shows what it may have become")
+        if states.get("failed") and not self.args.retry_failed:
+            self.out.error("what failed for good is not bought again, but with --retry-failed")
         self.out.line(self.batch.summary())
 
 
+def _ours(said: str) -> str:
+    """What the library said, for a command line: here a key comes from the environment alone."""
+    return said.partition(", or pass Client(")[0]
+
+
 def status_text(status: vidpoll.BatchStatus, now: float) -> str:
-    """How a batch stands, on one line: rows by state, why rows wait, the money, and when it may be over."""
-    running = status.states.get("running", 0)
-    parts = [str(status), f"{running} running"]
-    failed = {state: status.states.get(state, 0) for state in ("failed", "unknown")}
-    parts += [f"{number} {state}" for state, number in failed.items() if number]
+    """How a batch stands, on one line: what matters most first, for a terminal may cut it."""
+    left = status.left(now)
+    parts = [str(status), *([f"{left} left"] if left else [])]
+    parts += [f"{account.account} stopped: {account.stopped}" for account in status.accounts if account.stopped]
+    counts = {state: status.states.get(state, 0) for state in ("failed", "unknown", "running")}
+    parts += [f"{number} {state}" for state, number in counts.items() if number]
     if status.waiting:
         whys = ", ".join(f"{why} {number}" for why, number in sorted(status.waiting.items()))
         parts.append(f"{sum(status.waiting.values())} waiting ({whys})")
-    if status.finish is not None:
-        low, high = (max(0.0, at - now) for at in status.finish)
-        parts.append(f"{_minutes(low)} to {_minutes(high)} left")
     return ", ".join(parts)
-
-
-def _minutes(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
 def summary_object(batch: vidpoll.Batch) -> dict[str, Any]:
@@ -292,13 +347,10 @@ def summary_object(batch: vidpoll.Batch) -> dict[str, Any]:
         "waiting": dict(status.waiting),
         "spent": dict(status.spent),
         "reserved": dict(status.reserved),
-        "stopped": [stop.__dict__ if hasattr(stop, "__dict__") else _stopped(stop) for stop in batch.stopped],
+        "stopped": [asdict(stop) for stop in batch.stopped],
         "exit_code": batch.exit_code,
+        "go_on": batch.go_on,
     }
-
-
-def _stopped(stop: Any) -> dict[str, str]:
-    return {"account": stop.account, "reason": stop.reason, "said": stop.said, "go_on": stop.go_on}
 
 
 @contextmanager
