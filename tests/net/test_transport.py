@@ -502,7 +502,7 @@ STRICT = {
     ids=lambda each: str(each)[:40],
 )
 def test_whatever_a_head_looks_like(
-    server: Any, raw: bytes, status: int, headers: dict[str, str], body: bytes, transport: str
+    server: Any, raw: bytes, status: int, headers: dict[str, str], body: bytes, *, transport: str
 ) -> None:
     """Announcing heads are passed over, lines that are folded are one, those that are no field are nothing."""
     if transport == "curl" and raw in STRICT:
