@@ -415,7 +415,10 @@ class Rows:
     def _known(self, row: RowRun, kept: KeptRow, *, told: bool) -> None:
         """What another process, or an earlier run, has brought to its end."""
         row.paths = tuple(map(Path, kept.paths))
-        if kept.charged is not None and kept.unit:
+        cost = None if row.job is None else row.job.cost
+        if cost is not None:
+            row.cost = Charged(cost.charged, cost.refunded, cost.unit, "reported")
+        elif kept.charged is not None and kept.unit:
             row.cost = Charged(kept.charged, 0.0, kept.unit)
         if told:
             self._end(row, kept.state)

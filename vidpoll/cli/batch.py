@@ -17,6 +17,7 @@ from queue import Queue
 from typing import Any, TypeVar
 
 import vidpoll
+from vidpoll import redact
 from vidpoll.clock import Clock
 
 from .again import again
@@ -35,6 +36,10 @@ EVERY = 1.0
 
 SUMMED = 60.0
 """Seconds between two lines that say so elsewhere, where anything has changed."""
+
+
+PROBLEM = 200
+"""Characters of a row's problem on its line; --json and --report have it whole."""
 
 
 def _pairs(form: str, read: Callable[[str], T]) -> Callable[[str], tuple[str, T]]:
@@ -301,7 +306,8 @@ class _Shown:
             files = ", ".join(map(str, result.paths)) or "no file"
             self.out.line(f"{stamp}{result.key}: {files}{cost}")
         else:
-            self.out.error(f"{stamp}{result.key}{ref} {result.state}{cost}: {_ours(result.problem)}")
+            problem = redact.text(_ours(result.problem), limit=PROBLEM)
+            self.out.error(f"{stamp}{result.key}{ref} {result.state}{cost}: {problem}")
 
     def end(self) -> None:
         """The last line: what became of all rows, and how to go on where some wait."""

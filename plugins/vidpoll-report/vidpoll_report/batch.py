@@ -31,7 +31,7 @@ def section(batch: Batch, numbers: Mapping[str, str], links: Mapping[str, Child]
     head = [tag("p", f"{status}, {left} left" if left else str(status), class_="said")]
     head += [tag("p", _stop(stop), class_="problem") for stop in batch.stops.values()]
     rows = [_row(result, numbers, links) for result in batch.rows]
-    table = _table(("row", "prompt", "state", "cost", "attempts", "files"), rows)
+    table = _table(("row", "prompt", "state", "cost", "tries", "files"), rows)
     return tag("section", tag("h2", f"Batch {status.name}"), head, _tiles(status), _accounts(batch), table)
 
 
@@ -89,7 +89,7 @@ def _row(result: vidpoll.RowResult, numbers: Mapping[str, str], links: Mapping[s
         tag("b", result.state, class_=f"chip {result.state}"),
         tag("span", f" {why}", class_="dim") if why else None,
     ]
-    state += [tag("p", said, class_="problem")] if said else []
+    state += [tag("p", said, class_="problem clamp", title=said)] if said else []
     shown = tag("div", prompt, class_="clamp", title=prompt) if prompt else None
     return key, shown, state, _cost(result), result.attempts or None, links.get(ref)
 

@@ -166,7 +166,7 @@ def test_a_batch_stands_below_its_rows() -> None:
     """Two lines at 80 columns, one where it fits; a row has its key in the place of a reference."""
     low, high = (time.strftime("%H:%M", time.localtime(NOW + after)) for after in (1200, 2100))
     first = "night: 61 of 100 done, 3 running, 2 failed, 34 waiting (budget 2, slots 32)"
-    second = f"24.1 of 40 USD, 1.2 USD reserved, done {low} to {high}, in 20 to 35 min"
+    second = f"24.1 of 40 USD, 1.2 reserved, done {low} to {high}, in 20 to 35 min"
     row, *foot = of_batch(Row("kling:" + "7" * 30, NOW, "running", "drawing", 50.0, row="shot 7"))
     assert squeezed(row) == "shot 7 drawing ━━━─── 50 % 0:00"
     assert foot == [first, second]

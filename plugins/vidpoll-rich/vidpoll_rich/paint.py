@@ -173,7 +173,7 @@ def _batch(batch: BatchStatus, now: float, wide: int) -> list[Text]:
         words.append((f"{sum(batch.waiting.values()):,} waiting ({whys})", "dim"))
     _listed(rows, words, ", ")
     said = [(text, "bold") for text in batch.money()]
-    said += [(f"{amount:,.12g} {unit} reserved", "dim") for unit, amount in batch.reserved.items() if amount and unit]
+    said += [(text, "dim") for text in _reserved(batch)]
     said += [(f"{each.account} stopped: {each.stopped}", "red") for each in batch.accounts if each.stopped]
     said += [
         (f"{each.account} again at {_time(each.paused_until)}", "yellow")
@@ -188,6 +188,14 @@ def _batch(batch: BatchStatus, now: float, wide: int) -> list[Text]:
     if not said:
         return [rows]
     return [rows.append("; ").append(rest)] if rows.cell_len + rest.cell_len + 2 <= wide else [rows, rest]
+
+
+def _reserved(batch: BatchStatus) -> Iterable[str]:
+    """What is reserved; its unit where it is not the only one that is told."""
+    units = {unit for unit, amount in {**batch.spent, **batch.reserved}.items() if unit and amount}
+    for unit, amount in batch.reserved.items():
+        if unit and amount:
+            yield f"{amount:,.12g}{f' {unit}' if len(units) > 1 or not any(batch.money()) else ''} reserved"
 
 
 def _time(at: float) -> str:
