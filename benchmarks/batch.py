@@ -45,8 +45,8 @@ Row = tuple[str, str, str, bool]
 Section = Callable[[argparse.Namespace], Iterator[Row]]
 
 
-def client(origin: str, folder: Path, floor: float = 0.2, **options: Any) -> vidpoll.Client:
-    plugins = [Studios(floor)]
+def client(origin: str, folder: Path, plugin: Studios | None = None, **options: Any) -> vidpoll.Client:
+    plugins = [plugin or Studios()]
     options = {"accounts": accounts(origin), "plugins": plugins, "store": folder / "jobs.sqlite3", **options}
     return vidpoll.Client(discover=False, **options)
 
@@ -133,7 +133,7 @@ def polls(args: argparse.Namespace) -> Iterator[Row]:
 def polling(origin: str, folder: str) -> None:
     """Twice as many rows as there are slots at `studio`, and as many as there are at `atelier`."""
     stop = threading.Event()
-    with client(origin, Path(folder), GAP, pacing=vidpoll.Fixed(GAP)) as running:
+    with client(origin, Path(folder), Studios(GAP), pacing=vidpoll.Fixed(GAP)) as running:
         given = [*rows(2 * JOBS, account="studio")]
         given += [{**row, "key": f"{row['key']}a"} for row in rows(JOBS, account="atelier")]
         threading.Timer(27.0, stop.set).start()
@@ -145,13 +145,14 @@ def polling(origin: str, folder: str) -> None:
 
 # -- slots ------------------------------------------------------------------------------------------------------------
 
-SPEED, WINDOW = 50.0, 48.0
-"""Seconds of the clients' clock a second, and real seconds for which the use of slots is measured."""
+SPEED, WINDOW, TAKES = 60.0, 80.0, (60.0, 180.0)
+"""Seconds of the clients' clock a second; real seconds that are measured; the clients' seconds that a job takes."""
 
 
 def slots(args: argparse.Namespace) -> Iterator[Row]:
     for first, then in ((3, 3), (20, 20), (20, 3), (3, 20)):
-        servers = [studio(slots=first, seconds=(60 / SPEED, 180 / SPEED), seed=args.seed) for _ in range(2)]
+        seconds = TAKES[0] / SPEED, TAKES[1] / SPEED
+        servers = [studio(slots=first, seconds=seconds, seed=args.seed) for _ in range(2)]
         with servers[0] as learning, servers[1] as told, folder() as one, folder() as other:
             limits = (first, then)
             children = [
@@ -173,7 +174,7 @@ def filling(origin: str, folder: str, limits: list[int], *, told: bool) -> None:
     server.limit(limits[0])
     halves = [WINDOW / 2, WINDOW / 2] if told else [WINDOW]
     change = threading.Timer(WINDOW / 2, server.limit, [limits[1]])
-    with client(origin, Path(folder), 4.0, clock=Clock(time.time(), SPEED)) as running:
+    with client(origin, Path(folder), Studios(4.0, TAKES), clock=Clock(time.time(), SPEED)) as running:
         change.start()
         for limit, seconds in zip(limits, halves, strict=False):
             stop = threading.Event()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 from collections import Counter
@@ -293,11 +294,9 @@ def test_an_unknown_submit_is_never_sent_again(tmp_path: Path) -> None:
     assert states(batch) == {"r1": "completed", "r2": "unknown", "r3": "completed"}
     assert (batch.exit_code, batch.ledger["USD"]) == (3, (1.0, 0.0, 0.5))
     again = night(tmp_path, server=n.server)
-    assert states(again.batch(3, price=HALF, budget="1.5 USD")) == {
-        "r1": "completed",
-        "r2": "unknown",
-        "r3": "completed",
-    }
+    batch = again.batch(3, price=HALF, budget="1.5 USD")
+    assert states(batch) == {"r1": "completed", "r2": "unknown", "r3": "completed"}
+    assert batch.rows["r2"].problem.startswith("its submit may have been received (the line is dead). Its key 'batch:")
     assert n.server.sent == ["p1", "p2", "p3"]
     (unknown,) = again.client.store.unknown_submits()
     again.client.store.adopt("shop:n2", unknown)
@@ -478,6 +477,17 @@ class Judge:
         self.ended.append(text)
 
 
+def test_another_watch_of_a_rows_job_says_nothing_of_the_row(tmp_path: Path) -> None:
+    """The job was waited for, because of its slot, before the row was taken over: one watch may know it first."""
+    n = night(tmp_path)
+
+    def hear(event: vidpoll.Event) -> None:
+        batch._runner.heard(vidpoll.Job(event.ref), vidpoll.Completed(event.ref, event.at))
+
+    batch = n.batch(1, on_event=hear)
+    assert states(batch) == {"r1": "completed"}
+
+
 def test_plugins_may_veto_a_row_and_refuse_a_take(tmp_path: Path) -> None:
     """A refused take is a paid retry; a row that is not admitted waits."""
     judge = Judge()
@@ -503,6 +513,31 @@ def test_the_sidecar_tells_what_a_file_was_made_of(tmp_path: Path) -> None:
     assert (path.name, told["key"], told["ref"], told["attempts"]) == ("a-x.mp4", "a", "shop:n1", 1)
     assert told["fields"] == {"prompt": ("long " * 300).strip()}
     assert told["cost"] == {"charged": 0.5, "refunded": 0.0, "unit": "USD", "how": "estimated"}
+
+
+@pytest.mark.parametrize("swap", ["other bytes", "a link", "gone"])
+def test_a_file_that_is_another_one_by_now_is_not_sent(tmp_path: Path, swap: str) -> None:
+    """Hours lie between the plan and a row: what leads out of the folder by then is not read."""
+    sheet, picture = tmp_path / "s.csv", tmp_path / "pic.png"
+    sheet.write_text("key,prompt,image:file\na,A,pic.png\nb,B,\n")
+    picture.write_bytes(b"one")
+    (tmp_path.parent / "secret").write_bytes(b"key")
+    n = night(tmp_path)
+    batch = n.batch(sheet)
+    picture.unlink()
+    if swap == "a link":
+        picture.symlink_to(tmp_path.parent / "secret")
+    elif swap == "other bytes":
+        picture.write_bytes(b"two")
+    assert states(batch) == {"a": "waiting: changed", "b": "completed"}
+    assert (n.server.sent, batch.exit_code, bool(batch.rows["a"].problem)) == (["B"], 4, True)
+    picture.unlink(missing_ok=True)
+    picture.write_bytes(b"three")
+    batch = n.batch(sheet, on_event=lambda event: picture.write_bytes(b"four"))
+    assert states(batch) == {"a": "completed", "b": "completed"}
+    told = json.loads((tmp_path / "clips" / "a.mp4.json").read_text())
+    whole = hashlib.sha256(b"three").hexdigest()
+    assert (told["inputs"], told["fields"]["image"]) == ({"image": whole}, f"pic.png sha256:{whole}")
 
 
 def test_the_report_has_the_inputs_columns_and_what_became_of_each(tmp_path: Path) -> None:

@@ -21,14 +21,14 @@ from vidpoll.testing import FakeClock, FakeTransport
 
 @pytest.fixture
 def shell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Shell:
-    """Runs a command line against a script; gives the exit code and the lines of stdout and stderr."""
+    """Runs a command line against a script, or a server with a clock; gives exit code, lines of stdout and stderr."""
     monkeypatch.setenv("ACME_API_KEY", KEY)
     monkeypatch.delenv("VIDPOLL_DEBUG", raising=False)
     monkeypatch.chdir(tmp_path)
     numbers = count()
 
     def run(*argv: str, script: Any = (), plugins: tuple[object, ...] = ()) -> tuple[int, list[str], list[str]]:
-        run.wire = FakeTransport(script)  # type: ignore[attr-defined]
+        run.wire = script if hasattr(script, "send") else FakeTransport(script)  # type: ignore[attr-defined]
         monkeypatch.setenv("VIDPOLL_STORE", str(tmp_path / "kept" / f"{next(numbers)}.sqlite3"))  # nothing is known
 
         def factory(**options: Any) -> vidpoll.Client:
@@ -36,7 +36,7 @@ def shell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], t
             options |= {"transport": options.get("transport", run.wire), "discover": False}  # type: ignore[attr-defined]
             return vidpoll.Client(plugins=all_plugins, **options)
 
-        code = main(argv, client_factory=factory, clock=FakeClock())
+        code = main(argv, client_factory=factory, clock=getattr(script, "clock", None) or FakeClock())
         said = capsys.readouterr()
         assert KEY not in said.out + said.err
         return code, said.out.splitlines(), said.err.splitlines()

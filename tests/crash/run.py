@@ -132,22 +132,23 @@ def power(settings: Settings, dice: random.Random) -> Outcome:
 
 
 def batch(settings: Settings, dice: random.Random) -> Outcome:
-    """A batch of two rows a kill, at a line that spoils a tenth of the answers; its sheet is sorted anew between runs.
+    """A batch of two rows a kill, 30 at least, at a line that spoils a tenth of the answers.
 
-    Submits of unknown outcome are resolved before each run, or where a run ends by itself, as it does once they hold
-    all slots.
+    Its sheet is sorted anew between runs. Submits of unknown outcome are resolved before each run, or where a run ends
+    by itself, as it does once they hold all slots.
     """
     kills, resolves, seed = settings.batch, dice.random() < 0.5, dice.randrange(2**32)
+    rows = max(30, 2 * kills)
     with (
         studio(chaos=0.1, breaks=0.05, seconds=batch_nights.SECONDS, seed=seed) as server,
         tempfile.TemporaryDirectory(dir=settings.folder) as made,
     ):
-        night = batch_nights.BatchNight(server, Path(made), 2 * kills, budget=f"{2 * kills * PRICE} credits")
+        night = batch_nights.BatchNight(server, Path(made), rows, budget=f"{rows * PRICE} credits")
         done, lost = batch_nights.kill(night, dice, kills, resolves=resolves)
         lost += night.finish()
         batch_nights.all_is_well(night)
     when = "before each run" if resolves else "late"
-    return Outcome(done, f"{2 * kills} rows, {lost} unknown submits, resolved {when}")
+    return Outcome(done, f"{rows} rows, {lost} unknown submits, resolved {when}")
 
 
 def failing(settings: Settings, number: int, code: int, *, once: bool) -> Outcome:

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from acme_provider import Plugin
 from provider_cases import CASES, Case, each_provider, quick, real_client
-from raw_server import Act, Chaos, answers, chaos, drips, floods, free_port, hangs, resets, says
+from raw_server import SELF_SIGNED, Act, Chaos, answers, chaos, drips, floods, free_port, hangs, resets, says
 
 import vidpoll
 
@@ -312,6 +312,25 @@ def test_tls_that_fails_is_an_unknown_outcome(case: Case, tls: bool) -> None:
         with real_client(case, url, bound=2.0) as client:
             with pytest.raises(vidpoll.WaitTimeout, match="the TLS connection failed"):
                 client.wait(case.ref, timeout=0.3)
+    assert server.heads == []
+
+
+UNTRUSTED = {
+    "expired": "the certificate has expired (certificate has expired): check the clock",
+    "not-yet": "the certificate is not valid yet (certificate is not yet valid): check the clock",
+    "other-host": "another host (IP address mismatch, certificate is not valid for '127.0.0.1'.): check the address",
+}
+
+
+@pytest.mark.parametrize("name", UNTRUSTED)
+def test_a_certificate_that_is_not_accepted_is_told_with_its_reason(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has signed it is trusted here; no key is sent all the same."""
+    case, certificate = CASES[0], SELF_SIGNED.with_name(f"{name}.pem")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    with chaos(answers(case.completed), tls=certificate) as server:
+        with real_client(case, server.url, bound=2.0) as client:
+            with pytest.raises(vidpoll.WaitTimeout, match=re.escape(UNTRUSTED[name])):
+                client.wait(case.ref, timeout=0)
     assert server.heads == []
 
 

@@ -73,6 +73,7 @@ class Server:
     fail: Callable[[str, int], Mapping[str, Any] | None] = lambda prompt, time: None
     bought: list[str] = field(default_factory=list)
     sent: list[str] = field(default_factory=list)
+    urls: list[str] = field(default_factory=list)
     jobs: dict[str, tuple[str, float, int]] = field(default_factory=dict)
     most: int = 0
     refused: int = 0
@@ -84,6 +85,7 @@ class Server:
             return self._answer(wire)
 
     def _answer(self, wire: WireRequest) -> Response:
+        self.urls.append(wire.url)
         path = wire.url.partition(".example")[2]
         if wire.method == "POST":
             return self._submit(json.loads(wire.body or b"{}")["prompt"])

@@ -30,6 +30,9 @@ from vidpoll import declare
 PRICE = 2.5
 """What each job costs, in credits, as the quota tells."""
 
+SETTINGS = [{"name": f"setting {number}", "value": number} for number in range(20)]
+"""What answers tell beside what is asked for, as real ones do."""
+
 MP4 = b"\x00\x00\x00\x18ftypisom" + bytes(50_000)
 
 STATES = {"running": vidpoll.State.RUNNING, "done": vidpoll.State.COMPLETED, "broken": vidpoll.State.FAILED}
@@ -200,12 +203,13 @@ class Server:
         return reply(200, self.shown(job_id, job))
 
     def shown(self, job_id: str, job: Made) -> dict[str, Any]:
+        about = {"id": job_id, "input": {"prompt": job.prompt, "settings": SETTINGS}}
         if not job.over:
-            return {"id": job_id, "status": "running"}
+            return {**about, "status": "running"}
         if job.breaks:
-            return {"id": job_id, "status": "broken", "error": {"code": "broken", "message": "a lamp went out"}}
+            return {**about, "status": "broken", "error": {"code": "broken", "message": "a lamp went out"}}
         url = f"{self.origin}/files/{job_id}/video.mp4"
-        return {"id": job_id, "status": "done", "url": url, "cost": self.settings["cost"]}
+        return {**about, "status": "done", "url": url, "cost": self.settings["cost"]}
 
     def stats(self) -> dict[str, Any]:
         now, cost = time.monotonic(), self.settings["cost"]

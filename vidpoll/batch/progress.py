@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -80,7 +80,7 @@ class RowRun:
     """Whether the plugins have let it pass."""
     vetoed: bool = False
     changed: bool = False
-    """Whether its job is under way with other fields than it has by now: this run buys it no other."""
+    """Whether it is another one by now than its job, or the plan, is of: this run does not buy it."""
     lane: Lane = field(init=False, repr=False)
     open: ExitStack | None = None
     """What is to be closed once its job has ended: the hooks' wait, and the lease."""
@@ -94,6 +94,15 @@ class RowRun:
         opened, self.open = self.open, None
         if opened is not None:
             opened.close()
+
+    def lighten(self) -> None:
+        """Its files are there: of its job all is kept but the body of the last answer, which may be large."""
+        job = self.job
+        if job is not None and job.snapshot is not None:
+            self.job = Job(job.ref, key=job.key)
+            self.job.known = job.known._replace(snapshot=replace(job.snapshot, raw={}))
+            self.job.told = job.told
+            self.job.saved(self.paths)
 
     @property
     def result(self) -> RowResult:

@@ -10,20 +10,22 @@ import math
 import threading
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import Any
 
-from ..errors import SubmitUnknown, VidpollError
+from ..errors import SubmitUnknown, UsageError, VidpollError
 from ..events import Event
 from ..job import Job
 from ..model import Submitted
 from ..polling.call import Call, build, optional
 from ..polling.loop import Run
-from ..polling.submit import Intent, making, outcome
+from ..polling.submit import Intent, key_line, making, outcome
 from ..polling.task import OneShot, Task
 from ..provider import Operation
 from ..storage.once import Submit, adopted, question
 from ..storage.records import KeptJob, NoRoom, Order, Submission, Taken
-from . import refusal
+from . import keys, refusal
+from .files import Files
 from .lanes import Desk, Lane
 from .progress import UNDER_WAY, Charged, RowRun
 from .retries import NEVER_AGAIN, Follows, after_refusal
@@ -76,6 +78,7 @@ class Runner(Rows):
         self.lanes: dict[tuple[str, str], Lane] = {}
         self.desks: dict[str, Desk] = {}
         self._submits: dict[RowSubmit, ExitStack] = {}
+        self._read = Files(Path())
         self._wake_at = math.inf
         self.tell_at = -math.inf
         """The monotonic second before which nobody is told that counts have changed."""
@@ -163,8 +166,21 @@ class Runner(Rows):
             row.why = self.barred(row)
             if row.why:
                 lane.queue.append(row)
-            elif self._admitted(row):
+            elif self._as_read(row) and self._admitted(row):
                 self._submit(row, now)
+
+    def _as_read(self, row: RowRun) -> bool:
+        """Whether the files of a row are those that were read for the plan; else the next run reads them anew."""
+        if row.row.inputs:
+            try:
+                said = "" if self._digest(row) == row.row.digest else "a file of it was changed since it was planned"
+            except UsageError as error:
+                said = error.message
+            row.changed, row.problem = bool(said), said
+        return not row.changed
+
+    def _digest(self, row: RowRun) -> str:
+        return keys.digest(row.row.account, row.row.kind, row.row.fields, self._read)[0]
 
     def _admitted(self, row: RowRun) -> bool:
         """Whether the plugins let a row pass; asked once in a run."""
@@ -273,6 +289,8 @@ class Runner(Rows):
         desk, order = row.lane.desk, self._order(row)
         wanted = Submit(desk.account, row.row.kind, row.row.fields, order.key)
         lost = self.store.keyed(desk.account.name, order.key)
+        if isinstance(lost, Submission) and not row.problem:  # an earlier run has lost it
+            row.problem = f"its submit may have been received ({lost.reason}). {key_line(order.key)}"
         asked = question(wanted, lost) if isinstance(lost, Submission) else None
         row.problem = row.problem or f"nobody knows whether its submit arrived; vidpoll resume, for the key {order.key}"
         if asked is None or not isinstance(lost, Submission):

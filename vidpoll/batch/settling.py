@@ -145,7 +145,7 @@ class Rows:
         if job.ref in self._strangers and isinstance(event, (Completed, Failed, GaveUp)):
             self._strangers[job.ref].close()
             self._changed = True
-        if row is None or row.state != "running":
+        if row is None or row.job is not job or row.state != "running":  # another watch of it, for its slot
             return
         if isinstance(event, (Completed, Failed)):
             self._verdict(row)
@@ -361,6 +361,8 @@ class Rows:
         row.lane.move(row, state)
         self._changed = True
         self.results.append(row.result)
+        if state == "completed":
+            row.lighten()
 
     # -- other processes, and earlier runs ----------------------------------------------------------------------------
 

@@ -31,6 +31,11 @@ T = TypeVar("T")
 
 TERMINATED = 143
 
+FAILED = (
+    "what failed for good is bought again with --retry-failed alone; "
+    "the same line fetches files that could not be saved"
+)
+
 EVERY = 1.0
 """Seconds between two passing lines that say how the batch stands, on a terminal."""
 
@@ -223,8 +228,8 @@ def plan_object(plan: Any) -> dict[str, Any]:
             {
                 "account": share.account,
                 "rows": share.rows,
-                "low": share.low if share.unit else None,
-                "high": share.high if share.unit else None,
+                "low": round(share.low, 6) if share.unit else None,
+                "high": round(share.high, 6) if share.unit else None,
                 "unit": share.unit or None,
                 "sources": list(share.sources),
             }
@@ -321,7 +326,7 @@ class _Shown:
         if states.get("unknown"):
             self.out.error("what is unknown is never sent again: vidpoll resume shows what it may have become")
         if states.get("failed") and not self.args.retry_failed:
-            self.out.error("what failed for good is not bought again, but with --retry-failed")
+            self.out.error(FAILED)
         self.out.line(self.batch.summary())
 
 
