@@ -329,13 +329,14 @@ class SampleFace(Face):
                 self._files[url.removeprefix(self.urls["api"])] = file_of(asset, mark, self.clock.wall(job.ends_at))
 
     def _refusal(self, status: int, kind: str, message: str) -> Reply:
-        """The sample of a refusal: of this status, or a 200 of this kind; that of a status question comes first."""
+        """The sample of a refusal: of this kind, or of this status; that of a status question comes first."""
         asked = {sample.request for sample in self.index.of("status")} | {""}
         found = [each for each in self.index.of("error") if each.status == status]
         found += [each for each in self.index.samples if each.expect.get("kind") == kind]
         if not found:
             return json_reply(status, {"error": {"message": message}})
-        return _reply(min(found, key=lambda each: each.request not in asked).response())
+        said = min(found, key=lambda each: (each.expect.get("kind") != kind, each.request not in asked))
+        return _reply(said.response())
 
     # The index
 
