@@ -256,6 +256,16 @@ def test_a_wrong_call(run: Run, server: Server, argv: list[str], said: str) -> N
     assert err[0].startswith(f"vidpoll: {said}")
 
 
+def test_a_store_that_cannot_be_used(shell: Shell, tmp_path: Path, server: Server) -> None:
+    """Nothing is sent without one: no promise could be kept."""
+    write(tmp_path / "night.csv", "a")
+    code, out, err = shell(
+        "batch", *NIGHT, "--store", "night.csv", script=server, plugins=(Plugin(SHOP, name="shops"),)
+    )
+    assert (code, out, len(err), server.sent) == (2, [], 1, [])
+    assert err[0].endswith(". A batch needs a store: nothing was sent (--store FILE)")
+
+
 def test_takes_are_named_by_their_number(run: Run, tmp_path: Path) -> None:
     """`count` makes rows of its own keys; who asks for the row is told of them."""
     (tmp_path / "night.csv").write_text("key,prompt,count\na,x,2\n", encoding="utf-8")

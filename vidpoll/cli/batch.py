@@ -131,7 +131,11 @@ def _opened(args: Arguments, context: Context) -> int:
         raise vidpoll.UsageError(f"--base-url is for one account: {way}")
     heart = Heart(context.clock, context.out) if shown(args) and context.out.terminal and not args.dry_run else None
     stop = threading.Event()
-    with context.client(accounts, args, heart) as client:
+    try:
+        client = context.client(accounts, args, heart, must_keep=True)
+    except vidpoll.StoreError as error:
+        raise vidpoll.UsageError(f"{error.message}. A batch needs a store: nothing was sent (--store FILE)") from error
+    with client:
         shown_by = _Shown(args, context, displayed=heart is not None and heart.displayed)
         options = {"fields": read_fields(texts)[0], "name": args.name, "stop": stop, "on_event": shown_by.event}
         try:
