@@ -19,7 +19,8 @@ from acme_provider import BROKEN, DONE, DRAWING, MP4, REF, talk
 
 import vidpoll
 from vidpoll import notify
-from vidpoll.plugins import HOOKS
+from vidpoll.batch.options import Money
+from vidpoll.plugins import HOOKS, Plugins
 
 BOUND = 30.0
 """Seconds that a test waits for a thread; it needs some milliseconds."""
@@ -104,10 +105,36 @@ def test_a_listener_hears_what_is_no_heartbeat(tmp_path: Path) -> None:
     job = t.client.wait(REF)
     t.client.download(job, tmp_path)
     assert heard == [(job, name) for name in ("stage_changed", "progress", "completed", "downloaded")]
-    assert set(notify.NAMES) == {name.removeprefix("vidpoll_") for name in HOOKS.values()} - {
-        "polled",
-        "download_progress",
-    }
+    of_jobs = {name.removeprefix("vidpoll_") for name in HOOKS.values()} - {"polled", "download_progress"}
+    assert set(notify.NAMES) == of_jobs | {"batch_stopped", "batch_ended"}
+
+
+def test_a_listener_hears_of_a_batch() -> None:
+    """Its stops and its end as plain values, on one line, with the whole line that goes on."""
+    heard: list[Any] = []
+
+    class Ear(notify.Listener):
+        def hear_batch(self, said: Any) -> None:
+            heard.append(said)
+
+    states, spent = {"completed": 1, "failed": 0, "waiting": 1}, {"USD": 0.5, "": 0.0}
+    status = vidpoll.BatchStatus("ni\nght", 2, states, {"money": 1}, (), spent, {}, Money(2.0, "USD"), None, AT)
+    go_on = "vidpoll batch " + "long/" * 200 + "night.csv"
+    stop = vidpoll.Stopped("acme", "money", "top\x1b[2J up", go_on)
+    plugins = Plugins([Ear()], discover=False)
+    plugins.batch_stopped(status, stop, f"stopped: money at acme; go on with: {go_on}")
+    plugins.batch_ended(status, "night: 1 of 2 done")
+    whole = {
+        "ref": "batch:ni ght", "at": notify.plain(vidpoll.Completed("acme:1", AT, ()))["at"], "rows": 2, "done": 1,
+        "states": {"completed": 1, "waiting": 1}, "waiting": {"money": 1}, "spent": {"USD": 0.5}, "reserved": {},
+        "budget": {"amount": 2.0, "unit": "USD"},
+    }  # fmt: skip
+    told = {"account": "acme", "reason": "money", "said": "top up", "go_on": go_on}
+    assert heard == [
+        {**whole, **told, "event": "batch_stopped", "text": f"stopped: money at acme; go on with: {go_on}"},
+        {**whole, "event": "batch_ended", "text": "batch night: 1 of 2 done"},
+    ]
+    assert json.loads(json.dumps(heard)) == heard
 
 
 def test_what_is_kept() -> None:

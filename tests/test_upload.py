@@ -16,6 +16,8 @@ from vidpoll import declare
 from vidpoll.cli import main
 from vidpoll.testing import FakeClock, FakeTransport
 
+both = pytest.mark.usefixtures("transport")
+
 SHOP = replace(
     ACME,
     upload={
@@ -92,6 +94,7 @@ def test_a_large_file_has_the_time_that_it_takes(clip: Path) -> None:
     assert (connect, 130 < read < 131) == (10.0, True)
 
 
+@both
 def test_a_large_file_arrives_whole(clip: Path) -> None:
     """Through the real transport, in blocks."""
     data = bytes(range(256)) * 12_000

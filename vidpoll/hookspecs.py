@@ -328,12 +328,28 @@ def vidpoll_accept(row: Any, paths: Sequence[Path]) -> str | None:
 
 
 @hookspec
+def vidpoll_batch_changed(batch: Any, rows: Mapping[str, Any]) -> None:
+    """A batch has begun, its rows have moved on, or it is at its end. For displays.
+
+    When: before the first row is sent, then at most once a second and only where a row is in another state than before,
+    and before `vidpoll_batch_ended`. `batch` is a `vidpoll.BatchStatus`; `rows` has a `vidpoll.RowResult` for each key,
+    as it stands when it is read: read it within this call. Return: ignored.
+
+    Example::
+
+        @vidpoll.hookimpl
+        def vidpoll_batch_changed(batch):
+            window.title(str(batch))
+    """
+
+
+@hookspec
 def vidpoll_batch_stopped(batch: Any, stop: Any, text: str) -> None:
     """An account of a batch sends nothing more: the money is out, the key is wrong, the budget is reached …
 
     When: once per account and run, as it happens; for what only the end shows (budget, limit, clock), once at the end.
-    The other accounts go on. `batch` is a `vidpoll.BatchStatus`; `stop` has `account`, `reason` and what was `said`, `text`
-    tells it in a line, with how to go on. Return: ignored.
+    The other accounts go on. `batch` is a `vidpoll.BatchStatus`; `stop` has `account`, `reason` and what was `said`,
+    `text` tells it in a line, with how to go on. Return: ignored.
 
     Example::
 

@@ -56,11 +56,31 @@ def is_kept(event: Event) -> bool:
 
 class Listener:
     """A plugin that hears every event through one method, `hear`; but not `polled` and `download_progress`, which come
-    many times a minute and are for displays."""
+    many times a minute and are for displays. Of a batch's stops and its end it hears through `hear_batch`."""
 
     def hear(self, job: Job, event: Event) -> None:
         """Override it. It is called in the thread that waits: hand slow work to an `Outbox`."""
         raise NotImplementedError
+
+    def hear_batch(self, said: Mapping[str, Any]) -> None:
+        """Override it to hear that an account of a batch stopped, or that a batch ended: plain values, safe to show.
+
+        `event` is "batch_stopped" or "batch_ended", `ref` "batch:NAME", `at` an ISO 8601 time, `text` tells it in a
+        line. `rows` and `done` are counts, `states` and `waiting` such by word, `spent` and `reserved` amounts by unit,
+        `budget` is amount and unit, or None. Of a stop there are `account`, `reason`, `said` and `go_on`, too.
+        """
+
+    @hookimpl
+    def vidpoll_batch_stopped(self, batch: Any, stop: Any, text: str) -> None:
+        """Hear it by `hear_batch`."""
+        names = ("account", "reason", "said", "go_on")
+        stopped = {name: _plain(getattr(stop, name)) for name in names}
+        self.hear_batch(_of_batch("batch_stopped", batch, text) | stopped)
+
+    @hookimpl
+    def vidpoll_batch_ended(self, batch: Any, text: str) -> None:
+        """Hear it by `hear_batch`."""
+        self.hear_batch(_of_batch("batch_ended", batch, f"batch {text}"))
 
     @hookimpl
     def vidpoll_stage_changed(self, job: Job, event: Event) -> None:
@@ -71,7 +91,11 @@ class Listener:
     vidpoll_completed = vidpoll_failed = vidpoll_gave_up = vidpoll_downloaded = vidpoll_stage_changed
 
 
-NAMES = tuple(name.removeprefix("vidpoll_") for kind, name in HOOKS.items() if kind not in (Polled, DownloadProgress))
+NAMES = (
+    *(name.removeprefix("vidpoll_") for kind, name in HOOKS.items() if kind not in (Polled, DownloadProgress)),
+    "batch_stopped",
+    "batch_ended",
+)
 """The names of the events that a Listener hears: "stage_changed", "completed" …"""
 
 
@@ -88,6 +112,26 @@ def plain(event: Event) -> dict[str, Any]:
     characters and keys."""
     fields = {field.name: _plain(getattr(event, field.name)) for field in dataclasses.fields(event)}
     return {**fields, "event": name_of(event), "at": _iso(event.at), "text": redact.text(str(event))}
+
+
+def _of_batch(event: str, batch: Any, text: str) -> dict[str, Any]:
+    """What a batch's hook tells, as values that JSON knows."""
+    counts = {name: _amounts(getattr(batch, name)) for name in ("states", "waiting", "spent", "reserved")}
+    budget = batch.budget
+    return {
+        "event": event,
+        "ref": _plain(f"batch:{batch.name}"),
+        "at": _iso(batch.at),
+        "rows": batch.total,
+        "done": batch.done,
+        **counts,
+        "budget": None if budget is None else {"amount": budget.amount, "unit": _plain(budget.unit)},
+        "text": _plain(text),
+    }
+
+
+def _amounts(found: Mapping[str, float]) -> dict[str, float]:
+    return {_plain(name): number for name, number in found.items() if number}
 
 
 def _plain(value: object) -> Any:

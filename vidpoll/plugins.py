@@ -388,6 +388,10 @@ class Plugins:
         """Why the files of a row are not accepted, by the first plugin that says so; one that raises says nothing."""
         return self._asked("vidpoll_accept", {"row": row, "paths": tuple(paths)}, raised=False)
 
+    def batch_changed(self, batch: object, rows: object) -> None:
+        """Tell that the counts of a batch changed."""
+        self._call("vidpoll_batch_changed", {"batch": batch, "rows": rows})
+
     def batch_stopped(self, batch: object, stop: object, text: str) -> None:
         """Tell that an account of a batch stopped."""
         self._call("vidpoll_batch_stopped", {"batch": batch, "stop": stop, "text": text})

@@ -85,3 +85,16 @@ def test_a_sidecar_holds_what_was_sent_and_no_secret(tmp_path: Path) -> None:
     assert (told["fields"]["prompt"], told["inputs"], told["submitted_at"]) == ("p" * 900, {"image": "00ff"}, 5.0)
     assert told["sha256"] == sidecar.sha256(path)
     assert "abcdef0123456789" not in text.replace(told["sha256"], "")
+
+
+def test_two_that_write_one_file_are_not_in_each_others_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two threads, or two hosts on one folder: each has a file of its own until it is whole."""
+    place, others = tmp_path / "a.mp4.json", [b"two"]
+
+    def meanwhile(number: int) -> None:
+        while others:
+            sidecar.replace_with(place, others.pop())
+
+    monkeypatch.setattr("vidpoll.batch.sidecar.os.fsync", meanwhile)
+    sidecar.replace_with(place, b"one")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a.mp4.json": b"one"}

@@ -41,19 +41,18 @@ def test_a_refusal_by_its_class() -> None:
 
 
 def test_a_failed_job_by_its_class_and_who_pays() -> None:
-    """What is not known to be free is not bought again for no known reason."""
+    """What is not known to be free is not bought again for no known reason, and what was paid not without a word."""
     told = {
         category: [after_failure(category, charged, {}, FREE).value for charged in (True, False, None)]
         for category in ["", *CATEGORIES]
     }
     assert told == {
         "": ["fail", "again", "fail"],
-        **dict.fromkeys(("capacity", "rate"), ["again"] * 3),
+        **{each: ["fail", "again", "again"] for each in ("capacity", "rate", "internal", "expired")},
         "quota": ["sleep"] * 3,
         **dict.fromkeys(("money", "auth"), ["stop"] * 3),
         **dict.fromkeys(("input", "moderated_input"), ["fail"] * 3),
         "moderated_output": ["fail", "again", "fail"],
-        **dict.fromkeys(("internal", "expired"), ["again"] * 3),
     }
 
 
@@ -64,6 +63,8 @@ def test_a_failed_job_by_its_class_and_who_pays() -> None:
         ("internal", None, FREE, 1),
         ("internal", None, Retries(3, 0), 3),
         ("internal", None, Retries(0, 9), 0),
+        ("internal", True, Retries(3, 2), 2),
+        ("capacity", True, Retries(0, 1), 1),
         ("moderated_output", True, PAID, 1),
         ("moderated_output", False, FREE, 1),
     ],

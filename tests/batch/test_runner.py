@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 from collections import Counter
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 from acme_provider import FLOOR
-from batch_runs import SHOP, Night, Server, found_by, lost, night, shop
+from batch_runs import SHOP, Night, Server, found_by, lost, night, read_status, shop
 
 import vidpoll
 from vidpoll.batch.retries import PAUSE
@@ -91,6 +92,44 @@ def test_what_a_job_really_cost_makes_room(tmp_path: Path) -> None:
     }
 
 
+def test_money_counts_in_whatever_spelling_its_unit_comes(tmp_path: Path) -> None:
+    """A price in usd was paid out of a budget in USD, in this run and before it, and so was a cost."""
+
+    def price(row: object) -> vidpoll.Price:
+        return vidpoll.Price(0.5, 0.5, "usd", "given")
+
+    def read(response: vidpoll.Response, job_id: str) -> vidpoll.Snapshot:
+        found = read_status(response, job_id)
+        return replace(found, cost=vidpoll.Cost(0.75, unit="usd")) if found.state.final else found
+
+    dear = shop("shop", status=replace(SHOP.status, parse=read))
+    first = night(tmp_path, dear)
+    assert set(states(first.batch(2, price=price)).values()) == {"completed"}
+    batch = night(tmp_path, dear, server=first.server).batch(4, price=price, budget="2 USD")
+    assert Counter(states(batch).values()) == {"completed": 3, "waiting: budget": 1}
+    assert batch.ledger == {"USD": (2.25, 0.0, 0.0)}
+
+
+def test_a_row_that_was_begun_without_a_price_is_not_retried_out_of_a_budget(tmp_path: Path) -> None:
+    """The next run asks for its price, and the budget allows it or not."""
+    stop = threading.Event()
+    first = night(tmp_path, server=server(fail=lambda prompt, time: {"error": "down"} if time == 1 else None))
+    assert states(first.batch(1, stop=stop, on_event=lambda event: stop.set())) == {"r1": "running"}
+    first.client.close()
+    given = {"price": HALF, "budget": "0.4 USD"}
+    for why in ("no price", "budget"):
+        batch = night(tmp_path, server=first.server).batch(1, **given)
+        assert states(batch) == {"r1": f"waiting: {why}"}
+    assert (batch.exit_code, first.server.bought) == (4, ["p1"])
+
+
+@pytest.mark.parametrize("terms", [{"limit": 1}, {"budget": "0.5 USD", "price": HALF}])
+def test_what_a_refused_row_has_held_is_for_the_next_one(tmp_path: Path, terms: dict[str, Any]) -> None:
+    """Both were sent at once, and the second found no room beside the first."""
+    n = night(tmp_path, server=server(refuse=lambda prompt, time: (400, "bad") if prompt == "p1" else None))
+    assert states(n.batch(2, **terms)) == {"r1": "failed", "r2": "completed"}
+
+
 def test_without_a_price_a_budget_is_refused(tmp_path: Path) -> None:
     """Never zero: nothing is sent."""
     n = night(tmp_path)
@@ -133,6 +172,21 @@ def test_models_have_slots_of_their_own(tmp_path: Path) -> None:
     rows = [{"key": f"{kind}{k}", "prompt": "p", "kind": kind} for kind in ("clip", "long") for k in range(3)]
     assert set(states(n.batch(rows)).values()) == {"completed"}
     assert n.server.most == 2
+
+
+def test_jobs_that_never_end_stop_the_account_whose_slots_they_hold(tmp_path: Path) -> None:
+    """The provider has deleted them: nobody will ever free their slots, and the batch does not wait for it."""
+    n = night(tmp_path)
+    refs = [n.client.submit("shop", "clip", prompt="x").ref for _ in range(2)]
+    n.server._status = lambda number, base: n.server._refusal(404, "none")  # type: ignore[method-assign]
+    batch = n.batch(2, slots={"shop": 2})
+    assert set(states(batch).values()) == {"waiting: unknown"}
+    assert (batch.exit_code, len(n.server.bought)) == (4, 2)
+    way = f"drop those that are over (`vidpoll jobs --local --forget {refs[0]}`)"
+    assert batch.stopped[0].said == f"2 jobs whose end nobody knows hold slots of shop: {way}"
+    del n.server._status
+    n.client.store.drop(refs[0])
+    assert set(states(night(tmp_path, server=n.server).batch(2, slots={"shop": 2})).values()) == {"completed"}
 
 
 def test_jobs_of_others_in_the_store_take_slots(tmp_path: Path) -> None:
@@ -178,6 +232,8 @@ def test_what_follows_from_a_refusal(
     [
         ({"error": "down"}, {}, "completed", 2),
         ({"error": "down"}, {"retries": 0}, "failed", 1),
+        ({"error": "down", "paid": True}, {}, "failed", 1),
+        ({"error": "down", "paid": True}, {"retries_paid": 1}, "completed", 2),
         ({"error": "full"}, {"retries": 0}, "completed", 2),
         ({"error": "bad"}, {}, "failed", 1),
         ({"error": "blocked"}, {}, "failed", 1),
@@ -238,11 +294,9 @@ def test_an_unknown_submit_is_never_sent_again(tmp_path: Path) -> None:
     assert states(batch) == {"r1": "completed", "r2": "unknown", "r3": "completed"}
     assert (batch.exit_code, batch.ledger["USD"]) == (3, (1.0, 0.0, 0.5))
     again = night(tmp_path, server=n.server)
-    assert states(again.batch(3, price=HALF, budget="1.5 USD")) == {
-        "r1": "completed",
-        "r2": "unknown",
-        "r3": "completed",
-    }
+    batch = again.batch(3, price=HALF, budget="1.5 USD")
+    assert states(batch) == {"r1": "completed", "r2": "unknown", "r3": "completed"}
+    assert batch.rows["r2"].problem.startswith("its submit may have been received (the line is dead). Its key 'batch:")
     assert n.server.sent == ["p1", "p2", "p3"]
     (unknown,) = again.client.store.unknown_submits()
     again.client.store.adopt("shop:n2", unknown)
@@ -336,6 +390,29 @@ def test_a_changed_row_is_kept_or_bought_anew(tmp_path: Path) -> None:
     assert states(n.batch(new)) == {"a": "completed"}
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_row_that_is_changed_while_its_job_runs_stays_what_was_bought(tmp_path: Path, fails: bool) -> None:
+    """Its job is asked about at its own account, and its sidecar tells what was sent; the next run buys what it is."""
+    stop, own = threading.Event(), {"account": None, "changed": "keep"}
+    broken = server(fail=lambda prompt, time: {"error": "down"} if fails and prompt == "one" else None)
+    first = night(tmp_path, shop("one"), shop("two"), server=broken)
+    old, new = ([{"key": "a", "prompt": name, "account": name}] for name in ("one", "two"))
+    assert states(first.batch(old, account=None, stop=stop, on_event=lambda event: stop.set())) == {"a": "running"}
+    first.client.close()
+    asked: list[str] = []
+    send = broken._answer
+    broken._answer = lambda wire: asked.append(wire.url) or send(wire)  # type: ignore[method-assign, func-returns-value]
+    batch = night(tmp_path, shop("one"), shop("two"), server=broken).batch(new, **own)
+    assert states(batch) == {"a": "waiting: changed" if fails else "completed"}
+    assert {url.partition(".example")[0] for url in asked} == {"https://one"}
+    if fails:
+        again = night(tmp_path, shop("one"), shop("two"), server=broken).batch(new, **own)
+        assert (states(again), broken.bought) == ({"a": "completed"}, ["one", "two"])
+    else:
+        told = json.loads((tmp_path / "clips" / "a.mp4.json").read_text())
+        assert (told["ref"], told["account"], told["fields"]) == ("one:n1", "one", {"prompt": "one"})
+
+
 def test_only_some_rows_run(tmp_path: Path) -> None:
     n = night(tmp_path)
     assert states(n.batch(3, only=["r2"])) == {"r2": "completed"}
@@ -400,6 +477,17 @@ class Judge:
         self.ended.append(text)
 
 
+def test_another_watch_of_a_rows_job_says_nothing_of_the_row(tmp_path: Path) -> None:
+    """The job was waited for, because of its slot, before the row was taken over: one watch may know it first."""
+    n = night(tmp_path)
+
+    def hear(event: vidpoll.Event) -> None:
+        batch._runner.heard(vidpoll.Job(event.ref), vidpoll.Completed(event.ref, event.at))
+
+    batch = n.batch(1, on_event=hear)
+    assert states(batch) == {"r1": "completed"}
+
+
 def test_plugins_may_veto_a_row_and_refuse_a_take(tmp_path: Path) -> None:
     """A refused take is a paid retry; a row that is not admitted waits."""
     judge = Judge()
@@ -425,6 +513,31 @@ def test_the_sidecar_tells_what_a_file_was_made_of(tmp_path: Path) -> None:
     assert (path.name, told["key"], told["ref"], told["attempts"]) == ("a-x.mp4", "a", "shop:n1", 1)
     assert told["fields"] == {"prompt": ("long " * 300).strip()}
     assert told["cost"] == {"charged": 0.5, "refunded": 0.0, "unit": "USD", "how": "estimated"}
+
+
+@pytest.mark.parametrize("swap", ["other bytes", "a link", "gone"])
+def test_a_file_that_is_another_one_by_now_is_not_sent(tmp_path: Path, swap: str) -> None:
+    """Hours lie between the plan and a row: what leads out of the folder by then is not read."""
+    sheet, picture = tmp_path / "s.csv", tmp_path / "pic.png"
+    sheet.write_text("key,prompt,image:file\na,A,pic.png\nb,B,\n")
+    picture.write_bytes(b"one")
+    (tmp_path.parent / "secret").write_bytes(b"key")
+    n = night(tmp_path)
+    batch = n.batch(sheet)
+    picture.unlink()
+    if swap == "a link":
+        picture.symlink_to(tmp_path.parent / "secret")
+    elif swap == "other bytes":
+        picture.write_bytes(b"two")
+    assert states(batch) == {"a": "waiting: changed", "b": "completed"}
+    assert (n.server.sent, batch.exit_code, bool(batch.rows["a"].problem)) == (["B"], 4, True)
+    picture.unlink(missing_ok=True)
+    picture.write_bytes(b"three")
+    batch = n.batch(sheet, on_event=lambda event: picture.write_bytes(b"four"))
+    assert states(batch) == {"a": "completed", "b": "completed"}
+    told = json.loads((tmp_path / "clips" / "a.mp4.json").read_text())
+    whole = hashlib.sha256(b"three").hexdigest()
+    assert (told["inputs"], told["fields"]["image"]) == ({"image": whole}, f"pic.png sha256:{whole}")
 
 
 def test_the_report_has_the_inputs_columns_and_what_became_of_each(tmp_path: Path) -> None:

@@ -123,3 +123,18 @@ def test_refused_although_nothing_of_ours_runs() -> None:
         now += pause
     slots = slots.accepted(1).refused(now, 0, 0)
     assert slots.closed_until == now + PAUSES[0]
+
+
+def test_a_limit_that_became_smaller_is_looked_for_one_by_one() -> None:
+    """Submits under way beside one that was refused below what was known say nothing new: no other joins them."""
+    slots = SlotLimit(20, trying=False).refused(0.0, 15, 15)
+    assert [slots.room(0.0, 10, under_way) for under_way in (0, 1)] == [True, False]
+    slots = slots.accepted(11)
+    assert [slots.room(0.0, 10, under_way) for under_way in (0, 1)] == [True, True]
+
+
+def test_a_larger_limit_is_tried_at_once_only_where_the_search_may_have_gone_too_far() -> None:
+    """The first refusal below what was known says how many there are; a second one steps below what it says."""
+    once = SlotLimit(20, trying=False, wait=40).refused(0.0, 15, 15)
+    twice = once.refused(0.0, 12, 12)
+    assert [(each.good, each.accepted(each.good).trying) for each in (once, twice)] == [(15, False), (11, True)]

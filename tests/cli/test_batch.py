@@ -114,8 +114,10 @@ def test_unknown_rows_are_never_sent_again(run: Run, server: Server) -> None:
     for _ in range(2):
         code, out, err = run(*NIGHT)
         assert (code, out[-1]) == (3, "night: 2 of 3 done; 1 unknown")
-        assert "batch:night/b/1" in next(line for line in err if "b unknown: " in line)
+        assert sum(" b unknown: " in line and "may have been received (the line is dead)" in line for line in err) == 1
         assert err[-1] == "vidpoll: what is unknown is never sent again: vidpoll resume shows what it may have become"
+    (problem,) = [row["problem"] for row in map(json.loads, run(*NIGHT, "--json")[1]) if row.get("state") == "unknown"]
+    assert "batch:night/b/1" in problem
     assert server.sent.count("pb") == 1
 
 

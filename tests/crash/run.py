@@ -1,9 +1,10 @@
 """Crashes by the hundred: kills, power losses, errors of the disk. Prints a table; exits with 1 where one is wrong.
 
-    python tests/crash/run.py --kills 300 --shared 300 --power 100 --errors 200 --full 200
+    python tests/crash/run.py --kills 300 --shared 300 --power 100 --errors 200 --full 200 --batch 100
 
 Wrong is a job that was paid twice, a verdict that is lost or told twice, a file that is not whole, a store that SQLite
-finds damaged, an error that is not vidpoll's. `--power`, `--errors` and `--full` need Linux and a C compiler.
+finds damaged, an error that is not vidpoll's; of a batch also a row that is not completed, a sidecar or a report that
+does not fit. `--power`, `--errors` and `--full` need Linux and a C compiler.
 """
 
 from __future__ import annotations
@@ -26,12 +27,14 @@ from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
+import batch_nights
 from crash_runs import JOBS, Night, all_is_well, is_whole, lose_power, preload, simulated
+from studio import PRICE, studio
 
 FEW = 4
 """Jobs of a run in which the disk fails once: it has some two hundred writes."""
 
-A_ROUND = {"kills": 25, "shared": 24, "power": 10}
+A_ROUND = {"kills": 25, "shared": 24, "power": 10, "batch": 50}
 """What one round does, at most: a process may have ended before it was to be killed."""
 
 STUCK = 12.0
@@ -55,6 +58,8 @@ class Settings(NamedTuple):
     folder: Path
     fail: Path | None
     power: Path | None
+    batch: int
+    """Kills of a batch's night."""
 
 
 @contextmanager
@@ -124,6 +129,26 @@ def power(settings: Settings, dice: random.Random) -> Outcome:
             assert is_whole(running.store), "the store is damaged"
         home(running, folder)
     return Outcome(done, f"{undone} writes undone")
+
+
+def batch(settings: Settings, dice: random.Random) -> Outcome:
+    """A batch of two rows a kill, 30 at least, at a line that spoils a tenth of the answers.
+
+    Its sheet is sorted anew between runs. Submits of unknown outcome are resolved before each run, or where a run ends
+    by itself, as it does once they hold all slots.
+    """
+    kills, resolves, seed = settings.batch, dice.random() < 0.5, dice.randrange(2**32)
+    rows = max(30, 2 * kills)
+    with (
+        studio(chaos=0.1, breaks=0.05, seconds=batch_nights.SECONDS, seed=seed) as server,
+        tempfile.TemporaryDirectory(dir=settings.folder) as made,
+    ):
+        night = batch_nights.BatchNight(server, Path(made), rows, budget=f"{rows * PRICE} credits")
+        done, lost = batch_nights.kill(night, dice, kills, resolves=resolves)
+        lost += night.finish()
+        batch_nights.all_is_well(night)
+    when = "before each run" if resolves else "late"
+    return Outcome(done, f"{rows} rows, {lost} unknown submits, resolved {when}")
 
 
 def failing(settings: Settings, number: int, code: int, *, once: bool) -> Outcome:
@@ -208,6 +233,7 @@ def main() -> int:
         "kills": "kills of one process",
         "shared": "kills of three processes on one store",
         "power": "power losses",
+        "batch": "kills of a batch, 50 in one of 100 rows",
         "errors": "an I/O error at each of the first N writes",
         "full": "a disk that is full from each of the first N writes on",
     }.items():
@@ -220,13 +246,15 @@ def main() -> int:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
-        settings = Settings(folder, preload("fail", folder), preload("power", folder))
+        settings = Settings(
+            folder, preload("fail", folder), preload("power", folder), min(args.batch, A_ROUND["batch"])
+        )
         print("| what | times | rounds | wrong | took | |\n| --- | --- | --- | --- | --- | --- |", flush=True)
         return 0 if all(list(_rows(args, settings))) else 1
 
 
 def _rows(args: argparse.Namespace, settings: Settings) -> Iterator[bool]:
-    for name, round_ in {"kills": kills, "shared": shared, "power": power}.items():
+    for name, round_ in {"kills": kills, "shared": shared, "power": power, "batch": batch}.items():
         least: int = getattr(args, name)
         if not least:
             continue

@@ -15,29 +15,14 @@ import sys
 import threading
 import time
 from pathlib import Path
-from queue import Empty, Queue
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
+
+from fast_clock import Clock
 
 import vidpoll
 from vidpoll.net.transport import RequestsTransport
-
-
-class Clock:
-    """Real time made faster, the same in every process."""
-
-    def __init__(self, zero: float, speed: float) -> None:
-        self.zero, self.speed = zero, speed
-
-    def time(self) -> float:
-        return self.zero + (time.time() - self.zero) * self.speed
-
-    monotonic = time
-
-    def get(self, inbox: Queue[Any], timeout: float, *, busy: bool) -> Any:
-        try:
-            return inbox.get(timeout=min(max(timeout, 0.0) / self.speed, 0.5))
-        except Empty:
-            return None
 
 
 class Log:

@@ -22,6 +22,8 @@ from vidpoll.net.transport import Start
 from vidpoll.net.workers import Ticket
 from vidpoll.testing import FakeClock, FakeTransport
 
+both = pytest.mark.usefixtures("transport")
+
 UNAVAILABLE: Any = (503, {}, b"")
 EXPIRED: Any = (403, {}, b"")
 
@@ -375,6 +377,7 @@ class Halves(BaseHTTPRequestHandler):
         """Quiet."""
 
 
+@both
 def test_a_part_is_gone_on_with(tmp_path: Path) -> None:
     """Over HTTP: with Ctrl-C the socket of the request that is under way is shut, and the bytes that came stay."""
 

@@ -22,6 +22,8 @@ from vidpoll.downloads.save import places
 from vidpoll.faults import NoAnswer
 from vidpoll.job import Job
 
+both = pytest.mark.usefixtures("transport")
+
 JPEG = b"\xff\xd8\xff\xe0" + b"\x00" * 50
 HTML = (200, {"content-type": "text/html"}, b"<!doctype html><p>expired")
 ACCOUNTS = {"acme": vidpoll.Account("acme", key=KEY)}
@@ -554,6 +556,7 @@ def real(url: str, tmp_path: Path, **options: Any) -> list[Path]:
         return client.download(job, tmp_path, **options)
 
 
+@both
 def test_a_large_file_over_http(cdn: Any, tmp_path: Path) -> None:
     """Whole, with its progress told while it comes."""
     body = MP4 + os.urandom(2_000_000)
@@ -564,6 +567,7 @@ def test_a_large_file_over_http(cdn: Any, tmp_path: Path) -> None:
     assert (heard[-1].received, heard[-1].total) == (len(body), len(body))
 
 
+@both
 def test_a_cut_is_not_a_file(cdn: Any, tmp_path: Path) -> None:
     """Fewer bytes than announced: DownloadTruncated, and nothing in the folder."""
     with pytest.raises(vidpoll.DownloadTruncated, match="broke in the middle"):
@@ -571,6 +575,7 @@ def test_a_cut_is_not_a_file(cdn: Any, tmp_path: Path) -> None:
     assert left(tmp_path) == []
 
 
+@both
 def test_too_large_over_http(cdn: Any, tmp_path: Path) -> None:
     """The bound holds while it comes, not after."""
     with pytest.raises(vidpoll.DownloadTooLarge):
@@ -578,6 +583,7 @@ def test_too_large_over_http(cdn: Any, tmp_path: Path) -> None:
     assert left(tmp_path) == []
 
 
+@both
 def test_a_redirect_to_a_file_elsewhere(cdn: Any, tmp_path: Path) -> None:
     """Is followed; a loop of them is a DownloadError, one to another scheme an UnsafeURL."""
     (path,) = real(cdn(b"", location=cdn(MP4)), tmp_path)

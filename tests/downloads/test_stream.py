@@ -28,6 +28,8 @@ from vidpoll.downloads.stream import BOUND, FIRST_WINDOW, LARGEST_WINDOW
 from vidpoll.faults import NoAnswer
 from vidpoll.testing import FakeTransport
 
+both = pytest.mark.usefixtures("transport")
+
 FILE = MP4 + random.Random(7).randbytes(3_000_000)
 LARGE = MP4 + random.Random(8).randbytes(20_000_000)
 SIGNED = {"status": "done", "video": "https://cdn.example/v.mp4?sig=s3cr3t"}
@@ -560,6 +562,7 @@ def origin() -> Iterator[str]:
         server.shutdown()
 
 
+@both
 def test_copyfileobj_over_http(origin: str, tmp_path: Path) -> None:
     """The real transport, and connections that are kept between windows."""
     job = vidpoll.Job(REF)

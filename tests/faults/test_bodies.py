@@ -20,6 +20,8 @@ from provider_cases import CASES, Case, client_of, each_provider, raw, waiting
 
 import vidpoll
 
+both = pytest.mark.usefixtures("transport")
+
 SUPPORT = Path(__file__).resolve().parents[1] / "support"
 
 
@@ -445,6 +447,7 @@ SIZES = [
 ]
 
 
+@both
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="getrusage")
 @pytest.mark.parametrize("name", SIZES)

@@ -19,6 +19,8 @@ from acme_provider import MP4
 from processes import LONG, Machine, shop
 from raw_server import free_port
 
+pytestmark = pytest.mark.usefixtures("transport")
+
 posix = pytest.mark.skipif(os.name != "posix", reason="signals reach a process like this on POSIX only")
 
 
@@ -82,7 +84,7 @@ import os, signal, sys
 
 class Signal:
     def find_spec(name, path=None, target=None):
-        if name == "vidpoll.{}":
+        if name == "{}":
             os.kill(os.getpid(), signal.{})
 
 sys.meta_path.insert(0, Signal)
@@ -93,11 +95,14 @@ sys.exit(run())
 
 
 @posix
-@pytest.mark.parametrize("module", ["cli", "cli.waiting", "client", "net.transport"])
+@pytest.mark.parametrize("module", ["vidpoll.cli", "vidpoll.cli.waiting", "vidpoll.client", "the transport"])
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
-def test_a_signal_while_it_is_being_loaded_is_quiet(machine: Machine, module: str, name: str, code: int) -> None:
+def test_a_signal_while_it_is_being_loaded_is_quiet(
+    machine: Machine, module: str, name: str, code: int, transport: str
+) -> None:
     """Nobody wants to read of imports."""
-    source = _WHILE_LOADING.format(module, name)
+    last = {"requests": "vidpoll.net.transport", "curl": "vidpoll_curl.transport"}[transport]
+    source = _WHILE_LOADING.format(last if module == "the transport" else module, name)
     done = subprocess.run(
         [sys.executable, "-c", source], env=machine.environ, capture_output=True, timeout=LONG, check=False
     )

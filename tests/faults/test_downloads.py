@@ -31,6 +31,8 @@ from raw_server import SELF_SIGNED, Act, Chaos, answers, chaos, says
 import vidpoll
 from vidpoll.testing.fakes import ScaledClock
 
+pytestmark = pytest.mark.usefixtures("transport")
+
 DATE = "Sun, 22 Nov 2026 10:00:00 GMT"
 LOCAL = "http://127.0.0.1:9"
 """An account on this machine: one on the public net may name no file here."""

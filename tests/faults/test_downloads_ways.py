@@ -19,6 +19,8 @@ from vidpoll.faults import NoAnswer
 from vidpoll.net.workers import Ticket
 from vidpoll.testing.fakes import ScaledClock
 
+pytestmark = pytest.mark.usefixtures("transport")
+
 FILM = struct.pack(">I4s8x", 16, b"ftyp") + struct.pack(">I4s8x", 16, b"moov") + struct.pack(">I4s", 8, b"mdat")
 FREE = b"\x00\x00\x00\x08free"
 

@@ -28,6 +28,8 @@ from acme_provider import ACME, DONE, DRAWING, KEY, QUEUED, REF, UNAVAILABLE, Pl
 import vidpoll
 from vidpoll.testing import FakeTransport
 
+both = pytest.mark.usefixtures("transport")
+
 LONG = 15.0
 """Seconds after which a process that should have ended long ago is killed, and its test fails."""
 
@@ -108,7 +110,7 @@ def tell(*words):
     print(*words, flush=True)
 
 def workers():
-    return [thread for thread in threading.enumerate() if thread.name == "vidpoll-worker"]
+    return [thread for thread in threading.enumerate() if thread.name.startswith("vidpoll-")]
 
 class Hook:
     @vidpoll.hookimpl
@@ -118,6 +120,7 @@ class Hook:
             time.sleep(60)
 
 client = make(Hook())
+spare = client._transport.spare
 """
 
 
@@ -164,7 +167,7 @@ INTERRUPTED = """
 try:
     {wait}
 except KeyboardInterrupt:
-    tell("interrupted, under way:", len(client._transport.workers._open))
+    tell("interrupted, under way:", spare - client._transport.spare)
 client.close()
 for thread in workers():
     thread.join(1)
@@ -185,6 +188,7 @@ def after(server: Server, where: str, script: Script) -> None:
 # -- signals ----------------------------------------------------------------------------------------------------------
 
 
+@both
 @posix
 @pytest.mark.parametrize("where", ["sleep", "request", "hook"])
 @pytest.mark.parametrize("wait", WAITS)
@@ -200,6 +204,7 @@ def test_ctrl_c_ends_a_wait_at_once(server: Server, wait: str, where: str) -> No
     assert (code, err) == (5, "")
 
 
+@both
 @posix
 @pytest.mark.parametrize("where", ["sleep", "request"])
 def test_ctrl_c_that_nobody_catches_ends_the_process(server: Server, where: str) -> None:
@@ -214,6 +219,7 @@ def test_ctrl_c_that_nobody_catches_ends_the_process(server: Server, where: str)
     assert (err.count("Traceback"), err.count("Exception ignored")) == (1, 0)
 
 
+@both
 @posix
 @pytest.mark.parametrize("where", ["sleep", "request"])
 def test_sigterm_ends_the_process_at_once(server: Server, where: str) -> None:
@@ -225,6 +231,7 @@ def test_sigterm_ends_the_process_at_once(server: Server, where: str) -> None:
         assert script.end(within=AT_ONCE)[::2] == (-signal.SIGTERM, "")
 
 
+@both
 @posix
 @pytest.mark.parametrize("where", ["sleep", "request", "hook"])
 def test_a_handler_of_sigterm_that_raises_systemexit_ends_the_wait(server: Server, where: str) -> None:
@@ -236,7 +243,7 @@ try:
     with client:
         client.wait({job!r})
 finally:
-    tell("under way:", len(client._transport.workers._open))
+    tell("under way:", spare - client._transport.spare)
 """
     with Script(server, lines, *(["sleepy"] if where == "hook" else [])) as script:
         after(server, where, script)
@@ -244,6 +251,7 @@ finally:
         assert script.end(within=AT_ONCE) == (7, ["under way: 0"], "")
 
 
+@both
 @posix
 def test_a_signal_that_a_script_handles_does_not_disturb_a_wait(server: Server) -> None:
     """A handler that returns: the wait goes on to its deadline."""
@@ -298,6 +306,7 @@ client.close()
 }
 
 
+@both
 @pytest.mark.parametrize("lines", ENDS.values(), ids=ENDS)
 def test_the_interpreter_ends_though_a_request_hangs(server: Server, lines: str) -> None:
     """The process is gone within a second, with code 0, and has nothing to say: no traceback, nothing ignored."""
@@ -308,6 +317,7 @@ def test_the_interpreter_ends_though_a_request_hangs(server: Server, lines: str)
     assert len(hung) <= 1
 
 
+@both
 def test_the_end_of_the_interpreter_is_quick(server: Server) -> None:
     """From the last line of the script to the end of the process: a second, though an answer never comes."""
     with Script(server, ENDS["a daemon thread waits"] + "tell('last line')") as script:
@@ -319,6 +329,7 @@ def test_the_end_of_the_interpreter_is_quick(server: Server) -> None:
 # -- fork -------------------------------------------------------------------------------------------------------------
 
 
+@both
 @forks
 def test_a_forked_child_waits_with_connections_of_its_own(server: Server) -> None:
     """A child of a client that has waited can wait; the parent's connection is not used by it, and lives on."""
@@ -341,6 +352,7 @@ tell("child:", os.waitstatus_to_exitcode(status))
     assert ports["done-child"] != ports["done-before"]
 
 
+@both
 @forks
 def test_a_child_forked_in_the_middle_of_a_wait_is_not_stuck(server: Server) -> None:
     """What the parent has under way never comes to the child: it counts as lost, and the deadline holds in both."""
@@ -364,6 +376,7 @@ tell(sorted(ends.items()), again, "child:", os.waitstatus_to_exitcode(status))
     assert (code, out, err) == (0, ["[('drawing', 'WaitTimeout'), ('hang', 'WaitTimeout')] True child: 0"], "")
 
 
+@both
 @forks
 def test_a_child_does_not_count_what_its_parent_has_under_way(server: Server) -> None:
     """A full gate in the parent keeps no child from asking."""
@@ -718,6 +731,7 @@ def test_the_watch_of_the_module_closes_its_client(how: str, monkeypatch: pytest
         assert not thread.is_alive()
 
 
+@both
 def test_the_server_sees_that_an_abandoned_request_is_gone() -> None:
     """On a real connection: it is shut, not merely forgotten."""
     with socket.create_server(("127.0.0.1", 0)) as listening:

@@ -16,6 +16,8 @@ from raw_server import SELF_SIGNED, Act, Chaos, answers, chaos, says
 
 import vidpoll
 
+pytestmark = pytest.mark.usefixtures("transport")
+
 STATUSES = [301, 302, 303, 307, 308]
 
 

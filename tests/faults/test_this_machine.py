@@ -25,6 +25,8 @@ from vidpoll.faults import Misconfigured
 from vidpoll.net import environment
 from vidpoll.net.workers import Workers
 
+both = pytest.mark.usefixtures("transport")
+
 CASE = CASES[0]
 KIND, FIELDS = CASE.submit
 FAR = "https://api.acme.example"
@@ -39,6 +41,7 @@ def proxied(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(environment, "find_spec", lambda name: None)
 
 
+@both
 @pytest.mark.usefixtures("proxied")
 def test_a_submit_that_cannot_be_sent_is_no_unknown_one(tmp_path: Path) -> None:
     """ConfigurationError with the way out, and no submission on record."""
@@ -51,6 +54,7 @@ def test_a_submit_that_cannot_be_sent_is_no_unknown_one(tmp_path: Path) -> None:
         assert list(client.store.unknown_submits()) == []
 
 
+@both
 @pytest.mark.usefixtures("proxied")
 def test_a_wait_that_cannot_ask_ends_at_once_and_carries_the_job() -> None:
     """It is unknown how the job ends, and the line that goes on is told. So for one question."""
@@ -67,6 +71,7 @@ def test_a_wait_that_cannot_ask_ends_at_once_and_carries_the_job() -> None:
     assert [type(event) for event in events] == [vidpoll.PollFailed, vidpoll.GaveUp]
 
 
+@both
 @pytest.mark.usefixtures("proxied")
 def test_a_file_that_cannot_be_asked_for_ends_at_once(tmp_path: Path) -> None:
     """It is this machine that has to be mended, whatever host the file is on."""
@@ -80,6 +85,7 @@ def test_a_file_that_cannot_be_asked_for_ends_at_once(tmp_path: Path) -> None:
     assert list(tmp_path.glob("*.mp4")) == []
 
 
+@both
 def test_a_ca_file_that_is_not_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The variable is named; once the file is there the same client goes on."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "corporate.pem"))
@@ -88,8 +94,14 @@ def test_a_ca_file_that_is_not_there(monkeypatch: pytest.MonkeyPatch, tmp_path: 
             client.submit(CASE.name, KIND, **FIELDS)
 
 
-def test_a_submit_that_is_given_up_while_it_connects_was_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Several addresses that swallow the connection: no second of the whole bound was spent with a server."""
+@both
+def test_a_submit_that_is_given_up_while_it_connects_was_not_sent(
+    transport: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Addresses that swallow the connection: no second of the whole bound was spent with a server.
+
+    libcurl has one bound for all addresses of a host, so that one will do.
+    """
     monkeypatch.setattr("vidpoll.polling.task.ONE_SHOT_PATIENCE", 0.1)
     with socket.create_server(("127.0.0.1", 0), backlog=0) as hole:
         address, full = hole.getsockname(), []
@@ -99,8 +111,12 @@ def test_a_submit_that_is_given_up_while_it_connects_was_not_sent(monkeypatch: p
             full[-1].connect_ex(address)
         many = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address)] * 5
         monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **options: many)
-        with real_client(CASE, "http://api.acme.internal", bound=0.2) as client:
-            with pytest.raises(vidpoll.ServerError, match=r"no whole answer within .*Nothing was sent"):
+        url, bound = {
+            "requests": ("http://api.acme.internal", r"no whole answer within 0\.2 s"),
+            "curl": (f"http://127.0.0.1:{address[1]}", r"no connection within 0\.1 s"),
+        }[transport]
+        with real_client(CASE, url, bound=0.2) as client:
+            with pytest.raises(vidpoll.ServerError, match=f"{bound}.*Nothing was sent"):
                 client.submit(CASE.name, KIND, **FIELDS)
         for each in full:
             each.close()
@@ -112,7 +128,7 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     allowed, real = [0], threading.Thread.start
 
     def start(thread: threading.Thread) -> None:
-        if thread.name == "vidpoll-worker":
+        if thread.name.startswith("vidpoll"):
             if not allowed[0]:
                 raise RuntimeError("can't start new thread")
             allowed[0] -= 1
@@ -122,6 +138,7 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return allowed
 
 
+@both
 def test_without_a_thread_nothing_is_sent(threads: list[int]) -> None:
     """A typed error for a submit and a wait; the limit is named."""
     with chaos(answers(CASE.completed)) as server, real_client(CASE, server.url) as client:
@@ -134,6 +151,7 @@ def test_without_a_thread_nothing_is_sent(threads: list[int]) -> None:
         assert client.wait(CASE.ref, timeout=60).ok
 
 
+@both
 def test_without_a_thread_no_file_is_fetched(threads: list[int], tmp_path: Path) -> None:
     """The same typed error."""
     with chaos(answers(CASE.completed)) as server, real_client(CASE, server.url) as client:
@@ -143,6 +161,7 @@ def test_without_a_thread_no_file_is_fetched(threads: list[int], tmp_path: Path)
         client.download(job, tmp_path)
 
 
+@both
 def test_those_threads_that_there_are_go_on(threads: list[int]) -> None:
     """Twenty jobs by two threads, and by more once they can be started."""
     threads[0] = 2
@@ -187,6 +206,7 @@ with vidpoll.Client(accounts=accounts, plugins=[Plugin(provider)], discover=Fals
 """
 
 
+@both
 @pytest.mark.skipif(sys.platform == "win32", reason="no such limit")
 def test_few_open_files_slow_a_wait_down_and_cost_no_answer() -> None:
     """The connections of other threads that are idle make room, and nothing is loaded from disk by an answer."""
@@ -217,6 +237,7 @@ print(sorted(name for name in set(sys.modules) - known if name.partition(".")[0]
 """
 
 
+@both
 @pytest.mark.slow
 def test_what_the_end_of_a_wait_needs_is_loaded_at_its_beginning() -> None:
     """So `pip install -U vidpoll` in the middle of an hour's wait cannot break it, nor a lack of open files."""

@@ -18,10 +18,12 @@ from typing import Any
 import pytest
 from acme_provider import ACME, KEY, MP4, REF, Plugin
 from raw_server import Chaos, answers, chaos
+from senders import everybody_is_at, everybody_is_here, sender
 
 import vidpoll
 from vidpoll.faults import Misconfigured, NoAnswer
-from vidpoll.net import environment, transport
+from vidpoll.net import environment
+from vidpoll.net import transport as by_requests
 from vidpoll.net.accounts import Account, OpenAccount, WireRequest
 from vidpoll.net.explain import UnsafeHop
 from vidpoll.net.transport import RequestsTransport
@@ -37,6 +39,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> None:
     """No proxy, and a name server that says 127.0.0.1."""
     look_up = socket.getaddrinfo
     monkeypatch.setattr(socket, "getaddrinfo", lambda host, *a, **k: look_up("127.0.0.1", *a, **k))
+    everybody_is_here(monkeypatch)
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
@@ -45,12 +48,12 @@ def names(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is connected to is on the public net."""
-    monkeypatch.setattr(transport, "ends", lambda sock: (OUTSIDE, HERE))
+    everybody_is_at(OUTSIDE, HERE, monkeypatch)
 
 
 @pytest.fixture
-def wires() -> Iterator[RequestsTransport]:
-    wires = RequestsTransport()
+def wires(transport: str) -> Iterator[Any]:
+    wires = sender()
     yield wires
     wires.close()
 
@@ -67,11 +70,11 @@ def question_of(account: OpenAccount) -> WireRequest:
     return account.wire(vidpoll.Request("GET", "/jobs/j1"), timeout=TIMES)
 
 
-def fetched(wires: RequestsTransport, wire: WireRequest) -> bytes:
+def fetched(wires: Any, wire: WireRequest) -> bytes:
     return wires.send(wire, Ticket(lambda ticket: None, Queue())).body
 
 
-def refused(wires: RequestsTransport, wire: WireRequest, kind: type[NoAnswer]) -> NoAnswer:
+def refused(wires: Any, wire: WireRequest, kind: type[NoAnswer]) -> NoAnswer:
     with pytest.raises(kind) as caught:
         fetched(wires, wire)
     assert caught.value.sent is False
@@ -86,23 +89,28 @@ def at(name: str, server: Chaos) -> str:
 
 
 @pytest.mark.parametrize("tls", [False, True])
-def test_a_public_servers_file_that_is_found_in_this_network(wires: RequestsTransport, tls: bool) -> None:
-    """Nothing is sent, not even a handshake; the words name the host, the address and the way out."""
+def test_a_public_servers_file_that_is_found_in_this_network(wires: Any, tls: bool, transport: str) -> None:
+    """Nothing is sent, not even a handshake; the words name the host, the address and the way out.
+
+    libcurl tells where it will connect to before it does.
+    """
     came: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"{'https' if tls else 'http'}://cdn.example:{listener.getsockname()[1]}/v.mp4"
         error = refused(wires, file_of(opened("https://api.acme.example"), url), UnsafeHop)
-        connection, _ = listener.accept()
-        with connection:
-            came.append(connection.recv(100))
-    assert came == [b""]
+        listener.settimeout(0.1)
+        with contextlib.suppress(TimeoutError):
+            connection, _ = listener.accept()
+            with connection:
+                came.append(connection.recv(100))
+    assert came == {"requests": [b""], "curl": []}[transport]
     assert error.reason == (
         "cdn.example is at 127.0.0.1, an address of this network, and api.acme.example is on the public net. To allow "
         "it: --private-media, in Python vidpoll.Account('acme', …, private_media=True)"
     )
 
 
-def test_a_redirect_to_what_is_found_in_this_network(wires: RequestsTransport) -> None:
+def test_a_redirect_to_what_is_found_in_this_network(wires: Any) -> None:
     """Each hop is looked at. The account's own origin is asked wherever it is."""
     with chaos(answers(MP4)) as inside, chaos(answers(b"", status=302)) as server:
         server.script = [answers(b"", status=302, head=f"Location: {at('cdn.example', inside)}/v.mp4\r\n")]
@@ -117,13 +125,13 @@ def test_a_redirect_to_what_is_found_in_this_network(wires: RequestsTransport) -
 
 
 @pytest.mark.parametrize("base_url", ["http://127.0.0.1:9", "http://10.0.0.7", "http://gpu2", "https://box.lan"])
-def test_a_server_in_this_network_names_files_in_it(wires: RequestsTransport, base_url: str) -> None:
+def test_a_server_in_this_network_names_files_in_it(wires: Any, base_url: str) -> None:
     """By whatever name."""
     with chaos(answers(MP4)) as server:
         assert fetched(wires, file_of(opened(base_url), f"{at('cdn.example', server)}/v.mp4")) == MP4
 
 
-def test_a_connection_that_serves_again_is_looked_at_again(wires: RequestsTransport) -> None:
+def test_a_connection_that_serves_again_is_looked_at_again(wires: Any) -> None:
     """The next request may be another account's."""
     with chaos(answers(MP4, keep=True)) as server:
         url = f"{at('cdn.example', server)}/v.mp4"
@@ -133,9 +141,7 @@ def test_a_connection_that_serves_again_is_looked_at_again(wires: RequestsTransp
         assert (server.connections, len(server.heads)) == (1, 2)
 
 
-def test_where_a_proxy_looks_up_nobody_here_knows_the_address(
-    wires: RequestsTransport, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_where_a_proxy_looks_up_nobody_here_knows_the_address(wires: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The file comes through it; what is near by its name is refused all the same."""
     with chaos(answers(MP4)) as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy.url)
@@ -146,6 +152,7 @@ def test_where_a_proxy_looks_up_nobody_here_knows_the_address(
             file_of(account, "http://169.254.169.254/latest/meta-data")
 
 
+@pytest.mark.usefixtures("transport")
 @pytest.mark.filterwarnings("ignore:acme. its file at:RuntimeWarning")
 def test_a_download_says_the_way_out(tmp_path: Path) -> None:
     """UnsafeURL at once, and the job is unchanged; `private_media` fetches it."""
@@ -166,7 +173,7 @@ def test_a_download_says_the_way_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("outside")
-def test_a_home_name_that_is_found_on_the_public_net_gets_no_key(wires: RequestsTransport) -> None:
+def test_a_home_name_that_is_found_on_the_public_net_gets_no_key(wires: Any) -> None:
     """As with name servers that answer for every name. Without a key, or where it is allowed, it is asked."""
     with chaos(answers(b"{}")) as server:
         url = at("nas", server)
@@ -182,16 +189,14 @@ def test_a_home_name_that_is_found_on_the_public_net_gets_no_key(wires: Requests
         assert fetched(wires, question_of(opened(url, insecure=True))) == b"{}"
 
 
-def test_a_home_name_in_this_network_gets_its_key(wires: RequestsTransport) -> None:
+def test_a_home_name_in_this_network_gets_its_key(wires: Any) -> None:
     """Over plain http."""
     with chaos(answers(b"{}")) as server:
         assert fetched(wires, question_of(opened(at("nas", server)))) == b"{}"
     assert f"Authorization: Bearer {KEY}" in server.heads[0]
 
 
-def test_a_key_in_the_clear_goes_through_no_far_proxy(
-    wires: RequestsTransport, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_key_in_the_clear_goes_through_no_far_proxy(wires: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The proxy's name counts before anything is looked up. A question without a key, and an allowed one, go out."""
     with chaos(answers(b"{}")) as proxy:
         monkeypatch.setenv("HTTP_PROXY", at("proxy.far.example", proxy))
@@ -206,20 +211,18 @@ def test_a_key_in_the_clear_goes_through_no_far_proxy(
         assert fetched(wires, question_of(opened("http://10.9.8.7/v1", insecure=True))) == b"{}"
 
 
-def test_a_key_in_the_clear_goes_through_a_proxy_nearby(
-    wires: RequestsTransport, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_key_in_the_clear_goes_through_a_proxy_nearby(wires: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """By its name and by where it is found."""
     with chaos(answers(b"{}")) as proxy:
         monkeypatch.setenv("HTTP_PROXY", at("proxy.lan", proxy))
         assert fetched(wires, question_of(opened("http://10.9.8.7/v1"))) == b"{}"
-        monkeypatch.setattr(transport, "ends", lambda sock: (OUTSIDE, HERE))
-        with contextlib.closing(RequestsTransport()) as others:
+        everybody_is_at(OUTSIDE, HERE, monkeypatch)
+        with contextlib.closing(sender()) as others:
             assert OUTSIDE in refused(others, question_of(opened("http://10.9.8.7/v1")), Misconfigured).reason
     assert len(proxy.heads) == 1
 
 
-def test_an_encrypted_key_goes_through_any_proxy(wires: RequestsTransport, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_encrypted_key_goes_through_any_proxy(wires: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """It sees a CONNECT, and no key."""
     with chaos(answers(b"", status=403)) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", at("proxy.far.example", proxy))
@@ -290,7 +293,7 @@ def socks(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Chaos, str], So
 
 
 @pytest.mark.parametrize(("kind", "host"), [("socks5h", "video.internal"), ("socks5", "127.0.0.1")])
-def test_a_socks_proxy_leads_to_the_server(wires: RequestsTransport, socks: Any, kind: str, host: str) -> None:
+def test_a_socks_proxy_leads_to_the_server(wires: Any, socks: Any, kind: str, host: str) -> None:
     """Two questions and a submit, over connections that are noted as ever; the last letter says who looks up."""
     with chaos(answers(b"{}", keep=True)) as server:
         proxy = socks(server, kind)
@@ -304,7 +307,7 @@ def test_a_socks_proxy_leads_to_the_server(wires: RequestsTransport, socks: Any,
     assert all(f"Authorization: Bearer {KEY}" in head for head in server.heads)
 
 
-def test_a_file_through_a_socks_proxy(wires: RequestsTransport, socks: Any) -> None:
+def test_a_file_through_a_socks_proxy(wires: Any, socks: Any) -> None:
     """It knows where the host is, and nobody here does."""
     with chaos(answers(MP4)) as server:
         proxy = socks(server, "socks5h")
@@ -313,7 +316,7 @@ def test_a_file_through_a_socks_proxy(wires: RequestsTransport, socks: Any) -> N
 
 
 @pytest.mark.usefixtures("outside")
-def test_a_key_in_the_clear_goes_through_no_far_socks_proxy(wires: RequestsTransport, socks: Any) -> None:
+def test_a_key_in_the_clear_goes_through_no_far_socks_proxy(wires: Any, socks: Any) -> None:
     """It is the proxy that is connected to, and not what lies behind it."""
     with chaos(answers(b"{}")) as server:
         socks(server, "socks5h")
@@ -322,7 +325,7 @@ def test_a_key_in_the_clear_goes_through_no_far_socks_proxy(wires: RequestsTrans
     assert server.heads == []
 
 
-def test_a_socks_proxy_that_is_not_there_was_sent_nothing(wires: RequestsTransport, socks: Any) -> None:
+def test_a_socks_proxy_that_is_not_there_was_sent_nothing(wires: Any, socks: Any) -> None:
     """So a submit may be sent again."""
     with chaos(answers(b"{}")) as server:
         socks(server, "socks5h").close()
@@ -332,10 +335,9 @@ def test_a_socks_proxy_that_is_not_there_was_sent_nothing(wires: RequestsTranspo
 # -- the rest ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("transport", ["requests"], indirect=True)
 @pytest.mark.parametrize("name", ["prepared", "close"])
-def test_what_fails_before_a_byte_is_sent_was_not_sent(
-    wires: RequestsTransport, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_fails_before_a_byte_is_sent_was_not_sent(wires: Any, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever is raised there, a fault of our own too."""
 
     def broken(*args: object) -> None:
@@ -347,9 +349,7 @@ def test_what_fails_before_a_byte_is_sent_was_not_sent(
     monkeypatch.undo()
 
 
-def test_an_error_names_the_proxy_of_the_hop_that_failed(
-    wires: RequestsTransport, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_error_names_the_proxy_of_the_hop_that_failed(wires: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A redirect from http to https is another proxy's."""
     away = answers(b"", status=302, head="Location: https://cdn.example/v.mp4\r\n")
     with chaos(away) as first, chaos(answers(b"", status=403)) as second:
@@ -362,7 +362,7 @@ def test_an_error_names_the_proxy_of_the_hop_that_failed(
 def test_what_the_environment_says_is_kept_for_some_origins(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hosts that are named anew for each file do not pile up."""
     asked: list[str] = []
-    monkeypatch.setattr(transport, "way", lambda url: asked.append(url) or environment.Way({}, ""))
+    monkeypatch.setattr(by_requests, "way", lambda url: asked.append(url) or environment.Way({}, ""))
     wires = RequestsTransport()
     for number in [*range(100), 0, 99]:
         wires._way(f"https://{number}.example")

@@ -211,6 +211,16 @@ def test_what_failed_free_of_charge_counts_for_no_limit(store: Store) -> None:
     assert isinstance(begin(store, replace(FIRST, attempt=2, limit=1)), int)
 
 
+def test_a_limit_counts_what_may_have_been_charged(store: Store) -> None:
+    """Of a job that failed and has no price nobody knows whether it was free."""
+    order = replace(FIRST, price=0.0, unit="")
+    bought(store, begin(store, order), "acme:j1")
+    end(store, "acme:j1")
+    settle(store, order, state="waiting", charged=0.0)
+    assert why(store, replace(order, attempt=2, limit=1)) == "limit"
+    assert isinstance(begin(store, replace(order, attempt=2, limit=2)), int)
+
+
 def test_settled_twice_is_as_once_and_not_before_the_verdict(store: Store) -> None:
     """Any process that saw it may."""
     number = begin(store)

@@ -87,7 +87,9 @@ class Machine:
         (site / "vidpoll_acme.py").write_text(_PLUGIN, encoding="utf-8")
         (about / "METADATA").write_text("Metadata-Version: 2.1\nName: vidpoll-acme\nVersion: 1\n", encoding="utf-8")
         (about / "entry_points.txt").write_text("[vidpoll]\nacme = vidpoll_acme\n", encoding="utf-8")
-        known = {name: value for name, value in os.environ.items() if not name.startswith(("VIDPOLL", "XDG", "ACME"))}
+        ours = ("VIDPOLL", "XDG", "ACME")
+        known = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+        known |= {name: os.environ[name] for name in ("VIDPOLL_TRANSPORT",) if name in os.environ}
         path = os.pathsep.join((str(site), str(Path(__file__).parent)))
         self.environ = {
             **known,

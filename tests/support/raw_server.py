@@ -98,16 +98,19 @@ def hangs(*pieces: bytes) -> Act:
 
 
 class Chaos:
-    """Plays `script` on `port` of 127.0.0.1 (0: any). `heads` are the request heads that came, in order."""
+    """Plays `script` on `port` of 127.0.0.1 (0: any). `heads` are the request heads that came, in order.
 
-    def __init__(self, script: Sequence[Act], *, port: int = 0, tls: bool = False) -> None:
+    `tls`: whether it speaks TLS, or the certificate with which it does.
+    """
+
+    def __init__(self, script: Sequence[Act], *, port: int = 0, tls: bool | Path = False) -> None:
         self.script = list(script)
         self.heads: list[str] = []
         self.connections = 0
         self.ended = threading.Event()
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
-        self._context = _context() if tls else None
+        self._context = _context(SELF_SIGNED if tls is True else tls) if tls else None
         self._listener = socket.create_server(("127.0.0.1", port))
         self.port = int(self._listener.getsockname()[1])
         self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
@@ -174,14 +177,14 @@ def _head(connection: socket.socket) -> str:
     return text
 
 
-def _context() -> ssl.SSLContext:
+def _context(certificate: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(SELF_SIGNED)
+    context.load_cert_chain(certificate)
     return context
 
 
 @contextlib.contextmanager
-def chaos(*script: Act, tls: bool = False) -> Iterator[Chaos]:
+def chaos(*script: Act, tls: bool | Path = False) -> Iterator[Chaos]:
     """A server for the length of a block."""
     server = Chaos(script, tls=tls)
     try:

@@ -12,7 +12,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -21,12 +21,12 @@ from ..errors import UsageError
 from ..events import Event, Polled
 from ..plugins import guard
 from ..price import Price
-from ..storage.records import KeptRow, Ledger
+from ..storage.records import KeptRow, Ledger, Order
 from . import names, sidecar
 from .lanes import Desk, Lane
 from .options import Money
 from .plan import Plan
-from .progress import UNDER_WAY, AccountStatus, BatchStatus, RowResult, RowRun, Stopped
+from .progress import UNDER_WAY, AccountStatus, BatchStatus, RowResult, RowRun, Rows, Stopped
 from .report import Report
 from .retries import Retries
 from .rows import Row, invalid
@@ -40,6 +40,12 @@ INTERRUPTED = 130
 
 SPREAD = 1.2816
 """Standard deviations from the middle to the 10 % and the 90 % of a normal law."""
+
+TELL_EVERY = 1.0
+"""Seconds between two times that the hooks hear that counts have changed."""
+
+ENDS = ("waiting", "completed", "failed")
+"""How the attempt of a row ends, in the store's words."""
 
 _LARGER = {"limit": "a larger limit or none", "budget": "a larger budget"}
 """What goes on where a bound of the batch's own was reached."""
@@ -88,6 +94,7 @@ class Batch:
         self._host, self._opened, self._on_event = host, opened, on_event
         self._begun = False
         self._told: set[str] = set()
+        self._moves = 0
         self._runner = Runner(host, self._terms(), stop)
         self._enter()
 
@@ -107,8 +114,17 @@ class Batch:
         """Have the runner know the rows as the store has them; nothing is followed yet."""
         buy = {row.key for row in self.plan.buy}
         for row in self._opened.rows:
+            kept = self._opened.kept.get(row.key)
             run = RowRun(row, self._opened.prices.get(row.key))
-            self._runner.enter(run, self._lane(row), self._opened.kept.get(row.key), buy=row.key in buy)
+            if kept is not None and row.key not in buy and kept.digest != row.digest and kept.state not in ENDS:
+                run.row, run.changed = self._as_bought(row, kept), True
+            self._runner.enter(run, self._lane(run.row), kept, buy=row.key in buy)
+
+    def _as_bought(self, row: Row, kept: KeptRow) -> Row:
+        """A row that was changed since it was bought, as it was then: the job that runs is of that account."""
+        found = self._runner.store.keyed(kept.account, Order(self.name, row.key, kept.attempt, "").key)
+        sent = {} if found is None else dict(found.sent)
+        return replace(row, account=kept.account, kind=kept.operation, fields=sent, inputs={})
 
     def _lane(self, row: Row) -> Lane:
         runner, opened = self._runner, self._opened
@@ -138,6 +154,7 @@ class Batch:
             with closing(self._host.loop.turns([], runner.leave, runner)) as turns:
                 try:
                     runner.resume()
+                    self._tell_changed()
                     yield from self._results()
                     for told in turns:
                         if told is not None:
@@ -154,6 +171,7 @@ class Batch:
             runner.abandon()
             self._tell_stops(at_end=True)
             self._write(at_end=True)
+            self._tell_changed()
             self._host.hooks.batch_ended(self.status(), self.summary())
 
     def _heard(self, job: object, event: Event) -> None:
@@ -163,6 +181,7 @@ class Batch:
 
     def _results(self) -> Iterator[RowResult]:
         self._tell_stops()
+        self._look_for_change()
         results = self._runner.results
         if results:
             self._write()
@@ -176,6 +195,21 @@ class Batch:
                 self._told.add(stop.place)
                 text = f"stopped: {stop.place}; {self.status()}; {self._way([stop])}"
                 self._host.hooks.batch_stopped(self.status(), stop, text)
+
+    def _look_for_change(self) -> None:
+        """Tell the hooks that counts have changed, or have the loop turn again once that may be told."""
+        runner = self._runner
+        if runner.moves != self._moves:
+            if self._host.loop.now() >= runner.tell_at:
+                self._tell_changed()
+            else:
+                runner.to_tell = True
+
+    def _tell_changed(self) -> None:
+        runner = self._runner
+        self._moves, runner.to_tell = runner.moves, False
+        runner.tell_at = self._host.loop.now() + TELL_EVERY
+        self._host.hooks.batch_changed(self.status(), self.rows)
 
     # -- files --------------------------------------------------------------------------------------------------------
 
@@ -209,8 +243,8 @@ class Batch:
 
     @property
     def rows(self) -> Mapping[str, RowResult]:
-        """Every row as it stands, by its key, in the order of the input."""
-        return {key: self._result(run) for key, run in self._runner.rows.items()}
+        """Every row as it stands when it is read, by its key, in the order of the input."""
+        return Rows(self._runner.rows, self._result)
 
     def _result(self, run: RowRun) -> RowResult:
         run.why = self._why(run)
@@ -227,7 +261,7 @@ class Batch:
             return run.why
         if self._opened.until is not None and clock.time() >= self._opened.until:
             return "until"
-        return "stopped" if self._runner.stop.is_set() else run.why
+        return "stopped" if self._runner.stop.is_set() else self._runner.barred(run) or run.why
 
     @property
     def waiting(self) -> tuple[RowResult, ...]:
@@ -271,13 +305,14 @@ class Batch:
         return BatchStatus(
             self.name,
             len(rows),
-            Counter(run.result.state for run in rows),
+            _counted(runner.lanes.values()),
             Counter(self._why(run) for run in rows if run.state == "waiting"),
             tuple(self._account(name, desk) for name, desk in runner.desks.items()),
             {unit: each.settled for unit, each in ledger.items()},
             {unit: each.reserved + each.unknown for unit, each in ledger.items()},
             opened.budget,
             self._finish(),
+            self._host.loop.clock.time(),
         )
 
     def _lanes(self, desk: Desk) -> list[Lane]:
@@ -285,14 +320,10 @@ class Batch:
 
     def _account(self, name: str, desk: Desk) -> AccountStatus:
         lanes, clock = self._lanes(desk), self._host.loop.clock
-        states: Counter[str] = Counter()
-        for lane in lanes:
-            for state, number in lane.counts.items():
-                states["running" if state in UNDER_WAY else state] += number
         left = desk.open_at() - clock.monotonic()
         return AccountStatus(
             name,
-            +states,
+            _counted(lanes),
             sum(lane.slots.limit for lane in lanes),
             sum(lane.in_flight + lane.counts["submitting"] for lane in lanes),
             desk.stopped,
@@ -304,7 +335,8 @@ class Batch:
         now, ends = self._host.loop.clock.time(), [(0.0, 0.0)]
         for lane in self._runner.lanes.values():
             left = lane.counts["running"] + lane.counts["submitting"]
-            left += 0 if lane.desk.stopped else len(lane.queue)
+            if not lane.desk.stopped:
+                left += sum(row.why not in ("budget", "limit") for row in lane.queue)
             if not left:
                 continue
             law = lane.desk.account.law
@@ -329,3 +361,12 @@ class Batch:
         """How to go on: where a bound of the batch's own was reached, with a larger one."""
         larger = " and ".join(dict.fromkeys(_LARGER[stop.reason] for stop in stopped if stop.reason in _LARGER))
         return f"go on with {larger}: {self.go_on}" if larger else f"go on with: {self.go_on}"
+
+
+def _counted(lanes: Iterable[Lane]) -> Mapping[str, int]:
+    """The rows of some lanes by state, as users see it."""
+    states: Counter[str] = Counter()
+    for lane in lanes:
+        for state, number in lane.counts.items():
+            states["running" if state in UNDER_WAY else state] += number
+    return +states

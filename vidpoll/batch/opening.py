@@ -205,7 +205,7 @@ class _Opening:
             )
 
         buy = plan({}, {}, 0.0).buy
-        prices = {row.key: self._price(row, given, budget) for row in buy}
+        prices = {row.key: self._price(row, given) for row in buy}
         ledger = self.host.keeper.store.ledger(name)
         spent = sum(sum(each) for unit, each in ledger.items() if budget and unit_of(unit) == budget.unit)
         begun = {key: Price(each.price, each.price, each.unit, "given") for key, each in kept.items() if each.unit}
@@ -220,7 +220,7 @@ class _Opening:
             check_kind(self.host.state(account), kind)
         return given
 
-    def _price(self, row: Row, given: Mapping[tuple[str, str], Price], budget: Money | None) -> Price | None:
+    def _price(self, row: Row, given: Mapping[tuple[str, str], Price]) -> Price | None:
         state, said = self.host.state(row.account), self.options.price
         price = said(row) if callable(said) else given.get((row.account, row.kind))
         if price is None:
@@ -228,9 +228,7 @@ class _Opening:
             operation = state.provider.submit[row.kind]
             ask = lambda: self.prices.estimate(state, row.kind, row.fields)  # noqa: E731
             price = price_of(row.kind, operation, row.fields, known, estimate=self._told(row.account, ask))
-        if price is None or budget is None or unit_of(price.unit) != budget.unit:
-            return price
-        return replace(price, unit=budget.unit)
+        return None if price is None else replace(price, unit=unit_of(price.unit))
 
     def _account(self, account: str) -> AccountPrices:
         """What is known of an account's prices, by one question at most; nothing where nobody answers."""

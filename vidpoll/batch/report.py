@@ -7,7 +7,7 @@ import io
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -44,11 +44,11 @@ class Report:
 
     def write(self, results: Iterable[RowResult], now: float) -> None:
         """Write all rows. Raises OSError."""
-        rows = [_row(each) for each in results]
-        self._due = now + EVERY * math.ceil(len(rows) / 1000)
+        results = list(results)
+        self._due = now + EVERY * math.ceil(len(results) / 1000)
         as_text = _csv if self.path.suffix.lower() == ".csv" else _jsonl
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        replace_with(self.path, as_text(rows).encode("utf-8", "replace"))
+        replace_with(self.path, as_text(results).encode("utf-8", "replace"))
 
 
 def _same(one: Path, other: Path) -> bool:
@@ -75,17 +75,17 @@ def _row(result: RowResult) -> dict[str, Any]:
     return {**own, **said}
 
 
-def _jsonl(rows: list[dict[str, Any]]) -> str:
-    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+def _jsonl(results: Sequence[RowResult]) -> str:
+    return "".join(json.dumps(_row(each), ensure_ascii=False) + "\n" for each in results)
 
 
-def _csv(rows: list[dict[str, Any]]) -> str:
+def _csv(results: Sequence[RowResult]) -> str:
     """With a byte order mark, so that Excel reads it as UTF-8."""
-    names = [*dict.fromkeys(name for row in rows for name in row if name not in COLUMNS), *COLUMNS]
+    names = [*dict.fromkeys(name for each in results for name in _row(each) if name not in COLUMNS), *COLUMNS]
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(map(_safe, names))
-    writer.writerows(_cells(names, row) for row in rows)
+    writer.writerows(_cells(names, _row(each)) for each in results)
     return "\ufeff" + text.getvalue()
 
 

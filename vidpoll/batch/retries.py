@@ -66,18 +66,19 @@ def after_refusal(category: str, before: int, retries: Retries) -> Follows:
 def after_failure(category: str, charged: bool | None, before: Mapping[str, int], retries: Retries) -> Follows:
     """What follows where a job failed; `before` counts the row's retries by class, `charged` is None: not known.
 
-    A job that failed for no known reason is tried again only where it certainly was free.
+    A job that failed for no known reason is tried again only where it certainly was free, one that certainly was
+    charged only as often as is paid for anew.
     """
-    times = before.get(category, 0)
-    if category in ("capacity", "rate"):
-        return Follows.AGAIN if times < CAPACITY else Follows.FAIL
     if category in ("quota", "money", "auth"):
         return _OF_REFUSALS[category]
-    if category in ("internal", "expired") or (category in ("", "moderated_output") and charged is False):
-        return Follows.AGAIN if times < retries.free else Follows.FAIL
-    if category == "moderated_output":
-        return Follows.AGAIN if times < retries.paid else Follows.FAIL
-    return Follows.FAIL
+    if category in ("capacity", "rate"):
+        most = CAPACITY
+    elif category in ("internal", "expired") or (category in ("", "moderated_output") and charged is False):
+        most = retries.free
+    else:
+        most = retries.paid if category == "moderated_output" else 0
+    most = min(most, retries.paid) if charged else most
+    return Follows.AGAIN if before.get(category, 0) < most else Follows.FAIL
 
 
 def after_take(before: Mapping[str, int], retries: Retries) -> Follows:

@@ -10,20 +10,22 @@ import math
 import threading
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import Any
 
-from ..errors import SubmitUnknown, VidpollError
+from ..errors import SubmitUnknown, UsageError, VidpollError
 from ..events import Event
 from ..job import Job
 from ..model import Submitted
 from ..polling.call import Call, build, optional
 from ..polling.loop import Run
-from ..polling.submit import Intent, making, outcome
+from ..polling.submit import Intent, key_line, making, outcome
 from ..polling.task import OneShot, Task
 from ..provider import Operation
 from ..storage.once import Submit, adopted, question
 from ..storage.records import KeptJob, NoRoom, Order, Submission, Taken
-from . import refusal
+from . import keys, refusal
+from .files import Files
 from .lanes import Desk, Lane
 from .progress import UNDER_WAY, Charged, RowRun
 from .retries import NEVER_AGAIN, Follows, after_refusal
@@ -76,7 +78,12 @@ class Runner(Rows):
         self.lanes: dict[tuple[str, str], Lane] = {}
         self.desks: dict[str, Desk] = {}
         self._submits: dict[RowSubmit, ExitStack] = {}
+        self._read = Files(Path())
         self._wake_at = math.inf
+        self.tell_at = -math.inf
+        """The monotonic second before which nobody is told that counts have changed."""
+        self.to_tell = False
+        """Whether somebody is to be told then."""
 
     # -- the feed -----------------------------------------------------------------------------------------------------
 
@@ -88,13 +95,19 @@ class Runner(Rows):
         return not self.stop.is_set() and any(map(self._hopeful, self.lanes.values()))
 
     @property
+    def moves(self) -> int:
+        """How often a row was in another state than before."""
+        return sum(lane.moves for lane in self.lanes.values())
+
+    @property
     def busy(self) -> bool:
         """Whether files are on their way."""
         return self.files.busy
 
     def wake(self) -> float:
         """When to look again, whatever comes until then."""
-        return self.host.loop.now() if self._changed else min(self._wake_at, self._look_at, self.files.wake())
+        tell_at = self.tell_at if self.to_tell else math.inf
+        return self.host.loop.now() if self._changed else min(self._wake_at, self._look_at, self.files.wake(), tell_at)
 
     def news(self) -> Iterable[tuple[Job, Event]]:
         """Nothing: who runs the loop looks at `results` at each turn."""
@@ -125,13 +138,17 @@ class Runner(Rows):
         at = now if lane.room(now) else lane.wake(now)
         if not lane.queue or at == math.inf or self._too_late(at):
             return False
-        return any(self._barred(row) == "" for row in lane.queue)
+        return any(self.barred(row) == "" for row in lane.queue)
 
-    def _barred(self, row: RowRun) -> str:
+    def barred(self, row: RowRun) -> str:
         """Why a row cannot be sent before another one has ended; empty where nothing is in its way."""
+        if row.changed:
+            return "changed"
         if self.limited:
             return "limit"
-        price = row.price
+        price, budget = row.price, self.terms.budget
+        if budget is not None and (price is None or price.unit != budget.unit):  # an earlier run began it
+            return "no price"
         return "budget" if price is not None and price.high >= self.full.get(price.unit, math.inf) else ""
 
     # -- submitting ---------------------------------------------------------------------------------------------------
@@ -146,11 +163,24 @@ class Runner(Rows):
             if not lane.room(now):
                 return
             row = lane.queue.popleft()
-            row.why = self._barred(row)
+            row.why = self.barred(row)
             if row.why:
                 lane.queue.append(row)
-            elif self._admitted(row):
+            elif self._as_read(row) and self._admitted(row):
                 self._submit(row, now)
+
+    def _as_read(self, row: RowRun) -> bool:
+        """Whether the files of a row are those that were read for the plan; else the next run reads them anew."""
+        if row.row.inputs:
+            try:
+                said = "" if self._digest(row) == row.row.digest else "a file of it was changed since it was planned"
+            except UsageError as error:
+                said = error.message
+            row.changed, row.problem = bool(said), said
+        return not row.changed
+
+    def _digest(self, row: RowRun) -> str:
+        return keys.digest(row.row.account, row.row.kind, row.row.fields, self._read)[0]
 
     def _admitted(self, row: RowRun) -> bool:
         """Whether the plugins let a row pass; asked once in a run."""
@@ -221,17 +251,23 @@ class Runner(Rows):
             self.limited = True
         else:
             row.lane.look_at = now + LOOK
-            self._watch_strangers(row.lane.desk)
-            self._all_unknown(row.lane.desk)
+            unfinished = self._unfinished(row.lane.desk)
+            self._watch_strangers(row.lane.desk, unfinished)
+            self._all_unknown(row.lane.desk, unfinished)
         self._back(row, why)
 
-    def _all_unknown(self, desk: Desk) -> None:
-        """Stop an account whose slots are all held by submits of unknown outcome: nothing here will free them."""
+    def _all_unknown(self, desk: Desk, unfinished: Sequence[Job]) -> None:
+        """Stop an account all of whose slots are held by what is of unknown outcome: nothing here will free them."""
         name = desk.account.name
-        unknown = sum(each.account == name for each in self.store.submits())
-        if unknown and self.store.in_flight(name) <= unknown:
-            said = f"{unknown} submits of unknown outcome hold the slots of {name}: adopt or dismiss them"
-            desk.stop("unknown", said)
+        lost = sum(each.account == name for each in self.store.submits())
+        given_up = [job.ref for job in unfinished if job.ref in self._given_up]
+        if not (lost or given_up) or self.store.in_flight(name) > lost + len(given_up):
+            return
+        said = [f"{lost} submits of unknown outcome hold slots of {name}: adopt or dismiss them"] if lost else []
+        if given_up:
+            way = f"drop those that are over (`vidpoll jobs --local --forget {given_up[0]}`)"
+            said.append(f"{len(given_up)} jobs whose end nobody knows hold slots of {name}: {way}")
+        desk.stop("unknown", "; ".join(said))
 
     def _taken(self, row: RowRun, found: object) -> None:
         """The row's submit was made before: by a run that is gone, or by another process."""
@@ -253,8 +289,9 @@ class Runner(Rows):
         desk, order = row.lane.desk, self._order(row)
         wanted = Submit(desk.account, row.row.kind, row.row.fields, order.key)
         lost = self.store.keyed(desk.account.name, order.key)
+        if isinstance(lost, Submission) and not row.problem:  # an earlier run has lost it
+            row.problem = f"its submit may have been received ({lost.reason}). {key_line(order.key)}"
         asked = question(wanted, lost) if isinstance(lost, Submission) else None
-        row.problem = row.problem or f"nobody knows whether its submit arrived; vidpoll resume, for the key {order.key}"
         if asked is None or not isinstance(lost, Submission):
             self._end(row, "unknown")
             return
@@ -274,6 +311,7 @@ class Runner(Rows):
         told = refusal.read(error, task.result)
         desk, lane, now = row.lane.desk, row.lane, self.host.loop.now()
         desk.health = desk.health.answered()
+        self._has_room(row)
         follows = after_refusal(told.category, row.retried[told.category], self.terms.retries)
         if told.follows is not None:
             follows = told.follows

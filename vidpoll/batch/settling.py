@@ -27,7 +27,7 @@ from ..storage.keeper import Keeper
 from ..storage.records import KeptRow
 from . import refusal
 from .lanes import Desk, Lane
-from .options import Money
+from .options import Money, unit_of
 from .progress import Charged, RowResult, RowRun
 from .retries import REJECTED, Follows, Retries, after_failure, after_take
 
@@ -70,6 +70,8 @@ class Hooks(Protocol):
     def admit(self, row: object) -> str: ...
 
     def accept(self, row: object, paths: Sequence[Path]) -> str: ...
+
+    def batch_changed(self, batch: object, rows: object) -> None: ...
 
     def batch_stopped(self, batch: object, stop: object, text: str) -> None: ...
 
@@ -128,6 +130,8 @@ class Rows:
         self._unsaved = 0
         """Rows in a row whose files could not be had."""
         self._strangers: dict[str, ExitStack] = {}
+        self._given_up: set[str] = set()
+        """Jobs of which nobody knows how they end: they hold their slots."""
         self._entered: list[tuple[RowRun, KeptRow]] = []
         self._look_at = math.inf
         self._changed = True
@@ -136,10 +140,12 @@ class Rows:
     def heard(self, job: Job, event: Event) -> None:
         """What the loop has told of a job."""
         row = self._jobs.get(job.ref)
+        if isinstance(event, GaveUp) and not isinstance(event.error, WaitStopped):
+            self._given_up.add(job.ref)
         if job.ref in self._strangers and isinstance(event, (Completed, Failed, GaveUp)):
             self._strangers[job.ref].close()
             self._changed = True
-        if row is None or row.state != "running":
+        if row is None or row.job is not job or row.state != "running":  # another watch of it, for its slot
             return
         if isinstance(event, (Completed, Failed)):
             self._verdict(row)
@@ -207,12 +213,16 @@ class Rows:
             return False
         return True
 
-    def _watch_strangers(self, desk: Desk) -> None:
+    def _unfinished(self, desk: Desk) -> list[Job]:
+        """The account's jobs in the store that hold its slots."""
+        kept = self.store.jobs(unfinished=True)
+        return [each.job for each in kept if each.origin.account == desk.account.name and each.ended_at is None]
+
+    def _watch_strangers(self, desk: Desk, unfinished: Sequence[Job]) -> None:
         """Wait, too, for the account's other jobs in the store: they hold its slots, and perhaps nobody else asks."""
         host, account = self.host, desk.account
-        for kept in self.store.jobs(unfinished=True):
-            job = kept.job
-            if job.account != account.name or job.final or job.ref in self._jobs or job.ref in self._strangers:
+        for job in unfinished:
+            if job.final or job.ref in self._jobs or job.ref in self._strangers:
                 continue
             host.keeper.enter([job], [account.opened])
             self._strangers[job.ref] = ExitStack()
@@ -304,7 +314,7 @@ class Rows:
         assert row.job is not None
         told, price = row.job.cost, row.price
         if told is not None:
-            return Charged(told.charged, told.refunded, told.unit, "reported")
+            return Charged(told.charged, told.refunded, unit_of(told.unit), "reported")
         if price is None:
             return None
         return Charged(0.0 if paid is False else price.high, 0.0, price.unit)
@@ -315,16 +325,22 @@ class Rows:
         """Keep how the attempt ended; then the row has ended, or waits to be tried again."""
         self._keep(row, state)
         row.close()
-        if row.price is not None:
+        if state != "completed":
+            self._has_room(row)
+        elif row.price is not None:
             self.full.pop(row.price.unit, None)
         if state == "waiting":
-            self.limited = False
             row.retried[row.category] += 1
             row.attempt += 1
             self._back(row, row.category)
         else:
-            self.limited = self.limited and state == "completed"
             self._end(row, state)
+
+    def _has_room(self, row: RowRun) -> None:
+        """What a row has held, which has bought nothing, may be another's."""
+        self.limited = False
+        if row.price is not None:
+            self.full.pop(row.price.unit, None)
 
     def _keep(self, row: RowRun, state: str) -> None:
         """In the store: what was reserved becomes what it has cost, in the unit of the price."""
@@ -345,6 +361,8 @@ class Rows:
         row.lane.move(row, state)
         self._changed = True
         self.results.append(row.result)
+        if state == "completed":
+            row.lighten()
 
     # -- other processes, and earlier runs ----------------------------------------------------------------------------
 
@@ -397,7 +415,10 @@ class Rows:
     def _known(self, row: RowRun, kept: KeptRow, *, told: bool) -> None:
         """What another process, or an earlier run, has brought to its end."""
         row.paths = tuple(map(Path, kept.paths))
-        if kept.charged is not None and kept.unit:
+        cost = None if row.job is None else row.job.cost
+        if cost is not None:
+            row.cost = Charged(cost.charged, cost.refunded, cost.unit, "reported")
+        elif kept.charged is not None and kept.unit:
             row.cost = Charged(kept.charged, 0.0, kept.unit)
         if told:
             self._end(row, kept.state)

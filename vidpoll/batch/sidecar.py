@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -40,7 +41,7 @@ def contents(
         "ref": job.ref,
         "account": row.account,
         "kind": row.kind,
-        "fields": _whole(row.fields, secrets),
+        "fields": _whole(_hashed("", row.fields, row.inputs), secrets),
         "inputs": dict(row.inputs),
         **{name: found for name, names in _SAID.items() if (found := _found(said, names)) is not None},
         "cost": dict(cost),
@@ -61,7 +62,7 @@ def write(path: Path, values: Mapping[str, Any]) -> Path:
 
 def replace_with(place: Path, data: bytes) -> None:
     """Have these bytes at `place`, whole or not at all. Raises OSError."""
-    part = place.with_name(f".{place.name}.{os.getpid()}")
+    part = place.with_name(f".{place.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}")  # a thread's own, and a host's
     try:
         with part.open("wb") as file:
             file.write(data)
@@ -88,6 +89,17 @@ def _whole(fields: Mapping[str, Any], secrets: tuple[str, ...]) -> dict[str, Any
     kept = records.sent(fields, secrets)
     texts = {name: value for name, value in fields.items() if isinstance(value, str) and len(value) > len(kept[name])}
     return {name: _text(texts.get(name), value, secrets) for name, value in kept.items()}
+
+
+def _hashed(name: str, value: Any, inputs: Mapping[str, str]) -> Any:
+    """A value with its files as they were when they were sent; what lies there by now may be another one."""
+    if isinstance(value, Path) and name in inputs:
+        return f"{value.name} sha256:{inputs[name]}"
+    if isinstance(value, Mapping):
+        return {key: _hashed(f"{name}.{key}" if name else key, each, inputs) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_hashed(f"{name}.{number}", each, inputs) for number, each in enumerate(value)]
+    return value
 
 
 def _text(long: str | None, kept: Any, secrets: tuple[str, ...]) -> Any:

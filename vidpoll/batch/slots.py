@@ -18,7 +18,7 @@ MOST = 64
 """Jobs at once that are never exceeded where the number is learnt."""
 
 PATIENCE = 30
-"""Jobs that are accepted before one more is tried again, after it was refused before: few submits are in vain."""
+"""Jobs that are accepted, at least twice the limit, before one more is tried again that was refused before."""
 
 PAUSES = (8.0, 16.0, 32.0, 60.0)
 """Seconds between two tries where a job is refused although none of ours will make room."""
@@ -50,6 +50,8 @@ class SlotLimit:
         """Whether a submit may be sent: `in_flight` jobs hold slots, beside `under_way` submits without an answer."""
         if now < self.closed_until:
             return False
+        if self.cuts and under_way:  # the limit has become smaller: one at a time until it is found
+            return False
         if in_flight + under_way < min(self.good, self.most):
             return True
         return under_way == 0 and in_flight < self.limit
@@ -61,7 +63,7 @@ class SlotLimit:
         return replace(
             self,
             good=max(self.good, in_flight),
-            trying=self.trying or self.cuts > 0 or since >= self.wait,
+            trying=self.trying or self.cuts > 1 or since >= self.wait,
             since=since,
             wait=0 if grown else self.wait,
             cuts=0,
@@ -71,7 +73,8 @@ class SlotLimit:
     def refused(self, now: float, in_flight: int, ending: int) -> SlotLimit:
         """A job was refused while `in_flight` held slots, of which `ending` will make room by themselves.
 
-        Where the limit has become smaller than was known, ever larger steps find it.
+        Where the limit has become smaller than was known, ever larger steps find it; they may go too far, so that one
+        more is tried at once after the first one that is accepted then.
         """
         less = in_flight < self.good
         good = max(in_flight - 2**self.cuts + 1, in_flight // 2) if less else self.good
@@ -82,7 +85,7 @@ class SlotLimit:
             good=good,
             trying=closed,
             since=0,
-            wait=max(PATIENCE, good) if self.wait else max(1, good),
+            wait=max(PATIENCE, 2 * good) if self.wait else max(1, good),
             cuts=self.cuts + less,
             pauses=self.pauses + closed,
             closed_until=now + pause if closed else self.closed_until,

@@ -13,9 +13,12 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from queue import Queue
 from typing import Any, TypeVar
 
 import vidpoll
+from vidpoll import redact
+from vidpoll.clock import Clock
 
 from .again import again
 from .context import Arguments, Command, Context, as_json, count, store, where
@@ -34,7 +37,14 @@ FAILED = (
 )
 
 EVERY = 1.0
-"""Seconds between two looks at how the batch stands, on a terminal."""
+"""Seconds between two passing lines that say how the batch stands, on a terminal."""
+
+SUMMED = 60.0
+"""Seconds between two lines that say so elsewhere, where anything has changed."""
+
+
+PROBLEM = 200
+"""Characters of a row's problem on its line; --json and --report have it whole."""
 
 
 def _pairs(form: str, read: Callable[[str], T]) -> Callable[[str], tuple[str, T]]:
@@ -125,11 +135,10 @@ def _opened(args: Arguments, context: Context) -> int:
     account, kind, texts = _split(args.words)
     if args.into is not None:
         check_folder(args.into, "--into")
-    heart = Heart(context.clock, context.out) if shown(args) and context.out.terminal and not args.dry_run else None
+    pulse = _Pulse(context.clock, context.out) if shown(args) and not args.dry_run else None
     stop = threading.Event()
-    with _client(args, context, account, heart) as client:
-        shown_by = _Shown(args, context, displayed=heart is not None and heart.displayed)
-        options = {"fields": read_fields(texts)[0], "name": args.name, "stop": stop, "on_event": shown_by.event}
+    with _client(args, context, account, pulse) as client:
+        options = {"fields": read_fields(texts)[0], "name": args.name, "stop": stop}
         try:
             batch = client.batch(args.source, account=account, kind=kind, **options, **_given(args))
         except vidpoll.BatchInvalid:
@@ -139,7 +148,7 @@ def _opened(args: Arguments, context: Context) -> int:
         batch.go_on = _line(args)
         if args.dry_run:
             return _planned(args, context.out, batch)
-        return _run(args, context.out, batch, stop, shown_by)
+        return _run(args, context, batch, stop)
 
 
 def _client(args: Arguments, context: Context, account: str | None, heart: Heart | None) -> vidpoll.Client:
@@ -154,9 +163,9 @@ def _client(args: Arguments, context: Context, account: str | None, heart: Heart
         raise vidpoll.UsageError(f"{error.message}. A batch needs a store: nothing was sent (--store FILE)") from error
 
 
-def _run(args: Arguments, out: Output, batch: vidpoll.Batch, stop: threading.Event, shown_by: _Shown) -> int:
+def _run(args: Arguments, context: Context, batch: vidpoll.Batch, stop: threading.Event) -> int:
     """Run the batch, and return its exit code, or that of the signal that ended it."""
-    shown_by.batch = batch
+    shown_by, out = _Shown(args, context, batch), context.out
     if shown(args):
         out.error(batch.plan.one_line())
     with _gently(stop, out) as ended_by:
@@ -265,24 +274,44 @@ def row_object(result: vidpoll.RowResult) -> dict[str, Any]:
     }
 
 
-class _Shown:
-    """What a batch says as it goes: a line a row, and on a terminal one that is written over."""
+class _Pulse(Heart):
+    """Says how a batch stands: on a terminal in a line that is written over, elsewhere in a line now and then."""
 
-    def __init__(self, args: Arguments, context: Context, *, displayed: bool) -> None:
-        self.args, self.out, self.clock = args, context.out, context.clock
-        self.displayed = displayed
-        self.start = self.at = context.clock.time()
-        self.batch: vidpoll.Batch | None = None
+    def __init__(self, clock: Clock, out: Output) -> None:
+        super().__init__(clock, out)
+        self.status: vidpoll.BatchStatus | None = None
+        self.every = EVERY if out.terminal else SUMMED
 
-    def event(self, event: vidpoll.Event) -> None:
-        """Something happened: now and then the passing line says how all of them are."""
-        del event
-        now = self.clock.time()
-        if self.displayed or not shown(self.args) or not self.out.terminal or now - self.at < EVERY:
+    def get(self, inbox: Queue[T], timeout: float, *, busy: bool) -> T | None:
+        if threading.current_thread() is not self.thread or self.displayed:
+            return self.clock.get(inbox, timeout, busy=busy)
+        self._beat()
+        return self.clock.get(inbox, min(timeout, self.every), busy=busy)
+
+    @vidpoll.hookimpl
+    def vidpoll_batch_changed(self, batch: vidpoll.BatchStatus) -> None:
+        """How it stands by now."""
+        self.status = batch
+
+    def _beat(self) -> None:
+        now = self.clock.monotonic()
+        if self.status is None or now - self.spoken < self.every:
             return
-        self.at = now
-        assert self.batch is not None
-        self.out.passing(status_text(self.batch.status(), now))
+        self.spoken = now
+        text = status_text(self.status, self.time())
+        if self.out.terminal:
+            self.out.passing(text)
+        else:
+            self.out.line(f"{now - self.start:7.1f} s  {text}")
+            self.status = None
+
+
+class _Shown:
+    """What a batch says of its rows, and at its end."""
+
+    def __init__(self, args: Arguments, context: Context, batch: vidpoll.Batch) -> None:
+        self.args, self.out, self.clock, self.batch = args, context.out, context.clock, batch
+        self.start = context.clock.time()
 
     def row(self, result: vidpoll.RowResult) -> None:
         """A row has ended."""
@@ -296,11 +325,11 @@ class _Shown:
             files = ", ".join(map(str, result.paths)) or "no file"
             self.out.line(f"{stamp}{result.key}: {files}{cost}")
         else:
-            self.out.error(f"{stamp}{result.key}{ref} {result.state}{cost}: {_ours(result.problem)}")
+            problem = redact.text(_ours(result.problem), limit=PROBLEM)
+            self.out.error(f"{stamp}{result.key}{ref} {result.state}{cost}: {problem}")
 
     def end(self) -> None:
         """The last line: what became of all rows, and how to go on where some wait."""
-        assert self.batch is not None
         if self.args.json:
             self.out.json(summary_object(self.batch))
             return
@@ -321,22 +350,16 @@ def _ours(said: str) -> str:
 
 
 def status_text(status: vidpoll.BatchStatus, now: float) -> str:
-    """How a batch stands, on one line: rows by state, why rows wait, the money, and when it may be over."""
-    running = status.states.get("running", 0)
-    parts = [str(status), f"{running} running"]
-    failed = {state: status.states.get(state, 0) for state in ("failed", "unknown")}
-    parts += [f"{number} {state}" for state, number in failed.items() if number]
+    """How a batch stands, on one line: what matters most first, for a terminal may cut it."""
+    left = status.left(now)
+    parts = [str(status), *([f"{left} left"] if left else [])]
+    parts += [f"{account.account} stopped: {account.stopped}" for account in status.accounts if account.stopped]
+    counts = {state: status.states.get(state, 0) for state in ("failed", "unknown", "running")}
+    parts += [f"{number} {state}" for state, number in counts.items() if number]
     if status.waiting:
         whys = ", ".join(f"{why} {number}" for why, number in sorted(status.waiting.items()))
         parts.append(f"{sum(status.waiting.values())} waiting ({whys})")
-    if status.finish is not None:
-        low, high = (max(0.0, at - now) for at in status.finish)
-        parts.append(f"{_minutes(low)} to {_minutes(high)} left")
     return ", ".join(parts)
-
-
-def _minutes(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
 def summary_object(batch: vidpoll.Batch) -> dict[str, Any]:

@@ -88,7 +88,7 @@ class Background:
         self._calls: deque[Callable[[], object]] = deque()  # what the threads have for the thread of the run
         self._left: set[Files] = set()
         self._sent = 0
-        self._gone: Queue[Files] = Queue()  # a thread is through with them
+        self._gone: Queue[bool] = Queue()  # a thread is through with some
         self._idle: dict[Files, float] = {}  # whose thread pauses until then, or waits for an answer of the run
         self._inboxes: dict[Files, Queue[Any]] = {}  # where each thread waits
         self._names: dict[Path, str] = {}
@@ -197,7 +197,7 @@ class Background:
             log.error("%s: its files cannot be saved: %s", job.ref, redact.trace(error))
             outcome = DownloadError(f"{job.ref}: not saved ({type(error).__name__}); the job is unchanged", job=job)
         finally:
-            self._gone.put(files)
+            self._gone.put(True)
             if outcome is not None:
                 self._later(partial(self._end, files, outcome))
 

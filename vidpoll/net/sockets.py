@@ -24,6 +24,7 @@ MAX_LINE = 64 * 1024
 """Bytes of a line in the head of an answer."""
 
 _FIELD = re.compile(rb"[!-9;-~]+:")
+_HTTP = b"HTTP/"
 _STATUS = re.compile(rb"HTTP/1\.[0-9][ \t]+([0-9]{3})(?![^ \t\r\n])")
 
 
@@ -162,6 +163,8 @@ def _lines(readline: Callable[[int], bytes]) -> list[bytes]:
     field = False
     for number in range(MAX_FIELDS + 2):
         line = readline(MAX_LINE)
+        if number == 0 and not line.startswith(_HTTP[: len(line)]):
+            raise http.client.BadStatusLine("another protocol")
         if line in (b"\r\n", b"\n"):
             return [*lines, line]
         if not line.endswith(b"\n"):

@@ -131,10 +131,13 @@ def in_flight(db: sqlite3.Connection, account: str) -> int:
 
 
 def _bought(db: sqlite3.Connection, batch: str) -> int:
-    """The jobs of a batch that were bought, or may have been; not those that were refused, or failed free of charge."""
+    """The jobs of a batch that were bought, or may have been; not those that were refused, or failed free of charge.
+
+    Of a job without a price nothing tells that it was free.
+    """
     count = (
         "SELECT (SELECT count(*) FROM batch_rows WHERE batch = ? AND state IS NOT NULL AND ref IS NOT NULL "
-        "AND (state <> 'waiting' OR charged > 0)) + "
+        "AND (state <> 'waiting' OR charged > 0 OR unit = '')) + "
         f"(SELECT count(*) FROM batch_rows AS r WHERE batch = ? AND state IS NULL AND {_HELD})"
     )
     return int(db.execute(count, (batch, batch)).fetchone()[0])

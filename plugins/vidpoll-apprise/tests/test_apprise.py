@@ -159,6 +159,45 @@ def test_completed_and_failed(sink):
     ]
 
 
+def of_batch(states: dict[str, int]) -> vidpoll.BatchStatus:
+    return vidpoll.BatchStatus("night", 2, states, {}, (), {}, {}, at=1_800_000_000.0)
+
+
+def row(notifier: AppriseNotifier) -> None:
+    """A job of a batch fails."""
+    job = vidpoll.Job(REF, key="batch:night/r1/1")
+    notifier.hear(job, vidpoll.Failed(REF, 1_800_000_000.0, vidpoll.State.FAILED))
+
+
+STOP = vidpoll.Stopped("acme", "money", "", "vidpoll batch night.csv")
+STOPPED = "stopped: money at acme; 1 of 2 done; go on with: vidpoll batch night.csv"
+
+
+def test_of_a_batch_the_stops_and_the_end_are_told(sink):
+    """By default; no row is. All there is good news."""
+    notifier = AppriseNotifier(sink.url, every=0.0)
+    row(notifier)
+    notifier.vidpoll_batch_stopped(of_batch({"completed": 1}), STOP, STOPPED)
+    for done in (1, 2):
+        assert notifier.flush(BOUND)
+        notifier.vidpoll_batch_ended(of_batch({"completed": done}), f"night: {done} of 2 done")
+    assert notifier.flush(BOUND)
+    assert [(each["title"], each["message"], each["type"]) for each in sink.heard] == [
+        ("batch:night stopped (1 of 2 done)", STOPPED, "warning"),
+        ("batch:night ended (1 of 2 done)", "batch night: 1 of 2 done", "warning"),
+        ("batch:night ended (2 of 2 done)", "batch night: 2 of 2 done", "success"),
+    ]
+
+
+def test_a_row_is_told_where_it_is_asked_for(sink):
+    """And then nothing else."""
+    notifier = AppriseNotifier(sink.url, on=["failed"], every=0.0)
+    row(notifier)
+    notifier.vidpoll_batch_ended(of_batch({"completed": 2}), "night: 2 of 2 done")
+    assert notifier.flush(BOUND)
+    assert sink.titles == [f"{REF} failed"]
+
+
 def test_what_else_is_wanted(sink):
     """`on` chooses; giving up is no failure."""
     notifier = AppriseNotifier(sink.url, on=["stage_changed", "gave_up", "stalled"], every=0.0)

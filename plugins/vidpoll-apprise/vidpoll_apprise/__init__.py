@@ -26,9 +26,14 @@ from .spool import Spool
 
 __all__ = ["AppriseNotifier", "vidpoll_notifiers"]
 
+DEFAULT_ON = ("completed", "failed", "batch_stopped", "batch_ended")
+
 
 class AppriseNotifier(notify.Listener):
     """Tells of the events `on` to the services of `urls` (text or a list, as Apprise writes them).
+
+    Without `on`: that a job is completed or has failed; of a batch not each row, but its end and each account that
+    stops. With `on` each event that it names, those of a batch's rows, too.
 
     Each service gets at most one message in `every` seconds; what comes in between is told together. A message that
     cannot be sent is tried again, for some minutes. `spool` is a folder in which it stands until it has been sent:
@@ -44,7 +49,7 @@ class AppriseNotifier(notify.Listener):
         self,
         urls: str | Iterable[str],
         *,
-        on: Sequence[str] = ("completed", "failed"),
+        on: Sequence[str] | None = None,
         title: str = DEFAULT_TITLE,
         line: str = DEFAULT_LINE,
         every: float = 30.0,
@@ -52,6 +57,9 @@ class AppriseNotifier(notify.Listener):
         attach: bool = True,
         at_exit: float = 10.0,
     ) -> None:
+        self._rows = on is not None
+        """Whether the jobs of a batch's rows are told of."""
+        on = DEFAULT_ON if on is None else on
         unknown = [name for name in on if name not in notify.NAMES]
         if unknown or isinstance(on, str):
             shown = f"on={on!r}" if isinstance(on, str) else f"{unknown[0]!r} is no event"
@@ -74,12 +82,21 @@ class AppriseNotifier(notify.Listener):
 
     def hear(self, job: vidpoll.Job, event: vidpoll.Event) -> None:
         """Put the event's message on its way. With a spool it is safe on disk when this returns."""
+        if job.row and not self._rows:
+            return
         with self._lock:
-            tally = self._tally.count(event)
+            tally = "" if job.row else self._tally.count(event)
         if notify.name_of(event) not in self._on:
             return
         picture = job.thumbnail if isinstance(event, vidpoll.Completed) else None
-        message = Message(notify.plain(event), tally, picture, kept=notify.is_kept(event))
+        self._tell(Message(notify.plain(event), tally, picture, kept=notify.is_kept(event)))
+
+    def hear_batch(self, said: Mapping[str, Any]) -> None:
+        """Put the message of a batch's stop or end on its way."""
+        if said["event"] in self._on:
+            self._tell(Message(said, f"{said['done']:,} of {said['rows']:,} done"))
+
+    def _tell(self, message: Message) -> None:
         try:
             if self._spool is not None and message.kept:
                 self._spool.add(message)

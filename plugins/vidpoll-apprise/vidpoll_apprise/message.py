@@ -37,6 +37,8 @@ class Message:
     @property
     def good(self) -> bool:
         """False for what somebody may have to look after."""
+        if self.said["event"] == "batch_ended":
+            return bool(self.said["done"] == self.said["rows"])
         return self.said["event"] in ("completed", "downloaded", "progress", "stage_changed")
 
 
@@ -61,7 +63,7 @@ class Style:
         last = messages[-1]
         title = last.tally or f"{len(messages)} events"
         if len(messages) == 1:
-            what = last.said.get("state") or last.said["event"].replace("_", " ")
+            what = last.said.get("state") or last.said["event"].removeprefix("batch_").replace("_", " ")
             title = f"{tame(last.said['ref'])} {what}" + (f" ({last.tally})" if last.tally else "")
         return self.title.format_map({"title": title, "tally": last.tally})
 

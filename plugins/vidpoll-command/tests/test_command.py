@@ -90,6 +90,24 @@ def test_what_a_command_gets(note, said):
     }
 
 
+def test_a_batch_that_stops_and_ends(note, said):
+    """Whatever a word or a unit is, the name of a variable is one."""
+    command = Command({name: [*note, "{ref}", "{text}"] for name in ("batch_stopped", "batch_ended")})
+    states = {"completed": 61, "failed": 2, "waiting": 37}
+    spent = {"US D=": 24.1}
+    status = vidpoll.BatchStatus("night", 100, states, {"not admitted": 37}, (), spent, {}, at=1_800_000_000.0)
+    stop = vidpoll.Stopped("kling", "money", "balance not enough", "vidpoll batch night.csv")
+    command.vidpoll_batch_stopped(status, stop, "stopped: money at kling")
+    command.vidpoll_batch_ended(status, "night: 61 of 100 done")
+    assert command.flush(BOUND)
+    stopped, ended = said()
+    assert (stopped["argv"], stopped["stdin"]["reason"]) == (["batch:night", "stopped: money at kling"], "money")
+    assert ended["argv"] == ["batch:night", "batch night: 61 of 100 done"]
+    names = ("DONE", "ROWS", "STATES_FAILED", "WAITING_NOT_ADMITTED", "SPENT_US_D", "REASON", "GO_ON")
+    found = [stopped["env"][f"VIDPOLL_{name}"] for name in names]
+    assert found == ["61", "100", "2", "37", "24.1", "money", "vidpoll batch night.csv"]
+
+
 def test_each_event_has_its_command_and_order_is_kept(note, said, tmp_path):
     """One after the other, in the order of the events; an event without a command runs none."""
     script = {

@@ -67,6 +67,11 @@ class Command(notify.Listener):
         if notify.name_of(event) in self._commands:
             self._outbox.put(notify.plain(event), keep=notify.is_kept(event))
 
+    def hear_batch(self, said: Mapping[str, Any]) -> None:
+        """Queue the command of a batch's stop or end, if there is one."""
+        if said["event"] in self._commands:
+            self._outbox.put(said, keep=True)
+
     def flush(self, timeout: float) -> bool:
         """Wait at most `timeout` seconds for the commands that are queued; True when all have ended."""
         return self._outbox.flush(timeout)
@@ -156,7 +161,8 @@ def _environment(said: Mapping[str, Any], *, keys: bool) -> dict[str, str]:
         for inner, part in value.items() if isinstance(value, dict) else [("", value)]:
             if part is not None and not isinstance(part, (dict, list)):
                 shown = str(part).lower() if isinstance(part, bool) else str(part)
-                environment[f"VIDPOLL_{name}_{inner}".upper().rstrip("_")] = shown
+                variable = re.sub(r"[^A-Z0-9]+", "_", f"VIDPOLL_{name}_{inner}".upper()).rstrip("_")
+                environment[variable] = shown
     return environment
 
 

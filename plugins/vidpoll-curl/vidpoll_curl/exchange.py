@@ -14,6 +14,7 @@ from vidpoll.net.codings import decoded
 from vidpoll.net.explain import BodyTooLarge, Hopeless, lost
 from vidpoll.net.hops import MAX_REDIRECTS, Admit, following, gate, redirects, sent
 from vidpoll.net.protocol import Sink, Start
+from vidpoll.net.sockets import MAX_FIELDS, MAX_LINE
 from vidpoll.net.urls import root
 from vidpoll.net.workers import Ticket
 
@@ -30,8 +31,8 @@ class Exchange:
     """A request under way. `begin` and `over` are called by its engine, all else by its handle."""
 
     __slots__ = (
-        "_admit", "_body", "_fields", "_hopping", "_hops", "_proxy", "_sink", "_start", "_status", "_way", "connected",
-        "done", "failed", "head", "heard_at", "outcome", "ticket", "url", "wire",
+        "_admit", "_body", "_done_with", "_fields", "_hops", "_lines", "_proxy", "_sink", "_start", "_status", "_way",
+        "connected", "done", "failed", "head", "heard_at", "outcome", "ticket", "url", "wire",
     )  # fmt: skip
 
     def __init__(
@@ -55,14 +56,14 @@ class Exchange:
         self._clear()
 
     def _clear(self) -> None:
-        self.connected = self._hopping = False
+        self.connected = self._done_with = False  # `_done_with`: what follows the head is not read
         self.failed: BaseException | None = None
         """What a callback ended the transfer for."""
         self.head: tuple[int, dict[str, str]] | None = None
         """Status and headers, once the head is whole."""
         self.heard_at = monotonic()
         """The monotonic second at which something came or went."""
-        self._status = 0
+        self._status = self._lines = 0
         self._fields: list[tuple[str, str]] = []
         self._body = bytearray()
         self._sink: Sink | None = None
@@ -108,7 +109,7 @@ class Exchange:
         try:
             if self.failed is not None:
                 raise self.failed
-            if code and not self._hopping:
+            if code and not self._done_with:
                 raise exception(Failure(code, said, self.url, self.connected, self._proxy), easy.curl)
             if self.head is None:  # for libcurl a head that is cut is an answer
                 raise http.client.RemoteDisconnected("cut")
@@ -171,29 +172,44 @@ class Exchange:
         self.heard_at = monotonic()
         if self.head is not None:  # a trailer
             return None
+        self._lines += 1
+        if len(line) > MAX_LINE or self._lines > MAX_FIELDS + 2:
+            self.failed = http.client.RemoteDisconnected("the head has no end")
+            return _STOP
         if not self._status:
-            found = _STATUS.match(line)
-            self._status = int(found[1]) if found else 0
-        elif line in (b"\r\n", b"\n"):
+            return self._begun(line)
+        if line in (b"\r\n", b"\n"):
             return self._headed()
-        elif line[:1] in b" \t" and self._fields:
-            name, value = self._fields[-1]
-            self._fields[-1] = name, f"{value} {line.decode('latin-1').strip(_SPACE)}"
+        if line[:1] in b" \t":
+            if self._fields:
+                name, value = self._fields[-1]
+                self._fields[-1] = name, f"{value} {line.decode('latin-1').strip(_SPACE)}"
         else:
             name, _, value = line.decode("latin-1").partition(":")
             self._fields.append((name.strip(_SPACE).lower(), value.strip(_SPACE)))
         return None
 
+    def _begun(self, line: bytes) -> int | None:
+        """Take in a status line."""
+        found = _STATUS.match(line)
+        if found is None or (line.startswith(b"HTTP/2") and self.url[:5].lower() == "http:"):
+            self.failed = http.client.BadStatusLine("no status line")
+            return _STOP
+        self._status = int(found[1])
+        return None
+
     def _headed(self) -> int | None:
         """The head is whole."""
         status, fields = self._status, self._fields
-        self._status, self._fields = 0, []
+        self._status, self._lines, self._fields = 0, 0, []
         if 100 <= status < 200 and status != 101:  # it only announces one (RFC 9110, 15.2)
             return None
         headers = dict(fields)
+        if "," in (told := headers.get("content-length", "")):  # "n, n" (RFC 9110, 8.6): libcurl refuses "n, m"
+            headers["content-length"] = told.partition(",")[0].strip()
         self.head = status, headers
-        if redirects(self.wire, status):
-            self._hopping = True
+        if status == 101 or redirects(self.wire, status):
+            self._done_with = True
             return None if headers.get("content-length") == "0" else _STOP  # nobody reads what a redirect says
         if self._start is not None and 200 <= status < 300:
             return self._guarded(self._begin_sink)

@@ -95,7 +95,7 @@ def _untrusted(failure: Failure, curl: Any) -> Exception:
     code = int(curl.getinfo(pycurl.SSL_VERIFYRESULT))
     host = urlsplit(failure.url).hostname or ""
     error.verify_code, error.verify_message = code, _VERIFY.get(code, "")
-    if not code:  # libcurl has compared the names by itself
+    if code in (0, 1):  # none, or X509_V_ERR_UNSPECIFIED: libcurl has compared the names by itself
         number = ":" in host or host.replace(".", "").isdigit()
         error.verify_code, what = (64, "IP address") if number else (62, "Hostname")
         error.verify_message = f"{what} mismatch, certificate is not valid for '{host}'."

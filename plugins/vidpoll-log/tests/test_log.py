@@ -52,6 +52,19 @@ def pairs(line: str) -> dict[str, str]:
     return dict(part.split("=", 1) for part in shlex.split(line))
 
 
+def test_a_batch(tmp_path):
+    """Its stops and its end are lines, too."""
+    log = LogFile(tmp_path / "night.log")
+    status = vidpoll.BatchStatus("night", 2, {"completed": 1}, {}, (), {"USD": 0.5}, {}, at=1_800_000_000.0)
+    log.vidpoll_batch_stopped(status, vidpoll.Stopped("acme", "money", "", "again"), "stopped: money at acme")
+    log.vidpoll_batch_ended(status, "night: 1 of 2 done")
+    counts = "at=2027-01-15T08:00:00.000Z event={} ref=batch:night rows=2 done=1 states.completed=1 spent.USD=0.5"
+    assert (tmp_path / "night.log").read_text(encoding="utf-8").splitlines() == [
+        f'{counts.format("batch_stopped")} account=acme reason=money go_on=again text="stopped: money at acme"',
+        f'{counts.format("batch_ended")} text="batch night: 1 of 2 done"',
+    ]
+
+
 def test_a_line_an_event(tmp_path):
     """Time, name and reference first; None is left out, the words of the event come last."""
     t = talk([DRAWING, UNAVAILABLE, SIGNED], plugins=(LogFile(tmp_path / "night.log"),))

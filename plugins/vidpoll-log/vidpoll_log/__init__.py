@@ -48,7 +48,11 @@ class LogFile(notify.Listener):
 
     def hear(self, job: vidpoll.Job, event: vidpoll.Event) -> None:
         """Write the event's line. Raises OSError where that fails: vidpoll says so, and the wait goes on."""
-        record = logging.LogRecord("vidpoll", logging.INFO, "", 0, self._line(notify.plain(event)), None, None)
+        self.hear_batch(notify.plain(event))
+
+    def hear_batch(self, said: Mapping[str, Any]) -> None:
+        """Write a line."""
+        record = logging.LogRecord("vidpoll", logging.INFO, "", 0, self._line(said), None, None)
         self._handler.handle(record)
 
     def close(self) -> None:

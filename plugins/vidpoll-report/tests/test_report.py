@@ -29,6 +29,8 @@ from vidpoll_report.page import page
 from vidpoll_report.timeline import Axis, bar, duration
 
 import vidpoll
+from vidpoll.batch.options import Money
+from vidpoll.batch.progress import Charged
 from vidpoll.cli import main
 from vidpoll.testing import simulate
 
@@ -177,6 +179,75 @@ def test_money_by_unit() -> None:
     assert "credits spent 50" in text
     assert "credits refunded 52 of 102" in text
     assert "USD spent 0.25" in text
+
+
+def row(key: str, state: str, prompt: str, **change: Any) -> vidpoll.RowResult:
+    return vidpoll.RowResult(key, state, vidpoll.Row(key, "acme", "draw", {"prompt": prompt}, "", "row 1"), **change)
+
+
+def told(report: Report, *rows: vidpoll.RowResult, waiting: dict[str, int] | None = None) -> vidpoll.BatchStatus:
+    """The batch of these rows, as a hook told of it."""
+    accounts = (vidpoll.AccountStatus("acme", {}, 3, 0), vidpoll.AccountStatus("other", {}, 3, 0))
+    states = Counter(each.state for each in rows)
+    spent, budget = {"USD": 0.75, "credits": 5.0}, Money(2.0, "USD")
+    status = vidpoll.BatchStatus("night", len(rows), states, waiting or {}, accounts, spent, {}, budget, None, NOW)
+    report.vidpoll_batch_changed(status, {each.key: each for each in rows})
+    return status
+
+
+def cells(text: str) -> list[list[str]]:
+    """The tables of a page, a list of cells for each row."""
+    lines = re.findall(r"<tr>(.*?)</tr>", text, re.DOTALL)
+    return [[Page(cell).text for cell in re.findall(r"<td[^>]*>(.*?)</td>", line, re.DOTALL)] for line in lines]
+
+
+def test_a_batch_by_row(tmp_path: Path) -> None:
+    """Its money by account and unit; then prompt, state, cost, attempts and files of each row, and why it waits."""
+    clip = tmp_path / "r1.mp4"
+    clip.write_bytes(MP4)
+    report = Report(tmp_path / "night.html")
+    done = vidpoll.Job("acme:j1", key="batch:night/r1/1")
+    rows = (
+        row(
+            "r1", "completed", "a fox", job=done, cost=Charged(0.75, 0.25, "USD", "reported"), paths=(clip,), attempts=1
+        ),
+        row("r2", "failed", "a cow", cost=Charged(5.0, 0.0, "credits"), problem="no cows", attempts=2),
+        row("r3", "waiting", HOSTILE, why="budget"),
+    )
+    status = told(report, *rows, waiting={"budget": 1})
+    stop = vidpoll.Stopped("acme", "budget", "", "vidpoll batch night.csv")
+    report.vidpoll_batch_stopped(status, stop)
+    report.vidpoll_batch_ended(status)
+    found = Page(read(tmp_path / "night.html"))
+    told_of = [line for line in cells(read(tmp_path / "night.html")) if line]
+    assert told_of[:5] == [
+        ["acme", "1 completed, 1 failed, 1 waiting", "0.75 USD", "0.25 USD", ""],
+        ["acme", "1 completed, 1 failed, 1 waiting", "5 credits", "", "5 credits"],
+        ["other", "", "", "", ""],
+        ["r1", "a fox", "completed", "0.75 USD, 0.25 refunded", "1", f"video, {len(MP4) / 1000:.1f} kB"],
+        ["r2", "a cow", "failed no cows", "5 credits (estimated)", "2", ""],
+    ]
+    assert (told_of[5][0], told_of[5][2:]) == ("r3", ["waiting budget", "", "", ""])
+    assert "acme stopped (budget). Go on with: vidpoll batch night.csv" in found.text
+    assert "1 of 3 done, 0.75 of 2 USD, 5 credits" in found.text
+    assert [found for found in found.all("a") if found["href"] == "#job-1"]
+    assert found.all("script") == found.all("img") == []
+    assert [each["src"] for each in found.all("video")] == ["./r1.mp4"]
+
+
+def test_within_a_batch_no_row_waits_for_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The end of a job is no end of the run: the page is written to its end once."""
+    report = Report(tmp_path / "night.html")
+    flushes: list[float] = []
+    monkeypatch.setattr(report._outbox, "flush", lambda timeout: flushes.append(timeout) or True)
+    job = vidpoll.Job("acme:j1", key="batch:night/r1/1")
+    status = told(report, row("r1", "running", "a fox", job=job))
+    for _ in range(3):
+        report.vidpoll_began([job], "wait")
+        report.vidpoll_ended()
+    assert flushes == []
+    report.vidpoll_batch_ended(status)
+    assert len(flushes) == 1
 
 
 def test_spans() -> None:

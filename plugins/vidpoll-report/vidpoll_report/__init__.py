@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from typing import Any
 import vidpoll
 from vidpoll import notify
 
+from .batch import Batch
 from .entry import GOING, UNKNOWN, Entry, kept
 from .page import page
 from .writer import whole
@@ -38,6 +40,7 @@ FLUSH = 10.0
 
 class Report:
     """Writes the page at `path` while a client waits: after each verdict and saved file, and when a wait is over.
+    Of a batch it lists the rows, with their prompts and costs.
 
     It is written in a thread of its own, at most twice a second and to the end when the wait is over; under its name
     there is always a whole page. `describe` says what a job is to show, where no answer of the provider does. Raises
@@ -51,6 +54,7 @@ class Report:
         self.title = title
         self._lock = threading.Lock()
         self._entries: dict[str, Entry] = {}
+        self._batches: dict[str, Batch] = {}
         self._open = 0
         self._outbox = notify.Outbox(self._write, name="report", size=1 << 30, every=EVERY, at_exit=FLUSH)
 
@@ -66,7 +70,8 @@ class Report:
             for entry in entries:
                 entry.faults, entry.faults_at = entry.faults.copy(), list(entry.faults_at)
                 entry.files = dict(entry.files)
-        return page(entries, self.title, self.path.parent, time.time())
+            batches = list(self._batches.values())
+        return page(entries, self.title, self.path.parent, time.time(), batches)
 
     def _write(self, wishes: Sequence[None]) -> None:
         """One page, however often it was asked for."""
@@ -101,6 +106,46 @@ class Report:
 
     @vidpoll.hookimpl
     def vidpoll_ended(self) -> None:
+        self._over()
+
+    @vidpoll.hookimpl
+    def vidpoll_batch_changed(self, batch: vidpoll.BatchStatus, rows: Mapping[str, vidpoll.RowResult]) -> None:
+        with self._lock:
+            known = self._batches.get(batch.name)
+            going = known is not None and not known.ended
+            self._open += not going
+            self._batches[batch.name] = Batch(batch, tuple(rows.values()), known.stops if known and going else {})
+            for result in self._batches[batch.name].rows:
+                self._take_row(result)
+        self._soon()
+
+    def _take_row(self, result: vidpoll.RowResult) -> None:
+        if result.job is not None:
+            known = result.job.ref in self._entries
+            entry = self._entry(result.job.ref)
+            entry.take_row(result)
+            if not known:
+                entry.take(result.job)
+
+    @vidpoll.hookimpl
+    def vidpoll_batch_stopped(self, batch: vidpoll.BatchStatus, stop: vidpoll.Stopped) -> None:
+        with self._lock:
+            known = self._batches.get(batch.name)
+            if known is not None:
+                self._batches[batch.name] = replace(known, stops={**known.stops, stop.account: stop})
+        self._soon()
+
+    @vidpoll.hookimpl
+    def vidpoll_batch_ended(self, batch: vidpoll.BatchStatus) -> None:
+        with self._lock:
+            known = self._batches.get(batch.name)
+            if known is None:
+                return
+            self._batches[batch.name] = replace(known, ended=True)
+        self._over()
+
+    def _over(self) -> None:
+        """A wait, a download or a batch is over; the last one writes the page to its end."""
         with self._lock:
             self._open -= 1
             over = not self._open

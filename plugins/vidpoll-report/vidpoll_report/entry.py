@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from mimetypes import guess_type
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,13 @@ class Entry:
     """Path to kind."""
     why: str | None = None
     """Why nobody knows the outcome."""
+    row: str = ""
+    """The key of its row in a batch."""
+
+    @property
+    def name(self) -> str:
+        """What it is called: by its row, or by its reference."""
+        return self.row or self.ref
 
     @property
     def start(self) -> float | None:
@@ -99,14 +107,22 @@ class Entry:
     def take(self, job: vidpoll.Job) -> None:
         """Note what is known of the job now."""
         self.stage, self.moments, self.cost, self.problem = job.stage, job.history, job.cost, job.problem
-        self.created, self.told = job.created_at, job.took
+        self.created, self.told, self.row = job.created_at, job.took, job.row or self.row
         if job.final:
             self.state, self.why = str(job.state), None
             self.ended = job.history[-1].at if job.history else self.last
         self.links = tuple((asset.kind, asset.url) for asset in job.assets if asset.url is not None)
         if job.snapshot is not None:
             self.length = job.snapshot.duration if job.snapshot.duration is not None else self.length
-            self.prompt = self.prompt or _prompt(job.snapshot.raw)
+            self.prompt = self.prompt or prompt_of(job.snapshot.raw)
+
+    def take_row(self, result: vidpoll.RowResult) -> None:
+        """Note what the row of a batch knows of its job: the prompt, and the files, also those of an earlier run."""
+        self.row = result.key
+        self.prompt = self.prompt or prompt_of(result.row.fields)
+        for path in result.paths:
+            kind = (guess_type(path.name)[0] or "file").partition("/")[0]
+            self.files.setdefault(path.absolute(), "thumbnail" if kind == "image" else kind)
 
     def fault(self, reason: str, at: float) -> None:
         """Note a fault that was borne."""
@@ -119,7 +135,7 @@ def kept(each: vidpoll.KeptJob, folders: Iterable[Path]) -> Entry:
     """A job as a store has it; its files where they lie in one of the folders."""
     entry = Entry(each.ref, operation=each.operation, fields=each.sent)
     entry.take(each.job)
-    entry.prompt = _prompt(each.sent) or entry.prompt
+    entry.prompt = prompt_of(each.sent) or entry.prompt
     entry.began = each.submitted_at if each.submitted_at is not None else each.added_at
     if entry.state != GOING and each.ended_at is not None and not entry.moments:
         entry.ended = each.ended_at
@@ -134,7 +150,7 @@ def kept(each: vidpoll.KeptJob, folders: Iterable[Path]) -> Entry:
     return entry
 
 
-def _prompt(said: object) -> str | None:
+def prompt_of(said: object) -> str | None:
     """The prompt in a provider's answer or in the fields of a submit, also one level down."""
     if not isinstance(said, Mapping):
         return None

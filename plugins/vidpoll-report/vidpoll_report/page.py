@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 import vidpoll
 
+from .batch import Batch, section
 from .entry import GOING, UNKNOWN, Entry
 from .html import Markup, raw, tag, web
 from .timeline import Axis, bar, duration, word
@@ -30,7 +31,7 @@ _PICTURES = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png", b
 _STATES = ("completed", "failed", "cancelled", "expired", UNKNOWN, GOING)
 
 
-def page(entries: Sequence[Entry], title: str, folder: Path, written: float) -> str:
+def page(entries: Sequence[Entry], title: str, folder: Path, written: float, batches: Iterable[Batch] = ()) -> str:
     """The whole file; `folder` is where it will lie, for the links to the files."""
     axis = Axis(entries)
     numbers = {entry.ref: f"job-{number}" for number, entry in enumerate(entries, 1)}
@@ -44,10 +45,12 @@ def page(entries: Sequence[Entry], title: str, folder: Path, written: float) -> 
         tag("title", title),
         tag("style", raw(_style())),
     )
+    links = {entry.ref: _links(entry, folder) for entry in entries}
+    nights = [section(batch, numbers, links) for batch in batches]
     body = tag(
         "body",
         tag("header", tag("h1", title), tag("p", _when(entries, written), class_="dim")),
-        tag("main", _sums(entries), _timeline(entries, axis, numbers), _gallery(entries, numbers, folder)),
+        tag("main", nights, _sums(entries), _timeline(entries, axis, numbers), _gallery(entries, numbers, folder)),
         tag("footer", f"Written by vidpoll-report on {_moment(written)}.", class_="dim"),
     )
     return f"<!DOCTYPE html>\n{tag('html', head, body, lang='en')}\n"
@@ -134,7 +137,7 @@ def _timeline(entries: Sequence[Entry], axis: Axis, numbers: Mapping[str, str]) 
     rows = [
         tag(
             "li",
-            tag("a", entry.ref, href=f"#{numbers[entry.ref]}", class_="ref"),
+            tag("a", entry.name, href=f"#{numbers[entry.ref]}", class_="ref"),
             bar(entry, axis),
             tag("span", duration(entry.took or 0.0), class_="took"),
         )
@@ -164,7 +167,7 @@ def _card(entry: Entry, number: str, folder: Path) -> Markup:
     return tag(
         "article",
         tag("div", _media(entry, folder), class_="media"),
-        tag("p", tag("b", entry.state, class_=f"chip {word(entry)}"), " ", tag("span", entry.ref, class_="ref")),
+        tag("p", tag("b", entry.state, class_=f"chip {word(entry)}"), " ", tag("span", entry.name, class_="ref")),
         tag("p", entry.prompt, class_="prompt") if entry.prompt else None,
         tag("p", entry.problem, class_="problem") if entry.problem is not None else None,
         tag("p", entry.why, class_="problem") if entry.why else None,
@@ -174,7 +177,7 @@ def _card(entry: Entry, number: str, folder: Path) -> Markup:
 
 
 def _facts(entry: Entry, folder: Path) -> list[tuple[str, object]]:
-    found: list[tuple[str, object]] = []
+    found: list[tuple[str, object]] = [("job", entry.ref)] if entry.row else []
     if entry.took is not None and entry.start is not None:
         found.append(("took", f"{duration(entry.took)}, from {_moment(entry.start)}"))
     spans = [f"{span.name} {duration(span.end - span.begin)}" for span in entry.spans]
@@ -189,11 +192,14 @@ def _facts(entry: Entry, folder: Path) -> list[tuple[str, object]]:
     found += [("operation", entry.operation)] if entry.operation else []
     fields = {name: value for name, value in entry.fields.items() if value != entry.prompt}
     found += [("fields", ", ".join(f"{name}={value}" for name, value in fields.items()))] if fields else []
+    links = _links(entry, folder)
+    return [*found, ("files", links)] if links else found
+
+
+def _links(entry: Entry, folder: Path) -> Sequence[object]:
     links: list[object] = [_file(path, kind, folder) for path, kind in entry.files.items()]
     links += [] if entry.files else [_remote(kind, url) for kind, url in entry.links]
-    if links:
-        found.append(("files", [(" · " if index else "", link) for index, link in enumerate(links)]))
-    return found
+    return [(" · " if index else "", link) for index, link in enumerate(links)]
 
 
 def _file(path: Path, kind: str, folder: Path) -> Markup:
