@@ -347,9 +347,9 @@ def vidpoll_batch_changed(batch: Any, rows: Mapping[str, Any]) -> None:
 def vidpoll_batch_stopped(batch: Any, stop: Any, text: str) -> None:
     """An account of a batch sends nothing more: the money is out, the key is wrong, the budget is reached …
 
-    When: once per account and run, as it happens; for what only the end shows (budget, limit, clock), at the end. The
-    other accounts go on. `batch` is a `vidpoll.BatchStatus`; `stop` has `account`, `reason` and what was `said`, `text`
-    tells it in a line, with how to go on. Return: ignored.
+    When: once per account and run, as it happens; for what only the end shows (budget, limit, clock), once at the end.
+    The other accounts go on. `batch` is a `vidpoll.BatchStatus`; `stop` has `account`, `reason` and what was `said`,
+    `text` tells it in a line, with how to go on. Return: ignored.
 
     Example::
 

@@ -114,8 +114,10 @@ def test_unknown_rows_are_never_sent_again(run: Run, server: Server) -> None:
     for _ in range(2):
         code, out, err = run(*NIGHT)
         assert (code, out[-1]) == (3, "night: 2 of 3 done; 1 unknown")
-        assert "batch:night/b/1" in next(line for line in err if "b unknown: " in line)
+        assert sum(" b unknown: " in line and "may have been received (the line is dead)" in line for line in err) == 1
         assert err[-1] == "vidpoll: what is unknown is never sent again: vidpoll resume shows what it may have become"
+    (problem,) = [row["problem"] for row in map(json.loads, run(*NIGHT, "--json")[1]) if row.get("state") == "unknown"]
+    assert "batch:night/b/1" in problem
     assert server.sent.count("pb") == 1
 
 
@@ -254,6 +256,16 @@ def test_a_wrong_call(run: Run, server: Server, argv: list[str], said: str) -> N
     code, out, err = run(*argv)
     assert (code, out, len(err), server.sent) == (2, [], 1, [])
     assert err[0].startswith(f"vidpoll: {said}")
+
+
+def test_a_store_that_cannot_be_used(shell: Shell, tmp_path: Path, server: Server) -> None:
+    """Nothing is sent without one: no promise could be kept."""
+    write(tmp_path / "night.csv", "a")
+    code, out, err = shell(
+        "batch", *NIGHT, "--store", "night.csv", script=server, plugins=(Plugin(SHOP, name="shops"),)
+    )
+    assert (code, out, len(err), server.sent) == (2, [], 1, [])
+    assert err[0].endswith(". A batch needs a store: nothing was sent (--store FILE)")
 
 
 def test_takes_are_named_by_their_number(run: Run, tmp_path: Path) -> None:

@@ -292,7 +292,6 @@ class Runner(Rows):
         if isinstance(lost, Submission) and not row.problem:  # an earlier run has lost it
             row.problem = f"its submit may have been received ({lost.reason}). {key_line(order.key)}"
         asked = question(wanted, lost) if isinstance(lost, Submission) else None
-        row.problem = row.problem or f"nobody knows whether its submit arrived; vidpoll resume, for the key {order.key}"
         if asked is None or not isinstance(lost, Submission):
             self._end(row, "unknown")
             return

@@ -135,13 +135,9 @@ def _opened(args: Arguments, context: Context) -> int:
     account, kind, texts = _split(args.words)
     if args.into is not None:
         check_folder(args.into, "--into")
-    accounts = dict.fromkeys([*([account] if account else []), *dict(args.account or ())])
-    if args.base_url and not accounts:
-        way = "name it after FILE, or say --account NAME=PROVIDER@URL for each"
-        raise vidpoll.UsageError(f"--base-url is for one account: {way}")
     pulse = _Pulse(context.clock, context.out) if shown(args) and not args.dry_run else None
     stop = threading.Event()
-    with context.client(accounts, args, pulse) as client:
+    with _client(args, context, account, pulse) as client:
         options = {"fields": read_fields(texts)[0], "name": args.name, "stop": stop}
         try:
             batch = client.batch(args.source, account=account, kind=kind, **options, **_given(args))
@@ -150,19 +146,37 @@ def _opened(args: Arguments, context: Context) -> int:
         except vidpoll.UsageError as error:
             raise vidpoll.UsageError(_OPTION.sub(_as_option, error.message)) from error
         batch.go_on = _line(args)
-        shown_by = _Shown(args, context, batch)
         if args.dry_run:
             return _planned(args, context.out, batch)
-        context.out.error(batch.plan.one_line()) if shown(args) else None
-        with _gently(stop, context.out) as ended_by:
-            try:
-                for result in batch:
-                    shown_by.row(result)
-            except KeyboardInterrupt:
-                context.out.error(f"interrupted; go on with: {batch.go_on}")
-                return ended_by[-1] if ended_by else INTERRUPTED
-        shown_by.end()
-        return ended_by[-1] if ended_by and batch.exit_code == INTERRUPTED else batch.exit_code
+        return _run(args, context, batch, stop)
+
+
+def _client(args: Arguments, context: Context, account: str | None, heart: Heart | None) -> vidpoll.Client:
+    """A client with a store, for the account that is named; those of the rows are where they always are."""
+    accounts = dict.fromkeys([*([account] if account else []), *dict(args.account or ())])
+    if args.base_url and not accounts:
+        way = "name it after FILE, or say --account NAME=PROVIDER@URL for each"
+        raise vidpoll.UsageError(f"--base-url is for one account: {way}")
+    try:
+        return context.client(accounts, args, heart, must_keep=True)
+    except vidpoll.StoreError as error:
+        raise vidpoll.UsageError(f"{error.message}. A batch needs a store: nothing was sent (--store FILE)") from error
+
+
+def _run(args: Arguments, context: Context, batch: vidpoll.Batch, stop: threading.Event) -> int:
+    """Run the batch, and return its exit code, or that of the signal that ended it."""
+    shown_by, out = _Shown(args, context, batch), context.out
+    if shown(args):
+        out.error(batch.plan.one_line())
+    with _gently(stop, out) as ended_by:
+        try:
+            for result in batch:
+                shown_by.row(result)
+        except KeyboardInterrupt:
+            out.error(f"interrupted; go on with: {batch.go_on}")
+            return ended_by[-1] if ended_by else INTERRUPTED
+    shown_by.end()
+    return ended_by[-1] if ended_by and batch.exit_code == INTERRUPTED else batch.exit_code
 
 
 _OPTION = re.compile(r"^(until|budget|report|only|limit|changed|price(?= ')|price of)\b=?")
