@@ -219,10 +219,10 @@ class _Opening:
         return None if price is None else replace(price, unit=unit_of(price.unit))
 
     def _account(self, account: str) -> AccountPrices:
-        """What is known of an account's prices, by one question at most; nothing where nobody answers."""
+        """What is known of an account's prices, by one question at most; where nobody answers, without it."""
         if account not in self._known:
             state = self.host.state(account)
-            self._known[account] = _told(lambda: self.prices.known(state)) or AccountPrices()
+            self._known[account] = _told(lambda: self.prices.known(state)) or self.prices.unasked(state)
         return self._known[account]
 
     def _lane(self, account: str) -> Lane:
