@@ -197,6 +197,18 @@ def test_no_file_of_anywhere_else(tmp_path: Path) -> None:
     assert {column for _, column, _ in problems} == {"image:file"}
 
 
+def test_a_hidden_file_is_read_for_nobody(tmp_path: Path) -> None:
+    """A sheet that lies in somebody's home has the keys of that home below it."""
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh" / "id.png").write_bytes(PNG)
+    (tmp_path / ".env").write_bytes(PNG)
+    (tmp_path / "link.png").symlink_to(tmp_path / ".ssh" / "id.png")
+    problems = told(tmp_path, "image:file\n.ssh/id.png\n./.env\nlink.png\n", kind="i2v")
+    assert [message.partition("; ")[0] for _, _, message in problems] == [
+        "'.ssh/id.png' is hidden, as keys are", "'./.env' is hidden, as keys are", "'link.png' is hidden, as keys are",
+    ]  # fmt: skip
+
+
 def test_values_of_a_program_may_name_any_file(tmp_path: Path) -> None:
     """A Path in a value, or in the fields of the call, was written by whoever runs the program."""
     (tmp_path / "a.png").write_bytes(PNG)

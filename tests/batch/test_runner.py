@@ -17,6 +17,7 @@ from batch_runs import SHOP, Night, Server, found_by, lost, night, read_status, 
 
 import vidpoll
 from vidpoll.batch.retries import PAUSE
+from vidpoll.faults import NoAnswer
 from vidpoll.testing import FakeClock
 
 HALF = {"shop/clip": "0.5USD"}
@@ -137,6 +138,29 @@ def test_without_a_price_a_budget_is_refused(tmp_path: Path) -> None:
     with pytest.raises(vidpoll.BatchInvalid, match="no price is known"):
         list(batch)
     assert n.server.sent == []
+
+
+@pytest.mark.parametrize(("place", "source"), [("gateway", None), ("shop", "documented")])
+def test_a_vendors_page_is_no_price_of_a_gateway(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, source: str | None
+) -> None:
+    """Nor where the gateway's own quota, which might tell, cannot be asked: a budget is not kept by a guess."""
+
+    def quota() -> vidpoll.Request:
+        return vidpoll.Request("GET", "/quota")
+
+    def unreachable(wire: object) -> vidpoll.Response:
+        raise NoAnswer("nobody there", sent=False)
+
+    page = vidpoll.PriceList("USD", "2026-11", "https://shop.example/prices", lambda fields: 0.01)
+    clip = replace(SHOP.submit["clip"], price=page)
+    monkeypatch.setenv("SHOP_BASE_URL", f"https://{place}.example")
+    asked = vidpoll.Operation(quota, lambda response: vidpoll.Quota())
+    n = night(tmp_path, shop("shop", submit={"clip": clip}, quota=asked))
+    n.server._answer = unreachable  # type: ignore[method-assign]
+    plan = n.batch(1, budget="1 USD").plan
+    assert [share.sources for share in plan.shares] == [(source,) if source else ()]
+    assert len(plan.problems) == (source is None)
 
 
 def test_a_limit_counts_jobs(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Files that rows name: only those in the folder of the batch and below it. A sheet from a colleague reads no other.
 
-No cell leads anywhere else: not absolute, not through `..`, not through a link. Each file is hashed once.
+No cell leads anywhere else: not absolute, not through `..`, not through a link; nor to a hidden file, like `.ssh/id`
+where the batch lies in somebody's home. Each file is hashed once.
 """
 
 from __future__ import annotations
@@ -78,6 +79,8 @@ class Files:
             raise UsageError(f"{shown!r} leads out of the batch's own folder; copy the file there")
         if not there:
             raise UsageError(f"no file {shown!r} in the batch's own folder")
+        if any(part.startswith(".") for part in path.relative_to(self._folder).parts):  # the folder may be a home
+            raise UsageError(f"{shown!r} is hidden, as keys are; copy the file to a name without a dot before it")
         return path
 
     def sha256(self, path: Path) -> str:

@@ -231,10 +231,11 @@ class _Opening:
         return None if price is None else replace(price, unit=unit_of(price.unit))
 
     def _account(self, account: str) -> AccountPrices:
-        """What is known of an account's prices, by one question at most; nothing where nobody answers."""
+        """What is known of an account's prices, by one question at most; where nobody answers, without it."""
         if account not in self._known:
             state = self.host.state(account)
-            self._known[account] = self._told(account, lambda: self.prices.known(state)) or AccountPrices()
+            known = self._told(account, lambda: self.prices.known(state))
+            self._known[account] = known or self.prices.unasked(state)
         return self._known[account]
 
     def _told(self, account: str, ask: Callable[[], Any]) -> Any:

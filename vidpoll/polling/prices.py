@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -44,7 +45,11 @@ class Prices:
         quota: Quota | None = None
         if account.provider.quota is not None:
             quota = self._once(("quota", account.name), partial(self.quota, account))
-        return AccountPrices(quota, self._charges(account.name), _is_listed(account))
+        return replace(self.unasked(account), quota=quota)
+
+    def unasked(self, account: AccountState) -> AccountPrices:
+        """What is known of the account without a question."""
+        return AccountPrices(None, self._charges(account.name), _is_listed(account))
 
     def estimate(self, account: AccountState, kind: str, fields: Mapping[str, object]) -> Price | None:
         """The provider's own answer for these fields; None where it has no such question, or does not answer it.

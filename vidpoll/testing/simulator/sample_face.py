@@ -158,8 +158,13 @@ class SampleFace(Face):
         kinds = [kind for kind, scene in self._scenes.items() if fits(came, scene.request, scene.fields)]
         if not kinds or self._asks_about_a_job(came):
             return self.not_found(request)
-        kind = max(kinds, key=lambda kind: likeness(fields, self._scenes[kind].request.json))
+        kind = max(kinds, key=lambda kind: self._likeness(kind, came, fields))
         return self._tell(self._scenes[kind].submit, self.submit(kind, request, fields))
+
+    def _likeness(self, kind: str, came: Asked, fields: Mapping[str, object]) -> tuple[bool, float]:
+        """How like a kind's own submit a request is: a path without a hole in it is nobody else's."""
+        request = self._scenes[kind].request
+        return asked(request)[1] == came[1], likeness(fields, request.json)
 
     def _asks_about_a_job(self, came: Asked) -> bool:
         """Whether this is a question about one job, where such questions and submits have one path."""
