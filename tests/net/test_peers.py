@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from acme_provider import ACME, KEY, MP4, REF, Plugin
-from raw_server import Chaos, answers, chaos
+from raw_server import Act, Chaos, answers, chaos, free_port, hangs, resets, says
 from senders import everybody_is_at, everybody_is_here, sender
 
 import vidpoll
@@ -230,6 +230,64 @@ def test_an_encrypted_key_goes_through_any_proxy(wires: Any, monkeypatch: pytest
     assert not isinstance(error, Misconfigured)
     assert proxy.heads[0].startswith("CONNECT api.acme.example:443 ")
     assert KEY not in "".join(proxy.heads)
+
+
+NOTHING = b"Content-Length: 0\r\n\r\n"
+AT_PROXY = [
+    ("https", None, "the proxy did not let it through (the connection was refused): HTTPS_PROXY names it"),
+    ("http", None, "the proxy did not let it through (the connection was refused): HTTP_PROXY names it"),
+    (
+        "https",
+        says(b"HTTP/1.1 407 Proxy Authentication Required\r\n" + NOTHING),
+        (
+            "the proxy did not let it through (it wants a user and a password): write them in HTTPS_PROXY, like "
+            "http://USER:PASSWORD@HOST:PORT"
+        ),
+    ),
+    (
+        "https",
+        says(b"HTTP/1.1 502 Bad Gateway\r\n" + NOTHING),
+        "the proxy did not let it through (502 Bad Gateway): HTTPS_PROXY names it",
+    ),
+    (
+        "https",
+        says(b"HTTP/1.1 302 Found\r\nLocation: http://x/\r\n" + NOTHING),
+        "the proxy did not let it through (302 Found): HTTPS_PROXY names it",
+    ),
+    ("https", says(), "the connection was reset"),
+    ("https", resets(), "the connection was reset"),
+    ("https", says(b"SSH-2.0\r\n"), "what came is no HTTP answer (BadStatusLine)"),
+    ("http", says(), "the proxy did not let it through (the connection was reset): HTTP_PROXY names it"),
+    ("http", resets(), "the proxy did not let it through (the connection was reset): HTTP_PROXY names it"),
+    ("http", says(b"SSH-2.0\r\n"), "what came is no HTTP answer (BadStatusLine)"),
+    ("http", hangs(), "nothing came for 0.2 s"),
+]
+
+
+@pytest.mark.parametrize(("scheme", "act", "words"), AT_PROXY)
+def test_what_goes_wrong_at_a_proxy(
+    wires: Any, scheme: str, act: Act | None, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A submit that asks for a tunnel was not sent; through a proxy that reads it, it may have been."""
+    with chaos(act or says()) as proxy:
+        monkeypatch.setenv(f"{scheme.upper()}_PROXY", proxy.url if act else f"http://127.0.0.1:{free_port()}")
+        account = opened(f"{scheme}://api.acme.example", key=None)
+        submit = account.wire(vidpoll.Request("POST", "/jobs", json={}), timeout=(2.0, 0.2))
+        with pytest.raises(NoAnswer) as caught:
+            fetched(wires, submit)
+    assert (caught.value.reason, caught.value.sent) == (words, scheme == "http" and act is not None)
+
+
+@pytest.mark.parametrize("kind", ["http", "https"])
+def test_a_proxy_that_speaks_no_tls(wires: Any, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The way out is told, whatever is asked for through it."""
+    with chaos(answers(b"{}")) as proxy:
+        monkeypatch.setenv(f"{kind.upper()}_PROXY", proxy.url.replace("http:", "https:"))
+        error = refused(wires, question_of(opened(f"{kind}://api.acme.example", key=None)), NoAnswer)
+    assert error.reason == (
+        "the proxy did not let it through (it speaks no TLS: write http:// before its host): "
+        f"{kind.upper()}_PROXY names it"
+    )
 
 
 # -- SOCKS ------------------------------------------------------------------------------------------------------------

@@ -44,14 +44,19 @@ class Failure(NamedTuple):
 def exception(failure: Failure, curl: Any) -> Exception:
     """The exception that says what happened."""
     error = _plain(failure, curl)
-    if failure.proxy and not failure.connected and _is_the_proxys(failure, curl):
+    if failure.proxy and _is_the_proxys(failure, curl, error):
         return requests.exceptions.ProxyError(error)
     return error
 
 
-def _is_the_proxys(failure: Failure, curl: Any) -> bool:
+def _is_the_proxys(failure: Failure, curl: Any, error: Exception) -> bool:
     """Whether it happened between this machine and the proxy, and not behind a tunnel that stood."""
-    return int(curl.getinfo(pycurl.HTTP_CONNECTCODE)) != 200 or failure.code in _AT_PROXY
+    tunnel = int(curl.getinfo(pycurl.HTTP_CONNECTCODE))
+    if failure.connected:  # it is who answers, or does not
+        return tunnel == 0 and failure.url[:5].lower() == "http:" and isinstance(error, ConnectionResetError)
+    if failure.code in _BREAKS:
+        return tunnel not in (0, 200)
+    return tunnel != 200 or failure.code in _AT_PROXY
 
 
 def _plain(failure: Failure, curl: Any) -> Exception:
@@ -103,6 +108,7 @@ def _untrusted(failure: Failure, curl: Any) -> Exception:
 
 
 _SYSTEM = (pycurl.E_COULDNT_CONNECT, pycurl.E_SEND_ERROR, pycurl.E_RECV_ERROR)
+_BREAKS = (pycurl.E_RECV_ERROR, pycurl.E_SEND_ERROR, pycurl.E_FTP_WEIRD_SERVER_REPLY)
 _AT_PROXY = (pycurl.E_COULDNT_RESOLVE_PROXY,)
 _EXCEPTIONS: dict[int, Any] = {
     pycurl.E_COULDNT_RESOLVE_HOST: socket.gaierror,
