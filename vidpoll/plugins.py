@@ -360,10 +360,11 @@ class Plugins:
         install = f"; {wanted} brings it: pip install ./plugins/{wanted} in a checkout of vidpoll" if wanted else ""
         return f"no transport {redact.text(name, limit=60)!r}: {said}known: {', '.join(sorted(known))}{install}"
 
-    def tell(self, job: Job, event: Event) -> None:
-        """Call every implementation of the event's hook, one by one; one that raises keeps no other from it."""
-        self._call(HOOKS[type(event)], {"job": job, "event": event})
-        job.told = job.told or isinstance(event, (Completed, Failed))
+    def tell(self, job: Job, event: Event) -> bool:
+        """Call every implementation of the event's hook; whether one of them says that it is heard LATER."""
+        later = self._call(HOOKS[type(event)], {"job": job, "event": event})
+        job.told = job.told or (isinstance(event, (Completed, Failed)) and not later)
+        return later
 
     @contextmanager
     def during(self, jobs: Sequence[Job], action: str) -> Iterator[None]:
@@ -375,10 +376,14 @@ class Plugins:
         finally:
             self._call("vidpoll_ended", given)
 
-    def _call(self, hook: str, given: Mapping[str, Any]) -> None:
+    def _call(self, hook: str, given: Mapping[str, Any]) -> bool:
+        """Call the implementations of a hook one by one, whatever one raises; whether one says LATER."""
+        later = False
         for impl in self._implementations(hook):
             self._traced(impl, hook, given.get("event"))
-            guard(f"plugin {impl.plugin_name}, {hook}", impl.function, *(given[name] for name in impl.argnames))
+            back = guard(f"plugin {impl.plugin_name}, {hook}", impl.function, *map(given.get, impl.argnames))
+            later = later or back is hookspecs.LATER
+        return later
 
     def admit(self, row: object) -> str:
         """Why a batch may not buy a row, by the first plugin that says so; one that raises does not let it pass."""
@@ -454,13 +459,14 @@ class Plugins:
         return wrong
 
 
-def guard(who: str, function: Callable[..., object], *args: object) -> None:
-    """Call someone else's function; if it raises, say whose it was (log and RuntimeWarning) and go on."""
+def guard(who: str, function: Callable[..., object], *args: object) -> object:
+    """Call someone else's function; if it raises, say whose it was (log and RuntimeWarning) and return None."""
     try:
-        function(*args)
+        return function(*args)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is theirs
         log.error("%s raised %s", who, redact.trace(error))
         _warn(f"{who} raised {_said(error)}", RuntimeWarning)
+        return None
 
 
 def _one_name(only: str | None, providers: Sequence[Provider]) -> None:
