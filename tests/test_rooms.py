@@ -121,11 +121,11 @@ MODULES = {module(path): path for path in SOURCES if module(path) not in USERS}
 PACKAGES = [find_spec(folder.name.replace("-", "_")) for folder in sorted(PLUGINS.glob("vidpoll-*"))]
 OURS = [path for each in PACKAGES if each for path in sorted(Path(str(each.origin)).parent.glob("*.py"))]
 PROVIDERS = [path for path in OURS if "def vidpoll_providers(" in path.read_text(encoding="utf-8")]
-BELOW = [path for path in OURS if "def vidpoll_transports(" in path.read_text(encoding="utf-8")]
+TRANSPORTS = [path for path in OURS if "def vidpoll_transports(" in path.read_text(encoding="utf-8")]
 NOTIFIERS = [
     path
     for path in OURS
-    if path.name == "__init__.py" and path.parent not in {other.parent for other in (*PROVIDERS, *BELOW)}
+    if path.name == "__init__.py" and path.parent not in {other.parent for other in (*PROVIDERS, *TRANSPORTS)}
 ]
 
 
@@ -174,6 +174,7 @@ def test_there_are_plugins_to_look_at() -> None:
     """The rules below are about files that exist."""
     assert len(PROVIDERS) >= 3
     assert len(NOTIFIERS) >= 5
+    assert len(TRANSPORTS) >= 1
 
 
 @pytest.mark.parametrize("path", PROVIDERS, ids=lambda path: f"{path.parent.name}-{path.stem}")
@@ -210,6 +211,17 @@ def test_a_notifier_is_written_with_the_public_names(path: Path) -> None:
     assert modules <= {"vidpoll", "vidpoll.parsing", "vidpoll.notify"}
     at_once = {module.split(".")[0] for module in with_it(path)}
     assert at_once - sys.stdlib_module_names - {"vidpoll", own} == set()
+
+
+@pytest.mark.parametrize("path", TRANSPORTS, ids=lambda path: path.parent.name)
+def test_a_transport_is_written_with_the_rules_of_the_network(path: Path) -> None:
+    """It takes what net/ has for every transport; its library is imported only once somebody has named it."""
+    found = {each for source in path.parent.rglob("*.py") for each in imports(source)}
+    modules = {each.module for each in found if each.module.split(".")[0] == "vidpoll"}
+    assert {module for module in modules if not module.startswith("vidpoll.net.")} <= {
+        *("vidpoll", "vidpoll.faults", "vidpoll.fork_lock", "vidpoll.redact")
+    }
+    assert {module.split(".")[0] for module in with_it(path)} - sys.stdlib_module_names == {"vidpoll"}
 
 
 def with_it(path: Path) -> set[str]:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import UsageError
 from .following import Saving
-from .job import Job
+from .job import OF_BATCHES, Job
 from .model import check_account_name, is_number
 from .net.accounts import Account
 from .net.threaded import Threaded
 from .pacing.schedules import Schedule
-from .storage.records import OF_BATCHES, VIDEO, WantedFiles
+from .storage.records import VIDEO, WantedFiles
 
 if TYPE_CHECKING:
     from .net.protocol import Sender, Transport

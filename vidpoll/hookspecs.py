@@ -347,6 +347,22 @@ def vidpoll_accept(row: Any, paths: Sequence[Path]) -> str | None:
 
 
 @hookspec
+def vidpoll_batch_changed(batch: Any, rows: Mapping[str, Any]) -> None:
+    """A batch has begun, its rows have moved on, or it is at its end. For displays.
+
+    When: before the first row is sent, then at most once a second and only where a row is in another state than before,
+    and before `vidpoll_batch_ended`. `batch` is a `vidpoll.BatchStatus`; `rows` has a `vidpoll.RowResult` for each key,
+    as it stands when it is read: read it within this call. Return: ignored.
+
+    Example::
+
+        @vidpoll.hookimpl
+        def vidpoll_batch_changed(batch):
+            window.title(str(batch))
+    """
+
+
+@hookspec
 def vidpoll_batch_stopped(batch: Any, stop: Any, text: str) -> None:
     """An account of a batch sends nothing more: the money is out, the key is wrong, the budget is reached …
 

@@ -30,6 +30,9 @@ from .model import NO_REASON, Asset, Cost, Exchange, Problem, Snapshot, State, i
 MAX_THUMBNAIL = 5_000_000
 """Bytes; a larger picture is not fetched."""
 
+OF_BATCHES = "batch:"
+"""What the key of a batch's row begins with, and no other key."""
+
 Fetch = Callable[[str, int, str], bytes | None]
 """Brings the bytes of a URL: at most so many, of such a type."""
 
@@ -76,6 +79,12 @@ class Job:
         return f"<Job {self.ref} {self.state or 'not asked yet'}{stage}{percent(self.progress)}>"
 
     # -- what is known ------------------------------------------------------------------------------------------------
+
+    @property
+    def row(self) -> str:
+        """The key of the row of a batch that it was made for; empty where there is none."""
+        row = self.key.split("/")[1] if self.key.startswith(OF_BATCHES) else ""
+        return row.replace("%2F", "/").replace("%25", "%")
 
     @property
     def state(self) -> State | None:

@@ -19,6 +19,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
@@ -393,6 +394,10 @@ class Plugins:
         """Why the files of a row are not accepted, by the first plugin that says so; one that raises says nothing."""
         return self._asked("vidpoll_accept", {"row": row, "paths": tuple(paths)}, raised=False)
 
+    def batch_changed(self, batch: object, rows: object) -> None:
+        """Tell that the counts of a batch changed."""
+        self._call("vidpoll_batch_changed", {"batch": batch, "rows": rows})
+
     def batch_stopped(self, batch: object, stop: object, text: str) -> None:
         """Tell that an account of a batch stopped."""
         self._call("vidpoll_batch_stopped", {"batch": batch, "stop": stop, "text": text})
@@ -405,26 +410,21 @@ class Plugins:
         """The first reason that an implementation gives; `raised`: one that raises is a reason, too."""
         for impl in self._implementations(hook):
             self._traced(impl, hook)
-            who, said = f"plugin {impl.plugin_name}, {hook}", [f"{impl.plugin_name} raised" if raised else ""]
-
-            def ask(impl: Any = impl, said: list[str] = said) -> None:
-                said[0] = redact.text(impl.function(*(given[name] for name in impl.argnames)) or "")
-
-            guard(who, ask)
-            if said[0]:
-                return said[0]
+            asked = partial(impl.function, *(given[name] for name in impl.argnames))
+            said = guard(f"plugin {impl.plugin_name}, {hook}", lambda asked=asked: redact.text(asked() or ""))
+            if said or (said is None and raised):
+                return str(said or f"{impl.plugin_name} raised")
         return ""
 
     def display(self, now: Callable[[], float]) -> bool:
         """Register the first display that a plugin has for this terminal; whether there is one."""
         for impl in self._implementations("vidpoll_display"):
             self._traced(impl, "vidpoll_display")
-            shown: list[object] = []
             who = f"plugin {impl.plugin_name}, vidpoll_display"
-            guard(who, lambda impl=impl, shown=shown: shown.append(impl.function(*([now] if impl.argnames else []))))
-            if shown and shown[0] is not None:
+            shown = guard(who, impl.function, *([now] if impl.argnames else []))
+            if shown is not None:
                 try:
-                    self._passed(shown[0], f"{impl.plugin_name}-display")
+                    self._passed(shown, f"{impl.plugin_name}-display")
                 except (UsageError, PluginError) as error:
                     _warn(f"{who}: {error}", RuntimeWarning)
                     continue

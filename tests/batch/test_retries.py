@@ -92,6 +92,9 @@ def test_the_first_rows_that_are_refused_alike_stop_an_account() -> None:
     alike = Health().refused("input", "no such model").refused("input", "no such model")
     assert [alike.stopped, alike.refused("input", "no such model").stopped] == ["", "refused alike"]
     assert alike.refused("input", "too long").stopped == ""
+    assert [Health().submits(3), alike.submits(3), alike.accepted().submits(3), Health().lost(0.0).submits(3)] == [
+        3, 1, 3, 1,
+    ]  # fmt: skip
     assert alike.accepted().refused("input", "no such model").refused("input", "no such model").stopped == ""
     lucky = Health().accepted()
     for _ in range(5):

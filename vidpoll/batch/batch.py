@@ -10,7 +10,7 @@ import logging
 import math
 import threading
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -26,7 +26,7 @@ from . import names, sidecar
 from .lanes import Desk, Lane
 from .options import Money
 from .plan import Plan
-from .progress import UNDER_WAY, AccountStatus, BatchStatus, RowResult, RowRun, Stopped
+from .progress import UNDER_WAY, AccountStatus, BatchStatus, RowResult, RowRun, Rows, Stopped
 from .report import Report
 from .retries import Retries
 from .rows import Row, invalid
@@ -38,6 +38,9 @@ log = logging.getLogger("vidpoll")
 
 SPREAD = 1.2816
 """Standard deviations from the middle to the 10 % and the 90 % of a normal law."""
+
+TELL_EVERY = 1.0
+"""Seconds between two times that the hooks hear that counts have changed."""
 
 ENDED = {130: "stopped", 3: "unknown", 4: "waiting", 1: "failed"}
 
@@ -85,6 +88,7 @@ class Batch:
         self._host, self._opened, self._on_event = host, opened, on_event
         self._begun = False
         self._told: set[str] = set()
+        self._moves = 0
         self._runner = Runner(host, self._terms(), stop)
         self._enter()
 
@@ -135,6 +139,7 @@ class Batch:
             with closing(self._host.loop.turns([], runner.leave, runner)) as turns:
                 try:
                     runner.resume()
+                    self._tell_changed()
                     yield from self._results()
                     for told in turns:
                         if told is not None:
@@ -151,6 +156,7 @@ class Batch:
             runner.abandon()
             self._tell_stops(at_end=True)
             self._write(at_end=True)
+            self._tell_changed()
             self._host.hooks.batch_ended(self.status(), self.summary())
 
     def _heard(self, job: object, event: Event) -> None:
@@ -160,6 +166,7 @@ class Batch:
 
     def _results(self) -> Iterator[RowResult]:
         self._tell_stops()
+        self._look_for_change()
         results = self._runner.results
         if results:
             self._write()
@@ -173,6 +180,21 @@ class Batch:
                 self._told.add(stop.account)
                 text = f"stopped: {stop.reason} at {stop.account}; {self.status()}; go on with: {self.go_on}"
                 self._host.hooks.batch_stopped(self.status(), stop, text)
+
+    def _look_for_change(self) -> None:
+        """Tell the hooks that counts have changed, or have the loop turn again once that may be told."""
+        runner = self._runner
+        if runner.moves != self._moves:
+            if self._host.loop.now() >= runner.tell_at:
+                self._tell_changed()
+            else:
+                runner.to_tell = True
+
+    def _tell_changed(self) -> None:
+        runner = self._runner
+        self._moves, runner.to_tell = runner.moves, False
+        runner.tell_at = self._host.loop.now() + TELL_EVERY
+        self._host.hooks.batch_changed(self.status(), self.rows)
 
     # -- files --------------------------------------------------------------------------------------------------------
 
@@ -206,8 +228,8 @@ class Batch:
 
     @property
     def rows(self) -> Mapping[str, RowResult]:
-        """Every row as it stands, by its key, in the order of the input."""
-        return {key: self._result(run) for key, run in self._runner.rows.items()}
+        """Every row as it stands when it is read, by its key, in the order of the input."""
+        return Rows(self._runner.rows, self._result)
 
     def _result(self, run: RowRun) -> RowResult:
         run.why = self._why(run)
@@ -266,13 +288,14 @@ class Batch:
         return BatchStatus(
             self.name,
             len(rows),
-            Counter(run.result.state for run in rows),
+            _counted(runner.lanes.values()),
             Counter(self._why(run) for run in rows if run.state == "waiting"),
             tuple(self._account(name, desk) for name, desk in runner.desks.items()),
             {unit: each.settled for unit, each in ledger.items()},
             {unit: each.reserved + each.unknown for unit, each in ledger.items()},
             opened.budget,
             self._finish(),
+            self._host.loop.clock.time(),
         )
 
     def _lanes(self, desk: Desk) -> list[Lane]:
@@ -280,14 +303,10 @@ class Batch:
 
     def _account(self, name: str, desk: Desk) -> AccountStatus:
         lanes, clock = self._lanes(desk), self._host.loop.clock
-        states: Counter[str] = Counter()
-        for lane in lanes:
-            for state, number in lane.counts.items():
-                states["running" if state in UNDER_WAY else state] += number
         left = desk.open_at() - clock.monotonic()
         return AccountStatus(
             name,
-            +states,
+            _counted(lanes),
             sum(lane.slots.limit for lane in lanes),
             sum(lane.in_flight + lane.counts["submitting"] for lane in lanes),
             desk.stopped,
@@ -299,7 +318,8 @@ class Batch:
         now, ends = self._host.loop.clock.time(), [(0.0, 0.0)]
         for lane in self._runner.lanes.values():
             left = lane.counts["running"] + lane.counts["submitting"]
-            left += 0 if lane.desk.stopped else len(lane.queue)
+            if not lane.desk.stopped:
+                left += sum(row.why not in ("budget", "limit") for row in lane.queue)
             if not left:
                 continue
             law = lane.desk.account.law
@@ -318,3 +338,12 @@ class Batch:
         parts = [f"{redact.text(self.name, limit=80)}: {status}", *states]
         parts += [f"stopped: {', '.join(stopped)}; go on with: {self.go_on}"] if stopped else []
         return "; ".join(parts)
+
+
+def _counted(lanes: Iterable[Lane]) -> Mapping[str, int]:
+    """The rows of some lanes by state, as users see it."""
+    states: Counter[str] = Counter()
+    for lane in lanes:
+        for state, number in lane.counts.items():
+            states["running" if state in UNDER_WAY else state] += number
+    return +states

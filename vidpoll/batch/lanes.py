@@ -54,6 +54,8 @@ class Lane:
     slots: SlotLimit
     queue: deque[RowRun] = field(default_factory=deque)
     counts: Counter[str] = field(default_factory=Counter)
+    moves: int = 0
+    """How often a row of it was in another state than before."""
     look_at: float = -math.inf
     """The monotonic second before which the store, which has just said that all slots are taken, is not asked."""
 
@@ -68,6 +70,7 @@ class Lane:
         """A row is in another state; one that waits again goes to the end of the line."""
         self.counts[row.state] -= 1
         self.counts[state] += 1
+        self.moves += 1
         row.state = state
         if state == "waiting":
             self.queue.append(row)
@@ -80,7 +83,7 @@ class Lane:
     def room(self, now: float) -> bool:
         """Whether one more may be sent now."""
         desk, under_way = self.desk, self.counts["submitting"]
-        most = AT_ONCE if desk.health.unknown == 0 else 1
+        most = desk.health.submits(AT_ONCE)
         if desk.stopped or now < max(desk.open_at(), self.look_at) or under_way >= most:
             return False
         return self.slots.room(now, self.in_flight, under_way)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -112,6 +112,26 @@ class RowRun:
         )
 
 
+class Rows(Mapping[str, RowResult]):
+    """All rows by key, in the order of the input, each as it stands when it is read."""
+
+    def __init__(self, rows: Mapping[str, RowRun], read: Callable[[RowRun], RowResult]) -> None:
+        self._rows, self._read = rows, read
+
+    def __getitem__(self, key: str) -> RowResult:
+        return self._read(self._rows[key])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+
+_UNITS = ((3600.0, "h", 0.5), (60.0, "min", 1.0), (1.0, "s", 10.0))
+"""Of how many seconds, and in which steps it is told: no finer than a forecast is."""
+
+
 @dataclass(frozen=True, slots=True)
 class AccountStatus:
     """An account in a batch: its rows by state, the jobs it may have at once, and why it sends nothing, if it does not.
@@ -132,7 +152,7 @@ class BatchStatus:
     """A batch at one moment: rows by state and by why they wait, each account, and what was spent of the budget.
 
     `spent` and `reserved` are by unit. `finish` is the earliest and the latest Unix second at which it may be over,
-    None where that cannot be told.
+    None where that cannot be told; `at` is the Unix second of all this.
     """
 
     name: str
@@ -144,6 +164,7 @@ class BatchStatus:
     reserved: Mapping[str, float]
     budget: Money | None = None
     finish: tuple[float, float] | None = None
+    at: float = 0.0
 
     @property
     def done(self) -> int:
@@ -151,9 +172,18 @@ class BatchStatus:
         return self.states.get("completed", 0)
 
     def __str__(self) -> str:
-        return ", ".join([f"{self.done:,} of {self.total:,} done", *self._money()])
+        return ", ".join([f"{self.done:,} of {self.total:,} done", *self.money()])
 
-    def _money(self) -> Iterator[str]:
+    def left(self, now: float) -> str:
+        """The time from a Unix second to its end, like "20 to 35 min"; empty where that is not known, or it is over."""
+        if self.finish is None or self.finish[1] - now < 1:
+            return ""
+        low, high = (max(0.0, end - now) for end in self.finish)
+        unit, word, step = next((each for each in _UNITS if high >= 1.5 * each[0]), _UNITS[-1])
+        shown = [f"{round(seconds / unit / step) * step:g}" for seconds in (low, max(high, step))]
+        return f"{' to '.join(dict.fromkeys(shown))} {word}"
+
+    def money(self) -> Iterator[str]:
         """What was spent, in each unit, beside the budget."""
         budget = self.budget
         if budget is not None:

@@ -100,6 +100,12 @@ class Health:
     held_until: float = -math.inf
     stopped: str = ""
 
+    def submits(self, most: int) -> int:
+        """How many submits may be under way: fewer where the next answers may stop the account."""
+        if self.unknown:
+            return 1
+        return most if self.accepted_any else max(1, min(most, ALIKE - self.alike))
+
     def accepted(self) -> Health:
         """A job was accepted."""
         return replace(self, accepted_any=True, unknown=0, alike=0)

@@ -77,6 +77,10 @@ class Runner(Rows):
         self.desks: dict[str, Desk] = {}
         self._submits: dict[RowSubmit, ExitStack] = {}
         self._wake_at = math.inf
+        self.tell_at = -math.inf
+        """The monotonic second before which nobody is told that counts have changed."""
+        self.to_tell = False
+        """Whether somebody is to be told then."""
 
     # -- the feed -----------------------------------------------------------------------------------------------------
 
@@ -88,13 +92,19 @@ class Runner(Rows):
         return not self.stop.is_set() and any(map(self._hopeful, self.lanes.values()))
 
     @property
+    def moves(self) -> int:
+        """How often a row was in another state than before."""
+        return sum(lane.moves for lane in self.lanes.values())
+
+    @property
     def busy(self) -> bool:
         """Whether files are on their way."""
         return self.files.busy
 
     def wake(self) -> float:
         """When to look again, whatever comes until then."""
-        return self.host.loop.now() if self._changed else min(self._wake_at, self._look_at, self.files.wake())
+        tell_at = self.tell_at if self.to_tell else math.inf
+        return self.host.loop.now() if self._changed else min(self._wake_at, self._look_at, self.files.wake(), tell_at)
 
     def news(self) -> Iterable[tuple[Job, Event]]:
         """Nothing: who runs the loop looks at `results` at each turn."""

@@ -40,6 +40,9 @@ PARALLEL = 4
 LOOK = 5.0
 """Seconds between two looks into the store for what another process does."""
 
+FETCHED_ELSEWHERE = "is being fetched by another process"
+"""What `downloads.save` says of a file that somebody has under way."""
+
 UNSAVED = 3
 """Rows in a row whose files could not be had, after which nothing more is bought: the disk may be full."""
 
@@ -67,6 +70,8 @@ class Hooks(Protocol):
     def admit(self, row: object) -> str: ...
 
     def accept(self, row: object, paths: Sequence[Path]) -> str: ...
+
+    def batch_changed(self, batch: object, rows: object) -> None: ...
 
     def batch_stopped(self, batch: object, stop: object, text: str) -> None: ...
 
@@ -272,6 +277,10 @@ class Rows:
         """The files of a row are there, or cannot be had."""
         self._changed = True
         row.cost = self._cost(row, paid=True)
+        if isinstance(came, VidpollError) and FETCHED_ELSEWHERE in came.message:
+            row.close()
+            self._leave_to_other(row)
+            return
         if isinstance(came, VidpollError):  # it is not settled: the next run fetches them
             row.problem, row.category = came.message, "files"
             row.close()

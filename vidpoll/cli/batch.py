@@ -11,9 +11,11 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from queue import Queue
 from typing import Any, TypeVar
 
 import vidpoll
+from vidpoll.clock import Clock
 
 from .again import again
 from .context import Arguments, Command, Context, as_json, count, store, where
@@ -27,7 +29,10 @@ T = TypeVar("T")
 TERMINATED = 143
 
 EVERY = 1.0
-"""Seconds between two looks at how the batch stands, on a terminal."""
+"""Seconds between two passing lines that say how the batch stands, on a terminal."""
+
+SUMMED = 60.0
+"""Seconds between two lines that say so elsewhere, where anything has changed."""
 
 
 def _pairs(form: str, read: Callable[[str], T]) -> Callable[[str], tuple[str, T]]:
@@ -107,10 +112,9 @@ def _batch(args: Arguments, context: Context) -> int:
     account, kind, texts = _split(args.words)
     if args.into is not None:
         check_folder(args.into, "--into")
-    heart = Heart(context.clock, context.out) if shown(args) and context.out.terminal and not args.dry_run else None
+    pulse = _Pulse(context.clock, context.out) if shown(args) and not args.dry_run else None
     stop = threading.Event()
-    with context.client(dict(args.account or ()), args, heart) as client:
-        shown_by = _Shown(args, context, displayed=heart is not None and heart.displayed)
+    with context.client(dict(args.account or ()), args, pulse) as client:
         batch = client.batch(
             args.source,
             account=account,
@@ -118,11 +122,10 @@ def _batch(args: Arguments, context: Context) -> int:
             fields=read_fields(texts)[0],
             name=args.name,
             stop=stop,
-            on_event=shown_by.event,
             **_given(args),
         )
         batch.go_on = _line(args)
-        shown_by.batch = batch
+        shown_by = _Shown(args, context, batch)
         if args.dry_run:
             return _planned(args, context.out, batch)
         context.out.error(batch.plan.one_line()) if shown(args) else None
@@ -218,24 +221,44 @@ def row_object(result: vidpoll.RowResult) -> dict[str, Any]:
     }
 
 
-class _Shown:
-    """What a batch says as it goes: a line a row, and on a terminal one that is written over."""
+class _Pulse(Heart):
+    """Says how a batch stands: on a terminal in a line that is written over, elsewhere in a line now and then."""
 
-    def __init__(self, args: Arguments, context: Context, *, displayed: bool) -> None:
-        self.args, self.out, self.clock = args, context.out, context.clock
-        self.displayed = displayed
-        self.start = self.at = context.clock.time()
-        self.batch: vidpoll.Batch | None = None
+    def __init__(self, clock: Clock, out: Output) -> None:
+        super().__init__(clock, out)
+        self.status: vidpoll.BatchStatus | None = None
+        self.every = EVERY if out.terminal else SUMMED
 
-    def event(self, event: vidpoll.Event) -> None:
-        """Something happened: now and then the passing line says how all of them are."""
-        del event
-        now = self.clock.time()
-        if self.displayed or not shown(self.args) or not self.out.terminal or now - self.at < EVERY:
+    def get(self, inbox: Queue[T], timeout: float, *, busy: bool) -> T | None:
+        if threading.current_thread() is not self.thread or self.displayed:
+            return self.clock.get(inbox, timeout, busy=busy)
+        self._beat()
+        return self.clock.get(inbox, min(timeout, self.every), busy=busy)
+
+    @vidpoll.hookimpl
+    def vidpoll_batch_changed(self, batch: vidpoll.BatchStatus) -> None:
+        """How it stands by now."""
+        self.status = batch
+
+    def _beat(self) -> None:
+        now = self.clock.monotonic()
+        if self.status is None or now - self.spoken < self.every:
             return
-        self.at = now
-        assert self.batch is not None
-        self.out.passing(status_text(self.batch.status(), now))
+        self.spoken = now
+        text = status_text(self.status, self.time())
+        if self.out.terminal:
+            self.out.passing(text)
+        else:
+            self.out.line(f"{now - self.start:7.1f} s  {text}")
+            self.status = None
+
+
+class _Shown:
+    """What a batch says of its rows, and at its end."""
+
+    def __init__(self, args: Arguments, context: Context, batch: vidpoll.Batch) -> None:
+        self.args, self.out, self.clock, self.batch = args, context.out, context.clock, batch
+        self.start = context.clock.time()
 
     def row(self, result: vidpoll.RowResult) -> None:
         """A row has ended."""
@@ -253,7 +276,6 @@ class _Shown:
 
     def end(self) -> None:
         """The last line: what became of all rows, and how to go on where some wait."""
-        assert self.batch is not None
         if self.args.json:
             self.out.json(summary_object(self.batch))
             return
@@ -264,22 +286,16 @@ class _Shown:
 
 
 def status_text(status: vidpoll.BatchStatus, now: float) -> str:
-    """How a batch stands, on one line: rows by state, why rows wait, the money, and when it may be over."""
-    running = status.states.get("running", 0)
-    parts = [str(status), f"{running} running"]
-    failed = {state: status.states.get(state, 0) for state in ("failed", "unknown")}
-    parts += [f"{number} {state}" for state, number in failed.items() if number]
+    """How a batch stands, on one line: what matters most first, for a terminal may cut it."""
+    left = status.left(now)
+    parts = [str(status), *([f"{left} left"] if left else [])]
+    parts += [f"{account.account} stopped: {account.stopped}" for account in status.accounts if account.stopped]
+    counts = {state: status.states.get(state, 0) for state in ("failed", "unknown", "running")}
+    parts += [f"{number} {state}" for state, number in counts.items() if number]
     if status.waiting:
         whys = ", ".join(f"{why} {number}" for why, number in sorted(status.waiting.items()))
         parts.append(f"{sum(status.waiting.values())} waiting ({whys})")
-    if status.finish is not None:
-        low, high = (max(0.0, at - now) for at in status.finish)
-        parts.append(f"{_minutes(low)} to {_minutes(high)} left")
     return ", ".join(parts)
-
-
-def _minutes(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
 def summary_object(batch: vidpoll.Batch) -> dict[str, Any]:

@@ -75,10 +75,9 @@ class Context:
                 args.no_store = True
         return self._displayed(self.client_factory(**options), heart)
 
-    @staticmethod
-    def _displayed(client: vidpoll.Client, heart: Heart | None) -> vidpoll.Client:
-        """Where a heartbeat is due, a plugin's display is better."""
-        if heart is not None:
+    def _displayed(self, client: vidpoll.Client, heart: Heart | None) -> vidpoll.Client:
+        """Where a heartbeat is due on a terminal, a plugin's display is better."""
+        if heart is not None and self.out.terminal:
             heart.displayed = client.add_display()
         return client
 

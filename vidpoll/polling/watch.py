@@ -219,7 +219,7 @@ class Watch(Task):
         if self.job.final:
             optional(lambda: self.account.learn(filter(None, [self.job.took])), None)
             return Step([Polled(self.job.ref, at, snapshot), *changes])
-        expected = optional(lambda: self._forecast(self.account.law, at), forecast(None, (), at))
+        expected = optional(lambda: self._forecast(self.account.law, at), None) or forecast(None, (), at)
         floor = self.asked_at + self.account.provider.pacing.floor
         due = None if self.once else optional(lambda: self._next(expected, context), floor)
         polled = Polled(self.job.ref, at, snapshot, self._in(due, context.now()), expected.eta, expected.late)

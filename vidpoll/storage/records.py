@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import redact
 from ..errors import KINDS, PluginError, VidpollError
-from ..job import Job
+from ..job import OF_BATCHES, Job
 from ..job_state import NO_STEPS, TABLE, JobState, Kind, Moment, Phase, Place, Steps
 from ..model import Asset, Cost, Problem, Snapshot, State, as_stage, is_number
 
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 """The version of the facts. A later one may add fields without another number; an older vidpoll keeps them."""
-
-OF_BATCHES = "batch:"
-"""What the key of a batch's row begins with, and no other key."""
 
 MOMENTS = 200
 """Moments of a job's history that are kept, the latest."""

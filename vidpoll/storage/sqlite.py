@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..errors import StoreError
+from ..job import OF_BATCHES
 from . import ledger, owners, records, table_rows
 from .database import Database
 from .records import KeptJob, KeptRow, Leases, Ledger, NoRoom, Order, Origin, Saved, Submission, WantedFiles
@@ -217,7 +218,7 @@ class Store(Database):
         lost = [
             (each.number,)
             for each in self.submits()
-            if each.at < before and not each.key.startswith(records.OF_BATCHES)  # those hold a row, and its price
+            if each.at < before and not each.key.startswith(OF_BATCHES)  # those hold a row, and its price
         ]
         with self._transaction() as db:
             old = f"DELETE FROM jobs WHERE told_at IS NOT NULL AND ended_at < ? AND (key IS NULL OR NOT {_OPEN})"

@@ -42,5 +42,5 @@ def vidpoll_simulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulation]:
     with simulate(instant=True) as simulation:
         for name, value in simulation.environ.items():
             monkeypatch.setenv(name, value)
-        monkeypatch.setattr("vidpoll.client.SystemClock", lambda: simulation.clock)
+        monkeypatch.setattr("vidpoll.client_base.SystemClock", lambda: simulation.clock)
         yield simulation

@@ -15,6 +15,8 @@ from typing import Any
 
 import pycurl
 
+from vidpoll.faults import NoAnswer
+
 from .easy import Easy
 from .exchange import Exchange
 from .poller import poller
@@ -22,7 +24,7 @@ from .poller import poller
 HOST_CONNECTIONS = 512
 """Connections to one host at most; HTTP/2 needs one or two."""
 
-CROWD, GATHER, HOLD = 16, 0.002, 0.02
+CROWD, GATHER, HOLD = 16, 0.002, 0.2
 """With more than so many exchanges under way, what happens within GATHER seconds is taken in at once, and not before
 the answers so far are read, for at most HOLD seconds.
 
@@ -38,11 +40,11 @@ class Engine:
     """Exchanges under way, each with a handle. `turn` waits until something happens and takes it in."""
 
     def __init__(self) -> None:
+        self._closed = True
         self.busy: dict[Any, Easy] = {}
         """By the Curl object."""
         self._idle: list[Easy] = []
         self._ended: list[Exchange] = []
-        self._closed = False
         self._wanted: deque[Callable[[], object]] = deque()
         self._told: set[Any] = set()
         """The inboxes into which answers went and may not be read yet."""
@@ -58,7 +60,10 @@ class Engine:
         multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_MULTIPLEX)
         multi.setopt(pycurl.M_MAX_HOST_CONNECTIONS, HOST_CONNECTIONS)
         multi.setopt(pycurl.M_MAXCONNECTS, HOST_CONNECTIONS)
+        multi.setopt(pycurl.M_MAX_TOTAL_CONNECTIONS, _most())
         multi.setopt(pycurl.M_SOCKETFUNCTION, self._poller.told)
+
+        self._closed = False
 
     def begin(self, exchange: Exchange) -> None:
         """Ask; `exchange.done` is called by a `turn`, when there is an outcome."""
@@ -79,36 +84,42 @@ class Engine:
 
     def turn(self, most: float) -> None:
         """Wait until something happens, at most so many seconds, and take it in."""
-        timer = self.multi.timeout()  # and no callback: each costs a turn of the interpreter's lock
-        begun = monotonic()
-        wait = min(most, self._silent_at - begun, math.inf if timer < 0 else timer / 1000)
-        found = self._poller.wait(max(0.0, wait if not self._ended else 0.0))
-        if len(self.busy) > CROWD:
-            self._gather()
-            found = self._poller.wait(0.0)
-        while self._wanted:
-            self._wanted.popleft()()
-        for fd, ready in found:
-            if fd == self._ear_fd:
-                self._hear()
-            else:
-                self.multi.socket_action(fd, ready)
-        now = monotonic()
-        if timer >= 0 and now - begun >= timer / 1000:
+        for fd, ready in self._wait(most):
+            self.multi.socket_action(fd, ready)
+        if self.multi.timeout() == 0:  # asked, and not told: each callback costs a turn of the interpreter's lock
             self.multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
         self._finish()
-        if self._silent_at <= now:
+        if self._silent_at <= (now := monotonic()):
             self._give_up(now)
         ended, self._ended = self._ended, []
         for exchange in ended:
             exchange.done(exchange)
-            self._told.add(exchange.ticket.inbox)
+            if len(self.busy) > CROWD:
+                self._told.add(exchange.ticket.inbox)
 
-    def _gather(self) -> None:
-        """Let more happen, and let those who were answered read it: who works now would only wait for this thread."""
-        until = monotonic() + HOLD
-        sleep(GATHER)
-        while self._unread() and monotonic() < until:
+    def _wait(self, most: float) -> list[tuple[int, int]]:
+        """Wait, do what other threads want, and return the sockets of libcurl's that are ready."""
+        timer = self.multi.timeout()
+        wait = min(most, self._silent_at - monotonic(), math.inf if timer < 0 else timer / 1000)
+        found = self._poller.wait(0.0 if self._ended else max(0.0, wait))
+        if len(self.busy) > CROWD:
+            self._gather(len(found))
+            found = self._poller.wait(0.0)
+        if any(fd == self._ear_fd for fd, _ in found):
+            self._hear()
+            found = [each for each in found if each[0] != self._ear_fd]
+        while self._wanted:  # once the bell is silent: who wants something from now on rings it again
+            self._wanted.popleft()()
+        return found
+
+    def _gather(self, ready: int) -> None:
+        """Let more happen, where few sockets are `ready`, and let those who were answered read it.
+
+        Who works meanwhile would only wait for this thread.
+        """
+        until, wanted = monotonic() + HOLD, len(self._wanted) if ready > CROWD else -1
+        while monotonic() < until and (wanted != len(self._wanted) or self._unread()):
+            wanted = len(self._wanted)
             sleep(GATHER)
         self._told.clear()  # nobody may read them any more
 
@@ -150,6 +161,12 @@ class Engine:
         self._ear.close()
         self._bell.close()
 
+    def fail(self, why: NoAnswer) -> None:
+        """End all that is under way."""
+        for curl, easy in list(self.busy.items()):
+            easy.exchange.failed = why
+            self._over(curl, 0, "")
+
     def _hear(self) -> None:
         with contextlib.suppress(OSError):
             self._ear.recv(64)
@@ -188,3 +205,13 @@ class Engine:
 def _look(exchange: Exchange, now: float) -> float:
     """When to look whether an exchange has to be given up."""
     return exchange.looked_at if exchange.looked_at > now else exchange.silent_at
+
+
+def _most() -> int:
+    """Connections at once, at most: three quarters of the files that this process may open."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 4096
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 4096 if soft == resource.RLIM_INFINITY else max(32, min(4096, soft * 3 // 4))

@@ -5,7 +5,7 @@ A file's bytes go to a sink that may be slow, so that it has a thread of its own
 
 from __future__ import annotations
 
-import atexit
+import logging
 import os
 import threading
 import weakref
@@ -13,16 +13,19 @@ from functools import lru_cache, partial
 from queue import Queue
 from typing import Any
 
-from vidpoll import Response
+from vidpoll import Response, redact
 from vidpoll.faults import Misconfigured, NoAnswer
 from vidpoll.fork_lock import ForkLock
 from vidpoll.net.accounts import WireRequest
+from vidpoll.net.explain import lost
 from vidpoll.net.protocol import Start
 from vidpoll.net.workers import NO_THREAD, Ticket, Workers
 
 from .easy import way_to
 from .engine import Engine
 from .exchange import Exchange
+
+log = logging.getLogger("vidpoll")
 
 SIZE = 1024
 """Requests under way at once, at most."""
@@ -72,14 +75,14 @@ class CurlTransport:
     def _start(self) -> None:
         if self._hub is not None:
             return
-        hub = _Hub()
+        hub = _Hub(_engine())
         try:
             threading.Thread(target=hub.run, name="vidpoll-curl", daemon=True).start()
         except (RuntimeError, MemoryError):
             hub.engine.close()
             raise Misconfigured(NO_THREAD) from None
         self._hub = hub
-        weakref.finalize(self, hub.stop)
+        weakref.finalize(self, hub.stop)  # when nobody has it any more, and when the process ends
 
     def abort(self, ticket: Ticket) -> None:
         if ticket not in self._open:
@@ -127,9 +130,17 @@ class CurlTransport:
         local = self._local
         if getattr(local, "pid", None) != os.getpid():
             _inherited.append(getattr(local, "engine", None))
-            local.engine, local.pid = Engine(), os.getpid()
+            local.engine, local.pid = _engine(), os.getpid()
         engine: Engine = local.engine
         return engine
+
+
+def _engine() -> Engine:
+    """A new engine. Raises NoAnswer where this machine has too many open files."""
+    try:
+        return Engine()
+    except OSError as error:
+        raise lost(error, "", (0.0, 0.0), sent=False) from None
 
 
 def _finished(open_tickets: set[Ticket], exchange: Exchange) -> None:
@@ -144,10 +155,9 @@ def _finished(open_tickets: set[Ticket], exchange: Exchange) -> None:
 class _Hub:
     """The thread that asks for all, and its engine."""
 
-    def __init__(self) -> None:
-        self.engine = Engine()
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
         self._stopped = False
-        atexit.register(_stop, weakref.ref(self))
 
     def drop(self, ticket: Ticket) -> None:
         """Have the thread forget the exchange of a ticket."""
@@ -166,10 +176,9 @@ class _Hub:
     def run(self) -> None:
         engine = self.engine
         while not (self._stopped and engine.idle):
-            engine.turn(60.0)
+            try:
+                engine.turn(60.0)
+            except Exception as error:  # noqa: BLE001 - those under way are told; the thread serves all that come
+                log.error("the transport curl: %s", redact.trace(error))
+                engine.fail(NoAnswer(f"the request failed ({type(error).__name__})"))
         engine.close()
-
-
-def _stop(hub: weakref.ref[_Hub]) -> None:
-    if (found := hub()) is not None:
-        found.stop()

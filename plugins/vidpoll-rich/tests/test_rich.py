@@ -25,6 +25,7 @@ from vidpoll_rich.board import Board, File, Row, View
 from vidpoll_rich.paint import Size, lines
 
 import vidpoll
+from vidpoll.batch.options import Money
 from vidpoll.testing import simulate
 
 NOW = 1_800_000_000.0
@@ -142,6 +143,51 @@ def test_files() -> None:
     ]
 
 
+def standing(**change: Any) -> vidpoll.BatchStatus:
+    """A batch of 100 rows in mid-run."""
+    account = vidpoll.AccountStatus("kling", {}, 3, 3)
+    given: dict[str, Any] = {
+        "states": {"completed": 61, "running": 3, "failed": 2, "waiting": 34},
+        "waiting": {"slots": 32, "budget": 2},
+        "accounts": (account,),
+        "spent": {"USD": 24.1},
+        "reserved": {"USD": 1.2},
+        "budget": Money(40.0, "USD"),
+        "finish": (NOW + 1200, NOW + 2100),
+    }
+    return vidpoll.BatchStatus("night", 100, **{**given, **change})
+
+
+def of_batch(*rows: Row, columns: int = 80, **change: Any) -> list[str]:
+    return drawn(View(rows, (), Counter(completed=61), NOW, batches=(standing(**change),)), columns)
+
+
+def test_a_batch_stands_below_its_rows() -> None:
+    """Two lines at 80 columns, one where it fits; a row has its key in the place of a reference."""
+    low, high = (time.strftime("%H:%M", time.localtime(NOW + after)) for after in (1200, 2100))
+    first = "night: 61 of 100 done, 3 running, 2 failed, 34 waiting (budget 2, slots 32)"
+    second = f"24.1 of 40 USD, 1.2 USD reserved, done {low} to {high}, in 20 to 35 min"
+    row, *foot = of_batch(Row("kling:" + "7" * 30, NOW, "running", "drawing", 50.0, row="shot 7"))
+    assert squeezed(row) == "shot 7 drawing ━━━─── 50 % 0:00"
+    assert foot == [first, second]
+    assert of_batch(columns=200) == [f"{first}; {second}"]
+    assert of_batch(waiting={}, spent={}, reserved={}, budget=None, finish=None) == [
+        "night: 61 of 100 done, 3 running, 2 failed"
+    ]
+
+
+def test_an_account_that_stopped_or_pauses_is_said() -> None:
+    accounts = (
+        vidpoll.AccountStatus("kling", {}, 3, 0, "money"),
+        vidpoll.AccountStatus("luma", {}, 3, 0, "", NOW + 60),
+        vidpoll.AccountStatus("vidu", {}, 3, 0, "", NOW - 60),
+    )
+    again = time.strftime("%H:%M", time.localtime(NOW + 60))
+    assert of_batch(accounts=accounts, reserved={}, finish=None)[-1] == (
+        f"24.1 of 40 USD, kling stopped: money, luma again at {again}"
+    )
+
+
 def test_ten_thousand_jobs_are_drawn_quickly() -> None:
     """A frame may not take the interpreter from the wait for long."""
     many = view(*(Row(f"acme:{n}", NOW, "running", "drawing", 5.0) for n in range(10_000)))
@@ -178,8 +224,22 @@ def _hear(self: Peek, job: vidpoll.Job, event: vidpoll.Event) -> None:
 
 
 for _name in vars(RichProgress):
-    if _name.startswith("vidpoll_") and _name not in vars(Peek):
+    if _name.startswith("vidpoll_") and "batch" not in _name and _name not in vars(Peek):
         setattr(Peek, _name, _hear)
+
+
+def test_the_board_of_a_batch() -> None:
+    """It is there from its first word to its last, whether or not a job is; each change takes the place of the last."""
+    board = Board()
+    board.batch(standing(), NOW)
+    board.began([vidpoll.Job("kling:1", key="batch:night/shot 1%2F2/1")], NOW, waits=True)
+    assert [row.row for row in board.view().rows] == ["shot 1/2"]
+    assert not board.ended([vidpoll.Job("kling:1")], waits=True)
+    last = standing(states={"completed": 62})
+    board.batch(last, NOW)
+    assert board.view().batches == (last,)
+    assert board.batch_ended("night")
+    assert board.view().batches == ()
 
 
 def test_the_board_of_a_wait() -> None:

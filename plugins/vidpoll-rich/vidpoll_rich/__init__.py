@@ -7,6 +7,7 @@ Hooks only note what happened; a thread draws (`screen`). Importing this draws n
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -25,13 +26,17 @@ if TYPE_CHECKING:
 
 __all__ = ["RichProgress"]
 
+SUMMED = 60.0
+"""Seconds between two lines that say how a batch stands, where there are no rows."""
+
 
 class RichProgress:
     """Shows on `file`, by default standard error, how jobs and downloads are, while a client waits.
 
     On a terminal that is fit for it: a row a job, a verdict as a line that stays. Elsewhere (a file, Jupyter, NO_COLOR,
-    TERM=dumb, fewer than 60 columns, also later) each change is a plain line. `now` gives the Unix second; pass that of
-    the client's clock where it has one of its own. `verdicts=False` leaves verdicts and saved files to the caller.
+    TERM=dumb, fewer than 60 columns, also later) each change is a plain line. Below the rows
+    stands how a batch is. `now` gives the Unix second; pass that of the client's clock where it has one of its own.
+    `verdicts=False` leaves verdicts and saved files to the caller.
     """
 
     name = "rich-progress"
@@ -45,10 +50,39 @@ class RichProgress:
         self._board = Board()
         self._screen: Screen | None = None
         self._live = False
+        self._summed = -math.inf
 
     @vidpoll.hookimpl
     def vidpoll_began(self, jobs: Sequence[vidpoll.Job], action: str) -> None:
         self._board.began(jobs, self.now(), waits=action == "wait")
+        self._begin()
+
+    @vidpoll.hookimpl
+    def vidpoll_ended(self, jobs: Sequence[vidpoll.Job], action: str) -> None:
+        if self._board.ended(jobs, waits=action == "wait"):
+            self._end()
+
+    @vidpoll.hookimpl
+    def vidpoll_batch_changed(self, batch: vidpoll.BatchStatus) -> None:
+        self._board.batch(batch, self.now())
+        self._begin()
+        if not self._live and batch.at - self._summed >= SUMMED:
+            self._summed = batch.at
+            self._say(str(batch), "", batch.at)
+
+    @vidpoll.hookimpl
+    def vidpoll_batch_stopped(self, batch: vidpoll.BatchStatus, text: str) -> None:
+        if self.verdicts:
+            self._say(text, "yellow", batch.at)
+
+    @vidpoll.hookimpl
+    def vidpoll_batch_ended(self, batch: vidpoll.BatchStatus, text: str) -> None:
+        if self.verdicts:
+            self._say(text, "bold", batch.at)
+        if self._board.batch_ended(batch.name):
+            self._end()
+
+    def _begin(self) -> None:
         if self._screen is None:
             self._live = False
             from .screen import Screen
@@ -56,9 +90,8 @@ class RichProgress:
             self._screen = Screen(_console(sys.stderr if self.file is None else self.file), self._fits, self._paint)
         self._screen.start()
 
-    @vidpoll.hookimpl
-    def vidpoll_ended(self, jobs: Sequence[vidpoll.Job], action: str) -> None:
-        if self._board.ended(jobs, waits=action == "wait") and self._screen is not None:
+    def _end(self) -> None:
+        if self._screen is not None:
             self._screen.stop()
             self._screen = None  # standard error may be another one by the next wait
 
@@ -106,19 +139,19 @@ class RichProgress:
         """A row shows it; a line where there are no rows."""
         self._board.hear(job, event)
         if not self._live:
-            self._say(event, "")
+            self._say(event, "", event.at)
 
     def _lasting(self, job: vidpoll.Job, event: vidpoll.Event, style: str) -> None:
         self._board.hear(job, event)
         if self.verdicts:
-            self._say(event, style)
+            self._say(event, style, event.at)
 
-    def _say(self, event: vidpoll.Event, style: str) -> None:
+    def _say(self, said: object, style: str, at: float) -> None:
         if self._screen is not None:
             from rich.text import Text
 
-            stamp = time.strftime("%H:%M:%S", time.localtime(event.at))
-            text = "".join(char if char.isprintable() else " " for char in str(event))
+            stamp = time.strftime("%H:%M:%S", time.localtime(at))
+            text = "".join(char if char.isprintable() else " " for char in str(said))
             self._screen.say(Text.assemble((stamp, "dim"), "  ", (text, style)))
 
     def _fits(self, console: Console) -> bool:

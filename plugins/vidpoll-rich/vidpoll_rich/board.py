@@ -29,6 +29,8 @@ class Row:
     stalled: float | None = None  # since when
     fault: str | None = None
     again: float | None = None
+    row: str = ""
+    """The key of its row in a batch."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class File:
     at: float
     began: float
     start: int
+    row: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class View:
     began: float
     saving: int = 0
     """Downloads that have begun, or wait for their turn."""
+    batches: tuple[vidpoll.BatchStatus, ...] = ()
 
 
 class Board:
@@ -68,18 +72,35 @@ class Board:
         self._began = 0.0
         self._under_way = 0
         self._saving = 0
+        self._batches: dict[str, vidpoll.BatchStatus] = {}
+
+    def batch(self, status: vidpoll.BatchStatus, now: float) -> None:
+        """A batch begins, or has moved on."""
+        with self._lock:
+            if status.name not in self._batches:
+                self._enter(now)
+            self._batches[status.name] = status
+
+    def batch_ended(self, name: str) -> bool:
+        """A batch is over; whether nothing is left to show."""
+        with self._lock:
+            self._under_way -= self._batches.pop(name, None) is not None
+            return self._under_way <= 0
+
+    def _enter(self, now: float) -> None:
+        if not self._under_way:
+            self._began, self._ended = now, Counter()
+        self._under_way += 1
 
     def began(self, jobs: Sequence[vidpoll.Job], now: float, *, waits: bool) -> None:
         """A wait or a download begins."""
         with self._lock:
-            if not self._under_way:
-                self._began, self._ended = now, Counter()
-            self._under_way += 1
+            self._enter(now)
             self._saving += not waits
             for job in jobs if waits else ():
                 self._open[job.ref] += 1
                 if not job.final:
-                    self._rows.setdefault(job.ref, _said(Row(job.ref, _start(job, now)), job))
+                    self._rows.setdefault(job.ref, _said(Row(job.ref, _start(job, now), row=job.row), job))
 
     def ended(self, jobs: Sequence[vidpoll.Job], *, waits: bool) -> bool:
         """It is over; whether nothing is left to show."""
@@ -102,7 +123,7 @@ class Board:
         with self._lock:
             row = self._rows.get(event.ref)
             if isinstance(event, vidpoll.DownloadProgress):
-                self._file(event)
+                self._file(job, event)
             elif isinstance(event, vidpoll.Downloaded):
                 self._files.pop((event.ref, event.kind), None)
             elif isinstance(event, (vidpoll.Completed, vidpoll.Failed, vidpoll.GaveUp)):
@@ -120,20 +141,20 @@ class Board:
             elif isinstance(event, vidpoll.Polled):
                 self._rows[event.ref] = _answered(row, job, event)
 
-    def _file(self, event: vidpoll.DownloadProgress) -> None:
+    def _file(self, job: vidpoll.Job, event: vidpoll.DownloadProgress) -> None:
         key = (event.ref, event.kind)
         known = self._files.get(key)
         if known is None or event.received < known.received:  # begun anew
             began, start = event.at, event.received
         else:
             began, start = known.began, known.start
-        self._files[key] = File(event.ref, event.kind, event.received, event.total, event.at, began, start)
+        self._files[key] = File(event.ref, event.kind, event.received, event.total, event.at, began, start, job.row)
 
     def view(self) -> View:
         """Everything as it is now."""
         with self._lock:
             rows, files = tuple(self._rows.values()), tuple(self._files.values())
-            return View(rows, files, Counter(self._ended), self._began, self._saving)
+            return View(rows, files, Counter(self._ended), self._began, self._saving, (*self._batches.values(),))
 
 
 def _word(event: vidpoll.Event) -> str:
@@ -156,5 +177,6 @@ def _answered(row: Row, job: vidpoll.Job, event: vidpoll.Polled) -> Row:
     """After a good answer: no fault any more."""
     ends = None if event.eta is None else (event.at + event.eta[0], event.at + event.eta[1])
     queue = None if event.snapshot is None else event.snapshot.queue_position
-    began, state = _start(job, row.began), None if job.state is None else str(job.state)
-    return Row(row.ref, began, state, job.stage, job.progress, queue, ends, event.late, row.stalled)
+    return replace(
+        _said(row, job), began=_start(job, row.began), queue=queue, ends=ends, late=event.late, fault=None, again=None
+    )

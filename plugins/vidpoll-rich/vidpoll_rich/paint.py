@@ -5,11 +5,14 @@ No text of a provider is read as markup, and no character of it that is not prin
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
+
+from vidpoll import BatchStatus
 
 from .board import File, Row, View
 
@@ -44,16 +47,21 @@ class _Columns:
 def lines(view: View, now: float, size: Size) -> list[Text]:
     """A row for each job and file, then the sum of them; never more than fit above the last row of the screen."""
     wide = size.columns - 1
-    many = len(view.rows) + sum(view.ended.values()) > 1
-    room = max(size.rows - 1 - many, 1)
+    foot = [line for batch in view.batches for line in _batch(batch, now, wide)]
+    many = not foot and len(view.rows) + sum(view.ended.values()) > 1
+    room = max(size.rows - 1 - len(foot) - many, 1)
     files = view.files[:room]
     rows = view.rows
     if len(rows) + len(files) > room:  # then those that run come first
         rows = tuple(sorted(rows, key=lambda row: _ORDER.get(row.state or "", 2)))[: room - len(files)]
     columns = _columns(rows, files, wide)
     found = [_row(row, now, columns, size) for row in rows] + [_file(file, columns, size) for file in files]
+    hidden = len(view.rows) - len(rows)
     if many:
-        found.append(_sum(view, len(view.rows) - len(rows), now))
+        found.append(_sum(view, hidden, now))
+    if foot:
+        found += foot
+        _listed(foot[-1], _going(view, hidden), "; ")
     for line in found:
         line.truncate(wide, overflow="crop" if size.ascii else "ellipsis")
     return found
@@ -61,7 +69,7 @@ def lines(view: View, now: float, size: Size) -> list[Text]:
 
 def _columns(rows: Iterable[Row], files: Iterable[File], wide: int) -> _Columns:
     """As wide as what stands in them, within their share."""
-    refs = [row.ref for row in rows] + [file.ref for file in files]
+    refs = [row.row or row.ref for row in rows] + [file.row or file.ref for file in files]
     whats = [_what(row) for row in rows] + [file.kind for file in files]
     ref = min(max(map(cell_len, refs), default=0), int(wide * 0.27))
     what = min(max([cell_len(_plain(word)) for word in whats] + [8]), int(wide * 0.21))
@@ -71,16 +79,13 @@ def _columns(rows: Iterable[Row], files: Iterable[File], wide: int) -> _Columns:
 
 def _row(row: Row, now: float, columns: _Columns, size: Size) -> Text:
     line = Text(no_wrap=True)
-    line.append(_cell(row.ref, columns.ref, size), "bold")
+    line.append(_cell(row.row or row.ref, columns.ref, size), "bold")
     line.append("  ")
     line.append(_cell(_what(row), columns.what, size), _STYLES.get(row.state or "", "dim"))
     line.append("  ")
     _bar(line, row.progress, columns.bar, size)
     line.append(f"{_clock(now - row.began):>8}  ")
-    words = list(_notes(row, now))
-    for index, (word, style) in enumerate(words):
-        line.append(_plain(word), style)
-        line.append(", " if index < len(words) - 1 else "")
+    _listed(line, _notes(row, now), "")
     return line
 
 
@@ -109,7 +114,7 @@ def _notes(row: Row, now: float) -> Iterable[tuple[str, str]]:
 
 def _file(file: File, columns: _Columns, size: Size) -> Text:
     line = Text(no_wrap=True)
-    line.append(_cell(file.ref, columns.ref, size), "bold")
+    line.append(_cell(file.row or file.ref, columns.ref, size), "bold")
     line.append("  ")
     line.append(_cell(file.kind, columns.what, size), "magenta")
     line.append("  ")
@@ -129,30 +134,64 @@ def _file(file: File, columns: _Columns, size: Size) -> Text:
 def _sum(view: View, hidden: int, now: float) -> Text:
     ended = sum(view.ended.values())
     line = Text(f"{ended} of {ended + len(view.rows)} jobs ended", "bold", no_wrap=True)
-    before = ": "
-    for word, style in _ENDED.items():
-        if view.ended[word]:
-            line.append(before)
-            line.append(f"{view.ended[word]} {word}", style)
-            before = ", "
+    _listed(line, [(f"{view.ended[word]} {word}", style) for word, style in _ENDED.items() if view.ended[word]], ": ")
     states = [(row.state or NO_NEWS) for row in view.rows]
     going = [(f"{states.count(state)} {state}", style) for state, style in _STYLES.items() if state in states]
     going += [(f"{count} {NO_NEWS}", "dim")] if (count := states.count(NO_NEWS)) else []
-    going += [(f"{count} retrying", "yellow")] if (count := sum(row.fault is not None for row in view.rows)) else []
-    going += [(f"{count} stalled", "yellow")] if (count := sum(row.stalled is not None for row in view.rows)) else []
-    going += [(f"{view.saving} saving", "magenta")] if view.saving else []
-    going += [(f"{hidden} not shown", "dim")] if hidden else []
-    before = "; "
-    for word, style in going:
-        line.append(before)
-        line.append(word, style)
-        before = ", "
+    _listed(line, [*going, *_going(view, hidden)], "; ")
     line.append(f"; {_clock(now - view.began)}")
     ends = [row.ends for row in view.rows]
     if ends and all(end is not None and end[1] > now for end in ends):
         low, high = (max(end[side] for end in ends if end is not None) for side in (0, 1))
         line.append(f", the last in {_clock(max(0.0, low - now))}-{_clock(high - now)}", "dim")
     return line
+
+
+def _going(view: View, hidden: int) -> Iterable[tuple[str, str]]:
+    """What is to be said of all rows, and is no state."""
+    retrying = sum(row.fault is not None for row in view.rows)
+    stalled = sum(row.stalled is not None for row in view.rows)
+    counts = ((retrying, "retrying", "yellow"), (stalled, "stalled", "yellow"), (view.saving, "saving", "magenta"))
+    return [(f"{count} {word}", style) for count, word, style in (*counts, (hidden, "not shown", "dim")) if count]
+
+
+def _listed(line: Text, words: Iterable[tuple[str, str]], before: str) -> None:
+    for word, style in words:
+        line.append(before)
+        line.append(_plain(word), style)
+        before = ", "
+
+
+def _batch(batch: BatchStatus, now: float, wide: int) -> list[Text]:
+    """How a batch stands: its rows, then its money and its time; on one line where that fits."""
+    rows, rest = Text(no_wrap=True), Text(no_wrap=True)
+    rows.append(f"{_plain(batch.name)[:24]}: {batch.done:,} of {batch.total:,} done", "bold")
+    counts = [(batch.states.get(state, 0), state) for state in ("running", "failed", "unknown")]
+    words = [(f"{number:,} {state}", _STYLES.get(state) or _ENDED[state]) for number, state in counts if number]
+    if batch.waiting:
+        whys = ", ".join(f"{why} {number:,}" for why, number in sorted(batch.waiting.items()))
+        words.append((f"{sum(batch.waiting.values()):,} waiting ({whys})", "dim"))
+    _listed(rows, words, ", ")
+    said = [(text, "bold") for text in batch.money()]
+    said += [(f"{amount:,.12g} {unit} reserved", "dim") for unit, amount in batch.reserved.items() if amount and unit]
+    said += [(f"{each.account} stopped: {each.stopped}", "red") for each in batch.accounts if each.stopped]
+    said += [
+        (f"{each.account} again at {_time(each.paused_until)}", "yellow")
+        for each in batch.accounts
+        if not each.stopped and each.paused_until is not None and each.paused_until > now
+    ]
+    left = batch.left(now)
+    if left and batch.finish is not None:
+        clocks = dict.fromkeys(_time(max(end, now)) for end in batch.finish)
+        said.append((f"done {' to '.join(clocks)}, in {left}", "dim"))
+    _listed(rest, said, "")
+    if not said:
+        return [rows]
+    return [rows.append("; ").append(rest)] if rows.cell_len + rest.cell_len + 2 <= wide else [rows, rest]
+
+
+def _time(at: float) -> str:
+    return time.strftime("%H:%M", time.localtime(at))
 
 
 def _bar(line: Text, progress: float | None, wide: int, size: Size) -> None:
