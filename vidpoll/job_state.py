@@ -142,7 +142,7 @@ class Steps(NamedTuple):
     """How a wait that is made of steps stands, for the next one in whatever process. Times are Unix seconds."""
 
     since: float = 0.0
-    """When the first step was; 0.0 before it."""
+    """When the first step was; 0.0 before it, and after one that gave up."""
     asked_at: float = 0.0
     """When the last question was sent; 0.0 before the first one."""
     next_at: float = 0.0

@@ -126,7 +126,8 @@ class Watch(Task):
         """Go on where the steps before this one have left off, maybe in another process."""
         steps, now = self.job.known.steps, context.now()
         self._offset = offset = context.clock.time() - now
-        if steps.asked_at:
+        if steps.since:
+            self.since = min(now, steps.since - offset)
             self._foreign, self._wordless = steps.foreign, steps.wordless
             self._seen = self._moved_by(self.job.snapshot)
             self._still = None if steps.still_since is None else steps.still_since - offset
@@ -134,8 +135,6 @@ class Watch(Task):
             self.streak.in_a_row, self.streak.first_at = steps.in_a_row, steps.first_at - offset
             if now - self._next_step(now) > context.patience:  # nobody asked for so long: that is no outage
                 self.streak.in_a_row = 0
-        if steps.since:
-            self.since = min(now, steps.since - offset)
         if self.job.give_up_at is not None:
             self.deadline = self.job.give_up_at - offset
             self.timeout = round(max(0.0, self.deadline - self.since), 1)
