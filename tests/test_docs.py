@@ -98,6 +98,8 @@ def test_the_example_of_a_hook_is_one(name: str, spec: Any) -> None:
 
 TITLES = {
     "client": "Waiting",
+    "stepping": "Waiting",
+    "dumps": "Waiting",
     "accounts": "Accounts",
     "job": "Jobs and events",
     "job_state": "Jobs and events",
@@ -110,13 +112,14 @@ TITLES = {
     "stream": "Downloads",
     "provider": "Writing a provider",
     "plugins": "Plugins",
+    "hookspecs": "Plugins",
     "errors": "Errors",
 }
 
 
 def call(thing: Any) -> str:
     """The parameters of a call, with those defaults that a person can read."""
-    if isinstance(thing, type) and issubclass(thing, enum.Enum):
+    if (isinstance(thing, type) and issubclass(thing, enum.Enum)) or not callable(thing):
         return ""
     shown, keyword = [], False
     for each in inspect.signature(thing).parameters.values():

@@ -18,7 +18,7 @@ from vidpoll.pacing import forecast, schedules
 
 PUBLIC = [
     "Account", "Adaptive", "Client", "Exponential", "Fixed", "Job", "Law", "Moment", "Schedule", "State",
-    "download", "wait", "watch", "webhook",
+    "download", "wait", "watch", "webhook", "Step", "dump", "load", "LATER",
     "Completed", "DownloadProgress", "Downloaded", "Event", "Failed", "GaveUp", "PollFailed", "Polled",
     "ProgressChanged", "StageChanged", "Stalled",
     "Asset", "Cost", "Price", "Page", "Problem", "Quota", "Snapshot", "Submitted", "Exchange",

@@ -81,7 +81,7 @@ if TYPE_CHECKING:
         StageChanged,
         Stalled,
     )
-    from .hookspecs import hookimpl
+    from .hookspecs import LATER, hookimpl
     from .job import Job
     from .job_state import Moment
     from .model import Asset, Cost, Exchange, Page, Problem, Quota, Request, Response, Snapshot, State, Submitted
@@ -108,6 +108,8 @@ if TYPE_CHECKING:
         Webhook,
     )
     from .shortcuts import download, wait, watch
+    from .stepping import Step
+    from .storage.dumps import dump, load
     from .storage.job_store import JobStore
     from .storage.records import KeptJob, Origin, Submission, WantedFiles
     from .webhooks import webhook
@@ -115,6 +117,8 @@ if TYPE_CHECKING:
 __all__ = [
     # waiting
     "Client", "Account", "Job", "State", "wait", "watch", "download", "webhook", "Moment",
+    # for other engines
+    "Step", "dump", "load", "LATER",
     # when to ask again
     "Adaptive", "Fixed", "Exponential", "Schedule", "Law",
     # events
@@ -158,7 +162,7 @@ _HOMES = {
         "Completed DownloadProgress Downloaded Event Failed GaveUp PollFailed Polled ProgressChanged StageChanged "
         "Stalled"
     ),
-    "hookspecs": "hookimpl",
+    "hookspecs": "LATER hookimpl",
     "job": "Job",
     "job_state": "Moment",
     "model": "Asset Cost Exchange Page Problem Quota Request Response Snapshot State Submitted",
@@ -172,6 +176,8 @@ _HOMES = {
         "Slots Stage Webhook"
     ),
     "shortcuts": "download wait watch",
+    "stepping": "Step",
+    "storage.dumps": "dump load",
     "storage.job_store": "JobStore",
     "storage.records": "KeptJob Origin Submission WantedFiles",
     "webhooks": "webhook",

@@ -17,7 +17,7 @@ from . import arguments
 from .client_base import ClientBase
 from .errors import UsageError
 from .events import Completed, DownloadProgress, Event, Failed, GaveUp
-from .following import Followed, OnEvent, Saving, checked
+from .following import Followed, OnEvent, Saving, check_question, checked
 from .job import Job
 from .model import Asset, Quota, Snapshot
 from .pacing.schedules import Schedule
@@ -28,6 +28,7 @@ from .polling.submit import check_kind, end_job, list_jobs, value_of
 from .polling.upload import run_upload, upload_request
 from .polling.watch import Watch
 from .price import Price
+from .stepping import Step, of_step, step
 from .storage.once import Submit, send, send_once
 from .storage.records import VIDEO, WantedFiles
 
@@ -184,6 +185,29 @@ class Client(ClientBase):
         ):
             pass
         return [checked(same[job.ref]) if check else same[job.ref] for job in given]
+
+    def step(self, job: Job | str, *, pacing: Schedule | None = None) -> Step:
+        """One step of a wait, for an engine with its own clock: at most one question to the provider, and no sleep.
+
+        `next_in` says in how many seconds to call it again, None that no further step is needed. Where it is too early
+        (the floor, a hint, the account's rate, a lease of another process) nothing is sent. Faults, patience and
+        confirmations count over the steps as in one wait: what they need is in the job, so that each may be in another
+        process, by `vidpoll.dump(job)` and `vidpoll.load(data)`, or by a store. `job.give_up_at` is a deadline. Hooks
+        are told as in a wait; the events are those that `watch` yields. Raises UsageError before anything is sent.
+        """
+        job = of_step(self._keeper, job)
+        state, schedule = self._state(job.account), arguments.check_pacing(pacing or self._pacing)
+        check_question(self._keeper, job, state)
+        return step(self._loop, self._keeper, job, state, schedule)
+
+    def heard(self, job: Job | str) -> None:
+        """Say that a verdict was heard, of which a hook had returned `vidpoll.LATER`; twice is as once.
+
+        Until then the store has it as not told, and whoever waits for the job tells it again, 60 s later at the
+        earliest. A client without a store keeps no verdicts: it does nothing. Raises StoreError where that cannot be
+        kept, BadReference.
+        """
+        self._keeper.hear(arguments.as_job(job).ref)
 
     def poll(self, job: Job | str) -> Snapshot:
         """Ask once and return what the answer said; a Job that is passed takes it in, and hooks are told.

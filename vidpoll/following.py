@@ -85,7 +85,7 @@ class Following:
 
         states = [self._state(job.account) for job in jobs]
         for job, state in zip(jobs, states, strict=True):
-            self._check_question(job, state)
+            check_question(self._keeper, job, state)
         self._keeper.enter(jobs, [state.opened for state in states])
         if saving is not None:
             self._keeper.want(saving.files)
@@ -142,16 +142,17 @@ class Following:
         background = Background(self._loop, self._state, tell, parallel=saving.parallel, deadline=deadline)
         return Desk(background, saving, self._keeper, self._plugins)
 
-    def _check_question(self, job: Job, state: AccountState) -> None:
-        """Raise what is wrong with asking about a job, before it is kept; of one that ended nothing is asked."""
-        try:
+
+def check_question(keeper: Keeper | NoKeeper, job: Job, state: AccountState) -> None:
+    """Raise what is wrong with asking about a job, before it is kept; of one that ended nothing is asked."""
+    try:
+        if not job.final:
+            build(state.opened, state.provider.status, job.id)
+            state.opened.check()
+    except VidpollError:
+        with keeper.asking(job, state.opened):  # brings the job to where the store has it
             if not job.final:
-                build(state.opened, state.provider.status, job.id)
-                state.opened.check()
-        except VidpollError:
-            with self._keeper.asking(job, state.opened):  # brings the job to where the store has it
-                if not job.final:
-                    raise
+                raise
 
 
 def checked(job: Job) -> Job:

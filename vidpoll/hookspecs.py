@@ -2,8 +2,8 @@
 
 A plugin is a module or an object whose functions are marked with `@vidpoll.hookimpl`. It is found by the entry-point
 group `vidpoll`, or passed: `Client(plugins=[thing])`. All hooks run in the thread that called `wait`, `watch`,
-`as_completed`, `poll` or `download`, one at a time, in pluggy's order (last registered first, `tryfirst` and `trylast`
-honoured), so an implementation needs no lock. Parameters are taken by name; leave out what you do not need.
+`as_completed`, `step`, `poll` or `download`, one at a time, in pluggy's order (last registered first, `tryfirst` and
+`trylast` honoured), so an implementation needs no lock. Parameters are taken by name; leave out what you do not need.
 
 While jobs are waited for, this is the protocol, between one `vidpoll_began` and one `vidpoll_ended`:
 
@@ -21,6 +21,7 @@ work to a thread of your own.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -45,6 +46,22 @@ if TYPE_CHECKING:
 
 hookspec = pluggy.HookspecMarker("vidpoll")
 hookimpl = pluggy.HookimplMarker("vidpoll")
+
+
+class Later(Enum):
+    """What the hook of a verdict returns that only hands it over, to a queue or a task: it is not heard yet.
+
+    With a store the verdict is told again by whoever waits for the job, 60 s later at the earliest, until
+    `Client.heard(job)` is called. Without a store nothing is kept, and it counts as heard, like any other return.
+    """
+
+    LATER = "later"
+
+    def __repr__(self) -> str:
+        return "vidpoll.LATER"
+
+
+LATER = Later.LATER
 
 
 @hookspec
@@ -108,7 +125,7 @@ def vidpoll_began(jobs: Sequence[Job], action: str) -> None:
     """These jobs are waited for from now on (`action` is "wait"), or their files are fetched ("download").
 
     When: before the first question of a wait, before the first byte of a download; a download may lie within a wait.
-    Not for a single `poll`. `jobs` are all of the call, those with a verdict included. Return: ignored.
+    Not for a `poll` or a `step`. `jobs` are all of the call, those with a verdict included. Return: ignored.
 
     Example::
 
@@ -164,13 +181,15 @@ def vidpoll_progress(job: Job, event: ProgressChanged) -> None:
 
 
 @hookspec
-def vidpoll_completed(job: Job, event: Completed) -> None:
+def vidpoll_completed(job: Job, event: Completed) -> Later | None:
     """The provider says that the job is completed.
 
     When: once per job, before `wait` returns; `job.assets` are there. Not again for a Job that has its verdict already.
     With a store: once per job whatever the process, and again only where a process died while the hook was called; it
     is then called when somebody waits for the job again, and the URLs of `job.assets` are without their queries.
-    Return: ignored.
+    Return: `vidpoll.LATER` where the verdict was only handed over, to a queue or a task. With a store it then counts as
+    not told until `Client.heard(job)` is called, and whoever waits for the job tells all hooks again, 60 s (of the
+    store's clock) later at the earliest. Without a store LATER changes nothing. Any other return is ignored.
     If it raises: logged and warned, `wait` returns the job all the same.
 
     Example::
@@ -182,13 +201,13 @@ def vidpoll_completed(job: Job, event: Completed) -> None:
 
 
 @hookspec
-def vidpoll_failed(job: Job, event: Failed) -> None:
+def vidpoll_failed(job: Job, event: Failed) -> Later | None:
     """The provider says that the job failed, was cancelled or has expired (`event.state` tells which).
 
     When: once per job, before `wait` raises; not again for a Job that has its verdict already; with a store, as in
     `vidpoll_completed`, once whatever the process. Never for a timeout, a
-    dead network or a wrong key: those are `vidpoll_gave_up`. Return: ignored. If it raises: logged and warned; `wait`
-    raises what it would have raised.
+    dead network or a wrong key: those are `vidpoll_gave_up`. Return: `vidpoll.LATER`, as in `vidpoll_completed`; any
+    other return is ignored. If it raises: logged and warned; `wait` raises what it would have raised.
 
     Example::
 

@@ -25,7 +25,7 @@ from .errors import (
 )
 from .events import Event, money, percent
 from .job_state import Change, JobState, Moment, Phase
-from .model import NO_REASON, Asset, Cost, Exchange, Problem, Snapshot, State, parse_reference, same_id
+from .model import NO_REASON, Asset, Cost, Exchange, Problem, Snapshot, State, is_number, parse_reference, same_id
 
 MAX_THUMBNAIL = 5_000_000
 """Bytes; a larger picture is not fetched."""
@@ -47,7 +47,8 @@ class Job:
     """
 
     __slots__ = (
-        "_download_error", "_fetch", "_paths", "_recall", "_unknown", "account", "id", "key", "known", "ref", "told",
+        "_download_error", "_fetch", "_paths", "_recall", "_unknown", "account", "id", "key", "known", "more", "ref",
+        "told",
     )  # fmt: skip
 
     def __init__(self, ref: str, *, submitted_at: float | None = None, key: str = "") -> None:
@@ -58,6 +59,8 @@ class Job:
         self.known = JobState(ref, submitted_at=submitted_at, created_at=submitted_at)
         self.told = False
         """Whether the hooks of this program have heard its verdict."""
+        self.more: Mapping[str, object] = {}
+        """The fields of its dump that this vidpoll does not know (`vidpoll.load`)."""
         self._paths: tuple[Path, ...] = ()
         self._download_error: VidpollError | None = None
         self._unknown: OutcomeUnknown | None = None
@@ -132,6 +135,20 @@ class Job:
     def created_at(self) -> float | None:
         """The Unix second at which the job was made: submitted here, else as the provider says, else None."""
         return self.known.created_at
+
+    @property
+    def give_up_at(self) -> float | None:
+        """The Unix second at which `Client.step` gives up with WaitTimeout; None, as at first: never. May be set.
+
+        Raises UsageError for what is no finite number.
+        """
+        return self.known.give_up_at
+
+    @give_up_at.setter
+    def give_up_at(self, at: float | None) -> None:
+        if not (at is None or is_number(at)):
+            raise UsageError(f"give_up_at={at!r}: must be Unix seconds, or None for no deadline")
+        self.known = self.known._replace(give_up_at=at)
 
     @property
     def answers(self) -> int:
@@ -278,12 +295,21 @@ class Job:
 
     def restore(self, known: JobState) -> None:
         """Take over what a store has kept of this job; nothing is told, and what was told before is not told again."""
+        self.stepped(known)
         self.known = known._replace(
+            steps=self.known.steps,
+            give_up_at=self.give_up_at,
             submitted_at=self.submitted_at or known.submitted_at,
             created_at=known.created_at or self.created_at,
             answers=max(self.answers, known.answers),
         )
         self._unknown = None
+
+    def stepped(self, known: JobState) -> None:
+        """Take over how steps stand, where those of another process came later, and when they give up."""
+        steps = max(self.known.steps, known.steps, key=lambda steps: steps.asked_at)
+        until = known.give_up_at if self.give_up_at is None else self.give_up_at
+        self.known = self.known._replace(steps=steps, give_up_at=until)
 
     def give_up(self, error: OutcomeUnknown) -> None:
         """Note why the outcome is unknown. The state is not touched: only the provider ends a job."""

@@ -138,6 +138,33 @@ class Moment(NamedTuple):
     progress: float | None
 
 
+class Steps(NamedTuple):
+    """How a wait that is made of steps stands, for the next one in whatever process. Times are Unix seconds."""
+
+    since: float = 0.0
+    """When the first step was; 0.0 before it, and after one that gave up."""
+    asked_at: float = 0.0
+    """When the last question was sent; 0.0 before the first one."""
+    next_at: float = 0.0
+    """Before it none is sent."""
+    in_a_row: int = 0
+    """Faults since the last good answer."""
+    first_at: float = 0.0
+    """When the first of them came."""
+    refusals: int = 0
+    missing: int = 0
+    """404 in a row."""
+    foreign: tuple[str, int] = ("", 0)
+    """The id that the last answers named, where it was another one, and how many of them did."""
+    wordless: bool = False
+    """Whether an answer without a status word was told."""
+    still_since: float | None = None
+    """Since when nothing has changed; None once that was told."""
+
+
+NO_STEPS = Steps()
+
+
 class JobState(NamedTuple):
     """All that is known of the job `ref`: what a `Job` holds, and what a store saves and restores.
 
@@ -173,6 +200,10 @@ class JobState(NamedTuple):
     """The place that was told last."""
     words: frozenset[str] = _WORDLESS
     """The unknown words that were told."""
+    steps: Steps = NO_STEPS
+    """How `Client.step` has fared."""
+    give_up_at: float | None = None
+    """When steps give up."""
 
     # -- answers ------------------------------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
@@ -360,10 +361,11 @@ class Plugins:
         install = f"; {wanted} brings it: pip install ./plugins/{wanted} in a checkout of vidpoll" if wanted else ""
         return f"no transport {redact.text(name, limit=60)!r}: {said}known: {', '.join(sorted(known))}{install}"
 
-    def tell(self, job: Job, event: Event) -> None:
-        """Call every implementation of the event's hook, one by one; one that raises keeps no other from it."""
-        self._call(HOOKS[type(event)], {"job": job, "event": event})
-        job.told = job.told or isinstance(event, (Completed, Failed))
+    def tell(self, job: Job, event: Event) -> bool:
+        """Call every implementation of the event's hook; whether one of them says that it is heard LATER."""
+        later = self._call(HOOKS[type(event)], {"job": job, "event": event})
+        job.told = job.told or (isinstance(event, (Completed, Failed)) and not later)
+        return later
 
     @contextmanager
     def during(self, jobs: Sequence[Job], action: str) -> Iterator[None]:
@@ -375,10 +377,14 @@ class Plugins:
         finally:
             self._call("vidpoll_ended", given)
 
-    def _call(self, hook: str, given: Mapping[str, Any]) -> None:
+    def _call(self, hook: str, given: Mapping[str, Any]) -> bool:
+        """Call the implementations of a hook one by one, whatever one raises; whether one says LATER."""
+        later = False
         for impl in self._implementations(hook):
             self._traced(impl, hook, given.get("event"))
-            guard(f"plugin {impl.plugin_name}, {hook}", impl.function, *(given[name] for name in impl.argnames))
+            back = guard(f"plugin {impl.plugin_name}, {hook}", impl.function, *map(given.get, impl.argnames))
+            later = later or back is hookspecs.LATER
+        return later
 
     def admit(self, row: object) -> str:
         """Why a batch may not buy a row, by the first plugin that says so; one that raises does not let it pass."""
@@ -404,26 +410,21 @@ class Plugins:
         """The first reason that an implementation gives; `raised`: one that raises is a reason, too."""
         for impl in self._implementations(hook):
             self._traced(impl, hook)
-            who, said = f"plugin {impl.plugin_name}, {hook}", [f"{impl.plugin_name} raised" if raised else ""]
-
-            def ask(impl: Any = impl, said: list[str] = said) -> None:
-                said[0] = redact.text(impl.function(*(given[name] for name in impl.argnames)) or "")
-
-            guard(who, ask)
-            if said[0]:
-                return said[0]
+            asked = partial(impl.function, *(given[name] for name in impl.argnames))
+            said = guard(f"plugin {impl.plugin_name}, {hook}", lambda asked=asked: redact.text(asked() or ""))
+            if said or (said is None and raised):
+                return str(said or f"{impl.plugin_name} raised")
         return ""
 
     def display(self, now: Callable[[], float]) -> bool:
         """Register the first display that a plugin has for this terminal; whether there is one."""
         for impl in self._implementations("vidpoll_display"):
             self._traced(impl, "vidpoll_display")
-            shown: list[object] = []
             who = f"plugin {impl.plugin_name}, vidpoll_display"
-            guard(who, lambda impl=impl, shown=shown: shown.append(impl.function(*([now] if impl.argnames else []))))
-            if shown and shown[0] is not None:
+            shown = guard(who, impl.function, *([now] if impl.argnames else []))
+            if shown is not None:
                 try:
-                    self._passed(shown[0], f"{impl.plugin_name}-display")
+                    self._passed(shown, f"{impl.plugin_name}-display")
                 except (UsageError, PluginError) as error:
                     _warn(f"{who}: {error}", RuntimeWarning)
                     continue
@@ -458,13 +459,14 @@ class Plugins:
         return wrong
 
 
-def guard(who: str, function: Callable[..., object], *args: object) -> None:
-    """Call someone else's function; if it raises, say whose it was (log and RuntimeWarning) and go on."""
+def guard(who: str, function: Callable[..., object], *args: object) -> object:
+    """Call someone else's function; if it raises, say whose it was (log and RuntimeWarning) and return None."""
     try:
-        function(*args)
+        return function(*args)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is theirs
         log.error("%s raised %s", who, redact.trace(error))
         _warn(f"{who} raised {_said(error)}", RuntimeWarning)
+        return None
 
 
 def _one_name(only: str | None, providers: Sequence[Provider]) -> None:

@@ -22,7 +22,7 @@ from ..errors import (
 from ..events import Event, GaveUp, Polled, PollFailed, Stalled
 from ..faults import CONFIRMATIONS, GOOD_HINT, PAGE_PATIENCE, UNSEEN, Fault, Meaning
 from ..job import Job
-from ..job_state import Moment
+from ..job_state import Moment, Steps
 from ..model import Problem, Request, Snapshot, State, check_job_id, is_number
 from ..pacing.forecast import Forecast, Law, forecast
 from ..pacing.limiter import LONG
@@ -44,8 +44,8 @@ class Watch(Task):
     """Follows one job to its verdict, or through a single question (`once`)."""
 
     __slots__ = (
-        "_foreign", "_hint", "_request", "_schedule", "_seen", "_still", "_wordless", "answer", "job", "once", "since",
-        "timeout",
+        "_foreign", "_hint", "_offset", "_request", "_schedule", "_seen", "_still", "_wordless", "answer", "job",
+        "once", "since", "timeout",
     )  # fmt: skip
 
     job: Job
@@ -77,6 +77,8 @@ class Watch(Task):
         """Whether an answer without a status word was told."""
         self._foreign = ("", 0)
         """The id that the last answers named, where it was another one, and how many of them did."""
+        self._offset: float | None = None
+        """Unix seconds less monotonic ones, of a wait that is made of steps."""
         if once:
             self.answer = Fault(HELD, 429, sent=False)
             self.deadline = now + min(ONE_SHOT_PATIENCE, ONE_SHOT_PATIENCE if timeout is None else timeout)
@@ -91,10 +93,11 @@ class Watch(Task):
 
     def first(self, now: float) -> float:
         """At once, but not below the floor since the job was last asked about."""
-        return self.account.limiter.earliest_poll(self.job.id, now)
+        return max(self.account.limiter.earliest_poll(self.job.id, now), self._next_step(now))
 
     def reserve_slot(self, now: float) -> float:
-        return self.account.limiter.reserve_slot(self.job.id, now)
+        at = self._next_step(now)
+        return at if at > now else self.account.limiter.reserve_slot(self.job.id, now)
 
     @property
     def queues(self) -> bool:  # type: ignore[override]  # of a task that waits; a single poll does not queue
@@ -116,6 +119,49 @@ class Watch(Task):
 
     def gives_up_at(self, now: float) -> float:
         return now if self.once else super().gives_up_at(now)
+
+    # -- steps --------------------------------------------------------------------------------------------------------
+
+    def take_up(self, context: Context) -> None:
+        """Go on where the steps before this one have left off, maybe in another process."""
+        steps, now = self.job.known.steps, context.now()
+        self._offset = offset = context.clock.time() - now
+        if steps.since:
+            self.since = min(now, steps.since - offset)
+            self._foreign, self._wordless = steps.foreign, steps.wordless
+            self._seen = self._moved_by(self.job.snapshot)
+            self._still = None if steps.still_since is None else steps.still_since - offset
+            self.streak.refusals, self.streak.missing = steps.refusals, steps.missing
+            self.streak.in_a_row, self.streak.first_at = steps.in_a_row, steps.first_at - offset
+            if now - self._next_step(now) > context.patience:  # nobody asked for so long: that is no outage
+                self.streak.in_a_row = 0
+        if self.job.give_up_at is not None:
+            self.deadline = self.job.give_up_at - offset
+            self.timeout = round(max(0.0, self.deadline - self.since), 1)
+
+    def leave_off(self, again_at: float | None) -> None:
+        """Have the job know what the next step needs. It comes at `again_at`; None: this one was the last."""
+        offset = self._offset
+        if offset is None or self.answer is None or not self.begun:  # nothing was asked
+            return
+        asked_at = self.asked_at + offset
+        if again_at is None:  # whoever steps on begins anew
+            steps = Steps(asked_at=asked_at, next_at=asked_at + self.account.provider.pacing.floor)
+        else:
+            streak = self.streak
+            steps = Steps(
+                self.since + offset, asked_at, again_at + offset, streak.in_a_row, streak.first_at + offset,
+                streak.refusals, streak.missing, self._foreign, self._wordless,
+                None if self._still is None else self._still + offset,
+            )  # fmt: skip
+        self.job.known = self.job.known._replace(steps=steps)
+
+    def _next_step(self, now: float) -> float:
+        """Before when no step asks, by what is known of those before it: clocks may differ, so never beyond a gap."""
+        steps = self.job.known.steps
+        if self._offset is None:
+            return now
+        return min(steps.next_at - self._offset, now + max(0.0, steps.next_at - steps.asked_at))
 
     @property
     def ours(self) -> bool:
@@ -180,15 +226,19 @@ class Watch(Task):
 
     def _stalled(self, snapshot: Snapshot | None, context: Context) -> tuple[Event, ...]:
         """An event where nothing has changed for as long as the provider's window; told once, until something moves."""
-        told = () if snapshot is None else (snapshot.progress, snapshot.queue_position, snapshot.updated_at)
         now = context.now()
-        seen = (self.job.state, self.job.stage, *told)
+        seen = self._moved_by(snapshot)
         if seen != self._seen:
             self._seen, self._still = seen, now
         if self._still is None or self.job.final or now - self._still < self.account.provider.pacing.stalled_after:
             return ()
         still, self._still = now - self._still, None
         return (Stalled(self.job.ref, context.clock.time(), still, self.job.stage, self.job.progress),)
+
+    def _moved_by(self, snapshot: Snapshot | None) -> tuple[object, ...]:
+        """What shows that a job moves."""
+        told = () if snapshot is None else (snapshot.progress, snapshot.queue_position, snapshot.updated_at)
+        return (self.job.state, self.job.stage, *told)
 
     def _history(self) -> Sequence[Moment]:
         """What was seen, from the second on at which the job was made, where that is known."""

@@ -69,7 +69,7 @@ class Keeper:
 
     gather = 0.05
 
-    def __init__(self, store: Store, clock: Clock, tell: Callable[[Job, Event], None], bound: float) -> None:
+    def __init__(self, store: Store, clock: Clock, tell: Callable[[Job, Event], bool], bound: float) -> None:
         self.store = store
         self.bound = bound
         self._clock = clock
@@ -346,20 +346,22 @@ class Keeper:
         if not mine:
             return
         heard: list[str] = []
+        later: list[str] = []
         ours: Mapping[str, bool | None] | None = {}
         try:
             ours = self._try(claim([job for job, _ in mine.values()]), owed=True)
             for ref, (job, event) in mine.items():
                 if ours is None or ours.get(ref) is not False:
-                    self._tell(job, event)
-                    heard.append(ref)
+                    (later if self._tell(job, event) else heard).append(ref)
             self._keep_heard([ref for ref in heard if ours is None or ours.get(ref)], later=ours is None)
         except BaseException:  # Ctrl-C, wherever it came
             self._keep_heard(heard)
-            left = [ref for ref in mine if ref not in heard]
+            left = [ref for ref in mine if ref not in heard and ref not in later]
             self._try(lambda: self.store.untold(left), owed=True)
             raise
         finally:
+            if later:
+                self._try(lambda: self.store.later(later), owed=True)
             self._telling.difference_update(mine)
 
     def _begin_telling(self, told: Sequence[tuple[Job, Event]]) -> dict[str, tuple[Job, Event]]:
@@ -369,6 +371,10 @@ class Keeper:
             mine = {job.ref: (job, event) for job, event in told if job.ref not in beyond}
             self._telling.update(mine)
         return mine
+
+    def hear(self, ref: str) -> None:
+        """A verdict was heard that a hook wanted to hear LATER. Raises StoreError where that cannot be kept."""
+        self.ready().told([ref])
 
     def _keep_heard(self, refs: Sequence[str], *, later: bool = False) -> None:
         """Keep that the hooks have heard verdicts; `later`: the store has just refused these."""
@@ -502,6 +508,8 @@ def _check(kept: KeptJob) -> None:
 def _catch_up(job: Job, kept: KeptJob) -> None:
     """Bring a job to where the store has it, where the store knows more of it than the program does."""
     known = kept.known
+    if not job.final:
+        job.stepped(known)
     if job.final or known.phase is Phase.NEW:
         return
     if kept.ended_at is not None or not job.history or job.history[-1].at < known.history[-1].at:

@@ -24,8 +24,16 @@ class NoKeeper:
     watch = Watch
     gather = 0.0
 
-    def __init__(self, tell: Callable[[Job, Event], None]) -> None:
-        self.tell = tell
+    def __init__(self, tell: Callable[[Job, Event], bool]) -> None:
+        self._tell = tell
+
+    def tell(self, job: Job, event: Event) -> None:
+        """Tell the hooks. A verdict that one of them wants to hear LATER counts as told: nobody keeps it."""
+        if self._tell(job, event):
+            job.told = job.final
+
+    def hear(self, ref: str) -> None:
+        """It counted as told."""
 
     def verdicts(self, told: Sequence[tuple[Job, Event]]) -> None:
         """Tell the hooks; nothing is kept."""
@@ -53,6 +61,10 @@ class NoKeeper:
 
     def enter(self, jobs: Sequence[Job], accounts: Sequence[OpenAccount]) -> None:
         """They are not kept."""
+
+    def catch_up(self, job: Job, seen: int) -> tuple[list[Event], int]:
+        """Nothing is known of other processes."""
+        return [], seen
 
     def asking(self, job: Job, account: OpenAccount) -> AbstractContextManager[None]:
         """It is not kept."""

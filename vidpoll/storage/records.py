@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from .. import redact
 from ..errors import KINDS, PluginError, VidpollError
 from ..job import OF_BATCHES, Job
-from ..job_state import TABLE, JobState, Kind, Moment, Phase, Place
+from ..job_state import NO_STEPS, TABLE, JobState, Kind, Moment, Phase, Place, Steps
 from ..model import Asset, Cost, Problem, Snapshot, State, as_stage, is_number
 
 if TYPE_CHECKING:
@@ -278,11 +278,13 @@ def facts(job: Job) -> dict[str, Any]:
         "said": None if said is None else {name: getattr(said, name) for name in _SAID},
         "left": sorted(map(list, known.left), key=str),
         "words": sorted(known.words),
+        "steps": None if known.steps == NO_STEPS else known.steps._asdict(),
     }
 
 
 _PLAIN = (
     "state", "stage", "progress", "submitted_at", "created_at", "answers", "grace", "late", "returning", "told",
+    "give_up_at",
 )  # fmt: skip
 _SAID = (
     "state", "stage", "progress", "created_at", "updated_at", "finished_at", "duration", "queue_position", "assets_due",
@@ -324,12 +326,20 @@ def read(ref: str, kept: Mapping[str, Any]) -> JobState:
     Where the URL of an asset was cut, the job is `stale`: it is asked again before its files are fetched.
     """
     try:
-        return JobState(ref) if newer(kept) or not kept.get("phase") else _read(ref, kept)
-    except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, PluginError):
+        return JobState(ref) if newer(kept) or not kept.get("phase") else parse(ref, kept)
+    except ValueError:
         return JobState(ref)
 
 
-def _read(ref: str, kept: Mapping[str, Any]) -> JobState:
+def parse(ref: str, kept: Mapping[str, Any]) -> JobState:
+    """What is known of the job `ref`, by facts of this version. Raises ValueError where they are none."""
+    try:
+        return _parsed(ref, kept)
+    except (TypeError, ArithmeticError, LookupError, AttributeError, PluginError) as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from None
+
+
+def _parsed(ref: str, kept: Mapping[str, Any]) -> JobState:
     rows = kept["assets"]
     problem, cost, said = kept["problem"], kept["cost"], kept["said"]
     known = JobState(
@@ -350,6 +360,8 @@ def _read(ref: str, kept: Mapping[str, Any]) -> JobState:
         left=frozenset(filter(None, map(_place, kept["left"]))),
         told=_place(kept["told"]),
         words=frozenset(map(str, kept["words"])),
+        steps=_steps(kept["steps"]) if kept.get("steps") else NO_STEPS,
+        give_up_at=_number(kept.get("give_up_at")),
     )
     if known.phase in (Phase.ENDED, Phase.UNCONFIRMED) and not (known.state and known.state.final):
         raise ValueError("a verdict without one")
@@ -385,6 +397,23 @@ def _number(value: Any) -> Any:
 
 def _late(stage: object, progress: object) -> tuple[str | None, float | None]:
     return _stage(stage), _number(progress)
+
+
+def _steps(row: Mapping[str, Any]) -> Steps:
+    named, times = row["foreign"]
+    return Steps(
+        **{name: _number(float(row[name])) for name in ("since", "asked_at", "next_at", "first_at")},
+        **{name: _count(row[name]) for name in ("in_a_row", "refusals", "missing")},
+        foreign=(str(named), _count(times)),
+        wordless=bool(row["wordless"]),
+        still_since=_number(row["still_since"]),
+    )
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError("a count that is none")
+    return value
 
 
 def _place(row: Sequence[Any] | None) -> Place | None:

@@ -28,6 +28,12 @@ _JOB = (
 
 _TELLER = "SELECT facts, ended_at, told_at, teller, teller_since FROM jobs WHERE ref = ?"
 
+LATER = "later"
+"""The teller of a verdict that a hook wants to hear later."""
+
+AGAIN = 60.0
+"""Seconds after which such a verdict is told again."""
+
 _MINE = ("mine", "taken")
 
 _OPEN = "(account, key) IN (SELECT account, key FROM batch_rows WHERE state IS NULL)"
@@ -198,6 +204,12 @@ class Store(Database):
         with self._transaction(table_rows.who(ref for ref, _ in rows)) as db:
             db.executemany("UPDATE jobs SET teller = NULL WHERE ref = ? AND teller = ?", rows)
 
+    def later(self, refs: Iterable[str]) -> None:
+        """The hooks will say when they have heard these (`told`); until then they are there to claim, AGAIN s later."""
+        rows = [(LATER, self.now(), ref) for ref in refs]
+        with self._transaction(table_rows.who(ref for *_, ref in rows)) as db:
+            db.executemany("UPDATE jobs SET teller = ?, teller_since = ? WHERE ref = ? AND told_at IS NULL", rows)
+
     def forget(self, before: float) -> int:
         """Forget the jobs whose verdict was told, and the lost submits that were begun, before a moment; how many.
 
@@ -268,6 +280,8 @@ class Store(Database):
 
     def _gone(self, owner: str | None, since: float | None) -> bool:
         """Whether an owner is not there any more, who did something last at Unix second `since`; also: it is us."""
+        if owner == LATER:
+            return not 0.0 <= self.now() - (since or 0.0) < AGAIN
         return owner is None or owner == self.owner or owners.gone(owner, self._here, self.now() - (since or 0.0))
 
     # -- submits ------------------------------------------------------------------------------------------------------
