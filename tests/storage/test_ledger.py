@@ -41,10 +41,10 @@ def bought(store: Store, number: int, ref: str, key: str = FIRST.key) -> None:
     store.submitted(number, KeptJob(ref, vidpoll.Origin(ref.partition(":")[0]), "clip", key=key))
 
 
-def end(store: Store, ref: str) -> None:
+def end(store: Store, ref: str, cost: vidpoll.Cost | None = None) -> None:
     """The job has its verdict."""
     job = vidpoll.Job(ref)
-    job.receive(vidpoll.Snapshot(vidpoll.State.COMPLETED, assets_due=False), NOW)
+    job.receive(vidpoll.Snapshot(vidpoll.State.COMPLETED, assets_due=False, cost=cost), NOW)
     store.end([Saved(ref, records.facts(job))])
 
 
@@ -88,6 +88,22 @@ def test_a_row_from_its_submit_to_its_end(store: Store) -> None:
             paths=("a.mp4",), begun_at=NOW, ended_at=NOW,
         )
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("cost", "held"),
+    [
+        pytest.param(vidpoll.Cost(3.5, 0.25, "USD"), 3.25, id="more than its price"),
+        pytest.param(vidpoll.Cost(1.0, unit="USD"), 2.0, id="less: settled first"),
+        pytest.param(vidpoll.Cost(350.0, unit="credits"), 2.0, id="another unit"),
+    ],
+)
+def test_what_a_verdict_tells_counts_before_the_row_is_settled(store: Store, cost: vidpoll.Cost, held: float) -> None:
+    """Its files may take a while: what it has cost beyond its price is no longer there for other rows."""
+    bought(store, begin(store), "acme:j1")
+    end(store, "acme:j1", cost)
+    assert store.ledger("night")["USD"] == Ledger(0.0, held, 0.0)
+    assert why(store, replace(FIRST, row="b", budget=held + 1.9)) == "budget"
 
 
 def test_the_reservation_is_on_the_disk_with_the_intent(store: Store) -> None:

@@ -17,7 +17,8 @@ Gone = Callable[[str, float], bool]
 """Whether an owner, who began something at that Unix second, is not there any more."""
 
 _ROWS = (
-    "SELECT r.*, s.number, s.reason, s.owner, s.at, j.ref AS job, j.ended_at AS job_ended_at FROM batch_rows AS r "
+    "SELECT r.*, s.number, s.reason, s.owner, s.at, j.ref AS job, j.ended_at AS job_ended_at, "
+    "CASE WHEN j.ended_at IS NOT NULL THEN j.facts END AS job_facts FROM batch_rows AS r "
     "LEFT JOIN submits AS s ON s.account = r.account AND s.key = r.key "
     "LEFT JOIN jobs AS j ON j.account = r.account AND j.key = r.key WHERE r.batch = ?"
 )
@@ -117,8 +118,15 @@ def ledger(db: sqlite3.Connection, batch: str, gone: Gone) -> dict[str, Ledger]:
     for row in db.execute(f"{_ROWS} AND r.state IS NULL", (batch,)):
         kept = _kept(row, gone)
         if kept.state != "waiting":
-            found.setdefault(kept.unit, [0.0, 0.0, 0.0])[2 if kept.state == "unknown" else 1] += kept.price
+            held = max(kept.price, _told(row, kept.unit))
+            found.setdefault(kept.unit, [0.0, 0.0, 0.0])[2 if kept.state == "unknown" else 1] += held
     return {unit: Ledger(*sums) for unit, sums in found.items()}
+
+
+def _told(row: sqlite3.Row, unit: str) -> float:
+    """What the row's job has cost, as its verdict told; 0 where it did not. It counts before the row is settled."""
+    cost = table_rows.facts_of(row["job_facts"]).get("cost") if row["job_facts"] else None
+    return max(0.0, cost[0] - cost[1]) if cost and cost[2] == unit else 0.0
 
 
 def in_flight(db: sqlite3.Connection, account: str) -> int:
