@@ -352,7 +352,7 @@ def test_who_leaves_the_loop_leaves_the_files(tmp_path: Path) -> None:
 class Halves(BaseHTTPRequestHandler):
     """Half a file, and then nothing; the rest to whoever asks for it with a Range."""
 
-    ranges: list[str | None] = []  # noqa: RUF012
+    ranges: list[str | None]
     whole = MP4 + bytes(200_000)
 
     def do_GET(self) -> None:
@@ -388,6 +388,7 @@ def test_a_part_is_gone_on_with(tmp_path: Path) -> None:
     job = vidpoll.Job("acme:a")
     job.receive(vidpoll.Snapshot(vidpoll.State.COMPLETED, assets=(vidpoll.Asset("/v.mp4"),)), 0.0)
     accounts = {"acme": vidpoll.Account("acme", key=KEY)}
+    Halves.ranges = []
     with (
         serving(Halves) as url,
         vidpoll.Client(plugins=[Plugin(replace(ACME, base_url=url))], discover=False, accounts=accounts) as client,
