@@ -1,11 +1,10 @@
-"""The docs are true: hooks.md and api.md are what the code says, the diagram of design.md is the table, examples run.
+"""The docs are true: hooks.md and the api pages are what the code says, the table of decisions.md too, examples run.
 
-`python tests/test_docs.py` writes the two pages anew from the docstrings, and the diagram from the table.
+`python tests/test_docs.py` writes these anew from the docstrings and the source.
 """
 
 from __future__ import annotations
 
-import enum
 import importlib.util
 import inspect
 import json
@@ -13,7 +12,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -24,10 +23,14 @@ import pytest
 
 import vidpoll
 import vidpoll.testing
-from vidpoll import declare, errors, hookspecs, parsing
+from vidpoll import declare, errors, hookspecs
 from vidpoll.cli import main
 from vidpoll.job_state import TABLE, Kind, Phase
 from vidpoll.plugins import Plugins
+
+if __name__ == "__main__":  # pytest has it from pyproject.toml
+    sys.path.insert(0, str(Path(__file__).parent / "support"))
+import api_pages
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -94,177 +97,45 @@ def test_the_example_of_a_hook_is_one(name: str, spec: Any) -> None:
         space[name](**{each: MagicMock(seconds=600.0) for each in asked})
 
 
-# -- api.md -----------------------------------------------------------------------------------------------------------
-
-TITLES = {
-    "client": "Waiting",
-    "stepping": "Waiting",
-    "dumps": "Waiting",
-    "accounts": "Accounts",
-    "job": "Jobs and events",
-    "job_state": "Jobs and events",
-    "events": "Jobs and events",
-    "model": "What an answer said",
-    "pacing": "Pacing",
-    "transcript": "Transcripts",
-    "store": "Store",
-    "download": "Downloads",
-    "stream": "Downloads",
-    "provider": "Writing a provider",
-    "plugins": "Plugins",
-    "hookspecs": "Plugins",
-    "errors": "Errors",
-}
+# -- the pages of the public names ------------------------------------------------------------------------------------
 
 
-def call(thing: Any) -> str:
-    """The parameters of a call, with those defaults that a person can read."""
-    if (isinstance(thing, type) and issubclass(thing, enum.Enum)) or not callable(thing):
-        return ""
-    shown, keyword = [], False
-    for each in inspect.signature(thing).parameters.values():
-        if each.name in ("self", "cls"):
-            continue
-        if each.kind is each.KEYWORD_ONLY and not keyword:
-            shown.append("*")
-            keyword = True
-        keyword = keyword or each.kind is each.VAR_POSITIONAL
-        name = {each.VAR_POSITIONAL: "*", each.VAR_KEYWORD: "**"}.get(each.kind, "") + each.name
-        plain = each.default is None or isinstance(each.default, (bool, int, float, str, tuple))
-        shown.append(name if each.default is each.empty else f"{name}={each.default!r}" if plain else f"{name}=…")
-        if each.kind is each.POSITIONAL_ONLY and not any(
-            later.kind is later.POSITIONAL_ONLY for later in _after(thing, each.name)
-        ):
-            shown.append("/")
-    return f"({', '.join(shown)})"
-
-
-def _after(thing: Any, name: str) -> list[inspect.Parameter]:
-    parameters = list(inspect.signature(thing).parameters.values())
-    return parameters[[each.name for each in parameters].index(name) + 1 :]
-
-
-def lines(thing: object) -> str:
-    """The whole docstring, without examples that stand apart; those at a prompt as code."""
-    said = (inspect.getdoc(thing) or "").partition("\n\nExample::")[0].strip().split("\n\n")
-    return "\n\n".join(f"```pycon\n{part}\n```" if part.startswith(">>>") else part for part in said)
-
-
-def entry(name: str, thing: Any, prefix: str = "vidpoll.") -> Iterator[str]:
-    if inspect.ismodule(thing):
-        return
-    yield f"### `{prefix}{name}{call(thing)}`"
-    if isinstance(thing, type) and issubclass(thing, enum.Enum):
-        yield f"{lines(thing)}\n\n" + " ".join(f"`{each.name}`" for each in thing)
-        return
-    yield lines(thing)
-    if not isinstance(thing, type) or issubclass(thing, BaseException):
-        return
-    rows = []
-    members = {name: value for room in reversed(thing.__mro__) for name, value in vars(room).items()}
-    for member, value in sorted(members.items()):
-        inner = value.__func__ if isinstance(value, (classmethod, staticmethod)) else value
-        text = inspect.getdoc(inner) or ""
-        public = not member.startswith(("_", "test_")) and (inspect.isfunction(inner) or isinstance(value, property))
-        if public and text:
-            shown = member if isinstance(value, property) else f"{member}{call(inner)}"
-            rows.append(f"- `{shown}`: {' '.join(text.partition(chr(10) * 2)[0].split())}")
-    if rows:
-        yield "\n".join(rows)
-
-
-def module_of(module: Any, about: str, names: Iterable[str]) -> Iterator[str]:
-    yield f"## `{module.__name__}`"
-    yield about
-    for name in sorted(names):
-        yield from entry(name, getattr(module, name), f"{module.__name__.removeprefix('vidpoll.')}.")
-
-
-def api_page() -> str:
-    parts = [
-        "# The public names",
-        "<!-- Written from the docstrings by `python tests/test_docs.py`. -->",
-        """All of these are names of `vidpoll`; those of `parsing`, `declare` and `testing` come last. Times
-are seconds, moments are Unix seconds. The hooks have a page of their own: [hooks.md](hooks.md).""",
-    ]
-    groups: dict[str, list[str]] = {}
-    for name in vidpoll.__all__:
-        thing = getattr(vidpoll, name)
-        room = "provider" if name == "hookimpl" else getattr(thing, "__module__", "").rpartition(".")[2]
-        groups.setdefault(TITLES.get(room, "More"), []).append(name)
-    order = list(dict.fromkeys([*TITLES.values(), "More"]))
-    for title in order:
-        names = [name for name in groups.get(title, []) if not inspect.ismodule(getattr(vidpoll, name))]
-        if not names:
-            continue
-        parts.append(f"## {title}")
-        if title == "Errors":
-            parts.append(f"```text\n{(inspect.getdoc(errors) or '').partition(chr(10) * 2)[2]}\n```")
-            names.sort()
-        for name in names:
-            thing = getattr(vidpoll, name)
-            if name == "hookimpl":
-                parts += [
-                    "### `vidpoll.hookimpl`",
-                    "Marks a function as the implementation of a hook: `@vidpoll.hookimpl`.",
-                ]
-            else:
-                parts += entry(name, thing)
-    own = [each for each in vars(parsing).values() if getattr(each, "__module__", "") == parsing.__name__]
-    public = [each.__name__ for each in own if inspect.isfunction(each) and not each.__name__.startswith("_")]
-    parts += module_of(parsing, lines(parsing), public)
-    parts += module_of(declare, lines(declare), declare.__all__)
-    parts += module_of(vidpoll.testing, lines(vidpoll.testing).partition("\n\n")[0], vidpoll.testing.__all__)
-    from vidpoll.testing import fixtures
-
-    fixture = fixtures.vidpoll_simulator
-    text = inspect.getdoc(getattr(fixture, "__wrapped__", None) or fixture._get_wrapped_function()) or ""
-    parts += [
-        "### the pytest fixture `vidpoll_simulator`",
-        text.replace("Example::\n\n", "```python\n").replace("\n\nWhat may", "\n```\n\nWhat may"),
-    ]
-    return "\n\n".join(dedented(parts)) + "\n"
-
-
-def dedented(parts: list[str]) -> list[str]:
-    """The example of the fixture stands four spaces deep in its docstring."""
-    return [
-        re.sub(
-            r"```python\n(.*?)```", lambda found: "```python\n" + inspect.cleandoc(found[1]) + "\n```", part, flags=re.S
-        )
-        for part in parts
-    ]
-
-
-def test_api_page() -> None:
+@pytest.mark.parametrize("name", api_pages.PAGES)
+def test_api_pages(name: str) -> None:
     """Every public name of `vidpoll`, `parsing`, `declare` and `testing` is there with its whole docstring."""
-    assert page("api.md") == api_page(), WRITE
+    assert page(f"api/{name}.md") == api_pages.page(name), WRITE
+
+
+def test_the_index_of_the_public_names() -> None:
+    """It leads to every one of them, and no page is left from another day."""
+    assert page("api.md") == api_pages.index(), WRITE
+    assert {path.stem for path in (DOCS / "api").glob("*.md")} == {*api_pages.PAGES}
 
 
 @pytest.mark.parametrize("name", [*vidpoll.__all__, *vidpoll.testing.__all__])
 def test_every_name_has_its_place(name: str) -> None:
     """A public name that is not documented does not exist."""
-    assert re.search(rf"^##+ `(vidpoll|testing)\.{name}\b", page("api.md"), re.M) or name == "errors"
+    assert re.search(rf"^\| \[`{name}`\]\(api/\w+\.md#{name.lower()}\) \|", page("api.md"), re.M) or name in (
+        "errors",
+        "parsing",
+    )
 
 
-# -- design.md: the phases of a job -----------------------------------------------------------------------------------
+# -- decisions.md: the phases of a job ---------------------------------------------------------------------------------
 
 PHASES = re.compile(r"(<!-- phases: [^\n]*-->\n).*?(?=<!-- end of phases -->)", re.DOTALL)
 
 
 def phases() -> str:
-    """The table of a job's phases as a diagram, with what its words mean."""
-    lines = ["```mermaid", "stateDiagram-v2", "    [*] --> NEW"]
+    """The table of a job's phases, with what its words mean."""
+    lines = ["| phase | it means | an answer leads to |", "| --- | --- | --- |"]
     for phase in Phase:
-        for after in Phase:
-            kinds = [kind.value for kind in Kind if TABLE[phase].get(kind) is after]
-            if kinds:
-                lines.append(f"    {phase.name} --> {after.name}: {' / '.join(kinds)}")
-    lines += ["    ENDED --> [*]", "```", "", "| phase | the next answer |", "| --- | --- |"]
-    lines += [f"| `{phase.name}` | {meaning(Phase, phase.name)} |" for phase in Phase]
+        ways = {after: [kind.value for kind in Kind if TABLE[phase].get(kind) is after] for after in Phase}
+        leads = "; ".join(f"`{after.name}`: {', '.join(kinds)}" for after, kinds in ways.items() if kinds)
+        lines.append(f"| `{phase.name}` | {meaning(Phase, phase.name)} | {leads} |")
     lines += ["", "| an answer | is |", "| --- | --- |"]
     lines += [f"| {kind.value} | {meaning(Kind, kind.name)} |" for kind in Kind]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n\n"
 
 
 def meaning(of: type, name: str) -> str:
@@ -272,14 +143,14 @@ def meaning(of: type, name: str) -> str:
     return re.search(rf'    {name} = "[^"]*"\n    """(.*?)"""', inspect.getsource(of), re.DOTALL)[1]  # type: ignore[index]
 
 
-def design_page() -> str:
-    return PHASES.sub(lambda found: found[1] + phases(), page("design.md"))
+def decisions_page() -> str:
+    return PHASES.sub(lambda found: found[1] + phases(), page("decisions.md"))
 
 
-def test_the_phases_of_the_design_page() -> None:
-    """The diagram is the table of the source."""
-    assert PHASES.search(page("design.md"))
-    assert page("design.md") == design_page(), WRITE
+def test_the_phases_of_the_decisions_page() -> None:
+    """The table of the page is that of the source."""
+    assert PHASES.search(page("decisions.md"))
+    assert page("decisions.md") == decisions_page(), WRITE
 
 
 # -- writing-a-provider.md --------------------------------------------------------------------------------------------
@@ -538,7 +409,7 @@ def test_the_retries_of_the_page() -> None:
 # -- all pages --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", sorted(DOCS.glob("*.md")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted(DOCS.rglob("*.md")), ids=lambda path: path.name)
 def test_links_lead_somewhere(path: Path) -> None:
     """Every relative link of the docs names a file of the repository, where the repository is there."""
     links = (
@@ -550,6 +421,9 @@ def test_links_lead_somewhere(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    for name, text in (("hooks.md", hooks_page()), ("api.md", api_page()), ("design.md", design_page())):
+    pages = {f"api/{name}.md": api_pages.page(name) for name in api_pages.PAGES}
+    pages |= {"hooks.md": hooks_page(), "api.md": api_pages.index(), "decisions.md": decisions_page()}
+    for name, text in pages.items():
+        (DOCS / name).parent.mkdir(exist_ok=True)
         (DOCS / name).write_text(text, encoding="utf-8", newline="\n")
         print("written:", DOCS / name)

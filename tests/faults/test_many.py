@@ -30,7 +30,7 @@ from vidpoll.testing import FakeClock
 
 FLOOR = 5.0
 BOUND = ROOM + SEVERAL + 2 * (60 / FLOOR + 1)
-"""The promise of docs/design.md: no more requests in any minute without a good answer, whatever the number of jobs."""
+"""The promise of docs/decisions.md: no more requests in a minute without a good answer, whatever the number of jobs."""
 
 HANG = "hang"
 DRAWING = (200, {"status": "drawing"})
