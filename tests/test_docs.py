@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from functools import partial
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -31,6 +32,8 @@ from vidpoll.plugins import Plugins
 if __name__ == "__main__":  # pytest has it from pyproject.toml
     sys.path.insert(0, str(Path(__file__).parent / "support"))
 import api_pages
+import said
+import web
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -329,7 +332,9 @@ def test_a_recipe_runs(
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     assert blocks
-    space: dict[str, Any] = {"__name__": "cookbook"}
+    space: dict[str, Any] = {"__name__": "__main__"}
+    web.stand_in(monkeypatch)
+    monkeypatch.setattr("multiprocessing.get_context", lambda how: SimpleNamespace(Pool=ThreadPool))
     for shown in blocks:
         block = shown
         for name, job_id in re.findall(r'"(magicoal|token360|moneyprinterturbo):([\w-]{8,})"', shown):
@@ -342,7 +347,11 @@ def test_a_recipe_runs(
             assert done.returncode == 0, done.stdout
         else:
             exec(compile(block, f"cookbook.md: {title}", "exec"), space)
+    if title in web.DRIVERS:
+        web.DRIVERS[title](space)
     _as_told(title, tmp_path)
+    if isinstance(space.get("client"), vidpoll.Client):
+        space["client"].close()
 
 
 def _as_told(title: str, folder: Path) -> None:
@@ -352,14 +361,28 @@ def _as_told(title: str, folder: Path) -> None:
         assert clips == 2
     if "many" in title:
         assert clips == 2
-    if "web app" in title:
+    if "asyncio" in title or "processes" in title:
+        assert clips == 2
+    if "web app" in title or "Jupyter" in title:
         assert clips == 1
 
 
 def test_the_recipes_are_there() -> None:
     """What people ask for."""
     titles = " ".join(title.lower() for title, _ in RECIPES)
-    for word in ("chat", "many", "night", "web app", "test", "without packaging"):
+    for word in (
+        "chat",
+        "many",
+        "night",
+        "web app",
+        "test",
+        "without packaging",
+        "asyncio",
+        "jupyter",
+        "flask",
+        "django",
+        "processes",
+    ):
         assert word in titles
 
 
@@ -406,6 +429,61 @@ def test_the_retries_of_the_page() -> None:
     }
 
 
+# -- from-sdks.md -----------------------------------------------------------------------------------------------------
+
+SDKS = re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", page("from-sdks.md"), re.DOTALL | re.MULTILINE)
+
+
+def test_before_and_after_an_sdk(vidpoll_simulator: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lines after run at the simulated provider, and save a file; those before run against stand-ins."""
+    for name in ("openai", "replicate", "fal_client", "google", "google.genai"):
+        monkeypatch.setitem(sys.modules, name, MagicMock())
+    monkeypatch.setitem(sys.modules, "runwayml", MagicMock(TaskFailedError=RuntimeError))
+    for title, text in SDKS:
+        (tmp_path / title).mkdir()
+        monkeypatch.chdir(tmp_path / title)
+        before, after = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+        exec(compile(before, f"from-sdks.md: before {title}", "exec"), {})
+        exec(compile(after, f"from-sdks.md: after {title}", "exec"), {})
+        assert len(list(Path("clips").glob("*.mp4"))) == 1, title
+
+
+# -- troubleshooting.md -----------------------------------------------------------------------------------------------
+
+QUOTED = re.compile(r"(<!-- said: ([\w-]+) -->\n```text\n).*?```", re.DOTALL)
+
+
+def troubleshooting_page() -> str:
+    return QUOTED.sub(lambda found: f"{found[1]}{said.said(found[2])}\n```", page("troubleshooting.md"))
+
+
+def test_messages_are_quoted_as_they_are_printed() -> None:
+    """Each message on the page is made anew, and each that is made stands on it."""
+    text = page("troubleshooting.md")
+    assert {name for _, name in QUOTED.findall(text)} == {*said.CASES}
+    assert text.count("```text\n") == len(said.CASES)
+    assert text == troubleshooting_page(), WRITE
+
+
+def test_every_end_of_a_wait_has_its_row() -> None:
+    """The errors with which a wait ends stand in the first table."""
+    table = page("troubleshooting.md").partition("\n## ")[0]
+    ends = {*errors.JobError.__subclasses__(), *errors.OutcomeUnknown.__subclasses__()}
+    assert {each.__name__ for each in ends} <= {*re.findall(r"`(\w+)`", table)}
+
+
+def test_the_script_for_a_container_runs(vidpoll_simulator: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one Python block of the page."""
+    (block,) = re.findall(r"```python\n(.*?)```", page("troubleshooting.md"), re.DOTALL)
+    handlers: list[Any] = []
+    monkeypatch.setattr("signal.signal", lambda number, handler: handlers.append(handler))
+    job_id = vidpoll_simulator.seed_job("magicoal", "t2v", age=3600.0)
+    space: dict[str, Any] = {}
+    exec(compile(block.replace("3f8a2d1b-4c9e-4b7f-8d2a-1f3c5e7a9b0d", job_id), "troubleshooting.md", "exec"), space)
+    handlers[0](15, None)
+    assert space["stop"].is_set()
+
+
 # -- all pages --------------------------------------------------------------------------------------------------------
 
 
@@ -423,6 +501,7 @@ def test_links_lead_somewhere(path: Path) -> None:
 if __name__ == "__main__":
     pages = {f"api/{name}.md": api_pages.page(name) for name in api_pages.PAGES}
     pages |= {"hooks.md": hooks_page(), "api.md": api_pages.index(), "decisions.md": decisions_page()}
+    pages["troubleshooting.md"] = troubleshooting_page()
     for name, text in pages.items():
         (DOCS / name).parent.mkdir(exist_ok=True)
         (DOCS / name).write_text(text, encoding="utf-8", newline="\n")

@@ -57,8 +57,8 @@ PAGES = {
 """The names of vidpoll's own root by the modules in which they live; the last three pages are modules of their own."""
 
 WRITTEN = "<!-- Written from the docstrings by `python tests/test_docs.py`. -->"
-INTRO = """All of these are names of `vidpoll`; those of `parsing`, `declare` and `testing` come last. Times are seconds,
-moments are Unix seconds. The hooks have a page of their own: [hooks.md](hooks.md)."""
+INTRO = """All of these are names of `vidpoll`; those of `parsing`, `declare` and `testing` come last. Times are in
+seconds, moments in Unix seconds. The hooks have a page of their own: [hooks.md](hooks.md)."""
 WIDTH = 100
 PLAIN = (bool, int, float, str, tuple)
 
