@@ -450,7 +450,7 @@ def test_before_and_after_an_sdk(vidpoll_simulator: Any, tmp_path: Path, monkeyp
 
 # -- troubleshooting.md -----------------------------------------------------------------------------------------------
 
-QUOTED = re.compile(r"(<!-- said: ([\w-]+) -->\n```text\n).*?```", re.DOTALL)
+QUOTED = re.compile(r"(<!-- said: ([\w-]+) -->\n```output\n).*?```", re.DOTALL)
 
 
 def troubleshooting_page() -> str:
@@ -461,7 +461,7 @@ def test_messages_are_quoted_as_they_are_printed() -> None:
     """Each message on the page is made anew, and each that is made stands on it."""
     text = page("troubleshooting.md")
     assert {name for _, name in QUOTED.findall(text)} == {*said.CASES}
-    assert text.count("```text\n") == len(said.CASES)
+    assert text.count("```output\n") == len(said.CASES)
     assert text == troubleshooting_page(), WRITE
 
 
