@@ -27,8 +27,11 @@ OUTSIDE = {
 """Pages of the repository that stand outside of docs/, and where they stand in the site."""
 
 LINK = re.compile(r"(!?)\[((?:[^][]|\[[^]]*\])*)\]\(([^)#:\s]+)(#[^)\s]*)?\)")
+NESTED = re.compile(r"^ {2,3}(?=[-*] )", re.MULTILINE)  # Markdown's first form wants four spaces where forges take two
 FENCE = re.compile(r"(^```.*?^```$)", re.DOTALL | re.MULTILINE)
-LOADED = re.compile(r"""(?:<(?:script|img|iframe|source)\b[^>]*\ssrc|<link\b[^>]*\shref)=["']?((?:https?:)?//[^"'\s>]+)""")
+LOADED = re.compile(
+    r"""(?:<(?:script|img|iframe|source)\b[^>]*\ssrc|<link\b[^>]*\shref)=["']?((?:https?:)?//[^"'\s>]+)"""
+)
 CSS = re.compile(r"""(?:url\(|@import\s+)["']?((?:https?:)?//[^"')\s]+)""")
 
 
@@ -44,8 +47,10 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str
     """Turn links of the repository into links of the site, outside of code."""
     name = page.file.src_uri
     home = {new: old for old, new in OUTSIDE.items()}.get(name, f"docs/{name}")
-    parts = FENCE.split(markdown)
-    return "".join(part if part.startswith("```") else LINK.sub(lambda found: link(found, home, name), part) for part in parts)
+    parts = FENCE.split(NESTED.sub("    ", markdown))
+    return "".join(
+        part if part.startswith("```") else LINK.sub(lambda found: link(found, home, name), part) for part in parts
+    )
 
 
 def link(found: re.Match[str], home: str, name: str) -> str:
