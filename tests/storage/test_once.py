@@ -406,18 +406,6 @@ def test_an_honoured_key_is_not_relied_on_for_ever(path: Path) -> None:
     assert u.requests == []
 
 
-def test_two_processes_do_not_send_one_submit_again(path: Path) -> None:
-    """The first one takes it over; one that was dismissed is nobody's."""
-    store, other = (SqliteStore(path, lambda: NOW) for _ in range(2))
-    number = store.begin(vidpoll.Origin("acme"), "clip", {}, key=KEY)
-    assert isinstance(number, int)
-    store.lost(number, "reset")
-    [lost] = store.submits()
-    assert (store.begin_again(lost), other.begin_again(lost)) == (number, lost)
-    store.refused(number)
-    assert store.begin_again(lost) == lost
-
-
 def test_an_earlier_submit_without_the_id_is_not_sent_again(path: Path) -> None:
     """A plugin that has learnt to send it does not know the one before."""
     t = talk([RESET], store=path)

@@ -135,7 +135,8 @@ class SqliteStore(Leasing, Store):
 
     def latest(self, account: str, number: int) -> list[KeptJob]:
         """The jobs of an account that ended last, the latest first."""
-        sql = f"SELECT {table_rows.JOB} FROM jobs WHERE account = ? AND ended_at IS NOT NULL ORDER BY ended_at DESC LIMIT ?"
+        where = "account = ? AND ended_at IS NOT NULL ORDER BY ended_at DESC LIMIT ?"
+        sql = f"SELECT {table_rows.JOB} FROM jobs WHERE {where}"
         return self._read(table_rows.kept, sql, account, number)
 
     def save(self, rows: Iterable[Saved]) -> None:
