@@ -115,9 +115,11 @@ class ClientBase:
         if path is None:
             return NoKeeper(self._plugins.tell)
         arguments.check_store(path)
-        from .storage.sqlite import Store  # a client without a store needs no SQLite
+        from .storage.sqlite import SqliteStore  # a client without a store needs no SQLite
 
-        return Keeper(Store(path, self._clock.time), self._clock, self._plugins.tell, bound)
+        return Keeper(
+            SqliteStore(path, self._clock.time, self._clock.monotonic), self._clock, self._plugins.tell, bound
+        )
 
     def _state(self, name: str) -> AccountState:
         if self._closed:

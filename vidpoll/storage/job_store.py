@@ -16,7 +16,7 @@ from .records import KeptJob, Submission, WantedFiles
 
 if TYPE_CHECKING:
     from .keeper import Keeper
-    from .sqlite import Store
+    from .protocol import Store
 
 
 class JobStore:
@@ -62,7 +62,7 @@ class JobStore:
         """
         if not is_number(before):
             raise UsageError(f"before={before!r}: must be Unix seconds")
-        return self._keeper.ready().forget(before)
+        return self._keeper.ready().prune(before)
 
     def drop(self, job: Job | str) -> None:
         """Drop one job from the store, whatever became of it; at its provider it is as it was, and its key is free.

@@ -8,6 +8,12 @@ from typing import Any, Protocol
 
 from .records import KeptJob, Origin, Submission
 
+JOB = (
+    "ref, account, provider, base_url, variables, operation, sent, facts, submitted_at, added_at, ended_at, told_at, "
+    "requests, transient_errors, version, coalesce(key, '') AS key"
+)
+"""The columns that make a `KeptJob`."""
+
 _LAST = ("submitted_at", "added_at", "ended_at", "told_at", "requests", "transient_errors", "version", "key")
 
 
