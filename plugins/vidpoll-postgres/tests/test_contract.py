@@ -1,0 +1,83 @@
+"""What every store promises, kept by the store on PostgreSQL."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+
+import psycopg
+import pytest
+from servers import PgBouncer, Postgres
+from vidpoll_postgres.store import PostgresStore
+
+from vidpoll.storage.protocol import AWAY, Store
+from vidpoll.testing import StoreContract
+
+OWNED = {"jobs": ("owner", "teller"), "submits": ("owner",), "shards": ("owner",), "owners": ("owner",)}
+
+
+@pytest.fixture(scope="module")
+def database(cluster: Postgres) -> Iterator[psycopg.Connection]:
+    """The database of these tests, with the tables of a store."""
+    with psycopg.connect(cluster.url(), autocommit=True) as db:
+        db.execute("DROP DATABASE IF EXISTS contract")
+        db.execute("CREATE DATABASE contract")
+    PostgresStore(cluster.url("contract")).close()
+    with psycopg.connect(cluster.url("contract"), autocommit=True) as db:
+        yield db
+
+
+@pytest.fixture(scope="module")
+def ended() -> str:
+    """A process of this host that has ended, as an owner names it."""
+    child = subprocess.Popen([sys.executable, "-S", "-c", ""])
+    child.wait()
+    return f"{child.pid}@0"
+
+
+class OnPostgres(StoreContract):
+    """Several clients at one database, which are processes of one host."""
+
+    gone_after = 0.0
+
+    @pytest.fixture(autouse=True)
+    def _empty(self, database: psycopg.Connection, cluster: Postgres, ended: str) -> None:
+        self.database, self.ended, self.url = database, ended, cluster.url("contract")
+        tables = ", ".join(f"vidpoll.{table}" for table in OWNED)
+        database.execute(f"TRUNCATE {tables}, vidpoll.divisions, vidpoll.files, vidpoll.batch_rows".encode())
+
+    def make_store(self, now: Callable[[], float]) -> PostgresStore:
+        return PostgresStore(self.url, now)
+
+    def gone(self, owner: str) -> str:
+        """What an owner is called once it is gone: its process is one that has ended."""
+        return f"{owner.split('|')[0]}|{self.ended}|0"
+
+    def kill(self, store: Store) -> None:
+        assert isinstance(store, PostgresStore)
+        for table, columns in OWNED.items():
+            for column in columns:
+                sql = f"UPDATE vidpoll.{table} SET {column} = %s WHERE {column} = %s"
+                self.database.execute(sql.encode(), (self.gone(store.owner), store.owner))
+
+
+class TestOneHost(OnPostgres):
+    """An owner that is gone is known by its process."""
+
+
+class TestOtherHosts(OnPostgres):
+    """An owner that is gone is one of another host, of which nothing is heard any more."""
+
+    gone_after = AWAY + 1.0
+
+    def gone(self, owner: str) -> str:
+        return f"elsewhere|{self.ended}|0"
+
+
+class TestPgBouncer(OnPostgres):
+    """The same behind pgbouncer in transaction mode, with two connections for all."""
+
+    @pytest.fixture(autouse=True)
+    def _behind(self, _empty: None, bouncer: PgBouncer) -> None:
+        self.url = bouncer.url("contract")

@@ -1,0 +1,172 @@
+"""Shards of accounts in a PostgreSQL store: who has them, who is alive, what is new in them. Only SQL lives here.
+
+Of each account one division is in use, and `divisions` says which: whoever takes a shard shares the row of its account,
+and whoever changes the division locks it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from vidpoll.storage import table_rows
+from vidpoll.storage.protocol import PARTS, TTL, Gauges, Shard, bucket
+
+from .transaction import Row, Transaction
+
+Owned = Mapping[str, Mapping[tuple[int, int], str]]
+"""By account, and by part and parts: the owner of each shard that has one which is alive."""
+
+FORGOTTEN = 86400.0
+"""Seconds after which the last heartbeat of an owner is deleted."""
+
+_ALIVE = "EXISTS (SELECT 1 FROM vidpoll.owners AS o WHERE o.owner = s.owner AND o.seen >= %s AND o.owner <> ALL(%s))"
+
+_TAKE = f"""
+    UPDATE vidpoll.shards AS taken SET owner = %s, fence = taken.fence + 1
+    FROM (
+        SELECT s.account, s.part, s.parts FROM unnest(%s::text[], %s::int[]) AS wanted (account, parts)
+        JOIN vidpoll.divisions AS d USING (account, parts) JOIN vidpoll.shards AS s USING (account, parts)
+        WHERE s.owner IS NULL OR NOT {_ALIVE}
+        ORDER BY random() LIMIT %s FOR NO KEY UPDATE OF s SKIP LOCKED FOR KEY SHARE OF d SKIP LOCKED
+    ) AS free
+    WHERE (taken.account, taken.part, taken.parts) = (free.account, free.part, free.parts)
+    RETURNING taken.account, taken.part, taken.parts, taken.fence"""
+
+_SNAPSHOT = """
+    SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS least,
+        pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS most"""
+
+_ACCOUNTS = """
+    WITH RECURSIVE each (account) AS (
+        SELECT min(account) FROM vidpoll.jobs WHERE told_at IS NULL
+        UNION ALL
+        SELECT (SELECT min(account) FROM vidpoll.jobs WHERE told_at IS NULL AND account > each.account)
+        FROM each WHERE account IS NOT NULL
+    ) SELECT account FROM each WHERE account IS NOT NULL"""
+"""One step an account, and not one a job."""
+
+_NEW = f"""
+    SELECT {table_rows.JOB}, bucket FROM vidpoll.jobs WHERE account = ANY(%s) AND change >= %s AND change < %s
+    UNION
+    SELECT {table_rows.JOB}, bucket FROM vidpoll.jobs
+    WHERE account = ANY(%s) AND ended_at IS NOT NULL AND told_at IS NULL"""
+
+_WHOLE = f"SELECT {table_rows.JOB} FROM vidpoll.jobs WHERE account = ANY(%s) AND told_at IS NULL"
+_PART = f"SELECT {table_rows.JOB} FROM vidpoll.jobs WHERE account = %s AND bucket = ANY(%s) AND told_at IS NULL"
+
+
+def beat(db: Transaction, owner: str) -> None:
+    """An owner is alive."""
+    sql = "INSERT INTO vidpoll.owners (owner, seen) VALUES (%s, %s) ON CONFLICT (owner) DO UPDATE SET seen = excluded.seen"
+    db.run(sql, owner, db.now)
+
+
+def leave(db: Transaction, owner: str) -> None:
+    """An owner goes, and those of whom nothing was heard for a day are forgotten."""
+    db.run("UPDATE vidpoll.shards SET owner = NULL WHERE owner = %s", owner)
+    db.run("DELETE FROM vidpoll.owners WHERE owner = %s OR seen < %s", owner, db.now - FORGOTTEN)
+
+
+def owned(db: Transaction, us: str, accounts: Collection[str], dead: Collection[str]) -> Owned:
+    """The shards of accounts that have an owner which is alive; we are, or could not ask."""
+    sql = f"SELECT account, part, parts, owner FROM vidpoll.shards AS s WHERE account = ANY(%s) AND (owner = %s OR {_ALIVE})"
+    found: dict[str, dict[tuple[int, int], str]] = {}
+    for row in db.rows(sql, list(accounts), us, db.now - TTL, list(dead)):
+        found.setdefault(row["account"], {})[row["part"], row["parts"]] = row["owner"]
+    return found
+
+
+def owner_of(ref: str, owned: Owned) -> str | None:
+    """Who has the shard in which a job lies."""
+    shards, number = owned.get(ref.partition(":")[0], {}), bucket(ref)
+    return next((owner for (part, parts), owner in shards.items() if number % parts == part), None)
+
+
+def take(db: Transaction, owner: str, accounts: Mapping[str, int], most: int, dead: Collection[str]) -> list[Shard]:
+    """Have an owner take shards that are free. What another one is just taking is passed over."""
+    divisions = db.rows("SELECT account, parts FROM vidpoll.divisions WHERE account = ANY(%s)", list(accounts))
+    known = {row["account"]: row["parts"] for row in divisions}
+    for account in sorted(accounts):
+        if known.get(account) != accounts[account]:
+            _divide(db, account, accounts[account], dead)
+    names, parts = list(accounts), list(accounts.values())
+    return [Shard(**row) for row in db.rows(_TAKE, owner, names, parts, db.now - TTL, list(dead), most)]
+
+
+def _divide(db: Transaction, account: str, parts: int, dead: Collection[str]) -> None:
+    """Divide an account, unless one that is alive has a shard of another division."""
+    new = "INSERT INTO vidpoll.divisions (account, parts) VALUES (%s, 0) ON CONFLICT (account) DO NOTHING"
+    db.run(new, account)
+    db.run("SELECT 1 FROM vidpoll.divisions WHERE account = %s FOR UPDATE", account)
+    other = f"SELECT 1 FROM vidpoll.shards AS s WHERE account = %s AND parts <> %s AND owner IS NOT NULL AND {_ALIVE}"
+    if db.one(other, account, parts, db.now - TTL, list(dead)) is not None:
+        return
+    db.run("UPDATE vidpoll.divisions SET parts = %s WHERE account = %s", parts, account)
+    db.run(
+        "INSERT INTO vidpoll.shards (account, part, parts) SELECT %s, part, %s FROM generate_series(0, %s) AS part "
+        "ON CONFLICT (account, part, parts) DO NOTHING",
+        *(account, parts, parts - 1),
+    )
+
+
+def give(db: Transaction, owner: str, shards: Sequence[Shard]) -> None:
+    """Have an owner let go of shards."""
+    db.run(
+        "UPDATE vidpoll.shards AS s SET owner = NULL FROM unnest(%s::text[], %s::int[], %s::int[], %s::int[]) "
+        "AS given (account, part, parts, fence) WHERE (s.account, s.part, s.parts, s.fence) = "
+        "(given.account, given.part, given.parts, given.fence) AND s.owner = %s",
+        *map(list, zip(*shards, strict=True)),
+        owner,
+    )
+
+
+def news(db: Transaction, shards: Sequence[Shard], mark: float) -> tuple[list[Row], float]:
+    """The rows of jobs that are new in shards since a mark, and the mark of now.
+
+    A mark is the oldest transaction that was not done when it was made: what commits later has that number or a higher
+    one, however late it commits. After a restart of the server, which may be another one by now, all is new.
+    """
+    snapshot = db.one(_SNAPSHOT)  # before the rows: one may come twice
+    assert snapshot is not None
+    if not mark or mark > snapshot["most"]:
+        return _all(db, shards), float(snapshot["least"])
+    accounts = sorted({shard.account for shard in shards})
+    rows = db.rows(_NEW, accounts, int(mark), snapshot["most"], accounts)
+    ours = {(shard.account, shard.part, shard.parts) for shard in shards}
+    divided = {shard.account: shard.parts for shard in shards}
+    parts = [(row, divided[row["account"]]) for row in rows]
+    return [row for row, of in parts if (row["account"], row["bucket"] % of, of) in ours], float(snapshot["least"])
+
+
+def _all(db: Transaction, shards: Sequence[Shard]) -> list[Row]:
+    """The rows of all jobs of shards that are unfinished."""
+    whole = [shard.account for shard in shards if shard.parts == 1]
+    rows = db.rows(_WHOLE, whole) if whole else []
+    for shard in shards:
+        if shard.parts > 1:
+            rows += db.rows(_PART, shard.account, list(range(shard.part, PARTS, shard.parts)))
+    return rows
+
+
+def gauges(db: Transaction, dead: Collection[str]) -> Gauges:
+    """What an operator wants to see."""
+    alive = (db.now - TTL, list(dead))
+    whole = (
+        f"SELECT account FROM vidpoll.shards AS s WHERE owner IS NOT NULL AND {_ALIVE} "
+        "GROUP BY account, parts HAVING count(*) = parts"
+    )
+    counts = db.one(
+        "SELECT (SELECT count(*) FROM vidpoll.jobs WHERE ended_at IS NULL) AS open, "
+        "(SELECT count(*) FROM vidpoll.jobs WHERE ended_at IS NOT NULL AND told_at IS NULL) AS untold, "
+        "count(*) AS owners, min(seen) AS seen FROM vidpoll.owners WHERE seen >= %s AND owner <> ALL(%s)",
+        *alive,
+    )
+    assert counts is not None
+    unclaimed = accounts(db) - {row["account"] for row in db.rows(whole, *alive)}
+    silent = 0.0 if counts["seen"] is None else db.now - counts["seen"]
+    return Gauges(counts["open"], counts["untold"], tuple(sorted(unclaimed)), counts["owners"], silent)
+
+
+def accounts(db: Transaction) -> set[str]:
+    """The accounts of unfinished jobs."""
+    return {row["account"] for row in db.rows(_ACCOUNTS)}
