@@ -33,7 +33,7 @@ def missing(name: str) -> NoReturn:
 def program(name: str) -> str | None:
     """Where a program of a server is: the newest PostgreSQL that a distribution has, or on the PATH."""
     found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: int(path.parts[-3]))
-    return str(found[-1]) if found else shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+    return str(found[-1]) if found else shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 
 
 class Server:
@@ -84,7 +84,7 @@ class Server:
 
     def remove(self) -> None:
         """End it; nothing of it is left."""
-        self.stop()
+        self.stop(signal.SIGQUIT if self.name == "postgres" else signal.SIGTERM)  # its data need not be whole
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -103,7 +103,7 @@ class Postgres(Server):
         super().__init__()
         fast = {} if durable else {"fsync": "off", "full_page_writes": "off"}
         self._settings = {"listen_addresses": "127.0.0.1", "unix_socket_directories": self.folder, **fast, **settings}
-        made = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions"]
+        made = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]
         done = subprocess.run(
             [initdb, "--pgdata", str(self.folder / "data"), *made],
             **self._as, cwd=self.folder, capture_output=True, text=True, check=False,

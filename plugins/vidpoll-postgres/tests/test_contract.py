@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import psycopg
 import pytest
-from servers import PgBouncer, Postgres
+from servers import Postgres, program
 from vidpoll_postgres.store import PostgresStore
 
 from vidpoll.storage.protocol import AWAY, Store
 from vidpoll.testing import StoreContract
 
 OWNED = {"jobs": ("owner", "teller"), "submits": ("owner",), "shards": ("owner",), "owners": ("owner",)}
-
-
-@pytest.fixture(scope="module")
-def database(cluster: Postgres) -> Iterator[psycopg.Connection]:
-    """The database of these tests, with the tables of a store."""
-    with psycopg.connect(cluster.url(), autocommit=True) as db:
-        db.execute("DROP DATABASE IF EXISTS contract")
-        db.execute("CREATE DATABASE contract")
-    PostgresStore(cluster.url("contract")).close()
-    with psycopg.connect(cluster.url("contract"), autocommit=True) as db:
-        yield db
 
 
 @pytest.fixture(scope="module")
@@ -42,17 +32,15 @@ class OnPostgres(StoreContract):
     gone_after = 0.0
 
     @pytest.fixture(autouse=True)
-    def _empty(self, database: psycopg.Connection, cluster: Postgres, ended: str) -> None:
-        self.database, self.ended, self.url = database, ended, cluster.url("contract")
-        tables = ", ".join(f"vidpoll.{table}" for table in OWNED)
-        database.execute(f"TRUNCATE {tables}, vidpoll.divisions, vidpoll.files, vidpoll.batch_rows".encode())
+    def _empty(self, made: psycopg.Connection, cluster: Postgres, ended: str) -> None:
+        self.database, self.ended, self.url = made, ended, cluster.url("made")
 
     def make_store(self, now: Callable[[], float]) -> PostgresStore:
         return PostgresStore(self.url, now)
 
     def gone(self, owner: str) -> str:
         """What an owner is called once it is gone: its process is one that has ended."""
-        return f"{owner.split('|')[0]}|{self.ended}|0"
+        return f"{owner.split('|', maxsplit=1)[0]}|{self.ended}|0"
 
     def kill(self, store: Store) -> None:
         assert isinstance(store, PostgresStore)
@@ -67,17 +55,17 @@ class TestOneHost(OnPostgres):
 
 
 class TestOtherHosts(OnPostgres):
-    """An owner that is gone is one of another host, of which nothing is heard any more."""
+    """An owner that is gone is one of another host, of which nothing is heard any more.
+
+    Where there is a pgbouncer, all goes through it, in transaction mode and over two connections.
+    """
 
     gone_after = AWAY + 1.0
 
+    @pytest.fixture(autouse=True)
+    def _behind(self, _empty: None, request: pytest.FixtureRequest) -> None:
+        if program("pgbouncer") or "CI" in os.environ:
+            self.url = request.getfixturevalue("bouncer").url("made")
+
     def gone(self, owner: str) -> str:
         return f"elsewhere|{self.ended}|0"
-
-
-class TestPgBouncer(OnPostgres):
-    """The same behind pgbouncer in transaction mode, with two connections for all."""
-
-    @pytest.fixture(autouse=True)
-    def _behind(self, _empty: None, bouncer: PgBouncer) -> None:
-        self.url = bouncer.url("contract")

@@ -1,4 +1,4 @@
-"""The connections to a database: each call of a store is one transaction on one of them, and made again where it is cut.
+"""The connections to a database: each call of a store is one transaction, which is made again where it was cut.
 
 Only so much is asked of a connection that pgbouncer may stand before the server in transaction mode: no prepared
 statements, and no setting that outlives a transaction. psycopg's pool is not used: it keeps why a connection failed to
@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-import threading
 import time
 import uuid
 import weakref
@@ -124,8 +123,8 @@ class Database:
     def _ask(self, work: Callable[[Transaction], T], *, who: str = "", durable: bool = False, again: bool = True) -> T:
         """What a transaction says. Raises StoreError; `who` is the job it is about.
 
-        `durable`: it is on the disk when this returns. It is made again where it was undone, or the connection was lost;
-        not `again`: not where nobody knows whether it was kept.
+        `durable`: it is on the disk when this returns. It is made again where it was undone, or its connection lost;
+        where nobody knows whether it was kept, only if it may be made `again`.
         """
         with self._understood(who):
             return self._do(work, durable=durable, again=again)

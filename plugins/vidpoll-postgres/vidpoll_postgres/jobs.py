@@ -17,16 +17,20 @@ CHANGE = "pg_current_xact_id()::text::bigint"
 """What makes a row news of its shard: the number of the transaction that wrote it."""
 
 _INSERT = f"""
-    INSERT INTO vidpoll.jobs AS kept (ref, account, provider, base_url, variables, operation, sent, facts, submitted_at,
-        key, bucket, added_at, change)
-    SELECT new.*, %s, {CHANGE} FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],
-        %s::text[], %s::text[], %s::float8[], %s::text[], %s::int[]) AS new
+    WITH new AS MATERIALIZED (
+        SELECT nextval('vidpoll.job_numbers'), given.* FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[],
+            %s::text[], %s::text[], %s::text[], %s::text[], %s::float8[], %s::text[], %s::int[]) AS given (ref)
+    )
+    INSERT INTO vidpoll.jobs AS kept (number, ref, account, provider, base_url, variables, operation, sent, facts,
+        submitted_at, key, bucket, added_at, change)
+    SELECT new.*, %s, {CHANGE} FROM new ORDER BY new.ref
     ON CONFLICT (ref) DO UPDATE SET base_url = excluded.base_url, key = coalesce(kept.key, excluded.key),
         sent = CASE WHEN kept.operation IS NULL THEN excluded.sent ELSE kept.sent END,
         operation = coalesce(kept.operation, excluded.operation)
     WHERE (kept.base_url, kept.key, kept.operation) IS DISTINCT FROM
         (excluded.base_url, coalesce(kept.key, excluded.key), coalesce(kept.operation, excluded.operation))"""
-"""New rows; of a job that is kept already, only what was not known of its submit."""
+"""New rows, numbered as they come and written in the order of `_LOCKED`; of a job that is kept already, only what was
+not known of its submit."""
 
 _LOCKED = """
     SELECT ref, facts, ended_at, told_at, teller, teller_since FROM vidpoll.jobs WHERE ref = ANY(%s)
@@ -177,7 +181,7 @@ def insert(db: Transaction, jobs: Sequence[KeptJob]) -> None:
     """New rows; of a job that is kept already, only what was not known of its submit."""
     columns = zip(*map(_columns, jobs), strict=True)
     if jobs:
-        db.run(_INSERT, db.now, *map(list, columns))
+        db.run(_INSERT, *map(list, columns), db.now)
 
 
 def _columns(job: KeptJob) -> tuple[object, ...]:

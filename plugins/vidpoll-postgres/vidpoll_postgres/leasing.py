@@ -36,13 +36,14 @@ class Leasing(Presence):
         rows = {row["ref"]: row for row in db.rows(_LEASES, refs)}
         owned = shards.owned(db, self.owner, {ref.partition(":")[0] for ref in rows}, self._dead(db))
         how = {ref: self._how(db, row, shards.owner_of(ref, owned)) for ref, row in rows.items()}
-        due = sorted((ref, rows[ref]["owner"], rows[ref]["owned_until"]) for ref in how if how[ref] in ("lease", "taken"))
-        until = db.now + seconds
-        got = {row["ref"] for row in db.rows(_LEASE, self.owner, until, *map(list, zip(*due, strict=True)))} if due else ()
-        mine = {ref for ref in refs if how.get(ref, "mine") == "mine" or ref in got}
-        return Leases(
-            frozenset(mine), frozenset(refs) - mine, frozenset(ref for ref in got if how[ref] == "taken")
-        )  # fmt: skip
+        got = self._write(db, [rows[ref] for ref in sorted(how) if how[ref] in ("lease", "taken")], db.now + seconds)
+        mine = frozenset(ref for ref in refs if how.get(ref, "mine") == "mine" or ref in got)
+        return Leases(mine, frozenset(refs) - mine, frozenset(ref for ref in got if how[ref] == "taken"))
+
+    def _write(self, db: Transaction, seen: Sequence[Row], until: float) -> set[str]:
+        """Write leases over those that were seen; the jobs where nobody was faster."""
+        columns = [[row[name] for row in seen] for name in ("ref", "owner", "owned_until")]
+        return {row["ref"] for row in db.rows(_LEASE, self.owner, until, *columns)} if seen else set()
 
     def _how(self, db: Transaction, row: Row, owner: str | None) -> str:
         """What is to be done about the lease of a job whose shard has this owner.

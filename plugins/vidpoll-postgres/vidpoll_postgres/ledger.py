@@ -29,6 +29,9 @@ _CLOSE = 1e-9
 """Of a budget: a sum of prices may be beyond it by such a share, for floats are not exact."""
 
 
+_SAME = ("row", "attempt", "digest", "account", "operation", "price", "unit", "charged", "begun_at")
+
+
 def rows(db: Transaction, batch: str, gone: Gone) -> dict[str, KeptRow]:
     """The newest attempt of each row."""
     return {row["row"]: _kept(row, gone) for row in db.rows(f"{_ROWS} ORDER BY r.attempt", batch)}
@@ -71,8 +74,8 @@ def enter(db: Transaction, order: Order, account: str, operation: str) -> None:
     place = (order.batch, order.row, order.attempt)
     db.run('DELETE FROM vidpoll.batch_rows WHERE batch = %s AND "row" = %s AND attempt = %s', *place)
     db.run(
-        'INSERT INTO vidpoll.batch_rows (batch, "row", attempt, digest, account, operation, key, price, unit, begun_at) '
-        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        'INSERT INTO vidpoll.batch_rows (batch, "row", attempt, digest, account, operation, key, price, unit, '
+        "begun_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
         *(*place, order.digest, account, operation, order.key, order.price, order.unit, db.now),
     )
 
@@ -140,13 +143,12 @@ def _bought(db: Transaction, batch: str) -> int:
 
 def _kept(row: Row, gone: Gone) -> KeptRow:
     return KeptRow(
-        **{name: row[name] for name in ("row", "attempt", "digest", "account", "operation", "price", "unit", "charged")},
+        **{name: row[name] for name in _SAME},
         state=_state(row, gone),
         ref=row["job"] or row["ref"],
         category=row["category"] or "",
         problem=row["problem"] or "",
         paths=tuple(json.loads(row["paths"] or "[]")),
-        begun_at=row["begun_at"],
         ended_at=row["ended_at"] or row["job_ended_at"],
     )
 

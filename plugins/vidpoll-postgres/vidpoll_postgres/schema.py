@@ -18,11 +18,12 @@ LEAST = 130_000
 
 MIGRATIONS = (
     """
+    CREATE SEQUENCE vidpoll.job_numbers;
     CREATE TABLE vidpoll.jobs (
-        number BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, ref TEXT NOT NULL UNIQUE, account TEXT NOT NULL,
-        provider TEXT NOT NULL, base_url TEXT NOT NULL, variables TEXT NOT NULL, operation TEXT, sent TEXT NOT NULL,
-        facts TEXT NOT NULL, submitted_at FLOAT8, added_at FLOAT8 NOT NULL, ended_at FLOAT8, told_at FLOAT8,
-        requests INTEGER NOT NULL DEFAULT 0, transient_errors INTEGER NOT NULL DEFAULT 0,
+        number BIGINT PRIMARY KEY DEFAULT nextval('vidpoll.job_numbers'), ref TEXT NOT NULL UNIQUE,
+        account TEXT NOT NULL, provider TEXT NOT NULL, base_url TEXT NOT NULL, variables TEXT NOT NULL, operation TEXT,
+        sent TEXT NOT NULL, facts TEXT NOT NULL, submitted_at FLOAT8, added_at FLOAT8 NOT NULL, ended_at FLOAT8,
+        told_at FLOAT8, requests INTEGER NOT NULL DEFAULT 0, transient_errors INTEGER NOT NULL DEFAULT 0,
         version INTEGER NOT NULL DEFAULT 0, owner TEXT, owned_until FLOAT8, teller TEXT, teller_since FLOAT8, key TEXT,
         bucket INTEGER NOT NULL, change BIGINT NOT NULL) WITH (fillfactor = 80);
     CREATE UNIQUE INDEX jobs_keys ON vidpoll.jobs (account, key) WHERE key IS NOT NULL;
@@ -68,7 +69,7 @@ def make(db: Transaction, place: object) -> None:
             "update vidpoll-postgres"
         )
     if there == 0:
-        if db.one("SELECT 1 FROM pg_namespace WHERE nspname = 'vidpoll'") is None:  # its right may be another's
+        if db.one("SELECT 1 FROM pg_namespace WHERE nspname = 'vidpoll'") is None:  # else we may not be allowed to
             db.script("CREATE SCHEMA vidpoll")
         db.script("CREATE TABLE vidpoll.version (number INTEGER NOT NULL); INSERT INTO vidpoll.version VALUES (0)")
     for migration in MIGRATIONS[there:]:
@@ -78,7 +79,8 @@ def make(db: Transaction, place: object) -> None:
 
 def version(db: Transaction) -> int:
     """How many migrations were made; 0 where there are no tables."""
-    if db.one("SELECT 1 WHERE to_regclass('vidpoll.version') IS NOT NULL") is None:
+    tables = "SELECT 1 FROM pg_class WHERE relname = 'version' AND relnamespace = "  # to_regclass may be out of date
+    if db.one(f"{tables} (SELECT oid FROM pg_namespace WHERE nspname = 'vidpoll')") is None:
         return 0
     row = db.one("SELECT number FROM vidpoll.version")
     return int(row["number"]) if row else 0

@@ -33,8 +33,10 @@ _TAKE = f"""
     RETURNING taken.account, taken.part, taken.parts, taken.fence"""
 
 _SNAPSHOT = """
-    SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS least,
-        pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS most"""
+    SELECT pg_snapshot_xmin(pg_current_snapshot())::text::float8 AS least,
+        pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS most,
+        (floor(extract(epoch FROM pg_postmaster_start_time()) * 1000)::bigint %% 1024) / 1024.0::float8 AS server"""
+"""A transaction's number is far below 2^43, so that a float keeps it, and 1,024th parts of one, exactly."""
 
 _ACCOUNTS = """
     WITH RECURSIVE each (account) AS (
@@ -57,8 +59,11 @@ _PART = f"SELECT {table_rows.JOB} FROM vidpoll.jobs WHERE account = %s AND bucke
 
 def beat(db: Transaction, owner: str) -> None:
     """An owner is alive."""
-    sql = "INSERT INTO vidpoll.owners (owner, seen) VALUES (%s, %s) ON CONFLICT (owner) DO UPDATE SET seen = excluded.seen"
-    db.run(sql, owner, db.now)
+    db.run(
+        "INSERT INTO vidpoll.owners (owner, seen) VALUES (%s, %s) "
+        "ON CONFLICT (owner) DO UPDATE SET seen = excluded.seen",
+        *(owner, db.now),
+    )
 
 
 def leave(db: Transaction, owner: str) -> None:
@@ -69,7 +74,8 @@ def leave(db: Transaction, owner: str) -> None:
 
 def owned(db: Transaction, us: str, accounts: Collection[str], dead: Collection[str]) -> Owned:
     """The shards of accounts that have an owner which is alive; we are, or could not ask."""
-    sql = f"SELECT account, part, parts, owner FROM vidpoll.shards AS s WHERE account = ANY(%s) AND (owner = %s OR {_ALIVE})"
+    where = f"account = ANY(%s) AND (owner = %s OR {_ALIVE})"
+    sql = f"SELECT account, part, parts, owner FROM vidpoll.shards AS s WHERE {where}"
     found: dict[str, dict[tuple[int, int], str]] = {}
     for row in db.rows(sql, list(accounts), us, db.now - TTL, list(dead)):
         found.setdefault(row["account"], {})[row["part"], row["parts"]] = row["owner"]
@@ -124,18 +130,20 @@ def news(db: Transaction, shards: Sequence[Shard], mark: float) -> tuple[list[Ro
     """The rows of jobs that are new in shards since a mark, and the mark of now.
 
     A mark is the oldest transaction that was not done when it was made: what commits later has that number or a higher
-    one, however late it commits. After a restart of the server, which may be another one by now, all is new.
+    one, however late it commits. What stands behind its point tells the start of the server: after another one all is
+    new, for the server may be a replica that lacks the last transactions, or a dump's copy that counts anew.
     """
     snapshot = db.one(_SNAPSHOT)  # before the rows: one may come twice
     assert snapshot is not None
-    if not mark or mark > snapshot["most"]:
-        return _all(db, shards), float(snapshot["least"])
+    now = snapshot["least"] + snapshot["server"]
+    if mark % 1 != snapshot["server"] or not mark:
+        return _all(db, shards), now
     accounts = sorted({shard.account for shard in shards})
     rows = db.rows(_NEW, accounts, int(mark), snapshot["most"], accounts)
     ours = {(shard.account, shard.part, shard.parts) for shard in shards}
     divided = {shard.account: shard.parts for shard in shards}
     parts = [(row, divided[row["account"]]) for row in rows]
-    return [row for row, of in parts if (row["account"], row["bucket"] % of, of) in ours], float(snapshot["least"])
+    return [row for row, of in parts if (row["account"], row["bucket"] % of, of) in ours], now
 
 
 def _all(db: Transaction, shards: Sequence[Shard]) -> list[Row]:

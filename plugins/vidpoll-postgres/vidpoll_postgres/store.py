@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable
 
 from vidpoll import StoreError
 from vidpoll.storage.protocol import Store
@@ -28,6 +29,9 @@ class PostgresStore(Jobs, Leasing, Submits, Store):
         with contextlib.suppress(StoreError):
             self._ask(leave)
         super().close()
+
+    def reopen(self, refs: Iterable[str]) -> None:
+        """Nothing is to be done: a database never moves away."""
 
     def prune(self, before: float) -> int:
         """Drop the jobs whose verdict was told, and the lost submits that were begun, before a moment; how many."""

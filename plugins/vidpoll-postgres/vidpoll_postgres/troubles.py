@@ -16,14 +16,15 @@ AGAIN = (errors.DeadlockDetected, errors.SerializationFailure)
 _PASSING = ("starting up", "shutting down", "recovery", "too many", "remaining connection slots", "not yet accepting")
 """In a refusal of the server: it will not refuse for ever."""
 
+_RIGHT = (
+    "does not let its role do what is needed ({said}): let the database's owner run "
+    "CREATE SCHEMA IF NOT EXISTS vidpoll AUTHORIZATION {role}"
+)
+
 _WAYS: tuple[tuple[type[psycopg.Error], str], ...] = (
     (errors.ReadOnlySqlTransaction, "cannot be written to, it is a replica: name the primary"),
     (errors.FeatureNotSupported, "cannot be used ({said}): where that is a replica, name the primary"),
-    (
-        errors.InsufficientPrivilege,
-        "does not let this role do what is needed ({said}): have the database's owner run "
-        'CREATE SCHEMA IF NOT EXISTS vidpoll AUTHORIZATION {role}',
-    ),
+    (errors.InsufficientPrivilege, _RIGHT),
     (errors.UndefinedTable, "has lost its tables ({said}): they are made when a store is opened, so start again"),
     (errors.InvalidSchemaName, "has lost its schema ({said}): it is made when a store is opened, so start again"),
     (errors.UndefinedColumn, "has other tables ({said}): let vidpoll have the schema vidpoll for itself"),
