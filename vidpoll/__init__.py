@@ -109,7 +109,8 @@ if TYPE_CHECKING:
     )
     from .shortcuts import download, wait, watch
     from .storage.job_store import JobStore
-    from .storage.records import KeptJob, Origin, Submission, WantedFiles
+    from .storage.protocol import Store
+    from .storage.records import Gauges, KeptJob, Leases, Origin, Saved, Shard, Submission, WantedFiles
     from .webhooks import webhook
 
 __all__ = [
@@ -124,6 +125,8 @@ __all__ = [
     "Asset", "Cost", "Price", "Page", "Problem", "Quota", "Snapshot", "Submitted", "Exchange",
     # what is kept
     "JobStore", "KeptJob", "Origin", "Submission", "WantedFiles",
+    # another store
+    "Store", "Saved", "Leases", "Shard", "Gauges",
     # batches
     "Batch", "BatchStatus", "AccountStatus", "Row", "RowResult", "Stopped",
     # plugins
@@ -173,7 +176,8 @@ _HOMES = {
     ),
     "shortcuts": "download wait watch",
     "storage.job_store": "JobStore",
-    "storage.records": "KeptJob Origin Submission WantedFiles",
+    "storage.protocol": "Store",
+    "storage.records": "Gauges KeptJob Leases Origin Saved Shard Submission WantedFiles",
     "webhooks": "webhook",
 }
 """The module in which each name lives, for `__getattr__`; type checkers read the imports above."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from . import named
 from .errors import UsageError
 from .following import Saving
 from .job import Job
@@ -18,8 +20,10 @@ from .pacing.schedules import Schedule
 from .storage.records import OF_BATCHES, VIDEO, WantedFiles
 
 if TYPE_CHECKING:
+    from .clock import Clock
     from .net.protocol import Sender, Transport
     from .plugins import Plugins
+    from .storage.protocol import Store
 
 MAX_KEY = 200
 """Characters of a submit's key."""
@@ -74,13 +78,25 @@ def check_plugins(plugins: Iterable[object]) -> Iterable[object]:
     return plugins
 
 
-def check_store(store: object) -> str | Path:
-    """The path of a store's file."""
-    if not isinstance(store, (str, Path)) or not str(store):
-        raise UsageError(f"store={store!r}: must be the path of a file, like 'jobs.sqlite3'")
-    if str(store) == ":memory:":
+def store_url(store: object) -> str | None:
+    """The URL that a store is named by; None for a path, or a store itself."""
+    return store if isinstance(store, str) and re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", store) else None
+
+
+def open_store(given: str | Path | Store, plugins: Plugins, clock: Clock) -> Store:
+    """The store that was passed, or that a path or a URL names. Raises UsageError, StoreError."""
+    url = store_url(given)
+    if url is not None:
+        given = named.store(plugins, url)
+    if callable(getattr(given, "news", None)):
+        return given  # type: ignore[return-value]  # it is no path
+    if not isinstance(given, (str, Path)) or not str(given):
+        raise UsageError(f"store={given!r}: must be the path of a file, like 'jobs.sqlite3', a URL, or a vidpoll.Store")
+    if str(given) == ":memory:":
         raise UsageError("store=':memory:': a store is a file; to keep nothing leave it out (command line: --no-store)")
-    return store
+    from .storage.sqlite import SqliteStore  # a client without such a store needs no SQLite
+
+    return SqliteStore(given, clock.time, clock.monotonic)
 
 
 def check_key(key: object) -> str:
@@ -101,7 +117,7 @@ def open_transport(given: Transport | Sender | str | None, plugins: Plugins) -> 
     """
     if given is None or isinstance(given, str):
         name = given if given is not None else os.environ.get("VIDPOLL_TRANSPORT") or "requests"
-        given = _requests() if name == "requests" else plugins.transport(name)()
+        given = _requests() if name == "requests" else named.transport(plugins, name)()
     if callable(getattr(given, "begin", None)):
         return given  # type: ignore[return-value]  # a whole transport begins requests by itself
     if callable(getattr(given, "send", None)):

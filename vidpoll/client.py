@@ -46,8 +46,9 @@ class Client(ClientBase):
 
     `accounts`: name to `Account`; a provider's own name works without. `plugins`: modules or objects with hooks, beside
     the installed plugins (`discover=False`: instead of them; `VIDPOLL_DISABLE=name,name` in the environment switches
-    single ones off, `VIDPOLL_TRACE=1` logs each call of a hook). `store`: the SQLite file that keeps jobs over a crash,
-    made where there is none. `pacing`: a Schedule, by default `Adaptive()`; a provider's floor always holds.
+    single ones off, `VIDPOLL_TRACE=1` logs each call of a hook). `store` keeps jobs over a crash: the path of an SQLite
+    file, made where there is none, the URL of a database (a plugin knows it), or a Store, which this client closes.
+    `pacing`: a Schedule, by default `Adaptive()`; a provider's floor always holds.
     `http_timeout`: seconds to connect and seconds without a byte; together they bound one request. `patience`: seconds
     of nothing but faults that are borne. `transport`: who asks, "requests" (by default, or as VIDPOLL_TRANSPORT names
     it), "curl" (of vidpoll-curl) or another name that a plugin brings, or an object. `clock` is for tests.
