@@ -17,7 +17,7 @@ from .model import check_account_name, is_number
 from .net.accounts import Account
 from .net.threaded import Threaded
 from .pacing.schedules import Schedule
-from .storage.records import OF_BATCHES, VIDEO, WantedFiles
+from .storage.records import OF_BATCHES, PARTS, VIDEO, WantedFiles
 
 if TYPE_CHECKING:
     from .clock import Clock
@@ -54,6 +54,8 @@ def check_accounts(accounts: Mapping[str, Account]) -> dict[str, Account]:
         check_account_name(name)
         if not isinstance(account, Account):
             raise UsageError(f"accounts[{name!r}]: must be a vidpoll.Account, got {type(account).__name__}")
+        if not isinstance(account.parts, int) or not 0 < account.parts <= PARTS:
+            raise UsageError(f"accounts[{name!r}]: parts={account.parts!r} must be a whole number from 1 to {PARTS}")
     return dict(accounts)
 
 
@@ -97,6 +99,26 @@ def open_store(given: str | Path | Store, plugins: Plugins, clock: Clock) -> Sto
     from .storage.sqlite import SqliteStore  # a client without such a store needs no SQLite
 
     return SqliteStore(given, clock.time, clock.monotonic)
+
+
+def serving(
+    accounts: Iterable[str] | None, capacity: int, seconds: float | None, timeout: float
+) -> tuple[str, ...] | None:
+    """What `Client.serve` is asked for: the accounts, each once; None for all."""
+    if isinstance(accounts, str):
+        raise UsageError(f"serve({accounts!r}): pass a list of accounts: serve([{accounts!r}])")
+    if not isinstance(capacity, int) or isinstance(capacity, bool) or capacity < 1:
+        raise UsageError(f"capacity={capacity!r}: must be a whole number of jobs, 1 or more")
+    if seconds is not None and not (is_number(seconds) and seconds >= 0):
+        raise UsageError(f"seconds={seconds!r}: must be seconds, 0 or more, or None")
+    if not positive(timeout):
+        raise UsageError(f"timeout={timeout!r}: must be seconds after which a job is given up, above 0")
+    if accounts is None:
+        return None
+    names = tuple(dict.fromkeys(accounts))
+    for name in names:
+        check_account_name(name)
+    return names
 
 
 def check_key(key: object) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from random import Random
@@ -61,6 +62,7 @@ class ClientBase:
         self._clock = clock or SystemClock()
         self._transport = arguments.open_transport(transport, self._plugins)
         self._closed = False
+        self._serving = threading.Lock()
         self._keeper = self._opened(store, sum(http_timeout))
         self._loop = Loop(
             clock=self._clock,
