@@ -107,6 +107,7 @@ if TYPE_CHECKING:
         Stage,
         Webhook,
     )
+    from .serving import Metrics, Served
     from .shortcuts import download, wait, watch
     from .storage.job_store import JobStore
     from .storage.protocol import Store
@@ -127,6 +128,8 @@ __all__ = [
     "JobStore", "KeptJob", "Origin", "Submission", "WantedFiles",
     # another store
     "Store", "Saved", "Leases", "Shard", "Gauges",
+    # serving
+    "Served", "Metrics",
     # batches
     "Batch", "BatchStatus", "AccountStatus", "Row", "RowResult", "Stopped",
     # plugins
@@ -174,6 +177,7 @@ _HOMES = {
         "AnyOf Basic Bearer Follow KeyHeader ListPollingSpec Minted NoAuth Operation Pacing PreparedRequest Provider "
         "Slots Stage Webhook"
     ),
+    "serving": "Metrics Served",
     "shortcuts": "download wait watch",
     "storage.job_store": "JobStore",
     "storage.protocol": "Store",

@@ -122,6 +122,7 @@ class Serving:
         self._ended: list[Job] = []
         self._recent: dict[str, tuple[float, float]] = {}  # jobs that ended here: when they were added, and ended
         self._left: dict[str, str] = {}  # what is not served, and why
+        self._later: dict[str, float] = {}  # accounts for whose jobs there was no room, until when
         self._trusted = False
         self._look_at = -math.inf
         self._warn_at = -math.inf
@@ -214,6 +215,11 @@ class Serving:
         kept, mark = store.news(sorted(self._shards), self._mark) if self._shards else ([], math.inf)
         if fresh:
             more, since = store.news(sorted(fresh), 0.0)
+            if beyond := self._beyond(fresh, more):
+                store.give(beyond)
+                self._later.update((shard.account, now + AGAIN) for shard in beyond)
+                held, fresh = held - beyond, fresh - beyond
+                more = [each for each in more if not any(shard.has(each.ref) for shard in beyond)]
             kept, mark = [*kept, *more], min(mark, since)
         begun = self._begin(kept, fresh, now)
         self._shards, self._mark = held, mark
@@ -241,9 +247,26 @@ class Serving:
         names = self.keeper.store.accounts() if self.options.accounts is None else self.options.accounts
         ours = Counter(shard.account for shard in self._shards)
         wanted = {name: self.host.parts(name) for name in names if self._serves(name)}
-        free = {name: parts for name, parts in wanted.items() if ours[name] < parts}
+        now = self.loop.now()
+        free = {
+            name: parts
+            for name, parts in wanted.items()
+            if ours[name] < parts and now >= self._later.get(name, -math.inf)
+        }
         if free:
             self.keeper.store.take(free, MOST)
+
+    def _beyond(self, fresh: Collection[Shard], kept: Sequence[KeptJob]) -> set[Shard]:
+        """The fresh shards whose jobs are too many. One that is too large for any process stays where it is alone."""
+        beyond: set[Shard] = set()
+        room, alone = self.options.capacity - len(self._watches), not self._shards
+        for shard in sorted(fresh):
+            jobs = sum(shard.has(each.ref) for each in kept)
+            if jobs > max(room, 0) and not alone:
+                beyond.add(shard)
+            else:
+                room, alone = room - jobs, False
+        return beyond
 
     def _serves(self, name: str) -> bool:
         """Whether an account of the store is one that can be asked here; else that is said once."""

@@ -49,12 +49,14 @@ class Context:
         given: Mapping[str, vidpoll.Account] | None = None,
         within: float | None = None,
         keep: bool = True,
+        must_keep: bool = False,
     ) -> vidpoll.Client:
         """A client for these accounts, as the options of `args` say: where, how patiently, and with which store.
 
         `given` are accounts beside those of the options. `within`: what may be tried again is, for so many seconds at
         most. `keep=False`: without the store. A store that cannot be used costs a warning: what is asked of vidpoll is
-        done without it. Raises UsageError where `--base-url` or a `--header` would be for several.
+        done without it; with `must_keep` it is an error. Raises UsageError where `--base-url` or a `--header` would be
+        for several.
         """
         options: dict[str, Any] = {"clock": self.clock} if heart is None else {"clock": heart, "plugins": [heart]}
         options["accounts"] = accounts_of(sorted(set(accounts)), args, given or {})
@@ -72,6 +74,8 @@ class Context:
             try:
                 return self._displayed(self.client_factory(store=store, **options), heart)
             except vidpoll.StoreError as error:
+                if must_keep:
+                    raise
                 self.out.error(f"warning: {error.message}. Going on, and nothing is kept (--store FILE, --no-store)")
                 assert args is not None  # there was a store
                 args.no_store = True
