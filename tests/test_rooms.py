@@ -33,7 +33,7 @@ WINGS: dict[str, set[str]] = {
 }
 """Which wings the modules of a wing may import, beside their own. Flat modules are the core, but for the client's."""
 
-CLIENT = {"client", "client_base", "arguments", "following", "shortcuts"}
+CLIENT = {"client", "client_base", "arguments", "following", "serving", "shortcuts"}
 
 USERS = {"__init__", "__main__", "cli", "testing"}
 """The face re-exports, the command line and the test tools are users; nobody of the eight wings may import them."""

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import vidpoll
 
 from .again import again
 from .context import Arguments, Command, Context, as_json, count, store, where
+from .ending import gently
 from .fields import read_fields
 from .heartbeat import Heart
 from .output import COMPLETED, INTERRUPTED, Output, iso
@@ -24,7 +23,7 @@ from .waiting import check_folder, shown
 
 T = TypeVar("T")
 
-TERMINATED = 143
+ENDING = "ending: no further row is sent; what is under way goes on at its provider (again: leave at once)"
 
 EVERY = 1.0
 """Seconds between two looks at how the batch stands, on a terminal."""
@@ -126,7 +125,7 @@ def _batch(args: Arguments, context: Context) -> int:
         if args.dry_run:
             return _planned(args, context.out, batch)
         context.out.error(batch.plan.one_line()) if shown(args) else None
-        with _gently(stop, context.out) as ended_by:
+        with gently(stop, context.out, ENDING) as ended_by:
             for result in batch:
                 shown_by.row(result)
         shown_by.end()
@@ -299,34 +298,6 @@ def summary_object(batch: vidpoll.Batch) -> dict[str, Any]:
 
 def _stopped(stop: Any) -> dict[str, str]:
     return {"account": stop.account, "reason": stop.reason, "said": stop.said, "go_on": stop.go_on}
-
-
-@contextmanager
-def _gently(stop: threading.Event, out: Output) -> Iterator[list[int]]:
-    """The first signal asks the batch to end, the second one is Ctrl-C as ever. Gives the exit codes of the signals."""
-    codes: list[int] = []
-
-    def ask(number: int, frame: object) -> None:
-        del frame
-        if stop.is_set():
-            raise KeyboardInterrupt
-        codes.append(INTERRUPTED if number == signal.SIGINT else TERMINATED)
-        stop.set()
-        out.error("ending: no further row is sent; what is under way goes on at its provider (again: leave at once)")
-
-    if threading.current_thread() is not threading.main_thread():
-        yield codes
-        return
-    names = [number for name in ("SIGINT", "SIGTERM", "SIGHUP") if (number := getattr(signal, name, None)) is not None]
-    before = {number: signal.getsignal(number) for number in names}
-    try:
-        for number, handler in before.items():
-            if handler is not signal.SIG_IGN:
-                signal.signal(number, ask)
-        yield codes
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 COMMAND = Command(

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn, TextIO, TypeVar
 
 import vidpoll
+from vidpoll import redact
+from vidpoll.arguments import store_url
 from vidpoll.clock import Clock
 
 from .heartbeat import Heart
@@ -47,12 +49,14 @@ class Context:
         given: Mapping[str, vidpoll.Account] | None = None,
         within: float | None = None,
         keep: bool = True,
+        must_keep: bool = False,
     ) -> vidpoll.Client:
         """A client for these accounts, as the options of `args` say: where, how patiently, and with which store.
 
         `given` are accounts beside those of the options. `within`: what may be tried again is, for so many seconds at
         most. `keep=False`: without the store. A store that cannot be used costs a warning: what is asked of vidpoll is
-        done without it. Raises UsageError where `--base-url` or a `--header` would be for several.
+        done without it; with `must_keep` it is an error. Raises UsageError where `--base-url` or a `--header` would be
+        for several.
         """
         options: dict[str, Any] = {"clock": self.clock} if heart is None else {"clock": heart, "plugins": [heart]}
         options["accounts"] = accounts_of(sorted(set(accounts)), args, given or {})
@@ -70,6 +74,8 @@ class Context:
             try:
                 return self._displayed(self.client_factory(store=store, **options), heart)
             except vidpoll.StoreError as error:
+                if must_keep:
+                    raise
                 self.out.error(f"warning: {error.message}. Going on, and nothing is kept (--store FILE, --no-store)")
                 assert args is not None  # there was a store
                 args.no_store = True
@@ -222,22 +228,29 @@ def own_account(name: str, provider: str, base_url: str | None) -> vidpoll.Accou
     return vidpoll.Account(provider, base_url=base_url, key=key)
 
 
-def store_of(args: Arguments | None) -> Path | None:
-    """The store that a command uses: `--store`, `VIDPOLL_STORE`, or this user's own; None with `--no-store`."""
+def store_of(args: Arguments | None) -> Path | str | None:
+    """The store that a command uses: `--store`, `VIDPOLL_STORE`, or this user's own; None with `--no-store`.
+
+    A path, or a URL.
+    """
     if args is None or not hasattr(args, "store") or args.no_store:
         return None
     if args.store or os.environ.get("VIDPOLL_STORE"):
         given = args.store or os.environ["VIDPOLL_STORE"]
         if given == ":memory:":
             raise vidpoll.UsageError("--store :memory: a store is a file; --no-store keeps nothing")
+        if store_url(given):
+            return str(given)
         return Path(os.path.expanduser(given))  # noqa: PTH111 - it never raises
     with contextlib.suppress(RuntimeError):  # a user without a home
         return _data_home() / "vidpoll" / "jobs.sqlite3"
     return None
 
 
-def is_there(path: Path) -> bool:
-    """Whether there is a store: a command that only reads makes none."""
+def is_there(path: Path | str) -> bool:
+    """Whether there is a store: a command that only reads makes none. What a URL names is there, or says so itself."""
+    if isinstance(path, str):
+        return True
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -245,6 +258,21 @@ def is_there(path: Path) -> bool:
     except OSError:  # what is wrong is told where it is opened
         return True
     return True
+
+
+def shown(store: Path | str) -> str:
+    """A store for a message."""
+    return redact.url(store) if isinstance(store, str) else str(store)
+
+
+def store_name(text: str) -> str:
+    """For --store: a file, or a URL without a password, which would stay in the shell's history."""
+    if store_url(text) and re.search(r"//[^/@]*:[^/@]*@|[?&]password=", text):
+        raise argparse.ArgumentTypeError(
+            "this URL holds a password, which stays in the shell's history: set VIDPOLL_STORE to it, or put the "
+            "password where the database's own tools look for it (~/.pgpass)"
+        )
+    return text
 
 
 def reads(args: Arguments) -> bool:
@@ -365,7 +393,10 @@ def bounded(parser: argparse.ArgumentParser, default: float = 60.0) -> None:
 def store(parser: argparse.ArgumentParser) -> None:
     """Where jobs are kept."""
     parser.add_argument(
-        "--store", metavar="FILE", help="keep jobs there (default: VIDPOLL_STORE, or a file of this user's)"
+        "--store",
+        type=store_name,
+        metavar="FILE",
+        help="keep jobs there: a file, or a database's URL (default: VIDPOLL_STORE, or a file of this user's)",
     )
     parser.add_argument("--no-store", action="store_true", help="keep nothing")
 
