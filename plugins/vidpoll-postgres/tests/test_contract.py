@@ -54,6 +54,7 @@ class TestOneHost(OnPostgres):
     """An owner that is gone is known by its process."""
 
 
+@pytest.mark.slow
 class TestOtherHosts(OnPostgres):
     """An owner that is gone is one of another host, of which nothing is heard any more.
 
