@@ -58,13 +58,13 @@ class Metrics(NamedTuple):
     `late`: by how many seconds 99 of 100 of the latest questions were asked late at most.
     """
 
-    shards: int
-    jobs: int
-    polls: int
-    faults: int
-    told: int
-    late: float
-    store: Gauges
+    shards: int = 0
+    jobs: int = 0
+    polls: int = 0
+    faults: int = 0
+    told: int = 0
+    late: float = 0.0
+    store: Gauges = Gauges()
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +225,8 @@ class Serving:
         self._shards, self._mark = held, mark
         self.most = max(self.most, len(held))
         self.over = self.over or not held
-        self._measure(now)
+        if held:
+            self._measure(now)
         return begun
 
     def _lose(self, run: Run, lost: Collection[Shard]) -> None:

@@ -60,10 +60,11 @@ def _serve(args: Arguments, context: Context) -> int:
                 seconds=None if math.isinf(left) else left,
                 stop=stop,
                 on_event=None if args.quiet else report.event,
-                on_metrics=report if report.is_time else None,
+                on_metrics=report,
                 timeout=args.timeout,
             )
-            report.stands_by(ends)
+            if not stop.is_set() and context.clock.monotonic() < ends:
+                report.stands_by(client, ends)
     return COMPLETED
 
 
@@ -73,13 +74,8 @@ class _Report:
     def __init__(self, args: Arguments, context: Context) -> None:
         self._out, self._clock = context.out, context.clock
         self._path = None if args.metrics is None else Path(os.path.expanduser(args.metrics))  # noqa: PTH111 - it never raises
-        self._next = -math.inf
+        self._next = -math.inf  # when the last line is a minute old
         self._stood_by = False
-
-    @property
-    def is_time(self) -> bool:
-        """Whether the last line is a minute old."""
-        return self._clock.monotonic() >= self._next
 
     def __call__(self, metrics: Metrics) -> None:
         self._next = self._clock.monotonic() + AGAIN
@@ -95,8 +91,11 @@ class _Report:
         if isinstance(event, (vidpoll.Completed, vidpoll.Failed, vidpoll.GaveUp)):
             self._out.line(str(event))
 
-    def stands_by(self, ends: float) -> None:
+    def stands_by(self, client: vidpoll.Client, ends: float) -> None:
         """Nothing was free: look again in a second."""
+        if self._clock.monotonic() >= self._next:
+            with contextlib.suppress(vidpoll.StoreError):
+                self(Metrics(store=client.store.gauges()))
         if not self._stood_by:
             self._stood_by = True
             self._out.error("standing by: every account with unfinished jobs is served, or there is none")

@@ -12,7 +12,7 @@ from ..job import Job
 from ..model import is_number
 from ..net.accounts import OpenAccount
 from . import records
-from .records import KeptJob, Submission, WantedFiles
+from .records import Gauges, KeptJob, Submission, WantedFiles
 
 if TYPE_CHECKING:
     from .keeper import Keeper
@@ -53,6 +53,10 @@ class JobStore:
     def get(self, job: Job | str) -> KeptJob | None:
         """A job with all that is kept of it; None where it is not kept."""
         return self._store.get(_ref(job))
+
+    def gauges(self) -> Gauges:
+        """How many jobs are open, what was not told, and which accounts nobody serves."""
+        return self._store.gauges()
 
     def prune(self, before: float) -> int:
         """Drop what ended before Unix second `before`, and what was submitted in vain; return how many.
