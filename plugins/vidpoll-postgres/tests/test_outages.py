@@ -59,17 +59,17 @@ def cut(db: psycopg.Connection) -> None:
 
 
 class Cuts:
-    """Cuts the connection of a store right before, or right after, so many commits of it."""
+    """Cuts the connection of a store right before, or right after, its next commit; or the one `after` others."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, kept: bool, times: int = 1) -> None:
-        self.kept, self.times = kept, times
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, kept: bool, after: int = 0) -> None:
+        self.kept, self.left = kept, after
         self._real = psycopg.Connection.execute
         monkeypatch.setattr(psycopg.Connection, "execute", lambda *args: self.execute(*args))  # noqa: PLW0108 - a method
 
     def execute(self, connection: psycopg.Connection, query: Any, *values: Any) -> Any:
-        if query != b"COMMIT" or not self.times:
+        self.left -= query == b"COMMIT"
+        if query != b"COMMIT" or self.left != -1:
             return self._real(connection, query, *values)
-        self.times -= 1
         if self.kept:
             self._real(connection, query)
         connection.close()
@@ -103,12 +103,12 @@ def test_a_commit_whose_answer_is_lost(
     store: PostgresStore, made: object, kept: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whether it was kept or not: a submit is begun once, a verdict is ours, a job is there."""
-    Cuts(monkeypatch, kept=kept, times=1)
+    Cuts(monkeypatch, kept=kept)
     number = store.begin(ACME, "clip", {}, key="k")
     assert isinstance(number, int)
-    Cuts(monkeypatch, kept=kept, times=1)
+    Cuts(monkeypatch, kept=kept)
     assert store.end([Saved("acme:j1", {})]) == {"acme:j1": True}
-    Cuts(monkeypatch, kept=kept, times=1)
+    Cuts(monkeypatch, kept=kept, after=1)  # the first is that of the heartbeat
     assert len(store.take({"acme": 1}, 1)) == (0 if kept else 1)
     assert len(store.held()) == 1
     assert store.in_flight("acme") == 1

@@ -91,12 +91,8 @@ class Leasing(Presence):
 
     def take(self, accounts: Mapping[str, int], most: int) -> list[Shard]:
         """Become the owner of at most so many shards that are free, drawn at random."""
-
-        def take(db: Transaction) -> list[Shard]:
-            shards.beat(db, self.owner)
-            return shards.take(db, self.owner, accounts, most, self._dead(db))
-
-        return self._ask(take)
+        self.beat()  # a transaction of its own: the thread of the heartbeat waits for no taking
+        return self._ask(lambda db: shards.take(db, self.owner, accounts, most, self._dead(db)))
 
     def held(self) -> set[Shard]:
         """The shards that are ours still."""

@@ -92,26 +92,37 @@ def take(db: Transaction, owner: str, accounts: Mapping[str, int], most: int, de
     """Have an owner take shards that are free. What another one is just taking is passed over."""
     divisions = db.rows("SELECT account, parts FROM vidpoll.divisions WHERE account = ANY(%s)", list(accounts))
     known = {row["account"]: row["parts"] for row in divisions}
-    for account in sorted(accounts):
-        if known.get(account) != accounts[account]:
-            _divide(db, account, accounts[account], dead)
+    other = {account: accounts[account] for account in sorted(accounts) if known.get(account) != accounts[account]}
+    if other:
+        _divide(db, other, dead)
     names, parts = list(accounts), list(accounts.values())
     return [Shard(**row) for row in db.rows(_TAKE, owner, names, parts, db.now - TTL, list(dead), most)]
 
 
-def _divide(db: Transaction, account: str, parts: int, dead: Collection[str]) -> None:
-    """Divide an account, unless one that is alive has a shard of another division."""
-    new = "INSERT INTO vidpoll.divisions (account, parts) VALUES (%s, 0) ON CONFLICT (account) DO NOTHING"
-    db.run(new, account)
-    db.run("SELECT 1 FROM vidpoll.divisions WHERE account = %s FOR UPDATE", account)
-    other = f"SELECT 1 FROM vidpoll.shards AS s WHERE account = %s AND parts <> %s AND owner IS NOT NULL AND {_ALIVE}"
-    if db.one(other, account, parts, db.now - TTL, list(dead)) is not None:
-        return
-    db.run("UPDATE vidpoll.divisions SET parts = %s WHERE account = %s", parts, account)
+def _divide(db: Transaction, wanted: Mapping[str, int], dead: Collection[str]) -> None:
+    """Divide accounts, but for those of which one that is alive has a shard of another division."""
+    names = list(wanted)
+    new = "INSERT INTO vidpoll.divisions (account, parts) SELECT unnest(%s::text[]), 0 ON CONFLICT (account) DO NOTHING"
+    db.run(new, names)
+    db.run("SELECT 1 FROM vidpoll.divisions WHERE account = ANY(%s) ORDER BY account FOR UPDATE", names)
+    in_use = db.rows(
+        "SELECT DISTINCT s.account FROM vidpoll.shards AS s "
+        "JOIN unnest(%s::text[], %s::int[]) AS wanted (account, parts) "
+        f"ON s.account = wanted.account AND s.parts <> wanted.parts WHERE s.owner IS NOT NULL AND {_ALIVE}",
+        *(names, list(wanted.values()), db.now - TTL, list(dead)),
+    )
+    free = {account: wanted[account] for account in wanted.keys() - {row["account"] for row in in_use}}
+    given = (list(free), list(free.values()))
     db.run(
-        "INSERT INTO vidpoll.shards (account, part, parts) SELECT %s, part, %s FROM generate_series(0, %s) AS part "
+        "UPDATE vidpoll.divisions AS d SET parts = free.parts FROM unnest(%s::text[], %s::int[]) "
+        "AS free (account, parts) WHERE d.account = free.account",
+        *given,
+    )
+    db.run(
+        "INSERT INTO vidpoll.shards (account, part, parts) SELECT free.account, part, free.parts "
+        "FROM unnest(%s::text[], %s::int[]) AS free (account, parts), generate_series(0, free.parts - 1) AS part "
         "ON CONFLICT (account, part, parts) DO NOTHING",
-        *(account, parts, parts - 1),
+        *given,
     )
 
 
