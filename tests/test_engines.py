@@ -19,7 +19,7 @@ from acme_provider import BROKEN, DONE, DRAWING, UNAVAILABLE, Talk, talk
 from kept_jobs import SUBMITTED
 
 import vidpoll
-from vidpoll.storage.sqlite import AGAIN
+from vidpoll.storage.protocol import AGAIN
 
 PAGE = (Path(__file__).parents[1] / "docs" / "engines.md").read_text(encoding="utf-8")
 SECTIONS = [section.partition("\n") for section in re.split(r"^#+ ", PAGE, flags=re.MULTILINE)]

@@ -27,6 +27,7 @@ PUBLIC = [
     "PluginReport", "PreparedRequest", "Provider", "Request", "Response", "Slots", "Stage", "Webhook",
     "Batch", "BatchStatus", "AccountStatus", "Row", "RowResult", "Stopped",
     "JobStore", "KeptJob", "Origin", "Submission", "WantedFiles",
+    "Store", "Saved", "Leases", "Shard", "Gauges", "Served", "Metrics",
     "hookimpl", "parsing", "errors",
     "AnswerError", "AuthenticationError", "BadReference", "BadSignature", "BatchInvalid", "ConfigurationError",
     "Conflict", "DownloadChanged", "DownloadError",

@@ -107,11 +107,13 @@ if TYPE_CHECKING:
         Stage,
         Webhook,
     )
+    from .serving import Metrics, Served
     from .shortcuts import download, wait, watch
     from .stepping import Step
     from .storage.dumps import dump, load
     from .storage.job_store import JobStore
-    from .storage.records import KeptJob, Origin, Submission, WantedFiles
+    from .storage.protocol import Store
+    from .storage.records import Gauges, KeptJob, Leases, Origin, Saved, Shard, Submission, WantedFiles
     from .webhooks import webhook
 
 __all__ = [
@@ -128,6 +130,10 @@ __all__ = [
     "Asset", "Cost", "Price", "Page", "Problem", "Quota", "Snapshot", "Submitted", "Exchange",
     # what is kept
     "JobStore", "KeptJob", "Origin", "Submission", "WantedFiles",
+    # another store
+    "Store", "Saved", "Leases", "Shard", "Gauges",
+    # serving
+    "Served", "Metrics",
     # batches
     "Batch", "BatchStatus", "AccountStatus", "Row", "RowResult", "Stopped",
     # plugins
@@ -175,11 +181,13 @@ _HOMES = {
         "AnyOf Basic Bearer Follow KeyHeader ListPollingSpec Minted NoAuth Operation Pacing PreparedRequest Provider "
         "Slots Stage Webhook"
     ),
+    "serving": "Metrics Served",
     "shortcuts": "download wait watch",
     "stepping": "Step",
     "storage.dumps": "dump load",
     "storage.job_store": "JobStore",
-    "storage.records": "KeptJob Origin Submission WantedFiles",
+    "storage.protocol": "Store",
+    "storage.records": "Gauges KeptJob Leases Origin Saved Shard Submission WantedFiles",
     "webhooks": "webhook",
 }
 """The module in which each name lives, for `__getattr__`; type checkers read the imports above."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from random import Random
@@ -23,6 +24,7 @@ from .provider import Provider
 from .storage.job_store import JobStore
 from .storage.keeper import Keeper
 from .storage.no_keeper import NoKeeper
+from .storage.protocol import Store
 
 if TYPE_CHECKING:
     from .net.protocol import Sender, Transport
@@ -38,7 +40,7 @@ class ClientBase:
         *,
         accounts: Mapping[str, Account] | None = None,
         plugins: Iterable[object] = (),
-        store: str | Path | None = None,
+        store: str | Path | Store | None = None,
         pacing: Schedule | None = None,
         http_timeout: tuple[float, float] = (10.0, 30.0),
         patience: float = 600.0,
@@ -60,6 +62,7 @@ class ClientBase:
         self._clock = clock or SystemClock()
         self._transport = arguments.open_transport(transport, self._plugins)
         self._closed = False
+        self._serving = threading.Lock()
         self._keeper = self._opened(store, sum(http_timeout))
         self._loop = Loop(
             clock=self._clock,
@@ -111,13 +114,11 @@ class ClientBase:
         """The jobs that are kept, and what was asked for. Raises UsageError for a client without a store."""
         return self._keeper.job_store(lambda name: self._state(name).opened)
 
-    def _opened(self, path: str | Path | None, bound: float) -> Keeper | NoKeeper:
-        if path is None:
+    def _opened(self, given: str | Path | Store | None, bound: float) -> Keeper | NoKeeper:
+        if given is None:
             return NoKeeper(self._plugins.tell)
-        arguments.check_store(path)
-        from .storage.sqlite import Store  # a client without a store needs no SQLite
-
-        return Keeper(Store(path, self._clock.time), self._clock, self._plugins.tell, bound)
+        store = arguments.open_store(given, self._plugins, self._clock)
+        return Keeper(store, self._clock, self._plugins.tell, bound)
 
     def _state(self, name: str) -> AccountState:
         if self._closed:

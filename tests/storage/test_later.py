@@ -10,7 +10,7 @@ from acme_provider import BROKEN, DONE, DRAWING, REF, Talk, talk
 from kept_jobs import NOW, kept
 
 import vidpoll
-from vidpoll.storage.sqlite import AGAIN
+from vidpoll.storage.protocol import AGAIN
 
 
 class Hands:

@@ -108,6 +108,12 @@ class Loop:
         other.now = other.context.now
         return other
 
+    def told_by(self, teller: Teller) -> Loop:
+        """This loop with another teller, for a run of its own."""
+        other = copy.copy(self)
+        other.teller = teller
+        return other
+
     def run(self, tasks: Sequence[Task], stop: threading.Event | None = None, feed: Feed | None = None) -> Told:
         """Ask until every task is done. Yields what happened, hooks already told; leaving it early is fine.
 
@@ -483,6 +489,19 @@ class Run:
         self.abandon()
         for task in tasks:
             yield from self._tell(task, task.expire(self.loop.context, task.stopped()))
+
+    def let_go(self, tasks: Sequence[Task]) -> None:
+        """Ask no more for these, and tell nothing. One whose request is under way ends by its answer."""
+        gone = self.tasks.keys() & set(tasks) - {task for task, _ in self.under_way.values()}
+        for queue in self.queues.values():
+            queue.withdraw(lambda task: task in gone)
+        for task in gone:
+            task.planned = None
+            task.account.limiter.leave(task, ended=True)
+            self._over(task)
+        for polling in self.lists.values():
+            if not polling.watches:
+                polling.stop(self)
 
     def abandon(self) -> None:
         """Let go of what is under way."""

@@ -15,9 +15,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
+from ..clock import SystemClock
 from ..errors import StoreError
 from ..fork_lock import ForkLock
 from . import owners, schema, store_file
+from .protocol import BadRow
 from .sqlite_errors import way_out
 
 T = TypeVar("T")
@@ -32,9 +34,12 @@ _BAD_ROW = (ValueError, OverflowError, sqlite3.DataError, sqlite3.IntegrityError
 class Database:
     """The file at `path`, made where there is none. Raises StoreError where it cannot be used."""
 
-    def __init__(self, path: str | Path, now: Callable[[], float]) -> None:
+    def __init__(
+        self, path: str | Path, now: Callable[[], float], monotonic: Callable[[], float] = SystemClock.monotonic
+    ) -> None:
         self.path = Path(path).expanduser().absolute()
         self.now = now
+        self._monotonic = monotonic
         self._token = uuid.uuid4().hex[:12]
         self._here = owners.here()
         self._lock = ForkLock(threading.RLock)
@@ -111,7 +116,7 @@ class Database:
         try:
             yield
         except (sqlite3.Error, OSError, *_BAD_ROW) as error:
-            who, kind = f"{ref}: " if ref else "", store_file.BadRow if isinstance(error, _BAD_ROW) else StoreError
+            who, kind = f"{ref}: " if ref else "", BadRow if isinstance(error, _BAD_ROW) else StoreError
             raise kind(f"{who}the store {self.path} {way_out(error)}") from None
 
     @contextlib.contextmanager

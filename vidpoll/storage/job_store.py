@@ -12,11 +12,11 @@ from ..job import Job
 from ..model import is_number
 from ..net.accounts import OpenAccount
 from . import records
-from .records import KeptJob, Submission, WantedFiles
+from .records import Gauges, KeptJob, Submission, WantedFiles
 
 if TYPE_CHECKING:
     from .keeper import Keeper
-    from .sqlite import Store
+    from .protocol import Store
 
 
 class JobStore:
@@ -54,6 +54,10 @@ class JobStore:
         """A job with all that is kept of it; None where it is not kept."""
         return self._store.get(_ref(job))
 
+    def gauges(self) -> Gauges:
+        """How many jobs are open, what was not told, and which accounts nobody serves."""
+        return self._store.gauges()
+
     def prune(self, before: float) -> int:
         """Drop what ended before Unix second `before`, and what was submitted in vain; return how many.
 
@@ -62,7 +66,7 @@ class JobStore:
         """
         if not is_number(before):
             raise UsageError(f"before={before!r}: must be Unix seconds")
-        return self._keeper.ready().forget(before)
+        return self._keeper.ready().prune(before)
 
     def drop(self, job: Job | str) -> None:
         """Drop one job from the store, whatever became of it; at its provider it is as it was, and its key is free.

@@ -36,7 +36,7 @@ from .records import KeptJob, Order, Saved, Submission, WantedFiles
 from .store_file import StoreMoved
 
 if TYPE_CHECKING:
-    from .sqlite import Store  # SQLite is loaded where a store is opened
+    from .protocol import Store
 
 log = logging.getLogger("vidpoll")
 

@@ -42,6 +42,13 @@ def _named(pid: int) -> str:
     return f"{pid}@{start}" if start else str(pid)
 
 
+def dead(owner: str, host: str) -> bool:
+    """Whether the process of an owner is known not to be there any more, seen from `host`."""
+    its_host, process, _ = owner.rsplit("|", 2)
+    pid, _, start = process.partition("@")
+    return its_host == host and alive(int(pid), start) is False
+
+
 def gone(owner: str, host: str, silent: float) -> bool:
     """Whether an owner is dead, seen from `host`, when it has been silent for so many seconds."""
     its_host, process, _ = owner.rsplit("|", 2)
