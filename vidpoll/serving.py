@@ -342,9 +342,9 @@ class Serving:
         earliest = now + account.provider.pacing.floor if had_an_owner else now  # who had it may just have asked
         deadline = now + max(0.0, end - self.keeper.store.now())
         options = {"now": now, "timeout": self.options.timeout}
-        return ServedWatch(
-            self, kept, earliest, deadline, self.keeper, kept.job, account, self.host.schedule, **options
-        )
+        job = kept.job
+        job.give_up_at = end
+        return ServedWatch(self, kept, earliest, deadline, self.keeper, job, account, self.host.schedule, **options)
 
     def _forget(self) -> None:
         """Leave what has ended before the last look: its verdict was told meanwhile."""
