@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import pytest
+import requests
 from vidpoll_providers import wavespeed
 
 import vidpoll
@@ -155,3 +156,11 @@ def test_the_simulated_face_tells_a_price_and_makes_no_job() -> None:
     with simulate("wavespeed", instant=True) as simulated, simulated.client() as client:
         assert str(client.price("wavespeed", "prediction", model="a/b", prompt="a sea")) == "0.045 USD"
         assert list(client.jobs("wavespeed")) == []
+
+
+def test_the_simulated_face_refuses_a_wrong_key_by_its_status() -> None:
+    """Only the question for the balance is refused inside a 200."""
+    with simulate("wavespeed", instant=True) as simulated:
+        url = f"{simulated.base_urls['wavespeed']}/api/v3/bytedance/seedance"
+        found = requests.post(url, json={"prompt": "a sea"}, headers={"Authorization": "Bearer wrong"}, timeout=10)
+    assert (found.status_code, found.json()["code"]) == (401, 401)

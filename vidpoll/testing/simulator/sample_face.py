@@ -337,7 +337,7 @@ class SampleFace(Face):
         """The sample of a refusal: of this kind, or of this status; that of a status question comes first."""
         asked = {sample.request for sample in self.index.of("status")} | {""}
         found = [each for each in self.index.of("error") if each.status == status]
-        found += [each for each in self.index.samples if each.expect.get("kind") == kind]
+        found += [each for each in self.index.samples if each.expect.get("kind") == kind and not _about_money(each)]
         if not found:
             return json_reply(status, {"error": {"message": message}})
         said = min(found, key=lambda each: (each.expect.get("kind") != kind, each.request not in asked))
@@ -495,6 +495,11 @@ def _object(request: Request) -> dict[str, Any]:
     except ValueError:
         said = None
     return said if isinstance(said, dict) else {}
+
+
+def _about_money(sample: Sample) -> bool:
+    """Whether it answers only who asks what there is left, or what a job will cost."""
+    return sample.operation.split()[0] in ("quota", "history", "estimate")
 
 
 def _reply(response: model.Response) -> Reply:
