@@ -18,7 +18,7 @@ from typing import TypeVar
 from ..clock import SystemClock
 from ..errors import StoreError
 from ..fork_lock import ForkLock
-from . import owners, schema, store_file
+from . import owners, presence, schema, store_file
 from .protocol import BadRow
 from .sqlite_errors import way_out
 
@@ -41,6 +41,7 @@ class Database:
         self.now = now
         self._monotonic = monotonic
         self._token = uuid.uuid4().hex[:12]
+        self._present = ""  # what our name ends with, where the kernel tells whether we are there
         self._here = owners.here()
         self._lock = ForkLock(threading.RLock)
         self._inherited: list[sqlite3.Connection] = []  # of the parent of a fork: never touched, never closed here
@@ -53,7 +54,7 @@ class Database:
     def close(self) -> None:
         """Let go of the file."""
         with self._alone, contextlib.suppress(sqlite3.Error):
-            _closed_by(os.getpid(), self._connection, self._open_for)
+            _closed_by(os.getpid(), *self._closing)
 
     @property
     def closed(self) -> bool:
@@ -63,7 +64,14 @@ class Database:
     @property
     def owner(self) -> str:
         """Who we are: this host, this process, this client."""
-        return f"{self._here}|{owners.me()}|{self._token}"
+        return f"{self._here}|{owners.me()}|{self._token}{self._present}"
+
+    def _dead(self, owner: str) -> bool:
+        """Whether the process of an owner is known not to be there any more."""
+        if owners.dead(owner, self._here):
+            return True
+        beside = owner.endswith(owners.PRESENT) and owners.beside(owner, self._here)
+        return beside and presence.gone(self.path, owner)
 
     @property
     def _alone(self) -> ForkLock:
@@ -91,7 +99,11 @@ class Database:
             db.close()
             raise
         self._open_for = {os.getpid()}
-        weakref.finalize(self, _closed_by, os.getpid(), db, self._open_for)  # where nobody closes the client
+        self._present = owners.PRESENT
+        self._present = owners.PRESENT if presence.enter(self.path, self.owner) else ""
+        where = self.path if self._present else None
+        weakref.finalize(self, _closed_by, os.getpid(), db, self._open_for, where)  # where nobody closes the client
+        self._closing = (db, self._open_for, where)
         return db
 
     @property
@@ -146,8 +158,10 @@ class Database:
         return self._asked(lambda db: [make(row) for row in db.execute(sql, values)])
 
 
-def _closed_by(pid: int, db: sqlite3.Connection, open_for: set[int]) -> None:
-    """Close a connection, in the process that has opened it."""
+def _closed_by(pid: int, db: sqlite3.Connection, open_for: set[int], present: Path | None) -> None:
+    """Close a connection, in the process that has opened it; its owner is not `present` at the path any more."""
+    if present is not None and pid in open_for:
+        presence.leave(present, pid)
     open_for.discard(pid)
     if os.getpid() == pid:
         db.close()

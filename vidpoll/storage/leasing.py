@@ -113,7 +113,7 @@ class Leasing(Database):
         if owner == self.owner:
             return True
         late = self.now() - (seen or 0.0)
-        if owners.dead(owner, self._here):
+        if self._dead(owner):
             return False
         return abs(late) <= TTL or owners.busy(owner, self._here, max(late, 0.0))
 
@@ -121,4 +121,6 @@ class Leasing(Database):
         """Whether an owner is not there any more, who did something last at Unix second `since`; also: it is us."""
         if owner == LATER:
             return not 0.0 <= self.now() - (since or 0.0) < AGAIN
-        return owner is None or owner == self.owner or owners.gone(owner, self._here, self.now() - (since or 0.0))
+        if owner is None or owner == self.owner or self._dead(owner):
+            return True
+        return owners.gone(owner, self._here, self.now() - (since or 0.0))
