@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import ssl
 from collections.abc import Callable, Iterator
@@ -216,16 +217,17 @@ def _keys(client: vidpoll.Client, args: Arguments) -> Checks:
         yield Check("keys", "none is set; `vidpoll providers NAME` names the variables of a provider")
 
 
-def _variables(provider: vidpoll.Provider) -> list[str]:
-    """What is set for a provider."""
-    base_url = f"{provider.name.upper().replace('-', '_')}_BASE_URL"
-    return [name for name in (*provider.auth.variables, base_url) if os.environ.get(name)]
+def _variables(provider: vidpoll.Provider, account: str = "") -> list[str]:
+    """What is set for a provider, and for an account of another name."""
+    names = [*provider.auth.variables, f"{re.sub('[^A-Za-z0-9]', '_', provider.name).upper()}_BASE_URL"]
+    own = f"{re.sub('[^A-Za-z0-9]', '_', account).upper()}_API_KEY"
+    return [name for name in dict.fromkeys([own, *names]) if os.environ.get(name)]
 
 
 def _account_here(client: vidpoll.Client, name: str, provider: vidpoll.Provider) -> Checks:
     """What is set for an account, and whether a wait could begin with it; nothing is sent. Values are not shown."""
-    given = _variables(provider)
-    blemishes = {each: _blemish(os.environ[each]) for each in given if each in provider.auth.variables}
+    given = _variables(provider, name)
+    blemishes = {each: _blemish(os.environ[each]) for each in given if not each.endswith("_BASE_URL")}
     for variable, why in blemishes.items():
         if why:
             yield Check(name, f"{variable} {why}", trouble=True)
@@ -271,9 +273,7 @@ def _account(name: str, client: vidpoll.Client, args: Arguments) -> Checks:
 
 def _reached(name: str, reached: vidpoll.Reach) -> Checks:
     """What the answer says of the way, of the server, and of the clocks."""
-    text = (
-        f"{redact.url(reached.url)} answers in {reached.seconds:.1f} s (HTTP {reached.status}, asked without the key)"
-    )
+    text = f"{redact.url(reached.url)} answers in {reached.seconds * 1000:.0f} ms (HTTP {reached.status}, asked without the key)"
     if reached.status == 407:
         yield Check(name, f"{text}: a proxy wants a user and a password; write them in its variable", trouble=True)
     elif reached.status >= 500:
