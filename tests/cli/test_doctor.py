@@ -161,29 +161,30 @@ def test_a_store_that_is_locked_cannot_be_written(run: Doctor, shell: Shell, mon
 
 
 def test_nowhere_to_keep_anything(run: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder that is read-only, a full disk, and a user without a home."""
-    monkeypatch.setattr(doctor.os, "access", lambda path, mode: False)
-    assert "cannot be written: mend that" in troubles(run("--store", "s.sqlite3"))[0][1]
-    monkeypatch.undo()
-    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: SimpleNamespace(free=5_000_000))
+    """A folder that is read-only, and a full disk."""
+    with monkeypatch.context() as patched:
+        patched.setattr("os.access", lambda path, mode: False)
+        assert "cannot be written: mend that" in troubles(run("--store", "s.sqlite3"))[0][1]
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=5_000_000))
     assert troubles(run()) == [("disk", "0.0 GB free at the store: make room, else jobs cannot be kept there")]
 
 
-def test_no_home(run: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_home(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Then no job is kept, which nobody notices before it is missed."""
 
     def homeless() -> Path:
         raise RuntimeError("Could not determine home directory.")
 
     monkeypatch.setattr(context, "_data_home", homeless)
-    monkeypatch.setattr(doctor, "store_of", lambda args: context.store_of(SimpleNamespace(store="", no_store=False)))
-    monkeypatch.setattr(context.os, "environ", {**context.os.environ, "VIDPOLL_STORE": ""}, raising=False)
-    assert "this user has no home" in troubles(run())[0][1]
+    monkeypatch.delenv("VIDPOLL_STORE", raising=False)
+    assert main(["doctor"], client_factory=installed(monkeypatch), clock=FakeClock()) == 1
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("TROUBLE")]
+    assert "this user has no home, so no job is kept: name a file with --store FILE or VIDPOLL_STORE" in line
 
 
 def installed(monkeypatch: pytest.MonkeyPatch, *entries: str) -> Callable[..., vidpoll.Client]:
     """A client that finds these entry points, NAME=MODULE, and nothing else."""
-    found = [metadata.EntryPoint(*each.split("="), "vidpoll") for each in entries]
+    found = [metadata.EntryPoint(name, value, "vidpoll") for name, value in (each.split("=") for each in entries)]
     monkeypatch.setattr(metadata, "entry_points", lambda group: found)
     return lambda **options: vidpoll.Client(**{**options, "transport": options.get("transport", FakeTransport([]))})
 

@@ -132,12 +132,13 @@ def _store(args: Arguments, context: Context) -> Checks:
         yield Check("store", text, trouble=True)
     else:
         shown = redact.url(str(place)) if "://" in str(place) else str(place)
-        yield _kept(place, shown, context) if is_there(place) else _new(place)
+        new = isinstance(place, Path) and not is_there(place)
+        yield _new(Path(place)) if new else _kept(place, shown, context)
         if isinstance(place, Path):
             yield from _room(_nearest(place))
 
 
-def _kept(place: Path, shown: str, context: Context) -> Check:
+def _kept(place: Path | str, shown: str, context: Context) -> Check:
     with context.client_factory(store=place, clock=context.clock, discover=False) as client:
         kept, left = len(client.store.jobs()), len(client.store.jobs(unfinished=True))
         lost = len(client.store.unknown_submits())
@@ -273,7 +274,8 @@ def _account(name: str, client: vidpoll.Client, args: Arguments) -> Checks:
 
 def _reached(name: str, reached: vidpoll.Reach) -> Checks:
     """What the answer says of the way, of the server, and of the clocks."""
-    text = f"{redact.url(reached.url)} answers in {reached.seconds * 1000:.0f} ms (HTTP {reached.status}, asked without the key)"
+    took = f"{reached.seconds * 1000:.0f} ms"
+    text = f"{redact.url(reached.url)} answers in {took} (HTTP {reached.status}, asked without the key)"
     if reached.status == 407:
         yield Check(name, f"{text}: a proxy wants a user and a password; write them in its variable", trouble=True)
     elif reached.status >= 500:
