@@ -48,7 +48,7 @@ def run(shell: Shell) -> Doctor:
     def doctored(*argv: str, **options: Any) -> tuple[int, list[tuple[str, bool, str]]]:
         code, out, err = shell("doctor", "--json", *argv, **options)
         assert err == []
-        return code, [tuple(json.loads(line).values()) for line in out]  # type: ignore[misc]
+        return code, [tuple(json.loads(line).values()) for line in out]
 
     return doctored
 
