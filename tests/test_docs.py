@@ -101,6 +101,7 @@ TITLES = {
     "stepping": "Waiting",
     "dumps": "Waiting",
     "accounts": "Accounts",
+    "reach": "Accounts",
     "job": "Jobs and events",
     "job_state": "Jobs and events",
     "events": "Jobs and events",

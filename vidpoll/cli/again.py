@@ -29,6 +29,7 @@ TAKES: dict[str, Sequence[str]] = {
     "quota": _WHERE,
     "jobs": _WHERE,
     "jobs --local": ("store",),
+    "doctor": (*_WHERE, *_STORE),
     "resume": ("addresses", *_REACH, "store"),
 }
 """The options that a line takes over from the call that prints it, by command."""
