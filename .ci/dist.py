@@ -88,8 +88,8 @@ def wrong(wheel: Path) -> Iterator[str]:
         yield "no licence"
     if strays := {name.partition("/")[0] for name in names} - {package, info}:
         yield f"beside its package: {', '.join(sorted(strays))}"
-    if strays := [name for name in names if re.search(r"(^|/)tests/|\.pyc$|\.(so|pyd|dll)$", name)]:
-        yield f"not for users: {', '.join(strays)}"
+    if unwanted := [name for name in names if re.search(r"(^|/)tests/|\.pyc$|\.(so|pyd|dll)$", name)]:
+        yield f"not for users: {', '.join(unwanted)}"
     yield from wrong_versions(said)
 
 
@@ -149,7 +149,7 @@ def judged(first: dict[str, str], second: dict[str, str], out: Path) -> Iterator
     yield from (f"{wheel.name}: {each}" for wheel in wheels for each in wrong(wheel))
     for tool, files in (
         (["twine", "check", "--strict"], map(str, out.iterdir())),
-        (["check_wheel_contents"], map(str, wheels)),
+        (["check_wheel_contents", "--ignore", "W002"], map(str, wheels)),  # two samples may be the same bytes
     ):
         done = subprocess.run([sys.executable, "-m", *tool, *files], check=False, capture_output=True, text=True)
         if done.returncode:
