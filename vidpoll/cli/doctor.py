@@ -18,7 +18,7 @@ import vidpoll
 from vidpoll import redact
 
 from .again import advised
-from .context import Arguments, Command, Context, accounts_of, as_json, is_there, store, store_of, where
+from .context import Arguments, Command, Context, accounts_of, as_json, is_there, shown, store, store_of, where
 from .output import COMPLETED, NOT_COMPLETED
 from .versions import version_of, versions
 
@@ -131,21 +131,21 @@ def _store(args: Arguments, context: Context) -> Checks:
         text = "this user has no home, so no job is kept: name a file with --store FILE or VIDPOLL_STORE"
         yield Check("store", text, trouble=True)
     else:
-        shown = redact.url(str(place)) if "://" in str(place) else str(place)
         new = isinstance(place, Path) and not is_there(place)
-        yield _new(Path(place)) if new else _kept(place, shown, context)
+        yield _new(Path(place)) if new else _kept(place, context)
         if isinstance(place, Path):
             yield from _room(_nearest(place))
 
 
-def _kept(place: Path | str, shown: str, context: Context) -> Check:
-    with context.client_factory(store=place, clock=context.clock, discover=False) as client:
+def _kept(place: Path | str, context: Context) -> Check:
+    by_plugin = not isinstance(place, Path)
+    with context.client_factory(store=place, clock=context.clock, discover=by_plugin) as client:
         kept, left = len(client.store.jobs()), len(client.store.jobs(unfinished=True))
         lost = len(client.store.unknown_submits())
         client.store.prune(0.0)  # nothing is as old as that: it shows that the store can be written
     submits = f", {lost} submit{'s' * (lost != 1)} without an answer" if lost else ""
     more = "; `vidpoll resume` goes on with them" if left or lost else ""
-    return Check("store", f"{shown}: {kept} job{'s' * (kept != 1)}, {left} unfinished{submits}{more}")
+    return Check("store", f"{shown(place)}: {kept} job{'s' * (kept != 1)}, {left} unfinished{submits}{more}")
 
 
 def _new(path: Path) -> Check:
