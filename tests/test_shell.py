@@ -24,7 +24,7 @@ WINDOWS = {
 
 @pytest.mark.parametrize(("word", "quoted"), WINDOWS.items())
 def test_windows_knows_double_quotes_only(word: str, quoted: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Backslashes are part of a path; those before a quote are doubled, as the C library of every program reads them."""
+    """Backslashes are part of a path; those before a quote are doubled, as programs read them."""
     monkeypatch.setattr(shell, "os", SimpleNamespace(name="nt"))
     assert shell.join(["vidpoll", word]) == f"vidpoll {quoted}"
 
