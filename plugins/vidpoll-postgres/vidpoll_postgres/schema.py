@@ -54,6 +54,7 @@ MIGRATIONS = (
     CREATE INDEX batch_rows_open ON vidpoll.batch_rows (batch, unit) WHERE state IS NULL;
     CREATE INDEX batch_rows_open_keys ON vidpoll.batch_rows (account, key) WHERE state IS NULL;
     """,
+    "CREATE TABLE vidpoll.rates (account TEXT PRIMARY KEY, state TEXT NOT NULL) WITH (fillfactor = 50)",
 )
 
 
