@@ -51,20 +51,22 @@ class Block(NamedTuple):
 
 
 def spent(
-    state: Mapping[str, Any], owner: str, wanted: int, rate: float | None, told: Slowed, now: float
+    state: Mapping[str, Any], owner: str, wanted: int, rate: float | None, *, told: Slowed, now: float
 ) -> tuple[dict[str, Any], Block]:
     """A block for an owner, and the state that is to be kept. `rate`: requests a second of all; None for no limit.
 
     `told` is what the owner has heard since it told last, its `refusals` those that are new. `now` is in Unix seconds.
 
-    >>> state, block = spent({}, "us", 100, 10.0, Slowed(), 0.0)
+    >>> state, block = spent({}, "us", 100, 10.0, told=NOTHING, now=0.0)
     >>> block.number, block.seconds
     (10, 1.0)
-    >>> spent(state, "they", 100, 10.0, Slowed(), 0.5)[1].number
+    >>> spent(state, "they", 100, 10.0, told=NOTHING, now=0.5)[1].number
     0
     """
     slow = _told(state, told, now)
-    whole, seconds = (wanted, 1.0) if rate is None else _whole(rate)
+    if rate is None:
+        return {**state, **slow}, Block(wanted, 1.0, wanted, _heard(slow, now))
+    whole, seconds = _whole(rate)
     ends = now + seconds + REMEMBERED
     last = max(ends, now + LONGEST)  # what ends later was kept before the clock went back
     blocks = [(n, until) for n, until in _pairs(state.get("blocks")) if now < until <= last]
@@ -73,9 +75,9 @@ def spent(
     others = [n for n, _ in wants.values()]
     most = min(fair(whole, whole, others), max(left, 0))
     number = min(fair(whole, wanted, others), max(left, 0))
-    if number and rate is not None:
+    if number:
         blocks.append((number, now + seconds))
-    if wanted and rate is not None:
+    if wanted:
         wants[owner] = (wanted, ends)
     if wanted and not number:
         seconds = min((until - now for _, until in blocks), default=seconds)

@@ -37,7 +37,7 @@ class AccountState:
         self.provider = opened.provider
         self.limiter = AccountLimiter(pacing.floor, pacing.rate, sharers)
         self.share: Callable[[bool], None] = _alone
-        """Where several processes keep to the account's rate: lets each know of the others; True: a request is there."""
+        """Where several processes keep to the account's rate: what all of them know is exchanged."""
         self.law = None if pacing.typical is None else Law.of(pacing.typical)
         """How long jobs of this account take, as far as it is declared or learnt."""
         self.ranges = spans(opened.provider.stages)

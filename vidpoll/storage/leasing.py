@@ -97,7 +97,7 @@ class Leasing(Database):
 
     def news(self, shards: Sequence[Shard], mark: float) -> tuple[list[KeptJob], float]:
         """What is new in shards since a mark, which counts the changes; and the mark of now."""
-        rows, now = self._asked(lambda db: sharding.news(db, table_rows.JOB, shards, int(mark)))
+        rows, now = self._asked(lambda db: sharding.news(db, table_rows.JOB, shards, int(mark), self.now()))
         found = []
         for row in rows:
             with contextlib.suppress(ValueError):  # one that cannot be read ends no shard
@@ -109,7 +109,7 @@ class Leasing(Database):
         with self._transaction() as db:
             row = db.execute("SELECT state FROM rates WHERE account = ?", (account,)).fetchone()
             known = table_rows.facts_of(row["state"]) if row else {}
-            state, block = spent(known, self.owner, wanted, rate, told, self.now())
+            state, block = spent(known, self.owner, wanted, rate, told=told, now=self.now())
             db.execute("INSERT OR REPLACE INTO rates VALUES (?, ?)", (account, table_rows.to_json(state)))
         return block
 

@@ -23,7 +23,8 @@ CREATE TABLE jobs (
 CREATE INDEX jobs_unfinished ON jobs (added_at) WHERE told_at IS NULL;
 CREATE INDEX jobs_in_flight ON jobs (account) WHERE ended_at IS NULL;
 CREATE INDEX jobs_of_accounts ON jobs (account) WHERE told_at IS NULL;
-CREATE INDEX jobs_untold ON jobs (account) WHERE ended_at IS NOT NULL AND told_at IS NULL;
+CREATE INDEX jobs_untold ON jobs (account) WHERE ended_at IS NOT NULL AND told_at IS NULL AND teller IS NOT 'later';
+CREATE INDEX jobs_later ON jobs (teller_since) WHERE teller = 'later';
 CREATE INDEX jobs_changed ON jobs (change);
 CREATE TABLE changes (number INTEGER NOT NULL);
 INSERT INTO changes VALUES (0);

@@ -123,7 +123,7 @@ class Leasing(Presence):
                 db.run("INSERT INTO vidpoll.rates VALUES (%s, '{}') ON CONFLICT (account) DO NOTHING", account)
                 row = db.one(_RATE, account)
             assert row is not None
-            state, block = spent(table_rows.facts_of(row["state"]), self.owner, wanted, rate, told, db.now)
+            state, block = spent(table_rows.facts_of(row["state"]), self.owner, wanted, rate, told=told, now=db.now)
             db.run("UPDATE vidpoll.rates SET state = %s WHERE account = %s", table_rows.to_json(state), account)
             return block
 
