@@ -92,7 +92,7 @@ def client(store: str, port: int) -> vidpoll.Client:
     """One of the three."""
     account = vidpoll.Account("rated", base_url=f"http://127.0.0.1:{port}", key=None, parts=PARTS)
     pacing = vidpoll.Fixed(3.0)
-    return vidpoll.Client(plugins=[Plugin()], discover=False, store=store, accounts={"rated": account}, pacing=pacing)
+    return vidpoll.Client(plugins=[Plugin()], store=store, accounts={"rated": account}, pacing=pacing)
 
 
 def work(store: str, port: int, capacity: int) -> None:
