@@ -26,6 +26,7 @@ from .storage.job_store import JobStore
 from .storage.keeper import Keeper
 from .storage.no_keeper import NoKeeper
 from .storage.protocol import Store
+from .storage.shared_rate import SharedRate
 
 if TYPE_CHECKING:
     from .net.protocol import Sender, Transport
@@ -151,9 +152,12 @@ class ClientBase:
                 if name in self._accounts or not self._accounts:
                     raise
                 raise UnknownProvider(f"{error}; accounts of this client: {', '.join(self._accounts)}") from None
-            state = AccountState(
-                OpenAccount(name, account, provider, os.environ, self._clock.time), self._transport.send
-            )
+            opened = OpenAccount(name, account, provider, os.environ, self._clock.time)
+            keeper = self._keeper
+            sharers = 1 if isinstance(keeper, NoKeeper) else account.parts
+            state = AccountState(opened, self._transport.send, sharers)
+            if sharers > 1 and isinstance(keeper, Keeper):
+                state.share = SharedRate(keeper, name, state.limiter, self._loop.now)
             state.learn(self._keeper.durations(name))
             self._states.setdefault(name, state)
         return self._states[name]

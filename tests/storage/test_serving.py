@@ -14,7 +14,8 @@ from kept_jobs import NOW, dead, kept, saved, sql
 
 import vidpoll
 from vidpoll.serving import LOOK, MINUTE, TRY, Metrics, Served
-from vidpoll.storage.protocol import TTL
+from vidpoll.storage.heartbeat import Heartbeat
+from vidpoll.storage.protocol import AGAIN, FORMAT, TTL
 from vidpoll.storage.sqlite import SqliteStore
 
 UNAVAILABLE = (503, {}, b"")
@@ -357,3 +358,100 @@ def test_metrics_come_once_a_minute(path: Path) -> None:
     assert second.polls > 10
     assert second.late < 0.1
     assert (second.store.open, second.store.untold, second.store.unclaimed, second.store.owners) == (1, 0, (), 1)
+
+
+# -- what a deadline ends ---------------------------------------------------------------------------------------------
+
+
+def given_up(path: Path) -> None:
+    """A job that was served, and given up at NOW + 60."""
+    t = talk([DRAWING], store=path)
+    enter(t, REF)
+    t.client.serve(["acme"], seconds=100.0, timeout=60.0)
+    assert t.ears.told[-1] == "WaitTimeout"
+    t.client.close()
+
+
+@pytest.mark.parametrize("how", ["wait", "watch", "as_completed", "wait_all"])
+def test_a_kept_deadline_ends_no_wait(path: Path, how: str) -> None:
+    """A wait has its own timeout, whatever those who serve have agreed on."""
+    given_up(path)
+    u = talk([DRAWING, DRAWING, DONE], store=path)
+    u.clock.now = NOW + 1000.0
+    call = getattr(u.client, how)
+    list(call([REF] if how in ("as_completed", "wait_all") else REF) if how != "wait" else [call(REF)])
+    assert (len(u.requests), u.ears.told[-1]) == (3, "completed")
+
+
+def test_a_kept_deadline_ends_a_step(path: Path) -> None:
+    """And the error says how long that was."""
+    given_up(path)
+    u = talk([DRAWING], store=path)
+    u.clock.now = NOW + 1000.0
+    job = vidpoll.Job(REF)
+    assert u.client.step(job).next_in is None
+    assert (job.give_up_at, type(job.error)) == (NOW + 60.0, vidpoll.WaitTimeout)
+
+
+def test_a_deadline_of_its_own_goes_before_that_of_serve(path: Path) -> None:
+    """It was kept with the job."""
+    t = talk([DRAWING], store=path)
+    enter(t, REF, facts={"give_up_at": NOW + 30.0})
+    t.client.serve(["acme"], seconds=100.0, timeout=900.0)
+    assert (t.ears.told[-1], kept(t).facts["give_up_at"]) == ("WaitTimeout", NOW + 30.0)
+    assert kept(t).facts["gave_up_at"] == pytest.approx(NOW + 30.0, abs=2.0)
+
+
+# -- other versions, slow hooks, verdicts for later -------------------------------------------------------------------
+
+
+def test_a_job_of_a_newer_vidpoll_is_left_alone(path: Path) -> None:
+    """Nothing is asked about it, nothing of it is written; the others of its account are served."""
+    t = talk([DONE], store=path)
+    newer = {"v": FORMAT + 1, "phase": "dreaming"}
+    store = enter(t, "acme:j2", facts=newer)
+    store.enter([(REF, vidpoll.Origin("acme"), {})])
+    assert t.client.serve(["acme"], seconds=30.0) == Served(1, 1)
+    assert t.requests == ["GET /v1/jobs/j1"]
+    left = store.get("acme:j2")
+    assert left is not None
+    assert (left.facts, left.requests, left.version, left.ended_at) == (newer, 0, 0, None)
+
+
+def test_a_slow_hook_loses_no_shard(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread of the heartbeat goes on while a hook takes 2 TTL: nobody else gets the shard, and all are told."""
+    taken: list[object] = []
+
+    class Slow:
+        @vidpoll.hookimpl
+        def vidpoll_completed(self, job: vidpoll.Job) -> None:
+            for _ in range(20):  # as its thread would do it, in the time of this test
+                t.clock.now += TTL / 10
+                if beats:
+                    beats[0].beat()
+            taken.extend(store.take({"acme": 1}, 1))
+
+    beats: list[Any] = []
+    run = Heartbeat._run
+    monkeypatch.setattr(Heartbeat, "_run", lambda self: (beats.append(self), run(self)))
+    t = talk({"/j1": [DONE], "/j2": [DRAWING, DONE]}, store=path, plugins=(Slow(),))
+    store = enter(t, REF, "acme:j2")
+    assert t.client.serve(["acme"], seconds=100.0) == Served(2, 1)
+    assert taken == []
+
+
+def test_a_verdict_for_later_is_told_again_by_whoever_serves(path: Path) -> None:
+    """A minute later, and not tried before; once it was heard no more."""
+    got: list[float] = []
+
+    class Hands:
+        @vidpoll.hookimpl
+        def vidpoll_completed(self, job: vidpoll.Job) -> object:
+            got.append(t.clock.now - NOW)
+            return vidpoll.LATER
+
+    t = talk([DONE], store=path, plugins=(Hands(),))
+    store = enter(t, REF)
+    at(t, 90.0, lambda: store.told([REF]))
+    assert t.client.serve(["acme"], seconds=200.0).shards == 1
+    assert got == [pytest.approx(0.0, abs=LOOK), pytest.approx(AGAIN, abs=2 * LOOK)]

@@ -253,6 +253,7 @@ class Run:
 
     def _send_single(self, task: Task, now: float) -> Told:
         """Send a request that does not queue, unless its account was told to slow down."""
+        task.account.share(True)
         earliest = task.account.limiter.admit_single(task, now, submit=task.submits)
         if earliest > now:
             self.plan(task, earliest)
@@ -261,6 +262,8 @@ class Run:
 
     def _through(self, context: Context) -> Told:
         """Send what the limiters let through; end those who queue in vain."""
+        for account in [account for account, queue in self.queues.items() if queue]:
+            account.share(True)
         turns = deque(queue for queue in self.queues.values() if queue)
         while turns:  # the accounts take turns, so that none takes all workers
             queue = turns.popleft()
@@ -405,6 +408,7 @@ class Run:
         if call is not None:
             optional(partial(self._heed, task, call), None)
         yield from self.settle(task, self.guarded(task, lambda: task.digest(value, context)))
+        task.account.share(False)
         yield from task.after(self)
         if task.planned is not None:
             task.call = None  # ten thousand of them wait

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from . import owners, sharding, table_rows
 from .database import Database
-from .protocol import AGAIN, TRUSTED, TTL
+from .protocol import AGAIN, NOTHING, TRUSTED, TTL, Block, Slowed, spent
 from .records import Gauges, KeptJob, Leases, Shard
 
 LATER = "later"
@@ -97,12 +97,21 @@ class Leasing(Database):
 
     def news(self, shards: Sequence[Shard], mark: float) -> tuple[list[KeptJob], float]:
         """What is new in shards since a mark, which counts the changes; and the mark of now."""
-        rows, now = self._asked(lambda db: sharding.news(db, table_rows.JOB, shards, int(mark)))
+        rows, now = self._asked(lambda db: sharding.news(db, table_rows.JOB, shards, int(mark), self.now()))
         found = []
         for row in rows:
             with contextlib.suppress(ValueError):  # one that cannot be read ends no shard
                 found.append(table_rows.kept(row))
         return [kept for kept in found if not kept.newer], now
+
+    def spend(self, account: str, wanted: int, rate: float | None = None, told: Slowed = NOTHING) -> Block:
+        """A block of an account's rate, in which all processes have their share."""
+        with self._transaction() as db:
+            row = db.execute("SELECT state FROM rates WHERE account = ?", (account,)).fetchone()
+            known = table_rows.facts_of(row["state"]) if row else {}
+            state, block = spent(known, self.owner, wanted, rate, told=told, now=self.now())
+            db.execute("INSERT OR REPLACE INTO rates VALUES (?, ?)", (account, table_rows.to_json(state)))
+        return block
 
     def gauges(self) -> Gauges:
         """What an operator wants to see."""

@@ -21,6 +21,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from ..errors import StoreError
+from ..pacing.shared import NOTHING, Block, Slowed, spent
 from .owners import AWAY
 from .records import (
     FORMAT,
@@ -43,9 +44,9 @@ from .records import (
 )
 
 __all__ = [
-    "AGAIN", "AWAY", "FORMAT", "PARTS", "TRUSTED", "TTL", "BadRow", "Gauges", "KeptJob", "KeptRow", "Leases", "Ledger",
-    "NoRoom", "Order", "Origin", "Saved", "Shard", "Store", "StoreError", "Submission", "WantedFiles", "bucket",
-    "merged", "newer",
+    "AGAIN", "AWAY", "FORMAT", "NOTHING", "PARTS", "TRUSTED", "TTL", "BadRow", "Block", "Gauges", "KeptJob",
+    "KeptRow", "Leases", "Ledger", "NoRoom", "Order", "Origin", "Saved", "Shard", "Slowed", "Store", "StoreError",
+    "Submission", "WantedFiles", "bucket", "merged", "newer", "spent",
 ]  # fmt: skip
 
 AGAIN = 60.0
@@ -215,9 +216,20 @@ class Store(Protocol):
     def news(self, shards: Sequence[Shard], mark: float) -> tuple[list[KeptJob], float]:
         """What is new in shards since `mark` (0.0: since ever), and the mark of now.
 
-        Those are jobs that were added or got their verdict since, and always those whose verdict was not told; with
-        the mark 0.0 all that are unfinished. A job may come twice, and none may be missed: neither one that another
-        transaction commits late. Jobs that a newer vidpoll keeps are left out, and rows that cannot be read.
+        Those are jobs that were added or got their verdict since, and always those whose verdict was not told, once the
+        `AGAIN` seconds of one that is to be heard `later` are over; with the mark 0.0 all that are unfinished.
+        However many are to be heard later, a call costs no more by them. A job may come twice, and none may be
+        missed: neither one that another transaction commits late. Jobs that a newer vidpoll keeps are left out,
+        and rows that cannot be read.
+        """
+        ...
+
+    def spend(self, account: str, wanted: int, rate: float | None = None, told: Slowed = NOTHING) -> Block:
+        """A block of an account's rate for us: at most `wanted` requests, spread over about the next second.
+
+        `rate`: requests a second of all owners together; None for no limit. `told` is what we have heard of the account
+        since we told last; the block has what all have told. `spent` is the arithmetic: a store keeps its state, one an
+        account, and is asked by no account that one process serves alone.
         """
         ...
 

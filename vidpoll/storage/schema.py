@@ -10,7 +10,7 @@ from ..errors import StoreError
 APPLICATION = 0x76696470
 """What tells a store from any other SQLite file ("vidp")."""
 
-VERSION = 5
+VERSION = 6
 """What `PRAGMA user_version` of a store says."""
 
 SCHEMA = """
@@ -23,7 +23,8 @@ CREATE TABLE jobs (
 CREATE INDEX jobs_unfinished ON jobs (added_at) WHERE told_at IS NULL;
 CREATE INDEX jobs_in_flight ON jobs (account) WHERE ended_at IS NULL;
 CREATE INDEX jobs_of_accounts ON jobs (account) WHERE told_at IS NULL;
-CREATE INDEX jobs_untold ON jobs (account) WHERE ended_at IS NOT NULL AND told_at IS NULL;
+CREATE INDEX jobs_untold ON jobs (account) WHERE ended_at IS NOT NULL AND told_at IS NULL AND teller IS NOT 'later';
+CREATE INDEX jobs_later ON jobs (teller_since) WHERE teller = 'later';
 CREATE INDEX jobs_changed ON jobs (change);
 CREATE TABLE changes (number INTEGER NOT NULL);
 INSERT INTO changes VALUES (0);
@@ -31,6 +32,7 @@ CREATE TABLE owners (owner TEXT PRIMARY KEY, seen REAL NOT NULL);
 CREATE TABLE shards (
     account TEXT NOT NULL, part INTEGER NOT NULL, parts INTEGER NOT NULL, owner TEXT, fence INTEGER NOT NULL,
     PRIMARY KEY (account, part, parts));
+CREATE TABLE rates (account TEXT PRIMARY KEY, state TEXT NOT NULL);
 CREATE TABLE submits (
     number INTEGER PRIMARY KEY, account TEXT NOT NULL, provider TEXT NOT NULL, base_url TEXT NOT NULL,
     variables TEXT NOT NULL, operation TEXT NOT NULL, sent TEXT NOT NULL, at REAL NOT NULL, owner TEXT NOT NULL,

@@ -9,6 +9,7 @@ import random
 import sqlite3
 from collections.abc import Callable, Collection, Mapping, Sequence
 
+from .protocol import AGAIN
 from .records import Gauges, Shard, bucket
 
 Alive = Callable[[str, "float | None"], bool]
@@ -16,6 +17,11 @@ Alive = Callable[[str, "float | None"], bool]
 
 FORGOTTEN = 86400.0
 """Seconds after which the last heartbeat of an owner is deleted."""
+
+_UNTOLD = "ended_at IS NOT NULL AND told_at IS NULL AND teller IS NOT 'later'"
+_LATER = "teller = 'later' AND (teller_since <= ? OR teller_since > ?)"
+"""Two conditions, each with an index of its own: of verdicts that are to be heard later only those are looked at whose
+time is over."""
 
 _OWNED = "SELECT s.*, o.seen FROM shards AS s LEFT JOIN owners AS o ON o.owner = s.owner WHERE s.owner IS NOT NULL"
 
@@ -82,13 +88,15 @@ def give(db: sqlite3.Connection, owner: str, shards: Collection[Shard]) -> None:
     db.executemany(letting, [(*shard, owner) for shard in shards])
 
 
-def news(db: sqlite3.Connection, columns: str, shards: Sequence[Shard], mark: int) -> tuple[list[sqlite3.Row], int]:
-    """The rows of jobs that are new in shards since a mark, and the mark of now."""
+def news(
+    db: sqlite3.Connection, columns: str, shards: Sequence[Shard], mark: int, at: float
+) -> tuple[list[sqlite3.Row], int]:
+    """The rows of jobs that are new in shards since a mark, and the mark of now, which is Unix second `at`."""
     now = int(db.execute("SELECT number FROM changes").fetchone()[0])  # before the rows: one may come twice
     found: dict[str, sqlite3.Row] = {}
     asked: list[tuple[str, tuple[object, ...]]]
     if mark:
-        asked = [("change > ?", (mark,)), ("ended_at IS NOT NULL AND told_at IS NULL", ())]
+        asked = [("change > ?", (mark,)), (_UNTOLD, ()), (_LATER, (at - AGAIN, at))]
     else:
         asked = [("told_at IS NULL AND account = ?", (account,)) for account in {shard.account for shard in shards}]
     wanted = {(shard.account, shard.parts, shard.part) for shard in shards}
@@ -104,11 +112,15 @@ def news(db: sqlite3.Connection, columns: str, shards: Sequence[Shard], mark: in
 def gauges(db: sqlite3.Connection, now: float, alive: Alive) -> Gauges:
     """What an operator wants to see."""
     open_ = db.execute("SELECT count(*) FROM jobs WHERE ended_at IS NULL").fetchone()[0]
-    untold = db.execute("SELECT count(*) FROM jobs WHERE ended_at IS NOT NULL AND told_at IS NULL").fetchone()[0]
+    untold, later = (
+        db.execute(f"SELECT count(*) FROM jobs WHERE {where}").fetchone()[0] for where in (_UNTOLD, "teller = 'later'")
+    )
     held = owned(db, alive)
     unclaimed = [name for name in accounts(db) if not _whole(held.get(name, ()))]
     seen = [row["seen"] for row in db.execute("SELECT owner, seen FROM owners") if alive(row["owner"], row["seen"])]
-    return Gauges(open_, untold, tuple(sorted(unclaimed)), len(seen), max((now - each for each in seen), default=0.0))
+    return Gauges(
+        open_, untold + later, tuple(sorted(unclaimed)), len(seen), max((now - each for each in seen), default=0.0)
+    )
 
 
 def accounts(db: sqlite3.Connection) -> set[str]:

@@ -6,12 +6,14 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 
 from vidpoll.storage import table_rows
-from vidpoll.storage.protocol import TRUSTED, TTL, Gauges, KeptJob, Leases, Shard
+from vidpoll.storage.protocol import NOTHING, TRUSTED, TTL, Block, Gauges, KeptJob, Leases, Shard, Slowed, spent
 
 from . import shards
 from .jobs import readable
 from .presence import Presence
 from .transaction import Row, Transaction
+
+_RATE = "SELECT state FROM vidpoll.rates WHERE account = %s FOR UPDATE"
 
 _LEASES = "SELECT ref, owner, owned_until FROM vidpoll.jobs WHERE ref = ANY(%s)"
 
@@ -111,6 +113,21 @@ class Leasing(Presence):
             return [], mark
         rows, now = self._ask(lambda db: shards.news(db, shards_, mark))
         return [kept for kept in readable(rows) if not kept.newer], now
+
+    def spend(self, account: str, wanted: int, rate: float | None = None, told: Slowed = NOTHING) -> Block:
+        """A block of an account's rate, in which all processes have their share."""
+
+        def spend(db: Transaction) -> Block:
+            row = db.one(_RATE, account)
+            if row is None:
+                db.run("INSERT INTO vidpoll.rates VALUES (%s, '{}') ON CONFLICT (account) DO NOTHING", account)
+                row = db.one(_RATE, account)
+            assert row is not None
+            state, block = spent(table_rows.facts_of(row["state"]), self.owner, wanted, rate, told=told, now=db.now)
+            db.run("UPDATE vidpoll.rates SET state = %s WHERE account = %s", table_rows.to_json(state), account)
+            return block
+
+        return self._ask(spend)
 
     def gauges(self) -> Gauges:
         """What an operator wants to see."""

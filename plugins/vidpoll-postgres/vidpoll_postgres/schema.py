@@ -54,6 +54,13 @@ MIGRATIONS = (
     CREATE INDEX batch_rows_open ON vidpoll.batch_rows (batch, unit) WHERE state IS NULL;
     CREATE INDEX batch_rows_open_keys ON vidpoll.batch_rows (account, key) WHERE state IS NULL;
     """,
+    """
+    CREATE TABLE vidpoll.rates (account TEXT PRIMARY KEY, state TEXT NOT NULL) WITH (fillfactor = 50);
+    DROP INDEX vidpoll.jobs_untold;
+    CREATE INDEX jobs_untold ON vidpoll.jobs (account)
+        WHERE ended_at IS NOT NULL AND told_at IS NULL AND teller IS DISTINCT FROM 'later';
+    CREATE INDEX jobs_later ON vidpoll.jobs (teller_since) WHERE teller = 'later';
+    """,
 )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from vidpoll.storage import table_rows
-from vidpoll.storage.protocol import PARTS, TTL, Gauges, Shard, bucket
+from vidpoll.storage.protocol import AGAIN, PARTS, TTL, Gauges, Shard, bucket
 
 from .transaction import Row, Transaction
 
@@ -47,11 +47,17 @@ _ACCOUNTS = """
     ) SELECT account FROM each WHERE account IS NOT NULL"""
 """One step an account, and not one a job."""
 
+_UNTOLD = "ended_at IS NOT NULL AND told_at IS NULL AND teller IS DISTINCT FROM 'later'"
+"""What is to be heard later has an index of its own: only that is looked at whose time is over."""
+
 _NEW = f"""
     SELECT {table_rows.JOB}, bucket FROM vidpoll.jobs WHERE account = ANY(%s) AND change >= %s AND change < %s
     UNION
     SELECT {table_rows.JOB}, bucket FROM vidpoll.jobs
-    WHERE account = ANY(%s) AND ended_at IS NOT NULL AND told_at IS NULL"""
+    WHERE account = ANY(%s) AND {_UNTOLD}
+    UNION
+    SELECT {table_rows.JOB}, bucket FROM vidpoll.jobs
+    WHERE account = ANY(%s) AND teller = 'later' AND (teller_since <= %s OR teller_since > %s)"""
 
 _WHOLE = f"SELECT {table_rows.JOB} FROM vidpoll.jobs WHERE account = ANY(%s) AND told_at IS NULL"
 _PART = f"SELECT {table_rows.JOB} FROM vidpoll.jobs WHERE account = %s AND bucket = ANY(%s) AND told_at IS NULL"
@@ -150,7 +156,7 @@ def news(db: Transaction, shards: Sequence[Shard], mark: float) -> tuple[list[Ro
     if mark % 1 != snapshot["server"] or not mark:
         return _all(db, shards), now
     accounts = sorted({shard.account for shard in shards})
-    rows = db.rows(_NEW, accounts, int(mark), snapshot["most"], accounts)
+    rows = db.rows(_NEW, accounts, int(mark), snapshot["most"], accounts, accounts, db.now - AGAIN, db.now)
     ours = {(shard.account, shard.part, shard.parts) for shard in shards}
     divided = {shard.account: shard.parts for shard in shards}
     parts = [(row, divided[row["account"]]) for row in rows]
@@ -176,7 +182,8 @@ def gauges(db: Transaction, dead: Collection[str]) -> Gauges:
     )
     counts = db.one(
         "SELECT (SELECT count(*) FROM vidpoll.jobs WHERE ended_at IS NULL) AS open, "
-        "(SELECT count(*) FROM vidpoll.jobs WHERE ended_at IS NOT NULL AND told_at IS NULL) AS untold, "
+        f"(SELECT count(*) FROM vidpoll.jobs WHERE {_UNTOLD}) + "
+        "(SELECT count(*) FROM vidpoll.jobs WHERE teller = 'later') AS untold, "
         "count(*) AS owners, min(seen) AS seen FROM vidpoll.owners WHERE seen >= %s AND owner <> ALL(%s)",
         *alive,
     )

@@ -6,8 +6,8 @@ import contextlib
 from collections.abc import Iterable
 
 from vidpoll import StoreError
+from vidpoll.job import OF_BATCHES
 from vidpoll.storage.protocol import Store
-from vidpoll.storage.records import OF_BATCHES
 
 from . import shards
 from .jobs import Jobs

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...clock import SystemClock
-from ...storage.protocol import TRUSTED, TTL, Gauges, KeptJob, Shard, bucket
+from ...storage.protocol import AGAIN, TRUSTED, TTL, Gauges, KeptJob, Shard, Slowed, bucket
 from .base import NOW, ONE, ORIGIN, REFS, THREE, TWO, Base, newer, saved
 from .leases import elsewhere, mine
 
@@ -206,6 +206,48 @@ class Sharding(Base):
         self.at += 60
         mark = two.news(shards, mark)[1]
         assert two.news(shards, mark)[0] == []
+
+    def test_what_is_to_be_heard_later_is_no_news_for_a_while(self) -> None:
+        """It comes when it may be claimed, by the store's time, and until it was heard; a gauge counts it."""
+        one, two = self.owners()
+        shards = two.take(ACME, 1)
+        one.end([saved(ONE, done=True), saved(TWO, done=True)])
+        one.later([ONE])
+        self.at += 10
+        mark = two.news(shards, two.news(shards, 0.0)[1])[1]
+        self.at += AGAIN - 11
+        found, mark = two.news(shards, mark)
+        assert refs((found, mark)) == [TWO]
+        assert two.gauges().untold == 2
+        self.at += 2
+        found, mark = two.news(shards, mark)
+        assert refs((found, mark)) == [ONE, TWO]
+        assert two.claim(REFS) == {ONE}
+        two.told([ONE])
+        assert refs(two.news(shards, mark)) == [TWO]
+
+    # -- rates --------------------------------------------------------------------------------------------------------
+
+    def test_owners_share_a_rate(self) -> None:
+        """What they have of a second is never more than it, and each has as much as the other once both want all."""
+        one, two = self.owner(), self.owner()
+        assert one.spend("acme", 100, 10.0)[:2] == (10, 1.0)
+        assert two.spend("acme", 100, 10.0)[:2] == (0, 1.0)
+        assert two.spend("token", 3, 10.0).number == 3
+        self.at += 1.5
+        assert [each.spend("acme", 100, 10.0).number for each in (one, two)] == [5, 5]
+        assert one.spend("acme", 100).number == 100
+
+    def test_what_one_owner_hears_all_know(self) -> None:
+        """A hold ends by the store's time; refusals are counted."""
+        one, two = self.owner(), self.owner()
+        one.spend("acme", 0, told=Slowed(5.0, 30.0, 2, 7.5, 1.0))
+        self.at += 3.0
+        assert two.spend("acme", 0).slowed == Slowed(2.0, 27.0, 2, 7.5, 4.0)
+        assert two.spend("acme", 0, told=Slowed(1.0, 0.0, 1, 3.0)).slowed == Slowed(2.0, 27.0, 3, 3.0, 0.0)
+        assert two.spend("token", 0).slowed[:3] == (0.0, 0.0, 0)
+
+    # -- what is no news ----------------------------------------------------------------------------------------------
 
     def test_a_job_of_a_newer_vidpoll_is_no_news(self) -> None:
         """It is left to that one."""
