@@ -176,7 +176,7 @@ ACCEPTED = {"order": 7, "job": "acme:j1", "state": "queued"}
     ids=["accepted", "unknown", "busy", "no money", "wrong"],
 )
 def test_what_a_view_answers(answer: Any, status: int, body: dict[str, Any], videos: Any) -> None:
-    """A key is a job, or nothing was bought, or somebody looks; asked again it is the same, and nothing is sent twice."""
+    """A key is a job, or nothing was bought, or somebody looks; asked again it is the same, and is not sent again."""
     module, talks = videos([answer, answer])
     said = module.order(7, "a sea")
     assert said[0] == status
