@@ -101,6 +101,7 @@ TITLES = {
     "stepping": "Waiting",
     "dumps": "Waiting",
     "accounts": "Accounts",
+    "reach": "Accounts",
     "job": "Jobs and events",
     "job_state": "Jobs and events",
     "events": "Jobs and events",
@@ -538,9 +539,9 @@ def test_the_retries_of_the_page() -> None:
 # -- all pages --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", sorted(DOCS.glob("*.md")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted([*DOCS.glob("*.md"), *ROOT.glob("*.md")]), ids=lambda path: path.name)
 def test_links_lead_somewhere(path: Path) -> None:
-    """Every relative link of the docs names a file of the repository, where the repository is there."""
+    """Every relative link of a page names a file of the repository, where the repository is there."""
     links = (
         re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8"))
         if (ROOT / "vidpoll").exists()

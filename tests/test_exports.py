@@ -17,7 +17,7 @@ from vidpoll import errors, events, job, model, price, provider
 from vidpoll.pacing import forecast, schedules
 
 PUBLIC = [
-    "Account", "Adaptive", "Client", "Exponential", "Fixed", "Job", "Law", "Moment", "Schedule", "State",
+    "Account", "Adaptive", "Client", "Exponential", "Fixed", "Job", "Law", "Moment", "Reach", "Schedule", "State",
     "download", "wait", "watch", "webhook", "Step", "dump", "load", "LATER",
     "Completed", "DownloadProgress", "Downloaded", "Event", "Failed", "GaveUp", "PollFailed", "Polled",
     "ProgressChanged", "StageChanged", "Stalled",

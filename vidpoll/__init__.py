@@ -89,6 +89,7 @@ if TYPE_CHECKING:
     from .pacing.forecast import Law
     from .pacing.schedules import Adaptive, Exponential, Fixed, Schedule
     from .plugins import PluginReport
+    from .polling.reach import Reach
     from .price import Price, PriceList
     from .provider import (
         AnyOf,
@@ -118,7 +119,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     # waiting
-    "Client", "Account", "Job", "State", "wait", "watch", "download", "webhook", "Moment",
+    "Client", "Account", "Job", "State", "wait", "watch", "download", "webhook", "Moment", "Reach",
     # for other engines
     "Step", "dump", "load", "LATER",
     # when to ask again
@@ -176,6 +177,7 @@ _HOMES = {
     "pacing.forecast": "Law",
     "pacing.schedules": "Adaptive Exponential Fixed Schedule",
     "plugins": "PluginReport",
+    "polling.reach": "Reach",
     "price": "Price PriceList",
     "provider": (
         "AnyOf Basic Bearer Follow KeyHeader ListPollingSpec Minted NoAuth Operation Pacing PreparedRequest Provider "

@@ -20,6 +20,7 @@ from .plugins import PluginReport, Plugins, switched_off
 from .polling.account_state import AccountState
 from .polling.loop import Loop
 from .polling.prices import Prices
+from .polling.reach import Reach, reach
 from .provider import Provider
 from .storage.job_store import JobStore
 from .storage.keeper import Keeper
@@ -100,6 +101,24 @@ class ClientBase:
     def plugins(self) -> tuple[PluginReport, ...]:
         """What became of each plugin, the broken ones included; what is not `loaded` is imported when it is named."""
         return tuple(self._plugins.reports)
+
+    def ready(self, account: str) -> str:
+        """The base URL at which an account is asked, without a login; nothing is sent.
+
+        Raises what a wait would raise before it asks: UnknownProvider, MissingKey, or UsageError for a base URL or a
+        header that cannot be used, and for a key that would travel unencrypted.
+        """
+        opened = self._state(account).opened
+        opened.check()
+        return opened.base_url
+
+    def reach(self, account: str) -> Reach:
+        """Ask the base URL of an account once, without its key: whether a server answers, how fast, and its clock.
+
+        Any HTTP status is an answer. Raises ConfigurationError where this machine cannot ask (a proxy, a CA file, a
+        thread), ProviderError where no answer comes, and UsageError before anything is sent.
+        """
+        return reach(self._loop, self._state(account).opened)
 
     def add_commands(self, register: Callable[..., None]) -> list[str]:
         """Let plugins add commands to a command line (`vidpoll_commands`); returns what went wrong, a line each."""

@@ -62,7 +62,9 @@ def test_all_commands_keep_their_jobs_there(shell: Shell, monkeypatch: pytest.Mo
     code, out, _ = shell("jobs", "--local", "--store", "carrier://db/jobs.sqlite3")
     assert (code, REF in out) == (0, True)
     assert shell("wait", REF, "--store", "carrier://db/jobs.sqlite3")[0] == 0
-    assert {each.name for each in tmp_path.iterdir()} <= {f"jobs.sqlite3{end}" for end in ("", "-wal", "-shm", "-owners")}
+    assert {each.name for each in tmp_path.iterdir()} <= {
+        f"jobs.sqlite3{end}" for end in ("", "-wal", "-shm", "-owners")
+    }
 
 
 @pytest.mark.parametrize("command", [("jobs", "--local"), ("resume",), ("wait", REF)])

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import shlex
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -15,7 +14,7 @@ from queue import Queue
 from typing import Any, TypeVar
 
 import vidpoll
-from vidpoll import redact
+from vidpoll import redact, shell
 from vidpoll.clock import Clock
 
 from .again import again
@@ -210,7 +209,7 @@ def _line(args: Arguments) -> str:
     given.pop("until", None) if args.until and "-" in args.until else None  # a day that may be over by then
     own: dict[str, Any] = {name: value for name, value in given.items() if not isinstance(value, Mapping)}
     pairs = [
-        f"--{name} {shlex.quote(f'{key}={value}')}"
+        f"--{name} {shell.quote(f'{key}={value}')}"
         for name in ("price", "slots")
         for key, value in dict(getattr(args, name) or ()).items()
     ]

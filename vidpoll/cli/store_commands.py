@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import re
-import shlex
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import vidpoll
-from vidpoll import redact
+from vidpoll import redact, shell
 
 from .again import advised, again
 from .context import (
@@ -265,7 +264,7 @@ def _candidates(
     client: vidpoll.Client, lost: vidpoll.Submission, args: Arguments, context: Context, deadline: Deadline
 ) -> int:
     """Show what a submit without an answer may have become: jobs of the provider's list that nobody here knows."""
-    fields = " ".join(f"{name}={shlex.quote(str(value)[:60])}" for name, value in lost.sent.items())
+    fields = " ".join(f"{name}={shell.quote(str(value)[:60])}" for name, value in lost.sent.items())
     found: list[vidpoll.Job] = []
     why = None
     try:
