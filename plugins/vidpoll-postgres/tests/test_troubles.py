@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import psycopg
 import pytest
 import vidpoll_postgres
@@ -130,3 +132,16 @@ def test_its_hook_takes_its_urls_alone(url: str) -> None:
         assert isinstance(store, PostgresStore)
         store.close()
     assert vidpoll_postgres.vidpoll_stores(url="mysql://127.0.0.1/db") is None
+
+
+def test_a_host_whose_clock_is_wrong(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes nobody's shards, and its own stay: all times are the database's."""
+    one, right = PostgresStore(url), time.time()
+    [shard] = one.take({"acme": 1}, 1)
+    monkeypatch.setattr(time, "time", lambda: right + 3600.0)
+    two = PostgresStore(url)
+    assert (two.take({"acme": 1}, 1), one.held()) == ([], {shard})
+    assert two.now() == pytest.approx(right, abs=60.0)
+    one.close()
+    assert len(two.take({"acme": 1}, 1)) == 1
+    two.close()
