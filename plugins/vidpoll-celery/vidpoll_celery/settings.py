@@ -134,6 +134,7 @@ class _Step(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no typ
         super().__init__(worker, **options)
         queues = {*worker.app.amqp.queues.consume_from}
         check(self.video, queues)
+        self.video.stopping.begin()
         if self.video.options.queue in queues:
             self._prefetch(worker)
 

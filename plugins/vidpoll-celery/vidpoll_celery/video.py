@@ -8,7 +8,8 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,6 +29,9 @@ Verdict = Callable[[vidpoll.Job], object]
 
 FLUSH = 5.0
 """Seconds in which the verdicts of a task that served must be at the broker; else they are told again."""
+
+HEARING = 20.0
+"""Seconds between two times that a function that takes long says so."""
 
 TRY_AGAIN = 300.0
 """The most seconds until a submit is tried again that was not sent."""
@@ -121,8 +125,8 @@ class Video:
 
     def serve_here(self) -> None:
         """Serve what is free, or end at once: what the task `serve` does. What fails is logged: beat asks again."""
-        if not self._serving.acquire(blocking=False):
-            return  # a thread of this process does
+        if self.stopping.is_set() or not self._serving.acquire(blocking=False):
+            return  # the worker ends; or a thread of this process serves
         try:
             served = self._served()
         except vidpoll.VidpollError as error:
@@ -181,14 +185,35 @@ def _verdict(video: Video, function: Verdict, options: Mapping[str, Any]) -> Any
         if isinstance(told, vidpoll.Job):
             function(told)
             return
-        job = vidpoll.load(told)
-        kept = video.client.store.get(job)
-        if kept is not None and kept.told_at is None:
-            function(job)
-            video.client.heard(job)
+        job, client = vidpoll.load(told), video.client
+        if client.store.hearing(job):
+            with _saying(client, job):
+                function(job)
+            client.heard(job)
 
     name = video.app.gen_task_name(function.__name__, function.__module__)
     return video.app.task(**{"name": name, **settings.VERDICT, **options})(verdict)
+
+
+@contextmanager
+def _saying(client: vidpoll.Client, job: vidpoll.Job) -> Iterator[None]:
+    """Say all the time that the verdict is being heard, so that it is not told again meanwhile."""
+    over = threading.Event()
+
+    def say() -> None:
+        while not over.wait(HEARING):
+            try:
+                client.store.hearing(job)
+            except vidpoll.StoreError as error:
+                log.warning("%s may be told twice: %s", job.ref, error.message)
+
+    thread = threading.Thread(target=say, name="vidpoll-hearing", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def install(
