@@ -86,7 +86,7 @@ class Shop:
 
     def beat(self) -> subprocess.Popen[bytes]:
         """What places `serve`."""
-        return self.start("beat", "beat", "--pidfile", "", "-s", str(self.folder / "schedule"))
+        return self.start("beat", "beat", "--pidfile", "", "-s", str(self.folder / "schedule"), "-l", "INFO")
 
     def submit(self, *keys: str) -> None:
         """As a view does, in a process of its own."""
@@ -127,7 +127,7 @@ class Shop:
 @pytest.fixture
 def shop(tmp_path: Path) -> Iterator[Shop]:
     """An empty one; a job takes about two seconds."""
-    with simulate("magicoal", "token360", speed=40.0) as simulation:
+    with simulate("magicoal", "token360", speed=40.0, magicoal={"credits": 100_000}) as simulation:
         made = Shop(tmp_path, simulation)
         try:
             yield made
