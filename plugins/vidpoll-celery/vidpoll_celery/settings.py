@@ -48,7 +48,6 @@ def serve(options: Options) -> dict[str, Any]:
     """How `serve` is declared."""
     return {
         **OURS,
-        "queue": options.queue,
         "acks_late": False,  # beat sends another one; a broker that waits for its end would send it again meanwhile
         "ignore_result": True,
         "expires": SKEW,
@@ -71,7 +70,7 @@ def connect(video: Video) -> None:
 def fill(video: Video) -> None:
     """What nobody has set, and the entry of beat."""
     conf, options = video.app.conf, video.options
-    entry = {"task": "vidpoll.serve", "schedule": options.every}
+    entry = {"task": "vidpoll.serve", "schedule": options.every, "options": {"queue": options.queue}}
     conf.beat_schedule = {**(conf.beat_schedule or {}), "vidpoll-serve": entry}
     if conf.broker_connection_retry_on_startup is None:
         conf.broker_connection_retry_on_startup = True

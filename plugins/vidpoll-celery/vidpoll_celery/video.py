@@ -113,8 +113,7 @@ class Video:
 
     def _waiting(self) -> int:
         """How many verdicts are in their queue."""
-        options = {"queue": self.verdict.queue} if self.verdict.queue else {}
-        queue = self.app.amqp.router.route(options, self.verdict.name)["queue"]
+        queue = self.app.amqp.router.route({}, self.verdict.name)["queue"]
         with self.app.connection_for_write() as connection, connection.channel() as channel:
             try:
                 return int(queue.bind(channel).queue_declare(passive=True).message_count)
@@ -136,7 +135,7 @@ class Video:
             self._serving.release()
         if served.shards and not self.stopping.is_set():
             try:
-                self.serve.apply_async(retry=False)  # who goes on, so that nothing waits for beat
+                self.serve.apply_async(queue=self.options.queue, retry=False)  # who goes on, so that nothing waits for beat
             except Exception as error:  # noqa: BLE001 - whatever a broker's library raises
                 log.warning("beat has to find who serves next: %s", type(error).__name__)
 
