@@ -30,6 +30,7 @@ SUBMIT = {
     **OURS,
     "acks_late": True,  # an order that a killed worker had comes again: its key makes it the same order
     "reject_on_worker_lost": True,  # the same where a child of the pool was killed
+    "max_retries": None,  # an order that was not sent is not forgotten
     "soft_time_limit": 300.0,  # an app's shorter limit would cut a request off: nobody would know what it bought
     "time_limit": 330.0,
 }

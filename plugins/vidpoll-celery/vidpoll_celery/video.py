@@ -116,7 +116,7 @@ class Video:
         queue = self.app.amqp.router.route({}, self.verdict.name)["queue"]
         with self.app.connection_for_write() as connection, connection.channel() as channel:
             try:
-                return int(queue.bind(channel).queue_declare(passive=True).message_count)
+                return int(channel.queue_declare(queue=queue.name, passive=True).message_count)
             except connection.channel_errors:  # it is not there yet
                 return 0
 
@@ -172,7 +172,7 @@ def _submit(video: Video) -> Any:
         except (vidpoll.StoreError, vidpoll.RateLimited, vidpoll.ServerError) as error:
             countdown = min(TRY_AGAIN, 2.0 ** min(task.request.retries, 16))
             log.warning("%s %s %r is tried again in %g s: %s", account, kind, key, countdown, error.message)
-            raise task.retry(exc=error, countdown=countdown, max_retries=None) from None
+            raise task.retry(exc=error, countdown=countdown) from None
 
     return video.app.task(name="vidpoll.submit", bind=True, **settings.SUBMIT)(submit)
 
