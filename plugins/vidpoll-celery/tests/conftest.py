@@ -65,10 +65,14 @@ class Shop:
         """The same with a broker and a store in the folder."""
         (self.folder / "queues").mkdir()
         self.write(**options)
-        lines = (self.folder / "shop.py").read_text(encoding="utf-8")
-        lines = lines.replace("redis://redis/0", "filesystem://").replace("postgresql://db/shop", "jobs.sqlite3")
-        lines = lines.replace("\nvideo = ", f"\n{FILES}\nvideo = ")
-        (self.folder / "shop.py").write_text(lines, encoding="utf-8")
+        self.change("redis://redis/0", "filesystem://")
+        self.change("postgresql://db/shop", "jobs.sqlite3")
+        self.change("\nvideo = ", f"\n{FILES}\nvideo = ")
+
+    def change(self, before: str, after: str) -> None:
+        """Change what its user has written."""
+        path = self.folder / "shop.py"
+        path.write_text(path.read_text(encoding="utf-8").replace(before, after), encoding="utf-8")
 
     def start(self, name: str, *words: str) -> subprocess.Popen[bytes]:
         """`celery -A shop …`, in a session of its own, so that its children can be ended with it."""

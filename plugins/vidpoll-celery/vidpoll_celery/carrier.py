@@ -1,6 +1,6 @@
 """From the hooks to the broker: a verdict is handed over by a thread, so that a broker that hangs holds up no question.
 
-Nothing is kept here. What does not reach the broker stands in the store as not heard, and is told again a minute later.
+Nothing is kept here. What does not reach the broker in time stands in the store as not heard, and is told again.
 """
 
 from __future__ import annotations
@@ -17,7 +17,11 @@ import vidpoll
 log = logging.getLogger("vidpoll")
 
 AGAIN = 45.0
-"""Seconds after which a verdict is known to be told again: the store tells it every 60 s until it was heard."""
+"""Seconds after which a verdict is one that is told again, and which one waits for its broker: the store tells it every
+60 s until it was heard."""
+
+PAUSE = 1.0
+"""Seconds between two tries, while the broker does not answer."""
 
 ENOUGH = 1000
 """Messages in the queue of verdicts from which on none is sent again: it is there, or comes a minute later."""
@@ -29,13 +33,13 @@ class Carrier:
     def __init__(self, send: Callable[[dict[str, Any]], object], waiting: Callable[[], int]) -> None:
         self._send, self._waiting = send, waiting
         self._lock = threading.Lock()
-        self._left: deque[tuple[dict[str, Any], bool]] = deque()
+        self._left: deque[tuple[dict[str, Any], bool, float]] = deque()  # what waits, and until which monotonic second
         self._thread: threading.Thread | None = None
 
     def hand_over(self, data: dict[str, Any], *, again: bool) -> None:
         """Send it soon; `again`: only where the queue is not long."""
         with self._lock:
-            self._left.append((data, again))
+            self._left.append((data, again, time.monotonic() + AGAIN))
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="vidpoll-carrier", daemon=True)
                 self._thread.start()
@@ -46,27 +50,27 @@ class Carrier:
         if thread is not None:
             thread.join(seconds)
 
-    def _next(self) -> tuple[dict[str, Any], bool] | None:
+    def _first(self) -> tuple[dict[str, Any], bool, float] | None:
         with self._lock:
             if self._left:
-                return self._left.popleft()
+                return self._left[0]
             self._thread = None
             return None
 
     def _run(self) -> None:
-        while (each := self._next()) is not None:
-            data, again = each
+        while (each := self._first()) is not None:
+            data, again, until = each
             try:
                 if not again or self._waiting() < ENOUGH:
                     self._send(data)
             except Exception as error:  # noqa: BLE001 - whatever a broker's library raises
-                with self._lock:
-                    left = len(self._left)
-                    self._left.clear()
+                if time.monotonic() < until:
+                    time.sleep(PAUSE)
+                    continue
                 log.warning(
-                    "%d verdicts did not reach the broker (%s); they come again in a minute",
-                    left + 1, type(error).__name__,
-                )  # fmt: skip
+                    "%s: its verdict did not reach the broker (%s); it is told again", data["ref"], type(error).__name__
+                )
+            self._left.popleft()
 
 
 class Hooks:
