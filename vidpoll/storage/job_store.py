@@ -54,6 +54,19 @@ class JobStore:
         """A job with all that is kept of it; None where it is not kept."""
         return self._store.get(_ref(job))
 
+    def hearing(self, job: Job | str) -> bool:
+        """Say that a verdict, told LATER, is being heard: nobody is told again for the next 60 s, on the store's clock.
+
+        False: that needs nobody, as it was heard, or is not kept. Called again and again, it covers whatever takes
+        longer; `Client.heard` ends it.
+        """
+        store = self._keeper.ready()
+        kept = store.get(_ref(job))
+        if kept is None or kept.ended_at is None or kept.told_at is not None:
+            return False
+        store.later([kept.ref])
+        return True
+
     def gauges(self) -> Gauges:
         """How many jobs are open, what was not told, and which accounts nobody serves."""
         return self._store.gauges()
