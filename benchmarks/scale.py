@@ -6,10 +6,10 @@ PostgreSQL stands on loopback in a temporary folder, syncs to the disk, and goes
 of its own, so that nobody can look whether its process is there. The provider (`tests/support/fleet.py`) is another
 process, and counts. Each row stands beside its bound; ends with 1 where a promise is broken, whatever the speed.
 
-`kills`: orders with keys, each submitted by two processes, three workers; the one at work is killed every 8 s, and a new
-one is started. `stop`: the one at work is paused for 3 TTL, and the others are killed when it goes on; then two hosts
-whose clocks are an hour off, one of which is killed; then a store that is stopped, or locked, for 5 s. `submits`: a
-process that submits is killed 20 times. `verdicts`: what a store costs 3,000 jobs with 75 verdicts a second. `lists`:
+`kills`: orders with keys, each submitted by two processes, three workers; the one at work is killed every 8 s, and a
+new one is started. `stop`: the one at work is paused for 3 TTL, and the others are killed when it goes on; then two
+hosts whose clocks are an hour off, one of which is killed; then a store that is stopped, or locked, for 5 s. `submits`:
+a process that submits is killed 20 times. `verdicts`: what a store costs 3,000 jobs with 75 verdicts a second. `lists`:
 50,000 jobs of ten accounts with list polling, in two processes, asked about every 15 s; jobs take 30 to 900 s, and each
 changes its stage twice. `cpu`: a poll in `serve` beside one of `as_completed` without a store.
 """
@@ -17,10 +17,11 @@ changes its stage twice. `cpu`: a poll in `serve` beside one of `as_completed` w
 from __future__ import annotations
 
 import argparse
-import json
+import os
 import random
 import signal
 import sqlite3
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -35,6 +36,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"
 
 import fleet
 import pytest
+import store_delay
 from servers import Postgres
 
 import vidpoll
@@ -301,14 +303,98 @@ def _submitted(running: Scene, orders: int, said: dict[str, set[str]], seconds: 
         process.kill()
         text, _ = process.communicate()
     for line in text.splitlines():
-        word, key, *_ = line.split()
+        word, key, *_ = line.split(" ")
+        assert key and word in said, line
         said[word].add(key)
     return process.returncode != 0
 
 
+# -- what it costs ----------------------------------------------------------------------------------------------------
+
+
+def verdicts(args: argparse.Namespace) -> Iterator[Row]:
+    """3,000 jobs without a store, then with one: waited for, and served."""
+    none = store_delay.measure("none", "wait")
+    for how in ("wait", "serve"):
+        seen = store_delay.measure(args.store, how)
+        commits, ratio = seen["commits"], seen["mean"] / none["mean"]
+        yield Row(f"verdicts, {how}: commits a job", f"{commits:.2f}", "0.3", commits <= 0.3, promised=False)
+        told = f"{ratio:.2f} ({seen['mean']:.2f} / {none['mean']:.2f} s; 99 % {seen['p99']:.1f} / {none['p99']:.1f} s)"
+        yield Row(f"verdicts, {how}: delay beside no store", told, "1.15", ratio <= 1.15, promised=False)
+
+
+def lists(args: argparse.Namespace) -> Iterator[Row]:
+    """50,000 jobs that two processes share."""
+    jobs, gap, window = 50_000, 15.0, 120.0
+    options = {"lists": True, "gap": gap, "floor": 5.0, "capacity": jobs // 2, "log": ""}
+    with scene(args, accounts=10, jobs=jobs, seconds=(30.0, 900.0), noted=False) as running:
+        with fleet.client(running.settings("web")) as client:
+            fleet.keep(client, fleet.references(10, jobs))
+        names = [running.start(**{**options, "log": str(running.log)}) for _ in range(2)]
+        time.sleep(3 * gap)  # the first questions do not count
+        before, begun = fleet.asked(running.origin), time.monotonic()
+        used = [cpu(running.workers[name].pid) for name in names]
+        time.sleep(window)
+        seconds = time.monotonic() - begun
+        cores = sum(cpu(running.workers[name].pid) for name in names) - sum(used)
+        after = fleet.asked(running.origin)
+        peaks = [memory(running.workers[name].pid) for name in names]
+        noted, told = fleet.asked(running.origin, "log")["jobs"], {ref: at for at, _, ref in running.told()}
+    now = begun + seconds
+    late = sorted(told.get(ref, now) - end for ref, (_, end) in noted.items() if begun <= end <= now - 2 * gap)
+    mean, p99 = sum(late) / len(late) / gap, late[int(0.99 * (len(late) - 1))] / gap
+    cores /= seconds
+    pages, polls = ((after[name] - before[name]) / seconds for name in ("listed", "asked"))
+    asked = f"{cores:.2f} ({pages:.0f} pages/s, {polls:.0f} single questions/s)"
+    yield Row("lists: cores", asked, "0.6", cores <= 0.6, promised=False)
+    shown = " and ".join(f"{peak:.0f}, {now:.0f} MiB" for peak, now in peaks)
+    yield Row("lists: memory at its peak, and then", shown, "120 MiB", max(peaks)[0] <= 120, promised=False)
+    yield Row("lists: delay in gaps, mean", f"{mean:.2f} ({len(late)} verdicts)", "0.8", mean <= 0.8, promised=False)
+    yield Row("lists: delay in gaps, 99 %", f"{p99:.2f}", "1.7", p99 <= 1.7, promised=False)
+
+
+def polls(args: argparse.Namespace) -> Iterator[Row]:
+    """2,000 jobs that do not end, in turns without a store and served; 400 questions a second."""
+    costs: dict[str, list[float]] = {"waiter": [], "worker": []}
+    jobs, gap = 2000, 5.0
+    with scene(args, accounts=1, jobs=jobs, seconds=(1e5, 2e5), noted=False) as running:
+        with fleet.client(running.settings("web")) as client:
+            fleet.keep(client, fleet.references(1, jobs))
+        for kind in ("waiter", "worker") * 3:
+            process = fleet.child(kind, running.settings(kind, gap=gap, floor=gap, jobs=jobs))
+            try:
+                time.sleep(3 * gap)
+                before, used = fleet.asked(running.origin)["asked"], cpu(process.pid)
+                time.sleep(4 * gap)
+                used = cpu(process.pid) - used
+                costs[kind].append(used / (fleet.asked(running.origin)["asked"] - before))
+            finally:
+                process.kill()
+                process.communicate()
+    ours, other = (statistics.median(costs[kind]) * 1e6 for kind in ("worker", "waiter"))
+    told = f"{ours / other:.2f} ({ours:.0f} / {other:.0f} us, medians of 3)"
+    yield Row("cpu: a poll in serve, beside one without a store", told, "1.15", ours / other <= 1.15, promised=False)
+
+
+def cpu(pid: int) -> float:
+    """Seconds of CPU that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def memory(pid: int) -> tuple[float, float]:
+    """MiB that a process had at its peak, and has."""
+    rows = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
+    named = dict(line.split(":", 1) for line in rows)
+    peak, now = (int(named[name].split()[0]) / 1024 for name in ("VmHWM", "VmRSS"))
+    return peak, now
+
+
 # -- the table --------------------------------------------------------------------------------------------------------
 
-SECTIONS: dict[str, Callable[[argparse.Namespace], Iterator[Row]]] = {"kills": kills, "stop": stop, "submits": submits}
+SECTIONS: dict[str, Callable[[argparse.Namespace], Iterator[Row]]] = {
+    "kills": kills, "stop": stop, "submits": submits, "verdicts": verdicts, "lists": lists, "cpu": polls,
+}  # fmt: skip
 
 
 def main() -> int:

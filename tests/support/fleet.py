@@ -1,6 +1,6 @@
 """A provider that notes who asks what and when, its plugin, and the processes of a fleet that shares a store.
 
-    python fleet.py server|worker|submitter SETTINGS      (a JSON object)
+    python fleet.py server|worker|submitter|waiter SETTINGS      (a JSON object)
 
 The server is the judge: what was bought, and how often each job was asked about, is counted there. Its log, and those
 of the workers, have seconds of the machine's monotonic clock, which all processes share. A worker is what a supervisor
@@ -28,7 +28,7 @@ from urllib.request import urlopen
 import vidpoll
 from vidpoll import State, declare
 from vidpoll.clock import SystemClock
-from vidpoll.storage import owners
+from vidpoll.storage import owners, records
 
 FLOOR = 2.0
 """The provider's: no job is asked about sooner, whoever asks."""
@@ -68,7 +68,7 @@ class Made:
 
 
 class House:
-    """All accounts. `jobs` are there from the beginning; each job lasts `seconds`; a submit's answer `takes` so long."""
+    """All accounts. `jobs` are there from the beginning, each lasts `seconds`; what answers a submit `takes` so long."""
 
     def __init__(
         self,
@@ -253,7 +253,7 @@ class Skewed(SystemClock):
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
 
-    def time(self) -> float:  # type: ignore[override]  # a method, where the other is a function
+    def time(self) -> float:
         return time.time() + self.seconds
 
 
@@ -262,7 +262,10 @@ def client(settings: dict[str, Any], **options: Any) -> vidpoll.Client:
     if settings.get("host"):  # a host of its own: nobody can look whether its process is there
         owners.here = lambda: settings["host"]
     plugin = Fleet(
-        settings.get("floor", FLOOR), lists=settings.get("lists", False), log=settings.get("log", ""), name=settings["name"]
+        settings.get("floor", FLOOR),
+        lists=settings.get("lists", False),
+        log=settings.get("log", ""),
+        name=settings["name"],
     )
     accounts = {
         f"a{number}": vidpoll.Account("fleet", base_url=f"{settings['origin']}/a{number}", key=settings["name"])
@@ -287,6 +290,27 @@ def worker(settings: dict[str, Any]) -> None:
             except vidpoll.StoreError as error:  # as a supervisor starts it again
                 print(error, file=sys.stderr, flush=True)
             stop.wait(0.5)
+
+
+def waiter(settings: dict[str, Any]) -> None:
+    """Wait for all jobs of the server, without a store."""
+    refs = references(settings["accounts"], settings["jobs"])
+    with client(settings, store=None, pacing=vidpoll.Fixed(settings["gap"])) as running:
+        print("ready", flush=True)
+        for _ in running.as_completed(refs, timeout=None):
+            pass
+
+
+def references(accounts: int, jobs: int) -> list[str]:
+    """Of the jobs that are at the server from the beginning."""
+    return [f"a{number % accounts}:a{number % accounts}-{number // accounts}" for number in range(jobs)]
+
+
+def keep(running: vidpoll.Client, refs: Sequence[str]) -> None:
+    """Have the store of a client keep jobs that nobody has asked about."""
+    origins = {name: records.origin(running._state(name).opened) for name in {ref.partition(":")[0] for ref in refs}}
+    rows = [(ref, origins[ref.partition(":")[0]], records.facts(vidpoll.Job(ref))) for ref in refs]
+    running._keeper.ready().enter(rows)  # type: ignore[union-attr]
 
 
 def _note_looks(running: vidpoll.Client, path: str, name: str) -> None:
@@ -320,7 +344,7 @@ def submitter(settings: dict[str, Any]) -> None:
                 time.sleep(dice.expovariate(settings["rate"]))
 
 
-CHILDREN = {"worker": worker, "submitter": submitter}
+CHILDREN = {"worker": worker, "submitter": submitter, "waiter": waiter}
 
 if __name__ == "__main__":
     name, given = sys.argv[1], json.loads(sys.argv[2])
