@@ -39,7 +39,6 @@ import pytest
 import store_delay
 from servers import Postgres
 
-import vidpoll
 from vidpoll.storage.protocol import TTL
 
 LATEST = 10.0 + 3 * TTL
@@ -280,7 +279,7 @@ def submits(args: argparse.Namespace) -> Iterator[Row]:
             done += _submitted(running, args.orders, said, random.uniform(0.4, 1.4))
         _submitted(running, args.orders, said)
         bought = Counter(key for _, _, what, _, key in fleet.asked(running.origin, "log")["log"] if what == "buy")
-        with vidpoll.Client(store=running.store) as reading:
+        with fleet.client(running.settings("web-0")) as reading:  # on their host, which knows that they are gone
             unknown = {each.key for each in reading.store.unknown_submits()}
             known = {each.key for each in reading.store.jobs()}
         twice = sum(times > 1 for times in bought.values())
@@ -304,7 +303,6 @@ def _submitted(running: Scene, orders: int, said: dict[str, set[str]], seconds: 
         text, _ = process.communicate()
     for line in text.splitlines():
         word, key, *_ = line.split(" ")
-        assert key and word in said, line
         said[word].add(key)
     return process.returncode != 0
 

@@ -68,7 +68,7 @@ class Made:
 
 
 class House:
-    """All accounts. `jobs` are there from the beginning, each lasts `seconds`; what answers a submit `takes` so long."""
+    """All accounts. `jobs` are there from the beginning, each lasts `seconds`; the answer to a submit `takes` some."""
 
     def __init__(
         self,
@@ -333,15 +333,20 @@ def submitter(settings: dict[str, Any]) -> None:
             key, account = f"order-{number}", f"a{number % settings['accounts']}"
             while True:
                 try:
-                    print("job", key, running.submit_once(account, "t2v", key, prompt=key).ref, flush=True)
+                    say(f"job {key} {running.submit_once(account, 't2v', key, prompt=key).ref}\n")
                 except vidpoll.SubmitUnknown as error:
-                    print("unknown", error.key, flush=True)
+                    say(f"unknown {error.key}\n")
                 except vidpoll.StoreError:  # nothing was sent; the same key may be used again
                     time.sleep(0.5)
                     continue
                 break
             if settings.get("rate"):
                 time.sleep(dice.expovariate(settings["rate"]))
+
+
+def say(line: str) -> None:
+    """Whole, or not at all: we may be killed at any moment."""
+    os.write(1, line.encode())
 
 
 CHILDREN = {"worker": worker, "submitter": submitter, "waiter": waiter}
