@@ -135,7 +135,9 @@ class Video:
             self._serving.release()
         if served.shards and not self.stopping.is_set():
             try:
-                self.serve.apply_async(queue=self.options.queue, retry=False)  # who goes on, so that nothing waits for beat
+                self.serve.apply_async(
+                    queue=self.options.queue, retry=False
+                )  # who goes on, so that nothing waits for beat
             except Exception as error:  # noqa: BLE001 - whatever a broker's library raises
                 log.warning("beat has to find who serves next: %s", type(error).__name__)
 
