@@ -141,7 +141,8 @@ class Job:
         """The Unix second at which `Client.step` and `Client.serve` give up with WaitTimeout; None, as at first: never.
 
         It may be set, and is kept with the job; `serve` sets it where it is None. A wait has its own `timeout`, and is
-        not ended by it: what nobody serves any more may still be waited for. Raises UsageError for what is no finite number.
+        not ended by it: what nobody serves any more may still be waited for. Raises UsageError for what is no finite
+        number.
         """
         return self.known.give_up_at
 
