@@ -78,7 +78,7 @@ class Scene:
     def start(self, **more: Any) -> str:
         """A worker that is ready; its name."""
         name, self._number = f"w{self._number}", self._number + 1
-        given = self.settings(name, log=str(self.log), looks=str(self.looks), **more)
+        given = self.settings(name, **{"log": str(self.log), "looks": str(self.looks), **more})
         # What a store that was stopped makes them say is not of interest here.
         process = self.workers[name] = fleet.child("worker", given, stderr=subprocess.DEVNULL)
         assert process.stdout is not None
@@ -324,11 +324,11 @@ def verdicts(args: argparse.Namespace) -> Iterator[Row]:
 def lists(args: argparse.Namespace) -> Iterator[Row]:
     """50,000 jobs that two processes share."""
     jobs, gap, window = 50_000, 15.0, 120.0
-    options = {"lists": True, "gap": gap, "floor": 5.0, "capacity": jobs // 2, "log": ""}
+    options = {"lists": True, "gap": gap, "floor": 5.0, "capacity": jobs // 2, "looks": ""}
     with scene(args, accounts=10, jobs=jobs, seconds=(30.0, 900.0), noted=False) as running:
         with fleet.client(running.settings("web")) as client:
             fleet.keep(client, fleet.references(10, jobs))
-        names = [running.start(**{**options, "log": str(running.log)}) for _ in range(2)]
+        names = [running.start(**options) for _ in range(2)]
         time.sleep(3 * gap)  # the first questions do not count
         before, begun = fleet.asked(running.origin), time.monotonic()
         used = [cpu(running.workers[name].pid) for name in names]
