@@ -4,6 +4,8 @@ By hand: python plugins/vidpoll-celery/tests/broker_lost.py [orders]. It starts 
 four workers on loopback, prints figures, and ends with 1 where one is not as promised. It takes about two minutes.
 """
 
+# ruff: noqa: T201 - it prints its figures
+
 from __future__ import annotations
 
 import signal
@@ -32,7 +34,7 @@ def main(orders: int) -> int:
     postgres, redis = Postgres(durable=True), Redis()
     with (
         tempfile.TemporaryDirectory() as folder,
-        simulate("magicoal", "token360", speed=4.0, magicoal={"credits": 1_000_000}) as simulation,
+        simulate("magicoal", "token360", speed=15.0, magicoal={"credits": 1_000_000}) as simulation,
     ):
         shop = Shop(Path(folder), simulation)
         try:

@@ -1,4 +1,4 @@
-"""A shop: an app as its user writes it, the workers as processes of its own, and the providers simulated on loopback."""
+"""A shop: an app as its user writes it, its workers as processes of their own, the providers simulated on loopback."""
 
 from __future__ import annotations
 
@@ -58,7 +58,9 @@ class Shop:
     def write(self, *more: str, **options: float) -> None:
         """The ten lines with options of `install`, and what comes after them."""
         given = "".join(f", {name}={value}" for name, value in options.items())
-        source = "\n".join(["from orders import Order", TEN_LINES.replace('"token360"])', f'"token360"]{given})'), *more])
+        source = "\n".join(
+            ["from orders import Order", TEN_LINES.replace('"token360"])', f'"token360"]{given})'), *more]
+        )
         (self.folder / "shop.py").write_text(source, encoding="utf-8")
 
     def write_without_servers(self, **options: float) -> None:

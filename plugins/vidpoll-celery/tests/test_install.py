@@ -69,7 +69,9 @@ def test_on_verdict_twice() -> None:
     video = install(app())
     task = video.on_verdict(publish)
     assert task.name == f"{__name__}.publish"
-    with pytest.raises(vidpoll.UsageError, match=r"publish hears the verdicts already.*call the other function from it"):
+    with pytest.raises(
+        vidpoll.UsageError, match=r"publish hears the verdicts already.*call the other function from it"
+    ):
         video.on_verdict(publish)
     with pytest.raises(vidpoll.UsageError, match="must be a function of one job"):
         video.on_verdict("publish")  # type: ignore[arg-type]

@@ -80,5 +80,7 @@ def test_with_servers(shop: Any, cluster: Postgres, redis: Redis) -> None:
     shop.until(lambda: len(shop.told) >= len(KEYS) + 5)
     shop.kill(processes[2])
     shop.worker("again", "-c", "2")
-    shop.until(lambda: {*shop.told} == {"order-42", *KEYS, *more}, 120.0)  # what it had fetched is told again after 60 s
+    shop.until(
+        lambda: {*shop.told} == {"order-42", *KEYS, *more}, 120.0
+    )  # what it had fetched is told again after 60 s
     assert shop.simulation.submissions("magicoal") == len({*shop.told})
