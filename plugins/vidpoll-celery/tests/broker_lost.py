@@ -70,6 +70,9 @@ def run(shop: Shop, redis: Redis, orders: int) -> int:
         time.sleep(0.2)
     took, told = time.monotonic() - restarted, shop.told
     untold, bought = len(keys - {*told}), shop.simulation.submissions("magicoal")
+    if untold:
+        for name in ("serve0", "serve1", "rest", "beat"):
+            print(f"== {name}", shop.log(name)[-4000:], sep="\n")
     print(f"orders {len(keys)}; told before the kill {before}, while it was down {while_down}")
     print(f"bought {bought}, untold {untold}, told twice {len(told) - len({*told})}")
     print(f"all told {took:.1f} s after the restart (promised: {WITHIN:g} s)")
