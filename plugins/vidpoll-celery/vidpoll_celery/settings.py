@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("vidpoll")
 
 SKEW = 7200.0
-"""Seconds after which a message for `serve` is void. It is far longer than needed, as hosts' clocks may be an hour off."""
+"""Seconds after which a message for `serve` is void: far more than needed, as hosts' clocks may be an hour off."""
 
 PUBLISHED = {"max_retries": 1, "interval_start": 0.0, "interval_step": 0.0, "interval_max": 0.0}
 """A connection that has died is made anew, once; the store tells again what that does not help."""
@@ -86,8 +86,8 @@ def check(video: Video, queues: set[str]) -> None:
         raise ImproperlyConfigured("vidpoll: the app has no broker: Celery('shop', broker='redis://…')")
     if app.conf.task_always_eager:
         raise ImproperlyConfigured(
-            "vidpoll: task_always_eager is set: orders would be bought in the web process, and verdicts told within the "
-            "loop that waits; unset it for workers"
+            "vidpoll: task_always_eager is set: orders would be bought in the web process, and verdicts told within "
+            "the loop that waits; unset it for workers"
         )
     if not {"json", "application/json"} & {*app.conf.accept_content}:
         raise ImproperlyConfigured(
@@ -101,8 +101,8 @@ def _check_serving(video: Video, queues: set[str]) -> None:
     app, options = video.app, video.options
     if video.verdict is None:
         raise ImproperlyConfigured(
-            "vidpoll: nothing that this worker imports is decorated with @video.on_verdict, so verdicts would be told to "
-            "nobody; import the module that has it, or decorate a function that does nothing"
+            "vidpoll: nothing that this worker imports is decorated with @video.on_verdict, so verdicts would be told "
+            "to nobody; import the module that has it, or decorate a function that does nothing"
         )
     limit = _unacked(app)
     if options.seconds >= limit:
