@@ -220,8 +220,7 @@ def test_a_notifier_is_written_with_the_public_names(path: Path) -> None:
     modules = {each.module for each in found if each.module.split(".")[0] == "vidpoll"}
     assert modules <= {"vidpoll", "vidpoll.parsing", "vidpoll.notify"}
     at_once = {module.split(".")[0] for module in with_it(path)}
-    engine = {"celery"} if own == "vidpoll_celery" else set()  # imported by its user, never because it is installed
-    assert at_once - sys.stdlib_module_names - {"vidpoll", own} == engine
+    assert at_once - sys.stdlib_module_names - {"vidpoll", own} == set()
 
 
 @pytest.mark.parametrize("path", ENGINES, ids=lambda path: path.parent.name)
