@@ -80,8 +80,19 @@ def check_plugins(plugins: Iterable[object]) -> Iterable[object]:
     return plugins
 
 
+_NO_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:(?!//)(/|[^/]*@)|(.*\s)?dbname\s*=")
+
+
 def store_url(store: object) -> str | None:
-    """The URL that a store is named by; None for a path, or a store itself."""
+    """The URL that a store is named by; None for a path, or a store itself.
+
+    Raises UsageError for a database's address that is no URL: as a path it would be a new file, named by a password.
+    """
+    if isinstance(store, (str, Path)) and _NO_URL.match(str(store)):
+        raise UsageError(
+            "this store is named by what looks like a database's address and is no URL: write it like "
+            "postgresql://user@host/database (a file of that name: ./…)"
+        )
     return store if isinstance(store, str) and re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", store) else None
 
 

@@ -6,6 +6,7 @@ All network calls raise UsageError before anything is sent where the call is wro
 from __future__ import annotations
 
 import io
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -242,12 +243,15 @@ class Client(ClientBase):
         arguments.check_waiting(None, stop, on_event)
         names = arguments.serving(accounts, capacity, seconds, timeout)
         options = Options(names, capacity, seconds, stop, on_event, on_metrics, timeout)
-        if not self._serving.acquire(blocking=False):
-            raise UsageError("this client serves already; make another client to serve beside it")
+        with self._serves:
+            if self._serving == os.getpid():  # a child that was forked meanwhile serves by itself
+                raise UsageError("this client serves already; make another client to serve beside it")
+            self._serving = os.getpid()
         try:
-            return serve(Host(self._loop, keeper, self._state, self._parts, self._pacing), options)
+            host = Host(self._loop, keeper, self._state, self._parts, self._pacing, self._unserved)
+            return serve(host, options)
         finally:
-            self._serving.release()
+            self._serving = 0
 
     def _parts(self, account: str) -> int:
         return self._accounts[account].parts if account in self._accounts else 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from random import Random
@@ -13,6 +12,7 @@ from . import arguments
 from .clock import Clock, SystemClock
 from .errors import UnknownProvider, UsageError
 from .following import Following
+from .fork_lock import ForkLock
 from .model import check_account_name
 from .net.accounts import Account, OpenAccount
 from .pacing.schedules import Adaptive, Schedule
@@ -64,7 +64,9 @@ class ClientBase:
         self._clock = clock or SystemClock()
         self._transport = arguments.open_transport(transport, self._plugins)
         self._closed = False
-        self._serving = threading.Lock()
+        self._serves = ForkLock()
+        self._serving = 0  # the process that serves
+        self._unserved: set[str] = set()  # what `serve` has said of accounts and jobs that it leaves
         self._keeper = self._opened(store, sum(http_timeout))
         self._loop = Loop(
             clock=self._clock,

@@ -45,11 +45,17 @@ def store(plugins: Plugins, url: str) -> Any:
         except VidpollError:
             raise
         except Exception as error:  # noqa: BLE001 - the message may hold the URL, and that a password
-            said = _said(error).replace(url, redact.url(url))
+            said = redact.hide(_said(error).replace(url, redact.store(url)), _secrets(url))
             raise PluginError(f"plugin {impl.plugin_name}, vidpoll_stores: {said}") from None
         if found is not None:
             return found
-    raise UsageError(f"no store at {redact.url(url)}: {_no_store(plugins, scheme)}")
+    raise UsageError(f"no store at {redact.store(url)}: {_no_store(plugins, scheme)}")
+
+
+def _secrets(url: str) -> list[str]:
+    """What may be the password of a URL: a plugin's error may quote that alone."""
+    user_data = url.partition("://")[2].rpartition("@")[0]
+    return [user_data, user_data.partition(":")[2]]
 
 
 def _no_transport(plugins: Plugins, name: str, known: set[str]) -> str:
@@ -75,4 +81,8 @@ def _no_store(plugins: Plugins, scheme: str) -> str:
         return "an SQLite file is named by its path alone"
     wanted = STORES.get(scheme)
     install = f"{wanted} brings it: pip install ./plugins/{wanted} in a checkout of vidpoll"
-    return install if wanted else f"nothing that is installed knows {redact.text(scheme, limit=40)}://"
+    if wanted:
+        return install
+    known = ", ".join(f"{name}://" for name in STORES)
+    shown = redact.text(scheme, limit=40)
+    return f"nothing that is installed knows {shown}://; install the plugin that does, or name a file, or {known}"

@@ -91,6 +91,8 @@ class Host(NamedTuple):
     state: Callable[[str], AccountState]
     parts: Callable[[str], int]
     schedule: Schedule
+    said: set[str]
+    """What is not served, as it was said: a client that serves again and again says it once."""
 
 
 def serve(host: Host, options: Options) -> Served:
@@ -126,7 +128,6 @@ class Serving:
         self._recent: dict[str, tuple[float, float]] = {}  # jobs that ended here: when they were added, and ended
         self._left: dict[str, str] = {}  # what is not served, and why
         self._later: dict[str, float] = {}  # accounts for whose jobs there was no room, until when
-        self._trusted = False
         self._look_at = -math.inf
         self._warn_at = -math.inf
         self._metrics_at = -math.inf
@@ -142,11 +143,14 @@ class Serving:
     def __exit__(self, *error: object) -> None:
         """Keep what is not kept yet, and let go of all shards: others have them within a look."""
         self._heart.__exit__()
-        self.jobs.verdicts(())
         trusted = self._heart.trusted(self.loop.now())
+        held: Collection[Shard] = self._shards
+        with contextlib.suppress(StoreError):
+            held = self.keeper.store.held()  # also what was taken in a look that did not come to its end
+            self.jobs.answers()
         self.jobs.leave([*self._ended, *(watch.job for watch in self._watches.values())], lost=not trusted)
         try:
-            self.keeper.store.give(self._shards)
+            self.keeper.store.give(held)
         except StoreError as failed:
             log.warning("shards are not let go of, they are free in a while: %s", failed.message)
 
@@ -175,8 +179,7 @@ class Serving:
         now, stop = self.loop.now(), self.options.stop
         if now >= self._end_at or (stop is not None and stop.is_set()):
             self.over = True
-        doubtful = self._trusted and not self._heart.trusted(now)
-        if self.over or (now < self._look_at and not doubtful):
+        if self.over or now < self._look_at:
             return ()
         self._look_at = now + LOOK
         try:
@@ -184,7 +187,6 @@ class Serving:
         except StoreError as error:
             begun = []
             self._failed(error, run, now)
-        self._trusted = self._heart.trusted(now)
         return begun
 
     def _failed(self, error: StoreError, run: Run, now: float) -> None:
@@ -210,9 +212,7 @@ class Serving:
         held = store.held()
         self._lose(run, self._shards - held)
         self._heart.sure(lapses)
-        if not self.jobs.reachable:
-            self.jobs.reachable = True
-            self.jobs.verdicts(())
+        self.jobs.answers()
         self._forget()
         fresh = held - self._shards
         kept, mark = store.news(sorted(self._shards), self._mark) if self._shards else ([], math.inf)
@@ -261,15 +261,18 @@ class Serving:
             self.keeper.store.take(free, MOST)
 
     def _beyond(self, fresh: Collection[Shard], kept: Sequence[KeptJob]) -> set[Shard]:
-        """The fresh shards whose jobs are too many. One that is too large for any process stays where it is alone."""
+        """The fresh shards whose jobs are too many. Others may have them; nobody wanted what is free after a minute.
+
+        One that is too large for any process stays where it is alone.
+        """
         beyond: set[Shard] = set()
-        room, alone = self.options.capacity - len(self._watches), not self._shards
+        room, alone = self.options.capacity - len(self._watches), not self._watches
         for shard in sorted(fresh):
             jobs = sum(shard.has(each.ref) for each in kept)
-            if jobs > max(room, 0) and not alone:
+            if jobs > room and not alone and (room <= 0 or shard.account not in self._later):
                 beyond.add(shard)
             else:
-                room, alone = room - jobs, False
+                room, alone = room - jobs, alone and not jobs
         return beyond
 
     def _serves(self, name: str) -> bool:
@@ -280,8 +283,13 @@ class Serving:
                 self.host.state(name).opened.check()
             except VidpollError as error:
                 self._left[name] = error.message
-                self.keeper.warn(f"{redact.text(name, limit=60)} is not served: {error.message}")
+                self._say(f"{redact.text(name, limit=60)} is not served: {error.message}")
         return not self._left[name]
+
+    def _say(self, message: str) -> None:
+        if message not in self.host.said:
+            self.host.said.add(message)
+            self.keeper.warn(message)
 
     def _begin(self, kept: Sequence[KeptJob], fresh: Collection[Shard], now: float) -> list[ServedWatch]:
         """Tell verdicts that nobody has heard; watches of the jobs that are new."""
@@ -313,8 +321,7 @@ class Serving:
         if kept.ref in self._watches:  # another process was told by the provider
             self.jobs.follow(kept.ref)
             return []
-        added, tried = self._recent.get(kept.ref, (0.0, -math.inf))
-        if kept.told_at is not None or (added == kept.added_at and now < tried + TRY):
+        if kept.told_at is not None or now < self._recent.get(kept.ref, (0.0, -math.inf))[1] + TRY:
             return []
         self._recent[kept.ref] = (kept.added_at, now)
         job = kept.job
@@ -330,9 +337,7 @@ class Serving:
             key = f"{kept.origin.account} {theirs}"
             if key not in self._left:
                 self._left[key] = "another address"
-                self.keeper.warn(
-                    f"{kept.ref} is not served, nor others like it: it is a job of {theirs}, not of {ours}"
-                )
+                self._say(f"{kept.ref} is not served, nor others like it: it is a job of {theirs}, not of {ours}")
             return False
         return True
 

@@ -261,12 +261,12 @@ def is_there(path: Path | str) -> bool:
 
 def shown(store: Path | str) -> str:
     """A store for a message."""
-    return redact.url(store) if isinstance(store, str) else str(store)
+    return redact.store(store) if isinstance(store, str) else str(store)
 
 
 def store_name(text: str) -> str:
     """For --store: a file, or a URL without a password, which would stay in the shell's history."""
-    if store_url(text) and re.search(r"//[^/@]*:[^/@]*@|[?&]password=", text):
+    if store_url(text) and re.search(r"//[^/]*:.*@|[?&](ssl)?password=", text):
         raise argparse.ArgumentTypeError(
             "this URL holds a password, which stays in the shell's history: set VIDPOLL_STORE to it, or put the "
             "password where the database's own tools look for it (~/.pgpass)"

@@ -84,7 +84,9 @@ class _Report:
             try:
                 _write(self._path, exposition(metrics))
             except OSError as error:
-                self._out.error(f"--metrics {self._path} cannot be written: {error.strerror or error}")
+                self._out.error(
+                    f"--metrics {self._path} cannot be written: {error.strerror or error}; look at its folder"
+                )
 
     def event(self, event: vidpoll.Event) -> None:
         """A verdict, or a job that was given up."""
@@ -139,7 +141,7 @@ def exposition(metrics: Metrics) -> str:
     ]
     lines = []
     for name, kind, told, value in rows:
-        lines += [f"# HELP vidpoll_{name} {told}", f"# TYPE vidpoll_{name} {kind}", f"vidpoll_{name} {value:g}"]
+        lines += [f"# HELP vidpoll_{name} {told}", f"# TYPE vidpoll_{name} {kind}", f"vidpoll_{name} {value}"]
     return "\n".join([*lines, ""])
 
 

@@ -190,6 +190,12 @@ class ServedJobs:
             row = Saved(job.ref, {**records.facts(job), GAVE_UP: self.keeper.store.now()})
             self.keeper.settle(lambda: self.keeper.store.save([row]))
 
+    def answers(self) -> None:
+        """The store answers: verdicts that have waited for that are kept and told."""
+        if not self.reachable:
+            self.reachable = True
+            self.verdicts(())
+
     def verdicts(self, told: Sequence[tuple[Job, Event]]) -> None:
         """Keep verdicts and tell the hooks of ours; they wait for a store that does not answer."""
         self._waiting += told

@@ -34,10 +34,10 @@ def beat(db: sqlite3.Connection, owner: str, now: float) -> None:
     )
 
 
-def leave(db: sqlite3.Connection, owner: str) -> None:
-    """An owner goes."""
+def leave(db: sqlite3.Connection, owner: str, now: float) -> None:
+    """An owner goes, and those of whom nothing was heard for a day are forgotten."""
     db.execute("UPDATE shards SET owner = NULL WHERE owner = ?", (owner,))
-    db.execute("DELETE FROM owners WHERE owner = ?", (owner,))
+    db.execute("DELETE FROM owners WHERE owner = ? OR seen < ?", (owner, now - FORGOTTEN))
 
 
 def owned(db: sqlite3.Connection, alive: Alive) -> dict[str, dict[tuple[int, int], str]]:
@@ -51,9 +51,9 @@ def owned(db: sqlite3.Connection, alive: Alive) -> dict[str, dict[tuple[int, int
 
 def owner_of(ref: str, held: Mapping[str, Mapping[tuple[int, int], str]]) -> str | None:
     """Who has the shard in which a job lies."""
-    place = bucket(ref)
     shards = held.get(ref.partition(":")[0], {})
-    return next((owner for (part, parts), owner in shards.items() if place % parts == part), None)
+    parts = next(iter(shards), (0, 1))[1]  # all who live divide an account alike
+    return shards.get((bucket(ref) % parts, parts))
 
 
 def take(db: sqlite3.Connection, owner: str, accounts: Mapping[str, int], most: int, alive: Alive) -> list[Shard]:
@@ -71,6 +71,8 @@ def take(db: sqlite3.Connection, owner: str, accounts: Mapping[str, int], most: 
         "ON CONFLICT (account, part, parts) DO UPDATE SET owner = excluded.owner, fence = fence + 1"
     )
     drawn = set(random.sample(free, min(most, len(free))))
+    for account in {account for account, _, _ in drawn}:  # who had another division is gone, and may be back
+        db.execute("UPDATE shards SET owner = NULL WHERE account = ? AND parts <> ?", (account, accounts[account]))
     db.executemany(taking, [(*each, owner) for each in drawn])
     return [shard for shard in held(db, owner) if shard[:3] in drawn]
 

@@ -55,7 +55,7 @@ class SqliteStore(Leasing, Store):
         """Let go of the leases and the file."""
         with contextlib.suppress(StoreError), self._transaction() as db:
             db.execute("UPDATE jobs SET owner = NULL, owned_until = NULL WHERE owner = ?", (self.owner,))
-            sharding.leave(db, self.owner)
+            sharding.leave(db, self.owner, self.now())
         super().close()
 
     def reopen(self, refs: Iterable[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,7 +31,7 @@ class Address:
         given = _read(url)
         self.secrets = tuple(str(given[name]) for name in _SECRETS if given.get(name))
         self.conninfo = make_conninfo(**{**DEFAULTS, **given, "client_encoding": "utf8"})
-        self.role = str(given.get("user") or "the role")
+        self.role = _quoted(str(given["user"])) if given.get("user") else "…"
         self._shown = _shown(given)
 
     def __str__(self) -> str:
@@ -40,6 +41,11 @@ class Address:
     def clean(self, text: str) -> str:
         """What the server or libpq said, on one line and without a password."""
         return redact.text(" ".join(text.split()), secrets=self.secrets)
+
+
+def _quoted(name: str) -> str:
+    """A name as SQL reads it."""
+    return name if re.fullmatch("[a-z_][a-z0-9_]*", name) else '"' + name.replace('"', '""') + '"'
 
 
 def _read(url: str) -> Mapping[str, Any]:

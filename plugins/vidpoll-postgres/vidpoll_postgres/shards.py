@@ -90,8 +90,9 @@ def owned(db: Transaction, us: str, accounts: Collection[str], dead: Collection[
 
 def owner_of(ref: str, owned: Owned) -> str | None:
     """Who has the shard in which a job lies."""
-    shards, number = owned.get(ref.partition(":")[0], {}), bucket(ref)
-    return next((owner for (part, parts), owner in shards.items() if number % parts == part), None)
+    shards = owned.get(ref.partition(":")[0], {})
+    parts = next(iter(shards), (0, 1))[1]  # all who live divide an account alike
+    return shards.get((bucket(ref) % parts, parts))
 
 
 def take(db: Transaction, owner: str, accounts: Mapping[str, int], most: int, dead: Collection[str]) -> list[Shard]:
@@ -122,6 +123,11 @@ def _divide(db: Transaction, wanted: Mapping[str, int], dead: Collection[str]) -
     db.run(
         "UPDATE vidpoll.divisions AS d SET parts = free.parts FROM unnest(%s::text[], %s::int[]) "
         "AS free (account, parts) WHERE d.account = free.account",
+        *given,
+    )
+    db.run(  # of those who are gone: one may be back
+        "UPDATE vidpoll.shards AS s SET owner = NULL FROM unnest(%s::text[], %s::int[]) AS free (account, parts) "
+        "WHERE s.account = free.account AND s.parts <> free.parts AND s.owner IS NOT NULL",
         *given,
     )
     db.run(
