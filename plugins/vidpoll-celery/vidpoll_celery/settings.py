@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +42,8 @@ VERDICT = {
     "ignore_result": True,
 }
 
-UNACKED = {"redis": 3600.0, "sentinel": 3600.0, "sqs": 1800.0, "amqp": 1800.0}
+REDIS = ("redis", "rediss", "sentinel")
+UNACKED = {**dict.fromkeys(REDIS, 3600.0), "sqs": 1800.0, "amqp": 1800.0}
 """Seconds for which a broker waits for the word that a message is done, where nobody has set it."""
 
 
@@ -95,6 +97,10 @@ def check(video: Video, queues: set[str]) -> None:
         )
     if video.options.queue in queues:
         _check_serving(video, queues)
+    if _scheme(app) in REDIS and find_spec("redis") is None:  # kombu would say that None has no attribute
+        raise ImproperlyConfigured(
+            "vidpoll: the broker is Redis, whose library is missing: pip install 'celery[redis]'"
+        )
 
 
 def _check_serving(video: Video, queues: set[str]) -> None:
@@ -121,8 +127,14 @@ def _check_serving(video: Video, queues: set[str]) -> None:
 
 def _unacked(app: Celery) -> float:
     set_to = (app.conf.broker_transport_options or {}).get("visibility_timeout")
-    scheme = str(app.connection_for_read().transport_cls or "").partition("+")[0]
-    return float(set_to or UNACKED.get(scheme, float("inf")))
+    return float(set_to or UNACKED.get(_scheme(app), float("inf")))
+
+
+def _scheme(app: Celery) -> str:
+    """What the URL of the broker begins with; nothing is connected, and no library of a broker is imported."""
+    urls = app.conf.broker_read_url or app.conf.broker_url or ""
+    first = urls if isinstance(urls, str) else next(iter(urls), "")
+    return str(first).partition("://")[0].partition("+")[0]
 
 
 class _Step(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no types
