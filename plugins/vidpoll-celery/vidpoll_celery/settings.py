@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 import logging
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from celery import Celery, bootsteps, signals
