@@ -38,34 +38,35 @@ def test_what_is_lost_is_not_followed_nor_written(path: Path) -> None:
     t, store = two_accounts(path)
 
     def lose() -> None:
-        t.client._keeper._change(next(job for _, job, _ in t.ears.heard if job.ref == "a:j1"))
+        t.client._keeper._changed["a:j1"] = next(job for _, job, _ in t.ears.heard if job.ref == "a:j1")
         t.clock.now += 3 * TTL
         assert len(store.take({"a": 1}, 1)) == 1
-        store.save([saved("a:j1", "saving")])
+        store.save([saved("a:j1", "drawing", "drawn", "saving")])
         versions.append(kept(t, "a:j1").version)
 
     versions: list[int] = []
     at(t, 1.0, lose)
-    t.client.serve(["a", "b"], seconds=3.9 * TTL)
-    heard = {job.ref for _, job, event in t.ears.heard if event.at > NOW + 3 * TTL}
+    events: list[vidpoll.Event] = []
+    t.client.serve(["a", "b"], seconds=3.9 * TTL, on_event=events.append)
+    late = [event.ref for event in events if event.at > NOW + 3 * TTL]
+    heard = {*late, *(job.ref for _, job, event in t.ears.heard if event.at > NOW + 3 * TTL)}
     assert (heard, [kept(t, "a:j1").version], kept(t, "a:j1").job.stage) == ({"b:j1"}, versions, "saving")
 
 
-def test_what_may_be_lost_is_not_written_at_the_end(path: Path) -> None:
-    """It has slept, and is told to end before it has looked."""
-    t, stop = talk([DRAWING], store=path), threading.Event()
+def test_what_may_be_lost_is_not_written_at_the_end(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has slept, and ends before it has looked."""
+    t, versions = talk([DRAWING], store=path), []
     store = enter(t, REF)
 
-    def lose() -> None:
-        t.client._keeper._change(t.ears.heard[0][1])
+    def lose(self: Heartbeat, *error: object) -> None:
+        t.client._keeper._changed[REF] = t.ears.heard[0][1]
         t.clock.now += 3 * TTL
         assert len(store.take({"acme": 1}, 1)) == 1
         versions.append(kept(t).version)
-        stop.set()
 
-    versions: list[int] = []
-    at(t, 1.0, lose)
-    t.client.serve(["acme"], stop=stop)
+    monkeypatch.setattr(Heartbeat, "_run", lambda self: None)
+    monkeypatch.setattr(Heartbeat, "__exit__", lose)
+    t.client.serve(["acme"], seconds=2.0)
     assert ([kept(t).version], len(store.held())) == (versions, 1)
 
 
@@ -73,7 +74,7 @@ def test_what_is_lost_while_it_is_looked_is_not_asked_about(path: Path, monkeypa
     """A heartbeat comes late, and between: the look is an old one."""
     t = talk([DRAWING], store=path)
     store, hearts, held = enter(t, REF), [], SqliteStore.held
-    monkeypatch.setattr(Heartbeat, "_run", lambda self: hearts.append(self))
+    monkeypatch.setattr(Heartbeat, "_run", lambda heart: hearts.append(heart))  # noqa: PLW0108 - it has to be bound
 
     def sleeps(self: SqliteStore) -> Any:
         found = held(self)
