@@ -80,7 +80,7 @@ def check_plugins(plugins: Iterable[object]) -> Iterable[object]:
     return plugins
 
 
-_NO_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:(?!//)(/|[^/]*@)|(.*\s)?dbname\s*=")
+_NO_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:(?!//)(/|[^/]*@)|(\w+\s*=.*\s)?dbname\s*=")
 
 
 def store_url(store: object) -> str | None:

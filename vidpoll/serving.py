@@ -167,8 +167,8 @@ class Serving:
         return False
 
     def wake(self) -> float:
-        """When to look again."""
-        return min(self._look_at, self._end_at)
+        """When to look again; at once where it is over."""
+        return self.loop.now() if self.over else min(self._look_at, self._end_at)
 
     def news(self) -> Iterable[tuple[Job, Event]]:
         """Nothing but what the run itself tells."""

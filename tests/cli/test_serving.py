@@ -121,3 +121,17 @@ def test_metrics_name_what_nobody_serves() -> None:
         "vidpoll_shards 2",
     ]
     assert {"vidpoll_late_p99_seconds 0.75", "vidpoll_store_unclaimed_accounts 2"} < set(lines)
+
+
+def test_a_counter_is_written_whole() -> None:
+    """Rates are made of its differences: at a million questions one more must be seen."""
+    assert "vidpoll_questions_total 1234567" in exposition(Metrics(polls=1_234_567)).splitlines()
+
+
+def test_what_is_not_served_is_said_once(
+    shell: Shell, store: SqliteStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not each second while it stands by."""
+    monkeypatch.delenv("ACME_API_KEY")
+    assert shell("serve", "--seconds", "9")[0] == 0
+    assert [each.partition(". ")[0] for each in caplog.messages] == ["acme is not served: acme: no key"]

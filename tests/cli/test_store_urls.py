@@ -90,3 +90,37 @@ def test_a_password_is_not_taken_on_the_command_line(shell: Shell, url: str) -> 
     """It would stay in the shell's history."""
     code, out, err = shell("jobs", "--local", "--store", url)
     assert (code, "set VIDPOLL_STORE to it" in err, "hunter2" in out + err) == (2, True, False)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["ledger://me:hunter2/secret@db/x", "ledger://me:hunter2#secret@db/x", "ledger://me:a@hunter2?secret@db/x"],
+)
+def test_a_password_that_was_not_encoded_is_not_shown(shell: Shell, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """Whatever stands in it."""
+    monkeypatch.setenv("VIDPOLL_STORE", url)
+    code, out, err = shell("serve")
+    assert (code, "no store at ledger://db/x: " in err, "hunter2" in out + err) == (2, True, False)
+    code, out, err = shell("serve", "--store", url)
+    assert (code, "set VIDPOLL_STORE to it" in err, "hunter2" in out + err) == (2, True, False)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgres:hunter2@db/shop", "postgresql:/me:hunter2@db/shop", "me:hunter2@db/shop",
+        "host=db dbname=shop password=hunter2", "dbname = shop password=hunter2",
+    ],
+)  # fmt: skip
+def test_an_address_that_is_no_url_makes_no_file(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, address: str
+) -> None:
+    """Its jobs would be looked for in a database, and its password would be the name of a file."""
+    monkeypatch.setenv("VIDPOLL_STORE", address)
+    for command in (("jobs", "--local"), ("serve", "--seconds", "1")):
+        code, out, err = shell(*command)
+        assert (code, "postgresql://user@host/database" in err, "hunter2" in out + err) == (2, True, False)
+    with pytest.raises(vidpoll.UsageError, match="is no URL"):
+        vidpoll.Client(store=Path(address), discover=False)
+    assert list(tmp_path.iterdir()) == []
+    vidpoll.Client(store=f"./{address.replace('/', ' ')}", discover=False).close()

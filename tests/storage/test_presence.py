@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from acme_provider import REF
-from kept_jobs import ELSEWHERE, NOW
+from kept_jobs import ELSEWHERE, GONE, NOW, sql
 
 import vidpoll
 from vidpoll.storage import owners, presence
@@ -65,3 +65,21 @@ def test_another_machine_is_not_beside(path: Path) -> None:
     assert not owners.beside("box/other/pid:[2]|1|x", here)
     assert not owners.beside(f"{here}|1|x", here)
     assert not owners.beside("nowhere|1|x", here)
+
+
+def test_a_heartbeat_of_tomorrow_keeps_nothing(path: Path) -> None:
+    """Of another machine, where the clock was set back: else its shards were nobody's for as long as that."""
+    store = SqliteStore(path, lambda: NOW)
+    sql(path, "INSERT INTO owners (owner, seen) VALUES (?, ?)", GONE, NOW + 3600)
+    sql(path, "INSERT INTO shards (account, part, parts, owner, fence) VALUES ('acme', 0, 1, ?, 1)", GONE)
+    assert len(store.take({"acme": 1}, 1)) == 1
+
+
+def test_who_was_killed_is_forgotten_after_a_day(path: Path) -> None:
+    """When anybody leaves."""
+    store = SqliteStore(path, lambda: NOW)
+    for seen, name in ((NOW - 86401, "old"), (NOW - 86399, "young")):
+        sql(path, "INSERT INTO owners (owner, seen) VALUES (?, ?)", f"nowhere|1|{name}", seen)
+    store.beat()
+    store.close()
+    assert sql(path, "SELECT owner FROM owners") == [("nowhere|1|young",)]

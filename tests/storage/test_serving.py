@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from acme_provider import ACME, BROKEN, DONE, DRAWING, FLOOR, KEY, REF, SAVING, Talk, brief, talk
+from acme_provider import ACME, BROKEN, DONE, DRAWING, FLOOR, KEY, REF, SAVING, brief, talk
 from kept_jobs import NOW, dead, kept, saved, sql
+from served_jobs import at, enter, store_of
 
 import vidpoll
 from vidpoll.serving import LOOK, MINUTE, TRY, Metrics, Served
@@ -19,33 +19,6 @@ from vidpoll.storage.protocol import AGAIN, FORMAT, TTL
 from vidpoll.storage.sqlite import SqliteStore
 
 UNAVAILABLE = (503, {}, b"")
-
-
-def store_of(t: Talk) -> SqliteStore:
-    """Another process at the store of a client, with its clock."""
-    store = t.client._keeper.store  # type: ignore[union-attr]
-    assert isinstance(store, SqliteStore)
-    return SqliteStore(store.path, t.clock.time, t.clock.monotonic)
-
-
-def enter(t: Talk, *refs: str, facts: dict[str, Any] | None = None) -> SqliteStore:
-    """Another process keeps jobs."""
-    store = store_of(t)
-    for ref in refs:
-        store.enter([(ref, vidpoll.Origin(ref.partition(":")[0]), facts or {})])
-    return store
-
-
-def at(t: Talk, second: float, do: Callable[[], object]) -> None:
-    """Do something once that many seconds have passed."""
-    get, todo = t.clock.get, [do]
-
-    def then(inbox: Any, timeout: float, *, busy: bool) -> Any:
-        if todo and t.clock.now >= NOW + second:
-            todo.pop()()
-        return get(inbox, timeout, busy=busy)
-
-    t.clock.get = then  # type: ignore[method-assign]
 
 
 # -- what is served ---------------------------------------------------------------------------------------------------

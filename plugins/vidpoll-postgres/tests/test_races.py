@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psycopg
 import pytest
@@ -151,3 +151,33 @@ def test_news_that_is_committed_late(cluster: Postgres, stores: Sequence[Postgre
     assert "acme:late" in {kept.ref for kept in one.news(shards, mark)[0]}
     mark = one.news(shards, mark)[1]
     assert one.news(shards, mark)[0] == []
+
+
+def test_what_another_is_just_taking_is_passed_over(made: psycopg.Connection, stores: Sequence[PostgresStore]) -> None:
+    """A shard, and an account that is divided anew: nobody waits for whoever was stopped with a lock."""
+    one, two = stores[:2]
+    one.give(one.take({"acme": 1}, 1))
+    for locked in ("UPDATE vidpoll.shards SET fence = fence + 1", "SELECT 1 FROM vidpoll.divisions FOR UPDATE"):
+        with made.transaction():
+            made.execute(locked.encode())
+            assert two.take({"acme": 1}, 1) == []
+    assert len(two.take({"acme": 1}, 1)) == 1
+
+
+def test_a_lease_that_was_just_renewed_is_not_taken(
+    stores: Sequence[PostgresStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its owner has come back between the look and the write."""
+    one, two = stores[:2]
+    one.enter([("acme:j1", ACME, {})])
+    one.lease(["acme:j1"], -5.0)
+    monkeypatch.setattr("vidpoll.storage.owners.busy", lambda *args: False)
+    write = two._write
+
+    def late(*args: Any) -> set[str]:
+        one.lease(["acme:j1"], 60.0)
+        return write(*args)
+
+    monkeypatch.setattr(two, "_write", late)
+    assert two.lease(["acme:j1"], 60.0).elsewhere == {"acme:j1"}
+    assert one.lease(["acme:j1"], 60.0).mine == {"acme:j1"}

@@ -145,3 +145,15 @@ def test_a_host_whose_clock_is_wrong(url: str, monkeypatch: pytest.MonkeyPatch) 
     one.close()
     assert len(two.take({"acme": 1}, 1)) == 1
     two.close()
+
+
+def test_the_way_to_a_right_is_sql_as_it_stands(cluster: Postgres, admin: psycopg.Connection) -> None:
+    """Also for a role whose name must be quoted."""
+    admin.execute("DROP SCHEMA IF EXISTS vidpoll CASCADE")
+    admin.execute('DROP ROLE IF EXISTS "video-clerk"')
+    admin.execute(f"CREATE ROLE \"video-clerk\" LOGIN PASSWORD '{SECRET}'")
+    url = cluster.url("postgres", f"video-clerk:{SECRET}")
+    admin.execute(said(url).rpartition(" run ")[2].encode())
+    PostgresStore(url).close()
+    admin.execute("DROP SCHEMA vidpoll CASCADE")
+    admin.execute('DROP ROLE "video-clerk"')

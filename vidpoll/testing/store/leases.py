@@ -58,6 +58,14 @@ class Leasing(Base):
         expected = frozenset({ONE}) if self.gone_after < 60.0 else frozenset()
         assert two.lease([ONE], 60.0).taken == expected
 
+    def test_a_lease_that_has_run_out_is_not_taken_over(self) -> None:
+        """Whoever had it asks no more: nobody waits for it."""
+        one, two = self.owners()
+        one.lease([ONE], 60.0)
+        self.kill(one)
+        self.at += 61.0
+        assert two.lease([ONE], 60.0) == mine(ONE)
+
     def test_a_verdict_ends_the_lease(self) -> None:
         """Nobody asks any more."""
         one, two = self.owners()

@@ -54,7 +54,12 @@ class Sharding(Base):
         [taken] = two.take(ACME, 1)
         assert taken.fence > shards[0].fence
         one.give([*shards, taken])
+        two.give(shards)
         assert two.held() == {taken}
+        two.give([taken])
+        [again] = one.take(ACME, 1)
+        one.give(shards)  # of before: it is another one by now
+        assert one.held() == {again}
 
     def test_a_silent_owner_loses_its_shards(self) -> None:
         """After TTL and not before; it sees that, and does not get them back by a heartbeat."""
@@ -113,6 +118,15 @@ class Sharding(Base):
         assert len(two.take({"acme": 2}, 1)) == 1
         assert one.take(ACME, 1) == []
         assert len(one.take({"acme": 2}, 5)) == 1
+
+    def test_one_of_another_division_that_is_back_holds_nothing(self) -> None:
+        """It was silent while the account was divided anew."""
+        one, two = self.owners()
+        one.take(ACME, 1)
+        self.at += TTL + 1
+        assert len(two.take({"acme": 2}, 5)) == 2
+        one.beat()
+        assert (one.held(), len(two.held()), one.take(ACME, 1)) == (set(), 2, [])
 
     # -- shards and leases --------------------------------------------------------------------------------------------
 
