@@ -22,15 +22,15 @@ from pathlib import Path
 import vidpoll
 from vidpoll.storage import records
 from vidpoll.storage.records import Saved
-from vidpoll.storage.sqlite import Store
+from vidpoll.storage.sqlite import SqliteStore
 
 JOBS = 1000
 ORIGIN = vidpoll.Origin("magicoal", "magicoal", "https://example.com", ("MAGICOAL_API_KEY",))
 
 
-def filled(path: Path) -> Store:
+def filled(path: Path) -> SqliteStore:
     """A store with so many jobs, half of them completed, each with a history of twelve moments."""
-    store = Store(path, time.time)
+    store = SqliteStore(path, time.time)
     for number in range(JOBS):
         job = vidpoll.Job(f"magicoal:{number:08x}-4c9e-4b7f-8d2a-1f3c5e7a9b0d", submitted_at=time.time())
         for step in range(12):

@@ -489,7 +489,7 @@ def test_the_script_for_a_container_runs(vidpoll_simulator: Any, monkeypatch: py
 
 @pytest.mark.parametrize("path", sorted(DOCS.rglob("*.md")), ids=lambda path: path.name)
 def test_links_lead_somewhere(path: Path) -> None:
-    """Every relative link of the docs names a file of the repository, where the repository is there."""
+    """Every relative link of a page names a file of the repository, where the repository is there."""
     links = (
         re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8"))
         if (ROOT / "vidpoll").exists()

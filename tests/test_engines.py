@@ -4,41 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
-import sys
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import nullcontext
 from pathlib import Path
 from queue import SimpleQueue
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from acme_provider import BROKEN, DONE, DRAWING, UNAVAILABLE, Talk, talk
 from kept_jobs import SUBMITTED
+from pages import blocks, fake, page
 
 import vidpoll
-from vidpoll.storage.sqlite import AGAIN
+from vidpoll.storage.protocol import AGAIN
 
-PAGE = (Path(__file__).parents[1] / "docs" / "engines.md").read_text(encoding="utf-8")
-SECTIONS = [section.partition("\n") for section in re.split(r"^#+ ", PAGE, flags=re.MULTILINE)]
-BLOCKS = {
-    title: block.replace('"magicoal", "t2v"', '"acme", "clip"')
-    for title, _, text in SECTIONS
-    for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-}
+PAGE = page("engines.md")
+BLOCKS = blocks(PAGE, "python")
 SCRIPT = {"/jobs/j1": [DRAWING, UNAVAILABLE, DONE], "/jobs": [SUBMITTED]}
-
-
-def fake(monkeypatch: pytest.MonkeyPatch, name: str, **names: Any) -> None:
-    """A module of an engine, and the packages above it."""
-    for above in [".".join(name.split(".")[: depth + 1]) for depth in range(name.count("."))]:
-        if above not in sys.modules:
-            monkeypatch.setitem(sys.modules, above, ModuleType(above))
-    module = ModuleType(name)
-    vars(module).update(names)
-    monkeypatch.setitem(sys.modules, name, module)
 
 
 @pytest.fixture
@@ -291,18 +275,20 @@ def test_procrastinate(made: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_verdict_that_is_handed_over(made: Any) -> None:
-    """A queue that lost it gets it again; once the task has run, nobody does."""
+    """A queue that was down, or lost it, gets it again; once the task has run, nobody does."""
     space = run("A verdict that is handed over")
-    queue: SimpleQueue[str] = SimpleQueue()
-    t = made({"/jobs/j1": [DONE], "/jobs/j2": [BROKEN]}, store="jobs.sqlite3", plugins=(space["HandOver"](queue),))
-    refs, published = ["acme:j1", "acme:j2"], []
+    hands = space["HandOver"](SimpleNamespace(put=lambda ref: 1 / 0))
+    t = made({"/jobs/j1": [DONE], "/jobs/j2": [BROKEN]}, store="jobs.sqlite3", plugins=(hands,))
+    refs, published, queue = ["acme:j1", "acme:j2"], [], SimpleQueue[str]()
     t.client.wait_all(refs)
-    assert sorted(queue.get() for _ in refs) == refs  # and lost
-    t.clock.now += AGAIN
-    t.client.wait_all(t.client.store.unfinished())
-    while not queue.empty():
-        space["task"](t.client, queue.get(), lambda job: published.append((job.ref, job.ok)))
-    assert sorted(published) == [("acme:j1", True), ("acme:j2", False)]
+    hands.queue = queue
+    for _ in range(2):
+        t.clock.now += AGAIN
+        t.client.wait_all(t.client.store.unfinished())
+        assert sorted(queue.get(timeout=1) for _ in refs) == refs  # and lost
+    for ref in refs:
+        space["task"](t.client, ref, lambda job: published.append((job.ref, job.ok)))
+    assert published == [("acme:j1", True), ("acme:j2", False)]
     t.clock.now += AGAIN
     t.client.wait_all(refs)
     assert (queue.empty(), t.client.store.unfinished()) == (True, [])

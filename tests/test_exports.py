@@ -17,7 +17,7 @@ from vidpoll import errors, events, job, model, price, provider
 from vidpoll.pacing import forecast, schedules
 
 PUBLIC = [
-    "Account", "Adaptive", "Client", "Exponential", "Fixed", "Job", "Law", "Moment", "Schedule", "State",
+    "Account", "Adaptive", "Client", "Exponential", "Fixed", "Job", "Law", "Moment", "Reach", "Schedule", "State",
     "download", "wait", "watch", "webhook", "Step", "dump", "load", "LATER",
     "Completed", "DownloadProgress", "Downloaded", "Event", "Failed", "GaveUp", "PollFailed", "Polled",
     "ProgressChanged", "StageChanged", "Stalled",
@@ -27,6 +27,7 @@ PUBLIC = [
     "PluginReport", "PreparedRequest", "Provider", "Request", "Response", "Slots", "Stage", "Webhook",
     "Batch", "BatchStatus", "AccountStatus", "Row", "RowResult", "Stopped",
     "JobStore", "KeptJob", "Origin", "Submission", "WantedFiles",
+    "Store", "Saved", "Leases", "Shard", "Gauges", "Served", "Metrics",
     "hookimpl", "parsing", "errors",
     "AnswerError", "AuthenticationError", "BadReference", "BadSignature", "BatchInvalid", "ConfigurationError",
     "Conflict", "DownloadChanged", "DownloadError",

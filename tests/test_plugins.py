@@ -17,9 +17,11 @@ import pytest
 from acme_provider import ACME, Plugin
 
 import vidpoll
+from vidpoll import named
 from vidpoll.events import Completed
 from vidpoll.job import Job
 from vidpoll.plugins import HOOKS, PluginReport, Plugins
+from vidpoll.storage.sqlite import SqliteStore
 
 
 @dataclass
@@ -671,7 +673,7 @@ def test_a_transport_is_loaded_when_it_is_named(site: Callable[..., None]) -> No
     site("try-carrier", {"carrier": "try_carrier:vidpoll_transports"}, try_carrier=BRINGS)
     for plugins in (Plugins(), Plugins(discover=False)):
         assert all(not report.loaded for report in plugins.reports)
-        assert plugins.transport("carrier")() == plugins.transport("carrier")() == "made"
+        assert named.transport(plugins, "carrier")() == named.transport(plugins, "carrier")() == "made"
         assert plugins.reports == [PluginReport("carrier", "try-carrier", "1.2", ("vidpoll_transports",))]
 
 
@@ -690,7 +692,7 @@ def test_a_transport_that_is_not_there(site: Callable[..., None], name: str, opt
     entries = {"carrier": "try_carrier:vidpoll_transports", "broken": "try_broken:vidpoll_transports"}
     site("try-carrier", entries, try_carrier=BRINGS, try_broken="raise ValueError('x')")
     with pytest.raises(vidpoll.UsageError) as raised:
-        Plugins(**options).transport(name)
+        named.transport(Plugins(**options), name)
     assert str(raised.value) == said
 
 
@@ -699,4 +701,77 @@ def test_a_hook_of_transports_that_raises(site: Callable[..., None]) -> None:
     spoilt = BRINGS.replace('{"carrier": lambda: "made"}', "1 / 0")
     site("try-carrier", {"carrier": "try_carrier:vidpoll_transports"}, try_carrier=spoilt)
     with pytest.raises(vidpoll.PluginError, match="plugin carrier, vidpoll_transports: ZeroDivisionError"):
-        Plugins().transport("carrier")
+        named.transport(Plugins(), "carrier")
+
+
+KEEPS = """
+import vidpoll
+from vidpoll.storage.sqlite import SqliteStore
+@vidpoll.hookimpl
+def vidpoll_stores(url):
+    if url.startswith("carrier://wrong"):
+        raise vidpoll.StoreError("no carrier came back")
+    if url.startswith("carrier://broken"):
+        raise ValueError(url)
+    return SqliteStore(url.partition("://")[2], lambda: 0.0) if url.startswith("carrier://") else None
+"""
+
+
+def test_a_store_is_loaded_when_its_scheme_is_named(site: Callable[..., None], tmp_path: Path) -> None:
+    """Its entry point names the function, and is named like the scheme."""
+    site("try-keeps", {"carrier": "try_keeps:vidpoll_stores"}, try_keeps=KEEPS)
+    for discover in (True, False):
+        with vidpoll.Client(discover=discover) as client:
+            assert [report.loaded for report in client.plugins if report.name == "carrier"] in ([False], [])
+        with vidpoll.Client(store=f"carrier://{tmp_path}/a.sqlite3", discover=discover) as client:
+            assert client.store.jobs() == []
+
+
+@pytest.mark.parametrize(
+    ("url", "kind", "said"),
+    [
+        ("carrier://wrong", vidpoll.StoreError, "no carrier came back"),
+        (
+            "carrier://broken:hunter2secret@db/shop",
+            vidpoll.PluginError,
+            "plugin carrier, vidpoll_stores: ValueError: carrier://",
+        ),
+        (
+            "postgresql://me:hunter2secret@db/shop?sslmode=disable",
+            vidpoll.UsageError,
+            "no store at postgresql://db/shop?…: vidpoll-postgres brings it: pip install ./plugins/vidpoll-postgres",
+        ),
+        ("sqlite:///jobs.db", vidpoll.UsageError, "no store at sqlite:/jobs.db: an SQLite file is named by its path"),
+        ("ftp://db", vidpoll.UsageError, "no store at ftp://db: nothing that is installed knows ftp://"),
+    ],
+)
+def test_a_store_that_is_not_there(
+    site: Callable[..., None], url: str, kind: type[vidpoll.VidpollError], said: str
+) -> None:
+    """One line with what to install; no password in it."""
+    site("try-keeps", {"carrier": "try_keeps:vidpoll_stores"}, try_keeps=KEEPS)
+    with pytest.raises(kind) as raised:
+        vidpoll.Client(store=url, discover=False)
+    assert str(raised.value).startswith(said)
+    assert "hunter2" not in str(raised.value)
+
+
+def test_a_scheme_that_is_switched_off(site: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says so."""
+    site("try-keeps", {"carrier": "try_keeps:vidpoll_stores"}, try_keeps=KEEPS)
+    monkeypatch.setenv("VIDPOLL_DISABLE", "carrier")
+    with pytest.raises(vidpoll.UsageError, match="the plugin carrier is switched off"):
+        vidpoll.Client(store="carrier://db")
+
+
+def test_a_store_may_be_passed(tmp_path: Path) -> None:
+    """The client closes it."""
+    store = SqliteStore(tmp_path / "a.sqlite3", lambda: 0.0)
+    with vidpoll.Client(store=store, discover=False) as client:
+        assert client.store.jobs() == []
+    assert store.closed
+
+
+def test_the_log_is_silent_until_somebody_wants_it() -> None:
+    """Python prints warnings of a logger that has no handler at all."""
+    assert any(isinstance(handler, logging.NullHandler) for handler in logging.getLogger("vidpoll").handlers)

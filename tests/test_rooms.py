@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -32,7 +33,7 @@ WINGS: dict[str, set[str]] = {
 }
 """Which wings the modules of a wing may import, beside their own. Flat modules are the core, but for the client's."""
 
-CLIENT = {"client", "client_base", "arguments", "following", "shortcuts", "stepping"}
+CLIENT = {"client", "client_base", "arguments", "following", "serving", "shortcuts", "stepping"}
 
 USERS = {"__init__", "__main__", "cli", "testing"}
 """The face re-exports, the command line and the test tools are users; nobody of the eight wings may import them."""
@@ -42,7 +43,14 @@ DOORS = {
     "requests": {"net.transport", "net.environment"},
     "urllib3": {"net.environment"},
     "pluggy": {"hookspecs", "plugins"},
-    "sqlite3": {"storage.database", "storage.schema", "storage.sqlite", "storage.ledger"},
+    "sqlite3": {
+        "storage.database",
+        "storage.schema",
+        "storage.sqlite",
+        "storage.ledger",
+        "storage.sharding",
+        "storage.leasing",
+    },
     "pytest": {"testing"},
 }
 """Each outside thing has one door: nothing but these rooms imports it."""
@@ -122,10 +130,12 @@ PACKAGES = [find_spec(folder.name.replace("-", "_")) for folder in sorted(PLUGIN
 OURS = [path for each in PACKAGES if each for path in sorted(Path(str(each.origin)).parent.glob("*.py"))]
 PROVIDERS = [path for path in OURS if "def vidpoll_providers(" in path.read_text(encoding="utf-8")]
 TRANSPORTS = [path for path in OURS if "def vidpoll_transports(" in path.read_text(encoding="utf-8")]
+BELOW = [path for path in OURS if re.search(r"def vidpoll_(transports|stores)\(", path.read_text(encoding="utf-8"))]
+ENGINES = [path for path in OURS if "\ndef install(" in path.read_text(encoding="utf-8")]
 NOTIFIERS = [
     path
     for path in OURS
-    if path.name == "__init__.py" and path.parent not in {other.parent for other in (*PROVIDERS, *TRANSPORTS)}
+    if path.name == "__init__.py" and path.parent not in {other.parent for other in (*PROVIDERS, *BELOW, *ENGINES)}
 ]
 
 
@@ -211,6 +221,13 @@ def test_a_notifier_is_written_with_the_public_names(path: Path) -> None:
     assert modules <= {"vidpoll", "vidpoll.parsing", "vidpoll.notify"}
     at_once = {module.split(".")[0] for module in with_it(path)}
     assert at_once - sys.stdlib_module_names - {"vidpoll", own} == set()
+
+
+@pytest.mark.parametrize("path", ENGINES, ids=lambda path: path.parent.name)
+def test_an_engine_is_served_with_the_public_names(path: Path) -> None:
+    """Who places vidpoll's calls in another engine needs nothing but what any program may use."""
+    found = {each.module for source in path.parent.rglob("*.py") for each in imports(source)}
+    assert {module for module in found if module.split(".")[0] == "vidpoll"} == {"vidpoll"}
 
 
 @pytest.mark.parametrize("path", TRANSPORTS, ids=lambda path: path.parent.name)

@@ -89,6 +89,7 @@ if TYPE_CHECKING:
     from .pacing.forecast import Law
     from .pacing.schedules import Adaptive, Exponential, Fixed, Schedule
     from .plugins import PluginReport
+    from .polling.reach import Reach
     from .price import Price, PriceList
     from .provider import (
         AnyOf,
@@ -107,16 +108,18 @@ if TYPE_CHECKING:
         Stage,
         Webhook,
     )
+    from .serving import Metrics, Served
     from .shortcuts import download, wait, watch
     from .stepping import Step
     from .storage.dumps import dump, load
     from .storage.job_store import JobStore
-    from .storage.records import KeptJob, Origin, Submission, WantedFiles
+    from .storage.protocol import Store
+    from .storage.records import Gauges, KeptJob, Leases, Origin, Saved, Shard, Submission, WantedFiles
     from .webhooks import webhook
 
 __all__ = [
     # waiting
-    "Client", "Account", "Job", "State", "wait", "watch", "download", "webhook", "Moment",
+    "Client", "Account", "Job", "State", "wait", "watch", "download", "webhook", "Moment", "Reach",
     # for other engines
     "Step", "dump", "load", "LATER",
     # when to ask again
@@ -128,6 +131,10 @@ __all__ = [
     "Asset", "Cost", "Price", "Page", "Problem", "Quota", "Snapshot", "Submitted", "Exchange",
     # what is kept
     "JobStore", "KeptJob", "Origin", "Submission", "WantedFiles",
+    # another store
+    "Store", "Saved", "Leases", "Shard", "Gauges",
+    # serving
+    "Served", "Metrics",
     # batches
     "Batch", "BatchStatus", "AccountStatus", "Row", "RowResult", "Stopped",
     # plugins
@@ -170,16 +177,19 @@ _HOMES = {
     "pacing.forecast": "Law",
     "pacing.schedules": "Adaptive Exponential Fixed Schedule",
     "plugins": "PluginReport",
+    "polling.reach": "Reach",
     "price": "Price PriceList",
     "provider": (
         "AnyOf Basic Bearer Follow KeyHeader ListPollingSpec Minted NoAuth Operation Pacing PreparedRequest Provider "
         "Slots Stage Webhook"
     ),
+    "serving": "Metrics Served",
     "shortcuts": "download wait watch",
     "stepping": "Step",
     "storage.dumps": "dump load",
     "storage.job_store": "JobStore",
-    "storage.records": "KeptJob Origin Submission WantedFiles",
+    "storage.protocol": "Store",
+    "storage.records": "Gauges KeptJob Leases Origin Saved Shard Submission WantedFiles",
     "webhooks": "webhook",
 }
 """The module in which each name lives, for `__getattr__`; type checkers read the imports above."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from . import named
 from .errors import UsageError
 from .following import Saving
 from .job import OF_BATCHES, Job
@@ -15,11 +17,13 @@ from .model import check_account_name, is_number
 from .net.accounts import Account
 from .net.threaded import Threaded
 from .pacing.schedules import Schedule
-from .storage.records import VIDEO, WantedFiles
+from .storage.records import PARTS, VIDEO, WantedFiles
 
 if TYPE_CHECKING:
+    from .clock import Clock
     from .net.protocol import Sender, Transport
     from .plugins import Plugins
+    from .storage.protocol import Store
 
 MAX_KEY = 200
 """Characters of a submit's key."""
@@ -50,6 +54,8 @@ def check_accounts(accounts: Mapping[str, Account]) -> dict[str, Account]:
         check_account_name(name)
         if not isinstance(account, Account):
             raise UsageError(f"accounts[{name!r}]: must be a vidpoll.Account, got {type(account).__name__}")
+        if not isinstance(account.parts, int) or not 0 < account.parts <= PARTS:
+            raise UsageError(f"accounts[{name!r}]: parts={account.parts!r} must be a whole number from 1 to {PARTS}")
     return dict(accounts)
 
 
@@ -74,13 +80,56 @@ def check_plugins(plugins: Iterable[object]) -> Iterable[object]:
     return plugins
 
 
-def check_store(store: object) -> str | Path:
-    """The path of a store's file."""
-    if not isinstance(store, (str, Path)) or not str(store):
-        raise UsageError(f"store={store!r}: must be the path of a file, like 'jobs.sqlite3'")
-    if str(store) == ":memory:":
+_NO_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:(?!//)(/|[^/]*@)|(\w+\s*=.*\s)?dbname\s*=")
+
+
+def store_url(store: object) -> str | None:
+    """The URL that a store is named by; None for a path, or a store itself.
+
+    Raises UsageError for a database's address that is no URL: as a path it would be a new file, named by a password.
+    """
+    if isinstance(store, (str, Path)) and _NO_URL.match(str(store)):
+        raise UsageError(
+            "this store is named by what looks like a database's address and is no URL: write it like "
+            "postgresql://user@host/database (a file of that name: ./…)"
+        )
+    return store if isinstance(store, str) and re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", store) else None
+
+
+def open_store(given: str | Path | Store, plugins: Plugins, clock: Clock) -> Store:
+    """The store that was passed, or that a path or a URL names. Raises UsageError, StoreError."""
+    url = store_url(given)
+    if url is not None:
+        given = named.store(plugins, url)
+    if callable(getattr(given, "news", None)):
+        return given  # type: ignore[return-value]  # it is no path
+    if not isinstance(given, (str, Path)) or not str(given):
+        raise UsageError(f"store={given!r}: must be the path of a file, like 'jobs.sqlite3', a URL, or a vidpoll.Store")
+    if str(given) == ":memory:":
         raise UsageError("store=':memory:': a store is a file; to keep nothing leave it out (command line: --no-store)")
-    return store
+    from .storage.sqlite import SqliteStore  # a client without such a store needs no SQLite
+
+    return SqliteStore(given, clock.time, clock.monotonic)
+
+
+def serving(
+    accounts: Iterable[str] | None, capacity: int, seconds: float | None, timeout: float
+) -> tuple[str, ...] | None:
+    """What `Client.serve` is asked for: the accounts, each once; None for all."""
+    if isinstance(accounts, str):
+        raise UsageError(f"serve({accounts!r}): pass a list of accounts: serve([{accounts!r}])")
+    if not isinstance(capacity, int) or isinstance(capacity, bool) or capacity < 1:
+        raise UsageError(f"capacity={capacity!r}: must be a whole number of jobs, 1 or more")
+    if seconds is not None and not (is_number(seconds) and seconds >= 0):
+        raise UsageError(f"seconds={seconds!r}: must be seconds, 0 or more, or None")
+    if not positive(timeout):
+        raise UsageError(f"timeout={timeout!r}: must be seconds after which a job is given up, above 0")
+    if accounts is None:
+        return None
+    names = tuple(dict.fromkeys(accounts))
+    for name in names:
+        check_account_name(name)
+    return names
 
 
 def check_key(key: object) -> str:
@@ -101,7 +150,7 @@ def open_transport(given: Transport | Sender | str | None, plugins: Plugins) -> 
     """
     if given is None or isinstance(given, str):
         name = given if given is not None else os.environ.get("VIDPOLL_TRANSPORT") or "requests"
-        given = _requests() if name == "requests" else plugins.transport(name)()
+        given = _requests() if name == "requests" else named.transport(plugins, name)()
     if callable(getattr(given, "begin", None)):
         return given  # type: ignore[return-value]  # a whole transport begins requests by itself
     if callable(getattr(given, "send", None)):

@@ -6,6 +6,7 @@ All network calls raise UsageError before anything is sent where the call is wro
 from __future__ import annotations
 
 import io
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -29,6 +30,7 @@ from .polling.upload import run_upload, upload_request
 from .polling.watch import Watch
 from .price import Price
 from .stepping import Step, of_step, step
+from .storage.no_keeper import NoKeeper
 from .storage.once import Submit, send, send_once
 from .storage.records import VIDEO, WantedFiles
 
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from .batch.batch import Batch
     from .batch.rows import Row
     from .downloads.fetcher import DownloadContext
+    from .serving import Metrics, Served
 
 Download = str | Path | Iterable[WantedFiles]
 
@@ -47,8 +50,9 @@ class Client(ClientBase):
 
     `accounts`: name to `Account`; a provider's own name works without. `plugins`: modules or objects with hooks, beside
     the installed plugins (`discover=False`: instead of them; `VIDPOLL_DISABLE=name,name` in the environment switches
-    single ones off, `VIDPOLL_TRACE=1` logs each call of a hook). `store`: the SQLite file that keeps jobs over a crash,
-    made where there is none. `pacing`: a Schedule, by default `Adaptive()`; a provider's floor always holds.
+    single ones off, `VIDPOLL_TRACE=1` logs each call of a hook). `store` keeps jobs over a crash: the path of an SQLite
+    file, made where there is none, the URL of a database (a plugin knows it), or a Store, which this client closes.
+    `pacing`: a Schedule, by default `Adaptive()`; a provider's floor always holds.
     `http_timeout`: seconds to connect and seconds without a byte; together they bound one request. `patience`: seconds
     of nothing but faults that are borne. `transport`: who asks, "requests" (by default, or as VIDPOLL_TRANSPORT names
     it), "curl" (of vidpoll-curl) or another name that a plugin brings, or an object. `clock` is for tests.
@@ -208,6 +212,49 @@ class Client(ClientBase):
         kept, BadReference.
         """
         self._keeper.hear(arguments.as_job(job).ref)
+
+    def serve(
+        self,
+        accounts: Iterable[str] | None = None,
+        *,
+        capacity: int = 20_000,
+        seconds: float | None = None,
+        stop: threading.Event | None = None,
+        on_event: OnEvent | None = None,
+        on_metrics: Callable[[Metrics], object] | None = None,
+        timeout: float = 86_400.0,
+    ) -> Served:
+        """Wait for all jobs of these accounts in the store, and for those that come, whoever submits them.
+
+        `accounts`: by default all that the store has unfinished jobs of and that can be asked here. One process serves
+        an account, or a part of one (`Account.parts`); this one takes what is free while it has fewer than `capacity`
+        jobs, and hooks are told as in a wait. Another one takes over what a process that is gone has served, within
+        seconds. A job is given up `timeout` seconds after its submit; that is kept, and nothing else ends one before
+        its verdict, but a provider that does not know it.
+
+        Returns when the `seconds` are over, `stop` is set, or nothing is free. `on_metrics` is told once a minute how
+        it goes. Raises UsageError for a client without a store, StoreError where the store cannot be used at first.
+        """
+        from .serving import Host, Options, serve
+
+        keeper = self._keeper
+        if isinstance(keeper, NoKeeper):
+            raise UsageError("serve needs a store, from which the jobs come: make the client with Client(store=…)")
+        arguments.check_waiting(None, stop, on_event)
+        names = arguments.serving(accounts, capacity, seconds, timeout)
+        options = Options(names, capacity, seconds, stop, on_event, on_metrics, timeout)
+        with self._serves:
+            if self._serving == os.getpid():  # a child that was forked meanwhile serves by itself
+                raise UsageError("this client serves already; make another client to serve beside it")
+            self._serving = os.getpid()
+        try:
+            host = Host(self._loop, keeper, self._state, self._parts, self._pacing, self._unserved)
+            return serve(host, options)
+        finally:
+            self._serving = 0
+
+    def _parts(self, account: str) -> int:
+        return self._accounts[account].parts if account in self._accounts else 1
 
     def poll(self, job: Job | str) -> Snapshot:
         """Ask once and return what the answer said; a Job that is passed takes it in, and hooks are told.

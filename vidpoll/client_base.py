@@ -12,6 +12,7 @@ from . import arguments
 from .clock import Clock, SystemClock
 from .errors import UnknownProvider, UsageError
 from .following import Following
+from .fork_lock import ForkLock
 from .model import check_account_name
 from .net.accounts import Account, OpenAccount
 from .pacing.schedules import Adaptive, Schedule
@@ -19,10 +20,13 @@ from .plugins import PluginReport, Plugins, switched_off
 from .polling.account_state import AccountState
 from .polling.loop import Loop
 from .polling.prices import Prices
+from .polling.reach import Reach, reach
 from .provider import Provider
 from .storage.job_store import JobStore
 from .storage.keeper import Keeper
 from .storage.no_keeper import NoKeeper
+from .storage.protocol import Store
+from .storage.shared_rate import SharedRate
 
 if TYPE_CHECKING:
     from .net.protocol import Sender, Transport
@@ -38,7 +42,7 @@ class ClientBase:
         *,
         accounts: Mapping[str, Account] | None = None,
         plugins: Iterable[object] = (),
-        store: str | Path | None = None,
+        store: str | Path | Store | None = None,
         pacing: Schedule | None = None,
         http_timeout: tuple[float, float] = (10.0, 30.0),
         patience: float = 600.0,
@@ -60,6 +64,9 @@ class ClientBase:
         self._clock = clock or SystemClock()
         self._transport = arguments.open_transport(transport, self._plugins)
         self._closed = False
+        self._serves = ForkLock()
+        self._serving = 0  # the process that serves
+        self._unserved: set[str] = set()  # what `serve` has said of accounts and jobs that it leaves
         self._keeper = self._opened(store, sum(http_timeout))
         self._loop = Loop(
             clock=self._clock,
@@ -98,6 +105,24 @@ class ClientBase:
         """What became of each plugin, the broken ones included; what is not `loaded` is imported when it is named."""
         return tuple(self._plugins.reports)
 
+    def ready(self, account: str) -> str:
+        """The base URL at which an account is asked, without a login; nothing is sent.
+
+        Raises what a wait would raise before it asks: UnknownProvider, MissingKey, or UsageError for a base URL or a
+        header that cannot be used, and for a key that would travel unencrypted.
+        """
+        opened = self._state(account).opened
+        opened.check()
+        return opened.base_url
+
+    def reach(self, account: str) -> Reach:
+        """Ask the base URL of an account once, without its key: whether a server answers, how fast, and its clock.
+
+        Any HTTP status is an answer. Raises ConfigurationError where this machine cannot ask (a proxy, a CA file, a
+        thread), ProviderError where no answer comes, and UsageError before anything is sent.
+        """
+        return reach(self._loop, self._state(account).opened)
+
     def add_commands(self, register: Callable[..., None]) -> list[str]:
         """Let plugins add commands to a command line (`vidpoll_commands`); returns what went wrong, a line each."""
         return self._plugins.commands(register)
@@ -111,13 +136,11 @@ class ClientBase:
         """The jobs that are kept, and what was asked for. Raises UsageError for a client without a store."""
         return self._keeper.job_store(lambda name: self._state(name).opened)
 
-    def _opened(self, path: str | Path | None, bound: float) -> Keeper | NoKeeper:
-        if path is None:
+    def _opened(self, given: str | Path | Store | None, bound: float) -> Keeper | NoKeeper:
+        if given is None:
             return NoKeeper(self._plugins.tell)
-        arguments.check_store(path)
-        from .storage.sqlite import Store  # a client without a store needs no SQLite
-
-        return Keeper(Store(path, self._clock.time), self._clock, self._plugins.tell, bound)
+        store = arguments.open_store(given, self._plugins, self._clock)
+        return Keeper(store, self._clock, self._plugins.tell, bound)
 
     def _state(self, name: str) -> AccountState:
         if self._closed:
@@ -131,9 +154,12 @@ class ClientBase:
                 if name in self._accounts or not self._accounts:
                     raise
                 raise UnknownProvider(f"{error}; accounts of this client: {', '.join(self._accounts)}") from None
-            state = AccountState(
-                OpenAccount(name, account, provider, os.environ, self._clock.time), self._transport.send
-            )
+            opened = OpenAccount(name, account, provider, os.environ, self._clock.time)
+            keeper = self._keeper
+            sharers = 1 if isinstance(keeper, NoKeeper) else account.parts
+            state = AccountState(opened, self._transport.send, sharers)
+            if sharers > 1 and isinstance(keeper, Keeper):
+                state.share = SharedRate(keeper, name, state.limiter, self._loop.now)
             state.learn(self._keeper.durations(name))
             self._states.setdefault(name, state)
         return self._states[name]

@@ -207,11 +207,11 @@ def _span(value: str, now: float, unit: float) -> float | None:
     if counted and not _COUNTED.sub("", value).strip():
         return sum(float(number) * _UNITS[name.lower()] for number, name in counted)
     moment = timestamp(value) if value[:1].isdecimal() else None
-    moment = _date(value) if moment is None else moment
+    moment = date(value) if moment is None else moment
     return None if moment is None or not is_number(moment) else max(0.0, moment - now)
 
 
-def _date(value: str) -> float | None:
+def date(value: str) -> float | None:
     """The Unix second of an HTTP date; None for anything else."""
     try:
         parsed = parsedate_to_datetime(value)

@@ -120,6 +120,25 @@ def vidpoll_transports() -> Mapping[str, Callable[[], object]]:  # type: ignore[
     """
 
 
+@hookspec(firstresult=True)
+def vidpoll_stores(url: str) -> object | None:
+    """Open the store at a URL, where this plugin knows its scheme.
+
+    When: when a Client is made with `store="SCHEME://…"` (or VIDPOLL_STORE, or --store of the command line). Where the
+    entry point names this function and is named like the scheme, `postgresql = vidpoll_postgres:vidpoll_stores`, the
+    module is imported only when such a URL is named. Return: a `vidpoll.Store`, which the client closes; None for
+    another scheme. The first one counts. If it raises a VidpollError, whoever made the client gets that: StoreError
+    where the database cannot be used, UsageError for a wrong URL, neither with the password in its message. Anything
+    else becomes a PluginError.
+
+    Example::
+
+        @vidpoll.hookimpl
+        def vidpoll_stores(url):
+            return PostgresStore(url) if url.startswith("postgresql://") else None
+    """
+
+
 @hookspec
 def vidpoll_began(jobs: Sequence[Job], action: str) -> None:
     """These jobs are waited for from now on (`action` is "wait"), or their files are fetched ("download").

@@ -138,9 +138,11 @@ class Job:
 
     @property
     def give_up_at(self) -> float | None:
-        """The Unix second at which `Client.step` gives up with WaitTimeout; None, as at first: never. May be set.
+        """The Unix second at which `Client.step` and `Client.serve` give up with WaitTimeout; None, as at first: never.
 
-        Raises UsageError for what is no finite number.
+        It may be set, and is kept with the job; `serve` sets it where it is None. A wait has its own `timeout`, and is
+        not ended by it: what nobody serves any more may still be waited for. Raises UsageError for what is no finite
+        number.
         """
         return self.known.give_up_at
 

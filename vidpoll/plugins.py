@@ -2,7 +2,8 @@
 
 An entry point that names a module is loaded at once. One that names its function, like
 `acme = vidpoll_acme:vidpoll_providers`, brings the provider of its own name and is loaded when that one is asked for:
-whoever has thirty providers pays for one. A transport, like `curl = vidpoll_curl:vidpoll_transports`, is as lazy.
+whoever has thirty providers pays for one. A transport, like `curl = vidpoll_curl:vidpoll_transports`, is as lazy,
+and so is a store, which is named by the scheme of its URL.
 
 An installed plugin that does not import or validate is reported in `problems` and skipped. A passed one that does not
 validate is an error of its caller; and two plugins that claim the same provider name stop everything, because nobody
@@ -51,8 +52,8 @@ log = logging.getLogger("vidpoll")
 PACK = "vidpoll-providers"
 """The distribution with the providers of this project."""
 
-TRANSPORTS = {"curl": "vidpoll-curl"}
-"""The transports of this project beside that of requests, and the distributions that bring them."""
+_NAMED = ("vidpoll_transports", "vidpoll_stores")
+"""What is loaded when it is named: an entry point of such a function has the name of what it brings."""
 
 log.addHandler(logging.NullHandler())  # silent by default: whoever wants the log configures it
 
@@ -132,7 +133,7 @@ class Plugins:
                     self._by_need[entry.name] = entry
                     waits = PluginReport(entry.name, source, version, providers=(entry.name,), loaded=False)
                     self._reports.append(waits)
-                elif entry.attr == "vidpoll_transports":
+                elif entry.attr in _NAMED:
                     self._reports.append(PluginReport(entry.name, source, version, loaded=False))
                 else:
                     self._discovered(entry)
@@ -184,7 +185,7 @@ class Plugins:
         except Exception as error:  # noqa: BLE001 - whatever a plugin's import raises is that plugin's problem alone
             self._report(PluginReport(entry.name, source, version, problem=f"does not import: {_said(error)}"))
             return
-        if entry.attr == "vidpoll_transports" or only is not None:
+        if entry.attr in _NAMED or only is not None:
             plugin = sys.modules[entry.module]
         if only is not None or not self.manager.is_registered(plugin):  # one module may have several names
             self._register(plugin, self._free(entry.name), source, version, only)
@@ -326,40 +327,16 @@ class Plugins:
             f"no provider {shown!r}: {meant}known: {', '.join(self.names) or 'none'}{skipped}{others}"
         )
 
-    def transport(self, name: str) -> Callable[[], Any]:
-        """What makes the transport of that name. Raises UsageError, naming the known ones and what to install.
-
-        It was named, so that it is looked for among the installed plugins whether or not they are discovered.
-        """
-        entries = [entry for entry in metadata.entry_points(group=GROUP) if entry.attr == "vidpoll_transports"]
+    def named(self, hook: str, name: str) -> list[str]:
+        """Load what has the name of an entry point of that hook, discovered or not; the names of all of them."""
+        entries = [entry for entry in metadata.entry_points(group=GROUP) if entry.attr == hook]
         with self._loading:
             for entry in entries:
                 if entry.name == name and name not in self._off:
                     waits = PluginReport(name, *_source(entry), loaded=False)
                     self._reports = [report for report in self._reports if report != waits]
                     self._discovered(entry)
-        makers: dict[str, Callable[[], Any]] = {}
-        for impl in self._implementations("vidpoll_transports"):
-            self._traced(impl, "vidpoll_transports")
-            try:
-                makers.update(impl.function())
-            except Exception as error:
-                raise PluginError(f"plugin {impl.plugin_name}, vidpoll_transports: {_said(error)}") from error
-        if name in makers:
-            return makers[name]
-        raise UsageError(self._no_transport(name, {"requests", *makers, *(entry.name for entry in entries)}))
-
-    def _no_transport(self, name: str, known: set[str]) -> str:
-        if name in self._off and name in known:
-            return f"the transport {name} is switched off: take it out of VIDPOLL_DISABLE"
-        for report in self.problems:
-            if report.name == name:
-                return f"the transport {name} ({report.distribution}) is broken: {report.problem}"
-        meant = _close(name, {*known, *TRANSPORTS})[:1]
-        said = f"did you mean {meant[0]!r}? " if meant and meant[0] != name else ""
-        wanted = TRANSPORTS.get(meant[0]) if meant and meant[0] not in known else None
-        install = f"; {wanted} brings it: pip install ./plugins/{wanted} in a checkout of vidpoll" if wanted else ""
-        return f"no transport {redact.text(name, limit=60)!r}: {said}known: {', '.join(sorted(known))}{install}"
+        return [entry.name for entry in entries]
 
     def tell(self, job: Job, event: Event) -> bool:
         """Call every implementation of the event's hook; whether one of them says that it is heard LATER."""

@@ -170,6 +170,16 @@ def url(value: str) -> str:
         return HIDDEN
 
 
+def store(value: str) -> str:
+    """The URL of a store without user, password and query; whatever stands in a password that was not encoded.
+
+    >>> store("postgresql://me:se/c#r?e@t@db/shop?sslmode=require")
+    'postgresql://db/shop?…'
+    """
+    scheme, _, rest = value.partition("://")
+    return url(f"{scheme}://{rest.rpartition('@')[2]}")
+
+
 def trace(error: BaseException) -> str:
     """An exception and where it was raised, for a log: the lines of code, and the message made safe to show."""
     frames = "".join(traceback.format_tb(error.__traceback__))

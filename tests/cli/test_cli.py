@@ -30,6 +30,7 @@ from shell import Shell, Terminal
 import vidpoll
 from vidpoll import declare
 from vidpoll.cli import COMMANDS, main
+from vidpoll.cli.versions import versions
 
 
 def test_providers(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -340,13 +341,14 @@ def test_help_and_version(shell: Shell) -> None:
     assert all(f"\n  {name} " in text for name in COMMANDS)
     assert "exit codes: 0 completed" in text
     assert "keys:       from the environment alone" in text
-    assert shell("--version") == (0, [f"vidpoll {vidpoll.__version__}"], [])
+    assert shell("--version") == (0, versions(), [])
+    assert versions()[0] == f"vidpoll {vidpoll.__version__}"
 
 
 def test_python_m_vidpoll() -> None:
     """`python -m vidpoll` is the same command line, and a real pipe that closes leaves no noise behind."""
     done = subprocess.run([sys.executable, "-m", "vidpoll", "--version"], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (0, f"vidpoll {vidpoll.__version__}\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "\n".join([*versions(), ""]), "")
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "w") as pipe:

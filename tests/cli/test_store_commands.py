@@ -457,7 +457,7 @@ def test_submit_once_at_a_store_that_fails_in_the_middle_sends_nothing(
     def full(*_: Any, **__: Any) -> Any:
         raise vidpoll.StoreError("no room")
 
-    monkeypatch.setattr(vidpoll.storage.sqlite.Store, "begin", full)
+    monkeypatch.setattr(vidpoll.storage.sqlite.SqliteStore, "begin", full)
     code, out, [said] = shell(*ONCE, script=[SUBMITTED])
     assert (code, out, urls(shell)) == (1, [], [])
     assert "nothing was sent, because it could not be kept: no room" in said

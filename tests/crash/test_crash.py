@@ -106,8 +106,8 @@ def test_what_no_sync_has_brought_to_the_disk_is_undone(tmp_path: Path) -> None:
 
 WRITES = """
 import sys, vidpoll
-from vidpoll.storage.sqlite import Store
-store, origin, failed = Store(sys.argv[1], lambda: 0.0), vidpoll.Origin("acme"), 0
+from vidpoll.storage.sqlite import SqliteStore
+store, origin, failed = SqliteStore(sys.argv[1], lambda: 0.0), vidpoll.Origin("acme"), 0
 for number in range(20):
     try:
         store.enter([(f"acme:{number}", origin, {})])

@@ -110,7 +110,10 @@ def test_a_signal_while_it_is_being_loaded_is_quiet(
     assert done.stderr in (b"", b"vidpoll: interrupted\n")
 
 
-@pytest.mark.parametrize("coding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+@pytest.mark.parametrize(
+    "coding",
+    ["utf-8-sig", "utf-16", *(pytest.param(each, marks=pytest.mark.slow) for each in ("utf-8", "utf-16-le", "utf-32"))],
+)
 def test_references_come_in_any_coding_of_windows(machine: Machine, coding: str) -> None:
     """By the byte order mark; without one it is UTF-8, and bad bytes are no reason to stop."""
     text = ("\ufeff" if coding == "utf-16-le" else "") + "acme:j1 # é\r\nacme:j2\r\n"
@@ -120,6 +123,7 @@ def test_references_come_in_any_coding_of_windows(machine: Machine, coding: str)
         assert machine.run("wait", "-", "--base-url", server.url, "--no-store", feed=b"acme:j1 # \xe9\n")[0] == 0
 
 
+@pytest.mark.slow
 def test_a_pipe_hears_why_no_bytes_come(machine: Machine) -> None:
     """The files are inside `--timeout`, the trouble is told as it comes, and the line that is given works."""
     dead = f"http://127.0.0.1:{free_port()}/v.mp4"

@@ -74,20 +74,26 @@ def test_an_exception_is_an_outcome(pool: Workers, error: BaseException) -> None
 
 
 def test_threads_are_bounded_and_started_as_needed(pool: Workers) -> None:
-    """One errand, one thread; a hundred errands, two: the rest waits in the queue."""
-    before = threading.active_count()
-    mine, gates = inbox(), [Gate(), Gate()]
-    pool.send(gates[0], mine)
-    assert threading.active_count() == before + 1
-    pool.send(gates[1], mine)
+    """One errand, one thread; a hundred errands, two: the rest waits in the queue, and these two threads do it all.
+
+    Threads of other tests may end meanwhile: who was there before is not counted.
+    """
+    before = set(threading.enumerate())
+    mine, gates, ran = inbox(), [Gate(), Gate()], set[threading.Thread]()
+    counts = []
+    for gate in gates:
+        pool.send(gate, mine)
+        counts.append(len(set(threading.enumerate()) - before))
     for gate in gates:
         assert gate.begun.wait(SOON)
     for _ in range(98):
-        pool.send(lambda ticket: "fast", mine)
-    assert (threading.active_count(), mine.empty()) == (before + 2, True)
+        pool.send(lambda ticket: ran.add(threading.current_thread()) or "fast", mine)
+    started = set(threading.enumerate()) - before
+    assert (counts, {gate.thread for gate in gates}, mine.empty(), ran) == ([1, 2], started, True, set())
     for gate in gates:
         gate.open.set()
     assert sorted(mine.get(timeout=SOON).outcome for _ in range(100)) == ["fast"] * 98 + ["through"] * 2
+    assert ran <= started
 
 
 def test_an_idle_thread_is_used_again(pool: Workers) -> None:

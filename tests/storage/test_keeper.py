@@ -13,7 +13,7 @@ from kept_jobs import NOW, kept, saved, seen, sql
 import vidpoll
 from vidpoll.storage.keeper import EVERY, TROUBLE, Keeper
 from vidpoll.storage.records import Saved
-from vidpoll.storage.sqlite import Store
+from vidpoll.storage.sqlite import SqliteStore
 
 REFS = [f"acme:j{number}" for number in range(1, 4)]
 ONE, TWO, THREE = REFS
@@ -25,14 +25,14 @@ def commits(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[str]]]:
     calls: list[tuple[str, list[str]]] = []
 
     def watch(word: str) -> None:
-        genuine = getattr(Store, word)
+        genuine = getattr(SqliteStore, word)
 
-        def noted(self: Store, rows: Any) -> Any:
+        def noted(self: SqliteStore, rows: Any) -> Any:
             rows = list(rows)
             calls.append((word, [row.ref if isinstance(row, Saved) else row for row in rows]))
             return genuine(self, rows)
 
-        monkeypatch.setattr(Store, word, noted)
+        monkeypatch.setattr(SqliteStore, word, noted)
 
     for word in ("save", "end", "told"):
         watch(word)
@@ -184,7 +184,7 @@ def test_who_has_lost_the_lease_keeps_nothing(path: Path, still: bool) -> None:
             keeper.lease(each, 0.0)
             change(keeper, each, "b")
         t.clock.now += 3600.0
-        Store(path, t.clock.time).save([saved(TWO, "c")])
+        SqliteStore(path, t.clock.time).save([saved(TWO, "c")])
         if still:
             keeper.save_due(t.clock.now)
     assert stages(t) == ["b", "c"]
@@ -194,13 +194,13 @@ def test_ctrl_c_while_facts_are_kept_loses_none(path: Path, monkeypatch: pytest.
     """The end of the wait keeps them."""
     t = talk([], store=path)
     keeper, [one] = keeping(t, [ONE])
-    genuine = Store.save
+    genuine = SqliteStore.save
 
-    def interrupted(self: Store, rows: Any) -> None:
-        monkeypatch.setattr(Store, "save", genuine)
+    def interrupted(self: SqliteStore, rows: Any) -> None:
+        monkeypatch.setattr(SqliteStore, "save", genuine)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Store, "save", interrupted)
+    monkeypatch.setattr(SqliteStore, "save", interrupted)
     with contextlib.suppress(KeyboardInterrupt), keeper.waiting([one]):
         keeper.lease(one, 0.0)
         keeper.tell(one, vidpoll.Polled(ONE, NOW, None))
@@ -227,18 +227,18 @@ def test_facts_that_could_not_be_kept_are_tried_again(path: Path, monkeypatch: p
     """With the requests that were counted, once the store is no longer left alone."""
     t = talk([], store=path)
     keeper, [one] = keeping(t, [ONE])
-    genuine = Store.save
+    genuine = SqliteStore.save
 
-    def broken(self: Store, rows: Any) -> None:
+    def broken(self: SqliteStore, rows: Any) -> None:
         raise vidpoll.StoreError("no room")
 
     with keeper.waiting([one]):
         keeper.lease(one, 0.0)
         keeper.tell(one, vidpoll.Polled(ONE, NOW, None))
-        monkeypatch.setattr(Store, "save", broken)
+        monkeypatch.setattr(SqliteStore, "save", broken)
         with pytest.warns(RuntimeWarning, match="no room"):
             change(keeper, one, "b")
-        monkeypatch.setattr(Store, "save", genuine)
+        monkeypatch.setattr(SqliteStore, "save", genuine)
         assert keeper.save_due(t.clock.now + EVERY) == t.clock.now + TROUBLE
         assert stages(t) == [None]
         t.clock.now += TROUBLE

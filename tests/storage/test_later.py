@@ -10,7 +10,7 @@ from acme_provider import BROKEN, DONE, DRAWING, REF, Talk, talk
 from kept_jobs import NOW, kept
 
 import vidpoll
-from vidpoll.storage.sqlite import AGAIN
+from vidpoll.storage.protocol import AGAIN
 
 
 class Hands:
@@ -55,6 +55,23 @@ def test_a_verdict_that_is_heard_later_is_not_told(end: Any, path: Path) -> None
     t.client.heard(kept(t).job)
     t.client.wait(REF, check=False)
     assert hands.got == [REF]
+
+
+def test_a_verdict_that_is_being_heard_is_not_told_again(path: Path) -> None:
+    """For a minute from each time that it is said; once it was heard, it need not be."""
+    t, hands = handing(path, DONE)
+    assert not t.client.store.hearing(REF)
+    t.client.wait(REF)
+    t.clock.now += AGAIN - 1.0
+    assert t.client.store.hearing(REF)
+    t.clock.now += AGAIN - 1.0
+    t.client.wait(REF)
+    assert hands.got == [REF]
+    t.clock.now += 1.0
+    t.client.wait(REF)
+    assert hands.got == [REF, REF]
+    t.client.heard(REF)
+    assert not t.client.store.hearing(REF)
 
 
 def test_it_is_told_again_after_a_minute(path: Path) -> None:

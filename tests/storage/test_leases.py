@@ -16,7 +16,7 @@ from kept_jobs import ELSEWHERE, GONE, MINE, NOW, broken, sql
 import vidpoll
 from vidpoll.storage.kept_watch import LOOK
 from vidpoll.storage.records import Saved
-from vidpoll.storage.sqlite import Store
+from vidpoll.storage.sqlite import SqliteStore
 
 
 def test_a_second_wait_follows_the_store_and_sends_nothing(path: Path) -> None:
@@ -65,7 +65,7 @@ def test_a_lease_that_ran_out_is_taken_over(path: Path) -> None:
 def test_a_lease_lasts_until_after_the_next_question(path: Path, floor: float) -> None:
     """Whatever the gap: at no moment of a wait may another process take the job over."""
     slow = replace(ACME, pacing=vidpoll.Pacing(floor=floor))
-    other = Store(path, lambda: NOW)
+    other = SqliteStore(path, lambda: NOW)
     taken = []
 
     t = talk([DRAWING] * 30 + [DONE], store=path, provider=slow, accounts={"acme": vidpoll.Account("acme", key=KEY)})
@@ -90,7 +90,7 @@ def test_one_who_lost_the_lease_stops_asking(path: Path) -> None:
     next(first), next(first)
     assert len(t.wire.sent) == 1
     t.clock.now += 3600
-    other = Store(path, t.clock.time)
+    other = SqliteStore(path, t.clock.time)
     assert other.lease([REF], 60.0) == MINE
     assert other.end([Saved(REF, broken(NOW + 3000))]) == {REF: True}
     assert [brief(event) for event in first] == ["failed"]
@@ -102,7 +102,7 @@ def test_one_who_stood_in_line_for_longer_than_its_lease_looks_again(path: Path)
     """A 429 holds the account for an hour: by then another process may have asked, and may have the verdict."""
     held = (429, {"retry-after": "3000"}, b"")
     t = talk({"/jobs/a": [DRAWING, held, DONE], "/jobs/b": [DRAWING]}, store=path)
-    other = Store(path, t.clock.time)
+    other = SqliteStore(path, t.clock.time)
     get = t.clock.get
 
     def end(inbox: Any, timeout: float, *, busy: bool) -> Any:
@@ -124,7 +124,7 @@ def test_two_waits_of_one_client_share_a_lease(path: Path) -> None:
     one, two = t.client.watch(REF), t.client.watch(REF)
     next(one), next(two)
     one.close()
-    other = Store(path, t.clock.time)
+    other = SqliteStore(path, t.clock.time)
     assert other.lease([REF], 60.0) == ELSEWHERE
     two.close()
     assert other.lease([REF], 60.0) == MINE
@@ -134,7 +134,7 @@ def test_a_fork_has_a_connection_of_its_own(path: Path) -> None:
     """SQLite allows no connection to cross a fork; the child is another owner."""
     if not hasattr(os, "fork"):
         pytest.skip("no fork here")
-    store = Store(path, lambda: NOW)
+    store = SqliteStore(path, lambda: NOW)
     store.enter([(REF, vidpoll.Origin("acme"), {})])
     assert store.lease([REF], 60.0) == MINE
     with warnings.catch_warnings():
@@ -152,7 +152,7 @@ def test_a_fork_has_a_connection_of_its_own(path: Path) -> None:
 
 def test_threads_share_a_store(path: Path) -> None:
     """One connection, one at a time."""
-    store = Store(path, lambda: NOW)
+    store = SqliteStore(path, lambda: NOW)
     refs = [f"acme:j{number}" for number in range(200)]
     store.enter([(ref, vidpoll.Origin("acme"), {}) for ref in refs])
 

@@ -15,7 +15,7 @@ from kept_jobs import NOW, RESET, SUBMITTED, dead, kept, sql
 
 import vidpoll
 from vidpoll.storage.once import HONOURED, LOOK, Submit, send
-from vidpoll.storage.sqlite import Store
+from vidpoll.storage.sqlite import SqliteStore
 
 KEY = "order-42"
 
@@ -188,7 +188,7 @@ def test_a_job_of_one_key_is_not_adopted_for_another(path: Path) -> None:
 def test_a_process_that_died_in_the_middle_leaves_it_unknown(path: Path) -> None:
     """Whoever comes next neither waits nor sends."""
     t = talk([], store=path)
-    store = Store(path, t.clock.time)
+    store = SqliteStore(path, t.clock.time)
     store.begin(vidpoll.Origin("acme"), "clip", {"prompt": "a lighthouse"}, key=KEY)
     sql(path, "UPDATE submits SET owner = ?", dead(store))
     assert unknown(t).reason == "the process ended before an answer came"
@@ -198,7 +198,7 @@ def test_a_process_that_died_in_the_middle_leaves_it_unknown(path: Path) -> None
 def test_a_submit_of_another_process_is_waited_for(path: Path) -> None:
     """Its answer is the job."""
     t = talk([], store=path)
-    store = Store(path, t.clock.time)
+    store = SqliteStore(path, t.clock.time)
     number = store.begin(vidpoll.Origin("acme"), "clip", {"prompt": "a lighthouse"}, key=KEY)
     get = t.clock.get
 
@@ -217,7 +217,7 @@ def test_a_submit_of_another_process_is_waited_for(path: Path) -> None:
 def test_a_submit_of_another_process_is_waited_for_as_long_as_a_request_may_take(path: Path) -> None:
     """Then its outcome is unknown here; the key stays that of the other one."""
     t = talk([], store=path, http_timeout=(2.0, 5.0))
-    Store(path, t.clock.time).begin(vidpoll.Origin("acme"), "clip", {"prompt": "a lighthouse"}, key=KEY)
+    SqliteStore(path, t.clock.time).begin(vidpoll.Origin("acme"), "clip", {"prompt": "a lighthouse"}, key=KEY)
     error = unknown(t)
     assert error.reason == "another process is at it"
     assert t.clock.now == NOW + 7
@@ -404,18 +404,6 @@ def test_an_honoured_key_is_not_relied_on_for_ever(path: Path) -> None:
     u.clock.now += HONOURED + 10
     unknown(u)
     assert u.requests == []
-
-
-def test_two_processes_do_not_send_one_submit_again(path: Path) -> None:
-    """The first one takes it over; one that was dismissed is nobody's."""
-    store, other = (Store(path, lambda: NOW) for _ in range(2))
-    number = store.begin(vidpoll.Origin("acme"), "clip", {}, key=KEY)
-    assert isinstance(number, int)
-    store.lost(number, "reset")
-    [lost] = store.submits()
-    assert (store.begin_again(lost), other.begin_again(lost)) == (number, lost)
-    store.refused(number)
-    assert store.begin_again(lost) == lost
 
 
 def test_an_earlier_submit_without_the_id_is_not_sent_again(path: Path) -> None:

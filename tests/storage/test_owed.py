@@ -16,8 +16,8 @@ from kept_jobs import NOW, RESET, SUBMITTED, kept, sql
 import vidpoll
 from vidpoll.storage import owners
 from vidpoll.storage.owed import Owed
-from vidpoll.storage.sqlite import Store
-from vidpoll.storage.store_file import BadRow
+from vidpoll.storage.protocol import BadRow
+from vidpoll.storage.sqlite import SqliteStore
 
 
 @pytest.fixture(autouse=True)
@@ -174,7 +174,7 @@ def removed(path: Path) -> None:
 
 def replaced(path: Path) -> None:
     backup = path.with_name("backup.sqlite3")
-    Store(backup, lambda: NOW).close()
+    SqliteStore(backup, lambda: NOW).close()
     removed(path)
     backup.replace(path)
 
@@ -263,7 +263,7 @@ def test_a_store_that_is_put_back_is_used_again(path: Path) -> None:
 @pytest.mark.parametrize("mode", [0o620, 0o602])
 def test_a_store_that_others_can_write_is_refused(path: Path, end: str, mode: int) -> None:
     """It says where a key goes; SQLite plays what lies beside it into it."""
-    Store(path, lambda: NOW).close()
+    SqliteStore(path, lambda: NOW).close()
     beside = Path(f"{path}{end}")
     beside.touch()
     beside.chmod(mode)
@@ -274,7 +274,7 @@ def test_a_store_that_others_can_write_is_refused(path: Path, end: str, mode: in
 @pytest.mark.skipif(os.name != "posix", reason="needs permissions as POSIX has them")
 def test_a_store_of_another_user_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Root's is not: who is root may do all of that anyway."""
-    Store(path, lambda: NOW).close()
+    SqliteStore(path, lambda: NOW).close()
     owner = path.stat().st_uid
     monkeypatch.setattr(os, "getuid", lambda: owner + 1)
     if owner == 0:
@@ -289,7 +289,7 @@ def test_a_folder_that_is_made_is_its_owners(path: Path) -> None:
     """Whatever the umask says."""
     before = os.umask(0)
     try:
-        Store(path.parent / "a" / "b" / "s.sqlite3", lambda: NOW).close()
+        SqliteStore(path.parent / "a" / "b" / "s.sqlite3", lambda: NOW).close()
     finally:
         os.umask(before)
     modes = [(path.parent / each).stat().st_mode & 0o777 for each in ("a", "a/b", "a/b/s.sqlite3")]

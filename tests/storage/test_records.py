@@ -19,7 +19,7 @@ from kept_jobs import NOW, SUBMITTED, kept
 import vidpoll
 from vidpoll.job_state import JobState
 from vidpoll.storage import records
-from vidpoll.storage.sqlite import Store
+from vidpoll.storage.sqlite import SqliteStore
 
 ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 """SHA-256 of b"abc", from FIPS 180-2."""
@@ -203,7 +203,7 @@ def test_odd_facts_leave_the_job_unknown(odd: dict[str, Any]) -> None:
 
 def test_the_file_is_for_its_owner_only(path: Path) -> None:
     """Prompts are nobody else's business."""
-    Store(path, lambda: NOW).close()
+    SqliteStore(path, lambda: NOW).close()
     if os.name == "posix":
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
 

@@ -16,7 +16,7 @@ from kept_jobs import NOW, RESET, SUBMITTED, kept, sql
 import vidpoll
 from vidpoll.storage.keeper import TROUBLE
 from vidpoll.storage.schema import APPLICATION, VERSION
-from vidpoll.storage.sqlite import Store
+from vidpoll.storage.sqlite import SqliteStore
 
 
 def test_a_store_of_an_unreleased_version_is_refused(path: Path) -> None:
@@ -35,8 +35,8 @@ def test_a_store_of_an_unreleased_version_is_refused(path: Path) -> None:
 def test_many_processes_may_make_a_store_at_once(path: Path) -> None:
     """One of them makes it, and the others find it so."""
     code = (
-        "import vidpoll; from vidpoll.storage.sqlite import Store; "
-        f"store = Store({str(path)!r}, lambda: 0.0); store.enter([('acme:j1', vidpoll.Origin('acme'), {{}})]); "
+        "import vidpoll; from vidpoll.storage.sqlite import SqliteStore; "
+        f"store = SqliteStore({str(path)!r}, lambda: 0.0); store.enter([('acme:j1', vidpoll.Origin('acme'), {{}})]); "
         "print(len(store.jobs()))"
     )
     children = [
@@ -49,7 +49,7 @@ def test_many_processes_may_make_a_store_at_once(path: Path) -> None:
 
 def test_a_store_of_a_newer_version_is_left_alone(path: Path) -> None:
     """It says who made it; nothing is written."""
-    Store(path, lambda: NOW).close()
+    SqliteStore(path, lambda: NOW).close()
     sql(path, "PRAGMA user_version = 99")
     with pytest.raises(vidpoll.StoreError, match="made by a newer vidpoll"):
         talk([], store=path)
@@ -92,12 +92,12 @@ def test_a_folder_is_no_store(tmp_path: Path) -> None:
 
 UNPRIVILEGED = """
 import os, sys, vidpoll
-from vidpoll.storage.sqlite import Store
-Store("warm", lambda: 0.0).close()  # whatever Python still has to load
+from vidpoll.storage.sqlite import SqliteStore
+SqliteStore("warm", lambda: 0.0).close()  # whatever Python still has to load
 if os.getuid() == 0:  # root may write everywhere
     os.setgid(65534); os.setuid(65534)
 try:
-    Store(sys.argv[1], lambda: 0.0)
+    SqliteStore(sys.argv[1], lambda: 0.0)
 except vidpoll.StoreError as error:
     print(error)
 """
@@ -107,7 +107,7 @@ def test_a_read_only_store_says_so(path: Path, tmp_path_factory: pytest.TempPath
     """Before anything is sent, and not after."""
     if os.name != "posix":
         pytest.skip("needs permissions as POSIX has them")
-    Store(path, lambda: NOW).close()
+    SqliteStore(path, lambda: NOW).close()
     path.chmod(0o444)
     path.parent.chmod(0o555)
     for parent in list(path.parents)[1:-2]:
@@ -166,9 +166,9 @@ FULL = """
 import resource, signal, sys, vidpoll
 from pathlib import Path
 from vidpoll.storage.records import Saved
-from vidpoll.storage.sqlite import Store
+from vidpoll.storage.sqlite import SqliteStore
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-store = Store(sys.argv[1], lambda: 0.0)
+store = SqliteStore(sys.argv[1], lambda: 0.0)
 store.enter([("acme:j1", vidpoll.Origin("acme"), {})])
 size = max(file.stat().st_size for file in Path(sys.argv[1]).parent.iterdir())
 resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
@@ -192,7 +192,7 @@ def test_a_full_disk_says_so_and_spoils_nothing(path: Path) -> None:
     assert said.startswith("acme:j1: the store ")
     assert "no room" in said or "room on it" in said
     assert ref == "acme:j1"
-    assert [job.ref for job in Store(path, lambda: NOW).jobs()] == ["acme:j1"]
+    assert [job.ref for job in SqliteStore(path, lambda: NOW).jobs()] == ["acme:j1"]
 
 
 def test_a_clock_that_is_set_back_does_not_silence_the_store(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

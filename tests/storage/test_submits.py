@@ -10,7 +10,7 @@ from acme_provider import BROKEN, DONE, DRAWING, HTML, REF, UNAVAILABLE, talk
 from kept_jobs import NOW, RESET, SUBMITTED, dead, kept, sql
 
 import vidpoll
-from vidpoll.storage.sqlite import Store
+from vidpoll.storage.sqlite import SqliteStore
 
 
 def test_the_intent_is_on_disk_before_the_post_and_the_id_before_anything_else(path: Path) -> None:
@@ -89,7 +89,7 @@ def test_a_submit_of_a_process_that_died_is_unknown(path: Path) -> None:
     store = t.client._keeper.store
     origin = vidpoll.Origin("acme")
     store.begin(origin, "clip", {"prompt": "ours"})
-    other = Store(path, t.clock.time)
+    other = SqliteStore(path, t.clock.time)
     other.begin(origin, "clip", {"prompt": "theirs"})
     assert t.client.store.unknown_submits() == []
     sql(path, "UPDATE submits SET owner = ? WHERE sent LIKE '%theirs%'", dead(store))
@@ -128,14 +128,14 @@ def test_forgetting_in_the_middle_of_a_submit_loses_no_job(
 ) -> None:
     """A submit that is under way is not forgotten; and where its record is gone all the same, its job is kept."""
 
-    def forgotten(store: Store, *args: Any, **options: Any) -> None:
+    def forgotten(store: SqliteStore, *args: Any, **options: Any) -> None:
         with vidpoll.Client(store=path, discover=False) as other:
             assert other.store.prune(NOW + 1e6) == 0
         sql(path, statement)
         submitted(store, *args, **options)
 
-    submitted = Store.submitted
-    monkeypatch.setattr(Store, "submitted", forgotten)
+    submitted = SqliteStore.submitted
+    monkeypatch.setattr(SqliteStore, "submitted", forgotten)
     t = talk([SUBMITTED], store=path)
     assert t.client.submit("acme", "clip", prompt="x").ref == REF
     assert [job.ref for job in t.client.store.unfinished()] == [REF]

@@ -10,7 +10,7 @@ from acme_provider import DONE, DRAWING, REF, talk
 from kept_jobs import SUBMITTED
 
 import vidpoll
-from vidpoll.storage.sqlite import Store
+from vidpoll.storage.sqlite import SqliteStore
 
 
 class Once:
@@ -69,7 +69,7 @@ def test_ctrl_c_before_the_verdict_of_the_same_answer(kept: bool, path: Path) ->
 
 def test_a_transaction_that_does_not_begin_leaves_nothing_open(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C comes while the store is locked by another process, and SQLite has the lock a moment later."""
-    store = Store(path, lambda: 0.0)
+    store = SqliteStore(path, lambda: 0.0)
     store.enter([("acme:a", vidpoll.Origin("acme"), {})])
     real = store._connection
 

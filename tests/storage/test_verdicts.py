@@ -12,7 +12,7 @@ from kept_jobs import GONE, NOW, SUBMITTED, crash, dead, kept, sql
 
 import vidpoll
 from vidpoll.storage.records import Saved
-from vidpoll.storage.sqlite import Store
+from vidpoll.storage.sqlite import SqliteStore
 
 
 def test_unfinished_jobs_are_where_they_were(path: Path) -> None:
@@ -100,7 +100,7 @@ def test_a_verdict_that_is_being_told_by_a_living_process_is_left_to_it(path: Pa
     t = talk([DONE], store=path)
     t.client.wait(REF)
     u = talk([BROKEN], store=path)
-    other = Store(path, u.clock.time)
+    other = SqliteStore(path, u.clock.time)
     tellers = [(other.owner, 8e4, 0), (GONE, 0.0, 0), (GONE, 601.0, 1), (other.owner, 9e4, 2), (dead(other), 0.0, 3)]
     for teller, after, told in tellers:
         sql(path, "UPDATE jobs SET told_at = NULL, teller = ?, teller_since = ?", teller, u.clock.now)
@@ -127,15 +127,15 @@ def test_where_nobody_can_tell_who_lives_time_does(path: Path, monkeypatch: pyte
 @pytest.mark.parametrize("word", ["end", "told"])
 def test_ctrl_c_around_the_hooks_tells_a_verdict_once(path: Path, monkeypatch: pytest.MonkeyPatch, word: str) -> None:
     """Between the disk and the hook it is told by the next wait, in this process too; after the hook it was told."""
-    t, genuine = talk([DONE], store=path), getattr(Store, word)
+    t, genuine = talk([DONE], store=path), getattr(SqliteStore, word)
 
     def interrupted(*args: Any) -> Any:
-        monkeypatch.setattr(Store, word, genuine)
+        monkeypatch.setattr(SqliteStore, word, genuine)
         if word == "end":  # it is on disk; that it was told is not
             genuine(*args)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Store, word, interrupted)
+    monkeypatch.setattr(SqliteStore, word, interrupted)
     with pytest.raises(KeyboardInterrupt):
         t.client.wait(REF)
     u = talk([BROKEN], store=path)
@@ -161,10 +161,10 @@ def test_a_verdict_is_told_once_whoever_asks(path: Path, ask: Any) -> None:
 
 def test_a_verdict_that_is_kept_is_never_written_over(path: Path) -> None:
     """The first one counts; what a slower process still has to say about the job comes too late."""
-    store = Store(path, lambda: NOW)
+    store = SqliteStore(path, lambda: NOW)
     store.enter([(REF, vidpoll.Origin("acme"), {})])
     assert store.end([Saved(REF, {"state": "completed"})]) == {REF: True}
-    other = Store(path, lambda: NOW + 1)
+    other = SqliteStore(path, lambda: NOW + 1)
     other.save([Saved(REF, {"state": "running"})])
     late = [Saved(REF, {"state": "failed"}), Saved("acme:unknown", {"state": "failed"})]
     assert other.end(late) == {REF: False, "acme:unknown": None}

@@ -13,7 +13,7 @@ from acme_provider import REF, Talk
 import vidpoll
 from vidpoll.storage import records
 from vidpoll.storage.records import Leases, Saved
-from vidpoll.storage.sqlite import Store
+from vidpoll.storage.sqlite import SqliteStore
 
 NOW = 1_800_000_000.0
 RESET = ConnectionResetError()
@@ -24,7 +24,7 @@ GONE = "nowhere|4194305|0"
 MINE, ELSEWHERE = Leases(mine=frozenset({REF})), Leases(elsewhere=frozenset({REF}))
 
 
-def dead(store: Store) -> str:
+def dead(store: SqliteStore) -> str:
     """An owner on this host whose process is gone."""
     child = subprocess.Popen([sys.executable, "-c", ""])
     child.wait()

@@ -150,8 +150,10 @@ CASES = (
     ),
 )
 
-each_provider = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-"""Runs a test against all three."""
+each_provider = pytest.mark.parametrize(
+    "case", [CASES[0], *(pytest.param(case, marks=pytest.mark.slow) for case in CASES[1:])], ids=lambda case: case.name
+)
+"""What befalls a wire and a body befalls it whatever the provider: the others are slow tests."""
 
 
 @dataclass

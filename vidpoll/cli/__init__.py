@@ -2,7 +2,8 @@
 
 Written with the public API of vidpoll. The rooms: `output` (lines, JSON, exit codes), `context` (what every command
 gets), `again` (the lines that go on), `waiting`, `status`, `submitting`, `downloading`, `store_commands`, `queries`,
-`cancel_delete`, `batch`, `simulating` and `demo` (the commands). No command lives here, and none calls sys.exit.
+`cancel_delete`, `batch`, `simulating`, `doctor` and `demo` (the commands), `versions`. No command lives here, and none
+calls sys.exit.
 """
 
 from __future__ import annotations
@@ -26,9 +27,11 @@ from . import (
     batch,
     cancel_delete,
     demo,
+    doctor,
     downloading,
     new_plugin,
     queries,
+    serving,
     simulating,
     status,
     store_commands,
@@ -39,6 +42,7 @@ from . import (
 from .again import advised
 from .context import Command, Context, Parser
 from .output import INTERRUPTED, NOT_COMPLETED, USAGE, Output, code_of
+from .versions import versions
 
 __all__ = ["main"]
 
@@ -54,11 +58,13 @@ COMMANDS = {
         batch.COMMAND,
         downloading.DOWNLOAD,
         store_commands.RESUME,
+        serving.COMMAND,
         *cancel_delete.COMMANDS,
         *queries.COMMANDS,
         transcripts.COMMAND,
         simulating.COMMAND,
         new_plugin.COMMAND,
+        doctor.COMMAND,
     )
 }
 """The commands by name, in the order of the help."""
@@ -70,7 +76,7 @@ exit codes: 0 completed, 1 not completed (or refused, or a file could not be sav
 keys:       from the environment alone, like MAGICOAL_API_KEY: a key on a command line stays in the shell's history;
             `vidpoll providers NAME` names the variables
 debugging:  VIDPOLL_DEBUG=1 shows tracebacks, VIDPOLL_TRACE=1 every call of a hook, VIDPOLL_DISABLE=name,name switches
-            plugins off
+            plugins off; `vidpoll doctor` looks at what is set up here, `vidpoll --version` is for bug reports
 
 example:    vidpoll wait magicoal:3f8a2d1b-4c9e-4b7f-8d2a-1f3c5e7a9b0d --download clips"""
 
@@ -118,7 +124,7 @@ def _run(arguments: list[str], context: Context) -> int:
     if name in COMMANDS:
         return _command(COMMANDS[name], arguments[1:], context)
     if name == "--version":
-        context.out.line(f"vidpoll {vidpoll.__version__}")
+        context.out.text("\n".join(versions()))
         return 0
     with context.client() as client:
         commands = {**COMMANDS, **_added(client, context.out)}

@@ -11,6 +11,7 @@ import shlex
 from collections.abc import Sequence
 
 import vidpoll
+from vidpoll import shell
 
 from .context import Arguments
 
@@ -29,6 +30,7 @@ TAKES: dict[str, Sequence[str]] = {
     "quota": _WHERE,
     "jobs": _WHERE,
     "jobs --local": ("store",),
+    "doctor": (*_WHERE, *_STORE),
     "resume": ("addresses", *_REACH, "store"),
 }
 """The options that a line takes over from the call that prints it, by command."""
@@ -43,7 +45,7 @@ def again(args: Arguments, command: str, *words: str, **options: str | bool | li
     for name in TAKES[command] if kept else filter("store".__ne__, TAKES[command]):
         if name not in options:
             line += _option(name, _addresses(args) if name == "addresses" else getattr(args, name, None))
-    return shlex.join(line)
+    return shell.join(line)
 
 
 def _addresses(args: Arguments) -> list[str]:
@@ -89,11 +91,11 @@ def advised(error: vidpoll.VidpollError, args: Arguments, line: str | None = Non
         said = said.partition(", or pass Client(")[0]
     resume = getattr(error, "resume", None)
     if resume and error.job is not None:
-        bare = f"vidpoll wait {shlex.quote(error.job.ref)}"
+        bare = f"vidpoll wait {shell.quote(error.job.ref)}"
         said = said.replace(resume, bare)
         if line is not None:
             said = re.sub(rf"{re.escape(bare)}(?: --base-url \S+)?", lambda _: line, said)
-    said = _PYTHON.sub(lambda found: f"vidpoll wait {shlex.quote(found[2])}", said)
+    said = _PYTHON.sub(lambda found: f"vidpoll wait {shell.quote(found[2])}", said)
     said = _LINE.sub(lambda found: _with_options(args, *found.groups()), said)
     ways = ["--patience S bears faults for longer"] if isinstance(error, vidpoll.ProviderUnreachable) else []
     ways += ["--http-timeout S waits longer for an answer"] if _SLOW.search(said) else []

@@ -7,21 +7,19 @@ from __future__ import annotations
 
 import argparse
 import re
-import shlex
-import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from queue import Queue
 from typing import Any, TypeVar
 
 import vidpoll
-from vidpoll import redact
+from vidpoll import redact, shell
 from vidpoll.clock import Clock
 
 from .again import again
 from .context import Arguments, Command, Context, as_json, count, store, where
+from .ending import gently
 from .fields import read_fields
 from .heartbeat import Heart
 from .output import COMPLETED, INTERRUPTED, USAGE, Output, iso
@@ -29,7 +27,7 @@ from .waiting import check_folder, shown
 
 T = TypeVar("T")
 
-TERMINATED = 143
+ENDING = "ending: no further row is sent; what is under way goes on at its provider (again: leave at once)"
 
 FAILED = (
     "what failed for good is bought again with --retry-failed alone; "
@@ -168,7 +166,7 @@ def _run(args: Arguments, context: Context, batch: vidpoll.Batch, stop: threadin
     shown_by, out = _Shown(args, context, batch), context.out
     if shown(args):
         out.error(batch.plan.one_line())
-    with _gently(stop, out) as ended_by:
+    with gently(stop, out, ENDING) as ended_by:
         try:
             for result in batch:
                 shown_by.row(result)
@@ -211,7 +209,7 @@ def _line(args: Arguments) -> str:
     given.pop("until", None) if args.until and "-" in args.until else None  # a day that may be over by then
     own: dict[str, Any] = {name: value for name, value in given.items() if not isinstance(value, Mapping)}
     pairs = [
-        f"--{name} {shlex.quote(f'{key}={value}')}"
+        f"--{name} {shell.quote(f'{key}={value}')}"
         for name in ("price", "slots")
         for key, value in dict(getattr(args, name) or ()).items()
     ]
@@ -376,34 +374,6 @@ def summary_object(batch: vidpoll.Batch) -> dict[str, Any]:
         "exit_code": batch.exit_code,
         "go_on": batch.go_on,
     }
-
-
-@contextmanager
-def _gently(stop: threading.Event, out: Output) -> Iterator[list[int]]:
-    """The first signal asks the batch to end, the second one is Ctrl-C as ever. Gives the exit codes of the signals."""
-    codes: list[int] = []
-
-    def ask(number: int, frame: object) -> None:
-        del frame
-        if stop.is_set():
-            raise KeyboardInterrupt
-        codes.append(INTERRUPTED if number == signal.SIGINT else TERMINATED)
-        stop.set()
-        out.error("ending: no further row is sent; what is under way goes on at its provider (again: leave at once)")
-
-    if threading.current_thread() is not threading.main_thread():
-        yield codes
-        return
-    names = [number for name in ("SIGINT", "SIGTERM", "SIGHUP") if (number := getattr(signal, name, None)) is not None]
-    before = {number: signal.getsignal(number) for number in names}
-    try:
-        for number, handler in before.items():
-            if handler is not signal.SIG_IGN:
-                signal.signal(number, ask)
-        yield codes
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 COMMAND = Command(

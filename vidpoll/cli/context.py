@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn, TextIO, TypeVar
 
 import vidpoll
+from vidpoll import redact
+from vidpoll.arguments import store_url
 from vidpoll.clock import Clock
 
 from .heartbeat import Heart
@@ -225,22 +227,29 @@ def own_account(name: str, provider: str, base_url: str | None) -> vidpoll.Accou
     return vidpoll.Account(provider, base_url=base_url, key=key)
 
 
-def store_of(args: Arguments | None) -> Path | None:
-    """The store that a command uses: `--store`, `VIDPOLL_STORE`, or this user's own; None with `--no-store`."""
+def store_of(args: Arguments | None) -> Path | str | None:
+    """The store that a command uses: `--store`, `VIDPOLL_STORE`, or this user's own; None with `--no-store`.
+
+    A path, or a URL.
+    """
     if args is None or not hasattr(args, "store") or args.no_store:
         return None
     if args.store or os.environ.get("VIDPOLL_STORE"):
         given = args.store or os.environ["VIDPOLL_STORE"]
         if given == ":memory:":
             raise vidpoll.UsageError("--store :memory: a store is a file; --no-store keeps nothing")
+        if store_url(given):
+            return str(given)
         return Path(os.path.expanduser(given))  # noqa: PTH111 - it never raises
     with contextlib.suppress(RuntimeError):  # a user without a home
         return _data_home() / "vidpoll" / "jobs.sqlite3"
     return None
 
 
-def is_there(path: Path) -> bool:
-    """Whether there is a store: a command that only reads makes none."""
+def is_there(path: Path | str) -> bool:
+    """Whether there is a store: a command that only reads makes none. What a URL names is there, or says so itself."""
+    if isinstance(path, str):
+        return True
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -248,6 +257,21 @@ def is_there(path: Path) -> bool:
     except OSError:  # what is wrong is told where it is opened
         return True
     return True
+
+
+def shown(store: Path | str) -> str:
+    """A store for a message."""
+    return redact.store(store) if isinstance(store, str) else str(store)
+
+
+def store_name(text: str) -> str:
+    """For --store: a file, or a URL without a password, which would stay in the shell's history."""
+    if store_url(text) and re.search(r"//[^/]*:.*@|[?&](ssl)?password=", text):
+        raise argparse.ArgumentTypeError(
+            "this URL holds a password, which stays in the shell's history: set VIDPOLL_STORE to it, or put the "
+            "password where the database's own tools look for it (~/.pgpass)"
+        )
+    return text
 
 
 def reads(args: Arguments) -> bool:
@@ -368,7 +392,10 @@ def bounded(parser: argparse.ArgumentParser, default: float = 60.0) -> None:
 def store(parser: argparse.ArgumentParser) -> None:
     """Where jobs are kept."""
     parser.add_argument(
-        "--store", metavar="FILE", help="keep jobs there (default: VIDPOLL_STORE, or a file of this user's)"
+        "--store",
+        type=store_name,
+        metavar="FILE",
+        help="keep jobs there: a file, or a database's URL (default: VIDPOLL_STORE, or a file of this user's)",
     )
     parser.add_argument("--no-store", action="store_true", help="keep nothing")
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import re
-import shlex
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
@@ -17,10 +16,22 @@ from pathlib import Path
 from typing import Any
 
 import vidpoll
-from vidpoll import redact
+from vidpoll import redact, shell
 
 from .again import advised, again
-from .context import Arguments, Command, Context, as_json, base_url, is_there, own_account, reaching, store, store_of
+from .context import (
+    Arguments,
+    Command,
+    Context,
+    as_json,
+    base_url,
+    is_there,
+    own_account,
+    reaching,
+    shown,
+    store,
+    store_of,
+)
 from .deadline import Deadline
 from .output import COMPLETED, INTERRUPTED, UNKNOWN, first_that_applies, iso, job_object, status_line
 from .trusted import Trusted, base_url_variable
@@ -43,8 +54,8 @@ def _stored(args: Arguments, context: Context) -> Iterator[vidpoll.Client]:
         yield client
 
 
-def _path(args: Arguments) -> Path:
-    """The store's file. Raises UsageError where none is named."""
+def _path(args: Arguments) -> Path | str:
+    """The store's file, or its URL. Raises UsageError where none is named."""
     path = store_of(args)
     if path is None:
         raise vidpoll.UsageError("nothing is kept without a store; name one with --store FILE")
@@ -89,7 +100,7 @@ def _resume(args: Arguments, context: Context) -> int:
     deadline = Deadline(context.clock, args.timeout)
     prepared(args, context)
     if not is_there(_path(args)):
-        raise vidpoll.UsageError(f"there is no store at {_path(args)}: no job is kept there")
+        raise vidpoll.UsageError(f"there is no store at {shown(_path(args))}: no job is kept there")
     trusted = Trusted(args, context)
     with _stored(args, context) as client:
         for ref in args.adopt:
@@ -253,7 +264,7 @@ def _candidates(
     client: vidpoll.Client, lost: vidpoll.Submission, args: Arguments, context: Context, deadline: Deadline
 ) -> int:
     """Show what a submit without an answer may have become: jobs of the provider's list that nobody here knows."""
-    fields = " ".join(f"{name}={shlex.quote(str(value)[:60])}" for name, value in lost.sent.items())
+    fields = " ".join(f"{name}={shell.quote(str(value)[:60])}" for name, value in lost.sent.items())
     found: list[vidpoll.Job] = []
     why = None
     try:
@@ -322,7 +333,7 @@ def moment(text: str) -> float:
 def local_jobs(args: Arguments, context: Context) -> int:
     """Show what is kept, the latest last."""
     if not is_there(_path(args)):
-        context.out.error(f"no job is kept in {_path(args)}: there is no such file")
+        context.out.error(f"no job is kept in {shown(_path(args))}: there is no such file")
         return COMPLETED
     with _stored(args, context) as client:
         if args.forget_before is not None:
@@ -348,7 +359,7 @@ def local_jobs(args: Arguments, context: Context) -> int:
         context.out.error(f"{len(lost)} submits have no answer yet: {again(args, 'resume')}")
     elif not kept:
         of = "" if args.name is None else f" of {args.name}"
-        context.out.error(f"no job{of} is kept in {store_of(args)}")
+        context.out.error(f"no job{of} is kept in {shown(_path(args))}")
     return COMPLETED
 
 

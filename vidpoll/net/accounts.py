@@ -58,7 +58,8 @@ class Account:
 
     `headers` are for what stands before the server (Basic auth, Cloudflare Access). They are secrets: they go to the
     origin of the base URL only, and are not shown, pickled or kept. A user and a password in `base_url` are taken as
-    such a header (`Authorization: Basic …`).
+    such a header (`Authorization: Basic …`). `parts`: among how many processes `Client.serve` may divide it; leave it
+    whole where its provider has list polling, for a list does not divide.
     """
 
     provider: str
@@ -67,10 +68,12 @@ class Account:
     insecure: bool = False
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     private_media: bool = False
+    parts: int = 1
 
     def __repr__(self) -> str:
         where = "" if self.base_url is None else f", base_url={redact.url(str(self.base_url))!r}"
         flags = "".join(f", {name}=True" for name in ("insecure", "private_media") if getattr(self, name))
+        flags += f", parts={self.parts}" if self.parts != 1 else ""
         return f"Account({self.provider!r}{where}{flags})"
 
     def __reduce__(self) -> Any:
@@ -78,7 +81,7 @@ class Account:
             raise TypeError("an Account with a key is not pickled; leave the key to the environment")
         if self.headers or "@" in str(self.base_url):
             raise TypeError("an Account with headers or a password in its base URL is not pickled: they are secrets")
-        return (Account, (self.provider, self.base_url, self.key, self.insecure, {}, self.private_media))
+        return (Account, (self.provider, self.base_url, self.key, self.insecure, {}, self.private_media, self.parts))
 
 
 def _anywhere(url: str) -> bool:

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 
+from .. import redact
 from ..faults import Misconfigured
 from .hosts import LOOPBACK, nearness
 
@@ -52,6 +53,29 @@ def settings(url: str) -> dict[str, Any]:
     if parts.scheme == "https":
         merged["verify"] = _verified(merged["verify"])
     return {name: merged[name] for name in ("proxies", "verify", "cert")}
+
+
+def proxy(url: str) -> str:
+    """The proxy by which a URL is asked for, without its login; empty where there is none. Raises Misconfigured."""
+    if nearness(urlsplit(url).hostname or "") == LOOPBACK:
+        return ""
+    chosen = requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url)) or ""
+    if chosen:
+        _check_proxy(chosen, proxy_variable(url))
+    return chosen and redact.url(_with_scheme(chosen))
+
+
+def bundle() -> tuple[str, str]:
+    """What names the trusted certificates, a variable or "certifi", and where they are. Raises Misconfigured."""
+    name = _bundle_variable(os.environ)
+    if name is not None:
+        return name, str(_verified(os.environ[name]))
+    path = requests.utils.DEFAULT_CA_BUNDLE_PATH
+    if wrong := _wrong(Path(path)):
+        raise Misconfigured(
+            f"the CA certificates of certifi cannot be used ({wrong}): pip install --force-reinstall certifi"
+        )
+    return "certifi", path
 
 
 def proxy_variable(url: str) -> str:

@@ -20,6 +20,7 @@ from random import Random
 from ..faults import FailureStreak, Fault, Meaning
 from ..fork_lock import ForkLock
 from .rate_limit import RateLimit
+from .shared import Block, Slowed
 
 ROOM = 32
 """How many requests of one account may be under way at once, or go after its last good answer."""
@@ -38,14 +39,18 @@ LOOK = 0.5
 
 
 class AccountLimiter:
-    """The limiter of one account. Times are monotonic seconds; `floor` and `rate` are the provider's."""
+    """The limiter of one account. Times are monotonic seconds; `floor` and `rate` are the provider's.
 
-    def __init__(self, floor: float, rate: tuple[int, float] | None = None) -> None:
+    `sharers`: how many processes keep to the rate together.
+    """
+
+    def __init__(self, floor: float, rate: tuple[int, float] | None = None, sharers: int = 1) -> None:
         self.floor = floor
-        self.rate = RateLimit(rate)
+        self.rate = RateLimit(rate, sharers)
         self.not_before = 0.0
         """Before it nothing is asked (a 429, or no requests left)."""
         self._no_submit_before = 0.0
+        self._known = (0.0, 0.0)  # of those two, what all sharers know
         self._single_last = False  # whether the last request was a single one
         self.fault: Fault | None = None
         """The last fault."""
@@ -133,6 +138,41 @@ class AccountLimiter:
             elif turn > held:
                 self._singles.add(who)
             return max(held, turn)
+
+    # -- sharers ------------------------------------------------------------------------------------------------------
+
+    def draws(self, now: float, *, wants: bool) -> bool:
+        """Whether a block is to be asked for: a request is there that `wants` to go, or others are to be told."""
+        wants = wants and now >= self.not_before and self.rate.blocked(now)
+        return wants or self.rate.refusals > 0 or any(self._untold(now))
+
+    def _untold(self, now: float) -> tuple[float, float]:
+        """The seconds for which nothing, or no submit, is to be sent, where the others do not know it."""
+        untold = zip((self.not_before, self._no_submit_before), self._known, strict=True)
+        held, submits_held = (until - now if until > max(known + LOOK, now) else 0.0 for until, known in untold)
+        return held, submits_held
+
+    def asks(self, now: float, *, wants: bool) -> tuple[int, float | None, Slowed]:
+        """How many requests to ask for, of how many a second of all sharers, and what they are to be told."""
+        with self._alone:
+            wanted = self.rate.wanted(len(self._waiting) + len(self._singles) or 1, now) if wants else 0
+            return wanted, self.rate.stated(now), self.rate.tells(*self._untold(now), now)
+
+    def drawn(self, block: Block | None, told: Slowed, now: float, *, wants: bool) -> None:
+        """What came of it at `now`; None: nobody has blocks now."""
+        with self._alone:
+            if wants:
+                self.rate.take(block, now)
+            if block is None:
+                return
+            slowed = block.slowed
+            self.rate.heard(slowed, told.refusals, now)
+            self._known = (now + max(told.held, slowed.held), now + max(told.submits_held, slowed.submits_held))
+            self._no_submit_before = max(self._no_submit_before, now + slowed.submits_held)
+            if slowed.held > LOOK and now + slowed.held > self.not_before:
+                self.not_before = now + slowed.held
+                self.rate.held(self.not_before, now)
+                self._shut(now)
 
     def queue(self, who: object) -> None:
         """`who` queues from now on."""

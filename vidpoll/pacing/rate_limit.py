@@ -4,10 +4,17 @@ What is declared or told holds for every request. What is learnt holds for all b
 that it makes apart from the questions about them. A learnt rate goes the way of TCP CUBIC (RFC 9438, section 4.2), as
 in the adaptive mode of AWS SDKs: cut at a 429, back at its old value within seconds, soon beyond it.
 
+Where an account has several `sharers`, each in a process of its own, a `Block` says how many requests may go now: the
+declared and told rates are those of all of them, and a 429 of one slows all. Without a block each has its fair share.
+
 Arithmetic with the time passed in (monotonic seconds). Nobody waits here. The limiter that owns a `RateLimit` locks it.
 """
 
 from __future__ import annotations
+
+import math
+
+from .shared import Block, Slowed
 
 LONGEST = 60.0
 """Seconds: gaps are not stretched further than that, whatever the rate."""
@@ -17,6 +24,13 @@ LEAST = 0.5
 
 FORGOTTEN = 120.0
 """Seconds without a 429 after which a learnt rate is forgotten."""
+
+SHARE = 1.0
+"""Seconds for which a fair share is used where no block is to be had; then one is asked for again."""
+
+_SOON = 0.001  # seconds until a block is there
+
+_AHEAD = 3  # so many times as many requests as wait are asked for: those of a block are spread over all of it
 
 _CUT = 0.7
 """After a 429 the account is asked so many times as often as before."""
@@ -49,12 +63,16 @@ class _Bucket:
 
 
 class RateLimit:
-    """The requests of one account in time. `limit` is what the plugin declares: so many in so many seconds."""
+    """The requests of one account in time. `limit` is what the plugin declares: so many in so many seconds.
 
-    def __init__(self, limit: tuple[int, float] | None) -> None:
+    `sharers`: how many processes keep to it together, by blocks.
+    """
+
+    def __init__(self, limit: tuple[int, float] | None, sharers: int = 1) -> None:
         burst = 1.0 if limit is None else max(1.0, limit[0] // 10)
-        self._declared = None if limit is None else max(limit[0] - burst, 0.5) / limit[1]
-        self._all = _Bucket(burst)  # with it no stretch of `seconds` has more than the limit
+        self.sharers = sharers
+        self._declared = None if limit is None else max(limit[0] - max(burst, sharers), 0.5) / limit[1]
+        self._all = _Bucket(burst if sharers == 1 else 1.0)  # with it no stretch of `seconds` has more than the limit
         self._reads = _Bucket()
         self.jobs = 0
         """How many of the account's jobs are waited for now."""
@@ -63,9 +81,14 @@ class RateLimit:
         self._gap = 0.0  # what the schedules of the account's jobs want, in the mean
         self._since, self._sent, self._before = 0.0, 0, 0.0  # what was really sent lately
         self._good = False  # whether a good answer came since the last cut
+        self._block, self._until = 0.0, -math.inf  # requests a second of ours, until when
+        self._most: float | None = None  # what could be ours, a second
+        self.refusals = 0
+        """Of those that have taught a rate: how many no sharer was told of."""
+        self._known = 0  # how many refusals all sharers together have told of
 
     def stated(self, now: float) -> float | None:
-        """How many requests may go in a second, by the provider's word; None where it gave none."""
+        """How many requests may go in a second, by the provider's word, of all sharers; None where it gave none."""
         told = self._told[0] if self._told is not None and now < self._told[1] else None
         return told if self._declared is None else min(self._declared, told or self._declared)
 
@@ -80,16 +103,21 @@ class RateLimit:
 
     def per_second(self, now: float) -> float | None:
         """How many requests other than submits may go in a second; None where nothing limits them."""
-        return min((rate for rate in (self.stated(now), self.learnt(now)) if rate is not None), default=None)
+        stated = self.stated(now)
+        if stated is not None and self.sharers > 1:
+            stated = min(stated, self._most or stated / self.sharers)
+        return min((rate for rate in (stated, self.learnt(now)) if rate is not None), default=None)
 
     def turn(self, now: float, *, submit: bool = False, before: int = 0) -> float:
         """When the next request may go, with so many of others `before` it: `now` or later."""
-        at = self._all.turn(self.stated(now), now, before)
+        stated = self.stated(now)
+        at = self._all.turn(stated, now, before) if self.sharers == 1 else self._of_block(stated, now, before)
         return at if submit else max(at, self._reads.turn(self.learnt(now), now, before))
 
     def spend(self, now: float, *, submit: bool = False) -> None:
         """A request is sent."""
-        self._all.spend(self.stated(now), now)
+        stated = self.stated(now)
+        self._all.spend(stated if self.sharers == 1 or stated is None else self._block or stated / self.sharers, now)
         if submit:
             return
         if now - self._since >= 3.0:
@@ -115,12 +143,54 @@ class RateLimit:
         self._good = False
         lately, known = self._lately(now), self.per_second(now)
         self._learnt = (lately if known is None else min(lately, known), now)
+        self.refusals += self.sharers > 1
 
     def held(self, until: float, now: float) -> None:
         """Nothing is sent before `until`: what is not tried neither recovers nor counts as little that was sent."""
         if self._learnt is not None:
             self._learnt = (self._learnt[0], max(self._learnt[1], until))
         self._look_anew(self._lately(now), until)
+
+    # -- sharers ------------------------------------------------------------------------------------------------------
+
+    def blocked(self, now: float) -> bool:
+        """Whether nothing goes before there is another block."""
+        return now >= self._until
+
+    def wanted(self, waiting: int, now: float) -> int:
+        """How many requests to ask for, where so many wait."""
+        return _AHEAD * waiting + math.ceil(self._lately(now))
+
+    def tells(self, held: float, submits_held: float, now: float) -> Slowed:
+        """What the other sharers are to be told: for how many seconds they are held, and what we have learnt."""
+        learnt, at = self._learnt or (0.0, now)
+        return Slowed(held, submits_held, self.refusals, learnt, max(0.0, now - at))
+
+    def take(self, block: Block | None, now: float) -> None:
+        """A block that was asked for at `now`; None: nobody has blocks now."""
+        if block is None:
+            self._block = self._most = (self.stated(now) or 0.0) / self.sharers
+            self._until = now + SHARE
+        else:
+            self._block, self._most = block.number / block.seconds, block.most / block.seconds
+            self._until = now + block.seconds
+
+    def heard(self, slowed: Slowed, told: int, now: float) -> None:
+        """What all sharers have told, after we have told of so many refusals: what we send is as much too much."""
+        self.refusals -= told
+        known, self._known = self._known, slowed.refusals
+        at = now - slowed.ago
+        if slowed.refusals > known + told and (self._learnt is None or at > self._learnt[1]):
+            lately = self._lately(now)
+            self._learnt, self._good = (lately if lately >= LEAST else slowed.learnt, at), False
+
+    def _of_block(self, stated: float | None, now: float, before: int) -> float:
+        """When a request may go, by the block."""
+        if stated is None:
+            return now
+        if now >= self._until:
+            return now + _SOON
+        return min(self._until, self._all.turn(self._block, now, before)) if self._block else self._until
 
     def _lately(self, now: float) -> float:
         return max(self._before, self._sent / max(now - self._since, 1.0))

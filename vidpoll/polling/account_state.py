@@ -21,17 +21,23 @@ FOR_EVER = 1e9
 """Seconds: nothing took longer, whatever the times in an answer or a store say."""
 
 
+def _alone(wants: bool) -> None:
+    """Nobody else keeps to the account's rate."""
+
+
 class AccountState:
     """An open account as one client uses it. All threads of the client share it."""
 
-    def __init__(self, opened: OpenAccount, send: Callable[[WireRequest, Ticket], Response]) -> None:
+    def __init__(self, opened: OpenAccount, send: Callable[[WireRequest, Ticket], Response], sharers: int = 1) -> None:
         pacing = opened.provider.pacing
         self.opened = opened
         self.fetch = partial(fetch, opened, send)
         """Brings a small file that the provider names."""
         self.name = opened.name
         self.provider = opened.provider
-        self.limiter = AccountLimiter(pacing.floor, pacing.rate)
+        self.limiter = AccountLimiter(pacing.floor, pacing.rate, sharers)
+        self.share: Callable[[bool], None] = _alone
+        """Where several processes keep to the account's rate: what all of them know is exchanged."""
         self.law = None if pacing.typical is None else Law.of(pacing.typical)
         """How long jobs of this account take, as far as it is declared or learnt."""
         self.ranges = spans(opened.provider.stages)

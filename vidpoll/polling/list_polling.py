@@ -149,6 +149,10 @@ class PageWalk:
         if not self.done:
             self._end(whole=False)
 
+    def stop(self) -> None:
+        """No further page is asked for."""
+        self._end(whole=False)
+
     def withdraw(self) -> None:
         """A page is not asked for after all."""
         self._open -= 1
@@ -233,6 +237,16 @@ class ListPolling:
         if walk.done:
             for _ in run.queue_of(self.account).withdraw(lambda task: task in walk.pages):
                 walk.withdraw()
+
+    def stop(self, run: Run) -> None:
+        """Ask for no further page of the walk that is under way."""
+        if self.walk is not None:
+            self.walk.stop()
+            self.go_on(run)
+            if self.walk.over:  # no answer of it will come, and end it
+                parked, self.walk, self.parked = self.parked, None, {}
+                for watch in parked.values():
+                    run.enqueue(watch)
 
     def finish(self, run: Run) -> Iterator[tuple[Job, Event]]:
         """The walk is over: its rows move their jobs, and the parked jobs that no row names are polled one by one."""

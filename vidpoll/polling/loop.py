@@ -108,6 +108,12 @@ class Loop:
         other.now = other.context.now
         return other
 
+    def told_by(self, teller: Teller) -> Loop:
+        """This loop with another teller, for a run of its own."""
+        other = copy.copy(self)
+        other.teller = teller
+        return other
+
     def run(self, tasks: Sequence[Task], stop: threading.Event | None = None, feed: Feed | None = None) -> Told:
         """Ask until every task is done. Yields what happened, hooks already told; leaving it early is fine.
 
@@ -247,6 +253,7 @@ class Run:
 
     def _send_single(self, task: Task, now: float) -> Told:
         """Send a request that does not queue, unless its account was told to slow down."""
+        task.account.share(True)
         earliest = task.account.limiter.admit_single(task, now, submit=task.submits)
         if earliest > now:
             self.plan(task, earliest)
@@ -255,6 +262,8 @@ class Run:
 
     def _through(self, context: Context) -> Told:
         """Send what the limiters let through; end those who queue in vain."""
+        for account in [account for account, queue in self.queues.items() if queue]:
+            account.share(True)
         turns = deque(queue for queue in self.queues.values() if queue)
         while turns:  # the accounts take turns, so that none takes all workers
             queue = turns.popleft()
@@ -399,6 +408,7 @@ class Run:
         if call is not None:
             optional(partial(self._heed, task, call), None)
         yield from self.settle(task, self.guarded(task, lambda: task.digest(value, context)))
+        task.account.share(False)
         yield from task.after(self)
         if task.planned is not None:
             task.call = None  # ten thousand of them wait
@@ -483,6 +493,19 @@ class Run:
         self.abandon()
         for task in tasks:
             yield from self._tell(task, task.expire(self.loop.context, task.stopped()))
+
+    def let_go(self, tasks: Sequence[Task]) -> None:
+        """Ask no more for these, and tell nothing. One whose request is under way ends by its answer."""
+        gone = self.tasks.keys() & set(tasks) - {task for task, _ in self.under_way.values()}
+        for queue in self.queues.values():
+            queue.withdraw(lambda task: task in gone)
+        for task in gone:
+            task.planned = None
+            task.account.limiter.leave(task, ended=True)
+            self._over(task)
+        for polling in self.lists.values():
+            if not polling.watches:
+                polling.stop(self)
 
     def abandon(self) -> None:
         """Let go of what is under way."""

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import shlex
 from urllib.parse import urlsplit
 
-from .. import redact
+from .. import redact, shell
 from ..faults import Fault, Meaning
 from ..job import Job
 from ..net.accounts import OpenAccount
@@ -48,7 +47,7 @@ def jobs_line(account: OpenAccount) -> str:
 def _command(account: OpenAccount, *words: str) -> str:
     """A command of the command line, asked where this account is asked."""
     elsewhere = [] if account.account.base_url is None else ["--base-url", account.base_url]
-    return shlex.join(["vidpoll", *words, *elsewhere])
+    return shell.join(["vidpoll", *words, *elsewhere])
 
 
 def asked_at(account: OpenAccount) -> str:

@@ -15,9 +15,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
+from ..clock import SystemClock
 from ..errors import StoreError
 from ..fork_lock import ForkLock
-from . import owners, schema, store_file
+from . import owners, presence, schema, store_file
+from .protocol import BadRow
 from .sqlite_errors import way_out
 
 T = TypeVar("T")
@@ -32,10 +34,14 @@ _BAD_ROW = (ValueError, OverflowError, sqlite3.DataError, sqlite3.IntegrityError
 class Database:
     """The file at `path`, made where there is none. Raises StoreError where it cannot be used."""
 
-    def __init__(self, path: str | Path, now: Callable[[], float]) -> None:
+    def __init__(
+        self, path: str | Path, now: Callable[[], float], monotonic: Callable[[], float] = SystemClock.monotonic
+    ) -> None:
         self.path = Path(path).expanduser().absolute()
         self.now = now
+        self._monotonic = monotonic
         self._token = uuid.uuid4().hex[:12]
+        self._present = ""  # what our name ends with, where the kernel tells whether we are there
         self._here = owners.here()
         self._lock = ForkLock(threading.RLock)
         self._inherited: list[sqlite3.Connection] = []  # of the parent of a fork: never touched, never closed here
@@ -48,7 +54,7 @@ class Database:
     def close(self) -> None:
         """Let go of the file."""
         with self._alone, contextlib.suppress(sqlite3.Error):
-            _closed_by(os.getpid(), self._connection, self._open_for)
+            _closed_by(os.getpid(), *self._closing)
 
     @property
     def closed(self) -> bool:
@@ -58,7 +64,14 @@ class Database:
     @property
     def owner(self) -> str:
         """Who we are: this host, this process, this client."""
-        return f"{self._here}|{owners.me()}|{self._token}"
+        return f"{self._here}|{owners.me()}|{self._token}{self._present}"
+
+    def _dead(self, owner: str) -> bool:
+        """Whether the process of an owner is known not to be there any more."""
+        if owners.dead(owner, self._here):
+            return True
+        beside = owner.endswith(owners.PRESENT) and owners.beside(owner, self._here)
+        return beside and presence.gone(self.path, owner)
 
     @property
     def _alone(self) -> ForkLock:
@@ -86,7 +99,11 @@ class Database:
             db.close()
             raise
         self._open_for = {os.getpid()}
-        weakref.finalize(self, _closed_by, os.getpid(), db, self._open_for)  # where nobody closes the client
+        self._present = owners.PRESENT
+        self._present = owners.PRESENT if presence.enter(self.path, self.owner) else ""
+        where = self.path if self._present else None
+        weakref.finalize(self, _closed_by, os.getpid(), db, self._open_for, where)  # where nobody closes the client
+        self._closing = (db, self._open_for, where)
         return db
 
     @property
@@ -111,7 +128,7 @@ class Database:
         try:
             yield
         except (sqlite3.Error, OSError, *_BAD_ROW) as error:
-            who, kind = f"{ref}: " if ref else "", store_file.BadRow if isinstance(error, _BAD_ROW) else StoreError
+            who, kind = f"{ref}: " if ref else "", BadRow if isinstance(error, _BAD_ROW) else StoreError
             raise kind(f"{who}the store {self.path} {way_out(error)}") from None
 
     @contextlib.contextmanager
@@ -141,8 +158,10 @@ class Database:
         return self._asked(lambda db: [make(row) for row in db.execute(sql, values)])
 
 
-def _closed_by(pid: int, db: sqlite3.Connection, open_for: set[int]) -> None:
-    """Close a connection, in the process that has opened it."""
+def _closed_by(pid: int, db: sqlite3.Connection, open_for: set[int], present: Path | None) -> None:
+    """Close a connection, in the process that has opened it; its owner is not `present` at the path any more."""
+    if present is not None and pid in open_for:
+        presence.leave(present, pid)
     open_for.discard(pid)
     if os.getpid() == pid:
         db.close()

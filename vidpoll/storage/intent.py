@@ -14,7 +14,7 @@ from .records import KeptJob, Order, Submission, Taken
 
 if TYPE_CHECKING:
     from .keeper import Keeper
-    from .sqlite import Store
+    from .protocol import Store
 
 
 class Intent:

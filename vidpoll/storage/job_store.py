@@ -12,11 +12,11 @@ from ..job import Job
 from ..model import is_number
 from ..net.accounts import OpenAccount
 from . import records
-from .records import KeptJob, Submission, WantedFiles
+from .records import Gauges, KeptJob, Submission, WantedFiles
 
 if TYPE_CHECKING:
     from .keeper import Keeper
-    from .sqlite import Store
+    from .protocol import Store
 
 
 class JobStore:
@@ -54,6 +54,23 @@ class JobStore:
         """A job with all that is kept of it; None where it is not kept."""
         return self._store.get(_ref(job))
 
+    def hearing(self, job: Job | str) -> bool:
+        """Say that a verdict, told LATER, is being heard: nobody is told again for the next 60 s, on the store's clock.
+
+        False: that needs nobody, as it was heard, or is not kept. Called again and again, it covers whatever takes
+        longer; `Client.heard` ends it.
+        """
+        store = self._keeper.ready()
+        kept = store.get(_ref(job))
+        if kept is None or kept.ended_at is None or kept.told_at is not None:
+            return False
+        store.later([kept.ref])
+        return True
+
+    def gauges(self) -> Gauges:
+        """How many jobs are open, what was not told, and which accounts nobody serves."""
+        return self._store.gauges()
+
     def prune(self, before: float) -> int:
         """Drop what ended before Unix second `before`, and what was submitted in vain; return how many.
 
@@ -62,7 +79,7 @@ class JobStore:
         """
         if not is_number(before):
             raise UsageError(f"before={before!r}: must be Unix seconds")
-        return self._keeper.ready().forget(before)
+        return self._keeper.ready().prune(before)
 
     def drop(self, job: Job | str) -> None:
         """Drop one job from the store, whatever became of it; at its provider it is as it was, and its key is free.

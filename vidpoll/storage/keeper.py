@@ -36,7 +36,7 @@ from .records import KeptJob, Order, Saved, Submission, WantedFiles
 from .store_file import StoreMoved
 
 if TYPE_CHECKING:
-    from .sqlite import Store  # SQLite is loaded where a store is opened
+    from .protocol import Store
 
 log = logging.getLogger("vidpoll")
 
@@ -67,7 +67,7 @@ TROUBLE = 60.0
 class Keeper:
     """The store of one client. `tell` calls the hooks; `bound` is how long one request may take, in seconds."""
 
-    gather = 0.05
+    gather = 0.1
 
     def __init__(self, store: Store, clock: Clock, tell: Callable[[Job, Event], bool], bound: float) -> None:
         self.store = store

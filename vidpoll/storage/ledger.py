@@ -118,15 +118,9 @@ def ledger(db: sqlite3.Connection, batch: str, gone: Gone) -> dict[str, Ledger]:
     for row in db.execute(f"{_ROWS} AND r.state IS NULL", (batch,)):
         kept = _kept(row, gone)
         if kept.state != "waiting":
-            held = max(kept.price, _told(row, kept.unit))
+            held = max(kept.price, table_rows.cost(row["job_facts"], kept.unit))
             found.setdefault(kept.unit, [0.0, 0.0, 0.0])[2 if kept.state == "unknown" else 1] += held
     return {unit: Ledger(*sums) for unit, sums in found.items()}
-
-
-def _told(row: sqlite3.Row, unit: str) -> float:
-    """What the row's job has cost, as its verdict told; 0 where it did not. It counts before the row is settled."""
-    cost = table_rows.facts_of(row["job_facts"]).get("cost") if row["job_facts"] else None
-    return max(0.0, cost[0] - cost[1]) if cost and cost[2] == unit else 0.0
 
 
 def in_flight(db: sqlite3.Connection, account: str) -> int:

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 
 from ..fork_lock import ForkLock
-from .store_file import BadRow
+from .protocol import BadRow
 
 log = logging.getLogger("vidpoll")
 

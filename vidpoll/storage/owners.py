@@ -1,7 +1,7 @@
 """Whether the owner of a lease is still there. An owner is `host|process|client`; a process is `number@start`.
 
-A process of this host can be checked, and outranks the clock, which may be set. On Windows, and for another host (a
-restarted container is one), time decides.
+A process of this host can be checked, and outranks the clock, which may be set. Of one in another container of this
+machine it is known when it is gone (see `presence`). On Windows, and for another machine, time decides.
 """
 
 from __future__ import annotations
@@ -11,6 +11,9 @@ import os
 import platform
 from functools import cache
 from pathlib import Path
+
+PRESENT = "+"
+"""What the name of an owner ends with that locks a byte while it is there (see `presence`)."""
 
 AWAY = 600.0
 """An owner whose process cannot be checked is presumed dead after this many seconds."""
@@ -40,6 +43,20 @@ def me() -> str:
 def _named(pid: int) -> str:
     _, start = _stat(pid)
     return f"{pid}@{start}" if start else str(pid)
+
+
+def beside(owner: str, host: str) -> bool:
+    """Whether an owner runs, or ran, on this machine, but in another room of process ids: in another container."""
+    its_host = owner.rsplit("|", 2)[0]
+    theirs, ours = its_host.split("/"), host.split("/")
+    return its_host != host and len(theirs) == len(ours) == 3 and theirs[1] == ours[1]
+
+
+def dead(owner: str, host: str) -> bool:
+    """Whether the process of an owner is known not to be there any more, seen from `host`."""
+    its_host, process, _ = owner.rsplit("|", 2)
+    pid, _, start = process.partition("@")
+    return its_host == host and alive(int(pid), start) is False
 
 
 def gone(owner: str, host: str, silent: float) -> bool:

@@ -7,6 +7,7 @@ the variables that hold it), the query of a URL (it may be a signature), the byt
 from __future__ import annotations
 
 import os
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 """The version of the facts. A later one may add fields without another number; an older vidpoll keeps them."""
+
+PARTS = 1024
+"""The most parts of an account."""
 
 MOMENTS = 200
 """Moments of a job's history that are kept, the latest."""
@@ -123,6 +127,36 @@ class Leases(NamedTuple):
     mine: frozenset[str] = frozenset()
     elsewhere: frozenset[str] = frozenset()
     taken: frozenset[str] = frozenset()
+
+
+class Shard(NamedTuple):
+    """The jobs of an account that one owner asks about: part `part` (0 …) of `parts`, all of them where that is one.
+
+    `fence` counts how often the shard was taken: one that was lost and taken again is another shard.
+    """
+
+    account: str
+    part: int = 0
+    parts: int = 1
+    fence: int = 0
+
+    def has(self, ref: str) -> bool:
+        """Whether a job lies in it."""
+        return ref.partition(":")[0] == self.account and bucket(ref) % self.parts == self.part
+
+
+class Gauges(NamedTuple):
+    """What an operator wants to see of a store: `open` jobs without a verdict, verdicts `untold`, and who is alive.
+
+    `unclaimed`: the accounts with unfinished jobs of which a part has no owner that is alive. `owners`: those that were
+    heard of within TTL; `silent`: for how many seconds the quietest of them was not, 0.0 where there is none.
+    """
+
+    open: int = 0
+    untold: int = 0
+    unclaimed: tuple[str, ...] = ()
+    owners: int = 0
+    silent: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,6 +341,15 @@ def bare(url: str) -> str | None:
     except ValueError:
         return None
     return None if kept.startswith("data:") or not kept else kept
+
+
+def bucket(ref: str) -> int:
+    """In which of `PARTS` buckets a job lies: part p of n has the buckets that leave p when divided by n.
+
+    >>> bucket("acme:j1")
+    583
+    """
+    return zlib.crc32(ref.encode("utf-8", "surrogateescape")) % PARTS
 
 
 def newer(kept: Mapping[str, Any]) -> bool:

@@ -10,7 +10,7 @@ from ..errors import StoreError
 APPLICATION = 0x76696470
 """What tells a store from any other SQLite file ("vidp")."""
 
-VERSION = 4
+VERSION = 6
 """What `PRAGMA user_version` of a store says."""
 
 SCHEMA = """
@@ -19,9 +19,20 @@ CREATE TABLE jobs (
     variables TEXT NOT NULL, operation TEXT, sent TEXT NOT NULL, facts TEXT NOT NULL, submitted_at REAL,
     added_at REAL NOT NULL, ended_at REAL, told_at REAL, requests INTEGER NOT NULL DEFAULT 0,
     transient_errors INTEGER NOT NULL DEFAULT 0, version INTEGER NOT NULL DEFAULT 0, owner TEXT, owned_until REAL,
-    teller TEXT, teller_since REAL, key TEXT, UNIQUE (account, key));
+    teller TEXT, teller_since REAL, key TEXT, bucket INTEGER NOT NULL, change INTEGER NOT NULL, UNIQUE (account, key));
 CREATE INDEX jobs_unfinished ON jobs (added_at) WHERE told_at IS NULL;
 CREATE INDEX jobs_in_flight ON jobs (account) WHERE ended_at IS NULL;
+CREATE INDEX jobs_of_accounts ON jobs (account) WHERE told_at IS NULL;
+CREATE INDEX jobs_untold ON jobs (account) WHERE ended_at IS NOT NULL AND told_at IS NULL AND teller IS NOT 'later';
+CREATE INDEX jobs_later ON jobs (teller_since) WHERE teller = 'later';
+CREATE INDEX jobs_changed ON jobs (change);
+CREATE TABLE changes (number INTEGER NOT NULL);
+INSERT INTO changes VALUES (0);
+CREATE TABLE owners (owner TEXT PRIMARY KEY, seen REAL NOT NULL);
+CREATE TABLE shards (
+    account TEXT NOT NULL, part INTEGER NOT NULL, parts INTEGER NOT NULL, owner TEXT, fence INTEGER NOT NULL,
+    PRIMARY KEY (account, part, parts));
+CREATE TABLE rates (account TEXT PRIMARY KEY, state TEXT NOT NULL);
 CREATE TABLE submits (
     number INTEGER PRIMARY KEY, account TEXT NOT NULL, provider TEXT NOT NULL, base_url TEXT NOT NULL,
     variables TEXT NOT NULL, operation TEXT NOT NULL, sent TEXT NOT NULL, at REAL NOT NULL, owner TEXT NOT NULL,

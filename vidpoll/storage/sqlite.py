@@ -17,24 +17,24 @@ from typing import Any
 
 from ..errors import StoreError
 from ..job import OF_BATCHES
-from . import ledger, owners, records, table_rows
-from .database import Database
-from .records import KeptJob, KeptRow, Leases, Ledger, NoRoom, Order, Origin, Saved, Submission, WantedFiles
-
-_JOB = (
-    "ref, account, provider, base_url, variables, operation, sent, facts, submitted_at, added_at, ended_at, told_at, "
-    "requests, transient_errors, version, coalesce(key, '') AS key"
+from . import ledger, records, sharding, table_rows
+from .leasing import LATER, Leasing
+from .protocol import Store
+from .records import (
+    KeptJob,
+    KeptRow,
+    Ledger,
+    NoRoom,
+    Order,
+    Origin,
+    Saved,
+    Submission,
+    WantedFiles,
 )
 
 _TELLER = "SELECT facts, ended_at, told_at, teller, teller_since FROM jobs WHERE ref = ?"
 
-LATER = "later"
-"""The teller of a verdict that a hook wants to hear later."""
-
-AGAIN = 60.0
-"""Seconds after which such a verdict is told again."""
-
-_MINE = ("mine", "taken")
+_CHANGE = "(SELECT number FROM changes)"
 
 _OPEN = "(account, key) IN (SELECT account, key FROM batch_rows WHERE state IS NULL)"
 
@@ -48,13 +48,14 @@ _ALONG = (
 _OURS = "SELECT * FROM submits WHERE owner = ?"
 
 
-class Store(Database):
+class SqliteStore(Leasing, Store):
     """The file at `path`, made where there is none. Raises StoreError where it cannot be used."""
 
     def close(self) -> None:
         """Let go of the leases and the file."""
         with contextlib.suppress(StoreError), self._transaction() as db:
             db.execute("UPDATE jobs SET owner = NULL, owned_until = NULL WHERE owner = ?", (self.owner,))
+            sharding.leave(db, self.owner, self.now())
         super().close()
 
     def reopen(self, refs: Iterable[str]) -> None:
@@ -85,16 +86,18 @@ class Store(Database):
         with self._transaction() as db:
             for ref, origin, facts in jobs:
                 self._insert(db, KeptJob(ref, origin, facts=facts))
-                row = db.execute(f"SELECT {_JOB} FROM jobs WHERE ref = ?", (ref,)).fetchone()
+                row = db.execute(f"SELECT {table_rows.JOB} FROM jobs WHERE ref = ?", (ref,)).fetchone()
                 with contextlib.suppress(ValueError):  # fresh facts mend it, and the others are to be kept
                     found[ref] = table_rows.kept(row)
         return found
 
     def _insert(self, db: sqlite3.Connection, job: KeptJob) -> None:
         """A new row; of a job that is kept already, only what was not known of its submit."""
+        self._count_change(db)
         db.execute(
             "INSERT INTO jobs (ref, account, provider, base_url, variables, operation, sent, facts, submitted_at, "
-            "added_at, key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (ref) DO UPDATE SET "
+            f"added_at, key, bucket, change) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, {_CHANGE}) "
+            "ON CONFLICT (ref) DO UPDATE SET "
             "sent = CASE WHEN jobs.operation IS NULL THEN excluded.sent ELSE jobs.sent END, "
             "operation = coalesce(jobs.operation, excluded.operation), base_url = excluded.base_url, "
             "key = coalesce(jobs.key, excluded.key)",
@@ -107,12 +110,18 @@ class Store(Database):
                 job.facts.get("submitted_at"),
                 self.now(),
                 job.key or None,
+                records.bucket(job.ref),
             ),
         )
 
+    @staticmethod
+    def _count_change(db: sqlite3.Connection) -> None:
+        """Something becomes news of a shard: its row has the number of that."""
+        db.execute("UPDATE changes SET number = number + 1")
+
     def get(self, ref: str) -> KeptJob | None:
         """A job as it is kept; None where it is not."""
-        found = self._read(table_rows.kept, f"SELECT {_JOB} FROM jobs WHERE ref = ?", ref)
+        found = self._read(table_rows.kept, f"SELECT {table_rows.JOB} FROM jobs WHERE ref = ?", ref)
         return found[0] if found else None
 
     def jobs(self, *, unfinished: bool = False, last: int = -1) -> list[KeptJob]:
@@ -122,12 +131,13 @@ class Store(Database):
         """
         where = "WHERE told_at IS NULL" if unfinished else ""
         order = "ORDER BY added_at DESC, rowid DESC LIMIT ?"
-        found = self._read(table_rows.kept, f"SELECT {_JOB} FROM jobs {where} {order}", last)[::-1]
+        found = self._read(table_rows.kept, f"SELECT {table_rows.JOB} FROM jobs {where} {order}", last)[::-1]
         return [job for job in found if not (unfinished and job.newer)]
 
     def latest(self, account: str, number: int) -> list[KeptJob]:
         """The jobs of an account that ended last, the latest first."""
-        sql = f"SELECT {_JOB} FROM jobs WHERE account = ? AND ended_at IS NOT NULL ORDER BY ended_at DESC LIMIT ?"
+        where = "account = ? AND ended_at IS NOT NULL ORDER BY ended_at DESC LIMIT ?"
+        sql = f"SELECT {table_rows.JOB} FROM jobs WHERE {where}"
         return self._read(table_rows.kept, sql, account, number)
 
     def save(self, rows: Iterable[Saved]) -> None:
@@ -156,9 +166,10 @@ class Store(Database):
             return self._claim(db, row.ref, kept)
         if not self._write(db, row, kept):  # a newer vidpoll keeps it, and will have the verdict as well
             return False
+        self._count_change(db)
         db.execute(
-            "UPDATE jobs SET ended_at = ?, teller = ?, teller_since = ?, owner = NULL, owned_until = NULL "
-            "WHERE ref = ?",
+            "UPDATE jobs SET ended_at = ?, teller = ?, teller_since = ?, owner = NULL, owned_until = NULL, "
+            f"change = {_CHANGE} WHERE ref = ?",
             (self.now(), self.owner, self.now(), row.ref),
         )
         return True
@@ -210,8 +221,8 @@ class Store(Database):
         with self._transaction(table_rows.who(ref for *_, ref in rows)) as db:
             db.executemany("UPDATE jobs SET teller = ?, teller_since = ? WHERE ref = ? AND told_at IS NULL", rows)
 
-    def forget(self, before: float) -> int:
-        """Forget the jobs whose verdict was told, and the lost submits that were begun, before a moment; how many.
+    def prune(self, before: float) -> int:
+        """Drop the jobs whose verdict was told, and the lost submits that were begun, before a moment; how many.
 
         What a batch has not settled stays.
         """
@@ -237,52 +248,6 @@ class Store(Database):
             ledger.dropped(db, ref, self.now())
             for table in ("jobs", "files"):
                 db.execute(f"DELETE FROM {table} WHERE ref = ?", (ref,))
-
-    # -- who asks -----------------------------------------------------------------------------------------------------
-
-    def lease(self, refs: Iterable[str], seconds: float) -> Leases:
-        """Become the one who polls these jobs, for so many seconds from now, where nobody else is."""
-        refs = list(refs)
-        with self._transaction(table_rows.who(refs)) as db:
-            held = {ref: self._lease(db, ref, seconds) for ref in refs}
-        mine, taken = (frozenset(ref for ref, how in held.items() if how in hows) for hows in (_MINE, ("taken",)))
-        return Leases(mine, frozenset(held) - mine, taken)
-
-    def _lease(self, db: sqlite3.Connection, ref: str, seconds: float) -> str:
-        row = db.execute("SELECT owner, owned_until FROM jobs WHERE ref = ?", (ref,)).fetchone()
-        if row is None:
-            return "mine"
-        if self._held(row):
-            return "elsewhere"
-        now = self.now()
-        live = row["owner"] not in (None, self.owner) and (row["owned_until"] or 0.0) > now
-        db.execute("UPDATE jobs SET owner = ?, owned_until = ? WHERE ref = ?", (self.owner, now + seconds, ref))
-        return "taken" if live else "mine"
-
-    def _held(self, row: sqlite3.Row) -> bool:
-        """Whether another one holds the lease in a row."""
-        owner, late = row["owner"], self.now() - (row["owned_until"] or 0.0)
-        if owner is None or owner == self.owner:
-            return False
-        return owners.busy(owner, self._here, late) if late >= 0 else not self._gone(owner, self.now())
-
-    def release(self, refs: Iterable[str]) -> None:
-        """Others may ask about these jobs from now on."""
-        with self._transaction() as db:
-            db.executemany(
-                "UPDATE jobs SET owner = NULL, owned_until = NULL WHERE ref = ? AND owner = ?",
-                [(ref, self.owner) for ref in refs],
-            )
-
-    def leased(self, ref: str) -> bool:
-        """Whether another one asks about a job."""
-        return any(self._read(self._held, "SELECT owner, owned_until FROM jobs WHERE ref = ?", ref))
-
-    def _gone(self, owner: str | None, since: float | None) -> bool:
-        """Whether an owner is not there any more, who did something last at Unix second `since`; also: it is us."""
-        if owner == LATER:
-            return not 0.0 <= self.now() - (since or 0.0) < AGAIN
-        return owner is None or owner == self.owner or owners.gone(owner, self._here, self.now() - (since or 0.0))
 
     # -- submits ------------------------------------------------------------------------------------------------------
 
@@ -329,7 +294,7 @@ class Store(Database):
         return self._asked(lambda db: self._keyed(db, account, key))
 
     def _keyed(self, db: sqlite3.Connection, account: str, key: str) -> KeptJob | Submission | None:
-        job = db.execute(f"SELECT {_JOB} FROM jobs WHERE account = ? AND key = ?", (account, key)).fetchone()
+        job = db.execute(f"SELECT {table_rows.JOB} FROM jobs WHERE account = ? AND key = ?", (account, key)).fetchone()
         if job is not None:
             return table_rows.kept(job)
         row = db.execute("SELECT * FROM submits WHERE account = ? AND key = ?", (account, key)).fetchone()

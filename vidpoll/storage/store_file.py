@@ -20,10 +20,6 @@ class StoreMoved(StoreError):
     """The path of an open store leads to another file by now, or to none."""
 
 
-class BadRow(StoreError):
-    """What stands in a row cannot be read, or what is to stand there cannot be kept: another try would not help."""
-
-
 Identity = tuple[int, int]
 """Device and number of a file: its name may come to belong to another one."""
 

@@ -8,6 +8,12 @@ from typing import Any, Protocol
 
 from .records import KeptJob, Origin, Submission
 
+JOB = (
+    "ref, account, provider, base_url, variables, operation, sent, facts, submitted_at, added_at, ended_at, told_at, "
+    "requests, transient_errors, version, coalesce(key, '') AS key"
+)
+"""The columns that make a `KeptJob`."""
+
 _LAST = ("submitted_at", "added_at", "ended_at", "told_at", "requests", "transient_errors", "version", "key")
 
 
@@ -87,3 +93,9 @@ def _parsed(text: object, kind: type) -> Any:
     if not isinstance(value, kind):
         raise ValueError(f"it is {type(value).__name__}, not {kind.__name__}")
     return value
+
+
+def cost(facts: str | None, unit: str) -> float:
+    """What a job has cost in a unit, as its facts tell; 0 where they do not, or there are none."""
+    told = facts_of(facts).get("cost") if facts else None
+    return max(0.0, told[0] - told[1]) if told and told[2] == unit else 0.0

@@ -211,6 +211,7 @@ def test_a_command_that_takes_too_long_is_killed_with_what_it_started(tmp_path):
         assert not (tmp_path / "late").exists()
 
 
+@pytest.mark.slow
 def test_a_slow_command_never_holds_the_wait():
     """Two hundred events, each with a command of two seconds: the wait is over at once, the flush in time."""
     slow = [sys.executable, "-c", "import time; time.sleep(2)"]

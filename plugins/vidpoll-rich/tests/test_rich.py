@@ -643,7 +643,7 @@ needs_pty = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no p
 
 
 @needs_pty
-@pytest.mark.parametrize("columns", [80, 200])
+@pytest.mark.parametrize("columns", [80, pytest.param(200, marks=pytest.mark.slow)])
 def test_the_demo_on_a_terminal(tmp_path: Path, columns: int) -> None:
     """`vidpoll demo` draws rows below its lines, whole references where there is room, and leaves only lines."""
     demo = [sys.executable, "-m", "vidpoll", "demo", "magicoal", "token360", "moneyprinterturbo", "--speed", "16"]

@@ -1,0 +1,34 @@
+"""The worker's main process tells its children that it ends: `stop` of a task that serves."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import threading
+
+
+class Stopping(threading.Event):
+    """An event that forked children see: one byte of memory that they share with the process that made it.
+
+    It is set, too, for a child of a worker's main process that is gone: nobody could tell it any more.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._main = 0
+        self._page = mmap.mmap(-1, 1)
+
+    def is_set(self) -> bool:
+        """Whether it was set, here or in the process that forked this one."""
+        return self._page[0] != 0 or self._main not in (0, os.getpid(), os.getppid())
+
+    def begin(self) -> None:
+        """A worker starts, of which this is the main process."""
+        self._main = os.getpid()
+        self._page[0] = 0
+        self.clear()
+
+    def set(self) -> None:
+        """Set it, also for the children."""
+        self._page[0] = 1
+        super().set()

@@ -1,0 +1,169 @@
+"""The rows of batches in a PostgreSQL store: what was begun, what it costs, whether there is room. Only SQL lives here.
+
+An attempt of a row is one submit, and the key of that ties the two together: what became of it is read off the submits
+and the jobs, so that it costs no commit.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+from vidpoll.storage import table_rows
+from vidpoll.storage.protocol import KeptRow, Ledger, NoRoom, Order
+
+from .transaction import Row, Transaction
+
+Gone = Callable[[str, float], bool]
+"""Whether an owner, who began something at that Unix second, is not there any more."""
+
+_ROWS = """
+    SELECT r.*, s.number, s.reason, s.owner, s.at, j.ref AS job, j.ended_at AS job_ended_at,
+        CASE WHEN j.ended_at IS NOT NULL THEN j.facts END AS job_facts FROM vidpoll.batch_rows AS r
+    LEFT JOIN vidpoll.submits AS s ON s.account = r.account AND s.key = r.key
+    LEFT JOIN vidpoll.jobs AS j ON j.account = r.account AND j.key = r.key WHERE r.batch = %s"""
+
+_SUBMIT = "SELECT 1 FROM vidpoll.submits AS s WHERE s.account = r.account AND s.key = r.key"
+_JOB = "SELECT 1 FROM vidpoll.jobs AS j WHERE j.account = r.account AND j.key = r.key"
+
+_CLOSE = 1e-9
+"""Of a budget: a sum of prices may be beyond it by such a share, for floats are not exact."""
+
+
+_SAME = ("row", "attempt", "digest", "account", "operation", "price", "unit", "charged", "begun_at")
+
+
+def rows(db: Transaction, batch: str, gone: Gone) -> dict[str, KeptRow]:
+    """The newest attempt of each row."""
+    return {row["row"]: _kept(row, gone) for row in db.rows(f"{_ROWS} ORDER BY r.attempt", batch)}
+
+
+def lock(db: Transaction, order: Order, account: str) -> None:
+    """Until the end of the transaction nobody else takes room of this batch, or at this account."""
+    for what in (f"vidpoll batch {order.batch}", f"vidpoll slots {account}"):
+        db.run("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", what)
+
+
+def check(db: Transaction, order: Order, gone: Gone, *, known: bool) -> None:
+    """Raise NoRoom where another attempt of the row stands in the way: it is bought, or somebody else is at it.
+
+    `known`: the key of this attempt is in use, so that nothing will be sent.
+    """
+    newest = db.one(f'{_ROWS} AND r."row" = %s ORDER BY r.attempt DESC LIMIT 1', order.batch, order.row)
+    if newest is None:
+        return
+    kept = _kept(newest, gone)
+    changed = kept.state == "completed" and kept.digest != order.digest
+    if order.attempt == kept.attempt:
+        free = known or (kept.state == "waiting" and kept.ref is None)
+    else:
+        free = order.attempt == kept.attempt + 1 and (kept.state in ("waiting", "failed") or changed)
+    if not free:
+        raise NoRoom("elsewhere")
+
+
+def enter(db: Transaction, order: Order, account: str, operation: str) -> None:
+    """Take what an order asks for, in the transaction of its submit. Raises NoRoom: then nothing is written."""
+    if order.limit is not None and _bought(db, order.batch) >= order.limit:
+        raise NoRoom("limit")
+    if order.budget is not None:
+        taken = sum(ledger(db, order.batch, lambda owner, at: True).get(order.unit, Ledger()))
+        if taken + order.price > order.budget * (1 + _CLOSE):
+            raise NoRoom("budget")
+    if order.slots is not None and in_flight(db, account) >= order.slots:
+        raise NoRoom("slots")
+    place = (order.batch, order.row, order.attempt)
+    db.run('DELETE FROM vidpoll.batch_rows WHERE batch = %s AND "row" = %s AND attempt = %s', *place)
+    db.run(
+        'INSERT INTO vidpoll.batch_rows (batch, "row", attempt, digest, account, operation, key, price, unit, '
+        "begun_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        *(*place, order.digest, account, operation, order.key, order.price, order.unit, db.now),
+    )
+
+
+def settle(
+    db: Transaction, place: tuple[str, str, int], said: tuple[str, float, str, str, tuple[str, ...]]
+) -> bool:  # fmt: skip
+    """Keep how an attempt (batch, row, number) ended: state, charged, category, problem, paths; whether that is so.
+
+    It is not while the outcome of its submit is unknown, or its job has no verdict: it may be paid for yet.
+    """
+    *words, paths = said
+    sql = (
+        "UPDATE vidpoll.batch_rows AS r SET state = %s, charged = %s, category = %s, problem = %s, paths = %s, "
+        f"ref = coalesce(({_JOB.replace('1', 'ref', 1)}), r.ref), ended_at = coalesce(r.ended_at, %s) "
+        f'WHERE batch = %s AND "row" = %s AND attempt = %s AND NOT EXISTS ({_SUBMIT}) '
+        f"AND NOT EXISTS ({_JOB} AND j.ended_at IS NULL)"
+    )
+    return bool(db.run(sql, *words, table_rows.to_json(paths), db.now, *place))
+
+
+def dropped(db: Transaction, ref: str) -> None:
+    """The job is about to be dropped: an attempt of which nobody has said how it ended is not bought again by that."""
+    db.run(
+        "UPDATE vidpoll.batch_rows SET state = 'failed', charged = price, category = '', paths = '[]', ref = %s, "
+        "ended_at = %s, problem = 'its job was dropped from the store' WHERE state IS NULL AND (account, key) IN "
+        "(SELECT account, key FROM vidpoll.jobs WHERE ref = %s AND key IS NOT NULL)",
+        *(ref, db.now, ref),
+    )
+
+
+def ledger(db: Transaction, batch: str, gone: Gone) -> dict[str, Ledger]:
+    """What a batch has cost, and what it may cost yet, by unit."""
+    found: dict[str, list[float]] = {}
+    settled = "SELECT unit, coalesce(sum(charged), 0) AS charged FROM vidpoll.batch_rows "
+    for row in db.rows(f"{settled} WHERE batch = %s AND state IS NOT NULL GROUP BY unit", batch):
+        found[row["unit"]] = [row["charged"], 0.0, 0.0]
+    for row in db.rows(f"{_ROWS} AND r.state IS NULL", batch):
+        kept = _kept(row, gone)
+        if kept.state != "waiting":
+            held = max(kept.price, table_rows.cost(row["job_facts"], kept.unit))
+            found.setdefault(kept.unit, [0.0, 0.0, 0.0])[2 if kept.state == "unknown" else 1] += held
+    return {unit: Ledger(*sums) for unit, sums in found.items()}
+
+
+def in_flight(db: Transaction, account: str) -> int:
+    """The jobs of an account without a verdict, and its submits under way or of unknown outcome."""
+    row = db.one(
+        "SELECT (SELECT count(*) FROM vidpoll.jobs WHERE account = %s AND ended_at IS NULL) + "
+        "(SELECT count(*) FROM vidpoll.submits WHERE account = %s) AS number",
+        *(account, account),
+    )
+    return int(row["number"]) if row else 0
+
+
+def _bought(db: Transaction, batch: str) -> int:
+    """The jobs of a batch that were bought, or may have been; not those that were refused, or failed free of charge.
+
+    Of a job without a price nothing tells that it was free.
+    """
+    row = db.one(
+        "SELECT (SELECT count(*) FROM vidpoll.batch_rows WHERE batch = %s AND state IS NOT NULL AND ref IS NOT NULL "
+        "AND (state <> 'waiting' OR charged > 0 OR unit = '')) + "
+        "(SELECT count(*) FROM vidpoll.batch_rows AS r WHERE batch = %s "
+        f"AND state IS NULL AND (EXISTS ({_SUBMIT}) OR EXISTS ({_JOB}))) AS number",
+        *(batch, batch),
+    )
+    return int(row["number"]) if row else 0
+
+
+def _kept(row: Row, gone: Gone) -> KeptRow:
+    return KeptRow(
+        **{name: row[name] for name in _SAME},
+        state=_state(row, gone),
+        ref=row["job"] or row["ref"],
+        category=row["category"] or "",
+        problem=row["problem"] or "",
+        paths=tuple(json.loads(row["paths"] or "[]")),
+        ended_at=row["ended_at"] or row["job_ended_at"],
+    )
+
+
+def _state(row: Row, gone: Gone) -> str:
+    if row["number"] is not None:
+        return "submitting" if row["reason"] is None and not gone(row["owner"], row["at"]) else "unknown"
+    if row["state"] is not None:
+        return str(row["state"])
+    if row["job"] is None:  # refused, or dismissed
+        return "waiting"
+    return "running" if row["job_ended_at"] is None else "ended"

@@ -1,0 +1,170 @@
+"""Submits and batches in a PostgreSQL store: each submit is kept before it is sent, and a key is one job."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from vidpoll.storage import table_rows
+from vidpoll.storage.protocol import KeptJob, KeptRow, Ledger, NoRoom, Order, Origin, Submission
+
+from . import ledger
+from .jobs import drop, insert
+from .presence import Presence
+from .transaction import Row, Transaction
+
+_SUBMIT = "SELECT * FROM vidpoll.submits WHERE number = %s FOR UPDATE"
+
+_BEGIN = """
+    INSERT INTO vidpoll.submits (number, account, provider, base_url, variables, operation, sent, at, owner, key)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"""
+
+
+class Submits(Presence):
+    """The part of a store that keeps submits and the rows of batches."""
+
+    def begin(
+        self, origin: Origin, operation: str, sent: Mapping[str, Any], *, key: str = "", order: Order | None = None
+    ) -> int | KeptJob | Submission:
+        """Keep that a submit is about to be sent; its number. Where its key is in use: what has it. Raises NoRoom."""
+        number = int.from_bytes(os.urandom(6), "big")  # one that was forgotten, or is in a backup, is no other's
+        key = key if order is None else order.key
+        row = (number, *table_rows.where(origin), operation, table_rows.to_json(sent))
+
+        def begin(db: Transaction) -> int | KeptJob | Submission:
+            if db.one(_SUBMIT, number) is not None:  # this transaction was made before, and its answer was lost
+                return number
+            if order is not None:
+                ledger.lock(db, order, origin.account)
+            found = self._lock_key(db, origin.account, key) if key else None
+            if order is not None:
+                self._order(db, order, origin.account, operation, found)
+            if found is None:
+                db.run(_BEGIN, *row, db.now, self.owner, key or None)
+            return number if found is None else found
+
+        return self._ask(begin, durable=True)
+
+    def begin_again(self, earlier: Submission) -> int | Submission:
+        """Keep that a submit of unknown outcome is about to be sent again; its number. `earlier` where it cannot."""
+
+        def begin_again(db: Transaction) -> int | Submission:
+            row = db.one(_SUBMIT, earlier.number)
+            if row is None or not self._lost(db, row):
+                return earlier
+            sql = "UPDATE vidpoll.submits SET owner = %s, reason = NULL WHERE number = %s"
+            db.run(sql, self.owner, earlier.number)
+            return earlier.number
+
+        return self._ask(begin_again, durable=True, again=False)
+
+    def keyed(self, account: str, key: str) -> KeptJob | Submission | None:
+        """What has the key: a job, or a submit, whose `reason` is empty while it is under way; None: it is free."""
+        return self._ask(lambda db: self._keyed(db, account, key))
+
+    def _lock_key(self, db: Transaction, account: str, key: str) -> KeptJob | Submission | None:
+        """What has a key, which nobody else takes until the end of the transaction."""
+        db.run("SELECT pg_advisory_xact_lock(hashtextextended(%s, 1))", f"{account} {key}")
+        return self._keyed(db, account, key)
+
+    def _keyed(self, db: Transaction, account: str, key: str) -> KeptJob | Submission | None:
+        # The submit first: it may become a job between the two, and then neither would be seen the other way round.
+        submit = db.one("SELECT * FROM vidpoll.submits WHERE account = %s AND key = %s", account, key)
+        if submit is not None:
+            return table_rows.submission(submit, under_way=not self._lost(db, submit))
+        job = db.one(f"SELECT {table_rows.JOB} FROM vidpoll.jobs WHERE account = %s AND key = %s", account, key)
+        return None if job is None else table_rows.kept(job)
+
+    def _order(
+        self, db: Transaction, order: Order, account: str, operation: str, found: KeptJob | Submission | None
+    ) -> None:
+        """Take what an order asks for; nothing where its submit is known already. Raises NoRoom."""
+        ledger.check(db, order, self._left_by(db), known=found is not None)
+        if found is None:
+            ledger.enter(db, order, account, operation)
+        elif isinstance(found, Submission) and not found.reason:
+            row = db.one("SELECT owner FROM vidpoll.submits WHERE number = %s", found.number)
+            if row is None or row["owner"] != self.owner:
+                raise NoRoom("elsewhere")
+
+    def _lost(self, db: Transaction, row: Row) -> bool:
+        """Whether the outcome of a submit is unknown; else it is under way."""
+        return row["reason"] is not None or self._left(db, row["owner"], row["at"])
+
+    def _left_by(self, db: Transaction) -> ledger.Gone:
+        return lambda owner, since: self._left(db, owner, since)
+
+    def refused(self, number: int) -> None:
+        """Nothing was bought."""
+        self._ask(lambda db: db.run("DELETE FROM vidpoll.submits WHERE number = %s", number))
+
+    def lost(self, number: int, reason: str) -> None:
+        """Nobody knows whether it was received."""
+        sql = "UPDATE vidpoll.submits SET reason = %s WHERE number = %s"
+        self._ask(lambda db: db.run(sql, reason, number), durable=True)
+
+    def submitted(self, number: int, job: KeptJob, before: float = math.inf) -> None:
+        """A submit has become a job. What was kept under its id `before` was another job's: some servers count anew."""
+
+        def submitted(db: Transaction) -> None:
+            if not db.one("SELECT 1 FROM vidpoll.jobs WHERE ref = %s AND key = %s", job.ref, job.key):
+                drop(db, job.ref, "added_at <= %s", before)
+            insert(db, [job])
+            db.run("DELETE FROM vidpoll.submits WHERE number = %s", number)
+
+        self._ask(submitted, who=job.ref, durable=True)
+
+    def adopt(self, number: int, ref: str, facts: Mapping[str, Any]) -> bool:
+        """A submit of unknown outcome is this job, which has its key from then on; False where it cannot be."""
+
+        def adopt(db: Transaction) -> bool:
+            row = db.one(_SUBMIT, number)
+            if row is None or db.one("SELECT 1 FROM vidpoll.jobs WHERE ref = %s AND key <> %s", ref, row["key"]):
+                return False
+            sent, key = table_rows.sent_of(row), row["key"] or ""
+            insert(db, [KeptJob(ref, table_rows.origin_of(row), row["operation"], sent, facts, key=key)])
+            db.run("DELETE FROM vidpoll.submits WHERE number = %s", number)
+            return True
+
+        return self._ask(adopt, who=ref, durable=True, again=False)
+
+    def submits(self) -> list[Submission]:
+        """The submits whose outcome is unknown, the oldest first; not those that are under way."""
+
+        def submits(db: Transaction) -> list[Submission]:
+            rows = db.rows("SELECT * FROM vidpoll.submits ORDER BY at, number")
+            return [table_rows.submission(row) for row in rows if self._lost(db, row)]
+
+        return self._ask(submits)
+
+    # -- batches ------------------------------------------------------------------------------------------------------
+
+    def batch_rows(self, batch: str) -> dict[str, KeptRow]:
+        """The newest attempt of each row of a batch that was begun."""
+        return self._ask(lambda db: ledger.rows(db, batch, self._left_by(db)))
+
+    def settle(
+        self,
+        batch: str,
+        row: str,
+        attempt: int,
+        *,
+        state: str,
+        charged: float,
+        category: str = "",
+        problem: str = "",
+        paths: Iterable[str] = (),
+    ) -> bool:
+        """Keep how an attempt ended, and what it has cost. False: its submit has no outcome yet, or its job none."""
+        said = (state, charged, category, problem, tuple(map(str, paths)))
+        return self._ask(lambda db: ledger.settle(db, (batch, row, attempt), said))
+
+    def ledger(self, batch: str) -> dict[str, Ledger]:
+        """What a batch has cost, and what it may cost yet, by unit."""
+        return self._ask(lambda db: ledger.ledger(db, batch, self._left_by(db)))
+
+    def in_flight(self, account: str) -> int:
+        """The jobs of an account without a verdict, and its submits under way or of unknown outcome."""
+        return self._ask(lambda db: ledger.in_flight(db, account))

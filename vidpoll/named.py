@@ -1,0 +1,88 @@
+"""What is asked for by its name: a transport, and a store by the scheme of its URL. Its plugin is loaded for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from . import redact
+from .errors import PluginError, UsageError, VidpollError
+from .plugins import Plugins, _close, _said
+
+TRANSPORTS = {"curl": "vidpoll-curl"}
+"""The transports of this project beside that of requests, and the distributions that bring them."""
+
+STORES = {"postgresql": "vidpoll-postgres", "postgres": "vidpoll-postgres"}
+"""The schemes of this project's stores beside the SQLite file, and the distributions that bring them."""
+
+
+def transport(plugins: Plugins, name: str) -> Callable[[], Any]:
+    """What makes the transport of that name. Raises UsageError, naming the known ones and what to install.
+
+    It was named, so that it is looked for among the installed plugins whether or not they are discovered.
+    """
+    entries = plugins.named("vidpoll_transports", name)
+    makers: dict[str, Callable[[], Any]] = {}
+    for impl in plugins._implementations("vidpoll_transports"):
+        plugins._traced(impl, "vidpoll_transports")
+        try:
+            makers.update(impl.function())
+        except Exception as error:
+            raise PluginError(f"plugin {impl.plugin_name}, vidpoll_transports: {_said(error)}") from error
+    if name in makers:
+        return makers[name]
+    raise UsageError(_no_transport(plugins, name, {"requests", *makers, *entries}))
+
+
+def store(plugins: Plugins, url: str) -> Any:
+    """The store at a URL. Raises UsageError that names what to install, and what the plugin raises."""
+    scheme = url.partition("://")[0]
+    plugins.named("vidpoll_stores", scheme)
+    for impl in plugins._implementations("vidpoll_stores"):
+        plugins._traced(impl, "vidpoll_stores")
+        try:
+            found = impl.function(*(url for _ in impl.argnames))
+        except VidpollError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the message may hold the URL, and that a password
+            said = redact.hide(_said(error).replace(url, redact.store(url)), _secrets(url))
+            raise PluginError(f"plugin {impl.plugin_name}, vidpoll_stores: {said}") from None
+        if found is not None:
+            return found
+    raise UsageError(f"no store at {redact.store(url)}: {_no_store(plugins, scheme)}")
+
+
+def _secrets(url: str) -> list[str]:
+    """What may be the password of a URL: a plugin's error may quote that alone."""
+    user_data = url.partition("://")[2].rpartition("@")[0]
+    return [user_data, user_data.partition(":")[2]]
+
+
+def _no_transport(plugins: Plugins, name: str, known: set[str]) -> str:
+    if name in plugins._off and name in known:
+        return f"the transport {name} is switched off: take it out of VIDPOLL_DISABLE"
+    for report in plugins.problems:
+        if report.name == name:
+            return f"the transport {name} ({report.distribution}) is broken: {report.problem}"
+    meant = _close(name, {*known, *TRANSPORTS})[:1]
+    said = f"did you mean {meant[0]!r}? " if meant and meant[0] != name else ""
+    wanted = TRANSPORTS.get(meant[0]) if meant and meant[0] not in known else None
+    install = f"; {wanted} brings it: pip install ./plugins/{wanted} in a checkout of vidpoll" if wanted else ""
+    return f"no transport {redact.text(name, limit=60)!r}: {said}known: {', '.join(sorted(known))}{install}"
+
+
+def _no_store(plugins: Plugins, scheme: str) -> str:
+    if scheme in plugins._off:
+        return f"the plugin {scheme} is switched off: take it out of VIDPOLL_DISABLE"
+    for report in plugins.problems:
+        if report.name == scheme:
+            return f"{report.distribution} is broken: {report.problem}"
+    if scheme in ("file", "sqlite", "sqlite3"):
+        return "an SQLite file is named by its path alone"
+    wanted = STORES.get(scheme)
+    install = f"{wanted} brings it: pip install ./plugins/{wanted} in a checkout of vidpoll"
+    if wanted:
+        return install
+    known = ", ".join(f"{name}://" for name in STORES)
+    shown = redact.text(scheme, limit=40)
+    return f"nothing that is installed knows {shown}://; install the plugin that does, or name a file, or {known}"

@@ -1,0 +1,71 @@
+"""Who is there, told by the kernel: each owner locks a byte of a file beside the store, and loses it when it ends.
+
+It tells of processes that cannot be looked up by their number: those of another container of this host, and the ones
+that a container had before it was restarted. All of them share the kernel, and so its locks, or SQLite would not work.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import zlib
+from pathlib import Path
+
+from ..fork_lock import ForkLock
+
+try:
+    import fcntl
+except ImportError:  # Windows: time decides
+    fcntl = None  # type: ignore[assignment]
+
+_guard = ForkLock(threading.RLock)  # what is collected in the middle of a call may leave
+_files: dict[tuple[int, str], list[int]] = {}  # by process and path: the descriptor, and how many owners use it
+"""One for a path: whoever closes any descriptor of a file loses all locks that its process has on it."""
+
+
+def enter(path: Path, owner: str) -> bool:
+    """An owner of this process is there, until it leaves or the process ends; False where that cannot be told."""
+    with _guard, contextlib.suppress(OSError):
+        if fcntl is None:
+            return False
+        beside, key = Path(f"{path}-owners"), (os.getpid(), str(path))
+        file = _files.get(key)
+        if file is None:
+            flags = os.O_CREAT | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0)
+            file = _files[key] = [os.open(beside, flags, 0o600), 0]
+        file[1] += 1
+        try:
+            if os.path.samestat(os.fstat(file[0]), beside.stat()):  # else it was moved away with its store
+                fcntl.lockf(file[0], fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _byte(owner))
+                return True
+        except OSError:
+            pass
+        leave(path, os.getpid())
+    return False
+
+
+def leave(path: Path, pid: int) -> None:
+    """An owner that has entered in process `pid` goes."""
+    with _guard:
+        file = _files.get((pid, str(path)))
+        if file is None or pid != os.getpid():
+            return
+        file[1] -= 1
+        if file[1] <= 0:
+            os.close(_files.pop((pid, str(path)))[0])
+
+
+def gone(path: Path, owner: str) -> bool:
+    """Whether an owner of another process, which had entered, is not there any more."""
+    with _guard, contextlib.suppress(OSError):
+        file = _files.get((os.getpid(), str(path)))
+        if file is not None and fcntl is not None:
+            fcntl.lockf(file[0], fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _byte(owner))
+            fcntl.lockf(file[0], fcntl.LOCK_UN, 1, _byte(owner))
+            return True
+    return False
+
+
+def _byte(owner: str) -> int:
+    return zlib.crc32(owner.encode("utf-8", "surrogateescape"))

@@ -1,0 +1,135 @@
+"""Shards of accounts in a store: who has them, who is alive, what is new in them. Only SQL lives here.
+
+All functions take the connection of a transaction, or of a reading.
+"""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+from .protocol import AGAIN
+from .records import Gauges, Shard, bucket
+
+Alive = Callable[[str, "float | None"], bool]
+"""Whether an owner, who was heard of last at that Unix second, is there still."""
+
+FORGOTTEN = 86400.0
+"""Seconds after which the last heartbeat of an owner is deleted."""
+
+_UNTOLD = "ended_at IS NOT NULL AND told_at IS NULL AND teller IS NOT 'later'"
+_LATER = "teller = 'later' AND (teller_since <= ? OR teller_since > ?)"
+"""Two conditions, each with an index of its own: of verdicts that are to be heard later only those are looked at whose
+time is over."""
+
+_OWNED = "SELECT s.*, o.seen FROM shards AS s LEFT JOIN owners AS o ON o.owner = s.owner WHERE s.owner IS NOT NULL"
+
+
+def beat(db: sqlite3.Connection, owner: str, now: float) -> None:
+    """An owner is alive."""
+    db.execute(
+        "INSERT INTO owners (owner, seen) VALUES (?, ?) ON CONFLICT (owner) DO UPDATE SET seen = excluded.seen",
+        (owner, now),
+    )
+
+
+def leave(db: sqlite3.Connection, owner: str, now: float) -> None:
+    """An owner goes, and those of whom nothing was heard for a day are forgotten."""
+    db.execute("UPDATE shards SET owner = NULL WHERE owner = ?", (owner,))
+    db.execute("DELETE FROM owners WHERE owner = ? OR seen < ?", (owner, now - FORGOTTEN))
+
+
+def owned(db: sqlite3.Connection, alive: Alive) -> dict[str, dict[tuple[int, int], str]]:
+    """By account, and by part and parts: the owner of each shard that has one which is alive."""
+    found: dict[str, dict[tuple[int, int], str]] = {}
+    for row in db.execute(_OWNED):
+        if alive(row["owner"], row["seen"]):
+            found.setdefault(row["account"], {})[row["part"], row["parts"]] = row["owner"]
+    return found
+
+
+def owner_of(ref: str, held: Mapping[str, Mapping[tuple[int, int], str]]) -> str | None:
+    """Who has the shard in which a job lies."""
+    shards = held.get(ref.partition(":")[0], {})
+    parts = next(iter(shards), (0, 1))[1]  # all who live divide an account alike
+    return shards.get((bucket(ref) % parts, parts))
+
+
+def take(db: sqlite3.Connection, owner: str, accounts: Mapping[str, int], most: int, alive: Alive) -> list[Shard]:
+    """Have an owner take shards that are free."""
+    now_held = owned(db, alive)
+    free = [
+        (account, part, parts)
+        for account, parts in accounts.items()
+        if all(other == parts for _, other in now_held.get(account, ()))
+        for part in range(parts)
+        if (part, parts) not in now_held.get(account, ())
+    ]
+    taking = (
+        "INSERT INTO shards (account, part, parts, owner, fence) VALUES (?, ?, ?, ?, 1) "
+        "ON CONFLICT (account, part, parts) DO UPDATE SET owner = excluded.owner, fence = fence + 1"
+    )
+    drawn = set(random.sample(free, min(most, len(free))))
+    for account in {account for account, _, _ in drawn}:  # who had another division is gone, and may be back
+        db.execute("UPDATE shards SET owner = NULL WHERE account = ? AND parts <> ?", (account, accounts[account]))
+    db.executemany(taking, [(*each, owner) for each in drawn])
+    return [shard for shard in held(db, owner) if shard[:3] in drawn]
+
+
+def held(db: sqlite3.Connection, owner: str) -> set[Shard]:
+    """The shards of an owner."""
+    return {
+        Shard(*row) for row in db.execute("SELECT account, part, parts, fence FROM shards WHERE owner = ?", (owner,))
+    }
+
+
+def give(db: sqlite3.Connection, owner: str, shards: Collection[Shard]) -> None:
+    """Have an owner let go of shards."""
+    letting = "UPDATE shards SET owner = NULL WHERE account = ? AND part = ? AND parts = ? AND fence = ? AND owner = ?"
+    db.executemany(letting, [(*shard, owner) for shard in shards])
+
+
+def news(
+    db: sqlite3.Connection, columns: str, shards: Sequence[Shard], mark: int, at: float
+) -> tuple[list[sqlite3.Row], int]:
+    """The rows of jobs that are new in shards since a mark, and the mark of now, which is Unix second `at`."""
+    now = int(db.execute("SELECT number FROM changes").fetchone()[0])  # before the rows: one may come twice
+    found: dict[str, sqlite3.Row] = {}
+    asked: list[tuple[str, tuple[object, ...]]]
+    if mark:
+        asked = [("change > ?", (mark,)), (_UNTOLD, ()), (_LATER, (at - AGAIN, at))]
+    else:
+        asked = [("told_at IS NULL AND account = ?", (account,)) for account in {shard.account for shard in shards}]
+    wanted = {(shard.account, shard.parts, shard.part) for shard in shards}
+    divided = {shard.account: shard.parts for shard in shards}
+    for where, values in asked:
+        for row in db.execute(f"SELECT {columns}, bucket FROM jobs WHERE {where}", values):
+            parts = divided.get(row["account"], 1)
+            if (row["account"], parts, row["bucket"] % parts) in wanted:
+                found[row["ref"]] = row
+    return list(found.values()), now
+
+
+def gauges(db: sqlite3.Connection, now: float, alive: Alive) -> Gauges:
+    """What an operator wants to see."""
+    open_ = db.execute("SELECT count(*) FROM jobs WHERE ended_at IS NULL").fetchone()[0]
+    untold, later = (
+        db.execute(f"SELECT count(*) FROM jobs WHERE {where}").fetchone()[0] for where in (_UNTOLD, "teller = 'later'")
+    )
+    held = owned(db, alive)
+    unclaimed = [name for name in accounts(db) if not _whole(held.get(name, ()))]
+    seen = [row["seen"] for row in db.execute("SELECT owner, seen FROM owners") if alive(row["owner"], row["seen"])]
+    return Gauges(
+        open_, untold + later, tuple(sorted(unclaimed)), len(seen), max((now - each for each in seen), default=0.0)
+    )
+
+
+def accounts(db: sqlite3.Connection) -> set[str]:
+    """The accounts of unfinished jobs."""
+    return {row[0] for row in db.execute("SELECT DISTINCT account FROM jobs WHERE told_at IS NULL")}
+
+
+def _whole(shards: Collection[tuple[int, int]]) -> bool:
+    """Whether shards are all parts of their account."""
+    return any(len(shards) == parts for _, parts in shards)

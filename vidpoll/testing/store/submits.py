@@ -1,0 +1,186 @@
+"""What a store promises of submits: the intent before the POST, the key, and what becomes of one without an answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...storage.protocol import KeptJob, Store, Submission, WantedFiles
+from .base import NOW, ONE, ORIGIN, TWO, Base, saved
+
+SENT = {"prompt": "a lighthouse"}
+
+
+def begun(store: Store, key: str = "") -> int:
+    """A submit that is under way."""
+    number = store.begin(ORIGIN, "clip", SENT, key=key)
+    assert isinstance(number, int)
+    return number
+
+
+def made(store: Store, number: int, ref: str = ONE, key: str = "") -> None:
+    """It has become a job."""
+    store.submitted(number, KeptJob(ref, ORIGIN, "clip", SENT, key=key))
+
+
+class Submits(Base):
+    """Submits and their keys."""
+
+    def test_a_submit_that_is_under_way_is_not_unknown(self) -> None:
+        """Neither to its owner nor to others; one that was refused is forgotten."""
+        one, two = self.owner(), self.owner()
+        number = begun(one)
+        assert (one.submits(), two.submits()) == ([], [])
+        one.refused(number)
+        assert (one.submits(), one.in_flight("acme")) == ([], 0)
+
+    def test_a_submit_becomes_a_job(self) -> None:
+        """With its kind, its fields and its key."""
+        one, two = self.owner(), self.owner()
+        self.at += 3
+        made(one, begun(one, "k"), key="k")
+        found = two.get(ONE)
+        assert found is not None
+        assert (found.operation, found.sent, found.key, found.added_at) == ("clip", SENT, "k", NOW + 3)
+        assert two.submits() == []
+
+    def test_submitted_twice_is_as_once(self) -> None:
+        """A commit whose answer was lost is made again."""
+        one = self.owner()
+        number = begun(one, "k")
+        made(one, number, key="k")
+        one.save([saved(ONE, "drawing")])
+        made(one, number, key="k")
+        assert [(each.ref, each.job.stage) for each in one.jobs()] == [(ONE, "drawing")]
+
+    def test_an_id_that_is_given_anew_is_another_job(self) -> None:
+        """A server that restarts counts from 1 again: nothing is inherited."""
+        one = self.owner()
+        made(one, begun(one))
+        one.want(WantedFiles(ONE, "/clips", ("video",)))
+        one.end([saved(ONE, done=True)])
+        self.at += 60
+        made(one, begun(one))
+        assert [(each.ref, each.ended_at, each.added_at) for each in one.jobs()] == [(ONE, None, NOW + 60)]
+        assert one.wanted() == []
+
+    def test_what_came_after_a_submit_was_answered_is_that_job(self) -> None:
+        """What could not be kept at once is kept later: the job may have been waited for meanwhile."""
+        one = self.owner()
+        number = begun(one)
+        self.at += 5
+        self.enter(one, ONE)
+        one.save([saved(ONE, "drawing")])
+        one.submitted(number, KeptJob(ONE, ORIGIN, "clip", SENT), NOW + 1)
+        assert [(each.operation, each.job.stage) for each in one.jobs()] == [("clip", "drawing")]
+
+    def test_a_lost_submit_is_on_record(self) -> None:
+        """With what was sent, when, and why nothing is known; the oldest first."""
+        one, two = self.owner(), self.owner()
+        numbers = [begun(one, "k"), begun(one)]
+        for number in reversed(numbers):
+            one.lost(number, "reset")
+        more = ("acme", "clip", SENT, NOW, "reset", ORIGIN.base_url, "acme")
+        expected = [Submission(numbers[0], *more, "k"), Submission(numbers[1], *more)]
+        assert sorted(two.submits(), key=lambda each: -len(each.key)) == expected
+        self.at += 1
+        one.lost(begun(one), "later")
+        assert two.submits()[-1].reason == "later"
+
+    def test_a_submit_of_one_that_is_gone_is_unknown(self) -> None:
+        """It may have been received."""
+        one, two = self.owner(), self.owner()
+        number = begun(one, "k")
+        self.killed(one)
+        [found] = two.submits()
+        assert (found.number, bool(found.reason)) == (number, True)
+        assert two.keyed("acme", "k") == found
+
+    def test_a_key_is_one_job(self) -> None:
+        """While it is under way, when it is lost, and when it is a job: nothing is begun again."""
+        one, two = self.owner(), self.owner()
+        number = begun(one, "k")
+        for _ in range(2):
+            found: Any = two.begin(ORIGIN, "clip", {"prompt": "another"}, key="k")
+            assert (found.number, found.reason, found.sent) == (number, "", SENT)
+        one.lost(number, "reset")
+        assert two.begin(ORIGIN, "clip", {}, key="k") == two.keyed("acme", "k") == two.submits()[0]
+        one.adopt(number, ONE, {})
+        assert two.begin(ORIGIN, "clip", {}, key="k") == two.keyed("acme", "k") == two.get(ONE)
+        assert (two.submits(), two.keyed("acme", "other"), two.keyed("token", "k")) == ([], None, None)
+
+    def test_a_key_is_free_again(self) -> None:
+        """After a refusal, and when its job is dropped."""
+        one, two = self.owner(), self.owner()
+        one.refused(begun(one, "k"))
+        made(two, begun(two, "k"), key="k")
+        two.drop(ONE)
+        assert isinstance(one.begin(ORIGIN, "clip", {}, key="k"), int)
+
+    def test_submits_without_a_key_are_all_different(self) -> None:
+        """And so are their numbers."""
+        one, two = self.owner(), self.owner()
+        assert len({begun(store) for store in (one, two) for _ in range(5)}) == 10
+
+    def test_a_lost_submit_is_sent_again_by_one(self) -> None:
+        """Whoever is faster; then it is under way, and what was settled is nobody's."""
+        one, two = self.owner(), self.owner()
+        number = begun(one, "k")
+        one.lost(number, "reset")
+        [lost] = two.submits()
+        assert (one.begin_again(lost), two.begin_again(lost), two.submits()) == (number, lost, [])
+        one.refused(number)
+        assert one.begin_again(lost) == lost
+
+    def test_an_unknown_submit_is_adopted_once(self) -> None:
+        """It becomes a job, which has its key, or was kept already."""
+        one, two = self.owner(), self.owner()
+        self.enter(two, ONE)
+        number = begun(one, "k")
+        one.lost(number, "reset")
+        assert (two.adopt(number, ONE, {}), one.adopt(number, TWO, {})) == (True, False)
+        found = one.get(ONE)
+        assert found is not None
+        assert (found.operation, found.sent, found.key, one.submits(), one.get(TWO)) == ("clip", SENT, "k", [], None)
+
+    def test_a_job_of_one_key_is_not_adopted_for_another(self) -> None:
+        """Else the second key would be free, and bought again."""
+        one = self.owner()
+        made(one, begun(one, "k"), key="k")
+        number = begun(one, "other")
+        one.lost(number, "reset")
+        assert not one.adopt(number, ONE, {})
+        assert [each.key for each in one.submits()] == ["other"]
+
+    def test_a_submit_that_was_forgotten_loses_no_job(self) -> None:
+        """Its id is in hand."""
+        one = self.owner()
+        number = begun(one)
+        one.refused(number)
+        made(one, number)
+        assert [each.ref for each in one.jobs()] == [ONE]
+
+    def test_pruned_are_old_submits_that_are_lost(self) -> None:
+        """Not those that are under way."""
+        one = self.owner()
+        one.lost(begun(one), "reset")
+        begun(one, "k")
+        self.at += 60
+        one.lost(begun(one), "reset")
+        assert one.prune(NOW + 60) == 1
+        assert ([each.at for each in one.submits()], one.in_flight("acme")) == ([NOW + 60], 2)
+
+    def test_in_flight(self) -> None:
+        """Jobs of an account without a verdict, submits under way and of unknown outcome."""
+        one, two = self.owners()
+        begun(one)
+        one.lost(begun(one), "reset")
+        one.end([saved(ONE, done=True)])
+        assert (two.in_flight("acme"), two.in_flight("token")) == (4, 0)
+
+    def test_a_closed_owner_leaves_its_submits_unknown_in_time(self) -> None:
+        """Whoever closes has none under way; what is there all the same is known to be lost at some time."""
+        one, two = self.owner(), self.owner()
+        number = begun(one)
+        one.close()
+        self.killed(one)
+        assert [each.number for each in two.submits()] == [number]
