@@ -770,3 +770,8 @@ def test_a_store_may_be_passed(tmp_path: Path) -> None:
     with vidpoll.Client(store=store, discover=False) as client:
         assert client.store.jobs() == []
     assert store.closed
+
+
+def test_the_log_is_silent_until_somebody_wants_it() -> None:
+    """Python prints warnings of a logger that has no handler at all."""
+    assert any(isinstance(handler, logging.NullHandler) for handler in logging.getLogger("vidpoll").handlers)

@@ -131,10 +131,11 @@ OURS = [path for each in PACKAGES if each for path in sorted(Path(str(each.origi
 PROVIDERS = [path for path in OURS if "def vidpoll_providers(" in path.read_text(encoding="utf-8")]
 TRANSPORTS = [path for path in OURS if "def vidpoll_transports(" in path.read_text(encoding="utf-8")]
 BELOW = [path for path in OURS if re.search(r"def vidpoll_(transports|stores)\(", path.read_text(encoding="utf-8"))]
+ENGINES = [path for path in OURS if "\ndef install(" in path.read_text(encoding="utf-8")]
 NOTIFIERS = [
     path
     for path in OURS
-    if path.name == "__init__.py" and path.parent not in {other.parent for other in (*PROVIDERS, *BELOW)}
+    if path.name == "__init__.py" and path.parent not in {other.parent for other in (*PROVIDERS, *BELOW, *ENGINES)}
 ]
 
 
@@ -219,8 +220,14 @@ def test_a_notifier_is_written_with_the_public_names(path: Path) -> None:
     modules = {each.module for each in found if each.module.split(".")[0] == "vidpoll"}
     assert modules <= {"vidpoll", "vidpoll.parsing", "vidpoll.notify"}
     at_once = {module.split(".")[0] for module in with_it(path)}
-    engine = {"celery"} if own == "vidpoll_celery" else set()  # imported by its user, never because it is installed
-    assert at_once - sys.stdlib_module_names - {"vidpoll", own} == engine
+    assert at_once - sys.stdlib_module_names - {"vidpoll", own} == set()
+
+
+@pytest.mark.parametrize("path", ENGINES, ids=lambda path: path.parent.name)
+def test_an_engine_is_served_with_the_public_names(path: Path) -> None:
+    """Who places vidpoll's calls in another engine needs nothing but what any program may use."""
+    found = {each.module for source in path.parent.rglob("*.py") for each in imports(source)}
+    assert {module for module in found if module.split(".")[0] == "vidpoll"} == {"vidpoll"}
 
 
 @pytest.mark.parametrize("path", TRANSPORTS, ids=lambda path: path.parent.name)

@@ -55,6 +55,8 @@ PACK = "vidpoll-providers"
 _NAMED = ("vidpoll_transports", "vidpoll_stores")
 """What is loaded when it is named: an entry point of such a function has the name of what it brings."""
 
+log.addHandler(logging.NullHandler())  # silent by default: whoever wants the log configures it
+
 GROUP = "vidpoll"
 """The entry-point group in which plugins are found."""
 

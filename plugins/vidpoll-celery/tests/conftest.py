@@ -1,4 +1,4 @@
-"""A shop: an app as its user writes it, the workers as processes of its own, and the providers simulated on loopback."""
+"""A shop: an app as its user writes it, its workers as processes of their own, the providers simulated on loopback."""
 
 from __future__ import annotations
 
@@ -53,6 +53,7 @@ class Shop:
         for name, url in simulation.base_urls.items():
             self.environ |= {f"{name.upper()}_BASE_URL": url, f"{name.upper()}_API_KEY": str(simulation.keys[name])}
         self.processes: list[subprocess.Popen[bytes]] = []
+        self.commands: dict[int, tuple[str, ...]] = {}
         (folder / "orders.py").write_text(ORDERS, encoding="utf-8")
 
     def write(self, *more: str, **options: float) -> None:
@@ -84,7 +85,16 @@ class Shop:
                 cwd=self.folder, env=self.environ, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         self.processes.append(process)
+        self.commands[process.pid] = (name, *words)
         return process
+
+    def supervise(self) -> int:
+        """Start again what has ended, as systemd does; how many."""
+        ended = [process for process in self.processes if process.poll() is not None]
+        for process in ended:
+            self.processes.remove(process)
+            self.start(*self.commands.pop(process.pid))
+        return len(ended)
 
     def worker(self, name: str, *words: str) -> subprocess.Popen[bytes]:
         """A worker."""

@@ -1,4 +1,4 @@
-"""Verdicts on their way to the broker: in order, never in the way of the loop, and dropped where they cannot be sent."""
+"""Verdicts on their way to the broker: in order, never in the way of the loop, and dropped where nobody takes them."""
 
 from __future__ import annotations
 

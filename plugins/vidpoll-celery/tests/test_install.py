@@ -166,6 +166,15 @@ def test_settings_with_which_something_would_be_lost(
         settings.check(video, {"vidpoll"})
 
 
+def test_a_broker_whose_library_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is said in words, and not by what kombu stumbles over."""
+    monkeypatch.delenv("CELERY_BROKER_URL", raising=False)
+    monkeypatch.setattr(settings, "find_spec", lambda name: None)
+    video = install(app(broker_url="rediss://127.0.0.1:1/0"))
+    with pytest.raises(ImproperlyConfigured, match=r"pip install 'celery\[redis\]'"):
+        settings.check(video, {"celery"})
+
+
 def test_nobody_hears() -> None:
     """Only who serves needs somebody who hears."""
     video = install(app())

@@ -35,7 +35,7 @@ class Options:
 
 
 def checked(
-    store: object, accounts: object, queue: object, every: object, seconds: object, capacity: int, timeout: float
+    *, store: object, accounts: object, queue: object, every: object, seconds: object, capacity: int, timeout: float
 ) -> Options:
     """The options. Raises UsageError."""
     if not isinstance(store, (str, Path)) or not str(store):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from celery import Celery, bootsteps, signals
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("vidpoll")
 
 SKEW = 7200.0
-"""Seconds after which a message for `serve` is void. It is far longer than needed, as hosts' clocks may be an hour off."""
+"""Seconds after which a message for `serve` is void: far more than needed, as hosts' clocks may be an hour off."""
 
 PUBLISHED = {"max_retries": 1, "interval_start": 0.0, "interval_step": 0.0, "interval_max": 0.0}
 """A connection that has died is made anew, once; the store tells again what that does not help."""
@@ -41,7 +42,8 @@ VERDICT = {
     "ignore_result": True,
 }
 
-UNACKED = {"redis": 3600.0, "sentinel": 3600.0, "sqs": 1800.0, "amqp": 1800.0}
+REDIS = ("redis", "rediss", "sentinel")
+UNACKED = {**dict.fromkeys(REDIS, 3600.0), "sqs": 1800.0, "amqp": 1800.0}
 """Seconds for which a broker waits for the word that a message is done, where nobody has set it."""
 
 
@@ -86,8 +88,8 @@ def check(video: Video, queues: set[str]) -> None:
         raise ImproperlyConfigured("vidpoll: the app has no broker: Celery('shop', broker='redis://…')")
     if app.conf.task_always_eager:
         raise ImproperlyConfigured(
-            "vidpoll: task_always_eager is set: orders would be bought in the web process, and verdicts told within the "
-            "loop that waits; unset it for workers"
+            "vidpoll: task_always_eager is set: orders would be bought in the web process, and verdicts told within "
+            "the loop that waits; unset it for workers"
         )
     if not {"json", "application/json"} & {*app.conf.accept_content}:
         raise ImproperlyConfigured(
@@ -95,14 +97,18 @@ def check(video: Video, queues: set[str]) -> None:
         )
     if video.options.queue in queues:
         _check_serving(video, queues)
+    if _scheme(app) in REDIS and find_spec("redis") is None:  # kombu would say that None has no attribute
+        raise ImproperlyConfigured(
+            "vidpoll: the broker is Redis, whose library is missing: pip install 'celery[redis]'"
+        )
 
 
 def _check_serving(video: Video, queues: set[str]) -> None:
     app, options = video.app, video.options
     if video.verdict is None:
         raise ImproperlyConfigured(
-            "vidpoll: nothing that this worker imports is decorated with @video.on_verdict, so verdicts would be told to "
-            "nobody; import the module that has it, or decorate a function that does nothing"
+            "vidpoll: nothing that this worker imports is decorated with @video.on_verdict, so verdicts would be told "
+            "to nobody; import the module that has it, or decorate a function that does nothing"
         )
     limit = _unacked(app)
     if options.seconds >= limit:
@@ -121,8 +127,14 @@ def _check_serving(video: Video, queues: set[str]) -> None:
 
 def _unacked(app: Celery) -> float:
     set_to = (app.conf.broker_transport_options or {}).get("visibility_timeout")
-    scheme = str(app.connection_for_read().transport_cls or "").partition("+")[0]
-    return float(set_to or UNACKED.get(scheme, float("inf")))
+    return float(set_to or UNACKED.get(_scheme(app), float("inf")))
+
+
+def _scheme(app: Celery) -> str:
+    """What the URL of the broker begins with; nothing is connected, and no library of a broker is imported."""
+    urls = app.conf.broker_read_url or app.conf.broker_url or ""
+    first = urls if isinstance(urls, str) else next(iter(urls), "")
+    return str(first).partition("://")[0].partition("+")[0]
 
 
 class _Step(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no types

@@ -1,4 +1,4 @@
-"""The public face: `install` makes the tasks of an app. What they do stands here, what they must be set to in `settings`.
+"""The public face: `install` makes the tasks of an app. What they do stands here, how they are set in `settings`.
 
 One client a process, made where it is needed first: in a child of a prefork pool, never before the fork.
 """
@@ -102,8 +102,8 @@ class Video:
             raise vidpoll.UsageError(f"on_verdict({function!r:.80}): must be a function of one job")
         if self.verdict is not None:
             raise vidpoll.UsageError(
-                f"on_verdict: {self.verdict.name} hears the verdicts already; a verdict is heard once, so call the other "
-                "function from it"
+                f"on_verdict: {self.verdict.name} hears the verdicts already; a verdict is heard once, so call the "
+                "other function from it"
             )
         self.verdict = _verdict(self, function, options)
         return self.verdict
@@ -242,7 +242,18 @@ def install(
         raise vidpoll.UsageError(f"install({app!r:.80}): must be a Celery app")
     if getattr(app, "vidpoll", None) is not None:
         raise vidpoll.UsageError(f"install: {app.main or 'this app'} has vidpoll already; install once")
-    video = Video(app, checked(store, accounts, queue, every, seconds, capacity, timeout))
+    video = Video(
+        app,
+        checked(
+            store=store,
+            accounts=accounts,
+            queue=queue,
+            every=every,
+            seconds=seconds,
+            capacity=capacity,
+            timeout=timeout,
+        ),
+    )
     app.vidpoll = video
     settings.connect(video)
     for signal in (signals.worker_process_shutdown, signals.worker_shutdown):
