@@ -713,6 +713,8 @@ def vidpoll_stores(url):
         raise vidpoll.StoreError("no carrier came back")
     if url.startswith("carrier://broken"):
         raise ValueError(url)
+    if url.startswith("carrier://odd"):
+        raise ValueError("no such port: " + url.partition(":")[2].partition(":")[2].partition("@")[0])
     return SqliteStore(url.partition("://")[2], lambda: 0.0) if url.startswith("carrier://") else None
 """
 
@@ -736,6 +738,7 @@ def test_a_store_is_loaded_when_its_scheme_is_named(site: Callable[..., None], t
             vidpoll.PluginError,
             "plugin carrier, vidpoll_stores: ValueError: carrier://",
         ),
+        ("carrier://odd:hunter2#secret@db", vidpoll.PluginError, "plugin carrier, vidpoll_stores: ValueError: no such"),
         (
             "postgresql://me:hunter2secret@db/shop?sslmode=disable",
             vidpoll.UsageError,

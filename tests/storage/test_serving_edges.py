@@ -6,11 +6,12 @@ import contextlib
 import os
 import threading
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from acme_provider import DONE, DRAWING, HTML, KEY, REF, SLOW_DOWN, Talk, brief, talk
+from acme_provider import ACME, DONE, DRAWING, HTML, KEY, REF, SLOW_DOWN, Talk, brief, talk
 from kept_jobs import NOW, kept, saved
 from served_jobs import at, enter
 
@@ -157,6 +158,24 @@ def test_who_waits_for_its_turn_asks_nothing_in_doubt(path: Path, monkeypatch: p
     with pytest.warns(RuntimeWarning, match="the store is away"):
         t.client.serve(["acme"], seconds=49.0)
     assert asked == [len(t.requests)]
+
+
+def test_a_list_is_not_walked_in_doubt(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page asks for no single job."""
+    provider = replace(ACME, list_polling=vidpoll.ListPollingSpec(rows=20))
+    ids = [f"j{number}" for number in range(20)]
+    rows = [{"id": each, "status": "drawing"} for each in ids]
+    accounts = {"acme": vidpoll.Account("acme", key=KEY)}
+    script = {"/jobs/": [DRAWING], "/jobs": [{"rows": rows}]}
+    t = talk(script, store=path, provider=provider, accounts=accounts)
+    enter(t, *(f"acme:{each}" for each in ids))
+    asked: list[int] = []
+    at(t, 20.0, lambda: asked.append(len(t.requests)))
+    at(t, 20.0, lambda: away(monkeypatch))
+    at(t, 20.0 + TTL, lambda: asked.append(len(t.requests)))
+    with pytest.warns(RuntimeWarning, match="the store is away"):
+        t.client.serve(["acme"], seconds=60.0)
+    assert 0 < asked[0] < asked[1] == t.requests.count("GET /v1/jobs") == len(t.requests)
 
 
 @pytest.mark.parametrize("answer", [HTML, UNAVAILABLE, (403, {"error": "not yours"})])
