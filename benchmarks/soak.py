@@ -18,8 +18,6 @@ import argparse
 import asyncio
 import json
 import os
-import socket
-import struct
 import subprocess
 import sys
 import tempfile
@@ -33,6 +31,9 @@ from random import Random
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 from urllib.request import urlopen
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"))
+from loopback import Headers, Loopback, reply, reset
 
 import vidpoll
 from vidpoll import parsing
@@ -54,7 +55,7 @@ MP4 = b"\x00\x00\x00\x18ftypisom" + bytes(200_000)
 # -- the server -------------------------------------------------------------------------------------------------------
 
 
-class Server:
+class Server(Loopback):
     """Jobs in memory; `number-end` is the id of one, so that the client needs no other word about when it ended."""
 
     def __init__(self, chaos: float, throttled: float, seed: int) -> None:
@@ -64,33 +65,9 @@ class Server:
         self.listed: deque[dict[str, Any]] = deque(maxlen=600)
         self.prompts: set[str] = set()
         self.stats: Counter[str] = Counter()
-        self.origin = ""
-
-    async def serve(self) -> None:
-        server = await asyncio.start_server(self.talk, "127.0.0.1", 0, limit=1 << 20, backlog=1024)
-        self.origin = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        print(self.origin, flush=True)
-        async with server:
-            await server.serve_forever()
-
-    async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while line := await reader.readline():
-                method, target, _ = line.decode("latin1").split(" ", 2)
-                headers = {}
-                while field := (await reader.readline()).decode("latin1").strip():
-                    name, _, value = field.partition(":")
-                    headers[name.lower()] = value.strip()
-                body = await reader.readexactly(int(headers.get("content-length", "0")))
-                await self.answer(writer, method, target, headers, body)
-                await writer.drain()
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            writer.close()
 
     async def answer(
-        self, writer: asyncio.StreamWriter, method: str, target: str, headers: dict[str, str], body: bytes
+        self, writer: asyncio.StreamWriter, method: str, target: str, headers: Headers, body: bytes
     ) -> None:
         path, _, query = target.partition("?")
         if path == "/stats":
@@ -193,12 +170,6 @@ class Server:
             writer.write(reply(503, {}) if kind == 6 else reply(200, bodies[kind - 7]))
 
 
-def reply(status: int, body: object, extra: str = "") -> bytes:
-    data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    head = f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\n{extra}Content-Length: {len(data)}\r\n\r\n"
-    return head.encode() + data
-
-
 async def send(writer: asyncio.StreamWriter, data: bytes) -> None:
     writer.write(data)
     await writer.drain()
@@ -207,11 +178,6 @@ async def send(writer: asyncio.StreamWriter, data: bytes) -> None:
 async def shorten(writer: asyncio.StreamWriter, data: bytes, at: int) -> None:
     await send(writer, data[:at])
     reset(writer)
-
-
-def reset(writer: asyncio.StreamWriter) -> None:
-    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    writer.transport.abort()
 
 
 # -- the client -------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import pytest
 from raw_server import free_port
@@ -36,8 +36,11 @@ def program(name: str) -> str | None:
     return str(found[-1]) if found else shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 
 
+T = TypeVar("T", bound="Server")
+
+
 class Server:
-    """A process of ours, its port and its folder, which goes with it."""
+    """A process of ours, its port and its folder, which goes with it. Entered it runs, and left it is removed."""
 
     name = ""
 
@@ -81,6 +84,17 @@ class Server:
             self.process.send_signal(how)
             self.process.wait(SECONDS)
             self.process = None
+
+    def __enter__(self: T) -> T:
+        try:
+            self.start()
+        except BaseException:
+            self.remove()
+            raise
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.remove()
 
     def remove(self) -> None:
         """End it; nothing of it is left."""

@@ -11,18 +11,18 @@ from __future__ import annotations
 import asyncio
 import heapq
 import json
-import socket
-import struct
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 from urllib.parse import parse_qs
 from urllib.request import urlopen
+
+from loopback import Headers, Loopback, reply, reset
 
 import vidpoll
 from vidpoll import declare
@@ -43,8 +43,6 @@ JOB = declare.Reader(
     problem=declare.problems({"broken": "internal"}, charged={"": False}),
 )
 NAMES = ("studio", "atelier")
-
-Headers = Mapping[str, str]
 
 
 class Studios:
@@ -104,7 +102,7 @@ class House:
     """How much more than `gap` seconds passed between two questions about a job."""
 
 
-class Server:
+class Server(Loopback):
     """The accounts, and the line to them."""
 
     def __init__(self, **settings: Any) -> None:
@@ -112,32 +110,10 @@ class Server:
         self.houses = {name: House(settings["slots"]) for name in NAMES}
         self.chaos, self.breaks, self.gap = settings["chaos"], settings["breaks"], settings["gap"]
         self.dice, self.balance = Random(settings["seed"]), settings["balance"]
-        self.origin = ""
 
-    async def serve(self) -> None:
-        server = await asyncio.start_server(self.talk, "127.0.0.1", 0, backlog=1024)
-        self.origin = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        print(self.origin, flush=True)
-        async with server:
-            await server.serve_forever()
-
-    async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while line := await reader.readline():
-                method, target, _ = line.decode("latin1").split(" ", 2)
-                headers = {}
-                while text := (await reader.readline()).decode("latin1").strip():
-                    name, _, value = text.partition(":")
-                    headers[name.lower()] = value.strip()
-                body = await reader.readexactly(int(headers.get("content-length", "0")))
-                self.answer(writer, method, target, headers, body)
-                await writer.drain()
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            writer.close()
-
-    def answer(self, writer: asyncio.StreamWriter, method: str, target: str, headers: Headers, body: bytes) -> None:
+    async def answer(
+        self, writer: asyncio.StreamWriter, method: str, target: str, headers: Headers, body: bytes
+    ) -> None:
         path, _, query = target.partition("?")
         odds = self.dice.random()
         if path == "/stats":
@@ -233,17 +209,6 @@ def file(wanted: str) -> bytes:
     range_ = f"Content-Range: bytes {start}-{len(MP4) - 1}/{len(MP4)}\r\n" if wanted else ""
     head = f'HTTP/1.1 {206 if wanted else 200} X\r\nContent-Type: video/mp4\r\nETag: "a"\r\n{range_}'
     return f"{head}Content-Length: {len(MP4) - start}\r\n\r\n".encode() + MP4[start:]
-
-
-def reply(status: int, body: object, extra: str = "") -> bytes:
-    data = json.dumps(body).encode()
-    head = f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\n{extra}Content-Length: {len(data)}\r\n\r\n"
-    return head.encode() + data
-
-
-def reset(writer: asyncio.StreamWriter) -> None:
-    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    writer.transport.abort()
 
 
 def accounts(origin: str) -> dict[str, vidpoll.Account]:

@@ -47,23 +47,15 @@ def test_without_servers(shop: Any, pool: str) -> None:
 @pytest.fixture
 def cluster() -> Iterator[Postgres]:
     """A PostgreSQL of this test's."""
-    server = Postgres()
-    try:
-        server.start()
+    with Postgres() as server:
         yield server
-    finally:
-        server.remove()
 
 
 @pytest.fixture
 def redis() -> Iterator[Redis]:
     """A Redis of this test's."""
-    server = Redis()
-    try:
-        server.start()
+    with Redis() as server:
         yield server
-    finally:
-        server.remove()
 
 
 def test_with_servers(shop: Any, cluster: Postgres, redis: Redis) -> None:

@@ -15,23 +15,15 @@ TABLES = ("jobs", "owners", "divisions", "shards", "submits", "files", "batch_ro
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Postgres]:
     """A server that nobody stops: who needs that makes one."""
-    server = Postgres()
-    try:
-        server.start()
+    with Postgres() as server:
         yield server
-    finally:
-        server.remove()
 
 
 @pytest.fixture(scope="session")
 def bouncer(cluster: Postgres) -> Iterator[PgBouncer]:
     """A pgbouncer in transaction mode before it."""
-    server = PgBouncer(cluster)
-    try:
-        server.start()
+    with PgBouncer(cluster) as server:
         yield server
-    finally:
-        server.remove()
 
 
 @pytest.fixture(scope="session")
