@@ -1,4 +1,4 @@
-"""The docs are true: hooks.md and the api pages are what the code says, and so is the table of decisions.md, examples run.
+"""The docs are true: hooks.md, the api pages and the table of decisions.md are what the code says; the examples run.
 
 `python tests/test_docs.py` writes these anew from the docstrings and the source.
 """
