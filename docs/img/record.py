@@ -71,7 +71,7 @@ def lines(screen: pyte.Screen) -> list[str]:
 
 
 def picture(frames: list[tuple[float, list[str]]]) -> str:
-    """An SVG that shows each frame for as long as the terminal did. It begins with the last one, and holds it longer."""
+    """An SVG that shows each frame for as long as the terminal did. It begins with the last one, held longer."""
     whole = frames[-1][0] + HOLD
     ends = [at for at, _ in frames[1:]] + [whole]
     shown, rules = [], []
