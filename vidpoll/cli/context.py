@@ -54,9 +54,9 @@ class Context:
         """A client for these accounts, as the options of `args` say: where, how patiently, and with which store.
 
         `given` are accounts beside those of the options. `within`: what may be tried again is, for so many seconds at
-        most. `keep=False`: without the store. A store that cannot be used costs a warning: what is asked of vidpoll is
-        done without it, but with `must_keep`, which raises StoreError. Raises UsageError where `--base-url` or a
-        `--header` would be for several.
+        most. `keep=False`: without the store. The default store costs a warning where it cannot be used: what is asked
+        of vidpoll is done without it. A store that was named raises UsageError then; with `must_keep` either of them
+        raises StoreError. Raises UsageError where `--base-url` or a `--header` would be for several.
         """
         options: dict[str, Any] = {"clock": self.clock} if heart is None else {"clock": heart, "plugins": [heart]}
         options["accounts"] = accounts_of(sorted(set(accounts)), args, given or {})
@@ -71,13 +71,17 @@ class Context:
             options["http_timeout"] = args.http_timeout
         store = store_of(args) if keep else None
         if store is not None:
+            assert args is not None  # it names the store
             try:
-                return self._displayed(self.client_factory(store=store, **options), heart)
+                client = self.client_factory(store=store, **options)
+                args.opened = True
+                return self._displayed(client, heart)
             except vidpoll.StoreError as error:
                 if must_keep:
                     raise
+                if store_named(args) and not hasattr(args, "opened"):
+                    raise unusable(error, args) from None
                 self.out.error(f"warning: {error.message}. Going on, and nothing is kept (--store FILE, --no-store)")
-                assert args is not None  # there was a store
                 args.no_store = True
         return self._displayed(self.client_factory(**options), heart)
 
@@ -244,6 +248,17 @@ def store_of(args: Arguments | None) -> Path | str | None:
     with contextlib.suppress(RuntimeError):  # a user without a home
         return _data_home() / "vidpoll" / "jobs.sqlite3"
     return None
+
+
+def store_named(args: Arguments) -> str:
+    """What names the store, `--store` or `VIDPOLL_STORE`; empty for the default one."""
+    return "--store" if args.store else "VIDPOLL_STORE" if os.environ.get("VIDPOLL_STORE") else ""
+
+
+def unusable(error: vidpoll.StoreError, args: Arguments) -> vidpoll.VidpollError:
+    """The error of a store that cannot be opened: that of a named one is wrong usage."""
+    named = store_named(args)
+    return vidpoll.UsageError(f"{error.message}. {named} names it, and nothing was sent") if named else error
 
 
 def is_there(path: Path | str) -> bool:

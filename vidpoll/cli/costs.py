@@ -9,6 +9,8 @@ from typing import Any
 import vidpoll
 from vidpoll.model import amount
 
+from .output import counted
+
 
 def costs(jobs: Iterable[vidpoll.Job]) -> list[dict[str, Any]]:
     """Charged and refunded, one entry a unit."""
@@ -48,5 +50,6 @@ def _missing(quota: vidpoll.Quota, kind: str, count: int, price: vidpoll.Price |
             lacks = amount(round(whole.high - quota.balance, 9))
             return f"{count} {kind} cost {whole}, and the balance is {amount(quota.balance)}: {lacks} are missing"
     if not quota.unlimited and quota.remaining is not None and count > quota.remaining:
-        return f"{quota.remaining} videos are left in the plan, {count} are asked for"
+        are = "is" if quota.remaining == 1 else "are"
+        return f"{counted(quota.remaining, 'video')} {are} left in the plan, {count} are asked for"
     return ""

@@ -15,9 +15,9 @@ import vidpoll
 from vidpoll import redact
 from vidpoll.serving import LOOK, MINUTE, Metrics
 
-from .context import Arguments, Command, Context, count, positive, store, store_of, where
+from .context import Arguments, Command, Context, count, positive, store, store_of, unusable, where
 from .ending import gently
-from .output import COMPLETED
+from .output import COMPLETED, counted
 
 DAY = 86_400.0
 
@@ -52,7 +52,7 @@ def _serve(args: Arguments, context: Context) -> int:
     report = _Report(args, context)
     ends = math.inf if args.seconds is None else context.clock.monotonic() + args.seconds
     ending = "ending: what is not kept yet is kept, others take over (again: leave at once)"
-    with gently(stop, context.out, ending), context.client(args.accounts, args, must_keep=True) as client:
+    with gently(stop, context.out, ending), _client(args, context) as client:
         while not stop.is_set() and (left := ends - context.clock.monotonic()) > 0:
             client.serve(
                 args.accounts or None,
@@ -66,6 +66,14 @@ def _serve(args: Arguments, context: Context) -> int:
             if not stop.is_set() and context.clock.monotonic() < ends:
                 report.stands_by(client, ends)
     return COMPLETED
+
+
+def _client(args: Arguments, context: Context) -> vidpoll.Client:
+    """A client with the store. Raises StoreError, or UsageError for a store that was named."""
+    try:
+        return context.client(args.accounts, args, must_keep=True)
+    except vidpoll.StoreError as error:
+        raise unusable(error, args) from None
 
 
 class _Report:
@@ -117,9 +125,10 @@ def line(metrics: Metrics) -> str:
     store = metrics.store
     unserved = f", nobody serves {redact.text(', '.join(store.unclaimed), limit=200)}" if store.unclaimed else ""
     return (
-        f"{metrics.shards} shards, {metrics.jobs} jobs; {metrics.polls} questions ({metrics.faults} without news), "
+        f"{counted(metrics.shards, 'shard')}, {counted(metrics.jobs, 'job')}; "
+        f"{counted(metrics.polls, 'question')} ({metrics.faults} without news), "
         f"{metrics.told} told, p99 {metrics.late:.1f} s late; store: {store.open} open, {store.untold} not told, "
-        f"{store.owners} processes{unserved}"
+        f"{store.owners} process{'es' * (store.owners != 1)}{unserved}"
     )
 
 

@@ -189,10 +189,14 @@ def end_job(loop: Loop, account: AccountState, job: Job, role: str) -> Snapshot 
 
 def list_jobs(loop: Loop, account: AccountState, fields: Mapping[str, object]) -> Iterator[Job]:
     """The provider's own list, page by page as the rows are asked for. What is wrong with the call is raised now."""
+    return _pages(loop, account, _list_of(account, fields), fields)
+
+
+def _list_of(account: AccountState, fields: Mapping[str, object]) -> Operation[Page]:
+    """The list of the provider. Raises what is wrong with the call, and Unsupported where this account has none."""
     operation = operation_of(account, "list")
-    build(account.opened, operation, fields, None)
-    account.opened.check()
-    return _pages(loop, account, operation, fields)
+    account.opened.wire(build(account.opened, operation, fields, None), timeout=(1.0, 1.0))
+    return operation
 
 
 def _pages(
@@ -289,7 +293,8 @@ def key_line(key: str) -> str:
 def where_to_look(account: AccountState, ids: tuple[str, ...] = ()) -> str:
     """The next step after a submit of unknown outcome."""
     opened, name = account.opened, account.name
-    look = f"`{jobs_line(opened)}`" if account.provider.list else f"the dashboard of {account.provider.name}"
+    listed = optional(lambda: _list_of(account, {}), None) is not None
+    look = f"`{jobs_line(opened)}`" if listed else _elsewhere(opened)
     if ids:
         return (
             f"Look whether it is the job: `{resume_line(opened, f'{name}:{ids[0]}')}`, or in {look}, "
@@ -298,6 +303,13 @@ def where_to_look(account: AccountState, ids: tuple[str, ...] = ()) -> str:
     return (
         f"Look for it in {look} before you submit again; with its id, go on with `{resume_line(opened, f'{name}:ID')}`"
     )
+
+
+def _elsewhere(account: OpenAccount) -> str:
+    """Where a job is found that no list shows."""
+    own = account.base_url != account.provider.base_url
+    log = f", or in the log of the server at {redact.url(account.base_url)}" if own else ""
+    return f"the dashboard of {account.provider.name}{log}"
 
 
 def _bought_nothing(fault: Fault, path: str) -> bool:

@@ -89,7 +89,7 @@ class JobStore:
         self._keeper.ready().drop(_ref(job))
 
     def unknown_submits(self) -> list[Submission]:
-        """The submits of which nobody knows whether they were received; look for them in `client.jobs(account)`."""
+        """The submits that may have been received, or not: look for them in `client.jobs(account)`, or a dashboard."""
         return self._store.submits()
 
     def adopt(self, job: Job | str, submission: Submission) -> Job:

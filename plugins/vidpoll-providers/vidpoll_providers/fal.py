@@ -257,7 +257,8 @@ def parse_deleted(response: vidpoll.Response, job_id: str) -> None:
     """The payloads are gone; a file that is not says why."""
     kept = [each for each in parsing.at(parsing.json_object(response), "cdn_delete_results[].exception") if each]
     if kept:
-        raise vidpoll.Refused("internal", f"{len(kept)} of its files are not deleted: {kept[0]}")
+        are = "is" if len(kept) == 1 else "are"
+        raise vidpoll.Refused("internal", f"{len(kept)} of its files {are} not deleted: {kept[0]}")
 
 
 # -- lists, at the platform's host -----------------------------------------------------------------------------------
