@@ -1,10 +1,11 @@
 """What is released, built and judged: the sdist and the wheel of the core and of every plugin.
 
-    python .ci/dist.py FOLDER [--tag v0.1.0]
+    python .ci/dist.py FOLDER [--tag v0.1.0] [--url https://HOST/OWNER/vidpoll]
 
 Each is built twice from the last commit, in two folders and at two times, and must come out equal byte for byte; then
 it must be a pure wheel with its types and its licence, of one version for all, and pass twine and check-wheel-contents.
-With `--tag` the version must be the tag's, and each CHANGELOG must have it with a date. Needs git and what
+With `--tag` the version must be the tag's, and each CHANGELOG must have it with a date. `--url` is this repository's
+address: a package index shows a README without the files beside it, so their links lead there. Needs git and what
 .ci/requirements.txt pins; .ci/run and the release workflow call it. Exit code 1 says what is wrong.
 """
 
@@ -16,6 +17,7 @@ import gzip
 import hashlib
 import io
 import os
+import posixpath
 import re
 import subprocess
 import sys
@@ -29,6 +31,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 MINORS = tuple(f"3.{minor}" for minor in range(10, 15))
+ADDRESS = "https://HOST/OWNER/vidpoll"
+"""What README.md has in place of this repository's address."""
+
+RELATIVE = re.compile(r"(!?)\[([^]]*)\]\((?!https?:|#)([^)\s]+)\)")
 
 
 def git(*arguments: str) -> bytes:
@@ -41,6 +47,19 @@ def unpacked(commit: bytes, folder: Path) -> list[Path]:
     with tarfile.open(fileobj=io.BytesIO(commit)) as archive:
         archive.extractall(folder, filter="data")
     return [folder, *sorted(folder.glob("plugins/vidpoll-*"))]
+
+
+def address(distribution: Path, root: Path, url: str, ref: str) -> None:
+    """Write the repository's address into a distribution: its links lead there, and so do the project's own."""
+
+    def absolute(found: re.Match[str]) -> str:
+        path = posixpath.normpath(posixpath.join(distribution.relative_to(root).as_posix(), found[3]))
+        return f"{found[1]}[{found[2]}]({url}/{'raw' if found[1] else 'blob'}/{ref}/{path})"
+
+    readme, config = distribution / "README.md", distribution / "setup.cfg"
+    readme.write_text(RELATIVE.sub(absolute, readme.read_text(encoding="utf-8")).replace(ADDRESS, url), "utf-8")
+    urls = f"project_urls =\n    Source = {url}\n    Changelog = {url}/blob/{ref}/CHANGELOG.md\n"
+    config.write_text(config.read_text(encoding="utf-8").replace("[metadata]\n", f"[metadata]\n{urls}", 1), "utf-8")
 
 
 def build(source: Path, out: Path, epoch: str) -> None:
@@ -90,6 +109,8 @@ def wrong(wheel: Path) -> Iterator[str]:
         yield f"beside its package: {', '.join(sorted(strays))}"
     if unwanted := [name for name in names if re.search(r"(^|/)tests/|\.pyc$|\.(so|pyd|dll)$", name)]:
         yield f"not for users: {', '.join(unwanted)}"
+    if links := re.findall(r"\]\((?!https?:|#)[^)]*\)", str(said)):
+        yield f"its README has links that lead nowhere on an index: {', '.join(links)}"
     yield from wrong_versions(said)
 
 
@@ -121,22 +142,25 @@ def untold(tag: str) -> Iterator[str]:
             yield f"{file.relative_to(ROOT)}: its first heading is no `## {version()} - YYYY-MM-DD`"
 
 
-def build_all(commit: bytes, folder: Path, out: Path, epoch: str) -> dict[str, str]:
-    """Build every distribution of a commit below `folder`; what has come to `out`, with its SHA-256."""
+def build_all(commit: bytes, folder: Path, out: Path, epoch: str, at: tuple[str, str]) -> dict[str, str]:
+    """Build every distribution of a commit below `folder`; return the files in `out`, each with its SHA-256."""
+    sources = unpacked(commit, folder)
+    for source in sources:
+        address(source, folder, *at)
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda source: build(source, out, epoch), unpacked(commit, folder)))
+        list(pool.map(lambda source: build(source, out, epoch), sources))
     for sdist in out.glob("*.tar.gz"):
         settle(sdist, int(epoch))
     return built(out)
 
 
-def build_twice(out: Path) -> tuple[dict[str, str], dict[str, str]]:
-    """Build the last commit into `out`, and once more somewhere else."""
+def build_twice(out: Path, at: tuple[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Build the last commit into `out`, and once more somewhere else; `at` is the repository's address and the tag."""
     os.umask(0o022)  # the modes of files are a part of a wheel
     epoch, commit = git("log", "-1", "--format=%ct").decode().strip(), git("archive", "--format=tar", "HEAD")
     with tempfile.TemporaryDirectory() as there, tempfile.TemporaryDirectory() as again:
-        first = build_all(commit, Path(there), out, epoch)
-        return first, build_all(commit, Path(again), Path(again) / "dist", epoch)
+        first = build_all(commit, Path(there), out, epoch, at)
+        return first, build_all(commit, Path(again), Path(again) / "dist", epoch, at)
 
 
 def judged(first: dict[str, str], second: dict[str, str], out: Path) -> Iterator[str]:
@@ -161,11 +185,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Build what is released twice, compare and check it.")
     parser.add_argument("out", type=Path, help="an empty folder, for the files")
     parser.add_argument("--tag", help="the tag of a release, like v0.1.0")
+    parser.add_argument("--url", default=ADDRESS, help="this repository's address")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     if any(args.out.iterdir()):
         parser.error(f"{args.out} is not empty")
-    first, second = build_twice(args.out)
+    first, second = build_twice(args.out, (args.url, args.tag or "HEAD"))
     for name, said in first.items():
         print(f"{said}  {name}")
     found = [*judged(first, second, args.out), *(untold(args.tag) if args.tag else ())]

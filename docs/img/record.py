@@ -71,7 +71,7 @@ def lines(screen: pyte.Screen) -> list[str]:
 
 
 def picture(frames: list[tuple[float, list[str]]]) -> str:
-    """An SVG that shows each frame for as long as the terminal did, and the last one for longer."""
+    """An SVG that shows each frame for as long as the terminal did. It begins with the last one, held longer."""
     whole = frames[-1][0] + HOLD
     ends = [at for at, _ in frames[1:]] + [whole]
     shown, rules = [], []
@@ -80,7 +80,7 @@ def picture(frames: list[tuple[float, list[str]]]) -> str:
         start, stop = 100 * at / whole, 100 * end / whole
         rules.append(
             f"@keyframes k{number}{{0%{{opacity:{int(start == 0)}}}{start:.2f}%{{opacity:1}}{stop:.2f}%{{opacity:0}}}}"
-            f"#f{number}{{animation:k{number} {whole:.1f}s step-end infinite}}"
+            f"#f{number}{{animation:k{number} {whole:.1f}s step-end {HOLD - whole:.1f}s infinite}}"
         )
     last = f"#f{len(frames) - 1}{{opacity:1}}"  # where nothing moves
     width, height = COLUMNS * CELL + 32, ROWS * LINE + 32
