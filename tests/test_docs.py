@@ -131,12 +131,12 @@ PHASES = re.compile(r"(<!-- phases: [^\n]*-->\n).*?(?=<!-- end of phases -->)", 
 
 def phases() -> str:
     """The table of a job's phases, with what its words mean."""
-    lines = ["| phase | it means | an answer leads to |", "| --- | --- | --- |"]
+    lines = ["| phase | meaning | a response leads to |", "| --- | --- | --- |"]
     for phase in Phase:
         ways = {after: [kind.value for kind in Kind if TABLE[phase].get(kind) is after] for after in Phase}
         leads = "; ".join(f"`{after.name}`: {', '.join(kinds)}" for after, kinds in ways.items() if kinds)
         lines.append(f"| `{phase.name}` | {meaning(Phase, phase.name)} | {leads} |")
-    lines += ["", "| an answer | is |", "| --- | --- |"]
+    lines += ["", "| a response | means |", "| --- | --- |"]
     lines += [f"| {kind.value} | {meaning(Kind, kind.name)} |" for kind in Kind]
     return "\n".join(lines) + "\n\n"
 

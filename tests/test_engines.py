@@ -72,7 +72,7 @@ ASKED = ["POST /v1/jobs"] + ["GET /v1/jobs/j1"] * 3
 
 def test_every_block_has_a_test() -> None:
     """A recipe that nobody runs rots."""
-    assert [*BLOCKS] == ["In another engine", "Airflow", "Temporal", "Procrastinate", "A verdict that is handed over"]
+    assert [*BLOCKS] == ["In another engine", "Airflow", "Temporal", "Procrastinate", "Hand a verdict over"]
     assert PAGE.count("```python") == len(BLOCKS)
 
 
@@ -276,7 +276,7 @@ def test_procrastinate(made: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_verdict_that_is_handed_over(made: Any) -> None:
     """A queue that was down, or lost it, gets it again; once the task has run, nobody does."""
-    space = run("A verdict that is handed over")
+    space = run("Hand a verdict over")
     hands = space["HandOver"](SimpleNamespace(put=lambda ref: 1 / 0))
     t = made({"/jobs/j1": [DONE], "/jobs/j2": [BROKEN]}, store="jobs.sqlite3", plugins=(hands,))
     refs, published, queue = ["acme:j1", "acme:j2"], [], SimpleQueue[str]()

@@ -357,9 +357,9 @@ def test_the_metrics_of_the_page_are_written() -> None:
 SERVING = "storage/test_serving.py"
 POSTGRES = "vidpoll-postgres/tests"
 PROMISED = {
-    "a process that serves is killed": f"{SERVING}::test_what_a_process_leaves_that_is_killed_is_taken_over",
+    "a serving process is killed": f"{SERVING}::test_what_a_process_leaves_that_is_killed_is_taken_over",
     "a process gets SIGTERM": "cli/test_serving.py::test_sigterm_hands_over",
-    "all that serve are gone": f"{SERVING}::test_all_jobs_are_waited_for_and_those_that_come",
+    "all serving processes are gone": f"{SERVING}::test_all_jobs_are_waited_for_and_those_that_come",
     "a process sleeps": f"{SERVING}::test_one_who_slept_asks_nothing_that_is_anothers_by_now",
     "the database is down": (
         f"{SERVING}::test_a_store_that_does_not_answer_holds_verdicts_back",
@@ -369,7 +369,7 @@ PROMISED = {
     ),
     "the provider is down": f"{SERVING}::test_an_outage_gives_no_job_up",
     "a process is killed in a submit": "storage/test_once.py::test_a_process_that_died_in_the_middle_leaves_it_unknown",
-    "an order comes twice": (
+    "an order arrives twice": (
         "storage/test_once.py::test_two_threads_buy_one",
         "storage/test_once.py::test_a_submit_of_another_process_is_waited_for_as_long_as_a_request_may_take",
         f"{POSTGRES}/test_races.py::test_a_key_is_begun_once",
@@ -378,7 +378,7 @@ PROMISED = {
     "a queue loses a verdict": "test_scale.py::test_procrastinate",
     "a hook is slow": "storage/test_heartbeat.py::test_a_slow_hook_keeps_its_shards",
     "the clock of a host is wrong": f"{POSTGRES}/test_troubles.py::test_a_host_whose_clock_is_wrong",
-    "a job spoils its plugin's parser": f"{SERVING}::test_a_job_that_spoils_its_parser_ends_no_shard",
+    "a job breaks its plugin's parser": f"{SERVING}::test_a_job_that_spoils_its_parser_ends_no_shard",
     "two versions of vidpoll": "testing/store/shards.py::test_a_job_of_a_newer_vidpoll_is_no_news",
     "an account has no key here": (
         f"{SERVING}::test_an_account_that_cannot_be_asked_is_left_and_told_once",
@@ -416,16 +416,16 @@ def test_the_seconds_of_the_page(path: Path) -> None:
         bound = client._keeper.bound  # type: ignore[union-attr]
     rows = {row[0]: " ".join(row[1:]) for row in ROWS}
     told = {
-        "a process that serves is killed": f"{TTL:g} s after its last heartbeat; then a look of {serving.LOOK:g} s",
-        "the database is down": f"questions go on for {TRUSTED * TTL:g} s",
-        "a process is killed in a submit": f"{owners.AWAY / 60:g} min of another",
-        "an order comes twice": f"{bound:g} s at most",
+        "a serving process is killed": f"{TTL:g} s after its last heartbeat; then a check of {serving.LOOK:g} s",
+        "the database is down": f"polling continues for {TRUSTED * TTL:g} s",
+        "a process is killed in a submit": f"{owners.AWAY / 60:g} min for another",
+        "an order arrives twice": f"{bound:g} s at most",
         "a queue loses a verdict": f"{AGAIN:g} s, and {serving.TRY:g} s at most",
     }
     for words, said in told.items():
         assert said in next(text for row, text in rows.items() if row.startswith(words))
-    assert f"heartbeats, of which one comes every {EVERY:g} s" in rows["`vidpoll_store_silent_seconds > 5` for 2 min"]
-    assert f"latest {serving.LATEST:,} questions" in PAGE
+    assert f"heartbeats, sent every {EVERY:g} s" in rows["`vidpoll_store_silent_seconds > 5` for 2 min"]
+    assert f"latest {serving.LATEST:,} requests" in PAGE
 
 
 @pytest.mark.parametrize(("file", "anchor"), sorted(set(re.findall(r"\]\(([\w./-]*)#([\w-]+)\)", PAGE))))
