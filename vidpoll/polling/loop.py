@@ -208,6 +208,9 @@ class Run:
     def _push(self, task: Task, at: float, *, ask: bool) -> None:
         task.planned = Planned(at, next(self._number), task, ask)
         heapq.heappush(self.heap, task.planned)
+        if len(self.heap) > ROOM + 2 * len(self.tasks):  # most entries are of tasks that were planned anew
+            self.heap = [entry for entry in self.heap if entry.task.planned is entry]
+            heapq.heapify(self.heap)
 
     def plan(self, task: Task, at: float) -> None:
         """Ask at `at`; if the deadline comes before it, give up there."""
