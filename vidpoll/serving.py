@@ -32,6 +32,9 @@ from .storage.served import GAVE_UP, ServedJobs, ServedWatch
 
 log = logging.getLogger("vidpoll")
 
+SOME = 1000
+"""Jobs of a shard that are begun at a time: what the store had of them is dropped before the next."""
+
 LOOK = 1.0
 """Seconds between two looks into the store."""
 
@@ -217,7 +220,7 @@ class Serving:
         self._forget()
         fresh = sorted(held - self._shards)
         self._go_on(now)
-        for shard in fresh:  # one by one: the records of a shard take as much memory as its watches
+        for shard in fresh:  # one by one: what the store has of a job takes more memory than its watch
             self._load(shard, now)
         self.most = max(self.most, len(self._shards))
         self.over = self.over or not self._shards
@@ -237,7 +240,9 @@ class Serving:
             self.keeper.store.give([shard])
             self._later[shard.account] = now + MINUTE
             return
-        self._begin(kept, now, had_an_owner=shard.fence > 1)
+        while kept:
+            self._begin(kept[:SOME], now, had_an_owner=shard.fence > 1)
+            kept = kept[SOME:]
         self._shards.add(shard)
         self._mark = min(self._mark, mark)
 

@@ -488,13 +488,9 @@ class Run:
         while not self.inbox.empty():
             if not isinstance(came := self.inbox.get(), Nudge):
                 yield from self._digest(self._taken(came), came.outcome)
-        tasks = [entry.task for entry in self.heap if entry.task.planned is entry]
-        tasks += [watch for polling in self.lists.values() for watch in polling.parked.values() if not watch.planned]
-        tasks += [task for queue in self.queues.values() for task in queue.tasks]
-        tasks += [task for task, _ in self.under_way.values()]
         self.heap.clear()
         self.abandon()
-        for task in tasks:
+        for task in list(self.tasks):
             yield from self._tell(task, task.expire(self.loop.context, task.stopped()))
 
     def let_go(self, tasks: Sequence[Task]) -> None:
