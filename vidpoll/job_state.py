@@ -125,8 +125,8 @@ _DOUBTFUL = (Phase.RETURNING, Phase.LATE_RETURNING)
 Place = tuple[State | None, str | None]
 """A state and a stage: where a job is."""
 
-_NOWHERE: frozenset[Place] = frozenset()  # shared: an empty set takes 216 bytes, and ten thousand jobs may wait
-_WORDLESS: frozenset[str] = frozenset()
+WORDLESS: frozenset[str] = frozenset()
+"""Shared: an empty set takes 216 bytes, and ten thousand jobs may wait."""
 
 
 class Moment(NamedTuple):
@@ -194,11 +194,11 @@ class JobState(NamedTuple):
     """Stage and progress of the completed answer in hand, while the files are late."""
     returning: Place | None = None
     """The place that a second answer in a row is to confirm."""
-    left: frozenset[Place] = _NOWHERE
-    """Where it has been before."""
+    left: tuple[Place, ...] = ()
+    """Where it has been before, each place once."""
     told: Place | None = None
     """The place that was told last."""
-    words: frozenset[str] = _WORDLESS
+    words: frozenset[str] = WORDLESS
     """The unknown words that were told."""
     steps: Steps = NO_STEPS
     """How `Client.step` has fared."""
@@ -320,7 +320,8 @@ class JobState(NamedTuple):
         return known._replace(snapshot=snapshot), events
 
     def _enter(self, state: State | None, stage: str | None, progress: float | None, at: float) -> JobState:
-        left = self.left | {(self.state, self.stage)} if self.history else self.left
+        here = (self.state, self.stage)
+        left = self.left if not self.history or here in self.left else (*self.left, here)
         history = (*self.history, Moment(at, state, stage, progress))
         return self._replace(state=state, stage=stage, progress=progress, history=history, left=left)
 

@@ -13,6 +13,7 @@ import encodings.utf_32  # noqa: F401 - what an answer may be read by: later per
 import json
 import math
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -69,7 +70,7 @@ def parse_reference(reference: str) -> tuple[str, str]:
         raise BadReference(f"{shown!r} is no reference: write ACCOUNT:ID, for example {like}")
     check_account_name(account)
     check_job_id(job_id, shown)
-    return account, job_id
+    return sys.intern(account), job_id  # ten thousand jobs of an account share its name
 
 
 def check_account_name(name: str) -> None:

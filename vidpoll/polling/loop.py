@@ -208,6 +208,9 @@ class Run:
     def _push(self, task: Task, at: float, *, ask: bool) -> None:
         task.planned = Planned(at, next(self._number), task, ask)
         heapq.heappush(self.heap, task.planned)
+        if len(self.heap) > ROOM + 2 * len(self.tasks):  # most entries are of tasks that were planned anew
+            self.heap = [entry for entry in self.heap if entry.task.planned is entry]
+            heapq.heapify(self.heap)
 
     def plan(self, task: Task, at: float) -> None:
         """Ask at `at`; if the deadline comes before it, give up there."""
@@ -485,13 +488,9 @@ class Run:
         while not self.inbox.empty():
             if not isinstance(came := self.inbox.get(), Nudge):
                 yield from self._digest(self._taken(came), came.outcome)
-        tasks = [entry.task for entry in self.heap if entry.task.planned is entry]
-        tasks += [watch for polling in self.lists.values() for watch in polling.parked.values() if not watch.planned]
-        tasks += [task for queue in self.queues.values() for task in queue.tasks]
-        tasks += [task for task, _ in self.under_way.values()]
         self.heap.clear()
         self.abandon()
-        for task in tasks:
+        for task in list(self.tasks):
             yield from self._tell(task, task.expire(self.loop.context, task.stopped()))
 
     def let_go(self, tasks: Sequence[Task]) -> None:

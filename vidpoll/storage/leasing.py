@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -98,11 +97,7 @@ class Leasing(Database):
     def news(self, shards: Sequence[Shard], mark: float) -> tuple[list[KeptJob], float]:
         """What is new in shards since a mark, which counts the changes; and the mark of now."""
         rows, now = self._asked(lambda db: sharding.news(db, table_rows.JOB, shards, int(mark), self.now()))
-        found = []
-        for row in rows:
-            with contextlib.suppress(ValueError):  # one that cannot be read ends no shard
-                found.append(table_rows.kept(row))
-        return [kept for kept in found if not kept.newer], now
+        return [kept for kept in table_rows.readable(rows) if not kept.newer], now
 
     def spend(self, account: str, wanted: int, rate: float | None = None, told: Slowed = NOTHING) -> Block:
         """A block of an account's rate, in which all processes have their share."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from .. import redact
 from ..errors import KINDS, PluginError, VidpollError
 from ..job import OF_BATCHES, Job
-from ..job_state import NO_STEPS, TABLE, JobState, Kind, Moment, Phase, Place, Steps
+from ..job_state import NO_STEPS, TABLE, WORDLESS, JobState, Kind, Moment, Phase, Place, Steps
 from ..model import Asset, Cost, Problem, Snapshot, State, as_stage, is_number
 
 if TYPE_CHECKING:
@@ -310,7 +310,7 @@ def facts(job: Job) -> dict[str, Any]:
         "problem": None if known.problem is None else [getattr(known.problem, name) for name in _PROBLEM],
         "cost": None if known.cost is None else [known.cost.charged, known.cost.refunded, known.cost.unit],
         "said": None if said is None else {name: getattr(said, name) for name in _SAID},
-        "left": sorted(map(list, known.left), key=str),
+        "left": [list(place) for place in known.left],
         "words": sorted(known.words),
         "steps": None if known.steps == NO_STEPS else known.steps._asdict(),
     }
@@ -400,9 +400,9 @@ def _parsed(ref: str, kept: Mapping[str, Any]) -> JobState:
         history=tuple(_moment(row) for row in kept["history"]),
         late=_late(*kept["late"]) if kept["late"] else None,
         returning=_place(kept["returning"]),
-        left=frozenset(filter(None, map(_place, kept["left"]))),
+        left=tuple(filter(None, map(_place, kept["left"]))),
         told=_place(kept["told"]),
-        words=frozenset(map(str, kept["words"])),
+        words=frozenset(map(str, kept["words"])) or WORDLESS,
         steps=_steps(kept["steps"]) if kept.get("steps") else NO_STEPS,
         give_up_at=_number(kept.get("give_up_at")),
     )

@@ -100,7 +100,8 @@ def news(
     if mark:
         asked = [("change > ?", (mark,)), (_UNTOLD, ()), (_LATER, (at - AGAIN, at))]
     else:
-        asked = [("told_at IS NULL AND account = ?", (account,)) for account in {shard.account for shard in shards}]
+        part = "told_at IS NULL AND account = ? AND bucket % ? = ?"
+        asked = [(part, (shard.account, shard.parts, shard.part)) for shard in shards]
     wanted = {(shard.account, shard.parts, shard.part) for shard in shards}
     divided = {shard.account: shard.parts for shard in shards}
     for where, values in asked:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from .records import KeptJob, Origin, Submission
 
@@ -21,6 +22,9 @@ class Row(Protocol):
     """A row, by the names of its columns."""
 
     def __getitem__(self, name: str, /) -> Any: ...
+
+
+R = TypeVar("R", bound=Row)
 
 
 def where(origin: Origin) -> tuple[str, str, str, str]:
@@ -62,6 +66,16 @@ def kept(row: Row) -> KeptJob:
         _parsed(row["facts"], dict),
         *(row[name] for name in _LAST),
     )
+
+
+def readable(rows: list[R]) -> list[KeptJob]:
+    """Rows of `jobs`; one that is damaged costs no other one. The list is emptied: a row is as large as its job."""
+    found = []
+    rows.reverse()
+    while rows:
+        with contextlib.suppress(ValueError):
+            found.append(kept(rows.pop()))
+    return found
 
 
 def sent_of(row: Row) -> Mapping[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -59,7 +58,7 @@ class Jobs(Presence):
             return db.rows(f"SELECT {table_rows.JOB} FROM vidpoll.jobs WHERE ref = ANY(%s)", list(wanted))
 
         found = self._ask(enter, who=table_rows.who(wanted))
-        return {kept.ref: kept for kept in readable(found)}
+        return {kept.ref: kept for kept in table_rows.readable(found)}
 
     def get(self, ref: str) -> KeptJob | None:
         """A job as it is kept; None where it is not."""
@@ -203,15 +202,6 @@ def drop(db: Transaction, ref: str, where: str, value: object) -> None:
         ledger.dropped(db, ref)
         db.run("DELETE FROM vidpoll.jobs WHERE ref = %s", ref)
         db.run("DELETE FROM vidpoll.files WHERE ref = %s", ref)
-
-
-def readable(rows: Iterable[Row]) -> list[KeptJob]:
-    """Rows as they are kept; one that is damaged costs no other one."""
-    found = []
-    for row in rows:
-        with contextlib.suppress(ValueError):
-            found.append(table_rows.kept(row))
-    return found
 
 
 def _kept(row: Row | None) -> KeptJob | None:

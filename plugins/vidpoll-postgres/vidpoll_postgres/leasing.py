@@ -9,7 +9,6 @@ from vidpoll.storage import table_rows
 from vidpoll.storage.protocol import NOTHING, TRUSTED, TTL, Block, Gauges, KeptJob, Leases, Shard, Slowed, spent
 
 from . import shards
-from .jobs import readable
 from .presence import Presence
 from .transaction import Row, Transaction
 
@@ -112,7 +111,7 @@ class Leasing(Presence):
         if not shards_:
             return [], mark
         rows, now = self._ask(lambda db: shards.news(db, shards_, mark))
-        return [kept for kept in readable(rows) if not kept.newer], now
+        return [kept for kept in table_rows.readable(rows) if not kept.newer], now
 
     def spend(self, account: str, wanted: int, rate: float | None = None, told: Slowed = NOTHING) -> Block:
         """A block of an account's rate, in which all processes have their share."""
