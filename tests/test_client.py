@@ -405,6 +405,25 @@ def test_a_parser_that_gives_no_submitted_is_unknown_too() -> None:
         t.client.submit("acme", "clip", prompt="x")
 
 
+def test_a_list_that_this_account_cannot_ask_for_is_not_where_to_look() -> None:
+    """It is at a host of the vendor's, where the key of a server of one's own is not sent."""
+
+    def at_the_vendor(fields: Any, token: str | None) -> vidpoll.Request:
+        return vidpoll.Request("GET", "/jobs", host="lists.acme.example")
+
+    listed = replace(ACME, hosts=("lists.acme.example",), list=replace(ACME.list, request=at_the_vendor))
+    own = {"gpu": vidpoll.Account("acme", base_url="https://gpu.example/v1", key=KEY)}
+    t = talk([ConnectionResetError()], provider=listed, accounts=own)
+    look = r"Look for it in the dashboard of acme, or in the log of the server at https://gpu\.example/v1 before you"
+    with pytest.raises(vidpoll.SubmitUnknown, match=look):
+        t.client.submit("gpu", "clip", prompt="x")
+    with pytest.raises(vidpoll.Unsupported, match="only by an account at"):
+        t.client.jobs("gpu")
+    t = talk([ConnectionResetError()], provider=listed, accounts={"acme": vidpoll.Account("acme", key=KEY)})
+    with pytest.raises(vidpoll.SubmitUnknown, match="Look for it in `vidpoll jobs acme`"):
+        t.client.submit("acme", "clip", prompt="x")
+
+
 # -- list, quota, cancel, delete --------------------------------------------------------------------------------------
 
 

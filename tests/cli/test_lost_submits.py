@@ -94,7 +94,7 @@ def lost(**sent: Any) -> vidpoll.Submission:
 @pytest.mark.parametrize(
     ("skew", "near", "older"),
     [
-        (None, ["b", "c", "a", "e", "n"], (28.0, 36.0)),  # a few seconds are borne where the clocks were not compared
+        (None, ["b", "a", "c", "e", "n"], (28.0, 36.0)),  # a few seconds are borne where the clocks were not compared
         (0.0, ["b", "c", "e", "n"], (4.0, 28.0, 36.0)),
         (-30.0, ["y", "a", "b", "c", "e", "n"], (6.0,)),  # the provider's clock is behind: its times are earlier
         (20.0, ["e", "n"], (12.0, 19.0, 24.0, 48.0, 56.0)),
@@ -111,7 +111,7 @@ def test_the_nearest_first_and_none_that_is_older(
 
 
 def test_what_the_list_has_of_the_fields_is_compared() -> None:
-    """One with other fields comes after those that have none, or the same; what a provider makes its own is left out."""
+    """One with another prompt comes last; files and URLs are not compared, for a provider makes them its own."""
     sent = {
         "prompt": "a sea",
         "seed": 7,
@@ -147,13 +147,14 @@ def test_a_submit_of_the_first_seconds_has_no_line_that_dismisses_it(night: Nigh
     night.lose("k1")
     night.clock.now += 4
     told = night.resume(row("x", -36.0), row("y", -28.0))
+    why = "the connection failed (ConnectionResetError)"
+    adopt, again = (f"vidpoll resume {words}{' '.join(STORE)}" for words in ("--adopt shop:ID --key k1 ", ""))
+    young = "the submit is only 4 s old, and its list may leave out jobs that still run"
     assert told == [
-        "a submit without an answer, on 2027-01-15T08:00:00Z: shop clip prompt='a sea', key k1 "
-        "(the connection failed (ConnectionResetError))",
+        f"a submit without an answer, on 2027-01-15T08:00:00Z: shop clip prompt='a sea', key k1 ({why})",
         "2 older jobs of the list are not it: created before the submit, the last one by 28 s",
-        f"its list shows no job that may be it. If you find it: vidpoll resume --adopt shop:ID --key k1 {' '.join(STORE)}",
-        "the submit is only 4 s old, and its list may leave out jobs that still run: look again in some minutes, before "
-        f"you dismiss it: vidpoll resume {' '.join(STORE)}",
+        f"its list shows no job that may be it. If you find it: {adopt}",
+        f"{young}: look again in some minutes, before you dismiss it: {again}",
     ]
     night.clock.now += 4
     told = night.resume(row("x", -36.0), row("y", -28.0), row("z", 0.0, prompt="a sea"))

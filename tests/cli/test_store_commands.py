@@ -650,6 +650,9 @@ def test_ctrl_c_in_a_submit_says_where_it_is_found(shell: Shell, monkeypatch: py
     assert (code, "`vidpoll resume` goes on with it or shows what it may have become" in said) == (130, True)
     code, _, [said] = shell("submit", "acme", "clip", "prompt=x", "--no-store", script=[SUBMITTED])
     assert (code, "look at `vidpoll jobs acme`" in said) == (130, True)
+    monkeypatch.setattr(sys.modules[__name__], "PRICED", replace(PRICED, list=None))
+    code, _, [said] = shell("submit", "acme", "clip", "prompt=x", "--no-store", script=[SUBMITTED])
+    assert (code, "look into the provider's dashboard, or its log before" in said) == (130, True)
 
 
 def test_adopting_what_nobody_lost(shell: Shell) -> None:

@@ -197,7 +197,7 @@ def test_a_store_that_others_can_write_says_not_where_a_key_goes(machine: Machin
         evil.seen.clear()
         store.chmod(0o666)
         code, said = machine.run("resume", *options)
-        assert (code, evil.seen, f"chmod go-w {store}" in said) == (1, [], True)
+        assert (code, evil.seen, f"chmod go-w {store}" in said) == (2, [], True)
         store.chmod(0o600)
         code, said = machine.run("resume", *options)
         assert (code, evil.seen, evil.url in said) == (3, [], True)

@@ -233,9 +233,10 @@ class OneShot(Task, Generic[T]):
         if fault.meaning is not Meaning.TRANSIENT or fault.status in _FINAL or isinstance(value, UnknownStatus):
             return Step([])
         self.lost = self.lost or (fault.sent and fault.status != 429)
-        wait = again_at - context.now()
-        if self.deadline is None or again_at <= self.deadline:
-            log.warning("%s: no news: %s; again in %.0f s", self.account.name, fault.reason, wait)
+        now, ends = context.now(), again_at if self.deadline is None else self.deadline
+        if again_at <= ends:
+            said = "%s: no news: %s; again in %.0f s, for %.0f s at most"
+            log.warning(said, self.account.name, fault.reason, again_at - now, ends - now)
         return Step([], again_at)
 
 
