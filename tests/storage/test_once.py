@@ -392,7 +392,7 @@ def test_what_the_next_process_meets_does_not_free_the_key(path: Path, monkeypat
     with pytest.raises(vidpoll.UsageError, match="no such way"):
         once(u)
     [left] = u.client.store.unknown_submits()
-    assert (left.key, left.reason) == (KEY, 'HTTP 401: no; the answer is {"error": "no"}')
+    assert (left.key, left.reason) == (KEY, 'HTTP 401: no; the response is {"error": "no"}')
 
 
 def test_an_honoured_key_is_not_relied_on_for_ever(path: Path) -> None:
