@@ -147,7 +147,7 @@ def test_a_store(run: Doctor, shell: Shell) -> None:
     assert "can be written by others" in troubles(run("--store", "s.sqlite3"))[0][1]
     Path("s.sqlite3").write_text("no store at all, however long it may be", encoding="utf-8")
     Path("s.sqlite3").chmod(0o600)
-    assert "is no SQLite file" in troubles(run("--store", "s.sqlite3"))[0][1]
+    assert "is not an SQLite file" in troubles(run("--store", "s.sqlite3"))[0][1]
 
 
 def test_a_store_that_is_locked_cannot_be_written(run: Doctor, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
