@@ -578,7 +578,7 @@ def test_the_providers_and_plugins_of_a_client_can_be_looked_at() -> None:
     ("answer", "step"),
     [
         ((401, {"error": "bad key"}), "Check the key (ACME_API_KEY)"),
-        ((402, {"error": "no credits"}), "What is left: vidpoll quota acme"),
+        ((402, {"error": "no credits"}), "See what is left: vidpoll quota acme"),
         ((404, {"error": "no route"}), "The base URL was https://api.acme.example/v1 (set ACME_BASE_URL to change it)"),
     ],
 )

@@ -236,7 +236,7 @@ class Run:
         while self.heap and self.heap[0].at <= now:
             entry = heapq.heappop(self.heap)
             task = entry.task
-            if task.planned is not entry:  # a row of a list came before it
+            if task.planned is not entry:  # a list's row has replaced it
                 continue
             task.planned = None
             if not entry.ask:

@@ -75,7 +75,7 @@ def _step(fault: Fault, account: OpenAccount, path: str, job: Job | None) -> str
         return asked_at(account)
     return {
         401: f"Check the key ({key_names(provider.auth)})" if provider.auth.variables else "",
-        402: f"What is left: {quota_line(account)}" if provider.quota is not None else "",
+        402: f"See what is left: {quota_line(account)}" if provider.quota is not None else "",
         407: proxy(account),
         409: f"Wait for it first: {resume_line(account, job.ref)}" if job is not None else "",
     }.get(fault.status or 0, "")
@@ -91,7 +91,7 @@ def moved_to(target: str, account: OpenAccount, path: str) -> str:
 def proxy(account: OpenAccount) -> str:
     """The next step if a proxy requires a password."""
     variable = f"{account.origin[0].upper()}_PROXY"
-    return f"Give its user and password in {variable}, like http://USER:PASSWORD@HOST:PORT"
+    return f"Set its user and password in {variable}, like http://USER:PASSWORD@HOST:PORT"
 
 
 def wrong_address(account: OpenAccount, path: str) -> str:

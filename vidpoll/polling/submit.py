@@ -49,7 +49,7 @@ class Intent(Protocol):
         ...
 
     def begin(self) -> None:
-        """Store that the submit is about to be sent. Raises StoreError if that fails: then nothing is sent."""
+        """Record that the submit is about to be sent. Raises StoreError if that fails: then nothing is sent."""
         ...
 
     def received(self, job: Job) -> None:
@@ -313,7 +313,7 @@ def _names_below(fault: Fault, path: str) -> bool:
 
 
 def _is_page(call: Call[Any] | None) -> bool:
-    """Whether the response was a page instead of an answer of the API."""
+    """Whether the response was a page, not one of the API."""
     return call is not None and isinstance(call.came, Response) and answers.page(call.came) is not None
 
 

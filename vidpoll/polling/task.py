@@ -129,7 +129,7 @@ class Task:
         return None
 
     def parks(self, run: Run) -> bool:
-        """Whether the task waits for the answer to another task's request instead of sending its own."""
+        """Whether the task waits for the response to another task's request instead of sending its own."""
         return False
 
     def reserve_slot(self, now: float) -> float:

@@ -141,7 +141,7 @@ class Database:
                 db.execute(f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}")
                 self._full = full
             try:
-                db.execute("BEGIN IMMEDIATE")  # Ctrl-C may come while it waits for another process
+                db.execute("BEGIN IMMEDIATE")  # Ctrl-C may interrupt its wait for another process
                 yield db
                 db.execute("COMMIT")
             except BaseException:

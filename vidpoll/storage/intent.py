@@ -42,7 +42,7 @@ class Intent:
         self._number: int | None = None
 
     def begin(self) -> None:
-        """Store that the submit is about to be sent. Raises StoreError if that fails: then nothing is sent.
+        """Record that the submit is about to be sent. Raises StoreError if that fails: then nothing is sent.
 
         Raises Taken if its key is in use, and NoRoom if its order is refused; then nothing is stored.
         """
@@ -70,14 +70,14 @@ class Intent:
         return self._earlier is not None
 
     def refused(self) -> None:
-        """Store that this try bought nothing."""
+        """Record that this try bought nothing."""
         if self._earlier is not None:
             self.lost(self._earlier.reason)
             return
         self._close(lambda store, number: store.refused(number))
 
     def lost(self, reason: str) -> None:
-        """Store that it is unknown whether the submit was received."""
+        """Record that it is unknown whether the submit was received."""
         self._close(lambda store, number: store.lost(number, reason))
 
     def received(self, job: Job) -> None:

@@ -90,7 +90,7 @@ class Keeper:
 
     def close(self) -> None:
         """Store what is not stored yet, and close the store."""
-        self._spared = 0.0  # there is no later moment
+        self._spared = 0.0  # there is no later chance
         if self._try(lambda: True):
             self._save(list(self._changed.values()))
         self.store.close()
@@ -202,7 +202,7 @@ class Keeper:
         return None if job.final else self.watch(job, *args, **options)
 
     def settle(self, call: Callable[[], object]) -> None:
-        """Store how a batch's row has ended; if the store fails now, before anything else is written."""
+        """Record how a batch's row has ended; if the store fails now, before anything else is written."""
         self._try(call, owed=True)
 
     def holds(self, ref: str) -> bool:
@@ -373,11 +373,11 @@ class Keeper:
         return mine
 
     def hear(self, ref: str) -> None:
-        """Store that a verdict for which a hook returned LATER was heard. Raises StoreError if that fails."""
+        """Record that a verdict for which a hook returned LATER was heard. Raises StoreError if that fails."""
         self.ready().told([ref])
 
     def _keep_heard(self, refs: Sequence[str], *, later: bool = False) -> None:
-        """Store that the hooks have heard verdicts. `later`: the store has just failed, so owe it."""
+        """Record that the hooks have heard verdicts. `later`: the store has just failed, so owe it."""
 
         def told() -> bool:
             self.store.told(refs)
@@ -391,7 +391,7 @@ class Keeper:
             self.heard.update(refs)
 
     def want(self, files: Sequence[WantedFiles]) -> None:
-        """Store that files are wanted."""
+        """Record that files are wanted."""
 
         def want() -> None:
             for each in files:
@@ -400,7 +400,7 @@ class Keeper:
         self._try(want)
 
     def unwant(self, files: WantedFiles) -> None:
-        """Store that files are no longer wanted: they are saved, or never will be."""
+        """Record that files are no longer wanted: they are saved, or never will be."""
         self._try(lambda: self.store.unwant(records.wanted(files.ref, files.target, files.kinds)))
 
     # -- submitting ---------------------------------------------------------------------------------------------------

@@ -70,7 +70,7 @@ class Leasing(Database):
         return self._held(row) or owner not in (None, self.owner)
 
     def beat(self) -> float:
-        """Store that this owner is alive; return the monotonic second until which its shards are certainly its own."""
+        """Record that this owner is alive; return the monotonic second until which its shards are certainly its own."""
         until = self._monotonic() + TRUSTED * TTL
         with self._transaction() as db:
             sharding.beat(db, self.owner, self.now())

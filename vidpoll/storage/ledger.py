@@ -82,9 +82,9 @@ def settle(
     said: tuple[str, float, str, str, tuple[str, ...]],
     now: float,
 ) -> bool:
-    """Store how an attempt (batch, row, number) ended: state, charged, category, problem, paths. Whether it was stored.
+    """Record how an attempt (batch, row, number) ended: state, charged, category, problem, paths. False if it is not.
 
-    It is not while the outcome of its submit is unknown, or its job has no verdict: it may still cost money.
+    Nothing is recorded while the outcome of its submit is unknown, or its job has no verdict: it may still cost money.
     """
     *words, paths = said
     return bool(

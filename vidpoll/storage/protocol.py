@@ -66,7 +66,7 @@ class BadRow(StoreError):
 class Store(Protocol):
     """Keeps jobs, submits, leases and shards over a crash. Every method may raise StoreError.
 
-    In the descriptions, *ours* means: of the owner that calls.
+    Below, *we* and *ours* mean the owner that calls.
     """
 
     def now(self) -> float:
@@ -139,15 +139,15 @@ class Store(Protocol):
         ...
 
     def told(self, refs: Iterable[str]) -> None:
-        """Store that the hooks have heard these verdicts. Durable. A job without a verdict is not changed."""
+        """Record that the hooks have heard these verdicts. Durable. A job without a verdict is not changed."""
         ...
 
     def untold(self, refs: Iterable[str]) -> None:
-        """Store that we will not report these verdicts: any owner may claim them."""
+        """Record that we will not report these verdicts: any owner may claim them."""
         ...
 
     def later(self, refs: Iterable[str]) -> None:
-        """Store that hooks returned LATER for these: `told` will follow, and `AGAIN` seconds later any owner may claim.
+        """Record that hooks returned LATER for these: `told` follows, and `AGAIN` seconds later any owner may claim.
 
         Before that no owner may claim them, not even this one. A verdict that was reported is not changed.
         """
@@ -187,7 +187,7 @@ class Store(Protocol):
         ...
 
     def beat(self) -> float:
-        """Store that we are alive; return the monotonic second until which our shards are certainly ours.
+        """Record that we are alive; return the monotonic second until which our shards are certainly ours.
 
         That is `TRUSTED * TTL` from before the call. A separate thread calls it, so it must not wait long for other
         calls. After that second the owner polls nothing until `beat` and then `held` have shown what is still ours.
@@ -243,7 +243,7 @@ class Store(Protocol):
     def begin(
         self, origin: Origin, operation: str, sent: Mapping[str, Any], *, key: str = "", order: Order | None = None
     ) -> int | KeptJob | Submission:
-        """Store that a submit is about to be sent; return its number, which no other submit has or had. Durable.
+        """Record that a submit is about to be sent; return its number, which no other submit has or had. Durable.
 
         If the account already uses the key, nothing is written: returns the job with the key, or the submit, whose
         `reason` is empty while it is under way. An `order` gives the key, and is checked and reserved in the same
@@ -252,7 +252,7 @@ class Store(Protocol):
         ...
 
     def begin_again(self, earlier: Submission) -> int | Submission:
-        """Store that we are about to send a submit of unknown outcome again; return its number. Durable.
+        """Record that we are about to send a submit of unknown outcome again; return its number. Durable.
 
         Returns `earlier` itself if it must not be sent: it is under way by now, or was adopted or dismissed.
         """
@@ -263,15 +263,15 @@ class Store(Protocol):
         ...
 
     def refused(self, number: int) -> None:
-        """Store that nothing was bought: the submit is dropped, and its key is free."""
+        """Record that nothing was bought: the submit is dropped, and its key is free."""
         ...
 
     def lost(self, number: int, reason: str) -> None:
-        """Store that it is unknown whether the submit was received. Durable."""
+        """Record that it is unknown whether the submit was received. Durable."""
         ...
 
     def submitted(self, number: int, job: KeptJob, before: float = ...) -> None:
-        """Store that a submit has become a job. Durable. May be called twice if the submit has a key.
+        """Record that a submit has become a job. Durable. May be called twice if the submit has a key.
 
         A job that was kept under this reference up to Unix second `before` (infinity by default) was another job, and
         is dropped, unless it has the same key. The new job is kept even if the submit is no longer on record.
@@ -279,7 +279,7 @@ class Store(Protocol):
         ...
 
     def adopt(self, number: int, ref: str, facts: Mapping[str, Any]) -> bool:
-        """Store that a submit of unknown outcome is this job; the job gets the submit's key. Durable.
+        """Record that a submit of unknown outcome is this job; the job gets the submit's key. Durable.
 
         Returns False, and stores nothing, if no such submit is on record, or the job has another key.
         """
@@ -307,7 +307,7 @@ class Store(Protocol):
         problem: str = "",
         paths: Iterable[str] = (),
     ) -> bool:
-        """Store how an attempt ended: "completed", "failed" or "waiting" (to be tried again), and what it has cost.
+        """Record how an attempt ended: "completed", "failed" or "waiting" (to be tried again), and what it has cost.
 
         May be called twice. Returns False, and stores nothing, if its submit has no outcome yet, or its job no verdict.
         """
@@ -324,7 +324,7 @@ class Store(Protocol):
     # -- files --------------------------------------------------------------------------------------------------------
 
     def want(self, wanted: WantedFiles) -> None:
-        """Store that files are wanted. May be called twice."""
+        """Record that files are wanted. May be called twice."""
         ...
 
     def unwant(self, wanted: WantedFiles) -> None:

@@ -204,19 +204,19 @@ class SqliteStore(Leasing, Store):
         return True
 
     def told(self, refs: Iterable[str]) -> None:
-        """Store that the hooks have heard these verdicts; on disk when this returns."""
+        """Record that the hooks have heard these verdicts; on disk when this returns."""
         rows = [(self.now(), ref) for ref in refs]
         with self._transaction(table_rows.who(ref for _, ref in rows), full=True) as db:
             db.executemany("UPDATE jobs SET told_at = ?, teller = NULL WHERE ref = ? AND ended_at IS NOT NULL", rows)
 
     def untold(self, refs: Iterable[str]) -> None:
-        """Store that the hooks did not hear these verdicts (Ctrl-C): the next wait for the job reports them."""
+        """Record that the hooks did not hear these verdicts (Ctrl-C): the next wait for the job reports them."""
         rows = [(ref, self.owner) for ref in refs]
         with self._transaction(table_rows.who(ref for ref, _ in rows)) as db:
             db.executemany("UPDATE jobs SET teller = NULL WHERE ref = ? AND teller = ?", rows)
 
     def later(self, refs: Iterable[str]) -> None:
-        """Store that hooks returned LATER for these: `told` will follow, and AGAIN s later they may be claimed."""
+        """Record that hooks returned LATER for these: `told` will follow, and AGAIN s later they may be claimed."""
         rows = [(LATER, self.now(), ref) for ref in refs]
         with self._transaction(table_rows.who(ref for *_, ref in rows)) as db:
             db.executemany("UPDATE jobs SET teller = ?, teller_since = ? WHERE ref = ? AND told_at IS NULL", rows)
@@ -254,7 +254,7 @@ class SqliteStore(Leasing, Store):
     def begin(
         self, origin: Origin, operation: str, sent: Mapping[str, Any], *, key: str = "", order: Order | None = None
     ) -> int | KeptJob | Submission:
-        """Store that a submit is about to be sent; return its number. It is on disk when this returns.
+        """Record that a submit is about to be sent; return its number. It is on disk when this returns.
 
         If the key is in use, nothing is written: returns the job with the key, or the submit, whose `reason` is empty
         while it is under way. An `order` gives the key. Raises NoRoom.
@@ -278,7 +278,7 @@ class SqliteStore(Leasing, Store):
         return number
 
     def begin_again(self, earlier: Submission) -> int | Submission:
-        """Store that a submit of unknown outcome is about to be sent again; return its number.
+        """Record that a submit of unknown outcome is about to be sent again; return its number.
 
         Returns `earlier` if it must not be sent: another process sends it by now, or it was adopted or dismissed.
         """
@@ -323,17 +323,17 @@ class SqliteStore(Leasing, Store):
         return owner != self.owner and self._gone(owner, since)
 
     def refused(self, number: int) -> None:
-        """Store that nothing was bought: the submit is dropped."""
+        """Record that nothing was bought: the submit is dropped."""
         with self._transaction() as db:
             db.execute("DELETE FROM submits WHERE number = ?", (number,))
 
     def lost(self, number: int, reason: str) -> None:
-        """Store that it is unknown whether the submit was received."""
+        """Record that it is unknown whether the submit was received."""
         with self._transaction(full=True) as db:
             db.execute("UPDATE submits SET reason = ? WHERE number = ?", (reason, number))
 
     def submitted(self, number: int, job: KeptJob, before: float = math.inf) -> None:
-        """Store that a submit has become a job. A job kept under its id up to `before` was another: servers reuse ids.
+        """Record that a submit has become a job. A job kept under its id up to `before` was another: servers reuse ids.
 
         May be called twice if the submit has a key.
         """
@@ -344,7 +344,7 @@ class SqliteStore(Leasing, Store):
             db.execute("DELETE FROM submits WHERE number = ?", (number,))
 
     def adopt(self, number: int, ref: str, facts: Mapping[str, Any]) -> bool:
-        """Store that a submit of unknown outcome is this job; the job gets the submit's key.
+        """Record that a submit of unknown outcome is this job; the job gets the submit's key.
 
         Returns False, and stores nothing, if no such submit is on record, or the job has another key.
         """
@@ -384,7 +384,7 @@ class SqliteStore(Leasing, Store):
         problem: str = "",
         paths: Iterable[str] = (),
     ) -> bool:
-        """Store how an attempt ended: "completed", "failed" or "waiting" (to be tried again), and what it has cost.
+        """Record how an attempt ended: "completed", "failed" or "waiting" (to be tried again), and what it has cost.
 
         May be called twice. Returns False, and stores nothing, if its submit has no outcome yet, or its job no verdict.
         """
@@ -403,7 +403,7 @@ class SqliteStore(Leasing, Store):
     # -- files --------------------------------------------------------------------------------------------------------
 
     def want(self, wanted: WantedFiles) -> None:
-        """Store that files are wanted."""
+        """Record that files are wanted."""
         with self._transaction(wanted.ref) as db:
             db.execute(
                 "INSERT INTO files (ref, target, kinds, at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
