@@ -408,7 +408,7 @@ def test_a_plugin_that_breaks(tmp_path: Path) -> None:
     """An error of vidpoll's is a problem of the row."""
 
     def broken(*call: object) -> object:
-        raise vidpoll.PluginError("acme: the plugin cannot make the request (KeyError: 'x')")
+        raise vidpoll.PluginError("acme: the plugin cannot build the request (KeyError: 'x')")
 
     with pytest.raises(vidpoll.BatchInvalid) as caught:
         make_rows(read([{"prompt": "a"}]), Builder(operation, broken), Defaults("acme", "t2v"))

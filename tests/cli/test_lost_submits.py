@@ -241,7 +241,7 @@ def test_the_list_is_read_once_for_all_submits_of_an_account(night: Night) -> No
     assert 0 < night.clock.now - begun <= PATIENCE
     told = [line.removeprefix("vidpoll: ") for line in err]
     assert [line.partition(",")[0] for line in told[:3]] == ["a submit without an answer"] * 3
-    tries = [line for line in told if "no news" in line]
+    tries = [line for line in told if "no usable response" in line]
     assert told[3 : 3 + len(tries)] == tries
     rest = told[3 + len(tries) :]
     assert [line.partition("(")[2] for line in rest[::3]] == ["key k1):", "key k2):", "key k3):"]
@@ -264,5 +264,5 @@ def test_a_provider_without_a_list(shell: Shell) -> None:
     night = Night(shell, NO_LIST)
     night.lose("k1")
     told = night.resume()
-    assert told[1].startswith("its list cannot be asked from here (no list at shop; it has: ")
+    assert told[1].startswith("its list cannot be asked from here (shop has no list operation; it has: ")
     assert ": look in its dashboard or log. If you find it: vidpoll resume --adopt shop:ID --key k1" in told[1]

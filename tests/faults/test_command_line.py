@@ -151,7 +151,7 @@ def test_nobody_there_is_told_at_once(machine: Machine) -> None:
     for words in (["jobs", "acme"], ["quota", "acme"], ["submit", "acme", "clip", "prompt=x"]):
         start = time.monotonic()
         code, said = machine.run(*words, "--base-url", nobody, "--timeout", "2")
-        assert (code, "no news: the connection was refused; again in " in said) == (1, True), said
+        assert (code, "no usable response: the connection was refused; trying again in " in said) == (1, True), said
         assert time.monotonic() - start < 15
 
 

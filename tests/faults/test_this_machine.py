@@ -112,7 +112,7 @@ def test_a_submit_that_is_given_up_while_it_connects_was_not_sent(
         many = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address)] * 5
         monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **options: many)
         url, bound = {
-            "requests": ("http://api.acme.internal", r"no whole answer within 0\.2 s"),
+            "requests": ("http://api.acme.internal", r"no complete response within 0\.2 s"),
             "curl": (f"http://127.0.0.1:{address[1]}", r"no connection within 0\.1 s"),
         }[transport]
         with real_client(CASE, url, bound=0.2) as client:
@@ -266,4 +266,4 @@ def test_a_parser_that_could_not_read_is_not_the_plugins_fault(error: Exception)
     events: list[vidpoll.Event] = []
     assert t.client.wait(REF, on_event=events.append).ok
     (failed,) = [event.reason for event in events if isinstance(event, vidpoll.PollFailed)]
-    assert failed.startswith("this machine could not read the answer")
+    assert failed.startswith("this machine could not read the response")

@@ -665,7 +665,7 @@ def test_a_wait_moves_on_from_a_server_that_drips(server: Any) -> None:
     with vidpoll.Client(
         accounts={"acme": account}, plugins=[Brings()], discover=False, http_timeout=(0.15, 0.15)
     ) as client:
-        with pytest.raises(vidpoll.WaitTimeout, match=r"no whole answer within 0\.3 s"):
+        with pytest.raises(vidpoll.WaitTimeout, match=r"no complete response within 0\.3 s"):
             client.wait("acme:j1", timeout=0.1)
     release.set()
     assert time.monotonic() - begun < 1

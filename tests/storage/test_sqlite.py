@@ -70,7 +70,7 @@ def test_the_file_of_another_program_is_left_alone(path: Path) -> None:
 def test_a_damaged_file_says_so(path: Path, content: bytes) -> None:
     """One line with the way out, at once. A file of another kind may be needed: nobody is told to move it away."""
     path.write_bytes(content)
-    with pytest.raises(vidpoll.StoreError, match="is no SQLite file: name another one") as caught:
+    with pytest.raises(vidpoll.StoreError, match="is not an SQLite file: name another one") as caught:
         talk([], store=path)
     assert "move it away" not in caught.value.message
     assert path.read_bytes() == content
@@ -171,7 +171,7 @@ def test_a_store_that_fails_after_the_post_loses_no_job(
     t = talk([SUBMITTED], store=path)
     send = t.wire.send
     t.client._loop.transport.send = lambda wire, ticket: (locked.execute("BEGIN IMMEDIATE"), send(wire, ticket))[1]
-    with pytest.warns(RuntimeWarning, match="acme:j1 is submitted, and not in the store: write it down"):
+    with pytest.warns(RuntimeWarning, match="acme:j1 was submitted, but is not in the store: write the reference down"):
         assert t.client.submit("acme", "clip", prompt="x").ref == REF
 
 
@@ -203,7 +203,7 @@ def test_a_full_disk_says_so_and_spoils_nothing(path: Path) -> None:
     )
     said, ref = done.stdout.splitlines()
     assert said.startswith("acme:j1: the store ")
-    assert "no room" in said or "room on it" in said
+    assert "its disk is full" in said or "check the disk and its free space" in said
     assert ref == "acme:j1"
     assert [job.ref for job in SqliteStore(path, lambda: NOW).jobs()] == ["acme:j1"]
 

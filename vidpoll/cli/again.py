@@ -81,7 +81,7 @@ _LINE = re.compile(
 )
 _PYTHON = re.compile(r"""(?:vidpoll|client)\.wait\((["'])(.+?)\1\)""")
 _RESUME = re.compile(r"(?:Then r|R)esume: (?!.*esume: )")
-_SLOW = re.compile(r"no connection within|no whole answer within|nothing came for")
+_SLOW = re.compile(r"no connection within|no complete response within|nothing came for")
 
 
 def advised(error: vidpoll.VidpollError, args: Arguments, line: str | None = None) -> str:

@@ -529,7 +529,7 @@ def test_the_report_of_a_store(
     ("argv", "said"),
     [
         (["none.sqlite3"], "there is no store 'none.sqlite3'"),
-        (["text"], "is no SQLite file"),
+        (["text"], "is not an SQLite file"),
         (["text", "-o", "no/such/x.html"], "cannot be written: its folder is not there"),
         (["text", "--files", "nowhere"], "--files 'nowhere': there is no such folder"),
         ([], "the following arguments are required: STORE"),

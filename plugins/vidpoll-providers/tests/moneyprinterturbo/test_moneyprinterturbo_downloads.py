@@ -151,7 +151,7 @@ def test_a_reversed_range_is_none(first: int, tmp_path: Path) -> None:
     """1.2: `bytes=<size>-` is answered by 206, a length of 0 and a range that ends before it begins."""
     reversed_span = vidpoll.Response(206, {"content-range": f"bytes {first}-{first - 1}/{first}"}, b"")
     with scripted([reversed_span]) as client:
-        with pytest.raises(vidpoll.DownloadError, match="ranges that were not asked for"):
+        with pytest.raises(vidpoll.DownloadError, match="a range that was not requested"):
             client.open(f"{NAME}:{TASK}", asset=plugin.stream(TASK))
 
 
