@@ -292,10 +292,12 @@ class Client(ClientBase):
     def submit(self, account: str, kind: str, /, **fields: object) -> Job:
         """Start a job with the provider's own fields: `client.submit("magicoal", "t2v", prompt="a lighthouse")`.
 
-        It is sent once. Only what certainly did not leave (a refused connection) is sent again, for up to
-        60 s, or the client's `patience` if that is shorter; then ProviderError is raised, and nothing was bought. The
-        logger `vidpoll.again` warns of each such try. Raises ProviderError where the provider refuses (nothing was
-        bought), SubmitUnknown where it may have been received, UsageError before anything is sent.
+        It is sent once. Only a submit that certainly was not received (the connection was refused) is sent again, for
+        up to 60 s, or for the client's `patience` if that is shorter. The logger `vidpoll.again` warns of each try.
+        Then ServerError is raised: nothing was sent, nothing was bought.
+
+        Raises ProviderError if the provider refuses (nothing was bought), SubmitUnknown if the submit may have been
+        received, UsageError before anything is sent.
         """
         state = self._state(account)
         check_kind(state, kind)

@@ -227,6 +227,16 @@ def test_machines_are_told_the_same(night: Night) -> None:
     }
 
 
+def test_many_candidates_are_not_all_printed(night: Night) -> None:
+    """The nearest ten are; machines get all."""
+    night.lose("k1")
+    rows = [row(f"j{number}", float(number)) for number in range(1, 14)]
+    told = night.resume(*rows)
+    assert [line.split()[2] for line in told[1:11]] == [f"shop:j{number}" for number in range(1, 11)]
+    assert told[11] == f"3 further jobs of the list, less near: vidpoll resume --json {' '.join(STORE)}"
+    assert len(json.loads(night.resume(*rows, options=("--json",))[0])["candidates"]) == 13
+
+
 # -- the list ---------------------------------------------------------------------------------------------------------
 
 

@@ -54,9 +54,9 @@ class Context:
         """A client for these accounts, as the options of `args` say: where, how patiently, and with which store.
 
         `given` are accounts beside those of the options. `within`: what may be tried again is, for so many seconds at
-        most. `keep=False`: without the store. The default store costs a warning where it cannot be used: what is asked
-        of vidpoll is done without it. A store that was named raises UsageError then; with `must_keep` either of them
-        raises StoreError. Raises UsageError where `--base-url` or a `--header` would be for several.
+        most. `keep=False`: without the store. If the default store cannot be used, a warning is printed, and the client
+        has no store. A store that the user named raises UsageError instead; with `must_keep` both raise StoreError.
+        Raises UsageError where `--base-url` or a `--header` would be for several.
         """
         options: dict[str, Any] = {"clock": self.clock} if heart is None else {"clock": heart, "plugins": [heart]}
         options["accounts"] = accounts_of(sorted(set(accounts)), args, given or {})
@@ -251,12 +251,12 @@ def store_of(args: Arguments | None) -> Path | str | None:
 
 
 def store_named(args: Arguments) -> str:
-    """What names the store, `--store` or `VIDPOLL_STORE`; empty for the default one."""
+    """What names the store: `--store` or `VIDPOLL_STORE`. Empty for the default store."""
     return "--store" if args.store else "VIDPOLL_STORE" if os.environ.get("VIDPOLL_STORE") else ""
 
 
 def unusable(error: vidpoll.StoreError, args: Arguments) -> vidpoll.VidpollError:
-    """The error of a store that cannot be opened: that of a named one is wrong usage."""
+    """The error for a store that cannot be opened: UsageError if the user named it."""
     named = store_named(args)
     return vidpoll.UsageError(f"{error.message}. {named} names it, and nothing was sent") if named else error
 

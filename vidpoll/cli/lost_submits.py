@@ -1,6 +1,6 @@
 """The submits without an answer: `resume` shows each one, and which jobs of the provider's list it may have become.
 
-The list of an account is read once for all its open submits. What is shown is worked out in `candidates`, from values.
+The list of an account is read once for all its open submits. `candidates` decides what is shown; it is a pure function.
 """
 
 from __future__ import annotations
@@ -23,22 +23,25 @@ LISTED = 200
 """Rows of a provider's list in which lost submits are looked for."""
 
 PATIENCE = 10.0
-"""Seconds of nothing but faults after which the list is left alone, without `--patience`."""
+"""Seconds of nothing but faults after which reading the list ends, without `--patience`."""
 
 LATE = 60.0
-"""Seconds by which a provider's list may be late: no submit is dismissed before."""
+"""Seconds by which a provider's list may be late. Before, no line that dismisses a submit is printed."""
 
 NEAR = 120.0
-"""Seconds around a submit in which the two clocks decide whether a job was created before it."""
+"""Seconds around a submit within which the clocks of both machines are compared."""
 
 DEEP = 3
 """How deep in a row of the list the fields of a submit are looked for."""
 
 MEASURED, UNMEASURED = 2.0, 5.0
-"""Seconds by which a job may seem to be older than its submit, where the clocks were compared, and where not."""
+"""Seconds by which a job may seem older than its submit: if the clocks were compared, and if they were not."""
+
+SHOWN = 10
+"""Jobs that a submit may have become, printed at most; --json has all."""
 
 PARTIAL = "its list may leave out jobs that still run"
-"""Said where a plugin does not tell that the list has all jobs."""
+"""Printed unless the plugin says that the list has all jobs."""
 
 Submits = Sequence[vidpoll.Submission]
 
@@ -54,7 +57,7 @@ def submit_name(lost: vidpoll.Submission) -> str:
 
 
 def by_address(lost: Submits, trusted: Trusted) -> list[list[vidpoll.Submission]]:
-    """The submits by account and address, without those whose address stands in the store alone: these are told."""
+    """The submits by account and address. Those whose address only the store names are printed, and left out."""
     ordered = sorted(lost, key=lambda each: (*_place(each), each.at))
     groups = [list(group) for _, group in groupby(ordered, key=_place)]
     return [group for group in groups if trusted.address(_names(group), group[0].provider, group[0].base_url)]
@@ -70,7 +73,7 @@ def _names(group: Submits) -> str:
 
 
 def show(groups: Sequence[Submits], args: Arguments, context: Context, deadline: Deadline) -> list[int]:
-    """Show the submits first, then what each may have become; the exit codes."""
+    """Print the submits first, then what each may have become. Return the exit codes."""
     lost = [each for group in groups for each in group]
     if not args.json:
         for each in lost:
@@ -94,10 +97,10 @@ def show(groups: Sequence[Submits], args: Arguments, context: Context, deadline:
 
 @dataclass
 class Listing:
-    """What the provider's list shows of jobs that are not kept here, and why it does not show all.
+    """The jobs of the provider's list that are not kept here, and why jobs may be missing.
 
-    `skew` is by how many seconds the provider's clock is ahead of this machine's; None where that is not known.
-    `running` says that the list has jobs that still run, too; None where the plugin does not tell.
+    `skew` is by how many seconds the provider's clock is ahead of this machine's; None if that is not known. `running`
+    is True if the list also has jobs that still run; None if the plugin does not say.
     """
 
     jobs: list[vidpoll.Job] = field(default_factory=list)
@@ -131,7 +134,7 @@ def _listing(lost: vidpoll.Submission, args: Arguments, context: Context, deadli
 
 
 def _skew(client: vidpoll.Client, lost: vidpoll.Submission, jobs: Sequence[vidpoll.Job]) -> float | None:
-    """The difference of the clocks, where it may decide: then the server is asked for its time."""
+    """The difference of the clocks. The server is asked for its time only if a job was created near the submit."""
     times = [_created(job) for job in jobs]
     if not any(each is not None and abs(each - lost.at) <= NEAR for each in times):
         return None
@@ -151,9 +154,9 @@ def _created(job: vidpoll.Job) -> float | None:
 class Candidate(NamedTuple):
     """A job that a submit may have become.
 
-    `after` is by how many seconds it was created after the submit, on this machine's clock; None where the list has no
-    time. `shown` are the prompt, and the fields of the submit, as the list has them; `same` names those that are as
-    sent, `other` those that are not.
+    `after` is by how many seconds it was created after the submit, on this machine's clock; None if the list has no
+    time. `shown` has the prompt and the submit's fields as the list has them. `same` names the fields that are as they
+    were sent, `other` those that are not.
     """
 
     job: vidpoll.Job
@@ -164,14 +167,14 @@ class Candidate(NamedTuple):
 
 
 class Candidates(NamedTuple):
-    """The jobs that a submit may have become, the nearest first, and seconds by which others are older than it."""
+    """The jobs that a submit may have become, the nearest first; and by how many seconds each other job is older."""
 
     jobs: tuple[Candidate, ...]
     older: tuple[float, ...]
 
 
 def candidates(lost: vidpoll.Submission, jobs: Sequence[vidpoll.Job], skew: float | None) -> Candidates:
-    """Sort out the jobs of a list: what was created before the submit is not what it has become."""
+    """Which jobs of a list a submit may have become: not those that were created before it."""
     early = UNMEASURED if skew is None else MEASURED
     found, older = [], []
     for job in jobs:
@@ -189,7 +192,7 @@ def _nearness(each: Candidate) -> tuple[bool, bool, float]:
 
 
 def _compared(sent: Mapping[str, Any], job: vidpoll.Job) -> tuple[dict[str, Any], tuple[str, ...], tuple[str, ...]]:
-    """What the list's row has of the prompt and the sent fields; which are as sent, and which are not."""
+    """The prompt and the sent fields in the list's row; which of them are as they were sent, and which are not."""
     row = dict(_fields(None if job.snapshot is None else job.snapshot.raw))
     both = [name for name in row if name in sent and _comparable(sent[name])]
     same = tuple(name for name in both if str(row[name]).rstrip("…") == _start(sent[name]) or row[name] == sent[name])
@@ -198,7 +201,7 @@ def _compared(sent: Mapping[str, Any], job: vidpoll.Job) -> tuple[dict[str, Any]
 
 
 def _fields(row: object, deep: int = 0) -> Iterator[tuple[str, Any]]:
-    """The plain values of a row, and of the objects in it, safe to show; the row's own come last, and count."""
+    """The plain values of the objects in a row, then those of the row itself; safe to show."""
     if isinstance(row, Mapping) and deep < DEEP:
         for value in row.values():
             yield from _fields(value, deep + 1)
@@ -208,14 +211,14 @@ def _fields(row: object, deep: int = 0) -> Iterator[tuple[str, Any]]:
 
 
 def _comparable(value: object) -> bool:
-    """Whether a provider may be expected to show a field as it was sent: URLs are not, and files are kept as a hash."""
+    """Whether a provider may show a field as it was sent. It replaces URLs; of a file the store has only a hash."""
     start = _start(value)
     text = "sha256:" not in start and "://" not in start and value != redact.HIDDEN
     return isinstance(value, (str, int, float)) and text
 
 
 def _start(value: object) -> str:
-    """A value as text, of a long one the beginning that is kept."""
+    """A value as text; of a long text the beginning, as the store keeps it."""
     return str(value).partition("… sha256:")[0].rstrip("…")
 
 
@@ -234,9 +237,12 @@ def _value(value: object) -> str:
 
 
 def _lines(lost: vidpoll.Submission, found: Candidates, listing: Listing, args: Arguments, age: float) -> Iterator[str]:
-    for each in found.jobs:
+    for each in found.jobs[:SHOWN]:
         line = again(args, "resume", adopt=each.job.ref, key=lost.key or None)
         yield f"may be {status_line(each.job, 0.0)}{_told(each)}: {line}"
+    if len(found.jobs) > SHOWN:
+        further = counted(len(found.jobs) - SHOWN, "further job")
+        yield f"{further} of the list, less near: {again(args, 'resume', json=True)}"
     if found.older:
         yield _older(found.older, listing.skew)
     if not found.jobs:
@@ -248,7 +254,7 @@ def _lines(lost: vidpoll.Submission, found: Candidates, listing: Listing, args: 
 
 
 def _told(each: Candidate) -> str:
-    """When a candidate was created, and what was sent for it."""
+    """When a candidate was created, with its prompt and the fields that differ."""
     created = iso(_created(each.job))
     said = f", created {created}, {_apart(each.after)} the submit" if each.after is not None and created else ""
     for name, value in each.shown.items():
@@ -283,7 +289,7 @@ def _older(older: Sequence[float], skew: float | None) -> str:
 
 
 def _end(lost: vidpoll.Submission, found: Candidates, listing: Listing, args: Arguments, age: float) -> str:
-    """What ends an open submit; while the provider's list may still be late, to look again."""
+    """The line that dismisses a submit; while the provider's list may be late, the one that looks again."""
     partial = not (listing.running or listing.problem)
     if age < LATE:
         why = f"the submit is only {_span(max(0.0, age))} old{f', and {PARTIAL}' if partial else ''}"

@@ -61,7 +61,7 @@ def _submit(args: Arguments, context: Context) -> int:
 
 
 def _client(args: Arguments, context: Context, deadline: Deadline) -> vidpoll.Client:
-    """A client that submits. Raises UsageError where a key needs a store, and the default one cannot be used."""
+    """A client that submits. Raises UsageError if a key needs a store that cannot be used."""
     once = args.once is not None
     try:
         return context.client([args.name], args, within=deadline.left, must_keep=once)
@@ -125,7 +125,7 @@ def _submitted(args: Arguments, context: Context, client: vidpoll.Client) -> tup
 
 
 def _where(args: Arguments, client: vidpoll.Client) -> str:
-    """Where a submit is found that was interrupted: in the provider's list, if this account can ask for it."""
+    """Where to look for an interrupted submit: in the provider's list, if this account can request it."""
     try:
         client.jobs(args.name)
     except vidpoll.VidpollError:
