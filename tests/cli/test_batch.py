@@ -247,7 +247,7 @@ def test_everything_wrong_is_told_at_once(run: Run, server: Server, tmp_path: Pa
         ([*NIGHT, "--limit", "0"], "batch: argument --limit: '0' is not a whole number, 1 or more; "),
         ([*NIGHT, "--retries", "-1"], "batch: argument --retries: "),
         ([*NIGHT, "--only", "z"], "--only 'z': no row has this key"),
-        ([*NIGHT, "--report", "night.csv"], "--report 'night.csv' must not be the input, which is never written: name "),
+        ([*NIGHT, "--report", "night.csv"], "--report 'night.csv' must not be the input, which is never written: "),
         ([*NIGHT, "--report", "done.txt"], "--report must end in .csv or .jsonl, got 'done.txt'"),
         ([*NIGHT, "--into", "night.csv"], "--into: cannot save files in 'night.csv': "),
         ([*NIGHT, "--no-store"], "batch: a batch needs its store, so that nothing is bought twice: omit --no-store"),

@@ -189,7 +189,7 @@ class Batch:
             yield results.popleft()
 
     def _tell_stops(self, *, at_end: bool = False) -> None:
-        """Call the hook once for each account that stopped; at the end also for limits that left rows waiting."""
+        """Call the hook once for each account that stopped; at the end also for other reasons why rows still wait."""
         for stop in self.stopped if at_end else self._stops():
             if stop.place not in self._told:
                 self._told.add(stop.place)

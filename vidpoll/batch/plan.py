@@ -80,8 +80,8 @@ class Plan:
     `counts` gives the number of new, waiting, running, unknown, completed and failed rows. `buy` are the rows to buy;
     `allowed` are the keys of those that the budget and the limit allow at their upper prices. `spent` is the amount
     that the batch has spent and reserved, in the budget's unit. `finish` is the earliest and the latest Unix second at
-    which all allowed rows will be done; None if unknown. `gone` are keys that were begun but are no longer in the
-    input: their jobs continue. `problems` says why the batch may not begin; empty if it may.
+    which all allowed and running rows will be done; None if unknown. `gone` are keys that were begun but are no longer
+    in the input: their jobs continue. `problems` says why the batch may not begin; empty if it may.
     """
 
     name: str

@@ -142,7 +142,7 @@ def render(name: str, samples: Mapping[str, Any] | None = None) -> dict[str, str
     for file_name, body in index.bodies.items():
         files[f"{values['module']}/samples/{file_name}"] = _dump(body)
     head = {
-        "about": f"{MARK}: are these all status words of the vendor's page, cancelled and expired ones too?",
+        "about": f"{MARK}: are these all status words of the vendor's page, with those for cancelled and expired?",
         "base_url": index.provider.base_url,
         "auth": f"Authorization: Bearer {{{values['variable']}}}",
         "floor": 5,

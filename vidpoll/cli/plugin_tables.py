@@ -104,7 +104,7 @@ def _list(pages: Mapping[str, Any]) -> list[str]:
     if not pages:
         return []
     kind = "cursor_pages" if "next" in pages else "numbered_pages"
-    ask = f"        # {MARK}: the path of the list, and what its query calls the page and its size"
+    ask = f"        # {MARK}: the path of the list, and the query's names for the page and its size"
     return [ask, *_call("        list=", f"declare.{kind}", ['"GET /videos"', "JOB", *_options(pages)])]
 
 
