@@ -672,7 +672,7 @@ def without(samples: Samples, *names: str) -> Samples:
             r'taken-image.json: add "fields" that the submit accepts, .*no field \'colour\'',
         ),
         ([("taken-text.json", reel, {"operation": "submit text2video", "expect": {"job_id": "text2video/9"}})
-          for _, reel, _ in REEL_SAMPLES[:1]] + REEL_SAMPLES[2:], "the job_id 'text2video/9' must be part of the response"),
+          for _, reel, _ in REEL_SAMPLES[:1]] + REEL_SAMPLES[2:], "the job_id 'text2video/9' must be part of"),
         ([REEL_SAMPLES[0], *REEL_SAMPLES], "taken-text.json is listed twice"),
     ],
 )  # fmt: skip

@@ -416,7 +416,7 @@ def test_misuse_says_so(toy: Simulator) -> None:
     """Unknown faces are named beside the known ones; what needs servers says that they are not running."""
     with pytest.raises(ValueError, match="'nope' is not simulated; simulated are toy"):
         toy.requests("nope")
-    with pytest.raises(RuntimeError, match="is running"):
+    with pytest.raises(RuntimeError, match="is already running"):
         toy.start()
     with pytest.raises(ValueError, match="backwards"):
         toy.advance(-1.0)
