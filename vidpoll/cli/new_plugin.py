@@ -186,7 +186,7 @@ _SIMULATOR = '''
 
 @vidpoll.hookimpl
 def vidpoll_simulators() -> Mapping[str, str]:
-    """The simulator plays the samples."""
+    """Let the simulator play the samples."""
     return {"$name": "$module:samples/index.json"}
 '''
 
@@ -243,7 +243,7 @@ class _Index:
         row["origin"] = "inferred" if self.invented or not given else "documented"
         note = "documented or recorded? And does it mean what the vendor's page says?"
         if self.invented or not given:
-            note = "invented by the template: put the vendor's own example here"
+            note = "the template invented this sample: replace it with the vendor's own example"
         if name == "error":
             row["status"] = _status(file)
             note = "it holds no status word: is it an error (which HTTP status?), a quota, a second response (follow)?"

@@ -17,7 +17,7 @@ WIDTH = 120
 
 _ASKS = {
     "status": "is this the job's status, and not the envelope's?",
-    "full": "does it count from 0 to 1?",
+    "full": "does the progress count from 0 to 1?",
     "files": "is this the finished file?",
     "envelope": 'does another code mean a refusal? Add those that the page lists: kinds={"1004": "auth"}',
 }
