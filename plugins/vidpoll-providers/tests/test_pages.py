@@ -43,7 +43,7 @@ listed below, set `<PROVIDER>_BASE_URL`, `--base-url`, or an account.
 open. **Proof** names what the plugin has passed in addition to the contract tests, which every plugin passes:
 
 - **Recorded**: recorded traffic of a real server, replayed through whole waits and downloads.
-- **SDK**: the vendor's own Python SDK runs against vidpoll's simulator of the service, so both use the same wire format.
+- **SDK**: the vendor's own Python SDK runs against vidpoll's simulator of the service: both use one wire format.
 - **Server**: vidpoll runs against a real server on loopback.
 - **Documents**: the plugin was written from the vendor's pages and sources only.
 - **Live**: the plugin was tried with a key at the vendor's own service. A provider without this word was not."""
@@ -132,7 +132,8 @@ def prices(provider: vidpoll.Provider) -> str:
             listed = operation.price
             found.setdefault((listed.source, listed.dated, listed.unit), []).append(f"`{kind}`")
     return "; ".join(
-        f"{', '.join(kinds)} in {unit}, from {source}, read on {dated}" for (source, dated, unit), kinds in found.items()
+        f"{', '.join(kinds)} in {unit}, from {source}, read on {dated}"
+        for (source, dated, unit), kinds in found.items()
     )
 
 
@@ -192,7 +193,10 @@ def row(name: str) -> str:
 
 
 def whole_page() -> str:
-    head = ["| provider | reference | key | kinds of submit | other operations | proof |", "| --- | --- | --- | --- | --- | --- |"]
+    head = [
+        "| provider | reference | key | kinds of submit | other operations | proof |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
     table = "\n".join([*head, *map(row, NAMES)])
     return "\n\n".join([INTRO, table, *(part for name in NAMES for part in section(name))]) + "\n"
 

@@ -163,7 +163,7 @@ def test_what_fal_takes_as_headers_leaves_the_body(tmp_path: Path) -> None:
         "X-Fal-Store-IO": "0",
         "X-Fal-Object-Lifecycle-Preference": '{"expiration_duration_seconds": 60}',
     }
-    with pytest.raises(vidpoll.InvalidField, match="image_url: it cannot be read"):
+    with pytest.raises(vidpoll.InvalidField, match="image_url cannot be read"):
         OPERATIONS["submit video"].request({**fields, "image_url": tmp_path / "none.png"})
 
 
@@ -199,7 +199,7 @@ def test_a_cancel_out_of_the_queue_is_the_end(word: str, state: State | None) ->
 
 def test_fields_of_one_app_s_list_want_the_app() -> None:
     """The list of all requests has none of them."""
-    with pytest.raises(vidpoll.InvalidField, match="status goes with endpoint_id"):
+    with pytest.raises(vidpoll.InvalidField, match="status needs endpoint_id"):
         OPERATIONS["list"].request({"status": "error"}, None)
 
 
@@ -214,7 +214,7 @@ def test_a_row_without_an_outcome_is_left_out(odd: dict[str, object]) -> None:
 def test_a_file_that_is_not_deleted_is_told() -> None:
     """The rest of the payloads is gone."""
     kept = {"cdn_delete_results": [{"link": URL, "exception": None}, {"link": URL, "exception": "403"}]}
-    with pytest.raises(vidpoll.Refused, match="1 of its files are not deleted: 403"):
+    with pytest.raises(vidpoll.Refused, match="1 of the job's files were not deleted: 403"):
         OPERATIONS["delete"].parse(answer(kept), ID)
 
 

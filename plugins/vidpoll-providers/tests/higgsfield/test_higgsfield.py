@@ -61,7 +61,7 @@ def test_a_token_of_hugging_face_is_not_sent(monkeypatch: pytest.MonkeyPatch) ->
     client, wire = client_of([])
     with (
         client,
-        pytest.raises(vidpoll.ConfigurationError, match="HF_KEY is a token of Hugging Face, so it is not sent"),
+        pytest.raises(vidpoll.ConfigurationError, match="HF_KEY is a Hugging Face token, so it was not sent"),
     ):
         client.wait(f"higgsfield:{ID}")
     assert wire.sent == []
