@@ -74,7 +74,7 @@ def test_a_broker_that_is_gone(
             carrier.hand_over({"ref": ref}, again=False)
         carrier.flush(5.0)
     assert got == sent
-    lost = ["a: its verdict did not reach the broker (OSError); it is told again"]
+    lost = ["a: the verdict did not reach the broker (OSError); it will be sent again"]
     assert caplog.messages == ([] if "a" in sent else lost)
 
 
@@ -106,4 +106,4 @@ def test_a_verdict_that_cannot_be_handed_over_is_not_told(caplog: pytest.LogCapt
     made, event = job(1000.0)
     hooks = Hooks(Noted(RuntimeError("no thread")))  # type: ignore[arg-type]
     assert hooks.vidpoll_failed(made, event) is vidpoll.LATER
-    assert caplog.messages == ["acme:j1: its verdict was not handed over: RuntimeError"]
+    assert caplog.messages == ["acme:j1: the verdict was not handed over: RuntimeError"]

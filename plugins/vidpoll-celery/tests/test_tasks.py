@@ -214,7 +214,7 @@ def test_a_store_that_cannot_be_opened(
     monkeypatch.setattr("vidpoll_celery.options.Options.client", lambda *args: (_ for _ in ()).throw(error))
     with caplog.at_level(logging.ERROR, "vidpoll"):
         video.serve.run()
-    assert caplog.messages == [f"nothing is served here for now: {error}"]
+    assert caplog.messages == [f"serving failed; beat tries again: {error}"]
 
 
 def test_each_process_has_a_client(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -580,7 +580,7 @@ def test_without_pycurl(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(vidpoll.ConfigurationError) as raised:
         vidpoll.Client(transport="curl", discover=False)
     assert str(raised.value) == (
-        "the transport curl needs pycurl, which does not import (ModuleNotFoundError): pip install pycurl"
+        "the transport curl needs pycurl, which cannot be imported (ModuleNotFoundError): pip install pycurl"
     )
 
 

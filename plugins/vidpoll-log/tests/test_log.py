@@ -177,9 +177,15 @@ def test_the_environment(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("variables", "said"),
     [
-        ({"VIDPOLL_LOG": "missing/night.log"}, "the log .*night.log cannot be written to: is its folder there"),
+        (
+            {"VIDPOLL_LOG": "missing/night.log"},
+            "the log .*night.log cannot be written to: check that its folder exists",
+        ),
         ({"VIDPOLL_LOG": "."}, "cannot be written to: it is a folder"),
-        ({"VIDPOLL_LOG": "a.log", "VIDPOLL_LOG_MAX_BYTES": "1e6"}, "VIDPOLL_LOG_MAX_BYTES='1e6': a whole number"),
+        (
+            {"VIDPOLL_LOG": "a.log", "VIDPOLL_LOG_MAX_BYTES": "1e6"},
+            "VIDPOLL_LOG_MAX_BYTES must be a whole number of bytes, .*got '1e6'",
+        ),
     ],
 )
 def test_a_wrong_setting_is_heard_of_at_once(variables, said, tmp_path, monkeypatch):
@@ -194,7 +200,10 @@ def test_a_wrong_setting_is_heard_of_at_once(variables, said, tmp_path, monkeypa
 
 def test_wrong_arguments():
     """Are refused with the way to write them."""
-    with pytest.raises(vidpoll.UsageError, match="max_bytes=-1, keep=5: whole numbers"):
+    with pytest.raises(
+        vidpoll.UsageError,
+        match="max_bytes must be a whole number from 0 and keep one from 1, got max_bytes=-1, keep=5",
+    ):
         LogFile("x.log", max_bytes=-1)
 
 

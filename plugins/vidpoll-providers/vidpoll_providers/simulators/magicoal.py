@@ -78,7 +78,7 @@ class MagicoalFace(Face):
         capacity: int = 4,
         timelines: Mapping[str, Timeline] | None = None,
     ) -> None:
-        """``credits`` is the balance at the start; ``videos_limit`` selects the free plan with that many videos a month.
+        """``credits`` is the balance at the start; ``videos_limit`` selects the free plan with so many videos a month.
 
         ``rate_limit`` requests a key are allowed in ``rate_window`` simulated seconds (the window is not documented).
         ``flat_errors`` returns errors as the older services do: a text instead of code and message.
