@@ -265,7 +265,9 @@ def test_templates(sink):
         ("Clips: acme:j2 failed", "failed||{ref} {secret}|acme:j2"),
     ]
     for wrong in ("{prompt}", "{ref", "{ref.__class__.x}", "{0}"):
-        with pytest.raises(vidpoll.UsageError, match=r"the template .*; fields: {at}, {cost}, {event}"):
+        with pytest.raises(
+            vidpoll.UsageError, match=r"the template .* cannot be used .*: the fields are {at}, {cost}, {event}"
+        ):
             AppriseNotifier(sink.url, line=wrong)
 
 
@@ -390,7 +392,7 @@ def test_what_could_not_be_sent_goes_along_with_the_next(sink, caplog):
     notifier = AppriseNotifier(sink.url, every=0.0)
     sink.answers = [500] * 3
     with pytest.warns(
-        RuntimeWarning, match=r"vidpoll-apprise 1 \(json\) raised NotSent: 1 events could not be told:.*500"
+        RuntimeWarning, match=r"vidpoll-apprise 1 \(json\) raised NotSent: 1 events could not be sent:.*500"
     ):
         wait_and_settle(notifier, sink)
     assert sink.heard == []
@@ -485,10 +487,10 @@ def test_no_secret_of_a_url_is_seen(sink, caplog, recwarn):
 @pytest.mark.parametrize(
     ("urls", "said"),
     [
-        (f"discrod://{SECRET}/x", r"Apprise does not take URL 1 \(discrod\)"),
-        (f"json://localhost https://hooks.example/{SECRET}", r"Apprise does not take URL 2 \(https\)"),
-        (f"json://localhost, {SECRET}", r"Apprise does not take URL 2 \(no URL\)|Apprise does not take"),
-        ("", r"Apprise does not take URL 1 \(no URL\)"),
+        (f"discrod://{SECRET}/x", r"Apprise refuses URL 1 \(discrod\)"),
+        (f"json://localhost https://hooks.example/{SECRET}", r"Apprise refuses URL 2 \(https\)"),
+        (f"json://localhost, {SECRET}", r"Apprise refuses URL 2 \(no URL\)|Apprise refuses"),
+        ("", r"Apprise refuses URL 1 \(no URL\)"),
     ],
 )
 def test_a_wrong_url_is_refused_at_once_and_not_shown(urls, said, caplog):
@@ -522,10 +524,10 @@ def test_the_environment(sink, monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("URLS", f"discrod://{SECRET}", r"UsageError: Apprise does not take URL 1 \(discrod\)"),
-        ("ON", "complete", "UsageError: 'complete' is no event; a list of events is due, of stage_changed, "),
-        ("EVERY", "often", "UsageError: VIDPOLL_APPRISE_EVERY='often'"),
-        ("LINE", "{prompt}", "UsageError: the template '{prompt}': 'prompt'; fields: "),
+        ("URLS", f"discrod://{SECRET}", r"UsageError: Apprise refuses URL 1 \(discrod\)"),
+        ("ON", "complete", "UsageError: on must be a list of events, of stage_changed, .* got 'complete'"),
+        ("EVERY", "often", "UsageError: VIDPOLL_APPRISE_EVERY must be seconds, like 30, got 'often'"),
+        ("LINE", "{prompt}", "UsageError: the template '{prompt}' cannot be used .'prompt'.: the fields are "),
         ("SPOOL", __file__, "UsageError: the spool .* cannot be made"),
     ],
 )
@@ -684,7 +686,7 @@ def test_old_news_and_broken_files(sink, tmp_path, caplog, monkeypatch):
     monkeypatch.setattr(vidpoll_apprise.spool.time, "time", lambda: now + 8 * 86400)
     assert AppriseNotifier(sink.url, spool=tmp_path).flush(BOUND)
     assert sink.heard == []
-    assert "too old to be told: acme:j1 completed" in caplog.text
+    assert "too old to be sent: acme:j1 completed" in caplog.text
     assert "broken.sqlite3 cannot be read" in caplog.text
     assert [path.name for path in files(tmp_path)] == ["broken.sqlite3"]
 

@@ -25,7 +25,7 @@ PAUSE = 1.0
 """Seconds between two attempts, while the broker does not respond."""
 
 ENOUGH = 1000
-"""With so many messages in the queue of verdicts none is repeated: it is there already, or is repeated a minute later."""
+"""With so many messages in the queue of verdicts none is repeated: it is there, or is repeated a minute later."""
 
 
 class Carrier:

@@ -115,7 +115,7 @@ def test_the_sums(run: Path) -> None:
     assert {name: told[name] for name in ("jobs", "completed", "failed", "unknown", "requests", "files")} == {
         "jobs": "4", "completed": "2", "failed": "1", "unknown": "1", "requests": "19", "files": "2",
     }  # fmt: skip
-    assert told["faults borne"] == "2"
+    assert told["faults survived"] == "2"
     assert "2 times: HTTP 503 without JSON (no content type)" in found.text
     assert found.all("title") == [{}] + [{}] * (len(found.all("title")) - 1)
     assert "<title>A &lt;night&gt;</title>" in read(run)
@@ -414,7 +414,7 @@ def test_a_slow_page_holds_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(report, "html", lambda: str(opened.wait(20)))
     t = talk({f"/jobs/{n}": [DRAWING, SAVING, DONE] for n in range(50)}, plugins=(report,))
     began = time.monotonic()
-    with pytest.warns(RuntimeWarning, match="is not written after 0.2 s"):
+    with pytest.warns(RuntimeWarning, match="was not written within 0.2 s"):
         done = list(t.client.as_completed([f"acme:{n}" for n in range(50)]))
     assert [job.ok for job in done] == [True] * 50
     assert time.monotonic() - began < 5
@@ -528,10 +528,10 @@ def test_the_report_of_a_store(
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        (["none.sqlite3"], "there is no store 'none.sqlite3'"),
+        (["none.sqlite3"], "STORE must be the store's file, got 'none.sqlite3'"),
         (["text"], "is no SQLite file"),
-        (["text", "-o", "no/such/x.html"], "cannot be written: its folder is not there"),
-        (["text", "--files", "nowhere"], "--files 'nowhere': there is no such folder"),
+        (["text", "-o", "no/such/x.html"], "cannot be written: its folder does not exist"),
+        (["text", "--files", "nowhere"], "--files must be an existing folder, got 'nowhere'"),
         ([], "the following arguments are required: STORE"),
     ],
 )
