@@ -37,7 +37,7 @@ INTRO = """\
 <!-- Written by `python plugins/vidpoll-providers/tests/test_pages.py`, from the plugins and their pages. -->
 
 [vidpoll-providers](../plugins/vidpoll-providers/README.md) contains all of these providers. To replace the base URL
-listed below, set `<PROVIDER>_BASE_URL`, `--base-url`, or an account.
+listed below, set `<PROVIDER>_BASE_URL`, pass `--base-url`, or give an account its own.
 
 **Oddities** are the facts about a service that a user may not expect. **Open questions** are what its documents leave
 open. **Proof** names what the plugin has passed in addition to the contract tests, which every plugin passes:
@@ -91,7 +91,7 @@ def base_url(provider: vidpoll.Provider) -> str:
 
 def pace(provider: vidpoll.Provider) -> str:
     typical, rate = provider.pacing.typical, provider.pacing.rate
-    said = f"a job is polled at most every {provider.pacing.floor:g} s"
+    said = f"a job is polled at most once every {provider.pacing.floor:g} s"
     said += f"; at most {rate[0]} requests in {rate[1]:g} s" if rate else ""
     return said + (f"; a job usually takes {typical[0]:g} to {typical[1]:g} s" if typical else "")
 
