@@ -16,7 +16,7 @@ import vidpoll
 
 
 def app(**conf: Any) -> Celery:
-    """An app that nobody else sees."""
+    """An app that is not the current one."""
     made = Celery("shop", broker="memory://", set_as_current=False)
     made.conf.update(conf)
     return made
@@ -176,7 +176,7 @@ def test_a_broker_whose_library_is_missing(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_nobody_hears() -> None:
-    """Only who serves needs somebody who hears."""
+    """Only a worker that serves needs an `on_verdict`."""
     video = install(app())
     settings.check(video, {"celery"})
     with pytest.raises(ImproperlyConfigured, match="nothing that this worker imports is decorated"):

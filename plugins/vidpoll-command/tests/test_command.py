@@ -65,7 +65,7 @@ def forget():
 
 
 def test_what_a_command_gets(note, said):
-    """The event on standard input, its plain fields in the environment, and arguments where they were asked for."""
+    """The event on standard input, its plain fields in the environment, and arguments if the command has them."""
     command = Command({"failed": [*note, "{event}", "{ref}", "{text}", "--"]})
     t = talk([DRAWING, {"status": "broken", "error": "out of paint"}], plugins=(command,))
     t.client.wait(REF, check=False)
@@ -130,7 +130,7 @@ def test_each_event_has_its_command_and_order_is_kept(note, said, tmp_path):
 
 @pytest.mark.parametrize("shell", [False, pytest.param(True, marks=POSIX)])
 def test_what_a_provider_writes_is_no_command(shell, note, said, tmp_path, monkeypatch):
-    """Whatever stands in a problem, a stage or an id: with a shell and without, it is a value."""
+    """Any text in a problem, a stage or an id is only a value, with a shell and without."""
     monkeypatch.chdir(tmp_path)
     line = f'{shlex.join(note)} "$VIDPOLL_TEXT" $VIDPOLL_PROBLEM_MESSAGE' if shell else [*note, "{text}"]
     command = Command({"stage_changed": line, "failed": line}, shell=shell)

@@ -53,7 +53,7 @@ def test_a_url_that_cannot_be_read(url: str) -> None:
 
 
 def test_a_server_that_is_down() -> None:
-    """At once, and not after the seconds for which an outage is borne."""
+    """At once, without waiting for the seconds of a tolerated outage."""
     port = free_port()
     text = said(f"postgresql://u:{SECRET}@127.0.0.1:{port}/shop?application_name=x")
     assert text.startswith(f"the store postgresql://u@127.0.0.1:{port}/shop cannot be reached (")
@@ -116,7 +116,7 @@ def test_tables_that_are_gone(url: str, admin: psycopg.Connection) -> None:
 
 
 def test_what_cannot_be_a_row(url: str) -> None:
-    """Another try would not help; the store goes on."""
+    """Another attempt would not help; the store continues to work."""
     store = PostgresStore(url)
     for ref in ("acme:\udcff", "acme:\0"):
         with pytest.raises(BadRow):
@@ -135,7 +135,7 @@ def test_its_hook_takes_its_urls_alone(url: str) -> None:
 
 
 def test_a_host_whose_clock_is_wrong(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It takes nobody's shards, and its own stay: all times are the database's."""
+    """It takes no shards of others, and its own stay: all times are the database's."""
     one, right = PostgresStore(url), time.time()
     [shard] = one.take({"acme": 1}, 1)
     monkeypatch.setattr(time, "time", lambda: right + 3600.0)

@@ -316,7 +316,7 @@ def test_a_delete_takes_the_record_of_a_job_that_is_over() -> None:
 
 @pytest.mark.parametrize("name", ["in.png", "in.mp4", "in.wav"])
 def test_an_upload_gives_the_name_that_a_loader_takes(tmp_path: Path, name: str) -> None:
-    """One route for images, videos and sound; the name in the answer counts."""
+    """One route for images, videos and sound; the name in the response decides."""
     (tmp_path / name).write_bytes(b"\x89PNG\0")
     client, wire = client_of([answer({"name": f"{name} (1)", "subfolder": "", "type": "input"})])
     with client:
@@ -326,7 +326,7 @@ def test_an_upload_gives_the_name_that_a_loader_takes(tmp_path: Path, name: str)
 
 
 def test_many_jobs_are_asked_for_by_the_list_of_those_that_are_not_over() -> None:
-    """It tells the place of each that waits, where it is whole."""
+    """If it is the whole list, each queued job has its position."""
     rows = [{"id": JOB, "status": "pending", "priority": 9}, {"id": HERS, "status": "pending", "priority": -1}]
     page = comfyui.parse_list(answer({"jobs": rows, "pagination": {"has_more": False}}), "")
     assert [(row.job_id, row.queue_position) for row in page.items] == [(JOB, 1), (HERS, 0)]

@@ -33,7 +33,7 @@ def client(*names: str) -> tuple[vidpoll.Client, FakeTransport]:
 
 
 def test_each_request_has_a_trace_id_of_its_own() -> None:
-    """Of a submit and of every question after it; the key stands beside it."""
+    """For a submit and every later request; the key is sent with it."""
     it, wire = client("submit.json", "generating.json", "generating.json", "success.json")
     with it:
         job = it.wait(it.submit("pixverse", "text", model="v5", prompt="a sea"), timeout=600)

@@ -86,13 +86,13 @@ def test_the_result_is_the_verdict(body: object, status: int, state: State, prob
     ],
 )
 def test_an_outage_is_no_verdict(body: object, status: int) -> None:
-    """It is borne and asked again: a paid job does not end by it."""
+    """vidpoll tolerates it and polls again: it does not end a paid job."""
     with pytest.raises(vidpoll.Malformed):
         result(body, status)
 
 
 def test_an_error_beside_completed_is_certain() -> None:
-    """Its result may be gone: then the job has failed with what the status told, and else with the result's reason."""
+    """Its result may be gone: then the job failed with the reason in the status, otherwise with the result's reason."""
     said = {**OVER, "error": "Invalid status code: 422", "error_type": "content_policy_violation"}
     client, _ = client_of([answer(said), *[answer({"detail": "Request not found"}, 404)] * 9])
     job = client.wait(f"fal:{ID}", timeout=900, check=False)
@@ -205,7 +205,7 @@ def test_fields_of_one_app_s_list_want_the_app() -> None:
 
 @pytest.mark.parametrize("odd", [{"status_code": "x"}, {"status_code": 302}, {"status_code": None, "ended_at": "y"}])
 def test_a_row_without_an_outcome_is_left_out(odd: dict[str, object]) -> None:
-    """Nobody knows how it stands."""
+    """Its state is unknown."""
     rows = [{"request_id": OWN, "endpoint_id": "fal-ai/veo3.1/fast", "status_code": 200, **more} for more in ({}, odd)]
     page = OPERATIONS["list"].parse(answer({"results": rows, "has_more": False, "next_cursor": "c"}), "")
     assert ([row.job_id for row in page.items], page.next) == ([ID], None)

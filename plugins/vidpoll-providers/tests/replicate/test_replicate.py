@@ -75,7 +75,7 @@ def test_output_that_is_gone_is_not_waited_for(tmp_path: Path) -> None:
 
 
 def test_output_that_comes_late_is_waited_for() -> None:
-    """Completed with no output and nothing removed: asked again."""
+    """Completed with no output and nothing removed: polled again."""
     late = [answer({"id": "p1", "status": "succeeded"}), answer({"id": "p1", "status": "succeeded", "output": URL})]
     client, _, _ = client_of(late)
     with client:
