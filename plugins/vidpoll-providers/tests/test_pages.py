@@ -181,20 +181,19 @@ def section(name: str) -> Iterator[str]:
 
 
 def row(name: str) -> str:
-    provider, index, title = provider_of(name), index_of(name), text_of(name)[0]
+    provider, title = provider_of(name), text_of(name)[0]
     kinds = ", ".join(f"`{kind}`" for kind in provider.submit) or "-"
     plain = [each for each in provider.operations() if " " not in each and each != "status"]
     more = [name for name in ("estimate", "upload") if getattr(provider, name)]
     others = ", ".join([*plain, *more])
     anchor = re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
     others = others or "-"
-    shown = reference(name, index["id"])
-    return f"| [{title}](#{anchor}) | {shown} | {keys(provider)} | {kinds} | {others} | {', '.join(proofs(name))} |"
+    return f"| [{title}](#{anchor}) | `{name}` | {keys(provider)} | {kinds} | {others} | {', '.join(proofs(name))} |"
 
 
 def whole_page() -> str:
     head = [
-        "| provider | reference | key | kinds of submit | other operations | proof |",
+        "| provider | name | key | kinds of submit | other operations | proof |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
     table = "\n".join([*head, *map(row, NAMES)])
