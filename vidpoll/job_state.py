@@ -205,7 +205,7 @@ class JobState(NamedTuple):
     give_up_at: float | None = None
     """When steps give up, in Unix seconds; None: never."""
 
-    # -- answers ------------------------------------------------------------------------------------------------------
+    # -- responses ----------------------------------------------------------------------------------------------------
 
     def receive(self, snapshot: Snapshot, at: float) -> Change:
         """Process a status response. Raises TransitionRefused."""
@@ -275,7 +275,7 @@ class JobState(NamedTuple):
             return Completed(self.ref, at, self.assets, self.cost)
         return Failed(self.ref, at, self.state, self.problem, self.cost)
 
-    # -- what kind an answer is ---------------------------------------------------------------------------------------
+    # -- what kind a response is --------------------------------------------------------------------------------------
 
     def _kind(self, snapshot: Snapshot) -> Kind:
         if self.phase is Phase.ENDED and snapshot.state is self.state:
@@ -291,7 +291,7 @@ class JobState(NamedTuple):
             return Kind.AGAIN
         return Kind.RETURNS if place in self.left else Kind.MOVES
 
-    # -- what an answer changes ---------------------------------------------------------------------------------------
+    # -- what a response changes --------------------------------------------------------------------------------------
 
     def _move(self, kind: Kind, snapshot: Snapshot, at: float) -> Change:
         """Show where a queued or running job is. A doubtful place changes nothing, not even the progress."""

@@ -301,7 +301,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a job cost: `charged` and `refunded` in `unit` ("credits", "USD" …)."""
+    """What a job cost: `charged` and `refunded` in `unit` ("credits", "USD" …). Raises PluginError."""
 
     charged: float
     refunded: float = 0.0
@@ -406,7 +406,7 @@ def is_number(value: object) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """The response to a submit: the new job's id (text, unchanged), and what it already says about the job, or None."""
+    """The response to a submit: the new job's id, unchanged, and what it says about the job. Raises Malformed."""
 
     job_id: str
     snapshot: Snapshot | None = None

@@ -202,7 +202,7 @@ class Serving:
             self._warn_at = now + MINUTE
             self.keeper.warn(f"serving continues and tries the store again: {error.message}")
 
-    # -- a look -------------------------------------------------------------------------------------------------------
+    # -- a check of the store -----------------------------------------------------------------------------------------
 
     def _look(self, run: Run, now: float) -> list[ServedWatch]:
         store = self.keeper.store
@@ -381,7 +381,7 @@ class Serving:
         """A poll is sent, `late` seconds after its time."""
         self._late.append(max(0.0, late))
 
-    # -- what is told -------------------------------------------------------------------------------------------------
+    # -- events and metrics -------------------------------------------------------------------------------------------
 
     def hear(self, job: Job, event: Event) -> None:
         """Handle an event of the run."""

@@ -237,9 +237,9 @@ def test_a_key_does_not_come_back_from_abroad_to_a_stranger(net: responses.Reque
     ("target", "says"),
     [
         ("http://api.acme.example/v1/jobs/j1", "from https to http"),
-        ("ftp://api.acme.example/x", "no plain http or https URL"),
-        ("file:///etc/passwd", "no plain http or https URL"),
-        ("https://user:pw@api.acme.example/", "no plain http or https URL"),
+        ("ftp://api.acme.example/x", "not a plain http or https URL"),
+        ("file:///etc/passwd", "not a plain http or https URL"),
+        ("https://user:pw@api.acme.example/", "not a plain http or https URL"),
     ],
 )
 def test_redirects_that_are_not_followed(net: responses.RequestsMock, target: str, says: str) -> None:

@@ -278,9 +278,9 @@ def test_the_key_goes_to_its_own_origin_alone(curl: CurlTransport) -> None:
 @pytest.mark.parametrize(
     ("target", "kind", "said"),
     [
-        ("file:///etc/passwd", UnsafeHop, "no plain http or https URL"),
-        ("http://user:pw@127.0.0.1/", UnsafeHop, "no plain http or https URL"),
-        ("", Hopeless, "names no place"),
+        ("file:///etc/passwd", UnsafeHop, "not a plain http or https URL"),
+        ("http://user:pw@127.0.0.1/", UnsafeHop, "not a plain http or https URL"),
+        ("", Hopeless, "without a Location"),
         ("/again", Hopeless, "more than 5 redirects"),
     ],
 )
@@ -384,7 +384,7 @@ def test_a_port_that_speaks_no_tls(curl: CurlTransport) -> None:
     """The way out is told."""
     with chaos(OK) as server:
         lost = outcome(curl, wire(server.url.replace("http:", "https:") + "/x"))
-    assert "what answers there speaks no TLS" in lost.reason
+    assert "the server does not speak TLS" in lost.reason
     assert lost.sent is False
 
 
@@ -486,8 +486,8 @@ def test_what_a_proxy_is_told_holds_no_key(curl: CurlTransport, proxied: Callabl
         assert proxy.heads[0].startswith("CONNECT api.acme.example:443 HTTP/1.1\r\n")
         assert KEY not in proxy.heads[0]
     assert lost.reason == (
-        "the proxy did not let the request through (it wants a user and a password): write them in https_proxy, like "
-        "http://USER:PASSWORD@HOST:PORT"
+        "the proxy did not let the request through (it requires a user and a password): write them in "
+        "https_proxy, like http://USER:PASSWORD@HOST:PORT"
     )
     assert lost.sent is False
 
