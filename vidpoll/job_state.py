@@ -29,7 +29,7 @@ class Phase(Enum):
     OPEN = "open"
     """Queued or running."""
     RETURNING = "returning"
-    """The last response named a place that the job had left; a second such response in a row is believed."""
+    """The last response named a place that the job had left. If the next one names it again, it is believed."""
     FILES_LATE = "files late"
     """Completed, but the video is missing: vidpoll polls again; when the wait ends, the job counts as completed."""
     LATE_RETURNING = "files late, returning"

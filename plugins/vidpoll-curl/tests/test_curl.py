@@ -508,7 +508,7 @@ def test_a_proxy_that_is_no_url(curl: CurlTransport, proxied: Callable[..., None
     proxied(http_proxy="carrier-pigeon://127.0.0.1:9")
     lost = outcome(curl, wire("http://api.acme.example/x"))
     assert isinstance(lost, Misconfigured)
-    assert "of no known kind" in lost.reason
+    assert "has an unknown scheme" in lost.reason
 
 
 # -- files ------------------------------------------------------------------------------------------------------------
