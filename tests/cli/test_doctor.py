@@ -97,8 +97,8 @@ def test_all_is_well_and_nothing_is_sent(shell: Shell, run: Doctor) -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"HTTPS_PROXY": "http://bob:pa#ss@h:1"}, [("proxies", "HTTPS_PROXY names is no URL")]),
-        ({"ALL_PROXY": "gopher://h"}, [("proxies", "ALL_PROXY names is of no known kind")] * 2),
+        ({"HTTPS_PROXY": "http://bob:pa#ss@h:1"}, [("proxies", "HTTPS_PROXY names is not a URL")]),
+        ({"ALL_PROXY": "gopher://h"}, [("proxies", "ALL_PROXY names has an unknown scheme")] * 2),
         ({"REQUESTS_CA_BUNDLE": "/nowhere.pem"}, [("certificates", "REQUESTS_CA_BUNDLE names cannot be used")]),
         ({"CURL_CA_BUNDLE": "empty.pem"}, [("certificates", "there is no certificate in it")]),
         ({"SSL_CERT_FILE": "/nowhere.pem"}, [("certificates", "SSL_CERT_FILE is ignored, because there is no file")]),
@@ -107,7 +107,7 @@ def test_all_is_well_and_nothing_is_sent(shell: Shell, run: Doctor) -> None:
         ({"ACME_API_KEY": f" {KEY}"}, [("acme", "ACME_API_KEY has spaces around it")]),
         ({"ACME_API_KEY": f"'{KEY}'"}, [("acme", "ACME_API_KEY has quotation marks around it")]),
         ({"ACME_API_KEY": f"{KEY}\u200b"}, [("acme", "contains a character that no key can contain")]),
-        ({"ACME_BASE_URL": "acme"}, [("acme", "'acme' is no base URL; set ACME_BASE_URL")]),
+        ({"ACME_BASE_URL": "acme"}, [("acme", "'acme' is not a base URL; set ACME_BASE_URL")]),
         ({"ACME_BASE_URL": "http://acme.example"}, [("acme", "the key would travel unencrypted")]),
     ],
 )
