@@ -25,10 +25,10 @@ RESET = ConnectionResetError()
     [
         (lambda c: c.wait("j1"), vidpoll.BadReference, "write ACCOUNT:ID"),
         (lambda c: c.wait("acme:"), vidpoll.BadReference, "has no id"),
-        (lambda c: c.wait("acme:.."), vidpoll.BadReference, "no job's id"),
-        (lambda c: c.wait("acme:a\nb"), vidpoll.BadReference, "no job's id"),
-        (lambda c: c.wait(7), vidpoll.BadReference, "not int"),
-        (lambda c: c.wait(None), vidpoll.BadReference, "not NoneType"),
+        (lambda c: c.wait("acme:.."), vidpoll.BadReference, "not a job id"),
+        (lambda c: c.wait("acme:a\nb"), vidpoll.BadReference, "not a job id"),
+        (lambda c: c.wait(7), vidpoll.BadReference, "got int"),
+        (lambda c: c.wait(None), vidpoll.BadReference, "got NoneType"),
         (lambda c: c.wait("akme:j1"), vidpoll.UnknownProvider, "did you mean 'acme'"),
         (lambda c: c.wait(REF, timeout=-1), vidpoll.UsageError, "timeout=-1"),
         (lambda c: c.wait(REF, timeout="900"), vidpoll.UsageError, "timeout='900'"),
@@ -44,7 +44,7 @@ RESET = ConnectionResetError()
         (lambda c: c.submit("nope", "clip"), vidpoll.UnknownProvider, "known: acme"),
         (lambda c: c.submit("acme", "opera"), vidpoll.Unsupported, "it has: clip"),
         (lambda c: c.submit("acme", "clip", colour=1), vidpoll.InvalidField, "takes prompt"),
-        (lambda c: c.submit("ac me", "clip"), vidpoll.BadReference, "no account name"),
+        (lambda c: c.submit("ac me", "clip"), vidpoll.BadReference, "not an account name"),
         (lambda c: c.jobs("nope"), vidpoll.UnknownProvider, "known: acme"),
         (lambda c: c.quota("nope"), vidpoll.UnknownProvider, "known: acme"),
         (lambda c: c.cancel("acme:"), vidpoll.BadReference, "has no id"),
@@ -417,7 +417,7 @@ def test_a_list_that_this_account_cannot_ask_for_is_not_where_to_look() -> None:
     look = r"Look for it in the dashboard of acme, or in the log of the server at https://gpu\.example/v1 before you"
     with pytest.raises(vidpoll.SubmitUnknown, match=look):
         t.client.submit("gpu", "clip", prompt="x")
-    with pytest.raises(vidpoll.Unsupported, match="only by an account at"):
+    with pytest.raises(vidpoll.Unsupported, match="which needs an account at"):
         t.client.jobs("gpu")
     t = talk([ConnectionResetError()], provider=listed, accounts={"acme": vidpoll.Account("acme", key=KEY)})
     with pytest.raises(vidpoll.SubmitUnknown, match="Look for it in `vidpoll jobs acme`"):

@@ -64,7 +64,7 @@ def test_the_first_operation_that_takes_the_file_gets_it(
             vidpoll.InvalidField,
             (
                 r"^a.txt: no upload operation of acme accepts it "
-                r"\(clip: it must end in \.mp4; song: it must end in \.mp3, \.mp4\)$"
+                r"\(clip: the file name must end in \.mp4; song: the file name must end in \.mp3, \.mp4\)$"
             ),
         ),
         (SHOP, {"path": "gone.mp4"}, vidpoll.InvalidField, "No such file"),

@@ -1,4 +1,4 @@
-"""What `resume` shows of submits without an answer: which jobs of the list they may have become, and what ends them."""
+"""What `resume` shows of submits of unknown outcome: which jobs they may have become, and what ends them."""
 
 from __future__ import annotations
 
@@ -149,22 +149,22 @@ def test_a_submit_of_the_first_seconds_has_no_line_that_dismisses_it(night: Nigh
     told = night.resume(row("x", -36.0), row("y", -28.0))
     why = "the connection failed (ConnectionResetError)"
     adopt, again = (f"vidpoll resume {words}{' '.join(STORE)}" for words in ("--adopt shop:ID --key k1 ", ""))
-    young = "the submit is only 4 s old, and its list may leave out jobs that still run"
+    young = "The submit is only 4 s old, and the provider's list may leave out jobs that still run"
     assert told == [
-        f"a submit without an answer, on 2027-01-15T08:00:00Z: shop clip prompt='a sea', key k1 ({why})",
+        f"a submit of unknown outcome, on 2027-01-15T08:00:00Z: shop clip prompt='a sea', key k1 ({why})",
         "2 older jobs of the list are not it: created before the submit, the last one by 28 s",
-        f"its list shows no job that may be it. If you find it: {adopt}",
+        f"The provider's list shows no job that it may be. If you find its job: {adopt}",
         f"{young}: look again in some minutes, before you dismiss it: {again}",
     ]
     night.clock.now += 4
     told = night.resume(row("x", -36.0), row("y", -28.0), row("z", 0.0, prompt="a sea"))
     assert told[1] == (
-        "may be shop:z running, created 2027-01-15T08:00:00Z, at the time of the submit, prompt='a sea' (as sent): "
+        "it may be shop:z running, created 2027-01-15T08:00:00Z, at the time of the submit, prompt='a sea' (as sent): "
         f"vidpoll resume --adopt shop:z --key k1 {' '.join(STORE)}"
     )
     assert [line.partition(":")[0] for line in told[2:]] == [
         "2 older jobs of the list are not it",
-        "the submit is only 8 s old, and its list may leave out jobs that still run",
+        "The submit is only 8 s old, and the provider's list may leave out jobs that still run",
     ]
 
 
@@ -172,11 +172,11 @@ def test_it_is_dismissed_once_its_list_is_not_late_any_more(shell: Shell) -> Non
     """A list that has running jobs, too, shows it within a minute."""
     night = Night(shell, ALL)
     night.lose("k1")
-    assert night.resume()[-1].startswith("the submit is only 0 s old: look again in a minute, before you dismiss it: ")
+    assert night.resume()[-1].startswith("The submit is only 0 s old: look again in a minute, before you dismiss it: ")
     night.clock.now += LATE
     told = night.resume()
     line = f"vidpoll resume --dismiss k1 {' '.join(STORE)}"
-    assert told[-1] == f"if it never arrived, dismiss it, and its key may buy again: {line}"
+    assert told[-1] == f"If it never arrived, dismiss it, and its key may buy again: {line}"
     assert night(*line.split()[1:-2])[2][0].endswith("(key k1) is dismissed: its key may buy again")
 
 
@@ -188,7 +188,7 @@ def test_the_clock_of_the_provider_is_counted_in(night: Night) -> None:
         "1 older job of the list is not it: created 30 s before the submit; the provider's clock is 90 s ahead, which "
         "is counted in"
     )
-    assert "may be shop:z running, created 2027-01-15T08:01:38Z, 8 s after the submit" in told[1]
+    assert "it may be shop:z running, created 2027-01-15T08:01:38Z, 8 s after the submit" in told[1]
     assert len(night.wire.sent) == 2
     night.resume(row("x", -4000.0))
     assert len(night.wire.sent) == 1
@@ -232,7 +232,7 @@ def test_many_candidates_are_not_all_printed(night: Night) -> None:
     night.lose("k1")
     rows = [row(f"j{number}", float(number)) for number in range(1, 14)]
     told = night.resume(*rows)
-    assert [line.split()[2] for line in told[1:11]] == [f"shop:j{number}" for number in range(1, 11)]
+    assert [line.split()[3] for line in told[1:11]] == [f"shop:j{number}" for number in range(1, 11)]
     assert told[11] == f"3 further jobs of the list, less near: vidpoll resume --json {' '.join(STORE)}"
     assert len(json.loads(night.resume(*rows, options=("--json",))[0])["candidates"]) == 13
 
@@ -250,12 +250,13 @@ def test_the_list_is_read_once_for_all_submits_of_an_account(night: Night) -> No
     assert (code, out) == (3, [])
     assert 0 < night.clock.now - begun <= PATIENCE
     told = [line.removeprefix("vidpoll: ") for line in err]
-    assert [line.partition(",")[0] for line in told[:3]] == ["a submit without an answer"] * 3
+    assert [line.partition(",")[0] for line in told[:3]] == ["a submit of unknown outcome"] * 3
     tries = [line for line in told if "no usable response" in line]
     assert told[3 : 3 + len(tries)] == tries
     rest = told[3 + len(tries) :]
     assert [line.partition("(")[2] for line in rest[::3]] == ["key k1):", "key k2):", "key k3):"]
-    assert all(line.startswith("  its list was not read: shop list: the connection failed") for line in rest[1::3])
+    unread = "  The provider's list was not read: shop list: the connection failed"
+    assert [line.startswith(unread) for line in rest[1::3]] == [True] * 3
     assert [line.rpartition(": ")[2] for line in rest[2::3]] == [
         f"vidpoll resume --dismiss {key} {' '.join(STORE)}" for key in ("k1", "k2", "k3")
     ]
@@ -274,5 +275,5 @@ def test_a_provider_without_a_list(shell: Shell) -> None:
     night = Night(shell, NO_LIST)
     night.lose("k1")
     told = night.resume()
-    assert told[1].startswith("its list cannot be asked from here (shop has no list operation; it has: ")
-    assert ": look in its dashboard or log. If you find it: vidpoll resume --adopt shop:ID --key k1" in told[1]
+    assert told[1].startswith("The provider's list cannot be requested here (shop has no list operation; it has: ")
+    assert ": look in its dashboard or log. If you find its job: vidpoll resume --adopt shop:ID --key k1" in told[1]

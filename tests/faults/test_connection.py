@@ -54,9 +54,9 @@ def chunk(body: bytes) -> bytes:
 
 
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
-LOST, BROKE = "the connection was reset", "broke in the middle of the answer"
+LOST, BROKE = "the connection was reset", "broke in the middle of the response"
 WITHIN = r"no complete response within 0\.2 s"
-NO_HTTP = "what came is no HTTP answer"
+NO_HTTP = "the response is not HTTP"
 NOTHING = r"nothing came for 0\.1 s"
 
 CUT = [
@@ -77,7 +77,7 @@ CUT = [
     Fault("cut in a chunk", lambda body: says(CHUNKED + chunk(body)[:-9]), BROKE),
     Fault("cut between chunks", lambda body: says(CHUNKED + chunk(body)), BROKE),
     Fault("cut in the size of a chunk", lambda body: says(CHUNKED + chunk(body) + b"1"), BROKE),
-    Fault("compressed body cut", lambda body: says(gzipped(body)), "compressed body that was cut"),
+    Fault("compressed body cut", lambda body: says(gzipped(body)), "compressed body was cut"),
 ]
 STRANGE = [
     Fault("another protocol", lambda body: says(b"SSH-2.0-OpenSSH_9.6\r\n"), NO_HTTP),

@@ -142,9 +142,9 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_without_a_thread_nothing_is_sent(threads: list[int]) -> None:
     """A typed error for a submit and a wait; the limit is named."""
     with chaos(answers(CASE.completed)) as server, real_client(CASE, server.url) as client:
-        with pytest.raises(vidpoll.ConfigurationError, match="no more threads: raise its limit"):
+        with pytest.raises(vidpoll.ConfigurationError, match="cannot start more threads: raise the limit"):
             client.submit(CASE.name, KIND, **FIELDS)
-        with pytest.raises(vidpoll.WaitNotSent, match="no more threads"):
+        with pytest.raises(vidpoll.WaitNotSent, match="cannot start more threads"):
             client.wait(CASE.ref, timeout=60)
         assert server.heads == []
         threads[0] = 1
@@ -157,7 +157,10 @@ def test_without_a_thread_no_file_is_fetched(threads: list[int], tmp_path: Path)
     with chaos(answers(CASE.completed)) as server, real_client(CASE, server.url) as client:
         threads[0] = 1
         job = client.wait(CASE.ref, timeout=60)
-    with real_client(CASE, server.url) as client, pytest.raises(vidpoll.ConfigurationError, match="no more threads"):
+    with (
+        real_client(CASE, server.url) as client,
+        pytest.raises(vidpoll.ConfigurationError, match="cannot start more threads"),
+    ):
         client.download(job, tmp_path)
 
 

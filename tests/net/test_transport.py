@@ -237,9 +237,9 @@ def test_a_key_does_not_come_back_from_abroad_to_a_stranger(net: responses.Reque
     ("target", "says"),
     [
         ("http://api.acme.example/v1/jobs/j1", "from https to http"),
-        ("ftp://api.acme.example/x", "no plain http or https URL"),
-        ("file:///etc/passwd", "no plain http or https URL"),
-        ("https://user:pw@api.acme.example/", "no plain http or https URL"),
+        ("ftp://api.acme.example/x", "not a plain http or https URL"),
+        ("file:///etc/passwd", "not a plain http or https URL"),
+        ("https://user:pw@api.acme.example/", "not a plain http or https URL"),
     ],
 )
 def test_redirects_that_are_not_followed(net: responses.RequestsMock, target: str, says: str) -> None:
@@ -348,7 +348,7 @@ SIGNED = "https://api.acme.example/v1/jobs/j1?signature=s3cr3t"
         (requests.ReadTimeout(SIGNED), "nothing came for 0.2 s"),
         (requests.exceptions.SSLError(SIGNED), "the TLS connection failed"),
         (requests.exceptions.ChunkedEncodingError(SIGNED), "broke in the middle"),
-        (requests.exceptions.InvalidURL(SIGNED), "the address cannot be asked (InvalidURL): check the base URL"),
+        (requests.exceptions.InvalidURL(SIGNED), "the address cannot be used (InvalidURL): check the base URL"),
         (requests.ConnectionError(SIGNED), "the connection was reset"),
         (ConnectionResetError(SIGNED), "the connection was reset"),
         (OSError(SIGNED), "the connection failed (OSError)"),

@@ -249,7 +249,7 @@ def test_a_token_that_is_no_text_falls_back(field: str, token: object) -> None:
 @pytest.mark.parametrize("further", ["bc", None, 7, {"b": 1}], ids=str)
 def test_further_tokens_are_a_tuple(further: Any) -> None:
     """One text would be taken for the tokens b and c."""
-    with pytest.raises(vidpoll.PluginError, match=r"Page further .*: a tuple of tokens"):
+    with pytest.raises(vidpoll.PluginError, match=r"Page further .*: must be a tuple of tokens"):
         vidpoll.Page((), "a", further)
 
 

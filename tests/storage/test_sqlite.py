@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sqlite3
@@ -15,6 +16,7 @@ from acme_provider import DONE, DRAWING, REF, talk
 from kept_jobs import NOW, RESET, SUBMITTED, kept, sql
 
 import vidpoll
+from vidpoll.storage import schema
 from vidpoll.storage.keeper import TROUBLE
 from vidpoll.storage.schema import APPLICATION, VERSION
 from vidpoll.storage.sqlite import SqliteStore
@@ -46,6 +48,23 @@ def test_many_processes_may_make_a_store_at_once(path: Path) -> None:
     ]
     assert [child.communicate(timeout=60) for child in children] == [("1\n", "")] * 4
     assert sql(path, "PRAGMA user_version") == [(VERSION,)]
+
+
+def test_a_store_that_another_process_makes_meanwhile_is_no_foreign_file(path: Path) -> None:
+    """Whether a file is a store is read in one snapshot: the other process cannot commit its tables in the middle."""
+    other = sqlite3.connect(path, timeout=0, isolation_level=None)
+    ours = sqlite3.connect(path, isolation_level=None)
+
+    def meanwhile(statement: str) -> None:
+        if "sqlite_master" in statement:
+            ours.set_trace_callback(None)
+            with contextlib.suppress(sqlite3.OperationalError):  # it has to wait for our look to end
+                schema.make(other, path)
+
+    with contextlib.closing(other), contextlib.closing(ours):
+        ours.set_trace_callback(meanwhile)
+        schema.make(ours, path)
+        assert schema.made(ours, path)
 
 
 def test_a_store_of_a_newer_version_is_left_alone(path: Path) -> None:

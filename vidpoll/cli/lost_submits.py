@@ -1,4 +1,4 @@
-"""The submits without an answer: `resume` shows each one, and which jobs of the provider's list it may have become.
+"""The submits of unknown outcome: `resume` shows each one, and which jobs of the provider's list it may have become.
 
 The list of an account is read once for all its open submits. `candidates` decides what is shown; it is a pure function.
 """
@@ -40,14 +40,14 @@ MEASURED, UNMEASURED = 2.0, 5.0
 SHOWN = 10
 """Jobs that a submit may have become, printed at most; --json has all."""
 
-PARTIAL = "its list may leave out jobs that still run"
+PARTIAL = "the provider's list may leave out jobs that still run"
 """Printed unless the plugin says that the list has all jobs."""
 
 Submits = Sequence[vidpoll.Submission]
 
 
 def submit_name(lost: vidpoll.Submission) -> str:
-    """A submit without an answer, in a sentence.
+    """A submit of unknown outcome, in a sentence.
 
     >>> submit_name(vidpoll.Submission(1, "magicoal", "t2v", {}, 1_800_000_000.0, "no answer", key="k1"))
     'magicoal t2v of 2027-01-15T08:00:00Z (key k1)'
@@ -123,13 +123,14 @@ def _listing(lost: vidpoll.Submission, args: Arguments, context: Context, deadli
                 if job.ref not in ours:
                     found.jobs.append(job)
                 if deadline.over and deadline.timeout:
-                    found.problem = f"only {number + 1} rows of its list were looked through in time"
+                    found.problem = f"Only {number + 1} rows of the provider's list could be searched in time"
                     break
             found.skew = None if deadline.over else _skew(client, lost, found.jobs)
         except vidpoll.Unsupported as error:
-            found.problem = f"its list cannot be asked from here ({advised(error, args)}): look in its dashboard or log"
+            why = advised(error, args)
+            found.problem = f"The provider's list cannot be requested here ({why}): look in its dashboard or log"
         except vidpoll.VidpollError as error:
-            found.problem = f"its list was not read: {advised(error, args)}"
+            found.problem = f"The provider's list was not read: {advised(error, args)}"
     return found
 
 
@@ -229,7 +230,7 @@ def _head(lost: vidpoll.Submission) -> str:
     fields = "".join(f" {name}={_value(value)}" for name, value in lost.sent.items())
     key = f", key {lost.key}" if lost.key else ""
     what = f"{lost.account} {lost.operation}{fields}{key} ({lost.reason})"
-    return f"a submit without an answer, on {iso(lost.at)}: {what}"
+    return f"a submit of unknown outcome, on {iso(lost.at)}: {what}"
 
 
 def _value(value: object) -> str:
@@ -239,7 +240,7 @@ def _value(value: object) -> str:
 def _lines(lost: vidpoll.Submission, found: Candidates, listing: Listing, args: Arguments, age: float) -> Iterator[str]:
     for each in found.jobs[:SHOWN]:
         line = again(args, "resume", adopt=each.job.ref, key=lost.key or None)
-        yield f"may be {status_line(each.job, 0.0)}{_told(each)}: {line}"
+        yield f"it may be {status_line(each.job, 0.0)}{_told(each)}: {line}"
     if len(found.jobs) > SHOWN:
         further = counted(len(found.jobs) - SHOWN, "further job")
         yield f"{further} of the list, less near: {again(args, 'resume', json=True)}"
@@ -247,7 +248,8 @@ def _lines(lost: vidpoll.Submission, found: Candidates, listing: Listing, args: 
         yield _older(found.older, listing.skew)
     if not found.jobs:
         line = again(args, "resume", adopt=f"{lost.account}:ID", key=lost.key or None)
-        yield f"{listing.problem or 'its list shows no job that may be it'}. If you find it: {line}"
+        why = listing.problem or "The provider's list shows no job that it may be"
+        yield f"{why}. If you find its job: {line}"
     elif listing.problem:
         yield listing.problem
     yield _end(lost, found, listing, args, age)
@@ -292,14 +294,14 @@ def _end(lost: vidpoll.Submission, found: Candidates, listing: Listing, args: Ar
     """The line that dismisses a submit; while the provider's list may be late, the one that looks again."""
     partial = not (listing.running or listing.problem)
     if age < LATE:
-        why = f"the submit is only {_span(max(0.0, age))} old{f', and {PARTIAL}' if partial else ''}"
+        why = f"The submit is only {_span(max(0.0, age))} old{f', and {PARTIAL}' if partial else ''}"
         wait = "some minutes" if partial else "a minute"
         return f"{why}: look again in {wait}, before you dismiss it: {again(args, 'resume')}"
     given = f"{'it is none of these, and ' if found.jobs else ''}it never arrived{f' ({PARTIAL})' if partial else ''}"
     if lost.key:
-        return f"if {given}, dismiss it, and its key may buy again: {again(args, 'resume', dismiss=lost.key)}"
+        return f"If {given}, dismiss it, and its key may buy again: {again(args, 'resume', dismiss=lost.key)}"
     line = again(args, "jobs --local", forget_before=iso(lost.at + 1.0))
-    return f"if {given}, forget it, and what ended before: {line}"
+    return f"If {given}, forget it, and all jobs that ended before it: {line}"
 
 
 def _object(lost: vidpoll.Submission, found: Candidates, listing: Listing, now: float) -> dict[str, Any]:

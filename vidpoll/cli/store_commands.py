@@ -1,6 +1,6 @@
-"""The commands about what is kept: `resume`, and what `jobs --local` shows. They need a store, and say so.
+"""The commands about kept jobs: `resume` and `jobs --local`. Both need a store, and raise UsageError without one.
 
-The store names the base URL at which each job was asked about, so that `resume` finds it there again.
+The store holds the base URL at which each job was polled, so that `resume` polls it there again.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ from .trusted import Trusted, stored_account
 from .waiting import Wait, keep_transcript, prepared, waiting_options
 
 Group = tuple[dict[str, vidpoll.Account], list[vidpoll.Job]]
-"""The jobs that one client can ask about, and the accounts that it needs for that."""
+"""The jobs that one client can poll, and the accounts that it needs for that."""
 
 
 @contextlib.contextmanager
 def _stored(args: Arguments, context: Context) -> Iterator[vidpoll.Client]:
-    """A client that only reads and writes the store. Raises StoreError, or UsageError for a store that was named."""
+    """A client that only reads and writes the store. Raises StoreError, or UsageError if the user named the store."""
     try:
-        opened = context.client_factory(store=_path(args), clock=context.clock, discover=False)  # it asks nobody
+        opened = context.client_factory(store=_path(args), clock=context.clock, discover=False)  # sends nothing
     except vidpoll.StoreError as error:
         raise unusable(error, args) from None
     args.opened = True
@@ -53,10 +53,10 @@ def _stored(args: Arguments, context: Context) -> Iterator[vidpoll.Client]:
 
 
 def _path(args: Arguments) -> Path | str:
-    """The store's file, or its URL. Raises UsageError where none is named."""
+    """The store's file, or its URL. Raises UsageError if there is none."""
     path = store_of(args)
     if path is None:
-        raise vidpoll.UsageError("nothing is kept without a store; name one with --store FILE")
+        raise vidpoll.UsageError("this command needs a store: name one with --store FILE")
     return path
 
 
@@ -70,15 +70,15 @@ def _resume_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="REF",
-        help="this job is what became of a submit without an answer: keep it, and wait for it",
+        help="REF is the job of a submit of unknown outcome: keep it, and wait for it",
     )
-    parser.add_argument("--key", metavar="KEY", help="with --adopt: it is what became of the submit of this key")
+    parser.add_argument("--key", metavar="KEY", help="with --adopt: the key of that submit")
     parser.add_argument(
         "--dismiss",
         action="append",
         default=[],
         metavar="KEY",
-        help="the submit of this key never arrived: forget it, and the key may buy again",
+        help="the submit with this key never arrived: forget it, so that the key may buy again",
     )
     parser.add_argument(
         "--base-url",
@@ -87,7 +87,8 @@ def _resume_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         dest="addresses",
         metavar="URL",
-        help="an address in the store that is neither the provider's own nor in <NAME>_BASE_URL: your key may go there",
+        help="allow your key to go to URL, which the store names and which is neither the provider's own address nor "
+        "in <NAME>_BASE_URL",
     )
     reaching(parser)
     store(parser)
@@ -98,7 +99,7 @@ def _resume(args: Arguments, context: Context) -> int:
     deadline = Deadline(context.clock, args.timeout)
     prepared(args, context)
     if not is_there(_path(args)):
-        raise vidpoll.UsageError(f"there is no store at {shown(_path(args))}: no job is kept there")
+        raise vidpoll.UsageError(f"there is no store at {shown(_path(args))}, so there is nothing to resume")
     trusted = Trusted(args, context)
     with _stored(args, context) as client:
         for ref in args.adopt:
@@ -123,7 +124,7 @@ def _resume(args: Arguments, context: Context) -> int:
 
 
 def _adopt(client: vidpoll.Client, ref: str, args: Arguments, context: Context) -> None:
-    """The oldest lost submit of the job's account, and of the key, is the one that it was. Raises UsageError."""
+    """Record the job as that of its account's oldest lost submit, or of the one with the key. Raises UsageError."""
     job = vidpoll.Job(ref)
     for submission in client.store.unknown_submits():
         if submission.account == job.account and args.key in (None, submission.key):
@@ -132,23 +133,23 @@ def _adopt(client: vidpoll.Client, ref: str, args: Arguments, context: Context) 
             return
     of = "" if args.key is None else f" with the key {args.key!r}"
     raise vidpoll.UsageError(
-        f"--adopt {ref}: no submit without an answer is on record for {job.account}{of}; "
-        f"`{again(args, 'wait', ref)}` waits for any job, and keeps it"
+        f"--adopt {ref}: no submit of unknown outcome is on record for {job.account}{of}; "
+        f"`{again(args, 'wait', ref)}` waits for any job and keeps it"
     )
 
 
 def _dismiss(client: vidpoll.Client, key: str, context: Context) -> None:
-    """Say that the submits of a key never arrived. Raises UsageError where there is none."""
+    """Record that the submits with a key never arrived. Raises UsageError if there are none."""
     found = [each for each in client.store.unknown_submits() if key and each.key == key]
     if not found:
-        raise vidpoll.UsageError(f"--dismiss {key}: no submit without an answer is on record with that key")
+        raise vidpoll.UsageError(f"--dismiss {key}: no submit of unknown outcome is on record with that key")
     for submission in found:
         client.store.dismiss(submission)
         context.out.error(f"the submit {submit_name(submission)} is dismissed: its key may buy again")
 
 
 def _groups(unfinished: Sequence[vidpoll.KeptJob]) -> list[Group]:
-    """The jobs by client: in one, each account has one address. Most stores need a single one."""
+    """The jobs by client: in one client, each account has one base URL. Most stores need only one client."""
     groups: list[tuple[dict[str, vidpoll.Account], dict[str, str], list[vidpoll.Job]]] = []
     for each in unfinished:
         name, url = each.origin.account, each.origin.base_url
@@ -163,7 +164,7 @@ def _groups(unfinished: Sequence[vidpoll.KeptJob]) -> list[Group]:
 
 
 class _Waits:
-    """The waits of `resume`: one for each group of jobs, all at once. The first one runs in the calling thread."""
+    """The waits of `resume`: one for each group of jobs, all at once. The first runs in the calling thread."""
 
     def __init__(
         self, args: Arguments, context: Context, deadline: Deadline, wanted: Sequence[vidpoll.WantedFiles]
@@ -178,11 +179,11 @@ class _Waits:
         self._stopped = threading.Event()
 
     def is_set(self) -> bool:
-        """What ends all of them: Ctrl-C in the first, or nobody who reads."""
+        """Whether all waits must end: after Ctrl-C in the first one, or when standard output is closed."""
         return self._stopped.is_set() or self.context.out.gone.is_set()
 
     def run(self, groups: Sequence[Group]) -> list[int]:
-        """Wait for all; their exit codes."""
+        """Wait for all groups; return their exit codes."""
         self._alone = len(groups) == 1
         others, later = self._started(groups[1:])
         try:
@@ -202,7 +203,7 @@ class _Waits:
         return self.codes
 
     def _started(self, groups: Sequence[Group]) -> tuple[list[threading.Thread], list[Group]]:
-        """A thread for each group, and the groups for which there is none: they are waited for one after the other."""
+        """The threads, one for each group, and the groups that got none: those are waited for one after another."""
         started, later = [], []
         for group in groups:
             thread = threading.Thread(target=self._guarded, args=group, daemon=True)
@@ -232,11 +233,11 @@ class _Waits:
 
 
 def _can(client: vidpoll.Client, job: vidpoll.Job, args: Arguments, context: Context, codes: list[int]) -> bool:
-    """Whether a job can be waited for; a key that is missing for one account does not hold up the others."""
+    """Whether a job can be polled; a key missing for one account must not hold up the others."""
     try:
         client.watch(job)
     except vidpoll.UsageError as error:
-        context.out.error(f"{job.ref} is left: {advised(error, args)}")
+        context.out.error(f"{job.ref} is skipped: {advised(error, args)}")
         codes.append(UNKNOWN)
         return False
     return True
@@ -246,25 +247,28 @@ def _can(client: vidpoll.Client, job: vidpoll.Job, args: Arguments, context: Con
 
 
 def local_arguments(parser: argparse.ArgumentParser) -> None:
-    """What `jobs` takes for `--local`."""
-    parser.add_argument("--local", action="store_true", help="the jobs that are kept here; nothing is asked")
+    """The options of `jobs --local`."""
+    parser.add_argument("--local", action="store_true", help="list the jobs kept here; no request is sent")
     parser.add_argument(
-        "--forget-before", type=moment, metavar="DATE", help="with --local: first forget what ended before 2026-11-30"
+        "--forget-before",
+        type=moment,
+        metavar="DATE",
+        help="with --local: first forget jobs that ended before DATE, like 2026-11-30",
     )
     parser.add_argument("--forget", action="append", default=[], metavar="REF", help="with --local: forget this job")
     store(parser)
 
 
 def moment(text: str) -> float:
-    """For --forget-before: a day or a time of day, in local time where it names no other."""
+    """For --forget-before: a date, or a date and time; local time unless it names a zone."""
     try:
         return datetime.fromisoformat(re.sub("[zZ]$", "+00:00", text)).timestamp()  # Python 3.10 knows no Z
     except (ValueError, OverflowError, OSError):
-        raise argparse.ArgumentTypeError(f"{text!r} is no date like 2026-11-30 or 2026-11-30T12:00") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a date like 2026-11-30 or 2026-11-30T12:00") from None
 
 
 def local_jobs(args: Arguments, context: Context) -> int:
-    """Show what is kept, the latest last."""
+    """Show the kept jobs, the latest last."""
     if not is_there(_path(args)):
         context.out.error(f"no job is kept in {shown(_path(args))}: there is no such file")
         return COMPLETED
@@ -274,7 +278,7 @@ def local_jobs(args: Arguments, context: Context) -> int:
             gone = client.store.prune(args.forget_before)
             freed = len(keys - _keys(client))
             more = f"; {freed} of their keys may buy again" if freed else ""
-            context.out.error(f"forgot {gone}: jobs that ended before, and submits without an answer{more}")
+            context.out.error(f"forgot {gone}: jobs that ended before, and submits of unknown outcome{more}")
         for ref in args.forget:
             there = client.store.get(ref)
             client.store.drop(ref)
@@ -290,7 +294,7 @@ def local_jobs(args: Arguments, context: Context) -> int:
         lost = client.store.unknown_submits()
     if lost:
         have = "has" if len(lost) == 1 else "have"
-        context.out.error(f"{counted(len(lost), 'submit')} {have} no answer yet: {again(args, 'resume')}")
+        context.out.error(f"{counted(len(lost), 'submit')} {have} an unknown outcome: {again(args, 'resume')}")
     elif not kept:
         of = "" if args.name is None else f" of {args.name}"
         context.out.error(f"no job{of} is kept in {shown(_path(args))}")
@@ -298,7 +302,7 @@ def local_jobs(args: Arguments, context: Context) -> int:
 
 
 def _keys(client: vidpoll.Client) -> set[tuple[str, str]]:
-    """The keys that are in use, with their accounts."""
+    """The keys in use, with their accounts."""
     lost = {(each.account, each.key) for each in client.store.unknown_submits()}
     return {(each.origin.account, each.key) for each in client.store.jobs() if each.key} | {
         pair for pair in lost if pair[1]
@@ -306,7 +310,7 @@ def _keys(client: vidpoll.Client) -> set[tuple[str, str]]:
 
 
 def _kept_line(each: vidpoll.KeptJob) -> str:
-    untold = "" if each.told_at is not None or each.ended_at is None else " (not told yet)"
+    untold = "" if each.told_at is not None or each.ended_at is None else " (hooks not called yet)"
     key = f", key {each.key}" if each.key else ""
     return f"{iso(each.submitted_at or each.added_at)}  {status_line(each.job, 0.0)}{key}{untold}"
 
@@ -335,11 +339,11 @@ def _kept_object(each: vidpoll.KeptJob) -> dict[str, Any]:
 
 RESUME = Command(
     "resume",
-    "wait for all jobs that have no verdict yet, and save what was asked for",
+    "wait for all kept jobs that have not ended, and save their files (after a crash or Ctrl-C)",
     _resume_arguments,
     _resume,
     "vidpoll resume --download clips",
-    "`wait` and `submit` keep their jobs on disk: after a crash, a reboot or Ctrl-C this goes on with all, and tells\n"
-    "the hooks what they have not heard. Files that an earlier --download asked for are saved where it said.\n"
-    "Submits without an answer are shown with what they may have become; none is adopted without --adopt.",
+    "`wait` and `submit` keep their jobs on disk. After a crash, a reboot or Ctrl-C, this command waits for all of\n"
+    "them, calls hooks for the events that they missed, and saves the files of an earlier --download where that said.\n"
+    "For a submit of unknown outcome, it lists the jobs that the submit may have started; only --adopt adopts one.",
 )

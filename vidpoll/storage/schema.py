@@ -72,7 +72,9 @@ def made(db: sqlite3.Connection, path: Path) -> bool:
 
 def make(db: sqlite3.Connection, path: Path) -> None:
     """Make the tables, unless the file has them already; then nothing is written."""
+    db.execute("BEGIN")  # one snapshot of the file: another process may be making its tables
     there = made(db, path)
+    db.execute("COMMIT")
     if not there:
         db.execute("PRAGMA synchronous = FULL")
     db.execute("BEGIN IMMEDIATE")  # so that a read-only store is noticed now, not after the submit

@@ -72,7 +72,7 @@ def test_the_first_part_of_an_id_names_its_api(job_id: str, line: str) -> None:
 
 @pytest.mark.parametrize("job_id", ["luma/1", "kling/1", "a/b/c"])
 def test_an_api_that_there_is_not_is_told(job_id: str) -> None:
-    """It is not asked for at the market."""
+    """No request goes to the market for it."""
     with pytest.raises(vidpoll.BadReference, match="API is veo, aleph, modify or runway"):
         PROVIDER.status.request(job_id)
 
@@ -127,11 +127,11 @@ def test_what_is_pushed_is_read_as_a_status_answer(job_id: str, body: dict[str, 
 @pytest.mark.parametrize(
     ("body", "change", "why"),
     [
-        ({"data": {"taskId": "other"}}, {}, "the signature is not that of the secret"),
-        ({"data": {"task_id": "other"}}, {}, "the signature is not that of the secret"),
+        ({"data": {"taskId": "other"}}, {}, "the signature does not match the secret"),
+        ({"data": {"task_id": "other"}}, {}, "the signature does not match the secret"),
         ({"data": 7}, {}, "is missing"),
         ({"data": {"taskId": "v1"}}, {"X-Webhook-Signature": ""}, "x-webhook-signature is missing"),
-        ({"data": {"taskId": "v1"}}, {"X-Webhook-Timestamp": "1780000000"}, "its time is"),
+        ({"data": {"taskId": "v1"}}, {"X-Webhook-Timestamp": "1780000000"}, "its time differs"),
     ],
 )
 def test_another_push_is_not_taken(body: dict[str, Any], change: dict[str, str], why: str) -> None:

@@ -87,7 +87,7 @@ def test_a_stream_of_a_task(simulator: Simulation, tmp_path: Path, build: Any) -
 
 @pytest.mark.slow
 def test_a_file_that_is_not_there(simulator: Simulation) -> None:
-    """404 in 1.3, a bare 500 in 1.2: told in one line with the task's reference."""
+    """404 in 1.3, a bare 500 in 1.2: reported in one line with the task's reference."""
     ref = finished(simulator)
     client = simulator.client(patience=1.0)
     with pytest.raises((vidpoll.DownloadError, vidpoll.ResultMissing), match=rf"{ref}: .*HTTP (404|500)"):
