@@ -28,9 +28,6 @@ PATIENCE = 10.0
 LATE = 60.0
 """Seconds by which a provider's list may be late. Before, no line that dismisses a submit is printed."""
 
-NEAR = 120.0
-"""Seconds around a submit within which the clocks of both machines are compared."""
-
 DEEP = 3
 """How deep in a row of the list the fields of a submit are looked for."""
 
@@ -125,7 +122,7 @@ def _listing(lost: vidpoll.Submission, args: Arguments, context: Context, deadli
                 if deadline.over and deadline.timeout:
                     found.problem = f"Only {number + 1} rows of the provider's list could be searched in time"
                     break
-            found.skew = None if deadline.over else _skew(client, lost, found.jobs)
+            found.skew = None if deadline.over else _skew(client, lost.account, found.jobs)
         except vidpoll.Unsupported as error:
             why = advised(error, args)
             found.problem = f"The provider's list cannot be requested here ({why}): look in its dashboard or log"
@@ -134,13 +131,12 @@ def _listing(lost: vidpoll.Submission, args: Arguments, context: Context, deadli
     return found
 
 
-def _skew(client: vidpoll.Client, lost: vidpoll.Submission, jobs: Sequence[vidpoll.Job]) -> float | None:
-    """The difference of the clocks. The server is asked for its time only if a job was created near the submit."""
-    times = [_created(job) for job in jobs]
-    if not any(each is not None and abs(each - lost.at) <= NEAR for each in times):
+def _skew(client: vidpoll.Client, account: str, jobs: Sequence[vidpoll.Job]) -> float | None:
+    """The difference of the clocks. The server is asked for its time only if the list has times."""
+    if all(_created(job) is None for job in jobs):
         return None
     try:
-        return client.reach(lost.account).skew
+        return client.reach(account).skew
     except vidpoll.VidpollError:
         return None
 
