@@ -84,7 +84,7 @@ def test_what_a_row_says_is_done(name: str, sent: bool) -> None:
     [
         (errno.EMFILE, "too many open files"),
         (errno.ENFILE, "too many open files"),
-        (errno.ENETUNREACH, "no way leads there"),
+        (errno.ENETUNREACH, "the network is unreachable"),
         (errno.EACCES, "does not allow"),
         (errno.EADDRNOTAVAIL, "no free port"),
     ],

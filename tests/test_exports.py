@@ -127,7 +127,7 @@ def test_a_pickled_value_brings_vidpoll_along() -> None:
     told = pickle.dumps([vidpoll.Job("acme:1"), vidpoll.Asset("/a.mp4"), vidpoll.Stage("run", vidpoll.State.RUNNING)])
     code = f"import pickle; print(*pickle.loads({told!r}))"
     done = subprocess.run([sys.executable, "-c", code], cwd=CORE.parent, capture_output=True, text=True, check=False)
-    assert done.stdout.startswith("<Job acme:1 not asked yet> Asset(video /a.mp4) Stage("), done.stderr
+    assert done.stdout.startswith("<Job acme:1 not polled yet> Asset(video /a.mp4) Stage("), done.stderr
 
 
 def test_many_threads_use_their_first_name_at_once() -> None:

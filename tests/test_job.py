@@ -342,7 +342,7 @@ def test_an_unknown_word_first() -> None:
     """A job of which only an unknown word was heard has a stage and no state."""
     job = Job(REF)
     assert [str(event) for event in feed(job, "warming")] == [f"{REF} unknown status 'warming'"]
-    assert (job.state, job.stage, repr(job)) == (None, "warming", f"<Job {REF} not asked yet warming>")
+    assert (job.state, job.stage, repr(job)) == (None, "warming", f"<Job {REF} not polled yet warming>")
     assert stages(feed(job, B)) == [(R, "video")]
 
 
@@ -656,7 +656,7 @@ def test_a_job_survives_pickling(how: Any) -> None:
 @pytest.mark.parametrize(
     ("answers", "shown"),
     [
-        ([], "<Job acme:1 not asked yet>"),
+        ([], "<Job acme:1 not polled yet>"),
         ([snap(Q, "queued")], "<Job acme:1 queued>"),
         ([snap(R, "video", 54.4)], "<Job acme:1 running video 54 %>"),
         ([snap(C, "completed", 100)], "<Job acme:1 completed 100 %>"),
@@ -702,7 +702,7 @@ EVENTS = [
     (Failed(REF, 0.0, F, Problem("flagged", charged=False)), "acme:1 failed: flagged (not charged)"),
     (Failed(REF, 0.0, F, Problem("flagged", charged=True), Cost(5, 0)), "acme:1 failed: flagged (5 credits charged)"),
     (Failed(REF, 0.0, E), "acme:1 expired: the provider gives no reason"),
-    (PollFailed(REF, 0.0, "HTTP 503", 503, 4.6, 2), "acme:1 no news: HTTP 503; asking again in 5 s"),
+    (PollFailed(REF, 0.0, "HTTP 503", 503, 4.6, 2), "acme:1 no news: HTTP 503; polling again in 5 s"),
     (PollFailed(REF, 0.0, "HTTP 401", 401), "acme:1 no news: HTTP 401"),
     (Stalled(REF, 0.0, 620.0, "video", 54.4), "acme:1 stalled: video 54 % for 10 min"),
     (GaveUp(REF, 0.0, WaitTimeout("acme:1: no verdict after 9 s")), "acme:1: no verdict after 9 s"),

@@ -332,7 +332,7 @@ def test_an_answer_with_a_foreign_id_is_not_adopted() -> None:
     t = talk([{"s": "run"}, foreign, {"s": "ok", "id": "j1", "url": MP4}], provider=odd(get("/{}"), simple))
     assert course(t) == [
         "stage run",
-        "fault the answer is about another job: it names 'video_other', and not 'j1'",
+        "fault the response is about another job: it names 'video_other', not 'j1'",
         "completed",
         "completed",
     ]

@@ -539,7 +539,7 @@ def test_rows_of_a_list() -> None:
 
     rows = [{"id": "1", "status": "ok"}, {"id": "2", "status": "odd"}, None, 7, {"status": "ok"}]
     assert parsing.rows(rows, read) == (Snapshot(State.COMPLETED, job_id="1"),)
-    with pytest.raises(Malformed, match="a list of jobs was due, not dict"):
+    with pytest.raises(Malformed, match="expected a list of jobs, got dict"):
         parsing.rows({}, read)
 
 

@@ -134,11 +134,11 @@ def test_a_plugin_that_does_not_import_is_reported_and_skipped(
 @pytest.mark.parametrize(
     ("what", "says"),
     [
-        (["acme"], "vidpoll_providers gave str, not a vidpoll.Provider"),
-        ("acme", "vidpoll_providers gave str, not a vidpoll.Provider"),
+        (["acme"], "vidpoll_providers must give Providers, got str"),
+        ("acme", "vidpoll_providers must give Providers, got str"),
         (5, "TypeError"),
         (ValueError("boom"), "ValueError: boom"),
-        ([ACME, None], "vidpoll_providers gave NoneType"),
+        ([ACME, None], "vidpoll_providers must give Providers, got NoneType"),
     ],
 )
 def test_a_plugin_that_yields_junk_is_unregistered(installed: Any, what: Any, says: str) -> None:
@@ -271,8 +271,11 @@ def test_a_provider_is_loaded_once_for_all_threads(site: Callable[..., None]) ->
     [
         ("import rust_that_is_not_there", "does not import: ModuleNotFoundError"),
         ("def providers(): pass", "does not import: AttributeError"),
-        (ONE.format(name="other"), "the entry point 'one' promises the provider of that name, and .* gave other;"),
-        (ONE.replace("    yield", "    return []; yield"), "gave none; for others let the entry point name the module"),
+        (ONE.format(name="other"), "the entry point 'one' promises the provider of that name, but .* gave other;"),
+        (
+            ONE.replace("    yield", "    return []; yield"),
+            "gave none; for others, the entry point must name the module",
+        ),
         ("import vidpoll\nvidpoll_providers = vidpoll.hookimpl(lambda: 1 // 0)", "ZeroDivisionError"),
     ],
 )
@@ -394,7 +397,7 @@ def test_a_module_is_a_plugin() -> None:
 
 def test_a_passed_plugin_that_does_not_validate_is_an_error() -> None:
     """Whoever passes a plugin wants it to be called: it is not skipped in silence."""
-    with pytest.raises(vidpoll.PluginError, match="vidpoll_providers gave str, not a"):
+    with pytest.raises(vidpoll.PluginError, match="vidpoll_providers must give Providers, got str"):
         Plugins([providing(["acme"])], discover=False)
 
 
@@ -523,7 +526,9 @@ def test_a_client_hands_its_environment_to_the_notifiers(monkeypatch: pytest.Mon
 def test_a_notifier_that_is_wrongly_configured_is_heard_of(installed: Any) -> None:
     """A warning when the client is made, for the night would pass in silence; the other plugins work."""
     installed(("chat", Configured([])), ("acme", Plugin(ACME)))
-    with pytest.warns(RuntimeWarning, match="plugin chat tells nobody: UsageError: CHAT=wrong: a place") as warned:
+    with pytest.warns(
+        RuntimeWarning, match="plugin chat sends no notifications: UsageError: CHAT=wrong: a place"
+    ) as warned:
         plugins = Plugins(environ={"CHAT": "wrong"})
     assert "0123456789" not in str(warned[0].message)
     assert [report.name for report in plugins.problems] == ["chat"]
@@ -538,7 +543,7 @@ def test_a_notifier_without_a_hook_is_refused() -> None:
         def vidpoll_notifiers(self) -> Any:
             yield object()
 
-    with pytest.warns(RuntimeWarning, match="plugin Mute tells nobody"):
+    with pytest.warns(RuntimeWarning, match="plugin Mute sends no notifications"):
         with pytest.raises(vidpoll.PluginError, match="vidpoll_notifiers gave something without a marked hook"):
             Plugins([Mute()], discover=False)
 
@@ -560,8 +565,8 @@ def test_an_unknown_provider_names_the_known_ones() -> None:
     with pytest.raises(vidpoll.UnknownProvider) as caught:
         plugins.provider("zeta")
     assert str(caught.value) == (
-        "no provider 'zeta': known: acme. Others come with a plugin: pip install vidpoll-providers brings those of "
-        "this project; pip install vidpoll-zeta, if there is such a one"
+        "no provider 'zeta': known: acme. Others come with a plugin: pip install vidpoll-providers installs those of "
+        "this project; pip install vidpoll-zeta, if it exists"
     )
     with pytest.raises(vidpoll.UnknownProvider, match=r"did you mean 'acme'.*pip install vidpoll-providers"):
         plugins.provider("acne")
@@ -663,7 +668,7 @@ def vidpoll_transports():
 """
 
 INSTALL = (
-    "known: broken, carrier, requests; vidpoll-curl brings it: pip install ./plugins/vidpoll-curl in a checkout of "
+    "known: broken, carrier, requests; vidpoll-curl provides it: pip install ./plugins/vidpoll-curl in a checkout of "
     "vidpoll"
 )
 
@@ -742,10 +747,10 @@ def test_a_store_is_loaded_when_its_scheme_is_named(site: Callable[..., None], t
         (
             "postgresql://me:hunter2secret@db/shop?sslmode=disable",
             vidpoll.UsageError,
-            "no store at postgresql://db/shop?…: vidpoll-postgres brings it: pip install ./plugins/vidpoll-postgres",
+            "no store at postgresql://db/shop?…: vidpoll-postgres provides it: pip install ./plugins/vidpoll-postgres",
         ),
-        ("sqlite:///jobs.db", vidpoll.UsageError, "no store at sqlite:/jobs.db: an SQLite file is named by its path"),
-        ("ftp://db", vidpoll.UsageError, "no store at ftp://db: nothing that is installed knows ftp://"),
+        ("sqlite:///jobs.db", vidpoll.UsageError, "no store at sqlite:/jobs.db: name an SQLite file by its path"),
+        ("ftp://db", vidpoll.UsageError, "no store at ftp://db: no installed plugin supports ftp://"),
     ],
 )
 def test_a_store_that_is_not_there(

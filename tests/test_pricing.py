@@ -75,7 +75,7 @@ def test_a_price_as_a_user_writes_it(text: str, low: float, high: float, unit: s
 )
 def test_what_is_no_price_is_told(text: str) -> None:
     """With the way to write it."""
-    with pytest.raises(vidpoll.UsageError, match=r"is no price: write '0\.35 USD'"):
+    with pytest.raises(vidpoll.UsageError, match=r"is not a price: write '0\.35 USD'"):
         Price.given(text)
 
 
@@ -144,11 +144,11 @@ def test_what_the_table_does_not_have_costs_nobody_knows_what(fields: Mapping[st
         (lambda: PriceList("USD", "November", PAGE, len), "dated 'November'"),
         (lambda: PriceList("USD", "2026-11", "", len), "the address of the vendor's page"),
         (lambda: PriceList("", "2026-11", PAGE, len), "text like 'USD'"),
-        (lambda: PriceList("USD", "2026-11", PAGE, 0.3), "not a function"),  # type: ignore[arg-type]
+        (lambda: PriceList("USD", "2026-11", PAGE, 0.3), "must be a function"),  # type: ignore[arg-type]
         (lambda: declare.prices("USD", "2026-11", PAGE, per_job={"a": -1}), "a number or"),
         (lambda: declare.prices("USD", "2026-11", PAGE, per_job={("a", "b"): 1}), "at most 1 values"),
-        (lambda: replace(CLIP, price=0.3), "not a vidpoll.PriceList"),  # type: ignore[arg-type]
-        (lambda: replace(ACME, estimate={"opera": CLIP}), "estimate 'opera': there is no submit of that name"),
+        (lambda: replace(CLIP, price=0.3), "must be a vidpoll.PriceList"),  # type: ignore[arg-type]
+        (lambda: replace(ACME, estimate={"opera": CLIP}), "estimate 'opera': there is no submit of that kind"),
     ],
 )
 def test_a_list_that_cannot_be_right_is_told(make: Any, says: str) -> None:

@@ -135,23 +135,23 @@ def test_a_plugin_that_is_switched_off_is_not_asked(monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("call", "error", "said"),
     [
-        (lambda: vidpoll.webhook(ACME, {}, b"{}", "x"), vidpoll.Unsupported, "no webhooks are known of it"),
+        (lambda: vidpoll.webhook(ACME, {}, b"{}", "x"), vidpoll.Unsupported, "has no webhooks"),
         (lambda: vidpoll.webhook(SIGNED, {}, b"{}", None), vidpoll.UsageError, "give the secret"),
         (lambda: vidpoll.webhook(SIGNED, HEADERS, BODY, "whsec_?", now=AT), vidpoll.UsageError, "whsec_ and base64"),
-        (lambda: vidpoll.webhook(SIGNED, {}, "{}", "x"), vidpoll.UsageError, "its bytes are due"),  # type: ignore[arg-type]
+        (lambda: vidpoll.webhook(SIGNED, {}, "{}", "x"), vidpoll.UsageError, "body must be bytes"),  # type: ignore[arg-type]
         (lambda: vidpoll.webhook("nobody", {}, b"{}", "x"), vidpoll.UnknownProvider, "nobody"),
         (
             lambda: vidpoll.webhook(replace(ACME, webhook=Webhook(None, dict)), {}, b"[]", None),
             vidpoll.Malformed,
             "is not a JSON object",
         ),
-        (lambda: vidpoll.webhook(EVENT, {}, b'{"ping": 1}', None), vidpoll.Malformed, "without what is due"),
+        (lambda: vidpoll.webhook(EVENT, {}, b'{"ping": 1}', None), vidpoll.Malformed, "lacks an expected field"),
         (lambda: vidpoll.webhook(EVENT, {}, DEEP, None), vidpoll.Malformed, "not JSON"),
         (lambda: vidpoll.webhook(SIGNED_PART, {"x-s": "0"}, DEEP, "s"), vidpoll.BadSignature, "a of the body"),
         (lambda: declare.hmac_sha256("body", signature="x"), vidpoll.PluginError, "holes are"),
         (lambda: declare.hmac_sha256("{body}", signature="x", timestamp="t"), vidpoll.PluginError, "push it again"),
         (lambda: declare.hmac_sha256("{body}", signature="x", encoding="b64"), vidpoll.PluginError, "one of hex"),
-        (lambda: replace(ACME, webhook=print), vidpoll.PluginError, "not a declare.Webhook"),  # type: ignore[arg-type]
+        (lambda: replace(ACME, webhook=print), vidpoll.PluginError, "webhook must be a Webhook"),  # type: ignore[arg-type]
     ],
 )
 def test_what_is_wrong_with_the_call_or_the_table(call: Callable[[], object], error: Any, said: str) -> None:

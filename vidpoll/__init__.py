@@ -122,16 +122,16 @@ __all__ = [
     "Client", "Account", "Job", "State", "wait", "watch", "download", "webhook", "Moment", "Reach",
     # for other engines
     "Step", "dump", "load", "LATER",
-    # when to ask again
+    # when to poll again
     "Adaptive", "Fixed", "Exponential", "Schedule", "Law",
     # events
     "Event", "StageChanged", "ProgressChanged", "Completed", "Failed", "PollFailed", "Stalled", "GaveUp", "Polled",
     "Downloaded", "DownloadProgress",
-    # what an answer said
+    # what a response said
     "Asset", "Cost", "Price", "Page", "Problem", "Quota", "Snapshot", "Submitted", "Exchange",
-    # what is kept
+    # values of a store
     "JobStore", "KeptJob", "Origin", "Submission", "WantedFiles",
-    # another store
+    # for authors of stores
     "Store", "Saved", "Leases", "Shard", "Gauges",
     # serving
     "Served", "Metrics",
@@ -197,10 +197,10 @@ _HOMES = {
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
 
 
-if not TYPE_CHECKING:  # a type checker reads the imports, and so hears of a misspelt name
+if not TYPE_CHECKING:  # a type checker reads the imports above, and so reports a misspelt name
 
     def __getattr__(name: str) -> object:
-        """Import a public name when it is first used (PEP 562): most programs need a part of vidpoll only."""
+        """Import a public name when it is first used (PEP 562): most programs need only a part of vidpoll."""
         if name in ("errors", "parsing"):
             return import_module(f"{__name__}.{name}")
         if name not in _HOME:

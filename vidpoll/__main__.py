@@ -1,7 +1,7 @@
-"""`vidpoll` and `python -m vidpoll`: the process that is the command line's own, and the signals that end it.
+"""`vidpoll` and `python -m vidpoll`: the process of the command line, and the signals that end it.
 
-SIGTERM (`docker stop`, systemd, `timeout`) and SIGHUP end it as Ctrl-C does: what is left and how to go on is said. As
-process 1 of a container it has to ask for that: the system would pass it no signal.
+SIGTERM (`docker stop`, systemd, `timeout`) and SIGHUP end the process as Ctrl-C does: it prints which jobs are left and
+how to resume. It installs handlers for both because process 1 of a container receives no signal without a handler.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ INTERRUPTED = 130
 
 
 def run() -> int:
-    """Run the command line; the exit code. Ctrl-C while it is being loaded ends it without a word."""
+    """Run the command line and return the exit code. Ctrl-C while it is being loaded prints nothing."""
     got: list[int] = []
 
     def end(number: int, frame: FrameType | None) -> None:

@@ -1,3 +1,3 @@
-"""The version of this release, and the only place where it stands."""
+"""The version of this release. It is defined only here."""
 
 __version__ = "0.1.0"

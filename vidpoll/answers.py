@@ -1,6 +1,6 @@
-"""What came, for the errors of an answer: whose words it is, what it says against itself, and what looks like an id.
+"""Reads a response for an error message: whose page it is, which error it reports, and which ids it holds.
 
-All pure, and none raises. What is returned is safe to show, but for the ids, which are as they came.
+All functions are pure and none raises. What they return is safe to show, except the ids, which are unchanged.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _DEPTH = 6
 
 
 def page(response: Response) -> str | None:
-    """The page that came where the API was asked, "a page «Just a moment...» from cloudflare"; None for no page."""
+    """The page that came instead of an API response: "a page «Just a moment...» from cloudflare"; or None."""
     said = markup.read(response.text())
     server = response.header("server") or response.header("via") or ""
     title = said.title if said is not None else ""
@@ -40,19 +40,19 @@ def page(response: Response) -> str | None:
 
 
 def _is_between(response: Response, server: str) -> bool:
-    """Whether a text without markup is one of a proxy, as "error code: 1020" is Cloudflare's; JSON never is."""
+    """Whether a text without markup comes from a proxy ("error code: 1020" is Cloudflare's). JSON never does."""
     return bool(_BETWEEN.search(server) and response.body.strip() and _read(response) is None)
 
 
 def is_bare_404(response: Response) -> bool:
-    """Whether an answer says "Not Found" and nothing else: a web framework's own word for a path that it has not."""
+    """Whether a response says only "Not Found": a web framework says so of a path that it does not serve."""
     data = _read(response)
     few = len(data) <= 2 if isinstance(data, dict) else len(response.body) <= 40
     return few and problem(response).message.strip(' ."').lower() in _BARE
 
 
 def refusal(response: Response) -> Problem | None:
-    """What an answer says against itself: an `error`, a `success` that is false, a code that is not a good one."""
+    """The error that a response reports in its body: an `error`, a false `success`, or a code that means failure."""
     data = _read(response)
     if not isinstance(data, dict):
         return None
@@ -67,10 +67,10 @@ def refusal(response: Response) -> Problem | None:
 
 
 def ids(response: Response) -> tuple[str, ...]:
-    """What looks like the id of a job, each once, at most twenty, what names a request last.
+    """Values that look like the id of a job: each once, at most twenty, request ids last.
 
-    By the names of the fields (`id`, `task_id`, `taskId`, `uuid` …), wherever they stand. In an answer that is an error
-    what names a request is no job.
+    They are found by field name (`id`, `task_id`, `taskId`, `uuid` …) at any depth. In a response that is an error, a
+    request id is left out, because it cannot name a job.
     """
     bad = response.status >= 400 or refusal(response) is not None
     found = [(name, value) for name, value in _fields(_read(response), "", 0) if _is_id(name, value)]
@@ -80,15 +80,15 @@ def ids(response: Response) -> tuple[str, ...]:
 
 
 def names(response: Response, job_id: str) -> bool:
-    """Whether an answer names a job by its id, or by the last part of an id that is a path."""
+    """Whether a response names a job by its id, or by the last part of an id that is a path."""
     wanted = (job_id, job_id.rpartition("/")[2])
     return any(same_id(found, each) for found in ids(response) for each in wanted)
 
 
 def what_came(response: Response) -> str:
-    """What an answer says, for the end of an error's message: "it says …"; empty where it says nothing.
+    """What a response says, for the end of an error message: "it says: …" or "it is a page …"; empty if nothing.
 
-    An error text, or the title of a page.
+    The text is that of the reported error, or the title of a page.
     """
     if not response.body.strip():
         return ""
@@ -108,7 +108,7 @@ def _read(response: Response) -> Any:
 
 
 def _fields(value: Any, name: str, depth: int) -> Iterator[tuple[str, str]]:
-    """The texts and whole numbers of a body, each with the name under which it stands."""
+    """The texts and whole numbers of a body, each with the name of its field."""
     if isinstance(value, dict) and depth < _DEPTH:
         for key, item in value.items():
             yield from _fields(item, key, depth + 1)

@@ -1,4 +1,4 @@
-"""Checks of what a caller gives to `Client`: each raises UsageError in words that name the way out."""
+"""Checks of the arguments of `Client`: each raises UsageError with a message that names the way out."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def as_job(job: Job | str) -> Job:
 def as_jobs(jobs: Iterable[Job | str], what: str) -> list[Job]:
     """The jobs that `what` (the method's name) is called with."""
     if isinstance(jobs, (str, Job)) or not isinstance(jobs, Iterable):
-        raise UsageError(f"{what}({jobs!r}): pass a list of references or jobs; for a single one there is wait")
+        raise UsageError(f"{what}({jobs!r}): pass a list of references or jobs; for a single job use wait")
     return [as_job(job) for job in jobs]
 
 
@@ -49,7 +49,7 @@ def positive(value: object) -> bool:
 def check_accounts(accounts: Mapping[str, Account]) -> dict[str, Account]:
     """A copy of the accounts by name."""
     if not isinstance(accounts, Mapping):
-        raise UsageError(f"accounts={accounts!r}: must be a dict of names to vidpoll.Account")
+        raise UsageError(f"accounts={accounts!r}: must be a dict from names to vidpoll.Account")
     for name, account in accounts.items():
         check_account_name(name)
         if not isinstance(account, Account):
@@ -69,7 +69,7 @@ def check_http_timeout(http_timeout: Any) -> tuple[float, float]:
 def check_patience(patience: float) -> float:
     """Seconds above 0."""
     if not positive(patience):
-        raise UsageError(f"patience={patience!r}: must be seconds for which faults are borne, above 0")
+        raise UsageError(f"patience={patience!r}: must be a number of seconds, above 0")
     return patience
 
 
@@ -84,29 +84,30 @@ _NO_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:(?!//)(/|[^/]*@)|(\w+\s*=.*\s)?db
 
 
 def store_url(store: object) -> str | None:
-    """The URL that a store is named by; None for a path, or a store itself.
+    """The URL of a store; None for a path or a store object.
 
-    Raises UsageError for a database's address that is no URL: as a path it would be a new file, named by a password.
+    Raises UsageError for a database address that is not a URL. Taken as a path, it would create a file whose name holds
+    a password.
     """
     if isinstance(store, (str, Path)) and _NO_URL.match(str(store)):
         raise UsageError(
-            "this store is named by what looks like a database's address and is no URL: write it like "
-            "postgresql://user@host/database (a file of that name: ./…)"
+            "store: this looks like a database address but is not a URL: write postgresql://user@host/database "
+            "(for a file of that name write ./…)"
         )
     return store if isinstance(store, str) and re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", store) else None
 
 
 def open_store(given: str | Path | Store, plugins: Plugins, clock: Clock) -> Store:
-    """The store that was passed, or that a path or a URL names. Raises UsageError, StoreError."""
+    """The store that was passed, or the one at a path or URL. Raises UsageError, StoreError."""
     url = store_url(given)
     if url is not None:
         given = named.store(plugins, url)
     if callable(getattr(given, "news", None)):
-        return given  # type: ignore[return-value]  # it is no path
+        return given  # type: ignore[return-value]  # not a path
     if not isinstance(given, (str, Path)) or not str(given):
         raise UsageError(f"store={given!r}: must be the path of a file, like 'jobs.sqlite3', a URL, or a vidpoll.Store")
     if str(given) == ":memory:":
-        raise UsageError("store=':memory:': a store is a file; to keep nothing leave it out (command line: --no-store)")
+        raise UsageError("store=':memory:': a store is a file; to keep no jobs, omit store (command line: --no-store)")
     from .storage.sqlite import SqliteStore  # a client without such a store needs no SQLite
 
     return SqliteStore(given, clock.time, clock.monotonic)
@@ -115,15 +116,15 @@ def open_store(given: str | Path | Store, plugins: Plugins, clock: Clock) -> Sto
 def serving(
     accounts: Iterable[str] | None, capacity: int, seconds: float | None, timeout: float
 ) -> tuple[str, ...] | None:
-    """What `Client.serve` is asked for: the accounts, each once; None for all."""
+    """The accounts that `Client.serve` is called with, each once; None for all. Checks its other arguments."""
     if isinstance(accounts, str):
         raise UsageError(f"serve({accounts!r}): pass a list of accounts: serve([{accounts!r}])")
     if not isinstance(capacity, int) or isinstance(capacity, bool) or capacity < 1:
         raise UsageError(f"capacity={capacity!r}: must be a whole number of jobs, 1 or more")
     if seconds is not None and not (is_number(seconds) and seconds >= 0):
-        raise UsageError(f"seconds={seconds!r}: must be seconds, 0 or more, or None")
+        raise UsageError(f"seconds={seconds!r}: must be a number of seconds, 0 or more, or None")
     if not positive(timeout):
-        raise UsageError(f"timeout={timeout!r}: must be seconds after which a job is given up, above 0")
+        raise UsageError(f"timeout={timeout!r}: must be a number of seconds, above 0")
     if accounts is None:
         return None
     names = tuple(dict.fromkeys(accounts))
@@ -136,17 +137,17 @@ def check_key(key: object) -> str:
     """The key of a submit."""
     if not isinstance(key, str) or not 0 < len(key) <= MAX_KEY or not key.isprintable() or not key.strip():
         raise UsageError(
-            f"submit_once key {key!r:.80}: must be a text of 1 to {MAX_KEY} characters, without line ends and the like"
+            f"submit_once key {key!r:.80}: must be a text of 1 to {MAX_KEY} printable characters, not only spaces"
         )
     if key.startswith(OF_BATCHES):
-        raise UsageError(f"submit_once key {key!r:.80}: what begins with {OF_BATCHES!r} is a row of a batch")
+        raise UsageError(f"submit_once key {key!r:.80}: must not begin with {OF_BATCHES!r} (the key of a batch's row)")
     return key
 
 
 def open_transport(given: Transport | Sender | str | None, plugins: Plugins) -> Transport:
-    """The transport that was passed, or that a name or VIDPOLL_TRANSPORT stands for; that of requests without.
+    """The transport that was passed, or the one that a name or VIDPOLL_TRANSPORT selects; by default "requests".
 
-    Raises UsageError for an unknown name, and what making it raises.
+    Raises UsageError for an unknown name, and any error of the transport's constructor.
     """
     if given is None or isinstance(given, str):
         name = given if given is not None else os.environ.get("VIDPOLL_TRANSPORT") or "requests"
@@ -155,11 +156,11 @@ def open_transport(given: Transport | Sender | str | None, plugins: Plugins) -> 
         return given  # type: ignore[return-value]  # a whole transport begins requests by itself
     if callable(getattr(given, "send", None)):
         return Threaded(given)  # type: ignore[arg-type]
-    raise UsageError(f"transport={given!r}: must be a name, like 'requests' or 'curl', or an object with a send")
+    raise UsageError(f"transport={given!r}: must be a name, like 'requests' or 'curl', or an object with a send method")
 
 
 def _requests() -> Sender:
-    from .net.transport import RequestsTransport  # it brings requests, which takes longer than all of vidpoll
+    from .net.transport import RequestsTransport  # importing requests takes longer than all of vidpoll
 
     return RequestsTransport()
 
@@ -174,20 +175,20 @@ def check_pacing(pacing: Schedule) -> Schedule:
 def check_timeout(timeout: object) -> None:
     """Seconds, or None."""
     if timeout is not None and not (is_number(timeout) and timeout >= 0):  # type: ignore[operator]  # it is a number
-        raise UsageError(f"timeout={timeout!r}: must be seconds, 0 or more, or None to wait for as long as it takes")
+        raise UsageError(f"timeout={timeout!r}: must be a number of seconds, 0 or more, or None for no limit")
 
 
 def check_waiting(timeout: object, stop: object, on_event: object) -> None:
-    """What `wait`, `watch` and `as_completed` share."""
+    """Check the arguments that `wait`, `watch` and `as_completed` share."""
     check_timeout(timeout)
     if stop is not None and not callable(getattr(stop, "is_set", None)):
         raise UsageError(f"stop={stop!r}: must be a threading.Event")
     if on_event is not None and not callable(on_event):
-        raise UsageError(f"on_event={on_event!r}: must be a function of one event")
+        raise UsageError(f"on_event={on_event!r}: must be a function that takes one event")
 
 
 def check_file(path: object) -> Path:
-    """A file that can be read, `~` being the user's home."""
+    """The path of a file to upload; `~` is the user's home."""
     if not isinstance(path, (str, Path)) or not str(path):
         raise UsageError(f"path={path!r}: must be the path of a file to upload, like 'clip.mp4'")
     return Path(os.path.expanduser(path))  # noqa: PTH111 - it never raises
@@ -196,13 +197,13 @@ def check_file(path: object) -> Path:
 def saving(
     jobs: Sequence[Job], download: str | Path | Iterable[WantedFiles] | None, kinds: Any, parallel: object
 ) -> Saving | None:
-    """The files that a wait for these jobs is to save; None for none."""
+    """The files that a wait for these jobs saves, or None if it saves no files."""
     if not isinstance(parallel, int) or isinstance(parallel, bool) or parallel < 1:
-        raise UsageError(f"parallel={parallel!r}: must be how many jobs' files may come at once, 1 or more")
+        raise UsageError(f"parallel={parallel!r}: must be a whole number of jobs to download at once, 1 or more")
     check_kinds(kinds)
     if download is None:
         if kinds is not None:
-            raise UsageError(f"kinds={kinds!r}: says what download saves; add download='clips/'")
+            raise UsageError(f"kinds={kinds!r}: kinds says which files to save; add download='clips/'")
         return None
     if isinstance(download, (str, Path)):
         target = _check_target(download, "download", len(jobs))
@@ -216,18 +217,18 @@ def saving(
 def _wanted(download: object) -> list[WantedFiles]:
     found: list[Any] = list(download) if isinstance(download, Iterable) else [download]
     if not all(isinstance(each, WantedFiles) for each in found):
-        said = "must be the folder to save to, like 'clips/', or what client.store.wanted() gives"
+        said = "must be the folder to save to, like 'clips/', or the WantedFiles of client.store.wanted()"
         raise UsageError(f"download={download!r}: {said}")
     return found
 
 
 def _check_target(target: str | Path, what: str, jobs: int = 1) -> str:
-    """Where to save to, `~` being the user's home; a file takes a single job."""
+    """Where to save to; `~` is the user's home. A file is for a single job."""
     if not isinstance(target, (str, Path)) or not str(target):
         raise UsageError(f"{what}={target!r}: must be the folder (or the file) to save to, like 'clips/'")
     place = os.path.expanduser(target)  # noqa: PTH111 - it keeps a separator at the end, and never raises
     if jobs > 1 and Path(place).suffix and not place.endswith(("/", os.sep)) and not os.path.isdir(place):  # noqa: PTH112
-        raise UsageError(f"{what}={str(target)!r} names one file, and there are {jobs} jobs; name a folder")
+        raise UsageError(f"{what}={str(target)!r} names one file, but there are {jobs} jobs; name a folder")
     return place
 
 
@@ -239,12 +240,12 @@ def check_kinds(kinds: object) -> None:
 
 
 def check_download(target: str | Path, kinds: object, timeout: object, max_bytes: object, on_progress: object) -> str:
-    """What `download` takes beside the job; the target, `~` being the user's home."""
+    """Check the arguments of `download` and return the target; `~` is the user's home."""
     check_kinds(kinds)
     place = _check_target(target, "target")
     check_timeout(timeout)
     if max_bytes is not None and not (positive(max_bytes) and isinstance(max_bytes, int)):
-        raise UsageError(f"max_bytes={max_bytes!r}: must be a whole number of bytes, above 0, or None for no bound")
+        raise UsageError(f"max_bytes={max_bytes!r}: must be a whole number of bytes, above 0, or None for no limit")
     if on_progress is not None and not callable(on_progress):
-        raise UsageError(f"on_progress={on_progress!r}: must be a function of one event")
+        raise UsageError(f"on_progress={on_progress!r}: must be a function that takes one event")
     return place

@@ -1,8 +1,8 @@
-"""Whose fault it is: for each exception of the libraries below and each status of an answer, one row of one table.
+"""Whose fault it is: one table with a row for each exception of the HTTP libraries and for each HTTP status.
 
-A row says who has to act, what that means for a submit, for a wait and for a file, and the next step in words. The
-libraries' exceptions stand here by their names, so that nothing of them is imported: `requests.ProxyError` is the class
-of that name, wherever in requests it is defined. Everything here is pure.
+A row says who must act, what the fault means for a submit, a wait and a file, and what to do next. Exceptions are
+listed by name, so that no library is imported: `requests.ProxyError` is the class of that name in any module of
+requests. Everything here is pure.
 """
 
 from __future__ import annotations
@@ -14,44 +14,44 @@ from typing import NamedTuple
 
 
 class Who(Enum):
-    """Who has to act."""
+    """Who must act."""
 
     MACHINE = "this machine"
-    WAY = "the way"
-    BETWEEN = "somebody in between"
+    WAY = "the network"
+    BETWEEN = "a server in between"
     PROVIDER = "the provider"
     JOB = "the job"
 
 
 class Submit(Enum):
-    """What a submit may have brought."""
+    """What a fault means for a submit."""
 
     NOT_SENT = "nothing was sent"
-    AS_SENT = "nothing was sent, if no connection stood; else it may have been received"
+    AS_SENT = "nothing was sent if there was no connection; otherwise it may have been received"
     NOT_BOUGHT = "nothing was bought"
     UNKNOWN = "it may have been received"
 
 
 class Meaning(Enum):
-    """What to do about a fault in a wait."""
+    """What a fault means for a wait."""
 
     LOCAL = "this machine: the wait ends at once"
-    TRANSIENT = "a transient error: it is borne"
-    REFUSAL = "a refusal: asked once more, then told"
+    TRANSIENT = "a transient error: the wait continues"
+    REFUSAL = "a refusal: polled once more, then raised"
     MISSING = "missing: believed after some confirmations"
     GONE = "gone: the job has expired"
 
 
 class File(Enum):
-    """What to do about a fault in a download."""
+    """What a fault means for a download."""
 
-    ENDS = "it ends"
-    AGAIN = "it is asked again"
-    FRESH = "a fresh URL is asked for"
+    ENDS = "the download ends"
+    AGAIN = "the request is sent again"
+    FRESH = "vidpoll polls for a fresh URL"
 
 
 class Row(NamedTuple):
-    """Who has to act, and what is owed. `reason` and `step` may name {connect}, {read}, {proxy}, {bundle}, {name}."""
+    """Who must act, and what the fault means. `reason` and `step` may hold {connect} {read} {proxy} {bundle} {name}."""
 
     who: Who
     submit: Submit
@@ -70,7 +70,7 @@ def _local(reason: str, step: str) -> Row:
 
 
 def _short(reason: str, step: str) -> Row:
-    """Something that this machine lacks at the moment."""
+    """A resource that this machine lacks at the moment."""
     return Row(Who.MACHINE, Submit.AS_SENT, Meaning.TRANSIENT, File.AGAIN, reason, step)
 
 
@@ -82,14 +82,14 @@ RESET = _lost("the connection was reset")
 SILENT = _lost("nothing came for {read:g} s")
 LATE = _lost("no connection within {connect:g} s")
 FAILED = _lost("the connection failed ({name})")
-STRANGE = _lost("what came is no HTTP answer ({name})", who=Who.BETWEEN)
+STRANGE = _lost("the response is not HTTP ({name})", who=Who.BETWEEN)
 TLS = _lost("the TLS connection failed", who=Who.BETWEEN)
-CUT = _lost("the connection broke in the middle of the answer")
+CUT = _lost("the connection broke in the middle of the response")
 ODD = _lost("the request failed ({name})", who=Who.PROVIDER)
 BAD_PROXY = _local("the proxy that {proxy} names cannot be used", "write it like http://USER:PASSWORD@HOST:PORT")
-PROXY = _lost("the proxy did not let it through", "{proxy} names it", Who.BETWEEN)
-NO_URL = _local("the address cannot be asked ({name})", "check the base URL")
-FULL = _short("this machine has too many open files", "raise its limit (ulimit -n), or wait for fewer jobs at once")
+PROXY = _lost("the proxy did not let the request through", "{proxy} names the proxy", Who.BETWEEN)
+NO_URL = _local("the address cannot be used ({name})", "check the base URL")
+FULL = _short("this machine has too many open files", "raise the limit (ulimit -n), or wait for fewer jobs at once")
 
 EXCEPTIONS: dict[str, Row] = {
     "requests.ConnectTimeout": LATE,
@@ -118,7 +118,7 @@ EXCEPTIONS: dict[str, Row] = {
     "urllib3.ClosedPoolError": _lost("the connection was closed"),
     "urllib3.ConnectTimeoutError": LATE,
     "urllib3.DecodeError": ODD,
-    "urllib3.EmptyPoolError": _short("no connection is free", "it is asked again"),
+    "urllib3.EmptyPoolError": _short("no connection is free", "vidpoll tries again"),
     "urllib3.FullPoolError": ODD,
     "urllib3.HTTPError": ODD,
     "urllib3.HeaderParsingError": STRANGE,
@@ -169,7 +169,7 @@ EXCEPTIONS: dict[str, Row] = {
     "socket.gaierror": _lost("the host name could not be looked up"),
     "socket.herror": _lost("the host name could not be looked up"),
     "socks.ProxyError": PROXY,
-    "zlib.error": ODD._replace(reason="a compressed body that cannot be read"),
+    "zlib.error": ODD._replace(reason="the compressed body cannot be read"),
     "builtins.BrokenPipeError": RESET,
     "builtins.ConnectionAbortedError": RESET,
     "builtins.ConnectionError": RESET,
@@ -182,7 +182,7 @@ EXCEPTIONS: dict[str, Row] = {
     "builtins.ValueError": ODD,
     "builtins.Exception": ODD,
 }
-"""By the first part of the module's name, and the name of the class."""
+"""Keyed by the top-level module and the class name."""
 
 ERRNOS: dict[int, Row] = {
     errno.EMFILE: FULL,
@@ -192,12 +192,12 @@ ERRNOS: dict[int, Row] = {
     errno.EADDRNOTAVAIL: _short("this machine has no free port, or no such address", "end other programs"),
     errno.EACCES: _short("this machine does not allow the connection", "check its firewall"),
     errno.EPERM: _short("this machine does not allow the connection", "check its firewall"),
-    errno.ENETUNREACH: _lost("no way leads there", "check the network (a VPN, IPv6)"),
-    errno.ENETDOWN: _lost("the network is down", "check it"),
-    errno.EHOSTUNREACH: _lost("no way leads to the host", "check the network (a VPN, IPv6)"),
+    errno.ENETUNREACH: _lost("the network is unreachable", "check the network (a VPN, IPv6)"),
+    errno.ENETDOWN: _lost("the network is down", "check the connection of this machine"),
+    errno.EHOSTUNREACH: _lost("the host is unreachable", "check the network (a VPN, IPv6)"),
     errno.EHOSTDOWN: _lost("the host is down", who=Who.PROVIDER),
 }
-"""Errors of the system that say more than their class."""
+"""System errors whose number says more than their class."""
 
 WRAPPERS = frozenset(
     (
@@ -205,15 +205,15 @@ WRAPPERS = frozenset(
         "urllib3.ProtocolError", "urllib3.SSLError",
     )
 )  # fmt: skip
-"""What only says that there is another exception inside; alone they have a row too."""
+"""Exceptions that usually wrap another one. Their own rows count when they wrap nothing."""
 
 CERTIFICATES: dict[int, tuple[str, str]] = {
     9: ("the certificate is not valid yet", "check the clock of this machine"),
-    10: ("the certificate has expired", "check the clock of this machine; else its owner has to renew it"),
-    **dict.fromkeys((18, 19, 20, 21), ("nobody who is trusted here has signed the certificate", "{bundle}")),
-    **dict.fromkeys((62, 64), ("the certificate is that of another host", "check the address")),
+    10: ("the certificate has expired", "check the clock of this machine; otherwise the owner must renew it"),
+    **dict.fromkeys((18, 19, 20, 21), ("the certificate is not signed by a trusted authority", "{bundle}")),
+    **dict.fromkeys((62, 64), ("the certificate is for another host", "check the address")),
 }
-"""Why a certificate is refused and what helps, by OpenSSL's number."""
+"""Why a certificate is refused and what helps, by OpenSSL's verify code."""
 
 
 def _refusal(submit: Submit, step: str, file: File = File.ENDS, who: Who = Who.PROVIDER) -> Row:
@@ -243,21 +243,21 @@ STATUSES: dict[int, Row] = {
     451: _refusal(_NOTHING, "ask the provider for its reason"),
     **dict.fromkeys((406, 411, 413, 414, 415, 421, 422, 426, 428, 431, 501, 505), _status(_NOTHING)),
 }
-"""By the HTTP status; every other one that is not good says nothing (`OTHER`)."""
+"""By HTTP status. Any other status that is not a success has the row `OTHER`."""
 
 OTHER = _status(_PERHAPS, file=File.AGAIN)
 
 NOT_BOUGHT = frozenset(status for status, row in STATUSES.items() if row.submit is Submit.NOT_BOUGHT)
-"""Statuses of answers to a submit that say for certain that nothing was bought (RFC 9110, RFC 6585)."""
+"""Statuses of a response to a submit that prove that nothing was bought (RFC 9110, RFC 6585)."""
 
 
 def of_status(status: int | None) -> Row:
-    """The row of an answer that is no good one."""
+    """The row of a response whose status is not a success."""
     return STATUSES.get(status or 0, OTHER)
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:
-    """An exception and what it was raised for, the outermost first."""
+    """An exception and the exceptions inside it, the outermost first."""
     seen: set[int] = set()
     inner: object = error
     while isinstance(inner, BaseException) and id(inner) not in seen:
@@ -268,12 +268,12 @@ def chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def name_of(kind: type) -> str:
-    """The name of a class as it stands in EXCEPTIONS."""
+    """The name of a class, as EXCEPTIONS spells it."""
     return f"{kind.__module__.partition('.')[0]}.{kind.__name__}"
 
 
 def of(error: BaseException) -> tuple[Row, BaseException]:
-    """The row of an exception, and the one that it is about: the first in its chain that is no wrapper."""
+    """The row of an exception, and the exception that it is about: the first in the chain that is not a wrapper."""
     found = (EXCEPTIONS["builtins.Exception"], error)
     for each in chain(error):
         name = next((name for name in map(name_of, type(each).__mro__) if name in EXCEPTIONS), "builtins.Exception")

@@ -1,6 +1,6 @@
-"""The public face. Everything is thin: a task is made, the loop runs it, and what it brought is returned or raised.
+"""The public class `Client`. Each method makes a task, lets the loop run it, and returns or raises its outcome.
 
-All network calls raise UsageError before anything is sent where the call is wrong.
+If a call is wrong, it raises UsageError before anything is sent.
 """
 
 from __future__ import annotations
@@ -48,17 +48,18 @@ Download = str | Path | Iterable[WantedFiles]
 class Client(ClientBase):
     """Waits for jobs at any provider. Use it as a context manager, from one thread or several.
 
-    `accounts`: name to `Account`; a provider's own name works without. `plugins`: modules or objects with hooks, beside
-    the installed plugins (`discover=False`: instead of them; `VIDPOLL_DISABLE=name,name` in the environment switches
-    single ones off, `VIDPOLL_TRACE=1` logs each call of a hook). `store` keeps jobs over a crash: the path of an SQLite
-    file, made where there is none, the URL of a database (a plugin knows it), or a Store, which this client closes.
-    `pacing`: a Schedule, by default `Adaptive()`; a provider's floor always holds.
-    `http_timeout`: seconds to connect and seconds without a byte; together they bound one request. `patience`: seconds
-    of nothing but faults that are borne. `transport`: who asks, "requests" (by default, or as VIDPOLL_TRANSPORT names
-    it), "curl" (of vidpoll-curl) or another name that a plugin brings, or an object. `clock` is for tests.
+    `accounts` maps names to `Account`; the name of a provider is an account without an entry. `plugins`: modules or
+    objects with hooks, as well as the installed plugins (with `discover=False`: instead of them). In the environment,
+    `VIDPOLL_DISABLE=name,name` switches single plugins off, and `VIDPOLL_TRACE=1` logs each call of a hook.
+    `store` keeps jobs over a crash: the path of an SQLite file (created if missing), the URL of a database (for which a
+    plugin is needed), or a Store. The client closes it. `pacing`: a Schedule, by default `Adaptive()`; a provider's
+    floor always holds. `http_timeout`: (seconds to connect, seconds without a byte); their sum bounds one request.
+    `patience`: a wait gives up after this many seconds of nothing but faults. `transport` sends the requests:
+    "requests", "curl" (of vidpoll-curl), another name that a plugin provides, or an object; by default the name in
+    VIDPOLL_TRANSPORT, else "requests". `clock` is for tests.
 
-    Raises UsageError for a wrong argument, PluginError where two plugins bring one provider or a passed one is broken,
-    StoreError where the store cannot be used.
+    Raises UsageError for a wrong argument, PluginError if two plugins provide the same provider or if a passed plugin
+    is broken, and StoreError if the store cannot be used.
     """
 
     # -- waiting ------------------------------------------------------------------------------------------------------
@@ -75,15 +76,17 @@ class Client(ClientBase):
         download: Download | None = None,
         kinds: Sequence[str] | None = None,
     ) -> Job:
-        """Wait until the provider ends the job, and return it; `download`: once its files are saved there.
+        """Wait until the provider ends the job, and return the job; with `download`, once its files are saved there.
 
-        `timeout` is in seconds, for asking and files together; 0 looks once, None waits for as long as it takes.
-        `on_event` gets every event as it happens. With `check=False` nothing is raised for what became of the job: look
-        at `job.ok` and `job.error`, and at `job.paths` and `job.download_error`. `download` and `kinds` are as in
-        `as_completed`; a single job may go to a file.
+        `job` is a Job or a reference. `timeout`: seconds for the job and its files together; 0 polls once, None waits
+        without limit. `pacing`: a Schedule instead of the client's. `stop`: when set, the wait ends within a second.
+        `on_event` gets every event as it happens. `download` and `kinds` are as in `as_completed`; `download` may also
+        name a file. With `check=False` the outcome raises nothing: read `job.ok`, `job.error`, `job.paths` and
+        `job.download_error`.
 
         Raises JobFailed, JobCancelled or JobExpired when the provider says so; WaitTimeout, ProviderUnreachable,
-        JobNotFound, WaitStopped or WaitRefused when the outcome is unknown; UsageError before anything is sent.
+        JobNotFound, WaitStopped, WaitRefused or WaitNotSent when the outcome is unknown; DownloadError or ResultMissing
+        for the files; UsageError before anything is sent.
         """
         job = arguments.as_job(job)
         saving = arguments.saving([job], download, kinds, 1)
@@ -101,9 +104,9 @@ class Client(ClientBase):
         on_event: OnEvent | None = None,
         check: bool = True,
     ) -> Iterator[Event]:
-        """Wait like `wait`, yielding each event. A verdict, good or bad, is the last event; nothing is raised for it.
+        """Wait as `wait` does, and yield each event. A verdict, good or bad, is the last event and raises nothing.
 
-        Where the outcome is unknown, GaveUp is the last event and its error is raised (not with `check=False`).
+        If the outcome is unknown, GaveUp is the last event, and then its error is raised (not with `check=False`).
         """
         job = arguments.as_job(job)
         following = self._follow([job], timeout=timeout, pacing=pacing, stop=stop, on_event=on_event)
@@ -132,14 +135,14 @@ class Client(ClientBase):
     ) -> Iterator[Job]:
         """Wait for many jobs, of any mix of providers, and yield each once: as it ends, undecided ones last.
 
-        Look at `job.ok` and `job.error`; with `check=True` the first job that is not completed raises what `wait`
-        would have raised. A job that is named twice is yielded once.
+        Read `job.ok` and `job.error`; with `check=True` the first job that is not completed raises what `wait` would
+        have raised. A job that is named twice is yielded once.
 
-        `download` is a folder, or the WantedFiles of `client.store.wanted()`: the files of completed jobs are saved as
-        `Client.download` saves them, those of `parallel` jobs at once, while the others are asked about on time. A job
-        is then yielded when its files are there, as `job.paths`, or with `job.download_error`, which `check=True`
-        raises. `timeout` bounds asking and files together. Whatever ends the loop ends them within a second, and a
-        later download goes on where they stopped.
+        `download` is a folder, or the WantedFiles of `client.store.wanted()`. Files of completed jobs are saved as
+        `Client.download` saves them, for `parallel` jobs at once, while the other jobs are polled on time. A job is
+        then yielded with its saved files in `job.paths`, or with `job.download_error`, which `check=True` raises.
+        `timeout` (seconds) bounds polling and files together. When the loop ends, running downloads stop within a
+        second; a later download resumes them.
         """
         unique: dict[str, Job] = {}
         for job in arguments.as_jobs(jobs, "as_completed"):
@@ -173,11 +176,10 @@ class Client(ClientBase):
         kinds: Sequence[str] | None = None,
         parallel: int = 4,
     ) -> list[Job]:
-        """Wait until all jobs have ended, and return them in the order given, also one that is named twice.
+        """Wait until all jobs have ended, and return them in the order given; a job named twice is returned twice.
 
-        Look at `job.ok` and `job.error`; with `check=True` the first one (in the order given) that is not completed
-        raises, once all have ended, what `wait` would have raised. `download`, `kinds` and `parallel` are as in
-        `as_completed`.
+        Read `job.ok` and `job.error`. With `check=True`, once all have ended, the first job (in the order given) that
+        is not completed raises what `wait` would have raised. The other arguments are as in `as_completed`.
         """
         given = arguments.as_jobs(jobs, "wait_all")
         same: dict[str, Job] = {}
@@ -191,13 +193,13 @@ class Client(ClientBase):
         return [checked(same[job.ref]) if check else same[job.ref] for job in given]
 
     def step(self, job: Job | str, *, pacing: Schedule | None = None) -> Step:
-        """One step of a wait, for an engine with its own clock: at most one question to the provider, and no sleep.
+        """One step of a wait, for an engine with its own clock: it polls at most once and never sleeps.
 
-        `next_in` says in how many seconds to call it again, None that no further step is needed. Where it is too early
-        (the floor, a hint, the account's rate, a lease of another process) nothing is sent. Faults, patience and
-        confirmations count over the steps as in one wait: what they need is in the job, so that each may be in another
-        process, by `vidpoll.dump(job)` and `vidpoll.load(data)`, or by a store. `job.give_up_at` is a deadline. Hooks
-        are told as in a wait; the events are those that `watch` yields. Raises UsageError before anything is sent.
+        `next_in` of the Step: seconds until the next step, None if no step is needed. If it is too early (the floor, a
+        hint, the account's rate, a lease of another process), nothing is sent. Faults, patience and confirmations count
+        over the steps as in one wait: the job holds the counts, so each step may run in another process, by
+        `vidpoll.dump(job)` and `vidpoll.load(data)` or by a store. `job.give_up_at` is the deadline. Hooks are called
+        as in a wait; the events are those of `watch`. Raises UsageError before anything is sent.
         """
         job = of_step(self._keeper, job)
         state, schedule = self._state(job.account), arguments.check_pacing(pacing or self._pacing)
@@ -205,11 +207,11 @@ class Client(ClientBase):
         return step(self._loop, self._keeper, job, state, schedule)
 
     def heard(self, job: Job | str) -> None:
-        """Say that a verdict was heard, of which a hook had returned `vidpoll.LATER`; twice is as once.
+        """Confirm a verdict for which a hook returned `vidpoll.LATER`. Calling it twice does no harm.
 
-        Until then the store has it as not told, and whoever waits for the job tells it again, 60 s later at the
-        earliest. A client without a store keeps no verdicts: it does nothing. Raises StoreError where that cannot be
-        kept, BadReference.
+        Until this call the store counts the verdict as not delivered. Each wait for the job calls the hooks again, 60 s
+        later at the earliest. Without a store the call does nothing. Raises StoreError if the store cannot keep it, and
+        BadReference.
         """
         self._keeper.hear(arguments.as_job(job).ref)
 
@@ -224,28 +226,28 @@ class Client(ClientBase):
         on_metrics: Callable[[Metrics], object] | None = None,
         timeout: float = 86_400.0,
     ) -> Served:
-        """Wait for all jobs of these accounts in the store, and for those that come, whoever submits them.
+        """Wait for all jobs of these accounts in the store, and for jobs that any process adds meanwhile.
 
-        `accounts`: by default all that the store has unfinished jobs of and that can be asked here. One process serves
-        an account, or a part of one (`Account.parts`); this one takes what is free while it has fewer than `capacity`
-        jobs, and hooks are told as in a wait. Another one takes over what a process that is gone has served, within
-        seconds. A job is given up `timeout` seconds after its submit; that is kept, and nothing else ends one before
-        its verdict, but a provider that does not know it.
+        `accounts`: by default those with unfinished jobs in the store that this process can poll. One process serves an
+        account, or a part of one (`Account.parts`). This process takes free parts while it has fewer than `capacity`
+        jobs, and calls hooks as a wait does. If a serving process dies, another one takes over within seconds. A job is
+        given up `timeout` seconds after its submit, and the store keeps that. Otherwise only its verdict ends it, or a
+        provider that does not know it.
 
-        Returns when the `seconds` are over, `stop` is set, or nothing is free. `on_metrics` is told once a minute how
-        it goes. Raises UsageError for a client without a store, StoreError where the store cannot be used at first.
+        Returns when `seconds` are over, `stop` is set, or nothing is free. `on_metrics` gets Metrics once a minute.
+        Raises UsageError without a store, and StoreError if the store cannot be used at the start.
         """
         from .serving import Host, Options, serve
 
         keeper = self._keeper
         if isinstance(keeper, NoKeeper):
-            raise UsageError("serve needs a store, from which the jobs come: make the client with Client(store=…)")
+            raise UsageError("serve needs a store, which holds the jobs: make the client with Client(store=…)")
         arguments.check_waiting(None, stop, on_event)
         names = arguments.serving(accounts, capacity, seconds, timeout)
         options = Options(names, capacity, seconds, stop, on_event, on_metrics, timeout)
         with self._serves:
-            if self._serving == os.getpid():  # a child that was forked meanwhile serves by itself
-                raise UsageError("this client serves already; make another client to serve beside it")
+            if self._serving == os.getpid():  # a forked child may serve as well
+                raise UsageError("this client is already serving; make another client to serve more")
             self._serving = os.getpid()
         try:
             host = Host(self._loop, keeper, self._state, self._parts, self._pacing, self._unserved)
@@ -257,10 +259,10 @@ class Client(ClientBase):
         return self._accounts[account].parts if account in self._accounts else 1
 
     def poll(self, job: Job | str) -> Snapshot:
-        """Ask once and return what the answer said; a Job that is passed takes it in, and hooks are told.
+        """Poll the job once and return what the response said. A passed Job is updated, and hooks are called.
 
-        The provider's floor holds: a second poll within it waits. Raises ProviderError for a refusal or no answer,
-        AnswerError for an answer that cannot be read, UsageError before anything is sent.
+        The provider's floor holds: a second poll within it waits. Raises ProviderError for a refusal or no response,
+        AnswerError for a response that cannot be read, UsageError before anything is sent.
         """
         return self._ask(arguments.as_job(job)).said()
 
@@ -282,7 +284,7 @@ class Client(ClientBase):
         stop: threading.Event | None,
         on_event: OnEvent | None,
     ) -> Followed:
-        """One loop for all; everything that can be wrong about the call is raised here and now."""
+        """Wait for all the jobs in one loop. If the call is wrong, this raises before the first event is asked for."""
         arguments.check_waiting(timeout, stop, on_event)
         schedule = arguments.check_pacing(pacing or self._pacing)
         return self._following.follow(jobs, schedule, saving, timeout=timeout, stop=stop, on_event=on_event)
@@ -292,21 +294,22 @@ class Client(ClientBase):
     def submit(self, account: str, kind: str, /, **fields: object) -> Job:
         """Start a job with the provider's own fields: `client.submit("magicoal", "t2v", prompt="a lighthouse")`.
 
-        It is sent once: only what certainly was not received is sent again. Raises ProviderError where the provider
-        refuses (nothing was bought), SubmitUnknown where it may have been received, UsageError before anything is sent.
+        `account` is the name of an account or provider, `kind` one of its submit operations. The request is sent once;
+        it is sent again only if it certainly was not received. Raises ProviderError if the provider refuses (nothing
+        was bought), SubmitUnknown if the request may have been received, UsageError before anything is sent.
         """
         state = self._state(account)
         check_kind(state, kind)
         return send(self._keeper, self._loop, Submit(state, kind, fields))
 
     def submit_once(self, account: str, kind: str, key: str, /, **fields: object) -> Job:
-        """The job of this key: started now, or the one that was started with it before, by any process of the store.
+        """The job of this key: submitted now, or earlier with the same key by any process that shares the store.
 
-        `client.submit_once("magicoal", "t2v", "order-42", prompt="a lighthouse")`. A key is 1 to 200 characters, the
-        caller's own, one for each job of an account; it is free again after a refusal. Where another process is at it,
-        its answer is waited for, as long as one request may take. Raises SubmitUnknown where an earlier submit may have
-        been received, until that is adopted or dismissed (`client.store`); UsageError for a key that was used with
-        another kind or other fields, and for a client without a store; and what `submit` raises.
+        `client.submit_once("magicoal", "t2v", "order-42", prompt="a lighthouse")`. `key` is yours: 1 to 200 characters,
+        one key for each job of an account. It is free again after a refusal. If another process is submitting with the
+        key, this call waits for the outcome, for as long as one request may take. Raises SubmitUnknown if an earlier
+        submit may have been received, until you adopt or dismiss that submit (`client.store`); UsageError for a key
+        that was used with another kind or other fields, and without a store; and what `submit` raises.
         """
         key = arguments.check_key(key)
         state = self._state(account)
@@ -314,23 +317,23 @@ class Client(ClientBase):
         return send_once(self._keeper, self._loop, Submit(state, kind, fields, key))
 
     def jobs(self, account: str, /, **fields: object) -> Iterator[Job]:
-        """The provider's own list of jobs, page by page as they are asked for; `fields` as the plugin documents them.
+        """Iterate over the provider's list of jobs; each page is requested when needed. The plugin documents `fields`.
 
-        A row's verdict is shown, and counts only after a status answer confirms it (`wait` and `download` see to that).
-        Raises Unsupported where the provider has no list, ProviderError, AnswerError.
+        A verdict in a row is shown, but counts only when a status response confirms it (`wait` and `download` do that).
+        Raises Unsupported if the provider has no list, ProviderError, AnswerError.
         """
         state = self._state(account)
         return list_jobs(self._loop, state, fields)
 
     def quota(self, account: str) -> Quota:
-        """What the account may still do. Raises Unsupported, ProviderError, AnswerError."""
+        """What the account may still spend or make. Raises Unsupported, ProviderError, AnswerError."""
         return self._prices.quota(self._state(account))
 
     def price(self, account: str, kind: str, /, **fields: object) -> Price | None:
-        """What one job with these fields will cost, before it is submitted; None where nobody knows. Nothing is bought.
+        """What one job with these fields will cost, before it is submitted; None if no source knows. Nothing is bought.
 
-        The first that knows: the provider's estimate, its quota, the plugin's price list, former jobs in the store. An
-        answer counts for a minute. Raises UsageError for wrong fields; ProviderError where nothing answers.
+        The first source that knows counts: the provider's estimate, its quota, the plugin's price list, earlier jobs in
+        the store. A response counts for a minute. Raises UsageError for wrong fields, ProviderError if none comes.
         """
         state = self._state(account)
         check_kind(state, kind)
@@ -361,21 +364,21 @@ class Client(ClientBase):
         stop: threading.Event | None = None,
         on_event: OnEvent | None = None,
     ) -> Batch:
-        """Rows of prompts become videos, each bought once, within a budget: a Batch to look at, and to iterate.
+        """Turn rows of prompts into videos, each bought once, within a budget. Returns a Batch to inspect and iterate.
 
-        `source`: a CSV, JSON or JSONL file, a folder of .txt files or pictures (`picture` is their field), "-", or
-        dicts. A row is a video: its columns are the provider's fields, and `key`, `account`, `kind`, `count`, `file`.
-        `account`, `kind` and `fields` are for rows that name none. `name` is the batch's in the store, by default the
-        file's; `into` the folder of the files, by default of that name, `file` the template of theirs.
+        `source`: a CSV, JSON or JSONL file, a folder of .txt files or pictures (`picture` is the field for them), "-"
+        (standard input), or dicts. A row is a video: its columns are the provider's fields, `key`, `account`, `kind`,
+        `count` and `file`. `account`, `kind` and `fields` are defaults for the rows. `name`: of the batch in the store,
+        by default that of the source file. `into`: the folder for the files, by default `name`; `file`: their template.
 
-        `budget` ("40 USD") bounds the money, `limit` the jobs, `until` ("07:00") when the last one is submitted.
-        `price` tells what nobody else knows ({"kling/t2v": "0.35USD"}). `slots`: unfinished jobs at once, by account;
-        by default what the provider says, or what its refusals teach. `retries`: tries after a fault, `retries_paid`
-        where the failed one is charged. `only`: these keys. `retry_failed`: what failed for good, too. `changed`:
-        "keep" or "again", for a bought row that has other fields by now. `report`: a .csv or .jsonl of all rows.
+        `budget` ("40 USD") bounds the money, `limit` the number of jobs, `until` ("07:00") the time of the last submit.
+        `price` sets prices that no other source knows ({"kling/t2v": "0.35USD"}). `slots`: unfinished jobs at once, by
+        account; by default what the provider says or its refusals show. `retries`: tries after a fault, `retries_paid`
+        after a failure that is charged. `only`: only these keys. `retry_failed`: also rows that failed for good.
+        `changed`: "keep" or "again", for bought rows whose fields changed. `report`: a .csv or .jsonl of all rows.
 
-        Nothing is submitted before the Batch is iterated; run again, it goes on. Needs a client with a store. Raises
-        BatchInvalid with all that is wrong with the rows, UsageError for wrong arguments.
+        Nothing is submitted before the Batch is iterated; a second run resumes the batch. Needs a store. Raises
+        BatchInvalid with every problem of the rows, UsageError for wrong arguments.
         """
         from .batch.opening import Options, host, open_batch
 
@@ -388,21 +391,21 @@ class Client(ClientBase):
         return open_batch(mine, self._prices, source, options)
 
     def upload(self, account: str, path: str | Path, *, kind: str | None = None) -> Any:
-        """Send a file that a job needs to the provider, and return what the submit's field takes.
+        """Send a file that a job needs to the provider, and return the value for the field of the submit.
 
         `client.submit("moneyprinterturbo", "video", video_materials=[client.upload("moneyprinterturbo", "a.mp4")], …)`.
-        `kind` is a key of the provider's `upload` operations; by default the first one that takes such a file. Nothing
-        is bought by it: it is sent again after an answer that was lost. Raises Unsupported, InvalidField for a file
-        that cannot be read or is of no kind that is taken, ProviderError, AnswerError.
+        `kind` is a key of the provider's `upload` operations; by default the first one that takes such a file. An
+        upload buys nothing, so it is sent again if the response is lost. Raises Unsupported, InvalidField for a file
+        that cannot be read or has an unsupported type, ProviderError, AnswerError.
         """
         state = self._state(account)
         operation, request = upload_request(state, arguments.check_file(path), kind)
         return value_of(run_upload(self._loop, state, operation, request), state, f"{account} upload")
 
     def cancel(self, job: Job | str) -> None:
-        """Ask the provider to end the job; wait for it to see what came of that. Raises Unsupported, ProviderError.
+        """Ask the provider to end the job; wait for the job to see the outcome. Raises Unsupported, ProviderError.
 
-        Where the answer itself says how the job stands now, the job takes it in and hooks are told.
+        If the response holds the job's state, the job is updated and hooks are called.
         """
         job = arguments.as_job(job)
         state = self._state(job.account)
@@ -414,7 +417,7 @@ class Client(ClientBase):
                     self._keeper.tell(job, event)
 
     def delete(self, job: Job | str) -> None:
-        """Have the provider delete the job and its files. Raises Unsupported, Conflict while it runs, ProviderError."""
+        """Delete the job and its files at the provider. Raises Unsupported, Conflict while it runs, ProviderError."""
         job = arguments.as_job(job)
         end_job(self._loop, self._state(job.account), job, "delete")
 
@@ -431,13 +434,13 @@ class Client(ClientBase):
     ) -> list[Path]:
         """Save the assets of a completed job in the folder `target` (or as the file `target`); return the paths.
 
-        A job that is not known to be completed is asked about, until an answer says something. `kinds`: by default the
-        videos, and of a job that makes none all that it makes. Names are made from the reference, with the suffix of
-        what the file is. A file that is there is kept where it is known to be this job's. Another one is replaced with
-        `overwrite`, else DownloadError; in a folder the new file gets a name of its own (`…~2`). `timeout` is seconds
-        for the answer and all files, `max_bytes` bounds each. Faults are borne for the client's `patience`; a download
-        goes on where it stopped. `on_progress` gets DownloadProgress about ten times a second. Raises DownloadError,
-        ResultMissing, the job's own error, UsageError, and what `poll` raises where no answer comes.
+        A job that is not known to be completed is polled first, until a response says something. `kinds`: by default
+        ("video",), or all files of a job that makes no video. Names are made from the reference, with the suffix of the
+        file's type. An existing file is kept if it is known to be this job's. Another file is replaced with
+        `overwrite`, else DownloadError; in a folder the new file gets another name (`…~2`). `timeout`: seconds for
+        polling and all files; `max_bytes` bounds each file. Faults are retried for the client's `patience`; a download
+        resumes where it stopped. `on_progress` gets DownloadProgress about ten times a second. Raises DownloadError,
+        ResultMissing, the job's own error, UsageError, and what `poll` raises if no response comes.
         """
         from .downloads.save import fetch
 
@@ -461,9 +464,9 @@ class Client(ClientBase):
     def open(self, job: Job | str, *, asset: Asset | None = None) -> io.BufferedReader:
         """A completed job's video as a seekable, read-only binary stream, fetched as it is read.
 
-        `asset` is another one of `job.assets`, or one that you make of a URL. Nothing is fetched ahead of the window
-        (at most 4 MiB) that is read. Use it in one thread, and within the client's block. It raises what `download`
-        raises, and DownloadChanged where the file at the provider became another.
+        `asset`: another one of `job.assets`, or an Asset that you make from a URL. At most 4 MiB are fetched ahead. Use
+        the stream in one thread, and while the client is open. Raises what `download` raises, and DownloadChanged if
+        the file changes at the provider.
         """
         from .downloads.save import stream
 
@@ -474,7 +477,7 @@ class Client(ClientBase):
         return stream(self._context(job, lambda event: None, None), asset)
 
     def _finish(self, job: Job, timeout: float | None) -> None:
-        """Make sure that a job is completed, with a question where that is not known. Raises why it is not."""
+        """Make sure that a job is completed; poll it if that is not known. Raises why the job is not completed."""
         state = self._state(job.account)
         if not job.final or not job.assets or job.stale:
             retried(self._loop, partial(self._ask, job), timeout=timeout).said()
@@ -493,11 +496,11 @@ class Client(ClientBase):
         return DownloadContext(self._loop, opened, job, lambda: self.poll(job), tell, deadline)
 
     def feed(self, job: Job | str, body: bytes | str | Mapping[str, Any]) -> Job:
-        """Take in a body that the provider pushed (a webhook): the same parser, the same job, the same hooks.
+        """Process a body that the provider pushed (a webhook), with the same parser and hooks as a response.
 
-        Anybody can push, so a verdict in it counts only when one status request has confirmed it. The same body twice
-        changes nothing; with a store, in another process too. Raises AnswerError for a body that cannot be read or is
-        about another job, and what `poll` raises where a verdict cannot be confirmed.
+        Anyone can push, so a verdict in the body counts only when one status request confirms it. The same body twice
+        changes nothing; with a store, also in another process. Returns the job. Raises AnswerError for a body that
+        cannot be read or is about another job, and what `poll` raises if a verdict cannot be confirmed.
         """
         job = arguments.as_job(job)
         state = self._state(job.account)

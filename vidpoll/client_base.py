@@ -1,4 +1,4 @@
-"""What all calls of a client share: its plugins, accounts, transport, store and loop, and how it ends."""
+"""What all calls of a client share: its plugins, accounts, transport, store and loop, and how it closes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ S = TypeVar("S", bound="ClientBase")
 
 
 class ClientBase:
-    """A client without its calls: see `Client`."""
+    """The base of `Client`: set-up and close, without the calls about jobs."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class ClientBase:
         self._closed = False
         self._serves = ForkLock()
         self._serving = 0  # the process that serves
-        self._unserved: set[str] = set()  # what `serve` has said of accounts and jobs that it leaves
+        self._unserved: set[str] = set()  # what `serve` has logged about accounts and jobs that it skips
         self._keeper = self._opened(store, sum(http_timeout))
         self._loop = Loop(
             clock=self._clock,
@@ -86,54 +86,54 @@ class ClientBase:
         self.close()
 
     def close(self) -> None:
-        """End the threads of the transport and close the store. Jobs go on at their providers."""
+        """End the threads of the transport and close the store. Jobs continue at their providers."""
         self._closed = self._loop.closed = True
         self._transport.close()
         self._keeper.close()
 
     @property
     def providers(self) -> Mapping[str, Provider]:
-        """All providers by name. Those that are loaded by need are loaded for it; `plugins` has their names without."""
+        """All providers by name. This loads every one of them; `plugins` has their names without loading any."""
         return self._plugins.providers
 
     def provider(self, name: str) -> Provider:
-        """The provider of that name, loaded. Raises UnknownProvider, naming the known ones or what is wrong with it."""
+        """Load and return the provider of that name. Raises UnknownProvider, with the known names or the cause."""
         return self._plugins.provider(name)
 
     @property
     def plugins(self) -> tuple[PluginReport, ...]:
-        """What became of each plugin, the broken ones included; what is not `loaded` is imported when it is named."""
+        """A report for each plugin, broken ones included. A plugin that is not `loaded` is imported when named."""
         return tuple(self._plugins.reports)
 
     def ready(self, account: str) -> str:
-        """The base URL at which an account is asked, without a login; nothing is sent.
+        """Check that an account can be used, and return its base URL, without a login. Nothing is sent.
 
-        Raises what a wait would raise before it asks: UnknownProvider, MissingKey, or UsageError for a base URL or a
-        header that cannot be used, and for a key that would travel unencrypted.
+        Raises what a wait raises before its first request: UnknownProvider, MissingKey, or UsageError for a base URL or
+        a header that cannot be used, and for a key that would be sent unencrypted.
         """
         opened = self._state(account).opened
         opened.check()
         return opened.base_url
 
     def reach(self, account: str) -> Reach:
-        """Ask the base URL of an account once, without its key: whether a server answers, how fast, and its clock.
+        """Send one request without a key to the base URL of an account: does a server respond, how fast, and its clock.
 
-        Any HTTP status is an answer. Raises ConfigurationError where this machine cannot ask (a proxy, a CA file, a
-        thread), ProviderError where no answer comes, and UsageError before anything is sent.
+        Any HTTP status is a response. Raises ConfigurationError if this machine cannot send the request (a proxy, a CA
+        file, a thread), ProviderError if no response comes, and UsageError before anything is sent.
         """
         return reach(self._loop, self._state(account).opened)
 
     def add_commands(self, register: Callable[..., None]) -> list[str]:
-        """Let plugins add commands to a command line (`vidpoll_commands`); returns what went wrong, a line each."""
+        """Let plugins add commands to a command line (`vidpoll_commands`); returns the problems, one line each."""
         return self._plugins.commands(register)
 
     def add_display(self) -> bool:
-        """Let an installed plugin show on the terminal how the jobs are (`vidpoll_display`); whether one does."""
+        """Let an installed plugin show the jobs on the terminal (`vidpoll_display`). Returns whether one does."""
         return self._plugins.display(self._clock.time)
 
     @property
     def store(self) -> JobStore:
-        """The jobs that are kept, and what was asked for. Raises UsageError for a client without a store."""
+        """The stored jobs, submits and wanted files. Raises UsageError for a client without a store."""
         return self._keeper.job_store(lambda name: self._state(name).opened)
 
     def _opened(self, given: str | Path | Store | None, bound: float) -> Keeper | NoKeeper:

@@ -1,4 +1,4 @@
-"""The only place that knows what time it is and that waits. Nothing else of vidpoll imports `time`.
+"""The only module that reads the time and that waits. No other module of vidpoll imports `time`.
 
 All waiting of the loop goes through `Clock.get`, so that a fake clock can drive everything.
 """
@@ -13,27 +13,27 @@ T = TypeVar("T")
 
 
 class Clock(Protocol):
-    """What the loop needs of time. All values are seconds."""
+    """The clock that the loop uses. All values are seconds."""
 
     def monotonic(self) -> float:
-        """Seconds that never go back: deadlines and gaps are measured with it."""
+        """Seconds that never go back, for deadlines and gaps."""
         ...
 
     def time(self) -> float:
-        """Unix seconds: what events and histories show."""
+        """Unix seconds, for events and histories."""
         ...
 
     def get(self, inbox: Queue[T], timeout: float, *, busy: bool) -> T | None:
-        """The next thing from `inbox`, or None after at most `timeout` seconds, or sooner: the caller looks again.
+        """The next item from `inbox`, or None after at most `timeout` seconds. None may come sooner: callers try again.
 
-        The inbox is a `Queue` and no `SimpleQueue`: up to Python 3.10 the latter blocks for ever where the timeout is
-        over before it begins to wait. `busy` tells whether a request is under way, so that something can come.
+        The inbox is a `Queue`, not a `SimpleQueue`: up to Python 3.10 a `SimpleQueue` blocks for ever if the timeout is
+        over before the wait begins. `busy` is whether a request is running, so that an item can arrive.
         """
         ...
 
 
 class SystemClock:
-    """Real time. No single wait is longer than half a second, so that Ctrl-C and `stop` are heard everywhere."""
+    """Real time. No single wait is longer than half a second, so that Ctrl-C and `stop` take effect everywhere."""
 
     SLICE = 0.5
 

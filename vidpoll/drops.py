@@ -1,4 +1,4 @@
-"""Fields of others, which nothing keeps and nothing shows: by their name, or by their place in a list of that name."""
+"""Fields of other users' jobs, which vidpoll neither stores nor shows: by name, or by position in a list of a name."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ _DROP = re.compile(r"(?=[^\[]*[^*\[])([^\[\]]+?)(?:(\[\])?\[(\d{1,3}):\])?")
 
 
 def is_drop(text: object) -> bool:
-    """Whether a text names what is dropped: `extra_data`, `api_key_*`, `prompt[3:]` or `queue_*[][2:]`."""
+    """Whether a text has the form of a drop: `extra_data`, `api_key_*`, `prompt[3:]` or `queue_*[][2:]`."""
     return isinstance(text, str) and bool(text.strip("*")) and _DROP.fullmatch(text) is not None
 
 
 def may_stand_in(text: str, drops: tuple[str, ...]) -> bool:
-    """Whether one of the names stands in a text, so that it must be looked through."""
+    """Whether a text contains one of the names, so that it must be parsed and cleaned."""
     return any(_parts(drop)[0].strip("*") in text for drop in drops)
 
 
 def without(value: Any, drops: tuple[str, ...]) -> Any:
-    """JSON without what is dropped, however deep it lies.
+    """JSON without the dropped fields, at any depth.
 
     >>> without({"queue_running": [[7, "j1", {"1": {}}]], "extra_data": {}}, ("extra_data", "queue_*[][2:]"))
     {'queue_running': [[7, 'j1']]}
@@ -37,9 +37,9 @@ def without(value: Any, drops: tuple[str, ...]) -> Any:
 
 @lru_cache(maxsize=64)
 def _parts(drop: str) -> tuple[str, bool, int | None]:
-    """The name, whether it is about the lists in the list of that name, and from which item on they are dropped."""
+    """(name, whether the drop applies to the lists inside the list of that name, first dropped index or None)."""
     found = _DROP.fullmatch(drop)
-    assert found is not None  # looked at when the provider was made
+    assert found is not None  # checked when the provider was made
     return found[1], found[2] is not None, None if found[3] is None else int(found[3])
 
 
@@ -49,7 +49,7 @@ def _goes(name: str, drop: str) -> bool:
 
 
 def _cut(name: str, value: Any, drops: tuple[str, ...]) -> Any:
-    """A list without the items that are dropped by their place."""
+    """A list without the items that are dropped by position."""
     for pattern, inner, first in map(_parts, drops):
         if first is not None and isinstance(value, list) and fnmatchcase(name, pattern):
             value = [row[:first] if isinstance(row, list) else row for row in value] if inner else value[:first]

@@ -1,49 +1,49 @@
-"""Every error of vidpoll, split by who must act. Nothing else lives here, and this module imports nothing of vidpoll.
+"""Every error of vidpoll, split by who must act. Only errors live here; this module imports nothing of vidpoll.
 
 VidpollError
 ├── UsageError               you: the call is wrong; nothing was sent
-│   ├── BadReference         a reference or an id that cannot be one
+│   ├── BadReference         not a valid reference, or not a valid id
 │   ├── UnknownProvider      no installed plugin has that name
 │   ├── MissingKey           the key's environment variable is not set
-│   ├── InvalidField         a submit or list field that the provider does not take
-│   ├── BatchInvalid         a batch with rows that cannot be sent; `.problems` has them all
+│   ├── InvalidField         a submit or list field that the provider does not accept
+│   ├── BatchInvalid         a batch has rows that cannot be sent; `.problems` lists all problems
 │   └── Unsupported          the provider has no such operation
 ├── ConfigurationError       you: this machine (a proxy, certificates, threads); nothing was sent; the message says what
-├── StoreError               you: the file that keeps jobs cannot be used; the message says why, and the way out
-├── PluginError              the plugin's author: it does not load, validate or keep its contract
-├── AnswerError              nobody yet: one answer says nothing about the job; a wait bears it and asks again
+├── StoreError               you: the store cannot be used; the message says why, and the way out
+├── PluginError              the plugin's author: the plugin does not load, does not validate or breaks its contract
+├── AnswerError              nobody yet: one response says nothing about the job; a wait tolerates it and polls again
 │   ├── Malformed            not JSON, or not of the documented shape
 │   ├── UnknownStatus        a status word that the plugin does not list
-│   ├── ForeignAnswer        an answer about another job
-│   ├── BadSignature         a pushed body that is not the provider's, or too old
-│   └── TransitionRefused    an answer that contradicts a final state
+│   ├── ForeignAnswer        a response about another job
+│   ├── BadSignature         a pushed body that is not from the provider, or is too old
+│   └── TransitionRefused    a response that contradicts a final state
 ├── ProviderError            you or the provider: a refusal with status, code, message, details, request id
 │   ├── AuthenticationError  401   ├── NotFound     404 410    ├── RateLimited  429
-│   ├── PermissionDenied     403   ├── Conflict     409        └── ServerError  5xx, and whatever is left
+│   ├── PermissionDenied     403   ├── Conflict     409        └── ServerError  5xx, and every other status
 │   ├── PaymentRequired      402   └── InvalidRequest 400 413 422
 ├── Refused                  raised by a parser, never by vidpoll: a 200 that is really a refusal
 ├── JobError                 the provider ended the job without a result; `.job.problem` says why
 │   ├── JobFailed
 │   ├── JobCancelled
 │   └── JobExpired
-├── OutcomeUnknown           nobody knows how the job ends: it goes on at the provider; `.resume` is the way back
-│   ├── WaitTimeout          the deadline came first
+├── OutcomeUnknown           the outcome is unknown: the job continues at the provider; `.resume` resumes the wait
+│   ├── WaitTimeout          the deadline came before a verdict
 │   ├── ProviderUnreachable  nothing but faults for `patience` seconds
 │   ├── JobNotFound          the provider says, several times, that it has no such job
 │   ├── WaitStopped          `stop` was set
 │   ├── WaitRefused          400 401 402 403 451 in a wait (also a ProviderError)
-│   └── WaitNotSent          a question cannot be sent from this machine (also a ConfigurationError)
-├── SubmitUnknown            a submit that may have been received; it is never sent twice; `.sent` is what it carried
-├── ResultMissing            a finished job without the asset that was asked for
-└── DownloadError            a file that is not there, and never half there
+│   └── WaitNotSent          this machine cannot send the status request (also a ConfigurationError)
+├── SubmitUnknown            a submit that may have been received; it is never sent twice; `.sent` has its fields
+├── ResultMissing            a completed job without the requested asset
+└── DownloadError            a file could not be saved; no partial file lies under its name
     ├── DownloadTruncated    fewer bytes than announced
-    ├── DownloadChanged      other bytes than promised, or than before
+    ├── DownloadChanged      the bytes differ from the checksum, or from those read before
     ├── DownloadTooLarge     more bytes than allowed
     ├── UnsafeURL            not http or https, https turned http, or user data in the URL
-    └── NotAVideo            the bytes are not those of the kind of file that was promised
+    └── NotAVideo            the bytes are not a file of the expected type
 
-Every error is made of one message and optional keyword arguments, so that it can be pickled. `job` is the
-`vidpoll.Job` that the error is about, where there is one.
+Every error takes one message and optional keyword arguments, so that it can be pickled. `job` is the `vidpoll.Job` that
+the error is about, or None.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ from typing import Any
 
 
 class VidpollError(Exception):
-    """The root of all errors of vidpoll. `job` is the job that it is about, or None."""
+    """The base class of all errors of vidpoll. `job` is the Job that the error is about, or None."""
 
     def __init__(self, message: str = "", *, job: Any = None) -> None:
         super().__init__(message)
@@ -61,7 +61,7 @@ class VidpollError(Exception):
 
     @property
     def transcript(self) -> tuple[Any, ...]:
-        """The last answers about the job (`vidpoll.Exchange`), oldest first, safe to show; empty without a job."""
+        """The last responses about the job (`vidpoll.Exchange`), oldest first, safe to show; empty without a job."""
         return () if self.job is None else tuple(self.job.transcript)
 
     @property
@@ -91,9 +91,9 @@ class InvalidField(UsageError):
 
 
 class BatchInvalid(UsageError):
-    """Rows of a batch that cannot be sent: all that is wrong, told at once, one line each. Nothing was sent.
+    """A batch has rows that cannot be sent. The message has a line for each problem. Nothing was sent.
 
-    `problems` has every one, with `place` ("row 7"), `column` ("" where it is about the whole row) and `message`.
+    `problems` has every problem, with `place` ("row 7"), `column` ("" for the whole row) and `message`.
     """
 
     def __init__(self, message: str = "", *, job: Any = None, problems: tuple[Any, ...] = ()) -> None:
@@ -102,32 +102,32 @@ class BatchInvalid(UsageError):
 
 
 class Unsupported(UsageError):
-    """The provider documents no such operation."""
+    """The provider has no such operation."""
 
 
 class ConfigurationError(VidpollError):
-    """This machine cannot send the request; nothing was sent, and it would be the same again.
+    """This machine cannot send the request. Nothing was sent, and trying again would not help.
 
-    A proxy that cannot be used, a CA file that is not there, no thread. The message names the variable that sets it.
+    For example: an unusable proxy, a missing CA file, no free thread. The message names the variable that sets it.
     """
 
 
 class StoreError(VidpollError):
-    """The store cannot be read or written: damaged, read-only, locked, on a full disk, or a newer vidpoll's."""
+    """The store cannot be read or written: damaged, read-only, locked, on a full disk, or from a newer vidpoll."""
 
 
 class PluginError(VidpollError):
-    """A plugin does not load, does not validate, or broke its contract."""
+    """A plugin does not load, does not validate, or breaks its contract."""
 
 
 class AnswerError(VidpollError):
-    """One answer that says nothing about the job. A wait bears it and asks again."""
+    """A response that says nothing about the job. A wait tolerates it and polls again."""
 
 
 class Malformed(AnswerError):
-    """An answer that is not JSON or not of the documented shape.
+    """A response that is not JSON or not of the documented shape.
 
-    `wordless` says that it is well but for its status word: a wait goes on where such an answer names the job.
+    `wordless` is True if only the status word is missing: a wait continues if such a response names the job.
     """
 
     def __init__(self, message: str = "", *, job: Any = None, wordless: bool = False) -> None:
@@ -147,9 +147,9 @@ class UnknownStatus(AnswerError):
 
 
 class ForeignAnswer(AnswerError):
-    """An answer that names another job than the one that was asked about. Its content is never adopted.
+    """A response that names a different job than the polled one. Its content is never used.
 
-    `named` is the id that it names; empty where it is not known.
+    `named` is the id in the response; empty if unknown.
     """
 
     def __init__(self, message: str = "", *, job: Any = None, named: str = "") -> None:
@@ -158,18 +158,19 @@ class ForeignAnswer(AnswerError):
 
 
 class BadSignature(AnswerError):
-    """A pushed body that is not the provider's, or too old: its signature does not fit. Do not use what it says."""
+    """A pushed body whose signature is wrong or too old, so it may not come from the provider. Do not use the body."""
 
 
 class TransitionRefused(AnswerError):
-    """An answer that would move a job out of a final state. The job is unchanged."""
+    """A response that would move a job out of a final state. The job is unchanged."""
 
 
 class ProviderError(VidpollError):
-    """The provider refused. `status` is the HTTP status, the rest as the provider said it.
+    """The provider refused, or gave no response.
 
-    `category` is the class of failure, one of `CATEGORIES`; None where neither the code nor the status tells it.
-    `charged` is whether the provider keeps money for what it refused; None: not known.
+    `status` is the HTTP status; `code`, `details` and `request_id` are the provider's own. Each is None or empty if
+    unknown. `category` is the class of failure, a key of `CATEGORIES`; None if neither code nor status shows it.
+    `charged`: whether the provider keeps money for what it refused; None if unknown.
     """
 
     def __init__(
@@ -202,42 +203,42 @@ class PermissionDenied(ProviderError):
 
 
 class PaymentRequired(ProviderError):
-    """402: the balance does not pay for it. Nothing was bought."""
+    """402: the balance is too low. Nothing was bought."""
 
 
 class InvalidRequest(ProviderError):
-    """400, 413 or 422: the provider does not accept what was sent, or its moderation does not."""
+    """400, 413 or 422: the provider, or its moderation, does not accept the request."""
 
 
 class NotFound(ProviderError):
-    """404, 410: the provider has no such thing, or no more."""
+    """404, 410: the provider does not have it, or no longer has it."""
 
 
 class Conflict(ProviderError):
-    """409: not now, in the state that the job is in."""
+    """409: not possible in the job's present state."""
 
 
 class RateLimited(ProviderError):
-    """429: too many requests, too many jobs at once, or the quota of a day is used up; `category` tells which."""
+    """429: too many requests, too many jobs at once, or a used-up quota; `category` says which."""
 
 
 class ServerError(ProviderError):
-    """5xx, no answer at all, or a status that fits nowhere else."""
+    """5xx, no response at all, or a status that fits nowhere else."""
 
 
 CATEGORIES: dict[str, type[ProviderError]] = {
-    "capacity": RateLimited,  # as many jobs at once as the account may have, or the provider can bear
+    "capacity": RateLimited,  # too many jobs at once for the account or the provider
     "rate": RateLimited,  # too many requests in a short time
-    "quota": RateLimited,  # what the account may do in a day or a month is used up
+    "quota": RateLimited,  # the allowance of a day or a month is used up
     "money": PaymentRequired,
-    "auth": AuthenticationError,  # with HTTP 403 PermissionDenied
+    "auth": AuthenticationError,  # with HTTP 403: PermissionDenied
     "input": InvalidRequest,
-    "moderated_input": InvalidRequest,  # what was sent is not allowed
-    "moderated_output": InvalidRequest,  # what was made is not shown
+    "moderated_input": InvalidRequest,  # the input is not allowed
+    "moderated_output": InvalidRequest,  # the result is withheld
     "internal": ServerError,
     "expired": NotFound,
 }
-"""The classes of failure, which tell what to do next, each with the error that a refusal of it is."""
+"""The classes of failure, which show what to do next, each with the error that such a refusal raises."""
 
 KINDS: dict[str, type[ProviderError]] = {
     **CATEGORIES,
@@ -246,14 +247,14 @@ KINDS: dict[str, type[ProviderError]] = {
     "conflict": Conflict,
     "unknown": ServerError,
 }
-"""The words for a refusal: the classes of failure, and four that are none."""
+"""The kinds of refusal: the classes of failure, and four more."""
 
 
 class Refused(VidpollError):
     """Raised by a parser, never by vidpoll: a 200 that is really a refusal.
 
     `kind` is a key of `KINDS`: a class of failure ("money", say), "permission", "not found", "conflict" or "unknown".
-    It is then treated as the HTTP status of that kind would be.
+    vidpoll then treats the response like the HTTP status of that kind. Raises PluginError for any other kind.
     """
 
     def __init__(self, kind: str, message: str = "", code: str | None = None) -> None:
@@ -285,13 +286,13 @@ class JobCancelled(JobError):
 
 
 class JobExpired(JobError):
-    """The provider says that the job or its record is gone (its word, or HTTP 410)."""
+    """The provider says that the job or its record is gone (by a status word or HTTP 410)."""
 
 
 class OutcomeUnknown(VidpollError):
-    """We stopped asking; the job goes on at the provider and may yet complete.
+    """vidpoll stopped polling; the job continues at the provider and may still complete.
 
-    `resume` is the line of Python that goes on waiting for the same job. Waiting again costs nothing; submitting again
+    `resume` is the line of Python that resumes the wait for the same job. Waiting again costs nothing; submitting again
     would pay twice.
     """
 
@@ -305,11 +306,11 @@ class WaitTimeout(OutcomeUnknown, TimeoutError):
 
 
 class ProviderUnreachable(OutcomeUnknown):
-    """Nothing but faults for as long as `patience` allows."""
+    """Polling brought nothing but faults for `patience` seconds."""
 
 
 class JobNotFound(OutcomeUnknown):
-    """The provider says 404 again and again: wrong id, wrong account, or its record is gone."""
+    """The provider keeps responding 404: the id or the account is wrong, or the job's record is gone."""
 
 
 class WaitStopped(OutcomeUnknown):
@@ -317,20 +318,20 @@ class WaitStopped(OutcomeUnknown):
 
 
 class WaitRefused(OutcomeUnknown, ProviderError):
-    """The provider refuses to tell (400, 401, 402, 403, 451). The job itself is not touched by that."""
+    """The provider refused the status request (400, 401, 402, 403, 451). The job itself is not affected."""
 
 
 class WaitNotSent(OutcomeUnknown, ConfigurationError):
-    """This machine cannot send the question (see ConfigurationError). The job itself is not touched by that."""
+    """This machine cannot send the status request (see ConfigurationError). The job itself is not affected."""
 
 
 class SubmitUnknown(VidpollError):
-    """A submit that may have been received: no answer came, or none with an id. It is not sent again.
+    """A submit that may have been received: no response came, or one without an id. It is not sent again.
 
-    `account`, `operation` and `sent` (the fields of the call) tell what it was, `reason` why nothing is known, `answer`
-    (a `vidpoll.Exchange`) what came, if anything did; `ids` is what looks like an id in it, `key` that of
-    `Client.submit_once`, which is in use until the submit is adopted or dismissed. Look at the provider's list or
-    dashboard before you submit again.
+    Check the provider's list or dashboard before you submit again. `account`, `operation` and `sent` (the fields) are
+    those of the call, and `reason` is why the outcome is unknown. `answer` is the response (a `vidpoll.Exchange`) or
+    None, and `ids` are the values in it that look like ids. `key` is that of `Client.submit_once`; it stays in use
+    until you adopt or dismiss the submit.
     """
 
     def __init__(
@@ -357,16 +358,16 @@ class SubmitUnknown(VidpollError):
 
     @property
     def transcript(self) -> tuple[Any, ...]:
-        """The answer to the submit, safe to show; empty where none came."""
+        """The response to the submit, safe to show; empty if none came."""
         return () if self.answer is None else (self.answer,)
 
 
 class ResultMissing(VidpollError):
-    """The job is completed, but there is no asset of the kind that was asked for."""
+    """The job is completed but has no asset of the requested kind."""
 
 
 class DownloadError(VidpollError):
-    """A file could not be fetched. Nothing lies under the final name, and the job is unchanged."""
+    """A file could not be downloaded. No file lies under the final name, and the job is unchanged."""
 
 
 class DownloadTruncated(DownloadError):
@@ -374,7 +375,7 @@ class DownloadTruncated(DownloadError):
 
 
 class DownloadChanged(DownloadError):
-    """The bytes are not those of the provider's checksum, or the file changed while it was read (`Client.open`)."""
+    """The bytes do not match the provider's checksum, or the file changed while it was read (`Client.open`)."""
 
 
 class DownloadTooLarge(DownloadError):
@@ -382,8 +383,8 @@ class DownloadTooLarge(DownloadError):
 
 
 class UnsafeURL(DownloadError):
-    """A URL that is not fetched: wrong scheme, https turned into http, or user data in it."""
+    """A URL that vidpoll does not fetch: a wrong scheme, https turned into http, or user data in the URL."""
 
 
 class NotAVideo(DownloadError):
-    """The bytes are not those of the kind of file that was promised (an HTML page, say)."""
+    """The bytes are not a file of the expected type (an HTML page, say)."""

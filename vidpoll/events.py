@@ -1,4 +1,4 @@
-"""What happened to a job: frozen values that hooks, `on_event` and `watch` get. Each prints as one short line."""
+"""What happened to a job: frozen values for hooks, `on_event` and `watch`. Each prints as one short line."""
 
 from __future__ import annotations
 
@@ -19,7 +19,11 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class StageChanged(Event):
-    """The state or the stage is another. `known` is False for a status word that the plugin does not list."""
+    """The state or the stage of the job changed.
+
+    `previous` is the stage before, `progress` is 0 to 100 or None. `known` is False for a status word that the plugin
+    does not list.
+    """
 
     state: State | None
     stage: str | None
@@ -36,7 +40,7 @@ class StageChanged(Event):
 
 @dataclass(frozen=True, slots=True)
 class ProgressChanged(Event):
-    """The shown progress (0 to 100) is another."""
+    """The shown progress (0 to 100) changed."""
 
     progress: float
     stage: str | None = None
@@ -71,7 +75,10 @@ class Failed(Event):
 
 @dataclass(frozen=True, slots=True)
 class PollFailed(Event):
-    """One answer that says nothing about the job, the `in_a_row`-th; asked again in `retry_in` seconds (None: not)."""
+    """A response said nothing about the job, or none came: the `in_a_row`-th fault in a row, because of `reason`.
+
+    `status` is the HTTP status, or None. vidpoll polls again in `retry_in` seconds; None: it does not poll again.
+    """
 
     reason: str
     status: int | None = None
@@ -79,13 +86,13 @@ class PollFailed(Event):
     in_a_row: int = 1
 
     def __str__(self) -> str:
-        again = "" if self.retry_in is None else f"; asking again in {self.retry_in:.0f} s"
+        again = "" if self.retry_in is None else f"; polling again in {self.retry_in:.0f} s"
         return f"{self.ref} no news: {self.reason}{again}"
 
 
 @dataclass(frozen=True, slots=True)
 class Stalled(Event):
-    """Nothing about the job has changed for `seconds`, although answers come. Never an error: some jobs take long."""
+    """The job has not changed for `seconds`, although responses come. Never an error: some jobs take long."""
 
     seconds: float
     stage: str | None = None
@@ -99,7 +106,7 @@ class Stalled(Event):
 
 @dataclass(frozen=True, slots=True)
 class GaveUp(Event):
-    """vidpoll stopped asking; the outcome is unknown and the job goes on at the provider."""
+    """vidpoll stopped polling. The outcome is unknown, and the job continues at the provider. `error` says why."""
 
     error: OutcomeUnknown
 
@@ -109,11 +116,12 @@ class GaveUp(Event):
 
 @dataclass(frozen=True, slots=True)
 class Polled(Event):
-    """An answer was understood; asked again in `next_in` seconds (None after a verdict). For displays.
+    """A response was understood; vidpoll polls again in `next_in` seconds (None after a verdict). For displays.
 
-    `eta`: seconds from now, from and to; eight of ten jobs like this one end between the two. None after a verdict, and
-    where nothing is known: no progress, no durations declared by the plugin or learnt. `late`: it takes longer than
-    95 % of the account's jobs.
+    `snapshot` is what the response said; None for a status word that the plugin does not list. `eta` is (from, to) in
+    seconds from now: eight of ten jobs like this one end between the two. It is None after a verdict, and if nothing is
+    known: no progress, and no durations declared by the plugin or learned. `late`: the job takes longer than 95 % of
+    the account's jobs.
     """
 
     snapshot: Snapshot | None
@@ -128,10 +136,10 @@ class Polled(Event):
 
 @dataclass(frozen=True, slots=True)
 class DownloadProgress(Event):
-    """`received` of `total` bytes (None where the server does not tell) of an asset of `kind` have arrived.
+    """`received` of `total` bytes of an asset of `kind` have arrived; `total` is None if the server does not say.
 
-    `fault` is why no more come at the moment; None while they come. `next_in` is then how many seconds it takes until
-    they are asked for again.
+    `fault` is why no bytes arrive at the moment, and `next_in` the seconds until the next try. Both are None while
+    bytes arrive.
     """
 
     kind: str
@@ -149,7 +157,7 @@ class DownloadProgress(Event):
 
 @dataclass(frozen=True, slots=True)
 class Downloaded(Event):
-    """An asset of `kind` lies whole under `path`, `size` bytes. Not told of a file that was there already."""
+    """An asset of `kind` was saved as `path`, `size` bytes. There is no event for a file that already existed."""
 
     kind: str
     path: Path
@@ -160,12 +168,12 @@ class Downloaded(Event):
 
 
 def percent(progress: float | None) -> str:
-    """A progress as text, with a space before it; empty where there is none."""
+    """A progress as text, with a leading space; empty for None."""
     return "" if progress is None else f" {progress:.0f} %"
 
 
 def money(cost: Cost | None, problem: Problem | None = None) -> str:
-    """A cost in brackets, with a space before it; without one whether a problem is charged; empty where none knows."""
+    """A cost in brackets, with a leading space; without a cost, whether the problem is charged; empty if unknown."""
     if cost is not None:
         return f" ({cost})"
     charged = None if problem is None else problem.charged

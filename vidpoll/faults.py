@@ -1,7 +1,7 @@
-"""What a bad answer means: bear it, believe it, or stop. Pure functions and one counter.
+"""What a bad response means: tolerate it, believe it, or stop. Pure functions and one counter.
 
-A *transient error* says nothing about the job and is borne. A *refusal* is asked once more and then told. *Missing*
-(404) is believed after some confirmations. *Gone* (410) is the provider's word that the job has expired.
+A *transient error* says nothing about the job, and the wait continues. A *refusal* is raised if one more poll gives it
+again. *Missing* (404) is believed after some confirmations. *Gone* (410) means that the job has expired.
 """
 
 from __future__ import annotations
@@ -12,29 +12,29 @@ from email.utils import parsedate_to_datetime
 from random import Random
 from typing import NamedTuple
 
-from .blame import Meaning as Meaning  # noqa: PLC0414 - whoever asks for a fault asks for what it means
+from .blame import Meaning as Meaning  # noqa: PLC0414 - modules that use a Fault also use its meaning
 from .blame import of_status
 from .errors import CATEGORIES, KINDS, Malformed, PermissionDenied, ProviderError
 from .model import Response, is_number
 from .parsing import timestamp
 
 CAP = 60.0
-"""Seconds: the longest pause between two requests to an account that is ill."""
+"""Seconds: the longest pause between two requests to an account with faults."""
 
 JOB_CAP = 15.0
-"""Seconds: the longest pause between two questions about a job that faults alone can cause, or two floors."""
+"""Seconds: faults alone never make the pause between two polls of a job longer than this, or than two floors."""
 
 LONGEST_HINT = 3600.0
 """Seconds: a hint is never followed for longer."""
 
 PAGE_PATIENCE = 300.0
-"""Seconds for which a page in the place of a 401, 403 or 451 is borne."""
+"""Seconds for which a wait tolerates a page as the body of a 401, 403 or 451."""
 
 GOOD_HINT = 60.0
-"""Seconds: a hint on a good answer is not followed for longer."""
+"""Seconds: a hint on a good response is not followed for longer."""
 
 CONFIRMATIONS = 3
-"""How many more 404 are needed before a job counts as not found."""
+"""How many more 404 responses are needed before a job counts as not found."""
 
 UNSEEN = 30.0
 """Seconds after a submit in which 404 only means "not visible yet"."""
@@ -58,7 +58,7 @@ _TO_KIND = {
 
 
 class NoAnswer(Exception):
-    """No whole answer came. `sent` is False only where it is certain that no byte of the request was sent."""
+    """No complete response came. `sent` is False only if certainly no byte of the request was sent."""
 
     def __init__(self, reason: str, *, sent: bool = True) -> None:
         super().__init__(reason)
@@ -67,14 +67,14 @@ class NoAnswer(Exception):
 
 
 class Misconfigured(NoAnswer):
-    """Something is wrong on this machine, and nothing was sent. It would be the same if it were asked again."""
+    """Something is wrong on this machine, and nothing was sent. Sending the request again would not help."""
 
     def __init__(self, reason: str, *, sent: bool = False) -> None:
         super().__init__(reason, sent=sent)
 
 
 class Fault(NamedTuple):
-    """One answer that says nothing good. `hint` is how long the provider wants to be left alone, in seconds."""
+    """A response without usable content, or no response. `hint`: seconds to wait as the provider asked, or None."""
 
     reason: str
     status: int | None = None
@@ -84,19 +84,19 @@ class Fault(NamedTuple):
     details: object = None
     request_id: str | None = None
     page: bool = False
-    """Whether it is no word of the API's own, but a page of something in between, or of another server."""
+    """Whether it is not from the API, but a page of a server in between or of another server."""
     target: str = ""
-    """Where a redirect points that was not followed, without its query."""
+    """The target of a redirect that was not followed, without its query."""
     local: bool = False
-    """Whether this machine is what has to be mended."""
+    """Whether the fault is on this machine."""
     declared: str | None = None
-    """The word of `errors.KINDS` that the plugin declares for it; None where it declares nothing."""
+    """The key of `errors.KINDS` that the plugin declares for the fault, or None."""
     charged: bool | None = None
-    """Whether the provider keeps money for it; None: not known."""
+    """Whether the provider keeps money for it; None if unknown."""
 
     @property
     def meaning(self) -> Meaning:
-        """A transient error, a refusal, missing or gone, by the HTTP status; or this machine's own."""
+        """A transient error, a refusal, missing or gone, by HTTP status; or a fault of this machine."""
         if self.local:
             return Meaning.LOCAL
         return Meaning.TRANSIENT if self._is_bot_check else of_status(self.status).wait
@@ -107,29 +107,29 @@ class Fault(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """The word of `errors.KINDS` that is declared, else that of the HTTP status."""
+        """The declared key of `errors.KINDS`, else that of the HTTP status."""
         status = self.status or 0
         return self.declared or _TO_KIND.get(status, "internal" if 500 <= status < 600 else "unknown")
 
     @property
     def error(self) -> type[ProviderError]:
-        """The error that tells of it; a key that may not do this is another one than a wrong key."""
+        """The error class for this fault. A key without permission differs from a wrong key."""
         return PermissionDenied if self.kind == "auth" and self.status == 403 else KINDS[self.kind]
 
     @property
     def category(self) -> str | None:
-        """The class of failure; None where neither the plugin nor the HTTP status tells it."""
+        """The class of failure; None if neither the plugin nor the HTTP status shows it."""
         return self.kind if self.kind in CATEGORIES and not self._is_bot_check else None
 
 
 def status_of(kind: str, status: int = 200) -> int:
-    """The HTTP status that a word of `errors.KINDS` stands for: that of the answer where it says the same."""
+    """The HTTP status for a key of `errors.KINDS`; the status of the response if it means the same."""
     meant = _FROM_KIND[kind]
     return status if status >= 300 and _FROM_KIND[Fault("", status).kind] == meant else meant
 
 
 _PASSED_ON = "llm_provider-"
-"""What LiteLLM puts before the headers of the provider behind it."""
+"""The prefix that LiteLLM puts before the headers of the provider behind it."""
 
 _MILLISECONDS = ("retry-after-ms", "openai-poll-after-ms")
 _HINTS = ("retry-after", *_MILLISECONDS)
@@ -144,16 +144,16 @@ _TELLING = frozenset(
 
 
 def tells_when(response: Response) -> bool:
-    """Whether anything is there that `hint`, `exhausted` or `allowance` reads; most answers have nothing."""
+    """Whether a response has anything that `hint`, `exhausted` or `allowance` reads; most have nothing."""
     return response.status == 429 or not _TELLING.isdisjoint(response.headers)
 
 
 def hint(response: Response, now: float) -> float | None:
-    """How many seconds the provider wants us to wait, by any header that says so; None without a usable one.
+    """How many seconds the provider wants vidpoll to wait: the longest of its hints; None without a usable hint.
 
     Reads `Retry-After` (RFC 9110, 10.2.3), `retry-after-ms` and `openai-poll-after-ms`, also as LiteLLM passes them on
-    (`llm_provider-retry-after`), and `retry_after` in the JSON object of a 429 (Replicate); what each may hold, `_span`
-    says. `now` is Unix seconds. What cannot be read is dropped; nothing is longer than an hour.
+    (`llm_provider-retry-after`), and `retry_after` in the JSON object of a 429 (Replicate). `_span` lists the formats.
+    `now` is Unix seconds. An unreadable hint is dropped; a hint is at most an hour.
     """
     found = [
         _longest(response.header(prefix + name), now, unit=0.001 if name in _MILLISECONDS else 1.0)
@@ -166,7 +166,7 @@ def hint(response: Response, now: float) -> float | None:
 
 
 def _in_body(response: Response) -> str | None:
-    """`retry_after` of a body that is a JSON object, as text."""
+    """`retry_after` of a JSON object, as text."""
     try:
         body = response.json()
     except Malformed:
@@ -179,13 +179,13 @@ _NUMBER = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,9})?")
 _COUNTED = re.compile(rf"({_NUMBER.pattern})[ \t]?(ms|s|m|h)", re.IGNORECASE | re.ASCII)
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _BETWEEN = re.compile("".join(f"(?<!{day})" for day in ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun", "day")) + ",")
-"""The comma between the values of several lines: not the one after the day of a date."""
+"""A comma between the values of several header lines, but not the comma after the day of a date."""
 
-_LONGEST_TEXT = 200  # characters of a header that is looked at
+_LONGEST_TEXT = 200  # characters: a longer header is ignored
 
 
 def _longest(value: str | None, now: float, *, unit: float = 1.0) -> float | None:
-    """The longest time that a header names, in seconds: several lines of it came as one, with commas."""
+    """The longest time in a header, in seconds. Several lines of the header arrive joined by commas."""
     if value is None or len(value) > _LONGEST_TEXT:
         return None
     found = (_span(each, now, unit) for each in (value, *_BETWEEN.split(value)))
@@ -193,10 +193,10 @@ def _longest(value: str | None, now: float, *, unit: float = 1.0) -> float | Non
 
 
 def _span(value: str, now: float, unit: float) -> float | None:
-    """Seconds from `now`: a number of units, one with its own ("1m30s"), or a moment.
+    """Seconds from `now`: read from a number of units, a number with its own units ("1m30s"), or a moment.
 
-    A moment is an HTTP date, an ISO date, or a number too large for a time to wait: Unix seconds (from 1e9 on) or
-    milliseconds (from 1e12 on). What has passed is 0; None is what cannot be read, whatever it is.
+    A moment is an HTTP date, an ISO date, or a number too large to be a duration: Unix seconds (from 1e9) or
+    milliseconds (from 1e12). A moment in the past is 0. None for an unreadable value.
     """
     value = value.strip()
     if _NUMBER.fullmatch(value):
@@ -221,9 +221,9 @@ def date(value: str) -> float | None:
 
 
 def exhausted(response: Response, now: float) -> float | None:
-    """How many seconds the whole account has no requests left: `X-RateLimit-Remaining: 0` until `X-RateLimit-Reset`.
+    """For how many seconds the account has no requests left: `X-RateLimit-Remaining: 0` until `X-RateLimit-Reset`.
 
-    Both may come without `X-`. The reset is read like a `Retry-After`.
+    Both headers may lack the `X-`. The reset is read like `Retry-After`.
     """
     reset = _rate(response, "reset")
     return None if reset is None or _remaining(response) != 0.0 else _longest(reset, now)
@@ -232,7 +232,7 @@ def exhausted(response: Response, now: float) -> float | None:
 def allowance(response: Response, now: float) -> tuple[float, float] | None:
     """How many requests the account has left, and for how many seconds: `X-RateLimit-Remaining` and `-Reset`.
 
-    None where one of the two is not told, or nothing is left (that is `exhausted`).
+    None if one of the two is missing, or if no request is left (see `exhausted`).
     """
     reset = _rate(response, "reset")
     if reset is None:
@@ -242,18 +242,18 @@ def allowance(response: Response, now: float) -> tuple[float, float] | None:
 
 
 def _remaining(response: Response) -> float | None:
-    """How many requests are left: of several limits the one that is met first."""
+    """How many requests are left; the smallest number if there are several limits."""
     found = [each.strip() for each in (_rate(response, "remaining") or "")[:_LONGEST_TEXT].split(",")]
     return min((float(each) for each in found if _NUMBER.fullmatch(each)), default=None)
 
 
 def _rate(response: Response, name: str) -> str | None:
-    """The header of a rate limit, with `X-` before it or without."""
+    """The header of a rate limit, with or without `X-`."""
     return next(filter(None, (response.header(prefix + name) for prefix in _RATES)), None)
 
 
 class FailureStreak:
-    """Counts what a job has borne in a row. Times are seconds on the monotonic clock, passed in."""
+    """Counts the faults of a job in a row. Times are seconds on the monotonic clock, passed in."""
 
     __slots__ = ("first_at", "in_a_row", "missing", "refusals")
 
@@ -261,14 +261,14 @@ class FailureStreak:
         self.good()
 
     def good(self) -> None:
-        """A good answer came: everything starts anew."""
+        """A good response came: reset all counts."""
         self.in_a_row = 0
         self.first_at = 0.0
         self.refusals = 0
         self.missing = 0
 
     def bear(self, fault: Fault, at: float) -> None:
-        """One more fault."""
+        """Count one more fault."""
         if self.in_a_row == 0:
             self.first_at = at
         self.in_a_row += 1

@@ -1,6 +1,6 @@
-"""What a wait is: one run of the loop for some jobs, told to whoever listens, their files fetched beside it.
+"""A wait: one run of the loop for some jobs, which reports events and saves files at the same time.
 
-`Client` gives it a name, and says what came of it. A job whose files are to be saved is handed out when they are there.
+`Client` builds its methods on it. A job whose files are to be saved is yielded once they are saved.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from .downloads.background import Background, Files, Outcome
 
 LOOK = 3600.0
-"""Seconds for the files of a wait that only looks once (`timeout=0`): what a look finds is saved."""
+"""Seconds for the files of a wait that polls only once (`timeout=0`): files of jobs found completed are saved."""
 
 OnEvent = Callable[[Event], object]
 Followed = Generator[tuple[Job, Event]]
@@ -39,14 +39,14 @@ Followed = Generator[tuple[Job, Event]]
 
 @dataclass(frozen=True, slots=True)
 class Saving:
-    """The files that a wait is to save, `parallel` jobs at once. `kinds` is what its caller named, None for nothing."""
+    """The files that a wait saves, for `parallel` jobs at once. `kinds` are those that the caller passed, or None."""
 
     files: tuple[WantedFiles, ...]
     kinds: Sequence[str] | None
     parallel: int
 
     def kinds_of(self, files: WantedFiles) -> Sequence[str] | None:
-        """None where nobody chose: the videos, or what a job makes instead."""
+        """The kinds to save. None if the caller chose none: the videos, or whatever the job makes instead."""
         return None if self.kinds is None and files.kinds == VIDEO else files.kinds
 
 
@@ -77,11 +77,11 @@ class Following:
         stop: threading.Event | None,
         on_event: OnEvent | None,
     ) -> Followed:
-        """One loop for all. Raises what is wrong about the accounts and the jobs here and now.
+        """Wait for all jobs in one loop. Errors of the accounts and jobs are raised at once, not at the first event.
 
-        Yields each event but `Polled`. The verdict of a completed job comes when its files are there, or will not be.
+        Yields each event except `Polled`. A completed job's verdict is yielded once its files are saved or have failed.
         """
-        from .downloads import save  # noqa: F401 - after an hour's wait there may be no descriptor left, or no such file
+        from .downloads import save  # noqa: F401 - import now: after an hour's wait no file descriptor may be free
 
         states = [self._state(job.account) for job in jobs]
         for job, state in zip(jobs, states, strict=True):
@@ -111,7 +111,7 @@ class Following:
     def _begun(
         self, jobs: Sequence[Job], states: Sequence[AccountState], schedule: Schedule, timeout: float | None
     ) -> Iterator[tuple[Job, Watch | Event]]:
-        """Each job with the task that follows it, or its verdict where that is known."""
+        """Each job with the task that waits for it, or with its verdict if that is known."""
         now = self._loop.now()
         for job, state in zip(jobs, states, strict=True):
             watch = self._keeper.follow(job, state, schedule, now=now, timeout=timeout)
@@ -144,19 +144,19 @@ class Following:
 
 
 def check_question(keeper: Keeper | NoKeeper, job: Job, state: AccountState) -> None:
-    """Raise what is wrong with asking about a job, before it is kept; of one that ended nothing is asked."""
+    """Raise the error that polling a job would raise, before the job is stored. An ended job is not polled."""
     try:
         if not job.final:
             build(state.opened, state.provider.status, job.id)
             state.opened.check()
     except VidpollError:
-        with keeper.asking(job, state.opened):  # brings the job to where the store has it
+        with keeper.asking(job, state.opened):  # updates the job from the store
             if not job.final:
                 raise
 
 
 def checked(job: Job) -> Job:
-    """The job if it is completed, and the files that its wait was to save are there. Raises why not."""
+    """Return the job if it is completed and its wanted files are saved. Otherwise raise the reason."""
     job.check()
     if job.download_error is not None:
         raise job.download_error
@@ -164,19 +164,19 @@ def checked(job: Job) -> Job:
 
 
 def _stopped(job: Job) -> DownloadError:
-    said = "stopped before its files were there; the job is unchanged, the same call goes on where it stopped"
+    said = "the wait was stopped before the files were saved; the job is unchanged, and the same call resumes them"
     return DownloadError(f"{job.ref}: {said}", job=job)
 
 
 @dataclass(frozen=True, slots=True)
 class _HandedOut(Event):
-    """The files of a completed job are there, or will not be. Nobody but `Following` hears of it."""
+    """The files of a completed job are saved or have failed. Only `Following` sees this event."""
 
     verdict: Event
 
 
 class Desk:
-    """Holds completed jobs back until their files are there: the feed of a run. A context manager."""
+    """Holds completed jobs back until their files are saved: the feed of a run. A context manager."""
 
     def __init__(self, background: Background, saving: Saving, keeper: Keeper | NoKeeper, plugins: Plugins) -> None:
         self._background, self._keeper, self._plugins, self._saving = background, keeper, plugins, saving
@@ -184,7 +184,7 @@ class Desk:
         for files in saving.files:
             self._files.setdefault(files.ref, []).append(files)
         self._held: dict[str, tuple[Event, ExitStack]] = {}
-        self._coming: Counter[str] = Counter()  # how many of each job's wanted files are not there yet
+        self._coming: Counter[str] = Counter()  # how many of each job's wanted files are still missing
         self._known: set[str] = set()
 
     def __enter__(self) -> Desk:
@@ -192,19 +192,19 @@ class Desk:
 
     def __exit__(self, *error: object) -> None:
         self._background.close()
-        for files, outcome in self._background.done():  # what has come counts, whatever ended the wait
+        for files, outcome in self._background.done():  # saved files count, whatever ended the wait
             list(self._ended(files, outcome))
         for _, shown in self._held.values():
             shown.close()
 
     def look_for(self, jobs: Sequence[Job], at: float) -> None:
-        """Hold the jobs that were completed by another wait for the same Job: no event told of that."""
+        """Hold the jobs that another wait for the same Job completed: this run saw no event for them."""
         for job in jobs:
             if job.ok and job.ref not in self._known:
                 self.holds(job, Completed(job.ref, at, job.assets, job.cost))
 
     def holds(self, job: Job, event: Event) -> bool:
-        """Whether a job is handed out later, because its files are fetched now."""
+        """Whether a job is yielded later, because its files are downloaded now."""
         asked_for = self._files.get(job.ref, ())
         if isinstance(event, Failed):
             for files in asked_for:
@@ -221,7 +221,7 @@ class Desk:
         return True
 
     def stopped(self) -> Iterator[tuple[Job, Event]]:
-        """Hand out what is still held, because the wait was stopped."""
+        """Yield the jobs that are still held, because the wait was stopped."""
         left = self._background.close()
         for files, outcome in [*self._background.done(), *((files, _stopped(files.job)) for files in left)]:
             yield from self._ended(files, outcome)
@@ -230,30 +230,30 @@ class Desk:
 
     @property
     def open(self) -> bool:
-        """Whether files are to come."""
+        """Whether files are still missing."""
         return self._background.open
 
     @property
     def busy(self) -> bool:
-        """Whether files are on their way."""
+        """Whether a file is being downloaded."""
         return self._background.busy
 
     def take(self, run: Run) -> Sequence[Task]:
-        """The questions without which a file does not come."""
+        """The polls that downloads need before they can continue."""
         return self._background.take(run)
 
     def wake(self) -> float:
-        """When a pause is over."""
+        """When the next pause ends."""
         return self._background.wake()
 
     def news(self) -> Iterator[tuple[Job, Event]]:
-        """The jobs whose files are there, or will not be."""
+        """The jobs whose files are saved or have failed."""
         for files, outcome in self._background.done():
             for job, verdict in self._ended(files, outcome):
                 yield job, _HandedOut(job.ref, verdict.at, verdict)
 
     def _ended(self, files: Files, outcome: Outcome) -> Iterator[tuple[Job, Event]]:
-        """Note what came of some files; the job and its verdict if they were the last ones."""
+        """Record the outcome of some files. Yields the job and its verdict if they were its last files."""
         job = files.job
         if isinstance(outcome, VidpollError):
             job.saved(job.paths, job.download_error or outcome)

@@ -1,4 +1,4 @@
-"""A lock that a forked child gets anew: whoever held it in the parent is not there to let it go."""
+"""A lock that a forked child creates anew: the thread that held it in the parent cannot release it in the child."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 
 class ForkLock:
-    """A lock for one process. `make` gives the lock itself (a Lock, RLock or Condition); `with` returns it.
+    """A lock for one process. `make` creates the lock itself (a Lock, RLock or Condition); `with` returns it.
 
-    What it guards may have to be made anew in a child as well: `forked` tells its owner, until the lock is taken.
+    The guarded data may also need a reset in a child: `forked` is True there until the lock is taken.
     """
 
     __slots__ = ("_lock", "_make", "_pid")
@@ -22,7 +22,7 @@ class ForkLock:
 
     @property
     def forked(self) -> bool:
-        """Whether it is still that of a parent of this process."""
+        """Whether the lock is still that of a parent process."""
         return self._pid != os.getpid()
 
     def __enter__(self) -> Any:

@@ -1,21 +1,22 @@
-"""Every hook of vidpoll, with its whole protocol. Specifications only; calling them is the work of `plugins`.
+"""Every hook of vidpoll, with its whole protocol. This module has only the specifications; `plugins` calls the hooks.
 
-A plugin is a module or an object whose functions are marked with `@vidpoll.hookimpl`. It is found by the entry-point
-group `vidpoll`, or passed: `Client(plugins=[thing])`. All hooks run in the thread that called `wait`, `watch`,
-`as_completed`, `step`, `poll` or `download`, one at a time, in pluggy's order (last registered first, `tryfirst` and
-`trylast` honoured), so an implementation needs no lock. Parameters are taken by name; leave out what you do not need.
+A plugin is a module or an object whose functions are marked with `@vidpoll.hookimpl`. vidpoll finds it by the
+entry-point group `vidpoll`, or you pass it: `Client(plugins=[thing])`. All hooks run in the thread that called `wait`,
+`watch`, `as_completed`, `step`, `poll` or `download`, one at a time, in pluggy's order (last registered first,
+`tryfirst` and `trylast` honoured), so an implementation needs no lock. Parameters are matched by name; leave out those
+that you do not need.
 
-While jobs are waited for, this is the protocol, between one `vidpoll_began` and one `vidpoll_ended`:
+A wait calls the hooks in this order, between one `vidpoll_began` and one `vidpoll_ended`:
 
-1. `vidpoll_polled` after every answer that was understood;
-2. then, where that answer changed something, `vidpoll_stage_changed` and `vidpoll_progress`;
-3. `vidpoll_poll_failed` instead of 1 and 2 when the answer was a fault; the wait goes on;
-4. once, at the end: `vidpoll_completed`, or `vidpoll_failed` (failed, cancelled, expired), or, where vidpoll stopped
-   asking and nobody knows, `vidpoll_gave_up`, which is not a failure.
+1. `vidpoll_polled` after every response that was understood;
+2. then, if that response changed something, `vidpoll_stage_changed` and `vidpoll_progress`;
+3. `vidpoll_poll_failed` instead of 1 and 2 after a fault; the wait continues;
+4. once, at the end: `vidpoll_completed`, or `vidpoll_failed` (failed, cancelled, expired), or, if vidpoll stopped
+   polling and the outcome is unknown, `vidpoll_gave_up`, which is not a failure.
 
-An implementation that raises is logged under its plugin's name and shown as a RuntimeWarning; the others still hear,
-and the wait goes on. SystemExit and KeyboardInterrupt pass. An implementation that hangs holds the wait: hand slow
-work to a thread of your own.
+An implementation that raises is logged under its plugin's name and shown as a RuntimeWarning; the other implementations
+are still called, and the wait continues. SystemExit and KeyboardInterrupt pass. An implementation that hangs holds up
+the wait: hand slow work to a thread of your own.
 """
 
 from __future__ import annotations
@@ -49,10 +50,10 @@ hookimpl = pluggy.HookimplMarker("vidpoll")
 
 
 class Later(Enum):
-    """What the hook of a verdict returns that only hands it over, to a queue or a task: it is not heard yet.
+    """The return value of a verdict's hook that only passed the verdict on, to a queue or a task.
 
-    With a store the verdict is told again by whoever waits for the job, 60 s later at the earliest, until
-    `Client.heard(job)` is called. Without a store nothing is kept, and it counts as heard, like any other return.
+    With a store, the verdict then counts as not delivered. Each wait for the job calls the hooks again, 60 s later at
+    the earliest, until `Client.heard(job)` is called. Without a store it has no effect, like any other return value.
     """
 
     LATER = "later"
@@ -66,11 +67,11 @@ LATER = Later.LATER
 
 @hookspec
 def vidpoll_providers() -> Iterable[Provider]:  # type: ignore[empty-body]
-    """Yield or return the providers that this plugin brings.
+    """Yield or return the providers of this plugin.
 
-    When: once, when a Client is made. Where the entry point names this function, like
-    `acme = vidpoll_acme:vidpoll_providers`: once, when the provider `acme` is first asked for, and then it gives that
-    provider and no other. Order: none that matters; two plugins with one provider name are an error that names both.
+    When: once, when a Client is made. If the entry point names this function, like
+    `acme = vidpoll_acme:vidpoll_providers`: once, when the provider `acme` is first used, and then it must give only
+    that provider. Order: does not matter; two plugins with the same provider name are an error that names both.
     Return: an iterable of `vidpoll.Provider`. If it raises, or returns anything else, the plugin is reported (`vidpoll
     plugins`), unregistered and skipped.
 
@@ -86,11 +87,11 @@ def vidpoll_providers() -> Iterable[Provider]:  # type: ignore[empty-body]
 
 @hookspec
 def vidpoll_notifiers(environ: Mapping[str, str]) -> Iterable[object]:  # type: ignore[empty-body]
-    """Yield or return the notifiers that the environment asks for: objects with hooks, plugins of this client.
+    """Yield or return the notifiers that environment variables configure: objects with hooks, plugins of this client.
 
-    When: once, when a Client is made, after `vidpoll_providers`; nothing where nothing is set. A process may make many
-    clients: hand out one notifier for one setting (`functools.cache`). Return: an iterable of objects with marked
-    hooks. If it raises (a variable is wrong), that is warned of, and the plugin is reported and skipped.
+    When: once, when a Client is made, after `vidpoll_providers`. Yield nothing if no variable is set. A process may
+    make many clients: return the same notifier for the same setting (`functools.cache`). Return: an iterable of objects
+    with marked hooks. If it raises (a variable is wrong), vidpoll warns, and the plugin is reported and skipped.
 
     Example::
 
@@ -103,14 +104,14 @@ def vidpoll_notifiers(environ: Mapping[str, str]) -> Iterable[object]:  # type: 
 
 @hookspec
 def vidpoll_transports() -> Mapping[str, Callable[[], object]]:  # type: ignore[empty-body]
-    """The transports that this plugin brings: a name, and what makes one for a client.
+    """Return the transports of this plugin, by name: functions that make a transport for a client.
 
     When: when a Client is made with `transport="NAME"` (or VIDPOLL_TRANSPORT=NAME, or --transport NAME) that is not
-    "requests". Where the entry point names this function, like `curl = vidpoll_curl:vidpoll_transports`: the module is
-    imported only when the transport `curl` is asked for. Return: a mapping of name to a function without arguments. It
-    is called once for each client, which closes what it made, and may raise ConfigurationError that says what to
-    install. What it returns begins requests by itself (`Transport`) or blocks until the answer is there (`Sender`);
-    vidpoll.net.protocol has both. If it raises, whoever named a transport gets a PluginError.
+    "requests". If the entry point names this function, like `curl = vidpoll_curl:vidpoll_transports`, the module is
+    imported only when the transport `curl` is used. Return: a mapping of names to functions without arguments. The
+    function is called once for each client, and the client closes the transport. It may raise a ConfigurationError that
+    says what to install. A transport begins requests by itself (`Transport`) or blocks until the response is there
+    (`Sender`); both are in vidpoll.net.protocol. If it raises, the caller that named the transport gets a PluginError.
 
     Example::
 
@@ -122,14 +123,14 @@ def vidpoll_transports() -> Mapping[str, Callable[[], object]]:  # type: ignore[
 
 @hookspec(firstresult=True)
 def vidpoll_stores(url: str) -> object | None:
-    """Open the store at a URL, where this plugin knows its scheme.
+    """Open the store at a URL, if this plugin supports the scheme.
 
-    When: when a Client is made with `store="SCHEME://…"` (or VIDPOLL_STORE, or --store of the command line). Where the
-    entry point names this function and is named like the scheme, `postgresql = vidpoll_postgres:vidpoll_stores`, the
-    module is imported only when such a URL is named. Return: a `vidpoll.Store`, which the client closes; None for
-    another scheme. The first one counts. If it raises a VidpollError, whoever made the client gets that: StoreError
-    where the database cannot be used, UsageError for a wrong URL, neither with the password in its message. Anything
-    else becomes a PluginError.
+    When: when a Client is made with `store="SCHEME://…"` (or VIDPOLL_STORE, or --store of the command line). If the
+    entry point names this function and has the name of the scheme, `postgresql = vidpoll_postgres:vidpoll_stores`, the
+    module is imported only for such a URL. Return: a `vidpoll.Store`, which the client closes; None for another scheme.
+    The first store counts. If it raises a VidpollError, the caller of Client gets that error: StoreError if the
+    database cannot be used, UsageError for a wrong URL. Neither message may hold the password. Any other exception
+    becomes a PluginError.
 
     Example::
 
@@ -141,10 +142,10 @@ def vidpoll_stores(url: str) -> object | None:
 
 @hookspec
 def vidpoll_began(jobs: Sequence[Job], action: str) -> None:
-    """These jobs are waited for from now on (`action` is "wait"), or their files are fetched ("download").
+    """A wait for these jobs begins (`action` is "wait"), or a download of their files ("download").
 
-    When: before the first question of a wait, before the first byte of a download; a download may lie within a wait.
-    Not for a `poll` or a `step`. `jobs` are all of the call, those with a verdict included. Return: ignored.
+    When: before the first poll of a wait, before the first byte of a download; a download may lie within a wait. Not
+    for a `poll` or a `step`. `jobs` are all jobs of the call, including those with a verdict. Return: ignored.
 
     Example::
 
@@ -156,11 +157,11 @@ def vidpoll_began(jobs: Sequence[Job], action: str) -> None:
 
 @hookspec
 def vidpoll_ended(jobs: Sequence[Job], action: str) -> None:
-    """The wait or download that `vidpoll_began` told of is over.
+    """The wait or download of a `vidpoll_began` is over.
 
     When: once for each `vidpoll_began`, whatever ended it: verdicts, giving up, an error, Ctrl-C, a loop that was left.
-    What is drawn on a terminal is put away here. Return: ignored. If it raises: logged and warned; what ended the wait
-    ends it.
+    A display clears the terminal here. Return: ignored. If it raises: logged and warned; the wait ends as it would have
+    ended.
 
     Example::
 
@@ -172,10 +173,10 @@ def vidpoll_ended(jobs: Sequence[Job], action: str) -> None:
 
 @hookspec
 def vidpoll_stage_changed(job: Job, event: StageChanged) -> None:
-    """The state or the stage of a job changed, and it is not a verdict.
+    """The state or the stage of a job changed, but not to a verdict.
 
-    When: after the answer that said so; once per change. A stage that was left and comes back is told only when two
-    answers in a row say so. An unknown status word becomes the stage and is told once per word. Return: ignored.
+    When: after the response with the change, once per change. If a job returns to an earlier stage, two responses in a
+    row must say so. An unknown status word becomes the stage; the hook is called once per word. Return: ignored.
 
     Example::
 
@@ -187,9 +188,9 @@ def vidpoll_stage_changed(job: Job, event: StageChanged) -> None:
 
 @hookspec
 def vidpoll_progress(job: Job, event: ProgressChanged) -> None:
-    """The shown progress of a job rose (or started anew in a new stage).
+    """The shown progress of a job rose (or restarted in a new stage).
 
-    When: after `vidpoll_stage_changed` of the same answer. `event.progress` is 0 to 100. Return: ignored.
+    When: after `vidpoll_stage_changed` of the same response. `event.progress` is 0 to 100. Return: ignored.
 
     Example::
 
@@ -203,13 +204,13 @@ def vidpoll_progress(job: Job, event: ProgressChanged) -> None:
 def vidpoll_completed(job: Job, event: Completed) -> Later | None:
     """The provider says that the job is completed.
 
-    When: once per job, before `wait` returns; `job.assets` are there. Not again for a Job that has its verdict already.
-    With a store: once per job whatever the process, and again only where a process died while the hook was called; it
-    is then called when somebody waits for the job again, and the URLs of `job.assets` are without their queries.
-    Return: `vidpoll.LATER` where the verdict was only handed over, to a queue or a task. With a store it then counts as
-    not told until `Client.heard(job)` is called, and whoever waits for the job tells all hooks again, 60 s (of the
-    store's clock) later at the earliest. Without a store LATER changes nothing. Any other return is ignored.
-    If it raises: logged and warned, `wait` returns the job all the same.
+    When: once per job, before `wait` returns; `job.assets` are set. Not again for a Job that already has its verdict.
+    With a store: once per job across all processes, and again only if a process died during the call. The hook is then
+    called by the next wait for the job, and the URLs in `job.assets` have no queries.
+    Return: `vidpoll.LATER` if the verdict was only passed on, to a queue or a task. With a store, the verdict then
+    counts as not delivered until `Client.heard(job)` is called: each wait for the job calls all hooks again, 60 s (of
+    the store's clock) later at the earliest. Without a store LATER has no effect. Any other return is ignored.
+    If it raises: logged and warned; `wait` still returns the job.
 
     Example::
 
@@ -221,12 +222,12 @@ def vidpoll_completed(job: Job, event: Completed) -> Later | None:
 
 @hookspec
 def vidpoll_failed(job: Job, event: Failed) -> Later | None:
-    """The provider says that the job failed, was cancelled or has expired (`event.state` tells which).
+    """The provider says that the job failed, was cancelled or has expired (`event.state` says which).
 
-    When: once per job, before `wait` raises; not again for a Job that has its verdict already; with a store, as in
-    `vidpoll_completed`, once whatever the process. Never for a timeout, a
-    dead network or a wrong key: those are `vidpoll_gave_up`. Return: `vidpoll.LATER`, as in `vidpoll_completed`; any
-    other return is ignored. If it raises: logged and warned; `wait` raises what it would have raised.
+    When: once per job, before `wait` raises; not again for a Job that already has its verdict; with a store, once
+    across all processes, as for `vidpoll_completed`. Never for a timeout, a dead network or a wrong key: those call
+    `vidpoll_gave_up`. Return: `vidpoll.LATER`, as in `vidpoll_completed`; any other return is ignored. If it raises:
+    logged and warned; `wait` still raises its own error.
 
     Example::
 
@@ -240,9 +241,9 @@ def vidpoll_failed(job: Job, event: Failed) -> Later | None:
 
 @hookspec
 def vidpoll_poll_failed(job: Job, event: PollFailed) -> None:
-    """One answer said nothing about the job (a 503, a reset, HTML …); vidpoll will ask again.
+    """A poll brought no news of the job (a 503, a reset, HTML …); vidpoll polls again.
 
-    When: after each such answer. `event.reason` says what came, `event.retry_in` when it is asked again (seconds).
+    When: after each such poll. `event.reason` says what came; `event.retry_in` is the seconds until the next poll.
     Return: ignored.
 
     Example::
@@ -257,9 +258,9 @@ def vidpoll_poll_failed(job: Job, event: PollFailed) -> None:
 def vidpoll_stalled(job: Job, event: Stalled) -> None:
     """State, stage, progress, queue position and update time of a job have not changed for long.
 
-    When: after a good answer, once the provider's window (`Pacing.stalled_after`, 10 minutes by default) is over; again
-    only after something has changed. Never an error: the wait goes on. `event.seconds` is how long nothing has changed.
-    Return: ignored.
+    When: after a good response, once nothing has changed for `Pacing.stalled_after` of the provider (10 minutes by
+    default); again only after a change. Never an error: the wait continues. `event.seconds` is how long nothing has
+    changed. Return: ignored.
 
     Example::
 
@@ -271,10 +272,10 @@ def vidpoll_stalled(job: Job, event: Stalled) -> None:
 
 @hookspec
 def vidpoll_gave_up(job: Job, event: GaveUp) -> None:
-    """vidpoll stopped asking and the outcome is unknown; the job goes on at the provider.
+    """vidpoll stopped polling and the outcome is unknown; the job continues at the provider.
 
-    When: once per job and wait, before the error (`event.error`) is raised; `event.error.resume` is the line that
-    goes on waiting. Return: ignored. If it raises: logged and warned; the error is raised all the same.
+    When: once per job and wait, before the error (`event.error`) is raised; `event.error.resume` is the line of Python
+    that resumes the wait. Return: ignored. If it raises: logged and warned; `event.error` is still raised.
 
     Example::
 
@@ -286,10 +287,10 @@ def vidpoll_gave_up(job: Job, event: GaveUp) -> None:
 
 @hookspec
 def vidpoll_polled(job: Job, event: Polled) -> None:
-    """An answer about the job was understood. For displays: it fires even where nothing changed.
+    """A response about the job was understood. For displays: it fires even if nothing changed.
 
-    When: after every such answer, before the hooks of what it changed. `event.next_in` is the number of seconds until
-    the next question (None after a verdict), `event.snapshot` what the answer said (None for a status word that the
+    When: after every such response, before the hooks for its changes. `event.next_in` is the number of seconds until
+    the next poll (None after a verdict). `event.snapshot` is what the response said (None for a status word that the
     plugin does not list). Return: ignored.
 
     Example::
@@ -302,12 +303,11 @@ def vidpoll_polled(job: Job, event: Polled) -> None:
 
 @hookspec
 def vidpoll_download_progress(job: Job, event: DownloadProgress) -> None:
-    """Some bytes of an asset arrived, or none do for a while.
+    """Some bytes of an asset arrived, or a fault interrupted them.
 
     When: at most about ten times a second while a file is fetched, once at its end, and at each pause after a fault
-    (`event.fault` says which). `event.received` and `event.total` are bytes; total is None where the server does not
-    tell. Return: ignored. If it raises: logged and
-    warned, the download goes on.
+    (`event.fault` says which). `event.received` and `event.total` are bytes; total is None if the server does not say.
+    Return: ignored. If it raises: logged and warned; the download continues.
 
     Example::
 
@@ -321,9 +321,9 @@ def vidpoll_download_progress(job: Job, event: DownloadProgress) -> None:
 def vidpoll_downloaded(job: Job, event: Downloaded) -> None:
     """An asset of a job was saved as a file.
 
-    When: once per file that was fetched, after the last `vidpoll_download_progress`, when it lies whole under its final
-    name (`event.path`; `event.size` is bytes). Not for a file that was there already. Return: ignored. If it raises:
-    logged and warned, the file stays and the next one is fetched.
+    When: once per fetched file, after the last `vidpoll_download_progress`, when the complete file has its final name
+    (`event.path`; `event.size` is bytes). Not for a file that already existed. Return: ignored. If it raises: logged
+    and warned; the file stays and the next one is fetched.
 
     Example::
 
@@ -335,11 +335,11 @@ def vidpoll_downloaded(job: Job, event: Downloaded) -> None:
 
 @hookspec
 def vidpoll_admit(row: Any) -> str | None:
-    """Say why a batch may not buy a row: an approval that is missing, a cap of your own.
+    """Return a reason why a batch may not buy a row (a missing approval, a limit of your own), or None.
 
     When: once per row and run, before its first submit; nothing was sent. `row` (`vidpoll.Row`) has its key, account,
-    kind and fields. Return: the reason, which vetoes it, or None. The first reason counts; the row then waits for the
-    next run. If it raises: logged and warned, and the row waits, too.
+    kind and fields. Return: the reason, which vetoes the row, or None. The first reason counts; the row then waits for
+    the next run. If it raises: logged and warned, and the row also waits.
 
     Example::
 
@@ -351,11 +351,11 @@ def vidpoll_admit(row: Any) -> str | None:
 
 @hookspec
 def vidpoll_accept(row: Any, paths: Sequence[Path]) -> str | None:
-    """Say why the files of a batch's row are no good: black frames, no sound. They were paid for.
+    """Return a reason why the files of a batch's row are unusable (black frames, no sound), or None. They are paid for.
 
-    When: once the files of a completed job are there, before the row counts as done. `row` is a `vidpoll.Row`, `paths`
-    are the files. Return: the reason, or None. A refused take is bought again where the batch allows that
-    (`retries_paid`), else the row has failed; the files stay. If it raises: logged and warned, and the take counts.
+    When: once the files of a completed job are saved, before the row counts as done. `row` is a `vidpoll.Row`, `paths`
+    are the files. Return: the reason, or None. A refused video is bought again if the batch allows it (`retries_paid`),
+    else the row fails; the files stay. If it raises: logged and warned, and the video counts as accepted.
 
     Example::
 
@@ -367,11 +367,11 @@ def vidpoll_accept(row: Any, paths: Sequence[Path]) -> str | None:
 
 @hookspec
 def vidpoll_batch_changed(batch: Any, rows: Mapping[str, Any]) -> None:
-    """A batch has begun, its rows have moved on, or it is at its end. For displays.
+    """A batch has begun, some of its rows have changed, or it is about to end. For displays.
 
-    When: before the first row is sent, then at most once a second and only where a row is in another state than before,
-    and before `vidpoll_batch_ended`. `batch` is a `vidpoll.BatchStatus`; `rows` has a `vidpoll.RowResult` for each key,
-    as it stands when it is read: read it within this call. Return: ignored.
+    When: before the first row is sent, then at most once a second and only if a row changed its state, and before
+    `vidpoll_batch_ended`. `batch` is a `vidpoll.BatchStatus`. `rows` maps each key to a `vidpoll.RowResult`, which
+    shows the row at the time of reading: read it within this call. Return: ignored.
 
     Example::
 
@@ -383,11 +383,11 @@ def vidpoll_batch_changed(batch: Any, rows: Mapping[str, Any]) -> None:
 
 @hookspec
 def vidpoll_batch_stopped(batch: Any, stop: Any, text: str) -> None:
-    """An account of a batch sends nothing more: the money is out, the key is wrong, the budget is reached …
+    """An account of a batch sends nothing more: the money is used up, the key is wrong, the budget is reached …
 
-    When: once per account and run, as it happens; for what only the end shows (budget, limit, clock), once at the end.
-    The other accounts go on. `batch` is a `vidpoll.BatchStatus`; `stop` has `account`, `reason` and what was `said`,
-    `text` tells it in a line, with how to go on. Return: ignored.
+    When: once per account and run, as it happens; for a reason that only the end shows (budget, limit, clock), once at
+    the end. The other accounts continue. `batch` is a `vidpoll.BatchStatus`. `stop` (`vidpoll.Stopped`) has `account`,
+    `reason` and what was `said`. `text` is one line that also says how to continue. Return: ignored.
 
     Example::
 
@@ -401,9 +401,8 @@ def vidpoll_batch_stopped(batch: Any, stop: Any, text: str) -> None:
 def vidpoll_batch_ended(batch: Any, text: str) -> None:
     """A batch's run is over, whatever ended it.
 
-    When: once per run, after the last row; the report is written. `batch` (`vidpoll.BatchStatus`) is how it stands,
-    `text` says it in a line.
-    Return: ignored.
+    When: once per run, after the last row and the report. `batch` (`vidpoll.BatchStatus`) is the final status, `text`
+    the same as one line. Return: ignored.
 
     Example::
 
@@ -415,13 +414,13 @@ def vidpoll_batch_ended(batch: Any, text: str) -> None:
 
 @hookspec
 def vidpoll_display(now: Callable[[], float]) -> object | None:
-    """Return a display that shows on standard output, a terminal, how the jobs of a command are.
+    """Return a display that shows the jobs of a command on standard output, which is a terminal.
 
     When: once per command that waits for jobs or fetches files (`Client.add_display`), not with --quiet or --json.
-    `now` gives the Unix second on the clock of the client. Return: an object with hooks, which is a plugin of that
-    client from then on, or None where this terminal is not fit for it. The first display counts; the command then
-    prints verdicts and files, and leaves all that passes to the display. What is written to standard output meanwhile
-    has to stay readable. If it raises: logged and warned, and the command prints lines.
+    `now` returns Unix seconds on the client's clock. Return: an object with hooks, which becomes a plugin of that
+    client, or None if this terminal is unsuitable. The first display counts. The command then prints only verdicts and
+    files, and the display shows everything in between. It must keep other output to standard output readable. If it
+    raises: logged and warned, and the command prints lines.
 
     Example::
 
@@ -433,12 +432,12 @@ def vidpoll_display(now: Callable[[], float]) -> object | None:
 
 @hookspec
 def vidpoll_simulators() -> Mapping[str, str]:  # type: ignore[empty-body]
-    """The faces that this plugin brings for the simulator: a provider's name and its samples, or its Face class.
+    """Return the faces of this plugin for the simulator, by provider name: samples, or a Face class.
 
-    When: only when a simulator is asked for (`vidpoll demo`, `vidpoll simulate`, `vidpoll.testing.simulate`). Return:
-    a mapping of provider name to "package:samples/index.json", the samples of the contract as data of a package, or to
-    "module:Class", a face written by hand; nothing is imported before it is needed. If it raises: the error is reported
-    by the command that asked.
+    When: only when a simulator is started (`vidpoll demo`, `vidpoll simulate`, `vidpoll.testing.simulate`). Return:
+    a mapping of provider names to "package:samples/index.json", the contract's samples as package data, or to
+    "module:Class", a face written by hand; each is imported only when needed. If it raises: the command that started
+    the simulator reports the error.
 
     Example::
 
@@ -453,8 +452,8 @@ def vidpoll_commands(register: Callable[[str, str, Callable[[Any], None], Callab
     """Add commands to the command line.
 
     When: once, when the command line starts. Call `register(name, help, add_arguments, run)`: `add_arguments` gets the
-    command's `argparse.ArgumentParser`, `run` the parsed namespace, and returns the exit code. Return: ignored. If it
-    raises: the plugin is named on stderr and the other commands still work.
+    command's `argparse.ArgumentParser`; `run` gets the parsed namespace and returns the exit code. Return: ignored. If
+    it raises: stderr names the plugin, and the other commands still work.
 
     Example::
 

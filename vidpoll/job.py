@@ -1,6 +1,6 @@
-"""The job as users hold it: a reference, what is known of it, and what follows for them.
+"""The job as users hold it: a reference, the known facts, and what users derive from them.
 
-What an answer does to a job is the work of `job_state`; a `Job` holds the value that comes of it.
+`job_state` computes what a response changes; a `Job` holds the resulting value.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from .job_state import Change, JobState, Moment, Phase
 from .model import NO_REASON, Asset, Cost, Exchange, Problem, Snapshot, State, is_number, parse_reference, same_id
 
 MAX_THUMBNAIL = 5_000_000
-"""Bytes; a larger picture is not fetched."""
+"""Bytes: a larger thumbnail is not fetched."""
 
 OF_BATCHES = "batch:"
-"""What the key of a batch's row begins with, and no other key."""
+"""The prefix of the keys of a batch's rows. No other key begins with it."""
 
 Fetch = Callable[[str, int, str], bytes | None]
-"""Brings the bytes of a URL: at most so many, of such a type."""
+"""(url, maximum bytes, Accept type) -> the bytes of the URL, or None."""
 
 _IMAGE = re.compile(rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|GIF8[79]a|RIFF....WEBP|....ftyp(?:avi[fs]|heic|mif1)", re.DOTALL)
 
@@ -42,8 +42,8 @@ _IMAGE = re.compile(rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|GIF8[79]a|RIFF....WEBP|...
 class Job:
     """A job at a provider, known by its reference `account:id`. Made by `Client.submit`, or from a reference.
 
-    `known` is all that is known of it, as one frozen value; `receive` and its siblings replace it, anyone may read it.
-    Raises BadReference for a text that is no reference.
+    `known` holds all facts as one frozen value. `receive` and similar methods replace it; you may read it. Raises
+    BadReference for a text that is not a reference.
     """
 
     __slots__ = (
@@ -55,12 +55,12 @@ class Job:
         self.account, self.id = parse_reference(ref)
         self.ref = ref
         self.key = key
-        """The key with which it was submitted once (`Client.submit_once`); empty without one."""
+        """The key of its submit (`Client.submit_once`); empty without one."""
         self.known = JobState(ref, submitted_at=submitted_at, created_at=submitted_at)
         self.told = False
-        """Whether the hooks of this program have heard its verdict."""
+        """Whether the hooks of this program were called for its verdict."""
         self.more: Mapping[str, object] = {}
-        """The fields of its dump that this vidpoll does not know (`vidpoll.load`)."""
+        """Fields of its dump that this version of vidpoll does not know (`vidpoll.load`)."""
         self._paths: tuple[Path, ...] = ()
         self._download_error: VidpollError | None = None
         self._unknown: OutcomeUnknown | None = None
@@ -76,49 +76,49 @@ class Job:
 
     def __repr__(self) -> str:
         stage = f" {self.stage}" if self.stage and self.stage != self.state else ""
-        return f"<Job {self.ref} {self.state or 'not asked yet'}{stage}{percent(self.progress)}>"
+        return f"<Job {self.ref} {self.state or 'not polled yet'}{stage}{percent(self.progress)}>"
 
     # -- what is known ------------------------------------------------------------------------------------------------
 
     @property
     def row(self) -> str:
-        """The key of the row of a batch that it was made for; empty where there is none."""
+        """The key of the batch row that the job was made for; empty if there is none."""
         row = self.key.split("/")[1] if self.key.startswith(OF_BATCHES) else ""
         return row.replace("%2F", "/").replace("%25", "%")
 
     @property
     def state(self) -> State | None:
-        """The state; None until the first answer."""
+        """The state; None until the first response."""
         return self.known.state
 
     @property
     def stage(self) -> str | None:
-        """The provider's own word for where the job is."""
+        """The provider's own word for where the job is, or None."""
         return self.known.stage
 
     @property
     def progress(self) -> float | None:
-        """0 to 100 within the stage; None where the provider tells none."""
+        """0 to 100 within the stage; None if the provider reports none."""
         return self.known.progress
 
     @property
     def assets(self) -> tuple[Asset, ...]:
-        """The files, as far as they are known."""
+        """The files known so far."""
         return self.known.assets
 
     @property
     def problem(self) -> Problem | None:
-        """Why the job failed, in the provider's words."""
+        """Why the job failed, in the provider's words; None if it has not failed."""
         return self.known.problem
 
     @property
     def cost(self) -> Cost | None:
-        """What the job cost, where the provider tells."""
+        """What the job cost; None if the provider does not say."""
         return self.known.cost
 
     @property
     def snapshot(self) -> Snapshot | None:
-        """What the last answer said."""
+        """What the last response said; None before the first."""
         return self.known.snapshot
 
     @property
@@ -133,16 +133,16 @@ class Job:
 
     @property
     def created_at(self) -> float | None:
-        """The Unix second at which the job was made: submitted here, else as the provider says, else None."""
+        """The Unix second at which the job was created: submitted here, else as the provider says, else None."""
         return self.known.created_at
 
     @property
     def give_up_at(self) -> float | None:
-        """The Unix second at which `Client.step` and `Client.serve` give up with WaitTimeout; None, as at first: never.
+        """The Unix second at which `Client.step` and `Client.serve` give up with WaitTimeout; None (default): never.
 
-        It may be set, and is kept with the job; `serve` sets it where it is None. A wait has its own `timeout`, and is
-        not ended by it: what nobody serves any more may still be waited for. Raises UsageError for what is no finite
-        number.
+        You may set it, and the store keeps it with the job; `serve` sets it if it is None. It does not end a wait,
+        which has its own `timeout`: a job that `serve` gave up may still be waited for. Setting anything but a finite
+        number or None raises UsageError.
         """
         return self.known.give_up_at
 
@@ -154,17 +154,17 @@ class Job:
 
     @property
     def answers(self) -> int:
-        """How many status answers about the job were understood."""
+        """How many status responses about the job were understood."""
         return self.known.answers
 
     @property
     def stale(self) -> bool:
-        """Whether the URLs of its assets were cut by a store: the next answer brings fresh ones."""
+        """Whether a store removed the queries of the asset URLs: the next response brings fresh URLs."""
         return self.known.stale
 
     @property
     def final(self) -> bool:
-        """True when the provider has given its verdict (a list row's verdict counts once it is confirmed)."""
+        """True when the provider has given its verdict (one in a list row counts once it is confirmed)."""
         return self.known.phase is Phase.ENDED
 
     @property
@@ -174,36 +174,36 @@ class Job:
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """Where its files are, as far as a wait or a download of this program has saved them."""
+        """The paths of the files that a wait or download of this program has saved."""
         return self._paths
 
     @property
     def download_error(self) -> VidpollError | None:
-        """Why a wait has not saved all files that it was to save; the verdict is not touched by that."""
+        """Why a wait has not saved all the wanted files, or None. It does not affect the verdict."""
         return self._download_error
 
     @property
     def transcript(self) -> tuple[Exchange, ...]:
-        """The last answers about this job, oldest first, safe to show; empty before it was waited for."""
+        """The last responses about this job, oldest first, safe to show; empty before the first poll."""
         return self._recall(self.ref) if callable(self._recall) else self._recall
 
     def recorded(self, recall: Callable[[str], tuple[Exchange, ...]], fetch: Fetch) -> None:
-        """Say where the transcript of this job is kept, and what fetches a small file of it."""
+        """Set where the transcript of this job comes from, and the function that fetches its thumbnail."""
         self._recall, self._fetch = recall, fetch
 
     def thumbnail(self) -> bytes | None:
-        """The picture that the provider names for it, of at most 5 MB; None where there is none, or it is no image.
+        """The bytes of the job's thumbnail, at most 5 MB; None if there is none, or if it is not an image.
 
-        It is fetched as everything of this job is: with its account's own transport, the key to its own origin alone.
-        It takes 15 s at most, so that a notifier calls it where it sends. None as well for a job that no client of
-        this process has asked about.
+        It is fetched with the account's own transport, and the key goes only to its own origin. It takes up to 15 s:
+        a notifier should call it in the thread that sends. Also None for a job that no client of this process has
+        polled.
         """
         url = next((asset.url for asset in self.assets if asset.kind == "thumbnail"), None)
         body = None if url is None or self._fetch is None else self._fetch(url, MAX_THUMBNAIL, "image/*")
         return body if body is not None and _IMAGE.match(body) else None
 
     def resume(self, where: str = "vidpoll") -> str:
-        """The line of Python that goes on waiting for this job; `where` is what has the `wait`."""
+        """The line of Python that resumes the wait for this job; `where` is the object with the `wait` method."""
         return f"{where}.wait({json.dumps(self.ref, ensure_ascii=False)})"
 
     @property
@@ -218,7 +218,7 @@ class Job:
     def check(self) -> Job:
         """Return the job if it is completed, else raise what `wait` would have raised.
 
-        Raises JobFailed, JobCancelled, JobExpired, an OutcomeUnknown, or UsageError for a job nobody waited for.
+        Raises JobFailed, JobCancelled, JobExpired, an OutcomeUnknown, or UsageError for a job without a verdict.
         """
         if self.error is not None:
             raise self.error
@@ -228,7 +228,7 @@ class Job:
 
     @property
     def video(self) -> Asset:
-        """The first video asset. Raises the job's own error, or ResultMissing where there is no video."""
+        """The first video asset. Raises the job's own error, or ResultMissing if there is no video."""
         for asset in self.assets:
             if asset.kind == "video":
                 return asset
@@ -240,7 +240,7 @@ class Job:
 
     @property
     def took(self) -> float | None:
-        """Seconds that a completed job took: as its provider says, or else as it was seen. None where neither tells."""
+        """Seconds that a completed job took, as the provider says or as vidpoll observed; None if unknown."""
         said = self.snapshot
         if self.state is not State.COMPLETED or said is None:
             return None
@@ -248,14 +248,14 @@ class Job:
             took = said.finished_at - said.created_at
         elif self.answers > 1:
             took = self.history[-1].at - (self.history[0].at if self.created_at is None else self.created_at)
-        else:  # it was done when it was first looked at
+        else:  # it was already done at the first poll
             return None
         return took if took > 0 else None
 
     # -- what changes it ----------------------------------------------------------------------------------------------
 
     def receive(self, snapshot: Snapshot, at: float) -> tuple[Event, ...]:
-        """Take in one answer of the provider and say what changed.
+        """Process one response of the provider and return the events of what changed.
 
         Raises ForeignAnswer and TransitionRefused; the job is then unchanged.
         """
@@ -265,26 +265,26 @@ class Job:
         return events
 
     def receive_unknown(self, word: str, at: float) -> tuple[Event, ...]:
-        """Take in a status word that is not listed: it becomes the stage, the state stays; told once per word."""
+        """Process an unlisted status word: it becomes the stage, and the state stays. One event per word."""
         events = self._become(JobState.receive_unknown, word, at)
         self._unknown = None
         return events
 
     def receive_no_news(self) -> None:
-        """Take in a good answer about this job that has no status word: the provider knows it, and says no more."""
+        """Process a good response about this job without a status word: the provider knows the job, no more."""
         self.known = self.known._replace(answers=self.answers + 1)
 
     def submitted(self, snapshot: Snapshot, at: float) -> tuple[Event, ...]:
-        """Take in what the answer to the submit says: it counts like any other, but is no status answer.
+        """Process the response to the submit. It counts like any other, but it is not a status response.
 
-        Until there is one, a 404 may mean "not visible yet". Raises ForeignAnswer and TransitionRefused.
+        Until the first status response, a 404 may mean "not visible yet". Raises ForeignAnswer and TransitionRefused.
         """
         events = self.receive(snapshot, at)
         self.known = self.known._replace(answers=0)
         return events
 
     def listed(self, snapshot: Snapshot, at: float) -> None:
-        """Take in a row of a list. A verdict in it is shown, and counts only after a status answer confirms it.
+        """Process a row of a list. A verdict in it is shown, but counts only when a status response confirms it.
 
         Raises ForeignAnswer and TransitionRefused; the job is then unchanged.
         """
@@ -292,11 +292,11 @@ class Job:
         self._become(JobState.listed, snapshot, at)
 
     def settle(self, at: float) -> tuple[Event, ...]:
-        """At the end of a wait: a completed answer in hand counts, even without its files."""
+        """At the end of a wait: a received completed response counts, even without its files."""
         return self._become(JobState.settle, at)
 
     def restore(self, known: JobState) -> None:
-        """Take over what a store has kept of this job; nothing is told, and what was told before is not told again."""
+        """Take over the stored state of this job. No event comes of it, and earlier events do not come again."""
         self.stepped(known)
         self.known = known._replace(
             steps=self.known.steps,
@@ -308,27 +308,27 @@ class Job:
         self._unknown = None
 
     def stepped(self, known: JobState) -> None:
-        """Take over how steps stand, where those of another process came later, and when they give up."""
+        """Take over the counts of the steps if those of another process are newer, and their deadline."""
         steps = max(self.known.steps, known.steps, key=lambda steps: steps.asked_at)
         until = known.give_up_at if self.give_up_at is None else self.give_up_at
         self.known = self.known._replace(steps=steps, give_up_at=until)
 
     def give_up(self, error: OutcomeUnknown) -> None:
-        """Note why the outcome is unknown. The state is not touched: only the provider ends a job."""
+        """Record why the outcome is unknown. The state does not change: only the provider ends a job."""
         self._unknown = error
 
     def saved(self, paths: Iterable[Path], error: VidpollError | None = None) -> None:
-        """Note where its files are, and why others are not there."""
+        """Record where its files are, and the error of files that could not be saved."""
         self._paths, self._download_error = tuple(paths), error
 
     def verdict(self, at: float) -> Event | None:
-        """The event of the verdict, None while there is none."""
+        """The event of the verdict; None before the verdict."""
         return self.known.verdict(at)
 
     def _own(self, snapshot: Snapshot) -> None:
         named = snapshot.job_id
         if named is not None and not same_id(named, self.id):
-            said = f"the answer is about another job: it names {redact.text(named, limit=80)!r}, and not {self.id!r}"
+            said = f"the response is about another job: it names {redact.text(named, limit=80)!r}, not {self.id!r}"
             raise ForeignAnswer(said, job=self, named=named)
 
     def _become(self, step: Callable[..., Change], *answer: object) -> tuple[Event, ...]:

@@ -2,8 +2,8 @@
 
     queued ⇄ running ──► completed | failed | cancelled | expired      (a final state is never left)
 
-A *state* is what the provider says, a *phase* is how vidpoll judges the next answer. `TABLE` says which phase follows
-which, for each kind of answer; only a provider's answer moves a job along it. All times are Unix seconds, passed in.
+A *state* is what the provider says; a *phase* is how vidpoll judges the next response. `TABLE` gives the next phase for
+each phase and each kind of response. Only a provider's response moves a job. All times are Unix seconds, passed in.
 """
 
 from __future__ import annotations
@@ -18,35 +18,35 @@ from .events import Completed, Event, Failed, ProgressChanged, StageChanged
 from .model import Asset, Cost, Problem, Snapshot, State, as_stage
 
 GRACE = 3
-"""How often a completed answer without its video is asked again (providers publish late)."""
+"""How many completed responses without the video are followed by another poll (providers publish late)."""
 
 
 class Phase(Enum):
-    """How the next answer is judged."""
+    """How the next response is judged."""
 
     NEW = "new"
-    """Nothing was heard yet."""
+    """No response has come yet."""
     OPEN = "open"
     """Queued or running."""
     RETURNING = "returning"
-    """The last answer named a place that the job had left: the same answer again is believed."""
+    """The last response named a place that the job had left; a second such response in a row is believed."""
     FILES_LATE = "files late"
-    """Completed, but the video is not there yet: asked again, and completed in any case when the wait ends."""
+    """Completed, but the video is missing: vidpoll polls again; when the wait ends, the job counts as completed."""
     LATE_RETURNING = "files late, returning"
-    """Like RETURNING, after a completed answer whose video is late."""
+    """Like RETURNING, after a completed response whose video is late."""
     UNCONFIRMED = "unconfirmed"
-    """A list row has a verdict, which counts once a status answer confirms it."""
+    """A list row has a verdict, which counts once a status response confirms it."""
     ENDED = "ended"
     """The provider has given its verdict."""
 
 
 class Kind(Enum):
-    """What an answer is to a job. A place is a state and a stage; a word that no plugin lists is a stage, too."""
+    """What a response means for a job. A place is a state and a stage; an unlisted status word is also a stage."""
 
     STAYS = "stays"
-    """Queued or running, at the place that is shown."""
+    """Queued or running, at the shown place."""
     MOVES = "moves"
-    """Queued or running, at a place where the job has not been."""
+    """Queued or running, at a new place."""
     RETURNS = "returns"
     """Queued or running, at a place that the job has left."""
     AGAIN = "returns again"
@@ -56,13 +56,13 @@ class Kind(Enum):
     VERDICT = "verdict"
     """Completed, failed, cancelled or expired."""
     ROW = "verdict of a row"
-    """A verdict that stands in a list row only."""
+    """A verdict that only a list row gives."""
     WORD = "unknown word"
-    """A word that no plugin lists, while a verdict is shown."""
+    """An unlisted status word, while a verdict is shown."""
     SETTLES = "wait ends"
-    """No answer comes any more, and a completed one is in hand."""
+    """The wait ends after a completed response whose video is late."""
     REPEATS = "repeats"
-    """The verdict that is known already."""
+    """The known verdict again."""
 
 
 TABLE: Mapping[Phase, Mapping[Kind, Phase]] = {
@@ -95,7 +95,7 @@ TABLE: Mapping[Phase, Mapping[Kind, Phase]] = {
         Kind.RETURNS: Phase.LATE_RETURNING,
         Kind.FILES_LATE: Phase.FILES_LATE,
         Kind.VERDICT: Phase.ENDED,
-        Kind.ROW: Phase.FILES_LATE,  # the answer in hand outweighs it
+        Kind.ROW: Phase.FILES_LATE,  # the completed status response outweighs the row
         Kind.SETTLES: Phase.ENDED,
     },
     Phase.LATE_RETURNING: {
@@ -110,7 +110,7 @@ TABLE: Mapping[Phase, Mapping[Kind, Phase]] = {
     },
     Phase.UNCONFIRMED: {
         Kind.MOVES: Phase.OPEN,
-        Kind.RETURNS: Phase.OPEN,  # at once: a status answer outweighs a row
+        Kind.RETURNS: Phase.OPEN,  # at once: a status response outweighs a row
         Kind.FILES_LATE: Phase.FILES_LATE,
         Kind.VERDICT: Phase.ENDED,
         Kind.ROW: Phase.UNCONFIRMED,
@@ -118,7 +118,7 @@ TABLE: Mapping[Phase, Mapping[Kind, Phase]] = {
     },
     Phase.ENDED: {Kind.REPEATS: Phase.ENDED, Kind.WORD: Phase.ENDED},
 }
-"""Which phase follows a phase, for each kind of answer. A pair that is not here cannot be, and is refused."""
+"""The next phase for each phase and kind of response. A missing pair is impossible, and is refused."""
 
 _DOUBTFUL = (Phase.RETURNING, Phase.LATE_RETURNING)
 
@@ -130,7 +130,7 @@ _WORDLESS: frozenset[str] = frozenset()
 
 
 class Moment(NamedTuple):
-    """What was known from Unix second `at` on; a job's history is a list of these."""
+    """What was known of a job from Unix second `at` on; a job's history is a tuple of these."""
 
     at: float
     state: State | None
@@ -139,37 +139,37 @@ class Moment(NamedTuple):
 
 
 class Steps(NamedTuple):
-    """How a wait that is made of steps stands, for the next one in whatever process. Times are Unix seconds."""
+    """The counts of a wait that is made of steps, for the next step in any process. Times are Unix seconds."""
 
     since: float = 0.0
-    """When the first step was; 0.0 before it, and after one that gave up."""
+    """The time of the first step; 0.0 before it, and after a step that gave up."""
     asked_at: float = 0.0
-    """When the last question was sent; 0.0 before the first one."""
+    """The time of the last poll; 0.0 before the first one."""
     next_at: float = 0.0
-    """Before it none is sent."""
+    """The earliest time of the next poll."""
     in_a_row: int = 0
-    """Faults since the last good answer."""
+    """Faults since the last good response."""
     first_at: float = 0.0
-    """When the first of them came."""
+    """The time of the first of these faults."""
     refusals: int = 0
     missing: int = 0
-    """404 in a row."""
+    """404 responses in a row."""
     foreign: tuple[str, int] = ("", 0)
-    """The id that the last answers named, where it was another one, and how many of them did."""
+    """The wrong id that the last responses named, and how many of them named it."""
     wordless: bool = False
-    """Whether an answer without a status word was told."""
+    """Whether a response without a status word was reported."""
     still_since: float | None = None
-    """Since when nothing has changed; None once that was told."""
+    """Since when nothing has changed; None once that was reported."""
 
 
 NO_STEPS = Steps()
 
 
 class JobState(NamedTuple):
-    """All that is known of the job `ref`: what a `Job` holds, and what a store saves and restores.
+    """All known facts of the job `ref`: what a `Job` holds, and what a store saves and restores.
 
-    Each answer gives another value and the events that tell the difference. A tuple, because ten thousand of them may
-    be replaced every few seconds.
+    Each response gives a new value and the events of the difference. It is a tuple, because ten thousand of them may be
+    replaced every few seconds.
     """
 
     ref: str
@@ -185,30 +185,30 @@ class JobState(NamedTuple):
     submitted_at: float | None = None
     created_at: float | None = None
     answers: int = 0
-    """Status answers that were understood."""
+    """Status responses that were understood."""
     stale: bool = False
-    """Whether its assets are those of a store, with their URLs cut: the next answer brings fresh ones."""
+    """Whether its assets come from a store, which cut the queries of their URLs; the next response has fresh URLs."""
     grace: int = 0
-    """Completed answers without the video."""
+    """Completed responses without the video."""
     late: tuple[str | None, float | None] | None = None
-    """Stage and progress of the completed answer in hand, while the files are late."""
+    """Stage and progress of the completed response, while the files are late."""
     returning: Place | None = None
-    """The place that a second answer in a row is to confirm."""
+    """The place that a second response in a row must confirm."""
     left: frozenset[Place] = _NOWHERE
-    """Where it has been before."""
+    """The places that the job has left."""
     told: Place | None = None
-    """The place that was told last."""
+    """The place of the last StageChanged event."""
     words: frozenset[str] = _WORDLESS
-    """The unknown words that were told."""
+    """The unknown words that had an event."""
     steps: Steps = NO_STEPS
-    """How `Client.step` has fared."""
+    """The counts of `Client.step`."""
     give_up_at: float | None = None
-    """When steps give up."""
+    """When steps give up, in Unix seconds; None: never."""
 
     # -- answers ------------------------------------------------------------------------------------------------------
 
     def receive(self, snapshot: Snapshot, at: float) -> Change:
-        """Take in a status answer. Raises TransitionRefused."""
+        """Process a status response. Raises TransitionRefused."""
         kind = self._kind(snapshot)
         phase = self.after(kind, snapshot.state)
         if kind is Kind.REPEATS:
@@ -221,7 +221,7 @@ class JobState(NamedTuple):
         return known._move(kind, snapshot, at)
 
     def receive_unknown(self, word: str, at: float) -> Change:
-        """Take in a status word that is not listed: it becomes the stage, the state stays; told once per word."""
+        """Process an unlisted status word: it becomes the stage, and the state stays. One event per word."""
         place = (self.state, as_stage(word))
         kind = Kind.WORD if self.phase in (Phase.UNCONFIRMED, Phase.ENDED) else self._kind_of_place(place)
         known = self._replace(phase=self.after(kind, word))
@@ -237,7 +237,7 @@ class JobState(NamedTuple):
         return (known, ()) if stage in self.words else known._tell(at, self.stage, known=False)
 
     def listed(self, snapshot: Snapshot, at: float) -> Change:
-        """Take in a row of a list. A verdict in it is shown, and a status answer has to confirm it.
+        """Process a row of a list. A verdict in it is shown, but a status response must confirm it.
 
         Raises TransitionRefused.
         """
@@ -253,14 +253,14 @@ class JobState(NamedTuple):
         return known._adopt(snapshot), ()
 
     def settle(self, at: float) -> Change:
-        """The wait ends: a completed answer in hand counts, even without its files."""
+        """The wait ends: a received completed response counts, even without its files."""
         if self.late is None:
             return self, ()
         known = self._replace(phase=self.after(Kind.SETTLES, State.COMPLETED))
         return known._conclude(State.COMPLETED, *self.late, at)._ended(at)
 
     def after(self, kind: Kind, said: object) -> Phase:
-        """The phase after an answer of this kind, which `said` a state or a word. Raises TransitionRefused."""
+        """The phase after a response of this kind; `said` is its state or word. Raises TransitionRefused."""
         phase = TABLE[self.phase].get(kind)
         if phase is None:
             here = self.state if self.phase is Phase.ENDED else self.phase.value
@@ -268,7 +268,7 @@ class JobState(NamedTuple):
         return phase
 
     def verdict(self, at: float) -> Event | None:
-        """The event of the verdict, None while there is none."""
+        """The event of the verdict; None before the verdict."""
         if self.phase is not Phase.ENDED or self.state is None:
             return None
         if self.state is State.COMPLETED:
@@ -294,7 +294,7 @@ class JobState(NamedTuple):
     # -- what an answer changes ---------------------------------------------------------------------------------------
 
     def _move(self, kind: Kind, snapshot: Snapshot, at: float) -> Change:
-        """Show where a queued or running job is; a place that is doubtful shows nothing, its progress included."""
+        """Show where a queued or running job is. A doubtful place changes nothing, not even the progress."""
         if self.phase in _DOUBTFUL:
             return self._replace(returning=(snapshot.state, snapshot.stage)), ()
         shown = _clamp(snapshot.progress)
@@ -312,7 +312,7 @@ class JobState(NamedTuple):
         return known._adopt(snapshot), events
 
     def _wait_for_files(self, snapshot: Snapshot, at: float) -> Change:
-        """Completed, files late: it is shown as running until they come."""
+        """Completed, files late: show the job as running until the files come."""
         running = replace(snapshot, state=State.RUNNING)
         stays = (running.state, running.stage) == (self.state, self.stage)
         known = self._replace(grace=self.grace + 1, late=(snapshot.stage, snapshot.progress))
@@ -325,7 +325,7 @@ class JobState(NamedTuple):
         return self._replace(state=state, stage=stage, progress=progress, history=history, left=left)
 
     def _tell(self, at: float, previous: str | None, *, known: bool = True) -> Change:
-        """The event of the place, unless it was the last one told: a word that is told once hides what follows it."""
+        """The event of the place, unless the last event named the same place."""
         place = (self.state, self.stage)
         if place == self.told:
             return self, ()
@@ -334,8 +334,8 @@ class JobState(NamedTuple):
 
     def _conclude(self, state: State, stage: str | None, progress: float | None, at: float) -> JobState:
         shown = _clamp(progress)
-        here = (state, stage) == (self.state, self.stage)  # a list row was here before
-        if here or state is not State.COMPLETED:  # where it stopped; MoneyPrinterTurbo 1.2 falls back to 0
+        here = (state, stage) == (self.state, self.stage)  # a list row has already shown this place
+        if here or state is not State.COMPLETED:  # keep the last progress; MoneyPrinterTurbo 1.2 falls back to 0
             shown = max((p for p in (shown, self.progress) if p is not None), default=None)
         return self._enter(state, stage, shown, at)._replace(late=None, returning=None)
 
@@ -357,11 +357,11 @@ class JobState(NamedTuple):
 
 
 Change = tuple[JobState, tuple[Event, ...]]
-"""What is known after an answer, and the events that tell what changed."""
+"""The state after a response, and the events of what changed."""
 
 
 def _merge(old: tuple[Asset, ...], new: tuple[Asset, ...]) -> tuple[Asset, ...]:
-    """Fresh assets replace old ones of the same kind and place; nothing is removed (URLs expire, records empty)."""
+    """Fresh assets replace old ones of the same kind and position. None is removed (URLs expire, records empty)."""
     if not old:
         return new
     merged = list(new)

@@ -1,6 +1,6 @@
-"""Values that people write as text, on a command line or in a sheet: what is JSON, what is text. Pure.
+"""Values that people type, on a command line or in a sheet: is a value JSON or text? Pure.
 
-Nobody but the plugin knows whether `2024` is a prompt or a number, so its own refusal decides.
+Only the plugin knows whether `2024` is a prompt or a number, so the plugin's own refusal decides.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ T = TypeVar("T")
 
 
 def literal(text: str) -> object:
-    """JSON where the text is some (42, true, null, [..], {..}, "text") or Python's True or False, else the text."""
-    if text in ("True", "False"):  # as the words of the rules say it
+    """The value of a text that is JSON (42, true, null, [..], {..}, "text"), True or False; else the text."""
+    if text in ("True", "False"):  # as the messages of the rules spell them
         return text == "True"
     try:
         return _decoded(text)
@@ -26,10 +26,11 @@ def literal(text: str) -> object:
 
 
 def fitted(call: Callable[[dict[str, Any]], T], given: dict[str, Any], texts: Mapping[str, str]) -> T:
-    """Call with the fields `given`; a value that is refused is tried as the text that it is, and replaced in `given`.
+    """Call with the fields `given`. A refused value is tried again as plain text, and replaced in `given`.
 
-    `texts` has those fields that may be meant as text. So `prompt=2024` is a text and `num_frames=81` a number. An
-    InvalidField is raised before anything is sent; where the text is refused, too, the first refusal counts.
+    `texts` has the original text of each field that may be meant as text. So `prompt=2024` is a text and
+    `num_frames=81` a number. InvalidField is raised before anything is sent; if the text is also refused, the first
+    refusal is raised.
     """
     first: dict[str, InvalidField] = {}
     while True:
@@ -45,7 +46,7 @@ def fitted(call: Callable[[dict[str, Any]], T], given: dict[str, Any], texts: Ma
 
 
 def blamed(refused: InvalidField, names: Iterable[str]) -> str:
-    """The field that a refusal begins with, which may hold a dot (`6.text`); empty where it is about none of these."""
+    """The field that a refusal's message begins with (it may hold a dot, `6.text`); empty if it is none of `names`."""
     return max((name for name in names if _is_about(refused, name)), key=len, default="")
 
 

@@ -1,6 +1,6 @@
-"""What markup says where JSON was due: the error document of a file store, or the title of a page. Pure text functions.
+"""Reads markup that came instead of JSON: the error document of a file store, or the title of a page. Pure.
 
-No parser of XML is used: what is read here comes from strangers, is often cut, and two elements are all that counts.
+It uses no XML parser: the text is untrusted and often cut, and only two elements matter.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ import re
 from html import unescape
 from typing import NamedTuple
 
-_READ = 16 * 1024  # characters that are looked through
+_READ = 16 * 1024  # characters that are searched
 _BEGIN = r"(?is)[\s\ufeff]*(?:<\?xml[^>]{0,200}>\s*)?(?:<!--(?:(?!-->).){0,2000}-->\s*){0,5}"
 _PAGE = re.compile(_BEGIN + r"<(?:!doctype\s+html|html|head|body|title|meta|script|style|center|div|p|h[1-6])\b")
 _ERROR = re.compile(_BEGIN + r"<(?:\w{1,20}:)?\w{0,20}(?:error|fault|response)\w{0,20}[\s>]")
 
 
 class Markup(NamedTuple):
-    """What a document says: the title of a page, or the code and the message of an error."""
+    """What a document says: the title of a page, or the code and message of an error."""
 
     title: str = ""
     code: str = ""
@@ -26,7 +26,7 @@ class Markup(NamedTuple):
 def read(text: str) -> Markup | None:
     """What a page or an error document says; None for any other text.
 
-    Its first characters decide, and not the type that an answer names.
+    The first characters decide, not the Content-Type of the response.
 
     >>> read("<Error><Code>NoSuchKey</Code><Message>There is no such key.</Message></Error>")
     Markup(title='', code='NoSuchKey', message='There is no such key.')
@@ -40,7 +40,7 @@ def read(text: str) -> Markup | None:
 
 
 def _element(name: str, text: str) -> str:
-    """The text of the first element of a name, on one line; "" where there is none."""
+    """The text of the first element of a name, on one line; "" if there is none."""
     opened = rf"(?i)<(?:\w{{1,20}}:)?{name}(?:\s[^<>]{{0,200}})?>\s*(?:<!\[CDATA\[)?"
     found = re.search(rf"{opened}([^<]{{1,2000}})", text)
     return " ".join(unescape(found[1]).replace("]]>", " ").split()) if found else ""

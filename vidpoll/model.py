@@ -1,7 +1,7 @@
-"""The values that cross a boundary: requests, answers, and what an answer said. Frozen, and checked when built.
+"""The values that cross a boundary: requests, responses, and what a response said. Frozen, and checked when built.
 
-No behaviour beyond that lives here: no network, no clock, no state machine. Times are Unix seconds (UTC) as floats,
-sizes are bytes, lengths of videos are seconds.
+They have no other behaviour: no network, no clock, no state machine. Times are Unix seconds (UTC) as floats, sizes are
+bytes, lengths of videos are seconds.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import encodings.latin_1
 import encodings.utf_8_sig
 import encodings.utf_16
-import encodings.utf_32  # noqa: F401 - what an answer may be read by: later perhaps no file can be opened
+import encodings.utf_32  # noqa: F401 - codecs of responses: import now, later no file may be free
 import json
 import math
 import re
@@ -26,7 +26,7 @@ from .errors import CATEGORIES, KINDS, BadReference, Malformed, PluginError, Usa
 _ACCOUNT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _PORTS = {"http": 80, "https": 443}
 _CHECKSUM = re.compile(r"sha256:[0-9a-fA-F]{64}|md5:[0-9a-fA-F]{32}")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # a lone surrogate is good JSON, and cannot be encoded
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # a lone surrogate is valid JSON, but cannot be encoded
 _NO_URL = re.compile(rf"{_CONTROL.pattern}|\ufffd")
 _HOST = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+")
 _UUID = re.compile(r"(?<![0-9A-Za-z])[0-9A-Fa-f]{8}-?(?:[0-9A-Fa-f]{4}-?){3}[0-9A-Fa-f]{12}(?![0-9A-Za-z])")
@@ -37,7 +37,7 @@ _CHARSET = re.compile(r"(?i);\s*charset\s*=\s*[\"']?([\w.:-]{1,40})")
 
 
 class State(str, Enum):
-    """What vidpoll knows of a job: a closed set. A provider's own word is the stage."""
+    """The state of a job: one of these six words. The provider's own word is the stage."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -58,15 +58,15 @@ class State(str, Enum):
 def parse_reference(reference: str) -> tuple[str, str]:
     """Split `account:id` at its first colon. The id is opaque: it may hold colons and slashes.
 
-    Raises BadReference with the way to write it.
+    Raises BadReference, whose message shows how to write it.
     """
     if not isinstance(reference, str):
-        raise BadReference(f"a reference is text like 'magicoal:3f8a2d1b', not {type(reference).__name__}")
+        raise BadReference(f"a reference must be text like 'magicoal:3f8a2d1b', got {type(reference).__name__}")
     shown = redact.text(reference, limit=80)
     account, colon, job_id = reference.partition(":")
     if not colon:
         like = f"{shown}:3f8a2d1b" if shown.isalpha() else f"magicoal:{shown or '3f8a2d1b'}"  # a name, or an id?
-        raise BadReference(f"{shown!r} is no reference: write ACCOUNT:ID, for example {like}")
+        raise BadReference(f"{shown!r}is not a reference: write ACCOUNT:ID, for example {like}")
     check_account_name(account)
     check_job_id(job_id, shown)
     return account, job_id
@@ -76,26 +76,26 @@ def check_account_name(name: str) -> None:
     """Raise BadReference unless `name` can be the name of an account: letters, digits, `_`, `-` and `.`."""
     if not isinstance(name, str) or not _ACCOUNT.fullmatch(name):
         shown = redact.text(name, limit=80)
-        raise BadReference(f"{shown!r} is no account name: letters, digits, '_', '-' and '.', like 'magicoal'")
+        raise BadReference(f"{shown!r}is not an account name: use letters, digits, '_', '-' and '.', like 'magicoal'")
 
 
 def check_job_id(job_id: str, shown: str | None = None) -> None:
     """Raise BadReference unless `job_id` can be the id of a job."""
     shown = shown or redact.text(job_id, limit=80)
     if not isinstance(job_id, str) or not job_id.strip():
-        raise BadReference(f"{shown!r} has no id: write ACCOUNT:ID with the id that the submit answer gave")
+        raise BadReference(f"{shown!r} has no id: write ACCOUNT:ID with the id from the submit response")
     if not job_id.isprintable() or job_id != job_id.strip() or any(part in (".", "..") for part in job_id.split("/")):
-        raise BadReference(f"{shown!r} is no job's id: no invisible characters, outer spaces, '.' or '..'")
+        raise BadReference(f"{shown!r}is not a job id: remove invisible characters, outer spaces, '.' and '..'")
     if LOST in job_id:
-        raise BadReference(f"{shown!r} is no job's id: a character of it could not be read")
+        raise BadReference(f"{shown!r}is not a job id: one of its characters could not be read")
     if job_id.startswith("//"):
-        raise BadReference(f"{shown!r} is a URL: write ACCOUNT:ID with the id that the submit answer gave")
+        raise BadReference(f"{shown!r} is a URL: write ACCOUNT:ID with the id from the submit response")
     if len(job_id) > 2048:
-        raise BadReference(f"{redact.text(shown, limit=40)!r} is no job's id: it has more than 2048 characters")
+        raise BadReference(f"{redact.text(shown, limit=40)!r}is not a job id: it has more than 2048 characters")
 
 
 def same_id(one: str, other: str) -> bool:
-    """Whether two texts are the same id: a UUID in them may be written in capitals."""
+    """Whether two texts are the same id. A UUID in them may be in upper or lower case."""
     return one == other or _UUID.sub(_lowered, one) == _UUID.sub(_lowered, other)
 
 
@@ -105,13 +105,14 @@ def _lowered(found: re.Match[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to send, below the account's base URL.
+    """A request to send, below the account's base URL.
 
     `path` starts with "/" and is already percent-encoded; a segment made from an id is never empty, "." or "..". A path
-    that ends in "/" needs `slash=True`: without it an id that is empty would ask for the whole list.
-    `query` is a tuple of (name, value) pairs. `json` is serialised by vidpoll; `body` is sent as it is; not both.
-    `host` is another https host of the vendor's, one that the Provider names in `hosts`; `path` is then whole. `about`
-    is what the parser of a submit is told beside the answer: what the job's id needs of the call.
+    that ends in "/" needs `slash=True`; otherwise an empty id would request the whole list. `query` is a tuple of
+    (name, value) pairs. vidpoll serialises `json` and sends `body` unchanged; give only one. `host` is another https
+    host of the vendor, one that the Provider names in `hosts`; `path` is then the whole path. The parser of a submit
+    gets `about` as its second argument: the part of the call that the job's id needs. Raises PluginError, or
+    BadReference for a bad `host` or an empty, "." or ".." segment.
     """
 
     method: str
@@ -126,28 +127,28 @@ class Request:
 
     def __post_init__(self) -> None:
         if self.host and not _HOST.fullmatch(self.host):
-            raise BadReference(f"Request host {redact.text(self.host, limit=80)!r}: a bare host name in lower case")
+            raise BadReference(f"Request host {redact.text(self.host, limit=80)!r}: must be a lower-case host name")
         if self.method not in ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"):
             raise PluginError(f"Request method {self.method!r}: write GET, POST, PUT, PATCH, DELETE or HEAD")
         if not self.path.startswith("/") or "?" in self.path or "#" in self.path:
-            raise PluginError(f"Request path {redact.text(self.path)!r}: it starts with '/' and holds no '?' or '#'")
+            raise PluginError(f"Request path {redact.text(self.path)!r}: must start with '/' and hold no '?' or '#'")
         if _CONTROL.search(self.path) or " " in self.path:
             raise PluginError(f"Request path {redact.text(self.path)!r}: percent-encode it (parsing.segment does)")
         path = self.path.removesuffix("/") if self.slash else self.path
         if self.path != "/" and any(unquote(part) in ("", ".", "..") for part in path.split("/")[1:]):
-            raise BadReference(f"{redact.text(self.path)!r}: an id may not be empty, '.' or '..', nor hold such a part")
+            raise BadReference(f"{redact.text(self.path)!r}: an id, or a part of it, must not be empty, '.' or '..'")
         if self.json is not None and self.body is not None:
-            raise PluginError("Request has both json and body: give one")
+            raise PluginError("Request has both json and body: give only one")
 
     @property
     def place(self) -> str:
-        """The path, with the host before it where that is another than the account's."""
+        """The path, with the host before it if `host` is set."""
         return f"https://{self.host}{self.path}" if self.host else self.path
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What came back: the status, the headers (names in lower case) and the whole body."""
+    """A response: the status, the headers (names in lower case) and the whole body."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -157,14 +158,14 @@ class Response:
         object.__setattr__(self, "headers", {str(k).lower(): str(v) for k, v in self.headers.items()})
 
     def header(self, name: str) -> str | None:
-        """The value of a header, whatever its case; None where it did not come."""
+        """The value of a header (any case); None if it is missing."""
         return self.headers.get(name.lower())
 
     def text(self) -> str:
-        """The body as text; never raises. A byte that cannot be read is U+FFFD (`model.LOST`).
+        """The body as text; never raises. A byte that cannot be decoded becomes U+FFFD (`model.LOST`).
 
-        A byte order mark or the zeros of UTF-16 and UTF-32 decide, then UTF-8 where the bytes are that, then the
-        charset of the Content-Type where Python knows it.
+        The encoding is that of a byte order mark or of the zeros of UTF-16 and UTF-32; else UTF-8 if the bytes are
+        valid; else the charset of the Content-Type if Python knows it.
         """
         encoding = json.detect_encoding(self.body)
         try:
@@ -174,39 +175,39 @@ class Response:
         charset = named[1] if named else encoding
         try:
             return self.body.decode("utf-8" if _NO_CHARSET.fullmatch(charset) else charset, "replace")
-        except (LookupError, UnicodeError):  # no charset that Python knows, or one that is none of text
+        except (LookupError, UnicodeError):  # a charset that Python does not know, or not one of text
             return self.body.decode("utf-8", "replace")
 
     def json(self) -> Any:
         """The body as JSON. Raises Malformed, never anything else.
 
-        What leaves no doubt is borne: control characters in a text (a raw line end), and a byte that cannot be read.
-        A number of more digits than Python reads is null; so are NaN and Infinity, which are no JSON (RFC 8259, 6).
+        Control characters in a text (a raw line end) and bytes that cannot be decoded are accepted. A number with more
+        digits than Python reads becomes None; so do NaN and Infinity, which are not JSON (RFC 8259, 6).
         """
-        text = self.text().strip("\ufeff\0")  # a second mark, and what pads a record
+        text = self.text().strip("\ufeff\0")  # a second byte order mark, and padding
         found, fault = _decoded(_JSON, text)
-        if fault == "ValueError":  # it is JSON, with a number of more digits than Python reads
+        if fault == "ValueError":  # perhaps a number with more digits than Python reads
             found, fault = _decoded(_JSON_OF_LONG_NUMBERS, text)
-        if fault:  # raised here, so that no exception of a library that holds the body hangs on it
+        if fault:  # raised here, so that no library exception that holds the body is chained to it
             raise Malformed(self._not_json(fault))
         return found
 
     def _not_json(self, fault: str) -> str:
         if not self.body.strip():
-            return f"HTTP {self.status} with an empty body where JSON was due"
+            return f"HTTP {self.status} with an empty body instead of JSON"
         coding = self.header("content-encoding")
-        packed = coding and coding.strip().lower() not in ("identity", "gzip", "x-gzip", "deflate")  # that is undone
+        packed = coding and coding.strip().lower() not in ("identity", "gzip", "x-gzip", "deflate")  # inflated
         labelled = f" (content coding {redact.text(coding, limit=40)})" if packed else ""
         start = redact.text(self.text()[:4000], limit=60)
         return f"HTTP {self.status} with a body that is not JSON ({fault}){labelled}: {start!r}"
 
 
 LOST = "\ufffd"
-"""What stands for a byte that could not be read. An id or a URL with it is none."""
+"""The replacement for a byte that could not be decoded. An id or URL that holds it is invalid."""
 
 
 def _decoded(decoder: json.JSONDecoder, text: str) -> tuple[Any, str]:
-    """What the text says, and the name of what is wrong with it."""
+    """The decoded text, and the name of the exception, or ""."""
     try:
         return decoder.decode(text), ""
     except (ValueError, RecursionError) as error:
@@ -214,7 +215,7 @@ def _decoded(decoder: json.JSONDecoder, text: str) -> tuple[Any, str]:
 
 
 def _no_constant(name: str) -> None:
-    """NaN and Infinity."""
+    """Read NaN and Infinity as None."""
 
 
 def _whole(digits: str) -> int | None:
@@ -230,11 +231,12 @@ _JSON_OF_LONG_NUMBERS = json.JSONDecoder(parse_constant=_no_constant, parse_int=
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Asset:
-    """One file of a job. `url` may be signed, so its query is not shown.
+    """One file of a job, with either a `url` or its `data`. A URL may be signed, so its query is never shown.
 
-    A relative `url` is one of the account's origin; where it begins with "./", one below the account's base URL.
-    `kind` is "video", "thumbnail", "last_frame", "combined", "audio", "subtitle" or a word of the provider's.
-    `data` holds the bytes where the answer itself brought them. `checksum` is "sha256:hex" or "md5:hex".
+    A relative `url` is resolved at the account's origin; if it begins with "./", below the account's base URL. `kind`
+    is "video", "thumbnail", "last_frame", "combined", "audio", "subtitle" or a word of the provider. `expires_at` is
+    Unix seconds, `size` bytes. `data` holds the bytes if the response itself contained them. `checksum` is "sha256:hex"
+    or "md5:hex". Raises PluginError.
     """
 
     url: str | None = None
@@ -247,11 +249,11 @@ class Asset:
 
     def __post_init__(self) -> None:
         if (self.url is None) == (self.data is None):
-            raise PluginError("Asset: give a url or data, one of the two")
+            raise PluginError("Asset: give either url or data")
         if isinstance(self.url, str):
-            object.__setattr__(self, "url", self.url.strip())  # a line end behind it is no part of it
+            object.__setattr__(self, "url", self.url.strip())  # a trailing line end is not part of it
         if self.url is not None and (not isinstance(self.url, str) or not self.url or _NO_URL.search(self.url)):
-            raise PluginError(f"Asset url {redact.text(self.url, limit=80)!r} is no URL")
+            raise PluginError(f"Asset url {redact.text(self.url, limit=80)!r} is not a URL")
         if self.checksum is not None and not _CHECKSUM.fullmatch(str(self.checksum)):
             raise PluginError(f"Asset checksum {redact.text(self.checksum, limit=80)!r}: write sha256:hex or md5:hex")
 
@@ -261,15 +263,16 @@ class Asset:
 
 
 NO_REASON = "the provider gives no reason"
-"""What is said of a job that failed and whose answer holds no reason."""
+"""The message for a failed job whose response holds no reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
     """Why a job or a request failed, in the provider's words, made safe to show (500 characters, one line, no keys).
 
-    An empty `message` says that the provider gives no reason. `kind` is what the plugin declares it to be: a key of
-    `errors.KINDS`, "money", say. `charged` is whether the provider keeps money for it; None: not known.
+    An empty `message` becomes "the provider gives no reason". `kind` is the key of `errors.KINDS` that the plugin
+    declares ("money", say), or None. `charged`: whether the provider keeps money for it; None if unknown. Raises
+    PluginError.
     """
 
     message: str = ""
@@ -283,9 +286,9 @@ class Problem:
         if self.code is not None:
             object.__setattr__(self, "code", redact.text(self.code, limit=100))
         if self.kind is not None and self.kind not in KINDS:
-            raise PluginError(f"Problem kind {self.kind!r}: one of {', '.join(KINDS)}")
+            raise PluginError(f"Problem kind {self.kind!r}: must be one of {', '.join(KINDS)}")
         if not (self.charged is None or isinstance(self.charged, bool)):
-            raise PluginError(f"Problem charged {self.charged!r}: True, False, or None where it is not known")
+            raise PluginError(f"Problem charged {self.charged!r}: must be True, False, or None if unknown")
 
     @property
     def category(self) -> str | None:
@@ -306,11 +309,11 @@ class Cost:
 
     def __post_init__(self) -> None:
         if not (is_number(self.charged) and is_number(self.refunded)):
-            raise PluginError(f"Cost {redact.text((self.charged, self.refunded), limit=80)}: two finite numbers")
+            raise PluginError(f"Cost {redact.text((self.charged, self.refunded), limit=80)}: must be finite numbers")
 
     @property
     def net(self) -> float:
-        """Charged less refunded."""
+        """`charged` minus `refunded`."""
         return self.charged - self.refunded
 
     def __str__(self) -> str:
@@ -320,13 +323,13 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What one answer said about a job.
+    """What one response said about a job.
 
     `stage` is the provider's own word (one line, at most 100 characters). `progress` is a percentage as it came; the
-    job clamps it. `created_at`, `updated_at`, `finished_at` are Unix seconds, `duration` the video's length in seconds,
-    `queue_position` counts from the front. `assets_due=False` says that this task yields no video. `job_id` is the id
-    that the answer names, where it names one that can be read: an answer about another job is refused. `raw` is the
-    parsed body.
+    job clamps it to 0 to 100. `created_at`, `updated_at`, `finished_at` are Unix seconds, `duration` is the video's
+    length in seconds, `queue_position` counts from the front. `assets_due=False` says that this task makes no video.
+    `job_id` is the id in the response, or None: a response about another job is refused. `raw` is the parsed body.
+    Raises PluginError for a wrong type.
     """
 
     state: State
@@ -349,14 +352,14 @@ class Snapshot:
         try:
             put(self, "state", State(self.state))
         except ValueError:
-            raise PluginError(f"Snapshot state {self.state!r}: one of {', '.join(State)}") from None
+            raise PluginError(f"Snapshot state {self.state!r}: must be one of {', '.join(State)}") from None
         if self.stage is not None:
             put(self, "stage", as_stage(self.stage))
         for name in ("progress", "created_at", "updated_at", "finished_at", "duration", "queue_position"):
             value = getattr(self, name)
             if value is not None and not is_number(value):
                 shown = redact.text(value, limit=60)
-                raise PluginError(f"Snapshot {name} {shown!r}: a finite number or None (parsing has helpers)")
+                raise PluginError(f"Snapshot {name} {shown!r}: must be a finite number or None (parsing has helpers)")
         if isinstance(self.job_id, str) and LOST in self.job_id:
             put(self, "job_id", None)
         put(self, "assets", tuple(self.assets))
@@ -364,11 +367,11 @@ class Snapshot:
         typed: list[tuple[str, object, type]] = [each for each in optional if each[1] is not None]
         for name, value, kind in typed + [("assets", asset, Asset) for asset in self.assets]:
             if not isinstance(value, kind):
-                raise PluginError(f"Snapshot {name}: a {kind.__name__} is due, not {type(value).__name__}")
+                raise PluginError(f"Snapshot {name}: must be a {kind.__name__}, got {type(value).__name__}")
 
     @property
     def files_late(self) -> bool:
-        """Whether it is completed, and the video that is due is not there."""
+        """Whether the job is completed but its expected video is missing."""
         due = self.assets_due and not any(asset.kind == "video" for asset in self.assets)
         return self.state is State.COMPLETED and due
 
@@ -382,28 +385,28 @@ def as_stage(word: object) -> str:
 
 @lru_cache(maxsize=256)
 def _short(word: str) -> str:
-    """Short words repeat, poll after poll."""
+    """`as_stage` of a short word; cached, because words repeat with each poll."""
     return redact.text(word, limit=100)
 
 
 def amount(value: float) -> str:
-    """A number of money or of videos as people write it: 5,200,000 and not 5.2e+06."""
+    """An amount of money or videos as people write it: 5,200,000, not 5.2e+06."""
     return f"{value:,.12g}"
 
 
 def is_number(value: object) -> bool:
-    """True for a finite int or float; False for booleans, which Python counts among the ints."""
+    """True for a finite int or float; False for a boolean, which Python counts as an int."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return False
     try:
         return math.isfinite(value)
-    except OverflowError:  # an int of 400 digits is good JSON, and no float
+    except OverflowError:  # an int of 400 digits is valid JSON, but not a float
         return False
 
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """A submit answer: the new job's id (text, as it came), and what the answer already says about the job."""
+    """The response to a submit: the new job's id (text, unchanged), and what it already says about the job, or None."""
 
     job_id: str
     snapshot: Snapshot | None = None
@@ -412,17 +415,17 @@ class Submitted:
         try:
             check_job_id(self.job_id)
         except BadReference as error:
-            raise Malformed(f"the submit answer has no usable id: {error}") from None
+            raise Malformed(f"the submit response has no usable id: {error}") from None
         if not isinstance(self.snapshot, Snapshot):  # the job is paid for: its id counts, whatever else is wrong
             object.__setattr__(self, "snapshot", None)
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of a list: snapshots that name their `job_id`, and the token of the next page (None: the last).
+    """One page of a list: snapshots that name their `job_id`, and the token of the next page (None: the last page).
 
-    `further` holds the tokens of the pages after that one, in order, where an answer tells them (pages by number): list
-    polling asks for several at once then. Of a long list the first hundred will do.
+    `further` holds the tokens of the pages after the next one, in order, if the response gives them (pages by number):
+    list polling then requests several pages at once. The first hundred of a long list are enough. Raises PluginError.
     """
 
     items: tuple[Snapshot, ...]
@@ -432,21 +435,22 @@ class Page:
     def __post_init__(self) -> None:
         object.__setattr__(self, "items", tuple(self.items))
         if not isinstance(self.further, (tuple, list)):
-            raise PluginError(f"Page further {redact.text(self.further, limit=60)!r}: a tuple of tokens")
+            raise PluginError(f"Page further {redact.text(self.further, limit=60)!r}: must be a tuple of tokens")
         object.__setattr__(self, "further", tuple(self.further))
         for token in (self.next, *self.further):
             if not (token is None or isinstance(token, str)):
-                raise PluginError(f"Page: the token of a page is text, not {type(token).__name__}")
+                raise PluginError(f"Page: the token of a page must be text, got {type(token).__name__}")
         if any(item.job_id is None for item in self.items):
-            raise PluginError("Page: every item names its job_id")
+            raise PluginError("Page: every item must name its job_id")
 
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """What an account may still do. `limit`, `used`, `remaining` count videos. `reset_at` is Unix seconds.
+    """What an account may still spend or make. None: the provider does not say.
 
-    `balance` is money or credits, and `prices` maps a submit operation to what one job of it costs; both are in `unit`
-    ("credits", "USD" …). `concurrency` is how many jobs may run at once.
+    `limit`, `used` and `remaining` count videos. `reset_at` is Unix seconds. `balance` is money or credits, and
+    `prices` maps a submit operation to the price of one job; both are in `unit` ("credits", "USD" …). `concurrency` is
+    how many jobs may run at once.
     """
 
     plan: str | None = None
@@ -461,16 +465,16 @@ class Quota:
     concurrency: int | None = None
 
     def affords(self, **jobs: int) -> bool:
-        """Whether these jobs can be paid now: `quota.affords(i2v=2, t2v=1)`.
+        """Whether the account can pay for these jobs now: `quota.affords(i2v=2, t2v=1)`.
 
-        Needs the credits and, unless the plan is unlimited, the videos left. What the provider does not tell is no
-        obstacle. Raises UsageError for an operation without a known price, or a count that is none.
+        The balance must suffice, and the videos left, unless the plan is unlimited. A number that the provider does not
+        give is no obstacle. Raises UsageError for an operation without a known price, or for a bad count.
         """
         for kind, count in jobs.items():
             if kind not in self.prices:
                 raise UsageError(f"no price is known for {kind!r}; known: {', '.join(self.prices) or 'none'}")
             if not isinstance(count, int) or isinstance(count, bool) or count < 0:
-                raise UsageError(f"affords({kind}={count!r}): a count is a whole number from 0")
+                raise UsageError(f"affords({kind}={count!r}): must be a whole number, 0 or more")
         price = sum(self.prices[kind] * count for kind, count in jobs.items())
         paid = self.balance is None or price <= self.balance
         room = self.unlimited or self.remaining is None or sum(jobs.values()) <= self.remaining
@@ -481,11 +485,11 @@ _PLAIN_ROOT = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+(?=[/?#]|\Z)")
 
 
 def origin(url: str) -> tuple[str, str, int]:
-    """Scheme, host and port of an http or https URL, with the scheme's port where none is given.
+    """Scheme, host and port of an http or https URL; the port is that of the scheme if the URL names none.
 
-    Raises ValueError for any other URL, and for one with user data or a backslash in it.
+    Raises ValueError for any other URL, and for a URL with user data or a backslash.
     """
-    root = _PLAIN_ROOT.match(url)  # what comes behind it matters no more, and ten thousand jobs have the same
+    root = _PLAIN_ROOT.match(url)  # the rest does not matter, and ten thousand jobs share the root
     return _origin(url if root is None else root[0])
 
 
@@ -500,9 +504,9 @@ def _origin(url: str) -> tuple[str, str, int]:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One question and its answer. `at` is Unix seconds; `status` is None where no answer came, and `reason` says why.
+    """One request and its response. `at` is Unix seconds; `status` is None if no response came, and `reason` says why.
 
-    `body` is at most 2,048 characters, without keys and without the queries of URLs; `cut` says that it was longer.
+    `body` is at most 2,048 characters, without keys and without the queries of URLs; `cut` is True if it was longer.
     """
 
     at: float

@@ -1,4 +1,4 @@
-"""What is asked for by its name: a transport, and a store by the scheme of its URL. Its plugin is loaded for it."""
+"""Finds a transport by name, and a store by the scheme of its URL, and loads the plugin that provides it."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from .errors import PluginError, UsageError, VidpollError
 from .plugins import Plugins, _close, _said
 
 TRANSPORTS = {"curl": "vidpoll-curl"}
-"""The transports of this project beside that of requests, and the distributions that bring them."""
+"""This project's transports other than "requests", and the distributions that provide them."""
 
 STORES = {"postgresql": "vidpoll-postgres", "postgres": "vidpoll-postgres"}
-"""The schemes of this project's stores beside the SQLite file, and the distributions that bring them."""
+"""The schemes of this project's stores other than the SQLite file, and the distributions that provide them."""
 
 
 def transport(plugins: Plugins, name: str) -> Callable[[], Any]:
-    """What makes the transport of that name. Raises UsageError, naming the known ones and what to install.
+    """The function that makes the transport of that name. Raises UsageError with the known names and what to install.
 
-    It was named, so that it is looked for among the installed plugins whether or not they are discovered.
+    The caller named the transport, so installed plugins are searched even with `discover=False`.
     """
     entries = plugins.named("vidpoll_transports", name)
     makers: dict[str, Callable[[], Any]] = {}
@@ -35,7 +35,7 @@ def transport(plugins: Plugins, name: str) -> Callable[[], Any]:
 
 
 def store(plugins: Plugins, url: str) -> Any:
-    """The store at a URL. Raises UsageError that names what to install, and what the plugin raises."""
+    """The store at a URL. Raises UsageError that names what to install, and any error of the plugin."""
     scheme = url.partition("://")[0]
     plugins.named("vidpoll_stores", scheme)
     for impl in plugins._implementations("vidpoll_stores"):
@@ -44,7 +44,7 @@ def store(plugins: Plugins, url: str) -> Any:
             found = impl.function(*(url for _ in impl.argnames))
         except VidpollError:
             raise
-        except Exception as error:  # noqa: BLE001 - the message may hold the URL, and that a password
+        except Exception as error:  # noqa: BLE001 - the message may hold the URL with its password
             said = redact.hide(_said(error).replace(url, redact.store(url)), _secrets(url))
             raise PluginError(f"plugin {impl.plugin_name}, vidpoll_stores: {said}") from None
         if found is not None:
@@ -53,7 +53,7 @@ def store(plugins: Plugins, url: str) -> Any:
 
 
 def _secrets(url: str) -> list[str]:
-    """What may be the password of a URL: a plugin's error may quote that alone."""
+    """The parts of a URL that may be its password: a plugin's error may quote only these."""
     user_data = url.partition("://")[2].rpartition("@")[0]
     return [user_data, user_data.partition(":")[2]]
 
@@ -67,7 +67,7 @@ def _no_transport(plugins: Plugins, name: str, known: set[str]) -> str:
     meant = _close(name, {*known, *TRANSPORTS})[:1]
     said = f"did you mean {meant[0]!r}? " if meant and meant[0] != name else ""
     wanted = TRANSPORTS.get(meant[0]) if meant and meant[0] not in known else None
-    install = f"; {wanted} brings it: pip install ./plugins/{wanted} in a checkout of vidpoll" if wanted else ""
+    install = f"; {wanted} provides it: pip install ./plugins/{wanted} in a checkout of vidpoll" if wanted else ""
     return f"no transport {redact.text(name, limit=60)!r}: {said}known: {', '.join(sorted(known))}{install}"
 
 
@@ -78,11 +78,11 @@ def _no_store(plugins: Plugins, scheme: str) -> str:
         if report.name == scheme:
             return f"{report.distribution} is broken: {report.problem}"
     if scheme in ("file", "sqlite", "sqlite3"):
-        return "an SQLite file is named by its path alone"
+        return "name an SQLite file by its path, without a scheme"
     wanted = STORES.get(scheme)
-    install = f"{wanted} brings it: pip install ./plugins/{wanted} in a checkout of vidpoll"
+    install = f"{wanted} provides it: pip install ./plugins/{wanted} in a checkout of vidpoll"
     if wanted:
         return install
     known = ", ".join(f"{name}://" for name in STORES)
     shown = redact.text(scheme, limit=40)
-    return f"nothing that is installed knows {shown}://; install the plugin that does, or name a file, or {known}"
+    return f"no installed plugin supports {shown}://; install one that does, or use a file path or {known}"

@@ -1,16 +1,16 @@
-"""For plugins that tell somebody: all events through one method, events as plain values, and an outbox.
+"""For notifiers: all events through one method, events as plain values, and an outbox.
 
-What more than one notifier needs lives here, and nothing that knows a service. Waiting for jobs is done elsewhere: a
-thread that is started here only delivers.
+This module holds what several notifiers share, and no code for a particular service. Its threads only deliver; they do
+not wait for jobs.
 
     class Chat(notify.Listener):
         def __init__(self):
             self.outbox = notify.Outbox(self.say, name="chat")
 
-        def hear(self, job, event):                                # in the thread that waits: at once done
+        def hear(self, job, event):                                # in the thread that waits: must return at once
             self.outbox.put(event, keep=notify.is_kept(event))
 
-        def say(self, events):                                     # in the outbox's own thread: may take its time
+        def say(self, events):                                     # in the outbox's own thread: may be slow
             ...
 """
 
@@ -45,29 +45,30 @@ T = TypeVar("T")
 
 
 def name_of(event: Event) -> str:
-    """What an event is called: the name of its hook without `vidpoll_`, like "stage_changed" or "completed"."""
+    """The name of an event: that of its hook without `vidpoll_`, like "stage_changed" or "completed"."""
     return HOOKS[type(event)].removeprefix("vidpoll_")
 
 
 def is_kept(event: Event) -> bool:
-    """True for the events that come once a job or file, and must not get lost: verdicts, giving up, a saved file."""
+    """True for events that come once per job or file and must not get lost: verdicts, giving up, a saved file."""
     return isinstance(event, (Completed, Failed, GaveUp, Downloaded))
 
 
 class Listener:
-    """A plugin that hears every event through one method, `hear`; but not `polled` and `download_progress`, which come
-    many times a minute and are for displays. Of a batch's stops and its end it hears through `hear_batch`."""
+    """A plugin that gets every event through one method, `hear`, except `polled` and `download_progress`, which come
+    many times a minute and are for displays. It gets a batch's stops and its end through `hear_batch`."""
 
     def hear(self, job: Job, event: Event) -> None:
-        """Override it. It is called in the thread that waits: hand slow work to an `Outbox`."""
+        """Override this. It runs in the thread that waits: hand slow work to an `Outbox`."""
         raise NotImplementedError
 
     def hear_batch(self, said: Mapping[str, Any]) -> None:
-        """Override it to hear that an account of a batch stopped, or that a batch ended: plain values, safe to show.
+        """Override this to learn that an account of a batch stopped, or that a batch ended.
 
-        `event` is "batch_stopped" or "batch_ended", `ref` "batch:NAME", `at` an ISO 8601 time, `text` tells it in a
-        line. `rows` and `done` are counts, `states` and `waiting` such by word, `spent` and `reserved` amounts by unit,
-        `budget` is amount and unit, or None. Of a stop there are `account`, `reason`, `said` and `go_on`, too.
+        `said` holds plain values, safe to show: `event` is "batch_stopped" or "batch_ended", `ref` "batch:NAME", `at`
+        an ISO 8601 time, `text` one line for people. `rows` and `done` are counts, `states` and `waiting` counts by
+        word, `spent` and `reserved` amounts by unit, `budget` is {"amount", "unit"} or None. A stop also has `account`,
+        `reason`, `said` and `go_on`.
         """
 
     @hookimpl
@@ -84,7 +85,7 @@ class Listener:
 
     @hookimpl
     def vidpoll_stage_changed(self, job: Job, event: Event) -> None:
-        """Hear the event. The other hooks are this same method."""
+        """Pass the event to `hear`. The other hooks are this same method."""
         self.hear(job, event)
 
     vidpoll_progress = vidpoll_poll_failed = vidpoll_stalled = vidpoll_stage_changed
@@ -96,26 +97,25 @@ NAMES = (
     "batch_stopped",
     "batch_ended",
 )
-"""The names of the events that a Listener hears: "stage_changed", "completed" …"""
+"""The names of the events that a Listener gets: "stage_changed", "completed" …"""
 
 
 @functools.cache
 def key_variables() -> frozenset[str]:
-    """The environment variables in which the installed providers look for keys; the providers are loaded for it."""
+    """The environment variables that hold keys of the installed providers. This loads the providers."""
     providers = Plugins(disabled=switched_off(os.environ)).providers.values()
     return frozenset(variable for provider in providers for variable in provider.auth.variables)
 
 
 def plain(event: Event) -> dict[str, Any]:
-    """An event as values that JSON knows, safe to show: `event` is its name, `at` an ISO 8601 time, `text` the line
-    that `str` gives, the others are its fields. URLs stand without user data and query, text without control
-    characters and keys."""
+    """An event as JSON values, safe to show: `event` is its name, `at` an ISO 8601 time, `text` the line that `str`
+    gives; the others are its fields. URLs have no user data and no query, texts no control characters and no keys."""
     fields = {field.name: _plain(getattr(event, field.name)) for field in dataclasses.fields(event)}
     return {**fields, "event": name_of(event), "at": _iso(event.at), "text": redact.text(str(event))}
 
 
 def _of_batch(event: str, batch: Any, text: str) -> dict[str, Any]:
-    """What a batch's hook tells, as values that JSON knows."""
+    """The arguments of a batch's hook, as JSON values."""
     counts = {name: _amounts(getattr(batch, name)) for name in ("states", "waiting", "spent", "reserved")}
     budget = batch.budget
     return {
@@ -142,7 +142,7 @@ def _plain(value: object) -> Any:
     for kind, show in _SHOWN.items():
         if isinstance(value, kind):
             return show(value)
-    return redact.text(value, limit=4000)  # a reference and a path may be long; all else is cut where it is made
+    return redact.text(value, limit=4000)  # references and paths may be long; other texts are already cut
 
 
 def _asset(asset: Asset) -> dict[str, Any]:
@@ -169,10 +169,10 @@ def _iso(at: float) -> str | None:
 class Outbox(Generic[T]):
     """A bounded queue with a thread of its own that delivers: `put` never waits, however slow `deliver` is.
 
-    `deliver` gets a list: one item, or, with `every` (seconds), all that came, at most once in that time. What it
-    raises is logged and warned under `name`. When `size` items wait, the oldest one that was not put with `keep` is
-    dropped; items to keep are never dropped. At the end of the process what still waits has `at_exit` seconds in which
-    to go, all outboxes together. The thread lives while there is work.
+    `deliver` gets a list: one item, or, with `every` (seconds), all waiting items, at most once in that time. If it
+    raises, that is logged and warned under `name`. When `size` items wait, the oldest one without `keep` is dropped;
+    items with `keep` are never dropped. At the end of the process, waiting items have `at_exit` seconds to be
+    delivered, for all outboxes together. The thread lives while there is work.
     """
 
     def __init__(
@@ -203,8 +203,8 @@ class Outbox(Generic[T]):
         self._next = float("-inf")
 
     def put(self, item: T, *, keep: bool = False) -> None:
-        """Queue an item for delivery; `keep` makes it one that is never dropped. Returns at once."""
-        if self._lock.forked:  # a forked child has none of its parent's threads; the parent sends what it had
+        """Queue an item for delivery and return at once. An item with `keep` is never dropped."""
+        if self._lock.forked:  # a forked child lacks its parent's threads; the parent delivers its own items
             self._reset()
         with self._lock:
             if len(self._queue) >= self._size and not self._make_room() and not keep:
@@ -215,7 +215,7 @@ class Outbox(Generic[T]):
             self._staff()
 
     def _make_room(self) -> bool:
-        """Drop the oldest item that need not be kept; False where there is none."""
+        """Drop the oldest item without `keep`; False if there is none."""
         if not self._droppable:
             return False
         index = next(index for index, (_, keep) in enumerate(self._queue) if not keep)
@@ -230,14 +230,14 @@ class Outbox(Generic[T]):
             return
         try:
             threading.Thread(target=self._work, name=self.name, daemon=True).start()
-        except (RuntimeError, MemoryError):  # no more threads: it waits for the next item, or for the flush
+        except (RuntimeError, MemoryError):  # no more threads: try again with the next item or flush
             return
         self._running = True
 
     def flush(self, timeout: float) -> bool:
-        """Deliver what waits, now, and wait at most `timeout` seconds for it. True when nothing is left.
+        """Deliver the waiting items now, for at most `timeout` seconds. Returns True when nothing is left.
 
-        Until the outbox is empty `deliver` is not let wait; so flush several with 0 before you wait for each.
+        Until the outbox is empty, `pause` does not wait. To flush several outboxes, first flush each with 0 seconds.
         """
         if self._lock.forked:
             return True
@@ -249,7 +249,7 @@ class Outbox(Generic[T]):
             return bool(changed.wait_for(lambda: not self._running, timeout)) and not self._queue
 
     def pause(self, seconds: float) -> bool:
-        """For `deliver`: wait before another try. False, at once, where somebody waits for the outbox to be empty."""
+        """For `deliver`: wait `seconds` before another try. Returns False at once during a `flush`."""
         with self._lock as changed:
             return not changed.wait_for(lambda: self._hurry, seconds)
 
@@ -258,8 +258,8 @@ class Outbox(Generic[T]):
             pass
 
     def _serve(self) -> bool:
-        """Deliver what is next; False where nothing is left, and the thread ends."""
-        if self._queue and self._every is not None:  # what belongs together comes together
+        """Deliver the next items; False if nothing is left, and then the thread ends."""
+        if self._queue and self._every is not None:  # related items are delivered together
             self.pause(max(min(GATHER, self._every), self._next - self._clock.monotonic()))
         with self._lock as changed:
             most = 1 if self._every is None else len(self._queue)
@@ -276,7 +276,7 @@ class Outbox(Generic[T]):
             guard(self.name, self._deliver_safely, [item for item, _ in batch])
             self._next = self._clock.monotonic() + (self._every or 0.0)
         if lost:
-            _say(f"{self.name}: {lost} events were not told: more than {self._size} were waiting")
+            _say(f"{self.name}: {lost} events were dropped: more than {self._size} were waiting")
         return True
 
     def _deliver_safely(self, batch: list[T]) -> None:
@@ -288,7 +288,7 @@ class Outbox(Generic[T]):
             raise RuntimeError(f"{type(error).__name__} in a delivery") from None
 
     def _end(self, began: float) -> None:
-        """At the end of the process, which `began` at that monotonic second: what waits has a last chance."""
+        """Deliver the waiting items at the end of the process, which `began` at that monotonic second."""
         try:
             done = self.flush(max(began + self._at_exit - self._clock.monotonic(), 0.0))
         except KeyboardInterrupt:
@@ -299,12 +299,12 @@ class Outbox(Generic[T]):
 
 
 GATHER = 1.0
-"""Seconds that an outbox with `every` waits for what belongs to its first item."""
+"""Seconds for which an outbox with `every` collects more items after the first one."""
 
 
 @functools.cache
 def _alive() -> weakref.WeakSet[Outbox[Any]]:
-    """The outboxes of this process; from the first one on, its end waits for them."""
+    """The outboxes of this process. Once there is one, the end of the process waits for them."""
     outboxes: weakref.WeakSet[Outbox[Any]] = weakref.WeakSet()
     atexit.register(_leave, outboxes)
     return outboxes
@@ -323,5 +323,5 @@ def _say(text: str) -> None:
     log.warning("%s", text)
     try:
         warnings.warn(text, RuntimeWarning, stacklevel=2)
-    except RuntimeWarning:  # warnings are errors here; it is in the log
+    except RuntimeWarning:  # warnings are errors in this process; the log has the text
         return

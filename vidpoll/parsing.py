@@ -1,7 +1,7 @@
-"""What authors of parsers need, so that a parser is ten lines: strict about status words, forgiving about the rest.
+"""Helpers for authors of parsers, so that a parser is ten lines: strict about status words, forgiving about the rest.
 
-Only functions on plain data live here. A status that is missing or unknown raises; a time, a progress or a URL that
-makes no sense becomes None, because none of those decides anything.
+All are functions on plain data. A missing or unknown status raises; an invalid time, progress or URL becomes None,
+because none of those decides anything.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _MESSAGES = (
     "error_message", "Message", "err_msg", "status_msg", "reason",
 )  # fmt: skip
 Rules = Mapping[str, tuple[str, Callable[[Any], object]]]
-"""A field's name to what it must be, in words, and the test for it."""
+"""Maps the name of a field to what it must be, in words, and a test for it."""
 
-_MILLISECONDS_FROM = 1e11  # as seconds that is the year 5138
-_LATEST = 253402300800.0  # the year 10000, after which no calendar goes
-# A text is stripped before it is matched, and what was matched is converted: float and int take other characters for
+_MILLISECONDS_FROM = 1e11  # as seconds this is the year 5138
+_LATEST = 253402300800.0  # the year 10000: datetime goes no further
+# Texts are stripped before the match, and only the matched part is converted: float and int accept other characters as
 # spaces than str.strip and \s do.
 _WHOLE = re.compile(r"-?[0-9]{1,15}(\.0{1,9})?")
 _NUMBER = re.compile(r"[+-]?[0-9]{1,20}(\.[0-9]{1,20})?")
@@ -41,7 +41,7 @@ _MOMENT, _SIGNATURE = r"[?&]Expires=([0-9]{10})(?=&|$)", r"[?&]Signature=[^&]"
 
 
 def json_object(response: Response, *path: str) -> dict[str, Any]:
-    """The JSON object of the body, or the object under `path` in it. Raises Malformed where it is anything else."""
+    """The JSON object of the body, or the object under `path` in it. Raises Malformed for anything else."""
     value = response.json()
     for depth in range(len(path) + 1):
         if not isinstance(value, dict):
@@ -53,10 +53,10 @@ def json_object(response: Response, *path: str) -> dict[str, Any]:
 
 
 def lookup(table: Mapping[Any, T], word: object) -> T:
-    """What `word` means by `table`. Text matches whatever its case; "1" and 1.0 are 1 where 1 is listed.
+    """The meaning of `word` in `table`. Text matches in any case; "1" and 1.0 match 1.
 
-    Booleans never match a number (`True == 1`). Raises Malformed where there is no word at all, or one that cannot be
-    read; UnknownStatus (quoting it) where it is not listed.
+    Booleans never match a number (`True == 1`). Raises Malformed if there is no word, or if it cannot be read;
+    UnknownStatus, which quotes the word, if the table does not list it.
     """
     if isinstance(word, float) and word.is_integer() and int(word) in table:
         word = int(word)
@@ -77,7 +77,7 @@ def lookup(table: Mapping[Any, T], word: object) -> T:
 
 
 def progress(value: object, *, full: float = 100.0) -> float | None:
-    """A percentage out of a number or a text like "54%"; `full=1.0` for a provider that counts from 0 to 1.
+    """A percentage from a number or a text like "54%"; use `full=1.0` for a provider that counts from 0 to 1.
 
     None for anything else (booleans, NaN, text without a number): progress may be absent and never decides anything.
     """
@@ -90,14 +90,14 @@ def progress(value: object, *, full: float = 100.0) -> float | None:
 
 
 def number(value: object) -> float | None:
-    """A finite number, or text that is one ("5.1": many providers quote them); None for anything else, booleans too."""
+    """A finite number, or a number as text ("5.1": many providers quote them); None for all else, also for booleans."""
     if isinstance(value, str) and (told := _NUMBER.fullmatch(value.strip())):
         value = float(told[0])
     return float(value) if is_number(value) else None  # type: ignore[arg-type]  # is_number has checked it
 
 
 def count(value: object) -> int | None:
-    """A whole number of at most 63 bits (5.0 is one), or text that is one; None for anything else, booleans too."""
+    """A whole number of at most 63 bits (5.0 is one), also as text; None for all else, also for booleans."""
     if isinstance(value, str) and (told := _COUNT.fullmatch(value.strip())):
         value = int(told[1])
     if isinstance(value, float) and value.is_integer():
@@ -106,9 +106,9 @@ def count(value: object) -> int | None:
 
 
 def timestamp(value: object) -> float | None:
-    """Unix seconds out of ISO 8601 text with a zone, Unix seconds or Unix milliseconds; None for anything else.
+    """Unix seconds from ISO 8601 text with a zone, Unix seconds or Unix milliseconds; None for anything else.
 
-    A number may come as text. Text without a zone is None: no time is better than one that may be eight hours off.
+    The number may be text. Text without a zone gives None: no time is better than a time that may be eight hours off.
     """
     if isinstance(value, str) and (told := _SECONDS.fullmatch(value.strip())):
         value = float(told[0])
@@ -127,12 +127,12 @@ def timestamp(value: object) -> float | None:
 
 
 def _sensible(seconds: float) -> float | None:
-    """None for what means "no time": 0, and the year 1 that some languages write for it."""
+    """None for values that mean "no time": 0, and the year 1, which some languages write instead."""
     return seconds if 0 < seconds < _LATEST else None
 
 
 def first_of(data: Mapping[str, Any], *paths: str) -> Any:
-    """The first value that is there and not empty, by dotted paths: `first_of(body, "error.message", "message")`."""
+    """The first value that exists and is not empty, by dotted paths: `first_of(body, "error.message", "message")`."""
     for path in paths:
         value: Any = data
         for key in path.split("."):
@@ -143,11 +143,11 @@ def first_of(data: Mapping[str, Any], *paths: str) -> Any:
 
 
 def at(data: object, path: str) -> Any:
-    """The value at a dotted path exactly as it stands; None where nothing stands. The path "" is `data` itself.
+    """The value at a dotted path, unchanged; None if there is none. The path "" is `data` itself.
 
     A step may choose from a list: `videos[].url` is the list of all `url`, `videos[0].url` that of the first item,
-    `outputs[type=video].url` the list of those whose `type` is "video". What is no list has no items. What is chosen
-    from several lists is one list: `steps[].content[].url`.
+    `outputs[type=video].url` the list of those whose `type` is "video". A value that is not a list counts as an empty
+    list. Choices from several lists are joined into one list: `steps[].content[].url`.
 
     >>> at({"task": {"videos": [{"url": "/a.mp4"}, {"url": "/b.mp4"}]}}, "task.videos[].url")
     ['/a.mp4', '/b.mp4']
@@ -165,7 +165,7 @@ def at(data: object, path: str) -> Any:
 
 
 def _column(items: list[Any], choice: str, rest: str) -> list[Any]:
-    """What stands at `rest` in each item that is chosen."""
+    """The values at `rest` in each chosen item."""
     key, _, wanted = choice.partition("=")
     values = [at(item, rest) for item in items if not key or at(item, key) == wanted]
     if any(choice is not None and not choice.isdigit() for _, choice in _steps(rest)):
@@ -175,7 +175,7 @@ def _column(items: list[Any], choice: str, rest: str) -> list[Any]:
 
 @lru_cache(maxsize=1024)
 def _steps(path: str) -> tuple[tuple[str, str | None], ...]:
-    """The steps of a path: the name of a key, and what is chosen from the list there (None: no list is meant)."""
+    """The steps of a path: the name of a key, and the choice from the list there (None: not a list)."""
     steps = (step.rstrip("]").partition("[") for step in path.split(".") if step)
     return tuple((name, choice if bracket else None) for name, bracket, choice in steps)
 
@@ -188,7 +188,7 @@ def text(value: object) -> str | None:
 
 
 def assets(value: object, kind: str = "video", **fields: Any) -> tuple[Asset, ...]:
-    """Assets out of a URL or a list of URLs; what is no URL is left out, so that a strange field costs nothing."""
+    """Assets from a URL or a list of URLs. Anything else is left out, so that a strange field costs nothing."""
     urls = value if isinstance(value, list) else [value]
     found = []
     for url in urls:
@@ -211,11 +211,12 @@ _INLINE = re.compile(r"data:(\w+)/([\w.+-]+)(?:;[\w=.-]+)*;base64,")
 
 
 def media(found: object, *, expires_at: float | None = None) -> tuple[Asset, ...]:
-    """The files that a value names, which may be a URL, or a list or an object of whatever depth with URLs in it.
+    """The files in a value: a URL, or a list or object of any depth that contains URLs.
 
-    What a file is, the end of its URL's path tells, else the name that it stands under; where neither does it is a
-    video, and where its end is of another kind a "file". An http or https URL counts, and a data: URL in base64, which
-    is the file itself; any other text is none. `expires_at` is their end where their own URL tells none.
+    The kind of a file comes from the ending of its URL's path, else from the name of its field. If neither shows it,
+    the file is a "video"; if its ending is an unknown one, a "file". An http or https URL counts, and so does a data:
+    URL in base64, which is the file itself; other text is ignored. `expires_at` (Unix seconds) is for files whose URL
+    names no end.
 
     >>> media({"clip": "https://a.example/1.mp4", "images": ["https://a.example/1.png"], "seed": 7})
     (Asset(video https://a.example/1.mp4), Asset(image https://a.example/1.png))
@@ -234,7 +235,7 @@ def media(found: object, *, expires_at: float | None = None) -> tuple[Asset, ...
 
 
 def _medium(name: str, text: str, expires_at: float | None) -> list[Asset]:
-    """The file that a text is, if it is one."""
+    """The file that a text names or holds, as a list of one; else an empty list."""
     inline = _INLINE.match(text)
     try:
         if inline:
@@ -243,7 +244,7 @@ def _medium(name: str, text: str, expires_at: float | None) -> list[Asset]:
             return [Asset(data=data, kind=kind, media_type=f"{inline[1]}/{inline[2]}")]
         if re.fullmatch(r"(?i)https?://\S+", text):
             return [Asset(text, _kind(name, urlsplit(text).path), expires_at=expiry(text) or expires_at)]
-    except (ValueError, PluginError):  # no base64, or no URL
+    except (ValueError, PluginError):  # not base64, or not a URL
         pass
     return []
 
@@ -255,9 +256,9 @@ def _kind(name: str, path: str) -> str:
 
 
 def expiry(url: object) -> float | None:
-    """When a presigned URL ends, in Unix seconds, by its query; None for any other.
+    """When a presigned URL expires, in Unix seconds, by its query; None for any other URL.
 
-    It knows AWS Signature 4 and its kin, and the older signatures, which name the moment itself (OSS, CloudFront).
+    Reads AWS Signature 4 and its relatives, and the older signatures, which name the moment itself (OSS, CloudFront).
 
     >>> expiry("https://a.example/1.mp4?X-Amz-Date=20260101T000000Z&X-Amz-Expires=60") == 1767225660
     True
@@ -276,9 +277,9 @@ def expiry(url: object) -> float | None:
 
 
 def column(found: object, path: str) -> list[Any]:
-    """What stands at a dotted path in each object of a list: `assets(column(body.get("videos"), "url"))`.
+    """The values at a dotted path in each object of a list: `assets(column(body.get("videos"), "url"))`.
 
-    What is not there is left out; what is no list has no columns.
+    Missing values are left out; anything but a list gives an empty list.
     """
     items = found if isinstance(found, list) else []
     values = [first_of(item, path) for item in items if isinstance(item, Mapping)]
@@ -286,12 +287,12 @@ def column(found: object, path: str) -> list[Any]:
 
 
 def rows(found: object, read: Callable[[dict[str, Any]], Snapshot]) -> tuple[Snapshot, ...]:
-    """The rows of a list that can be read and that name their job: one strange row does not cost the others.
+    """The rows of a list that can be read and that name their job. An unreadable row is left out.
 
-    Raises Malformed where `found` is no list.
+    Raises Malformed if `found` is not a list.
     """
     if not isinstance(found, list):
-        raise Malformed(f"a list of jobs was due, not {type(found).__name__}")
+        raise Malformed(f"expected a list of jobs, got {type(found).__name__}")
     snapshots = []
     for row in found:
         try:
@@ -302,10 +303,10 @@ def rows(found: object, read: Callable[[dict[str, Any]], Snapshot]) -> tuple[Sna
 
 
 def checked(what: str, fields: Mapping[str, object], rules: Rules) -> dict[str, Any]:
-    """The fields of a call, checked before anything is sent; None counts as not given and is left out.
+    """The fields of a call, checked before anything is sent. A field that is None counts as not given and is left out.
 
-    `rules` maps each field that there is to what it must be, in words that name the way out, and a test for it. Raises
-    InvalidField for a field that there is not, naming the ones that there are, and for a value that fails its test.
+    `rules` maps each known field to what it must be, in words that name the way out, and a test for it. Raises
+    InvalidField for an unknown field, with the known ones, and for a value that fails its test.
     """
     given = {name: value for name, value in fields.items() if value is not None}
     for name, value in given.items():
@@ -325,17 +326,17 @@ def _shown(value: object) -> str:
 
 
 def submitted(job_id: object, snapshot: Callable[[], Snapshot] | None = None) -> Submitted:
-    """A submit answer: the id is taken first, and nothing else in the answer can raise.
+    """The response to a submit: the id is read first, and nothing else in the response can raise.
 
-    `snapshot` is called to read what the answer says beyond the id; if that fails the answer counts without it.
-    Raises Malformed where there is no id.
+    `snapshot` is called to read the rest of the response; if it raises, the response counts without a snapshot. Raises
+    Malformed if there is no id.
     """
     identity = Submitted(text(job_id) or "")
     if snapshot is None:
         return identity
     try:
         return Submitted(identity.job_id, snapshot())
-    except Exception:  # noqa: BLE001 - the job is paid for, and its id is in hand
+    except Exception:  # noqa: BLE001 - the job is paid for, and its id is known
         return identity
 
 
@@ -345,18 +346,18 @@ def segment(job_id: str, *, safe: str = "") -> str:
     Raises BadReference for an id, or a part of one, that is empty, "." or "..".
     """
     if any(part in ("", ".", "..") for part in (job_id.split("/") if "/" in safe else [job_id])):
-        raise BadReference(f"{redact.text(job_id, limit=80)!r}: no id or part of one may be empty, '.' or '..'")
+        raise BadReference(f"{redact.text(job_id, limit=80)!r}: an id, or a part of it, must not be empty, '.' or '..'")
     try:
         return quote(job_id, safe=safe)
     except UnicodeEncodeError:  # a lone surrogate
-        raise BadReference(f"{redact.text(job_id, limit=80)!r}: no id holds half a character") from None
+        raise BadReference(f"{redact.text(job_id, limit=80)!r}: an id must not hold half a character") from None
 
 
 def problem(response: Response) -> Problem:
-    """What an error answer says, in the envelopes that most providers use; never raises.
+    """What an error response says, in the envelopes that most providers use; never raises.
 
     Understands `{"error": {"message", "code", "details"}}`, `{"error": "text"}`, `{"message", "code"}`,
-    `{"detail": …}`, the XML of file stores (`<Code>`, `<Message>`), plain text, and of a page its title.
+    `{"detail": …}`, the XML of file stores (`<Code>`, `<Message>`), plain text, and the title of a page.
     """
     fallback = Problem(f"HTTP {response.status}")
     try:
@@ -368,10 +369,10 @@ def problem(response: Response) -> Problem:
     if not isinstance(data, dict):
         return fallback
     message = first_of(data, *_MESSAGES)
-    if isinstance(message, list) and message:  # of several the first
+    if isinstance(message, list) and message:  # the first of several
         first = message[0]
         message = first_of(first, *_MESSAGES) or first if isinstance(first, dict) else first
-    if isinstance(message, dict) and message.keys() <= {"code", "type"}:  # no message, and the code is told beside it
+    if isinstance(message, dict) and message.keys() <= {"code", "type"}:  # no message; `code` holds the code
         message = None
     code = first_of(data, "error.code", "error.type", "code", "type")
     details = first_of(data, "error.details", "details", "data", "detail")

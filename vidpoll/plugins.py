@@ -1,13 +1,13 @@
-"""Finding plugins, checking them, and calling their hooks one by one. With `hookspecs` the only user of pluggy.
+"""Finds plugins, checks them, and calls their hooks one by one. Only this module and `hookspecs` use pluggy.
 
-An entry point that names a module is loaded at once. One that names its function, like
-`acme = vidpoll_acme:vidpoll_providers`, brings the provider of its own name and is loaded when that one is asked for:
-whoever has thirty providers pays for one. A transport, like `curl = vidpoll_curl:vidpoll_transports`, is as lazy,
-and so is a store, which is named by the scheme of its URL.
+An entry point that names a module is loaded at once. An entry point that names a function, like
+`acme = vidpoll_acme:vidpoll_providers`, provides the provider of its own name and is loaded only when that provider is
+used: with thirty providers installed, a program loads one. Transports, like
+`curl = vidpoll_curl:vidpoll_transports`, and stores, which have the name of their URL scheme, are loaded the same way.
 
-An installed plugin that does not import or validate is reported in `problems` and skipped. A passed one that does not
-validate is an error of its caller; and two plugins that claim the same provider name stop everything, because nobody
-could tell where a key would go.
+An installed plugin that does not import or validate is reported in `problems` and skipped. A passed plugin that does
+not validate raises an error for the caller. Two plugins with the same provider name stop everything, because it would
+be unclear where a key goes.
 """
 
 from __future__ import annotations
@@ -53,12 +53,12 @@ PACK = "vidpoll-providers"
 """The distribution with the providers of this project."""
 
 _NAMED = ("vidpoll_transports", "vidpoll_stores")
-"""What is loaded when it is named: an entry point of such a function has the name of what it brings."""
+"""Hooks whose entry points are loaded by need: such an entry point has the name of its transport or URL scheme."""
 
-log.addHandler(logging.NullHandler())  # silent by default: whoever wants the log configures it
+log.addHandler(logging.NullHandler())  # silent by default: the application configures logging
 
 GROUP = "vidpoll"
-"""The entry-point group in which plugins are found."""
+"""The entry-point group of plugins."""
 
 HOOKS: Mapping[type[Event], str] = {
     StageChanged: "vidpoll_stage_changed",
@@ -72,17 +72,17 @@ HOOKS: Mapping[type[Event], str] = {
     DownloadProgress: "vidpoll_download_progress",
     Downloaded: "vidpoll_downloaded",
 }
-"""Which hook an event goes to."""
+"""The hook for each event."""
 
 _SPECS = tuple(name for name in vars(hookspecs) if name.startswith("vidpoll_"))
 
 
 @dataclass(frozen=True, slots=True)
 class PluginReport:
-    """What became of one plugin: its name, where it came from, what it brings, and its problem, if any.
+    """The report on one plugin: its name, where it comes from, its hooks and providers, and its problem, if any.
 
-    `disabled`: it is installed and switched off (`VIDPOLL_DISABLE`), so nothing of it was loaded. `loaded` is False,
-    and `hooks` is empty, for a provider that is imported when it is asked for and was not yet.
+    `disabled`: the plugin is installed but switched off (`VIDPOLL_DISABLE`), so it was not loaded. `loaded` is False,
+    and `hooks` is empty, for a plugin that is imported by need and has not been needed yet.
     """
 
     name: str
@@ -96,12 +96,12 @@ class PluginReport:
 
 
 class Plugins:
-    """The plugins of one client. `passed` are modules or objects; `discover` also takes the installed ones,
-    but for those whose entry points are named in `disabled`. `trace` says each call of a hook in the log. Notifiers
-    configure themselves from `environ`. Threads may share it.
+    """The plugins of one client. `passed` are modules or objects. `discover` adds the installed plugins, except those
+    whose entry points are named in `disabled`. `trace` logs each call of a hook. Notifiers read their settings from
+    `environ`. Threads may share it.
 
-    Raises UsageError for a passed thing that holds no hook, PluginError for one that does not validate and for two
-    providers of one name.
+    Raises UsageError for a passed object without a hook, PluginError for a passed plugin that does not validate and for
+    two providers with the same name.
     """
 
     def __init__(
@@ -142,7 +142,7 @@ class Plugins:
 
     @property
     def reports(self) -> list[PluginReport]:
-        """What became of each plugin so far."""
+        """The report on each plugin so far."""
         with self._loading:
             return list(self._reports)
 
@@ -153,20 +153,20 @@ class Plugins:
 
     @property
     def names(self) -> list[str]:
-        """The names of all providers; none is loaded for it."""
+        """The names of all providers. This loads none of them."""
         with self._loading:
             return sorted({*self._providers, *self._by_need})
 
     @property
     def providers(self) -> dict[str, Provider]:
-        """All providers by name, but for the broken ones; those that are loaded by need are loaded now."""
+        """All providers by name, except the broken ones. This loads every one of them."""
         with self._loading:
             for name in tuple(self._by_need):
                 self._load(name)
             return dict(sorted(self._providers.items()))
 
     def _load(self, name: str) -> None:
-        """Load the provider of this name if it was not yet: its module becomes a plugin, or a problem."""
+        """Load the provider of this name if it is not loaded yet: its module becomes a plugin, or a problem."""
         with self._loading:
             if name not in self._by_need:
                 return
@@ -178,11 +178,11 @@ class Plugins:
             del self._by_need[name]
 
     def _discovered(self, entry: metadata.EntryPoint, only: str | None = None) -> None:
-        """Load, register and report what an entry point names. `only`: the provider that its module must bring."""
+        """Load, register and report the plugin of an entry point. `only`: the one provider that it must provide."""
         source, version = _source(entry)
         try:
             plugin = entry.load()
-        except Exception as error:  # noqa: BLE001 - whatever a plugin's import raises is that plugin's problem alone
+        except Exception as error:  # noqa: BLE001 - an error in a plugin's import concerns only that plugin
             self._report(PluginReport(entry.name, source, version, problem=f"does not import: {_said(error)}"))
             return
         if entry.attr in _NAMED or only is not None:
@@ -207,7 +207,7 @@ class Plugins:
                 raise PluginError(f"plugins=[{name}]: {_said(problem)}") from problem
 
     def _free(self, name: str) -> str:
-        """The name, marked where another plugin has it already: two distributions may choose the same one."""
+        """The name, with a "+" if another plugin already has it: two distributions may choose the same name."""
         while self.manager.has_plugin(name):
             name += "+"
         return name
@@ -215,14 +215,14 @@ class Plugins:
     def _register(
         self, plugin: object, name: str, source: str, version: str | None, only: str | None = None
     ) -> Exception | None:
-        """Register and check a plugin; what is wrong with it is reported and returned."""
+        """Register and check a plugin. An error in it is reported and returned."""
         try:
             self.manager.register(plugin, name=name)
             hooks = self._validate(plugin)
             providers = self._provided(plugin)
             _one_name(only, providers)
             hooks += self._notify(plugin, name)
-        except Exception as error:  # noqa: BLE001 - a plugin that does not validate must not take the others along
+        except Exception as error:  # noqa: BLE001 - a plugin that does not validate must not stop the others
             if self.manager.has_plugin(name):
                 self.manager.unregister(name=name)
             self._report(PluginReport(name, source, version, problem=_said(error)))
@@ -234,10 +234,10 @@ class Plugins:
         return None
 
     def _claim(self, provider: str, source: str) -> None:
-        """Note who brings a provider. Raises PluginError where another one does."""
+        """Record which plugin provides a provider. Raises PluginError if another plugin already does."""
         if provider in self._origins:
             raise PluginError(
-                f"two plugins bring a provider {provider!r}: {self._origins[provider]} and {source}; "
+                f"two plugins have a provider {provider!r}: {self._origins[provider]} and {source}; "
                 "uninstall one of them"
             )
         self._origins[provider] = source
@@ -254,7 +254,7 @@ class Plugins:
                 meant = f"; did you mean {close[0]}?" if close else ""
                 _warn(f"plugin {impl.plugin_name}: there is no hook {caller.name}{meant}")
             elif impl.wrapper or impl.hookwrapper:
-                raise PluginError(f"{caller.name} is a wrapper; vidpoll calls hooks one by one and takes no wrappers")
+                raise PluginError(f"{caller.name} is a wrapper; vidpoll calls hooks one by one, without wrappers")
             else:
                 found.append(caller.name)
         return tuple(sorted(found))
@@ -266,12 +266,12 @@ class Plugins:
                 self._traced(impl, "vidpoll_providers")
                 for provider in impl.function() or ():
                     if not isinstance(provider, Provider):
-                        raise PluginError(f"vidpoll_providers gave {type(provider).__name__}, not a vidpoll.Provider")
+                        raise PluginError(f"vidpoll_providers must give Providers, got {type(provider).__name__}")
                     providers.append(provider)
         return providers
 
     def _notify(self, plugin: object, name: str) -> tuple[str, ...]:
-        """Register the notifiers that a plugin makes from the environment as NAME-notifier; returns their hooks."""
+        """Register the notifiers that a plugin makes from the environment, as NAME-notifier. Returns their hooks."""
         hooks: tuple[str, ...] = ()
         for impl in self._implementations("vidpoll_notifiers"):
             if impl.plugin is not plugin:
@@ -282,7 +282,7 @@ class Plugins:
                 if not all(any(_marked(notifier, hook) for hook in dir(notifier)) for notifier in notifiers):
                     raise PluginError("vidpoll_notifiers gave something without a marked hook")
             except Exception as error:
-                _warn(f"plugin {name} tells nobody: {_said(error)}", RuntimeWarning)
+                _warn(f"plugin {name} sends no notifications: {_said(error)}", RuntimeWarning)
                 raise
             for notifier in notifiers:
                 if not self.manager.is_registered(notifier):
@@ -300,12 +300,12 @@ class Plugins:
         return list(reversed(caller.get_hookimpls()))
 
     def _traced(self, impl: Any, hook: str, event: Event | None = None) -> None:
-        """Say in the log which implementation is called next; an event's text holds no secret."""
+        """Log which implementation is called next. The text of an event holds no secret."""
         if self._trace:
             log.info("hook %s -> plugin %s%s", hook, impl.plugin_name, "" if event is None else f": {event}")
 
     def provider(self, name: str) -> Provider:
-        """The provider of that name, loaded. Raises UnknownProvider, naming the known ones and what to install."""
+        """Load and return the provider of that name. Raises UnknownProvider, with known names and what to install."""
         self._load(name)
         if name in self._providers:
             return self._providers[name]
@@ -320,15 +320,15 @@ class Plugins:
         meant = f"did you mean {' or '.join(map(repr, close))}? " if close else ""
         skipped = "".join(f"; the plugin {report.name} is broken: {report.problem}" for report in self.problems)
         pack = any(report.distribution == PACK for report in self.reports)
-        also = "" if pack else f"pip install {PACK} brings those of this project; "
-        others = f". Others come with a plugin: {also}pip install vidpoll-{shown}, if there is such a one"
+        also = "" if pack else f"pip install {PACK} installs those of this project; "
+        others = f". Others come with a plugin: {also}pip install vidpoll-{shown}, if it exists"
         others = "" if close and pack else others
         raise UnknownProvider(
             f"no provider {shown!r}: {meant}known: {', '.join(self.names) or 'none'}{skipped}{others}"
         )
 
     def named(self, hook: str, name: str) -> list[str]:
-        """Load what has the name of an entry point of that hook, discovered or not; the names of all of them."""
+        """Load the entry point of that hook and name, discovered or not. Returns the names of all that hook's ones."""
         entries = [entry for entry in metadata.entry_points(group=GROUP) if entry.attr == hook]
         with self._loading:
             for entry in entries:
@@ -339,14 +339,14 @@ class Plugins:
         return [entry.name for entry in entries]
 
     def tell(self, job: Job, event: Event) -> bool:
-        """Call every implementation of the event's hook; whether one of them says that it is heard LATER."""
+        """Call every implementation of the event's hook. Returns whether one of them returned LATER."""
         later = self._call(HOOKS[type(event)], {"job": job, "event": event})
         job.told = job.told or (isinstance(event, (Completed, Failed)) and not later)
         return later
 
     @contextmanager
     def during(self, jobs: Sequence[Job], action: str) -> Iterator[None]:
-        """Tell that a wait or download of these jobs begins, and that it is over."""
+        """Call the hooks for the begin and the end of a wait or download of these jobs."""
         given = {"jobs": tuple(jobs), "action": action}
         try:
             self._call("vidpoll_began", given)
@@ -355,7 +355,7 @@ class Plugins:
             self._call("vidpoll_ended", given)
 
     def _call(self, hook: str, given: Mapping[str, Any]) -> bool:
-        """Call the implementations of a hook one by one, whatever one raises; whether one says LATER."""
+        """Call the implementations of a hook one by one, even if one raises. Returns whether one returned LATER."""
         later = False
         for impl in self._implementations(hook):
             self._traced(impl, hook, given.get("event"))
@@ -364,27 +364,27 @@ class Plugins:
         return later
 
     def admit(self, row: object) -> str:
-        """Why a batch may not buy a row, by the first plugin that says so; one that raises does not let it pass."""
+        """The first reason of a plugin why a batch may not buy a row, or "". A plugin that raises is a reason."""
         return self._asked("vidpoll_admit", {"row": row}, raised=True)
 
     def accept(self, row: object, paths: Sequence[Path]) -> str:
-        """Why the files of a row are not accepted, by the first plugin that says so; one that raises says nothing."""
+        """The first reason of a plugin why the files of a row are refused, or "". A plugin that raises is no reason."""
         return self._asked("vidpoll_accept", {"row": row, "paths": tuple(paths)}, raised=False)
 
     def batch_changed(self, batch: object, rows: object) -> None:
-        """Tell that the counts of a batch changed."""
+        """Call the hook for a change of a batch's counts."""
         self._call("vidpoll_batch_changed", {"batch": batch, "rows": rows})
 
     def batch_stopped(self, batch: object, stop: object, text: str) -> None:
-        """Tell that an account of a batch stopped."""
+        """Call the hook for a stopped account of a batch."""
         self._call("vidpoll_batch_stopped", {"batch": batch, "stop": stop, "text": text})
 
     def batch_ended(self, batch: object, text: str) -> None:
-        """Tell that a batch ended."""
+        """Call the hook for the end of a batch."""
         self._call("vidpoll_batch_ended", {"batch": batch, "text": text})
 
     def _asked(self, hook: str, given: Mapping[str, Any], *, raised: bool) -> str:
-        """The first reason that an implementation gives; `raised`: one that raises is a reason, too."""
+        """The first reason that an implementation returns, or "". `raised`: an exception also counts as a reason."""
         for impl in self._implementations(hook):
             self._traced(impl, hook)
             asked = partial(impl.function, *(given[name] for name in impl.argnames))
@@ -394,7 +394,7 @@ class Plugins:
         return ""
 
     def display(self, now: Callable[[], float]) -> bool:
-        """Register the first display that a plugin has for this terminal; whether there is one."""
+        """Register the first display that a plugin has for this terminal. Returns whether there is one."""
         for impl in self._implementations("vidpoll_display"):
             self._traced(impl, "vidpoll_display")
             who = f"plugin {impl.plugin_name}, vidpoll_display"
@@ -409,9 +409,9 @@ class Plugins:
         return False
 
     def simulators(self) -> dict[str, str]:
-        """Provider name to the simulator's face that a plugin brings: "module:Class" or "package:samples/index.json".
+        """The plugins' faces for the simulator, by provider name: "module:Class" or "package:samples/index.json".
 
-        All providers are loaded for it. Raises PluginError.
+        This loads all providers. Raises PluginError.
         """
         faces: dict[str, str] = {}
         for name in self.names:
@@ -425,46 +425,46 @@ class Plugins:
         return dict(sorted(faces.items()))
 
     def commands(self, register: Callable[..., None]) -> list[str]:
-        """Let every plugin add its commands; returns what went wrong, a line each."""
+        """Let every plugin add its commands. Returns the problems, one line each."""
         wrong = []
         for impl in self._implementations("vidpoll_commands"):
             self._traced(impl, "vidpoll_commands")
             try:
                 impl.function(register)
-            except Exception as error:  # noqa: BLE001 - one plugin's command must not take the command line along
+            except Exception as error:  # noqa: BLE001 - one plugin's command must not break the command line
                 wrong.append(f"plugin {impl.plugin_name}, vidpoll_commands: {_said(error)}")
         return wrong
 
 
 def guard(who: str, function: Callable[..., object], *args: object) -> object:
-    """Call someone else's function; if it raises, say whose it was (log and RuntimeWarning) and return None."""
+    """Call a function of a user or plugin. If it raises, report `who` (log and RuntimeWarning) and return None."""
     try:
         return function(*args)
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is theirs
+    except Exception as error:  # noqa: BLE001 - any error in it is reported, not raised
         log.error("%s raised %s", who, redact.trace(error))
         _warn(f"{who} raised {_said(error)}", RuntimeWarning)
         return None
 
 
 def _one_name(only: str | None, providers: Sequence[Provider]) -> None:
-    """Raises PluginError where a plugin that is loaded by need brings another provider than its entry point says."""
+    """Raise PluginError if a plugin that is loaded by need provides anything but the provider of its entry point."""
     brought = [provider.name for provider in providers]
     if only is not None and brought != [only]:
         raise PluginError(
-            f"the entry point {only!r} promises the provider of that name, and vidpoll_providers gave "
-            f"{', '.join(brought) or 'none'}; for others let the entry point name the module alone"
+            f"the entry point {only!r} promises the provider of that name, but vidpoll_providers gave "
+            f"{', '.join(brought) or 'none'}; for others, the entry point must name the module without a function"
         )
 
 
 def _source(entry: metadata.EntryPoint) -> tuple[str, str | None]:
-    """Where an entry point comes from: its distribution and that one's version."""
+    """Where an entry point comes from: the name and version of its distribution."""
     return (entry.value, None) if entry.dist is None else (entry.dist.name, entry.dist.version)
 
 
 def _warn(message: str, category: type[Warning] = UserWarning) -> None:
     try:
         warnings.warn(message, category, stacklevel=2)
-    except Warning:  # warnings are errors here; it is in the log, and a wait goes on
+    except Warning:  # warnings are errors in this process; the log has the text, and a wait continues
         return
 
 
@@ -474,8 +474,8 @@ def switched_off(environ: Mapping[str, str]) -> set[str]:
 
 
 def _close(name: str, names: Iterable[str]) -> list[str]:
-    """The names that may have been meant, the nearest first."""
-    from difflib import get_close_matches  # it is seldom needed, and takes longer to import than this module
+    """The names that the user may have meant, the nearest first."""
+    from difflib import get_close_matches  # rarely needed, and slower to import than this module
 
     return get_close_matches(name, list(names), 3)
 

@@ -1,8 +1,8 @@
-"""Which price counts for a job: a pure choice among what is known. Nothing is asked and nothing is sent here.
+"""Which price counts for a job: a pure choice among known prices. This module sends nothing.
 
-The first that knows wins: the user's word, the provider's estimate for this job, the account's quota, the vendor's
-page as the plugin has it, former jobs of the store. `AccountPrices` is fetched once for an account; `price_of` then
-serves any number of jobs without a request.
+The first known price wins: the user's, the provider's estimate for this job, the account's quota, the vendor's page as
+the plugin has it, earlier jobs of the store. `AccountPrices` is fetched once for an account; `price_of` then serves any
+number of jobs without a request.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from .provider import Operation
 log = logging.getLogger("vidpoll")
 
 LATEST = 20
-"""Former jobs that a price is taken from, the latest."""
+"""A price is taken from at most this many of the latest jobs."""
 
 FEWEST = 3
-"""Former jobs without which there is no price."""
+"""With fewer earlier jobs there is no price."""
 
 _WORD = re.compile(r"[\w.:/-]{1,80}")
 
@@ -42,9 +42,9 @@ class Charge(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AccountPrices:
-    """What is known of an account's prices: its quota, if it tells one, and former jobs' charges, the latest first.
+    """The known prices of an account: its quota, if the provider has one, and charges of earlier jobs, latest first.
 
-    `listed`: whether the vendor's page holds for it. A gateway, or a site for another country, has prices of its own.
+    `listed`: whether the vendor's page is valid for it. A gateway, or a site for another country, has its own prices.
     """
 
     quota: Quota | None = None
@@ -53,7 +53,7 @@ class AccountPrices:
 
 
 def settings(fields: Mapping[str, Any]) -> Settings:
-    """The fields on which a price may depend: numbers, flags and single words (model, size); no texts, files, seeds.
+    """The fields on which a price may depend: numbers, flags and single words (model, size), not texts, files, seeds.
 
     >>> sorted(settings({"prompt": "a lighthouse at dusk", "seconds": 8, "model": "sora-2", "seed": 7}))
     [('model', 'sora-2'), ('seconds', 8)]
@@ -76,9 +76,9 @@ def price_of(
     estimate: Price | None = None,
     given: Price | None = None,
 ) -> Price | None:
-    """What one job of the submit `operation`, named `kind`, will cost; None where nobody knows, which is never zero.
+    """What one job of the submit `operation`, named `kind`, will cost; None if unknown, which never means zero.
 
-    `given` is the user's word, `estimate` the provider's answer for these fields, where there is one.
+    `given` is the user's price, `estimate` the provider's for these fields; each may be None.
     """
     told = given or estimate or _of_quota(kind, known.quota)
     told = told or (documented(operation, fields) if known.listed else None)
@@ -92,20 +92,20 @@ def _of_quota(kind: str, quota: Quota | None) -> Price | None:
 
 
 def documented(operation: Operation[Submitted], fields: Mapping[str, Any]) -> Price | None:
-    """The price by the plugin's list; None where it has none, or its function raises (that is logged)."""
+    """The price by the plugin's list; None if it has none, or if its function raises (that is logged)."""
     if operation.price is None:
         return None
     try:
         return operation.price({name: value for name, value in fields.items() if value is not None})
     except Exception as error:  # noqa: BLE001 - a plugin's bug: without a price a budget refuses the job
-        log.error("no price, because the plugin's price list fails: %s", redact.trace(error))
+        log.error("no price, because the plugin's price list raised: %s", redact.trace(error))
         return None
 
 
 def of_charges(kind: str, fields: Mapping[str, Any], charges: Iterable[Charge]) -> Price | None:
-    """From the least to the most that the latest jobs of a kind were charged; None where there are fewer than three.
+    """The lowest to the highest charge of the latest jobs of a kind; None if there are fewer than three.
 
-    Jobs with the same settings count alone where there are three of them. All are in the unit of the latest.
+    If at least three jobs have the same settings, only they count. All charges are in the unit of the latest.
     """
     mine = [each for each in charges if each.kind == kind]
     same = settings(fields)

@@ -1,7 +1,7 @@
-"""What a plugin declares: a provider is data and pure functions. No network, no loop and no sleep lives here.
+"""What a plugin declares: a provider is data and pure functions, without network, loop or sleep.
 
-A provider is a frozen value. Its operations each hold a builder (makes a Request) and a parser (reads a Response);
-its auth turns secrets into headers, one request at a time.
+A provider is a frozen value. Each of its operations holds a builder (makes a Request) and a parser (reads a Response).
+Its auth turns secrets into headers, one request at a time.
 """
 
 from __future__ import annotations
@@ -26,15 +26,16 @@ _HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 _HOSTS = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+|\*[a-z0-9-]*(\.[a-z0-9-]+){2,}")
 
 MAX_BODY = 4 * 1024 * 1024
-"""Bytes of an answer that are read, unless an operation says otherwise."""
+"""Bytes: the largest response that is read, unless an operation says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
 class Follow(Generic[T]):
-    """Returned by a parser that needs a second answer: send `request`, read the answer with `parse`. At most 2 deep.
+    """Returned by a parser that needs another response: vidpoll sends `request` and reads the response with `parse`.
 
-    `verdicts` are HTTP statuses beyond 2xx that `parse` wants to see. `fallback` is what is already certain without the
-    second answer: it counts when the second answer cannot be had, so that a verdict in hand is never lost.
+    At most two may follow each other. `verdicts` are HTTP statuses besides 2xx that `parse` reads. `fallback` is the
+    result that is already certain; it counts if the next response fails, so that a verdict is never lost. Raises
+    PluginError.
     """
 
     request: Request
@@ -44,7 +45,7 @@ class Follow(Generic[T]):
 
     def __post_init__(self) -> None:
         if not isinstance(self.request, Request):
-            raise PluginError(f"Follow request is {type(self.request).__name__}, not a Request")
+            raise PluginError(f"Follow request must be a Request, got {type(self.request).__name__}")
         _check_parser("Follow", self.parse, self.verdicts)
 
 
@@ -52,25 +53,24 @@ class Follow(Generic[T]):
 class Operation(Generic[T]):
     """A request builder and a parser.
 
-    The builder's arguments depend on the operation: status, cancel, delete and content take the job's id; a submit
-    takes the call's fields; an upload takes the file's Path, and its parser gives what the submit's field takes;
-    a list takes the call's fields and the token of the page (None for the first); an estimate takes the fields of the
-    submit, and its parser gives a Price; quota takes nothing. A file
-    that content brings goes to the disk as it comes; its parser sees what is none (JSON, say) and gives an Asset.
-    The parser takes the Response and the job's id, that of a list the token of the page ("" where there is none), that
-    of a submit what its Request has in `about`. That of a cancel may return a Snapshot: how the job stands by it. It
-    sees 2xx and the statuses in `verdicts`, nothing else. `max_body` bounds the answer, in bytes.
-    `empty_ok=True` says that a 2xx with no body is a good answer to this operation; without it only a 202 and a
-    204 are, because a proxy that fails may bring any other, and a parser that ignores the body would believe it.
-    `fields` tells people what each field of a submit or a list must be, in words: help and documents show it. `texts`
-    names those that are text: on the command line their value is that text, also where it looks like JSON or a file.
-    `price` is what a submit costs by the vendor's page.
-    `key` names the field of a submit that takes the caller's own id of the job, or an idempotency key; `submit_once`
-    fills it with a UUID. `honours_key=True` says that the provider documents a submit with the same key as the same
-    job, for a day at least: it is then sent again where no answer came. An id that is only told again is no such thing,
-    nor is a key of which one page says so and another does not. `find` asks for the job by what was sent as `key`,
-    once, where the outcome of its submit is unknown: its parser gives a Submitted, or a Snapshot where the key is the
-    job's id. Not found says nothing.
+    `request` is the builder. Its arguments depend on the operation: the job's id (status, cancel, delete, content), the
+    call's fields (submit, estimate), the fields and the page's token, None for the first page (list), the file's Path
+    (upload), none (quota). `parse` takes the Response and the job's id; for a list the page's token ("" for none), for
+    a submit the `about` of its Request. It returns a Snapshot (status; optional for cancel), a Submitted, a Page, a
+    Quota, a Price (estimate), or the value for the submit's field (upload). A file from content is saved directly; its
+    parser reads only other responses (JSON, say) and returns an Asset.
+    The parser sees 2xx and the statuses in `verdicts`, nothing else. `max_body` bounds the response, in bytes.
+    `empty_ok=True` accepts any 2xx without a body. Otherwise only a 202 and a 204 may be empty: a failing proxy may
+    send an empty 200, and a parser that ignores the body would believe it.
+    `fields` says in words what each field of a submit or a list must be; help and documents show it. `texts` names the
+    text fields: on the command line their value stays text, even if it looks like JSON or a file. `price` is what a
+    submit costs by the vendor's page.
+    `key` names the field of a submit for the caller's own id of the job, or for an idempotency key; `submit_once` fills
+    it with a UUID. `honours_key=True`: the provider documents that a submit with the same key is the same job, for at
+    least a day. The submit is then sent again if no response came. Do not set it for an id that is only echoed, or if
+    the provider's pages contradict each other. `find` looks up the job by the sent `key`, once, if the outcome of the
+    submit is unknown. Its parser returns a Submitted, or a Snapshot if the key is the job's id. Not found proves
+    nothing. Raises PluginError.
     """
 
     request: Callable[..., Request]
@@ -87,43 +87,42 @@ class Operation(Generic[T]):
 
     def __post_init__(self) -> None:
         if not callable(self.request):
-            raise PluginError(f"Operation request is {type(self.request).__name__}, not a function")
+            raise PluginError(f"Operation request must be a function, got {type(self.request).__name__}")
         _check_parser("Operation", self.parse, self.verdicts)
         if not is_number(self.max_body) or self.max_body <= 0:
-            raise PluginError(f"Operation max_body {self.max_body!r}: bytes, above 0")
+            raise PluginError(f"Operation max_body {self.max_body!r}: must be a number of bytes, above 0")
         if not isinstance(self.empty_ok, bool):
-            raise PluginError(f"Operation empty_ok {self.empty_ok!r}: True or False")
+            raise PluginError(f"Operation empty_ok {self.empty_ok!r}: must be True or False")
         if not isinstance(self.fields, Mapping) or not all(isinstance(each, str) for each in self.fields.values()):
-            raise PluginError("Operation fields: a mapping of names to what each must be, in words")
+            raise PluginError("Operation fields: must map names to what each must be, in words")
         if not isinstance(self.texts, frozenset) or not self.texts <= {*self.fields}:
-            raise PluginError(f"Operation texts {self.texts!r}: a frozenset of names in fields")
+            raise PluginError(f"Operation texts {self.texts!r}: must be a frozenset of names in fields")
         if not (self.price is None or isinstance(self.price, PriceList)):
-            raise PluginError(f"Operation price is {type(self.price).__name__}, not a vidpoll.PriceList")
+            raise PluginError(f"Operation price must be a vidpoll.PriceList, got {type(self.price).__name__}")
         if not isinstance(self.key, str) or not isinstance(self.honours_key, bool):
-            raise PluginError(
-                f"Operation key {self.key!r}, honours_key {self.honours_key!r}: a field's name, and a bool"
-            )
+            said = f"key {self.key!r}, honours_key {self.honours_key!r}: must be the name of a field, and a bool"
+            raise PluginError(f"Operation {said}")
         if not (self.find is None or isinstance(self.find, Operation)):
-            raise PluginError(f"Operation find: {type(self.find).__name__}, not an Operation")
+            raise PluginError(f"Operation find must be an Operation, got {type(self.find).__name__}")
         if (self.honours_key or self.find) and not self.key:
             raise PluginError("Operation honours_key, find: name the field of the key, like key='idempotency_key'")
 
 
 def _check_parser(what: str, parse: object, verdicts: object) -> None:
     if not callable(parse):
-        raise PluginError(f"{what} parse is {type(parse).__name__}, not a function")
+        raise PluginError(f"{what} parse must be a function, got {type(parse).__name__}")
     if not isinstance(verdicts, tuple) or not all(is_number(status) for status in verdicts):
-        raise PluginError(f"{what} verdicts {verdicts!r}: a tuple of HTTP statuses, like (500,)")
+        raise PluginError(f"{what} verdicts {verdicts!r}: must be a tuple of HTTP statuses, like (500,)")
 
 
 @dataclass(frozen=True, slots=True)
 class Pacing:
-    """How often a provider may be asked, in seconds. `floor`: no job is asked sooner again.
+    """How often a provider may be polled. All times are seconds.
 
-    `typical` is how long a job takes, from the 5 % that are done first to the 95 % that are done by then.
-    `rate=(1000, 3600.0)`: an account may send a thousand requests in any 3,600 s, all its jobs together; None where no
-    rate is documented (it is then learnt from 429 and from rate headers).
-    `stalled_after`: a job of which nothing has changed for so long is called stalled.
+    `floor` is the shortest time between two polls of a job, above 0 and at most 3600. `typical` is (p5, p95): the 5th
+    and 95th percentile of job durations, or None. `rate=(1000, 3600.0)`: an account may send 1,000 requests in any
+    3,600 s, for all its jobs together; None if no rate is documented (it is then learned from 429 and rate headers).
+    `stalled_after`: a job without any change for this long counts as stalled. Raises PluginError.
     """
 
     floor: float = 5.0
@@ -133,35 +132,33 @@ class Pacing:
 
     def __post_init__(self) -> None:
         if not is_number(self.floor) or not 0 < self.floor <= 3600:
-            raise PluginError(f"Pacing floor {self.floor!r}: seconds, above 0 and at most 3600")
+            raise PluginError(f"Pacing floor {self.floor!r}: must be seconds, above 0 and at most 3600")
         if not is_number(self.stalled_after) or self.stalled_after <= 0:
-            raise PluginError(f"Pacing stalled_after {self.stalled_after!r}: seconds, above 0")
+            raise PluginError(f"Pacing stalled_after {self.stalled_after!r}: must be seconds, above 0")
         rate = self.rate
         if rate is not None:
             pair = isinstance(rate, (tuple, list)) and len(rate) == 2 and all(is_number(value) for value in rate)
             if not pair or not (rate[0] >= 1 and rate[1] > 0):
-                raise PluginError(
-                    f"Pacing rate {self.rate!r}: a number of requests and of seconds, like (1000, 3600.0)"
-                )
+                raise PluginError(f"Pacing rate {self.rate!r}: must be (requests, seconds), like (1000, 3600.0)")
         typical = self.typical
         if typical is None:
             return
         pair = isinstance(typical, (tuple, list)) and len(typical) == 2 and all(is_number(value) for value in typical)
         if not pair or not 0 < typical[0] < typical[1]:
-            raise PluginError(f"Pacing typical {self.typical!r}: two numbers of seconds, the smaller one first")
+            raise PluginError(f"Pacing typical {self.typical!r}: must be two numbers of seconds, the smaller one first")
 
 
 @dataclass(frozen=True, slots=True)
 class ListPollingSpec:
-    """Says that the list names all jobs of the account, those that still run too: a page answers for many polls.
+    """Declares that the list names all jobs of the account, also running ones, so that one page replaces many polls.
 
-    `rows`: how many a page has at most, asked for with `fields` (the list operation's own). A row moves state, stage
-    and progress; a verdict in it counts once a status request has confirmed it; a job that is in no row is asked about
-    by itself. Leave it out where the list has finished jobs only: that a job is missing there says nothing.
+    `rows` is the largest number of rows of a page, requested with `fields` (those of the list operation). A row changes
+    state, stage and progress; a verdict in a row counts once a status request confirms it. A job without a row is
+    polled by itself. Leave the spec out if the list has only finished jobs: a missing job then means nothing.
 
-    `batch` is an operation that asks for many jobs by their ids, `rows` at most, in the place of the list: its builder
-    takes a tuple of ids. `takes` says of which ids it may be asked, where not of all. `whole` says that its rows are
-    the records that the status operation gives: then a verdict in one counts as it stands, unless its files are late.
+    `batch` is an operation that requests many jobs by id, at most `rows`, instead of the list; its builder takes a
+    tuple of ids. `takes` says which ids it accepts, if not all. `whole`: its rows are the same records as those of the
+    status operation, so a verdict in a row counts at once, unless its files are late. Raises PluginError.
     """
 
     rows: int = 100
@@ -172,26 +169,24 @@ class ListPollingSpec:
 
     def __post_init__(self) -> None:
         if not is_number(self.rows) or not self.rows >= 1:
-            raise PluginError(f"ListPollingSpec rows {self.rows!r}: how many a page has, 1 or more")
+            raise PluginError(f"ListPollingSpec rows {self.rows!r}: must be a number of rows, 1 or more")
         if not isinstance(self.fields, Mapping):
-            raise PluginError(
-                f"ListPollingSpec fields: {type(self.fields).__name__}, not a mapping of the list's fields"
-            )
+            raise PluginError(f"ListPollingSpec fields must be a mapping, got {type(self.fields).__name__}")
         if not (self.batch is None or isinstance(self.batch, Operation)):
-            raise PluginError(f"ListPollingSpec batch: {type(self.batch).__name__}, not an Operation")
+            raise PluginError(f"ListPollingSpec batch must be an Operation, got {type(self.batch).__name__}")
         if not (self.takes is None or callable(self.takes)):
-            raise PluginError(f"ListPollingSpec takes: {type(self.takes).__name__}, not a function")
+            raise PluginError(f"ListPollingSpec takes must be a function, got {type(self.takes).__name__}")
         if not isinstance(self.whole, bool) or (self.whole and self.batch is None):
-            raise PluginError(f"ListPollingSpec whole: {self.whole!r}: True or False, and True only with a batch")
+            raise PluginError(f"ListPollingSpec whole {self.whole!r}: must be True or False, True only with a batch")
 
 
 @dataclass(frozen=True, slots=True)
 class Slots:
-    """What the provider does with a job beyond those that an account may have at once.
+    """What the provider does with a job above the number that an account may have at once.
 
-    `over`: it "refuses" it, free of charge, or "queues" it, and it is paid for. `limit` is how many there may be at
-    once, where that is the same for every account; None: it is learnt from refusals. `by`: they are counted for the
-    "account", or for each "model".
+    `over`: the provider "refuses" the job, free of charge, or "queues" it, and the job is paid for. `limit` is that
+    number if it is the same for every account; None: vidpoll learns it from refusals. `by`: the provider counts for the
+    "account" or for each "model". Raises PluginError.
     """
 
     over: str = "refuses"
@@ -200,15 +195,15 @@ class Slots:
 
     def __post_init__(self) -> None:
         if self.over not in ("refuses", "queues"):
-            raise PluginError(f"Slots over {self.over!r}: 'refuses' or 'queues'")
+            raise PluginError(f"Slots over {self.over!r}: must be 'refuses' or 'queues'")
         if self.by not in ("account", "model"):
-            raise PluginError(f"Slots by {self.by!r}: 'account' or 'model'")
+            raise PluginError(f"Slots by {self.by!r}: must be 'account' or 'model'")
         if self.limit is not None and not (isinstance(self.limit, int) and self.limit >= 1):
-            raise PluginError(f"Slots limit {self.limit!r}: a whole number of jobs from 1, or None")
+            raise PluginError(f"Slots limit {self.limit!r}: must be a whole number of jobs, 1 or more, or None")
 
 
 class Stage(NamedTuple):
-    """A status word that the provider documents, the state it means, and the progress (percent) it covers, if told."""
+    """A documented status word, the state that it means, and the progress (from, to in percent) that it covers."""
 
     word: str
     state: State
@@ -216,9 +211,9 @@ class Stage(NamedTuple):
 
 
 class PreparedRequest(NamedTuple):
-    """A request as it goes out, for the auth that signs it: the whole `url`, the bytes of the `body` (b"" for none).
+    """A request as it is sent, for the auth that signs it: the whole `url` and the bytes of the `body` (b"" for none).
 
-    `headers` are all that the plugin and vidpoll set, those of the auth apart. `at` is the time in Unix seconds.
+    `headers` are all headers of the plugin and of vidpoll, except those of the auth. `at` is the time in Unix seconds.
     """
 
     method: str
@@ -231,7 +226,7 @@ class PreparedRequest(NamedTuple):
 class Auth(Protocol):
     """Turns secrets into headers, for one request. `variables` are the environment variables that hold the secrets.
 
-    `required` is False where the provider also answers without a key.
+    `required` is False if the provider also works without a key.
     """
 
     @property
@@ -246,7 +241,10 @@ class Auth(Protocol):
 
 
 class KeyHeader(NamedTuple):
-    """A key in a header of any name: `KeyHeader("x-api-key", "ACME_API_KEY")`, or with a prefix before the key."""
+    """A key in a header of any name: `KeyHeader("x-api-key", "ACME_API_KEY")`, with an optional prefix.
+
+    `variable` is the environment variable of the key. `required=False`: the provider also works without a key.
+    """
 
     name: str
     variable: str
@@ -262,12 +260,12 @@ class KeyHeader(NamedTuple):
 
 
 def Bearer(variable: str, *, required: bool = True) -> KeyHeader:
-    """`Authorization: Bearer KEY` (RFC 6750), the key taken from an environment variable."""
+    """`Authorization: Bearer KEY` (RFC 6750); the key comes from the environment variable `variable`."""
     return KeyHeader("Authorization", variable, "Bearer ", required)
 
 
 class Basic(NamedTuple):
-    """`Authorization: Basic …` (RFC 7617) from two environment variables."""
+    """`Authorization: Basic …` (RFC 7617) from the environment variables that `user` and `password` name."""
 
     user: str
     password: str
@@ -283,11 +281,11 @@ class Basic(NamedTuple):
 
 
 class Minted(NamedTuple):
-    """Auth that a function makes anew for each request: `Minted(("ACCESS_KEY", "SECRET_KEY"), sign)`.
+    """Auth that a function computes for each request: `Minted(("ACCESS_KEY", "SECRET_KEY"), sign)`.
 
-    `mint(request, secrets)` takes a PreparedRequest (method, url, headers, body, time) and returns the headers: those
-    of a signature over the whole content, a token that ends soon, an id that must be new each time. It runs in the
-    calling thread and must not use the network.
+    `mint(request, secrets)` takes a PreparedRequest (method, url, headers, body, time) and the values of `variables`,
+    and returns headers: a signature over the whole content, a short-lived token, or an id that must be new each time.
+    It runs in the calling thread and must not use the network.
     """
 
     variables: tuple[str, ...]
@@ -300,10 +298,11 @@ class Minted(NamedTuple):
 
 @dataclass(frozen=True, slots=True, init=False)
 class AnyOf:
-    """Alternative keys: the first alternative counts whose variables are all set.
+    """Alternative keys: the first alternative whose variables are all set counts.
 
     `AnyOf(Bearer("ACME_API_KEY"), Minted(("ACME_ACCESS_KEY", "ACME_SECRET_KEY"), sign))`. `Account(key="…")` is the key
-    of the first alternative that takes one. Raises PluginError for fewer than two, or one that takes no key.
+    for the first alternative that needs one key. Raises PluginError for fewer than two alternatives, or for one without
+    a key.
     """
 
     alternatives: tuple[Auth, ...]
@@ -326,17 +325,17 @@ class AnyOf:
 
 
 def ways(auth: Auth) -> tuple[Auth, ...]:
-    """The kinds of auth of which one is enough: its alternatives, or the only one."""
+    """The alternatives of an auth; one of them is enough."""
     return auth.alternatives if isinstance(auth, AnyOf) else (auth,)
 
 
 def key_names(auth: Auth) -> str:
-    """The variables that hold the key, in words: those of one alternative are needed together."""
+    """The environment variables that hold the key, as text: "A, or B and C"."""
     return ", or ".join(" and ".join(way.variables) for way in ways(auth))
 
 
 class NoAuth(NamedTuple):
-    """A provider that asks for no key."""
+    """The auth of a provider that needs no key."""
 
     variables: tuple[str, ...] = ()
     required: bool = False
@@ -346,15 +345,15 @@ class NoAuth(NamedTuple):
 
 
 Verify = Callable[[Mapping[str, str], bytes, str, float], str]
-"""Takes headers (names in lower case), the body, the secret and Unix seconds; what is wrong, "" where nothing is."""
+"""(headers with lower-case names, body, secret, Unix seconds) -> what is wrong, or "" for a good signature."""
 
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """How a pushed body is signed, and what it says. `verify` checks the signature; None where the vendor signs none.
+    """How a pushed body is signed and read. `verify` checks the signature; None if the vendor does not sign.
 
-    `read` makes of the pushed object what the status operation reads (`{"data": {…}}` of a body with an event around
-    it); without it that is the pushed body itself.
+    `read` turns the pushed object into the object that the status operation reads, for example by removing an event
+    around it. Without `read` the pushed body is used unchanged.
 
     >>> Webhook(declare.standard_webhooks(), lambda pushed: pushed["data"]).read({"data": {"id": "7"}})
     {'id': '7'}
@@ -365,7 +364,7 @@ class Webhook:
 
 
 def is_base_url(url: object) -> bool:
-    """Whether a URL can be a base URL: http or https, a host, no user data, query, fragment or space."""
+    """Whether a URL can be a base URL: http or https, with a host, without user data, query, fragment or space."""
     if not isinstance(url, str) or not url.isprintable() or " " in url:
         return False
     try:
@@ -376,7 +375,7 @@ def is_base_url(url: object) -> bool:
 
 
 def _is_range(progress: object) -> bool:
-    """Whether it is a range of progress, or None."""
+    """Whether a value is a range of progress (0 to 100), or None."""
     if progress is None:
         return True
     pair = isinstance(progress, (tuple, list)) and len(progress) == 2 and all(map(is_number, progress))
@@ -390,23 +389,21 @@ def _fits(host: str, pattern: str) -> bool:
 
 @dataclass(frozen=True)
 class Provider:
-    """A system that generates video. Checked when built: a mistake raises PluginError that names it.
+    """A system that generates video. Checked when built: a mistake raises PluginError, which names the mistake.
 
-    `name` is what users type and the account's default name; `base_url` may be overridden by an account or by the
-    environment (`<NAME>_BASE_URL`). `media_hosts` are https hosts that may get the key besides the base URL's origin,
-    while that is the provider's own.
-    `hosts` are further https hosts of the vendor's API, to which a Request may name one: it is sent, with the key,
-    only while the account is at the vendor's own (`base_url`, or one of them). A name may begin with `*`, which stands
-    for letters, digits and `-`: `*-aiplatform.googleapis.com`.
-    `drops` are names of fields of others (a further `*` at the end stands for anything: `api_key_*`): they are taken
-    out of every answer before anything reads, keeps or shows it, and out of what the store keeps of a submit. With a
-    place after the name only items of a list go: `prompt[3:]` is the list `prompt` from its fourth item on,
-    `queue_*[][2:]` each list in such a list from its third. `webhook` says how a pushed body is signed and read.
-    `list_polling` says that the list may stand in for status requests. `upload` has an operation for each kind of file
-    that a job may need; the first one whose builder takes a file gets it (it raises InvalidField for others).
-    `estimate` has, for kinds of submit, the question what a job would cost: it buys nothing, and may be sent again.
-    `headers` go with every request to the origin. `error` reads a refusal. `slots` says what becomes of a job beyond
-    those that an account may have at once.
+    `name` is what users type, and the default name of the account. An account or the environment
+    (`<NAME>_BASE_URL`) may override `base_url`. `media_hosts` are https hosts that also get the key, as long as the
+    base URL is the provider's own. `hosts` are further https hosts of the vendor's API, which a Request may name in
+    `host`. Such a request is sent, with the key, only if the account is at the vendor's own (`base_url`, or one of
+    them). A name may begin with `*`, which stands for letters, digits and `-`: `*-aiplatform.googleapis.com`.
+    `drops` are names of fields that belong to other users (a `*` at the end stands for anything: `api_key_*`). They are
+    removed from every response before it is read, stored or shown, and from the stored fields of a submit. With a
+    position, only items of a list are removed: `prompt[3:]` is the list `prompt` from its fourth item,
+    `queue_*[][2:]` each list inside such a list from its third. `webhook` says how a pushed body is signed and read.
+    `list_polling` lets the list replace status requests. `upload` has an operation for each kind of file that a job may
+    need; the first one whose builder accepts the file is used (others raise InvalidField). `estimate` has operations
+    for the cost of a submit, by its kind: they buy nothing and may be sent again. `headers` are sent with every request
+    to the origin. `error` reads a refusal. `slots`: what happens to a job above the number allowed at once.
     """
 
     name: str
@@ -434,23 +431,23 @@ class Provider:
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
-            raise PluginError(f"Provider name {self.name!r}: lower-case letters, digits, '_', '-'")
+            raise PluginError(f"Provider name {self.name!r}: must be lower-case letters, digits, '_', '-'")
         if not is_base_url(self.base_url):
-            raise PluginError(f"Provider {self.name}: base_url {self.base_url!r} is no plain http or https URL")
+            raise PluginError(f"Provider {self.name}: base_url {self.base_url!r} must be a plain http or https URL")
         self._check_kinds()
         self._check_auth()
         for host in self.media_hosts:
             if not isinstance(host, str) or not _HOST.fullmatch(host):
-                raise PluginError(f"Provider {self.name}: media_hosts {host!r}: a bare host name in lower case")
+                raise PluginError(f"Provider {self.name}: media_hosts {host!r}: must be a bare host name in lower case")
         for host in self.hosts:
             if not isinstance(host, str) or not _HOSTS.fullmatch(host):
                 raise PluginError(
-                    f"Provider {self.name}: hosts {host!r}: a host name in lower case, or '*' and its end: "
-                    "'*-aiplatform.googleapis.com'"
+                    f"Provider {self.name}: hosts {host!r}: must be a host name in lower case; it may begin with '*', "
+                    "like '*-aiplatform.googleapis.com'"
                 )
 
     def is_vendors(self, host: str) -> bool:
-        """Whether an https host is the vendor's API by `hosts`."""
+        """Whether an https host is one of the vendor's API, according to `hosts`."""
         return any(_fits(host, each) for each in self.hosts)
 
     def _check_kinds(self) -> None:
@@ -460,7 +457,7 @@ class Provider:
             ("upload", self.upload, Mapping),
             ("estimate", self.estimate, Mapping),
             ("headers", self.headers, Mapping),
-            ("media_hosts", self.media_hosts, tuple),  # a text here would trust every part of itself
+            ("media_hosts", self.media_hosts, tuple),  # a text would trust every substring of itself
             ("hosts", self.hosts, tuple),
             ("drops", self.drops, tuple),
             ("stages", self.stages, tuple),
@@ -468,55 +465,55 @@ class Provider:
         ]
         for role, value, kind in due:
             if not isinstance(value, kind):
-                raise PluginError(f"Provider {self.name}: {role} is {type(value).__name__}, not a {kind.__name__}")
+                raise PluginError(f"Provider {self.name}: {role} must be a {kind.__name__}, got {type(value).__name__}")
         for role, operation in {"status": self.status, **self.operations()}.items():
             if not isinstance(operation, Operation):
-                raise PluginError(f"Provider {self.name}: {role} is {type(operation).__name__}, not an Operation")
+                raise PluginError(f"Provider {self.name}: {role} must be an Operation, got {type(operation).__name__}")
         self._check_estimates()
         self._check_list_polling()
         if not all(map(is_drop, self.drops)):
             raise PluginError(
-                f"Provider {self.name}: drops {self.drops!r}: names of fields, like 'extra_data' or 'prompt[3:]'"
+                f"Provider {self.name}: drops {self.drops!r}: must be names of fields, like 'extra_data', 'prompt[3:]'"
             )
         if not (self.webhook is None or isinstance(self.webhook, Webhook)):
-            raise PluginError(f"Provider {self.name}: webhook is {type(self.webhook).__name__}, not a declare.Webhook")
+            raise PluginError(f"Provider {self.name}: webhook must be a Webhook, got {type(self.webhook).__name__}")
         if not callable(self.error):
-            raise PluginError(f"Provider {self.name}: error is {type(self.error).__name__}, not a function")
+            raise PluginError(f"Provider {self.name}: error must be a function, got {type(self.error).__name__}")
         self._check_stages()
 
     def _check_stages(self) -> None:
         for stage in self.stages:
             if not isinstance(stage, Stage):
-                raise PluginError(f"Provider {self.name}: stages hold {type(stage).__name__}, not only Stage")
+                raise PluginError(f"Provider {self.name}: stages must hold only Stage, got {type(stage).__name__}")
             if not _is_range(stage.progress):
                 raise PluginError(
-                    f"Provider {self.name}: stage {stage.word!r} covers the progress {stage.progress!r}: two numbers "
-                    "from 0 to 100, the smaller one first, or None"
+                    f"Provider {self.name}: stage {stage.word!r} covers the progress {stage.progress!r}: must be two "
+                    "numbers from 0 to 100, the smaller one first, or None"
                 )
 
     def _check_estimates(self) -> None:
         for kind in self.estimate:
             if kind not in self.submit:
-                raise PluginError(f"Provider {self.name}: estimate {kind!r}: there is no submit of that name")
+                raise PluginError(f"Provider {self.name}: estimate {kind!r}: there is no submit of that kind")
 
     def _check_list_polling(self) -> None:
         polling = self.list_polling
         if polling is not None and not (isinstance(polling, ListPollingSpec) and (self.list or polling.batch)):
             raise PluginError(
-                f"Provider {self.name}: list_polling is a vidpoll.ListPollingSpec, and needs a list or a batch"
+                f"Provider {self.name}: list_polling must be a vidpoll.ListPollingSpec, and needs a list or a batch"
             )
 
     def _check_auth(self) -> None:
         if not callable(self.auth) or not hasattr(self.auth, "variables") or not hasattr(self.auth, "required"):
             raise PluginError(
-                f"Provider {self.name}: auth is no Bearer, KeyHeader, Basic, Minted, AnyOf, NoAuth or the like"
+                f"Provider {self.name}: auth must be Bearer, KeyHeader, Basic, Minted, AnyOf, NoAuth or similar"
             )
         variables = self.auth.variables
         if not isinstance(variables, tuple) or not all(isinstance(name, str) and name for name in variables):
-            raise PluginError(f"Provider {self.name}: auth variables {variables!r}: a tuple of environment variables")
+            raise PluginError(f"Provider {self.name}: auth variables {variables!r}: must be a tuple of their names")
 
     def operations(self) -> dict[str, Operation[Any]]:
-        """The operations that this provider has, by name; those with kinds as `submit KIND`, `estimate KIND` …"""
+        """The operations of this provider by name; those with kinds as `submit KIND`, `estimate KIND` …"""
         plain = {role: getattr(self, role) for role in ("status", "list", "quota", "cancel", "delete", "content")}
         of_kinds: list[tuple[str, Mapping[str, Operation[Any]]]] = [
             ("submit", self.submit),

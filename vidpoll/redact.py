@@ -1,7 +1,7 @@
-"""What may not be shown, and how the rest is shown. Pure text functions; imports nothing of vidpoll.
+"""Hides secrets in text and makes the rest safe to show. Pure text functions; imports nothing of vidpoll.
 
 Provider text is untrusted: it may hold escape sequences, a config dump with keys, or three kilobytes of HTML
-(MoneyPrinterTurbo 1.3.3 has been seen to send its whole configuration as an error message).
+(MoneyPrinterTurbo 1.3.3 has sent its whole configuration as an error message).
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 MAX_TEXT = 500
-"""Characters of provider text that are ever shown."""
+"""Characters: provider text is cut to this length when it is shown."""
 
 HIDDEN = "[redacted]"
 
-_MIN_SECRET = 6  # a shorter "secret" would eat ordinary text
-_MIN_READING = 4  # of one that itself looks escaped
+_MIN_SECRET = 6  # a shorter "secret" would hide ordinary text
+_MIN_READING = 4  # for a secret that itself looks escaped
 _JOINER = "\u200d"
 
 # CSI, OSC and two-character escape sequences (ECMA-48).
 _CONTROLS = r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])"
-# A character as JSON, Python, URLs and HTML write it, escaped once or many times over.
+# A character as JSON, Python, URLs and HTML escape it, once or several times over.
 _SPELT = (
     r"\\+(?:(?:u00|x)(?P<json>[0-9a-fA-F]{2}))?|%(?:25)*(?P<percent>[0-9a-fA-F]{2})"
     r"|&(?:amp;)*(?:#(?P<number>[0-9]{2,3})|#[xX](?P<html>[0-9a-fA-F]{2})|(?P<name>amp|quot|apos|lt|gt));"
@@ -43,7 +43,7 @@ _SECRET_NAMES = (
     r"(?:(?:[-_]|api|access|secret|private)keys?(?:[-_]?(?:pair[-_]?)?id)?|secret|token|passw(?:or)?d|pass(?:phrase|code)"
     r"|signature|authorization|credentials?|hmac|jwt|otp|session[-_]?(?:id|key))"
 )
-# Words of everyday speech too, so that they count as names where "=" follows, or a quotation mark and a colon.
+# These are also everyday words, so they count as names only before "=", or before a quotation mark and a colon.
 _ALSO_NAMES = r"(?:sig|sign|sas|policy|session|sid|pin|pwd|key|auth|cookie|hdn(?:ts|tl|ea))"
 _VALUE = r"(?:(?:bearer|basic|token|digest)\s+)?(?:\\*\"[^\"]*\"?|\\*'[^']*'?|\[[^\]]*\]?|\{[^}]*\}?|[^\s,;&\"']+)"
 _KEYS = re.compile(
@@ -60,28 +60,28 @@ _PATH_TOKENS = re.compile(r"(?i)((?:token|signature|hmac|sig|policy|md5|hdn(?:ts
 
 
 class Secret(str):
-    """A text that is sent and not shown: its repr, which debuggers and crash reports show of locals, is hidden."""
+    """A text that is sent but never shown: its repr is hidden, because debuggers and crash reports show it."""
 
     __slots__ = ()
 
     @classmethod
     def of(cls, value: object) -> Secret:
-        """What somebody gave as a secret; what is no text becomes one that cannot be sent."""
+        """A given value as a secret. A value that is not text becomes a secret that cannot be sent."""
         return cls(value if isinstance(value, str) else "\0")
 
     def __repr__(self) -> str:
         return repr(HIDDEN)
 
-    def __getitem__(self, index: Any) -> Secret:  # a long value is cut before it is shown
+    def __getitem__(self, index: Any) -> Secret:  # debuggers cut a long value before they show it
         return Secret(super().__getitem__(index))
 
 
-_hidden: ContextVar[tuple[str, ...]] = ContextVar("the secrets that nothing may show just now", default=())
+_hidden: ContextVar[tuple[str, ...]] = ContextVar("the secrets that must not be shown now", default=())
 
 
 @contextmanager
 def hiding(secrets: Iterable[str]) -> Iterator[None]:
-    """Within it no text that is made safe to show holds one of these secrets: an answer that does is being read."""
+    """Inside this block `text` also hides these secrets, because a response that holds them is being read."""
     token = _hidden.set(tuple(secrets))
     try:
         yield
@@ -90,22 +90,22 @@ def hiding(secrets: Iterable[str]) -> Iterator[None]:
 
 
 def is_hiding() -> bool:
-    """Whether an answer is being read that holds a secret."""
+    """Whether a response that holds a secret is being read."""
     return bool(_hidden.get())
 
 
 def is_telling(secret: str) -> bool:
-    """Whether a secret stands nowhere by coincidence: it is long, and no plain word and no plain number.
+    """Whether a secret cannot occur by coincidence: it is long, with both digits and letters.
 
-    Any other one ("videos", "123456") may be part of an id, a status word or a URL, and hides nothing there.
+    Any other secret ("videos", "123456") may be part of an id, a status word or a URL, and must hide nothing there.
     """
     return len(secret) >= 16 and any(map(str.isdigit, secret)) and any(map(str.isalpha, secret))
 
 
 def text(value: object, *, secrets: Iterable[str] = (), limit: int = MAX_TEXT, word: bool = False) -> str:
-    """One line of untrusted text, safe to print: printable characters, no keys or URL queries, at most `limit` long.
+    """Untrusted text as one line that is safe to print: no keys, no URL queries, at most `limit` characters.
 
-    `word`: it is a word that counts (a status), so that only a secret which stands nowhere by coincidence is hidden.
+    `word`: the text is a word with a meaning (a status), so only secrets that cannot occur by coincidence are hidden.
     """
     told = [*secrets, *_hidden.get()]
     shown = hide(_as_text(value), filter(is_telling, told) if word else told)[: 20 * limit]
@@ -115,9 +115,9 @@ def text(value: object, *, secrets: Iterable[str] = (), limit: int = MAX_TEXT, w
 
 
 def printable(value: str) -> str:
-    """A text on one line, without what moves a cursor, hides, or turns the direction: a space stands in its place.
+    """A text without escape sequences and invisible characters, which might move a cursor or change the direction.
 
-    U+200D stays between two characters that it may join (emoji).
+    A space replaces each invisible character; U+200D stays between two characters that it may join (emoji).
     """
     if value.isprintable():
         return value
@@ -126,7 +126,7 @@ def printable(value: str) -> str:
 
 
 def _unsigned(shown: str) -> str:
-    """A text without keys and what signs a URL, as it stands and as it reads once its escapes are undone."""
+    """A text without keys and without the signatures of URLs, both as written and with its escapes undone."""
     for pattern, safe in _UNSAFE:
         shown = pattern.sub(safe, shown)
     for pattern, safe in _UNSAFE if _WRITTEN.search(shown) else ():
@@ -144,26 +144,26 @@ _UNSAFE: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
 
 
 def is_secret_name(name: str) -> bool:
-    """Whether the name alone says that what stands under it is a secret: "api_key", "X-Signature", "session"."""
+    """Whether a name alone says that its value is a secret: "api_key", "X-Signature", "session"."""
     return _NAME.fullmatch(_HUMP.sub("_", name.strip())) is not None
 
 
 def _as_text(value: object) -> str:
     try:
         return str(value)
-    except Exception:  # noqa: BLE001 - a plugin's exception may fail even at this
+    except Exception:  # noqa: BLE001 - even str of a plugin's exception may fail
         return type(value).__name__
 
 
 def bare(value: str) -> str:
-    """A URL without user data, query, fragment, and tokens in its path. Raises ValueError for what is no URL."""
+    """A URL without user data, query, fragment, and tokens in its path. Raises ValueError for a text that is no URL."""
     parts = urlsplit(value)
     path = _PATH_TOKENS.sub(r"\1…", parts.path) if "=" in parts.path else parts.path
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], path, "", ""))
 
 
 def url(value: str) -> str:
-    """A URL without what signs it: no user data, no query, no fragment. On one line, and printable."""
+    """A URL without its signature: no user data, no query, no fragment. On one line, and printable."""
     try:
         return printable(bare(value)) + ("?…" if urlsplit(value).query else "")
     except ValueError:
@@ -171,7 +171,7 @@ def url(value: str) -> str:
 
 
 def store(value: str) -> str:
-    """The URL of a store without user, password and query; whatever stands in a password that was not encoded.
+    """The URL of a store without user, password and query, even if the password is not percent-encoded.
 
     >>> store("postgresql://me:se/c#r?e@t@db/shop?sslmode=require")
     'postgresql://db/shop?…'
@@ -181,15 +181,15 @@ def store(value: str) -> str:
 
 
 def trace(error: BaseException) -> str:
-    """An exception and where it was raised, for a log: the lines of code, and the message made safe to show."""
+    """An exception with its traceback, for a log: the lines of code, and the message made safe to show."""
     frames = "".join(traceback.format_tb(error.__traceback__))
     return f"{type(error).__name__}: {text(error)}\n{frames}"
 
 
 def hide(value: str, secrets: Iterable[str]) -> str:
-    """A text in which no secret stands, be it plain, escaped for JSON, a URL or HTML, or with what is unseen inside.
+    """A text without secrets: not plain, not escaped for JSON, a URL or HTML, and not with invisible characters inside.
 
-    The text is read twice whatever the secrets are, as it stands and without its escapes; no pattern is made of one.
+    The text is searched twice, as written and with its escapes undone. No pattern is made of a secret.
     """
     known = [secret for secret in secrets if len(secret) >= _MIN_SECRET]
     for pattern in (None, _ODD) if known else ():
@@ -201,12 +201,12 @@ def hide(value: str, secrets: Iterable[str]) -> str:
 
 
 def holds(value: str, secrets: Iterable[str]) -> bool:
-    """Whether one of these secrets stands in a text, in any way that `hide` finds."""
+    """Whether a text holds one of these secrets, in any form that `hide` finds."""
     return hide(value, secrets) != value
 
 
 class _Reading:
-    """A text as it reads with the escapes of `pattern` undone, and the way back to where its characters stand."""
+    """A text with the escapes of `pattern` undone, which can map its positions back to the raw text."""
 
     def __init__(self, raw: str, pattern: re.Pattern[str] | None) -> None:
         self.raw = raw
@@ -214,7 +214,7 @@ class _Reading:
         self.text = raw if pattern is None else pattern.sub(_undone, raw)
 
     def spans(self, secret: str) -> Iterator[tuple[int, int]]:
-        """Where a secret stands in the text, which is spelt like the text itself."""
+        """The positions of a secret in the text; escapes in the secret are undone as well."""
         plain = secret if self._pattern is None else self._pattern.sub(_undone, secret)
         if len(plain) < _MIN_READING:
             return
@@ -224,23 +224,23 @@ class _Reading:
             start = self.text.find(plain, start + len(plain))
 
     def replaced(self, spans: list[tuple[tuple[int, int], str]]) -> str:
-        """The raw text with something else in place of spans of the reading; of those that overlap, the first one's."""
+        """The raw text with spans of the reading replaced. Of overlapping spans, the first one's replacement counts."""
         if not spans:
             return self.raw
         starts, places = self._places()
         pieces, done, last = [], 0, 0
         for (start, end), safe in sorted(spans):
             if start >= last:
-                number = bisect_right(starts, start) - 1  # behind what reads as nothing
+                number = bisect_right(starts, start) - 1  # after escapes that read as nothing
                 pieces += [self.raw[done : places[number] + start - starts[number]], safe]
             last = max(last, end)
-            number = bisect_left(starts, last)  # before what reads as nothing
+            number = bisect_left(starts, last)  # before escapes that read as nothing
             number -= number == len(starts) or starts[number] != last
             done = places[number] + last - starts[number]
         return "".join([*pieces, self.raw[done:]])
 
     def _places(self) -> tuple[list[int], list[int]]:
-        """Where each stretch between two escapes begins, in the reading and in the raw text."""
+        """The begin of each stretch between two escapes, in the reading and in the raw text."""
         starts, places = [0], [0]
         for match in self._pattern.finditer(self.raw) if self._pattern is not None else ():
             length = starts[-1] + match.start() - places[-1]
@@ -250,13 +250,13 @@ class _Reading:
 
 
 def _undone(match: re.Match[str]) -> str:
-    """What an escape stands for; nothing where it is a lone backslash or a character that is no ASCII."""
+    """The character of an escape; "" for a lone backslash or a character that is not ASCII."""
     return _read(match[0]) if len(match[0]) <= 6 else _of(match)
 
 
 @lru_cache(maxsize=1024)
 def _read(escape: str) -> str:
-    """Short escapes repeat, all through a text."""
+    """`_of` for a short escape; cached, because escapes repeat in a text."""
     match = _ODD.match(escape)
     return "" if match is None else _of(match)
 
@@ -271,9 +271,9 @@ def _of(match: re.Match[str]) -> str:
 
 
 def within(value: Any, hidden: Callable[[str], str]) -> Any:
-    """A value with all texts in it passed through `hidden`: JSON, tuples, and frozen dataclasses of these."""
+    """A value with `hidden` applied to every text in it: JSON, tuples, and frozen dataclasses of these."""
     if isinstance(value, str):
-        return hidden(value) if type(value) is str else value  # the members of an Enum are texts too
+        return hidden(value) if type(value) is str else value  # members of an Enum are also texts
     if isinstance(value, dict):
         return {within(name, hidden): within(item, hidden) for name, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -1,7 +1,7 @@
-"""`Client.serve`: whole accounts, whoever submits to them. Shards are taken from the store, their jobs waited for.
+"""`Client.serve`: takes shards (parts of accounts) from the store and waits for all their jobs, whoever submits them.
 
-A `Serving` is the feed of one run of the loop. Once a second it looks: which shards are ours still, which are free,
-which jobs are new. A shard that was lost is let go without a word: its new owner tells.
+A `Serving` is the feed of one run of the loop. Once a second it checks which shards it still holds, which are free, and
+which jobs are new. A lost shard is dropped silently: its new owner calls the hooks.
 """
 
 from __future__ import annotations
@@ -33,32 +33,33 @@ from .storage.served import GAVE_UP, ServedJobs, ServedWatch
 log = logging.getLogger("vidpoll")
 
 LOOK = 1.0
-"""Seconds between two looks into the store."""
+"""Seconds between two checks of the store."""
 
 MOST = 40
-"""Shards that are taken in one look at most, so that processes which start together share them."""
+"""The most shards that one check takes, so that processes which start together share the shards."""
 
 MINUTE = 60.0
-"""Seconds between two lines of metrics, two warnings, and two tries to take what there was no room for."""
+"""Seconds between two lines of metrics, two warnings, and two tries to take shards that did not fit."""
 
 TRY = 5.0
-"""Seconds after which a verdict that is kept and was not told is claimed again: its teller may be gone by now."""
+"""Seconds after which an undelivered verdict is claimed again: the process that was to deliver it may be gone."""
 
 LATEST = 4096
-"""Questions of which it is known how late they were asked, the latest."""
+"""The number of latest polls whose delay is recorded."""
 
 
 class Served(NamedTuple):
-    """What came of serving: verdicts that hooks were told of, and the most shards that were ours at a time."""
+    """The result of `Client.serve`: `told`, the verdicts delivered to hooks; `shards`, the most shards held at once."""
 
     told: int
     shards: int
 
 
 class Metrics(NamedTuple):
-    """How the serving is, since it began: our shards, jobs and questions; `store` is about all processes.
+    """Counts of one serving process, and the Gauges of the store for all processes (`store`).
 
-    `late`: by how many seconds 99 of 100 of the latest questions were asked late at most.
+    `shards` and `jobs` are the numbers held now. `polls`, `faults` (polls without news) and `told` (verdicts delivered
+    to hooks) count since the start. `late`: 99 % of the latest polls were at most this many seconds late.
     """
 
     shards: int = 0
@@ -72,7 +73,7 @@ class Metrics(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What `Client.serve` was asked for. `accounts`: None for all that the store has unfinished jobs of."""
+    """The arguments of `Client.serve`. `accounts`: None for all accounts with unfinished jobs in the store."""
 
     accounts: tuple[str, ...] | None
     capacity: int
@@ -84,7 +85,7 @@ class Options:
 
 
 class Host(NamedTuple):
-    """What serving needs of its client: `parts` tells in how many an account is divided."""
+    """The parts of a client that serving needs. `parts` gives the number of parts of an account."""
 
     loop: Loop
     keeper: Keeper
@@ -92,11 +93,11 @@ class Host(NamedTuple):
     parts: Callable[[str], int]
     schedule: Schedule
     said: set[str]
-    """What is not served, as it was said: a client that serves again and again says it once."""
+    """The warnings about unserved accounts and jobs so far: a client that serves repeatedly warns once."""
 
 
 def serve(host: Host, options: Options) -> Served:
-    """Serve until the seconds are over, `stop` is set, or nothing is free. Raises StoreError where it cannot begin."""
+    """Serve until the seconds are over, `stop` is set, or nothing is free. Raises StoreError if it cannot begin."""
     for name in options.accounts or ():
         host.state(name).opened.check()
     host.keeper.ready().beat()
@@ -112,22 +113,22 @@ def serve(host: Host, options: Options) -> Served:
 
 
 class Serving:
-    """The feed of a run that serves, and its desk."""
+    """The feed of a run that serves, and the owner of its watches."""
 
     def __init__(self, host: Host, options: Options) -> None:
         self.host, self.keeper, self.options = host, host.keeper, options
         self.jobs = ServedJobs(host.keeper, self._heard)
         self.loop = host.loop.told_by(self.jobs)
         self.most = 0
-        """The most shards that were ours at a time."""
+        """The most shards held at once."""
         self._heart = Heartbeat(host.keeper.store)
         self._shards: set[Shard] = set()
         self._mark = 0.0
         self._watches: dict[str, ServedWatch] = {}
         self._ended: list[Job] = []
-        self._recent: dict[str, tuple[float, float]] = {}  # jobs that ended here: when they were added, and ended
-        self._left: dict[str, str] = {}  # what is not served, and why
-        self._later: dict[str, float] = {}  # accounts for whose jobs there was no room, until when
+        self._recent: dict[str, tuple[float, float]] = {}  # jobs that ended here: added at, ended at
+        self._left: dict[str, str] = {}  # unserved accounts and addresses, and why
+        self._later: dict[str, float] = {}  # accounts without room for their jobs, and when to try again
         self._look_at = -math.inf
         self._warn_at = -math.inf
         self._metrics_at = -math.inf
@@ -141,41 +142,41 @@ class Serving:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Keep what is not kept yet, and let go of all shards: others have them within a look."""
+        """Store unsaved verdicts, and release all shards: other processes take them at their next check."""
         self._heart.__exit__()
         trusted = self._heart.trusted(self.loop.now())
         held: Collection[Shard] = self._shards
         with contextlib.suppress(StoreError):
-            held = self.keeper.store.held()  # also what was taken in a look that did not come to its end
+            held = self.keeper.store.held()  # includes shards of a check that did not finish
             self.jobs.answers()
         self.jobs.leave([*self._ended, *(watch.job for watch in self._watches.values())], lost=not trusted)
         try:
             self.keeper.store.give(held)
         except StoreError as failed:
-            log.warning("shards are not let go of, they are free in a while: %s", failed.message)
+            log.warning("the shards could not be released; they become free when their leases end: %s", failed.message)
 
     # -- the feed -----------------------------------------------------------------------------------------------------
 
     @property
     def open(self) -> bool:
-        """Whether the run goes on."""
+        """Whether the run continues."""
         return not self.over
 
     @property
     def busy(self) -> bool:
-        """No thread has anything for the run."""
+        """Always False: no thread works for this feed."""
         return False
 
     def wake(self) -> float:
-        """When to look again; at once where it is over."""
+        """When to check again; now if serving is over."""
         return self.loop.now() if self.over else min(self._look_at, self._end_at)
 
     def news(self) -> Iterable[tuple[Job, Event]]:
-        """Nothing but what the run itself tells."""
+        """Nothing: all events come from the run itself."""
         return ()
 
     def take(self, run: Run) -> Sequence[ServedWatch]:
-        """The jobs that are new. Once a second it is looked what is ours, what is free, and what has come."""
+        """The new jobs. Once a second this checks which shards are held, which are free, and which jobs are new."""
         now, stop = self.loop.now(), self.options.stop
         if now >= self._end_at or (stop is not None and stop.is_set()):
             self.over = True
@@ -190,7 +191,7 @@ class Serving:
         return begun
 
     def _failed(self, error: StoreError, run: Run, now: float) -> None:
-        """The store does not answer: verdicts wait, and nothing is asked once our shards are in doubt."""
+        """The store does not respond: verdicts wait, and polling stops once our shards are in doubt."""
         self.jobs.reachable = False
         if self.keeper.store.closed:
             raise error
@@ -199,13 +200,13 @@ class Serving:
                 polling.stop(run)
         if now >= self._warn_at:
             self._warn_at = now + MINUTE
-            self.keeper.warn(f"serving goes on, the store is looked for again: {error.message}")
+            self.keeper.warn(f"serving continues and tries the store again: {error.message}")
 
     # -- a look -------------------------------------------------------------------------------------------------------
 
     def _look(self, run: Run, now: float) -> list[ServedWatch]:
         store = self.keeper.store
-        if self._heart.late(now):  # its thread was stopped, with us; or time goes faster than it
+        if self._heart.late(now):  # its thread was suspended with this process, or time runs too fast for it
             self._heart.beat()
         lapses = self._heart.lapses
         self._take()
@@ -233,10 +234,10 @@ class Serving:
         return begun
 
     def _lose(self, run: Run, lost: Collection[Shard]) -> None:
-        """Let go of the jobs of shards that are another's by now."""
+        """Drop the jobs of shards that now belong to another process."""
         if not lost:
             return
-        log.warning("%d shards are another process's by now", len(lost))
+        log.warning("%d shards now belong to another process", len(lost))
         self._shards.difference_update(lost)
         watches = [watch for ref, watch in self._watches.items() if any(shard.has(ref) for shard in lost)]
         for watch in watches:
@@ -245,7 +246,7 @@ class Serving:
         run.let_go(watches)
 
     def _take(self) -> None:
-        """Take shards that are free, where there is room for their jobs."""
+        """Take free shards, if there is room for their jobs."""
         if len(self._watches) >= self.options.capacity:
             return
         names = self.keeper.store.accounts() if self.options.accounts is None else self.options.accounts
@@ -261,9 +262,9 @@ class Serving:
             self.keeper.store.take(free, MOST)
 
     def _beyond(self, fresh: Collection[Shard], kept: Sequence[KeptJob]) -> set[Shard]:
-        """The fresh shards whose jobs are too many. Others may have them; nobody wanted what is free after a minute.
+        """The fresh shards that do not fit. Another process may take them; after a minute this one takes them anyway.
 
-        One that is too large for any process stays where it is alone.
+        A shard that is too large for any process stays with a process that holds nothing else.
         """
         beyond: set[Shard] = set()
         room, alone = self.options.capacity - len(self._watches), not self._watches
@@ -276,7 +277,7 @@ class Serving:
         return beyond
 
     def _serves(self, name: str) -> bool:
-        """Whether an account of the store is one that can be asked here; else that is said once."""
+        """Whether this process can poll an account of the store. If not, it warns once."""
         if name not in self._left:
             self._left[name] = ""
             try:
@@ -292,7 +293,7 @@ class Serving:
             self.keeper.warn(message)
 
     def _begin(self, kept: Sequence[KeptJob], fresh: Collection[Shard], now: float) -> list[ServedWatch]:
-        """Tell verdicts that nobody has heard; watches of the jobs that are new."""
+        """Deliver verdicts that were not delivered yet, and return watches for the new jobs."""
         untold: list[tuple[Job, Event]] = []
         new: dict[str, KeptJob] = {}
         for each in kept:
@@ -307,18 +308,18 @@ class Serving:
             try:
                 watch = self._watch(each, end, fresh, now)
                 if (verdict := watch.job.verdict(self.loop.clock.time())) is not None:
-                    self.jobs.verdicts([(watch.job, verdict)])  # not kept: the process that had it is gone
+                    self.jobs.verdicts([(watch.job, verdict)])  # not stored: the process that held the job is gone
                     continue
-            except Exception as error:  # noqa: BLE001 - one job ends no shard
-                log.error("%s is left: %s", each.ref, redact.trace(error))
+            except Exception as error:  # noqa: BLE001 - one bad job must not end its shard
+                log.error("%s is skipped: %s", each.ref, redact.trace(error))
                 continue
             self._watches[each.ref] = watch
             begun.append(watch)
         return begun
 
     def _untold(self, kept: KeptJob, now: float) -> list[tuple[Job, Event]]:
-        """The verdict of a job, where nobody was told of it and nobody here has just done so."""
-        if kept.ref in self._watches:  # another process was told by the provider
+        """The verdict of a job, unless it was delivered, or this process has just tried to deliver it."""
+        if kept.ref in self._watches:  # another process got the verdict from the provider
             self.jobs.follow(kept.ref)
             return []
         if kept.told_at is not None or now < self._recent.get(kept.ref, (0.0, -math.inf))[1] + TRY:
@@ -337,14 +338,14 @@ class Serving:
             key = f"{kept.origin.account} {theirs}"
             if key not in self._left:
                 self._left[key] = "another address"
-                self._say(f"{kept.ref} is not served, nor others like it: it is a job of {theirs}, not of {ours}")
+                self._say(f"{kept.ref} and others like it are not served: their base URL is {theirs}, not {ours}")
             return False
         return True
 
     def _watch(self, kept: KeptJob, end: float, fresh: Collection[Shard], now: float) -> ServedWatch:
         account = self.host.state(kept.origin.account)
         had_an_owner = any(shard.fence > 1 and shard.has(kept.ref) for shard in fresh)
-        earliest = now + account.provider.pacing.floor if had_an_owner else now  # who had it may just have asked
+        earliest = now + account.provider.pacing.floor if had_an_owner else now  # the old owner may just have polled
         deadline = now + max(0.0, end - self.keeper.store.now())
         options = {"now": now, "timeout": self.options.timeout}
         job = kept.job
@@ -352,7 +353,7 @@ class Serving:
         return ServedWatch(self, kept, earliest, deadline, self.keeper, job, account, self.host.schedule, **options)
 
     def _forget(self) -> None:
-        """Leave what has ended before the last look: its verdict was told meanwhile."""
+        """Drop the jobs that ended before the last check: their verdicts were delivered since."""
         before, self._ended = self._ended, []
         self.jobs.leave(before)
         if len(self._recent) > self.options.capacity:
@@ -362,31 +363,31 @@ class Serving:
     # -- the desk -----------------------------------------------------------------------------------------------------
 
     def trusted(self) -> bool:
-        """Whether our shards are ours without a doubt."""
+        """Whether the shards are certainly still held."""
         return self._heart.trusted(self.loop.now())
 
     def has(self, watch: ServedWatch) -> bool:
-        """Whether a job is still ours to ask about."""
+        """Whether this process may still poll a job."""
         return self._watches.get(watch.job.ref) is watch
 
     def ended(self, watch: ServedWatch) -> None:
-        """A watch is over."""
+        """A watch has ended."""
         if self.has(watch):
             del self._watches[watch.job.ref]
             self._recent[watch.job.ref] = (watch.added_at, self.loop.now())
             self._ended.append(watch.job)
 
     def asks(self, late: float) -> None:
-        """A question is sent."""
+        """A poll is sent, `late` seconds after its time."""
         self._late.append(max(0.0, late))
 
     # -- what is told -------------------------------------------------------------------------------------------------
 
     def hear(self, job: Job, event: Event) -> None:
-        """The run has told an event."""
+        """Handle an event of the run."""
         if isinstance(event, Polled):
             self._polls += 1
-        elif not isinstance(event, (Completed, Failed)):  # those come when they are kept
+        elif not isinstance(event, (Completed, Failed)):  # those are passed on once they are stored
             self._faults += isinstance(event, PollFailed)
             self._heard(event)
 

@@ -1,7 +1,7 @@
-"""One step of a wait, for an engine that has its own clock: at most one question, and nobody sleeps.
+"""One step of a wait, for an engine that has its own clock: at most one poll, and no sleep.
 
-What a wait keeps in memory between two questions stands in the job here (`job_state.Steps`): its dump, or a store,
-takes it to the next step. The rules are those of a wait, as it is the same `Watch` that asks.
+The job holds what a wait keeps in memory between two polls (`job_state.Steps`); its dump, or a store, carries it to the
+next step. The rules are those of a wait, because the same `Watch` does the polling.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from .storage.no_keeper import NoKeeper
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What `Client.step` brought: the events, a verdict the last one, and in how many seconds to call it again.
+    """The result of `Client.step`: the events (a verdict is the last one), and the seconds until the next step.
 
-    `next_in` is None where no further step is needed: `job.final`, or `job.error` says why the outcome is unknown.
+    `next_in` is None if no further step is needed: `job.final` is True, or `job.error` says why the outcome is unknown.
     """
 
     events: tuple[Event, ...]
@@ -34,20 +34,20 @@ class Step:
 
 
 def of_step(keeper: Keeper | NoKeeper, job: Job | str) -> Job:
-    """The job of a step. Raises UsageError for a reference alone where nothing is kept."""
+    """The job of a step. Raises UsageError for a reference if the client has no store."""
     if isinstance(job, Job):
         return job
     if isinstance(keeper, NoKeeper):
         raise UsageError(
-            f"step({job!r}): a client without a store needs the Job, since the next step goes on with what this one "
-            "leaves in it: vidpoll.load(data) of vidpoll.dump(job), or Client(store=…)"
+            f"step({job!r}): without a store, step needs the Job of the step before, which holds its counts: pass "
+            "vidpoll.load(data) of vidpoll.dump(job), or make the client with Client(store=…)"
         )
     return Job(job)
 
 
 def step(loop: Loop, keeper: Keeper | NoKeeper, job: Job, account: AccountState, schedule: Schedule) -> Step:
-    """Ask about a job where its time has come. Hooks are told, and facts kept, as in a wait."""
-    elsewhere, _ = keeper.catch_up(job, -1) if job.history else ([], -1)  # whoever steps by reference knew nothing
+    """Poll a job if it is time. Hooks are called, and facts stored, as in a wait."""
+    elsewhere, _ = keeper.catch_up(job, -1) if job.history else ([], -1)  # a new Job of a reference has no history
     keeper.enter([job], [account.opened])
     with keeper.waiting([job]):
         watch = keeper.follow(job, account, schedule, now=loop.now())
@@ -60,14 +60,14 @@ def step(loop: Loop, keeper: Keeper | NoKeeper, job: Job, account: AccountState,
 
 
 class _Turn(Run):
-    """A run of one question. What a run would wait for is noted instead."""
+    """A run of one poll. It records the time of the next poll instead of waiting for it."""
 
     def __init__(self, loop: Loop, watch: Watch) -> None:
         self._at: float | None = None
         super().__init__(loop, [watch])
 
     def take(self, watch: Watch) -> Step:
-        """Ask, or not; what came of it."""
+        """Poll if it is time, and return the result."""
         told: list[tuple[Job, Event]] = []
         try:
             while self.heap or self.under_way:
@@ -77,7 +77,7 @@ class _Turn(Run):
             next_in = self._next_in(watch) if self.left else None
         finally:
             self.abandon()
-            told += self.tell_verdicts()  # an answer in hand counts
+            told += self.tell_verdicts()  # a received response counts
         return Step(tuple(event for _, event in told if not isinstance(event, Polled)), next_in)
 
     def _next_in(self, watch: Watch) -> float:
@@ -86,7 +86,7 @@ class _Turn(Run):
         return max(0.0, min(at, math.inf if watch.deadline is None else watch.deadline) - now)
 
     def join_list(self, watch: Watch) -> None:
-        """No page of a list is read for one job."""
+        """Do nothing: one step never reads a list for a single job."""
 
     def plan(self, task: Task, at: float) -> None:
         self._push(task, at, ask=True)
@@ -101,5 +101,5 @@ class _Turn(Run):
 
     def settle(self, task: Task, step: TaskStep) -> Told:
         if isinstance(task, Watch):
-            task.leave_off(step.again_at)  # before it is told: facts are kept then
+            task.leave_off(step.again_at)  # before the hooks are called: the facts are stored then
         yield from super().settle(task, step)

@@ -234,9 +234,9 @@ WRONG = {
     "wiat acme:j1": "no command 'wiat': did you mean 'wait'? See vidpoll --help",
     "--nonsense": "no command '--nonsense': See vidpoll --help",
     "wait": "wait: the following arguments are required: REF; see vidpoll wait --help",
-    "wait j1": "'j1' is no reference: write ACCOUNT:ID, for example magicoal:j1",
-    "wait acme:": "'acme:' has no id: write ACCOUNT:ID with the id that the submit answer gave",
-    "wait acme:..": "'acme:..' is no job's id",
+    "wait j1": "'j1'is not a reference: write ACCOUNT:ID, for example magicoal:j1",
+    "wait acme:": "'acme:' has no id: write ACCOUNT:ID with the id from the submit response",
+    "wait acme:..": "'acme:..'is not a job id",
     "wait acme:j1 acmee:j2": "no provider 'acmee': did you mean 'acme'?",
     "wait acme:j1 --timeout -1": "wait: argument --timeout: '-1' is not a number of seconds from 0, or none",
     "wait acme:j1 --timeout nan": "wait: argument --timeout: 'nan' is not a number of seconds from 0, or none",
@@ -248,7 +248,7 @@ WRONG = {
     "wait acme": "acme is a provider: write acme:ID, with the id of the job",
     "download acme:j1 acme": "acme is a provider: write acme:ID",
     "status": "status: the following arguments are required: REF",
-    "status ?:j1": "'?' is no account name",
+    "status ?:j1": "'?'is not an account name",
     "submit": "submit: the following arguments are required: ACCOUNT; see vidpoll submit --help",
     "submit acme": "submit acme: name a KIND; it has: clip; vidpoll submit acme KIND --help lists its fields",
     "submit acme prompt=x": "submit acme: name a KIND; it has: clip",
@@ -276,7 +276,7 @@ WRONG = {
     "wait acme:j1 --base-url http://me:pw@x": "wait: argument --base-url: this URL holds a user and a password",
     "wait g:j1 --account g=acme@http://me:pw@x": "wait: argument --account: this URL holds a user and a password",
     "upload acme a.mp4": "acme takes no uploads",
-    "download acme:j1 acme:j2 --to a.mp4": "--to 'a.mp4' names one file, and there are 2 jobs; name a folder",
+    "download acme:j1 acme:j2 --to a.mp4": "--to 'a.mp4' names one file, but there are 2 jobs; name a folder",
     "providers acne": "no provider 'acne': did you mean 'acme'?",
     "plugins acme": "plugins: there is no plugin 'acme'; `vidpoll plugins` lists them",
     "simulate nobody": "no simulator",
@@ -313,7 +313,7 @@ def test_two_plugins_of_one_provider(shell: Shell) -> None:
     """Nobody could tell where a key would go: one line that names both."""
     code, out, err = shell("wait", REF, plugins=(Plugin(ACME, name="other"),))
     assert (code, out, len(err)) == (2, [], 1)
-    assert "two plugins bring a provider 'acme'" in err[0]
+    assert "two plugins have a provider 'acme'" in err[0]
 
 
 def test_base_url(shell: Shell) -> None:

@@ -201,7 +201,7 @@ def test_a_display_is_told_that_a_download_begins_and_ends(tmp_path: Path) -> No
         ({"download": ""}, "download=''"),
         ({"download": 7}, "download=7"),
         ({"download": ["clips"]}, "must be the folder to save to"),
-        ({"download": "my.mp4"}, "names one file, and there are 2 jobs"),
+        ({"download": "my.mp4"}, "names one file, but there are 2 jobs"),
         ({"download": "clips", "kinds": "video"}, "kinds='video'"),
         ({"download": "clips", "kinds": ()}, r"kinds=\(\)"),
         ({"kinds": ["video"]}, "add download="),
@@ -309,7 +309,7 @@ def test_stop_hands_out_what_is_under_way(tmp_path: Path) -> None:
     t, let = held(stop.set)
     a, b = t.client.wait_all(["acme:a", "acme:b"], stop=stop, download=tmp_path)
     assert (a.ok, let.is_set()) == (True, True)
-    assert "stopped before its files were there" in str(a.download_error)
+    assert "stopped before the files were saved" in str(a.download_error)
     assert isinstance(b.error, vidpoll.WaitStopped)
     assert t.client.download(a, tmp_path)[0].read_bytes() == MP4  # nobody holds its lock
 

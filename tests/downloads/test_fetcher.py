@@ -53,7 +53,7 @@ class Cutting(FakeTransport):
     def fetch(self, wire: Any, ticket: Any, start: Any) -> vidpoll.Response:
         response = super().fetch(wire, ticket, start)
         if "x-cut" in response.headers:
-            raise BodyCut("the connection broke in the middle of the answer")
+            raise BodyCut("the connection broke in the middle of the response")
         return response
 
 

@@ -335,7 +335,7 @@ def test_an_answer_about_another_job_is_never_adopted(case: Case) -> None:
     told = waiting(case, [case.running, *others, case.completed])
     assert told.job.ok
     assert [blip.reason for blip in told.transient_errors] == [
-        f"the answer is about another job: it names {other!r}, and not {case.job_id!r}" for other in foreign
+        f"the response is about another job: it names {other!r}, not {case.job_id!r}" for other in foreign
     ]
     assert {moment.stage for moment in told.job.history[:-1]} == {told.job.history[0].stage}
 

@@ -54,8 +54,12 @@ def chunk(body: bytes) -> bytes:
 
 
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
-LOST, BROKE, WITHIN = "the connection was reset", "broke in the middle of the answer", r"no whole answer within 0\.2 s"
-NO_HTTP = "what came is no HTTP answer"
+LOST, BROKE, WITHIN = (
+    "the connection was reset",
+    "broke in the middle of the response",
+    r"no whole answer within 0\.2 s",
+)
+NO_HTTP = "the response is not HTTP"
 NOTHING = r"nothing came for 0\.1 s"
 
 CUT = [
@@ -76,7 +80,7 @@ CUT = [
     Fault("cut in a chunk", lambda body: says(CHUNKED + chunk(body)[:-9]), BROKE),
     Fault("cut between chunks", lambda body: says(CHUNKED + chunk(body)), BROKE),
     Fault("cut in the size of a chunk", lambda body: says(CHUNKED + chunk(body) + b"1"), BROKE),
-    Fault("compressed body cut", lambda body: says(gzipped(body)), "compressed body that was cut"),
+    Fault("compressed body cut", lambda body: says(gzipped(body)), "compressed body was cut"),
 ]
 STRANGE = [
     Fault("another protocol", lambda body: says(b"SSH-2.0-OpenSSH_9.6\r\n"), NO_HTTP),

@@ -233,33 +233,31 @@ def test_an_encrypted_key_goes_through_any_proxy(wires: Any, monkeypatch: pytest
 
 
 NOTHING = b"Content-Length: 0\r\n\r\n"
+PROXY = "the proxy did not let the request through"
 AT_PROXY = [
-    ("https", None, "the proxy did not let it through (the connection was refused): HTTPS_PROXY names it"),
-    ("http", None, "the proxy did not let it through (the connection was refused): HTTP_PROXY names it"),
+    ("https", None, f"{PROXY} (the connection was refused): HTTPS_PROXY names the proxy"),
+    ("http", None, f"{PROXY} (the connection was refused): HTTP_PROXY names the proxy"),
     (
         "https",
         says(b"HTTP/1.1 407 Proxy Authentication Required\r\n" + NOTHING),
-        (
-            "the proxy did not let it through (it wants a user and a password): write them in HTTPS_PROXY, like "
-            "http://USER:PASSWORD@HOST:PORT"
-        ),
+        (f"{PROXY} (it wants a user and a password): write them in HTTPS_PROXY, like http://USER:PASSWORD@HOST:PORT"),
     ),
     (
         "https",
         says(b"HTTP/1.1 502 Bad Gateway\r\n" + NOTHING),
-        "the proxy did not let it through (502 Bad Gateway): HTTPS_PROXY names it",
+        f"{PROXY} (502 Bad Gateway): HTTPS_PROXY names the proxy",
     ),
     (
         "https",
         says(b"HTTP/1.1 302 Found\r\nLocation: http://x/\r\n" + NOTHING),
-        "the proxy did not let it through (302 Found): HTTPS_PROXY names it",
+        f"{PROXY} (302 Found): HTTPS_PROXY names the proxy",
     ),
     ("https", says(), "the connection was reset"),
     ("https", resets(), "the connection was reset"),
-    ("https", says(b"SSH-2.0\r\n"), "what came is no HTTP answer (BadStatusLine)"),
-    ("http", says(), "the proxy did not let it through (the connection was reset): HTTP_PROXY names it"),
-    ("http", resets(), "the proxy did not let it through (the connection was reset): HTTP_PROXY names it"),
-    ("http", says(b"SSH-2.0\r\n"), "what came is no HTTP answer (BadStatusLine)"),
+    ("https", says(b"SSH-2.0\r\n"), "the response is not HTTP (BadStatusLine)"),
+    ("http", says(), f"{PROXY} (the connection was reset): HTTP_PROXY names the proxy"),
+    ("http", resets(), f"{PROXY} (the connection was reset): HTTP_PROXY names the proxy"),
+    ("http", says(b"SSH-2.0\r\n"), "the response is not HTTP (BadStatusLine)"),
     ("http", hangs(), "nothing came for 0.2 s"),
 ]
 
@@ -285,8 +283,7 @@ def test_a_proxy_that_speaks_no_tls(wires: Any, kind: str, monkeypatch: pytest.M
         monkeypatch.setenv(f"{kind.upper()}_PROXY", proxy.url.replace("http:", "https:"))
         error = refused(wires, question_of(opened(f"{kind}://api.acme.example", key=None)), NoAnswer)
     assert error.reason == (
-        "the proxy did not let it through (it speaks no TLS: write http:// before its host): "
-        f"{kind.upper()}_PROXY names it"
+        f"{PROXY} (it speaks no TLS: write http:// before its host): {kind.upper()}_PROXY names the proxy"
     )
 
 
@@ -413,7 +410,7 @@ def test_an_error_names_the_proxy_of_the_hop_that_failed(wires: Any, monkeypatch
     with chaos(away) as first, chaos(answers(b"", status=403)) as second:
         monkeypatch.setenv("HTTP_PROXY", first.url)
         monkeypatch.setenv("HTTPS_PROXY", second.url)
-        with pytest.raises(NoAnswer, match="HTTPS_PROXY names it"):
+        with pytest.raises(NoAnswer, match="HTTPS_PROXY names the proxy"):
             fetched(wires, file_of(opened("http://api.acme.example", key=None), "/v.mp4"))
 
 

@@ -348,7 +348,7 @@ SIGNED = "https://api.acme.example/v1/jobs/j1?signature=s3cr3t"
         (requests.ReadTimeout(SIGNED), "nothing came for 0.2 s"),
         (requests.exceptions.SSLError(SIGNED), "the TLS connection failed"),
         (requests.exceptions.ChunkedEncodingError(SIGNED), "broke in the middle"),
-        (requests.exceptions.InvalidURL(SIGNED), "the address cannot be asked (InvalidURL): check the base URL"),
+        (requests.exceptions.InvalidURL(SIGNED), "the address cannot be used (InvalidURL): check the base URL"),
         (requests.ConnectionError(SIGNED), "the connection was reset"),
         (ConnectionResetError(SIGNED), "the connection was reset"),
         (OSError(SIGNED), "the connection failed (OSError)"),

@@ -133,7 +133,7 @@ def test_poll_failed_counts_and_tells_when() -> None:
     events: list[Any] = []
     t.client.wait(REF, on_event=events.append)
     assert [(e.status, e.in_a_row, e.retry_in) for e in events[:2]] == [(503, 1, 5.0), (429, 2, 20.0)]
-    assert str(events[1]) == "acme:j1 no news: HTTP 429 without JSON (no content type); asking again in 20 s"
+    assert str(events[1]) == "acme:j1 no news: HTTP 429 without JSON (no content type); polling again in 20 s"
 
 
 # -- the deadline -----------------------------------------------------------------------------------------------------

@@ -93,7 +93,7 @@ def test_a_job_of_another_address_is_left(path: Path) -> None:
     store = store_of(t)
     store.enter([(REF, vidpoll.Origin("acme", "acme", "https://else.example"), {})])
     with pytest.warns(
-        RuntimeWarning, match="acme:j1 is not served, nor others like it: it is a job of https://else.example"
+        RuntimeWarning, match="acme:j1 and others like it are not served: their base URL is https://else.example"
     ):
         assert t.client.serve(["acme"], seconds=5.0) == Served(0, 1)
     assert t.requests == []
@@ -127,7 +127,7 @@ def test_a_client_serves_once_at_a_time(path: Path) -> None:
     refused = []
 
     def again() -> None:
-        with pytest.raises(vidpoll.UsageError, match="serves already"):
+        with pytest.raises(vidpoll.UsageError, match="already serving"):
             t.client.serve()
         refused.append(True)
 

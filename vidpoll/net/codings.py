@@ -25,5 +25,5 @@ def _inflated(raw: bytes, bits: int, max_body: int) -> bytes:
     if len(inflated) > max_body:
         raise BodyTooLarge(f"a body of more than {max_body:,} bytes")
     if not inflater.eof:
-        raise BodyCut("a compressed body that was cut")
+        raise BodyCut("the compressed body was cut")
     return inflated

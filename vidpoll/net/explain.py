@@ -70,11 +70,11 @@ def _proxy(error: BaseException, variable: str, timeout: tuple[float, float]) ->
     said = _TUNNEL.search(str(inner))
     if said is not None and said[1].startswith("407"):
         return (
-            "the proxy did not let it through (it wants a user and a password): write them in "
+            "the proxy did not let the request through (it wants a user and a password): write them in "
             f"{variable}, like http://USER:PASSWORD@HOST:PORT"
         )
     why = redact.text(said[1], limit=60) if said is not None else _reason(inner, timeout)
-    return f"the proxy did not let it through ({why}): {variable} names it"
+    return f"the proxy did not let the request through ({why}): {variable} names the proxy"
 
 
 def _reason(inner: BaseException, timeout: tuple[float, float]) -> str:

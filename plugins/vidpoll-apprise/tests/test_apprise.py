@@ -533,7 +533,7 @@ def test_a_wrong_setting_is_heard_of_at_once(name, value, said, monkeypatch):
     """When the client is made; the client works without it."""
     monkeypatch.setenv("VIDPOLL_APPRISE_URLS", "json://localhost")
     monkeypatch.setenv(f"VIDPOLL_APPRISE_{name}", value)
-    with pytest.warns(RuntimeWarning, match=f"plugin apprise tells nobody: {said}"):
+    with pytest.warns(RuntimeWarning, match=f"plugin apprise sends no notifications: {said}"):
         client = vidpoll.Client()
     assert "magicoal" in client.providers
 

@@ -274,7 +274,7 @@ def test_a_wrong_setting_is_heard_of_at_once(variables, said, monkeypatch):
     """When the client is made, with the way to write it; the client works without it."""
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    with pytest.warns(RuntimeWarning, match=f"plugin command tells nobody: UsageError: .*{said}"):
+    with pytest.warns(RuntimeWarning, match=f"plugin command sends no notifications: UsageError: .*{said}"):
         client = vidpoll.Client()
     assert "magicoal" in client.providers
 

@@ -311,7 +311,7 @@ def test_nobody_waits_for_what_a_redirect_says(curl: CurlTransport) -> None:
 def test_http_0_9_is_no_answer(curl: CurlTransport) -> None:
     """Bytes without a head are not a body."""
     with chaos(says(b'{"status": "completed"}')) as server:
-        assert outcome(curl, wire(f"{server.url}/x")).reason == "what came is no HTTP answer (BadStatusLine)"
+        assert outcome(curl, wire(f"{server.url}/x")).reason == "the response is not HTTP (BadStatusLine)"
 
 
 def test_compression_that_was_not_asked_for_is_borne(curl: CurlTransport) -> None:
@@ -365,7 +365,7 @@ def test_tls_is_verified(curl: CurlTransport) -> None:
         lost = outcome(curl, wire(f"{server.url}/x", "POST", body=b"{}"))
         assert server.heads == []
     assert lost.reason.startswith(
-        "the TLS connection failed: nobody who is trusted here has signed the certificate (self-signed certificate): "
+        "the TLS connection failed: the certificate is not signed by a trusted authority (self-signed certificate): "
     )
     assert lost.sent is False
 
@@ -396,7 +396,7 @@ def test_a_port_that_speaks_no_tls(curl: CurlTransport) -> None:
         (says(b"HTTP/1.1 200 OK\r\nConte"), "the connection was reset", NoAnswer),
         (hangs(), "nothing came for 0.2 s", NoAnswer),
         (hangs(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n1"), "nothing came for 0.2 s", NoAnswer),
-        (says(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n1"), "broke in the middle of the answer", BodyCut),
+        (says(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n1"), "broke in the middle of the response", BodyCut),
         (says(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"), "broke in the middle", BodyCut),
     ],
 )
@@ -486,7 +486,7 @@ def test_what_a_proxy_is_told_holds_no_key(curl: CurlTransport, proxied: Callabl
         assert proxy.heads[0].startswith("CONNECT api.acme.example:443 HTTP/1.1\r\n")
         assert KEY not in proxy.heads[0]
     assert lost.reason == (
-        "the proxy did not let it through (it wants a user and a password): write them in https_proxy, like "
+        "the proxy did not let the request through (it wants a user and a password): write them in https_proxy, like "
         "http://USER:PASSWORD@HOST:PORT"
     )
     assert lost.sent is False
@@ -496,7 +496,10 @@ def test_a_proxy_that_is_not_there(curl: CurlTransport, proxied: Callable[..., N
     """The variable that names it is told."""
     proxied(http_proxy=f"http://127.0.0.1:{free_port()}")
     lost = outcome(curl, wire("http://api.acme.example/x"))
-    assert lost.reason == "the proxy did not let it through (the connection was refused): http_proxy names it"
+    assert (
+        lost.reason
+        == "the proxy did not let the request through (the connection was refused): http_proxy names the proxy"
+    )
     assert lost.sent is False
 
 

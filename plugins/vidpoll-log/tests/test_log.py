@@ -31,7 +31,7 @@ progress=10.0 stage=drawing text="acme:j1 drawing 10 %"
 
 at=2027-01-15T08:00:05.000Z event=poll_failed ref=acme:j1
 reason="HTTP 503 without JSON (no content type)" status=503 retry_in=5.0 in_a_row=1
-text="acme:j1 no news: HTTP 503 without JSON (no content type); asking again in 5 s"
+text="acme:j1 no news: HTTP 503 without JSON (no content type); polling again in 5 s"
 
 at=2027-01-15T08:00:10.000Z event=completed ref=acme:j1
 assets="[{\"kind\": \"video\", \"url\": \"https://cdn.example/j1.mp4\", \"media_type\": null, \"size\": null}]"
@@ -187,7 +187,7 @@ def test_a_wrong_setting_is_heard_of_at_once(variables, said, tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    with pytest.warns(RuntimeWarning, match=f"plugin log tells nobody: UsageError: .*{said}"):
+    with pytest.warns(RuntimeWarning, match=f"plugin log sends no notifications: UsageError: .*{said}"):
         client = vidpoll.Client()
     assert re.search(said, next(report.problem for report in client.plugins if report.name == "log") or "")
 

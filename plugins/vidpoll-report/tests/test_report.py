@@ -481,7 +481,10 @@ def test_the_environment_asks_for_a_page(tmp_path: Path, monkeypatch: pytest.Mon
     assert len(reports) == 2
     assert len(Page(read(tmp_path / "night.html")).all("article")) == 2
     monkeypatch.setenv("VIDPOLL_REPORT", str(tmp_path / "no" / "night.html"))
-    with pytest.warns(RuntimeWarning, match="tells nobody: UsageError: the page"), pytest.raises(vidpoll.PluginError):
+    with (
+        pytest.warns(RuntimeWarning, match="sends no notifications: UsageError: the page"),
+        pytest.raises(vidpoll.PluginError),
+    ):
         talk([DONE], plugins=(vidpoll_report,))
 
 

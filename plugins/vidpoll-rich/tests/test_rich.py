@@ -327,7 +327,7 @@ def test_plain_lines_elsewhere(tty: Tty, monkeypatch: pytest.MonkeyPatch, wrong:
     text = re.sub(r"\x1b\[[\d;]*m", "", file.getvalue())
     assert [line[10:] for line in text.splitlines()] == [
         "acme:j1 queued",
-        "acme:j1 no news: HTTP 503 without JSON (no content type); asking again in 5 s",
+        "acme:j1 no news: HTTP 503 without JSON (no content type); polling again in 5 s",
         "acme:j1 running drawing",
         "acme:j1 drawing 10 %",
         "acme:j1 failed: out of paint",
