@@ -50,7 +50,7 @@ def test_json_that_is_wrong_in_places(tmp_path: Path) -> None:
     assert source.records == (Record("line 4", {"a": 1}),)
     assert source.problems == (
         RowProblem("line 1", "", "not JSON: 'a' stands twice in one object"),
-        RowProblem("line 2", "", "not JSON: NaN is no JSON"),
+        RowProblem("line 2", "", "not JSON: NaN is not JSON"),
         RowProblem("line 3", "", "must be an object of fields, not 3"),
         RowProblem("line 5", "", "not JSON: Expecting value: line 1 column 7 (char 6)"),
         RowProblem("line 6", "", "nested too deeply"),

@@ -136,11 +136,14 @@ def test_a_download_line_goes_on_where_it_stopped(shell: Shell, tmp_path: Path) 
 def test_a_fault_names_the_option_that_helps(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     """More patience, more time for an answer, a key over plain http."""
     [said] = shell("wait", REF, "--quiet", "--patience", "20", script=[UNAVAILABLE])[2]
-    assert "--patience S bears faults for longer. Resume: " in said
+    assert "--patience S tolerates faults for longer. Resume: " in said
     silent = vidpoll.ProviderError("acme list: nothing came for 30 s")
-    assert advised(silent, parsed("jobs", "acme")).endswith(". --http-timeout S waits longer for an answer")
+    assert advised(silent, parsed("jobs", "acme")).endswith(". --http-timeout S waits longer for a response")
     [said] = shell("wait", REF, "--quiet", script=[(401, {}, b"")])[2]
-    assert ". --header NAME=VARIABLE sends what a proxy before the server wants. Then resume: vidpoll wait" in said
+    assert (
+        ". --header NAME=VARIABLE sends a header that a proxy in front of the server requires. "
+        "Then resume: vidpoll wait" in said
+    )
     [said] = shell("wait", REF, "--base-url", "http://x.example", script=[DONE])[2]
     assert "or allow it: --insecure" in said
     assert shell("wait", REF, "--base-url", "http://x.example", "--insecure", "--quiet", script=[DONE])[0] == 0
@@ -173,7 +176,7 @@ def test_a_job_that_was_run_again(shell: Shell) -> None:
     shell("wait", REF, *store, "--quiet", script=[BROKEN])
     code, out, [said] = shell("status", REF, *store, script=[DONE])
     assert (code, out) == (0, ["acme:j1 completed: video"])
-    assert "failed is kept of it, on 2027-01-15T08:00:00Z. To keep what came of it since: " in said
+    assert "the store has it as failed, since 2027-01-15T08:00:00Z. To keep the new state instead: " in said
     forget, wait = steps(said)
     assert shell(*forget)[0] == 0
     assert shell(*wait, "--quiet", script=[QUEUED, DONE]) == (0, ["acme:j1 completed: video"], [])

@@ -46,7 +46,7 @@ def test_one_file(screen: Screen) -> None:
     assert screen.passed == [
         "acme:a video: 0 % of 40.0 MB",
         "acme:a video: 25 % of 40.0 MB, 5.0 MB/s, 6 s left",
-        "acme:a video: 10.0 MB, no news: reset",
+        "acme:a video: 10.0 MB, stalled: reset",
         "acme:b video: 5.0 MB",
     ]
 
@@ -67,7 +67,7 @@ def test_several_files_at_once(screen: Screen) -> None:
         "2 files: 25 % of 80.0 MB",
         "2 files: 37 % of 80.0 MB, 5.0 MB/s, 10 s left",
         "2 files: 50 % of 80.0 MB, 10.0 MB/s, 4 s left",
-        "2 files: 50 % of 80.0 MB, 5.0 MB/s, 8 s left, no news of 1",
+        "2 files: 50 % of 80.0 MB, 5.0 MB/s, 8 s left, 1 stalled",
         "acme:b video: 100 % of 40.0 MB, 10.0 MB/s, 0 s left",
     ]
 

@@ -100,8 +100,8 @@ def test_failed_rows_wait_to_be_asked_for(run: Run, server: Server) -> None:
     code, out, err = run(*NIGHT)
     assert (code, out[-1]) == (1, "night: 2 of 3 done; 1 failed")
     assert err[-1] == (
-        "vidpoll: what failed for good is bought again with --retry-failed alone; "
-        "the same line fetches files that could not be saved"
+        "vidpoll: only --retry-failed buys again what failed for good; "
+        "without it, the same command downloads files that could not be saved"
     )
     assert (run(*NIGHT)[0], server.sent.count("pb")) == (1, 1)
     assert run(*NIGHT, "--retry-failed")[0] == 0
@@ -115,7 +115,9 @@ def test_unknown_rows_are_never_sent_again(run: Run, server: Server) -> None:
         code, out, err = run(*NIGHT)
         assert (code, out[-1]) == (3, "night: 2 of 3 done; 1 unknown")
         assert sum(" b unknown: " in line and "may have been received (the line is dead)" in line for line in err) == 1
-        assert err[-1] == "vidpoll: what is unknown is never sent again: vidpoll resume shows what it may have become"
+        assert (
+            err[-1] == "vidpoll: a row of unknown outcome is never sent again: vidpoll resume shows which job it may be"
+        )
     (problem,) = [row["problem"] for row in map(json.loads, run(*NIGHT, "--json")[1]) if row.get("state") == "unknown"]
     assert "batch:night/b/1" in problem
     assert server.sent.count("pb") == 1
@@ -231,7 +233,10 @@ def test_everything_wrong_is_told_at_once(run: Run, server: Server, tmp_path: Pa
     ("argv", "said"),
     [
         (["none.csv", "shop", "clip"], "cannot read none.csv: No such file or directory"),
-        (["night.csv", "shop", "clip", "more"], "'more' is no field: after ACCOUNT and KIND come fields, NAME=VALUE"),
+        (
+            ["night.csv", "shop", "clip", "more"],
+            "'more' is not a field: write fields as NAME=VALUE after ACCOUNT and KIND",
+        ),
         ([*NIGHT, "--until", "25:00"], "--until '25:00': must be a time of day like '07:00', or a date and time like "),
         ([*NIGHT, "--until", "2020-01-01T00:00"], "--until '2020-01-01T00:00': that is over"),
         ([*NIGHT, "--budget", "40"], "--budget '40': must be an amount above 0 with its unit, like '40 USD' or "),
@@ -240,15 +245,18 @@ def test_everything_wrong_is_told_at_once(run: Run, server: Server, tmp_path: Pa
         ([*NIGHT, "--price", "shop/clap=1USD"], "shop: no submit operation 'clap'; it has: clip"),
         ([*NIGHT, "--price", "1USD"], "batch: argument --price: '1USD' is not ACCOUNT/KIND=AMOUNT, like "),
         ([*NIGHT, "--slots", "shoop=1"], "no provider 'shoop': did you mean 'shop'?"),
-        ([*NIGHT, "--slots", "shop=0"], "batch: argument --slots: '0' is not a whole number from 1; "),
-        ([*NIGHT, "--limit", "0"], "batch: argument --limit: '0' is not a whole number from 1; "),
+        ([*NIGHT, "--slots", "shop=0"], "batch: argument --slots: '0' is not a whole number, 1 or more; "),
+        ([*NIGHT, "--limit", "0"], "batch: argument --limit: '0' is not a whole number, 1 or more; "),
         ([*NIGHT, "--retries", "-1"], "batch: argument --retries: "),
         ([*NIGHT, "--only", "z"], "--only 'z': no row has this key"),
         ([*NIGHT, "--report", "night.csv"], "--report 'night.csv' is the input itself, which is never written: name "),
         ([*NIGHT, "--report", "done.txt"], "--report 'done.txt': must end in .csv or .jsonl"),
-        ([*NIGHT, "--into", "night.csv"], "--into: nothing can be saved in 'night.csv': "),
-        ([*NIGHT, "--no-store"], "batch: a batch is kept in a store, so that nothing is bought twice: no --no-store"),
-        (["night.csv", "--base-url", "http://127.0.0.1:9"], "--base-url is for one account: name it after FILE, or "),
+        ([*NIGHT, "--into", "night.csv"], "--into: cannot save files in 'night.csv': "),
+        ([*NIGHT, "--no-store"], "batch: a batch needs its store, so that nothing is bought twice: omit --no-store"),
+        (
+            ["night.csv", "--base-url", "http://127.0.0.1:9"],
+            "--base-url applies to one account: name that account after FILE, or ",
+        ),
     ],
 )  # fmt: skip
 def test_a_wrong_call(run: Run, server: Server, argv: list[str], said: str) -> None:
@@ -265,7 +273,7 @@ def test_a_store_that_cannot_be_used(shell: Shell, tmp_path: Path, server: Serve
         "batch", *NIGHT, "--store", "night.csv", script=server, plugins=(Plugin(SHOP, name="shops"),)
     )
     assert (code, out, len(err), server.sent) == (2, [], 1, [])
-    assert err[0].endswith(". A batch needs a store: nothing was sent (--store FILE)")
+    assert err[0].endswith(". A batch needs a store, so nothing was sent; name another one with --store FILE")
 
 
 def test_takes_are_named_by_their_number(run: Run, tmp_path: Path) -> None:
@@ -294,7 +302,7 @@ def test_rows_from_standard_input(run: Run, server: Server, monkeypatch: pytest.
     code, out, _ = run("-", "shop", "clip", "--name", "piped", "--limit", "1")
     assert (code, server.bought) == (4, ["x"])
     assert out[-1].endswith(
-        "vidpoll batch - shop clip --name piped --store kept.sqlite3  # and the same rows on standard input"
+        "vidpoll batch - shop clip --name piped --store kept.sqlite3  # with the same rows on standard input"
     )
 
 
@@ -329,5 +337,5 @@ def test_the_first_signal_ends_gently(run: Run, server: Server, number: int, cod
 def test_the_second_signal_leaves(run: Run, server: Server) -> None:
     """At once, with the line that goes on; nothing is bought twice by it."""
     code, _, err = run(*NIGHT, "--slots", "shop=1", plugins=(Signals(signal.SIGINT, 2),))
-    assert (code, err[-1]) == (130, f"vidpoll: interrupted; {GO_ON} --slots shop=1")
+    assert (code, err[-1]) == (130, f"vidpoll: interrupted; continue with: {LINE} --store kept.sqlite3 --slots shop=1")
     assert (run(*NIGHT)[0], server.bought) == (0, ["pa", "pb", "pc"])

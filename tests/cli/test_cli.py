@@ -196,7 +196,7 @@ def test_commands_of_plugins(shell: Shell) -> None:
     code, out, err = shell("--help", plugins=(Commands("wait"),))
     assert code == 0
     assert len(err) == 1
-    assert "there is a command 'wait' already" in err[0]
+    assert "a command 'wait' already exists" in err[0]
 
 
 def test_debug_shows_the_traceback(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,18 +231,20 @@ def test_an_encoding_that_cannot_say_it(shell: Shell, monkeypatch: pytest.Monkey
 
 WRONG = {
     "": "",
-    "wiat acme:j1": "no command 'wiat': did you mean 'wait'? See vidpoll --help",
-    "--nonsense": "no command '--nonsense': See vidpoll --help",
+    "wiat acme:j1": "no command 'wiat': did you mean 'wait'? see vidpoll --help",
+    "--nonsense": "no command '--nonsense': see vidpoll --help",
     "wait": "wait: the following arguments are required: REF; see vidpoll wait --help",
     "wait j1": "'j1'is not a reference: write ACCOUNT:ID, for example magicoal:j1",
     "wait acme:": "'acme:' has no id: write ACCOUNT:ID with the id from the submit response",
     "wait acme:..": "'acme:..'is not a job id",
     "wait acme:j1 acmee:j2": "no provider 'acmee': did you mean 'acme'?",
-    "wait acme:j1 --timeout -1": "wait: argument --timeout: '-1' is not a number of seconds from 0, or none",
-    "wait acme:j1 --timeout nan": "wait: argument --timeout: 'nan' is not a number of seconds from 0, or none",
+    "wait acme:j1 --timeout -1": "wait: argument --timeout: '-1' is not a number of seconds, 0 or more, or none",
+    "wait acme:j1 --timeout nan": "wait: argument --timeout: 'nan' is not a number of seconds, 0 or more, or none",
     "wait acme:j1 --key=x": "wait: unrecognized arguments: --key=x; see vidpoll wait --help",
     "wait acme:j1 --time 3": "wait: unrecognized arguments: --time",
-    "wait acme:j1 other:j2 --base-url http://x": "--base-url is for one provider, and these are several: acme, other",
+    "wait acme:j1 other:j2 --base-url http://x": (
+        "--base-url applies to one account, but this call uses several: acme, other"
+    ),
     "wait acme:j1 --base-url ftp://x": "acme: 'ftp://x' is no base URL",
     "wait acme:j1 --base-url http://x.example": "acme: the key would travel unencrypted to x.example",
     "wait acme": "acme is a provider: write acme:ID, with the id of the job",
@@ -250,38 +252,42 @@ WRONG = {
     "status": "status: the following arguments are required: REF",
     "status ?:j1": "'?'is not an account name",
     "submit": "submit: the following arguments are required: ACCOUNT; see vidpoll submit --help",
-    "submit acme": "submit acme: name a KIND; it has: clip; vidpoll submit acme KIND --help lists its fields",
-    "submit acme prompt=x": "submit acme: name a KIND; it has: clip",
+    "submit acme": "submit acme: name a KIND; acme has: clip; vidpoll submit acme KIND --help lists its fields",
+    "submit acme prompt=x": "submit acme: name a KIND; acme has: clip",
     "submit acme film prompt=x": "acme: no submit operation 'film'; it has: clip",
-    "submit acme clip prompt": "'prompt' is no field: write NAME=VALUE, like prompt='a lighthouse at dusk'",
-    "submit acme clip =x": "'=x' is no field",
+    "submit acme clip prompt": "'prompt' is not a field: write NAME=VALUE, like prompt='a lighthouse at dusk'",
+    "submit acme clip =x": "'=x' is not a field",
     "submit acme clip prompt=x prompt=y": "the field 'prompt' is given twice",
     "submit acme clip colour=red": "acme takes prompt and image",
-    "submit acme clip image=@nowhere.jpg": "image: cannot read 'nowhere.jpg': No such file or directory; as text it is",
+    "submit acme clip image=@nowhere.jpg": (
+        "image: cannot read 'nowhere.jpg': No such file or directory; if it is text, write"
+    ),
     "submit nobody clip prompt=x": "no provider 'nobody'",
     "jobs": "jobs: name an ACCOUNT, or add --local",
-    "jobs acme --limit 0": "jobs: argument --limit: '0' is not a whole number from 1",
-    "jobs acme page": "'page' is no field",
+    "jobs acme --limit 0": "jobs: argument --limit: '0' is not a whole number, 1 or more",
+    "jobs acme page": "'page' is not a field",
     "quota nobody": "no provider 'nobody'",
     "delete nobody:j1 --yes": "no provider 'nobody'",
     "download acme:j1 --kinds ,": "download: argument --kinds: name at least one",
     "wait acme:j1 --kinds audio": "--kinds says what --download saves: add --download DIR",
-    "wait acme:j1 --store :memory:": "--store :memory: a store is a file; --no-store keeps nothing",
+    "wait acme:j1 --store :memory:": "--store must be a file or a URL, got ':memory:'; to keep nothing use --no-store",
     "wait acme:j1 --header X=NOT_SET": "--header X=…: the environment variable NOT_SET must be set",
-    "wait acme:j1 --header X=Secret1": "--header X=…: what stands behind the = must be the name of a",
+    "wait acme:j1 --header X=Secret1": "--header X=…: the text after = must be the name of a",
     "wait acme:j1 --header X": "wait: argument --header: 'X' is not NAME=VARIABLE",
-    "wait acme:j1 other:j2 --header X=HOME": "--header X=HOME is for one provider, and these are several: acme, other",
+    "wait acme:j1 other:j2 --header X=HOME": (
+        "--header X=HOME applies to one account, but this call uses several: acme, other"
+    ),
     "wait acme:j1 --patience 0": "wait: argument --patience: '0' is not a number of seconds above 0",
     "wait acme:j1 --http-timeout 5,x": "wait: argument --http-timeout: 'x' is not a number of seconds above 0",
-    "wait acme:j1 --base-url http://me:pw@x": "wait: argument --base-url: this URL holds a user and a password",
-    "wait g:j1 --account g=acme@http://me:pw@x": "wait: argument --account: this URL holds a user and a password",
+    "wait acme:j1 --base-url http://me:pw@x": "wait: argument --base-url: the URL must not hold a user or password",
+    "wait g:j1 --account g=acme@http://me:pw@x": "wait: argument --account: the URL must not hold a user or password",
     "upload acme a.mp4": "acme takes no uploads",
-    "download acme:j1 acme:j2 --to a.mp4": "--to 'a.mp4' names one file, but there are 2 jobs; name a folder",
+    "download acme:j1 acme:j2 --to a.mp4": "--to 'a.mp4' names one file, but there are 2 jobs: name a folder",
     "providers acne": "no provider 'acne': did you mean 'acme'?",
-    "plugins acme": "plugins: there is no plugin 'acme'; `vidpoll plugins` lists them",
+    "plugins acme": "plugins: no plugin 'acme' is installed; `vidpoll plugins` lists them",
     "simulate nobody": "no simulator",
     "simulate --speed 0": "simulate: argument --speed: '0' is not a number above 0",
-    "simulate --port-base 1.5": "simulate: argument --port-base: '1.5' is not a whole number from 1",
+    "simulate --port-base 1.5": "simulate: argument --port-base: '1.5' is not a whole number, 1 or more",
     "demo --speed inf": "demo: argument --speed: 'inf' is not a number above 0",
 }
 
@@ -340,7 +346,7 @@ def test_help_and_version(shell: Shell) -> None:
     text = "\n".join(out)
     assert all(f"\n  {name} " in text for name in COMMANDS)
     assert "exit codes: 0 completed" in text
-    assert "keys:       from the environment alone" in text
+    assert "keys:       read only from environment variables" in text
     assert shell("--version") == (0, versions(), [])
     assert versions()[0] == f"vidpoll {vidpoll.__version__}"
 

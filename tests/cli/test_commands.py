@@ -61,7 +61,7 @@ def test_status_says_an_unknown_word_at_once(shell: Shell) -> None:
     """It is the provider's answer: one request, the word as it came, no verdict; the others are still asked."""
     script = {"/jobs/a": [{"status": "melting"}], "/jobs/b": [DONE]}
     code, out, err = shell("status", "acme:a", "acme:b", script=script)
-    said = "acme:a melting (a word that this plugin does not know)"
+    said = "acme:a melting (the plugin does not know this status)"
     assert (code, out, err) == (3, [said, "acme:b completed: video"], [])
     assert len(shell.wire.sent) == 2  # type: ignore[attr-defined]
 
@@ -169,7 +169,10 @@ def test_how_a_value_is_meant_can_be_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("image=@no.jpg", "image: cannot read 'no.jpg': No such file or directory; as text it is image:text=@no.jpg"),
+        (
+            "image=@no.jpg",
+            "image: cannot read 'no.jpg': No such file or directory; if it is text, write image:text=@no.jpg",
+        ),
         ("image:file=no.jpg", "image: cannot read 'no.jpg': No such file or directory"),
         ("image:file=a\0b", "image: cannot read 'a\\x00b': ValueError"),
         ("seed:json=[1", "seed:json='[1' is not JSON: Expecting ',' delimiter: line 1 column 3 (char 2)"),
@@ -287,13 +290,17 @@ def test_delete_asks(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", Terminal("y\n"))
     code, out, err = shell("delete", REF, script=[(204, {}, b"")])
     assert (code, out) == (0, ["acme:j1 deleted"])
-    assert err == ["Delete at the provider, with all files, for good: acme:j1? [y/N] "]
+    assert err == ["Delete at the provider, with all files and for good: acme:j1? [y/N] "]
     monkeypatch.setattr(sys, "stdin", Terminal("\n"))
     code, out, err = shell("delete", REF)
     assert (code, out) == (1, [])
     assert err[0].endswith("vidpoll: nothing was deleted")
     monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
-    assert shell("delete", REF) == (2, [], ["vidpoll: delete: there is nobody to ask; --yes deletes without asking"])
+    assert shell("delete", REF) == (
+        2,
+        [],
+        ["vidpoll: delete: standard input is not a terminal, so you cannot be asked; add --yes"],
+    )
 
 
 def test_delete_yes(shell: Shell) -> None:
@@ -333,7 +340,7 @@ def test_download_of_what_is_not_there(shell: Shell) -> None:
     assert shell("download", REF, script=[BROKEN])[0] == 1
     code, _, err = shell("download", REF, "--kinds", "thumbnail", script=[DONE])
     line = "vidpoll download acme:j1 --to . --kinds video"
-    assert (code, err) == (1, [f"vidpoll: acme:j1 has no thumbnail; it has: video. To save that: {line}"])
+    assert (code, err) == (1, [f"vidpoll: acme:j1 has no thumbnail; it has: video. To save these: {line}"])
     assert shell("download", REF, script=[UNAVAILABLE])[0] == 3
 
 
@@ -341,7 +348,7 @@ def test_money_is_written_as_people_write_it(shell: Shell) -> None:
     """Not as 5.2e+06; cents are not lost."""
     code, _, [said] = shell("submit", "acme", "clip", "prompt=x", "--count", "104000", script=[{"credits": 0.5}])
     assert (code, shell.wire.sent[0].method) == (1, "GET")  # type: ignore[attr-defined]
-    assert "104000 clip cost 5,200,000 credits, and the balance is 0.5: 5,199,999.5 are missing" in said
+    assert "104000 clip cost 5,200,000 credits, but the balance is 0.5: 5,199,999.5 are missing" in said
     assert str(vidpoll.Cost(5_200_000.25, 0.1)) == "5,200,000.25 credits charged, 0.1 refunded"
 
 
@@ -379,7 +386,7 @@ def test_a_cancel_whose_answer_is_the_verdict(shell: Shell, state: State, done: 
 def test_price(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     """What it is and who says so; 1 where nobody knows, 2 for wrong fields; a page is named, with its date."""
     words = ["price", "acme", "clip", "prompt=x"]
-    assert shell(*words, script=[{"credits": 120}]) == (0, ["50 credits, as the quota tells"], [])
+    assert shell(*words, script=[{"credits": 120}]) == (0, ["50 credits, from the account's quota"], [])
     code, out, _ = shell(*words, "--json", script=[{"credits": 120}])
     assert (code, json.loads(out[0])) == (
         0,
@@ -394,12 +401,12 @@ def test_price(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     paged = replace(ACME, name="paged", quota=None, submit={"clip": replace(ACME.submit["clip"], price=listed)})
     mute = replace(ACME, name="mute", quota=None)
     plugins = (Plugin(paged, name="p"), Plugin(mute, name="m"))
-    line = "0.30 to 0.45 USD, by the vendor's page (https://acme.example/pricing, 2026-11)"
+    line = "0.30 to 0.45 USD, from the vendor's page (https://acme.example/pricing, 2026-11)"
     assert shell("price", "paged", "clip", "prompt=x", plugins=plugins) == (0, [line], [])
-    nobody = ["vidpoll: mute clip: nobody tells what this job costs"]
+    nobody = ["vidpoll: mute clip: the price of this job is unknown"]
     assert shell("price", "mute", "clip", "prompt=x", plugins=plugins) == (1, [], nobody)
     code, out, _ = shell("price", "mute", "clip", "prompt=x", "--json", plugins=plugins)
     assert (code, json.loads(out[0])["price"]) == (1, None)
     assert shell("price", "acme", "clip", "colour=1")[0] == 2
     code, _, [said] = shell("price", "acme")
-    assert (code, said.startswith("vidpoll: price acme: name a KIND; it has: clip")) == (2, True)
+    assert (code, said.startswith("vidpoll: price acme: name a KIND; acme has: clip")) == (2, True)

@@ -87,11 +87,11 @@ def test_all_is_well_and_nothing_is_sent(shell: Shell, run: Doctor) -> None:
     assert (code, [name for name, _, _ in checks]) == (
         0, ["versions", "proxies", "certificates", "store", "disk", "plugins", "acme", "transport"]
     )  # fmt: skip
-    assert checks[6][2] == "ACME_API_KEY set; asked at https://api.acme.example/v1"
+    assert checks[6][2] == "ACME_API_KEY set; base URL https://api.acme.example/v1"
     assert shell.wire.sent == []  # type: ignore[attr-defined]
     assert list(Path().iterdir()) == []
     _, out, _ = shell("doctor")
-    assert out[1:2] + out[-1:] == ["ok       proxies            none for a provider", "no trouble found"]
+    assert out[1:2] + out[-1:] == ["ok       proxies            none", "no trouble found"]
 
 
 @pytest.mark.parametrize(
@@ -101,12 +101,12 @@ def test_all_is_well_and_nothing_is_sent(shell: Shell, run: Doctor) -> None:
         ({"ALL_PROXY": "gopher://h"}, [("proxies", "ALL_PROXY names is of no known kind")] * 2),
         ({"REQUESTS_CA_BUNDLE": "/nowhere.pem"}, [("certificates", "REQUESTS_CA_BUNDLE names cannot be used")]),
         ({"CURL_CA_BUNDLE": "empty.pem"}, [("certificates", "there is no certificate in it")]),
-        ({"SSL_CERT_FILE": "/nowhere.pem"}, [("certificates", "SSL_CERT_FILE names no file")]),
-        ({"VIDPOLL_STORE": "empty.pem/s.sqlite3"}, [("store", "empty.pem is no folder")]),
-        ({"ACME_API_KEY": f"{KEY}\n"}, [("acme", "ACME_API_KEY holds a line end")]),
+        ({"SSL_CERT_FILE": "/nowhere.pem"}, [("certificates", "SSL_CERT_FILE is ignored, because there is no file")]),
+        ({"VIDPOLL_STORE": "empty.pem/s.sqlite3"}, [("store", "empty.pem is not a folder")]),
+        ({"ACME_API_KEY": f"{KEY}\n"}, [("acme", "ACME_API_KEY contains a line break")]),
         ({"ACME_API_KEY": f" {KEY}"}, [("acme", "ACME_API_KEY has spaces around it")]),
         ({"ACME_API_KEY": f"'{KEY}'"}, [("acme", "ACME_API_KEY has quotation marks around it")]),
-        ({"ACME_API_KEY": f"{KEY}\u200b"}, [("acme", "holds a character that no key has")]),
+        ({"ACME_API_KEY": f"{KEY}\u200b"}, [("acme", "contains a character that no key can contain")]),
         ({"ACME_BASE_URL": "acme"}, [("acme", "'acme' is no base URL; set ACME_BASE_URL")]),
         ({"ACME_BASE_URL": "http://acme.example"}, [("acme", "the key would travel unencrypted")]),
     ],
@@ -133,7 +133,7 @@ def test_what_the_environment_says(run: Doctor, monkeypatch: pytest.MonkeyPatch)
     code, checks = run()
     said = {name: text for name, _, text in checks}
     assert code == 0
-    assert said["proxies"] == "https by http://proxy.example:3128 (HTTPS_PROXY), but not for a.example (NO_PROXY)"
+    assert said["proxies"] == "https through http://proxy.example:3128 (HTTPS_PROXY), except for a.example (NO_PROXY)"
     assert said["certificates"].startswith("own.pem (CURL_CA_BUNDLE), OpenSSL ")
 
 
@@ -141,8 +141,8 @@ def test_a_store(run: Doctor, shell: Shell) -> None:
     """What is kept; a file that is none; a place that others may write to; --no-store."""
     shell("submit", "acme", "clip", "prompt=x", "--store", "s.sqlite3", script=[{"id": "j1"}])
     said = {name: text for name, _, text in run("--store", "s.sqlite3")[1]}
-    assert said["store"] == "s.sqlite3: 1 job, 1 unfinished; `vidpoll resume` goes on with them"
-    assert run("--no-store")[1][3] == ("store", True, "none, by --no-store")
+    assert said["store"] == "s.sqlite3: 1 job, 1 unfinished; `vidpoll resume` continues them"
+    assert run("--no-store")[1][3] == ("store", True, "none (--no-store)")
     Path("s.sqlite3").chmod(0o666)
     assert "can be written by others" in troubles(run("--store", "s.sqlite3"))[0][1]
     Path("s.sqlite3").write_text("no store at all, however long it may be", encoding="utf-8")
@@ -164,9 +164,9 @@ def test_nowhere_to_keep_anything(run: Doctor, monkeypatch: pytest.MonkeyPatch) 
     """A folder that is read-only, and a full disk."""
     with monkeypatch.context() as patched:
         patched.setattr("os.access", lambda path, mode: False)
-        assert "cannot be written: mend that" in troubles(run("--store", "s.sqlite3"))[0][1]
+        assert "is not writable: fix that" in troubles(run("--store", "s.sqlite3"))[0][1]
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=5_000_000))
-    assert troubles(run()) == [("disk", "0.0 GB free at the store: make room, else jobs cannot be kept there")]
+    assert troubles(run()) == [("disk", "0.0 GB free at the store: free some space, or jobs cannot be kept there")]
 
 
 def test_no_home(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -179,7 +179,7 @@ def test_no_home(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[
     monkeypatch.delenv("VIDPOLL_STORE", raising=False)
     assert main(["doctor"], client_factory=installed(monkeypatch), clock=FakeClock()) == 1
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("TROUBLE")]
-    assert "this user has no home, so no job is kept: name a file with --store FILE or VIDPOLL_STORE" in line
+    assert "this user has no home folder, so no job is kept: name a file with --store FILE or VIDPOLL_STORE" in line
 
 
 def installed(monkeypatch: pytest.MonkeyPatch, *entries: str) -> Callable[..., vidpoll.Client]:
@@ -227,8 +227,8 @@ def dated(seconds: float, status: int = 404, **headers: str) -> Any:
         ((200, {"date": "yesterday"}, b""), []),
         (dated(300.0), [("clock", "300 s behind that of acme: signed keys")]),
         (dated(-7200.0), [("clock", "7,200 s ahead of that of acme")]),
-        (dated(0.0, 503), [("acme", "(HTTP 503, asked without the key): the server has trouble")]),
-        (dated(0.0, 407), [("acme", "a proxy wants a user and a password")]),
+        (dated(0.0, 503), [("acme", "(HTTP 503, sent without the key): the server fails")]),
+        (dated(0.0, 407), [("acme", "a proxy requires a user and a password")]),
         (ConnectionRefusedError(), [("acme", "It was asked at https://api.acme.example/v1, which ACME_BASE_URL sets")]),
         (RuntimeError("what?"), [("acme", "the request failed (RuntimeError)")]),
     ],
@@ -247,7 +247,7 @@ def test_what_is_wrong_with_an_account(run: Doctor, shell: Shell, monkeypatch: p
     assert [name for name, _ in troubles(run("nosuch", "acme", script=[dated(0.0)]))] == ["nosuch"]
     monkeypatch.delenv("ACME_API_KEY")
     assert troubles(run("acme", script=[dated(0.0)]))[0][1].startswith("no key. Set the environment variable ACME_")
-    assert ("keys", True, "none is set; `vidpoll providers NAME` names the variables of a provider") in run()[1]
+    assert ("keys", True, "none is set; `vidpoll providers NAME` lists the variables of a provider") in run()[1]
     code, out, err = shell("doctor", "acme", "nosuch", "--base-url", "https://a.example")
     assert (code, out, len(err)) == (2, [], 1)
 
@@ -259,7 +259,9 @@ def test_a_check_that_breaks_costs_its_own_line(run: Doctor, monkeypatch: pytest
         raise ValueError("odd")
 
     monkeypatch.setattr(doctor, "versions", broken)
-    assert troubles(run()) == [("versions", "cannot be looked at (ValueError: odd): report it with these lines")]
+    assert troubles(run()) == [
+        ("versions", "the check failed (ValueError: odd): this is a bug, report it with these lines")
+    ]
 
 
 @responses.activate

@@ -32,8 +32,8 @@ def local(shell: Shell) -> list[dict[str, Any]]:
     [
         (DONE, 0, "acme:j1 completed: video"),
         ((404, {}, b""), 1, f"acme:j1 completed: video (deleted at the provider; as kept on {DAY})"),
-        (DRAWING, 0, f"acme:j1 completed: video (as kept on {DAY}; the provider says that it goes on again)"),
-        (UNAVAILABLE, 0, f"acme:j1 completed: video (as kept on {DAY}; the provider could not be asked: "),
+        (DRAWING, 0, f"acme:j1 completed: video (as kept on {DAY}; the provider reports that the job runs again)"),
+        (UNAVAILABLE, 0, f"acme:j1 completed: video (as kept on {DAY}; polling the provider failed: "),
     ],
 )
 def test_status_asks_about_what_has_ended(shell: Shell, answer: Any, code: int, said: str) -> None:
@@ -49,13 +49,13 @@ def test_status_kept_asks_nobody(shell: Shell) -> None:
     """For scripts that want what is known here."""
     shell("wait", REF, *STORE, "--quiet", script=[BROKEN])
     code, out, err = shell("status", REF, *STORE, "--kept")
-    assert (code, out) == (1, [f"acme:j1 failed: out of paint (as kept on {DAY}; nobody was asked)"])
+    assert (code, out) == (1, [f"acme:j1 failed: out of paint (as kept on {DAY}; not polled)"])
     assert (err, shell.wire.sent) == ([], [])  # type: ignore[attr-defined]
     code, out, err = shell("status", REF, *STORE, "--kept", "--json")
     assert (code, json.loads(out[0])["state"], err) == (
         1,
         "failed",
-        [f"vidpoll: acme:j1: as kept on {DAY}; nobody was asked"],
+        [f"vidpoll: acme:j1: as kept on {DAY}; not polled"],
     )
 
 

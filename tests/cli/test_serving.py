@@ -60,8 +60,8 @@ def test_it_serves_until_its_time_is_over(shell: Shell, store: SqliteStore, tmp_
     lines = err.splitlines()
     assert len(lines) == 2
     assert lines[1] == (
-        "vidpoll: 1 shards, 0 jobs; 2 questions (0 without news), 1 told, p99 0.0 s late; "
-        "store: 0 open, 0 not told, 1 processes"
+        "vidpoll: 1 shards, 0 jobs; 2 polls (0 faults), 1 verdicts delivered, p99 0.0 s late; "
+        "store: 0 open jobs, 0 undelivered, 1 processes"
     )
     assert "vidpoll_verdicts_told_total 1" in metrics.read_text(encoding="utf-8").splitlines()
     assert [path.name for path in tmp_path.iterdir() if "prom" in path.name] == ["vidpoll.prom"]
@@ -74,7 +74,7 @@ def test_it_stands_by_where_nothing_is_free(shell: Shell, store: SqliteStore) ->
     assert (code, out) == (0, "")
     assert [each.partition(":")[2].partition(",")[0] for each in err.splitlines()] == [
         " 0 shards",
-        " standing by: every account with unfinished jobs is served",
+        " standing by: no account has unfinished jobs",
     ]
 
 
@@ -89,7 +89,7 @@ def test_sigterm_hands_over(shell: Shell, store: SqliteStore) -> None:
             os.kill(os.getpid(), signal.SIGTERM)
 
     code, _, err = shell("serve", "acme", script=[DRAWING], plugins=(Ending(),))
-    assert (code, "ending: what is not kept yet is kept" in err) == (0, True)
+    assert (code, "ending: saving what is not kept yet" in err) == (0, True)
     assert len(store.take({"acme": 1}, 1)) == 1
     assert [job.job.stage for job in store.jobs()] == ["drawing"]
 
@@ -112,7 +112,7 @@ def test_a_metrics_file_that_cannot_be_written_ends_nothing(shell: Shell, store:
 def test_metrics_name_what_nobody_serves() -> None:
     """As a line, and as Prometheus reads it."""
     metrics = Metrics(2, 30, 400, 3, 12, 0.75, vidpoll.Gauges(50, 1, ("kling", "veo"), 2, 0.5))
-    assert line(metrics).endswith("nobody serves kling, veo")
+    assert line(metrics).endswith("no process serves kling, veo")
     lines = exposition(metrics).splitlines()
     assert len(lines) == 33
     assert lines[:3] == [

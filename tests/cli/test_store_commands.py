@@ -139,9 +139,9 @@ def test_what_is_known_is_not_asked_again(shell: Shell) -> None:
     """A verdict that is kept costs no request, and is told as kept; its file is fetched with a fresh URL."""
     signed = {**DONE, "video": DONE["video"] + "?sig=0123456789"}
     shell("wait", REF, "--quiet", script=[signed])
-    again = "acme:j1 completed: video (as kept on 2027-01-15T08:00:00Z; to ask again: vidpoll status acme:j1)"
+    again = "acme:j1 completed: video (as kept on 2027-01-15T08:00:00Z; to poll again: vidpoll status acme:j1)"
     assert shell("wait", REF, "--quiet") == (0, [again], [])
-    kept = "acme:j1 completed: video (as kept on 2027-01-15T08:00:00Z; nobody was asked)"
+    kept = "acme:j1 completed: video (as kept on 2027-01-15T08:00:00Z; not polled)"
     assert shell("status", REF, "--kept") == (0, [kept], [])
     code, out, _ = shell("download", REF, "--to", "a.mp4", script={"/files/": [MP4], "": [signed]})
     assert (code, out) == (0, [f"a.mp4 ({len(MP4)} bytes)"])
@@ -203,7 +203,7 @@ def test_a_store_that_fails_in_the_middle_stops_no_submit(
 def test_without_a_store_there_is_nothing_to_resume(shell: Shell) -> None:
     """It says what to name."""
     code, _, [said] = shell("resume", "--no-store")
-    assert (code, said) == (2, "vidpoll: nothing is kept without a store; name one with --store FILE")
+    assert (code, said) == (2, "vidpoll: this command needs a store: name one with --store FILE")
 
 
 # -- resume -----------------------------------------------------------------------------------------------------------
@@ -243,7 +243,10 @@ def test_a_job_that_is_gone_at_its_provider_can_be_left_out(shell: Shell) -> Non
     shell("wait", REF, "--download", "clips", "--quiet", script=script)
     for _ in range(2):
         code, _, [said] = shell("resume", "--quiet", script=[(404, {"error": "no such job"})])
-        assert (code, said.endswith("To leave it out from now on: vidpoll jobs --local --forget acme:j1")) == (1, True)
+        assert (code, said.endswith("To leave this job out from now on: vidpoll jobs --local --forget acme:j1")) == (
+            1,
+            True,
+        )
     shell("jobs", "--local", "--forget", REF)
     assert shell("resume") == (0, ["nothing is left to wait for"], [])
 
@@ -287,7 +290,7 @@ def test_one_account_without_a_key_does_not_hold_up_the_others(shell: Shell, mon
     monkeypatch.delenv("ACME_API_KEY")
     code, out, [left] = shell("resume", "--quiet", script=[DONE])
     assert (code, out) == (3, ["two:j2 completed: video"])
-    assert left == "vidpoll: acme:j1 is left: acme: no key. Set the environment variable ACME_API_KEY"
+    assert left == "vidpoll: acme:j1 is skipped: acme: no key. Set the environment variable ACME_API_KEY"
 
 
 @pytest.mark.parametrize("threads", [True, False])
@@ -324,7 +327,7 @@ def test_resume_asks_at_no_address_that_stands_in_the_store_alone(
     code, _, [said] = shell("resume", "--quiet", script=[DONE])
     assert (code, urls(shell)) == (3, [])
     assert said == (
-        "vidpoll: a submit at acme is left: the store names https://eu.acme.example, where your key would go. "
+        "vidpoll: a submit at acme is skipped: your key would go to https://eu.acme.example, which the store names. "
         "If that is right: vidpoll resume --base-url https://eu.acme.example"
     )
     monkeypatch.setenv("ACME_BASE_URL", "https://eu.acme.example/")
@@ -369,7 +372,7 @@ def test_ctrl_c_prints_what_is_left_and_the_line_that_goes_on(shell: Shell, monk
     options = ["--store", "s.sqlite3", "--download", "my clips", "--base-url", "https://eu.acme.example"]
     code, _, [left, resume] = shell("wait", REF, "acme:j2", *options, "--quiet", script=[DRAWING])
     assert code == 130
-    assert left == "vidpoll: interrupted; left, and going on at the provider: acme:j1, acme:j2"
+    assert left == "vidpoll: interrupted; continuing at the provider: acme:j1, acme:j2"
     assert resume == (
         "vidpoll: resume: vidpoll wait acme:j1 acme:j2 --download 'my clips' --base-url https://eu.acme.example "
         "--store s.sqlite3"
@@ -387,15 +390,15 @@ def test_resume_shows_what_a_lost_submit_may_have_become_and_adopts_none(shell: 
     shell("wait", "acme:known", "--quiet", script=[DONE])
     code, _, [unknown] = shell("submit", "acme", "clip", "prompt=a sea", script=[RESET])
     assert (code, "may have been received" in unknown) == (3, True)
-    assert unknown.endswith("It is on record: `vidpoll resume` shows what it may have become")
+    assert unknown.endswith("It is on record: `vidpoll resume` shows which job it may be")
     why = "the connection failed (ConnectionResetError)"
-    forget = "Where it never arrived, forget it, and what ended before: vidpoll jobs --local --forget-before"
+    forget = "If it never arrived, forget it, and all jobs that ended before it: vidpoll jobs --local --forget-before"
     rows = {"rows": [{"id": "known", "status": "done"}, {"id": "lost", "status": "drawing"}]}
     code, out, err = shell("resume", script={"/jobs": [rows]})
     assert (code, out) == (3, [])
     assert err == [
-        f"vidpoll: a submit without an answer, on 2027-01-15T08:00:00Z: acme clip prompt='a sea' ({why})",
-        "vidpoll:   may be acme:lost running drawing: vidpoll resume --adopt acme:lost",
+        f"vidpoll: a submit of unknown outcome, on 2027-01-15T08:00:00Z: acme clip prompt='a sea' ({why})",
+        "vidpoll:   it may be acme:lost running drawing: vidpoll resume --adopt acme:lost",
         f"vidpoll:   {forget} 2027-01-15T08:00:01Z",
     ]
     assert [wire.method for wire in shell.wire.sent] == ["GET"]  # type: ignore[attr-defined]
@@ -427,7 +430,7 @@ def test_forgetting_says_which_keys_may_buy_again(shell: Shell) -> None:
     said = shell("jobs", "--local", "--forget-before", "2028-01-01")[2][0]
     assert (
         said
-        == "vidpoll: forgot 2: jobs that ended before, and submits without an answer; 2 of their keys may buy again"
+        == "vidpoll: forgot 2: jobs that ended before, and submits of unknown outcome; 2 of their keys may buy again"
     )
     shell(*ONCE, script=[SUBMITTED])
     assert shell("jobs", "--local", "--forget", REF)[2][0] == (
@@ -482,12 +485,12 @@ def test_a_lost_submit_of_a_key_is_adopted_or_dismissed_by_it(shell: Shell) -> N
         assert (code, f"Its key '{key}' stays in use" in said) == (3, True)
     code, _, err = shell("resume", script=[{"rows": [{"id": "lost", "status": "drawing"}]}])
     assert code == 3
-    lost = "a submit without an answer, on 2027-01-15T08:00:00Z: acme clip prompt='a sea'"
+    lost = "a submit of unknown outcome, on 2027-01-15T08:00:00Z: acme clip prompt='a sea'"
     assert sorted([err[:3], err[3:]]) == [
         [
             f"vidpoll: {lost}, key {key} (the connection failed (ConnectionResetError))",
-            f"vidpoll:   may be acme:lost running drawing: vidpoll resume --adopt acme:lost --key {key}",
-            f"vidpoll:   Where it never arrived, its key may buy again: vidpoll resume --dismiss {key}",
+            f"vidpoll:   it may be acme:lost running drawing: vidpoll resume --adopt acme:lost --key {key}",
+            f"vidpoll:   If it never arrived, let its key buy again: vidpoll resume --dismiss {key}",
         ]
         for key in ("k1", "k2")
     ]
@@ -496,7 +499,7 @@ def test_a_lost_submit_of_a_key_is_adopted_or_dismissed_by_it(shell: Shell) -> N
     code, _, [said] = shell("resume", "--adopt", "acme:lost", "--key", "k3")
     assert (code, "for acme with the key 'k3'" in said) == (2, True)
     code, _, [said] = shell("resume", "--dismiss", "k3")
-    assert (code, said.endswith("no submit without an answer is on record with that key")) == (2, True)
+    assert (code, said.endswith("no submit of unknown outcome is on record with that key")) == (2, True)
     dismissed = shell("resume", "--adopt", "acme:lost", "--key", "k2", "--dismiss", "k1", "--quiet", script=[DONE])
     assert dismissed == (0, ["acme:lost completed: video"], [])
     assert shell(*ONCE[:-1], "k2") == (0, ["acme:lost"], [])
@@ -508,7 +511,7 @@ def test_a_lost_submit_without_candidates_says_what_to_do(shell: Shell) -> None:
     shell("submit", "acme", "clip", "prompt=x", script=[RESET])
     code, _, err = shell("resume", script=[{"rows": []}])
     assert code == 3
-    assert "its list shows no job that may be it" in err[1]
+    assert "the provider's list shows no job that it may be" in err[1]
     assert "vidpoll resume --adopt acme:ID" in err[1]
     code, out, _ = shell("resume", "--json", script=[{"rows": []}])
     assert (code, json.loads(out[0])["submit"]["sent"]) == (3, {"prompt": "x"})
@@ -521,10 +524,10 @@ def test_the_lines_about_a_lost_submit_work_when_they_are_pasted(shell: Shell) -
     said = shell("submit", "acme", "clip", "prompt=x", *store, script=[RESET])[2][0]
     assert "`vidpoll resume --store s.sqlite3`" in said
     assert shell("jobs", "--local", *store)[2] == [
-        "vidpoll: 1 submits have no answer yet: vidpoll resume --store s.sqlite3"
+        "vidpoll: 1 submits have an unknown outcome: vidpoll resume --store s.sqlite3"
     ]
     said = shell("resume", *store, script=[{"rows": []}])[2][1]
-    forget = said.partition("before: vidpoll ")[2].split()
+    forget = said.partition("before it: vidpoll ")[2].split()
     assert forget == ["jobs", "--local", "--forget-before", "2027-01-15T08:00:01Z", *store]
     assert shell(*forget)[:2] == (0, [])
     assert shell("resume", *store) == (0, ["nothing is left to wait for"], [])
@@ -550,7 +553,7 @@ def test_ctrl_c_in_a_submit_says_where_it_is_found(shell: Shell, monkeypatch: py
 
     monkeypatch.setattr(FakeClock, "get", interrupt)
     code, _, [said] = shell("submit", "acme", "clip", "prompt=x", script=[SUBMITTED])
-    assert (code, "`vidpoll resume` goes on with it or shows what it may have become" in said) == (130, True)
+    assert (code, "`vidpoll resume` continues it or shows which job it may be" in said) == (130, True)
     code, _, [said] = shell("submit", "acme", "clip", "prompt=x", "--no-store", script=[SUBMITTED])
     assert (code, "look at `vidpoll jobs acme`" in said) == (130, True)
 
@@ -560,7 +563,7 @@ def test_adopting_what_nobody_lost(shell: Shell) -> None:
     shell("wait", REF, "--quiet", script=[DONE])
     code, _, [said] = shell("resume", "--adopt", "acme:j9")
     assert code == 2
-    assert said.endswith("`vidpoll wait acme:j9` waits for any job, and keeps it")
+    assert said.endswith("`vidpoll wait acme:j9` waits for any job and keeps it")
 
 
 # -- jobs --local -----------------------------------------------------------------------------------------------------
@@ -608,7 +611,7 @@ def test_references_from_standard_input(shell: Shell) -> None:
     code, out, _ = shell("wait", "-", "acme:c", "--quiet", script=[DONE], stdin="acme:a # first\n\nacme:b acme:a\n")
     assert (code, sorted(line.split()[0] for line in out)) == (0, ["acme:a", "acme:b", "acme:c"])
     code, _, [said] = shell("wait", "-", stdin="\n")
-    assert (code, said) == (2, "vidpoll: - reads references from standard input, and none came")
+    assert (code, said) == (2, "vidpoll: - reads references from standard input, but it holds none")
 
 
 def test_another_account_of_a_provider(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -655,8 +658,8 @@ def test_a_batch_that_the_balance_cannot_pay_is_refused(shell: Shell) -> None:
     code, out, [said] = shell(*batch, script={"/quota": [{"credits": 120}], "": list(ids)})
     assert (code, out) == (1, [])
     assert said == (
-        "vidpoll: acme: 3 clip cost 150 credits, and the balance is 120: 30 are missing. Nothing was submitted; "
-        "--force submits all the same"
+        "vidpoll: acme: 3 clip cost 150 credits, but the balance is 120: 30 are missing. Nothing was submitted; "
+        "--force submits anyway"
     )
     refs = ["acme:j0", "acme:j1", "acme:j2"]
     assert shell(*batch, script={"/quota": [{"credits": 150}], "": list(ids)}) == (0, refs, [])
@@ -668,7 +671,7 @@ def test_a_batch_whose_price_cannot_be_asked_names_the_way_out(shell: Shell) -> 
     """Nothing is submitted unasked, but by --force."""
     code, out, [said] = shell("submit", "acme", "clip", "prompt=x", "--count", "2", script=[(403, {"error": "no"})])
     assert (code, out) == (1, [])
-    assert said.endswith("Nothing was submitted; --force submits unasked")
+    assert said.endswith("Nothing was submitted; --force submits without this check")
 
 
 def test_a_batch_that_ends_half_way_keeps_what_was_submitted(shell: Shell) -> None:
@@ -684,9 +687,9 @@ def test_a_batch_that_ends_half_way_keeps_what_was_submitted(shell: Shell) -> No
 def test_cancel_asks_before(shell: Shell) -> None:
     """As delete does; the job ends when its provider says so."""
     code, _, [said] = shell("cancel", REF)
-    assert (code, said) == (2, "vidpoll: cancel: there is nobody to ask; --yes cancels without asking")
+    assert (code, said) == (2, "vidpoll: cancel: standard input is not a terminal, so you cannot be asked; add --yes")
     code, out, err = shell("cancel", REF, "--yes", script=[(200, {})])
-    assert (code, out, err) == (0, ["acme:j1 is asked to end; what came of it: vidpoll wait acme:j1"], [])
+    assert (code, out, err) == (0, ["acme:j1 was asked to end; to see the outcome: vidpoll wait acme:j1"], [])
     assert [wire.method for wire in shell.wire.sent] == ["POST"]  # type: ignore[attr-defined]
     assert shell("cancel", REF, "--yes", script=[(409, {"error": "too late"})])[0] == 1
 

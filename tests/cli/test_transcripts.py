@@ -33,7 +33,7 @@ def test_a_transcript_is_written_and_replayed(shell: Shell, tmp_path: Path) -> N
     assert out[2:] == [
         "acme:j1 queued unknown status 'odd'",
         "acme:j1 failed: out of paint",
-        "4 answers; at the end: acme:j1 failed: out of paint",
+        "4 responses; final state: acme:j1 failed: out of paint",
     ]
 
 
@@ -42,7 +42,7 @@ def test_replay_of_an_unfinished_wait(shell: Shell) -> None:
     assert shell("wait", REF, "--quiet", "--timeout", "9", "--transcript", "t", script=[DRAWING])[0] == 3
     assert shell("replay", "t")[:2] == (
         3,
-        ["acme:j1 running drawing", "acme:j1 drawing 10 %", "2 answers; at the end: acme:j1 running drawing 10 %"],
+        ["acme:j1 running drawing", "acme:j1 drawing 10 %", "2 responses; final state: acme:j1 running drawing 10 %"],
     )
 
 
@@ -50,9 +50,9 @@ def test_replay_of_an_unfinished_wait(shell: Shell) -> None:
     ("text", "said"),
     [
         (None, "cannot read t: No such file or directory"),
-        ("", "t holds no answers"),
-        ("{}", "t, line 1: no answer of a transcript (`vidpoll wait --transcript`)"),
-        ("[" * 9, "t, line 1: no answer of a transcript (`vidpoll wait --transcript`)"),
+        ("", "t holds no responses; `vidpoll wait --transcript` writes a transcript"),
+        ("{}", "t, line 1: not a line of a transcript; `vidpoll wait --transcript` writes one"),
+        ("[" * 9, "t, line 1: not a line of a transcript; `vidpoll wait --transcript` writes one"),
     ],
 )
 def test_what_is_no_transcript(shell: Shell, tmp_path: Path, text: str | None, said: str) -> None:
@@ -107,7 +107,7 @@ def test_a_replay_says_where_the_wait_ended(shell: Shell, tmp_path: Path) -> Non
     (tmp_path / "t").write_text("\n".join([json.dumps(entry)] * 3) + "\n\n")
     code, out, _ = shell("replay", "t")
     assert code == 3
-    assert out[-2:] == ["the wait ends after 2 of them", "3 answers; at the end: acme:j1 not asked yet"]
+    assert out[-2:] == ["the wait ends after 2 of the responses", "3 responses; final state: acme:j1 not polled yet"]
 
 
 class Display:
@@ -161,10 +161,10 @@ def test_a_heartbeat_on_a_terminal(shell: Shell, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("vidpoll.cli.output.Output.terminal", True)
     _, out, _ = shell("wait", REF, script=script)
     (still,) = [line for line in out if "still" in line]
-    assert still in [f"still drawing 10 %, 50 s, last answer {ago} s ago" for ago in (0, 5)]  # one is due right then
+    assert still in [f"still drawing 10 %, 50 s, last response {ago} s ago" for ago in (0, 5)]  # one is due right then
     two = {"/jobs/a": [DRAWING] * 12 + [DONE], "/jobs/b": [DRAWING] * 12 + [DONE]}
     _, out, _ = shell("wait", "acme:a", "acme:b", script=two)
-    assert [line for line in out if "still" in line] == ["still 2 jobs, 50 s, last answer 5 s ago"]
+    assert [line for line in out if "still" in line] == ["still 2 jobs, 50 s, last response 5 s ago"]
 
 
 def test_many_jobs_are_summed_up(shell: Shell) -> None:

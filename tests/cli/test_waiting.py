@@ -181,7 +181,7 @@ def test_wait_interrupted(shell: Shell) -> None:
     )
     assert code == 130
     assert err[-2:] == [
-        "vidpoll: interrupted; left, and going on at the provider: acme:c d; completed, and not saved yet: acme:b",
+        "vidpoll: interrupted; continuing at the provider: acme:c d; completed but not saved yet: acme:b",
         "vidpoll: resume: vidpoll wait acme:b 'acme:c d' --download 'my clips'",
     ]
 
@@ -266,7 +266,7 @@ def test_a_folder_that_nothing_can_be_saved_in(shell: Shell, tmp_path: Path, fol
     for words in (["wait", REF], ["submit", "acme", "clip", "prompt=x"], ["resume", "--store", "s.sqlite3"]):
         code, out, err = shell(*words, "--download", folder, script=[DONE])
         assert (code, out, len(err)) == (2, [], 1)
-        assert err[0].startswith(f"vidpoll: --download: nothing can be saved in {folder!r}: ")
+        assert err[0].startswith(f"vidpoll: --download: cannot save files in {folder!r}: ")
         assert why in err[0]
         assert shell.wire.sent == []  # type: ignore[attr-defined]
 

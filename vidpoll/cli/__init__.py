@@ -1,9 +1,9 @@
-"""The command line `vidpoll`: finds the command, runs it, and turns whatever happens into one line and an exit code.
+"""The command line `vidpoll`: finds the command, runs it, and turns every outcome into one line and an exit code.
 
-Written with the public API of vidpoll. The rooms: `output` (lines, JSON, exit codes), `context` (what every command
-gets), `again` (the lines that go on), `waiting`, `status`, `submitting`, `downloading`, `store_commands`, `queries`,
-`cancel_delete`, `batch`, `simulating`, `doctor` and `demo` (the commands), `versions`. No command lives here, and none
-calls sys.exit.
+Written with the public API of vidpoll. The modules: `output` (lines, JSON, exit codes), `context` (what every command
+gets), `again` (the commands that messages print as the next step), `waiting`, `status`, `submitting`, `downloading`,
+`store_commands`, `queries`, `cancel_delete`, `batch`, `simulating`, `doctor` and `demo` (the commands), `versions`.
+No command is defined in this file, and no command calls sys.exit.
 """
 
 from __future__ import annotations
@@ -69,14 +69,15 @@ COMMANDS = {
 }
 """The commands by name, in the order of the help."""
 
-ABOUT = "Wait for AI video jobs at any provider. A job is named by its reference, ACCOUNT:ID."
+ABOUT = "Submit AI video jobs to any provider, wait for them, and save the videos. A job's reference is ACCOUNT:ID."
 CODES = """\
-exit codes: 0 completed, 1 not completed (or refused, or a file could not be saved), 2 wrong usage,
-            3 outcome unknown (the job goes on), 130 interrupted, 143 ended by SIGTERM; several jobs: the highest
-keys:       from the environment alone, like MAGICOAL_API_KEY: a key on a command line stays in the shell's history;
-            `vidpoll providers NAME` names the variables
-debugging:  VIDPOLL_DEBUG=1 shows tracebacks, VIDPOLL_TRACE=1 every call of a hook, VIDPOLL_DISABLE=name,name switches
-            plugins off; `vidpoll doctor` looks at what is set up here, `vidpoll --version` is for bug reports
+exit codes: 0 completed; 1 not completed, refused, or a file could not be saved; 2 wrong usage;
+            3 outcome unknown (the job continues at the provider); 130 interrupted; 143 ended by SIGTERM.
+            For several jobs, the highest of their codes
+keys:       read only from environment variables, like MAGICOAL_API_KEY, because a key on a command line stays in
+            the shell's history; `vidpoll providers NAME` lists the variables
+debugging:  VIDPOLL_DEBUG=1 shows tracebacks, VIDPOLL_TRACE=1 shows every hook call, VIDPOLL_DISABLE=name,name
+            switches plugins off; `vidpoll doctor` checks this setup; put `vidpoll --version` into a bug report
 
 example:    vidpoll wait magicoal:3f8a2d1b-4c9e-4b7f-8d2a-1f3c5e7a9b0d --download clips"""
 
@@ -93,13 +94,13 @@ def main(
     context = Context(out, clock or SystemClock(), client_factory)
     with _warnings_as_lines(out) as show, _hooks_as_lines(out), _tries_as_lines(out):
         code = out.finish(_guarded(arguments, context))
-    if argv is None:  # the process is ours and ends now; notifiers have still to say what they could not deliver
+    if argv is None:  # the process ends now; notifiers must still be able to warn of what they could not deliver
         warnings.showwarning = show
     return code
 
 
 def _guarded(arguments: list[str], context: Context) -> int:
-    """The exit code of whatever happens; an error becomes one line."""
+    """Run the command and return its exit code; an error becomes one line."""
     out = context.out
     try:
         return _run(arguments, context)
@@ -112,7 +113,7 @@ def _guarded(arguments: list[str], context: Context) -> int:
         _debug()
         out.error(advised(error, argparse.Namespace()))
         return code_of(error)
-    except Exception as error:  # noqa: BLE001 - a bug is no reason to show a traceback to somebody who waits for a video
+    except Exception as error:  # noqa: BLE001 - even a bug must not print a traceback by default
         _debug()
         said = redact.text(f"{type(error).__name__}: {error}")
         out.error(f"a bug in vidpoll or in a plugin: {said}; VIDPOLL_DEBUG=1 shows where")
@@ -134,8 +135,8 @@ def _run(arguments: list[str], context: Context) -> int:
             context.out.text(_help(commands))
             return 0 if name else USAGE
     close = difflib.get_close_matches(name, commands, 1)
-    meant = f"did you mean {close[0]!r}? " if close else ""
-    raise vidpoll.UsageError(f"no command {redact.text(name, limit=60)!r}: {meant}See vidpoll --help")
+    meant = f" did you mean {close[0]!r}?" if close else ""
+    raise vidpoll.UsageError(f"no command {redact.text(name, limit=60)!r}:{meant} see vidpoll --help")
 
 
 def _command(command: Command, arguments: list[str], context: Context) -> int:
@@ -158,7 +159,7 @@ def _command(command: Command, arguments: list[str], context: Context) -> int:
 
 
 def _tell_details(command: Command, parser: Parser, arguments: Sequence[str], context: Context) -> None:
-    """`vidpoll submit acme clip --help` tells of what is named beside it, too."""
+    """Add the named account's details to the help: `vidpoll submit acme clip --help` lists the fields of `clip`."""
     rest = [each for each in arguments if each not in ("-h", "--help")]
     if command.details is None or len(rest) in (0, len(arguments)):
         return
@@ -166,7 +167,7 @@ def _tell_details(command: Command, parser: Parser, arguments: Sequence[str], co
 
 
 def _added(client: vidpoll.Client, out: Output) -> dict[str, Command]:
-    """The commands of plugins. One that goes wrong costs a line, not the others."""
+    """The commands of plugins. A plugin that fails costs an error line, and the other plugins still register."""
     added: dict[str, Command] = {}
 
     def register(
@@ -176,9 +177,12 @@ def _added(client: vidpoll.Client, out: Output) -> dict[str, Command]:
         run: Callable[[argparse.Namespace], int | None],
     ) -> None:
         if name in COMMANDS or name in added:
-            raise vidpoll.PluginError(f"there is a command {name!r} already")
+            raise vidpoll.PluginError(f"a command {name!r} already exists: choose another name")
         if not name or name.startswith("-") or not callable(add_arguments) or not callable(run):
-            raise vidpoll.PluginError("register(name, help, add_arguments, run): the last two are functions")
+            raise vidpoll.PluginError(
+                "register(name, help, add_arguments, run): name must not be empty or begin with '-', "
+                "and add_arguments and run must be functions"
+            )
         added[name] = Command(name, help, add_arguments, lambda args, context: run(args) or 0)
 
     for wrong in client.add_commands(register):
@@ -189,13 +193,13 @@ def _added(client: vidpoll.Client, out: Output) -> dict[str, Command]:
 def _help(commands: dict[str, Command]) -> str:
     wide = max(map(len, commands))
     lines = [f"  {command.name:<{wide}}  {command.help}" for command in commands.values()]
-    title = "commands (vidpoll COMMAND --help tells more):"
+    title = "commands (vidpoll COMMAND --help explains one):"
     return "\n".join(["usage: vidpoll COMMAND [options]", "", ABOUT, "", title, *lines, "", CODES])
 
 
 @contextmanager
 def _warnings_as_lines(out: Output) -> Iterator[Any]:
-    """Show what vidpoll warns of (a hook that raises, say) as a line each, and the same thing once."""
+    """Show each different warning of vidpoll (for example that a hook raised) once, on one line."""
     told: set[str] = set()
 
     def show(message: Warning | str, *where: object) -> None:
@@ -214,7 +218,7 @@ def _warnings_as_lines(out: Output) -> Iterator[Any]:
 
 @contextmanager
 def _hooks_as_lines(out: Output) -> Iterator[None]:
-    """With VIDPOLL_TRACE=1: what vidpoll logs of the calls of hooks, a line each on standard error."""
+    """With VIDPOLL_TRACE=1, print each hook call that vidpoll logs as a line on standard error."""
     if os.environ.get("VIDPOLL_TRACE", "") in ("", "0"):
         yield
         return
@@ -233,7 +237,7 @@ def _hooks_as_lines(out: Output) -> Iterator[None]:
 
 @contextmanager
 def _tries_as_lines(out: Output) -> Iterator[None]:
-    """Say at once that something which is no wait (a list, a submit that was not sent) is tried again, and why."""
+    """Report retries of requests that are not polls (a list, a submit that was not sent) at once, with the reason."""
     log = logging.getLogger("vidpoll.again")
     handler, level = logging.Handler(), log.level
     handler.emit = lambda record: out.error(record.getMessage())  # type: ignore[method-assign]

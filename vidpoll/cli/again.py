@@ -1,7 +1,7 @@
-"""The lines that go on: the one maker of every command that is printed for the next step, so that pasted it works.
+"""Builds every command that vidpoll prints as the next step, so that it works when pasted.
 
-It asks where this command asked, and keeps what this command kept. A message of the library names bare commands, or a
-line of Python: `advised` gives them the options of this call.
+The printed command uses the same base URL, account, store and other options as the current one. Messages of the library
+name bare commands or a line of Python; `advised` adds the options of this call to them.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ TAKES: dict[str, Sequence[str]] = {
     "doctor": (*_WHERE, *_STORE),
     "resume": ("addresses", *_REACH, "store"),
 }
-"""The options that a line takes over from the call that prints it, by command."""
+"""By command: the options that a printed command inherits from the command that prints it."""
 
 
 def again(args: Arguments, command: str, *words: str, **options: str | bool | list[str] | None) -> str:
-    """The command that goes on, for a shell: `options` are its own, the others are those of this call."""
+    """The shell command for the next step: `options` are set for it, the others are inherited from this call."""
     line = ["vidpoll", *command.split(), *words]
     for name, value in options.items():
         line += _option(name, value)
@@ -49,7 +49,7 @@ def again(args: Arguments, command: str, *words: str, **options: str | bool | li
 
 
 def _addresses(args: Arguments) -> list[str]:
-    """The addresses that this call names: `resume` goes to no other one that stands in a store alone."""
+    """The base URLs that this call names: `resume` uses no other base URL that only a store names."""
     accounts: Sequence[tuple[str, vidpoll.Account]] = getattr(args, "account", None) or ()
     named = [*getattr(args, "addresses", ()), getattr(args, "base_url", None), *(own.base_url for _, own in accounts)]
     return list(dict.fromkeys(url for url in named if url))
@@ -85,9 +85,9 @@ _SLOW = re.compile(r"no connection within|no whole answer within|nothing came fo
 
 
 def advised(error: vidpoll.VidpollError, args: Arguments, line: str | None = None) -> str:
-    """The message of an error, with ways out that work in this shell; `line` is the command that waits for its job."""
+    """The message of an error with next steps that work in this shell; `line` is the command that waits for its job."""
     said = error.message
-    if isinstance(error, vidpoll.MissingKey):  # here a key comes from the environment alone
+    if isinstance(error, vidpoll.MissingKey):  # the command line reads keys from the environment only
         said = said.partition(", or pass Client(")[0]
     resume = getattr(error, "resume", None)
     if resume and error.job is not None:
@@ -97,10 +97,10 @@ def advised(error: vidpoll.VidpollError, args: Arguments, line: str | None = Non
             said = re.sub(rf"{re.escape(bare)}(?: --base-url \S+)?", lambda _: line, said)
     said = _PYTHON.sub(lambda found: f"vidpoll wait {shell.quote(found[2])}", said)
     said = _LINE.sub(lambda found: _with_options(args, *found.groups()), said)
-    ways = ["--patience S bears faults for longer"] if isinstance(error, vidpoll.ProviderUnreachable) else []
-    ways += ["--http-timeout S waits longer for an answer"] if _SLOW.search(said) else []
+    ways = ["--patience S tolerates faults for longer"] if isinstance(error, vidpoll.ProviderUnreachable) else []
+    ways += ["--http-timeout S waits longer for a response"] if _SLOW.search(said) else []
     if getattr(error, "status", None) in (401, 403):
-        ways += ["--header NAME=VARIABLE sends what a proxy before the server wants"]
+        ways += ["--header NAME=VARIABLE sends a header that a proxy in front of the server requires"]
     if not ways or not hasattr(args, "patience"):
         return said
     told = "; ".join(ways)
@@ -114,10 +114,10 @@ def _with_options(args: Arguments, command: str, words: str, base_url: str | Non
 
 
 def fetching(error: vidpoll.VidpollError, args: Arguments, line: str) -> str:
-    """The same for a file: `line` is the command that fetches it."""
+    """`advised` for the error of a download: `line` is the command that downloads the file."""
     said = advised(error, args)
     if isinstance(error, vidpoll.ResultMissing):
-        return f"{said}. To save that: {line}" if "it has: no files" not in said else said
+        return f"{said}. To save these: {line}" if "it has: no files" not in said else said
     for phrase in ("the same call goes on where it stopped", "download it again"):
         said = said.replace(phrase, f"{'go on' if 'goes' in phrase else phrase} with {line}")
     return said

@@ -1,6 +1,7 @@
-"""The command `batch`: a file of prompts in, videos out, once, within a budget. What a row does is the library's.
+"""The command `batch`: a file of prompts in, one video a row out, each bought once, within a budget.
 
-The first Ctrl-C (or SIGTERM) sends no further row and lets what is being sent have its answer; the second one leaves.
+The library does the work. The first Ctrl-C (or SIGTERM) stops sending rows and waits for the response to each submit
+under way; the second one leaves at once.
 """
 
 from __future__ import annotations
@@ -27,22 +28,22 @@ from .waiting import check_folder, shown
 
 T = TypeVar("T")
 
-ENDING = "ending: no further row is sent; what is under way goes on at its provider (again: leave at once)"
+ENDING = "ending: no further row is sent; running jobs continue at their providers (signal again to leave at once)"
 
 FAILED = (
-    "what failed for good is bought again with --retry-failed alone; "
-    "the same line fetches files that could not be saved"
+    "only --retry-failed buys again what failed for good; "
+    "without it, the same command downloads files that could not be saved"
 )
 
 EVERY = 1.0
-"""Seconds between two passing lines that say how the batch stands, on a terminal."""
+"""Seconds between two updates of the status line on a terminal."""
 
 SUMMED = 60.0
-"""Seconds between two lines that say so elsewhere, where anything has changed."""
+"""Seconds between two status lines elsewhere; none is printed if nothing has changed."""
 
 
 PROBLEM = 200
-"""Characters of a row's problem on its line; --json and --report have it whole."""
+"""Characters of a row's problem that its line shows; --json and --report have the whole text."""
 
 
 def _pairs(form: str, read: Callable[[str], T]) -> Callable[[str], tuple[str, T]]:
@@ -59,7 +60,7 @@ def _pairs(form: str, read: Callable[[str], T]) -> Callable[[str], tuple[str, T]
 
 def _whole(text: str) -> int:
     if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number, 0 or more")
     return int(text)
 
 
@@ -67,50 +68,62 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "source",
         metavar="FILE",
-        help="CSV, JSON or JSONL; a folder of .txt files or pictures; - reads standard input",
+        help="a CSV, JSON or JSONL file, or a folder of .txt files or pictures; - reads standard input",
     )
     parser.add_argument(
         "words",
         nargs="*",
         default=(),
         metavar="ACCOUNT KIND NAME=VALUE",
-        help="the account and the kind of rows that name none, and fields for rows without such a column",
+        help="the default account, kind and fields, for rows that do not set their own",
     )
-    parser.add_argument("--dry-run", action="store_true", help="show the plan, check every row, and send nothing")
-    parser.add_argument("--into", metavar="DIR", help="save the files there (default: a folder of the batch's name)")
-    parser.add_argument("--name", help="the batch's name in the store (default: the file's, without its ending)")
-    parser.add_argument("--file", metavar="TEMPLATE", help="names of the files, like {key} or {n}-{prompt:30} ({key})")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="check every row, show the plan and its cost, buy nothing"
+    )
+    parser.add_argument("--into", metavar="DIR", help="the folder for the files (default: named after the batch)")
+    parser.add_argument("--name", help="the batch's name in the store (default: FILE's name without its suffix)")
+    parser.add_argument(
+        "--file",
+        metavar="TEMPLATE",
+        help="how to name the files, like {key} or {n}-{prompt:30} (default: {key})",
+    )
     parser.add_argument("--picture", metavar="FIELD", help="the field that takes the pictures of a folder")
-    parser.add_argument("--budget", metavar="AMOUNT", help="spend no more than that: '40 USD', '4000 credits'")
-    parser.add_argument("--limit", type=count, metavar="N", help="buy no more than N videos; 1 is a pilot")
+    parser.add_argument(
+        "--budget", metavar="AMOUNT", help="the most this batch may spend, with the unit: '40 USD', '4000 credits'"
+    )
+    parser.add_argument("--limit", type=count, metavar="N", help="buy no more than N videos; use 1 for a trial run")
     parser.add_argument(
         "--price",
         type=_pairs("ACCOUNT/KIND=AMOUNT, like kling/t2v=0.35USD", str),
         action="append",
         metavar="ACCOUNT/KIND=AMOUNT",
-        help="what one costs, where nobody else knows it",
+        help="the price of one video of this kind; it overrides every other source",
     )
     parser.add_argument(
         "--slots",
         type=_pairs("ACCOUNT=N, like kling=5", count),
         action="append",
         metavar="ACCOUNT=N",
-        help="so many unfinished jobs at once (default: what the provider says, or what its refusals teach)",
+        help="at most N unfinished jobs at once (default: the provider's limit, or learnt from its refusals)",
     )
-    parser.add_argument("--until", metavar="TIME", help="submit nothing after 07:00, or 2027-03-01T07:00")
-    parser.add_argument("--retries", type=_whole, metavar="N", help="try a row again N times after a fault (1)")
     parser.add_argument(
-        "--retries-paid", type=_whole, metavar="N", help="the same where the failed try is charged, too (0)"
+        "--until", metavar="TIME", help="submit nothing after TIME, like 07:00 or 2027-03-01T07:00 (local time)"
     )
-    parser.add_argument("--only", action="append", metavar="KEY", help="only the rows of these keys")
-    parser.add_argument("--retry-failed", action="store_true", help="buy the rows again that failed for good")
+    parser.add_argument(
+        "--retries", type=_whole, metavar="N", help="retry a row up to N times if its failure was not charged (1)"
+    )
+    parser.add_argument(
+        "--retries-paid", type=_whole, metavar="N", help="retry a row up to N times if its failure was charged (0)"
+    )
+    parser.add_argument("--only", action="append", metavar="KEY", help="only the row with this key (may be repeated)")
+    parser.add_argument("--retry-failed", action="store_true", help="buy rows that failed for good again")
     parser.add_argument(
         "--changed",
         choices=("keep", "again"),
-        help="a bought row that the file has with other fields by now: keep it, or buy it again",
+        help="if FILE has changed the fields of a row since it was bought: keep the video, or buy it again",
     )
-    parser.add_argument("--report", metavar="FILE", help="write what became of each row there, as .csv or .jsonl")
-    parser.add_argument("--quiet", action="store_true", help="only say what became of each row")
+    parser.add_argument("--report", metavar="FILE", help="write the outcome of each row to FILE (.csv or .jsonl)")
+    parser.add_argument("--quiet", action="store_true", help="print only the outcome of each row")
     where(parser)
     store(parser)
     as_json(parser)
@@ -129,7 +142,7 @@ def _batch(args: Arguments, context: Context) -> int:
 
 def _opened(args: Arguments, context: Context) -> int:
     if args.no_store:
-        raise vidpoll.UsageError("batch: a batch is kept in a store, so that nothing is bought twice: no --no-store")
+        raise vidpoll.UsageError("batch: a batch needs its store, so that nothing is bought twice: omit --no-store")
     account, kind, texts = _split(args.words)
     if args.into is not None:
         check_folder(args.into, "--into")
@@ -150,15 +163,17 @@ def _opened(args: Arguments, context: Context) -> int:
 
 
 def _client(args: Arguments, context: Context, account: str | None, heart: Heart | None) -> vidpoll.Client:
-    """A client with a store, for the account that is named; those of the rows are where they always are."""
+    """A client with a store. --base-url applies to the account on the command line, not to accounts in rows."""
     accounts = dict.fromkeys([*([account] if account else []), *dict(args.account or ())])
     if args.base_url and not accounts:
-        way = "name it after FILE, or say --account NAME=PROVIDER@URL for each"
-        raise vidpoll.UsageError(f"--base-url is for one account: {way}")
+        way = "name that account after FILE, or give --account NAME=PROVIDER@URL for each account"
+        raise vidpoll.UsageError(f"--base-url applies to one account: {way}")
     try:
         return context.client(accounts, args, heart, must_keep=True)
     except vidpoll.StoreError as error:
-        raise vidpoll.UsageError(f"{error.message}. A batch needs a store: nothing was sent (--store FILE)") from error
+        raise vidpoll.UsageError(
+            f"{error.message}. A batch needs a store, so nothing was sent; name another one with --store FILE"
+        ) from error
 
 
 def _run(args: Arguments, context: Context, batch: vidpoll.Batch, stop: threading.Event) -> int:
@@ -171,7 +186,7 @@ def _run(args: Arguments, context: Context, batch: vidpoll.Batch, stop: threadin
             for result in batch:
                 shown_by.row(result)
         except KeyboardInterrupt:
-            out.error(f"interrupted; go on with: {batch.go_on}")
+            out.error(f"interrupted; continue with: {batch.go_on}")
             return ended_by[-1] if ended_by else INTERRUPTED
     shown_by.end()
     return ended_by[-1] if ended_by and batch.exit_code == INTERRUPTED else batch.exit_code
@@ -186,10 +201,10 @@ def _as_option(found: re.Match[str]) -> str:
 
 
 def _split(words: Sequence[str]) -> tuple[str | None, str | None, Sequence[str]]:
-    """ACCOUNT and KIND, as far as they are given, and the fields."""
+    """ACCOUNT and KIND (None if not given), and the fields."""
     names = [word for word in words if "=" not in word]
     if len(names) > 2:
-        raise vidpoll.UsageError(f"{names[2]!r} is no field: after ACCOUNT and KIND come fields, NAME=VALUE")
+        raise vidpoll.UsageError(f"{names[2]!r} is not a field: write fields as NAME=VALUE after ACCOUNT and KIND")
     account, kind = (*names, None, None)[:2]
     return account, kind, [word for word in words if "=" in word]
 
@@ -203,10 +218,10 @@ def _given(args: Arguments) -> dict[str, Any]:
 
 
 def _line(args: Arguments) -> str:
-    """The command that goes on with the batch: the same one again."""
+    """The command that continues the batch: the same one again."""
     given = _given(args)
     given.pop("limit", None) if args.limit == 1 else None
-    given.pop("until", None) if args.until and "-" in args.until else None  # a day that may be over by then
+    given.pop("until", None) if args.until and "-" in args.until else None  # that day may have passed by then
     own: dict[str, Any] = {name: value for name, value in given.items() if not isinstance(value, Mapping)}
     pairs = [
         f"--{name} {shell.quote(f'{key}={value}')}"
@@ -215,7 +230,7 @@ def _line(args: Arguments) -> str:
     ]
     own["name"] = args.name
     line = again(args, "batch", args.source, *args.words, **own)
-    rows = "  # and the same rows on standard input" if args.source == "-" else ""
+    rows = "  # with the same rows on standard input" if args.source == "-" else ""
     return " ".join([line, *pairs]) + rows
 
 
@@ -273,7 +288,7 @@ def row_object(result: vidpoll.RowResult) -> dict[str, Any]:
 
 
 class _Pulse(Heart):
-    """Says how a batch stands: on a terminal in a line that is written over, elsewhere in a line now and then."""
+    """Shows the status of a batch: on a terminal as a line that is overwritten, elsewhere as a line now and then."""
 
     def __init__(self, clock: Clock, out: Output) -> None:
         super().__init__(clock, out)
@@ -288,7 +303,7 @@ class _Pulse(Heart):
 
     @vidpoll.hookimpl
     def vidpoll_batch_changed(self, batch: vidpoll.BatchStatus) -> None:
-        """How it stands by now."""
+        """Keep the latest status."""
         self.status = batch
 
     def _beat(self) -> None:
@@ -305,7 +320,7 @@ class _Pulse(Heart):
 
 
 class _Shown:
-    """What a batch says of its rows, and at its end."""
+    """What a batch prints: a line for each row, and the summary at its end."""
 
     def __init__(self, args: Arguments, context: Context, batch: vidpoll.Batch) -> None:
         self.args, self.out, self.clock, self.batch = args, context.out, context.clock, batch
@@ -327,7 +342,7 @@ class _Shown:
             self.out.error(f"{stamp}{result.key}{ref} {result.state}{cost}: {problem}")
 
     def end(self) -> None:
-        """The last line: what became of all rows, and how to go on where some wait."""
+        """The last line: the outcome of all rows, and how to continue if some still wait."""
         if self.args.json:
             self.out.json(summary_object(self.batch))
             return
@@ -336,19 +351,19 @@ class _Shown:
                 self.out.error(f"{stop.account} stopped ({stop.reason}): {_ours(stop.said)}")
         states = self.batch.status().states
         if states.get("unknown"):
-            self.out.error("what is unknown is never sent again: vidpoll resume shows what it may have become")
+            self.out.error("a row of unknown outcome is never sent again: vidpoll resume shows which job it may be")
         if states.get("failed") and not self.args.retry_failed:
             self.out.error(FAILED)
         self.out.line(self.batch.summary())
 
 
 def _ours(said: str) -> str:
-    """What the library said, for a command line: here a key comes from the environment alone."""
+    """A message of the library, for the command line, which reads keys from the environment only."""
     return said.partition(", or pass Client(")[0]
 
 
 def status_text(status: vidpoll.BatchStatus, now: float) -> str:
-    """How a batch stands, on one line: what matters most first, for a terminal may cut it."""
+    """The status of a batch on one line, most important first, because a narrow terminal cuts it."""
     left = status.left(now)
     parts = [str(status), *([f"{left} left"] if left else [])]
     parts += [f"{account.account} stopped: {account.stopped}" for account in status.accounts if account.stopped]
@@ -361,7 +376,7 @@ def status_text(status: vidpoll.BatchStatus, now: float) -> str:
 
 
 def summary_object(batch: vidpoll.Batch) -> dict[str, Any]:
-    """How a batch ended, for machines."""
+    """The end of a batch, for machines."""
     status = batch.status()
     return {
         "batch": status.name,
@@ -378,13 +393,13 @@ def summary_object(batch: vidpoll.Batch) -> dict[str, Any]:
 
 COMMAND = Command(
     "batch",
-    "make the videos of a file of prompts, each once, within a budget",
+    "make one video for each row of a file or folder, each bought once, within a budget",
     _arguments,
     _batch,
     "vidpoll batch shots.csv kling t2v --into clips --budget '40 USD' --until 07:00 --report done.csv",
-    "A row is a video: its columns are the provider's fields, and key, account, kind, count and file.\n"
-    "The same line again goes on: what was bought is not bought again, whatever ended it. --dry-run shows the\n"
-    "plan and what it costs. A column image:file names a picture beside the file.\n"
-    "Exit codes: 0 all there, 1 some failed for good, 3 some unknown, 4 stopped by limit, budget, money or clock,\n"
-    "and nothing is lost: the same line goes on.",
+    "A row is a video. Its columns are the provider's fields, and optionally key, account, kind, count and file; a\n"
+    "column image:file holds the path of a picture in FILE's folder. --dry-run shows the plan and its cost.\n"
+    "After a stop or a crash, run the same command again: it continues, and buys nothing twice.\n"
+    "Exit codes: 0 all videos are there; 1 some rows failed for good; 3 some have an unknown outcome; 4 some rows\n"
+    "still wait (limit, budget, money, --until …): nothing is lost, and the same command continues.",
 )

@@ -1,4 +1,4 @@
-"""The commands that end something at the provider: cancel and delete. Both ask before they do."""
+"""The commands `cancel` and `delete`, which end something at the provider. Both ask the user first."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .output import COMPLETED, NOT_COMPLETED, error_object, first_that_applies
 _DONE = {"cancel": "cancelled", "delete": "deleted"}
 _ASKED = {
     "cancel": "Cancel at the provider (what was paid may be lost): {}? [y/N] ",
-    "delete": "Delete at the provider, with all files, for good: {}? [y/N] ",
+    "delete": "Delete at the provider, with all files and for good: {}? [y/N] ",
 }
 
 
@@ -26,9 +26,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--yes", action="store_true", help="do not ask")
     bounded(parser)
     as_json(parser)
-    store(
-        parser
-    )  # no later answer may say anything else of a job that is cancelled, and none will of one that is deleted
+    store(parser)  # a cancelled job is kept as cancelled, a deleted one is forgotten
 
 
 def _end(role: str, args: Arguments, context: Context) -> int:
@@ -39,7 +37,7 @@ def _end(role: str, args: Arguments, context: Context) -> int:
         for job in doomed:
             own = job.account in dict(args.account or ())
             if not own and getattr(client.provider(job.account), role) is None:
-                call(job)  # raises what is wrong, before anything is sent and before anybody is asked
+                call(job)  # raises the right error, before anything is sent and before the user is asked
         if not args.yes and not _agreed(role, doomed):
             context.out.error(f"nothing was {_DONE[role]}")
             return NOT_COMPLETED
@@ -64,26 +62,26 @@ def _end(role: str, args: Arguments, context: Context) -> int:
 
 
 def _let_go(client: vidpoll.Client, job: vidpoll.Job, args: Arguments) -> None:
-    """Forget a deleted job of which no verdict is kept: none will come, and `vidpoll resume` would ask for ever."""
+    """Forget a deleted job without a kept verdict: none will arrive, and `vidpoll resume` would poll for ever."""
     path = store_of(args)
     if path is None or not is_there(path):
         return
-    with suppress(vidpoll.StoreError):  # the job is deleted all the same
+    with suppress(vidpoll.StoreError):  # the job is deleted anyway
         kept = client.store.get(job)
         if kept is not None and not kept.job.final:
             client.store.drop(job)
 
 
 def _came(role: str, job: vidpoll.Job, line: str) -> str:
-    """What came of it, in words."""
+    """The outcome in words."""
     if role == "delete":
         return "deleted"
-    return f"is {job.state}" if job.final else f"is asked to end; what came of it: {line}"
+    return f"is {job.state}" if job.final else f"was asked to end; to see the outcome: {line}"
 
 
 def _agreed(role: str, doomed: Sequence[vidpoll.Job]) -> bool:
     if sys.stdin is None or sys.stderr is None or not sys.stdin.isatty():
-        raise vidpoll.UsageError(f"{role}: there is nobody to ask; --yes {role}s without asking")
+        raise vidpoll.UsageError(f"{role}: standard input is not a terminal, so you cannot be asked; add --yes")
     sys.stderr.write(_ASKED[role].format(", ".join(job.ref for job in doomed)))
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")
@@ -92,18 +90,20 @@ def _agreed(role: str, doomed: Sequence[vidpoll.Job]) -> bool:
 COMMANDS = (
     Command(
         "cancel",
-        "ask the provider to end jobs",
+        "ask the provider to cancel jobs",
         _arguments,
         partial(_end, "cancel"),
         "vidpoll cancel acme:8f2c --yes",
-        "Asks before, unless --yes. Few providers can (`vidpoll providers NAME` tells); the job ends when they say so.",
+        "Asks you first, unless --yes. Few providers can cancel (`vidpoll providers NAME` lists the operations).\n"
+        "The job is cancelled only when its provider reports it.",
     ),
     Command(
         "delete",
-        "have the provider delete jobs and their files",
+        "ask the provider to delete jobs and their files",
         _arguments,
         partial(_end, "delete"),
         "vidpoll delete token360:vt_5f2c0e9b7a41 --yes",
-        "Asks before, unless --yes. A job without a verdict is forgotten here, too: `vidpoll resume` lets it be.",
+        "Asks you first, unless --yes. A deleted job without a verdict is also forgotten here, so that\n"
+        "`vidpoll resume` does not wait for it.",
     ),
 )

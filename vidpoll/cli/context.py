@@ -1,4 +1,4 @@
-"""What every command gets, and what a command is. How arguments are read; nothing is asked of a provider here."""
+"""`Context`, which every command gets, `Command`, and the arguments that commands share. No request is sent here."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ Arguments = argparse.Namespace
 T = TypeVar("T")
 
 PATIENCE = 600.0
-"""Seconds of nothing but faults that are borne, without `--patience`."""
+"""Seconds of nothing but faults after which a command gives up, without `--patience`."""
 
 CONNECT = 10.0
-"""Seconds to connect, where `--http-timeout` names those for an answer alone."""
+"""Seconds to connect, if `--http-timeout` gives only the read timeout."""
 
 
 @dataclass(frozen=True)
 class Context:
-    """Where to say things, what time it is, and how to make a client."""
+    """The output, the clock, and the way to make a client."""
 
     out: Output
     clock: Clock
@@ -51,12 +51,12 @@ class Context:
         keep: bool = True,
         must_keep: bool = False,
     ) -> vidpoll.Client:
-        """A client for these accounts, as the options of `args` say: where, how patiently, and with which store.
+        """A client for these accounts, with the base URL, patience, store and other options of `args`.
 
-        `given` are accounts beside those of the options. `within`: what may be tried again is, for so many seconds at
-        most. `keep=False`: without the store. A store that cannot be used costs a warning: what is asked of vidpoll is
-        done without it, but with `must_keep`, which raises StoreError. Raises UsageError where `--base-url` or a
-        `--header` would be for several.
+        `given` are accounts in addition to those of the options. `within` limits the patience to that many seconds.
+        `keep=False` leaves the store out. If the store cannot be used, the command prints a warning and works without
+        it; with `must_keep`, StoreError is raised instead. Raises UsageError if `--base-url` or a `--header` would
+        apply to several accounts.
         """
         options: dict[str, Any] = {"clock": self.clock} if heart is None else {"clock": heart, "plugins": [heart]}
         options["accounts"] = accounts_of(sorted(set(accounts)), args, given or {})
@@ -76,13 +76,16 @@ class Context:
             except vidpoll.StoreError as error:
                 if must_keep:
                     raise
-                self.out.error(f"warning: {error.message}. Going on, and nothing is kept (--store FILE, --no-store)")
+                self.out.error(
+                    f"warning: {error.message}. Continuing without a store: nothing is kept (--store FILE names "
+                    "another store, --no-store avoids this warning)"
+                )
                 assert args is not None  # there was a store
                 args.no_store = True
         return self._displayed(self.client_factory(**options), heart)
 
     def _displayed(self, client: vidpoll.Client, heart: Heart | None) -> vidpoll.Client:
-        """Where a heartbeat is due on a terminal, a plugin's display is better."""
+        """Add a plugin's display, which replaces the heartbeat on a terminal."""
         if heart is not None and self.out.terminal:
             heart.displayed = client.add_display()
         return client
@@ -90,7 +93,7 @@ class Context:
     def jobs(self, refs: Sequence[str]) -> list[vidpoll.Job]:
         """A job for each reference, once; `-` stands for those on standard input.
 
-        Raises BadReference, which asks for the id where only a provider is named.
+        Raises BadReference; if only a provider is named, its message asks for the id.
         """
         refs = [ref for given in refs for ref in (_read() if given == "-" else [given])]
         for ref in refs:
@@ -103,23 +106,23 @@ class Context:
 
 
 def _read() -> list[str]:
-    """The references on standard input, one a line or several; what follows a # is a comment."""
+    """The references on standard input, one or several a line; text after a # is a comment."""
     lines = [] if sys.stdin is None else _decoded(_bytes(sys.stdin)).splitlines()
     refs = [ref for line in lines for ref in line.partition("#")[0].split()]
     if not refs:
-        raise vidpoll.UsageError("- reads references from standard input, and none came")
+        raise vidpoll.UsageError("- reads references from standard input, but it holds none")
     return refs
 
 
 def _bytes(stream: TextIO) -> bytes:
-    """What comes, as it comes; a stream of text alone (in tests, in a notebook) has no bytes beneath it."""
+    """The bytes of a stream; a stream of text only (in tests, in a notebook) has no underlying bytes."""
     beneath = getattr(stream, "buffer", None)
     data = stream.read().encode(errors="surrogateescape") if beneath is None else beneath.read()
     return bytes(data)
 
 
 def _decoded(data: bytes) -> str:
-    """Text by its byte order mark (PowerShell writes UTF-16, and UTF-8 with one); without one it is UTF-8."""
+    """Decode by the byte order mark (PowerShell writes UTF-16, and UTF-8 with a mark); without one, as UTF-8."""
     for mark, coding in _MARKS:
         if data.startswith(mark):
             return data[len(mark) :].decode(coding, "replace")
@@ -128,7 +131,7 @@ def _decoded(data: bytes) -> str:
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16: it begins as that does
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark it begins with
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
@@ -137,7 +140,7 @@ _MARKS = (
 def accounts_of(
     names: Sequence[str], args: Arguments | None, given: Mapping[str, vidpoll.Account]
 ) -> dict[str, vidpoll.Account]:
-    """The accounts of a call, by name, as its options have them."""
+    """The accounts of a call by name, with its options applied."""
     found = {**given, **dict(getattr(args, "account", None) or ())}
     names = names or sorted(given)
     base_url = getattr(args, "base_url", None)
@@ -147,8 +150,8 @@ def accounts_of(
         if len(names) > 1:
             other = " (or ACCOUNT:NAME=VARIABLE)" if option in free else ""
             raise vidpoll.UsageError(
-                f"{option} is for one provider, and these are several: {', '.join(names)}; "
-                f"call vidpoll once for each{other}"
+                f"{option} applies to one account, but this call uses several: {', '.join(names)}; "
+                f"run vidpoll once for each{other}"
             )
     flags = {name: True for name in ("insecure", "private_media") if getattr(args, name, False)}
     if base_url is None and not headers and not flags:
@@ -165,7 +168,7 @@ def accounts_of(
 
 
 class Header(NamedTuple):
-    """A header of an account's own, and the environment variable that holds its value."""
+    """An extra header of an account, and the environment variable that holds its value."""
 
     account: str | None
     name: str
@@ -176,14 +179,14 @@ class Header(NamedTuple):
 
     @property
     def value(self) -> str:
-        """Raises UsageError where the variable is not set."""
+        """Raises UsageError if the variable is not set."""
         value = os.environ.get(self.variable)
         if not value:
             named = re.fullmatch(r"[A-Z_][A-Z0-9_]*", self.variable)  # else it may be the secret itself
-            which = f"the environment variable {self.variable}" if named else "what stands behind the ="
+            which = f"the environment variable {self.variable}" if named else "the text after ="
             raise vidpoll.UsageError(
                 f"--header {self.name}=…: {which} must be {'set' if named else 'the name of an environment variable'}; "
-                "it holds the header's value, which would stay in the shell's history on a command line"
+                "that variable holds the header's value (on a command line, it would stay in the shell's history)"
             )
         return value
 
@@ -194,7 +197,7 @@ def header(text: str) -> Header:
     account, colon, name = left.rpartition(":")
     if not name or not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", variable):
         raise argparse.ArgumentTypeError(
-            f"{left!r} is not NAME=VARIABLE, with the environment variable that holds the header's value"
+            f"{left!r} is not NAME=VARIABLE, where VARIABLE is the environment variable that holds the header's value"
         )
     return Header(account if colon else None, name, variable)
 
@@ -203,8 +206,8 @@ def base_url(text: str) -> str:
     """For --base-url: a URL without a password, which would stay in the shell's history."""
     if "@" in text.partition("://")[2].partition("/")[0]:
         raise argparse.ArgumentTypeError(
-            "this URL holds a user and a password, which stay in the shell's history: set <NAME>_BASE_URL to it, or "
-            "put 'Basic …' into a variable and say --header Authorization=VARIABLE"
+            "the URL must not hold a user or password, which would stay in the shell's history: set <NAME>_BASE_URL "
+            "to it, or put 'Basic …' into an environment variable and add --header Authorization=VARIABLE"
         )
     return text
 
@@ -219,7 +222,7 @@ def account(text: str) -> tuple[str, vidpoll.Account]:
 
 
 def own_account(name: str, provider: str, base_url: str | None) -> vidpoll.Account:
-    """An account of the command line: its key is in <NAME>_API_KEY where that is set, else where the provider's is."""
+    """An account of the command line: its key is in <NAME>_API_KEY if that is set, else in the provider's variable."""
     variable = f"{re.sub('[^A-Za-z0-9]', '_', name).upper()}_API_KEY"
     key = os.environ.get(variable)
     if name == provider or not key:
@@ -237,7 +240,7 @@ def store_of(args: Arguments | None) -> Path | str | None:
     if args.store or os.environ.get("VIDPOLL_STORE"):
         given = args.store or os.environ["VIDPOLL_STORE"]
         if given == ":memory:":
-            raise vidpoll.UsageError("--store :memory: a store is a file; --no-store keeps nothing")
+            raise vidpoll.UsageError("--store must be a file or a URL, got ':memory:'; to keep nothing use --no-store")
         if store_url(given):
             return str(given)
         return Path(os.path.expanduser(given))  # noqa: PTH111 - it never raises
@@ -247,14 +250,14 @@ def store_of(args: Arguments | None) -> Path | str | None:
 
 
 def is_there(path: Path | str) -> bool:
-    """Whether there is a store: a command that only reads makes none. What a URL names is there, or says so itself."""
+    """Whether the store exists, for commands that only read. A URL counts as existing; opening it raises if not."""
     if isinstance(path, str):
         return True
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
         return False
-    except OSError:  # what is wrong is told where it is opened
+    except OSError:  # opening the store reports the error
         return True
     return True
 
@@ -268,14 +271,14 @@ def store_name(text: str) -> str:
     """For --store: a file, or a URL without a password, which would stay in the shell's history."""
     if store_url(text) and re.search(r"//[^/]*:.*@|[?&](ssl)?password=", text):
         raise argparse.ArgumentTypeError(
-            "this URL holds a password, which stays in the shell's history: set VIDPOLL_STORE to it, or put the "
-            "password where the database's own tools look for it (~/.pgpass)"
+            "the URL must not hold a password, which would stay in the shell's history: set VIDPOLL_STORE to it, or "
+            "put the password where the database's own tools read it (~/.pgpass)"
         )
     return text
 
 
 def reads(args: Arguments) -> bool:
-    """Whether a command that makes no store has one."""
+    """Whether there is a store to read; the command does not create one."""
     path = store_of(args)
     return path is not None and is_there(path)
 
@@ -300,7 +303,7 @@ class Command:
     example: str = ""
     more: str = ""
     details: Callable[[Arguments, Context], str] | None = None
-    """What `--help` tells besides, of the arguments beside it."""
+    """More text for `--help`, about the arguments that stand beside it."""
 
     @property
     def about(self) -> str:
@@ -309,13 +312,13 @@ class Command:
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse, with one line for what is wrong instead of a page."""
+    """argparse, with one error line instead of the whole usage text."""
 
     def error(self, message: str) -> NoReturn:
         raise vidpoll.UsageError(f"{self.prog.removeprefix('vidpoll ')}: {message}; see {self.prog} --help")
 
     def parse(self, arguments: Sequence[str]) -> Arguments:
-        """Options may stand anywhere; where the parser is too special for that (a plugin's), before or after."""
+        """Parse options anywhere in the line; if a plugin's parser cannot, only before or after the arguments."""
         try:
             return self.parse_intermixed_args(arguments)
         except TypeError:
@@ -323,94 +326,103 @@ class Parser(argparse.ArgumentParser):
 
 
 def references(parser: argparse.ArgumentParser) -> None:
-    """One or more references, and what goes with them."""
-    parser.add_argument("refs", nargs="+", metavar="REF", help="a job's reference, ACCOUNT:ID; - reads standard input")
+    """One or more references, and the options of `where`."""
+    parser.add_argument(
+        "refs", nargs="+", metavar="REF", help="a job's reference, ACCOUNT:ID; - reads them from standard input"
+    )
     where(parser)
 
 
 def where(parser: argparse.ArgumentParser) -> None:
-    """Where to ask, and how."""
+    """The options for where and how requests are sent."""
     parser.add_argument(
         "--base-url",
         type=base_url,
         metavar="URL",
-        help="ask there and not at the provider's own address (or set <NAME>_BASE_URL)",
+        help="send requests to URL instead of the provider's own address (or set <NAME>_BASE_URL)",
     )
     parser.add_argument(
         "--account",
         type=account,
         action="append",
         metavar="NAME=PROVIDER[@URL]",
-        help="another account of a provider, for references NAME:ID; its key: <NAME>_API_KEY, or the provider's own",
+        help="define another account of a provider, for references NAME:ID; its key is read from <NAME>_API_KEY, "
+        "else from the provider's variable",
     )
     reaching(parser)
 
 
 def reaching(parser: argparse.ArgumentParser) -> None:
-    """How to ask."""
+    """The options for how requests are sent."""
     parser.add_argument(
         "--header",
         type=header,
         action="append",
         metavar="[ACCOUNT:]NAME=VARIABLE",
-        help="send this header, too; its value is in the environment variable, like PROXY_LOGIN='Basic …'",
+        help="also send the header NAME, with the value of the environment variable VARIABLE (for example a proxy's "
+        "'Basic …' login)",
     )
     parser.add_argument(
-        "--insecure", action="store_true", help="let the key travel over plain http to a host that is not private"
+        "--insecure", action="store_true", help="allow the key over plain http to a host that is not private"
     )
     parser.add_argument(
-        "--private-media", action="store_true", help="let a server on the public net name files in this network"
+        "--private-media",
+        action="store_true",
+        help="allow a public provider to name files on hosts of your private network",
     )
     parser.add_argument(
-        "--patience", type=positive, metavar="S", help="bear S seconds of nothing but faults (600), then give up"
+        "--patience", type=positive, metavar="S", help="give up after S seconds of nothing but faults (600)"
     )
     parser.add_argument(
         "--http-timeout",
         type=http_timeout,
         metavar="[S,]S",
-        help="seconds to connect (10), and for which an answer may say nothing (30)",
+        help="timeouts of one request: seconds to connect (10), and seconds without data in a response (30)",
     )
     transport(parser)
 
 
 def transport(parser: argparse.ArgumentParser) -> None:
-    """By which library to ask."""
+    """The option for the HTTP library."""
     parser.add_argument(
         "--transport",
         metavar="NAME",
-        help="the library that asks: requests, curl (of vidpoll-curl) or a plugin's (or set VIDPOLL_TRANSPORT)",
+        help="the HTTP library: requests, curl (from vidpoll-curl) or a plugin's (or set VIDPOLL_TRANSPORT)",
     )
 
 
 def bounded(parser: argparse.ArgumentParser, default: float = 60.0) -> None:
-    """For how long a command that does not wait may try."""
+    """The time limit of a command that does not wait for jobs."""
     parser.add_argument(
         "--timeout", type=positive, default=default, metavar="S", help=f"stop trying after S seconds ({default:g})"
     )
 
 
 def store(parser: argparse.ArgumentParser) -> None:
-    """Where jobs are kept."""
+    """The options for where jobs are kept."""
     parser.add_argument(
         "--store",
         type=store_name,
         metavar="FILE",
-        help="keep jobs there: a file, or a database's URL (default: VIDPOLL_STORE, or a file of this user's)",
+        help="where jobs are kept: a file, or a database's URL (default: VIDPOLL_STORE, else a file in this user's "
+        "data folder)",
     )
-    parser.add_argument("--no-store", action="store_true", help="keep nothing")
+    parser.add_argument("--no-store", action="store_true", help="keep nothing on disk")
 
 
 def as_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json",
         action="store_true",
-        help="for machines: one object a line; signed URLs are cut before their query (`vidpoll download` fetches)",
+        help="print one JSON object a line; signed URLs are cut before their query (`vidpoll download` fetches them)",
     )
 
 
 def seconds(text: str) -> float | None:
-    """For --timeout: seconds from 0, or `none`."""
-    return None if text == "none" else _number(text, "a number of seconds from 0, or none", lambda value: value >= 0)
+    """For --timeout: seconds, 0 or more, or `none`."""
+    return (
+        None if text == "none" else _number(text, "a number of seconds, 0 or more, or none", lambda value: value >= 0)
+    )
 
 
 def http_timeout(text: str) -> tuple[float, float]:
@@ -430,8 +442,8 @@ def speed(text: str) -> float:
 
 
 def count(text: str) -> int:
-    """A whole number from 1."""
-    return int(_number(text, "a whole number from 1", lambda value: value >= 1 and value == int(value)))
+    """A whole number, 1 or more."""
+    return int(_number(text, "a whole number, 1 or more", lambda value: value >= 1 and value == int(value)))
 
 
 def _number(text: str, due: str, holds: Callable[[float], bool]) -> float:

@@ -1,4 +1,4 @@
-"""What jobs cost, and whether a batch can be paid. Nothing is printed here, and units are never mixed."""
+"""The cost of jobs, and whether a balance pays for several. Nothing is printed here, and units are never mixed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vidpoll.model import amount
 
 
 def costs(jobs: Iterable[vidpoll.Job]) -> list[dict[str, Any]]:
-    """Charged and refunded, one entry a unit."""
+    """Amounts charged and refunded, one entry for each unit."""
     spent: dict[str, vidpoll.Cost] = {}
     for cost in (job.cost for job in jobs if job.cost is not None):
         so_far = spent.get(cost.unit, vidpoll.Cost(0.0, 0.0, cost.unit))
@@ -21,32 +21,34 @@ def costs(jobs: Iterable[vidpoll.Job]) -> list[dict[str, Any]]:
 
 
 def money(spent: Iterable[dict[str, Any]]) -> str:
-    """The same for a line."""
+    """The costs as text for a line."""
     return "".join(f"; {vidpoll.Cost(**cost)}" for cost in spent)
 
 
 def check_balance(
     client: vidpoll.Client, account: str, kind: str, count: int, price: Callable[[], vidpoll.Price | None]
 ) -> None:
-    """Raise PaymentRequired where the account cannot pay for so many jobs; what is not known is no obstacle."""
+    """Raise PaymentRequired if the account cannot pay for `count` jobs; unknown prices and balances pass."""
     try:
         quota = client.quota(account)
     except vidpoll.Unsupported:
         return
     except (vidpoll.ProviderError, vidpoll.AnswerError) as error:
-        raise vidpoll.ProviderError(f"{error.message}. Nothing was submitted; --force submits unasked") from None
+        raise vidpoll.ProviderError(
+            f"{error.message}. Nothing was submitted; --force submits without this check"
+        ) from None
     short = _missing(quota, kind, count, price())
     if short:
-        raise vidpoll.PaymentRequired(f"{account}: {short}. Nothing was submitted; --force submits all the same")
+        raise vidpoll.PaymentRequired(f"{account}: {short}. Nothing was submitted; --force submits anyway")
 
 
 def _missing(quota: vidpoll.Quota, kind: str, count: int, price: vidpoll.Price | None) -> str:
-    """What the account lacks for so many jobs at their upper price, in words; empty where nothing is known to lack."""
+    """What the account lacks for `count` jobs at their upper price, in words; empty if nothing is known to lack."""
     if quota.balance is not None and price is not None and price.unit == quota.unit:
         whole = replace(price, low=price.low * count, high=price.high * count)
         if whole.high > quota.balance:
             lacks = amount(round(whole.high - quota.balance, 9))
-            return f"{count} {kind} cost {whole}, and the balance is {amount(quota.balance)}: {lacks} are missing"
+            return f"{count} {kind} cost {whole}, but the balance is {amount(quota.balance)}: {lacks} are missing"
     if not quota.unlimited and quota.remaining is not None and count > quota.remaining:
-        return f"{quota.remaining} videos are left in the plan, {count} are asked for"
+        return f"the plan has {quota.remaining} videos left, but {count} were requested"
     return ""

@@ -1,4 +1,4 @@
-"""The time of a whole command: what it submits, asks, waits for and saves shares one `--timeout`."""
+"""The time limit of a whole command: submits, polls, waits and downloads share one `--timeout`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from vidpoll.clock import Clock
 
 
 class Deadline:
-    """`timeout` in seconds from now on; None: there is no end."""
+    """Ends `timeout` seconds from now; None means never."""
 
     def __init__(self, clock: Clock, timeout: float | None) -> None:
         self.clock = clock
@@ -15,7 +15,7 @@ class Deadline:
 
     @property
     def left(self) -> float | None:
-        """Seconds that are left, 0 or more; the whole timeout for the first second, so that messages name that."""
+        """Seconds left, 0 or more; for the first second the whole timeout, so that messages show a round number."""
         passed = self.clock.monotonic() - self.start
         if self.timeout is None or passed < 1.0:
             return self.timeout
@@ -23,5 +23,5 @@ class Deadline:
 
     @property
     def over(self) -> bool:
-        """Whether nothing is left."""
+        """Whether no time is left."""
         return self.timeout is not None and self.clock.monotonic() - self.start >= self.timeout

@@ -1,7 +1,7 @@
 """The command `demo`: one simulated job at each installed provider at once, every hook shown as it fires, files saved.
 
-At the end it checks what it has seen against what the simulator played: every job, stage, hook and file. It knows no
-provider: what to submit is what a face gives as defaults, what has to be seen is the face's timeline.
+At the end it compares what it saw with what the simulator played: every job, stage, hook and file. It knows no
+provider: each simulated one (a face) supplies the fields to submit and the timeline that must be seen.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 SPEED = 2.5
 TIMEOUT = 300.0
-"""Simulated seconds after which the demo gives up on a job (they take 40, and longer where the floor is long)."""
+"""Simulated seconds after which the demo gives up on a job (jobs take 40, and longer if the floor is long)."""
 
 LENGTH = 40.0
-"""Real seconds that the longest job may take; where it would be longer, time runs faster than SPEED."""
+"""Real seconds that the longest job may take; to keep to that, time runs faster than SPEED."""
 
 KINDS = ("video", "thumbnail", "last_frame")
 HOOKS = (
@@ -38,11 +38,11 @@ HOOKS = (
     "vidpoll_download_progress",
     "vidpoll_downloaded",
 )
-"""What has to fire for each job."""
+"""Hooks that must fire for each job."""
 
 
 class Notifier:
-    """Prints every hook as it fires, and remembers what it was told."""
+    """Prints every hook as it fires, and remembers its values."""
 
     name = "demo"
 
@@ -51,7 +51,7 @@ class Notifier:
         self.start = start
         self.fired: dict[str, Counter[str]] = defaultdict(Counter)
         self.told: dict[str, set[object]] = defaultdict(set)
-        """By reference: the words, states and progress values that came."""
+        """By reference: the stages, states and progress values that hooks received."""
 
     def _note(self, hook: str, event: vidpoll.Event, *told: object) -> None:
         self.fired[event.ref][hook] += 1
@@ -133,7 +133,7 @@ class _Demo:
         try:
             kind = next((kind for kind in self.client.providers[name].submit if kind in face.timelines), None)
             if kind is None:
-                self.wrong.append(f"{name}: its simulator plays none of its submit operations")
+                self.wrong.append(f"{name}: the simulator plays none of its submit operations")
                 return
             self.out.line(f"   submit  {name} {kind}")
             job = self.client.submit(name, kind, **face.defaults(kind))
@@ -161,7 +161,7 @@ class _Demo:
                     self.wrong.append(f"{path} is missing, or is not the file that the simulator serves")
 
     def _original(self, job: vidpoll.Job, asset: vidpoll.Asset) -> bytes | None:
-        """The bytes of an asset as its face has them, past vidpoll and the network."""
+        """The bytes of an asset straight from its face, without vidpoll and the network."""
         from vidpoll.testing.simulator import Request
 
         if asset.data is not None:
@@ -176,12 +176,12 @@ class _Demo:
         return None
 
     def _unseen(self, job: vidpoll.Job) -> Iterator[str]:
-        """What the simulator played of this job and the hooks did not tell."""
+        """What the simulator played for this job and no hook reported."""
         fired, told = self.notifier.fired[job.ref], self.notifier.told[job.ref]
         kind, face = self.kinds[job.ref], self.simulation.faces[job.account]
         told_of = {
             "vidpoll_progress": face.tells_progress(kind),
-            "vidpoll_download_progress": any(asset.url for asset in job.assets),  # else the answer itself brought them
+            "vidpoll_download_progress": any(asset.url for asset in job.assets),  # else the response itself held them
         }
         for hook in HOOKS:
             if not fired[hook] and told_of.get(hook, True):
@@ -193,7 +193,7 @@ class _Demo:
         shown = [value for value in told if isinstance(value, float)]
         for stage in timeline.stages:
             first, last = stage.progress
-            # where the provider has no word for a stage, it shows by its progress
+            # a stage for which the provider has no word is recognised by its progress
             by_progress = stage.name not in words and any(first <= value <= last for value in shown)
             if stage.name not in told and not by_progress:
                 yield f"the stage {stage.name} was not seen"
@@ -205,17 +205,19 @@ class _Demo:
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("providers", nargs="*", metavar="PROVIDER", help="only at these (every installed one)")
-    parser.add_argument("--to", default="vidpoll-demo", metavar="DIR", help="where the files go (vidpoll-demo)")
     parser.add_argument(
-        "--speed", type=speed, metavar="N", help=f"run time N times as fast ({SPEED}, or so fast that it is over in a "
-        "minute); beyond 20 or so, short stages may pass between two questions"
+        "providers", nargs="*", metavar="PROVIDER", help="run only these (default: every installed one)"
+    )
+    parser.add_argument("--to", default="vidpoll-demo", metavar="DIR", help="the folder for the files (vidpoll-demo)")
+    parser.add_argument(
+        "--speed", type=speed, metavar="N", help=f"run time N times as fast (default: {SPEED}, or faster to end within "
+        "a minute); above about 20, short stages may pass between two polls"
     )  # fmt: skip
     transport(parser)
 
 
 def _speed(simulation: Simulation) -> float:
-    """So fast that the longest job is over in LENGTH."""
+    """Fast enough for the longest job to end within LENGTH."""
     lives = [life for face in simulation.faces.values() for life in face.timelines.values()]
     longest = max((life.queued[1] + sum(stage.seconds[1] for stage in life.stages) for life in lives), default=0.0)
     return max(SPEED, longest / LENGTH)
@@ -257,9 +259,9 @@ def _demo(args: Arguments, context: Context) -> int:
 
 COMMAND = Command(
     "demo",
-    "run a job at every provider, or at those named, simulated, and check everything",
+    "run a simulated job at every installed provider, and check every step; needs no key",
     _arguments,
     _demo,
     "vidpoll demo magicoal token360 --to /tmp/clips",
-    "Needs no key and no account. Shows each hook as it fires; exits with 1 when anything is not right.",
+    "Needs no account and no network. Prints each hook as it fires, and exits with 1 if anything is wrong.",
 )

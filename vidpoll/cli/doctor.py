@@ -1,6 +1,6 @@
-"""`vidpoll doctor`: looks at what is set up on this machine, one line a check, and says of each trouble what to do.
+"""`vidpoll doctor`: checks the setup of this machine, prints one line a check, and says how to fix each trouble.
 
-Nothing is sent but to the accounts that are named. A check that goes wrong costs its own line, never the others.
+It sends requests only to the accounts that are named. A check that fails affects its own line, never the others.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from .output import COMPLETED, NOT_COMPLETED
 from .versions import version_of, versions
 
 SKEW = 60.0
-"""Seconds by which the clocks may differ."""
+"""Seconds by which this machine's clock may differ from a provider's."""
 
 ROOM = 100_000_000
-"""Bytes below which a disk counts as full."""
+"""Free bytes below which a disk counts as full."""
 
 
 class Check(NamedTuple):
-    """What was looked at, and what was found; the text of a trouble says what to do."""
+    """What was checked, and the result; the text of a trouble says how to fix it."""
 
     name: str
     text: str
@@ -41,7 +41,9 @@ Checks = Iterator[Check]
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("accounts", nargs="*", metavar="ACCOUNT", help="ask its host once, too, without the key")
+    parser.add_argument(
+        "accounts", nargs="*", metavar="ACCOUNT", help="also send one request to its host, without the key"
+    )
     where(parser)
     store(parser)
     as_json(parser)
@@ -49,7 +51,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 def _doctor(args: Arguments, context: Context) -> int:
     troubles = 0
-    accounts_of(args.accounts, args, {})  # what is wrong with the call itself is no trouble of the machine
+    accounts_of(args.accounts, args, {})  # a wrong call raises, and is not a trouble of the machine
     for check in _all(args, context):
         troubles += check.trouble
         if args.json:
@@ -70,23 +72,23 @@ def _all(args: Arguments, context: Context) -> Checks:
 
 
 def _guarded(name: str, args: Arguments, check: Callable[[], Checks]) -> Checks:
-    """A check; whatever is raised in it is a trouble."""
+    """Run a check; an exception in it becomes a trouble."""
     try:
         yield from check()
     except vidpoll.VidpollError as error:
         yield Check(name, advised(error, args).removeprefix(f"{name}: "), trouble=True)
-    except Exception as error:  # noqa: BLE001 - the other checks are still wanted
+    except Exception as error:  # noqa: BLE001 - the other checks must still run
         said = redact.text(f"{type(error).__name__}: {error}")
-        yield Check(name, f"cannot be looked at ({said}): report it with these lines", trouble=True)
+        yield Check(name, f"the check failed ({said}): this is a bug, report it with these lines", trouble=True)
 
 
 # -- the machine ------------------------------------------------------------------------------------------------------
 
 
 def _proxies() -> Checks:
-    """Which proxy a provider is asked by. A server on this machine is asked by none."""
+    """The proxies for requests to providers. A server on this machine is reached without one."""
     from vidpoll.faults import Misconfigured
-    from vidpoll.net import environment  # it brings requests
+    from vidpoll.net import environment  # it imports requests
 
     told, wrong = [], False
     for scheme in ("https", "http"):
@@ -97,21 +99,21 @@ def _proxies() -> Checks:
             wrong = True
             yield Check("proxies", error.reason, trouble=True)
             continue
-        told += [f"{scheme} by {proxy} ({environment.proxy_variable(url)})"] if proxy else []
+        told += [f"{scheme} through {proxy} ({environment.proxy_variable(url)})"] if proxy else []
     around = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
-    told += [f"but not for {redact.text(around, limit=200)} (NO_PROXY)"] if told and around else []
+    told += [f"except for {redact.text(around, limit=200)} (NO_PROXY)"] if told and around else []
     if told or not wrong:
-        yield Check("proxies", ", ".join(told) or "none for a provider")
+        yield Check("proxies", ", ".join(told) or "none")
 
 
 def _certificates() -> Checks:
-    """Which certificates are trusted, and a variable that names none."""
+    """The trusted certificates, and a variable that names a missing file."""
     from vidpoll.faults import Misconfigured
     from vidpoll.net import environment
 
     given = os.environ.get("SSL_CERT_FILE")
     if given and not Path(given).is_file():
-        text = f"SSL_CERT_FILE names no file ({redact.text(given)}), and is passed over: correct it, or unset it"
+        text = f"SSL_CERT_FILE is ignored, because there is no file {redact.text(given)}: correct it, or unset it"
         yield Check("certificates", text, trouble=True)
     try:
         name, path = environment.bundle()
@@ -123,12 +125,12 @@ def _certificates() -> Checks:
 
 
 def _store(args: Arguments, context: Context) -> Checks:
-    """Whether jobs can be kept, how many are, and the room beside them."""
+    """Whether jobs can be kept, how many are kept, and the free space."""
     place = store_of(args)
     if place is None and args.no_store:
-        yield Check("store", "none, by --no-store")
+        yield Check("store", "none (--no-store)")
     elif place is None:
-        text = "this user has no home, so no job is kept: name a file with --store FILE or VIDPOLL_STORE"
+        text = "this user has no home folder, so no job is kept: name a file with --store FILE or VIDPOLL_STORE"
         yield Check("store", text, trouble=True)
     else:
         new = isinstance(place, Path) and not is_there(place)
@@ -142,37 +144,38 @@ def _kept(place: Path | str, context: Context) -> Check:
     with context.client_factory(store=place, clock=context.clock, discover=by_plugin) as client:
         kept, left = len(client.store.jobs()), len(client.store.jobs(unfinished=True))
         lost = len(client.store.unknown_submits())
-        client.store.prune(0.0)  # nothing is as old as that: it shows that the store can be written
-    submits = f", {lost} submit{'s' * (lost != 1)} without an answer" if lost else ""
-    more = "; `vidpoll resume` goes on with them" if left or lost else ""
+        client.store.prune(0.0)  # deletes nothing, but shows that the store can be written
+    submits = f", {lost} submit{'s' * (lost != 1)} of unknown outcome" if lost else ""
+    more = "; `vidpoll resume` continues them" if left or lost else ""
     return Check("store", f"{shown(place)}: {kept} job{'s' * (kept != 1)}, {left} unfinished{submits}{more}")
 
 
 def _new(path: Path) -> Check:
-    """A store that the first job makes."""
+    """A store that the first job will create."""
     folder = _nearest(path)
     if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK):
-        return Check("store", f"{path} is not there yet; the first job makes it")
-    why = "cannot be written" if folder.is_dir() else "is no folder"
+        return Check("store", f"{path} does not exist yet; the first job creates it")
+    why = "is not writable" if folder.is_dir() else "is not a folder"
     text = (
-        f"{path} cannot be made, because {folder} {why}: mend that, or name another file with --store or VIDPOLL_STORE"
+        f"{path} cannot be created, because {folder} {why}: fix that, or name another file with --store or "
+        "VIDPOLL_STORE"
     )
     return Check("store", text, trouble=True)
 
 
 def _nearest(path: Path) -> Path:
-    """The lowest folder above a file that is there, or what stands in the place of one."""
+    """The nearest parent of a file that exists, normally a folder."""
     return next((each for each in path.absolute().parents if each.exists()), Path())
 
 
 def _room(folder: Path) -> Checks:
     try:
         free = shutil.disk_usage(folder).free
-    except OSError:  # what is wrong with it was told
+    except OSError:  # the check before this one has reported it
         return
     text = f"{free / 1e9:,.1f} GB free at the store"
     if free < ROOM:
-        yield Check("disk", f"{text}: make room, else jobs cannot be kept there", trouble=True)
+        yield Check("disk", f"{text}: free some space, or jobs cannot be kept there", trouble=True)
     else:
         yield Check("disk", text)
 
@@ -181,8 +184,8 @@ def _room(folder: Path) -> Checks:
 
 
 def _with_plugins(args: Arguments, context: Context) -> Checks:
-    """What needs a client; where none can be made, that is the one trouble that is told."""
-    plain = Arguments(**{**vars(args), "transport": "requests"})  # the plugins are looked at whatever the transport is
+    """The checks that need a client; if none can be made, that is the only trouble reported."""
+    plain = Arguments(**{**vars(args), "transport": "requests"})  # a broken transport must not hide the plugins
     with context.client(args.accounts, plain, keep=False) as client:
         yield from _guarded("plugins", args, lambda: _plugins(client))
         yield from _guarded("keys", args, lambda: _keys(client, args))
@@ -190,7 +193,7 @@ def _with_plugins(args: Arguments, context: Context) -> Checks:
 
 
 def _plugins(client: vidpoll.Client) -> Checks:
-    """What is installed, with all providers loaded."""
+    """The installed plugins, with all providers loaded."""
     found = len(client.providers)
     reports = client.plugins
     for report in reports:
@@ -204,7 +207,7 @@ def _listed(reports: list[vidpoll.PluginReport]) -> str:
     found = sorted({(each.distribution, each.version or "") for each in reports if not each.disabled})
     told = [f"{name}{f' {version}' if version else ''}" for name, version in found]
     off = ", ".join(each.name for each in reports if each.disabled)
-    installed = ", ".join(told) or "none; pip install vidpoll-providers brings those of this project"
+    installed = ", ".join(told) or "none; `pip install vidpoll-providers` installs the providers of this project"
     return f"{installed}{f'; switched off by VIDPOLL_DISABLE: {off}' if off else ''}"
 
 
@@ -215,18 +218,18 @@ def _keys(client: vidpoll.Client, args: Arguments) -> Checks:
     for provider in used:
         yield from _guarded(provider.name, args, lambda each=provider: _account_here(client, each.name, each))  # type: ignore[misc]
     if others and not used and not args.accounts:
-        yield Check("keys", "none is set; `vidpoll providers NAME` names the variables of a provider")
+        yield Check("keys", "none is set; `vidpoll providers NAME` lists the variables of a provider")
 
 
 def _variables(provider: vidpoll.Provider, account: str = "") -> list[str]:
-    """What is set for a provider, and for an account of another name."""
+    """The variables that are set for a provider, and for an account of another name."""
     names = [*provider.auth.variables, f"{re.sub('[^A-Za-z0-9]', '_', provider.name).upper()}_BASE_URL"]
     own = f"{re.sub('[^A-Za-z0-9]', '_', account).upper()}_API_KEY"
     return [name for name in dict.fromkeys([own, *names]) if os.environ.get(name)]
 
 
 def _account_here(client: vidpoll.Client, name: str, provider: vidpoll.Provider) -> Checks:
-    """What is set for an account, and whether a wait could begin with it; nothing is sent. Values are not shown."""
+    """The variables set for an account, and whether a wait could begin; nothing is sent. Values are not shown."""
     given = _variables(provider, name)
     blemishes = {each: _blemish(os.environ[each]) for each in given if not each.endswith("_BASE_URL")}
     for variable, why in blemishes.items():
@@ -236,26 +239,26 @@ def _account_here(client: vidpoll.Client, name: str, provider: vidpoll.Provider)
         return
     url = redact.url(client.ready(name))
     names = " and ".join(given)
-    yield Check(name, f"{f'{names} set' if names else 'no variable of its provider is set'}; asked at {url}")
+    yield Check(name, f"{f'{names} set' if names else 'none of its variables is set'}; base URL {url}")
 
 
 def _blemish(key: str) -> str:
-    """What is wrong with the text of a key; it is not shown."""
+    """What is wrong with the text of a key; the key is not shown."""
     if "\n" in key or "\r" in key:
-        return "holds a line end: set it to the key alone"
+        return "contains a line break: set it to the key alone"
     if key != key.strip():
         return "has spaces around it: set it to the key alone"
     if key[:1] == key[-1:] and key[:1] in "\"'`":
         return (
-            "has quotation marks around it, which are no part of the key (env files of Docker keep them): remove them"
+            "has quotation marks around it, which are not part of a key (Docker keeps those in env files): remove them"
         )
     if not key.isascii() or not key.isprintable():
-        return "holds a character that no key has: copy it anew"
+        return "contains a character that no key can contain: copy the key again"
     return ""
 
 
 def _transport(args: Arguments, context: Context) -> Checks:
-    """Which library asks; then the accounts that were named, by it."""
+    """The HTTP library; then one request with it to each account that is named."""
     named = args.transport or os.environ.get("VIDPOLL_TRANSPORT")
     with context.client(args.accounts, args, keep=False) as client:
         by = "--transport" if args.transport else "VIDPOLL_TRANSPORT"
@@ -265,7 +268,7 @@ def _transport(args: Arguments, context: Context) -> Checks:
 
 
 def _account(name: str, client: vidpoll.Client, args: Arguments) -> Checks:
-    """An account that was named: what is set for it, and one request to its host."""
+    """A named account: the variables set for it, and one request to its host."""
     own = accounts_of(args.accounts, args, {}).get(name) or vidpoll.Account(name)
     provider = client.provider(own.provider)
     yield from _guarded(name, args, lambda: _account_here(client, name, provider))
@@ -273,36 +276,36 @@ def _account(name: str, client: vidpoll.Client, args: Arguments) -> Checks:
 
 
 def _reached(name: str, reached: vidpoll.Reach) -> Checks:
-    """What the answer says of the way, of the server, and of the clocks."""
+    """What the response says about the connection, the server and the clocks."""
     took = f"{reached.seconds * 1000:.0f} ms"
-    text = f"{redact.url(reached.url)} answers in {took} (HTTP {reached.status}, asked without the key)"
+    text = f"{redact.url(reached.url)} responds in {took} (HTTP {reached.status}, sent without the key)"
     if reached.status == 407:
-        yield Check(name, f"{text}: a proxy wants a user and a password; write them in its variable", trouble=True)
+        yield Check(name, f"{text}: a proxy requires a user and a password; put them into its variable", trouble=True)
     elif reached.status >= 500:
-        yield Check(name, f"{text}: the server has trouble; a wait bears that for --patience seconds", trouble=True)
+        yield Check(name, f"{text}: the server fails; a wait tolerates that for --patience seconds", trouble=True)
     else:
         yield Check(name, text)
     if reached.skew is None:
-        yield Check("clock", f"{name} does not tell the time")
+        yield Check("clock", f"{name} does not send its time")
     elif abs(reached.skew) <= SKEW:
-        yield Check("clock", f"as that of {name}, within {SKEW:g} s")
+        yield Check("clock", f"agrees with that of {name} within {SKEW:g} s")
     else:
         way = "behind" if reached.skew > 0 else "ahead of"
         yield Check(
             "clock",
             f"{abs(reached.skew):,.0f} s {way} that of {name}: signed keys and requests are refused, certificates may "
-            "seem not valid yet or no more, and dates in answers mislead; set this machine's clock (NTP)",
+            "appear expired or not yet valid, and dates in responses mislead; set this machine's clock (NTP)",
             trouble=True,
         )
 
 
 COMMAND = Command(
     "doctor",
-    "look at what is set up here, and say what to do about each trouble",
+    "check the setup of this machine, and say how to fix each problem",
     _arguments,
     _doctor,
     "vidpoll doctor magicoal",
-    "Versions, proxies, certificates, the store, plugins, keys (their variables, never a value) and the transport.\n"
-    "Nothing is sent, but for one request without the key to each ACCOUNT that is named. Exits with 1 where there is\n"
-    "a trouble, else with 0.",
+    "Checks versions, proxies, certificates, the store, plugins, keys (variable names, never a value) and the\n"
+    "transport. The only requests are one to each ACCOUNT that you name, without its key. Exits with 1 if there is a\n"
+    "trouble, else with 0.",
 )

@@ -1,4 +1,4 @@
-"""The command `download`: the files of jobs that are completed."""
+"""The command `download`: saves the files of completed jobs."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ from .waiting import REF, kinds_option, made, shown
 
 def _download_arguments(parser: argparse.ArgumentParser) -> None:
     references(parser)
-    parser.add_argument("--to", default=".", metavar="DIR", help="the folder; for one file also its name (default: .)")
+    parser.add_argument("--to", default=".", metavar="DIR", help="the folder, or the name of one file (default: .)")
     kinds_option(parser)
-    parser.add_argument("--overwrite", action="store_true", help="replace files that are there already")
+    parser.add_argument("--overwrite", action="store_true", help="replace existing files")
     parser.add_argument("--max-bytes", type=count, metavar="N", help="save no file of more than N bytes")
     parser.add_argument(
         "--timeout",
         type=seconds,
         default=3600.0,
         metavar="S",
-        help="stop after S seconds for all files (3600; none for as long as it takes)",
+        help="stop after S seconds for all files together (3600); none takes as long as needed",
     )
     parser.add_argument("--quiet", action="store_true", help="show no progress")
     store(parser)
@@ -50,7 +50,7 @@ def _download(args: Arguments, context: Context) -> int:
     wanted = context.jobs(args.refs)
     to = Path(os.path.expanduser(args.to))  # noqa: PTH111 - it never raises
     if len(wanted) > 1 and to.suffix and not to.is_dir() and not args.to.endswith(("/", os.sep)):
-        raise vidpoll.UsageError(f"--to {args.to!r} names one file, and there are {len(wanted)} jobs; name a folder")
+        raise vidpoll.UsageError(f"--to {args.to!r} names one file, but there are {len(wanted)} jobs: name a folder")
     with context.client([job.account for job in wanted], args, keep=reads(args)) as client:
         displayed = shown(args) and context.out.terminal and client.add_display()
         bar = Bar(context.out, context.clock, context.out.error) if shown(args) and not displayed else None
@@ -58,12 +58,12 @@ def _download(args: Arguments, context: Context) -> int:
             return first_that_applies([_fetch(client, job, deadline, args, context, bar=bar) for job in wanted])
         except KeyboardInterrupt:
             line = _line(args, [job.ref for job in wanted])
-            context.out.error(f"interrupted; go on where it stopped with {line}")
+            context.out.error(f"interrupted; to continue where it stopped: {line}")
             return INTERRUPTED
 
 
 def _line(args: Arguments, refs: list[str], **changes: str) -> str:
-    """The command that fetches the same files."""
+    """The command that downloads the same files."""
     chosen = None if args.kinds is None else ",".join(args.kinds)
     most = None if args.max_bytes is None else str(args.max_bytes)
     own: dict[str, str | bool | None] = {"to": args.to, "kinds": chosen, "overwrite": args.overwrite, "max_bytes": most}
@@ -120,6 +120,6 @@ DOWNLOAD = Command(
     _download_arguments,
     _download,
     f"vidpoll download {REF} --to clips --kinds video,thumbnail",
-    "Names are made from the references; a file that is there already is kept. A download that was cut, stopped\n"
-    "or killed goes on where it was when it is asked for again; until it is whole it is called NAME.part.",
+    "Each file is named after its job's reference; an existing file is kept. If a download is cut, stopped or killed,\n"
+    "run the same command again to continue where it stopped. An incomplete file is called NAME.part.",
 )

@@ -1,4 +1,4 @@
-"""Signals that ask a long command to end: the first one gently, the second one is Ctrl-C as ever."""
+"""Signals that end a long command: the first one gently, the second one at once, like Ctrl-C elsewhere."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TERMINATED = 143
 
 @contextmanager
 def gently(stop: threading.Event, out: Output, said: str) -> Iterator[list[int]]:
-    """The first signal sets `stop` and says so; the second one is Ctrl-C. Gives the exit codes of the signals."""
+    """The first signal sets `stop` and prints `said`; the second raises KeyboardInterrupt. Yields their exit codes."""
     codes: list[int] = []
 
     def ask(number: int, frame: object) -> None:

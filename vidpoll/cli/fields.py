@@ -1,4 +1,4 @@
-"""The fields of a call, `NAME=VALUE` on the command line: what is JSON, what is text, and what is a file."""
+"""The fields of a call, `NAME=VALUE` on the command line: how a value is read as JSON, text or a file."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ T = TypeVar("T")
 
 
 def fields(parser: argparse.ArgumentParser, help: str) -> None:
-    """The fields of a call, for `with_fields`."""
-    parser.add_argument("fields", nargs="*", default=(), metavar="NAME=VALUE", help=help)  # without a default, required
+    """Add the fields of a call, which `with_fields` reads."""
+    parser.add_argument(
+        "fields", nargs="*", default=(), metavar="NAME=VALUE", help=help
+    )  # without the default argparse requires one
 
 
 def provider_of(client: vidpoll.Client, args: Arguments) -> vidpoll.Provider:
@@ -28,7 +30,7 @@ def provider_of(client: vidpoll.Client, args: Arguments) -> vidpoll.Provider:
 
 
 def with_fields(call: Callable[..., T], texts: Sequence[str], operation: vidpoll.Operation[Any] | None) -> T:
-    """Call with the fields that `name=value` texts name; a JSON value that is refused is tried as the text that it is.
+    """Call with the fields of the `name=value` texts; if a JSON value is refused, try its text instead.
 
     Raises what `read_fields` and `literals.fitted` raise.
     """
@@ -37,19 +39,21 @@ def with_fields(call: Callable[..., T], texts: Sequence[str], operation: vidpoll
 
 
 def read_fields(texts: Sequence[str], literal: frozenset[str] = frozenset()) -> tuple[dict[str, Any], dict[str, str]]:
-    """`name=value` to the fields of a call, and the texts of those that may be meant as text all the same.
+    """The fields of a call from `name=value` texts, and the original texts of values that may be meant as text.
 
-    The value of a field in `literal` is the text that it is. Else it is JSON where it is some (42, true, null, [..],
-    {..}, "text") or Python's True or False; `@file` is the file's text, or, where it is no text, the file itself (an
-    image); `@@` stands for a first `@`; the rest is text. `name:text=`, `name:json=` and `name:file=` say how it is
-    meant. Raises UsageError.
+    The value of a field in `literal` is plain text. Any other value is JSON if it parses as JSON (42, true, null, [..],
+    {..}, "text") or is Python's True or False; `@file` is the file's text, or the file itself if it is not text (an
+    image); `@@` stands for a first `@`; everything else is text. `name:text=`, `name:json=` and `name:file=` say
+    explicitly how to read the value. Raises UsageError.
     """
     found: dict[str, Any] = {}
     unsure: dict[str, str] = {}
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name:
-            raise vidpoll.UsageError(f"{text[:60]!r} is no field: write NAME=VALUE, like prompt='a lighthouse at dusk'")
+            raise vidpoll.UsageError(
+                f"{text[:60]!r} is not a field: write NAME=VALUE, like prompt='a lighthouse at dusk'"
+            )
         name, how = _how(name)
         if name in found:
             raise vidpoll.UsageError(f"the field {name!r} is given twice")
@@ -60,7 +64,7 @@ def read_fields(texts: Sequence[str], literal: frozenset[str] = frozenset()) -> 
 
 
 def _how(name: str) -> tuple[str, str]:
-    """`prompt:file` to the field and how its value is meant; "" where nothing says it."""
+    """Split `prompt:file` into the field and how to read its value; "" if the name does not say."""
     field, colon, how = name.rpartition(":")
     return (field, how) if colon and field and how in _READ else (name, "")
 
@@ -69,7 +73,7 @@ def _value(name: str, text: str) -> object:
     if text.startswith("@@"):
         return text[1:]
     if text.startswith("@"):
-        return _file(name, text[1:], f"; as text it is {name}:text={text}")
+        return _file(name, text[1:], f"; if it is text, write {name}:text={text}")
     return literals.literal(text)
 
 
@@ -99,4 +103,4 @@ _READ: dict[str, Callable[[str, str], object]] = {
     "json": _json,
     "file": _file,
 }
-"""How a value is read, by what stands behind the field's name."""
+"""How a value is read, by the suffix of the field's name."""

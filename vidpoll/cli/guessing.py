@@ -1,6 +1,6 @@
-"""What sample answers tell about a provider: where the status word stands, what its words may mean, where files are.
+"""What sample responses reveal about a provider: the path of the status, what its words may mean, where the files are.
 
-Guesses, every one of them, for `new-plugin`: its template marks them for the author. Pure functions on plain data.
+Everything here is a guess for `new-plugin`, whose template marks each one for the author. Pure functions on plain data.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MEANINGS: Mapping[State, str] = {
     State.CANCELLED: "cancelled canceled aborted terminated stopped",
     State.EXPIRED: "expired timed_out",
 }
-"""Words that providers are known to use. A word that is not here is taken for one of a job that runs."""
+"""Words that providers are known to use. Any other word is taken to mean that the job runs."""
 
 _STATUS = ("status", "state", "task_status", "taskstatus", "job_status", "jobstatus", "phase")
 _OWN_IDS = ("id", "uuid", "task_id", "taskid", "job_id", "jobid", "video_id", "prediction_id")
@@ -64,15 +64,15 @@ _NO_KIND = re.compile(r"submit\w*|created?|accepted|answer|response|job|task|2\d
 
 @dataclass(frozen=True)
 class Guess:
-    """What the samples have in common, as the keywords of the tables that read them.
+    """What the samples have in common, as keywords for the tables that parse them.
 
-    `operations` tells of each sample what it answers: "status", "submit KIND", "list", "cancel", "delete" or "error".
-    `done` is the flag of an answer to a delete.
+    `operations` gives the request that each sample responds to: "status", "submit KIND", "list", "cancel", "delete" or
+    "error". `done` is the path of the flag in a response to a delete.
     """
 
     words: Mapping[str | int, State] = field(default_factory=dict)
     sure: frozenset[str | int] = frozenset()
-    """The words that are known to be used so elsewhere."""
+    """The words that other providers use with this meaning."""
     reader: Mapping[str, Any] = field(default_factory=dict)
     envelope: Mapping[str, Any] = field(default_factory=dict)
     pages: Mapping[str, Any] = field(default_factory=dict)
@@ -87,7 +87,7 @@ class Guess:
 
 
 def guess(samples: Mapping[str, object]) -> Guess:
-    """What the samples, by the names of their files, tell of the tables that read them."""
+    """Guess the tables from the samples; `samples` maps file names to bodies."""
     objects = {file: body for file, body in samples.items() if isinstance(body, dict)}
     status = _status([body for file, body in objects.items() if not _refuses(file, body)])
     if status is None:
@@ -115,7 +115,7 @@ def guess(samples: Mapping[str, object]) -> Guess:
 
 
 class _Sorting:
-    """The samples, sorted by what they answer; with the ids, words and places of data that only some of them have."""
+    """Sorts the samples by the request that they respond to, and collects their ids, words and data paths."""
 
     def __init__(self, status: str, under: str, reader: Mapping[str, Any]) -> None:
         self.status, self.under, self.reader = status, under, reader
@@ -125,10 +125,10 @@ class _Sorting:
         self._found: dict[str, str] = {}
 
     def add(self, file: str, body: Mapping[str, Any]) -> None:
-        """Sort one sample in."""
+        """Sort one sample."""
         word = None if _refuses(file, body) else _word(body, self.status)
         if word is None and not _refuses(file, body) and parsing.text(parsing.at(body, self.ids[0])):
-            word = _word(body, self.reader["status"])  # without an envelope, as a webhook has it
+            word = _word(body, self.reader["status"])  # without an envelope, as in a webhook
             self.places += [] if word is None else [""]
         if word is not None:
             self.words.setdefault(word)
@@ -139,7 +139,7 @@ class _Sorting:
             self.ids.append(own.removeprefix(f"{self.under}.") if inside else own)
 
     def operations(self, objects: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-        """What each answers; an empty page is known by one that is not."""
+        """The request that each sample responds to; an empty page is recognised by comparison with a full one."""
         full = next((objects[file] for file, name in self._found.items() if name == "list"), {})
         rows = _rows(full, self.reader)
         empty = {
@@ -155,11 +155,11 @@ _DEFAULTS = {
     "id": "id", "progress": "progress", "created_at": "created_at", "updated_at": "updated_at",
     "finished_at": "completed_at",
 }  # fmt: skip
-"""What a Reader looks at if nothing is said."""
+"""The paths that a Reader uses by default."""
 
 
 def _found(answers: Sequence[Mapping[str, Any]], done: Sequence[Mapping[str, Any]], status: str) -> dict[str, Any]:
-    """Where everything stands in the answers about a job, by whole paths."""
+    """The full paths of all values in the responses about a job."""
     home = status.rpartition(".")[0]
     return {
         "status": status,
@@ -174,12 +174,12 @@ def _found(answers: Sequence[Mapping[str, Any]], done: Sequence[Mapping[str, Any
 
 
 def _ids(bodies: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    """The names of ids: beside a code and a message that of a request is no job's."""
+    """The names of ids: in a body with a code or a message, a request id is not the id of a job."""
     return _OWN_IDS if any({"code", "message", "error"} & {*body} for body in bodies) else _IDS
 
 
 def _one(values: Sequence[str]) -> str | tuple[str, ...]:
-    """The values without doubles; the value itself where there is one."""
+    """The values without duplicates; a single value itself."""
     found = tuple(dict.fromkeys(values))
     return found[0] if len(found) == 1 else found
 
@@ -193,7 +193,7 @@ def _inside(paths: Sequence[str], under: str) -> list[str]:
 
 
 def _reader(found: Mapping[str, Any], under: str) -> dict[str, Any]:
-    """The keywords of a Reader, their paths from `under` on; what lies outside of it is left out."""
+    """The keywords of a Reader, with paths relative to `under`; paths outside of it are left out."""
     inside = {
         name: path.removeprefix(f"{under}.") if under else path
         for name, path in found.items()
@@ -212,7 +212,7 @@ def _reader(found: Mapping[str, Any], under: str) -> dict[str, Any]:
 def _operation(
     file: str, body: Mapping[str, Any], told: bool, home: str, reader: Mapping[str, Any]
 ) -> tuple[str, str | None]:
-    """What a sample answers, and the path of the id in a submit answer."""
+    """The request that a sample responds to, and the path of the id if it is a submit."""
     named = _SUBMIT.search(file) is not None and not file.startswith("status")
     names = _ids([body]) if named else _OWN_IDS
     own = None if _refuses(file, body) else _named([body], names, home, (str, int))
@@ -226,19 +226,19 @@ def _operation(
 
 
 def _flags(body: Mapping[str, Any]) -> list[str]:
-    """The paths of flags that say that something is deleted."""
+    """The paths of flags that report a deletion."""
     return [path for path, value in _keyed(body) if value is True and path.rpartition(".")[2].lower() == "deleted"]
 
 
 def _kind(file: str) -> str:
-    """`submit-text2video-202.json` is an answer to text2video."""
+    """The kind in a file's name: `submit-text2video-202.json` is a response to text2video."""
     parts = re.split(r"[^a-z0-9]+", file.lower().removesuffix(".json"))
     kind = "-".join(part for part in parts if part and not _NO_KIND.fullmatch(part))
     return kind if _SUBMIT.search(file) and kind else "video"
 
 
 def _refuses(file: str, body: Mapping[str, Any]) -> bool:
-    """Whether it is called an error, and names no job."""
+    """Whether the file is named like an error, and its body names no job."""
     ids = [path for path, value in _keyed(body) if path.rpartition(".")[2].lower() in _OWN_IDS and value]
     return _REFUSAL.search(file) is not None and not file.startswith("status") and not ids
 
@@ -281,7 +281,7 @@ def _pages(body: Mapping[str, Any], reader: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _envelope(good: Sequence[Mapping[str, Any]], under: str | tuple[str, ...]) -> dict[str, Any]:
-    """The keywords of an Envelope: a code that is the same in all good answers that have it, and the text beside it."""
+    """The keywords of an Envelope: a code that is equal in all good responses that have it, and its message."""
     made: dict[str, Any] = {"under": under} if under else {}
     for path, value in _keyed(good[0] if good else {}):
         parent, _, key = path.rpartition(".")
@@ -296,7 +296,7 @@ def _envelope(good: Sequence[Mapping[str, Any]], under: str | tuple[str, ...]) -
 
 
 def paths(value: object, path: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """Every plain value of a body with its path."""
+    """Every scalar of a body with its path."""
     items: Iterable[tuple[str | int, Any]] = (
         value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     )
@@ -308,14 +308,14 @@ def paths(value: object, path: Path = ()) -> Iterator[tuple[Path, Any]]:
 
 
 def _keyed(body: object) -> Iterator[tuple[str, Any]]:
-    """The plain values that lie in objects only, by dotted path."""
+    """The scalars that lie only in objects, not in lists, by dotted path."""
     for path, value in paths(body):
         if all(isinstance(key, str) and _KEY.fullmatch(key) for key in path):
             yield ".".join(map(str, path)), value
 
 
 def _status(bodies: Sequence[object]) -> str | None:
-    """The path whose values look most like status words: many different ones, in many answers, deep inside."""
+    """The path whose values look most like status words: many different values, in many responses, deeply nested."""
     seen: dict[str, list[str | int]] = {}
     for body in bodies:
         for path, value in _keyed(body):
@@ -336,14 +336,14 @@ def _known(word: object) -> State | None:
 
 
 def _word(body: Mapping[str, Any], status: str) -> str | int | None:
-    """The status word of an answer; None for one that is no status."""
+    """The status word of a response; None if the value is not a status."""
     found = parsing.at(body, status)
     plain = isinstance(found, (str, int)) and not isinstance(found, bool) and str(found).strip()
     return found if plain else None
 
 
 def _progress(bodies: Sequence[Mapping[str, Any]], home: str) -> dict[str, Any]:
-    """Where the progress stands, and what means 100 %, if it counts from 0 to 1."""
+    """The path of the progress, and `full` if it counts from 0 to 1."""
     path = _named(bodies, _PROGRESS, home, (int, float, str))
     values = [parsing.at(body, path) for body in bodies] if path else []
     numbers = [value for value in values if isinstance(value, (int, float)) and not isinstance(value, bool)]
@@ -352,7 +352,7 @@ def _progress(bodies: Sequence[Mapping[str, Any]], home: str) -> dict[str, Any]:
 
 
 def _named(bodies: Sequence[object], names: Sequence[str], home: str, kinds: tuple[type, ...]) -> str | None:
-    """The path of a field of one of these names: beside the status word first, then at the top."""
+    """The path of a field with one of these names: first next to the status, then at the top level."""
     found = [path for body in bodies for path, value in _keyed(body) if isinstance(value, kinds) and value != ""]
     for place in dict.fromkeys([home, ""]):
         for name in names:
@@ -364,14 +364,14 @@ def _named(bodies: Sequence[object], names: Sequence[str], home: str, kinds: tup
 
 
 def _reasons(bodies: Sequence[object], home: str) -> list[str]:
-    """The paths of error texts that are there in an answer."""
+    """The paths of error texts that occur in a response."""
     there = {path for body in bodies for path, value in _keyed(body) if isinstance(value, str) and value}
     wanted = [f"{home}.{name}" if home else name for name in _REASONS]
     return [path for path in wanted if path in there and path != "message"]
 
 
 def _file(bodies: Sequence[Mapping[str, Any]], *, thumbnail: bool) -> list[str]:
-    """Where completed answers name a video, or a picture of it: the best place of each, the best of all first."""
+    """The paths of the video, or of its thumbnail, in completed responses: the best of each response, best first."""
     best = []
     for body in bodies:
         ranked = [
@@ -386,7 +386,7 @@ def _file(bodies: Sequence[Mapping[str, Any]], *, thumbnail: bool) -> list[str]:
 
 
 def _types(path: Path, body: Any) -> list[str]:
-    """What the items of the lists on a path say that they are: "video", "image"."""
+    """The `type` of the list items on a path: "video", "image"."""
     found = []
     for key in path:
         body = body[key]
@@ -396,7 +396,7 @@ def _types(path: Path, body: Any) -> list[str]:
 
 
 def _written(path: Path, body: Any) -> str:
-    """A path as tables have it: all items of the first list on it, or those of the same type."""
+    """A path as tables write it: all items of its first list, or those of the same type."""
     made, lists, types = "", 0, _types(path, body)
     for at, key in enumerate(path):
         if isinstance(key, str):

@@ -1,6 +1,6 @@
-"""The heartbeat of a wait on a terminal: when nothing was said for a while, a line says what is still going on.
+"""The heartbeat of a wait on a terminal: after a while without output, a line says which jobs are still unfinished.
 
-A `Heart` is a clock, because all waiting goes through the clock, and a plugin, because it has to hear of every answer.
+A `Heart` is a clock, because all waiting goes through the clock, and a plugin, because it must see every response.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class Heart:
-    """Says "still …" on `out` when nothing was said for half a minute; it passes time on from `clock`."""
+    """Prints "still …" on `out` after half a minute without output; the time comes from `clock`."""
 
     EVERY = 30.0
     name = "heartbeat"
@@ -27,13 +27,13 @@ class Heart:
         self.clock = clock
         self.out = out
         self.thread = threading.current_thread()
-        """The one that waits, and speaks."""
+        """The thread that waits and prints."""
         self.start = self.spoken = clock.monotonic()
         self.answered: float | None = None
         self.jobs: dict[str, vidpoll.Job] = {}
         self.polled: dict[str, vidpoll.Polled] = {}
         self.displayed = False
-        """Whether a plugin shows how the jobs are; then nothing is said here."""
+        """Whether a plugin displays the jobs; then nothing is printed here."""
 
     def monotonic(self) -> float:
         return self.clock.monotonic()
@@ -42,7 +42,7 @@ class Heart:
         return self.clock.time()
 
     def get(self, inbox: Queue[T], timeout: float, *, busy: bool) -> T | None:
-        if threading.current_thread() is not self.thread:  # one that fetches a file
+        if threading.current_thread() is not self.thread:  # a thread that downloads a file
             return self.clock.get(inbox, timeout, busy=busy)
         self._beat()
         return self.clock.get(inbox, min(timeout, self.EVERY) if self.jobs else timeout, busy=busy)
@@ -57,7 +57,7 @@ class Heart:
             self.out.line(f"{job.ref} is taking longer than usual")
 
     def said(self) -> None:
-        """Something was said: the next heartbeat comes half a minute later."""
+        """A line was printed: the next heartbeat comes half a minute later."""
         self.spoken = self.clock.monotonic()
 
     def _beat(self) -> None:
@@ -68,7 +68,7 @@ class Heart:
         self.spoken = now
         what = f"{len(going)} jobs" if len(going) > 1 else _doing(going[0])
         left = _left([self.polled[job.ref] for job in going], self.time())
-        self.out.line(f"still {what}, {span(now - self.start)}{left}, last answer {span(now - self.answered)} ago")
+        self.out.line(f"still {what}, {span(now - self.start)}{left}, last response {span(now - self.answered)} ago")
 
 
 def _doing(job: vidpoll.Job) -> str:
@@ -77,7 +77,7 @@ def _doing(job: vidpoll.Job) -> str:
 
 
 def _left(polled: list[vidpoll.Polled], now: float) -> str:
-    """When the last of the jobs is expected to end; empty where that is not known of all."""
+    """When the last of the jobs is expected to end; empty if that is unknown for one of them."""
     expected = [(event.at + event.eta[0] - now, event.at + event.eta[1] - now) for event in polled if event.eta]
     if len(expected) < len(polled):
         return ""
@@ -86,13 +86,13 @@ def _left(polled: list[vidpoll.Polled], now: float) -> str:
 
 
 def _rough(seconds: float) -> str:
-    """Seconds as `span` says them, no finer than a forecast is."""
+    """Seconds as `span` writes them, rounded to the precision of a forecast."""
     step = 1 if seconds < 20 else 10 if seconds < 300 else 60
     return span(round(seconds / step) * step)
 
 
 def span(seconds: float) -> str:
-    """Seconds as people say them: "4 s", "3 min 20 s", "2 h 5 min"."""
+    """Seconds for people: "4 s", "3 min 20 s", "2 h 5 min"."""
     whole = int(seconds)
     if whole < 60:
         return f"{whole} s"

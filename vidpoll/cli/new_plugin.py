@@ -1,6 +1,6 @@
-"""The command `new-plugin`: a distribution for a provider, out of a template and the guesses from sample answers.
+"""The command `new-plugin`: a distribution for a provider, from a template and guesses from sample responses.
 
-What only the author can know is marked with DECIDE; the rendered tests fail on each mark and on nothing else.
+DECIDE marks what only the author can know; the rendered tests fail on each mark and on nothing else.
 """
 
 from __future__ import annotations
@@ -52,16 +52,16 @@ _INVENTED: Mapping[str, Any] = {
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", help="the provider's name: what users will write before the colon")
+    parser.add_argument("name", metavar="NAME", help="the provider's name, which users write before the colon")
     parser.add_argument(
         "--from-sample",
         nargs="+",
         action="extend",
         default=[],
         metavar="FILE.json",
-        help="answers of the provider: the status field and its words are guessed from them",
+        help="sample responses of the provider; the status field, its words and other paths are guessed from them",
     )
-    parser.add_argument("--to", default=".", metavar="DIR", help="where to make the folder vidpoll-NAME (here)")
+    parser.add_argument("--to", default=".", metavar="DIR", help="create the folder vidpoll-NAME in DIR (default: .)")
 
 
 def _new_plugin(args: Arguments, context: Context) -> int:
@@ -69,7 +69,7 @@ def _new_plugin(args: Arguments, context: Context) -> int:
     samples = _samples(args.from_sample)
     folder = Path(args.to) / f"vidpoll-{name}"
     if folder.exists():
-        raise vidpoll.UsageError(f"{folder} is there already: choose another name, or another --to")
+        raise vidpoll.UsageError(f"{folder} already exists: choose another name, or another --to")
     files = render(name, samples)
     try:
         for path, text in files.items():
@@ -78,18 +78,21 @@ def _new_plugin(args: Arguments, context: Context) -> int:
     except OSError as error:
         raise vidpoll.UsageError(f"cannot write to {folder}: {error.strerror or type(error).__name__}") from None
     left = sum(text.count(f"{MARK}:") for text in files.values())
-    context.out.line(f"made {folder}: {len(files)} files, {left} places marked {MARK}")
+    context.out.line(f"created {folder}: {len(files)} files, {left} places marked {MARK}")
     context.out.line(f'next: cd "{folder}" && pip install -e ".[test]" && pytest')
-    context.out.line("the tests name each place that is left to you; the samples may hold keys or signed URLs: look")
+    context.out.line(
+        "the tests list each place that you must decide; check that the samples hold no keys or signed URLs"
+    )
     return COMPLETED
 
 
 def _name(name: str) -> str:
     if name.startswith(("vidpoll-", "vidpoll_")):
-        raise vidpoll.UsageError(f"NAME is the provider's: {name[8:]!r}, not {name!r}")
+        raise vidpoll.UsageError(f"NAME must be the provider's name: {name[8:]!r}, not {name!r}")
     if not re.fullmatch(r"[a-z][a-z0-9_-]{0,39}", name):
         raise vidpoll.UsageError(
-            f"{redact.text(name, limit=60)!r} is no provider's name: lower-case letters, digits, '_', '-'"
+            f"NAME must be lower-case letters, digits, '_' and '-', beginning with a letter (at most 40), got "
+            f"{redact.text(name, limit=60)!r}"
         )
     return name
 
@@ -103,16 +106,16 @@ def _samples(files: Sequence[str]) -> dict[str, Any]:
             why = error.strerror or type(error).__name__
             raise vidpoll.UsageError(f"cannot read {str(file)!r}: {why}") from None
         except ValueError:
-            raise vidpoll.UsageError(f"{str(file)!r} is no JSON: give the body of one answer") from None
+            raise vidpoll.UsageError(f"{str(file)!r} is not JSON: give the body of one response") from None
         name = file.name if file.suffix == ".json" else f"{file.name}.json"
         if name in found or name == "index.json":
-            raise vidpoll.UsageError(f"two samples are called {name}, or one is called like the index: rename it")
+            raise vidpoll.UsageError(f"two samples are called {name}, or one is called like the index: rename one")
         found[name] = body
     return found
 
 
 def render(name: str, samples: Mapping[str, Any] | None = None) -> dict[str, str]:
-    """The files of a plugin for the provider `name`, by their paths; without samples they are invented."""
+    """The files of a plugin for the provider `name`, by path; without samples, the template's own are used."""
     bodies = dict(samples or _INVENTED)
     found = guess(bodies)
     values = {
@@ -128,7 +131,7 @@ def render(name: str, samples: Mapping[str, Any] | None = None) -> dict[str, str
     values["iterator"] = "Iterator, Mapping" if plays else "Iterator"
     index = _Index(_provider(_template("MODULE--__init__.py.in", values)), found, bodies, invented=not samples)
     values["id"] = index.id if re.fullmatch(r"[\w./:+=-]{1,80}", index.id) else _ID
-    from importlib import resources  # the other commands do without
+    from importlib import resources  # no other command needs it
 
     files = {}
     for file in resources.files("vidpoll.cli").joinpath("template").iterdir():
@@ -159,7 +162,7 @@ def _template(file: str, values: Mapping[str, str]) -> str:
 
 
 def _provider(source: str) -> Provider:
-    """What the rendered module declares: run, so that the index expects what the tables read."""
+    """The provider that the rendered module declares; running it gives the results that the index must expect."""
     space: dict[str, Any] = {"__name__": "rendered"}
     exec(compile(source, "the rendered plugin", "exec"), space)
     provider: Provider = next(iter(space["vidpoll_providers"]()))
@@ -167,13 +170,13 @@ def _provider(source: str) -> Provider:
 
 
 def _dump(value: object) -> str:
-    """JSON to read, and to write as UTF-8: half a character, which JSON may hold, stays an escape."""
+    """Readable JSON for a UTF-8 file; a lone surrogate, which JSON may hold, stays an escape."""
     text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _plays(found: Guess) -> bool:
-    """Whether the simulator has what it plays: a submit, and a job that runs, that is completed and that fails."""
+    """Whether the samples are enough for the simulator: a submit, and a running, a completed and a failed job."""
     states = {*found.words.values()}
     return bool(found.kinds) and {State.COMPLETED, State.FAILED} < states
 
@@ -189,7 +192,7 @@ def vidpoll_simulators() -> Mapping[str, str]:
 
 
 class _Index:
-    """The rows of an index: what each sample answers, what was asked, and what the rendered tables make of it."""
+    """The rows of an index: each sample's request, and what the rendered tables parse from it."""
 
     def __init__(self, provider: Provider, found: Guess, bodies: Mapping[str, Any], *, invented: bool) -> None:
         self.provider, self.found, self.invented = provider, found, invented
@@ -204,12 +207,12 @@ class _Index:
         return dict(pairs) if all(isinstance(word, str) for word, _ in pairs) else pairs
 
     def rows(self) -> list[dict[str, Any]]:
-        """A row for each sample, and for the last page that a list needs and no sample shows."""
+        """A row for each sample, and for the last page of a list if no sample shows it."""
         tokens = self._tokens()
         return [self._row(file, name, tokens.get(file)) for file, name in self.operations.items()]
 
     def _tokens(self) -> dict[str, str]:
-        """The last page of the list with the token that leads to it; made out of the first where there is none."""
+        """The last page of the list with its token; if no sample is one, it is made from the first page."""
         pages = {file: self._page(file) for file, name in self.operations.items() if name == "list"}
         first = next((file for file, page in pages.items() if page.next is not None), None)
         if first is None:
@@ -238,19 +241,19 @@ class _Index:
         given = file in self.found.operations
         row: dict[str, Any] = {"file": file, "operation": name}
         row["origin"] = "inferred" if self.invented or not given else "documented"
-        note = "documented or recorded? And is this what the page says it means?"
+        note = "documented or recorded? And does it mean what the vendor's page says?"
         if self.invented or not given:
             note = "invented by the template: put the vendor's own example here"
         if name == "error":
             row["status"] = _status(file)
-            note = "no status word was found in it: an error (with which status?), a quota, a second answer (follow)?"
+            note = "it holds no status word: is it an error (which HTTP status?), a quota, a second response (follow)?"
         else:
             own = self._job_id(file)
             row |= {"id": own} if own not in (None, self.id) and name == "status" else {}
             row |= self._asked(name, token)
         expect = self._expected(file, name, token)
         if '"category"' in json.dumps(expect):
-            note += " And what class of failure is its code?"
+            note += " And which category of failure is its code?"
         return {**row, "expect": expect, "note": f"{MARK}: {note}"}
 
     def _asked(self, name: str, token: str | None) -> dict[str, Any]:
@@ -275,7 +278,7 @@ class _Index:
             return {"raises": "Refused", "kind": value.kind, **({"category": None} if unknown else {})}
         if isinstance(value, AnswerError):
             return {"raises": type(value).__name__}
-        least: dict[str, Any] = {}  # of a cancel or a delete: it is done
+        least: dict[str, Any] = {}  # for a cancel or a delete
         if isinstance(value, Page):
             least = {"rows": [], "next": value.next}
         if isinstance(value, Submitted):
@@ -286,12 +289,12 @@ class _Index:
             least = {"message": value.message, "code": value.code}
             least |= {"category": Fault("", _status(file)).category} if value.code else {}
         told = meaning.left_out(Sample(file, name, self.id, expect=least if name == "error" else {}), value)
-        if isinstance(told.get("problem"), dict):  # it has a code, of which only the author knows the class of failure
+        if isinstance(told.get("problem"), dict):  # only the author knows the category of its code
             told["problem"] = {**told["problem"], "category": None}
         return {**least, **told}
 
     def _value(self, file: str, token: str | None = None) -> Any:
-        """What the tables make of a sample, or the error that they raise."""
+        """What the tables parse from a sample, or the error that they raise."""
         body, name = json.dumps(self.bodies[file]).encode(), self.operations[file]
         if name == "error":
             return self.provider.error(Response(_status(file), {}, body))
@@ -308,16 +311,16 @@ class _Index:
 
 
 def _status(file: str) -> int:
-    """The HTTP status of a refusal, where the name of its file tells it."""
+    """The HTTP status of a refusal, from the name of its file; 400 if the name has none."""
     told = re.search(r"(?<!\d)[45]\d\d(?!\d)", file)
     return int(told[0]) if told else 400
 
 
 COMMAND = Command(
     "new-plugin",
-    "make a plugin for a provider that has none",
+    "create a plugin for a provider that vidpoll does not know",
     _arguments,
     _new_plugin,
     "vidpoll new-plugin acme --from-sample queued.json done.json failed.json",
-    f"A whole distribution, tests included. What only you can know is marked {MARK}; see docs/writing-a-provider.md.",
+    f"Creates a whole package, tests included. {MARK} marks what only you can know; see docs/writing-a-provider.md.",
 )

@@ -1,7 +1,7 @@
-"""What the command line says: lines, JSON objects and exit codes. The only file of it that writes to a stream.
+"""The output of the command line: lines, JSON objects and exit codes. Only this module writes to a stream.
 
-Everything is flushed as it is said, control characters never reach a terminal, and a reader that goes away (`| head`)
-is noted and is no error. No command and no client lives here.
+Each line is flushed at once, control characters never reach a terminal, and a reader that goes away (`| head`) is noted
+but is not an error. This module knows no command and no client.
 """
 
 from __future__ import annotations
@@ -37,26 +37,26 @@ def code_of(error: vidpoll.VidpollError) -> int:
 
 
 class Output:
-    """Standard output for what was asked for, standard error for what went wrong."""
+    """Writes results to standard output, and errors and notes to standard error."""
 
     def __init__(self) -> None:
         self.gone = threading.Event()
-        """Set when nobody reads standard output any more."""
+        """Set when standard output no longer has a reader."""
         self._failed = False
-        self._passing = 0  # characters of the line that stands there until something else is said
+        self._passing = 0  # characters of the status line that the next line overwrites
 
     @property
     def terminal(self) -> bool:
-        """Whether somebody looks at standard output as it comes."""
+        """Whether standard output is a terminal."""
         return sys.stdout is not None and sys.stdout.isatty()
 
     def line(self, text: str) -> bool:
-        """One line; False where it was not written."""
+        """Write one line; False if it was not written."""
         return self.text(_plain(text))
 
     def text(self, text: str) -> bool:
-        """Some lines of our own."""
-        if self.gone.is_set() or sys.stdout is None:  # None: `>&-`, pythonw; whoever closed it still waits for the job
+        """Write lines of vidpoll's own text."""
+        if self.gone.is_set() or sys.stdout is None:  # None: `>&-`, pythonw; the wait continues without output
             return False
         try:
             _write(sys.stdout, self._over() + text)
@@ -70,15 +70,15 @@ class Output:
         return not self.gone.is_set()
 
     def passing(self, text: str) -> None:
-        """A line that the next one takes the place of; only where somebody looks."""
+        """Write a line that the next one overwrites; only on a terminal."""
         if self.terminal and not self.gone.is_set():
             shown = _plain(text)[: max(shutil.get_terminal_size().columns - 1, 1)]
-            with contextlib.suppress(OSError, ValueError):  # the next true line will tell
+            with contextlib.suppress(OSError, ValueError):  # the next lasting line reports it
                 _write(sys.stdout, self._over() + shown, end="")
                 self._passing = len(shown)
 
     def _over(self) -> str:
-        """What removes the passing line."""
+        """The characters that remove the passing line."""
         gone, self._passing = self._passing, 0
         return f"\r{' ' * gone}\r" if gone else ""
 
@@ -87,20 +87,20 @@ class Output:
         return self.line(json.dumps(value))
 
     def table(self, rows: Sequence[Sequence[str]]) -> None:
-        """Rows in columns that are as wide as they have to be."""
+        """Write rows in columns as wide as their longest cell."""
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         for row in rows:
             self.line("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
     def error(self, text: str) -> None:
-        """One line on standard error, `vidpoll: …`."""
-        with contextlib.suppress(OSError, ValueError):  # there is nobody left to tell
+        """Write one line to standard error, `vidpoll: …`."""
+        with contextlib.suppress(OSError, ValueError):  # standard error is closed, too
             if self._passing:
                 _write(sys.stdout, self._over(), end="")
             _write(sys.stderr, _plain(f"vidpoll: {text}"))
 
     def finish(self, code: int) -> int:
-        """Flush; the exit code, which says so when an answer could not be written."""
+        """Flush, and return the exit code; at least NOT_COMPLETED if a line could not be written."""
         try:
             if sys.stdout is not None:
                 sys.stdout.write(self._over())
@@ -111,9 +111,7 @@ class Output:
 
     def _leave(self) -> None:
         self.gone.set()
-        with contextlib.suppress(
-            OSError, ValueError
-        ):  # so that the interpreter's last flush has nothing to complain of
+        with contextlib.suppress(OSError, ValueError):  # so that the interpreter's last flush raises nothing
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -135,7 +133,7 @@ def size(path: Path) -> str:
 
 
 def iso(at: float | None) -> str | None:
-    """Unix seconds as ISO 8601 in UTC; None where there is no such time."""
+    """Unix seconds as ISO 8601 in UTC; None if there is no such time."""
     try:
         return None if at is None else datetime.fromtimestamp(int(at), timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     except (OverflowError, ValueError, OSError):
@@ -143,12 +141,12 @@ def iso(at: float | None) -> str | None:
 
 
 def status_line(job: vidpoll.Job, at: float) -> str:
-    """What is known of a job, on one line. A verdict that is a list's word alone has its reason, too."""
+    """The known state of a job on one line. A verdict that only a list reported is shown with its reason."""
     verdict = job.verdict(at)
     if verdict is not None:
         return str(verdict)
-    said = dict.fromkeys(str(word) for word in (job.state, job.stage) if word)  # of an unknown word there is no state
-    words = [job.ref, *(said or ["not asked yet"])]
+    said = dict.fromkeys(str(word) for word in (job.state, job.stage) if word)  # an unknown word has no state
+    words = [job.ref, *(said or ["not polled yet"])]
     if job.progress is not None:
         words.append(f"{job.progress:.0f} %")
     return f"{' '.join(words)}{f': {job.problem}' if job.problem is not None else ''}"
@@ -157,9 +155,9 @@ def status_line(job: vidpoll.Job, at: float) -> str:
 def job_object(
     job: vidpoll.Job, *, error: vidpoll.VidpollError | None = None, files: Sequence[Path] = ()
 ) -> dict[str, Any]:
-    """A job for machines: always these keys. No secret is in it, and a signed URL stands without its query.
+    """A job for machines: always these keys. It holds no secret, and signed URLs have no query.
 
-    `confirmed` is False for a verdict that stands in a list's row alone: `ok` is False then, whatever `state` says.
+    `confirmed` is False for a verdict that only a row of a list reported: `ok` is False then, whatever `state` says.
     """
     error = error or job.error
     said = job.snapshot
@@ -190,7 +188,7 @@ def _problem_object(problem: vidpoll.Problem | None) -> dict[str, Any] | None:
 
 
 def error_object(error: vidpoll.VidpollError | None) -> dict[str, Any] | None:
-    """An error for machines, a refusal with its class of failure; None where there is none."""
+    """An error for machines, a refusal with its class of failure; None if there is no error."""
     if error is None:
         return None
     told = {"type": type(error).__name__, "message": error.message}
@@ -199,7 +197,7 @@ def error_object(error: vidpoll.VidpollError | None) -> dict[str, Any] | None:
 
 
 def _asset_object(asset: vidpoll.Asset, *, cut: bool) -> dict[str, Any]:
-    """`cut`: its URL may have lost its query before, in a store."""
+    """An asset for machines. `cut`: the URL may have lost its query earlier, in a store."""
     shown = None if asset.url is None else redact.url(asset.url)
     if shown is not None and shown.endswith("?…"):
         shown, cut = shown[:-2], True

@@ -10,16 +10,16 @@ from vidpoll import State
 from .guessing import Guess
 
 MARK = "DECIDE"
-"""What stands before a question to the author."""
+"""The mark before a question to the author."""
 
 WIDTH = 120
-"""Characters of a line, as the rendered project sets it for its formatter."""
+"""Characters of a line, as the rendered project configures its formatter."""
 
 _ASKS = {
     "status": "is this the job's status, and not the envelope's?",
     "full": "does it count from 0 to 1?",
     "files": "is this the finished file?",
-    "envelope": 'does another code mean a refusal? Give those of the page: kinds={"1004": "auth"}',
+    "envelope": 'does another code mean a refusal? Add those that the page lists: kinds={"1004": "auth"}',
 }
 _GOOD = {"prompt": "a lighthouse at dusk"}
 _GOOD_IMAGE = {"image": "https://example.com/lighthouse.jpg"}
@@ -70,7 +70,7 @@ def _reader(found: Guess) -> list[str]:
 
 
 def _keyword(name: str, value: Any) -> list[str]:
-    """A keyword with its value; of several files one a line."""
+    """A keyword with its value; several files get one line each."""
     if isinstance(value, Mapping) and len(value) > 1:
         return [f"    {name}={{", *(f"        {code(key)}: {code(each)}," for key, each in value.items()), "    },"]
     return [f"    {name}={code(value)},"]
@@ -123,7 +123,7 @@ def _options(options: Mapping[str, Any]) -> list[str]:
 
 
 def _call(before: str, function: str, given: Sequence[str]) -> list[str]:
-    """A call with a comma behind it: on one line, on three, or with a line for each argument, as it fits."""
+    """A call with a trailing comma: on one line, on three, or with one line for each argument, whichever fits."""
     space = " " * (len(before) - len(before.lstrip()))
     whole, inner = f"{before}{function}({', '.join(given)}),", f"{space}    {', '.join(given)}"
     if len(whole) <= WIDTH:
@@ -133,12 +133,12 @@ def _call(before: str, function: str, given: Sequence[str]) -> list[str]:
 
 
 def code(value: object) -> str:
-    """A value of JSON, or a tuple, as a formatter writes it: in double quotes, where that costs no escape."""
+    """A JSON value or a tuple as a formatter writes it: in double quotes unless that needs an escape."""
     if isinstance(value, tuple):
         return f"({', '.join(map(code, value))}{',' if len(value) == 1 else ''})"
     if isinstance(value, Mapping):
         return f"{{{', '.join(f'{code(key)}: {code(each)}' for key, each in value.items())}}}"
     if not isinstance(value, str):
         return repr(value)
-    shown = repr(value)  # escapes what cannot be shown
+    shown = repr(value)  # escapes what is not printable
     return shown if '"' in value or shown.startswith('"') else f'"{shown[1:-1]}"'

@@ -1,6 +1,6 @@
 """The commands about accounts and about vidpoll itself: jobs, quota, providers, plugins.
 
-Each asks one thing and prints it. No waiting and no network code lives here.
+Each makes one query and prints the result. This module has no waiting and no network code.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from .store_commands import local_arguments, local_jobs
 
 
 def _jobs_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", nargs="?", metavar="ACCOUNT", help="the provider's name")
-    fields(parser, "the provider's own fields of the list")
-    parser.add_argument("--limit", type=count, default=50, metavar="N", help="at most N jobs (50)")
+    parser.add_argument("name", nargs="?", metavar="ACCOUNT", help="the provider's name, or that of an --account")
+    fields(parser, "the provider's own fields for its list")
+    parser.add_argument("--limit", type=count, default=50, metavar="N", help="show at most N jobs (50)")
     local_arguments(parser)
     bounded(parser)
     where(parser)
@@ -38,16 +38,16 @@ def _jobs(args: Arguments, context: Context) -> int:
     if args.local:
         return local_jobs(args, context)
     if args.forget or args.forget_before is not None:
-        raise vidpoll.UsageError("jobs: --forget and --forget-before are about what is kept here: add --local")
+        raise vidpoll.UsageError("jobs: --forget and --forget-before apply to the jobs kept here: add --local")
     if args.name is None:
-        raise vidpoll.UsageError("jobs: name an ACCOUNT, or add --local for the jobs that are kept here")
+        raise vidpoll.UsageError("jobs: name an ACCOUNT, or add --local for the jobs kept here")
     deadline = Deadline(context.clock, args.timeout)
     with context.client([args.name], args, within=args.timeout, keep=False) as client:
         rows = with_fields(partial(client.jobs, args.name), args.fields, provider_of(client, args).list)
         for job in islice(rows, args.limit):
             if deadline.over:
                 context.out.error(
-                    f"not all within {args.timeout:g} s; --timeout {args.timeout * 4:g} goes on for longer"
+                    f"the list was not complete within {args.timeout:g} s; --timeout {args.timeout * 4:g} allows more"
                 )
                 return NOT_COMPLETED
             if args.json:
@@ -62,7 +62,7 @@ def _jobs(args: Arguments, context: Context) -> int:
 
 
 def _quota_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="ACCOUNT", help="the provider's name")
+    parser.add_argument("name", metavar="ACCOUNT", help="the provider's name, or that of an --account")
     bounded(parser)
     where(parser)
     as_json(parser)
@@ -104,7 +104,7 @@ def _quota(args: Arguments, context: Context) -> int:
 
 
 def _names(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("names", nargs="*", metavar="NAME", help="only these, in detail")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="show only these, with details")
     as_json(parser)
 
 
@@ -115,7 +115,7 @@ def _providers(args: Arguments, context: Context) -> int:
             return COMPLETED
         rows = [(name, report.version, report.distribution) for report in client.plugins for name in report.providers]
     if not rows:
-        context.out.error("no provider is installed: they are plugins, like vidpoll-providers")
+        context.out.error("no provider is installed: install a plugin, for example with pip install vidpoll-providers")
         return NOT_COMPLETED
     if args.json:
         for row in sorted(rows):
@@ -126,7 +126,7 @@ def _providers(args: Arguments, context: Context) -> int:
 
 
 def _details(providers: Sequence[vidpoll.Provider], args: Arguments, context: Context) -> None:
-    """The key's variable is named, and whether it is set; its value is never read."""
+    """Show each provider with the variable of its key and whether that is set; the value is never read."""
     rows = [("NAME", "BASE URL", "KEY", "OPERATIONS")]
     for provider in providers:
         variable = f"{provider.name.upper().replace('-', '_')}_BASE_URL"
@@ -172,11 +172,11 @@ def _plugins(args: Arguments, context: Context) -> int:
 
 
 def _load(client: vidpoll.Client, names: Sequence[str]) -> None:
-    """Load the plugins of these names; what is wrong with one is in its report."""
+    """Load the plugins of these names; any problem of a plugin is in its report."""
     known = [report.name for report in client.plugins]
     for name in names:
         if name not in known:
-            raise vidpoll.UsageError(f"plugins: there is no plugin {name!r}; `vidpoll plugins` lists them")
+            raise vidpoll.UsageError(f"plugins: no plugin {name!r} is installed; `vidpoll plugins` lists them")
         with suppress(vidpoll.UnknownProvider):
             client.provider(name)
 
@@ -193,27 +193,34 @@ def _brings(report: vidpoll.PluginReport) -> str:
 COMMANDS = (
     Command(
         "jobs",
-        "list the jobs that a provider knows of",
+        "list an account's jobs at its provider, or with --local the jobs kept here",
         _jobs_arguments,
         _jobs,
         "vidpoll jobs token360 order=asc --limit 200",
-        "In the provider's own order; some list completed jobs only. --local shows what is kept here, without asking.",
+        "The order is the provider's own; some providers list only completed jobs. --local lists the jobs kept here,\n"
+        "and sends no request.",
     ),
-    Command("quota", "show what an account may still do", _quota_arguments, _quota, "vidpoll quota magicoal --json"),
+    Command(
+        "quota",
+        "show an account's plan, balance, prices and remaining videos",
+        _quota_arguments,
+        _quota,
+        "vidpoll quota magicoal --json",
+    ),
     Command(
         "providers",
-        "list the providers; of those named, the base URL, the operations, and whether the key is set",
+        "list the installed providers; with NAME, its base URL, operations and key variables",
         _names,
         _providers,
         "vidpoll providers magicoal",
     ),
     Command(
         "plugins",
-        "list the plugins, what they bring, and what is wrong with them",
+        "list the installed plugins, what each provides, and any problem with it",
         _names,
         _plugins,
         "vidpoll plugins",
-        "Exits with 1 where one is broken. A provider that is loaded by need is looked into where it is named.\n"
-        "VIDPOLL_DISABLE=name,name switches plugins off, VIDPOLL_TRACE=1 shows each call of a hook.",
+        "Exits with 1 if a plugin is broken. Providers are loaded only when needed: name one to check it, too.\n"
+        "VIDPOLL_DISABLE=name,name switches plugins off, VIDPOLL_TRACE=1 shows every hook call.",
     ),
 )

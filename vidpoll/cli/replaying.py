@@ -1,4 +1,4 @@
-"""Plays the answers of a transcript through a plugin's parser and the job's machine; nothing is sent."""
+"""Replays the responses of a transcript through a plugin's parser and the job's state machine; nothing is sent."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _END = "the transcript ends here"
 
 
 class _Recorded(FakeTransport):
-    """Plays the answers of one job; whoever asks for one more gets none, and `ended` is set."""
+    """Plays the responses of one job; the next request raises NoAnswer and sets `ended`."""
 
     def __init__(self, replies: list[vidpoll.Response | NoAnswer], ended: threading.Event) -> None:
         super().__init__(replies)
@@ -32,7 +32,7 @@ class _Recorded(FakeTransport):
 
 
 def play(ref: str, entries: list[dict[str, Any]], replies: list[vidpoll.Response | NoAnswer], context: Context) -> int:
-    """Run the answers through the plugin's parser and the job's machine, as a wait would; nothing is sent."""
+    """Run the responses through the plugin's parser and the job's state machine, as a wait would; nothing is sent."""
     job, ended, out = vidpoll.Job(ref), threading.Event(), context.out
     accounts = {job.account: vidpoll.Account(job.account, key=None)}
     clock, wire = FakeClock(float(entries[0]["at"])), _Recorded(replies, ended)
@@ -44,6 +44,6 @@ def play(ref: str, entries: list[dict[str, Any]], replies: list[vidpoll.Response
     partly = f", {cut} of them cut" if cut else ""
     played = min(len(wire.sent), len(entries))
     if played < len(entries):
-        out.line(f"the wait ends after {played} of them")
-    out.line(f"{len(entries)} answers{partly}; at the end: {status_line(job, clock.time())}")
+        out.line(f"the wait ends after {played} of the responses")
+    out.line(f"{len(entries)} responses{partly}; final state: {status_line(job, clock.time())}")
     return COMPLETED if job.ok else NOT_COMPLETED if job.final else UNKNOWN

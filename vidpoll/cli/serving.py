@@ -1,4 +1,4 @@
-"""`vidpoll serve`: waits for all jobs of whole accounts, until it is told to end. systemd is enough to run it."""
+"""`vidpoll serve`: waits for all jobs of whole accounts until a signal ends it. systemd is enough to run it."""
 
 from __future__ import annotations
 
@@ -24,34 +24,41 @@ DAY = 86_400.0
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "accounts", nargs="*", metavar="NAME", help="an account to serve (default: all that the store has jobs of)"
+        "accounts",
+        nargs="*",
+        metavar="NAME",
+        help="an account to serve (default: every account with jobs in the store)",
     )
     parser.add_argument(
-        "--capacity", type=count, default=20_000, metavar="N", help="take no further shard from N jobs on (20000)"
+        "--capacity",
+        type=count,
+        default=20_000,
+        metavar="N",
+        help="take no further shard once this process has N jobs (20000)",
     )
     parser.add_argument(
         "--timeout",
         type=positive,
         default=DAY,
         metavar="S",
-        help=f"give a job up S seconds after its submit ({DAY:g}); what is kept for it already counts",
+        help=f"give up a job S seconds after its submit ({DAY:g}), unless a deadline is already kept for it",
     )
     parser.add_argument("--seconds", type=positive, metavar="S", help="end after S seconds (default: never)")
     parser.add_argument(
-        "--metrics", metavar="FILE", help="write how it goes there once a minute, as Prometheus' text format"
+        "--metrics", metavar="FILE", help="write metrics to FILE once a minute, in Prometheus' text format"
     )
-    parser.add_argument("--quiet", action="store_true", help="only say once a minute how it goes")
+    parser.add_argument("--quiet", action="store_true", help="print only one status line a minute")
     where(parser)
     store(parser)
 
 
 def _serve(args: Arguments, context: Context) -> int:
     if store_of(args) is None:
-        raise vidpoll.UsageError("serve: the jobs come from a store: name one with --store FILE, and no --no-store")
+        raise vidpoll.UsageError("serve: the jobs are read from a store: name one with --store FILE, omit --no-store")
     stop = threading.Event()
     report = _Report(args, context)
     ends = math.inf if args.seconds is None else context.clock.monotonic() + args.seconds
-    ending = "ending: what is not kept yet is kept, others take over (again: leave at once)"
+    ending = "ending: saving what is not kept yet, then others take over (signal again to leave at once)"
     with gently(stop, context.out, ending), context.client(args.accounts, args, must_keep=True) as client:
         while not stop.is_set() and (left := ends - context.clock.monotonic()) > 0:
             client.serve(
@@ -69,7 +76,7 @@ def _serve(args: Arguments, context: Context) -> int:
 
 
 class _Report:
-    """Says how it goes: a line a minute, and a file."""
+    """Reports the metrics: a line a minute, and a file."""
 
     def __init__(self, args: Arguments, context: Context) -> None:
         self._out, self._clock = context.out, context.clock
@@ -85,59 +92,59 @@ class _Report:
                 _write(self._path, exposition(metrics))
             except OSError as error:
                 self._out.error(
-                    f"--metrics {self._path} cannot be written: {error.strerror or error}; look at its folder"
+                    f"--metrics {self._path} cannot be written: {error.strerror or error}; check its folder"
                 )
 
     def event(self, event: vidpoll.Event) -> None:
-        """A verdict, or a job that was given up."""
+        """Print a verdict, or a job that was given up."""
         if isinstance(event, (vidpoll.Completed, vidpoll.Failed, vidpoll.GaveUp)):
             self._out.line(str(event))
 
     def stands_by(self, client: vidpoll.Client, ends: float) -> None:
-        """Nothing was free: look again in a second."""
+        """No shard was free: try again in a second."""
         if self._clock.monotonic() >= self._next:
             with contextlib.suppress(vidpoll.StoreError):
                 self(Metrics(store=client.store.gauges()))
         if not self._stood_by:
             self._stood_by = True
-            self._out.error("standing by: every account with unfinished jobs is served, or there is none")
+            self._out.error("standing by: no account has unfinished jobs, or other processes serve all of them")
         until = min(ends, self._clock.monotonic() + LOOK)
         self._clock.get(Queue[None](), until - self._clock.monotonic(), busy=False)
 
 
 def line(metrics: Metrics) -> str:
-    """How it goes, in one line.
+    """The metrics in one line.
 
     >>> *ours, store = line(Metrics(2, 30, 400, 3, 12, 0.7, vidpoll.Gauges(50, 1, ("kling",), 2, 0.4))).split("; ")
     >>> ours
-    ['2 shards, 30 jobs', '400 questions (3 without news), 12 told, p99 0.7 s late']
+    ['2 shards, 30 jobs', '400 polls (3 faults), 12 verdicts delivered, p99 0.7 s late']
     >>> store
-    'store: 50 open, 1 not told, 2 processes, nobody serves kling'
+    'store: 50 open jobs, 1 undelivered, 2 processes, no process serves kling'
     """
     store = metrics.store
-    unserved = f", nobody serves {redact.text(', '.join(store.unclaimed), limit=200)}" if store.unclaimed else ""
+    unserved = f", no process serves {redact.text(', '.join(store.unclaimed), limit=200)}" if store.unclaimed else ""
     return (
-        f"{metrics.shards} shards, {metrics.jobs} jobs; {metrics.polls} questions ({metrics.faults} without news), "
-        f"{metrics.told} told, p99 {metrics.late:.1f} s late; store: {store.open} open, {store.untold} not told, "
-        f"{store.owners} processes{unserved}"
+        f"{metrics.shards} shards, {metrics.jobs} jobs; {metrics.polls} polls ({metrics.faults} faults), "
+        f"{metrics.told} verdicts delivered, p99 {metrics.late:.1f} s late; store: {store.open} open jobs, "
+        f"{store.untold} undelivered, {store.owners} processes{unserved}"
     )
 
 
 def exposition(metrics: Metrics) -> str:
-    """How it goes, in Prometheus' text format."""
+    """The metrics in Prometheus' text format."""
     store = metrics.store
     rows = [
         ("shards", "gauge", "Shards that this process serves.", metrics.shards),
         ("jobs", "gauge", "Jobs that this process waits for.", metrics.jobs),
-        ("questions_total", "counter", "Answers and faults of status questions since serving began.", metrics.polls),
-        ("faults_total", "counter", "Those of them that brought no news.", metrics.faults),
-        ("verdicts_told_total", "counter", "Verdicts that hooks were told of.", metrics.told),
-        ("late_p99_seconds", "gauge", "By how much the latest questions were late, 99 of 100 of them.", metrics.late),
+        ("questions_total", "counter", "Polls since serving began, faults included.", metrics.polls),
+        ("faults_total", "counter", "Polls that ended in a fault.", metrics.faults),
+        ("verdicts_told_total", "counter", "Verdicts delivered to hooks.", metrics.told),
+        ("late_p99_seconds", "gauge", "99th percentile of how late the latest polls were, in seconds.", metrics.late),
         ("store_open_jobs", "gauge", "Jobs in the store without a verdict.", store.open),
-        ("store_untold_verdicts", "gauge", "Verdicts in the store that no hook has heard.", store.untold),
-        ("store_processes", "gauge", "Processes that were heard of lately.", store.owners),
-        ("store_silent_seconds", "gauge", "Since when the quietest of them was not heard of.", store.silent),
-        ("store_unclaimed_accounts", "gauge", "Accounts with jobs that nobody serves.", len(store.unclaimed)),
+        ("store_untold_verdicts", "gauge", "Verdicts in the store not yet delivered to hooks.", store.untold),
+        ("store_processes", "gauge", "Processes with a recent heartbeat in the store.", store.owners),
+        ("store_silent_seconds", "gauge", "Seconds since the oldest of those heartbeats.", store.silent),
+        ("store_unclaimed_accounts", "gauge", "Accounts with jobs that no process serves.", len(store.unclaimed)),
     ]
     lines = []
     for name, kind, told, value in rows:
@@ -146,12 +153,12 @@ def exposition(metrics: Metrics) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    """Whoever reads the file sees the old text or the new one, whole."""
+    """Replace the file atomically: a reader sees the whole old text or the whole new one."""
     number, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         os.close(number)
         Path(name).write_text(text, encoding="utf-8")
-        Path(name).chmod(0o644)  # who collects it is another user
+        Path(name).chmod(0o644)  # the collector runs as another user
         Path(name).replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -161,11 +168,12 @@ def _write(path: Path, text: str) -> None:
 
 COMMAND = Command(
     "serve",
-    "wait for all jobs of whole accounts, and for those that come",
+    "keep waiting for all jobs of whole accounts, new ones included, until stopped",
     _arguments,
     _serve,
     "vidpoll serve --store jobs.sqlite3 --metrics /var/lib/node_exporter/vidpoll.prom",
-    "Any number of these share a store: each account (or part of a large one) is served by one of them, and what a\n"
-    "process leaves that is killed is taken over within seconds. Who submits needs no wait of its own.\n"
-    "SIGTERM and Ctrl-C end it: what is not kept yet is kept, and the others take over at once.",
+    "Jobs are read from the store: a process that submits with the same store needs no wait of its own. Any number\n"
+    "of `vidpoll serve` can share a store: one of them serves each account (or part of a large one). If one is\n"
+    "killed, the others take over its jobs within seconds. SIGTERM and Ctrl-C end it: it saves its state, and the\n"
+    "others take over at once.",
 )

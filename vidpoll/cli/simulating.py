@@ -1,4 +1,4 @@
-"""The command `simulate`: the simulated providers in the foreground, and what another shell needs to use them."""
+"""The command `simulate`: runs simulated providers in the foreground, and prints the settings for another shell."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "names", nargs="*", default=(), metavar="NAME", help="which providers (default: all that are installed)"
+        "names", nargs="*", default=(), metavar="NAME", help="the providers to simulate (default: all installed ones)"
     )
     parser.add_argument("--speed", type=speed, default=1.0, metavar="N", help="run time N times as fast (1)")
-    parser.add_argument("--seed", type=int, metavar="N", help="the same job ids and stage lengths each time it is N")
+    parser.add_argument("--seed", type=int, metavar="N", help="the same N gives the same job ids and stage lengths")
     parser.add_argument(
-        "--slots", type=count, metavar="N", help="each refuses a submit while N of its jobs are unfinished"
+        "--slots", type=count, metavar="N", help="each provider refuses a submit while N of its jobs are unfinished"
     )
     parser.add_argument(
         "--port-base",
         type=count,
         metavar="PORT",
-        help="the port of the first; the others follow (default: free ports)",
+        help="the port of the first provider; the others use the next ports (default: free ports)",
     )
 
 
@@ -43,7 +43,9 @@ def _simulate(args: Arguments, context: Context) -> int:
     names = list(simulate(*args.names).faces)
     ports = None if args.port_base is None else {name: args.port_base + number for number, name in enumerate(names)}
     if ports and max(ports.values()) > 65535:
-        raise vidpoll.UsageError(f"--port-base {args.port_base}: the last port would be {max(ports.values())}")
+        raise vidpoll.UsageError(
+            f"--port-base {args.port_base}: the last port would be {max(ports.values())}, above 65535; use a lower one"
+        )
     seed = secrets.randbelow(1_000_000) if args.seed is None else args.seed
     simulation = simulate(*names, speed=args.speed, seed=seed, ports=ports)
     try:
@@ -65,7 +67,7 @@ def _simulate(args: Arguments, context: Context) -> int:
 def _serve(simulation: Simulation, providers: Mapping[str, vidpoll.Provider], out: Output, seed: int) -> None:
     names = ", ".join(simulation.faces)
     out.error(
-        f"simulating {names} (--seed {seed} plays the same again); paste these lines into another shell, Ctrl-C ends it"
+        f"simulating {names} (--seed {seed} repeats this run); paste these lines into another shell; Ctrl-C ends it"
     )
     for name, url in simulation.base_urls.items():
         settings = {f"{name.upper().replace('-', '_')}_BASE_URL": url}
@@ -79,9 +81,9 @@ def _serve(simulation: Simulation, providers: Mapping[str, vidpoll.Provider], ou
 
 COMMAND = Command(
     "simulate",
-    "play the providers on loopback, to try scripts against",
+    "run simulated providers on this machine, to test scripts against them",
     _arguments,
     _simulate,
     "vidpoll simulate magicoal token360 --port-base 8700",
-    "No key and no account are needed, nothing is billed. Faster than 1, a wait may miss short stages.",
+    "No key and no account are needed, and nothing is billed. With a --speed above 1, a wait may miss short stages.",
 )

@@ -1,4 +1,4 @@
-"""The command `status`: what the provider says now, and what is kept where it says nothing else."""
+"""The command `status`: the state that the provider reports now, else the kept one."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ from .output import COMPLETED, NOT_COMPLETED, UNKNOWN, first_that_applies, iso, 
 from .waiting import REF
 
 LOOK = 60.0
-"""Seconds for which `status` asks for answers about all its jobs, and `download` for one about each."""
+"""Seconds for which `status` polls all its jobs together, and `download` each of its jobs."""
 
 
 def _status_arguments(parser: argparse.ArgumentParser) -> None:
     references(parser)
-    parser.add_argument("--kept", action="store_true", help="tell a verdict that is kept here, and ask nobody about it")
+    parser.add_argument(
+        "--kept", action="store_true", help="if a job's final state is kept here, show that without polling"
+    )
     bounded(parser, LOOK)
     store(parser)
     as_json(parser)
@@ -40,12 +42,12 @@ def _status(args: Arguments, context: Context) -> int:
 
 
 def _kept(asked: list[vidpoll.Job], args: Arguments, context: Context) -> dict[str, vidpoll.KeptJob]:
-    """What is kept of jobs that have ended; nothing where the store cannot be read."""
+    """The kept records of jobs that have ended; none if the store cannot be read."""
     path = store_of(args)
     found: dict[str, vidpoll.KeptJob] = {}
     if path is not None:
         with (
-            contextlib.suppress(vidpoll.StoreError),  # the client of the command warns of it
+            contextlib.suppress(vidpoll.StoreError),  # the command's own client warns about that
             context.client_factory(store=path, clock=context.clock, discover=False) as client,
         ):
             rows = [row for job in asked if (row := client.store.get(job)) is not None and row.ended_at is not None]
@@ -55,7 +57,7 @@ def _kept(asked: list[vidpoll.Job], args: Arguments, context: Context) -> dict[s
 
 @dataclass(frozen=True)
 class _Status:
-    """What `status` asks with: `client` keeps what it hears; `fresh` knows nothing, and asks about what has ended."""
+    """The clients of `status`: `client` uses the store; `fresh` has none, so it polls jobs that have ended, too."""
 
     args: Arguments
     context: Context
@@ -64,20 +66,20 @@ class _Status:
     fresh: vidpoll.Client
 
     def tell(self, job: vidpoll.Job, kept: vidpoll.KeptJob | None) -> int:
-        """Say how one job is; its exit code."""
+        """Print the state of one job; return its exit code."""
         note = ""
         if kept is None:
             unknown = look(self.client, job, self.deadline.left or 0.0)
-            note = "a word that this plugin does not know" if job.state is None and job.stage else ""
+            note = "the plugin does not know this status" if job.state is None and job.stage else ""
         elif self.args.kept:
-            job, unknown, note = kept.job, None, f"as kept on {iso(kept.ended_at)}; nobody was asked"
+            job, unknown, note = kept.job, None, f"as kept on {iso(kept.ended_at)}; not polled"
         else:
             unknown = look(self.fresh, job, self.deadline.left or 0.0)
             if not job.final:
                 job, unknown, note = kept.job, None, _not_there(kept, unknown)
             elif job.state is not kept.job.state:
                 self._other_verdict(job, kept)
-        unknown = None if job.final else unknown  # a verdict, of whatever kind
+        unknown = None if job.final else unknown  # any verdict will do
         self._show(job, unknown, note)
         if note.startswith(DELETED):
             return NOT_COMPLETED
@@ -96,29 +98,29 @@ class _Status:
 
     def _other_verdict(self, job: vidpoll.Job, kept: vidpoll.KeptJob) -> None:
         forget, wait = again(self.args, "jobs --local", forget=job.ref), again(self.args, "wait", job.ref)
-        was = f"{kept.job.state} is kept of it, on {iso(kept.ended_at)}"
-        self.context.out.error(f"{job.ref}: {was}. To keep what came of it since: {forget}, then {wait}")
+        was = f"the store has it as {kept.job.state}, since {iso(kept.ended_at)}"
+        self.context.out.error(f"{job.ref}: {was}. To keep the new state instead: {forget}, then {wait}")
 
 
 DELETED = "deleted at the provider"
 
 
 def _not_there(kept: vidpoll.KeptJob, unknown: vidpoll.VidpollError | None) -> str:
-    """What is added to a kept verdict where the provider gives none now."""
+    """The note on a kept verdict if the provider reports none now."""
     day = f"as kept on {iso(kept.ended_at)}"
     if isinstance(unknown, vidpoll.JobNotFound):
         return f"{DELETED}; {day}"
     if unknown is None:
-        return f"{day}; the provider says that it goes on again"
-    return f"{day}; the provider could not be asked: {unknown.message.partition('. ')[0]}"
+        return f"{day}; the provider reports that the job runs again"
+    return f"{day}; polling the provider failed: {unknown.message.partition('. ')[0]}"
 
 
 class _Enough(Exception):
-    """An answer came."""
+    """A response arrived."""
 
 
 class _Answered:
-    """Ends a look with the first answer: one that changes nothing of what is kept is no event."""
+    """Ends a look with the first response, because a response that changes nothing causes no event."""
 
     def __init__(self, job: vidpoll.Job) -> None:
         self.job = job
@@ -131,7 +133,7 @@ class _Answered:
 
 
 def look(client: vidpoll.Client, job: vidpoll.Job, timeout: float = LOOK) -> vidpoll.VidpollError | None:
-    """Ask until one answer says something (`wait` a second ago makes the next one a 429); why there is no verdict."""
+    """Poll until a response gives a state (a `wait` a second ago can cause a 429); return why there is no verdict."""
     answered: Any = _Answered(job)
     events = client.watch(job, timeout=timeout, check=False, stop=answered)
     answered.before = job.answers
@@ -143,11 +145,11 @@ def look(client: vidpoll.Client, job: vidpoll.Job, timeout: float = LOOK) -> vid
 
 STATUS = Command(
     "status",
-    "ask how jobs are",
+    "show the current state of jobs",
     _status_arguments,
     _status,
     f"vidpoll status {REF} --json",
-    "Asks until an answer says something, for at most a minute. Exits with 0 where all are completed, 1 where one\n"
-    "is not, 3 where one has no verdict yet. Of a job that has ended the provider is asked, too: it may be deleted\n"
-    "there, or have been run again. --kept asks nobody about it.",
+    "Polls each job until a response gives its state, for at most a minute in all (--timeout). Jobs that have ended\n"
+    "are polled, too: the provider may have deleted one or run it again. --kept shows the kept state instead.\n"
+    "Exits with 0 if all jobs are completed, 1 if one ended otherwise, 3 if one has no final state yet.",
 )

@@ -1,6 +1,6 @@
-"""The commands about what is kept: `resume`, and what `jobs --local` shows. They need a store, and say so.
+"""The commands about kept jobs: `resume` and `jobs --local`. Both need a store, and raise UsageError without one.
 
-The store names the base URL at which each job was asked about, so that `resume` finds it there again.
+The store holds the base URL at which each job was polled, so that `resume` polls it there again.
 """
 
 from __future__ import annotations
@@ -38,27 +38,27 @@ from .trusted import Trusted, base_url_variable
 from .waiting import Wait, keep_transcript, prepared, waiting_options
 
 Group = tuple[dict[str, vidpoll.Account], list[vidpoll.Job]]
-"""The jobs that one client can ask about, and the accounts that it needs for that."""
+"""The jobs that one client can poll, and the accounts that it needs for that."""
 
 LISTED = 200
-"""Rows of a provider's list in which a lost submit is looked for."""
+"""Rows of a provider's list that are searched for the job of a lost submit."""
 
 EARLY = 120.0
-"""Seconds by which a provider's clock may be behind ours."""
+"""Seconds by which a provider's clock may lag behind this machine's."""
 
 
 @contextlib.contextmanager
 def _stored(args: Arguments, context: Context) -> Iterator[vidpoll.Client]:
-    """A client that only reads and writes the store. Raises StoreError for one that fails."""
-    with context.client_factory(store=_path(args), clock=context.clock, discover=False) as client:  # it asks nobody
+    """A client that only reads and writes the store. Raises StoreError if the store cannot be opened."""
+    with context.client_factory(store=_path(args), clock=context.clock, discover=False) as client:  # sends nothing
         yield client
 
 
 def _path(args: Arguments) -> Path | str:
-    """The store's file, or its URL. Raises UsageError where none is named."""
+    """The store's file, or its URL. Raises UsageError if there is none."""
     path = store_of(args)
     if path is None:
-        raise vidpoll.UsageError("nothing is kept without a store; name one with --store FILE")
+        raise vidpoll.UsageError("this command needs a store: name one with --store FILE")
     return path
 
 
@@ -72,15 +72,15 @@ def _resume_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="REF",
-        help="this job is what became of a submit without an answer: keep it, and wait for it",
+        help="REF is the job of a submit of unknown outcome: keep it, and wait for it",
     )
-    parser.add_argument("--key", metavar="KEY", help="with --adopt: it is what became of the submit of this key")
+    parser.add_argument("--key", metavar="KEY", help="with --adopt: the key of that submit")
     parser.add_argument(
         "--dismiss",
         action="append",
         default=[],
         metavar="KEY",
-        help="the submit of this key never arrived: forget it, and the key may buy again",
+        help="the submit with this key never arrived: forget it, so that the key may buy again",
     )
     parser.add_argument(
         "--base-url",
@@ -89,7 +89,8 @@ def _resume_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         dest="addresses",
         metavar="URL",
-        help="an address in the store that is neither the provider's own nor in <NAME>_BASE_URL: your key may go there",
+        help="allow your key to go to URL, which the store names and which is neither the provider's own address nor "
+        "in <NAME>_BASE_URL",
     )
     reaching(parser)
     store(parser)
@@ -100,7 +101,7 @@ def _resume(args: Arguments, context: Context) -> int:
     deadline = Deadline(context.clock, args.timeout)
     prepared(args, context)
     if not is_there(_path(args)):
-        raise vidpoll.UsageError(f"there is no store at {shown(_path(args))}: no job is kept there")
+        raise vidpoll.UsageError(f"there is no store at {shown(_path(args))}, so there is nothing to resume")
     trusted = Trusted(args, context)
     with _stored(args, context) as client:
         for ref in args.adopt:
@@ -126,7 +127,7 @@ def _resume(args: Arguments, context: Context) -> int:
 
 
 def _lost(lost: Sequence[vidpoll.Submission], args: Arguments, context: Context, deadline: Deadline) -> list[int]:
-    """Show what became of the submits without an answer; each is looked for at its own address."""
+    """Show the possible jobs of submits of unknown outcome; each is searched for at its own base URL."""
     codes = []
     for each in lost:
         account = _account(each.account, each.provider, each.base_url)
@@ -136,7 +137,7 @@ def _lost(lost: Sequence[vidpoll.Submission], args: Arguments, context: Context,
 
 
 def _adopt(client: vidpoll.Client, ref: str, args: Arguments) -> None:
-    """The oldest lost submit of the job's account, and of the key, is the one that it was. Raises UsageError."""
+    """Record the job as that of its account's oldest lost submit, or of the one with the key. Raises UsageError."""
     job = vidpoll.Job(ref)
     for submission in client.store.unknown_submits():
         if submission.account == job.account and args.key in (None, submission.key):
@@ -144,29 +145,29 @@ def _adopt(client: vidpoll.Client, ref: str, args: Arguments) -> None:
             return
     of = "" if args.key is None else f" with the key {args.key!r}"
     raise vidpoll.UsageError(
-        f"--adopt {ref}: no submit without an answer is on record for {job.account}{of}; "
-        f"`{again(args, 'wait', ref)}` waits for any job, and keeps it"
+        f"--adopt {ref}: no submit of unknown outcome is on record for {job.account}{of}; "
+        f"`{again(args, 'wait', ref)}` waits for any job and keeps it"
     )
 
 
 def _dismiss(client: vidpoll.Client, key: str) -> None:
-    """Say that the submits of a key never arrived. Raises UsageError where there is none."""
+    """Record that the submits with a key never arrived. Raises UsageError if there are none."""
     found = [each for each in client.store.unknown_submits() if key and each.key == key]
     if not found:
-        raise vidpoll.UsageError(f"--dismiss {key}: no submit without an answer is on record with that key")
+        raise vidpoll.UsageError(f"--dismiss {key}: no submit of unknown outcome is on record with that key")
     for submission in found:
         client.store.dismiss(submission)
 
 
 def _account(name: str, provider: str, url: str) -> vidpoll.Account:
-    """The account at the address that the store names. A variable that names it, too, may hold more (a password)."""
+    """The account at the base URL of the store. A variable with the same URL is used: it may also hold a password."""
     named = base_url_variable(provider or name)
     same = named and redact.url(named).rstrip("/") == url
     return own_account(name, provider or name, None if same else url or None)
 
 
 def _groups(unfinished: Sequence[vidpoll.KeptJob]) -> list[Group]:
-    """The jobs by client: in one, each account has one address. Most stores need a single one."""
+    """The jobs by client: in one client, each account has one base URL. Most stores need only one client."""
     groups: list[tuple[dict[str, vidpoll.Account], dict[str, str], list[vidpoll.Job]]] = []
     for each in unfinished:
         name, url = each.origin.account, each.origin.base_url
@@ -181,7 +182,7 @@ def _groups(unfinished: Sequence[vidpoll.KeptJob]) -> list[Group]:
 
 
 class _Waits:
-    """The waits of `resume`: one for each group of jobs, all at once. The first one runs in the calling thread."""
+    """The waits of `resume`: one for each group of jobs, all at once. The first runs in the calling thread."""
 
     def __init__(
         self, args: Arguments, context: Context, deadline: Deadline, wanted: Sequence[vidpoll.WantedFiles]
@@ -196,11 +197,11 @@ class _Waits:
         self._stopped = threading.Event()
 
     def is_set(self) -> bool:
-        """What ends all of them: Ctrl-C in the first, or nobody who reads."""
+        """Whether all waits must end: after Ctrl-C in the first one, or when standard output is closed."""
         return self._stopped.is_set() or self.context.out.gone.is_set()
 
     def run(self, groups: Sequence[Group]) -> list[int]:
-        """Wait for all; their exit codes."""
+        """Wait for all groups; return their exit codes."""
         self._alone = len(groups) == 1
         others, later = self._started(groups[1:])
         try:
@@ -220,7 +221,7 @@ class _Waits:
         return self.codes
 
     def _started(self, groups: Sequence[Group]) -> tuple[list[threading.Thread], list[Group]]:
-        """A thread for each group, and the groups for which there is none: they are waited for one after the other."""
+        """The threads, one for each group, and the groups that got none: those are waited for one after another."""
         started, later = [], []
         for group in groups:
             thread = threading.Thread(target=self._guarded, args=group, daemon=True)
@@ -250,11 +251,11 @@ class _Waits:
 
 
 def _can(client: vidpoll.Client, job: vidpoll.Job, args: Arguments, context: Context, codes: list[int]) -> bool:
-    """Whether a job can be waited for; a key that is missing for one account does not hold up the others."""
+    """Whether a job can be polled; a key missing for one account must not hold up the others."""
     try:
         client.watch(job)
     except vidpoll.UsageError as error:
-        context.out.error(f"{job.ref} is left: {advised(error, args)}")
+        context.out.error(f"{job.ref} is skipped: {advised(error, args)}")
         codes.append(UNKNOWN)
         return False
     return True
@@ -263,7 +264,7 @@ def _can(client: vidpoll.Client, job: vidpoll.Job, args: Arguments, context: Con
 def _candidates(
     client: vidpoll.Client, lost: vidpoll.Submission, args: Arguments, context: Context, deadline: Deadline
 ) -> int:
-    """Show what a submit without an answer may have become: jobs of the provider's list that nobody here knows."""
+    """Show the jobs that a submit of unknown outcome may have started: those in the provider's list but not kept."""
     fields = " ".join(f"{name}={shell.quote(str(value)[:60])}" for name, value in lost.sent.items())
     found: list[vidpoll.Job] = []
     why = None
@@ -273,7 +274,7 @@ def _candidates(
             if job.ref not in ours and _not_before(job, lost.at):
                 found.append(job)
             if deadline.over and deadline.timeout:
-                why = f"only {number + 1} rows of its list were looked through in time"
+                why = f"only {number + 1} rows of the provider's list could be searched in time"
                 break
     except vidpoll.VidpollError as error:
         why = advised(error, args)
@@ -284,23 +285,23 @@ def _candidates(
         return UNKNOWN
     key = f", key {lost.key}" if lost.key else ""
     context.out.error(
-        f"a submit without an answer, on {iso(lost.at)}: {lost.account} {lost.operation} {fields}{key} ({lost.reason})"
+        f"a submit of unknown outcome, on {iso(lost.at)}: {lost.account} {lost.operation} {fields}{key} ({lost.reason})"
     )
     for job in found:
         created = None if job.snapshot is None else iso(job.snapshot.created_at)
         line = again(args, "resume", adopt=job.ref, key=lost.key or None)
-        context.out.error(f"  may be {status_line(job, 0.0)}{f', created {created}' if created else ''}: {line}")
+        context.out.error(f"  it may be {status_line(job, 0.0)}{f', created {created}' if created else ''}: {line}")
     if lost.key:
-        forget = f"here it never arrived, its key may buy again: {again(args, 'resume', dismiss=lost.key)}"
+        forget = f"f it never arrived, let its key buy again: {again(args, 'resume', dismiss=lost.key)}"
     else:
         line = again(args, "jobs --local", forget_before=iso(lost.at + 1.0))
-        forget = f"here it never arrived, forget it, and what ended before: {line}"
+        forget = f"f it never arrived, forget it, and all jobs that ended before it: {line}"
     if found:
-        context.out.error(f"  W{forget}")
+        context.out.error(f"  I{forget}")
     else:
-        told = f"{why}. " if why else "its list shows no job that may be it. "
+        told = f"{why}. " if why else "the provider's list shows no job that it may be. "
         line = again(args, "resume", adopt=f"{lost.account}:ID", key=lost.key or None)
-        context.out.error(f"  {told}Where you find it: {line}; w{forget}")
+        context.out.error(f"  {told}If you find its job: {line}; i{forget}")
     return UNKNOWN
 
 
@@ -313,25 +314,28 @@ def _not_before(job: vidpoll.Job, at: float) -> bool:
 
 
 def local_arguments(parser: argparse.ArgumentParser) -> None:
-    """What `jobs` takes for `--local`."""
-    parser.add_argument("--local", action="store_true", help="the jobs that are kept here; nothing is asked")
+    """The options of `jobs --local`."""
+    parser.add_argument("--local", action="store_true", help="list the jobs kept here; no request is sent")
     parser.add_argument(
-        "--forget-before", type=moment, metavar="DATE", help="with --local: first forget what ended before 2026-11-30"
+        "--forget-before",
+        type=moment,
+        metavar="DATE",
+        help="with --local: first forget jobs that ended before DATE, like 2026-11-30",
     )
     parser.add_argument("--forget", action="append", default=[], metavar="REF", help="with --local: forget this job")
     store(parser)
 
 
 def moment(text: str) -> float:
-    """For --forget-before: a day or a time of day, in local time where it names no other."""
+    """For --forget-before: a date, or a date and time; local time unless it names a zone."""
     try:
         return datetime.fromisoformat(re.sub("[zZ]$", "+00:00", text)).timestamp()  # Python 3.10 knows no Z
     except (ValueError, OverflowError, OSError):
-        raise argparse.ArgumentTypeError(f"{text!r} is no date like 2026-11-30 or 2026-11-30T12:00") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a date like 2026-11-30 or 2026-11-30T12:00") from None
 
 
 def local_jobs(args: Arguments, context: Context) -> int:
-    """Show what is kept, the latest last."""
+    """Show the kept jobs, the latest last."""
     if not is_there(_path(args)):
         context.out.error(f"no job is kept in {shown(_path(args))}: there is no such file")
         return COMPLETED
@@ -341,7 +345,7 @@ def local_jobs(args: Arguments, context: Context) -> int:
             gone = client.store.prune(args.forget_before)
             freed = len(keys - _keys(client))
             more = f"; {freed} of their keys may buy again" if freed else ""
-            context.out.error(f"forgot {gone}: jobs that ended before, and submits without an answer{more}")
+            context.out.error(f"forgot {gone}: jobs that ended before, and submits of unknown outcome{more}")
         for ref in args.forget:
             there = client.store.get(ref)
             client.store.drop(ref)
@@ -356,7 +360,7 @@ def local_jobs(args: Arguments, context: Context) -> int:
             context.out.error(f"there are more than {args.limit}; --limit {args.limit * 4} shows more")
         lost = client.store.unknown_submits()
     if lost:
-        context.out.error(f"{len(lost)} submits have no answer yet: {again(args, 'resume')}")
+        context.out.error(f"{len(lost)} submits have an unknown outcome: {again(args, 'resume')}")
     elif not kept:
         of = "" if args.name is None else f" of {args.name}"
         context.out.error(f"no job{of} is kept in {shown(_path(args))}")
@@ -364,7 +368,7 @@ def local_jobs(args: Arguments, context: Context) -> int:
 
 
 def _keys(client: vidpoll.Client) -> set[tuple[str, str]]:
-    """The keys that are in use, with their accounts."""
+    """The keys in use, with their accounts."""
     lost = {(each.account, each.key) for each in client.store.unknown_submits()}
     return {(each.origin.account, each.key) for each in client.store.jobs() if each.key} | {
         pair for pair in lost if pair[1]
@@ -372,7 +376,7 @@ def _keys(client: vidpoll.Client) -> set[tuple[str, str]]:
 
 
 def _kept_line(each: vidpoll.KeptJob) -> str:
-    untold = "" if each.told_at is not None or each.ended_at is None else " (not told yet)"
+    untold = "" if each.told_at is not None or each.ended_at is None else " (hooks not called yet)"
     key = f", key {each.key}" if each.key else ""
     return f"{iso(each.submitted_at or each.added_at)}  {status_line(each.job, 0.0)}{key}{untold}"
 
@@ -401,11 +405,11 @@ def _kept_object(each: vidpoll.KeptJob) -> dict[str, Any]:
 
 RESUME = Command(
     "resume",
-    "wait for all jobs that have no verdict yet, and save what was asked for",
+    "wait for all kept jobs that have not ended, and save their files (after a crash or Ctrl-C)",
     _resume_arguments,
     _resume,
     "vidpoll resume --download clips",
-    "`wait` and `submit` keep their jobs on disk: after a crash, a reboot or Ctrl-C this goes on with all, and tells\n"
-    "the hooks what they have not heard. Files that an earlier --download asked for are saved where it said.\n"
-    "Submits without an answer are shown with what they may have become; none is adopted without --adopt.",
+    "`wait` and `submit` keep their jobs on disk. After a crash, a reboot or Ctrl-C, this command waits for all of\n"
+    "them, calls hooks for the events that they missed, and saves the files of an earlier --download where that said.\n"
+    "For a submit of unknown outcome, it lists the jobs that the submit may have started; only --adopt adopts one.",
 )

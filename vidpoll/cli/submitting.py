@@ -1,4 +1,4 @@
-"""The commands that send something that is not there yet: `submit` a job, `upload` a file that one needs."""
+"""The commands `submit`, `price` and `upload`."""
 
 from __future__ import annotations
 
@@ -24,17 +24,19 @@ T = TypeVar("T")
 def _submit_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="ACCOUNT", help="the provider's name, or that of an --account")
     parser.add_argument(
-        "kind", nargs="?", metavar="KIND", help="its submit operation, like t2v; without one they are listed"
+        "kind", nargs="?", metavar="KIND", help="the kind of job, like t2v; leave it out to list the kinds"
     )
-    fields(parser, "the provider's own fields")
-    parser.add_argument("--count", type=count, default=1, metavar="N", help="start N such jobs (1)")
+    fields(parser, "the provider's own fields; `vidpoll submit ACCOUNT KIND --help` lists them")
+    parser.add_argument("--count", type=count, default=1, metavar="N", help="start N jobs with these fields (1)")
     parser.add_argument(
         "--once",
         metavar="KEY",
-        help="this job is started once: the same KEY again is the same job, whatever died in between; with --count "
-        "the keys are KEY#1, KEY#2 …",
+        help="start this job only once: the same KEY again gives the same job, even after a crash; with --count the "
+        "keys are KEY#1, KEY#2 …",
     )
-    parser.add_argument("--force", action="store_true", help="start them although the balance does not pay for all")
+    parser.add_argument(
+        "--force", action="store_true", help="with --count: start the jobs even if the balance does not pay for all"
+    )
     parser.add_argument("--wait", action="store_true", help="then wait for the job, like `vidpoll wait`")
     waiting_options(parser)
     where(parser)
@@ -44,7 +46,7 @@ def _submit_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _submit(args: Arguments, context: Context) -> int:
     if args.once is not None and store_of(args) is None:
-        raise vidpoll.UsageError("--once KEY needs a store, or nothing is once only; name one with --store FILE")
+        raise vidpoll.UsageError("--once KEY needs a store to buy only once: name one with --store FILE")
     deadline = Deadline(context.clock, args.timeout)
     heart = prepared(args, context)
     with context.client([args.name], args, within=deadline.left) as client:
@@ -61,17 +63,17 @@ def _submit(args: Arguments, context: Context) -> int:
 
 
 def _check_kind(client: vidpoll.Client, args: Arguments, command: str = "submit") -> None:
-    """Raise UsageError where no kind is named: what was left out is listed."""
+    """Raise UsageError if no kind is named; the message lists the kinds."""
     if args.kind is not None and "=" not in args.kind:
         return
     provider = provider_of(client, args)
     known = ", ".join(provider.submit) or "nothing: this plugin only waits"
     more = f"; vidpoll {command} {args.name} KIND --help lists its fields" if provider.submit else ""
-    raise vidpoll.UsageError(f"{command} {args.name}: name a KIND; it has: {known}{more}")
+    raise vidpoll.UsageError(f"{command} {args.name}: name a KIND; {args.name} has: {known}{more}")
 
 
 def _submit_details(args: Arguments, context: Context) -> str:
-    """The fields of the kind that is named, with what each must be; of all kinds where none is."""
+    """The fields of the named kind with the rule of each; without a kind, those of all kinds."""
     with context.client() as client:
         provider = provider_of(client, args)
     kinds = [args.kind] if args.kind in provider.submit else list(provider.submit)
@@ -86,7 +88,7 @@ def _kind_details(kind: str, fields: Mapping[str, str]) -> str:
 
 
 def _submitted(args: Arguments, context: Context, client: vidpoll.Client) -> tuple[list[vidpoll.Job], int]:
-    """Submit all, and print each reference as it comes. What ends the batch leaves those that were submitted."""
+    """Submit all jobs and print each reference at once. After an error, the jobs submitted so far are returned."""
     jobs: list[vidpoll.Job] = []
     try:
         for number in range(1, args.count + 1):
@@ -99,14 +101,14 @@ def _submitted(args: Arguments, context: Context, client: vidpoll.Client) -> tup
         look = f"look at `{again(args, 'jobs', args.name)}` or the provider's dashboard"
         if store_of(args) is not None:
             line = again(args, "resume")
-            look = f"it is on record, `{line}` goes on with it or shows what it may have become: look there"
+            look = f"it is on record, and `{line}` continues it or shows which job it may be: run that"
         context.out.error(f"interrupted; the submit may have been received: {look} before you submit again")
         return jobs, INTERRUPTED
     except vidpoll.VidpollError as error:
         kept = isinstance(error, vidpoll.SubmitUnknown) and store_of(args) is not None
         if not (jobs or kept):
             raise
-        record = f". It is on record: `{again(args, 'resume')}` shows what it may have become" if kept else ""
+        record = f". It is on record: `{again(args, 'resume')}` shows which job it may be" if kept else ""
         before = f" ({len(jobs)} of {args.count} were submitted before that)" if jobs else ""
         context.out.error(f"{advised(error, args)}{record}{before}")
         return jobs, code_of(error)
@@ -114,12 +116,12 @@ def _submitted(args: Arguments, context: Context, client: vidpoll.Client) -> tup
 
 
 def _key(args: Arguments, number: int) -> str:
-    """The key of the first, second … job of this call."""
+    """The key of job number 1, 2 … of this call."""
     return str(args.once) if args.count == 1 else f"{args.once}#{number}"
 
 
 def _new(args: Arguments, client: vidpoll.Client) -> int:
-    """How many of the jobs are not there yet."""
+    """How many of the jobs are not submitted yet."""
     if args.once is None or args.count == 1 or store_of(args) is None:
         return int(args.count)
     known = {each.key for each in client.store.jobs() if each.origin.account == args.name}
@@ -127,9 +129,9 @@ def _new(args: Arguments, client: vidpoll.Client) -> int:
 
 
 def _one(args: Arguments, context: Context, client: vidpoll.Client, number: int) -> vidpoll.Job:
-    """Submit once; where the intent cannot be kept nothing was sent, and it is submitted without a store.
+    """Submit one job; if the store cannot keep the intent, nothing was sent yet, and the job is submitted without it.
 
-    Not so with a key: without a store nothing would be once only.
+    With a key, StoreError is raised instead: without a store, the key could not prevent a second purchase.
     """
     key = None if args.once is None else _key(args, number)
     try:
@@ -137,7 +139,7 @@ def _one(args: Arguments, context: Context, client: vidpoll.Client, number: int)
     except vidpoll.StoreError as error:
         if key is not None:
             raise
-        context.out.error(f"warning: {error.message}. Submitting all the same, and nothing is kept")
+        context.out.error(f"warning: {error.message}. Submitting without a store: nothing is kept")
     args.no_store = True
     with context.client([args.name], args) as other:
         return _submit_with(other, args, None)
@@ -156,7 +158,7 @@ def _with_fields(client: vidpoll.Client, args: Arguments, call: Callable[..., T]
 
 def _price_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="ACCOUNT", help="the provider's name, or that of an --account")
-    parser.add_argument("kind", nargs="?", metavar="KIND", help="its submit operation, like t2v")
+    parser.add_argument("kind", nargs="?", metavar="KIND", help="the kind of job, like t2v")
     fields(parser, "the provider's own fields, as `vidpoll submit` takes them")
     bounded(parser)
     where(parser)
@@ -178,24 +180,24 @@ def _price(args: Arguments, context: Context) -> int:
             {"account": args.name, "operation": args.kind, "price": told, "source": price and price.source}
         )
     elif price is None:
-        context.out.error(f"{args.name} {args.kind}: nobody tells what this job costs")
+        context.out.error(f"{args.name} {args.kind}: the price of this job is unknown")
     else:
         context.out.line(f"{price}, {_SAYS[price.source]}{read}")
     return NOT_COMPLETED if price is None else COMPLETED
 
 
 _SAYS = {
-    "estimate": "as the provider estimates it",
-    "quota": "as the quota tells",
-    "documented": "by the vendor's page",
-    "history": "as former jobs were charged",
+    "estimate": "as the provider estimates",
+    "quota": "from the account's quota",
+    "documented": "from the vendor's page",
+    "history": "from the cost of former jobs",
 }
 
 
 def _upload_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="ACCOUNT", help="the provider's name, or that of an --account")
-    parser.add_argument("file", metavar="FILE", help="the file that a job needs")
-    parser.add_argument("--kind", help="what it is for the provider, where its ending does not tell")
+    parser.add_argument("file", metavar="FILE", help="the file to send")
+    parser.add_argument("--kind", help="the provider's word for this type of file, if FILE's suffix does not tell")
     bounded(parser)
     where(parser)
     as_json(parser)
@@ -217,34 +219,33 @@ SUBMIT = Command(
     _submit_arguments,
     _submit,
     "vidpoll submit magicoal i2v image=@photo.jpg prompt='the sea begins to move' seed=7 --download clips",
-    "A value is text where the field is text; else JSON where it is some (7, true, [1, 2]) and the plugin takes it as\n"
-    "that; and NAME=@FILE is a file. NAME:file=FILE, NAME:json=… and NAME:text=… say how a value is meant:\n"
-    "prompt:file=prompt.txt reads a prompt.\n"
-    "It is sent once: where no answer comes, the exit code is 3, and nothing is sent again; `vidpoll resume` then\n"
-    "shows what it may have become. With --once KEY the same line may be run again, by a shell, cron or a queue: it\n"
-    "prints the same reference, and buys nothing. --count starts several, if `vidpoll quota` and `vidpoll\n"
-    "price` say that they can be paid. --download waits, too.",
+    "A VALUE for a text field is text. Any other VALUE is read as JSON if possible (7, true, [1, 2]), and NAME=@FILE\n"
+    "is a file. To choose, write NAME:text=…, NAME:json=… or NAME:file=FILE; prompt:file=prompt.txt reads a prompt.\n"
+    "The submit is sent only once. If no response arrives, the exit code is 3, nothing is sent again, and `vidpoll\n"
+    "resume` shows which job it may be. With --once KEY, a shell, cron or a queue may run the same line again: it\n"
+    "prints the same reference and buys nothing. --count N first checks with `vidpoll quota` and `vidpoll price`\n"
+    "that the account can pay for all jobs. --download also waits.",
     _submit_details,
 )
 
 PRICE = Command(
     "price",
-    "show what a job will cost, and who says so; nothing is bought",
+    "show what a job would cost, and where the price comes from; buys nothing",
     _price_arguments,
     _price,
     "vidpoll price magicoal t2v prompt='a lighthouse at dusk'",
-    "The first that knows: the provider's estimate, the account's quota, the vendor's page as the plugin has it, with\n"
-    "its date, and former jobs in the store. Exits with 1 where nobody knows.",
+    "Uses the first source that has a price: the provider's estimate, the account's quota, the vendor's page (as the\n"
+    "plugin has it, with its date), former jobs in the store. Exits with 1 if the price is unknown.",
     _submit_details,
 )
 
 UPLOAD = Command(
     "upload",
-    "send a file that a job needs, and print what the submit's field takes",
+    "upload an input file for a job, and print the value for the submit's field",
     _upload_arguments,
     _upload,
     "vidpoll upload moneyprinterturbo clip.mp4",
-    "Nothing is bought by it. Only where it worked is the job submitted:\n"
+    "Buys nothing. To submit a job only if the upload worked:\n"
     "clip=$(vidpoll upload moneyprinterturbo clip.mp4) && vidpoll submit moneyprinterturbo video video_source=local\n"
     "video_materials=\"[$clip]\" video_subject='the sea'",
 )

@@ -1,7 +1,7 @@
 """Transcripts in files: `wait --transcript FILE` writes one, and the command `replay` plays one back without a network.
 
-A file holds one JSON object a line, an answer each: ref, at, method, path, status, headers, body, cut, reason. It is
-made safe before it is written (no key, no query of a URL), so that it can go into a bug report.
+A file holds one JSON object a line, one response each: ref, at, method, path, status, headers, body, cut, reason. Keys
+and the queries of URLs are removed before it is written, so that it can go into a bug report.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .output import first_that_applies
 
 
 def write(file: str, jobs: Iterable[vidpoll.Job]) -> None:
-    """Write what is kept of the last answers about these jobs. Raises VidpollError where the file cannot be written."""
+    """Write the kept last responses about these jobs. Raises VidpollError if the file cannot be written."""
     lines = [json.dumps({"ref": job.ref, **asdict(exchange)}) + "\n" for job in jobs for exchange in job.transcript]
     try:
         Path(file).write_text("".join(lines), encoding="utf-8")
@@ -31,7 +31,7 @@ def write(file: str, jobs: Iterable[vidpoll.Job]) -> None:
 
 
 def check(file: str) -> None:
-    """Raise UsageError where the file cannot be written: better now than after an hour."""
+    """Raise UsageError if the file cannot be written: better now than after an hour."""
     try:
         Path(file).open("a").close()
     except OSError as error:
@@ -41,11 +41,11 @@ def check(file: str) -> None:
 
 
 def _read(file: str) -> dict[str, list[dict[str, Any]]]:
-    """The answers by reference. Raises UsageError for a file that is no transcript."""
+    """The responses by reference. Raises UsageError if the file is not a transcript."""
     try:
         lines = Path(file).read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or "it is no text"
+        why = getattr(error, "strerror", None) or "it is not a text file"
         raise vidpoll.UsageError(f"cannot read {file}: {why}") from None
     found: dict[str, list[dict[str, Any]]] = {}
     for number, line in enumerate(lines, 1):
@@ -57,10 +57,10 @@ def _read(file: str) -> dict[str, list[dict[str, Any]]]:
             found.setdefault(entry["ref"], []).append(entry)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
             raise vidpoll.UsageError(
-                f"{file}, line {number}: no answer of a transcript (`vidpoll wait --transcript`)"
+                f"{file}, line {number}: not a line of a transcript; `vidpoll wait --transcript` writes one"
             ) from None
     if not found:
-        raise vidpoll.UsageError(f"{file} holds no answers")
+        raise vidpoll.UsageError(f"{file} holds no responses; `vidpoll wait --transcript` writes a transcript")
     return found
 
 
@@ -77,7 +77,7 @@ def as_reply(entry: dict[str, Any]) -> vidpoll.Response | NoAnswer:
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE", help="what `vidpoll wait --transcript FILE` has written")
+    parser.add_argument("file", metavar="FILE", help="a file that `vidpoll wait --transcript FILE` wrote")
 
 
 def _replay(args: Arguments, context: Context) -> int:
@@ -89,9 +89,10 @@ def _replay(args: Arguments, context: Context) -> int:
 
 COMMAND = Command(
     "replay",
-    "run a transcript through the plugin again, without a network",
+    "replay a transcript of a wait through the provider's plugin, without a network",
     _arguments,
     _replay,
     "vidpoll replay night.jsonl",
-    "For plugin authors: a wait's transcript shows what their parser makes of it. Nothing is sent, no key is needed.",
+    "For plugin authors and bug reports: shows how the plugin parses the recorded responses. Nothing is sent, and no\n"
+    "key is needed.",
 )

@@ -1,7 +1,7 @@
-"""What a store says and `resume` does not do unasked: send a key to an address, save files in a folder.
+"""What `resume` does not do only because a store says so: send a key to a base URL, save files in a folder.
 
-A store may have come with a folder. An address in it counts where it is the provider's own, or is configured here; a
-folder where it lies under the current one, or is named.
+A store may come from another person. A base URL in it is trusted if it is the provider's own or is configured here; a
+folder, if it lies under the current one or is named on the command line.
 """
 
 from __future__ import annotations
@@ -20,34 +20,36 @@ from .context import Arguments, Context
 
 
 def base_url_variable(provider: str) -> str:
-    """What the environment says of a provider's address; empty where it says nothing."""
+    """The base URL of a provider in the environment; empty if none is set."""
     return os.environ.get(f"{re.sub('[^A-Za-z0-9]', '_', provider).upper()}_BASE_URL", "")
 
 
 class Trusted:
-    """The addresses and folders that this call of `resume` may use; what it leaves is told, with the way out."""
+    """The base URLs and folders that this call of `resume` may use; each skipped one is printed with the way out."""
 
     def __init__(self, args: Arguments, context: Context) -> None:
         self.args = args
         self.context = context
         self.left: list[str] = []
-        """The references of jobs, and the accounts of submits, that are left."""
+        """The references of jobs, and the accounts of submits, that are skipped."""
         self._told: set[str] = set()
         self._own: dict[str, str | None] = {}
 
     def address(self, who: str, provider: str, url: str) -> bool:
-        """Whether `who`, a job or a submit at `provider`, may be asked about at `url`."""
+        """Whether requests about `who`, a job or a submit at `provider`, may go to `url`."""
         own = self._usual(provider)
         if own is None or url in (own, *(each.rstrip("/") for each in self.args.addresses)):
             return True
         self.left.append(who)
         shown = redact.text(url, limit=200)
         line = again(self.args, "resume", addresses=[*self.args.addresses, url])
-        self._say(url, f"{who} is left: the store names {shown}, where your key would go. If that is right: {line}")
+        self._say(
+            url, f"{who} is skipped: your key would go to {shown}, which the store names. If that is right: {line}"
+        )
         return False
 
     def _usual(self, provider: str) -> str | None:
-        """The provider's own address, or the one that the environment names; None for one that is not installed."""
+        """The provider's own base URL, or the one in the environment; None if the provider is not installed."""
         if provider not in self._own:
             self._own[provider] = None
             with self.context.client() as client, contextlib.suppress(vidpoll.VidpollError):
@@ -56,7 +58,7 @@ class Trusted:
         return self._own[provider]
 
     def targets(self, wanted: Iterable[vidpoll.WantedFiles]) -> list[vidpoll.WantedFiles]:
-        """The files that may be saved where the store says."""
+        """The files that may be saved in the folders that the store names."""
         return [each for each in wanted if self._target(each)]
 
     def _target(self, wanted: vidpoll.WantedFiles) -> bool:
@@ -70,8 +72,8 @@ class Trusted:
         line = again(self.args, "resume", download=wanted.target)
         self._say(
             wanted.target,
-            f"the files of {wanted.ref} are left: the store names {redact.text(wanted.target, limit=200)}, which is "
-            f"not under this folder. If that is right: {line}",
+            f"the files of {wanted.ref} are not saved: the store names {redact.text(wanted.target, limit=200)}, which "
+            f"is not under this folder. If that is right: {line}",
         )
         return False
 

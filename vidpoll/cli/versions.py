@@ -1,4 +1,4 @@
-"""The versions that a bug report needs. Read from the installed distributions; nothing of theirs is imported."""
+"""The versions that a bug report needs, read from the installed distributions without importing them."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ PACK = "vidpoll-providers"
 
 
 def versions() -> list[str]:
-    """A line for each: vidpoll, the providers, what both stand on, Python, and the platform."""
+    """One line each for vidpoll, the providers, their dependencies, Python and the platform."""
     found = [f"{name} {version_of(name)}" for name in (PACK, "requests", "urllib3", "pluggy")]
     python = f"Python {platform.python_version()} ({platform.python_implementation()})"
     return [f"vidpoll {vidpoll.__version__}", *found, python, f"platform {platform.platform()}"]
 
 
 def version_of(distribution: str) -> str:
-    """Its version, or that it is not installed."""
+    """The version of a distribution, or "not installed"."""
     try:
         return metadata.version(distribution) or "of no known version"
-    except Exception:  # noqa: BLE001 - what is broken about an installation must not hide the rest
+    except Exception:  # noqa: BLE001 - a broken installation must not hide the rest
         return "not installed"

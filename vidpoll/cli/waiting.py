@@ -1,6 +1,6 @@
-"""The command `wait`, and what waiting is wherever a command does it (`submit --wait`, `resume`).
+"""The command `wait`, and the waiting that `submit --wait` and `resume` share.
 
-The client does the work, what came of it goes to `output`. Nothing waits or talks to a provider here.
+The client does the work, and the results go to `output`. This module neither sleeps nor sends requests.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ from .output import (
 )
 
 VIDEO = ("video",)
-"""What is saved of a job, unless it makes none, or `--kinds` says otherwise."""
+"""The kinds of files that are saved, unless a job makes none of these or `--kinds` says otherwise."""
 
 PARALLEL = 4
-"""Of so many jobs the files come at once."""
+"""Number of jobs whose files are downloaded at once."""
 
 
 def kinds(text: str) -> tuple[str, ...]:
@@ -56,12 +56,13 @@ def kinds_option(parser: argparse.ArgumentParser) -> None:
         "--kinds",
         type=kinds,
         metavar="KIND,KIND",
-        help="what to save: video,thumbnail,last_frame,audio … (default: the video, or what a job makes instead)",
+        help="kinds of files to save: video,thumbnail,last_frame,audio … (default: the video; if a job makes none, "
+        "all its files)",
     )
 
 
 def made(job: vidpoll.Job) -> tuple[str, ...]:
-    """What is saved where nobody said it: the video, or all that a completed job has that makes none."""
+    """The kinds saved by default: the video, or all kinds of a completed job that makes no video."""
     there = tuple(dict.fromkeys(asset.kind for asset in job.assets))
     due = job.snapshot is None or job.snapshot.assets_due
     return VIDEO if due or "video" in there or not there else there
@@ -73,20 +74,20 @@ def waiting_options(parser: argparse.ArgumentParser) -> None:
         type=seconds,
         default=3600.0,
         metavar="S",
-        help="stop after S seconds, for asking and for files together (3600; none: when all is done; 0 looks once, "
-        "and saves what is there)",
+        help="stop after S seconds in all, downloads included (3600); none waits until everything is done; 0 polls "
+        "once, and saves the files that are ready",
     )
-    parser.add_argument("--download", metavar="DIR", help="save what each job that is completed has made in DIR")
+    parser.add_argument("--download", metavar="DIR", help="save the files of each completed job in DIR")
     kinds_option(parser)
     parser.add_argument(
         "--parallel",
         type=count,
         metavar="N",
-        help=f"save the files of N jobs at once ({PARALLEL}); the other jobs are asked about meanwhile",
+        help=f"download the files of N jobs at once ({PARALLEL}); the other jobs are polled meanwhile",
     )
-    parser.add_argument("--quiet", action="store_true", help="only say what became of each job")
+    parser.add_argument("--quiet", action="store_true", help="print only the outcome of each job")
     parser.add_argument(
-        "--transcript", metavar="FILE", help="write the last answers there, without secrets, for a bug report"
+        "--transcript", metavar="FILE", help="write the last responses to FILE, without secrets, for a bug report"
     )
 
 
@@ -106,8 +107,8 @@ def _wait(args: Arguments, context: Context) -> int:
 
 
 def prepared(args: Arguments, context: Context) -> Heart | None:
-    """A heartbeat where somebody looks. Raises UsageError for what would be in vain, before it costs."""
-    for option, what in (("kinds", "what --download saves"), ("parallel", "of how many jobs --download saves at once")):
+    """Check the options; return a heartbeat if the output is a terminal. Raises UsageError, before anything costs."""
+    for option, what in (("kinds", "what --download saves"), ("parallel", "how many jobs --download saves at once")):
         if getattr(args, option) is not None and args.download is None:
             raise vidpoll.UsageError(f"--{option} says {what}: add --download DIR")
     if args.download is not None:
@@ -118,15 +119,15 @@ def prepared(args: Arguments, context: Context) -> Heart | None:
 
 
 def check_folder(target: str, option: str = "--download") -> None:
-    """Raise UsageError where nothing can be saved in a folder; it may have to be made, and is not made here."""
+    """Raise UsageError if nothing can be saved in a folder. The folder need not exist yet; it is not created here."""
     try:
         folder = Path(target).expanduser().absolute()
         while not _is_there(folder):
             folder = folder.parent
         tempfile.TemporaryFile(dir=folder).close()
-    except (OSError, ValueError, RuntimeError) as error:  # no such user, or no path of this system
+    except (OSError, ValueError, RuntimeError) as error:  # no such user, or not a path on this system
         why = getattr(error, "strerror", None) or error
-        raise vidpoll.UsageError(f"{option}: nothing can be saved in {target!r}: {why}; name another folder") from None
+        raise vidpoll.UsageError(f"{option}: cannot save files in {target!r}: {why}; name another folder") from None
 
 
 def _is_there(path: Path) -> bool:
@@ -142,7 +143,7 @@ def shown(args: Arguments) -> bool:
 
 
 def keep_transcript(args: Arguments, awaited: Sequence[vidpoll.Job], out: Output) -> None:
-    """Write the transcript; that it cannot be written changes nothing of what became of the jobs."""
+    """Write the transcript; if that fails, print an error, and leave the exit code to the jobs."""
     if args.transcript is not None:
         try:
             transcripts.write(args.transcript, awaited)
@@ -151,13 +152,13 @@ def keep_transcript(args: Arguments, awaited: Sequence[vidpoll.Job], out: Output
 
 
 class Stop(Protocol):
-    """What ends a wait from outside, like a threading.Event."""
+    """Ends a wait from outside, like a threading.Event."""
 
     def is_set(self) -> bool: ...
 
 
 class Wait:
-    """One wait for some jobs, shown as it goes."""
+    """One wait for some jobs, with its output."""
 
     def __init__(
         self,
@@ -178,25 +179,25 @@ class Wait:
         self.deadline = deadline
         self.heart = heart
         self.command = command
-        """The command that goes on after Ctrl-C."""
+        """The command that continues the wait after Ctrl-C."""
         self.stop = stop or context.out.gone
         self.transcribes = transcribes
         self.displayed = heart is not None and heart.displayed
         self.start = context.clock.time()
         self.stages: dict[str, vidpoll.StageChanged] = {}
         self.crowd: Sequence[vidpoll.Job] = ()
-        """All jobs, where they are too many for a line at each step of each."""
+        """All jobs if they are too many for a line at each progress step, else empty."""
         self.summed = self.start
         self.bar = Bar(self.out, self.clock, self._say)
         self.wanted: dict[str, list[vidpoll.WantedFiles]] = {}
         self.jobs: dict[str, vidpoll.Job] = {}
         self.told: set[str] = set()
-        """The completed jobs of which that was said."""
+        """The references of jobs whose completion was printed."""
         self.kept: dict[str, float] = {}
-        """When the verdicts were kept that are known without a question, by reference."""
+        """By reference: when a verdict was kept that needs no poll, in Unix seconds."""
 
     def run(self, awaited: Sequence[vidpoll.Job], wanted: Sequence[vidpoll.WantedFiles] = ()) -> int:
-        """Wait for all, and save the files that were asked for, `wanted` earlier or now; the exit code."""
+        """Wait for all jobs, save the files requested now or earlier (`wanted`), and return the exit code."""
         self.wanted = self._wanted(awaited, wanted)
         self.jobs = {job.ref: job for job in awaited}
         self.crowd = awaited if len(awaited) > CROWD else ()
@@ -229,14 +230,14 @@ class Wait:
     def _note_kept(self, awaited: Sequence[vidpoll.Job]) -> None:
         if store_of(self.args) is None:
             return
-        with contextlib.suppress(vidpoll.StoreError, vidpoll.UsageError):  # warned of; or there is no store
+        with contextlib.suppress(vidpoll.StoreError, vidpoll.UsageError):  # a warning was printed, or there is no store
             for job in awaited:
                 row = self.client.store.get(job)
                 if row is not None and row.ended_at is not None:
                     self.kept[job.ref] = row.ended_at
 
     def _sum(self, awaited: Sequence[vidpoll.Job], codes: Sequence[int]) -> None:
-        """The last line: what became of all of them, and the money, which is never summed over two units."""
+        """Print the last line: the outcomes of all jobs, and the cost in each unit."""
         spent = costs(awaited)
         if self.args.json:
             counted = {word.replace(" ", "_"): codes.count(code) for code, word in OUTCOMES.items()}
@@ -253,7 +254,7 @@ class Wait:
     def _wanted(
         self, awaited: Sequence[vidpoll.Job], earlier: Sequence[vidpoll.WantedFiles]
     ) -> dict[str, list[vidpoll.WantedFiles]]:
-        """What is to be saved of each job: what was wanted `earlier`, after what is now."""
+        """The files to save of each job: those requested now, then those of `earlier`."""
         found: dict[str, list[vidpoll.WantedFiles]] = {job.ref: [] for job in awaited}
         here = None
         if self.args.download is not None:
@@ -267,23 +268,23 @@ class Wait:
         return found
 
     def _hear(self, event: vidpoll.Event) -> None:
-        """Tell that a job is completed before its files come, and what passes where nothing else shows that."""
+        """Print a job's completion before its files are downloaded, and progress unless a display shows it."""
         if isinstance(event, vidpoll.Completed):
             self._tell_completed(self.jobs[event.ref])
         elif shown(self.args) and not self.displayed:
             self._show(event)
 
     def _tell_completed(self, job: vidpoll.Job) -> None:
-        """Once."""
+        """Print a job's completion, once."""
         if job.ref not in self.told:
             self.told.add(job.ref)
             stamp = "" if self.args.quiet else self._stamp()
             self.out.line(f"{stamp}{status_line(job, self.clock.time())}{self._as_kept(job)}")
 
     def _show(self, event: vidpoll.Event) -> None:
-        """A line for an event; the verdicts are told by `_ended`. A stage's first progress stands in its own line.
+        """Print a line for an event; `_ended` prints the verdicts. A stage's first progress is part of its own line.
 
-        Of many jobs the progress is told in one line for all, now and then.
+        For many jobs, one line now and then sums up the progress of all.
         """
         if isinstance(event, vidpoll.DownloadProgress):
             self.bar(event)
@@ -307,7 +308,7 @@ class Wait:
             self.out.line(f"{self._stamp(event.at)}{event}")
 
     def _ended(self, job: vidpoll.Job) -> int:
-        """Say what became of a job and of its files; the exit code of this job."""
+        """Print the outcome of a job and of its files; return its exit code."""
         error = job.error
         said = "" if error is None else advised(error, self.args, self._line([job.ref]))
         self.bar.over(job.ref)
@@ -325,18 +326,18 @@ class Wait:
             return COMPLETED
         forget = self.command == "resume" and isinstance(error, (vidpoll.JobNotFound, vidpoll.NotFound))
         line = again(self.args, "jobs --local", forget=job.ref)
-        self.out.error(f"{said}{self._as_kept(job)}{f'. To leave it out from now on: {line}' if forget else ''}")
+        self.out.error(f"{said}{self._as_kept(job)}{f'. To leave this job out from now on: {line}' if forget else ''}")
         return UNKNOWN if code_of(error) == UNKNOWN else NOT_COMPLETED
 
     def _as_kept(self, job: vidpoll.Job) -> str:
-        """What is added to a verdict that is not today's."""
+        """The note on a kept verdict."""
         at = self.kept.get(job.ref)
         if at is None or not job.final:
             return ""
-        return f" (as kept on {iso(at)}; to ask again: {again(self.args, 'status', job.ref)})"
+        return f" (as kept on {iso(at)}; to poll again: {again(self.args, 'status', job.ref)})"
 
     def _fetch_line(self, job: vidpoll.Job, error: vidpoll.VidpollError) -> str:
-        """The command that saves the files after all: those that were wanted, or those that there are."""
+        """The command that saves the files later: the wanted ones, or if those are missing, the existing ones."""
         wanted = self._left(job)
         there = ",".join(dict.fromkeys(asset.kind for asset in job.assets))
         missing = isinstance(error, vidpoll.ResultMissing)
@@ -344,7 +345,7 @@ class Wait:
         return again(self.args, "download", job.ref, to=wanted.target, kinds=named)
 
     def _left(self, job: vidpoll.Job) -> vidpoll.WantedFiles:
-        """Those of a job that were not saved; the store tells, where there are several."""
+        """The files of a job that were not saved; if several were wanted, the store says which."""
         wanted = self.wanted[job.ref]
         if len(wanted) > 1:
             left = {(Path(each.target), each.kinds) for each in self.client.store.wanted() if each.ref == job.ref}
@@ -357,13 +358,13 @@ class Wait:
     def _interrupted(self, left: Sequence[vidpoll.Job]) -> None:
         unsaved = [job.ref for job in left if job.ok and self.wanted[job.ref]]
         going = [job.ref for job in left if job.ref not in unsaved]
-        said = [f"left, and going on at the provider: {', '.join(going)}"] if going else []
-        said += [f"completed, and not saved yet: {', '.join(unsaved)}"] if unsaved else []
+        said = [f"continuing at the provider: {', '.join(going)}"] if going else []
+        said += [f"completed but not saved yet: {', '.join(unsaved)}"] if unsaved else []
         self.out.error(f"interrupted; {'; '.join(said)}")
         self.out.error(f"resume: {self._line([job.ref for job in left])}")
 
     def _line(self, left: Sequence[str]) -> str:
-        """The command that goes on with these jobs."""
+        """The command that continues to wait for these jobs."""
         chosen = None if self.args.kinds is None else ",".join(self.args.kinds)
         refs = left if self.command == "wait" else ()
         return again(self.args, self.command, *refs, download=self.args.download, kinds=chosen)
@@ -373,19 +374,19 @@ class Wait:
 
 
 CROWD = 8
-"""Of more jobs than that no line is written for each step of their progress."""
+"""With more jobs than this, no line is printed for each step of their progress."""
 
 OUTCOMES = {COMPLETED: "completed", NOT_COMPLETED: "not completed", UNKNOWN: "unknown"}
 
 SUMMED = 15.0
-"""Seconds between two lines that say how all of them are."""
+"""Seconds between two lines that sum up many jobs."""
 
 
 def _summary(jobs: Sequence[vidpoll.Job]) -> str:
-    """How many jobs are where, the most frequent word first: "40 jobs: 20 drawing 35 to 80 %, 12 done, 8 queued"."""
+    """The number of jobs in each stage, largest first: "40 jobs: 20 drawing 35 to 80 %, 12 done, 8 queued"."""
     places: dict[str, list[vidpoll.Job]] = {}
     for job in jobs:
-        places.setdefault(str(job.stage or job.state or "not asked yet"), []).append(job)
+        places.setdefault(str(job.stage or job.state or "not polled yet"), []).append(job)
     said = []
     for place, here in sorted(places.items(), key=lambda each: -len(each[1])):
         shown = [job.progress for job in here if job.progress is not None and not job.final]
@@ -398,11 +399,11 @@ REF = "magicoal:3f8a2d1b-4c9e-4b7f-8d2a-1f3c5e7a9b0d"
 
 WAIT = Command(
     "wait",
-    "wait until jobs end, and show what happens",
+    "wait until jobs end, show their progress, and save their files with --download",
     _wait_arguments,
     _wait,
     f"vidpoll wait {REF} token360:vt_5f2c0e9b7a41 --timeout 900 --download clips",
-    "All jobs are waited for at once. Ctrl-C stops the waiting, not the jobs: they are kept, and `vidpoll resume`\n"
-    "goes on with all of them. Where another process waits for the same job already, nothing is asked twice.\n"
-    "A verdict that is kept is told as kept; `vidpoll status` asks again.",
+    "Waits for all jobs at once. Ctrl-C stops the waiting, not the jobs: they are kept, and `vidpoll resume` waits\n"
+    "for all of them again. If another process already polls a job, this one follows it and sends no requests.\n"
+    "If a job's final state is already kept here, that is shown without polling; `vidpoll status` polls again.",
 )
