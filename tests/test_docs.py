@@ -311,7 +311,7 @@ def test_the_page_shows_a_real_failure() -> None:
     quoted = " ".join(re.search(r"```text\n(.*?)```", WRITING, re.DOTALL)[1].split())  # type: ignore[index]
     source = (Path(vidpoll.__file__).parent / "testing/contract/verdicts.py").read_text(encoding="utf-8")
     for part in (
-        "a new word of the provider's would be taken for a known one",
+        "a new word of the provider would be read as a known one",
         "look words up with parsing.lookup(WORDS, word)",
     ):
         assert part in quoted

@@ -62,7 +62,10 @@ def test_the_first_operation_that_takes_the_file_gets_it(
             SHOP,
             {"path": "a.txt"},
             vidpoll.InvalidField,
-            r"^a.txt: no upload of acme takes it \(clip: it must end in \.mp4; song: it must end in \.mp3, \.mp4\)$",
+            (
+                r"^a.txt: no upload of acme takes it "
+                r"\(clip: the file name must end in \.mp4; song: the file name must end in \.mp3, \.mp4\)$"
+            ),
         ),
         (SHOP, {"path": "gone.mp4"}, vidpoll.InvalidField, "No such file"),
         (SHOP, {"path": ""}, vidpoll.UsageError, "must be the path of a file"),

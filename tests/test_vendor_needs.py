@@ -50,7 +50,7 @@ def test_the_verdict_of_a_cancel_is_kept(tmp_path: Path) -> None:
 def test_a_cancel_of_a_job_that_is_over_deletes_nothing() -> None:
     """[Runway, Ark] The same request would remove its files."""
     t = talk([{"status": "done"}], provider=RUNWAY)
-    with pytest.raises(vidpoll.Conflict, match="the job is over"):
+    with pytest.raises(vidpoll.Conflict, match="the job has ended"):
         t.client.cancel(REF)
     assert t.requests == ["GET /v1/jobs/j1"]
 

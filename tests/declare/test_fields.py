@@ -89,8 +89,8 @@ def test_an_image_as_json_carries_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("value", "why"),
     [
-        ("http://a.example/b.png", "only https URLs are taken"),
-        ("https:///b.png", "only https URLs are taken"),
+        ("http://a.example/b.png", "a URL must be https"),
+        ("https:///b.png", "a URL must be https"),
         ("a.png", "not a JPEG, PNG or WebP image"),
         (b"GIF89a", "not a JPEG, PNG or WebP image"),
         (b64encode(b"text").decode(), "not a JPEG, PNG or WebP image"),

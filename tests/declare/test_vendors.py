@@ -85,24 +85,27 @@ def test_an_id_that_lacks_a_part_is_never_sent(job_id: str) -> None:
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: Ids("a b/id"), "write 'id', 'kind/id'"),
-        (lambda: Ids("app/job"), "write 'id', 'kind/id'"),
-        (lambda: declare.submit("POST /x", FAL, PROMPT), "carries the field 'app', so it must be needed"),
-        (lambda: declare.cursor_pages("GET /x", FAL), "rows do not tell what their ids begin with"),
-        (lambda: declare.by_kind({}), "a mapping of the beginnings of ids"),
-        (lambda: declare.batch("POST /x", FAL, name="ids"), "a GET, and the name"),
-        (lambda: Verdict(500, "", State.FAILED), "say with a pattern"),
-        (lambda: Verdict(400, "[", State.FAILED), "is no regular expression"),
+        (lambda: Ids("a b/id"), "must be 'id', 'kind/id'"),
+        (lambda: Ids("app/job"), "must be 'id', 'kind/id'"),
+        (lambda: declare.submit("POST /x", FAL, PROMPT), "carries the field 'app': add it to needed"),
+        (lambda: declare.cursor_pages("GET /x", FAL), "a row lacks the first part of its id"),
+        (lambda: declare.by_kind({}), "a mapping of the first parts of ids"),
+        (lambda: declare.batch("POST /x", FAL, name="ids"), "it must be a GET, and name"),
+        (lambda: Verdict(500, "", State.FAILED), "match must be a pattern"),
+        (lambda: Verdict(400, "[", State.FAILED), "is not a regular expression"),
         (lambda: Verdict(4000, "x", State.FAILED), "an HTTP status"),
         (lambda: Reader(WORDS, verdicts=(400,)), "a tuple of declare.Verdict"),  # type: ignore[arg-type]
         (lambda: Reader(WORDS, lasts=0), "seconds, above 0"),
-        (lambda: Reader(WORDS, files={"video": "base64:a b"}), "'a b' is no path"),
-        (lambda: declare.refusals({"7": "bill"}), "refusals: 'bill'; the word is one of capacity, rate"),
+        (lambda: Reader(WORDS, files={"video": "base64:a b"}), "'a b' is not a path"),
+        (lambda: declare.refusals({"7": "bill"}), "refusals: 'bill' is not a kind; the kinds are capacity, rate"),
         (lambda: declare.refusals(statuses={403: "bill"}), "refusals: 'bill'"),
-        (lambda: declare.problems({"7": "bill"}), "problems: 'bill'; the word is one of capacity, rate"),
-        (lambda: declare.problems(charged={"7": "yes"}), "problems charged '7': 'yes'; True or False"),  # type: ignore[dict-item]
-        (lambda: Reader(WORDS, problem={"7": "money"}), "Reader problem: dict, not a function"),  # type: ignore[arg-type]
-        (lambda: declare.refusals(texts={"[": "money"}), "is no regular expression"),
+        (lambda: declare.problems({"7": "bill"}), "problems: 'bill' is not a kind; the kinds are capacity, rate"),
+        (
+            lambda: declare.problems(charged={"7": "yes"}),
+            "problems charged '7' must be True or False (no row if unknown), got 'yes'",
+        ),  # type: ignore[dict-item]
+        (lambda: Reader(WORDS, problem={"7": "money"}), "Reader problem must be a function, got dict"),  # type: ignore[arg-type]
+        (lambda: declare.refusals(texts={"[": "money"}), "is not a regular expression"),
         (lambda: Problem("x", kind="bill"), "Problem kind 'bill'"),
         (lambda: Problem("x", charged="no"), "Problem charged 'no'"),  # type: ignore[arg-type]
     ],
@@ -391,7 +394,7 @@ def test_a_cancel_that_would_delete_what_is_over() -> None:
     assert isinstance(step, Follow)
     assert step.request == Request("DELETE", "/tasks/7")
     assert step.parse(Response(204), "7") == Snapshot(State.CANCELLED)
-    with pytest.raises(Refused, match="the job is over"):
+    with pytest.raises(Refused, match="the job has ended"):
         STOP.parse(answer({"status": "ok"}), "7")
 
 

@@ -65,7 +65,7 @@ def test_the_last_answer_repeats_and_scripts_may_be_by_url() -> None:
 def test_a_request_without_an_answer_is_named() -> None:
     """A test whose script is too short says which request it lacks."""
     t = talk({"/other": [DONE]})
-    with pytest.raises(vidpoll.ServerError, match="the script has no answer for https://"):
+    with pytest.raises(vidpoll.ServerError, match="the script has no response for https://"):
         t.client.poll(REF)
 
 
@@ -89,7 +89,7 @@ def test_a_fake_answer_that_never_comes_is_an_error() -> None:
     """Not an endless test."""
     clock = FakeClock()
     clock.PATIENCE = 0.01
-    with pytest.raises(AssertionError, match="never came"):
+    with pytest.raises(AssertionError, match="fake response did not arrive"):
         clock.get(Queue(), 5.0, busy=True)
 
 

@@ -173,11 +173,11 @@ class Faces:
 @pytest.mark.parametrize(
     ("names", "options", "said"),
     [
-        (["magicaol"], {}, "no simulator of 'magicaol' is installed; there are: .*magicoal, .*token360"),
-        (["magicoal"], {"token360": {}}, "options for 'token360', which is not simulated here"),
+        (["magicaol"], {}, "no simulator of 'magicaol' is installed; installed are: .*magicoal, .*token360"),
+        (["magicoal"], {"token360": {}}, "options has 'token360', which is not simulated"),
         (["magicoal"], {"magicoal": {"colour": 1}}, "the simulator of magicoal: .*colour"),
         (["magicoal"], {"speed": 0}, "the simulator: speed must be a positive number"),
-        (["magicoal"], {"ports": {"token360": 1}}, "the simulator: ports for faces that are not there: token360"),
+        (["magicoal"], {"ports": {"token360": 1}}, "the simulator: ports has names that are not simulated: token360"),
     ],
 )
 def test_wrong_use(names, options, said) -> None:

@@ -67,7 +67,7 @@ def test_it_cancels_what_runs_and_deletes_what_is_over(tmp_path: Path) -> None:
         client.cancel(stopped)
         assert client.wait(stopped, check=False).state is State.CANCELLED
         assert client.wait(done).ok
-        with pytest.raises(vidpoll.Conflict, match="so nothing is cancelled"):
+        with pytest.raises(vidpoll.Conflict, match="so it was not cancelled"):
             client.cancel(done)
         client.delete(done)
         with pytest.raises(vidpoll.NotFound):

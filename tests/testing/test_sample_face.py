@@ -601,7 +601,7 @@ def test_the_kit_says_why_a_run_is_left_out(tmp_path: Path) -> None:
         (name, body, {key: each for key, each in row.items() if key != "then"}) for name, body, row in HAIL_SAMPLES
     ]
     cls = contract(Hailstone(), write(tmp_path / "h", samples, **HAIL_HEAD), "hailstone", video={"prompt": "a"})
-    with pytest.raises(pytest.skip.Exception, match=r"file.json is a second answer that no sample names: add"):
+    with pytest.raises(pytest.skip.Exception, match=r"no sample names the second response file.json: add"):
         cls().test_a_simulated_job_from_submit_to_file()
 
 
@@ -669,10 +669,10 @@ def without(samples: Samples, *names: str) -> Samples:
         (without(REEL_SAMPLES, "taken-text.json", "taken-image.json"), "no sample of a submit: add one"),
         (
             [(n, body, {**row, "fields": {"colour": 1}} if "fields" in row else row) for n, body, row in REEL_SAMPLES],
-            r'taken-image.json: add "fields", good fields of a submit .*no field \'colour\'',
+            r'taken-image.json: add "fields" that the submit accepts, .*no field \'colour\'',
         ),
         ([("taken-text.json", reel, {"operation": "submit text2video", "expect": {"job_id": "text2video/9"}})
-          for _, reel, _ in REEL_SAMPLES[:1]] + REEL_SAMPLES[2:], "its id 'text2video/9' does not follow"),
+          for _, reel, _ in REEL_SAMPLES[:1]] + REEL_SAMPLES[2:], "the job_id 'text2video/9' must be part of"),
         ([REEL_SAMPLES[0], *REEL_SAMPLES], "taken-text.json is listed twice"),
     ],
 )  # fmt: skip
@@ -693,7 +693,7 @@ def test_nothing_but_what_is_served_is_fetched(hailstone: Path) -> None:
         return replace(said.fallback, assets=(vidpoll.Asset("https://cdn.hailstone.example/made.mp4"),))
 
     made = replace(provider, status=vidpoll.Operation(provider.status.request, parse))
-    with pytest.raises(vidpoll.PluginError, match="the URL of its video does not stand in it"):
+    with pytest.raises(vidpoll.PluginError, match="the URL of its video must be in the response"):
         SampleFace(hailstone / "index.json", made)
 
 

@@ -380,7 +380,7 @@ def test_seed_job_starts_where_the_test_needs_it(toy: Simulator) -> None:
         ("failed", "save"),
     ]
     assert [each["data"]["prompt"] for each in answers] == ["mine", "default", "default"]
-    with pytest.raises(ValueError, match="no job kind 'song'; there are clip"):
+    with pytest.raises(ValueError, match="kind must be one of clip, got 'song'"):
         toy.seed_job("toy", "song")
 
 
@@ -414,9 +414,9 @@ def test_bad_arguments_are_refused(arguments: dict[str, Any], complaint: str) ->
 
 def test_misuse_says_so(toy: Simulator) -> None:
     """Unknown faces are named beside the known ones; what needs servers says that they are not running."""
-    with pytest.raises(ValueError, match="no face 'nope'; there are toy"):
+    with pytest.raises(ValueError, match="'nope' is not simulated; simulated are toy"):
         toy.requests("nope")
-    with pytest.raises(RuntimeError, match="is running"):
+    with pytest.raises(RuntimeError, match="is already running"):
         toy.start()
     with pytest.raises(ValueError, match="backwards"):
         toy.advance(-1.0)

@@ -10,8 +10,9 @@
         status=declare.status("GET /videos/{id}", READER),
         submit={"video": declare.submit("POST /videos", READER, FIELDS, needed=("prompt",))})
 
-Each table is checked when it is made: one that cannot be right raises `vidpoll.PluginError` with the place. What no
-table says is a function: `decide` and `refine` of a Reader, `convert` of a submit, or a whole `vidpoll.Operation`.
+Each table is checked when it is made: an invalid one raises `vidpoll.PluginError`, which names the place. For what no
+table can say, write a function: `decide` or `refine` of a Reader, `convert` of a submit, or a whole
+`vidpoll.Operation`.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ from .verdicts import Verdict
 from .webhooks import Webhook, ed25519, hmac_sha256, standard_webhooks
 
 __all__ = [
-    # answers
+    # responses
     "Reader", "Envelope", "Ids", "Second", "Verdict", "refusals", "problems",
     # operations
     "request", "status", "submit", "cancel", "delete", "content", "quota", "upload", "cursor_pages", "numbered_pages",

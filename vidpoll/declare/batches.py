@@ -1,4 +1,4 @@
-"""One question about many jobs, by their ids."""
+"""One request that polls many jobs, by their ids."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from .reader import Reader
 
 
 def batch(line: str, reader: Reader, *, name: str, rows: str = "data", join: str | None = ",") -> Operation[Page]:
-    """Ask for many jobs at once, for `vidpoll.ListPollingSpec(batch=…)`.
+    """Poll many jobs with one request, for `vidpoll.ListPollingSpec(batch=…)`.
 
-    `name` is that of the query with their ids, joined by `join`; with `join=None` each has a query of its own. `rows`
-    is the path of the jobs in the answer. A row whose word is that of a verdict is confirmed by a status request, so it
-    need not name the files; a job without a row is asked about by itself.
+    `name` is the query parameter with the ids, joined by `join`; with `join=None` each id has a parameter of its own.
+    `rows` is the path of the jobs in the response. A status request confirms each row that has a verdict, so a row need
+    not have the files; a job without a row is polled by itself.
 
     >>> ask = batch("GET /videos/statuses", Reader({"ok": State.COMPLETED}), name="video_ids")
     >>> ask.request(("a", "b")).query
@@ -29,7 +29,7 @@ def batch(line: str, reader: Reader, *, name: str, rows: str = "data", join: str
     made.allow("batch", ())
     check_where(f"batch {line!r} rows", rows)
     if not line.startswith("GET ") or not name:
-        raise PluginError(f"batch {line!r}: a GET, and the name of the query with the ids")
+        raise PluginError(f"batch {line!r}: it must be a GET, and name the query parameter of the ids")
 
     def build(ids: tuple[str, ...]) -> Request:
         bare, own = made.request({}), [reader.ids.split(each)["id"] for each in ids]

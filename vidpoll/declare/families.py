@@ -1,4 +1,4 @@
-"""Families: shapes that many vendors and servers speak, each a whole Provider with what differs as options."""
+"""Families: APIs that many vendors and servers share, each a whole Provider; its options are the differences."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _OPENAI_WORDS: Words = {
     "canceled": State.CANCELLED,
     "expired": State.EXPIRED,
 }
-_RELAYED_WORDS: Words = {  # those of upstreams, as gateways pass them on; unknown is a job that was just submitted
+_RELAYED_WORDS: Words = {  # words of other vendors that gateways pass on; unknown is a job that was just submitted
     **dict.fromkeys(("submitted", "not_start", "notstarted", "preparing", "created", "starting"), State.QUEUED),
     "unknown": State.QUEUED,
     **dict.fromkeys(("running", "generating", "post_processing"), State.RUNNING),
@@ -51,13 +51,13 @@ _OPENAI_FIELDS = {
     "prompt": text(),
     "model": text(),
     "seconds": Rule(
-        "seconds, as text or as a number, as the server takes them", lambda v: (parsing.number(v) or 0) > 0
+        "seconds, as text or as a number, whichever the server accepts", lambda v: (parsing.number(v) or 0) > 0
     ),
     "size": matching(
-        "a size like 1280x720, or as a gateway has it: 720p, 832*480", r"(?i:[1-9]\d{0,4}([x*:][1-9]\d{0,4}|[pk])?)"
+        "a size like 1280x720, or in a gateway's form: 720p, 832*480", r"(?i:[1-9]\d{0,4}([x*:][1-9]\d{0,4}|[pk])?)"
     ),
     "input_reference": Rule(
-        "an image or a video: a file as pathlib.Path, a mapping with image_url or file_id, or, where the server takes "
+        "an image or a video: a file as pathlib.Path, a mapping with image_url or file_id, or, if the server accepts "
         "text, an http or https URL or a data URI",
         lambda v: isinstance(v, (Path, dict)) or (isinstance(v, str) and re.match(r"(?i)https?://\S|data:", v)),
     ),
@@ -84,12 +84,12 @@ def openai_videos(
 ) -> Provider:
     """A provider that speaks OpenAI's `/videos` below its base URL: submit, status, content, list and delete.
 
-    `words` and `files` add to the words and kinds of files that are known, `fields` to those of the submit; `others` is
-    the rule of fields beyond. A submit is JSON, or a multipart form where a field is a file; `form` says that the
-    server takes forms alone. `remix` adds the submit of that name, `relay` the words that gateways pass on from other
-    vendors. `verdicts`: HTTP statuses whose body may be the job (500 at vLLM-Omni). `reader` are further options of a
-    Reader. `more` goes to `vidpoll.Provider` and wins (`list=None` for a server without one). Raises PluginError for
-    an option that is none.
+    `words` and `files` add to the known words and kinds of files, `fields` to the fields of the submit; `others` is the
+    rule of any other field. A submit is sent as JSON, or as a multipart form if a field is a file; with `form` always
+    as a form. `remix` adds the submit of that name, `relay` the words that gateways pass on from other vendors.
+    `verdicts` are HTTP statuses whose body may be the job (500 of vLLM-Omni). `reader` has further options of a Reader.
+    `more` goes to `vidpoll.Provider` and has precedence (`list=None` for a server without a list). Raises PluginError
+    for an unknown option.
 
     >>> acme = openai_videos("acme", "https://acme.example/v1", Bearer("ACME_API_KEY"), words={"warm": State.QUEUED})
     >>> sorted(acme.operations())
@@ -118,7 +118,7 @@ def openai_videos(
 
 
 def _named(asked: Operation[Snapshot]) -> Operation[Snapshot]:
-    """A verdict by an error's body must name its job: a proxy that is overloaded says "failed", too."""
+    """Accept a job in the body of an HTTP error only if it has an id: an overloaded proxy also says "failed"."""
 
     def parse(response: Response, job_id: str) -> Snapshot | Follow[Snapshot]:
         said = asked.parse(response, job_id)
@@ -132,7 +132,7 @@ def _named(asked: Operation[Snapshot]) -> Operation[Snapshot]:
 def _openai_submit(
     job: Reader, rules: Mapping[str, Rule], needed: Needed, others: Rule | None, form: bool
 ) -> Operation[Submitted]:
-    """As JSON where that can say it, else as a form."""
+    """A submit as JSON, or as a form if a field is a file."""
     as_form = submit("POST /videos", job, rules, needed, kind="video", others=others, form=True)
     as_json = submit("POST /videos", job, rules, needed, kind="video", others=others)
 
@@ -144,10 +144,10 @@ def _openai_submit(
 
 
 def _deleted(response: Response, job_id: str) -> None:
-    """Three servers say it in three ways; SGLang answers the job with the word "deleted"."""
+    """Three servers report a deletion in three ways; SGLang returns the job with the word "deleted"."""
     body = parsing.json_object(response)
     if not (body.get("deleted") is True or body.get("status") == "deleted" or body.get("object") == "video.deleted"):
-        raise Malformed(f"the answer does not say that the video is deleted: {parsing.problem(response)}")
+        raise Malformed(f"the response does not say that the video is deleted: {parsing.problem(response)}")
 
 
 _ARK_WORDS: Words = {
@@ -183,9 +183,7 @@ _ARK_FIELDS = {
     "tools": list(object()),
     "output_format": text(),
     "omni_reference_task_type": text(),
-    "extra_body": Rule(
-        "a mapping of further fields, which go into the request unchecked", lambda v: isinstance(v, dict)
-    ),
+    "extra_body": Rule("a mapping of further fields, which are sent unchecked", lambda v: isinstance(v, dict)),
 }
 _ARK_FILTERS = {
     "filter.status": one_of("queued", "running", "succeeded", "failed", "cancelled", "expired"),
@@ -208,12 +206,12 @@ def ark_tasks(
 ) -> Provider:
     """A provider that speaks the tasks of Volcengine Ark and BytePlus ModelArk: submit, status, list, cancel, delete.
 
-    A submit takes `prompt`, `image` (the first frame) and `last_frame`, or `content` as Ark has it; fields that Ark
-    does not know are refused here, because it drops them in silence and bills the job; new ones go into `extra_body`.
-    One request cancels a queued job and deletes one that is over, so both look at the job first. Many jobs are asked
-    about at once, by their ids. `path` is where the tasks stand, `words` and `fields` add to those that are known,
-    `reader` are further options of a Reader, `more` goes to `vidpoll.Provider` and wins. Raises PluginError for an
-    option that is none.
+    A submit accepts `prompt`, `image` (the first frame) and `last_frame`, or `content` in Ark's form. Fields that Ark
+    does not know are refused here, because Ark drops them in silence and bills the job; new ones go into `extra_body`.
+    The same request cancels a queued job and deletes one that has ended, so both operations poll the job first. One
+    request polls many jobs, by their ids. `path` is the path of the tasks, `words` and `fields` add to the known ones,
+    `reader` has further options of a Reader, `more` goes to `vidpoll.Provider` and has precedence. Raises PluginError
+    for an unknown option.
 
     >>> ark = ark_tasks("ark", "https://ark.example/api/v3", Bearer("ARK_API_KEY"))
     >>> ark.submit["video"].request({"model": "seedance", "prompt": "a lighthouse"}).json
@@ -235,17 +233,17 @@ def ark_tasks(
         "list": numbered_pages(
             f"GET {path}", job, rows="items", page="page_num", size="page_size", most=500, fields=_ARK_FILTERS
         ),
-        "list_polling": ListPollingSpec(rows=100, batch=many, whole=True),  # the items are those of a status answer
+        "list_polling": ListPollingSpec(rows=100, batch=many, whole=True),  # an item equals a status response
         "cancel": cancel(f"DELETE {path}/{{id}}", job, first=look),
         "delete": delete(f"DELETE {path}/{{id}}", job, first=look),
-        "webhook": Webhook(),  # the body is that of a status answer, and no signature is documented
+        "webhook": Webhook(),  # the body equals a status response, and no signature is documented
         "stages": job.stages,
     }
     return _provider("ark_tasks", name, {"base_url": base_url, "auth": auth, **made, **more})
 
 
 def _ark_body(given: dict[str, Any]) -> dict[str, Any]:
-    """The prompt and the frames are items of `content`, beside those that the call gives itself."""
+    """Put the prompt and the frames into `content`, before the items that the call gives itself."""
     said = [{"type": "text", "text": given.pop("prompt")}] if "prompt" in given else []
     frames = [
         {"type": "image_url", "image_url": {"url": given.pop(name)}, "role": role}
@@ -261,6 +259,6 @@ def _provider(family: str, name: str, made: Mapping[str, Any]) -> Provider:
     for option in made:
         if option not in known:
             raise PluginError(
-                f"{family} {name!r}: there is no option {option!r}; of Provider it takes {', '.join(sorted(known))}"
+                f"{family} {name!r}: there is no option {option!r}; Provider has {', '.join(sorted(known))}"
             )
     return Provider(name, **made)

@@ -1,4 +1,4 @@
-"""What the fields of a call must be: rules with their words built in, and the check of a call against them."""
+"""What the fields of a call must be: rules that carry their own words, and the check of a call against them."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ Needed = tuple[str | tuple[str, ...], ...]
 
 @dataclass(frozen=True)
 class Rule:
-    """What a field must be, in words that name the way out ("it must be …"), and the test for it.
+    """What a field must be, in words that complete "it must be …", and the test for it.
 
-    `sent(name, value)` makes what goes into the request, where that is not the value itself; it may raise InvalidField.
-    `text` says that nothing but text is taken: on a command line `true` is the word then, and `@name` no file.
-    Raises PluginError for a rule without words or without a test.
+    `sent(name, value)` returns what is sent instead of the value; it may raise InvalidField. `text` says that only text
+    is accepted: on a command line, `true` is then the word, and `@name` is not a file. Raises PluginError for a rule
+    without words or without a test.
 
     >>> Rule("a multiple of 8", lambda value: value % 8 == 0).holds(16)
     True
@@ -38,13 +38,15 @@ class Rule:
 
     def __post_init__(self) -> None:
         if not isinstance(self.must, str) or not self.must.strip():
-            raise PluginError(f"Rule {self.must!r}: say in words what the field must be, like 'text, not empty'")
+            raise PluginError(
+                f"Rule must be words for what the field must be, like 'text, not empty', got {self.must!r}"
+            )
         if not callable(self.holds) or not (self.sent is None or callable(self.sent)):
-            raise PluginError(f"Rule {self.must!r}: its test is {type(self.holds).__name__}, not a function")
+            raise PluginError(f"Rule {self.must!r}: its test must be a function, got {type(self.holds).__name__}")
 
 
 def text(most: int | None = None, *, empty: bool = False) -> Rule:
-    """Text, of at most so many characters; `empty` allows text that is empty or blank.
+    """Text of at most `most` characters; `empty` allows text that is empty or blank.
 
     >>> text(2000).must
     'text of at most 2000 characters, not empty'
@@ -59,7 +61,7 @@ def text(most: int | None = None, *, empty: bool = False) -> Rule:
 
 
 def whole(low: int | None = None, high: int | None = None, *, step: int = 1, note: str = "") -> Rule:
-    """A whole number within both ends, in steps from the lower one. `note` is added to the words.
+    """A whole number from `low` to `high`, in steps from `low`. `note` is added to the words.
 
     >>> whole(17, 161, step=2, note="81 is five seconds").must
     'a whole number from 17 to 161 in steps of 2; 81 is five seconds'
@@ -75,7 +77,7 @@ def whole(low: int | None = None, high: int | None = None, *, step: int = 1, not
 
 
 def number(low: float | None = None, high: float | None = None, *, note: str = "") -> Rule:
-    """A finite number within both ends; a number as text is none.
+    """A finite number from `low` to `high`; a number as text is refused.
 
     >>> number(1.0, 10.0).must
     'a number from 1.0 to 10.0'
@@ -86,7 +88,7 @@ def number(low: float | None = None, high: float | None = None, *, note: str = "
 
 def _check_span(name: str, low: float | None, high: float | None) -> None:
     if low is not None and high is not None and low > high:
-        raise PluginError(f"{name}({low!r}, {high!r}): the lower end comes first")
+        raise PluginError(f"{name}({low!r}, {high!r}): low must not be above high")
 
 
 def _span(low: float | None, high: float | None) -> str:
@@ -102,18 +104,18 @@ def _noted(note: str) -> str:
 
 
 def one_of(*values: Any) -> Rule:
-    """One of these values, of the same type: `one_of(5, 10)` takes no "5".
+    """One of these values, of the same type: `one_of(5, 10)` refuses "5".
 
     >>> one_of("std", "pro").must
     "'std' or 'pro'"
     """
     if not values:
-        raise PluginError("one_of(): give the values that there are")
+        raise PluginError("one_of() needs at least one value")
     return Rule(" or ".join(map(repr, values)), lambda v: any(type(v) is type(one) and v == one for one in values))
 
 
 def matching(must: str, pattern: str) -> Rule:
-    """Text that is, from its first character to its last, as a regular expression says; the words are yours.
+    """Text that matches a regular expression from its first character to its last; `must` describes it in words.
 
     >>> matching("a ratio like 16:9", r"[1-9][0-9]?:[1-9][0-9]?").holds("16:9")
     True
@@ -121,7 +123,7 @@ def matching(must: str, pattern: str) -> Rule:
     try:
         compiled = re.compile(pattern)
     except re.error as error:
-        raise PluginError(f"matching({must!r}): {pattern!r} is no regular expression: {error}") from None
+        raise PluginError(f"matching({must!r}): {pattern!r} is not a regular expression: {error}") from None
     return Rule(must, lambda v: isinstance(v, str) and compiled.fullmatch(v) is not None, text=True)
 
 
@@ -135,7 +137,7 @@ def flag() -> Rule:
 
 
 def anything() -> Rule:
-    """Whatever JSON can say. As `others=anything()` it lets fields pass that the table does not name.
+    """Any JSON value. `others=anything()` allows fields that the table does not name.
 
     >>> anything().holds({"seed": float("nan")})
     False
@@ -166,7 +168,7 @@ def _image(name: str, value: Any) -> str:
     if isinstance(value, str) and "://" in value:
         if re.match(r"(?i)https://[^/\s]", value):
             return value
-        raise _no_image(name, "only https URLs are taken")
+        raise _no_image(name, "a URL must be https")
     packed, data = "", b""
     try:
         if isinstance(value, str):
@@ -178,7 +180,7 @@ def _image(name: str, value: Any) -> str:
             data = value
     except OSError as error:
         raise _no_image(name, f"it cannot be read: {error}") from None
-    except ValueError:  # no base64
+    except ValueError:  # not base64
         pass
     kind = _IMAGE.match(data)
     if kind is None:
@@ -192,7 +194,7 @@ def _no_image(name: str, why: str) -> InvalidField:
 
 
 def file(*suffixes: str) -> Rule:
-    """A file as pathlib.Path, for a submit that is a form. `suffixes` are the endings that are taken, in lower case.
+    """A file as pathlib.Path, for a submit that is a form. `suffixes` are the accepted endings, in lower case.
 
     >>> file(".png", ".jpg").holds(Path("a.PNG"))
     True
@@ -205,7 +207,7 @@ def file(*suffixes: str) -> Rule:
 
 
 def list(of: Rule | None = None, *, most: int | None = None) -> Rule:
-    """A list that is not empty, of at most so many items, each as the rule `of` says.
+    """A list of 1 to `most` items, each as the rule `of` says.
 
     >>> list(whole(1), most=3).must
     'a list of 1 to 3 items, each a whole number from 1'
@@ -232,17 +234,19 @@ def object() -> Rule:
 
 
 def check_rules(place: str, rules: Any, needed: Any = (), others: Any = None) -> None:
-    """Raise PluginError unless each field has a rule, each needed field among them."""
+    """Raise PluginError unless each field, including each needed one, has a rule."""
     if not isinstance(rules, Mapping):
-        raise PluginError(f"{place}: fields is {type(rules).__name__}, not a mapping of names to rules")
+        raise PluginError(f"{place}: fields must be a mapping of names to rules, got {type(rules).__name__}")
     for name, rule in [*rules.items(), ("others", others or flag())]:
         if not isinstance(rule, Rule):
-            raise PluginError(f"{place}: the rule of {name!r} is {type(rule).__name__}; write one like declare.text()")
+            raise PluginError(
+                f"{place}: the rule of {name!r} must be one like declare.text(), got {type(rule).__name__}"
+            )
     if not isinstance(needed, tuple):
-        raise PluginError(f"{place}: needed is {type(needed).__name__}, not a tuple of names like ('prompt',)")
+        raise PluginError(f"{place}: needed must be a tuple of names like ('prompt',), got {type(needed).__name__}")
     for name in (each for names in needed for each in (names if isinstance(names, tuple) else (names,))):
         if name not in rules:
-            raise PluginError(f"{place}: the needed field {name!r} has no rule; there are {', '.join(rules) or 'none'}")
+            raise PluginError(f"{place}: the needed field {name!r} has no rule; rules: {', '.join(rules) or 'none'}")
 
 
 def described(rules: Mapping[str, Rule], needed: Needed = (), others: Rule | None = None) -> dict[str, str]:
@@ -276,9 +280,9 @@ def take(
     needed: Needed = (),
     others: Rule | None = None,
 ) -> dict[str, Any]:
-    """The fields of a call as they are sent, for a builder that is a function; None counts as not given.
+    """The checked fields of a call as they are sent, for a builder that is a function; None means not given.
 
-    Raises InvalidField with the way out: no such field, a value that is none, a needed field that is missing.
+    Raises InvalidField, with the way out, for an unknown field, an invalid value, or a missing needed field.
 
     >>> take("the list", {"limit": 5, "after": None}, {"limit": whole(1, 100), "after": text()})
     {'limit': 5}
@@ -300,7 +304,7 @@ def _is_there(value: Any) -> bool:
 
 
 def as_query(given: Mapping[str, Any], leave: Collection[str] = ()) -> dict[str, str]:
-    """Fields as the values of a query; True is "true", as in JSON."""
+    """Fields as the values of a query; True becomes "true", as in JSON."""
     return {
         name: str(value).lower() if isinstance(value, bool) else str(value)
         for name, value in given.items()

@@ -1,4 +1,4 @@
-"""Forms (multipart/form-data, RFC 7578): for files that a job needs, and for submits that are taken in no other way."""
+"""Forms (multipart/form-data, RFC 7578): for files that a job needs, and for submits that must be forms."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from ..errors import InvalidField
 def form(fields: Mapping[str, Any]) -> tuple[str, bytes]:
     """A form: its Content-Type and the body. A pathlib.Path is sent as a file, which is in memory once.
 
-    A list is a part for each of its items; True is "true", and a mapping is JSON. The boundary follows from what is in
-    it, so that the same fields are the same form. Raises InvalidField for a file that cannot be read, or is empty.
+    A list becomes one part for each item, True becomes "true", and a mapping becomes JSON. The boundary is computed
+    from the content, so that the same fields give the same form. Raises InvalidField for a file that is empty or cannot
+    be read.
 
     >>> form({"prompt": "a lighthouse", "seed": 7})[1].decode().count("Content-Disposition")
     2
@@ -34,7 +35,7 @@ def form(fields: Mapping[str, Any]) -> tuple[str, bytes]:
 
 
 def read_form(content_type: str, body: bytes) -> dict[str, Any]:
-    """The fields of a form that `form` made, as text; of a file its name behind an "@". For tests."""
+    """The fields of a form that `form` made, as text; a file is "@" and its name. For tests."""
     boundary = content_type.partition("boundary=")[2].encode()
     fields: dict[str, Any] = {}
     for name, value in _read(boundary, body):
@@ -57,7 +58,7 @@ def _mapped(path: Path) -> Any:
     try:
         with path.open("rb") as file:
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except (OSError, ValueError) as error:  # ValueError: no bytes are in it
+    except (OSError, ValueError) as error:  # ValueError: the file is empty
         why = getattr(error, "strerror", None) or "it is empty"
         raise InvalidField(f"{path.name}: the file {str(path)!r} cannot be uploaded: {why}") from None
 
@@ -67,7 +68,7 @@ def _text(value: Any) -> str:
 
 
 def _quoted(name: str) -> str:
-    """A name as HTML has it in a form."""
+    """A name, quoted as HTML forms quote it."""
     return name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
 
 

@@ -1,4 +1,4 @@
-"""How users write the id of a job: as the provider gave it, or with what a question about it needs before it."""
+"""How users write the id of a job: as the provider gave it, or with a first part that its requests need."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from ..errors import BadReference, PluginError
 
 @dataclass(frozen=True)
 class Ids:
-    """The form of an id: "id", "kind/id" with all kinds there are, or "NAME/id" with a field of the submit before it.
+    """The form of an id: "id", "kind/id" with a tuple of all `kinds`, or "NAME/id", where NAME is a submit field.
 
-    Where that field is a path, `part` makes of its value what the id carries (of `owner/app/sub/path` the first two,
-    say), and of that it must make the same again; the id is then what stands behind the last "/". Raises PluginError
-    for any other form.
+    If that field is itself a path, `part` returns the part of its value that the id carries (for example the first two
+    segments of `owner/app/sub/path`). `part` must return this part unchanged, and the id is then the text after the
+    last "/". Raises PluginError for any other form.
 
     >>> Ids("kind/id", ("text2video", "image2video")).split("text2video/867")
     {'kind': 'text2video', 'id': '867'}
@@ -30,26 +30,26 @@ class Ids:
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"([A-Za-z_]\w*/)?id", str(self.form)):
-            raise PluginError(f"Ids form {self.form!r}: write 'id', 'kind/id', or the name of a field before '/id'")
+            raise PluginError(f"Ids form must be 'id', 'kind/id', or a field's name before '/id', got {self.form!r}")
         good = isinstance(self.kinds, tuple) and all(isinstance(kind, str) and kind for kind in self.kinds)
         if not good or bool(self.kinds) != (self.form == "kind/id") or any("/" in kind for kind in self.kinds):
-            raise PluginError(f"Ids kinds {self.kinds!r}: a tuple of names without '/', for the form 'kind/id' alone")
+            raise PluginError(f"Ids kinds must be names without '/', and only for 'kind/id', got {self.kinds!r}")
 
     @property
     def first(self) -> str:
-        """The name of what stands before the id; "" where nothing does."""
+        """The name of the part before the id; "" if there is none."""
         return self.form[:-3]
 
     @property
     def names(self) -> frozenset[str]:
-        """What an id consists of."""
+        """The names of the parts of an id."""
         return frozenset(self.form.split("/"))
 
     def split(self, job_id: str) -> dict[str, str]:
-        """The parts of an id. Raises BadReference with the way to write it."""
+        """The parts of an id. Raises BadReference, which says how to write the id."""
         if not self.first:
             if not job_id.strip():
-                raise BadReference("an id that is empty names no job")
+                raise BadReference("the id is empty: give the id of a job")
             return {"id": job_id}
         first, _, rest = job_id.partition("/") if self.part is None else job_id.rpartition("/")
         carried = self.carried(first)
@@ -61,11 +61,11 @@ class Ids:
         return {self.first: first, "id": rest}
 
     def carried(self, value: str) -> str:
-        """What the id carries of the field's value."""
+        """The part of the field's value that the id carries."""
         return value if self.part is None else self.part(value)
 
     def join(self, first: str, told: str | None) -> str | None:
-        """The id as users write it, of what an answer tells; None where it tells none, or nothing is known before it.
+        """The id as users write it, from the id in a response. None if there is no id, or the first part is unknown.
 
         >>> Ids("kind/id", ("text2video",)).join("text2video", "867")
         'text2video/867'

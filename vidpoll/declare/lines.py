@@ -1,4 +1,4 @@
-"""Request lines: `GET /v1/videos/{id}?format=url`. Each value is encoded once, and a typo is heard of at once."""
+"""Request lines: `GET /v1/videos/{id}?format=url`. Each value is encoded once, and a typo is reported at once."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _HOLE = re.compile(r"\{([A-Za-z_][\w.]*)(:path)?\}")
 class Line:
     """A method, a path and a query with holes: `{id}` is one segment, `{id:path}` an id that is itself a path.
 
-    Before the path may stand another host of the vendor's, `GET https://rest.acme.example/list`. `json` is a body whose
-    texts may have holes too, and so may the values of `headers`. Raises PluginError for what is no line.
+    Another host of the vendor may precede the path: `GET https://rest.acme.example/list`. `json` is a body; its texts
+    may have holes, and so may the values of `headers`. Raises PluginError for an invalid line.
 
     >>> Line("GET /jobs/{id}?full={full}").request({"id": "a b/c", "full": "1"}).path
     '/jobs/a%20b%2Fc'
@@ -35,14 +35,14 @@ class Line:
 
     def __post_init__(self) -> None:
         if not isinstance(self.text, str) or not _LINE.fullmatch(self.text):
-            raise PluginError(f"{self.text!r} is no request line: write it like 'GET /v1/jobs/{{id}}?full=true'")
+            raise PluginError(f"{self.text!r} is not a request line: write it like 'GET /v1/jobs/{{id}}?full=true'")
         for text in (self.text, *_texts(self.json), *self.headers.values()):
             if re.search(r"[{}]", _HOLE.sub("", text)):
-                raise PluginError(f"{self.text!r}: a hole is '{{name}}' or '{{name:path}}', and {text!r} has another")
+                raise PluginError(f"{self.text!r}: a hole must be '{{name}}' or '{{name:path}}', got {text!r}")
         try:
             self.request(dict.fromkeys(self.names, "a"))
         except BadReference:
-            raise PluginError(f"{self.text!r}: a path has no empty, '.' or '..' part") from None
+            raise PluginError(f"{self.text!r}: the path may not have an empty, '.' or '..' part") from None
 
     @property
     def names(self) -> frozenset[str]:
@@ -55,7 +55,7 @@ class Line:
         return _holes(_match(self.text)[2] or "", _match(self.text)[3], *_texts(self.json))
 
     def allow(self, place: str, known: Collection[str], needed: Collection[str] = ()) -> None:
-        """Raise PluginError for a hole that nothing fills, or one that is needed and not there."""
+        """Raise PluginError for a hole that is not in `known`, or if one of `needed` is missing."""
         strange, lacking = sorted(self.names - set(known)), sorted(set(needed) - self.names)
         if strange:
             known_names = ", ".join(sorted(known)) or "none"
@@ -65,7 +65,7 @@ class Line:
 
     @property
     def query(self) -> dict[str, str]:
-        """The query, its holes open."""
+        """The query, with its holes unfilled."""
         pairs = (pair.partition("=") for pair in (_match(self.text)[4] or "").split("&") if pair)
         return {unquote_plus(name): unquote_plus(value) for name, _, value in pairs}
 
@@ -76,12 +76,12 @@ class Line:
         json: Any = None,
         **more: Any,
     ) -> Request:
-        """The request. `query` adds to the line's own and takes its place by name; `more` goes to the Request.
+        """The request. `query` adds to the line's query and overrides it by name; `more` goes to the Request.
 
-        A part of the query and a header are left out where a hole of theirs is None. Raises BadReference.
+        A query parameter or a header is left out if one of its holes is None. Raises BadReference.
         """
         method, host, path, _ = _match(self.text).groups()
-        slash = path.endswith("/")  # as it stands in the line: no hole can make one
+        slash = path.endswith("/")  # taken from the line: a hole cannot add one
         path = _HOLE.sub(lambda hole: parsing.segment(values[hole[1]] or "", safe="/:" if hole[2] else ""), path)
         own = _present(self.query, values)
         headers = {name: _checked(name, value) for name, value in _present(self.headers, values).items()}
@@ -94,9 +94,9 @@ class Line:
 def request(
     line: str, ids: Ids = _PLAIN, *, json: Any = None, headers: Mapping[str, str] | None = None
 ) -> Callable[[str], Request]:
-    """A builder for an operation on one job. In the line and in the texts of `json` `{id}` stands for its id.
+    """A builder for an operation on one job. `{id}` in the line and in the texts of `json` stands for its id.
 
-    Raises PluginError for a line that names no job, or that has a hole which `ids` does not fill.
+    Raises PluginError for a line without the job's id, or with a hole that `ids` does not fill.
 
     >>> request("GET /v1/videos/{id}/content?format=url")("a/b")
     Request(method='GET', path='/v1/videos/a%2Fb/content', query=(('format', 'url'),), headers={}, json=None)
@@ -110,7 +110,7 @@ def request(
 
 def _match(line: str) -> re.Match[str]:
     found = _LINE.fullmatch(line)
-    assert found is not None  # looked at when the line was made
+    assert found is not None  # checked when the line was made
     return found
 
 
@@ -119,7 +119,7 @@ def _holes(*texts: str) -> frozenset[str]:
 
 
 def _present(pairs: Mapping[str, str], values: Mapping[str, str | None]) -> dict[str, str]:
-    """The pairs with their holes filled, without those of which a hole is None."""
+    """The pairs with their holes filled, without the pairs that have a hole that is None."""
     return {
         name: _filled(text, values)
         for name, text in pairs.items()
@@ -129,7 +129,9 @@ def _present(pairs: Mapping[str, str], values: Mapping[str, str | None]) -> dict
 
 def _checked(name: str, value: str) -> str:
     if not (value.isascii() and value.isprintable() and value.strip()):
-        raise InvalidField(f"the header {name} cannot be sent: its value is empty, or holds line ends or non-ASCII")
+        raise InvalidField(
+            f"the header {name} cannot be sent: its value must be ASCII text without line ends, not empty"
+        )
     return value
 
 

@@ -32,9 +32,9 @@ def status(
     headers: Mapping[str, str] | None = None,
     max_body: int = MAX_BODY,
 ) -> Operation[Snapshot]:
-    """Ask how a job stands. `verdicts`: HTTP statuses beyond 2xx whose body is the job, or a refusal by its code.
+    """Poll a job. `verdicts`: HTTP statuses other than 2xx whose body is the job, or a refusal by its code.
 
-    `max_body` bounds the answer, in bytes: more than the usual 4 MiB where it holds the video itself.
+    `max_body` is the largest response, in bytes: more than the usual 4 MiB if the response contains the video.
 
     >>> status("GET /v1/jobs/{id}", Reader({"ok": State.COMPLETED})).request("a/b").path
     '/v1/jobs/a%2Fb'
@@ -59,17 +59,17 @@ def submit(
     honours_key: bool = False,
     find: str = "",
 ) -> Operation[Submitted]:
-    """Start a job with the fields of the call as JSON, or as a multipart form, in which a Path is a file (`form=True`).
+    """Start a job with the fields of the call as JSON, or as a multipart form (`form=True`), where a Path is a file.
 
-    `needed` names the fields that must be given; a tuple of names in it means one of them. `others` is the rule of any
-    field that the table does not name; without it such a field is refused. A hole in the line or in a value of
-    `headers` takes the field of that name out of the body; in the query and in headers it may be a field that is not
-    given: they go without it then. `{kind}` is `kind`, which errors name and, where they have kinds, the reader's ids.
-    Where these carry a field (`Ids("app/id")`), it must be needed. `convert` makes the body out of the checked fields,
-    where it is not just these. `price` is what it costs by the vendor's page (`declare.prices`). `key` is the field
-    that takes the caller's own id, or an idempotency key, and `honours_key` says that the same one is the same job, as
-    in `vidpoll.Operation`. `find` is the line that asks for the job by it: "GET /tasks?external_task_ids={key}"; it is
-    answered like the submit.
+    `needed` names the required fields; a tuple of names in it means one of them. `others` is the rule of any field that
+    the table does not name; without it, such a field is refused. A hole in the line or in a value of `headers` moves
+    the field of that name out of the body; a query parameter or header is left out if its field is not given. `{kind}`
+    is `kind`, which appears in errors and, if the reader's ids have kinds, in the id. If the ids carry a field
+    (`Ids("app/id")`), it must be needed. `convert` makes the body from the checked fields, if the body is another
+    value. `price` is the vendor's price list (`declare.prices`). `key` is the field for the caller's own id or an
+    idempotency key, and `honours_key` says that the same key gives the same job, as in `vidpoll.Operation`. `find` is
+    the line of the request that finds the job by its key, "GET /tasks?external_task_ids={key}"; its response must have
+    the form of the submit's.
 
     >>> start = submit("POST /v1/videos", Reader({"ok": State.COMPLETED}), {"prompt": text()}, needed=("prompt",))
     >>> start.request({"prompt": "a lighthouse", "seed": None}).json
@@ -78,18 +78,18 @@ def submit(
     made = Line(line, headers=headers or {})
     check_rules(f"submit {line!r}", fields, needed, others)
     if key and key not in fields:
-        raise PluginError(f"submit {line!r}: the key {key!r} is none of its fields")
+        raise PluginError(f"submit {line!r}: the key {key!r} must be one of its fields")
     holes, own = made.names - {"kind"}, ("kind",) if kind else ()
     sure = {name for name in needed if isinstance(name, str)}
     made.allow("submit", {*own, *fields})
     lacking = sorted(made.firm - {*own, *sure})
     if lacking:
-        raise PluginError(f"submit {line!r}: {{{lacking[0]}}} is in the path, so the field must be needed")
+        raise PluginError(f"submit {line!r}: {{{lacking[0]}}} is in the path: add it to needed")
     carried = "" if reader.ids.kinds else reader.ids.first
     if carried and carried not in sure:
-        raise PluginError(f"submit {line!r}: the id of a job carries the field {carried!r}, so it must be needed")
+        raise PluginError(f"submit {line!r}: the id of a job carries the field {carried!r}: add it to needed")
     if reader.ids.kinds and kind not in reader.ids.kinds:
-        raise PluginError(f"submit {line!r}: kind {kind!r} is none of the reader's ids: {', '.join(reader.ids.kinds)}")
+        raise PluginError(f"submit {line!r}: kind must be one of {', '.join(reader.ids.kinds)}, got {kind!r}")
 
     def build(call: Mapping[str, Any]) -> Request:
         given = take(f"submit {kind}" if kind else line, call, fields, needed, others)
@@ -139,10 +139,10 @@ def delete(
     empty_ok: bool = False,
     first: Operation[Snapshot] | None = None,
 ) -> Operation[None]:
-    """Delete a job and its files. The answer is HTTP 204 or a JSON object, in which `done` must be true if it is given.
+    """Delete a job and its files. The response is HTTP 204 or a JSON object, in which the path `done`, if set, is true.
 
-    `empty_ok` says that an empty 200 or 202 is a good answer, too. `first` is the operation status where the same
-    request would cancel a job that waits: it is asked before, and the request is sent for a job that is over only.
+    With `empty_ok`, an empty 200 or 202 is also a success. `first` is the status operation, for a vendor whose same
+    request cancels a job that has not ended: the job is polled first, and the request is sent only if it has ended.
 
     >>> delete("DELETE /v1/videos/{id}", Reader({"ok": State.COMPLETED}), done="deleted").request("7").method
     'DELETE'
@@ -155,23 +155,23 @@ def delete(
         reader.envelope.check(response)
         body = parsing.json_object(response)
         if done and find(body, done, lambda value: value is True or None) is None:
-            raise Malformed(f"the answer does not say {done}: {parsing.problem(response)}")
+            raise Malformed(f"the response does not confirm {done!r}: {parsing.problem(response)}")
 
     bare = Operation(request(line, reader.ids, json=json, headers=headers), parse, empty_ok=empty_ok)
     return bare if first is None else _looked_at(first, bare, reader, over=True)
 
 
 def _looked_at(first: Operation[Snapshot], then: Operation[T], reader: Reader, *, over: bool) -> Operation[T]:
-    """The job is looked at first; the request is sent for one that is over alone, or for one that is not."""
+    """Poll the job first, and send the request only if the job has ended (`over`), or only if it has not."""
 
     def look(response: Response, job_id: str) -> Follow[T]:
         told = reader.parse(response, job_id)
         said = told.fallback if isinstance(told, Follow) else told
-        state = State.COMPLETED if said is None else said.state  # a second answer is asked of a completed job alone
+        state = State.COMPLETED if said is None else said.state  # only a completed job has a second response
         if over and not state.final:
-            raise Refused("conflict", f"the job is {state}, so nothing is deleted: wait for its end, or cancel it")
+            raise Refused("conflict", f"the job is {state}, so it was not deleted: wait for its end, or cancel it")
         if state.final and not over:
-            raise Refused("conflict", f"the job is over ({state}), so nothing is cancelled")
+            raise Refused("conflict", f"the job has ended ({state}), so it was not cancelled")
         return Follow(then.request(job_id), then.parse)
 
     return Operation(first.request, look, first.verdicts, first.max_body, then.empty_ok)
@@ -188,11 +188,11 @@ def cancel(
     ends: bool = False,
     first: Operation[Snapshot] | None = None,
 ) -> Operation[Any]:
-    """Cancel a job; the answer is read as that of `delete`.
+    """Cancel a job; the response is read like that of `delete`.
 
-    `ends` says that a good answer means that the job is cancelled: that is then its state, and nothing asks for it
-    (Runway's answers 404 from then on). `first` is the operation status where the same request would delete the files
-    of a job that is over: it is asked before, and the request is sent for a job that still runs only.
+    `ends` says that a success means that the job is cancelled: this is then its state, without another poll (Runway
+    responds with 404 from then on). `first` is the status operation, for a vendor whose same request deletes the files
+    of a job that has ended: the job is polled first, and the request is sent only if it has not ended.
 
     >>> cancel("POST /v1/tasks/{id}/cancel", Reader({"ok": State.COMPLETED}), json={"id": "{id}"}).request("7").json
     {'id': '7'}
@@ -208,9 +208,9 @@ def cancel(
 
 
 def by_kind(operations: Mapping[str, Operation[T]]) -> Operation[T]:
-    """One operation of several, for a vendor with several interfaces: by what stands before the first "/" of an id.
+    """Choose one of several operations by the part of the id before the first "/": for a vendor with several APIs.
 
-    "" is the one for all other ids. Each of them is asked with the whole id, as its own reader has it.
+    The operation under "" is for all other ids. Each operation gets the whole id, in the form of its own reader.
 
     >>> old = status("GET /v1/{kind}/{id}", Reader({"ok": State.COMPLETED}, ids=Ids("kind/id", ("text2video",))))
     >>> both = by_kind({"text2video": old, "": status("GET /tasks/{id}", Reader({"done": State.COMPLETED}))})
@@ -218,7 +218,7 @@ def by_kind(operations: Mapping[str, Operation[T]]) -> Operation[T]:
     ('/v1/text2video/7', '/tasks/7')
     """
     if not operations or not all(isinstance(each, Operation) for each in operations.values()):
-        raise PluginError("by_kind: a mapping of the beginnings of ids to operations is due")
+        raise PluginError("by_kind: operations must be a mapping of the first parts of ids to operations")
 
     def of(job_id: str) -> Operation[T]:
         found = operations.get(job_id.partition("/")[0] if "/" in job_id else "") or operations.get("")
@@ -241,9 +241,9 @@ def by_kind(operations: Mapping[str, Operation[T]]) -> Operation[T]:
 def content(
     line: str, reader: Reader, *, url: Where = "", id: Where = "", verdicts: tuple[int, ...] = ()
 ) -> Operation[Asset]:
-    """Fetch the video of a job. A file goes to the disk as it comes; of an answer in JSON `url` is the path of its URL.
+    """Fetch the video of a job. A file is saved as it arrives; in a JSON response `url` is the path of its URL.
 
-    `id` is where such an answer names its job, if it does. An answer without a video is Malformed.
+    `id` is the path of the job's id in such a response, if it has one. A response without a video is Malformed.
 
     >>> content("GET /v1/videos/{id}/content", Reader({"ok": State.COMPLETED})).request("7").path
     '/v1/videos/7/content'
@@ -258,11 +258,11 @@ def content(
         if named is not None and not same_id(named, asked):
             shown = redact.text(named, limit=80)
             raise ForeignAnswer(
-                f"the answer is about another video: it names {shown!r}, and not {asked!r}", named=named
+                f"the response is about another video: it names {shown!r}, expected {asked!r}", named=named
             )
         for asset in read_files(body, {"video": url}, {}):
             return asset
-        raise Malformed(f"no video: {parsing.problem(response)}")
+        raise Malformed(f"the response has no video: {parsing.problem(response)}")
 
     return Operation(request(line, reader.ids), parse, verdicts)
 
@@ -288,10 +288,10 @@ def quota(
     currency: Where = "",
     **paths: Where,
 ) -> Operation[Quota]:
-    """What the account may still do: each field of `vidpoll.Quota` by its path in the envelope's data.
+    """The quota of the account: the path of each field of `vidpoll.Quota` in the envelope's data.
 
-    `unit` is that of the balance and of `prices`; `currency` is where the answer names it, if it does.
-    An answer that holds none of them is Malformed. Raises PluginError for a field that `Quota` has not.
+    `unit` is the unit of the balance and of `prices`; `currency` is its path in the response, if the response names it.
+    A response without any of the fields is Malformed. Raises PluginError for a name that is not a field of `Quota`.
 
     >>> ask = quota("GET /v1/user/info", Envelope("data"), balance="totalBalance")
     >>> ask.parse(Response(200, {}, b'{"data": {"totalBalance": "88.00"}}'), "").balance
@@ -301,7 +301,7 @@ def quota(
     made.allow("quota", ())
     for name, where in paths.items():
         if name not in _QUOTA:
-            raise PluginError(f"quota {line!r}: {name!r} is no field of Quota; there are {', '.join(_QUOTA)}")
+            raise PluginError(f"quota {line!r}: {name!r} is not a field of Quota; the fields are {', '.join(_QUOTA)}")
         check_where(f"quota {line!r} {name}", where)
     check_where(f"quota {line!r} currency", currency)
 
@@ -310,7 +310,7 @@ def quota(
         found = {name: find(data, where, _QUOTA[name]) for name, where in paths.items()}
         told = {name: value for name, value in found.items() if value is not None}
         if not told:
-            raise Malformed(f"the answer tells nothing of the quota: {parsing.problem(response)}")
+            raise Malformed(f"the response has no field of the quota: {parsing.problem(response)}")
         return Quota(**told, prices=prices or {}, unit=find(data, currency, parsing.text) or unit)
 
     return Operation(lambda: made.request({}), parse)

@@ -1,4 +1,4 @@
-"""Lists of jobs: pages by number, or by a token that each page tells of the next. What a POST asks is in its body."""
+"""Lists of jobs: pages by number, or by the token of the next page. A POST sends its parameters in the body."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .paths import Where, check_where, find
 from .reader import Reader
 
 FURTHER = 100
-"""So many pages after the next one are told at most."""
+"""The most page numbers that a page lists beyond the next one."""
 
 
 def cursor_pages(
@@ -31,12 +31,12 @@ def cursor_pages(
     most: int = 100,
     fields: Mapping[str, Rule] | None = None,
 ) -> Operation[Page]:
-    """A list whose answer names the next page, as OpenAI's does.
+    """A list whose response names the next page, like OpenAI's.
 
-    `rows`, `next` and `more` are paths in the answer: the jobs, the token of the next page, and the flag that is false
-    at the end, if any (an answer without it goes on while it names a next page). `token` and `size` are the names of
-    the query for the page and for the number of rows, of which there are `most` (`size=""`: the vendor has no such
-    name); `fields` are further ones that a call may set.
+    `rows`, `next` and `more` are paths in the response: the jobs, the token of the next page, and the flag that is
+    false on the last page, if there is one (without the flag, the list continues while there is a next token). `token`
+    and `size` are the query names of the page and of the number of rows, which is `most` (`size=""`: the vendor has no
+    such name). `fields` has the rules of further parameters that a call may set.
 
     >>> ask = cursor_pages("GET /videos", Reader({"ok": State.COMPLETED}), more="has_more")
     >>> ask.request({}, "video_9").query
@@ -74,12 +74,12 @@ def numbered_pages(
     per_page: Where = "",
     fields: Mapping[str, Rule] | None = None,
 ) -> Operation[Page]:
-    """A list in pages by number; `page` and `size` are the names of the query.
+    """A list with numbered pages; `page` and `size` are the query names of the page and of the number of rows.
 
     `rows`, `current` (the number of this page), `more` (a flag), `last` (the number of the last page), `total` and
-    `per_page` (jobs in all, and in a page) are paths in the answer. Where nothing tells the end, the first empty page
-    does. Where the answer does not number its page (no `current`), the list is walked from page 1, and a call may not
-    name a page.
+    `per_page` (jobs in all, and in a page) are paths in the response. If none of them marks the end, the first empty
+    page is the end. If the response does not number its page (no `current`), the list starts at page 1, and a call may
+    not set the page.
 
     >>> ask = numbered_pages("GET /tasks", Reader({"ok": State.COMPLETED}), size="page_size", current="page")
     >>> ask.request({}, "2").query
@@ -109,7 +109,7 @@ def numbered_pages(
 
 
 def _pages(body: Any, total: Where, per_page: Where) -> int | None:
-    """How many pages there are, by the number of jobs in all and in a page."""
+    """The number of pages, from the number of jobs in all and in a page."""
     jobs, rows = find(body, total, parsing.count) or 0, find(body, per_page, parsing.count) or 0
     return math.ceil(jobs / rows) if jobs > 0 and rows > 0 else None
 
@@ -121,19 +121,19 @@ def _flag(value: Any) -> bool | None:
 def _builder(
     line: str, reader: Reader, rules: Mapping[str, Rule], fixed: Mapping[str, int], token: str
 ) -> Callable[..., Request]:
-    """The builder of a page. What the call gives takes the place of what is fixed, and a token that of both."""
+    """The builder of a page. A field of the call overrides the fixed value, and a token overrides both."""
     made = Line(line)
     made.allow("list", ())
     check_rules(f"list {line!r}", rules)
     if reader.ids.first and reader.refine is None:
         raise PluginError(
-            f"list {line!r}: rows do not tell what their ids begin with; a `refine` of the reader may give the job_id"
+            f"list {line!r}: a row lacks the first part of its id; give the reader a `refine` that sets the job_id"
         )
 
     def build(call: Mapping[str, Any], next: str | None) -> Request:
         given = {**fixed, **take(f"the list ({line})", call, rules)}
         if next:
-            given[token] = int(next) if token in fixed else next  # a number, where pages are numbered
+            given[token] = int(next) if token in fixed else next  # numbered pages need a number
         return made.request({}, json=given) if line.startswith("POST ") else made.request({}, as_query(given))
 
     return build

@@ -1,4 +1,4 @@
-"""What a submit costs: as the table on the vendor's page has it, or as the vendor answers when it is asked."""
+"""What a submit costs: from the table on the vendor's page, or from the vendor's response to a request."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def prices(
     jobs: str = "",
     defaults: Mapping[str, object] | None = None,
 ) -> PriceList:
-    """The price list of a submit, of the tables on the page `source`, as they were on the day `dated`.
+    """The price list of a submit, from the tables on the page `source`, as they were on the day `dated`.
 
-    `by` are the fields (dotted paths) on whose values a row depends, in the order of the keys; a key that is shorter
-    fits whatever the rest are, and a number may be a pair (low, high). Rows of `per_second` are multiplied by the
-    field `seconds`, those of `per_job` are not; either by the field `jobs`, how many videos one submit makes.
-    `defaults` has what the vendor takes where a field is not given, for `seconds` and `jobs` a pair where it may be
-    anything between. Another field that is not given makes a range of the rows that fit; without a row, or without the
-    seconds, there is no price. Raises PluginError for what cannot be right.
+    `by` are the fields (dotted paths) that select a row, in the order of the keys. A shorter key matches any values of
+    the other fields, and a price may be a pair (low, high). Rows of `per_second` are multiplied by the field `seconds`,
+    rows of `per_job` are not; both are multiplied by the field `jobs`, the number of videos of one submit. `defaults`
+    has the vendor's values of fields that are not given; for `seconds` and `jobs` a pair means any value between. Any
+    other missing field gives a price range over the rows that match. Without a matching row, or without the seconds,
+    there is no price. Raises PluginError for an invalid table.
 
     >>> rates = {("sora-2",): 0.1, ("sora-2-pro", "1280x720"): 0.3, ("sora-2-pro", "1792x1024"): 0.5}
     >>> listed = prices("USD", "2026-11", "https://acme.example/pricing", by=("model", "size"), per_second=rates)
@@ -82,13 +82,15 @@ def _rows(table: Mapping[Key, Amount] | None, by: Sequence[str], *, timed: bool)
         parts = key if isinstance(key, tuple) else (key,)
         low, high = value if isinstance(value, tuple) else (value, value)
         if len(parts) > len(by) or not (is_number(low) and is_number(high) and 0 <= low <= high):
-            raise PluginError(f"prices {key!r}: {value!r}: a key of at most {len(by)} values, a number or (low, high)")
+            raise PluginError(
+                f"prices: a key of at most {len(by)} values needs a number or (low, high), got {key!r}: {value!r}"
+            )
         rows.append(_Row(parts, float(low), float(high), timed))
     return rows
 
 
 def _fits(key: Sequence[object], given: Sequence[object]) -> bool:
-    """Whether a row is one of those that may be meant; "720P" is "720p"."""
+    """Whether a row may be the right one for these values; "720P" equals "720p"."""
     return all(value is None or _plain(value) == _plain(part) for part, value in zip(key, given, strict=False))
 
 
@@ -97,7 +99,7 @@ def _plain(value: object) -> object:
 
 
 def _span(value: object) -> tuple[float, float] | None:
-    """From the least to the most that a field may mean: a number above 0, also as text ("8", "8s"), or a pair.
+    """The least and the most that a field may mean. A field is a number above 0, also as text ("8", "8s"), or a pair.
 
     >>> _span("8s"), _span((4, 8)), _span("auto"), _span(-1)
     ((8.0, 8.0), (4.0, 8.0), None, None)
@@ -144,7 +146,7 @@ def estimate(
         data = envelope.open(response)
         cost = find(data, amount, parsing.number)
         if cost is None or cost < 0:
-            raise Refused("not found", "the provider tells no price for such a job")
+            raise Refused("not found", "the provider's response has no price for this job")
         return Price(cost, cost, find(data, currency, parsing.text) or unit, "estimate")
 
     return Operation(build, parse)

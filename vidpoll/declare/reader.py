@@ -1,4 +1,4 @@
-"""Where everything stands in the answer about a job: one table for status, submit, list rows and webhooks."""
+"""Where the facts about a job are in a response: one table for status, submit, list rows and webhooks."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ Data = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Reader:
-    """What each status word means, and where the facts of a job stand in its object. Paths are as in `parsing.at`.
+    """What each status word means, and where the facts are in the object of a job. Paths are as in `parsing.at`.
 
-    `words` maps each word or number that the provider documents to its state, or to a Stage with a word to show; a
-    tuple of Stage is as good. Files count of a completed job alone, reason and end of one that has ended. A path in
-    `files` that begins with "./" is a place below the base URL: `./videos/{id}/content`. `refunds`: a failed job's
-    cost is given back. `pending` is an HTTP status (202) that says, without a word, that the job runs. A path in
-    `files` that begins with "base64:" leads to the file itself. `expires_at` is when the files of the job end, `lasts`
-    for how many seconds they can be had after the job's end, where the vendor's page says so and no URL does.
-    `verdicts`: answers whose HTTP status and text say how the job stands; a status question is then shown them.
-    `problem`, a `declare.problems(…)`, gives the reason of a failed job its class of failure.
+    `words` maps each documented word or number to its state, or to a Stage with a word to show; a tuple of Stage also
+    works. Files are read only from a completed job, reason and end only from one that has ended. A path in `files` that
+    begins with "./" is a place below the base URL, `./videos/{id}/content`; one that begins with "base64:" leads to the
+    file itself. `refunds`: the cost of a failed job is refunded. `pending` is an HTTP status (202) that means, without
+    a word, that the job runs. `expires_at` is the time at which the job's files expire; `lasts` is the number of
+    seconds after the job's end, if the vendor's page gives them and no URL does. `verdicts`: responses whose HTTP
+    status and text give the job's state; they then reach the status parser. `problem`, a `declare.problems(…)`, gives
+    the problem of a failed job its category.
 
-    `decide(state, data)` gives the state where the vendor's page says that a second field counts: `state` is None
-    where the answer has no word, and None returned leaves it so. `refine(snapshot, data, job_id)` gives the snapshot
-    with what no path can say. Raises PluginError for a table that cannot be right.
+    `decide(state, data)` returns the state, if the vendor's page says that a second field counts: `state` is None if
+    the response has no word, and returning None keeps `state`. `refine(snapshot, data, job_id)` returns the snapshot
+    with what no path can express. Raises PluginError for an invalid table.
 
     >>> reader = Reader({"run": State.RUNNING, "ok": State.COMPLETED}, files={"video": "out[].url"})
     >>> reader.read({"id": "7", "status": "ok", "out": [{"url": "/a.mp4"}]}).assets
@@ -74,19 +74,21 @@ class Reader:
 
     def __post_init__(self) -> None:
         if not self.table and self.decide is None:
-            raise PluginError("Reader words: none; map each status word of the vendor's page to its vidpoll.State")
+            raise PluginError(
+                "Reader words must not be empty: map each status word of the vendor's page to its vidpoll.State"
+            )
         if not is_number(self.full) or self.full <= 0:
-            raise PluginError(f"Reader full {self.full!r}: the number that means 100 %, above 0")
+            raise PluginError(f"Reader full must be the number that means 100 %, above 0, got {self.full!r}")
         if self.lasts is not None and not (is_number(self.lasts) and self.lasts > 0):
-            raise PluginError(f"Reader lasts {self.lasts!r}: seconds, above 0")
+            raise PluginError(f"Reader lasts must be seconds, above 0, got {self.lasts!r}")
         if not isinstance(self.verdicts, tuple) or not all(isinstance(each, Verdict) for each in self.verdicts):
-            raise PluginError("Reader verdicts: a tuple of declare.Verdict")
+            raise PluginError("Reader verdicts must be a tuple of declare.Verdict")
         for name in _PATHS:
             check_where(f"Reader {name}", getattr(self, name))
         check_files("Reader files", self.files, self.ids.names)
         for name in ("decide", "refine", "problem"):
             if not (getattr(self, name) is None or callable(getattr(self, name))):
-                raise PluginError(f"Reader {name}: {type(getattr(self, name)).__name__}, not a function")
+                raise PluginError(f"Reader {name} must be a function, got {type(getattr(self, name)).__name__}")
 
     @cached_property
     def table(self) -> dict[Any, Stage]:
@@ -104,7 +106,7 @@ class Reader:
         """The stages, for `Provider(stages=…)`."""
         return tuple(self.table.values())
 
-    # -- one answer ----------------------------------------------------------------------------------------------------
+    # -- one response --------------------------------------------------------------------------------------------------
 
     def parse(self, response: Response, job_id: str) -> Snapshot | Follow[Snapshot]:
         """The parser of a status request. Raises AnswerError, Refused."""
@@ -124,18 +126,18 @@ class Reader:
         return self.second.follow(said, data, self.ids.split(job_id), self.envelope, self._classed)
 
     def submitted(self, response: Response, kind: str = "") -> Submitted:
-        """What a submit answers: the id first, and whatever else it says of the job. Raises Malformed, Refused."""
+        """The result of a submit: the id first, and whatever else the response has. Raises Malformed, Refused."""
         data = self._job(response)
         told = find(data, self.id, parsing.text)
         whole = self.envelope.whole
         return parsing.submitted(self.ids.join(kind, told), lambda: self.read(whole(response, data), kind=kind))
 
     def open(self, response: Response) -> dict[str, Any]:
-        """The object of the job. Raises Malformed, and Refused where the body names no job and its code is bad."""
+        """The object of the job. Raises Malformed, and Refused if the body names no job and its code is a refusal."""
         return self.envelope.whole(response, self._job(response))
 
     def _job(self, response: Response) -> Any:
-        """A body that names a job, by its word or its id, is about the job, whatever code stands around it."""
+        """A body that names a job, by its word or its id, is about the job, whatever the envelope's code is."""
         found = self.envelope.candidates(response)
         for where in (self.status, self.id):
             for each in found:
@@ -145,7 +147,7 @@ class Reader:
         return next((each for each in found if isinstance(each, dict)), found[0])
 
     def _told(self, verdict: Verdict, response: Response) -> Snapshot:
-        """What an answer without a status word says: the state, the reason, and the cost where it tells one."""
+        """The snapshot of a response without a status word: the state, the reason, and the cost if there is one."""
         try:
             data = response.json()
         except Malformed:
@@ -154,7 +156,7 @@ class Reader:
         return self._classed(Snapshot(verdict.state, problem=verdict.problem(response), cost=cost, raw=data))
 
     def _classed(self, said: Snapshot) -> Snapshot:
-        """The snapshot of a failed job with the class of its failure."""
+        """The snapshot; for a failed job, with the category of its problem."""
         if said.problem is None or self.problem is None or said.state is not State.FAILED:
             return said
         return replace(said, problem=self.problem(said.problem))
@@ -165,7 +167,7 @@ class Reader:
     # -- one job -------------------------------------------------------------------------------------------------------
 
     def read(self, data: Data, job_id: str = "", *, kind: str = "") -> Snapshot:
-        """What the object of one job says. `job_id` is the one asked with, where one was. Raises AnswerError."""
+        """The snapshot of the object of one job. `job_id` is the polled id, if there is one. Raises AnswerError."""
         told = self.ids.join(kind or self._parts(job_id).get(self.ids.first, ""), find(data, self.id, parsing.text))
         job_id = job_id or told or ""
         word, state = self._state(data)
@@ -188,7 +190,7 @@ class Reader:
         return self._classed(said if self.refine is None else self.refine(said, data, job_id))
 
     def _assets(self, data: Data, job_id: str, ended: float | None) -> tuple[Asset, ...]:
-        """The files, each with its end: that of its URL, else that of all files."""
+        """The files, each with its expiry: that of its URL, else that of all files."""
         end = find(data, self.expires_at, parsing.timestamp)
         if end is None and self.lasts is not None and ended is not None:
             end = ended + self.lasts
@@ -201,7 +203,7 @@ class Reader:
         return None if charged is None else Cost(charged, back or 0.0, self.unit)
 
     def _state(self, data: Data) -> tuple[str | None, State]:
-        """The word that is shown, and the state."""
+        """The word to show, and the state."""
         word = standing(data, self.status)
         try:
             stage = parsing.lookup(self.table, word)
@@ -224,12 +226,12 @@ class Reader:
 
 def _stage(word: Any, means: Any) -> Stage:
     if isinstance(word, bool) or not isinstance(word, (str, int)) or not str(word).strip():
-        raise PluginError(f"Reader words: {word!r} is no status word; a word is text or a whole number")
+        raise PluginError(f"Reader words: a word must be text or a whole number, got {word!r}")
     if isinstance(means, Stage):
         return means
     if isinstance(means, State):
         return Stage(str(word), means)
-    raise PluginError(f"Reader words: {word!r} has no state but {means!r}; write vidpoll.State.RUNNING, say")
+    raise PluginError(f"Reader words: {word!r} must have a state like vidpoll.State.RUNNING, got {means!r}")
 
 
 _PATHS = (

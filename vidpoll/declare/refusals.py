@@ -1,4 +1,4 @@
-"""What a refusal, or a failed job, is about: its class of failure by code, by text, by HTTP status, and who pays."""
+"""The category of a refusal or a failed job, by code, text or HTTP status, and whether the provider charges for it."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def refusals(
     charged: Mapping[str, bool] | None = None,
     read: Callable[[Response], Problem] = parsing.problem,
 ) -> Callable[[Response], Problem]:
-    """For `Provider(error=…)`: the word for a refusal by its code, else by its text, else by its HTTP status.
+    """For `Provider(error=…)`: the kind of a refusal by its code, else by its text, else by its HTTP status.
 
-    `codes` maps codes, as text, to keys of `errors.KINDS`: a class of failure, "permission", "not found", "conflict";
-    of a code with dots its beginning will do, and for one with several meanings stands a table of texts. `texts` maps
-    patterns, which are looked for in the reason whatever its case, but not in that of a 5xx: a submit may have been
-    received then, whatever the words. What no table names is what its HTTP status says. `charged` maps codes, classes,
-    or "" (all others) to whether the provider keeps money for it. `read` makes the Problem out of the answer. Raises
-    PluginError for a word or a pattern that is none.
+    `codes` maps codes, as text, to keys of `errors.KINDS`: a category, "permission", "not found" or "conflict". The
+    beginning of a code with dots is enough; a code with several meanings maps to a table of texts. `texts` maps
+    patterns, which are searched for in the reason, in any case, but not in the reason of a 5xx: such a submit may have
+    been received, whatever the words. A refusal that no table names has the kind of its HTTP status. `charged` maps
+    codes, kinds, or "" (all others) to whether the provider keeps money for it. `read` makes the Problem from the
+    response. Raises PluginError for an unknown kind or an invalid pattern.
 
     >>> codes = {"1113": "money", "3": {"policy": "moderated_input", "": "input"}}
     >>> told = refusals(codes, texts={"credits": "money"}, statuses={403: "money"})
@@ -51,9 +51,9 @@ def refusals(
 def problems(
     codes: Words | None = None, *, texts: Mapping[str, str] | None = None, charged: Mapping[str, bool] | None = None
 ) -> Callable[[Problem], Problem]:
-    """For `Reader(problem=…)`: the class of failure of a job by its code, else by its text, as `refusals` has it.
+    """For `Reader(problem=…)`: the category of a failed job by its code, else by its text, as in `refusals`.
 
-    A job that no row is about has no class: nothing is guessed. A Problem that says its `kind` keeps it.
+    A job that no row matches has no category: nothing is guessed. A Problem that already has a `kind` keeps it.
 
     >>> told = problems({"SAFETY": "moderated_output", "SAFETY.INPUT": "moderated_input"}, charged={"SAFETY": True})
     >>> told(Problem("not allowed", "SAFETY.INPUT.TEXT")).category
@@ -68,7 +68,7 @@ class _Table(NamedTuple):
     charged: Mapping[str, bool]
 
     def of(self, said: Problem, *, texts: bool = True, otherwise: str | None = None) -> Problem:
-        """A problem with its word, and whether it is charged."""
+        """The problem with its kind, and whether it is charged."""
         kind = said.kind or _first(by_code(self.codes, said.code) or (), said.message)
         if kind is None and texts:
             kind = _first(self.texts, said.message)
@@ -84,13 +84,13 @@ def _table(
 ) -> _Table:
     for name, paid in (charged or {}).items():
         if not isinstance(paid, bool):
-            raise PluginError(f"{who} charged {name!r}: {paid!r}; True or False, and no row where it is not known")
+            raise PluginError(f"{who} charged {name!r} must be True or False (no row if unknown), got {paid!r}")
     made = {code: _patterns(who, _texts(row)) for code, row in (codes or {}).items()}
     return _Table(made, _patterns(who, texts or {}), charged or {})
 
 
 def _texts(row: str | Mapping[str, str]) -> Mapping[str, str]:
-    """A code's word as a table of texts, of which each one fits."""
+    """A code's row as a table of texts; a single kind matches any text."""
     return {"": row} if isinstance(row, str) else row
 
 
@@ -99,7 +99,7 @@ def _patterns(who: str, texts: Mapping[str, str]) -> Patterns:
     try:
         return tuple((re.compile(pattern, re.IGNORECASE), kind) for pattern, kind in texts.items())
     except re.error as error:
-        raise PluginError(f"{who}: {error.pattern!r} is no regular expression: {error}") from None
+        raise PluginError(f"{who}: {error.pattern!r} is not a regular expression: {error}") from None
 
 
 def _first(texts: Patterns, message: str) -> str | None:
@@ -109,11 +109,11 @@ def _first(texts: Patterns, message: str) -> str | None:
 def _check(who: str, kinds: Iterable[str]) -> None:
     for kind in kinds:
         if kind not in KINDS:
-            raise PluginError(f"{who}: {kind!r}; the word is one of {', '.join(KINDS)}")
+            raise PluginError(f"{who}: {kind!r} is not a kind; the kinds are {', '.join(KINDS)}")
 
 
 def by_code(table: Mapping[str, T], code: str | None) -> T | None:
-    """The row of a code; of one with dots its longest beginning that has a row."""
+    """The row of a code, or of its longest beginning (at a dot) that has a row."""
     code = (code or "")[:100]
     while code and code not in table:
         code = code.rpartition(".")[0]

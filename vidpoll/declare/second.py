@@ -1,4 +1,4 @@
-"""A second answer: the files of a completed job stand at another address, which the first answer leads to."""
+"""A second response: the files of a completed job are at another address, which the first response leads to."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from .verdicts import Verdict, verdict_of
 
 @dataclass(frozen=True)
 class Second:
-    """Where to ask for the files of a completed job that names no video, and where they stand in that answer.
+    """The second request, for the files of a completed job without a video, and where the files are in its response.
 
-    A hole in `line` is `{id}`, `{kind}`, or a path in the first answer: `GET /files?file_id={file_id}`. Where nothing
-    stands there, nothing is asked. `id` is where the second answer names its job, if it does. What the first answer
-    said counts if the second cannot be had, unless `verdicts` says that the second answer alone is one (fal: a
-    completed job may have failed, or its result is "still in progress"). `fails` are HTTP statuses that mean, whatever
-    the body, that the job has failed. Raises PluginError for a table that cannot be right.
+    A hole in `line` is `{id}`, `{kind}`, or a path in the first response: `GET /files?file_id={file_id}`. If that path
+    has no value, no second request is sent. `id` is the path of the job's id in the second response, if it has one. If
+    the second request fails, the first response counts; with `verdicts` or `fails`, only the second response gives the
+    verdict (fal: a completed job may have failed, or its result is "still in progress"). `fails` are HTTP statuses that
+    mean, whatever the body is, that the job has failed. Raises PluginError for an invalid table.
 
     >>> Second("GET /files/retrieve?file_id={file_id}", {"video": "file.download_url"}).names
     frozenset({'file_id'})
@@ -51,7 +51,7 @@ class Second:
 
     @cached_property
     def all_verdicts(self) -> tuple[Verdict, ...]:
-        """The verdicts, those of `fails` last."""
+        """The verdicts; those of `fails` come last."""
         return (*self.verdicts, *(Verdict(status, "", State.FAILED) for status in self.fails))
 
     @property
@@ -67,9 +67,9 @@ class Second:
         envelope: Envelope,
         classed: Callable[[Snapshot], Snapshot],
     ) -> Snapshot | Follow[Snapshot]:
-        """The question for the second answer, or `said` where the first answer does not lead to one.
+        """The request for the second response, or `said` if the first response does not lead to one.
 
-        `classed` gives the problem of a snapshot its class of failure.
+        `classed` gives the problem of a snapshot its category.
         """
         values = {name: own.get(name) or find(data, name, parsing.text) or "" for name in self.names}
         if not all(values.values()):
@@ -83,10 +83,10 @@ class Second:
             body = parsing.json_object(response)
             named = find(body, self.id, parsing.text)
             if named is not None and not same_id(named, own["id"]):
-                raise ForeignAnswer("the second answer is about another job than the one that was asked for")
+                raise ForeignAnswer("the second response is about another job than the polled one")
             found = read_files(body, self.files, own)
-            if self.all_verdicts and not found:  # nothing is certain without it
-                raise Malformed(f"the second answer names no file: {parsing.problem(response)}")
+            if self.all_verdicts and not found:  # without the files nothing is certain
+                raise Malformed(f"the second response names no file: {parsing.problem(response)}")
             return replace(said, assets=(*found, *said.assets))
 
         seen = tuple(dict.fromkeys(each.status for each in self.all_verdicts if each.status >= 300))

@@ -1,4 +1,4 @@
-"""Files that a job needs, sent as a form."""
+"""Uploads of files that a job needs, sent as a form."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def upload(
     envelope: Envelope | None = None,
     convert: Callable[[str], Any] = str,
 ) -> Operation[Any]:
-    """Send a file as the part `field` of a form. `suffixes` are the endings that the provider takes, in lower case.
+    """Upload a file as the part `field` of a form. `suffixes` are the accepted file endings, in lower case.
 
-    `value` is where the answer names the file; `convert` makes of it what the submit's field takes.
+    `value` is the path of the file's name in the response; `convert` turns the name into the value of a submit's field.
 
     >>> send = upload("POST /v1/files", (".mp3",), value="data.file")
     >>> send.parse(Response(200, {}, b'{"data": {"file": "song.mp3"}}'), "")
@@ -41,7 +41,7 @@ def upload(
 
     def build(path: Path) -> Request:
         if path.suffix.lower() not in suffixes:
-            raise InvalidField(f"{path.name}: it must end in {', '.join(suffixes)}")
+            raise InvalidField(f"{path.name}: the file name must end in {', '.join(suffixes)}")
         kind, body = form({field: path})
         bare = made.request({})
         return replace(bare, headers={**bare.headers, "Content-Type": kind}, body=body)
@@ -54,7 +54,7 @@ def upload(
         except ValueError:  # int("abc")
             taken = None
         if taken is None:
-            raise Malformed(f"the answer does not name the file: {parsing.problem(response)}")
+            raise Malformed(f"the response does not name the file: {parsing.problem(response)}")
         return taken
 
     return Operation(build, parse)

@@ -1,4 +1,4 @@
-"""Signatures of pushed bodies: each helper makes the `verify` of a `Webhook`. All pure; nothing is fetched."""
+"""Signatures of pushed bodies: each helper makes the `verify` of a `Webhook`. All are pure and fetch nothing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 from .. import parsing
 from ..errors import ConfigurationError, PluginError, UsageError
 from ..provider import Verify
-from ..provider import Webhook as Webhook  # noqa: PLC0414 - it stands beside what it is made of
+from ..provider import Webhook as Webhook  # noqa: PLC0414 - re-exported next to its helpers
 
 _HOLE = re.compile(r"\{([\w-]+)(?::([\w.]+))?\}")
 _ENCODINGS: Mapping[str, Callable[[bytes], str]] = {
@@ -38,17 +38,18 @@ def hmac_sha256(
     encoding: str = "hex",
     key: str = "text",
 ) -> Verify:
-    """HMAC-SHA256 over `message`, in which `{body}` is the body as it came and `{some-header}` the value of a header.
+    """HMAC-SHA256 over `message`, in which `{body}` is the unchanged body and `{some-header}` the value of a header.
 
-    `{body:data.taskId}` is what stands at a path of the body, `{t}` the part "t=" of the header `signature`. `prefix`
-    stands before each signature in that header: of "v1," those between spaces are looked at, of "v1=" those between
-    commas; one good one is enough. `timestamp` names the hole that is the Unix second of the push, which may differ by
-    `tolerance` seconds at most. `encoding` is "hex" or "base64"; `key`: "text", "whsec text" (without a "whsec_" before
-    it) or "whsec base64" (and decoded). Raises PluginError for what is none of these.
+    `{body:data.taskId}` is the value at a path of the body, `{t}` the part "t=" of the header `signature`. `prefix`
+    precedes each signature in that header: signatures with "v1," are separated by spaces, those with "v1=" by commas;
+    one valid signature is enough. `timestamp` names the hole with the Unix second of the push, which may differ from
+    the clock by at most `tolerance` seconds. `encoding` is "hex" or "base64". `key` says how the secret is read:
+    "text", "whsec text" (without its prefix "whsec_") or "whsec base64" (without the prefix, and decoded). Raises
+    PluginError for any other value.
 
     >>> verify = hmac_sha256("{body}", signature="x-signature")
     >>> verify({"x-signature": "0" * 64}, b"{}", "secret", 0.0)
-    'the signature is not that of the secret'
+    'the signature does not match the secret'
     """
     _check(message, timestamp, encoding, key)
 
@@ -63,12 +64,12 @@ def hmac_sha256(
         try:
             mac = hmac.new(_KEYS[key](secret), _message(message, values, body), hashlib.sha256).digest()
         except (binascii.Error, UnicodeError):
-            raise UsageError("the secret of the webhook is not what the vendor gives out: whsec_ and base64") from None
+            raise UsageError("the webhook's secret must be the vendor's: whsec_ followed by base64") from None
         except LookupError as error:
             return f"{error.args[0]} is missing"
         due = _ENCODINGS[encoding](mac).encode()
         good = [hmac.compare_digest(each.encode(errors="replace"), due) for each in _signatures(given, prefix)]
-        return "" if any(good) else "the signature is not that of the secret"
+        return "" if any(good) else "the signature does not match the secret"
 
     return verify
 
@@ -90,10 +91,10 @@ def standard_webhooks(version: str = "v1", *, encoding: str = "base64", key: str
 
 
 def ed25519(message: str, *, signature: str, timestamp: str, tolerance: float = 300.0) -> Verify:
-    """Ed25519, the signature in hex. `message` is as in `hmac_sha256`; `{sha256}` is the SHA-256 of the body in hex.
+    """Ed25519, with the signature in hex. `message` is as in `hmac_sha256`; `{sha256}` is the body's SHA-256 in hex.
 
-    The secret is the vendor's set of public keys (a JWKS, as text), which the caller fetches and keeps. It needs the
-    package cryptography: without it the check raises ConfigurationError.
+    The secret is the vendor's set of public keys (a JWKS, as text), which the caller fetches and stores. The check
+    needs the package cryptography, and raises ConfigurationError without it.
 
     >>> ed25519("{x-time}{body}", signature="x-signature", timestamp="x-time")({}, b"{}", "{}", 0.0)
     'the header x-signature is missing'
@@ -114,22 +115,26 @@ def ed25519(message: str, *, signature: str, timestamp: str, tolerance: float = 
         except ValueError:
             return "the signature is not in hex"
         good = any(_is_signed(key, mac, told) for key in _public_keys(secret))
-        return "" if good else "the signature is of none of the vendor's keys"
+        return "" if good else "the signature matches none of the vendor's keys"
 
     return verify
 
 
 def _check(message: str, timestamp: str, encoding: str = "hex", key: str = "text") -> None:
     if re.search(r"[{}]", _HOLE.sub("", message)) or not _HOLE.search(message):
-        raise PluginError(f"webhook message {message!r}: holes are {{body}}, {{some-header}} and {{body:path}}")
+        raise PluginError(
+            f"webhook message must have holes like {{body}}, {{some-header}} or {{body:path}}, got {message!r}"
+        )
     if timestamp and f"{{{timestamp}}}" not in message:
-        raise PluginError(f"webhook message {message!r}: {{{timestamp}}} is not in it, so anybody may push it again")
+        raise PluginError(f"webhook message {message!r}: add {{{timestamp}}}, else a recorded push could be replayed")
     if encoding not in _ENCODINGS or key not in _KEYS:
-        raise PluginError(f"webhook {encoding!r}, {key!r}: one of {', '.join(_ENCODINGS)}; one of {', '.join(_KEYS)}")
+        raise PluginError(
+            f"webhook encoding must be {' or '.join(_ENCODINGS)}, key {' or '.join(_KEYS)}, got {encoding!r}, {key!r}"
+        )
 
 
 def _message(message: str, values: Mapping[str, str], body: bytes) -> bytes:
-    """The bytes that are signed. Raises LookupError for what is not there."""
+    """The signed bytes. Raises LookupError for a missing header or path."""
     made = b""
     at = 0
     for hole in _HOLE.finditer(message):
@@ -170,11 +175,13 @@ def _signatures(header: str, prefix: str) -> list[str]:
 def _late(told: str, tolerance: float, now: float) -> str:
     at = parsing.number(told)
     if at is None:
-        return "it does not say when it was sent"
+        return "the time of sending is missing"
     at = at / 1000.0 if at >= 1e11 else at
     off = abs(now - at)
     return (
-        "" if off <= tolerance else f"its time is {off:.0f} s off this machine's clock, and {tolerance:g} s are allowed"
+        ""
+        if off <= tolerance
+        else f"its time differs from this machine's clock by {off:.0f} s, the limit is {tolerance:g} s"
     )
 
 
@@ -186,7 +193,7 @@ def _public_keys(secret: str) -> list[bytes]:
     except (ValueError, TypeError, RecursionError):
         found = []
     if not found:
-        raise UsageError("the secret is the vendor's set of public keys: the text of its jwks.json")
+        raise UsageError("the secret must be the vendor's set of public keys, the text of its jwks.json")
     return found
 
 

@@ -1,8 +1,8 @@
-"""For tests: a clock that makes waits instant, a transport that plays a script, the simulator, the contracts to
-inherit of a provider and of a store.
+"""For tests: a clock that makes waits instant, a transport that plays a script, the simulator, and the contracts of a
+provider and of a store, which a test class inherits.
 
-Only re-exports live here; pytest is imported by `fixtures`, and by `contract` when a test runs. Of vidpoll only the
-command line uses this package.
+This module only re-exports names. `fixtures` imports pytest; `contract` imports it when a test runs. In vidpoll, only
+the command line uses this package.
 """
 
 from __future__ import annotations

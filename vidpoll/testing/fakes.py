@@ -1,10 +1,10 @@
-"""Stand-ins for time and network: a clock that only moves when the loop waits, and a transport that plays a script.
+"""Fakes of time and network: a clock that only moves when the loop waits, and a transport that plays a script.
 
     clock = FakeClock()
     wire = FakeTransport([(503, {}, b""), ConnectionResetError(), {"status": "completed", "url": "https://…"}])
     with vidpoll.Client(clock=clock, transport=wire, plugins=[my_provider], discover=False) as client: ...
 
-Standard library only. `ScaledClock` is real time made faster, for waits against a simulator of the same speed.
+Standard library only. `ScaledClock` is faster real time, for waits against a simulator of the same speed.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ Reply = Response | BaseException | tuple[int, Mapping[str, str], bytes] | tuple[
 
 
 class FakeClock:
-    """A clock that stands still while a request is under way, and jumps to the next due time when nothing is.
+    """A clock that stands still while a request is under way, and otherwise jumps to the end of each wait.
 
-    `now` is both Unix and monotonic time, in seconds. `waits` are the gaps that were waited, in order.
+    `now` is both Unix and monotonic time, in seconds. `waits` has the length of each wait, in order.
     """
 
     PATIENCE = 10.0
-    """Real seconds after which a fake answer that does not come is an error."""
+    """Real seconds after which a missing fake response is an error."""
 
     def __init__(self, now: float = 1_800_000_000.0) -> None:
         self.now = now
@@ -53,14 +53,14 @@ class FakeClock:
             return inbox.get(timeout=self.PATIENCE if busy else 0.0)
         except Empty:
             if busy:
-                raise AssertionError("a request is under way, and its fake answer never came") from None
+                raise AssertionError("a request is under way, and its fake response did not arrive") from None
             self.waits.append(max(timeout, 0.0))
             self.now += max(timeout, 0.0)
             return None
 
 
 class ScaledClock:
-    """Real time, `speed` times as fast: five seconds of waiting take 5/speed. Requests take as long as they take."""
+    """Real time, `speed` times as fast: a wait of 5 seconds takes 5/speed real seconds. Requests take real time."""
 
     def __init__(self, speed: float) -> None:
         self.speed = speed
@@ -79,11 +79,11 @@ class ScaledClock:
 
 
 class FakeTransport:
-    """Answers from a script: one list for every request, or a mapping of URL part to list. The last answer repeats.
+    """Responses from a script: a list for all requests, or a mapping of URL parts to lists. The last response repeats.
 
-    An answer is a `Response`, `(status, headers, body)`, `(status, json)`, a dict (200 with that JSON), bytes (200) or
-    an exception (`NoAnswer` and `OSError` mean that no answer came; `ConnectionRefusedError`, that nothing was sent).
-    `sent` holds every WireRequest, in the order sent.
+    A response is a `Response`, `(status, headers, body)`, `(status, json)`, a dict (200 with that JSON), bytes (200) or
+    an exception (`NoAnswer` and `OSError`: no response arrived; `ConnectionRefusedError`: nothing was sent). `sent` has
+    every WireRequest, in the order sent.
     """
 
     def __init__(self, script: Iterable[Reply] | Mapping[str, Iterable[Reply]]) -> None:
@@ -116,13 +116,13 @@ class FakeTransport:
         return Response(response.status, response.headers)
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Does nothing: nothing is open."""
 
     def _next(self, url: str) -> Any:
         for part, replies in self._scripts.items():
             if part in url and replies:
                 return replies[0] if len(replies) == 1 else replies.pop(0)
-        raise NoAnswer(f"the script has no answer for {url}")
+        raise NoAnswer(f"the script has no response for {url}")
 
 
 def _response(reply: Any) -> Response:

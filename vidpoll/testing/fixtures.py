@@ -1,6 +1,6 @@
-"""The pytest fixture that vidpoll brings along; pytest finds it by itself where vidpoll is installed.
+"""The pytest fixture of vidpoll; pytest finds it if vidpoll is installed.
 
-Only fixtures live here. Nothing but pytest is imported before a test asks for one.
+This module only has fixtures. It imports nothing but pytest until a test uses one.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 def vidpoll_simulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulation]:
     """All installed providers, simulated on loopback; waits take no time. Fresh for each test.
 
-    Code under test needs no change: base URLs and keys are in the environment, and whatever client it makes has a clock
-    that jumps.
+    Code under test needs no change: base URLs and keys are in the environment, and every client that it makes has a
+    clock that jumps.
 
     Example::
 
@@ -34,8 +34,8 @@ def vidpoll_simulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulation]:
             assert fetch("a lighthouse at dusk", tmp_path)[0].exists()
             assert vidpoll_simulator.submissions("magicoal") == 1    # paid once
 
-    What may go wrong is scripted: `fail_next(name, at=60)`, `hang_next(name)`, `trouble(name, status=429, seconds=10)`.
-    Also there: `client()`, `seed_job(name, kind, age=…)`, `requests(name)`, `accounts`, `environ`, `base_urls`, `keys`.
+    To simulate faults: `fail_next(name, at=60)`, `hang_next(name)`, `trouble(name, status=429, seconds=10)`. It also
+    has `client()`, `seed_job(name, kind, age=…)`, `requests(name)`, `accounts`, `environ`, `base_urls` and `keys`.
     """
     from .simulated import simulate
 

@@ -1,11 +1,11 @@
-"""`simulate`: the simulator with the faces that plugins bring, and clients that are ready for it.
+"""`simulate`: the simulator with the faces of the plugins, and clients that are ready for it.
 
     with vidpoll.testing.simulate("magicoal", speed=100) as simulator:
         client = simulator.client()
         job = client.wait(client.submit("magicoal", "t2v", prompt="a lighthouse at dusk"))
 
-The bridge between the simulator, which knows nothing of vidpoll, and a Client. No server and no face lives here; a
-face is imported only when it is asked for.
+This module connects the simulator, which does not know vidpoll, with a Client. It has no server and no face; a face
+is imported only when it is simulated.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ T = TypeVar("T")
 
 
 class InstantClock:
-    """The simulator's own time, which jumps whenever a client waits: waits take no time, requests as long as they take.
+    """The simulator's own time, which jumps whenever a client waits: waits take no time, requests take real time.
 
-    For one client at a time: while one waits, the clock moves for all.
+    For one client at a time: while one client waits, the clock moves for all of them.
     """
 
     def __init__(self, simulator: Simulator) -> None:
@@ -49,7 +49,7 @@ class InstantClock:
         return self._unix + self._simulator.now
 
     def get(self, inbox: Queue[T], timeout: float, *, busy: bool) -> T | None:
-        if busy:  # real time: an answer is on its way
+        if busy:  # real time: a request is under way
             return self._real.get(inbox, timeout, busy=True)
         try:
             return inbox.get_nowait()
@@ -59,7 +59,7 @@ class InstantClock:
 
 
 class Simulation(Simulator):
-    """A `Simulator` that knows the accounts and makes the clients to reach it. Made by `simulate`."""
+    """A `Simulator` that provides accounts for it, and clients that use them. Made by `simulate`."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class Simulation(Simulator):
         super().__init__(faces, speed=speed, seed=seed, ports=ports)
         self._instant = instant
         self.faces = dict(faces)
-        """Name to face, for what only a face can tell (its timelines, its files)."""
+        """Name to face, for what only a face knows (its timelines, its files)."""
         self.speed = speed
         """Simulated seconds per real second."""
         self._plugins = tuple(plugins)
@@ -85,7 +85,7 @@ class Simulation(Simulator):
         return self
 
     def close(self) -> None:
-        """Close the clients that `client` made, then the servers. Closing twice is fine."""
+        """Close the clients that `client` made, then the servers. May be called twice."""
         while self._clients:
             self._clients.pop().close()
         super().close()
@@ -100,7 +100,7 @@ class Simulation(Simulator):
         return {name: Account(name, base_url=url, key=self._key(name)) for name, url in self.base_urls.items()}
 
     def _key(self, name: str) -> str | Mapping[str, str] | None:
-        """The key of an account; one for each variable where its provider names several."""
+        """The key of an account; if its provider names several variables, a key for each of them."""
         key, provider = self.keys[name], self._known.providers.get(name)
         if key is None or provider is None or len(provider.auth.variables) < 2:
             return key
@@ -108,7 +108,7 @@ class Simulation(Simulator):
 
     @property
     def environ(self) -> dict[str, str]:
-        """The environment variables that lead code under test here: base URLs and keys."""
+        """The environment variables that make code under test use the simulator: base URLs and keys."""
         found: dict[str, str] = {}
         for name, provider in self._known.providers.items():
             if name in self.base_urls:
@@ -120,14 +120,14 @@ class Simulation(Simulator):
 
     @property
     def clock(self) -> Clock:
-        """A clock for a client of this simulator: of the same speed, or one whose waits are instant."""
+        """A clock for a client of this simulator, with the same speed, or with instant waits."""
         return InstantClock(self) if self._instant else ScaledClock(self.speed)
 
     def client(self, **options: Any) -> Client:
         """A Client with these accounts and the simulator's clock; closed with the simulator.
 
-        `options` are the Client's own. Its floors, gaps and deadlines are simulated seconds; the bounds of a request
-        stay real ones, because its answer takes as long as it takes.
+        `options` are those of Client. Floors, gaps and deadlines are simulated seconds; the timeouts of a request are
+        real ones, because its response takes real time.
         """
         scale = max(self.speed, 1.0)
         accounts = {**self.accounts, **options.pop("accounts", {})}
@@ -147,29 +147,29 @@ def simulate(
     instant: bool = False,
     **options: Mapping[str, Any],
 ) -> Simulation:
-    """The simulator of these providers (without names: of all that are installed); use it as a context manager.
+    """The simulator of these providers (without names: of all installed ones); use it as a context manager.
 
-    `speed`: simulated seconds per real second. `instant`: the waits of its clients take no time at all. `seed` fixes
-    ids and stage lengths. `ports`: name to port, free ones by default. `plugins` are taken beside the installed ones.
+    `speed`: simulated seconds per real second. `instant`: the waits of its clients take no time. `seed` fixes ids and
+    stage lengths. `ports`: name to port, by default free ones. `plugins` are used in addition to the installed ones.
     `options`: a provider's name to the arguments of its face, like `simulate("magicoal", magicoal={"credits": 60})`.
 
-    Raises UsageError for an unknown name (naming the known ones) or a wrong argument, PluginError for a face that does
-    not import.
+    Raises UsageError for an unknown name (naming the known ones) or a wrong argument, PluginError for a face that
+    cannot be imported.
     """
     plugins = tuple(plugins)
     installed = _installed(plugins)
     known = installed.simulators()
     if not known:
         raise UsageError(
-            "no simulator is installed: it comes with a provider's plugin, like vidpoll-providers "
+            "no simulator is installed: install a provider's plugin, like vidpoll-providers "
             "(in a clone of vidpoll: pip install ./plugins/vidpoll-*)"
         )
     wanted = names or tuple(known)
     for name in (*wanted, *options):
         if name not in known:
-            raise UsageError(f"no simulator of {name!r} is installed; there are: {', '.join(known)}")
+            raise UsageError(f"no simulator of {name!r} is installed; installed are: {', '.join(known)}")
         if name not in wanted:
-            raise UsageError(f"options for {name!r}, which is not simulated here")
+            raise UsageError(f"options has {name!r}, which is not simulated: add it to the names, or remove it")
     faces = {name: _face(installed, name, known[name], options.get(name, {})) for name in wanted}
     try:
         return Simulation(faces, speed=speed, seed=seed, ports=ports, plugins=plugins, instant=instant)
@@ -178,10 +178,10 @@ def simulate(
 
 
 def replay(name: str, recording: Path | str, *, origin: str = "", plugins: Iterable[object] = ()) -> Simulation:
-    """A provider whose server is a recording of a real one; use it as a context manager. Waits take no time.
+    """A provider whose server plays a recording of a real one; use it as a context manager. Waits take no time.
 
-    `recording` is a JSON file of exchanges, as `RecordedFace` describes it; `origin` is the address at which the real
-    server stood, where bodies name it. `simulation.requests(name)` tells what was asked. Raises UnknownProvider.
+    `recording` is a JSON file of exchanges, in the form that `RecordedFace` describes; `origin` is the address of the
+    real server, if bodies name it. `simulation.requests(name)` returns the received requests. Raises UnknownProvider.
 
     Example::
 
@@ -196,7 +196,7 @@ def replay(name: str, recording: Path | str, *, origin: str = "", plugins: Itera
 
 
 def _installed(plugins: Iterable[object]) -> Plugins:
-    """The plugins that a client has, too: what `VIDPOLL_DISABLE` switches off plays no provider."""
+    """The plugins that a client also uses: a plugin that `VIDPOLL_DISABLE` switches off has no simulator."""
     return Plugins(plugins, disabled=switched_off(os.environ))
 
 
@@ -210,7 +210,7 @@ def _face(installed: Plugins, name: str, where: str, options: Mapping[str, Any])
         else:
             make = getattr(importlib.import_module(module), attribute)
     except Exception as error:
-        raise PluginError(f"the simulator of {name} ({where}) does not import: {type(error).__name__}") from error
+        raise PluginError(f"the simulator of {name} ({where}) cannot be imported: {type(error).__name__}") from error
     try:
         return make(**options)
     except (TypeError, ValueError) as error:

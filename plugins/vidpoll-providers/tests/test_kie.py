@@ -127,11 +127,11 @@ def test_what_is_pushed_is_read_as_a_status_answer(job_id: str, body: dict[str, 
 @pytest.mark.parametrize(
     ("body", "change", "why"),
     [
-        ({"data": {"taskId": "other"}}, {}, "the signature is not that of the secret"),
-        ({"data": {"task_id": "other"}}, {}, "the signature is not that of the secret"),
+        ({"data": {"taskId": "other"}}, {}, "the signature does not match the secret"),
+        ({"data": {"task_id": "other"}}, {}, "the signature does not match the secret"),
         ({"data": 7}, {}, "is missing"),
         ({"data": {"taskId": "v1"}}, {"X-Webhook-Signature": ""}, "x-webhook-signature is missing"),
-        ({"data": {"taskId": "v1"}}, {"X-Webhook-Timestamp": "1780000000"}, "its time is"),
+        ({"data": {"taskId": "v1"}}, {"X-Webhook-Timestamp": "1780000000"}, "its time differs"),
     ],
 )
 def test_another_push_is_not_taken(body: dict[str, Any], change: dict[str, str], why: str) -> None:

@@ -211,7 +211,7 @@ def test_a_line_to_paste(samples: Path) -> None:
     """What the index leaves out is told with the line that it lacks."""
     message = caught(contract(SaysMore(), samples), "the_samples_leave")["the_samples_leave_nothing_out"]
     assert '"progress": 0, "assets": [], "created_at": 1795001000, "queue_position": 3}' in message
-    assert "list.json: rows; paste" in message
+    assert "list.json lacks rows; paste" in message
 
 
 def test_a_thumbnail_is_no_video(tmp_path: Path) -> None:
@@ -228,7 +228,7 @@ def test_a_thumbnail_is_no_video(tmp_path: Path) -> None:
     folder = write(tmp_path / "samples", [*SAMPLES, row])
     check = "asset_urls_come_out_as_they_went_in"
     assert caught(contract(Good(), folder), check) == {}
-    assert "a file stays of its kind" in caught(contract(AnyFile(), folder), check)[check]
+    assert "a file must keep its kind" in caught(contract(AnyFile(), folder), check)[check]
 
 
 class Coded(Good):

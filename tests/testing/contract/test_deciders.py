@@ -117,7 +117,7 @@ def test_done_without_a_word_passes(tmp_path: Path) -> None:
 def test_truthy_is_not_true(tmp_path: Path) -> None:
     """A boolean decides by true and false alone, not by "yes" or 100."""
     found = caught(contract(long_running(bool), veo_folder(tmp_path), "odd"), "only")
-    assert "true or false alone" in found["only_the_status_decides"]
+    assert "decide only by true or false" in found["only_the_status_decides"]
 
 
 def test_what_decides_must_be_named(tmp_path: Path) -> None:

@@ -49,10 +49,10 @@ def test_a_provider_that_is_not_installed(samples: Path) -> None:
         ({"mark": ""}, "vidpoll_providers is not called: mark it with @vidpoll.hookimpl"),
         (
             {"mark": "", "name": "vidpoll_provider"},
-            "is not marked with @vidpoll.hookimpl and misspelt: vidpoll_providers",
+            "is not marked with @vidpoll.hookimpl, and its name is misspelt: it should be vidpoll_providers",
         ),
         ({"name": "vidpoll_provider"}, "there is no hook vidpoll_provider; did you mean vidpoll_providers?"),
-        ({"provider": "other"}, "it brings other"),
+        ({"provider": "other"}, "it provides other"),
         ({"provider": "Found!"}, "is refused: PluginError: Provider name 'Found!'"),
     ],
 )
@@ -84,7 +84,7 @@ class Unmarked:
     ("plugin", "name", "said"),
     [
         (Unmarked(), "goodness", "its function vidpoll_providers is not marked with @vidpoll.hookimpl"),
-        (Good(), "good", "the plugin brings goodness"),
+        (Good(), "good", "the plugin provides goodness"),
         (Good, "goodness", "pass an instance, Good(), not the class"),
     ],
 )
@@ -97,7 +97,7 @@ def test_an_entry_point_of_another_name() -> None:
     """Users switch a plugin off, and look for it, by the name of its provider."""
     report = vidpoll.PluginReport("mg", "vidpoll-mg", providers=("magicoal",))
     package.entry_point(SimpleNamespace(plugin=None, name="magicoal", report=replace(report, name="magicoal")))
-    with pytest.raises(pytest.fail.Exception, match="'mg' of vidpoll-mg brings the provider 'magicoal'"):
+    with pytest.raises(pytest.fail.Exception, match="'mg' of vidpoll-mg provides 'magicoal'"):
         package.entry_point(SimpleNamespace(plugin=None, name="magicoal", report=report))
 
 
@@ -131,7 +131,7 @@ def test_a_reader_of_refusals_that_raises(samples: Path) -> None:
             return vidpoll.Problem(response.json()["errors"])
 
     found = caught(contract(Raises(), samples), "a_sample")["a_sample_means_what_is_expected"]
-    assert "Provider(error=…), gives KeyError: 'errors' (in test_finding.py:" in found
+    assert "Provider(error=…) gives KeyError: 'errors' (in test_finding.py:" in found
 
 
 def test_a_simulated_run_that_fails(tmp_path: Path) -> None:

@@ -104,8 +104,8 @@ class NoList(Priced):
         (AnotherNumber, DUE, "taken.json: submit clip costs {'low': 0.35"),
         (AnotherUnit, {**DUE, "unit": "credits"}, "the price list is in credits, and jobs are charged in USD"),
         (Raises, DUE, "KeyError"),
-        (NoList, DUE, "submit clip costs None by the plugin"),
-        (Priced, None, "submit clip: no sample has a price"),
+        (NoList, DUE, "submit clip costs None in the plugin's list"),
+        (Priced, None, 'submit clip: no sample has a "price"'),
     ],
 )
 def test_a_wrong_price_is_caught(plugin: Callable[[], Good], price: Any, seen: str, tmp_path: Path) -> None:
@@ -117,4 +117,4 @@ def test_a_wrong_price_is_caught(plugin: Callable[[], Good], price: Any, seen: s
 def test_a_price_that_is_none_is_told(price: Any, tmp_path: Path) -> None:
     """As any mistake of an index."""
     wrong = caught(contract(Priced(), write(tmp_path / "samples", rows(price))), "the_samples_are")
-    assert '"price" is what a submit with these "fields" costs by the page' in wrong["the_samples_are_described"]
+    assert '"price" must be the price of a submit with these "fields"' in wrong["the_samples_are_described"]

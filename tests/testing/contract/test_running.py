@@ -40,7 +40,7 @@ class TestBad(TestGood):
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False
     )
     assert "TestGood::test_a_sample_means_what_is_expected[broken-silent.json] PASSED" in done.stdout, done.stdout
-    assert "a status word that is not listed raises UnknownStatus\n  seen: " in done.stdout
+    assert "a status word that is not listed must raise UnknownStatus\n  seen: " in done.stdout
     assert "verdicts.py" not in done.stdout
     failed = [line for line in done.stdout.splitlines() if line.startswith("FAILED")]
     assert failed

@@ -114,10 +114,10 @@ def seconds(tmp_path: Path) -> Path:
         (SecondBelieved, "a_second_answer_breaks_nothing", "TypeError"),
         (OutageOfTheSecondIsFailed, "a_second_answer_breaks_nothing", "as HTTP 500 with the body"),
         (RefusalOfTheSecondIsFailed, "a_refused_second_answer_changes_nothing", "refused.json as HTTP 200"),
-        (AsksAgain, "second_answers_lead_on", "asks for GET /v1/files/job-7f3a again"),
-        (NotFoundIsItsVerdict, "verdicts_have_samples", "take 404 out of verdicts"),
+        (AsksAgain, "second_answers_lead_on", "requests GET /v1/files/job-7f3a again"),
+        (NotFoundIsItsVerdict, "verdicts_have_samples", "remove 404 from verdicts"),
         (AnotherFile, "requests_are_the_documented_ones", "sends GET /v1/file/job-7f3a"),
-        (FileOfAnother, "a_second_answer_about_another_job_is_told_apart", "its files are taken"),
+        (FileOfAnother, "a_second_answer_about_another_job_is_told_apart", "the parser returns its files"),
     ],
 )
 def test_a_bug_in_a_second_answer_is_caught(plugin: type[Good], check: str, said: str, tmp_path: Path) -> None:

@@ -79,8 +79,8 @@ def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Told:
         ("json", "import datetime as d; d.datetime.now()", "uses the clock: datetime.datetime.now"),
         ("json", "from datetime import date as d; d.today()", "uses the clock: datetime.date.today"),
         ("json", "from datetime import datetime as d; d.fromtimestamp(0)", None),
-        ("json", "from random import random as r; r()", "uses chance: random.random"),
-        ("uuid", "uuid.uuid4()", "uses chance: uuid.uuid4"),
+        ("json", "from random import random as r; r()", "uses random values: random.random"),
+        ("uuid", "uuid.uuid4()", "uses random values: uuid.uuid4"),
         ("os", "os.environ.get('KEY')", "uses the environment: os.environ"),
         ("os", "from os import getenv as g; g('KEY')", "uses the environment: os.getenv"),
         ("json", "print(job_id)", "uses the terminal: print"),
@@ -109,7 +109,7 @@ def test_a_clock_is_for_minting(minted: str, told: Told) -> None:
     assert told({"sourced.py": source("time", minted=minted, auth=MINTED)}) == {}
     found = told({"sourced.py": source("time", minted, minted, MINTED)})
     assert "uses the clock: time." in found[RULE]
-    assert "but in what is given to vidpoll.Minted" in found[RULE]
+    assert "move it into the function passed to vidpoll.Minted" in found[RULE]
     assert lines(found[RULE]) == ["seen", "why", "do"]
 
 
@@ -134,7 +134,7 @@ def vidpoll_simulators():
     assert told(files) == {}
     assert "helper.py:1 imports socket" in told({**files, "sourced/helper.py": "import socket\n"})[RULE]
     used = {**files, "sourced/__init__.py": f"from . import clips\n{source()}{hook}"}
-    assert "clips.py:2 uses chance" in told(used)[RULE]
+    assert "clips.py:2 uses random values" in told(used)[RULE]
 
 
 def test_of_a_pack_the_provider_is_read(told: Told) -> None:
@@ -159,4 +159,4 @@ def test_of_a_pack_the_provider_is_read(told: Told) -> None:
 def test_a_package_is_typed(told: Told) -> None:
     """Without py.typed its types are ignored."""
     found = told({"sourced/__init__.py": source()})
-    assert "there is no sourced/py.typed" in found["values_are_the_documented_ones"]
+    assert "there is no file sourced/py.typed" in found["values_are_the_documented_ones"]

@@ -246,7 +246,7 @@ def test_a_list_at_the_wrong_host_is_found(tmp_path: Path) -> None:
     folder = write(tmp_path / "samples", SAMPLES, **HEAD)
     here = declare.cursor_pages("GET /v1/requests", ROW, rows="items", token="cursor", next="next")
     found = caught(contract(Plugin(replace(PROVIDER, list=here)), folder, "queue"), only="requests_are")
-    assert "the index says GET https://api.acme.example/v1/requests?limit=100" in "".join(found.values())
+    assert "index.json says GET https://api.acme.example/v1/requests?limit=100" in "".join(found.values())
 
 
 def test_a_batch_that_asks_with_another_name_is_found(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The rules about keys: they travel as the index says, in headers of the auth, and nowhere else.
+"""The rules about keys: they are sent as the index says, in headers of the auth, and nowhere else.
 
 Each function is one rule; it returns, or fails the test through `broken`.
 """
@@ -31,10 +31,10 @@ _SECRET = re.compile(
 
 
 def documented(subject: Subject) -> None:
-    """Each way to authenticate that the index names makes its headers, and another key makes other ones."""
+    """Each header line of the index's "auth" is what the auth sends, and another key gives other headers."""
     ways = subject.index.auth
     if ways is None:
-        return  # `described` asks for it
+        return  # `described` reports it
     builders = list(subject.requests())
     request = subject.build(*builders[0]) if builders else Request("GET", "/")
     for way in ways:
@@ -43,31 +43,31 @@ def documented(subject: Subject) -> None:
         wrong = _unlike(way, first, {name: f"kit-key-1-{name}" for name in variables})
         if wrong:
             broken(
-                "the key travels as the vendor's page says",
-                seen=f"with {' and '.join(variables) or 'no key'} the headers of the auth are {_shown(first)}, and the "
-                f"index says {way!r}{wrong}",
-                why="the provider answers 401 to everybody",
+                "the key must be sent as the vendor's page says",
+                seen=f"with {' and '.join(variables) or 'no key'} set, the headers of the auth are {_shown(first)}; "
+                f"index.json says {way!r}{wrong}",
+                why="the provider would answer every user with 401",
                 do=f'correct Provider(auth=…), or "auth" in index.json: {suggestion(subject)}; a list names several '
-                'ways, "" is the way without a key, and {anything} stands for what is minted',
+                'ways, "" is the way without a key, and {anything} stands for a minted value',
             )
         if variables and first == second:
             broken(
-                "another key makes other headers",
-                seen=f"two values of {', '.join(variables)} make the same headers {sorted(first)}",
-                why="the first user's key would be used for all, or none",
-                do="make the header out of the secrets that auth is given, and keep nothing between two calls",
+                "another key must give other headers",
+                seen=f"two values of {', '.join(variables)} give the same headers {sorted(first)}",
+                why="all requests would use the first user's key, or none",
+                do="make the header from the secrets passed to the auth, and keep nothing between two calls",
             )
     if "" not in ways and not isinstance(subject.provider.auth, NoAuth) and _headers_without(subject, request):
         broken(
-            "without its key nothing is sent",
-            seen="the auth asks for no key, and the index names no way without one",
-            why="the user reads a 401 of the provider's, where the name of the variable to set is the way out",
-            do='say required=True (the default) in the auth; or add the way without a key: "auth": […, ""]',
+            "without a key nothing may be sent",
+            seen="the auth does not require its key, and index.json lists no way without one",
+            why="the user would get a 401 from the provider, instead of the name of the variable to set",
+            do='set required=True (the default) in the auth; or add the way without a key: "auth": […, ""]',
         )
 
 
 def suggestion(subject: Subject) -> str:
-    """The line for the index, as the plugin has it."""
+    """The line for the index that fits the plugin's auth."""
     auth: Any = subject.provider.auth
     ways = []
     for each in getattr(auth, "alternatives", (auth,)):
@@ -87,10 +87,10 @@ def _variables(subject: Subject, way: str) -> tuple[str, ...]:
     strange = [name for name in plain if name not in known]
     if strange:
         broken(
-            "the key is read from the variable of the index",
-            seen=f"the index names {strange[0]}, and the plugin reads {', '.join(known) or 'none'}",
-            why="who sets the one that is documented is told that there is no key",
-            do="correct one of the two",
+            "the key must be read from the variable of the index",
+            seen=f"index.json names {strange[0]}, the plugin reads {', '.join(known) or 'no variable'}",
+            why="a user who sets the documented variable would read that the key is missing",
+            do='correct Provider(auth=…), or "auth" in index.json',
         )
     named = [name for name in known if any(re.search(rf"\b{name}\b", hole) for hole in holes)]
     return tuple(named) or (known if holes else ())
@@ -125,21 +125,21 @@ def _only(given: Mapping[str, str], names: tuple[str, ...]) -> Iterator[None]:
 
 
 def wire(subject: Subject, name: str, request: Request, where: str = "") -> WireRequest:
-    """A request with its auth. Fails the test where none can be made."""
+    """A request with its auth. Fails the test if the auth raises."""
     try:
         return subject.endpoint().wire(request, timeout=(10.0, 30.0))
-    except Exception as error:  # noqa: BLE001 - whatever the plugin's auth raises is told
+    except Exception as error:  # noqa: BLE001 - the message shows whatever the plugin's auth raises
         broken(
-            "auth makes headers of text",
+            "auth must give headers of text",
             seen=f"{name}{where}: {said(error)}",
-            why="no request can be sent",
+            why="no request could be sent",
             do="return a mapping of header names to text from the auth function, for every request and all secrets; "
-            "keys have the names that auth.variables names",
+            "the secrets have the names of auth.variables",
         )
 
 
 def _unlike(way: str, headers: Mapping[str, str], secrets: Mapping[str, str]) -> str:
-    """What is wrong with the headers; "" where they are those of the way."""
+    """What is wrong with the headers; "" if they are those of the way."""
     due = dict(line.partition(": ")[::2] for line in way.splitlines() if line)
     found = {str(name).lower(): value for name, value in headers.items()}
     if {name.lower() for name in due} != set(found):
@@ -148,7 +148,7 @@ def _unlike(way: str, headers: Mapping[str, str], secrets: Mapping[str, str]) ->
         parts = [secrets.get(part[1:-1], part) if part.startswith("{") else part for part in _HOLE.split(value)]
         pattern = "".join(".+" if _HOLE.fullmatch(part) else re.escape(part) for part in parts)
         if not re.fullmatch(pattern, found[name.lower()]):
-            return f" ({name} is another)"
+            return f" ({name} differs)"
     return ""
 
 
@@ -156,7 +156,7 @@ def _shown(headers: Mapping[str, str]) -> str:
     return "; ".join(f"{name}: {value}" for name, value in headers.items()) or "none"
 
 
-# -- where keys are not -----------------------------------------------------------------------------------------------
+# -- where keys must not be -------------------------------------------------------------------------------------------
 
 
 def hidden(subject: Subject) -> None:
@@ -164,17 +164,17 @@ def hidden(subject: Subject) -> None:
     scheme, host, _ = origin(provider.base_url)
     if scheme == "http" and not isinstance(provider.auth, NoAuth) and not is_private(host):
         broken(
-            "the key travels encrypted",
-            seen=f"base_url {provider.base_url}",
-            why="everybody on the way could read the user's key; vidpoll refuses to send it",
+            "the key must be sent encrypted",
+            seen=f"base_url is {provider.base_url}",
+            why="everyone on the network path could read the user's key, so vidpoll refuses to send it",
             do="use https in base_url",
         )
     for variable in provider.auth.variables:
         if not _VARIABLE.fullmatch(variable):
             broken(
-                "the key is in an environment variable",
+                "the key must be in an environment variable",
                 seen=f"auth names {variable!r}",
-                why="no shell can set it",
+                why="no shell can set a variable of that name",
                 do=f"name it like {provider.name.upper().replace('-', '_')}_API_KEY",
             )
     with subject.keys(_KEY):
@@ -193,29 +193,30 @@ def _check_hidden(subject: Subject, name: str, request: Request) -> None:
     where = [place for place, text in told.items() if _KEY in unquote(text)]
     if where:
         broken(
-            "the key is in a header of the auth, and nowhere else",
+            "the key must be in a header of the auth, and nowhere else",
             seen=f"{name}: the value of {', '.join(subject.provider.auth.variables)} is in {' and '.join(where)}",
             why="URLs and bodies end up in logs, proxies and error messages, and the user's key with them",
-            do="leave the key to Provider(auth=…): vidpoll.Bearer, KeyHeader, Basic or Minted; a builder reads no "
-            "environment",
+            do="leave the key to Provider(auth=…): vidpoll.Bearer, KeyHeader, Basic or Minted; a builder must not read "
+            "the environment",
         )
     headers = {**made.headers, **made.secret}
     strange = [each for each in headers.items() if not all(isinstance(part, str) for part in each)]
     if strange or not all(value.isprintable() and value.isascii() for value in headers.values()):
         broken(
-            "auth makes headers of text",
+            "auth must give headers of text",
             seen=f"{name}: the headers {sorted(map(str, headers))}",
-            why="no request can be sent",
-            do="give header names and values of printable ASCII text, in the auth, in Provider(headers=…) and in a "
+            why="no request could be sent",
+            do="use printable ASCII text for header names and values, in the auth, in Provider(headers=…) and in a "
             "builder's headers",
         )
     literal = [key for key in made.headers if key.lower() in _TOLD]
     if literal or any(_SECRET.search(value) for value in made.headers.values()):
         broken(
-            "no secret is written into a plugin",
-            seen=f"{name}: the header {', '.join(literal) or 'of the plugin'} is none of the auth's",
-            why="whoever has the plugin has the key; and logs show it: only the auth's headers are hidden",
-            do="leave the key to Provider(auth=…) and to the user's environment",
+            "a plugin must not contain a secret",
+            seen=f"{name}: {', '.join(literal) or 'a header that looks like a key'} is set outside the auth",
+            why="everyone who has the plugin would have the key; logs would also show it, because only the auth's "
+            "headers are hidden",
+            do="remove it; Provider(auth=…) reads the key from the user's environment",
         )
 
 

@@ -1,4 +1,4 @@
-"""The rule that what refuses or fails with a code has a class of failure, so that others know what to do next."""
+"""The rule that a refusal or failure with a code has a category, so that a program knows what to do next."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from .samples import Sample
 from .subject import Subject, broken, is_shown
 
 _UNCLEAR = (400, 403, 422, 429)
-"""HTTP statuses that are money at one vendor, and a limit, a wrong field or the moderation at another."""
+"""HTTP statuses that mean money at one vendor, and a limit, a wrong field or moderation at another."""
 
 
 def classes(subject: Subject) -> None:
-    """Each sample of a refusal, or of a failed job, that has a code has a class of failure."""
+    """Each sample of a refusal or of a failed job that has a code also has a category."""
     lines = [
         f"\n        {sample.file}: {code!r}{where}" for sample in subject.index.samples if not _said_none(sample)
         for code, where in _unclassed(subject, sample)
     ]  # fmt: skip
     if lines:
         broken(
-            "a refusal, and a failed job, that has a code has a class of failure",
-            seen=f"{len(lines)} codes have none:{''.join(lines)}",
-            why="whoever makes many videos must know whether to wait, to top up, to change the prompt or to try again; "
-            "the same HTTP status means money at one vendor and a full queue at another",
+            "a refusal or a failed job that has a code must also have a category",
+            seen=f"{len(lines)} codes have no category:{''.join(lines)}",
+            why="a program that makes many videos must know whether to wait, to top up, to change the prompt or to try "
+            "again; the same HTTP status means money at one vendor and a full queue at another",
             do='map the code: Provider(error=declare.refusals({"1113": "money"})), Envelope(kinds={…}), '
-            'Reader(problem=declare.problems({"SAFETY": "moderated_input"})); where the page does not say what it is, '
-            'write "category": null into the "expect", or into its "problem"',
+            'Reader(problem=declare.problems({"SAFETY": "moderated_input"})); if the page does not explain the code, '
+            'write "category": null into the "expect" of the sample, or into its "problem"',
         )
 
 
@@ -37,7 +37,7 @@ def _said_none(sample: Sample) -> bool:
 
 
 def _unclassed(subject: Subject, sample: Sample) -> Iterator[tuple[str, str]]:
-    """The code of a sample that no table names, and where it stands."""
+    """The code of a sample that no table names, and where it occurs."""
     if sample.operation == "error" or (sample.refused and not _is_read(subject, sample)):
         problem, status = subject.problem_of(sample.response()), sample.status
         fault = subject.fault(problem, status)
@@ -56,7 +56,7 @@ def _unclassed(subject: Subject, sample: Sample) -> Iterator[tuple[str, str]]:
 
 
 def _is_read(subject: Subject, sample: Sample) -> bool:
-    """Whether a parser is shown the answer."""
+    """Whether the response reaches a parser."""
     operation = subject.operations.get(sample.operation)
     return operation is not None and is_shown(sample.response(), operation.verdicts)
 

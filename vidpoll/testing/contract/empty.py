@@ -1,4 +1,4 @@
-"""The rule about answers without a body. It is one function; it returns, or fails the test through `broken`."""
+"""The rule about responses without a body: one function, which returns or fails the test through `broken`."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def believed(subject: Subject) -> None:
             bad_error(f"{name} with an empty body: {outcome}")
         if outcome.error is None:
             broken(
-                "a parser that ignores the body says so",
+                "a parser that ignores the body must declare empty_ok=True",
                 seen=f"{name} with HTTP 200 and an empty body: {outcome}",
-                why="the server's good answer may have no body, and vidpoll would not believe it and send the request "
+                why="if the server sends no body on success, vidpoll would treat that as a fault and send the request "
                 "again",
-                do=f"where the page says that the answer has no body: {name}=vidpoll.Operation(…, empty_ok=True); "
-                "else look at the body: parsing.json_object(response)",
+                do=f"if the page says that the response has no body, write {name}=vidpoll.Operation(…, empty_ok=True); "
+                "else read the body with parsing.json_object(response)",
             )

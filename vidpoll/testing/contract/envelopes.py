@@ -1,4 +1,4 @@
-"""The rules about what surrounds the data: refusals under HTTP 200, answers that are no JSON, numbers given as text.
+"""The rules about what surrounds the data: refusals with HTTP 200, bodies that are not JSON, numbers sent as text.
 
 Each function is one rule; it returns, or fails the test through `broken`.
 """
@@ -23,7 +23,7 @@ _HTML = {"content-type": "text/html"}
 
 
 def refusals(subject: Subject) -> None:
-    """The body of a refusal under HTTP 200 ends no job, makes no job, fills no page and no quota."""
+    """A refusal sent with HTTP 200 ends no job, and is not read as a job, a page or a quota."""
     errors = {each.file: each.body for each in subject.index.of("error") if isinstance(each.data, dict)}
     for file, body in {**errors, **{raw.decode(): raw for raw in _REFUSALS}}.items():
         for name in subject.operations:
@@ -31,12 +31,12 @@ def refusals(subject: Subject) -> None:
             taken = _taken(outcome)
             if taken:
                 broken(
-                    "a refusal under HTTP 200 is no answer",
-                    seen=f"{file} as a 200 for {name}: {taken}",
-                    why="some providers, and proxies before them, say errors with HTTP 200: the user would be told "
-                    "that a job is over, that there are no jobs, or how much is left, when nobody said so",
-                    do='raise vidpoll.Refused(kind, message, code) for a body that says so ("success": false, a code '
-                    "that is not 0), and vidpoll.Malformed for one that lacks what was asked for",
+                    "a refusal sent with HTTP 200 must not be read as a result",
+                    seen=f"{file} sent with HTTP 200 as the response of {name}: {taken}",
+                    why="some providers, and proxies in front of them, send errors with HTTP 200: the user would read "
+                    "that a job has ended, that there are no jobs, or a false quota",
+                    do='raise vidpoll.Refused(kind, message, code) for a body that is an error ("success": false, a '
+                    "code that is not 0), and vidpoll.Malformed for a body without the requested data",
                 )
 
 
@@ -45,7 +45,7 @@ _REFUSALS = (
     b'{"success": false, "message": "Invalid token"}',
     b'{"error": {"message": "Invalid token", "type": "invalid_request_error", "code": "invalid_api_key"}}',
 )
-"""What gateways say with HTTP 200."""
+"""What gateways send with HTTP 200."""
 
 
 def _told(subject: Subject, name: str, body: bytes) -> Outcome:
@@ -58,11 +58,11 @@ def _taken(outcome: Outcome) -> str:
     if isinstance(value, Snapshot) and value.state.final:
         return f"the job is {value.state}"
     if isinstance(value, (Submitted, Asset, Price)):
-        return f"{value!r} is believed"
+        return f"the parser returns {value!r}"
     if isinstance(value, Page):
-        return f"a list of {len(value.items)} jobs"
+        return f"the parser returns a list of {len(value.items)} jobs"
     if isinstance(value, Quota) and replace(value, prices={}, unit="credits") != Quota():
-        return repr(value)
+        return f"the parser returns {value!r}"
     return ""
 
 
@@ -70,33 +70,33 @@ def _taken(outcome: Outcome) -> str:
 
 
 def no_json(subject: Subject) -> None:
-    """A 2xx that is no JSON raises Malformed."""
+    """A 2xx that is not JSON raises Malformed."""
     for name in subject.operations:
         samples = [each for each in subject.index.samples if each.operation == name and each.status < 300]
-        # An empty body may be an answer, where a sample says so.
+        # An empty body may be a valid response, if a sample says so.
         known = {(each.status, each.body) for each in samples}
         for status, body in [each for each in _tries(name) if each not in known and _reads_json(name, samples)]:
             job_id = samples[0].job_id if samples else "j1"
             outcome = subject.parse(name, Response(status, _HTML, body), job_id)
             if outcome.error is None and not isinstance(outcome.value, Follow):
                 broken(
-                    "a 2xx that is no JSON is no answer",
+                    "a 2xx that is not JSON must raise Malformed",
                     seen=f"{name}, HTTP {status} with the body {body.decode('latin-1')!r}: {outcome}",
-                    why="a login page or a proxy's error page would be taken for the provider's word: a job that runs, "
-                    "an empty list, a job that is deleted",
-                    do="read the body with parsing.json_object(response), which raises vidpoll.Malformed; where an "
-                    "empty body is an answer by the page, add a sample of it",
+                    why="a login page or a proxy's error page would be read as the provider's response: a running job, "
+                    "an empty list, a deleted job",
+                    do="read the body with parsing.json_object(response), which raises vidpoll.Malformed; if the "
+                    "vendor's page says that the body may be empty, add a sample of that",
                 )
 
 
 def _tries(name: str) -> list[tuple[int, bytes]]:
-    """Answers that are no JSON. A 204 has no body, and says by itself that something is deleted."""
+    """Responses that are not JSON. For a delete or cancel, a 204 without a body is a valid response."""
     empty = [] if name in ("delete", "cancel") else [(204, b"")]
     return [(status, body) for status in (200, 201, 202) for body in _NO_JSON] + empty
 
 
 def _reads_json(name: str, samples: list[Sample]) -> bool:
-    """Whether an operation's answer is JSON: it is, but where a delete, cancel or content brings none."""
+    """Whether an operation's response is JSON: always, except for a content, or a delete or cancel without JSON."""
     if name.partition(" ")[0] in ("status", "submit", "estimate", "list", "batch", "quota"):
         return True
     return name != "content" and any(isinstance(each.data, (dict, list)) for each in samples)
@@ -106,7 +106,7 @@ def _reads_json(name: str, samples: list[Sample]) -> bool:
 
 
 def numbers(subject: Subject) -> None:
-    """A number that comes as text means the same: `"0"` is the code 0."""
+    """A number sent as text means the same: `"0"` is the code 0."""
     for sample in subject.index.samples:
         if sample.operation == "error" and not sample.refused:
             plain: Any = subject.problem_of(sample.response())
@@ -115,13 +115,13 @@ def numbers(subject: Subject) -> None:
                 found: Any = subject.problem_of(sample.response(body))
                 alike = isinstance(found, Problem) and isinstance(plain, Problem) and found.message == plain.message
                 if not alike or found.code != plain.code:
-                    _unlike(sample, path, text, f"{found!r}, and not {plain!r}")
+                    _unlike(sample, path, text, f"{found!r}, expected {plain!r}")
         elif sample.operation in subject.operations and not sample.refused:
             before = subject.read(sample)
             for path, text in _texts(sample):
                 after = subject.read(sample, mutations.replaced(sample.data, path, text))
                 if not _alike(before, after, word=path in subject.word_paths.get(sample.file, ())):
-                    _unlike(sample, path, text, f"{after}, and not {before}")
+                    _unlike(sample, path, text, f"{after}, expected {before}")
 
 
 def _texts(sample: Sample) -> Iterator[tuple[mutations.Path, str]]:
@@ -131,7 +131,7 @@ def _texts(sample: Sample) -> Iterator[tuple[mutations.Path, str]]:
 
 
 def _alike(before: Outcome, after: Outcome, *, word: bool) -> bool:
-    """Whether two answers mean the same. A status that is a number may not be known as text; it is nothing else."""
+    """Whether two results mean the same. A numeric status may be unknown as text, but may not get another meaning."""
     was, now = before.value, after.value
     if was is None or (isinstance(after.error, AnswerError) and word):
         return True
@@ -146,8 +146,8 @@ def _alike(before: Outcome, after: Outcome, *, word: bool) -> bool:
 
 def _unlike(sample: Sample, path: mutations.Path, text: str, what: str) -> None:
     broken(
-        "a number that comes as text means the same",
+        "a number sent as text must mean the same",
         seen=f"{sample.file} with {mutations.dotted(path)} {mutations.shown(text)}: {what}",
-        why="a proxy or a new version of the server writes numbers as text: all jobs would be refused at once",
+        why="a proxy or a new version of the server may write numbers as text: all jobs would be refused at once",
         do='compare parsing.text(value) with the code as text: `parsing.text(body.get("code")) not in (None, "0")`',
     )

@@ -1,6 +1,6 @@
-"""The rules about second answers, those that a parser asks for with a Follow. Each function is one rule.
+"""The rules about second responses, those that a parser requests with a Follow. Each function is one rule.
 
-The first answer's rules are in the rooms next door; a second answer decides less, so it has fewer.
+The other modules have the rules about the first response; a second response decides less, so it has fewer rules.
 """
 
 from __future__ import annotations
@@ -19,56 +19,57 @@ from .verdicts import EMPTY, JSON, OUTAGES, check_statuses
 
 
 def shown(subject: Subject) -> None:
-    """A Follow has a sample of its second answer, and its parser is shown that answer."""
+    """A Follow has a sample of its second response, and that response reaches its parser."""
     for sample in subject.statuses:
         if not sample.then and _asks(subject, sample):
             broken(
-                "a second answer has a sample",
-                seen=f"{sample.file}, with one value left out, makes the parser ask for a second answer, and no "
-                'status sample has "then"',
-                why="what is in no sample is not tested: a bug in that parser would cost a job that is paid for",
-                do='add a sample of such an answer, with "then": ["result.json"], and the second answer with the '
-                'operation "follow"',
+                "a second response must have a sample",
+                seen=f"{sample.file}, with one value left out, makes the parser return a Follow, and no status sample "
+                'has "then"',
+                why="a response without a sample is not tested: a bug in that parser would cost a job that is paid for",
+                do='add a sample of the first response with "then": ["result.json"], and a sample of the second '
+                'response, result.json, with the operation "follow"',
             )
         for follow, answer in subject.follows(sample):
             read = subject.read(sample)
-            # A refused second answer is shown to nobody: the fallback counts, or the refusal.
+            # A refused second response does not reach the parser: the fallback counts, or the refusal.
             if not is_shown(answer.response(), follow.verdicts) and not (read.error or read.state is sample.state):
                 broken(
-                    "the parser of a second answer is shown it",
-                    seen=f"{answer.file} has HTTP {answer.status}, the Follow of {sample.file} lists the verdicts "
-                    f"{follow.verdicts}, and {sample.state} is expected",
-                    why="vidpoll takes such an answer for a fault: what it says of the job is never read",
+                    "a second response must reach its parser",
+                    seen=f"{answer.file} has HTTP {answer.status}, the Follow of {sample.file} has verdicts="
+                    f"{follow.verdicts}, and index.json expects {sample.state}",
+                    why="vidpoll treats this response as a fault: what it says about the job is never read",
                     do=f"return vidpoll.Follow(request, parse, verdicts=({answer.status},), fallback=…)",
                 )
 
 
 def documented(subject: Subject) -> None:
-    """Each further request is the one that its sample names."""
+    """Each second request is the one that its sample names."""
     pairs = list(_all(subject, "status", "cancel", "delete"))
     pinned = [each for each in pairs if each[2].request]
     if pairs and not pinned:
         sample, follow, answer = pairs[0]
         told = paste(subject, follow.request, named=True)
         broken(
-            "every operation has a sample that says what is sent",
-            seen=f'no sample of a second answer has "request"; {sample.file} leads to {line(subject, follow.request)}',
-            why="a path that was copied wrongly would be found by the first user, when the job is paid for",
-            do=f"compare it with the vendor's page, and write it to {answer.file}: {told}",
+            "every operation must have a sample that says what is sent",
+            seen=f'no sample of a second response has "request"; {sample.file} leads to '
+            f"{line(subject, follow.request)}",
+            why="the first user would find a wrongly copied path, after the job is paid for",
+            do=f"compare it with the vendor's page, and add it to the sample {answer.file} in index.json: {told}",
         )
     for _, follow, answer in pinned:
         compare(subject, answer, follow.request)
 
 
 def statuses(subject: Subject) -> None:
-    """What is in `verdicts` of a Follow has a sample."""
+    """Each HTTP status in `verdicts` of a Follow has a sample."""
     shown = {sample.status for sample in subject.index.of("follow")}
     for sample, follow, _ in _all(subject):
         check_statuses(f"the Follow of {sample.file}", follow.verdicts, shown, leads=sample.refused)
 
 
 def _asks(subject: Subject, sample: Sample) -> bool:
-    """Whether a value left out of a sample makes its parser ask for a second answer that no sample shows."""
+    """Whether a value left out of a sample makes its parser return a Follow that no sample shows."""
     if any(each.then for each in subject.statuses):
         return False
     bodies = [mutations.replaced(sample.data, path, mutations.GONE) for path, _ in mutations.scalars(sample.data)]
@@ -77,18 +78,18 @@ def _asks(subject: Subject, sample: Sample) -> bool:
 
 
 def junk(subject: Subject) -> None:
-    """Whatever a second answer is, its parser raises AnswerError or Refused, and nothing else."""
+    """Whatever the second response is, its parser raises AnswerError or Refused, and nothing else."""
     for sample, follow, answer in _all(subject):
         for seen, outcome in _damaged(subject, sample, follow, answer):
             if not outcome.allowed:
-                bad_error(f"{answer.file}, the second answer of {sample.file}, {seen}: {outcome}")
+                bad_error(f"{answer.file}, the second response of {sample.file}, {seen}: {outcome}")
 
 
 def nothing(subject: Subject) -> None:
-    """An empty second answer, HTML or an outage ends no job."""
+    """An empty second response, HTML or an outage ends no job."""
     for sample, follow, answer in _all(subject):
         certain = follow.fallback.state if isinstance(follow.fallback, Snapshot) else None
-        # A 4xx that a Follow lists is the provider's word by itself; a 5xx may be an outage.
+        # A 4xx that a Follow lists is a verdict by itself; a 5xx may be an outage.
         outages = [status for status in follow.verdicts if status >= 500]
         tries = [(status, body) for status in (200, 202, 204, *outages) for body in EMPTY]
         tries += [(status, body) for status in outages for body in OUTAGES]
@@ -96,16 +97,16 @@ def nothing(subject: Subject) -> None:
             outcome = subject.second(follow, Response(status, JSON, body), sample.job_id)
             if outcome.state is not None and outcome.state.final and outcome.state is not certain:
                 broken(
-                    "a second answer that says nothing ends no job",
-                    seen=f"{answer.file}, the second answer of {sample.file}, as HTTP {status} with the body "
+                    "a second response that says nothing about the job must not end it",
+                    seen=f"{answer.file}, the second response of {sample.file}, as HTTP {status} with the body "
                     f"{body.decode('latin-1')!r}: {outcome}",
                     why="a proxy's error page or an outage would end a paid job",
-                    do="raise vidpoll.Malformed where the second answer says nothing: the fallback counts then",
+                    do="raise vidpoll.Malformed if the second response says nothing: vidpoll then uses the fallback",
                 )
 
 
 def foreign(subject: Subject) -> None:
-    """The files of a second answer that names another job are not taken."""
+    """Files of a second response that names another job are ignored."""
     for sample, follow, answer in _all(subject):
         named = subject.id_paths(replace(answer, job_id=sample.job_id))
         data = answer.data
@@ -116,16 +117,16 @@ def foreign(subject: Subject) -> None:
         taken = isinstance(value, Snapshot) and isinstance(good, Snapshot) and value.assets == good.assets != ()
         if named and taken and not (value.job_id or "").endswith(mutations.NOBODY):
             broken(
-                "an answer about another job is told apart, the second one too",
-                seen=f"{answer.file}, the second answer of {sample.file}, with the id {mutations.NOBODY!r}: its files "
-                "are taken",
-                why="the user would get the video of somebody else's job",
-                do="raise vidpoll.ForeignAnswer where the second answer names another job",
+                "a second response about another job must be recognised",
+                seen=f"{answer.file}, the second response of {sample.file}, with the id {mutations.NOBODY!r}: the "
+                "parser returns its files",
+                why="the user would get the video of another user's job",
+                do="raise vidpoll.ForeignAnswer if the second response names another job",
             )
 
 
 def refused(subject: Subject) -> None:
-    """A refusal as second answer changes nothing about the job: what the first one said counts."""
+    """If the second request is refused, the result of the first response stays."""
     for sample, follow, answer in _all(subject):
         certain = follow.fallback.state if isinstance(follow.fallback, Snapshot) else None
         told = {each.status for each in subject.index.of("follow") if each.status >= 400}
@@ -134,26 +135,26 @@ def refused(subject: Subject) -> None:
                 outcome = subject.second(follow, Response(status, JSON, error.body), sample.job_id)
                 if outcome.state is not None and outcome.state.final and outcome.state is not certain:
                     broken(
-                        "a refusal as second answer keeps what the first one said",
-                        seen=f"{error.file} as HTTP {status} in the place of {answer.file}: {outcome}, and the first "
-                        f"answer says {certain}",
-                        why="a file that cannot be had at the moment would end a paid job, or complete it without one",
-                        do="raise vidpoll.Malformed in that parser, or vidpoll.Refused; give the Follow a fallback",
+                        "a refused second request must not change the result of the first response",
+                        seen=f"{error.file} as HTTP {status} in place of {answer.file}: {outcome}; the first response "
+                        f"gives {certain}",
+                        why="a file that is not ready yet would end a paid job, or complete it without a file",
+                        do="raise vidpoll.Malformed or vidpoll.Refused in that parser, and give the Follow a fallback",
                     )
 
 
 def circles(subject: Subject) -> None:
-    """A second answer leads to no request that was sent already."""
+    """No second response leads to a request that was already sent."""
     for sample, follow, answer in _all(subject):
         sent = [follow.request, subject.build("status", subject.builder("status", sample))]
         for seen, outcome in _damaged(subject, sample, follow, answer):
             if isinstance(outcome.value, Follow) and outcome.value.request in sent:
                 broken(
-                    "a second answer leads to another request",
-                    seen=f"{answer.file}, the second answer of {sample.file}, {seen}: the parser asks for "
+                    "a second response must not lead to the same request again",
+                    seen=f"{answer.file}, the second response of {sample.file}, {seen}: the parser requests "
                     f"{line(subject, outcome.value.request)} again",
-                    why="vidpoll would ask again at once, without the pause that the provider wants, and then give up",
-                    do="raise vidpoll.Malformed where the second answer is not ready: vidpoll asks again, in time",
+                    why="vidpoll would send it again at once, without the pause that the provider needs, and give up",
+                    do="raise vidpoll.Malformed if the second response is not ready: vidpoll polls again later",
                 )
 
 
@@ -165,7 +166,7 @@ def _all(subject: Subject, *operations: str) -> Iterator[tuple[Sample, Follow[An
 
 
 def _damaged(subject: Subject, sample: Sample, follow: Follow[Any], answer: Sample) -> Iterator[tuple[str, Outcome]]:
-    """A second answer with each part of it replaced, and what says nothing in its place."""
+    """The results of a second response with each of its parts replaced, and of empty bodies in its place."""
     for body in EMPTY:
         outcome = subject.second(follow, Response(answer.status, JSON, body), sample.job_id)
         yield f"with the body {body.decode('latin-1')!r}", outcome

@@ -1,4 +1,4 @@
-"""The rule about ids in requests: whatever an id holds, the request is about this job and nothing else."""
+"""The rule about ids in requests: whatever an id contains, the request is about this job and nothing else."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from ...model import Request
 from . import mutations
 from .subject import BY_ID, Outcome, Subject, broken, said
 
-_RULE = "the id reaches the request, whole and nothing else"
+_RULE = "the id must reach the request whole, and change nothing else in it"
 _DO = (
-    "percent-encode it: f'/jobs/{parsing.segment(job_id)}'; for an id that is itself a path "
-    "parsing.segment(job_id, safe='/'), and a sample whose id is such a path"
+    "percent-encode it: f'/jobs/{parsing.segment(job_id)}'; for an id that is itself a path write "
+    "parsing.segment(job_id, safe='/'), and add a sample whose id is such a path"
 )
 _ODD = ("a/b", "a:b", "a b", "a?b", "a#b", "100%", "%41", "a%2Fb", "é", "日本", "a+b=", "a&b=c", "...", "a\\b", "~a",
         "A-b_C.9", "0", "a" * 300)  # fmt: skip
@@ -34,7 +34,7 @@ def ids(subject: Subject) -> None:
 
 
 def _looks_first(subject: Subject, name: str) -> bool:
-    """Whether an operation asks about all jobs first (a queue), and names the job in what follows from that."""
+    """Whether an operation first requests all jobs (a queue), and names the job only in its Follow."""
     samples = [sample for sample in subject.index.of(name) if sample.then]
     asked = [_try(subject, name, sample.job_id).value for sample in samples]
     if not asked or not all(isinstance(each, Request) and each.method == "GET" for each in asked):
@@ -50,20 +50,20 @@ def _whole(request: Request) -> str:
 
 
 def _check_nobody(name: str, outcome: Outcome) -> None:
-    """No job's id is an empty one: what follows from the question would be about any job."""
+    """Fail unless the empty id is refused: the Follow could be about any job."""
     if not isinstance(outcome.error, UsageError):
         broken(
-            "no request is about no job",
+            "a builder must refuse an empty id",
             seen=f"{name} with the id '': {_said(outcome)}",
-            why="a request that changes something could be about any job, or all of them",
+            why="a request that changes something could reach any job, or all of them",
             do="call parsing.segment(job_id) in the builder: it raises vidpoll.BadReference",
         )
 
 
 def _forms(subject: Subject) -> Iterator[tuple[str, str]]:
-    """The ids of the samples, each as what stands before its last part, and a last part of the same make.
+    """The ids of the samples, each as its prefix and a new last part of the same form.
 
-    An id that no builder takes in such a form is tried as it is.
+    If the status builder refuses the new last part, the original one is used.
     """
     seen = set()
     for sample in subject.index.samples:
@@ -79,7 +79,7 @@ def _forms(subject: Subject) -> Iterator[tuple[str, str]]:
 
 
 def _check(who: str, outcome: Outcome, like: Outcome, made: tuple[str, str, str]) -> None:
-    """Compare the request for an odd id with that for a plain one; `made` is what stands before both, and the two."""
+    """Compare the request for an odd id with that for a plain one; `made` is (common prefix, plain id, odd id)."""
     prefix, plain, odd = made
     seen = f"{who}{(prefix + odd)[:80]!r}: {_said(outcome)}"
     if isinstance(outcome.error, UsageError):
@@ -88,13 +88,13 @@ def _check(who: str, outcome: Outcome, like: Outcome, made: tuple[str, str, str]
         broken(
             _RULE,
             seen=seen,
-            why="the user would read of a bug in the plugin, where the id is simply none of this provider's",
-            do="raise vidpoll.BadReference for an id that cannot be one; " + _DO,
+            why="the user would read of a bug in the plugin, when only the id is wrong",
+            do="raise vidpoll.BadReference for an id that cannot exist; " + _DO,
         )
     request, due = outcome.value, like.value
     if odd in _NONE:
-        return  # no reference has such an id; with it in a query the provider says that there is none
-    # An id whose slashes are part of the path goes deeper with each of them.
+        return  # no reference has such an id; in a query, the provider says that there is no such job
+    # If the slashes of an id are part of the path, each slash makes the path one segment longer.
     safe = "/" in prefix and isinstance(due, Request) and prefix in due.path
     deeper = isinstance(due, Request) and request.path.count("/") - due.path.count("/") not in (
         (0, odd.count("/")) if safe else (0,)
@@ -103,15 +103,15 @@ def _check(who: str, outcome: Outcome, like: Outcome, made: tuple[str, str, str]
         broken(
             _RULE,
             seen=f"{seen}; with the id {prefix + plain!r}: {_said(like)}",
-            why="an odd id would reach another endpoint or another job: with DELETE, the wrong one is gone",
+            why="an odd id would reach another endpoint or another job: a DELETE would delete the wrong job",
             do=_DO,
         )
 
 
 def _same(request: Request, due: Request, plain: str, odd: str) -> bool:
-    """Whether a request is the other one with another id: decoded once, the id stands where the plain one stood."""
+    """Whether a request equals the other one, apart from the id: decoded once, it is where the plain one was."""
     if plain and plain not in _whole(due):
-        return False  # the id is nowhere
+        return False  # the request does not contain the id
     path = unquote(request.path) == unquote(due.path).replace(plain, odd)
     query = request.query == tuple((key, value.replace(plain, odd)) for key, value in due.query)
     body = due.body is None or odd in unquote_plus((request.body or b"").decode("utf-8", "replace"))
@@ -131,7 +131,7 @@ def _put(value: Any, plain: str, odd: str) -> Any:
 def _try(subject: Subject, name: str, job_id: str) -> Outcome:
     try:
         return Outcome(subject.operations[name].request(job_id))
-    except Exception as error:  # noqa: BLE001 - what a builder raises is what is looked at
+    except Exception as error:  # noqa: BLE001 - the check examines whatever is raised
         return Outcome(error=error)
 
 

@@ -1,4 +1,4 @@
-"""The rule that no answer can hold a parser up: texts at which regular expressions choke, and very long ones."""
+"""The rule that every response is parsed quickly: very long texts, and texts that make a regex backtrack."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from .samples import Sample
 from .subject import Subject, bad_error, broken
 
 LIMIT = 0.5
-"""Seconds of processor time that one answer may take; sound parsers take a thousandth of it."""
+"""Seconds of processor time that parsing one response may take; good parsers take a thousandth of it."""
 
-_SHORT = (12, 18, 22, 24, 26, 28, 32, 36, 40, 46, 52, 60)  # a choking expression takes many times as long for each
+_SHORT = (12, 18, 22, 24, 26, 28, 32, 36, 40, 46, 52, 60)  # each takes a bad expression many times longer
 _STRIDES = (12, 24, 40, 60)
 _QUICK = 0.001
-"""Seconds: an expression that chokes at 40 characters has taken longer than this at 24, and at 60 longer at 40."""
+"""Seconds. An expression that backtracks badly at 40 characters takes longer than this at 24; one at 60, at 40."""
 _LONG = (2_000, 20_000, 200_000)
 _MAKES: tuple[Callable[[int], str], ...] = (
     lambda n: "a" * n + "!",
@@ -34,7 +34,7 @@ Ask = Callable[[Sample, Response], Exception | None]
 
 def limits(subject: Subject) -> None:
     ask = partial(_ask, subject, _ways(subject))
-    seen = set()  # one field of one kind of answer is tried once
+    seen = set()  # each field of each kind of response is tried once
     for sample in subject.index.samples:
         if sample.operation not in (*subject.operations, "error", "follow") or sample.refused:
             continue
@@ -48,7 +48,7 @@ def limits(subject: Subject) -> None:
 
 
 def _try(check: Callable[[str], float]) -> None:
-    """Longer and longer texts; after a quick answer the next one is a stride longer."""
+    """Try longer and longer texts; after a quick result the next text is a stride longer."""
     for make in _MAKES:
         took = 0.0
         for length in _SHORT:
@@ -70,7 +70,7 @@ def _all(sample: Sample, texts: list[mutations.Path]) -> object:
 
 
 def _check(ask: Ask, sample: Sample, data: object, path: mutations.Path, text: str) -> float:
-    """Seconds of processor time that the answer took."""
+    """Seconds of processor time that the response took."""
     body = mutations.encode(data)
     begun = time.process_time()
     error = ask(sample, sample.response(body))
@@ -80,17 +80,17 @@ def _check(ask: Ask, sample: Sample, data: object, path: mutations.Path, text: s
         bad_error(f"{where}: {type(error).__name__}: {error}")
     if took > LIMIT:
         broken(
-            "no answer holds a parser up",
-            seen=f"{where}: it took {took:.1f} s",
-            why="one strange answer would hold up the wait for it, and for all other jobs",
-            do="write regular expressions without a repeat inside a repeat, `(a+)+`, and with a bound, `{1,80}`; cut "
-            "long text before you look at it",
+            "every response must be parsed quickly",
+            seen=f"{where}: parsing took {took:.1f} s, the limit is {LIMIT} s",
+            why="one odd response would delay the wait for its job, and for all other jobs",
+            do="write regular expressions without a repeat inside a repeat, like `(a+)+`, and with a bound, like "
+            "`{1,80}`; cut long text before you search in it",
         )
     return took
 
 
 def _ways(subject: Subject) -> Ways:
-    """The question that each second answer is the answer to, and the job that it is about."""
+    """For each second response its Follow, and the id of its job."""
     found: Ways = {}
     for first in subject.statuses:
         for follow, answer in subject.follows(first):
@@ -99,7 +99,7 @@ def _ways(subject: Subject) -> Ways:
 
 
 def _ask(subject: Subject, ways: Ways, sample: Sample, response: Response) -> Exception | None:
-    """Show it to its parser; the error that no parser may raise."""
+    """Parse a response. Returns the error if it is one that a parser may not raise."""
     if sample.operation == "error":
         problem = subject.problem_of(response)
         return problem if isinstance(problem, Exception) else None

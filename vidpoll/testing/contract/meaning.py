@@ -1,4 +1,4 @@
-"""The rules that a sample means what its index expects, field by field, and that the index leaves nothing out."""
+"""The rules that the parser's result equals the "expect" of the index, field by field, and that none is left out."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from ...provider import Follow
 from .samples import Sample
 from .subject import TYPES, Outcome, Subject, broken, is_shown, said
 
-_RULE = "a sample means what index.json expects"
-_WHY = "users are shown this state, stage and progress, and get these files"
-_FIX = "correct the parser; or, where the vendor's page bears it out, the expectation"
+_RULE = "the parser's result must equal what index.json expects"
+_WHY = "users see this state, stage and progress, and get these files"
+_FIX = 'correct the parser; or, if the vendor\'s page says otherwise, correct "expect" in index.json'
 
 
 def meaning(subject: Subject, sample: Sample) -> None:
-    if sample.operation == "follow":  # read where a sample names it in "then"
+    if sample.operation == "follow":  # it is read with the sample that names it in "then"
         return
     if sample.operation == "error":
         problem = _problem(subject, sample)
@@ -36,9 +36,9 @@ def meaning(subject: Subject, sample: Sample) -> None:
     if isinstance(outcome.value, Follow):
         broken(
             _RULE,
-            seen=f"{sample.file}: the parser asks for a second answer, and the sample brings none",
-            why="without it nobody knows what the job becomes",
-            do='name the sample of the second answer: "then": ["result.json"]; its own operation is "follow"',
+            seen=f"{sample.file}: the parser returns a Follow, and the sample names no second response",
+            why="without the second response the state of the job is unknown",
+            do='name the sample of the second response, "then": ["result.json"]; its operation must be "follow"',
         )
     due_type = TYPES.get(sample.operation.partition(" ")[0])
     if due_type is not None and not isinstance(outcome.value, due_type):
@@ -52,48 +52,48 @@ def meaning(subject: Subject, sample: Sample) -> None:
 
 
 def _problem(subject: Subject, sample: Sample) -> Problem:
-    """What the reader of refusals makes of a sample. Fails the test where it raises."""
+    """What `Provider(error=…)` returns for a sample. Fails the test if it raises."""
     problem = subject.problem_of(sample.response())
     if not isinstance(problem, Problem):
         what = said(problem) if isinstance(problem, Exception) else type(problem).__name__
         broken(
             _RULE,
-            seen=f"{sample.file}: the reader of refusals, Provider(error=…), gives {what}",
-            why='instead of the provider\'s reason the user reads "unreadable error"',
-            do="return vidpoll.Problem(…), and raise nothing; parsing.problem(response) knows most envelopes",
+            seen=f"{sample.file}: Provider(error=…) gives {what}",
+            why='the user would read "unreadable error" instead of the provider\'s reason',
+            do="return vidpoll.Problem(…) and never raise; parsing.problem(response) reads most envelopes",
         )
     return problem
 
 
 def _at(outcome: Outcome) -> str:
-    """Where a bug of the parser's is, for an error that no parser may raise."""
+    """The line of the parser's bug, for an error that a parser may not raise."""
     return (
         "" if outcome.allowed or outcome.error is None else f": {said(outcome.error).rpartition(' (')[2].rstrip(')')}"
     )
 
 
 def _shown(subject: Subject, sample: Sample) -> None:
-    """Fail unless there is a parser that is shown such an answer."""
+    """Fail unless the response reaches a parser."""
     if sample.operation not in subject.operations:
         broken(
             _RULE,
-            seen=f"{sample.file}: the provider has no operation {sample.operation!r}, "
-            f"it has {', '.join(subject.operations)}",
+            seen=f"{sample.file}: the provider has no operation {sample.operation!r}, only "
+            f"{', '.join(subject.operations)}",
             why=_WHY,
-            do='give the provider that operation, or correct "operation"',
+            do='add that operation to the provider, or correct "operation" in index.json',
         )
     if not is_shown(sample.response(), subject.operations[sample.operation].verdicts) and not sample.refused:
         broken(
             _RULE,
-            seen=f"{sample.file} has HTTP {sample.status}, which no parser is shown",
-            why="vidpoll takes it for a fault or a refusal, and the body for its reason",
-            do='say so: "expect": {"raises": "Refused"}; or let it be of the operation "error"; where this body is the '
-            f"job, write Operation(…, verdicts=({sample.status},))",
+            seen=f"{sample.file} has HTTP {sample.status}, which does not reach a parser",
+            why="vidpoll treats this response as a fault or a refusal, and reads only the reason from its body",
+            do='write "expect": {"raises": "Refused"}, or "operation": "error"; if this body is the job, write '
+            f"Operation(…, verdicts=({sample.status},))",
         )
 
 
 def _compare(sample: Sample, value: Any, **known: Any) -> None:
-    """Fail unless a value is as expected; `known` is what stands beside it."""
+    """Fail unless a value is as expected; `known` has values that are not fields of it."""
     for name, wanted in sample.expect.items():
         due: Any = wanted
         found = known[name] if name in known else _field(value, name)
@@ -102,7 +102,7 @@ def _compare(sample: Sample, value: Any, **known: Any) -> None:
             if isinstance(plain, list) and isinstance(due, list) and len(plain) == len(due):
                 at = next(number for number, each in enumerate(due) if not _fits(found[number], each))
                 plain, due, place = plain[at], due[at], f"[{at}]"
-            seen = f"{sample.file}: {name}{place} is {plain!r}, and index.json expects {due!r}"
+            seen = f"{sample.file}: {name}{place} is {plain!r}, index.json expects {due!r}"
             broken(_RULE, seen=seen, why=_WHY, do=_FIX)
 
 
@@ -115,8 +115,8 @@ def _raises(sample: Sample, outcome: Outcome) -> None:
         of_kind = f" of the kind {sample.expect['kind']!r}" if "kind" in sample.expect else ""
         broken(
             _RULE,
-            seen=f"{sample.file}: {outcome}, and index.json expects {due}{of_kind}",
-            why="this answer is no word about the job, and must not become one",
+            seen=f"{sample.file}: the parser gives {outcome}, index.json expects {due}{of_kind}",
+            why="this response says nothing about the job's state, and must not be read as one that does",
             do=f"raise vidpoll.{due} in the parser",
         )
 
@@ -125,20 +125,20 @@ def _raises(sample: Sample, outcome: Outcome) -> None:
 
 
 def complete(subject: Subject) -> None:
-    """What the parser says of a sample stands in its "expect"."""
+    """The "expect" of a sample holds everything that the parser returns."""
     lines = []
     for sample in subject.index.samples:
         value = _read(subject, sample)
         rest = {} if value is None or sample.refused else left_out(sample, value)
         if rest:
             whole = json.dumps({**sample.expect, **rest}, ensure_ascii=False)
-            lines.append(f'\n        {sample.file}: {", ".join(rest)}; paste "expect": {whole}')
+            lines.append(f'\n        {sample.file} lacks {", ".join(rest)}; paste "expect": {whole}')
     if lines:
         broken(
-            'what the parser says of a sample stands in its "expect"',
-            seen=f"{len(lines)} samples expect less than the parser says:{''.join(lines)}",
-            why="what no sample expects can be lost by the next change, and nobody notices",
-            do="compare each value with the vendor's page, and paste the line; or let the parser say less",
+            'the "expect" of a sample must hold everything that the parser returns',
+            seen=f"{len(lines)} samples expect less than the parser returns:{''.join(lines)}",
+            why="the next change could lose a value that no sample expects, and no test would fail",
+            do="compare each value with the vendor's page, and paste the line; or let the parser return less",
         )
 
 
@@ -150,7 +150,7 @@ def _read(subject: Subject, sample: Sample) -> Any:
 
 
 def left_out(sample: Sample, value: Any) -> dict[str, Any]:
-    """The fields that are told and not expected, as index.json writes them."""
+    """The fields that the parser returns and the index does not expect, as index.json writes them."""
     if isinstance(value, Page):
         rows = sample.expect.get("rows")
         known = rows if isinstance(rows, list) and len(rows) == len(value.items) else [{}] * len(value.items)
@@ -180,7 +180,7 @@ def _told(value: Any, expected: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_cut(problem: Problem, short: object) -> bool:
-    """Whether the expected reason leaves out the code, the class of failure, or who pays; one as text does."""
+    """Whether the expected problem leaves out the code, the category or `charged`; a problem given as text does."""
     return bool(_plain(problem).keys() - (short.keys() if isinstance(short, Mapping) else {"message"}))
 
 
@@ -188,7 +188,7 @@ def _is_cut(problem: Problem, short: object) -> bool:
 
 
 def _field(value: Any, name: str) -> Any:
-    """What is to be compared with an expectation of that name."""
+    """The value to compare with an expectation of that name."""
     if isinstance(value, Submitted) and name != "job_id":
         return getattr(value.snapshot, name, None)
     if isinstance(value, Page) and name == "rows":

@@ -1,4 +1,4 @@
-"""Bodies that are almost right: one value replaced, a field from elsewhere, junk. Pure functions on plain data."""
+"""Bodies that are almost right: one value replaced, a field of another body, junk. Pure functions on plain data."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ NOBODY = "zxqv-nobody-sends-this"
 """A status word, an id and a text that no provider sends."""
 
 GONE: Final = object()
-"""Stands for a key that is not there."""
+"""Stands for a missing key."""
 
 _INFINITE = "\x00infinite"
 
 VALUES: tuple[Any, ...] = (
     NOBODY, "", 0, 1, -1, 100, 0.5, 10**400, _INFINITE, None, True, False, [], {}, [None], {"a": 1}, GONE,
 )  # fmt: skip
-"""What every scalar is replaced by. 10**400 is good JSON and no float; 1e999 is good JSON and read as infinity."""
+"""The replacements for every scalar. 10**400 is valid JSON but not a float; 1e999 is valid JSON, read as infinity."""
 
-_MOST = 300  # scalars of one body that are tried
+_MOST = 300  # the number of scalars of one body that are tried
 
 
 def encode(value: object) -> bytes:
-    """Plain data as the body of an answer."""
+    """Plain data as the body of a response."""
     return json.dumps(value).replace(json.dumps(_INFINITE), "1e999").encode()
 
 
 def shown(value: object) -> str:
-    """A value for a message: short, and as it stands in JSON."""
+    """A value for a message: short, and written as JSON."""
     if value is GONE:
         return "left out"
     if value == _INFINITE:
@@ -55,13 +55,13 @@ def nodes(value: object, path: Path = ()) -> Iterator[tuple[Path, object]]:
 
 
 def scalars(value: object) -> list[tuple[Path, Any]]:
-    """Every value that is neither object nor list."""
+    """Every value that is neither an object nor a list, with its path."""
     found = [(path, each) for path, each in nodes(value) if path and not isinstance(each, (dict, list))]
     return found[:_MOST]
 
 
 def get(value: Any, path: Path) -> Any:
-    """The value at a path; GONE where there is none."""
+    """The value at a path; GONE if there is none."""
     for key in path:
         try:
             value = value[key]
@@ -71,7 +71,7 @@ def get(value: Any, path: Path) -> Any:
 
 
 def replaced(value: Any, path: Path, new: object) -> Any:
-    """A copy with another value at `path`; what does not lie on the way there is shared."""
+    """A copy with another value at `path`; the parts outside the path are shared."""
     if not path:
         return None if new is GONE else new
     result, key, rest = copy.copy(value), path[0], path[1:]
@@ -85,7 +85,7 @@ def replaced(value: Any, path: Path, new: object) -> Any:
 
 
 def same(one: object, other: object) -> bool:
-    """Equal and of one type: True is not 1 here."""
+    """Equal and of the same type: True is not 1 here."""
     return type(one) is type(other) and one == other
 
 
@@ -95,10 +95,10 @@ def start(path: Path, of: Path) -> bool:
 
 
 def try_junk(check: Callable[[object], None], examples: int, seed: str) -> None:
-    """Call `check` with nested junk: hypothesis makes it where it is installed, a seeded generator where not.
+    """Call `check` with nested junk, made by hypothesis if it is installed, else by a seeded generator.
 
-    The same junk in every run, so that a green plugin stays green. It is made once a process; where a check fails,
-    hypothesis looks for the smallest that does.
+    The junk is the same in every run, so that a green plugin stays green. It is made once per process; if a check
+    fails, hypothesis searches for the smallest junk that fails.
     """
     try:
         made = _made(examples)
@@ -110,7 +110,7 @@ def try_junk(check: Callable[[object], None], examples: int, seed: str) -> None:
     try:
         for value in made:
             check(value)
-    except BaseException:  # pytest's own failure is no Exception
+    except BaseException:  # pytest's own failure is not an Exception
         _with_hypothesis(check, examples)
         raise
 
@@ -123,7 +123,7 @@ def _made(examples: int) -> list[object]:
 
 
 def _with_hypothesis(check: Callable[[object], None], examples: int) -> None:
-    """Raises ImportError where it is not installed, and whatever `check` raises."""
+    """Raises ImportError if hypothesis is not installed, and whatever `check` raises."""
     from hypothesis import HealthCheck, given, settings
     from hypothesis import strategies as st
 

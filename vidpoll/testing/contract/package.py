@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..simulated import Simulation
 
 MARK = "DECIDE"
-"""What the template puts where its author has to decide."""
+"""The mark that the template puts where the author must decide."""
 
 
 def sound(subject: Subject) -> None:
@@ -30,40 +30,40 @@ def sound(subject: Subject) -> None:
     provider = subject.provider
     if subject.warnings:
         broken(
-            "nothing in a plugin is misspelt or left out",
+            "no hook of a plugin may be misspelt or unmarked",
             seen="; ".join(subject.warnings),
-            why="a hook that is not called does nothing, and nobody notices",
+            why="vidpoll does not call such a hook: it does nothing, without an error",
             do="spell hooks as in docs/hooks.md, and mark them with @vidpoll.hookimpl",
         )
     declared = [(stage.word, stage.state) for stage in provider.stages]
     wrong = [(word, state) for word, state in declared if subject.index.means(word) not in (None, state)]
     if wrong:
         broken(
-            "the declared stages agree with the vendor's words",
-            seen=f"Stage{wrong[0]!r}, and index.json says {subject.index.means(wrong[0][0])}",
-            why="`vidpoll` shows the stages to users as the provider's own",
-            do="correct one of the two",
+            "the declared stages must agree with the vendor's words",
+            seen=f"the plugin has Stage{wrong[0]!r}, index.json says {subject.index.means(wrong[0][0])}",
+            why="vidpoll shows these stages to users as the provider's own",
+            do='correct Provider(stages=…), or "words" in index.json',
         )
 
 
 def entry_point(subject: Subject) -> None:
     if subject.plugin is not None:
-        skip("the plugin is passed, and not installed")
+        skip("the contract class passes the plugin, so it has no entry point")
     report = subject.report
     entries = [entry for entry in metadata.entry_points(group=GROUP) if entry.name == report.name]
     alike = len(report.providers) == 1 and report.name.replace("_", "-") != subject.name.replace("_", "-")
     if alike or not entries:
         module = entries[0].value if entries else f"vidpoll_{subject.name}:vidpoll_providers"
         broken(
-            "the entry point bears the provider's name",
-            seen=f"the entry point {report.name!r} of {report.distribution} brings the provider {subject.name!r}",
-            why="users switch a plugin off, and look for it, by the name of its provider",
+            "the entry point must have the provider's name",
+            seen=f"the entry point {report.name!r} of {report.distribution} provides {subject.name!r}",
+            why="users look for a plugin, and switch it off, by the name of its provider",
             do=f"write in setup.cfg, below [options.entry_points]: vidpoll = {subject.name} = {module}",
         )
 
 
 def values(subject: Subject) -> None:
-    """What the index and the provider both say agrees, and what is declared can be used."""
+    """The values that the index and the provider share agree, and the declared values can be used."""
     provider, index = subject.provider, subject.index
     for name, mine, due in (
         ("base_url", provider.base_url.rstrip("/"), index.base_url and index.base_url.rstrip("/")),
@@ -71,39 +71,40 @@ def values(subject: Subject) -> None:
     ):
         if due is not None and mine != due:
             broken(
-                "what is declared is what the vendor's page says",
-                seen=f"{name} is {mine!r}, and index.json says {due!r}",
-                why="nothing would be reached, or the account would be asked more often than the provider allows",
-                do=f'correct the plugin; or, where the page bears it out, write "{name}": {json.dumps(mine)}',
+                "the declared values must be those of the vendor's page",
+                seen=f"{name} is {mine!r} in the plugin and {due!r} in index.json",
+                why="no request would arrive, or vidpoll would poll more often than the provider allows",
+                do="correct the plugin; or, if the vendor's page says so, write into index.json "
+                f'"{name}": {json.dumps(mine)}',
             )
     wide = [host for host in provider.media_hosts if "." not in host or host.startswith(".")]
     if wide:
         broken(
-            "the hosts that may get the key are named whole",
+            "media_hosts must have whole host names",
             seen=f"media_hosts={provider.media_hosts}",
-            why="the key would go to hosts that are not the provider's",
+            why="the user's key would be sent to hosts that are not the provider's",
             do='name each host: media_hosts=("files.acme.example",)',
         )
     for name, value in provider.headers.items():
         text = isinstance(name, str) and isinstance(value, str) and value.isprintable() and value.isascii()
         if not text or not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name):
             broken(
-                "fixed headers are text",
+                "fixed headers must be text",
                 seen=f"headers={dict(provider.headers)!r}",
-                why="no request can be sent",
-                do="give names and values of printable ASCII text",
+                why="no request could be sent",
+                do="write names and values as printable ASCII text",
             )
     _typed(subject)
 
 
 def _typed(subject: Subject) -> None:
-    """A package says that it is typed."""
+    """A package declares that it is typed."""
     folder = source.package(subject)
     if folder is not None and not (folder / "py.typed").exists():
         broken(
-            "a package says that it is typed",
-            seen=f"there is no {folder.name}/py.typed",
-            why="type checkers of the plugin's users ignore its types",
+            "a package must declare that it is typed",
+            seen=f"there is no file {folder.name}/py.typed",
+            why="type checkers ignore the types of the plugin",
             do="add the empty file, and name it in setup.cfg below [options.package_data]",
         )
 
@@ -111,15 +112,15 @@ def _typed(subject: Subject) -> None:
 def described(subject: Subject) -> None:
     if subject.index.wrong:
         broken(
-            "every sample says what it answers, where it comes from and what it means",
+            "index.json must say what each sample answers, where it comes from and what it means",
             seen="".join(f"\n        {line}" for line in [*subject.index.wrong, *_lines(subject)]),
-            why="without samples nobody knows whether the plugin reads the provider's answers as they are meant",
-            do="write it into index.json (docs/writing-a-provider.md shows one)",
+            why="only samples prove that the plugin reads the provider's responses correctly",
+            do="correct these lines in index.json (docs/writing-a-provider.md shows an example)",
         )
 
 
 def _lines(subject: Subject) -> Iterator[str]:
-    """What the plugin says where the index says nothing, as the index would write it."""
+    """The values of the plugin that the index lacks, as the index would write them."""
     provider, index = subject.found, subject.index
     if provider is None:
         return
@@ -127,7 +128,7 @@ def _lines(subject: Subject) -> Iterator[str]:
     missing += [auth.suggestion(subject)] if index.auth is None else []
     missing += [f'"floor": {json.dumps(provider.pacing.floor)}'] if index.floor is None else []
     if missing:
-        yield f"the plugin says: {', '.join(missing)}; compare it with the vendor's page, and paste it"
+        yield f"the plugin says: {', '.join(missing)}; compare this with the vendor's page, and paste it"
 
 
 def every_end(subject: Subject) -> None:
@@ -137,11 +138,11 @@ def every_end(subject: Subject) -> None:
     missing += [f"a {state} job" for state in (State.COMPLETED, State.FAILED) if state not in states]
     if missing:
         broken(
-            "there is a sample of a job under way, of a completed one and of a failed one",
-            seen=f"there is no status sample of {' nor of '.join(missing)}",
-            why="what is in no sample is not tested, and most bugs are in the answer about a failed job",
-            do='take it from the vendor\'s page or record one; write it yourself and call it "inferred" where there '
-            "is none",
+            "there must be a sample of a job under way, of a completed one and of a failed one",
+            seen=f"there is no status sample of {' or of '.join(missing)}",
+            why="a response without a sample is not tested, and most bugs are in responses about failed jobs",
+            do="copy it from the vendor's page or record one; if there is none, write it yourself with "
+            '"origin": "inferred"',
         )
 
 
@@ -155,21 +156,21 @@ def decided(subject: Subject) -> None:
                 marks.append(f"\n        {path.name}:{number}: {asked}")
     if marks:
         broken(
-            f"nothing is left to decide: {len(marks)} places",
+            f"no {MARK} mark may be left, found {len(marks)}",
             seen="".join(marks),
-            why="these are guesses of the template; a wrong one costs users money",
-            do=f"look at each, correct it by the vendor's page, and take the mark ({MARK}: …) away",
+            why="each is a guess of the template; a wrong guess costs users money",
+            do=f"compare each place with the vendor's page, correct it, and remove the mark ({MARK}: …)",
         )
 
 
 # -- a whole run ------------------------------------------------------------------------------------------------------
 
-_RUN = "a simulated job goes from submit to file"
-_WHOLE = "this is the whole way that a user's job goes"
+_RUN = "a simulated job must run from submit to download"
+_WHOLE = "a user's job takes the same steps"
 
 
 def _simulation(subject: Subject, plugins: tuple[object, ...]) -> Simulation:
-    """The provider as its own face plays it; where it names none, as its samples do."""
+    """The provider as played by its own face; if it names none, by its samples."""
     from ..simulated import Simulation, simulate
     from ..simulator import SampleFace
 
@@ -178,10 +179,10 @@ def _simulation(subject: Subject, plugins: tuple[object, ...]) -> Simulation:
             return simulate(subject.name, speed=300.0, plugins=plugins)
         except VidpollError as error:
             broken(
-                "what vidpoll_simulators names can be played",
+                "the simulator named by vidpoll_simulators must run",
                 seen=redact.text(error),
-                why="`vidpoll demo` and `vidpoll simulate` fail for everyone who has the plugin",
-                do="add what is missing, or leave the provider out of vidpoll_simulators",
+                why="`vidpoll demo` and `vidpoll simulate` would fail for every user of the plugin",
+                do="correct what the message names, or remove the provider from vidpoll_simulators",
             )
     try:
         face = SampleFace(subject.index, subject.provider, fields=subject.submits)
@@ -194,15 +195,20 @@ def simulated(subject: Subject) -> None:
     try:
         face = subject.plugins.simulators().get(subject.name, "the samples")
     except VidpollError as error:
-        broken(_RUN, seen=str(error), why=_WHOLE, do='return {"acme": "vidpoll_acme:samples/index.json"} from the hook')
+        broken(
+            _RUN,
+            seen=str(error),
+            why=_WHOLE,
+            do='return {"acme": "vidpoll_acme:samples/index.json"} from the hook vidpoll_simulators',
+        )
     try:
         _run(subject)
-    except Exception as error:  # noqa: BLE001 - whatever a face raises is told
+    except Exception as error:  # noqa: BLE001 - the message shows whatever a face raises
         broken(
             _RUN,
             seen=f"{redact.text(face, limit=120)}: {said(error)}",
             why=_WHOLE,
-            do="correct the face; its line is named",
+            do="correct the simulator's face at the line that the message names",
         )
 
 
@@ -227,7 +233,12 @@ def _play(subject: Subject, client: Client, kind: str, folder: Path) -> None:
     except VidpollError as error:
         _fail(subject, f"submit {kind}: {redact.text(error)}")
     if bool(due) != bool(files) or empty:
-        broken(_RUN, seen=f"submit {kind}: no file, or an empty one", why=_WHOLE, do="look at the face's files")
+        broken(
+            _RUN,
+            seen=f"submit {kind}: the job has no file, or an empty one",
+            why=_WHOLE,
+            do="correct the files of the face",
+        )
 
 
 def _play_failure(subject: Subject, client: Client, kind: str) -> None:
@@ -236,10 +247,14 @@ def _play_failure(subject: Subject, client: Client, kind: str) -> None:
     except JobFailed:
         return
     except VidpollError as error:
-        _fail(subject, f"a failing {kind}: {redact.text(error)}")
-    broken(_RUN, seen=f"a failing {kind} is completed", why=_WHOLE, do="let the face play the job's failure")
+        _fail(subject, f"submit {kind}, which should fail: {redact.text(error)}")
+    broken(
+        _RUN, seen=f"submit {kind}, which should fail, completed", why=_WHOLE, do="let the face play the job's failure"
+    )
 
 
 def _fail(subject: Subject, seen: str) -> NoReturn:
     face = subject.plugins.simulators().get(subject.name, "the samples")
-    broken(_RUN, seen=seen, why=_WHOLE, do=f"compare what {face} answers with what the parser reads, and run it again")
+    broken(
+        _RUN, seen=seen, why=_WHOLE, do=f"compare the responses of {face} with what the parser reads, and run it again"
+    )

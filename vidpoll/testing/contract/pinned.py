@@ -1,4 +1,4 @@
-"""The rules that pin requests to the vendor's page: method, path, query and body of each operation.
+"""The rules that requests are those of the vendor's page: method, path, query and body of each operation.
 
 Each function is one rule; it returns, or fails the test through `broken`.
 """
@@ -19,20 +19,20 @@ from . import mutations
 from .samples import Sample
 from .subject import BY_ID, Subject, broken, said
 
-_RULE = "a request is the documented one"
-_WHY = "the provider answers 404, 405 or 400, and nothing works"
+_RULE = "a request must be the documented one"
+_WHY = "the provider would answer 404, 405 or 400, and nothing would work"
 _HOLE = re.compile(r"\{[^{}]*\}")
 _ODD = 'é 日本 "q" <b>&amp; \\ %41 + end'
 
 
 def documented(subject: Subject) -> None:
-    """Every operation has a sample with `request`, and each says what is sent."""
+    """Every operation has a sample with `request`, and each `request` equals what the builder sends."""
     missing = []
     for name in subject.operations:
         pinned = [sample for sample in subject.index.samples if sample.operation == name and sample.request]
         kind = name.removeprefix("submit ")
         if name.startswith("submit ") and kind not in subject.submits:
-            continue  # `given` tells of it
+            continue  # `given` reports it
         if name.startswith("upload "):
             continue  # no sample has a file
         for sample in pinned:
@@ -42,26 +42,26 @@ def documented(subject: Subject) -> None:
             missing.append(f"\n        {name}: {told}")
     if missing and subject.index.samples:
         broken(
-            "every operation has a sample that says what is sent",
+            "every operation must have a sample that says what is sent",
             seen=f'no sample of these operations has "request"; the builders send:{"".join(missing)}',
-            why="a path that was copied wrongly would be found by the first user",
-            do="compare each line with the vendor's page, and write it to a sample of the operation (its body may be "
-            "an empty file)",
+            why="the first user would find a wrongly copied path",
+            do="compare each line with the vendor's page, and add it to a sample of the operation (the body of the "
+            "sample may be an empty file)",
         )
 
 
 def given(subject: Subject) -> None:
-    """Each submit kind has good fields, in the class or in a sample."""
+    """Each submit kind has valid fields, in the class or in a sample."""
     kinds = {name.removeprefix("submit ") for name in subject.operations if name.startswith("submit ")}
     missing, strange = sorted(kinds - set(subject.submits)), sorted(set(subject.given) - kinds)
     if missing or strange:
         wrong = [f"`submits` of the contract class lacks {', '.join(missing)}"] if missing else []
         wrong += [f"`submits` names {', '.join(strange)}; the provider has {', '.join(kinds)}"] if strange else []
         broken(
-            "every submit operation is tried",
+            "every submit operation must be tried",
             seen="; ".join(wrong),
             why="an operation that spends money would be published untested",
-            do=f'add fields that are good: submits = {{"{(missing or sorted(kinds) or ["video"])[0]}": '
+            do=f'add valid fields to the class: submits = {{"{(missing or sorted(kinds) or ["video"])[0]}": '
             f'{{"prompt": "a lighthouse at dusk"}}}}, or "fields" to its sample',
         )
 
@@ -79,25 +79,24 @@ def compare(subject: Subject, sample: Sample, request: Request) -> None:
     if wrong or not _like(sorted(request.query), due):
         broken(
             _RULE,
-            seen=f"{sample.file}: {sample.operation} sends {line(subject, request)}, and the index says "
-            f"{sample.request}",
+            seen=f"{sample.file}: {sample.operation} sends {line(subject, request)}, index.json says {sample.request}",
             why=_WHY,
-            do='correct the builder, or "request" in index.json: base path and path, the whole query; {name} in it '
-            "stands for anything",
+            do='correct the builder, or "request" in index.json: base path, path and the whole query; {name} in it '
+            "stands for any value",
         )
     body = sent(request)
     if not _like(body, sample.sends):
         broken(
-            "a request has the documented body",
-            seen=f"{sample.file}: {sample.operation} sends {_shown(body)}, and the index says {_shown(sample.sends)}",
-            why="the provider refuses it, or makes another video than the one that was asked for",
-            do=f'correct the builder; or, where the page bears it out, write "sends": {_shown(body)}; "{{name}}" in it '
-            'stands for any value, and without "sends" there is no body',
+            "a request must have the documented body",
+            seen=f"{sample.file}: {sample.operation} sends {_shown(body)}, index.json says {_shown(sample.sends)}",
+            why="the provider would refuse it, or make another video than the user ordered",
+            do=f'correct the builder; or, if the vendor\'s page says so, write "sends": {_shown(body)}; "{{name}}" in '
+            'it stands for any value; leave "sends" out for a request without a body',
         )
 
 
 def sent(request: Request) -> Any:
-    """The body of a request as plain data; None where there is none."""
+    """The body of a request as plain data; None if there is none."""
     if request.body is None:
         return None if request.json is None else _plain(request.json)
     kind = next((value for name, value in request.headers.items() if name.lower() == "content-type"), "")
@@ -113,7 +112,7 @@ def _plain(value: object) -> Any:
     try:
         return json.loads(json.dumps(value))
     except (TypeError, ValueError, RecursionError):
-        return f"no JSON: {value!r}"
+        return f"not JSON: {value!r}"
 
 
 def _like(found: Any, due: Any) -> bool:
@@ -134,7 +133,7 @@ def line(subject: Subject, request: Request) -> str:
 
 
 def paste(subject: Subject, request: Request, *, named: bool = False) -> str:
-    """A request as the keys of a sample; the job's id in it becomes "{id}" where it is `named`."""
+    """A request as the keys of a sample. If `named`, the job's id in it becomes "{id}"."""
     body, asked = sent(request), line(subject, request)
     job_id = subject.index.samples[0].job_id if named and subject.index.samples else ""
     for form in (quote(job_id, safe=""), quote(job_id)) if job_id else ():
@@ -154,13 +153,13 @@ def _shown(body: Any) -> str:
 
 
 def values(subject: Subject) -> None:
-    """Each field's value arrives as it was given, 0 and False too; what is None does not arrive."""
+    """Each field's value is sent as it was given, including 0 and False; a field that is None is not sent."""
     for name, fields in _submitted(subject):
         plain = sent(subject.build(name, partial(subject.operations[name].request, dict(fields))))
         for field, value in fields.items():
             places = [path for path, each in mutations.nodes(plain) if path and mutations.same(each, value)]
             if not places:
-                continue  # the builder makes something else of it, which `sends` pins
+                continue  # the builder converts the value; `sends` says to what
             for new in _others(value):
                 body = _try(subject, name, {**fields, field: new})
                 if body is not None and not any(mutations.same(mutations.get(body, path), new) for path in places):
@@ -169,10 +168,10 @@ def values(subject: Subject) -> None:
             nulls = [path for path, each in mutations.nodes(body) if path and each is None]
             if body is not None and nulls:
                 broken(
-                    "a field that is None is not sent",
+                    "a field that is None must not be sent",
                     seen=f"{name} with {field}=None: {mutations.dotted(nulls[0])} is null",
-                    why="None means that the user gave nothing; many providers refuse null, or take it for a value",
-                    do="leave it out: parsing.checked(…) does",
+                    why="None means that the user gave no value; many providers refuse null, or read it as a value",
+                    do="leave such fields out, as parsing.checked(…) does",
                 )
 
 
@@ -186,22 +185,22 @@ def _submitted(subject: Subject) -> Iterator[tuple[str, dict[str, object]]]:
 
 
 def _try(subject: Subject, name: str, fields: Mapping[str, object]) -> Any:
-    """The body for these fields; None where the builder refuses them."""
+    """The body for these fields; None if the builder refuses them."""
     try:
         return sent(subject.operations[name].request(dict(fields)))
     except UsageError:
         return None
-    except Exception as error:  # noqa: BLE001 - what a builder raises is what is looked at
+    except Exception as error:  # noqa: BLE001 - the message shows whatever is raised
         broken(
-            "a submit with strange fields is refused in words",
+            "a submit must refuse invalid fields with a UsageError",
             seen=f"{name} with {fields}: {said(error)}",
-            why="the user reads of a bug in the plugin, instead of which field is wrong",
+            why="the user would read of a bug in the plugin, instead of which field is wrong",
             do="check fields with parsing.checked(what, fields, rules), or raise vidpoll.InvalidField",
         )
 
 
 def _others(value: object) -> tuple[object, ...]:
-    """Other values of the same type, those among them that Python takes for false."""
+    """Other values of the same type, including those that are false in Python."""
     if isinstance(value, bool):
         return (True, False)
     if isinstance(value, int):
@@ -213,8 +212,8 @@ def _others(value: object) -> tuple[object, ...]:
 
 def _lost(name: str, field: str, new: object, body: Any) -> None:
     broken(
-        "the value of a field arrives as it was given",
+        "the value of a field must be sent as it was given",
         seen=f"{name} with {field}={new!r} sends {_shown(body)}",
-        why="the user pays for another video than the one that was asked for; 0 and False are values, too",
-        do="send what was given, as it was given; ask `is not None`, not whether it is true",
+        why="the user would pay for another video than the one ordered; 0 and False are values, too",
+        do="send the value unchanged; test `value is not None`, not `if value`",
     )

@@ -1,4 +1,4 @@
-"""The rule about prices: what a plugin's price list says of a submit's fields is what the page says."""
+"""The rule about prices: a plugin's price list gives the vendor's prices for a submit's fields."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from ...provider import Operation
 from .samples import Sample
 from .subject import Subject, broken, said
 
-_RULE = "a price is the documented one, in the unit in which jobs are charged"
+_RULE = "a price must be the documented one, in the unit in which jobs are charged"
 
 
 def documented(subject: Subject) -> None:
-    """Each submit with a price list has a sample that states a price, and each stated price is the list's."""
+    """Each submit with a price list has a sample with a price, and the list gives the price of each sample."""
     units = {cost.unit for cost in _costs(subject)}
     for name, operation in subject.operations.items():
         samples = [sample for sample in subject.index.samples if sample.operation == name and sample.price]
@@ -27,17 +27,17 @@ def documented(subject: Subject) -> None:
         if not samples:
             broken(
                 _RULE,
-                seen=f"{name}: no sample has a price",
-                why="a number that was copied wrongly lets a budget be overrun, and nobody notices",
-                do='write "price" beside "fields" of a sample: {"low": 0.8, "high": 0.8, "unit": "USD"}',
+                seen=f'{name}: no sample has a "price"',
+                why="with a wrongly copied number, batches would exceed their budget unnoticed",
+                do='add to a sample with "fields" its "price": {"low": 0.8, "high": 0.8, "unit": "USD"}',
             )
         if units and operation.price.unit not in units:
             broken(
                 _RULE,
                 seen=f"{name}: the price list is in {operation.price.unit}, and jobs are charged in "
                 f"{' or '.join(sorted(units))}",
-                why="amounts of two units are never added: the cost of a job would not settle what was reserved for it",
-                do="write the list in the unit in which the job's cost comes",
+                why="amounts of two units are never added: a job's cost could not replace the amount reserved for it",
+                do="write the price list in the unit of the job's cost",
             )
         _bears(subject, name, operation)
 
@@ -49,9 +49,9 @@ def _compare(sample: Sample, operation: Operation[Submitted]) -> None:
     if found is None or not _same(found, due):
         broken(
             _RULE,
-            seen=f"{sample.file}: {sample.operation} costs {shown} by the plugin, and the index says {due}",
-            why="a budget would reserve too little, or refuse what it could pay",
-            do="compare with the vendor's page, and correct the list or the index",
+            seen=f"{sample.file}: {sample.operation} costs {shown} in the plugin's list, and {due} in index.json",
+            why="a budget would reserve too little, or refuse a job that it could pay",
+            do="compare both with the vendor's page, and correct the list or index.json",
         )
 
 
@@ -61,19 +61,19 @@ def _same(found: Price, due: Mapping[str, Any]) -> bool:
 
 
 def _bears(subject: Subject, name: str, operation: Operation[Submitted]) -> None:
-    """A price list is asked about whatever a user types."""
+    """The price list must not raise, because its fields are whatever a user types."""
     good = dict(subject.submits.get(name.removeprefix("submit "), {}))
     strange = [{}, *({**good, field: value} for field in good for value in ("", "x", [], {"a": 1}, object(), 10**400))]
     for fields in strange:
         try:
             assert operation.price is not None
             operation.price(fields)
-        except Exception as error:  # noqa: BLE001 - whatever it raises is told
+        except Exception as error:  # noqa: BLE001 - the message shows whatever is raised
             broken(
                 _RULE,
                 seen=f"{name} with {fields}: {said(error)}",
-                why="a job without a price is refused where there is a budget, and the user reads of a bug",
-                do="return None where the page does not tell a price for such fields",
+                why="with a budget a job without a price is refused, and the user would read of a bug instead",
+                do="return None if the page has no price for these fields",
             )
 
 

@@ -1,4 +1,4 @@
-"""The rules about requests that need no vendor's page: they are pure, ask only, and refuse strange fields in words.
+"""The rules about requests that need no vendor's page: they are pure and safe, and invalid fields are refused.
 
 Each function is one rule; it returns, or fails the test through `broken`.
 """
@@ -19,14 +19,15 @@ def pure(subject: Subject) -> None:
         first, second = subject.build(name, builder), subject.build(name, builder)
         if first != second:
             broken(
-                "the same call builds the same request",
+                "the same call must build the same request",
                 seen=f"{name}: {difference(first, second)}",
                 why="a request that differs each time cannot be sent again after a fault, or replayed from a report",
-                do="no clock, counter or random in a builder; what must be new each time is auth: vidpoll.Minted",
+                do="use no clock, counter or random in a builder; a header that must be new each time belongs into the "
+                "auth: vidpoll.Minted",
             )
         if fields != builder.args:
             broken(
-                "a builder leaves the caller's fields as they were",
+                "a builder must not change the caller's fields",
                 seen=f"{name}: {difference(fields, builder.args)}",
                 why="a user who submits the same fields twice would send something else the second time",
                 do="work on a copy: given = dict(fields)",
@@ -42,10 +43,10 @@ def safe(subject: Subject) -> None:
             "HEAD",
         ):
             broken(
-                "a question changes nothing",
+                "status, list, batch, quota and estimate requests must change nothing",
                 seen=f"{name}: {request.method} {request.path}",
-                why="vidpoll asks again and again; each question would delete or change the user's job",
-                do="use the method of the vendor's page: GET, or POST where its questions have a body",
+                why="vidpoll repeats these requests; each one would delete or change the user's job",
+                do="use the method of the vendor's page: GET, or POST if the request has a body",
             )
 
 
@@ -62,17 +63,17 @@ def submits(subject: Subject) -> None:
                 operation.request(fields)
             except UsageError:
                 continue
-            except Exception as error:  # noqa: BLE001 - what a builder raises is what is looked at
+            except Exception as error:  # noqa: BLE001 - the message shows whatever is raised
                 broken(
-                    "a submit with strange fields is refused in words",
+                    "a submit must refuse invalid fields with a UsageError",
                     seen=f"{name} with {fields}: {said(error)}",
-                    why="the user reads of a bug in the plugin, instead of which field is wrong",
+                    why="the user would read of a bug in the plugin, instead of which field is wrong",
                     do="check fields with parsing.checked(what, fields, rules), or raise vidpoll.InvalidField",
                 )
 
 
 def unknown_fields(subject: Subject) -> None:
-    """A field that nobody knows is refused or sent, and never dropped."""
+    """An unknown field is refused or sent, and never dropped."""
     strange = {"no_such_field_of_anybody": 1}
     for name, builder in subject.requests():
         if name != "list" and not name.startswith("submit "):
@@ -81,13 +82,13 @@ def unknown_fields(subject: Subject) -> None:
         fields, *rest = builder.args
         try:
             request = subject.operations[name].request({**fields, **strange}, *rest)
-        except Exception:  # noqa: BLE001 - `submits` looks at what is raised
+        except Exception:  # noqa: BLE001 - `submits` checks what is raised
             continue
         if request == plain:
             broken(
-                "a field that nobody knows is refused",
+                "an unknown field must be refused or sent",
                 seen=f"{name} with the field {next(iter(strange))!r}: the same request as without it",
-                why="a misspelt field is dropped in silence: the user pays for another video than the one that was "
-                "asked for, or reads a list that is not the one that was meant",
-                do="check fields with parsing.checked(what, fields, rules), or send them all",
+                why="a misspelt field would be dropped in silence: the user would pay for another video than the one "
+                "ordered, or read another list than the one meant",
+                do="check fields with parsing.checked(what, fields, rules), or send all of them",
             )

@@ -8,7 +8,7 @@
                   "origin": "documented", "source": "https://docs.acme.example/status",
                   "expect": {"state": "running", "stage": "rendering", "progress": 40, "assets": []}}]}
 
-Only values and reading them live here; what is wrong with an index is in `checks`. No provider is called here.
+This module only has the values and reads them; `checks` finds mistakes in an index. No provider is called here.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from . import checks
 
 @dataclass(frozen=True)
 class Sample:
-    """One answer: its body, what it answers, and what it means.
+    """One response: its body, its operation, and what it means.
 
-    `request` and `sends` are what the page says is sent, for the call's `fields` and the page's `token`. `then` names
-    the answers to the further requests of a Follow. `price` is what the fields of a submit cost by the page.
+    `request` and `sends` are the documented request for the call's `fields` and the list page's `token`. `then` names
+    the second responses of a Follow. `price` is the documented price of a submit with these `fields`.
     """
 
     file: str
@@ -47,13 +47,13 @@ class Sample:
     token: str | None = None
 
     def response(self, body: bytes | None = None) -> Response:
-        """The answer, or the same one with another body."""
+        """The response, or the same one with another body."""
         headers = {"content-type": "application/json", **self.headers}
         return Response(self.status, headers, self.body if body is None else body)
 
     @property
     def data(self) -> Any:
-        """The body as JSON; None where it is none."""
+        """The body as JSON; None if it is not JSON."""
         try:
             return json.loads(self.body)
         except ValueError:
@@ -61,24 +61,24 @@ class Sample:
 
     @property
     def about(self) -> str:
-        """What the parser is told beside the answer: the job's id, of a list the page's token."""
+        """The parser's second argument: the job's id, or the page's token for a list."""
         return (self.token or "") if self.operation == "list" else self.job_id
 
     @property
     def state(self) -> State | None:
-        """The state that is expected; None where something is raised instead."""
+        """The expected state; None if an exception is expected instead."""
         said = self.expect.get("state")
         return State(said) if said in list(State) else None
 
     @property
     def refused(self) -> bool:
-        """Whether the answer is a refusal, or says nothing."""
+        """Whether the parser must raise: the response is a refusal, or says nothing about the job."""
         return "raises" in self.expect
 
 
 @dataclass(frozen=True)
 class Index:
-    """What `index.json` says. `wrong` are the lines of what is wrong with it."""
+    """The content of `index.json`. `wrong` has one line for each mistake in it."""
 
     folder: Path
     samples: tuple[Sample, ...] = ()
@@ -90,16 +90,16 @@ class Index:
     floor: float | None = None
 
     def of(self, operation: str) -> tuple[Sample, ...]:
-        """The samples of an operation; "submit" stands for all kinds of it."""
+        """The samples of an operation; "submit" stands for all kinds of submit."""
         return tuple(each for each in self.samples if operation in (each.operation, each.operation.partition(" ")[0]))
 
     def named(self, file: str) -> Sample | None:
-        """The sample of a second answer that has this file."""
+        """The sample with this file, preferably one of a second response."""
         found = [each for each in self.samples if each.file == file]
         return next((each for each in found if each.operation == "follow"), found[0] if found else None)
 
     def means(self, word: object) -> State | None:
-        """The state that a word is listed with; text in any case, booleans are no numbers."""
+        """The state listed for a word. Text matches in upper and lower case; a boolean is not a number."""
         for known, state in self.words or ():
             if isinstance(word, str) and isinstance(known, str) and known.casefold() == word.casefold():
                 return state
@@ -108,17 +108,17 @@ class Index:
         return None
 
     def decides_at(self, path: tuple[str | int, ...]) -> bool:
-        """Whether the index says that the field at `path` decides, or one that it lies in.
+        """Whether "decides" of the index names the field at `path`, or a field that contains it.
 
-        `*` stands for any name or number. Inside the row of a list a field is known by the end of its path, because a
-        row has no envelope.
+        `*` stands for any name or number. Inside the row of a list, the end of the path is enough, because a row has
+        no envelope.
         """
         shown = tuple(map(str, path))
         row = next((shown[at + 1 :] for at, key in enumerate(path) if isinstance(key, int)), ())
         return any(_begins(shown, each) or _ends(row, each) for each in self.decides)
 
     def decides_in(self, path: tuple[str | int, ...]) -> bool:
-        """Whether a field that decides lies in what stands at `path`."""
+        """Whether the value at `path` contains a field that decides."""
         shown = tuple(map(str, path))
         return any(len(each) > len(shown) and _begins(shown, each[: len(shown)]) for each in self.decides)
 
@@ -133,16 +133,16 @@ def _ends(row: tuple[str, ...], decider: tuple[str, ...]) -> bool:
 
 
 def read(folder: Path) -> Index:
-    """The index of a folder. Never raises: what cannot be read is a line in `wrong`."""
+    """Read the index of a folder. Never raises: each part that cannot be read is a line in `wrong`."""
     path = folder / "index.json"
     try:
         said = json.loads(path.read_text(encoding="utf-8"))
     except OSError:
-        return Index(folder, wrong=(f"there is no {path}",))
+        return Index(folder, wrong=(f"there is no file {path}",))
     except ValueError as error:
         return Index(folder, wrong=(f"{path} is not JSON: {error}",))
     if not isinstance(said, dict) or not isinstance(said.get("samples"), list):
-        return Index(folder, wrong=(f'{path} is not an object with a list "samples"',))
+        return Index(folder, wrong=(f'{path} must be an object with a list "samples"',))
     rows = [row if isinstance(row, dict) else {} for row in said["samples"]]
     words = said.get("words")
     auth = said.get("auth")
@@ -161,7 +161,7 @@ def read(folder: Path) -> Index:
 
 
 def _sample(folder: Path, row: Mapping[str, Any], default_id: object) -> Sample:
-    """A row as far as it is right; `checks` tells of the rest."""
+    """A row, as far as it is valid; `checks` reports the rest."""
 
     def given(name: str, kind: type, default: Any) -> Any:
         value = row.get(name, default)

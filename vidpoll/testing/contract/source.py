@@ -1,7 +1,7 @@
 """The rules about the plugin's source: what it imports and calls. The whole plugin is read, not only its first file.
 
-A package is read whole, but for its faces for the simulator, which may do more. Of a pack, where each module is a
-provider, the provider's own module is read and what it imports of the package.
+A package is read whole, except for its faces for the simulator, which may do more. In a pack, where each module is a
+provider, the provider's own module is read, and the modules of the package that it imports.
 """
 
 from __future__ import annotations
@@ -22,34 +22,34 @@ from ...errors import PluginError
 from .auth import is_secret
 from .subject import Subject, broken, skip
 
-_RULE = "a plugin builds requests and reads answers, and does nothing else"
+_RULE = "a plugin may only build requests and read responses"
 _PUBLIC = ("parsing", "declare")
-"""The modules of vidpoll that a provider may import, beside `vidpoll` itself."""
+"""The modules of vidpoll that a provider may import, besides `vidpoll` itself."""
 
 _FORBIDDEN = {
     "asyncio", "concurrent", "ftplib", "http", "multiprocessing", "sched", "select", "selectors", "signal", "socket",
     "ssl", "subprocess", "threading", "importlib", "imaplib", "poplib", "smtplib", "telnetlib", "xmlrpc", "ctypes",
     "pickle", "shelve", "sqlite3", "tempfile", "shutil", "logging",
 }  # fmt: skip
-"""Standard modules with which a provider could wait, reach the network, keep something or hide what it imports."""
+"""Standard modules with which a provider could wait, reach the network, keep state or hide what it imports."""
 
-_CLOCK, _DICE = "the clock", "chance"
+_CLOCK, _DICE = "the clock", "random values"
 _NOW = r"datetime\.datetime\.(now|utcnow|today)|datetime\.date\.today"
 _TIME = r"time\.((time|monotonic|perf_counter|process_time|thread_time)(_ns)?|localtime|ctime)"
-_KEY = "the key is the business of auth: what a builder reads of it ends up in URLs and logs"
-_OUTPUT = "it breaks the progress bar, and every program that reads the output"
-_KEEPS = "a provider that keeps something between two calls means another thing each time"
+_KEY = "only auth may read the key: a key that a builder reads ends up in URLs and logs"
+_OUTPUT = "the output would break the progress bar, and programs that read the output"
+_KEEPS = "a provider that keeps state between two calls gives another result each time"
 _CALLS: tuple[tuple[str, str, str], ...] = (
-    (_CLOCK, f"{_TIME}|{_NOW}", "no answer could be replayed, and a clock that is wrong would end jobs"),
-    (_DICE, r"random\..+|secrets\..+|uuid\.uuid[147]|os\.urandom", "no request could be repeated, and no bug replayed"),
-    ("a pause", r"time\.sleep", "vidpoll waits for all jobs at once; a plugin that waits hangs every one of them"),
+    (_CLOCK, f"{_TIME}|{_NOW}", "no response could be replayed, and a wrong clock would end jobs"),
+    (_DICE, r"random\..+|secrets\..+|uuid\.uuid[147]|os\.urandom", "no request could be repeated, no bug reproduced"),
+    ("a pause", r"time\.sleep", "vidpoll waits for all jobs at once; a plugin that sleeps delays all of them"),
     ("the environment", r"os\.(environ|environb|getenv|putenv)", _KEY),
     ("the terminal", r"print|input|sys\.(stdout|stderr|stdin)", _OUTPUT),
     ("a file", r"open|io\.open|os\.(open|remove|unlink|rename|mkdir|makedirs)", _KEEPS),
-    ("a process", r"os\.(system|popen|fork|exec\w*|spawn\w*|kill|_exit)|sys\.exit", "the user's program is another's"),
-    ("hidden code", r"eval|exec|compile|__import__", "nobody can see what the plugin does"),
+    ("a process", r"os\.(system|popen|fork|exec\w*|spawn\w*|kill|_exit)|sys\.exit", "the process is not the plugin's"),
+    ("hidden code", r"eval|exec|compile|__import__", "a reader cannot see what the plugin does"),
 )  # fmt: skip
-"""What is called, how it is written, and why not."""
+"""What a plugin may not use, how the call is written, and why not."""
 
 _WRITES = ("write_text", "write_bytes", "touch", "unlink", "mkdir")
 
@@ -79,10 +79,10 @@ def _check_imports(path: Path, tree: ast.AST, own: str, *, clock: bool) -> None:
             broken(
                 _RULE,
                 seen=f"{path.name}:{line} imports {module}",
-                why="vidpoll asks, waits and bears faults for all providers; a plugin that does so itself hangs the "
-                "user's wait, and one that uses vidpoll's inside breaks with its next version",
-                do="use what `import vidpoll` gives, vidpoll.parsing and the standard library; a clock only in what is "
-                "given to vidpoll.Minted; a simulator's face lives in a module of its own",
+                why="vidpoll sends requests, waits and survives faults for all providers; a plugin that does so itself "
+                "delays all jobs, and a plugin that uses private modules of vidpoll breaks with the next version",
+                do="use only `import vidpoll`, vidpoll.parsing, vidpoll.declare and the standard library, and a clock "
+                "only in the function passed to vidpoll.Minted; put a simulator's face into a module of its own",
             )
 
 
@@ -93,19 +93,19 @@ def _check_calls(path: Path, tree: ast.Module, allowed: set[int]) -> None:
         for what, pattern, why in _CALLS:
             minting = what in (_CLOCK, _DICE) and id(node) in allowed
             if said and not minting and re.fullmatch(pattern, said):
-                do = " but in what is given to vidpoll.Minted" if what in (_CLOCK, _DICE) else ""
+                do = ", or move it into the function passed to vidpoll.Minted" if what in (_CLOCK, _DICE) else ""
                 broken(
                     _RULE,
                     seen=f"{path.name}:{getattr(node, 'lineno', 0)} uses {what}: {said}",
                     why=why,
-                    do=f"do without{do}; what is needed stands in the answer, in the id or in the fields of the call",
+                    do=f"remove the call{do}; take what you need from the response, the id or the fields",
                 )
         if said.startswith("vidpoll.") and _is_private(said.split(".")[1]):
             broken(
                 _RULE,
                 seen=f"{path.name}:{getattr(node, 'lineno', 0)} uses {said}",
-                why="it is no public name of vidpoll: it may go with the next version",
-                do="use what stands in docs/api.md",
+                why="this is not a public name of vidpoll: the next version may remove it",
+                do="use only names of docs/api.md",
             )
 
 
@@ -120,29 +120,29 @@ def _check_rest(path: Path, tree: ast.Module) -> None:
             broken(
                 _RULE,
                 seen=f"{path.name}:{line}: a while loop",
-                why="vidpoll asks again and again; a loop in a plugin hangs the user's wait",
-                do="leave asking to vidpoll",
+                why="vidpoll polls again and again; a loop in a plugin can hang the user's wait",
+                do="remove the loop: vidpoll does the polling; for a list of values use `for`",
             )
         if isinstance(node, ast.Global):
             broken(
                 _RULE,
                 seen=f"{path.name}:{line}: global {', '.join(node.names)}",
-                why="one job's answers would colour what the user is told about another",
-                do="keep nothing between two calls: what is needed stands in the answer, or in the id",
+                why="one job's responses would change the result of another job",
+                do="keep nothing between two calls: take what you need from the response or the id",
             )
         if isinstance(node, ast.Attribute) and node.attr in _WRITES:
             broken(
                 _RULE,
                 seen=f"{path.name}:{line} writes a file: .{node.attr}",
                 why=_KEEPS,
-                do="do without: vidpoll keeps what has to be kept",
+                do="remove the call: vidpoll stores what must be stored",
             )
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and is_secret(node.value):
             broken(
-                "no secret is written into a plugin",
+                "a plugin must not contain a secret",
                 seen=f"{path.name}:{line}: a text that looks like a key",
-                why="whoever has the plugin has the key",
-                do="leave the key to Provider(auth=…) and to the user's environment",
+                why="everyone who has the plugin would have the key",
+                do="remove it; Provider(auth=…) reads the key from the user's environment",
             )
 
 
@@ -150,7 +150,7 @@ def _check_rest(path: Path, tree: ast.Module) -> None:
 
 
 def _imported(tree: ast.AST) -> Iterator[tuple[str, int]]:
-    """Each module that is imported; "" stands for one of the plugin's own package."""
+    """Each imported module with its line; "" stands for a module of the plugin's own package."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from ((alias.name, node.lineno) for alias in node.names)
@@ -161,7 +161,7 @@ def _imported(tree: ast.AST) -> Iterator[tuple[str, int]]:
 
 
 def _names(tree: ast.AST) -> dict[str, str]:
-    """What the names of a module stand for: `from time import time as now` makes "now" stand for "time.time"."""
+    """What the names of a module mean: after `from time import time as now`, "now" means "time.time"."""
     found: dict[str, str] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -177,7 +177,7 @@ def _names(tree: ast.AST) -> dict[str, str]:
 
 
 def _dotted(node: ast.AST, names: Mapping[str, str]) -> str:
-    """What a name or an attribute stands for; "" where it is not known."""
+    """What a name or an attribute means; "" if that is not known."""
     if isinstance(node, ast.Name):
         return names.get(node.id, "")
     if isinstance(node, ast.Attribute):
@@ -187,7 +187,7 @@ def _dotted(node: ast.AST, names: Mapping[str, str]) -> str:
 
 
 def _minted(trees: Mapping[Path, ast.Module]) -> list[ast.AST]:
-    """The functions that are given to `Minted`, and those that they call: auth may know the time."""
+    """The functions that are passed to `Minted`, and those that they call: auth may read the clock."""
     functions: dict[str, ast.AST] = {}
     given: list[ast.AST] = []
     for tree in trees.values():
@@ -214,7 +214,7 @@ def _last(node: ast.AST) -> str:
 
 
 def sources(subject: Subject) -> list[Path]:
-    """The plugin's files, without its faces for the simulator and what only these import."""
+    """The plugin's files, without its faces for the simulator and the modules that only these import."""
     module = sys.modules.get(_module_name(subject))
     if module is None or not getattr(module, "__file__", None):
         return []
@@ -229,7 +229,7 @@ def sources(subject: Subject) -> list[Path]:
 
 
 def package(subject: Subject) -> Path | None:
-    """The folder of the package that the plugin's module lies in; None where it lies in none."""
+    """The folder of the package that contains the plugin's module; None if there is no package."""
     path = _file(_module_name(subject).partition(".")[0])
     return path.parent if path is not None and path.name == "__init__.py" else None
 
@@ -237,13 +237,13 @@ def package(subject: Subject) -> Path | None:
 def _faces(subject: Subject) -> Iterable[str]:
     try:
         faces = [str(where).partition(":") for where in subject.plugins.simulators().values()]
-        return [module for module, _, name in faces if not name.endswith(".json")]  # samples are no code
-    except PluginError:  # `simulated` tells of it
+        return [module for module, _, name in faces if not name.endswith(".json")]  # samples are not code
+    except PluginError:  # `simulated` reports it
         return []
 
 
 def _module_name(subject: Subject) -> str:
-    """The module that holds the plugin: the plugin itself, or that of its class or its hook."""
+    """The module that holds the plugin: the plugin itself, or the module of its class or its hook."""
     plugin: Any = subject.plugin
     if plugin is None:
         plugin = subject.plugins.manager.get_plugin(subject.report.name)
@@ -257,7 +257,7 @@ def _module_name(subject: Subject) -> str:
 
 
 def _closure(found: Mapping[str, Path]) -> set[Path]:
-    """Files, and those of the same package that they import."""
+    """The given files, and the files of the same package that they import."""
     files: set[Path] = set()
     left = dict(found)
     while left:
@@ -274,7 +274,7 @@ def _closure(found: Mapping[str, Path]) -> set[Path]:
 
 
 def _siblings(tree: ast.AST, package: str) -> Iterator[str]:
-    """The modules that may be meant by the imports of a module in `package`."""
+    """The modules that the imports of a module in `package` may mean."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -286,7 +286,7 @@ def _siblings(tree: ast.AST, package: str) -> Iterator[str]:
 
 
 def _file(name: str) -> Path | None:
-    """The file of a module, found below its top package without importing it."""
+    """The file of a module, found below its top package, without importing the module."""
     top, *rest = name.split(".")
     module = sys.modules.get(top)
     origin = getattr(module, "__file__", None) if module is not None else getattr(_spec(top), "origin", None)

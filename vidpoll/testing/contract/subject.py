@@ -1,6 +1,6 @@
-"""The plugin under test: found, its samples read, its parsers called the way the loop calls them.
+"""The plugin under test: loaded, its samples read, its parsers called the way the loop calls them.
 
-No rule lives here. `broken` is how every check says what it found.
+This module has no rule. Every check reports what it found through `broken`.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ from . import mutations
 from .samples import Index, Sample, read
 
 ALLOWED = (AnswerError, Refused)
-"""What a parser may raise. Everything else is a bug that the wait has to bear."""
+"""What a parser may raise. Anything else is a bug that the wait has to survive."""
 
 TYPES: Mapping[str, type] = {
     "status": Snapshot, "submit": Submitted, "list": Page, "batch": Page, "quota": Quota, "content": Asset,
     "estimate": Price,
 }  # fmt: skip
-"""What the parser of an operation returns, if it does not return a Follow."""
+"""What the parser of an operation returns, unless it returns a Follow."""
 
 BY_ID = ("status", "cancel", "delete", "content")
 """The operations whose builder takes the job's id."""
 
 
 def broken(rule: str, *, seen: str, why: str, do: str) -> NoReturn:
-    """Fail the test with four lines: the rule, what was seen, what a user would suffer, what to do."""
+    """Fail the test with four lines: the rule, what was seen, what would happen to a user, what to do."""
     import pytest
 
     pytest.fail(f"{rule}\n  seen: {seen}\n  why:  {why}\n  do:   {do}", pytrace=False)
@@ -47,11 +47,11 @@ def broken(rule: str, *, seen: str, why: str, do: str) -> NoReturn:
 
 def bad_error(seen: str) -> NoReturn:
     broken(
-        "a parser raises AnswerError or Refused, and nothing else",
+        "a parser may raise only AnswerError or Refused",
         seen=seen,
-        why="a strange field would look like a bug of the plugin in the user's log; it is a transient error",
-        do="read fields with parsing.json_object, first_of, text, number, progress, timestamp, assets: they bear "
-        "whatever comes",
+        why="an unexpected field is a transient error, but the user's log would report a bug in the plugin",
+        do="read fields with parsing.json_object, first_of, text, number, progress, timestamp, assets: they accept "
+        "any value",
     )
 
 
@@ -71,7 +71,7 @@ def said(error: BaseException) -> str:
 
 
 def difference(one: object, other: object) -> str:
-    """What differs between two values: "progress: 3.0, then 4.0"; the values themselves where they have no fields."""
+    """What differs between two values: "progress: 3.0, then 4.0"; the values themselves if they have no fields."""
     if type(one) is type(other) and is_dataclass(one) and not isinstance(one, type):
         found = [(each.name, getattr(one, each.name), getattr(other, each.name)) for each in fields(one)]
         unlike = [f"{name}: {difference(was, now)}" for name, was, now in found if was != now and name != "raw"]
@@ -86,14 +86,14 @@ def difference(one: object, other: object) -> str:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a parser made of an answer: a value, or an error."""
+    """The result of a parser: a value, or an error."""
 
     value: Any = None
     error: Exception | None = None
 
     @property
     def state(self) -> State | None:
-        """The state that the answer gives the job; None where it gives none (an error, or a further request)."""
+        """The state that the response gives the job; None if it gives none (an error, or a further request)."""
         return self.value.state if isinstance(self.value, Snapshot) else None
 
     @property
@@ -117,14 +117,14 @@ class Subject:
         self.index: Index = read(folder)
         self.given = submits
         self.submits = {**self._fields_of_samples(), **submits}
-        """Good fields for each submit kind: what the contract class gives, else those of a sample."""
+        """Valid fields for each submit kind: those of the contract class, else those of a sample."""
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             self.problem = ""
             self.plugins = Plugins(discover=False)
             try:
                 self.plugins = Plugins([] if plugin is None else [plugin], discover=plugin is None)
-                _ = self.found  # what is loaded by need is loaded here, so that its warnings are heard
+                _ = self.found  # loads what is loaded on demand, so that its warnings are caught here
             except (PluginError, UsageError) as error:
                 self.problem = str(error)
         self.warnings = [str(each.message) for each in caught]
@@ -135,7 +135,7 @@ class Subject:
 
     @cached_property
     def found(self) -> Provider | None:
-        """The provider; None where no plugin brings it."""
+        """The provider; None if no plugin has it."""
         try:
             return self.plugins.provider(self.name)
         except UnknownProvider:
@@ -143,14 +143,14 @@ class Subject:
 
     @property
     def provider(self) -> Provider:
-        """The provider. Skips the test where there is none, because one failed test (`finding`) tells of that."""
+        """The provider. Without one the test is skipped, because one failed test (`finding`) reports that."""
         if self.found is None:
-            skip(f"no provider {self.name!r}: see test_the_plugin_is_sound")
+            skip(f"there is no provider {self.name!r}: see the failure of test_the_plugin_is_sound")
         return self.found
 
     @property
     def report(self) -> PluginReport:
-        """What vidpoll says of the plugin that brings the provider."""
+        """vidpoll's report on the provider's plugin."""
         return next(report for report in self.plugins.reports if self.provider.name in report.providers)
 
     @cached_property
@@ -161,7 +161,7 @@ class Subject:
 
     @cached_property
     def word_paths(self) -> Mapping[str, tuple[mutations.Path, ...]]:
-        """For each status sample: where a word that nobody sends raises UnknownStatus, so where its word stands."""
+        """For each status sample the paths of its status word: those at which an unknown word raises UnknownStatus."""
         found = {}
         for sample in self.index.of("status"):
             paths = []
@@ -178,23 +178,23 @@ class Subject:
         return [sample for sample in self.index.of("status") if sample.state is not None]
 
     def id_paths(self, sample: Sample) -> list[mutations.Path]:
-        """Where an answer names its job: whole, or by the last part of an id like `text2video/831`."""
+        """Where a response names its job: by the whole id, or by the last part of an id like `text2video/831`."""
         tail = sample.job_id.replace(":", "/").rpartition("/")[2]
         forms = {sample.job_id, tail} if len(tail) >= 3 else {sample.job_id}
         plain = [(path, value) for path, value in mutations.scalars(sample.data) if not isinstance(value, bool)]
         return [path for path, value in plain if isinstance(value, (str, int)) and str(value) in forms]
 
-    # -- what answers mean --------------------------------------------------------------------------------------------
+    # -- what responses mean ------------------------------------------------------------------------------------------
 
     def parse(self, operation: str, response: Response, job_id: str) -> Outcome:
-        """What the parser makes of one answer; a Follow comes back as it is."""
+        """The parser's result for one response; a Follow is returned as it is."""
         try:
             return Outcome(self.operations[operation].parse(response, job_id))
-        except Exception as error:  # noqa: BLE001 - what a parser raises is what is looked at
+        except Exception as error:  # noqa: BLE001 - the check examines whatever a parser raises
             return Outcome(error=error)
 
     def read(self, sample: Sample, data: object = mutations.GONE) -> Outcome:
-        """What vidpoll makes of a sample, or of the sample with another body; further answers come from `then`."""
+        """vidpoll's result for a sample, or for it with another body; second responses are those of `then`."""
         response = sample.response(None if data is mutations.GONE else mutations.encode(data))
         if not is_shown(response, self.operations[sample.operation].verdicts):
             return self._refusal(response)
@@ -211,7 +211,7 @@ class Subject:
         return outcome
 
     def answered(self, follow: Follow[Any], answer: Sample, job_id: str) -> Outcome:
-        """What vidpoll makes of a second answer, without the fallback: no parser is shown a refusal."""
+        """vidpoll's result for a second response, without the fallback. A refusal does not reach the parser."""
         if not is_shown(answer.response(), follow.verdicts):
             return self._refusal(answer.response())
         return self.second(follow, answer.response(), job_id)
@@ -229,29 +229,29 @@ class Subject:
             return sample.about
         try:
             return str(self.builder(sample.operation, sample)().about)
-        except Exception:  # noqa: BLE001 - whatever a builder raises is told elsewhere
+        except Exception:  # noqa: BLE001 - the message shows whatever is raised elsewhere
             return ""
 
     def _refusal(self, response: Response) -> Outcome:
-        """A refusal by HTTP status, as a parser would say it."""
+        """A refusal by HTTP status, as if a parser had raised it."""
         problem = self.problem_of(response)
         fault = self.fault(problem, response.status)
         return Outcome(error=Refused(fault.kind, str(problem), fault.code))
 
     def fault(self, problem: object, status: int) -> Fault:
-        """What vidpoll makes of a refusal that the reader has read."""
+        """The Fault that vidpoll makes of a refusal that `Provider(error=…)` has read."""
         told = problem if isinstance(problem, Problem) else Problem()
         return Fault(told.message, status, told.code, declared=told.kind, charged=told.charged)
 
     def problem_of(self, response: Response) -> object:
-        """What the reader of refusals makes of an answer, or the exception that it raises."""
+        """What `Provider(error=…)` returns for a response, or the exception that it raises."""
         try:
             return self.provider.error(response)
-        except Exception as error:  # noqa: BLE001 - what it raises is what is looked at
+        except Exception as error:  # noqa: BLE001 - the check examines whatever it raises
             return error
 
     def follows(self, sample: Sample) -> Iterator[tuple[Follow[Any], Sample]]:
-        """Each further request that the parser of a sample asks for, with the sample that answers it."""
+        """Each Follow that the parser of a sample returns, with the sample of its response."""
         outcome = self.parse(sample.operation, sample.response(), sample.job_id)
         for name in sample.then:
             answer = self.index.named(name)
@@ -260,7 +260,7 @@ class Subject:
                 outcome = self.answered(outcome.value, answer, sample.job_id)
 
     def snapshots(self) -> Iterator[tuple[Sample, Snapshot]]:
-        """Everything that the samples say about jobs: status answers, list rows, submit answers."""
+        """Every snapshot of the samples: of status responses, list rows and submit responses."""
         for sample in self.index.samples:
             if sample.operation in self.operations:
                 value = self.read(sample).value
@@ -272,9 +272,9 @@ class Subject:
     # -- requests -----------------------------------------------------------------------------------------------------
 
     def requests(self) -> Iterator[tuple[str, partial[Request]]]:
-        """Every operation's builder, ready to be called with what the samples and `submits` give.
+        """Every operation's builder, ready to be called, with the arguments of the samples and of `submits`.
 
-        Not those of uploads: no sample has a file, and each form has a boundary of its own.
+        Uploads are left out: no sample has a file, and each form has a boundary of its own.
         """
         for name in self.operations:
             if name.startswith("upload "):
@@ -287,7 +287,7 @@ class Subject:
     def builder(self, name: str, sample: Sample | None = None) -> partial[Request]:
         """An operation's builder with the arguments of a sample: its id, or its fields and token.
 
-        Without one it is asked with an id of its own samples: a vendor may cancel jobs of one kind alone.
+        Without a sample, the id is that of the operation's own samples: a vendor may cancel only jobs of one kind.
         """
         build = self.operations[name].request
         first = next(iter([*self.index.of(name), *self.index.samples]), None)
@@ -305,21 +305,21 @@ class Subject:
         return partial(build, own or dict(self.submits[name.partition(" ")[2]]))
 
     def build(self, name: str, builder: partial[Request]) -> Request:
-        """What a builder makes. Fails the test for anything but a Request."""
+        """Call a builder. Fails the test unless it returns a Request."""
         try:
             request = builder()
-        except Exception as error:  # noqa: BLE001 - whatever a builder raises is told
+        except Exception as error:  # noqa: BLE001 - the message shows whatever is raised
             broken(
-                "a builder makes a Request out of what it is given",
+                "a builder must return a Request",
                 seen=f"{name} with {redact.text(builder.args, limit=120)}: {said(error)}",
                 why="the operation cannot be used at all",
-                do="look at the builder; for a submit or a list, at the fields that it is given (`submits`, "
-                '"fields" in index.json)',
+                do="correct the builder; for a submit or a list, check also the fields that it was called with "
+                '(`submits` of the contract class, "fields" in index.json)',
             )
         if not isinstance(request, Request):
             broken(
-                "a builder makes a Request out of what it is given",
-                seen=f"{name}: {type(request).__name__}",
+                "a builder must return a Request",
+                seen=f"{name} returned {type(request).__name__}",
                 why="the operation cannot be used at all",
                 do="return vidpoll.Request(METHOD, PATH, …)",
             )
@@ -327,7 +327,7 @@ class Subject:
 
     @contextmanager
     def keys(self, value: str) -> Iterator[None]:
-        """The environment with a key in each variable that the provider names."""
+        """Set a key in each environment variable that the provider names."""
         before = {name: os.environ.get(name) for name in self.provider.auth.variables}
         os.environ.update({name: f"{value}-{name}" for name in before})
         try:
@@ -339,10 +339,10 @@ class Subject:
                     os.environ[name] = was
 
     def endpoint(self, environ: Mapping[str, str] | None = None) -> OpenAccount:
-        """The provider's default account, open, with the keys of `environ` (of this process where it is left out)."""
+        """The provider's default account, open, with the keys of `environ` (by default, of this process)."""
         return OpenAccount(self.name, Account(self.name), self.provider, os.environ if environ is None else environ)
 
 
 def is_shown(response: Response, verdicts: tuple[int, ...]) -> bool:
-    """Whether a parser is shown such an answer."""
+    """Whether such a response reaches the parser."""
     return 200 <= response.status < 300 or response.status in verdicts

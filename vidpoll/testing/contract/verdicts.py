@@ -1,4 +1,4 @@
-"""The rules about what ends a job and what does not: words, other fields, answers that say nothing, junk.
+"""The rules about what ends a job and what does not: words, other fields, empty responses, junk.
 
 Each function is one rule; it returns, or fails the test through `broken`.
 """
@@ -25,8 +25,8 @@ OUTAGES = (b'{"error": "boom"}', b'{"error": {"message": "boom"}}', b'{"message"
 
 def words(subject: Subject) -> None:
     places = [(sample, path) for sample in subject.statuses for path in subject.word_paths[sample.file]]
-    # Beside what an answer about a finished job holds, another field than the word may decide.
-    # Where a sample has a second answer, its state stands in that one, and not in the word.
+    # In a response about a finished job, a field other than the word may decide.
+    # If a sample has a second response, that response gives the state, and not the word.
     under_way = [(sample, path) for sample, path in places if not (sample.then or sample.state in _ENDS)]
     for word, state in subject.index.words or ():
         errors: list[str] = []
@@ -34,47 +34,48 @@ def words(subject: Subject) -> None:
         for sample, path in under_way or places:
             outcome = subject.read(sample, mutations.replaced(sample.data, path, word))
             errors += [f"{sample.file}: {outcome}"] if outcome.error is not None else []
-            if isinstance(outcome.value, Follow):  # known; what comes of it is in the second answer
+            if isinstance(outcome.value, Follow):  # the word is known; the second response gives the details
                 found.append(state)
             found += [outcome.state] if outcome.state is not None else []
         if state not in found or set(found) != {state}:
             seen = f"state {next(each for each in found if each is not state)}" if found else (errors or ["nothing"])[0]
             broken(
-                "each status word of the vendor's page leads to its state",
-                seen=f"{word!r} should be {state}: {seen}",
-                why="a word that is forgotten ends nothing: the user waits until the deadline for a job that is over",
+                "each status word of the vendor's page must give its state",
+                seen=f"the word {word!r} must give {state}, got {seen}",
+                why="a forgotten word ends no job: the user waits until the deadline for a job that has ended",
                 do="add the word to the plugin's table, with the state that the page gives it",
             )
 
 
 def unknown_word(subject: Subject) -> None:
-    rule = "a status word that is not listed raises UnknownStatus"
+    rule = "a status word that is not listed must raise UnknownStatus"
     if not subject.index.words:
         return
     for sample in subject.statuses:
         places = {path for path, _ in mutations.scalars(sample.data)} - {*subject.id_paths(sample)}
         if not places:
-            continue  # nothing in it could be a word
+            continue  # no value in it could be a word
         if sample.status >= 300 and not subject.word_paths[sample.file]:
-            continue  # its HTTP status and its text say it, as a declare.Verdict has them
+            continue  # its HTTP status and its text decide, as in a declare.Verdict
         decided = any(subject.index.decides_at(path) for path in places)
         if not subject.word_paths[sample.file] and not decided:
             broken(
                 rule,
-                seen=f"{sample.file}: no field of it, set to {mutations.NOBODY!r}, raises UnknownStatus",
-                why="a new word of the provider's would be taken for a known one: the user is told that a job runs, or "
-                "is over, when nobody knows",
-                do="look words up with parsing.lookup(WORDS, word), without a default; where another field than a "
-                'word decides, name it in "decides"',
+                seen=f"{sample.file}: with {mutations.NOBODY!r} in any of its fields, the parser never raises "
+                "UnknownStatus",
+                why="a new word of the provider would be read as a known one: the user would read that a job runs or "
+                "has ended, when its state is unknown",
+                do="look words up with parsing.lookup(WORDS, word), without a default; if a field decides that is not "
+                'a status word, add its path to "decides" in index.json',
             )
         for path in subject.word_paths[sample.file]:
             _check_alike(subject, sample, path)
             outcome = subject.read(sample, mutations.replaced(sample.data, path[:-1], {}))
             if path[:-1] and outcome.state not in (None, sample.state):
                 broken(
-                    "what is no status word is not taken for one",
+                    "a value that is not a status word must not be read as one",
                     seen=f"{sample.file} with {mutations.dotted(path[:-1])} {{}}: {outcome}",
-                    why="an answer that says nothing would be taken for one that says how the job stands",
+                    why="a response without a status would be read as one that gives the job's state",
                     do="look words up with parsing.lookup(WORDS, word), without a default",
                 )
 
@@ -86,10 +87,10 @@ def _check_alike(subject: Subject, sample: Sample, path: mutations.Path) -> None
             outcome = subject.read(sample, mutations.replaced(sample.data, path, new))
             if outcome.state is not None and subject.index.means(new) is None:
                 broken(
-                    "a status word that is not listed raises UnknownStatus",
+                    "a status word that is not listed must raise UnknownStatus",
                     seen=f"{sample.file} with {mutations.dotted(path)} {mutations.shown(new)}: {outcome}",
-                    why='"incomplete" would be taken for "complete": the user is told that a job is over, when it runs',
-                    do="look whole words up with parsing.lookup(WORDS, word): no startswith, no `in`",
+                    why='"incomplete" would be read as "complete": the user would read that a running job has ended',
+                    do="look up the whole word with parsing.lookup(WORDS, word), not with startswith or `in`",
                 )
 
 
@@ -118,11 +119,11 @@ def scalars(subject: Subject, sample: Sample) -> None:
                 _check_decider(sample, old, new, outcome, seen)
             elif outcome.state is not sample.state:
                 broken(
-                    "only the status word decides what becomes of a job",
-                    seen=f"{seen}, and it was {sample.state}",
-                    why="a progress of 100, a URL or an error text that comes early would end a job that still runs",
-                    do=f"decide by the status word alone; where the vendor's page says that {mutations.dotted(path)} "
-                    f'decides too, add "{mutations.dotted(path)}" to "decides" in index.json',
+                    "only the status word may decide a job's state",
+                    seen=f"{seen}; without the change it was {sample.state}",
+                    why="a progress of 100, a URL or an error text that arrives early would end a job that still runs",
+                    do=f"decide by the status word alone; if the vendor's page says that {mutations.dotted(path)} also "
+                    f'decides, add "{mutations.dotted(path)}" to "decides" in index.json',
                 )
 
 
@@ -132,17 +133,17 @@ def _check_word(subject: Subject, sample: Sample, new: object, outcome: Outcome,
     if listed is not None or (missing and outcome.state is sample.state):
         if listed not in (None, outcome.state):
             broken(
-                "each status word of the vendor's page leads to its state",
-                seen=f"{seen}, and {listed} is due",
-                why="the user is told something else than the provider says",
+                "each status word of the vendor's page must give its state",
+                seen=f"{seen}, expected {listed}",
+                why="the user would read a state that the provider did not report",
                 do="correct the plugin's table, or the words in index.json",
             )
         return
     broken(
-        "what is no status word is not taken for one",
-        seen=f"{seen}, where UnknownStatus or Malformed is due",
-        why="True == 1 in Python, and a missing word means nothing: a job would be called done by accident",
-        do="look words up with parsing.lookup(WORDS, word), without a default: it refuses booleans and what is missing",
+        "a value that is not a status word must not be read as one",
+        seen=f"{seen}, expected UnknownStatus or Malformed",
+        why="True == 1 in Python, and a missing word means nothing: a job would be completed by accident",
+        do="look words up with parsing.lookup(WORDS, word), without a default: it refuses booleans and missing words",
     )
 
 
@@ -150,9 +151,9 @@ def _check_decider(sample: Sample, old: object, new: object, outcome: Outcome, s
     plain = isinstance(new, bool) or new is None or new is mutations.GONE
     if isinstance(old, bool) and not plain and outcome.state is not sample.state:
         broken(
-            "a field that is true or false decides by true or false alone",
-            seen=f"{seen}, and it was {sample.state}",
-            why="a text or a number in its place means that the answer is not what the page describes",
+            "a boolean field may decide only by true or false",
+            seen=f"{seen}; without the change it was {sample.state}",
+            why="with a text or a number in its place, the response is not the one that the page describes",
             do="compare with `is True`, or raise vidpoll.Malformed for anything but a boolean",
         )
 
@@ -173,27 +174,27 @@ def _check_transplant(subject: Subject, sample: Sample, path: mutations.Path, ne
     if outcome.state not in (None, sample.state):
         under_way = sample.state is not None and not sample.state.final
         broken(
-            "a job under way is not ended by another field than its status word"
+            "only its status word may end a job under way"
             if under_way
-            else "a job that is over is not turned by another field than its status word",
-            seen=f"{seen}, and it was {sample.state}",
-            why="providers fill in URLs, errors of a first try and 100 % while the job still runs, and leave them in "
-            "answers about failed jobs: the user would get half a file, or pay for a second job",
-            do=f"decide by the status word alone; where the vendor's page says that {mutations.dotted(path)} decides "
-            f'too, add "{mutations.dotted(path)}" to "decides" in index.json',
+            else "only its status word may change the verdict of a job",
+            seen=f"{seen}; without the change it was {sample.state}",
+            why="providers set URLs, errors of a first try and 100 % while the job still runs, and leave them in "
+            "responses about failed jobs: the user would get half a file, or pay for a second job",
+            do=f"decide by the status word alone; if the vendor's page says that {mutations.dotted(path)} also "
+            f'decides, add "{mutations.dotted(path)}" to "decides" in index.json',
         )
     early = isinstance(outcome.value, Snapshot) and any(each.kind == "video" for each in outcome.value.assets)
     if early and outcome.state is not State.COMPLETED:
         broken(
-            "a job that is not completed has no video",
+            "a job that is not completed must have no video",
             seen=f"{seen}, with a video",
-            why="a file that is there before the end is not whole: the user would download half of it",
+            why="a file that exists before the end may be incomplete: the user would download half of it",
             do="give the assets only with State.COMPLETED",
         )
 
 
 def _from(subject: Subject, sample: Sample) -> Iterator[tuple[mutations.Path, object, str]]:
-    """Each value of answers about jobs that ended otherwise, and of refusals, where it would stand in this answer."""
+    """Each value of responses about jobs that ended otherwise, and of refusals, at its path in this sample."""
     ends = [each for each in subject.statuses if each.state is not sample.state and each.state in _ENDS]
     for donor in (*ends, *subject.index.of("error")):
         keep = {*subject.word_paths[sample.file], *subject.word_paths.get(donor.file, ()), *subject.id_paths(sample)}
@@ -218,11 +219,11 @@ _ASIDE: tuple[tuple[str, tuple[object, ...]], ...] = (
       for name in ("error", "error_message", "fail_reason", "failure_reason", "warning")),
     *((name, (1001, "RETRY")) for name in ("code", "error_code")),
 )  # fmt: skip
-"""What may stand beside a status word, and says nothing about the job."""
+"""Fields that may stand next to a status word and say nothing about the job."""
 
 
 def _injected(subject: Subject, sample: Sample) -> Iterator[tuple[mutations.Path, object, str]]:
-    """Error texts and codes, beside the status word and at the top."""
+    """Error texts and codes, next to the status word and at the top."""
     holders = dict.fromkeys([(), *(path[:-1] for path in subject.word_paths[sample.file])])
     for path, values in [((*holder, name), values) for holder in holders for name, values in _ASIDE]:
         for new in values if mutations.get(sample.data, path) in (mutations.GONE, None) else ():
@@ -234,25 +235,25 @@ def _injected(subject: Subject, sample: Sample) -> Iterator[tuple[mutations.Path
 
 
 def _check_refused(subject: Subject, sample: Sample, path: mutations.Path, outcome: Outcome, seen: str) -> None:
-    """Fail where an answer that names its job, and its status, is Refused."""
+    """Fail if the parser raises Refused for a response that names its job and the job's status."""
     anchors = [*subject.word_paths.get(sample.file, ()), *subject.id_paths(sample)]
     touched = any(mutations.start(path, of) or mutations.start(of, path) for of in anchors)
     if isinstance(outcome.error, Refused) and sample.state is not None and anchors and not touched:
         broken(
-            "an answer that names its job is never Refused",
+            "a response that names its job must never be Refused",
             seen=seen,
-            why='Refused("not found") or ("auth") ends the wait: the user gives up a job that is paid for, '
-            "and whose status stands in the same answer",
-            do="raise Refused only where the body names no status of the job: "
+            why='Refused("not found") or Refused("auth") ends the wait: the user would give up a job that is paid for, '
+            "although the same response has its status",
+            do="raise Refused only if the body has no status of the job: "
             '`if parsing.first_of(body, "data.status") is None`',
         )
 
 
-# -- answers that say nothing -----------------------------------------------------------------------------------------
+# -- responses that say nothing ---------------------------------------------------------------------------------------
 
 
 def nothing(subject: Subject) -> None:
-    rule = "an answer that says nothing ends no job"
+    rule = "a response that says nothing about the job must not end it"
     operation = subject.operations["status"]
     tries = [(status, body) for status in (200, 202, 204, *operation.verdicts) for body in EMPTY]
     tries += [(status, body) for status in operation.verdicts for body in OUTAGES]
@@ -267,16 +268,16 @@ def nothing(subject: Subject) -> None:
                 rule,
                 seen=seen,
                 why="a proxy's error page or an outage would end a paid job",
-                do="take a verdict only from a body that names the job's status",
+                do="return a final state only for a body that has the job's status; else raise vidpoll.Malformed",
             )
     for body in EMPTY if "content" in subject.operations else ():
         outcome = subject.parse("content", Response(200, {"content-type": "text/html"}, body), job_id)
         if isinstance(outcome.value, Asset) and outcome.value.data is not None:
             broken(
-                "what is no video is not taken for one",
+                "a body that is not a video must not be returned as one",
                 seen=f"content, HTTP 200 with the body {body.decode('latin-1')!r}: {outcome}",
                 why="the user would find an HTML page under the name of the video",
-                do="look at the content type or the first bytes, and raise vidpoll.Malformed",
+                do="check the content type or the first bytes, and raise vidpoll.Malformed",
             )
 
 
@@ -292,10 +293,10 @@ def junk(subject: Subject) -> None:
             due = TYPES.get(name.partition(" ")[0])
             if outcome.error is None and due is not None and not isinstance(outcome.value, (due, Follow)):
                 broken(
-                    "a parser returns what it is there for, or raises",
+                    "a parser must return its own type, or raise",
                     seen=f"{name} with the body {raw[:80]!r}: {outcome}",
-                    why="vidpoll cannot use it: the user would read of a bug in the plugin",
-                    do=f"return vidpoll.{due.__name__}(…), or raise vidpoll.Malformed for what is none",
+                    why="vidpoll cannot use it, and the user's log would report a bug in the plugin",
+                    do=f"return vidpoll.{due.__name__}(…), or raise vidpoll.Malformed",
                 )
 
     for body in EMPTY:
@@ -307,7 +308,7 @@ def junk(subject: Subject) -> None:
 
 
 def _damaged(subject: Subject, sample: Sample) -> None:
-    """Each part of a sample replaced by what nobody sends; the plain values of a status answer have their own test."""
+    """Replace each part of a sample by odd values; the plain values of a status response have their own test."""
     for path, old in mutations.nodes(sample.data):
         if sample.operation == "status" and sample.state is not None and not isinstance(old, (dict, list)):
             continue
@@ -327,15 +328,15 @@ def pure(subject: Subject) -> None:
         errors = str(before.error), str(again.error)
         if errors[0] != errors[1] or (unlike and not isinstance(again.value, Follow)):
             broken(
-                "one answer has one meaning, whatever was parsed before",
+                "the same response must give the same result, whatever was parsed before",
                 seen=f"{sample.file}: {unlike or f'{errors[0]}, then {errors[1]}'}",
-                why="one job's answers would colour what the user is told about another, and no bug could be replayed",
-                do="let the parser depend on the response and the job's id alone: no globals, no clock, no random",
+                why="one job's responses would change the result of another job, and no bug could be reproduced",
+                do="compute the result only from the response and the job's id: no globals, no clock, no random",
             )
 
 
 def statuses(subject: Subject) -> None:
-    """An HTTP status in `verdicts` is one whose body may be the job; a sample shows it."""
+    """Each HTTP status in `verdicts` may have the job as its body, and a sample shows it."""
     for name, operation in subject.operations.items():
         of = [sample for sample in subject.index.samples if sample.operation == name]
         leads = bool(of) and all(sample.then or sample.refused for sample in of if sample.status == 404)
@@ -343,25 +344,25 @@ def statuses(subject: Subject) -> None:
 
 
 def check_statuses(who: str, verdicts: tuple[int, ...], shown: set[int], *, leads: bool = False) -> None:
-    """Fail where a status is in `verdicts` that cannot be one, or that no sample shows.
+    """Fail if `verdicts` has an HTTP status that cannot be a verdict, or that no sample shows.
 
-    `leads` says that every sample of a 404 leads to a further question, or is a refusal: a server without the route.
+    `leads` says that every sample of a 404 leads to a further request, or is a refusal: a server without the route.
     """
     never = [status for status in verdicts if status in (401, 403, 429) or (status == 404 and not leads)]
     if never:
         broken(
-            "an HTTP status that tells of the request is no verdict about the job",
+            "an HTTP status about the request must not be a verdict about the job",
             seen=f"{who}: verdicts={verdicts}",
-            why=f"a wrong key, a wrong id or too many requests ({never[0]}) would end the job, or hide why nobody "
-            "answers",
-            do=f"take {never[0]} out of verdicts: vidpoll knows what it means (a 404 may be one where each sample of "
-            'it has "then", or "raises": a server without that route is asked otherwise)',
+            why=f"a wrong key, a wrong id or too many requests ({never[0]}) would end the job, or hide why the "
+            "requests fail",
+            do=f"remove {never[0]} from verdicts: vidpoll handles it (a 404 may stay only if each of its samples has "
+            '"then" or "raises": a server without that route, which gets another request)',
         )
     missing = [status for status in verdicts if status not in shown]
     if missing:
         broken(
-            "an HTTP status in verdicts has a sample",
+            "each HTTP status in verdicts must have a sample",
             seen=f"{who}: verdicts={verdicts}, and no sample has the status {missing[0]}",
-            why="what is in no sample is not tested: an outage would be taken for a failed job",
-            do=f'add a sample with "status": {missing[0]}, or take {missing[0]} out of verdicts',
+            why="a response without a sample is not tested: an outage would be read as a failed job",
+            do=f'add a sample with "status": {missing[0]}, or remove {missing[0]} from verdicts',
         )

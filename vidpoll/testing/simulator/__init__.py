@@ -1,18 +1,18 @@
 """Play video providers on loopback: real HTTP servers, simulated time, no account and no cost.
 
-Here live the names that users, provider faces and tests import; the rooms behind them are
+This package exports the names that users, provider faces and tests import. Its modules are
 
 - ``timeline``: jobs, their stages and the queue (pure: time is an argument);
 - ``limits``: counting windows and the poll floor (pure);
 - ``assets``: the files of a finished job, served with Range;
 - ``wire``: the HTTP server, the only file that touches sockets;
-- ``face``: what one provider's face inherits;
+- ``face``: the base class of a provider's face;
 - ``sample_face`` and ``answers``: a face without code, played from the samples of a provider's contract;
 - ``recorded_face``: a face that plays recorded traffic;
 - ``engine``: the :class:`Simulator`, the only file that reads a clock.
 
-Nothing here but ``sample_face`` and ``answers`` may import the rest of vidpoll, and nothing anything outside the
-standard library.
+Only ``sample_face``, ``answers`` and their helpers may import the rest of vidpoll. No module imports anything else
+outside the standard library.
 """
 
 from __future__ import annotations

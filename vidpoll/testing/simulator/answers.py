@@ -1,7 +1,7 @@
-"""The answers of samples, told of another job: its id, its progress, its files and its failure in the sample's place.
+"""The responses of samples, rewritten for another job: with its id, its progress, its files and its failure.
 
-Nothing here knows a provider. Where an id, a percentage or a URL stands in a body is found by comparing the body with
-what the provider's own parser reads in it. Pure functions: a sample goes in, an answer comes out.
+This module knows no provider. To find an id, a percentage or a URL in a body, it compares the body with the result of
+the provider's own parser. Pure functions: they turn a sample into a response.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ _IMAGES = {"cover", "image", "last_frame", "thumbnail"}
 
 
 def own_part(job_id: str, text: str) -> str:
-    """The part of an id that stands in a text: its last one, an earlier one, or all of it; "" where none does."""
+    """The part of an id that a text contains: the last part, an earlier one, or the whole id; "" if none."""
     parts = [part for part in (*reversed(re.split("[/:]", job_id)), job_id) if part]
     return next((part for part in parts if re.search(_bounded(part), text)), "")
 
 
 def renamed(job_id: str, own: str, new: str) -> str:
-    """The id with another part in the place of its own."""
+    """The id with `new` in place of its part `own`."""
     start, _, end = job_id.rpartition(own)
     return start + new + end
 
 
 def text_of(sample: Sample) -> str:
-    """All that an answer says, its headers too."""
+    """The whole text of a response, including its header values."""
     body = (
         sample.body.decode("utf-8", "replace") if sample.data is None else json.dumps(sample.data, ensure_ascii=False)
     )
@@ -51,7 +51,7 @@ def text_of(sample: Sample) -> str:
 
 
 def like(text: str, dice: random.Random) -> str:
-    """Another id of the same form: digits for digits, letters for letters, a word without a digit as it is."""
+    """Another id of the same form: digits for digits, letters for letters; a word without a digit is kept."""
     groups = re.split("([^A-Za-z0-9]+)", text)
     digits = any(char.isdigit() for char in text)
     changed = [group if digits and not re.search("[0-9]", group) else _like(group, dice) for group in groups]
@@ -61,7 +61,7 @@ def like(text: str, dice: random.Random) -> str:
 
 def _like(group: str, dice: random.Random) -> str:
     letters = "abcdef" if re.fullmatch("[0-9a-fA-F]*", group) else "abcdefghijkmnpqrstuvwxyz"
-    new = group[:1]  # kept: no number begins with 0, and a UUID keeps its version
+    new = group[:1]  # kept: a number must not begin with 0, and a UUID keeps its version
     for char in group[1:]:
         other = dice.choice("0123456789" if char.isdigit() else letters) if char.isalnum() else char
         new += other.upper() if char.isupper() else other
@@ -70,7 +70,7 @@ def _like(group: str, dice: random.Random) -> str:
 
 @dataclass(frozen=True)
 class Swaps:
-    """What stands in the place of what: ``inside`` of texts (ids, URLs), ``whole`` texts (a failure's reason)."""
+    """Replacements: ``inside`` texts (ids, URLs), and of ``whole`` texts (a failure's reason)."""
 
     inside: Mapping[str, str]
     whole: Mapping[str, str]
@@ -94,7 +94,7 @@ class Swaps:
         return value
 
     def response(self, sample: Sample, data: object = mutations.GONE) -> model.Response:
-        """The sample, or the sample with another body, as the answer about the other job."""
+        """The sample, or the sample with another body, as the response about the other job."""
         plain = sample.response()
         headers = {name: self.text(value) for name, value in plain.headers.items() if name not in _UNSENT}
         said = sample.data if data is mutations.GONE else data
@@ -109,9 +109,9 @@ def _bounded(text: str) -> str:
 
 
 def progress_writer(data: Any, read: Callable[[Any], float | None]) -> Callable[[Any, float], Any]:
-    """A function of a body and a percentage that returns the body with it, where and as ``read`` finds it.
+    """A function of a body and a percentage that writes the percentage where, and as, ``read`` finds it.
 
-    It returns the body as it is where nothing in it is its progress.
+    It returns the body unchanged if the body has no progress.
     """
     for path, value in mutations.scalars(data) if read(data) is not None else ():
         for write in _WRITERS.get(type(value), ()):
@@ -124,7 +124,7 @@ def progress_writer(data: Any, read: Callable[[Any], float | None]) -> Callable[
 
 
 def handed_on(data: Any, request: model.Request) -> set[str]:
-    """The values of an answer that stand in the request that it leads to."""
+    """The values of a response that are also in the request that it leads to."""
     said = {unquote(part) for part in request.path.split("/")} | {value for _, value in request.query}
     said |= {str(value) for _, value in mutations.scalars(request.json)}
     named = {str(value) for _, value in mutations.scalars(data) if type(value) in (str, int)}
@@ -132,7 +132,7 @@ def handed_on(data: Any, request: model.Request) -> set[str]:
 
 
 def file_of(asset: model.Asset, mark: str, modified: float) -> Asset:
-    """The bytes that stand for an asset of a job, by its kind and the end of its URL."""
+    """The file that is served as an asset of a job, by its kind and the end of its URL."""
     path = urlsplit(asset.url or "").path
     media = "image" if asset.kind in _IMAGES else (asset.media_type or guess_type(path)[0] or "video").partition("/")[0]
     if path.endswith((".srt", ".vtt")):

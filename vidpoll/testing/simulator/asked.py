@@ -1,4 +1,4 @@
-"""What tells one request from another: how a face finds out what it is asked. Pure functions."""
+"""What distinguishes one request from another: how a face recognises a request. Pure functions."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from ... import model
 from ...provider import Auth, PreparedRequest
 
 Asked = tuple[str, str, tuple[tuple[str, str], ...], str]
-"""Method, decoded path, sorted query and body: what tells one request from another."""
+"""Method, decoded path, sorted query and body: what distinguishes one request from another."""
 
 
 def asked(request: model.Request) -> Asked:
-    """What a builder asks."""
+    """The same values for a request that a builder made."""
     body = (request.body or b"").decode("latin-1") if request.json is None else written(request.json)
     return request.method, unquote(request.path), tuple(sorted(request.query)), body
 
 
 def written(value: object) -> str:
     """A JSON body as text that is the same for the same value."""
-    return "" if value == {} else json.dumps(value, sort_keys=True)  # some SDKs send {} where nothing is to be said
+    return "" if value == {} else json.dumps(value, sort_keys=True)  # some SDKs send {} instead of no body
 
 
 def fits(seen: Asked, request: model.Request, fields: Mapping[str, object]) -> bool:
-    """Whether a request is this submit: the same path, but for what comes out of a field (a model's name)."""
+    """Whether a request is this submit: the same path, except for values of fields (a model's name)."""
     pattern = re.escape(unquote(request.path))
     for value in fields.values():
         if isinstance(value, str) and value:
@@ -35,12 +35,12 @@ def fits(seen: Asked, request: model.Request, fields: Mapping[str, object]) -> b
 
 
 def same_question(seen: Asked, request: model.Request) -> bool:
-    """Whether a request asks what this one asks, of another job: only values in its body differ."""
+    """Whether a request is the same one for another job: only values in its body differ."""
     return seen[:3] == asked(request)[:3] and names_in(seen[3]) == names_in(asked(request)[3]) != set()
 
 
 def names_in(body: str) -> set[str]:
-    """The names in a body that is a JSON object; none for any other."""
+    """The names in a body that is a JSON object; none for any other body."""
     try:
         said = json.loads(body)
     except ValueError:
@@ -49,9 +49,9 @@ def names_in(body: str) -> set[str]:
 
 
 def opens(auth: Auth, path: str, headers: Mapping[str, str], key: str, *, first: bool) -> bool:
-    """Whether headers have what one way to send the key sends; what is minted anew counts for the first way alone.
+    """Whether headers authenticate in one of the ways; minted headers count only for the first way.
 
-    Of what is minted no more is looked at than whether it names the key, where it does (a signature's key id).
+    A minted value need only contain the key, and only if our own contains it (a signature's key id).
     """
     ours, other = (
         auth(each, dict.fromkeys(auth.variables, key))
@@ -68,6 +68,6 @@ def opens(auth: Auth, path: str, headers: Mapping[str, str], key: str, *, first:
 
 
 def likeness(fields: Mapping[str, object], sent: object) -> int:
-    """How many fields a body shares with the one that a submit sends, less those that it lacks."""
+    """The number of fields that a body shares with a submit's body, minus the number that it lacks."""
     known = set(sent) if isinstance(sent, dict) else set()
     return len(known & fields.keys()) - len(known - fields.keys())

@@ -1,7 +1,7 @@
 """The files of finished jobs: a real MP4, JPEG, MP3 and SRT, served with Range, ETag and Last-Modified.
 
-A video or image carries a mark (the id of its job) in a place that players skip, so that the files of two jobs differ
-in bytes and in ETag. Nothing here may know a provider or open a socket: a file and a request go in, a reply comes out.
+A video or image contains a mark (the id of its job) in a place that players skip, so that the files of two jobs differ
+in bytes and in ETag. This module may not know a provider or open a socket: it turns a file and a request into a reply.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ class Asset:
 
     @property
     def suffix(self) -> str:
-        """The end of a file name: ".mp4"."""
+        """The end of a file name, like ".mp4"."""
         return {"video": ".mp4", "image": ".jpg", "audio": ".mp3"}.get(self.media_type.partition("/")[0], ".srt")
 
     @property
     def headers(self) -> tuple[tuple[str, str], ...]:
-        """The headers that any answer about the file has."""
+        """The headers of every response about the file."""
         return (
             ("Content-Type", self.media_type),
             ("Accept-Ranges", "bytes"),
@@ -82,10 +82,10 @@ class RangeNotSatisfiable(ValueError):
 
 
 def parse_range(header: str, size: int) -> tuple[int, int]:
-    """The first and the last offset that ``header`` asks for of ``size`` bytes; an end beyond the file is cut.
+    """The first and the last offset of ``size`` bytes that ``header`` requests; an end beyond the file is cut.
 
     RFC 9110, 14.1.2: ``bytes=5-9``, ``bytes=5-`` and ``bytes=-5``. Raises :class:`RangeMalformed` for anything else
-    (several ranges too), :class:`RangeNotSatisfiable` where nothing is left.
+    (including several ranges), :class:`RangeNotSatisfiable` if no byte is left.
     """
     match = re.fullmatch(r"bytes=(\d{0,999})-(\d{0,999})", header.strip(), re.ASCII)
     if not match or match.group(1) == match.group(2) == "":
@@ -103,7 +103,7 @@ def parse_range(header: str, size: int) -> tuple[int, int]:
 
 
 def serve(request: Request, asset: Asset, *, headers: tuple[tuple[str, str], ...] = ()) -> Reply:
-    """Answer GET or HEAD of a file: 200, 206 for one range, 416.
+    """The reply to GET or HEAD of a file: 200, 206 for one range, or 416.
 
     A Range that is malformed, or whose If-Range is neither the file's ETag nor its date, is ignored (RFC 9110, 14.2).
     """

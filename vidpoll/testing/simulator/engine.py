@@ -1,11 +1,11 @@
-"""The simulator: servers for the faces, one simulated clock, a record of what was asked.
+"""The simulator: servers for the faces, one simulated clock, a record of the requests.
 
-The only file of the simulator that reads a clock. Nothing here may know a provider: a face comes in, a base URL and a
-key come out. Servers listen on loopback only.
+This is the only file of the simulator that reads a clock. It may not know a provider: it gets faces, and returns base
+URLs and keys. Servers listen on loopback only.
 
 Simulated time runs ``speed`` times as fast as real time: job stages, floors, rate windows and the life of signed URLs
-are simulated seconds. What tells a client when to come back (Retry-After, reset times) and when something happened is
-said in the client's own, real time.
+are in simulated seconds. Times that a client reads (Retry-After, reset times, when something happened) are in the
+client's own, real time.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from .wire import Reply, Request, Server, json_reply
 
 @dataclass(frozen=True)
 class Exchange:
-    """One request and the status that answered it; ``at`` is simulated seconds, header names are lower case.
+    """One request and the HTTP status of its response; ``at`` is in simulated seconds, header names are lower case.
 
-    ``path`` and ``query`` are as they were sent. ``origin`` is "api", or the name that the face gives another server.
+    ``path`` and ``query`` are as sent. ``origin`` is "api", or the name that the face gives another server.
     """
 
     at: float
@@ -45,7 +45,7 @@ class Simulator:
     """Serve ``faces`` (name to face) on loopback until closed.
 
     ``speed`` is simulated seconds per real second. ``seed`` fixes job ids and stage lengths. ``ports`` maps a name to
-    the port of its API; a name that is not there gets a free one, and so does any further origin of a face.
+    the port of its API; other names, and further origins of a face, get a free port.
     """
 
     def __init__(
@@ -58,12 +58,12 @@ class Simulator:
         ports: Mapping[str, int] | None = None,
     ) -> None:
         if not (math.isfinite(speed) and speed > 0):
-            raise ValueError(f"speed must be a positive number, not {speed!r}")
+            raise ValueError(f"speed must be a positive number, got {speed!r}")
         if host != "localhost" and not ipaddress.IPv4Address(host).is_loopback:
-            raise ValueError(f"the simulator listens on loopback only, not on {host!r}")
+            raise ValueError(f"host must be a loopback address, got {host!r}")
         unknown = set(ports or ()) - set(faces)
         if unknown:
-            raise ValueError(f"ports for faces that are not there: {', '.join(sorted(unknown))}")
+            raise ValueError(f"ports has names that are not simulated: {', '.join(sorted(unknown))}")
         self._faces = dict(faces)
         self._speed = speed
         self._seed = seed
@@ -76,9 +76,9 @@ class Simulator:
         self._guard = threading.Lock()
 
     def start(self) -> Simulator:
-        """Open the servers and start the clock at 0; faces begin a new life. Raises OSError for a port in use."""
+        """Open the servers and start the clock at 0; faces start without jobs. Raises OSError for a port in use."""
         if self._servers:
-            raise RuntimeError("the simulator is running")
+            raise RuntimeError("the simulator is already running")
         self._clock = _Clock(self._speed)
         try:
             for name, face in self._faces.items():
@@ -91,7 +91,7 @@ class Simulator:
         return self
 
     def close(self) -> None:
-        """Close every server and connection; its threads are gone when this returns. Closing twice is fine."""
+        """Close every server and connection; all threads have ended when this returns. May be called twice."""
         for server in self._all_servers():
             server.close()
         self._servers = {}
@@ -106,12 +106,12 @@ class Simulator:
 
     @property
     def base_urls(self) -> dict[str, str]:
-        """Name to base URL: what a vidpoll account's ``base_url`` takes. Empty while nothing is served."""
+        """Name to base URL, for the ``base_url`` of a vidpoll account. Empty while the simulator is not running."""
         return {name: servers["api"].origin + self._faces[name].base_path for name, servers in self._servers.items()}
 
     @property
     def keys(self) -> dict[str, str | None]:
-        """Name to the API key that is accepted; None where the provider asks for none."""
+        """Name to the accepted API key; None if the provider needs none."""
         return {name: face.key for name, face in self._faces.items()}
 
     @property
@@ -126,62 +126,62 @@ class Simulator:
             clock.advance(seconds)
 
     def requests(self, name: str) -> tuple[Exchange, ...]:
-        """Everything asked of that face since the start, in order of answer; still there after closing."""
+        """All requests to that face since the start, in the order of their responses; also after closing."""
         self._face(name)
         with self._guard:
             return tuple(self._exchanges.get(name, ()))
 
     def submissions(self, name: str) -> int:
-        """How many jobs that face has taken since the start, those of :meth:`seed_job` too."""
+        """How many jobs that face has accepted since the start, including those of :meth:`seed_job`."""
         self._running()
         return self._face(name).jobs.submitted
 
     def limit_slots(self, name: str, slots: int | None) -> None:
-        """Refuse each submit to that face while so many of its jobs are unfinished; None refuses none.
+        """Refuse each submit to that face while ``slots`` of its jobs are unfinished; None refuses none.
 
-        So do providers that have no queue. Raises ValueError for a number below 0.
+        Providers without a queue do so. Raises ValueError for a number below 0.
         """
         self._running()
         if slots is not None and slots < 0:
-            raise ValueError(f"slots={slots!r}: a number of jobs, from 0, or None")
+            raise ValueError(f"slots must be a number of jobs, from 0, or None, got {slots!r}")
         self._face(name).slots = slots
 
     def most_in_flight(self, name: str) -> int:
-        """How many submitted jobs of that face were unfinished at once, at most, since the start."""
+        """The largest number of submitted jobs of that face that were unfinished at once, since the start."""
         self._running()
         return self._face(name).in_flight
 
     def fail_next(self, name: str, *, message: str = "The generation failed.", at: float | None = None) -> None:
-        """Let the next job submitted to that face fail, saying ``message``; called twice, the next two.
+        """Let the next job submitted to that face fail with ``message``; if called twice, the next two.
 
         It fails when its progress reaches ``at`` percent, by default halfway through its running time.
         """
         self._running()
         if at is not None and not 0 <= at <= 100:
-            raise ValueError(f"at={at!r}: a percentage, 0 to 100")
+            raise ValueError(f"at must be a percentage, 0 to 100, got {at!r}")
         self._face(name).doom_next(Fate(message, at))
 
     def hang_next(self, name: str) -> None:
-        """Let the next job submitted to that face never end: it runs, and stays halfway for ever."""
+        """Let the next job submitted to that face never end: it keeps running, at half of its progress."""
         self._running()
         self._face(name).doom_next(Fate(endless=True))
 
     def trouble(self, name: str, *, status: int = 503, seconds: float = 10.0, retry_after: int | None = None) -> None:
-        """Answer whatever that face's API is asked with ``status``, for the next ``seconds`` simulated seconds.
+        """Respond to every request to that face's API with ``status``, for the next ``seconds`` simulated seconds.
 
-        ``retry_after`` is what a Retry-After header says, in seconds of the client's clock; None for no such header.
+        ``retry_after`` is the value of the Retry-After header, in seconds of the client's clock; None for no header.
         """
         clock = self._running()
         self._face(name)
         if not 400 <= status <= 599:
-            raise ValueError(f"status={status!r}: an error has 400 to 599")
+            raise ValueError(f"status must be 400 to 599, got {status!r}")
         with self._guard:
             self._troubles[name] = _Trouble(clock.now() + seconds, status, retry_after)
 
     def seed_job(self, name: str, kind: str, *, age: float = 0.0, failure: str | None = None, **data: Any) -> str:
-        """Add a job that was submitted ``age`` simulated seconds ago and that cost nothing; returns its id.
+        """Add a job that was submitted ``age`` simulated seconds ago and cost nothing. Returns its id.
 
-        With ``failure`` it fails halfway, saying that. ``data`` are fields that a client could have submitted.
+        With ``failure`` it fails halfway, with this message. ``data`` has fields that a client could have submitted.
         Raises ValueError for a kind that the face does not have.
         """
         self._running()
@@ -210,13 +210,13 @@ class Simulator:
 
     def _face(self, name: str) -> Face:
         if name not in self._faces:
-            raise ValueError(f"no face {name!r}; there are {', '.join(sorted(self._faces))}")
+            raise ValueError(f"{name!r} is not simulated; simulated are {', '.join(sorted(self._faces))}")
         return self._faces[name]
 
 
 @dataclass(frozen=True)
 class _Trouble:
-    """Until when every answer is an error, and which."""
+    """The error that every request gets, and until when."""
 
     until: float
     status: int
@@ -224,12 +224,12 @@ class _Trouble:
 
     def reply(self) -> Reply:
         hint = () if self.retry_after is None else (("Retry-After", str(self.retry_after)),)
-        return json_reply(self.status, {"error": {"message": "trouble, as the test asked for it"}}, hint)
+        return json_reply(self.status, {"error": {"message": "an error that the test requested"}}, hint)
 
 
 @dataclass(frozen=True)
 class _Door:
-    """What a server calls: it stamps the request, lets the face answer, and keeps the record."""
+    """What a server calls: it adds the time to the request, calls the face, and records the exchange."""
 
     name: str
     face: Face
@@ -269,5 +269,5 @@ class _Clock:
 
     def advance(self, seconds: float) -> None:
         if seconds < 0:
-            raise ValueError("time does not run backwards")
+            raise ValueError("seconds must be at least 0: time does not run backwards")
         self._skipped += seconds

@@ -1,10 +1,10 @@
-"""What the face of a provider inherits: routes, keys, jobs, the floor, and the simulated time it lives in.
+"""The base class of a provider's face: routes, keys, jobs, the floor, and the simulated time.
 
-A face is a subclass that lists its routes and builds its provider's bodies. It lives in its provider's plugin and
-imports nothing but this package and the standard library. Here may be no provider's word, header or status code
-beyond the plain defaults that a face overrides.
+A face is a subclass that lists its routes and builds its provider's bodies. It belongs to its provider's plugin, and
+imports only this package and the standard library. This module has no provider's word, header or status code, only
+plain defaults that a face overrides.
 
-One lock holds for each face: its handlers run one at a time, so a face needs none of its own.
+Each face has one lock: its handlers run one at a time, so a face needs no lock of its own.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .timeline import Fate, Job, Jobs, Timeline
 from .wire import Reply, Request, text_reply
 
 JITTER = 0.05
-"""Real seconds by which a question may come before the floor: scheduling jitter is not impatience."""
+"""Real seconds by which a poll may be earlier than the floor: this allows for scheduling jitter."""
 
 
 class Clock(Protocol):
@@ -36,13 +36,13 @@ class Clock(Protocol):
         ...
 
     def wall(self, at: float) -> float:
-        """The unix time, on the client's own clock, of a simulated second."""
+        """The Unix time, on the client's own clock, of a simulated second."""
         ...
 
 
 @dataclass(frozen=True)
 class Route:
-    """What answers a path: ``pattern`` must match all of the decoded path, its groups are the handler's arguments."""
+    """The handler of a path: ``pattern`` must match the whole decoded path; its groups are the handler's arguments."""
 
     methods: str
     pattern: str
@@ -51,15 +51,15 @@ class Route:
 
 
 class _Full(Exception):
-    """A submit came while as many jobs were unfinished as there are slots."""
+    """A submit arrived while no slot was free."""
 
 
 class Face:
     """One provider as the simulator plays it; one instance serves one simulator at a time.
 
-    Subclasses set ``base_path`` (what follows the origin in an account's base URL), ``origins`` (one server each, "api"
-    first), ``timelines`` (the job kinds), ``floor`` (simulated seconds between two questions about a job, or None),
-    and write :meth:`routes`.
+    Subclasses set ``base_path`` (the path of an account's base URL), ``origins`` (one server each, "api" first),
+    ``timelines`` (the job kinds), ``floor`` (simulated seconds between two polls of a job, or None), and write
+    :meth:`routes`.
     """
 
     base_path = ""
@@ -69,12 +69,12 @@ class Face:
     max_body = 16 * 1024 * 1024
 
     def __init__(self, *, key: str | None, capacity: int, timelines: Mapping[str, Timeline] | None = None) -> None:
-        """``key`` is the one that clients must send, None for no key; at most ``capacity`` jobs run at once.
+        """``key`` is the key that clients must send, None for no key; at most ``capacity`` jobs run at once.
 
         ``timelines`` replaces the timelines of the job kinds that it names.
         """
         if capacity < 1:
-            raise ValueError(f"capacity must be at least 1, not {capacity}")
+            raise ValueError(f"capacity must be at least 1, got {capacity}")
         self.key = key
         self.capacity = capacity
         self.timelines = {**self.timelines, **(timelines or {})}
@@ -87,7 +87,7 @@ class Face:
         self._routes: list[tuple[Route, re.Pattern[str]]] = []
 
     def attach(self, clock: Clock, seed: str, urls: Mapping[str, str]) -> None:
-        """Begin a life: no jobs yet; ``urls`` maps each of ``origins`` to ``http://host:port``."""
+        """Start without jobs; ``urls`` maps each of ``origins`` to ``http://host:port``."""
         self.clock = clock
         self.urls = urls
         self.jobs = Jobs(seed=seed, capacity=self.capacity, new_id=self.new_id)
@@ -97,10 +97,10 @@ class Face:
         self._floor = None if self.floor is None else Floor(self.floor, JITTER * clock.speed)
         self._routes = [(route, re.compile(route.pattern)) for route in self.routes()]
 
-    # What a face says
+    # What a subclass overrides
 
     def routes(self) -> Sequence[Route]:
-        """What the provider serves; the first route that matches answers."""
+        """The provider's routes; the first one that matches handles the request."""
         raise NotImplementedError
 
     def new_id(self, dice: random.Random) -> str:
@@ -108,41 +108,41 @@ class Face:
         return str(uuid.UUID(int=dice.getrandbits(128), version=4))
 
     def tells_progress(self, kind: str) -> bool:
-        """Whether the answers about a job of this kind tell its progress."""
+        """Whether responses about a job of this kind have its progress."""
         return True
 
     def defaults(self, kind: str) -> dict[str, Any]:
-        """The ``data`` of a job of ``kind`` that nobody submitted (:meth:`seed_job`)."""
+        """The ``data`` of a job of ``kind`` that no client submitted (:meth:`seed_job`)."""
         raise NotImplementedError
 
     def refuse(self, request: Request) -> Reply | None:
-        """An answer before any route is asked (key, rate limit), or None."""
+        """A refusal before any route (wrong key, rate limit), or None."""
         return None
 
     def dress(self, request: Request, reply: Reply) -> Reply:
-        """The reply with the headers that every answer of the provider has."""
+        """The reply with the headers that every response of the provider has."""
         return reply
 
     def not_found(self, request: Request) -> Reply:
-        """The answer where no route has the path."""
+        """The reply if no route has the path."""
         return text_reply(404, "Not Found")
 
     def not_allowed(self, request: Request) -> Reply:
-        """The answer where the path has no such method."""
+        """The reply if the path has no such method."""
         return text_reply(405, "Method Not Allowed")
 
     def full(self, request: Request) -> Reply:
-        """The answer to a submit while no slot is free."""
+        """The reply to a submit while no slot is free."""
         return text_reply(429, "Too Many Requests")
 
     def too_large(self, request: Request) -> Reply:
-        """The answer to a body longer than ``max_body`` bytes."""
+        """The reply to a body longer than ``max_body`` bytes."""
         return text_reply(413, "Payload Too Large")
 
-    # What a face uses
+    # What a subclass calls
 
     def submit(self, kind: str, request: Request, data: Mapping[str, Any]) -> Job:
-        """Take a job, or answer as :meth:`full` does; :meth:`doom_next` may have said what becomes of it."""
+        """Accept a job, or reply with :meth:`full`; :meth:`doom_next` may have set its outcome."""
         unfinished = sum(not job.moment(request.at).final for job in self.jobs)
         if self.slots is not None and unfinished >= self.slots:
             raise _Full
@@ -150,25 +150,25 @@ class Face:
         return self.add_job(kind, request.at, data, self._fates.pop(0) if self._fates else Fate())
 
     def add_job(self, kind: str, at: float, data: Mapping[str, Any], fate: Fate) -> Job:
-        """Add a job, a submitted or a seeded one."""
+        """Add a submitted or seeded job."""
         return self.jobs.submit(kind, self.timeline(kind, data), at=at, data=data, fate=fate)
 
     def timeline(self, kind: str, data: Mapping[str, Any]) -> Timeline:
-        """The timeline of a job; a face overrides it where the job's fields change it."""
+        """The timeline of a job; a face overrides this if the job's fields change it."""
         return self.timelines[kind]
 
     def too_soon(self, job: Job, at: float) -> int:
-        """Whole real seconds that a client has to wait before it may ask about ``job``; 0 when it may now."""
+        """Whole real seconds that a client must wait before it may poll ``job``; 0 if it may poll now."""
         return self.real_seconds(self._floor.wait(job.id, at)) if self._floor else 0
 
     def real_seconds(self, simulated: float) -> int:
         """A simulated span in whole seconds of the client's clock, rounded up, as Retry-After counts them."""
         return math.ceil(simulated / self.clock.speed)
 
-    # What the engine and tests use
+    # What the engine and tests call
 
     def answer(self, request: Request) -> Reply:
-        """Answer one request."""
+        """Reply to one request."""
         with self.lock:
             try:
                 return self.dress(request, self.refuse(request) or self._dispatch(request))
@@ -176,14 +176,14 @@ class Face:
                 return self.dress(request, self.full(request))
 
     def doom_next(self, fate: Fate) -> None:
-        """Say what becomes of the next submitted job; called twice, of the next two."""
+        """Set the outcome of the next submitted job; if called twice, of the next two."""
         with self.lock:
             self._fates.append(fate)
 
     def seed_job(self, kind: str, *, age: float, failure: str | None, data: Mapping[str, Any]) -> str:
         """Add a job submitted ``age`` simulated seconds ago, with ``data`` over the defaults; returns its id."""
         if kind not in self.timelines:
-            raise ValueError(f"no job kind {kind!r}; there are {', '.join(sorted(self.timelines))}")
+            raise ValueError(f"kind must be one of {', '.join(sorted(self.timelines))}, got {kind!r}")
         with self.lock:
             return self.add_job(kind, self.clock.now() - age, {**self.defaults(kind), **data}, Fate(failure)).id
 

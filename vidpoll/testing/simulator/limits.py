@@ -1,6 +1,6 @@
-"""Counting: how many requests a key may send, how soon a job may be asked about again.
+"""Rate limits: how many requests a key may send, and how soon a job may be polled again.
 
-Pure arithmetic over simulated seconds; nothing here may read a clock, lock, or know HTTP. A limit says how long to
+Pure arithmetic over simulated seconds; this module may not read a clock, lock, or know HTTP. A limit says how long to
 wait; the face turns that into its provider's status code and headers.
 """
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Allowance:
-    """What a window says about one request; ``resets_at`` is in simulated seconds."""
+    """The decision of a window about one request; ``resets_at`` is in simulated seconds."""
 
     allowed: bool
     limit: int
@@ -20,15 +20,15 @@ class Allowance:
 
 
 class Window:
-    """At most ``limit`` requests a key in each window of ``seconds``; a window opens with its first request."""
+    """At most ``limit`` requests per key in each window of ``seconds``; a window opens with its first request."""
 
     def __init__(self, limit: int, seconds: float) -> None:
         self._limit = limit
         self._seconds = seconds
-        self._open: dict[str, tuple[float, int]] = {}  # key -> when its window resets, requests taken
+        self._open: dict[str, tuple[float, int]] = {}  # key -> end of its window, requests in it
 
     def take(self, key: str, now: float) -> Allowance:
-        """Count one request of ``key``; one that is refused is not counted."""
+        """Count one request of ``key``; a refused request is not counted."""
         resets_at, taken = self._open.get(key, (0.0, 0))
         if taken == 0 or now >= resets_at:
             resets_at, taken = now + self._seconds, 0
@@ -39,9 +39,9 @@ class Window:
 
 
 class Floor:
-    """A job may be asked about once in ``seconds``; a gap shorter by no more than ``tolerance`` passes.
+    """A job may be polled once in ``seconds``; a gap that is shorter by at most ``tolerance`` is accepted.
 
-    A question that is refused does not count: the gap is measured from the last one that was answered.
+    A refused poll does not count: the gap is measured from the last accepted one.
     """
 
     def __init__(self, seconds: float, tolerance: float) -> None:
@@ -50,7 +50,7 @@ class Floor:
         self._answered: dict[str, float] = {}
 
     def wait(self, job_id: str, now: float) -> float:
-        """The simulated seconds for which the question comes too soon; 0.0 answers it and starts the next gap."""
+        """The simulated seconds by which this poll is too early; 0.0 accepts it and starts the next gap."""
         missing = self._answered.get(job_id, float("-inf")) + self._gap - now
         if missing > self._tolerance:
             return missing

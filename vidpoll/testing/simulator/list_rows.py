@@ -1,4 +1,4 @@
-"""The rows of a provider's list, as its samples show them: where they stand in a body, and one for each state."""
+"""The rows of a provider's list in its samples: where they are in a body, and one row for each state."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def with_body(sample: Sample, data: object, **changes: Any) -> Sample:
 
 
 def where_rows(data: object, items: Sequence[model.Snapshot]) -> mutations.Path:
-    """Where in a body the list stands that has an element for each of the rows."""
+    """The path of the list in a body that has an element for each of the rows."""
     lists = [(path, value) for path, value in mutations.nodes(data) if isinstance(value, list)]
     return next(path for path, value in lists if all(element_of(value, said) is not None for said in items))
 
@@ -28,7 +28,7 @@ def element_of(elements: Any, said: model.Snapshot) -> Any:
 
 
 def rows_by_state(sample: Sample, page: model.Page) -> dict[str, tuple[Sample, mutations.Path]]:
-    """For each state a list with a single row, and where that row stands."""
+    """For each state a list with a single row, and the path of that list."""
     where = where_rows(sample.data, page.items)
     elements = mutations.get(sample.data, where)
     return {

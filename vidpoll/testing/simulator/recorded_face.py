@@ -1,11 +1,11 @@
-"""A face that plays recorded traffic: what a real server answered, in the order in which it answered.
+"""A face that plays recorded traffic: the responses of a real server, in their order.
 
     RecordedFace("recorded/success.json", base_path="/v1")
 
 A recording is JSON: {"exchanges": [{"request": {"line": "GET /v1/jobs/7 HTTP/1.1", "headers": {}, "body": null},
-"response": {"status": 200, "headers": {}, "body": "…"}}, …]}; "method" and "path" may stand for "line", pairs for a
-mapping of headers. Of a file `body_len` and `first64` (its first bytes, latin-1) stand for the body: it is filled up
-with zeros, and served with Range where the recorded answer says "accept-ranges".
+"response": {"status": 200, "headers": {}, "body": "…"}}, …]}; "method" and "path" may replace "line", and pairs may
+replace a mapping of headers. The body of a file may be given by `body_len` and `first64` (its first bytes, latin-1):
+it is filled with zeros, and served with Range if the recorded response has the header "accept-ranges".
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _OWN = frozenset({"connection", "content-length", "date", "keep-alive", "server"
 
 @dataclass(frozen=True)
 class _Exchange:
-    """One recorded request with its answer; a body is its JSON where it is some."""
+    """One recorded request with its response; a JSON body is parsed."""
 
     method: str
     path: str
@@ -40,15 +40,15 @@ class _Exchange:
 
 
 class RecordedFace(Face):
-    """Answers each request with the first answer to it that was recorded after the one played last.
+    """Responds to each request with the first matching response that was recorded after the one played last.
 
-    Where none is left it is the last one of all. A request is known by method and path; among such, one with the same
-    query and body is preferred. What was never asked in the recording is 404. `origin` is the address of the recorded
-    server, where bodies name it: its own takes its place.
+    If none is left, the last matching response is repeated. A request matches by method and path; of several, one with
+    the same query and body is preferred. A request that is not in the recording gets a 404. `origin` is the address of
+    the recorded server, if bodies name it: the address of the replay replaces it.
     """
 
     def __init__(self, recording: Path | str, *, base_path: str = "", key: str | None = None, origin: str = "") -> None:
-        """Raises OSError, ValueError for what cannot be read, KeyError for an exchange that lacks something."""
+        """Raises OSError or ValueError for an unreadable recording, KeyError for an incomplete exchange."""
         super().__init__(key=key, capacity=1)
         self.base_path = base_path
         self._origin = origin
@@ -92,7 +92,7 @@ class RecordedFace(Face):
 
 
 def _exchange(request: Mapping[str, Any], response: Mapping[str, Any]) -> _Exchange | None:
-    """One exchange; None for a request of a range, which is answered out of the whole file."""
+    """One exchange; None for a request with a Range, which is served from the whole file."""
     if "range" in _headers(request.get("headers")):
         return None
     method, target = request["line"].split()[:2] if "line" in request else (request["method"], request["path"])
@@ -112,6 +112,6 @@ def _headers(given: object) -> dict[str, str]:
 
 def _body(text: object) -> object:
     try:
-        return json.loads(text) if isinstance(text, str) else text  # of a form stands what it was: length and digest
+        return json.loads(text) if isinstance(text, str) else text  # a form is recorded as its length and digest
     except ValueError:
         return text

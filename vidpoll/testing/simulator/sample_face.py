@@ -2,9 +2,9 @@
 
     SampleFace("samples/index.json", provider)
 
-A request is known by what the provider's own builders make of a job's id; its answer is the sample of the job's state,
-told of that job. Files are served with Range. The index is the contract kit's: what its samples do not show is not
-played, and the error, or the answer (501), names the sample to add. No floor and no rate limit is played.
+The provider's own builders show which request belongs to which job; the response is the sample of the job's state,
+rewritten for that job. Files are served with Range. The index is that of the contract kit: a response without a sample
+is not played, and the error, or the response (501), names the sample to add. Floors and rate limits are not played.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _ENDINGS = ("cancel", "delete")
 
 @dataclass(frozen=True)
 class _Scene:
-    """What a job of one kind is played with. ``own`` is the part of the submit sample's id that its answer names."""
+    """The samples of one kind of job. ``own`` is the part of the submit sample's id that is in its response."""
 
     submit: Sample
     own: str
@@ -52,7 +52,7 @@ class _Scene:
 
 
 class SampleFace(Face):
-    """``provider`` as its samples show it; ``index`` is the path of an index.json, or what ``samples.read`` gives."""
+    """``provider`` as in its samples; ``index`` is the path of an index.json, or the result of ``samples.read``."""
 
     def __init__(
         self,
@@ -64,10 +64,10 @@ class SampleFace(Face):
         fails_as: str = "failed",
         fields: Mapping[str, Mapping[str, object]] | None = None,
     ) -> None:
-        """``fails_as`` is the state in which a job that is to fail ends: failed, cancelled or expired.
+        """``fails_as`` is the final state of a job that must fail: failed, cancelled or expired.
 
-        ``fields`` maps submit kinds to good fields, in place of those that the index names. Raises PluginError for an
-        index that cannot be played, naming what is missing.
+        ``fields`` maps submit kinds to valid fields, instead of those in the index. Raises PluginError, which names
+        what is missing, for an index that cannot be played.
         """
         self.index = index if isinstance(index, Index) else read(Path(index).parent)
         self.provider = provider
@@ -118,12 +118,12 @@ class SampleFace(Face):
         answers = {"content": self._content, "delete": delete, "cancel": self._cancel, "status": self._status}
         for name, answer in answers.items():
             if name in self.operations:
-                with suppress(UsageError):  # the vendor has no such request for a job of this kind
+                with suppress(UsageError):  # the vendor has no such request for this kind of job
                     self._doors[asked(self._sent(name, job.id))] = partial(answer, job)
         return job
 
     def _sent(self, name: str, job_id: str) -> model.Request:
-        """What an operation sends; of a cancel or delete that looks at the job first, what it sends then."""
+        """The request of an operation; for a cancel or delete that polls the job first, its second request."""
         known, looks = self.operations[name], [each for each in self._good(name) if each.then and name in _ENDINGS]
         value = _tried(known.parse, looks[0].response(), job_id) if looks else None
         return value.request if isinstance(value, Follow) else known.request(job_id)
@@ -162,20 +162,20 @@ class SampleFace(Face):
         return self._tell(self._scenes[kind].submit, self.submit(kind, request, fields))
 
     def _likeness(self, kind: str, came: Asked, fields: Mapping[str, object]) -> tuple[bool, float]:
-        """How like a kind's own submit a request is: a path without a hole in it is nobody else's."""
+        """How similar a request is to a kind's submit: an equal path counts first, then the number of equal fields."""
         request = self._scenes[kind].request
         return asked(request)[1] == came[1], likeness(fields, request.json)
 
     def _asks_about_a_job(self, came: Asked) -> bool:
-        """Whether this is a question about one job, where such questions and submits have one path."""
+        """Whether the request is about one job, for a vendor that uses one path for these and for submits."""
         for name, scene in product(("status", *_ENDINGS), self._scenes.values()):
-            with suppress(KeyError, UsageError):  # an operation that there is not, or not for such ids
+            with suppress(KeyError, UsageError):  # there is no such operation, or not for such ids
                 if same_question(came, self.operations[name].request(scene.submit.expect["job_id"])):
                     return True
         return False
 
     def _door(self, came: Asked) -> Callable[[Request], Reply] | None:
-        """What answers: a vendor's SDK may say defaults in the query that the provider leaves out (`stream=false`)."""
+        """The handler of a request, which may have more query values: a vendor's SDK adds defaults (`stream=false`)."""
         found = [own for own in self._doors if own[:2] == came[:2] and own[3] == came[3] and {*own[2]} <= {*came[2]}]
         return self._doors[max(found, key=lambda own: len(own[2]))] if found else None
 
@@ -207,16 +207,20 @@ class SampleFace(Face):
             return self.not_found(request)
         shown = next((each for each in self._good("content") if each.data is not None), None)
         video = file_of(model.Asset("/video.mp4"), job.id, self.clock.wall(job.ends_at))
-        return self._tell(shown, job) if shown else serve(request, video)  # no JSON: it is the file
+        return self._tell(shown, job) if shown else serve(request, video)  # not JSON: the file itself
 
     def _cancel(self, job: Job, request: Request) -> Reply:
         if "cancelled" not in self._scenes[job.kind].states:
-            return _lacking('status of a job that is cancelled ("state": "cancelled")')
+            return _lacking('status of a cancelled job ("state": "cancelled")')
         both = "delete" in self.operations and self._sent("delete", job.id) == self._sent("cancel", job.id)
         if self.jobs.get(job.id) and job.moment(request.at).final:
-            return self._removed(job, request, "delete") if both else self._refusal(409, "conflict", "the job is over")
+            return (
+                self._removed(job, request, "delete") if both else self._refusal(409, "conflict", "the job has ended")
+            )
         reply = self._removed(job, request, "cancel")
-        gone = both and any(each.state for each in self._good("cancel"))  # the answer is the verdict, and the last word
+        gone = both and any(
+            each.state for each in self._good("cancel")
+        )  # the response is the verdict, and the last one
         self._cancelled |= {job.id} if reply.status < 300 and not gone else set()
         return reply
 
@@ -230,7 +234,7 @@ class SampleFace(Face):
         return self._tell(next(filter(None, map(self.index.named, good[0].then)), good[0]), job)
 
     def _of_money(self, came: Asked) -> Reply | None:
-        """The sample of a quota that affords something, where there is one, or of an estimate; None for all else."""
+        """The reply to a quota request (preferably with something left) or an estimate; None for other requests."""
         if self._is(came, "quota"):
             good = sorted(self._good("quota"), key=lambda each: each.expect.get("remaining") == 0)
             return _reply(good[0].response()) if good else _lacking("quota")
@@ -242,7 +246,7 @@ class SampleFace(Face):
         return None
 
     def _list(self, request: Request) -> Reply:
-        """All jobs that a row can show, the newest first, on one page; a further page is the sample of an empty one."""
+        """All jobs that have a row, the newest first, on one page; a further page is the sample of an empty page."""
         pages = [(each, self._page(each)) for each in self._good("list")]
         shown = sorted((pair for pair in pages if pair[1].items), key=lambda pair: pair[1].next is not None)
         if not shown:
@@ -257,7 +261,7 @@ class SampleFace(Face):
         return _reply(sample.response(mutations.encode(data)))
 
     def _element(self, job: Job, now: float, rows: Mapping[str, tuple[Sample, mutations.Path]]) -> list[Any]:
-        """A job's row, in a list by itself; none where no sample shows a row of its state."""
+        """A list with the job's row; an empty one if no sample has a row of its state."""
         moment = job.moment(now)
         state = self.fails_as if moment.state == "failed" else moment.state
         if state not in rows:
@@ -272,7 +276,7 @@ class SampleFace(Face):
         return page if isinstance(page, model.Page) else model.Page(())
 
     def _beyond(self, request: Request, token: str | None) -> bool:
-        """Whether a page is asked for that is not the first: what a token changes in the request is not as it was."""
+        """Whether the request is for a later page: the parameters that a token changes differ from the first page's."""
         ask = self.operations["list"].request
         first, other = (
             {**dict(made.query), **(made.json if isinstance(made.json, dict) else {})}
@@ -282,13 +286,13 @@ class SampleFace(Face):
         changed = [name for name in other if other[name] != first.get(name)]
         return any(given.get(name, first.get(name)) != first.get(name) for name in changed)
 
-    # Answers
+    # Responses
 
     def _tell(self, sample: Sample, job: Job, progress: float | None = None) -> Reply:
         return _reply(self._told(sample, job, progress))
 
     def _told(self, sample: Sample, job: Job, progress: float | None = None) -> model.Response:
-        """The sample told of the job. Second answers get a door of their own, files a place."""
+        """The sample, rewritten for the job. Also registers its second responses and its files."""
         steps, said = self._read(sample)
         swaps = self._swaps(steps, said, job)
         data = sample.data
@@ -317,7 +321,7 @@ class SampleFace(Face):
             if urlsplit(asset.url or "").scheme:
                 end = file_of(asset, "", 0.0).suffix
                 inside[str(asset.url)] = f"{self.urls['api']}/files/{quote(own, safe='')}-{number}{end}"
-            if asset.data is not None:  # it stands in the answer
+            if asset.data is not None:  # it is in the response
                 clip = file_of(asset, f"{job.id}-{number}", self.clock.wall(job.ends_at))
                 whole[b64encode(asset.data).decode()] = b64encode(clip.data).decode()
         for part, _ in steps:
@@ -325,7 +329,7 @@ class SampleFace(Face):
         return Swaps(inside, whole)
 
     def _serve(self, said: object, job: Job) -> None:
-        """Put the files of a job where its answer says they are."""
+        """Serve the files of a job at the URLs in its response."""
         for number, asset in enumerate(_assets(said)):
             base = self.base_path if (asset.url or "").startswith("./") else ""
             url = urljoin(f"{self.urls['api']}{base}/", asset.url or "")
@@ -334,7 +338,7 @@ class SampleFace(Face):
                 self._files[url.removeprefix(self.urls["api"])] = file_of(asset, mark, self.clock.wall(job.ends_at))
 
     def _refusal(self, status: int, kind: str, message: str) -> Reply:
-        """The sample of a refusal: of this kind, or of this status; that of a status question comes first."""
+        """The sample of a refusal of this kind or HTTP status, preferably one to a status request."""
         asked = {sample.request for sample in self.index.of("status")} | {""}
         found = [each for each in self.index.of("error") if each.status == status]
         found += [each for each in self.index.samples if each.expect.get("kind") == kind and not _about_money(each)]
@@ -348,11 +352,15 @@ class SampleFace(Face):
     def _check(self) -> None:
         wrong = list(self.index.wrong)
         if not any(self._good(f"submit {kind}") for kind in self.provider.submit):
-            wrong.append('no sample of a submit: add one, {"operation": "submit KIND", "expect": {"job_id": …}}')
+            wrong.append(
+                'there is no sample of a submit: add one, {"operation": "submit KIND", "expect": {"job_id": …}}'
+            )
         due = {("queued", "running"): "under way", ("completed",): "that is completed", (self.fails_as,): "that fails"}
         for states, what in due.items():
             if not any(self._of(state) for state in states):
-                wrong.append(f'no status sample of a job {what}: add one with "state": "{states[-1]}" in its "expect"')
+                wrong.append(
+                    f'there is no status sample of a job {what}: add one with "state": "{states[-1]}" in its "expect"'
+                )
         if wrong:
             raise self._unplayable(*wrong)
 
@@ -363,18 +371,20 @@ class SampleFace(Face):
         return [each for each in self.index.of(operation) if "raises" not in each.expect]
 
     def _of(self, state: str, job_id: str = "") -> list[Sample]:
-        """The samples of a state, of the job's interface; the best first: same job, what is looked for, documented.
+        """The samples of a state that fit the job's kind of id. First those of the same job, complete and documented.
 
-        Where none is of it, all of them, unless it is a state that a job may go without.
+        If none fits: all of them for a state that every job needs, else none.
         """
         told = (each for each in self._good("status") if each.state == state)
-        found = [each for each in told if each.request.partition(" ")[2][:1] in ("", "/")]  # a webhook has no path
+        found = [
+            each for each in told if each.request.partition(" ")[2][:1] in ("", "/")
+        ]  # a webhook sample has no path
         own = [each for each in found if getattr(self._read(each, job_id)[1], "state", None) is each.state]
         shown = own or (found if not job_id or state in ("running", "completed", "failed") else [])
         return sorted(shown, key=lambda each: (each.job_id != job_id, self._poor(each), ORIGINS.index(each.origin)))
 
     def _poor(self, sample: Sample) -> bool:
-        """Whether the sample lacks what is looked for: the video of a completed job, the reason of a failed one."""
+        """Whether the sample is incomplete: without the video of a completed job, or the reason of a failed one."""
         said = self._read(sample)[1]
         if sample.state is model.State.COMPLETED:
             return not any(asset.kind == "video" for asset in _assets(said))
@@ -387,11 +397,11 @@ class SampleFace(Face):
         new = like(own, random.Random(0))
         said = self._parse(submit, Swaps({own: new}, {}).response(submit), job_id)
         if not own or getattr(said, "job_id", None) != renamed(job_id, own, new):
-            raise self._unplayable(f"{submit.file}: its id {job_id!r} does not follow from what stands in it")
+            raise self._unplayable(f"{submit.file}: the job_id {job_id!r} must be part of the response")
         sent = submit.sends if isinstance(submit.sends, Mapping) else None
         fields, request = self._first_request(submit, fields or submit.fields or sent or _FIELDS, _FIELDS)
         ordered = {str(state): self._of(str(state), job_id) for state in model.State}
-        # another interface of the vendor may have a word for a queue where that of this job has none
+        # another API of the vendor may have a word for a queue when the API of this job has none
         ordered["queued"] = [each for each in ordered["queued"] if self._parse(each, each.response(), job_id)]
         states = {state: found[0] for state, found in ordered.items() if found}
         self._check_files(states["completed"])
@@ -401,30 +411,30 @@ class SampleFace(Face):
     def _first_request(
         self, submit: Sample, *tries: Mapping[str, object]
     ) -> tuple[Mapping[str, object], model.Request]:
-        """The first of the fields that the builder takes, and what it makes of them."""
+        """The first fields that the builder accepts, with its request."""
         wrong = ""
         for fields in tries:
             try:
                 return fields, self.operations[submit.operation].request(dict(fields))
-            except Exception as error:  # noqa: BLE001 - whatever a builder raises is told
+            except Exception as error:  # noqa: BLE001 - the message shows whatever a builder raises
                 wrong = wrong or str(error)
         raise self._unplayable(
-            f'{submit.file}: add "fields", good fields of a submit like {json.dumps(_FIELDS)} ({wrong})'
+            f'{submit.file}: add "fields" that the submit accepts, like {json.dumps(_FIELDS)} ({wrong})'
         )
 
     def _check_files(self, sample: Sample) -> None:
-        """A URL that stands in no body, and is not of the account's own origin, cannot be played."""
+        """Raise PluginError for a file URL that is in no body and not of the account's own origin."""
         steps, said = self._read(sample)
         if isinstance(steps[-1][1], Follow):
             raise self._unplayable(
-                f'{sample.file}: its parser asks for a second answer: add the sample of one to "then"'
+                f'{sample.file}: its parser requests a second response: add the sample of it to "then"'
             )
         for asset in _assets(said):
             if urlsplit(asset.url or "").scheme and not any(str(asset.url) in text_of(part) for part, _ in steps):
-                raise self._unplayable(f"{sample.file}: the URL of its {asset.kind} does not stand in it")
+                raise self._unplayable(f"{sample.file}: the URL of its {asset.kind} must be in the response")
 
     def _timeline(self, scene: _Scene) -> Timeline:
-        """Stages long enough to be seen by who asks as often as allowed; progress rises over all of them."""
+        """Stages that are long enough to be seen when polled at the floor; progress rises over all of them."""
         floor, count = max(3.0, self.provider.pacing.floor), len(scene.running)
         length = max(2.0, 4.0 / count) * floor
         shown = [sample.expect.get("progress") for sample in scene.running.values()]
@@ -437,7 +447,7 @@ class SampleFace(Face):
         return Timeline((2.0 * floor, 2.4 * floor) if "queued" in scene.states else (0.0, 0.0), stages)
 
     def _read(self, sample: Sample, job_id: str = "") -> tuple[list[tuple[Sample, Any]], Any]:
-        """The sample and the second answers that it asks for, each with what its parser gives; what comes of all."""
+        """The sample and its second responses, each with its parser's result; and the result of all of them."""
         job_id = job_id or sample.job_id
         value = self._parse(sample, sample.response(), job_id)
         steps = [(sample, value)]
@@ -453,13 +463,13 @@ class SampleFace(Face):
         return None if known is None else _tried(known.parse, response, about)
 
     def _about(self, sample: Sample) -> str:
-        """What the parser of a submit is told: what the id carries of the call."""
+        """The second argument of a submit's parser: the part of the call that the id carries."""
         sent = sample.sends if isinstance(sample.sends, Mapping) else None
         return self._first_request(sample, sample.fields or sent or _FIELDS, _FIELDS)[1].about
 
 
 def _stages(samples: Iterable[Sample], job_id: str) -> dict[str, Sample]:
-    """A sample for each stage, those of the same job if there are any, in the order of their progress."""
+    """A sample for each stage, in the order of progress; only samples of the same job, if there are any."""
     found: dict[str, Sample] = {}
     for sample in samples:
         found.setdefault(str(sample.expect.get("stage") or "running"), sample)
@@ -475,7 +485,7 @@ def _tried(parse: Callable[[model.Response, str], Any], response: model.Response
 
 
 def _said(value: Any) -> Any:
-    """What an answer says of a job: without its second answer, or in the only row of its list."""
+    """The snapshot of a parser's result: the fallback of a Follow, or the first row of a page."""
     value = value.fallback if isinstance(value, Follow) else value
     return value.items[0] if isinstance(value, model.Page) and value.items else value
 
@@ -485,7 +495,7 @@ def _assets(said: object) -> tuple[model.Asset, ...]:
 
 
 def _ids(sample: Sample) -> set[str]:
-    """The job that was asked about, and the one that the answer names; a submit's answer names another."""
+    """The id of the request and the id in the response; a submit's response has another one."""
     return {sample.job_id, sample.expect.get("job_id") or sample.job_id}
 
 
@@ -498,7 +508,7 @@ def _object(request: Request) -> dict[str, Any]:
 
 
 def _about_money(sample: Sample) -> bool:
-    """Whether it answers only who asks what there is left, or what a job will cost."""
+    """Whether the sample is only about the quota or about prices."""
     return sample.operation.split()[0] in ("quota", "history", "estimate")
 
 

@@ -1,9 +1,9 @@
 """Jobs over simulated time: stages, progress, the queue, failure.
 
-Everything here is arithmetic: the current time comes in as an argument (``now``, simulated seconds since the simulator
-started), chance comes from a seed, and nothing here may read a clock, lock, or know a provider.
+This module is arithmetic: the current time is an argument (``now``, simulated seconds since the simulator started),
+random numbers come from a seed. It may not read a clock, lock, or know a provider.
 
-A job waits (queued), runs through its stages one after the other, and ends completed or failed. Given the same seed
+A job waits (queued), runs through its stages one after the other, and ends completed or failed. With the same seed,
 the n-th job of a face always has the same id and the same stage lengths.
 """
 
@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 FAILS_AFTER = 0.5
-"""The share of its running time after which a job that is to fail does so."""
+"""The share of its running time after which a job that must fail does so."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Timeline:
 
 @dataclass(frozen=True)
 class Moment:
-    """What is true of a job at one time; ``stage`` is the current or the last one, None while it is queued."""
+    """The state of a job at one time; ``stage`` is the current or the last one, None while it is queued."""
 
     state: Literal["queued", "running", "completed", "failed"]
     stage: str | None
@@ -57,10 +57,10 @@ class Moment:
 
 @dataclass(frozen=True)
 class Fate:
-    """What is to become of a job instead of completed.
+    """The outcome of a job that must not complete.
 
-    With ``failure`` it fails, saying that, when its progress reaches ``at`` percent (None: halfway through its running
-    time). ``endless``: it runs, and stays halfway for ever.
+    With ``failure`` it fails with that message when its progress reaches ``at`` percent (None: halfway through its
+    running time). ``endless``: it runs for ever, and stays halfway.
     """
 
     failure: str | None = None
@@ -72,7 +72,7 @@ class Fate:
 class Job:
     """One job; all times are simulated seconds. ``data`` belongs to the face that submitted it.
 
-    ``stages`` have been given their lengths: each one's ``seconds`` holds the same number twice.
+    ``stages`` have fixed lengths: the ``seconds`` of each has the same number twice.
     """
 
     id: str
@@ -87,24 +87,24 @@ class Job:
 
     @property
     def failure(self) -> str | None:
-        """What the job will say when it fails; None where it does not."""
+        """The message with which the job fails; None if it does not fail."""
         return self.fate.failure
 
     @property
     def ends_at(self) -> float:
-        """When the job ends, well or badly; infinity for one that never does."""
+        """When the job ends, completed or failed; infinity for one that never ends."""
         return math.inf if self.fate.endless else self.stands_at
 
     @property
     def stands_at(self) -> float:
-        """From when on nothing of the job changes any more."""
+        """The time after which the job no longer changes."""
         length = sum(stage.seconds[0] for stage in self.stages)
         if self.fate.failure is None and not self.fate.endless:
             return self.starts_at + length
         return self.starts_at + (length * FAILS_AFTER if self.fate.at is None else self._reaches(self.fate.at))
 
     def moment(self, now: float) -> Moment:
-        """The job as it stands at ``now``."""
+        """The state of the job at ``now``."""
         if now < self.starts_at:
             return Moment("queued", None, 0.0)
         if now >= self.ends_at and self.failure is None:
@@ -113,7 +113,7 @@ class Job:
         return Moment("failed" if now >= self.ends_at else "running", stage, progress)
 
     def _reaches(self, progress: float) -> float:
-        """Seconds of running after which the progress is there; the end where it never is."""
+        """Seconds of running after which the progress is reached; the whole running time if it never is."""
         elapsed = 0.0
         for stage in self.stages:
             first, last = stage.progress
@@ -133,7 +133,7 @@ class Job:
 
 
 class Jobs:
-    """The jobs of one face: submitted in order, at most ``capacity`` of them running, the others waiting in line."""
+    """The jobs of one face, in the order of submission: at most ``capacity`` of them run, the others are queued."""
 
     def __init__(self, *, seed: str, capacity: int, new_id: Callable[[random.Random], str]) -> None:
         self.submitted = 0
@@ -141,7 +141,7 @@ class Jobs:
         self._capacity = capacity
         self._new_id = new_id
         self._jobs: dict[str, Job] = {}
-        self._slots: list[float] = []  # a heap: when each busy slot comes free
+        self._slots: list[float] = []  # a heap of the times at which the busy slots become free
 
     def submit(
         self,
@@ -152,7 +152,7 @@ class Jobs:
         data: Mapping[str, Any] | None = None,
         fate: Fate = Fate(),
     ) -> Job:
-        """Take a job that arrives at ``at``; ``fate`` says what becomes of it."""
+        """Accept a job that arrives at ``at``; ``fate`` sets its outcome."""
         self.submitted += 1
         dice = random.Random(f"{self._seed}:{self.submitted}")
         job = Job(
@@ -174,7 +174,7 @@ class Jobs:
         return self._jobs.get(job_id)
 
     def remove(self, job_id: str, *, at: float) -> None:
-        """Forget a job; if it was running, its slot is free from ``at`` on and those in line move up."""
+        """Remove a job; if it was running, its slot is free from ``at`` on, and queued jobs move up."""
         job = self._jobs.pop(job_id)
         if job.ends_at > at:
             self._reseat(at)

@@ -1,8 +1,8 @@
-"""HTTP on loopback: bytes in, a :class:`Request`; a :class:`Reply`, bytes out.
+"""HTTP on loopback: bytes become a :class:`Request`, a :class:`Reply` becomes bytes.
 
-The only file of the simulator that touches sockets. It keeps connections alive (HTTP/1.1), gives each one a daemon
-thread, and on closing ends every connection and waits for its thread. Nothing here may know a provider, a job or a
-clock. A client that goes away is no event: nothing is printed about it.
+This is the only file of the simulator that uses sockets. It keeps connections alive (HTTP/1.1), gives each one a
+daemon thread, and on closing ends every connection and waits for its thread. It may not know a provider, a job or a
+clock. If a client disconnects, nothing is printed.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ _log = logging.getLogger("vidpoll.testing.simulator")
 class Request:
     """One request; header names are lower case, ``at`` is simulated seconds.
 
-    ``path`` is decoded, ``raw_path`` as it was sent; of a query key that comes twice the last value counts. ``body`` is
-    None where it was longer than the face takes.
+    ``path`` is decoded, ``raw_path`` is as sent; of a repeated query key the last value counts. ``body`` is None if it
+    was longer than the face's limit.
     """
 
     origin: str
@@ -49,7 +49,7 @@ class Request:
 
     @property
     def target(self) -> str:
-        """The path and the query, as they were sent."""
+        """The path and the query, as sent."""
         return self.raw_path + (f"?{self.raw_query}" if self.raw_query else "")
 
     @property
@@ -58,13 +58,13 @@ class Request:
         return dict(parse_qsl(self.raw_query, keep_blank_values=True))
 
     def json(self) -> Any:
-        """The body as JSON; raises ValueError where it is none."""
+        """The body as JSON. Raises ValueError if it is not JSON."""
         return json.loads(self.body or b"")
 
 
 @dataclass(frozen=True)
 class Reply:
-    """One answer; Content-Length and Date are added on the wire, the body is left out for HEAD."""
+    """One response; Content-Length and Date are added when it is sent, the body is left out for HEAD."""
 
     status: int
     headers: Headers = ()
@@ -72,20 +72,20 @@ class Reply:
 
 
 def json_reply(status: int, value: object, headers: Headers = ()) -> Reply:
-    """An answer whose body is ``value`` as JSON."""
+    """A response whose body is ``value`` as JSON."""
     body = json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace")
     return Reply(status, (("Content-Type", "application/json"), *headers), body)
 
 
 def text_reply(status: int, text: str, headers: Headers = ()) -> Reply:
-    """An answer in plain text."""
+    """A response in plain text."""
     return Reply(status, (("Content-Type", "text/plain; charset=utf-8"), *headers), text.encode())
 
 
 class Server(http.server.HTTPServer):
-    """One origin; ``answer(method, target, headers, body)`` makes the replies, called from many threads.
+    """One origin. ``answer(method, target, headers, body)`` makes the replies; it is called from many threads.
 
-    ``max_body`` is in bytes; a longer request body is not read, and is None.
+    ``max_body`` is in bytes; a longer request body is not read, and ``body`` is None.
     """
 
     request_queue_size = 128
@@ -111,7 +111,7 @@ class Server(http.server.HTTPServer):
         return f"http://{self.server_address[0]!s}:{self.server_address[1]}"
 
     def server_bind(self) -> None:
-        """Bind; unlike the parent, do not ask the DNS for our own name."""
+        """Bind, without the DNS lookup of our own name that the parent makes."""
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
 
@@ -153,7 +153,7 @@ class Server(http.server.HTTPServer):
 
 
 def _hang_up(connection: socket.socket) -> None:
-    with contextlib.suppress(OSError):  # it was closed already
+    with contextlib.suppress(OSError):  # it is already closed
         connection.shutdown(socket.SHUT_RDWR)
 
 
@@ -174,7 +174,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         fits = int(length) <= self.server.max_body
         body = self.rfile.read(int(length)) if fits else None
         if body is not None and len(body) < int(length):
-            self.close_connection = True  # cut off within its body: nothing was asked
+            self.close_connection = True  # the body was cut off: this is not a request
             return
         self._send(self._answer(body), close=not fits)
 

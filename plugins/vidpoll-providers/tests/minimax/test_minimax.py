@@ -137,7 +137,7 @@ def test_only_a_job_that_still_waits_is_cancelled() -> None:
         job = vidpoll.Job(f"minimax:{V2}")
         client.cancel(job)
         assert job.state is State.CANCELLED
-        with pytest.raises(vidpoll.Conflict, match="the job is over"):
+        with pytest.raises(vidpoll.Conflict, match="the job has ended"):
             client.cancel(vidpoll.Job(f"minimax:{V2}"))
         with pytest.raises(vidpoll.Unsupported, match="v1 of MiniMax neither cancels nor deletes"):
             client.cancel(vidpoll.Job(f"minimax:{V1}"))

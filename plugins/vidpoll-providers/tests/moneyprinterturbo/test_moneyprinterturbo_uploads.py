@@ -48,5 +48,5 @@ def test_what_the_server_does_not_take_is_not_sent(tmp_path: Path, name: str) ->
     """Each operation says which endings it takes."""
     (tmp_path / name).write_bytes(b"1234")
     for operation in PROVIDER.upload.values():
-        with pytest.raises(vidpoll.InvalidField, match="it must end in"):
+        with pytest.raises(vidpoll.InvalidField, match="the file name must end in"):
             operation.request(tmp_path / name)

@@ -72,7 +72,7 @@ def test_a_404_after_a_cancel_of_ours_is_cancelled(word: str) -> None:
 def test_a_cancel_deletes_no_output(word: str) -> None:
     """Of a task that is over the same request would take the files away."""
     client, wire = client_of([task(word)])
-    with client, pytest.raises(vidpoll.Conflict, match="the job is over"):
+    with client, pytest.raises(vidpoll.Conflict, match="the job has ended"):
         client.cancel(f"runway:{TASK}")
     assert [sent.method for sent in wire.sent] == ["GET"]
 
