@@ -363,9 +363,9 @@ def test_a_misspelt_hook_is_heard_of() -> None:
 
 
 def test_a_misspelt_hook_is_shown_at_the_callers_line() -> None:
-    """The line that passes the plugin, and not one of vidpoll; a client is made by `Client` and by helpers of ours."""
+    """The line that passes the plugin, and not one of vidpoll."""
+    line = inspect.currentframe().f_lineno + 2  # type: ignore[union-attr]
     with pytest.warns(UserWarning, match="there is no hook vidpoll_complete") as warned:
-        line = inspect.currentframe().f_lineno + 1  # type: ignore[union-attr]
         vidpoll.Client(plugins=[Misspelt()], discover=False).close()
     assert [(each.filename, each.lineno) for each in warned] == [(__file__, line)]
 
@@ -810,7 +810,7 @@ def test_a_store_is_loaded_when_its_scheme_is_named(site: Callable[..., None], t
         (
             "postgresql://me:hunter2secret@db/shop?sslmode=disable",
             vidpoll.UsageError,
-            "no store at postgresql://db/shop?…: install vidpoll-postgres (in a clone of vidpoll: pip install ./plugins/",
+            "no store at postgresql://db/shop?…: install vidpoll-postgres (in a clone of vidpoll: pip install ./",
         ),
         ("sqlite:///jobs.db", vidpoll.UsageError, "no store at sqlite:/jobs.db: name an SQLite file by its path"),
         ("ftp://db", vidpoll.UsageError, "no store at ftp://db: no installed plugin supports ftp://"),

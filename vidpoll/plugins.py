@@ -246,7 +246,7 @@ class Plugins:
         """Give a plugin to pluggy. Raises PluginError for a wrapper, and for a parameter that a hook does not have."""
         for attribute in dir(plugin):
             options = self.manager.parse_hookimpl_opts(plugin, attribute)
-            hook = (options or {}).get("specname") or attribute
+            hook = attribute if options is None else options["specname"] or attribute
             if options is None or hook not in _SPECS:
                 continue
             if options["wrapper"] or options["hookwrapper"]:

@@ -196,6 +196,8 @@ def test_wrong_arguments():
     """Are refused with the way to write them."""
     with pytest.raises(vidpoll.UsageError, match="max_bytes=-1, keep=5: whole numbers"):
         LogFile("x.log", max_bytes=-1)
+    with pytest.raises(vidpoll.UsageError, match="keep=True"):
+        LogFile("x.log", keep=True)
 
 
 def test_a_disk_that_is_full_touches_no_wait(tmp_path):
