@@ -16,7 +16,6 @@ import inspect
 import logging
 import sys
 import threading
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from typing import Any
 import pluggy
 
 from . import hookspecs, redact
+from .caller_warnings import warn
 from .errors import PluginError, UnknownProvider, UsageError
 from .events import (
     Completed,
@@ -262,13 +262,13 @@ class Plugins:
         found = []
         unmarked = [hook for hook in _SPECS if callable(getattr(plugin, hook, None)) and not _marked(plugin, hook)]
         if unmarked:
-            _warn(f"plugin {_name(plugin)}: {', '.join(unmarked)} is not called: mark it with @vidpoll.hookimpl")
+            warn(f"plugin {_name(plugin)}: {', '.join(unmarked)} is not called: mark it with @vidpoll.hookimpl")
         for caller in self.manager.get_hookcallers(plugin) or ():
             impl = next(impl for impl in caller.get_hookimpls() if impl.plugin is plugin)
             if caller.spec is None:
                 close = _close(caller.name, _SPECS)
                 meant = f"; did you mean {close[0]}?" if close else ""
-                _warn(f"plugin {impl.plugin_name}: there is no hook {caller.name}{meant}")
+                warn(f"plugin {impl.plugin_name}: there is no hook {caller.name}{meant}")
             else:
                 found.append(caller.name)
         return tuple(sorted(found))
@@ -296,7 +296,7 @@ class Plugins:
                 if not all(any(_marked(notifier, hook) for hook in dir(notifier)) for notifier in notifiers):
                     raise PluginError("vidpoll_notifiers gave something without a marked hook")
             except Exception as error:
-                _warn(f"plugin {name} sends no notifications: {_said(error)}", RuntimeWarning)
+                warn(f"plugin {name} sends no notifications: {_said(error)}", RuntimeWarning)
                 raise
             for notifier in notifiers:
                 if not self.manager.is_registered(notifier):
@@ -417,7 +417,7 @@ class Plugins:
                 try:
                     self._passed(shown, f"{impl.plugin_name}-display")
                 except (UsageError, PluginError) as error:
-                    _warn(f"{who}: {error}", RuntimeWarning)
+                    warn(f"{who}: {error}", RuntimeWarning)
                     continue
                 return True
         return False
@@ -456,7 +456,7 @@ def guard(who: str, function: Callable[..., object], *args: object) -> object:
         return function(*args)
     except Exception as error:  # noqa: BLE001 - any error in it is reported, not raised
         log.error("%s raised %s", who, redact.trace(error))
-        _warn(f"{who} raised {_said(error)}", RuntimeWarning)
+        warn(f"{who} raised {_said(error)}", RuntimeWarning)
         return None
 
 
@@ -482,23 +482,6 @@ def _needed(function: Callable[..., object]) -> list[str]:
 
 
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-
-
-def _warn(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn at the line that calls vidpoll: a program's, or one of the command line."""
-    frame, level = inspect.currentframe(), 1
-    while frame is not None and _is_ours(frame.f_globals.get("__name__", "")):
-        frame, level = frame.f_back, level + 1
-    try:
-        warnings.warn(message, category, stacklevel=level)
-    except Warning:  # warnings are errors in this process; the log has the text, and a wait continues
-        return
-
-
-def _is_ours(module: str) -> bool:
-    """Whether a module is inside of vidpoll; contextlib is what enters vidpoll's own contexts."""
-    package, _, rest = module.partition(".")
-    return package in ("vidpoll", "contextlib") and rest.partition(".")[0] != "cli"
 
 
 def switched_off(environ: Mapping[str, str]) -> set[str]:
