@@ -120,7 +120,7 @@ def test_what_a_provider_does_not_have_is_unsupported(role: str) -> None:
     t = talk([DONE], provider=replace(ACME, **{role: None}), accounts={"acme": vidpoll.Account("acme", key=None)})
     calls: dict[str, Any] = {"list": lambda: t.client.jobs("acme"), "quota": lambda: t.client.quota("acme")}
     call = calls.get(role, lambda: getattr(t.client, role)(REF))
-    with pytest.raises(vidpoll.Unsupported, match=f"no {role} at acme; it has: status, "):
+    with pytest.raises(vidpoll.Unsupported, match=f"acme has no {role} operation; it has: status, "):
         call()
     assert t.requests == []
 
@@ -371,7 +371,7 @@ def test_a_provider_that_cannot_be_reached_at_all() -> None:
 def test_a_submit_that_may_have_been_received_is_never_sent_again(answer: Any) -> None:
     """SubmitUnknown carries the account, the operation and what was sent; there is one POST."""
     t = talk([(200, answer) if isinstance(answer, list) else answer])
-    said = r"so it is not sent again\. (It was asked at .+ sets\. )?Look for it in `vidpoll jobs acme`"
+    said = r"so it is not sent again\. (The base URL was .+ to change it\)\. )?Look for it in `vidpoll jobs acme`"
     with pytest.raises(vidpoll.SubmitUnknown, match=said) as e:
         t.client.submit("acme", "clip", prompt="a lighthouse", image=b"\xff" * 2048)
     error = e.value
@@ -578,8 +578,8 @@ def test_the_providers_and_plugins_of_a_client_can_be_looked_at() -> None:
     ("answer", "step"),
     [
         ((401, {"error": "bad key"}), "Check the key (ACME_API_KEY)"),
-        ((402, {"error": "no credits"}), "What is left: vidpoll quota acme"),
-        ((404, {"error": "no route"}), "It was asked at https://api.acme.example/v1, which ACME_BASE_URL sets"),
+        ((402, {"error": "no credits"}), "See what is left: vidpoll quota acme"),
+        ((404, {"error": "no route"}), "The base URL was https://api.acme.example/v1 (set ACME_BASE_URL to change it)"),
     ],
 )
 def test_a_refusal_names_the_next_step(answer: Any, step: str) -> None:
@@ -605,7 +605,7 @@ def test_alternative_keys_are_named_as_such() -> None:
 @pytest.mark.parametrize("said", ["No such path", "No such path."])
 def test_a_sentence_has_one_full_stop(said: str) -> None:
     """Whether a provider's reason is a sentence or not, what follows begins after one stop."""
-    with pytest.raises(vidpoll.ProviderError, match=r"No such path\. It was asked at "):
+    with pytest.raises(vidpoll.ProviderError, match=r"No such path\. The base URL was "):
         talk([(404, {"error": said})]).client.quota("acme")
 
 

@@ -141,7 +141,7 @@ def test_a_third_answer_may_be_had_and_no_fourth() -> None:
     assert course(t) == ["completed", "completed"]
     assert t.requests == ["GET /j1", "GET /2", "GET /1"]
     t = talk([{}], provider=odd(get("/{}"), deeper(3)))
-    with pytest.raises(vidpoll.ServerError, match="more than 2 further answers"):
+    with pytest.raises(vidpoll.ServerError, match="more than 2 further requests"):
         t.client.poll("odd:j1")
     assert len(t.requests) == 3
     t = talk([{}], provider=odd(get("/{}"), deeper(3, vidpoll.Snapshot(FAILED))))

@@ -63,7 +63,7 @@ def test_the_first_operation_that_takes_the_file_gets_it(
             {"path": "a.txt"},
             vidpoll.InvalidField,
             (
-                r"^a.txt: no upload of acme takes it "
+                r"^a.txt: no upload operation of acme accepts it "
                 r"\(clip: the file name must end in \.mp4; song: the file name must end in \.mp3, \.mp4\)$"
             ),
         ),

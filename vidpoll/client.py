@@ -47,12 +47,12 @@ Download = str | Path | Iterable[WantedFiles]
 class Client(ClientBase):
     """Waits for jobs at any provider. Use it as a context manager, from one thread or several.
 
-    `accounts` maps names to `Account`; the name of a provider is an account without an entry. `plugins`: modules or
-    objects with hooks, as well as the installed plugins (with `discover=False`: instead of them). In the environment,
+    `accounts` maps names to `Account`; a provider's own name needs no entry. `plugins`: modules or objects with hooks,
+    as well as the installed plugins (with `discover=False`: instead of them). In the environment,
     `VIDPOLL_DISABLE=name,name` switches single plugins off, and `VIDPOLL_TRACE=1` logs each call of a hook.
     `store` keeps jobs over a crash: the path of an SQLite file (created if missing), the URL of a database (for which a
     plugin is needed), or a Store. The client closes it. `pacing`: a Schedule, by default `Adaptive()`; a provider's
-    floor always holds. `http_timeout`: (seconds to connect, seconds without a byte); their sum bounds one request.
+    floor always holds. `http_timeout`: (seconds to connect, seconds without a byte); their sum bounds a request.
     `patience`: a wait gives up after this many seconds of nothing but faults. `transport` sends the requests:
     "requests", "curl" (of vidpoll-curl), another name that a plugin provides, or an object; by default the name in
     VIDPOLL_TRANSPORT, else "requests". `clock` is for tests.
@@ -277,7 +277,7 @@ class Client(ClientBase):
         stop: threading.Event | None,
         on_event: OnEvent | None,
     ) -> Followed:
-        """Wait for all the jobs in one loop. If the call is wrong, this raises before the first event is asked for."""
+        """Wait for all the jobs in one loop. A wrong call raises here, not at the first event."""
         arguments.check_waiting(timeout, stop, on_event)
         schedule = arguments.check_pacing(pacing or self._pacing)
         return self._following.follow(jobs, schedule, saving, timeout=timeout, stop=stop, on_event=on_event)

@@ -11,7 +11,7 @@ VidpollError
 ├── ConfigurationError       you: this machine (a proxy, certificates, threads); nothing was sent; the message says what
 ├── StoreError               you: the store cannot be used; the message says why, and the way out
 ├── PluginError              the plugin's author: the plugin does not load, does not validate or breaks its contract
-├── AnswerError              nobody yet: one response says nothing about the job; a wait tolerates it and polls again
+├── AnswerError              no one yet: one response says nothing about the job; a wait tolerates it and polls again
 │   ├── Malformed            not JSON, or not of the documented shape
 │   ├── UnknownStatus        a status word that the plugin does not list
 │   ├── ForeignAnswer        a response about another job

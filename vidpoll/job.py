@@ -37,6 +37,7 @@ OF_BATCHES = "batch:"
 Fetch = Callable[[str, int, str], bytes | None]
 """(url, maximum bytes, Accept type) -> the bytes of the URL, or None."""
 
+_NOTHING: Mapping[str, object] = {}  # shared by all jobs
 _IMAGE = re.compile(rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|GIF8[79]a|RIFF....WEBP|....ftyp(?:avi[fs]|heic|mif1)", re.DOTALL)
 
 
@@ -60,7 +61,7 @@ class Job:
         self.known = JobState(ref, submitted_at=submitted_at, created_at=submitted_at)
         self.told = False
         """Whether the hooks of this program were called for its verdict."""
-        self.more: Mapping[str, object] = {}
+        self.more: Mapping[str, object] = _NOTHING
         """Fields of its dump that this version of vidpoll does not know (`vidpoll.load`)."""
         self._paths: tuple[Path, ...] = ()
         self._download_error: VidpollError | None = None

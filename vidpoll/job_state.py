@@ -29,7 +29,7 @@ class Phase(Enum):
     OPEN = "open"
     """Queued or running."""
     RETURNING = "returning"
-    """The last response named a place that the job had left; a second such response in a row is believed."""
+    """The last response named a place that the job had left. If the next one names it again, it is believed."""
     FILES_LATE = "files late"
     """Completed, but the video is missing: vidpoll polls again; when the wait ends, the job counts as completed."""
     LATE_RETURNING = "files late, returning"
@@ -125,8 +125,8 @@ _DOUBTFUL = (Phase.RETURNING, Phase.LATE_RETURNING)
 Place = tuple[State | None, str | None]
 """A state and a stage: where a job is."""
 
-_NOWHERE: frozenset[Place] = frozenset()  # shared: an empty set takes 216 bytes, and ten thousand jobs may wait
-_WORDLESS: frozenset[str] = frozenset()
+WORDLESS: frozenset[str] = frozenset()
+"""Shared: an empty set takes 216 bytes, and ten thousand jobs may wait."""
 
 
 class Moment(NamedTuple):
@@ -194,18 +194,18 @@ class JobState(NamedTuple):
     """Stage and progress of the completed response, while the files are late."""
     returning: Place | None = None
     """The place that a second response in a row must confirm."""
-    left: frozenset[Place] = _NOWHERE
-    """The places that the job has left."""
+    left: tuple[Place, ...] = ()
+    """The places that the job has left, each once."""
     told: Place | None = None
     """The place of the last StageChanged event."""
-    words: frozenset[str] = _WORDLESS
+    words: frozenset[str] = WORDLESS
     """The unknown words that had an event."""
     steps: Steps = NO_STEPS
     """The counts of `Client.step`."""
     give_up_at: float | None = None
     """When steps give up, in Unix seconds; None: never."""
 
-    # -- answers ------------------------------------------------------------------------------------------------------
+    # -- responses ----------------------------------------------------------------------------------------------------
 
     def receive(self, snapshot: Snapshot, at: float) -> Change:
         """Process a status response. Raises TransitionRefused."""
@@ -275,7 +275,7 @@ class JobState(NamedTuple):
             return Completed(self.ref, at, self.assets, self.cost)
         return Failed(self.ref, at, self.state, self.problem, self.cost)
 
-    # -- what kind an answer is ---------------------------------------------------------------------------------------
+    # -- what kind a response is --------------------------------------------------------------------------------------
 
     def _kind(self, snapshot: Snapshot) -> Kind:
         if self.phase is Phase.ENDED and snapshot.state is self.state:
@@ -291,7 +291,7 @@ class JobState(NamedTuple):
             return Kind.AGAIN
         return Kind.RETURNS if place in self.left else Kind.MOVES
 
-    # -- what an answer changes ---------------------------------------------------------------------------------------
+    # -- what a response changes --------------------------------------------------------------------------------------
 
     def _move(self, kind: Kind, snapshot: Snapshot, at: float) -> Change:
         """Show where a queued or running job is. A doubtful place changes nothing, not even the progress."""
@@ -320,7 +320,8 @@ class JobState(NamedTuple):
         return known._replace(snapshot=snapshot), events
 
     def _enter(self, state: State | None, stage: str | None, progress: float | None, at: float) -> JobState:
-        left = self.left | {(self.state, self.stage)} if self.history else self.left
+        here = (self.state, self.stage)
+        left = self.left if not self.history or here in self.left else (*self.left, here)
         history = (*self.history, Moment(at, state, stage, progress))
         return self._replace(state=state, stage=stage, progress=progress, history=history, left=left)
 

@@ -13,6 +13,7 @@ import encodings.utf_32  # noqa: F401 - codecs of responses: import now, later n
 import json
 import math
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -66,17 +67,17 @@ def parse_reference(reference: str) -> tuple[str, str]:
     account, colon, job_id = reference.partition(":")
     if not colon:
         like = f"{shown}:3f8a2d1b" if shown.isalpha() else f"magicoal:{shown or '3f8a2d1b'}"  # a name, or an id?
-        raise BadReference(f"{shown!r}is not a reference: write ACCOUNT:ID, for example {like}")
+        raise BadReference(f"{shown!r} is not a reference: write ACCOUNT:ID, for example {like}")
     check_account_name(account)
     check_job_id(job_id, shown)
-    return account, job_id
+    return sys.intern(account), job_id  # ten thousand jobs of an account share its name
 
 
 def check_account_name(name: str) -> None:
     """Raise BadReference unless `name` can be the name of an account: letters, digits, `_`, `-` and `.`."""
     if not isinstance(name, str) or not _ACCOUNT.fullmatch(name):
         shown = redact.text(name, limit=80)
-        raise BadReference(f"{shown!r}is not an account name: use letters, digits, '_', '-' and '.', like 'magicoal'")
+        raise BadReference(f"{shown!r} is not an account name: use letters, digits, '_', '-' and '.', like 'magicoal'")
 
 
 def check_job_id(job_id: str, shown: str | None = None) -> None:
@@ -85,13 +86,13 @@ def check_job_id(job_id: str, shown: str | None = None) -> None:
     if not isinstance(job_id, str) or not job_id.strip():
         raise BadReference(f"{shown!r} has no id: write ACCOUNT:ID with the id from the submit response")
     if not job_id.isprintable() or job_id != job_id.strip() or any(part in (".", "..") for part in job_id.split("/")):
-        raise BadReference(f"{shown!r}is not a job id: remove invisible characters, outer spaces, '.' and '..'")
+        raise BadReference(f"{shown!r} is not a job id: remove invisible characters, outer spaces, '.' and '..'")
     if LOST in job_id:
-        raise BadReference(f"{shown!r}is not a job id: one of its characters could not be read")
+        raise BadReference(f"{shown!r} is not a job id: one of its characters could not be read")
     if job_id.startswith("//"):
         raise BadReference(f"{shown!r} is a URL: write ACCOUNT:ID with the id from the submit response")
     if len(job_id) > 2048:
-        raise BadReference(f"{redact.text(shown, limit=40)!r}is not a job id: it has more than 2048 characters")
+        raise BadReference(f"{redact.text(shown, limit=40)!r} is not a job id: it has more than 2048 characters")
 
 
 def same_id(one: str, other: str) -> bool:
@@ -301,7 +302,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a job cost: `charged` and `refunded` in `unit` ("credits", "USD" …)."""
+    """What a job cost: `charged` and `refunded` in `unit` ("credits", "USD" …). Raises PluginError."""
 
     charged: float
     refunded: float = 0.0
@@ -406,7 +407,7 @@ def is_number(value: object) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """The response to a submit: the new job's id (text, unchanged), and what it already says about the job, or None."""
+    """The response to a submit: the new job's id, unchanged, and what it says about the job. Raises Malformed."""
 
     job_id: str
     snapshot: Snapshot | None = None

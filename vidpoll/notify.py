@@ -73,14 +73,14 @@ class Listener:
 
     @hookimpl
     def vidpoll_batch_stopped(self, batch: Any, stop: Any, text: str) -> None:
-        """Hear it by `hear_batch`."""
+        """Pass it to `hear_batch`."""
         names = ("account", "reason", "said", "go_on")
         stopped = {name: _plain(getattr(stop, name)) for name in names}
         self.hear_batch(_of_batch("batch_stopped", batch, text) | stopped)
 
     @hookimpl
     def vidpoll_batch_ended(self, batch: Any, text: str) -> None:
-        """Hear it by `hear_batch`."""
+        """Pass it to `hear_batch`."""
         self.hear_batch(_of_batch("batch_ended", batch, f"batch {text}"))
 
     @hookimpl

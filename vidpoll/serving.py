@@ -32,6 +32,9 @@ from .storage.served import GAVE_UP, ServedJobs, ServedWatch
 
 log = logging.getLogger("vidpoll")
 
+SOME = 1000
+"""The jobs of a shard that are begun at once: their records are dropped before the next jobs are begun."""
+
 LOOK = 1.0
 """Seconds between two checks of the store."""
 
@@ -127,6 +130,7 @@ class Serving:
         self._shards: set[Shard] = set()
         self._mark = 0.0
         self._watches: dict[str, ServedWatch] = {}
+        self._begun: list[ServedWatch] = []  # watches that the run does not have yet
         self._ended: list[Job] = []
         self._recent: dict[str, tuple[float, float]] = {}  # jobs that ended here: added at, ended at
         self._left: dict[str, str] = {}  # unserved accounts and addresses, and why
@@ -186,11 +190,11 @@ class Serving:
             return ()
         self._look_at = now + LOOK
         try:
-            begun = self.keeper.ask(lambda: self._look(run, now), reopens=True)
+            self.keeper.ask(lambda: self._look(run, now), reopens=True)
         except StoreError as error:
-            begun = []
             self._failed(error, run, now)
-        return begun
+        begun, self._begun = self._begun, []
+        return [watch for watch in begun if self.has(watch)]
 
     def _failed(self, error: StoreError, run: Run, now: float) -> None:
         """The store does not respond: verdicts wait, and polling stops once our shards are in doubt."""
@@ -204,9 +208,9 @@ class Serving:
             self._warn_at = now + MINUTE
             self.keeper.warn(f"serving continues and tries the store again: {error.message}")
 
-    # -- a look -------------------------------------------------------------------------------------------------------
+    # -- a check of the store -----------------------------------------------------------------------------------------
 
-    def _look(self, run: Run, now: float) -> list[ServedWatch]:
+    def _look(self, run: Run, now: float) -> None:
         store = self.keeper.store
         if self._heart.late(now):  # its thread was suspended with this process, or time runs too fast for it
             self._heart.beat()
@@ -217,23 +221,33 @@ class Serving:
         self._heart.sure(lapses)
         self.jobs.answers()
         self._forget()
-        fresh = held - self._shards
-        kept, mark = store.news(sorted(self._shards), self._mark) if self._shards else ([], math.inf)
-        if fresh:
-            more, since = store.news(sorted(fresh), 0.0)
-            if beyond := self._beyond(fresh, more):
-                store.give(beyond)
-                self._later.update((shard.account, now + MINUTE) for shard in beyond)
-                held, fresh = held - beyond, fresh - beyond
-                more = [each for each in more if not any(shard.has(each.ref) for shard in beyond)]
-            kept, mark = [*kept, *more], min(mark, since)
-        begun = self._begin(kept, fresh, now)
-        self._shards, self._mark = held, mark
-        self.most = max(self.most, len(held))
-        self.over = self.over or not held
-        if held:
+        fresh = sorted(held - self._shards)
+        self._go_on(now)
+        for shard in fresh:  # one by one: the record of a job takes more memory than its watch
+            self._load(shard, now)
+        self.most = max(self.most, len(self._shards))
+        self.over = self.over or not self._shards
+        if self._shards:
             self._measure(now)
-        return begun
+
+    def _go_on(self, now: float) -> None:
+        """Begin the new jobs of the shards that this process already holds."""
+        kept, mark = self.keeper.store.news(sorted(self._shards), self._mark) if self._shards else ([], math.inf)
+        self._begin(kept, now)
+        self._mark = mark
+
+    def _load(self, shard: Shard, now: float) -> None:
+        """Begin all jobs of a shard that was just taken, or give the shard back if they do not fit."""
+        kept, mark = self.keeper.store.news([shard], 0.0)
+        if self._is_beyond(shard, len(kept)):
+            self.keeper.store.give([shard])
+            self._later[shard.account] = now + MINUTE
+            return
+        while kept:
+            self._begin(kept[:SOME], now, had_an_owner=shard.fence > 1)
+            kept = kept[SOME:]
+        self._shards.add(shard)
+        self._mark = min(self._mark, mark)
 
     def _lose(self, run: Run, lost: Collection[Shard]) -> None:
         """Drop the jobs of shards that now belong to another process."""
@@ -263,20 +277,13 @@ class Serving:
         if free:
             self.keeper.store.take(free, MOST)
 
-    def _beyond(self, fresh: Collection[Shard], kept: Sequence[KeptJob]) -> set[Shard]:
-        """The fresh shards that do not fit. Another process may take them; after a minute this one takes them anyway.
+    def _is_beyond(self, shard: Shard, jobs: int) -> bool:
+        """Whether a fresh shard does not fit. Another process may take it; after a minute this one takes it anyway.
 
         A shard that is too large for any process stays with a process that holds nothing else.
         """
-        beyond: set[Shard] = set()
-        room, alone = self.options.capacity - len(self._watches), not self._watches
-        for shard in sorted(fresh):
-            jobs = sum(shard.has(each.ref) for each in kept)
-            if jobs > room and not alone and (room <= 0 or shard.account not in self._later):
-                beyond.add(shard)
-            else:
-                room, alone = room - jobs, alone and not jobs
-        return beyond
+        room = self.options.capacity - len(self._watches)
+        return jobs > room and bool(self._watches) and (room <= 0 or shard.account not in self._later)
 
     def _serves(self, name: str) -> bool:
         """Whether this process can poll an account of the store. If not, it warns once."""
@@ -294,8 +301,8 @@ class Serving:
             self.host.said.add(message)
             self.keeper.warn(message)
 
-    def _begin(self, kept: Sequence[KeptJob], fresh: Collection[Shard], now: float) -> list[ServedWatch]:
-        """Deliver verdicts that were not delivered yet, and return watches for the new jobs."""
+    def _begin(self, kept: Sequence[KeptJob], now: float, *, had_an_owner: bool = False) -> None:
+        """Deliver verdicts that were not delivered yet, and make watches for the new jobs."""
         untold: list[tuple[Job, Event]] = []
         new: dict[str, KeptJob] = {}
         for each in kept:
@@ -305,10 +312,9 @@ class Serving:
                 new[each.ref] = each
         self.jobs.deliver(untold)
         ends = self.jobs.enter(list(new.values()), self.options.timeout)
-        begun = []
         for each, end in zip(new.values(), ends, strict=True):
             try:
-                watch = self._watch(each, end, fresh, now)
+                watch = self._watch(each, end, now, had_an_owner=had_an_owner)
                 if (verdict := watch.job.verdict(self.loop.clock.time())) is not None:
                     self.jobs.verdicts([(watch.job, verdict)])  # not stored: the process that held the job is gone
                     continue
@@ -316,8 +322,7 @@ class Serving:
                 log.error("%s is skipped: %s", each.ref, redact.trace(error))
                 continue
             self._watches[each.ref] = watch
-            begun.append(watch)
-        return begun
+            self._begun.append(watch)
 
     def _untold(self, kept: KeptJob, now: float) -> list[tuple[Job, Event]]:
         """The verdict of a job, unless it was delivered, or this process has just tried to deliver it."""
@@ -344,9 +349,8 @@ class Serving:
             return False
         return True
 
-    def _watch(self, kept: KeptJob, end: float, fresh: Collection[Shard], now: float) -> ServedWatch:
+    def _watch(self, kept: KeptJob, end: float, now: float, *, had_an_owner: bool) -> ServedWatch:
         account = self.host.state(kept.origin.account)
-        had_an_owner = any(shard.fence > 1 and shard.has(kept.ref) for shard in fresh)
         earliest = now + account.provider.pacing.floor if had_an_owner else now  # the old owner may just have polled
         deadline = now + max(0.0, end - self.keeper.store.now())
         options = {"now": now, "timeout": self.options.timeout}
@@ -383,7 +387,7 @@ class Serving:
         """A poll is sent, `late` seconds after its time."""
         self._late.append(max(0.0, late))
 
-    # -- what is told -------------------------------------------------------------------------------------------------
+    # -- events and metrics -------------------------------------------------------------------------------------------
 
     def hear(self, job: Job, event: Event) -> None:
         """Handle an event of the run."""

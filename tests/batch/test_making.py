@@ -205,8 +205,10 @@ def test_a_hidden_file_is_read_for_nobody(tmp_path: Path) -> None:
     (tmp_path / "link.png").symlink_to(tmp_path / ".ssh" / "id.png")
     problems = told(tmp_path, "image:file\n.ssh/id.png\n./.env\nlink.png\n", kind="i2v")
     assert [message.partition("; ")[0] for _, _, message in problems] == [
-        "'.ssh/id.png' is hidden, as keys are", "'./.env' is hidden, as keys are", "'link.png' is hidden, as keys are",
-    ]  # fmt: skip
+        "'.ssh/id.png' is hidden and may hold a key",
+        "'./.env' is hidden and may hold a key",
+        "'link.png' is hidden and may hold a key",
+    ]
 
 
 def test_values_of_a_program_may_name_any_file(tmp_path: Path) -> None:
@@ -264,7 +266,7 @@ def test_pictures_of_a_folder(tmp_path: Path) -> None:
     assert row.fields == {"images": [path], "prompt": "the sea"}
     with pytest.raises(vidpoll.BatchInvalid) as caught:
         make_rows(read(tmp_path), ACME, Defaults("acme", "any"))
-    assert "which field of acme/any takes the picture? say picture='image'" in caught.value.message
+    assert "which field of acme/any takes the picture? set picture='image'" in caught.value.message
 
 
 # -- all that is wrong ------------------------------------------------------------------------------------------------
@@ -283,33 +285,37 @@ def test_all_is_told_at_once(tmp_path: Path) -> None:
         "c,z,3,,,,two\n"
     )
     assert told(tmp_path, text) == [
-        ("row 1", "promt", "acme/t2v lists no field 'promt'; did you mean 'prompt'? (#promt is a column for yourself)"),
+        (
+            "row 1",
+            "promt",
+            "acme/t2v lists no field 'promt'; did you mean 'prompt'? (#promt makes it a column for notes)",
+        ),
         ("row 2", "seed", "seed='q': it must be a whole number"),
         ("row 2", "loop", "loop='perhaps': it must be True or False"),
         ("row 3", "account", "no provider 'acne': did you mean 'acme'?"),
-        ("row 4", "count", "'0': must be a whole number from 1 to 1000"),
+        ("row 4", "count", "must be a whole number from 1 to 1000, got '0'"),
         ("row 4", "kind", "acme: no submit operation 't2w'; it has: t2v, i2v, any"),
-        ("row 5", "count", "'1001': must be a whole number from 1 to 1000"),
+        ("row 5", "count", "must be a whole number from 1 to 1000, got '1001'"),
         ("row 6", "", "submit t2v needs 'prompt': it must be text, not empty"),
-        ("row 7", "key", "'b' is no key: 1 to 200 characters, no line end, none that is invisible"),
-        ("row 8", "count", "'two': must be a whole number from 1 to 1000"),
+        ("row 7", "key", "'b' is not a key: it must be 1 to 200 printable characters on one line"),
+        ("row 8", "count", "must be a whole number from 1 to 1000, got 'two'"),
     ]
 
 
 @pytest.mark.parametrize(
     ("text", "kind", "problem"),
     [
-        ("key,prompt\na,x\na,y\n", "t2v", ("row 3", "key", "'a' is the key of row 2, too; each row needs its own")),
+        ("key,prompt\na,x\na,y\n", "t2v", ("row 3", "key", "'a' is also the key of row 2; each row needs its own")),
         (
             "key,prompt\nA,x\na,y\n",
             "t2v",
-            ("row 3", "key", ("'a': the file of row 2 would be called so, too (on macOS and Windows, at least); "
+            ("row 3", "key", ("'a' would also be the file name of row 2 (at least on macOS and Windows); "
               "rename one of the keys")),
         ),
         (
             "key,prompt\ne\u0301/,x\n\u00e9-,y\n",
             "t2v",
-            ("row 3", "key", ("'é-': the file of row 2 would be called so, too (on macOS and Windows, at least); "
+            ("row 3", "key", ("'é-' would also be the file name of row 2 (at least on macOS and Windows); "
               "rename one of the keys")),
         ),
         (
@@ -319,23 +325,23 @@ def test_all_is_told_at_once(tmp_path: Path) -> None:
                 "row 1",
                 "durration",
                 ("acme/any lists no field 'durration'; did you mean 'duration'? "
-                 "(fields.durration sends it all the same)"),
+                 "(fields.durration sends it anyway)"),
             ),
         ),
         ("settings.a.b,settings.a\n1,2\n", "any",
-         ("row 2", "", ("settings.a.b cannot stand beside settings.a, "
-          "which is no object"))),
+         ("row 2", "", ("settings.a.b cannot be set, because settings.a "
+          "is not an object"))),
         ("images.0,images.2\na,b\n", "any",
-         ("row 2", "", ("images: of a list the first is images.0, "
-          "and none between may be empty"))),
+         ("row 2", "", ("images: the items of a list must begin with images.0 "
+          "and have no gap"))),
         ("settings:json\n{\n", "any",
          ("row 2", "settings:json", ("not JSON: Expecting property name enclosed in double quotes: "
           "line 1 column 2 (char 1)"))),
-        (".a,b\n1,2\n", "any", ("row 1", ".a", "it names no field")),
-        ("prompt,prompt:text\na,b\n", "t2v", ("row 2", "prompt:text", "prompt has its value from another column, too")),
+        (".a,b\n1,2\n", "any", ("row 1", ".a", "a part of the field's name is empty")),
+        ("prompt,prompt:text\na,b\n", "t2v", ("row 2", "prompt:text", "another column already sets prompt")),
         ("prompt,zzz\na,red\n", "t2v",
          ("row 1", "zzz", ("acme/t2v lists no field 'zzz'; "
-          "it takes prompt, seed, count, loop (#zzz is a column for yourself)"))),
+          "it takes prompt, seed, count, loop (#zzz makes it a column for notes)"))),
     ],
 )  # fmt: skip
 def test_one_thing_that_is_wrong(tmp_path: Path, text: str, kind: str, problem: tuple[str, str, str]) -> None:
@@ -360,7 +366,7 @@ def test_a_file_without_its_mark(tmp_path: Path) -> None:
     """Who writes a file's name into a plain column is told how such a column is called."""
     ((place, column, message),) = told(tmp_path, "image\na.png\n", kind="i2v")
     assert (place, column) == ("row 2", "image")
-    assert message.endswith("; a file's column is called image:file")
+    assert message.endswith("; to give a file, name the column image:file")
 
 
 def test_what_is_wrong_with_the_call_is_told_once(tmp_path: Path) -> None:
@@ -372,10 +378,7 @@ def test_what_is_wrong_with_the_call_is_told_once(tmp_path: Path) -> None:
         (
             "row 2",
             "",
-            (
-                "no account; give it by a column 'account', or one for all rows: account=… "
-                "(vidpoll batch FILE ACCOUNT KIND)"
-            ),
+            ("no account; add a column 'account', or set it for all rows: account=… (vidpoll batch FILE ACCOUNT KIND)"),
         )
     ]
 
@@ -401,14 +404,14 @@ def test_too_many_rows() -> None:
     source = read({"prompt": "a", "key": str(number), "count": 1000} for number in range(101))
     with pytest.raises(vidpoll.BatchInvalid) as caught:
         make_rows(source, ACME, Defaults("acme", "t2v"))
-    assert "more than 100,000 videos; make several batches of it" in caught.value.message
+    assert "more than 100,000 videos; split them into several batches" in caught.value.message
 
 
 def test_a_plugin_that_breaks(tmp_path: Path) -> None:
     """An error of vidpoll's is a problem of the row."""
 
     def broken(*call: object) -> object:
-        raise vidpoll.PluginError("acme: the plugin cannot make the request (KeyError: 'x')")
+        raise vidpoll.PluginError("acme: the plugin cannot build the request (KeyError: 'x')")
 
     with pytest.raises(vidpoll.BatchInvalid) as caught:
         make_rows(read([{"prompt": "a"}]), Builder(operation, broken), Defaults("acme", "t2v"))

@@ -45,12 +45,33 @@ def test_holes(template: str, name: str) -> None:
 @pytest.mark.parametrize(
     ("template", "said"),
     [
-        ("{kee}", "{kee} is no hole of a file's name; did you mean {key}?"),
-        ("{}", "'{}': a hole that says :; a hole is {key} or {prompt:30}, a brace {{ or }}"),
-        ("{key:x}", "'{key:x}': a hole that says key:x; a hole is {key} or {prompt:30}, a brace {{ or }}"),
-        ("{key!r}", "'{key!r}': a hole that says key!r; a hole is {key} or {prompt:30}, a brace {{ or }}"),
-        ("{key", "'{key': expected '}' before end of string; a hole is {key} or {prompt:30}, a brace {{ or }}"),
-        ("{seed}", "'{seed}' gives a name that is empty here"),
+        ("{kee}", "{kee} is not a placeholder of a file name; did you mean {key}?"),
+        (
+            "{}",
+            "'{}': {} is not a placeholder; write a placeholder as {key} or {prompt:30}, a literal brace as {{ or }}",
+        ),
+        (
+            "{key:x}",
+            (
+                "'{key:x}': {key:x} is not a placeholder; "
+                "write a placeholder as {key} or {prompt:30}, a literal brace as {{ or }}"
+            ),
+        ),
+        (
+            "{key!r}",
+            (
+                "'{key!r}': {key!r} is not a placeholder; "
+                "write a placeholder as {key} or {prompt:30}, a literal brace as {{ or }}"
+            ),
+        ),
+        (
+            "{key",
+            (
+                "'{key': expected '}' before end of string; "
+                "write a placeholder as {key} or {prompt:30}, a literal brace as {{ or }}"
+            ),
+        ),
+        ("{seed}", "'{seed}' gives an empty name for this row"),
     ],
 )
 def test_templates_with_odd_holes(template: str, said: str) -> None:
@@ -67,7 +88,7 @@ def test_no_name_above_the_target(template: str) -> None:
     """A template has folders below the target only."""
     with pytest.raises(vidpoll.UsageError) as caught:
         name_of(row(), template)
-    assert "no name below the target" in caught.value.message
+    assert "must be names separated by '/', none of them empty, '.' or '..'" in caught.value.message
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def test_no_budget(text: object) -> None:
     with pytest.raises(vidpoll.UsageError) as caught:
         parse_budget(text)
     assert caught.value.message == (
-        f"budget={text!r}: must be an amount above 0 with its unit, like '40 USD' or '4000 credits'"
+        f"budget must be an amount above 0 with its unit, like '40 USD' or '4000 credits', got {text!r}"
     )
 
 
@@ -52,10 +52,10 @@ def test_prices() -> None:
 @pytest.mark.parametrize(
     ("prices", "said"),
     [
-        ({"kling": "1 USD"}, "price 'kling': must name ACCOUNT/KIND, like 'kling/t2v'"),
-        ({7: "1 USD"}, "price 7: must name ACCOUNT/KIND, like 'kling/t2v'"),
-        ({"kling/t2v": 0.35}, "price of 'kling/t2v': 0.35 must be an amount with its unit, like '0.35USD'"),
-        ("0.35USD", "price='0.35USD': must be a dict like {'kling/t2v': '0.35USD'}"),
+        ({"kling": "1 USD"}, "price 'kling' must name ACCOUNT/KIND, like 'kling/t2v'"),
+        ({7: "1 USD"}, "price 7 must name ACCOUNT/KIND, like 'kling/t2v'"),
+        ({"kling/t2v": 0.35}, "price of 'kling/t2v' must be an amount with its unit, like '0.35USD', got 0.35"),
+        ("0.35USD", "price must be a dict like {'kling/t2v': '0.35USD'}, got '0.35USD'"),
     ],
 )
 def test_no_prices(prices: object, said: str) -> None:
@@ -155,7 +155,7 @@ def test_no_time(until: object) -> None:
     with pytest.raises(vidpoll.UsageError) as caught:
         parse_until(until, 0.0)
     assert caught.value.message == (
-        f"until={until!r}: must be a time of day like '07:00', or a date and time like '2027-03-01T07:00'"
+        f"until must be a time of day like '07:00', or a date and time like '2027-03-01T07:00', got {until!r}"
     )
 
 
@@ -163,4 +163,4 @@ def test_a_time_that_is_over() -> None:
     """A date that has been would end the batch before it begins."""
     with pytest.raises(vidpoll.UsageError) as caught:
         parse_until("2027-03-01T07:00Z", utc("2027-03-01T07:00"))
-    assert caught.value.message == "until='2027-03-01T07:00Z': that is over"
+    assert caught.value.message == "until must be in the future, got '2027-03-01T07:00Z'"

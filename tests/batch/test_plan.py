@@ -76,9 +76,9 @@ def test_a_budget_needs_a_price_for_each_row() -> None:
     prices = {"1": USD, "2": CREDITS, "3": CREDITS}
     made = plan(rows, prices=prices, budget=Money(40, "USD"))
     assert made.problems == (
-        RowProblem("row 2", "", "vidu/t2v, 2 rows: the price is in credits, the budget in USD; say one with "
+        RowProblem("row 2", "", "vidu/t2v, 2 rows: the price is in credits, the budget in USD; give one with "
                    "price={'vidu/t2v': '0.35USD'} (--price vidu/t2v=0.35USD)"),
-        RowProblem("row 4", "", "comfy/workflow, 1 row: no price is known; say one with "
+        RowProblem("row 4", "", "comfy/workflow, 1 row: no price is known; give one with "
                    "price={'comfy/workflow': '0.35USD'} (--price comfy/workflow=0.35USD)"),
     )  # fmt: skip
     assert made.allowed == {"1"}
@@ -123,7 +123,7 @@ def test_when_it_is_done() -> None:
     two = [*rows, row("x", "vidu")]
     assert plan(two, lanes={"kling": KLING, "vidu": Lane(1, (30.0, HOUR))}).finish == (NOW + 180, NOW + HOUR)
     assert plan(two).finish is None
-    assert "nobody knows" in str(plan(two))
+    assert "unknown, because" in str(plan(two))
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_a_row_that_was_changed() -> None:
         assert made.problems == (
             RowProblem("row 1", "key", f"'1' is {state} with other fields (changed: mode, prompt, size); "
                        "changed='keep' (--changed keep) leaves it so; "
-                       "'again' buys a completed one anew, and pays for it"),
+                       "'again' buys a completed one again, and pays for it"),
         )  # fmt: skip
         assert (made.buy, plan([new], kept(old, state), changed="keep").problems) == ((), ())
     assert plan([new], kept(old, "completed"), changed="again").buy == (new,)
@@ -173,7 +173,7 @@ def test_another_account_is_a_change_too() -> None:
 
 def test_a_word_that_is_none() -> None:
     """changed is keep or again."""
-    with pytest.raises(vidpoll.UsageError, match="changed='anew': must be 'keep' or 'again'"):
+    with pytest.raises(vidpoll.UsageError, match="changed must be 'keep' or 'again', got 'anew'"):
         plan([], changed="anew")
 
 
@@ -201,8 +201,8 @@ def test_the_text() -> None:
         "          vidu: 1 for 0.3 to 0.4 USD (documented), 1 at once, 40 s to 1 h 57 min\n"
         "          each\n"
         "  budget  6 USD: 0.8 USD spent or reserved, 5.2 USD left\n"
-        "          kept by upper prices: only a job that costs more than its own can\n"
-        "          exceed it\n"
+        "          counted at upper prices: only a job that costs more than its upper\n"
+        "          price can exceed it\n"
         "  limit   99 jobs, 2 bought\n"
         "          that allows 13 of 19; the others wait\n"
         "  done    22:05 to 22:15, before 23:00\n"

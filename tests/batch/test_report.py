@@ -62,7 +62,7 @@ def test_it_is_written_at_most_once_a_second(tmp_path: Path) -> None:
 def test_a_report_is_no_other_file_and_never_the_input(tmp_path: Path, name: str) -> None:
     (tmp_path / "in.csv").write_text("prompt\nx\n")
     (tmp_path / "link.csv").symlink_to(tmp_path / "in.csv")
-    with pytest.raises(vidpoll.UsageError, match=r"must end in|is the input itself"):
+    with pytest.raises(vidpoll.UsageError, match=r"must end in|must not be the input"):
         Report(tmp_path / name, str(tmp_path / "in.csv"))
 
 

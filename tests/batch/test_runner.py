@@ -206,8 +206,8 @@ def test_jobs_that_never_end_stop_the_account_whose_slots_they_hold(tmp_path: Pa
     batch = n.batch(2, slots={"shop": 2})
     assert set(states(batch).values()) == {"waiting: unknown"}
     assert (batch.exit_code, len(n.server.bought)) == (4, 2)
-    way = f"drop those that are over (`vidpoll jobs --local --forget {refs[0]}`)"
-    assert batch.stopped[0].said == f"2 jobs whose end nobody knows hold slots of shop: {way}"
+    way = f"forget those that have ended (`vidpoll jobs --local --forget {refs[0]}`)"
+    assert batch.stopped[0].said == f"2 jobs of unknown outcome hold slots of shop: {way}"
     del n.server._status
     n.client.store.drop(refs[0])
     assert set(states(night(tmp_path, server=n.server).batch(2, slots={"shop": 2})).values()) == {"completed"}
@@ -304,7 +304,7 @@ def test_the_first_rows_refused_alike_stop_the_account(tmp_path: Path) -> None:
     batch = n.batch(10)
     batch.go_on = "vidpoll batch night.csv"
     assert Counter(states(batch).values()) == {"failed": 3, "waiting: refused alike": 7}
-    assert heard == ["stopped: refused alike at shop; 0 of 10 done; go on with: vidpoll batch night.csv"]
+    assert heard == ["stopped: refused alike at shop; 0 of 10 done; continue with: vidpoll batch night.csv"]
     assert len(n.server.sent) == 3
 
 
@@ -451,7 +451,7 @@ def test_a_batch_needs_a_store_and_runs_once(tmp_path: Path) -> None:
         vidpoll.Client(plugins=[], discover=False).batch([])
     batch = night(tmp_path).batch(1)
     list(batch)
-    with pytest.raises(vidpoll.UsageError, match="was run already"):
+    with pytest.raises(vidpoll.UsageError, match="has already been run"):
         list(batch)
 
 
@@ -521,7 +521,7 @@ def test_plugins_may_veto_a_row_and_refuse_a_take(tmp_path: Path) -> None:
     assert (n.server.bought, judge.takes) == (["p1", "p1"], ["r1", "r1"])
     assert batch.rows["r2"].problem == "not approved"
     assert judge.ended == [
-        "night: 1 of 2 done; 1 waiting; stopped: not admitted at shop; go on with: run the same batch again"
+        "night: 1 of 2 done; 1 waiting; stopped: not admitted at shop; continue with: run the same batch again"
     ]
     assert [path.name for path in batch.rows["r1"].paths] == ["r1~2.mp4"]
 
@@ -575,7 +575,7 @@ def test_the_report_has_the_inputs_columns_and_what_became_of_each(tmp_path: Pat
     ]
     sheet = tmp_path / "in.csv"
     sheet.write_text("key,prompt\na,b\n")
-    with pytest.raises(vidpoll.UsageError, match="is the input itself"):
+    with pytest.raises(vidpoll.UsageError, match="must not be the input"):
         n.client.batch(sheet, account="shop", kind="clip", report=tmp_path / "." / "in.csv")
 
 

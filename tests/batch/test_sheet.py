@@ -72,18 +72,18 @@ def test_a_table_of_one_column() -> None:
 def test_rows_that_do_not_fit() -> None:
     """A row with more cells than columns is told with its likely reason, and the others are read."""
     _, records, problems = parse("a.csv", 'key,prompt\n1,a cat, running\n2,"a dog, sitting",\n')
-    way = "a text that holds the delimiter or a line end stands in quotation marks"
-    assert problems == [RowProblem("row 2", "", f"it has 3 cells, and there are 2 columns; {way}")]
+    way = "put a text that holds the delimiter or a line break in quotation marks"
+    assert problems == [RowProblem("row 2", "", f"it has 3 cells, but there are 2 columns; {way}")]
     assert records == [("row 3", {"key": "2", "prompt": "a dog, sitting"})]
 
 
 @pytest.mark.parametrize(
     ("names", "told"),
     [
-        ("key,prompt,prompt", [("prompt", "this column stands twice; rename or remove one")]),
+        ("key,prompt,prompt", [("prompt", "this column occurs twice; rename or remove one")]),
         ("key,,prompt", [("", "column 2 has no name; give it one, or remove it")]),
-        ("a,a,b,b", [("a", "this column stands twice; rename or remove one"),
-                     ("b", "this column stands twice; rename or remove one")]),
+        ("a,a,b,b", [("a", "this column occurs twice; rename or remove one"),
+                     ("b", "this column occurs twice; rename or remove one")]),
     ],
 )  # fmt: skip
 def test_names_of_columns_that_are_none(names: str, told: list[tuple[str, str]]) -> None:
@@ -97,7 +97,7 @@ def test_names_of_columns_that_are_none(names: str, told: list[tuple[str, str]])
         ('key,prompt\n1,a\n2,"open\n3,x\n', "a.csv: row 3: a quotation mark is opened and never closed"),
         (
             'key,prompt\n1,"a" b\n',
-            'a.csv: row 2: text stands after a closing quotation mark; in a quoted cell, " is written ""',
+            'a.csv: row 2: there is text after a closing quotation mark; in a quoted cell, write " as ""',
         ),
     ],
 )
@@ -114,11 +114,17 @@ SAVE = "save it as 'CSV UTF-8 (comma delimited)'"
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (b'key,prompt\n1,"two\nlines"\n2,caf\xe9\n', "row 3, the byte 0xE9 is no UTF-8 (in Windows-1252 it is 'é')"),
-        ("key,prompt\r\n1,“”\r\n".encode("cp1252"), "row 2, the byte 0x93 is no UTF-8 (in Windows-1252 it is '“')"),
-        (b"key,prompt\n1,a\0b\n", "row 2 holds a NUL: the file is damaged, or UTF-16 without its mark"),
-        ("key".encode("utf-16-le"), "row 1 holds a NUL: the file is damaged, or UTF-16 without its mark"),
-        (b"\xff\xfek\0e", "the byte 0x65 is no UTF-16"),
+        (
+            b'key,prompt\n1,"two\nlines"\n2,caf\xe9\n',
+            "row 3, the byte 0xE9 is not valid UTF-8 (in Windows-1252 it is 'é')",
+        ),
+        (
+            "key,prompt\r\n1,“”\r\n".encode("cp1252"),
+            "row 2, the byte 0x93 is not valid UTF-8 (in Windows-1252 it is '“')",
+        ),
+        (b"key,prompt\n1,a\0b\n", "row 2 holds a NUL: the file is damaged, or UTF-16 without a byte order mark"),
+        ("key".encode("utf-16-le"), "row 1 holds a NUL: the file is damaged, or UTF-16 without a byte order mark"),
+        (b"\xff\xfek\0e", "the byte 0x65 is not valid UTF-16"),
     ],
 )
 def test_bytes_that_are_no_text(data: bytes, said: str) -> None:

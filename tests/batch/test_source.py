@@ -49,7 +49,7 @@ def test_json_that_is_wrong_in_places(tmp_path: Path) -> None:
     source = read(written(tmp_path, "a.jsonl", text))
     assert source.records == (Record("line 4", {"a": 1}),)
     assert source.problems == (
-        RowProblem("line 1", "", "not JSON: 'a' stands twice in one object"),
+        RowProblem("line 1", "", "not JSON: 'a' occurs twice in one object"),
         RowProblem("line 2", "", "not JSON: NaN is not JSON"),
         RowProblem("line 3", "", "must be an object of fields, not 3"),
         RowProblem("line 5", "", "not JSON: Expecting value: line 1 column 7 (char 6)"),
@@ -115,7 +115,7 @@ def test_what_is_wrong_in_a_folder(tmp_path: Path) -> None:
     assert [(each.place, each.message.partition(";")[0]) for each in source.problems] == [
         ("a.png", "there is another picture 'a'"),
         ("b.txt", "it holds no prompt"),
-        ("c.txt", "c.txt: row 1, the byte 0xE9 is no UTF-8 (in Windows-1252 it is 'é')"),
+        ("c.txt", "c.txt: row 1, the byte 0xE9 is not valid UTF-8 (in Windows-1252 it is 'é')"),
         ("d.txt", "it leads out of the folder"),
     ]
     assert "the key" not in str(source.records)
@@ -124,13 +124,13 @@ def test_what_is_wrong_in_a_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
-        ("a.csv", "key,prompt\r\n", "no rows in it"),
-        ("a.csv", "", "no rows in it"),
-        ("a.csv", "\n\n", "no rows in it"),
-        ("a.jsonl", "\n", "no rows in it"),
-        ("a.json", "[]", "no rows in it"),
-        ("a.json", '{"a": 1}', "a.json: a JSON batch is an array of objects, [{…}, {…}], not an object"),
-        ("a.json", '{"a": 1}\n{"a": 2}', "one object a line is JSONL: call it a.jsonl"),
+        ("a.csv", "key,prompt\r\n", "holds no rows"),
+        ("a.csv", "", "holds no rows"),
+        ("a.csv", "\n\n", "holds no rows"),
+        ("a.jsonl", "\n", "holds no rows"),
+        ("a.json", "[]", "holds no rows"),
+        ("a.json", '{"a": 1}', "a.json: a JSON batch must be an array of objects, [{…}, {…}], not an object"),
+        ("a.json", '{"a": 1}\n{"a": 2}', "if it holds one object a line, name it a.jsonl"),
         ("a.json", "[", "a.json: not JSON: Expecting value"),
     ],
 )
@@ -147,11 +147,11 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
     cases: list[tuple[object, str]] = [
         (tmp_path / "no.csv", "No such file or directory"),
         ("a\0b", "no such name"),
-        (tmp_path, "no .txt, .jpg, .jpeg, .png, .webp in this folder"),
-        (tmp_path / "pipe", "what another program prints is read from '-'"),
-        ({"prompt": "a"}, "a batch of dict: pass a file, a folder, '-', or a list of dicts"),
-        (7, "a batch of int: pass a file, a folder, '-', or a list of dicts"),
-        ([], "the batch: no rows in it"),
+        (tmp_path, " holds no file ending in .txt, .jpg, .jpeg, .png, .webp"),
+        (tmp_path / "pipe", "to read another program's output, pass '-'"),
+        ({"prompt": "a"}, "the source of a batch must be a file, a folder, '-' or a list of dicts, got dict"),
+        (7, "the source of a batch must be a file, a folder, '-' or a list of dicts, got int"),
+        ([], "the batch holds no rows"),
     ]
     for source, said in cases:
         with pytest.raises(vidpoll.UsageError) as caught:

@@ -128,7 +128,7 @@ def test_a_download_line_goes_on_where_it_stopped(shell: Shell, tmp_path: Path) 
     files: Any = {"/files/": [UNAVAILABLE], "": [DONE]}
     code, out, [said] = shell("wait", REF, "--download", "d", "--timeout", "3", "--no-store", script=files)
     assert (code, "no news: HTTP 503" in out[1]) == (1, True)
-    assert said.endswith("the job is unchanged, go on with vidpoll download acme:j1 --to d/ --no-store")
+    assert said.endswith("the job is unchanged, continue with vidpoll download acme:j1 --to d/ --no-store")
     assert shell(*steps(said, "download")[0], script={**MEDIA, "": [DONE]})[0] == 0
     assert len(list((tmp_path / "d").iterdir())) == 1
 

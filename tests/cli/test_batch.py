@@ -44,8 +44,8 @@ def write(path: Path, *keys: str) -> None:
 
 NIGHT = ("night.csv", "shop", "clip")
 LINE = "vidpoll batch night.csv shop clip"
-GO_ON = f"go on with: {LINE} --store kept.sqlite3"
-LIMIT = "stopped: limit; go on with a larger limit or none"
+GO_ON = f"continue with: {LINE} --store kept.sqlite3"
+LIMIT = "stopped: limit; continue with a larger limit or none"
 
 
 def test_the_same_line_again_buys_nothing(run: Run, server: Server, tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_the_same_line_again_buys_nothing(run: Run, server: Server, tmp_path: Pa
     assert server.bought == ["pa", "pb", "pc"]
 
 
-PLAN = "night: 3 rows (3 new); to buy 3 without a price that is known"
+PLAN = "night: 3 rows (3 new); to buy 3 without a known price"
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ PLAN = "night: 3 rows (3 new); to buy 3 without a price that is known"
         (["--limit", "1"], f"1 of 3 done; 2 waiting; {LIMIT}: {LINE} --store kept.sqlite3", 1),
         (["--limit", "2"], f"2 of 3 done; 1 waiting; {LIMIT}: {LINE} --limit 2 --store kept.sqlite3", 2),
         (["--budget", "1 USD", "--price", "shop/clip=0.4USD"],
-         ("2 of 3 done, 0.8 of 1 USD; 1 waiting; stopped: budget; go on with a larger budget: "
+         ("2 of 3 done, 0.8 of 1 USD; 1 waiting; stopped: budget; continue with a larger budget: "
           f"{LINE} --budget '1 USD' --store kept.sqlite3 --price shop/clip=0.4USD"), 2),
         (["--until", "2099-01-01T07:00"], "3 of 3 done", 3),
         (["--only", "b"], "1 of 1 done", 1),
@@ -131,7 +131,7 @@ def test_an_account_that_stops(run: Run, server: Server) -> None:
     assert out[-1] == f"night: 1 of 3 done; 2 waiting; stopped: money at shop; {GO_ON} --slots shop=1"
     assert err[-1] == "vidpoll: shop stopped (money): HTTP 402: broke"
     server.refuse = lambda prompt, time: None
-    line = out[-1].partition("go on with: vidpoll batch ")[2]
+    line = out[-1].partition("continue with: vidpoll batch ")[2]
     assert run(*[word for word in shlex.split(line) if word not in ("--store", "kept.sqlite3")])[0] == 0
 
 
@@ -139,9 +139,7 @@ def test_a_missing_key_is_told_in_the_plan(run: Run, server: Server, monkeypatch
     """In the words of a command line, where a key comes from the environment alone."""
     monkeypatch.delenv("ACME_API_KEY")
     _, out, _ = run(*NIGHT, "--dry-run")
-    assert "it will not be sent: shop: no key. Set the environment variable ACME_API_KEY" in " ".join(
-        map(str.strip, out)
-    )
+    assert "will not be sent: shop: no key. Set the environment variable ACME_API_KEY" in " ".join(map(str.strip, out))
     code, out, err = run(*NIGHT)
     assert (code, server.sent) == (4, [])
     assert err[-1] == "vidpoll: shop stopped (auth): shop: no key. Set the environment variable ACME_API_KEY"
@@ -174,7 +172,7 @@ def test_a_dry_run(run: Run, server: Server) -> None:
 def test_a_budget_without_a_price_is_refused(run: Run, server: Server) -> None:
     """In the plan, and before anything is sent."""
     way = "price={'shop/clip': '0.35USD'} (--price shop/clip=0.35USD)"
-    said = f"row 2: shop/clip, 3 rows: no price is known; say one with {way}"
+    said = f"row 2: shop/clip, 3 rows: no price is known; give one with {way}"
     code, out, _ = run(*NIGHT, "--budget", "1 USD", "--dry-run", "--json")
     assert (code, json.loads(out[0])["problems"]) == (2, [said])
     assert run(*NIGHT, "--budget", "1 USD", "--quiet") == (
@@ -237,11 +235,11 @@ def test_everything_wrong_is_told_at_once(run: Run, server: Server, tmp_path: Pa
             ["night.csv", "shop", "clip", "more"],
             "'more' is not a field: write fields as NAME=VALUE after ACCOUNT and KIND",
         ),
-        ([*NIGHT, "--until", "25:00"], "--until '25:00': must be a time of day like '07:00', or a date and time like "),
-        ([*NIGHT, "--until", "2020-01-01T00:00"], "--until '2020-01-01T00:00': that is over"),
-        ([*NIGHT, "--budget", "40"], "--budget '40': must be an amount above 0 with its unit, like '40 USD' or "),
-        ([*NIGHT, "--price", "shop=1USD"], "--price 'shop': must name ACCOUNT/KIND, like 'kling/t2v'"),
-        ([*NIGHT, "--price", "shop/clip=1"], "--price 'shop/clip': '1' must be an amount with its unit, like "),
+        ([*NIGHT, "--until", "25:00"], "--until must be a time of day like '07:00', or a date and time like "),
+        ([*NIGHT, "--until", "2020-01-01T00:00"], "--until must be in the future, got '2020-01-01T00:00'"),
+        ([*NIGHT, "--budget", "40"], "--budget must be an amount above 0 with its unit, like '40 USD' or "),
+        ([*NIGHT, "--price", "shop=1USD"], "--price 'shop' must name ACCOUNT/KIND, like 'kling/t2v'"),
+        ([*NIGHT, "--price", "shop/clip=1"], "--price 'shop/clip' must be an amount with its unit, like "),
         ([*NIGHT, "--price", "shop/clap=1USD"], "shop: no submit operation 'clap'; it has: clip"),
         ([*NIGHT, "--price", "1USD"], "batch: argument --price: '1USD' is not ACCOUNT/KIND=AMOUNT, like "),
         ([*NIGHT, "--slots", "shoop=1"], "no provider 'shoop': did you mean 'shop'?"),
@@ -249,8 +247,8 @@ def test_everything_wrong_is_told_at_once(run: Run, server: Server, tmp_path: Pa
         ([*NIGHT, "--limit", "0"], "batch: argument --limit: '0' is not a whole number, 1 or more; "),
         ([*NIGHT, "--retries", "-1"], "batch: argument --retries: "),
         ([*NIGHT, "--only", "z"], "--only 'z': no row has this key"),
-        ([*NIGHT, "--report", "night.csv"], "--report 'night.csv' is the input itself, which is never written: name "),
-        ([*NIGHT, "--report", "done.txt"], "--report 'done.txt': must end in .csv or .jsonl"),
+        ([*NIGHT, "--report", "night.csv"], "--report 'night.csv' must not be the input, which is never written: "),
+        ([*NIGHT, "--report", "done.txt"], "--report must end in .csv or .jsonl, got 'done.txt'"),
         ([*NIGHT, "--into", "night.csv"], "--into: cannot save files in 'night.csv': "),
         ([*NIGHT, "--no-store"], "batch: a batch needs its store, so that nothing is bought twice: omit --no-store"),
         (
@@ -337,5 +335,5 @@ def test_the_first_signal_ends_gently(run: Run, server: Server, number: int, cod
 def test_the_second_signal_leaves(run: Run, server: Server) -> None:
     """At once, with the line that goes on; nothing is bought twice by it."""
     code, _, err = run(*NIGHT, "--slots", "shop=1", plugins=(Signals(signal.SIGINT, 2),))
-    assert (code, err[-1]) == (130, f"vidpoll: interrupted; continue with: {LINE} --store kept.sqlite3 --slots shop=1")
+    assert (code, err[-1]) == (130, f"vidpoll: interrupted; {GO_ON} --slots shop=1")
     assert (run(*NIGHT)[0], server.bought) == (0, ["pa", "pb", "pc"])

@@ -97,8 +97,8 @@ def test_all_is_well_and_nothing_is_sent(shell: Shell, run: Doctor) -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"HTTPS_PROXY": "http://bob:pa#ss@h:1"}, [("proxies", "HTTPS_PROXY names is no URL")]),
-        ({"ALL_PROXY": "gopher://h"}, [("proxies", "ALL_PROXY names is of no known kind")] * 2),
+        ({"HTTPS_PROXY": "http://bob:pa#ss@h:1"}, [("proxies", "HTTPS_PROXY names is not a URL")]),
+        ({"ALL_PROXY": "gopher://h"}, [("proxies", "ALL_PROXY names has an unknown scheme")] * 2),
         ({"REQUESTS_CA_BUNDLE": "/nowhere.pem"}, [("certificates", "REQUESTS_CA_BUNDLE names cannot be used")]),
         ({"CURL_CA_BUNDLE": "empty.pem"}, [("certificates", "there is no certificate in it")]),
         ({"SSL_CERT_FILE": "/nowhere.pem"}, [("certificates", "SSL_CERT_FILE is ignored, because there is no file")]),
@@ -107,7 +107,7 @@ def test_all_is_well_and_nothing_is_sent(shell: Shell, run: Doctor) -> None:
         ({"ACME_API_KEY": f" {KEY}"}, [("acme", "ACME_API_KEY has spaces around it")]),
         ({"ACME_API_KEY": f"'{KEY}'"}, [("acme", "ACME_API_KEY has quotation marks around it")]),
         ({"ACME_API_KEY": f"{KEY}\u200b"}, [("acme", "contains a character that no key can contain")]),
-        ({"ACME_BASE_URL": "acme"}, [("acme", "'acme' is no base URL; set ACME_BASE_URL")]),
+        ({"ACME_BASE_URL": "acme"}, [("acme", "'acme' is not a base URL; set ACME_BASE_URL")]),
         ({"ACME_BASE_URL": "http://acme.example"}, [("acme", "the key would travel unencrypted")]),
     ],
 )
@@ -147,7 +147,7 @@ def test_a_store(run: Doctor, shell: Shell) -> None:
     assert "can be written by others" in troubles(run("--store", "s.sqlite3"))[0][1]
     Path("s.sqlite3").write_text("no store at all, however long it may be", encoding="utf-8")
     Path("s.sqlite3").chmod(0o600)
-    assert "is no SQLite file" in troubles(run("--store", "s.sqlite3"))[0][1]
+    assert "is not an SQLite file" in troubles(run("--store", "s.sqlite3"))[0][1]
 
 
 def test_a_store_that_is_locked_cannot_be_written(run: Doctor, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,7 +229,10 @@ def dated(seconds: float, status: int = 404, **headers: str) -> Any:
         (dated(-7200.0), [("clock", "7,200 s ahead of that of acme")]),
         (dated(0.0, 503), [("acme", "(HTTP 503, sent without the key): the server fails")]),
         (dated(0.0, 407), [("acme", "a proxy requires a user and a password")]),
-        (ConnectionRefusedError(), [("acme", "It was asked at https://api.acme.example/v1, which ACME_BASE_URL sets")]),
+        (
+            ConnectionRefusedError(),
+            [("acme", "The base URL was https://api.acme.example/v1 (set ACME_BASE_URL to change it)")],
+        ),
         (RuntimeError("what?"), [("acme", "the request failed (RuntimeError)")]),
     ],
 )
@@ -305,7 +308,7 @@ def test_reach_is_bounded() -> None:
     """A server that says nothing is let go of when the time of one request is over."""
     silent, clock = Silent(), Impatient(START)
     with vidpoll.Client(plugins=[Plugin(ACME)], discover=False, clock=clock, transport=silent) as client:  # type: ignore[arg-type]
-        with pytest.raises(vidpoll.ProviderError, match="no whole answer within 40 s"):
+        with pytest.raises(vidpoll.ProviderError, match="no complete response within 40 s"):
             client.reach("acme")
     assert (clock.now - START, len(silent.aborted)) == (40.0, 1)
 

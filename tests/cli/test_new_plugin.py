@@ -192,7 +192,7 @@ def test_a_sample_that_the_tables_refuse_says_so(tmp_path: Path) -> None:
         (
             "failed.json",
             {"code": 0, "data": {"task_id": "k1", "task_status": "failed", "error": {"code": "E7", "message": "No."}}},
-            'which category has its code? Set problem=declare.problems({"E7": "CATEGORY"}) of the Reader.',
+            'category of failure is its code? Set problem=declare.problems({"E7": "CATEGORY"}) of the Reader.',
         ),
         ("cancel-late.json", {"code": 7}, 'its code? Set kinds={"CODE": "CATEGORY"} of the Envelope.'),
         ("error-504.json", {"code": 9}, 'its code? Set error=declare.refusals({"9": "CATEGORY"}) of the Provider.'),

@@ -163,7 +163,7 @@ def test_a_damaged_store_stops_no_submit_and_no_wait(shell: Shell) -> None:
     code, out, [warning] = shell("submit", "acme", "clip", "prompt=x", script=[SUBMITTED])
     assert (code, out) == (0, [REF])
     assert warning.startswith("vidpoll: warning: the store ")
-    assert "is no SQLite file" in warning
+    assert "is not an SQLite file" in warning
     assert "nothing is kept" in warning
     code, out, err = shell("wait", REF, "--quiet", "--download", "clips", script={"/files/": [MP4], "": [DONE]})
     assert (code, out[0], len(err)) == (0, "acme:j1 completed: video", 1)
@@ -175,7 +175,7 @@ def test_a_damaged_store_is_an_error_where_it_is_what_was_asked_for(shell: Shell
     """One line, exit code 1."""
     code, out, [said] = shell(*command)
     assert (code, out) == (1, [])
-    assert "is no SQLite file: name another one" in said
+    assert "is not an SQLite file: name another one" in said
 
 
 def test_a_store_that_fails_in_the_middle_stops_no_submit(
@@ -196,7 +196,7 @@ def test_a_store_that_fails_in_the_middle_stops_no_submit(
     monkeypatch.setattr(vidpoll.storage.keeper.Intent, "begin", lock)
     code, out, [warning] = shell("submit", "acme", "clip", "prompt=x", script=[SUBMITTED])
     assert (code, out, len(shell.wire.sent)) == (0, [REF], 1)  # type: ignore[attr-defined]
-    assert "nothing was sent, because it could not be kept" in warning
+    assert "nothing was sent, because it could not be stored" in warning
     holder[0].close()
 
 
@@ -420,7 +420,7 @@ def test_submit_once_prints_the_same_reference(shell: Shell) -> None:
     assert [job["key"] for job in local(shell)] == ["night 1"]
     assert shell("jobs", "--local")[1] == ["2027-01-15T08:00:00Z  acme:j1 completed: video, key night 1"]
     code, _, [said] = shell(*ONCE[:3], "prompt=a lake", *ONCE[4:])
-    assert (code, "prompt was 'a sea', and is 'a lake'" in said) == (2, True)
+    assert (code, "prompt was 'a sea' and is now 'a lake'" in said) == (2, True)
 
 
 def test_forgetting_says_which_keys_may_buy_again(shell: Shell) -> None:
@@ -463,7 +463,7 @@ def test_submit_once_at_a_store_that_fails_in_the_middle_sends_nothing(
     monkeypatch.setattr(vidpoll.storage.sqlite.SqliteStore, "begin", full)
     code, out, [said] = shell(*ONCE, script=[SUBMITTED])
     assert (code, out, urls(shell)) == (1, [], [])
-    assert "nothing was sent, because it could not be kept: no room" in said
+    assert "nothing was sent, because it could not be stored: no room" in said
 
 
 def test_a_count_of_submits_once_goes_on_where_it_stopped(shell: Shell) -> None:

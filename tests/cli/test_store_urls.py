@@ -120,7 +120,7 @@ def test_an_address_that_is_no_url_makes_no_file(
     for command in (("jobs", "--local"), ("serve", "--seconds", "1")):
         code, out, err = shell(*command)
         assert (code, "postgresql://user@host/database" in err, "hunter2" in out + err) == (2, True, False)
-    with pytest.raises(vidpoll.UsageError, match="is no URL"):
+    with pytest.raises(vidpoll.UsageError, match="is not a URL"):
         vidpoll.Client(store=Path(address), discover=False)
     assert list(tmp_path.iterdir()) == []
     vidpoll.Client(store=f"./{address.replace('/', ' ')}", discover=False).close()

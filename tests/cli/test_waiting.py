@@ -74,7 +74,7 @@ def test_wait_refused_is_unknown(shell: Shell) -> None:
     code, _, err = shell("wait", REF, "--quiet", script=[(401, {}, b"")])
     assert code == 3
     assert len(err) == 1
-    assert "refuses to tell" in err[0]
+    assert "refused the status request" in err[0]
 
 
 def test_wait_for_several(shell: Shell) -> None:

@@ -455,7 +455,7 @@ def test_a_disk_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     with vidpoll.Client(plugins=[Plugin(ACME)], discover=False, transport=FakeTransport([])) as client:
         client.wait(job, timeout=0.01, download=tmp_path, check=False)
     let.set()
-    assert "the disk does not answer" in str(job.download_error)
+    assert "the disk does not respond" in str(job.download_error)
 
 
 def test_no_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

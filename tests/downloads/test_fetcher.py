@@ -178,7 +178,7 @@ def test_other_ranges_than_asked_for_begin_anew(tmp_path: Path, wrong: Any) -> N
 def test_ranges_that_were_not_asked_for(tmp_path: Path) -> None:
     """A whole file was asked for, and its middle comes: that is hopeless, and told at once."""
     t = fetching([rest(50)], {"status": "done", "video": SIGNED})
-    assert "ranges that were not asked for; the job is unchanged" in refused(t, tmp_path)
+    assert "the server sent a range that was not requested; the job is unchanged" in refused(t, tmp_path)
     assert len(asked(t)) == 1
 
 
@@ -205,7 +205,7 @@ def test_a_server_that_gives_little_at_a_time(tmp_path: Path, total: str | None)
 def test_pieces_that_nothing_holds_together(tmp_path: Path) -> None:
     """Without an ETag or a date they may be of several files."""
     t = fetching([rest(0, 1000, etag=None)])
-    assert "in pieces, without the ETag" in refused(t, tmp_path, vidpoll.DownloadTruncated)
+    assert "in pieces, and no ETag shows" in refused(t, tmp_path, vidpoll.DownloadTruncated)
 
 
 def test_a_whole_part_costs_no_request(tmp_path: Path) -> None:
@@ -287,7 +287,7 @@ def test_416_tells_whether_it_is_whole(tmp_path: Path, length: int, named: dict[
 def test_a_body_without_a_length_may_have_been_cut(tmp_path: Path) -> None:
     """Nothing tells; so it is no file, unless something else does."""
     t = fetching([raw()])
-    assert "does not say how long it is, and it may have been cut" in refused(t, tmp_path, vidpoll.DownloadTruncated)
+    assert "does not say how long the file is; it may be cut" in refused(t, tmp_path, vidpoll.DownloadTruncated)
 
 
 @pytest.mark.parametrize(
@@ -330,7 +330,7 @@ def test_a_checksum_that_does_not_hold_keeps_nothing(tmp_path: Path) -> None:
     """Also where the bytes could have been gone on with."""
     provider = promising(checksum=f"md5:{hashlib.md5(OTHER).hexdigest()}")
     message = refused(fetching([full()], provider=provider), tmp_path, vidpoll.DownloadChanged)
-    assert "not those of the checksum md5:" in message
+    assert "its bytes do not match the checksum md5:" in message
     assert list(tmp_path.iterdir()) == []
 
 
@@ -565,7 +565,7 @@ def test_a_url_that_is_named_no_more(tmp_path: Path, later: Any) -> None:
     """Three answers without it: ResultMissing, which names why one was looked for."""
     t = fetching([(410, {"error": "cleaned up"})], [done(OLD), later])
     message = refused(t, tmp_path, vidpoll.ResultMissing)
-    assert message == ("acme:j1: the video is gone (HTTP 410: cleaned up), and the provider names it no more")
+    assert message == ("acme:j1: the video is gone (HTTP 410: cleaned up), and the provider no longer lists it")
     assert len(t.wire.sent) == 1 + 1 + 3
 
 
@@ -581,7 +581,7 @@ def test_a_blip_of_the_poll_is_borne(tmp_path: Path, blip: Any) -> None:
     assert got(t, tmp_path) == FILE
     t = fetching([(403, {}, b"")], [done(OLD), blip], patience=40)
     message = refused(t, tmp_path / "b", timeout=None)
-    assert "a fresh URL cannot be had: acme:j1: " in message
+    assert "no fresh URL could be fetched: acme:j1: " in message
     assert "again and again" in message
 
 
@@ -591,7 +591,7 @@ def test_a_poll_that_is_refused(tmp_path: Path, status: int) -> None:
     t = fetching([(403, {"error": "expired"})], [done(OLD), (status, {"error": "no"})])
     message = refused(t, tmp_path)
     assert len(t.wire.sent) <= 4  # a refusal is asked about once more, as ever
-    assert "HTTP 403: expired; a fresh URL cannot be had: acme:j1: " in message
+    assert "HTTP 403: expired; no fresh URL could be fetched: acme:j1: " in message
     assert "no" in message
 
 

@@ -22,7 +22,7 @@ ONE = MP4 + bytes(number * 7 & 255 for number in range(5000))
 TWO = ONE[:-3] + b"two"
 LONGER = ONE + b"x"
 LARGE = MP4 + os.urandom(2 * TAIL)
-TAKEN = "is there and is not known to be of acme:j1: overwrite=True (vidpoll download --overwrite) replaces it, "
+TAKEN = "exists and is not known to be a file of acme:j1: overwrite=True (vidpoll download --overwrite) replaces it, "
 
 
 class Files(vidpoll.testing.FakeTransport):
@@ -94,7 +94,7 @@ def test_a_file_that_was_changed_since_is_not_the_jobs(tmp_path: Path) -> None:
     """It bears the mark still, and does not look as it did."""
     serving(ONE).client.download(REF, tmp_path / "clip.mp4")
     (tmp_path / "clip.mp4").write_bytes(b"edited")
-    with pytest.raises(vidpoll.DownloadError, match="is not known to be of acme:j1"):
+    with pytest.raises(vidpoll.DownloadError, match="is not known to be a file of acme:j1"):
         serving(ONE).client.download(REF, tmp_path / "clip.mp4")
 
 
@@ -104,7 +104,7 @@ def test_a_mark_of_another_user_says_nothing(tmp_path: Path, monkeypatch: pytest
     serving(ONE).client.download(REF, tmp_path / "clip.mp4")
     monkeypatch.setattr(identity, "is_ours", lambda found: False)
     t = serving(TWO)
-    with pytest.raises(vidpoll.DownloadError, match="is not known to be of acme:j1"):
+    with pytest.raises(vidpoll.DownloadError, match="is not known to be a file of acme:j1"):
         t.client.download(REF, tmp_path / "clip.mp4")
     assert asked(t) == [f"bytes=0-{len(ONE) - 1}"]
 
@@ -113,7 +113,7 @@ def test_a_mark_of_another_user_says_nothing(tmp_path: Path, monkeypatch: pytest
 def test_two_jobs_with_one_target(tmp_path: Path) -> None:
     """The second is not answered with the first one's video."""
     serving(ONE).client.download("acme:j1", tmp_path / "out-v1.0")
-    with pytest.raises(vidpoll.DownloadError, match="is not known to be of acme:j2"):
+    with pytest.raises(vidpoll.DownloadError, match="is not known to be a file of acme:j2"):
         serving(TWO).client.download("acme:j2", tmp_path / "out-v1.0")
     assert (tmp_path / "out-v1.0").read_bytes() == ONE
 
@@ -162,7 +162,7 @@ def test_where_nothing_tells_the_error_says_so(tmp_path: Path) -> None:
     (tmp_path / "clip.mp4").write_bytes(ONE)
     t = talk({"/jobs": [{"status": "done", "video": "/v.mp4"}], "": [(410, {}, b"")]})
     with pytest.raises(
-        vidpoll.DownloadError, match=r"410.*clip\.mp4 is there, and nothing tells whether it is this file$"
+        vidpoll.DownloadError, match=r"410.*clip\.mp4 exists, but it could not be checked whether it is this file$"
     ):
         t.client.download(REF, tmp_path / "clip.mp4")
     assert (tmp_path / "clip.mp4").read_bytes() == ONE
@@ -195,7 +195,7 @@ def test_a_tilde_is_the_users_home(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     (path,) = serving(ONE).client.download(REF, "~/clips")
     assert path.parent == tmp_path / "clips"
-    with pytest.raises(vidpoll.UsageError, match="write the folder out"):
+    with pytest.raises(vidpoll.UsageError, match="Write the path without ~"):
         serving(ONE).client.download(REF, "~nobody-of-that-name/clips")
 
 

@@ -41,7 +41,7 @@ def test_what_a_video_or_an_image_begins_with(start: bytes, kind: str) -> None:
 def test_other_bytes_are_no_video(start: bytes) -> None:
     """But may be of another kind: audio, subtitles, whatever a provider has."""
     for kind in ("video", "combined", "thumbnail", "last_frame"):
-        assert unfit(kind, start) == "is no video or image file"
+        assert unfit(kind, start) == "is not a video or image file"
     assert unfit("audio", start) is None
 
 

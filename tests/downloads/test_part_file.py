@@ -358,7 +358,7 @@ def test_a_disk_without_room_is_told_before_the_first_byte(target: Path, monkeyp
         part_file.shutil, "disk_usage", lambda path: asked.append(path) or type("Usage", (), {"free": 5, "total": 9})
     )
     with PartFile(target) as part:
-        with pytest.raises(OSError, match="10 bytes are to come, and the disk has room for 5") as caught:
+        with pytest.raises(OSError, match="10 bytes are needed, and the disk has room for 5") as caught:
             part.begin(whole(10), URL)
         assert (caught.value.errno, asked) == (errno.ENOSPC, [target.parent])
     assert left(target.parent) == []
@@ -438,7 +438,7 @@ def test_a_body_without_a_length_does_not_fill_the_disk(
         part.begin(whole(None), URL)
         part.write(b"012345678")
         if bound is None:
-            said = r"^more than 9 bytes, nobody tells how long it is, and it would fill the disk$"
+            said = r"^more than 9 bytes, its length is unknown, and it would fill the disk$"
             with pytest.raises(DownloadTooLarge, match=said):
                 part.write(b"9")
         else:
@@ -454,7 +454,7 @@ def test_nothing_is_written_after_it_was_left(target: Path) -> None:
         part.begin(whole(10), URL)
         part.write(b"01234")
     for late in (lambda: part.write(b"late"), lambda: part.begin(whole(10), URL)):
-        with pytest.raises(OSError, match="left in the meantime"):
+        with pytest.raises(OSError, match="closed in the meantime"):
             late()
     assert part.path.read_bytes() == b"01234"
 

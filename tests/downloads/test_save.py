@@ -80,7 +80,7 @@ def test_a_target_with_a_suffix_is_a_file(tmp_path: Path) -> None:
     assert t.client.download(REF, folder)[0].parent == folder
     assert t.client.download(REF, str(tmp_path / "v2.0") + os.sep)[0].parent == tmp_path / "v2.0"
     both = done(video="/a.mp4", cover="/b.jpg")
-    with pytest.raises(vidpoll.UsageError, match="names one file, and 2 are to be fetched"):
+    with pytest.raises(vidpoll.UsageError, match="names one file, but the job has 2 to fetch"):
         fetched([MP4], both).client.download(REF, tmp_path / "my2.mp4", kinds=("video", "thumbnail"))
 
 
@@ -173,7 +173,7 @@ def test_a_file_that_another_process_was_faster_with(
     if theirs == MP4:
         assert t.client.download(REF, tmp_path / "v.mp4") == [tmp_path / "v.mp4"]
     else:
-        with pytest.raises(vidpoll.DownloadError, match="is there and is not known to be of acme:j1"):
+        with pytest.raises(vidpoll.DownloadError, match="exists and is not known to be a file of acme:j1"):
             t.client.download(REF, tmp_path / "v.mp4")
     assert (left(tmp_path), (tmp_path / "v.mp4").read_bytes()) == (["v.mp4"], theirs)
     assert len(t.requests) == 2
@@ -190,8 +190,8 @@ def test_a_file_that_appears_during_a_download_stays(tmp_path: Path, theirs: byt
         t.client.download(REF, tmp_path / name, on_progress=lambda event: final.write_bytes(theirs))
     (part,) = tmp_path.glob("*.part")
     assert str(caught.value) == (
-        f"{REF}: something else came to the name of the file while it was fetched, and stays; the file is whole, as "
-        f"{part}: rename that, or replace what came with overwrite=True (vidpoll download --overwrite)"
+        f"{REF}: another file appeared under the name during the download, and was kept; the download is complete, as "
+        f"{part}: rename that, or replace the other file with overwrite=True (vidpoll download --overwrite)"
     )
     assert (final.read_bytes(), part.read_bytes()) == (theirs, MP4)
     assert fetched([MP4]).client.download(REF, tmp_path / name, overwrite=True) == [final]
@@ -223,7 +223,7 @@ def test_what_is_no_file_is_kept_like_one(tmp_path: Path, kind: str) -> None:
     made.unlink()
     for path in (made, tmp_path / "v.mp4"):
         os.mkfifo(path) if kind == "a pipe" else path.symlink_to(other)
-    with pytest.raises(vidpoll.DownloadError, match=r"v\.mp4 is there and is not known to be of acme:j1"):
+    with pytest.raises(vidpoll.DownloadError, match=r"v\.mp4 exists and is not known to be a file of acme:j1"):
         fetched([MP4]).client.download(REF, tmp_path / "v.mp4")
     (path,) = fetched([MP4]).client.download(REF, tmp_path / "clips")
     assert (path.name, path.read_bytes()) == (f"{made.stem}~2.mp4", MP4)
@@ -346,7 +346,7 @@ def test_what_a_job_makes_is_what_is_saved(tmp_path: Path) -> None:
         (HTML, vidpoll.NotAVideo, "a page or an error message"),
         (b'{"error": "expired"}', vidpoll.NotAVideo, "a page or an error message"),
         (b"", vidpoll.NotAVideo, "the video is empty"),
-        (b"MZ\x90\x00" * 50, vidpoll.NotAVideo, "no video or image file"),
+        (b"MZ\x90\x00" * 50, vidpoll.NotAVideo, "not a video or image file"),
         ((404, {"error": "expired"}), vidpoll.DownloadError, "HTTP 404: expired"),
         ((503, {}, b""), vidpoll.DownloadError, "HTTP 503"),
         (NoAnswer("nothing came for 30 s"), vidpoll.DownloadError, "nothing came for 30 s"),
@@ -422,7 +422,7 @@ def test_a_name_that_is_too_long(tmp_path: Path, name: str) -> None:
 def test_a_target_that_is_no_path(tmp_path: Path, name: str) -> None:
     """A zero byte, half a character: the call is wrong, and nothing is fetched."""
     t = fetched([MP4])
-    with pytest.raises(vidpoll.UsageError, match="no path of this system can be called so"):
+    with pytest.raises(vidpoll.UsageError, match="must be a path that this system can have"):
         t.client.download(REF, f"{tmp_path}/{name}")
     assert len(t.requests) == 1
 
@@ -598,7 +598,7 @@ def test_a_redirect_to_a_file_elsewhere(cdn: Any, tmp_path: Path) -> None:
 def test_a_file_in_the_place_of_the_folder(tmp_path: Path) -> None:
     """It is named as what it is, and no other name in it is advised."""
     (tmp_path / "clips").write_text("mine", encoding="utf-8")
-    with pytest.raises(vidpoll.DownloadError, match=r"clips is a file, and no folder: name a folder"):
+    with pytest.raises(vidpoll.DownloadError, match=r"clips is a file, not a folder: name a folder"):
         talk({"/files/": [MP4], "": [DONE]}).client.download(REF, tmp_path / "clips/")
 
 

@@ -267,7 +267,7 @@ def test_chunks_are_as_good_as_a_length() -> None:
 
 def test_without_ranges_and_length_it_cannot_be_read() -> None:
     """It might have been cut; `download` may find out whether it was."""
-    with pytest.raises(vidpoll.DownloadTruncated, match=r"how long it is; the job is unchanged, download it$"):
+    with pytest.raises(vidpoll.DownloadTruncated, match=r"how long the file is; the job is unchanged, download it$"):
         reading(ranges=False, length=False)
 
 
@@ -313,7 +313,7 @@ def test_other_ranges_than_asked_for(span: str) -> None:
     stream, _ = reading(faults=[None, wrong])
     with stream, pytest.raises(vidpoll.DownloadChanged):
         stream.read(5000)
-    with pytest.raises(vidpoll.DownloadError, match="ranges that were not asked for; the job is unchanged, download"):
+    with pytest.raises(vidpoll.DownloadError, match="a range that was not requested; the job is unchanged, download"):
         reading(faults=[lambda server: vidpoll.Response(206, {"content-range": "bytes 7-9/99"}, b"abc")])
 
 
@@ -327,7 +327,7 @@ def test_206_with_the_whole_file() -> None:
 
 def test_a_range_without_a_total() -> None:
     """How long the file is cannot be told: not readable as a stream."""
-    with pytest.raises(vidpoll.DownloadError, match="how long it is"):
+    with pytest.raises(vidpoll.DownloadError, match="how long the file is"):
         reading(faults=[vidpoll.Response(206, {"content-range": "bytes 0-511/*"}, FILE[:512])])
 
 

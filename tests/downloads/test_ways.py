@@ -273,7 +273,7 @@ def test_a_file_in_a_real_coding_is_told_with_its_name(tmp_path: Path, coding: s
     """Once: the next one would be the same."""
     t = fetching([(200, {"content-encoding": coding}, b"\x1f\x8b\x08" + bytes(99))])
     with pytest.raises(
-        vidpoll.DownloadError, match=f"content coding {coding.rpartition(' ')[2]}, which was not asked for"
+        vidpoll.DownloadError, match=f"content coding {coding.rpartition(' ')[2]}, which was not requested"
     ):
         t.client.download(REF, tmp_path)
     assert len(asked(t)) == 1

@@ -236,7 +236,7 @@ def test_a_server_that_calls_the_job_by_another_id_is_told_of_soon(case: Case) -
     told = waiting(case, [case.saying(case.completed, **{case.id_field: other})])
     assert type(told.error) is vidpoll.JobNotFound
     assert len(told.wire.sent) == 3
-    assert f"the server calls it {other}: wait for {case.name}:{other}" in str(told.error)
+    assert f"the server calls the job {other}. Wait for {case.name}:{other}" in str(told.error)
     assert case.job_id in str(told.error)
     ref = taken(case, str(told.error).rpartition(": ")[2])
     assert ref == taken(case, str(told.error.resume)) == f"{case.name}:{other}"
@@ -377,9 +377,9 @@ def test_a_404_that_is_not_the_apis_own_names_the_address(
     monkeypatch.setenv(variable, "https://wrong.example/x")
     told = waiting(case, [NOT_THE_API[name]])
     assert type(told.error) is vidpoll.JobNotFound
-    assert "the address may be wrong: https://wrong.example/x/" in str(told.error)
-    assert f"{variable} sets it, to one like {case.provider.base_url}" in str(told.error)
-    with pytest.raises(vidpoll.NotFound, match="the address may be wrong"):
+    assert "the base URL may be wrong: https://wrong.example/x/" in str(told.error)
+    assert f"Set {variable} to a base URL like {case.provider.base_url}" in str(told.error)
+    with pytest.raises(vidpoll.NotFound, match="the base URL may be wrong"):
         client_of(case, [NOT_THE_API[name]]).client.poll(case.ref)
     monkeypatch.setenv(variable, case.provider.base_url)
     told = waiting(case, [case.completed])
@@ -404,14 +404,14 @@ def test_no_answer_names_the_address_and_what_sets_it(lost: Any, case: Case) -> 
     """The commonest mistake of a newcomer is a server that is elsewhere."""
     told = waiting(case, [lost], timeout=7200)
     assert type(told.error) is vidpoll.ProviderUnreachable
-    asked = f"It was asked at {case.provider.base_url}, which {case.name.upper()}_BASE_URL sets"
+    asked = f"The base URL was {case.provider.base_url} (set {case.name.upper()}_BASE_URL to change it)"
     assert asked in str(told.error)
     if not isinstance(lost, vidpoll.Response):
         with pytest.raises(vidpoll.ProviderError, match=re.escape(asked)):
             client_of(case, [lost]).client.poll(case.ref)
         assert asked in str(waiting(case, [lost], timeout=60).error)
         told = waiting(case, [lost], timeout=7200, base_url="https://a.example")
-        assert "It was asked at https://a.example, which its base_url sets" in str(told.error)
+        assert "The base URL was https://a.example (set its base_url to change it)" in str(told.error)
 
 
 # -- submits ----------------------------------------------------------------------------------------------------------
@@ -438,7 +438,7 @@ def test_an_id_that_came_under_another_name_is_not_thrown_away(body: Any, found:
     assert error.ids[0] == found
     assert json.loads(error.answer.body) == body
     assert error.transcript == (error.answer,)
-    line = re.search(r"Look whether it is the job: `(.+?)`", str(error))
+    line = re.search(r"Check whether that is the job with `(.+?)`", str(error))
     assert line is not None
     with client_of(case, [case.saying(case.completed, id=found)], store=tmp_path / "s").client as client:
         assert client.wait(taken(case, line[1])).ok
@@ -481,7 +481,7 @@ def test_what_is_no_jobs_id_is_not_offered_as_one(body: Any) -> None:
 def test_a_submit_that_no_answer_came_to_says_where_it_was_sent() -> None:
     """And what came instead of an answer."""
     told = client_of(TOKEN360, [ConnectionResetError()])
-    with pytest.raises(vidpoll.SubmitUnknown, match="which TOKEN360_BASE_URL sets") as caught:
+    with pytest.raises(vidpoll.SubmitUnknown, match=r"\(set TOKEN360_BASE_URL to change it\)") as caught:
         told.client.submit("token360", TOKEN360.submit[0], **TOKEN360.submit[1])
     assert (caught.value.answer.status, caught.value.ids) == (None, ())
     assert caught.value.answer.reason

@@ -334,7 +334,7 @@ def test_a_file_in_a_content_coding(tmp_path: Path) -> None:
     """It was not asked for, and its length is not that of the file: told at once, not guessed at."""
     zipped = answers(b"\x1f\x8b\x08\x00" + bytes(100), head="Content-Encoding: gzip\r\n")
     with chaos(zipped) as server, client() as user:
-        with pytest.raises(vidpoll.DownloadError, match="in the content coding gzip, which was not asked for; the job"):
+        with pytest.raises(vidpoll.DownloadError, match="in the content coding gzip, which was not requested; the job"):
             user.download(job(f"{server.url}/v.mp4"), tmp_path)
         assert len(server.heads) == 1
         assert header(server.heads[0], "accept-encoding") == "identity"

@@ -308,7 +308,7 @@ def test_jobs_that_were_never_asked_end_with_their_accounts_patience() -> None:
     assert len(silent) > 100
     for job in jobs:
         assert isinstance(job.error, vidpoll.ProviderUnreachable)
-        assert "no good answer from acme for" in str(job.error)
+        assert "no usable response from acme for" in str(job.error)
         assert "HTTP 503" in str(job.error)
         assert job.error.resume == f'client.wait("{job.ref}")'
     assert Counter(hook for hook, _, _ in world.ears.heard)["gave_up"] == 200

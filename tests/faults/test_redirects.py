@@ -187,7 +187,7 @@ def test_a_submit_is_never_sent_to_where_a_redirect_points(case: Case, status: i
     with chaos(to(f"{abroad.url}/", status)) as server, real_client(case, server.url, bound=2.0) as client:
         with pytest.raises(vidpoll.ProviderError, match="Nothing was bought") as caught:
             client.submit(case.name, kind, **fields)
-    assert f"it points to {abroad.url}/" in str(caught.value)
+    assert f"it redirects to {abroad.url}/" in str(caught.value)
     assert (len(server.heads), abroad.heads) == (1, [])
 
 

@@ -98,7 +98,7 @@ def test_an_outage_longer_than_patience_is_an_unknown_outcome(case: Case) -> Non
     """ProviderUnreachable says for how long and what came last; the job keeps its state."""
     told = waiting(case, [case.running, raw(b"", status=503)], timeout=7200)
     error = unknown(told, vidpoll.ProviderUnreachable)
-    assert "no good answer" in str(error)
+    assert "no usable response" in str(error)
     assert "HTTP 503" in str(error)
     assert told.job.state == "running"
     assert 600 <= sum(told.waited) < 670
@@ -238,7 +238,7 @@ def test_a_refusal_midway_is_asked_once_more_and_then_told(status: int, case: Ca
     assert isinstance(error, vidpoll.ProviderError)
     assert (error.status, error.category) == (status, CATEGORIES[status])
     assert "not for you" in str(error)
-    assert "the job itself goes on" in str(error)
+    assert "the job continues at the provider" in str(error)
     assert REMEDIES[status] in str(error)
     assert told.job.state == "running"
     assert len(told.wire.sent) == 3

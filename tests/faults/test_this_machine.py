@@ -112,7 +112,7 @@ def test_a_submit_that_is_given_up_while_it_connects_was_not_sent(
         many = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address)] * 5
         monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **options: many)
         url, bound = {
-            "requests": ("http://api.acme.internal", r"no whole answer within 0\.2 s"),
+            "requests": ("http://api.acme.internal", r"no complete response within 0\.2 s"),
             "curl": (f"http://127.0.0.1:{address[1]}", r"no connection within 0\.1 s"),
         }[transport]
         with real_client(CASE, url, bound=0.2) as client:
@@ -142,9 +142,9 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_without_a_thread_nothing_is_sent(threads: list[int]) -> None:
     """A typed error for a submit and a wait; the limit is named."""
     with chaos(answers(CASE.completed)) as server, real_client(CASE, server.url) as client:
-        with pytest.raises(vidpoll.ConfigurationError, match="no more threads: raise its limit"):
+        with pytest.raises(vidpoll.ConfigurationError, match="cannot start more threads: raise the limit"):
             client.submit(CASE.name, KIND, **FIELDS)
-        with pytest.raises(vidpoll.WaitNotSent, match="no more threads"):
+        with pytest.raises(vidpoll.WaitNotSent, match="cannot start more threads"):
             client.wait(CASE.ref, timeout=60)
         assert server.heads == []
         threads[0] = 1
@@ -157,7 +157,10 @@ def test_without_a_thread_no_file_is_fetched(threads: list[int], tmp_path: Path)
     with chaos(answers(CASE.completed)) as server, real_client(CASE, server.url) as client:
         threads[0] = 1
         job = client.wait(CASE.ref, timeout=60)
-    with real_client(CASE, server.url) as client, pytest.raises(vidpoll.ConfigurationError, match="no more threads"):
+    with (
+        real_client(CASE, server.url) as client,
+        pytest.raises(vidpoll.ConfigurationError, match="cannot start more threads"),
+    ):
         client.download(job, tmp_path)
 
 
@@ -266,4 +269,4 @@ def test_a_parser_that_could_not_read_is_not_the_plugins_fault(error: Exception)
     events: list[vidpoll.Event] = []
     assert t.client.wait(REF, on_event=events.append).ok
     (failed,) = [event.reason for event in events if isinstance(event, vidpoll.PollFailed)]
-    assert failed.startswith("this machine could not read the answer")
+    assert failed.startswith("this machine could not read the response")

@@ -105,7 +105,7 @@ def test_a_public_servers_file_that_is_found_in_this_network(wires: Any, tls: bo
                 came.append(connection.recv(100))
     assert came == {"requests": [b""], "curl": []}[transport]
     assert error.reason == (
-        "cdn.example is at 127.0.0.1, an address of this network, and api.acme.example is on the public net. To allow "
+        "cdn.example is at 127.0.0.1, an address of this network, but api.acme.example is on the public net. To allow "
         "it: --private-media, in Python vidpoll.Account('acme', …, private_media=True)"
     )
 
@@ -202,7 +202,7 @@ def test_a_key_in_the_clear_goes_through_no_far_proxy(wires: Any, monkeypatch: p
         monkeypatch.setenv("HTTP_PROXY", at("proxy.far.example", proxy))
         error = refused(wires, question_of(opened("http://10.9.8.7/v1")), Misconfigured)
         assert error.reason == (
-            "the key would travel unencrypted to 10.9.8.7 by way of the proxy proxy.far.example, on the public net. "
+            "the key would travel unencrypted to 10.9.8.7 through the proxy proxy.far.example, on the public net. "
             "Use https in its base URL, put 10.9.8.7 into NO_PROXY, or allow it: --insecure, in Python "
             "vidpoll.Account('acme', …, insecure=True)"
         )
@@ -240,7 +240,9 @@ AT_PROXY = [
     (
         "https",
         says(b"HTTP/1.1 407 Proxy Authentication Required\r\n" + NOTHING),
-        (f"{PROXY} (it wants a user and a password): write them in HTTPS_PROXY, like http://USER:PASSWORD@HOST:PORT"),
+        (
+            f"{PROXY} (it requires a user and a password): write them in HTTPS_PROXY, like http://USER:PASSWORD@HOST:PORT"
+        ),
     ),
     (
         "https",
@@ -283,7 +285,7 @@ def test_a_proxy_that_speaks_no_tls(wires: Any, kind: str, monkeypatch: pytest.M
         monkeypatch.setenv(f"{kind.upper()}_PROXY", proxy.url.replace("http:", "https:"))
         error = refused(wires, question_of(opened(f"{kind}://api.acme.example", key=None)), NoAnswer)
     assert error.reason == (
-        f"{PROXY} (it speaks no TLS: write http:// before its host): {kind.upper()}_PROXY names the proxy"
+        f"{PROXY} (it does not speak TLS: write http:// before its host): {kind.upper()}_PROXY names the proxy"
     )
 
 
@@ -376,7 +378,7 @@ def test_a_key_in_the_clear_goes_through_no_far_socks_proxy(wires: Any, socks: A
     with chaos(answers(b"{}")) as server:
         socks(server, "socks5h")
         error = refused(wires, question_of(opened("http://video.internal/v1")), Misconfigured)
-    assert f"by way of the proxy {OUTSIDE}" in error.reason
+    assert f"through the proxy {OUTSIDE}" in error.reason
     assert server.heads == []
 
 

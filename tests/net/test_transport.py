@@ -237,9 +237,9 @@ def test_a_key_does_not_come_back_from_abroad_to_a_stranger(net: responses.Reque
     ("target", "says"),
     [
         ("http://api.acme.example/v1/jobs/j1", "from https to http"),
-        ("ftp://api.acme.example/x", "no plain http or https URL"),
-        ("file:///etc/passwd", "no plain http or https URL"),
-        ("https://user:pw@api.acme.example/", "no plain http or https URL"),
+        ("ftp://api.acme.example/x", "not a plain http or https URL"),
+        ("file:///etc/passwd", "not a plain http or https URL"),
+        ("https://user:pw@api.acme.example/", "not a plain http or https URL"),
     ],
 )
 def test_redirects_that_are_not_followed(net: responses.RequestsMock, target: str, says: str) -> None:
@@ -665,7 +665,7 @@ def test_a_wait_moves_on_from_a_server_that_drips(server: Any) -> None:
     with vidpoll.Client(
         accounts={"acme": account}, plugins=[Brings()], discover=False, http_timeout=(0.15, 0.15)
     ) as client:
-        with pytest.raises(vidpoll.WaitTimeout, match=r"no whole answer within 0\.3 s"):
+        with pytest.raises(vidpoll.WaitTimeout, match=r"no complete response within 0\.3 s"):
             client.wait("acme:j1", timeout=0.1)
     release.set()
     assert time.monotonic() - begun < 1

@@ -19,6 +19,7 @@ import vidpoll
 from vidpoll import parsing
 from vidpoll.pacing.limiter import ROOM
 from vidpoll.polling.list_polling import PageWalk
+from vidpoll.polling.loop import Run
 from vidpoll.testing import FakeClock
 
 SIZE = 20
@@ -248,7 +249,7 @@ def test_a_token_that_is_no_text_falls_back(field: str, token: object) -> None:
 @pytest.mark.parametrize("further", ["bc", None, 7, {"b": 1}], ids=str)
 def test_further_tokens_are_a_tuple(further: Any) -> None:
     """One text would be taken for the tokens b and c."""
-    with pytest.raises(vidpoll.PluginError, match=r"Page further .*: a tuple of tokens"):
+    with pytest.raises(vidpoll.PluginError, match=r"Page further .*: must be a tuple of tokens"):
         vidpoll.Page((), "a", further)
 
 
@@ -301,6 +302,19 @@ def test_a_wait_ends_by_its_deadline_though_a_list_is_under_way() -> None:
     assert {type(job.error) for job in ended} == {vidpoll.WaitTimeout}
     assert studio.clock.now - studio.start <= 33 + 40
     assert Counter(hook for hook, _, _ in studio.ears.heard)["gave_up"] == 50
+
+
+def test_a_plan_does_not_grow_by_what_was_planned_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each walk plans a job twice, once for its deadline, which may be a day off."""
+    studio, push, sizes = Studio([1000.0] * 50), Run._push, []
+
+    def noted(run: Run, *args: Any, **options: Any) -> None:
+        push(run, *args, **options)
+        sizes.append(len(run.heap))
+
+    monkeypatch.setattr(Run, "_push", noted)
+    studio.run(timeout=200)
+    assert 100 < max(sizes) <= ROOM + 2 * 50
 
 
 def test_stop_ends_those_who_wait_for_a_page() -> None:

@@ -154,7 +154,7 @@ def test_the_deadline_ends_a_wait_with_the_way_back() -> None:
     error = caught.value
     assert (error.job.ref, error.job.state, error.resume) == (REF, "running", 'vidpoll.wait("acme:j1")')
     assert str(error) == (
-        "acme:j1: no verdict after 12 s; it is drawing at 10 % and goes on at the provider. "
+        "acme:j1: no verdict after 12 s; the job is drawing at 10 % and continues at the provider. "
         "Resume: vidpoll wait acme:j1"
     )
     assert isinstance(error, TimeoutError)
@@ -214,7 +214,8 @@ def test_timeout_0_looks_once(first: Any) -> None:
 def test_nothing_heard_is_said_so() -> None:
     """The message of a timeout tells what was known: here nothing, and why."""
     t = talk([UNAVAILABLE])
-    with pytest.raises(vidpoll.WaitTimeout, match=r"nothing was heard of it \(last answer: HTTP 503.*may well go on"):
+    said = r"no status was received \(last response: HTTP 503.*the job may still be running"
+    with pytest.raises(vidpoll.WaitTimeout, match=said):
         t.client.wait(REF, timeout=0)
 
 
@@ -291,7 +292,7 @@ def test_a_request_that_never_answers_is_left_at_its_bound() -> None:
     t.client._loop.transport.send = wire.send
     events: list[vidpoll.Event] = []
     assert t.client.wait(REF, on_event=events.append).ok
-    assert [brief(event) for event in events] == ["fault no whole answer within 40 s", "completed"]
+    assert [brief(event) for event in events] == ["fault no complete response within 40 s", "completed"]
     assert shut.is_set()
     assert clock.waits == [40.0, 5.0]
 
@@ -511,7 +512,8 @@ def test_a_held_account_does_not_hold_a_poll_for_an_hour() -> None:
 def test_a_refusal_is_asked_once_more_and_then_told(status: int) -> None:
     """WaitRefused says that the job goes on, and is a ProviderError too; the job's state is untouched."""
     t = talk([DRAWING, (status, {"error": {"message": "bad key", "code": "E1"}})])
-    with pytest.raises(vidpoll.WaitRefused, match=f"refuses to tell.*HTTP {status}.*the job itself goes on") as caught:
+    said = f"refused the status request.*HTTP {status}.*the job continues at the provider"
+    with pytest.raises(vidpoll.WaitRefused, match=said) as caught:
         t.client.wait(REF)
     assert isinstance(caught.value, vidpoll.ProviderError)
     assert (caught.value.status, caught.value.code, caught.value.job.state) == (status, "E1", "running")
@@ -529,7 +531,7 @@ def test_a_refusal_that_goes_away_is_no_refusal() -> None:
 def test_404_is_believed_after_three_confirmations() -> None:
     """JobNotFound is an unknown outcome: the record may be gone, the job may not."""
     t = talk([NOT_FOUND])
-    with pytest.raises(vidpoll.JobNotFound, match="says 4 times that it has no such job") as caught:
+    with pytest.raises(vidpoll.JobNotFound, match="reported 4 times that it has no such job") as caught:
         t.client.wait(REF)
     assert (len(t.requests), caught.value.job.state, t.ears.hooks[-1]) == (4, None, "gave_up")
 
@@ -575,7 +577,7 @@ def test_410_is_the_providers_word() -> None:
 def test_patience_ends_a_dead_provider() -> None:
     """Faults are bounded by time: 10 min from the first of at least three in a row."""
     t = talk([DRAWING, UNAVAILABLE])
-    with pytest.raises(vidpoll.ProviderUnreachable, match="no good answer from acme for 600 s"):
+    with pytest.raises(vidpoll.ProviderUnreachable, match="no usable response from acme for 600 s"):
         t.client.wait(REF)
     assert sum(t.clock.waits) == 605.0
     assert t.ears.told[-1] == "ProviderUnreachable"
@@ -643,7 +645,7 @@ def test_stop_set_before_sends_nothing() -> None:
     stop = threading.Event()
     stop.set()
     t = talk([DRAWING])
-    with pytest.raises(vidpoll.WaitStopped, match="nothing was heard of it"):
+    with pytest.raises(vidpoll.WaitStopped, match="no status was received"):
         t.client.wait(REF, stop=stop)
     assert t.requests == []
 
@@ -725,7 +727,7 @@ def test_a_key_that_cannot_be_had_midway_is_a_blip() -> None:
     assert t.ears.told == [
         "stage drawing",
         "progress 10",
-        "fault the request could not be made (OSError)",
+        "fault the request could not be built (OSError)",
         "completed",
     ]
 
@@ -734,9 +736,9 @@ def test_a_builder_that_fails_names_its_plugin() -> None:
     """Before anything is sent, and as one typed error, not as a stray KeyError."""
     broken = replace(ACME, status=vidpoll.Operation(lambda job_id: {}[job_id], ACME.status.parse))
     t = talk([DONE], provider=broken, accounts={"acme": vidpoll.Account("acme", key=None)})
-    with pytest.raises(vidpoll.PluginError, match="acme: the plugin cannot make the request"):
+    with pytest.raises(vidpoll.PluginError, match="acme: the plugin cannot build the request"):
         t.client.wait(REF)
-    with pytest.raises(vidpoll.PluginError, match="acme: the plugin cannot make the request"):
+    with pytest.raises(vidpoll.PluginError, match="acme: the plugin cannot build the request"):
         t.client.submit("acme", "clip")
     assert t.requests == []
 

@@ -124,14 +124,14 @@ def test_where_a_redirect_says_that_the_api_is(target: str, base: str) -> None:
             "/api/v1/tasks/7",
             "http://h/mpt/api/api/v1/tasks/7 has /api twice. Set X to http://h/mpt",
         ),
-        ("http://h/v2", "/videos/7", f"http://h/v2/videos/7. X sets it, to one like {BASE}"),
+        ("http://h/v2", "/videos/7", f"http://h/v2/videos/7. Set X to a base URL like {BASE}"),
     ],
 )
 def test_what_is_wrong_with_an_address(base_url: str, path: str, told: str) -> None:
     """A prefix that is given twice, or an address that is another."""
     opened = account(TOKEN360_BASE_URL=base_url)
     said = next_step.wrong_address(opened, path).replace("TOKEN360_BASE_URL", "X")
-    assert said == f"That is not the API's own word, so the address may be wrong: {told}"
+    assert said == f"That response is not from the API, so the base URL may be wrong: {told}"
 
 
 def test_most_faults_have_no_next_step() -> None:

@@ -32,7 +32,9 @@ def store(path: Path) -> Iterator[SqliteStore]:
 
 def test_all_rows_or_none(store: SqliteStore) -> None:
     """A row that cannot be written leaves the others as they were."""
-    with pytest.raises(vidpoll.StoreError, match=r"^acme:j1 and 1 more: the store .* no text that is not Unicode"):
+    with pytest.raises(
+        vidpoll.StoreError, match=r"^acme:j1 and 1 more: the store .* cannot keep text that is not Unicode"
+    ):
         store.save([saved(ONE, "a"), Saved("acme:\udcff", {})])
     assert [each.job.stage for each in store.jobs()] == [None, None, None]
 

@@ -45,7 +45,7 @@ def test_a_verdict_that_is_not_confirmed_moves_nothing() -> None:
     """Where the provider cannot be asked, the caller hears of it, and the job is as it was."""
     t = talk([UNAVAILABLE])
     job = vidpoll.Job(REF)
-    with pytest.raises(vidpoll.ServerError, match="The job itself is not touched"):
+    with pytest.raises(vidpoll.ServerError, match="The job itself is not affected"):
         t.client.feed(job, DONE)
     assert (job.state, job.final) == (None, False)
 

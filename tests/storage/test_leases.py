@@ -40,7 +40,7 @@ def test_a_follower_keeps_its_own_deadline(path: Path) -> None:
     first = t.client.watch(REF)
     next(first)
     u = talk([DONE], store=path)
-    with pytest.raises(vidpoll.WaitTimeout, match="it is drawing at 10 %"):
+    with pytest.raises(vidpoll.WaitTimeout, match="the job is drawing at 10 %"):
         u.client.wait(REF, timeout=7)
     assert (u.requests, u.clock.now) == ([], NOW + 7)
     first.close()

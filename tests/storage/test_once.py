@@ -71,8 +71,8 @@ def test_a_key_is_its_accounts_own(path: Path) -> None:
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({"prompt": "a lake"}, "prompt was 'a lighthouse', and is 'a lake'"),
-        ({"image": b"abc"}, "image was not given, and is 'sha256:"),
+        ({"prompt": "a lake"}, "prompt was 'a lighthouse' and is now 'a lake'"),
+        ({"image": b"abc"}, "image was not given and is now 'sha256:"),
         ({"image": None}, None),
     ],
 )
@@ -191,7 +191,7 @@ def test_a_process_that_died_in_the_middle_leaves_it_unknown(path: Path) -> None
     store = SqliteStore(path, t.clock.time)
     store.begin(vidpoll.Origin("acme"), "clip", {"prompt": "a lighthouse"}, key=KEY)
     sql(path, "UPDATE submits SET owner = ?", dead(store))
-    assert unknown(t).reason == "the process ended before an answer came"
+    assert unknown(t).reason == "the process ended before a response came"
     assert (t.requests, t.clock.waits) == ([], [])
 
 
@@ -219,7 +219,7 @@ def test_a_submit_of_another_process_is_waited_for_as_long_as_a_request_may_take
     t = talk([], store=path, http_timeout=(2.0, 5.0))
     SqliteStore(path, t.clock.time).begin(vidpoll.Origin("acme"), "clip", {"prompt": "a lighthouse"}, key=KEY)
     error = unknown(t)
-    assert error.reason == "another process is at it"
+    assert error.reason == "another process is still submitting it"
     assert t.clock.now == NOW + 7
     assert t.client.store.unknown_submits() == []
 
@@ -392,7 +392,7 @@ def test_what_the_next_process_meets_does_not_free_the_key(path: Path, monkeypat
     with pytest.raises(vidpoll.UsageError, match="no such way"):
         once(u)
     [left] = u.client.store.unknown_submits()
-    assert (left.key, left.reason) == (KEY, 'HTTP 401: no; the answer is {"error": "no"}')
+    assert (left.key, left.reason) == (KEY, 'HTTP 401: no; the response is {"error": "no"}')
 
 
 def test_an_honoured_key_is_not_relied_on_for_ever(path: Path) -> None:

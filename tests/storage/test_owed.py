@@ -41,7 +41,7 @@ def submitted_while_locked(path: Path, script: list[Any]) -> Talk:
     t = talk(script, store=path)
     send, held = t.wire.send, locked(path)
     t.client._loop.transport.send = lambda wire, ticket: (held.__enter__(), send(wire, ticket))[1]
-    with pytest.warns(RuntimeWarning, match="write it down"):
+    with pytest.warns(RuntimeWarning, match="write the reference down"):
         t.client.submit("acme", "clip", prompt="a lighthouse")
     held.__exit__(None, None, None)
     t.client._loop.transport.send = send
@@ -140,7 +140,10 @@ def test_ctrl_c_does_not_lose_the_id_of_a_submit(path: Path, monkeypatch: pytest
         raise KeyboardInterrupt
 
     monkeypatch.setattr(store, "submitted", interrupted)
-    with pytest.warns(RuntimeWarning, match="write it down. KeyboardInterrupt"), pytest.raises(KeyboardInterrupt):
+    with (
+        pytest.warns(RuntimeWarning, match="write the reference down. KeyboardInterrupt"),
+        pytest.raises(KeyboardInterrupt),
+    ):
         t.client.submit("acme", "clip", prompt="a lighthouse")
     assert (kept(t).sent, t.client.store.unknown_submits()) == ({"prompt": "a lighthouse"}, [])
 
@@ -202,7 +205,7 @@ def test_a_wait_goes_on_in_the_file_that_is_there_now(path: Path, how: Callable[
     events = t.client.watch(job)
     next(events)
     how(path)
-    with pytest.warns(RuntimeWarning, match="from now on this is kept in the file at its path"):
+    with pytest.warns(RuntimeWarning, match="jobs are now kept in the file at this path"):
         for _ in events:
             pass
     t.client.close()
@@ -217,7 +220,7 @@ def test_a_submit_whose_store_is_moved_while_its_answer_comes_is_kept(path: Path
     t = talk([SUBMITTED], store=path)
     send = t.wire.send
     t.client._loop.transport.send = lambda wire, ticket: (removed(path), send(wire, ticket))[1]
-    with pytest.warns(RuntimeWarning, match="from now on"):
+    with pytest.warns(RuntimeWarning, match="jobs are now kept in the file at this path"):
         t.client.submit("acme", "clip", prompt="a lighthouse")
     assert kept(t).sent == {"prompt": "a lighthouse"}
     assert sql(path, "SELECT count(*) FROM submits") == [(0,)]
@@ -229,7 +232,7 @@ def test_a_job_that_is_asked_about_once_is_taken_along(path: Path) -> None:
     job = t.client.submit("acme", "clip", prompt="a lighthouse")
     send = t.wire.send
     t.client._loop.transport.send = lambda wire, ticket: (removed(path), send(wire, ticket))[1]
-    with pytest.warns(RuntimeWarning, match="from now on"):
+    with pytest.warns(RuntimeWarning, match="jobs are now kept in the file at this path"):
         t.client.poll(job)
     assert (kept(t).sent, kept(t).job.ok) == ({"prompt": "a lighthouse"}, True)
 
@@ -238,7 +241,7 @@ def test_what_is_owed_to_a_store_that_is_moved_away_is_kept(path: Path) -> None:
     """First it was locked, then it was gone: the id is there all the same."""
     t = submitted_while_locked(path, [SUBMITTED])
     removed(path)
-    with pytest.warns(RuntimeWarning, match="from now on"):
+    with pytest.warns(RuntimeWarning, match="jobs are now kept in the file at this path"):
         t.client.close()
     assert kept(talk([], store=path)).sent == {"prompt": "a lighthouse"}
 

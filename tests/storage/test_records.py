@@ -113,7 +113,7 @@ def test_what_a_plugin_puts_in_a_wrong_place_breaks_no_wait(path: Path) -> None:
 def test_a_name_that_is_no_text_does_not_damage_the_store(path: Path) -> None:
     """The message must not send anybody to move a good store away."""
     t = talk([], store=path)
-    with pytest.raises(vidpoll.StoreError, match="can keep no text that is not Unicode"):
+    with pytest.raises(vidpoll.StoreError, match="cannot keep text that is not Unicode"):
         t.client.store.want(REF, os.fsdecode(b"clips\xff"))
 
 

@@ -119,6 +119,46 @@ def test_what_a_broken_look_has_taken_is_let_go_of(path: Path, monkeypatch: pyte
     assert len(store.take({"acme": 1}, 1)) == 1
 
 
+def test_a_look_that_breaks_off_keeps_the_shards_that_it_has_loaded(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is loaded alone; the next look goes on with the others."""
+    t, _ = two_accounts(path, [DONE])
+    news, asked = SqliteStore.news, []
+
+    def fail_once(store: SqliteStore, shards: Any, mark: float) -> Any:
+        asked.append(("".join(shard.account for shard in shards), mark > 0.0, len(t.requests)))
+        if len(asked) == 2:
+            raise vidpoll.StoreError("gone for a moment")
+        return news(store, shards, mark)
+
+    monkeypatch.setattr(SqliteStore, "news", fail_once)
+    with pytest.warns(RuntimeWarning, match="gone for a moment"):
+        assert t.client.serve(["a", "b"], seconds=1.5 * LOOK) == Served(2, 2)
+    assert asked[:4] == [("a", False, 0), ("b", False, 0), ("a", True, 1), ("b", False, 1)]
+
+
+def test_a_store_that_is_moved_while_its_shards_are_loaded_is_loaded_anew(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was loaded is of a shard that is not ours there: its job is asked about once it is taken again."""
+    t, store = two_accounts(path, [DONE])
+    store.give(store.take({"a": 1}, 1))
+    news, loaded = SqliteStore.news, []
+
+    def move_once(store: SqliteStore, shards: Any, mark: float) -> Any:
+        loaded.extend(f"{shard.account}{shard.fence}" for shard in shards)
+        if len(loaded) == 2:
+            path.rename(path.with_name("away"))
+        return news(store, shards, mark)
+
+    monkeypatch.setattr(SqliteStore, "news", move_once)
+    with pytest.warns(RuntimeWarning, match="was moved away"):
+        assert t.client.serve(["a", "b"], seconds=2.5 * LOOK) == Served(1, 2)
+    assert loaded[:5] == ["a2", "b1", "b1", "b1", "a1"]
+    assert kept(t, "a:j1").told_at == pytest.approx(NOW + LOOK, abs=0.2)
+
+
 def test_verdicts_that_wait_are_kept_at_the_end(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the store answers again by then."""
     t, stop = talk([DRAWING, DONE], store=path), threading.Event()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import subprocess
@@ -14,6 +15,7 @@ from acme_provider import DONE, DRAWING, REF, talk
 from kept_jobs import NOW, RESET, SUBMITTED, kept, sql
 
 import vidpoll
+from vidpoll.storage import schema
 from vidpoll.storage.keeper import TROUBLE
 from vidpoll.storage.schema import APPLICATION, VERSION
 from vidpoll.storage.sqlite import SqliteStore
@@ -47,6 +49,23 @@ def test_many_processes_may_make_a_store_at_once(path: Path) -> None:
     assert sql(path, "PRAGMA user_version") == [(VERSION,)]
 
 
+def test_a_store_that_another_process_makes_meanwhile_is_no_foreign_file(path: Path) -> None:
+    """Whether a file is a store is read in one snapshot: the other process cannot commit its tables in the middle."""
+    other = sqlite3.connect(path, timeout=0, isolation_level=None)
+    ours = sqlite3.connect(path, isolation_level=None)
+
+    def meanwhile(statement: str) -> None:
+        if "sqlite_master" in statement:
+            ours.set_trace_callback(None)
+            with contextlib.suppress(sqlite3.OperationalError):  # it has to wait for our look to end
+                schema.make(other, path)
+
+    with contextlib.closing(other), contextlib.closing(ours):
+        ours.set_trace_callback(meanwhile)
+        schema.make(ours, path)
+        assert schema.made(ours, path)
+
+
 def test_a_store_of_a_newer_version_is_left_alone(path: Path) -> None:
     """It says who made it; nothing is written."""
     SqliteStore(path, lambda: NOW).close()
@@ -69,7 +88,7 @@ def test_the_file_of_another_program_is_left_alone(path: Path) -> None:
 def test_a_damaged_file_says_so(path: Path, content: bytes) -> None:
     """One line with the way out, at once. A file of another kind may be needed: nobody is told to move it away."""
     path.write_bytes(content)
-    with pytest.raises(vidpoll.StoreError, match="is no SQLite file: name another one") as caught:
+    with pytest.raises(vidpoll.StoreError, match="is not an SQLite file: name another one") as caught:
         talk([], store=path)
     assert "move it away" not in caught.value.message
     assert path.read_bytes() == content
@@ -158,7 +177,7 @@ def test_a_store_that_fails_after_the_post_loses_no_job(
     t = talk([SUBMITTED], store=path)
     send = t.wire.send
     t.client._loop.transport.send = lambda wire, ticket: (locked.execute("BEGIN IMMEDIATE"), send(wire, ticket))[1]
-    with pytest.warns(RuntimeWarning, match="acme:j1 is submitted, and not in the store: write it down"):
+    with pytest.warns(RuntimeWarning, match="acme:j1 was submitted, but is not in the store: write the reference down"):
         assert t.client.submit("acme", "clip", prompt="x").ref == REF
 
 
@@ -190,7 +209,7 @@ def test_a_full_disk_says_so_and_spoils_nothing(path: Path) -> None:
     )
     said, ref = done.stdout.splitlines()
     assert said.startswith("acme:j1: the store ")
-    assert "no room" in said or "room on it" in said
+    assert "its disk is full" in said or "check the disk and its free space" in said
     assert ref == "acme:j1"
     assert [job.ref for job in SqliteStore(path, lambda: NOW).jobs()] == ["acme:j1"]
 

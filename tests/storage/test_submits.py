@@ -102,7 +102,7 @@ def test_an_unknown_submit_is_adopted_once(path: Path) -> None:
     with pytest.raises(vidpoll.SubmitUnknown):
         t.client.submit("acme", "clip", prompt="a lighthouse")
     [submission] = t.client.store.unknown_submits()
-    with pytest.raises(vidpoll.UsageError, match="of another account"):
+    with pytest.raises(vidpoll.UsageError, match="job must be of the submission's account, 'acme'"):
         t.client.store.adopt("magicoal:j1", submission)
     t.client.store.adopt(REF, submission)
     assert t.client.store.unknown_submits() == []

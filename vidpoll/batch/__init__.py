@@ -1,1 +1,1 @@
-"""A night's batch: rows of a sheet become videos, each paid once, within a budget."""
+"""Batches: each row of a sheet becomes a video, paid once, within a budget."""

@@ -1,7 +1,7 @@
-"""The batch as users hold it: its plan, its rows as they end, and how it stands.
+"""The batch as users see it: its plan, its rows as they end, and its status.
 
-Nothing is sent before it is iterated. Leaving the iteration is safe: jobs go on at their providers, and the next run of
-the same batch takes them up.
+Nothing is sent before the batch is iterated. Leaving the iteration is safe: jobs continue at their providers, and the
+next run of the same batch resumes them.
 """
 
 from __future__ import annotations
@@ -39,21 +39,21 @@ log = logging.getLogger("vidpoll")
 INTERRUPTED = 130
 
 SPREAD = 1.2816
-"""Standard deviations from the middle to the 10 % and the 90 % of a normal law."""
+"""Standard deviations from the median to the 10th and the 90th percentile of a normal distribution."""
 
 TELL_EVERY = 1.0
-"""Seconds between two times that the hooks hear that counts have changed."""
+"""Least seconds between two calls of the hook for changed counts."""
 
 ENDS = ("waiting", "completed", "failed")
-"""How the attempt of a row ends, in the store's words."""
+"""The store's words for the end of a row's attempt."""
 
 _LARGER = {"limit": "a larger limit or none", "budget": "a larger budget"}
-"""What goes on where a bound of the batch's own was reached."""
+"""What the next run needs after a limit of the batch itself was reached."""
 
 
 @dataclass(frozen=True)
 class Opened:
-    """A batch that was read and planned: what `Batch` runs."""
+    """A batch that has been read and planned, for `Batch` to run."""
 
     name: str
     rows: tuple[Row, ...]
@@ -68,17 +68,17 @@ class Opened:
     until: float | None = None
     slots: Mapping[str, int] = field(default_factory=dict)
     told: Mapping[str, int] = field(default_factory=dict)
-    """Jobs at once by account, as its quota tells."""
+    """Jobs at once by account, from its quota."""
     resets: Mapping[str, float] = field(default_factory=dict)
-    """The Unix second at which an account's quota begins anew."""
+    """By account: the Unix second at which its quota resets."""
     report: Report | None = None
     columns: frozenset[str] = frozenset()
 
 
 class Batch:
-    """A batch of `Client.batch`. Iterate it once: it gives each row as a RowResult, as it ends.
+    """A batch of `Client.batch`. Iterate it once: it yields a RowResult for each row when the row ends.
 
-    `plan` says what it is about to do. `go_on` is the line that goes on with it, for messages and notifiers.
+    `plan` says what the batch will do. `go_on` is the command that continues it, for messages and notifiers.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class Batch:
         )
 
     def _enter(self) -> None:
-        """Have the runner know the rows as the store has them; nothing is followed yet."""
+        """Give the runner the rows as the store has them; nothing is polled yet."""
         buy = {row.key for row in self.plan.buy}
         for row in self._opened.rows:
             kept = self._opened.kept.get(row.key)
@@ -121,7 +121,7 @@ class Batch:
             self._runner.enter(run, self._lane(run.row), kept, buy=row.key in buy)
 
     def _as_bought(self, row: Row, kept: KeptRow) -> Row:
-        """A row that was changed since it was bought, as it was then: the job that runs is of that account."""
+        """A row that has changed since it was bought, as it was then: its running job belongs to that account."""
         found = self._runner.store.keyed(kept.account, Order(self.name, row.key, kept.attempt, "").key)
         sent = {} if found is None else dict(found.sent)
         return replace(row, account=kept.account, kind=kept.operation, fields=sent, inputs={})
@@ -144,7 +144,7 @@ class Batch:
         if self.plan.problems:
             raise invalid(self.name, self.plan.problems)
         if self._begun:
-            raise UsageError(f"the batch {self.name} was run already; call client.batch again to go on with it")
+            raise UsageError(f"the batch {self.name} has already been run; call client.batch again to continue it")
         self._begun = True
         return self._running()
 
@@ -160,7 +160,7 @@ class Batch:
                         if told is not None:
                             self._heard(*told)
                         yield from self._results()
-                except GeneratorExit:  # left early: a submit that is under way has its answer awaited
+                except GeneratorExit:  # left early: wait for the response to a submit under way
                     runner.stop.set()
                     for told in turns:
                         if told is not None:
@@ -189,7 +189,7 @@ class Batch:
             yield results.popleft()
 
     def _tell_stops(self, *, at_end: bool = False) -> None:
-        """Tell the hooks of each account that stopped, once; at the end also of what no row had room for."""
+        """Call the hook once for each account that stopped; at the end also for other reasons why rows still wait."""
         for stop in self.stopped if at_end else self._stops():
             if stop.place not in self._told:
                 self._told.add(stop.place)
@@ -197,7 +197,7 @@ class Batch:
                 self._host.hooks.batch_stopped(self.status(), stop, text)
 
     def _look_for_change(self) -> None:
-        """Tell the hooks that counts have changed, or have the loop turn again once that may be told."""
+        """Call the hook if counts have changed; if it was called too recently, wake the loop when it may be called."""
         runner = self._runner
         if runner.moves != self._moves:
             if self._host.loop.now() >= runner.tell_at:
@@ -219,7 +219,7 @@ class Batch:
         return opened.folder / names.name_of(run.row, opened.template, date=day, columns=opened.columns)
 
     def _arrived(self, run: RowRun) -> None:
-        """Write the sidecar of each file; where that fails, the file is there all the same."""
+        """Write the sidecar of each file; if that fails, warn, and keep the file."""
         assert run.job is not None
         secrets = tuple(run.lane.desk.account.opened.secrets().values())
         cost = {} if run.cost is None else run.cost._asdict()
@@ -239,11 +239,11 @@ class Batch:
         except OSError as error:
             self._host.keeper.warn(f"the report {report.path} cannot be written: {error.strerror or error}")
 
-    # -- how it stands ------------------------------------------------------------------------------------------------
+    # -- status -------------------------------------------------------------------------------------------------------
 
     @property
     def rows(self) -> Mapping[str, RowResult]:
-        """Every row as it stands when it is read, by its key, in the order of the input."""
+        """Every row by its key, in the order of the input; each is current when it is read."""
         return Rows(self._runner.rows, self._result)
 
     def _result(self, run: RowRun) -> RowResult:
@@ -251,7 +251,7 @@ class Batch:
         return run.result
 
     def _why(self, run: RowRun) -> str:
-        """Why a row waits, as it is now."""
+        """Why a row waits at this moment."""
         if run.state != "waiting":
             return run.why
         clock, desk = self._host.loop.clock, run.lane.desk
@@ -265,17 +265,17 @@ class Batch:
 
     @property
     def waiting(self) -> tuple[RowResult, ...]:
-        """The rows that were not bought yet; each says `why`."""
+        """The rows that are not bought yet; `why` of each says the reason."""
         return tuple(each for each in self.rows.values() if each.state == "waiting")
 
     @property
     def stopped(self) -> tuple[Stopped, ...]:
-        """The accounts that send nothing more in this run, and why."""
+        """The accounts that send nothing more in this run, with the reasons."""
         found = {stop.account: stop for stop in self._stops()}
         if not self._runner.open:
             for row in self.waiting:
                 name = row.row.account
-                if row.why == "stopped":  # by whoever runs it
+                if row.why == "stopped":  # by the caller
                     continue
                 found.setdefault(name, Stopped(name, row.why, row.problem, self.go_on))
         return tuple(found.values())
@@ -286,19 +286,21 @@ class Batch:
 
     @property
     def ledger(self) -> Mapping[str, Ledger]:
-        """What was spent, what is reserved, and what is held for submits of unknown outcome, by unit."""
+        """By unit: the amounts spent, reserved, and held for submits of unknown outcome."""
         return self._runner.store.ledger(self.name)
 
     @property
     def exit_code(self) -> int:
-        """0 all there; 1 some failed for good; 3 some unknown; 4 some wait, and nothing is lost; 130 it was stopped."""
+        """0: all videos are there; 1: some rows failed for good; 3: some are of unknown outcome; 4: some still wait,
+        and nothing is lost; 130: the batch was stopped.
+        """
         states = Counter(run.state for run in self._runner.rows.values())
         if self._runner.stop.is_set() and (states["waiting"] or any(states[each] for each in UNDER_WAY)):
             return INTERRUPTED
         return 3 if states["unknown"] else 4 if states["waiting"] else 1 if states["failed"] else 0
 
     def status(self) -> BatchStatus:
-        """The batch at this moment."""
+        """The status of the batch at this moment."""
         runner, opened = self._runner, self._opened
         rows = runner.rows.values()
         ledger = self.ledger
@@ -331,7 +333,7 @@ class Batch:
         )
 
     def _finish(self) -> tuple[float, float] | None:
-        """The earliest and the latest Unix second at which all is done that may be done in this run."""
+        """The earliest and the latest Unix second at which this run may have done all that it can; None: unknown."""
         now, ends = self._host.loop.clock.time(), [(0.0, 0.0)]
         for lane in self._runner.lanes.values():
             left = lane.counts["running"] + lane.counts["submitting"]
@@ -348,7 +350,7 @@ class Batch:
         return now + max(low for low, _ in ends), now + max(high for _, high in ends)
 
     def summary(self) -> str:
-        """How it ended, in a line."""
+        """The end of the batch, in one line."""
         status = self.status()
         states = [f"{number:,} {state}" for state, number in status.states.items() if number and state != "completed"]
         stopped = dict.fromkeys(stop.place for stop in self.stopped)
@@ -358,13 +360,13 @@ class Batch:
         return "; ".join([*parts, *([self._way(self.stopped)] if left else [])])
 
     def _way(self, stopped: Iterable[Stopped]) -> str:
-        """How to go on: where a bound of the batch's own was reached, with a larger one."""
+        """How to continue: with a larger limit or budget, if that was reached."""
         larger = " and ".join(dict.fromkeys(_LARGER[stop.reason] for stop in stopped if stop.reason in _LARGER))
-        return f"go on with {larger}: {self.go_on}" if larger else f"go on with: {self.go_on}"
+        return f"continue with {larger}: {self.go_on}" if larger else f"continue with: {self.go_on}"
 
 
 def _counted(lanes: Iterable[Lane]) -> Mapping[str, int]:
-    """The rows of some lanes by state, as users see it."""
+    """The number of rows of some lanes in each state that users see."""
     states: Counter[str] = Counter()
     for lane in lanes:
         for state, number in lane.counts.items():

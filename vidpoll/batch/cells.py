@@ -1,8 +1,8 @@
-"""What a column means for a kind of job, and what its cell says: a field, one inside another, a file, text or JSON.
+"""What a column means for a kind of job, and how its cells are read: as a field, a nested field, a file, text or JSON.
 
-`prompt` is a field; `a.b.0` is one in an object and a list; `image:file` is a file of the batch's folder; `prompt:text`
-is text, whatever it looks like; `settings:json` is JSON; `fields.count` is the provider's field, not the batch's own
-column; `#notes` is for people only. Cells are literal: an `@` is an `@`. An empty cell is a field that is not given.
+`prompt` is a field; `a.b.0` is a field in an object and a list; `image:file` is a file in the batch's folder;
+`prompt:text` is text, whatever it looks like; `settings:json` is JSON; `fields.count` is the provider's field, not the
+batch's own column; `#notes` is for people only. Cells are literal: an `@` is an `@`. An empty cell sets no field.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from .files import Files
 from .source import PICTURE
 
 OWN = ("key", "account", "kind", "count", "file")
-"""The columns of a batch itself."""
+"""The columns of the batch itself."""
 
 _HOW = ("file", "text", "json")
 _NEAR, _VERY_NEAR = 0.6, 0.85
-"""How like a known name another must be to be called a mistake: where no other is taken, and where any is."""
+"""Similarity to a known name from which a name is called a mistake: for a closed, and for an open list of fields."""
 
 
 class Column(NamedTuple):
-    """A column for one kind: where its value goes, and how its cell is read ("", "file", "text", "json").
+    """A column for one kind: the `path` of its value, and `how` its cells are read ("", "file", "text", "json").
 
-    `wrong` says why it cannot be so; its `path` is then where it was probably meant to go, or empty. `near` is the
-    known name that it is like.
+    `wrong` says why the column is not valid; `path` is then the one that was probably meant, or empty. `near` is the
+    similar known name.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Column(NamedTuple):
 
 
 class Kind:
-    """The fields of one kind of one account, as its operation lists them; `picture` takes those of a folder."""
+    """The fields of one kind of one account, from its operation; the field `picture` takes the pictures of a folder."""
 
     def __init__(self, account: str, kind: str, operation: Operation[Any], picture: str = "") -> None:
         self.account, self.name = account, kind
@@ -55,7 +55,7 @@ class Kind:
         self._columns: dict[str, Column] = {}
 
     def column(self, name: str, beside: Container[str] = ()) -> Column:
-        """What a column means here. It is no mistake for a near name that stands `beside` it: `mode` and `model`."""
+        """The column for a name. A name is not called a mistake for a similar one in `beside`: `mode` and `model`."""
         if name not in self._columns:
             self._columns[name] = self._column(name)
         found = self._columns[name]
@@ -75,7 +75,7 @@ class Kind:
         path = self._path(plain.removeprefix("fields."))
         how = how or ("text" if len(path) == 1 and path[0] in self._texts else "")
         if "" in path:
-            return Column(name, (), how, "it names no field")
+            return Column(name, (), how, "a part of the field's name is empty")
         if exact or path[0] in self._names:
             return Column(name, path, how)
         near = nearest(path[0], [*self._names, *OWN], _VERY_NEAR if self._open else _NEAR)
@@ -85,7 +85,7 @@ class Kind:
         return Column(name, meant, how, self._unknown(path[0], near), near or None)
 
     def _path(self, name: str) -> tuple[str, ...]:
-        """Dots part names, but in a field that has them itself (`6.text` of a workflow)."""
+        """Split a name at its dots, unless the field itself has dots (`6.text` of a workflow)."""
         whole = name in self._names or (self._dotted and name.partition(".")[0] not in self._names)
         return (name,) if whole else tuple(name.split("."))
 
@@ -93,12 +93,12 @@ class Kind:
         """What is wrong with a field that the provider does not list."""
         shown = redact.text(name, limit=60)
         hint = f"did you mean {near!r}?" if near else f"it takes {redact.text(', '.join(self._names), limit=200)}"
-        way = f"fields.{shown} sends it all the same" if self._open else f"#{shown} is a column for yourself"
+        way = f"fields.{shown} sends it anyway" if self._open else f"#{shown} makes it a column for notes"
         return f"{self.account}/{self.name} lists no field {shown!r}; {hint} ({way})"
 
     @cached_property
     def _for_pictures(self) -> Column:
-        """The field of a folder's pictures: what was said, or the only one, or the only one that is needed."""
+        """The field of a folder's pictures: the given one, the only one that takes pictures, or the only required."""
         take = {name: words for name, words in self._known.items() if "image" in words and "pathlib.Path" in words}
         needed = [name for name, words in take.items() if words.endswith("required")]
         field = self._picture or next((only[0] for only in (list(take), needed) if len(only) == 1), "")
@@ -106,46 +106,46 @@ class Kind:
             return Column(field, tuple(field.split(".")), "file")
         if not take and not self._open:
             return Column(
-                "", (), "file", f"{self.account}/{self.name} has no field that takes a picture; name another kind"
+                "", (), "file", f"{self.account}/{self.name} has no field that takes a picture; use another kind"
             )
         among = f" ({', '.join(take)})" if take else ""
         likely = next(iter(take), "image")
-        way = f"say picture={likely!r} (--picture {likely})"
+        way = f"set picture={likely!r} (--picture {likely})"
         wrong = f"which field of {self.account}/{self.name} takes the picture{among}? {way}"
         return Column("", (), "file", wrong)
 
     def hint(self, name: str) -> str:
-        """What helps where the value of a column was refused: perhaps it should have been a file."""
+        """A hint for a refused value of a column: perhaps it should be a file."""
         column = self.column(name)
         return self._of_file(column.path[0]) if column.path and not column.how else ""
 
     def missed(self, said: str) -> str:
-        """What helps where a field is missing: how the column of a file is called."""
+        """A hint for a missing field: how to name the column of a file."""
         return next((self._of_file(name) for name in self._names if f"needs {name!r}" in said), "")
 
     def _of_file(self, name: str) -> str:
-        return f"; a file's column is called {name}:file" if "pathlib.Path" in self._known.get(name, "") else ""
+        return f"; to give a file, name the column {name}:file" if "pathlib.Path" in self._known.get(name, "") else ""
 
 
 def base(name: str) -> str:
-    """The name of a column without what says how it is read."""
+    """The name of a column without the suffix that says how it is read."""
     return name.strip().partition(":")[0]
 
 
 def nearest(name: str, names: Iterable[str], cutoff: float = _NEAR) -> str:
-    """The name that may have been meant, whatever its case; empty where none is near."""
+    """The most similar name, ignoring case; empty if none is similar."""
     folded = {each.casefold(): each for each in names}
     close = get_close_matches(name.casefold(), list(folded), 1, cutoff)
     return folded[close[0]] if close else ""
 
 
 def is_given(value: object) -> bool:
-    """Whether a cell says anything."""
+    """Whether a cell is not empty."""
     return value is not None and not (isinstance(value, str) and not value.strip())
 
 
 def value_of(column: Column, cell: Any, files: Files, *, typed: bool) -> tuple[Any, bool]:
-    """The value of a cell, and whether it may be meant as the text that it is. Raises UsageError."""
+    """The value of a cell, and whether its text may be the value instead. Raises UsageError."""
     if column.how == "json":
         return (_json(cell) if isinstance(cell, str) else cell), False
     if column.how and not isinstance(cell, str):
@@ -158,7 +158,7 @@ def value_of(column: Column, cell: Any, files: Files, *, typed: bool) -> tuple[A
 
 
 def _read(cell: str) -> tuple[Any, bool]:
-    """JSON that is neither text nor null, or TRUE and FALSE as spreadsheets write them; else the cell as it is."""
+    """The cell as JSON unless that is text or null, or TRUE and FALSE as spreadsheets write them; else as text."""
     found = cell.strip() == "TRUE" if cell.strip() in ("TRUE", "FALSE") else literals.literal(cell)
     return (cell, False) if found is None or isinstance(found, str) else (found, True)
 
@@ -171,7 +171,7 @@ def _json(cell: str) -> Any:
 
 
 class _Made(dict[str, Any]):
-    """An object that was made of columns; with names 0, 1 … it becomes a list."""
+    """An object made from columns; with the names 0, 1 … it becomes a list."""
 
 
 Values = dict[tuple[str, ...], Any]
@@ -179,9 +179,9 @@ Values = dict[tuple[str, ...], Any]
 
 
 def nested(common: Values, own: Values) -> dict[str, Any]:
-    """The fields of a call, of what all rows share and what a row has of its own, which comes first.
+    """The fields of a call from the common values of all rows and a row's own values, which take precedence.
 
-    Raises UsageError where two values cannot stand together.
+    Raises UsageError if two values contradict each other.
     """
     kept = {path: value for path, value in common.items() if not any(_hides(each, path, value) for each in own)}
     values = {**kept, **own}
@@ -192,7 +192,7 @@ def nested(common: Values, own: Values) -> dict[str, Any]:
 
 
 def _hides(own: tuple[str, ...], path: tuple[str, ...], value: Any) -> bool:
-    """Whether a row's own value stands in the place of a common one; into an object it goes."""
+    """Whether a row's own value replaces a common one; it is merged into a common object."""
     return path[: len(own)] == own or (own[: len(path)] == path and not isinstance(value, Mapping))
 
 
@@ -201,8 +201,8 @@ def _put(top: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
     for depth, name in enumerate(path[:-1], 1):
         found = inner.get(name, _Made())
         if not isinstance(found, Mapping):
-            raise UsageError(f"{'.'.join(path)} cannot stand beside {'.'.join(path[:depth])}, which is no object")
-        inner[name] = found if isinstance(found, _Made) else dict(found)  # what was given stays as it was
+            raise UsageError(f"{'.'.join(path)} cannot be set, because {'.'.join(path[:depth])} is not an object")
+        inner[name] = found if isinstance(found, _Made) else dict(found)  # a copy: the caller's object stays unchanged
         inner = inner[name]
     inner[path[-1]] = value
 
@@ -215,5 +215,5 @@ def _listed(name: str, value: Any) -> Any:
         return made
     places = sorted(made, key=int)
     if [int(each) for each in places] != list(range(len(places))):
-        raise UsageError(f"{name}: of a list the first is {name}.0, and none between may be empty")
+        raise UsageError(f"{name}: the items of a list must begin with {name}.0 and have no gap")
     return [made[each] for each in places]

@@ -1,7 +1,7 @@
-"""Files that rows name: only those in the folder of the batch and below it. A sheet from a colleague reads no other.
+"""Files that rows name: only those in the batch's folder and below it, so that a foreign sheet can read no other file.
 
-No cell leads anywhere else: not absolute, not through `..`, not through a link; nor to a hidden file, like `.ssh/id`
-where the batch lies in somebody's home. Each file is hashed once.
+A cell cannot lead outside: not by an absolute path, not through `..`, not through a link. It cannot name a hidden file
+either, like `.ssh/id` if the batch is in a home folder. Each file is hashed once.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ _ROOTED = re.compile(r"[/\\]|[A-Za-z]:")
 _PIECE = 1024 * 1024
 
 _HEAD = 64 * 1024
-"""Bytes of a file that stand for all of it, where it has been looked at before."""
+"""Bytes of a file that stand for the whole file once the plugin has accepted it in another row."""
 
 
 class Files:
-    """The files of one batch; `folder` is where their paths begin. To be closed: copies go then."""
+    """The files of one batch; their paths are relative to `folder`. Closing it deletes temporary copies."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder.resolve()
@@ -39,7 +39,7 @@ class Files:
             self._copies.cleanup()
 
     def head(self, path: Path) -> Path:
-        """A file of the same name with the first bytes of this one; a small one is itself. Raises OSError."""
+        """A file of the same name with the first bytes of this one; a small file is returned itself. Raises OSError."""
         if path not in self._heads:
             self._heads[path] = path if path.stat().st_size <= _HEAD else self._copied(path)
         return self._heads[path]
@@ -53,7 +53,7 @@ class Files:
         return copy
 
     def find(self, text: str) -> Path:
-        """The file that a cell names, as a whole path. Raises UsageError where there is none that may be read."""
+        """The file that a cell names, as an absolute path. Raises UsageError if it is missing or may not be read."""
         if text not in self._found:
             try:
                 self._found[text] = self._inside(text.strip())
@@ -67,24 +67,24 @@ class Files:
     def _inside(self, text: str) -> Path:
         shown = redact.text(text, limit=80)
         if _ROOTED.match(text):
-            raise UsageError(f"{shown!r} is no path below the batch's own folder; copy the file there")
+            raise UsageError(f"{shown!r} is not a path below the batch's own folder; copy the file there")
         try:
             path = (self._folder / text).resolve()
             if not path.exists() and "\\" in text:  # as Windows writes it
                 path = (self._folder / text.replace("\\", "/")).resolve()
             inside, there = path.is_relative_to(self._folder), path.is_file()
         except (OSError, ValueError, RuntimeError):  # too long, a NUL, a link to itself
-            raise UsageError(f"{shown!r} can be the name of no file") from None
+            raise UsageError(f"{shown!r} is not a valid file name") from None
         if not inside:
             raise UsageError(f"{shown!r} leads out of the batch's own folder; copy the file there")
         if not there:
-            raise UsageError(f"no file {shown!r} in the batch's own folder")
+            raise UsageError(f"there is no file {shown!r} in the batch's own folder")
         if any(part.startswith(".") for part in path.relative_to(self._folder).parts):  # the folder may be a home
-            raise UsageError(f"{shown!r} is hidden, as keys are; copy the file to a name without a dot before it")
+            raise UsageError(f"{shown!r} is hidden and may hold a key; copy the file to a name without a leading dot")
         return path
 
     def sha256(self, path: Path) -> str:
-        """The hash of a file's bytes, in hexadecimal. Raises UsageError where it cannot be read."""
+        """The sha256 of a file's bytes, in hexadecimal. Raises UsageError if the file cannot be read."""
         try:
             found = path.stat()
             key = (path, found.st_size, found.st_mtime_ns)

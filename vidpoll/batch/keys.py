@@ -1,4 +1,4 @@
-"""What makes a row the same row: the digest of what it sends, and its key. Pure but for the bytes of its files."""
+"""The identity of a row: the digest of what it sends, and its key. Pure, except that files are read."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from ..errors import UsageError
 from .files import Files
 
 LONGEST = 200
-"""Characters of a key."""
+"""Most characters of a key."""
 
 
 def digest(account: str, kind: str, fields: Mapping[str, Any], files: Files) -> tuple[str, dict[str, str]]:
-    """The digest of a row, and each file in it (`image`, `images.0`) with the sha256 of its bytes.
+    """The digest of a row, and the sha256 of each file in it by the file's path in the fields (`image`, `images.0`).
 
-    The digest is the sha256 of all, and after it `name:hash` of each field, so that two of them tell what differs.
-    Raises UsageError for a value that no request can carry, and for a file that cannot be read.
+    The digest is the sha256 of the whole row, followed by `name:hash` of each field, so that two digests show which
+    fields differ. Raises UsageError for a value that no request can carry, and for a file that cannot be read.
     """
     inputs: dict[str, str] = {}
     texts = {quote(name, safe=""): _text(name, fields[name], files, inputs) for name in sorted(fields)}
@@ -32,7 +32,7 @@ def digest(account: str, kind: str, fields: Mapping[str, Any], files: Files) -> 
 
 
 def differing(one: str, other: str) -> list[str]:
-    """The names of the fields in which two digests differ; none where only account or kind do."""
+    """The names of the fields in which two digests differ; empty if only the account or the kind does."""
     first, second = (dict(part.split(":") for part in each.split(" ")[1:] if ":" in part) for each in (one, other))
     return sorted(name for name in {*first, *second} if first.get(name) != second.get(name))
 
@@ -41,11 +41,11 @@ def _text(name: str, value: Any, files: Files, inputs: dict[str, str]) -> str:
     try:
         return json.dumps(_plain(name, value, files, inputs), sort_keys=True, allow_nan=False)
     except (TypeError, ValueError, RecursionError):
-        raise UsageError(f"{name}: {type(value).__name__} with something in it that no request can carry") from None
+        raise UsageError(f"{name}: {type(value).__name__} holds a value that no request can carry") from None
 
 
 def _plain(name: str, value: Any, files: Files, inputs: dict[str, str]) -> Any:
-    """A value as JSON has it; in the place of a file its hash."""
+    """A value as JSON, with each file replaced by its hash."""
     if isinstance(value, Path):
         inputs[name] = files.sha256(value)
         return {"file": inputs[name]}
@@ -64,18 +64,18 @@ def _sha256(text: str) -> str:
 
 
 def check_key(text: str) -> str:
-    """A key as it was given, in one spelling (NFC). Raises UsageError for one that cannot be shown on a line."""
+    """A key in one spelling (NFC). Raises UsageError for a key that cannot be shown on one line."""
     key = unicodedata.normalize("NFC", text.strip())
     if not key or not key.isprintable() or len(key) > LONGEST:
         shown = redact.text(text, limit=40)
-        raise UsageError(f"{shown!r} is no key: 1 to {LONGEST} characters, no line end, none that is invisible")
+        raise UsageError(f"{shown!r} is not a key: it must be 1 to {LONGEST} printable characters on one line")
     return key
 
 
 def made_keys(rows: Sequence[tuple[str, str]]) -> list[str]:
-    """A key of 12 hexadecimal characters for each row, (digest, file name): by what it sends, wherever it stands.
+    """A key of 12 hexadecimal characters for each row (digest, file name), from what it sends, not from its position.
 
-    Rows that send the same are several takes, each with a key of its own; the first by file name is the first.
+    Rows that send the same are several takes, each with its own key; takes are numbered in the order of file names.
     """
     equal: defaultdict[str, list[int]] = defaultdict(list)
     for number, (sent, _) in enumerate(rows):

@@ -1,6 +1,7 @@
-"""Who may send next: the lanes of a batch, one for each account, or each model of one that counts them by model.
+"""Which row may be sent next: the lanes of a batch, one for each account, or for each model if the account counts
+slots by model.
 
-A full lane never holds the rows of another. Nothing is sent here and nobody waits: the runner does both.
+A full lane never holds up another. This module neither sends nor waits: the runner does both.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from .retries import Health
 from .slots import SlotLimit
 
 AT_ONCE = 3
-"""Submits of an account under way at once: should it be down, so many are of unknown outcome and no more."""
+"""Most submits of an account under way at once: if the account goes down, at most so many have an unknown outcome."""
 
 
 @dataclass(slots=True, eq=False)
 class Desk:
-    """An account as a whole: its health, and until when it sends nothing, and why."""
+    """An account as a whole: its health, and how long and why it sends nothing."""
 
     account: AccountState
     health: Health = field(default_factory=Health)
@@ -29,7 +30,7 @@ class Desk:
     stopped: str = ""
     said: str = ""
     reset_at: float | None = None
-    """The Unix second at which its quota begins anew, where it tells that."""
+    """The Unix second at which its quota resets, if the account reports it."""
 
     def pause(self, until: float, why: str) -> None:
         """Send nothing before a monotonic second."""
@@ -42,32 +43,32 @@ class Desk:
             self.stopped, self.said = reason, said
 
     def open_at(self) -> float:
-        """The monotonic second from which it sends."""
+        """The monotonic second from which the account may send."""
         return max(self.paused_until, self.health.held_until)
 
 
 @dataclass(slots=True, eq=False)
 class Lane:
-    """The rows that share slots, and what is known of those. `counts` are rows by state, `queue` those that wait."""
+    """The rows that share slots, and the slot limit. `counts` are rows by state, `queue` the waiting rows."""
 
     desk: Desk
     slots: SlotLimit
     queue: deque[RowRun] = field(default_factory=deque)
     counts: Counter[str] = field(default_factory=Counter)
     moves: int = 0
-    """How often a row of it was in another state than before."""
+    """How often one of its rows changed its state."""
     look_at: float = -math.inf
-    """The monotonic second before which the store, which has just said that all slots are taken, is not asked."""
+    """The monotonic second before which the store is not asked again, because it reported that all slots are taken."""
 
     def enter(self, row: RowRun) -> None:
-        """A row is new."""
+        """Add a new row."""
         row.lane = self
         self.counts[row.state] += 1
         if row.state == "waiting":
             self.queue.append(row)
 
     def move(self, row: RowRun, state: str) -> None:
-        """A row is in another state; one that waits again goes to the end of the line."""
+        """Change the state of a row; a row that waits again goes to the end of the queue."""
         self.counts[row.state] -= 1
         self.counts[state] += 1
         self.moves += 1
@@ -77,7 +78,7 @@ class Lane:
 
     @property
     def in_flight(self) -> int:
-        """Jobs that hold slots: also those of unknown outcome, without the submits under way."""
+        """Jobs that hold slots, those of unknown outcome included, submits under way excluded."""
         return self.counts["running"] + self.counts["unknown"]
 
     def room(self, now: float) -> bool:
@@ -89,6 +90,6 @@ class Lane:
         return self.slots.room(now, self.in_flight, under_way)
 
     def wake(self, now: float) -> float:
-        """The monotonic second of the next try, where time alone brings it; `math.inf`: an answer has to."""
+        """The monotonic second of the next try; `math.inf` if only a response can make it possible."""
         at = max(self.desk.open_at(), self.look_at, self.slots.closed_until)
         return at if at > now and self.queue and not self.desk.stopped else math.inf

@@ -1,6 +1,6 @@
-"""The rows of a batch, made of what was read: each built once by its plugin, and all that is wrong told at once.
+"""Makes the rows of a batch from its records: the plugin builds each row once, and all problems are reported at once.
 
-Nothing is sent. What the provider's plugins know is passed in.
+Nothing is sent. The access to the providers' plugins is passed in.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ MOST_TAKES = 1000
 """The largest `count` of a row."""
 
 MOST_ROWS = 100_000
-"""How many videos one batch may have."""
+"""The largest number of videos in one batch."""
 
 
 class Builder(NamedTuple):
-    """What is asked of the plugins, without a request.
+    """Two functions of the plugins that send no request.
 
-    `operation(account, kind)` is the submit of that kind; it raises a UsageError where there is none.
-    `build(account, kind, fields)` has its builder make the request, and raises what is wrong with the fields.
+    `operation(account, kind)` returns the submit of that kind, and raises UsageError if there is none.
+    `build(account, kind, fields)` has the plugin make the request, and raises an error for wrong fields.
     """
 
     operation: Callable[[str, str], Operation[Any]]
@@ -42,7 +42,7 @@ class Builder(NamedTuple):
 
 
 class Defaults(NamedTuple):
-    """What counts where a row says nothing. `fields` are named as columns are, with values that are what they are.
+    """The values for rows that set none. `fields` are named like columns; their values are taken literally.
 
     `picture` is the field that takes the pictures of a folder, `file` the template of the names, `date` its `{date}`.
     """
@@ -56,7 +56,7 @@ class Defaults(NamedTuple):
 
 
 def make_rows(source: Source, builder: Builder, defaults: Defaults = Defaults()) -> list[Row]:  # noqa: B008 - frozen
-    """All rows, each with a key of its own. Raises BatchInvalid with everything that is wrong."""
+    """All rows, each with its own key. Raises BatchInvalid with all problems."""
     with Files(source.folder) as files:
         making = _Making(source, builder, defaults, files)
         for record in source.records:
@@ -69,7 +69,7 @@ def make_rows(source: Source, builder: Builder, defaults: Defaults = Defaults())
 
 
 def _without_names(source: Source, problems: list[RowProblem]) -> list[RowProblem]:
-    """The problems; where no column of a table is one, its first row is probably a row, and that is said once."""
+    """The problems; if a table has no known column, its header is probably missing, and one problem says that."""
     names = {name for record in source.records for name in record.values}
     unknown = [each for each in problems if source.header and each.place == source.header]
     if (
@@ -79,7 +79,7 @@ def _without_names(source: Source, problems: list[RowProblem]) -> list[RowProble
     ):
         return problems
     shown = redact.text(", ".join(sorted(names)), limit=80)
-    said = f"no column is called so: {shown}; the first row holds the names of the columns, like key and prompt"
+    said = f"no known column: {shown}; the first row must hold the names of the columns, like key and prompt"
     return [RowProblem(source.header, "", said), *(each for each in problems if each not in unknown)]
 
 
@@ -89,7 +89,7 @@ def _number(place: str) -> int:
 
 
 class _Drawn(NamedTuple):
-    """A row before it has its key: the one that it names, and how many takes, where it says so."""
+    """A row without its final key: the key that it names (or empty), and its number of takes (None if not given)."""
 
     row: Row
     key: str
@@ -98,10 +98,10 @@ class _Drawn(NamedTuple):
 
 @dataclass
 class _Call:
-    """The fields of one row while they are read: values by their paths, `common` those that all rows share.
+    """The fields of one row while they are read: values by path; `common` are those that all rows share.
 
-    `columns` has of each field its place and its column; `texts` are those that may be meant as text; `short` says that
-    one is left out, because it is wrong.
+    `columns` gives the place and the column of each field; `texts` are values that may be meant as text; `short` means
+    that a wrong field was left out.
     """
 
     place: str
@@ -114,7 +114,7 @@ class _Call:
 
 
 class _Making:
-    """What is shared while the rows of one batch are made."""
+    """The state shared while the rows of one batch are made."""
 
     def __init__(self, source: Source, builder: Builder, defaults: Defaults, files: Files) -> None:
         self.problems: list[RowProblem] = []
@@ -127,7 +127,7 @@ class _Making:
         self._columns = {cells.base(name) for record in source.records for name in record.values}
 
     def _wrong(self, place: str, column: str, message: str) -> None:
-        """Note what is wrong; of what all rows share (without a place) once."""
+        """Note a problem; a problem without a place concerns all rows, and is noted once."""
         said = redact.text(message.removeprefix(f"{column}: ") if column else message)
         if place:
             self.problems.append(RowProblem(place, column, said))
@@ -135,7 +135,7 @@ class _Making:
             self._once("", column, said)
 
     def _once(self, place: str, column: str, message: str) -> None:
-        """Note what is wrong with many rows alike at the first of them."""
+        """Note a problem that many rows share only at the first of them."""
         if (column, message) not in self._told:
             self._told.add((column, message))
             self.problems.append(RowProblem(place, column, message))
@@ -143,7 +143,7 @@ class _Making:
     # -- one row ------------------------------------------------------------------------------------------------------
 
     def add(self, record: Record) -> None:
-        """Take one record: what is wrong with it is noted."""
+        """Add one record; its problems are noted."""
         values = _spread(record.values)
         own = {name: self._own(record.place, name, values) for name in cells.OWN}
         takes = self._takes(record.place, own["count"])
@@ -165,7 +165,8 @@ class _Making:
         if not is_given(value):
             return ""
         if isinstance(value, bool) or not isinstance(value, (str, int)):
-            self._wrong(place, name, f"must be text, not {type(value).__name__} (the provider's: fields.{name})")
+            kind = type(value).__name__
+            self._wrong(place, name, f"must be text, not {kind} (a provider's field of this name is fields.{name})")
             return ""
         return str(value).strip()
 
@@ -181,15 +182,16 @@ class _Making:
             return None
         if re.fullmatch(r"[0-9]{1,4}", text, re.ASCII) and 1 <= int(text) <= MOST_TAKES:
             return int(text)
-        self._wrong(place, "count", f"{redact.text(text, limit=40)!r}: must be a whole number from 1 to {MOST_TAKES}")
+        got = redact.text(text, limit=40)
+        self._wrong(place, "count", f"must be a whole number from 1 to {MOST_TAKES}, got {got!r}")
         return 1
 
     def _kind(self, place: str, own: Mapping[str, str]) -> Kind | None:
         account, kind = (own[each] or getattr(self._defaults, each) for each in ("account", "kind"))
         for column, value in (("account", account), ("kind", kind)):
             if not value:
-                way = f"a column {column!r}, or one for all rows: {column}=… (vidpoll batch FILE ACCOUNT KIND)"
-                self._once(place, "", f"no {column}; give it by {way}")
+                way = f"add a column {column!r}, or set it for all rows: {column}=… (vidpoll batch FILE ACCOUNT KIND)"
+                self._once(place, "", f"no {column}; {way}")
         if not (account and kind):
             return None
         found = self._kinds.get((account, kind))
@@ -207,7 +209,7 @@ class _Making:
     # -- its fields ---------------------------------------------------------------------------------------------------
 
     def _read(self, call: _Call, values: cells.Values, place: str, given: Mapping[str, Any], *, typed: bool) -> None:
-        """Read the columns; one that is wrong is told at the first row that uses it."""
+        """Read the columns; a wrong column is reported at the first row that uses it."""
         beside = {**self._defaults.fields, **given}
         for name, cell in given.items():
             column = call.kind.column(name, beside)
@@ -218,7 +220,7 @@ class _Making:
                 self._once(place and (self._source.header or place), shown, column.wrong)
                 call.short = call.short or not column.path
             if column.path in values:
-                self._wrong(place, name, f"{'.'.join(column.path)} has its value from another column, too")
+                self._wrong(place, name, f"another column already sets {'.'.join(column.path)}")
             elif column.path:
                 self._take(call, values, place, column, cell, typed=typed)
 
@@ -237,7 +239,7 @@ class _Making:
             call.texts[column.path[0]] = cell
 
     def _built(self, call: _Call) -> dict[str, Any]:
-        """The fields as the plugin takes them. One that it refuses is noted and left out, so that the next is heard."""
+        """The fields as the plugin takes them. A refused field is noted and left out, to find the other problems."""
         try:
             fields = cells.nested(call.common, call.own)
         except UsageError as error:
@@ -259,15 +261,15 @@ class _Making:
                 call.texts.pop(name, None)
                 call.short = True
                 continue
-            if not call.short:  # else it may speak of what was left out
+            if not call.short:  # else the error may be about a field that was left out
                 self._wrong(call.place, "", said + kind.missed(said))
             return fields
 
     def _build(self, kind: Kind, fields: dict[str, Any]) -> None:
-        """Have the plugin make the request. Raises what is wrong with the fields.
+        """Have the plugin make the request. Raises an error for wrong fields.
 
-        A request holds its files whole: of one that passed in another row its first bytes are enough, unless the plugin
-        refuses these. A picture of ten thousand rows is read once.
+        A request holds whole files. For a file that passed in another row the first bytes are enough, unless the plugin
+        refuses them: a picture in ten thousand rows is read once.
         """
         paths = {name: value for name, value in fields.items() if isinstance(value, Path)}
         seen = {(kind.account, kind.name, name, path) for name, path in paths.items()}
@@ -294,9 +296,9 @@ class _Making:
     # -- all rows -----------------------------------------------------------------------------------------------------
 
     def finished(self) -> list[Row]:
-        """The rows with their keys, each take one row; double keys and double names are noted."""
+        """The rows with their keys, one row for each take; duplicate keys and file names are noted."""
         if sum(each.takes or 1 for each in self._drawn) > MOST_ROWS:
-            self._wrong("", "", f"more than {MOST_ROWS:,} videos; make several batches of it")
+            self._wrong("", "", f"more than {MOST_ROWS:,} videos; split them into several batches")
             return []
         unnamed = [each.row for each in self._drawn if not each.key]
         made = iter(keys.made_keys([(row.digest, row.file) for row in unnamed]))
@@ -315,7 +317,7 @@ class _Making:
         for row in rows:
             other = first.setdefault(row.key, row)
             if other is not row:
-                self._wrong(row.place, "key", f"{row.key!r} is the key of {other.place}, too; each row needs its own")
+                self._wrong(row.place, "key", f"{row.key!r} is also the key of {other.place}; each row needs its own")
 
     def _check_names(self, rows: list[Row]) -> None:
         first: dict[str, Row] = {}
@@ -330,18 +332,18 @@ class _Making:
                 continue
             if other.place == row.place:
                 self._once(
-                    row.place, "file", f"all takes would be called {name!r}; the template needs {{n}} or {{key}}"
+                    row.place, "file", f"all takes would get the name {name!r}; add {{n}} or {{key}} to the template"
                 )
             else:
-                whose = f"{name!r}: the file of {other.place} would be called so, too"
+                whose = f"{name!r} would also be the file name of {other.place}"
                 if "{key}" in (row.file or self._defaults.file):
-                    self._wrong(row.place, "key", f"{whose} (on macOS and Windows, at least); rename one of the keys")
+                    self._wrong(row.place, "key", f"{whose} (at least on macOS and Windows); rename one of the keys")
                 else:
-                    self._wrong(row.place, "file", f"{whose}; the template may hold {{key}}")
+                    self._wrong(row.place, "file", f"{whose}; add {{key}} to the template")
 
 
 def _spread(values: Mapping[str, Any]) -> Mapping[str, Any]:
-    """An object `fields` of a JSON row is its fields."""
+    """The values of a row, with the content of its object `fields` (in JSON) as single fields."""
     inner = values.get("fields")
     if not isinstance(inner, Mapping):
         return values

@@ -1,4 +1,4 @@
-"""From what a caller says to a batch that may run: the rows are read, priced and planned. No job is bought here."""
+"""Opens a batch from the caller's arguments: its rows are read, priced and planned. No job is bought here."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _Z95 = 1.645
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What `Client.batch` takes beside the source; see there. Raises UsageError for what is wrong by itself."""
+    """The arguments of `Client.batch` except the source; see there. Raises UsageError for a value out of range."""
 
     account: str | None = None
     kind: str | None = None
@@ -88,14 +88,14 @@ def _check_whole(name: str, value: object, least: int) -> None:
 def host(
     loop: Loop, keeper: Keeper | NoKeeper, hooks: Hooks, schedule: Schedule, state: Callable[[str], AccountState]
 ) -> Host:
-    """What a batch uses of its client. Raises UsageError where that keeps nothing."""
+    """What a batch uses of its client. Raises UsageError if the client has no store."""
     if isinstance(keeper, NoKeeper):
-        raise UsageError("a batch needs a store, else rows are paid twice: make the client with Client(store=…)")
+        raise UsageError("a batch needs a store, or rows could be paid twice: make the client with Client(store=…)")
     return Host(loop, keeper, hooks, schedule, state)
 
 
 def open_batch(host: Host, prices: Prices, given: object, options: Options) -> Batch:
-    """Read, price and plan a batch. Raises UsageError and BatchInvalid; nothing is sent but questions for prices."""
+    """Read, price and plan a batch. Raises UsageError and BatchInvalid; the only requests are those for prices."""
     return _Opening(host, prices, options).open(given)
 
 
@@ -106,12 +106,12 @@ class _Opening:
         self.host, self.prices, self.options = host, prices, options
         self._known: dict[str, AccountPrices] = {}
         self._silent: set[str] = set()
-        """Accounts that answered no question about prices."""
+        """Accounts whose requests for prices failed."""
 
     def open(self, given: object) -> Batch:
         options, clock = self.options, self.host.loop.clock
         for account in options.slots if isinstance(options.slots, Mapping) else ():
-            self.host.state(account)  # which says so where there is none
+            self.host.state(account)  # raises if there is no such account
         report = None if options.report is None else Report(options.report, given)
         budget = None if options.budget is None else parse_budget(options.budget)
         until = None if options.until is None else parse_until(options.until, clock.time())
@@ -162,7 +162,7 @@ class _Opening:
     def _chosen(
         self, rows: Sequence[Row], kept: Mapping[str, KeptRow]
     ) -> tuple[tuple[Row, ...], Mapping[str, KeptRow]]:
-        """The rows that are meant. Raises UsageError for a key that none of them has."""
+        """The rows that `only` selects. Raises UsageError for a key that no row has."""
         only = self.options.only
         if only is None:
             return tuple(rows), kept
@@ -185,7 +185,7 @@ class _Opening:
     def _planned(
         self, name: str, rows: Sequence[Row], kept: Mapping[str, KeptRow], budget: Money | None, until: float | None
     ) -> tuple[Plan, dict[str, Price | None]]:
-        """The plan, and the price of each row that is to be bought; a row that is not needs none."""
+        """The plan, and the price of each row to buy; other rows need no price."""
         options = self.options
         given = self._given_prices()
 
@@ -214,7 +214,7 @@ class _Opening:
         return plan(prices, lanes, spent), {**begun, **prices}
 
     def _given_prices(self) -> Mapping[tuple[str, str], Price]:
-        """The prices that were said. Raises UsageError where one is of an account or a kind that there is not."""
+        """The prices that the caller gave. Raises UsageError for an unknown account or kind."""
         price = self.options.price
         given = {} if price is None or callable(price) else parse_prices(price)
         for account, kind in given:
@@ -232,7 +232,7 @@ class _Opening:
         return None if price is None else replace(price, unit=unit_of(price.unit))
 
     def _account(self, account: str) -> AccountPrices:
-        """What is known of an account's prices, by one question at most; where nobody answers, without it."""
+        """An account's known prices, with at most one request; if that fails, without it."""
         if account not in self._known:
             state = self.host.state(account)
             known = self._told(account, lambda: self.prices.known(state))
@@ -240,7 +240,7 @@ class _Opening:
         return self._known[account]
 
     def _told(self, account: str, ask: Callable[[], Any]) -> Any:
-        """What a question brings; None where nobody answers, who is not asked again: the plan then says that."""
+        """The result of a request for prices; None if it fails, and then no other is sent to that account."""
         if account in self._silent:
             return None
         try:
@@ -263,14 +263,14 @@ class _Opening:
 
 
 def _near(key: str, keys: Iterable[str]) -> str:
-    """The keys that were probably meant: the takes of a row, or a near one."""
+    """The key that was probably meant: a take of the row, or a similar key."""
     takes = sorted(each for each in keys if each.startswith(f"{key}#"))
     near = takes[0] if takes else nearest(key, keys)
     return f"; did you mean {near!r}?" if near else ""
 
 
 def _wrong(state: AccountState) -> str:
-    """Why nothing can be sent at an account; empty where it can."""
+    """Why nothing can be sent to an account; empty if requests can be sent."""
     try:
         state.opened.check()
     except VidpollError as error:

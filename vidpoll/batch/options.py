@@ -1,4 +1,4 @@
-"""What people say about a batch in words: an amount of money, prices, and until when. Pure; the time is passed in."""
+"""Parses the options of a batch that are text: a budget, prices, and `until`. Pure; the time is passed in."""
 
 from __future__ import annotations
 
@@ -49,29 +49,31 @@ def parse_budget(text: object) -> Money:
     found = _money(text)
     if found is None or not found.amount > 0:
         raise UsageError(
-            f"budget={_shown(text)}: must be an amount above 0 with its unit, like '40 USD' or '4000 credits'"
+            f"budget must be an amount above 0 with its unit, like '40 USD' or '4000 credits', got {_shown(text)}"
         )
     return found
 
 
 def parse_prices(prices: object) -> dict[tuple[str, str], Price]:
-    """`{"kling/t2v": "0.35USD"}` to prices by account and kind. Raises UsageError."""
+    """`{"kling/t2v": "0.35USD"}` as prices by account and kind. Raises UsageError."""
     if not isinstance(prices, Mapping):
-        raise UsageError(f"price={_shown(prices)}: must be a dict like {{'kling/t2v': '0.35USD'}}")
+        raise UsageError(f"price must be a dict like {{'kling/t2v': '0.35USD'}}, got {_shown(prices)}")
     return {_place(place): _price(place, said) for place, said in prices.items()}
 
 
 def _place(place: object) -> tuple[str, str]:
     account, _, kind = place.partition("/") if isinstance(place, str) else ("", "", "")
     if not (account.strip() and kind.strip()):
-        raise UsageError(f"price {_shown(place)}: must name ACCOUNT/KIND, like 'kling/t2v'")
+        raise UsageError(f"price {_shown(place)} must name ACCOUNT/KIND, like 'kling/t2v'")
     return account.strip(), kind.strip()
 
 
 def _price(place: object, said: object) -> Price:
     found = _money(said)
     if found is None:
-        raise UsageError(f"price of {_shown(place)}: {_shown(said)} must be an amount with its unit, like '0.35USD'")
+        raise UsageError(
+            f"price of {_shown(place)} must be an amount with its unit, like '0.35USD', got {_shown(said)}"
+        )
     return Price(found.amount, found.amount, found.unit, "given")
 
 
@@ -82,21 +84,21 @@ def _shown(value: object) -> str:
 # -- the ladder of prices ---------------------------------------------------------------------------------------------
 
 Rung = Callable[[Row], "Price | None"]
-"""One who may know the price of a row."""
+"""A source that may know the price of a row."""
 
 
 def price_of(row: Row, ladder: Iterable[Rung]) -> Price | None:
-    """The price by the first that knows one; None where nobody does, which is never a price of 0."""
+    """The price from the first source that has one; None if it is unknown, which is never a price of 0."""
     return next((price for rung in ladder if (price := rung(row)) is not None), None)
 
 
 def listed(prices: Mapping[tuple[str, str], Price]) -> Rung:
-    """Prices by account and kind: those that were given, those of a quota, those of earlier jobs."""
+    """A source of prices by account and kind: given prices, those of a quota, those of earlier jobs."""
     return lambda row: prices.get((row.account, row.kind))
 
 
 def learnt(costs: Sequence[Cost]) -> Price | None:
-    """The price by what jobs really cost, the latest last: from their median to the largest; None without any."""
+    """The price from the costs of earlier jobs, the latest last: their median to their maximum; None without costs."""
     if not costs:
         return None
     nets = [cost.net for cost in costs if unit_of(cost.unit) == unit_of(costs[-1].unit)]
@@ -107,9 +109,9 @@ def learnt(costs: Sequence[Cost]) -> Price | None:
 
 
 def parse_until(until: object, now: float, tz: tzinfo | None = None) -> float:
-    """Unix seconds of `"07:00"` (the next time that the clocks show it) or of a date and time like ISO 8601 has it.
+    """Unix seconds of `"07:00"` (the next time that clocks show it) or of a date and time in ISO 8601.
 
-    `now` is Unix seconds; `tz` the zone of whoever reads the clock, None for this machine's. Raises UsageError.
+    `now` is in Unix seconds; `tz` is the zone of the clock, None for this machine's. Raises UsageError.
     """
     clock = _CLOCK.fullmatch(until.strip()) if isinstance(until, str) else None
     if clock:
@@ -118,11 +120,11 @@ def parse_until(until: object, now: float, tz: tzinfo | None = None) -> float:
         found = until if isinstance(until, datetime) else datetime.fromisoformat(_iso(until))
     except ValueError:
         raise UsageError(
-            f"until={_shown(until)}: must be a time of day like '07:00', or a date and time like '2027-03-01T07:00'"
+            f"until must be a time of day like '07:00', or a date and time like '2027-03-01T07:00', got {_shown(until)}"
         ) from None
     at = _seconds(found, tz)
     if at <= now:
-        raise UsageError(f"until={_shown(until)}: that is over")
+        raise UsageError(f"until must be in the future, got {_shown(until)}")
     return at
 
 
@@ -133,7 +135,7 @@ def _iso(until: object) -> str:
 
 
 def _next(hour: int, minute: int, second: int, now: float, tz: tzinfo | None) -> float:
-    """The first moment after `now` at which clocks show this time, where they are put back both times count."""
+    """The first moment after `now` at which clocks show this time; when clocks are put back, both moments count."""
     today = datetime.fromtimestamp(now, tz).replace(tzinfo=None, microsecond=0)
     days = (today.replace(hour=hour, minute=minute, second=second, fold=0) + timedelta(days=day) for day in range(3))
     moments = (_seconds(day.replace(fold=fold), tz) for day in days for fold in (0, 1))
@@ -141,6 +143,6 @@ def _next(hour: int, minute: int, second: int, now: float, tz: tzinfo | None) ->
 
 
 def _seconds(moment: datetime, tz: tzinfo | None) -> float:
-    """Unix seconds; a moment without a zone is one of `tz`."""
+    """Unix seconds of a moment; without a zone, it is in `tz`."""
     aware = moment.replace(tzinfo=tz) if moment.tzinfo is None and tz is not None else moment
     return aware.astimezone(timezone.utc).timestamp()

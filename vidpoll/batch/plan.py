@@ -1,6 +1,6 @@
-"""What a batch is about to do, before anything is sent: rows to buy, what they cost, and when they are done. Pure.
+"""What a batch will do, before anything is sent: the rows to buy, their cost, and when they will be done. Pure.
 
-A plan is made of the rows, of what the store knows of them, and of facts about the accounts; it asks nobody.
+A plan is made from the rows, the store's records of them, and facts about the accounts; it sends no request.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ WIDTH = 80
 """Columns of a plan's text."""
 
 STATES = ("new", "waiting", "running", "unknown", "completed", "failed")
-"""How rows stand, in the order in which they are told."""
+"""The states of rows, in the order in which they are printed."""
 
 _STANDS = {"submitting": "running", "ended": "running"}
-"""What the store's word means here: a row that is being sent, or whose verdict is not settled, is bought."""
+"""The store's words for rows that count as running here: being sent, or ended but not settled."""
 
 _ROUNDING = 1e-9
 
 
 class Begun(Protocol):
-    """What the store knows of a row that was begun (`storage.records.KeptRow`)."""
+    """The store's record of a row that was begun (`storage.records.KeptRow`)."""
 
     @property
     def digest(self) -> str: ...
@@ -42,9 +42,9 @@ class Begun(Protocol):
 
 
 class Lane(NamedTuple):
-    """What is known of an account: most jobs at once, seconds that a job takes (fewest, most), and its balance.
+    """Facts about an account: most jobs at once, seconds that a job takes (fewest, most), and its balance.
 
-    `wrong` is why nothing can be sent there, like a key that is missing.
+    `wrong` is why nothing can be sent to it, like a missing key.
     """
 
     slots: int = 3
@@ -54,7 +54,7 @@ class Lane(NamedTuple):
 
 
 class Changed(NamedTuple):
-    """A row whose key was begun with other fields; `fields` are those that differ, `state` is how it stands."""
+    """A row whose key was begun with other fields; `fields` are those that differ, `state` is the row's state."""
 
     key: str
     place: str
@@ -63,7 +63,7 @@ class Changed(NamedTuple):
 
 
 class Share(NamedTuple):
-    """What is bought at one account for one unit of money; an empty `unit` is what has no price."""
+    """The rows to buy at one account, priced in one unit of money; an empty `unit` means that they have no price."""
 
     account: str
     unit: str
@@ -75,13 +75,13 @@ class Share(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a batch is about to do. `str(plan)` tells it in lines of 80 columns, `one_line()` in one.
+    """What a batch will do. `str(plan)` describes it in lines of 80 columns, `one_line()` in one line.
 
-    `counts` says how many rows are new, waiting, running, unknown, completed and failed. `buy` are those that are to be
-    bought, `allowed` the keys of those of them that budget and limit allow by their upper prices. `spent` is what the
-    batch has spent and reserved in the budget's unit, `finish` Unix seconds from when to when all of these are done,
-    None where nothing is known. `gone` are keys that were begun and are no longer in the input: they go on. `problems`
-    is why the batch may not begin; empty where it may.
+    `counts` gives the number of new, waiting, running, unknown, completed and failed rows. `buy` are the rows to buy;
+    `allowed` are the keys of those that the budget and the limit allow at their upper prices. `spent` is the amount
+    that the batch has spent and reserved, in the budget's unit. `finish` is the earliest and the latest Unix second at
+    which all allowed and running rows will be done; None if unknown. `gone` are keys that were begun but are no longer
+    in the input: their jobs continue. `problems` says why the batch may not begin; empty if it may.
     """
 
     name: str
@@ -103,25 +103,25 @@ class Plan:
 
     @property
     def in_time(self) -> bool | None:
-        """Whether all is done before `until`; None where that is open, or no time was said."""
+        """Whether all will be done before `until`; None if that is uncertain, or if there is no `until`."""
         if self.until is None or self.finish is None or self.finish[0] <= self.until < self.finish[1]:
             return None
         return self.finish[1] <= self.until
 
     def one_line(self) -> str:
-        """The plan on one line, as it is shown before a run."""
+        """The plan on one line, as printed before a run."""
         states = [f"{number:,} {state}" for state, number in self.counts.items() if number]
         parts = [f"{self.name}: {_rows(sum(self.counts.values()))} ({', '.join(states) or 'none'})"]
         if self.buy:
             totals = self._totals()
             money = " and ".join(_cost(each) if each.unit else f"{each.rows:,} without a price" for each in totals)
             bound = f", {len(self.allowed):,} of them allowed" if len(self.allowed) < len(self.buy) else ""
-            for_money = f"for {money}" if any(each.unit for each in totals) else "without a price that is known"
+            for_money = f"for {money}" if any(each.unit for each in totals) else "without a known price"
             parts.append(f"to buy {len(self.buy):,} {for_money}{bound}")
         return "; ".join([*parts, *([f"done {self._finish()}"] if self.finish else [])])
 
     def _totals(self) -> list[Share]:
-        """The shares of all accounts by unit; what has no price comes last."""
+        """The shares of all accounts by unit; the share without a price is last."""
         units = sorted({each.unit for each in self.shares}, key=lambda unit: (not unit, unit))
         parts = ([each for each in self.shares if each.unit == unit] for unit in units)
         return [
@@ -143,7 +143,7 @@ class Plan:
             left = Money(max(self.budget.amount - self.spent, 0.0), self.budget.unit)
             spent = Money(self.spent, self.budget.unit)
             yield "budget", f"{self.budget}: {spent} spent or reserved, {left} left"
-            yield "", "kept by upper prices: only a job that costs more than its own can exceed it"
+            yield "", "counted at upper prices: only a job that costs more than its upper price can exceed it"
         if self.limit is not None:
             yield "limit", f"{self.limit:,} jobs, {self._bought():,} bought"
         if len(self.allowed) < len(self.buy):
@@ -151,7 +151,7 @@ class Plan:
         if self.finish:
             yield "done", self._finish()
         elif self.allowed:
-            yield "done", "nobody knows: no typical duration of these jobs is known"
+            yield "done", "unknown, because no typical duration of these jobs is known"
         for changed in self.changed:
             yield "changed", f"{changed.key} ({changed.state}): {', '.join(changed.fields) or 'account or kind'}"
         if self.gone:
@@ -162,11 +162,11 @@ class Plan:
 
     def _share(self, share: Share) -> str:
         lane = self.lanes.get(share.account, Lane())
-        price = f"for {_cost(share)} ({', '.join(share.sources)})" if share.unit else "without a price that is known"
+        price = f"for {_cost(share)} ({', '.join(share.sources)})" if share.unit else "without a known price"
         takes = f", {_span(lane.typical[0])} to {_span(lane.typical[1])} each" if lane.typical else ""
         short = lane.balance and unit_of(lane.balance.unit) == share.unit and lane.balance.amount < share.high
         balance = f", balance {lane.balance}{', which may not pay for all' if short else ''}" if lane.balance else ""
-        wrong = f"; it will not be sent: {lane.wrong}" if lane.wrong else ""
+        wrong = f"; will not be sent: {lane.wrong}" if lane.wrong else ""
         return f"{share.account}: {share.rows:,} {price}, {lane.slots} at once{takes}{balance}{wrong}"
 
     def _bought(self) -> int:
@@ -206,11 +206,11 @@ def make_plan(
 ) -> Plan:
     """The plan of a batch. `kept` and `prices` are by the keys of rows, `lanes` by account; times are Unix seconds.
 
-    A row that was begun with other fields is bought with the new ones where it waits or failed; where it is bought,
-    `changed="keep"` leaves it, `changed="again"` buys a completed one anew, and None is a problem of the plan.
+    A row that was begun with other fields is bought with the new ones if it waits or failed. If it is bought already,
+    `changed="keep"` leaves it, `changed="again"` buys a completed one again, and None makes it a problem of the plan.
     """
     if changed not in (None, "keep", "again"):
-        raise UsageError(f"changed={changed!r}: must be 'keep' or 'again'")
+        raise UsageError(f"changed must be 'keep' or 'again', got {changed!r}")
     others = tuple(_changed(row, kept[row.key]) for row in rows if row.key in kept and _differs(row, kept[row.key]))
     anew = {each.key for each in others if each.state == "failed" or (each.state == "completed" and changed == "again")}
     states = {row.key: "new" if row.key in anew else _stands(row.key, kept) for row in rows}
@@ -258,12 +258,12 @@ def _unasked(others: Sequence[Changed], changed: str | None) -> Iterator[RowProb
     for each in others if changed is None else ():
         if each.state in _BOUGHT:
             what = f"changed: {', '.join(each.fields)}" if each.fields else "account or kind changed"
-            way = "changed='keep' (--changed keep) leaves it so; 'again' buys a completed one anew, and pays for it"
+            way = "changed='keep' (--changed keep) leaves it so; 'again' buys a completed one again, and pays for it"
             yield RowProblem(each.place, "key", f"{each.key!r} is {each.state} with other fields ({what}); {way}")
 
 
 def _unpriced(buy: Sequence[Row], prices: Mapping[str, Price | None], budget: Money | None) -> Iterator[RowProblem]:
-    """With a budget each row needs a price in its unit; said once for each kind, at its first row."""
+    """With a budget, each row needs a price in its unit; reported once for each kind, at its first row."""
     told: dict[tuple[str, str, str], list[Row]] = defaultdict(list)
     for row in buy if budget else ():
         price = prices.get(row.key)
@@ -272,11 +272,11 @@ def _unpriced(buy: Sequence[Row], prices: Mapping[str, Price | None], budget: Mo
     for (account, kind, unit), rows in told.items():
         known = f"the price is in {unit}, the budget in {budget.unit}" if unit and budget else "no price is known"
         way = f"price={{'{account}/{kind}': '0.35USD'}} (--price {account}/{kind}=0.35USD)"
-        yield RowProblem(rows[0].place, "", f"{account}/{kind}, {_rows(len(rows))}: {known}; say one with {way}")
+        yield RowProblem(rows[0].place, "", f"{account}/{kind}, {_rows(len(rows))}: {known}; give one with {way}")
 
 
 def _affordable(buy: Sequence[Row], prices: Mapping[str, Price | None], left: Money | None) -> list[str]:
-    """The keys of rows that what is left pays for, one after the other, each by its upper price."""
+    """The keys of the rows that the rest of the budget pays for, in order, each at its upper price."""
     paid: list[str] = []
     rest = 0.0 if left is None else left.amount
     for row in buy:
@@ -306,7 +306,7 @@ def _share(account: str, unit: str, told: Sequence[Price | None]) -> Share:
 
 
 def _finish(busy: Mapping[str, int], lanes: Mapping[str, Lane], now: float) -> tuple[float, float] | None:
-    """From when to when all is done: so many rounds as slots need, each as long as a job; None: unknown."""
+    """The earliest and latest second at which all is done: rounds of as many jobs as slots; None if unknown."""
     ends = []
     for account, jobs in busy.items():
         lane = lanes.get(account, Lane())

@@ -1,4 +1,4 @@
-"""Where each row of a batch is: what changes while it runs, and the frozen values that users see of it."""
+"""The state of each row of a batch: the mutable one while it runs, and the frozen values that users see."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from .lanes import Lane
 
 UNDER_WAY = ("submitting", "running", "fetching", "elsewhere")
-"""The states of a row that something will still happen to by itself."""
+"""The states that a row will leave by itself."""
 
 
 class Charged(NamedTuple):
-    """What a row has cost. `how`: "reported" by the provider, or "estimated" from its price."""
+    """The cost of a row. `how`: "reported" by the provider, or "estimated" from the row's price."""
 
     charged: float
     refunded: float = 0.0
@@ -32,16 +32,16 @@ class Charged(NamedTuple):
 
     @property
     def net(self) -> float:
-        """What was paid in the end."""
+        """The amount charged less the amount refunded, 0 or more."""
         return max(0.0, self.charged - self.refunded)
 
 
 @dataclass(frozen=True, slots=True)
 class RowResult:
-    """One row as it stands. `state`: "waiting" (with `why`), "running", "unknown", "completed" or "failed".
+    """One row at one moment. `state`: "waiting" (with `why`), "running", "unknown", "completed" or "failed".
 
-    `cost` is what its last job has cost, None where that is not known; `paths` are its files, `problem` says what went
-    wrong, `category` of which class that is.
+    `cost` is the cost of its last job, None if unknown; `paths` are its files; `problem` says what went wrong, and
+    `category` is the class of that failure.
     """
 
     key: str
@@ -57,13 +57,13 @@ class RowResult:
 
     @property
     def ok(self) -> bool:
-        """Whether its files are there."""
+        """Whether its files are saved."""
         return self.state == "completed"
 
 
 @dataclass(slots=True, eq=False)
 class RowRun:
-    """One row while the batch runs. `attempt` is the number of the submit that is made, or is to be made, for it."""
+    """One row while the batch runs. `attempt` is the number of its current or next submit, from 1."""
 
     row: Row
     price: Price | None
@@ -77,26 +77,26 @@ class RowRun:
     category: str = ""
     retried: Counter[str] = field(default_factory=Counter)
     admitted: bool = False
-    """Whether the plugins have let it pass."""
+    """Whether the plugins have admitted it."""
     vetoed: bool = False
     changed: bool = False
-    """Whether it is another one by now than its job, or the plan, is of: this run does not buy it."""
+    """Whether the row differs from its job or from the plan: then this run does not buy it."""
     lane: Lane = field(init=False, repr=False)
     open: ExitStack | None = None
-    """What is to be closed once its job has ended: the hooks' wait, and the lease."""
+    """What must be closed once its job has ended: the hooks' wait, and the lease."""
 
     @property
     def key(self) -> str:
         return self.row.key
 
     def close(self) -> None:
-        """Its job has ended, or is left alone."""
+        """Close what is open, because the job has ended or is no longer followed."""
         opened, self.open = self.open, None
         if opened is not None:
             opened.close()
 
     def lighten(self) -> None:
-        """Its files are there: of its job all is kept but the body of the last answer, which may be large."""
+        """Once its files are saved, drop the body of the job's last response, which may be large."""
         job = self.job
         if job is not None and job.snapshot is not None:
             self.job = Job(job.ref, key=job.key)
@@ -124,7 +124,7 @@ class RowRun:
 
 
 class Rows(Mapping[str, RowResult]):
-    """All rows by key, in the order of the input, each as it stands when it is read."""
+    """All rows by key, in the order of the input; each is current when it is read."""
 
     def __init__(self, rows: Mapping[str, RowRun], read: Callable[[RowRun], RowResult]) -> None:
         self._rows, self._read = rows, read
@@ -140,14 +140,14 @@ class Rows(Mapping[str, RowResult]):
 
 
 _UNITS = ((3600.0, "h", 0.5), (60.0, "min", 1.0), (1.0, "s", 10.0))
-"""Of how many seconds, and in which steps it is told: no finer than a forecast is."""
+"""Units in seconds, with the steps to which times are rounded: a forecast is no more precise."""
 
 
 @dataclass(frozen=True, slots=True)
 class AccountStatus:
-    """An account in a batch: its rows by state, the jobs it may have at once, and why it sends nothing, if it does not.
+    """An account in a batch: its rows by state, the jobs it may have at once (`slots`), and those it has (`in_flight`).
 
-    `paused_until` is a Unix second, None where it is not paused.
+    `stopped` is why it sends nothing more, empty if it sends. `paused_until` is a Unix second, None if not paused.
     """
 
     account: str
@@ -160,10 +160,10 @@ class AccountStatus:
 
 @dataclass(frozen=True, slots=True)
 class BatchStatus:
-    """A batch at one moment: rows by state and by why they wait, each account, and what was spent of the budget.
+    """A batch at one moment: rows by state and by why they wait, each account, and the amount spent of the budget.
 
-    `spent` and `reserved` are by unit. `finish` is the earliest and the latest Unix second at which it may be over,
-    None where that cannot be told; `at` is the Unix second of all this.
+    `spent` and `reserved` are amounts by unit. `finish` is the earliest and the latest Unix second at which the batch
+    may end, None if unknown; `at` is the Unix second of this status.
     """
 
     name: str
@@ -179,14 +179,14 @@ class BatchStatus:
 
     @property
     def done(self) -> int:
-        """The rows whose files are there."""
+        """The number of rows whose files are saved."""
         return self.states.get("completed", 0)
 
     def __str__(self) -> str:
         return ", ".join([f"{self.done:,} of {self.total:,} done", *self.money()])
 
     def left(self, now: float) -> str:
-        """The time from a Unix second to its end, like "20 to 35 min"; empty where that is not known, or it is over."""
+        """The time from a Unix second to the end, like "20 to 35 min"; empty if that is unknown or past."""
         if self.finish is None or self.finish[1] - now < 1:
             return ""
         low, high = (max(0.0, end - now) for end in self.finish)
@@ -195,7 +195,7 @@ class BatchStatus:
         return f"{' to '.join(dict.fromkeys(shown))} {word}"
 
     def money(self) -> Iterator[str]:
-        """What was spent, in each unit, beside the budget."""
+        """The amount spent of the budget, then the amounts in other units, as texts."""
         budget = self.budget
         if budget is not None:
             spent = sum(amount for unit, amount in self.spent.items() if unit_of(unit) == budget.unit)
@@ -207,7 +207,7 @@ class BatchStatus:
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """Why an account sends no more in this run, and how to go on."""
+    """Why an account sends nothing more in this run, and how to continue."""
 
     account: str
     reason: str
@@ -216,5 +216,5 @@ class Stopped:
 
     @property
     def place(self) -> str:
-        """What was reached, and where; a bound of the batch's own is at no account."""
+        """The reason and the account; only the reason for a limit of the batch itself."""
         return self.reason if self.reason in ("limit", "budget", "until") else f"{self.reason} at {self.account}"

@@ -1,4 +1,4 @@
-"""What a refusal, or a failed job, says: its class, who pays, and what is to be told. Pure."""
+"""What a refusal or a failed job means: its class, whether it was charged, and its message. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .retries import Follows
 
 
 class Told(NamedTuple):
-    """The class of a failure (empty: none is known), and `follows` where something else decides than the class."""
+    """The class of a failure (empty if unknown); `follows` is set if the next step does not depend on the class."""
 
     category: str
     said: str
@@ -22,7 +22,7 @@ class Told(NamedTuple):
 
 
 def read(error: VidpollError, result: object) -> Told:
-    """Why a submit was refused. `result` is what its task brought."""
+    """Why a submit was refused. `result` is the result of its task."""
     fault = result if isinstance(result, Fault) else None
     said, hint = error.message, (fault.hint if fault else None) or 0.0
     if isinstance(error, StoreError):
@@ -34,16 +34,16 @@ def read(error: VidpollError, result: object) -> Told:
     if isinstance(error, UsageError):
         return Told("input", said, False)
     category = getattr(error, "category", None) or ""
-    if fault is not None and not fault.sent:  # held back, or nobody there
+    if fault is not None and not fault.sent:  # not sent, or no connection
         return Told("rate" if fault.status == 429 else "unreachable", said, False, hint, Follows.PAUSE)
     declared = getattr(fault, "declared", None)
-    if isinstance(error, RateLimited) and declared is None:  # of a submit: mostly one job too many
+    if isinstance(error, RateLimited) and declared is None:  # for a submit, a 429 usually means too many jobs
         category = "capacity"
     return Told(category, fault.reason if fault else said, False, hint)
 
 
 def of_job(job: Job) -> Told:
-    """Why a job failed, and whether that was paid for."""
+    """Why a job failed, and whether it was charged."""
     problem, cost = job.problem, job.cost
     said = str(problem or job.state)
     charged = None if problem is None else getattr(problem, "charged", None)

@@ -1,4 +1,4 @@
-"""The report of a batch: the input's own columns, and beside them what became of each row. Always written whole."""
+"""The report of a batch: the input's columns, followed by the outcome of each row. It is always written whole."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from .progress import RowResult
 from .sidecar import replace_with
 
 EVERY = 1.0
-"""Seconds between two times that it is written, for each thousand rows or part of it."""
+"""Least seconds between two writes, for each thousand rows or part of it."""
 
 COLUMNS = ("key", "state", "why", "ref", "file", "cost", "unit", "attempts", "problem")
-"""What stands beside the input's columns; one of the input's that is called so comes as `input.NAME`."""
+"""The columns added to those of the input; a column of the input with the same name is written as `input.NAME`."""
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 class Report:
-    """The file at `path`, `.csv` or `.jsonl`. Raises UsageError for another suffix, and where it is the input."""
+    """The file at `path`, `.csv` or `.jsonl`. Raises UsageError for another suffix, or if it is the input."""
 
     def __init__(self, path: str | Path, source: object = None) -> None:
         self.path = Path(os.path.expanduser(path))  # noqa: PTH111 - it never raises
         self._due = -math.inf
         shown = redact.text(str(path), limit=120)
         if self.path.suffix.lower() not in (".csv", ".jsonl"):
-            raise UsageError(f"report={shown!r}: must end in .csv or .jsonl")
+            raise UsageError(f"report must end in .csv or .jsonl, got {shown!r}")
         if isinstance(source, (str, os.PathLike)) and _same(self.path, Path(os.path.expanduser(source))):  # noqa: PTH111
-            raise UsageError(f"report={shown!r} is the input itself, which is never written: name another file")
+            raise UsageError(f"report {shown!r} must not be the input, which is never written: name another file")
 
     def due(self, now: float) -> bool:
-        """Whether it was written long enough ago, at a monotonic second."""
+        """Whether the report should be written again at this monotonic second."""
         return now >= self._due
 
     def write(self, results: Iterable[RowResult], now: float) -> None:
@@ -58,7 +58,9 @@ def _same(one: Path, other: Path) -> bool:
 
 
 def _row(result: RowResult) -> dict[str, Any]:
-    cells = {name: text for name, text in result.row.cells.items() if name != "key"}  # whose column is here
+    cells = {
+        name: text for name, text in result.row.cells.items() if name != "key"
+    }  # the report has its own column for it
     own = {f"input.{name}" if name in COLUMNS else name: text for name, text in cells.items()}
     cost = result.cost
     said = {
@@ -80,7 +82,7 @@ def _jsonl(results: Sequence[RowResult]) -> str:
 
 
 def _csv(results: Sequence[RowResult]) -> str:
-    """With a byte order mark, so that Excel reads it as UTF-8."""
+    """CSV with a byte order mark, so that Excel reads it as UTF-8."""
     names = [*dict.fromkeys(name for each in results for name in _row(each) if name not in COLUMNS), *COLUMNS]
     text = io.StringIO()
     writer = csv.writer(text)
@@ -98,5 +100,5 @@ def _cells(names: list[str], row: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _safe(text: str) -> str:
-    """A cell that no spreadsheet takes for a formula."""
+    """A cell that no spreadsheet reads as a formula."""
     return f"'{text}" if text.startswith(_FORMULA) else text

@@ -1,7 +1,7 @@
 """What follows from a refusal or a failed job, by its class and by who pays. Pure.
 
-Classes are those of `errors.CATEGORIES`. What nobody knows the outcome of comes nowhere near here: it is never tried
-again. `Health` is what the answers to an account's submits say of the account itself.
+Classes are those of `errors.CATEGORIES`. A submit of unknown outcome is never tried again, so it is not handled here.
+`Health` is what the responses to an account's submits say about the account itself.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 
 NEVER_AGAIN = ("input", "moderated_input", "moderated_output")
-"""Classes of a refusal that are about the row itself: no later run sends it as it is."""
+"""Classes of a refusal that concern the row itself: no later run sends the row unchanged."""
 
 CAPACITY = 5
-"""How often a row goes back into line because its job failed for want of room."""
+"""How often a row is queued again because its job failed for lack of capacity."""
 
 UNKNOWN = 3
-"""Submits of unknown outcome, one after another, that stop an account."""
+"""Number of consecutive submits of unknown outcome that stops an account."""
 
 PAUSE = 60.0
-"""Seconds for which the first of them holds the account's submits; the next one holds them twice as long."""
+"""Seconds for which the first of them pauses the account's submits; each further one doubles the pause."""
 
 ALIKE = 3
-"""Rows that are refused alike, before any was accepted, stop an account."""
+"""Number of rows refused alike, before any was accepted, that stops an account."""
 
 
 class Follows(Enum):
@@ -33,7 +33,7 @@ class Follows(Enum):
     FULL = "full"  # wait for a slot
     PAUSE = "pause"  # the account may send no more for a while
     SLEEP = "sleep"  # the account has used up its quota
-    STOP = "stop"  # the account is no use before a human acts
+    STOP = "stop"  # the account cannot be used until a person acts
     AGAIN = "again"  # it counts as one of the row's retries
     FAIL = "fail"
 
@@ -51,23 +51,25 @@ _OF_REFUSALS: Mapping[str, Follows] = {
 
 @dataclass(frozen=True, slots=True)
 class Retries:
-    """How often a row is tried again: what was free of charge, or broke at the provider, and what is paid for anew."""
+    """How often a row is tried again: `free` if the failure cost nothing or was the provider's, `paid` if it was
+    charged.
+    """
 
     free: int = 1
     paid: int = 0
 
 
 def after_refusal(category: str, before: int, retries: Retries) -> Follows:
-    """What follows where a submit was refused, and nothing bought; the row was tried again `before` times for it."""
+    """What follows if a submit was refused and nothing was bought; `before` counts the retries for this class."""
     follows = _OF_REFUSALS.get(category, Follows.FAIL)
     return Follows.FAIL if follows is Follows.AGAIN and before >= retries.free else follows
 
 
 def after_failure(category: str, charged: bool | None, before: Mapping[str, int], retries: Retries) -> Follows:
-    """What follows where a job failed; `before` counts the row's retries by class, `charged` is None: not known.
+    """What follows if a job failed; `before` counts the row's retries by class; `charged` is None if unknown.
 
-    A job that failed for no known reason is tried again only where it certainly was free, one that certainly was
-    charged only as often as is paid for anew.
+    A job that failed for an unknown reason is tried again only if it certainly was free. A job that certainly was
+    charged is tried again at most `retries.paid` times.
     """
     if category in ("quota", "money", "auth"):
         return _OF_REFUSALS[category]
@@ -82,7 +84,7 @@ def after_failure(category: str, charged: bool | None, before: Mapping[str, int]
 
 
 def after_take(before: Mapping[str, int], retries: Retries) -> Follows:
-    """What follows where a plugin does not accept the files of a job that was paid for."""
+    """What follows if a plugin does not accept the files of a job that was paid for."""
     return Follows.AGAIN if before.get(REJECTED, 0) < retries.paid else Follows.FAIL
 
 
@@ -92,7 +94,7 @@ REJECTED = "rejected"
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What the answers to its submits say of an account. `stopped` says why nothing more is sent; empty: go on."""
+    """What the responses to its submits say about an account. `stopped` is why it sends nothing more, else empty."""
 
     accepted_any: bool = False
     unknown: int = 0
@@ -102,7 +104,7 @@ class Health:
     stopped: str = ""
 
     def submits(self, most: int) -> int:
-        """How many submits may be under way: fewer where the next answers may stop the account."""
+        """How many submits may be under way: fewer if the next responses may stop the account."""
         if self.unknown:
             return 1
         return most if self.accepted_any else max(1, min(most, ALIKE - self.alike))
@@ -112,18 +114,18 @@ class Health:
         return replace(self, accepted_any=True, unknown=0, alike=0)
 
     def answered(self) -> Health:
-        """The account answers, whatever it says."""
+        """The account responded, with whatever content."""
         return replace(self, unknown=0)
 
     def refused(self, category: str, said: str) -> Health:
-        """A row was refused for good; the first ones, all alike, are a mistake in all of them."""
+        """A row was refused for good; if the first rows are all refused alike, all of them share a mistake."""
         same = (category, said) == self.said
         alike = self.alike + 1 if same else 1
         stopped = "refused alike" if alike >= ALIKE and not self.accepted_any else self.stopped
         return replace(self, unknown=0, alike=alike, said=(category, said), stopped=stopped)
 
     def lost(self, now: float) -> Health:
-        """Nobody knows whether a submit was received: the account's submits pause, and soon they stop."""
+        """It is unknown whether a submit was received: the account's submits pause, and after UNKNOWN of them stop."""
         unknown = self.unknown + 1
         stopped = "unknown" if unknown >= UNKNOWN else self.stopped
         return replace(self, unknown=unknown, held_until=now + PAUSE * 2 ** (unknown - 1), stopped=stopped)

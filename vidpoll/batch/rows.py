@@ -1,4 +1,4 @@
-"""The values of a batch: a row, one video that is wanted, and what is wrong with one. Nothing is read or sent here."""
+"""The values of a batch: a row (one wanted video), and a problem of a row. Nothing is read or sent here."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from .. import redact
 from ..errors import BatchInvalid
 
 TOLD = 50
-"""How many problems the message of a BatchInvalid shows; its `problems` has all."""
+"""Most problems in the message of a BatchInvalid; its `problems` holds all of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One video that is wanted; `count=4` in a sheet makes four rows.
+    """One wanted video; `count=4` in a sheet makes four rows.
 
-    `key` is unique in the batch (`key#1` … where there is a count). `fields` are those of `Client.submit`, files as
-    `pathlib.Path`. `digest` is the sha256 over account, kind, fields and the bytes of the files, and after it one for
-    each field (`keys.digest`): the same key with another digest is a row that was changed. `place` says where it
-    stands ("row 7"), for messages. `file` is the template of its file name, empty for the batch's. `cells` are the
-    input's own columns as text, for the report; `inputs` maps each field that is a file to the sha256 of its bytes.
+    `key` is unique in the batch (`key#1` … if the row has a count). `fields` are those of `Client.submit`, with files
+    as `pathlib.Path`. `digest` is the sha256 of account, kind, fields and the bytes of the files, followed by one for
+    each field (`keys.digest`): the same key with another digest means that the row has changed. `place` is the row's
+    position in the input ("row 7"), for messages. `file` is the template of its file name, empty to use the batch's.
+    `cells` are the input's own columns as text, for the report; `inputs` maps each field that is a file to the sha256
+    of its bytes.
     """
 
     key: str
@@ -36,7 +37,7 @@ class Row:
 
 
 class RowProblem(NamedTuple):
-    """What is wrong with a row: `place` ("row 7"), `column` (empty where it is about all of it), and the message."""
+    """A problem of a row: `place` ("row 7"), `column` (empty if it concerns the whole row), and the message."""
 
     place: str
     column: str
@@ -48,7 +49,7 @@ class RowProblem(NamedTuple):
 
 
 def invalid(name: str, problems: Sequence[RowProblem]) -> BatchInvalid:
-    """The error that tells all problems of a batch, one a line."""
+    """The error that lists all problems of a batch, one a line."""
     shown = [f"  {each}" for each in problems[:TOLD]]
     more = [f"  and {len(problems) - TOLD:,} more"] if len(problems) > TOLD else []
     count = f"{len(problems):,} problem{'s' if len(problems) > 1 else ''}"

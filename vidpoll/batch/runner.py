@@ -1,7 +1,7 @@
-"""Runs the rows of a batch on the client's loop: a submit, a watch, the files, and what follows from how it ended.
+"""Runs the rows of a batch on the client's loop: the submit, the wait, the files, and what follows from the outcome.
 
-A `Runner` is the loop's feed. Whatever it decides is written in the store before it is done, in the transaction of the
-submit's intent or when a row is settled, so that another process, or the next run, goes on from there.
+A `Runner` is the loop's feed. Each decision is written to the store before it is carried out, in the transaction of the
+submit's intent or when a row is settled, so that another process or the next run can continue from there.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from .settling import LOOK, RATE, Host, Rows, Terms
 
 
 class RowSubmit(OneShot[Submitted]):
-    """The submit of a row. It is sent once, and what is wrong with it is its own affair."""
+    """The submit of a row. It is sent once, and its errors concern only this row."""
 
     alone = True
 
@@ -50,7 +50,7 @@ class RowSubmit(OneShot[Submitted]):
 
 
 class RowFind(OneShot[Any]):
-    """Asks for the job of a row whose submit has no known outcome, by the id that was sent with it."""
+    """Looks up the job of a submit of unknown outcome, by the id that was sent with the submit."""
 
     alone = True
 
@@ -74,47 +74,47 @@ class Runner(Rows):
         super().__init__(host, terms)
         self.stop = stop or threading.Event()
         self.leave = threading.Event()
-        """Set once nothing is under way that must not be interrupted, after `stop` was set."""
+        """Set after `stop` was set and no submit is under way any more, because a submit must not be interrupted."""
         self.lanes: dict[tuple[str, str], Lane] = {}
         self.desks: dict[str, Desk] = {}
         self._submits: dict[RowSubmit, ExitStack] = {}
         self._read = Files(Path())
         self._wake_at = math.inf
         self.tell_at = -math.inf
-        """The monotonic second before which nobody is told that counts have changed."""
+        """The monotonic second before which the hook for changed counts is not called again."""
         self.to_tell = False
-        """Whether somebody is to be told then."""
+        """Whether that hook must be called then."""
 
     # -- the feed -----------------------------------------------------------------------------------------------------
 
     @property
     def open(self) -> bool:
-        """Whether anything is still to happen."""
+        """Whether the batch has work left in this run."""
         if any(lane.counts[state] for lane in self.lanes.values() for state in UNDER_WAY):
             return True
         return not self.stop.is_set() and any(map(self._hopeful, self.lanes.values()))
 
     @property
     def moves(self) -> int:
-        """How often a row was in another state than before."""
+        """How often a row changed its state."""
         return sum(lane.moves for lane in self.lanes.values())
 
     @property
     def busy(self) -> bool:
-        """Whether files are on their way."""
+        """Whether files are being downloaded."""
         return self.files.busy
 
     def wake(self) -> float:
-        """When to look again, whatever comes until then."""
+        """The monotonic second at which to run again, even if nothing happens until then."""
         tell_at = self.tell_at if self.to_tell else math.inf
         return self.host.loop.now() if self._changed else min(self._wake_at, self._look_at, self.files.wake(), tell_at)
 
     def news(self) -> Iterable[tuple[Job, Event]]:
-        """Nothing: who runs the loop looks at `results` at each turn."""
+        """Nothing: the batch reads `results` at each turn of the loop."""
         return ()
 
     def take(self, run: Run) -> Sequence[Task]:
-        """The submits that have a slot, and the watches of what became of them."""
+        """The new tasks: submits that have a slot, and watches of submitted jobs."""
         now = self.host.loop.now()
         self._fresh += self.files.take(run)
         for files, came in self.files.done():
@@ -141,7 +141,7 @@ class Runner(Rows):
         return any(self.barred(row) == "" for row in lane.queue)
 
     def barred(self, row: RowRun) -> str:
-        """Why a row cannot be sent before another one has ended; empty where nothing is in its way."""
+        """Why a row cannot be sent, at least until another one has ended; empty if it can."""
         if row.changed:
             return "changed"
         if self.limited:
@@ -154,7 +154,7 @@ class Runner(Rows):
     # -- submitting ---------------------------------------------------------------------------------------------------
 
     def _fill(self, lane: Lane, now: float) -> None:
-        """Send the rows of a lane that there is room for."""
+        """Send as many rows of a lane as there is room for."""
         if self._too_late(now):
             for row in lane.queue:
                 row.why = "until"
@@ -170,10 +170,14 @@ class Runner(Rows):
                 self._submit(row, now)
 
     def _as_read(self, row: RowRun) -> bool:
-        """Whether the files of a row are those that were read for the plan; else the next run reads them anew."""
+        """Whether the files of a row are unchanged since the plan; else the row waits for the next run."""
         if row.row.inputs:
             try:
-                said = "" if self._digest(row) == row.row.digest else "a file of it was changed since it was planned"
+                said = (
+                    ""
+                    if self._digest(row) == row.row.digest
+                    else "one of its files has changed since the plan was made"
+                )
             except UsageError as error:
                 said = error.message
             row.changed, row.problem = bool(said), said
@@ -183,7 +187,7 @@ class Runner(Rows):
         return keys.digest(row.row.account, row.row.kind, row.row.fields, self._read)[0]
 
     def _admitted(self, row: RowRun) -> bool:
-        """Whether the plugins let a row pass; asked once in a run."""
+        """Whether the plugins admit a row; they are asked once in a run."""
         if not row.admitted:
             veto = self.host.hooks.admit(row.row)
             if veto:
@@ -219,7 +223,7 @@ class Runner(Rows):
         )
 
     def submit_over(self, task: RowSubmit) -> None:
-        """A submit has an answer, or never will have one."""
+        """A submit has ended, with or without a response."""
         row, wanted, stack = task.row, task.wanted, self._submits.pop(task)
         self._changed = True
         at = self.host.loop.clock.time()
@@ -257,7 +261,7 @@ class Runner(Rows):
         self._back(row, why)
 
     def _all_unknown(self, desk: Desk, unfinished: Sequence[Job]) -> None:
-        """Stop an account all of whose slots are held by what is of unknown outcome: nothing here will free them."""
+        """Stop an account if submits and jobs of unknown outcome hold all its slots: nothing here will free them."""
         name = desk.account.name
         lost = sum(each.account == name for each in self.store.submits())
         given_up = [job.ref for job in unfinished if job.ref in self._given_up]
@@ -265,12 +269,12 @@ class Runner(Rows):
             return
         said = [f"{lost} submits of unknown outcome hold slots of {name}: adopt or dismiss them"] if lost else []
         if given_up:
-            way = f"drop those that are over (`vidpoll jobs --local --forget {given_up[0]}`)"
-            said.append(f"{len(given_up)} jobs whose end nobody knows hold slots of {name}: {way}")
+            way = f"forget those that have ended (`vidpoll jobs --local --forget {given_up[0]}`)"
+            said.append(f"{len(given_up)} jobs of unknown outcome hold slots of {name}: {way}")
         desk.stop("unknown", "; ".join(said))
 
     def _taken(self, row: RowRun, found: object) -> None:
-        """The row's submit was made before: by a run that is gone, or by another process."""
+        """The row's submit was made before, by an earlier run or by another process."""
         if isinstance(found, KeptJob):
             self._follow(row, found.job)
         else:
@@ -285,11 +289,11 @@ class Runner(Rows):
         self._look_up(row)
 
     def _look_up(self, row: RowRun) -> None:
-        """Ask for the job of a submit of unknown outcome, where the provider can be asked; else the row is unknown."""
+        """Look up the job of a submit of unknown outcome if the provider allows that; else the row is unknown."""
         desk, order = row.lane.desk, self._order(row)
         wanted = Submit(desk.account, row.row.kind, row.row.fields, order.key)
         lost = self.store.keyed(desk.account.name, order.key)
-        if isinstance(lost, Submission) and not row.problem:  # an earlier run has lost it
+        if isinstance(lost, Submission) and not row.problem:  # lost by an earlier run
             row.problem = f"its submit may have been received ({lost.reason}). {key_line(order.key)}"
         asked = question(wanted, lost) if isinstance(lost, Submission) else None
         if asked is None or not isinstance(lost, Submission):
@@ -299,7 +303,7 @@ class Runner(Rows):
         self._fresh.append(RowFind(self, row, wanted, lost, asked))
 
     def find_over(self, task: RowFind) -> None:
-        """The provider has told of a lost submit's job, or not."""
+        """The lookup of a lost submit's job has ended: adopt the job, or leave the row unknown."""
         job = optional(lambda: adopted(self.host.keeper, task.wanted, task.submission, task.result), None)
         if job is None:
             self._end(task.row, "unknown")
@@ -307,7 +311,7 @@ class Runner(Rows):
             self._follow(task.row, job)
 
     def _refused(self, row: RowRun, error: VidpollError, task: RowSubmit) -> None:
-        """Nothing was bought. What follows is the class's."""
+        """A submit was refused, and nothing was bought. The class of the refusal decides what follows."""
         told = refusal.read(error, task.result)
         desk, lane, now = row.lane.desk, row.lane, self.host.loop.now()
         desk.health = desk.health.answered()
@@ -347,11 +351,11 @@ class Runner(Rows):
 
     @property
     def submitting(self) -> bool:
-        """Whether a submit has no answer yet."""
+        """Whether a submit is under way."""
         return bool(self._submits)
 
     def abandon(self) -> None:
-        """Let go of everything; the jobs go on at their providers, and a submit without an answer is unknown."""
+        """Release everything; jobs continue at their providers, and a submit under way has an unknown outcome."""
         for stack in self._submits.values():
             with suppress(_Left), stack:
                 raise _Left

@@ -1,7 +1,7 @@
-"""What becomes of a batch's rows once they are bought: the wait, the files, what they have cost, what follows.
+"""The life of a batch's rows after they are bought: the wait, the files, the cost, and what follows.
 
-`Rows` knows the rows, the store and the hooks; who may be sent next is `runner`'s. A verdict is settled in the store
-before the row ends here; what is not settled the next run takes up where it is.
+`Rows` knows the rows, the store and the hooks; `runner` decides which row is sent next. A verdict is settled in the
+store before the row ends here; the next run resumes rows that are not settled.
 """
 
 from __future__ import annotations
@@ -38,32 +38,32 @@ PARALLEL = 4
 """Rows whose files are fetched at once."""
 
 LOOK = 5.0
-"""Seconds between two looks into the store for what another process does."""
+"""Seconds between two reads of the store for the progress of other processes."""
 
 FETCHED_ELSEWHERE = "is being fetched by another process"
-"""What `downloads.save` says of a file that somebody has under way."""
+"""What `downloads.save` reports for a file that another process is downloading."""
 
 UNSAVED = 3
-"""Rows in a row whose files could not be had, after which nothing more is bought: the disk may be full."""
+"""Consecutive rows whose files could not be saved, after which nothing more is bought: the disk may be full."""
 
 RATE = 30.0
-"""Seconds for which an account sends nothing after it said that it gets too much, or could not be reached."""
+"""Seconds for which an account sends nothing after it reported too many requests or could not be reached."""
 
 LONGEST = 3600.0
-"""Seconds from the submit for which a job is waited for at least."""
+"""Seconds from the submit for which the batch waits for a job, or longer by LATE."""
 
 LATE = 10.0
-"""So many times as long as the provider's jobs take is waited for one, where that is more."""
+"""The wait lasts this many times the longest typical duration of the provider's jobs, if that is more than LONGEST."""
 
 LAST_LOOK = 60.0
-"""Seconds for which a job is waited for that was submitted longer ago than that."""
+"""Seconds for which the batch waits for a job whose waiting time is over already."""
 
 FETCHING = 600.0
-"""Seconds for which the lease of a job is taken to fetch its files, where another process had it."""
+"""Seconds for which the batch leases a job to download its files after another process had the lease."""
 
 
 class Hooks(Protocol):
-    """What plugins may say of rows, and hear of jobs."""
+    """The hooks by which plugins decide about rows and are notified of the batch."""
 
     def during(self, jobs: Sequence[Job], action: str) -> Any: ...
 
@@ -93,8 +93,8 @@ class Host:
 class Terms:
     """What a batch may do: its name in the store, the money, the time, and how often a row is tried again.
 
-    `until` is a Unix second after which nothing is submitted. `target` says where a row's file goes, without a suffix;
-    `told` is called with what came: a row, its job, its paths and its cost.
+    `until` is a Unix second after which nothing is submitted. `target` returns the path of a row's file, without a
+    suffix; `arrived` is called with each row whose files are saved.
     """
 
     name: str
@@ -107,10 +107,10 @@ class Terms:
 
 
 class Rows:
-    """The rows of a batch. `results` are those that have ended since they were taken last."""
+    """The rows of a batch. `results` are the rows that ended since they were last taken."""
 
     def __init__(self, host: Host, terms: Terms) -> None:
-        from ..downloads.background import Background  # it brings requests, which who reads a verdict does not need
+        from ..downloads.background import Background  # it imports requests, which reading a verdict does not need
         from ..downloads.save import Stem
 
         self.host = host
@@ -120,7 +120,7 @@ class Rows:
         self.rows: dict[str, RowRun] = {}
         self.results: deque[RowResult] = deque()
         self.full: dict[str, float] = {}
-        """By unit the least price for which the budget has no room."""
+        """By unit: the least price for which the budget has no room."""
         self.limited = False
         """Whether the limit of jobs is reached."""
         self.files = Background(host.loop, host.state, host.keeper.tell, parallel=PARALLEL, deadline=None)
@@ -128,17 +128,17 @@ class Rows:
         self._jobs: dict[str, RowRun] = {}
         self._elsewhere: set[RowRun] = set()
         self._unsaved = 0
-        """Rows in a row whose files could not be had."""
+        """Consecutive rows whose files could not be saved."""
         self._strangers: dict[str, ExitStack] = {}
         self._given_up: set[str] = set()
-        """Jobs of which nobody knows how they end: they hold their slots."""
+        """Jobs of unknown outcome, by reference: they hold their slots."""
         self._entered: list[tuple[RowRun, KeptRow]] = []
         self._look_at = math.inf
         self._changed = True
-        """Whether anything has happened that may make room for a row."""
+        """Whether something happened that may make room for a row."""
 
     def heard(self, job: Job, event: Event) -> None:
-        """What the loop has told of a job."""
+        """Handle an event of a job from the loop."""
         row = self._jobs.get(job.ref)
         if isinstance(event, GaveUp) and not isinstance(event.error, WaitStopped):
             self._given_up.add(job.ref)
@@ -153,7 +153,7 @@ class Rows:
             self._gave_up(row, event.error)
 
     def _look_up(self, row: RowRun) -> None:
-        """Find out what the submit of a row has become, whose outcome is unknown."""
+        """Look up the job of a row whose submit has an unknown outcome."""
         raise NotImplementedError
 
     def _too_late(self, at: float) -> bool:
@@ -161,13 +161,13 @@ class Rows:
         return self.terms.until is not None and clock.time() + (at - clock.monotonic()) >= self.terms.until
 
     def _back(self, row: RowRun, why: str) -> None:
-        """A row waits again, before the others: it was before them."""
+        """Put a row back at the head of its queue."""
         row.lane.move(row, "waiting")
         row.lane.queue.rotate(1)
         row.why = why
 
     def _sleep(self, desk: Desk, told: refusal.Told, now: float) -> None:
-        """The account waits for its quota to begin anew, where it is known when that is."""
+        """Pause the account until its quota resets; stop it if that time is unknown or too late."""
         clock = self.host.loop.clock
         left = told.hint or (desk.reset_at or 0.0) - clock.time()
         if left <= 0 or self._too_late(now + left):
@@ -178,7 +178,7 @@ class Rows:
     # -- waiting ------------------------------------------------------------------------------------------------------
 
     def _follow(self, row: RowRun, job: Job, events: Sequence[Event] = (), *, fresh: bool = False) -> None:
-        """Wait for the row's job. A fresh one is kept already; `events` are what the answer to its submit said."""
+        """Wait for the row's job. A fresh one is already kept; `events` come from the response to its submit."""
         host, account = self.host, row.lane.desk.account
         row.job, row.problem, row.category = job, "", ""
         self._elsewhere.discard(row)
@@ -200,7 +200,7 @@ class Rows:
             self._fresh.append(task)
 
     def _may_ask(self, row: RowRun, job: Job) -> bool:
-        """Whether a question about the job can be made; else its account stops, and the job goes on unwatched."""
+        """Whether the job can be polled; else its account stops, and the job continues without being polled."""
         opened = row.lane.desk.account.opened
         try:
             if not job.final:
@@ -219,7 +219,7 @@ class Rows:
         return [each.job for each in kept if each.origin.account == desk.account.name and each.ended_at is None]
 
     def _watch_strangers(self, desk: Desk, unfinished: Sequence[Job]) -> None:
-        """Wait, too, for the account's other jobs in the store: they hold its slots, and perhaps nobody else asks."""
+        """Also wait for the account's other jobs in the store: they hold its slots, and perhaps nothing polls them."""
         host, account = self.host, desk.account
         for job in unfinished:
             if job.final or job.ref in self._jobs or job.ref in self._strangers:
@@ -232,7 +232,7 @@ class Rows:
             self._fresh += [task] if task is not None else []
 
     def _timeout(self, job: Job, account: AccountState) -> float:
-        """Seconds for which a job is waited for, from its submit on."""
+        """Seconds left to wait for a job; the waiting time counts from its submit."""
         typical = account.provider.pacing.typical
         whole = max(LONGEST, LATE * typical[1] if typical else 0.0)
         made = job.created_at
@@ -240,7 +240,7 @@ class Rows:
         return max(LAST_LOOK, whole - max(0.0, passed))
 
     def _gave_up(self, row: RowRun, error: OutcomeUnknown) -> None:
-        """Nobody knows how the job ends: it keeps its slot and its reservation, and the next run looks again."""
+        """The outcome is unknown: the job keeps its slot and its reservation, and the next run polls it again."""
         row.close()
         if isinstance(error, WaitStopped):
             return
@@ -250,7 +250,7 @@ class Rows:
         self._end(row, "unknown")
 
     def _verdict(self, row: RowRun) -> None:
-        """The provider has ended the job. Whoever holds its lease fetches its files and settles the row."""
+        """The job has ended. The process that holds its lease downloads its files and settles the row."""
         job = row.job
         assert job is not None
         self._changed = True
@@ -282,14 +282,14 @@ class Rows:
     # -- files --------------------------------------------------------------------------------------------------------
 
     def _files_over(self, row: RowRun, came: Outcome) -> None:
-        """The files of a row are there, or cannot be had."""
+        """The download of a row's files has ended, with or without the files."""
         self._changed = True
         row.cost = self._cost(row, paid=True)
         if isinstance(came, VidpollError) and FETCHED_ELSEWHERE in came.message:
             row.close()
             self._leave_to_other(row)
             return
-        if isinstance(came, VidpollError):  # it is not settled: the next run fetches them
+        if isinstance(came, VidpollError):  # the row is not settled: the next run downloads them
             row.problem, row.category = came.message, "files"
             row.close()
             self._end(row, "failed")
@@ -310,7 +310,7 @@ class Rows:
         self._settle(row, "waiting" if again else "failed")
 
     def _cost(self, row: RowRun, *, paid: bool | None) -> Charged | None:
-        """What the row's job has cost: as the provider says, else its price, unless it was free of charge."""
+        """The cost of the row's job: the one that the provider reports, else its price, or 0 if it was not charged."""
         assert row.job is not None
         told, price = row.job.cost, row.price
         if told is not None:
@@ -322,7 +322,7 @@ class Rows:
     # -- settling -----------------------------------------------------------------------------------------------------
 
     def _settle(self, row: RowRun, state: str) -> None:
-        """Keep how the attempt ended; then the row has ended, or waits to be tried again."""
+        """Keep the end of the attempt; then the row has ended, or waits to be tried again."""
         self._keep(row, state)
         row.close()
         if state != "completed":
@@ -337,13 +337,13 @@ class Rows:
             self._end(row, state)
 
     def _has_room(self, row: RowRun) -> None:
-        """What a row has held, which has bought nothing, may be another's."""
+        """A row bought nothing, so that its share of the limit and the budget is free for another."""
         self.limited = False
         if row.price is not None:
             self.full.pop(row.price.unit, None)
 
     def _keep(self, row: RowRun, state: str) -> None:
-        """In the store: what was reserved becomes what it has cost, in the unit of the price."""
+        """Replace the reservation in the store by the actual cost, in the unit of the price."""
         price, cost = row.price, row.cost
         charged = 0.0 if price is None else price.high
         if cost is not None and (price is None or cost.unit == price.unit):
@@ -356,7 +356,7 @@ class Rows:
         self.host.keeper.settle(write)
 
     def _end(self, row: RowRun, state: str) -> None:
-        """Nothing more will happen to the row in this run."""
+        """End the row for this run."""
         self._elsewhere.discard(row)
         row.lane.move(row, state)
         self._changed = True
@@ -367,7 +367,7 @@ class Rows:
     # -- other processes, and earlier runs ----------------------------------------------------------------------------
 
     def enter(self, row: RowRun, lane: Lane, kept: KeptRow | None, *, buy: bool) -> None:
-        """A row as the store has it; `buy`: it is to be bought, also where it has failed, or was changed."""
+        """Add a row as the store has it; `buy` means to buy it even if it has failed or changed."""
         self.rows[row.key] = row
         if kept is not None and buy:
             self._anew(row, kept)
@@ -377,13 +377,13 @@ class Rows:
         lane.enter(row)
 
     def resume(self) -> None:
-        """Take up the rows that an earlier run, or another process, has begun."""
+        """Resume the rows that an earlier run or another process began."""
         entered, self._entered = self._entered, []
         for row, kept in entered:
             self._resume(row, kept, told=False)
 
     def _resume(self, row: RowRun, kept: KeptRow, *, told: bool = True) -> None:
-        """A row that was begun. `told`: it ends in this run, where it has ended."""
+        """Resume a row. `told`: if it has ended, yield it as a result of this run."""
         row.attempt = kept.attempt
         row.problem, row.category = kept.problem, kept.category
         if kept.ref is not None and row.job is None:
@@ -405,7 +405,7 @@ class Rows:
 
     @staticmethod
     def _anew(row: RowRun, kept: KeptRow) -> None:
-        """The next attempt of a row; the same one where nothing was bought by it."""
+        """Set the next attempt of a row; the same attempt if it bought nothing."""
         row.attempt, row.why = kept.attempt, "slots"
         if kept.ref is not None or kept.state != "waiting":
             row.attempt += 1
@@ -413,7 +413,7 @@ class Rows:
             row.retried[kept.category] = kept.attempt if kept.state == "waiting" else 0
 
     def _known(self, row: RowRun, kept: KeptRow, *, told: bool) -> None:
-        """What another process, or an earlier run, has brought to its end."""
+        """Set the end of a row that another process or an earlier run settled."""
         row.paths = tuple(map(Path, kept.paths))
         cost = None if row.job is None else row.job.cost
         if cost is not None:
@@ -431,7 +431,7 @@ class Rows:
         self._look_at = min(self._look_at, self.host.loop.now() + LOOK)
 
     def _look_around(self) -> None:
-        """See what has become of the rows that other processes have."""
+        """Update the rows that other processes hold."""
         rows = list(self._elsewhere)
         self._look_at = math.inf
         kept = self.store.batch_rows(self.terms.name) if rows else {}

@@ -1,7 +1,7 @@
-"""The sidecar of a file: what it was made of and what it cost, as `NAME.mp4.json` beside it.
+"""The sidecar of a file, `NAME.mp4.json`: what the file was made from and what it cost.
 
-It appears whole or not at all, after its file. It holds no key and no query of a URL; what the fields of a submit
-become is `records.sent`'s.
+The sidecar is written after its file, whole or not at all. It holds no key and no query of a URL; `records.sent` cleans
+the fields of the submit.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SUFFIX = ".json"
 _CHUNK = 1 << 20
 
 _SAID = {"seed": ("seed",), "revised_prompt": ("revised_prompt", "actual_prompt")}
-"""What a provider may say of how it took a prompt, and the names under which it does."""
+"""Values that a provider may report about its use of the prompt, with the names it may use for them."""
 
 _DEEP = 6
 
@@ -33,7 +33,7 @@ _DEEP = 6
 def contents(
     row: Row, job: Job, *, attempt: int, path: Path, cost: Mapping[str, Any], secrets: tuple[str, ...] = ()
 ) -> dict[str, Any]:
-    """What the sidecar of `path` says. Raises OSError where the file cannot be read."""
+    """The content of the sidecar of `path`; times are Unix seconds. Raises OSError if the file cannot be read."""
     known = job.known
     said = {} if job.snapshot is None else job.snapshot.raw
     return {
@@ -61,8 +61,8 @@ def write(path: Path, values: Mapping[str, Any]) -> Path:
 
 
 def replace_with(place: Path, data: bytes) -> None:
-    """Have these bytes at `place`, whole or not at all. Raises OSError."""
-    part = place.with_name(f".{place.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}")  # a thread's own, and a host's
+    """Write these bytes to `place`, whole or not at all. Raises OSError."""
+    part = place.with_name(f".{place.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}")  # unique across threads and hosts
     try:
         with part.open("wb") as file:
             file.write(data)
@@ -76,7 +76,7 @@ def replace_with(place: Path, data: bytes) -> None:
 
 
 def sha256(path: Path) -> str:
-    """The hash of a file, in hex. Raises OSError."""
+    """The sha256 of a file, in hexadecimal. Raises OSError."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):
@@ -85,14 +85,14 @@ def sha256(path: Path) -> str:
 
 
 def _whole(fields: Mapping[str, Any], secrets: tuple[str, ...]) -> dict[str, Any]:
-    """The fields that were sent: files and bytes as a hash, a prompt as long as it is."""
+    """The fields that were sent: files and bytes as a hash, prompts in full."""
     kept = records.sent(fields, secrets)
     texts = {name: value for name, value in fields.items() if isinstance(value, str) and len(value) > len(kept[name])}
     return {name: _text(texts.get(name), value, secrets) for name, value in kept.items()}
 
 
 def _hashed(name: str, value: Any, inputs: Mapping[str, str]) -> Any:
-    """A value with its files as they were when they were sent; what lies there by now may be another one."""
+    """A value with each file replaced by its name and the hash that was sent; the file may have changed since."""
     if isinstance(value, Path) and name in inputs:
         return f"{value.name} sha256:{inputs[name]}"
     if isinstance(value, Mapping):
@@ -109,7 +109,7 @@ def _text(long: str | None, kept: Any, secrets: tuple[str, ...]) -> Any:
 
 
 def _found(value: object, names: tuple[str, ...], deep: int = 0) -> Any:
-    """The first plain value under one of these names, wherever it stands in an answer."""
+    """The first scalar with one of these names, anywhere in a response."""
     if deep > _DEEP or not isinstance(value, (Mapping, list)):
         return None
     if isinstance(value, Mapping):

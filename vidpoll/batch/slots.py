@@ -1,6 +1,7 @@
-"""How many jobs an account may have at once: what is told of it, and what its refusals teach. Pure.
+"""How many jobs an account may have at once: a known limit, or one learnt from its refusals. Pure.
 
-A `SlotLimit` is a frozen value: `room` says whether one more may be sent, `accepted` and `refused` give the next one.
+A `SlotLimit` is a frozen value: `room` says whether one more job may be sent; `accepted` and `refused` return the next
+value.
 """
 
 from __future__ import annotations
@@ -12,24 +13,24 @@ from dataclasses import dataclass, replace
 from ..provider import Provider
 
 START = 3
-"""Jobs at once, where nobody tells how many."""
+"""Jobs at once to begin with, if the limit is unknown."""
 
 MOST = 64
-"""Jobs at once that are never exceeded where the number is learnt."""
+"""Most jobs at once if the limit is learnt."""
 
 PATIENCE = 30
-"""Jobs that are accepted, at least twice the limit, before one more is tried again that was refused before."""
+"""Jobs that must be accepted (and at least twice the limit) before one more than the limit is tried again."""
 
 PAUSES = (8.0, 16.0, 32.0, 60.0)
-"""Seconds between two tries where a job is refused although none of ours will make room."""
+"""Seconds between two tries if a job is refused although no running job of ours will make room."""
 
 
 @dataclass(frozen=True, slots=True)
 class SlotLimit:
-    """The jobs that may be in flight at once. `good` were accepted or told, `most` is never exceeded.
+    """The jobs that may be in flight at once: `good` is known to be accepted, `most` is never exceeded.
 
-    `trying`: one more than `good` is tried, once no other submit is under way. `since` counts what was accepted since
-    the last refusal, `wait` is how many it must be before one more is tried again.
+    `trying`: one more than `good` may be tried when no other submit is under way. `since` counts the jobs accepted
+    since the last refusal; `wait` is the count at which one more is tried again.
     """
 
     good: int = START
@@ -43,21 +44,21 @@ class SlotLimit:
 
     @property
     def limit(self) -> int:
-        """Jobs in flight at most, one that is tried included."""
+        """Most jobs in flight, the one being tried included."""
         return min(self.good + self.trying, self.most)
 
     def room(self, now: float, in_flight: int, under_way: int) -> bool:
-        """Whether a submit may be sent: `in_flight` jobs hold slots, beside `under_way` submits without an answer."""
+        """Whether a submit may be sent while `in_flight` jobs hold slots and `under_way` submits have no response."""
         if now < self.closed_until:
             return False
-        if self.cuts and under_way:  # the limit has become smaller: one at a time until it is found
+        if self.cuts and under_way:  # the limit has shrunk: one at a time until it is found
             return False
         if in_flight + under_way < min(self.good, self.most):
             return True
         return under_way == 0 and in_flight < self.limit
 
     def accepted(self, in_flight: int) -> SlotLimit:
-        """A job was accepted, with which `in_flight` jobs hold slots."""
+        """A job was accepted; `in_flight` jobs hold slots, this one included."""
         grown = in_flight > self.good
         since = self.since + 1
         return replace(
@@ -71,10 +72,10 @@ class SlotLimit:
         )
 
     def refused(self, now: float, in_flight: int, ending: int) -> SlotLimit:
-        """A job was refused while `in_flight` held slots, of which `ending` will make room by themselves.
+        """A job was refused while `in_flight` jobs held slots; `ending` of them will free their slots by themselves.
 
-        Where the limit has become smaller than was known, ever larger steps find it; they may go too far, so that one
-        more is tried at once after the first one that is accepted then.
+        If the limit has shrunk, ever larger steps down find the new one. The steps may go too far, so one more job is
+        tried as soon as the next one is accepted.
         """
         less = in_flight < self.good
         good = max(in_flight - 2**self.cuts + 1, in_flight // 2) if less else self.good
@@ -93,7 +94,7 @@ class SlotLimit:
 
 
 def slot_limit(provider: Provider, given: int | None, told: int | None) -> SlotLimit:
-    """The limit to begin with: the user's number, else what the account's quota tells, else the declared one."""
+    """The limit to begin with: the user's number, else that of the account's quota, else the declared one."""
     slots = provider.slots
     known = given or told or slots.limit
     if known is not None:
@@ -102,5 +103,5 @@ def slot_limit(provider: Provider, given: int | None, told: int | None) -> SlotL
 
 
 def lane_of(provider: Provider, kind: str, fields: Mapping[str, object]) -> str:
-    """Which jobs of an account share its slots: all of them, "", or those of one model."""
+    """The group of jobs that share slots: "" for all jobs of the account, or the model."""
     return str(fields.get("model") or kind) if provider.slots.by == "model" else ""

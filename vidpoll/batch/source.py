@@ -1,7 +1,7 @@
-"""Where rows come from: a file, what stands on standard input, a folder, or any mappings. Columns and their values.
+"""Reads the rows of a batch from a file, standard input, a folder, or an iterable of mappings: columns and values.
 
-What a column means is not known here. A file that cannot be read as a whole is a UsageError with the way out; what is
-wrong with single rows is collected.
+This module does not know what a column means. An unreadable file raises UsageError with the way out; problems of single
+rows are collected.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from . import sheet
 from .rows import RowProblem
 
 PICTURE = "<picture>:file"
-"""The column of a folder's pictures: which field takes them is the provider's."""
+"""The column of a folder's pictures; the field that takes them depends on the provider."""
 
 _PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 _TABLE = re.compile(r"(?i)(^|[,;\t])\s*\"?prompt\"?\s*($|[,;\t])|\t")
 
 
 class Record(NamedTuple):
-    """One row of the input as it came: its place ("row 7"), and the values of its columns."""
+    """One row of the input, unchanged: its place ("row 7"), and the values of its columns."""
 
     place: str
     values: Mapping[str, Any]
@@ -35,9 +35,9 @@ class Record(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What was read. `folder` is where paths in it begin; `header` is the place of the names of its columns.
+    """The input that was read. Paths in it are relative to `folder`; `header` is the place of its column names.
 
-    `typed`: values are what they are (JSON, Python); else they are text as somebody typed it.
+    `typed`: values have their own types (JSON, Python); else they are text as a person typed it.
     """
 
     name: str
@@ -49,9 +49,9 @@ class Source:
 
 
 def read(source: object, stdin: bytes | str = "") -> Source:
-    """The rows of `source`: the path of a file or a folder, "-" for what `stdin` holds, or an iterable of mappings.
+    """The rows of `source`: the path of a file or a folder, "-" for the content of `stdin`, or an iterable of mappings.
 
-    Raises UsageError where it cannot be read, or holds no row.
+    Raises UsageError if the source cannot be read, or holds no row.
     """
     if source == "-":
         found = _parsed("stdin", Path("stdin"), stdin)
@@ -60,10 +60,12 @@ def read(source: object, stdin: bytes | str = "") -> Source:
     elif isinstance(source, Iterable) and not isinstance(source, (bytes, Mapping)):
         found = _from_values(source)
     else:
-        raise UsageError(f"a batch of {type(source).__name__}: pass a file, a folder, '-', or a list of dicts")
+        raise UsageError(
+            f"the source of a batch must be a file, a folder, '-' or a list of dicts, got {type(source).__name__}"
+        )
     if not (found.records or found.problems):
         what = redact.text(str(source), limit=120) if isinstance(source, (str, os.PathLike)) else "the batch"
-        raise UsageError(f"{'standard input' if source == '-' else what}: no rows in it")
+        raise UsageError(f"{'standard input' if source == '-' else what} holds no rows")
     return found
 
 
@@ -73,7 +75,7 @@ def _from_path(path: Path) -> Source:
         if path.is_dir():
             return _from_folder(path)
         if path.exists() and not path.is_file():
-            raise UsageError(f"{shown} is neither a file nor a folder; what another program prints is read from '-'")
+            raise UsageError(f"{shown} is neither a file nor a folder; to read another program's output, pass '-'")
         data = path.read_bytes()
     except (OSError, ValueError) as error:
         raise UsageError(f"cannot read {shown}: {getattr(error, 'strerror', None) or 'no such name'}") from None
@@ -81,7 +83,7 @@ def _from_path(path: Path) -> Source:
 
 
 def _parsed(name: str, path: Path, data: bytes | str) -> Source:
-    """What a file holds, by its suffix; where that tells nothing, by its first character."""
+    """Parse a file by its suffix; if the suffix is unknown, by its first character."""
     text = data.removeprefix("\ufeff") if isinstance(data, str) else sheet.decoded(path.name, data)
     suffix = path.suffix.lower()
     if suffix not in (".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson"):
@@ -97,7 +99,7 @@ def _parsed(name: str, path: Path, data: bytes | str) -> Source:
 
 
 def _prompts(text: str) -> Iterator[Record]:
-    """A plain text: each line is a prompt."""
+    """The records of a plain text: each line is a prompt."""
     for number, line in enumerate(re.split(r"\r\n|\r|\n", text), 1):
         if line.strip():
             yield Record(f"line {number}", {"prompt:text": line.strip()})
@@ -111,10 +113,11 @@ def _from_json(name: str, path: Path, text: str) -> Source:
         found = _decoder(text)
     except (ValueError, RecursionError) as error:
         if text.lstrip().startswith("{"):
-            raise UsageError(f"{path.name}: {_why(error)}; one object a line is JSONL: call it {name}.jsonl") from None
+            way = f"if it holds one object a line, name it {name}.jsonl"
+            raise UsageError(f"{path.name}: {_why(error)}; {way}") from None
         raise UsageError(f"{path.name}: {_why(error)}") from None
     if not isinstance(found, list):
-        raise UsageError(f"{path.name}: a JSON batch is an array of objects, [{{…}}, {{…}}], not {_kind(found)}")
+        raise UsageError(f"{path.name}: a JSON batch must be an array of objects, [{{…}}, {{…}}], not {_kind(found)}")
     return _typed(name, path.parent, ((f"item {n}", each) for n, each in enumerate(found, 1)))
 
 
@@ -152,7 +155,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(made) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"{redact.text(twice, limit=60)!r} stands twice in one object")
+        raise ValueError(f"{redact.text(twice, limit=60)!r} occurs twice in one object")
     return made
 
 
@@ -164,7 +167,7 @@ _decoder = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_no_consta
 
 
 def _why(error: BaseException) -> str:
-    """What is wrong with a JSON text, in a line."""
+    """Why a text is not JSON, in one line."""
     if isinstance(error, RecursionError):
         return "nested too deeply"
     return f"not JSON: {redact.text(str(error), limit=120)}"
@@ -178,7 +181,7 @@ def _kind(value: object) -> str:
 
 
 def _from_folder(folder: Path) -> Source:
-    """One row for each name: a .txt is its prompt, a picture its picture; `a.jpg` and `a.txt` are one row with both."""
+    """One row for each name, from its .txt (the prompt) and its picture: `a.jpg` and `a.txt` make one row."""
     found: dict[str, dict[str, Any]] = {}
     problems: list[RowProblem] = []
     for path in _seen(folder):
@@ -188,7 +191,7 @@ def _from_folder(folder: Path) -> Source:
             problems.append(RowProblem(path.name, "", f"there is another picture {path.stem!r}; rename one of them"))
         row[column] = path.name if column is PICTURE else _prompt(folder, path, problems)
     if not found:
-        raise UsageError(f"{redact.text(str(folder), limit=120)}: no .txt, {', '.join(_PICTURES)} in this folder")
+        raise UsageError(f"{redact.text(str(folder), limit=120)} holds no file ending in .txt, {', '.join(_PICTURES)}")
     records = tuple(Record(name, row) for name, row in found.items() if row.get("prompt:text") != "")
     return Source(folder.resolve().name or "batch", folder, records, problems=tuple(problems))
 

@@ -81,7 +81,7 @@ _LINE = re.compile(
 )
 _PYTHON = re.compile(r"""(?:vidpoll|client)\.wait\((["'])(.+?)\1\)""")
 _RESUME = re.compile(r"(?:Then r|R)esume: (?!.*esume: )")
-_SLOW = re.compile(r"no connection within|no whole answer within|nothing came for")
+_SLOW = re.compile(r"no connection within|no complete response within|nothing came for")
 
 
 def advised(error: vidpoll.VidpollError, args: Arguments, line: str | None = None) -> str:
@@ -119,5 +119,5 @@ def fetching(error: vidpoll.VidpollError, args: Arguments, line: str) -> str:
     if isinstance(error, vidpoll.ResultMissing):
         return f"{said}. To save these: {line}" if "it has: no files" not in said else said
     for phrase in ("the same call goes on where it stopped", "download it again"):
-        said = said.replace(phrase, f"{'go on' if 'goes' in phrase else phrase} with {line}")
+        said = said.replace(phrase, f"{'continue' if 'goes' in phrase else phrase} with {line}")
     return said

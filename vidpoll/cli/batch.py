@@ -116,7 +116,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "--retries-paid", type=_whole, metavar="N", help="retry a row up to N times if its failure was charged (0)"
     )
     parser.add_argument("--only", action="append", metavar="KEY", help="only the row with this key (may be repeated)")
-    parser.add_argument("--retry-failed", action="store_true", help="buy rows that failed for good again")
+    parser.add_argument("--retry-failed", action="store_true", help="buy the rows again that failed for good")
     parser.add_argument(
         "--changed",
         choices=("keep", "again"),

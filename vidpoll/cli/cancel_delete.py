@@ -103,7 +103,7 @@ COMMANDS = (
         _arguments,
         partial(_end, "delete"),
         "vidpoll delete token360:vt_5f2c0e9b7a41 --yes",
-        "Asks you first, unless --yes. A deleted job without a verdict is also forgotten here, so that\n"
+        "Asks you first, unless --yes. A deleted job without a final state is also forgotten here, so that\n"
         "`vidpoll resume` does not wait for it.",
     ),
 )

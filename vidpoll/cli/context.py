@@ -304,7 +304,7 @@ class Command:
     example: str = ""
     more: str = ""
     details: Callable[[Arguments, Context], str] | None = None
-    """More text for `--help`, about the arguments that stand beside it."""
+    """More text for `--help`, about the other arguments on the command line."""
 
     @property
     def about(self) -> str:

@@ -263,5 +263,5 @@ COMMAND = Command(
     _arguments,
     _demo,
     "vidpoll demo magicoal token360 --to /tmp/clips",
-    "Needs no account and no network. Prints each hook as it fires, and exits with 1 if anything is wrong.",
+    "Needs no account and no internet access. Prints each hook as it fires, and exits with 1 if anything is wrong.",
 )

@@ -307,6 +307,6 @@ COMMAND = Command(
     _doctor,
     "vidpoll doctor magicoal",
     "Checks versions, proxies, certificates, the store, plugins, keys (variable names, never a value) and the\n"
-    "transport. The only requests are one to each ACCOUNT that you name, without its key. Exits with 1 if there is a\n"
-    "trouble, else with 0.",
+    "transport. The only requests are one to each ACCOUNT that you name, without its key. Exits with 1 if a line\n"
+    "begins with TROUBLE, else with 0.",
 )

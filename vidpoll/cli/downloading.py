@@ -38,7 +38,7 @@ def _download_arguments(parser: argparse.ArgumentParser) -> None:
         type=seconds,
         default=3600.0,
         metavar="S",
-        help="stop after S seconds for all files together (3600); none takes as long as needed",
+        help="stop after S seconds for all files together (3600); 'none' takes as long as needed",
     )
     parser.add_argument("--quiet", action="store_true", help="show no progress")
     store(parser)

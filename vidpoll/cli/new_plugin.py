@@ -145,7 +145,7 @@ def render(name: str, samples: Mapping[str, Any] | None = None) -> dict[str, str
     for file_name, body in index.bodies.items():
         files[f"{values['module']}/samples/{file_name}"] = _dump(body)
     head = {
-        "about": f"{MARK}: are these all status words of the vendor's page, including those for cancelled and expired?",
+        "about": f"{MARK}: are these all status words of the vendor's page, with those for cancelled and expired?",
         "base_url": index.provider.base_url,
         "auth": f"Authorization: Bearer {{{values['variable']}}}",
         "floor": 5,
@@ -244,19 +244,19 @@ class _Index:
         given = file in self.found.operations
         row: dict[str, Any] = {"file": file, "operation": name}
         row["origin"] = "inferred" if self.invented or not given else "documented"
-        note = 'is this sample documented or recorded, and does the page agree with its "expect"?'
+        note = "documented or recorded? And does it mean what the vendor's page says?"
         if self.invented or not given:
             note = "the template invented this sample: replace it with the vendor's own example"
         if name == "error":
             row["status"] = _status(file)
-            note = "it has no status word: is it an error (of which status), a quota, or a second response (follow)?"
+            note = "it holds no status word: is it an error (which HTTP status?), a quota, a second response (follow)?"
         else:
             own = self._job_id(file)
             row |= {"id": own} if own not in (None, self.id) and name == "status" else {}
             row |= self._asked(name, token)
         expect = self._expected(file, name, token)
         if '"category"' in json.dumps(expect):
-            note += f" And which category has its code? {_category_of(expect)}"
+            note += f" And which category of failure is its code? {_category_of(expect)}"
         return {**row, "expect": expect, "note": f"{MARK}: {note}"}
 
     def _asked(self, name: str, token: str | None) -> dict[str, Any]:

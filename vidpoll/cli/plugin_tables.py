@@ -19,7 +19,7 @@ _ASKS = {
     "status": "is this the job's status, and not the envelope's?",
     "full": "does the progress count from 0 to 1?",
     "files": "is this the finished file?",
-    "envelope": 'which codes mean a refusal? List those of the page: kinds={"1004": "auth"}',
+    "envelope": 'does another code mean a refusal? Add those that the page lists: kinds={"1004": "auth"}',
 }
 _GOOD = {"prompt": "a lighthouse at dusk"}
 _GOOD_IMAGE = {"image": "https://example.com/lighthouse.jpg"}
@@ -104,7 +104,7 @@ def _list(pages: Mapping[str, Any]) -> list[str]:
     if not pages:
         return []
     kind = "cursor_pages" if "next" in pages else "numbered_pages"
-    ask = f"        # {MARK}: the path of the list, and the query names of the page and its size"
+    ask = f"        # {MARK}: the path of the list, and the query's names for the page and its size"
     return [ask, *_call("        list=", f"declare.{kind}", ['"GET /videos"', "JOB", *_options(pages)])]
 
 

@@ -152,7 +152,7 @@ def _plugins(args: Arguments, context: Context) -> int:
         _load(client, args.names)
         reports = [report for report in client.plugins if not args.names or report.name in args.names]
         brought = {name: client.provider(name) for each in reports if each.loaded for name in each.providers}
-    rows = [("NAME", "VERSION", "DISTRIBUTION", "KEY", "BRINGS")]
+    rows = [("NAME", "VERSION", "DISTRIBUTION", "KEY", "PROVIDES")]
     for report in reports:
         providers = [brought[name] for name in report.providers if name in brought]
         keys = {key: bool(os.environ.get(key)) for provider in providers for key in provider.auth.variables}
@@ -221,7 +221,7 @@ COMMANDS = (
         _names,
         _plugins,
         "vidpoll plugins",
-        "Exits with 1 if a plugin is broken. Providers are loaded only when needed: name one to check it, too.\n"
+        "Exits with 1 if a plugin is broken. A provider is loaded only when needed: name it to check it.\n"
         "VIDPOLL_DISABLE=name,name switches plugins off, VIDPOLL_TRACE=1 shows every hook call.",
     ),
 )

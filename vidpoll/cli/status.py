@@ -57,7 +57,7 @@ def _kept(asked: list[vidpoll.Job], args: Arguments, context: Context) -> dict[s
 
 @dataclass(frozen=True)
 class _Status:
-    """The clients of `status`: `client` uses the store; `fresh` has none, so it polls jobs that have ended, too."""
+    """The clients of `status`: `client` uses the store; `fresh` has none, and so also polls jobs that have ended."""
 
     args: Arguments
     context: Context
@@ -150,6 +150,6 @@ STATUS = Command(
     _status,
     f"vidpoll status {REF} --json",
     "Polls each job until a response gives its state, for at most a minute in all (--timeout). Jobs that have ended\n"
-    "are polled, too: the provider may have deleted one or run it again. --kept shows the kept state instead.\n"
+    "are also polled: the provider may have deleted one or run it again. --kept shows the kept state instead.\n"
     "Exits with 0 if all jobs are completed, 1 if one ended otherwise, 3 if one has no final state yet.",
 )

@@ -74,7 +74,7 @@ def waiting_options(parser: argparse.ArgumentParser) -> None:
         type=seconds,
         default=3600.0,
         metavar="S",
-        help="stop after S seconds in all, downloads included (3600); none waits until everything is done; 0 polls "
+        help="stop after S seconds in all, downloads included (3600); 'none' waits until everything is done; 0 polls "
         "once, and saves the files that are ready",
     )
     parser.add_argument("--download", metavar="DIR", help="save the files of each completed job in DIR")

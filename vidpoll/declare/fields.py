@@ -207,7 +207,7 @@ def file(*suffixes: str) -> Rule:
 
 
 def list(of: Rule | None = None, *, most: int | None = None) -> Rule:
-    """A list of 1 to `most` items, each as the rule `of` says.
+    """A non-empty list of at most `most` items, each as the rule `of` says.
 
     >>> list(whole(1), most=3).must
     'a list of 1 to 3 items, each a whole number from 1'

@@ -139,7 +139,7 @@ def delete(
     empty_ok: bool = False,
     first: Operation[Snapshot] | None = None,
 ) -> Operation[None]:
-    """Delete a job and its files. The response is HTTP 204 or a JSON object, in which the path `done`, if set, is true.
+    """Delete a job and its files. The response is HTTP 204 or a JSON object, in which `done`, if set, must be true.
 
     With `empty_ok`, an empty 200 or 202 is also a success. `first` is the status operation, for a vendor whose same
     request cancels a job that has not ended: the job is polled first, and the request is sent only if it has ended.

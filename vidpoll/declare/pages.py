@@ -35,8 +35,8 @@ def cursor_pages(
 
     `rows`, `next` and `more` are paths in the response: the jobs, the token of the next page, and the flag that is
     false on the last page, if there is one (without the flag, the list continues while there is a next token). `token`
-    and `size` are the query names of the page and of the number of rows, which is `most` (`size=""`: the vendor has no
-    such name). `fields` has the rules of further parameters that a call may set.
+    and `size` are the query names of the page and of the number of rows (`size=""`: the vendor has none); that number
+    is `most`, unless a call asks for less. `fields` has the rules of further parameters that a call may set.
 
     >>> ask = cursor_pages("GET /videos", Reader({"ok": State.COMPLETED}), more="has_more")
     >>> ask.request({}, "video_9").query

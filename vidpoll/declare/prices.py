@@ -123,11 +123,11 @@ def estimate(
     currency: Where = "",
     unit: str = "USD",
 ) -> Operation[Price]:
-    """Ask what a job would cost: `body` makes the JSON of the fields of the submit, without those in the line's holes.
+    """Request the price of a job. `body` makes the JSON from the submit's fields, without those in the line's holes.
 
-    `amount` is where the answer has the price of one job, `currency` where it names the unit, which else is `unit`.
-    Equal questions are asked once, so `body` should leave out, or replace, what the price does not depend on (prompts,
-    seeds). An answer without an amount is Refused ("not found"): the next source of a price counts then.
+    `amount` is the path of the price of one job, `currency` the path of its unit; without a unit there, it is `unit`.
+    Equal requests are sent only once, so `body` should leave out, or replace, fields that do not change the price
+    (prompts, seeds). A response without an amount is Refused ("not found"): the next price source then counts.
 
     >>> ask = estimate("POST /price/{model:path}", lambda fields: {"input": fields}, amount="usd")
     >>> ask.request({"model": "a/b", "duration": 5}).json, ask.parse(Response(200, {}, b'{"usd": "0.094"}'), "").high

@@ -29,10 +29,10 @@ class Reader:
     works. Files are read only from a completed job, reason and end only from one that has ended. A path in `files` that
     begins with "./" is a place below the base URL, `./videos/{id}/content`; one that begins with "base64:" leads to the
     file itself. `refunds`: the cost of a failed job is refunded. `pending` is an HTTP status (202) that means, without
-    a word, that the job runs. `expires_at` is the time at which the job's files expire; `lasts` is the number of
-    seconds after the job's end, if the vendor's page gives them and no URL does. `verdicts`: responses whose HTTP
-    status and text give the job's state; they then reach the status parser. `problem`, a `declare.problems(…)`, gives
-    the problem of a failed job its category.
+    a word, that the job runs. `expires_at` is the time at which the job's files expire; `lasts` is for how many
+    seconds after the job's end the files stay available, if only the vendor's page says so. `verdicts`: responses whose
+    HTTP status and text give the job's state; they then reach the status parser. `problem`, a `declare.problems(…)`,
+    gives the problem of a failed job its category.
 
     `decide(state, data)` returns the state, if the vendor's page says that a second field counts: `state` is None if
     the response has no word, and returning None keeps `state`. `refine(snapshot, data, job_id)` returns the snapshot

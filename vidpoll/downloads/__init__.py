@@ -1,1 +1,1 @@
-"""Bytes to files: which assets, under which names, whole or not there."""
+"""Saves assets as files: which assets, under which names. A file is whole or not there."""

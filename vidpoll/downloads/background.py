@@ -1,14 +1,14 @@
-"""The files of completed jobs, fetched beside a run of the loop: the other jobs are asked about on time meanwhile.
+"""Fetches the files of completed jobs beside a run of the loop, so that the other jobs are still polled on time.
 
     background = Background(loop, account, tell, parallel=4, deadline=None)
-    background.fetch(job, "clips/")        # returns at once; any time, in the thread of the run
-    background.take(run)                   # from the run's feed, at every turn: what the threads had for this thread
-    background.done()                      # [(Files, paths or the error)] of those that have ended since
+    background.fetch(job, "clips/")        # returns at once; at any time, in the run's thread
+    background.take(run)                   # from the run's feed, at every turn: makes the calls that the threads left
+    background.done()                      # [(Files, paths or the error)] of the downloads that have ended since
     background.close()                     # ends what is under way within a second; parts stay
 
-At most `parallel` threads fetch, by the code of every download (`save`). They touch no job and tell nobody: an event,
-and the question that brings a fresh URL, is a call that `take` makes in the thread of the run. A feed that has a
-`Background` says so in its `open`, `busy` and `wake`.
+At most `parallel` threads fetch, with the same code as every download (`save`). They change no job and call no hook:
+events, and polls for a fresh URL, are calls that `take` makes in the run's thread. A feed with a `Background` includes
+it in its own `open`, `busy` and `wake`.
 """
 
 from __future__ import annotations
@@ -44,15 +44,15 @@ log = logging.getLogger("vidpoll")
 T = TypeVar("T")
 
 LEAVING = 0.5
-"""Seconds for which `close` waits for a thread that does not leave: its disk may hang."""
+"""Seconds for which `close` waits for a thread that does not end: its disk may hang."""
 
 OVERDUE = 30.0
-"""Seconds after the deadline in which a thread must have said that it is over; a large file may have to be synced."""
+"""Seconds after the deadline within which a thread must end; it may have to sync a large file."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Files:
-    """Files of a completed job that are to be saved; `target` and `kinds` as in `Client.download`."""
+    """Files of a completed job to save; `target` and `kinds` as in `Client.download`."""
 
     job: Job
     target: str | Path | save.Stem
@@ -60,14 +60,14 @@ class Files:
 
 
 Outcome = tuple[Path, ...] | VidpollError
-"""The paths, or why the files are not there."""
+"""The paths, or the error of the download."""
 
 
 class Background:
-    """Fetches files in at most `parallel` threads. All methods are for the thread of the run.
+    """Fetches files in at most `parallel` threads. All methods must be called in the run's thread.
 
-    `account` gives an account by its name, `tell` is called with each event. `deadline`: monotonic seconds, None for
-    none; what is not there by then is a DownloadError.
+    `account` returns an account by its name, `tell` is called with each event. `deadline`: monotonic seconds, None for
+    none; a download that is not done by then is a DownloadError.
     """
 
     def __init__(
@@ -85,11 +85,11 @@ class Background:
         self._account, self._tell, self._deadline = account, tell, deadline
         self._workers = Workers(parallel)
         self._inbox: Queue[Any] | None = None  # the run's
-        self._calls: deque[Callable[[], object]] = deque()  # what the threads have for the thread of the run
+        self._calls: deque[Callable[[], object]] = deque()  # calls from the threads, to make in the run's thread
         self._left: set[Files] = set()
         self._sent = 0
-        self._gone: Queue[bool] = Queue()  # a thread is through with some
-        self._idle: dict[Files, float] = {}  # whose thread pauses until then, or waits for an answer of the run
+        self._gone: Queue[bool] = Queue()  # one item for each Files that a thread has finished
+        self._idle: dict[Files, float] = {}  # whose thread pauses until then, or waits for the run (infinity)
         self._inboxes: dict[Files, Queue[Any]] = {}  # where each thread waits
         self._names: dict[Path, str] = {}
         self._questions: list[Task] = []
@@ -97,25 +97,25 @@ class Background:
 
     @property
     def open(self) -> bool:
-        """Whether files are to come, or `done` has something."""
+        """Whether downloads are left, or `done` has results."""
         return bool(self._left or self._done)
 
     @property
     def busy(self) -> bool:
-        """Whether a thread is at work, so that something may come at any time."""
+        """Whether a thread is working, so that a call may arrive at any time."""
         return min(self.parallel, len(self._left)) > len(self._idle)
 
     def wake(self) -> float:
-        """The monotonic second at which the first pause is over, or at which nobody waits for a thread any more."""
+        """The monotonic second at which the first pause ends, or the threads' time is over."""
         return min([*self._idle.values(), self._over])
 
     @property
     def _over(self) -> float:
-        """When nobody waits for a thread any more."""
+        """The monotonic second after which no thread is waited for."""
         return math.inf if self._deadline is None or not self._left else self._deadline + OVERDUE
 
     def fetch(self, job: Job, target: str | Path | save.Stem, kinds: Sequence[str] | None = None) -> None:
-        """Have files of a completed job be saved; see `Client.download`. Those that were asked for first come first."""
+        """Queue files of a completed job to be saved, first in first out; see `Client.download`."""
         files = Files(job, target, kinds)
         self._left.add(files)
         try:
@@ -125,27 +125,27 @@ class Background:
             self._end(files, ConfigurationError(f"{job.ref}: {error.reason}", job=job))
 
     def take(self, run: Run) -> list[Task]:
-        """Tell what has come, and return the questions that the threads have for the run."""
+        """Make the calls that the threads left; return their status requests as tasks for the run."""
         self._inbox = run.inbox
         self._tell_all()
         now = self.loop.now()
         for files in [files for files, until in self._idle.items() if until <= now]:
             self._resume(files)
         for files in list(self._left) if now >= self._over else ():
-            told = f"{files.job.ref}: not done in time, and the disk does not answer; the job is unchanged"
+            told = f"{files.job.ref}: not done in time, and the disk does not respond; the job is unchanged"
             self._end(files, DownloadError(told, job=files.job))
         questions, self._questions = self._questions, []
         return questions
 
     def done(self) -> list[tuple[Files, Outcome]]:
-        """What has ended since this was asked last."""
+        """The downloads that have ended since the last call."""
         done, self._done = self._done, []
         return done
 
     def close(self) -> list[Files]:
-        """End all that is under way, and return it. Its parts stay, where they can be gone on with.
+        """End all downloads under way, and return them. Parts that can be resumed stay.
 
-        What has come until then is told, and `done` has it.
+        Events that arrived before are reported, and `done` has the downloads that ended before.
         """
         self.closed = True
         self._workers.close()
@@ -163,7 +163,7 @@ class Background:
             self._calls.popleft()()
 
     def _end(self, files: Files, outcome: Outcome) -> None:
-        if files not in self._left:  # nobody waited any more
+        if files not in self._left:  # it was given up before
             return
         self._left.discard(files)
         self._idle.pop(files, None)
@@ -171,7 +171,7 @@ class Background:
         self._done.append((files, outcome))
 
     def _resume(self, files: Files) -> None:
-        """Have a thread that waits go on."""
+        """Let a waiting thread continue."""
         self._idle.pop(files, None)
         if files in self._inboxes:
             self._inboxes[files].put(None)
@@ -179,9 +179,9 @@ class Background:
     # -- in the threads -----------------------------------------------------------------------------------------------
 
     def _later(self, call: Callable[[], object]) -> None:
-        """Have the thread of the run make a call."""
+        """Let the run's thread make a call."""
         self._calls.append(call)
-        if self._inbox is not None:  # else `take` comes first
+        if self._inbox is not None:  # else the first `take` makes the call
             self._inbox.put(NUDGE)
 
     def _work(self, files: Files) -> None:
@@ -193,7 +193,7 @@ class Background:
             pass
         except VidpollError as error:
             outcome = error
-        except BaseException as error:  # noqa: BLE001 - the other jobs are not to hear of it
+        except BaseException as error:  # noqa: BLE001 - the other jobs must not be affected
             log.error("%s: its files cannot be saved: %s", job.ref, redact.trace(error))
             outcome = DownloadError(f"{job.ref}: not saved ({type(error).__name__}); the job is unchanged", job=job)
         finally:
@@ -224,7 +224,7 @@ class Background:
         self._later(partial(self._tell, job, event))
 
     def _ask(self, files: Files, account: AccountState, timeout: float | None) -> Watch:
-        """Have the run ask about the job, and wait for the answer."""
+        """Let the run poll the job, and wait for the result."""
         back: Queue[Any] = Queue()
         self._inboxes[files] = back
         question = _Question(files.job, account, Adaptive(), now=self.loop.now(), timeout=timeout, once=True)
@@ -242,14 +242,14 @@ class Background:
         self._questions.append(question)
 
     def check(self) -> None:
-        """Raise what ends a thread: nobody waits for it any more, or the client was closed."""
+        """End the thread, by an exception, if this object or the client was closed."""
         if self.closed:
             raise _Left
         if self.loop.closed:
             raise UsageError("this client is closed; make a new one")
 
     def wait(self, files: Files, inbox: Queue[T], timeout: float, *, busy: bool) -> T | None:
-        """What `_PartTime.get` gives."""
+        """The implementation of `_PartTime.get`."""
         self._inboxes[files] = inbox
         if not busy:
             self._later(partial(self._idle.__setitem__, files, self.loop.now() + timeout))
@@ -260,11 +260,11 @@ class Background:
 
 
 class _Left(Exception):
-    """Nobody waits for these files any more."""
+    """These files are no longer waited for."""
 
 
 class _PartTime:
-    """The clock of a thread that fetches. In a pause nothing is under way: the run's own clock ends it."""
+    """The clock of a thread that fetches. In a pause nothing is under way, so the run's own clock ends the pause."""
 
     def __init__(self, background: Background, files: Files) -> None:
         self._background, self._files = background, files
@@ -276,7 +276,7 @@ class _PartTime:
 
 
 class _Question(Watch):
-    """One question about a job in the run, for a thread that waits for its answer."""
+    """One status request in the run, for a thread that waits for its result."""
 
     __slots__ = ("error", "over", "then")
 
@@ -285,7 +285,7 @@ class _Question(Watch):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.error: VidpollError | None = None
-        """Why it could not be asked."""
+        """Why the request could not be sent."""
         self.over = False
         self.then: Callable[[], None]
 

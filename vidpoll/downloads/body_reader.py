@@ -1,6 +1,6 @@
-"""One answer on its way to a sink: what its first bytes say it is, how far it came, which document it is instead.
+"""One response on its way to a sink: its kind by its first bytes, its progress, or the document that came instead.
 
-`start` and `take` run in a worker thread, all else in the calling thread once the answer is over.
+`start` and `take` run in a worker thread; everything else runs in the calling thread when the response is over.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from . import kinds, ranges
 from .ranges import Body, Validator
 
 Begin = Callable[[Body, str], Sink]
-"""Takes what is about to come, and from where; gives the sink. Both may run in a worker thread."""
+"""Called with the body that is about to arrive, and its URL; returns the sink. Both may run in a worker thread."""
 
 NOT_YET = (202,)
-"""Good answers that bring no file."""
+"""Successful statuses without a file."""
 
 TOLD = 0.1
 """Seconds between two reports of progress."""
@@ -30,14 +30,14 @@ _DOCUMENTS = ("json", "html", "xml", "text/")
 
 
 class RangeMismatch(Exception):
-    """An answer in ranges that were not asked for, or of another file than before."""
+    """The response has another range than requested, or is of another file than before."""
 
 
 class BodyReader:
-    """Reads the answer to a request for the bytes from `offset` on of the file `known`.
+    """Reads the response to a request for the bytes of the file `known`, from `offset`.
 
-    What is not a video by its first bytes, and is a page or a document by them or by its type, is read as one of at
-    most `most` bytes. `lenient`: a type alone does not make a document; only bytes do.
+    A body that is not a video by its first bytes, and is a page or document by its first bytes or its media type, is
+    read as a document of at most `most` bytes. `lenient`: the media type alone does not make it a document.
     """
 
     def __init__(
@@ -45,25 +45,25 @@ class BodyReader:
     ) -> None:
         self.inbox: Queue[Any] = Queue()
         self.body: Body | None = None
-        """What is being taken in; None where no file came."""
+        """The body that is being read; None if no file came."""
         self.head: Response | None = None
         self.position = 0
-        """The offset in the file up to which bytes have come."""
+        """The offset in the file up to which bytes have arrived."""
         self.told = -1
-        """The one that was told last."""
+        """The position that was reported last."""
         self._clock = clock
         self._offset, self._known = offset, known
         self._begin, self._source = begin, source
         self._most, self._lenient = most, lenient
         self._coming: Body | None = None
         self._first: bytearray | None = None
-        """The first bytes, until it is known what they are."""
+        """The first bytes, until they show what the body is."""
         self._document: bytearray | None = None
         self._sink: Sink
         self._told_at = 0.0
 
     def start(self, head: Response) -> Sink | None:
-        """The sink of an answer; None for one that is read as a document by the transport."""
+        """The sink of a response; None if the transport must read the response as a document."""
         if head.status in NOT_YET or (_coding(head) and not self._lenient and _is_document(head)):
             return None
         self.head = head
@@ -77,7 +77,7 @@ class BodyReader:
         return self.take
 
     def take(self, piece: memoryview) -> None:
-        """Take in a piece."""
+        """Take the next piece of the body."""
         if self._first is not None:
             self._first += piece
             if len(self._first) >= kinds.START:
@@ -94,14 +94,14 @@ class BodyReader:
 
     @property
     def document(self) -> Response | None:
-        """The answer, where it turned out to be a document."""
+        """The response with its body, if the body is a document."""
         if self._document is None or self.head is None:
             return None
         return Response(self.head.status, self.head.headers, bytes(self._document))
 
     @property
     def empty(self) -> bool:
-        """Whether a whole file was to come, and no byte did."""
+        """Whether a whole file was announced, and no byte arrived."""
         body = self.body
         return body is not None and body.first == 0 == self.position and not body.end
 
@@ -112,7 +112,7 @@ class BodyReader:
         start = bytes(first[: kinds.START])
         coding, known = _coding(self.head), kinds.is_known(start)
         if coding and start and not known:
-            raise Hopeless(f"a file in the content coding {coding}, which was not asked for")
+            raise Hopeless(f"a file in the content coding {coding}, which was not requested")
         if start and not known and (kinds.is_page(start) or (not self._lenient and _is_document(self.head))):
             self._document = bytearray()
             self._collect(memoryview(first))
@@ -146,7 +146,7 @@ class BodyReader:
 
 
 def _coding(head: Response) -> str:
-    """The codings of a body. A label like aws-chunked, utf-8 or base64 is none: it stands on plain bytes."""
+    """The content codings of a body. Labels like aws-chunked, utf-8 or base64 do not count: the bytes are plain."""
     told = (each.strip().lower() for each in (head.header("content-encoding") or "").split(","))
     return ", ".join(each for each in told if each in _CODINGS)
 

@@ -1,7 +1,7 @@
-"""The bytes of one asset, asked for until they come or it makes no sense to ask: faults, pauses, other ways.
+"""Fetches the bytes of one asset: retries after faults, with pauses, and by other ways, until it succeeds or must fail.
 
-A `Fetcher` asks one question at a time and says what came of it; to whom the bytes go is its caller's. HTTP runs in a
-worker thread, the calling thread keeps the deadline. A job is never changed by what happens here.
+A `Fetcher` sends one request at a time and reports its result; the caller decides where the bytes go. HTTP runs in a
+worker thread; the calling thread keeps the deadline. Nothing here changes a job.
 """
 
 from __future__ import annotations
@@ -47,40 +47,40 @@ from .ranges import Body, Validator
 log = logging.getLogger("vidpoll")
 
 RETRY = 0.5
-"""Seconds after a first fault; then as in a wait."""
+"""Seconds of the pause after a first fault; further pauses grow as in a wait."""
 
 YOUNG = 300.0
 """Seconds after a verdict in which a file may not be ready yet."""
 
 LONGEST_LOOK = 30.0
-"""Seconds: the longest pause between two looks for a file that is not ready yet."""
+"""Seconds: the longest pause between two requests for a file that is not ready yet."""
 
 OLD = 24 * 3600.0
-"""Seconds after which a job whose end nobody tells is over for long."""
+"""Seconds: a job that was created longer ago, and whose end time is unknown, does not count as young."""
 
 STALE = (202, 400, 401, 403, 404, 410, 425)
-"""Answers to an asset's URL that mean: not any more, or not yet."""
+"""Statuses of an asset's URL that mean: no longer there, or not yet there."""
 
 NOT_READY = (202, 400, 404, 425)
-"""Those of them that a young file has."""
+"""Those of STALE that may mean that the file is not ready yet."""
 
 PAGE = 64 * 1024
-"""Bytes of a page that are read for what it says."""
+"""Bytes of a page that are read to report its reason."""
 
 _TRY_LATER = (408, 429)
 
 NOWHERE = 1 << 30
-"""The number of a file that the provider does not name."""
+"""The number of a file that the provider does not list."""
 
 FRESH, BELOW, CONTENT = "a fresh URL", "the same path below the base URL", "the content operation"
-"""The ways to a file whose URL is dead."""
+"""The other ways to a file whose URL does not work."""
 
 
 @dataclass(frozen=True, slots=True)
 class DownloadContext:
-    """What all downloads of a job share. `deadline`: monotonic seconds, None for none. `poll` asks about the job.
+    """What all downloads of a job share. `deadline`: monotonic seconds, None for none. `poll` polls the job.
 
-    `names`: which job of those that are fetched at once has which name; no two take the same one.
+    `names`: by file name, the job that uses it; of the jobs fetched at the same time no two use the same name.
     """
 
     loop: Loop
@@ -94,7 +94,7 @@ class DownloadContext:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The `number`-th file of a `kind`, counted from 1; `asset` is None for what the content operation has to bring."""
+    """The `number`-th file of a `kind`, counted from 1. `asset` is None if only the content operation can fetch it."""
 
     kind: str
     number: int
@@ -103,7 +103,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """One request: the bytes from `offset` to before `end` of the file `known`; `ranged` where Range says so."""
+    """One request: the bytes from `offset` to before `end` of the file `known`; `ranged`: it has a Range header."""
 
     wire: WireRequest
     offset: int
@@ -113,7 +113,7 @@ class _Question:
 
 
 class Fetcher:
-    """Asks for the bytes of one file of a job, by its URL and by every other way that there is."""
+    """Fetches the bytes of one file of a job, by its URL and by every other available way."""
 
     def __init__(self, context: DownloadContext, wanted: Wanted) -> None:
         self.context = context
@@ -122,39 +122,39 @@ class Fetcher:
         self.deadline = context.deadline
         """Monotonic seconds, None for none."""
         self.head: Response | None = None
-        """The head of the last answer that brought bytes."""
+        """The head of the last response with bytes of the file."""
         self._below = False
-        """Whether the URL's path is asked for below the base URL."""
+        """Whether the URL's path is requested below the base URL."""
         self._ways = self._found_ways()
         self._turns = 0
-        """How many ways were taken since bytes came."""
+        """How many times the way changed since bytes arrived."""
         self._patience = FailureStreak()
         self._rounds = 0
-        """How many of them because an answer said that there is no file."""
+        """How many of these changes were because a response said that there is no file."""
         self._named = True
-        """Whether the provider still named the file when it was asked last."""
+        """Whether the provider still listed the file in its last response."""
         self._last = ""
-        """Why it was not had so far."""
+        """The reason of the last failure."""
         self._said: dict[str, str] = {}
-        """The last word of each way."""
+        """The last failure of each way."""
         self._ranges = True
-        """Whether Range is sent; not to a server that has refused it."""
+        """Whether Range is sent; False for a server that has refused it."""
         self._refused_range = False
         self._total: int | None = None
         self._best = self._marked = 0
-        """The furthest offset that was reached, and the one at the last fault."""
+        """The furthest offset that was reached, in all and at the last fault."""
 
     @property
     def source(self) -> str:
-        """The URL that is asked, without its query. Raises UnsafeURL."""
+        """The URL that is requested, without its query. Raises UnsafeURL."""
         return redact.bare(self._wire({}).url)
 
     def ask(self, offset: int, end: int | None, known: Validator | None, begin: Begin) -> Body | None:
-        """Ask for the bytes from `offset` to before `end` (None: to the last) of the file `known`.
+        """Request the bytes from `offset` to before `end` (None: to the last) of the file `known`.
 
-        Returns the body that was taken in whole; None where it has to be asked again: a pause is over, or another way
-        was found, and fewer bytes may be due than before. A server that refuses ranges sends the whole file. Raises
-        RangeMismatch, DownloadError, ResultMissing, and what `begin` and its sink raise.
+        Returns the body if it was received whole. Returns None if the caller must call again: a pause is over, or
+        another way was found; fewer bytes may be missing than before. A server that refuses ranges sends the whole
+        file. Raises RangeMismatch, DownloadError, ResultMissing, and what `begin` and its sink raise.
         """
         if self.asset is not None and self.asset.data is not None:
             size = len(self.asset.data)
@@ -177,14 +177,14 @@ class Fetcher:
         return self._outcome(outcome, reader, question)
 
     def _outcome(self, outcome: Response | BaseException, reader: BodyReader, question: _Question) -> Body | None:
-        """What came of a request."""
+        """Evaluate the result of a request."""
         further = reader.position > self._best
         body = reader.body
         self._total = body.total if body else self._total
         self._best = max(self._best, reader.position)
         document = reader.document
         if document is not None and (isinstance(outcome, Response) or self.asset is not None):
-            outcome = document  # of a page that is too long, its beginning
+            outcome = document  # if the page is too long, its beginning
         if isinstance(outcome, NoAnswer):
             self._lost(outcome)
             return None
@@ -199,16 +199,16 @@ class Fetcher:
             self._stale(f"the {self.wanted.kind} is empty", NotAVideo, early=True)
             return None
         self.head = reader.head
-        if further or question.end is not None:  # the start of a file, again and again, is nothing new
+        if further or question.end is not None:  # the same start of a file again is no progress
             self._good()
         return body
 
     def misfit(self) -> None:
-        """Bear a RangeMismatch: the file is begun anew. Raises DownloadChanged when that goes on for too long."""
-        self._bear(Fault("the file changed, or other ranges came than were asked for"), DownloadChanged)
+        """Tolerate a RangeMismatch: the download begins anew. Raises DownloadChanged if that repeats for too long."""
+        self._bear(Fault("the file changed, or the server sent another range than requested"), DownloadChanged)
 
     def error(self, kind: type[DownloadError], reason: str, advice: str = "") -> DownloadError:
-        """An error about this file; `advice` is the end of a sentence that names a way out, where there is one."""
+        """An error about this file; `advice` is the end of the sentence: a way out, or empty."""
         said = {self._where: reason} if reason not in self._said.values() else self._said
         told = "; ".join(f"{where}: {why}" for where, why in said.items())
         ending = f", {advice}" if advice else ""
@@ -216,7 +216,7 @@ class Fetcher:
 
     @property
     def _where(self) -> str:
-        """What is asked, safe to show."""
+        """The URL that is requested, safe to show."""
         if self.asset is None:
             return "its content"
         place = self.context.account.place(self.asset.url or "", below=True) if self._below else self.asset.url
@@ -238,7 +238,7 @@ class Fetcher:
             raise UnsafeURL(f"{self.context.job.ref}: {error}", job=self.context.job) from None
         if said := account.first_in_the_clear(wire.url):
             log.warning("%s", said)
-            with contextlib.suppress(Warning):  # warnings are errors here; it is in the log, and the file counts more
+            with contextlib.suppress(Warning):  # where warnings are errors: it is in the log, and the file counts more
                 warnings.warn(said, RuntimeWarning, stacklevel=2)
         return wire
 
@@ -250,7 +250,7 @@ class Fetcher:
         )
 
     def _run(self, wire: WireRequest, reader: BodyReader) -> Response | BaseException:
-        """Have the transport ask; the calling thread keeps the deadline and tells the progress."""
+        """Let the transport send the request; this thread keeps the deadline and reports progress."""
         loop, transport, inbox = self.context.loop, self.context.loop.transport, reader.inbox
         self._in_time()
         try:
@@ -269,7 +269,7 @@ class Fetcher:
             transport.abort(ticket)
 
     def _tell(self, reader: BodyReader) -> None:
-        """Say how far it is, where that is news."""
+        """Report the position, if it has changed."""
         position, body, context = reader.position, reader.body, self.context
         if body is not None and position != reader.told:
             reader.told = position
@@ -291,14 +291,14 @@ class Fetcher:
     # -- what went wrong ----------------------------------------------------------------------------------------------
 
     def _good(self) -> None:
-        """Bytes came: every way may be taken anew."""
+        """Bytes arrived: every way may be tried again."""
         self._patience.good()
         self._rounds = self._turns = 0
         self._said.clear()
         self._refused_range = False
 
     def _lost(self, lost: NoAnswer) -> None:
-        """Bear it, take another way, or raise what it comes to."""
+        """Retry after a lost request, take another way, or raise the error."""
         if isinstance(lost, Misconfigured):
             raise ConfigurationError(f"{self.context.job.ref}: {lost.reason}", job=self.context.job)
         if isinstance(lost, (Hopeless, BodyTooLarge)):
@@ -312,7 +312,7 @@ class Fetcher:
         self._fault(Fault(lost.reason), DownloadTruncated if isinstance(lost, BodyCut) else DownloadError)
 
     def _fault(self, fault: Fault, kind: type[DownloadError] = DownloadError, *, ranged: bool = False) -> None:
-        """Bear it; where nothing has come yet, and nobody answers, every third one in a row leads to another way."""
+        """Retry after a fault. If no byte and no response arrived yet, every third one in a row changes the way."""
         self._bear(fault, kind, ranged=ranged)
         if fault.status is None and self._best == 0 and len(self._ways) > 1 and self._patience.in_a_row % GRACE == 0:
             self._turn(fault.reason)
@@ -328,7 +328,7 @@ class Fetcher:
             if not ranged:
                 told = f"{fault.reason}, again and again for {now - self._patience.first_at:.0f} s"
                 raise self.error(kind, told, "download it again")
-            self._ranges = False  # maybe it is Range that the server cannot bear
+            self._ranges = False  # perhaps the server fails because of Range
             return
         self._pause(max(self._patience.gap(RETRY, loop.context.random), fault.hint or 0.0))
 
@@ -341,7 +341,7 @@ class Fetcher:
             loop.clock.get(nothing, min(left, self._in_time()), busy=False)
 
     def _no_bytes(self, response: Response, question: _Question) -> Body | None:
-        """What is to be done about an answer that is no file."""
+        """Handle a response that is not a file."""
         status = response.status
         if status == 416:
             length = ranges.unsatisfied(response, question.known)
@@ -358,7 +358,7 @@ class Fetcher:
         return None
 
     def _refusal(self, response: Response, question: _Question) -> None:
-        """Bear it, take another way, or raise what it comes to."""
+        """Retry after a refusal, take another way, or raise the error."""
         status, ranged = response.status, question.ranged
         reason = self._reason(response, question.wire)
         if 200 <= status < 300 and status not in STALE:
@@ -380,16 +380,16 @@ class Fetcher:
         return f"check the key ({key_names(self.context.account.provider.auth)})"
 
     def _reason(self, response: Response, wire: WireRequest) -> str:
-        """What an answer says; one of another origin in nobody's envelope."""
+        """The reason in a response. Only the account's own origin uses the provider's error format."""
         read = self.context.account.provider.error if wire.trusted(wire.url) else parsing.problem
         try:
             told = str(read(response))
-        except Exception as error:  # noqa: BLE001 - reading an error must not make a worse one
+        except Exception as error:  # noqa: BLE001 - reading an error must not cause a worse one
             told = f"unreadable error ({type(error).__name__})"
         return told if f"HTTP {response.status}" in told else f"HTTP {response.status}: {told}"
 
     def _content(self, operation: Operation[Any], response: Response) -> None:
-        """Take the asset out of the answer of the content operation."""
+        """Read the asset from the response of the content operation."""
         try:
             asset = operation.parse(response, self.context.job.id)
         except Exception as error:  # noqa: BLE001 - a plugin's
@@ -404,7 +404,7 @@ class Fetcher:
     # -- other ways ---------------------------------------------------------------------------------------------------
 
     def _found_ways(self) -> list[str]:
-        """The ways to the file, in the order in which they are taken."""
+        """The other ways to the file, in the order in which they are tried."""
         wanted, account = self.wanted, self.context.account
         if wanted.asset is None:
             return [CONTENT]
@@ -412,7 +412,7 @@ class Fetcher:
         try:
             if wanted.asset.url and account.has_below(wanted.asset.url):
                 ways.append(BELOW)
-        except UnsafeURL:  # is told when it is asked for
+        except UnsafeURL:  # is raised when the URL is requested
             pass
         if account.provider.content is not None and (wanted.kind, wanted.number) == ("video", 1):
             ways.append(CONTENT)
@@ -426,9 +426,9 @@ class Fetcher:
         early: bool = False,
         advice: str = "",
     ) -> None:
-        """Take the next way; there are as many turns as a completed answer without its files is asked again.
+        """Take the next way, at most `GRACE` times, as often as a completed job without its files is polled again.
 
-        `early`: the file may not be ready yet, so one of a young job is looked for until it is young no more.
+        `early`: the file may not be ready yet, so for a young job this continues until the job is no longer young.
         """
         self._last = self._said[self._where] = reason
         advice = "and nothing of it was kept" if kind is NotAVideo else advice or ("download it again" if early else "")
@@ -442,10 +442,10 @@ class Fetcher:
         if self._named:
             raise self.error(kind, reason, advice)
         job, what = self.context.job, self.wanted.kind
-        raise ResultMissing(f"{job.ref}: the {what} is gone ({reason}), and the provider names it no more", job=job)
+        raise ResultMissing(f"{job.ref}: the {what} is gone ({reason}), and the provider no longer lists it", job=job)
 
     def _young(self) -> bool:
-        """Whether the verdict was given some minutes ago at most, as far as anybody tells."""
+        """Whether the verdict is at most `YOUNG` seconds old, as far as is known."""
         job, now = self.context.job, self.context.loop.clock.time()
         seen = job.history[-1].at if job.history else now
         told = None if job.snapshot is None else job.snapshot.finished_at
@@ -454,7 +454,7 @@ class Fetcher:
         return now - seen < YOUNG and not (job.created_at is not None and now - job.created_at > OLD)
 
     def _turn(self, reason: str) -> bool:
-        """Take the next way; False where it leads nowhere."""
+        """Take the next way; False if it leads nowhere."""
         way = self._ways[self._turns % len(self._ways)]
         self._turns += 1
         if way == CONTENT:
@@ -472,7 +472,7 @@ class Fetcher:
         return self._named
 
     def _fresh(self, reason: str) -> Asset | None:
-        """The asset as the provider names it now; None where it names none. A transient error is borne."""
+        """The asset as the provider lists it now; None if it lists none. Transient errors are retried."""
         while True:
             try:
                 snapshot = self.context.poll()
@@ -480,7 +480,7 @@ class Fetcher:
                 return None
             except VidpollError as error:
                 status = error.status if isinstance(error, ProviderError) else 400
-                fault = Fault(f"{reason}; a fresh URL cannot be had: {error}", status)
+                fault = Fault(f"{reason}; no fresh URL could be fetched: {error}", status)
                 if fault.meaning is Meaning.MISSING:
                     return None
                 if fault.meaning is Meaning.REFUSAL:

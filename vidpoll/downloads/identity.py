@@ -1,8 +1,8 @@
-"""Whether a file that is there is the one that is wanted. Its name proves nothing: ids come anew, targets are shared.
+"""Whether an existing file is the wanted one. Its name proves nothing: ids are reused, and targets are shared.
 
-What is saved bears a mark (an extended attribute, on Linux): of which file of which job it is, and how it looked then.
-Where there is no mark, the provider's checksum tells, or one request: a file of the same length with the same last
-bytes is the same file. Nothing lies beside anybody's videos for that.
+A saved file gets a mark (an extended attribute, on Linux): the job, the source, and the size and time of the file.
+Without a mark, the provider's checksum decides, or one request: a file of the same length with the same last bytes is
+the same file. No extra file lies beside the user's videos.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .ranges import Body
 MARK = "user.vidpoll"
 
 TAIL = 1024 * 1024
-"""Bytes at the end of a file that are compared. From a server without ranges the whole file comes."""
+"""Bytes at the end of a file that are compared. A server without ranges sends the whole file."""
 
 
 class _OtherBytes(Exception):
@@ -32,14 +32,14 @@ class _OtherBytes(Exception):
 
 
 def mark(path: Path, job: Job, source: str) -> None:
-    """Note on a file, which is whole, of which job it is and from where."""
+    """Mark a whole file with its job and its source."""
     if sys.platform == "linux":
-        with contextlib.suppress(OSError):  # a file system without such notes
+        with contextlib.suppress(OSError):  # a file system without extended attributes
             os.setxattr(path, MARK, json.dumps([job.ref, source, *_looks(path)]).encode())
 
 
 def is_own(pull: Fetcher, path: Path, source: str) -> bool:
-    """Whether the file is the one that `pull` would fetch; asks where no mark tells. Raises what `Fetcher.ask` does."""
+    """Whether the file is the one that `pull` would fetch, by a request if needed. Raises what `Fetcher.ask` raises."""
     job, asset = pull.context.job, pull.asset
     if _marked(path, job, source):
         return True
@@ -54,9 +54,9 @@ def is_own(pull: Fetcher, path: Path, source: str) -> bool:
 
 
 def _marked(path: Path, job: Job, source: str) -> bool:
-    """Whether the mark on a file of this user says so, and it has not changed since.
+    """Whether the file has the mark of this job and source, and has not changed since.
 
-    A mark that is older than the job, or on a file that another user made, says nothing.
+    A mark that is older than the job, or on another user's file, does not count.
     """
     if sys.platform != "linux":
         return False
@@ -75,7 +75,7 @@ def _looks(path: Path) -> tuple[int, int]:
 
 
 def _compared(pull: Fetcher, path: Path) -> bool:
-    """Whether the file at the provider is as long and ends with the same bytes."""
+    """Whether the file at the provider has the same length and the same last bytes."""
     size = path.stat().st_size
     start = max(0, size - TAIL)
     with path.open("rb") as file:

@@ -1,6 +1,6 @@
-"""What a file is by its first bytes: whether it can be of a kind, and which suffix its name gets. Pure.
+"""What a file is by its first bytes: whether it can be of a kind, and which suffix its name gets. Pure functions.
 
-The bytes decide. What a server says beside them (type, disposition, URL) only chooses among what they allow.
+The bytes decide. What the server says (type, disposition, URL) only chooses among the suffixes that they allow.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ import re
 from urllib.parse import urlsplit
 
 START = 512
-"""So many bytes tell what a file is."""
+"""The number of bytes that show what a file is."""
 
-# HTML, XML or JSON; subtitles, too, may begin with [Script Info] or {1}{20}.
+# HTML, XML or JSON; but subtitles may begin with [Script Info] or {1}{20}.
 _PAGE = re.compile(rb"(\xef\xbb\xbf)?\s*(<|\{\s*[\"}]|\[\s*[\"{\[\]])")
 _SHOWN = ("video", "combined", "thumbnail", "last_frame")
 _FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"styp", b"pnot", b"uuid")
@@ -89,17 +89,17 @@ SUFFIXES = tuple(
 
 
 def unfit(kind: str, start: bytes) -> str | None:
-    """Why a file that starts so is none of this kind, as the end of a sentence; None where it can be one.
+    """Why a file with these first bytes is not of this kind, as the end of a sentence; None if it may be.
 
     Videos and images are known by their first bytes: MP4, MOV, AVIF, HEIC, Matroska, WebM, AVI, MPEG-TS and -PS, FLV,
-    Ogg, WMV, GIF, JPEG, PNG, WebP. Other kinds are at least no page and no error message.
+    Ogg, WMV, GIF, JPEG, PNG, WebP. Files of other kinds must only not be a page or an error message.
     """
     if not start:
         return "is empty"
     if is_page(start):
         return "is a page or an error message, not a file"
     if kind in _SHOWN and not is_media(start):
-        return "is no video or image file"
+        return "is not a video or image file"
     return None
 
 
@@ -119,9 +119,9 @@ def is_known(start: bytes) -> bool:
 
 
 def suffix(kind: str, start: bytes, *told: str | None) -> str:
-    """The suffix of a file's name, with its dot: what the bytes are, then the first of what is `told` that they allow.
+    """The suffix of a file's name, with its dot: the first one in `told` that the bytes allow, else their usual one.
 
-    `told` are suffixes, None where nothing was said; `of_type`, `of_disposition` and `of_url` make them.
+    `told` are suffixes or None; `of_type`, `of_disposition` and `of_url` make them.
     """
     family = _family(kind, start)
     for each in told:
@@ -131,7 +131,7 @@ def suffix(kind: str, start: bytes, *told: str | None) -> str:
 
 
 def of_type(media_type: str | None) -> str | None:
-    """The suffix that goes with a Content-Type."""
+    """The suffix for a Content-Type."""
     return _TYPES.get((media_type or "").partition(";")[0].strip().lower())
 
 
@@ -155,7 +155,7 @@ def _ending(name: str) -> str | None:
 
 
 def _family(kind: str, start: bytes) -> tuple[str, ...]:
-    """The suffixes that a file with these first bytes may have, the usual one first; none where they tell nothing."""
+    """The suffixes that a file with these first bytes may have, the usual one first; none if the bytes are unknown."""
     if start[4:8] in _FIRST_BOXES:
         return _BRANDS.get(start[8:12], _ISO) if start[4:8] == b"ftyp" else _ISO
     for pattern, family in (*(_SOUNDS if kind == "audio" else ()), *_MAGIC):

@@ -1,8 +1,8 @@
-"""Files that are whole or not there: the part beside the target, its lock, its note, and what whole means.
+"""Files that are whole or not there: the part beside the target, its lock, its note, and the test for wholeness.
 
-The bytes go to `NAME.part`. `NAME.part.json` is locked for as long as one process is at it, and says of which file the
-part is, so that another run may go on. Neither is ever somebody else's file under another name: a link in their place
-is removed, and what another user put there is not gone on with. Nothing here knows a job, a URL's server or a network.
+The bytes go to `NAME.part`. `NAME.part.json` is locked while a process writes the part, and records which file the part
+belongs to, so that a later run may resume it. A link under either name is removed, and a part that another user made
+is not resumed, so that no other file is ever written to. Nothing here knows a job, a server or a network.
 """
 
 from __future__ import annotations
@@ -34,25 +34,25 @@ from .ranges import Body, Validator, is_sendable
 log = logging.getLogger("vidpoll")
 
 _FAR = 1 << 30
-"""Where the lock lies on Windows, which forbids others to read what is locked."""
+"""The offset of the locked byte on Windows, where others cannot read a locked range."""
 
 _PIECE = 1024 * 1024
 
 ENDLESS = 0.9
-"""The part of the disk's room that a body may take whose length nobody tells."""
+"""The share of the disk's free space that a body of unknown length may take."""
 
 _OPTIONAL = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOTTY)
-"""What a mounted bucket says of a call that it does not have, like fsync."""
+"""The errors of a file system without a call like fsync, such as a mounted bucket."""
 
 
 class PartFile:
     """The bytes of `target` that are there so far. A context manager; holds the lock from entering to leaving.
 
-    `target` may lack the suffix that its final name gets. Entering raises BlockingIOError where somebody else holds
-    the lock; all methods raise OSError as the disk does. `begin` and `write` may be called from another thread than the
-    rest. A part that can be gone on with is kept, and so is a whole one that could not be put in its place. A body
-    whose length nobody tells may take `max_bytes`, or else most of the room on the disk. What looks at the bytes comes
-    when they are all there: `begin` and `write` follow each other.
+    `target` may lack the suffix that its final name gets. Entering raises BlockingIOError if another process or thread
+    holds the lock; all methods raise the OSErrors of the disk. `begin` and `write` may be called from another thread
+    than the rest. On leaving, a part that can be resumed is kept, and so is a whole one that could not be renamed. A
+    body of unknown length may take `max_bytes`, or else most of the free space on the disk. The methods that read the
+    bytes must be called after the last `write`.
     """
 
     def __init__(self, target: Path, *, max_bytes: int | None = None) -> None:
@@ -61,13 +61,13 @@ class PartFile:
         self.note = target.with_name(target.name + ".part.json")
         self.max_bytes = max_bytes
         self.known: Validator | None = None
-        """Of which file the part is; None where that is not known."""
+        """The validator of the file that the part belongs to; None if unknown."""
         self.source = ""
-        """Its URL without the query."""
+        """The URL of that file, without the query."""
         self.offset = 0
         """How many bytes are there."""
         self.whole = False
-        """Whether these are all, on disk for good, and only their name is missing."""
+        """Whether all bytes are synced to the disk, and only the rename is missing."""
         self._most = math.inf if max_bytes is None else max_bytes
         self._lock = threading.Lock()
         self._held: BinaryIO | None = None
@@ -78,7 +78,7 @@ class PartFile:
         self._held = _locked(self.note)
         try:
             self._file = _own(self.path)
-            if not is_ours(os.fstat(self._file.fileno())):  # whoever made it may write to it still
+            if not is_ours(os.fstat(self._file.fileno())):  # the other user may still write to it
                 self._close()
                 self.path.unlink()
                 self._file = _own(self.path)
@@ -97,13 +97,13 @@ class PartFile:
         self._leave(keep=self.whole or (self.offset > 0 and resumable))
 
     def at(self, source: str) -> int:
-        """From which offset on to go on with the file at `source`; 0: from its start."""
+        """The offset at which to resume the file at `source`; 0: from its start."""
         if self.known is None or self.known.condition is None or self.source != source:
             return 0
         return self.offset if self.known.length is None or self.offset <= self.known.length else 0
 
     def begin(self, body: Body, source: str) -> None:
-        """Get ready for the bytes of an answer. Raises OSError where the disk has no room, DownloadTooLarge."""
+        """Prepare for the bytes of a response. Raises OSError if the disk has no room, and DownloadTooLarge."""
         with self._lock:
             file = self._open()
             if self.max_bytes is not None and (body.end or 0) > self.max_bytes:
@@ -119,14 +119,14 @@ class PartFile:
                 self._most = math.inf if body.end is not None else room * ENDLESS
             due = (body.end or 0) - body.first
             if due > room:
-                raise OSError(errno.ENOSPC, f"{due:,} bytes are to come, and the disk has room for {room:,}")
+                raise OSError(errno.ENOSPC, f"{due:,} bytes are needed, and the disk has room for {room:,}")
 
     def write(self, piece: memoryview) -> None:
         """Append. Raises OSError, DownloadTooLarge."""
         with self._lock:
             file = self._open()
             if self.offset + len(piece) > self._most:
-                why = "" if self.max_bytes is not None else ", nobody tells how long it is, and it would fill the disk"
+                why = "" if self.max_bytes is not None else ", its length is unknown, and it would fill the disk"
                 raise DownloadTooLarge(f"more than {self._most:,.0f} bytes{why}")
             while piece:
                 written = file.write(piece) or 0
@@ -135,12 +135,12 @@ class PartFile:
 
     def start(self, size: int = 512) -> bytes:
         """The first bytes."""
-        file = self._open()  # not the path: what lies there may be another one by now
+        file = self._open()  # not by its path: another file may be there by now
         file.seek(0)
         return file.read(size)
 
     def has(self, checksum: str) -> bool:
-        """Whether the bytes are those of a checksum, "sha256:hex" or "md5:hex"."""
+        """Whether the bytes match a checksum, "sha256:hex" or "md5:hex"."""
         file = self._open()
         file.seek(0)
         return _digest(file, checksum) == checksum.lower()
@@ -148,7 +148,7 @@ class PartFile:
     def boxed(self) -> bool:
         """Whether it is an MP4 that ends where its last box does (ISO 14496-12, 4.2: a box begins with its length).
 
-        One in fragments may be cut between two of them, so it is not taken for whole.
+        A fragmented MP4 may be cut between two fragments, so it does not count as whole.
         """
         at, kinds, file = 0, set(), self._open()
         while at < self.offset:
@@ -157,16 +157,16 @@ class PartFile:
             size = int.from_bytes(head[:4], "big")
             if size == 1:
                 size = int.from_bytes(head[8:16], "big")
-            if size < 8:  # 0 is to the end of the file, wherever that is
+            if size < 8:  # 0 means: to the end of the file, wherever that is
                 return False
             at += size
             kinds.add(head[4:8])
         return at == self.offset and kinds >= {b"moov", b"mdat"} and b"moof" not in kinds
 
     def commit(self, target: Path, *, overwrite: bool, reserved: Collection[Path] = ()) -> None:
-        """Put the part in the place of `target`, on disk for good.
+        """Sync the part to the disk and rename it to `target`.
 
-        Raises FileExistsError where anything is there, unless `overwrite`, or an empty file whose name is `reserved`.
+        Raises FileExistsError if `target` exists, unless `overwrite`, or it is an empty file whose name is `reserved`.
         """
         with self._lock:
             file = self._open()
@@ -179,7 +179,7 @@ class PartFile:
         _place(self.path, target, over=overwrite or (target in reserved and is_empty(target)))
         self.forget()
         if os.name != "nt":
-            with contextlib.suppress(OSError):  # some file systems have no folders to be synced
+            with contextlib.suppress(OSError):  # some file systems cannot sync folders
                 folder = os.open(target.parent, os.O_RDONLY)
                 try:
                     os.fsync(folder)
@@ -187,18 +187,18 @@ class PartFile:
                     os.close(folder)
 
     def forget(self) -> None:
-        """The part is of no use: it is begun anew, or goes when it is left."""
+        """Mark the part as useless: it is begun anew, or removed on leaving."""
         self.whole, self.known = False, None
 
     def tidy(self) -> None:
-        """Remove what a process that was killed left beside a target that is whole, unless somebody is at it."""
+        """Remove what a killed process left beside a whole target, unless another process holds the lock."""
         if self.note.exists():
             with contextlib.suppress(OSError), self:
                 self.forget()
 
     def _open(self) -> BinaryIO:
         if self._file is None:
-            raise OSError(errno.EBADF, "it was left in the meantime")
+            raise OSError(errno.EBADF, "the part was closed in the meantime")
         return self._file
 
     def _close(self) -> None:
@@ -211,12 +211,12 @@ class PartFile:
             self._close()
         if self._held is None:
             return
-        keep = keep or not _same(self._held, self.note)  # others have the names now
+        keep = keep or not _same(self._held, self.note)  # the names belong to another process now
         if not keep:
             for path in (self.path, self.note):
-                with contextlib.suppress(OSError):  # Windows removes nothing that is open
+                with contextlib.suppress(OSError):  # Windows does not remove an open file
                     path.unlink()
-        _unlock(self._held)  # a forked child may have it open still
+        _unlock(self._held)  # a forked child may still have it open
         self._held.close()
         if not keep and os.name == "nt":
             with contextlib.suppress(OSError):
@@ -246,7 +246,7 @@ class PartFile:
 
 
 def digest(path: Path, like: str) -> str:
-    """The checksum of a file, of the sort of another one: "sha256:hex" or "md5:hex"."""
+    """The checksum of a file, by the algorithm of `like`: "sha256:hex" or "md5:hex"."""
     with path.open("rb") as file:
         return _digest(file, like)
 
@@ -260,12 +260,12 @@ def _digest(file: BinaryIO, like: str) -> str:
 
 
 def is_ours(found: os.stat_result) -> bool:
-    """Whether this user, or root, made a file. Where the system knows no such thing, every file is ours."""
+    """Whether a file belongs to this user or to root. On systems without owners, every file does."""
     return os.name != "posix" or found.st_uid in (os.geteuid(), 0)
 
 
 def is_empty(path: Path) -> bool:
-    """Whether a file without a byte is there, and neither a link nor a pipe."""
+    """Whether the path is a regular file, not a link or a pipe, without a byte."""
     try:
         found = path.lstat()
     except (FileNotFoundError, NotADirectoryError):
@@ -274,13 +274,13 @@ def is_empty(path: Path) -> bool:
 
 
 def _own(path: Path) -> BinaryIO:
-    """The file, made where there is none, for reading and writing. A link or a pipe in its place is removed."""
+    """Open the file for reading and writing, and make it if missing. A link or a pipe in its place is removed."""
     while True:
         with contextlib.suppress(FileExistsError):
             return _opened(path, os.O_CREAT | os.O_EXCL)
         try:
             file = _opened(path)
-        except FileNotFoundError:  # it went meanwhile
+        except FileNotFoundError:  # it was removed meanwhile
             continue
         except OSError:
             if not path.is_symlink():
@@ -299,7 +299,7 @@ def _opened(path: Path, flags: int = 0) -> BinaryIO:
 
 
 def free(folder: Path) -> float:
-    """Bytes that the disk has room for; endless where the file system does not tell."""
+    """The free bytes on the disk; infinity if the file system does not report them."""
     try:
         usage = shutil.disk_usage(folder)
     except OSError:
@@ -308,7 +308,7 @@ def free(folder: Path) -> float:
 
 
 def _synced(descriptor: int) -> None:
-    """Have the bytes on disk, where the file system knows such a thing."""
+    """Sync a file to the disk, if the file system can do that."""
     try:
         os.fsync(descriptor)
     except OSError as error:
@@ -317,10 +317,10 @@ def _synced(descriptor: int) -> None:
 
 
 def _place(path: Path, target: Path, *, over: bool) -> None:
-    """Rename. Raises FileExistsError where anything has that name, unless `over`; a link there is never followed."""
+    """Rename. Raises FileExistsError if the name exists, unless `over`. A link under that name is never followed."""
     if not over:
         try:
-            os.link(path, target)  # unlike a rename it fails where something is there
+            os.link(path, target)  # unlike a rename, it fails if the name exists
             return
         except FileExistsError:
             raise
@@ -330,7 +330,7 @@ def _place(path: Path, target: Path, *, over: bool) -> None:
 
 
 def _locked(path: Path) -> BinaryIO:
-    """The file, open and locked. Raises BlockingIOError where another process, or this one, has it already."""
+    """Open and lock the file. Raises BlockingIOError if another process, or this one, has locked it already."""
     while True:
         file = _own(path)
         try:
@@ -340,7 +340,7 @@ def _locked(path: Path) -> BinaryIO:
         except BaseException:
             file.close()
             raise
-        file.close()  # whoever held it has removed it
+        file.close()  # the process that held the lock has removed the file
 
 
 def _same(file: BinaryIO, path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Which bytes of which file an answer holds (RFC 9110, sections 8.8, 13.1.5 and 14). Pure: heads in, values out.
+"""Which bytes of which file a response contains (RFC 9110, sections 8.8, 13.1.5 and 14). Pure: heads in, values out.
 
 Offsets and lengths are bytes; an end is the offset after the last byte. Nothing is sent and nothing is written here.
 """
@@ -20,9 +20,9 @@ _LENGTH = re.compile(r"\d{1,18}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Validator:
-    """What tells whether a file at a server is still the same: a strong ETag, a date that is as good as one, a length.
+    """What shows whether a file at a server is still the same: a strong ETag, a strong Last-Modified date, a length.
 
-    A date is one where the server's clock was at least a second further when it answered (RFC 9110, 8.8.2.2).
+    A date is strong if it is at least a second before the Date of the response (RFC 9110, 8.8.2.2).
     """
 
     etag: str | None = None
@@ -31,20 +31,20 @@ class Validator:
 
     @classmethod
     def of(cls, head: Response, length: int | None) -> Validator:
-        """What the head of an answer gives."""
+        """The validator in the head of a response."""
         etag = head.header("etag") or ""
         return cls(etag if _STRONG.fullmatch(etag) else None, _strong_date(head), length)
 
     @property
     def condition(self) -> str | None:
-        """The value of If-Range; None where nothing may be resumed."""
+        """The value of If-Range; None if the file cannot be resumed."""
         return self.etag or self.modified
 
     def proves(self, other: Validator) -> bool:
-        """Whether `other` is sure to be of the same file: it names what this one is known by, and no other length.
+        """Whether `other` is certainly of the same file: it has the same ETag, or else date, and no other length.
 
-        Some servers ignore If-Range, and a weak ETag, or none, says nothing. Where there is no condition, the length
-        alone has to do.
+        This is checked because some servers ignore If-Range. If this validator has neither ETag nor date, an equal
+        length is enough.
         """
         if self.length is not None and other.length is not None and self.length != other.length:
             return False
@@ -55,9 +55,9 @@ class Validator:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """The bytes that an answer holds: from offset `first` to `end` of a file of `total` bytes (None: not told).
+    """The bytes in a response: from offset `first` to `end` of a file of `total` bytes (None: unknown).
 
-    `framed` tells whether a cut would show: there is a length, or chunks.
+    `framed`: a cut would be noticed, because there is a length or chunks.
     """
 
     first: int
@@ -68,18 +68,18 @@ class Body:
 
 
 def is_sendable(text: object) -> bool:
-    """Whether a header may hold it: printable ASCII, with single spaces in it at most."""
+    """Whether a header may contain the text: printable ASCII, without leading, trailing or double spaces."""
     return isinstance(text, str) and _SENDABLE.fullmatch(text) is not None
 
 
 def read(head: Response, offset: int, known: Validator | None) -> Body | None:
-    """What a good answer (2xx) brings, when the bytes from `offset` on of the file `known` were asked for.
+    """The body of a successful response (2xx) to a request for the bytes of the file `known`, from `offset`.
 
-    A whole file starts at 0, whatever was asked for. None for a range that was not asked for, or of another file.
+    A whole file starts at 0, whatever was requested. None for a range that was not requested, or of another file.
     """
     if head.status != 206:
         chunked = "chunked" in (head.header("transfer-encoding") or "").lower()
-        length = None if chunked else _length(head)  # of the two, chunks count (RFC 9112, 6.3)
+        length = None if chunked else _length(head)  # chunks override a length (RFC 9112, 6.3)
         return Body(0, length, length, chunked or length is not None, Validator.of(head, length))
     match = _CONTENT_RANGE.fullmatch((head.header("content-range") or "").strip())
     if match is None:
@@ -95,7 +95,7 @@ def read(head: Response, offset: int, known: Validator | None) -> Body | None:
 
 
 def unsatisfied(head: Response, known: Validator | None) -> int | None:
-    """The length that a 416 tells of the file `known`; None where it tells none, or maybe that of another file."""
+    """The length of the file `known` by a 416 response; None if there is none, or it may be that of another file."""
     match = _UNSATISFIED.fullmatch((head.header("content-range") or "").strip())
     if match is None:
         return None

@@ -1,7 +1,7 @@
-"""Assets to files. A file appears under its final name only when it is whole and of the promised kind.
+"""Saves assets as files. A file gets its final name only when it is whole and of the promised kind.
 
-Which assets, under which names, and what is checked at the end: that is here. How their bytes are had is `fetcher`'s,
-what lies on the disk is `part_file`'s, whose file one is that is there `identity`'s. A download never changes a job.
+This module chooses the assets and their names, and checks the result. `fetcher` fetches the bytes, `part_file` handles
+the file on the disk, `identity` decides whether an existing file is the wanted one. A download never changes a job.
 """
 
 from __future__ import annotations
@@ -37,28 +37,28 @@ from .ranges import Body
 from .stream import RemoteFile
 
 MANY = 99
-"""So many files of other jobs may lie under the names of one."""
+"""The highest number that is tried in a name, if the names before it belong to other jobs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a file goes: under a name that the user gave, or that is `made`. Such a name gets its suffix at the end."""
+    """Where a file goes. `made`: vidpoll chose the name, and adds the suffix at the end; else the user chose it."""
 
     path: Path
     made: bool = False
 
     def tries(self) -> Iterator[Path]:
-        """The names to try; a made one has further ones, for when a file of another job lies there."""
+        """The names to try. A made name has further ones, in case a file of another job has the first."""
         yield self.path
         if self.made:
             yield from (self.path.with_name(f"{self.path.name}~{number}") for number in range(2, MANY + 1))
 
     def there(self, base: Path) -> list[Path]:
-        """What lies under a name, with whatever suffix: also a link, wherever it leads. An empty file is nothing."""
+        """The existing paths of a name, with any suffix, including links to anything. Empty files do not count."""
         return [path for path in self._finals(base) if os.path.lexists(path) and not is_empty(path)]
 
     def reserved(self, base: Path) -> list[Path]:
-        """The names that somebody reserved with an empty file."""
+        """The names that are reserved by an empty file."""
         return list(filter(is_empty, self._finals(base)))
 
     def _finals(self, base: Path) -> list[Path]:
@@ -67,7 +67,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Stem:
-    """A target that is the name of the files, without the suffix that they get by what they are."""
+    """A target that is the name of the files without a suffix; each file gets the suffix of its content."""
 
     path: Path
 
@@ -87,7 +87,7 @@ def fetch(
 
 
 def stream(context: DownloadContext, asset: Asset | None) -> io.BufferedReader:
-    """An asset, or else the video, as a seekable stream; see `Client.open`."""
+    """An asset as a seekable stream, or the video if `asset` is None; see `Client.open`."""
     if asset is None:
         wanted = choose(context.job, ("video",), content=context.account.provider.content is not None)[0]
     else:
@@ -97,13 +97,13 @@ def stream(context: DownloadContext, asset: Asset | None) -> io.BufferedReader:
 
 
 def choose(job: Job, kinds: Sequence[str] | None, *, content: bool) -> list[Wanted]:
-    """The job's files of these kinds, in the job's order. Raises ResultMissing for a kind of which there is none.
+    """The job's files of these kinds, in the job's order. Raises ResultMissing for a kind without files.
 
-    `kinds=None` chooses the videos, and of a job that makes none all that it makes. `content` tells whether the
-    provider's content operation may bring a video that must be there and that no URL names.
+    `kinds=None` chooses the videos, or all files of a job that makes no videos. `content`: the provider has a content
+    operation, which may fetch a video that must exist but has no URL.
     """
     if isinstance(kinds, str) or (kinds is not None and not kinds):
-        raise UsageError(f"kinds={kinds!r}: give a sequence of kinds, like kinds=('video', 'thumbnail')")
+        raise UsageError(f"kinds must be a sequence of kinds, like kinds=('video', 'thumbnail'), got {kinds!r}")
     found = [
         Wanted(asset.kind, sum(other.kind == asset.kind for other in job.assets[:place]) + 1, asset)
         for place, asset in enumerate(job.assets)
@@ -123,10 +123,10 @@ def choose(job: Job, kinds: Sequence[str] | None, *, content: bool) -> list[Want
 
 
 def places(job: Job, files: Sequence[Wanted], target: str | Path | Stem) -> list[Place]:
-    """Where each file goes: `target` itself where it names a file, else a name from the reference inside it.
+    """Where each file goes: `target` itself if it names a file, else a name in the folder `target`.
 
-    `target` names a file when it has a suffix and is no folder; it then takes a single one. A "~" at its start is the
-    user's home.
+    `target` names a file if it has a suffix and is not a folder; then only one file may be saved. A name in a folder is
+    made from the reference. A "~" at the start of `target` is the user's home.
     """
     if isinstance(target, Stem):
         numbers = ["" if number == 1 else f"-{number}" for number in range(1, len(files) + 1)]
@@ -137,12 +137,12 @@ def places(job: Job, files: Sequence[Wanted], target: str | Path | Stem) -> list
     except UnicodeError:
         sound = False
     except RuntimeError as error:
-        raise UsageError(f"target={str(target)!r}: {error}; write the folder out") from None
+        raise UsageError(f"target={str(target)!r}: {error} Write the path without ~") from None
     if not sound:
-        raise UsageError(f"target={str(target)!r}: no path of this system can be called so")
+        raise UsageError(f"target must be a path that this system can have, got {str(target)!r}")
     if given.suffix and not _is_folder(given) and not str(target).endswith(("/", "\\")):
         if len(files) > 1:
-            raise UsageError(f"{str(target)!r} names one file, and {len(files)} are to be fetched; name a folder")
+            raise UsageError(f"{str(target)!r} names one file, but the job has {len(files)} to fetch; name a folder")
         return [Place(given)]
     return [Place(given / _name(job, wanted), made=True) for wanted in files]
 
@@ -150,7 +150,7 @@ def places(job: Job, files: Sequence[Wanted], target: str | Path | Stem) -> list
 def _is_folder(path: Path) -> bool:
     try:
         return path.is_dir()
-    except OSError:  # too long, say: writing to it tells
+    except OSError:  # for example too long: writing to it will raise the error
         return False
 
 
@@ -164,10 +164,10 @@ def _name(job: Job, wanted: Wanted) -> str:
 
 
 def save(context: DownloadContext, wanted: Wanted, place: Place, *, overwrite: bool, max_bytes: int | None) -> Path:
-    """Fetch one file to its place; one that is there and is known to be this job's is kept, unless `overwrite`.
+    """Fetch one file to its place; keep an existing one that is known to be this job's, unless `overwrite`.
 
-    Raises DownloadError, ResultMissing. Whatever happens, nothing but the whole file lies under its name; what can be
-    gone on with stays beside it.
+    Raises DownloadError, ResultMissing. Whatever happens, only a whole file gets the name; a part that can be resumed
+    stays beside it.
     """
     job = context.job
     pull = Fetcher(context, wanted)
@@ -192,7 +192,7 @@ def save(context: DownloadContext, wanted: Wanted, place: Place, *, overwrite: b
         ) from None
     except FileExistsError:
         if base.parent.exists() and not base.parent.is_dir():
-            said = f"{job.ref}: {base.parent} is a file, and no folder: name a folder, or a file in one"
+            said = f"{job.ref}: {base.parent} is a file, not a folder: name a folder, or a file in one"
             raise DownloadError(said, job=job) from None
         if part.whole:
             raise _appeared(job, part) from None
@@ -200,33 +200,33 @@ def save(context: DownloadContext, wanted: Wanted, place: Place, *, overwrite: b
     except OSError as error:
         why = error.strerror or type(error).__name__
         raise DownloadError(
-            f"{job.ref}: cannot write {base}: {why}; the job is unchanged, download it again when that is mended, "
+            f"{job.ref}: cannot write {base}: {why}; the job is unchanged, download it again when that is fixed, "
             "or to another folder",
             job=job,
         ) from None
 
 
 def _tries(context: DownloadContext, place: Place) -> Iterator[Path]:
-    """The names to try, but for those of other jobs whose files are fetched at once."""
+    """The names to try, without those of other jobs whose files are fetched at the same time."""
     ref = context.job.ref
     return (base for base in place.tries() if not place.made or context.names.setdefault(base, ref) == ref)
 
 
 def _kept(pull: Fetcher, there: Sequence[Path], source: str) -> Path | None:
-    """Of the files that are there the one that is this job's; a pipe, or a link to nothing, is none."""
+    """The existing file that is this job's, if any. A pipe, or a link to nothing, is not."""
     for path in there:
         try:
             if (path.is_file() or path.is_dir()) and is_own(Fetcher(pull.context, pull.wanted), path, source):
                 return path
         except (DownloadError, ResultMissing) as error:
-            told = f"{error.message}. {path} is there, and nothing tells whether it is this file"
+            told = f"{error.message}. {path} exists, but it could not be checked whether it is this file"
             raise type(error)(told, job=pull.context.job) from None
     return None
 
 
 def _taken(job: Job, path: Path) -> DownloadError:
     return DownloadError(
-        f"{job.ref}: {path} is there and is not known to be of {job.ref}: overwrite=True "
+        f"{job.ref}: {path} exists and is not known to be a file of {job.ref}: overwrite=True "
         "(vidpoll download --overwrite) replaces it, another name keeps both",
         job=job,
     )
@@ -234,14 +234,14 @@ def _taken(job: Job, path: Path) -> DownloadError:
 
 def _appeared(job: Job, part: PartFile) -> DownloadError:
     return DownloadError(
-        f"{job.ref}: something else came to the name of the file while it was fetched, and stays; the file is whole, "
-        f"as {part.path}: rename that, or replace what came with overwrite=True (vidpoll download --overwrite)",
+        f"{job.ref}: another file appeared under the name during the download, and was kept; the download is complete, "
+        f"as {part.path}: rename that, or replace the other file with overwrite=True (vidpoll download --overwrite)",
         job=job,
     )
 
 
 def _saved(pull: Fetcher, part: PartFile, place: Place, source: str, *, overwrite: bool) -> Path | None:
-    """The file, fetched; None where one that is not this job's has come there meanwhile."""
+    """Fetch the file; None if a file that is not this job's has appeared there meanwhile."""
     context, wanted, reserved = pull.context, pull.wanted, place.reserved(part.target)
     with part:
         if not overwrite and (there := place.there(part.target)):  # another process was faster
@@ -268,7 +268,7 @@ def _saved(pull: Fetcher, part: PartFile, place: Place, source: str, *, overwrit
 
 
 def _final(pull: Fetcher, part: PartFile) -> Path:
-    """The name with the suffix that its bytes, and what the server said of them, give it."""
+    """The name with its suffix, by the file's bytes and by what the server said about them."""
     head, asset = pull.head, pull.asset
     told = (
         kinds.of_type((head and head.header("content-type")) or (asset and asset.media_type) or None),
@@ -280,7 +280,7 @@ def _final(pull: Fetcher, part: PartFile) -> Path:
 
 
 def _fill(pull: Fetcher, part: PartFile) -> None:
-    """Have all the bytes in the part."""
+    """Fetch all bytes into the part."""
 
     def begin(body: Body, source: str) -> Sink:
         part.begin(body, source)
@@ -295,7 +295,7 @@ def _fill(pull: Fetcher, part: PartFile) -> None:
             body = pull.ask(offset, None, known, begin)
         except RangeMismatch:
             if not offset:
-                raise pull.error(DownloadError, "the server answers with ranges that were not asked for") from None
+                raise pull.error(DownloadError, "the server sent a range that was not requested") from None
             part.forget()
             pull.misfit()
             continue
@@ -304,20 +304,20 @@ def _fill(pull: Fetcher, part: PartFile) -> None:
 
 
 def _whole(pull: Fetcher, part: PartFile, body: Body) -> bool:
-    """Whether no bytes are missing after an answer was taken in; False where it is to be gone on with."""
+    """Whether no bytes are missing after a response was received; False if a further request is needed."""
     if part.offset == body.total:
         return True
     if body.end is None:
         if body.framed or _ends(pull, part):
             return True
-        raise pull.error(DownloadTruncated, "the server does not say how long it is, and it may have been cut")
+        raise pull.error(DownloadTruncated, "the server does not say how long the file is; it may be cut")
     if not part.at(pull.source):
-        raise pull.error(DownloadTruncated, "it comes in pieces, without the ETag that tells that they fit together")
+        raise pull.error(DownloadTruncated, "the file comes in pieces, and no ETag shows that they belong together")
     return False
 
 
 def _ends(pull: Fetcher, part: PartFile) -> bool:
-    """Whether a body without a length is whole all the same, as the provider told, or the file itself tells."""
+    """Whether a body without a length is whole nevertheless, by the provider's data or by the file itself."""
     asset = pull.asset
     told = asset is not None and (asset.checksum is not None or asset.size == part.offset)
     return told or part.boxed()
@@ -330,4 +330,4 @@ def _check(pull: Fetcher, part: PartFile) -> None:
         raise pull.error(NotAVideo, f"the {pull.wanted.kind} {wrong}", "and nothing of it was kept")
     checksum = None if pull.asset is None else pull.asset.checksum
     if checksum is not None and not part.has(checksum):
-        raise pull.error(DownloadChanged, f"its bytes are not those of the checksum {checksum}")
+        raise pull.error(DownloadChanged, f"its bytes do not match the checksum {checksum}")

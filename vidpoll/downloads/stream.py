@@ -1,7 +1,7 @@
 """A file at a provider as a stream: seekable, read-only, fetched window by window over HTTP Range.
 
-A window is one small GET, so that a pause of the reader holds no connection, and a fault costs one window. From a
-server without ranges the file is fetched once, into a temporary file. How the bytes are had is `fetcher`'s.
+A window is one small GET, so that a pause of the reader holds no connection, and a fault costs one window. If the
+server does not support ranges, the file is fetched once, into a temporary file. `fetcher` fetches the bytes.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from .ranges import Body, Validator
 
 FIRST_WINDOW = 256 * 1024
 LARGEST_WINDOW = 4 * 1024 * 1024
-"""Bytes of a window: the first one after a seek, doubled as long as they are read in order."""
+"""Bytes of a window: the first one after a seek, and the limit; the size doubles while windows are read in order."""
 BOUND = 3600.0
-"""Seconds that a window, or the whole file where there are no windows, may take."""
+"""Seconds that a window may take, or the whole file if the server does not support ranges."""
 
 
 class RemoteFile(io.RawIOBase):
-    """A video at a provider as a raw binary stream, for one thread at a time. Raises DownloadError as it is read.
+    """A video at a provider as a raw binary stream, for one thread at a time. Reading may raise DownloadError.
 
-    `size` is its length in bytes. Faults are borne for the client's `patience`; an expired URL is replaced by a fresh
-    one.
+    `size` is its length in bytes. Faults are tolerated for the client's `patience`; an expired URL is replaced by a
+    fresh one.
     """
 
     def __init__(self, pull: Fetcher) -> None:
@@ -68,18 +68,18 @@ class RemoteFile(io.RawIOBase):
         return self._at
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to an offset, which may lie behind the end; nothing is fetched before it is read."""
+        """Go to an offset, which may be beyond the end. Nothing is fetched before the next read."""
         self._open()
         start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self.size}.get(whence)
         if start is None:
-            raise ValueError(f"whence is {whence!r}: 0, 1 or 2 is due")
+            raise ValueError(f"whence must be 0, 1 or 2, got {whence!r}")
         if start + offset < 0:
-            raise ValueError(f"an offset of {start + offset} lies before the start")
+            raise ValueError(f"the resulting offset must be 0 or more, got {start + offset}")
         self._at = start + offset
         return self._at
 
     def readinto(self, buffer: Any, /) -> int:
-        """Fill what is there of the buffer; 0 at the end."""
+        """Read bytes into the buffer; return their number, 0 at the end."""
         self._open()
         view = memoryview(buffer).cast("B")
         if self._at >= self.size or not len(view):
@@ -97,7 +97,7 @@ class RemoteFile(io.RawIOBase):
         return len(piece)
 
     def close(self) -> None:
-        """Let go of what was fetched."""
+        """Discard what was fetched."""
         if self._spool is not None:
             self._spool.close()
         self._window = b""
@@ -110,13 +110,13 @@ class RemoteFile(io.RawIOBase):
             raise UsageError("the client of this stream is closed; read it within the client's block")
 
     def _probe(self) -> None:
-        """Ask for the first bytes: the answer tells the length and the kind, and whether there are ranges."""
+        """Request the first bytes: the response shows the length, the kind, and whether ranges are supported."""
         body, first = self._get(0, kinds.START)
         if self._spool is not None and self._spooled:
             self._spool.seek(0)
             first = self._spool.read(kinds.START)
         elif body.total is None:
-            raise self._pull.error(DownloadError, "the server does not say how long it is", "download it")
+            raise self._pull.error(DownloadError, "the server does not say how long the file is", "download it")
         else:
             self.size = body.total
         wrong = kinds.unfit(self._pull.wanted.kind, first)
@@ -133,7 +133,7 @@ class RemoteFile(io.RawIOBase):
         self._window_at = self._at
 
     def _get(self, start: int, end: int) -> tuple[Body, bytes]:
-        """The bytes from `start` on, up to before `end` at most; none where the whole file went to the spool."""
+        """The bytes from `start`, at most to before `end`; empty if the whole file went to the spool."""
         pull, window = self._pull, bytearray()
         pull.deadline = pull.context.loop.now() + BOUND
         begin = partial(self._begin, window, start, end)
@@ -142,20 +142,20 @@ class RemoteFile(io.RawIOBase):
                 pass
         except RangeMismatch:
             if self._known is None:
-                why = "the server answers with ranges that were not asked for"
+                why = "the server sent a range that was not requested"
                 raise pull.error(DownloadError, why, "download it") from None
             raise pull.error(DownloadChanged, "the file changed while it was read", "open it again") from None
         except OSError as error:
             why = f"no room for it in {tempfile.gettempdir()}: {error.strerror}"
-            raise pull.error(DownloadError, why, "open it when that is mended") from None
+            raise pull.error(DownloadError, why, "open it again when that is fixed") from None
         if self._spool is not None and self._spooled:
             if not body.framed:
-                raise pull.error(DownloadTruncated, "the server does not say how long it is", "download it")
+                raise pull.error(DownloadTruncated, "the server does not say how long the file is", "download it")
             self.size = self._spool.seek(0, os.SEEK_END)
         return body, bytes(window)
 
     def _begin(self, window: bytearray, start: int, end: int, body: Body, source: str) -> Sink:
-        """Where the bytes of an answer go: a window to memory, a whole file, which nobody asked for, to the spool."""
+        """The sink of a response: memory for a window, the spool for a whole file, which was not requested."""
         window.clear()
         self._spooled = False
         if self._known is not None and not self._known.proves(body.validator):
@@ -172,7 +172,7 @@ class RemoteFile(io.RawIOBase):
 
 
 def _spool(file: IO[bytes], most: float, piece: memoryview) -> None:
-    """Append to a temporary file, which does not fill the disk, or the memory that is one."""
+    """Append to a temporary file, but do not fill its disk (which may be memory)."""
     if file.tell() + len(piece) > most:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     file.write(piece)

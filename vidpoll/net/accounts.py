@@ -1,7 +1,7 @@
-"""Which provider, where, with whose key, and to whom that key may go. No network code lives here.
+"""Accounts: the provider, its base URL, the key, and where that key may go. Without network code.
 
-An `Account` is what a user writes. An `OpenAccount` has found its base URL and secrets; it turns a plugin's Request
-into a `WireRequest`, which is all that the transport needs.
+A user writes an `Account`. An `OpenAccount` has resolved its base URL and secrets. It turns a plugin's Request into a
+`WireRequest`, which is all that the transport needs.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ..model import Request, Response, origin
 from ..provider import MAX_BODY, PreparedRequest, Provider, is_base_url, ways
 from .hosts import PUBLIC, Peer, is_private, nearness
 
-_REMEMBERED = 64  # lasting secrets; what is minted for a request is noted with that request
+_REMEMBERED = 64  # lasting secrets; those minted for one request are kept with that request
 _PUBLIC_HEADERS = ("accept", "content-type", "date", "host", "user-agent")
 _IN_A_VALUE = re.compile(r"[^\s,;:=&\"']+")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -34,7 +34,7 @@ _UNSPEAKABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffd]"
 
 
 class FromEnvironment(Enum):
-    """The default for a key: the variables that the provider names."""
+    """The default for a key: the environment variables that the provider names."""
 
     FROM_ENVIRONMENT = "from the environment"
 
@@ -48,18 +48,18 @@ Key = Secrets | Callable[[], Secrets] | FromEnvironment | None
 class Account:
     """A named use of a provider: `Account("moneyprinterturbo", base_url="http://10.0.0.7:8080", key=None)`.
 
-    `base_url`: the provider's own unless given here or in `<PROVIDER>_BASE_URL`. `key`: text, a mapping of variable to
-    text for a provider with several secrets, a callable that returns either (called for each request), None for no key;
-    by default it is taken from the environment variable that the provider names. `insecure=True` allows a key to
-    travel over plain http to a host that is neither loopback nor private.
+    `provider` is the provider's name. `base_url`: by default `<PROVIDER>_BASE_URL` if set, else the provider's own.
+    `key`: text, a mapping of variable to text for a provider with several secrets, a callable that returns either
+    (called for each request), or None for no key; by default the environment variable that the provider names.
+    `insecure=True` allows sending a key over plain http to a host that is neither loopback nor private.
 
-    `private_media=True` lets a server on the public net name files at addresses of this network, or of this machine,
-    which are not asked otherwise: for a gateway of one's own whose files lie behind it.
+    `private_media=True` lets a server on the public net name files at addresses of this network or this machine; else
+    vidpoll does not fetch such files. Use it for your own gateway with files behind it.
 
-    `headers` are for what stands before the server (Basic auth, Cloudflare Access). They are secrets: they go to the
-    origin of the base URL only, and are not shown, pickled or kept. A user and a password in `base_url` are taken as
-    such a header (`Authorization: Basic …`). `parts`: among how many processes `Client.serve` may divide it; leave it
-    whole where its provider has list polling, for a list does not divide.
+    `headers` are for a proxy in front of the server (Basic auth, Cloudflare Access). They are secrets: they go only to
+    the origin of the base URL, and are never shown, pickled or stored. A user and password in `base_url` become such a
+    header (`Authorization: Basic …`). `parts`: into how many parts `Client.serve` may divide the account, from 1 to
+    1,024, one process for each. Keep 1 if the provider has list polling, because a list cannot be divided.
     """
 
     provider: str
@@ -78,9 +78,9 @@ class Account:
 
     def __reduce__(self) -> Any:
         if self.key is not FROM_ENVIRONMENT and self.key is not None:
-            raise TypeError("an Account with a key is not pickled; leave the key to the environment")
+            raise TypeError("an Account with a key cannot be pickled; leave the key to the environment")
         if self.headers or "@" in str(self.base_url):
-            raise TypeError("an Account with headers or a password in its base URL is not pickled: they are secrets")
+            raise TypeError("an Account with headers or a password in its base URL cannot be pickled: they are secrets")
         return (Account, (self.provider, self.base_url, self.key, self.insecure, {}, self.private_media, self.parts))
 
 
@@ -95,9 +95,9 @@ def _nothing(url: str, peer: Peer) -> str:
 
 
 class WireRequest(NamedTuple):
-    """One request, ready for the wire. `secret` headers go to URLs that `trusted` allows, and nowhere else.
+    """One request, ready for the wire. `secret` headers go only to URLs that `trusted` allows.
 
-    `own` gives the headers of the account's own that go to a URL.
+    `own` returns the account's own headers for a URL.
     """
 
     method: str
@@ -112,20 +112,20 @@ class WireRequest(NamedTuple):
     may_name: Callable[[str], bool] = _anywhere
     """Whether a redirect may lead to a URL."""
     secrets: tuple[str, ...] = ()
-    """What its answer may not show: the account's secrets, and what was minted for this request alone."""
+    """The secrets that its response must not show: the account's, and those minted for this request."""
 
     strays: Callable[[str, Peer], str] = _nothing
-    """Why a URL is not asked at the address where its host was found; empty where it is."""
+    """Why no request for a URL goes to the resolved address of its host; empty if it may go."""
 
     exposes: Callable[[str, Peer], str] = _nothing
-    """Why a secret does not go to a URL by way of a peer (its host, or a proxy before it); empty where it may."""
+    """Why a secret must not go to a URL through a peer (its host, or a proxy before it); empty if it may."""
 
     def __repr__(self) -> str:
         return f"WireRequest({self.method} {redact.url(self.url)})"
 
 
 class OpenAccount:
-    """An account that is open: the provider, its base URL, its secrets, and when it may be asked."""
+    """An opened account: the provider, its base URL, its secrets, and the rules for where they may go."""
 
     def __init__(
         self,
@@ -140,17 +140,17 @@ class OpenAccount:
         self.provider = provider
         self.account = account
         self._environ = environ
-        del environ  # errors are raised here, and what shows a traceback may show its locals
+        del environ  # errors are raised here, and a shown traceback may include the local variables
         self.known: tuple[str, ...] = ()
-        """The lasting secrets that were sent, the latest last."""
+        """The lasting secrets that were sent, latest last."""
         variable = f"{_variable(provider.name)}_BASE_URL"
         self.base_url, user = without_user(self._given(variable))
         self.set_by = "its base_url" if account.base_url else variable
-        """What sets the base URL, in the words of an error."""
+        """What sets the base URL, in words for an error message."""
         if not is_base_url(self.base_url):
             shown, like = redact.url(self.base_url), provider.base_url
-            half = "; a login in it has a name and a secret: http://NAME:SECRET@HOST" if "@" in self.base_url else ""
-            raise UsageError(f"{name}: {shown!r} is no base URL; set {self.set_by} to one like {like}{half}")
+            half = "; a login needs a name and a secret: http://NAME:SECRET@HOST" if "@" in self.base_url else ""
+            raise UsageError(f"{name}: {shown!r} is not a base URL; set {self.set_by} to one like {like}{half}")
         self.origin = origin(self.base_url)
         self._told_of_clear = False
         self._own = self._checked_headers({**user, **account.headers})
@@ -159,21 +159,21 @@ class OpenAccount:
         return str(self.account.base_url or self._environ.get(variable) or self.provider.base_url).strip().rstrip("/")
 
     def _checked_headers(self, headers: Mapping[str, str]) -> Mapping[str, str]:
-        """The account's own headers, noted as secrets."""
+        """The account's own headers, recorded as secrets."""
         headers = {name: redact.Secret.of(value) for name, value in headers.items()}
         for name, value in headers.items():
             text = value.isascii() and value.isprintable() and value == value.strip()
             if not (isinstance(name, str) and _TOKEN.fullmatch(name) and text and value):
                 raise UsageError(
                     f"{self.name}: the header {redact.text(name, limit=60)!r} cannot be sent: its name or its value "
-                    "is empty, or holds spaces around it, line ends or non-ASCII characters"
+                    "is empty, or holds outer spaces, line ends or non-ASCII characters"
                 )
         for secret in _secrets_in(headers):
             self._remember(secret)
         return headers
 
     def own_headers(self, url: str) -> Mapping[str, str]:
-        """The account's own headers for a URL: they go to the origin of its base URL alone."""
+        """The account's own headers for a URL: they go only to the origin of its base URL."""
         try:
             return self._own if self._own and origin(url) == self.origin else {}
         except ValueError:
@@ -181,18 +181,18 @@ class OpenAccount:
 
     @property
     def standard(self) -> bool:
-        """Whether the command line has this account too: it bears its provider's name."""
+        """Whether the command line also has this account: its name is that of its provider."""
         return self.name == self.provider.name
 
     def secrets(self) -> dict[str, str]:
-        """The secrets by variable; empty where the account has none. Raises MissingKey naming what to set."""
+        """The secrets by variable; empty if the account has none. Raises MissingKey, which says what to set."""
         auth, found = self.provider.auth, self._found()
         if found is None:
             return {}
         for way in ways(auth):
             if found.keys() >= set(way.variables):
                 used = {name: self._checked(name, found[name]) for name in way.variables}
-                for name in found.keys() - used.keys():  # not sent, and a secret all the same
+                for name in found.keys() - used.keys():  # not sent, but still a secret
                     self._remember(found[name])
                 return used
         if not auth.required and not found:
@@ -204,7 +204,7 @@ class OpenAccount:
         )
 
     def _found(self) -> Mapping[str, redact.Secret] | None:
-        """The secrets that are there, by variable; None where the account has none by itself."""
+        """The given secrets by variable; None if the account has no key."""
         auth, key = self.provider.auth, self.account.key
         if callable(key):
             key = key()
@@ -215,23 +215,23 @@ class OpenAccount:
         return {name: redact.Secret.of(named[name]) for name in auth.variables if named.get(name)}
 
     def check(self) -> None:
-        """Raise, before anything is sent, what `wire` would raise: MissingKey, or UsageError for an open channel."""
+        """Raise what `wire` would raise, before anything is sent: MissingKey, or UsageError for an unencrypted key."""
         if self.secrets() or self._own:
             self._check_channel()
 
     def _checked(self, name: str, value: redact.Secret) -> str:
         if not value.isprintable() or value != value.strip() or not value.isascii():
-            raise MissingKey(f"{self.name}: {name} is no key: it holds spaces, line ends or non-ASCII characters")
+            raise MissingKey(f"{self.name}: {name} is not a key: it has spaces, line ends or non-ASCII characters")
         self._remember(value)
         return value
 
     def _remember(self, secret: str) -> None:
-        """Note a lasting secret that is sent. The latest stay known, for keys that are changed."""
+        """Record a lasting secret that is sent. Several latest ones stay known, because keys may change."""
         if self.known[-1:] != (secret,):
             self.known = (*(known for known in self.known if known != secret), secret)[-_REMEMBERED:]
 
     def _secrets_with(self, headers: Mapping[str, str]) -> tuple[str, ...]:
-        """What an answer to a request with these headers may not show."""
+        """The secrets that a response to a request with these headers must not show."""
         known = self.known
         minted = [value for value in _secrets_in(headers) if not any(secret in value for secret in known)]
         return (*known, *minted) if minted else known
@@ -239,8 +239,8 @@ class OpenAccount:
     def wire(self, request: Request, *, timeout: tuple[float, float], max_body: int = MAX_BODY) -> WireRequest:
         """The request for the wire, with its auth.
 
-        Raises MissingKey, UsageError where the key may not travel, Unsupported for a host of the vendor's while the
-        account is elsewhere, and InvalidField for what JSON cannot say.
+        Raises MissingKey, UsageError if the key would be sent unencrypted, Unsupported for a host of the vendor if the
+        account is not at the vendor, and InvalidField for a value that JSON cannot hold.
         """
         if request.host:
             self._check_host(request.host)
@@ -252,11 +252,11 @@ class OpenAccount:
             try:
                 body = json.dumps(request.json, ensure_ascii=False, allow_nan=False).encode()
             except (TypeError, ValueError, RecursionError) as error:
-                raise InvalidField(f"{self.name}: not to be written as JSON: {redact.text(error, limit=120)}") from None
+                raise InvalidField(f"{self.name}: cannot be written as JSON: {redact.text(error, limit=120)}") from None
             if "content-type" not in map(str.lower, headers):
                 headers["Content-Type"] = "application/json"
         prepared = PreparedRequest(request.method, url, headers, body or b"", self._now())
-        secret = self._auth(prepared)  # last: what raises above has no secret among its locals
+        secret = self._auth(prepared)  # last: the raises above then have no secret among their local variables
         return WireRequest(
             request.method,
             url,
@@ -295,11 +295,11 @@ class OpenAccount:
         )
 
     def place(self, url: str, *, below: bool = False) -> str:
-        """Where an asset's URL is asked for.
+        """The full URL from which an asset is fetched.
 
-        A relative one is joined to the account's origin, one that begins with "./" to its base URL. One at an address
-        that is nearer to this machine than the account is what a server of one's own calls itself: its path is asked
-        for at the account's origin. `below` asks for the path below the base URL, for a server that does not know the
+        A relative URL is joined to the account's origin; if it begins with "./", to its base URL. A URL whose host is
+        nearer to this machine than the account is the name that a server of your own gives itself: its path is fetched
+        from the account's origin. `below` fetches the path below the base URL, for a server that does not know the
         prefix under which it is reached. Raises UnsafeURL.
         """
         root = self._root
@@ -321,21 +321,21 @@ class OpenAccount:
         return (root if f"{prefix}/" != "/" and path.startswith(f"{prefix}/") else root + prefix) + path
 
     def has_below(self, url: str) -> bool:
-        """Whether the path of a URL may be asked for below the base URL as well: at a server of one's own it may."""
+        """Whether the path of a URL may also be fetched below the base URL, as at a server of your own."""
         return not self._is_the_vendors and self.place(url, below=True) != self.place(url)
 
     def may_name(self, url: str) -> bool:
-        """Whether a server at the account's origin may name a URL: one whose host is not nearer to this machine."""
+        """Whether a server at the account's origin may name a URL: the host must not be nearer to this machine."""
         host = origin(url)[1]
         far_enough = nearness(host) >= nearness(self.origin[1])
         return far_enough or self.account.private_media or host in self._media_hosts
 
     def strays(self, url: str, peer: Peer) -> str:
-        """Why a URL is not asked at the address where its host was found; empty where it is.
+        """Why no request for a URL goes to the resolved address of its host; empty if it may go.
 
-        A server on the public net has no files in this network, whatever a name server says of their host. Its own
-        origin, and a host that is near by its name and may be named all the same, are asked wherever they are. Where a
-        proxy looks the host up, nobody here knows where it is.
+        A server on the public net has no files in this network, whatever DNS says about their host. Exceptions are its
+        own origin, and a host with a private name that it may name: they may be at any address. If a proxy resolves the
+        host, the address is unknown here.
         """
         if peer.nearness == PUBLIC or peer.is_proxy:
             return ""
@@ -345,19 +345,19 @@ class OpenAccount:
         if there == self.origin or nearness(there[1]) != PUBLIC:
             return ""
         return (
-            f"{there[1]} is at {peer.address}, an address of this network, and {self.origin[1]} is on the public net. "
+            f"{there[1]} is at {peer.address}, an address of this network, but {self.origin[1]} is on the public net. "
             f"{self._private_media}"
         )
 
     def exposes(self, url: str, peer: Peer) -> str:
-        """Why a secret does not go to a URL by way of a peer; empty where it may.
+        """Why a secret must not go to a URL through a peer; empty if it may.
 
-        Over plain http it goes to this network only: both the host, by its name, and who is connected to.
+        Over plain http a secret stays in this network: both the host, by its name, and the connected peer must be here.
         """
         if peer.nearness != PUBLIC or self.account.insecure or not url.lower().startswith("http:"):
             return ""
         host = origin(url)[1]
-        where = f" by way of the proxy {peer.address}" if peer.is_proxy else f", which is at {peer.address}"
+        where = f" through the proxy {peer.address}" if peer.is_proxy else f", which is at {peer.address}"
         way = f"put {host} into NO_PROXY, " if peer.is_proxy else ""
         return (
             f"the key would travel unencrypted to {host}{where}, on the public net. Use https in its base URL, {way}"
@@ -365,13 +365,13 @@ class OpenAccount:
         )
 
     def first_in_the_clear(self, url: str) -> str:
-        """What to say, once, of a file over plain http on the public net where the API is asked over https."""
+        """A warning, once, about a file over plain http on the public net when the API uses https; else empty."""
         scheme, host, _ = origin(url)
         if self._told_of_clear or scheme == "https" or self.origin[0] != "https" or nearness(host) != PUBLIC:
             return ""
         self._told_of_clear = True
         return (
-            f"{self.name}: its file at {host} comes over plain http: whoever is on the way can "
+            f"{self.name}: its file at {host} comes over plain http: anyone on the network path can "
             "read it, change it, and use its URL"
         )
 
@@ -390,7 +390,7 @@ class OpenAccount:
 
     @property
     def _is_the_vendors(self) -> bool:
-        """Whether the provider runs the server, on the public net. It has no files in this network."""
+        """Whether the provider runs the server, on the public net. Such a server has no files in this network."""
         return self._is_the_providers and nearness(self.origin[1]) == PUBLIC
 
     @property
@@ -400,18 +400,18 @@ class OpenAccount:
 
     @property
     def _media_hosts(self) -> tuple[str, ...]:
-        """The hosts that may get the key as well. The key of a server of one's own is none of theirs."""
+        """The hosts that may also get the key; none for a server of your own."""
         return self.provider.media_hosts if self._is_the_providers else ()
 
     def _check_host(self, host: str) -> None:
-        """Raise unless a request to another host of the vendor's may be sent."""
+        """Raise unless a request to another host of the vendor may be sent."""
         if not self.provider.is_vendors(host):
-            raise PluginError(f"{self.provider.name}: the plugin asks {host}, which is not in Provider(hosts=…)")
+            raise PluginError(f"{self.provider.name}: the plugin names {host}, which is not in Provider(hosts=…)")
         scheme, mine, _ = self.origin
         if not self._is_the_providers and not (scheme == "https" and self.provider.is_vendors(mine)):
             raise Unsupported(
-                f"{self.name}: this is asked at {host}, and only by an account at {self.provider.base_url}: its key is "
-                f"not for {redact.url(self.base_url)}. Use an account without a base URL of its own"
+                f"{self.name}: this request goes to {host}, which needs an account at {self.provider.base_url}, not at "
+                f"{redact.url(self.base_url)}. Use an account without its own base URL"
             )
 
     def _auth(self, request: PreparedRequest) -> Mapping[str, str]:
@@ -431,7 +431,7 @@ class OpenAccount:
             )
 
     def may_hold_key(self, url: str) -> bool:
-        """Whether a URL may get the key: the account's own origin, or an https host that the plugin names beside it."""
+        """Whether a URL may get the key: at the account's own origin, or at an https host of `media_hosts`."""
         try:
             there = origin(url)
         except ValueError:
@@ -441,7 +441,7 @@ class OpenAccount:
 
 
 def scrub(response: Response, secrets: tuple[str, ...]) -> Response:
-    """The response without these secrets, to be shown; the same object where there is none in it."""
+    """The response without these secrets, for showing; the same object if it holds none."""
     if not secrets:
         return response
     body = response.text()
@@ -453,7 +453,7 @@ def scrub(response: Response, secrets: tuple[str, ...]) -> Response:
 
 
 def _secrets_in(headers: Mapping[str, str]) -> tuple[str, ...]:
-    """What in these headers is a secret: each value behind its scheme, its last word, each part that is telling."""
+    """The secrets in these headers: each value after its scheme, its last word, and each long part of it."""
     found: dict[str, None] = {}
     for name, value in headers.items():
         if str(name).lower() not in _PUBLIC_HEADERS:
@@ -463,7 +463,7 @@ def _secrets_in(headers: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _is_at(there: tuple[str, str, int], url: str) -> bool:
-    """Whether a URL is of an origin."""
+    """Whether a URL has this origin."""
     try:
         return origin(url) == there
     except ValueError:
@@ -471,7 +471,7 @@ def _is_at(there: tuple[str, str, int], url: str) -> bool:
 
 
 def without_user(url: str) -> tuple[str, Mapping[str, str]]:
-    """A URL without the user and password before its host, and the header that says them (RFC 7617)."""
+    """A URL without the user and password before its host, and the header that replaces them (RFC 7617)."""
     try:
         parts = urlsplit(url)
         user, at, host = parts.netloc.rpartition("@")
@@ -486,21 +486,21 @@ def without_user(url: str) -> tuple[str, Mapping[str, str]]:
 
 
 def encoded(url: str) -> str:
-    """A URL as it may stand in a request: outer white space goes, what may not stand there is percent-encoded.
+    """A URL that is valid in a request: without outer white space, and with invalid characters percent-encoded.
 
-    That are spaces, braces, "|", "\\" and the like, what is not ASCII, and a "%" that begins no escape. What is written
-    validly stays byte for byte: signatures may count it. Raises UnsafeURL for control characters inside.
+    Those are spaces, braces, "|", "\\" and similar, non-ASCII characters, and a "%" that begins no escape. Valid parts
+    stay byte for byte, because a signature may cover them. Raises UnsafeURL for control characters inside.
     """
     url = url.strip()
     if _UNSPEAKABLE.search(url):
-        raise UnsafeURL(f"{redact.url(url)!r} is not fetched: there are control characters in it")
+        raise UnsafeURL(f"{redact.url(url)!r} is not fetched: it holds control characters")
     found = _ROOT.match(url)
     root = found[0] if found else ""
     return root + _UNWRITABLE.sub(lambda char: quote(char[0], safe=""), url[len(root) :])
 
 
 def check_url(url: str) -> None:
-    """Raise UnsafeURL unless it is an http or https URL without user data and control characters."""
+    """Raise UnsafeURL unless a URL is http or https, without user data and control characters."""
     try:
         plain = bool(origin(url))
     except ValueError:
@@ -508,12 +508,12 @@ def check_url(url: str) -> None:
     if not plain and url.lower().startswith(("gs://", "s3://")):
         tool = "gcloud storage cp" if url.lower().startswith("gs") else "aws s3 cp"
         raise UnsafeURL(
-            f"{redact.url(url)!r} is not fetched: it lies in a bucket of yours. Fetch it with `{tool}`, or submit "
-            "without a place to store the file at: then the answer brings it"
+            f"{redact.url(url)!r} is not fetched: it lies in your own bucket. Fetch it with `{tool}`, or submit "
+            "without a storage location: then the response holds the file"
         )
     if not plain or not url.isprintable() or " " in url:
         user = " It holds a user or a password." if "@" in url.partition("://")[2].partition("/")[0] else ""
-        raise UnsafeURL(f"{redact.url(url)!r} is not fetched: only plain http and https URLs are.{user}")
+        raise UnsafeURL(f"{redact.url(url)!r} is not fetched: only plain http and https URLs are fetched.{user}")
 
 
 def _variable(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Content codings of bodies that are read whole: they were not asked for, and some come all the same. Pure."""
+"""Content codings of bodies that are read whole. vidpoll requests none, but some servers use them anyway. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .explain import BodyCut, BodyTooLarge
 
 
 def decoded(raw: bytes, coding: str, max_body: int) -> bytes:
-    """A body that bears a coding. The bytes decide: some write utf-8, base64 or aws-chunked there on plain ones."""
+    """A body with its coding undone. The bytes decide, because some servers label plain bodies utf-8 or aws-chunked."""
     if raw.startswith(b"\x1f\x8b"):
         return _inflated(raw, 31, max_body)
     if "deflate" not in coding or raw.lstrip()[:1] in (b"", b"{", b"[", b"<", b'"'):
@@ -16,7 +16,7 @@ def decoded(raw: bytes, coding: str, max_body: int) -> bytes:
     try:
         return _inflated(raw, 15, max_body)
     except zlib.error:
-        return _inflated(raw, -15, max_body)  # without the header that RFC 9110 wants
+        return _inflated(raw, -15, max_body)  # without the zlib header that RFC 9110 requires
 
 
 def _inflated(raw: bytes, bits: int, max_body: int) -> bytes:

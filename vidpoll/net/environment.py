@@ -1,7 +1,7 @@
-"""What the environment says of the way: proxies and certificates. Looked at before anything is sent.
+"""Reads proxies and certificates from the environment, before anything is sent.
 
-What cannot work is told at once, with the variable that sets it: behind it the libraries would raise what looks like a
-fault of the network.
+An unusable setting raises at once and names its variable. Otherwise the libraries would later raise an error that looks
+like a fault of the network.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from ..faults import Misconfigured
 from .hosts import LOOPBACK, nearness
 
 BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
-"""The variables that name a file of certificates, the first that counts first."""
+"""The variables that name a file of certificates; the first one that is set counts."""
 
 _KINDS = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
-_ESCAPES = "percent-encode what is special in its user and password (# is %23, / is %2F, @ is %40, : is %3A)"
+_ESCAPES = "percent-encode special characters in its user and password (# is %23, / is %2F, @ is %40, : is %3A)"
 
 
 class Way(NamedTuple):
-    """How a URL is asked for: what the libraries are told, and the host of the proxy, empty where there is none."""
+    """How a request to a URL travels: the settings for the libraries, and the host of the proxy, empty if none."""
 
     settings: dict[str, Any]
     proxy: str
 
 
 def way(url: str) -> Way:
-    """How a URL is asked for, by the environment. Raises Misconfigured."""
+    """How a request to a URL travels, according to the environment. Raises Misconfigured."""
     known = settings(url)
     proxy = requests.utils.select_proxy(url, known["proxies"]) or ""
     return Way(known, proxy and str(urllib3.util.parse_url(_with_scheme(proxy)).host).strip("[]"))
@@ -56,7 +56,7 @@ def settings(url: str) -> dict[str, Any]:
 
 
 def proxy(url: str) -> str:
-    """The proxy by which a URL is asked for, without its login; empty where there is none. Raises Misconfigured."""
+    """The proxy for a URL, without its login; empty if there is none. Raises Misconfigured."""
     if nearness(urlsplit(url).hostname or "") == LOOPBACK:
         return ""
     chosen = requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url)) or ""
@@ -66,7 +66,7 @@ def proxy(url: str) -> str:
 
 
 def bundle() -> tuple[str, str]:
-    """What names the trusted certificates, a variable or "certifi", and where they are. Raises Misconfigured."""
+    """(the variable that names the trusted certificates, or "certifi", and their path). Raises Misconfigured."""
     name = _bundle_variable(os.environ)
     if name is not None:
         return name, str(_verified(os.environ[name]))
@@ -87,10 +87,10 @@ def proxy_variable(url: str) -> str:
 
 
 def bundle_step() -> str:
-    """What helps where nobody who is trusted has signed a certificate."""
+    """The next step for a certificate that is not signed by a trusted authority."""
     name = _bundle_variable(os.environ)
     if name is None:
-        return "where a company's own CA signs, set REQUESTS_CA_BUNDLE to a file with its certificate"
+        return "if your company has its own CA, set REQUESTS_CA_BUNDLE to a file with the CA's certificate"
     return f"add the certificate of its issuer to the file that {name} names"
 
 
@@ -99,26 +99,26 @@ def _bundle_variable(environ: Mapping[str, str]) -> str | None:
 
 
 def _counts(name: str, path: str | None) -> bool:
-    """OpenSSL passes over an SSL_CERT_FILE that is not there, and so does everybody who reads it."""
+    """Whether a variable counts. OpenSSL and the libraries ignore an SSL_CERT_FILE that does not exist."""
     return bool(path) and (name != "SSL_CERT_FILE" or Path(str(path)).is_file())
 
 
 def _verified(verify: Any) -> Any:
-    """What certificates are verified by. Raises Misconfigured where the file that is named cannot be used."""
+    """What verifies certificates. Raises Misconfigured if the named file cannot be used."""
     name = _bundle_variable(os.environ)
     if verify is True and name == "SSL_CERT_FILE":
         verify = os.environ[name]
     wrong = _wrong(Path(verify)) if isinstance(verify, str) else ""
     if wrong:
         raise Misconfigured(
-            f"the CA certificates that {name} names cannot be used ({wrong}): set it to a file of certificates that is "
-            "there, or unset it"
+            f"the CA certificates that {name} names cannot be used ({wrong}): set {name} to an existing file of "
+            "certificates, or unset it"
         )
     return verify
 
 
 def _wrong(bundle: Path) -> str:
-    """What is wrong with a file or a folder of certificates; empty where nothing is."""
+    """What is wrong with a file or folder of certificates; empty if nothing is."""
     try:
         good = bundle.is_dir() or b"-----BEGIN " in bundle.read_bytes()
     except OSError as error:
@@ -138,11 +138,9 @@ def _check_proxy(proxy: str, variable: str) -> None:
         parsed = urllib3.util.Url()
     if not parsed.host or ("@" in written and parsed.auth is None):
         raise Misconfigured(
-            f"the proxy that {variable} names is no URL: write it like http://USER:PASSWORD@HOST:PORT, and {_ESCAPES}"
+            f"the proxy that {variable} names is not a URL: write http://USER:PASSWORD@HOST:PORT, and {_ESCAPES}"
         )
     if parsed.scheme not in _KINDS:
-        raise Misconfigured(f"the proxy that {variable} names is of no known kind: it may be {', '.join(_KINDS)}")
+        raise Misconfigured(f"the proxy that {variable} names has an unknown scheme: use one of {', '.join(_KINDS)}")
     if str(parsed.scheme).startswith("socks") and find_spec("socks") is None:
-        raise Misconfigured(
-            f"{variable} names a SOCKS proxy, for which PySocks is missing: pip install 'requests[socks]'"
-        )
+        raise Misconfigured(f"{variable} names a SOCKS proxy, which needs PySocks: pip install 'requests[socks]'")

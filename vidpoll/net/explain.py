@@ -1,4 +1,4 @@
-"""What an exception of the libraries below means, in words of our own: theirs hold URLs. `blame` has the table."""
+"""Explains an exception of the HTTP libraries in our own words, because theirs hold URLs. `blame` has the table."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class BodyCut(NoAnswer):
 
 
 class Hopeless(NoAnswer):
-    """It would be the same if it were asked again."""
+    """Sending the request again would not help."""
 
 
 class UnsafeHop(Hopeless):
@@ -29,7 +29,7 @@ class UnsafeHop(Hopeless):
 
 
 def lost(error: Exception, url: str, timeout: tuple[float, float], *, sent: bool, in_body: bool = False) -> NoAnswer:
-    """The NoAnswer of an exception. `sent`: whether any of the request may have left; `in_body`: its head came."""
+    """The NoAnswer of an exception. `sent`: whether any byte may have left; `in_body`: whether the head had come."""
     row, cause = blame.of(error)
     if in_body and row not in (blame.SILENT, blame.FULL):
         return BodyCut(blame.CUT.reason) if row.who in _NETWORKS else NoAnswer(_words(row, cause, url, timeout))
@@ -53,24 +53,24 @@ def _words(row: blame.Row, cause: BaseException, url: str, timeout: tuple[float,
 
 
 def _tls(row: blame.Row, error: ssl.SSLError) -> str:
-    """OpenSSL's own words hold no secret."""
+    """Explain a TLS error; OpenSSL's own words hold no secret."""
     code, reason = getattr(error, "verify_code", None), getattr(error, "reason", None) or ""
     said = getattr(error, "verify_message", None) or reason.replace("_", " ").lower()
     why, step = blame.CERTIFICATES.get(code or 0, ("the certificate is not accepted" if code else "", ""))
     if reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST"):
-        why, step = "what answers there speaks no TLS", "check the port, or write http:// in the address"
+        why, step = "the server does not speak TLS", "check the port, or write http:// in the address"
     words = f"{row.reason}: {why}" if why else row.reason
     words = f"{words} ({redact.text(said, limit=120)})" if said else words
     return f"{words}: {step.format(bundle=bundle_step())}" if step else words
 
 
 def _proxy(error: BaseException, variable: str, timeout: tuple[float, float]) -> str:
-    """What a proxy has said, and what sets it."""
+    """What a proxy has said, and which variable names the proxy."""
     inner = list(blame.chain(error))[-1]
     said = _TUNNEL.search(str(inner))
     if said is not None and said[1].startswith("407"):
         return (
-            "the proxy did not let the request through (it wants a user and a password): write them in "
+            "the proxy did not let the request through (it requires a user and a password): write them in "
             f"{variable}, like http://USER:PASSWORD@HOST:PORT"
         )
     why = redact.text(said[1], limit=60) if said is not None else _reason(inner, timeout)
@@ -81,6 +81,6 @@ def _reason(inner: BaseException, timeout: tuple[float, float]) -> str:
     """Why a proxy cannot be reached."""
     if isinstance(inner, ssl.SSLError):
         wrong = getattr(inner, "reason", None) == "WRONG_VERSION_NUMBER"
-        return "it speaks no TLS: write http:// before its host" if wrong else "the TLS connection to it failed"
+        return "it does not speak TLS: write http:// before its host" if wrong else "the TLS connection to it failed"
     row, cause = blame.of(inner)
     return row.reason.format(connect=timeout[0], read=timeout[1], name=type(cause).__name__)

@@ -1,4 +1,4 @@
-"""The hops of one request: where each may lead, what it sends, and who may hear it. The same for every transport."""
+"""The hops of one request: where each may lead, what it sends, and to which peer. The same for every transport."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 _ANYWHERE = ("accept", "range", "if-range")
 _ALWAYS = {"User-Agent": f"vidpoll/{__version__}", "Accept-Encoding": "identity"}
 _FILE = {**_ALWAYS, "Accept": "*/*"}
-_POST = {**_ALWAYS, "Accept": "application/json"}  # without it some frameworks answer an error with a page
+_POST = {**_ALWAYS, "Accept": "application/json"}  # without it some frameworks send an error as a page
 _QUESTION = {**_POST, "Cache-Control": "no-cache"}
 
 Admit = Callable[[str, str], None]
-"""Raises NoAnswer where nothing may be sent to a peer, given by its address and this machine's own."""
+"""(address of the peer, own address): raises NoAnswer if nothing may be sent to the peer."""
 
 
 class Sent(NamedTuple):
-    """What a hop sends. `secret`: whether a key is among its headers."""
+    """The headers and body that a hop sends. `secret`: whether a key is among the headers."""
 
     headers: dict[str, str]
     body: bytes | None
@@ -36,9 +36,9 @@ class Sent(NamedTuple):
 
 
 def sent(wire: WireRequest, url: str, *, file: bool) -> Sent:
-    """What goes to a URL of a request; `file` says that its answer goes to a sink."""
+    """What a request sends to a URL; `file` says that its response goes to a sink."""
     always = _FILE if file else _QUESTION if wire.method == "GET" else _POST
-    if not wire.trusted(url):  # whatever else a plugin puts into headers and body is meant for its own origin
+    if not wire.trusted(url):  # all other headers and the body are meant for the plugin's own origin
         anywhere = {name: value for name, value in wire.headers.items() if name.lower() in _ANYWHERE}
         return Sent({**always, **anywhere}, None, False)
     secret = {**wire.secret, **wire.own(url)}
@@ -46,12 +46,12 @@ def sent(wire: WireRequest, url: str, *, file: bool) -> Sent:
 
 
 def redirects(wire: WireRequest, status: int) -> bool:
-    """Whether an answer leads to another URL that is asked."""
+    """Whether a response is a redirect that is followed."""
     return status in _REDIRECTS and wire.method in ("GET", "HEAD")
 
 
 def following(wire: WireRequest, url: str, target: str) -> str:
-    """Where a redirect leads; `target` is its Location. Raises Hopeless, UnsafeHop."""
+    """The URL of a redirect; `target` is its Location. Raises Hopeless, UnsafeHop."""
     url = _next_hop(url, target)
     if not wire.may_name(url):
         raise UnsafeHop(
@@ -63,19 +63,19 @@ def following(wire: WireRequest, url: str, target: str) -> str:
 
 def _next_hop(url: str, target: str) -> str:
     if not target:
-        raise Hopeless("a redirect that names no place")
+        raise Hopeless("a redirect without a Location")
     try:
         following = redirected(url, target)
         check_url(following)
     except (UnsafeURL, ValueError):
-        raise UnsafeHop("a redirect to something that is no plain http or https URL") from None
+        raise UnsafeHop("a redirect to something that is not a plain http or https URL") from None
     if urlsplit(url).scheme == "https" and urlsplit(following).scheme == "http":
         raise UnsafeHop("a redirect from https to http, which is not followed")
     return following
 
 
 def gate(wire: WireRequest, url: str, proxy: str, *, secret: bool) -> Admit:
-    """What raises NoAnswer where nothing of a request may go to a peer; the proxy's name is looked at right away."""
+    """A check of the peers of a request, which raises NoAnswer. The proxy's name is checked at once."""
 
     def admit(there: Peer) -> None:
         if secret and (why := wire.exposes(url, there)):

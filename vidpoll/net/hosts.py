@@ -1,6 +1,6 @@
-"""How near a host is to this machine: by its name or number, or by the address that was connected to. All pure.
+"""How near a host is to this machine: by its name or number, or by the address of its connection. All pure.
 
-A name says what its owner wants it to say: only the address that was connected to settles where a request goes.
+A name points wherever its owner wants: only the address of the connection shows where a request goes.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ _SUFFIXES = (".localhost", ".local", ".lan", ".internal", ".home.arpa", ".ts.net
 _SHARED = ipaddress.ip_network("100.64.0.0/10")  # RFC 6598; Tailscale gives its machines these numbers
 _NAT64 = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "64:ff9b:1::/96")))  # RFC 6052, RFC 8215
 _STAND_INS = tuple(map(ipaddress.ip_network, ("198.18.0.0/15", "fc00::/18")))
-"""What the resolver of a tunnel (Clash, sing-box) gives out in the place of every public address."""
+"""The addresses that the resolver of a tunnel (Clash, sing-box) returns instead of public ones."""
 
 
 class Peer(NamedTuple):
-    """Who is at the other end of a connection: an address or the name of a proxy, and how near it is."""
+    """The other end of a connection: an address or the name of a proxy, and how near it is."""
 
     address: str
     nearness: int
@@ -53,10 +53,10 @@ def is_private(host: str) -> bool:
 
 @lru_cache(1024)
 def peer(address: str, own: str, is_proxy: bool = False) -> Peer:
-    """Who is at the other end of a connection from this machine's address `own`.
+    """The other end of a connection from this machine's address `own`.
 
-    What bears the same address is this machine. An IPv6 address of the same 64 bits is on the same network: at home
-    every device has a global one.
+    The same address is this machine itself. An IPv6 address with the same first 64 bits is on the same network: at home
+    every device has a global IPv6 address.
     """
     there, here = (ipaddress.ip_address(each.partition("%")[0]) for each in (address, own))
     near = _nearness(there)
@@ -84,7 +84,7 @@ def _nearness(address: _Address) -> int:
 
 
 def _inner(address: _Address) -> _Address:
-    """The IPv4 address that an IPv6 one leads to, where it does."""
+    """The IPv4 address inside an IPv6 address, if there is one; else the address itself."""
     if isinstance(address, ipaddress.IPv4Address):
         return address
     if any(address in network for network in _NAT64):

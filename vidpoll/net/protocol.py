@@ -1,7 +1,7 @@
-"""What vidpoll needs of the network: a `Transport`, or a `Sender`, which threads make one of. Types only.
+"""What vidpoll needs from the network: a `Transport`, or a `Sender`, which threads turn into a Transport. Types only.
 
-The loop hands a request to the transport and gets a whole answer back through its inbox. Whether threads or one
-multiplexer bring it is the transport's own business.
+The loop hands a request to the transport and gets the complete response through its inbox. The transport is free to use
+threads or one multiplexer.
 """
 
 from __future__ import annotations
@@ -15,34 +15,34 @@ from .accounts import WireRequest
 from .workers import Ticket
 
 Sink = Callable[[memoryview], object]
-"""Takes a piece of a body; what it is handed is only good until it returns."""
+"""Takes a piece of a body. The piece is valid only until the sink returns."""
 
 Start = Callable[[Response], Sink | None]
-"""Takes the head of an answer and gives the sink of its body, or None."""
+"""Takes the head of a response and returns the sink for its body, or None."""
 
 
 class Transport(Protocol):
-    """What the loop needs of the network. Threads may share it."""
+    """What the loop needs from the network. Threads may share it."""
 
     @property
     def spare(self) -> int:
-        """How many more requests would be begun at once."""
+        """How many more requests would begin without waiting."""
         ...
 
     def begin(self, wire: WireRequest, inbox: Queue[Any], start: Start | None = None) -> Ticket:
-        """Begin a request; its ticket comes back through `inbox`, with a Response or what a `Sender` raises.
+        """Begin a request and return its ticket. `inbox` gets the ticket, with a Response or an exception.
 
-        With `start` it is a `fetch`, which may run in any thread but the caller's, and block there. Raises
-        Misconfigured where this machine begins no request, RuntimeError after `close`.
+        With `start` the request is a `fetch`, which may run and block in any thread except the caller's. Raises
+        Misconfigured if this machine cannot begin a request, RuntimeError after `close`.
         """
         ...
 
     def abort(self, ticket: Ticket) -> None:
-        """Forget a request: nothing comes back, its connection is shut. `ticket.aborted` is False where it was over."""
+        """Drop a request: nothing comes back, its connection is shut. `ticket.aborted` stays False if it was over."""
         ...
 
     def send(self, wire: WireRequest, ticket: Ticket) -> Response:
-        """As that of a `Sender`, in the calling thread; after `close` too."""
+        """Send as `Sender.send` does, in the calling thread; allowed after `close`."""
         ...
 
     def close(self) -> None:
@@ -54,12 +54,13 @@ class Sender(Protocol):
     """One request in the calling thread; several threads call it at once."""
 
     def send(self, wire: WireRequest, ticket: Ticket) -> Response:
-        """Send, follow redirects of GET and HEAD, read to the end. Raises NoAnswer."""
+        """Send, follow redirects of GET and HEAD, and read the response to its end. Raises NoAnswer."""
         ...
 
     def fetch(self, wire: WireRequest, ticket: Ticket, start: Start) -> Response:
-        """Like `send`, but a 2xx body goes piece by piece to what `start(head)` returns; None reads it as `send` does.
+        """Like `send`, but a 2xx body goes piece by piece to the sink of `start(head)`.
 
-        A body that goes to a sink is bounded by the sink alone. Raises NoAnswer, and what `start` or the sink raise.
+        If `start` returns None, the body is read as by `send`. Only the sink bounds the body that it gets. Raises
+        NoAnswer, and what `start` or the sink raises.
         """
         ...

@@ -1,8 +1,8 @@
-"""The sockets below the HTTP libraries: another thread can shut them, and an answer has a whole head or none.
+"""The sockets below the HTTP libraries: another thread can shut them, and a response has a complete head or none.
 
-http.client takes a head that is cut for a whole one: a 200 without a body. urllib3 logs a line that is no field, and a
-server may echo the key there. So what a connection reads from is `Guarded`: it hands on a head once it is whole, and of
-it only the lines that can be read.
+http.client accepts a cut head as complete: a 200 without a body. urllib3 logs a line that is not a header field, and a
+server may echo the key there. So each connection reads through `Guarded`: it passes a head on once it is complete, with
+only the readable lines.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .workers import Ticket
 
 MAX_FIELDS = 100
 MAX_LINE = 64 * 1024
-"""Bytes of a line in the head of an answer."""
+"""Bytes of a line in the head of a response."""
 
 _FIELD = re.compile(rb"[!-9;-~]+:")
 _HTTP = b"HTTP/"
@@ -33,24 +33,24 @@ def _anybody(address: str, own: str) -> None:
 
 
 class Sockets:
-    """The sockets of one worker thread: how far its request came, and how to end it from another thread."""
+    """The sockets of one worker thread: the state of its request, and how another thread ends it."""
 
     def __init__(self) -> None:
         self.connecting = False
-        """Whether a connection is being made, and nothing of the request is sent."""
+        """Whether a connection is being made, so that no byte of the request is sent yet."""
         self.fresh = self.heard = self.ended = False
-        """Whether the last try made a connection, whether a byte of an answer came, and whether it was ended."""
+        """Whether the last try made a connection, whether a byte of a response came, and whether it was ended."""
         self.target = ""
-        """What the request line is to name, byte for byte."""
+        """The target of the request line, byte for byte."""
         self.url = ""
-        """The URL of the hop that is asked."""
+        """The URL of the current hop."""
         self.admit: Callable[[str, str], object] = _anybody
-        """Raises NoAnswer where nothing may be sent to a peer, given by its address and this machine's own."""
+        """(address of the peer, own address): raises NoAnswer if nothing may be sent to the peer."""
         self._ticket: Ticket | None = None
         self._open: tuple[weakref.ref[socket.socket], ...] = ()
 
     def begin(self, ticket: Ticket) -> None:
-        """Serve another request. Raises NoAnswer where it is aborted already."""
+        """Serve another request. Raises NoAnswer if it is already aborted."""
         self.connecting = self.ended = False
         self._ticket = ticket
         ticket.shut = self.shut
@@ -58,15 +58,15 @@ class Sockets:
             raise NoAnswer("aborted before it was sent", sent=False)
 
     def end(self) -> None:
-        """The request is over: nothing of it is kept."""
+        """Forget the request, which is over."""
         self.url, self.admit = "", _anybody
 
     def attempt(self) -> None:
-        """A hop is tried, for the first time or again."""
+        """Begin a try of a hop."""
         self.fresh = self.heard = self.connecting = False
 
     def sending(self) -> None:
-        """Bytes are about to be sent; those that a connection needs before it stands are none of the request."""
+        """Bytes are about to be sent. Those that set up a connection are not part of the request."""
         if not self.connecting and self._ticket is not None:
             self._ticket.sent = True
 
@@ -76,7 +76,7 @@ class Sockets:
             self.shut()
 
     def shut(self) -> None:
-        """Shut them all: the thread that they serve reads no further."""
+        """Shut all sockets, so that their thread stops reading."""
         self.ended = True
         for sock in filter(None, (each() for each in self._open)):
             with contextlib.suppress(OSError):
@@ -84,13 +84,13 @@ class Sockets:
 
 
 def ends(sock: Any) -> tuple[str, str]:
-    """The addresses of a socket's peer and of this machine. Of a proxy's, PySocks would give the address behind it."""
+    """(address of the peer, own address) of a socket. For a proxy, PySocks itself would give the address behind it."""
     kind = socket.socket if isinstance(sock, socket.socket) else type(sock)
     return kind.getpeername(sock)[0], kind.getsockname(sock)[0]
 
 
 class Guarded:
-    """A connected socket whose answers are read through an `Answer`."""
+    """A connected socket whose responses are read through an `Answer`."""
 
     def __init__(self, sock: socket.socket, sockets: Sockets) -> None:
         self._sock = sock
@@ -99,29 +99,29 @@ class Guarded:
             sock.settimeout,
             sock.sendall,
             sock.fileno,
-        )  # asked for all the time
+        )  # used all the time
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._sock, name)
 
     def makefile(self, *_: Any, **__: Any) -> Answer:
-        """The bytes of the next answer."""
+        """The bytes of the next response."""
         answer = Answer(self._sock.makefile("rb", buffering=0))
         answer.sockets = self._sockets
         return answer
 
 
 class Answer(io.BufferedReader):
-    """The bytes of one answer, the head in order."""
+    """The bytes of one response, with a checked head."""
 
     sockets = Sockets()
-    """Those of the thread that reads it."""
+    """The sockets of the reading thread."""
 
     _head: list[bytes] | None = None
-    """The lines of the head that were not handed on yet, the last one first."""
+    """The lines of the head that are not passed on yet, the last one first."""
 
     def readline(self, size: int | None = -1) -> bytes:
-        """A line. Raises RemoteDisconnected for a head that is cut, and HTTPException for a chunk of negative size."""
+        """Read a line. Raises RemoteDisconnected for a cut head, and HTTPException for a chunk of negative size."""
         if self._head is None:
             if not self.peek(1):
                 raise http.client.RemoteDisconnected("closed without a byte")
@@ -130,26 +130,26 @@ class Answer(io.BufferedReader):
         if self._head:
             return self._head.pop()
         line = super().readline(size)
-        if line.lstrip().startswith(b"-"):  # http.client and urllib3 take -5 for the size of a chunk
-            raise http.client.HTTPException("a chunk of less than no bytes")
+        if line.lstrip().startswith(b"-"):  # http.client and urllib3 accept -5 as the size of a chunk
+            raise http.client.HTTPException("a chunk of negative size")
         return line
 
 
 def read_head(readline: Callable[[int], bytes]) -> list[bytes]:
-    """The lines of a head, past those that only announce one (RFC 9110, 15.2), the last one first.
+    """The lines of the final head, the last one first. Interim heads (RFC 9110, 15.2) are skipped.
 
-    Raises BadStatusLine where it does not begin with a status.
+    Raises BadStatusLine if a head does not begin with a status.
     """
     while True:
         lines = _lines(readline)
         status = _STATUS.match(lines[0])
-        if status is None:  # http.client takes "\x1f103" and "+103" for 103, and the next head for another answer's
+        if status is None:  # http.client reads "\x1f103" and "+103" as 103, and the next head as another response
             raise http.client.BadStatusLine("no status line")
         if status[1] == b"101" or not status[1].startswith(b"1"):
             break
     told = [line[15:].split(b",") for line in lines if line[:15].lower() == b"content-length:"]
     lengths = {length.strip() for each in told for length in each}
-    if len(lengths) > 1:  # urllib3 would leave the answer open
+    if len(lengths) > 1:  # urllib3 would leave the response open
         raise ValueError("several lengths that contradict each other")
     if sum(map(len, told)) > 1:  # "n, n", or two lines with n (RFC 9110, 8.6)
         lines = [line for line in lines if line[:15].lower() != b"content-length:"]
@@ -158,7 +158,7 @@ def read_head(readline: Callable[[int], bytes]) -> list[bytes]:
 
 
 def _lines(readline: Callable[[int], bytes]) -> list[bytes]:
-    """The lines of one head, a folded one as one. One that is no field is left out, with those that go on with it."""
+    """The lines of one head, with folded lines joined. Lines that are not fields are left out."""
     lines: list[bytes] = []
     field = False
     for number in range(MAX_FIELDS + 2):
@@ -169,11 +169,11 @@ def _lines(readline: Callable[[int], bytes]) -> list[bytes]:
             return [*lines, line]
         if not line.endswith(b"\n"):
             break
-        text = line.strip().replace(b"\r", b" ") + b"\r\n"  # what follows a lone CR would be a line of its own
+        text = line.strip().replace(b"\r", b" ") + b"\r\n"  # text after a lone CR would become a line of its own
         if field and line[:1] in b" \t":
             lines[-1] = lines[-1].rstrip() + b" " + text
             continue
         field = number > 0 and _FIELD.match(line) is not None
         if field or number == 0:
             lines.append(text)
-    raise http.client.RemoteDisconnected("the head of the answer was cut, or has no end")
+    raise http.client.RemoteDisconnected("the head of the response was cut, or has no end")

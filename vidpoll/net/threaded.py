@@ -1,4 +1,4 @@
-"""A transport made of threads: each request of a `Sender` runs in a worker thread of its own."""
+"""A transport made of threads: each request of a `Sender` runs in its own worker thread."""
 
 from __future__ import annotations
 

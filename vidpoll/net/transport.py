@@ -1,16 +1,16 @@
 """HTTP through requests: the default way to the network.
 
-One `send` is one request with its redirects, read to the end. It runs in a worker thread, holds no state of any job,
-and either returns a whole Response or raises NoAnswer in words that hold no URL and no key.
+One `send` is one request with its redirects, read to the end. It runs in a worker thread and holds no state of any job.
+It returns a complete Response or raises NoAnswer, whose message holds no URL and no key.
 
-Of the libraries below only public names are used: the hooks of `HTTPAdapter`, `PoolManager.pool_classes_by_scheme`, a
-pool's `ConnectionCls`, a connection's `connect` and `sock`, a socket's `makefile` and `getpeername`, a response's
-`read1` and `read_chunked`. A test holds that no name beginning with `_` of another library stands here.
+It uses only public names of the libraries: the hooks of `HTTPAdapter`, `PoolManager.pool_classes_by_scheme`, a pool's
+`ConnectionCls`, a connection's `connect` and `sock`, a socket's `makefile` and `getpeername`, a response's `read1` and
+`read_chunked`. A test checks that this module uses no name of another library that begins with `_`.
 """
 
 from __future__ import annotations
 
-import encodings.idna  # noqa: F401 - looked up by the first connection, when no file can be opened perhaps
+import encodings.idna  # noqa: F401 - the first connection needs it; later no file may be free
 import io
 import os
 import re
@@ -49,7 +49,7 @@ B = TypeVar("B")
 
 
 class _SinkFailed(Exception):
-    """Carries what `start` or a sink raised past the translation of network errors."""
+    """Carries an exception of `start` or a sink past the translation of network errors."""
 
     def __init__(self, error: Exception) -> None:
         self.error = error
@@ -60,7 +60,7 @@ class RequestsTransport:
 
     def __init__(self) -> None:
         self._local = threading.local()
-        self._way = lru_cache(64)(way)  # by origin: hosts may be named anew for each file
+        self._way = lru_cache(64)(way)  # by origin: each file may have another host
         self._lock = ForkLock()
         self._adapters: weakref.WeakSet[_Adapter] = weakref.WeakSet()
 
@@ -85,7 +85,7 @@ class RequestsTransport:
             raise
         except _SinkFailed:
             raise
-        except Exception as error:  # noqa: BLE001 - the table knows them all
+        except Exception as error:  # noqa: BLE001 - the table of `blame` lists them all
             url = adapter.sockets.url or wire.url
             raise lost(error, url, wire.timeout, sent=ticket.sent, in_body=answer is not None) from None
         finally:
@@ -128,7 +128,7 @@ class RequestsTransport:
         return adapter.send(prepared, stream=True, timeout=wire.timeout, **settings)
 
     def _made_room(self, adapter: _Adapter, error: Exception) -> bool:
-        """Whether there are too many open files, and those of idle connections could be closed."""
+        """Whether there were too many open files and this closed idle connections."""
         if blame.of(error)[0] is not blame.FULL or adapter.sockets.ended:
             return False
         with self._lock:
@@ -137,7 +137,7 @@ class RequestsTransport:
         return any(closed)
 
     def _make_ready(self, adapter: _Adapter, wire: WireRequest, ticket: Ticket) -> None:
-        """Begin a new request. A POST gets a fresh connection: a stale one looks like a lost answer."""
+        """Begin a new request. A POST gets a fresh connection, because a stale one looks like a lost response."""
         if wire.method not in ("GET", "HEAD"):
             adapter.close()
         adapter.sockets.begin(ticket)
@@ -155,14 +155,14 @@ class RequestsTransport:
 
 
 _current = threading.local()
-"""`sockets`: those of this thread's request."""
+"""`sockets`: the sockets of this thread's request."""
 
 
 class _Noted:
-    """A connection that is noted among its thread's sockets when it stands, and notes when something is sent.
+    """A connection that registers its socket with its thread's `Sockets`, and reports when it sends bytes.
 
-    Who is at its other end is looked at as soon as there is a socket, before TLS and before a proxy is told a host,
-    and again for each request that it serves: the next one may be another account's.
+    The peer is checked as soon as there is a socket, before TLS and before a proxy learns a host. It is checked again
+    for each request of the connection, because the next request may be another account's.
     """
 
     _line: Any = None
@@ -171,7 +171,7 @@ class _Noted:
 
     @property
     def sock(self) -> Any:
-        """The socket below, or what stands for it."""
+        """The socket, or the object that wraps it."""
         return self._line
 
     @sock.setter
@@ -192,7 +192,7 @@ class _Noted:
         sockets.connecting = False
 
     def putrequest(self, method: str, url: str, *args: Any, **options: Any) -> None:
-        """The request line, with the target as it was written: urllib3 writes escapes anew."""
+        """Send the request line with the target as it was written; urllib3 would rewrite its escapes."""
         if self._ends is not None:
             _current.sockets.admit(*self._ends)
         super().putrequest(method, _current.sockets.target or url, *args, **options)  # type: ignore[misc]
@@ -206,7 +206,7 @@ class _Noted:
 
 @cache
 def _noting(pool: Any) -> Any:
-    """A class of pools like `pool`, whose connections are noted."""
+    """A class of pools like `pool`, whose connections are `_Noted`."""
     if issubclass(pool.ConnectionCls, _Noted):
         return pool
     connection = type(f"Noted{pool.ConnectionCls.__name__}", (_Noted, pool.ConnectionCls), {})
@@ -214,34 +214,34 @@ def _noting(pool: Any) -> Any:
 
 
 def _note(manager: Any) -> Any:
-    """Have a pool manager make pools whose connections are noted."""
+    """Make a pool manager use pools whose connections are `_Noted`."""
     classes = manager.pool_classes_by_scheme
     manager.pool_classes_by_scheme = {scheme: _noting(pool) for scheme, pool in classes.items()}
     return manager
 
 
 class _Adapter(HTTPAdapter):
-    """requests' adapter, with connections that can be shut from another thread."""
+    """The adapter of requests, with connections that another thread can shut."""
 
     def __init__(self, **options: Any) -> None:
         self.sockets = Sockets()
         self.busy = threading.Lock()
-        """Held by its thread for the length of a request; another thread may close what is idle."""
+        """Held by its thread during a request; another thread may close idle connections."""
         super().__init__(**options)
 
     _alike: object = None
     _request: requests.PreparedRequest
     _url = _target = ""
     _origin = ("", "")
-    """That of the last URL that went as it is written, as it was given and as it is sent."""
+    """The origin of the last URL that was sent as written: as given, and as sent."""
 
     _pool: tuple[str, Any] | None = None
     _verified: object = None
 
     def prepared(self, method: str, url: str, headers: dict[str, str], body: bytes | None) -> requests.PreparedRequest:
-        """The request, prepared. Polls differ in their path at most, so the last one is kept and given another."""
+        """The prepared request. Polls differ only in their paths, so the last request is kept and gets a new path."""
         if self._alike != (method, headers, body):
-            large = body is not None and len(body) > FILE_CHUNK  # a file: sent in blocks, so that each has its own time
+            large = body is not None and len(body) > FILE_CHUNK  # a file: sent in blocks, each with its own timeout
             data = io.BytesIO(body or b"") if large else body
             self._request = requests.Request(method, url, headers=headers, data=data).prepare()
             self._alike, self._url, self._origin = None if large else (method, headers, body), "", ("", "")
@@ -251,7 +251,7 @@ class _Adapter(HTTPAdapter):
         return self._request
 
     def _point(self, url: str, parts: Written | None) -> None:
-        """Have the request ask for another URL: byte for byte where it is valid, else as the libraries write it."""
+        """Give the request another URL: byte for byte if it is valid, else as the libraries encode it."""
         if parts is None or parts.root != self._origin[0]:
             self._request.prepare_url(url, None)
             self._origin = ("", "") if parts is None else (parts.root, root(str(self._request.url)))
@@ -261,9 +261,10 @@ class _Adapter(HTTPAdapter):
             self._request.url, self._target = self._origin[1] + parts.target, parts.target
 
     def went_stale(self, method: str, error: Exception) -> bool:
-        """Whether a question met a used connection that was closed before a byte of an answer came; it is closed here.
+        """Whether a GET or HEAD failed on a reused connection that closed before the first byte of a response.
 
-        It then goes out again. Nothing else does: a POST never, and no question that was given up.
+        The connection is then closed here, and the request is sent again. Nothing else is sent again: never a POST, and
+        no aborted request.
         """
         sockets = self.sockets
         if sockets.fresh or sockets.heard or sockets.ended or method not in ("GET", "HEAD"):
@@ -274,7 +275,7 @@ class _Adapter(HTTPAdapter):
         return True
 
     def close_idle(self) -> bool:
-        """Close the connections unless a request is under way; whether there were any. For any thread."""
+        """Close the connections unless a request is running. Returns whether there were any. For any thread."""
         if self._pool is None or not self.busy.acquire(blocking=False):
             return False
         try:
@@ -284,25 +285,25 @@ class _Adapter(HTTPAdapter):
         return True
 
     def get_connection_with_tls_context(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> Any:
-        """The pool for a request; that of the last one where it goes to the same origin."""
+        """The pool for a request; the last one's pool if it goes to the same origin."""
         origin = root(str(request.url))
         if self._pool is None or self._pool[0] != origin:
             self._pool = (origin, super().get_connection_with_tls_context(request, *args, **options))
         return self._pool[1]
 
     def cert_verify(self, conn: Any, *args: Any) -> None:
-        """Set up the certificates of a pool, once: they are the same for all requests to an origin."""
+        """Set up the certificates of a pool once: they are the same for all requests to an origin."""
         if conn is not self._verified:
             super().cert_verify(conn, *args)  # type: ignore[no-untyped-call]
             self._verified = conn
 
     def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
-        """What the request line names; there is nothing to look up where no proxy is."""
+        """The target of the request line; without a proxy it is already known."""
         self.sockets.target = super().request_url(request, proxies) if proxies else self._target
         return self.sockets.target
 
     def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
-        """What the transport reads of an answer, and no more: no cookies, no guess at an encoding."""
+        """Set only what the transport reads of a response: no cookies, no guess at an encoding."""
         response = requests.Response()
         response.status_code, response.headers, response.raw = resp.status, resp.headers, resp
         response.request, response.url = req, str(req.url)
@@ -321,7 +322,7 @@ class _Adapter(HTTPAdapter):
 
 
 def _read(answer: requests.Response, wire: WireRequest, start: Start | None) -> Response:
-    """The answer, read to its end; a good one goes to the sink that `start` gives."""
+    """The response, read to its end; a 2xx body goes to the sink of `start`."""
     headers = {name.lower(): value.strip(_SPACE) for name, value in answer.headers.items()}
     if start is not None and 200 <= answer.status_code < 300:
         head = Response(answer.status_code, headers)
@@ -333,13 +334,13 @@ def _read(answer: requests.Response, wire: WireRequest, start: Start | None) -> 
 
 
 def _pour(answer: requests.Response, sink: Sink, most: int) -> None:
-    """The body to the sink, as it comes. urllib3 raises where it is shorter than announced."""
+    """Pass the body to the sink as it comes. urllib3 raises if the body is shorter than announced."""
     raw, status = answer.raw, answer.status_code
     coding = answer.headers.get("transfer-encoding", "")
     if coding and set(re.split(r"[,\s]+", coding.lower())) - _FRAMINGS:
-        raise NoAnswer("a transfer coding that was not asked for")
+        raise NoAnswer("a transfer coding that was not requested")
     if status < 200 or (raw.chunked and status in (204, 304)):
-        return  # what follows is no body, whatever the head says
+        return  # no body follows, whatever the head says
     once = partial(raw.read1, most, decode_content=False)
     for piece in raw.read_chunked(most, decode_content=False) if raw.chunked else iter(once, b""):
         sink(memoryview(piece))
@@ -350,7 +351,7 @@ def _pour(answer: requests.Response, sink: Sink, most: int) -> None:
 
 
 def _own(call: Callable[[A], B], argument: A) -> B:
-    """Call what the caller brought along. What it raises (a full disk) must not pass for the network's."""
+    """Call a function of the caller. Its exceptions (a full disk) must not look like the network's."""
     try:
         return call(argument)
     except Exception as error:  # noqa: BLE001
@@ -358,7 +359,7 @@ def _own(call: Callable[[A], B], argument: A) -> B:
 
 
 def _body(answer: requests.Response, headers: Mapping[str, str], max_body: int) -> bytes:
-    received = bytearray()  # not a list: a body in chunks of two bytes would take forty times its size
+    received = bytearray()  # not a list: a body in chunks of two bytes would need forty times its size
 
     def collect(piece: memoryview) -> None:
         received.extend(piece)

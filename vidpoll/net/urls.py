@@ -1,4 +1,4 @@
-"""URLs as they are written. A signature may count each byte, so what is valid goes out as it came. All pure."""
+"""URLs exactly as they are written: a signature may cover each byte, so valid URLs are sent unchanged. All pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _UNSAFE = re.compile(rb"%(?![0-9A-Fa-f]{2})|[^!#$%&'()*+,/:;=?@\[\]~A-Za-z0-9._-
 
 
 class Written(NamedTuple):
-    """A URL that goes out as it is written: its scheme and host, and what the request line names."""
+    """A URL that is sent as it is written: its scheme and host, and the target of the request line."""
 
     root: str
     target: str
@@ -28,7 +28,7 @@ def root(url: str) -> str:
 
 
 def written(url: str) -> Written | None:
-    """The parts of a URL that is valid as it is; None for one that needs to be encoded, or has `.` and `..` in it."""
+    """The parts of a valid URL; None for a URL that must be encoded, or with `.` or `..` in its path."""
     start = root(url)
     rest = url[len(start) :].partition("#")[0]
     path, mark, query = rest.partition("?")
@@ -38,10 +38,10 @@ def written(url: str) -> Written | None:
 
 
 def redirected(url: str, location: str) -> str:
-    """Where a Location points that came as the answer to `url`. Raises ValueError where that is no URL.
+    """The URL of a Location in the response to `url`. Raises ValueError if it is not a URL.
 
-    http.client reads a header as Latin-1. Its bytes are those of the URL: what may not stand in one is percent-encoded,
-    byte by byte, and what may stays as it is.
+    http.client reads a header as Latin-1, so its bytes are those of the URL. Bytes that are invalid in a URL are
+    percent-encoded; all others stay unchanged.
     """
     raw = location.encode("latin-1", "replace")
     host = _HOST.match(location)

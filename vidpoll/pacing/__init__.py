@@ -1,1 +1,1 @@
-"""When to ask: schedules, forecasts, rates and the limiter of an account. Pure arithmetic; nobody waits here."""
+"""When to poll: schedules, forecasts, rates and the limiter of an account. Pure arithmetic; nothing here waits."""

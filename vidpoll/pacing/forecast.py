@@ -1,7 +1,7 @@
-"""How long a job will take: the law of its account's jobs, and what its own progress adds. Pure arithmetic, no clock.
+"""How long a job will take, by the law of its account's jobs and by its own progress. Pure arithmetic, no clock.
 
-A duration is taken for lognormal. A `Law` comes from what a plugin declares and from jobs that are done; a `Forecast`
-is what the law and one job's history say at one moment. All times are seconds.
+Durations are assumed to be lognormal. A `Law` comes from the plugin's declaration and from finished jobs; a `Forecast`
+combines the law with one job's history at one moment. All times are seconds.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from ..number_errors import number_error
 from .foresight import Ahead, Spans, foresee, rising
 
 _Z95 = 1.6448536269514722
-"""Standard deviations from the middle to the 95 % of a normal law."""
+"""Standard deviations from the middle of a normal law to its 95th percentile."""
 
 _PRIOR = 1.0
-"""How many jobs the declared law weighs as much as."""
+"""The weight of the declared law, as a number of jobs."""
 
 _RECENT = 8
-"""How many of the last changes of the progress count."""
+"""How many of the latest changes of the progress count."""
 
 _LIKENESS = 0.3
-"""The error of an end that progress foretells, as a share of what is left by it."""
+"""The error of an end predicted from progress, as a share of the predicted time left."""
 
 _FINEST = 0.01
-"""No forecast is taken for better than this share of the duration."""
+"""The smallest error that a forecast may have, as a share of the duration."""
 
 _DOUBTFUL, _UNSURE = 3.0, 30.0
-"""A job that is so many times older than its progress says, and so many seconds, is not."""
+"""A creation time is not believed if the job is older than its progress says by this factor plus these seconds."""
 
 _SOON, _LEAST, _FAR, _TAIL = 1e-3, 1e-6, 30.0, 20.0  # seconds, per cent, a logarithm, standard deviations
 _ROOT = math.sqrt(2.0 * math.pi)
@@ -40,9 +40,10 @@ _ROOT = math.sqrt(2.0 * math.pi)
 
 @dataclass(frozen=True, slots=True)
 class Law:
-    """How long jobs take: half of them at most `median` seconds; `sigma` is the spread of the logarithm (0.8: wide).
+    """How long jobs take, as a lognormal law: half of the jobs take at most `median` seconds (above 0).
 
-    Lognormal: 90 % of the jobs take between `median / exp(1.645 sigma)` and `median * exp(1.645 sigma)`.
+    `sigma` is the spread of the logarithm, above 0 and at most 10 (0.8 is wide): 90 % of the jobs take between
+    `median / exp(1.645 sigma)` and `median * exp(1.645 sigma)` seconds. Raises UsageError.
     """
 
     median: float = 90.0
@@ -56,9 +57,9 @@ class Law:
 
     @classmethod
     def of(cls, typical: tuple[float, float] | None) -> Law:
-        """The law of which `typical` is the range from the 5 % that are done first to the 95 % that are done by then.
+        """The law whose 5th and 95th percentiles are `typical`, in seconds.
 
-        Without one: a median of 90 s and a wide spread.
+        For None: a median of 90 s and a wide spread.
         """
         if typical is None:
             return cls()
@@ -66,7 +67,7 @@ class Law:
         return cls(math.exp((low + high) / 2), max((high - low) / (2 * _Z95), _FINEST))
 
     def learnt(self, durations: Iterable[float]) -> Law:
-        """This law refined by how long jobs really took, in seconds; it weighs as much as one of them itself."""
+        """This law refined by the real durations of jobs, in seconds. The law weighs as much as one job."""
         logs = [math.log(seconds) for seconds in durations if seconds > 0]
         if not logs:
             return self
@@ -78,32 +79,32 @@ class Law:
 
 
 class Forecast(NamedTuple):
-    """What is expected of a job that has run for `elapsed` seconds: the `law` of its own whole duration."""
+    """The forecast for a job that has run for `elapsed` seconds: the `law` of its whole duration."""
 
     elapsed: float
     law: Law
     late: bool = False
-    """Whether it takes longer than 95 % of the jobs do."""
+    """Whether the job takes longer than 95 % of the jobs."""
     informed: bool = True
-    """Whether anything stands behind it: a declared or learnt law, or progress."""
+    """Whether the forecast has a basis: a declared or learned law, or progress."""
     doubt: float = 0.0
-    """How far the end that progress foretells has moved (as a logarithm) since half of the time."""
+    """How far the predicted end has moved (as a logarithm) since half of the time."""
     ahead: Ahead | None = None
-    """The next stage, or the end after the last one, where the progress and the declared ranges tell."""
+    """The next stage, or the end after the last one, if progress and declared ranges show it."""
 
     def within(self, share: float) -> float:
-        """Seconds from now in which a job that still runs ends with probability `share`, above 0 and below 1."""
+        """Seconds from now within which a running job ends with probability `share`, above 0 and below 1."""
         elapsed, sigma = max(self.elapsed, _SOON), math.hypot(self.law.sigma, self.doubt)
         z = math.log(elapsed / self.law.median) / sigma
         return elapsed * math.expm1(min(sigma * (_further(z, 1.0 - share) - z), _FAR))
 
     def lost(self, gap: float) -> float:
-        """Seconds of delay that are to be expected (twice) of asking `gap` seconds from now, and not all the time.
+        """Twice the expected delay, in seconds, of polling `gap` seconds from now instead of continuously.
 
-        That is the gap times the risk that the job ends in it: -ln of the chance that it still runs then.
+        This is the gap times the risk that the job ends in it: -ln of the chance that it still runs then.
         """
         now, then = self._z(0.0), self._z(gap)
-        if then > _TAIL:  # what a float cannot hold, by the tail's shape
+        if then > _TAIL:  # too small for a float: use the shape of the tail
             return gap * (then * then - now * now) / 2.0
         return gap * math.log(_tail(now) / _tail(then))
 
@@ -112,14 +113,14 @@ class Forecast(NamedTuple):
 
     @property
     def eta(self) -> tuple[float, float] | None:
-        """Seconds from now: a job like this ends between them in eight cases of ten. None where nothing is known."""
+        """(from, to) in seconds from now: eight of ten such jobs end between the two. None if nothing is known."""
         return (self.within(0.1), self.within(0.9)) if self.informed else None
 
 
 def forecast(law: Law | None, history: Sequence[Moment], now: float, ranges: Spans | None = None) -> Forecast:
-    """What a law (None: nothing is known of such jobs) and a job's history say at Unix second `now`.
+    """The forecast from a law (None: unknown) and a job's history, at Unix second `now`.
 
-    `ranges` are those of the progress that the provider declares for its stages.
+    `ranges` are the ranges of progress that the provider declares for its stages.
     """
     ahead = foresee(ranges or {}, history, now)
     start = _start(history) if history else now
@@ -136,10 +137,10 @@ def forecast(law: Law | None, history: Sequence[Moment], now: float, ranges: Spa
 
 
 def _start(history: Sequence[Moment]) -> float:
-    """When the job began: when it was made, where that is told and can be believed; else when it was first seen.
+    """When the job began: the time of its creation if known and believable, else the time when it was first seen.
 
-    It was not made after it was seen. And where the progress is told, it is not older by much than the progress that
-    was seen to rise would have taken to where it was: a time of another zone, or one of a record that is used again.
+    A job was not created after it was seen. If it has progress, it also cannot be much older than that progress took at
+    the observed pace. Otherwise the creation time is of another time zone, or of a reused record.
     """
     made = history[0]
     if len(history) == 1 or (made.state, made.stage, made.progress) != (None, None, None):
@@ -154,9 +155,9 @@ def _start(history: Sequence[Moment]) -> float:
 
 
 def _foretold(history: Sequence[Moment], start: float, now: float) -> tuple[float, float, float] | None:
-    """The logarithm of the duration by the progress alone, its variance and doubt; None before the progress has risen.
+    """The logarithm of the duration by progress alone, its variance and doubt; None before the progress has risen.
 
-    Progress that has been like time foretells the end; how much the end has moved lately tells how well it does.
+    Progress that grows evenly predicts the end. The recent moves of the predicted end show how good the prediction is.
     """
     moments = rising(history)
     if len(moments) < 2:
@@ -178,7 +179,7 @@ def _foretold(history: Sequence[Moment], start: float, now: float) -> tuple[floa
 
 
 def _further(z: float, share: float) -> float:
-    """Where the upper tail of the normal law is `share` of what it is at `z`: Newton's way, in steps of 1 at most."""
+    """Where the upper tail of the normal law is `share` of its value at `z`. Newton's method, in steps of at most 1."""
     if z > _TAIL:
         return math.sqrt(z * z - 2.0 * math.log(share))
     aim, at = math.log(_tail(z)) + math.log(share), max(z, -2.0)

@@ -1,6 +1,6 @@
 """When the next stage of a job begins, by its progress and the ranges that its provider declares. Pure arithmetic.
 
-A stage is missed where no question falls into it. All times are seconds.
+A stage is missed if no poll falls into it. All times are seconds.
 """
 
 from __future__ import annotations
@@ -12,27 +12,27 @@ from ..job_state import Moment
 from ..provider import Stage
 
 Spans = Mapping[str, tuple[float, float]]
-"""From which progress to which (per cent) a stage goes, by its word."""
+"""The range of progress (from, to in percent) of each stage, by its word."""
 
 _LIKENESS, _ROUGH = 0.3, 0.4
-"""The error of a foreseen beginning, as a share of the time until then: by the stage's own pace, or by the job's."""
+"""The error of a predicted begin, as a share of the time until then: by the stage's own pace, or by the job's."""
 
 _INTO = 0.15
-"""The question is aimed at this share of the next stage: it may be shorter than its range says."""
+"""The poll is aimed at this share of the next stage, because the stage may be shorter than its range says."""
 
 _NEAR = 5.0
-"""Seconds: an end that is foreseen so near is waited for."""
+"""Seconds: if the predicted end is this near, the poll waits for it."""
 
 _STILL = 3.0
-"""Progress that lags by so many per cent stands still, and foretells nothing."""
+"""Percent: progress that lags by this much has stopped, and predicts nothing."""
 
 _LEAST, _SOON, _SHORTEST = 1e-6, 1e-3, 1.0  # per cent, seconds, seconds
 
 
 class Ahead(NamedTuple):
-    """What is foreseen to begin in `begins` seconds: a stage that `lasts` some seconds, or the end (None).
+    """What is predicted to begin in `begins` seconds: a stage of `lasts` seconds, or the end (`lasts` is None).
 
-    `sure`: the stage that the job is in has shown its pace.
+    `sure`: the prediction is by the pace of the current stage itself.
     """
 
     begins: float
@@ -40,9 +40,9 @@ class Ahead(NamedTuple):
     sure: bool
 
     def aimed(self, gap: float) -> float:
-        """The gap that a schedule wants, such that the question falls into the next stage, or just after the end.
+        """The `gap` of a schedule, changed so that the poll falls into the next stage, or just after the end.
 
-        Where the next stage may be missed yet, the question comes before it begins, and foresees it better.
+        If the prediction is too rough to hit the stage, the poll comes before it begins, and predicts it better.
         """
         if self.lasts is None:
             return max(gap, self.begins) if self.sure and self.begins <= _NEAR else gap
@@ -52,13 +52,13 @@ class Ahead(NamedTuple):
 
 
 def spans(stages: Iterable[Stage]) -> Spans:
-    """The ranges of progress that a provider declares for the stages of a job that goes on."""
+    """The ranges of progress that a provider declares for the stages before a verdict."""
     declared = {stage.word: stage.progress for stage in stages if stage.progress and not stage.state.final}
     return {word: (low, high) for word, (low, high) in declared.items() if low < high}
 
 
 def foresee(ranges: Spans, history: Sequence[Moment], now: float) -> Ahead | None:
-    """What comes next for a job with this history at Unix second `now`; None where its progress does not tell."""
+    """What comes next for a job with this history, at Unix second `now`; None if its progress does not show it."""
     shown = history[-1].progress if history and ranges else None
     if shown is None:
         return None
@@ -76,7 +76,7 @@ def foresee(ranges: Spans, history: Sequence[Moment], now: float) -> Ahead | Non
 
 
 def rising(history: Sequence[Moment]) -> list[tuple[float, float]]:
-    """When the progress came to what, since it last fell."""
+    """(time, progress) of each rise of the progress since it last fell."""
     found: list[tuple[float, float]] = []
     for moment in history:
         if moment.progress is None:
@@ -89,7 +89,7 @@ def rising(history: Sequence[Moment]) -> list[tuple[float, float]]:
 
 
 def _pace(history: Sequence[Moment]) -> tuple[list[tuple[float, float]], bool]:
-    """The progress by which the pace is told: that of the last stage, or of the whole job while that is not enough."""
+    """The rises that give the pace: those of the last stage (True), or if too few, those of the whole job (False)."""
     start = len(history) - 1
     while start > 0 and history[start - 1].stage == history[-1].stage:
         start -= 1
@@ -98,7 +98,7 @@ def _pace(history: Sequence[Moment]) -> tuple[list[tuple[float, float]], bool]:
 
 
 def _next(ranges: Spans, stage: str | None, shown: float) -> tuple[float, float | None] | None:
-    """From where to where the next stage goes; the end of the last one, and None. None where that is unclear."""
+    """The range of the next stage; after the last stage its end and None. None if it is unclear."""
     ordered = sorted(ranges.values())
     within = (each for each in reversed(ordered) if each[0] <= shown <= each[1])
     here = ranges.get(stage or "") or next(within, (shown, shown))

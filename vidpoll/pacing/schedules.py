@@ -1,7 +1,7 @@
-"""When to ask again: pure arithmetic on what was seen. No clock and no random source of its own lives here.
+"""When to poll again: pure arithmetic on a job's history, without a clock or a random source of its own.
 
-`Adaptive` asks when an answer is likely; `Fixed` and `Exponential` do what their names say. The loop keeps the
-provider's floor, hints, rate and the deadline, whatever a schedule says.
+`Adaptive` polls when news is likely; `Fixed` and `Exponential` do what their names say. The loop keeps the provider's
+floor, hints, rate and the deadline, whatever a schedule says.
 """
 
 from __future__ import annotations
@@ -21,27 +21,30 @@ _DAY = 86400.0
 _GAP = "a number of seconds between two polls, above 0 and at most 86400 (a day)"
 
 _PRICE = 0.2
-"""Seconds of delay that are borne to save one request. docs/performance.md shows what other prices bring."""
+"""Seconds of delay that are worth saving one request. docs/performance.md shows the effect of other values."""
 
 _UNFORESEEN, _FORESEEN = 5.0, 20.0
-"""The default's longest gap in seconds: while the next stage may begin at any time, and where it is foreseen."""
+"""The default's longest gap in seconds: if the next stage may begin at any time, and if its begin is predicted."""
 
 
 class Schedule(Protocol):
-    """Decides how long to wait before the next question. The loop keeps the provider's floor, hints and deadline."""
+    """Decides how long to wait before the next poll. The loop keeps the provider's floor, hints and the deadline.
+
+    Any object with a `next_gap` method is a Schedule.
+    """
 
     def next_gap(self, history: Sequence[Moment], now: float, random: Random) -> float:
-        """Seconds from the last question to the next.
+        """Return the seconds from the last poll to the next.
 
-        `history` and `now` are in Unix seconds. Where it is known when the job was made, the history begins with a
-        Moment at that second, of which all else is None.
+        `history` and `now` are in Unix seconds. If the job's creation time is known, the history begins with a Moment
+        at that time, whose other fields are None.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Fixed:
-    """The same gap every time, in seconds, above 0."""
+    """The same gap every time: `seconds`, above 0 and at most a day. Raises UsageError."""
 
     seconds: float = 5.0
 
@@ -57,7 +60,8 @@ class Fixed:
 class Exponential:
     """Gaps that grow with the age of the job: the first is `start` seconds, each is `factor` times the one before.
 
-    None is longer than `max_gap` seconds. It is the age that counts, so a wait that is resumed goes on where it was.
+    No gap is longer than `max_gap` seconds. The age of the job counts, so a resumed wait continues with the same gaps.
+    `start` and `max_gap` are above 0 and at most a day, `factor` is from 1 to 100. Raises UsageError.
     """
 
     start: float = 2.0
@@ -69,24 +73,25 @@ class Exponential:
             if not _is_gap(value):
                 raise number_error(f"Exponential {name}", _GAP, value)
         if not (is_number(self.factor) and 1 <= self.factor <= 100):
-            raise number_error("Exponential factor", "a number from 1 to 100 (how each gap grows)", self.factor)
+            raise number_error("Exponential factor", "a number from 1 to 100", self.factor)
 
     def next_gap(self, history: Sequence[Moment], now: float, random: Random) -> float:
         age = max(now - history[0].at, 0.0) if history else 0.0
-        return min(self.start + (self.factor - 1.0) * age, self.max_gap)  # the sum of such gaps grows in just this way
+        return min(self.start + (self.factor - 1.0) * age, self.max_gap)  # equal to a geometric series of gaps
 
 
 @dataclass(frozen=True, slots=True)
 class Adaptive:
-    """Asks when an answer is likely, at least every `max_gap` seconds; the default.
+    """Polls when news is likely, at least every `max_gap` seconds. This is the default schedule.
 
-    How long a job will take comes from `law`, or else from what the provider's plugin declares and the account's jobs
-    have taken; and from the job's progress, as far as that has been like time. The gap is the one at which the delay to
-    be expected is worth one request.
+    The expected duration of a job comes from `law`, or else from the plugin's declaration and the account's earlier
+    jobs, and from the job's own progress if that grows evenly. The gap is the one whose expected delay is worth one
+    request.
 
-    Where the provider declares which progress each of its stages covers, and the job's progress tells when the next one
-    begins, a question is aimed at that stage. So `max_gap="auto"` is 20 s there, and 5 s where a short stage would be
-    missed otherwise. `max_gap=15` is 15 s in either case: it saves most requests, and misses what nobody foresees.
+    If the provider declares the progress that each stage covers, and the job's progress predicts the next stage, a poll
+    is aimed at that stage. Then `max_gap="auto"` means 20 s; otherwise it means 5 s, because a short stage would be
+    missed. A number, like `max_gap=15`, holds in both cases: it saves the most requests, but misses short stages that
+    cannot be predicted. `max_gap` is above 0 and at most a day. Raises UsageError.
     """
 
     max_gap: float | Literal["auto"] = "auto"
@@ -96,17 +101,15 @@ class Adaptive:
         if not (self.max_gap == "auto" or _is_gap(self.max_gap)):
             raise number_error("Adaptive max_gap", f'{_GAP}, or "auto"', self.max_gap)
         if not (self.law is None or isinstance(self.law, Law)):
-            raise UsageError(
-                f"Adaptive law must be a vidpoll.Law, or None (what is declared and learnt), got {self.law!r:.80}"
-            )
+            raise UsageError(f"Adaptive law must be a vidpoll.Law, or None to derive it, got {self.law!r:.80}")
 
     def next_gap(self, history: Sequence[Moment], now: float, random: Random) -> float:
         return self.gap(forecast(self.law, history, now))
 
     def gap(self, expected: Forecast) -> float:
-        """The gap for a forecast: the longest in which the expected delay is worth at most one request.
+        """The gap for a forecast: the longest whose expected delay is worth at most one request.
 
-        Shorter where the next stage might be missed.
+        It is shorter if the next stage might be missed.
         """
         ahead = expected.ahead
         automatic = _UNFORESEEN if ahead is None else _FORESEEN
@@ -116,7 +119,7 @@ class Adaptive:
 
 
 def _worth(expected: Forecast, most: float) -> float:
-    """The longest gap, of `most` seconds or less, in which the expected delay is worth at most one request."""
+    """The longest gap, at most `most` seconds, whose expected delay is worth at most one request."""
     worth = 2.0 * _PRICE
     if expected.lost(most) <= worth:
         return most

@@ -1,11 +1,11 @@
-"""The rate of one account among several owners, each in a process of its own, maybe on another host.
+"""Shares the rate of one account among several owners, each in its own process, perhaps on another host.
 
-Each asks for a *block*: so many requests within the next second, which it spreads over it. What blocks that last have
-is never more than the rate, so the rate holds over all owners; where they want more than there is, each one gets as
-much as the others, and what one leaves is the others'. What is told along is what answers have said of the account: a
-429 that one owner gets slows all of them.
+Each owner asks for a *block*: a number of requests for the next second, which it spreads over that second. The current
+blocks together never exceed the rate, so the rate holds for all owners. If they want more than the rate, each gets the
+same share, and the others use what one leaves. Each call also carries news of the account: a 429 of one owner slows all
+of them.
 
-Pure: a state to a new state. A store keeps it, and has the time; it may be anything that JSON can say.
+Pure: it turns a state into a new state, which is JSON. A store keeps the state and gives the time.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 LONGEST = 60.0
-"""Seconds: what others have told holds an account no longer than that from when it is heard."""
+"""Seconds: a hold that another owner reports lasts at most this long from when it is received."""
 
 REMEMBERED = 1.0
-"""Seconds beyond the end of a block for which it counts that its owner wanted one."""
+"""Seconds after the end of a block for which its owner still counts as one that wants requests."""
 
 
 class Slowed(NamedTuple):
-    """What answers have said of an account, in seconds from now.
+    """What responses have said about an account, in seconds from now.
 
-    `held` and `submits_held`: for how long nothing, or no submit, is to be sent. `refusals` counts the 429 that have
-    taught a rate: `learnt` requests a second is what the process sent that had the latest of them, `ago` seconds ago.
+    `held` and `submits_held`: for how long no request, or no submit, may be sent. `refusals` counts the 429 that taught
+    a rate. `learnt` is the rate, in requests per second, of the process that got the latest 429, `ago` seconds ago.
     """
 
     held: float = 0.0
@@ -39,9 +39,9 @@ NOTHING = Slowed()
 
 
 class Block(NamedTuple):
-    """`number` requests may go within `seconds` from the call on; with 0, ask again after them.
+    """`number` requests may go within the next `seconds`; if `number` is 0, ask again after them.
 
-    `most`: how many there would have been, had we wanted as many as we could get. `slowed`: what all have told.
+    `most`: how many this owner could have got. `slowed`: the news of all owners.
     """
 
     number: int
@@ -53,9 +53,9 @@ class Block(NamedTuple):
 def spent(
     state: Mapping[str, Any], owner: str, wanted: int, rate: float | None, *, told: Slowed, now: float
 ) -> tuple[dict[str, Any], Block]:
-    """A block for an owner, and the state that is to be kept. `rate`: requests a second of all; None for no limit.
+    """A block for an owner, and the new state to store. `rate`: requests per second of all owners; None for no limit.
 
-    `told` is what the owner has heard since it told last, its `refusals` those that are new. `now` is in Unix seconds.
+    `told` is the owner's news since its last call; its `refusals` are only the new ones. `now` is in Unix seconds.
 
     >>> state, block = spent({}, "us", 100, 10.0, told=NOTHING, now=0.0)
     >>> block.number, block.seconds
@@ -68,7 +68,7 @@ def spent(
         return {**state, **slow}, Block(wanted, 1.0, wanted, _heard(slow, now))
     whole, seconds = _whole(rate)
     ends = now + seconds + REMEMBERED
-    last = max(ends, now + LONGEST)  # what ends later was kept before the clock went back
+    last = max(ends, now + LONGEST)  # a later end was stored before the clock went back
     blocks = [(n, until) for n, until in _pairs(state.get("blocks")) if now < until <= last]
     wants = {who: (n, until) for who, n, until in _wants(state) if who != owner and now < until <= last}
     left = whole - sum(n for n, _ in blocks)
@@ -85,7 +85,7 @@ def spent(
 
 
 def fair(whole: int, wanted: int, others: Iterable[int]) -> int:
-    """How many of the `whole` one gets who wants so many, beside others; at least one.
+    """How many of the `whole` an owner gets that wants `wanted`, given what the others want; at least one.
 
     >>> fair(45, 100, [100, 100]), fair(45, 100, [5, 100]), fair(45, 3, [100]), fair(1, 5, [9, 9])
     (15, 20, 3, 1)
@@ -99,13 +99,13 @@ def fair(whole: int, wanted: int, others: Iterable[int]) -> int:
 
 
 def _whole(rate: float) -> tuple[int, float]:
-    """The rate as so many requests in so many seconds, about one; longer where that is less than a request."""
+    """The rate as (requests, seconds), with about one second; longer if the rate is below one request per second."""
     number = max(1, math.floor(rate))
     return number, number / rate
 
 
 def _told(state: Mapping[str, Any], told: Slowed, now: float) -> dict[str, Any]:
-    """What is known of an account, with what one owner tells; moments in Unix seconds."""
+    """The known facts about an account plus the news of one owner; times are in Unix seconds."""
     known = {name: _number(state.get(name)) for name in ("held", "submits_held", "refusals", "learnt", "at")}
     for name, seconds in (("held", told.held), ("submits_held", told.submits_held)):
         if seconds > 0.0:

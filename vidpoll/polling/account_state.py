@@ -18,11 +18,11 @@ LEARNT = 64
 """Durations of finished jobs that are remembered; the latest count."""
 
 FOR_EVER = 1e9
-"""Seconds: nothing took longer, whatever the times in an answer or a store say."""
+"""Seconds: a longer duration is an error in the times of a response or a store, and is ignored."""
 
 
 def _alone(wants: bool) -> None:
-    """Nobody else keeps to the account's rate."""
+    """Do nothing: only this process uses the account's rate."""
 
 
 class AccountState:
@@ -32,20 +32,20 @@ class AccountState:
         pacing = opened.provider.pacing
         self.opened = opened
         self.fetch = partial(fetch, opened, send)
-        """Brings a small file that the provider names."""
+        """Fetches a small file whose URL the provider gave."""
         self.name = opened.name
         self.provider = opened.provider
         self.limiter = AccountLimiter(pacing.floor, pacing.rate, sharers)
         self.share: Callable[[bool], None] = _alone
-        """Where several processes keep to the account's rate: what all of them know is exchanged."""
+        """Exchanges what the processes that share the account's rate know about it."""
         self.law = None if pacing.typical is None else Law.of(pacing.typical)
-        """How long jobs of this account take, as far as it is declared or learnt."""
+        """How long jobs of this account take, as declared or learnt; None if neither."""
         self.ranges = spans(opened.provider.stages)
-        """Which progress each stage covers, as far as that is declared."""
+        """The range of progress that each stage covers, for the stages that declare one."""
         self._durations: deque[float] = deque(maxlen=LEARNT)
 
     def learn(self, durations: Iterable[float]) -> None:
-        """Jobs of this account took so many seconds each, the latest last."""
+        """Learn from the durations of finished jobs, in seconds, the latest last."""
         known = [seconds for seconds in durations if 0 < seconds < FOR_EVER]
         self._durations.extend(known)
         if known:

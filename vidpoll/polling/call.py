@@ -1,6 +1,7 @@
-"""One question to a provider: the request that a plugin builds, and what its parser reads out of the answer.
+"""One call to a provider: the request that a plugin builds, and what its parser reads from the response.
 
-Whatever a plugin or a server does here ends as a value, a Fault or an AnswerError. Nothing is sent and nobody waits.
+Whatever a plugin or a server does, the result is a value, a Fault or an AnswerError. This module sends nothing and
+never waits.
 """
 
 from __future__ import annotations
@@ -39,62 +40,62 @@ V = TypeVar("V")
 
 
 def optional(read: Callable[[], V], otherwise: V) -> V:
-    """What `read` returns; `otherwise` where it raises. For all that a wait, or a job that is paid for, can do without.
+    """Return what `read` returns; if it raises, log the exception and return `otherwise`.
 
-    The exception is logged.
+    Use it for everything that must not end a wait or lose a job that is paid for.
     """
     try:
         return read()
-    except Exception as error:  # noqa: BLE001 - whatever it is, the rest of the answer counts
-        log.error("left out, as it cannot be read: %s", redact.trace(error))
+    except Exception as error:  # noqa: BLE001 - the rest of the response counts
+        log.error("ignored, because it cannot be read: %s", redact.trace(error))
         return otherwise
 
 
 _WITH_BODY = {*range(200, 300)} - {202, 204}
-"""Statuses whose meaning is in the body; 202 (accepted) and 204 (no content) say by themselves what happened."""
+"""Statuses whose meaning is in the body; 202 (accepted) and 204 (no content) need no body."""
 
 LARGE = 64 * 1024
-"""Bytes from which on a body is a file that takes its time."""
+"""A request body of at least this many bytes gets extra time."""
 
 SLOWEST = 50_000.0
-"""Bytes a second: a large body is given the time that it takes at this rate, beyond that of any request."""
+"""Bytes a second: a large body gets, on top of the usual timeout, the time that it takes at this rate."""
 
 MAX_FOLLOWS = 2
-"""How many further answers a parser may ask for."""
+"""How many further requests (`Follow`) a parser may make."""
 
 
 class Call(Generic[T]):
-    """One question to a provider: a request, and the second and third one that its parser may ask for."""
+    """One call to a provider: a request, and up to two further requests that its parser may make."""
 
     def __init__(self, account: OpenAccount, operation: Operation[T], request: Request, about: str = "") -> None:
         self.account = account
         self.about = about or request.about
-        """What the parser is told beside the answer: the job's id, a page's token, what an id needs of a submit."""
+        """What the parser gets besides the response: the job's id, a page's token, or the submit's part of an id."""
         self.request = request
         self.hint: float | None = None
-        """Seconds for which the last answer asks to leave this job alone."""
+        """Seconds before this job may be polled again, by the last response."""
         self.retry_after: float | None = None
-        """Seconds for which it asks to leave the whole account alone."""
+        """Seconds before anything may be sent for the account, by the last response."""
         self.left: tuple[float, float] | None = None
-        """How many requests the account has left by the last answer, and for how many seconds."""
+        """How many requests the account has left, and for how many seconds, by the last response."""
         self.refused = False
-        """Whether the parser raised Refused: the provider's own word, whatever the HTTP status was."""
+        """Whether the parser raised Refused: the provider itself refused, whatever the HTTP status was."""
         self._max_body = operation.max_body
         self._parse: Callable[[Response, str], T | Follow[T]] = operation.parse
         self._verdicts = operation.verdicts
         self._empty_ok = operation.empty_ok
         self._fallback: T | None = None
         self.depth = 0
-        """How many further answers were asked for."""
+        """How many further requests were made."""
         self.pending = False
         self.came: Response | BaseException | None = None
-        """The last answer, as it came."""
+        """The last response as it was received, or the exception of its request."""
         self.secrets = account.known
-        """What no answer may show: the account's secrets, and what was minted for the request that was sent last."""
-        self._echoed = False  # whether an answer held one of them
+        """What must stay hidden in responses: the account's secrets, and those minted for the last request."""
+        self._echoed = False  # whether a response contained one of the secrets
 
     def wire(self, timeout: tuple[float, float]) -> WireRequest:
-        """The request that is to be sent now; one with a file in it is given the time that this takes."""
+        """The request to send now. A request with a large body gets a longer read timeout."""
         wire = self.account.wire(self.request, timeout=timeout, max_body=self._max_body)
         self.secrets = wire.secrets
         size = len(wire.body or b"")
@@ -102,10 +103,10 @@ class Call(Generic[T]):
         return wire if size < LARGE else wire._replace(timeout=(connect, read + size / SLOWEST))
 
     def take(self, outcome: Response | BaseException, now: float) -> T | Fault | None:
-        """What the answer says; with `pending` set, a further request (`self.request`) has to be sent first.
+        """Parse a response. If `pending` is set afterwards, `self.request` must be sent first: a further request.
 
-        Its fields that the provider drops have gone by then: see `cleared`.
-        Raises AnswerError for an answer that cannot be read, and nothing else. `now` is Unix seconds.
+        The caller has already removed the fields that the provider drops: see `cleared`. `now` is Unix seconds.
+        Raises AnswerError for a response that cannot be read, and nothing else.
         """
         self.pending = False
         try:
@@ -125,7 +126,7 @@ class Call(Generic[T]):
             return value
         self._fallback = self._discreet(value.fallback) if value.fallback is not None else self._fallback
         if self.depth == MAX_FOLLOWS:
-            fault = Fault(f"the plugin asks for more than {MAX_FOLLOWS} further answers")
+            fault = Fault(f"the plugin made more than {MAX_FOLLOWS} further requests")
             return fault if self._fallback is None else self._fallback
         self.depth += 1
         self.pending = True
@@ -136,24 +137,24 @@ class Call(Generic[T]):
         self.came = outcome
         if isinstance(outcome, BaseException):
             lost = outcome if isinstance(outcome, NoAnswer) else NoAnswer(f"{type(outcome).__name__} in a worker")
-            local, sent = isinstance(lost, Misconfigured), lost.sent or self.depth > 0  # the first one was answered
+            local, sent = isinstance(lost, Misconfigured), lost.sent or self.depth > 0  # the first one got a response
             return Fault(lost.reason, sent=sent, local=local)
         self.hint = self.retry_after = self.left = None
         self._echoed = self._echoed or optional(lambda: scrub(outcome, self.secrets) is not outcome, True)
         try:
             value = self._read_echo(outcome) if self._echoed else self._parsed(outcome)
-        finally:  # the headers are read once it is known what the answer says, and whatever that is
+        finally:  # the headers count whatever the body says
             optional(lambda: self._heed(outcome, now), None)
         return value._replace(hint=self._leave_alone(value.status)) if isinstance(value, Fault) else value
 
     def _heed(self, response: Response, now: float) -> None:
-        """Read what the headers say about the time to come."""
+        """Read from the headers when the next request may be sent."""
         if tells_when(response):
             self.hint, self.retry_after = hint(response, now), exhausted(response, now)
             self.left = allowance(response, now)
 
     def _read_echo(self, response: Response) -> T | Follow[T] | Fault:
-        """Read an answer that holds a secret. It is parsed as it came; what comes of it does not show the secret."""
+        """Parse a response that contains a secret, unchanged; hide the secret in the result."""
         with redact.hiding(self.secrets):
             try:
                 value = self._parsed(response)
@@ -162,19 +163,19 @@ class Call(Generic[T]):
                 unread: AnswerError = Malformed(f"HTTP {response.status} with a body that is nested too deeply")
             except AnswerError as error:
                 unread = error
-            except Exception as error:  # noqa: BLE001 - its words are made safe here, where the secrets are known
+            except Exception as error:  # noqa: BLE001 - its text is redacted here, where the secrets are known
                 return self._broke(error)
         unread.args = tuple(redact.within(list(unread.args), self._hide_all))
-        unread.__cause__ = unread.__context__ = None  # which may hold the body
+        unread.__cause__ = unread.__context__ = None  # they may contain the body
         for name in ("word", "named"):
             if hasattr(unread, name):
                 setattr(unread, name, self._hide(getattr(unread, name)))
         raise unread
 
     def _discreet(self, value: V) -> V:
-        """A value without the account's secrets, where an answer held one.
+        """The value with the account's secrets hidden, if a response contained one.
 
-        An id, a word and a URL stay as they came, but for a secret that stands nowhere by coincidence.
+        In ids, words and URLs only those secrets are hidden that cannot occur in them by coincidence.
         """
         if not self._echoed:
             return value
@@ -204,7 +205,7 @@ class Call(Generic[T]):
             reason = redact.text(refused.message) or refused.kind
             return Fault(reason, status_of(refused.kind), refused.code, declared=refused.kind)
         except Exception as error:  # noqa: BLE001 - `_broke` says what it was
-            if response.status in self._verdicts:  # the body was no verdict, so the status is what it says
+            if response.status in self._verdicts:  # the body is not a verdict, so the HTTP status counts
                 return self._fault(response)
             if not isinstance(error, AnswerError):
                 return self._broke(error)
@@ -213,15 +214,15 @@ class Call(Generic[T]):
         raise unread
 
     def _broke(self, error: Exception) -> Fault:
-        """The fault of a parser that raised what it may not; where no file can be opened, it is not the plugin's."""
+        """The fault of a parser that raised what it may not; for an OSError or MemoryError this machine is named."""
         if isinstance(error, (OSError, MemoryError)):
-            return Fault(f"this machine could not read the answer ({redact.text(error, limit=80) or 'no memory'})")
+            return Fault(f"this machine could not read the response ({redact.text(error, limit=80) or 'no memory'})")
         if not isinstance(error, VidpollError):
             log.error("%s: the parser raised %s", self.account.provider.name, redact.trace(error))
         return Fault(f"the plugin's parser raised {redact.text(repr(error), limit=120)}")
 
     def _tell(self, error: AnswerError, response: Response) -> None:
-        """Have an error of an answer say what came, and not our expectation alone."""
+        """Add to the error what the response was, as well as what was expected."""
         if not isinstance(error, Malformed):
             return
         error.wordless = error.wordless and self._about_the_job(response)
@@ -230,30 +231,30 @@ class Call(Generic[T]):
             error.args = (f"{error}; {said}",)
 
     def _about_the_job(self, response: Response) -> bool:
-        """Whether an answer is a good one about the job that was asked about, whatever else it lacks."""
+        """Whether the response is not a refusal and names the job that was polled, whatever else it lacks."""
         return answers.refusal(response) is None and answers.names(response, self.about)
 
     def _fault(self, response: Response) -> Fault:
-        # A 404 or 410 for a further request says nothing about the job: the first answer knew it.
+        # A 404 or 410 for a further request says nothing about the job: the first response knew the job.
         status = 502 if self.depth and response.status in (404, 410) else response.status
-        sent = status != 407 or self.depth > 0  # what a proxy refuses does not reach the provider
+        sent = status != 407 or self.depth > 0  # a request that a proxy refuses does not reach the provider
         bare = Fault(f"HTTP {response.status}", status, sent=sent)
         return optional(lambda: self._described(bare, response), bare)
 
     def _described(self, fault: Fault, response: Response) -> Fault:
-        """A fault with all that its answer says."""
+        """The fault, with the details that its response gives."""
         try:
             problem = self.account.provider.error(response)
             reason, code, details, kind, charged = (
                 str(problem), problem.code, problem.details, problem.kind, problem.charged
             )  # fmt: skip
-        except Exception as error:  # noqa: BLE001 - reading an error must not make a worse one
+        except Exception as error:  # noqa: BLE001 - reading an error must not cause a worse one
             reason, code, details, kind, charged = f"unreadable error ({type(error).__name__})", None, {}, None, None
         page, target = answers.page(response), self._target(response)
-        reason = page or (f"it points to {redact.url(target)}" if target else reason)
+        reason = page or (f"it redirects to {redact.url(target)}" if target else reason)
         if response.status == 407:
-            reason = f"the proxy on the way wants a user and a password ({reason})"
-        spoken = kind if page is None else None  # a page is no word of the provider's
+            reason = f"the proxy requires a user and a password ({reason})"
+        spoken = kind if page is None else None  # a page may not come from the provider
         status = status_of(spoken, response.status) if spoken else fault.status
         if self.depth and status in (404, 410):
             status, spoken = 502, None
@@ -267,7 +268,7 @@ class Call(Generic[T]):
         )  # fmt: skip
 
     def _target(self, response: Response) -> str:
-        """Where a redirect points that is not followed, without its query; empty for any other answer."""
+        """The target of a redirect that is not followed, without its query; empty for any other response."""
         location = response.header("location") if response.status in (301, 302, 303, 307, 308) else None
         try:
             asked = self.request.place if self.request.host else self.account.base_url + self.request.path
@@ -276,15 +277,15 @@ class Call(Generic[T]):
             return ""
 
     def _leave_alone(self, status: int | None) -> float | None:
-        """The hint of a fault; a 429 says "no requests left until" as well as any `Retry-After`."""
+        """The hint of a fault. For a 429, the time until the account has requests left counts like `Retry-After`."""
         hints = [seconds for seconds in (self.hint, self.retry_after if status == 429 else None) if seconds is not None]
         return max(hints, default=None)
 
 
 def cleared(account: OpenAccount, outcome: V) -> V | Response:
-    """An answer without the fields that the provider drops, to be read, kept and shown; anything else as it is.
+    """A response without the fields that the provider drops, to read, keep and show; anything else unchanged.
 
-    What is no JSON, or too deep to be looked through, goes as a whole where one of the names stands in it.
+    A body that is not JSON, or is nested too deeply, is dropped whole if the name of such a field occurs in it.
     """
     drops = account.provider.drops
     if not isinstance(outcome, Response) or not drops_of.may_stand_in(outcome.text(), drops):
@@ -297,14 +298,14 @@ def cleared(account: OpenAccount, outcome: V) -> V | Response:
 
 
 def build(account: OpenAccount, operation: Operation[Any], *args: object) -> Request:
-    """What the plugin's builder makes. Raises its UsageError, and PluginError for whatever else goes wrong in it."""
+    """The request that the plugin's builder makes. Raises its UsageError, and PluginError if it fails otherwise."""
     try:
         request = operation.request(*args)
     except VidpollError:
         raise
     except Exception as error:
         said = redact.text(f"{type(error).__name__}: {error}", limit=120)
-        raise PluginError(f"{account.provider.name}: the plugin cannot make the request ({said})") from error
+        raise PluginError(f"{account.provider.name}: the plugin cannot build the request ({said})") from error
     if not isinstance(request, Request):
         raise PluginError(f"{account.provider.name}: the plugin made {type(request).__name__}, not a vidpoll.Request")
     return request
@@ -313,11 +314,11 @@ def build(account: OpenAccount, operation: Operation[Any], *args: object) -> Req
 def pushed(
     account: OpenAccount, job: Job, body: bytes | str | Mapping[str, Any], now: float
 ) -> Snapshot | UnknownStatus | None:
-    """What a body that the provider pushed says about a job; None where a request has to tell. Raises AnswerError."""
+    """What a webhook's body says about a job; None if the job must be polled instead. Raises AnswerError."""
     operation = account.provider.status
     raw = json.dumps(body).encode() if isinstance(body, Mapping) else body.encode() if isinstance(body, str) else body
     if not isinstance(raw, (bytes, bytearray)):
-        raise UsageError(f"{job.ref}: the pushed body is {type(body).__name__}; bytes, text or a dict is due", job=job)
+        raise UsageError(f"{job.ref}: the pushed body must be bytes, str or a dict, got {type(body).__name__}", job=job)
     call = Call(account, operation, build(account, operation, job.id), job.id)
     pushed_body = Response(200, {"content-type": "application/json"}, bytes(raw))
     reason = f"it has more than {operation.max_body:,} bytes"
@@ -328,7 +329,7 @@ def pushed(
         except UnknownStatus as word:
             return word
         except AnswerError as error:
-            if getattr(error, "wordless", False):  # it names the job, and nothing else
+            if getattr(error, "wordless", False):  # the body names the job, and nothing else
                 return None
             error.job = job
             raise
@@ -336,7 +337,7 @@ def pushed(
             return None
         reason = value.reason if isinstance(value, Fault) else f"the plugin's parser gave {type(value).__name__}"
     if not isinstance(value, Snapshot):
-        raise Malformed(f"{job.ref}: the pushed body says nothing about it: {reason}", job=job)
+        raise Malformed(f"{job.ref}: the pushed body gives no status of this job: {reason}", job=job)
     if value.job_id is not None and not same_id(value.job_id, job.id):
         named = redact.text(value.job_id, limit=80)
         raise ForeignAnswer(f"{job.ref}: the pushed body is about another job, {named!r}", job=job, named=value.job_id)
@@ -344,7 +345,7 @@ def pushed(
 
 
 def receive_pushed(job: Job, said: Snapshot | UnknownStatus, at: float) -> tuple[Event, ...]:
-    """Have a job take in a pushed body that is no verdict, unless a later answer is known."""
+    """Apply a pushed body that is not a verdict to a job, unless the job already has a later response."""
     if isinstance(said, UnknownStatus):
         return job.receive_unknown(said.word, at)
     known = None if job.snapshot is None else job.snapshot.updated_at
@@ -355,7 +356,7 @@ def receive_pushed(job: Job, said: Snapshot | UnknownStatus, at: float) -> tuple
 def provider_error(
     who: str, fault: Fault, *, job: Job | None = None, advice: str = ""
 ) -> ProviderError | ConfigurationError:
-    """The typed error of a refusal, or of what this machine cannot send."""
+    """The typed error of a refusal, or of a request that this machine cannot send."""
     if fault.local:
         return ConfigurationError(f"{who}: {fault.reason}{advice}", job=job)
     details = fault.details if isinstance(fault.details, dict) else None

@@ -1,4 +1,4 @@
-"""What may come to a run from outside while it goes on: tasks of a feed, and a nudge of another thread."""
+"""What may reach a run from outside while it runs: the tasks of a feed, and a nudge from another thread."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ if TYPE_CHECKING:
 
 
 class Feed(Protocol):
-    """Who adds tasks to a run that goes on: a batch whose next row has a slot, files that have come."""
+    """Adds tasks to a run while it runs: a batch whose next row has a slot, files that have arrived."""
 
     @property
     def open(self) -> bool:
-        """Whether the run goes on although none of its tasks is left."""
+        """Whether the run continues when no task is left."""
         ...
 
     @property
     def busy(self) -> bool:
-        """Whether another thread is at work for it, so that a nudge may come at any time."""
+        """Whether another thread is working for the feed, so that a nudge may arrive at any time."""
         ...
 
     def take(self, run: Run) -> Sequence[Task]:
-        """The tasks that are new. Asked at every turn of the loop: it must be cheap where there is none."""
+        """The new tasks. Called at every turn of the loop: it must be cheap if there are none."""
         ...
 
     def news(self) -> Iterable[tuple[Job, Event]]:
-        """What the run is to yield; the hooks do not hear of it. Asked after each `take`."""
+        """Events for the run to yield, without calling hooks. Called after each `take`."""
         ...
 
     def wake(self) -> float:
-        """The monotonic second of the next look, whatever answers come until then; `math.inf` for none."""
+        """The monotonic second at which to call `take` even if nothing arrives before; `math.inf` for none."""
         ...
 
 
 class Nudge:
-    """Comes through a run's inbox in the place of an answer: another thread has something for the run's feed."""
+    """Arrives in a run's inbox instead of a response: another thread has something for the run's feed."""
 
 
 NUDGE = Nudge()

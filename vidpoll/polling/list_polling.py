@@ -1,9 +1,9 @@
-"""List polling: one page of a provider's list answers for many jobs.
+"""List polling: one page of a provider's list gives the state of many jobs.
 
-A `ListPolling` holds the jobs of one account in one use of the loop. A `PageWalk` goes through the pages; each of them
-is a `PageTask`. Where the provider answers for many jobs by their ids, a page is one question about some of them. This
-module decides when a page is cheaper than single polls, which pages are requested at the same
-time, and which jobs their rows are about. Nothing is sent here.
+A `ListPolling` holds the jobs of one account in one use of the loop. A `PageWalk` goes through the pages; each page is
+a `PageTask`. If the provider takes many ids in one request, a page is one request about some of the jobs. This module
+decides when a page is cheaper than single polls, which pages are requested at the same time, and which jobs their rows
+are about. Nothing is sent here.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
     from .loop import Run
 
 Token = str | tuple[str, ...] | None
-"""What names a page: its token, None for the first page, or the ids that it is asked about."""
+"""Identifies a page: its token, None for the first page, or the ids that the request contains."""
 
 WORTH = 10
-"""So many jobs must wait for each page: a page is some times as long as one answer."""
+"""A list is used only if at least this many jobs wait for each page, because a page is much longer than a status."""
 
 AGAIN = 60.0
-"""Seconds of single polls after a list that failed, or that had too many pages."""
+"""Seconds of single polls after a walk through the list that failed or had too many pages."""
 
 
 class PageTask(Task):
-    """The request for one page of a list. `token` is that of the page, None for the first; or it is a tuple of ids."""
+    """The request for one page of a list. `token` is the page's token, None for the first page, or a tuple of ids."""
 
     __slots__ = ("number", "token", "walk")
 
@@ -47,7 +47,7 @@ class PageTask(Task):
 
     def __init__(self, walk: PageWalk, number: int, token: Token) -> None:
         super().__init__(walk.account, None)
-        self.begun = True  # whatever goes wrong with it is a fault, and the jobs are polled one by one
+        self.begun = True  # any failure is a fault, and the jobs are then polled one by one
         self.walk = walk
         self.number = number
         self.token = token
@@ -85,8 +85,8 @@ class PageTask(Task):
 class PageWalk:
     """One walk through the pages of an account's list, until all jobs in `wanted` were seen.
 
-    At most `most` pages are asked for, the first `at_once` of them at the same time, as far as their tokens are known:
-    at first those in `todo`.
+    At most `most` pages are requested, the first `at_once` of them at the same time if their tokens are known. The
+    walk begins with the tokens in `todo`.
     """
 
     def __init__(
@@ -95,30 +95,30 @@ class PageWalk:
         self.account = account
         self.wanted = wanted
         self.rows: dict[str, tuple[Snapshot, float]] = {}
-        """What each row said about a job, and when it was asked for."""
+        """By job id: the job's row, and when its page was requested."""
         self.whole = True
-        """Whether it came to its end; not where a page failed, or there were too many of them."""
+        """Whether the walk ended normally: no page failed, and there were not too many."""
         self._most, self._at_once = most, at_once
         self.pages: list[PageTask] = []
-        """Those that were asked for."""
+        """The pages requested so far."""
         self.done = False
-        """Whether no further page is asked for: all jobs were seen, a page has not come, or there were too many."""
+        """Whether no further page is requested: all jobs were seen, a page failed, or there were too many."""
         self._known: set[str] = set()
         self._todo: deque[Token] = deque(todo)
         self._asked = self._open = self._last = 0
 
     @property
     def over(self) -> bool:
-        """Whether every page that was asked for has come, or has not."""
+        """Whether every requested page has arrived or failed."""
         return not self._open
 
     @property
     def needed(self) -> int:
-        """How many pages it took to see all jobs; where some were not seen, all of them."""
+        """How many pages it took to see all jobs; if some were not seen, the number of all pages."""
         return self._last if len(self.rows) == len(self.wanted) else self._asked
 
     def further(self) -> list[PageTask]:
-        """The pages that are to be asked for now."""
+        """The pages to request now."""
         found: list[PageTask] = []
         while self._todo and (not self._open or self._asked < self._at_once):
             if self._asked == self._most:
@@ -131,7 +131,7 @@ class PageWalk:
         return found
 
     def take(self, page: Page, number: int, asked_at: float) -> None:
-        """A page has come."""
+        """Take the rows of a page that arrived, and the tokens of further pages."""
         self._open -= 1
         rows = {row.job_id: (row, asked_at) for row in page.items if row.job_id in self.wanted}
         self.rows.update(rows)
@@ -144,17 +144,17 @@ class PageWalk:
                 self._todo.append(token)
 
     def fail(self) -> None:
-        """A page has not come."""
+        """Note that a page failed: the walk ends."""
         self._open -= 1
         if not self.done:
             self._end(whole=False)
 
     def stop(self) -> None:
-        """No further page is asked for."""
+        """Request no further page."""
         self._end(whole=False)
 
     def withdraw(self) -> None:
-        """A page is not asked for after all."""
+        """Note that a queued page will not be requested."""
         self._open -= 1
 
     def _end(self, *, whole: bool) -> None:
@@ -163,21 +163,21 @@ class PageWalk:
 
 
 class ListPolling:
-    """The jobs of one account that may be asked about by its list."""
+    """The jobs of one account that may be polled through its list."""
 
     def __init__(self, account: AccountState) -> None:
         self.account = account
         self.watches: dict[str, Watch] = {}
         self.parked: dict[str, Watch] = {}
-        """Those whose time has come, and who wait for the walk that is under way."""
+        """The jobs whose poll time has come and that wait for the current walk instead."""
         self.ended: set[str] = set()
-        """Those whose row has a verdict, which a status request is to confirm."""
+        """The jobs whose row has a verdict that a status request must confirm."""
         self.walk: PageWalk | None = None
         self._pages = 0
         self._not_before = -math.inf
 
     def park(self, watch: Watch, run: Run) -> bool:
-        """Have a job whose time has come wait for the walk through the list, where there is one or it is cheaper."""
+        """Whether a job whose poll time has come waits for a walk through the list: one is under way, or is cheaper."""
         now = run.loop.now()
         if watch.job.id in self.ended:
             self.ended.discard(watch.job.id)
@@ -213,13 +213,13 @@ class ListPolling:
         return pages if self._by_ids else max(self._pages, pages)
 
     def forget(self, job_id: str) -> None:
-        """A job is no longer waited for."""
+        """Stop following a job."""
         self.watches.pop(job_id, None)
         self.parked.pop(job_id, None)
         self.ended.discard(job_id)
 
     def begin(self) -> None:
-        """A new walk: by ids, those whose time has come and all others fill the questions."""
+        """Begin a walk. By ids, the jobs whose time has come go first, and all others fill the requests."""
         wanted, due = set(self.watches), self._due
         if self._by_ids:
             ids = [*self.parked, *(job_id for job_id in self.watches if job_id not in self.parked)]
@@ -229,7 +229,7 @@ class ListPolling:
             self.walk = PageWalk(self.account, wanted, max(1, len(wanted) // WORTH), due)
 
     def go_on(self, run: Run) -> None:
-        """Have the pages that are to be asked for queue, and those that need not be asked for any more leave."""
+        """Queue the next pages; if the walk is done, withdraw the queued ones."""
         walk = self.walk
         assert walk is not None
         for page in walk.further():
@@ -239,11 +239,11 @@ class ListPolling:
                 walk.withdraw()
 
     def stop(self, run: Run) -> None:
-        """Ask for no further page of the walk that is under way."""
+        """Request no further page of the current walk."""
         if self.walk is not None:
             self.walk.stop()
             self.go_on(run)
-            if self.walk.over:  # no answer of it will come, and end it
+            if self.walk.over:  # no response will arrive that would end it
                 parked, self.walk, self.parked = self.parked, None, {}
                 for watch in parked.values():
                     run.enqueue(watch)
@@ -272,7 +272,7 @@ class ListPolling:
                 yield from run.settle(found, run.guarded(found, listed))
 
     def _unconfirmed(self, row: Snapshot) -> bool:
-        """Whether a row has a verdict that a poll is to confirm. A whole record's counts, unless files are late."""
+        """Whether a poll must confirm the row's verdict: not if rows are whole records and no files are late."""
         whole = self.account.provider.list_polling.whole  # type: ignore[union-attr]
         return row.state.final and (row.files_late or not whole)
 

@@ -1,12 +1,12 @@
 """The main loop: one job or ten thousand, one loop. It runs in the calling thread.
 
-The calling thread holds the plan, the state of every job and the hooks; a transport takes requests and hands back whole
-answers. What to ask and what an answer means is the work of `task`, `watch` and `call`: nothing here knows a provider
-or a kind of task, reads a clock by itself or imports a network library.
+The calling thread holds the plan and the state of every job, and calls the hooks. A transport takes requests and
+returns complete responses. `task`, `watch` and `call` decide what to send and what a response means: this module knows
+no provider and no kind of task, does not read a clock directly, and does not import a network library.
 
     act        send every request whose time has come and that its account's limiter lets through
-    receive    wait until an answer came or something is planned, and hand the answer to its task
-    settle     plan the task's next request, or end it; tell its events
+    receive    wait until a response arrives or something is planned, and hand the response to its task
+    settle     plan the task's next request, or end the task; report its events
 """
 
 from __future__ import annotations
@@ -46,35 +46,35 @@ from .watch import Watch
 log = logging.getLogger("vidpoll")
 
 SPREAD = 0.005
-"""Seconds between the first requests of an account's jobs, where it has more of them than may go at once."""
+"""Seconds between the first requests of an account's jobs, if they are more than may be sent at once."""
 
 BATCH = 16
-"""So many answers are digested before the loop looks again at what is planned."""
+"""At most this many responses are digested before the loop looks at the plan again."""
 
 Told = Generator[tuple[Job, Event], None, None]
 
 
 class Teller(Protocol):
-    """Who tells the hooks, and keeps what must be on disk before they hear of it."""
+    """Calls the hooks, after it has stored what must be on disk before they run."""
 
     gather: float
-    """Seconds for which verdicts are gathered, so that one commit keeps them all; 0: each is told at once."""
+    """Seconds for which verdicts are gathered, so that one commit stores them all; 0: report each one at once."""
 
     def tell(self, job: Job, event: Event) -> None:
-        """Tell one event."""
+        """Report one event."""
         ...
 
     def verdicts(self, told: Sequence[tuple[Job, Event]]) -> None:
-        """Tell verdicts that were gathered."""
+        """Report gathered verdicts."""
         ...
 
     def save_due(self, now: float) -> float:
-        """Save what has waited long enough; return the monotonic second of the next look."""
+        """Save what has waited long enough; return the monotonic second of the next call."""
         ...
 
 
 class Loop:
-    """Sends requests when their time has come and hands answers to their tasks. One a client; `run` may be nested."""
+    """Sends requests when their time has come, hands responses to their tasks. One per client; `run` may be nested."""
 
     def __init__(
         self,
@@ -94,31 +94,31 @@ class Loop:
         """Monotonic seconds."""
         self.recorder = Recorder()
         self.closed = False
-        """Set when the client is closed: nothing is sent any more."""
+        """True once the client is closed: then nothing is sent."""
 
     @property
     def clock(self) -> Clock:
-        """The one clock of everything that waits."""
+        """The clock by which everything waits."""
         return self.context.clock
 
     def beside(self, clock: Clock) -> Loop:
-        """This loop for a thread beside its run, which waits by a clock of its own. It runs nothing."""
+        """A copy of this loop with another clock, for a thread that works beside the run. The copy runs nothing."""
         other = copy.copy(self)
         other.context = Context(clock, self.context.random, self.context.patience)
         other.now = other.context.now
         return other
 
     def told_by(self, teller: Teller) -> Loop:
-        """This loop with another teller, for a run of its own."""
+        """A copy of this loop with another teller, for a separate run."""
         other = copy.copy(self)
         other.teller = teller
         return other
 
     def run(self, tasks: Sequence[Task], stop: threading.Event | None = None, feed: Feed | None = None) -> Told:
-        """Ask until every task is done. Yields what happened, hooks already told; leaving it early is fine.
+        """Run until every task is done. Yields each event after the hooks; the caller may leave the generator early.
 
-        `feed` adds tasks while the run goes on. Raises what a builder or an account raises (UsageError), before
-        anything of that task is sent, unless the task ends alone by it.
+        `feed` adds tasks during the run. Raises what a builder or an account raises (UsageError) before anything is
+        sent for that task, unless the task is `alone`: then only the task ends.
         """
         with closing(self.turns(tasks, stop, feed)) as turns:
             for told in turns:
@@ -128,7 +128,7 @@ class Loop:
     def turns(
         self, tasks: Sequence[Task], stop: threading.Event | None = None, feed: Feed | None = None
     ) -> Generator[tuple[Job, Event] | None, None, None]:
-        """As `run`, with a None after each turn, so that the caller sees what became of its feed meanwhile."""
+        """Like `run`, but yields None after each turn, so that the caller can look at its feed between turns."""
         run = Run(self, tasks, feed)
         try:
             while run.open:
@@ -142,11 +142,11 @@ class Loop:
             yield from run.tell_verdicts()
         finally:
             run.abandon()
-            run.tell_verdicts()  # an answer in hand counts, whatever ended the wait
+            run.tell_verdicts()  # a response that was received counts, whatever ended the wait
 
 
 class Run:
-    """One use of the loop: the heap of what is planned, the queues, and the requests that are under way."""
+    """One use of the loop: the heap of planned entries, the queues, and the requests under way."""
 
     def __init__(self, loop: Loop, tasks: Sequence[Task], feed: Feed | None = None) -> None:
         self.loop = loop
@@ -155,25 +155,25 @@ class Run:
         self.bound = sum(loop.http_timeout)
         """Seconds that one request may take."""
         self.inbox: Queue[Ticket | Nudge] = Queue()
-        self.under_way: dict[Ticket, tuple[Task, float]] = {}  # and when each is given up, the first one first
-        self.hurried: dict[Ticket, float] = {}  # those of them that are given up sooner, as they were sent late
+        self.under_way: dict[Ticket, tuple[Task, float]] = {}  # with the time at which each is given up, earliest first
+        self.hurried: dict[Ticket, float] = {}  # those that are given up sooner, because they were sent late
         self.left = 0
-        self.tasks: dict[Task, None] = {}  # those that have not ended
+        self.tasks: dict[Task, None] = {}  # the tasks that have not ended
         self.lists: dict[AccountState, ListPolling] = {}
         self.queues: dict[AccountState, WaitQueue] = {}
         self.heap: list[Planned] = []
-        self.verdicts: list[tuple[Job, Event]] = []  # gathered, and not told yet
+        self.verdicts: list[tuple[Job, Event]] = []  # gathered, and not reported yet
         self.tell_at = math.inf
         self._number = count()
         self._begin_all(tasks)
 
     @property
     def open(self) -> bool:
-        """Whether a task is left that the loop goes on for, or may come."""
+        """Whether a task that counts is left, or the feed may add one."""
         return self.left > 0 or (self.feed is not None and self.feed.open)
 
     def feed_on(self) -> Told:
-        """Begin the tasks that are new, and yield what the feed has for the caller."""
+        """Begin the new tasks of the feed, and yield its events for the caller."""
         if self.feed is not None:
             if tasks := self.feed.take(self):
                 self._begin_all(tasks)
@@ -182,7 +182,7 @@ class Run:
     # -- planning -----------------------------------------------------------------------------------------------------
 
     def _begin_all(self, tasks: Sequence[Task]) -> None:
-        """Plan the first requests: a few at once, the others of an account spread over at most one floor."""
+        """Plan the first requests: a few at once, the account's other ones spread over at most one floor."""
         now = self.loop.now()
         crowds = Counter(task.account for task in tasks)
         numbers: Counter[AccountState] = Counter()
@@ -200,7 +200,7 @@ class Run:
             self._push(task, max(task.first(now), now + late), ask=True)
 
     def join_list(self, watch: Watch) -> None:
-        """Have a job be polled by its provider's list too, where it has one that may be."""
+        """Let the provider's list also poll the job, if the provider has one that may contain it."""
         polling = watch.account.provider.list_polling
         if polling is not None and (polling.takes is None or polling.takes(watch.job.id)):
             self.lists.setdefault(watch.account, ListPolling(watch.account)).watches[watch.job.id] = watch
@@ -208,16 +208,19 @@ class Run:
     def _push(self, task: Task, at: float, *, ask: bool) -> None:
         task.planned = Planned(at, next(self._number), task, ask)
         heapq.heappush(self.heap, task.planned)
+        if len(self.heap) > ROOM + 2 * len(self.tasks):  # most entries are of tasks that were planned anew
+            self.heap = [entry for entry in self.heap if entry.task.planned is entry]
+            heapq.heapify(self.heap)
 
     def plan(self, task: Task, at: float) -> None:
-        """Ask at `at`; if the deadline comes before it, give up there."""
+        """Plan the next request at `at`; if the deadline is earlier, plan to give up then."""
         if task.deadline is not None and at > task.deadline:
             self.plan_end(task, task.gives_up_at(self.loop.now()))
         else:
             self._push(task, at, ask=True)
 
     def plan_end(self, task: Task, at: float) -> None:
-        """End a task at `at`, whatever has come until then."""
+        """Plan to end a task at `at`, whatever was received by then."""
         self._push(task, at, ask=False)
 
     def queue_of(self, account: AccountState) -> WaitQueue:
@@ -225,18 +228,18 @@ class Run:
         return self.queues.setdefault(account, WaitQueue(account.limiter))
 
     def enqueue(self, task: Task) -> None:
-        """Have a task whose time has come wait for its account's limiter."""
+        """Queue a task whose time has come for its account's limiter."""
         self.queue_of(task.account).join(task, self.loop.now())
 
     # -- sending ------------------------------------------------------------------------------------------------------
 
     def act(self) -> Told:
-        """Send every request whose time has come, as the limiters let them; end every task whose time is over."""
+        """Send every request whose time has come, as far as the limiters allow; end every task whose time is over."""
         context, now = self.loop.context, self.loop.now()
         while self.heap and self.heap[0].at <= now:
             entry = heapq.heappop(self.heap)
             task = entry.task
-            if task.planned is not entry:  # a row of a list came before it
+            if task.planned is not entry:  # a list's row has replaced it
                 continue
             task.planned = None
             if not entry.ask:
@@ -252,7 +255,7 @@ class Run:
         yield from self._through(context)
 
     def _send_single(self, task: Task, now: float) -> Told:
-        """Send a request that does not queue, unless its account was told to slow down."""
+        """Send a request that does not queue, unless the provider has told the account to slow down."""
         task.account.share(True)
         earliest = task.account.limiter.admit_single(task, now, submit=task.submits)
         if earliest > now:
@@ -261,7 +264,7 @@ class Run:
             yield from self._begin(task)
 
     def _through(self, context: Context) -> Told:
-        """Send what the limiters let through; end those who queue in vain."""
+        """Send what the limiters let through; end the tasks that queue in vain."""
         for account in [account for account, queue in self.queues.items() if queue]:
             account.share(True)
         turns = deque(queue for queue in self.queues.values() if queue)
@@ -292,30 +295,30 @@ class Run:
             yield from self._conclude(task, Fault(unsent.reason, sent=False, local=isinstance(unsent, Misconfigured)))
 
     def _try(self, task: Task, *, fresh: bool = False) -> NoAnswer | None:
-        """Send the task's request. Raises what a builder or an account raises, for the first request only."""
+        """Send the task's request. Raises what a builder or an account raises, but only for the first request."""
         if self.loop.closed:
             raise UsageError("this client is closed; make a new one")
         try:
             if fresh:
                 task.call = task.ask()
             self._send(task)
-        except Misconfigured as error:  # no thread: what was begun bears it
+        except Misconfigured as error:  # no thread: for a task that has begun, this is a passing fault
             return NoAnswer(error.reason, sent=False) if task.begun else error
         except Exception as error:
             if not task.begun:
                 raise
-            log.error("%s: a request cannot be made (%s)", task.account.name, type(error).__name__)
-            return NoAnswer(f"the request could not be made ({type(error).__name__})", sent=False)
+            log.error("%s: a request could not be built (%s)", task.account.name, type(error).__name__)
+            return NoAnswer(f"the request could not be built ({type(error).__name__})", sent=False)
         task.begun = True
         return None
 
     def _send(self, task: Task) -> None:
         loop = self.loop
-        assert task.call is not None  # it has just been made, or has a further request
+        assert task.call is not None  # it was just made, or has a further request
         wire = task.call.wire(loop.http_timeout)
         now = task.asked_at = loop.now()
         ticket = loop.transport.begin(wire, self.inbox)
-        start = now if task.deadline is None else min(now, task.deadline)  # a late one has no time of its own
+        start = now if task.deadline is None else min(now, task.deadline)  # a late request gets no extra time
         self.under_way[ticket] = (task, start + sum(wire.timeout))
         if start < now:
             self.hurried[ticket] = start + sum(wire.timeout)
@@ -323,7 +326,7 @@ class Run:
     # -- receiving ----------------------------------------------------------------------------------------------------
 
     def receive(self) -> Told:
-        """Wait until an answer came or something is planned, and digest what came."""
+        """Wait until a response arrives or something is planned, and digest what arrived."""
         if not self.open:
             return
         now = self.loop.now()
@@ -345,7 +348,7 @@ class Run:
             yield from self.tell_verdicts()
 
     def _wake_times(self, now: float) -> Iterator[float]:
-        """The monotonic seconds at which the loop has something to do, whether an answer comes or not."""
+        """The monotonic seconds at which the loop has something to do even if no response arrives."""
         yield self._given_up()
         yield from self.hurried.values()
         yield self.tell_at
@@ -358,23 +361,23 @@ class Run:
         yield from (queue.wake(now, spare) for queue in self.queues.values() if queue)
 
     def _given_up(self) -> float:
-        """When the first of the requests under way is given up."""
+        """The monotonic second at which the first of the requests under way is given up."""
         return next((bound for _, bound in self.under_way.values()), math.inf)
 
     def _taken(self, ticket: Ticket) -> Task:
-        """The task of a ticket that is no longer under way."""
+        """Remove a ticket from the requests under way, and return its task."""
         self.hurried.pop(ticket, None)
         return self.under_way.pop(ticket)[0]
 
     def _overdue(self, now: float) -> Told:
-        """Let go of the requests whose time is over."""
+        """Give up the requests whose time is over."""
         over = [ticket for ticket, bound in self.hurried.items() if bound <= now]
         if self._given_up() <= now:
             over += [ticket for ticket, (_, bound) in self.under_way.items() if bound <= now and ticket not in over]
         for overdue in over:
             self.loop.transport.abort(overdue)
-            if overdue.aborted:  # else it has just finished: its answer is on its way to the inbox
-                lost = NoAnswer(f"no whole answer within {self.bound:g} s", sent=overdue.sent)
+            if overdue.aborted:  # else it has just finished, and its response is about to enter the inbox
+                lost = NoAnswer(f"no complete response within {self.bound:g} s", sent=overdue.sent)
                 yield from self._digest(self._taken(overdue), lost)
 
     def _digest(self, task: Task, outcome: Response | BaseException) -> Told:
@@ -398,12 +401,12 @@ class Run:
         yield from self._conclude(task, value)
 
     def _note(self, task: Task, asked: Request, outcome: Response | BaseException, secrets: tuple[str, ...]) -> None:
-        """Keep an answer for the job's transcript."""
+        """Record a response in the job's transcript."""
         if task.job is not None:
             self.loop.recorder.note(task.job.ref, self.loop.clock.time(), asked, outcome, secrets)
 
     def _conclude(self, task: Task, value: object) -> Told:
-        """Hand the task what its call brought, and plan the next one."""
+        """Hand the result of a call to its task, and plan the task's next request."""
         call, context = task.call, self.loop.context
         if call is not None:
             optional(partial(self._heed, task, call), None)
@@ -411,10 +414,10 @@ class Run:
         task.account.share(False)
         yield from task.after(self)
         if task.planned is not None:
-            task.call = None  # ten thousand of them wait
+            task.call = None  # to save memory: ten thousand tasks may wait
 
     def _heed(self, task: Task, call: Call[Any]) -> None:
-        """Have an account's limiter hear what the headers of an answer say."""
+        """Pass what the headers of a response say to the account's limiter."""
         limiter, now = task.account.limiter, self.loop.now()
         if call.retry_after is not None:
             limiter.retry_after(now + min(call.retry_after, GOOD_HINT), now, submit=task.submits)
@@ -422,17 +425,17 @@ class Run:
             limiter.rate.told(*call.left, now)
 
     def guarded(self, task: Task, step: Callable[[], Step]) -> Step:
-        """What a task makes of its answer. Whatever that raises is a fault of this question, and not the end of all."""
+        """Run a step of a task. An exception becomes a fault of this request, so that the run continues."""
         try:
             return step()
-        except Exception as error:  # noqa: BLE001 - the other jobs are not to hear of it
-            log.error("%s: an answer cannot be taken in: %s", task.account.name, redact.trace(error))
-            return task.digest(Fault(f"an answer that cannot be taken in ({type(error).__name__})"), self.loop.context)
+        except Exception as error:  # noqa: BLE001 - the other jobs must not be affected
+            log.error("%s: a response cannot be processed: %s", task.account.name, redact.trace(error))
+            return task.digest(Fault(f"the response cannot be processed ({type(error).__name__})"), self.loop.context)
 
     # -- settling -----------------------------------------------------------------------------------------------------
 
     def settle(self, task: Task, step: Step) -> Told:
-        """Plan the next request, or end the task; then tell what happened."""
+        """Plan the next request, or end the task; then report the events."""
         events, again_at = step
         if again_at is not None and task.deadline is not None and self.loop.now() >= task.deadline:
             events, again_at = [*events, *task.expire(self.loop.context)], None
@@ -449,13 +452,13 @@ class Run:
         task.ended(self)
 
     def _expire(self, task: Task, why: OutcomeUnknown | None = None) -> Told:
-        """A task's time is over."""
+        """End a task whose time is over."""
         task.account.limiter.leave(task, ended=True)
         self._over(task)
         yield from self._tell(task, task.expire(self.loop.context, why))
 
     def _tell(self, task: Task, events: Sequence[Event]) -> Told:
-        """Tell the hooks, then the caller. Verdicts may be gathered first."""
+        """Report events to the hooks, then to the caller. Verdicts may be gathered first."""
         teller, job, rest = self.loop.teller, task.job, deque(events)
         if job is None:
             return
@@ -468,11 +471,11 @@ class Run:
                 else:
                     teller.tell(job, event)
                     yield job, event
-        finally:  # the caller left, or Ctrl-C came in a hook: a verdict in hand counts
+        finally:  # if the caller left, or Ctrl-C interrupted a hook, the remaining verdicts still count
             self.verdicts += [(job, event) for event in rest if isinstance(event, (Completed, Failed))]
 
     def tell_verdicts(self) -> list[tuple[Job, Event]]:
-        """Tell the verdicts that were gathered, and return them."""
+        """Report the gathered verdicts, and return them."""
         verdicts, self.verdicts, self.tell_at = self.verdicts, [], math.inf
         if verdicts:
             self.loop.teller.verdicts(verdicts)
@@ -481,21 +484,17 @@ class Run:
     # -- leaving ------------------------------------------------------------------------------------------------------
 
     def stop(self) -> Told:
-        """End every task that is still open, because `stop` was set. An answer in hand still counts."""
+        """End every open task, because `stop` was set. Responses in the inbox still count."""
         while not self.inbox.empty():
             if not isinstance(came := self.inbox.get(), Nudge):
                 yield from self._digest(self._taken(came), came.outcome)
-        tasks = [entry.task for entry in self.heap if entry.task.planned is entry]
-        tasks += [watch for polling in self.lists.values() for watch in polling.parked.values() if not watch.planned]
-        tasks += [task for queue in self.queues.values() for task in queue.tasks]
-        tasks += [task for task, _ in self.under_way.values()]
         self.heap.clear()
         self.abandon()
-        for task in tasks:
+        for task in list(self.tasks):
             yield from self._tell(task, task.expire(self.loop.context, task.stopped()))
 
     def let_go(self, tasks: Sequence[Task]) -> None:
-        """Ask no more for these, and tell nothing. One whose request is under way ends by its answer."""
+        """End these tasks without events. A task whose request is under way ends with its response."""
         gone = self.tasks.keys() & set(tasks) - {task for task, _ in self.under_way.values()}
         for queue in self.queues.values():
             queue.withdraw(lambda task: task in gone)
@@ -508,7 +507,7 @@ class Run:
                 polling.stop(self)
 
     def abandon(self) -> None:
-        """Let go of what is under way."""
+        """Abort the requests under way, and release every slot."""
         for task in [task for task, _ in self.under_way.values()] + [t for q in self.queues.values() for t in q.tasks]:
             task.account.limiter.leave(task, ended=True)
         for ticket in self.under_way:

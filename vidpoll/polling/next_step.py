@@ -1,4 +1,4 @@
-"""What a user can do next: the lines with which errors end. Each of them works where it is pasted."""
+"""What a user can do next: the last lines of errors. Every command and every line of Python in them works as pasted."""
 
 from __future__ import annotations
 
@@ -22,43 +22,43 @@ REMEDY = {
 
 
 def resume_call(account: OpenAccount, ref: str) -> str:
-    """The line of Python that goes on waiting; an account that only this client knows as it is needs this client."""
+    """The line of Python that resumes a wait. An account that only this client knows needs `client`, not `vidpoll`."""
     known = account.standard and account.account.base_url is None
     return f"{'vidpoll' if known else 'client'}.wait({json.dumps(ref, ensure_ascii=False)})"
 
 
 def resume_line(account: OpenAccount, ref: str) -> str:
-    """The command that goes on waiting, or else the line of Python."""
+    """The command that resumes a wait, or else the line of Python."""
     return _command(account, "wait", ref) if account.standard else resume_call(account, ref)
 
 
 def quota_line(account: OpenAccount) -> str:
-    """The command that tells what is left, or else the line of Python."""
+    """The command that shows the account's quota, or else the line of Python."""
     name = account.name
     return _command(account, "quota", name) if account.standard else f"client.quota({json.dumps(name)})"
 
 
 def jobs_line(account: OpenAccount) -> str:
-    """The command that lists what the provider has, or else the line of Python."""
+    """The command that lists the provider's jobs, or else the line of Python."""
     name = account.name
     return _command(account, "jobs", name) if account.standard else f"client.jobs({json.dumps(name)})"
 
 
 def _command(account: OpenAccount, *words: str) -> str:
-    """A command of the command line, asked where this account is asked."""
+    """A command line that uses the base URL of this account."""
     elsewhere = [] if account.account.base_url is None else ["--base-url", account.base_url]
     return shell.join(["vidpoll", *words, *elsewhere])
 
 
 def asked_at(account: OpenAccount) -> str:
-    """Where an account is asked, and what sets that."""
-    return f"It was asked at {redact.url(account.base_url)}, which {account.set_by} sets"
+    """The base URL of an account, and what sets it."""
+    return f"The base URL was {redact.url(account.base_url)} (set {account.set_by} to change it)"
 
 
 def advice(fault: Fault, account: OpenAccount, path: str = "", job: Job | None = None) -> str:
-    """The next step after a refusal, as the end of a sentence; empty where there is none.
+    """The next step after a refusal, as the end of a sentence; empty if there is none.
 
-    `path` is what was asked for, below the base URL.
+    `path` is the path of the request, below the base URL.
     """
     step = "" if fault.local else _step(fault, account, path, job)
     return f". {step}" if step else ""
@@ -75,36 +75,36 @@ def _step(fault: Fault, account: OpenAccount, path: str, job: Job | None) -> str
         return asked_at(account)
     return {
         401: f"Check the key ({key_names(provider.auth)})" if provider.auth.variables else "",
-        402: f"What is left: {quota_line(account)}" if provider.quota is not None else "",
+        402: f"See what is left: {quota_line(account)}" if provider.quota is not None else "",
         407: proxy(account),
         409: f"Wait for it first: {resume_line(account, job.ref)}" if job is not None else "",
     }.get(fault.status or 0, "")
 
 
 def moved_to(target: str, account: OpenAccount, path: str) -> str:
-    """The base URL at which a redirect says that the same path is to be asked for; empty where it is another path."""
+    """The new base URL, if a redirect leads to the same path below another base URL; else empty."""
     base = target.rstrip("/").removesuffix(path.rstrip("/")) if path.strip("/") else ""
     moved = base != target.rstrip("/") and is_base_url(base) and base != account.base_url
     return base if moved else ""
 
 
 def proxy(account: OpenAccount) -> str:
-    """What a proxy that asks for a password needs."""
+    """The next step if a proxy requires a password."""
     variable = f"{account.origin[0].upper()}_PROXY"
-    return f"Give its user and password in {variable}, like http://USER:PASSWORD@HOST:PORT"
+    return f"Set its user and password in {variable}, like http://USER:PASSWORD@HOST:PORT"
 
 
 def wrong_address(account: OpenAccount, path: str) -> str:
-    """What may be wrong with a base URL at which the API is not."""
+    """The next step if a response did not come from the API: the base URL may be wrong."""
     above = urlsplit(account.base_url).path
     twice = next((head for head in _heads(path) if above.endswith(head)), "")
-    said = f"That is not the API's own word, so the address may be wrong: {redact.url(account.base_url + path)}"
+    said = f"That response is not from the API, so the base URL may be wrong: {redact.url(account.base_url + path)}"
     if twice:
         return f"{said} has {twice} twice. Set {account.set_by} to {account.base_url.removesuffix(twice)}"
-    return f"{said}. {account.set_by} sets it, to one like {account.provider.base_url}"
+    return f"{said}. Set {account.set_by} to a base URL like {account.provider.base_url}"
 
 
 def _heads(path: str) -> list[str]:
-    """The beginnings of a path, the longest first: /api/v1 and /api of /api/v1/tasks."""
+    """The parent paths of a path, the longest first: /api/v1 and /api for /api/v1/tasks."""
     parts = path.split("/")[1:-1]
     return ["/" + "/".join(parts[:count]) for count in range(len(parts), 0, -1)]

@@ -1,4 +1,4 @@
-"""What a job will cost, asked where somebody has to be asked: the provider's estimate, and the account's quota."""
+"""What a job will cost, from the provider's estimate and the account's quota. Requests are sent only if needed."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from .loop import Loop
 from .submit import ask_quota, run_once, value_of
 
 FRESH = 60.0
-"""Seconds for which an answer about prices is not asked for again."""
+"""Seconds for which a response about prices is reused."""
 
 
 class Prices:
-    """The prices of a client's accounts. `charges` brings what former jobs of an account were charged."""
+    """The prices of a client's accounts. `charges` returns what an account's former jobs were charged."""
 
     def __init__(self, loop: Loop, charges: Callable[[str], Sequence[Charge]]) -> None:
         self._loop = loop
@@ -31,16 +31,16 @@ class Prices:
         self._fresh: dict[Hashable, tuple[float, Any]] = {}
 
     def quota(self, account: AccountState) -> Quota:
-        """What the account may still do, asked now. Raises Unsupported, ProviderError, AnswerError."""
+        """What the account may still do, by a request sent now. Raises Unsupported, ProviderError, AnswerError."""
         quota = ask_quota(self._loop, account)
         self._fresh["quota", account.name] = self._loop.now(), quota
         return quota
 
     def known(self, account: AccountState) -> AccountPrices:
-        """What is known of the account: its quota, by one request at most, and what former jobs were charged.
+        """What is known of the account: its quota, by at most one request, and what former jobs were charged.
 
-        A quota that is refused or cannot be read is as one that tells no prices. Raises ConfigurationError, and
-        ProviderError where nothing answers.
+        A quota that is refused or cannot be read counts as one without prices. Raises ConfigurationError, and
+        ProviderError if no response arrives.
         """
         quota: Quota | None = None
         if account.provider.quota is not None:
@@ -48,20 +48,20 @@ class Prices:
         return replace(self.unasked(account), quota=quota)
 
     def unasked(self, account: AccountState) -> AccountPrices:
-        """What is known of the account without a question."""
+        """What is known of the account without a request."""
         return AccountPrices(None, self._charges(account.name), _is_listed(account))
 
     def estimate(self, account: AccountState, kind: str, fields: Mapping[str, object]) -> Price | None:
-        """The provider's own answer for these fields; None where it has no such question, or does not answer it.
+        """The provider's own estimate for these fields; None if it offers none or gives none.
 
-        An equal question is not asked again. Raises as `known` does.
+        An equal request is not sent again within `FRESH` seconds. Raises what `known` raises.
         """
         operation = account.provider.estimate.get(kind)
         if operation is None:
             return None
         try:
             request = build(account.opened, operation, fields)
-        except Unsupported:  # there is no such question for this model
+        except Unsupported:  # there is no estimate for this model
             return None
         who = f"{account.name} {kind} estimate"
 
@@ -76,12 +76,12 @@ class Prices:
         return found
 
     def price(self, account: AccountState, kind: str, fields: Mapping[str, object]) -> Price | None:
-        """What one job will cost; None where nobody knows. What is not needed for that is not asked.
+        """What one job will cost; None if the price is unknown. Sends only the requests that it needs.
 
-        Raises MissingKey where nobody knows, and the provider could have been asked with a key.
+        Raises MissingKey if the price is unknown and the provider would give an estimate with a key.
         """
         operation = account.provider.submit[kind]
-        build(account.opened, operation, fields)  # what is wrong with the call is raised now
+        build(account.opened, operation, fields)  # errors of the call are raised now
         estimate = self.estimate(account, kind, fields)
         known = AccountPrices() if estimate else self.known(account)
         price = price_of(kind, operation, fields, known, estimate=estimate)
@@ -90,7 +90,7 @@ class Prices:
         return price
 
     def _once(self, key: Hashable, ask: Callable[[], Any]) -> Any:
-        """The answer to a question, asked once in a minute; None where the provider does not answer it."""
+        """The result of `ask`, called at most once in `FRESH` seconds; None if the provider gives no usable one."""
         at, value = self._fresh.get(key, (0.0, None))
         now = self._loop.now()
         if key not in self._fresh or now - at >= FRESH:
@@ -100,13 +100,13 @@ class Prices:
 
 
 def _is_listed(account: AccountState) -> bool:
-    """Whether the account is at the vendor's own address; one at loopback is a simulator, and counts as that."""
+    """Whether the account is at the vendor's own address. A loopback address is a simulator, and counts too."""
     mine, provider = account.opened.origin, account.provider
     return mine == origin(provider.base_url) or provider.is_vendors(mine[1]) or nearness(mine[1]) == LOOPBACK
 
 
 def _answered(ask: Callable[[], Any]) -> Any:
-    """What was answered; None for a refusal, for what cannot be read, and where nothing can be asked without a key."""
+    """The result of `ask`; None for a refusal, a response that cannot be read, or a missing key."""
     try:
         return ask()
     except (AnswerError, MissingKey, Unsupported):
@@ -118,6 +118,6 @@ def _answered(ask: Callable[[], Any]) -> Any:
 
 
 def _question(request: Request) -> tuple[Hashable, ...]:
-    """What makes two requests the same question."""
+    """What makes two requests equal."""
     body = json.dumps(request.json, sort_keys=True, default=repr)
     return request.method, request.place, request.query, body, request.body, request.about

@@ -1,6 +1,6 @@
-"""One harmless request to the host of an account, without its key: whether the way there is free, and the clocks agree.
+"""One harmless request to an account's host, without its key: shows whether it can be reached, and the clock skew.
 
-It goes out as every other request does, through the client's transport. Nothing is tried again here.
+The request goes through the client's transport, like every other request. Nothing is tried again here.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from .next_step import advice
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What a request to the base URL of an account has shown.
+    """The result of a request to the base URL of an account.
 
-    `url` is where it went (without a login), `status` the HTTP status, `seconds` how long the answer took. `skew` is by
-    how many seconds the server's clock is ahead of this machine's; None where the answer had no Date.
+    `url` is the requested URL (without a login), `status` the HTTP status, `seconds` the time until the response.
+    `skew` is the number of seconds by which the server's clock is ahead of this machine's; None without a Date header.
     """
 
     url: str
@@ -33,7 +33,7 @@ class Reach:
 
 
 def reach(loop: Loop, opened: OpenAccount) -> Reach:
-    """Ask once. Raises ConfigurationError for what this machine cannot send, ProviderError where no answer came."""
+    """Send one request. Raises ConfigurationError if this machine cannot send it, ProviderError if no response came."""
     url = opened.base_url
     wire = WireRequest(
         "GET",
@@ -57,14 +57,14 @@ def reach(loop: Loop, opened: OpenAccount) -> Reach:
 
 
 def _answer(loop: Loop, wire: WireRequest) -> Response:
-    """The answer, or NoAnswer when the time of one request is over."""
+    """The response. Raises NoAnswer when the time of one request is over."""
     inbox: Queue[Any] = Queue()
     ticket: Ticket = loop.transport.begin(wire, inbox)
     end = loop.now() + sum(wire.timeout)
     try:
         while (came := loop.clock.get(inbox, end - loop.now(), busy=True)) is None:
             if loop.now() >= end:
-                raise NoAnswer(f"no whole answer within {sum(wire.timeout):g} s")
+                raise NoAnswer(f"no complete response within {sum(wire.timeout):g} s")
     except BaseException:
         loop.transport.abort(ticket)
         raise
@@ -75,6 +75,6 @@ def _answer(loop: Loop, wire: WireRequest) -> Response:
 
 
 def _skew(answer: Response, ours: float) -> float | None:
-    """The server's Date, with the Age that a cache adds to it (RFC 9111, 5.1), against our time."""
+    """The server's Date, plus the Age that a cache added (RFC 9111, 5.1), less our time; in seconds."""
     theirs, age = date(answer.header("date") or ""), answer.header("age") or "0"
     return None if theirs is None else theirs + (int(age) if age.isdecimal() and len(age) < 10 else 0) - ours

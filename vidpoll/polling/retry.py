@@ -1,4 +1,4 @@
-"""One question: asked again while what comes is trouble that passes, as a wait would."""
+"""One status request, repeated while it meets transient errors, as a wait would."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 def retried(loop: Loop, ask: Callable[[float | None], Watch], *, timeout: float | None) -> Watch:
-    """The question of `ask` that had an answer: a Snapshot, or what does not pass.
+    """Call `ask` until its watch has a result: a Snapshot, or an error that is not transient. Return that watch.
 
-    A transient error is borne until `timeout` seconds (None: no bound) or the loop's patience are over; then it is the
-    answer. The account's floor and what a 429 asks for are kept to by the question itself, which is told how many
-    seconds are left.
+    Transient errors are retried until `timeout` seconds (None: no bound) or the loop's patience are over; then the
+    last one is the result. The watch itself keeps to the account's floor and to the hint of a 429; `ask` gets the
+    number of seconds that are left.
     """
     streak, start, nothing = FailureStreak(), loop.now(), Queue[None]()
     while True:
@@ -36,7 +36,7 @@ def retried(loop: Loop, ask: Callable[[float | None], Watch], *, timeout: float 
 
 
 def _passing(answer: object) -> Fault | None:
-    """The transient error that an answer is; an unknown word is a word about the job."""
+    """The transient error of a watch's answer, if it is one. An unknown status word is not: it is about the job."""
     if isinstance(answer, AnswerError) and not isinstance(answer, UnknownStatus):
         answer = Fault(str(answer))
     return answer if isinstance(answer, Fault) and answer.meaning is Meaning.TRANSIENT else None

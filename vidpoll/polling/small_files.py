@@ -1,7 +1,7 @@
-"""A small file that a provider names, for whoever is told of a job: a picture beside a message. No job is touched.
+"""Fetches a small file of a job for a notification, like a thumbnail beside a message. No job changes.
 
-It goes the way of every other request: the account's own transport, its key to its own origin alone, the same rules
-for where an answer and its redirects may lead.
+It goes the way of every other request: through the account's own transport, the key to the account's own origin alone,
+with the same rules for where responses and redirects may lead.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from ..net.accounts import OpenAccount, WireRequest
 from ..net.workers import Ticket, Workers
 
 TIMEOUT = (5.0, 10.0)
-"""Seconds to connect and seconds without a byte; together they bound the whole."""
+"""Seconds to connect, and seconds without a byte; their sum bounds the whole request."""
 
 
 def fetch(
     account: OpenAccount, send: Callable[[WireRequest, Ticket], Response], url: str, most: int, accept: str
 ) -> bytes | None:
-    """The file at a URL, of at most `most` bytes; None where it cannot be had in some seconds. Asked once.
+    """The file at a URL, of at most `most` bytes; None if it cannot be fetched within the sum of TIMEOUT, in one try.
 
-    It may be called in any thread, and after the client was closed.
+    It may be called in any thread, also after the client was closed.
     """
     try:
         wire = account.media(url, {"Accept": accept}, timeout=TIMEOUT)._replace(max_body=most)

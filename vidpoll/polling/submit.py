@@ -1,4 +1,4 @@
-"""One operation at a time: a call that is sent until it has an answer, and the submit, which is sent once."""
+"""Single operations: calls that are repeated until they have a response, and the submit, which is sent once."""
 
 from __future__ import annotations
 
@@ -32,28 +32,28 @@ KEY_SHOWN = 200
 """Characters of a key in a message."""
 
 QUOTED = 300
-"""Characters of an answer that the message of a `SubmitUnknown` quotes; its `answer` has more."""
+"""Characters of a response that the message of a `SubmitUnknown` quotes; its `answer` has more."""
 
 
 class Intent(Protocol):
-    """Where a submit is kept while it is under way."""
+    """The stored record of a submit while the submit is under way."""
 
     @property
     def key(self) -> str:
-        """The submit's key, "" without one."""
+        """The submit's key; "" if it has none."""
         ...
 
     @property
     def again(self) -> bool:
-        """Whether an earlier try of it may have been received: then no refusal says that nothing was bought."""
+        """Whether an earlier try may have been received: then a refusal does not prove that nothing was bought."""
         ...
 
     def begin(self) -> None:
-        """It is about to be sent. Raises StoreError where that cannot be kept: then nothing is sent."""
+        """Record that the submit is about to be sent. Raises StoreError if that fails: then nothing is sent."""
         ...
 
     def received(self, job: Job) -> None:
-        """It has become a job."""
+        """Store the job that the submit has become."""
         ...
 
 
@@ -67,10 +67,10 @@ def run_once(
     repeat: bool,
     lost: bool | None = None,
 ) -> OneShot[T]:
-    """Send one operation and wait for its answer. `repeat`: it may be sent again although it may have been received.
+    """Send one operation and wait for its response.
 
-    `about` is what the parser is told beside the answer. `lost` is for a submit: whether an earlier try of it may have
-    been received.
+    `repeat`: it may be sent again even if an earlier try may have been received. `about` is what the parser gets
+    besides the response. `lost` is for a submit only: whether an earlier try may have been received.
     """
 
     def call() -> Call[T]:
@@ -98,9 +98,9 @@ def submit(
 ) -> tuple[Job, tuple[Event, ...]]:
     """Start a job; return it with the events of its first snapshot.
 
-    Raises ProviderError where the provider refuses (nothing was bought), SubmitUnknown where it may have been received,
-    UsageError and StoreError before anything is sent. One whose key the provider honours is sent again where no answer
-    came: it is the same job.
+    Raises ProviderError if the provider refuses (nothing was bought), SubmitUnknown if the submit may have been
+    received, and UsageError or StoreError before anything is sent. If the provider honours the submit's key, a submit
+    without a response is sent again: the key makes it the same job.
     """
     operation, key = account.provider.submit[kind], "" if intent is None else intent.key
     known = bool(key) and operation.honours_key and fields.get(operation.key) is not None
@@ -118,7 +118,7 @@ def submit(
 def making(
     account: AccountState, kind: str, fields: Mapping[str, object], intent: Intent | None
 ) -> Callable[[], Request]:
-    """What makes the request of a submit, which is kept right before it is sent."""
+    """A function that builds the request of a submit and stores its intent. The loop calls it right before sending."""
 
     def make() -> Request:
         request = build(account.opened, account.provider.submit[kind], fields)
@@ -138,22 +138,22 @@ def outcome(
     intent: Intent | None,
     at: float,
 ) -> tuple[Job, tuple[Event, ...]]:
-    """What a submit brought: see `submit`."""
+    """The result of a submit: see `submit`."""
     if isinstance(task.result, Submitted):
         return _submitted(account.name, task.result, intent, at)
     if isinstance(task.result, VidpollError) and not isinstance(task.result, AnswerError):
-        raise task.result  # it ended alone
+        raise task.result  # the task was `alone`, and ended with this error
     error, key = _not_submitted(account, kind, fields, task, at), "" if intent is None else intent.key
     raise _of_key(error, key) if key and isinstance(error, SubmitUnknown) else error
 
 
 def operation_of(account: AccountState, role: str) -> Operation[Any]:
-    """The operation of the account's provider. Raises Unsupported where it has none."""
+    """The operation of the account's provider. Raises Unsupported if there is none."""
     operation: Operation[Any] | None = getattr(account.provider, role)
     if operation is None:
         has = ", ".join(account.provider.operations())
         who = "" if account.name == account.provider.name else f"{account.name}: "
-        raise Unsupported(f"{who}no {role} at {account.provider.name}; it has: {has}")
+        raise Unsupported(f"{who}{account.provider.name} has no {role} operation; it has: {has}")
     return operation
 
 
@@ -176,19 +176,22 @@ def ask_quota(loop: Loop, account: AccountState) -> Quota:
 
 
 def end_job(loop: Loop, account: AccountState, job: Job, role: str) -> Snapshot | None:
-    """Cancel or delete a job; what the answer says of it, if any. Raises Unsupported, ProviderError, AnswerError."""
+    """Cancel or delete a job; return the status in the response, if any.
+
+    Raises Unsupported, ProviderError, AnswerError.
+    """
     operation = operation_of(account, role)
     task = run_once(loop, account, operation, partial(build, account.opened, operation, job.id), job.id, repeat=True)
     fault = task.result
     gone = isinstance(fault, Fault) and fault.meaning in (Meaning.MISSING, Meaning.GONE)
-    if gone and task.lost:  # a 404 after a lost answer: the lost one did it
+    if gone and task.lost:  # a 404 after a lost response: the earlier request has succeeded
         return None
     value = value_of(fault, account, f"{job.ref} {role}", job)
     return value if isinstance(value, Snapshot) else None
 
 
 def list_jobs(loop: Loop, account: AccountState, fields: Mapping[str, object]) -> Iterator[Job]:
-    """The provider's own list, page by page as the rows are asked for. What is wrong with the call is raised now."""
+    """The provider's own list. Pages are requested as the iterator needs them; errors of the call are raised now."""
     operation = operation_of(account, "list")
     build(account.opened, operation, fields, None)
     account.opened.check()
@@ -212,7 +215,7 @@ def _pages(
             try:
                 job = Job(f"{account.name}:{row.job_id}")
             except BadReference as error:  # one odd row must not hide the others
-                log.warning("%s: a row is left out: %s", who, error)
+                log.warning("%s: a row is skipped: %s", who, error)
                 continue
             job.listed(row, loop.clock.time())
             yield job
@@ -229,8 +232,8 @@ def _submitted(account: str, result: Submitted, intent: Intent | None, at: float
         return job, ()
     try:
         events = job.submitted(result.snapshot, at)
-    except Exception as error:  # noqa: BLE001 - the id counts, whatever else the answer says
-        log.warning("%s: the rest of the answer to its submit is left out: %s", job.ref, redact.trace(error))
+    except Exception as error:  # noqa: BLE001 - the id counts, whatever else the response says
+        log.warning("%s: the rest of the response to its submit is ignored: %s", job.ref, redact.trace(error))
         return job, ()
     return job, events
 
@@ -238,7 +241,7 @@ def _submitted(account: str, result: Submitted, intent: Intent | None, at: float
 def _not_submitted(
     account: AccountState, kind: str, fields: Mapping[str, object], task: OneShot[Submitted], at: float
 ) -> Exception:
-    """The error of a submit that brought no job: refused, not sent, or of unknown outcome."""
+    """The error of a submit without a job: it was refused, not sent, or its outcome is unknown."""
     result, opened, call = task.result, account.opened, task.call
     path = "" if call is None else call.request.path
     reason = f"the plugin's parser gave {type(result).__name__}, not a Submitted"
@@ -256,9 +259,9 @@ def _not_submitted(
     asked = f" {asked_at(opened)}." if lost or optional(lambda: _is_page(call), False) else ""
     answer = optional(lambda: _exchange(call, at), None)
     if ids:
-        reason = f"{reason}; what looks like an id in it: {', '.join(ids)}"
+        reason = f"{reason}; possible ids in the response: {', '.join(ids)}"
     elif answer is not None and answer.body and answer.body[:40] not in reason:
-        reason = f"{reason}; the answer is {answer.body[:QUOTED]}"
+        reason = f"{reason}; the response is {answer.body[:QUOTED]}"
     return SubmitUnknown(
         f"{account.name} {kind}: the submit may have been received ({reason}), so it is not sent again.{asked} "
         f"{where_to_look(account, ids)}",
@@ -272,17 +275,17 @@ def _not_submitted(
 
 
 def _of_key(error: SubmitUnknown, key: str) -> SubmitUnknown:
-    """The error of a submit that has a key."""
+    """Add the key, and the way out for it, to the error of a submit."""
     error.key = key
     error.args = (f"{error.message}. {key_line(key)}",)
     return error
 
 
 def key_line(key: str) -> str:
-    """The way out for a key whose submit has no outcome."""
+    """The way out for a key whose submit has an unknown outcome."""
     return (
         f"Its key {redact.text(key, limit=KEY_SHOWN)!r} stays in use until the submit is adopted (it became a job) or "
-        "dismissed (it never arrived), by client.store or `vidpoll resume`"
+        "dismissed (it never arrived), with client.store or `vidpoll resume`"
     )
 
 
@@ -292,36 +295,35 @@ def where_to_look(account: AccountState, ids: tuple[str, ...] = ()) -> str:
     look = f"`{jobs_line(opened)}`" if account.provider.list else f"the dashboard of {account.provider.name}"
     if ids:
         return (
-            f"Look whether it is the job: `{resume_line(opened, f'{name}:{ids[0]}')}`, or in {look}, "
+            f"Check whether that is the job with `{resume_line(opened, f'{name}:{ids[0]}')}`, or look in {look}, "
             "before you submit again"
         )
-    return (
-        f"Look for it in {look} before you submit again; with its id, go on with `{resume_line(opened, f'{name}:ID')}`"
-    )
+    wait = resume_line(opened, f"{name}:ID")
+    return f"Look for it in {look} before you submit again; if it is there, wait for it with `{wait}`"
 
 
 def _bought_nothing(fault: Fault, path: str) -> bool:
-    """Whether a fault says for certain that nothing was bought."""
+    """Whether a fault proves that nothing was bought."""
     return fault.status in NOT_BOUGHT and not _names_below(fault, path)
 
 
 def _names_below(fault: Fault, path: str) -> bool:
-    """Whether a redirect leads below the path of the submit: it may name the job that was made (RFC 9110, 15.4.4)."""
+    """Whether a redirect leads below the submit's path: it may name the job that was made (RFC 9110, 15.4.4)."""
     return fault.status in (301, 302, 303) and f"{path.rstrip('/')}/" in fault.target.rstrip("/")
 
 
 def _is_page(call: Call[Any] | None) -> bool:
-    """Whether a page came in the place of an answer."""
+    """Whether the response was a page, not one of the API."""
     return call is not None and isinstance(call.came, Response) and answers.page(call.came) is not None
 
 
 def _exchange(call: Call[Any] | None, at: float) -> Exchange | None:
-    """The question and its answer, safe to show."""
+    """The request and its response, safe to show."""
     return None if call is None or call.came is None else exchange(at, call.request, call.came, call.secrets)
 
 
 def _ids(account: OpenAccount, call: Call[Any] | None, below: bool) -> tuple[str, ...]:
-    """What looks like the id of the new job in the answer to a submit, the first three."""
+    """What may be the id of the new job in the response to a submit; the first three."""
     if call is None or not isinstance(came := call.came, Response):
         return ()
     place = (came.header("location") or "").partition("?")[0].rstrip("/").rpartition("/")[2]

@@ -1,6 +1,6 @@
-"""What the loop works on: a `Task` makes requests and says when to ask again; a `WaitQueue` holds those that must wait.
+"""What the loop works on: a `Task` makes requests and plans its next one; a `WaitQueue` holds tasks that must wait.
 
-A task decides by the rules of `faults`, `pacing` and `job`. Nothing is sent here and nobody waits: the loop does both.
+A task decides by the rules of `faults`, `pacing` and `job`. The loop does the sending and the waiting.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ if TYPE_CHECKING:
     from .loop import Run
 
 log = logging.getLogger("vidpoll.again")
-"""Hears of every operation that is not a wait when it is tried again; a wait tells `PollFailed`."""
+"""Logs every retry of an operation that is not a wait; a wait reports `PollFailed` instead."""
 
 T = TypeVar("T")
 
 ONE_SHOT_PATIENCE = 60.0
-"""Seconds for which an operation that may be repeated (list, quota, cancel, delete) is tried again."""
+"""Seconds for which an operation that may be repeated (list, quota, cancel, delete) is retried."""
 
 JITTER = 0.1
-"""Up to such a share of a hint is waited longer, a floor at most, so that not all who heard it come back at once."""
+"""A hint is extended by up to this share of it, at most one floor, so that not all clients return at the same time."""
 
 HELD = "it was not sent: the provider wants this account to wait"
-"""Why an operation was not sent at all."""
+"""The reason of an operation that was never sent."""
 
 
 class Context:
-    """What a task may know of the loop: the clock, a random source, and for how many seconds faults are borne."""
+    """What a task may use of the loop: the clock, a random source, and the patience (seconds of nothing but faults)."""
 
     __slots__ = ("clock", "patience", "random")
 
@@ -56,14 +56,14 @@ class Context:
 
 
 class Step(NamedTuple):
-    """What a task makes of an answer: the events, and the monotonic second of its next request (None: it is done)."""
+    """What follows from a response: events, and the monotonic second of the next request (None: the task is done)."""
 
     events: list[Event]
     again_at: float | None = None
 
 
 class Planned(NamedTuple):
-    """One entry of the loop's plan, sorted by time. `ask` is False where the task gives up at that time."""
+    """One entry of the loop's plan, sorted by time. If `ask` is False, the task gives up at that time."""
 
     at: float
     number: int
@@ -72,37 +72,37 @@ class Planned(NamedTuple):
 
 
 class Task:
-    """One thing to ask about. The loop sends its request, and `digest` says when to ask again.
+    """One operation or wait. The loop sends its request; `digest` says when to send the next one.
 
-    The loop knows no kinds of tasks. It calls `begins` when it takes a task up, `parks` when its time has come, `after`
-    when an answer was digested, and `ended` when it is done.
+    The loop does not distinguish kinds of tasks. It calls `begins` when it takes up a task, `parks` when the task's
+    time has come, `after` when a response was digested, and `ended` when the task is done.
     """
 
     __slots__ = ("account", "asked_at", "begun", "call", "deadline", "planned", "queued_at", "streak")
 
     job: Job | None = None
-    """The job that its events are about; None for a task that gives none."""
+    """The job of the task's events; None for a task without events."""
 
     queues = False
     """Whether it waits in the account's queue. If not, it is sent at once, and only a 429 delays it."""
 
     submits = False
-    """Whether it makes a job: what the provider says about such requests holds no others."""
+    """Whether it is a submit: rate limits for submits then delay submits only."""
 
     counts = True
-    """Whether the loop goes on for its sake."""
+    """Whether the loop runs as long as this task is open."""
 
     alone = False
-    """Whether what its first request raises ends it alone: it digests the error. Else it ends the run."""
+    """Whether an error in building its first request ends only this task, which digests it; else the run ends."""
 
     def __init__(self, account: AccountState, deadline: float | None) -> None:
         self.account = account
         self.deadline = deadline
         self.asked_at = 0.0
         self.planned: Planned | None = None
-        """Its entry in the loop's plan; None while it queues, is parked, or its request is under way."""
+        """Its entry in the loop's plan; None while the task queues, is parked, or has a request under way."""
         self.begun = False
-        """Whether anything was sent."""
+        """Whether a request was sent."""
         self.queued_at = 0.0
         """When it last joined the queue."""
         self.streak = FailureStreak()
@@ -110,15 +110,15 @@ class Task:
         """The last request; None while the task waits for its time."""
 
     def ask(self) -> Call[Any]:
-        """A fresh call. Raises what the builder raises."""
+        """A new call. Raises what the builder raises."""
         raise NotImplementedError
 
     def first(self, now: float) -> float:
-        """When to ask first, as a monotonic second."""
+        """The monotonic second of the first request."""
         return now
 
     def begins(self, run: Run) -> None:
-        """The loop takes the task up."""
+        """Called when the loop takes up the task."""
 
     def leased_by_other(self, context: Context) -> Step | None:
         """Return None if this process should poll.
@@ -129,7 +129,7 @@ class Task:
         return None
 
     def parks(self, run: Run) -> bool:
-        """Whether the task waits for the answer to another task's request instead of sending its own."""
+        """Whether the task waits for the response to another task's request instead of sending its own."""
         return False
 
     def reserve_slot(self, now: float) -> float:
@@ -141,14 +141,14 @@ class Task:
         raise NotImplementedError
 
     def after(self, run: Run) -> Iterator[tuple[Job, Event]]:
-        """What else follows from an answer of this task."""
+        """Events of other jobs that follow from a response to this task."""
         return iter(())
 
     def ended(self, run: Run) -> None:
-        """The task is done."""
+        """Called when the task is done."""
 
     def expire(self, context: Context, error: OutcomeUnknown | None = None) -> list[Event]:
-        """The deadline is over, or `error` ended the wait. Return the events of that."""
+        """End the task at its deadline, or by `error`. Return the events."""
         return []
 
     def stopped(self) -> OutcomeUnknown | None:
@@ -156,17 +156,18 @@ class Task:
         return None
 
     def account_error(self, context: Context) -> OutcomeUnknown | None:
-        """The error that ends the wait, asked or not, once it makes no sense to ask the account again."""
+        """The error that ends the wait because the account has failed for too long; None while it has not."""
         return None
 
     def gives_up_at(self, now: float) -> float:
-        """When to give up if the next request would come after the deadline; asked only where there is a deadline."""
+        """When to give up if the next request would be after the deadline. Called only if there is a deadline."""
         return now if self.deadline is None else self.deadline
 
     def _again_at(self, fault: Fault, context: Context) -> float:
-        """When to ask again after a fault: after the hint, or else the pause.
+        """The monotonic second of the next request after a fault: after the hint, or else after the growing pause.
 
-        A 429 holds all questions, or all submits. Without a hint a crowd is slowed by what it teaches, not held.
+        A 429 holds all polls of the account, or all submits. Without a hint, many jobs are not held: the limiter has
+        learnt a lower rate.
         """
         now, floor = context.now(), self.account.provider.pacing.floor
         hint, limiter = fault.hint or 0.0, self.account.limiter
@@ -180,16 +181,16 @@ class Task:
         return self._cut(due, earliest)
 
     def _cut(self, due: float, earliest: float) -> float:
-        """Cut the last gap so that one request falls on the deadline, unless floor or hint forbid it."""
+        """Shorten the last gap so that one request falls on the deadline, unless floor or hint forbid that."""
         return due if self.deadline is None else min(due, max(self.deadline, earliest))
 
 
 class OneShot(Task, Generic[T]):
-    """One operation that does not ask for a job's status: submit, list, quota, cancel, delete.
+    """One operation that is not a status request: submit, list, quota, cancel, delete.
 
-    `result` is the parsed value, a Fault, or an AnswerError; `lost` tells whether an earlier try may have done the work
-    although no good answer came. `repeat` tells whether it may be sent again after such a try; what certainly was not
-    sent is always sent again, for a minute at most.
+    `result` is the parsed value, a Fault, or an AnswerError. `lost`: an earlier try may have done the work although no
+    usable response came. `repeat`: the operation may be sent again after such a try. A request that certainly was not
+    sent is always tried again, for a minute at most.
     """
 
     def __init__(
@@ -226,7 +227,7 @@ class OneShot(Task, Generic[T]):
         if fault.sent and self.submits:
             assert self.call is not None  # it was sent
             self.refused = self.call.refused
-            if self.call.depth:  # the first answer was good: what a further one says cannot undo it
+            if self.call.depth:  # the first response was a success: a further one cannot undo it
                 self.refused, self.result = False, fault._replace(status=None)
             if not self.repeat or self.refused or (fault.status in NOT_BOUGHT and not self.call.depth):
                 return Step([])
@@ -235,26 +236,26 @@ class OneShot(Task, Generic[T]):
         self.lost = self.lost or (fault.sent and fault.status != 429)
         wait = again_at - context.now()
         if self.deadline is None or again_at <= self.deadline:
-            log.warning("%s: no news: %s; again in %.0f s", self.account.name, fault.reason, wait)
+            log.warning("%s: no usable response: %s; trying again in %.0f s", self.account.name, fault.reason, wait)
         return Step([], again_at)
 
 
 _FINAL = (405, 409, 413, 422)
-"""Statuses that end a one-shot operation: sent again it would be answered the same."""
+"""Statuses that end a one-shot operation: the same request would get the same response."""
 
 
 class WaitQueue:
-    """The tasks of one account whose time has come, and whose limiter does not let them through yet; oldest first.
+    """The tasks of one account whose time has come but that the limiter does not let through yet; oldest first.
 
-    A task leaves when it is let through, when its deadline is over, or when its account is hopeless.
+    A task leaves when the limiter lets it through, when its deadline is over, or when its account has failed too long.
     """
 
     def __init__(self, limiter: AccountLimiter) -> None:
         self.limiter = limiter
         self.tasks: deque[Task] = deque()
         self._rounds = 0  # of the limiter, when the queue was last looked through
-        self._until = math.inf  # until when nobody's time is over
-        self._deadline = math.inf  # no task here has an earlier one
+        self._until = math.inf  # no task's time is over before this
+        self._deadline = math.inf  # no task has an earlier deadline
 
     def __len__(self) -> int:
         return len(self.tasks)
@@ -270,7 +271,7 @@ class WaitQueue:
         self._until = min(self._until, deadline)
 
     def step(self, now: float, spare: int) -> Task | None:
-        """The next task, if the limiter lets it through. The time it queued counts for the account's streak alone."""
+        """The next task, if the limiter lets it through. Its time in the queue does not count for its own streak."""
         if not self.tasks:
             return None
         task = self.tasks[0] if self.limiter.admit(self.tasks[0], now, spare) else self._last(now)
@@ -281,14 +282,14 @@ class WaitQueue:
         return task
 
     def _last(self, now: float) -> Task | None:
-        """A task whose deadline has come, if its account is held until long after it."""
+        """A task whose deadline has come, if its account is held until long after that deadline."""
         if now < self._deadline:
             return None
         due = (task for task in self.tasks if task.deadline is not None and task.deadline <= now)
         return next((task for task in due if self.limiter.admit_last(task, task.deadline or now, now)), None)
 
     def withdraw(self, unwanted: Callable[[Task], bool]) -> list[Task]:
-        """Take out the tasks that need not be sent any more."""
+        """Remove and return the tasks that are `unwanted`."""
         out = [task for task in self.tasks if unwanted(task)]
         for task in out:
             self.tasks.remove(task)
@@ -296,14 +297,14 @@ class WaitQueue:
         return out
 
     def wake(self, now: float, spare: int) -> float:
-        """When to look again."""
+        """The monotonic second at which to look at the queue again."""
         return min(self._until, self.limiter.opens(now, spare))
 
     def take_expired(self, context: Context, bound: float) -> list[tuple[Task, OutcomeUnknown | None]]:
-        """Take out those who wait in vain, with the error that ends their wait (None: the deadline).
+        """Remove the tasks that wait in vain; return each with the error that ends its wait (None: the deadline).
 
-        At an account that is well, the request on the deadline is still owed: it may be sent late, within the `bound`
-        seconds of a request. Where the account is held or its circuit is open, it is not.
+        If the account is well, a task still gets its request on the deadline, up to `bound` seconds late. If the
+        account is held or its circuit is open, it does not.
         """
         now = context.now()
         if not self.tasks or (now < self._until and self._rounds == self.limiter.rounds):

@@ -1,7 +1,7 @@
-"""What providers answered last, for errors and bug reports: bounded, and without secrets. Nothing is sent here.
+"""The last responses of providers, for errors and bug reports: bounded, and without secrets. Nothing is sent here.
 
-A `Recorder` keeps the last answers of all jobs of a client in one mebibyte; an `Exchange` is one of them, made safe to
-show. The answers are kept as they came and cleaned only when somebody looks: that is rare, and polls are many.
+A `Recorder` keeps the last responses for all jobs of a client in one mebibyte; an `Exchange` is one of them, safe to
+show. Responses are stored unchanged and redacted only when they are read: reads are rare, and polls are many.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..fork_lock import ForkLock
 from ..model import Exchange, Request, Response
 
 LIMIT = 1024 * 1024
-"""Bytes that all transcripts of a client share."""
+"""Bytes for all transcripts of a client together."""
 
 SHOWN = 2048
 """Characters of a body that are shown."""
@@ -40,11 +40,11 @@ _TOLD = {
     "request", "stage", "started", "state", "status", "step", "task", "text", "thumbnail", "time", "title", "trace",
     "type", "updated", "uri", "url", "urls", "uuid", "video", "word",
 }  # fmt: skip
-"""The last word of the names of fields whose texts are shown whole; of others a long word may be a signature."""
+"""A field whose name ends with one of these words is shown whole. In other fields a long word may be a signature."""
 
 
 class _Raw(NamedTuple):
-    """What is kept: no more of an answer than can ever be shown, and of an exception its words alone."""
+    """A stored response, no longer than what can be shown; of an exception only the message."""
 
     at: float
     request: Request
@@ -55,16 +55,16 @@ class _Raw(NamedTuple):
 
 
 def _size(response: Response | None) -> int:
-    """About how many bytes are kept with an answer."""
+    """The approximate size in bytes of a stored response."""
     return 500 if response is None else 500 + len(response.body) + sum(map(len, response.headers.values()))
 
 
 class Recorder:
-    """The last answers of all jobs of a client, the oldest forgotten first. Threads may share it."""
+    """The last responses for all jobs of a client; the oldest are dropped first. Threads may share it."""
 
     def __init__(self, limit: int = LIMIT) -> None:
         self.limit = limit
-        self._kept: deque[tuple[str, int, _Raw]] = deque()  # reference, size, answer; the oldest first
+        self._kept: deque[tuple[str, int, _Raw]] = deque()  # reference, size, response; the oldest first
         self._size = 0
         self._lock = ForkLock()
 
@@ -76,7 +76,7 @@ class Recorder:
         outcome: Response | BaseException,
         secrets: tuple[str, ...],
     ) -> None:
-        """Keep one answer about the job `ref`, which may show none of these secrets."""
+        """Keep one response about the job `ref`. `secrets` are hidden when it is shown."""
         raw = _raw(at, request, outcome, secrets)
         size = _size(raw.response) + sum(map(len, secrets))
         with self._lock:
@@ -86,14 +86,14 @@ class Recorder:
                 self._size -= self._kept.popleft()[1]
 
     def of(self, ref: str) -> tuple[Exchange, ...]:
-        """What is kept about the job `ref`, oldest first, safe to show."""
+        """The kept responses about the job `ref`, oldest first, safe to show."""
         with self._lock:
             kept = [raw for about, _, raw in self._kept if about == ref]
         return tuple(map(_clean, kept))
 
 
 def exchange(at: float, request: Request, outcome: Response | BaseException, secrets: tuple[str, ...]) -> Exchange:
-    """One question and its answer, safe to show."""
+    """One request and its response, safe to show."""
     return _clean(_raw(at, request, outcome, secrets))
 
 
@@ -104,7 +104,7 @@ def _raw(at: float, request: Request, outcome: Response | BaseException, secrets
     if len(outcome.body) <= _WHOLE:
         return _Raw(at, request, outcome, None, secrets, False)
     start = Response(outcome.status, outcome.headers, outcome.body[:_WHOLE]).text()
-    start = redact.hide(start, secrets)  # before it is cut: half a key is a key
+    start = redact.hide(start, secrets)  # before the text is cut: half a key would not be recognized
     return _Raw(at, request, Response(outcome.status, outcome.headers, start[:SHOWN].encode()), None, secrets, True)
 
 
@@ -121,7 +121,7 @@ def _clean(raw: _Raw) -> Exchange:
 
 
 def _body(response: Response) -> str:
-    """The text of a body; JSON stays JSON, so that it can be parsed again, with each string in it made safe."""
+    """The text of a body, safe to show. JSON stays JSON that can be parsed again."""
     try:
         return json.dumps(_safe(response.json()), ensure_ascii=False)
     except (Malformed, RecursionError):
@@ -141,7 +141,7 @@ def _safe(value: Any, name: str = "") -> Any:
 
 
 def _under(name: str, item: Any) -> Any:
-    """What stands under a name, which alone may say that it is a secret ("api_key", "token" …)."""
+    """A field's value, hidden if the field's name says that it is a secret ("api_key", "token" …)."""
     told = isinstance(item, bool) or not item or not redact.is_secret_name(name)
     return _safe(item, name) if told else redact.HIDDEN
 
@@ -152,7 +152,7 @@ def _is_told(name: str) -> bool:
 
 
 def _shortened(shown: str) -> str:
-    """A text with the beginning only of each long word; of a URL each part of its path counts as one."""
+    """The text with each long word cut to its beginning; in a URL, each segment of the path counts as a word."""
     return _LONG.sub(lambda word: _SEGMENT.sub(_start, word[0]) if _URL.match(word[0]) else _start(word), shown)
 
 

@@ -16,12 +16,12 @@ from .task import OneShot
 
 
 def upload_request(account: AccountState, path: Path, kind: str | None) -> tuple[Operation[Any], Request]:
-    """The operation that takes the file, and its request. Raises Unsupported, and InvalidField where none takes it."""
+    """The upload operation that accepts the file, and its request. Raises Unsupported, or InvalidField if none does."""
     uploads, name = account.provider.upload, account.name
     if not uploads:
-        raise Unsupported(f"{account.provider.name} takes no uploads: a file that a job needs is a field of its submit")
+        raise Unsupported(f"{account.provider.name} takes no uploads: pass the file as a field of the submit")
     if kind is not None and kind not in uploads:
-        raise Unsupported(f"{name}: no upload of the kind {kind!r}; it has: {', '.join(uploads)}")
+        raise Unsupported(f"{name}: no upload operation {kind!r}; it has: {', '.join(uploads)}")
     refused: dict[str, InvalidField] = {}
     for each in uploads if kind is None else (kind,):
         try:
@@ -31,13 +31,13 @@ def upload_request(account: AccountState, path: Path, kind: str | None) -> tuple
     if len(refused) == 1:
         raise next(iter(refused.values()))
     ways = "; ".join(f"{each}: {error.message.removeprefix(f'{path.name}: ')}" for each, error in refused.items())
-    raise InvalidField(f"{path.name}: no upload of {name} takes it ({ways})")
+    raise InvalidField(f"{path.name}: no upload operation of {name} accepts it ({ways})")
 
 
 def run_upload(
     loop: Loop, account: AccountState, operation: Operation[Any], request: Request
 ) -> Any | Fault | AnswerError:
-    """Send the file, and again where no answer came; what came of it."""
+    """Send the file, and send it again if no response came; return the result."""
 
     def call() -> Call[Any]:
         return Call(account.opened, operation, request)

@@ -1,4 +1,4 @@
-"""A wait for one job: when to ask again, and when to give up. Nothing is sent here and nobody waits."""
+"""A wait for one job: when to poll next, and when to give up. The loop does the sending and the waiting."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ if TYPE_CHECKING:
 
 
 FOREIGN = 3
-"""How many answers in a row that name the same other id end a wait."""
+"""A wait ends after this many responses in a row that name the same other id."""
 
 
 class Watch(Task):
-    """Follows one job to its verdict, or through a single question (`once`)."""
+    """Follows one job to its verdict, or through a single status request (`once`)."""
 
     __slots__ = (
         "_foreign", "_hint", "_offset", "_request", "_schedule", "_seen", "_still", "_wordless", "answer", "job",
@@ -68,17 +68,17 @@ class Watch(Task):
         self.since = now
         self.once = once
         self.answer: Snapshot | Fault | AnswerError | None = None
-        """The last answer, good or not."""
+        """The last response: a Snapshot, or the fault or error that came instead."""
         self._schedule = schedule
         self._seen: tuple[object, ...] = ()
         self._still: float | None = None
-        """Since when nothing has changed, as a monotonic second; None once that was told."""
+        """The monotonic second since which nothing has changed; None once `Stalled` was reported."""
         self._wordless = False
-        """Whether an answer without a status word was told."""
+        """Whether a response without a status word was reported."""
         self._foreign = ("", 0)
-        """The id that the last answers named, where it was another one, and how many of them did."""
+        """The other id that the last responses named, and how many of them did; "" if the last one named none."""
         self._offset: float | None = None
-        """Unix seconds less monotonic ones, of a wait that is made of steps."""
+        """Unix seconds less monotonic seconds, for a wait that is made of steps."""
         if once:
             self.answer = Fault(HELD, 429, sent=False)
             self.deadline = now + min(ONE_SHOT_PATIENCE, ONE_SHOT_PATIENCE if timeout is None else timeout)
@@ -88,11 +88,11 @@ class Watch(Task):
         if self._request is None:
             self._request = build(
                 self.account.opened, status, self.job.id
-            )  # builders are pure: it is the same every time
+            )  # builders are pure: the request is the same every time
         return Call(self.account.opened, status, self._request, self.job.id)
 
     def first(self, now: float) -> float:
-        """At once, but not below the floor since the job was last asked about."""
+        """Now, but not before the floor since the job's last poll is over."""
         return max(self.account.limiter.earliest_poll(self.job.id, now), self._next_step(now))
 
     def reserve_slot(self, now: float) -> float:
@@ -123,7 +123,7 @@ class Watch(Task):
     # -- steps --------------------------------------------------------------------------------------------------------
 
     def take_up(self, context: Context) -> None:
-        """Go on where the steps before this one have left off, maybe in another process."""
+        """Continue from the previous step, which another process may have made."""
         steps, now = self.job.known.steps, context.now()
         self._offset = offset = context.clock.time() - now
         if steps.since:
@@ -133,19 +133,19 @@ class Watch(Task):
             self._still = None if steps.still_since is None else steps.still_since - offset
             self.streak.refusals, self.streak.missing = steps.refusals, steps.missing
             self.streak.in_a_row, self.streak.first_at = steps.in_a_row, steps.first_at - offset
-            if now - self._next_step(now) > context.patience:  # nobody asked for so long: that is no outage
+            if now - self._next_step(now) > context.patience:  # a long time without polls is not an outage
                 self.streak.in_a_row = 0
         if self.job.give_up_at is not None:
             self.deadline = self.job.give_up_at - offset
             self.timeout = round(max(0.0, self.deadline - self.since), 1)
 
     def leave_off(self, again_at: float | None) -> None:
-        """Have the job know what the next step needs. It comes at `again_at`; None: this one was the last."""
+        """Store in the job what the next step needs. The next step is at `again_at`; None if this was the last."""
         offset = self._offset
-        if offset is None or self.answer is None or not self.begun:  # nothing was asked
+        if offset is None or self.answer is None or not self.begun:  # nothing was sent
             return
         asked_at = self.asked_at + offset
-        if again_at is None:  # whoever steps on begins anew
+        if again_at is None:  # a later step begins anew
             steps = Steps(asked_at=asked_at, next_at=asked_at + self.account.provider.pacing.floor)
         else:
             streak = self.streak
@@ -157,7 +157,7 @@ class Watch(Task):
         self.job.known = self.job.known._replace(steps=steps)
 
     def _next_step(self, now: float) -> float:
-        """Before when no step asks, by what is known of those before it: clocks may differ, so never beyond a gap."""
+        """The earliest time for a poll by the previous steps; at most one gap away, because clocks may differ."""
         steps = self.job.known.steps
         if self._offset is None:
             return now
@@ -165,13 +165,13 @@ class Watch(Task):
 
     @property
     def ours(self) -> bool:
-        """Whether it is this program that asks about the job."""
+        """Whether this process polls the job."""
         return True
 
     def listed(self, row: Snapshot, asked_at: float, context: Context) -> Step:
-        """Take in a row of a list that is no verdict, as if it had been asked for alone."""
+        """Digest a row of a list that is not a verdict, as if it were the response to a poll."""
         self.asked_at, self._hint = asked_at, 0.0
-        if self.job.final:  # ended elsewhere in this program, while the page was under way
+        if self.job.final:  # it ended elsewhere in this process while the page was under way
             return Step([])
         try:
             changes = self.job.receive(row, context.clock.time())
@@ -198,7 +198,7 @@ class Watch(Task):
         return self._bad(value, context)
 
     def _no_news(self, value: Malformed, context: Context) -> Step:
-        """A good answer about this job, without a status word: no news, and no fault. Told once."""
+        """A response about this job without a status word: neither news nor a fault. Reported once."""
         self.job.receive_no_news()
         step = self._good(value, (), context)
         if self._wordless:
@@ -225,7 +225,7 @@ class Watch(Task):
         return Step([polled, *changes, *self._stalled(snapshot, context)], due)
 
     def _stalled(self, snapshot: Snapshot | None, context: Context) -> tuple[Event, ...]:
-        """An event where nothing has changed for as long as the provider's window; told once, until something moves."""
+        """A `Stalled` event if nothing has changed for the provider's `stalled_after`; once until something changes."""
         now = context.now()
         seen = self._moved_by(snapshot)
         if seen != self._seen:
@@ -236,12 +236,12 @@ class Watch(Task):
         return (Stalled(self.job.ref, context.clock.time(), still, self.job.stage, self.job.progress),)
 
     def _moved_by(self, snapshot: Snapshot | None) -> tuple[object, ...]:
-        """What shows that a job moves."""
+        """The values whose change shows that the job makes progress."""
         told = () if snapshot is None else (snapshot.progress, snapshot.queue_position, snapshot.updated_at)
         return (self.job.state, self.job.stage, *told)
 
     def _history(self) -> Sequence[Moment]:
-        """What was seen, from the second on at which the job was made, where that is known."""
+        """The job's history, with the moment of its creation first if that is known."""
         made = self.job.created_at
         return self.job.history if made is None else (Moment(made, None, None, None), *self.job.history)
 
@@ -249,7 +249,7 @@ class Watch(Task):
         return forecast(law, self._history(), at, self.account.ranges)
 
     def _next(self, expected: Forecast, context: Context) -> float:
-        """The gap of the schedule, not below the floor; a hint of the provider is followed for a minute at most."""
+        """The time of the next poll: the schedule's gap, at least the floor, and after a hint of at most a minute."""
         floor = self.account.provider.pacing.floor
         if isinstance(self._schedule, Adaptive):
             own = self._schedule.law
@@ -262,13 +262,13 @@ class Watch(Task):
         return self._cut(max(self.asked_at + gap, earliest), earliest)
 
     def _cut(self, due: float, earliest: float) -> float:
-        """A hint that ends long after the deadline does not forbid the request on it: it may be a mistake."""
+        """As `Task._cut`, but a hint that ends long after the deadline is ignored there: it may be a mistake."""
         if self.deadline is not None and due - self.deadline >= LONG:
             earliest = self.asked_at + self.account.provider.pacing.floor
         return super()._cut(due, earliest)
 
     def _in(self, due: float | None, now: float) -> float | None:
-        """Seconds until the next question; None where none will be asked."""
+        """Seconds until the next poll; None if there will be none."""
         over = self.deadline is not None and (now >= self.deadline or (due or 0.0) > self.deadline)
         return None if due is None or over else due - now
 
@@ -291,7 +291,7 @@ class Watch(Task):
         return Step([failed, *(self.expire(context, error) if error else [])], due)
 
     def _hopeless(self, fault: Fault, now: float, context: Context) -> OutcomeUnknown | None:
-        """The error that ends the wait, once it makes no sense to ask again."""
+        """The error that ends the wait, if further polls make no sense; else None."""
         if self.once or fault.local:
             return None if self.once else self._not_sent(fault)
         if self.streak.refusals > 1 or (fault.page and self._refuses(fault, now, context)):
@@ -305,25 +305,23 @@ class Watch(Task):
         return None
 
     def _refuses(self, fault: Fault, now: float, context: Context) -> bool:
-        """Whether a page in the place of a 401, 403 or 451 has lasted for too long to be a bot check."""
+        """Whether pages with status 401, 403 or 451 have lasted too long to be a bot check."""
         patience = min(PAGE_PATIENCE, context.patience)
         return fault.status in (401, 403, 451) and self.streak.over(now, patience)
 
     def _missing(self, fault: Fault) -> JobNotFound:
         job, name, times = self.job, self.account.provider.name, self.streak.missing
-        said = f"{name} says {times} times that it has no such job ({fault.reason})"
-        look = (
-            f"Check the id, and that the account {job.account!r} is the one that submitted it; records are also deleted"
-        )
-        look = f"{look} after a while. {asked_at(self.account.opened)}"
+        said = f"{name} reported {times} times that it has no such job ({fault.reason})"
+        look = f"Check the id, and that the account {job.account!r} submitted it; providers also delete old records"
+        look = f"{look}. {asked_at(self.account.opened)}"
         if fault.page:
-            said = f"{times} answers are no word of {name} ({fault.reason})"
-            look = f"{wrong_address(self.account.opened, self.path)}. Where it is right, check the id, and the account"
-            look = f"{look} {job.account!r}"
+            said = f"{times} responses did not come from the API of {name} ({fault.reason})"
+            look = f"{wrong_address(self.account.opened, self.path)}. If the base URL is right, check the id and the"
+            look = f"{look} account {job.account!r}"
         return JobNotFound(f"{job.ref}: {said}. {look}. To look again: {self._resume}", job=job, resume=self._call)
 
     def _renamed(self, named: str) -> OutcomeUnknown | None:
-        """The error of a wait whose answers name another id all the time."""
+        """The error of a wait whose responses all name another id."""
         job, account = self.job, self.account.opened
         try:
             check_job_id(named)
@@ -331,8 +329,8 @@ class Watch(Task):
             return None
         ref = f"{job.account}:{named}"
         return JobNotFound(
-            f"{job.ref}: {account.provider.name} answers with {named!r} where it is asked about {job.id!r}: "
-            f"the server calls it {named}: wait for {ref}: {resume_line(account, ref)}",
+            f"{job.ref}: {account.provider.name} responds with {named!r} to requests for {job.id!r}: "
+            f"the server calls the job {named}. Wait for {ref} instead: {resume_line(account, ref)}",
             job=job,
             resume=resume_call(account, ref),
         )
@@ -348,8 +346,8 @@ class Watch(Task):
 
     def _not_sent(self, fault: Fault) -> WaitNotSent:
         return WaitNotSent(
-            f"{self.job.ref}: nothing can be sent from here: {fault.reason}; the job itself goes on. Then resume: "
-            f"{self._resume}",
+            f"{self.job.ref}: this machine cannot send the request: {fault.reason}; the job continues at the provider. "
+            f"Then resume: {self._resume}",
             job=self.job,
             resume=self._call,
         )
@@ -360,10 +358,10 @@ class Watch(Task):
         if fault.status == 407:
             who, remedy = "the proxy", f"{proxy(self.account.opened)}. "
         elif fault.page:
-            who = f"something on the way to {who}, or a page of its own,"
+            who = f"a page (of {who}, or of something in between)"
             remedy = f"{remedy}{asked_at(self.account.opened)}. "
         return WaitRefused(
-            f"{self.job.ref}: {who} refuses to tell ({fault.reason}); the job itself goes on. "
+            f"{self.job.ref}: {who} refused the status request ({fault.reason}); the job continues at the provider. "
             f"{remedy}Then resume: {self._resume}",
             job=self.job,
             resume=self._call,
@@ -375,8 +373,9 @@ class Watch(Task):
 
     def _unreachable(self, fault: Fault, lasted: float) -> ProviderUnreachable:
         return ProviderUnreachable(
-            f"{self.job.ref}: no good answer from {self.account.provider.name} for {lasted:.0f} s "
-            f"(last: {fault.reason}); the job itself goes on. {asked_at(self.account.opened)}. Resume: {self._resume}",
+            f"{self.job.ref}: no usable response from {self.account.provider.name} for {lasted:.0f} s "
+            f"(last: {fault.reason}); the job continues at the provider. {asked_at(self.account.opened)}. "
+            f"Resume: {self._resume}",
             job=self.job,
             resume=self._call,
         )
@@ -408,7 +407,7 @@ class Watch(Task):
         )
 
     def said(self) -> Snapshot:
-        """What the answer to a single question said; raises what it was where it said nothing."""
+        """The snapshot of a single status request. Raises the fault or error that came instead."""
         answer, job, account = self.answer, self.job, self.account.opened
         if isinstance(answer, Snapshot):
             return answer
@@ -416,12 +415,12 @@ class Watch(Task):
             answer.job = job
             raise answer
         assert isinstance(answer, Fault)
-        untouched = f". The job itself is not touched by that{advice(answer, account, self.path)}"
+        untouched = f". The job itself is not affected{advice(answer, account, self.path)}"
         raise provider_error(job.ref, answer, job=job, advice=untouched)
 
     @property
     def path(self) -> str:
-        """What is asked for, below the base URL."""
+        """The path of the status request, below the base URL."""
         return "" if self._request is None else self._request.path
 
     @property
@@ -435,14 +434,14 @@ class Watch(Task):
     def _known(self) -> str:
         last = ""
         if isinstance(self.answer, Fault):
-            last = f" (last answer: {self.answer.reason})"
+            last = f" (last response: {self.answer.reason})"
             if self.answer.status is None:
-                last = f" (last answer: {self.answer.reason.rstrip('.')}. {asked_at(self.account.opened)})"
+                last = f" (last request: {self.answer.reason.rstrip('.')}. {asked_at(self.account.opened)})"
         elif isinstance(self.answer, AnswerError):
-            last = f" (last answer: {self.answer})"
+            last = f" (last response: {self.answer})"
         elif self.account.limiter.circuit_open and self.account.limiter.fault is not None:
-            last = f" (last answer to the account: {self.account.limiter.fault.reason})"
+            last = f" (last fault of this account: {self.account.limiter.fault.reason})"
         if self.job.state is None and self.job.stage is None:
-            return f"nothing was heard of it{last}, and it may well go on"
+            return f"no status was received{last}; the job may still be running"
         progress = "" if self.job.progress is None else f" at {self.job.progress:.0f} %"
-        return f"it is {self.job.stage or self.job.state}{progress}{last} and goes on at the provider"
+        return f"the job is {self.job.stage or self.job.state}{progress}{last} and continues at the provider"

@@ -1,1 +1,1 @@
-"""What survives a crash: records, the SQLite file, and when something is written to it."""
+"""The state that survives a crash: records, the SQLite file, and when it is written."""

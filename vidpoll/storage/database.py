@@ -1,6 +1,6 @@
-"""The connection to the file of a store: shared by threads, left alone by a forked child, one transaction at a time.
+"""The connection to a store's file: shared by threads, not used by a forked child, one transaction at a time.
 
-What it says when it does not work becomes a StoreError with the way out. What is kept is not known here.
+Errors of SQLite and the disk become a StoreError with the way out. This module does not know what is stored.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ BUSY = 3.0
 """Real seconds for which a write waits for another process."""
 
 _BAD_ROW = (ValueError, OverflowError, sqlite3.DataError, sqlite3.IntegrityError)
-"""What is raised because of what stands in a row, or is to stand there; the file itself is well."""
+"""The errors caused by the content of a row, old or new; the file itself is sound."""
 
 
 class Database:
-    """The file at `path`, made where there is none. Raises StoreError where it cannot be used."""
+    """The file at `path`; it is made if missing. Raises StoreError if it cannot be used."""
 
     def __init__(
         self, path: str | Path, now: Callable[[], float], monotonic: Callable[[], float] = SystemClock.monotonic
@@ -41,7 +41,7 @@ class Database:
         self.now = now
         self._monotonic = monotonic
         self._token = uuid.uuid4().hex[:12]
-        self._present = ""  # what our name ends with, where the kernel tells whether we are there
+        self._present = ""  # the end of our owner name, if a lock shows that we are alive
         self._here = owners.here()
         self._lock = ForkLock(threading.RLock)
         self._inherited: list[sqlite3.Connection] = []  # of the parent of a fork: never touched, never closed here
@@ -52,22 +52,22 @@ class Database:
             self._connection = self._open()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         with self._alone, contextlib.suppress(sqlite3.Error):
             _closed_by(os.getpid(), *self._closing)
 
     @property
     def closed(self) -> bool:
-        """Whether nothing can be kept any more, because the client was closed or is gone."""
+        """Whether nothing can be stored any more, because the client was closed or its process is gone."""
         return os.getpid() not in self._open_for
 
     @property
     def owner(self) -> str:
-        """Who we are: this host, this process, this client."""
+        """The name of this owner: this host, this process, this client."""
         return f"{self._here}|{owners.me()}|{self._token}{self._present}"
 
     def _dead(self, owner: str) -> bool:
-        """Whether the process of an owner is known not to be there any more."""
+        """Whether the process of an owner is known to be gone."""
         if owners.dead(owner, self._here):
             return True
         beside = owner.endswith(owners.PRESENT) and owners.beside(owner, self._here)
@@ -85,12 +85,12 @@ class Database:
     def _open(self) -> sqlite3.Connection:
         store_file.make(self.path)
         store_file.check(self.path)
-        identity = store_file.identity(self.path)  # before it is opened: what is put in its place then is noticed
+        identity = store_file.identity(self.path)  # before it is opened, so that a later replacement is noticed
         db = sqlite3.connect(self.path, timeout=BUSY, isolation_level=None, check_same_thread=False)
         try:
             db.row_factory = sqlite3.Row
             schema.make(db, self.path)
-            with contextlib.suppress(sqlite3.OperationalError):  # another process opens it, too, and sees to that
+            with contextlib.suppress(sqlite3.OperationalError):  # another process opens the file as well, and sets this
                 db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = NORMAL")
             self._full = False
@@ -102,13 +102,13 @@ class Database:
         self._present = owners.PRESENT
         self._present = owners.PRESENT if presence.enter(self.path, self.owner) else ""
         where = self.path if self._present else None
-        weakref.finalize(self, _closed_by, os.getpid(), db, self._open_for, where)  # where nobody closes the client
+        weakref.finalize(self, _closed_by, os.getpid(), db, self._open_for, where)  # in case the client is never closed
         self._closing = (db, self._open_for, where)
         return db
 
     @property
     def moved(self) -> bool:
-        """Whether the path leads to another file by now, or to none: what is written goes where nobody will look."""
+        """Whether the path leads to another file by now, or to none: then everything written would be lost."""
         with contextlib.suppress(OSError):
             return store_file.identity(self.path) != self._identity
         return False
@@ -118,13 +118,13 @@ class Database:
             raise StoreError(f"the store {self.path} is closed")
         if self.moved:
             raise store_file.StoreMoved(
-                f"the store {self.path} was moved away or replaced while it was open, and keeps nothing here any more: "
-                "put it back, or make a new client"
+                f"the store {self.path} was moved away or replaced while it was open: nothing can be stored in it; put "
+                "it back, or make a new client"
             )
 
     @contextlib.contextmanager
     def _understood(self, ref: str = "") -> Iterator[None]:
-        """Whatever SQLite or the disk says becomes a StoreError with the way out."""
+        """Turn errors of SQLite and the disk into a StoreError with the way out."""
         try:
             yield
         except (sqlite3.Error, OSError, *_BAD_ROW) as error:
@@ -133,7 +133,7 @@ class Database:
 
     @contextlib.contextmanager
     def _transaction(self, ref: str = "", *, full: bool = False) -> Iterator[sqlite3.Connection]:
-        """One at a time, all or nothing. `full`: it is on the disk, and not only on its way, when this returns."""
+        """One transaction at a time, all or nothing. `full`: the data is synced to the disk when this returns."""
         with self._understood(ref), self._alone:
             self._check_open()
             db = self._connection
@@ -141,7 +141,7 @@ class Database:
                 db.execute(f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}")
                 self._full = full
             try:
-                db.execute("BEGIN IMMEDIATE")  # Ctrl-C may come while it waits for another process
+                db.execute("BEGIN IMMEDIATE")  # Ctrl-C may interrupt its wait for another process
                 yield db
                 db.execute("COMMIT")
             except BaseException:
@@ -159,7 +159,7 @@ class Database:
 
 
 def _closed_by(pid: int, db: sqlite3.Connection, open_for: set[int], present: Path | None) -> None:
-    """Close a connection, in the process that has opened it; its owner is not `present` at the path any more."""
+    """Close a connection in the process that opened it, and end the presence of its owner at the path `present`."""
     if present is not None and pid in open_for:
         presence.leave(present, pid)
     open_for.discard(pid)

@@ -1,4 +1,4 @@
-"""A job as plain data, for whoever carries it from one process to another, and back. The facts are those of a store."""
+"""A job as plain data, to carry it from one process to another, and back. The data has the facts that a store keeps."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _OF_ERROR = ("resume", "status", "code", "request_id", "category")
 
 
 def dump(job: Job) -> dict[str, Any]:
-    """All that is known of a job, as JSON can say it, for `vidpoll.load` in any process: what a store keeps of it.
+    """All that is known of a job, as JSON data, for `vidpoll.load` in any process: the same as a store keeps.
 
-    Reference, key, state, stage, history (the last 200 moments), cost, problem, how its steps stand (`Client.step`),
-    and why its outcome is unknown. It holds no key of an account, and URLs without their queries: `Client.download`
-    asks for fresh ones.
+    It contains reference, key, state, stage, history (the last 200 moments), cost, problem, the progress of its steps
+    (`Client.step`), and why its outcome is unknown. It contains no key of an account, and only URLs without queries:
+    `Client.download` requests fresh ones.
     """
     facts = {**job.more, **records.facts(job), "ref": job.ref, "key": job.key, "unknown": _said(job)}
     plain: dict[str, Any] = json.loads(table_rows.to_json(facts), parse_constant=lambda number: None)
@@ -27,16 +27,16 @@ def dump(job: Job) -> dict[str, Any]:
 
 
 def load(data: Mapping[str, Any]) -> Job:
-    """The job of a `vidpoll.dump`. Fields that this vidpoll does not know are kept, and dumped again.
+    """The job of a `vidpoll.dump`. Fields that this vidpoll does not know are kept and dumped again.
 
-    Raises UsageError for anything else, and for what a newer vidpoll has dumped in another format.
+    Raises UsageError for anything else, and for a dump of a newer vidpoll in another format.
     """
     if not isinstance(data, Mapping) or not {"v", "ref", "phase"} <= {*data}:
-        raise UsageError(f"load({redact.text(repr(data), limit=60)}): must be what vidpoll.dump(job) gave")
+        raise UsageError(f"load: data must be the result of vidpoll.dump(job), got {redact.text(repr(data), limit=60)}")
     ref, key, v = data["ref"], data.get("key", ""), data["v"]
     if not isinstance(ref, str) or not isinstance(key, str):
         raise UsageError(
-            f"load: ref {redact.text(repr(ref), limit=60)}: must be the reference of a job, and key a text"
+            f"load: ref must be the reference of a job and key must be text, got ref {redact.text(repr(ref), limit=60)}"
         )
     if records.newer(data):
         raise UsageError(
@@ -48,7 +48,7 @@ def load(data: Mapping[str, Any]) -> Job:
         unknown = _restored(job, data.get("unknown"))
     except ValueError as error:
         said = redact.text(error, limit=120)
-        raise UsageError(f"load({ref!r}): not what vidpoll.dump(job) gave ({said})") from None
+        raise UsageError(f"load({ref!r}): data must be the result of vidpoll.dump(job) ({said})") from None
     if unknown is not None:
         job.give_up(unknown)
     job.more = {name: value for name, value in data.items() if name not in _KNOWN}
@@ -68,7 +68,7 @@ def _restored(job: Job, said: Any) -> OutcomeUnknown | None:
     if said is None:
         return None
     if not isinstance(said, Mapping) or not all(isinstance(value, (str, int)) for value in said.values()):
-        raise ValueError("the error is none")
+        raise ValueError("'unknown' is not an error")
     kind = getattr(errors, str(said.get("error")), None)
     if not (isinstance(kind, type) and issubclass(kind, OutcomeUnknown)):
         kind = OutcomeUnknown

@@ -1,4 +1,4 @@
-"""Says that we are alive, from a thread of its own, so that a slow hook loses no shard; and until when that counts."""
+"""Tells the store that this owner is alive, from a separate thread, so that a slow hook loses no shard."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .protocol import TRUSTED, TTL, Store
 log = logging.getLogger("vidpoll")
 
 EVERY = TTL / 5
-"""Seconds between two heartbeats; also after one that the store did not take."""
+"""Seconds between two heartbeats, also after one that failed."""
 
 
 class Heartbeat:
@@ -20,9 +20,9 @@ class Heartbeat:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._until = -math.inf  # our shards are ours until then, as far as the last heartbeat says
-        self._lapses = 0  # how often a heartbeat came too late: what was ours may be another's since
-        self._known = 0  # of them, after how many it was looked at what is ours still
+        self._until = -math.inf  # by the last heartbeat, our shards are ours until then
+        self._lapses = 0  # how often a heartbeat was too late, so that another owner may have our shards
+        self._known = 0  # the number of lapses at the last check of what is still ours
         self._lock = threading.Lock()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="vidpoll-heartbeat", daemon=True)
@@ -30,7 +30,7 @@ class Heartbeat:
     def __enter__(self) -> Heartbeat:
         try:
             self._thread.start()
-        except (RuntimeError, MemoryError):  # no thread: the loop sees to it
+        except (RuntimeError, MemoryError):  # no thread: the loop sends the heartbeats
             log.warning("no thread for the heartbeat: a slow hook may lose its shards")
         return self
 
@@ -41,23 +41,23 @@ class Heartbeat:
 
     @property
     def lapses(self) -> int:
-        """How often a heartbeat came too late: to be read before it is looked at what is ours still."""
+        """How often a heartbeat was too late. Read it before you check which shards are still ours."""
         return self._lapses
 
     def sure(self, lapses: int) -> None:
-        """It was looked at what is ours still, after so many lapses."""
+        """Note that our shards were checked after this number of `lapses`."""
         self._known = lapses
 
     def trusted(self, now: float) -> bool:
-        """Whether our shards are ours without a doubt."""
+        """Whether our shards are certainly still ours."""
         return self._known == self._lapses and now < self._until
 
     def late(self, now: float) -> bool:
-        """Whether the thread should have sent one by now."""
+        """Whether the thread should have sent a heartbeat by now."""
         return now > self._until - TRUSTED * TTL + 2 * EVERY
 
     def beat(self) -> None:
-        """Send one. Raises StoreError."""
+        """Send a heartbeat. Raises StoreError."""
         until = self._store.beat()
         with self._lock:
             if until - TRUSTED * TTL > self._until:

@@ -1,4 +1,4 @@
-"""One submit, from before it is sent until its outcome is kept."""
+"""One submit, from before it is sent until its outcome is stored."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Intent:
-    """One submit: on disk before it is sent, its id on disk before anything else is done with the answer."""
+    """One submit: on disk before it is sent; its id is on disk before the response is used for anything else."""
 
     def __init__(
         self,
@@ -42,11 +42,11 @@ class Intent:
         self._number: int | None = None
 
     def begin(self) -> None:
-        """It is about to be sent. Raises StoreError where that cannot be kept: then nothing is sent.
+        """Record that the submit is about to be sent. Raises StoreError if that fails: then nothing is sent.
 
-        Raises Taken where its key is in use, and NoRoom where its order is not taken; nothing is kept then.
+        Raises Taken if its key is in use, and NoRoom if its order is refused; then nothing is stored.
         """
-        if self._number is not None:  # sent again after it certainly was not received
+        if self._number is not None:  # it is sent again, because it certainly was not received
             return
         try:
             own = without(self._fields, self._account.provider.drops)
@@ -59,29 +59,29 @@ class Intent:
                 begun = store.begin_again(self._earlier)
         except StoreError as error:
             who = f"{self._account.name} {self._operation}"
-            raise StoreError(f"{who}: nothing was sent, because it could not be kept: {error}") from None
+            raise StoreError(f"{who}: nothing was sent, because it could not be stored: {error}") from None
         if not isinstance(begun, int):
             raise Taken(begun)
         self._number = begun
 
     @property
     def again(self) -> bool:
-        """Whether an earlier try may have been received: then no refusal says that nothing was bought."""
+        """Whether an earlier try may have been received: then a refusal does not prove that nothing was bought."""
         return self._earlier is not None
 
     def refused(self) -> None:
-        """Nothing was bought, by this try."""
+        """Record that this try bought nothing."""
         if self._earlier is not None:
             self.lost(self._earlier.reason)
             return
         self._close(lambda store, number: store.refused(number))
 
     def lost(self, reason: str) -> None:
-        """Nobody knows whether it was received."""
+        """Record that it is unknown whether the submit was received."""
         self._close(lambda store, number: store.lost(number, reason))
 
     def received(self, job: Job) -> None:
-        """It has become a job. A store that fails now costs a warning with the reference, and never the job."""
+        """Store the job that the submit has become. If the store fails now, warn with the reference; raise nothing."""
         keeper, number = self._keeper, self._number
         assert number is not None
         origin, facts = records.origin(self._account), records.facts(job)
@@ -91,11 +91,11 @@ class Intent:
             keeper.ask(lambda: keeper.store.submitted(number, kept), reopens=True)
         except BaseException as error:
             now, why = keeper.store.now(), error.message if isinstance(error, StoreError) else type(error).__name__
-            said = f"{job.ref} is submitted, and not in the store: write it down. {why}"
+            said = f"{job.ref} was submitted, but is not in the store: write the reference down. {why}"
             keeper.owe(lambda: keeper.store.submitted(number, kept, now), said)
-            if not isinstance(error, StoreError):  # Ctrl-C; what ends the submit keeps it, where that can be
+            if not isinstance(error, StoreError):  # Ctrl-C: it ends the submit, which is stored if possible
                 raise
-        keeper.heard.discard(job.ref)  # a job of that id was another one
+        keeper.heard.discard(job.ref)  # an earlier job with this id was another job
 
     def _close(self, call: Callable[[Store, int], None]) -> None:
         number = self._number

@@ -1,4 +1,4 @@
-"""What a user asks of a store, `client.store`: the kept jobs, the submits of unknown outcome, the files wanted."""
+"""The user's view of a store, `client.store`: kept jobs, submits of unknown outcome, wanted files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class JobStore:
-    """The store of a client. Every method raises StoreError where the store cannot be read or written."""
+    """The store of a client. Every method raises StoreError if the store cannot be read or written."""
 
     def __init__(self, keeper: Keeper, opened: Callable[[str], OpenAccount]) -> None:
         self._keeper = keeper
@@ -29,37 +29,38 @@ class JobStore:
 
     @property
     def _store(self) -> Store:
-        """For reading: the store, with what it did not take before where it takes that now."""
+        """The store for reading, after an attempt to write what it did not accept before."""
         with contextlib.suppress(StoreError):
             self._keeper.ready()
         return self._keeper.store
 
     def unfinished(self) -> list[Job]:
-        """The jobs without a verdict, and those whose verdict no hook has heard; the oldest first.
+        """The jobs without a verdict, and those whose verdict was not yet reported to the hooks; the oldest first.
 
-        They are where they were, with stage, history and cost: `client.as_completed(client.store.unfinished())` goes
-        on. A verdict that was only not told is told then, without a request.
+        They have their stored stage, history and cost: `client.as_completed(client.store.unfinished())` resumes the
+        wait. If only the report of a verdict is missing, the hooks are called then, without a request.
         """
         return [kept.job for kept in self.jobs(unfinished=True)]
 
     def jobs(self, *, unfinished: bool = False, last: int | None = None) -> list[KeptJob]:
-        """The jobs with all that is kept of them, the oldest first.
+        """The kept jobs with all their data, the oldest first.
 
-        `unfinished`: those of `unfinished()` alone. `last`: no more than so many, the latest.
+        `unfinished`: only the jobs of `unfinished()`. `last`: only this many, the latest ones.
         """
         if last is not None and not is_whole(last, 0):
-            raise number_error("last", "a whole number, 0 or more", last)
+            raise number_error("last", "a whole number, 0 or more, or None", last)
         return self._store.jobs(unfinished=unfinished, last=-1 if last is None else last)
 
     def get(self, job: Job | str) -> KeptJob | None:
-        """A job with all that is kept of it; None where it is not kept."""
+        """A kept job with all its data; None if it is not kept."""
         return self._store.get(_ref(job))
 
     def hearing(self, job: Job | str) -> bool:
-        """Say that a verdict, told LATER, is being heard: nobody is told again for the next 60 s, on the store's clock.
+        """Note that a verdict for which a hook returned LATER is being processed.
 
-        False: that needs nobody, as it was heard, or is not kept. Called again and again, it covers whatever takes
-        longer; `Client.heard` ends it.
+        For the next 60 s, by the store's clock, no process calls the hooks for it again. Call this repeatedly for work
+        that takes longer; `Client.heard` ends it. Returns False if there is nothing to process: the verdict was heard
+        already, or is not kept.
         """
         store = self._keeper.ready()
         kept = store.get(_ref(job))
@@ -69,39 +70,40 @@ class JobStore:
         return True
 
     def gauges(self) -> Gauges:
-        """How many jobs are open, what was not told, and which accounts nobody serves."""
+        """How many jobs are open, how many verdicts were not reported, and which accounts no process serves."""
         return self._store.gauges()
 
     def prune(self, before: float) -> int:
-        """Drop what ended before Unix second `before`, and what was submitted in vain; return how many.
+        """Drop jobs that ended, and submits that were lost, before Unix second `before`; return how many.
 
-        A job without a verdict, or with one that was not told, stays, and so does one that a batch has not settled.
-        The keys of what is dropped are free: the same `submit_once` buys again. Rows of batches stay.
+        A job stays if it has no verdict, if its verdict was not reported, or if a batch has not settled it. The keys of
+        dropped jobs and submits are free: the same `submit_once` buys again. Rows of batches stay.
         """
         if not is_number(before):
             raise number_error("before", "Unix seconds", before)
         return self._keeper.ready().prune(before)
 
     def drop(self, job: Job | str) -> None:
-        """Drop one job from the store, whatever became of it; at its provider it is as it was, and its key is free.
+        """Drop one job from the store, whatever its state. The job at the provider does not change; its key is free.
 
-        A batch's row that was not settled has failed by that, so that its next run does not buy it again.
+        If a batch's row with this job is not settled, the row counts as failed, so that the next run does not buy it
+        again.
         """
         self._keeper.ready().drop(_ref(job))
 
     def unknown_submits(self) -> list[Submission]:
-        """The submits of which nobody knows whether they were received; look for them in `client.jobs(account)`."""
+        """The submits that may or may not have been received; look for them in `client.jobs(account)`."""
         return self._store.submits()
 
     def adopt(self, job: Job | str, submission: Submission) -> Job:
-        """Say that a submit whose outcome was unknown has become this job; it is kept.
+        """Say that a submit of unknown outcome has become this job, and keep the job.
 
-        It has the submission's key from then on. Raises UsageError for another account, a job that has another key, or
-        a submission that is no longer on record.
+        The job gets the submission's key. Raises UsageError for another account, a job that has another key, or a
+        submission that is no longer on record.
         """
         job = Job(job) if isinstance(job, str) else job
         if job.account != submission.account:
-            raise UsageError(f"{job.ref} cannot be the submit at {submission.account}: it is of another account")
+            raise UsageError(f"job must be of the submission's account, {submission.account!r}, got {job.ref!r}")
         kept = self._keeper.ready().get(job.ref)
         if kept is not None and kept.key and submission.key and kept.key != submission.key:
             raise UsageError(f"{job.ref} has the key {kept.key!r}, so it is not the submit of {submission.key!r}")
@@ -111,24 +113,24 @@ class JobStore:
         return job
 
     def dismiss(self, submission: Submission) -> None:
-        """Say that a submit whose outcome was unknown was never received; it is forgotten, and its key is free."""
+        """Say that a submit of unknown outcome was never received. It is dropped, and its key is free."""
         self._keeper.ready().refused(submission.number)
 
     def want(self, job: Job | str, target: str | Path, *, kinds: Sequence[str] = ("video",)) -> None:
-        """Keep that the files of a job are to be saved once it is completed: `wanted` lists them until they are.
+        """Note that the files of a job must be saved once it is completed: `wanted` lists them until then.
 
-        Nothing is fetched here; a `client.download` with the same target and kinds ends it.
+        Nothing is fetched here. A `client.download` with the same target and kinds removes them from the list.
         """
         job = Job(job) if isinstance(job, str) else job
         self._keeper.ready().enter([(job.ref, records.origin(self._opened(job.account)), records.facts(job))])
         self._keeper.ready().want(records.wanted(job.ref, target, kinds))
 
     def unwant(self, wanted: WantedFiles) -> None:
-        """The files are there by other means, or will never be."""
+        """Remove files from the list: they are saved by other means, or will never be saved."""
         self._keeper.ready().unwant(records.wanted(wanted.ref, wanted.target, wanted.kinds))
 
     def wanted(self) -> list[WantedFiles]:
-        """The files that were asked for and are not all saved yet, the oldest first."""
+        """The wanted files that are not all saved yet, the oldest first."""
         return self._store.wanted()
 
 

@@ -1,9 +1,9 @@
-"""When something is kept: the bridge between the loop, which knows no store, and the store, which knows no loop.
+"""When something is stored: the bridge between the loop, which knows no store, and the store, which knows no loop.
 
-A `Keeper` belongs to a client with a store. It takes a lease before a job is polled, keeps what changed once a second
-and at the end of a wait, and tells a verdict to the hooks only when it is on disk. A wait outlives its store: what
-cannot be kept is warned of, once a minute, and the wait goes on; a submit that cannot be kept is not sent. The id of a
-submit, and a verdict, that were not kept are `Owed`: they are written before the next thing that the store is asked.
+A `Keeper` belongs to a client with a store. It takes a lease before a job is polled, stores changes once a second and
+at the end of a wait, and calls the hooks for a verdict only when the verdict is on disk. A wait survives a failing
+store: the keeper warns once a minute, and the wait continues; but a submit that cannot be stored is not sent. Ids of
+submits, and verdicts, that could not be stored are `Owed`: they are written before the next operation of the store.
 """
 
 from __future__ import annotations
@@ -43,25 +43,25 @@ log = logging.getLogger("vidpoll")
 T = TypeVar("T")
 
 Claim = Callable[[], Mapping[str, "bool | None"]]
-"""For each reference: whether telling the verdict is up to us; None where the job is not kept."""
+"""For each reference: whether this process must report the verdict; None if the job is not kept."""
 
 LEARNT = 32
-"""Former jobs from which it is learnt how long the jobs of an account take."""
+"""The number of former jobs from which an account's durations are learnt."""
 
 PRICED = 200
-"""Former jobs among which those of one kind are looked for that tell its price."""
+"""The number of former jobs that are searched for the price of a kind of job."""
 
 SPARE = 30.0
-"""Seconds that a lease is to last beyond the next question and its answer."""
+"""Seconds that a lease must last beyond the next poll and its response."""
 
 RENEWED = 120.0
-"""Seconds by which a lease is longer than it needs to be, so that it is seldom renewed."""
+"""Seconds by which a lease is longer than needed, so that it is seldom renewed."""
 
 EVERY = 1.0
-"""Seconds between two transactions with the facts of jobs that have changed."""
+"""Seconds between two transactions with the facts of changed jobs."""
 
 TROUBLE = 60.0
-"""Seconds for which a store that does not work is left alone, but for submits and verdicts."""
+"""Seconds for which a failing store is not used, except for submits and verdicts."""
 
 
 class Keeper:
@@ -76,43 +76,43 @@ class Keeper:
         self._tell = tell
         self._lock = threading.Lock()
         self._waits: Counter[str] = Counter()
-        self._held: dict[str, float] = {}  # until when, in Unix seconds, we are the one who asks
-        self._counts: dict[str, list[int]] = {}  # requests and transient errors that are not kept yet
-        self._changed: dict[str, Job] = {}  # jobs whose facts are not kept yet
-        self._saved_at = -math.inf  # the monotonic second at which facts were kept last
-        self._last: JobState | None = None  # what was kept last
-        self._asked: dict[str, OpenAccount] = {}  # jobs that are asked about once, and need not be kept
+        self._held: dict[str, float] = {}  # by reference: the Unix second at which our lease ends
+        self._counts: dict[str, list[int]] = {}  # requests and transient errors that are not stored yet
+        self._changed: dict[str, Job] = {}  # jobs whose facts are not stored yet
+        self._saved_at = -math.inf  # the monotonic second at which facts were stored last
+        self._last: JobState | None = None  # the state that was stored last
+        self._asked: dict[str, OpenAccount] = {}  # jobs that are polled once, and need not be kept
         self._telling: set[str] = set()
-        self._spared = 0.0  # until which monotonic second a store that does not work is left alone
+        self._spared = 0.0  # the monotonic second until which a failing store is not used
         self._owed = Owed()
-        self.heard: set[str] = set()  # verdicts that were told, which may not be kept yet
+        self.heard: set[str] = set()  # verdicts that were reported; the store may not know that yet
         self._reopening = ForkLock()
 
     def close(self) -> None:
-        """Keep what is not kept yet, and close the store."""
-        self._spared = 0.0  # there is no later moment
+        """Store what is not stored yet, and close the store."""
+        self._spared = 0.0  # there is no later chance
         if self._try(lambda: True):
             self._save(list(self._changed.values()))
         self.store.close()
 
     def job_store(self, opened: Callable[[str], OpenAccount]) -> JobStore:
-        """What a user asks of the store."""
+        """The user's view of the store."""
         return JobStore(self, opened)
 
     def ready(self) -> Store:
-        """The store, once it has what it did not take before. Raises StoreError where it still does not take that."""
+        """The store, after it has got what is owed to it. Raises StoreError if it still does not accept that."""
         self._owed.pay()
         return self.store
 
     # -- waiting ------------------------------------------------------------------------------------------------------
 
     def durations(self, account: str) -> Sequence[float]:
-        """How long the latest completed jobs of an account took, in seconds, the latest last."""
+        """The durations of the latest completed jobs of an account, in seconds, the latest last."""
         latest = self._try(lambda: self.store.latest(account, LEARNT), spare=True) or []
         return [took for kept in reversed(latest) if (took := kept.job.took) is not None]
 
     def charges(self, account: str) -> Sequence[Charge]:
-        """What the latest completed jobs of an account were charged, the latest first."""
+        """The charges of the latest completed jobs of an account, the latest first."""
         latest = self._try(lambda: self.store.latest(account, PRICED), spare=True) or []
         known = [(kept, kept.known) for kept in latest if kept.operation is not None]
         return [
@@ -122,7 +122,7 @@ class Keeper:
         ]
 
     def enter(self, jobs: Sequence[Job], accounts: Sequence[OpenAccount]) -> None:
-        """Keep jobs that are to be waited for, and bring them to where the store has them.
+        """Keep jobs that will be waited for, and update them from the store.
 
         Raises StoreError for a job that a newer vidpoll keeps.
         """
@@ -144,7 +144,7 @@ class Keeper:
 
     @contextmanager
     def asking(self, job: Job, account: OpenAccount) -> Iterator[None]:
-        """Bring a job that is asked about once to where the store has it; where it is not kept, its verdict is."""
+        """Update a job that is polled once from the store. If the job is not kept, only its verdict will be kept."""
         kept = self._try(lambda: self.store.get(job.ref), spare=True)
         if kept is not None:
             _check(kept)
@@ -159,7 +159,7 @@ class Keeper:
                 self._counts.pop(job.ref, None)
 
     def _known(self, jobs: Sequence[Job]) -> None:
-        """Verdicts that this program has known for longer than its store; those that no hook has heard are told."""
+        """Store verdicts that this process knows and the store does not; report those not reported yet."""
         rows = [Saved(job.ref, records.facts(job)) for job in jobs if job.told]
 
         def end() -> None:
@@ -171,7 +171,7 @@ class Keeper:
 
     @contextmanager
     def waiting(self, jobs: Sequence[Job]) -> Iterator[None]:
-        """Hold the leases of jobs while they are waited for; what was not kept yet is kept at the end."""
+        """Hold the leases of jobs during a wait; at the end, store what is not stored yet."""
         refs = [job.ref for job in jobs]
         with self._lock:
             self._waits.update(refs)
@@ -193,24 +193,24 @@ class Keeper:
                 self._try(lambda: self.store.release(mine))
 
     def watch(self, *args: Any, **options: Any) -> Watch:
-        """A `Watch` that asks only while the lease is ours."""
+        """A `Watch` that polls only while the lease is ours."""
         return KeptWatch(self, *args, **options)
 
     def follow(self, job: Job, *args: Any, **options: Any) -> Watch | None:
-        """A `Watch` of a job that is entered; None for one with a verdict, which is told where nobody heard it."""
+        """A `Watch` of an entered job; None if it has a verdict, which is reported if it was not yet."""
         self.deliver(job)
         return None if job.final else self.watch(job, *args, **options)
 
     def settle(self, call: Callable[[], object]) -> None:
-        """Keep how a batch's row has ended; where the store does not work now, before anything else is written."""
+        """Record how a batch's row has ended; if the store fails now, before anything else is written."""
         self._try(call, owed=True)
 
     def holds(self, ref: str) -> bool:
-        """Whether we are the one who asks."""
+        """Whether this client holds the job's lease."""
         return self._held.get(ref, 0.0) > self._clock.time()
 
     def lease(self, job: Job, seconds: float) -> tuple[bool, bool]:
-        """Be the one who asks for so many seconds more: whether we are, and whether another was until just now."""
+        """Take or renew the job's lease for `seconds`. Returns (lease is ours, another owner had it until just now)."""
         now = self._clock.time()
         needed = now + seconds + self.bound + SPARE
         if self._held.get(job.ref, 0.0) >= needed:
@@ -226,7 +226,7 @@ class Keeper:
         return mine, leases is not None and job.ref in leases.taken
 
     def catch_up(self, job: Job, seen: int) -> tuple[list[Event], int]:
-        """Bring a job to where another process has it: what changed since version `seen`, and the version now."""
+        """Update a job from the store: the events since version `seen`, and the current version."""
         kept = self._try(lambda: self.store.get(job.ref), spare=True)
         if kept is None or kept.version == seen or job.final:
             return [], seen
@@ -245,7 +245,7 @@ class Keeper:
     # -- telling ------------------------------------------------------------------------------------------------------
 
     def tell(self, job: Job, event: Event) -> None:
-        """Tell the hooks, a verdict once and when it is on disk; what another process tells is not told."""
+        """Report an event to the hooks, unless another process does; a verdict once, when it is on disk."""
         if isinstance(event, (Completed, Failed)):
             self.verdicts([(job, event)])
             return
@@ -265,19 +265,19 @@ class Keeper:
         self._tell(job, event)
 
     def verdicts(self, told: Sequence[tuple[Job, Event]]) -> None:
-        """Keep verdicts in one transaction, then tell the hooks of those that are ours to tell, then keep that."""
+        """Store verdicts in one transaction, call the hooks for those that are ours to report, then store that."""
         self._told(told, self._end)
 
     def deliver(self, job: Job) -> None:
-        """Tell a verdict that is kept and that no hook has heard yet."""
+        """Report a stored verdict that was not reported yet."""
         event = job.verdict(job.history[-1].at if job.history else self._clock.time())
         if event is not None:
             self._told([(job, event)], self._claim)
 
     def save_due(self, now: float) -> float:
-        """Keep the facts of the jobs that have changed, once a second at most, all in one transaction.
+        """Store the facts of the changed jobs, at most once a second, all in one transaction.
 
-        `now` is a monotonic second. Returns the one at which it is to be called again, infinity where nothing waits.
+        `now` is a monotonic second. Returns the second of the next call; infinity if nothing waits.
         """
         if self._changed and now >= max(self._saved_at + EVERY, self._spared):
             self._saved_at = now
@@ -288,14 +288,14 @@ class Keeper:
         return self.holds(ref) or not self._try(lambda: self.store.leased(ref), spare=True)
 
     def _change(self, job: Job) -> None:
-        """A job's facts are to be kept; at once where nobody waits for it, since no later moment may come."""
-        if job.known is not self._last:  # one answer may change stage and progress
+        """Mark a job's facts for storing; at once if the job is not waited for: there may be no later chance."""
+        if job.known is not self._last:  # one response may change stage and progress
             self._changed[job.ref] = job
             if job.ref not in self._waits:
                 self._saved_at = -math.inf
 
     def _save(self, jobs: Sequence[Job]) -> None:
-        """Keep the facts of jobs; a verdict has its own way to the disk, and another owner's job is left to it."""
+        """Store the facts of jobs, except verdicts (see `verdicts`) and jobs that another owner polls."""
         mine = [job for job in jobs if not job.final and (job.ref not in self._waits or self.holds(job.ref))]
         for job in jobs:
             self._changed.pop(job.ref, None)
@@ -308,9 +308,9 @@ class Keeper:
 
         try:
             kept = self._try(keep, spare=True) if mine else None
-        finally:  # Ctrl-C may come between
+        finally:  # also after Ctrl-C
             self._last = kept or self._last
-            if kept is None:  # they are tried again
+            if kept is None:  # try these again later
                 self._changed.update((job.ref, job) for job in mine)
                 self._counts.update((row.ref, [row.requests, row.transient_errors]) for row in rows)
 
@@ -318,7 +318,7 @@ class Keeper:
         return Saved(job.ref, records.facts(job), *self._counts.pop(job.ref, (0, 0)))
 
     def _end(self, jobs: Sequence[Job]) -> Claim:
-        """Keep verdicts; of each, whether telling it is up to us. None says that the store does not know the job."""
+        """A call that stores verdicts and returns, for each, whether we must report it (None: job not kept)."""
         asked = [(job, account) for job in jobs if (account := self._asked.get(job.ref)) is not None]
         new = [(job.ref, records.origin(account), records.facts(Job(job.ref))) for job, account in asked]
         rows = [self._row(job) for job in jobs]
@@ -331,7 +331,7 @@ class Keeper:
         return end
 
     def _claim(self, jobs: Sequence[Job]) -> Claim:
-        """Of each verdict that is kept, whether telling it is up to us."""
+        """A call that returns, for each stored verdict, whether we must report it."""
         refs = [job.ref for job in jobs]
 
         def claim() -> Mapping[str, bool | None]:
@@ -341,7 +341,7 @@ class Keeper:
         return claim
 
     def _told(self, told: Sequence[tuple[Job, Event]], claim: Callable[[Sequence[Job]], Claim]) -> None:
-        """Tell the verdicts that are ours by `claim`, and keep that they were told."""
+        """Report the verdicts that are ours by `claim`, and store that they were reported."""
         mine = self._begin_telling(told)
         if not mine:
             return
@@ -354,7 +354,7 @@ class Keeper:
                 if ours is None or ours.get(ref) is not False:
                     (later if self._tell(job, event) else heard).append(ref)
             self._keep_heard([ref for ref in heard if ours is None or ours.get(ref)], later=ours is None)
-        except BaseException:  # Ctrl-C, wherever it came
+        except BaseException:  # Ctrl-C, at any point
             self._keep_heard(heard)
             left = [ref for ref in mine if ref not in heard and ref not in later]
             self._try(lambda: self.store.untold(left), owed=True)
@@ -365,7 +365,7 @@ class Keeper:
             self._telling.difference_update(mine)
 
     def _begin_telling(self, told: Sequence[tuple[Job, Event]]) -> dict[str, tuple[Job, Event]]:
-        """The verdicts that no other thread is telling, and that were not told while the store did not work."""
+        """The verdicts that no other thread is reporting, and that were not reported while the store failed."""
         with self._lock:
             beyond = self._telling | self.heard
             mine = {job.ref: (job, event) for job, event in told if job.ref not in beyond}
@@ -373,11 +373,11 @@ class Keeper:
         return mine
 
     def hear(self, ref: str) -> None:
-        """A verdict was heard that a hook wanted to hear LATER. Raises StoreError where that cannot be kept."""
+        """Record that a verdict for which a hook returned LATER was heard. Raises StoreError if that fails."""
         self.ready().told([ref])
 
     def _keep_heard(self, refs: Sequence[str], *, later: bool = False) -> None:
-        """Keep that the hooks have heard verdicts; `later`: the store has just refused these."""
+        """Record that the hooks have heard verdicts. `later`: the store has just failed, so owe it."""
 
         def told() -> bool:
             self.store.told(refs)
@@ -391,7 +391,7 @@ class Keeper:
             self.heard.update(refs)
 
     def want(self, files: Sequence[WantedFiles]) -> None:
-        """Files are asked for."""
+        """Record that files are wanted."""
 
         def want() -> None:
             for each in files:
@@ -400,7 +400,7 @@ class Keeper:
         self._try(want)
 
     def unwant(self, files: WantedFiles) -> None:
-        """They are there, or will never be."""
+        """Record that files are no longer wanted: they are saved, or never will be."""
         self._try(lambda: self.store.unwant(records.wanted(files.ref, files.target, files.kinds)))
 
     # -- submitting ---------------------------------------------------------------------------------------------------
@@ -416,9 +416,9 @@ class Keeper:
         *,
         earlier: Submission | None = None,
     ) -> Iterator[Intent]:
-        """A submit from its beginning to its id. Whatever ends it is kept. With an `order` its key is that one's.
+        """A submit from its beginning to its id; its outcome is stored, whatever it is. An `order` gives its own key.
 
-        `earlier` is the same submit, whose outcome is unknown and which is sent again.
+        `earlier` is an earlier try of the same submit, of unknown outcome.
         """
         intent = Intent(self, account, operation, fields, key=key, order=order, earlier=earlier)
         try:
@@ -436,25 +436,26 @@ class Keeper:
     # -- a store that does not work -----------------------------------------------------------------------------------
 
     def _try(self, call: Callable[[], T], *, spare: bool = False, owed: bool = False) -> T | None:
-        """What the store says; None and a warning where it does not work.
+        """The result of a call of the store; None and a warning if the store fails.
 
-        `spare`: not asked again for a minute. `owed`: what fails is done before anything else is written.
+        `spare`: skip the call in the minute after a failure. `owed`: repeat a failed call before anything else is
+        written.
         """
         if spare and self._clock.monotonic() < self._spared:
             return None
         try:
             return self.ask(call, reopens=bool(self._waits or self._asked or self._owed))
         except StoreError as error:
-            if not self.store.closed:  # else a wait was left behind, and its client is gone
+            if not self.store.closed:  # else the client was closed, and the call belongs to an abandoned wait
                 if owed:
                     self._owed.add(call)
                 self.failed(error.message)
             return None
 
     def ask(self, call: Callable[[], T], *, reopens: bool) -> T:
-        """What the store says, which has what is owed to it first. `reopens`: one that was moved away is opened anew.
+        """The result of a call of the store, after everything owed was written. `reopens`: reopen a moved store.
 
-        That is where a job is known: whoever only submits has to hear of it before anything is sent.
+        Reopening is for calls about known jobs. A submit must fail instead, before anything is sent.
         """
         try:
             self._owed.pay()
@@ -465,48 +466,48 @@ class Keeper:
             with self._reopening:
                 if self.store.moved:
                     self._reopen()
-                    self.warn(f"{error.message.partition(':')[0]}: from now on this is kept in the file at its path")
+                    self.warn(f"{error.message.partition(':')[0]}: jobs are now kept in the file at this path")
             self._owed.pay()
             return call()
 
     def _reopen(self) -> None:
-        """Open what is at the store's path now; what this process waits for, or asks about, is kept there."""
+        """Open the file that is at the store's path now, and keep the jobs of this process's waits and polls there."""
         with self._lock:  # other threads begin and end waits
             refs = {*self._waits, *self._changed, *self._asked}
         self.store.reopen(refs)
         self._held.clear()
 
     def owe(self, call: Callable[[], object], message: str) -> None:
-        """Do what the store refused before anything else is written, and say what could not be kept."""
+        """Repeat a failed call before anything else is written, and report what could not be stored."""
         self._owed.add(call)
         self.failed(message)
 
     def failed(self, message: str) -> None:
-        """Say what could not be kept, and leave the store alone for a while."""
+        """Report what could not be stored, and do not use the store for a while."""
         self._spared = self._clock.monotonic() + TROUBLE
         self.warn(message)
 
     @staticmethod
     def warn(message: str) -> None:
-        """In the log, and as a RuntimeWarning."""
+        """Log a message, and raise it as a RuntimeWarning."""
         log.error("%s", message)
         try:
             warnings.warn(message, RuntimeWarning, stacklevel=2)
-        except Warning:  # warnings are errors here; it is in the log, and the job counts more
+        except Warning:  # where warnings are errors: it is in the log, and the job counts more
             return
 
 
 def _check(kept: KeptJob) -> None:
-    """Raise StoreError for a job that a newer vidpoll keeps: what it knows cannot be read here, nor written over."""
+    """Raise StoreError for a job that a newer vidpoll keeps: its facts cannot be read here, nor overwritten."""
     if kept.newer:
         raise StoreError(
-            f"{kept.ref} is kept by a newer vidpoll (record {kept.facts.get('v')}, known: {records.FORMAT}) and is "
-            "left to it; update vidpoll, or name another store"
+            f"{kept.ref} is kept by a newer vidpoll (record {kept.facts.get('v')}, known: {records.FORMAT}), so "
+            "this version leaves it alone; update vidpoll, or name another store"
         )
 
 
 def _catch_up(job: Job, kept: KeptJob) -> None:
-    """Bring a job to where the store has it, where the store knows more of it than the program does."""
+    """Update a job from the store, if the store knows more of it than this process."""
     known = kept.known
     if not job.final:
         job.stepped(known)

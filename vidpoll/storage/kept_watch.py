@@ -1,4 +1,4 @@
-"""A wait that asks only while it holds its job's lease; while another process does, it follows the store."""
+"""A wait that polls only while it holds its job's lease; while another process holds the lease, it reads the store."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from .keeper import Keeper
 
 LOOK = 2.0
-"""Seconds between two looks into the store, where another process asks about a job."""
+"""Seconds between two reads of the store while another process polls the job."""
 
 _SOON = 0.001
 
 
 class KeptWatch(Watch):
-    """A `Watch` that asks only while it holds its job's lease; while another process does, it follows the store."""
+    """A `Watch` that polls only while it holds its job's lease; while another process holds it, it reads the store."""
 
     __slots__ = ("_keeper", "_version")
 
@@ -38,7 +38,7 @@ class KeptWatch(Watch):
         now = context.now()
         if not mine:
             return Step(events, now + LOOK)
-        if taken:  # the one that is gone may just have asked
+        if taken:  # the former owner may just have polled
             return Step(events, now + self.account.provider.pacing.floor)
         return Step(events, now) if events else None
 

@@ -1,8 +1,7 @@
-"""Who asks about the jobs of an SQLite store: leases of single jobs, shards of whole accounts, and who is gone."""
+"""Which process polls the jobs of an SQLite store: leases of jobs, shards of accounts, and which owners are gone."""
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -12,16 +11,16 @@ from .protocol import AGAIN, NOTHING, TRUSTED, TTL, Block, Slowed, spent
 from .records import Gauges, KeptJob, Leases, Shard
 
 LATER = "later"
-"""The teller of a verdict that a hook wants to hear later."""
+"""The teller of a verdict for which a hook returned LATER."""
 
 _MINE = ("mine", "taken")
 
 
 class Leasing(Database):
-    """The part of an `SqliteStore` that says who asks."""
+    """The part of an `SqliteStore` that decides which process polls."""
 
     def lease(self, refs: Iterable[str], seconds: float) -> Leases:
-        """Become the one who polls these jobs, for so many seconds from now, where nobody else is."""
+        """Take the leases of these jobs for `seconds` from now, as far as no other owner has them."""
         refs = list(refs)
         with self._transaction(table_rows.who(refs)) as db:
             owned = sharding.owned(db, self._alive)
@@ -30,7 +29,7 @@ class Leasing(Database):
         return Leases(mine, frozenset(held) - mine, taken)
 
     def _lease(self, db: sqlite3.Connection, ref: str, seconds: float, owner: str | None) -> str:
-        """How a job is leased now: "mine", "taken" or "elsewhere". `owner` has its shard."""
+        """Take a job's lease if possible; return "mine", "taken" or "elsewhere". `owner` has the job's shard."""
         row = db.execute("SELECT owner, owned_until FROM jobs WHERE ref = ?", (ref,)).fetchone()
         if row is None:
             return "mine"
@@ -47,7 +46,7 @@ class Leasing(Database):
         return "taken" if live else "mine"
 
     def _held(self, row: sqlite3.Row) -> bool:
-        """Whether another one holds the lease in a row."""
+        """Whether another owner holds the lease in a row."""
         owner, late = row["owner"], self.now() - (row["owned_until"] or 0.0)
         if owner is None or owner == self.owner:
             return False
@@ -62,7 +61,7 @@ class Leasing(Database):
             )
 
     def leased(self, ref: str) -> bool:
-        """Whether another one asks about a job."""
+        """Whether another owner polls a job."""
         row = self._asked(lambda db: db.execute("SELECT owner, owned_until FROM jobs WHERE ref = ?", (ref,)).fetchone())
         if row is None or (row["owner"] == self.owner and row["owned_until"] > self.now()):
             return False
@@ -70,7 +69,7 @@ class Leasing(Database):
         return self._held(row) or owner not in (None, self.owner)
 
     def beat(self) -> float:
-        """Say that we are alive; the monotonic second until which our shards are ours without a doubt."""
+        """Record that this owner is alive; return the monotonic second until which its shards are certainly its own."""
         until = self._monotonic() + TRUSTED * TTL
         with self._transaction() as db:
             sharding.beat(db, self.owner, self.now())
@@ -81,31 +80,27 @@ class Leasing(Database):
         return self._asked(sharding.accounts)
 
     def take(self, accounts: Mapping[str, int], most: int) -> list[Shard]:
-        """Become the owner of at most so many shards that are free, drawn at random."""
+        """Take at most `most` free shards, drawn at random."""
         with self._transaction() as db:
             sharding.beat(db, self.owner, self.now())
             return sharding.take(db, self.owner, accounts, most, self._alive)
 
     def held(self) -> set[Shard]:
-        """The shards that are ours still."""
+        """The shards that are still ours."""
         return self._asked(lambda db: sharding.held(db, self.owner))
 
     def give(self, shards: Iterable[Shard]) -> None:
-        """Let go of shards, where they are still ours."""
+        """Release shards that are still ours."""
         with self._transaction() as db:
             sharding.give(db, self.owner, list(shards))
 
     def news(self, shards: Sequence[Shard], mark: float) -> tuple[list[KeptJob], float]:
-        """What is new in shards since a mark, which counts the changes; and the mark of now."""
+        """The new jobs of shards since `mark`, a number of changes; and the current mark."""
         rows, now = self._asked(lambda db: sharding.news(db, table_rows.JOB, shards, int(mark), self.now()))
-        found = []
-        for row in rows:
-            with contextlib.suppress(ValueError):  # one that cannot be read ends no shard
-                found.append(table_rows.kept(row))
-        return [kept for kept in found if not kept.newer], now
+        return [kept for kept in table_rows.readable(rows) if not kept.newer], now
 
     def spend(self, account: str, wanted: int, rate: float | None = None, told: Slowed = NOTHING) -> Block:
-        """A block of an account's rate, in which all processes have their share."""
+        """A block of an account's rate, which all processes share."""
         with self._transaction() as db:
             row = db.execute("SELECT state FROM rates WHERE account = ?", (account,)).fetchone()
             known = table_rows.facts_of(row["state"]) if row else {}
@@ -114,11 +109,11 @@ class Leasing(Database):
         return block
 
     def gauges(self) -> Gauges:
-        """What an operator wants to see."""
+        """The figures for an operator."""
         return self._asked(lambda db: sharding.gauges(db, self.now(), self._alive))
 
     def _alive(self, owner: str, seen: float | None) -> bool:
-        """Whether an owner keeps its shards: it was heard of within TTL, or runs on this host, whatever the clock."""
+        """Whether an owner keeps its shards: its heartbeat is within TTL, or its process runs on this host."""
         if owner == self.owner:
             return True
         late = self.now() - (seen or 0.0)
@@ -127,7 +122,7 @@ class Leasing(Database):
         return abs(late) <= TTL or owners.busy(owner, self._here, max(late, 0.0))
 
     def _gone(self, owner: str | None, since: float | None) -> bool:
-        """Whether an owner is not there any more, who did something last at Unix second `since`; also: it is us."""
+        """Whether an owner, last active at Unix second `since`, is gone. True also for this owner itself."""
         if owner == LATER:
             return not 0.0 <= self.now() - (since or 0.0) < AGAIN
         if owner is None or owner == self.owner or self._dead(owner):

@@ -1,7 +1,7 @@
-"""The rows of batches in a store: what was begun, what it costs, whether there is room. Only SQL lives here.
+"""The rows of batches in a store: what was begun, what it costs, whether there is room. This module is only SQL.
 
-An attempt of a row is one submit, and the key of that ties the two together: what became of it is read off the submits
-and the jobs, so that it costs no commit. All functions take the connection of a transaction, or of a reading.
+An attempt of a row is one submit, and both have the same key: the outcome of an attempt is read from the submits and
+the jobs, so that it costs no commit. All functions take the connection of a transaction, or of a read.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from . import table_rows
 from .records import KeptRow, Ledger, NoRoom, Order
 
 Gone = Callable[[str, float], bool]
-"""Whether an owner, who began something at that Unix second, is not there any more."""
+"""Whether an owner that began something at that Unix second is gone."""
 
 _ROWS = (
     "SELECT r.*, s.number, s.reason, s.owner, s.at, j.ref AS job, j.ended_at AS job_ended_at, "
@@ -27,10 +27,10 @@ _HELD = (
     "(EXISTS (SELECT 1 FROM submits AS s WHERE s.account = r.account AND s.key = r.key) "
     "OR EXISTS (SELECT 1 FROM jobs AS j WHERE j.account = r.account AND j.key = r.key))"
 )
-"""An attempt of which nobody has said how it ended holds its price where there is a submit or a job of it."""
+"""An attempt that is not settled reserves its price if it has a submit or a job."""
 
 _CLOSE = 1e-9
-"""Of a budget: a sum of prices may be beyond it by such a share, for floats are not exact."""
+"""A sum of prices may exceed a budget by this share of it, because floats are not exact."""
 
 
 def rows(db: sqlite3.Connection, batch: str, gone: Gone) -> dict[str, KeptRow]:
@@ -39,9 +39,9 @@ def rows(db: sqlite3.Connection, batch: str, gone: Gone) -> dict[str, KeptRow]:
 
 
 def check(db: sqlite3.Connection, order: Order, gone: Gone, *, known: bool) -> None:
-    """Raise NoRoom where another attempt of the row stands in the way: it is bought, or somebody else is at it.
+    """Raise NoRoom if another attempt of the row is in the way: it is bought, or another process works on it.
 
-    `known`: the key of this attempt is in use, so that nothing will be sent.
+    `known`: the key of this attempt is in use, so nothing will be sent.
     """
     newest = db.execute(f"{_ROWS} AND r.row = ? ORDER BY r.attempt DESC LIMIT 1", (order.batch, order.row)).fetchone()
     if newest is None:
@@ -57,7 +57,7 @@ def check(db: sqlite3.Connection, order: Order, gone: Gone, *, known: bool) -> N
 
 
 def enter(db: sqlite3.Connection, order: Order, account: str, operation: str, now: float) -> None:
-    """Take what an order asks for, in the transaction of its submit. Raises NoRoom: then nothing is written."""
+    """Reserve what an order needs, in the transaction of its submit. Raises NoRoom: then nothing is written."""
     if order.limit is not None and _bought(db, order.batch) >= order.limit:
         raise NoRoom("limit")
     if order.budget is not None:
@@ -82,9 +82,9 @@ def settle(
     said: tuple[str, float, str, str, tuple[str, ...]],
     now: float,
 ) -> bool:
-    """Keep how an attempt (batch, row, number) ended: state, charged, category, problem, paths; whether that is so.
+    """Record how an attempt (batch, row, number) ended: state, charged, category, problem, paths. False if it is not.
 
-    It is not while the outcome of its submit is unknown, or its job has no verdict: it may be paid for yet.
+    Nothing is recorded while the outcome of its submit is unknown, or its job has no verdict: it may still cost money.
     """
     *words, paths = said
     return bool(
@@ -100,7 +100,7 @@ def settle(
 
 
 def dropped(db: sqlite3.Connection, ref: str, now: float) -> None:
-    """The job is about to be dropped: an attempt of which nobody has said how it ended is not bought again by that."""
+    """Settle the attempt of a job that is about to be dropped as failed, so that it is not bought again."""
     db.execute(
         "UPDATE batch_rows SET state = 'failed', charged = price, category = '', paths = '[]', ref = ?, ended_at = ?, "
         "problem = 'its job was dropped from the store' WHERE state IS NULL AND (account, key) IN "
@@ -110,7 +110,7 @@ def dropped(db: sqlite3.Connection, ref: str, now: float) -> None:
 
 
 def ledger(db: sqlite3.Connection, batch: str, gone: Gone) -> dict[str, Ledger]:
-    """What a batch has cost, and what it may cost yet, by unit."""
+    """What a batch has cost, and what it may still cost, by unit."""
     found: dict[str, list[float]] = {}
     settled = "SELECT unit, total(charged) FROM batch_rows WHERE batch = ? AND state IS NOT NULL GROUP BY unit"
     for unit, charged in db.execute(settled, (batch,)):
@@ -124,7 +124,7 @@ def ledger(db: sqlite3.Connection, batch: str, gone: Gone) -> dict[str, Ledger]:
 
 
 def in_flight(db: sqlite3.Connection, account: str) -> int:
-    """The jobs of an account without a verdict, and its submits under way or of unknown outcome."""
+    """How many jobs of an account have no verdict, plus its submits under way or of unknown outcome."""
     count = (
         "SELECT (SELECT count(*) FROM jobs WHERE account = ? AND ended_at IS NULL) + "
         "(SELECT count(*) FROM submits WHERE account = ?)"
@@ -133,9 +133,9 @@ def in_flight(db: sqlite3.Connection, account: str) -> int:
 
 
 def _bought(db: sqlite3.Connection, batch: str) -> int:
-    """The jobs of a batch that were bought, or may have been; not those that were refused, or failed free of charge.
+    """How many jobs of a batch were bought, or may have been; without those refused, or failed free of charge.
 
-    Of a job without a price nothing tells that it was free.
+    A job without a known price counts as bought.
     """
     count = (
         "SELECT (SELECT count(*) FROM batch_rows WHERE batch = ? AND state IS NOT NULL AND ref IS NOT NULL "

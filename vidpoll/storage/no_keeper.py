@@ -1,4 +1,4 @@
-"""What a client without a store has in the place of a `Keeper`."""
+"""The replacement of a `Keeper` in a client without a store."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .records import WantedFiles
 
 
 class NoKeeper:
-    """What a client without a store has instead of a `Keeper`: nothing is kept, and nothing is asked for."""
+    """The replacement of a `Keeper` in a client without a store: it stores nothing and knows nothing."""
 
     watch = Watch
     gather = 0.0
@@ -28,28 +28,28 @@ class NoKeeper:
         self._tell = tell
 
     def tell(self, job: Job, event: Event) -> None:
-        """Tell the hooks. A verdict that one of them wants to hear LATER counts as told: nobody keeps it."""
+        """Call the hooks. A verdict for which one of them returns LATER counts as reported: nothing keeps it."""
         if self._tell(job, event):
             job.told = job.final
 
     def hear(self, ref: str) -> None:
-        """It counted as told."""
+        """Do nothing: the verdict already counts as reported."""
 
     def verdicts(self, told: Sequence[tuple[Job, Event]]) -> None:
-        """Tell the hooks; nothing is kept."""
+        """Call the hooks; store nothing."""
         for job, event in told:
             self.tell(job, event)
 
     def save_due(self, now: float) -> float:
-        """Nothing is ever due."""
+        """Never: nothing is stored."""
         return math.inf
 
     def job_store(self, opened: Callable[[str], OpenAccount]) -> JobStore:
-        """Raises UsageError: there is none."""
-        raise UsageError("this client keeps no jobs; make it with Client(store='jobs.sqlite3')")
+        """Raises UsageError: there is no store."""
+        raise UsageError("this client has no store; make it with Client(store='jobs.sqlite3')")
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: no file is open."""
 
     def durations(self, account: str) -> Sequence[float]:
         """Nothing is known of former jobs."""
@@ -60,33 +60,33 @@ class NoKeeper:
         return ()
 
     def enter(self, jobs: Sequence[Job], accounts: Sequence[OpenAccount]) -> None:
-        """They are not kept."""
+        """Do nothing: jobs are not kept."""
 
     def catch_up(self, job: Job, seen: int) -> tuple[list[Event], int]:
         """Nothing is known of other processes."""
         return [], seen
 
     def asking(self, job: Job, account: OpenAccount) -> AbstractContextManager[None]:
-        """It is not kept."""
+        """Do nothing: the job is not kept."""
         return nullcontext()
 
     def deliver(self, job: Job) -> None:
-        """It was told when it came."""
+        """Do nothing: the verdict was reported when it arrived."""
 
     def follow(self, job: Job, *args: Any, **options: Any) -> Watch | None:
-        """A `Watch` of a job; None for one that has its verdict."""
+        """A `Watch` of a job; None if the job has a verdict."""
         return None if job.final else Watch(job, *args, **options)
 
     def want(self, files: Sequence[WantedFiles]) -> None:
-        """Nobody notes that they are asked for."""
+        """Do nothing: wanted files are not kept."""
 
     def unwant(self, files: WantedFiles) -> None:
-        """Nobody noted that they were asked for."""
+        """Do nothing: wanted files are not kept."""
 
     def waiting(self, jobs: Sequence[Job]) -> AbstractContextManager[None]:
-        """Nobody else can know."""
+        """Do nothing: there are no leases."""
         return nullcontext()
 
     def submitting(self, *submit: object, **more: object) -> AbstractContextManager[Intent | None]:
-        """Nothing is kept of it."""
+        """Do nothing: submits are not kept."""
         return nullcontext()

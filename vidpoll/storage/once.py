@@ -1,4 +1,4 @@
-"""Submits: each is kept, and one that has a key is one job, in every process that shares the store."""
+"""Submits: each one is stored, and a key gives one job, in every process that shares the store."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from .no_keeper import NoKeeper
 from .records import KeptJob, Submission, Taken
 
 LOOK = 1.0
-"""Seconds between two looks at a submit that another process, or thread, has under way."""
+"""Seconds between two reads of a submit that another process or thread has under way."""
 
 HONOURED = 43200.0
-"""Seconds for which a key counts as known to a provider that honours it; the shortest that one documents is a day."""
+"""Seconds for which a provider that honours keys is trusted to know one; the shortest documented time is a day."""
 
 OWN_IDS = uuid.UUID("6c6f7265-6d00-5e8a-9d1b-76696470016b")
-"""The name space of the ids that vidpoll makes for providers which take the caller's own."""
+"""The namespace of the ids that vidpoll makes for providers that accept the caller's own ids."""
 
 
 class Submit(NamedTuple):
-    """What is to be submitted: where, the operation, its fields, and the key, "" without one."""
+    """A submit to send: the account, the operation, its fields, and the key ("" for none)."""
 
     account: AccountState
     kind: str
@@ -49,25 +49,25 @@ class Submit(NamedTuple):
 
     @property
     def sent(self) -> dict[str, Any]:
-        """Its fields as a store keeps and gives them."""
+        """The fields as a store keeps and returns them."""
         own = without(self.fields, self.account.provider.drops)
         sent: dict[str, Any] = json.loads(table_rows.to_json(records.sent(own, self.account.opened.known)))
         return sent
 
     @property
     def takes_own_id(self) -> bool:
-        """Whether the provider takes the caller's own id of the job, and the fields have none."""
+        """Whether the provider accepts the caller's own id of the job, and the fields have none."""
         return bool(self.operation.key) and self.fields.get(self.operation.key) is None
 
     def may_be_sent_after(self, earlier: Submission, now: float) -> bool:
-        """Whether it may be sent after one of unknown outcome: that had a key which the provider still honours."""
+        """Whether it may be sent after a try of unknown outcome: the try had a key that the provider still honours."""
         own = self.operation.key
         honoured = self.operation.honours_key and earlier.sent.get(own) is not None
         return bool(earlier.reason) and honoured and now - earlier.at <= HONOURED
 
     @property
     def with_own_id(self) -> Submit:
-        """With an id where one is taken: the same submit of the same key has the same, wherever it is sent from."""
+        """The submit with an own id, if the provider accepts one. Equal submits with equal keys get equal ids."""
         if not self.takes_own_id:
             return self
         made_of = json.dumps([self.account.name, self.key, self.kind, self.sent], sort_keys=True)
@@ -75,9 +75,9 @@ class Submit(NamedTuple):
 
 
 def send(keeper: Keeper | NoKeeper, loop: Loop, wanted: Submit, *, earlier: Submission | None = None) -> Job:
-    """Start a job, and tell what its first answer says. Raises what `polling.submit` raises, and Taken.
+    """Start a job, and report the events of its first response. Raises what `polling.submit` raises, and Taken.
 
-    `earlier` is the same submit, whose outcome is unknown and which is sent again, because the provider knows its key.
+    `earlier` is an earlier try of unknown outcome; it may be repeated because the provider knows its key.
     """
     account, kind, fields, key = wanted
     with keeper.submitting(account.opened, kind, fields, key, earlier=earlier) as intent:
@@ -88,9 +88,9 @@ def send(keeper: Keeper | NoKeeper, loop: Loop, wanted: Submit, *, earlier: Subm
 
 
 def send_once(keeper: Keeper | NoKeeper, loop: Loop, wanted: Submit) -> Job:
-    """The job of this key: the one that is there, or a new one. See `Client.submit_once`."""
+    """The job of this key: the existing one, or a new one. See `Client.submit_once`."""
     if isinstance(keeper, NoKeeper):
-        raise UsageError("submit_once needs a store, or nothing is once only: make the client with Client(store=…)")
+        raise UsageError("submit_once needs a store that remembers keys: make the client with Client(store=…)")
     waits_until = loop.now() + keeper.bound
     while True:
         found = keeper.ready().keyed(wanted.account.name, wanted.key)
@@ -111,7 +111,7 @@ def send_once(keeper: Keeper | NoKeeper, loop: Loop, wanted: Submit) -> Job:
 
 
 def _sent(keeper: Keeper, loop: Loop, wanted: Submit, earlier: Submission | None) -> Job | None:
-    """The new job; None where another process was faster."""
+    """The new job; None if another process was faster."""
     try:
         return send(keeper, loop, wanted.with_own_id, earlier=earlier)
     except Taken:
@@ -124,7 +124,7 @@ def _sent(keeper: Keeper, loop: Loop, wanted: Submit, earlier: Submission | None
 
 
 def _found(keeper: Keeper, loop: Loop, wanted: Submit, lost: Submission, error: SubmitUnknown) -> Job:
-    """The job that a submit of unknown outcome has become. Raises the error where nobody knows."""
+    """The job that a submit of unknown outcome has become. Raises `error` if that cannot be found out."""
     job = look_up(keeper, loop, wanted, lost)
     if job is None:
         raise error
@@ -132,9 +132,9 @@ def _found(keeper: Keeper, loop: Loop, wanted: Submit, lost: Submission, error: 
 
 
 def look_up(keeper: Keeper, loop: Loop, wanted: Submit, lost: Submission) -> Job | None:
-    """The job that a submit of unknown outcome has become, where the provider tells that by what was sent as its key.
+    """The job that a submit of unknown outcome has become, if the provider can find it by the key that was sent.
 
-    None: it does not, or not yet.
+    None: the provider cannot, or does not yet.
     """
     asked = question(wanted, lost)
     if asked is None:
@@ -148,16 +148,16 @@ def look_up(keeper: Keeper, loop: Loop, wanted: Submit, lost: Submission) -> Job
 
 
 def question(wanted: Submit, lost: Submission) -> tuple[Operation[Any], Any] | None:
-    """What asks for the job of a submit of unknown outcome, and by what; None where nothing can."""
+    """The operation that finds the job of a submit of unknown outcome, and its argument; None if there is none."""
     name, find = wanted.operation.key, wanted.operation.find
     value = wanted.with_own_id.fields.get(name)
-    # One of the caller's may be an older job's, too; a name like "idempotency_key" is a secret's, and its value hidden.
+    # A caller's key may also be an older job's. A name like "idempotency_key" looks secret, so its value is hidden.
     ours = wanted.takes_own_id and lost.sent.get(name) in (value, redact.HIDDEN)
     return None if find is None or not ours else (find, value)
 
 
 def adopted(keeper: Keeper, wanted: Submit, lost: Submission, said: object) -> Job | None:
-    """The job that the answer to a `question` names, which the submit of unknown outcome has become."""
+    """The job in the response to a `question`; it is stored as the outcome of the submit. None if there is no job."""
     value = wanted.with_own_id.fields.get(wanted.operation.key)
     job_id = said.job_id if isinstance(said, Submitted) else value if isinstance(said, Snapshot) else None
     if job_id is None:
@@ -167,14 +167,14 @@ def adopted(keeper: Keeper, wanted: Submit, lost: Submission, said: object) -> J
 
 
 def _check_same(wanted: Submit, found: KeptJob | Submission) -> None:
-    """Raise UsageError where the key was used for another submit; fields that are None are as if not given."""
+    """Raise UsageError if the key was used for another submit. Fields that are None count as not given."""
     who = f"{wanted.account.name} {wanted.kind}: the key {redact.text(wanted.key, limit=KEY_SHOWN)!r}"
     if found.operation != wanted.kind:
         raise UsageError(f"{who} was used for {found.operation}; use another key for another job")
     before, now = found.sent, wanted.sent
     made = wanted.operation.key if wanted.takes_own_id else ""
     differing = [
-        f"{name} was {_shown(before, name)}, and is {_shown(now, name)}"
+        f"{name} was {_shown(before, name)} and is now {_shown(now, name)}"
         for name in {**before, **now}
         if name != made and before.get(name) != now.get(name)
     ]
@@ -187,7 +187,7 @@ def _shown(sent: Mapping[str, Any], name: str) -> str:
 
 
 def _unknown(wanted: Submit, found: Submission) -> SubmitUnknown:
-    """What an earlier submit of the key became is not known."""
+    """The error for a key whose earlier submit has no known outcome."""
     account, kind, _, key = wanted
     if found.reason:
         said = (
@@ -196,14 +196,14 @@ def _unknown(wanted: Submit, found: Submission) -> SubmitUnknown:
         )
     else:
         said = (
-            f"another process submits the key {redact.text(key, limit=KEY_SHOWN)!r} still, so it is not sent again. "
-            "Call it again in a while: the same key is the same job"
+            f"another process is still submitting the key {redact.text(key, limit=KEY_SHOWN)!r}, so it is not sent "
+            "again. Call this again in a while: the same key gives the same job"
         )
     return SubmitUnknown(
         f"{account.name} {kind}: {said}",
         account=account.name,
         operation=kind,
         sent=dict(found.sent),
-        reason=found.reason or "another process is at it",
+        reason=found.reason or "another process is still submitting it",
         key=key,
     )

@@ -1,4 +1,4 @@
-"""Writes that a store has refused: each is kept in memory, and done before anything else is written."""
+"""Writes that a store has refused: they stay in memory, and are repeated before anything else is written."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ log = logging.getLogger("vidpoll")
 
 
 class Owed:
-    """Calls of a store, in order; each can be made twice. A forked child owes nothing: its parent does."""
+    """Calls of a store, in order; each call may be made twice. A forked child owes nothing: its parent does."""
 
     def __init__(self) -> None:
         self._calls: deque[Callable[[], object]] = deque()
@@ -25,15 +25,15 @@ class Owed:
         return bool(self._calls) and self._pid == os.getpid()
 
     def add(self, call: Callable[[], object]) -> None:
-        """Do this later."""
+        """Add a call to make later."""
         if self._pid != os.getpid():
             self._pid, self._calls = os.getpid(), deque()
         self._calls.append(call)
 
     def pay(self) -> None:
-        """Do what waits, the oldest first. Raises StoreError where that fails still: the rest waits on.
+        """Make the waiting calls, the oldest first. Raises StoreError if one still fails; the rest then stays.
 
-        What a store that works will never take is left out: it would keep back all that comes after it.
+        A call with a BadRow is logged and dropped: it will never succeed, and would block all calls after it.
         """
         if not self:
             return
@@ -42,5 +42,5 @@ class Owed:
                 try:
                     self._calls[0]()
                 except BadRow as error:
-                    log.error("left out: %s", error)
+                    log.error("not stored: %s", error)
                 self._calls.popleft()

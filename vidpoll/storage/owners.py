@@ -1,7 +1,7 @@
-"""Whether the owner of a lease is still there. An owner is `host|process|client`; a process is `number@start`.
+"""Whether the owner of a lease is still alive. An owner is `host|process|client`; a process is `number@start`.
 
-A process of this host can be checked, and outranks the clock, which may be set. Of one in another container of this
-machine it is known when it is gone (see `presence`). On Windows, and for another machine, time decides.
+A process of this host can be checked, which overrides the clock, because clocks may be set. A process in another
+container of this machine is noticed when it ends (see `presence`). On Windows, and for other machines, time decides.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from functools import cache
 from pathlib import Path
 
 PRESENT = "+"
-"""What the name of an owner ends with that locks a byte while it is there (see `presence`)."""
+"""The end of the name of an owner that locks a byte while it is alive (see `presence`)."""
 
 AWAY = 600.0
 """An owner whose process cannot be checked is presumed dead after this many seconds."""
 
 REUSED = 86400.0
-"""After this many seconds a process of unknown start (no /proc) is presumed to be another one of that number."""
+"""After this many seconds, a process of unknown start time (no /proc) is presumed to be another with that number."""
 
 HUNG = 3600.0
-"""Seconds for which a process that runs is believed beyond its lease: a clock was set, or it really hangs."""
+"""Seconds after the end of its lease for which a running process still counts as the owner: a clock may be wrong."""
 
 
 def here() -> str:
-    """This host, and on Linux the start of the system and the room of its process ids: a container is a host."""
+    """This host; on Linux with the boot id and the pid namespace, so that each container is a host."""
     parts = [platform.node()]
     with contextlib.suppress(OSError):
         parts.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip())
@@ -46,33 +46,33 @@ def _named(pid: int) -> str:
 
 
 def beside(owner: str, host: str) -> bool:
-    """Whether an owner runs, or ran, on this machine, but in another room of process ids: in another container."""
+    """Whether an owner runs, or ran, on this machine but in another pid namespace: in another container."""
     its_host = owner.rsplit("|", 2)[0]
     theirs, ours = its_host.split("/"), host.split("/")
     return its_host != host and len(theirs) == len(ours) == 3 and theirs[1] == ours[1]
 
 
 def dead(owner: str, host: str) -> bool:
-    """Whether the process of an owner is known not to be there any more, seen from `host`."""
+    """Whether the process of an owner is known to be gone, seen from `host`."""
     its_host, process, _ = owner.rsplit("|", 2)
     pid, _, start = process.partition("@")
     return its_host == host and alive(int(pid), start) is False
 
 
 def gone(owner: str, host: str, silent: float) -> bool:
-    """Whether an owner is dead, seen from `host`, when it has been silent for so many seconds."""
+    """Whether an owner is dead, seen from `host`, after `silent` seconds without a sign of life."""
     its_host, process, _ = owner.rsplit("|", 2)
     pid, _, start = process.partition("@")
     is_alive = alive(int(pid), start) if its_host == host else None
-    if is_alive and start and process != me():  # of the clients of this process nobody knows which is gone
+    if is_alive and start and process != me():  # among the clients of this process, it is unknown which is gone
         return False
     return is_alive is False or silent > (AWAY if is_alive is None else REUSED)
 
 
 def busy(owner: str, host: str, late: float) -> bool:
-    """Whether an owner may still be at it although its lease ended `late` seconds ago by our clock.
+    """Whether an owner may still be working although its lease ended `late` seconds ago by our clock.
 
-    That is another process of this host that runs; one that was stopped (Ctrl-Z) does not.
+    That is so for another running process of this host, but not for a stopped one (Ctrl-Z).
     """
     its_host, process, _ = owner.rsplit("|", 2)
     pid, _, start = process.partition("@")
@@ -82,9 +82,9 @@ def busy(owner: str, host: str, late: float) -> bool:
 
 
 def alive(pid: int, start: str = "") -> bool | None:
-    """Whether a process of this host is there, the one that began at `start` where that is known.
+    """Whether a process of this host is alive; if `start` is given, the process that began then.
 
-    None where nobody can tell (Windows): its lease ends by itself.
+    None if that cannot be checked (Windows): then the lease expires.
     """
     if os.name != "posix":
         return None
@@ -99,7 +99,7 @@ def alive(pid: int, start: str = "") -> bool | None:
 
 
 def _stat(pid: int) -> tuple[str, str]:
-    """The state of a process (R, S, T, Z …) and its start, in ticks since the system's; empty where /proc is not."""
+    """The state of a process (R, S, T, Z …) and its start, in ticks since boot; empty without /proc."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
         fields = text.rpartition(")")[2].split()  # its name, in parentheses, may hold anything

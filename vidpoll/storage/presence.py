@@ -1,7 +1,7 @@
-"""Who is there, told by the kernel: each owner locks a byte of a file beside the store, and loses it when it ends.
+"""Which owners are alive, by file locks: each owner locks a byte of a file beside the store; the lock ends with it.
 
-It tells of processes that cannot be looked up by their number: those of another container of this host, and the ones
-that a container had before it was restarted. All of them share the kernel, and so its locks, or SQLite would not work.
+This works for processes that cannot be looked up by their number: those of another container of this host, and those of
+a container before its restart. They all share the kernel and its locks, on which SQLite relies as well.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ try:
 except ImportError:  # Windows: time decides
     fcntl = None  # type: ignore[assignment]
 
-_guard = ForkLock(threading.RLock)  # what is collected in the middle of a call may leave
+_guard = ForkLock(threading.RLock)  # reentrant: the garbage collector may call `leave` in the middle of a call
 _files: dict[tuple[int, str], list[int]] = {}  # by process and path: the descriptor, and how many owners use it
-"""One for a path: whoever closes any descriptor of a file loses all locks that its process has on it."""
+"""One per path: closing any descriptor of a file releases all locks that the process has on the file."""
 
 
 def enter(path: Path, owner: str) -> bool:
-    """An owner of this process is there, until it leaves or the process ends; False where that cannot be told."""
+    """Lock the byte of an owner of this process, until it leaves or the process ends. False if that is impossible."""
     with _guard, contextlib.suppress(OSError):
         if fcntl is None:
             return False
@@ -46,7 +46,7 @@ def enter(path: Path, owner: str) -> bool:
 
 
 def leave(path: Path, pid: int) -> None:
-    """An owner that has entered in process `pid` goes."""
+    """Release one owner that has entered in process `pid`."""
     with _guard:
         file = _files.get((pid, str(path)))
         if file is None or pid != os.getpid():
@@ -57,7 +57,7 @@ def leave(path: Path, pid: int) -> None:
 
 
 def gone(path: Path, owner: str) -> bool:
-    """Whether an owner of another process, which had entered, is not there any more."""
+    """Whether an owner of another process, which had entered, is gone."""
     with _guard, contextlib.suppress(OSError):
         file = _files.get((os.getpid(), str(path)))
         if file is not None and fcntl is not None:

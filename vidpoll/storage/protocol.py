@@ -1,18 +1,18 @@
-"""What a store is: `Store`, the promise that `SqliteStore` keeps and that the store of a plugin has to keep.
+"""What a store is: `Store`, the contract that `SqliteStore` fulfils and that a plugin's store must fulfil.
 
-Whoever writes one imports the rows from here, inherits `Store`, returns it from the hook `vidpoll_stores`, and inherits
-`vidpoll.testing.StoreContract` for its tests. Rules for all methods:
+To write a store, import the rows from here, inherit `Store`, return the store from the hook `vidpoll_stores`, and
+inherit `vidpoll.testing.StoreContract` for its tests. Rules for all methods:
 
-- A store may be used by many processes at once, and by the threads of one. Each of these is an *owner*: a client of a
-  process. A forked child is another owner.
-- A call is one transaction, all or nothing, and rows of many jobs go into one. What is marked *durable* is on disk when
-  the call returns; the rest may be lost with the power.
-- Whatever goes wrong is a `StoreError` that says the way out, `BadRow` where another try would not help. A message
-  holds no password.
-- Times are the store's: Unix seconds of `now()`. A clock of the caller decides nothing.
-- A job whose facts a newer vidpoll wrote (`newer(facts)`) is left alone: its facts are never written over.
-- No owner that is gone holds anything for ever: a process of this host that can be checked for no second, another one
-  for as long as its lease, or `AWAY` where there is none.
+- Many processes, and many threads of a process, may use a store at once. An *owner* is one client of one process. A
+  forked child is another owner.
+- A call is one transaction, all or nothing, and may take the rows of many jobs. Data of a call marked *durable* is on
+  disk when the call returns; other data may be lost in a power failure.
+- Every failure is a `StoreError` that says the way out, or a `BadRow` if another try would not help. A message must not
+  contain a password.
+- Times are the store's: Unix seconds of `now()`. The caller's clock decides nothing.
+- A job whose facts a newer vidpoll wrote (`newer(facts)`) is left alone: its facts are never overwritten.
+- An owner that is gone keeps nothing for ever. A dead process of this host that can be checked loses everything at
+  once, any other owner when its lease ends, or after `AWAY` seconds without a lease.
 """
 
 from __future__ import annotations
@@ -50,145 +50,147 @@ __all__ = [
 ]  # fmt: skip
 
 AGAIN = 60.0
-"""Seconds after which a verdict that a hook wants to hear `LATER` is there to be told again."""
+"""Seconds after which a verdict for which a hook returned `LATER` may be reported again."""
 
 TTL = 10.0
-"""Seconds after its last heartbeat for which an owner keeps its shards; then they are anybody's."""
+"""Seconds after its last heartbeat for which an owner keeps its shards; then any owner may take them."""
 
 TRUSTED = 0.7
-"""Of TTL: for so long an owner relies on its last heartbeat, by its own monotonic clock."""
+"""The share of TTL for which an owner relies on its last heartbeat, by its own monotonic clock."""
 
 
 class BadRow(StoreError):
-    """What stands in a row cannot be read, or what is to stand there cannot be kept: another try would not help."""
+    """A row cannot be read, or its new content cannot be stored: another try would not help."""
 
 
 class Store(Protocol):
-    """Keeps jobs, submits, leases and shards over a crash. Every method raises StoreError."""
+    """Keeps jobs, submits, leases and shards over a crash. Every method may raise StoreError.
+
+    Below, *we* and *ours* mean the owner that calls.
+    """
 
     def now(self) -> float:
-        """The store's time, in Unix seconds: that of its server, or of this host where it has none."""
+        """The store's time, in Unix seconds: that of its server, or of this host if it has no server."""
         ...
 
     def close(self) -> None:
-        """Let go of all leases and shards of ours, and of the store. Raises nothing; twice is as once."""
+        """Release all our leases and shards, and close the store. Raises nothing; may be called twice."""
         ...
 
     @property
     def closed(self) -> bool:
-        """Whether nothing can be kept here any more, because `close` was called."""
+        """Whether nothing can be stored here any more, because `close` was called."""
         ...
 
     @property
     def moved(self) -> bool:
-        """Whether what is written goes where nobody will look, as with a file whose path leads to another one."""
+        """Whether all writes would be lost, as with a file whose path now leads to another file."""
         return False
 
     def reopen(self, refs: Iterable[str]) -> None:
-        """Where the store has `moved`: open what is there now, and take along these jobs and all that has a key."""
+        """If the store has `moved`: open what is there now, and copy these jobs and everything with a key into it."""
 
     # -- jobs ---------------------------------------------------------------------------------------------------------
 
     def enter(self, jobs: Iterable[tuple[str, Origin, Mapping[str, Any]]]) -> dict[str, KeptJob]:
-        """Keep jobs (reference, origin, facts) that are not kept yet. All of them as they are kept, by reference.
+        """Keep the jobs (reference, origin, facts) that are not kept yet. Returns all of them as kept, by reference.
 
-        Of a job that is kept, the `base_url` is taken over, and nothing else. A row whose facts cannot be read is left
-        out of what is returned.
+        Of a job that is already kept, only the `base_url` is updated. A row whose facts cannot be read is left out of
+        the result.
         """
         ...
 
     def get(self, ref: str) -> KeptJob | None:
-        """A job as it is kept; None where it is not."""
+        """A kept job; None if it is not kept."""
         ...
 
     def jobs(self, *, unfinished: bool = False, last: int = -1) -> list[KeptJob]:
         """All jobs, or the `last` ones that were added, the oldest first.
 
-        `unfinished`: those without a verdict, and those whose verdict was not told; not those of a newer vidpoll.
+        `unfinished`: only jobs without a verdict, or whose verdict was not reported; not those of a newer vidpoll.
         """
         ...
 
     def latest(self, account: str, number: int) -> list[KeptJob]:
-        """At most so many jobs of an account that have a verdict, the latest first."""
+        """At most `number` jobs of an account that have a verdict, the latest first."""
         ...
 
     def save(self, rows: Iterable[Saved]) -> None:
-        """Keep the facts of jobs; of each `version` counts one more, requests and transient errors are added.
+        """Store the facts of jobs. Each job's `version` rises by one; requests and transient errors are added.
 
-        Kept are `merged(before, facts)`: fields that this version does not know stay. Nothing is written over a
-        verdict, and nothing of a job that is not kept.
+        The stored facts are `merged(before, facts)`: fields that this version does not know stay. A job with a verdict,
+        or one that is not kept, is not changed.
         """
         ...
 
     def end(self, rows: Iterable[Saved]) -> Mapping[str, bool | None]:
-        """Keep verdicts: of each job the first one. Durable.
+        """Store verdicts; the first one of each job counts. Durable.
 
-        For each reference: whether telling the verdict is up to us, as with `claim`; None where the job is not kept,
-        False where a newer vidpoll keeps it. The lease of a job ends with its verdict.
+        Returns for each reference whether we must report the verdict, as with `claim`; None if the job is not kept,
+        False if a newer vidpoll keeps it. A job's lease ends with its verdict.
         """
         ...
 
     def claim(self, refs: Iterable[str]) -> set[str]:
-        """The jobs whose verdict is kept and was not told, and is ours to tell from now on. Durable.
+        """The jobs whose stored verdict was not reported, and which we must report from now on. Durable.
 
-        Not ours is what another owner tells that is not gone, nor what is to be heard `later`.
+        A verdict is not ours if another owner that is alive reports it, or while it waits after `later`.
         """
         ...
 
     def told(self, refs: Iterable[str]) -> None:
-        """The hooks have heard these verdicts. Durable. A job without a verdict is left as it is."""
+        """Record that the hooks have heard these verdicts. Durable. A job without a verdict is not changed."""
         ...
 
     def untold(self, refs: Iterable[str]) -> None:
-        """We do not tell these after all: they are anybody's to claim."""
+        """Record that we will not report these verdicts: any owner may claim them."""
         ...
 
     def later(self, refs: Iterable[str]) -> None:
-        """The hooks will say by `told` when they have heard these; anybody may claim them again `AGAIN` seconds later.
+        """Record that hooks returned LATER for these: `told` follows, and `AGAIN` seconds later any owner may claim.
 
-        Before that nobody may, not even we. A verdict that was told is left as it is.
+        Before that no owner may claim them, not even this one. A verdict that was reported is not changed.
         """
         ...
 
     def prune(self, before: float) -> int:
-        """Drop the jobs whose verdict was kept before a moment and told, and lost submits of before; how many.
+        """Drop jobs whose verdict was stored before `before` and reported, and submits lost before it; how many.
 
-        With a job its wanted files go. What a batch has not settled stays, and so do the submits of batches.
+        A job's wanted files are dropped with it. What a batch has not settled stays, and so do the submits of batches.
         """
         ...
 
     def drop(self, ref: str, *, strange: bool = False) -> None:
-        """Drop a job and its wanted files; `strange`: only where no submit of this store made it.
+        """Drop a job and its wanted files. `strange`: only if no submit of this store made it.
 
-        An attempt of a batch that is not settled has "failed" by that, with its whole price as charged.
+        An unsettled attempt of a batch becomes "failed", with its whole price as charged.
         """
         ...
 
-    # -- who asks -----------------------------------------------------------------------------------------------------
+    # -- who polls ----------------------------------------------------------------------------------------------------
 
     def lease(self, refs: Iterable[str], seconds: float) -> Leases:
-        """Become the one who asks about these jobs, for so many seconds from now, where nobody else is.
+        """Take the leases of these jobs for `seconds` from now, as far as no other owner polls them.
 
-        Ours is a job that is not kept, one whose lease is ours and lasts, and one that lies in a shard of ours, for as
-        long as that is (no lease need be written), unless another one leases it. Elsewhere is what another owner
-        leases that is not gone, and what lies in another one's shard. `taken` are those of ours whose lease would have
-        lasted still, but whose owner is gone.
+        `mine`: jobs that are not kept, jobs whose lease is ours, and jobs in a shard of ours while we have the shard
+        (they need no lease), unless another owner leases them. `elsewhere`: jobs that another living owner leases, and
+        jobs in another owner's shard. `taken`: those of ours whose lease had not ended, but whose owner is gone.
         """
         ...
 
     def release(self, refs: Iterable[str]) -> None:
-        """Others may ask about these jobs from now on."""
+        """Release the leases of these jobs: other owners may poll them from now on."""
         ...
 
     def leased(self, ref: str) -> bool:
-        """Whether another one asks about a job: by its lease, or by its shard."""
+        """Whether another owner polls a job, by its lease or by its shard."""
         ...
 
     def beat(self) -> float:
-        """Say that we are alive; the monotonic second until which our shards are ours without a doubt.
+        """Record that we are alive; return the monotonic second until which our shards are certainly ours.
 
-        That is `TRUSTED * TTL` from before the call. It comes from a thread of its own, and must wait for no other
-        call for long. After that second nothing is asked before `beat` and then `held` have said what is still ours.
+        That is `TRUSTED * TTL` from before the call. A separate thread calls it, so it must not wait long for other
+        calls. After that second the owner polls nothing until `beat` and then `held` have shown what is still ours.
         """
         ...
 
@@ -197,44 +199,43 @@ class Store(Protocol):
         ...
 
     def take(self, accounts: Mapping[str, int], most: int) -> list[Shard]:
-        """Become the owner of at most so many shards that are free, drawn at random; all that were taken now.
+        """Take at most `most` free shards, drawn at random; return those taken by this call.
 
-        `accounts`: in how many parts each is divided, 1 to `PARTS`. A shard is free where no owner of it has said
-        within TTL that it is alive, and where no other division of its account has an owner that has. Each taking
-        counts its fence one up. We are alive by it, as if `beat` was called.
+        `accounts`: by account, the number of parts, 1 to `PARTS`. A shard is free if its owner had no heartbeat within
+        TTL, and no other division of its account has an owner with one. Taking a shard raises its fence by one. The
+        call also counts as `beat`.
         """
         ...
 
     def held(self) -> set[Shard]:
-        """The shards that are ours still."""
+        """The shards that are still ours."""
         ...
 
     def give(self, shards: Iterable[Shard]) -> None:
-        """Let go of shards, where they are still ours: others may take them at once."""
+        """Release shards that are still ours: other owners may take them at once."""
         ...
 
     def news(self, shards: Sequence[Shard], mark: float) -> tuple[list[KeptJob], float]:
-        """What is new in shards since `mark` (0.0: since ever), and the mark of now.
+        """The new jobs of shards since `mark` (0.0: all unfinished jobs), and the current mark.
 
-        Those are jobs that were added or got their verdict since, and always those whose verdict was not told, once the
-        `AGAIN` seconds of one that is to be heard `later` are over; with the mark 0.0 all that are unfinished.
-        However many are to be heard later, a call costs no more by them. A job may come twice, and none may be
-        missed: neither one that another transaction commits late. Jobs that a newer vidpoll keeps are left out,
-        and rows that cannot be read.
+        New are jobs that were added or got their verdict since, and always jobs whose verdict was not reported; after
+        `later` only once the `AGAIN` seconds are over, and until then such jobs must not slow down the call. A job may
+        be returned twice, but none may be missed, even if another transaction commits it late. Jobs that a newer
+        vidpoll keeps, and rows that cannot be read, are left out.
         """
         ...
 
     def spend(self, account: str, wanted: int, rate: float | None = None, told: Slowed = NOTHING) -> Block:
         """A block of an account's rate for us: at most `wanted` requests, spread over about the next second.
 
-        `rate`: requests a second of all owners together; None for no limit. `told` is what we have heard of the account
-        since we told last; the block has what all have told. `spent` is the arithmetic: a store keeps its state, one an
-        account, and is asked by no account that one process serves alone.
+        `rate`: requests a second of all owners together; None for no limit. `told` is what we have learnt about the
+        account since our last call; the block contains what all owners have learnt. `spent` is the arithmetic; the
+        store keeps one state per account. It is not called for an account that one process serves alone.
         """
         ...
 
     def gauges(self) -> Gauges:
-        """What an operator wants to see."""
+        """The figures for an operator."""
         ...
 
     # -- submits ------------------------------------------------------------------------------------------------------
@@ -242,45 +243,45 @@ class Store(Protocol):
     def begin(
         self, origin: Origin, operation: str, sent: Mapping[str, Any], *, key: str = "", order: Order | None = None
     ) -> int | KeptJob | Submission:
-        """Keep that a submit is about to be sent; its number, which no other submit has or had. Durable.
+        """Record that a submit is about to be sent; return its number, which no other submit has or had. Durable.
 
-        Where its key is in use at the account: the job that has it, or the submit, whose `reason` is empty while it is
-        under way; nothing is written then. With an `order` the key is that of the order, which is taken in the same
-        transaction. Raises NoRoom, then nothing is written either.
+        If the account already uses the key, nothing is written: returns the job with the key, or the submit, whose
+        `reason` is empty while it is under way. An `order` gives the key, and is checked and reserved in the same
+        transaction. Raises NoRoom; then nothing is written either.
         """
         ...
 
     def begin_again(self, earlier: Submission) -> int | Submission:
-        """A submit of unknown outcome is about to be sent again, by us; its number. Durable.
+        """Record that we are about to send a submit of unknown outcome again; return its number. Durable.
 
-        `earlier` itself where it cannot: it is under way by now, or was adopted or dismissed.
+        Returns `earlier` itself if it must not be sent: it is under way by now, or was adopted or dismissed.
         """
         ...
 
     def keyed(self, account: str, key: str) -> KeptJob | Submission | None:
-        """What has the key: a job, or a submit, whose `reason` is empty while it is under way; None: it is free."""
+        """The job or the submit that has the key; None if the key is free. A submit under way has an empty `reason`."""
         ...
 
     def refused(self, number: int) -> None:
-        """Nothing was bought: the submit is forgotten, its key is free."""
+        """Record that nothing was bought: the submit is dropped, and its key is free."""
         ...
 
     def lost(self, number: int, reason: str) -> None:
-        """Nobody knows whether the submit was received. Durable."""
+        """Record that it is unknown whether the submit was received. Durable."""
         ...
 
     def submitted(self, number: int, job: KeptJob, before: float = ...) -> None:
-        """A submit has become a job. Durable. Twice is as once where the submit has a key.
+        """Record that a submit has become a job. Durable. May be called twice if the submit has a key.
 
-        What was kept under that reference up to the second `before` (infinity by default) was another job's, and is
-        dropped, unless it has the same key. The job is kept also where the submit is no longer on record.
+        A job that was kept under this reference up to Unix second `before` (infinity by default) was another job, and
+        is dropped, unless it has the same key. The new job is kept even if the submit is no longer on record.
         """
         ...
 
     def adopt(self, number: int, ref: str, facts: Mapping[str, Any]) -> bool:
-        """A submit of unknown outcome is this job, which has its key from then on. Durable.
+        """Record that a submit of unknown outcome is this job; the job gets the submit's key. Durable.
 
-        False, and nothing is kept: there is no such submit on record, or the job has another key.
+        Returns False, and stores nothing, if no such submit is on record, or the job has another key.
         """
         ...
 
@@ -291,7 +292,7 @@ class Store(Protocol):
     # -- batches ------------------------------------------------------------------------------------------------------
 
     def batch_rows(self, batch: str) -> dict[str, KeptRow]:
-        """The newest attempt of each row of a batch that was begun, by the row's name."""
+        """The newest attempt of each begun row of a batch, by the row's name."""
         ...
 
     def settle(
@@ -306,30 +307,30 @@ class Store(Protocol):
         problem: str = "",
         paths: Iterable[str] = (),
     ) -> bool:
-        """Keep how an attempt ended: "completed", "failed" or "waiting" (to be tried again), and what it has cost.
+        """Record how an attempt ended: "completed", "failed" or "waiting" (to be tried again), and what it has cost.
 
-        Twice is as once. False, and nothing is kept: its submit has no outcome yet, or its job no verdict.
+        May be called twice. Returns False, and stores nothing, if its submit has no outcome yet, or its job no verdict.
         """
         ...
 
     def ledger(self, batch: str) -> dict[str, Ledger]:
-        """What a batch has cost, and what it may cost yet, by unit."""
+        """What a batch has cost, and what it may still cost, by unit."""
         ...
 
     def in_flight(self, account: str) -> int:
-        """The jobs of an account without a verdict, and its submits under way or of unknown outcome."""
+        """How many jobs of an account have no verdict, plus its submits under way or of unknown outcome."""
         ...
 
     # -- files --------------------------------------------------------------------------------------------------------
 
     def want(self, wanted: WantedFiles) -> None:
-        """Keep that files were asked for; twice is as once."""
+        """Record that files are wanted. May be called twice."""
         ...
 
     def unwant(self, wanted: WantedFiles) -> None:
-        """They are there, or will never be. A slash at the end of the target makes no difference."""
+        """Remove wanted files: they are saved, or never will be. A slash at the target's end makes no difference."""
         ...
 
     def wanted(self) -> list[WantedFiles]:
-        """The files that were asked for and are not all there yet, the oldest first."""
+        """The wanted files that are not all saved yet, the oldest first."""
         ...

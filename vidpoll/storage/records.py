@@ -1,7 +1,8 @@
-"""What a store keeps of a job, and what it never does. Pure: values to plain data and back; no file is touched here.
+"""What a store keeps of a job, and what it never keeps. Pure: values to plain data and back; no file is touched here.
 
-It keeps the facts that a later process needs, and what people want to look up. It never keeps a key (only the names of
-the variables that hold it), the query of a URL (it may be a signature), the bytes of a picture (only their hash).
+A store keeps the facts that a later process needs, and what people want to look up. It never keeps a key (only the
+names of the variables that hold it), the query of a URL (it may be a signature), or the bytes of an image (only their
+hash).
 """
 
 from __future__ import annotations
@@ -16,20 +17,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from .. import redact
 from ..errors import KINDS, PluginError, VidpollError
 from ..job import OF_BATCHES, Job
-from ..job_state import NO_STEPS, TABLE, JobState, Kind, Moment, Phase, Place, Steps
+from ..job_state import NO_STEPS, TABLE, WORDLESS, JobState, Kind, Moment, Phase, Place, Steps
 from ..model import Asset, Cost, Problem, Snapshot, State, as_stage, is_number
 
 if TYPE_CHECKING:
     from ..net.accounts import OpenAccount
 
 FORMAT = 1
-"""The version of the facts. A later one may add fields without another number; an older vidpoll keeps them."""
+"""The version of the facts. A later vidpoll may add fields without a new number; an older one keeps them."""
 
 PARTS = 1024
-"""The most parts of an account."""
+"""The largest number of parts of an account."""
 
 MOMENTS = 200
-"""Moments of a job's history that are kept, the latest."""
+"""How many moments of a job's history are kept; the latest ones."""
 
 _DEEP, _WIDE = 4, 50  # how deep, and how many items of, a nested field is kept
 
@@ -46,10 +47,10 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A submit that was begun and of which no id is known: it may have been received. Times are Unix seconds.
+    """A submit that was begun and has no known id: it may have been received. Times are Unix seconds.
 
-    `sent` are its fields, made safe: long texts are cut, files are a hash. `reason` says why nothing is known; it is
-    empty while the submit is under way. `key` is that of `Client.submit_once`, empty without one.
+    `sent` has its fields, safe to show: long texts are cut, files are a hash. `reason` says why the outcome is unknown;
+    it is empty while the submit is under way. `key` is the key of `Client.submit_once`, or empty.
     """
 
     number: int
@@ -64,12 +65,12 @@ class Submission:
 
 
 VIDEO = ("video",)
-"""The kinds of files that are wanted where nobody said which."""
+"""The kinds of wanted files, by default."""
 
 
 @dataclass(frozen=True, slots=True)
 class WantedFiles:
-    """Files that were asked for and are not all there yet: the job's reference, the target, the kinds."""
+    """Wanted files that are not all saved yet: the job's reference, the target, the kinds."""
 
     ref: str
     target: str
@@ -78,7 +79,10 @@ class WantedFiles:
 
 @dataclass(frozen=True, slots=True)
 class KeptJob:
-    """A job as the store has it. `ended_at` is when its verdict was kept, `told_at` when the hooks had heard it."""
+    """A job as the store has it. `ended_at`: when its verdict was stored; `told_at`: when the hooks had heard it.
+
+    Both are Unix seconds, or None.
+    """
 
     ref: str
     origin: Origin
@@ -96,24 +100,24 @@ class KeptJob:
 
     @property
     def job(self) -> Job:
-        """The job as it was kept; its assets without the queries of their URLs."""
+        """The kept job; the URLs of its assets have no queries."""
         job = Job(self.ref, key=self.key)
         job.restore(self.known)
         return job
 
     @property
     def known(self) -> JobState:
-        """What is known of it; nothing where the facts cannot be read."""
+        """The known state of the job; the initial state if the facts cannot be read."""
         return read(self.ref, self.facts)
 
     @property
     def newer(self) -> bool:
-        """Whether a later vidpoll keeps it: its facts cannot be read here, and it is left to that one."""
+        """Whether a newer vidpoll wrote it: its facts cannot be read here, and are left alone."""
         return newer(self.facts)
 
 
 class Saved(NamedTuple):
-    """One job as it is to be kept: its facts, and the requests and transient errors since it was kept last."""
+    """One job to store: its facts, and the requests and transient errors since it was stored last."""
 
     ref: str
     facts: Mapping[str, Any]
@@ -122,7 +126,7 @@ class Saved(NamedTuple):
 
 
 class Leases(NamedTuple):
-    """Who polls: the jobs that are ours, those of another owner, and those of ours that another had until just now."""
+    """Who polls: jobs that are ours, jobs of other owners, and those of ours that another owner had until just now."""
 
     mine: frozenset[str] = frozenset()
     elsewhere: frozenset[str] = frozenset()
@@ -130,9 +134,9 @@ class Leases(NamedTuple):
 
 
 class Shard(NamedTuple):
-    """The jobs of an account that one owner asks about: part `part` (0 …) of `parts`, all of them where that is one.
+    """The jobs of an account that one owner polls: part `part` (from 0) of `parts`; with one part, all jobs.
 
-    `fence` counts how often the shard was taken: one that was lost and taken again is another shard.
+    `fence` counts how often the shard was taken: a shard that was lost and taken again is another shard.
     """
 
     account: str
@@ -141,15 +145,16 @@ class Shard(NamedTuple):
     fence: int = 0
 
     def has(self, ref: str) -> bool:
-        """Whether a job lies in it."""
+        """Whether a job is in the shard."""
         return ref.partition(":")[0] == self.account and bucket(ref) % self.parts == self.part
 
 
 class Gauges(NamedTuple):
-    """What an operator wants to see of a store: `open` jobs without a verdict, verdicts `untold`, and who is alive.
+    """A store's figures for an operator: `open` jobs without a verdict, `untold` verdicts, and living owners.
 
-    `unclaimed`: the accounts with unfinished jobs of which a part has no owner that is alive. `owners`: those that were
-    heard of within TTL; `silent`: for how many seconds the quietest of them was not, 0.0 where there is none.
+    `unclaimed`: the accounts with unfinished jobs of which a part has no living owner. `owners`: the number of owners
+    with a heartbeat within TTL; `silent`: the longest time since the last heartbeat of one of them, in seconds, 0.0
+    without owners.
     """
 
     open: int = 0
@@ -161,12 +166,12 @@ class Gauges(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What the submit of a batch's row asks of the store; it is checked and written in the transaction of the intent.
+    """What the submit of a batch's row needs from the store; checked and written in the transaction of the intent.
 
-    `price` is what is reserved, in `unit`: the most that the job may cost; 0.0 and "" where nothing is known of it.
-    `budget` is over all rows of the batch with this unit, `limit` over all its jobs that are or were bought, `slots`
-    over the account's unfinished jobs and open submits in the store, whoever began them. `digest` tells whether the
-    row of that name is still the same video.
+    `price` is the amount to reserve, in `unit`: the most that the job may cost; 0.0 and "" if the price is unknown.
+    `budget` limits all rows of the batch with this unit, `limit` all its jobs that are or were bought, `slots` the
+    account's unfinished jobs and open submits in the store, of all processes. `digest` shows whether the row of that
+    name is still the same video.
     """
 
     batch: str
@@ -181,7 +186,7 @@ class Order:
 
     @property
     def key(self) -> str:
-        """The key of its submit. Those of users never begin like it, and no two rows have the same.
+        """The key of its submit. Keys of users never begin like this, and no two rows have the same key.
 
         >>> Order("night", "shot 1/2", 1, "").key
         'batch:night/shot 1%2F2/1'
@@ -194,9 +199,9 @@ class Order:
 class KeptRow:
     """An attempt of a batch's row that was begun.
 
-    `state`: "submitting", "unknown" (the outcome of its submit), "running", "ended" (its verdict is kept, and what
-    follows was not settled), or as it was settled: "completed", "failed", "waiting" (to be tried again). One that was
-    refused, or dismissed, is "waiting" by itself. `charged` is None until it is settled.
+    `state`: "submitting", "unknown" (the outcome of its submit), "running", "ended" (its verdict is stored, but the
+    attempt is not settled), or as it was settled: "completed", "failed", "waiting" (to be tried again). An attempt that
+    was refused or dismissed is "waiting" without being settled. `charged` is None until the attempt is settled.
     """
 
     row: str
@@ -217,7 +222,7 @@ class KeptRow:
 
 
 class Ledger(NamedTuple):
-    """What a batch has cost in one unit, what is reserved for its jobs, and for submits of unknown outcome."""
+    """In one unit: what a batch has cost, and what is reserved for its jobs and for submits of unknown outcome."""
 
     settled: float = 0.0
     reserved: float = 0.0
@@ -225,9 +230,9 @@ class Ledger(NamedTuple):
 
 
 class NoRoom(VidpollError):
-    """An order that was not taken; nothing was written. `why`: "budget", "limit", "slots" or "elsewhere".
+    """An order was refused; nothing was written. `why`: "budget", "limit", "slots" or "elsewhere".
 
-    "elsewhere": the row is bought, or another process is at it: look at the batch's rows again.
+    "elsewhere": the row is bought, or another process works on it; read the batch's rows again.
     """
 
     def __init__(self, why: str) -> None:
@@ -236,7 +241,7 @@ class NoRoom(VidpollError):
 
 
 class Taken(VidpollError):
-    """The key of a submit is in use; nothing was written, and nothing is to be sent. `found` is what has it."""
+    """The key of a submit is in use; nothing was written, and nothing must be sent. `found` has the key."""
 
     def __init__(self, found: KeptJob | Submission) -> None:
         super().__init__(f"{found.key!r} is in use")
@@ -244,19 +249,19 @@ class Taken(VidpollError):
 
 
 def origin(account: OpenAccount) -> Origin:
-    """Where the jobs of an account live; of its key only the names of the variables."""
+    """Where the jobs of an account live. Of its key, only the names of the variables are included."""
     provider = account.provider
     return Origin(account.name, provider.name, bare(account.base_url) or "", provider.auth.variables)
 
 
 def wanted(ref: str, target: str | Path, kinds: Iterable[str]) -> WantedFiles:
-    """The files of a job, their target as it is from any folder."""
+    """The wanted files of a job, with an absolute target."""
     folder = os.sep if str(target).endswith(("/", os.sep)) else ""
     return WantedFiles(ref, f"{Path(os.path.expanduser(target)).absolute()}{folder}", tuple(kinds))  # noqa: PTH111 - it never raises
 
 
 def sent(fields: Mapping[str, object], secrets: Iterable[str] = ()) -> dict[str, Any]:
-    """The fields of a submit, safe to keep: long texts are cut and have a hash, files and bytes are one, no secrets."""
+    """The fields of a submit, safe to keep: long texts are cut, with a hash; files and bytes are a hash; no secrets."""
     known = tuple(secrets)
     return {redact.text(name, limit=100): _plain(name, value, known) for name, value in fields.items()}
 
@@ -282,7 +287,7 @@ def _text(value: object, secrets: tuple[str, ...]) -> str:
     shown = redact.text(value, secrets=secrets)
     if len(shown) < redact.MAX_TEXT or not shown.endswith("…"):
         return shown
-    return f"{shown} {_hashed(redact.hide(str(value), secrets).encode('utf-8', 'replace'))}"  # tells it from others
+    return f"{shown} {_hashed(redact.hide(str(value), secrets).encode('utf-8', 'replace'))}"  # the hash makes it unique
 
 
 def _hashed(data: bytes) -> str:
@@ -299,7 +304,7 @@ def _file(path: Path) -> str:
 
 
 def facts(job: Job) -> dict[str, Any]:
-    """All that is known of a job, as JSON can say it; `read` is the way back."""
+    """All that is known of a job, as JSON data; `read` is the reverse."""
     known, said = job.known, job.snapshot
     return {
         "v": FORMAT,
@@ -310,7 +315,7 @@ def facts(job: Job) -> dict[str, Any]:
         "problem": None if known.problem is None else [getattr(known.problem, name) for name in _PROBLEM],
         "cost": None if known.cost is None else [known.cost.charged, known.cost.refunded, known.cost.unit],
         "said": None if said is None else {name: getattr(said, name) for name in _SAID},
-        "left": sorted(map(list, known.left), key=str),
+        "left": [list(place) for place in known.left],
         "words": sorted(known.words),
         "steps": None if known.steps == NO_STEPS else known.steps._asdict(),
     }
@@ -335,7 +340,7 @@ def _asset(asset: Asset, *, stale: bool) -> dict[str, Any]:
 
 
 def bare(url: str) -> str | None:
-    """A URL without user data, query and fragment; None for one that holds its bytes itself, or is no URL."""
+    """A URL without user data, query and fragment; None for a data: URL, or a text that is not a URL."""
     try:
         kept = redact.bare(url)
     except ValueError:
@@ -344,7 +349,7 @@ def bare(url: str) -> str | None:
 
 
 def bucket(ref: str) -> int:
-    """In which of `PARTS` buckets a job lies: part p of n has the buckets that leave p when divided by n.
+    """The bucket of a job, 0 to `PARTS` - 1. Part p of n has the buckets with the remainder p modulo n.
 
     >>> bucket("acme:j1")
     583
@@ -353,20 +358,20 @@ def bucket(ref: str) -> int:
 
 
 def newer(kept: Mapping[str, Any]) -> bool:
-    """Whether a later vidpoll wrote these facts: they may be read by that one alone, and are never written over."""
+    """Whether a newer vidpoll wrote these facts: only that one can read them, and they are never overwritten."""
     v = kept.get("v", FORMAT)
     return not is_number(v) or v > FORMAT
 
 
 def merged(kept: Mapping[str, Any], fresh: Mapping[str, Any]) -> dict[str, Any]:
-    """Fresh facts, and the fields of the kept ones that this version does not know: a later one may have added them."""
+    """The fresh facts, plus the kept fields that this version does not know: a newer vidpoll may have added them."""
     return {**kept, **fresh}
 
 
 def read(ref: str, kept: Mapping[str, Any]) -> JobState:
-    """What is known of the job `ref`; nothing where the facts cannot be read (an odd file, a later version).
+    """The known state of the job `ref`; the initial state if the facts cannot be read (damaged, or of a newer vidpoll).
 
-    Where the URL of an asset was cut, the job is `stale`: it is asked again before its files are fetched.
+    If the URL of an asset was cut, the job is `stale`: it is polled again before its files are fetched.
     """
     try:
         return JobState(ref) if newer(kept) or not kept.get("phase") else parse(ref, kept)
@@ -375,7 +380,7 @@ def read(ref: str, kept: Mapping[str, Any]) -> JobState:
 
 
 def parse(ref: str, kept: Mapping[str, Any]) -> JobState:
-    """What is known of the job `ref`, by facts of this version. Raises ValueError where they are none."""
+    """The known state of the job `ref`, from facts of this version. Raises ValueError if they are invalid."""
     try:
         return _parsed(ref, kept)
     except (TypeError, ArithmeticError, LookupError, AttributeError, PluginError) as error:
@@ -400,16 +405,16 @@ def _parsed(ref: str, kept: Mapping[str, Any]) -> JobState:
         history=tuple(_moment(row) for row in kept["history"]),
         late=_late(*kept["late"]) if kept["late"] else None,
         returning=_place(kept["returning"]),
-        left=frozenset(filter(None, map(_place, kept["left"]))),
+        left=tuple(filter(None, map(_place, kept["left"]))),
         told=_place(kept["told"]),
-        words=frozenset(map(str, kept["words"])),
+        words=frozenset(map(str, kept["words"])) or WORDLESS,
         steps=_steps(kept["steps"]) if kept.get("steps") else NO_STEPS,
         give_up_at=_number(kept.get("give_up_at")),
     )
     if known.phase in (Phase.ENDED, Phase.UNCONFIRMED) and not (known.state and known.state.final):
-        raise ValueError("a verdict without one")
+        raise ValueError("an ended phase without a final state")
     if known.late is not None and Kind.SETTLES not in TABLE[known.phase]:
-        raise ValueError("a completed answer in hand, and a phase in which there is none")
+        raise ValueError("a completed response without files, in a phase that cannot have one")
     if said is None:
         return known
     told = {name: said[name] for name in _SAID}
@@ -417,7 +422,7 @@ def _parsed(ref: str, kept: Mapping[str, Any]) -> JobState:
 
 
 def _problem(message: object, code: str | None, kind: object = None, charged: object = None, *_: object) -> Problem:
-    """Why a job failed. An older record has no class of failure, and one of a later vidpoll may be none here."""
+    """Why a job failed. An older record has no `kind`, and a newer vidpoll's may be unknown here."""
     known = kind if isinstance(kind, str) and kind in KINDS else None
     return Problem(str(message), code, kind=known, charged=charged if isinstance(charged, bool) else None)
 
@@ -428,13 +433,13 @@ def _state(word: object) -> State | None:
 
 def _stage(word: object) -> str | None:
     if not (word is None or isinstance(word, str)):
-        raise TypeError("a stage that is no text")
+        raise TypeError("a stage that is not text")
     return None if word is None else as_stage(word)
 
 
 def _number(value: Any) -> Any:
     if not (value is None or is_number(value)):
-        raise TypeError("a number that is none")
+        raise TypeError("a value that is not a number")
     return value
 
 
@@ -455,7 +460,7 @@ def _steps(row: Mapping[str, Any]) -> Steps:
 
 def _count(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError("a count that is none")
+        raise TypeError("a count that is not a whole number")
     return value
 
 

@@ -1,4 +1,4 @@
-"""The tables of a store, and whether a file has them. Only SQL lives here."""
+"""The tables of a store, and the check whether a file has them. This module is only SQL."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 from ..errors import StoreError
 
 APPLICATION = 0x76696470
-"""What tells a store from any other SQLite file ("vidp")."""
+"""The `PRAGMA application_id` of a store, which other SQLite files do not have ("vidp")."""
 
 VERSION = 6
-"""What `PRAGMA user_version` of a store says."""
+"""The `PRAGMA user_version` of a store."""
 
 SCHEMA = """
 CREATE TABLE jobs (
@@ -52,11 +52,11 @@ CREATE INDEX batch_rows_settled ON batch_rows (batch, unit, charged, state, ref)
 
 
 def made(db: sqlite3.Connection, path: Path) -> bool:
-    """Whether the file is a store of this version; False for an empty one. Raises StoreError for any other."""
+    """Whether the file is a store of this version; False for an empty file. Raises StoreError for any other file."""
     version = int(db.execute("PRAGMA user_version").fetchone()[0])
     ours = db.execute("PRAGMA application_id").fetchone()[0] == APPLICATION
     if not ours and (version or db.execute("SELECT 1 FROM sqlite_master").fetchone()):
-        raise StoreError(f"{path} is not a store of vidpoll, but another SQLite file; name another one")
+        raise StoreError(f"{path} is not a store of vidpoll but another SQLite file; name another file")
     if version > VERSION:
         raise StoreError(
             f"the store {path} was made by a newer vidpoll (version {version}, known: {VERSION}); "
@@ -65,17 +65,19 @@ def made(db: sqlite3.Connection, path: Path) -> bool:
     if 0 < version < VERSION:
         raise StoreError(
             f"the store {path} was made by an unreleased vidpoll (version {version}, known: {VERSION}); "
-            "move it away, and a new one is made; jobs go on at their providers"
+            "move it away, and vidpoll makes a new one; jobs continue at their providers"
         )
     return version == VERSION
 
 
 def make(db: sqlite3.Connection, path: Path) -> None:
-    """Make the tables where there are none; where they are, nothing is written."""
+    """Make the tables, unless the file has them already; then nothing is written."""
+    db.execute("BEGIN")  # one snapshot of the file: another process may be making its tables
     there = made(db, path)
+    db.execute("COMMIT")
     if not there:
         db.execute("PRAGMA synchronous = FULL")
-    db.execute("BEGIN IMMEDIATE")  # a store that cannot be written to is known now, and not after the submit
+    db.execute("BEGIN IMMEDIATE")  # so that a read-only store is noticed now, not after the submit
     try:
         if not there and not made(db, path):  # another process may have been faster
             for statement in SCHEMA.split(";"):

@@ -1,7 +1,7 @@
-"""Jobs that are served: asked about because their shard is ours, and told like those of a wait.
+"""Jobs that are served: polled because their shard is ours, and reported like the jobs of a wait.
 
-`ServedJobs` is the teller of such a run: a keeper whose verdicts wait while the store does not answer. A `ServedWatch`
-asks only while our shards are ours without a doubt, and nothing that is wrong with one job ends it but its deadline.
+`ServedJobs` is the teller of such a run: a keeper whose verdicts wait while the store fails. A `ServedWatch` polls only
+while our shards are certainly ours. Only its deadline, or a provider that denies the job, ends it without a verdict.
 """
 
 from __future__ import annotations
@@ -30,34 +30,34 @@ if TYPE_CHECKING:
 log = logging.getLogger("vidpoll")
 
 GIVES_UP, GAVE_UP = "give_up_at", "gave_up_at"
-"""Fields of the facts: the Unix second at which nobody serves the job any more, and at which that was told."""
+"""Fields of the facts: the Unix second at which the job is given up, and the second at which that was reported."""
 
 SOON = 1.0
-"""Seconds until it is looked again whether our shards are ours."""
+"""Seconds until the next check whether our shards are ours."""
 
 
 class Desk(Protocol):
-    """Who has the shards."""
+    """The owner of the shards in this process."""
 
     def trusted(self) -> bool:
-        """Whether they are ours without a doubt."""
+        """Whether the shards are certainly still ours."""
         ...
 
     def has(self, watch: ServedWatch) -> bool:
-        """Whether the job is still ours to ask about."""
+        """Whether the job is still ours to poll."""
         ...
 
     def ended(self, watch: ServedWatch) -> None:
-        """A watch is over."""
+        """Called when a watch has ended."""
         ...
 
     def asks(self, late: float) -> None:
-        """A question is sent, so many seconds after its time."""
+        """Called when a poll is sent, `late` seconds after its time."""
         ...
 
 
 class ServedWatch(KeptWatch):
-    """A `Watch` of a job in a shard of ours. It is given up at its deadline, and where the provider denies the job."""
+    """A `Watch` of a job in a shard of ours. It gives up at its deadline, or if the provider denies the job."""
 
     __slots__ = ("_desk", "_due", "_earliest", "added_at")
 
@@ -76,7 +76,7 @@ class ServedWatch(KeptWatch):
         except VidpollError:
             raise
         except Exception as error:
-            raise UsageError(f"the request cannot be made ({type(error).__name__})") from error
+            raise UsageError(f"the request cannot be built ({type(error).__name__})") from error
 
     def first(self, now: float) -> float:
         self._due = max(super().first(now), self._earliest)
@@ -102,7 +102,7 @@ class ServedWatch(KeptWatch):
 
     def digest(self, value: object, context: Context) -> Step:
         if isinstance(value, VidpollError) and not isinstance(value, AnswerError):
-            value = Fault(value.message, sent=False)  # of its request: others of the account may well be made
+            value = Fault(value.message, sent=False)  # only this job's request fails; others of the account may work
         return self._kept(super().digest(value, context), context)
 
     def listed(self, row: Snapshot, asked_at: float, context: Context) -> Step:
@@ -112,7 +112,7 @@ class ServedWatch(KeptWatch):
         if step.again_at is None or self._desk.has(self):
             self._due = step.again_at or 0.0
             return step
-        return Step([])  # it is another's by now
+        return Step([])  # another owner has the job by now
 
     def _hopeless(self, fault: Fault, now: float, context: Context) -> OutcomeUnknown | None:
         error = super()._hopeless(fault, now, context)
@@ -123,25 +123,25 @@ class ServedWatch(KeptWatch):
 
 
 class ServedJobs:
-    """The teller of a run that serves. `heard` is told of verdicts and giving up once the hooks were."""
+    """The teller of a run that serves. `heard` is called for verdicts, and jobs that were given up, after the hooks."""
 
     gather = Keeper.gather
 
     def __init__(self, keeper: Keeper, heard: Callable[[Event], None]) -> None:
         self.keeper = keeper
         self.told = 0
-        """Verdicts that the hooks were told of."""
+        """How many verdicts were reported to the hooks."""
         self.reachable = True
-        """Whether the store has just answered."""
+        """Whether the last call of the store succeeded."""
         self._heard = heard
-        self._waiting: list[tuple[Job, Event]] = []  # verdicts, for a store that answers
+        self._waiting: list[tuple[Job, Event]] = []  # verdicts that wait until the store works
 
     # -- jobs that come and go ----------------------------------------------------------------------------------------
 
     def enter(self, kept: Sequence[KeptJob], timeout: float) -> list[float]:
-        """Serve these jobs; for each the Unix second at which it is given up. Raises StoreError.
+        """Serve these jobs; return, for each, the Unix second at which it is given up. Raises StoreError.
 
-        What has none is given up `timeout` seconds after it was submitted; that is kept.
+        A job without one is given up `timeout` seconds after it was submitted (or added); this is stored.
         """
         keeper, ends, fresh = self.keeper, [], []
         for each in kept:
@@ -160,11 +160,11 @@ class ServedJobs:
         return ends
 
     def follow(self, ref: str) -> None:
-        """Another process has kept the verdict: the job comes to where the store has it before it is asked about."""
+        """Drop our lease, because another process has stored the verdict: the job is then updated from the store."""
         self.keeper._held.pop(ref, None)
 
     def leave(self, jobs: Collection[Job], *, lost: bool = False) -> None:
-        """Serve these no more. What changed is kept, unless the jobs were lost to another process."""
+        """Stop serving these jobs. Changes are stored, unless the jobs were lost to another process."""
         keeper = self.keeper
         with keeper._lock:
             keeper._waits.subtract(job.ref for job in jobs)
@@ -181,7 +181,7 @@ class ServedJobs:
     # -- telling ------------------------------------------------------------------------------------------------------
 
     def tell(self, job: Job, event: Event) -> None:
-        """Tell the hooks; a job that was given up is not served again."""
+        """Call the hooks. A job that was given up is not served again."""
         if isinstance(event, (Completed, Failed)):
             self.verdicts([(job, event)])
             return
@@ -191,24 +191,24 @@ class ServedJobs:
             self.keeper.settle(lambda: self.keeper.store.save([row]))
 
     def answers(self) -> None:
-        """The store answers: verdicts that have waited for that are kept and told."""
+        """Called when the store works: store and report the verdicts that have waited for it."""
         if not self.reachable:
             self.reachable = True
             self.verdicts(())
 
     def verdicts(self, told: Sequence[tuple[Job, Event]]) -> None:
-        """Keep verdicts and tell the hooks of ours; they wait for a store that does not answer."""
+        """Store verdicts, and report those that are ours; while the store fails, they wait."""
         self._waiting += told
         if self.reachable:
             told, self._waiting = self._waiting, []
             self._tell(told, self.keeper._end)
 
     def deliver(self, told: Sequence[tuple[Job, Event]]) -> None:
-        """Tell verdicts that are kept and that no hook has heard."""
+        """Report stored verdicts that were not reported yet."""
         self._tell(told, self.keeper._claim)
 
     def save_due(self, now: float) -> float:
-        """As the keeper."""
+        """Like `Keeper.save_due`."""
         return self.keeper.save_due(now)
 
     def _tell(self, told: Sequence[tuple[Job, Event]], claim: Callable[[Sequence[Job]], Claim]) -> None:

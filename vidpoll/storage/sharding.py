@@ -1,6 +1,6 @@
-"""Shards of accounts in a store: who has them, who is alive, what is new in them. Only SQL lives here.
+"""Shards of accounts in a store: their owners, which owners are alive, what is new in them. This module is only SQL.
 
-All functions take the connection of a transaction, or of a reading.
+All functions take the connection of a transaction, or of a read.
 """
 
 from __future__ import annotations
@@ -13,21 +13,20 @@ from .protocol import AGAIN
 from .records import Gauges, Shard, bucket
 
 Alive = Callable[[str, "float | None"], bool]
-"""Whether an owner, who was heard of last at that Unix second, is there still."""
+"""Whether an owner, whose last heartbeat was at that Unix second, is alive."""
 
 FORGOTTEN = 86400.0
 """Seconds after which the last heartbeat of an owner is deleted."""
 
 _UNTOLD = "ended_at IS NOT NULL AND told_at IS NULL AND teller IS NOT 'later'"
 _LATER = "teller = 'later' AND (teller_since <= ? OR teller_since > ?)"
-"""Two conditions, each with an index of its own: of verdicts that are to be heard later only those are looked at whose
-time is over."""
+"""Two conditions, each with its own index. Of the verdicts with LATER, only those whose time is over are read."""
 
 _OWNED = "SELECT s.*, o.seen FROM shards AS s LEFT JOIN owners AS o ON o.owner = s.owner WHERE s.owner IS NOT NULL"
 
 
 def beat(db: sqlite3.Connection, owner: str, now: float) -> None:
-    """An owner is alive."""
+    """Store a heartbeat of an owner."""
     db.execute(
         "INSERT INTO owners (owner, seen) VALUES (?, ?) ON CONFLICT (owner) DO UPDATE SET seen = excluded.seen",
         (owner, now),
@@ -35,13 +34,13 @@ def beat(db: sqlite3.Connection, owner: str, now: float) -> None:
 
 
 def leave(db: sqlite3.Connection, owner: str, now: float) -> None:
-    """An owner goes, and those of whom nothing was heard for a day are forgotten."""
+    """Release an owner's shards, and delete it and all owners without a heartbeat for `FORGOTTEN` seconds."""
     db.execute("UPDATE shards SET owner = NULL WHERE owner = ?", (owner,))
     db.execute("DELETE FROM owners WHERE owner = ? OR seen < ?", (owner, now - FORGOTTEN))
 
 
 def owned(db: sqlite3.Connection, alive: Alive) -> dict[str, dict[tuple[int, int], str]]:
-    """By account, and by part and parts: the owner of each shard that has one which is alive."""
+    """By account, and by (part, parts): the owner of each shard that has a living one."""
     found: dict[str, dict[tuple[int, int], str]] = {}
     for row in db.execute(_OWNED):
         if alive(row["owner"], row["seen"]):
@@ -50,14 +49,14 @@ def owned(db: sqlite3.Connection, alive: Alive) -> dict[str, dict[tuple[int, int
 
 
 def owner_of(ref: str, held: Mapping[str, Mapping[tuple[int, int], str]]) -> str | None:
-    """Who has the shard in which a job lies."""
+    """The owner of a job's shard."""
     shards = held.get(ref.partition(":")[0], {})
-    parts = next(iter(shards), (0, 1))[1]  # all who live divide an account alike
+    parts = next(iter(shards), (0, 1))[1]  # all living owners divide an account alike
     return shards.get((bucket(ref) % parts, parts))
 
 
 def take(db: sqlite3.Connection, owner: str, accounts: Mapping[str, int], most: int, alive: Alive) -> list[Shard]:
-    """Have an owner take shards that are free."""
+    """Let an owner take free shards."""
     now_held = owned(db, alive)
     free = [
         (account, part, parts)
@@ -71,7 +70,7 @@ def take(db: sqlite3.Connection, owner: str, accounts: Mapping[str, int], most: 
         "ON CONFLICT (account, part, parts) DO UPDATE SET owner = excluded.owner, fence = fence + 1"
     )
     drawn = set(random.sample(free, min(most, len(free))))
-    for account in {account for account, _, _ in drawn}:  # who had another division is gone, and may be back
+    for account in {account for account, _, _ in drawn}:  # the owner of another division is gone, but may return
         db.execute("UPDATE shards SET owner = NULL WHERE account = ? AND parts <> ?", (account, accounts[account]))
     db.executemany(taking, [(*each, owner) for each in drawn])
     return [shard for shard in held(db, owner) if shard[:3] in drawn]
@@ -85,7 +84,7 @@ def held(db: sqlite3.Connection, owner: str) -> set[Shard]:
 
 
 def give(db: sqlite3.Connection, owner: str, shards: Collection[Shard]) -> None:
-    """Have an owner let go of shards."""
+    """Let an owner release shards."""
     letting = "UPDATE shards SET owner = NULL WHERE account = ? AND part = ? AND parts = ? AND fence = ? AND owner = ?"
     db.executemany(letting, [(*shard, owner) for shard in shards])
 
@@ -93,14 +92,15 @@ def give(db: sqlite3.Connection, owner: str, shards: Collection[Shard]) -> None:
 def news(
     db: sqlite3.Connection, columns: str, shards: Sequence[Shard], mark: int, at: float
 ) -> tuple[list[sqlite3.Row], int]:
-    """The rows of jobs that are new in shards since a mark, and the mark of now, which is Unix second `at`."""
-    now = int(db.execute("SELECT number FROM changes").fetchone()[0])  # before the rows: one may come twice
+    """The rows of jobs that are new in shards since a mark, and the current mark. `at`: the Unix second of now."""
+    now = int(db.execute("SELECT number FROM changes").fetchone()[0])  # before the rows: none may be missed
     found: dict[str, sqlite3.Row] = {}
     asked: list[tuple[str, tuple[object, ...]]]
     if mark:
         asked = [("change > ?", (mark,)), (_UNTOLD, ()), (_LATER, (at - AGAIN, at))]
     else:
-        asked = [("told_at IS NULL AND account = ?", (account,)) for account in {shard.account for shard in shards}]
+        part = "told_at IS NULL AND account = ? AND bucket % ? = ?"
+        asked = [(part, (shard.account, shard.parts, shard.part)) for shard in shards]
     wanted = {(shard.account, shard.parts, shard.part) for shard in shards}
     divided = {shard.account: shard.parts for shard in shards}
     for where, values in asked:
@@ -112,7 +112,7 @@ def news(
 
 
 def gauges(db: sqlite3.Connection, now: float, alive: Alive) -> Gauges:
-    """What an operator wants to see."""
+    """The figures for an operator."""
     open_ = db.execute("SELECT count(*) FROM jobs WHERE ended_at IS NULL").fetchone()[0]
     untold, later = (
         db.execute(f"SELECT count(*) FROM jobs WHERE {where}").fetchone()[0] for where in (_UNTOLD, "teller = 'later'")
@@ -131,5 +131,5 @@ def accounts(db: sqlite3.Connection) -> set[str]:
 
 
 def _whole(shards: Collection[tuple[int, int]]) -> bool:
-    """Whether shards are all parts of their account."""
+    """Whether the shards are all parts of their account."""
     return any(len(shards) == parts for _, parts in shards)

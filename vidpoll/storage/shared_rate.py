@@ -1,6 +1,6 @@
-"""The rate of an account that has parts: blocks of it are drawn from the store, for questions and for submits.
+"""The rate of an account that has parts: each process draws blocks of it from the store, for polls and for submits.
 
-Where the store does not answer, each process keeps to its fair share, so that the rate holds all the same.
+If the store fails, each process keeps to its fair share, so that the rate still holds.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from .keeper import Keeper
 
 
 class SharedRate:
-    """Has the limiter of an account do what all processes together may do. `now` gives monotonic seconds."""
+    """Limits an account to the rate that all its processes share. `now` returns monotonic seconds."""
 
     def __init__(self, keeper: Keeper, account: str, limiter: AccountLimiter, now: Callable[[], float]) -> None:
         self._keeper, self._account, self._limiter, self._now = keeper, account, limiter, now
         self._lock = ForkLock()
 
     def __call__(self, wants: bool) -> None:
-        """Ask for a block where one is needed, and tell what the others do not know; `wants`: a request is there."""
+        """Draw a block if one is needed, and share what this process has learnt. `wants`: a request is waiting."""
         if not self._limiter.draws(self._now(), wants=wants):
             return
         with self._lock:
-            now = self._now()  # before it is sent: a block is over here before it is over there
+            now = self._now()  # before the call: so a block ends here before it ends in the store
             if not self._limiter.draws(now, wants=wants):  # another thread was faster
                 return
             wants = wants and self._limiter.rate.blocked(now)

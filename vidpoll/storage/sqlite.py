@@ -1,9 +1,9 @@
-"""One SQLite file that keeps jobs over a crash: what was submitted, what is known, who asks, what is still to be told.
+"""One SQLite file that keeps jobs over a crash: what was submitted, what is known, who polls, what must be reported.
 
-Several processes may use it at once, and a client's threads share it. A *lease* says who polls a job, a *teller* says
-who tells its verdict to the hooks; both end when their process is gone. Calls take rows of many jobs, and each call is
-one transaction. Only SQL lives here: what is kept is said in `records`, and when, in `keeper`. Times are Unix seconds
-of the client's clock.
+Several processes may use it at once, and a client's threads share it. A *lease* is the right to poll a job, a *teller*
+is the owner that reports its verdict to the hooks; both end when their process is gone. Calls take rows of many jobs,
+and each call is one transaction. This module is only SQL: `records` defines what is kept, and `keeper` when. Times are
+Unix seconds of the client's clock.
 """
 
 from __future__ import annotations
@@ -43,23 +43,23 @@ _ALONG = (
     ("jobs", "SELECT * FROM jobs WHERE key IS NOT NULL"),
     ("submits", "SELECT * FROM submits WHERE key IS NOT NULL"),
 )
-"""What goes along into another file beside what is at work here: nothing with a key may be bought again there."""
+"""Rows that are always copied when the store is reopened: nothing with a key may be bought again in the new file."""
 
 _OURS = "SELECT * FROM submits WHERE owner = ?"
 
 
 class SqliteStore(Leasing, Store):
-    """The file at `path`, made where there is none. Raises StoreError where it cannot be used."""
+    """The file at `path`; it is made if missing. Raises StoreError if it cannot be used."""
 
     def close(self) -> None:
-        """Let go of the leases and the file."""
+        """Release the leases and shards, and close the file."""
         with contextlib.suppress(StoreError), self._transaction() as db:
             db.execute("UPDATE jobs SET owner = NULL, owned_until = NULL WHERE owner = ?", (self.owner,))
             sharding.leave(db, self.owner, self.now())
         super().close()
 
     def reopen(self, refs: Iterable[str]) -> None:
-        """Open what is at the path now, and take along these jobs, with their files, and the submits under way."""
+        """Open the file that is at the path now; copy these jobs, their files, our submits, and all rows with a key."""
         with self._understood(), self._alone:
             old, along = self._connection, []
             with contextlib.suppress(sqlite3.Error):
@@ -72,7 +72,7 @@ class SqliteStore(Leasing, Store):
                     along += [(table, tuple(row)) for row in old.execute(sql)]
             self._connection = self._open()
             with contextlib.suppress(sqlite3.Error):
-                old.close()  # SQLite leaves alone what is at the path of a file that was moved
+                old.close()  # SQLite does not touch the new file at the path of a moved one
             with self._transaction(full=True) as db:
                 for table, row in along:
                     marks = ", ".join("?" * len(row))
@@ -81,18 +81,18 @@ class SqliteStore(Leasing, Store):
     # -- jobs ---------------------------------------------------------------------------------------------------------
 
     def enter(self, jobs: Iterable[tuple[str, Origin, Mapping[str, Any]]]) -> dict[str, KeptJob]:
-        """Keep jobs (reference, origin, facts) that are not kept yet; all as they are kept, but for damaged rows."""
+        """Keep the jobs (reference, origin, facts) that are not kept yet; return all as kept, without damaged rows."""
         found: dict[str, KeptJob] = {}
         with self._transaction() as db:
             for ref, origin, facts in jobs:
                 self._insert(db, KeptJob(ref, origin, facts=facts))
                 row = db.execute(f"SELECT {table_rows.JOB} FROM jobs WHERE ref = ?", (ref,)).fetchone()
-                with contextlib.suppress(ValueError):  # fresh facts mend it, and the others are to be kept
+                with contextlib.suppress(ValueError):  # fresh facts will repair this row; the others must be kept
                     found[ref] = table_rows.kept(row)
         return found
 
     def _insert(self, db: sqlite3.Connection, job: KeptJob) -> None:
-        """A new row; of a job that is kept already, only what was not known of its submit."""
+        """Insert a job. If it is kept already, only add what was not known of its submit."""
         self._count_change(db)
         db.execute(
             "INSERT INTO jobs (ref, account, provider, base_url, variables, operation, sent, facts, submitted_at, "
@@ -116,18 +116,18 @@ class SqliteStore(Leasing, Store):
 
     @staticmethod
     def _count_change(db: sqlite3.Connection) -> None:
-        """Something becomes news of a shard: its row has the number of that."""
+        """Raise the number of changes; a row that becomes news of its shard gets that number."""
         db.execute("UPDATE changes SET number = number + 1")
 
     def get(self, ref: str) -> KeptJob | None:
-        """A job as it is kept; None where it is not."""
+        """A kept job; None if it is not kept."""
         found = self._read(table_rows.kept, f"SELECT {table_rows.JOB} FROM jobs WHERE ref = ?", ref)
         return found[0] if found else None
 
     def jobs(self, *, unfinished: bool = False, last: int = -1) -> list[KeptJob]:
         """All jobs, or the `last` ones, the oldest first.
 
-        `unfinished`: without a verdict, or with one not told; what a newer vidpoll keeps is left to it.
+        `unfinished`: only jobs without a verdict, or whose verdict was not reported; not those of a newer vidpoll.
         """
         where = "WHERE told_at IS NULL" if unfinished else ""
         order = "ORDER BY added_at DESC, rowid DESC LIMIT ?"
@@ -141,7 +141,7 @@ class SqliteStore(Leasing, Store):
         return self._read(table_rows.kept, sql, account, number)
 
     def save(self, rows: Iterable[Saved]) -> None:
-        """Keep what is known of jobs now, in one transaction; a verdict that is kept already is not written over."""
+        """Store the facts of jobs, in one transaction. A job that has a stored verdict is not changed."""
         rows = list(rows)
         with self._transaction(table_rows.who(row.ref for row in rows)) as db:
             for row in rows:
@@ -150,9 +150,9 @@ class SqliteStore(Leasing, Store):
                     self._write(db, row, kept)
 
     def end(self, rows: Iterable[Saved]) -> Mapping[str, bool | None]:
-        """Keep verdicts, the first one of each job, in one transaction that is on disk when this returns.
+        """Store verdicts, the first one of each job, in one transaction that is on disk when this returns.
 
-        For each reference: whether telling the verdict is up to us; None where the job is not kept.
+        Returns for each reference whether we must report the verdict; None if the job is not kept.
         """
         rows = list(rows)
         with self._transaction(table_rows.who(row.ref for row in rows), full=True) as db:
@@ -164,7 +164,7 @@ class SqliteStore(Leasing, Store):
             return None
         if kept["ended_at"] is not None:
             return self._claim(db, row.ref, kept)
-        if not self._write(db, row, kept):  # a newer vidpoll keeps it, and will have the verdict as well
+        if not self._write(db, row, kept):  # a newer vidpoll keeps the job, and will get the verdict itself
             return False
         self._count_change(db)
         db.execute(
@@ -175,7 +175,7 @@ class SqliteStore(Leasing, Store):
         return True
 
     def _write(self, db: sqlite3.Connection, row: Saved, kept: sqlite3.Row) -> bool:
-        """Write facts over those that are kept; those of a newer vidpoll are left alone, its fields are kept."""
+        """Update the stored facts, but keep unknown fields. Facts of a newer vidpoll are left alone: return False."""
         before = table_rows.facts_of(kept["facts"])
         if records.newer(before):
             return False
@@ -187,49 +187,49 @@ class SqliteStore(Leasing, Store):
         return True
 
     def claim(self, refs: Iterable[str]) -> set[str]:
-        """The jobs whose verdict is kept and was not told, and is ours to tell from now on."""
+        """The jobs whose stored verdict was not reported, and which we must report from now on."""
         untold = "SELECT ref FROM jobs WHERE ref = ? AND ended_at IS NOT NULL AND told_at IS NULL"
         found = [ref for ref in refs if self._read(lambda row: row, untold, ref)]
-        if not found:  # most were told: no need to write
+        if not found:  # most were reported: no need to write
             return set()
         with self._transaction(table_rows.who(found), full=True) as db:
             rows = {ref: db.execute(_TELLER, (ref,)).fetchone() for ref in found}
             return {ref for ref, row in rows.items() if row is not None and self._claim(db, ref, row)}
 
     def _claim(self, db: sqlite3.Connection, ref: str, row: sqlite3.Row) -> bool:
-        """A teller that lives may still be at it."""
+        """Become the teller of a job, unless a living teller may still report the verdict."""
         if row["told_at"] is not None or not self._gone(row["teller"], row["teller_since"]):
             return False
         db.execute("UPDATE jobs SET teller = ?, teller_since = ? WHERE ref = ?", (self.owner, self.now(), ref))
         return True
 
     def told(self, refs: Iterable[str]) -> None:
-        """The hooks have heard these verdicts; on disk when this returns."""
+        """Record that the hooks have heard these verdicts; on disk when this returns."""
         rows = [(self.now(), ref) for ref in refs]
         with self._transaction(table_rows.who(ref for _, ref in rows), full=True) as db:
             db.executemany("UPDATE jobs SET told_at = ?, teller = NULL WHERE ref = ? AND ended_at IS NOT NULL", rows)
 
     def untold(self, refs: Iterable[str]) -> None:
-        """The hooks did not hear these: Ctrl-C came between. They are told when somebody waits for the job again."""
+        """Record that the hooks did not hear these verdicts (Ctrl-C): the next wait for the job reports them."""
         rows = [(ref, self.owner) for ref in refs]
         with self._transaction(table_rows.who(ref for ref, _ in rows)) as db:
             db.executemany("UPDATE jobs SET teller = NULL WHERE ref = ? AND teller = ?", rows)
 
     def later(self, refs: Iterable[str]) -> None:
-        """The hooks will say when they have heard these (`told`); until then they are there to claim, AGAIN s later."""
+        """Record that hooks returned LATER for these: `told` will follow, and AGAIN s later they may be claimed."""
         rows = [(LATER, self.now(), ref) for ref in refs]
         with self._transaction(table_rows.who(ref for *_, ref in rows)) as db:
             db.executemany("UPDATE jobs SET teller = ?, teller_since = ? WHERE ref = ? AND told_at IS NULL", rows)
 
     def prune(self, before: float) -> int:
-        """Drop the jobs whose verdict was told, and the lost submits that were begun, before a moment; how many.
+        """Drop jobs that ended before `before` and were reported, and submits lost before it; return how many.
 
         What a batch has not settled stays.
         """
         lost = [
             (each.number,)
             for each in self.submits()
-            if each.at < before and not each.key.startswith(OF_BATCHES)  # those hold a row, and its price
+            if each.at < before and not each.key.startswith(OF_BATCHES)  # those reserve a row and its price
         ]
         with self._transaction() as db:
             old = f"DELETE FROM jobs WHERE told_at IS NOT NULL AND ended_at < ? AND (key IS NULL OR NOT {_OPEN})"
@@ -239,7 +239,7 @@ class SqliteStore(Leasing, Store):
         return gone
 
     def drop(self, ref: str, *, strange: bool = False) -> None:
-        """Forget a job; `strange`: only where this store did not submit it."""
+        """Drop a job. `strange`: only if no submit of this store made it."""
         with self._transaction(ref) as db:
             self._drop(db, ref, "(? OR operation IS NULL)", not strange)
 
@@ -254,12 +254,12 @@ class SqliteStore(Leasing, Store):
     def begin(
         self, origin: Origin, operation: str, sent: Mapping[str, Any], *, key: str = "", order: Order | None = None
     ) -> int | KeptJob | Submission:
-        """Keep that a submit is about to be sent; its number. It is on the disk when this returns.
+        """Record that a submit is about to be sent; return its number. It is on disk when this returns.
 
-        Where its key is in use: the job that has it, or the submit, whose `reason` is empty while it is under way;
-        nothing is written then. With an `order` the key is that of the order. Raises NoRoom.
+        If the key is in use, nothing is written: returns the job with the key, or the submit, whose `reason` is empty
+        while it is under way. An `order` gives the key. Raises NoRoom.
         """
-        number = int.from_bytes(os.urandom(6), "big")  # one that was forgotten, or is in a backup, is no other's
+        number = int.from_bytes(os.urandom(6), "big")  # random: not that of a dropped one or a backup
         account, key = origin.account, key if order is None else order.key
         with self._transaction(full=True) as db:
             found = self._keyed(db, account, key) if key else None
@@ -278,9 +278,9 @@ class SqliteStore(Leasing, Store):
         return number
 
     def begin_again(self, earlier: Submission) -> int | Submission:
-        """Keep that a submit of unknown outcome is about to be sent again; its number. What it is now where it cannot.
+        """Record that a submit of unknown outcome is about to be sent again; return its number.
 
-        That is another process's work by now, or was adopted or dismissed.
+        Returns `earlier` if it must not be sent: another process sends it by now, or it was adopted or dismissed.
         """
         with self._transaction(full=True) as db:
             row = db.execute("SELECT * FROM submits WHERE number = ?", (earlier.number,)).fetchone()
@@ -290,7 +290,7 @@ class SqliteStore(Leasing, Store):
         return earlier.number
 
     def keyed(self, account: str, key: str) -> KeptJob | Submission | None:
-        """What has the key: a job, or a submit, whose `reason` is empty while it is under way; None: it is free."""
+        """The job or the submit that has the key; None if the key is free. A submit under way has an empty `reason`."""
         return self._asked(lambda db: self._keyed(db, account, key))
 
     def _keyed(self, db: sqlite3.Connection, account: str, key: str) -> KeptJob | Submission | None:
@@ -303,7 +303,7 @@ class SqliteStore(Leasing, Store):
     def _order(
         self, db: sqlite3.Connection, order: Order, account: str, operation: str, found: KeptJob | Submission | None
     ) -> None:
-        """Take what an order asks for; nothing where its submit is known already. Raises NoRoom."""
+        """Reserve what an order needs, unless its submit is known already. Raises NoRoom."""
         ledger.check(db, order, self._left, known=found is not None)
         if found is None:
             ledger.enter(db, order, account, operation, self.now())
@@ -315,27 +315,27 @@ class SqliteStore(Leasing, Store):
         return row is not None and row["owner"] == self.owner
 
     def _lost(self, row: sqlite3.Row) -> bool:
-        """Whether the outcome of a submit is unknown; else it is under way."""
+        """Whether the outcome of a submit is unknown; if not, the submit is under way."""
         return row["reason"] is not None or self._left(row["owner"], row["at"])
 
     def _left(self, owner: str, since: float) -> bool:
-        """Whether the one who began a submit is another one, and not there any more."""
+        """Whether another owner began a submit, and is gone."""
         return owner != self.owner and self._gone(owner, since)
 
     def refused(self, number: int) -> None:
-        """Nothing was bought."""
+        """Record that nothing was bought: the submit is dropped."""
         with self._transaction() as db:
             db.execute("DELETE FROM submits WHERE number = ?", (number,))
 
     def lost(self, number: int, reason: str) -> None:
-        """Nobody knows whether it was received."""
+        """Record that it is unknown whether the submit was received."""
         with self._transaction(full=True) as db:
             db.execute("UPDATE submits SET reason = ? WHERE number = ?", (reason, number))
 
     def submitted(self, number: int, job: KeptJob, before: float = math.inf) -> None:
-        """A submit has become a job. What was kept under its id `before` was another job's: some servers count anew.
+        """Record that a submit has become a job. A job kept under its id up to `before` was another: servers reuse ids.
 
-        Twice is as once where the submit has a key.
+        May be called twice if the submit has a key.
         """
         with self._transaction(job.ref, full=True) as db:
             if not db.execute("SELECT 1 FROM jobs WHERE ref = ? AND key = ?", (job.ref, job.key)).fetchone():
@@ -344,9 +344,9 @@ class SqliteStore(Leasing, Store):
             db.execute("DELETE FROM submits WHERE number = ?", (number,))
 
     def adopt(self, number: int, ref: str, facts: Mapping[str, Any]) -> bool:
-        """A submit of unknown outcome is this job, which has its key from then on.
+        """Record that a submit of unknown outcome is this job; the job gets the submit's key.
 
-        False, and nothing is kept: there is no such submit on record, or the job has another key.
+        Returns False, and stores nothing, if no such submit is on record, or the job has another key.
         """
         with self._transaction(ref, full=True) as db:
             row = db.execute("SELECT * FROM submits WHERE number = ?", (number,)).fetchone()
@@ -362,14 +362,14 @@ class SqliteStore(Leasing, Store):
             return row is not None
 
     def submits(self) -> list[Submission]:
-        """The submits whose outcome is unknown, the oldest first; not those that are under way."""
+        """The submits of unknown outcome, the oldest first; not those under way."""
         rows = self._read(lambda row: (row, table_rows.submission(row)), "SELECT * FROM submits ORDER BY at, number")
         return [submission for row, submission in rows if self._lost(row)]
 
     # -- batches ------------------------------------------------------------------------------------------------------
 
     def batch_rows(self, batch: str) -> dict[str, KeptRow]:
-        """The newest attempt of each row of a batch that was begun."""
+        """The newest attempt of each begun row of a batch."""
         return self._asked(lambda db: ledger.rows(db, batch, self._left))
 
     def settle(
@@ -384,26 +384,26 @@ class SqliteStore(Leasing, Store):
         problem: str = "",
         paths: Iterable[str] = (),
     ) -> bool:
-        """Keep how an attempt ended: "completed", "failed" or "waiting" (to be tried again), and what it has cost.
+        """Record how an attempt ended: "completed", "failed" or "waiting" (to be tried again), and what it has cost.
 
-        Twice is as once. False, and nothing is kept: its submit has no outcome yet, or its job no verdict.
+        May be called twice. Returns False, and stores nothing, if its submit has no outcome yet, or its job no verdict.
         """
         said = (state, charged, category, problem, tuple(map(str, paths)))
         with self._transaction() as db:
             return ledger.settle(db, (batch, row, attempt), said, self.now())
 
     def ledger(self, batch: str) -> dict[str, Ledger]:
-        """What a batch has cost, and what it may cost yet, by unit."""
+        """What a batch has cost, and what it may still cost, by unit."""
         return self._asked(lambda db: ledger.ledger(db, batch, self._left))
 
     def in_flight(self, account: str) -> int:
-        """The jobs of an account without a verdict, and its submits under way or of unknown outcome."""
+        """How many jobs of an account have no verdict, plus its submits under way or of unknown outcome."""
         return self._asked(lambda db: ledger.in_flight(db, account))
 
     # -- files --------------------------------------------------------------------------------------------------------
 
     def want(self, wanted: WantedFiles) -> None:
-        """Keep that files were asked for."""
+        """Record that files are wanted."""
         with self._transaction(wanted.ref) as db:
             db.execute(
                 "INSERT INTO files (ref, target, kinds, at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
@@ -411,7 +411,7 @@ class SqliteStore(Leasing, Store):
             )
 
     def unwant(self, wanted: WantedFiles) -> None:
-        """They are there, or will never be."""
+        """Remove wanted files: they are saved, or never will be."""
         with self._transaction(wanted.ref) as db:
             db.execute(
                 "DELETE FROM files WHERE ref = ? AND rtrim(target, '/\\') = ? AND kinds = ?",
@@ -419,7 +419,7 @@ class SqliteStore(Leasing, Store):
             )
 
     def wanted(self) -> list[WantedFiles]:
-        """The files that were asked for and are not all there yet, the oldest first."""
+        """The wanted files that are not all saved yet, the oldest first."""
         return self._read(
             lambda row: WantedFiles(row["ref"], row["target"], tuple(row["kinds"].split(","))),
             "SELECT ref, target, kinds FROM files ORDER BY at, rowid",

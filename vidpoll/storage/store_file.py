@@ -1,6 +1,6 @@
-"""The file of a store on its disk: made for its owner alone, refused where others can write it, known again.
+"""The file of a store on its disk: readable by its user alone, refused if others can write it, identified by its inode.
 
-A store names the addresses to which a key goes and the files that are saved, so it is trusted as ssh trusts its own.
+A store names the addresses to which a key is sent and the files that are saved, so it gets the checks that ssh makes.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from pathlib import Path
 from ..errors import StoreError
 
 BESIDE = ("", "-wal", "-journal", "-shm")
-"""What SQLite reads with a store: another user's file of such a name would be played into it."""
+"""The suffixes of the files that SQLite reads with a store: it would apply another user's file with such a name."""
 
 
 class StoreMoved(StoreError):
-    """The path of an open store leads to another file by now, or to none."""
+    """The path of an open store now leads to another file, or to none."""
 
 
 Identity = tuple[int, int]
-"""Device and number of a file: its name may come to belong to another one."""
+"""Device and inode number of a file; its name may pass to another file."""
 
 
 def make(path: Path) -> None:
-    """Make the file and its folders where there are none, for their owner alone."""
+    """Make the file and its folders if they are missing, accessible to this user alone."""
     for folder in reversed(path.parents):
         if not folder.exists():
             folder.mkdir(mode=0o700, exist_ok=True)
@@ -34,7 +34,7 @@ def make(path: Path) -> None:
 
 
 def check(path: Path) -> None:
-    """Raise StoreError where the file, or one beside it, is of another user, or can be written by others."""
+    """Raise StoreError if the file, or one that SQLite reads with it, is another user's or can be written by others."""
     if os.name != "posix":
         return
     for end in BESIDE:
@@ -46,18 +46,19 @@ def check(path: Path) -> None:
 def _check(path: Path, found: os.stat_result) -> None:
     if found.st_uid not in (os.getuid(), 0):
         raise StoreError(
-            f"the store {path} belongs to another user: it says where your key goes and what is saved, so name one of "
-            "your own"
+            f"the store {path} belongs to another user, but a store decides where your key is sent and which files are "
+            "saved: name a store of your own"
         )
     if stat.S_ISREG(found.st_mode) and found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise StoreError(
-            f"the store {path} can be written by others, and says where your key goes and what is saved: where nobody "
-            f"else has changed it, `chmod go-w {path}`; a disk that keeps no permissions is no place for it"
+            f"the store {path} can be written by others, but a store decides where your key is sent and which files "
+            f"are saved: if nobody else has changed it, run `chmod go-w {path}`; a disk without permissions is not "
+            "safe for it"
         )
 
 
 def identity(path: Path) -> Identity | None:
-    """Which file is at the path now; None where there is none."""
+    """The identity of the file at the path; None if there is none."""
     try:
         found = path.stat()
     except FileNotFoundError:

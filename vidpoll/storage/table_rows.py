@@ -1,10 +1,11 @@
-"""Rows of a store to values, and back. What stands in a file may be anything: what cannot be read is a ValueError."""
+"""Rows of a store to values, and back. A file may contain anything: content that cannot be read is a ValueError."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from .records import KeptJob, Origin, Submission
 
@@ -23,6 +24,9 @@ class Row(Protocol):
     def __getitem__(self, name: str, /) -> Any: ...
 
 
+R = TypeVar("R", bound=Row)
+
+
 def where(origin: Origin) -> tuple[str, str, str, str]:
     """The columns of an origin."""
     return origin.account, origin.provider, origin.base_url, to_json(origin.variables)
@@ -34,13 +38,13 @@ def origin_of(row: Row) -> Origin:
 
 
 def who(refs: Iterable[str]) -> str:
-    """The jobs of a transaction, for an error."""
+    """The jobs of a transaction, for an error message."""
     first, *others = [*refs] or [""]
     return f"{first} and {len(others)} more" if others else first
 
 
 def facts_of(text: str) -> dict[str, Any]:
-    """Facts as they are kept; none where they are damaged: fresh ones mend that."""
+    """The stored facts; empty if they are damaged: fresh facts will replace them."""
     try:
         return dict(_parsed(text, dict))
     except ValueError:
@@ -48,7 +52,7 @@ def facts_of(text: str) -> dict[str, Any]:
 
 
 def to_json(value: object) -> str:
-    """JSON; what a plugin put where no such thing is due stands as its text."""
+    """JSON. A plugin's value that JSON cannot express becomes its text."""
     return json.dumps(value, default=str)
 
 
@@ -64,21 +68,31 @@ def kept(row: Row) -> KeptJob:
     )
 
 
+def readable(rows: list[R]) -> list[KeptJob]:
+    """Rows of `jobs`; one that is damaged costs no other one. The list is emptied: a row is as large as its job."""
+    found = []
+    rows.reverse()
+    while rows:
+        with contextlib.suppress(ValueError):
+            found.append(kept(rows.pop()))
+    return found
+
+
 def sent_of(row: Row) -> Mapping[str, Any]:
-    """What was sent with a submit."""
+    """The fields that were sent with a submit."""
     sent: Mapping[str, Any] = _parsed(row["sent"], dict)
     return sent
 
 
 def submission(row: Row, *, under_way: bool = False) -> Submission:
-    """A row of `submits`; of one that is under way nothing is wrong yet."""
+    """A row of `submits`; a submit under way has an empty `reason`."""
     return Submission(
         row["number"],
         row["account"],
         row["operation"],
         sent_of(row),
         row["at"],
-        "" if under_way else row["reason"] or "the process ended before an answer came",
+        "" if under_way else row["reason"] or "the process ended before a response came",
         row["base_url"],
         row["provider"],
         row["key"] or "",
@@ -96,6 +110,6 @@ def _parsed(text: object, kind: type) -> Any:
 
 
 def cost(facts: str | None, unit: str) -> float:
-    """What a job has cost in a unit, as its facts tell; 0 where they do not, or there are none."""
+    """What a job has cost in a unit, by its facts; 0 if they have no cost in that unit, or there are no facts."""
     told = facts_of(facts).get("cost") if facts else None
     return max(0.0, told[0] - told[1]) if told and told[2] == unit else 0.0

@@ -148,7 +148,7 @@ def wait(notifier: AppriseNotifier, script, *refs: str, flush: bool = True) -> N
 
 
 def test_completed_and_failed(sink):
-    """The default: a verdict each, nothing of the way there; the type tells good from bad."""
+    """The default: one message for each verdict, none for the steps before; the type separates good from bad."""
     notifier = AppriseNotifier(sink.url, every=0.0)
     wait(notifier, [QUEUED, DRAWING, DONE])
     wait(notifier, [DRAWING, {"status": "broken", "error": "out of paint"}], "acme:j2")
@@ -209,7 +209,7 @@ def test_what_else_is_wanted(sink):
 
 
 def test_many_make_one_message(sink):
-    """What ends together is told together: the tally as the title, a line for each, and no more than 30."""
+    """Jobs that end together are sent together: the tally as the title, one line each, at most 30 lines."""
     notifier = AppriseNotifier(sink.url, every=30.0)
     script = {f"/{number}": [DRAWING, BROKEN if number == 7 else DONE] for number in range(10, 50)}
     script["/17"] = [DRAWING, BROKEN]
@@ -265,7 +265,9 @@ def test_templates(sink):
         ("Clips: acme:j2 failed", "failed||{ref} {secret}|acme:j2"),
     ]
     for wrong in ("{prompt}", "{ref", "{ref.__class__.x}", "{0}"):
-        with pytest.raises(vidpoll.UsageError, match=r"the template .*; fields: {at}, {cost}, {event}"):
+        with pytest.raises(
+            vidpoll.UsageError, match=r"the template .* cannot be used .*: the fields are {at}, {cost}, {event}"
+        ):
             AppriseNotifier(sink.url, line=wrong)
 
 
@@ -279,7 +281,7 @@ def seen(notifier: AppriseNotifier, cover: str, *answers: object):
 
 @pytest.mark.parametrize("cover", ["https://cdn.example/cover.png?sig=0123", "/relative.png"])
 def test_a_thumbnail_is_attached(cover, sink):
-    """To a message about one job: the bytes, which came by the client's own transport, and nobody reads the URL."""
+    """A message about one job has its thumbnail's bytes, fetched by the client's transport; Apprise sees no URL."""
     (wire,) = seen(AppriseNotifier(sink.url, every=0.0), cover, PNG)
     (attached,) = sink.heard[0]["attachments"]  # type: ignore[misc]
     assert (base64.b64decode(attached["base64"]), attached["mimetype"]) == (PNG, "image/png")  # type: ignore[index]
@@ -309,7 +311,7 @@ def test_a_thumbnail_that_is_not_sent(cover, answer, asked, sink):
 
 
 def test_no_url_of_a_provider_comes_to_apprise(sink):
-    """An event that no client of this process has asked for has no picture, whatever its URL says."""
+    """An event that belongs to no client of this process has no picture, whatever its URL says."""
     here = f"http://127.0.0.1:{sink.server_port}/cover.png?verify=no&+X-Forged=1"
     notifier = AppriseNotifier(sink.url, every=0.0)
     notifier.hear(vidpoll.Job(REF), vidpoll.Completed(REF, 0.0, (vidpoll.Asset(here, "thumbnail"),)))
@@ -367,7 +369,7 @@ def test_a_mail(mails):
 
 
 def test_it_is_tried_again(sink):
-    """A service that does not take it gets it again; each service by itself, so that none is told twice."""
+    """A service that refuses a message gets it again; the others do not get it twice."""
     with Sink() as second:
         other = serving(second)
         next(other)
@@ -390,7 +392,7 @@ def test_what_could_not_be_sent_goes_along_with_the_next(sink, caplog):
     notifier = AppriseNotifier(sink.url, every=0.0)
     sink.answers = [500] * 3
     with pytest.warns(
-        RuntimeWarning, match=r"vidpoll-apprise 1 \(json\) raised NotSent: 1 events could not be told:.*500"
+        RuntimeWarning, match=r"vidpoll-apprise 1 \(json\) raised NotSent: 1 events could not be sent:.*500"
     ):
         wait_and_settle(notifier, sink)
     assert sink.heard == []
@@ -485,10 +487,10 @@ def test_no_secret_of_a_url_is_seen(sink, caplog, recwarn):
 @pytest.mark.parametrize(
     ("urls", "said"),
     [
-        (f"discrod://{SECRET}/x", r"Apprise does not take URL 1 \(discrod\)"),
-        (f"json://localhost https://hooks.example/{SECRET}", r"Apprise does not take URL 2 \(https\)"),
-        (f"json://localhost, {SECRET}", r"Apprise does not take URL 2 \(no URL\)|Apprise does not take"),
-        ("", r"Apprise does not take URL 1 \(no URL\)"),
+        (f"discrod://{SECRET}/x", r"Apprise refuses URL 1 \(discrod\)"),
+        (f"json://localhost https://hooks.example/{SECRET}", r"Apprise refuses URL 2 \(https\)"),
+        (f"json://localhost, {SECRET}", r"Apprise refuses URL 2 \(no URL\)|Apprise refuses"),
+        ("", r"Apprise refuses URL 1 \(no URL\)"),
     ],
 )
 def test_a_wrong_url_is_refused_at_once_and_not_shown(urls, said, caplog):
@@ -522,10 +524,10 @@ def test_the_environment(sink, monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("URLS", f"discrod://{SECRET}", r"UsageError: Apprise does not take URL 1 \(discrod\)"),
-        ("ON", "complete", "UsageError: 'complete' is no event; a list of events is due, of stage_changed, "),
-        ("EVERY", "often", "UsageError: VIDPOLL_APPRISE_EVERY='often'"),
-        ("LINE", "{prompt}", "UsageError: the template '{prompt}': 'prompt'; fields: "),
+        ("URLS", f"discrod://{SECRET}", r"UsageError: Apprise refuses URL 1 \(discrod\)"),
+        ("ON", "complete", "UsageError: on must be a list of events, of stage_changed, .* got 'complete'"),
+        ("EVERY", "often", "UsageError: VIDPOLL_APPRISE_EVERY must be seconds, like 30, got 'often'"),
+        ("LINE", "{prompt}", "UsageError: the template '{prompt}' cannot be used .'prompt'.: the fields are "),
         ("SPOOL", __file__, "UsageError: the spool .* cannot be made"),
     ],
 )
@@ -546,7 +548,7 @@ def files(folder: Path) -> list[Path]:
 
 
 def rows(folder: Path) -> list[dict[str, object]]:
-    """What lies in a spool, read as soon as nobody holds it."""
+    """The messages in a spool, read as soon as no process holds it."""
     found: list[dict[str, object]] = []
     for path in folder.glob("*.sqlite3"):
         db = sqlite3.connect(path)
@@ -598,7 +600,7 @@ def test_two_services_that_end_together_leave_nothing(tmp_path):
 
 
 def test_what_was_taken_over_is_safe_too(sink, tmp_path):
-    """It lies in the taker's file before the old one goes, until somebody has been told."""
+    """It is in the new owner's file before the old file is deleted, until it has been sent."""
     for ref in ("acme:1", None):  # one that fails to tell, and one that takes over and fails as well
         notifier = AppriseNotifier("json://127.0.0.1:1/", spool=tmp_path, every=0.0)
         with pytest.warns(RuntimeWarning, match="NotSent"):
@@ -619,7 +621,7 @@ def test_what_is_sent_leaves_the_spool(sink, tmp_path):
 
 
 def test_what_a_process_owes_is_its_own(sink, tmp_path):
-    """While it lives nobody else sends it; nothing secret is in it."""
+    """While its process lives, no other process sends the messages; the file contains no secret."""
     sink.answers = [500] * 3
     first = AppriseNotifier(sink.url, spool=tmp_path, every=0.0)
     cover = f"http://127.0.0.1:{sink.server_port}/cover.png?sig=0123456789abcdef"
@@ -638,7 +640,7 @@ def test_what_a_process_owes_is_its_own(sink, tmp_path):
 
 
 def test_who_has_been_told_is_not_told_again(sink, tmp_path):
-    """A crash after the first of two services: the next start tells the second one only."""
+    """After a crash between the first and the second service, the next start sends only to the second."""
     gone = "json://127.0.0.1:1/"
     first = AppriseNotifier([sink.url, gone], spool=tmp_path, every=0.0)
     with pytest.warns(RuntimeWarning, match="NotSent"):
@@ -657,7 +659,7 @@ def test_who_has_been_told_is_not_told_again(sink, tmp_path):
 
 @pytest.mark.skipif(os.name == "nt", reason="modes of POSIX")
 def test_a_spool_is_its_owners(tmp_path):
-    """What the messages say is nobody else's business."""
+    """Only the user may read the messages."""
     AppriseNotifier("json://localhost", spool=tmp_path / "a" / "spool")
     assert (tmp_path / "a" / "spool").stat().st_mode & 0o077 == 0
     there = tmp_path / "there"
@@ -670,7 +672,7 @@ def test_a_spool_is_its_owners(tmp_path):
 
 
 def test_old_news_and_broken_files(sink, tmp_path, caplog, monkeypatch):
-    """What is older than a week is not told; a file that is none is named and left alone."""
+    """A message older than a week is not sent; a file that is not a spool is named in the log and left alone."""
     (tmp_path / "broken.sqlite3").write_bytes(b"no database" * 1000)
     (tmp_path / "empty.sqlite3").touch()
     now, gone = time.time(), "json://127.0.0.1:1/"
@@ -684,7 +686,7 @@ def test_old_news_and_broken_files(sink, tmp_path, caplog, monkeypatch):
     monkeypatch.setattr(vidpoll_apprise.spool.time, "time", lambda: now + 8 * 86400)
     assert AppriseNotifier(sink.url, spool=tmp_path).flush(BOUND)
     assert sink.heard == []
-    assert "too old to be told: acme:j1 completed" in caplog.text
+    assert "too old to be sent: acme:j1 completed" in caplog.text
     assert "broken.sqlite3 cannot be read" in caplog.text
     assert [path.name for path in files(tmp_path)] == ["broken.sqlite3"]
 

@@ -2,8 +2,8 @@
 
     vidpoll.Client(plugins=[AppriseNotifier("discord://…")])              # or VIDPOLL_APPRISE_URLS=discord://…
 
-The thread that waits makes the message, puts it into the spool where there is one, and goes on. Each service has an
-outbox of its own (`service`), so that one that is down holds up no other. Apprise is imported when it is first needed.
+The thread that waits makes the message, puts it into the spool if there is one, and continues. Each service has an
+outbox of its own (`service`), so that a service that is down delays no other. Apprise is imported at its first use.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ DEFAULT_ON = ("completed", "failed", "batch_stopped", "batch_ended")
 
 
 class AppriseNotifier(notify.Listener):
-    """Tells of the events `on` to the services of `urls` (text or a list, as Apprise writes them).
+    """Sends the events `on` to the services of `urls` (text or a list, in Apprise's form).
 
-    Without `on`: that a job is completed or has failed; of a batch not each row, but its end and each account that
-    stops. With `on` each event that it names, those of a batch's rows, too.
+    Without `on` it reports that a job completed or failed; of a batch it reports the end and each account that stops,
+    but not each row. With `on` it reports each named event, including those of a batch's rows.
 
-    Each service gets at most one message in `every` seconds; what comes in between is told together. A message that
-    cannot be sent is tried again, for some minutes. `spool` is a folder in which it stands until it has been sent:
-    what a crash leaves there is sent by the next notifier with this spool. `title` and `line` are templates. `attach`:
-    with the thumbnail, where the message is about one job that has one. At the end of the process what waits has
-    `at_exit` seconds.
+    Each service gets at most one message in `every` seconds; events in between are sent together. A message that
+    cannot be sent is tried again, for some minutes. `spool` is a folder that keeps a message until it has been sent:
+    after a crash the next notifier with this spool sends the rest. `title` and `line` are templates. With `attach` a
+    message about a single job includes its thumbnail, if it has one. At the end of the process the queued messages
+    have `at_exit` seconds.
 
-    Raises UsageError for a URL that Apprise does not take (it is not shown: it holds a secret), an unknown event, a
-    template with an unknown field.
+    Raises UsageError for a URL that Apprise refuses (the error does not show the URL, which contains a secret), an
+    unknown event, or a template with an unknown field.
     """
 
     def __init__(
@@ -58,14 +58,14 @@ class AppriseNotifier(notify.Listener):
         at_exit: float = 10.0,
     ) -> None:
         self._rows = on is not None
-        """Whether the jobs of a batch's rows are told of."""
+        """Whether the jobs of a batch's rows are reported."""
         on = DEFAULT_ON if on is None else on
         unknown = [name for name in on if name not in notify.NAMES]
         if unknown or isinstance(on, str):
-            shown = f"on={on!r}" if isinstance(on, str) else f"{unknown[0]!r} is no event"
-            raise vidpoll.UsageError(f"{shown}; a list of events is due, of {', '.join(notify.NAMES)}")
+            shown = repr(on if isinstance(on, str) else unknown[0])
+            raise vidpoll.UsageError(f"on must be a list of events, of {', '.join(notify.NAMES)}, got {shown}")
         if not (isinstance(every, (int, float)) and 0 <= every < math.inf):
-            raise vidpoll.UsageError(f"every={every!r}: seconds, 0 or more")
+            raise vidpoll.UsageError(f"every must be seconds, 0 or more, got {every!r}")
         self._on = frozenset(on)
         self._tally = Tally()
         self._lock = threading.Lock()
@@ -81,7 +81,7 @@ class AppriseNotifier(notify.Listener):
             self._put(message)
 
     def hear(self, job: vidpoll.Job, event: vidpoll.Event) -> None:
-        """Put the event's message on its way. With a spool it is safe on disk when this returns."""
+        """Queue the event's message. With a spool it is on disk when this returns."""
         if job.row and not self._rows:
             return
         with self._lock:
@@ -92,7 +92,7 @@ class AppriseNotifier(notify.Listener):
         self._tell(Message(notify.plain(event), tally, picture, kept=notify.is_kept(event)))
 
     def hear_batch(self, said: Mapping[str, Any]) -> None:
-        """Put the message of a batch's stop or end on its way."""
+        """Queue the message of a batch's stop or end."""
         if said["event"] in self._on:
             self._tell(Message(said, f"{said['done']:,} of {said['rows']:,} done"))
 
@@ -100,11 +100,11 @@ class AppriseNotifier(notify.Listener):
         try:
             if self._spool is not None and message.kept:
                 self._spool.add(message)
-        finally:  # a spool on a full disk is reported, and the message goes out all the same
+        finally:  # a full disk is reported, and the message is sent anyway
             self._put(message)
 
     def flush(self, timeout: float) -> bool:
-        """Send what waits, now, and wait at most `timeout` seconds for it; True when nothing waits any more."""
+        """Send the queued messages now, and wait at most `timeout` seconds for that; True if none is left."""
         end = time.monotonic() + timeout
         for service in self._services:
             service.outbox.flush(0.0)
@@ -140,6 +140,6 @@ def _shared(given: tuple[tuple[str, str], ...]) -> AppriseNotifier:
         options["on"] = options["on"].replace(",", " ").split()
     if "every" in options:
         if not re.fullmatch(r"\d{1,6}(\.\d+)?", options["every"]):
-            raise vidpoll.UsageError(f"VIDPOLL_APPRISE_EVERY={options['every']!r}: seconds, like 30")
+            raise vidpoll.UsageError(f"VIDPOLL_APPRISE_EVERY must be seconds, like 30, got {options['every']!r}")
         options["every"] = float(options["every"])
     return AppriseNotifier(options.pop("urls"), **options)

@@ -1,6 +1,6 @@
-"""What is said: one message an event, how many of them become a title and a body, and the count of the jobs.
+"""The messages: one for each event, the title and body of several together, and the count of the jobs.
 
-Text only. Nothing here sends, waits or writes.
+Text only. This module does not send, wait or write.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import vidpoll
 DEFAULT_TITLE = "{title}"
 DEFAULT_LINE = "{text}"
 MOST_LINES = 30
-"""Lines of one message; the rest is counted."""
+"""The most lines of one message; the rest is counted."""
 
 LINE_FIELDS = ("at", "cost", "event", "path", "problem", "ref", "stage", "state", "text", "video")
 TITLE_FIELDS = ("tally", "title")
@@ -23,12 +23,12 @@ TITLE_FIELDS = ("tally", "title")
 
 @dataclass(eq=False)
 class Message:
-    """One event to tell. `said` is it as plain values, `told` are the services that have it already."""
+    """One event to report. `said` is the event as plain values, `told` are the services that already have it."""
 
     said: Mapping[str, Any]
     tally: str = ""
     picture: Callable[[], bytes | None] | None = field(default=None, repr=False)
-    """Fetches its thumbnail; None where there is none, and in a process that has found the message in the spool."""
+    """Fetches the job's thumbnail; None if there is none, and for a message that was found in the spool."""
     kept: bool = True
     told: frozenset[str] = frozenset()
     key: int | None = field(default=None, repr=False)
@@ -36,7 +36,7 @@ class Message:
 
     @property
     def good(self) -> bool:
-        """False for what somebody may have to look after."""
+        """False if the event may need the user's attention."""
         if self.said["event"] == "batch_ended":
             return bool(self.said["done"] == self.said["rows"])
         return self.said["event"] in ("completed", "downloaded", "progress", "stage_changed")
@@ -44,7 +44,7 @@ class Message:
 
 @dataclass(frozen=True)
 class Style:
-    """How messages are worded. Raises UsageError for a template with a field that there is not."""
+    """The templates of messages. Raises UsageError for a template with an unknown field."""
 
     title: str = DEFAULT_TITLE
     line: str = DEFAULT_LINE
@@ -56,10 +56,12 @@ class Style:
                 template.format_map(dict.fromkeys(fields, ""))
             except (KeyError, ValueError, IndexError, AttributeError) as error:
                 known = ", ".join(f"{{{name}}}" for name in fields)
-                raise vidpoll.UsageError(f"the template {template!r}: {error}; fields: {known}") from None
+                raise vidpoll.UsageError(
+                    f"the template {template!r} cannot be used ({error}): the fields are {known}"
+                ) from None
 
     def titled(self, messages: Sequence[Message]) -> str:
-        """The title of one message, or of several that are told together."""
+        """The title of one message, or of several that are sent together."""
         last = messages[-1]
         title = last.tally or f"{len(messages)} events"
         if len(messages) == 1:
@@ -68,7 +70,7 @@ class Style:
         return self.title.format_map({"title": title, "tally": last.tally})
 
     def body(self, messages: Sequence[Message]) -> str:
-        """A line for each of them."""
+        """A line for each message."""
         shown = messages if len(messages) <= MOST_LINES else messages[: MOST_LINES - 1]
         lines = [self.line.format_map(_fields(message.said)) for message in shown]
         more = [f"… and {len(messages) - len(shown)} more"] if len(shown) < len(messages) else []
@@ -84,7 +86,7 @@ def _fields(said: Mapping[str, Any]) -> dict[str, str]:
 
 
 def tame(text: str) -> str:
-    """A provider's text that is nothing but text in a chat: it pings nobody there, and hides no address."""
+    """A provider's text, changed so that in a chat it is only text: it pings nobody there, and hides no address."""
     for pattern, instead in _ORDERS:
         text = pattern.sub(instead, text)
     return text
@@ -95,18 +97,18 @@ _ORDERS = (
     (re.compile(r"(?i)@(?=everyone|here|channel|all|room)|(?<!\w)@(?=[\w&!])"), "\uff20"),
     (re.compile(r"\](?=\()"), "] "),
 )
-"""What Discord, Slack, Mattermost, Matrix and Telegram read as a mention or a link, and what stands in its place."""
+"""What Discord, Slack, Mattermost, Matrix and Telegram read as a mention or a link, and the replacement."""
 
 
 class Tally:
-    """How many of the jobs that have been heard of are done: "12 of 40 done, 1 failed". Begins anew when all are."""
+    """How many of the known jobs are done: "12 of 40 done, 1 failed". It starts again when all are done."""
 
     def __init__(self) -> None:
         self._open: set[str] = set()
         self._ended = {"done": 0, "failed": 0, "unknown": 0}
 
     def count(self, event: vidpoll.Event) -> str:
-        """Take in an event; the tally after it, "" where there is but one job."""
+        """Count an event; return the tally after it, "" if there is only one job."""
         ends = {vidpoll.Completed: "done", vidpoll.Failed: "failed", vidpoll.GaveUp: "unknown"}
         end = ends.get(type(event))
         if end is None:

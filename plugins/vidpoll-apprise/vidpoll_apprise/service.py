@@ -1,6 +1,6 @@
-"""One service: its outbox, its retries, and what keeps its URL, which is a secret, out of every log.
+"""One service: its outbox, its retries, and the filter that keeps its URL, a secret, out of every log.
 
-The only file that imports apprise, and it does so when the first service is made.
+Only this module imports apprise, when the first service is made.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from vidpoll import notify
 from .message import Message, Style
 
 DELAYS = (2.0, 10.0, 60.0, 300.0)
-"""Seconds between one try to send and the next."""
+"""Seconds between one attempt to send and the next."""
 
 
 class Service:
@@ -45,22 +45,22 @@ class Service:
         self._style = style
         self._sent = sent
         self._unsent: list[Message] = []
-        # No pool of threads: it cannot be used any more when the process ends, which is when much is sent.
+        # No pool of threads: at the end of the process, when many messages are sent, a pool is no longer usable.
         asset = apprise.AppriseAsset(app_id="vidpoll", async_mode=False, service_timeout=0)
         self._apprise = apprise.Apprise(asset=asset)
         with self._hush, warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # Apprise loads its services now, on 3.11 with imghdr
+            warnings.simplefilter("ignore", DeprecationWarning)  # Apprise now imports its services, on 3.11 also imghdr
             taken = self._apprise.add([url])
         if not taken:
             raise vidpoll.UsageError(
-                f"Apprise does not take URL {self.label}; its forms are listed at https://github.com/caronc/apprise/wiki"
+                f"Apprise refuses URL {self.label}: see the permitted forms at https://github.com/caronc/apprise/wiki"
             )
         self.outbox: notify.Outbox[Message] = notify.Outbox(
             self._deliver, name=f"vidpoll-apprise {self.label}", every=every, at_exit=at_exit
         )
 
     def _deliver(self, messages: list[Message]) -> None:
-        """Send all in one. Raises NotSent after the last try; they are then sent along with the next ones."""
+        """Send all messages as one. Raises NotSent after the last attempt; they are then sent with the next ones."""
         messages = self._unsent + messages
         reason = self._send(messages)
         for delay in DELAYS:
@@ -68,15 +68,15 @@ class Service:
                 break
             waited = self.outbox.pause(delay)
             reason = self._send(messages)
-            if not waited:  # somebody waits for the outbox to be empty: that was the last try
+            if not waited:  # a caller waits for the outbox to be empty: that was the last attempt
                 break
         self._unsent = [] if reason is None else [message for message in messages if message.kept][-1000:]
         if reason is not None:
-            raise NotSent(f"{len(messages)} events could not be told: {reason}")
+            raise NotSent(f"{len(messages)} events could not be sent: {reason}")
         self._sent(self, messages)
 
     def _send(self, messages: Sequence[Message]) -> str | None:
-        """Send them as one message; None, or why that did not work."""
+        """Send them as one message; None, or the reason of the failure."""
         from apprise import NotifyFormat, NotifyType
 
         worst = NotifyType.SUCCESS if all(message.good for message in messages) else NotifyType.WARNING
@@ -91,12 +91,12 @@ class Service:
                     body_format=NotifyFormat.TEXT,
                     attach=self._picture(messages),
                 )
-            except Exception as error:  # noqa: BLE001 - its words may hold the URL
+            except Exception as error:  # noqa: BLE001 - its text may contain the URL
                 return type(error).__name__
         return None if done else next(iter(heard), "Apprise gives no reason")
 
     def _picture(self, messages: Sequence[Message]) -> Any:
-        """The thumbnail of a single job, where it can be had. Its bytes: Apprise takes orders from a URL."""
+        """The thumbnail of a single job, if it is available. Only its bytes: Apprise interprets options in a URL."""
         from apprise.attachment.memory import AttachMemory
 
         fetch = messages[0].picture
@@ -114,12 +114,12 @@ def _media_type(body: bytes) -> str:
 
 
 class NotSent(Exception):
-    """A service did not take a message; it is logged and warned of, and nobody has to catch it."""
+    """A service did not accept a message. vidpoll logs it and warns; a caller need not catch it."""
 
 
 @cache
 def _hush() -> _Hush:
-    """One for the process, as logging is."""
+    """One filter for the process, like logging itself."""
     hush = _Hush()
     for name in ("apprise", "urllib3.connectionpool", "urllib3.util.retry"):
         logging.getLogger(name).addFilter(hush)
@@ -127,9 +127,9 @@ def _hush() -> _Hush:
 
 
 class _Hush(logging.Filter):
-    """Within `with`, what Apprise has to say here reaches no log, but comes back as a list, without secrets.
+    """Inside `with`, Apprise's log records of this thread reach no log, but a list, without secrets.
 
-    Outside, no line of these loggers shows a part of a URL that is known.
+    Outside, no line of these loggers shows a part of a known URL.
     """
 
     def __init__(self) -> None:
@@ -138,7 +138,7 @@ class _Hush(logging.Filter):
         self._parts: frozenset[str] = frozenset()
 
     def learn(self, url: str) -> None:
-        """Every part of a URL may be its secret: host, path, query."""
+        """Remember the parts of a URL: each of them (host, path, query) may be its secret."""
         _, _, rest = url.partition("://")
         found = {part for part in re.split(r"[/:@?&=,#;+\s]", rest) if part}
         self._parts |= found | {unquote(part) for part in found}
@@ -164,7 +164,7 @@ class _Hush(logging.Filter):
         return True
 
     def hidden(self, text: str) -> str:
-        """A text without any part of a known URL; short parts are hidden where they are words of their own."""
+        """A text without any part of a known URL; short parts are hidden only if they are whole words."""
         for part in sorted(self._parts, key=len, reverse=True):
             if part in text:
                 text = re.sub(re.escape(part) if len(part) > 5 else rf"(?<!\w){re.escape(part)}(?!\w)", "…", text)

@@ -23,7 +23,7 @@ from servers import Postgres, Redis  # noqa: E402
 from vidpoll.testing import simulate  # noqa: E402
 
 WITHIN = 90.0
-"""Seconds after the restart in which every verdict has to be told."""
+"""Seconds after the restart within which every verdict must arrive."""
 
 DOWN = 20.0
 """Seconds for which there is no Redis."""
@@ -51,7 +51,7 @@ def main(orders: int) -> int:
 
 
 def run(shop: Shop, redis: Redis, orders: int) -> int:
-    """Order, wait until half of the verdicts are told, take Redis away, bring an empty one."""
+    """Order, wait until half of the verdicts arrived, kill Redis, start an empty one."""
     for number in range(2):
         shop.worker(f"serve{number}", "-Q", "vidpoll", "-c", "2")
     shop.worker("rest", "-c", "2")

@@ -112,7 +112,7 @@ class Shop:
 
     @property
     def told(self) -> list[str]:
-        """The keys of the verdicts that were told, in order."""
+        """The keys of the verdicts that arrived, in order."""
         path = self.folder / "told"
         return [line.split()[1] for line in path.read_text().splitlines()] if path.exists() else []
 
@@ -153,7 +153,7 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
 
 @pytest.fixture
 def video(tmp_path: Path) -> Iterator[object]:
-    """An app with vidpoll, its broker in memory; nothing is asked."""
+    """An app with vidpoll and a broker in memory; no request is sent."""
     import vidpoll_celery
     from celery import Celery
 

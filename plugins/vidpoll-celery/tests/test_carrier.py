@@ -1,4 +1,4 @@
-"""Verdicts on their way to the broker: in order, never in the way of the loop, and dropped where nobody takes them."""
+"""Verdicts on their way to the broker: in order, never delaying the loop, and dropped if no broker takes them."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_none_is_sent_again_into_a_long_queue(waiting: int, sent: list[str]) -> 
 def test_a_broker_that_is_gone(
     waits: float, sent: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is tried again, until the store tells the verdict again; no address stands in the log."""
+    """It is tried again, until the store reports the verdict again; the log contains no address."""
     monkeypatch.setattr(carrier_module, "PAUSE", 0.0)
     monkeypatch.setattr(carrier_module, "AGAIN", waits)
     tries, got = [], []
@@ -74,7 +74,7 @@ def test_a_broker_that_is_gone(
             carrier.hand_over({"ref": ref}, again=False)
         carrier.flush(5.0)
     assert got == sent
-    lost = ["a: its verdict did not reach the broker (OSError); it is told again"]
+    lost = ["a: the verdict did not reach the broker (OSError); it will be sent again"]
     assert caplog.messages == ([] if "a" in sent else lost)
 
 
@@ -93,7 +93,7 @@ class Noted:
 
 @pytest.mark.parametrize(("age", "again"), [(1.0, False), (60.0, True)])
 def test_a_verdict_is_handed_over(age: float, again: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As JSON, for later; one that is a minute old is told again."""
+    """As JSON, for later; a verdict that is a minute old counts as repeated."""
     monkeypatch.setattr("vidpoll_celery.carrier.time.time", lambda: 1000.0 + age)
     noted = Noted()
     made, event = job(1000.0)
@@ -102,8 +102,8 @@ def test_a_verdict_is_handed_over(age: float, again: bool, monkeypatch: pytest.M
 
 
 def test_a_verdict_that_cannot_be_handed_over_is_not_told(caplog: pytest.LogCaptureFixture) -> None:
-    """A hook that raises would count as told."""
+    """A hook that raises would count as notified."""
     made, event = job(1000.0)
     hooks = Hooks(Noted(RuntimeError("no thread")))  # type: ignore[arg-type]
     assert hooks.vidpoll_failed(made, event) is vidpoll.LATER
-    assert caplog.messages == ["acme:j1: its verdict was not handed over: RuntimeError"]
+    assert caplog.messages == ["acme:j1: the verdict was not handed over: RuntimeError"]

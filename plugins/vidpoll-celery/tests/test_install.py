@@ -16,7 +16,7 @@ import vidpoll
 
 
 def app(**conf: Any) -> Celery:
-    """An app that nobody else sees."""
+    """An app that is not the current one."""
     made = Celery("shop", broker="memory://", set_as_current=False)
     made.conf.update(conf)
     return made
@@ -33,16 +33,16 @@ def publish(job: vidpoll.Job) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"accounts": []}, "names no account; nothing would be served"),
+        ({"accounts": []}, "names no account, so nothing would be served"),
         ({"accounts": "acme"}, r"must be a list of names, like \['magicoal'\]"),
         ({"accounts": None}, "must be a list of names"),
-        ({"accounts": ["acme", 7]}, "7 must be a name"),
-        ({"accounts": {"acme": "kling"}}, "'acme' must be a name, its value an Account"),
-        ({"store": None}, "must be the URL or the path of a store; each process opens its own"),
+        ({"accounts": ["acme", 7]}, "mapping of names to Account, got the item 7: None"),
+        ({"accounts": {"acme": "kling"}}, "mapping of names to Account, got the item 'acme': 'kling'"),
+        ({"store": None}, "store must be the URL or the path of a store, which each process opens itself, got None"),
         ({"store": ""}, "must be the URL or the path of a store"),
         ({"queue": ""}, "must be the name of a queue"),
-        ({"every": 0}, "every=0.: must be 1 to 600 seconds"),
-        ({"seconds": True}, "seconds=True.: must be 10 to 86400 seconds"),
+        ({"every": 0}, "every must be 1 to 600 seconds, got 0"),
+        ({"seconds": True}, "seconds must be 10 to 86400 seconds, got True"),
     ],
 )
 def test_wrong_arguments(options: Any, said: str) -> None:
@@ -60,7 +60,7 @@ def test_installed_twice() -> None:
     """An app has one vidpoll."""
     shop = app()
     install(shop)
-    with pytest.raises(vidpoll.UsageError, match="shop has vidpoll already; install once"):
+    with pytest.raises(vidpoll.UsageError, match="shop already has vidpoll: call install once"):
         install(shop)
 
 
@@ -70,7 +70,7 @@ def test_on_verdict_twice() -> None:
     task = video.on_verdict(publish)
     assert task.name == f"{__name__}.publish"
     with pytest.raises(
-        vidpoll.UsageError, match=r"publish hears the verdicts already.*call the other function from it"
+        vidpoll.UsageError, match=r"publish already receives the verdicts.*call the other function from it"
     ):
         video.on_verdict(publish)
     with pytest.raises(vidpoll.UsageError, match="must be a function of one job"):
@@ -149,9 +149,9 @@ def test_what_is_set_where_nobody_has() -> None:
         (
             {"broker_transport_options": {"visibility_timeout": 600}},
             {},
-            r"seconds=900\) must be below the 600 s",
+            r"seconds=900\) must be below 600 s",
         ),
-        ({"broker_url": "redis://127.0.0.1:1/0"}, {"seconds": 3600}, "below the 3600 s"),
+        ({"broker_url": "redis://127.0.0.1:1/0"}, {"seconds": 3600}, "below 3600 s"),
         ({"broker_url": "amqp://127.0.0.1:1//"}, {"seconds": 1800}, "RabbitMQ's consumer_timeout"),
     ],
 )
@@ -176,7 +176,7 @@ def test_a_broker_whose_library_is_missing(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_nobody_hears() -> None:
-    """Only who serves needs somebody who hears."""
+    """Only a worker that serves needs an `on_verdict`."""
     video = install(app())
     settings.check(video, {"celery"})
     with pytest.raises(ImproperlyConfigured, match="nothing that this worker imports is decorated"):

@@ -1,4 +1,4 @@
-"""The ten lines of the README, with workers and beat as processes: everything is told, nothing is bought twice."""
+"""The ten lines of the README, with workers and beat as processes: all verdicts arrive, nothing is bought twice."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ KEYS = [f"key-{number}" for number in range(6)]
 
 
 def works(shop: Any, *pool: str) -> list[Any]:
-    """Two workers that serve, one for the rest, and beat; what was ordered twice was bought and told once."""
+    """Two workers that serve, one for other tasks, and beat; an order sent twice is bought and reported once."""
     servers = [shop.worker(f"serve{number}", "-Q", "vidpoll", "-c", "2", *pool) for number in range(2)]
     others = [shop.worker("rest", "-c", "2", *pool), shop.beat()]
     shop.submit(*KEYS, *KEYS)

@@ -135,7 +135,7 @@ def test_a_verdict_is_heard_once(make: Make) -> None:
 
 
 def test_a_function_that_raises_hears_it_again(make: Make) -> None:
-    """A minute later, by whoever serves."""
+    """A minute later, by the worker that serves."""
     video, t, data = ended(make, lambda job: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         video.verdict.apply((data,), throw=True)
@@ -145,7 +145,7 @@ def test_a_function_that_raises_hears_it_again(make: Make) -> None:
 
 
 def test_a_function_that_takes_long(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is not told again meanwhile: that it is being heard is said all the time."""
+    """The verdict is not sent again meanwhile, because the task reports regularly that it is working on it."""
     said = threading.Event()
     monkeypatch.setattr(module, "HEARING", 0.001)
     video, t, data = ended(make, lambda job: said.wait(5.0))
@@ -184,7 +184,7 @@ def test_how_many_wait(make: Make) -> None:
 
 
 def test_serving(make: Make) -> None:
-    """Until the seconds are over; the next one is asked for at once. Its verdict is in the queue then."""
+    """Until its seconds have passed; then the next task is sent at once. The verdict is then in the queue."""
     video, t = make(SUBMITTED, DONE)
     video.on_verdict(name="shop.publish")(lambda job: None)
     video.submit.run("acme", "clip", "order-42", prompt="x")
@@ -195,7 +195,7 @@ def test_serving(make: Make) -> None:
 
 
 def test_nothing_to_serve(make: Make) -> None:
-    """Where another thread of the process serves, or the worker ends: it ends at once, and asks for nobody."""
+    """If another thread of the process serves, or the worker ends, the task ends at once and sends no other."""
     video, t = make()
     with video._serving:
         video.serve.run()
@@ -214,7 +214,7 @@ def test_a_store_that_cannot_be_opened(
     monkeypatch.setattr("vidpoll_celery.options.Options.client", lambda *args: (_ for _ in ()).throw(error))
     with caplog.at_level(logging.ERROR, "vidpoll"):
         video.serve.run()
-    assert caplog.messages == [f"nothing is served here for now: {error}"]
+    assert caplog.messages == [f"serving failed; beat tries again: {error}"]
 
 
 def test_each_process_has_a_client(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
-"""From the hooks to the broker: a verdict is handed over by a thread, so that a broker that hangs holds up no question.
+"""From the hooks to the broker: a thread sends the verdicts, so that a broker that hangs delays no poll.
 
-Nothing is kept here. What does not reach the broker in time stands in the store as not heard, and is told again.
+Nothing is stored here. The store keeps a verdict that does not reach the broker in time as not heard, and reports it
+again.
 """
 
 from __future__ import annotations
@@ -17,27 +18,27 @@ import vidpoll
 log = logging.getLogger("vidpoll")
 
 AGAIN = 45.0
-"""Seconds after which a verdict is one that is told again, and which one waits for its broker: the store tells it every
-60 s until it was heard."""
+"""Seconds after which a verdict counts as repeated, and for which a verdict waits for the broker: the store reports it
+every 60 s until it was heard."""
 
 PAUSE = 1.0
-"""Seconds between two tries, while the broker does not answer."""
+"""Seconds between two attempts, while the broker does not respond."""
 
 ENOUGH = 1000
-"""Messages in the queue of verdicts from which on none is sent again: it is there, or comes a minute later."""
+"""With so many messages in the queue of verdicts none is repeated: it is there, or is repeated a minute later."""
 
 
 class Carrier:
-    """Sends what is handed over, in order. `send(data)` puts it into the queue, in which `waiting()` messages are."""
+    """Sends verdicts in order. `send(data)` puts one into the queue; `waiting()` is the length of the queue."""
 
     def __init__(self, send: Callable[[dict[str, Any]], object], waiting: Callable[[], int]) -> None:
         self._send, self._waiting = send, waiting
         self._lock = threading.Lock()
-        self._left: deque[tuple[dict[str, Any], bool, float]] = deque()  # what waits, and until which monotonic second
+        self._left: deque[tuple[dict[str, Any], bool, float]] = deque()  # each with the monotonic second of its end
         self._thread: threading.Thread | None = None
 
     def hand_over(self, data: dict[str, Any], *, again: bool) -> None:
-        """Send it soon; `again`: only where the queue is not long."""
+        """Send it soon; with `again` only if the queue is short."""
         with self._lock:
             self._left.append((data, again, time.monotonic() + AGAIN))
             if self._thread is None:
@@ -45,7 +46,7 @@ class Carrier:
                 self._thread.start()
 
     def flush(self, seconds: float) -> None:
-        """Wait until all is sent, for so many seconds at most."""
+        """Wait until everything is sent, for at most `seconds`."""
         thread = self._thread
         if thread is not None:
             thread.join(seconds)
@@ -68,30 +69,32 @@ class Carrier:
                     time.sleep(PAUSE)
                     continue
                 log.warning(
-                    "%s: its verdict did not reach the broker (%s); it is told again", data["ref"], type(error).__name__
+                    "%s: the verdict did not reach the broker (%s); it will be sent again",
+                    data["ref"],
+                    type(error).__name__,
                 )
             self._left.popleft()
 
 
 class Hooks:
-    """Hands every verdict over, and will say by `Client.heard` when it was heard."""
+    """Hands every verdict over; `Client.heard` reports later that it was heard."""
 
     def __init__(self, carrier: Carrier) -> None:
         self.carrier = carrier
 
     @vidpoll.hookimpl
     def vidpoll_completed(self, job: vidpoll.Job, event: vidpoll.Completed) -> object:
-        """It is handed over."""
+        """Hand the verdict over."""
         return self._later(job, event.at)
 
     @vidpoll.hookimpl
     def vidpoll_failed(self, job: vidpoll.Job, event: vidpoll.Failed) -> object:
-        """It is handed over."""
+        """Hand the verdict over."""
         return self._later(job, event.at)
 
     def _later(self, job: vidpoll.Job, at: float) -> object:
         try:
             self.carrier.hand_over(vidpoll.dump(job), again=time.time() - at > AGAIN)
-        except Exception as error:  # noqa: BLE001 - a hook that raises would count as told
-            log.error("%s: its verdict was not handed over: %s", job.ref, type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - a hook that raises would count as notified
+            log.error("%s: the verdict was not handed over: %s", job.ref, type(error).__name__)
         return vidpoll.LATER

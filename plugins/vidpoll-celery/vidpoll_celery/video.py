@@ -1,6 +1,6 @@
-"""The public face: `install` makes the tasks of an app. What they do stands here, how they are set in `settings`.
+"""The public API: `install` makes the tasks of an app. This module has their code, `settings` their settings.
 
-One client a process, made where it is needed first: in a child of a prefork pool, never before the fork.
+Each process has one client, made at its first use: in a child of a prefork pool, never before the fork.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ log = logging.getLogger("vidpoll")
 Verdict = Callable[[vidpoll.Job], object]
 
 FLUSH = 5.0
-"""Seconds in which the verdicts of a task that served must be at the broker; else they are told again."""
+"""Seconds in which the verdicts of a task that served must reach the broker; otherwise they are sent again."""
 
 HEARING = 20.0
-"""Seconds between two times that a function that takes long says so."""
+"""Seconds between two signs of life of a verdict function that takes long."""
 
 TRY_AGAIN = 300.0
-"""The most seconds until a submit is tried again that was not sent."""
+"""The most seconds until a submit that was not sent is tried again."""
 
 
 class _Process(NamedTuple):
-    """What a process has: its client, and the carrier of the verdicts that its hooks are told of."""
+    """The client of a process, and the carrier of the verdicts that the client's hooks receive."""
 
     client: vidpoll.Client
     carrier: Carrier
@@ -56,7 +56,7 @@ class Video:
     def __init__(self, app: Celery, options: Options) -> None:
         self.app, self.options = app, options
         self.verdict: Any = None
-        """The task that `on_verdict` has made."""
+        """The task that `on_verdict` made."""
         self.stopping = Stopping()
         self._processes: dict[int, _Process] = {}
         self._serving = threading.Lock()
@@ -67,7 +67,7 @@ class Video:
     def client(self) -> vidpoll.Client:
         """The client of this process, also for your tasks: `video.client.download(job, "clips/")`.
 
-        Raises StoreError where its store cannot be opened.
+        Raises StoreError if its store cannot be opened.
         """
         return self._process.client
 
@@ -91,18 +91,19 @@ class Video:
     # -- verdicts -----------------------------------------------------------------------------------------------------
 
     def on_verdict(self, function: Verdict | None = None, /, **options: Any) -> Any:
-        """Make a function of one `vidpoll.Job` the task that hears every verdict; options are those of `app.task`.
+        """Make a function of one `vidpoll.Job` the task that receives every verdict; options are those of `app.task`.
 
-        At least once: what it does for a job has to be harmless twice. A verdict is heard when it returns, and comes
-        again, a minute later, while it does not. Called with a Job it is the function. Raises UsageError for a second.
+        The task receives a verdict at least once: its effect for a job must be harmless twice. A verdict counts as
+        heard when the function returns; otherwise it is sent again a minute later. Called with a Job, the task is the
+        plain function. Raises UsageError for a second function.
         """
         if function is None:
             return partial(self.on_verdict, **options)
         if not callable(function):
-            raise vidpoll.UsageError(f"on_verdict({function!r:.80}): must be a function of one job")
+            raise vidpoll.UsageError(f"on_verdict: the argument must be a function of one job, got {function!r:.80}")
         if self.verdict is not None:
             raise vidpoll.UsageError(
-                f"on_verdict: {self.verdict.name} hears the verdicts already; a verdict is heard once, so call the "
+                f"on_verdict: {self.verdict.name} already receives the verdicts, and there can be only one: call the "
                 "other function from it"
             )
         self.verdict = _verdict(self, function, options)
@@ -112,24 +113,24 @@ class Video:
         self.verdict.apply_async((data,), retry=True, retry_policy=settings.PUBLISHED)
 
     def _waiting(self) -> int:
-        """How many verdicts are in their queue."""
+        """The number of verdicts in their queue."""
         queue = self.app.amqp.router.route({}, self.verdict.name)["queue"]
         with self.app.connection_for_write() as connection, connection.channel() as channel:
             try:
                 return int(channel.queue_declare(queue=queue.name, passive=True).message_count)
-            except connection.channel_errors:  # it is not there yet
+            except connection.channel_errors:  # the queue does not exist yet
                 return 0
 
     # -- serving ------------------------------------------------------------------------------------------------------
 
     def serve_here(self) -> None:
-        """Serve what is free, or end at once: what the task `serve` does. What fails is logged: beat asks again."""
+        """Serve the free shards, or end at once: the code of the task `serve`. Errors are logged: beat tries again."""
         if self.stopping.is_set() or not self._serving.acquire(blocking=False):
-            return  # the worker ends; or a thread of this process serves
+            return  # the worker ends, or another thread of this process serves
         try:
             served = self._served()
         except vidpoll.VidpollError as error:
-            log.error("nothing is served here for now: %s", error.message)
+            log.error("serving failed; beat tries again: %s", error.message)
             return
         finally:
             self._serving.release()
@@ -137,9 +138,9 @@ class Video:
             try:
                 self.serve.apply_async(
                     queue=self.options.queue, retry=False
-                )  # who goes on, so that nothing waits for beat
+                )  # the next task continues at once, without waiting for beat
             except Exception as error:  # noqa: BLE001 - whatever a broker's library raises
-                log.warning("beat has to find who serves next: %s", type(error).__name__)
+                log.warning("the next serve task could not be sent (%s); beat sends one later", type(error).__name__)
 
     def _served(self) -> vidpoll.serving.Served:
         client, carrier = self._process
@@ -157,7 +158,7 @@ class Video:
 
 
 def _serve(video: Video) -> Any:
-    """The task that beat asks for."""
+    """The task that beat sends."""
 
     def serve() -> None:
         video.serve_here()
@@ -166,21 +167,21 @@ def _serve(video: Video) -> Any:
 
 
 def _submit(video: Video) -> Any:
-    """The task that buys once, whatever is delivered twice; tried again is only what bought nothing."""
+    """The task that buys once, even if it is delivered twice; it tries again only if nothing was bought."""
 
     def submit(task: Any, account: str, kind: str, key: str, /, **fields: Any) -> str:
         try:
             return video.client.submit_once(account, kind, key, **fields).ref
         except (vidpoll.StoreError, vidpoll.RateLimited, vidpoll.ServerError) as error:
             countdown = min(TRY_AGAIN, 2.0 ** min(task.request.retries, 16))
-            log.warning("%s %s %r is tried again in %g s: %s", account, kind, key, countdown, error.message)
+            log.warning("submit %s %s %r: next attempt in %g s: %s", account, kind, key, countdown, error.message)
             raise task.retry(exc=error, countdown=countdown) from None
 
     return video.app.task(name="vidpoll.submit", bind=True, **settings.SUBMIT)(submit)
 
 
 def _verdict(video: Video, function: Verdict, options: Mapping[str, Any]) -> Any:
-    """The task that hears a verdict: it calls the function, unless the store knows that it was heard, and says so."""
+    """The task that receives a verdict. Unless the store says that it was heard, it calls the function."""
 
     def verdict(told: Any, /) -> None:
         if isinstance(told, vidpoll.Job):
@@ -198,7 +199,7 @@ def _verdict(video: Video, function: Verdict, options: Mapping[str, Any]) -> Any
 
 @contextmanager
 def _saying(client: vidpoll.Client, job: vidpoll.Job) -> Iterator[None]:
-    """Say all the time that the verdict is being heard, so that it is not told again meanwhile."""
+    """Report regularly that the verdict is being handled, so that it is not sent again meanwhile."""
     over = threading.Event()
 
     def say() -> None:
@@ -206,7 +207,7 @@ def _saying(client: vidpoll.Client, job: vidpoll.Job) -> Iterator[None]:
             try:
                 client.store.hearing(job)
             except vidpoll.StoreError as error:
-                log.warning("%s may be told twice: %s", job.ref, error.message)
+                log.warning("%s: the verdict may be sent twice: %s", job.ref, error.message)
 
     thread = threading.Thread(target=say, name="vidpoll-hearing", daemon=True)
     thread.start()
@@ -228,20 +229,20 @@ def install(
     capacity: int = 20_000,
     timeout: float = 86_400.0,
 ) -> Video:
-    """Make the tasks of an app, and have beat place `serve`; before the app's workers start, once.
+    """Make the tasks of an app, and let beat send `serve`. Call it once, before the app's workers start.
 
-    `store`: the URL or the path of a store that all hosts share. `accounts`: the names of those that are served, or a
-    mapping of names to `vidpoll.Account`; keys come from the environment of the workers. `queue` is that of `serve`,
-    which beat asks for `every` so many seconds; one task of it serves for `seconds`, then another one goes on.
+    `store`: the URL or the path of a store that all hosts share. `accounts`: the names of the accounts to serve, or a
+    mapping of names to `vidpoll.Account`; keys come from the environment of the workers. `queue` is the queue of
+    `serve`. Beat sends `serve` every `every` seconds; one task serves for `seconds`, then another one continues.
     `capacity` and `timeout` are those of `Client.serve`.
 
-    Raises UsageError for a wrong argument and for an app that has it already. Workers raise ImproperlyConfigured when
-    they start with settings with which verdicts or orders would be lost.
+    Raises UsageError for a wrong argument, and for a second call on the same app. Workers raise ImproperlyConfigured
+    when they start with settings that would lose verdicts or orders.
     """
     if not isinstance(app, Celery):
-        raise vidpoll.UsageError(f"install({app!r:.80}): must be a Celery app")
+        raise vidpoll.UsageError(f"install: app must be a Celery app, got {app!r:.80}")
     if getattr(app, "vidpoll", None) is not None:
-        raise vidpoll.UsageError(f"install: {app.main or 'this app'} has vidpoll already; install once")
+        raise vidpoll.UsageError(f"install: {app.main or 'this app'} already has vidpoll: call install once")
     video = Video(
         app,
         checked(

@@ -65,7 +65,7 @@ def forget():
 
 
 def test_what_a_command_gets(note, said):
-    """The event on standard input, its plain fields in the environment, and arguments where they were asked for."""
+    """The event on standard input, its plain fields in the environment, and arguments if the command has them."""
     command = Command({"failed": [*note, "{event}", "{ref}", "{text}", "--"]})
     t = talk([DRAWING, {"status": "broken", "error": "out of paint"}], plugins=(command,))
     t.client.wait(REF, check=False)
@@ -130,7 +130,7 @@ def test_each_event_has_its_command_and_order_is_kept(note, said, tmp_path):
 
 @pytest.mark.parametrize("shell", [False, pytest.param(True, marks=POSIX)])
 def test_what_a_provider_writes_is_no_command(shell, note, said, tmp_path, monkeypatch):
-    """Whatever stands in a problem, a stage or an id: with a shell and without, it is a value."""
+    """Any text in a problem, a stage or an id is only a value, with a shell and without."""
     monkeypatch.chdir(tmp_path)
     line = f'{shlex.join(note)} "$VIDPOLL_TEXT" $VIDPOLL_PROBLEM_MESSAGE' if shell else [*note, "{text}"]
     command = Command({"stage_changed": line, "failed": line}, shell=shell)
@@ -252,20 +252,23 @@ def test_installed_and_not_configured_it_does_nothing(monkeypatch):
 @pytest.mark.parametrize(
     ("variables", "said"),
     [
-        ({"VIDPOLL_ON_COMPLETE": "true"}, "the command on complete: there is no such event; events: stage_changed, "),
-        ({"VIDPOLL_ON_POLLED": "true"}, "the command on polled: there is no such event"),
-        ({"VIDPOLL_ON_FAILED": "no-such-program-here {ref}"}, "'no-such-program-here' is no program that can be run"),
+        ({"VIDPOLL_ON_COMPLETE": "true"}, "the command on complete: no such event; the events are stage_changed, "),
+        ({"VIDPOLL_ON_POLLED": "true"}, "the command on polled: no such event"),
+        ({"VIDPOLL_ON_FAILED": "no-such-program-here {ref}"}, "the program 'no-such-program-here' was not found"),
         ({"VIDPOLL_ON_FAILED": "python3 'x"}, "the command on failed cannot be split"),
         (
             {"VIDPOLL_ON_FAILED": f"{sys.executable} --title={{ref}}"},
-            r"{ref} is an argument of its own, or write \$VID",
+            r"{ref} must be an argument of its own; inside a text use \$VID",
         ),
-        ({"VIDPOLL_ON_FAILED": f"{sys.executable} {{state}}"}, "{state} is no argument; {event}, {ref}, "),
-        ({"VIDPOLL_ON_FAILED": f"{sys.executable} {{path}}"}, "{path} is there on downloaded only"),
-        ({"VIDPOLL_ON_FAILED": sys.executable, "VIDPOLL_COMMAND_TIMEOUT": "1m"}, "VIDPOLL_COMMAND_TIMEOUT='1m': sec"),
+        ({"VIDPOLL_ON_FAILED": f"{sys.executable} {{state}}"}, "{state} cannot be an argument: use {event}, {ref}, "),
+        ({"VIDPOLL_ON_FAILED": f"{sys.executable} {{path}}"}, "only the event downloaded has {path}"),
+        (
+            {"VIDPOLL_ON_FAILED": sys.executable, "VIDPOLL_COMMAND_TIMEOUT": "1m"},
+            "VIDPOLL_COMMAND_TIMEOUT must be seconds, like 60, got '1m'",
+        ),
         pytest.param(
             {"VIDPOLL_ON_FAILED": "echo {ref}", "VIDPOLL_COMMAND_SHELL": "1"},
-            r'for a shell write one text, with "\$VIDPOLL_REF" in place of {ref}',
+            r'with a shell it must be one text, with "\$VIDPOLL_REF" instead of {ref}',
             marks=POSIX,
         ),
     ],
@@ -297,8 +300,8 @@ def test_a_line_of_windows(line, parts, monkeypatch):
 @pytest.mark.parametrize(
     ("command", "options", "said"),
     [
-        ("tell.exe x", {"shell": True}, "no shell on Windows"),
-        (["tell.cmd", "{ref}"], {}, "cmd.exe would read {ref} as a command"),
+        ("tell.exe x", {"shell": True}, "a shell cannot be used on Windows"),
+        (["tell.cmd", "{ref}"], {}, "cmd.exe would run {ref} as a command"),
     ],
 )
 def test_cmd_exe_reads_no_event(command, options, said, monkeypatch):

@@ -1,9 +1,9 @@
-"""Commands on events for vidpoll: one is run for each event that you name, in order, beside the wait.
+"""Commands on events for vidpoll: a command runs for each event that you name, in order, without delaying the wait.
 
     vidpoll.Client(plugins=[Command({"completed": ["notify-send", "{text}"]})])     # or VIDPOLL_ON_COMPLETED='…'
 
-The event comes on standard input as one JSON object, and in the environment. What a provider wrote is never a part of
-a command: there is no shell unless it is asked for, and then the event comes by these two ways only.
+The command receives the event on standard input as one JSON object, and in the environment. A provider's text never
+becomes a part of a command: no shell runs unless you ask for one, and then the event arrives only by these two ways.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ from vidpoll import notify
 log = logging.getLogger("vidpoll.command")
 
 _INSIDE = re.compile(r"\{(event|ref|text|path)\}")
-"""What may stand as an argument. None of them begins with a provider's words, so none can be taken for an option."""
+"""The permitted arguments. None of them begins with a provider's text, so none can be mistaken for an option."""
 
 
 _OUTSIDE = re.compile(r"\{(at|cost|problem|progress|reason|stage|state|video)\}")
-"""What somebody may expect to stand as an argument, too: a message of vidpoll-apprise has such fields."""
+"""Fields of vidpoll-apprise's messages that a user may expect here: as an argument they are refused."""
 
 
 class Command(notify.Listener):
-    """Runs a command when an event comes: `Command({"completed": "say done", "failed": ["./tell", "{ref}"]})`.
+    """Runs a command when an event happens: `Command({"completed": "say done", "failed": ["./tell", "{ref}"]})`.
 
     The events are those of `vidpoll.notify.NAMES`. A command is a list of arguments, or a text that is split as a shell
     would split it; an argument `{ref}`, `{text}`, `{event}` or, for `downloaded`, `{path}` is replaced. `shell=True`
-    (not on Windows) hands the text to /bin/sh as it is. One that takes more than `timeout` seconds is killed with what
-    it started. `keys=True` leaves the keys of the providers in its environment. At the end of the process those that
-    wait have `at_exit` seconds left.
+    (not on Windows) passes the text unchanged to /bin/sh. A command that takes more than `timeout` seconds is killed,
+    together with the processes that it started. `keys=True` leaves the keys of the providers in its environment. At
+    the end of the process the queued commands have `at_exit` seconds left.
 
-    Raises UsageError for an event that there is not, and for a command that cannot be found.
+    Raises UsageError for an unknown event, and for a command that cannot be found.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Command(notify.Listener):
             self._outbox.put(said, keep=True)
 
     def flush(self, timeout: float) -> bool:
-        """Wait at most `timeout` seconds for the commands that are queued; True when all have ended."""
+        """Wait at most `timeout` seconds for the queued commands; True if all have ended."""
         return self._outbox.flush(timeout)
 
     def _run(self, events: Sequence[Mapping[str, Any]]) -> None:
@@ -92,7 +92,7 @@ def vidpoll_notifiers(environ: Mapping[str, str]) -> Iterable[Command]:
     if commands:
         timeout = environ.get("VIDPOLL_COMMAND_TIMEOUT", "60")
         if not re.fullmatch(r"\d{1,6}(\.\d+)?", timeout):
-            raise vidpoll.UsageError(f"VIDPOLL_COMMAND_TIMEOUT={timeout!r}: seconds, like 60")
+            raise vidpoll.UsageError(f"VIDPOLL_COMMAND_TIMEOUT must be seconds, like 60, got {timeout!r}")
         shell, keys = (environ.get(f"VIDPOLL_COMMAND_{name}", "") not in ("", "0") for name in ("SHELL", "KEYS"))
         yield _shared(tuple(sorted(commands.items())), float(timeout), shell, keys)
 
@@ -105,46 +105,50 @@ def _shared(commands: tuple[tuple[str, str], ...], timeout: float, shell: bool, 
 def _checked(name: str, command: str | Sequence[str], shell: bool) -> str | Sequence[str]:
     who = f"the command on {name}"
     if name not in notify.NAMES:
-        raise vidpoll.UsageError(f"{who}: there is no such event; events: {', '.join(notify.NAMES)}")
+        raise vidpoll.UsageError(f"{who}: no such event; the events are {', '.join(notify.NAMES)}")
     if shell:
         if os.name == "nt":
-            raise vidpoll.UsageError(f"{who}: no shell on Windows, where cmd.exe would read the event as a command")
+            raise vidpoll.UsageError(
+                f"{who}: a shell cannot be used on Windows, because cmd.exe would run text of the event as a command"
+            )
         if not isinstance(command, str) or _INSIDE.search(command):
-            raise vidpoll.UsageError(f'{who}: for a shell write one text, with "$VIDPOLL_REF" in place of {{ref}}')
+            raise vidpoll.UsageError(f'{who}: with a shell it must be one text, with "$VIDPOLL_REF" instead of {{ref}}')
         return command
     try:
         arguments = _split(command) if isinstance(command, str) else [os.fspath(each) for each in command]
     except (TypeError, ValueError) as error:
-        raise vidpoll.UsageError(f"{who} cannot be split: {error}") from None
+        raise vidpoll.UsageError(f"{who} cannot be split into arguments: {error}") from None
     program = shutil.which(arguments[0]) if arguments else None
     if program is None:
         shown = arguments[0] if arguments else ""
-        raise vidpoll.UsageError(f"{who}: {shown!r} is no program that can be run; is it on the PATH?")
+        raise vidpoll.UsageError(f"{who}: the program {shown!r} was not found: give its path, or add it to PATH")
     _check_places(who, name, arguments, program)
     return [program, *arguments[1:]]
 
 
 def _check_places(who: str, name: str, arguments: Sequence[str], program: str) -> None:
-    """Raise UsageError where something in braces would not be replaced, or should not be."""
+    """Raise UsageError for a field in braces that would not be replaced, or must not be."""
     for argument in arguments:
         if _OUTSIDE.fullmatch(argument):
             raise vidpoll.UsageError(
-                f"{who}: {argument} is no argument; {{event}}, {{ref}}, {{text}} and {{path}} are, "
-                "and standard input has all"
+                f"{who}: {argument} cannot be an argument: use {{event}}, {{ref}}, {{text}} or {{path}}, or read the "
+                "event from standard input"
             )
     used = [found for argument in arguments for found in _INSIDE.findall(argument)]
     if any(_INSIDE.search(argument) and not _INSIDE.fullmatch(argument) for argument in arguments):
-        raise vidpoll.UsageError(f"{who}: {{{used[0]}}} is an argument of its own, or write $VIDPOLL_{used[0].upper()}")
+        raise vidpoll.UsageError(
+            f"{who}: {{{used[0]}}} must be an argument of its own; inside a text use $VIDPOLL_{used[0].upper()}"
+        )
     if used and program.lower().endswith((".bat", ".cmd")):
-        raise vidpoll.UsageError(f"{who}: cmd.exe would read {{{used[0]}}} as a command; read standard input instead")
+        raise vidpoll.UsageError(f"{who}: cmd.exe would run {{{used[0]}}} as a command: read standard input instead")
     if "path" in used and name != "downloaded":
-        raise vidpoll.UsageError(f"{who}: {{path}} is there on downloaded only")
+        raise vidpoll.UsageError(f"{who}: only the event downloaded has {{path}}")
 
 
 def _split(command: str) -> list[str]:
     if os.name != "nt":
         return shlex.split(command)
-    parts = shlex.split(command, posix=False)  # backslashes are part of a path; quotes stay on and are taken off here
+    parts = shlex.split(command, posix=False)  # keeps the backslashes of paths, but also the quotes: remove them here
     return [part[1:-1] if len(part) > 1 and part[0] == part[-1] and part[0] in "\"'" else part for part in parts]
 
 
@@ -153,7 +157,7 @@ def _filled(argument: str, said: Mapping[str, Any]) -> str:
 
 
 def _environment(said: Mapping[str, Any], *, keys: bool) -> dict[str, str]:
-    """Ours, without the commands (one that runs vidpoll would start itself again, and again) and without secrets."""
+    """This process's, without secrets and without commands: a command that runs vidpoll would start itself again."""
     secret = frozenset() if keys else notify.key_variables() | {"VIDPOLL_APPRISE_URLS"}
     kept = (name for name in os.environ if not name.startswith("VIDPOLL_ON_") and name not in secret)
     environment = {name: os.environ[name] for name in kept}
@@ -169,8 +173,8 @@ def _environment(said: Mapping[str, Any], *, keys: bool) -> dict[str, str]:
 def _run(
     command: str | Sequence[str], said: Mapping[str, Any], environment: dict[str, str], *, shell: bool, timeout: float
 ) -> None:
-    """Run one command to its end. Raises CommandFailed where that is no good one."""
-    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as errors:  # no pipe: nothing can block on one
+    """Run one command to its end. Raises CommandFailed for an exit code other than 0, and for a timeout."""
+    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as errors:  # files, because a pipe can block
         given.write(json.dumps(said, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n")
         given.seek(0)
         process = subprocess.Popen(
@@ -180,7 +184,7 @@ def _run(
             stdout=subprocess.DEVNULL,
             stderr=errors,
             env=environment,
-            start_new_session=os.name != "nt",  # a group of its own, which can be killed as a whole
+            start_new_session=os.name != "nt",  # a process group of its own, so that it can be killed as a whole
         )
         what = f"{said['event']} of {said['ref']}: the command"
         try:
@@ -200,13 +204,13 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
     if os.name == "nt":
         process.kill()
     else:
-        with contextlib.suppress(ProcessLookupError, PermissionError):  # it has just ended by itself
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # the process has just ended by itself
             os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
 def _last(errors: IO[bytes]) -> str:
-    """What the command said last on standard error."""
+    """ ": " and the last line of the command's standard error; empty if there is none."""
     errors.seek(0, os.SEEK_END)
     errors.seek(max(errors.tell() - 2000, 0))
     lines = errors.read().decode("utf-8", "replace").split("\n")
@@ -215,4 +219,4 @@ def _last(errors: IO[bytes]) -> str:
 
 
 class CommandFailed(Exception):
-    """A command could not do its work; it is logged and warned of, and nobody has to catch it."""
+    """A command failed. vidpoll logs it and warns; a caller need not catch it."""

@@ -28,7 +28,7 @@ from vidpoll.net.workers import Ticket
 KEY = "key-0123456789-secret"
 OK = answers({}, keep=True)
 NOWHERE = f"{'a' * 64}.acme.example"
-"""A host that is not found, and no name server is asked: a label has at most 63 characters."""
+"""A host that is not found without a DNS request: a label has at most 63 characters."""
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def head_of(server: Chaos, number: int = -1) -> list[str]:
 
 
 def test_one_thread_asks_for_all(curl: CurlTransport) -> None:
-    """A hundred requests under way at once are one thread more, and connections serve again."""
+    """A hundred simultaneous requests need one more thread, and connections are reused."""
     inbox, before = queue.Queue[Any](), set(threading.enumerate())
     with chaos(OK) as server:
         tickets = [curl.begin(wire(f"{server.url}/{number}"), inbox) for number in range(100)]
@@ -104,7 +104,7 @@ def test_an_aborted_request_is_shut_within_a_second(curl: CurlTransport) -> None
 
 
 def test_abort_after_the_end_changes_nothing(curl: CurlTransport) -> None:
-    """The answer is on its way to the inbox, and stays there."""
+    """The response is already on its way to the inbox, and stays there."""
     with chaos(OK) as server:
         inbox = queue.Queue[Any]()
         ticket = curl.begin(wire(f"{server.url}/x"), inbox)
@@ -114,7 +114,7 @@ def test_abort_after_the_end_changes_nothing(curl: CurlTransport) -> None:
 
 
 def test_a_closed_transport_begins_nothing(curl: CurlTransport) -> None:
-    """But a small file may still be asked for, in the calling thread."""
+    """But a small file may still be fetched, in the calling thread."""
     curl.close()
     with chaos(OK) as server:
         with pytest.raises(RuntimeError, match="closed"):
@@ -124,7 +124,7 @@ def test_a_closed_transport_begins_nothing(curl: CurlTransport) -> None:
 
 
 def test_a_fault_of_its_own_ends_those_under_way(curl: CurlTransport, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are told, and the thread serves the next ones."""
+    """They fail with the reason, and the thread continues with the next ones."""
     real, wrong = Engine.turn, threading.Event()
 
     def turn(engine: Engine, most: float) -> None:
@@ -182,7 +182,7 @@ print("done")
 
 @pytest.mark.parametrize("rest", [FORKS, LEAVES], ids=["a fork", "an exit with a request under way"])
 def test_a_process(rest: str) -> None:
-    """A forked child makes connections of its own, and its parent's go on; a process that ends waits for no answer."""
+    """A forked child makes its own connections, its parent's continue; a process that ends waits for no response."""
     script = SCRIPT.format(path=[str(SELF_SIGNED.parent)]) + rest
     begun = time.monotonic()
     done = subprocess.run(
@@ -196,7 +196,7 @@ def test_a_process(rest: str) -> None:
 
 
 def test_what_is_sent(curl: CurlTransport) -> None:
-    """vidpoll's headers and no others: no name of libcurl, no coding, no cookie that an answer has set."""
+    """Only vidpoll's headers: no name of libcurl, no coding, no cookie that a response set."""
     with chaos(answers({}, head="Set-Cookie: a=b\r\n", keep=True)) as server:
         for _ in range(2):
             outcome(curl, wire(f"{server.url}/x", headers={"X-Empty": ""}))
@@ -218,7 +218,7 @@ def test_what_is_sent(curl: CurlTransport) -> None:
 @pytest.mark.parametrize("method", ["POST", "DELETE", "PUT"])
 @pytest.mark.parametrize("body", [None, b'{"a": 1}', b"x" * 700_000], ids=["none", "small", "large"])
 def test_a_body(curl: CurlTransport, method: str, body: bytes | None) -> None:
-    """Its length is told, no 100-continue is waited for, and no type is invented."""
+    """Its length is sent, there is no wait for 100-continue, and no content type is invented."""
     with chaos(OK) as server:
         assert outcome(curl, wire(f"{server.url}/x", method, body=body)).status == 200
         told = [line for line in head_of(server) if line.startswith(("content-", "expect", "transfer-"))]
@@ -227,7 +227,7 @@ def test_a_body(curl: CurlTransport, method: str, body: bytes | None) -> None:
 
 @pytest.mark.parametrize("target", ["/a%2fb/%7e?x=[1]&y=%7b%7D&z='()*", "/../a/./b", "/?", "/a?b/../c"])
 def test_a_url_goes_out_byte_for_byte(curl: CurlTransport, target: str) -> None:
-    """A signature may count each byte; `..` apart, which the other transport resolves too."""
+    """A signature may cover each byte; only `..` is resolved, as by the other transport."""
     with chaos(OK) as server:
         outcome(curl, wire(server.url + target))
         sent = server.heads[0].split(" ")[1]
@@ -278,9 +278,9 @@ def test_the_key_goes_to_its_own_origin_alone(curl: CurlTransport) -> None:
 @pytest.mark.parametrize(
     ("target", "kind", "said"),
     [
-        ("file:///etc/passwd", UnsafeHop, "no plain http or https URL"),
-        ("http://user:pw@127.0.0.1/", UnsafeHop, "no plain http or https URL"),
-        ("", Hopeless, "names no place"),
+        ("file:///etc/passwd", UnsafeHop, "not a plain http or https URL"),
+        ("http://user:pw@127.0.0.1/", UnsafeHop, "not a plain http or https URL"),
+        ("", Hopeless, "without a Location"),
         ("/again", Hopeless, "more than 5 redirects"),
     ],
 )
@@ -293,7 +293,7 @@ def test_redirects_that_are_not_followed(curl: CurlTransport, target: str, kind:
 
 
 def test_a_submit_follows_no_redirect(curl: CurlTransport) -> None:
-    """Its answer is the redirect, which says that nothing was bought."""
+    """The redirect is its response, which means that nothing was bought."""
     with chaos(moved("/y")) as server:
         answer = outcome(curl, wire(f"{server.url}/x", "POST", body=b"{}"))
         assert (answer.status, answer.body, len(server.heads)) == (302, b"elsewhere", 1)
@@ -324,7 +324,7 @@ def test_compression_that_was_not_asked_for_is_borne(curl: CurlTransport) -> Non
 
 
 def test_a_body_has_a_bound(curl: CurlTransport) -> None:
-    """To the byte, whether its length is told or not."""
+    """To the byte, with or without a Content-Length."""
     with chaos(answers(b"1234"), answers(b"12345"), says(b"HTTP/1.1 200 X\r\n\r\n12345")) as server:
         assert outcome(curl, wire(f"{server.url}/x", max_body=4)).body == b"1234"
         for _ in range(2):
@@ -360,7 +360,7 @@ def test_a_name_that_nobody_knows(curl: CurlTransport) -> None:
 
 
 def test_tls_is_verified(curl: CurlTransport) -> None:
-    """Nothing was sent to whom nobody trusts, and the way out is told."""
+    """Nothing was sent to an untrusted server, and the message names the way out."""
     with chaos(OK, tls=True) as server:
         lost = outcome(curl, wire(f"{server.url}/x", "POST", body=b"{}"))
         assert server.heads == []
@@ -381,10 +381,10 @@ def test_a_ca_bundle_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_port_that_speaks_no_tls(curl: CurlTransport) -> None:
-    """The way out is told."""
+    """The message names the way out."""
     with chaos(OK) as server:
         lost = outcome(curl, wire(server.url.replace("http:", "https:") + "/x"))
-    assert "what answers there speaks no TLS" in lost.reason
+    assert "the server does not speak TLS" in lost.reason
     assert lost.sent is False
 
 
@@ -410,7 +410,7 @@ def test_what_is_lost_once_it_was_sent(curl: CurlTransport, act: Any, said: str,
 
 
 def test_a_question_on_a_connection_that_was_closed_goes_out_again(curl: CurlTransport) -> None:
-    """The server has closed it between two questions; nobody is told."""
+    """The server closed it between two requests; the caller does not notice."""
     with chaos(OK, says(), OK) as server:
         outcome(curl, wire(f"{server.url}/x"))
         assert outcome(curl, wire(f"{server.url}/x")).status == 200
@@ -479,21 +479,21 @@ def test_no_proxy(curl: CurlTransport, proxied: Callable[..., None], variables: 
 
 
 def test_what_a_proxy_is_told_holds_no_key(curl: CurlTransport, proxied: Callable[..., None]) -> None:
-    """A tunnel is asked for without the headers of the request; where it is refused nothing was sent."""
+    """CONNECT is sent without the headers of the request; if the proxy refuses, nothing was sent."""
     with chaos(answers(b"", status=407)) as proxy:
         proxied(https_proxy=proxy.url)
         lost = outcome(curl, wire("https://api.acme.example/x", "POST", body=b"{}"))
         assert proxy.heads[0].startswith("CONNECT api.acme.example:443 HTTP/1.1\r\n")
         assert KEY not in proxy.heads[0]
     assert lost.reason == (
-        "the proxy did not let the request through (it wants a user and a password): write them in https_proxy, like "
-        "http://USER:PASSWORD@HOST:PORT"
+        "the proxy did not let the request through (it requires a user and a password): write them in "
+        "https_proxy, like http://USER:PASSWORD@HOST:PORT"
     )
     assert lost.sent is False
 
 
 def test_a_proxy_that_is_not_there(curl: CurlTransport, proxied: Callable[..., None]) -> None:
-    """The variable that names it is told."""
+    """The message names the variable."""
     proxied(http_proxy=f"http://127.0.0.1:{free_port()}")
     lost = outcome(curl, wire("http://api.acme.example/x"))
     assert (
@@ -508,14 +508,14 @@ def test_a_proxy_that_is_no_url(curl: CurlTransport, proxied: Callable[..., None
     proxied(http_proxy="carrier-pigeon://127.0.0.1:9")
     lost = outcome(curl, wire("http://api.acme.example/x"))
     assert isinstance(lost, Misconfigured)
-    assert "of no known kind" in lost.reason
+    assert "has an unknown scheme" in lost.reason
 
 
 # -- files ------------------------------------------------------------------------------------------------------------
 
 
 def test_a_file_goes_to_its_sink(curl: CurlTransport) -> None:
-    """Piece by piece; Range goes along, `start` sees the head, the answer has no body."""
+    """Piece by piece; Range is sent, `start` sees the head, the response has no body."""
     body, heads = bytearray(), []
 
     def start(head: vidpoll.Response) -> Any:
@@ -571,7 +571,7 @@ def test_a_file_is_given_up(curl: CurlTransport) -> None:
 
 
 def test_a_client_takes_it_by_name() -> None:
-    """Whether or not plugins are discovered; it is loaded for whoever names it."""
+    """With or without discovery of plugins, it is loaded for a client that names it."""
     with vidpoll.Client(transport="curl", discover=False) as client:
         assert isinstance(client._transport, CurlTransport)
         assert [report.name for report in client.plugins] == ["curl"]
@@ -583,7 +583,7 @@ def test_without_pycurl(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(vidpoll.ConfigurationError) as raised:
         vidpoll.Client(transport="curl", discover=False)
     assert str(raised.value) == (
-        "the transport curl needs pycurl, which does not import (ModuleNotFoundError): pip install pycurl"
+        "the transport curl needs pycurl, which cannot be imported (ModuleNotFoundError): pip install pycurl"
     )
 
 

@@ -37,7 +37,7 @@ def origin(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 def test_many_questions_share_few_connections(origin: str) -> None:
-    """Two hundred at once, each with its own answer."""
+    """Two hundred at once, each with its own response."""
     transport, inbox = CurlTransport(), queue.Queue[Any]()
     try:
         sent = {

@@ -1,4 +1,4 @@
-"""A transport on libcurl, by way of pycurl: one thread asks for all jobs, over HTTP/2 where the server speaks it.
+"""A transport on libcurl, by way of pycurl: one thread sends all status requests, over HTTP/2 if the server has it.
 
 vidpoll.Client(transport="curl")        # or VIDPOLL_TRANSPORT=curl, or vidpoll wait --transport curl …
 """
@@ -22,17 +22,17 @@ def vidpoll_transports() -> Mapping[str, Callable[[], CurlTransport]]:
 
 
 def curl_transport() -> CurlTransport:
-    """A transport for one client. Raises ConfigurationError where pycurl is missing or cannot do what is needed."""
+    """A transport for one client. Raises ConfigurationError if pycurl is missing, or lacks a needed feature."""
     try:
         import pycurl
     except ImportError as error:
         raise vidpoll.ConfigurationError(
-            f"the transport curl needs pycurl, which does not import ({type(error).__name__}): pip install pycurl"
+            f"the transport curl needs pycurl, which cannot be imported ({type(error).__name__}): pip install pycurl"
         ) from None
     if lacking := _lacking(pycurl):
         raise vidpoll.ConfigurationError(
-            f"the transport curl needs {lacking}, and this pycurl has a libcurl without: install its wheel, which "
-            "brings one: pip install --force-reinstall --only-binary :all: pycurl"
+            f"the transport curl needs {lacking}, which this pycurl's libcurl lacks: install pycurl's wheel, which "
+            "includes libcurl: pip install --force-reinstall --only-binary :all: pycurl"
         )
     from .transport import CurlTransport
 
@@ -40,7 +40,7 @@ def curl_transport() -> CurlTransport:
 
 
 def _lacking(pycurl: Any) -> str:
-    """What libcurl was built without; empty where all is there."""
+    """The needed features that this pycurl lacks, as text; empty if it has them all."""
     features = pycurl.version_info()[4]
     needed = {
         "TLS": pycurl.VERSION_SSL,

@@ -1,4 +1,4 @@
-"""A handle of libcurl: the options that hold for every request, and those of one hop."""
+"""A handle of libcurl: the options of every request, and those of one hop."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .exchange import Exchange
 
 LARGE = 512 * 1024
-"""Bytes from which on a body is sent in blocks, so that each has its own time."""
+"""A body of more bytes is sent in blocks, so that each block has its own timeout."""
 
 _SUPPRESS_CONNECT_HEADERS, _DISALLOW_USERNAME_IN_URL, _QUICK_EXIT = 265, 278, 322  # pycurl has no names for them
 _LOWER_ESCAPE = re.compile(r"%(?:[a-f][0-9A-Fa-f]|[0-9A-F][a-f])")
@@ -38,16 +38,16 @@ _FIXED: tuple[tuple[int, Any], ...] = (
     (pycurl.SSL_VERIFYPEER, 1),
     (pycurl.SSL_VERIFYHOST, 2),
     (pycurl.PATH_AS_IS, 1),
-    (pycurl.HEADEROPT, pycurl.HEADER_SEPARATE),  # no key to a proxy
+    (pycurl.HEADEROPT, pycurl.HEADER_SEPARATE),  # sends no key to a proxy
     (pycurl.NOPROGRESS, 1),
     (_SUPPRESS_CONNECT_HEADERS, 1),
     (_DISALLOW_USERNAME_IN_URL, 1),
-    (_QUICK_EXIT, 1),  # a lookup that hangs holds nobody
+    (_QUICK_EXIT, 1),  # a DNS lookup that hangs does not delay the end
 )
 
 
 class Way(NamedTuple):
-    """How an origin is asked, by the environment: the options, the proxy's URL and its host (empty without one)."""
+    """How to reach an origin, by the environment: the options, the proxy's URL and its host (empty without one)."""
 
     options: tuple[tuple[int, Any], ...]
     proxy: str
@@ -55,12 +55,12 @@ class Way(NamedTuple):
 
 
 def way_to(origin: str) -> Way:
-    """How an origin is asked. Raises Misconfigured."""
+    """How to reach an origin. Raises Misconfigured."""
     settings, host = way(origin)
     proxy = requests.utils.select_proxy(origin, settings["proxies"]) or ""
     options: list[tuple[int, Any]] = [
         (pycurl.PROXY, proxy),
-        (pycurl.NOPROXY, "" if proxy else "*"),  # the environment was read; libcurl does not read it again
+        (pycurl.NOPROXY, "" if proxy else "*"),  # keeps libcurl from reading the environment itself
         (pycurl.PIPEWAIT, int(origin.lower().startswith("https"))),
     ]
     verify = settings["verify"]
@@ -72,7 +72,7 @@ def way_to(origin: str) -> Way:
 
 
 class Easy:
-    """A handle, used again for further questions. Its callbacks go to the exchange that it serves."""
+    """A handle, used again for further requests. Its callbacks call the exchange that it serves."""
 
     def __init__(self) -> None:
         self.curl = curl = pycurl.Curl()
@@ -91,7 +91,7 @@ class Easy:
     # -- options ------------------------------------------------------------------------------------------------------
 
     def point(self, url: str, way: Way, connect: float) -> None:
-        """Have it ask a URL, byte for byte as it is written where it is valid, within `connect` seconds to connect."""
+        """Set the URL, byte for byte as it is written if it is valid, and the timeout for connecting in seconds."""
         curl = self.curl
         if way is not self._way:
             for option, value in way.options:
@@ -105,7 +105,7 @@ class Easy:
         self._aim(url, way.proxy)
 
     def _aim(self, url: str, proxy: str) -> None:
-        """libcurl writes escapes anew; what the request line names is said apart where it would."""
+        """Set the target of the request line separately if libcurl would rewrite the URL's escapes."""
         target = ""
         if _LOWER_ESCAPE.search(url):
             start = root(url)
@@ -117,7 +117,7 @@ class Easy:
             self._target = target
 
     def carry(self, method: str, sent: Sent) -> None:
-        """Have it send these headers and this body. Raises InvalidHeader for what cannot be one."""
+        """Set the headers and the body. Raises InvalidHeader for a header that cannot be sent."""
         curl = self.curl
         if sent.headers != self._headers:
             curl.setopt(pycurl.HTTPHEADER, _lines(method, sent))
@@ -126,7 +126,7 @@ class Easy:
             curl.setopt(pycurl.NOBODY, 1)
         elif not is_question(method, sent.body):
             body = sent.body or b""
-            curl.setopt(pycurl.FRESH_CONNECT, 1)  # a stale one looks like a lost answer, and libcurl would send again
+            curl.setopt(pycurl.FRESH_CONNECT, 1)  # on a stale connection libcurl would send the submit a second time
             curl.setopt(pycurl.POST, 1)
             curl.setopt(pycurl.CUSTOMREQUEST, method)
             if len(body) > LARGE:
@@ -151,12 +151,12 @@ class Easy:
         return self.exchange.take(piece)
 
     def _ready(self, address: str, own: str, port: int, own_port: int) -> int:
-        """A connection stands, a new or an old one, and the request is about to be sent."""
+        """A connection, new or old, is established, and the request is about to be sent."""
         del port, own_port
         return 0 if self.exchange.may_go(address, own) else 1
 
     def _open(self, purpose: int, address: Any) -> Any:
-        """A socket for a peer, before it is connected: to whom nothing may be sent nobody connects."""
+        """A new socket for a peer; SOCKET_BAD for a peer that may not be sent anything, so that none is connected."""
         del purpose
         try:
             if self.exchange.may_open(address.addr[0], _own(address)):
@@ -174,7 +174,7 @@ class _Socket(socket.socket):
 
 
 def is_question(method: str, body: bytes | None) -> bool:
-    """Whether it is a GET without a body, for which a handle may serve again."""
+    """Whether the request is a GET without a body, after which its handle may be used again."""
     return method == "GET" and body is None
 
 
@@ -186,7 +186,7 @@ def _own(address: Any) -> str:
 
 
 def _lines(method: str, sent: Sent) -> list[bytes]:
-    """The headers as libcurl takes them; what it would add by itself is taken out."""
+    """The headers in libcurl's form, without those that libcurl would add by itself."""
     lines = []
     for name, value in sent.headers.items():
         if _UNSENDABLE.search(name) or _UNSENDABLE.search(value):
@@ -200,7 +200,7 @@ def _lines(method: str, sent: Sent) -> list[bytes]:
 
 
 def _as_sent(url: str) -> str:
-    """The URL without its fragment, as it is where it is valid, else as requests writes it."""
+    """The URL without its fragment: unchanged if it is valid, else as requests writes it."""
     parts = written(url)
     if parts is not None:
         return parts.root + parts.target

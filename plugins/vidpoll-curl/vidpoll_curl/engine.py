@@ -1,6 +1,6 @@
-"""A multi handle of libcurl and the sockets that it waits for: as many exchanges as there are, in one thread.
+"""A multi handle of libcurl and the sockets that it waits for: any number of exchanges in one thread.
 
-The thread calls `turn` again and again; nothing else of an engine but `do` and `wake` may be called in another one.
+The thread calls `turn` again and again. Other threads may call only `do` and `wake`.
 """
 
 from __future__ import annotations
@@ -22,35 +22,36 @@ from .exchange import Exchange
 from .poller import poller
 
 HOST_CONNECTIONS = 512
-"""Connections to one host at most; HTTP/2 needs one or two."""
+"""The most connections to one host; HTTP/2 needs one or two."""
 
 CROWD, GATHER, HOLD = 16, 0.002, 0.2
-"""With more than so many exchanges under way, what happens within GATHER seconds is taken in at once, and not before
-the answers so far are read, for at most HOLD seconds.
+"""With more than CROWD exchanges in progress, the engine gathers events for GATHER seconds and handles them together.
+It waits until the earlier responses are read, for at most HOLD seconds.
 
-The thread of the loop and this one share an interpreter. Each callback of libcurl takes it anew, and waits for five
-milliseconds each time if the other one works: ten thousand jobs would be late by seconds. So they work in turns.
+The thread of the loop and this thread share the interpreter's lock. Each callback of libcurl takes the lock again, and
+waits five milliseconds for it while the other thread works: ten thousand jobs would be late by seconds. The two threads
+therefore work in turns.
 """
 
 IDLE = 256
-"""Handles that are kept for further requests."""
+"""The most handles that are kept for further requests."""
 
 
 class Engine:
-    """Exchanges under way, each with a handle. `turn` waits until something happens and takes it in."""
+    """Exchanges in progress, each with a handle. `turn` waits until something happens, and handles it."""
 
     def __init__(self) -> None:
         self._closed = True
         self.busy: dict[Any, Easy] = {}
-        """By the Curl object."""
+        """Handles in use, by Curl object."""
         self._idle: list[Easy] = []
         self._ended: list[Exchange] = []
         self._wanted: deque[Callable[[], object]] = deque()
         self._told: set[Any] = set()
-        """The inboxes into which answers went and may not be read yet."""
+        """The inboxes with responses that may not be read yet."""
         self._silent_at = math.inf
         self._stirred: dict[int, float] = {}
-        """By socket, when something last came or went there: libcurl tells of a head by whole lines."""
+        """By socket, the time of its last activity: libcurl reports a head only by whole lines."""
         self._poller = poller()
         self._ear, self._bell = socket.socketpair()
         self._rung = False
@@ -68,7 +69,7 @@ class Engine:
         self._closed = False
 
     def begin(self, exchange: Exchange) -> None:
-        """Ask; `exchange.done` is called by a `turn`, when there is an outcome."""
+        """Send a request; a later `turn` calls `exchange.done`, when there is an outcome."""
         easy = self._idle.pop() if self._idle and exchange.can_be_again else Easy()
         if not exchange.begin(easy):
             self._ended.append(exchange)
@@ -78,18 +79,18 @@ class Engine:
         self.multi.add_handle(easy.curl)
 
     def drop(self, exchange: Exchange) -> None:
-        """Forget an exchange; its connection is closed where it was in the middle of something."""
+        """Forget an exchange; its connection is closed if a transfer was in progress on it."""
         for curl, easy in list(self.busy.items()):
             if easy.exchange is exchange:
                 del self.busy[curl]
                 self.multi.remove_handle(curl)
 
     def turn(self, most: float) -> None:
-        """Wait until something happens, at most so many seconds, and take it in."""
+        """Wait until something happens, at most `most` seconds, and handle it."""
         for fd, ready in self._wait(most):
             self._stirred[fd] = monotonic()
             self.multi.socket_action(fd, ready)
-        if self.multi.timeout() == 0:  # asked, and not told: each callback costs a turn of the interpreter's lock
+        if self.multi.timeout() == 0:  # no timer callback: each callback costs a turn of the interpreter's lock
             self.multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
         self._finish()
         if self._silent_at <= (now := monotonic()):
@@ -101,7 +102,7 @@ class Engine:
                 self._told.add(exchange.ticket.inbox)
 
     def _wait(self, most: float) -> list[tuple[int, int]]:
-        """Wait, do what other threads want, and return the sockets of libcurl's that are ready."""
+        """Wait, run the calls from other threads, and return libcurl's sockets that are ready."""
         timer = self.multi.timeout()
         wait = min(most, self._silent_at - monotonic(), math.inf if timer < 0 else timer / 1000)
         found = self._poller.wait(0.0 if self._ended else max(0.0, wait))
@@ -111,20 +112,20 @@ class Engine:
         if any(fd == self._ear_fd for fd, _ in found):
             self._hear()
             found = [each for each in found if each[0] != self._ear_fd]
-        while self._wanted:  # once the bell is silent: who wants something from now on rings it again
+        while self._wanted:  # after the bell was reset: a later call from another thread rings it again
             self._wanted.popleft()()
         return found
 
     def _gather(self, ready: int) -> None:
-        """Let more happen, where few sockets are `ready`, and let those who were answered read it.
+        """Let more events arrive if few sockets are `ready`, and let the other threads read their responses.
 
-        Who works meanwhile would only wait for this thread.
+        A thread that works meanwhile would only wait for this one.
         """
         until, wanted = monotonic() + HOLD, len(self._wanted) if ready > CROWD else -1
         while monotonic() < until and (wanted != len(self._wanted) or self._unread()):
             wanted = len(self._wanted)
             sleep(GATHER)
-        self._told.clear()  # nobody may read them any more
+        self._told.clear()  # their readers may be gone
 
     def _unread(self) -> bool:
         self._told = {inbox for inbox in self._told if not inbox.empty()}
@@ -132,26 +133,26 @@ class Engine:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is under way, or wanted."""
+        """Whether no exchange is in progress, and no call is queued."""
         return not self.busy and not self._wanted and not self._ended
 
     def do(self, what: Callable[[], object]) -> None:
-        """Have the thread call `what`. For any thread."""
+        """Make the engine's thread call `what`. Any thread may call this."""
         self._wanted.append(what)
         self.wake()
 
     def wake(self) -> None:
-        """Have `turn` return. For any thread."""
+        """Make `turn` return. Any thread may call this."""
         if not self._rung:
             self._rung = True
-            with contextlib.suppress(OSError):  # it is full, or closed
+            with contextlib.suppress(OSError):  # the socket is full, or closed
                 self._bell.send(b"\0")
 
     def __del__(self) -> None:
         self.close()
 
     def close(self) -> None:
-        """Close all connections. What is under way is forgotten."""
+        """Close all connections, and forget the exchanges in progress."""
         if self._closed:
             return
         self._closed = True
@@ -165,7 +166,7 @@ class Engine:
         self._bell.close()
 
     def fail(self, why: NoAnswer) -> None:
-        """End all that is under way."""
+        """End all exchanges in progress."""
         for curl, easy in list(self.busy.items()):
             easy.exchange.failed = why
             self._over(curl, 0, "")
@@ -198,14 +199,14 @@ class Engine:
             self._ended.append(exchange)
 
     def _drips(self, curl: Any, exchange: Exchange, now: float) -> bool:
-        """Whether a part of a line of its head has come meanwhile."""
+        """Whether a part of a line of the response's head has arrived meanwhile."""
         if exchange.connected and exchange.head is None:
             stirred = self._stirred.get(curl.getinfo(pycurl.ACTIVESOCKET), 0.0)
             exchange.heard_at = max(exchange.heard_at, stirred)
         return exchange.silent_at > now
 
     def _give_up(self, now: float) -> None:
-        """End the exchanges of which nothing is heard."""
+        """End the exchanges that have been silent for too long."""
         for curl, easy in list(self.busy.items()):
             if easy.exchange.silent_at <= now and not self._drips(curl, easy.exchange, now):
                 self._over(curl, pycurl.E_OPERATION_TIMEDOUT, "")
@@ -213,12 +214,12 @@ class Engine:
 
 
 def _look(exchange: Exchange, now: float) -> float:
-    """When to look whether an exchange has to be given up."""
+    """The time of the next check whether an exchange must be given up."""
     return exchange.looked_at if exchange.looked_at > now else exchange.silent_at
 
 
 def _most() -> int:
-    """Connections at once, at most: three quarters of the files that this process may open."""
+    """The most connections at once: three quarters of the files that this process may open, from 32 to 4096."""
     try:
         import resource
     except ImportError:  # Windows

@@ -1,4 +1,4 @@
-"""One request with its redirects, until there is a Response or the reason why there is none."""
+"""One request with its redirects, until there is a Response or the reason for having none."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from .failures import Failure, exception
 _STATUS = re.compile(rb"HTTP/[0-9.]+[ \t]+([0-9]{3})(?![^ \t\r\n])")
 _SPACE = " \t\r\n"
 _STOP = -1
-"""What a callback returns to end a transfer."""
+"""The value that a callback returns to end a transfer."""
 
 
 class Exchange:
-    """A request under way. `begin` and `over` are called by its engine, all else by its handle."""
+    """A request in progress. Its engine calls `begin` and `over`, its handle the other methods."""
 
     __slots__ = (
         "_admit", "_body", "_done_with", "_fields", "_hops", "_lines", "_proxy", "_sink", "_start", "_status", "_way",
@@ -46,7 +46,7 @@ class Exchange:
         self.wire = wire
         self.ticket = ticket
         self.done = done
-        """Called when `outcome` is there."""
+        """Called when `outcome` is set."""
         self.outcome: Response | BaseException | None = None
         self.url = wire.url
         self._start = start
@@ -56,13 +56,13 @@ class Exchange:
         self._clear()
 
     def _clear(self) -> None:
-        self.connected = self._done_with = False  # `_done_with`: what follows the head is not read
+        self.connected = self._done_with = False  # `_done_with`: the body is not read
         self.failed: BaseException | None = None
-        """What a callback ended the transfer for."""
+        """The reason for which a callback ended the transfer."""
         self.head: tuple[int, dict[str, str]] | None = None
-        """Status and headers, once the head is whole."""
+        """Status and headers, once the head is complete."""
         self.heard_at = monotonic()
-        """The monotonic second at which something came or went."""
+        """The monotonic second of the last activity."""
         self._status = self._lines = 0
         self._fields: list[tuple[str, str]] = []
         self._body = bytearray()
@@ -70,24 +70,24 @@ class Exchange:
 
     @property
     def silent_at(self) -> float:
-        """The monotonic second at which it is given up, unless something comes."""
+        """The monotonic second at which the exchange is given up, unless something arrives."""
         connect, read = self.wire.timeout
         return self.heard_at + (read if self.connected else connect + read)
 
     @property
     def looked_at(self) -> float:
-        """The monotonic second before which it is not given up, whatever happens."""
+        """The monotonic second before which the exchange is not given up."""
         return self.heard_at + self.wire.timeout[1]
 
     @property
     def can_be_again(self) -> bool:
-        """Whether its handle may serve another request."""
+        """Whether the handle may serve another request."""
         return is_question(self.wire.method, self.wire.body)
 
     # -- hops ---------------------------------------------------------------------------------------------------------
 
     def begin(self, easy: Easy) -> bool:
-        """Prepare a handle for the next hop; False where there is an outcome already."""
+        """Prepare a handle for the next hop; False if there is already an outcome."""
         self._clear()
         wire = self.wire
         try:
@@ -105,13 +105,13 @@ class Exchange:
         return self.outcome is None
 
     def over(self, easy: Easy, code: int, said: str) -> bool:
-        """Take in the end of a transfer; True where another hop is to be asked."""
+        """Handle the end of a transfer; True if another hop follows."""
         try:
             if self.failed is not None:
                 raise self.failed
             if code and not self._done_with:
                 raise exception(Failure(code, said, self.url, self.connected, self._proxy), easy.curl)
-            if self.head is None:  # for libcurl a head that is cut is an answer
+            if self.head is None:  # libcurl accepts a head that was cut off
                 raise http.client.RemoteDisconnected("cut")
             status, headers = self.head
             if redirects(self.wire, status):
@@ -140,21 +140,21 @@ class Exchange:
         self.url = following(self.wire, self.url, target)
 
     def _whole(self, headers: Mapping[str, str]) -> bytes:
-        """The body; empty where it went to a sink."""
+        """The body; empty if it went to a sink."""
         coding, body = headers.get("content-encoding", "").lower(), bytes(self._body)
         return decoded(body, coding, self.wire.max_body) if coding and body else body
 
-    # -- what the handle tells ----------------------------------------------------------------------------------------
+    # -- callbacks of the handle --------------------------------------------------------------------------------------
 
     def may_open(self, address: str, own: str) -> bool:
         """Whether a connection to a peer may be made."""
         return self._allowed(address, own)
 
     def may_go(self, address: str, own: str) -> bool:
-        """Whether the request may be sent to a peer; it counts as sent from then on."""
+        """Whether the request may be sent to a peer; if so, it counts as sent from now on."""
         if self.ticket.aborted or not self._allowed(address, own):
             return False
-        self.failed = None  # another address of the host may have been refused before
+        self.failed = None  # an earlier address of the host may have been refused
         self.ticket.sent = self.connected = True
         self.heard_at = monotonic()
         return True
@@ -168,7 +168,7 @@ class Exchange:
         return True
 
     def take_line(self, line: bytes) -> int | None:
-        """Take in a line of the head."""
+        """Handle a line of the head."""
         self.heard_at = monotonic()
         if self.head is not None:  # a trailer
             return None
@@ -190,7 +190,7 @@ class Exchange:
         return None
 
     def _begun(self, line: bytes) -> int | None:
-        """Take in a status line."""
+        """Handle a status line."""
         found = _STATUS.match(line)
         if found is None or (line.startswith(b"HTTP/2") and self.url[:5].lower() == "http:"):
             self.failed = http.client.BadStatusLine("no status line")
@@ -199,10 +199,10 @@ class Exchange:
         return None
 
     def _headed(self) -> int | None:
-        """The head is whole."""
+        """Handle the end of the head."""
         status, fields = self._status, self._fields
         self._status, self._lines, self._fields = 0, 0, []
-        if 100 <= status < 200 and status != 101:  # it only announces one (RFC 9110, 15.2)
+        if 100 <= status < 200 and status != 101:  # interim: the final head follows (RFC 9110, 15.2)
             return None
         headers = dict(fields)
         if "," in (told := headers.get("content-length", "")):  # "n, n" (RFC 9110, 8.6): libcurl refuses "n, m"
@@ -210,7 +210,7 @@ class Exchange:
         self.head = status, headers
         if status == 101 or redirects(self.wire, status):
             self._done_with = True
-            return None if headers.get("content-length") == "0" else _STOP  # nobody reads what a redirect says
+            return None if headers.get("content-length") == "0" else _STOP  # the body of a redirect is not read
         if self._start is not None and 200 <= status < 300:
             return self._guarded(self._begin_sink)
         return None
@@ -221,7 +221,7 @@ class Exchange:
         self._sink = self._start(Response(*self.head))
 
     def take(self, piece: bytes) -> int | None:
-        """Take in a piece of the body."""
+        """Handle a piece of the body."""
         if self._sink is not None:
             stop = self._guarded(lambda: self._sink(memoryview(piece)))  # type: ignore[misc]
             self.heard_at = monotonic()
@@ -234,7 +234,7 @@ class Exchange:
         return None
 
     def _guarded(self, call: Callable[[], object]) -> int | None:
-        """Call what the caller brought along. What it raises (a full disk) must not pass for the network's."""
+        """Call a function of the caller. Its errors (a full disk) must not look like errors of the network."""
         try:
             call()
         except Exception as error:  # noqa: BLE001
@@ -247,7 +247,7 @@ class Exchange:
 
 
 class _OwnError(Exception):
-    """Carries what `start` or a sink raised past the translation of network errors."""
+    """Carries an error of `start` or of a sink past the translation of network errors."""
 
     def __init__(self, error: Exception) -> None:
         self.error = error

@@ -1,6 +1,6 @@
-"""What a code of libcurl means, as the exception that says the same: the words are vidpoll's own (`net.explain`).
+"""Translates a code of libcurl into the exception that means the same: the words are vidpoll's own (`net.explain`).
 
-libcurl's words hold URLs and hosts. Only OpenSSL's reason is read out of them, which holds neither.
+libcurl's messages contain URLs and hosts. Only OpenSSL's reason is read from them, which contains neither.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ _VERIFY = {
 
 
 class Failure(NamedTuple):
-    """How a transfer failed: libcurl's code and words, and how far it came."""
+    """How a transfer failed: libcurl's code and message, and how far the transfer got."""
 
     code: int
     said: str
     url: str
     connected: bool
     proxy: str
-    """The URL of the proxy; empty where there is none."""
+    """The URL of the proxy; empty without one."""
 
 
 def exception(failure: Failure, curl: Any) -> Exception:
-    """The exception that says what happened."""
+    """The exception that describes the failure."""
     error = _plain(failure, curl)
     if failure.proxy and _is_the_proxys(failure, curl, error):
         return requests.exceptions.ProxyError(error)
@@ -50,9 +50,9 @@ def exception(failure: Failure, curl: Any) -> Exception:
 
 
 def _is_the_proxys(failure: Failure, curl: Any, error: Exception) -> bool:
-    """Whether it happened between this machine and the proxy, and not behind a tunnel that stood."""
+    """Whether the failure was between this machine and the proxy, and not beyond an established tunnel."""
     tunnel = int(curl.getinfo(pycurl.HTTP_CONNECTCODE))
-    if failure.connected:  # it is who answers, or does not
+    if failure.connected:  # over plain http the proxy itself responds, or does not
         return tunnel == 0 and failure.url[:5].lower() == "http:" and isinstance(error, ConnectionResetError)
     if failure.code in _BREAKS:
         return tunnel not in (0, 200)
@@ -115,7 +115,7 @@ _EXCEPTIONS: dict[int, Any] = {
     pycurl.E_COULDNT_RESOLVE_PROXY: socket.gaierror,
     pycurl.E_GOT_NOTHING: http.client.RemoteDisconnected,
     pycurl.E_PARTIAL_FILE: lambda: http.client.IncompleteRead(b""),
-    pycurl.E_UNSUPPORTED_PROTOCOL: lambda: http.client.BadStatusLine(""),  # an answer without a head: HTTP/0.9
+    pycurl.E_UNSUPPORTED_PROTOCOL: lambda: http.client.BadStatusLine(""),  # a response without a head: HTTP/0.9
     pycurl.E_FTP_WEIRD_SERVER_REPLY: lambda: http.client.BadStatusLine(""),
     pycurl.E_TOO_MANY_REDIRECTS: lambda: http.client.BadStatusLine(""),
     pycurl.E_URL_MALFORMAT: requests.exceptions.InvalidURL,

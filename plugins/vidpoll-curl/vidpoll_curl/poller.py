@@ -1,4 +1,4 @@
-"""Which sockets are ready: epoll where there is one, else what `selectors` finds. Masks are those of libcurl."""
+"""Waits for sockets: by epoll if the system has it, else by `selectors`. Masks are those of libcurl."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _BOTH = {
 
 
 class Selector:
-    """Sockets by their number, each with what it is waited for (POLL_IN, POLL_OUT, POLL_INOUT)."""
+    """Sockets by their number, each with the awaited event (POLL_IN, POLL_OUT, POLL_INOUT)."""
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
         self._known: set[int] = set()
 
     def watch(self, fd: int, event: int) -> None:
-        """Wait for a socket from now on, or for something else of it."""
+        """Add a socket, or change its awaited event."""
         if fd in self._known:
             self._selector.modify(fd, _BOTH[event])
         else:
@@ -36,7 +36,7 @@ class Selector:
             self._selector.unregister(fd)
 
     def told(self, event: int, fd: int, multi: Any, data: Any) -> None:
-        """libcurl tells which socket it waits for, or no more."""
+        """libcurl's callback: it begins or ends waiting for a socket."""
         del multi, data
         if event == pycurl.POLL_REMOVE:
             self.forget(fd)
@@ -44,7 +44,7 @@ class Selector:
             self.watch(fd, event)
 
     def wait(self, seconds: float) -> list[tuple[int, int]]:
-        """The sockets that are ready, each with CSELECT_IN and CSELECT_OUT."""
+        """The sockets that are ready within `seconds`, each with CSELECT_IN and CSELECT_OUT."""
         return [
             (key.fd, (pycurl.CSELECT_IN if mask & 1 else 0) | (pycurl.CSELECT_OUT if mask & 2 else 0))
             for key, mask in self._selector.select(seconds)
@@ -55,7 +55,7 @@ class Selector:
 
 
 class Epoll(Selector):
-    """The same by Linux's own call: a third of the work."""
+    """The same by Linux's own call, with a third of the work."""
 
     def __init__(self) -> None:
         self._known: set[int] = set()
@@ -80,7 +80,7 @@ class Epoll(Selector):
         found = self._epoll.poll(seconds, 1024)
         for number, (fd, mask) in enumerate(found):
             ready = self._ready.get(mask)
-            if ready is None:  # both, an error, or the other side has closed: libcurl finds out by reading
+            if ready is None:  # both, an error, or a closed connection: libcurl finds out by reading
                 ready = pycurl.CSELECT_IN | (pycurl.CSELECT_OUT if mask & select.EPOLLOUT else 0)
             found[number] = (fd, ready)
         return list(found)
@@ -90,5 +90,5 @@ class Epoll(Selector):
 
 
 def poller() -> Selector:
-    """What fits this system."""
+    """The poller for this system."""
     return Epoll() if hasattr(select, "epoll") else Selector()

@@ -1,6 +1,6 @@
-"""The transport: one thread with an engine for all questions, and worker threads with one each for files.
+"""The transport: one thread with an engine for all requests, and worker threads with an engine each for files.
 
-A file's bytes go to a sink that may be slow, so that it has a thread of its own, and holds nobody else.
+A file's bytes go to a sink that may be slow. A file therefore has a thread of its own, and delays no other request.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from .exchange import Exchange
 log = logging.getLogger("vidpoll")
 
 SIZE = 1024
-"""Requests under way at once, at most."""
+"""The most requests in progress at once."""
 
 _inherited: list[object] = []
-"""Engines of a parent process. They are never closed here: that would speak on its connections."""
+"""Engines of a parent process. They are never closed here: that would send on the parent's connections."""
 
 
 class CurlTransport:
@@ -41,7 +41,7 @@ class CurlTransport:
         self._closed = False
         self._files = Workers(64)
         self._local = threading.local()
-        self._way = lru_cache(64)(way_to)  # by origin: hosts may be named anew for each file
+        self._way = lru_cache(64)(way_to)  # by origin; bounded, because each file may have a new host
         self._reset()
 
     def _reset(self) -> None:
@@ -82,7 +82,7 @@ class CurlTransport:
             hub.engine.close()
             raise Misconfigured(NO_THREAD) from None
         self._hub = hub
-        weakref.finalize(self, hub.stop)  # when nobody has it any more, and when the process ends
+        weakref.finalize(self, hub.stop)  # when the transport is collected, and when the process ends
 
     def abort(self, ticket: Ticket) -> None:
         if ticket not in self._open:
@@ -98,7 +98,7 @@ class CurlTransport:
         return self._ask(wire, ticket, None)
 
     def fetch(self, wire: WireRequest, ticket: Ticket, start: Start) -> Response:
-        """Like `send`; a 2xx body goes to what `start(head)` returns, in the calling thread."""
+        """Like `send`; a 2xx body goes to the sink that `start(head)` returns, in the calling thread."""
         return self._ask(wire, ticket, start)
 
     def close(self) -> None:
@@ -106,12 +106,12 @@ class CurlTransport:
         self._files.close()
         engine: Engine | None = self._local.__dict__.pop("engine", None)
         if engine is not None and self._local.__dict__.pop("pid") == os.getpid():
-            engine.close()  # that of this thread
+            engine.close()  # the engine of this thread
         if self._hub is not None:
             self._hub.stop()
 
     def _ask(self, wire: WireRequest, ticket: Ticket, start: Start | None) -> Response:
-        """Ask in the calling thread, with an engine of its own."""
+        """Send the request in the calling thread, with that thread's own engine."""
         engine = self._own_engine()
         ticket.shut = engine.wake
         exchange = Exchange(wire, ticket, start, self._way, lambda exchange: None)
@@ -136,7 +136,7 @@ class CurlTransport:
 
 
 def _engine() -> Engine:
-    """A new engine. Raises NoAnswer where this machine has too many open files."""
+    """A new engine. Raises NoAnswer if the process has too many open files."""
     try:
         return Engine()
     except OSError as error:
@@ -153,14 +153,14 @@ def _finished(open_tickets: set[Ticket], exchange: Exchange) -> None:
 
 
 class _Hub:
-    """The thread that asks for all, and its engine."""
+    """The thread that sends all requests, and its engine."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._stopped = False
 
     def drop(self, ticket: Ticket) -> None:
-        """Have the thread forget the exchange of a ticket."""
+        """Make the thread forget the exchange of a ticket."""
         self.engine.do(partial(self._drop, ticket))
 
     def _drop(self, ticket: Ticket) -> None:
@@ -169,7 +169,7 @@ class _Hub:
                 self.engine.drop(easy.exchange)
 
     def stop(self) -> None:
-        """Have the thread end, once nothing is under way."""
+        """Make the thread end, once no request is in progress."""
         self._stopped = True
         self.engine.wake()
 
@@ -178,7 +178,7 @@ class _Hub:
         while not (self._stopped and engine.idle):
             try:
                 engine.turn(60.0)
-            except Exception as error:  # noqa: BLE001 - those under way are told; the thread serves all that come
+            except Exception as error:  # noqa: BLE001 - requests in progress fail; the thread continues for later ones
                 log.error("the transport curl: %s", redact.trace(error))
                 engine.fail(NoAnswer(f"the request failed ({type(error).__name__})"))
         engine.close()

@@ -48,12 +48,12 @@ def forget():
 
 
 def pairs(line: str) -> dict[str, str]:
-    """A line of key=value read by somebody else's rules: those of a shell."""
+    """A line of key=value parsed by independent rules: those of a shell."""
     return dict(part.split("=", 1) for part in shlex.split(line))
 
 
 def test_a_batch(tmp_path):
-    """Its stops and its end are lines, too."""
+    """Its stops and its end are also lines."""
     log = LogFile(tmp_path / "night.log")
     status = vidpoll.BatchStatus("night", 2, {"completed": 1}, {}, (), {"USD": 0.5}, {}, at=1_800_000_000.0)
     log.vidpoll_batch_stopped(status, vidpoll.Stopped("acme", "money", "", "again"), "stopped: money at acme")
@@ -115,7 +115,7 @@ def test_a_value(value, written):
 
 @pytest.mark.parametrize("name", ["night.log", "night.jsonl"])
 def test_no_secret(name, tmp_path):
-    """A URL that is signed or names a user stands without that, and the key is nowhere."""
+    """A URL with a signature or a user name is written without it, and the key appears nowhere."""
     t = talk([SIGNED, (401, {}, b"")], plugins=(LogFile(tmp_path / name),))
     t.client.wait(REF)
     t.client.wait("acme:j2", check=False)
@@ -177,9 +177,15 @@ def test_the_environment(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("variables", "said"),
     [
-        ({"VIDPOLL_LOG": "missing/night.log"}, "the log .*night.log cannot be written to: is its folder there"),
+        (
+            {"VIDPOLL_LOG": "missing/night.log"},
+            "the log .*night.log cannot be written to: check that its folder exists",
+        ),
         ({"VIDPOLL_LOG": "."}, "cannot be written to: it is a folder"),
-        ({"VIDPOLL_LOG": "a.log", "VIDPOLL_LOG_MAX_BYTES": "1e6"}, "VIDPOLL_LOG_MAX_BYTES='1e6': a whole number"),
+        (
+            {"VIDPOLL_LOG": "a.log", "VIDPOLL_LOG_MAX_BYTES": "1e6"},
+            "VIDPOLL_LOG_MAX_BYTES must be a whole number of bytes, .*got '1e6'",
+        ),
     ],
 )
 def test_a_wrong_setting_is_heard_of_at_once(variables, said, tmp_path, monkeypatch):
@@ -194,7 +200,10 @@ def test_a_wrong_setting_is_heard_of_at_once(variables, said, tmp_path, monkeypa
 
 def test_wrong_arguments():
     """Are refused with the way to write them."""
-    with pytest.raises(vidpoll.UsageError, match="max_bytes=-1, keep=5: whole numbers"):
+    with pytest.raises(
+        vidpoll.UsageError,
+        match="max_bytes must be a whole number from 0 and keep one from 1, got max_bytes=-1, keep=5",
+    ):
         LogFile("x.log", max_bytes=-1)
     with pytest.raises(vidpoll.UsageError, match="keep=True"):
         LogFile("x.log", keep=True)
@@ -212,7 +221,7 @@ def test_a_disk_that_is_full_touches_no_wait(tmp_path):
 
 @pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="no /dev/full here")
 def test_a_disk_that_is_full_ends_in_no_traceback():
-    """What was told of when the line was written is not told again, in Python's words, as the process ends."""
+    """A fault reported when the line was written is not reported again by Python as the process ends."""
     script = """if True:
         import logging, vidpoll_log
         log = vidpoll_log.LogFile("/dev/full")

@@ -14,7 +14,7 @@ TABLES = ("jobs", "owners", "divisions", "shards", "submits", "files", "batch_ro
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Postgres]:
-    """A server that nobody stops: who needs that makes one."""
+    """A server that no test stops; a test that stops one makes its own."""
     with Postgres() as server:
         yield server
 

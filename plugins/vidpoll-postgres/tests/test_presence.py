@@ -61,7 +61,7 @@ def test_a_process_of_this_host_that_was_killed_holds_no_shard(made: psycopg.Con
 def test_whoever_served_elsewhere_is_not_waited_for_long(
     made: psycopg.Connection, store: PostgresStore, heard: float | None, since: float, ours: bool
 ) -> None:
-    """A verdict that it was telling is told by another after SILENT; one that never served has `AWAY`."""
+    """A verdict that it was reporting is reported by another after SILENT; one that never served has `AWAY`."""
     store.end([Saved(REF, {})])
     made.execute("UPDATE vidpoll.jobs SET teller = %s, teller_since = %s", (OTHER, since))
     if heard is not None:

@@ -92,7 +92,7 @@ def test_a_shard_is_taken_by_one(stores: Sequence[PostgresStore]) -> None:
 
 
 def test_an_account_is_divided_one_way(stores: Sequence[PostgresStore]) -> None:
-    """Also where nobody had it before."""
+    """Even if no process had it before."""
     parts = {id(store): 1 + number % 3 for number, store in enumerate(stores)}
     for turn in range(10):
         accounts = together(stores, lambda store, turn=turn: store.take({f"a{turn}": parts[id(store)]}, 9))
@@ -109,7 +109,7 @@ def test_a_lease_has_one_owner(stores: Sequence[PostgresStore]) -> None:
 
 
 def test_a_verdict_is_told_by_one(stores: Sequence[PostgresStore]) -> None:
-    """The first one, with its facts; nobody waits in a circle."""
+    """The first one, with its facts; there is no deadlock."""
     refs = [f"acme:{number}" for number in range(40)]
     stores[0].enter([(ref, ACME, {}) for ref in refs])
     order = {id(store): refs[:: (-1) ** number] for number, store in enumerate(stores)}
@@ -154,7 +154,7 @@ def test_news_that_is_committed_late(cluster: Postgres, stores: Sequence[Postgre
 
 
 def test_what_another_is_just_taking_is_passed_over(made: psycopg.Connection, stores: Sequence[PostgresStore]) -> None:
-    """A shard, and an account that is divided anew: nobody waits for whoever was stopped with a lock."""
+    """A shard, and an account that is divided again: no process waits for one that was stopped with a lock."""
     one, two = stores[:2]
     one.give(one.take({"acme": 1}, 1))
     for locked in ("UPDATE vidpoll.shards SET fence = fence + 1", "SELECT 1 FROM vidpoll.divisions FOR UPDATE"):

@@ -1,4 +1,4 @@
-"""The tables of a store are made, and brought to the next version, by whoever comes first."""
+"""The first process makes the tables of a store, and migrates them to the next version."""
 
 from __future__ import annotations
 

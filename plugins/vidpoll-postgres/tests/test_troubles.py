@@ -49,15 +49,15 @@ def admin(cluster: Postgres) -> psycopg.Connection:
 )
 def test_a_url_that_cannot_be_read(url: str) -> None:
     """Nothing of it is quoted: any part may be one of a password."""
-    assert said(url).startswith("the store's URL cannot be read: it must be like postgresql://user:password@host:5432/")
+    assert said(url).startswith("the store's URL must be like postgresql://user:password@host:5432/")
 
 
 def test_a_server_that_is_down() -> None:
-    """At once, and not after the seconds for which an outage is borne."""
+    """At once, without waiting for the seconds of a tolerated outage."""
     port = free_port()
     text = said(f"postgresql://u:{SECRET}@127.0.0.1:{port}/shop?application_name=x")
     assert text.startswith(f"the store postgresql://u@127.0.0.1:{port}/shop cannot be reached (")
-    assert text.endswith(": check host and port in its URL, and that PostgreSQL runs there")
+    assert text.endswith(": check host and port in its URL, and that PostgreSQL is running there")
 
 
 def test_what_is_not_there(cluster: Postgres, admin: psycopg.Connection) -> None:
@@ -103,20 +103,20 @@ def test_a_right_that_was_taken_away(cluster: Postgres, url: str, admin: psycopg
 def test_a_version_that_is_too_old(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before anything is made there."""
     monkeypatch.setattr(schema, "LEAST", 990_000)
-    assert "must be 13 or newer" in said(url)
+    assert "must be PostgreSQL 13 or newer" in said(url)
 
 
 def test_tables_that_are_gone(url: str, admin: psycopg.Connection) -> None:
     """Somebody has dropped the schema."""
     store = PostgresStore(url)
     admin.execute("DROP SCHEMA vidpoll CASCADE")
-    with pytest.raises(StoreError, match=r"has lost its tables .* start again"):
+    with pytest.raises(StoreError, match=r"has lost its tables .* restart the program"):
         store.jobs()
     store.close()
 
 
 def test_what_cannot_be_a_row(url: str) -> None:
-    """Another try would not help; the store goes on."""
+    """Another attempt would not help; the store continues to work."""
     store = PostgresStore(url)
     for ref in ("acme:\udcff", "acme:\0"):
         with pytest.raises(BadRow):
@@ -135,7 +135,7 @@ def test_its_hook_takes_its_urls_alone(url: str) -> None:
 
 
 def test_a_host_whose_clock_is_wrong(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It takes nobody's shards, and its own stay: all times are the database's."""
+    """It takes no shards of others, and its own stay: all times are the database's."""
     one, right = PostgresStore(url), time.time()
     [shard] = one.take({"acme": 1}, 1)
     monkeypatch.setattr(time, "time", lambda: right + 3600.0)

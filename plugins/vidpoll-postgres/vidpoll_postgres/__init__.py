@@ -21,12 +21,12 @@ def vidpoll_stores(url: str) -> PostgresStore | None:
 
 
 def open_store(url: str) -> PostgresStore:
-    """The store in a database; its tables are made there. Raises StoreError where that does not work."""
+    """The store in a database; missing tables are made. Raises StoreError if the store cannot be opened."""
     try:
         from .store import PostgresStore
     except ImportError as error:
         raise vidpoll.StoreError(
-            f"a store at {url.partition(':')[0]}:// needs psycopg, which does not import ({type(error).__name__}): "
+            f"a store at {url.partition(':')[0]}:// needs psycopg, which cannot be imported ({type(error).__name__}): "
             'pip install "psycopg[binary]"'
         ) from None
     return PostgresStore(url)

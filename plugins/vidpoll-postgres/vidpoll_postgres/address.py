@@ -1,4 +1,4 @@
-"""The URL of a database: what of it may be shown, and what libpq is told. Nothing is connected here."""
+"""The URL of a database: the part that may be shown, and the parameters for libpq. This module does not connect."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ DEFAULTS = {
     "tcp_user_timeout": 10_000,
     "application_name": "vidpoll",
 }
-"""What libpq is told where the URL says nothing: a network that was cut is known after some 10 seconds."""
+"""libpq's parameters unless the URL sets them: a cut network is detected after about 10 seconds."""
 
 _SECRETS = ("password", "sslpassword", "passfile")
 
 
 class Address:
-    """Where a database is. Raises StoreError for a URL that cannot be one; that error quotes nothing of it."""
+    """Where a database is. Raises StoreError for an invalid URL; the error quotes no part of the URL."""
 
     def __init__(self, url: str) -> None:
         given = _read(url)
@@ -39,17 +39,17 @@ class Address:
         return self._shown
 
     def clean(self, text: str) -> str:
-        """What the server or libpq said, on one line and without a password."""
+        """A message of the server or of libpq, on one line and without passwords."""
         return redact.text(" ".join(text.split()), secrets=self.secrets)
 
 
 def _quoted(name: str) -> str:
-    """A name as SQL reads it."""
+    """A name quoted for SQL."""
     return name if re.fullmatch("[a-z_][a-z0-9_]*", name) else '"' + name.replace('"', '""') + '"'
 
 
 def _read(url: str) -> Mapping[str, Any]:
-    """The parts of a URL. A password whose special characters were not encoded may be in any of them."""
+    """The parts of a URL. If special characters of a password were not encoded, any part may contain the password."""
     try:
         given = conninfo_to_dict(url)
     except (psycopg.Error, ValueError):
@@ -65,8 +65,8 @@ def _read(url: str) -> Mapping[str, Any]:
 
 def _wrong() -> StoreError:
     return StoreError(
-        "the store's URL cannot be read: it must be like postgresql://user:password@host:5432/database, with the "
-        "parameters of libpq after a question mark, and any of : / ? # @ % in the password as %3A %2F %3F %23 %40 %25"
+        "the store's URL must be like postgresql://user:password@host:5432/database, with the parameters of libpq "
+        "after a question mark; write : / ? # @ % in the password as %3A %2F %3F %23 %40 %25"
     )
 
 

@@ -1,8 +1,8 @@
-"""The connections to a database: each call of a store is one transaction, which is made again where it was cut.
+"""The connections to a database: each call of a store is one transaction, which is repeated if its connection is lost.
 
-Only so much is asked of a connection that pgbouncer may stand before the server in transaction mode: no prepared
-statements, and no setting that outlives a transaction. psycopg's pool is not used: it keeps why a connection failed to
-itself, waits ever longer between two tries, and its threads do not survive a fork.
+pgbouncer may be in front of the server in transaction mode: there are no prepared statements, and no settings that
+outlive a transaction. psycopg's pool is not used: it hides why a connection failed, waits ever longer between two
+attempts, and its threads do not survive a fork.
 """
 
 from __future__ import annotations
@@ -32,27 +32,27 @@ from .troubles import AGAIN, BAD_ROW, refused_for_good, way_out
 T = TypeVar("T")
 
 PATIENCE = 5.0
-"""Seconds of an outage for which a call is made again; in a longer one each call is tried once."""
+"""Seconds of an outage for which a call is repeated; in a longer one each call is tried once."""
 
 PAUSE = (0.02, 0.3)
-"""Seconds between two tries, drawn at random."""
+"""Seconds between two attempts, drawn at random."""
 
 IDLE = 4
-"""The most connections that are kept for later; as many are open as calls are made at once."""
+"""The most idle connections that are kept; there are as many open connections as simultaneous calls."""
 
 _BEGIN = (
     "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL statement_timeout = '60s'; "
     "SET LOCAL lock_timeout = '10s'; "
-    "SET LOCAL idle_in_transaction_session_timeout = '5s'; "  # a process that was stopped (SIGSTOP) holds no lock
+    "SET LOCAL idle_in_transaction_session_timeout = '5s'; "  # a stopped process (SIGSTOP) keeps no lock
 )
 _NOW = "SELECT extract(epoch FROM now())::float8 AS now"
 _LAZY = "SET LOCAL synchronous_commit = off; "
 _DURABLE = "SET LOCAL synchronous_commit = on; "
-"""Where the server's own setting is off; else that counts, which may be even safer."""
+"""Used if the server's own setting is off; any other setting of the server stays, because it may be even safer."""
 
 
 class _Cut(Exception):
-    """A connection was lost, or none was to be had. `sure`: nothing of the transaction was kept."""
+    """A connection was lost, or could not be made. `sure`: the transaction was certainly not committed."""
 
     def __init__(self, error: psycopg.Error, *, sure: bool) -> None:
         super().__init__(str(error))
@@ -61,9 +61,9 @@ class _Cut(Exception):
 
 
 class Database:
-    """The database at a URL, with its tables, which are made. Raises StoreError where it cannot be used.
+    """The database at a URL; missing tables are made. Raises StoreError if it cannot be used.
 
-    `now` gives the time in place of the database's, for tests.
+    `now` replaces the database's time, for tests.
     """
 
     def __init__(self, url: str, now: Callable[[], float] | None = None) -> None:
@@ -74,7 +74,7 @@ class Database:
         self._lock = ForkLock()
         self._pid = os.getpid()
         self._idle: list[Connection] = []
-        self._inherited: list[list[Connection]] = []  # of the parent of a fork: never used, never closed here
+        self._inherited: list[list[Connection]] = []  # of the parent process: never used, never closed here
         self._failing_since: float | None = None
         self._anchor = (0.0, 0.0)
         self._durable = ""
@@ -83,36 +83,36 @@ class Database:
         self._open()
 
     def _open(self) -> None:
-        self._failing_since = float("-inf")  # who has just written a URL does not wait for it
+        self._failing_since = float("-inf")  # one attempt: the user may have just written a wrong URL
         with self._understood():
             self._do(self._prepare, durable=True)
 
     def _prepare(self, db: Transaction) -> None:
         if db.server_version < schema.LEAST:
             said = f"{db.server_version // 10000}.{db.server_version % 10000}"
-            raise StoreError(f"the store {self.address} is PostgreSQL {said}, and must be 13 or newer: update it")
+            raise StoreError(f"the store {self.address} must be PostgreSQL 13 or newer, got {said}: update the server")
         schema.make(db, self.address)
         if db.one("SELECT 1 WHERE current_setting('synchronous_commit') = 'off'"):
             self._durable = _DURABLE
 
     def close(self) -> None:
-        """Let go of all connections."""
+        """Close all connections."""
         with self._lock:
             self._closed = True
             _close_all(self._pid, self._idle)
 
     @property
     def closed(self) -> bool:
-        """Whether nothing can be kept here any more, because `close` was called."""
+        """Whether `close` was called: nothing can be stored any more."""
         return self._closed
 
     @property
     def owner(self) -> str:
-        """Who we are: this host, this process, this client."""
+        """The owner's name of this client: host, process, client."""
         return f"{self._here}|{owners.me()}|{self._token}"
 
     def now(self) -> float:
-        """The database's time, in Unix seconds, carried on from the last transaction."""
+        """The database's time, in Unix seconds, extrapolated from the last transaction."""
         if self._given_now is not None:
             return self._given_now()
         then, at = self._anchor
@@ -121,10 +121,10 @@ class Database:
     # -- transactions -------------------------------------------------------------------------------------------------
 
     def _ask(self, work: Callable[[Transaction], T], *, who: str = "", durable: bool = False, again: bool = True) -> T:
-        """What a transaction says. Raises StoreError; `who` is the job it is about.
+        """The result of `work`, in one transaction. Raises StoreError; `who` names the jobs that it is about.
 
-        `durable`: it is on the disk when this returns. It is made again where it was undone, or its connection lost;
-        where nobody knows whether it was kept, only if it may be made `again`.
+        `durable`: the transaction is on disk when this returns. It is repeated if it was undone, or its connection was
+        lost. If it is unknown whether it was committed, it is repeated only with `again`.
         """
         with self._understood(who):
             return self._do(work, durable=durable, again=again)
@@ -171,7 +171,7 @@ class Database:
 
     @contextlib.contextmanager
     def _connection(self) -> Iterator[Connection]:
-        """A connection without a transaction, which is kept for later where it is well."""
+        """A connection without a transaction. It is kept for later use, unless it is broken."""
         connection = self._kept() or self._connect()
         try:
             yield connection
@@ -208,13 +208,13 @@ class Database:
         connection.close()
 
     def _forget(self) -> None:
-        """One connection was lost: the others are likely to be."""
+        """Close the idle connections: after the loss of one, the others are probably lost."""
         with self._own():
             _close_all(self._pid, self._idle)
 
     @contextlib.contextmanager
     def _own(self) -> Iterator[None]:
-        """The connections of this process: a child that was forked makes its own."""
+        """Guard the connections of this process: a forked child makes its own."""
         with self._lock:
             if self._pid != os.getpid():
                 self._pid = os.getpid()
@@ -225,7 +225,7 @@ class Database:
 
     @contextlib.contextmanager
     def _understood(self, who: str = "") -> Iterator[None]:
-        """Whatever goes wrong becomes a StoreError with the way out."""
+        """Turn any error into a StoreError with the way out."""
         try:
             yield
         except (psycopg.Error, OSError, *BAD_ROW) as error:
@@ -234,7 +234,7 @@ class Database:
 
 
 def _rolled_back(connection: Connection) -> bool:
-    """Whether a connection is well, and nothing of its transaction is left."""
+    """Whether the connection works, and its transaction is rolled back."""
     with contextlib.suppress(psycopg.Error):
         connection.execute(b"ROLLBACK")
         return True
@@ -242,6 +242,6 @@ def _rolled_back(connection: Connection) -> bool:
 
 
 def _close_all(pid: int, connections: list[Connection]) -> None:
-    """Close connections, in the process that has opened them."""
+    """Close connections, if this is the process that opened them."""
     while connections and os.getpid() == pid:
         connections.pop().close()

@@ -1,8 +1,7 @@
-"""Jobs in a PostgreSQL store: facts, verdicts, who tells them, and the files that are wanted."""
+"""Jobs in a PostgreSQL store: facts, verdicts, which process reports them, and the wanted files."""
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -14,7 +13,7 @@ from .presence import LATER, Presence
 from .transaction import Row, Transaction
 
 CHANGE = "pg_current_xact_id()::text::bigint"
-"""What makes a row news of its shard: the number of the transaction that wrote it."""
+"""The number of the transaction that wrote a row: it makes the row news of its shard."""
 
 _INSERT = f"""
     WITH new AS MATERIALIZED (
@@ -29,13 +28,13 @@ _INSERT = f"""
         operation = coalesce(kept.operation, excluded.operation)
     WHERE (kept.base_url, kept.key, kept.operation) IS DISTINCT FROM
         (excluded.base_url, coalesce(kept.key, excluded.key), coalesce(kept.operation, excluded.operation))"""
-"""New rows, numbered as they come and written in the order of `_LOCKED`; of a job that is kept already, only what was
-not known of its submit."""
+"""New rows, numbered in the given order and written in the order of `_LOCKED`. For a job that is already stored, only
+unknown facts of its submit are added."""
 
 _LOCKED = """
     SELECT ref, facts, ended_at, told_at, teller, teller_since FROM vidpoll.jobs WHERE ref = ANY(%s)
     ORDER BY ref FOR NO KEY UPDATE"""
-"""In one order everywhere: two stores that write the same jobs wait for each other, and not in a circle."""
+"""The same order everywhere: two stores that write the same jobs wait for each other without a deadlock."""
 
 _WRITE = """
     UPDATE vidpoll.jobs AS kept SET facts = new.facts, requests = kept.requests + new.requests,
@@ -50,7 +49,7 @@ class Jobs(Presence):
     """The part of a store that keeps jobs."""
 
     def enter(self, jobs: Iterable[tuple[str, Origin, Mapping[str, Any]]]) -> dict[str, KeptJob]:
-        """Keep jobs (reference, origin, facts) that are not kept yet; all as they are kept, but for damaged rows."""
+        """Store jobs (reference, origin, facts) that are not stored yet; return all as stored, without damaged rows."""
         wanted = {ref: KeptJob(ref, origin, facts=facts) for ref, origin, facts in reversed(list(jobs))}
         new = list(wanted.values())[::-1]
 
@@ -59,10 +58,10 @@ class Jobs(Presence):
             return db.rows(f"SELECT {table_rows.JOB} FROM vidpoll.jobs WHERE ref = ANY(%s)", list(wanted))
 
         found = self._ask(enter, who=table_rows.who(wanted))
-        return {kept.ref: kept for kept in readable(found)}
+        return {kept.ref: kept for kept in table_rows.readable(found)}
 
     def get(self, ref: str) -> KeptJob | None:
-        """A job as it is kept; None where it is not."""
+        """A job as it is stored; None if it is not."""
         sql = f"SELECT {table_rows.JOB} FROM vidpoll.jobs WHERE ref = %s"
         return self._ask(lambda db: _kept(db.one(sql, ref)), who=ref)
 
@@ -80,7 +79,7 @@ class Jobs(Presence):
         return self._ask(lambda db: [table_rows.kept(row) for row in db.rows(sql, account, number)])
 
     def save(self, rows: Iterable[Saved]) -> None:
-        """Keep what is known of jobs now; a verdict that is kept already is not written over."""
+        """Store the current facts of jobs; a stored verdict is not overwritten."""
         rows = list(rows)
 
         def save(db: Transaction) -> None:
@@ -91,7 +90,7 @@ class Jobs(Presence):
         self._ask(save, who=table_rows.who(row.ref for row in rows))
 
     def end(self, rows: Iterable[Saved]) -> Mapping[str, bool | None]:
-        """Keep verdicts, the first one of each job; whether telling them is up to us, None where one is not kept."""
+        """Store verdicts, the first of each job. For each: whether this store must report it; None if not stored."""
         first = list({row.ref: row for row in reversed(list(rows))}.values())
         return self._ask(lambda db: self._end(db, first), who=table_rows.who(row.ref for row in first), durable=True)
 
@@ -109,17 +108,17 @@ class Jobs(Presence):
         return said | dict.fromkeys(self._claim(db, known), True)
 
     def claim(self, refs: Iterable[str]) -> set[str]:
-        """The jobs whose verdict is kept and was not told, and is ours to tell from now on."""
+        """The jobs whose stored verdict was not reported, and which this store must report from now on."""
         refs = list(refs)
         untold = "SELECT ref FROM vidpoll.jobs WHERE ref = ANY(%s) AND ended_at IS NOT NULL AND told_at IS NULL"
         found = [row["ref"] for row in self._ask(lambda db: db.rows(untold, refs))]
-        if not found:  # most were told: no need to write
+        if not found:  # most were reported: no need to write
             return set()
         who = table_rows.who(found)
         return self._ask(lambda db: self._claim(db, db.rows(_LOCKED, found)), who=who, durable=True)
 
     def _claim(self, db: Transaction, rows: Iterable[Row]) -> set[str]:
-        """Of verdicts that are kept, those that nobody has told and nobody is telling: we do, from now on."""
+        """Claim the stored verdicts that were not reported, and that no living process is reporting."""
         free = {
             row["ref"]
             for row in rows
@@ -131,29 +130,29 @@ class Jobs(Presence):
         return free
 
     def told(self, refs: Iterable[str]) -> None:
-        """The hooks have heard these verdicts."""
+        """The hooks were notified of these verdicts."""
         refs = sorted(refs)
         sql = "UPDATE vidpoll.jobs SET told_at = %s, teller = NULL WHERE ref = ANY(%s) AND ended_at IS NOT NULL"
         self._ask(lambda db: db.run(sql, db.now, refs), who=table_rows.who(refs), durable=True)
 
     def untold(self, refs: Iterable[str]) -> None:
-        """The hooks did not hear these: they are anybody's to claim."""
+        """The hooks were not notified of these verdicts: any process may claim them."""
         refs = sorted(refs)
         sql = "UPDATE vidpoll.jobs SET teller = NULL WHERE ref = ANY(%s) AND teller = %s"
         self._ask(lambda db: db.run(sql, refs, self.owner), who=table_rows.who(refs))
 
     def later(self, refs: Iterable[str]) -> None:
-        """The hooks will say when they have heard these (`told`); until then they are there to claim, AGAIN s later."""
+        """The hooks will report later that they heard these (`told`); until then they can be claimed AGAIN s later."""
         refs = sorted(refs)
         sql = "UPDATE vidpoll.jobs SET teller = %s, teller_since = %s WHERE ref = ANY(%s) AND told_at IS NULL"
         self._ask(lambda db: db.run(sql, LATER, db.now, refs), who=table_rows.who(refs))
 
     def drop(self, ref: str, *, strange: bool = False) -> None:
-        """Forget a job and its files; `strange`: only where this store did not submit it."""
+        """Forget a job and its files; with `strange` only a job that this store did not submit."""
         self._ask(lambda db: drop(db, ref, "(%s OR operation IS NULL)", not strange), who=ref)
 
     def _prune(self, db: Transaction, before: float, lost: Sequence[int]) -> int:
-        """Drop the jobs whose verdict was kept before a moment and told, and these submits."""
+        """Drop the jobs whose verdict was stored before a Unix second and reported, and the submits in `lost`."""
         old = "told_at IS NOT NULL AND ended_at < %s AND (key IS NULL OR NOT " + _OPEN + ")"
         gone = db.run(f"DELETE FROM vidpoll.jobs WHERE {old}", before)
         gone += db.run("DELETE FROM vidpoll.submits WHERE number = ANY(%s)", list(lost))
@@ -163,7 +162,7 @@ class Jobs(Presence):
     # -- files --------------------------------------------------------------------------------------------------------
 
     def want(self, wanted: WantedFiles) -> None:
-        """Keep that files were asked for."""
+        """Store a wish for files."""
         sql = (
             "INSERT INTO vidpoll.files (ref, target, kinds, at) VALUES (%s, %s, %s, %s) "
             "ON CONFLICT (ref, target, kinds) DO NOTHING"
@@ -172,19 +171,19 @@ class Jobs(Presence):
         self._ask(lambda db: db.run(sql, *row, db.now), who=wanted.ref)
 
     def unwant(self, wanted: WantedFiles) -> None:
-        """They are there, or will never be."""
+        """Drop a wish: its files are there, or will never be."""
         sql = r"DELETE FROM vidpoll.files WHERE ref = %s AND rtrim(target, '/\') = %s AND kinds = %s"
         row = (wanted.ref, wanted.target.rstrip("/\\"), ",".join(wanted.kinds))
         self._ask(lambda db: db.run(sql, *row), who=wanted.ref)
 
     def wanted(self) -> list[WantedFiles]:
-        """The files that were asked for and are not all there yet, the oldest first."""
+        """The wishes whose files are not all there yet, the oldest first."""
         rows = self._ask(lambda db: db.rows("SELECT ref, target, kinds FROM vidpoll.files ORDER BY at, number"))
         return [WantedFiles(row["ref"], row["target"], tuple(row["kinds"].split(","))) for row in rows]
 
 
 def insert(db: Transaction, jobs: Sequence[KeptJob]) -> None:
-    """New rows; of a job that is kept already, only what was not known of its submit."""
+    """Insert jobs; for a job that is already stored, add only unknown facts of its submit."""
     columns = zip(*map(_columns, jobs), strict=True)
     if jobs:
         db.run(_INSERT, *map(list, columns), db.now)
@@ -198,20 +197,11 @@ def _columns(job: KeptJob) -> tuple[object, ...]:
 
 
 def drop(db: Transaction, ref: str, where: str, value: object) -> None:
-    """Forget a job of which something holds, and its files; what a batch had of it has failed."""
+    """Forget a job that meets a condition, and its files; its row in a batch counts as failed."""
     if db.one(f"SELECT 1 FROM vidpoll.jobs WHERE ref = %s AND {where} FOR UPDATE", ref, value) is not None:
         ledger.dropped(db, ref)
         db.run("DELETE FROM vidpoll.jobs WHERE ref = %s", ref)
         db.run("DELETE FROM vidpoll.files WHERE ref = %s", ref)
-
-
-def readable(rows: Iterable[Row]) -> list[KeptJob]:
-    """Rows as they are kept; one that is damaged costs no other one."""
-    found = []
-    for row in rows:
-        with contextlib.suppress(ValueError):
-            found.append(table_rows.kept(row))
-    return found
 
 
 def _kept(row: Row | None) -> KeptJob | None:
@@ -223,7 +213,7 @@ def _locked(db: Transaction, rows: Iterable[Saved]) -> dict[str, Row]:
 
 
 def _turns(rows: Iterable[Saved]) -> Iterable[Sequence[Saved]]:
-    """Rows in such groups, in their order, that no job is twice in one."""
+    """Rows in groups, in order, such that no job is in a group twice."""
     turns: list[dict[str, Saved]] = [{}]
     for row in rows:
         if row.ref in turns[-1]:
@@ -233,7 +223,7 @@ def _turns(rows: Iterable[Saved]) -> Iterable[Sequence[Saved]]:
 
 
 def _write(db: Transaction, rows: Iterable[Saved], kept: Mapping[str, Row]) -> set[str]:
-    """Write facts over those that are kept, but not over a newer vidpoll's; the jobs where that was done."""
+    """Overwrite stored facts, except those of a newer vidpoll; return the jobs that were written."""
     written = []
     for row in rows:
         before = table_rows.facts_of(kept[row.ref]["facts"])

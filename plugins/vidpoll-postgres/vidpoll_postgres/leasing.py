@@ -1,4 +1,4 @@
-"""Who asks about the jobs of a PostgreSQL store: leases of single jobs, and shards of whole accounts."""
+"""Which process polls the jobs of a PostgreSQL store: leases of single jobs, and shards of whole accounts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from vidpoll.storage import table_rows
 from vidpoll.storage.protocol import NOTHING, TRUSTED, TTL, Block, Gauges, KeptJob, Leases, Shard, Slowed, spent
 
 from . import shards
-from .jobs import readable
 from .presence import Presence
 from .transaction import Row, Transaction
 
@@ -23,14 +22,14 @@ _LEASE = """
     WHERE kept.ref = seen.ref AND kept.owner IS NOT DISTINCT FROM seen.owner
         AND kept.owned_until IS NOT DISTINCT FROM seen.until
     RETURNING kept.ref"""
-"""Where a lease is still as it was seen: who was faster has it. Nothing is locked but what is written."""
+"""Writes a lease only if it is still as it was read: the faster process gets it. Only written rows are locked."""
 
 
 class Leasing(Presence):
-    """The part of a store that says who asks."""
+    """The part of a store that decides which process polls."""
 
     def lease(self, refs: Iterable[str], seconds: float) -> Leases:
-        """Become the one who polls these jobs, for so many seconds from now, where nobody else is."""
+        """Take the right to poll these jobs, for so many seconds from now, unless another process has it."""
         wanted = list(dict.fromkeys(refs))
         return self._ask(lambda db: self._lease(db, wanted, seconds), who=table_rows.who(wanted))
 
@@ -43,14 +42,14 @@ class Leasing(Presence):
         return Leases(mine, frozenset(refs) - mine, frozenset(ref for ref in got if how[ref] == "taken"))
 
     def _write(self, db: Transaction, seen: Sequence[Row], until: float) -> set[str]:
-        """Write leases over those that were seen; the jobs where nobody was faster."""
+        """Overwrite the leases that were read; return the jobs for which no other process was faster."""
         columns = [[row[name] for row in seen] for name in ("ref", "owner", "owned_until")]
         return {row["ref"] for row in db.rows(_LEASE, self.owner, until, *columns)} if seen else set()
 
     def _how(self, db: Transaction, row: Row, owner: str | None) -> str:
-        """What is to be done about the lease of a job whose shard has this owner.
+        """The action for the lease of a job whose shard has this owner.
 
-        "mine": nothing; "lease": write it; "taken": the same, over one that lasts still; "elsewhere": nothing.
+        "mine": none; "lease": write it; "taken": write it over a lease that still lasts; "elsewhere": none.
         """
         lasts = (row["owned_until"] or 0.0) > db.now
         ours = row["owner"] == self.owner and lasts
@@ -61,13 +60,13 @@ class Leasing(Presence):
         return "taken" if lasts and row["owner"] not in (None, self.owner) else "lease"
 
     def release(self, refs: Iterable[str]) -> None:
-        """Others may ask about these jobs from now on."""
+        """Other processes may poll these jobs from now on."""
         sql = "UPDATE vidpoll.jobs SET owner = NULL, owned_until = NULL WHERE ref = ANY(%s) AND owner = %s"
         refs = sorted(refs)
         self._ask(lambda db: db.run(sql, refs, self.owner), who=table_rows.who(refs))
 
     def leased(self, ref: str) -> bool:
-        """Whether another one asks about a job."""
+        """Whether another process polls a job."""
 
         def leased(db: Transaction) -> bool:
             row = db.one(_LEASES, [ref])
@@ -82,7 +81,7 @@ class Leasing(Presence):
     # -- shards -------------------------------------------------------------------------------------------------------
 
     def beat(self) -> float:
-        """Say that we are alive; the monotonic second until which our shards are ours without a doubt."""
+        """Write a heartbeat; return the monotonic second until which this store certainly owns its shards."""
         until = time.monotonic() + TRUSTED * TTL
         self._ask(lambda db: shards.beat(db, self.owner))
         return until
@@ -92,30 +91,30 @@ class Leasing(Presence):
         return self._ask(shards.accounts)
 
     def take(self, accounts: Mapping[str, int], most: int) -> list[Shard]:
-        """Become the owner of at most so many shards that are free, drawn at random."""
-        self.beat()  # a transaction of its own: the thread of the heartbeat waits for no taking
+        """Become the owner of at most `most` free shards, drawn at random."""
+        self.beat()  # a transaction of its own, so that the heartbeat's thread need not wait for this one
         return self._ask(lambda db: shards.take(db, self.owner, accounts, most, self._dead(db)))
 
     def held(self) -> set[Shard]:
-        """The shards that are ours still."""
+        """The shards that this store still owns."""
         sql = "SELECT account, part, parts, fence FROM vidpoll.shards WHERE owner = %s"
         return {Shard(**row) for row in self._ask(lambda db: db.rows(sql, self.owner))}
 
     def give(self, given: Iterable[Shard]) -> None:
-        """Let go of shards, where they are still ours."""
+        """Release shards, if this store still owns them."""
         given = sorted(given)
         if given:
             self._ask(lambda db: shards.give(db, self.owner, given))
 
     def news(self, shards_: Sequence[Shard], mark: float) -> tuple[list[KeptJob], float]:
-        """What is new in shards since a mark, and the mark of now."""
+        """The jobs that are new in shards since a mark, and the current mark."""
         if not shards_:
             return [], mark
         rows, now = self._ask(lambda db: shards.news(db, shards_, mark))
-        return [kept for kept in readable(rows) if not kept.newer], now
+        return [kept for kept in table_rows.readable(rows) if not kept.newer], now
 
     def spend(self, account: str, wanted: int, rate: float | None = None, told: Slowed = NOTHING) -> Block:
-        """A block of an account's rate, in which all processes have their share."""
+        """A block of an account's rate, which all processes share."""
 
         def spend(db: Transaction) -> Block:
             row = db.one(_RATE, account)
@@ -130,5 +129,5 @@ class Leasing(Presence):
         return self._ask(spend)
 
     def gauges(self) -> Gauges:
-        """What an operator wants to see."""
+        """The store's figures for an operator."""
         return self._ask(lambda db: shards.gauges(db, self._dead(db)))

@@ -1,7 +1,7 @@
-"""The rows of batches in a PostgreSQL store: what was begun, what it costs, whether there is room. Only SQL lives here.
+"""The rows of batches in a PostgreSQL store: begun attempts, their costs, and the room for more. Only SQL is here.
 
-An attempt of a row is one submit, and the key of that ties the two together: what became of it is read off the submits
-and the jobs, so that it costs no commit.
+An attempt of a row is one submit, and the submit's key links the two. The outcome of an attempt is read from the
+submits and the jobs, and needs no commit of its own.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from vidpoll.storage.protocol import KeptRow, Ledger, NoRoom, Order
 from .transaction import Row, Transaction
 
 Gone = Callable[[str, float], bool]
-"""Whether an owner, who began something at that Unix second, is not there any more."""
+"""Whether an owner that began something at a Unix second is gone."""
 
 _ROWS = """
     SELECT r.*, s.number, s.reason, s.owner, s.at, j.ref AS job, j.ended_at AS job_ended_at,
@@ -27,7 +27,7 @@ _SUBMIT = "SELECT 1 FROM vidpoll.submits AS s WHERE s.account = r.account AND s.
 _JOB = "SELECT 1 FROM vidpoll.jobs AS j WHERE j.account = r.account AND j.key = r.key"
 
 _CLOSE = 1e-9
-"""Of a budget: a sum of prices may be beyond it by such a share, for floats are not exact."""
+"""The share by which a sum of prices may exceed a budget, because floats are not exact."""
 
 
 _SAME = ("row", "attempt", "digest", "account", "operation", "price", "unit", "charged", "begun_at")
@@ -39,15 +39,15 @@ def rows(db: Transaction, batch: str, gone: Gone) -> dict[str, KeptRow]:
 
 
 def lock(db: Transaction, order: Order, account: str) -> None:
-    """Until the end of the transaction nobody else takes room of this batch, or at this account."""
+    """Until the end of the transaction no other process takes room of this batch, or at this account."""
     for what in (f"vidpoll batch {order.batch}", f"vidpoll slots {account}"):
         db.run("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", what)
 
 
 def check(db: Transaction, order: Order, gone: Gone, *, known: bool) -> None:
-    """Raise NoRoom where another attempt of the row stands in the way: it is bought, or somebody else is at it.
+    """Raise NoRoom if another attempt of the row prevents this one: it is bought, or another process works on it.
 
-    `known`: the key of this attempt is in use, so that nothing will be sent.
+    `known`: the key of this attempt is already in use, so nothing will be sent.
     """
     newest = db.one(f'{_ROWS} AND r."row" = %s ORDER BY r.attempt DESC LIMIT 1', order.batch, order.row)
     if newest is None:
@@ -63,7 +63,7 @@ def check(db: Transaction, order: Order, gone: Gone, *, known: bool) -> None:
 
 
 def enter(db: Transaction, order: Order, account: str, operation: str) -> None:
-    """Take what an order asks for, in the transaction of its submit. Raises NoRoom: then nothing is written."""
+    """Reserve the room of an order, in the transaction of its submit. Raises NoRoom: then nothing is written."""
     if order.limit is not None and _bought(db, order.batch) >= order.limit:
         raise NoRoom("limit")
     if order.budget is not None:
@@ -84,9 +84,9 @@ def enter(db: Transaction, order: Order, account: str, operation: str) -> None:
 def settle(
     db: Transaction, place: tuple[str, str, int], said: tuple[str, float, str, str, tuple[str, ...]]
 ) -> bool:  # fmt: skip
-    """Keep how an attempt (batch, row, number) ended: state, charged, category, problem, paths; whether that is so.
+    """Store the end of an attempt (batch, row, number): state, charged, category, problem, paths. True if stored.
 
-    It is not while the outcome of its submit is unknown, or its job has no verdict: it may be paid for yet.
+    It is not stored while the outcome of its submit is unknown, or its job has no verdict: it may still be charged.
     """
     *words, paths = said
     sql = (
@@ -99,7 +99,7 @@ def settle(
 
 
 def dropped(db: Transaction, ref: str) -> None:
-    """The job is about to be dropped: an attempt of which nobody has said how it ended is not bought again by that."""
+    """The job is about to be dropped: its unsettled attempt counts as failed, so that it is not bought again."""
     db.run(
         "UPDATE vidpoll.batch_rows SET state = 'failed', charged = price, category = '', paths = '[]', ref = %s, "
         "ended_at = %s, problem = 'its job was dropped from the store' WHERE state IS NULL AND (account, key) IN "
@@ -109,7 +109,7 @@ def dropped(db: Transaction, ref: str) -> None:
 
 
 def ledger(db: Transaction, batch: str, gone: Gone) -> dict[str, Ledger]:
-    """What a batch has cost, and what it may cost yet, by unit."""
+    """What a batch has cost, and what it may still cost, by unit."""
     found: dict[str, list[float]] = {}
     settled = "SELECT unit, coalesce(sum(charged), 0) AS charged FROM vidpoll.batch_rows "
     for row in db.rows(f"{settled} WHERE batch = %s AND state IS NOT NULL GROUP BY unit", batch):
@@ -123,7 +123,7 @@ def ledger(db: Transaction, batch: str, gone: Gone) -> dict[str, Ledger]:
 
 
 def in_flight(db: Transaction, account: str) -> int:
-    """The jobs of an account without a verdict, and its submits under way or of unknown outcome."""
+    """The number of an account's jobs without a verdict, and of its submits in progress or of unknown outcome."""
     row = db.one(
         "SELECT (SELECT count(*) FROM vidpoll.jobs WHERE account = %s AND ended_at IS NULL) + "
         "(SELECT count(*) FROM vidpoll.submits WHERE account = %s) AS number",
@@ -133,9 +133,9 @@ def in_flight(db: Transaction, account: str) -> int:
 
 
 def _bought(db: Transaction, batch: str) -> int:
-    """The jobs of a batch that were bought, or may have been; not those that were refused, or failed free of charge.
+    """The number of jobs of a batch that were bought, or may have been, without refused ones and free failures.
 
-    Of a job without a price nothing tells that it was free.
+    A failed job without a price counts as bought: nothing says that it was free.
     """
     row = db.one(
         "SELECT (SELECT count(*) FROM vidpoll.batch_rows WHERE batch = %s AND state IS NOT NULL AND ref IS NOT NULL "

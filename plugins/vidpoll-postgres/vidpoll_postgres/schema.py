@@ -1,7 +1,7 @@
-"""The tables of a store, in the schema `vidpoll` of a database, and how they become those of this version.
+"""The tables of a store, in the schema `vidpoll` of a database, and their migrations to this version.
 
-Only SQL lives here. A migration is text that is never changed once it was released: the next one is added behind it.
-Programs of the version before may be at work while it runs, and after it.
+Only SQL is here. A migration is never changed after its release: the next one is added behind it. Programs of the
+previous version may run during a migration, and after it.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from vidpoll import StoreError
 from .transaction import Transaction
 
 LOCK = 0x76696470
-"""The advisory lock of those who make the tables ("vidp")."""
+"""The advisory lock for making the tables ("vidp")."""
 
 LEAST = 130_000
-"""The oldest PostgreSQL with all that is used: transaction numbers that never wrap (xid8)."""
+"""The oldest usable PostgreSQL: it has transaction numbers that never wrap (xid8)."""
 
 MIGRATIONS = (
     """
@@ -65,7 +65,7 @@ MIGRATIONS = (
 
 
 def make(db: Transaction, place: object) -> None:
-    """Make the tables, or bring them to this version; where that was done, nothing is written. Raises StoreError."""
+    """Make the tables, or migrate them to this version; current tables are not written. Raises StoreError."""
     if version(db) == len(MIGRATIONS):
         return
     db.run("SELECT pg_advisory_xact_lock(%s)", LOCK)
@@ -76,7 +76,7 @@ def make(db: Transaction, place: object) -> None:
             "update vidpoll-postgres"
         )
     if there == 0:
-        if db.one("SELECT 1 FROM pg_namespace WHERE nspname = 'vidpoll'") is None:  # else we may not be allowed to
+        if db.one("SELECT 1 FROM pg_namespace WHERE nspname = 'vidpoll'") is None:  # the role may lack CREATE
             db.script("CREATE SCHEMA vidpoll")
         db.script("CREATE TABLE vidpoll.version (number INTEGER NOT NULL); INSERT INTO vidpoll.version VALUES (0)")
     for migration in MIGRATIONS[there:]:
@@ -85,8 +85,8 @@ def make(db: Transaction, place: object) -> None:
 
 
 def version(db: Transaction) -> int:
-    """How many migrations were made; 0 where there are no tables."""
-    tables = "SELECT 1 FROM pg_class WHERE relname = 'version' AND relnamespace = "  # to_regclass may be out of date
+    """The number of migrations that were made; 0 without tables."""
+    tables = "SELECT 1 FROM pg_class WHERE relname = 'version' AND relnamespace = "  # to_regclass may be stale
     if db.one(f"{tables} (SELECT oid FROM pg_namespace WHERE nspname = 'vidpoll')") is None:
         return 0
     row = db.one("SELECT number FROM vidpoll.version")

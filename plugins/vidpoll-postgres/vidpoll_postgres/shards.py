@@ -1,7 +1,7 @@
-"""Shards of accounts in a PostgreSQL store: who has them, who is alive, what is new in them. Only SQL lives here.
+"""Shards of accounts in a PostgreSQL store: their owners, the living owners, their news. Only SQL is here.
 
-Of each account one division is in use, and `divisions` says which: whoever takes a shard shares the row of its account,
-and whoever changes the division locks it.
+Each account has one division in use, recorded in `divisions`. Taking a shard locks the account's row there in share
+mode; changing the division locks the row exclusively.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from vidpoll.storage.protocol import AGAIN, PARTS, TTL, Gauges, Shard, bucket
 from .transaction import Row, Transaction
 
 Owned = Mapping[str, Mapping[tuple[int, int], str]]
-"""By account, and by part and parts: the owner of each shard that has one which is alive."""
+"""By account, and by (part, parts): the owner of each shard that has a living owner."""
 
 FORGOTTEN = 86400.0
 """Seconds after which the last heartbeat of an owner is deleted."""
@@ -36,7 +36,7 @@ _SNAPSHOT = """
     SELECT pg_snapshot_xmin(pg_current_snapshot())::text::float8 AS least,
         pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS most,
         (floor(extract(epoch FROM pg_postmaster_start_time()) * 1000)::bigint %% 1024) / 1024.0::float8 AS server"""
-"""A transaction's number is far below 2^43, so that a float keeps it, and 1,024th parts of one, exactly."""
+"""A transaction's number is far below 2^43, so a float represents it, and its 1,024th parts, exactly."""
 
 _ACCOUNTS = """
     WITH RECURSIVE each (account) AS (
@@ -45,10 +45,10 @@ _ACCOUNTS = """
         SELECT (SELECT min(account) FROM vidpoll.jobs WHERE told_at IS NULL AND account > each.account)
         FROM each WHERE account IS NOT NULL
     ) SELECT account FROM each WHERE account IS NOT NULL"""
-"""One step an account, and not one a job."""
+"""One step per account, not one per job."""
 
 _UNTOLD = "ended_at IS NOT NULL AND told_at IS NULL AND teller IS DISTINCT FROM 'later'"
-"""What is to be heard later has an index of its own: only that is looked at whose time is over."""
+"""Verdicts to be heard later have an index of their own: only overdue ones are read."""
 
 _NEW = f"""
     SELECT {table_rows.JOB}, bucket FROM vidpoll.jobs WHERE account = ANY(%s) AND change >= %s AND change < %s
@@ -64,7 +64,7 @@ _PART = f"SELECT {table_rows.JOB} FROM vidpoll.jobs WHERE account = %s AND bucke
 
 
 def beat(db: Transaction, owner: str) -> None:
-    """An owner is alive."""
+    """Write the heartbeat of an owner."""
     db.run(
         "INSERT INTO vidpoll.owners (owner, seen) VALUES (%s, %s) "
         "ON CONFLICT (owner) DO UPDATE SET seen = excluded.seen",
@@ -73,13 +73,13 @@ def beat(db: Transaction, owner: str) -> None:
 
 
 def leave(db: Transaction, owner: str) -> None:
-    """An owner goes, and those of whom nothing was heard for a day are forgotten."""
+    """Remove an owner, and those whose last heartbeat is more than a day old."""
     db.run("UPDATE vidpoll.shards SET owner = NULL WHERE owner = %s", owner)
     db.run("DELETE FROM vidpoll.owners WHERE owner = %s OR seen < %s", owner, db.now - FORGOTTEN)
 
 
 def owned(db: Transaction, us: str, accounts: Collection[str], dead: Collection[str]) -> Owned:
-    """The shards of accounts that have an owner which is alive; we are, or could not ask."""
+    """The shards of accounts that have a living owner; this store counts as alive."""
     where = f"account = ANY(%s) AND (owner = %s OR {_ALIVE})"
     sql = f"SELECT account, part, parts, owner FROM vidpoll.shards AS s WHERE {where}"
     found: dict[str, dict[tuple[int, int], str]] = {}
@@ -89,14 +89,14 @@ def owned(db: Transaction, us: str, accounts: Collection[str], dead: Collection[
 
 
 def owner_of(ref: str, owned: Owned) -> str | None:
-    """Who has the shard in which a job lies."""
+    """The owner of the shard that contains a job; None without one."""
     shards = owned.get(ref.partition(":")[0], {})
-    parts = next(iter(shards), (0, 1))[1]  # all who live divide an account alike
+    parts = next(iter(shards), (0, 1))[1]  # all living owners use the same division of an account
     return shards.get((bucket(ref) % parts, parts))
 
 
 def take(db: Transaction, owner: str, accounts: Mapping[str, int], most: int, dead: Collection[str]) -> list[Shard]:
-    """Have an owner take shards that are free. What another one is just taking is passed over."""
+    """Make an owner take free shards. Shards that another owner is just taking are skipped."""
     divisions = db.rows("SELECT account, parts FROM vidpoll.divisions WHERE account = ANY(%s)", list(accounts))
     known = {row["account"]: row["parts"] for row in divisions}
     other = {account: accounts[account] for account in sorted(accounts) if known.get(account) != accounts[account]}
@@ -107,7 +107,7 @@ def take(db: Transaction, owner: str, accounts: Mapping[str, int], most: int, de
 
 
 def _divide(db: Transaction, wanted: Mapping[str, int], dead: Collection[str]) -> None:
-    """Divide accounts, but for those of which one that is alive has a shard of another division."""
+    """Divide accounts, except those with a living owner of a shard of another division."""
     names = list(wanted)
     new = "INSERT INTO vidpoll.divisions (account, parts) SELECT unnest(%s::text[]), 0 ON CONFLICT (account) DO NOTHING"
     db.run(new, names)
@@ -125,7 +125,7 @@ def _divide(db: Transaction, wanted: Mapping[str, int], dead: Collection[str]) -
         "AS free (account, parts) WHERE d.account = free.account",
         *given,
     )
-    db.run(  # of those who are gone: one may be back
+    db.run(  # shards of owners that are gone: such an owner may come back
         "UPDATE vidpoll.shards AS s SET owner = NULL FROM unnest(%s::text[], %s::int[]) AS free (account, parts) "
         "WHERE s.account = free.account AND s.parts <> free.parts AND s.owner IS NOT NULL",
         *given,
@@ -139,7 +139,7 @@ def _divide(db: Transaction, wanted: Mapping[str, int], dead: Collection[str]) -
 
 
 def give(db: Transaction, owner: str, shards: Sequence[Shard]) -> None:
-    """Have an owner let go of shards."""
+    """Make an owner release shards."""
     db.run(
         "UPDATE vidpoll.shards AS s SET owner = NULL FROM unnest(%s::text[], %s::int[], %s::int[], %s::int[]) "
         "AS given (account, part, parts, fence) WHERE (s.account, s.part, s.parts, s.fence) = "
@@ -150,13 +150,13 @@ def give(db: Transaction, owner: str, shards: Sequence[Shard]) -> None:
 
 
 def news(db: Transaction, shards: Sequence[Shard], mark: float) -> tuple[list[Row], float]:
-    """The rows of jobs that are new in shards since a mark, and the mark of now.
+    """The rows of jobs that are new in shards since a mark, and the current mark.
 
-    A mark is the oldest transaction that was not done when it was made: what commits later has that number or a higher
-    one, however late it commits. What stands behind its point tells the start of the server: after another one all is
-    new, for the server may be a replica that lacks the last transactions, or a dump's copy that counts anew.
+    A mark is the number of the oldest transaction that was not finished when the mark was made: every later commit has
+    that number or a higher one. The fraction of a mark identifies the start of the server. After another start all rows
+    are new, because the server may be a replica without the last transactions, or a dump's copy that counts anew.
     """
-    snapshot = db.one(_SNAPSHOT)  # before the rows: one may come twice
+    snapshot = db.one(_SNAPSHOT)  # before the rows, so that none is missed; one may appear twice
     assert snapshot is not None
     now = snapshot["least"] + snapshot["server"]
     if mark % 1 != snapshot["server"] or not mark:
@@ -170,7 +170,7 @@ def news(db: Transaction, shards: Sequence[Shard], mark: float) -> tuple[list[Ro
 
 
 def _all(db: Transaction, shards: Sequence[Shard]) -> list[Row]:
-    """The rows of all jobs of shards that are unfinished."""
+    """The rows of all unfinished jobs of shards."""
     whole = [shard.account for shard in shards if shard.parts == 1]
     rows = db.rows(_WHOLE, whole) if whole else []
     for shard in shards:
@@ -180,7 +180,7 @@ def _all(db: Transaction, shards: Sequence[Shard]) -> list[Row]:
 
 
 def gauges(db: Transaction, dead: Collection[str]) -> Gauges:
-    """What an operator wants to see."""
+    """The store's figures for an operator."""
     alive = (db.now - TTL, list(dead))
     whole = (
         f"SELECT account FROM vidpoll.shards AS s WHERE owner IS NOT NULL AND {_ALIVE} "

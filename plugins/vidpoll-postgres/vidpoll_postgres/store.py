@@ -1,4 +1,4 @@
-"""The store: all of its parts, and how it is left."""
+"""The store, made of its parts; closing and pruning it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from .transaction import Transaction
 
 
 class PostgresStore(Jobs, Leasing, Submits, Store):
-    """The database at a URL like `postgresql://user@host/database`. Raises StoreError where it cannot be used."""
+    """The database at a URL like `postgresql://user@host/database`. Raises StoreError if it cannot be used."""
 
     def close(self) -> None:
-        """Let go of our leases and shards, and of the database."""
+        """Release this store's leases and shards, and close its connections."""
 
         def leave(db: Transaction) -> None:
             db.run("UPDATE vidpoll.jobs SET owner = NULL, owned_until = NULL WHERE owner = %s", self.owner)
@@ -31,9 +31,9 @@ class PostgresStore(Jobs, Leasing, Submits, Store):
         super().close()
 
     def reopen(self, refs: Iterable[str]) -> None:
-        """Nothing is to be done: a database never moves away."""
+        """Do nothing: unlike a file, a database is never moved or replaced."""
 
     def prune(self, before: float) -> int:
-        """Drop the jobs whose verdict was told, and the lost submits that were begun, before a moment; how many."""
+        """Drop the jobs whose verdict was reported, and the lost submits that began, before a Unix second; how many."""
         lost = [each for each in self.submits() if each.at < before and not each.key.startswith(OF_BATCHES)]
         return self._ask(lambda db: self._prune(db, before, [each.number for each in lost]))

@@ -1,4 +1,4 @@
-"""Submits and batches in a PostgreSQL store: each submit is kept before it is sent, and a key is one job."""
+"""Submits and batches in a PostgreSQL store: each submit is stored before it is sent, and a key is one job."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class Submits(Presence):
     def begin(
         self, origin: Origin, operation: str, sent: Mapping[str, Any], *, key: str = "", order: Order | None = None
     ) -> int | KeptJob | Submission:
-        """Keep that a submit is about to be sent; its number. Where its key is in use: what has it. Raises NoRoom."""
-        number = int.from_bytes(os.urandom(6), "big")  # one that was forgotten, or is in a backup, is no other's
+        """Store that a submit is about to be sent; return its number, or what already has its key. Raises NoRoom."""
+        number = int.from_bytes(os.urandom(6), "big")  # random, so that a forgotten or restored number is not reused
         key = key if order is None else order.key
         row = (number, *table_rows.where(origin), operation, table_rows.to_json(sent))
 
         def begin(db: Transaction) -> int | KeptJob | Submission:
-            if db.one(_SUBMIT, number) is not None:  # this transaction was made before, and its answer was lost
+            if db.one(_SUBMIT, number) is not None:  # this transaction was committed before, but its reply was lost
                 return number
             if order is not None:
                 ledger.lock(db, order, origin.account)
@@ -48,7 +48,7 @@ class Submits(Presence):
         return self._ask(begin, durable=True)
 
     def begin_again(self, earlier: Submission) -> int | Submission:
-        """Keep that a submit of unknown outcome is about to be sent again; its number. `earlier` where it cannot."""
+        """Store that a submit of unknown outcome is about to be sent again; its number, or `earlier` if that fails."""
 
         def begin_again(db: Transaction) -> int | Submission:
             row = db.one(_SUBMIT, earlier.number)
@@ -61,16 +61,16 @@ class Submits(Presence):
         return self._ask(begin_again, durable=True, again=False)
 
     def keyed(self, account: str, key: str) -> KeptJob | Submission | None:
-        """What has the key: a job, or a submit, whose `reason` is empty while it is under way; None: it is free."""
+        """What has the key: a job, or a submit (`reason` is empty while it is in progress); None if the key is free."""
         return self._ask(lambda db: self._keyed(db, account, key))
 
     def _lock_key(self, db: Transaction, account: str, key: str) -> KeptJob | Submission | None:
-        """What has a key, which nobody else takes until the end of the transaction."""
+        """What has a key; no other process can take the key until the end of the transaction."""
         db.run("SELECT pg_advisory_xact_lock(hashtextextended(%s, 1))", f"{account} {key}")
         return self._keyed(db, account, key)
 
     def _keyed(self, db: Transaction, account: str, key: str) -> KeptJob | Submission | None:
-        # The submit first: it may become a job between the two, and then neither would be seen the other way round.
+        # The submit first: it may become a job between the two reads, and in the other order neither would be seen.
         submit = db.one("SELECT * FROM vidpoll.submits WHERE account = %s AND key = %s", account, key)
         if submit is not None:
             return table_rows.submission(submit, under_way=not self._lost(db, submit))
@@ -80,7 +80,7 @@ class Submits(Presence):
     def _order(
         self, db: Transaction, order: Order, account: str, operation: str, found: KeptJob | Submission | None
     ) -> None:
-        """Take what an order asks for; nothing where its submit is known already. Raises NoRoom."""
+        """Reserve the room of an order, unless its submit is already known. Raises NoRoom."""
         ledger.check(db, order, self._left_by(db), known=found is not None)
         if found is None:
             ledger.enter(db, order, account, operation)
@@ -90,7 +90,7 @@ class Submits(Presence):
                 raise NoRoom("elsewhere")
 
     def _lost(self, db: Transaction, row: Row) -> bool:
-        """Whether the outcome of a submit is unknown; else it is under way."""
+        """Whether the outcome of a submit is unknown; otherwise it is in progress."""
         return row["reason"] is not None or self._left(db, row["owner"], row["at"])
 
     def _left_by(self, db: Transaction) -> ledger.Gone:
@@ -101,12 +101,12 @@ class Submits(Presence):
         self._ask(lambda db: db.run("DELETE FROM vidpoll.submits WHERE number = %s", number))
 
     def lost(self, number: int, reason: str) -> None:
-        """Nobody knows whether it was received."""
+        """It is unknown whether the submit was received."""
         sql = "UPDATE vidpoll.submits SET reason = %s WHERE number = %s"
         self._ask(lambda db: db.run(sql, reason, number), durable=True)
 
     def submitted(self, number: int, job: KeptJob, before: float = math.inf) -> None:
-        """A submit has become a job. What was kept under its id `before` was another job's: some servers count anew."""
+        """A submit has become a job. A job stored under its id `before` is another one: some servers count anew."""
 
         def submitted(db: Transaction) -> None:
             if not db.one("SELECT 1 FROM vidpoll.jobs WHERE ref = %s AND key = %s", job.ref, job.key):
@@ -117,7 +117,7 @@ class Submits(Presence):
         self._ask(submitted, who=job.ref, durable=True)
 
     def adopt(self, number: int, ref: str, facts: Mapping[str, Any]) -> bool:
-        """A submit of unknown outcome is this job, which has its key from then on; False where it cannot be."""
+        """Declare that a submit of unknown outcome is this job, which takes its key; False if that is impossible."""
 
         def adopt(db: Transaction) -> bool:
             row = db.one(_SUBMIT, number)
@@ -131,7 +131,7 @@ class Submits(Presence):
         return self._ask(adopt, who=ref, durable=True, again=False)
 
     def submits(self) -> list[Submission]:
-        """The submits whose outcome is unknown, the oldest first; not those that are under way."""
+        """The submits whose outcome is unknown, the oldest first; not those in progress."""
 
         def submits(db: Transaction) -> list[Submission]:
             rows = db.rows("SELECT * FROM vidpoll.submits ORDER BY at, number")
@@ -142,7 +142,7 @@ class Submits(Presence):
     # -- batches ------------------------------------------------------------------------------------------------------
 
     def batch_rows(self, batch: str) -> dict[str, KeptRow]:
-        """The newest attempt of each row of a batch that was begun."""
+        """The newest attempt of each begun row of a batch."""
         return self._ask(lambda db: ledger.rows(db, batch, self._left_by(db)))
 
     def settle(
@@ -157,14 +157,14 @@ class Submits(Presence):
         problem: str = "",
         paths: Iterable[str] = (),
     ) -> bool:
-        """Keep how an attempt ended, and what it has cost. False: its submit has no outcome yet, or its job none."""
+        """Store how an attempt ended, and its cost. False while its submit or its job has no outcome."""
         said = (state, charged, category, problem, tuple(map(str, paths)))
         return self._ask(lambda db: ledger.settle(db, (batch, row, attempt), said))
 
     def ledger(self, batch: str) -> dict[str, Ledger]:
-        """What a batch has cost, and what it may cost yet, by unit."""
+        """What a batch has cost, and what it may still cost, by unit."""
         return self._ask(lambda db: ledger.ledger(db, batch, self._left_by(db)))
 
     def in_flight(self, account: str) -> int:
-        """The jobs of an account without a verdict, and its submits under way or of unknown outcome."""
+        """The number of an account's jobs without a verdict, and of its submits in progress or of unknown outcome."""
         return self._ask(lambda db: ledger.in_flight(db, account))

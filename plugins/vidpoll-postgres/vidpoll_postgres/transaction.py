@@ -1,4 +1,4 @@
-"""One transaction: statements to rows. Nothing of psycopg is known to those who write SQL."""
+"""One transaction: statements in, rows out. The modules with SQL do not use psycopg directly."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Transaction:
         return self._connection.info.server_version
 
     def rows(self, sql: str, *values: object) -> list[Row]:
-        """What a statement returns. Placeholders are `%s`, and a percent sign is two."""
+        """The rows that a statement returns. Placeholders are `%s`; write a percent sign as `%%`."""
         return self._connection.execute(sql.encode(), values).fetchall()
 
     def one(self, sql: str, *values: object) -> Row | None:
@@ -31,9 +31,9 @@ class Transaction:
         return self._connection.execute(sql.encode(), values).fetchone()
 
     def run(self, sql: str, *values: object) -> int:
-        """How many rows a statement has changed."""
+        """The number of rows that a statement changed."""
         return self._connection.execute(sql.encode(), values).rowcount
 
     def script(self, sql: str) -> None:
-        """Several statements, without values."""
+        """Run several statements, without values."""
         self._connection.execute(sql.encode())

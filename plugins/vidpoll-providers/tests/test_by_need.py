@@ -1,4 +1,4 @@
-"""One provider of the pack costs one module: the others are known by name, and imported when they are asked for."""
+"""One provider of the pack costs one module: the others are known by name, and imported at their first use."""
 
 from __future__ import annotations
 

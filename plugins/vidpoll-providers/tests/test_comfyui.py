@@ -84,11 +84,11 @@ def test_a_value_is_put_into_the_workflow(path: str, value: Any, node: str, fiel
 @pytest.mark.parametrize(
     ("fields", "told"),
     [
-        ({"CLIPTextEncode.text": "x"}, r"several are called 'CLIPTextEncode' \(nodes 6, 7\)"),
-        ({"9.text": "x"}, "there is no node '9'; nodes: 6"),
-        ({"6.txt": "x"}, r"CLIPTextEncode \(node 6\) has these inputs: text, clip"),
-        ({"6.text": 2024}, "6.text: it must be text, as in the workflow: 'a sea'"),
-        ({"3.seed": float("nan")}, "3.seed: it must be"),
+        ({"CLIPTextEncode.text": "x"}, r"several nodes are called 'CLIPTextEncode' \(6, 7\)"),
+        ({"9.text": "x"}, "there is no node '9'; the workflow's nodes: 6"),
+        ({"6.txt": "x"}, r"CLIPTextEncode \(node 6\) has no input 'txt'; its inputs: text, clip"),
+        ({"6.text": 2024}, "6.text must be text, as in the workflow: 'a sea'"),
+        ({"3.seed": float("nan")}, "3.seed must be"),
         ({"6.text": Path("a.png")}, "upload the file first"),
         ({"seed": 7}, "NODE.INPUT, like 6.seed"),
         ({"workflow": {"nodes": [], "links": []}}, "File > Export"),
@@ -159,9 +159,9 @@ def test_the_place_in_the_queue(old: bool) -> None:
     ("script", "code", "told"),
     [
         ([UNKNOWN, count(0)], "lost", "the server was restarted, or cleared"),
-        ([UNKNOWN, count(10_000)], "evicted", "which is full"),
-        ([UNKNOWN, count(4)], "unknown", "where 4 others are: cancelled while it waited"),
-        ([UNKNOWN, OLD], "unknown", "cancelled while it waited"),
+        ([UNKNOWN, count(10_000)], "evicted", "The history is full"),
+        ([UNKNOWN, count(4)], "unknown", "which contain 4 other jobs: cancelled while it was queued"),
+        ([UNKNOWN, OLD], "unknown", "cancelled while it was queued"),
         ([OLD, queue(), answer({})], "unknown", "or dropped from a full history"),
     ],
 )
@@ -278,8 +278,8 @@ def test_a_cancel(script: list[Response], lines: list[str], state: State | None)
 @pytest.mark.parametrize(
     ("script", "told"),
     [
-        ([queue([item(1, HERS)])], "nothing is cancelled"),
-        ([WAITS, EMPTY, RUNS], "it began to run just then"),
+        ([queue([item(1, HERS)])], "nothing was cancelled"),
+        ([WAITS, EMPTY, RUNS], "the job started running just then"),
     ],
 )
 def test_a_cancel_that_comes_too_late(script: list[Response], told: str) -> None:
@@ -308,7 +308,7 @@ def test_a_delete_takes_the_record_of_a_job_that_is_over() -> None:
     """Of one that runs it would do nothing, and say so with HTTP 200."""
     client, wire = client_of([RUNS, queue(), EMPTY])
     with client:
-        with pytest.raises(vidpoll.Conflict, match="it waits or runs"):
+        with pytest.raises(vidpoll.Conflict, match="the job is queued or running"):
             client.delete(REF)
         client.delete(REF)
     assert asked(wire)[-1].startswith("POST /history ")
@@ -316,7 +316,7 @@ def test_a_delete_takes_the_record_of_a_job_that_is_over() -> None:
 
 @pytest.mark.parametrize("name", ["in.png", "in.mp4", "in.wav"])
 def test_an_upload_gives_the_name_that_a_loader_takes(tmp_path: Path, name: str) -> None:
-    """One route for images, videos and sound; the name in the answer counts."""
+    """One route for images, videos and sound; the name in the response decides."""
     (tmp_path / name).write_bytes(b"\x89PNG\0")
     client, wire = client_of([answer({"name": f"{name} (1)", "subfolder": "", "type": "input"})])
     with client:
@@ -326,7 +326,7 @@ def test_an_upload_gives_the_name_that_a_loader_takes(tmp_path: Path, name: str)
 
 
 def test_many_jobs_are_asked_for_by_the_list_of_those_that_are_not_over() -> None:
-    """It tells the place of each that waits, where it is whole."""
+    """If it is the whole list, each queued job has its position."""
     rows = [{"id": JOB, "status": "pending", "priority": 9}, {"id": HERS, "status": "pending", "priority": -1}]
     page = comfyui.parse_list(answer({"jobs": rows, "pagination": {"has_more": False}}), "")
     assert [(row.job_id, row.queue_position) for row in page.items] == [(JOB, 1), (HERS, 0)]
@@ -377,5 +377,5 @@ def test_v2_upload_gives_what_stands_in_a_workflow(tmp_path: Path) -> None:
     body: Any = comfycloud.submit_request({"workflow": flow, "1.image": value, "idempotency_key": "k1"})
     assert body.json == {"workflow": {"1": {"class_type": "LoadImage", "inputs": {"image": value}}}}
     assert body.headers["Idempotency-Key"] == "k1"
-    with pytest.raises(vidpoll.InvalidField, match="it must end in"):
+    with pytest.raises(vidpoll.InvalidField, match="the file name must end in"):
         comfycloud.upload_request(tmp_path / "in.exe")

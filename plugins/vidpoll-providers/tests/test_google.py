@@ -95,7 +95,7 @@ def test_an_id_that_leads_elsewhere_is_refused(job_id: str) -> None:
 
 
 def test_fields_go_where_vertex_has_them(tmp_path: Path) -> None:
-    """Into the instance, beside it, or into the parameters, those that are not known too; an image in three ways."""
+    """Into the instance, beside it, or into the parameters, including unknown fields; an image in three ways."""
     (tmp_path / "a.png").write_bytes(PNG)
     submit = provider(vertex).submit["video"].request
     packed = {"bytesBase64Encoded": "iVBORw0KGgoAAAAAAAAAAA==", "mimeType": "image/png"}
@@ -139,7 +139,7 @@ HELD_BACK = Problem("", kind="moderated_output", charged=False)
     ],
 )  # fmt: skip
 def test_done_without_samples_is_a_refusal(more: dict[str, Any], state: State, problem: Problem | None) -> None:
-    """With a count or a reason it is; without either nobody knows why there is none, and it is asked for again."""
+    """With a count or a reason it is; without either the cause is unknown, and vidpoll polls again."""
     said = read(vertex, {"name": NAME, **more}, NAME)
     assert (said.state, said.problem, said.assets) == (state, problem, ())
 
@@ -165,7 +165,7 @@ def interaction(*content: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 
 def test_the_key_goes_to_google_alone(tmp_path: Path) -> None:
-    """With the question, the file's state and the file; not to another place that an answer names or redirects to."""
+    """With status requests, for the file and its state; not to another host that a response names or redirects to."""
     clip = Response(200, {"content-type": "video/mp4", "content-length": "108"}, b"\0\0\0\x18ftypisom" + bytes(96))
     elsewhere = "https://storage.example/clip.mp4"
     script = {
@@ -199,7 +199,7 @@ def test_the_key_goes_to_google_alone(tmp_path: Path) -> None:
     ],
 )
 def test_the_state_of_the_file(file: Response, state: State, assets: int) -> None:
-    """A file that is not active yet is waited for; where the file cannot be asked, the interaction's word counts."""
+    """vidpoll waits for a file that is not active yet; if the file cannot be polled, the interaction's word decides."""
     script = {"/interactions/": [answer(interaction({"type": "video", "uri": FILE}))], "/files/": [file]}
     client, _ = client_of(gemini, script)
     with client:
@@ -225,7 +225,7 @@ def test_what_could_not_be_waited_for_is_not_sent(field: dict[str, Any]) -> None
 
 
 def test_a_model_that_ended_says_what_there_is() -> None:
-    """Veo on the Gemini API is gone since 2026-10-22; another model that is gone is told as Google tells it."""
+    """Veo ended on the Gemini API on 2026-10-22; another ended model is reported in Google's words."""
     text = "This model models/{} is no longer available."
     problems = [
         provider(gemini).error(

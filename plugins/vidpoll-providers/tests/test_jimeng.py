@@ -71,7 +71,7 @@ def told(code: Any, **data: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("status", [200, 400])
 @pytest.mark.parametrize("code", [50411, 50412, 50413, 50511, 50512])
 def test_moderation_is_a_failed_task(code: int, status: int) -> None:
-    """Told when a task is asked about, it is the verdict, whatever the HTTP status."""
+    """In response to a status request it is final, whatever the HTTP status."""
     assert PROVIDER.status.parse(answer(told(code), status), ID).state is State.FAILED  # type: ignore[union-attr]
     assert 400 in PROVIDER.status.verdicts
 
@@ -94,7 +94,7 @@ def test_a_code_decides_beside_done_alone(code: Any, word: str, state: State) ->
 
 @pytest.mark.parametrize(("code", "kind"), [(50430, "capacity"), (50429, "rate"), (50500, "internal"), (1, "unknown")])
 def test_other_codes_are_no_verdict(code: int, kind: str) -> None:
-    """The task goes on: the question alone was refused."""
+    """The task continues: only the request was refused."""
     with pytest.raises(vidpoll.Refused) as caught:
         PROVIDER.status.parse(answer(told(code)), ID)
     assert caught.value.kind == kind
@@ -110,7 +110,7 @@ def test_no_such_task() -> None:
     "body", [b"<html>", b'{"ResponseMetadata": {"Error": "x"}}', b'{"ResponseMetadata": []}', b"[]"]
 )
 def test_a_refusal_that_says_nothing(body: bytes) -> None:
-    """Whatever comes is borne."""
+    """Any body is tolerated."""
     assert PROVIDER.error(Response(403, {"content-type": "application/json"}, body)).kind is None
 
 

@@ -72,7 +72,7 @@ def test_the_first_part_of_an_id_names_its_api(job_id: str, line: str) -> None:
 
 @pytest.mark.parametrize("job_id", ["luma/1", "kling/1", "a/b/c"])
 def test_an_api_that_there_is_not_is_told(job_id: str) -> None:
-    """It is not asked for at the market."""
+    """No request goes to the market for it."""
     with pytest.raises(vidpoll.BadReference, match="API is veo, aleph, modify or runway"):
         PROVIDER.status.request(job_id)
 

@@ -57,7 +57,7 @@ def client_of(module: ModuleType, script: list[Response]) -> tuple[vidpoll.Clien
     ],
 )
 def test_openai_s_own_answers_say_that_it_ended(message: str, headers: dict[str, str], told: bool) -> None:
-    """What api.openai.com answers leads to OPENAI_BASE_URL; what another server answers is left alone."""
+    """A refusal by api.openai.com names OPENAI_BASE_URL; a refusal by another server is left alone."""
     problem = provider(openai).error(answer({"error": {"message": message}}, 404, **headers))
     assert ("ended on 2026-09-24" in problem.message, "set OPENAI_BASE_URL" in problem.message) == (told, told)
 
@@ -102,7 +102,7 @@ def test_vllm_takes_forms_alone() -> None:
 
 @pytest.mark.parametrize("module", [openai, litellm])
 def test_a_remix_names_its_video_in_the_path(module: ModuleType) -> None:
-    """The id, with whatever stands in it, is one segment."""
+    """The id, with any characters, is one segment."""
     sent = provider(module).submit["remix"].request({"video_id": "video_a/b=", "prompt": "in fog"})
     assert sent == Request("POST", "/videos/video_a%2Fb%3D/remix", json={"prompt": "in fog"})
 
@@ -133,7 +133,7 @@ def test_sglang_s_several_videos() -> None:
 
 
 def test_file_path_is_no_url() -> None:
-    """It stands in SGLang's answers from the submit on, and is a path of the server's disk."""
+    """SGLang's responses contain it from the submit on; it is a path on the server's disk."""
     said = read(sglang, {"id": "v1", "status": "in_progress", "file_path": "/srv/out/v1.mp4"})
     assert (said.state, said.assets) == (State.RUNNING, ())
 
@@ -141,7 +141,7 @@ def test_file_path_is_no_url() -> None:
 @pytest.mark.parametrize("status", [400, 422, 500, 503])
 @pytest.mark.parametrize("module", [openai, vllm])
 def test_a_failed_job_in_the_body_of_an_error(module: ModuleType, status: int) -> None:
-    """Such an answer is the verdict; the same status without the job is a fault, and the wait goes on."""
+    """Such a response is final; the same status without the job is a fault, and the wait continues."""
     job = {"id": "v1", "status": "failed", "error": {"code": status, "message": "out of memory"}}
     outage = {"status": "failed", "error": {"message": "overloaded", "type": "x", "code": status}}
     done = {"id": "v1", "status": "completed"}
@@ -163,7 +163,7 @@ def packed(upstream: str, more: str = "") -> str:
 
 
 def test_litellm_1_106_names_the_job_otherwise_in_a_poll() -> None:
-    """Two ids with one upstream's id in them are one job, and the one that was asked with stays; others are foreign."""
+    """Two ids with the same upstream id are one job, and the id of the request stays; others are foreign."""
     asked, told = packed("video_a1", ";deployment_id:d1"), packed("video_a1")
     for named in (asked, told, "video_a1"):
         assert read(litellm, {"id": named, "status": "in_progress"}, asked).job_id == asked
@@ -191,7 +191,7 @@ def test_a_failed_job_of_vllm_behind_litellm() -> None:
 
 
 def test_a_400_of_litellm_is_a_verdict_where_it_holds_the_job() -> None:
-    """A failed job is not told as a bad request; a wrong key stays what it is."""
+    """A failed job is not reported as a bad request; a wrong key stays a wrong key."""
     asked = packed("video_gen_7")
     job = {"id": "video_gen_7", "status": "failed", "error": {"code": 400, "message": "no image"}}
     message = f"litellm.BadRequestError: OpenAIException - {json.dumps(job)}"

@@ -75,7 +75,7 @@ def test_a_gateway_serves_the_content_itself(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("status", [408, 500, 502])
 def test_a_lost_submit_is_not_sent_again(status: int) -> None:
-    """There is neither a list nor an idempotency key: nobody could find the job."""
+    """There is neither a list nor an idempotency key: the job could not be found."""
     client, wire = client_of([answer({"error": {"code": status, "message": "Provider returned error"}}, status)])
     with client, pytest.raises(vidpoll.SubmitUnknown):
         client.submit("openrouter", "video", model="google/veo-3.1", prompt="a sea")
@@ -117,7 +117,7 @@ def test_the_end_is_that_of_signed_urls(urls: dict[str, object], end: float | No
 
 
 def test_a_push_is_signed_over_time_comma_body() -> None:
-    """And what it says is read like an answer."""
+    """And its content is read like a status response."""
     body = json.dumps(
         {"type": "video.generation.failed", "data": {"id": "v1", "status": "failed", "error": "no"}}
     ).encode()

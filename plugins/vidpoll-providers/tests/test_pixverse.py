@@ -33,7 +33,7 @@ def client(*names: str) -> tuple[vidpoll.Client, FakeTransport]:
 
 
 def test_each_request_has_a_trace_id_of_its_own() -> None:
-    """Of a submit and of every question after it; the key stands beside it."""
+    """For a submit and every later request; the key is sent with it."""
     it, wire = client("submit.json", "generating.json", "generating.json", "success.json")
     with it:
         job = it.wait(it.submit("pixverse", "text", model="v5", prompt="a sea"), timeout=600)
@@ -84,17 +84,17 @@ def test_a_push_is_signed_as_a_query(pairs: list[Any]) -> None:
 @pytest.mark.parametrize(
     ("change", "body", "why"),
     [
-        ({}, b'{"id": "8"}', "the signature is not that of the secret"),
-        ({}, b"[]", "the signature is not that of the secret"),
-        ({}, b"7", "the body is no JSON object"),
-        ({}, b"{", "the body is no JSON object"),
+        ({}, b'{"id": "8"}', "the signature does not match the secret"),
+        ({}, b"[]", "the signature does not match the secret"),
+        ({}, b"7", "the body is not a JSON object"),
+        ({}, b"{", "the body is not a JSON object"),
         (
             {"Webhook-Timestamp": "1789990000"},
             b"{}",
-            "its time is 10100 s off this machine's clock, and 300 s are allowed",
+            "its time differs from this machine's clock by 10100 s; at most 300 s are allowed",
         ),
-        ({"Webhook-Nonce": ""}, b"{}", "must be there"),
-        ({"Webhook-Timestamp": "soon"}, b"{}", "must be there"),
+        ({"Webhook-Nonce": ""}, b"{}", "must be present"),
+        ({"Webhook-Timestamp": "soon"}, b"{}", "must be present"),
     ],
 )
 def test_another_push_is_not_taken(change: dict[str, str], body: bytes, why: str) -> None:
@@ -125,5 +125,5 @@ def test_an_empty_balance_is_told_and_an_absent_one_is_not() -> None:
     """One of the two numbers is enough."""
     quota: Any = PROVIDER.quota
     assert quota.parse(Response(200, {}, b'{"ErrCode": 0, "Resp": {"credit_package": 0}}'), "").balance == 0
-    with pytest.raises(vidpoll.Malformed, match="tells no credits"):
+    with pytest.raises(vidpoll.Malformed, match="contains no credits"):
         quota.parse(Response(200, {}, b'{"ErrCode": 0, "Resp": {}}'), "")

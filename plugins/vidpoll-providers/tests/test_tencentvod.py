@@ -84,7 +84,7 @@ def test_no_files_are_no_error(odd: object) -> None:
 
 @pytest.mark.parametrize("job_id", ["AigcVideoTask-1", "1500000000", "-AigcVideoTask-1", "٣-AigcVideoTask-1", ""])
 def test_an_id_without_its_application(job_id: str) -> None:
-    """The API wants the application beside the id, and nobody else knows it."""
+    """The API requires the application as well as the id, and only the id contains it."""
     with pytest.raises(vidpoll.BadReference, match="APPLICATION-AigcVideoTask-"):
         PROVIDER.status.request(job_id)
 

@@ -79,7 +79,7 @@ def test_no_credit_is_money_whatever_its_status(status: int) -> None:
     ],
 )
 def test_a_rate_that_money_would_raise_is_a_rate(status: int, text: str, kind: str | None) -> None:
-    """The limits are those of the account's level, which a top-up raises: waiting helps, too."""
+    """The limits are those of the account's level, which a top-up raises: waiting also helps."""
     assert PROVIDER.error(answer({"code": status, "message": text}, status)).kind == kind
 
 
@@ -137,7 +137,7 @@ def test_a_push_is_signed_and_comes_bare() -> None:
 
 
 def test_the_price_is_asked_once_for_all_prompts() -> None:
-    """Prompt and seed do not change it; what the account gets cheaper is told cheaper."""
+    """Prompt and seed do not change it; a discount of the account is included."""
     told = {"model_id": "a/b", "price": 0.05, "discounted_price": 0.045, "currency": "USD"}
     client, wire = client_of([answer({"code": 200, "message": "success", "data": told})])
     with client:

@@ -67,7 +67,7 @@ def test_another_400_ends_no_job() -> None:
 
 @pytest.mark.parametrize("status", [429, 403])
 def test_no_credit_is_money_and_not_a_rate(status: int) -> None:
-    """Waiting would not help: it is told at once."""
+    """Waiting would not help: it is reported at once."""
     text = "Your team has either used all available credits or reached its monthly spending limit."
     client, wire = client_of([(status, {"code": "Some resource has been exhausted", "error": text})])
     with client, pytest.raises(vidpoll.PaymentRequired):
@@ -105,7 +105,7 @@ def test_the_ways_to_give_a_file(tmp_path: Path) -> None:
 
 
 def test_what_moderation_holds_back_has_no_file() -> None:
-    """Done, with a URL even, and without respect: failed. Another kind of value is no answer."""
+    """Done, even with a URL, and without respect: failed. Another type of value is not a usable response."""
     held = {"status": "done", "video": {"url": VIDEO, "respect_moderation": False}}
     said = provider().status.parse(Response(200, {}, json.dumps(held).encode()), "r1")
     assert isinstance(said, vidpoll.Snapshot)

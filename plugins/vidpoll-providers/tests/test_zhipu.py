@@ -25,7 +25,7 @@ def client(*answers: tuple[int, str]) -> tuple[vidpoll.Client, FakeTransport]:
 
 @pytest.mark.parametrize("name", ["error-429-1113.json", "error-429-1113-cn.json"])
 def test_no_balance_is_no_rate(name: str) -> None:
-    """HTTP 429 with 1113 does not pass by waiting: the user is told, after one further question at most."""
+    """HTTP 429 with 1113 does not pass by waiting: the user is told, after one further poll at most."""
     it, wire = client((429, name), (429, name))
     with it:
         with pytest.raises(vidpoll.PaymentRequired) as refused:
@@ -36,7 +36,7 @@ def test_no_balance_is_no_rate(name: str) -> None:
 
 
 def test_a_rate_limit_is_borne() -> None:
-    """1302 passes: the job is asked for again."""
+    """1302 passes: the job is polled again."""
     it, wire = client((429, "error-429-1302.json"), (200, "processing.json"), (200, "success.json"))
     with it:
         job = it.wait(f"zhipu:{ID}", timeout=600)

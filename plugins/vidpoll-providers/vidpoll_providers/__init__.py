@@ -1,1 +1,1 @@
-"""Providers for vidpoll: one module each, which vidpoll imports when its provider is named. Nothing lives here."""
+"""Providers for vidpoll: one module each, which vidpoll imports when its provider is named. This module is empty."""

@@ -1,7 +1,7 @@
 """Volcengine Ark (China) and BytePlus ModelArk (Singapore) for vidpoll: the models of the Seedance family.
 
 Facts: docs.byteplus.com/en/docs/ModelArk/1520757 and 1521309, www.volcengine.com/docs/82379/1299023 (errors), and the
-vendor's SDK, volcengine-python-sdk@b5be43b5. What is marked "second hand" is from clients of others.
+vendor's SDK, volcengine-python-sdk@b5be43b5. Facts marked "second hand" come from other clients.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ KINDS = {
     **dict.fromkeys(("InputTextSensitiveContentDetected", "InputImageSensitiveContentDetected"), "moderated_input"),
     **dict.fromkeys(("OutputVideoSensitiveContentDetected", "OutputAudioSensitiveContentDetected"), "moderated_output"),
     **dict.fromkeys(("RateLimitExceeded", "ModelAccountRpmRateLimitExceeded"), "rate"),
-    **dict.fromkeys(("QuotaExceeded", "ServerOverloaded"), "capacity"),  # the quota is that of queued tasks
+    **dict.fromkeys(("QuotaExceeded", "ServerOverloaded"), "capacity"),  # the quota limits the queued tasks
     "InternalServiceError": "internal",
 }
-SITES = "a key works at its own site alone: set ARK_BASE_URL to that of Volcengine or of BytePlus"
+SITES = "a key works at its own site only: set ARK_BASE_URL to the URL of Volcengine or of BytePlus"
 
 
 def read_error(response: vidpoll.Response) -> vidpoll.Problem:
-    """A refusal of Ark, or of the gateway before it, which has a shape of its own."""
+    """A refusal of Ark, or of the gateway in front of it, whose refusals have a shape of their own."""
     said = parsing.problem(response)
     try:
         outer = parsing.at(response.json(), "ResponseMetadata.Error")
@@ -49,7 +49,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         "https://ark.cn-beijing.volces.com/api/v3",
         vidpoll.Bearer("ARK_API_KEY"),
         pacing=vidpoll.Pacing(floor=10.0, typical=(25.0, 360.0)),
-        words={"pending": State.QUEUED, "processing": State.RUNNING},  # of sites that host it, second hand
+        words={"pending": State.QUEUED, "processing": State.RUNNING},  # other sites that host the API; second hand
         reader={
             "verdicts": (declare.Verdict(400, "video_not_ready", State.RUNNING),),  # second hand
             "problem": declare.problems(KINDS),

@@ -1,4 +1,4 @@
-"""Comfy Cloud, by the Comfy API v2, which comfy-api-proxy and Comfy's deployments speak, too.
+"""Comfy Cloud, by the Comfy API v2, which comfy-api-proxy and Comfy's deployments also speak.
 
 Facts: https://docs.comfy.org/api-reference/v2, comfy-sdk 0.5.0 (its bindings of /api/v2) and comfy-api-proxy 0.1.6.
 """
@@ -19,7 +19,7 @@ from .comfyui import WORKFLOW, kind_of, only, taken, told_of
 WORDS = {
     "queued": State.QUEUED,
     "running": State.RUNNING,
-    "canceling": State.RUNNING,  # a request and no end: the next answer may say running, or succeeded
+    "canceling": State.RUNNING,  # a request, not an end: the next response may say running, or succeeded
     "succeeded": State.COMPLETED,
     "canceled": State.CANCELLED,
     "failed": State.FAILED,
@@ -28,7 +28,7 @@ WORDS = {
 
 
 def refine(said: Snapshot, data: Mapping[str, Any], job_id: str) -> Snapshot:
-    """The files, and the node that failed. `expires_at` is the end of the record, `url_expires_at` that of a URL."""
+    """Add the files, and the node that failed. `expires_at` ends the record, `url_expires_at` a URL."""
     files = assets(data.get("outputs")) if said.state is State.COMPLETED else ()
     node = {name: parsing.text(parsing.at(data, f"error.{name}")) for name in ("node_id", "class_type")}
     if said.problem is not None and node["node_id"]:
@@ -39,7 +39,7 @@ def refine(said: Snapshot, data: Mapping[str, Any], job_id: str) -> Snapshot:
 
 
 def assets(outputs: object) -> tuple[Asset, ...]:
-    """Videos first. The kind by content type, then by name: the proxy calls an mp4 an image, and its size 0."""
+    """Videos first. The kind follows the content type, then the name: the proxy calls an mp4 an image of size 0."""
     found: list[Asset] = []
     for output in only(outputs, dict):
         ends = parsing.timestamp(output.get("url_expires_at"))
@@ -94,19 +94,19 @@ def submit_request(fields: Mapping[str, Any]) -> Request:
 
 
 def upload_request(path: Path) -> Request:
-    """A file as an asset; its name and what it is stand beside it."""
+    """Upload a file as an asset, with its name and content type as further fields of the form."""
     kind = TYPES.get(path.suffix.lower())
     if kind is None:
-        raise vidpoll.InvalidField(f"{path.name}: it must end in {', '.join(TYPES)}")
+        raise vidpoll.InvalidField(f"{path.name}: the file name must end in {', '.join(TYPES)}")
     sent, body = declare.form({"content_type": kind, "file_path": path.name, "file": path})
     return Request("POST", "/api/v2/assets", headers={"Content-Type": sent}, body=body)
 
 
 def parse_uploaded(response: Response, about: str) -> dict[str, Any]:
-    """What stands in a workflow where a file's name would."""
+    """The object that takes the place of a file name in a workflow."""
     told = parsing.text(parsing.json_object(response).get("id"))
     if told is None:
-        raise vidpoll.Malformed(f"the answer does not name the file: {parsing.problem(response)}")
+        raise vidpoll.Malformed(f"the response does not name the file: {parsing.problem(response)}")
     return {"__type": "core/ASSET", "info": {"id": told}}
 
 
@@ -131,7 +131,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         "comfycloud",
         base_url="https://cloud.comfy.org",
         auth=vidpoll.Bearer("COMFY_API_KEY"),
-        pacing=vidpoll.Pacing(floor=2.0),  # none is documented; the vendor's SDK asks every 0.5 to 5 s
+        pacing=vidpoll.Pacing(floor=2.0),  # none is documented; the vendor's SDK polls every 0.5 to 5 s
         status=declare.status("GET /api/v2/jobs/{id}", JOB),
         submit={"workflow": replace(SEND, request=submit_request, fields=told_of(RULES))},
         list=declare.cursor_pages("GET /api/v2/jobs", ROW, rows="jobs", token="cursor", next="next_cursor"),

@@ -1,6 +1,6 @@
 """ComfyUI for vidpoll. Known: the routes of 0.3.64 and 0.33.0 of https://github.com/comfyanonymous/ComfyUI (server.py,
-execution.py, comfy_execution/jobs.py). A server since 0.6 tells of a job in one answer, below /api/jobs. An older one
-has the queue, and then the history: in this order, because a job leaves the one for the other.
+execution.py, comfy_execution/jobs.py). Since 0.6 one request below /api/jobs returns a job's state. For an older server
+vidpoll reads the queue and then the history, in this order, because a job moves from the queue to the history.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ WORDS = {
 }
 KEPT = 10_000  # entries of the history
 GONE = "neither in the queue nor in the history"
-MAYBE = "cancelled while it waited, deleted, lost by a restart, or never there"
-LARGEST = 64 * 1024 * 1024  # answers hold whole workflows, images among them
+MAYBE = "cancelled while it was queued, deleted, lost by a restart, or never there"
+LARGEST = 64 * 1024 * 1024  # responses contain whole workflows, images included
 
-# -- what a job says --------------------------------------------------------------------------------------------------
+# -- reading a job ----------------------------------------------------------------------------------------------------
 
 
 def decide(state: State | None, data: Mapping[str, Any]) -> State | None:
-    """Before 0.9 an interrupted job is called failed; its events tell."""
+    """Before 0.9 the server calls an interrupted job failed; its events show the interrupt."""
     return State.CANCELLED if state is State.FAILED and "execution_interrupted" in events(data) else None
 
 
 def refine(said: Snapshot, data: Mapping[str, Any], job_id: str) -> Snapshot:
-    """Files by their endings, the node that failed, and nothing of the workflow."""
+    """Add the files, their kinds by extension, and the node that failed; drop the workflow."""
     kept = {name: value for name, value in data.items() if name != "workflow"}
     files = assets(data.get("outputs")) if said.state is State.COMPLETED else ()
     due = any(each.kind == "video" for each in files)
@@ -49,7 +49,7 @@ def refine(said: Snapshot, data: Mapping[str, Any], job_id: str) -> Snapshot:
 
 
 def events(data: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """The events of a job by name, in their order; of two with one name the last."""
+    """The events of a job by name, in order; of two events with the same name, the last."""
     found = parsing.at(data, "execution_status.messages")
     rows = [row for row in (found if isinstance(found, list) else ()) if isinstance(row, list) and len(row) == 2]
     return {name: told for name, told in rows if isinstance(name, str) and isinstance(told, dict)}
@@ -83,9 +83,9 @@ KINDS = {ending: kind for kind, endings in ENDINGS.items() for ending in endings
 
 
 def assets(outputs: object) -> tuple[vidpoll.Asset, ...]:
-    """The files of all nodes, whatever key they stand under: videos first, what is no output as a preview last.
+    """The files of all nodes, under whatever key: videos first, files that are not outputs last, as previews.
 
-    A video that is a preview alone is the job's video.
+    If the only video is a preview, it is the job's video.
     """
     nodes = outputs if isinstance(outputs, dict) else {}
     found = [file for node in sorted(nodes, key=lambda name: (len(name), name)) for file in files_of(nodes[node])]
@@ -95,7 +95,7 @@ def assets(outputs: object) -> tuple[vidpoll.Asset, ...]:
 
 
 def files_of(node: object) -> Iterator[tuple[str, bool, str]]:
-    """Of each file of a node its kind, whether it is an output, and its place."""
+    """For each file of a node: its kind, whether it is an output, and its URL."""
     lists = node if isinstance(node, dict) else {}
     moves = lists.get("animated") == [True]
     for item in (each for items in lists.values() for each in only(items, dict)):
@@ -107,7 +107,7 @@ def files_of(node: object) -> Iterator[tuple[str, bool, str]]:
 
 
 def kind_of(name: str, form: str = "", *, moves: bool = False) -> str:
-    """By the ending, or the format that a node names: SaveVideo's mp4 stands under `images`."""
+    """The kind by extension, or by the format that a node names: SaveVideo lists its mp4 under `images`."""
     ending = name.rpartition(".")[2].lower()
     if form.startswith("video/") or (ending == "webp" and moves):
         return "video"
@@ -118,7 +118,7 @@ def only(found: object, kind: type) -> list[Any]:
     return [each for each in found if isinstance(each, kind)] if isinstance(found, list) else []
 
 
-# -- how a job stands -------------------------------------------------------------------------------------------------
+# -- the state of a job -----------------------------------------------------------------------------------------------
 
 QUEUE = Request("GET", "/queue")
 WAITING = Request("GET", "/api/jobs", (("status", "pending"),))
@@ -126,7 +126,7 @@ COUNT = Request("GET", "/api/jobs", (("limit", "1"),))
 
 
 def parse_status(response: Response, job_id: str) -> Snapshot | Follow[Snapshot]:
-    """One answer where the server has the jobs routes. A 404 without ComfyUI's own words says that it has none."""
+    """One response, if the server has the jobs routes. A 404 without ComfyUI's own words means that it has none."""
     if response.status == 404:
         return Follow(COUNT, parse_unknown, (404,)) if says_unknown(response) else Follow(QUEUE, parse_queue)
     said = JOB.parse(response, job_id)
@@ -143,42 +143,42 @@ def says_unknown(response: Response) -> bool:
 
 
 def parse_waiting(said: Snapshot, response: Response, job_id: str) -> Snapshot:
-    """The place in the queue, by the numbers of all that wait."""
+    """Add the position in the queue, from the numbers of all queued jobs."""
     rows = parsing.json_object(response).get("jobs")
     found = {parsing.text(row.get("id")): parsing.number(row.get("priority")) for row in only(rows, dict)}
     return replace(said, queue_position=before(found, job_id))
 
 
 def before(numbers: Mapping[Any, float | None], job_id: str) -> int | None:
-    """How many of those that wait have a smaller number; the order of an answer is not that of running."""
+    """How many queued jobs have a smaller number; a response does not list them in running order."""
     own = numbers.get(job_id)
     return None if own is None else sum(1 for each in numbers.values() if each is not None and each < own)
 
 
 def parse_unknown(response: Response, job_id: str) -> Snapshot:
-    """A server that does not know the job: how many it knows tells what may have happened. Raises Refused."""
-    if response.status == 404:  # what stands before the server lets the list not through
+    """The server does not know the job: the number of other jobs shows what may have happened. Raises Refused."""
+    if response.status == 404:  # a proxy in front of the server blocks the list
         raise Refused("not found", f"{GONE}: {MAYBE}", "unknown")
     total = parsing.count(parsing.at(parsing.json_object(response), "pagination.total"))
     if total is None:
-        raise vidpoll.Malformed("the list of jobs does not tell how many there are")
+        raise vidpoll.Malformed("the list of jobs does not contain their total number")
     if total == 0:
-        raise Refused("not found", f"{GONE}, and no other job is: the server was restarted, or cleared", "lost")
+        raise Refused("not found", f"{GONE}, which are empty: the server was restarted, or cleared", "lost")
     if total >= KEPT:
-        raise Refused("not found", f"{GONE}, which is full ({total} jobs): it was dropped", "evicted")
-    raise Refused("not found", f"{GONE}, where {total} others are: {MAYBE}", "unknown")
+        raise Refused("not found", f"{GONE}. The history is full ({total} jobs): this job was dropped", "evicted")
+    raise Refused("not found", f"{GONE}, which contain {total} other jobs: {MAYBE}", "unknown")
 
 
 def parse_queue(response: Response, job_id: str) -> Snapshot | Follow[Snapshot]:
-    """The queue of an older server; who is not in it may be in the history."""
+    """The queue of an older server; a job that is not in it may be in the history."""
     return standing(response, job_id) or Follow(Request("GET", f"/history/{parsing.segment(job_id)}"), parse_history)
 
 
 def standing(response: Response, job_id: str) -> Snapshot | None:
-    """Whether a job runs or waits, by the queue; None where it does neither. Raises Malformed for what is no queue."""
+    """The state of a running or queued job from the queue; None for any other. Raises Malformed without a queue."""
     body = parsing.json_object(response)
     if not all(isinstance(body.get(name), list) for name in ("queue_running", "queue_pending")):
-        raise vidpoll.Malformed("the answer is no queue of ComfyUI's")
+        raise vidpoll.Malformed("the response is not a ComfyUI queue")
     runs, waits = (numbers(body[name]) for name in ("queue_running", "queue_pending"))
     if job_id in runs:
         return Snapshot(State.RUNNING, "in_progress", job_id=job_id, raw={"number": runs[job_id]})
@@ -189,18 +189,18 @@ def standing(response: Response, job_id: str) -> Snapshot | None:
 
 
 def numbers(items: list[Any]) -> dict[str | None, float | None]:
-    """The id and the number of each item of a queue; the rest of an item is others' workflows and keys."""
+    """The id and the number of each item of a queue; the rest of an item is other users' workflows and keys."""
     return {parsing.text(item[1]): parsing.number(item[0]) for item in only(items, list) if len(item) >= 2}
 
 
 def parse_history(response: Response, job_id: str) -> Snapshot:
-    """The entry of a job that is over; `{}` is all that an older server says of any that it does not know."""
+    """The entry of a finished job; for an unknown id an older server returns only `{}`."""
     body = parsing.json_object(response)
     if not body:
         raise Refused("not found", f"{GONE}: {MAYBE}, or dropped from a full history", "unknown")
     entry = body.get(job_id)
     if not isinstance(entry, dict):
-        raise vidpoll.Malformed("the history does not name the job")
+        raise vidpoll.Malformed("the history does not contain the job")
     return JOB.read(as_job(entry, job_id), job_id)
 
 
@@ -208,7 +208,7 @@ ENDS = {"success": "completed", "error": "failed"}
 
 
 def as_job(entry: Mapping[str, Any], job_id: str) -> dict[str, Any]:
-    """An entry of the history as /api/jobs has it."""
+    """An entry of the history in the form of /api/jobs."""
     outputs, told = entry.get("outputs"), events({"execution_status": entry.get("status")})
     if "status" in entry and entry["status"] is None:
         word = "completed" if outputs else "failed"  # by the rule of /api/jobs
@@ -231,19 +231,21 @@ EXPORT = "in ComfyUI: File > Export (API)"
 
 
 def read_workflow(name: str, value: Any) -> dict[str, Any]:
-    """A workflow in API format, out of a file or JSON text. Raises InvalidField, with the way out."""
+    """A workflow in API format, from a file, JSON text or a mapping. Raises InvalidField, with the way out."""
     try:
         graph = json.loads(value.read_text(encoding="utf-8") if isinstance(value, Path) else value)
     except TypeError:
         graph = value
     except (OSError, ValueError, RecursionError) as error:
-        ways = f"a file is pathlib.Path('flow.json'), on the command line {name}=@flow.json"
-        raise vidpoll.InvalidField(f"{name}: it cannot be read as JSON ({error}); {ways}") from None
+        ways = f"give a file as pathlib.Path('flow.json'), on the command line {name}=@flow.json"
+        raise vidpoll.InvalidField(f"{name} cannot be read as JSON ({error}): {ways}") from None
     if isinstance(graph, dict) and isinstance(graph.get("nodes"), list):
-        raise vidpoll.InvalidField(f"{name}: it was saved for the editor; the server takes the API format ({EXPORT})")
+        raise vidpoll.InvalidField(f"{name} was saved for the editor; the server needs the API format ({EXPORT})")
     nodes = list(graph.values()) if isinstance(graph, dict) else []
     if not nodes or not all(isinstance(node, dict) and parsing.text(node.get("class_type")) for node in nodes):
-        raise vidpoll.InvalidField(f"{name}: not in API format, a class_type and inputs for each node ({EXPORT})")
+        raise vidpoll.InvalidField(
+            f"{name} must be in API format, with a class_type and inputs for each node ({EXPORT})"
+        )
     return dict(graph)
 
 
@@ -255,22 +257,24 @@ WORKFLOW = declare.Rule(
 
 
 def with_value(graph: dict[str, Any], path: str, value: object) -> dict[str, Any]:
-    """The workflow with one input set: `6.text`, `6.inputs.text`, or by a title or class that one node alone has."""
+    """The workflow with one input set: `6.text`, `6.inputs.text`, or by a title or class that only one node has."""
     name, _, field = path.partition(".")
     field = field.removeprefix("inputs.")
     titled = [each for each in graph if name in (parsing.at(graph[each], "_meta.title"), graph[each]["class_type"])]
     found = [name] if name in graph else titled
     if len(found) != 1:
-        why = f"several are called {name!r} (nodes {', '.join(found)})" if found else f"there is no node {name!r}"
-        raise vidpoll.InvalidField(f"{path}: {why}; nodes: {listed(graph)}")
+        why = f"several nodes are called {name!r} ({', '.join(found)})" if found else f"there is no node {name!r}"
+        raise vidpoll.InvalidField(f"{path}: {why}; the workflow's nodes: {listed(graph)}")
     node = graph[found[0]]
     inputs = node.get("inputs") if isinstance(node.get("inputs"), dict) else {}
     if field not in inputs:
         told = ", ".join(inputs) or "none"
-        raise vidpoll.InvalidField(f"{path}: {node['class_type']} (node {found[0]}) has these inputs: {told}")
+        raise vidpoll.InvalidField(
+            f"{path}: {node['class_type']} (node {found[0]}) has no input {field!r}; its inputs: {told}"
+        )
     typed = isinstance(value, dict) and "__type" in value  # a file of the Comfy API v2
     if isinstance(inputs[field], str) and not (isinstance(value, str) or typed):
-        raise vidpoll.InvalidField(f"{path}: it must be text, as in the workflow: {inputs[field][:40]!r}")
+        raise vidpoll.InvalidField(f"{path} must be text, as in the workflow: {inputs[field][:40]!r}")
     return {**graph, found[0]: {**node, "inputs": {**inputs, field: value}}}
 
 
@@ -292,22 +296,22 @@ VALUE = declare.anything()
 
 
 def taken(what: str, fields: Mapping[str, Any], rules: Mapping[str, declare.Rule]) -> dict[str, Any]:
-    """The checked fields of a submit, the values for nodes put into the workflow. Raises InvalidField."""
+    """The checked fields of a submit, with the values for nodes set in the workflow. Raises InvalidField."""
     paths = {name: value for name, value in fields.items() if "." in name and value is not None}
     for name in fields.keys() - rules.keys() - paths.keys():
         raise vidpoll.InvalidField(f"{what} takes no field {name!r}; an input of a node is NODE.INPUT, like 6.{name}")
     given = declare.take(what, {name: fields[name] for name in fields if name not in paths}, rules, NEEDED)
     for path, value in paths.items():
         if isinstance(value, Path):
-            raise vidpoll.InvalidField(f"{path}: upload the file first (vidpoll upload), and give what that prints")
+            raise vidpoll.InvalidField(f"{path}: upload the file first (vidpoll upload), and give the printed name")
         if not VALUE.holds(value):
-            raise vidpoll.InvalidField(f"{path}: it must be {VALUE.must}")
+            raise vidpoll.InvalidField(f"{path} must be {VALUE.must}")
         given["workflow"] = with_value(given["workflow"], path, value)
     return given
 
 
 def told_of(rules: Mapping[str, declare.Rule]) -> dict[str, str]:
-    """The fields of a submit in words."""
+    """The fields of a submit, each with a description of its values."""
     return {**declare.described(rules, NEEDED), "NODE.INPUT": "a value for an input, like 6.text or KSampler.seed"}
 
 
@@ -317,7 +321,7 @@ def submit_request(fields: Mapping[str, Any]) -> Request:
 
 
 def parse_submitted(response: Response, about: str) -> vidpoll.Submitted:
-    """Taken, although `node_errors` may name outputs that are left out: they stay in `raw`."""
+    """The job was accepted, although `node_errors` may name outputs that the server skips: they stay in `raw`."""
     body = parsing.json_object(response)
     told = parsing.text(body.get("prompt_id"))
     return parsing.submitted(told, lambda: Snapshot(State.QUEUED, "pending", job_id=told, raw=body))
@@ -333,16 +337,16 @@ REFUSED = dict.fromkeys(
 
 
 def parse_error(response: Response) -> Problem:
-    """A refusal, with what is wrong in which node."""
+    """A refusal, with the faulty nodes and their errors."""
     problem = parsing.problem(response)
     try:
         body = response.json()
     except vidpoll.Malformed:
         body = None
     if response.status == 404 and not response.body:
-        return Problem("no such route: the server is too old for this, or it is not ComfyUI")
+        return Problem("no such route: the server is too old for this request, or it is not ComfyUI")
     if response.status == 500 and not isinstance(body, dict):
-        return Problem("the server could not read the request, or failed (its log tells more)", problem.code)
+        return Problem("the server could not read the request, or failed: read its log", problem.code)
     nodes = parsing.at(body, "node_errors")
     faults = [fault for node in (nodes.items() if isinstance(nodes, dict) else ()) for fault in faults_of(*node)]
     said = "; ".join([problem.message, *faults]) if faults else problem.message
@@ -371,7 +375,7 @@ def list_request(fields: Mapping[str, Any], token: str | None) -> Request:
 
 
 def parse_list(response: Response, token: str) -> vidpoll.Page:
-    """A page. Where it is the whole list it tells the place of those that wait, too."""
+    """One page. If the page is the whole list, its queued jobs also get their position."""
     body = parsing.json_object(response)
     found, more = body.get("jobs"), parsing.at(body, "pagination.has_more") is True
     rows = parsing.rows(found, ROW.read)
@@ -384,40 +388,40 @@ def parse_list(response: Response, token: str) -> vidpoll.Page:
 
 
 def queue_request(job_id: str) -> Request:
-    parsing.segment(job_id)  # an empty id is refused: an interrupt without one stops whatever runs
+    parsing.segment(job_id)  # refuses an empty id: an interrupt without one stops whatever is running
     return QUEUE
 
 
 def parse_cancel(response: Response, job_id: str) -> Follow[Snapshot | None]:
-    """Out of the queue where it waits. Where it was just seen to run, interrupted with its id. Raises Refused."""
+    """Remove a queued job from the queue; interrupt a job that was just seen running, by its id. Raises Refused."""
     said = standing(response, job_id)
     if said is None:
-        raise Refused("conflict", f"{GONE} as one that waits or runs, so nothing is cancelled")
+        raise Refused("conflict", "the job is neither queued nor running, so nothing was cancelled")
     if said.state is State.QUEUED:
         return Follow(Request("POST", "/queue", json={"delete": [job_id]}), parse_taken_out)
     return Follow(Request("POST", "/interrupt", json={"prompt_id": job_id}), lambda response, job_id: None)
 
 
 def parse_taken_out(response: Response, job_id: str) -> Follow[Snapshot | None]:
-    """The answer is empty whatever happened: the queue tells."""
+    """The response is empty whatever happened: the queue shows the outcome."""
     return Follow(QUEUE, parse_left)
 
 
 def parse_left(response: Response, job_id: str) -> Snapshot | None:
     if standing(response, job_id) is None:
         return Snapshot(State.CANCELLED, "cancelled")
-    raise Refused("conflict", "it began to run just then: cancel it once more")
+    raise Refused("conflict", "the job started running just then: cancel it again")
 
 
 def parse_delete(response: Response, job_id: str) -> Follow[None]:
-    """The record of a job that is over; of one that waits or runs a delete would do nothing. Raises Refused."""
+    """Delete the record of a finished job; for a queued or running one a delete has no effect. Raises Refused."""
     if standing(response, job_id) is not None:
-        raise Refused("conflict", "it waits or runs")
+        raise Refused("conflict", "the job is queued or running: cancel it, or wait for its end")
     return Follow(Request("POST", "/history", json={"delete": [job_id]}), lambda response, job_id: None)
 
 
 def upload(*endings: str) -> vidpoll.Operation[Any]:
-    """The route is the same for all kinds, and the name that comes back is what a loader node takes."""
+    """The route is the same for all kinds. A loader node takes the returned name."""
     return declare.upload("POST /upload/image", endings, value="name", field="image")
 
 
@@ -429,7 +433,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
     yield vidpoll.Provider(
         "comfyui",
         base_url="http://127.0.0.1:8188",
-        # The server itself asks for none; what stands before it may.
+        # The server itself needs no key; a proxy in front of it may.
         auth=vidpoll.AnyOf(
             vidpoll.Bearer("COMFYUI_API_KEY", required=False),
             vidpoll.Basic("COMFYUI_USER", "COMFYUI_PASSWORD", required=False),

@@ -1,7 +1,7 @@
-"""Alibaba DashScope (Model Studio) for vidpoll: Wan, and the film models of others that it hosts.
+"""Alibaba DashScope (Model Studio) for vidpoll: Wan, and the video models of other makers that it hosts.
 
 Facts: alibabacloud.com/help/en/model-studio (manage-asynchronous-tasks, text-to-video-api-reference, error-code), the
-vendor's SDK, dashscope 2.0.2, and answers recorded in cnblogs/dashscope-sdk@7afccbd1.
+vendor's SDK, dashscope 2.0.2, and responses recorded in cnblogs/dashscope-sdk@7afccbd1.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from vidpoll import State, declare, parsing
 KINDS: dict[str, str | dict[str, str]] = {
     "Arrearage": "money",
     "AllocationQuota.FreeTierOnly": "money",
-    "UnsupportedOperation": "conflict",  # a cancel of a task that runs, or is over: HTTP 400
+    "UnsupportedOperation": "conflict",  # a cancel of a running or finished task: HTTP 400
     **dict.fromkeys(("InvalidParameter", "InvalidURL"), "input"),
     "DataInspectionFailed": {"output": "moderated_output", "": "moderated_input"},
     **dict.fromkeys(("AccessDenied", "Model.AccessDenied"), "permission"),
@@ -26,7 +26,7 @@ KINDS: dict[str, str | dict[str, str]] = {
 JOB = declare.Reader(
     {
         "PENDING": State.QUEUED,
-        "SUSPENDED": State.QUEUED,  # of the SDK alone
+        "SUSPENDED": State.QUEUED,  # in the SDK only
         "RUNNING": State.RUNNING,
         "SUCCEEDED": State.COMPLETED,
         "FAILED": State.FAILED,
@@ -38,7 +38,7 @@ JOB = declare.Reader(
     reason=("output.message", "message"),
     code=("output.code", "code"),
     progress="",
-    created_at="",  # the times of this answer have no zone
+    created_at="",  # the times of this response have no zone
     updated_at="",
     finished_at="",
     duration=("usage.output_video_duration", "usage.video_duration", "usage.duration"),
@@ -49,17 +49,17 @@ JOB = declare.Reader(
 
 
 def parse_status(response: vidpoll.Response, job_id: str) -> Any:
-    """UNKNOWN is no state of a task: there is none of that id, whatever the HTTP status says."""
+    """UNKNOWN is not a state of a task: no task has that id, whatever the HTTP status."""
     word = parsing.at(parsing.json_object(response), "output.task_status")
     if isinstance(word, str) and word.strip().upper() == "UNKNOWN":
         raise vidpoll.Refused(
-            "not found", "no task of this account has that id, or it ended more than 24 hours ago", "UNKNOWN"
+            "not found", "no task of this account has that id, or the task ended more than 24 hours ago", "UNKNOWN"
         )
     return JOB.parse(response, job_id)
 
 
 def films(said: vidpoll.Snapshot, data: Mapping[str, Any], job_id: str) -> vidpoll.Snapshot:
-    """The list has the account's tasks of all sorts; what names no job is left out of it."""
+    """The list has the account's tasks of all types; rows that are not videos lose their id, and are left out."""
     made_by = data.get("user_api_unique_key")
     film = not isinstance(made_by, str) or "video-synthesis" in made_by
     return said if film else replace(said, job_id=None)
@@ -103,7 +103,7 @@ FIELDS = {
 
 
 def nested(given: dict[str, Any]) -> dict[str, Any]:
-    """Each field in its part of the body; `parameters` only where there are some."""
+    """Each field in its part of the body; `parameters` only if there are any."""
     parts = {
         part: {**{name: given[name] for name in names if name in given}, **given.get(part, {})}
         for part, names in (("input", INPUT), ("parameters", PARAMETERS))
@@ -140,11 +140,11 @@ LIST = declare.numbered_pages(
         "api_key_id": declare.text(),
     },
 )
-REGION = "key, model and host must be of one region: set DASHSCOPE_BASE_URL to that of the key"
+REGION = "key, model and host must be of one region: set DASHSCOPE_BASE_URL to the URL of the key's region"
 
 
 def list_request(fields: Mapping[str, Any], next: str | None) -> vidpoll.Request:
-    """Ten rows a page, which is what the vendor has by default: it documents no most."""
+    """Ten rows a page, the vendor's default: it documents no maximum."""
     return LIST.request({"page_size": 10, **fields}, next)
 
 

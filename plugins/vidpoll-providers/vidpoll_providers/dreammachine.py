@@ -10,11 +10,11 @@ from dataclasses import replace
 import vidpoll
 from vidpoll import State, declare, parsing
 
-OTHER = "if it is one of Luma's Agents API, say luma:ID, with LUMA_AGENTS_API_KEY"
+OTHER = "if the job is at Luma's Agents API, use luma:ID with LUMA_AGENTS_API_KEY"
 
 
 def read_error(response: vidpoll.Response) -> vidpoll.Problem:
-    """A refusal; an unknown key or job may be one of Luma's other API."""
+    """A refusal; an unknown key or job may belong to Luma's other API."""
     said = parsing.problem(response)
     return replace(said, message=f"{said.message} ({OTHER})") if response.status in (401, 404) else said
 
@@ -32,7 +32,7 @@ JOB = declare.Reader(
     problem=declare.problems(
         texts={
             "blacklisted words|prompt moderation": "moderated_input",
-            "moderation failed": "moderated_output",  # of frames; whose, the page does not say
+            "moderation failed": "moderated_output",  # of frames; the page does not say whose frames
             "user input frames": "input",
         }
     ),
@@ -64,7 +64,7 @@ OF_A_VIDEO = {"generation": declare.Rule("the id of a generation", lambda v: isi
 def submit(
     line: str, kind: str, rules: Mapping[str, declare.Rule], *needed: str
 ) -> vidpoll.Operation[vidpoll.Submitted]:
-    """The body names its `generation_type`, as the specification has it."""
+    """The body contains its `generation_type`, as the specification requires."""
     return declare.submit(
         line,
         JOB,
@@ -80,13 +80,13 @@ LIST = {"limit": declare.whole(1)}
 
 
 def list_request(fields: Mapping[str, object], token: str | None) -> vidpoll.Request:
-    """The list goes on from an offset."""
+    """The list continues at an offset."""
     given = {"limit": 100, **declare.take("the list of generations", fields, LIST)}
     return vidpoll.Request("GET", "/generations", (("limit", str(given["limit"])), ("offset", token or "0")))
 
 
 def parse_list(response: vidpoll.Response, token: str) -> vidpoll.Page:
-    """`has_more` may be missing: then the first empty page is the end."""
+    """`has_more` may be missing: then the list ends with the first empty page."""
     body = parsing.json_object(response)
     found = body.get("generations")
     rows = parsing.rows(found, JOB.read)

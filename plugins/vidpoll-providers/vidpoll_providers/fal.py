@@ -1,6 +1,6 @@
-"""fal (fal.ai), its queue, for vidpoll: any app path. Facts: docs.fal.ai/model-apis (model-endpoints/queue, webhooks,
+"""The queue of fal (fal.ai) for vidpoll: any app path. Facts: docs.fal.ai/model-apis (model-endpoints/queue, webhooks,
 errors), fal.ai/docs/inference-api/queue, the OpenAPI document of api.fal.ai/v1, fal-ai/fal@c6f0afaa (fal_client),
-fal-ai/fal-js@381105e1. A comment says what was decided where these are silent or disagree.
+fal-ai/fal-js@381105e1. Comments give the decisions where these are silent or disagree.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ API = "api.fal.ai"
 PART = r"[A-Za-z0-9_.~-]+"
 APP = rf"(?:(?:workflows|comfy)/)?{PART}/{PART}"
 PATH = rf"{APP}(?:/{PART})*"
-SEEN = (400, 422, 499, 500, 503, 504)  # of a result; any other is about the question
+SEEN = (400, 422, 499, 500, 503, 504)  # statuses of a result; any other is about the request
 
 
 def app_of(path: str) -> str:
-    """The part of an app's path that the URLs of its requests keep: owner/alias, and a namespace before it.
+    """The part of an app's path that the URLs of its requests contain: owner/alias, and a namespace before it.
 
     >>> app_of("fal-ai/veo3.1/image-to-video"), app_of("workflows/me/mine/sub"), app_of("veo3.1")
     ('fal-ai/veo3.1', 'workflows/me/mine', '')
@@ -45,7 +45,7 @@ JOB = declare.Reader(
     progress="",  # models print bars into their logs, several one after another: no percentage of the job
     duration="",
     queue_position="queue_position",
-    # the last line of the model's log is what the job does
+    # the last line of the model's log shows the job's current work
     refine=lambda said, data, job_id: (
         replace(said, stage=log_line(data) or said.stage) if not said.state.final else said
     ),
@@ -53,7 +53,7 @@ JOB = declare.Reader(
 
 
 def log_line(data: Mapping[str, Any]) -> str | None:
-    """The last line of the model's log, if any was asked for and written."""
+    """The last line of the model's log, if the logs were requested and one was written."""
     found = [parsing.text(each) or "" for each in parsing.at(data, "logs[].message")]
     lines = [line.strip() for text in found[-20:] for line in text.splitlines() if line.strip()]
     return lines[-1] if lines else None
@@ -78,9 +78,9 @@ FAILED = declare.problems(
 
 
 def read_error(response: vidpoll.Response) -> vidpoll.Problem:
-    """The reason. `detail` is a list of objects, an object, or text; a cancel that is refused is one word.
+    """The reason. `detail` is a list of objects, an object, or text; a refused cancel is one word.
 
-    Without the `input` of a detail: that is what was submitted, images as data URIs included.
+    The `input` of a detail is left out: it repeats the submitted fields, including images as data URIs.
     """
     said = parsing.problem(response)
     body = _body(response)
@@ -97,7 +97,7 @@ def read_error(response: vidpoll.Response) -> vidpoll.Problem:
 
 
 def own_type(response: vidpoll.Response) -> str | None:
-    """fal's own word for an error, which an outage before it has not."""
+    """fal's own type of an error; an outage in front of fal has none."""
     body = _body(response)
     told = parsing.text(_detail(body).get("type")) or parsing.text(body.get("error_type"))
     return told or response.header("x-fal-error-type")
@@ -116,11 +116,11 @@ def _detail(body: Mapping[str, Any]) -> dict[str, Any]:
     return first if isinstance(first, dict) else {}
 
 
-# -- the result, which is the verdict --------------------------------------------------------------------------------
+# -- the result, which decides the final state -----------------------------------------------------------------------
 
 
 def parse_result(said: vidpoll.Snapshot, response: vidpoll.Response, job_id: str) -> vidpoll.Snapshot:
-    """The output of the model as it is, or its error; an answer that is neither is asked for again."""
+    """The unchanged output of the model, or its error; vidpoll requests any other result again."""
     body = parsing.json_object(response)
     if "still in progress" in (parsing.text(body.get("detail")) or "").lower():  # a 400; a test of vercel/ai has a 500
         return replace(said, state=State.RUNNING)
@@ -132,15 +132,15 @@ def parse_result(said: vidpoll.Snapshot, response: vidpoll.Response, job_id: str
         return replace(told, state=_ended(response, body), problem=FAILED(read_error(response)))
     found = tuple(files(body))
     if not body or body.get("detail") or not (found or not (body.get("error") or body.get("status"))):
-        raise vidpoll.Malformed("HTTP 200 without the output of a model")
+        raise vidpoll.Malformed("HTTP 200, but the response contains no output of the model")
     return replace(told, assets=found, raw={**said.raw, "payload": body})
 
 
 def _ended(response: vidpoll.Response, body: Mapping[str, Any]) -> State:
-    """An error of the model or its runner, for which the queue has tried again by itself. Raises for an outage."""
+    """The state after an error of the model or its runner; the queue has retried it already. Raises for an outage."""
     told = own_type(response)
     if not (told or (response.status < 500 and "detail" in body)):
-        raise vidpoll.Malformed(f"HTTP {response.status}: no result: {parsing.problem(response)}")
+        raise vidpoll.Malformed(f"HTTP {response.status}, but no result: {parsing.problem(response)}")
     return ended_as(told) if response.status != 499 else State.CANCELLED
 
 
@@ -149,7 +149,7 @@ def ended_as(error_type: str | None) -> State:
 
 
 def files(value: Any, name: str = "", depth: int = 8) -> Iterator[vidpoll.Asset]:
-    """All files of an output, wherever they stand: objects with a `url`, and URLs of media (`video_url`)."""
+    """All files of an output, at any depth: objects with a `url`, and URLs of media (`video_url`)."""
     if isinstance(value, list) and depth:
         for each in value:
             yield from files(each, name, depth - 1)
@@ -167,7 +167,7 @@ def _file(url: Any, kind: str) -> tuple[vidpoll.Asset, ...]:
 
 
 def kind_of(name: str, told: Mapping[str, Any]) -> str:
-    """By the type that is told, else by the ending of the file or of its URL, else by the name that it stands under.
+    """The kind by content type, else by the extension of the file or its URL, else by the name of the field.
 
     >>> kind_of("output", {"url": "https://v3.fal.media/a/1.mp4"}), kind_of("video_url", {}), kind_of("docs_url", {})
     ('video', 'video', '')
@@ -181,7 +181,7 @@ def _type(path: Any) -> str | None:
 
 
 def status(line: str, result: str) -> vidpoll.Operation[vidpoll.Snapshot]:
-    """COMPLETED is no verdict: the result is asked for, and decides. The error that may stand beside it is certain."""
+    """COMPLETED is not a final state: vidpoll requests the result, which decides. An error beside the word is final."""
     ask, fetch = declare.request(line, JOB.ids), declare.request(result, JOB.ids)
 
     def parse(response: vidpoll.Response, job_id: str) -> vidpoll.Snapshot | vidpoll.Follow[vidpoll.Snapshot]:
@@ -205,13 +205,13 @@ def _as_uri(name: str, value: Any) -> Any:
     try:
         packed = b64encode(value.read_bytes()).decode("ascii")
     except OSError as error:
-        raise vidpoll.InvalidField(f"{name}: it cannot be read: {error}") from None
+        raise vidpoll.InvalidField(f"{name} cannot be read: {error}") from None
     return f"data:{guess_type(value.name)[0] or 'application/octet-stream'};base64,{packed}"
 
 
 ANY = declare.anything()
 INPUT = declare.Rule(
-    f"{ANY.must}; a file as pathlib.Path goes as a data URI", lambda v: isinstance(v, Path) or ANY.holds(v), _as_uri
+    f"{ANY.must}; a pathlib.Path is sent as a data URI", lambda v: isinstance(v, Path) or ANY.holds(v), _as_uri
 )
 SECONDS = declare.whole(1, note="seconds")
 EXPIRES = replace(SECONDS, sent=lambda name, value: json.dumps({"expiration_duration_seconds": value}))
@@ -220,9 +220,11 @@ FIELDS = {
     "fal_webhook": declare.matching("an http or https URL", r"(?i:https?)://[^/\s]\S*"),
     "fal_priority": declare.one_of("normal", "low"),
     "fal_runner_hint": declare.text(),
-    "fal_start_timeout": declare.number(1, note="seconds until it must have begun"),
+    "fal_start_timeout": declare.number(1, note="the job must start within this many seconds"),
     "fal_no_retry": declare.Rule("True, or left out", lambda v: v is True, lambda name, value: "1"),
-    "fal_store_io": declare.Rule("False: no payload is kept; or left out", lambda v: v is False, lambda n, value: "0"),
+    "fal_store_io": declare.Rule(
+        "False (fal stores no payload), or left out", lambda v: v is False, lambda n, value: "0"
+    ),
     "fal_expires_after": EXPIRES,
 }
 HEADERS = {
@@ -236,14 +238,14 @@ HEADERS = {
 
 
 def parse_submitted(response: vidpoll.Response, app: str) -> vidpoll.Submitted:
-    """The app is that of the URLs in the answer, which is how the vendor wants its requests to be asked for."""
+    """The app comes from the URLs in the response: the vendor wants requests to be polled by them."""
     url = parsing.text(parsing.at(response.json(), "status_url")) or ""
     found = re.match(rf"https?://[^/]+/({APP})/requests/", url)
     return JOB.submitted(response, found[1] if found else app)
 
 
 def parse_cancelled(response: vidpoll.Response, job_id: str) -> vidpoll.Snapshot | None:
-    """200 OK took it out of the queue (the newer page alone has it); 202 is a signal to one that runs."""
+    """200 OK removed the job from the queue (only on the newer page); 202 is a signal to a running job."""
     word = parsing.text(parsing.json_object(response).get("status"))
     return vidpoll.Snapshot(State.CANCELLED) if word == "OK" else None
 
@@ -254,17 +256,17 @@ def delete_request(job_id: str) -> vidpoll.Request:
 
 
 def parse_deleted(response: vidpoll.Response, job_id: str) -> None:
-    """The payloads are gone; a file that is not says why."""
+    """The payloads are deleted; a file that is not deleted gives the reason. Raises Refused."""
     kept = [each for each in parsing.at(parsing.json_object(response), "cdn_delete_results[].exception") if each]
     if kept:
-        raise vidpoll.Refused("internal", f"{len(kept)} of its files are not deleted: {kept[0]}")
+        raise vidpoll.Refused("internal", f"{len(kept)} of the job's files were not deleted: {kept[0]}")
 
 
 # -- lists, at the platform's host -----------------------------------------------------------------------------------
 
 
 def row_state(state: State | None, data: Mapping[str, Any]) -> State | None:
-    """By the HTTP status of the outcome. Without one and an end it runs: whether such rows come is not known."""
+    """The state by the HTTP status of the outcome. A row with neither status nor end is running (none was seen)."""
     code = parsing.count(data.get("status_code"))
     if code is None:
         return State.RUNNING if data.get("ended_at") is None and data.get("status_code") is None else None
@@ -289,7 +291,7 @@ ROW = declare.Reader(
     progress="",
     created_at="sent_at",
     finished_at="ended_at",
-    duration="",  # that of the work, not of a video
+    duration="",  # the duration of the work, not of a video
     decide=row_state,
     refine=row_told,
 )
@@ -307,11 +309,11 @@ LIST = {
 
 
 def list_request(fields: Mapping[str, Any], next: str | None) -> vidpoll.Request:
-    """All requests of the account; those of one app (24 hours, if no time is given) where `endpoint_id` names it."""
+    """All requests of the account, or those of the app in `endpoint_id` (of 24 hours, if no time is given)."""
     given = {"limit": 100, **declare.take("the list of requests", fields, LIST), **({"cursor": next} if next else {})}
     other = [name for name in given if name not in ("endpoint_id", "limit", "cursor")]
     if other and "endpoint_id" not in given:
-        raise vidpoll.InvalidField(f"{other[0]} goes with endpoint_id: give the path of the app, too")
+        raise vidpoll.InvalidField(f"{other[0]} needs endpoint_id: also give the path of the app")
     one = "endpoint_id" in given
     query = {**({} if one else {"only_api_requests": "true"}), **{name: str(value) for name, value in given.items()}}
     path = "/v1/models/requests/by-endpoint" if one else "/v1/models/requests/search"
@@ -333,7 +335,7 @@ def joined(request: vidpoll.PreparedRequest, secrets: Mapping[str, str]) -> Mapp
 
 
 def pushed(body: dict[str, Any]) -> Mapping[str, Any]:
-    """A push says that the request is over; the result says how."""
+    """A push says that the request has ended; the result gives the outcome."""
     return {**body, "status": "COMPLETED" if body.get("status") in ("OK", "ERROR") else body.get("status")}
 
 
@@ -356,7 +358,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
             vidpoll.KeyHeader("Authorization", "FAL_KEY", "Key "),
             vidpoll.Minted(("FAL_KEY_ID", "FAL_KEY_SECRET"), joined),
         ),
-        pacing=vidpoll.Pacing(floor=5.0, typical=(30.0, 300.0)),  # no interval is documented; the SDKs ask each 0.1 s
+        pacing=vidpoll.Pacing(floor=5.0, typical=(30.0, 300.0)),  # no interval documented; the SDKs poll every 0.1 s
         slots=vidpoll.Slots("queues"),  # IN_QUEUE, never rejected
         status=status("GET /{app:path}/requests/{id}/status?logs=1", "GET /{app:path}/requests/{id}"),
         submit={"video": replace(start, parse=parse_submitted)},
@@ -371,7 +373,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
             "video": declare.estimate(
                 f"POST https://{API}/v1/models/pricing/estimate",
                 lambda given: {
-                    "estimate_type": "historical_api_price",  # the average of former calls, whatever their fields
+                    "estimate_type": "historical_api_price",  # the average of earlier calls, whatever their fields
                     "endpoints": {given["app"]: {"call_quantity": 1}},
                 },
                 amount="total_cost",

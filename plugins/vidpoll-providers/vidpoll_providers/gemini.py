@@ -1,4 +1,4 @@
-"""Video by the Gemini API (Google AI Studio's keys) for vidpoll: interactions, and the operations that Veo had there.
+"""Video by the Gemini API (Google AI Studio's keys) for vidpoll: interactions, and the operations that Veo used there.
 
 Facts: ai.google.dev/gemini-api/docs (interactions, video, files, deprecations, troubleshooting, rate-limits),
 googleapis/python-genai (google-genai 3.6.1, _gaos), vercel/ai@ed857f50 packages/google. Veo ended here on 2026-10-22.
@@ -18,7 +18,7 @@ from vidpoll import State, declare, parsing
 BODY = 128 * 1024 * 1024
 ENDED = (
     "Veo ended on the Gemini API on 2026-10-22: submit the kind video with a model like gemini-omni-1.1-flash, or use "
-    "the provider vertex; the kind veo is for gateways, by GEMINI_BASE_URL"
+    "the provider vertex; the kind veo is for gateways: set GEMINI_BASE_URL"
 )
 WORDS = {
     "queued": State.QUEUED,
@@ -26,7 +26,7 @@ WORDS = {
     "completed": State.COMPLETED,
     "failed": State.FAILED,
     "cancelled": State.CANCELLED,
-    "requires_action": State.FAILED,  # of the caller, who has no way to act on a video
+    "requires_action": State.FAILED,  # the caller would have to act, and cannot for a video
     "incomplete": State.FAILED,
     "budget_exceeded": State.FAILED,
 }
@@ -36,7 +36,7 @@ FAULTS: dict[str, str | dict[str, str]] = {
     "8": "capacity",
     **dict.fromkeys(("13", "14"), "internal"),
 }
-"""Google's numbers for why a job failed."""
+"""Google's numbers for the reason of a failure."""
 SAFETY = {"output": "moderated_output", "input|prompt": "moderated_input"}
 CONTENT = "steps[type=model_output].content[type={}]"
 
@@ -45,19 +45,19 @@ CONTENT = "steps[type=model_output].content[type={}]"
 
 
 def words_of(data: Mapping[str, Any]) -> str:
-    """What the model wrote."""
+    """The text that the model wrote."""
     found = parsing.at(data, f"{CONTENT.format('text')}.text")
     return " ".join(each for each in found if isinstance(each, str))
 
 
 def decide(state: State | None, data: Mapping[str, Any]) -> State | None:
-    """An interaction that is completed with words and without a video is a refusal."""
+    """An interaction that completes with words and without a video is a refusal."""
     shown = parsing.at(data, CONTENT.format("video")) or data.get("output_video")
     return State.FAILED if state is State.COMPLETED and not shown and words_of(data) else None
 
 
 def refine(said: vidpoll.Snapshot, data: Mapping[str, Any], job_id: str) -> vidpoll.Snapshot:
-    """Why it failed stands in a step, beside the steps, or in what the model wrote; else the word is all there is."""
+    """The reason of a failure is in a step, beside the steps, or in the model's text; else only the word is known."""
     if said.state is not State.FAILED:
         return said
     faults = [each for path in ("steps[].error", "errors[]") for each in parsing.at(data, path)]
@@ -89,7 +89,7 @@ JOB = declare.Reader(
 
 
 def parse(response: vidpoll.Response, job_id: str) -> vidpoll.Snapshot | vidpoll.Follow[vidpoll.Snapshot]:
-    """A video in Google's store of files can be had once its file is active: the file itself is asked."""
+    """A video in Google's file store is available once its file is active, so vidpoll polls the file."""
     said = JOB.parse(response, job_id)
     if isinstance(said, vidpoll.Follow):
         return said
@@ -100,12 +100,12 @@ def parse(response: vidpoll.Response, job_id: str) -> vidpoll.Snapshot | vidpoll
 
 
 def parse_file(said: vidpoll.Snapshot, response: vidpoll.Response, job_id: str) -> vidpoll.Snapshot:
-    """The video of `said` as the answer about its file has it: not yet there, failed, or when it ends."""
+    """`said` with the state of its video file: not yet there, failed, or available until a given time."""
     body = parsing.json_object(response)
     if body.get("state") == "PROCESSING":
-        return replace(said, assets=())  # it comes
+        return replace(said, assets=())  # not yet there
     if body.get("state") == "FAILED":
-        reason = parsing.text(parsing.at(body, "error.message")) or "the file of the video has failed"
+        reason = parsing.text(parsing.at(body, "error.message")) or "Google could not process the file of the video"
         problem = vidpoll.Problem(reason, parsing.text(parsing.at(body, "error.code")))
         return replace(said, state=State.FAILED, assets=(), problem=declare.problems(FAULTS)(problem))
     end, size = parsing.timestamp(body.get("expirationTime")), parsing.count(body.get("sizeBytes"))
@@ -119,9 +119,9 @@ FIELDS = {
     "response_modalities": declare.list(declare.text()),
     "previous_interaction_id": declare.text(),
     "webhook_config": declare.object(),
-    "store": declare.Rule("True, or left out: what is not stored cannot be asked for", lambda v: v is True),
-    "background": declare.Rule("True, or left out: else the answer takes minutes", lambda v: v is True),
-    "stream": declare.Rule("False, or left out: vidpoll asks how the job stands", lambda v: v is False),
+    "store": declare.Rule("True, or left out: a job that is not stored cannot be polled", lambda v: v is True),
+    "background": declare.Rule("True, or left out: otherwise the response takes minutes", lambda v: v is True),
+    "stream": declare.Rule("False, or left out: vidpoll polls the job", lambda v: v is False),
 }
 
 
@@ -142,7 +142,7 @@ FILTERED = tuple(
 
 
 def decide_operation(state: State | None, data: Mapping[str, Any]) -> State | None:
-    """`done` is absent while a job runs. Done without samples, and with a count or reasons of the filter: refused."""
+    """`done` is absent while a job is running. Done without samples, with a count or reasons of the filter: failed."""
     done = data.get("done")
     if done is not True:
         return State.RUNNING if (done is None or done is False) and parsing.text(data.get("name")) else None
@@ -152,7 +152,7 @@ def decide_operation(state: State | None, data: Mapping[str, Any]) -> State | No
 
 
 def filtered(said: vidpoll.Snapshot, data: Mapping[str, Any]) -> vidpoll.Snapshot:
-    """Without an error of Google's it is the filter that held the video back, which costs nothing."""
+    """A failure without an error of Google's means that the filter held the video back, which costs nothing."""
     if said.state is not State.FAILED or said.problem is None or data.get("error"):
         return said
     return replace(said, problem=replace(said.problem, kind="moderated_output", charged=False))
@@ -186,7 +186,7 @@ def convert_operation(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_error(response: vidpoll.Response) -> vidpoll.Problem:
-    """The code is the reason in the details, else Google's word. A model that ended says what there is instead."""
+    """The code is the reason in the details, else Google's status word. For an ended model the way out is added."""
     problem = parsing.problem(response)
     try:
         body = response.json()
@@ -195,7 +195,7 @@ def read_error(response: vidpoll.Response) -> vidpoll.Problem:
     reasons = parsing.at(body, "error.details[].reason")
     code = next((each for each in reasons if isinstance(each, str)), None)
     code = code or parsing.text(parsing.at(body, "error.status")) or problem.code
-    daily = re.search(r'"quotaId"\s*:\s*"[^"]*PerDay', response.text())  # else a rate, which seconds help
+    daily = re.search(r'"quotaId"\s*:\s*"[^"]*PerDay', response.text())  # otherwise a rate: waiting seconds helps
     problem = replace(problem, kind="quota") if daily and response.status == 429 else problem
     gone = re.search(r"veo\S* is no longer available", problem.message)
     return replace(problem, code=code, message=f"{problem.message} ({ENDED})" if gone else problem.message)
@@ -207,7 +207,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         "gemini",
         base_url="https://generativelanguage.googleapis.com/v1beta",
         auth=vidpoll.AnyOf(
-            vidpoll.KeyHeader("x-goog-api-key", "GOOGLE_API_KEY"),  # the first one wins in the SDK, too
+            vidpoll.KeyHeader("x-goog-api-key", "GOOGLE_API_KEY"),  # the SDK also prefers this one
             vidpoll.KeyHeader("x-goog-api-key", "GEMINI_API_KEY"),
         ),
         pacing=vidpoll.Pacing(floor=5.0, typical=(30.0, 180.0)),

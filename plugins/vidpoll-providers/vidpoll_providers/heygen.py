@@ -1,7 +1,7 @@
 """HeyGen's API v3 for vidpoll: videos of avatars, and sessions of its video agent. v1 and v2 ended on 2026-10-31.
 
-Facts: developers.heygen.com (reference, docs/webhooks, docs/error-codes), heygen-com/heygen-cli@7699a8e (gen/*.go). A
-comment says what was decided where these are silent or disagree.
+Facts: developers.heygen.com (reference, docs/webhooks, docs/error-codes), heygen-com/heygen-cli@7699a8e (gen/*.go).
+Comments give the decisions where these are silent or disagree.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ KINDS = {
     "insufficient_credit": "money",
     "rate_limit_exceeded": "rate",
 }
-# The codes of failed videos are not published: the words of moderation are looked for in code and text.
+# The codes of failed videos are not published, so code and text are searched for words of moderation.
 FAILED = declare.problems(
     {"internal_error": "internal", "moderation_violation": "moderated_input"},
     texts={"moderat|policy|nsfw|violat": "moderated_input"},
@@ -49,9 +49,9 @@ VIDEO = declare.Reader(
     problem=FAILED,
 )
 STATUS = declare.status("GET /v3/videos/{id}", VIDEO)
-ROW = replace(VIDEO, reason="error.message", code="error.code")  # `not_found` is no state: the job is asked by itself
+ROW = replace(VIDEO, reason="error.message", code="error.code")  # `not_found` is not a state: the job is polled alone
 
-# -- sessions of the agent, whose video is another id -----------------------------------------------------------------
+# -- sessions of the agent, whose video has another id ----------------------------------------------------------------
 
 SESSION = declare.Reader(
     {
@@ -72,7 +72,7 @@ SESSION = declare.Reader(
 
 
 def parse_session(response: vidpoll.Response, job_id: str) -> vidpoll.Snapshot | vidpoll.Follow[vidpoll.Snapshot]:
-    """A session that is completed leads to its video, which decides."""
+    """A completed session names its video, and the video decides."""
     data = SESSION.open(response)
     said = SESSION.read(data, job_id)
     video = parsing.text(data.get("video_id"))
@@ -85,12 +85,12 @@ def parse_video(said: vidpoll.Snapshot, video: str, response: vidpoll.Response, 
     data = VIDEO.open(response)
     told = VIDEO.read(data)
     if told.job_id not in (None, video):
-        raise vidpoll.ForeignAnswer("the second answer is about another video than that of the session")
+        raise vidpoll.ForeignAnswer("the second response is about another video than the session's")
     return replace(told, job_id=said.job_id, created_at=said.created_at, raw={**said.raw, "video": told.raw})
 
 
 def not_for(what: str) -> Callable[[str], NoReturn]:
-    """The builder of a request that HeyGen has not."""
+    """The builder of a request that HeyGen does not have: it raises Unsupported."""
 
     def refuse(job_id: str) -> NoReturn:
         raise vidpoll.Unsupported(f"heygen: {what}")
@@ -102,13 +102,13 @@ STOP = declare.cancel("POST /v3/{kind}/{id}/stop", SESSION, json={})
 DELETE = declare.delete("DELETE /v3/videos/{id}", VIDEO)
 NO_STOP, NO_DELETE = not_for("a video cannot be cancelled, only deleted"), not_for("a session cannot be deleted")
 
-# -- what a job is made of --------------------------------------------------------------------------------------------
+# -- the fields of a submit -------------------------------------------------------------------------------------------
 
 TEXT, OBJECT = declare.text(), declare.object()
 COMMON = {
     "callback_url": declare.matching("an http or https URL", r"(?i:https?)://[^/\s]\S*"),
     "callback_id": TEXT,
-    "idempotency_key": declare.matching("1 to 255 of A-Z a-z 0-9 _ : . -", r"[A-Za-z0-9_:.-]{1,255}"),
+    "idempotency_key": declare.matching("1 to 255 characters of A-Z a-z 0-9 _ : . -", r"[A-Za-z0-9_:.-]{1,255}"),
 }
 FIELDS = {
     "type": declare.matching("avatar, image, cinematic_avatar or studio", r"\w+"),
@@ -152,11 +152,11 @@ BALANCES = (
 
 
 def parse_quota(response: vidpoll.Response, job_id: str) -> vidpoll.Quota:
-    """One of three blocks is filled; a subscription has two pools of credits."""
+    """The balance from the one of three blocks that is filled; a subscription has two pools of credits."""
     data = DATA.open(response)
     told = [each for path in BALANCES if (each := parsing.number(parsing.at(data, path))) is not None]
     if not told:
-        raise vidpoll.Malformed("the answer tells no balance")
+        raise vidpoll.Malformed("the response contains no balance")
     names = [parsing.text(parsing.at(data, path)) for path in ("billing_type", "subscription.plan")]
     unit = (parsing.text(parsing.at(data, "wallet.currency")) or "credits").replace("usd", "USD")
     reset = parsing.timestamp(parsing.at(data, "subscription.credits.premium_credits.resets_at"))
@@ -164,14 +164,14 @@ def parse_quota(response: vidpoll.Response, job_id: str) -> vidpoll.Quota:
 
 
 def verify(headers: Mapping[str, str], body: bytes, secret: str, now: float) -> str:
-    """HMAC-SHA256 over the body; its header has had three names. The time beside it is not signed."""
+    """HMAC-SHA256 over the body; the header has had three names. The time in another header is not signed."""
     names = ("heygen-signature", "x-heygen-signature", "signature")
     name = next((each for each in names if headers.get(each)), names[0])
     return declare.hmac_sha256("{body}", signature=name)(headers, body, secret, now)
 
 
 def pushed(event: dict[str, Any]) -> dict[str, Any]:
-    """An event about a video or a session, as the status has it; any other names no state."""
+    """An event about a video or a session, in the form of a status response; any other event has no state."""
     about, _, word = str(event.get("event_type")).rpartition(".")
     data = event.get("event_data")
     state = {"success": "completed", "fail": "failed"}.get(word) if about in ("avatar_video", "video_agent") else None

@@ -1,7 +1,7 @@
 """Hugging Face's router to Inference Providers, for vidpoll: fal, WaveSpeed and Replicate behind another base and key.
 
-Facts: huggingface/huggingface_hub@ee0a451 and 2.4.0, inference/_providers/{fal_ai,wavespeed,replicate}.py; those of the
-vendors themselves. The router passes their answers on as they are; a comment says what was decided beyond that.
+Facts: huggingface/huggingface_hub@ee0a451 and 2.4.0, inference/_providers/{fal_ai,wavespeed,replicate}.py; the vendors'
+own pages. The router passes the vendors' responses on unchanged; comments give the decisions beyond that.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from vidpoll_providers.replicate import JOB as OF_REPLICATE
 from vidpoll_providers.wavespeed import CODES, TEXTS
 from vidpoll_providers.wavespeed import JOB as OF_WAVESPEED
 
-# What WaveSpeed gives back to its own customers, the router may have charged.
+# WaveSpeed refunds failures to its own customers; the router may have charged them.
 WAVESPEED = replace(
     OF_WAVESPEED, ids=declare.Ids("kind/id", ("wavespeed",)), problem=declare.problems(CODES, texts=TEXTS)
 )
@@ -32,12 +32,12 @@ BILLED = {"X-HF-Bill-To": "{hf_bill_to}"}
 def submit(
     line: str, job: declare.Reader, fields: Mapping[str, declare.Rule], **more: Any
 ) -> vidpoll.Operation[vidpoll.Submitted]:
-    """All fields but those of the router are the model's own."""
+    """All fields except the router's are the model's own."""
     return declare.submit(line, job, {**fields, **BILL_TO}, tuple(fields), others=INPUT, headers=BILLED, **more)
 
 
 def as_input(given: dict[str, Any]) -> dict[str, Any]:
-    """Replicate has what the model takes one level deeper; beside it the version, where one is named."""
+    """Replicate takes the model's inputs one level deeper, in `input`, and next to it the version, if one is named."""
     own = {name: value for name, value in given.items() if name != "model"}
     version = str(given.get("model", "")).partition(":")[2]
     return {"input": own, **({"version": version} if version else {})}
@@ -64,7 +64,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         "huggingface",
         base_url="https://router.huggingface.co",
         auth=vidpoll.AnyOf(vidpoll.Bearer("HF_TOKEN"), vidpoll.Bearer("HUGGING_FACE_HUB_TOKEN")),
-        pacing=vidpoll.Pacing(floor=5.0, typical=(30.0, 300.0)),  # no interval is documented; the SDK asks each 0.5 s
+        pacing=vidpoll.Pacing(floor=5.0, typical=(30.0, 300.0)),  # no interval documented; the SDK polls every 0.5 s
         status=declare.by_kind(
             {
                 "wavespeed": declare.status("GET /{kind}/api/v3/predictions/{id}/result", WAVESPEED),

@@ -22,7 +22,7 @@ ALGORITHM, REGION, SERVICE = "HMAC-SHA256", "cn-north-1", "cv"
 
 
 def sign(access: str, secret: str, request: vidpoll.PreparedRequest, secrets: Mapping[str, str]) -> Mapping[str, str]:
-    """The headers of Volcengine's signature V4; `access` and `secret` name the two secrets."""
+    """The headers of Volcengine's signature V4; `access` and `secret` are the names of the two secrets."""
     url, stamp = urlsplit(request.url), datetime.fromtimestamp(int(request.at), timezone.utc).strftime("%Y%m%dT%H%M%SZ")
     pairs = sorted(parse_qsl(url.query, keep_blank_values=True))
     query = "&".join(f"{quote(name, safe='-_.~')}={quote(value, safe='-_.~')}" for name, value in pairs)
@@ -50,18 +50,18 @@ def signed(access: str, secret: str) -> vidpoll.Minted:
 
 
 def decide(state: State | None, body: Mapping[str, Any]) -> State | None:
-    """A task whose result was refused may be `done`: the code beside it decides."""
+    """A task may be `done` although its result was refused: the code next to the word decides."""
     code = parsing.text(body.get("code"))
     return State.FAILED if state is State.COMPLETED and code not in (None, "10000") else None
 
 
 def refine(said: vidpoll.Snapshot, body: Mapping[str, Any], job_id: str) -> vidpoll.Snapshot:
-    """The code and message of a good answer ("Success") are no reason."""
+    """The code and message of a successful response ("Success") are not a reason."""
     return replace(said, problem=None) if said.problem and said.problem.code == "10000" else said
 
 
 KINDS = {
-    **dict.fromkeys(("50411", "50412", "50413"), "moderated_input"),  # the picture, and the text
+    **dict.fromkeys(("50411", "50412", "50413"), "moderated_input"),  # the image, and the text
     **dict.fromkeys(("50511", "50512"), "moderated_output"),
     "50429": "rate",
     "50430": "capacity",  # too many tasks at once
@@ -93,20 +93,20 @@ JOB = declare.Reader(
         message=("message", "ResponseMetadata.Error.Message"),
         kinds=KINDS,
     ),
-    # Moderation of a task is told in place of its status, with HTTP 200 or 400: readers of the page disagree.
+    # Moderation of a task is reported instead of its status, with HTTP 200 or 400: readers of the page disagree.
     verdicts=tuple(declare.Verdict(status, MODERATED, State.FAILED) for status in (200, 400)),
     problem=declare.problems(KINDS),
     decide=decide,
     refine=refine,
 )
-# What a model takes differs by req_key: any other field goes out as it is.
+# A model's fields differ by req_key: any other field is sent unchanged.
 FIELDS = {
     "req_key": declare.matching("a req_key without a slash, like jimeng_t2v_v30", r"[^/\s]+"),
     "prompt": declare.text(),
     "image_urls": declare.list(declare.text()),
     "binary_data_base64": declare.list(declare.text()),
     "seed": declare.whole(),
-    "frames": declare.whole(1, note="24 a second and 1: 121 or 241"),
+    "frames": declare.whole(1, note="24 for each second, plus 1: 121 or 241"),
     "aspect_ratio": declare.text(),
 }
 ASK = declare.status(
@@ -115,16 +115,14 @@ ASK = declare.status(
 
 
 def parse_status(response: vidpoll.Response, job_id: str) -> vidpoll.Snapshot | vidpoll.Follow[vidpoll.Snapshot]:
-    """`not_found` is no state of a task: the gateway knows none, or none any more (after 12 hours)."""
+    """`not_found` is not a state of a task: the gateway never had the task, or dropped it after 12 hours."""
     if parsing.at(parsing.json_object(response), "data.status") == "not_found":
-        raise vidpoll.Refused(
-            "not found", "the gateway knows no such task of this req_key; it keeps tasks for 12 hours"
-        )
+        raise vidpoll.Refused("not found", "the gateway has no such task for this req_key; it keeps tasks for 12 hours")
     return JOB.parse(response, job_id)
 
 
 def read_error(response: vidpoll.Response) -> vidpoll.Problem:
-    """A refusal of the model's service, or of the gateway before it."""
+    """A refusal of the model's service, or of the gateway in front of it."""
     problem = parsing.problem(response)
     try:
         error = parsing.at(parsing.json_object(response), "ResponseMetadata.Error")
@@ -145,7 +143,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
             signed("VOLCENGINE_ACCESS_KEY", "VOLCENGINE_SECRET_KEY"),
             signed("VOLC_ACCESS_KEY_ID", "VOLC_SECRET_ACCESS_KEY"),
         ),
-        pacing=vidpoll.Pacing(floor=5.0),  # clients ask every 3 to 10 s; no pause is documented
+        pacing=vidpoll.Pacing(floor=5.0),  # clients poll every 3 to 10 s; no interval is documented
         slots=vidpoll.Slots("refuses"),  # 50430
         status=vidpoll.Operation(ASK.request, parse_status, ASK.verdicts),
         submit={

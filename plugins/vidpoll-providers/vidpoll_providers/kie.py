@@ -1,4 +1,4 @@
-"""kie.ai for vidpoll: the market's jobs, and the APIs beside it, of Veo, Runway, Aleph and Luma.
+"""kie.ai for vidpoll: the jobs of its market, and its separate APIs of Veo, Runway, Aleph and Luma.
 
 Facts: https://docs.kie.ai (market/quickstart, market/common/get-task-detail, veo3-api, runway-api, luma-api,
 common-api/get-account-credits, common-api/webhook-verification). No live call was made.
@@ -21,19 +21,19 @@ CODES = {
     "429": "rate",
     "455": "internal",  # maintenance
     "500": "internal",
-    "501": "internal",  # "generation failed", where no job's word stands beside it
+    "501": "internal",  # "generation failed", without a status word of a job
     "505": "permission",  # the feature is switched off
 }
 SUBMIT_GATE = declare.Envelope("data", code="code", ok=(200,), message="msg", kinds={**CODES, "422": "input"})
-# Asked about a job, 422 is "recordInfo is null": there is nothing but its id that could be wrong.
+# For a status request 422 is "recordInfo is null": only the id can be wrong.
 STATUS_GATE = replace(SUBMIT_GATE, kinds={**CODES, "422": "not found"})
 FLAGGED_TEXT = {"flagged|content polic": "moderated_input", "": "input"}
 FAILED = declare.problems({"400": FLAGGED_TEXT, "422": FLAGGED_TEXT, "500": "internal", "501": "internal"})
-GONE = vidpoll.Problem("the video is no longer kept: it could be had for 14 days")
+GONE = vidpoll.Problem("the video is no longer available: it was kept for 14 days")
 
 
 def opened(value: object) -> Any:
-    """What a JSON text says, or the value itself where it is none."""
+    """The value of a JSON text, or `value` itself if it is not text; None for text that is not JSON."""
     try:
         return json.loads(value) if isinstance(value, str) else value
     except (ValueError, RecursionError):
@@ -41,7 +41,7 @@ def opened(value: object) -> Any:
 
 
 def refine(said: vidpoll.Snapshot, data: Mapping[str, Any], job_id: str) -> vidpoll.Snapshot:
-    """The files of a market job, which may make images, sound or text: they stand in a JSON text inside the JSON."""
+    """Add the files of a market job, which may make images, sound or text. They are in a JSON text inside the JSON."""
     if said.state is not State.COMPLETED:
         return said
     result = opened(data.get("resultJson"))
@@ -76,14 +76,14 @@ MARKET = declare.Reader(
     problem=FAILED,
     refine=refine,
 )
-# Veo, Aleph and Luma's "modify": numbers for words, and results that are no text.
+# Veo, Aleph and Luma's "modify": numbers instead of words, and results that are not a JSON text.
 FLAGGED = declare.Reader(
     {
         0: Stage("generating", State.RUNNING),
         1: Stage("success", State.COMPLETED),
         2: Stage("create_task_failed", State.FAILED),
         3: Stage("generate_failed", State.FAILED),
-        4: Stage("callback_failed", State.COMPLETED),  # the video is made
+        4: Stage("callback_failed", State.COMPLETED),  # the video exists
     },
     status="successFlag",
     id="taskId",
@@ -103,7 +103,7 @@ FLAGGED = declare.Reader(
 
 
 def outlived(state: State | None, data: Mapping[str, Any]) -> State | None:
-    """Runway's video is gone after 14 days: a flag says so, and the word stays."""
+    """Runway's video is gone after 14 days: a flag reports it, and the status word stays the same."""
     return State.EXPIRED if state is State.COMPLETED and parsing.text(data.get("expireFlag")) == "1" else None
 
 
@@ -154,7 +154,7 @@ CHANGED = {"videoUrl": URL, **PROMPT}
 
 
 def market_body(given: dict[str, Any]) -> dict[str, Any]:
-    """The fields of the model belong into `input`."""
+    """Put the fields of the model into `input`."""
     outer = {name: given.pop(name) for name in ("model", *CALLBACK) if name in given}
     return {**outer, "input": {**given.pop("input", {}), **given}}
 
@@ -162,7 +162,7 @@ def market_body(given: dict[str, Any]) -> dict[str, Any]:
 def start(
     line: str, reader: declare.Reader, fields: Mapping[str, declare.Rule], *needed: str, **more: Any
 ) -> vidpoll.Operation[vidpoll.Submitted]:
-    """Models add fields, which pass; a refusal of a submit by 422 is about what was sent."""
+    """Models add fields, so unknown fields are sent unchanged; 422 for a submit means bad input."""
     asked = replace(reader, envelope=SUBMIT_GATE)
     return declare.submit(f"POST /api/v1/{line}", asked, fields, needed, others=declare.anything(), **more)
 
@@ -180,13 +180,13 @@ CHECKS = [
 
 
 def verify(headers: Mapping[str, str], body: bytes, secret: str, now: float) -> str:
-    """The market writes `taskId`, other APIs `task_id`; that id and the time are all that is signed."""
+    """The market writes `taskId`, other APIs `task_id`; only that id and the time are signed."""
     said = [check(headers, body, secret, now) for check in CHECKS]
     return "" if "" in said else said[-1] if "is missing" in said[0] else said[0]
 
 
 def pushed(body: dict[str, Any]) -> Mapping[str, Any]:
-    """What the APIs beside the market push has no word: the code tells the verdict, and the keys are flat."""
+    """Pushes of the separate APIs have flat keys and no status word: the code gives the outcome."""
     data = body.get("data")
     if not isinstance(data, dict) or "state" in data or "successFlag" in data:
         return body
@@ -207,10 +207,12 @@ def pushed(body: dict[str, Any]) -> Mapping[str, Any]:
 
 
 def bare(job_id: str) -> vidpoll.Request:
-    """A market job's question. Its id has no API before it, so one that there is not was meant for another."""
+    """The status request of a market job. Raises BadReference for an id with an API before it that is unknown."""
     if "/" in job_id:
         apis = "veo, aleph, modify or runway"
-        raise vidpoll.BadReference(f"{job_id[:80]!r}: write the id of a market job alone, or API/ID; API is {apis}")
+        raise vidpoll.BadReference(
+            f"the id of a job must be ID (of the market) or API/ID, where API is {apis}, got {job_id[:80]!r}"
+        )
     return MARKET_STATUS.request(job_id)
 
 

@@ -1,5 +1,5 @@
-"""Kling (Kuaishou) for vidpoll: both interfaces of one host. The form of an id tells which: `893605946402811985` is of
-the new one ("model in the path"), `text2video/867283741759000202` of the legacy one, which wants the kind again.
+"""Kling (Kuaishou) for vidpoll: both interfaces of one host. The form of an id shows which: `893605946402811985` is of
+the new one ("model in the path"), `text2video/867283741759000202` of the legacy one, whose requests repeat the kind.
 Facts: https://kling.ai/document-api (get-started, video, assets). No live call was made.
 """
 
@@ -27,7 +27,8 @@ CODES = {
     "1302": "rate",
     "1303": "capacity",
 }
-# There is no code. Whose picture or text the risk control is about is not told; gateways start more than there is room.
+# There is no code. The risk control does not say whether it refused the input or the output. Gateways start more jobs
+# than their pack allows, hence "capacity".
 FAILED = declare.problems(
     texts={
         "risk control": "moderated_output",
@@ -47,13 +48,13 @@ KEPT = 30 * 86400.0
 
 
 def ends(said: vidpoll.Snapshot) -> vidpoll.Snapshot:
-    """The page: files are cleared 30 days after the job was created."""
+    """Add the end of the files: the page says that they are deleted 30 days after the job was created."""
     end = said.created_at and said.created_at + KEPT
     return replace(said, assets=tuple(replace(each, expires_at=each.expires_at or end) for each in said.assets))
 
 
 def bill(data: Mapping[str, Any]) -> vidpoll.Cost | None:
-    """The sum of `billing`, in money or in units of a package; None where it is in several."""
+    """The sum of `billing`, in money or in units of a package; None if several units occur."""
     rows = parsing.at(data, "billing[]")
     units = {parsing.text(parsing.at(row, "currency")) or "units" for row in rows}
     amounts = [amount for row in rows if (amount := parsing.number(parsing.at(row, "amount"))) is not None]
@@ -61,7 +62,7 @@ def bill(data: Mapping[str, Any]) -> vidpoll.Cost | None:
 
 
 def refine(said: vidpoll.Snapshot, data: Mapping[str, Any], job_id: str) -> vidpoll.Snapshot:
-    """Its cost and the end of its files; a task that made sound, an image or a voice alone brings no video."""
+    """Add the cost and the end of the files. A task that made only sound, an image or a voice has no video."""
     other = bool(data.get("outputs")) and not parsing.at(data, "outputs[type=video].type")
     return ends(replace(said, cost=bill(data), assets_due=not (said.state is State.COMPLETED and other)))
 
@@ -82,7 +83,7 @@ NEW = declare.Reader(
     finished_at="",
     duration="outputs[0].duration",
     problem=FAILED,
-    # an array in a status answer, an object in that of a submit, bare in a webhook
+    # an array in a status response, an object in a submit response, bare in a webhook
     envelope=declare.Envelope(("data[0]", "data", ""), code="code", message="message", kinds=CODES),
     refine=refine,
 )
@@ -100,7 +101,7 @@ COMMON = {
 }
 NEW_FIELDS = {
     "task": declare.matching(
-        "what the path begins with: text-to-video, image-to-video, motion-control, omni-video …", r"[a-z0-9][a-z0-9-]*"
+        "the start of the path: text-to-video, image-to-video, motion-control, omni-video …", r"[a-z0-9][a-z0-9-]*"
     ),
     "model": declare.text(),
     "prompt": declare.text(),
@@ -113,7 +114,7 @@ NEW_FIELDS = {
 
 
 def nested(given: dict[str, Any]) -> dict[str, Any]:
-    """The body: what belongs into `settings` and `options` is put there."""
+    """The body, with the fields of `settings` and `options` moved there."""
     parts = {"settings": SETTINGS, "options": COMMON}
     for part, names in parts.items():
         inner = {**given.pop(part, {}), **{name: given.pop(name) for name in names if name in given}}
@@ -121,7 +122,7 @@ def nested(given: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
-# Units a second, from without to with native audio; of a voice of one's own the page has other prices.
+# Units per second, from without to with native audio; with a custom voice the page has other prices.
 RATES = declare.prices(
     "units",
     "2026-09-28",
@@ -143,17 +144,17 @@ TASKS = declare.status("GET /tasks?task_ids={id}", NEW)
 
 
 def ask_task(job_id: str) -> vidpoll.Request:
-    """What stands before a "/" is a kind of the legacy interface, and this is none. Raises BadReference."""
+    """The status request of the new interface. Raises BadReference for an id with an unknown kind before a "/"."""
     if "/" in job_id:
         LEGACY.ids.split(job_id)
     return TASKS.request(job_id)
 
 
 def parse_task(response: vidpoll.Response, job_id: str) -> Any:
-    """The status answer of the new interface, in which an unknown id is no error but an empty list."""
+    """The status response of the new interface, which is an empty list for an unknown id. Raises Refused."""
     if parsing.json_object(response).get("data") == []:
         NEW.envelope.check(response)
-        raise vidpoll.Refused("not found", "the account has no task with this id (an empty list)")
+        raise vidpoll.Refused("not found", "the account has no task with this id (Kling returned an empty list)")
     return NEW.parse(response, job_id)
 
 
@@ -188,12 +189,12 @@ LEGACY = declare.Reader(
     ids=declare.Ids("kind/id", tuple(NEEDED)),
     refine=lambda said, data, job_id: ends(said),
 )
-# Whatever the words: a question that consists of kind and id, and has a bad parameter, names no task.
+# A status request has no parameters but kind and id: a bad parameter means that the task does not exist.
 ASKED = replace(LEGACY, envelope=replace(LEGACY.envelope, kinds={**CODES, "1201": "not found"}))
 
 
 def bare(name: str, value: Any) -> Any:
-    """An image as Kling takes it: a URL, or base64 without "data:" before it."""
+    """An image in Kling's form: a URL, or base64 without "data:" before it."""
     return re.sub(r"^data:[^,]*,", "", declare.image().sent(name, value))  # type: ignore[misc]  # it has one
 
 
@@ -205,7 +206,7 @@ LEGACY_FIELDS = {
     "image": IMAGE,
     "image_tail": IMAGE,
     "image_list": declare.list(),
-    "mode": declare.matching("std or pro, or another mode of the model's", r"\w+"),
+    "mode": declare.matching("std, pro, or another mode of the model", r"\w+"),
     "duration": declare.Rule(
         "seconds, as text or a whole number", lambda v: re.fullmatch(r"[1-9]\d{0,3}", str(v)), lambda _, v: str(v)
     ),
@@ -230,16 +231,16 @@ OLD_SUBMIT = {
 # -- the account ------------------------------------------------------------------------------------------------------
 
 EVER = (("start_time", "1577836800000"), ("end_time", "4102444800000"))
-"""The years 2020 to 2099 in Unix milliseconds: the page wants a span, and a plugin has no clock."""
+"""The years 2020 to 2099 in Unix milliseconds: the page requires a span, and a plugin has no clock."""
 
 
 def parse_costs(response: vidpoll.Response, job_id: str) -> vidpoll.Quota:
-    """What is left of the packs that can be used; those of images are not for videos. `data` has a code of its own."""
+    """The remaining units of the packs in use, without those for images. `data` has a code of its own."""
     NEW.envelope.check(response)
     declare.Envelope(code="data.code", message="data.msg", kinds=CODES).check(response)
     packs = parsing.json_object(response, "data").get("resource_pack_subscribe_infos")
     if not isinstance(packs, list):
-        raise vidpoll.Malformed(f"no list of resource packs: {parsing.problem(response)}")
+        raise vidpoll.Malformed(f"the response contains no list of resource packs: {parsing.problem(response)}")
     online = [pack for pack in packs if parsing.at(pack, "status") == "online"]
     named = [(parsing.text(pack.get("resource_pack_name")) or "", pack.get("remaining_quantity")) for pack in online]
     mine = [(name, parsing.number(left) or 0.0) for name, left in named if not re.search("image", name, re.IGNORECASE)]
@@ -253,7 +254,7 @@ def b64url(data: bytes) -> str:
 
 
 def minted(access: str, secret: str) -> vidpoll.Minted:
-    """A JWT for each request, from two keys: it lives 30 minutes, and a wait may be longer."""
+    """A new JWT for each request, from two keys: a JWT is valid for 30 minutes, and a wait may be longer."""
 
     def mint(request: vidpoll.PreparedRequest, secrets: Mapping[str, str]) -> dict[str, str]:
         now = int(request.at)
@@ -301,7 +302,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
             rows=50,
             batch=declare.batch("GET /tasks", NEW, name="task_ids"),
             takes=lambda job_id: "/" not in job_id,
-            whole=True,  # the status operation asks the same question, about one
+            whole=True,  # the status operation sends the same request, with one id
         ),
         quota=vidpoll.Operation(lambda: vidpoll.Request("GET", "/account/costs", EVER), parse_costs),
         error=declare.refusals(CODES),

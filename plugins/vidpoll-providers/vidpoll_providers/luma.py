@@ -11,17 +11,17 @@ from typing import Any
 import vidpoll
 from vidpoll import State, declare, parsing
 
-OTHER = "if it is one of Luma's Dream Machine, say dreammachine:ID, with LUMAAI_API_KEY"
+OTHER = "if the job is at Luma's Dream Machine, use dreammachine:ID with LUMAAI_API_KEY"
 
 
 def read_error(response: vidpoll.Response) -> vidpoll.Problem:
-    """A refusal; an unknown key or job may be one of Luma's other API."""
+    """A refusal; an unknown key or job may belong to Luma's other API."""
     said = parsing.problem(response)
     return replace(said, message=f"{said.message} ({OTHER})") if response.status in (401, 404) else said
 
 
 def files(output: Any) -> tuple[vidpoll.Asset, ...]:
-    """Each output is what its type says, where that is a video or an image, else what its URL's end says."""
+    """The output files. A file's kind is its type if that is video or image, else it follows its URL's extension."""
     found: list[vidpoll.Asset] = []
     for item in output if isinstance(output, list) else []:
         told = parsing.at(item, "type")
@@ -31,7 +31,7 @@ def files(output: Any) -> tuple[vidpoll.Asset, ...]:
 
 
 def refine(said: vidpoll.Snapshot, data: Mapping[str, Any], job_id: str) -> vidpoll.Snapshot:
-    """The output, of a completed job alone; an image job brings no video."""
+    """Add the output, only for a completed job; an image job has no video."""
     found = files(data.get("output")) if said.state is State.COMPLETED else ()
     return replace(said, assets=found, assets_due=not found or any(each.kind == "video" for each in found))
 
@@ -48,7 +48,7 @@ JOB = declare.Reader(
     duration="",
     problem=declare.problems(
         {
-            "content_moderated": "moderated_output",  # of what went in or came out, the word does not say
+            "content_moderated": "moderated_output",  # the word does not say whether of the input or the output
             "budget_exhausted": "money",
             "rate_limited": "rate",
             **dict.fromkeys(("generation_failed", "output_not_found"), "internal"),
@@ -58,8 +58,8 @@ JOB = declare.Reader(
     refine=refine,
 )
 MEDIA = declare.Rule(
-    "a mapping with one of url, data (base64), generation_id and file_id; `vidpoll upload luma FILE`, or "
-    "client.upload, gives the one of a file",
+    "a mapping with one of url, data (base64), generation_id and file_id; for a file, `vidpoll upload luma FILE` or "
+    "client.upload returns it",
     lambda value: isinstance(value, dict),
 )
 FIELDS = {
@@ -74,7 +74,7 @@ FIELDS = {
 
 
 def submit(kind: str, *needed: str) -> vidpoll.Operation[vidpoll.Submitted]:
-    """All kinds go to one path, and say which they are; fields come often, so what no table names goes along."""
+    """All kinds go to one path and name their type. New fields are frequent, so unknown fields are sent unchanged."""
     return declare.submit(
         "POST /generations",
         JOB,

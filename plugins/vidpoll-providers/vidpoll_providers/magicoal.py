@@ -1,6 +1,6 @@
 """MagiCoal (coals.ai) for vidpoll. Facts: https://coals.ai/docs/magicoal and its sub-pages, https://coals.ai/docs/errors.
 
-Written from these pages, not tried with a key. A comment says what was decided where they are silent or disagree.
+Written from these pages, not tried with a key. Comments give the decisions where they are silent or disagree.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ STAGES = (
 
 
 def decide(state: State | None, data: Mapping[str, Any]) -> State | None:
-    """`done` is the documented end of polling: with a video it ends a job whose word lags (generating, saving).
+    """`done` is the documented end of polling: with a video it completes a job whose word lags (generating, saving).
 
-    It is described for completed jobs only, so it never fails one, and `done` without a video says nothing yet.
+    The page describes `done` for completed jobs only, so it never fails a job. Without a video it has no effect.
     """
     lags = state in (State.QUEUED, State.RUNNING) and data.get("done") is True
     return State.COMPLETED if lags and parsing.assets(data.get("video_url")) else state
@@ -76,7 +76,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
             "t2v": declare.submit("POST /generate/{kind}", JOB, FIELDS, ("prompt",), kind="t2v"),
             "i2v": declare.submit("POST /generate/{kind}", JOB, {**IMAGE, **FIELDS}, ("image",), kind="i2v"),
         },
-        # Completed jobs only, so it is no list_polling.
+        # The list has completed jobs only, so it cannot serve as list_polling.
         list=declare.numbered_pages(
             "GET /videos", JOB, current="meta.current_page", last="meta.last_page", more="meta.has_more"
         ),

@@ -1,5 +1,5 @@
-"""MiniMax (Hailuo) for vidpoll: v1, whose file stands in a second answer, and v2 (MiniMax-H3). Ids of both look alike,
-so a reference says which: `v1/427144058097900`, `v2/424010985738629`. Facts: https://platform.minimax.io
+"""MiniMax (Hailuo) for vidpoll: v1, whose file is in a second response, and v2 (MiniMax-H3). Ids of both look alike,
+so a reference names the version: `v1/427144058097900`, `v2/424010985738629`. Facts: https://platform.minimax.io
 /docs/api-reference (video-generation-*, errorcode) and /docs/guides/rate-limits. No live call was made.
 """
 
@@ -25,7 +25,7 @@ CODES = {
     **dict.fromkeys(("2037", "2038", "2039"), "permission"),
 }
 UNSURE = ("1000", "1001", "1013", "1024", "1033")
-"""Trouble of MiniMax's own under HTTP 200: as after an HTTP 500, the job may have been made."""
+"""Faults inside MiniMax under HTTP 200: as after an HTTP 500, the job may have been made."""
 FAILED = declare.problems({**CODES, **dict.fromkeys(UNSURE, "internal")})
 HTTPS = declare.matching("an https URL", r"(?i:https)://[^/\s]\S*")
 
@@ -33,7 +33,7 @@ HTTPS = declare.matching("an https URL", r"(?i:https)://[^/\s]\S*")
 
 
 def refine(said: vidpoll.Snapshot, data: Mapping[str, Any], job_id: str) -> vidpoll.Snapshot:
-    """A failed job with the code 0: its "success" is about the question, and no reason."""
+    """A failed job with the code 0: its "success" is about the request, and is not a reason."""
     fine = said.problem is not None and said.problem.code == "0"
     return replace(said, problem=vidpoll.Problem("")) if fine else said
 
@@ -45,7 +45,7 @@ V1 = declare.Reader(
         "Processing": State.RUNNING,
         "Success": State.COMPLETED,
         "Fail": State.FAILED,
-        "failed": State.FAILED,  # a webhook says it so
+        "failed": State.FAILED,  # the word in a webhook
     },
     id="task_id",
     files={},
@@ -58,7 +58,7 @@ V1 = declare.Reader(
     second=declare.Second("GET /v1/files/retrieve?file_id={file_id}", {"video": "file.download_url"}),
     refine=refine,
 )
-# A question has no parameter but the id: a bad one is an id that the account does not have.
+# A status request has no parameter but the id: a bad parameter means that the account has no such job.
 ASKED = replace(V1, envelope=replace(V1.envelope, kinds={**CODES, "2013": "not found"}))
 V1_FIELDS = {
     "model": declare.text(),
@@ -79,7 +79,7 @@ SUBMIT_V1 = declare.submit("POST /v1/video_generation", V1, V1_FIELDS, ("model",
 
 
 def parse_submitted(response: vidpoll.Response, about: str) -> vidpoll.Submitted:
-    """A refusal is sure that nothing was bought; a timeout behind MiniMax's own door is not."""
+    """After a refusal nothing was bought; after a timeout inside MiniMax that is unknown. Raises Malformed then."""
     try:
         return SUBMIT_V1.parse(response, about)  # type: ignore[return-value]  # no Follow: it has no second answer
     except vidpoll.Refused as refused:
@@ -89,7 +89,7 @@ def parse_submitted(response: vidpoll.Response, about: str) -> vidpoll.Submitted
 
 
 def parse_v1(response: vidpoll.Response, job_id: str) -> Any:
-    """A code other than 0 is a refusal, unless a status word stands beside it: then the word counts."""
+    """A code other than 0 is a refusal, unless there is also a status word: then the word decides."""
     if not parsing.json_object(response).get("status"):
         ASKED.envelope.check(response)
     return ASKED.parse(response, job_id)
@@ -105,7 +105,7 @@ NEITHER: vidpoll.Operation[Any] = vidpoll.Operation(neither, V1.parse)
 
 
 def with_text(said: vidpoll.Snapshot, data: Mapping[str, Any], job_id: str) -> vidpoll.Snapshot:
-    """A job whose result is a prompt brings no video; a row of the list does not say of which interface it is."""
+    """A job whose result is a prompt has no video. A row of the list does not name its interface, which is v2."""
     told = parsing.text(data.get("id"))
     text = data.get("modality") == "text" or data.get("task_type") == "h3_context_ir"
     return replace(said, job_id=said.job_id or (told and f"v2/{told}"), assets_due=not text)
@@ -144,7 +144,7 @@ AGAIN = {**COMMON, "source_task_id": declare.text(), "content": CONTENT["content
 
 
 def packed(given: dict[str, Any]) -> dict[str, Any]:
-    """The body: prompt and frames are items of `content`, before those that the call gives."""
+    """The body: prompt and frames become items of `content`, before the caller's own items."""
     text = [{"type": "text", "text": given.pop("prompt")}] if "prompt" in given else []
     frames = [
         {"type": "image_url", "image_url": {"url": given.pop(role)}, "role": role}
@@ -164,10 +164,10 @@ RATES = declare.prices(
 
 
 def price(fields: Mapping[str, Any]) -> Any:
-    """Five images are free, and more or a video cost extra: then it is not told."""
+    """The price range, or None with a video or more than five images: five are free, the rest costs extra."""
     content = fields.get("content", [])
     kinds = [parsing.at(item, "type") for item in content] if isinstance(content, list) else [None]
-    free = all(kind in ("text", "image_url") for kind in kinds) and kinds.count("image_url") <= 3  # and two frames
+    free = all(kind in ("text", "image_url") for kind in kinds) and kinds.count("image_url") <= 3  # plus two frames
     return RATES.of(fields) if free else None
 
 
@@ -186,7 +186,7 @@ def of_v2(
 
 
 def read_error(response: vidpoll.Response) -> vidpoll.Problem:
-    """The number in brackets at the end of a reason is the code of v1."""
+    """A refusal. The number in brackets at the end of its text is a code of v1."""
     said = parsing.problem(response)
     found = re.search(r"\((\d{4})\)\s*$", said.message)
     return replace(said, code=found[1]) if found else said

@@ -1,6 +1,6 @@
 """MoneyPrinterTurbo for vidpoll. Known: versions 1.2 and 1.3 of https://github.com/harry0703/MoneyPrinterTurbo, and the
-queued state of a later commit. A good answer is `{"status": 200, "message": "success", "data": …}` for a failed task
-too: only `data.state` counts.
+queued state of a later commit. A response is `{"status": 200, "message": "success", "data": …}` even for a failed task:
+only `data.state` decides.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ import vidpoll
 from vidpoll import State, declare, parsing
 
 # The states are numbers. The stage is the word of the server's own constant (TASK_STATE_PROCESSING …). In 1.2 and 1.3 a
-# task in the queue has state 4, too; it is running here: progress decides nothing.
+# queued task also has state 4; here it is running, because progress decides nothing.
 STATES = {
     0: vidpoll.Stage("queued", State.QUEUED),
     4: vidpoll.Stage("processing", State.RUNNING),
     1: vidpoll.Stage("complete", State.COMPLETED),
     -1: vidpoll.Stage("failed", State.FAILED),
 }
-NO_REASON = "MoneyPrinterTurbo gives no reason (1.2 and older never do): look in the log of the server"
+NO_REASON = "MoneyPrinterTurbo gives no reason (1.2 and older never do): read the server's log"
 
 
 def refine(said: vidpoll.Snapshot, data: Mapping[str, Any], job_id: str) -> vidpoll.Snapshot:
@@ -33,7 +33,7 @@ def refine(said: vidpoll.Snapshot, data: Mapping[str, Any], job_id: str) -> vidp
 
 
 def with_files(said: vidpoll.Snapshot, data: Mapping[str, Any], job_id: str) -> vidpoll.Snapshot:
-    """Speech and subtitles are server paths; of the videos what is no URL is none."""
+    """Add the files. Speech and subtitles are server paths; a video that is not a URL is left out."""
     named = tuple(each for each in said.assets if re.match("/tasks/|https?://", each.url or ""))
     urls = tuple(file for each in named for file in placed(each, job_id))
     own = own_file(data.get("audio_file"), job_id, "audio") + own_file(data.get("subtitle_path"), job_id, "subtitle")
@@ -41,22 +41,22 @@ def with_files(said: vidpoll.Snapshot, data: Mapping[str, Any], job_id: str) -> 
 
 
 def placed(video: vidpoll.Asset, job_id: str) -> tuple[vidpoll.Asset, ...]:
-    """A video as it is named, or its download where that is no URL: some setups double the address."""
+    """A video at its URL, or its download if that is not a proper URL: some setups double the address."""
     odd = re.match(r"\w+://.*(://|\\)", video.url or "")
     return (odd and own_file(video.url, job_id, video.kind)) or (video,)
 
 
 def own_file(path: object, job_id: str, kind: str) -> tuple[vidpoll.Asset, ...]:
-    """The download of a file named by a server path; none where it lies outside the task's own folder."""
+    """The download of a file named by a server path; empty if the file is outside the task's own folder."""
     folder, name = ["", *str(path).replace("\\", "/").split("/")][-2:]
     try:
         return (download(job_id, name, kind),) if folder == job_id else ()
-    except vidpoll.UsageError:  # no name of a file
+    except vidpoll.UsageError:  # not the name of a file
         return ()
 
 
 def download(job_id: str, name: str, kind: str = "video") -> vidpoll.Asset:
-    """A file of a task, as an attachment. Before state 1 the server hands out what is written so far."""
+    """A file of a task, as an attachment. Before state 1 the server returns a file as far as it is written."""
     return vidpoll.Asset(f"./api/v1/download/{parsing.segment(job_id)}/{file_name(name)}", kind)
 
 
@@ -67,7 +67,7 @@ def stream(job_id: str, name: str = "final-1.mp4") -> vidpoll.Asset:
 
 def file_name(name: str) -> str:
     if not isinstance(name, str) or name in ("", ".", "..") or "/" in name or "\\" in name:
-        raise vidpoll.InvalidField(f"name {name!r}: give the name of one file in the task's folder, like 'final-1.mp4'")
+        raise vidpoll.InvalidField(f"name must be a file in the task's folder, like 'final-1.mp4', got {name!r}")
     return parsing.segment(name)
 
 
@@ -78,15 +78,15 @@ TASK = declare.Reader(
     files={"video": "videos", "combined": "combined_videos"},
     reason="error",
     code="failed_stage",
-    duration="",  # audio_duration is the length of the speech and not of the video
+    duration="",  # audio_duration is the length of the speech, not of the video
     envelope=declare.Envelope("data"),
     refine=with_files,
 )
-# A row names server paths, in some setups of a form that looks like a URL: its files come from the status.
+# A row names server paths, which look like URLs in some setups: its files come from the status response.
 ROW = replace(TASK, files={}, refine=refine)
 
-# What every version takes as text. All else is passed on unseen: the fields differ by version and by fork, and the
-# server checks those that it knows before it makes a task.
+# The fields that every version takes as text. All other fields are sent unchecked: they differ by version and by fork,
+# and the server checks the fields that it knows before it makes a task.
 TEXTS = (
     "video_subject", "video_script", "video_aspect", "video_concat_mode", "video_transition_mode", "video_source",
     "video_language", "voice_name", "bgm_type", "bgm_file", "subtitle_position", "font_name", "text_fore_color",
@@ -96,18 +96,18 @@ FIELDS = {**dict.fromkeys(TEXTS, declare.text(empty=True)), "video_count": decla
 
 
 def with_subject(given: dict[str, Any]) -> dict[str, Any]:
-    """Without the name 1.2 and 1.3 answer 400, even beside a script."""
+    """Add an empty `video_subject`: without it 1.2 and 1.3 answer 400, even with a script."""
     return {"video_subject": "", **given}
 
 
 def submit(kind: str, path: str, *texts: str, **more: Any) -> vidpoll.Operation[vidpoll.Submitted]:
-    # Versions that know this key make it the id of the task; others ignore it, so that it is no leave to send again.
+    # Versions that know this key make it the task's id. Others ignore it, so a submit is not safe to send again.
     more |= {"key": "idempotency_key", "find": "GET /api/v1/tasks/{key}"}
     return declare.submit(f"POST {path}", TASK, FIELDS, (texts,), kind=kind, others=declare.anything(), **more)
 
 
 def parse_error(response: vidpoll.Response) -> vidpoll.Problem:
-    """A refusal, the request id taken from before its text. A 400 always says "field required": its data says more."""
+    """A refusal without the request id before its text. A 400 always says "field required"; its data has the faults."""
     problem = parsing.problem(response)
     request_id, _, message = problem.message.partition(": ")
     if re.fullmatch(r"[0-9a-fA-F-]{36}", request_id):
@@ -115,19 +115,19 @@ def parse_error(response: vidpoll.Response) -> vidpoll.Problem:
     try:
         faults = [f"{'.'.join(map(str, row['loc']))}: {row['msg']}" for row in problem.details["details"]]
         return vidpoll.Problem("; ".join(faults), problem.code, problem.details)
-    except (KeyError, TypeError):  # no list of faulty fields
+    except (KeyError, TypeError):  # not a list of faulty fields
         return problem
 
 
 def local_material(file: str) -> dict[str, Any]:
-    """What `video_materials` takes of a file on the server, beside `video_source="local"`."""
+    """An item of `video_materials` for a file on the server, to be used with `video_source="local"`."""
     return {"provider": "local", "url": file, "duration": 0}
 
 
 MATERIALS = (".mp4", ".mov", ".avi", ".flv", ".mkv", ".jpg", ".jpeg", ".png")
 UPLOADS = {
     "material": declare.upload("POST /api/v1/video_materials", MATERIALS, value="data.file", convert=local_material),
-    "music": declare.upload("POST /api/v1/musics", (".mp3",), value="data.file"),  # what bgm_file takes
+    "music": declare.upload("POST /api/v1/musics", (".mp3",), value="data.file"),  # a value for bgm_file
 }
 
 
@@ -136,7 +136,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
     yield vidpoll.Provider(
         "moneyprinterturbo",
         base_url="http://localhost:8080",
-        # As it comes, no key is checked. No floor is documented: the docs poll every 5 s, an answer takes 2 ms.
+        # By default the server checks no key. No floor is documented: the docs poll every 5 s, a response takes 2 ms.
         auth=vidpoll.KeyHeader("x-api-key", "MONEYPRINTERTURBO_API_KEY", required=False),
         pacing=vidpoll.Pacing(floor=2.0),
         slots=vidpoll.Slots("refuses"),  # 429 "task queue is full"
@@ -157,9 +157,9 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
             fields={"page_size": declare.whole(1)},
         ),
         list_polling=vidpoll.ListPollingSpec(rows=100),
-        # 1.3 refuses (409) while a task waits, runs or is published; 1.2 removes at once.
+        # 1.3 refuses (409) while a task is queued, running or being published; 1.2 removes it at once.
         delete=declare.delete("DELETE /api/v1/tasks/{id}", TASK),
-        content=declare.content("GET /api/v1/download/{id}/final-1.mp4", TASK),  # where the record names no video
+        content=declare.content("GET /api/v1/download/{id}/final-1.mp4", TASK),  # if the record names no video
         error=declare.refusals(texts={"queue is full": "capacity"}, read=parse_error),
         stages=TASK.stages,
         upload=UPLOADS,

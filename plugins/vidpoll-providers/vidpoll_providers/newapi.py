@@ -1,4 +1,4 @@
-"""new-api (QuantumNous) for vidpoll: a gateway of your own, or one of the many that run it. Facts: its source,
+"""new-api (QuantumNous) for vidpoll: your own gateway, or one of the many services that run it. Facts: its source,
 dto/openai_video.go@705748d, relay/relay_task.go@00fca48, controller/video_proxy.go@05393ff and
 router/video-router.go@01f6839, relay/common/relay_info.go@0067bd9 (TaskSubmitReq).
 """
@@ -17,18 +17,18 @@ from .openai import MONEY as OPENAI_S
 
 MONEY = {
     **OPENAI_S,
-    "insufficient_user_quota": "money",  # HTTP 403, as the next one
+    "insufficient_user_quota": "money",  # HTTP 403, like the next one
     "pre_consume_token_quota_failed": "money",
 }
 SECONDS = declare.Rule(  # text in JSON: the gateway cannot read a number there, whatever the upstream takes
-    "seconds, as a whole number or such a text",
+    "seconds, as a whole number or a text of one",
     lambda value: (parsing.count(value) or 0) > 0,
     lambda name, value: str(parsing.count(value)),
 )
 
 
 def refine(said: vidpoll.Snapshot, data: Mapping[str, Any], job_id: str) -> vidpoll.Snapshot:
-    """Of a failed job the place of the URL may hold the upstream's reason, which says more than "task failed"."""
+    """For a failed job the URL field may contain the upstream's reason, which says more than "task failed"."""
     reason = parsing.text(parsing.at(data, "metadata.url"))
     if said.problem is None or not reason or "://" in reason:
         return said
@@ -43,7 +43,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         vidpoll.Bearer("NEWAPI_API_KEY"),
         needed=("model", "prompt"),
         fields={"seconds": SECONDS},
-        others=declare.anything(),  # what the upstream takes
+        others=declare.anything(),  # fields of the upstream
         relay=True,
         reader={"cost": "usage.total_tokens", "unit": "tokens", "refine": refine, "problem": FAILED},
         list=None,

@@ -1,5 +1,5 @@
 """OpenRouter's videos for vidpoll. Facts: https://openrouter.ai/openapi.yaml, https://openrouter.ai/docs (video guide,
-webhooks, errors, limits); openrouter 1.3.84. A comment says what was decided where these disagree.
+webhooks, errors, limits); openrouter 1.3.84. Comments give the decisions where these disagree.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from vidpoll import State, declare, parsing
 
 
 def refine(said: vidpoll.Snapshot, data: Mapping[str, Any], job_id: str) -> vidpoll.Snapshot:
-    """The end that is told is that of the signed URLs; the others hold as long as the output does."""
+    """Add the end of signed URLs, which is the reported one; unsigned URLs are valid as long as the output exists."""
     signed = not data.get("unsigned_urls") and data.get("urls")
     end = parsing.timestamp(data.get("expires_at")) if signed else None
     return replace(said, assets=tuple(replace(each, expires_at=end) for each in said.assets)) if end else said
 
 
-# `unsigned_urls` want the key, which goes to the account's own origin and nowhere else: an example of the specification
-# has them at a host of others.
+# `unsigned_urls` need the key, which goes to the account's own origin and nowhere else: an example of the specification
+# has such URLs at another host.
 JOB = declare.Reader(
     {
         "pending": State.QUEUED,
@@ -42,11 +42,11 @@ JOB = declare.Reader(
     unit="USD",
     problem=declare.problems(
         texts={
-            "content policy": "moderated_output",  # of what went in or came out, the text does not say
-            "parallel task over resource pack limit": "capacity",  # of its account at Kling
+            "content policy": "moderated_output",  # the text does not say whether of the input or the output
+            "parallel task over resource pack limit": "capacity",  # of OpenRouter's account at Kling
         }
     ),
-    envelope=declare.Envelope(("", "data")),  # a pushed job stands under "data"
+    envelope=declare.Envelope(("", "data")),  # a pushed job is under "data"
     refine=refine,
 )
 IMAGES = declare.list(declare.object())
@@ -73,13 +73,13 @@ FIELDS = {
 
 
 def parse_quota(response: vidpoll.Response, job_id: str) -> vidpoll.Quota:
-    """What is left in USD of the budget that ends first, else of the key's own limit; a key may have neither."""
+    """The remaining USD of the budget that ends first, else of the key's own limit; a key may have neither."""
     data = parsing.json_object(response, "data")
     budget = parsing.at(data, "effective_budget")
     told = [parsing.at(budget, "remaining_usd"), data.get("limit_remaining")]
     left = next(filter(lambda each: each is not None, map(parsing.number, told)), None)
     if left is None and "limit_remaining" not in data:
-        raise vidpoll.Malformed("the answer tells nothing of what the key may spend")
+        raise vidpoll.Malformed("the response contains neither a budget nor a limit of the key")
     return vidpoll.Quota(
         balance=left, unlimited=left is None, reset_at=parsing.timestamp(parsing.at(budget, "resets_at")), unit="USD"
     )
@@ -90,13 +90,13 @@ ASKED = ("model", "duration", "resolution", "generate_audio")
 
 
 def ask_price(fields: Mapping[str, Any]) -> vidpoll.Request:
-    """The models with their prices; what the price of this job depends on goes along to the parser."""
+    """Request the models with their prices; `about` passes the fields that decide the price to the parser."""
     about = json.dumps({name: fields.get(name) for name in ASKED}, default=str)
     return vidpoll.Request("GET", "/videos/models", about=about)
 
 
 def parse_price(response: vidpoll.Response, about: str) -> vidpoll.Price:
-    """So many seconds at the rates that may be meant: a rate for the resolution counts before one for all others."""
+    """The seconds times the lowest and highest rate that may apply. A rate for the resolution beats a general one."""
     try:
         asked = json.loads(about)
     except ValueError:
@@ -105,12 +105,12 @@ def parse_price(response: vidpoll.Response, about: str) -> vidpoll.Price:
     skus = next((parsing.at(row, "pricing_skus") for row in rows if parsing.at(row, "id") == asked["model"]), None)
     seconds, rates = parsing.number(asked["duration"]), list(_rates(skus if isinstance(skus, dict) else {}, asked))
     if not rates or seconds is None or min(rates) < 0 or seconds <= 0:
-        raise vidpoll.Refused("not found", "the models' prices do not tell that of this job")
+        raise vidpoll.Refused("not found", "the models' prices do not give the price of this job")
     return vidpoll.Price(min(rates) * seconds, max(rates) * seconds, "USD", "estimate")
 
 
 def _rates(skus: Mapping[str, Any], asked: dict[str, Any]) -> Iterator[float]:
-    """The rates per second; none where a price is by something else."""
+    """The rates per second that may apply; none if any price of the model is not per second."""
     found = [(SKU.fullmatch(name), parsing.number(rate)) for name, rate in skus.items()]
     sound = {True: "_with_audio", False: "_without_audio"}.get(asked["generate_audio"])
     known = [(name[1], name[2], rate) for name, rate in found if name is not None and rate is not None]
@@ -121,7 +121,7 @@ def _rates(skus: Mapping[str, Any], asked: dict[str, Any]) -> Iterator[float]:
 
 
 def read_error(response: vidpoll.Response) -> vidpoll.Problem:
-    """A refusal, with what the upstream said, or for what the input was flagged."""
+    """A refusal, with the upstream's text, or the reasons for which the input was flagged."""
     said = parsing.problem(response)
     try:
         about = parsing.at(response.json(), "error.metadata")

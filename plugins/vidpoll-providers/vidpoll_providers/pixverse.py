@@ -37,9 +37,9 @@ CODES = {
     "500100": "internal",
     "99999": "internal",
 }
-GATE = declare.Envelope(("Resp", ""), code="ErrCode", message="ErrMsg", kinds=CODES)  # a pushed job comes bare
+GATE = declare.Envelope(("Resp", ""), code="ErrCode", message="ErrMsg", kinds=CODES)  # a pushed job has no envelope
 MODERATED = vidpoll.Problem(
-    "the content moderation refused the video; its credits are given back",
+    "the content moderation refused the video; its credits are refunded",
     "7",
     kind="moderated_output",
     charged=False,
@@ -47,14 +47,14 @@ MODERATED = vidpoll.Problem(
 
 
 def refine(said: vidpoll.Snapshot, data: Mapping[str, Any], job_id: str) -> vidpoll.Snapshot:
-    """There is no reason in an answer: the number is all that tells moderation from other failures."""
+    """A response has no reason: only the number distinguishes moderation from other failures."""
     return replace(said, problem=MODERATED) if said.stage == "moderated" else said
 
 
 JOB = declare.Reader(
     {
         1: Stage("generated", State.COMPLETED),
-        2: Stage("pending", State.QUEUED),  # 2 and 3: PixVerse's client knows them, its pages do not
+        2: Stage("pending", State.QUEUED),  # 2 and 3 are in PixVerse's client, not on its pages
         3: Stage("in_progress", State.RUNNING),
         5: Stage("generating", State.RUNNING),
         6: Stage("deleted", State.EXPIRED),
@@ -73,7 +73,7 @@ JOB = declare.Reader(
     envelope=GATE,
     refine=refine,
 )
-ID = declare.whole(1, note="`vidpoll upload pixverse FILE` gives it")
+ID = declare.whole(1, note="`vidpoll upload pixverse FILE` returns it")
 VIDEO = declare.whole(1, note="the id of a video that PixVerse made")
 FIELDS = {
     "model": declare.text(),
@@ -102,7 +102,7 @@ KINDS: Mapping[str, tuple[dict[str, declare.Rule], Any]] = {
 
 
 def start(kind: str) -> vidpoll.Operation[vidpoll.Submitted]:
-    """Every kind takes the same fields and its own; models add more, which pass."""
+    """Every kind takes the common fields and its own; further fields of a model are sent unchanged."""
     more, needed = KINDS[kind]
     return declare.submit(
         "POST /openapi/v2/video/{kind}/generate", JOB, {**FIELDS, **more}, needed, kind=kind, others=declare.anything()
@@ -124,7 +124,7 @@ MEDIA = declare.upload(
 
 
 def media_request(path: Path) -> vidpoll.Request:
-    """Beside the file stands what it is."""
+    """Send the file with its media type."""
     made = MEDIA.request(path)
     kind, body = declare.form({"file": path, "media_type": "audio" if path.suffix.lower() in SOUNDS else "video"})
     return replace(made, headers={**made.headers, "Content-Type": kind}, body=body)
@@ -136,12 +136,12 @@ def parse_quota(response: vidpoll.Response, job_id: str) -> vidpoll.Quota:
     found = [parsing.number(data.get(name)) for name in ("credit_monthly", "credit_package")]
     told = [each for each in found if each is not None]
     if not told:
-        raise vidpoll.Malformed(f"the answer tells no credits: {parsing.problem(response)}")
+        raise vidpoll.Malformed(f"the response contains no credits: {parsing.problem(response)}")
     return vidpoll.Quota(balance=sum(told))
 
 
 def read_error(response: vidpoll.Response) -> vidpoll.Problem:
-    """A refusal that has an HTTP status of its own."""
+    """A refusal with an HTTP error status."""
     try:
         body = parsing.json_object(response)
     except vidpoll.Malformed:
@@ -151,29 +151,29 @@ def read_error(response: vidpoll.Response) -> vidpoll.Problem:
 
 
 def mint(request: vidpoll.PreparedRequest, secrets: Mapping[str, str]) -> Mapping[str, str]:
-    """A trace id that was there before is answered with the old answer: a job would never be done."""
+    """A new trace id for each request: PixVerse answers a repeated one with the old response, and no job would end."""
     return {"API-KEY": secrets["PIXVERSE_API_KEY"], "Ai-trace-id": str(uuid.uuid4())}
 
 
 def verify(headers: Mapping[str, str], body: bytes, secret: str, now: float) -> str:
-    """The body is signed as a query. The page does not say whether its keys are sorted: both are taken."""
+    """ "" or the fault of the signature. The body is signed as a query string, its keys in either order."""
     given, nonce = headers.get("webhook-signature", ""), headers.get("webhook-nonce", "")
     sent = parsing.number(headers.get("webhook-timestamp"))
     if not given or not nonce or sent is None:
-        return "the headers webhook-timestamp, webhook-nonce and webhook-signature must be there"
+        return "the headers webhook-timestamp, webhook-nonce and webhook-signature must be present"
     if abs(now - sent) > 300:
-        return f"its time is {abs(now - sent):.0f} s off this machine's clock, and 300 s are allowed"
+        return f"its time differs from this machine's clock by {abs(now - sent):.0f} s; at most 300 s are allowed"
     try:
         pairs = json.loads(body, parse_int=str, parse_float=str, object_pairs_hook=list)
         told = [(name, value if isinstance(value, str) else json.dumps(value)) for name, value in pairs]
     except (ValueError, TypeError, RecursionError):
-        return "the body is no JSON object"
+        return "the body is not a JSON object"
     head = f"{headers['webhook-timestamp']}\n{nonce}\n"
     for query in (urlencode(told, errors="replace"), urlencode(sorted(told), errors="replace")):
         mac = hmac.new(secret.encode(), (head + query).encode(errors="replace"), hashlib.sha256).digest()
         if hmac.compare_digest(base64.b64encode(mac), given.encode(errors="replace")):
             return ""
-    return "the signature is not that of the secret"
+    return "the signature does not match the secret"
 
 
 @vidpoll.hookimpl

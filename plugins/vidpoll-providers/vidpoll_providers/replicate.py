@@ -1,5 +1,5 @@
 """Replicate (replicate.com) for vidpoll. Facts: https://replicate.com/docs/reference/http, /docs/topics/predictions and
-/docs/topics/webhooks; replicate/replicate-python@0110c2c5, whose cassettes are recorded answers.
+/docs/topics/webhooks; replicate/replicate-python@0110c2c5, whose cassettes are recorded responses.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ import vidpoll
 from vidpoll import State, declare, parsing
 
 KEPT = 3600.0
-"""Seconds after its end for which a prediction that was made by API keeps its output."""
-GONE = vidpoll.Problem("Replicate has removed the output: it keeps that of a prediction by API for an hour")
+"""Seconds for which Replicate keeps the output of a prediction made by API, from the prediction's end."""
+GONE = vidpoll.Problem("Replicate has removed the output: it keeps the output of a prediction by API for an hour")
 
 _BAR = re.compile(r"\s*(\d{1,3})%\s*\|")
 _CODE = re.compile(r"\((?:(E\d{3,5})|code: (\w{1,20}))\)")
 
 
 def progress(logs: object) -> float | None:
-    """Percent by the last progress bar (tqdm's) in the logs; None where there is none."""
+    """Percent by the last progress bar (tqdm's) in the logs; None if there is none."""
     lines = logs.splitlines() if isinstance(logs, str) else []
     return next((float(bar[1]) for bar in map(_BAR.match, reversed(lines)) if bar), None)
 
 
 def refine(said: vidpoll.Snapshot, data: Mapping[str, Any], job_id: str) -> vidpoll.Snapshot:
-    """Output of any shape and its end, the bar in the logs, the code in the error."""
+    """Add the output of any shape with its end, the progress from the logs, and the code from the error."""
     done, removed, ended = said.state is State.COMPLETED, data.get("data_removed") is True, said.finished_at
     end = ended + KEPT if ended and data.get("source") != "web" else None
     files = parsing.media(data.get("output"), expires_at=end) if done and not removed else ()
@@ -41,7 +41,7 @@ def refine(said: vidpoll.Snapshot, data: Mapping[str, Any], job_id: str) -> vidp
         assets=files,
         assets_due=not removed and (not files or any(each.kind == "video" for each in files)),
         problem=replace(problem, code=code[1] or code[2]) if problem and code else problem,
-        cost=None if data.get("version") == "hidden" else said.cost,  # official models are priced by what they make
+        cost=None if data.get("version") == "hidden" else said.cost,  # official models are priced by their output
     )
 
 
@@ -63,7 +63,7 @@ JOB = declare.Reader(
     unit="seconds",
     problem=declare.problems(
         {
-            "E005": "moderated_output",  # of what went in or came out, the text does not say
+            "E005": "moderated_output",  # the text does not say whether of the input or the output
             **dict.fromkeys(("E1000", "E1001", "PA"), "internal"),  # unknown, out of memory, interrupted
             "E4875": "input",
         },
@@ -79,8 +79,8 @@ FIELDS = {
     "cancel_after": declare.matching("a time like 30s, 5m or 1h30m", r"(\d{1,6}[smh]?){1,3}"),
 }
 OTHERS = declare.Rule(
-    "an input of the model: text, a finite number, True or False, or a list or mapping of these; of a file its URL, "
-    "which `vidpoll upload replicate FILE` gives, or client.upload",
+    "an input of the model: text, a finite number, True or False, or a list or mapping of these; for a file its URL, "
+    "which `vidpoll upload replicate FILE` or client.upload returns",
     declare.anything().holds,
 )
 NAMED = declare.matching("OWNER/NAME", r"[\w.-]+/[\w.-]+")
@@ -92,7 +92,7 @@ OWN = ("webhook", "webhook_events_filter")
 
 
 def inputs(own: tuple[str, ...], given: dict[str, Any]) -> dict[str, Any]:
-    """What is no field of the prediction (`own`) is an input of its model, as all in `input` is."""
+    """Every field outside `own` becomes an input of the model, like the fields in `input`."""
     kept = {name: value for name, value in given.items() if name in own}
     rest = {name: value for name, value in given.items() if name not in (*own, "input")}
     return {**kept, "input": {**given.get("input", {}), **rest}}
@@ -114,7 +114,7 @@ LIST = {
 
 
 def list_request(fields: Mapping[str, object], token: str | None) -> vidpoll.Request:
-    """The next page is named by a URL: its query is asked for, at the account's own base URL, and no other host."""
+    """The next page is named by a URL. Only its query is used, at the account's own base URL, never another host."""
     given = declare.take("the list of predictions", fields, LIST)
     return vidpoll.Request("GET", "/v1/predictions", tuple({**given, **dict(parse_qsl(token or ""))}.items()))
 

@@ -19,7 +19,7 @@ _JWT = re.compile(r"[?&]_jwt=[\w-]{1,500}\.([\w-]{1,2000})\.")
 
 
 def end_of(url: str | None) -> float | None:
-    """When a URL of an output ends, in Unix seconds: `exp` (RFC 7519) of the token in its query, where it tells it."""
+    """The end of an output's URL, in Unix seconds: `exp` (RFC 7519) of the token in its query; None if it has none."""
     token = _JWT.search(url or "")
     try:
         told = json.loads(urlsafe_b64decode(f"{token[1]}{'=' * (-len(token[1]) % 4)}")) if token else None
@@ -29,7 +29,7 @@ def end_of(url: str | None) -> float | None:
 
 
 def refine(said: vidpoll.Snapshot, data: Mapping[str, Any], job_id: str) -> vidpoll.Snapshot:
-    """The output is a list of URLs, or one for each node of a workflow, whose code is that of its first bad node."""
+    """Add the files and the code. The output is a list of URLs; a workflow has one list and one code for each node."""
     found = parsing.media(data.get("output")) if said.state is State.COMPLETED else ()
     files = tuple(replace(each, expires_at=each.expires_at or end_of(each.url)) for each in found)
     nodes = data.get("nodeErrors")
@@ -45,7 +45,7 @@ def refine(said: vidpoll.Snapshot, data: Mapping[str, Any], job_id: str) -> vidp
 TASK = declare.Reader(
     {
         "PENDING": State.QUEUED,
-        "THROTTLED": State.QUEUED,  # over the organization's own concurrency: it waits, and is not refused
+        "THROTTLED": State.QUEUED,  # over the organization's own concurrency: queued, not refused
         "RUNNING": State.RUNNING,
         "SUCCEEDED": State.COMPLETED,
         "FAILED": State.FAILED,
@@ -75,10 +75,10 @@ TASK = declare.Reader(
 INVOCATION = replace(TASK, ids=declare.Ids("kind/id", ("workflow_invocations",)))
 STATUS = declare.status("GET /v1/tasks/{id}", TASK)
 
-# -- what a job is made of --------------------------------------------------------------------------------------------
+# -- the fields of a submit -------------------------------------------------------------------------------------------
 
 MOST = 5 * 1024 * 1024
-"""Characters of a data URI that a field takes."""
+"""The most characters that the data URI of a field may have."""
 TYPES = {
     ".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp", ".mp4": "video/mp4",
     ".mov": "video/quicktime", ".webm": "video/webm", ".mkv": "video/x-matroska", ".mp3": "audio/mp3",
@@ -88,17 +88,17 @@ WAYS = "an https or runway:// URL, a data URI (5 MB), or a file: pathlib.Path('a
 
 
 def media_sent(name: str, value: Any) -> Any:
-    """A file as a data URI, and all else as it is."""
+    """A file as a data URI; any other value unchanged. Raises InvalidField."""
     if not isinstance(value, Path):
         return value
     try:
         data = b64encode(value.read_bytes()).decode("ascii")
     except OSError as error:
-        raise vidpoll.InvalidField(f"{name}: it cannot be read: {error}") from None
+        raise vidpoll.InvalidField(f"{name} cannot be read: {error}") from None
     kind = TYPES.get(value.suffix.lower())
     if kind is None or len(data) > MOST:
-        why = "is larger than 5 MB as a data URI" if kind else f"ends in none of {', '.join(TYPES)}"
-        raise vidpoll.InvalidField(f"{name}: {value.name} {why}; give {WAYS}")
+        why = "is larger than 5 MB as a data URI" if kind else f"does not end in one of {', '.join(TYPES)}"
+        raise vidpoll.InvalidField(f"{name}: {value.name} {why}: give {WAYS}")
     return f"data:{kind};base64,{data}"
 
 
@@ -127,7 +127,7 @@ FIELDS = {
 }
 VIDEO = {
     **FIELDS,
-    "duration": declare.Rule("seconds, from 1 on, or 'auto'", lambda v: v == "auto" or declare.number(1).holds(v)),
+    "duration": declare.Rule("seconds, at least 1, or 'auto'", lambda v: v == "auto" or declare.number(1).holds(v)),
 }
 ACTING = {
     **FIELDS,
@@ -148,7 +148,7 @@ def submit(
     reader: declare.Reader = TASK,
     price: vidpoll.PriceList | None = None,
 ) -> vidpoll.Operation[vidpoll.Submitted]:
-    """What a model takes differs by model, and models come often: fields that no table names go along."""
+    """Fields differ by model, and new models are frequent: fields in no table are sent unchanged."""
     return declare.submit(
         f"POST /v1/{path or kind}", reader, rules, needed, kind=kind, others=declare.anything(), price=price
     )
@@ -191,7 +191,7 @@ SUBMIT = {
     ),
 }
 
-# -- what ends a job --------------------------------------------------------------------------------------------------
+# -- cancel and delete ------------------------------------------------------------------------------------------------
 
 
 def of_tasks(task: vidpoll.Operation[Any], verb: str) -> vidpoll.Operation[Any]:
@@ -204,7 +204,7 @@ def of_tasks(task: vidpoll.Operation[Any], verb: str) -> vidpoll.Operation[Any]:
 
 
 def read_error(response: vidpoll.Response) -> vidpoll.Problem:
-    """A refusal, with the fields that it names."""
+    """A refusal, with the fields that it names as wrong."""
     said = parsing.problem(response)
     try:
         body = response.json()

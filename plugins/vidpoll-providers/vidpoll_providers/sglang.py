@@ -1,4 +1,4 @@
-"""SGLang Diffusion for vidpoll, on a server of your own. Facts: the wheel sglang 0.5.23 and its recorded answers; older
+"""SGLang Diffusion for vidpoll, on your own server. Facts: the wheel sglang 0.5.23 and its recorded responses; older
 versions by sgl-project/sglang@020befb multimodal_gen/runtime/entrypoints/openai/{video_api,protocol}.py.
 """
 
@@ -13,7 +13,7 @@ from vidpoll import State, declare, parsing
 
 
 def refine(said: vidpoll.Snapshot, data: Mapping[str, Any], job_id: str) -> vidpoll.Snapshot:
-    """Of several videos each is a variant of the content, unless URLs name them (with S3)."""
+    """If a job made several videos, each is a variant of the content, unless URLs name them (with S3)."""
     count = parsing.count(data.get("num_outputs")) or 1
     place = "./videos/{}/content"
     if said.state is not State.COMPLETED or not 1 < count <= 100 or not (said.job_id or job_id):
@@ -29,10 +29,10 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
     yield declare.openai_videos(
         "sglang",
         "http://localhost:30000/v1",
-        vidpoll.Bearer("SGLANG_API_KEY", required=False),  # the server asks for none; what stands before it may
-        pacing=vidpoll.Pacing(floor=2.0),  # nothing is documented, and the server is one's own
+        vidpoll.Bearer("SGLANG_API_KEY", required=False),  # the server needs none; a proxy in front of it may
+        pacing=vidpoll.Pacing(floor=2.0),  # nothing is documented, and the server is the user's own
         files={"video": ("url", "urls", "./videos/{id}/content")},
-        others=declare.anything(),  # fps, num_frames, seed, n, and what a model takes
+        others=declare.anything(),  # fps, num_frames, seed, n, and fields of the model
         reader={"refine": refine},
         list_polling=vidpoll.ListPollingSpec(rows=100, fields={"order": "desc"}),
     )

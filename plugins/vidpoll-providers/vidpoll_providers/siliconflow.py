@@ -51,7 +51,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         error=declare.refusals(
             {"20012": "input", "20015": "input", "30001": "money", "50505": "capacity"}  # HTTP 400, or 403, or 503
         ),
-        drops=("name", "email", "image", "introduction"),  # of the account's owner
+        drops=("name", "email", "image", "introduction"),  # personal data of the account's owner
         stages=JOB.stages,
     )
 

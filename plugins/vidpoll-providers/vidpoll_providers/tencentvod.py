@@ -1,7 +1,7 @@
 """Tencent Cloud VOD's AIGC video tasks for vidpoll: Hailuo, Kling, Vidu, PixVerse and others behind one signed API.
 
 Facts: https://cloud.tencent.com/document/api/266/126239 (CreateAigcVideoTask) and /266/33431 (DescribeTaskDetail),
-https://www.tencentcloud.com/document/api/266/76684, tencentcloud-sdk-python-vod 3.1.194, and recorded answers.
+https://www.tencentcloud.com/document/api/266/76684, tencentcloud-sdk-python-vod 3.1.194, and recorded responses.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ def sign(request: vidpoll.PreparedRequest, secrets: Mapping[str, str]) -> Mappin
 
 
 def decide(state: State | None, data: Mapping[str, Any]) -> State | None:
-    """A failed task is FINISH, too: its ErrCode decides."""
+    """A failed task is also FINISH: its ErrCode decides."""
     code = parsing.number(parsing.at(data, "AigcVideoTask.ErrCode"))
     return State.FAILED if state is State.COMPLETED and code else None
 
 
 def refine(said: vidpoll.Snapshot, data: Mapping[str, Any], job_id: str) -> vidpoll.Snapshot:
-    """Each file ends at a time of its own."""
+    """Add the end of each file: files end at different times."""
     found = parsing.at(data, "AigcVideoTask.Output.FileInfos")
     infos = [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
     ends = {each.get("FileUrl"): parsing.timestamp(each.get("ExpireTime")) for each in infos if _is_text(each)}
@@ -58,7 +58,7 @@ def _is_text(info: Mapping[str, Any]) -> bool:
     return isinstance(info.get("FileUrl"), str)
 
 
-# https://cloud.tencent.com/document/api/266/31773; of a code that is not here the part before its first dot counts.
+# https://cloud.tencent.com/document/api/266/31773; for a code not in this table the part before its first dot decides.
 KINDS = {
     "AuthFailure": "auth",
     "AuthFailure.UnauthorizedOperation": "permission",
@@ -76,12 +76,12 @@ KINDS = {
     "RequestLimitExceeded": "rate",
     "LimitExceeded": "quota",
 }
-FAILED = declare.problems(  # the code of the vendor behind it, where that has one
+FAILED = declare.problems(  # the code of the model's vendor, if it has one
     {
         "InternalError": {"invalid param": "input", "": "internal"},
         "InputTextSensitiveContentDetected": "moderated_input",
         "OutputVideoSensitiveContentDetected": "moderated_output",
-        "ContentModerationFailed": "moderated_output",  # of what went in or came out, the word does not say
+        "ContentModerationFailed": "moderated_output",  # the word does not say whether of the input or the output
     }
 )
 JOB = declare.Reader(
@@ -108,7 +108,7 @@ JOB = declare.Reader(
     decide=decide,
     refine=refine,
 )
-# What a model takes differs by model and version, and the vendor adds to it often: any other field goes out as it is.
+# Fields differ by model and version, and the vendor adds fields often: any other field is sent unchanged.
 FIELDS = {
     "SubAppId": declare.whole(1, note="the VOD application"),
     "ModelName": declare.text(),
@@ -128,10 +128,12 @@ FIELDS = {
 
 
 def about(action: str, job_id: str, **more: str) -> vidpoll.Request:
-    """A question about a task. Its id begins with the application, which the API wants as well."""
+    """A request about a task. Its id begins with the application, which the API also requires. Raises BadReference."""
     app = re.match(r"([0-9]{1,18})-.", job_id)
     if app is None:
-        raise vidpoll.BadReference(f"{job_id[:80]!r}: write the id as the submit told it, APPLICATION-AigcVideoTask-…")
+        raise vidpoll.BadReference(
+            f"the id of a job must be APPLICATION-AigcVideoTask-…, as the submit returned it, got {job_id[:80]!r}"
+        )
     known = {"TaskId": job_id, "SubAppId": int(app[1])}
     return vidpoll.Request("POST", "/", headers={"X-TC-Action": action}, json={**known, **more})
 
@@ -154,7 +156,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         base_url="https://vod.tencentcloudapi.com",
         auth=vidpoll.Minted(VARIABLES, sign),
         headers={"X-TC-Version": "2018-07-17"},
-        pacing=vidpoll.Pacing(floor=5.0, typical=(45.0, 185.0)),  # recorded: 45 to 185 s; no pause is documented
+        pacing=vidpoll.Pacing(floor=5.0, typical=(45.0, 185.0)),  # recorded: 45 to 185 s; no interval is documented
         status=vidpoll.Operation(status_request, JOB.parse),
         submit={
             "video": declare.submit(

@@ -1,5 +1,5 @@
 """Token360 (token360.ai) for vidpoll. Facts: https://www.token360.ai/en-US/docs (api-reference, models/webhook and
-models/native-params-passthrough). A comment says what was decided where these pages are silent or disagree.
+models/native-params-passthrough). Comments give the decisions where these pages are silent or disagree.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from vidpoll import State, declare, parsing
 JOB = declare.Reader(
     {"queued": State.QUEUED, "in_progress": State.RUNNING, "completed": State.COMPLETED, "failed": State.FAILED},
     files={"video": ("url", "video_url"), "last_frame": "content.last_frame_url"},
-    envelope=declare.Envelope(("", "data")),  # the webhook page says "envelope", not with which keys
+    envelope=declare.Envelope(("", "data")),  # the webhook page says "envelope" without naming its keys
     problem=declare.problems(  # the suppliers' own codes
         {
             "InputTextSensitiveContentDetected": "moderated_input",
@@ -23,8 +23,8 @@ JOB = declare.Reader(
     ),
     second=declare.Second("GET /videos/{id}/content?format=url", {"video": "url"}, id="video_id"),
 )
-# The pages give the ends of the range of resolutions and the beginning of the list of ratios, so the shape of both is
-# checked. frame_images and input_references are named, not described; request_id is named by the webhook page only.
+# The pages give only the ends of the range of resolutions and the start of the list of ratios, so only the shape of
+# both is checked. frame_images and input_references are named, not described; only the webhook page names request_id.
 FIELDS = {
     "model": declare.text(),
     "prompt": declare.text(),
@@ -42,7 +42,7 @@ FIELDS = {
     "frame_images": declare.list(),
     "input_references": declare.list(),
     "request_id": declare.text(),
-    "native": declare.Rule("True, and all other fields are the supplier's own; or left out", lambda v: v is False),
+    "native": declare.Rule("True (all other fields are the supplier's own), or left out", lambda v: v is False),
 }
 
 
@@ -58,7 +58,7 @@ NATIVE = declare.submit(
 
 
 def submit_request(fields: Mapping[str, object]) -> vidpoll.Request:
-    """With `native=True` the fields are the supplier's own, and only the model is looked at."""
+    """With `native=True` the fields are the supplier's own, and only `model` is checked."""
     return (NATIVE if fields.get("native") is True else SUBMIT).request(fields)
 
 
@@ -69,7 +69,7 @@ LIST = {"limit": declare.whole(1, 100), "after": ID, "before": ID, "order": decl
 def list_request(fields: Mapping[str, object], next: str | None) -> vidpoll.Request:
     given = {"limit": 100, **declare.take("the list of videos", fields, LIST)}
     if "after" in given and "before" in given:
-        raise vidpoll.InvalidField("after and before lead in opposite directions: give one of them")
+        raise vidpoll.InvalidField("after and before cannot be combined (opposite directions): give one of them")
     if next:
         last, _, first = next.partition("\n")
         given.update({"before": first} if "before" in given else {"after": last})
@@ -77,7 +77,7 @@ def list_request(fields: Mapping[str, object], next: str | None) -> vidpoll.Requ
 
 
 def parse_list(response: vidpoll.Response, job_id: str) -> vidpoll.Page:
-    """One page. The answer does not say in which direction it was asked, so `next` names both of its ends."""
+    """One page. The response does not contain the direction of the list, so `next` names both ends of the page."""
     body = parsing.json_object(response)
     ends = [parsing.text(body.get("last_id")) or "", parsing.text(body.get("first_id")) or ""]
     more = body.get("has_more") is True and all(end and end.isprintable() for end in ends)
@@ -85,7 +85,7 @@ def parse_list(response: vidpoll.Response, job_id: str) -> vidpoll.Page:
 
 
 def binary(job_id: str) -> vidpoll.Asset:
-    """The video through the API's own host, for whom no other is allowed: `client.open(job, asset=binary(job.id))`."""
+    """The video through the API's own host, if no other host is reachable: `client.open(job, asset=binary(job.id))`."""
     return vidpoll.Asset(f"./videos/{parsing.segment(job_id)}/content?format=binary")
 
 
@@ -99,7 +99,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         status=declare.status("GET /videos/{id}", JOB),
         submit={"video": replace(SUBMIT, request=submit_request)},
         list=vidpoll.Operation(list_request, parse_list, fields=declare.described(LIST)),
-        list_polling=vidpoll.ListPollingSpec(rows=100, fields={"order": "desc"}),  # the newest first: they run
+        list_polling=vidpoll.ListPollingSpec(rows=100, fields={"order": "desc"}),  # the newest first: these are running
         delete=declare.delete("DELETE /videos/{id}", JOB, done="deleted"),
         content=declare.content(
             "GET /videos/{id}/content?format=redirect", JOB, url="url", id="video_id", verdicts=(400,)

@@ -16,11 +16,11 @@ from vidpoll import State, declare, parsing
 from .gemini import FAULTS, filtered
 
 HOME = "us-central1"
-"""The region of the base URL; every other has a host of its own."""
+"""The region of the base URL; every other region has a host of its own."""
 
 
 def decide(state: State | None, data: Mapping[str, Any]) -> State | None:
-    """`done` is absent while a job runs. A job that is done has an error, or videos, or neither: it was filtered."""
+    """`done` is absent while a job is running. A done job has an error, or videos, or neither: it was filtered."""
     done = data.get("done")
     if done is not True:
         return State.RUNNING if (done is None or done is False) and parsing.text(data.get("name")) else None
@@ -32,7 +32,7 @@ def decide(state: State | None, data: Mapping[str, Any]) -> State | None:
 
 
 def refine(said: vidpoll.Snapshot, data: Mapping[str, Any], job_id: str) -> vidpoll.Snapshot:
-    """Google names a project by its number or by its id: the operation is the same one."""
+    """Google names a project by its number or by its id: both mean the same operation."""
     same = (said.job_id or "").rpartition("/")[2] == job_id.rpartition("/")[2]
     return filtered(replace(said, job_id=job_id) if said.job_id and same else said, data)
 
@@ -49,11 +49,11 @@ JOB = declare.Reader(
 )
 
 
-# -- what is sent -----------------------------------------------------------------------------------------------------
+# -- requests ---------------------------------------------------------------------------------------------------------
 
 
 def media(kind: str, suffixes: Mapping[str, str]) -> declare.Rule:
-    """A file in the request: Google's own object, a gs:// URI, or an image as bytes or pathlib.Path."""
+    """A file of the request: Google's own object, a gs:// URI, or an image as bytes or pathlib.Path."""
     plain = declare.image()
 
     def sent(name: str, value: Any) -> Any:
@@ -62,7 +62,7 @@ def media(kind: str, suffixes: Mapping[str, str]) -> declare.Rule:
         if isinstance(value, str) and value.startswith("gs://"):
             return {"gcsUri": value, "mimeType": suffixes.get(value.rpartition(".")[2].lower(), kind)}
         if isinstance(value, str) or kind.startswith("video/"):
-            raise vidpoll.InvalidField(f"{name}: give {must}")
+            raise vidpoll.InvalidField(f"{name} must be {must}")
         head, _, data = plain.sent(name, value).partition(";base64,") if plain.sent else ("", "", "")
         return {"bytesBase64Encoded": data, "mimeType": head.removeprefix("data:")}
 
@@ -74,7 +74,7 @@ def media(kind: str, suffixes: Mapping[str, str]) -> declare.Rule:
 IMAGE = media("image/jpeg", {"png": "image/png"})
 PLACE = {
     "project": declare.matching("the id or number of a Google Cloud project", r"[a-z0-9][a-z0-9:.-]*"),
-    "location": declare.matching(f"a region like {HOME} (which it is if left out), or global", r"[a-z0-9-]+"),
+    "location": declare.matching(f"a region like {HOME} (the default), or global", r"[a-z0-9-]+"),
     "model": declare.matching("a model like veo-3.1-generate-001", r"[\w.@-]+"),
 }
 INSTANCE = {
@@ -91,7 +91,7 @@ PARAMETERS = {
     "resolution": declare.text(),
     "generateAudio": declare.flag(),
     "sampleCount": declare.whole(1, 4),
-    "storageUri": declare.matching("a gs:// URI; without it the videos come in the answer", r"gs://\S+"),
+    "storageUri": declare.matching("a gs:// URI; without it the response contains the videos", r"gs://\S+"),
     "negativePrompt": declare.text(),
     "personGeneration": declare.text(),
     "seed": declare.whole(0),
@@ -101,7 +101,7 @@ FIELDS = {**PLACE, **INSTANCE, **PARAMETERS, "labels": declare.object()}
 NEEDED = ("project", "model", ("prompt", "image", "video"))
 
 
-# Per second of video, without and with sound, which is the default; 720p and 1080p had the same prices on 2026-10-03.
+# Per second of video, without and with sound (the default); 720p and 1080p had the same prices on 2026-10-03.
 PRICES = declare.prices(
     "USD",
     "2026-08-01",
@@ -127,12 +127,12 @@ PRICES = declare.prices(
     },
     seconds="durationSeconds",
     jobs="sampleCount",
-    defaults={"durationSeconds": (4, 8), "sampleCount": (1, 4)},  # what is taken where they are left out: not told
+    defaults={"durationSeconds": (4, 8), "sampleCount": (1, 4)},  # Google's own defaults are not documented
 )
 
 
 def host(location: str) -> str:
-    """The host of a region; "" for that of the base URL."""
+    """The host of a region; "" for the region of the base URL."""
     if location in ("us", "eu"):
         return f"aiplatform.{location}.rep.googleapis.com"
     known = {HOME: "", "global": "aiplatform.googleapis.com"}
@@ -140,11 +140,11 @@ def host(location: str) -> str:
 
 
 def ask(model: str, verb: str, body: dict[str, Any]) -> vidpoll.Request:
-    """A request about a model, given as the path that Google calls its name, at the host of its region."""
+    """A request about a model at the host of its region. `model` is the path that Google calls its name."""
     found = re.fullmatch(r"projects/[^/]+/locations/([a-z0-9-]+)/[^?#]+", model)
     if found is None:
         way = "projects/PROJECT/locations/REGION/publishers/google/models/MODEL/operations/ID"
-        raise vidpoll.BadReference(f"{model[:80]!r} names no model: write the id of a job as {way}")
+        raise vidpoll.BadReference(f"the id of a job must be {way}, got {model[:80]!r}")
     there = host(found[1])
     path = f"{'/v1' if there else ''}/{parsing.segment(model, safe='/:')}:{verb}"
     return vidpoll.Request("POST", path, json=body, host=there)
@@ -171,7 +171,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         "vertex",
         base_url=f"https://{HOME}-aiplatform.googleapis.com/v1",
         auth=vidpoll.Bearer("VERTEX_ACCESS_TOKEN"),
-        pacing=vidpoll.Pacing(floor=10.0, typical=(60.0, 180.0)),  # the page's examples ask every 10 to 20 s
+        pacing=vidpoll.Pacing(floor=10.0, typical=(60.0, 180.0)),  # the page's examples poll every 10 to 20 s
         status=vidpoll.Operation(status_request, JOB.parse, max_body=256 * 1024 * 1024),  # up to four videos in base64
         submit={
             "video": vidpoll.Operation(

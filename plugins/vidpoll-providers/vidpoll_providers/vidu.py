@@ -1,6 +1,6 @@
 """Vidu's API for vidpoll. Facts: platform.vidu.com/docs (text-to-video and its kin, get-generation, tasks-list,
-cancel-generation, get-account-info, error-code, callback-signature), the same pages of platform.vidu.cn. A comment says
-what was decided where these are silent or disagree.
+cancel-generation, get-account-info, error-code, callback-signature), the same pages of platform.vidu.cn. Comments give
+the decisions where these are silent or disagree.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from vidpoll import State, declare, parsing
 
 
 def decide(state: State | None, data: Mapping[str, Any]) -> State | None:
-    """There is no word for a cancelled job but that of a failed one."""
+    """A cancelled job has the word of a failed one: its code decides."""
     return State.CANCELLED if state is State.FAILED and data.get("err_code") == "UserCancelled" else None
 
 
@@ -49,12 +49,12 @@ JOB = declare.Reader(
             "ImageDownloadFailure": "input",
             "ModelUnavailable": "internal",
         },
-        charged={"": False},  # by the page of prices
+        charged={"": False},  # according to the page of prices
     ),
     decide=decide,
 )
 
-# -- what a job is made of --------------------------------------------------------------------------------------------
+# -- the fields of a submit -------------------------------------------------------------------------------------------
 
 PICTURE = declare.image()
 IMAGE = declare.Rule(
@@ -65,7 +65,7 @@ IMAGE = declare.Rule(
 
 
 def images_of(most: int) -> declare.Rule:
-    """A list, or one image, which is all that a command line can give of files."""
+    """A list of images, or one image: the command line can pass only one file."""
     many = declare.list(IMAGE, most=most)
 
     def listed(value: Any) -> Any:
@@ -97,7 +97,7 @@ FIELDS = {
 
 
 def submit(kind: str, most: int | None = None, *needed: str | tuple[str, ...]) -> vidpoll.Operation[vidpoll.Submitted]:
-    """What a model takes differs by model, and models come often: fields that no table names go along."""
+    """Fields differ by model, and new models are frequent: fields in no table are sent unchanged."""
     images = {} if most is None else {"images": images_of(most)}
     subjects = {"subjects": declare.list()} if kind == "reference2video" else {}
     rules = {**FIELDS, **images, **subjects}
@@ -125,24 +125,24 @@ CANCEL = declare.cancel("POST /tasks/{id}/cancel", JOB, json={"id": "{id}"})
 
 
 def parse_cancelled(response: vidpoll.Response, job_id: str) -> None:
-    """The page says that it returns null, and shows {}."""
+    """The page says that the response is null, and shows {}: both are accepted."""
     if response.body.strip() != b"null":
         CANCEL.parse(response, job_id)
 
 
 def parse_quota(response: vidpoll.Response, job_id: str) -> vidpoll.Quota:
-    """The sum of each type of package; the packages themselves are the same credits once more."""
+    """The sum of the credits of each type of package; the packages list the same credits a second time."""
     body = parsing.json_object(response)
     for name in ("remains", "remaining_credits"):  # the page's example, and its table
         told = [parsing.number(each) for each in parsing.at(body, f"{name}[].credit_remain") or ()]
         found = [each for each in told if each is not None]
         if found:
             return vidpoll.Quota(balance=sum(found))
-    raise vidpoll.Malformed("the answer tells no credits")
+    raise vidpoll.Malformed("the response contains no credits")
 
 
 def read_error(response: vidpoll.Response) -> vidpoll.Problem:
-    """A refusal: `code` is the HTTP status, and `reason` what it is about."""
+    """A refusal: its `code` is only the HTTP status, so `reason` becomes the code."""
     said = parsing.problem(response)
     try:
         reason = parsing.text(parsing.json_object(response).get("reason"))
@@ -152,12 +152,12 @@ def read_error(response: vidpoll.Response) -> vidpoll.Problem:
 
 
 REFUSALS: dict[str, str | dict[str, str]] = {
-    "CreditInsufficient": "money",  # HTTP 400, as the next two
+    "CreditInsufficient": "money",  # HTTP 400, like the next two
     "OperationInProcess": "rate",
     "AuditSubmitIllegal": "moderated_input",
     "BadRequest": {"can ?not cancel": "conflict", "": "input"},
     **dict.fromkeys(("FieldLacking", "FieldInvalid", "ImageFormatInvalid"), "input"),
-    "QuotaExceeded": "capacity",  # jobs at once: HTTP 429, as the next two
+    "QuotaExceeded": "capacity",  # too many jobs at once: HTTP 429, like the next two
     "TooManyRequests": "rate",
     "SystemThrottling": "capacity",
 }
@@ -170,7 +170,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         base_url="https://api.vidu.com/ent/v2",  # in China api.vidu.cn
         auth=vidpoll.KeyHeader("Authorization", "VIDU_API_KEY", "Token "),
         pacing=vidpoll.Pacing(floor=5.0, typical=(30.0, 200.0)),  # no rate is documented
-        slots=vidpoll.Slots("queues", limit=5),  # 5 run at once, more wait
+        slots=vidpoll.Slots("queues", limit=5),  # 5 run at once, the others are queued
         status=declare.status("GET /tasks/{id}/creations", JOB),
         submit=SUBMIT,
         list=declare.cursor_pages(
@@ -182,7 +182,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
             size="pager.pagesz",
             fields=LIST,
         ),
-        # a page has 10 rows where no size is given, and the docs write the name of the size in two ways
+        # a page has 10 rows by default, and the docs write the name of the size in two ways
         list_polling=vidpoll.ListPollingSpec(
             rows=10,
             batch=declare.batch("GET /tasks", JOB, name="task_ids", rows="tasks", join=None),
@@ -191,7 +191,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         quota=vidpoll.Operation(lambda: vidpoll.Request("GET", "/credits", (("show_detail", "false"),)), parse_quota),
         cancel=replace(CANCEL, parse=parse_cancelled),
         error=declare.refusals(REFUSALS, read=read_error),
-        webhook=declare.Webhook(None),  # it signs the address and the time, and not the body
+        webhook=declare.Webhook(None),  # Vidu signs the address and the time, but not the body
         stages=JOB.stages,
     )
 

@@ -1,4 +1,4 @@
-"""vLLM-Omni for vidpoll, on a server of your own. Facts: the wheel vllm-omni 0.30.0 and its recorded answers,
+"""vLLM-Omni for vidpoll, on your own server. Facts: the wheel vllm-omni 0.30.0 and its recorded responses,
 vllm-project/vllm-omni docs/serving/videos_api.md, vllm-project/vllm@029329a entrypoints/openai/server_utils.py.
 """
 
@@ -17,8 +17,8 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
     yield declare.openai_videos(
         "vllm",
         "http://localhost:8000/v1",
-        vidpoll.Bearer("VLLM_API_KEY", required=False),  # with --api-key
-        pacing=vidpoll.Pacing(floor=2.0),  # nothing is documented, and the server is one's own
+        vidpoll.Bearer("VLLM_API_KEY", required=False),  # if the server was started with --api-key
+        pacing=vidpoll.Pacing(floor=2.0),  # nothing is documented, and the server is the user's own
         files={"video": "./videos/{id}/content"},
         fields={"seconds": declare.matching("whole seconds as text, like '5'", r"[1-9]\d*")},
         others=declare.anything(),  # num_frames, fps, seed, extra_params …

@@ -16,15 +16,15 @@ KEPT = 7 * 86400.0
 
 
 def refine(said: vidpoll.Snapshot, data: Mapping[str, Any], job_id: str) -> vidpoll.Snapshot:
-    """Outputs are URLs, of some models objects; a model may make images."""
+    """Add the files. Outputs are URLs, for some models objects; a model may make images instead of a video."""
     end = said.created_at + KEPT if said.created_at else None
     files = parsing.media(data.get("outputs"), expires_at=end) if said.state is State.COMPLETED else ()
     return replace(said, assets=files, assets_due=not files or any(each.kind == "video" for each in files))
 
 
-# The code around a job stays 200 where the job has failed, and may be another where it runs: its word alone counts.
+# The code around a job stays 200 for a failed job, and may be another for a running one: only the job's word decides.
 GATE = declare.Envelope(
-    ("data", ""),  # a pushed job comes without what is around it
+    ("data", ""),  # a pushed job has no envelope
     code="code",
     ok=(200,),
     kinds={
@@ -37,7 +37,7 @@ GATE = declare.Envelope(
         "500": "internal",
     },
 )
-# Of what went in or came out, the text does not say.
+# The text does not say whether the input or the output was flagged.
 CODES, TEXTS = {"1200": "moderated_output"}, {"flagged as potentially sensitive": "moderated_output"}
 JOB = declare.Reader(
     {
@@ -57,18 +57,18 @@ JOB = declare.Reader(
     finished_at="",
     duration="",
     envelope=GATE,
-    problem=declare.problems(CODES, texts=TEXTS, charged={"": False}),  # given back within three hours
+    problem=declare.problems(CODES, texts=TEXTS, charged={"": False}),  # refunded within three hours
     refine=refine,
 )
 FIELDS = {
     "model": declare.matching("a model like OWNER/NAME/VARIANT", r"[\w.-]+(/[\w.-]+)+"),
     "webhook": declare.matching("an http or https URL", r"(?i:https?)://[^/\s]\S*"),
-    "enable_sync_mode": declare.Rule("False, or left out: vidpoll waits", lambda v: v is False),
-    "enable_base64_output": declare.Rule("False, or left out: files are fetched by their URL", lambda v: v is False),
+    "enable_sync_mode": declare.Rule("False, or left out: vidpoll does the waiting", lambda v: v is False),
+    "enable_base64_output": declare.Rule("False, or left out: vidpoll downloads files by URL", lambda v: v is False),
 }
 OTHERS = declare.Rule(
-    "a field of the model: text, a finite number, True or False, or a list or mapping of these; of a file its URL, "
-    "which `vidpoll upload wavespeed FILE` gives, or client.upload",
+    "a field of the model: text, a finite number, True or False, or a list or mapping of these; for a file its URL, "
+    "which `vidpoll upload wavespeed FILE` or client.upload returns",
     declare.anything().holds,
 )
 LIST = {
@@ -80,7 +80,7 @@ LIST = {
 
 
 def priced(given: dict[str, Any]) -> dict[str, Any]:
-    """The question for a price, which is the same for any prompt and seed."""
+    """The body of the request for a price, which is the same for any prompt and seed."""
     own = {name: value for name, value in given.items() if name not in ("seed", *FIELDS)}
     texts = {name: "a prompt" for name in ("prompt", "negative_prompt") if name in own}
     return {"model_id": given["model"], "inputs": {**own, **texts}}
@@ -131,7 +131,7 @@ def vidpoll_providers() -> Iterator[vidpoll.Provider]:
         },
         error=declare.refusals(
             {"402": "money"},
-            # a top-up raises the account's rates, too: where a rate is told it is no lack of money
+            # a top-up also raises the account's rates: a refusal that mentions a rate is not about money
             texts={r"insufficient (credit|balance)|^(?!.*(too many|limit|concurren)).*top.?up": "money"},
         ),
         webhook=declare.Webhook(declare.standard_webhooks("v3", encoding="hex", key="whsec text")),

@@ -1,5 +1,5 @@
 """xAI's Grok Imagine for vidpoll. Facts: docs.x.ai (api-reference, guides/video-generations), its OpenAPI by
-tryAGI/Xai@19ee5158, xai-org/xai-sdk-python@4dab6a44, vercel/ai@ed857f50 packages/xai, and bodies that users quoted.
+tryAGI/Xai@19ee5158, xai-org/xai-sdk-python@4dab6a44, vercel/ai@ed857f50 packages/xai, and bodies quoted by users.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from vidpoll import State, declare, parsing
 BAD = {"incorrect API key": "auth", "": "input"}
 NO_MONEY = "credits|spending limit|licenses"
 TICKS = 1e10
-"""Ticks of a US dollar."""
+"""Ticks per US dollar."""
 
 
 def decide(state: State | None, data: Mapping[str, Any]) -> State | None:
-    """A video without a word means done; one that moderation holds back is a failure."""
+    """A video without a status word means done; a video that moderation holds back is a failure."""
     respected = parsing.at(data, "video.respect_moderation")
     if not (respected is None or isinstance(respected, bool)):
-        raise vidpoll.Malformed("respect_moderation is neither true nor false")
+        raise vidpoll.Malformed("respect_moderation must be true or false")
     if data.get("status") is None and parsing.text(parsing.at(data, "video.url")):
         state = State.COMPLETED
     return State.FAILED if state is State.COMPLETED and respected is False else state
 
 
 def refine(said: vidpoll.Snapshot, data: Mapping[str, Any], job_id: str) -> vidpoll.Snapshot:
-    """A video that is held back comes without a reason."""
+    """Add a reason for a video that moderation holds back: xAI gives none."""
     if said.state is State.FAILED and parsing.at(data, "video.respect_moderation") is False:
         return replace(said, problem=vidpoll.Problem("the video did not pass moderation (respect_moderation is false)"))
     return said
@@ -44,7 +44,7 @@ FAILED = declare.problems(
         **dict.fromkeys(("service_unavailable", "internal_error"), "internal"),
     },
     texts={"moderat|content policy": "moderated_output"},
-    charged={"moderated_output": True},  # recorded: 0.25 USD for a video that was rejected
+    charged={"moderated_output": True},  # recorded: 0.25 USD for a rejected video
 )
 JOB = declare.Reader(
     {"pending": State.RUNNING, "done": State.COMPLETED, "failed": State.FAILED, "expired": State.EXPIRED},
@@ -61,7 +61,7 @@ JOB = declare.Reader(
 
 
 def parse(response: vidpoll.Response, job_id: str) -> vidpoll.Snapshot | vidpoll.Follow[vidpoll.Snapshot]:
-    """The cost comes in ticks, of a video that was refused too."""
+    """Convert the cost, also of a refused video, from ticks to USD."""
     said = JOB.parse(response, job_id)
     if isinstance(said, vidpoll.Follow) or said.cost is None:
         return said
@@ -69,7 +69,7 @@ def parse(response: vidpoll.Response, job_id: str) -> vidpoll.Snapshot | vidpoll
 
 
 def media(kind: str) -> declare.Rule:
-    """An object with a url, as xAI has it, or that URL; an image as bytes or a file, too."""
+    """An object with a url, xAI's own form, or the URL alone; an image may also be bytes or a file."""
     files = ", bytes or a file as pathlib.Path" if kind == "image" else ""
     image = declare.image()
 
@@ -94,7 +94,7 @@ FIELDS = {
     "resolution": declare.text(),
     "image": media("image"),
     "video": media("video"),
-    "image_url": declare.Rule("left out: xAI takes it and ignores it; give image", lambda v: False),
+    "image_url": declare.Rule("left out, because xAI ignores it: give image", lambda v: False),
     "video_url": declare.Rule("left out: give video", lambda v: False),
 }
 RATES = declare.prices(
@@ -111,11 +111,11 @@ RATES = declare.prices(
     },
 )
 IMAGE_PRICE = 0.01
-"""USD at most for each image that is sent."""
+"""The highest price of an input image, in USD."""
 
 
 def price(fields: Mapping[str, Any]) -> tuple[float, float] | None:
-    """That of the video, and what its images may cost; of one that is made of a video the page does not tell enough."""
+    """The price of the video plus at most its images'; None for a video made from a video (the page lacks prices)."""
     told = RATES.of(fields)
     more = fields.get("reference_images")
     images = ("image" in fields) + ("last_frame" in fields) + (len(more) if isinstance(more, list) else 0)
@@ -126,7 +126,7 @@ def price(fields: Mapping[str, Any]) -> tuple[float, float] | None:
 
 PRICES = {"generations": replace(RATES, of=price)}
 NEEDED: dict[str, tuple[str | tuple[str, ...], ...]] = {
-    "generations": (("prompt", "image"),),  # an image may go without a prompt
+    "generations": (("prompt", "image"),),  # an image needs no prompt
     "edits": ("prompt", "video"),
     "extensions": ("prompt", "video"),
 }

@@ -1,6 +1,6 @@
 """Zhipu (Z.ai, BigModel) for vidpoll: CogVideoX and the Vidu models that it sells.
 
-Facts: https://docs.z.ai/api-reference (video/generate-video, video/get-video-status, api-code) and their twins at
+Facts: https://docs.z.ai/api-reference (video/generate-video, video/get-video-status, api-code) and the same pages at
 https://docs.bigmodel.cn. No live call was made.
 """
 
@@ -30,13 +30,14 @@ JOB = declare.Reader(
     updated_at="",
     finished_at="",
     duration="",
-    problem=declare.problems({"1301": "moderated_output"}),  # of what went in or came out, the text does not say
+    problem=declare.problems({"1301": "moderated_output"}),  # the text does not say whether of the input or the output
 )
 FIELDS = {
     "model": declare.text(),
     "prompt": declare.text(),
     "image_url": declare.Rule(
-        "the URL of an image, its base64, a list of these, or what else the model takes", declare.anything().holds
+        "the URL of an image, its base64, a list of these, or another value that the model takes",
+        declare.anything().holds,
     ),
     "quality": declare.text(),
     "with_audio": declare.flag(),

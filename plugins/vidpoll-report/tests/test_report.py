@@ -115,7 +115,7 @@ def test_the_sums(run: Path) -> None:
     assert {name: told[name] for name in ("jobs", "completed", "failed", "unknown", "requests", "files")} == {
         "jobs": "4", "completed": "2", "failed": "1", "unknown": "1", "requests": "19", "files": "2",
     }  # fmt: skip
-    assert told["faults borne"] == "2"
+    assert told["faults survived"] == "2"
     assert "2 times: HTTP 503 without JSON (no content type)" in found.text
     assert found.all("title") == [{}] + [{}] * (len(found.all("title")) - 1)
     assert "<title>A &lt;night&gt;</title>" in read(run)
@@ -186,7 +186,7 @@ def row(key: str, state: str, prompt: str, **change: Any) -> vidpoll.RowResult:
 
 
 def told(report: Report, *rows: vidpoll.RowResult, waiting: dict[str, int] | None = None) -> vidpoll.BatchStatus:
-    """The batch of these rows, as a hook told of it."""
+    """The batch of these rows, in the form of a hook's argument."""
     accounts = (vidpoll.AccountStatus("acme", {}, 3, 0), vidpoll.AccountStatus("other", {}, 3, 0))
     states = Counter(each.state for each in rows)
     spent, budget = {"USD": 0.75, "credits": 5.0}, Money(2.0, "USD")
@@ -253,7 +253,7 @@ def test_within_a_batch_no_row_waits_for_the_page(tmp_path: Path, monkeypatch: p
 
 
 def test_spans() -> None:
-    """The time before the first answer is a stage; equal neighbours are one; a clock that goes back harms none."""
+    """The time before the first response is a stage; equal neighbours merge; a clock that goes back does no harm."""
     moment = vidpoll.Moment
     entry = Entry("acme:a", created=90.0, state="completed", ended=130.0)
     entry.moments = (
@@ -291,7 +291,7 @@ def test_durations(seconds: float, said: str) -> None:
 
 
 def test_hostile_text_stays_text(tmp_path: Path) -> None:
-    """Wherever it stands: reference, stage, reason, prompt, fields, kinds, units, names of files, the title."""
+    """Wherever it occurs: reference, stage, reason, prompt, fields, kinds, units, names of files, the title."""
     path = tmp_path / "a' onerror=alert(1) \"<b>.mp4"
     path.write_bytes(MP4)
     entry = Entry(f"acme:{HOSTILE}", state="failed", stage=HOSTILE, prompt=HOSTILE, operation=HOSTILE)
@@ -335,7 +335,7 @@ def test_what_is_no_link(url: str) -> None:
 
 
 def test_a_plain_url_is_a_link() -> None:
-    """Where a file was not saved, and its URL is nobody's secret."""
+    """If a file was not saved, and its URL is not a secret."""
     found = Page(page([Entry("acme:a", links=(("video", "https://x.example/a.mp4"),))], "t", Path(), NOW))
     assert {"href": "https://x.example/a.mp4", "rel": "noreferrer"} in found.all("a")
 
@@ -358,7 +358,7 @@ def test_a_bar_of_nothing_is_a_bar() -> None:
 
 
 def test_the_page_is_there_from_the_beginning_and_after_each_verdict(tmp_path: Path) -> None:
-    """Not only at the end: a process that dies in the middle of the night has told what it knew."""
+    """Not only at the end: a process that dies in the middle of the night has written what it knew."""
     path = tmp_path / "night.html"
     seen: list[str] = []
 
@@ -407,14 +407,14 @@ def test_what_is_no_file_is_written_to_and_not_replaced(tmp_path: Path) -> None:
 
 
 def test_a_slow_page_holds_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The wait goes on while a page is made; only its end is held, and not for long."""
+    """The wait continues while a page is made; only its end is delayed, and not for long."""
     monkeypatch.setattr("vidpoll_report.FLUSH", 0.2)
     opened = threading.Event()
     report = Report(tmp_path / "night.html")
     monkeypatch.setattr(report, "html", lambda: str(opened.wait(20)))
     t = talk({f"/jobs/{n}": [DRAWING, SAVING, DONE] for n in range(50)}, plugins=(report,))
     began = time.monotonic()
-    with pytest.warns(RuntimeWarning, match="is not written after 0.2 s"):
+    with pytest.warns(RuntimeWarning, match="was not written within 0.2 s"):
         done = list(t.client.as_completed([f"acme:{n}" for n in range(50)]))
     assert [job.ok for job in done] == [True] * 50
     assert time.monotonic() - began < 5
@@ -531,10 +531,10 @@ def test_the_report_of_a_store(
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        (["none.sqlite3"], "there is no store 'none.sqlite3'"),
-        (["text"], "is no SQLite file"),
-        (["text", "-o", "no/such/x.html"], "cannot be written: its folder is not there"),
-        (["text", "--files", "nowhere"], "--files 'nowhere': there is no such folder"),
+        (["none.sqlite3"], "STORE must be the store's file, got 'none.sqlite3'"),
+        (["text"], "is not an SQLite file"),
+        (["text", "-o", "no/such/x.html"], "cannot be written: its folder does not exist"),
+        (["text", "--files", "nowhere"], "--files must be an existing folder, got 'nowhere'"),
         ([], "the following arguments are required: STORE"),
     ],
 )
@@ -552,7 +552,7 @@ def test_wrong_use(
 
 
 def test_it_took_what_the_job_took() -> None:
-    """One duration for one job: the provider's own where it is told, and not when vidpoll looked."""
+    """One duration for one job: the provider's own if it is reported, not the times of vidpoll's polls."""
     job = vidpoll.Job("acme:1")
     job.receive(vidpoll.Snapshot(vidpoll.State.RUNNING, created_at=100.0), 101.0)
     done = vidpoll.Snapshot(vidpoll.State.COMPLETED, created_at=100.0, finished_at=104.0, assets_due=False)
@@ -563,7 +563,7 @@ def test_it_took_what_the_job_took() -> None:
 
 
 def test_nothing_at_import() -> None:
-    """No thread, no file: an installed report writes nothing until it is asked for."""
+    """No thread, no file: an installed report writes nothing until it is used."""
     code = (
         "import threading, vidpoll, vidpoll_report; c = vidpoll.Client(); "
         "print(threading.active_count(), [r.hooks for r in c.plugins if r.name == 'report'])"

@@ -1,9 +1,9 @@
-"""A page about a run of vidpoll: a gallery of what came of it, a timeline, durations, faults, money; one HTML file.
+"""A page about a run of vidpoll: a gallery of the results, a timeline, durations, faults, money; one HTML file.
 
     with vidpoll.Client(plugins=[Report("night.html")]) as client: ...    # or VIDPOLL_REPORT=night.html vidpoll wait …
-    vidpoll report jobs.sqlite3 -o night.html                             # afterwards, out of a store
+    vidpoll report jobs.sqlite3 -o night.html                             # afterwards, from a store
 
-Here are the plugin and the command; what is known of a job is in `entry`, how it is shown in `page` and `timeline`.
+This module has the plugin and the command; `entry` has the facts of a job, `page` and `timeline` show them.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ __all__ = ["Report"]
 TITLE = "vidpoll report"
 
 EVERY = 0.5
-"""Seconds between two pages at least, and ten times as long as the last one took."""
+"""The least seconds between two pages; the pause is also at least ten times as long as writing the last page."""
 
 FLUSH = 10.0
-"""Seconds that the end of a wait is held for a page that is slow to write."""
+"""The most seconds by which a page that is slow to write delays the end of a wait."""
 
 
 class Report:
-    """Writes the page at `path` while a client waits: after each verdict and saved file, and when a wait is over.
-    Of a batch it lists the rows, with their prompts and costs.
+    """Writes the page at `path` while a client waits: after each verdict and saved file, and when a wait ends.
+    For a batch the page lists the rows, with their prompts and costs.
 
-    It is written in a thread of its own, at most twice a second and to the end when the wait is over; under its name
-    there is always a whole page. `describe` says what a job is to show, where no answer of the provider does. Raises
-    UsageError where the page cannot be written there.
+    A thread of its own writes the page, at most twice a second, and a last time when the wait ends. Under its name
+    there is always a complete page. `describe` gives the prompt of a job, if no response of the provider contains it.
+    Raises UsageError if the page cannot be written there.
     """
 
     name = "report"
@@ -59,12 +59,12 @@ class Report:
         self._outbox = notify.Outbox(self._write, name="report", size=1 << 30, every=EVERY, at_exit=FLUSH)
 
     def describe(self, job: vidpoll.Job | str, prompt: str) -> None:
-        """Say what a job is to show: `report.describe(job, "a lighthouse at dusk")`."""
+        """Set the prompt of a job: `report.describe(job, "a lighthouse at dusk")`."""
         with self._lock:
             self._entry(job if isinstance(job, str) else job.ref).prompt = prompt
 
     def html(self) -> str:
-        """The page as it is now."""
+        """The current page."""
         with self._lock:
             entries = [copy(entry) for entry in self._entries.values()]
             for entry in entries:
@@ -74,7 +74,7 @@ class Report:
         return page(entries, self.title, self.path.parent, time.time(), batches)
 
     def _write(self, wishes: Sequence[None]) -> None:
-        """One page, however often it was asked for."""
+        """Write one page for any number of requests."""
         del wishes
         began = time.monotonic()
         whole(self.path, self.html())
@@ -146,13 +146,13 @@ class Report:
         self._over()
 
     def _over(self) -> None:
-        """A wait, a download or a batch is over; the last one writes the page to its end."""
+        """A wait, a download or a batch has ended; after the last one, wait until the page is written."""
         with self._lock:
             self._open -= 1
             over = not self._open
         self._soon()
         if over and not self._outbox.flush(FLUSH):
-            raise TimeoutError(f"{self.path} is not written after {FLUSH:g} s")
+            raise TimeoutError(f"{self.path} was not written within {FLUSH:g} s")
 
     @vidpoll.hookimpl
     def vidpoll_polled(self, job: vidpoll.Job, event: vidpoll.Polled) -> None:
@@ -218,9 +218,7 @@ def vidpoll_commands(register: Callable[..., None]) -> None:
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = "example:\n  vidpoll report jobs.sqlite3 -o night.html --files clips"
-    parser.add_argument(
-        "store", metavar="STORE", help="the file that keeps the jobs, as for Client(store=…) or --store"
-    )
+    parser.add_argument("store", metavar="STORE", help="the store's file, as for Client(store=…) or --store")
     parser.add_argument("-o", "--output", default="report.html", metavar="FILE", help="the page (report.html)")
     parser.add_argument("--title", default=TITLE, help="the page's title")
     parser.add_argument(
@@ -228,18 +226,18 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="DIR",
-        help="where the jobs' files were saved; they are linked to and shown (may be given several times)",
+        help="the folder of the saved files, which the page links to and shows (may be given several times)",
     )
 
 
 def _run(args: Any) -> int:
     store, output = Path(args.store), _checked(Path(args.output))
     if not store.is_file():
-        raise vidpoll.UsageError(f"report: there is no store {args.store!r}; name the file that keeps the jobs")
+        raise vidpoll.UsageError(f"report: STORE must be the store's file, got {args.store!r}, which does not exist")
     folders = [Path(name).absolute() for name in args.files]
     for name, folder in zip(args.files, folders, strict=True):
         if not folder.is_dir():
-            raise vidpoll.UsageError(f"--files {name!r}: there is no such folder")
+            raise vidpoll.UsageError(f"--files must be an existing folder, got {name!r}")
     with vidpoll.Client(store=store, discover=False) as client:
         entries = [kept(each, folders) for each in client.store.jobs()]
     try:
@@ -251,9 +249,9 @@ def _run(args: Any) -> int:
 
 
 def _checked(path: Path) -> Path:
-    """The absolute path of a page. Raises UsageError where none can be."""
+    """The absolute path of a page. Raises UsageError if no page can be written there."""
     found = path.absolute()
     if found.is_dir() or not found.parent.is_dir():
-        why = "it is a folder" if found.is_dir() else "its folder is not there"
+        why = "it is a folder" if found.is_dir() else "its folder does not exist"
         raise vidpoll.UsageError(f"the page {str(path)!r} cannot be written: {why}")
     return found

@@ -1,4 +1,4 @@
-"""A batch on the page: what it came to, by account and by unit, and all its rows. Pure."""
+"""A batch on the page: its sums by account and by unit, and all its rows. Pure."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ STATES = ("completed", "failed", "unknown", "running", "waiting")
 
 @dataclass(frozen=True)
 class Batch:
-    """A batch at one moment: its counts, its rows, the accounts that stopped, and whether its run is over."""
+    """A batch at one moment: its counts, its rows, the accounts that stopped, and whether its run has ended."""
 
     status: vidpoll.BatchStatus
     rows: Sequence[vidpoll.RowResult]
     stops: Mapping[str, str]
-    """By account what the hook told of its stop."""
+    """By account, the hook's text about its stop."""
     ended: bool = False
 
 
 def section(batch: Batch, numbers: Mapping[str, str], links: Mapping[str, Child]) -> Markup:
-    """The whole of a batch. `numbers` are the places of the jobs in the gallery, `links` their files, by reference."""
+    """The section of a batch. By reference: `numbers` are the jobs' anchors in the gallery, `links` their files."""
     status = batch.status
     left = "" if batch.ended else status.left(status.at)
     head = [tag("p", f"{status}, {left} left" if left else str(status), class_="said")]
@@ -48,7 +48,7 @@ def _tiles(status: vidpoll.BatchStatus) -> Markup:
 
 
 def _accounts(batch: Batch) -> Markup:
-    """By account and unit what its rows have cost; units are never mixed."""
+    """The costs of the rows, by account and unit; units are never mixed."""
     sums: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
     states: dict[str, Counter[str]] = {each.account: Counter() for each in batch.status.accounts}
     for result in batch.rows:
@@ -69,7 +69,7 @@ def _accounts(batch: Batch) -> Markup:
 
 
 def _table(names: Sequence[str], rows: Iterable[Sequence[Child]]) -> Markup:
-    """On a narrow screen the name of a column stands before each of its cells, and an empty one is left out."""
+    """A table. On a narrow screen each cell shows the name of its column, and empty cells are left out."""
     cells = ([tag("td", child, data_name=name) for name, child in zip(names, row, strict=True)] for row in rows)
     head = tag("thead", tag("tr", [tag("th", name) for name in names]))
     return tag("table", head, tag("tbody", [tag("tr", row) for row in cells]), class_="rows")

@@ -1,4 +1,4 @@
-"""What the page tells of one job, gathered from hooks or read out of a store. No HTML here."""
+"""The page's facts about one job, collected from hooks or read from a store. This module has no HTML."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from typing import Any
 import vidpoll
 
 PROMPTS = ("prompt", "video_subject", "text", "subject")
-"""Fields in which providers take what the video is to show."""
+"""Fields in which providers take the prompt."""
 
 FAULTS = 200
-"""Faults of a job that are drawn; all are counted."""
+"""The most faults of a job that are drawn; all are counted."""
 
 GOING, UNKNOWN = "going on", "unknown"
 
@@ -32,7 +32,7 @@ class Span:
 
 @dataclass
 class Entry:
-    """One job. Times are Unix seconds, `length` is that of the video in seconds."""
+    """One job. Times are Unix seconds; `length` is the length of the video in seconds."""
 
     ref: str
     state: str = GOING
@@ -52,43 +52,43 @@ class Entry:
     cost: vidpoll.Cost | None = None
     problem: vidpoll.Problem | None = None
     told: float | None = None
-    """Seconds that the job took as `job.took` has it: the provider's own where it is told."""
+    """Seconds that the job took (`job.took`): the provider's own figure if it is reported."""
     length: float | None = None
     links: tuple[tuple[str, str], ...] = ()
     files: dict[Path, str] = field(default_factory=dict)
     """Path to kind."""
     why: str | None = None
-    """Why nobody knows the outcome."""
+    """Why the outcome is unknown."""
     row: str = ""
     """The key of its row in a batch."""
 
     @property
     def name(self) -> str:
-        """What it is called: by its row, or by its reference."""
+        """The displayed name: the key of its row, or its reference."""
         return self.row or self.ref
 
     @property
     def start(self) -> float | None:
-        """When it was made, or first heard of."""
+        """When it was made, or first seen."""
         known = [at for at in (self.created, self.began, *(moment.at for moment in self.moments[:1])) if at is not None]
         return min(known, default=None)
 
     @property
     def end(self) -> float | None:
-        """When it ended; of a job that goes on, when it was last heard of."""
+        """When it ended; for an unfinished job, the time of its last news."""
         known = [at for at in (self.last, *(moment.at for moment in self.moments[-1:])) if at is not None]
         return self.ended if self.ended is not None else max(known, default=None)
 
     @property
     def took(self) -> float | None:
-        """Seconds that it took, the same as `job.took`; of others than completed jobs from what was seen."""
+        """Seconds that it took: `job.took`; for a job that is not completed, from the observed times."""
         if self.told is not None:
             return self.told
         return None if self.start is None or self.end is None else max(0.0, self.end - self.start)
 
     @property
     def spans(self) -> list[Span]:
-        """Its stages in order; the time before the first answer is one, too."""
+        """Its stages in order; the time before the first response also counts as one."""
         if self.start is None or self.end is None:
             return []
         steps = [(self.start, "waiting")]
@@ -105,7 +105,7 @@ class Entry:
         return found
 
     def take(self, job: vidpoll.Job) -> None:
-        """Note what is known of the job now."""
+        """Note the current facts of the job."""
         self.stage, self.moments, self.cost, self.problem = job.stage, job.history, job.cost, job.problem
         self.created, self.told, self.row = job.created_at, job.took, job.row or self.row
         if job.final:
@@ -117,7 +117,7 @@ class Entry:
             self.prompt = self.prompt or prompt_of(job.snapshot.raw)
 
     def take_row(self, result: vidpoll.RowResult) -> None:
-        """Note what the row of a batch knows of its job: the prompt, and the files, also those of an earlier run."""
+        """Note the prompt and the files from the job's row in a batch, including files of an earlier run."""
         self.row = result.key
         self.prompt = self.prompt or prompt_of(result.row.fields)
         for path in result.paths:
@@ -125,14 +125,14 @@ class Entry:
             self.files.setdefault(path.absolute(), "thumbnail" if kind == "image" else kind)
 
     def fault(self, reason: str, at: float) -> None:
-        """Note a fault that was borne."""
+        """Note a fault that the wait survived."""
         self.faults[reason] += 1
         if len(self.faults_at) < FAULTS:
             self.faults_at.append(at)
 
 
 def kept(each: vidpoll.KeptJob, folders: Iterable[Path]) -> Entry:
-    """A job as a store has it; its files where they lie in one of the folders."""
+    """A job from a store, with its files in the folders."""
     entry = Entry(each.ref, operation=each.operation, fields=each.sent)
     entry.take(each.job)
     entry.prompt = prompt_of(each.sent) or entry.prompt
@@ -151,7 +151,7 @@ def kept(each: vidpoll.KeptJob, folders: Iterable[Path]) -> Entry:
 
 
 def prompt_of(said: object) -> str | None:
-    """The prompt in a provider's answer or in the fields of a submit, also one level down."""
+    """The prompt in a provider's response or in the fields of a submit, also one level down."""
     if not isinstance(said, Mapping):
         return None
     for name in PROMPTS:

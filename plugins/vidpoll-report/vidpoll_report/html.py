@@ -1,4 +1,4 @@
-"""Elements of HTML and SVG in which everything is text until it is said to be an element. Knows nothing of jobs."""
+"""Elements of HTML and SVG. Everything is escaped as text unless it is marked as markup. Jobs are unknown here."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from typing import Any
 from urllib.parse import urlsplit
 
 _VOID = {"meta", "img", "br", "hr"}
-_KEPT = "\n\u200d"  # a line's end, and what joins emoji
+_KEPT = "\n\u200d"  # the line feed, and the joiner of emoji
 
 Child = Any
 """Markup, text (or what becomes text), None, or an iterable of these."""
 
 
 class Markup(str):
-    """Text that is HTML already. Only `tag` and `raw` make it."""
+    """Text that is already HTML. Only `tag` and `raw` make it."""
 
     __slots__ = ()
 
 
 def raw(text: str) -> Markup:
-    """Our own text, which holds no one else's."""
+    """vidpoll's own text as markup; it must contain no other text."""
     return Markup(text)
 
 
 def text(value: object) -> str:
-    """Anybody's text, harmless between tags and within double quotes; no control character gets through."""
+    """Any text, made harmless between tags and within double quotes; control characters become spaces."""
     shown = "".join(char if char.isprintable() or char in _KEPT else " " for char in str(value))
     return html.escape(shown, quote=True)
 
@@ -57,7 +57,7 @@ def _inner(children: Iterable[Child]) -> str:
 
 
 def web(url: str) -> str | None:
-    """A URL that may stand in a link: http or https, and without what signs it; None for any other."""
+    """A URL that may be linked: http or https, without a query or credentials; None for any other."""
     try:
         parts = urlsplit(url)
     except ValueError:

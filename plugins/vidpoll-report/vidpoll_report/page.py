@@ -1,6 +1,6 @@
-"""The page: what a run was, as one HTML file that needs nothing but itself and the files that it links to.
+"""The page: a run as one HTML file that needs only itself and the files that it links to.
 
-No script is in it, and its own policy forbids any; nothing is loaded over the network.
+The page contains no script, and its own policy forbids any; nothing is loaded over the network.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .html import Markup, raw, tag, web
 from .timeline import Axis, bar, duration, word
 
 SMALL = 150_000
-"""Bytes up to which a picture stands in the page itself; a larger one is linked to."""
+"""The most bytes of a picture that is embedded in the page; a larger one is linked to."""
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data: file: 'self'; media-src file: 'self'"
 
@@ -32,7 +32,7 @@ _STATES = ("completed", "failed", "cancelled", "expired", UNKNOWN, GOING)
 
 
 def page(entries: Sequence[Entry], title: str, folder: Path, written: float, batches: Iterable[Batch] = ()) -> str:
-    """The whole file; `folder` is where it will lie, for the links to the files."""
+    """The whole file; `folder` is the folder of the page, from which the files are linked."""
     axis = Axis(entries)
     numbers = {entry.ref: f"job-{number}" for number, entry in enumerate(entries, 1)}
     head = tag(
@@ -65,7 +65,7 @@ def _when(entries: Sequence[Entry], written: float) -> str:
     starts = [entry.start for entry in entries if entry.start is not None]
     ends = [entry.end for entry in entries if entry.end is not None]
     if not starts or not ends:
-        return f"Nothing was heard of any job by {_moment(written)}."
+        return f"No news of any job by {_moment(written)}."
     return f"{_moment(min(starts))} to {_moment(max(ends))}, {duration(max(ends) - min(starts))}"
 
 
@@ -88,7 +88,7 @@ def _sums(entries: Sequence[Entry]) -> Markup:
     tiles += [_tile("median of the completed", duration(took[len(took) // 2]))] if took else []
     tiles += [_tile("requests", sum(entry.requests for entry in entries))]
     faults = sum((entry.faults for entry in entries), Counter[str]())
-    tiles += [_tile("faults borne", sum(faults.values()), "fault" if faults else None)]
+    tiles += [_tile("faults survived", sum(faults.values()), "fault" if faults else None)]
     tiles += [_tile("files", len(saved)), _tile("in files", _bytes(sum(map(_size, saved))))] if saved else []
     for unit, cost in _money(entries).items():
         tiles.append(_tile(f"{unit} spent", f"{cost.net:,.12g}"))
@@ -98,7 +98,7 @@ def _sums(entries: Sequence[Entry]) -> Markup:
     if worst and set(faults) != {"of any kind"}:
         more = len(faults) - len(worst)
         rest = tag("li", f"and {more} of other kinds") if more else None
-        told = tag("details", tag("summary", "Faults that were borne"), tag("ul", worst, rest))
+        told = tag("details", tag("summary", "Faults survived"), tag("ul", worst, rest))
     return tag("section", tag("h2", "In all"), tag("dl", tiles, class_="tiles"), told)
 
 
@@ -107,7 +107,7 @@ def _tile(name: str, value: object, state: str | None = None) -> Markup:
 
 
 def _money(entries: Iterable[Entry]) -> Mapping[str, vidpoll.Cost]:
-    """By unit: they are never mixed."""
+    """The costs by unit; units are never mixed."""
     sums: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
     for entry in entries:
         if entry.cost is not None:
@@ -160,7 +160,7 @@ def _timeline(entries: Sequence[Entry], axis: Axis, numbers: Mapping[str, str]) 
 
 def _gallery(entries: Sequence[Entry], numbers: Mapping[str, str], folder: Path) -> Markup:
     cards = [_card(entry, numbers[entry.ref], folder) for entry in entries]
-    return tag("section", tag("h2", "What came of it"), tag("div", cards, class_="gallery"))
+    return tag("section", tag("h2", "Results"), tag("div", cards, class_="gallery"))
 
 
 def _card(entry: Entry, number: str, folder: Path) -> Markup:
@@ -185,9 +185,9 @@ def _facts(entry: Entry, folder: Path) -> list[tuple[str, object]]:
     found += [("stage", entry.stage)] if entry.stage and not spans else []
     found += [("video", duration(entry.length))] if entry.length is not None else []
     faults = sum(entry.faults.values())
-    borne = f", {faults} {'fault' if faults == 1 else 'faults'} borne" if faults else ""
+    borne = f", {faults} {'fault' if faults == 1 else 'faults'} survived" if faults else ""
     found += [("requests", f"{entry.requests}{borne}")] if entry.requests or faults else []
-    found += [("stood still", duration(entry.stalled))] if entry.stalled is not None else []
+    found += [("stalled", duration(entry.stalled))] if entry.stalled is not None else []
     found += [("cost", entry.cost)] if entry.cost is not None else []
     found += [("operation", entry.operation)] if entry.operation else []
     fields = {name: value for name, value in entry.fields.items() if value != entry.prompt}
@@ -207,13 +207,13 @@ def _file(path: Path, kind: str, folder: Path) -> Markup:
 
 
 def _remote(kind: str, url: str) -> Markup:
-    """Not saved: a link where it may be one; what is signed stands for nothing once it has expired."""
+    """A file that was not saved: a link if its URL may be shown; a signed URL would be useless after its end."""
     href = web(url)
     return tag("a", kind, href=href, rel="noreferrer") if href else tag("span", f"{kind} (not saved)")
 
 
 def _where(path: Path, folder: Path) -> str:
-    """From the page to a file: relative, so that both can be moved together."""
+    """The link from the page to a file: relative, so that both can be moved together."""
     try:
         found = os.path.relpath(path, folder).replace(os.sep, "/")
     except ValueError:  # another drive
@@ -244,7 +244,7 @@ def _picture(path: Path, folder: Path) -> str | None:
 
 @lru_cache(maxsize=4096)
 def _embedded(path: Path, changed: float, size: int) -> str | None:
-    """A picture as a URL of its own; None for what is none. Read once, however often the page is written."""
+    """A picture as a data URL; None if the file is not a picture. It is read once for all versions of the page."""
     del changed, size
     try:
         data = path.read_bytes()

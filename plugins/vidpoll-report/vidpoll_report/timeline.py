@@ -1,4 +1,4 @@
-"""Stages as bars: one SVG a job, all on one axis. It scales with the page, and holds no text but titles."""
+"""Stages as bars: one SVG per job, all on one axis. The SVGs scale with the page, and contain no text except titles."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from .html import Markup, tag
 
 WIDE, HIGH = 1000, 20
 COLOURS = 8
-"""Classes c0 to c7 of the style sheet; c0 is the time before the first answer."""
+"""Classes c0 to c7 of the style sheet; c0 is the time before the first response."""
 
 _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 43200, 86400)
 
 
 class Axis:
-    """The time from the first beginning to the last end, and a colour for each stage."""
+    """The time from the first start to the last end, and a colour for each stage."""
 
     def __init__(self, entries: Sequence[Entry]) -> None:
         starts = [entry.start for entry in entries if entry.start is not None]
@@ -26,18 +26,18 @@ class Axis:
         self.colours = {"waiting": 0, **{name: index % (COLOURS - 1) + 1 for index, name in enumerate(names)}}
 
     def at(self, moment: float) -> float:
-        """Where a moment is, from 0 to WIDE."""
+        """The position of a moment, from 0 to WIDE."""
         return round(WIDE * min(max((moment - self.begin) / (self.end - self.begin), 0.0), 1.0), 2)
 
     def marks(self) -> list[tuple[float, float]]:
-        """Some round moments: seconds from the beginning, and where they are in percent."""
+        """Some round moments: seconds from the start, and their position in percent."""
         long = self.end - self.begin
         step = next((step for step in _STEPS if long / step <= 6), max(86400, int(long / 6)))
         return [(step * n, 100 * step * n / long) for n in range(int(long / step) + 1)]
 
 
 def bar(entry: Entry, axis: Axis) -> Markup:
-    """The stages of a job, and a line for each fault that was borne."""
+    """The stages of a job, and a line for each fault."""
     parts = []
     for span in entry.spans:
         left, right = axis.at(span.begin), axis.at(span.end)
@@ -58,12 +58,12 @@ def bar(entry: Entry, axis: Axis) -> Markup:
 
 
 def word(entry: Entry) -> str:
-    """The state as the name of a class."""
+    """The state as the name of a CSS class."""
     return entry.state.replace(" ", "-")
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them."""
+    """Seconds as a readable text: 4.2 s, 3 min 5 s, 1 h 10 min."""
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     whole = round(seconds)

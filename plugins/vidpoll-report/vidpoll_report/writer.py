@@ -1,4 +1,4 @@
-"""Writes a file so that it is whole at every moment; knows not what is in it."""
+"""Writes a file so that it is complete at every moment, whatever its content."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from uuid import uuid4
 
 
 def whole(path: Path, text: str) -> None:
-    """Write a file so that under its name there is the old one or the new one, never a part. Raises OSError."""
-    if path.exists() and not path.is_file():  # /dev/stdout, a pipe: to put a file in its place would destroy it
+    """Write a file so that under its name there is the old or the new file, never a part. Raises OSError."""
+    if path.exists() and not path.is_file():  # /dev/stdout, a pipe: replacing it by a file would destroy it
         path.write_text(text, encoding="utf-8", errors="replace", newline="\n")
         return
     mode, part = _mode(path), path.with_name(f".{path.name[:40]}-{uuid4().hex[:8]}.tmp")
@@ -29,7 +29,7 @@ def whole(path: Path, text: str) -> None:
 
 
 def _mode(path: Path) -> int | None:
-    """That of the file that is there; None for a new one, which the system gives the mode of any new file."""
+    """The mode of the existing file; None for a new one, which gets the system's default."""
     try:
         return path.stat().st_mode & 0o777
     except OSError:

@@ -92,7 +92,7 @@ def test_notes(change: dict[str, Any], note: str) -> None:
 
 
 def test_what_is_not_known_is_left_out() -> None:
-    """No progress, no bar; no answer yet, says so, also where the question was in vain."""
+    """No progress, no bar; a row without a response says so, even after failed polls."""
     assert [squeezed(line) for line in drawn(view(Row("acme:j1", NOW)))] == ["acme:j1 not known 0:00"]
 
 
@@ -266,7 +266,7 @@ def test_the_board_of_a_wait() -> None:
 
 
 def test_what_moves_again_is_not_stalled() -> None:
-    """The mark goes with the first change; an answer that changes nothing leaves it."""
+    """The mark disappears with the first change; a response without a change leaves it."""
     job, board = vidpoll.Job(REF), Board()
     board.began([job], NOW, waits=True)
     same = vidpoll.Snapshot(vidpoll.State.RUNNING, "drawing", 5.0)
@@ -317,7 +317,7 @@ def test_a_script_on_a_terminal(tty: Tty) -> None:
     "wrong", [{"NO_COLOR": "1"}, {"TERM": "dumb"}, {"COLUMNS": "59"}, {"FORCE_COLOR": "1", "file": "no terminal"}]
 )
 def test_plain_lines_elsewhere(tty: Tty, monkeypatch: pytest.MonkeyPatch, wrong: dict[str, str]) -> None:
-    """Not a terminal, NO_COLOR, TERM=dumb, too narrow: one line a change, without the escape that moves a cursor."""
+    """Not a terminal, NO_COLOR, TERM=dumb, too narrow: one line per change, without the escape that moves a cursor."""
     for name, value in wrong.items():
         monkeypatch.setenv(name, value)
     file = io.StringIO() if "file" in wrong else tty
@@ -409,7 +409,7 @@ def test_two_clients_do_not_draw_over_each_other(tty: Tty, monkeypatch: pytest.M
 
 
 def test_a_terminal_that_takes_nothing_holds_nobody(tty: Tty, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-S, a hung ssh: the wait goes on, its end is late by no more than `LEAVE`."""
+    """Ctrl-S, a hung ssh: the wait continues, its end is late by no more than `LEAVE`."""
     monkeypatch.setattr(screen, "LEAVE", 0.3)
     opened = threading.Event()
 
@@ -443,7 +443,7 @@ def test_a_terminal_that_is_gone_harms_nobody(tty: Tty, monkeypatch: pytest.Monk
 
 @pytest.mark.filterwarnings("error")
 def test_a_painter_that_raises_harms_nobody(tty: Tty, monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
-    """A bug in a row is in the log, and the wait goes on."""
+    """A bug in a row is in the log, and the wait continues."""
     monkeypatch.setattr("vidpoll_rich.paint._row", lambda *args: 1 / 0)
 
     class Slow:
@@ -506,7 +506,7 @@ class Waits:
 
 
 def test_nothing_at_import() -> None:
-    """No rich, no thread, no output: a plugin that nobody uses costs nothing."""
+    """No rich, no thread, no output: an unused plugin costs nothing."""
     code = (
         "import sys, threading, vidpoll, vidpoll_rich; c = vidpoll.Client(); "
         "print([m for m in sys.modules if m.split('.')[0] == 'rich'], threading.active_count(), "

@@ -1,8 +1,8 @@
-"""Live progress for vidpoll: a row for each job that is waited for, a bar for each file, drawn with rich.
+"""Live progress for vidpoll: a row for each job in a wait, a bar for each file, drawn with rich.
 
     with vidpoll.Client(plugins=[RichProgress()]) as client: ...        # the command line uses it when it is installed
 
-Hooks only note what happened; a thread draws (`screen`). Importing this draws nothing, and does not import rich.
+Hooks only record events; a thread draws (`screen`). Importing this module draws nothing, and does not import rich.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
 __all__ = ["RichProgress"]
 
 SUMMED = 60.0
-"""Seconds between two lines that say how a batch stands, where there are no rows."""
+"""Seconds between two status lines of a batch, when there are no rows."""
 
 
 class RichProgress:
-    """Shows on `file`, by default standard error, how jobs and downloads are, while a client waits.
+    """Shows the state of jobs and downloads on `file` (default: standard error) while a client waits.
 
-    On a terminal that is fit for it: a row a job, a verdict as a line that stays. Elsewhere (a file, Jupyter, NO_COLOR,
-    TERM=dumb, fewer than 60 columns, also later) each change is a plain line. Below the rows
-    stands how a batch is. `now` gives the Unix second; pass that of the client's clock where it has one of its own.
-    `verdicts=False` leaves verdicts and saved files to the caller.
+    On a suitable terminal each job has a row, and a verdict is a line that stays. Elsewhere (a file, Jupyter, NO_COLOR,
+    TERM=dumb, fewer than 60 columns, even later) each change is a plain line. The state of a batch is below the rows.
+    `now` returns the Unix second; pass the client's clock if it has one of its own. `verdicts=False` leaves verdicts
+    and saved files to the caller.
     """
 
     name = "rich-progress"
@@ -93,7 +93,7 @@ class RichProgress:
     def _end(self) -> None:
         if self._screen is not None:
             self._screen.stop()
-            self._screen = None  # standard error may be another one by the next wait
+            self._screen = None  # standard error may be a different stream in the next wait
 
     @vidpoll.hookimpl
     def vidpoll_polled(self, job: vidpoll.Job, event: vidpoll.Polled) -> None:
@@ -136,7 +136,7 @@ class RichProgress:
         self._lasting(job, event, "green")
 
     def _passing(self, job: vidpoll.Job, event: vidpoll.Event) -> None:
-        """A row shows it; a line where there are no rows."""
+        """An event that a row shows; without rows it is a line."""
         self._board.hear(job, event)
         if not self._live:
             self._say(event, "", event.at)
@@ -155,7 +155,7 @@ class RichProgress:
             self._screen.say(Text.assemble((stamp, "dim"), "  ", (text, style)))
 
     def _fits(self, console: Console) -> bool:
-        """Whether there are rows now; else there are lines."""
+        """Whether rows can be drawn now; otherwise there are lines."""
         self._live = _fit(console)
         return self._live
 
@@ -168,7 +168,7 @@ class RichProgress:
 
 @vidpoll.hookimpl
 def vidpoll_display(now: Callable[[], float]) -> RichProgress | None:
-    """The display of the command line; its verdicts are printed by the command itself."""
+    """The display of the command line; the command itself prints the verdicts."""
     if sys.stdout is None or not _fit(_console(sys.stdout)):
         return None
     return RichProgress(sys.stdout, now=now, verdicts=False)
@@ -181,7 +181,7 @@ def _console(file: TextIO) -> Console:
 
 
 def _fit(console: Console) -> bool:
-    """Whether rows can be drawn: rich would also say so of a file where FORCE_COLOR is set."""
+    """Whether rows can be drawn. rich itself would also agree for a file, if FORCE_COLOR is set."""
     from .paint import NARROW
 
     return (

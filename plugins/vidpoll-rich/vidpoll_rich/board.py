@@ -1,7 +1,7 @@
-"""What is known of the jobs that are waited for, and of the files that are fetched. No terminal and no rich here.
+"""The facts about the jobs in a wait, and about the files in a download. This module uses no terminal and no rich.
 
-Events go in in the threads that wait, `view` is read in the one that draws. Rows are values, so that a view needs no
-lock for longer than it takes to copy a list.
+The threads that wait put events in; the thread that draws reads `view`. Rows are values, so that a view holds the lock
+only while it copies a list.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Row:
     queue: int | None = None
     ends: tuple[float, float] | None = None
     late: bool = False
-    stalled: float | None = None  # since when
+    stalled: float | None = None  # the time of the last change
     fault: str | None = None
     again: float | None = None
     row: str = ""
@@ -35,7 +35,7 @@ class Row:
 
 @dataclass(frozen=True)
 class File:
-    """A file that is on its way: bytes now, in all, and when it began to come."""
+    """A file in a download: bytes received, bytes in total, the time now and at the start, bytes at the start."""
 
     ref: str
     kind: str
@@ -56,16 +56,16 @@ class View:
     ended: Counter[str]
     began: float
     saving: int = 0
-    """Downloads that have begun, or wait for their turn."""
+    """Downloads that have begun, or are queued."""
     batches: tuple[vidpoll.BatchStatus, ...] = ()
 
 
 class Board:
-    """Takes in events; safe between threads."""
+    """Collects events. Threads may share it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._open: Counter[str] = Counter()  # waits by reference: two threads may wait for one job
+        self._open: Counter[str] = Counter()  # the number of waits by reference: two threads may wait for one job
         self._rows: dict[str, Row] = {}
         self._files: dict[tuple[str, str], File] = {}
         self._ended: Counter[str] = Counter()
@@ -75,14 +75,14 @@ class Board:
         self._batches: dict[str, vidpoll.BatchStatus] = {}
 
     def batch(self, status: vidpoll.BatchStatus, now: float) -> None:
-        """A batch begins, or has moved on."""
+        """A batch begins, or has changed."""
         with self._lock:
             if status.name not in self._batches:
                 self._enter(now)
             self._batches[status.name] = status
 
     def batch_ended(self, name: str) -> bool:
-        """A batch is over; whether nothing is left to show."""
+        """A batch has ended; return whether nothing is left to show."""
         with self._lock:
             self._under_way -= self._batches.pop(name, None) is not None
             return self._under_way <= 0
@@ -103,7 +103,7 @@ class Board:
                     self._rows.setdefault(job.ref, _said(Row(job.ref, _start(job, now), row=job.row), job))
 
     def ended(self, jobs: Sequence[vidpoll.Job], *, waits: bool) -> bool:
-        """It is over; whether nothing is left to show."""
+        """A wait or a download has ended; return whether nothing is left to show."""
         with self._lock:
             self._under_way -= 1
             self._saving -= not waits
@@ -119,7 +119,7 @@ class Board:
             return self._under_way <= 0
 
     def hear(self, job: vidpoll.Job, event: vidpoll.Event) -> None:
-        """Something happened."""
+        """Record an event."""
         with self._lock:
             row = self._rows.get(event.ref)
             if isinstance(event, vidpoll.DownloadProgress):
@@ -144,14 +144,14 @@ class Board:
     def _file(self, job: vidpoll.Job, event: vidpoll.DownloadProgress) -> None:
         key = (event.ref, event.kind)
         known = self._files.get(key)
-        if known is None or event.received < known.received:  # begun anew
+        if known is None or event.received < known.received:  # the download started again
             began, start = event.at, event.received
         else:
             began, start = known.began, known.start
         self._files[key] = File(event.ref, event.kind, event.received, event.total, event.at, began, start, job.row)
 
     def view(self) -> View:
-        """Everything as it is now."""
+        """A copy of the current state."""
         with self._lock:
             rows, files = tuple(self._rows.values()), tuple(self._files.values())
             return View(rows, files, Counter(self._ended), self._began, self._saving, (*self._batches.values(),))
@@ -164,7 +164,7 @@ def _word(event: vidpoll.Event) -> str:
 
 
 def _start(job: vidpoll.Job, now: float) -> float:
-    """When a job was made, as far as anybody knows."""
+    """When a job was made, or `now` if that is unknown."""
     return now if job.created_at is None else min(job.created_at, now)
 
 
@@ -174,7 +174,7 @@ def _said(row: Row, job: vidpoll.Job) -> Row:
 
 
 def _answered(row: Row, job: vidpoll.Job, event: vidpoll.Polled) -> Row:
-    """After a good answer: no fault any more."""
+    """The row after a usable response, which clears the fault."""
     ends = None if event.eta is None else (event.at + event.eta[0], event.at + event.eta[1])
     queue = None if event.snapshot is None else event.snapshot.queue_position
     return replace(

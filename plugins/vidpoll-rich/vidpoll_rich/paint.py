@@ -1,6 +1,6 @@
-"""What is known, as lines for a screen of so many columns and rows. Pure: a view in, rich's Text out.
+"""The lines for a screen of a given size. Pure: a view in, rich's Text out.
 
-No text of a provider is read as markup, and no character of it that is not printable gets through.
+A provider's text is never read as markup, and its unprintable characters are replaced.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from .board import File, Row, View
 
 MB = 1_000_000
 NARROW = 60
-"""Columns below which no row is legible."""
+"""The least columns for a legible row."""
 
 NO_NEWS = "not known"
-"""Of a job without an answer so far: not asked yet, or asked in vain."""
+"""The state of a job without a response so far: not polled yet, or without success."""
 
 _ORDER = {"running": 0, "queued": 1}
 _STYLES = {"running": "cyan", "queued": "yellow"}
@@ -30,7 +30,7 @@ _ENDED = {"completed": "green", "failed": "red", "cancelled": "red", "expired": 
 
 @dataclass(frozen=True)
 class Size:
-    """Columns and rows; `ascii` where the terminal knows no other characters."""
+    """Columns and rows; `ascii` if the terminal supports no other characters."""
 
     columns: int
     rows: int
@@ -45,14 +45,14 @@ class _Columns:
 
 
 def lines(view: View, now: float, size: Size) -> list[Text]:
-    """A row for each job and file, then the sum of them; never more than fit above the last row of the screen."""
+    """A row for each job and file, then their sum; never more than fit above the last row of the screen."""
     wide = size.columns - 1
     foot = [line for batch in view.batches for line in _batch(batch, now, wide)]
     many = not foot and len(view.rows) + sum(view.ended.values()) > 1
     room = max(size.rows - 1 - len(foot) - many, 1)
     files = view.files[:room]
     rows = view.rows
-    if len(rows) + len(files) > room:  # then those that run come first
+    if len(rows) + len(files) > room:  # then running jobs come first
         rows = tuple(sorted(rows, key=lambda row: _ORDER.get(row.state or "", 2)))[: room - len(files)]
     columns = _columns(rows, files, wide)
     found = [_row(row, now, columns, size) for row in rows] + [_file(file, columns, size) for file in files]
@@ -68,7 +68,7 @@ def lines(view: View, now: float, size: Size) -> list[Text]:
 
 
 def _columns(rows: Iterable[Row], files: Iterable[File], wide: int) -> _Columns:
-    """As wide as what stands in them, within their share."""
+    """The widths of the columns: as wide as their content, within their share."""
     refs = [row.row or row.ref for row in rows] + [file.row or file.ref for file in files]
     whats = [_what(row) for row in rows] + [file.kind for file in files]
     ref = min(max(map(cell_len, refs), default=0), int(wide * 0.27))
@@ -90,14 +90,14 @@ def _row(row: Row, now: float, columns: _Columns, size: Size) -> Text:
 
 
 def _what(row: Row) -> str:
-    """The provider's own word where there is one."""
+    """The provider's own word, if there is one, else the state."""
     if row.state is None and row.stage is None:
         return NO_NEWS
     return row.stage or str(row.state)
 
 
 def _notes(row: Row, now: float) -> Iterable[tuple[str, str]]:
-    """What matters most first: the end of the line may be cut."""
+    """The notes, the most important first: the end of the line may be cut."""
     if row.fault is not None:
         again = "" if row.again is None else f"again in {max(0.0, row.again - now):.0f} s: "
         yield f"{again}{row.fault}", "yellow"
@@ -148,7 +148,7 @@ def _sum(view: View, hidden: int, now: float) -> Text:
 
 
 def _going(view: View, hidden: int) -> Iterable[tuple[str, str]]:
-    """What is to be said of all rows, and is no state."""
+    """The counts over all rows that are not states."""
     retrying = sum(row.fault is not None for row in view.rows)
     stalled = sum(row.stalled is not None for row in view.rows)
     counts = ((retrying, "retrying", "yellow"), (stalled, "stalled", "yellow"), (view.saving, "saving", "magenta"))
@@ -163,7 +163,7 @@ def _listed(line: Text, words: Iterable[tuple[str, str]], before: str) -> None:
 
 
 def _batch(batch: BatchStatus, now: float, wide: int) -> list[Text]:
-    """How a batch stands: its rows, then its money and its time; on one line where that fits."""
+    """The state of a batch: its rows, then its money and its time; on one line if that fits."""
     rows, rest = Text(no_wrap=True), Text(no_wrap=True)
     rows.append(f"{_plain(batch.name)[:24]}: {batch.done:,} of {batch.total:,} done", "bold")
     counts = [(batch.states.get(state, 0), state) for state in ("running", "failed", "unknown")]
@@ -191,7 +191,7 @@ def _batch(batch: BatchStatus, now: float, wide: int) -> list[Text]:
 
 
 def _reserved(batch: BatchStatus) -> Iterable[str]:
-    """What is reserved; its unit where it is not the only one that is told."""
+    """The reserved amounts; with the unit if it is not the only one shown."""
     units = {unit for unit, amount in {**batch.spent, **batch.reserved}.items() if unit and amount}
     for unit, amount in batch.reserved.items():
         if unit and amount:
@@ -203,7 +203,7 @@ def _time(at: float) -> str:
 
 
 def _bar(line: Text, progress: float | None, wide: int, size: Size) -> None:
-    """A bar and a number; blank where nobody knows."""
+    """A bar and a number; blank if the progress is unknown."""
     if progress is None:
         line.append(" " * (wide + 6))
         return
@@ -215,7 +215,7 @@ def _bar(line: Text, progress: float | None, wide: int, size: Size) -> None:
 
 
 def _cell(text: str, wide: int, size: Size) -> str:
-    """Exactly so wide, cut where it has to be."""
+    """The text, cut or padded to exactly `wide` columns."""
     shown = _plain(text)
     if cell_len(shown) > wide:
         shown = set_cell_size(shown, max(wide - 1, 0)) + ("~" if size.ascii else "…")

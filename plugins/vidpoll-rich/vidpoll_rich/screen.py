@@ -1,8 +1,8 @@
-"""The lowest lines of a terminal, drawn anew while above them other text scrolls by. The only file that writes.
+"""The lowest lines of a terminal, redrawn while other text scrolls above them. Only this module writes.
 
-A thread of its own draws, so that a terminal that is slow or stopped (Ctrl-S) holds nobody who waits for a job; it
-lives from `start` to `stop`. Meanwhile what others write to standard output and standard error goes above the lines.
-The cursor stays visible: whatever ends the process, the terminal is as it was.
+A thread of its own draws, so that a slow or stopped terminal (Ctrl-S) delays no wait for a job; the thread lives from
+`start` to `stop`. Meanwhile other output to standard output and standard error goes above the lines. The cursor stays
+visible: whatever ends the process, the terminal is as it was.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from rich.text import Text
 log = logging.getLogger("vidpoll")
 
 EVERY = 0.25
-"""Seconds between two frames at least, and twenty times as long as the last one took."""
+"""The least seconds between two frames; the pause is also at least twenty times as long as drawing the last frame."""
 
 LEAVE = 2.0
-"""Seconds that the end of a wait is held for a terminal that does not take what is written to it."""
+"""The most seconds by which a terminal that accepts no output delays the end of a wait."""
 
 _STREAMS = ("stdout", "stderr")
 
 Fit = Callable[[Console], bool]
-"""Whether a terminal is fit for lines that are drawn anew; it may cease to be, when a window becomes narrow."""
+"""Whether lines can be redrawn on a terminal; this may change when a window becomes narrow."""
 
 Paint = Callable[[Console], "list[Text]"]
 """The lines to show now."""
 
 
 class Screen:
-    """Shows what `paint` gives at the foot of a `console` that is `fit`, and what `say` is given above it."""
+    """Shows the lines of `paint` at the foot of a `console`, if `fit` says so, and the lines of `say` above them."""
 
     def __init__(self, console: Console, fit: Fit, paint: Paint) -> None:
         self.console = console
@@ -46,8 +46,8 @@ class Screen:
         self.paint = paint
         self._waiting: deque[Text] = deque(maxlen=10_000)
         self._wake = threading.Event()
-        self._lock = threading.RLock()  # who holds it writes
-        self._frame: list[str] = []  # what stands there
+        self._lock = threading.RLock()  # only its holder writes
+        self._frame: list[str] = []  # the lines on the screen
         self._size: tuple[int, int] | None = None
         self._live = False
         self._painter: Console
@@ -60,14 +60,14 @@ class Screen:
         return self.console.file  # type: ignore[return-value]  # IO[str]
 
     def start(self) -> None:
-        """Begin to draw."""
+        """Start drawing."""
         if self._thread is not None:
             return
         self._done = threading.Event()
         self._size = None
         taken = any(isinstance(getattr(sys, name), _Above) for name in _STREAMS)  # by another client of this process
         self._live = not taken and self.fit(self.console)
-        colours: Any = self.console.color_system if self._live else None  # one of the words that Console takes
+        colours: Any = self.console.color_system if self._live else None  # one of Console's own words
         self._painter = Console(file=io.StringIO(), force_terminal=True, color_system=colours, legacy_windows=False)
         if self._live:
             self._stand_before()
@@ -76,7 +76,7 @@ class Screen:
         self._thread.start()
 
     def stop(self) -> None:
-        """Remove the lines, leave what was said, and give the streams back. Returns within `LEAVE` seconds."""
+        """Remove the lines, keep the text of `say`, and restore the streams. Returns within `LEAVE` seconds."""
         thread, self._thread = self._thread, None
         if thread is None:
             return
@@ -89,7 +89,7 @@ class Screen:
             self._step_aside()
 
     def say(self, line: Text) -> None:
-        """A line that stays. Never waits for the terminal."""
+        """Show a line that stays. This never waits for the terminal."""
         self._waiting.append(line)
         self._wake.set()
 
@@ -111,7 +111,7 @@ class Screen:
         size = (self.console.width, self.console.height)
         resized, self._size = self._size not in (None, size), size
         said = [self._waiting.popleft() for _ in range(len(self._waiting))]
-        if resized and not said and not last:  # while a window is dragged, a frame each time would be left over
+        if resized and not said and not last:  # while a window is resized, each frame would leave a copy behind
             return
         shows = self._live and not last and self.fit(self.console)
         frame = self._rendered(self.paint(self.console) if shows else [])
@@ -120,16 +120,16 @@ class Screen:
                 self._write(self._erased() + "".join(f"{line}\n" for line in self._rendered(said)) + self._drawn(frame))
 
     def _rendered(self, lines: list[Text]) -> list[str]:
-        """With the terminal's own colours, by a console that owns no stream: rich ends a program whose pipe breaks."""
+        """The lines with the terminal's colours, by a console without a stream: rich exits when a pipe breaks."""
         with self._painter.capture() as capture:
             for line in lines:
                 self._painter.print(line, soft_wrap=True, highlight=False)
         return capture.get().split("\n")[:-1] if lines else []
 
     def _erased(self) -> str:
-        """What removes the lines that stand there, the cursor at the end of the last one.
+        """The codes that remove the lines on the screen; the cursor is at the end of the last one.
 
-        With Ctrl-C a terminal drops what it has not shown yet: the end of a frame, and what switched wrapping on again.
+        At Ctrl-C a terminal drops pending output: the end of a frame, and the code that switches wrapping on again.
         """
         if not self._frame:
             return ""
@@ -138,7 +138,7 @@ class Screen:
         return f"\x1b[0m\x1b[?7h\r{up}\x1b[J"
 
     def _drawn(self, frame: list[str]) -> str:
-        """Lines without a line's end after the last one; none is wrapped, whatever a terminal takes for its width."""
+        """The lines, without a line feed after the last one; none is wrapped, whatever width the terminal assumes."""
         self._frame = frame
         return "\x1b[?7l" + "\n".join(frame) + "\x1b[?7h" if frame else ""
 
@@ -148,7 +148,7 @@ class Screen:
         self.stream.flush()
 
     def above(self, stream: TextIO, text: str) -> None:
-        """Whole lines of somebody else."""
+        """Write whole lines of another writer above the frame."""
         with self._lock:
             frame = self._frame
             if frame:
@@ -174,7 +174,7 @@ class Screen:
 
 
 class _Above:
-    """Stands before a stream: what is written goes above the lines, a line at a time. All else is the stream's."""
+    """Replaces a stream: written text goes above the lines, a line at a time. All other methods are the stream's."""
 
     def __init__(self, screen: Screen, stream: TextIO) -> None:
         self.screen = screen
@@ -183,7 +183,7 @@ class _Above:
         self._left = False
 
     def write(self, text: str) -> int:
-        if self._left:  # somebody has kept it: a logging handler, say
+        if self._left:  # another object has kept this one, for example a logging handler
             return self.stream.write(text)
         with self.screen._lock:
             whole, end, self._begun = (self._begun + text).rpartition("\n")
@@ -192,12 +192,12 @@ class _Above:
         return len(text)
 
     def flush(self) -> None:
-        """A line that has only begun waits for its end; a question to the user would be lost below the lines."""
+        """Flush only after the display has ended: an incomplete line waits for its end."""
         if self._left:
             self.stream.flush()
 
     def leave(self) -> None:
-        """Write what has begun, and pass everything on from now."""
+        """Write the incomplete line, and from now on pass everything to the stream."""
         self._left = True
         begun, self._begun = self._begun, ""
         if begun:

@@ -339,4 +339,4 @@ def test_a_number_as_text(tmp_path: Path) -> None:
     check = "a_number_as_text_means_the_same"
     folder = write(tmp_path / "samples", rows)
     assert caught(contract(CodeAsText(), folder), check) == {}
-    assert 'credits.json with code "0"' in caught(contract(CodeAsItCame(), folder), check)[check]
+    assert 'credits.json with code set to "0"' in caught(contract(CodeAsItCame(), folder), check)[check]

@@ -262,7 +262,7 @@ def test_a_host_that_the_provider_does_not_name_is_found(tmp_path: Path) -> None
     """Nobody could use the operation."""
     folder = write(tmp_path / "samples", SAMPLES, **HEAD)
     found = caught(contract(Plugin(replace(PROVIDER, hosts=())), folder, "queue"), only="the_key_stays")
-    assert "asks api.acme.example, which is not in Provider(hosts=" in "".join(found.values())
+    assert "names api.acme.example, which is not in Provider(hosts=" in "".join(found.values())
 
 
 def test_a_delete_that_looks_first_is_pinned(tmp_path: Path) -> None:

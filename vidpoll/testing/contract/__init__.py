@@ -224,7 +224,7 @@ class ProviderContract:
         lists.amounts(self.subject())
 
     def test_errors_are_read(self) -> None:
-        """The reader of refusals never raises."""
+        """`Provider(error=…)` returns a Problem and never raises."""
         contents.errors(self.subject())
 
     def test_a_code_has_a_class_of_failure(self) -> None:

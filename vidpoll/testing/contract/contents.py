@@ -331,7 +331,7 @@ def _kinds(subject: Subject, sample: Sample, snapshot: Snapshot) -> None:
             if asset.url is not None and asset.kind not in kinds.get(asset.url, {asset.kind}):
                 broken(
                     "a file must keep its kind when another one is missing",
-                    seen=f"{sample.file} with {mutations.dotted(path)} null: {asset}",
+                    seen=f"{sample.file} with {mutations.dotted(path)} set to null: {asset}",
                     why="the user would find a thumbnail under the name of the video",
                     do="read each kind of file from its own path, and leave out a file that is missing",
                 )

@@ -76,7 +76,7 @@ def flags(subject: Subject) -> None:
             if text.error is None and text.value == yes.value and yes.value not in (no.value, gone.value):
                 broken(
                     "a boolean field must count as true only if it is the boolean true",
-                    seen=f'{sample.file} with {mutations.dotted(path)} "false" gives the same as with true',
+                    seen=f'{sample.file} with {mutations.dotted(path)} set to "false" gives the same as with true',
                     why='every non-empty text is true in Python, even "false": a list would never end, or an account '
                     "with a limit would have none",
                     do="compare with `is True`",

@@ -33,13 +33,11 @@ def encode(value: object) -> bytes:
 
 
 def shown(value: object) -> str:
-    """A value for a message: short, and written as JSON."""
+    """A replacement for a message, short and written as JSON: "set to 100", or "left out"."""
     if value is GONE:
         return "left out"
-    if value == _INFINITE:
-        return "1e999"
-    text = json.dumps(value)
-    return text if len(text) <= 60 else f"{text[:40]}… ({len(text)} characters)"
+    text = "1e999" if value == _INFINITE else json.dumps(value)
+    return f"set to {text}" if len(text) <= 60 else f"set to {text[:40]}… ({len(text)} characters)"
 
 
 def dotted(path: Path) -> str:

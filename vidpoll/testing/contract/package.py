@@ -40,9 +40,9 @@ def sound(subject: Subject) -> None:
     if wrong:
         broken(
             "the declared stages must agree with the vendor's words",
-            seen=f"the plugin has Stage{wrong[0]!r}, index.json says {subject.index.means(wrong[0][0])}",
+            seen=f"{wrong[0][0]!r} is {wrong[0][1]} in the plugin and {subject.index.means(wrong[0][0])} in index.json",
             why="vidpoll shows these stages to users as the provider's own",
-            do='correct Provider(stages=…), or "words" in index.json',
+            do='correct the words or Provider(stages=…) of the plugin, or "words" in index.json',
         )
 
 

@@ -22,7 +22,7 @@ def pure(subject: Subject) -> None:
                 "the same call must build the same request",
                 seen=f"{name}: {difference(first, second)}",
                 why="a request that differs each time cannot be sent again after a fault, or replayed from a report",
-                do="use no clock, counter or random in a builder; a header that must be new each time belongs into the "
+                do="use no clock, counter or random in a builder; a header that must be new each time belongs in the "
                 "auth: vidpoll.Minted",
             )
         if fields != builder.args:

@@ -217,19 +217,19 @@ class Subject:
         return self.second(follow, answer.response(), job_id)
 
     def second(self, follow: Follow[Any], response: Response, job_id: str) -> Outcome:
-        """What the parser of a second answer makes of it, without the fallback."""
+        """The result of the parser of a second response, without the fallback."""
         try:
             return Outcome(follow.parse(response, job_id))
         except Exception as error:  # noqa: BLE001 - as above
             return Outcome(error=error)
 
     def about(self, sample: Sample) -> str:
-        """What the parser of a sample's operation is told: of a submit what its request has in `about`."""
+        """The second argument of a sample's parser: for a submit, `about` of its request."""
         if not sample.operation.startswith(("submit ", "estimate ")) or sample.operation not in self.operations:
             return sample.about
         try:
             return str(self.builder(sample.operation, sample)().about)
-        except Exception:  # noqa: BLE001 - the message shows whatever is raised elsewhere
+        except Exception:  # noqa: BLE001 - another check reports it
             return ""
 
     def _refusal(self, response: Response) -> Outcome:

@@ -43,7 +43,8 @@ def words(subject: Subject) -> None:
                 "each status word of the vendor's page must give its state",
                 seen=f"the word {word!r} must give {state}, got {seen}",
                 why="a forgotten word ends no job: the user waits until the deadline for a job that has ended",
-                do="add the word to the plugin's table, with the state that the page gives it",
+                do='give the word this state in the plugin\'s table; or, if the page says otherwise, correct "words" '
+                "in index.json",
             )
 
 
@@ -74,7 +75,7 @@ def unknown_word(subject: Subject) -> None:
             if path[:-1] and outcome.state not in (None, sample.state):
                 broken(
                     "a value that is not a status word must not be read as one",
-                    seen=f"{sample.file} with {mutations.dotted(path[:-1])} {{}}: {outcome}",
+                    seen=f"{sample.file} with {mutations.dotted(path[:-1])} set to {{}}: {outcome}",
                     why="a response without a status would be read as one that gives the job's state",
                     do="look words up with parsing.lookup(WORDS, word), without a default",
                 )
@@ -189,7 +190,7 @@ def _check_transplant(subject: Subject, sample: Sample, path: mutations.Path, ne
             "a job that is not completed must have no video",
             seen=f"{seen}, with a video",
             why="a file that exists before the end may be incomplete: the user would download half of it",
-            do="give the assets only with State.COMPLETED",
+            do="return the assets only with State.COMPLETED",
         )
 
 

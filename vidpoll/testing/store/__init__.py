@@ -4,7 +4,7 @@
         def make_store(self, now):
             return PostgresStore(URL, now)
 
-Each test is one promise of `vidpoll.storage.protocol`. The tests live in the modules beside.
+Each test is one promise of `vidpoll.storage.protocol`. The tests are in the other modules of this package.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ __all__ = ["StoreContract"]
 
 
 class StoreContract(Jobs, Leasing, Sharding, Submits, Batches):
-    """Inherit it in a class whose name begins with `Test`, say how a store is made, and run pytest.
+    """Inherit it in a class whose name begins with `Test`, write `make_store`, and run pytest.
 
-    `make_store(now)` gives another owner at the database of this test, which is empty before the first one; `now` is
-    what the store's `now()` is to say, and what decides about leases. `kill(store)` ends an owner as `kill -9` would:
-    by default its store is used no more, and `gone_after` seconds pass by `now`. Who can check a process sets that to
-    0.0, and has `kill` make it so.
+    `make_store(now)` returns another owner of the database of this test, which is empty before the first one; the
+    store's `now()` must return `now()`, and leases must use it. `kill(store)` ends an owner like `kill -9`: by default
+    its store is no longer used, and `gone_after` seconds pass. If a store can check whether a process lives, set
+    `gone_after` to 0.0, and let `kill` make the process appear dead.
     """

@@ -1,4 +1,4 @@
-"""What the tests of the contract share: owners at one database, a clock that stands, jobs as they are kept."""
+"""What the tests of the contract share: owners of one database, a clock that stands still, stored jobs."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ ONE, TWO, THREE = REFS
 
 
 class Base:
-    """Owners at one database."""
+    """Owners of one database."""
 
     gone_after = AWAY + 1.0
-    """Seconds after which an owner that was killed is known to be gone."""
+    """Seconds after which a killed owner is known to be gone."""
 
     at: float
     """The store's time."""
@@ -30,11 +30,11 @@ class Base:
     _made: list[Store]
 
     def make_store(self, now: Callable[[], float]) -> Store:
-        """Another owner at the database of this test."""
-        raise NotImplementedError("say how a store is made: def make_store(self, now)")
+        """Another owner of the database of this test."""
+        raise NotImplementedError("write how a store is made: def make_store(self, now)")
 
     def kill(self, store: Store) -> None:
-        """End an owner as `kill -9` would: nothing is released."""
+        """End an owner like `kill -9`: it releases nothing."""
 
     def setup_method(self) -> None:
         """Before each test."""
@@ -51,29 +51,29 @@ class Base:
         return self._made[-1]
 
     def owners(self) -> tuple[Store, Store]:
-        """Two of them, and three jobs of which nothing is known."""
+        """Two owners, and three jobs without facts."""
         one, two = self.owner(), self.owner()
         self.enter(one)
         return one, two
 
     def enter(self, store: Store, *refs: str) -> None:
-        """Keep jobs of which nothing is known."""
-        for ref in refs or REFS:  # one by one, so that the order in which they came is known
+        """Store jobs without facts."""
+        for ref in refs or REFS:  # one by one, so that their order is certain
             store.enter([(ref, origin(ref), {})])
 
     def killed(self, store: Store) -> None:
-        """An owner was killed, and that is known by now."""
+        """Kill an owner, and wait until that is known."""
         self.kill(store)
         self.at += self.gone_after
 
 
 def origin(ref: str) -> Origin:
-    """Where a job lives."""
+    """The origin of a job."""
     return ORIGIN if ref.startswith("acme:") else Origin(ref.partition(":")[0])
 
 
 def seen(ref: str, *stages: str, done: bool = False, cost: Cost | None = None) -> Job:
-    """A job that was seen in these stages, a second each, and is completed where it is `done`."""
+    """A job that was in these stages, one second each; if `done`, it is completed."""
     job = Job(ref)
     for turn, stage in enumerate(stages):
         job.receive(Snapshot(State.RUNNING, stage), NOW + turn)
@@ -90,14 +90,14 @@ def saved(
 
 
 def newer(**more: Any) -> dict[str, Any]:
-    """Facts of a newer vidpoll."""
+    """Facts that a newer version of vidpoll wrote."""
     return {"v": records.FORMAT + 1, **more}
 
 
 def raised(kind: type[Exception], call: Callable[[], object]) -> Any:
-    """The error of a call."""
+    """The error that a call raises."""
     try:
         call()
     except kind as error:
         return error
-    raise AssertionError(f"it raised no {kind.__name__}")
+    raise AssertionError(f"the call raised no {kind.__name__}")

@@ -1,4 +1,4 @@
-"""What a store promises of batches: each row once, never over a budget, a limit or an account's slots."""
+"""What a store promises about batches: each row once, never over a budget, a limit or an account's slots."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def settle(store: Store, order: Order = FIRST, state: str = "completed", charged
 
 
 def why(store: Store, order: Order, account: str = "acme") -> str:
-    """Why there is no room for an order; then nothing is written."""
+    """Why an order is refused. Also asserts that nothing was written."""
     before = store.in_flight(account), store.batch_rows(order.batch)
     error: NoRoom = raised(NoRoom, lambda: begin(store, order, account))
     assert (store.in_flight(account), store.batch_rows(order.batch)) == before
@@ -42,7 +42,7 @@ def why(store: Store, order: Order, account: str = "acme") -> str:
 
 
 def state(store: Store, row: str = "a") -> str:
-    """How a row is."""
+    """The state of a row."""
     return store.batch_rows("night")[row].state
 
 
@@ -50,7 +50,7 @@ class Batches(Base):
     """Rows of batches."""
 
     def test_a_row_from_its_submit_to_its_end(self) -> None:
-        """Its price is reserved until it is settled."""
+        """Its price is reserved until the row is settled."""
         one, two = self.owner(), self.owner()
         seen = []
         number = begin(one)
@@ -77,7 +77,7 @@ class Batches(Base):
         }  # fmt: skip
 
     def test_a_refused_row_holds_nothing_and_may_be_begun_again(self) -> None:
-        """Nothing was bought: the same attempt goes, and so does the next one."""
+        """Nothing was bought: the same attempt may begin again, and so may the next one."""
         one = self.owner()
         one.refused(begin(one))
         assert (state(one), one.ledger("night"), one.in_flight("acme")) == ("waiting", {}, 0)
@@ -86,7 +86,7 @@ class Batches(Base):
         assert (state(one), one.batch_rows("night")["a"].attempt) == ("waiting", 2)
 
     def test_an_unknown_row_keeps_its_price_and_its_slot(self) -> None:
-        """It may have been bought: it is not begun again, until it is dismissed or adopted."""
+        """It may have been bought: it does not begin again until it is dismissed or adopted."""
         one = self.owner()
         number = begin(one)
         one.lost(number, "reset")
@@ -99,7 +99,7 @@ class Batches(Base):
         assert (state(one), one.ledger("night"), one.in_flight("acme")) == ("waiting", {}, 0)
 
     def test_an_adopted_row_runs(self) -> None:
-        """It has become a job with the row's key."""
+        """The adopted job has the row's key."""
         one = self.owner()
         number = begin(one)
         one.lost(number, "reset")
@@ -108,7 +108,7 @@ class Batches(Base):
         assert (row.state, row.ref, begin(one).ref) == ("running", ONE, ONE)
 
     def test_a_row_of_another_owner(self) -> None:
-        """One that lives is at it; one that is gone leaves an unknown submit."""
+        """A living owner keeps the row; an owner that is gone leaves an unknown submit."""
         one, two = self.owner(), self.owner()
         begin(two)
         assert (state(one), why(one, FIRST)) == ("submitting", "elsewhere")
@@ -116,7 +116,7 @@ class Batches(Base):
         assert (state(one), bool(begin(one).reason)) == ("unknown", True)
 
     def test_the_same_attempt_again_is_the_same_job(self) -> None:
-        """Whoever runs the file again goes on with what was bought, and buys nothing."""
+        """A second run of the file continues with the bought job, and buys nothing."""
         one = self.owner()
         number = begin(one)
         assert begin(one).reason == ""
@@ -127,7 +127,7 @@ class Batches(Base):
         assert begin(one).ref == ONE
 
     def test_a_next_attempt(self) -> None:
-        """It needs a settled one before it that is not completed, or another video under the row's name."""
+        """It needs a settled previous attempt that did not complete, or changed fields of the row."""
         goes: dict[tuple[str, int, str], bool] = {
             ("waiting", 2, "d"): True,
             ("waiting", 3, "d"): False,
@@ -151,13 +151,13 @@ class Batches(Base):
                 assert why(one, wanted) == "elsewhere"
 
     def test_another_account_is_another_attempt(self) -> None:
-        """The key is the account's: the same attempt elsewhere must not pass it by."""
+        """A key belongs to its account: the same attempt at another account must not buy a second time."""
         one = self.owner()
         bought(one, begin(one))
         assert why(one, FIRST, "token") == "elsewhere"
 
     def test_room(self) -> None:
-        """A budget counts what may be spent, a limit what is bought, slots what runs at the account, from anywhere."""
+        """A budget counts what may be spent, a limit bought jobs, and slots all jobs that run at the account."""
         one, two = self.owner(), self.owner()
         for number, name in enumerate("abc"):
             order = replace(FIRST, row=name)
@@ -173,14 +173,14 @@ class Batches(Base):
         assert isinstance(begin(two, replace(row, row="e", slots=1), "token"), int)
 
     def test_sums_of_floats_fit_their_budget(self) -> None:
-        """Ten times 0.1 is 1, whatever binary says."""
+        """Ten times 0.1 is 1, despite binary rounding."""
         one = self.owner()
         for number in range(10):
             begin(one, Order("night", str(number), 1, "d", 0.1, "USD", budget=1.0))
         assert len(one.batch_rows("night")) == 10
 
     def test_what_failed_free_of_charge_counts_for_no_limit(self) -> None:
-        """A job that a full queue threw out was not bought."""
+        """A job that a full queue rejected was not bought."""
         one = self.owner()
         bought(one, begin(one))
         end(one)
@@ -188,7 +188,7 @@ class Batches(Base):
         assert isinstance(begin(one, replace(FIRST, attempt=2, limit=1)), int)
 
     def test_what_a_verdict_tells_counts_before_the_row_is_settled(self) -> None:
-        """What it has cost beyond its price is no longer there for other rows."""
+        """Other rows cannot spend what the job cost beyond its price."""
         for number, (cost, held) in enumerate(
             [(Cost(3.5, 0.25, "USD"), 3.25), (Cost(1.0, unit="USD"), 2.0), (Cost(350.0, unit="credits"), 2.0)]
         ):
@@ -199,7 +199,7 @@ class Batches(Base):
             assert why(one, replace(first, row="b", budget=held + 1.9)) == "budget"
 
     def test_a_limit_counts_what_may_have_been_charged(self) -> None:
-        """Of a job that failed and has no price nobody knows whether it was free."""
+        """If a job without a price failed, it is unknown whether it was free."""
         one, order = self.owner(), replace(FIRST, price=0.0, unit="")
         bought(one, begin(one, order))
         end(one)
@@ -208,7 +208,7 @@ class Batches(Base):
         assert isinstance(begin(one, replace(order, attempt=2, limit=2)), int)
 
     def test_settled_twice_is_as_once_and_not_before_the_verdict(self) -> None:
-        """Any process that saw it may."""
+        """Any owner may settle a row, once the job has its verdict."""
         one, two = self.owner(), self.owner()
         number = begin(one)
         assert not settle(two)
@@ -232,7 +232,7 @@ class Batches(Base):
         assert (state(one), why(one, FIRST)) == ("completed", "elsewhere")
 
     def test_pruning_dismisses_no_row_of_a_batch(self) -> None:
-        """A submit that may have been received is dismissed by name; other old ones were in vain."""
+        """A row's submit that may have been received is only dismissed explicitly; other old submits are pruned."""
         one = self.owner()
         for number in (begin(one), one.begin(ORIGIN, "clip", {}, key="k"), one.begin(ORIGIN, "clip", {})):
             assert isinstance(number, int)
@@ -241,7 +241,7 @@ class Batches(Base):
         assert ([each.key for each in one.submits()], state(one)) == ([FIRST.key], "unknown")
 
     def test_a_dropped_job_is_not_bought_again_by_itself(self) -> None:
-        """Its row has failed, at its price: only another attempt, which is asked for, buys it again."""
+        """Its row counts as failed, at its price: only an explicit new attempt buys it again."""
         one = self.owner()
         second = replace(FIRST, row="b")
         bought(one, begin(one))
@@ -249,7 +249,7 @@ class Batches(Base):
         one.drop(ONE)
         number = one.begin(ORIGIN, "clip", {})
         assert isinstance(number, int)
-        bought(one, number, "acme:j2", "")  # an id that is given anew
+        bought(one, number, "acme:j2", "")  # the provider gives the same id again
         rows = one.batch_rows("night")
         assert [(row.state, row.charged, row.ref) for row in rows.values()] == [
             ("failed", 2.0, ONE),

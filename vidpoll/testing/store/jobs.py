@@ -1,4 +1,4 @@
-"""What a store promises of jobs, their facts and verdicts, and of the files that are wanted."""
+"""What a store promises about jobs, their facts and verdicts, and about wanted files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Jobs(Base):
     # -- jobs ---------------------------------------------------------------------------------------------------------
 
     def test_a_job_is_as_it_was_entered(self) -> None:
-        """Another owner finds it."""
+        """Another owner reads the same values."""
         one, two = self.owner(), self.owner()
         facts = json.loads(json.dumps(saved(ONE, "drawing").facts))
         kept = KeptJob(ONE, ORIGIN, facts=facts, submitted_at=None, added_at=NOW)
@@ -23,7 +23,7 @@ class Jobs(Base):
         assert (two.jobs(), two.get(TWO)) == ([kept], None)
 
     def test_entered_twice_is_as_once(self) -> None:
-        """What is kept counts; only the address is the new one."""
+        """The stored facts stay; only the origin is replaced."""
         one, two = self.owners()
         one.save([saved(ONE, "drawing", requests=2)])
         self.at += 5
@@ -33,7 +33,7 @@ class Jobs(Base):
         assert found.origin.base_url == "https://eu.acme.example"
 
     def test_jobs_come_in_their_order(self) -> None:
-        """The oldest first, also of the last ones."""
+        """The oldest first, also with `last`."""
         one, two = self.owners()
         assert [job.ref for job in two.jobs()] == [*REFS]
         assert [job.ref for job in two.jobs(last=2)] == [TWO, THREE]
@@ -41,14 +41,14 @@ class Jobs(Base):
         assert one.jobs(last=9) == one.jobs()
 
     def test_unfinished_is_what_nobody_was_told(self) -> None:
-        """Without a verdict, or with one that was not told."""
+        """Jobs without a verdict, or whose verdict was not reported."""
         one, two = self.owners()
         one.end([saved(ONE, done=True), saved(TWO, done=True)])
         one.told([ONE])
         assert [job.ref for job in two.jobs(unfinished=True)] == [TWO, THREE]
 
     def test_the_latest_are_those_that_ended_last(self) -> None:
-        """Of one account, the latest first, whoever ended them."""
+        """Of one account, the latest first, whichever owner ended them."""
         one, two = self.owners()
         self.enter(one, "token:j1")
         for store, ref in ((one, TWO), (two, "token:j1"), (two, ONE)):
@@ -60,7 +60,7 @@ class Jobs(Base):
     # -- facts --------------------------------------------------------------------------------------------------------
 
     def test_rows_are_saved_together(self) -> None:
-        """Counts add up; what is not kept, and what has its verdict, is passed over."""
+        """Counts add up; jobs that are not stored or have a verdict are skipped."""
         one, two = self.owners()
         one.end([saved(THREE, done=True)])
         rows = [saved(ONE, "a", requests=2), saved(TWO, "b", requests=1), saved(THREE, "late"), saved("acme:j9", "x")]
@@ -70,7 +70,7 @@ class Jobs(Base):
         assert found == [("c", 5, 1), ("b", 1, 0), ("done", 0, 0)]
 
     def test_each_save_is_another_version(self) -> None:
-        """Whoever follows looks at that number alone."""
+        """A follower only compares that number."""
         one, two = self.owners()
         versions = []
         for row in (saved(ONE, "a"), saved(ONE, "a"), saved(TWO, "b")):
@@ -81,13 +81,13 @@ class Jobs(Base):
         assert versions == [versions[0], versions[0] + 1, versions[0] + 1]
 
     def test_all_rows_or_none(self) -> None:
-        """A row that cannot be written leaves the others as they were."""
+        """If one row cannot be written, the others stay unchanged."""
         one, _ = self.owners()
         raised(StoreError, lambda: one.save([saved(ONE, "a"), Saved("acme:\udcff", {})]))
         assert [each.job.stage for each in one.jobs()] == [None, None, None]
 
     def test_fields_that_are_unknown_are_kept(self) -> None:
-        """A later version of the same format may have added some."""
+        """A later version of the same format may have added fields."""
         one, two = self.owner(), self.owner()
         one.enter([(ONE, ORIGIN, {**saved(ONE, "a").facts, "colour": "blue"})])
         two.save([saved(ONE, "b")])
@@ -96,7 +96,7 @@ class Jobs(Base):
         assert (found.facts["colour"], found.job.ok) == ("blue", True)
 
     def test_what_a_newer_vidpoll_keeps_is_left_alone(self) -> None:
-        """Neither facts nor a verdict are written over it; it is not ours to tell, nor listed as unfinished."""
+        """Neither facts nor a verdict overwrite it; `end` returns False, and it is not listed as unfinished."""
         one, _ = self.owner(), self.owner()
         one.enter([(ONE, ORIGIN, newer(colour="blue")), (TWO, ORIGIN, {})])
         one.save([saved(ONE, "a", requests=1), saved(TWO, "b")])
@@ -109,7 +109,7 @@ class Jobs(Base):
     # -- verdicts -----------------------------------------------------------------------------------------------------
 
     def test_verdicts_end_together(self) -> None:
-        """Each is ours to tell, is another's, or is of a job that is not kept."""
+        """For each job: True if the caller must report it, False if another owner must, None if it is not stored."""
         one, two = self.owners()
         assert two.end([saved(TWO, done=True)]) == {TWO: True}
         rows = [saved(ref, done=True) for ref in (ONE, TWO, "acme:j9")]
@@ -119,7 +119,7 @@ class Jobs(Base):
         assert [(each.ended_at, each.told_at) for each in one.jobs()] == [(NOW, NOW), (NOW, NOW), (None, None)]
 
     def test_the_first_verdict_counts(self) -> None:
-        """Nothing is written over it."""
+        """A later verdict does not overwrite it."""
         one, two = self.owners()
         one.end([saved(ONE, done=True)])
         self.at += 7
@@ -129,7 +129,7 @@ class Jobs(Base):
         assert (found.job.stage, found.ended_at) == ("done", NOW)
 
     def test_a_verdict_is_claimed_by_one(self) -> None:
-        """While its teller lives, by nobody else; what was told by nobody at all."""
+        """While its owner lives, no other owner gets it; a reported verdict goes to none."""
         one, two = self.owners()
         one.end([saved(ref, done=True) for ref in (ONE, TWO)])
         one.told([TWO])
@@ -140,7 +140,7 @@ class Jobs(Base):
         assert one.claim(REFS) == set()
 
     def test_the_verdict_of_a_teller_that_is_gone_is_anybodys(self) -> None:
-        """It is told at least once."""
+        """A verdict is reported at least once."""
         one, two = self.owners()
         one.end([saved(ONE, done=True)])
         self.killed(one)
@@ -148,7 +148,7 @@ class Jobs(Base):
         assert self.owner().claim([ONE]) == set()
 
     def test_a_verdict_that_is_to_be_heard_later_is_nobodys_for_a_while(self) -> None:
-        """Then it is claimed again by whoever comes, until it was told."""
+        """After that any owner may claim it again, until it was reported."""
         one, two = self.owners()
         one.end([saved(ref, done=True) for ref in (ONE, TWO)])
         one.later([ONE])
@@ -169,7 +169,7 @@ class Jobs(Base):
     # -- what is dropped ----------------------------------------------------------------------------------------------
 
     def test_pruned_is_what_was_told_before(self) -> None:
-        """With its files; nothing that is unfinished."""
+        """Also its wanted files, but no unfinished job."""
         one, two = self.owners()
         one.want(WantedFiles(ONE, "/clips", ("video",)))
         one.end([saved(ONE, done=True), saved(TWO, done=True)])
@@ -180,7 +180,7 @@ class Jobs(Base):
         assert two.wanted() == []
 
     def test_dropped_is_dropped(self) -> None:
-        """Whatever became of it; `strange`: only what no submit made."""
+        """In any state; with `strange`, only jobs that no submit created."""
         one, two = self.owners()
         number = one.begin(ORIGIN, "clip", {})
         assert isinstance(number, int)
@@ -196,7 +196,7 @@ class Jobs(Base):
     # -- files --------------------------------------------------------------------------------------------------------
 
     def test_files_are_wanted_until_they_are_there(self) -> None:
-        """Once for each target and kinds, the oldest first; a slash at the end makes no difference."""
+        """Once for each target and kinds, the oldest first; a trailing slash makes no difference."""
         one, two = self.owners()
         wanted = [
             WantedFiles(TWO, "/clips/", ("video",)),
@@ -213,13 +213,13 @@ class Jobs(Base):
     # -- the store itself ---------------------------------------------------------------------------------------------
 
     def test_its_time_is_its_own(self) -> None:
-        """And not the caller's."""
+        """The store has its own clock, not the caller's."""
         one = self.owner()
         self.at += 7
         assert one.now() == NOW + 7
 
     def test_a_closed_store_says_so(self) -> None:
-        """Twice is as once; nothing is kept there any more."""
+        """Closing twice has no further effect; a closed store saves nothing."""
         one, two = self.owners()
         assert not one.closed
         one.close()

@@ -1,4 +1,4 @@
-"""What a store promises of leases: who asks about a single job."""
+"""What a store promises about leases: which process polls a single job."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from .base import ONE, REFS, THREE, TWO, Base, saved
 
 
 def mine(*refs: str) -> Leases:
-    """All of them are ours."""
+    """All leases are ours."""
     return Leases(mine=frozenset(refs))
 
 
 def elsewhere(*refs: str) -> Leases:
-    """All of them are another's."""
+    """All leases are another owner's."""
     return Leases(elsewhere=frozenset(refs))
 
 
@@ -20,7 +20,7 @@ class Leasing(Base):
     """Leases of single jobs."""
 
     def test_one_asks_about_a_job(self) -> None:
-        """The others follow, until it lets go; what is not kept is anybody's."""
+        """The other owners follow until the lease is released; a job that is not stored may be leased by all."""
         one, two = self.owners()
         assert one.lease([ONE, "acme:j9"], 60.0) == mine(ONE, "acme:j9")
         assert (one.lease([ONE], 60.0), two.lease([ONE], 60.0)) == (mine(ONE), elsewhere(ONE))
@@ -31,7 +31,7 @@ class Leasing(Base):
         assert two.lease([ONE], 60.0) == mine(ONE)
 
     def test_a_lease_is_renewed(self) -> None:
-        """It lasts from the last time on."""
+        """Its time counts from the last renewal."""
         one, two = self.owners()
         one.lease([ONE], 60.0)
         self.at += 50
@@ -40,7 +40,7 @@ class Leasing(Base):
         assert two.lease([ONE], 60.0) == elsewhere(ONE)
 
     def test_a_lease_of_one_that_is_gone_is_taken_over(self) -> None:
-        """At the latest when it has run out."""
+        """At the latest when the lease expires."""
         one, two = self.owners()
         one.lease(REFS, 60.0)
         self.killed(one)
@@ -51,7 +51,7 @@ class Leasing(Base):
         )
 
     def test_a_lease_of_one_that_is_known_to_be_gone_is_taken_at_once(self) -> None:
-        """It may just have asked: that is told. Where no process can be checked, its lease has run out by then."""
+        """The old owner may just have polled: `taken` names the job. Without a process check the lease has expired."""
         one, two = self.owners()
         one.lease([ONE], 60.0)
         self.killed(one)
@@ -59,7 +59,7 @@ class Leasing(Base):
         assert two.lease([ONE], 60.0).taken == expected
 
     def test_a_lease_that_has_run_out_is_not_taken_over(self) -> None:
-        """Whoever had it asks no more: nobody waits for it."""
+        """Its owner no longer polls, so `taken` does not name the job."""
         one, two = self.owners()
         one.lease([ONE], 60.0)
         self.kill(one)
@@ -67,14 +67,14 @@ class Leasing(Base):
         assert two.lease([ONE], 60.0) == mine(ONE)
 
     def test_a_verdict_ends_the_lease(self) -> None:
-        """Nobody asks any more."""
+        """The job is no longer polled."""
         one, two = self.owners()
         one.lease([ONE], 60.0)
         one.end([saved(ONE, done=True)])
         assert not two.leased(ONE)
 
     def test_a_closed_store_holds_no_lease(self) -> None:
-        """Whoever ends well leaves at once."""
+        """An owner that closes releases its leases at once."""
         one, two = self.owners()
         one.lease(REFS, 600.0)
         one.close()

@@ -1,4 +1,4 @@
-"""What a store promises of shards: who has whole accounts, for how long, and what is new in them."""
+"""What a store promises about shards: who owns whole accounts, for how long, and what is new in them."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ ACME = {"acme": 1}
 
 
 def refs(found: tuple[list[KeptJob], float]) -> list[str]:
-    """The jobs that are new."""
+    """The references of the new jobs."""
     return sorted(kept.ref for kept in found[0])
 
 
 class Sharding(Base):
     """Shards, heartbeats, news."""
 
-    # -- who has a shard ----------------------------------------------------------------------------------------------
+    # -- who owns a shard ----------------------------------------------------------------------------------------------
 
     def test_a_heartbeat_is_trusted_for_a_part_of_its_life(self) -> None:
-        """Counted from before it was sent, by our own clock that never goes back."""
+        """Its time counts from before it was sent, on our own monotonic clock."""
         one = self.owner()
         before = SystemClock.monotonic()
         until = one.beat()
         assert before <= until - TRUSTED * TTL <= SystemClock.monotonic()
 
     def test_a_shard_has_one_owner(self) -> None:
-        """It is taken once, also where it holds no job."""
+        """It is taken once, even if it has no job."""
         one, two = self.owners()
         [shard] = one.take(ACME, 5)
         assert shard == Shard("acme", 0, 1, shard.fence)
@@ -38,7 +38,7 @@ class Sharding(Base):
         assert other[:3] == ("nobody", 0, 1)
 
     def test_no_more_are_taken_than_asked_for(self) -> None:
-        """The rest is for others."""
+        """Other owners may take the rest."""
         one, two = self.owner(), self.owner()
         many = {f"a{number}": 2 for number in range(4)}
         taken = [*one.take(many, 3), *two.take(many, 0), *two.take(many, 9)]
@@ -46,7 +46,7 @@ class Sharding(Base):
         assert len(one.held()) == 3
 
     def test_what_is_given_back_is_anybodys(self) -> None:
-        """At once; what is another's by now stays there."""
+        """At once; a shard that another owner has taken stays with that owner."""
         one, two = self.owners()
         shards = one.take(ACME, 1)
         one.give(shards)
@@ -58,11 +58,11 @@ class Sharding(Base):
         assert two.held() == {taken}
         two.give([taken])
         [again] = one.take(ACME, 1)
-        one.give(shards)  # of before: it is another one by now
+        one.give(shards)  # the old shard: the fence has changed
         assert one.held() == {again}
 
     def test_a_silent_owner_loses_its_shards(self) -> None:
-        """After TTL and not before; it sees that, and does not get them back by a heartbeat."""
+        """After TTL and not before; it notices that, and a heartbeat does not bring them back."""
         one, two = self.owners()
         shards = one.take(ACME, 1)
         self.at += TTL - 1
@@ -77,7 +77,7 @@ class Sharding(Base):
         assert taken.fence == shards[0].fence + 1
 
     def test_a_shard_that_was_lost_and_taken_again_is_another_one(self) -> None:
-        """Its fence tells whoever has slept meanwhile."""
+        """An owner that slept meanwhile notices it by the fence."""
         one, two = self.owners()
         [before] = one.take(ACME, 1)
         self.at += TTL + 1
@@ -87,7 +87,7 @@ class Sharding(Base):
         assert before != after
 
     def test_an_owner_that_is_silent_keeps_what_nobody_wants(self) -> None:
-        """A short outage of the store moves nothing."""
+        """A short outage of the store moves no shard."""
         one, _ = self.owners()
         [shard] = one.take(ACME, 1)
         self.at += 5 * TTL
@@ -95,14 +95,14 @@ class Sharding(Base):
         assert one.held() == {shard}
 
     def test_a_closed_store_holds_no_shard(self) -> None:
-        """A deploy hands over at once."""
+        """After a deploy the shards are free at once."""
         one, two = self.owners()
         one.take(ACME, 1)
         one.close()
         assert len(two.take(ACME, 1)) == 1
 
     def test_the_shards_of_one_that_was_killed_are_free_within_ttl(self) -> None:
-        """However long it takes until all else of it is."""
+        """Even if its other leases last longer."""
         one, two = self.owners()
         one.take(ACME, 1)
         self.kill(one)
@@ -110,7 +110,7 @@ class Sharding(Base):
         assert len(two.take(ACME, 1)) == 1
 
     def test_an_account_is_divided_one_way(self) -> None:
-        """While an owner of another division lives: two would ask about one job."""
+        """While an owner with another division lives: else two owners would poll one job."""
         one, two = self.owners()
         whole = one.take(ACME, 1)
         assert two.take({"acme": 2}, 5) == []
@@ -120,7 +120,7 @@ class Sharding(Base):
         assert len(one.take({"acme": 2}, 5)) == 1
 
     def test_one_of_another_division_that_is_back_holds_nothing(self) -> None:
-        """It was silent while the account was divided anew."""
+        """The account was divided again while the owner was silent."""
         one, two = self.owners()
         one.take(ACME, 1)
         self.at += TTL + 1
@@ -131,7 +131,7 @@ class Sharding(Base):
     # -- shards and leases --------------------------------------------------------------------------------------------
 
     def test_whoever_has_the_shard_asks_about_its_jobs(self) -> None:
-        """Whoever waits for one elsewhere follows."""
+        """Another owner that waits for such a job follows."""
         one, two = self.owners()
         shards = one.take(ACME, 1)
         assert (one.lease(REFS, 60.0), two.lease(REFS, 60.0)) == (mine(*REFS), elsewhere(*REFS))
@@ -140,7 +140,7 @@ class Sharding(Base):
         assert two.lease(REFS, 60.0) == mine(*REFS)
 
     def test_a_lease_goes_before_the_shard(self) -> None:
-        """Who waited for a job before the shard was taken goes on, and keeps its lease."""
+        """An owner that waited for a job before the shard was taken continues, and keeps its lease."""
         one, two = self.owners()
         two.lease([ONE], 60.0)
         one.take(ACME, 1)
@@ -151,7 +151,7 @@ class Sharding(Base):
         assert (one.lease([ONE], 60.0), two.lease([ONE], 60.0)) == (mine(ONE), elsewhere(ONE))
 
     def test_a_part_has_its_own_jobs(self) -> None:
-        """Each job lies in one part."""
+        """Each job belongs to one part."""
         one, two = self.owners()
         [left] = one.take({"acme": 2}, 1)
         [right] = two.take({"acme": 2}, 1)
@@ -164,7 +164,7 @@ class Sharding(Base):
     # -- news ---------------------------------------------------------------------------------------------------------
 
     def test_at_first_all_that_is_unfinished_is_new(self) -> None:
-        """As it is kept; nothing of another account, and nothing that was told."""
+        """As stored; no job of another account, and none whose verdict was reported."""
         one, two = self.owners()
         self.enter(one, "token:j1")
         one.save([saved(TWO, "drawing", requests=3)])
@@ -175,7 +175,7 @@ class Sharding(Base):
         assert sorted(found, key=lambda kept: kept.ref) == [two.get(TWO), two.get(THREE)]
 
     def test_then_what_came_since(self) -> None:
-        """By whatever way: entered, submitted, adopted; a job may come twice, and none is missed."""
+        """Whether entered, submitted or adopted; a job may be listed twice, and none is missed."""
         one, two = self.owners()
         shards = two.take(ACME, 1)
         mark = two.news(shards, 0.0)[1]
@@ -193,7 +193,7 @@ class Sharding(Base):
         assert refs(two.news(shards, mark)) == ["acme:j4", "acme:j5", "acme:j6"]
 
     def test_saved_facts_are_no_news(self) -> None:
-        """Once what came is older than any overlap, a quiet shard has none."""
+        """Once all jobs are older than the overlap, a quiet shard has no news."""
         one, two = self.owners()
         shards = two.take(ACME, 1)
         mark = two.news(shards, 0.0)[1]
@@ -204,7 +204,7 @@ class Sharding(Base):
         assert two.news(shards, mark)[0] == []
 
     def test_a_verdict_is_news(self) -> None:
-        """Whoever kept it: nobody needs to ask any more. Until it was told it comes each time."""
+        """Whichever owner saved it: the job needs no more polls. It is listed each time until it was reported."""
         one, two = self.owners()
         shards = two.take(ACME, 1)
         mark = two.news(shards, 0.0)[1]
@@ -222,7 +222,7 @@ class Sharding(Base):
         assert two.news(shards, mark)[0] == []
 
     def test_what_is_to_be_heard_later_is_no_news_for_a_while(self) -> None:
-        """It comes when it may be claimed, by the store's time, and until it was heard; a gauge counts it."""
+        """It is listed once it may be claimed, by the store's time, until it was reported; a gauge counts it."""
         one, two = self.owners()
         shards = two.take(ACME, 1)
         one.end([saved(ONE, done=True), saved(TWO, done=True)])
@@ -243,7 +243,7 @@ class Sharding(Base):
     # -- rates --------------------------------------------------------------------------------------------------------
 
     def test_owners_share_a_rate(self) -> None:
-        """What they have of a second is never more than it, and each has as much as the other once both want all."""
+        """Together they never exceed the rate of a second, and get equal parts once both want all of it."""
         one, two = self.owner(), self.owner()
         assert one.spend("acme", 100, 10.0)[:2] == (10, 1.0)
         assert two.spend("acme", 100, 10.0)[:2] == (0, 1.0)
@@ -261,16 +261,16 @@ class Sharding(Base):
         assert two.spend("acme", 0, told=Slowed(1.0, 0.0, 1, 3.0)).slowed == Slowed(2.0, 27.0, 3, 3.0, 0.0)
         assert two.spend("token", 0).slowed[:3] == (0.0, 0.0, 0)
 
-    # -- what is no news ----------------------------------------------------------------------------------------------
+    # -- what is not news ----------------------------------------------------------------------------------------------
 
     def test_a_job_of_a_newer_vidpoll_is_no_news(self) -> None:
-        """It is left to that one."""
+        """The newer version must handle it."""
         one = self.owner()
         one.enter([(ONE, ORIGIN, newer()), (TWO, ORIGIN, {})])
         assert refs(one.news(one.take(ACME, 1), 0.0)) == [TWO]
 
     def test_several_shards_are_asked_for_at_once(self) -> None:
-        """Of different accounts."""
+        """One call returns the news of shards of different accounts."""
         one, _ = self.owners()
         self.enter(one, "token:j1", "other:j1")
         shards = one.take({"acme": 2, "token": 1}, 9)
@@ -280,7 +280,7 @@ class Sharding(Base):
     # -- what an operator sees ----------------------------------------------------------------------------------------
 
     def test_accounts_are_those_with_unfinished_jobs(self) -> None:
-        """One whose jobs were all told is not among them."""
+        """An account whose verdicts were all reported is not among them."""
         one, two = self.owners()
         self.enter(one, "token:j1", "other:j1")
         two.end([saved("token:j1", done=True), saved("other:j1", done=True)])
@@ -288,7 +288,7 @@ class Sharding(Base):
         assert one.accounts() == {"acme", "other"}
 
     def test_gauges(self) -> None:
-        """Open jobs, verdicts that were not told, accounts that nobody has, and who lives."""
+        """Open jobs, unreported verdicts, accounts without an owner, and living owners."""
         one, two = self.owners()
         self.enter(one, "token:j1")
         one.end([saved(ONE, done=True), saved(TWO, done=True)])

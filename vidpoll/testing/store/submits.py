@@ -1,4 +1,4 @@
-"""What a store promises of submits: the intent before the POST, the key, and what becomes of one without an answer."""
+"""What a store promises about submits: the intent before the POST, the key, and a submit without a response."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def begun(store: Store, key: str = "") -> int:
 
 
 def made(store: Store, number: int, ref: str = ONE, key: str = "") -> None:
-    """It has become a job."""
+    """The submit has become a job."""
     store.submitted(number, KeptJob(ref, ORIGIN, "clip", SENT, key=key))
 
 
@@ -26,7 +26,7 @@ class Submits(Base):
     """Submits and their keys."""
 
     def test_a_submit_that_is_under_way_is_not_unknown(self) -> None:
-        """Neither to its owner nor to others; one that was refused is forgotten."""
+        """Neither for its owner nor for others; a refused submit is removed."""
         one, two = self.owner(), self.owner()
         number = begun(one)
         assert (one.submits(), two.submits()) == ([], [])
@@ -44,7 +44,7 @@ class Submits(Base):
         assert two.submits() == []
 
     def test_submitted_twice_is_as_once(self) -> None:
-        """A commit whose answer was lost is made again."""
+        """A commit may be repeated if its response was lost."""
         one = self.owner()
         number = begun(one, "k")
         made(one, number, key="k")
@@ -53,7 +53,7 @@ class Submits(Base):
         assert [(each.ref, each.job.stage) for each in one.jobs()] == [(ONE, "drawing")]
 
     def test_an_id_that_is_given_anew_is_another_job(self) -> None:
-        """A server that restarts counts from 1 again: nothing is inherited."""
+        """A restarted server counts from 1 again: the new job inherits nothing."""
         one = self.owner()
         made(one, begun(one))
         one.want(WantedFiles(ONE, "/clips", ("video",)))
@@ -64,7 +64,7 @@ class Submits(Base):
         assert one.wanted() == []
 
     def test_what_came_after_a_submit_was_answered_is_that_job(self) -> None:
-        """What could not be kept at once is kept later: the job may have been waited for meanwhile."""
+        """A submit that is stored late keeps the facts of a wait that began before it was stored."""
         one = self.owner()
         number = begun(one)
         self.at += 5
@@ -74,7 +74,7 @@ class Submits(Base):
         assert [(each.operation, each.job.stage) for each in one.jobs()] == [("clip", "drawing")]
 
     def test_a_lost_submit_is_on_record(self) -> None:
-        """With what was sent, when, and why nothing is known; the oldest first."""
+        """With the sent fields, the time, and why the outcome is unknown; the oldest first."""
         one, two = self.owner(), self.owner()
         numbers = [begun(one, "k"), begun(one)]
         for number in reversed(numbers):
@@ -87,7 +87,7 @@ class Submits(Base):
         assert two.submits()[-1].reason == "later"
 
     def test_a_submit_of_one_that_is_gone_is_unknown(self) -> None:
-        """It may have been received."""
+        """The provider may have received it."""
         one, two = self.owner(), self.owner()
         number = begun(one, "k")
         self.killed(one)
@@ -96,7 +96,7 @@ class Submits(Base):
         assert two.keyed("acme", "k") == found
 
     def test_a_key_is_one_job(self) -> None:
-        """While it is under way, when it is lost, and when it is a job: nothing is begun again."""
+        """While the submit is under way, when it is lost, and when it is a job: no second submit begins."""
         one, two = self.owner(), self.owner()
         number = begun(one, "k")
         for _ in range(2):
@@ -117,12 +117,12 @@ class Submits(Base):
         assert isinstance(one.begin(ORIGIN, "clip", {}, key="k"), int)
 
     def test_submits_without_a_key_are_all_different(self) -> None:
-        """And so are their numbers."""
+        """Their numbers are different, too."""
         one, two = self.owner(), self.owner()
         assert len({begun(store) for store in (one, two) for _ in range(5)}) == 10
 
     def test_a_lost_submit_is_sent_again_by_one(self) -> None:
-        """Whoever is faster; then it is under way, and what was settled is nobody's."""
+        """Only the first owner begins it again; a settled submit cannot begin again."""
         one, two = self.owner(), self.owner()
         number = begun(one, "k")
         one.lost(number, "reset")
@@ -132,7 +132,7 @@ class Submits(Base):
         assert one.begin_again(lost) == lost
 
     def test_an_unknown_submit_is_adopted_once(self) -> None:
-        """It becomes a job, which has its key, or was kept already."""
+        """It becomes a job with its key; the job may already be stored."""
         one, two = self.owner(), self.owner()
         self.enter(two, ONE)
         number = begun(one, "k")
@@ -143,7 +143,7 @@ class Submits(Base):
         assert (found.operation, found.sent, found.key, one.submits(), one.get(TWO)) == ("clip", SENT, "k", [], None)
 
     def test_a_job_of_one_key_is_not_adopted_for_another(self) -> None:
-        """Else the second key would be free, and bought again."""
+        """Else the second key would be free, and its job bought again."""
         one = self.owner()
         made(one, begun(one, "k"), key="k")
         number = begun(one, "other")
@@ -152,7 +152,7 @@ class Submits(Base):
         assert [each.key for each in one.submits()] == ["other"]
 
     def test_a_submit_that_was_forgotten_loses_no_job(self) -> None:
-        """Its id is in hand."""
+        """The job is stored, because its id is known."""
         one = self.owner()
         number = begun(one)
         one.refused(number)
@@ -160,7 +160,7 @@ class Submits(Base):
         assert [each.ref for each in one.jobs()] == [ONE]
 
     def test_pruned_are_old_submits_that_are_lost(self) -> None:
-        """Not those that are under way."""
+        """Submits that are under way stay."""
         one = self.owner()
         one.lost(begun(one), "reset")
         begun(one, "k")
@@ -170,7 +170,7 @@ class Submits(Base):
         assert ([each.at for each in one.submits()], one.in_flight("acme")) == ([NOW + 60], 2)
 
     def test_in_flight(self) -> None:
-        """Jobs of an account without a verdict, submits under way and of unknown outcome."""
+        """The jobs of an account without a verdict, plus its submits that are under way or unknown."""
         one, two = self.owners()
         begun(one)
         one.lost(begun(one), "reset")
@@ -178,7 +178,7 @@ class Submits(Base):
         assert (two.in_flight("acme"), two.in_flight("token")) == (4, 0)
 
     def test_a_closed_owner_leaves_its_submits_unknown_in_time(self) -> None:
-        """Whoever closes has none under way; what is there all the same is known to be lost at some time."""
+        """A closed owner has no submit under way; one that is left over becomes unknown after `gone_after`."""
         one, two = self.owner(), self.owner()
         number = begun(one)
         one.close()

@@ -86,13 +86,13 @@ def test_the_result_is_the_verdict(body: object, status: int, state: State, prob
     ],
 )
 def test_an_outage_is_no_verdict(body: object, status: int) -> None:
-    """It is borne and asked again: a paid job does not end by it."""
+    """vidpoll tolerates it and polls again: it does not end a paid job."""
     with pytest.raises(vidpoll.Malformed):
         result(body, status)
 
 
 def test_an_error_beside_completed_is_certain() -> None:
-    """Its result may be gone: then the job has failed with what the status told, and else with the result's reason."""
+    """Its result may be gone: then the job failed with the reason in the status, otherwise with the result's reason."""
     said = {**OVER, "error": "Invalid status code: 422", "error_type": "content_policy_violation"}
     client, _ = client_of([answer(said), *[answer({"detail": "Request not found"}, 404)] * 9])
     job = client.wait(f"fal:{ID}", timeout=900, check=False)
@@ -163,7 +163,7 @@ def test_what_fal_takes_as_headers_leaves_the_body(tmp_path: Path) -> None:
         "X-Fal-Store-IO": "0",
         "X-Fal-Object-Lifecycle-Preference": '{"expiration_duration_seconds": 60}',
     }
-    with pytest.raises(vidpoll.InvalidField, match="image_url: it cannot be read"):
+    with pytest.raises(vidpoll.InvalidField, match="image_url cannot be read"):
         OPERATIONS["submit video"].request({**fields, "image_url": tmp_path / "none.png"})
 
 
@@ -199,13 +199,13 @@ def test_a_cancel_out_of_the_queue_is_the_end(word: str, state: State | None) ->
 
 def test_fields_of_one_app_s_list_want_the_app() -> None:
     """The list of all requests has none of them."""
-    with pytest.raises(vidpoll.InvalidField, match="status goes with endpoint_id"):
+    with pytest.raises(vidpoll.InvalidField, match="status needs endpoint_id"):
         OPERATIONS["list"].request({"status": "error"}, None)
 
 
 @pytest.mark.parametrize("odd", [{"status_code": "x"}, {"status_code": 302}, {"status_code": None, "ended_at": "y"}])
 def test_a_row_without_an_outcome_is_left_out(odd: dict[str, object]) -> None:
-    """Nobody knows how it stands."""
+    """Its state is unknown."""
     rows = [{"request_id": OWN, "endpoint_id": "fal-ai/veo3.1/fast", "status_code": 200, **more} for more in ({}, odd)]
     page = OPERATIONS["list"].parse(answer({"results": rows, "has_more": False, "next_cursor": "c"}), "")
     assert ([row.job_id for row in page.items], page.next) == ([ID], None)
@@ -214,7 +214,7 @@ def test_a_row_without_an_outcome_is_left_out(odd: dict[str, object]) -> None:
 def test_a_file_that_is_not_deleted_is_told() -> None:
     """The rest of the payloads is gone."""
     kept = {"cdn_delete_results": [{"link": URL, "exception": None}, {"link": URL, "exception": "403"}]}
-    with pytest.raises(vidpoll.Refused, match="1 of its files are not deleted: 403"):
+    with pytest.raises(vidpoll.Refused, match="1 of the job's files were not deleted: 403"):
         OPERATIONS["delete"].parse(answer(kept), ID)
 
 

@@ -40,7 +40,7 @@ def client_of(script: list[Response]) -> tuple[vidpoll.Client, FakeTransport]:
 
 
 def test_a_hundred_jobs_in_one_question() -> None:
-    """The ids stand in one query; what names no files, no job or no known word is asked about by itself."""
+    """One query has all ids; a row without files, a job or a known word is polled alone."""
     polling = PROVIDER.list_polling
     assert polling is not None
     assert polling.batch is not None

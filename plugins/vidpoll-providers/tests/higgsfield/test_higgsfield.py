@@ -61,7 +61,7 @@ def test_a_token_of_hugging_face_is_not_sent(monkeypatch: pytest.MonkeyPatch) ->
     client, wire = client_of([])
     with (
         client,
-        pytest.raises(vidpoll.ConfigurationError, match="HF_KEY is a token of Hugging Face, so it is not sent"),
+        pytest.raises(vidpoll.ConfigurationError, match="HF_KEY is a Hugging Face token, so it was not sent"),
     ):
         client.wait(f"higgsfield:{ID}")
     assert wire.sent == []
@@ -106,7 +106,7 @@ def test_a_cancel_that_comes_too_late() -> None:
 
 
 def test_a_bot_check_is_no_lack_of_money() -> None:
-    """HTTP 403 is money where the API says it; a page of something in between is borne."""
+    """HTTP 403 is money if the API itself says it; a page of a proxy is tolerated."""
     page = Response(
         403, {"content-type": "text/html", "server": "cloudflare"}, b"<html><title>Just a moment...</title>"
     )
@@ -117,7 +117,7 @@ def test_a_bot_check_is_no_lack_of_money() -> None:
 
 
 def test_a_model_of_images_is_done_at_once() -> None:
-    """No video is due, so nothing waits for one."""
+    """No video is expected, so nothing waits for one."""
     done = {"status": "completed", "request_id": ID, "images": [{"url": "https://a.example/1.png"}]}
     client, wire = client_of([answer(done)], key="id:secret")
     with client:

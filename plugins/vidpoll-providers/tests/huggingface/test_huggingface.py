@@ -42,7 +42,7 @@ def test_a_version_of_replicate_goes_into_the_body() -> None:
 
 
 def test_the_app_is_that_of_the_answer() -> None:
-    """fal may run another than the one that was asked for; its URLs begin at its own host, and not at the router's."""
+    """fal may run another app than the requested one; its URLs begin at its own host, not at the router's."""
     said = {"request_id": "7", "status_url": "https://queue.fal.run/fal-ai/wan-25/requests/7/status"}
     answer = Response(200, {"content-type": "application/json"}, json.dumps(said).encode())
     made = OPERATIONS["submit fal-ai"].parse(answer, "fal-ai/wan")

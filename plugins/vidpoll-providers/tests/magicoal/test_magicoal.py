@@ -48,7 +48,7 @@ def test_half_of_the_end_is_no_end(fields: dict[str, object]) -> None:
 
 @pytest.mark.parametrize("done", [True, False, None, "yes"])
 def test_done_undoes_no_verdict(done: object) -> None:
-    """No page says what `done` is on a failed job; completed stands without it."""
+    """No page says what `done` is on a failed job; completed needs no `done`."""
     assert status(status="failed", done=done, video_url=VIDEO).state is State.FAILED
     assert status(status="completed", done=done).state is State.COMPLETED
 
@@ -73,7 +73,7 @@ def test_a_reason_is_an_object_or_text(error: object, problem: Problem) -> None:
 
 
 def test_credits_come_back_only_on_failure() -> None:
-    """Charged at submission, refunded in full when the job failed; unknown where the answer does not tell."""
+    """Charged at submission, refunded in full when the job failed; unknown if the response has no cost."""
     costs = [status(status=word, credits_charged=52).cost for word in ("saving", "completed", "failed")]
     assert costs == [Cost(52.0, 0.0), Cost(52.0, 0.0), Cost(52.0, 52.0)]
     assert status(status="failed").cost is None
@@ -100,7 +100,7 @@ def test_a_jobs_own_word_beats_the_envelope() -> None:
 
 @pytest.mark.parametrize("word", ["submitted", None, True, 7])
 def test_the_id_is_never_lost(word: object) -> None:
-    """Once the answer names an id, nothing else in it can raise: the job is paid for."""
+    """Once the response names an id, nothing else in it can raise: the job is paid for."""
     body = {"success": True, "data": {"uuid": ID, "status": word, "credits_charged": "many"}}
     assert OPERATIONS["submit t2v"].parse(answer(body, 202), "") == Submitted(ID)
 

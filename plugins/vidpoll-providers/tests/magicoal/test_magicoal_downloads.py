@@ -43,7 +43,7 @@ def test_video_and_thumbnail(simulator: Simulation, tmp_path: Path) -> None:
 
 
 def test_a_permanent_url_stays_good(simulator: Simulation, tmp_path: Path) -> None:
-    """Weeks later the job that was waited for is still enough: nothing is asked about it again."""
+    """Weeks later the completed job still suffices: it is not polled again."""
     client = simulator.client()
     job = client.wait(finished(simulator))
     simulator.advance(30 * 86_400.0)
@@ -91,7 +91,7 @@ def test_a_video_as_a_stream(simulator: Simulation, tmp_path: Path) -> None:
 
 
 def test_a_job_that_failed_has_no_files(simulator: Simulation, tmp_path: Path) -> None:
-    """Its own error is raised, and no file is asked for."""
+    """Its own error is raised, and no file is requested."""
     ref = f"{NAME}:{simulator.seed_job(NAME, 't2v', age=1000.0, failure='out of paint')}"
     with pytest.raises(vidpoll.JobFailed, match="out of paint"):
         simulator.client().download(ref, tmp_path)

@@ -64,7 +64,7 @@ def test_v2_s_items() -> None:
     ],
 )
 def test_a_question_that_is_refused_in_a_200(code: int, kind: str) -> None:
-    """Without a status word the code counts, whatever id stands beside it."""
+    """Without a status word the code decides, whatever id is beside it."""
     with pytest.raises(Refused) as caught:
         PROVIDER.status.parse(v1("", code, "no"), V1)
     assert (caught.value.kind, caught.value.code) == (kind, str(code))
@@ -85,7 +85,7 @@ def test_the_word_counts_whatever_the_code(code: int, message: str, problem: Pro
 
 
 def test_the_file_is_asked_for_again_where_it_was_not_there() -> None:
-    """A refusal of the second question is borne: the job is completed, and its file comes with the next answer."""
+    """A refusal of the second request is tolerated: the job is completed, its file arrives with the next response."""
     done, busy = (
         v1("Success", file_id="427071051673900"),
         answer({"base_resp": {"status_code": 1002, "status_msg": "rate limit"}}),
@@ -188,7 +188,7 @@ IMAGE = {"type": "image_url", "image_url": {"url": "https://a.example/a.png"}}
     ],
 )
 def test_a_price_by_the_second(more: dict[str, object], shown: str) -> None:
-    """What images beyond the fifth and videos cost is not told as a number."""
+    """The extra cost of videos and of more than five images is not given as a number."""
     listed = PROVIDER.submit["v2"].price
     assert listed is not None
     assert str(listed({"model": "MiniMax-H3", "prompt": "a sea", "duration": 10, **more})) == shown

@@ -108,7 +108,7 @@ def test_files_elsewhere(path: str) -> None:
     ],
 )
 def test_a_video_is_due_unless_only_speech_came(data: dict[str, object], due: bool) -> None:
-    """With neither, the answer is asked for again."""
+    """With neither, vidpoll polls again."""
     assert read(state=1, **data).assets_due is due
 
 
@@ -184,7 +184,7 @@ def test_what_cannot_be_sent(kind: str, fields: dict[str, object], name: str) ->
 
 
 def test_endless_json() -> None:
-    """A list that holds itself, or is too deep to write, is refused too."""
+    """A list that contains itself, or is too deep to write, is also refused."""
     endless: list[object] = []
     endless.append(endless)
     deep: list[object] = []
@@ -220,7 +220,7 @@ FAULTS = "query.page: no; body.a.0: n"
     ],
 )
 def test_refusals(body: object, problem: Problem | str) -> None:
-    """A request id is taken from before the text, and only that; all faulty fields are told, and any body is borne."""
+    """Only a request id is removed from the text; all faulty fields are named, and any body is tolerated."""
     said = PROVIDER.error(respond(body, 400))
     assert (said.message if isinstance(problem, str) else said) == problem
 

@@ -87,7 +87,7 @@ def test_a_stream_of_a_task(simulator: Simulation, tmp_path: Path, build: Any) -
 
 @pytest.mark.slow
 def test_a_file_that_is_not_there(simulator: Simulation) -> None:
-    """404 in 1.3, a bare 500 in 1.2: told in one line with the task's reference."""
+    """404 in 1.3, a bare 500 in 1.2: reported in one line with the task's reference."""
     ref = finished(simulator)
     client = simulator.client(patience=1.0)
     with pytest.raises((vidpoll.DownloadError, vidpoll.ResultMissing), match=rf"{ref}: .*HTTP (404|500)"):
@@ -151,7 +151,7 @@ def test_a_reversed_range_is_none(first: int, tmp_path: Path) -> None:
     """1.2: `bytes=<size>-` is answered by 206, a length of 0 and a range that ends before it begins."""
     reversed_span = vidpoll.Response(206, {"content-range": f"bytes {first}-{first - 1}/{first}"}, b"")
     with scripted([reversed_span]) as client:
-        with pytest.raises(vidpoll.DownloadError, match="ranges that were not asked for"):
+        with pytest.raises(vidpoll.DownloadError, match="a range that was not requested"):
             client.open(f"{NAME}:{TASK}", asset=plugin.stream(TASK))
 
 

@@ -39,7 +39,7 @@ A = "http://10.0.0.7:8080"
     "form", ["{a}/{a}/tasks\\{id}\\{name}", "{a}/{a}/tasks/{id}/{name}", "{a}/tasks\\{id}\\{name}"]
 )
 def test_a_doubled_url_leads_to_the_download(tmp_path: Path, form: str, name: str) -> None:
-    """As 1.2 on Windows, and setups with an endpoint, write it: asked once, at the route that has every file."""
+    """As 1.2 on Windows, and setups with an endpoint, write it: one request, to the route that has every file."""
     named = form.format(a=A, id=ID, name=name)
     assert asked(A, record(named), f"/download/{ID}/{name}", tmp_path) == [f"{A}/api/v1/download/{ID}/{name}"]
 
@@ -52,14 +52,14 @@ def test_a_doubled_url_of_a_combined_video(tmp_path: Path) -> None:
 
 
 def test_a_server_that_calls_itself_localhost(tmp_path: Path) -> None:
-    """Its file is asked for where the account is; localhost is somebody else's here."""
+    """Its file is requested from the account's host; localhost is another machine here."""
     there = f"/tasks/{ID}/final-1.mp4"
     assert asked(A, record(f"http://127.0.0.1:8080{there}"), there, tmp_path) == [f"{A}{there}"]
 
 
 @pytest.mark.parametrize("name", ["final-1.mp4", "final-2.mp4"])
 def test_a_server_behind_a_prefix(tmp_path: Path, name: str) -> None:
-    """It does not know the prefix: after a fresh URL its path is asked for below the base URL."""
+    """It does not know the prefix: after a fresh URL its path is requested below the base URL."""
     path = f"/tasks/{ID}/{name}"
     assert asked(f"{A}/mpt", record(path), f"/mpt{path}", tmp_path) == [f"{A}{path}", f"{A}/mpt{path}"]
 

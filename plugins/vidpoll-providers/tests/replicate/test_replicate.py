@@ -75,7 +75,7 @@ def test_output_that_is_gone_is_not_waited_for(tmp_path: Path) -> None:
 
 
 def test_output_that_comes_late_is_waited_for() -> None:
-    """Completed with no output and nothing removed: asked again."""
+    """Completed with no output and nothing removed: polled again."""
     late = [answer({"id": "p1", "status": "succeeded"}), answer({"id": "p1", "status": "succeeded", "output": URL})]
     client, _, _ = client_of(late)
     with client:
@@ -138,7 +138,9 @@ def test_a_version_is_an_input_where_the_path_names_the_model() -> None:
 
 def test_a_file_is_no_input(tmp_path: Path) -> None:
     """The message says what is."""
-    with pytest.raises(vidpoll.InvalidField, match="its URL, which `vidpoll upload replicate FILE` gives"):
+    with pytest.raises(
+        vidpoll.InvalidField, match=r"its URL, which `vidpoll upload replicate FILE` or client\.upload returns"
+    ):
         PROVIDER.submit["model"].request({"model": "acme/video", "image": tmp_path / "a.png"})
 
 

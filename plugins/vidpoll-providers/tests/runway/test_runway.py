@@ -78,7 +78,7 @@ def test_a_cancel_deletes_no_output(word: str) -> None:
 
 
 def test_a_404_of_another_is_no_verdict() -> None:
-    """Unknown, deleted or cancelled by somebody: nobody knows which."""
+    """Unknown, deleted or cancelled elsewhere: the response does not say which."""
     client, _ = client_of([GONE] * 9)
     with client, pytest.raises(vidpoll.JobNotFound):
         client.wait(f"runway:{TASK}")
@@ -118,14 +118,14 @@ def test_a_url_tells_its_end(claims: object, end: float | None) -> None:
 
 @pytest.mark.parametrize("query", ["_jwt=x", "_jwt=e30.A.sig", "_jwt=e30.____.sig", "_jwt=..", ""])
 def test_a_token_that_is_none_tells_nothing(query: str) -> None:
-    """The URL is good, whatever stands in its query."""
+    """The URL is usable, whatever its query contains."""
     assert [asset.expires_at for asset in read("SUCCEEDED", output=[f"https://a.example/1.mp4?{query}"]).assets] == [
         None
     ]
 
 
 def test_each_question_gives_a_fresh_url(tmp_path: Path) -> None:
-    """One that has ended (403) is asked for again, and the new one is fetched."""
+    """After its end (403) a new URL is requested, and that file is fetched."""
     old, new = "https://a.example/old.mp4?_jwt=a", "https://a.example/new.mp4?_jwt=b"
     video = b"\x00\x00\x00\x18ftypisom" + bytes(100)
     file = Response(200, {"content-type": "video/mp4", "content-length": str(len(video))}, video)

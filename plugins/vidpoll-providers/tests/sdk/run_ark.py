@@ -1,5 +1,5 @@
 # needs: volcengine-ark-runtime == 5.0.54
-"""Volcengine's own Python SDK against the simulated face: submit, poll, list by ids, cancel, delete, a refused key.
+"""Volcengine's own Python SDK against the simulator: submit, poll, list by ids, cancel, delete, a refused key.
 
 Run by `.ci/run` in an environment of its own; without the SDK it says that it is skipped.
 """

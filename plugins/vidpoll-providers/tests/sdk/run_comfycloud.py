@@ -1,5 +1,5 @@
 # needs: comfy-sdk == 0.5.0
-"""Comfy's own Python SDK against the simulated face: submit, poll, list, download, cancel, and a refused key.
+"""Comfy's own Python SDK against the simulator: submit, poll, list, download, cancel, and a refused key.
 
 Run by `.ci/run` in an environment of its own; without the SDK it says that it is skipped.
 """

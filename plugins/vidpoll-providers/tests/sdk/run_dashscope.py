@@ -1,5 +1,5 @@
 # needs: dashscope == 2.0.2
-"""Alibaba's own Python SDK against the simulated face: submit, wait, list, cancel, an unknown id, a refused key.
+"""Alibaba's own Python SDK against the simulator: submit, wait, list, cancel, an unknown id, a refused key.
 
 Run by `.ci/run` in an environment of its own; without the SDK it says that it is skipped.
 """

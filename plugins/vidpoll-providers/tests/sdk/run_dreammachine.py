@@ -1,5 +1,5 @@
 # needs: lumaai == 1.21.0
-"""Luma's Python SDK for Dream Machine against the simulated face: submits, poll, list, credits, delete, a refused key.
+"""Luma's Python SDK for Dream Machine against the simulator: submits, poll, list, credits, delete, a refused key.
 
 Run by `.ci/run` in an environment of its own; without the SDK it says that it is skipped.
 """

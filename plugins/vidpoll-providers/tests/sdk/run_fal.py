@@ -1,5 +1,5 @@
 # needs: fal-client == 1.0.3
-"""fal's own Python SDK against the simulated face: submit, poll, logs, result, cancel, a failure, and a refused key.
+"""fal's own Python SDK against the simulator: submit, poll, logs, result, cancel, a failure, and a refused key.
 
 Run by `.ci/run` in an environment of its own; without the SDK it says that it is skipped. The SDK follows the URLs of
 the answers (https://queue.fal.run): its transport leads them to the face, with its `logs=true` as the page has it.

@@ -1,5 +1,5 @@
 # needs: google-genai == 3.6.1
-"""Google's own Python SDK for the Gemini API against the simulated face: submit, poll, fetch, cancel, delete, refusals.
+"""Google's own Python SDK for the Gemini API against the simulator: submit, poll, fetch, cancel, delete, refusals.
 
 Run by `.ci/run` in an environment of its own; without the SDK it says that it is skipped.
 """

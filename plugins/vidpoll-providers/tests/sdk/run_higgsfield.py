@@ -1,5 +1,5 @@
 # needs: higgsfield-client == 0.2.0
-"""Higgsfield's own Python SDK against the simulated face: submit, poll, result, cancel, failures, and a refused key.
+"""Higgsfield's own Python SDK against the simulator: submit, poll, result, cancel, failures, and a refused key.
 
 Run by `.ci/run` in an environment of its own; without the SDK it says that it is skipped. The SDK takes a base URL for
 submits, and then follows the URLs of the answers: a hook of its HTTP client leads these to the face.

@@ -1,5 +1,5 @@
 # needs: huggingface_hub == 2.4.0
-"""Hugging Face's own Python SDK against the simulated face: a video by fal and one by WaveSpeed, through the router.
+"""Hugging Face's own Python SDK against the simulator: a video by fal and one by WaveSpeed, through the router.
 
 Run by `.ci/run` in an environment of its own; without the SDK it says that it is skipped. The SDK knows one address of
 the router: its HTTP client leads what goes there to the face. What models the Hub maps to which is said here.

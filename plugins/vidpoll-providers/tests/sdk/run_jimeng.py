@@ -1,5 +1,5 @@
 # needs: volcengine == 1.0.229
-"""Volcengine's own Python SDK against Jimeng's simulated face: submit, ask, fetch, a failed task, a refused key.
+"""Volcengine's own Python SDK against the simulator of Jimeng: submit, ask, fetch, a failed task, a refused key.
 
 Run by `.ci/run` in an environment of its own; without the SDK it says that it is skipped. What the SDK signs is signed
 again by vidpoll, and must come out the same.

@@ -1,5 +1,5 @@
 # needs: luma-agents == 0.5.0
-"""Luma's own Python SDK against the simulated face: submit, poll, download, a failed job, and a refused key.
+"""Luma's own Python SDK against the simulator: submit, poll, download, a failed job, and a refused key.
 
 Run by `.ci/run` in an environment of its own; without the SDK it says that it is skipped.
 """

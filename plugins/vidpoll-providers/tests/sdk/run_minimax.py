@@ -1,5 +1,5 @@
 # needs: minimax-mcp == 0.0.19
-"""MiniMax's own MCP server, whose client is in Python and takes a host, against the simulated face of v1.
+"""MiniMax's own MCP server, whose client is in Python and takes a host, against the simulator of v1.
 
 Run by `.ci/run` in an environment of its own; without the server it says that it is skipped. MiniMax has no other
 Python SDK for videos, and the server does not speak v2.

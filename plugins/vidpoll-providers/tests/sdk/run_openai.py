@@ -1,5 +1,5 @@
 # needs: openai == 3.57.0
-"""OpenAI's own Python SDK against the simulated face: submit, poll, list, download, delete, and a refused key.
+"""OpenAI's own Python SDK against the simulator: submit, poll, list, download, delete, and a refused key.
 
 Run by `.ci/run` in an environment of its own; without the SDK it says that it is skipped.
 """

@@ -1,5 +1,5 @@
 # needs: openrouter == 1.3.84
-"""OpenRouter's own Python SDK against the simulated face: submit, poll, download, quota, a failed job, a refused key.
+"""OpenRouter's own Python SDK against the simulator: submit, poll, download, quota, a failed job, a refused key.
 
 Run by `.ci/run` in an environment of its own; without the SDK it says that it is skipped.
 """

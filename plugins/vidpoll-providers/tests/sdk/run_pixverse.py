@@ -1,5 +1,5 @@
 # needs: pixverse-mcp == 0.2.2; python_version >= "3.12"
-"""PixVerse's own Python client (of its MCP server) against the simulated face: submits, polls, and what is refused.
+"""PixVerse's own Python client (of its MCP server) against the simulator: submits, polls, and what is refused.
 
 Run by `.ci/run` in an environment of its own; without the client it says that it is skipped.
 """

@@ -1,5 +1,5 @@
 # needs: replicate == 1.0.7
-"""Replicate's own Python SDK against the simulated face: three submits, wait, list, cancel, download, a refused key.
+"""Replicate's own Python SDK against the simulator: three submits, wait, list, cancel, download, a refused key.
 
 Run by `.ci/run` in an environment of its own; without the SDK it says that it is skipped.
 """

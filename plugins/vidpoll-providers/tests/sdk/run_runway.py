@@ -1,5 +1,5 @@
 # needs: runwayml == 5.24.0
-"""Runway's own Python SDK against the simulated face: every submit, wait, organization, cancel, delete, a refused key.
+"""Runway's own Python SDK against the simulator: every submit, wait, organization, cancel, delete, a refused key.
 
 Run by `.ci/run` in an environment of its own; without the SDK it says that it is skipped.
 """

@@ -1,5 +1,5 @@
 # needs: tencentcloud-sdk-python-vod == 3.1.194
-"""Tencent Cloud's own Python SDK against the simulated face: submit, ask, fetch, a failed and an aborted task, a key.
+"""Tencent Cloud's own Python SDK against the simulator: submit, ask, fetch, a failed and an aborted task, a key.
 
 Run by `.ci/run` in an environment of its own; without the SDK it says that it is skipped. What the SDK signs is signed
 again by vidpoll, and must come out the same.

@@ -1,5 +1,5 @@
 # needs: google-genai == 3.6.1
-"""Google's own Python SDK on Vertex AI against the simulated face: submit, poll to the end, a failed job, a refusal.
+"""Google's own Python SDK on Vertex AI against the simulator: submit, poll to the end, a failed job, a refusal.
 
 Run by `.ci/run` in an environment of its own; without the SDK it says that it is skipped.
 """

@@ -1,5 +1,5 @@
 # needs: wavespeed == 2.0.5
-"""WaveSpeed's own Python SDK against the simulated face: run a model, fetch its file, a failed job, a refused key.
+"""WaveSpeed's own Python SDK against the simulator: run a model, fetch its file, a failed job, a refused key.
 
 Run by `.ci/run` in an environment of its own; without the SDK it says that it is skipped.
 """

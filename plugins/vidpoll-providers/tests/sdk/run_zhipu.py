@@ -1,5 +1,5 @@
 # needs: zai-sdk == 0.2.3
-"""Zhipu's own Python SDK against the simulated face: submit, poll, fetch, a job that fails, an unknown id, a wrong key.
+"""Zhipu's own Python SDK against the simulator: submit, poll, fetch, a job that fails, an unknown id, a wrong key.
 
 Run by `.ci/run` in an environment of its own; without the SDK it says that it is skipped.
 """

@@ -29,7 +29,7 @@ if importlib.util.find_spec("litellm") is None or importlib.util.find_spec("fast
 
 KEY = "sk-vidpoll-8d1f0c52a9"
 START = 120.0
-"""Seconds within which the proxy has to answer."""
+"""Seconds within which the proxy must respond."""
 
 
 @contextmanager

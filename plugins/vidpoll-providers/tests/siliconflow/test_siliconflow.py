@@ -40,7 +40,7 @@ def test_refusals(status: int, body: object, error: type[Exception], said: str) 
 
 
 def test_an_overload_ends_no_wait() -> None:
-    """Its code is documented with HTTP 400 as well as 503: the job goes on."""
+    """Its code is documented with HTTP 400 as well as 503: the job continues."""
     busy = vidpoll.Response(400, {}, json.dumps({"code": 50505, "message": "Model service overloaded."}).encode())
     done = {"status": "Failed", "reason": "no"}
     wire = FakeTransport([*[busy] * 4, done])

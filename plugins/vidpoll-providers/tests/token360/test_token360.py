@@ -72,7 +72,7 @@ def test_a_webhook_is_fed_to_a_client(name: str, ok: bool) -> None:
 
 @pytest.mark.parametrize("pushed", [False, True])
 def test_content_is_asked_for_a_missing_url(pushed: bool) -> None:
-    """What is already certain is the fallback; the second answer adds the video, before the other files."""
+    """The certain facts are the fallback; the second response adds the video, before the other files."""
     task = {"id": ID, "status": "completed", "duration": 4, "content": {"last_frame_url": "https://a.example/l.png"}}
     second = OPERATIONS["status"].parse(answer({"request_id": "o", "data": task} if pushed else task), ID)
     assert isinstance(second, Follow)
@@ -94,7 +94,7 @@ def test_content_is_asked_for_a_missing_url(pushed: bool) -> None:
     ],
 )
 def test_no_url_yet_is_completed_all_the_same(second: Response) -> None:
-    """A second answer that is not ready, broken or about another video does not take the verdict back."""
+    """A second response that is not ready, broken or about another video does not undo the final state."""
     wire = FakeTransport([answer({"id": ID, "status": "completed"}), second])
     accounts = {"token360": vidpoll.Account("token360", key="tk-0123456789")}
     with vidpoll.Client(accounts=accounts, plugins=[token360], discover=False, clock=FakeClock(), transport=wire) as it:
@@ -103,7 +103,7 @@ def test_no_url_yet_is_completed_all_the_same(second: Response) -> None:
 
 
 def test_content_is_a_video_of_this_job() -> None:
-    """A page and JSON without a URL are no video; an answer that names another video is never adopted."""
+    """A page and JSON without a URL are not a video; a response that names another video is never adopted."""
     for body in (Response(200, {}, b"<html>"), answer({"url": ""}), answer({"url": 7}), answer([])):
         with pytest.raises(vidpoll.Malformed):
             OPERATIONS["content"].parse(body, ID)
@@ -147,7 +147,7 @@ def test_what_is_documented_is_sent_as_it_is() -> None:
 
 @pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in WRONG.items() for value in values])
 def test_what_is_not_documented_is_not_sent(name: str, value: object) -> None:
-    """A wrong field is refused before anything is sent, and named; a misspelt one is told all that there are."""
+    """A wrong field is refused before anything is sent, and named; for a misspelt one all fields are listed."""
     with pytest.raises(vidpoll.InvalidField, match=name) as caught:
         OPERATIONS["submit video"].request({**FULL, name: value})
     assert name != "seconds" or all(each in str(caught.value) for each in (*FULL, "native"))
@@ -211,6 +211,6 @@ def test_wrong_list_fields_are_refused(fields: dict[str, object]) -> None:
 
 @pytest.mark.parametrize("body", [{}, {"deleted": False}, {"deleted": "true"}, {"deleted": 1}, {"id": ID}])
 def test_only_deleted_is_deleted(body: object) -> None:
-    """An answer that does not say deleted: true is not taken for it."""
+    """A response without deleted: true does not count as deleted."""
     with pytest.raises(vidpoll.Malformed):
         OPERATIONS["delete"].parse(answer(body), ID)

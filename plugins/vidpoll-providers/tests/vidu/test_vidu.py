@@ -59,7 +59,7 @@ def test_a_400_is_what_its_reason_says(reason: str, message: str, error: type[vi
 def test_a_cancelled_job_is_called_failed(
     code: str, state: State, cost: Cost, kind: str | None, charged: bool | None
 ) -> None:
-    """Its code tells it; while a job runs, the code says nothing."""
+    """Its code decides; while a job is running, the code has no meaning."""
     parse = PROVIDER.status.parse
     said = parse(answer({"id": ID, "state": "failed", "err_code": code, "credits": 4, "creations": []}), ID)
     assert (said.state, said.problem, said.cost) == (state, Problem("", code, kind=kind, charged=charged), cost)
@@ -137,7 +137,7 @@ def test_packages_are_not_counted_twice() -> None:
 
 
 def test_a_push_is_confirmed() -> None:
-    """Its signature does not cover its body, so a verdict in it is asked for."""
+    """Its signature does not cover its body, so a final state in it is confirmed by a poll."""
     body = json.dumps({"id": ID, "state": "success", "creations": []}).encode()
     client, wire = client_of([answer({"id": ID, "state": "processing", "creations": []})])
     with client:

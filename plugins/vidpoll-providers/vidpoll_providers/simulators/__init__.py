@@ -1,1 +1,1 @@
-"""Hand-written faces for the simulator, one module for each provider that is played better than by its samples."""
+"""Hand-written simulators, one module for each provider that needs more than its samples."""

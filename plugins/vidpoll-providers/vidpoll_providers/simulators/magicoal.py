@@ -1,8 +1,8 @@
-"""MagiCoal as the simulator plays it: two generators, status, the video list, the quota, and permanent files.
+"""A simulator of MagiCoal: two generators, status, the video list, the quota, and permanent files.
 
-Written from the public pages (coals.ai/docs/magicoal and its errors and rate-limits pages). Where they are silent the
-face takes the reading that the rest of the pages suggests, and says so beside it ("inferred"). Nothing here may import
-the plugin itself, or anything but the standard library and the simulator.
+Written from the public pages (coals.ai/docs/magicoal and its errors and rate-limits pages). If they are silent, the
+simulator follows what the other pages suggest, and a comment marks it "inferred". This module may import only the
+standard library and the simulator's core, never the plugin.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ TIMELINES = {
         ),
     ),
 }
-"""Faster than the 60 to 180 s of the service, but each stage lasts two of the 3 s in which a job may be asked once."""
+"""Faster than the 60 to 180 s of the service, but each stage lasts two polling intervals of 3 s."""
 
 
 class MagicoalFace(Face):
@@ -78,10 +78,10 @@ class MagicoalFace(Face):
         capacity: int = 4,
         timelines: Mapping[str, Timeline] | None = None,
     ) -> None:
-        """``credits`` is the balance at the start; ``videos_limit`` makes it the free plan with that many a month.
+        """``credits`` is the balance at the start; ``videos_limit`` selects the free plan with so many videos a month.
 
         ``rate_limit`` requests a key are allowed in ``rate_window`` simulated seconds (the window is not documented).
-        ``flat_errors`` answers errors as the older services do: a text in place of code and message.
+        ``flat_errors`` returns errors as the older services do: a text instead of code and message.
         """
         super().__init__(key=key, capacity=capacity, timelines=timelines)
         self.scopes = frozenset(scopes)
@@ -113,7 +113,7 @@ class MagicoalFace(Face):
     # Before any route
 
     def refuse(self, request: Request) -> Reply | None:
-        """The rate limit, then the key, then its scope. A request with a wrong key counts too (inferred)."""
+        """The rate limit, then the key, then its scope. A request with a wrong key also counts (inferred)."""
         if not request.path.startswith(self.base_path):
             return None
         self._allowance = self._window.take(request.headers.get("authorization", ""), request.at)
@@ -127,7 +127,7 @@ class MagicoalFace(Face):
         return None
 
     def dress(self, request: Request, reply: Reply) -> Reply:
-        """Every answer of the API counts the window down; the reset is a unix time."""
+        """Every response of the API counts the window down; the reset is a Unix time."""
         if not request.path.startswith(self.base_path):
             return reply
         counted = (
@@ -222,7 +222,7 @@ class MagicoalFace(Face):
     # Bodies
 
     def _job(self, job: Job, now: float) -> dict[str, Any]:
-        """The status of a job. How a failure looks is inferred: the pages only name the word."""
+        """The status of a job. The form of a failure is inferred: the pages only name the word."""
         moment = job.moment(now)
         done = moment.state == "completed"
         word = moment.stage if moment.state == "running" else moment.state
@@ -274,7 +274,7 @@ class MagicoalFace(Face):
     # Facts about the account and its jobs
 
     def _balance(self, now: float) -> float:
-        """Credits are charged with the submit and come back when the job fails."""
+        """Credits are charged with the submit and refunded when the job fails."""
         refunded = sum(PRICES[job.kind] for job in self._refundable if job.moment(now).final)
         return self.credits - self._charged + refunded
 
@@ -306,7 +306,7 @@ class MagicoalFace(Face):
 
 
 def _faults(kind: str, fields: Mapping[str, Any]) -> dict[str, list[str]]:
-    """What is wrong with the fields of a submit: field to sentences; empty when nothing is."""
+    """The faults of a submit's fields, each field with its sentences; empty if there are none."""
     rules: dict[str, Callable[[Any], str | None]] = {
         "prompt": _prompt_fault,
         "num_frames": _frames_fault,
@@ -362,7 +362,7 @@ def _image_fault(value: object) -> str | None:
 
 
 def _whole(text: str, least: int, most: int | None) -> int | None:
-    """The number that ``text`` is, or None where it is none or out of its range."""
+    """``text`` as a number, or None if it is not a number or out of range."""
     if not re.fullmatch(r"[0-9]{1,9}", text):
         return None
     return int(text) if least <= int(text) and (most is None or int(text) <= most) else None

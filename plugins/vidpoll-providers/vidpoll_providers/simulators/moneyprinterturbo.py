@@ -1,12 +1,12 @@
-"""MoneyPrinterTurbo as the simulator plays it: tasks, their files, and the two versions that answer differently.
+"""A simulator of MoneyPrinterTurbo: tasks, their files, and two versions with different responses.
 
 Written from the API page (mintlify.wiki/harry0703/MoneyPrinterTurbo/api/tasks), the server's source, and traffic
-recorded from 1.3.3 and 1.2.6. Nothing here may import the plugin itself, or anything but the standard library and the
-simulator.
+recorded from 1.3.3 and 1.2.6. This module may import only the standard library and the simulator's core, never the
+plugin.
 
 Version 1.3: relative URLs, every key in every state (null when unset), a reason for a failure. Version 1.2: absolute
-URLs, keys absent until there is something to say, a bare failure whose progress falls to 0, deletes that are always
-granted, audio and subtitle tasks that stop at 5 % for ever.
+URLs, keys absent until they have a value, a bare failure whose progress falls to 0, deletes that always succeed, audio
+and subtitle tasks that stop at 5 % for ever.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ _NULLS = dict.fromkeys(
 
 
 class MoneyPrinterTurboFace(Face):
-    """A MoneyPrinterTurbo server with its state in memory, without a key, as it is installed."""
+    """A MoneyPrinterTurbo server with its state in memory and without a key, the default installation."""
 
     timelines = TIMELINES
 
@@ -86,7 +86,7 @@ class MoneyPrinterTurboFace(Face):
         max_queued: int = 100,
         timelines: Mapping[str, Timeline] | None = None,
     ) -> None:
-        """``capacity`` tasks run at once and ``max_queued`` wait; version 1.2 lets any number wait."""
+        """``capacity`` tasks run at once and ``max_queued`` are queued; version 1.2 queues any number."""
         if version not in ("1.2", "1.3"):
             raise ValueError(f"version must be '1.2' or '1.3', not {version!r}")
         super().__init__(key=None, capacity=capacity, timelines=timelines)
@@ -125,7 +125,7 @@ class MoneyPrinterTurboFace(Face):
     # Around every route
 
     def dress(self, request: Request, reply: Reply) -> Reply:
-        """The headers that every answer has."""
+        """The headers of every response."""
         extra = (("Server", "uvicorn"),) if self.legacy else (("Server", "uvicorn"), ("Vary", "Origin"))
         return Reply(reply.status, reply.headers + extra, reply.body)
 
@@ -182,7 +182,7 @@ class MoneyPrinterTurboFace(Face):
             return self._refusal(request, 404, "task not found")
         moment = job.moment(request.at)
         if self.legacy and moment.state == "queued":
-            self._hidden.add(job.id)  # until its turn comes: then it runs all the same
+            self._hidden.add(job.id)  # until its turn comes: then it runs anyway
             return _success(None)
         if not (self.legacy or moment.final):
             return self._refusal(request, 409, "task is still running")
@@ -235,7 +235,7 @@ class MoneyPrinterTurboFace(Face):
         except RangeMalformed:
             return text_reply(400, "Malformed range header.")
         except RangeNotSatisfiable:
-            pass  # serve() says so
+            pass  # serve() reports it
         return serve(request, asset, headers=(("Content-Disposition", f'attachment; filename="{name}"'),))
 
     def _missing_file(self, request: Request) -> Reply:
@@ -244,7 +244,7 @@ class MoneyPrinterTurboFace(Face):
         return self._refusal(request, 404, "file not found")
 
     def _file(self, task_id: str, name: str, now: float) -> Asset | None:
-        """A file of a task as it stands: files appear, and can be read, before they are whole."""
+        """A file of a task in its current form: files appear, and can be read, before they are complete."""
         job = self.jobs.get(task_id)
         if job is None:
             return None
@@ -302,10 +302,10 @@ class MoneyPrinterTurboFace(Face):
 
 
 def _written(job: Job, final: bool, number: int, now: float, size: int) -> int | None:
-    """How many bytes of a video file are on disk; None while it does not exist.
+    """The bytes of a video file that are on disk; None while it does not exist.
 
     The stages of rendering are combine 1, finish 1, combine 2, finish 2 …; a combined file appears empty in the
-    second half of its stage, a final one as a stub, and each is whole when its stage is over.
+    second half of its stage, a final one as a stub, and each is complete when its stage ends.
     """
     if job.kind != "video" or not 1 <= number <= _count(job.data):
         return None
@@ -320,7 +320,7 @@ def _written(job: Job, final: bool, number: int, now: float, size: int) -> int |
 
 
 def _count(data: Mapping[str, Any]) -> int:
-    """How many videos a task makes; more than 20 are not simulated."""
+    """The number of videos that a task makes; more than 20 are not simulated."""
     return min(max(1, int(data.get("video_count") or 1)), 20)
 
 
@@ -361,7 +361,7 @@ def _faults(kind: str, fields: object) -> list[dict[str, Any]]:
 
 
 def _whole(request: Request, name: str, default: int, faults: list[dict[str, Any]]) -> int:
-    """A number of the query that is at least 1, or an entry in ``faults``.
+    """A number of the query, at least 1; any other value adds an entry to ``faults``.
 
     ``1.0`` and `` 1`` are numbers; ``1.5`` and the empty text are not.
     """

@@ -1,9 +1,9 @@
-"""Token360 as the simulator plays it: the video API on one origin, presigned media on another.
+"""A simulator of Token360: the video API on one origin, presigned media on another.
 
 Written from the public pages (www.token360.ai/en-US/docs/api-reference). The media origin behaves as S3 does with a
-presigned URL: the signature is checked, it expires, and a second way to authenticate is refused. What the pages leave
-open is marked "inferred". Webhooks are not played. Nothing here may import the plugin itself, or anything but the
-standard library and the simulator.
+presigned URL: the signature is checked, it expires, and a second way to authenticate is refused. Behaviour that the
+pages leave open is marked "inferred". Webhooks are not simulated. This module may import only the standard library and
+the simulator's core, never the plugin.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from vidpoll.testing.simulator import (
 )
 
 URL_LIFE = 3600
-"""Simulated seconds for which a signed URL is good."""
+"""Simulated seconds for which a signed URL is valid."""
 
 TIMELINES = {"video": Timeline((6.0, 8.0), (Stage("in_progress", (26.0, 34.0), (0, 100)),))}
 
@@ -74,9 +74,9 @@ class Token360Face(Face):
         capacity: int = 4,
         timelines: Mapping[str, Timeline] | None = None,
     ) -> None:
-        """``affordable_jobs`` is how many submits the balance bears, None for any number.
+        """``affordable_jobs`` is the number of submits that the balance pays for, None for any number.
 
-        ``omit_urls`` leaves ``url`` and ``video_url`` out of a completed job, so that only ``/content`` leads to it.
+        ``omit_urls`` leaves ``url`` and ``video_url`` out of a completed job: only ``/content`` leads to its video.
         """
         super().__init__(key=key, capacity=capacity, timelines=timelines)
         self.models = tuple(models)
@@ -204,7 +204,7 @@ class Token360Face(Face):
     # The media origin
 
     def _media(self, request: Request, job_id: str, suffix: str) -> Reply:
-        """S3's answers in S3's order; the signature is one for GET, so HEAD is refused."""
+        """S3's responses in S3's order; the signature is for GET, so HEAD is refused."""
         if "authorization" in request.headers:
             return _media_error(400, "InvalidArgument", "Only one auth mechanism allowed.")
         query = request.query
@@ -258,7 +258,7 @@ class Token360Face(Face):
         return {**task, **self._result(job, now)} if moment.state == "completed" else task
 
     def _result(self, job: Job, now: float) -> dict[str, Any]:
-        """What a completed task has more than a running one, the provider's extra fields too."""
+        """The fields that only a completed task has, including the provider's extra fields."""
         parameters = _parameters(job)
         mode = "i2v_first_frame" if job.data.get("frame_images") else "t2v"
         result: dict[str, Any] = {
@@ -294,7 +294,7 @@ def _parameters(job: Job) -> dict[str, Any]:
 
 
 def _fault(fields: Mapping[str, Any]) -> tuple[str, str] | None:
-    """The first field that is missing or of a wrong type, and what is wrong with it. Unknown fields pass."""
+    """The first field that is missing or of a wrong type, and its fault. Unknown fields pass."""
     for name in ("model", "prompt"):
         if not fields.get(name):
             return name, "is required"
@@ -308,7 +308,7 @@ def _fault(fields: Mapping[str, Any]) -> tuple[str, str] | None:
 
 
 def _page(jobs: list[Job], limit: int, after: str | None, before: str | None) -> tuple[list[Job], bool]:
-    """The jobs that follow ``after``, or those that stand right before ``before``, and whether that way has more."""
+    """The jobs that follow ``after``, or directly precede ``before``, and whether there are more in that direction."""
     ids = [job.id for job in jobs]
     start = ids.index(after) + 1 if after else 0
     stop = ids.index(before) if before else len(jobs)
