@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from acme_provider import ACME, BROKEN, DONE, DRAWING, HTML, KEY, QUEUED, REF, UNAVAILABLE, Plugin, brief, talk
+from acme_provider import ACME, BROKEN, DONE, DRAWING, FLOOR, HTML, KEY, QUEUED, REF, UNAVAILABLE, Plugin, brief, talk
 
 import vidpoll
 from vidpoll.faults import NoAnswer
@@ -403,6 +403,40 @@ def test_a_parser_that_gives_no_submitted_is_unknown_too() -> None:
     t = talk([{"id": "j7"}], provider=replace(ACME, submit=submit, list=None, auth=vidpoll.NoAuth()))
     with pytest.raises(vidpoll.SubmitUnknown, match=r"gave NoneType, not a Submitted.*the dashboard of acme"):
         t.client.submit("acme", "clip", prompt="x")
+
+
+def test_a_list_that_this_account_cannot_ask_for_is_not_where_to_look() -> None:
+    """It is at a host of the vendor's, where the key of a server of one's own is not sent."""
+
+    def at_the_vendor(fields: Any, token: str | None) -> vidpoll.Request:
+        return vidpoll.Request("GET", "/jobs", host="lists.acme.example")
+
+    listed = replace(ACME, hosts=("lists.acme.example",), list=replace(ACME.list, request=at_the_vendor))
+    own = {"gpu": vidpoll.Account("acme", base_url="https://gpu.example/v1", key=KEY)}
+    t = talk([ConnectionResetError()], provider=listed, accounts=own)
+    look = r"Look for it in the dashboard of acme, or in the log of the server at https://gpu\.example/v1 before you"
+    with pytest.raises(vidpoll.SubmitUnknown, match=look):
+        t.client.submit("gpu", "clip", prompt="x")
+    with pytest.raises(vidpoll.Unsupported, match="which needs an account at"):
+        t.client.jobs("gpu")
+    t = talk([ConnectionResetError()], provider=listed, accounts={"acme": vidpoll.Account("acme", key=KEY)})
+    with pytest.raises(vidpoll.SubmitUnknown, match="Look for it in `vidpoll jobs acme`"):
+        t.client.submit("acme", "clip", prompt="x")
+
+
+@pytest.mark.parametrize(("patience", "most"), [(600.0, 60.0), (20.0, 20.0)])
+def test_a_submit_that_nobody_receives_is_tried_for_a_minute(
+    patience: float, most: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each try is told with how long they go on; then the error says that nothing was sent."""
+    t = talk([ConnectionRefusedError()], patience=patience)
+    begun = t.clock.now
+    with pytest.raises(vidpoll.ServerError, match="Nothing was sent and nothing was bought"):
+        t.client.submit("acme", "clip", prompt="x")
+    assert most - 2 * FLOOR <= t.clock.now - begun <= most
+    said = [record.getMessage() for record in caplog.records if record.name == "vidpoll.again"]
+    assert len(said) == len(t.requests) - 1
+    assert said[0].endswith(f"giving up in {most:.0f} s")
 
 
 # -- list, quota, cancel, delete --------------------------------------------------------------------------------------

@@ -208,7 +208,7 @@ def test_what_is_kept_is_never_dropped(slow: Callable[..., Slow]) -> None:
         s.outbox.put(number, keep=True)
     s.outbox.put(10)
     s.go.set()
-    with pytest.warns(RuntimeWarning, match="slow: 1 events were dropped"):
+    with pytest.warns(RuntimeWarning, match="slow: 1 event was dropped"):
         assert s.outbox.flush(BOUND)
     assert s.got == [[number] for number in range(10)]
 

@@ -287,9 +287,13 @@ class Client(ClientBase):
     def submit(self, account: str, kind: str, /, **fields: object) -> Job:
         """Start a job with the provider's own fields: `client.submit("magicoal", "t2v", prompt="a lighthouse")`.
 
-        `account` is the name of an account or provider, `kind` one of its submit operations. The request is sent once;
-        it is sent again only if it certainly was not received. Raises ProviderError if the provider refuses (nothing
-        was bought), SubmitUnknown if the request may have been received, UsageError before anything is sent.
+        `account` is the name of an account or provider, `kind` one of its submit operations. The request is sent once.
+        It is sent again only if it certainly was not received (the connection was refused), for up to 60 s, or for the
+        client's `patience` if that is shorter. The logger `vidpoll.again` warns of each try. Then ServerError is
+        raised: nothing was sent, nothing was bought.
+
+        Raises ProviderError if the provider refuses (nothing was bought), SubmitUnknown if the request may have been
+        received, UsageError before anything is sent.
         """
         state = self._state(account)
         check_kind(state, kind)

@@ -276,7 +276,8 @@ class Outbox(Generic[T]):
             guard(self.name, self._deliver_safely, [item for item, _ in batch])
             self._next = self._clock.monotonic() + (self._every or 0.0)
         if lost:
-            _say(f"{self.name}: {lost} events were dropped: more than {self._size} were waiting")
+            events = "1 event was" if lost == 1 else f"{lost} events were"
+            _say(f"{self.name}: {events} dropped: more than {self._size} were waiting")
         return True
 
     def _deliver_safely(self, batch: list[T]) -> None:
@@ -295,7 +296,8 @@ class Outbox(Generic[T]):
             done = False
         if not done:
             left = len(self._queue) + self._in_hand
-            _say(f"{self.name}: the process ends, and {left} events have not been delivered")
+            events = "1 event has" if left == 1 else f"{left} events have"
+            _say(f"{self.name}: the process ends, and {events} not been delivered")
 
 
 GATHER = 1.0

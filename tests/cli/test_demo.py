@@ -226,7 +226,7 @@ def test_the_demo_of_named_providers(tmp_path: Path) -> None:
     done = run("demo", "token360", "--speed", "16", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("A job at each of token360, simulated")
-    assert "1 of 1 jobs completed" in done.stdout
+    assert "1 of 1 job completed" in done.stdout
     wrong = run("demo", "token36", cwd=tmp_path)
     assert wrong.returncode == 2
     assert "token36" in wrong.stderr

@@ -60,8 +60,8 @@ def test_it_serves_until_its_time_is_over(shell: Shell, store: SqliteStore, tmp_
     lines = err.splitlines()
     assert len(lines) == 2
     assert lines[1] == (
-        "vidpoll: 1 shards, 0 jobs; 2 polls (0 faults), 1 verdicts delivered, p99 0.0 s late; "
-        "store: 0 open jobs, 0 undelivered, 1 processes"
+        "vidpoll: 1 shard, 0 jobs; 2 polls (0 faults), 1 verdict delivered, p99 0.0 s late; "
+        "store: 0 open jobs, 0 undelivered, 1 process"
     )
     assert "vidpoll_verdicts_told_total 1" in metrics.read_text(encoding="utf-8").splitlines()
     assert [path.name for path in tmp_path.iterdir() if "prom" in path.name] == ["vidpoll.prom"]
@@ -99,7 +99,12 @@ def test_it_needs_a_store_that_works(shell: Shell, tmp_path: Path, monkeypatch: 
     assert shell("serve", "--no-store")[0] == 2
     monkeypatch.setenv("VIDPOLL_STORE", str(tmp_path))
     code, _, err = shell("serve")
-    assert (code, "cannot be opened" in err, "Going on" in err) == (1, True, False)
+    assert (code, f"{tmp_path} is a folder" in err, "Going on" in err) == (2, True, False)
+    monkeypatch.delenv("VIDPOLL_STORE")
+    monkeypatch.setattr("vidpoll.cli.context._data_home", lambda: tmp_path)
+    (tmp_path / "vidpoll" / "jobs.sqlite3").mkdir(parents=True)
+    code, _, err = shell("serve")
+    assert (code, "jobs.sqlite3 is a folder" in err, "Going on" in err) == (1, True, False)
 
 
 def test_a_metrics_file_that_cannot_be_written_ends_nothing(shell: Shell, store: SqliteStore, tmp_path: Path) -> None:

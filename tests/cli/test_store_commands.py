@@ -28,6 +28,7 @@ Shell = Callable[..., tuple[int, list[str], list[str]]]
 RESET = ConnectionResetError()
 SUBMITTED = {"id": "j1", "status": "queued"}
 START = 1_800_000_000.0
+NONE_OF_THESE = "If it is none of these, and it never arrived (the provider's list may leave out jobs that still run)"
 
 
 def parse_status(response: vidpoll.Response, job_id: str) -> vidpoll.Snapshot:
@@ -62,7 +63,13 @@ def shell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], t
         assert KEY not in said.out + said.err
         return code, said.out.splitlines(), said.err.splitlines()
 
+    run.clock = clock  # type: ignore[attr-defined]
     return run
+
+
+def later(shell: Any, seconds: float) -> None:
+    """Let time pass between two commands."""
+    shell.clock.now += seconds
 
 
 def urls(shell: Any) -> list[str]:
@@ -152,9 +159,17 @@ def test_what_is_known_is_not_asked_again(shell: Shell) -> None:
 
 
 @pytest.fixture
-def damaged(tmp_path: Path) -> None:
-    (tmp_path / "home").mkdir()
-    (tmp_path / "home" / "jobs.sqlite3").write_text("not a database, but a text of some length\n" * 50)
+def unnamed(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The store is the default one, which nobody has named."""
+    monkeypatch.delenv("VIDPOLL_STORE")
+    monkeypatch.setattr("vidpoll.cli.context._data_home", lambda: tmp_path / "data")
+    (tmp_path / "data" / "vidpoll").mkdir(parents=True)
+    return tmp_path / "data" / "vidpoll" / "jobs.sqlite3"
+
+
+@pytest.fixture
+def damaged(unnamed: Path) -> None:
+    unnamed.write_text("not a database, but a text of some length\n" * 50)
 
 
 @pytest.mark.usefixtures("damaged")
@@ -178,17 +193,78 @@ def test_a_damaged_store_is_an_error_where_it_is_what_was_asked_for(shell: Shell
     assert "is not an SQLite file: name another one" in said
 
 
-def test_a_store_that_fails_in_the_middle_stops_no_submit(
+@pytest.mark.parametrize("by", ["--store", "VIDPOLL_STORE"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("submit", "acme", "clip", "prompt=x"),
+        ("submit", "acme", "clip", "prompt=x", "--wait"),
+        ("wait", REF),
+        ("status", REF),
+        ("price", "acme", "clip"),
+        ("resume",),
+        ("jobs", "--local"),
+    ],
+)
+def test_a_store_that_was_named_and_is_none_ends_the_command_before_anything_is_sent(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str, command: tuple[str, ...]
+) -> None:
+    """A job is not bought unkept because of a misspelt name."""
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    if by == "VIDPOLL_STORE":
+        monkeypatch.setenv(by, "clips")
+    code, out, err = shell(*command, *(["--store", "clips"] if by == "--store" else []), script=[SUBMITTED, DONE])
+    assert (code, out, urls(shell)) == (2, [], [])
+    what = f"the store {clips} is a folder: name a file in it, like {clips / 'jobs.sqlite3'}"
+    assert err == [f"vidpoll: {what}. {by} names it, and nothing was sent"]
+
+
+def test_once_names_the_option_where_its_store_cannot_be_used(shell: Shell, tmp_path: Path) -> None:
+    """And no line of Python."""
+    (tmp_path / "clips").mkdir()
+    code, out, [said] = shell(*ONCE, "--store", "clips", script=[SUBMITTED])
+    assert (code, out, urls(shell)) == (2, [], [])
+    assert said.endswith(
+        "jobs.sqlite3. --once KEY needs a store, or nothing is once only: nothing was sent; name one with --store FILE"
+    )
+
+
+def test_a_named_store_that_is_gone_after_the_submit_stops_no_wait(
     shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the intent cannot be kept nothing was sent, so it is submitted without a store: once."""
+    """The job is bought: it is waited for, with a warning."""
+    submit = vidpoll.Client.submit
+
+    def then_broken(self: vidpoll.Client, *args: Any, **fields: Any) -> vidpoll.Job:
+        job = submit(self, *args, **fields)
+        self.close()
+        (tmp_path / "s.sqlite3").unlink()
+        (tmp_path / "s.sqlite3").mkdir()
+        return job
+
+    monkeypatch.setattr(vidpoll.Client, "submit", then_broken)
+    command = ("submit", "acme", "clip", "prompt=x", "--wait", "--quiet", "--store", "s.sqlite3")
+    code, out, [warning] = shell(*command, script={"/jobs/": [DONE], "/jobs": [SUBMITTED]})
+    assert (code, out) == (0, [REF, "acme:j1 completed: video"])
+    assert warning.startswith("vidpoll: warning: the store ")
+    assert "Continuing without a store: nothing is kept" in warning
+
+
+def test_a_store_that_fails_in_the_middle_stops_no_submit(
+    shell: Shell, unnamed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the intent cannot be kept nothing was sent, so it is submitted without a store: once.
+
+    Not so where the store was named.
+    """
     monkeypatch.setattr("vidpoll.storage.database.BUSY", 0.05)
     shell("wait", "acme:j0", "--quiet", script=[DONE])
     holder: list[sqlite3.Connection] = []
 
     def lock(self: Any, *args: Any) -> Any:
         if not holder:
-            holder.append(sqlite3.connect(tmp_path / "home" / "jobs.sqlite3", isolation_level=None))
+            holder.append(sqlite3.connect(unnamed, isolation_level=None))
             holder[0].execute("BEGIN IMMEDIATE")
         return begin(self, *args)
 
@@ -197,6 +273,10 @@ def test_a_store_that_fails_in_the_middle_stops_no_submit(
     code, out, [warning] = shell("submit", "acme", "clip", "prompt=x", script=[SUBMITTED])
     assert (code, out, len(shell.wire.sent)) == (0, [REF], 1)  # type: ignore[attr-defined]
     assert "nothing was sent, because it could not be stored" in warning
+    holder.pop().close()
+    named = ("--store", str(unnamed))
+    code, out, [said] = shell("submit", "acme", "clip", "prompt=x", *named, script=[SUBMITTED])
+    assert (code, out, urls(shell), "because it could not be stored" in said) == (1, [], [], True)
     holder[0].close()
 
 
@@ -327,8 +407,15 @@ def test_resume_asks_at_no_address_that_stands_in_the_store_alone(
     code, _, [said] = shell("resume", "--quiet", script=[DONE])
     assert (code, urls(shell)) == (3, [])
     assert said == (
-        "vidpoll: a submit at acme is skipped: your key would go to https://eu.acme.example, which the store names. "
-        "If that is right: vidpoll resume --base-url https://eu.acme.example"
+        "vidpoll: the submit acme clip of 2027-01-15T08:00:00Z is skipped: your key would go to "
+        "https://eu.acme.example, which the store names. If that is right: vidpoll resume --base-url https://eu.acme.example"
+    )
+    later(shell, 1)
+    shell("submit", "acme", "clip", "prompt=y", "--once", "k1", *there, script=[RESET])
+    said = shell("resume", "--quiet")[2][0]
+    both = "acme clip of 2027-01-15T08:00:00Z, acme clip of 2027-01-15T08:00:01Z (key k1)"
+    assert said.startswith(
+        f"vidpoll: each of 2 submits, {both}, is skipped: your key would go to https://eu.acme.example"
     )
     monkeypatch.setenv("ACME_BASE_URL", "https://eu.acme.example/")
     shell("resume", "--quiet", script={"?": [{"rows": []}], "": [DONE]})
@@ -392,18 +479,20 @@ def test_resume_shows_what_a_lost_submit_may_have_become_and_adopts_none(shell: 
     assert (code, "may have been received" in unknown) == (3, True)
     assert unknown.endswith("It is on record: `vidpoll resume` shows which job it may be")
     why = "the connection failed (ConnectionResetError)"
-    forget = "If it never arrived, forget it, and all jobs that ended before it: vidpoll jobs --local --forget-before"
+    forget = "vidpoll jobs --local --forget-before 2027-01-15T08:00:01Z"
     rows = {"rows": [{"id": "known", "status": "done"}, {"id": "lost", "status": "drawing"}]}
+    later(shell, 70)
     code, out, err = shell("resume", script={"/jobs": [rows]})
     assert (code, out) == (3, [])
     assert err == [
         f"vidpoll: a submit of unknown outcome, on 2027-01-15T08:00:00Z: acme clip prompt='a sea' ({why})",
         "vidpoll:   it may be acme:lost running drawing: vidpoll resume --adopt acme:lost",
-        f"vidpoll:   {forget} 2027-01-15T08:00:01Z",
+        f"vidpoll:   {NONE_OF_THESE}, forget it, and all jobs that ended before it: {forget}",
     ]
     assert [wire.method for wire in shell.wire.sent] == ["GET"]  # type: ignore[attr-defined]
     code, out, err = shell("resume", "--adopt", "acme:lost", "--quiet", script=[DONE])
-    assert (code, out, err) == (0, ["acme:lost completed: video"], [])
+    assert (code, out) == (0, ["acme:lost completed: video"])
+    assert err == ["vidpoll: the submit acme clip of 2027-01-15T08:00:00Z is now acme:lost"]
     assert [job["sent"] for job in local(shell)] == [{}, {"prompt": "a sea"}]
 
 
@@ -447,9 +536,10 @@ def test_submit_once_needs_a_store(shell: Shell) -> None:
 @pytest.mark.usefixtures("damaged")
 def test_submit_once_at_a_damaged_store_sends_nothing(shell: Shell) -> None:
     """Other submits go on without one."""
-    code, out, said = shell(*ONCE, script=[SUBMITTED])
+    code, out, [said] = shell(*ONCE, script=[SUBMITTED])
     assert (code, out, urls(shell)) == (2, [], [])
-    assert "submit_once needs a store" in said[-1]
+    assert "is not an SQLite file" in said
+    assert said.endswith("nothing is once only: nothing was sent; name one with --store FILE")
 
 
 def test_submit_once_at_a_store_that_fails_in_the_middle_sends_nothing(
@@ -483,16 +573,23 @@ def test_a_lost_submit_of_a_key_is_adopted_or_dismissed_by_it(shell: Shell) -> N
     for key in ("k1", "k2"):
         code, _, [said] = shell(*ONCE[:-1], key, script=[RESET])
         assert (code, f"Its key '{key}' stays in use" in said) == (3, True)
+        later(shell, 70)
     code, _, err = shell("resume", script=[{"rows": [{"id": "lost", "status": "drawing"}]}])
-    assert code == 3
-    lost = "a submit of unknown outcome, on 2027-01-15T08:00:00Z: acme clip prompt='a sea'"
-    assert sorted([err[:3], err[3:]]) == [
-        [
-            f"vidpoll: {lost}, key {key} (the connection failed (ConnectionResetError))",
-            f"vidpoll:   it may be acme:lost running drawing: vidpoll resume --adopt acme:lost --key {key}",
-            f"vidpoll:   If it never arrived, let its key buy again: vidpoll resume --dismiss {key}",
-        ]
-        for key in ("k1", "k2")
+    assert (code, len(urls(shell))) == (3, 1)
+    at = {"k1": "2027-01-15T08:00:00Z", "k2": "2027-01-15T08:01:10Z"}
+    lost = "vidpoll: a submit of unknown outcome, on"
+    why = "the connection failed (ConnectionResetError)"
+    assert err == [
+        *(f"{lost} {at[key]}: acme clip prompt='a sea', key {key} ({why})" for key in at),
+        *(
+            line
+            for key in at
+            for line in (
+                f"vidpoll: acme clip of {at[key]} (key {key}):",
+                f"vidpoll:   it may be acme:lost running drawing: vidpoll resume --adopt acme:lost --key {key}",
+                f"vidpoll:   {NONE_OF_THESE}, dismiss it, and its key may buy again: vidpoll resume --dismiss {key}",
+            )
+        ),
     ]
     code, out, _ = shell("resume", "--json", script=[{"rows": []}])
     assert sorted(json.loads(line)["submit"]["key"] for line in out) == ["k1", "k2"]
@@ -501,7 +598,11 @@ def test_a_lost_submit_of_a_key_is_adopted_or_dismissed_by_it(shell: Shell) -> N
     code, _, [said] = shell("resume", "--dismiss", "k3")
     assert (code, said.endswith("no submit of unknown outcome is on record with that key")) == (2, True)
     dismissed = shell("resume", "--adopt", "acme:lost", "--key", "k2", "--dismiss", "k1", "--quiet", script=[DONE])
-    assert dismissed == (0, ["acme:lost completed: video"], [])
+    assert dismissed[:2] == (0, ["acme:lost completed: video"])
+    assert dismissed[2] == [
+        f"vidpoll: the submit acme clip of {at['k2']} (key k2) is now acme:lost",
+        f"vidpoll: the submit acme clip of {at['k1']} (key k1) is dismissed: its key may buy again",
+    ]
     assert shell(*ONCE[:-1], "k2") == (0, ["acme:lost"], [])
     assert shell(*ONCE[:-1], "k1", script=[SUBMITTED]) == (0, [REF], [])
 
@@ -511,7 +612,7 @@ def test_a_lost_submit_without_candidates_says_what_to_do(shell: Shell) -> None:
     shell("submit", "acme", "clip", "prompt=x", script=[RESET])
     code, _, err = shell("resume", script=[{"rows": []}])
     assert code == 3
-    assert "the provider's list shows no job that it may be" in err[1]
+    assert "The provider's list shows no job that it may be" in err[1]
     assert "vidpoll resume --adopt acme:ID" in err[1]
     code, out, _ = shell("resume", "--json", script=[{"rows": []}])
     assert (code, json.loads(out[0])["submit"]["sent"]) == (3, {"prompt": "x"})
@@ -524,21 +625,19 @@ def test_the_lines_about_a_lost_submit_work_when_they_are_pasted(shell: Shell) -
     said = shell("submit", "acme", "clip", "prompt=x", *store, script=[RESET])[2][0]
     assert "`vidpoll resume --store s.sqlite3`" in said
     assert shell("jobs", "--local", *store)[2] == [
-        "vidpoll: 1 submits have an unknown outcome: vidpoll resume --store s.sqlite3"
+        "vidpoll: 1 submit has an unknown outcome: vidpoll resume --store s.sqlite3"
     ]
-    said = shell("resume", *store, script=[{"rows": []}])[2][1]
+    later(shell, 70)
+    said = shell("resume", *store, script=[{"rows": []}])[2][2]
     forget = said.partition("before it: vidpoll ")[2].split()
     assert forget == ["jobs", "--local", "--forget-before", "2027-01-15T08:00:01Z", *store]
     assert shell(*forget)[:2] == (0, [])
     assert shell("resume", *store) == (0, ["nothing is left to wait for"], [])
 
 
-def test_a_lost_submit_is_on_record_only_where_there_is_a_store(
-    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lost_submit_is_on_record_only_where_there_is_a_store(shell: Shell, unnamed: Path) -> None:
     """A store that cannot be used keeps nothing, so nobody is sent to look there."""
-    (tmp_path / "folder").mkdir()
-    monkeypatch.setenv("VIDPOLL_STORE", str(tmp_path / "folder"))
+    unnamed.mkdir()
     code, _, [warning, unknown] = shell("submit", "acme", "clip", "prompt=x", script=[RESET])
     assert (code, "nothing is kept" in warning) == (3, True)
     assert "may have been received" in unknown
@@ -556,6 +655,9 @@ def test_ctrl_c_in_a_submit_says_where_it_is_found(shell: Shell, monkeypatch: py
     assert (code, "`vidpoll resume` continues it or shows which job it may be" in said) == (130, True)
     code, _, [said] = shell("submit", "acme", "clip", "prompt=x", "--no-store", script=[SUBMITTED])
     assert (code, "look at `vidpoll jobs acme`" in said) == (130, True)
+    monkeypatch.setattr(sys.modules[__name__], "PRICED", replace(PRICED, list=None))
+    code, _, [said] = shell("submit", "acme", "clip", "prompt=x", "--no-store", script=[SUBMITTED])
+    assert (code, "look into the provider's dashboard, or its log before" in said) == (130, True)
 
 
 def test_adopting_what_nobody_lost(shell: Shell) -> None:
@@ -680,7 +782,7 @@ def test_a_batch_that_ends_half_way_keeps_what_was_submitted(shell: Shell) -> No
     code, out, [said] = shell("submit", "acme", "clip", "prompt=x", "--count", "3", script=script)
     assert (code, out) == (1, ["acme:j0"])
     assert "Nothing was bought" in said
-    assert said.endswith("(1 of 3 were submitted before that)")
+    assert said.endswith("(1 of 3 was submitted before that)")
     assert len(shell.wire.sent) == 3  # type: ignore[attr-defined]
 
 

@@ -217,8 +217,8 @@ def test_what_is_said_as_the_process_ends_is_a_line_too(
     monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
     monkeypatch.setattr(sys, "argv", ["vidpoll", "--version"])
     assert main() == 0
-    warnings.showwarning("chat: 1 events have not been delivered", RuntimeWarning, "notify.py", 242)
-    assert capsys.readouterr().err == "vidpoll: warning: chat: 1 events have not been delivered\n"
+    warnings.showwarning("chat: 1 event has not been delivered", RuntimeWarning, "notify.py", 242)
+    assert capsys.readouterr().err == "vidpoll: warning: chat: 1 event has not been delivered\n"
 
 
 def test_a_reader_that_goes_away_ends_the_wait(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -103,10 +104,22 @@ def test_a_damaged_row_says_so(path: Path) -> None:
         t.client.store.jobs()
 
 
-def test_a_folder_is_no_store(tmp_path: Path) -> None:
-    """The path is named."""
-    with pytest.raises(vidpoll.StoreError, match="cannot be opened"):
-        talk([], store=tmp_path)
+def test_what_is_no_file_is_no_store(tmp_path: Path) -> None:
+    """The message says what is at the path, and what to name."""
+    (tmp_path / "notes.txt").write_text("text")
+    (tmp_path / "clips").mkdir()
+    said = {
+        "clips": f"clips is a folder: name a file in it, like {tmp_path / 'clips' / 'jobs.sqlite3'}",
+        "notes.txt/jobs.sqlite3": f"jobs.sqlite3 cannot be made: {tmp_path / 'notes.txt'} is a file, not a folder",
+    }
+    for name, message in said.items():
+        with pytest.raises(vidpoll.StoreError, match=re.escape(message)):
+            talk([], store=tmp_path / name)
+    if os.name == "posix":
+        os.mkfifo(tmp_path / "pipe")
+        with pytest.raises(vidpoll.StoreError, match="pipe is neither a file nor a folder"):
+            talk([], store=tmp_path / "pipe")
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name != "pipe") == ["clips", "notes.txt"]
 
 
 UNPRIVILEGED = """

@@ -650,7 +650,7 @@ def test_the_demo_checks_it_like_any_other(
     """Every stage, hook and file is as it should be; what to submit comes from the index."""
     monkeypatch.setattr("vidpoll.testing.simulate", partial(simulate, "reels", plugins=[packaged]))
     assert main(["demo", "--speed", "16", "--to", str(tmp_path / "demo")]) == 0
-    assert "1 of 1 jobs completed, 1 files saved" in capsys.readouterr().out
+    assert "1 of 1 job completed, 1 file saved" in capsys.readouterr().out
 
 
 # -- an index that cannot be played ------------------------------------------------------------------------------------

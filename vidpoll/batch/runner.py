@@ -268,9 +268,12 @@ class Runner(Rows):
         if not (lost or given_up) or self.store.in_flight(name) > lost + len(given_up):
             return
         said = [f"{lost} submits of unknown outcome hold slots of {name}: adopt or dismiss them"] if lost else []
+        if lost == 1:
+            said = [f"1 submit of unknown outcome holds a slot of {name}: adopt or dismiss it"]
         if given_up:
             way = f"forget those that have ended (`vidpoll jobs --local --forget {given_up[0]}`)"
-            said.append(f"{len(given_up)} jobs of unknown outcome hold slots of {name}: {way}")
+            jobs, hold = ("1 job", "holds a slot") if len(given_up) == 1 else (f"{len(given_up)} jobs", "hold slots")
+            said.append(f"{jobs} of unknown outcome {hold} of {name}: {way}")
         desk.stop("unknown", "; ".join(said))
 
     def _taken(self, row: RowRun, found: object) -> None:

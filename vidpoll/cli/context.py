@@ -55,9 +55,9 @@ class Context:
         """A client for these accounts, with the base URL, patience, store and other options of `args`.
 
         `given` are accounts in addition to those of the options. `within` limits the patience to that many seconds.
-        `keep=False` leaves the store out. If the store cannot be used, the command prints a warning and works without
-        it; with `must_keep`, StoreError is raised instead. Raises UsageError if `--base-url` or a `--header` would
-        apply to several accounts.
+        `keep=False` leaves the store out. If the default store cannot be used, the command prints a warning and works
+        without it. A store that the user named raises UsageError instead; with `must_keep` both raise StoreError.
+        Raises UsageError if `--base-url` or a `--header` would apply to several accounts.
         """
         options: dict[str, Any] = {"clock": self.clock} if heart is None else {"clock": heart, "plugins": [heart]}
         options["accounts"] = accounts_of(sorted(set(accounts)), args, given or {})
@@ -72,16 +72,20 @@ class Context:
             options["http_timeout"] = args.http_timeout
         store = store_of(args) if keep else None
         if store is not None:
+            assert args is not None  # it names the store
             try:
-                return self._displayed(self.client_factory(store=store, **options), heart)
+                client = self.client_factory(store=store, **options)
+                args.opened = True
+                return self._displayed(client, heart)
             except vidpoll.StoreError as error:
                 if must_keep:
                     raise
+                if store_named(args) and not hasattr(args, "opened"):
+                    raise unusable(error, args) from None
                 self.out.error(
                     f"warning: {error.message}. Continuing without a store: nothing is kept (--store FILE names "
                     "another store, --no-store avoids this warning)"
                 )
-                assert args is not None  # there was a store
                 args.no_store = True
         return self._displayed(self.client_factory(**options), heart)
 
@@ -248,6 +252,17 @@ def store_of(args: Arguments | None) -> Path | str | None:
     with contextlib.suppress(RuntimeError):  # a user without a home
         return _data_home() / "vidpoll" / "jobs.sqlite3"
     return None
+
+
+def store_named(args: Arguments) -> str:
+    """What names the store: `--store` or `VIDPOLL_STORE`. Empty for the default store."""
+    return "--store" if args.store else "VIDPOLL_STORE" if os.environ.get("VIDPOLL_STORE") else ""
+
+
+def unusable(error: vidpoll.StoreError, args: Arguments) -> vidpoll.VidpollError:
+    """The error for a store that cannot be opened: UsageError if the user named it."""
+    named = store_named(args)
+    return vidpoll.UsageError(f"{error.message}. {named} names it, and nothing was sent") if named else error
 
 
 def is_there(path: Path | str) -> bool:

@@ -9,6 +9,8 @@ from typing import Any
 import vidpoll
 from vidpoll.model import amount
 
+from .output import counted
+
 
 def costs(jobs: Iterable[vidpoll.Job]) -> list[dict[str, Any]]:
     """Amounts charged and refunded, one entry for each unit."""
@@ -50,5 +52,5 @@ def _missing(quota: vidpoll.Quota, kind: str, count: int, price: vidpoll.Price |
             lacks = amount(round(whole.high - quota.balance, 9))
             return f"{count} {kind} cost {whole}, but the balance is {amount(quota.balance)}: {lacks} are missing"
     if not quota.unlimited and quota.remaining is not None and count > quota.remaining:
-        return f"the plan has {quota.remaining} videos left, but {count} were requested"
+        return f"the plan has {counted(quota.remaining, 'video')} left, but {count} were requested"
     return ""

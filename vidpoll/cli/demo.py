@@ -17,7 +17,7 @@ from urllib.parse import urljoin
 import vidpoll
 
 from .context import Arguments, Command, Context, speed, transport
-from .output import COMPLETED, NOT_COMPLETED, Output, size
+from .output import COMPLETED, NOT_COMPLETED, Output, counted, size
 
 if TYPE_CHECKING:
     from vidpoll.testing import ScaledClock, Simulation
@@ -247,7 +247,7 @@ def _demo(args: Arguments, context: Context) -> int:
     took = context.clock.monotonic() - start
     out.line(f"hooks fired: {demo.fired()}")
     each = ", ".join(f"{name} {number}" for name, number in asked.items())
-    out.line(f"{demo.completed} of {jobs} jobs completed, {demo.saved} files saved")
+    out.line(f"{demo.completed} of {counted(jobs, 'job')} completed, {counted(demo.saved, 'file')} saved")
     out.line(f"{took:.1f} s of real time, {sum(asked.values())} requests: {each}")
     for what in demo.wrong:
         out.error(f"demo: {what}")

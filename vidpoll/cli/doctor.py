@@ -20,7 +20,7 @@ from vidpoll.installing import PACK, from_clone
 
 from .again import advised
 from .context import Arguments, Command, Context, accounts_of, as_json, is_there, shown, store, store_of, where
-from .output import COMPLETED, NOT_COMPLETED
+from .output import COMPLETED, NOT_COMPLETED, counted
 from .versions import version_of, versions
 
 SKEW = 60.0
@@ -146,9 +146,9 @@ def _kept(place: Path | str, context: Context) -> Check:
         kept, left = len(client.store.jobs()), len(client.store.jobs(unfinished=True))
         lost = len(client.store.unknown_submits())
         client.store.prune(0.0)  # deletes nothing, but shows that the store can be written
-    submits = f", {lost} submit{'s' * (lost != 1)} of unknown outcome" if lost else ""
+    submits = f", {counted(lost, 'submit')} of unknown outcome" if lost else ""
     more = "; `vidpoll resume` continues them" if left or lost else ""
-    return Check("store", f"{shown(place)}: {kept} job{'s' * (kept != 1)}, {left} unfinished{submits}{more}")
+    return Check("store", f"{shown(place)}: {counted(kept, 'job')}, {left} unfinished{submits}{more}")
 
 
 def _new(path: Path) -> Check:
@@ -201,7 +201,7 @@ def _plugins(client: vidpoll.Client) -> Checks:
         if report.problem:
             step = f"update or uninstall {report.distribution}, or switch it off with VIDPOLL_DISABLE={report.name}"
             yield Check("plugins", f"{report.name} ({report.distribution}) is skipped: {report.problem}; {step}", True)
-    yield Check("plugins", f"{_listed([each for each in reports if not each.problem])}; {found} providers")
+    yield Check("plugins", f"{_listed([each for each in reports if not each.problem])}; {counted(found, 'provider')}")
 
 
 def _listed(reports: list[vidpoll.PluginReport]) -> str:

@@ -35,7 +35,7 @@ from ..faults import Fault
 from ..installing import CORE_FIRST
 from .context import Arguments, Command, Context
 from .guessing import Guess, guess
-from .output import COMPLETED
+from .output import COMPLETED, counted
 from .plugin_tables import MARK, good_fields, tables
 
 _INVENTED: Mapping[str, Any] = {
@@ -79,7 +79,7 @@ def _new_plugin(args: Arguments, context: Context) -> int:
     except OSError as error:
         raise vidpoll.UsageError(f"cannot write to {folder}: {error.strerror or type(error).__name__}") from None
     left = sum(text.count(f"{MARK}:") for text in files.values())
-    context.out.line(f"created {folder}: {len(files)} files, {left} places marked {MARK}")
+    context.out.line(f"created {folder}: {len(files)} files, {counted(left, 'place')} marked {MARK}")
     context.out.line(f"in a new environment, {CORE_FIRST}")
     context.out.line(f'next: cd "{folder}" && pip install -e ".[test]" && pytest')
     context.out.line(

@@ -127,6 +127,14 @@ def _plain(text: str) -> str:
     return "".join(char if char.isprintable() else " " for char in text)
 
 
+def counted(number: int, noun: str) -> str:
+    """
+    >>> counted(1, "job"), counted(2, "job")
+    ('1 job', '2 jobs')
+    """
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def size(path: Path) -> str:
     """A file and its size."""
     return f"{path} ({path.stat().st_size:,} bytes)"

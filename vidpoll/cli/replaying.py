@@ -10,7 +10,7 @@ from vidpoll.faults import NoAnswer
 from vidpoll.testing import FakeClock, FakeTransport
 
 from .context import Context
-from .output import COMPLETED, NOT_COMPLETED, UNKNOWN, status_line
+from .output import COMPLETED, NOT_COMPLETED, UNKNOWN, counted, status_line
 
 _END = "the transcript ends here"
 
@@ -45,5 +45,5 @@ def play(ref: str, entries: list[dict[str, Any]], replies: list[vidpoll.Response
     played = min(len(wire.sent), len(entries))
     if played < len(entries):
         out.line(f"the wait ends after {played} of the responses")
-    out.line(f"{len(entries)} responses{partly}; final state: {status_line(job, clock.time())}")
+    out.line(f"{counted(len(entries), 'response')}{partly}; final state: {status_line(job, clock.time())}")
     return COMPLETED if job.ok else NOT_COMPLETED if job.final else UNKNOWN

@@ -15,9 +15,9 @@ import vidpoll
 from vidpoll import redact
 from vidpoll.serving import LOOK, MINUTE, Metrics
 
-from .context import Arguments, Command, Context, count, positive, store, store_of, where
+from .context import Arguments, Command, Context, count, positive, store, store_of, unusable, where
 from .ending import gently
-from .output import COMPLETED
+from .output import COMPLETED, counted
 
 DAY = 86_400.0
 
@@ -59,7 +59,7 @@ def _serve(args: Arguments, context: Context) -> int:
     report = _Report(args, context)
     ends = math.inf if args.seconds is None else context.clock.monotonic() + args.seconds
     ending = "ending: saving what is not kept yet, then others take over (signal again to leave at once)"
-    with gently(stop, context.out, ending), context.client(args.accounts, args, must_keep=True) as client:
+    with gently(stop, context.out, ending), _client(args, context) as client:
         while not stop.is_set() and (left := ends - context.clock.monotonic()) > 0:
             client.serve(
                 args.accounts or None,
@@ -73,6 +73,14 @@ def _serve(args: Arguments, context: Context) -> int:
             if not stop.is_set() and context.clock.monotonic() < ends:
                 report.stands_by(client, ends)
     return COMPLETED
+
+
+def _client(args: Arguments, context: Context) -> vidpoll.Client:
+    """A client with the store. Raises StoreError, or UsageError for a store that was named."""
+    try:
+        return context.client(args.accounts, args, must_keep=True)
+    except vidpoll.StoreError as error:
+        raise unusable(error, args) from None
 
 
 class _Report:
@@ -124,9 +132,11 @@ def line(metrics: Metrics) -> str:
     store = metrics.store
     unserved = f", no process serves {redact.text(', '.join(store.unclaimed), limit=200)}" if store.unclaimed else ""
     return (
-        f"{metrics.shards} shards, {metrics.jobs} jobs; {metrics.polls} polls ({metrics.faults} faults), "
-        f"{metrics.told} verdicts delivered, p99 {metrics.late:.1f} s late; store: {store.open} open jobs, "
-        f"{store.untold} undelivered, {store.owners} processes{unserved}"
+        f"{counted(metrics.shards, 'shard')}, {counted(metrics.jobs, 'job')}; "
+        f"{counted(metrics.polls, 'poll')} ({counted(metrics.faults, 'fault')}), "
+        f"{counted(metrics.told, 'verdict')} delivered, p99 {metrics.late:.1f} s late; "
+        f"store: {counted(store.open, 'open job')}, {store.untold} undelivered, "
+        f"{store.owners} process{'es' * (store.owners != 1)}{unserved}"
     )
 
 

@@ -11,12 +11,10 @@ import re
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import vidpoll
-from vidpoll import redact, shell
 
 from .again import advised, again
 from .context import (
@@ -26,31 +24,31 @@ from .context import (
     as_json,
     base_url,
     is_there,
-    own_account,
     reaching,
     shown,
     store,
     store_of,
+    unusable,
 )
 from .deadline import Deadline
-from .output import COMPLETED, INTERRUPTED, UNKNOWN, first_that_applies, iso, job_object, status_line
-from .trusted import Trusted, base_url_variable
+from .lost_submits import by_address, show, submit_name
+from .output import COMPLETED, INTERRUPTED, UNKNOWN, counted, first_that_applies, iso, job_object, status_line
+from .trusted import Trusted, stored_account
 from .waiting import Wait, keep_transcript, prepared, waiting_options
 
 Group = tuple[dict[str, vidpoll.Account], list[vidpoll.Job]]
 """The jobs that one client can poll, and the accounts that it needs for that."""
 
-LISTED = 200
-"""Rows of a provider's list that are searched for the job of a lost submit."""
-
-EARLY = 120.0
-"""Seconds by which a provider's clock may lag behind this machine's."""
-
 
 @contextlib.contextmanager
 def _stored(args: Arguments, context: Context) -> Iterator[vidpoll.Client]:
-    """A client that only reads and writes the store. Raises StoreError if the store cannot be opened."""
-    with context.client_factory(store=_path(args), clock=context.clock, discover=False) as client:  # sends nothing
+    """A client that only reads and writes the store. Raises StoreError, or UsageError if the user named the store."""
+    try:
+        opened = context.client_factory(store=_path(args), clock=context.clock, discover=False)  # sends nothing
+    except vidpoll.StoreError as error:
+        raise unusable(error, args) from None
+    args.opened = True
+    with opened as client:
         yield client
 
 
@@ -105,17 +103,16 @@ def _resume(args: Arguments, context: Context) -> int:
     trusted = Trusted(args, context)
     with _stored(args, context) as client:
         for ref in args.adopt:
-            _adopt(client, ref, args)
+            _adopt(client, ref, args, context)
         for key in args.dismiss:
-            _dismiss(client, key)
+            _dismiss(client, key, context)
         unfinished = client.store.jobs(unfinished=True)
         wanted = trusted.targets(client.store.wanted())
         refs = {each.ref for each in unfinished}
         late = {each.ref for each in wanted} - refs
         unfinished += [each for each in client.store.jobs() if each.ref in late] if late else []
         lost = client.store.unknown_submits()
-    lost = [each for each in lost if trusted.address(f"a submit at {each.account}", each.provider, each.base_url)]
-    codes = _lost(lost, args, context, deadline)
+    codes = show(by_address(lost, trusted), args, context, deadline)
     asked = [each for each in unfinished if trusted.address(each.ref, each.origin.provider, each.origin.base_url)]
     codes += [UNKNOWN] * bool(trusted.left)
     groups = _groups(asked)
@@ -126,22 +123,13 @@ def _resume(args: Arguments, context: Context) -> int:
     return first_that_applies(codes)
 
 
-def _lost(lost: Sequence[vidpoll.Submission], args: Arguments, context: Context, deadline: Deadline) -> list[int]:
-    """Show the possible jobs of submits of unknown outcome; each is searched for at its own base URL."""
-    codes = []
-    for each in lost:
-        account = _account(each.account, each.provider, each.base_url)
-        with context.client((), args, given={each.account: account}, within=deadline.left) as client:
-            codes.append(_candidates(client, each, args, context, deadline))
-    return codes
-
-
-def _adopt(client: vidpoll.Client, ref: str, args: Arguments) -> None:
+def _adopt(client: vidpoll.Client, ref: str, args: Arguments, context: Context) -> None:
     """Record the job as that of its account's oldest lost submit, or of the one with the key. Raises UsageError."""
     job = vidpoll.Job(ref)
     for submission in client.store.unknown_submits():
         if submission.account == job.account and args.key in (None, submission.key):
             client.store.adopt(job, submission)
+            context.out.error(f"the submit {submit_name(submission)} is now {job.ref}")
             return
     of = "" if args.key is None else f" with the key {args.key!r}"
     raise vidpoll.UsageError(
@@ -150,20 +138,14 @@ def _adopt(client: vidpoll.Client, ref: str, args: Arguments) -> None:
     )
 
 
-def _dismiss(client: vidpoll.Client, key: str) -> None:
+def _dismiss(client: vidpoll.Client, key: str, context: Context) -> None:
     """Record that the submits with a key never arrived. Raises UsageError if there are none."""
     found = [each for each in client.store.unknown_submits() if key and each.key == key]
     if not found:
         raise vidpoll.UsageError(f"--dismiss {key}: no submit of unknown outcome is on record with that key")
     for submission in found:
         client.store.dismiss(submission)
-
-
-def _account(name: str, provider: str, url: str) -> vidpoll.Account:
-    """The account at the base URL of the store. A variable with the same URL is used: it may also hold a password."""
-    named = base_url_variable(provider or name)
-    same = named and redact.url(named).rstrip("/") == url
-    return own_account(name, provider or name, None if same else url or None)
+        context.out.error(f"the submit {submit_name(submission)} is dismissed: its key may buy again")
 
 
 def _groups(unfinished: Sequence[vidpoll.KeptJob]) -> list[Group]:
@@ -175,7 +157,7 @@ def _groups(unfinished: Sequence[vidpoll.KeptJob]) -> list[Group]:
         if group is None:
             group = ({}, {}, [])
             groups.append(group)
-        group[0][name] = _account(name, each.origin.provider, url)
+        group[0][name] = stored_account(name, each.origin.provider, url)
         group[1][name] = url
         group[2].append(each.job)
     return [(accounts, jobs) for accounts, _, jobs in groups]
@@ -261,55 +243,6 @@ def _can(client: vidpoll.Client, job: vidpoll.Job, args: Arguments, context: Con
     return True
 
 
-def _candidates(
-    client: vidpoll.Client, lost: vidpoll.Submission, args: Arguments, context: Context, deadline: Deadline
-) -> int:
-    """Show the jobs that a submit of unknown outcome may have started: those in the provider's list but not kept."""
-    fields = " ".join(f"{name}={shell.quote(str(value)[:60])}" for name, value in lost.sent.items())
-    found: list[vidpoll.Job] = []
-    why = None
-    try:
-        ours = {each.ref for each in client.store.jobs()}
-        for number, job in enumerate(islice(client.jobs(lost.account), LISTED)):
-            if job.ref not in ours and _not_before(job, lost.at):
-                found.append(job)
-            if deadline.over and deadline.timeout:
-                why = f"only {number + 1} rows of the provider's list could be searched in time"
-                break
-    except vidpoll.VidpollError as error:
-        why = advised(error, args)
-    if args.json:
-        said: dict[str, Any] = {"account": lost.account, "operation": lost.operation, "at": iso(lost.at)}
-        said |= {"key": lost.key or None, "sent": dict(lost.sent), "reason": lost.reason}
-        context.out.json({"submit": said, "candidates": [job_object(job) for job in found]})
-        return UNKNOWN
-    key = f", key {lost.key}" if lost.key else ""
-    context.out.error(
-        f"a submit of unknown outcome, on {iso(lost.at)}: {lost.account} {lost.operation} {fields}{key} ({lost.reason})"
-    )
-    for job in found:
-        created = None if job.snapshot is None else iso(job.snapshot.created_at)
-        line = again(args, "resume", adopt=job.ref, key=lost.key or None)
-        context.out.error(f"  it may be {status_line(job, 0.0)}{f', created {created}' if created else ''}: {line}")
-    if lost.key:
-        forget = f"f it never arrived, let its key buy again: {again(args, 'resume', dismiss=lost.key)}"
-    else:
-        line = again(args, "jobs --local", forget_before=iso(lost.at + 1.0))
-        forget = f"f it never arrived, forget it, and all jobs that ended before it: {line}"
-    if found:
-        context.out.error(f"  I{forget}")
-    else:
-        told = f"{why}. " if why else "the provider's list shows no job that it may be. "
-        line = again(args, "resume", adopt=f"{lost.account}:ID", key=lost.key or None)
-        context.out.error(f"  {told}If you find its job: {line}; i{forget}")
-    return UNKNOWN
-
-
-def _not_before(job: vidpoll.Job, at: float) -> bool:
-    created = None if job.snapshot is None else job.snapshot.created_at
-    return created is None or created >= at - EARLY
-
-
 # -- jobs --local -----------------------------------------------------------------------------------------------------
 
 
@@ -360,7 +293,8 @@ def local_jobs(args: Arguments, context: Context) -> int:
             context.out.error(f"there are more than {args.limit}; --limit {args.limit * 4} shows more")
         lost = client.store.unknown_submits()
     if lost:
-        context.out.error(f"{len(lost)} submits have an unknown outcome: {again(args, 'resume')}")
+        have = "has" if len(lost) == 1 else "have"
+        context.out.error(f"{counted(len(lost), 'submit')} {have} an unknown outcome: {again(args, 'resume')}")
     elif not kept:
         of = "" if args.name is None else f" of {args.name}"
         context.out.error(f"no job{of} is kept in {shown(_path(args))}")

@@ -11,7 +11,7 @@ from typing import TypeVar
 import vidpoll
 
 from .again import advised, again
-from .context import Arguments, Command, Context, as_json, bounded, count, store, store_of, where
+from .context import Arguments, Command, Context, as_json, bounded, count, store, store_named, store_of, where
 from .costs import check_balance
 from .deadline import Deadline
 from .fields import fields, provider_of, with_fields
@@ -49,7 +49,7 @@ def _submit(args: Arguments, context: Context) -> int:
         raise vidpoll.UsageError("--once KEY needs a store to buy only once: name one with --store FILE")
     deadline = Deadline(context.clock, args.timeout)
     heart = prepared(args, context)
-    with context.client([args.name], args, within=deadline.left) as client:
+    with _client(args, context, deadline) as client:
         _check_kind(client, args)
         new = _new(args, client)
         if new > 1 and not args.force:
@@ -60,6 +60,16 @@ def _submit(args: Arguments, context: Context) -> int:
         with context.client([args.name], args, heart) as client:
             code = first_that_applies([code, Wait(args, context, client, deadline, heart).run(jobs)])
     return code
+
+
+def _client(args: Arguments, context: Context, deadline: Deadline) -> vidpoll.Client:
+    """A client that submits. Raises UsageError if a key needs a store that cannot be used."""
+    once = args.once is not None
+    try:
+        return context.client([args.name], args, within=deadline.left, must_keep=once)
+    except vidpoll.StoreError as error:
+        need = "--once KEY needs a store, or nothing is once only: nothing was sent; name one with --store FILE"
+        raise vidpoll.UsageError(f"{error.message}. {need}") from error
 
 
 def _check_kind(client: vidpoll.Client, args: Arguments, command: str = "submit") -> None:
@@ -98,7 +108,7 @@ def _submitted(args: Arguments, context: Context, client: vidpoll.Client) -> tup
             if not written:
                 context.out.error(f"submitted: {job.ref}")
     except KeyboardInterrupt:
-        look = f"look at `{again(args, 'jobs', args.name)}` or the provider's dashboard"
+        look = f"look {_where(args, client)}"
         if store_of(args) is not None:
             line = again(args, "resume")
             look = f"it is on record, and `{line}` continues it or shows which job it may be: run that"
@@ -109,10 +119,20 @@ def _submitted(args: Arguments, context: Context, client: vidpoll.Client) -> tup
         if not (jobs or kept):
             raise
         record = f". It is on record: `{again(args, 'resume')}` shows which job it may be" if kept else ""
-        before = f" ({len(jobs)} of {args.count} were submitted before that)" if jobs else ""
+        were = "was" if len(jobs) == 1 else "were"
+        before = f" ({len(jobs)} of {args.count} {were} submitted before that)" if jobs else ""
         context.out.error(f"{advised(error, args)}{record}{before}")
         return jobs, code_of(error)
     return jobs, COMPLETED
+
+
+def _where(args: Arguments, client: vidpoll.Client) -> str:
+    """Where to look for an interrupted submit: in the provider's list, if this account can request it."""
+    try:
+        client.jobs(args.name)
+    except vidpoll.VidpollError:
+        return "into the provider's dashboard, or its log"
+    return f"at `{again(args, 'jobs', args.name)}` or the provider's dashboard"
 
 
 def _key(args: Arguments, number: int) -> str:
@@ -131,13 +151,14 @@ def _new(args: Arguments, client: vidpoll.Client) -> int:
 def _one(args: Arguments, context: Context, client: vidpoll.Client, number: int) -> vidpoll.Job:
     """Submit one job; if the store cannot keep the intent, nothing was sent yet, and the job is submitted without it.
 
-    With a key, StoreError is raised instead: without a store, the key could not prevent a second purchase.
+    With a key, or with a store that the user named, StoreError is raised instead: without a store, the key could not
+    prevent a second purchase.
     """
     key = None if args.once is None else _key(args, number)
     try:
         return _submit_with(client, args, key)
     except vidpoll.StoreError as error:
-        if key is not None:
+        if key is not None or store_named(args):
             raise
         context.out.error(f"warning: {error.message}. Submitting without a store: nothing is kept")
     args.no_store = True

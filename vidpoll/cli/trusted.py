@@ -16,12 +16,19 @@ import vidpoll
 from vidpoll import redact
 
 from .again import again
-from .context import Arguments, Context
+from .context import Arguments, Context, own_account
 
 
 def base_url_variable(provider: str) -> str:
     """The base URL of a provider in the environment; empty if none is set."""
     return os.environ.get(f"{re.sub('[^A-Za-z0-9]', '_', provider).upper()}_BASE_URL", "")
+
+
+def stored_account(name: str, provider: str, url: str) -> vidpoll.Account:
+    """The account at the address that the store names. A variable that names it, too, may hold more (a password)."""
+    named = base_url_variable(provider or name)
+    same = named and redact.url(named).rstrip("/") == url
+    return own_account(name, provider or name, None if same else url or None)
 
 
 class Trusted:

@@ -192,10 +192,23 @@ def end_job(loop: Loop, account: AccountState, job: Job, role: str) -> Snapshot 
 
 def list_jobs(loop: Loop, account: AccountState, fields: Mapping[str, object]) -> Iterator[Job]:
     """The provider's own list. Pages are requested as the iterator needs them; errors of the call are raised now."""
+    return _pages(loop, account, _list_of(account, fields), fields)
+
+
+def _list_of(account: AccountState, fields: Mapping[str, object]) -> Operation[Page]:
+    """The provider's list operation. Raises errors of the call, and Unsupported if this account cannot request it."""
     operation = operation_of(account, "list")
-    build(account.opened, operation, fields, None)
-    account.opened.check()
-    return _pages(loop, account, operation, fields)
+    account.opened.wire(build(account.opened, operation, fields, None), timeout=(1.0, 1.0))
+    return operation
+
+
+def _has_list(account: AccountState) -> bool:
+    """Whether this account can request the provider's list."""
+    try:
+        _list_of(account, {})
+    except Exception:  # noqa: BLE001 - whatever is wrong with it, it is not where to look for a job
+        return False
+    return True
 
 
 def _pages(
@@ -292,7 +305,7 @@ def key_line(key: str) -> str:
 def where_to_look(account: AccountState, ids: tuple[str, ...] = ()) -> str:
     """The next step after a submit of unknown outcome."""
     opened, name = account.opened, account.name
-    look = f"`{jobs_line(opened)}`" if account.provider.list else f"the dashboard of {account.provider.name}"
+    look = f"`{jobs_line(opened)}`" if _has_list(account) else _elsewhere(opened)
     if ids:
         return (
             f"Check whether that is the job with `{resume_line(opened, f'{name}:{ids[0]}')}`, or look in {look}, "
@@ -300,6 +313,13 @@ def where_to_look(account: AccountState, ids: tuple[str, ...] = ()) -> str:
         )
     wait = resume_line(opened, f"{name}:ID")
     return f"Look for it in {look} before you submit again; if it is there, wait for it with `{wait}`"
+
+
+def _elsewhere(account: OpenAccount) -> str:
+    """Where a job is found that no list shows."""
+    own = account.base_url != account.provider.base_url
+    log = f", or in the log of the server at {redact.url(account.base_url)}" if own else ""
+    return f"the dashboard of {account.provider.name}{log}"
 
 
 def _bought_nothing(fault: Fault, path: str) -> bool:

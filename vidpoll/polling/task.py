@@ -234,9 +234,10 @@ class OneShot(Task, Generic[T]):
         if fault.meaning is not Meaning.TRANSIENT or fault.status in _FINAL or isinstance(value, UnknownStatus):
             return Step([])
         self.lost = self.lost or (fault.sent and fault.status != 429)
-        wait = again_at - context.now()
-        if self.deadline is None or again_at <= self.deadline:
-            log.warning("%s: no usable response: %s; trying again in %.0f s", self.account.name, fault.reason, wait)
+        now, ends = context.now(), again_at if self.deadline is None else self.deadline
+        if again_at <= ends:
+            said = "%s: no usable response: %s; trying again in %.0f s, giving up in %.0f s"
+            log.warning(said, self.account.name, fault.reason, again_at - now, ends - now)
         return Step([], again_at)
 
 

@@ -92,7 +92,7 @@ class JobStore:
         self._keeper.ready().drop(_ref(job))
 
     def unknown_submits(self) -> list[Submission]:
-        """The submits that may or may not have been received; look for them in `client.jobs(account)`."""
+        """The submits that may or may not have been received; look for them in `client.jobs`, or a dashboard."""
         return self._store.submits()
 
     def adopt(self, job: Job | str, submission: Submission) -> Job:

@@ -25,12 +25,24 @@ Identity = tuple[int, int]
 
 
 def make(path: Path) -> None:
-    """Make the file and its folders if they are missing, accessible to this user alone."""
+    """Make the file and its folders if they are missing, for this user alone. Raises StoreError for a folder."""
+    _check_place(path)
     for folder in reversed(path.parents):
         if not folder.exists():
             folder.mkdir(mode=0o700, exist_ok=True)
     with contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+
+
+def _check_place(path: Path) -> None:
+    """Raise StoreError if the path is not that of a file: SQLite says only that it cannot be opened."""
+    if path.is_dir():
+        raise StoreError(f"the store {path} is a folder: name a file in it, like {path / 'jobs.sqlite3'}")
+    if path.exists() and not path.is_file():
+        raise StoreError(f"the store {path} is neither a file nor a folder: name a file, like jobs.sqlite3")
+    above = next((folder for folder in path.parents if folder.is_file()), None)
+    if above is not None:
+        raise StoreError(f"the store {path} cannot be made: {above} is a file, not a folder; name another place")
 
 
 def check(path: Path) -> None:

@@ -392,7 +392,7 @@ def test_what_could_not_be_sent_goes_along_with_the_next(sink, caplog):
     notifier = AppriseNotifier(sink.url, every=0.0)
     sink.answers = [500] * 3
     with pytest.warns(
-        RuntimeWarning, match=r"vidpoll-apprise 1 \(json\) raised NotSent: 1 events could not be sent:.*500"
+        RuntimeWarning, match=r"vidpoll-apprise 1 \(json\) raised NotSent: 1 event could not be sent:.*500"
     ):
         wait_and_settle(notifier, sink)
     assert sink.heard == []

@@ -72,7 +72,7 @@ class Service:
                 break
         self._unsent = [] if reason is None else [message for message in messages if message.kept][-1000:]
         if reason is not None:
-            raise NotSent(f"{len(messages)} events could not be sent: {reason}")
+            raise NotSent(f"{len(messages)} event{'s' * (len(messages) != 1)} could not be sent: {reason}")
         self._sent(self, messages)
 
     def _send(self, messages: Sequence[Message]) -> str | None:

@@ -259,7 +259,8 @@ def parse_deleted(response: vidpoll.Response, job_id: str) -> None:
     """The payloads are deleted; a file that is not deleted gives the reason. Raises Refused."""
     kept = [each for each in parsing.at(parsing.json_object(response), "cdn_delete_results[].exception") if each]
     if kept:
-        raise vidpoll.Refused("internal", f"{len(kept)} of the job's files were not deleted: {kept[0]}")
+        were = "was" if len(kept) == 1 else "were"
+        raise vidpoll.Refused("internal", f"{len(kept)} of the job's files {were} not deleted: {kept[0]}")
 
 
 # -- lists, at the platform's host -----------------------------------------------------------------------------------

@@ -244,7 +244,7 @@ def _run(args: Any) -> int:
         whole(output, page(entries, args.title, output.parent, time.time()))
     except OSError as error:
         raise vidpoll.UsageError(f"the page {args.output!r} cannot be written: {error.strerror}") from None
-    print(f"{args.output}: {len(entries)} jobs")  # noqa: T201 - a command says what it has done
+    print(f"{args.output}: {len(entries)} job{'s' * (len(entries) != 1)}")  # noqa: T201 - a command says what it has done
     return 0
 
 

@@ -93,7 +93,7 @@ def _sums(entries: Sequence[Entry]) -> Markup:
     for unit, cost in _money(entries).items():
         tiles.append(_tile(f"{unit} spent", f"{cost.net:,.12g}"))
         tiles += [_tile(f"{unit} refunded", f"{cost.refunded:,.12g} of {cost.charged:,.12g}")] if cost.refunded else []
-    worst = [tag("li", f"{count} times: ", reason) for reason, count in faults.most_common(10)]
+    worst = [tag("li", f"{count} time{'s' * (count != 1)}: ", reason) for reason, count in faults.most_common(10)]
     told = None
     if worst and set(faults) != {"of any kind"}:
         more = len(faults) - len(worst)

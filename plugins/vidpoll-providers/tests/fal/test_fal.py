@@ -214,7 +214,7 @@ def test_a_row_without_an_outcome_is_left_out(odd: dict[str, object]) -> None:
 def test_a_file_that_is_not_deleted_is_told() -> None:
     """The rest of the payloads is gone."""
     kept = {"cdn_delete_results": [{"link": URL, "exception": None}, {"link": URL, "exception": "403"}]}
-    with pytest.raises(vidpoll.Refused, match="1 of the job's files were not deleted: 403"):
+    with pytest.raises(vidpoll.Refused, match="1 of the job's files was not deleted: 403"):
         OPERATIONS["delete"].parse(answer(kept), ID)
 
 
