@@ -30,17 +30,17 @@ RESET = ConnectionResetError()
         (lambda c: c.wait(7), vidpoll.BadReference, "got int"),
         (lambda c: c.wait(None), vidpoll.BadReference, "got NoneType"),
         (lambda c: c.wait("akme:j1"), vidpoll.UnknownProvider, "did you mean 'acme'"),
-        (lambda c: c.wait(REF, timeout=-1), vidpoll.UsageError, "timeout=-1"),
-        (lambda c: c.wait(REF, timeout="900"), vidpoll.UsageError, "timeout='900'"),
-        (lambda c: c.wait(REF, timeout=True), vidpoll.UsageError, "timeout=True"),
-        (lambda c: c.wait(REF, timeout=float("nan")), vidpoll.UsageError, "timeout=nan"),
+        (lambda c: c.wait(REF, timeout=-1), vidpoll.UsageError, "timeout must be .*, got -1$"),
+        (lambda c: c.wait(REF, timeout="900"), vidpoll.UsageError, r"got '900' \(text\): timeout=900$"),
+        (lambda c: c.wait(REF, timeout=True), vidpoll.UsageError, "timeout must be .*, got True$"),
+        (lambda c: c.wait(REF, timeout=float("nan")), vidpoll.UsageError, "timeout must be .*, got nan$"),
         (lambda c: c.wait(REF, pacing=5), vidpoll.UsageError, "vidpoll.Fixed"),
         (lambda c: c.wait(REF, stop=True), vidpoll.UsageError, "threading.Event"),
         (lambda c: c.wait(REF, on_event="print"), vidpoll.UsageError, "on_event='print'"),
         (lambda c: c.watch("j1"), vidpoll.BadReference, "write ACCOUNT:ID"),
         (lambda c: c.as_completed([REF, "j2"]), vidpoll.BadReference, "write ACCOUNT:ID"),
         (lambda c: c.as_completed([REF, "nope:j2"]), vidpoll.UnknownProvider, "accounts of this client: acme"),
-        (lambda c: c.poll("nope:j1"), vidpoll.UnknownProvider, "vidpoll-nope"),
+        (lambda c: c.poll("nope:j1"), vidpoll.UnknownProvider, "discover=False only these are known: acme"),
         (lambda c: c.submit("nope", "clip"), vidpoll.UnknownProvider, "known: acme"),
         (lambda c: c.submit("acme", "opera"), vidpoll.Unsupported, "it has: clip"),
         (lambda c: c.submit("acme", "clip", colour=1), vidpoll.InvalidField, "takes prompt"),
@@ -647,6 +647,33 @@ def test_a_conflict_names_the_next_step() -> None:
     """What cannot be deleted while it runs can be waited for."""
     with pytest.raises(vidpoll.Conflict, match=r"Wait for it first: vidpoll wait acme:j1$"):
         talk([(409, {"error": "still running"})]).client.delete(REF)
+
+
+def test_a_wrong_keyword_of_a_client_names_client() -> None:
+    """And not the class in which its `__init__` is written."""
+    with pytest.raises(TypeError, match=r"^Client.__init__\(\) got an unexpected keyword argument 'timeout'"):
+        vidpoll.Client(timeout=5)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"patience": "60"}, "patience must be a number of seconds, above 0, got '60' (text): patience=60"),
+        ({"http_timeout": ("10", 30)}, "like (10, 30), got ('10', 30) (text): http_timeout=(10, 30)"),
+        ({"http_timeout": "30"}, "like (10, 30), got '30'"),
+        ({"http_timeout": 30}, "like (10, 30), got 30"),
+        (
+            {"accounts": {"a": vidpoll.Account("a", parts=True)}},
+            "parts must be a whole number from 1 to 1024, got True",
+        ),
+        ({"accounts": {"a": vidpoll.Account("a", parts="2")}}, "1024, got '2' (text): parts=2"),  # type: ignore[arg-type]
+    ],
+)
+def test_a_number_as_text_is_shown_as_a_number(options: Any, said: str) -> None:
+    """The end of the message is what to write."""
+    with pytest.raises(vidpoll.UsageError) as caught:
+        vidpoll.Client(discover=False, **options)
+    assert str(caught.value).endswith(said)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import sys
 import threading
@@ -226,7 +227,7 @@ def test_a_provider_is_loaded_when_it_is_asked_for(site: Callable[..., None]) ->
     plugins = Plugins()
     assert (plugins.names, tried()) == (["one", "three", "two"], [])
     assert PluginReport("one", "try-pack", "1.2", (), ("one",), loaded=False) in plugins.reports
-    with pytest.raises(vidpoll.UnknownProvider, match=r"did you mean 'three'.*known: one, three, two"):
+    with pytest.raises(vidpoll.UnknownProvider, match=r"did you mean 'three'.*installed: one, three, two"):
         plugins.provider("threee")
     assert tried() == []
     assert plugins.provider("two").name == "two"
@@ -359,6 +360,44 @@ def test_a_misspelt_hook_is_heard_of() -> None:
         UserWarning, match=r"plugin Misspelt: there is no hook vidpoll_complete; did you mean vidpoll_comp"
     ):
         Plugins([Misspelt()], discover=False)
+
+
+def test_a_misspelt_hook_is_shown_at_the_callers_line() -> None:
+    """The line that passes the plugin, and not one of vidpoll."""
+    line = inspect.currentframe().f_lineno + 2  # type: ignore[union-attr]
+    with pytest.warns(UserWarning, match="there is no hook vidpoll_complete") as warned:
+        vidpoll.Client(plugins=[Misspelt()], discover=False).close()
+    assert [(each.filename, each.lineno) for each in warned] == [(__file__, line)]
+
+
+@pytest.mark.parametrize(
+    ("hook", "function", "said"),
+    [
+        ("vidpoll_failed", lambda job, evnt: None, "Told.vidpoll_failed takes job, event; it has no 'evnt'"),
+        ("vidpoll_providers", lambda environ: (), "Told.vidpoll_providers takes no parameters; it has no 'environ'"),
+        ("heard", lambda evnt: None, "Told.heard takes job, event; it has no 'evnt'"),
+    ],
+)
+def test_a_wrong_parameter_is_named(hook: str, function: Callable[..., object], said: str) -> None:
+    """With the parameters that the hook has."""
+    marked = vidpoll.hookimpl(specname=None if hook.startswith("vidpoll") else "vidpoll_failed")(function)
+    told = type("Told", (), {hook: staticmethod(marked)})()
+    with pytest.raises(vidpoll.PluginError) as caught:
+        Plugins([told], discover=False)
+    assert str(caught.value) == f"plugins=[Told]: {said}"
+
+
+def test_parameters_that_need_not_be_given_are_the_plugins_own() -> None:
+    """pluggy gives no value for them, and so they may have any name."""
+    calls: list[object] = []
+
+    class Own:
+        @vidpoll.hookimpl
+        def vidpoll_completed(self, event: Any, into: list[object] = calls, *more: Any, **others: Any) -> None:
+            into.append(event)
+
+    Plugins([Own()], discover=False).tell(Job("acme:1"), EVENT)
+    assert calls == [EVENT]
 
 
 def test_an_unmarked_hook_is_heard_of() -> None:
@@ -559,19 +598,44 @@ def test_every_event_has_a_hook() -> None:
 # -- what is not there ------------------------------------------------------------------------------------------------
 
 
-def test_an_unknown_provider_names_the_known_ones() -> None:
-    """And what to install."""
+PACKED = "vidpoll-providers (in a clone of vidpoll: pip install ./plugins/vidpoll-providers)"
+OWN = "for a provider without a plugin: vidpoll new-plugin NAME"
+
+
+@pytest.mark.parametrize(
+    ("name", "pack", "said"),
+    [
+        ("zeta", "vidpoll-providers", f"no provider 'zeta': installed: acme; install more with {PACKED}; {OWN}"),
+        (
+            "acne",
+            "vidpoll-providers",
+            f"no provider 'acne': did you mean 'acme'? installed: acme; install more with {PACKED}",
+        ),
+        ("zeta", "try-acme", f"no provider 'zeta': installed: acme; {OWN}"),
+        ("acne", "try-acme", "no provider 'acne': did you mean 'acme'? installed: acme"),
+    ],
+)
+def test_an_unknown_provider_names_the_installed_ones(
+    site: Callable[..., None], monkeypatch: pytest.MonkeyPatch, name: str, pack: str, said: str
+) -> None:
+    """And what to install: no name of a distribution is made from a typo, as anybody may have registered it."""
+    monkeypatch.setattr("vidpoll.plugins.PACK", pack)
+    site("try-acme", {"acme": "try_acme:vidpoll_providers"}, try_acme="")
+    with pytest.raises(vidpoll.UnknownProvider) as caught:
+        Plugins().provider(name)
+    assert str(caught.value) == said
+
+
+def test_an_unknown_provider_of_a_client_that_discovers_nothing() -> None:
+    """What is installed is no help there."""
     plugins = Plugins([Plugin(ACME)], discover=False)
     with pytest.raises(vidpoll.UnknownProvider) as caught:
         plugins.provider("zeta")
-    assert str(caught.value) == (
-        "no provider 'zeta': known: acme. Others come with a plugin: pip install vidpoll-providers installs those of "
-        "this project; pip install vidpoll-zeta, if it exists"
-    )
-    with pytest.raises(vidpoll.UnknownProvider, match=r"did you mean 'acme'.*pip install vidpoll-providers"):
-        plugins.provider("acne")
+    assert str(caught.value) == "no provider 'zeta': with discover=False only these are known: acme"
     near = Plugins([Plugin(replace(ACME, name="vidu"), replace(ACME, name="vidi"), ACME)], discover=False)
-    with pytest.raises(vidpoll.UnknownProvider, match="did you mean 'vidu' or 'vidi'\\? known: "):
+    with pytest.raises(
+        vidpoll.UnknownProvider, match="did you mean 'vidu' or 'vidi'\\? with discover=False only these are known: "
+    ):
         near.provider("vidux")
 
 
@@ -581,7 +645,7 @@ def test_an_unknown_provider_names_the_broken_plugin(installed: Any) -> None:
     plugins = Plugins()
     with pytest.raises(vidpoll.UnknownProvider, match=r"the plugin acme \(vidpoll-acme\) is broken: does not import"):
         plugins.provider("acme")
-    with pytest.raises(vidpoll.UnknownProvider, match="known: none; the plugin acme is broken: does not import"):
+    with pytest.raises(vidpoll.UnknownProvider, match="installed: none; the plugin acme is broken: does not import"):
         plugins.provider("acme-video")
 
 
@@ -668,8 +732,7 @@ def vidpoll_transports():
 """
 
 INSTALL = (
-    "known: broken, carrier, requests; vidpoll-curl provides it: pip install ./plugins/vidpoll-curl in a checkout of "
-    "vidpoll"
+    "known: broken, carrier, requests; install vidpoll-curl (in a clone of vidpoll: pip install ./plugins/vidpoll-curl)"
 )
 
 
@@ -747,7 +810,7 @@ def test_a_store_is_loaded_when_its_scheme_is_named(site: Callable[..., None], t
         (
             "postgresql://me:hunter2secret@db/shop?sslmode=disable",
             vidpoll.UsageError,
-            "no store at postgresql://db/shop?…: vidpoll-postgres provides it: pip install ./plugins/vidpoll-postgres",
+            "no store at postgresql://db/shop?…: install vidpoll-postgres (in a clone of vidpoll: pip install ./",
         ),
         ("sqlite:///jobs.db", vidpoll.UsageError, "no store at sqlite:/jobs.db: name an SQLite file by its path"),
         ("ftp://db", vidpoll.UsageError, "no store at ftp://db: no installed plugin supports ftp://"),

@@ -16,6 +16,7 @@ from .job import OF_BATCHES, Job
 from .model import check_account_name, is_number
 from .net.accounts import Account
 from .net.threaded import Threaded
+from .number_errors import is_whole, number_error
 from .pacing.schedules import Schedule
 from .storage.records import PARTS, VIDEO, WantedFiles
 
@@ -54,22 +55,25 @@ def check_accounts(accounts: Mapping[str, Account]) -> dict[str, Account]:
         check_account_name(name)
         if not isinstance(account, Account):
             raise UsageError(f"accounts[{name!r}]: must be a vidpoll.Account, got {type(account).__name__}")
-        if not isinstance(account.parts, int) or not 0 < account.parts <= PARTS:
-            raise UsageError(f"accounts[{name!r}]: parts={account.parts!r} must be a whole number from 1 to {PARTS}")
+        if not is_whole(account.parts, 1) or account.parts > PARTS:
+            raise number_error(f"accounts[{name!r}]: parts", f"a whole number from 1 to {PARTS}", account.parts)
     return dict(accounts)
 
 
 def check_http_timeout(http_timeout: Any) -> tuple[float, float]:
     """(connect, read) in seconds."""
     if not (isinstance(http_timeout, Sequence) and len(http_timeout) == 2 and all(map(positive, http_timeout))):
-        raise UsageError(f"http_timeout={http_timeout!r}: must be two numbers of seconds, (connect, read), above 0")
+        must = "two numbers of seconds, (connect, read), above 0, like (10, 30)"
+        if isinstance(http_timeout, str):  # without its quotes it is no pair yet
+            raise UsageError(f"http_timeout must be {must}, got {http_timeout!r:.80}")
+        raise number_error("http_timeout", must, http_timeout)
     return float(http_timeout[0]), float(http_timeout[1])
 
 
 def check_patience(patience: float) -> float:
     """Seconds above 0."""
     if not positive(patience):
-        raise UsageError(f"patience={patience!r}: must be a number of seconds, above 0")
+        raise number_error("patience", "a number of seconds, above 0", patience)
     return patience
 
 
@@ -119,12 +123,12 @@ def serving(
     """The accounts that `Client.serve` is called with, each once; None for all. Checks its other arguments."""
     if isinstance(accounts, str):
         raise UsageError(f"serve({accounts!r}): pass a list of accounts: serve([{accounts!r}])")
-    if not isinstance(capacity, int) or isinstance(capacity, bool) or capacity < 1:
-        raise UsageError(f"capacity={capacity!r}: must be a whole number of jobs, 1 or more")
+    if not is_whole(capacity, 1):
+        raise number_error("capacity", "a whole number of jobs, 1 or more", capacity)
     if seconds is not None and not (is_number(seconds) and seconds >= 0):
-        raise UsageError(f"seconds={seconds!r}: must be a number of seconds, 0 or more, or None")
+        raise number_error("seconds", "a number of seconds (0 or more) or None (no limit)", seconds)
     if not positive(timeout):
-        raise UsageError(f"timeout={timeout!r}: must be a number of seconds, above 0")
+        raise number_error("timeout", "a number of seconds, above 0", timeout)
     if accounts is None:
         return None
     names = tuple(dict.fromkeys(accounts))
@@ -175,7 +179,7 @@ def check_pacing(pacing: Schedule) -> Schedule:
 def check_timeout(timeout: object) -> None:
     """Seconds, or None."""
     if timeout is not None and not (is_number(timeout) and timeout >= 0):  # type: ignore[operator]  # it is a number
-        raise UsageError(f"timeout={timeout!r}: must be a number of seconds, 0 or more, or None for no limit")
+        raise number_error("timeout", "a number of seconds (0 or more) or None (no limit)", timeout)
 
 
 def check_waiting(timeout: object, stop: object, on_event: object) -> None:
@@ -198,8 +202,8 @@ def saving(
     jobs: Sequence[Job], download: str | Path | Iterable[WantedFiles] | None, kinds: Any, parallel: object
 ) -> Saving | None:
     """The files that a wait for these jobs saves, or None if it saves no files."""
-    if not isinstance(parallel, int) or isinstance(parallel, bool) or parallel < 1:
-        raise UsageError(f"parallel={parallel!r}: must be a whole number of jobs to download at once, 1 or more")
+    if not is_whole(parallel, 1):
+        raise number_error("parallel", "a whole number of jobs to download at once, 1 or more", parallel)
     check_kinds(kinds)
     if download is None:
         if kinds is not None:
@@ -244,8 +248,8 @@ def check_download(target: str | Path, kinds: object, timeout: object, max_bytes
     check_kinds(kinds)
     place = _check_target(target, "target")
     check_timeout(timeout)
-    if max_bytes is not None and not (positive(max_bytes) and isinstance(max_bytes, int)):
-        raise UsageError(f"max_bytes={max_bytes!r}: must be a whole number of bytes, above 0, or None for no limit")
+    if max_bytes is not None and not is_whole(max_bytes, 1):
+        raise number_error("max_bytes", "a whole number of bytes (1 or more) or None (no limit)", max_bytes)
     if on_progress is not None and not callable(on_progress):
         raise UsageError(f"on_progress={on_progress!r}: must be a function that takes one event")
     return place

@@ -6,7 +6,6 @@ If a call is wrong, it raises UsageError before anything is sent.
 from __future__ import annotations
 
 import io
-import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -234,8 +233,8 @@ class Client(ClientBase):
         given up `timeout` seconds after its submit, and the store keeps that. Otherwise only its verdict ends it, or a
         provider that does not know it.
 
-        Returns when `seconds` are over, `stop` is set, or nothing is free. `on_metrics` gets Metrics once a minute.
-        Raises UsageError without a store, and StoreError if the store cannot be used at the start.
+        Returns when `seconds` are over, `stop` is set, the client is closed, or nothing is free. `on_metrics` gets
+        Metrics once a minute. Raises UsageError without a store, and StoreError if the store cannot be used at first.
         """
         from .serving import Host, Options, serve
 
@@ -245,15 +244,9 @@ class Client(ClientBase):
         arguments.check_waiting(None, stop, on_event)
         names = arguments.serving(accounts, capacity, seconds, timeout)
         options = Options(names, capacity, seconds, stop, on_event, on_metrics, timeout)
-        with self._serves:
-            if self._serving == os.getpid():  # a forked child may serve as well
-                raise UsageError("this client is already serving; make another client to serve more")
-            self._serving = os.getpid()
-        try:
-            host = Host(self._loop, keeper, self._state, self._parts, self._pacing, self._unserved)
-            return serve(host, options)
-        finally:
-            self._serving = 0
+        with self._alone():
+            said, ending = self._unserved, self._ending
+            return serve(Host(self._loop, keeper, self._state, self._parts, self._pacing, said, ending), options)
 
     def _parts(self, account: str) -> int:
         return self._accounts[account].parts if account in self._accounts else 1

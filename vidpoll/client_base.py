@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, TypeVar
@@ -32,6 +34,11 @@ if TYPE_CHECKING:
     from .net.protocol import Sender, Transport
 
 S = TypeVar("S", bound="ClientBase")
+
+
+_CLOSED = "this client is closed; make a new one"
+_HANGS = 10.0
+"""Seconds after which `close` takes a `serve` for one that does not end."""
 
 
 class ClientBase:
@@ -66,6 +73,8 @@ class ClientBase:
         self._closed = False
         self._serves = ForkLock()
         self._serving = 0  # the process that serves
+        self._server = 0  # its thread
+        self._ending, self._served = threading.Event(), threading.Event()
         self._unserved: set[str] = set()  # what `serve` has logged about accounts and jobs that it skips
         self._keeper = self._opened(store, sum(http_timeout))
         self._loop = Loop(
@@ -86,10 +95,40 @@ class ClientBase:
         self.close()
 
     def close(self) -> None:
-        """End the threads of the transport and close the store. Jobs continue at their providers."""
+        """End the threads of the transport and close the store. Jobs continue at their providers.
+
+        If another thread is in `serve`, that ends first, as by its `stop`: within about a second, or when the hook that
+        it is calling returns (after 10 s it is not waited for). In a hook of `serve`, the client closes when it ends.
+        """
+        self._ending.set()
+        if self._serving == os.getpid():
+            in_serve = self._server == threading.get_ident()
+            if in_serve or self._served.wait(_HANGS):
+                return
+        self._close()
+
+    def _close(self) -> None:
         self._closed = self._loop.closed = True
         self._transport.close()
         self._keeper.close()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """The only `serve` of this client; if the client is closed meanwhile, that takes effect at the end."""
+        with self._serves:
+            if self._closed:
+                raise UsageError(_CLOSED)
+            if self._serving == os.getpid():  # a forked child may serve as well
+                raise UsageError("this client is already serving; make another client to serve more")
+            self._serving, self._server = os.getpid(), threading.get_ident()
+            self._served.clear()
+        try:
+            yield
+        finally:
+            self._serving = 0
+            if self._ending.is_set():
+                self._close()
+            self._served.set()
 
     @property
     def providers(self) -> Mapping[str, Provider]:
@@ -144,7 +183,7 @@ class ClientBase:
 
     def _state(self, name: str) -> AccountState:
         if self._closed:
-            raise UsageError("this client is closed; make a new one")
+            raise UsageError(_CLOSED)
         if name not in self._states:
             check_account_name(name)
             account = self._accounts.get(name) or Account(name)
@@ -163,3 +202,6 @@ class ClientBase:
             state.learn(self._keeper.durations(name))
             self._states.setdefault(name, state)
         return self._states[name]
+
+
+ClientBase.__init__.__qualname__ = "Client.__init__"  # so Python names Client when it refuses an argument

@@ -4,7 +4,8 @@ A plugin is a module or an object whose functions are marked with `@vidpoll.hook
 entry-point group `vidpoll`, or you pass it: `Client(plugins=[thing])`. All hooks run in the thread that called `wait`,
 `watch`, `as_completed`, `step`, `poll` or `download`, one at a time, in pluggy's order (last registered first,
 `tryfirst` and `trylast` honoured), so an implementation needs no lock. Parameters are matched by name; leave out those
-that you do not need.
+that you do not need. A marked function with a wrong hook name is never called, and a UserWarning names the hook that
+was probably meant; a parameter that its hook does not have is a PluginError (an installed plugin is then skipped).
 
 A wait calls the hooks in this order, between one `vidpoll_began` and one `vidpoll_ended`:
 

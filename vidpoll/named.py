@@ -7,6 +7,7 @@ from typing import Any
 
 from . import redact
 from .errors import PluginError, UsageError, VidpollError
+from .installing import from_clone
 from .plugins import Plugins, _close, _said
 
 TRANSPORTS = {"curl": "vidpoll-curl"}
@@ -67,7 +68,7 @@ def _no_transport(plugins: Plugins, name: str, known: set[str]) -> str:
     meant = _close(name, {*known, *TRANSPORTS})[:1]
     said = f"did you mean {meant[0]!r}? " if meant and meant[0] != name else ""
     wanted = TRANSPORTS.get(meant[0]) if meant and meant[0] not in known else None
-    install = f"; {wanted} provides it: pip install ./plugins/{wanted} in a checkout of vidpoll" if wanted else ""
+    install = f"; install {from_clone(wanted)}" if wanted else ""
     return f"no transport {redact.text(name, limit=60)!r}: {said}known: {', '.join(sorted(known))}{install}"
 
 
@@ -79,10 +80,8 @@ def _no_store(plugins: Plugins, scheme: str) -> str:
             return f"{report.distribution} is broken: {report.problem}"
     if scheme in ("file", "sqlite", "sqlite3"):
         return "name an SQLite file by its path, without a scheme"
-    wanted = STORES.get(scheme)
-    install = f"{wanted} provides it: pip install ./plugins/{wanted} in a checkout of vidpoll"
-    if wanted:
-        return install
+    if scheme in STORES:
+        return f"install {from_clone(STORES[scheme])}"
     known = ", ".join(f"{name}://" for name in STORES)
     shown = redact.text(scheme, limit=40)
     return f"no installed plugin supports {shown}://; install one that does, or use a file path or {known}"

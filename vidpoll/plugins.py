@@ -16,7 +16,6 @@ import inspect
 import logging
 import sys
 import threading
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from typing import Any
 import pluggy
 
 from . import hookspecs, redact
+from .caller_warnings import warn
 from .errors import PluginError, UnknownProvider, UsageError
 from .events import (
     Completed,
@@ -44,13 +44,11 @@ from .events import (
     Stalled,
 )
 from .fork_lock import ForkLock
+from .installing import NEW_PLUGIN, PACK, from_clone
 from .job import Job
 from .provider import Provider
 
 log = logging.getLogger("vidpoll")
-
-PACK = "vidpoll-providers"
-"""The distribution with the providers of this project."""
 
 _NAMED = ("vidpoll_transports", "vidpoll_stores")
 """Hooks whose entry points are loaded by need: such an entry point has the name of its transport or URL scheme."""
@@ -120,6 +118,7 @@ class Plugins:
         self._origins: dict[str, str] = {}
         self._by_need: dict[str, metadata.EntryPoint] = {}
         self._off = set(disabled)
+        self._discover = discover
         self._loading = ForkLock(threading.RLock)
         self._trace = trace
         self._environ = environ or {}
@@ -204,7 +203,8 @@ class Plugins:
             name = self._free(name)
             problem = self._register(plugin, name, name, None)
             if problem is not None:
-                raise PluginError(f"plugins=[{name}]: {_said(problem)}") from problem
+                said = problem.message if isinstance(problem, PluginError) else _said(problem)
+                raise PluginError(f"plugins=[{name}]: {said}") from problem
 
     def _free(self, name: str) -> str:
         """The name, with a "+" if another plugin already has it: two distributions may choose the same name."""
@@ -217,7 +217,7 @@ class Plugins:
     ) -> Exception | None:
         """Register and check a plugin. An error in it is reported and returned."""
         try:
-            self.manager.register(plugin, name=name)
+            self._enter(plugin, name)
             hooks = self._validate(plugin)
             providers = self._provided(plugin)
             _one_name(only, providers)
@@ -242,19 +242,33 @@ class Plugins:
             )
         self._origins[provider] = source
 
+    def _enter(self, plugin: object, name: str) -> None:
+        """Give a plugin to pluggy. Raises PluginError for a wrapper, and for a parameter that a hook does not have."""
+        for attribute in dir(plugin):
+            options = self.manager.parse_hookimpl_opts(plugin, attribute)
+            hook = attribute if options is None else options["specname"] or attribute
+            if options is None or hook not in _SPECS:
+                continue
+            if options["wrapper"] or options["hookwrapper"]:
+                raise PluginError(f"{hook} is a wrapper; vidpoll calls hooks one by one, without wrappers")
+            takes = inspect.signature(getattr(hookspecs, hook)).parameters
+            for needed in _needed(getattr(plugin, attribute)):
+                if needed not in takes:
+                    listed = ", ".join(takes) or "no parameters"
+                    raise PluginError(f"{name}.{attribute} takes {listed}; it has no {needed!r}")
+        self.manager.register(plugin, name=name)
+
     def _validate(self, plugin: object) -> tuple[str, ...]:
         found = []
         unmarked = [hook for hook in _SPECS if callable(getattr(plugin, hook, None)) and not _marked(plugin, hook)]
         if unmarked:
-            _warn(f"plugin {_name(plugin)}: {', '.join(unmarked)} is not called: mark it with @vidpoll.hookimpl")
+            warn(f"plugin {_name(plugin)}: {', '.join(unmarked)} is not called: mark it with @vidpoll.hookimpl")
         for caller in self.manager.get_hookcallers(plugin) or ():
             impl = next(impl for impl in caller.get_hookimpls() if impl.plugin is plugin)
             if caller.spec is None:
                 close = _close(caller.name, _SPECS)
                 meant = f"; did you mean {close[0]}?" if close else ""
-                _warn(f"plugin {impl.plugin_name}: there is no hook {caller.name}{meant}")
-            elif impl.wrapper or impl.hookwrapper:
-                raise PluginError(f"{caller.name} is a wrapper; vidpoll calls hooks one by one, without wrappers")
+                warn(f"plugin {impl.plugin_name}: there is no hook {caller.name}{meant}")
             else:
                 found.append(caller.name)
         return tuple(sorted(found))
@@ -282,11 +296,11 @@ class Plugins:
                 if not all(any(_marked(notifier, hook) for hook in dir(notifier)) for notifier in notifiers):
                     raise PluginError("vidpoll_notifiers gave something without a marked hook")
             except Exception as error:
-                _warn(f"plugin {name} sends no notifications: {_said(error)}", RuntimeWarning)
+                warn(f"plugin {name} sends no notifications: {_said(error)}", RuntimeWarning)
                 raise
             for notifier in notifiers:
                 if not self.manager.is_registered(notifier):
-                    self.manager.register(notifier, name=self._free(f"{name}-notifier"))
+                    self._enter(notifier, self._free(f"{name}-notifier"))
                     hooks += self._validate(notifier)
         return hooks
 
@@ -319,13 +333,13 @@ class Plugins:
         close = _close(name, self.names)
         meant = f"did you mean {' or '.join(map(repr, close))}? " if close else ""
         skipped = "".join(f"; the plugin {report.name} is broken: {report.problem}" for report in self.problems)
+        names = f"{', '.join(self.names) or 'none'}{skipped}"
+        if not self._discover:
+            raise UnknownProvider(f"no provider {shown!r}: {meant}with discover=False only these are known: {names}")
         pack = any(report.distribution == PACK for report in self.reports)
-        also = "" if pack else f"pip install {PACK} installs those of this project; "
-        others = f". Others come with a plugin: {also}pip install vidpoll-{shown}, if it exists"
-        others = "" if close and pack else others
-        raise UnknownProvider(
-            f"no provider {shown!r}: {meant}known: {', '.join(self.names) or 'none'}{skipped}{others}"
-        )
+        more = [] if pack else [f"install more with {from_clone(PACK)}"]
+        more += [] if close else [NEW_PLUGIN]
+        raise UnknownProvider("; ".join([f"no provider {shown!r}: {meant}installed: {names}", *more]))
 
     def named(self, hook: str, name: str) -> list[str]:
         """Load the entry point of that hook and name, discovered or not. Returns the names of all that hook's ones."""
@@ -403,7 +417,7 @@ class Plugins:
                 try:
                     self._passed(shown, f"{impl.plugin_name}-display")
                 except (UsageError, PluginError) as error:
-                    _warn(f"{who}: {error}", RuntimeWarning)
+                    warn(f"{who}: {error}", RuntimeWarning)
                     continue
                 return True
         return False
@@ -442,7 +456,7 @@ def guard(who: str, function: Callable[..., object], *args: object) -> object:
         return function(*args)
     except Exception as error:  # noqa: BLE001 - any error in it is reported, not raised
         log.error("%s raised %s", who, redact.trace(error))
-        _warn(f"{who} raised {_said(error)}", RuntimeWarning)
+        warn(f"{who} raised {_said(error)}", RuntimeWarning)
         return None
 
 
@@ -461,11 +475,13 @@ def _source(entry: metadata.EntryPoint) -> tuple[str, str | None]:
     return (entry.value, None) if entry.dist is None else (entry.dist.name, entry.dist.version)
 
 
-def _warn(message: str, category: type[Warning] = UserWarning) -> None:
-    try:
-        warnings.warn(message, category, stacklevel=2)
-    except Warning:  # warnings are errors in this process; the log has the text, and a wait continues
-        return
+def _needed(function: Callable[..., object]) -> list[str]:
+    """The names of the parameters that a call of a function must give."""
+    given = inspect.signature(function).parameters.values()
+    return [each.name for each in given if each.default is each.empty and each.kind not in _VARIADIC]
+
+
+_VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 def switched_off(environ: Mapping[str, str]) -> set[str]:

@@ -17,6 +17,7 @@ from . import parsing
 from .drops import is_drop
 from .errors import PluginError
 from .model import Page, Problem, Quota, Request, Response, Snapshot, State, Submitted, is_number, origin
+from .number_errors import is_whole
 from .price import Price, PriceList
 
 T = TypeVar("T")
@@ -198,7 +199,7 @@ class Slots:
             raise PluginError(f"Slots over {self.over!r}: must be 'refuses' or 'queues'")
         if self.by not in ("account", "model"):
             raise PluginError(f"Slots by {self.by!r}: must be 'account' or 'model'")
-        if self.limit is not None and not (isinstance(self.limit, int) and self.limit >= 1):
+        if self.limit is not None and not is_whole(self.limit, 1):
             raise PluginError(f"Slots limit {self.limit!r}: must be a whole number of jobs, 1 or more, or None")
 
 

@@ -97,6 +97,8 @@ class Host(NamedTuple):
     schedule: Schedule
     said: set[str]
     """The warnings about unserved accounts and jobs so far: a client that serves repeatedly warns once."""
+    ending: threading.Event
+    """Set when the client is to be closed."""
 
 
 def serve(host: Host, options: Options) -> Served:
@@ -182,7 +184,7 @@ class Serving:
     def take(self, run: Run) -> Sequence[ServedWatch]:
         """The new jobs. Once a second this checks which shards are held, which are free, and which jobs are new."""
         now, stop = self.loop.now(), self.options.stop
-        if now >= self._end_at or (stop is not None and stop.is_set()):
+        if now >= self._end_at or (stop is not None and stop.is_set()) or self.host.ending.is_set():
             self.over = True
         if self.over or now < self._look_at:
             return ()

@@ -6,6 +6,7 @@ import heapq
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from random import Random
+from typing import Any
 
 import pytest
 from acme_provider import ACME
@@ -138,3 +139,10 @@ def test_a_larger_limit_is_tried_at_once_only_where_the_search_may_have_gone_too
     once = SlotLimit(20, trying=False, wait=40).refused(0.0, 15, 15)
     twice = once.refused(0.0, 12, 12)
     assert [(each.good, each.accepted(each.good).trying) for each in (once, twice)] == [(15, False), (11, True)]
+
+
+@pytest.mark.parametrize("limit", [0, True, "2", 1.0])
+def test_a_declared_limit_is_a_whole_number(limit: Any) -> None:
+    """A boolean is an int of Python's, and no number of jobs."""
+    with pytest.raises(vidpoll.PluginError, match=f"Slots limit {limit!r}: must be a whole number of jobs, 1 or more"):
+        vidpoll.Slots(limit=limit)

@@ -241,7 +241,10 @@ WRONG = {
     "wait acme:j1 --timeout -1": "wait: argument --timeout: '-1' is not a number of seconds, 0 or more, or none",
     "wait acme:j1 --timeout nan": "wait: argument --timeout: 'nan' is not a number of seconds, 0 or more, or none",
     "wait acme:j1 --key=x": "wait: unrecognized arguments: --key=x; see vidpoll wait --help",
-    "wait acme:j1 --time 3": "wait: unrecognized arguments: --time",
+    "wait acme:j1 --time 3": "wait: unrecognized arguments: --time 3; did you mean --timeout? see vidpoll wait --help",
+    "wait acme:j1 --tiemout=3 --dwnload x": (
+        "wait: unrecognized arguments: --tiemout=3 --dwnload x; did you mean --timeout or --download? see vidpoll"
+    ),
     "wait acme:j1 other:j2 --base-url http://x": (
         "--base-url applies to one account, but this call uses several: acme, other"
     ),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -115,6 +117,26 @@ def test_the_demo_without_plugins_says_what_to_install(monkeypatch: pytest.Monke
     err = capsys.readouterr().err
     assert err.startswith("vidpoll: no simulator is installed")
     assert err.count("\n") == 1
+
+
+def test_a_port_that_is_taken_is_named(capsys) -> None:
+    """With the option that chooses others."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert main(["simulate", "token360", "--port-base", str(port)]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith(
+        f"vidpoll: the simulator cannot listen on 127.0.0.1:{port}: {os.strerror(errno.EADDRINUSE)}; "
+    )
+    assert err.endswith("name other ports with --port-base PORT, or leave it out for free ports\n")
+
+
+def test_the_help_of_simulate_leads_to_a_failing_job(capsys) -> None:
+    """The command line has no option for it, and the cookbook has the recipe."""
+    assert main(["simulate", "--help"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert 'vidpoll.testing.simulate has fail_next, see "Test your own code" in docs/cookbook.md.' in said
+    assert "## Test your own code" in (Path(__file__).parents[2] / "docs/cookbook.md").read_text(encoding="utf-8")
 
 
 def test_the_demo_in_a_place_where_it_may_not_write(tmp_path: Path, capsys) -> None:

@@ -186,6 +186,36 @@ def test_a_sample_that_the_tables_refuse_says_so(tmp_path: Path) -> None:
     assert list(failures(files, "klong", tmp_path)) == ["nothing_is_left_to_decide"]
 
 
+@pytest.mark.parametrize(
+    ("file", "body", "said"),
+    [
+        (
+            "failed.json",
+            {"code": 0, "data": {"task_id": "k1", "task_status": "failed", "error": {"code": "E7", "message": "No."}}},
+            'category of failure is its code? Set problem=declare.problems({"E7": "CATEGORY"}) of the Reader.',
+        ),
+        ("cancel-late.json", {"code": 7}, 'its code? Set kinds={"CODE": "CATEGORY"} of the Envelope.'),
+        ("error-504.json", {"code": 9}, 'its code? Set error=declare.refusals({"9": "CATEGORY"}) of the Provider.'),
+    ],
+)
+def test_a_code_is_a_question_that_names_its_table(file: str, body: Any, said: str) -> None:
+    """The author reads where the category of a code is written, and not only that one is missing."""
+    files = render("klong", {**named(KLING), file: body})
+    rows = {row["file"]: row for row in json.loads(files["vidpoll_klong/samples/index.json"])["samples"]}
+    assert said in rows[file]["note"]
+
+
+def test_a_new_environment_is_thought_of() -> None:
+    """README and CI install vidpoll first; no index is asked for what is on none yet."""
+    files = render("acme")
+    first = "first install vidpoll, which is not on a package index yet (in a clone of vidpoll: pip install .)"
+    steps = files[".github/workflows/ci.yml"]
+    assert first in files["README.md"]
+    assert "vidpoll is not on a package index yet" in steps
+    assert steps.index("pip install 'vidpoll @ git+") < steps.index("pip install '.[test]'")
+    assert not any("pip install vidpoll-" in text for text in files.values())
+
+
 def test_what_cannot_be_played_is_not_named() -> None:
     """The hook of the simulator is there where a submit, a completed and a failed job are."""
     assert "vidpoll_simulators" in render("acme")["vidpoll_acme/__init__.py"]
@@ -384,6 +414,7 @@ def test_its_own_tests_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     said = capsys.readouterr().out
     folder = tmp_path / "vidpoll-reelgo"
     assert "places marked DECIDE" in said
+    assert "in a new environment, first install vidpoll" in said
     assert f'cd "{folder}"' in said
     site = write(
         {

@@ -38,7 +38,7 @@ def test_fixed_is_the_same_whatever_was_seen(seconds: float, history: list[Momen
 @pytest.mark.parametrize("seconds", [0, 0.0, -1, 86401, math.nan, math.inf, -math.inf, True, "5", None, 10**400])
 def test_a_gap_that_makes_no_sense_is_refused_when_it_is_made(seconds: object) -> None:
     """A bad gap is an error of the call, not a loop that spins or never asks again."""
-    with pytest.raises(UsageError, match="seconds between two polls"):
+    with pytest.raises(UsageError, match="seconds must be a number of seconds between two polls"):
         Fixed(seconds)  # type: ignore[arg-type]
 
 

@@ -49,6 +49,33 @@ def test_it_ends_when_it_is_told_to(path: Path) -> None:
     assert len(store.take({"acme": 1}, 1)) == 1
 
 
+@pytest.mark.parametrize("where", ["in a hook", "in another thread"])
+def test_closing_the_client_ends_it(path: Path, where: str, caplog: pytest.LogCaptureFixture) -> None:
+    """As `stop` does, in either case: what is known is kept, nothing is logged or raised, and the shards are free."""
+    t = talk([DRAWING], store=path)
+    enter(t, REF)
+    other = threading.Thread(target=t.client.close)
+
+    def close() -> None:
+        if where == "in a hook":
+            return t.client.close()
+        other.start()
+        assert t.client._ending.wait(10)
+        return None
+
+    at(t, 3.0, close)
+    assert t.client.serve(["acme"]) == Served(told=0, shards=1)
+    if where == "in another thread":
+        other.join(10)
+    assert (other.is_alive(), caplog.messages, t.client._closed) == (False, [], True)
+    store = SqliteStore(path, lambda: NOW)
+    [left] = store.jobs()
+    assert (left.job.stage, len(store.take({"acme": 1}, 1))) == ("drawing", 1)
+    store.close()
+    with pytest.raises(vidpoll.UsageError, match="this client is closed"):
+        t.client.serve()
+
+
 def test_it_returns_where_nothing_is_free(path: Path) -> None:
     """Another process serves; nothing is asked. Without any job there is no account either."""
     t = talk([DRAWING], store=path)
@@ -116,7 +143,7 @@ def test_it_needs_a_store() -> None:
     """And parts that are a number."""
     with pytest.raises(vidpoll.UsageError, match=r"Client\(store=…\)"):
         talk([]).client.serve()
-    with pytest.raises(vidpoll.UsageError, match="parts=0 must be a whole number from 1"):
+    with pytest.raises(vidpoll.UsageError, match="parts must be a whole number from 1 to 1024, got 0"):
         talk([], accounts={"acme": vidpoll.Account("acme", key=KEY, parts=0)})
 
 

@@ -178,17 +178,27 @@ def entry(name: str, thing: Any, prefix: str) -> Iterator[str]:
         yield " ".join(f"`{each.name}`" for each in thing)
     elif isinstance(thing, type) and not issubclass(thing, BaseException) and (rows := list(_members(thing))):
         yield "\n".join(rows)
+        for member, inner in _public(thing):
+            if "\n\n" in lines(inner):  # it has more to say than its line above
+                yield f"### {name}.{member}"
+                yield from [f"```text\n{signature(member, inner)}\n```"] if inspect.isfunction(inner) else ()
+                yield lines(inner)
 
 
-def _members(thing: type) -> Iterator[str]:
+def _public(thing: type) -> Iterator[tuple[str, Any]]:
+    """The methods and properties of a class that have a docstring."""
     members = {name: value for room in reversed(thing.__mro__) for name, value in vars(room).items()}
     for member, value in sorted(members.items()):
         inner = value.__func__ if isinstance(value, (classmethod, staticmethod)) else value
-        text = inspect.getdoc(inner) or ""
         public = not member.startswith(("_", "test_")) and (inspect.isfunction(inner) or isinstance(value, property))
-        if public and text:
-            shown = member if isinstance(value, property) else f"{member}{call(inner)}"
-            yield f"- `{shown}`: {' '.join(text.partition(chr(10) * 2)[0].split())}"
+        if public and inspect.getdoc(inner):
+            yield member, inner
+
+
+def _members(thing: type) -> Iterator[str]:
+    for member, inner in _public(thing):
+        shown = f"{member}{call(inner)}" if inspect.isfunction(inner) else member
+        yield f"- `{shown}`: {first(inner)}"
 
 
 def _errors() -> list[str]:

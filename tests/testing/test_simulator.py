@@ -430,7 +430,8 @@ def test_a_port_can_be_chosen_and_a_taken_one_leaves_nothing_behind(toy: Simulat
     """`ports` fixes the API's port; if it is taken, start() raises and no server stays open."""
     port = int(toy.base_urls["toy"].split(":")[2].split("/")[0])
     other = Simulator({"toy": ToyFace()}, ports={"toy": port})
-    with pytest.raises(OSError):  # noqa: PT011
+    said = rf"Address .*in use \(give 'toy' another port in ports, or leave it out.*\): '127.0.0.1:{port}'$"
+    with pytest.raises(OSError, match=said):
         other.start()
     assert other.base_urls == {}
     toy.close()

@@ -15,6 +15,7 @@ from typing import Any
 from ..errors import UsageError, VidpollError
 from ..events import Event
 from ..model import Quota
+from ..number_errors import is_whole, number_error
 from ..pacing.schedules import Schedule
 from ..polling.account_state import AccountState
 from ..polling.call import build
@@ -80,8 +81,8 @@ class Options:
 
 
 def _check_whole(name: str, value: object, least: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise UsageError(f"{name} must be a whole number, {least} or more, got {value!r}")
+    if not is_whole(value, least):
+        raise number_error(name, f"a whole number, {least} or more", value)
 
 
 def host(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import codecs
 import contextlib
+import difflib
 import math
 import os
 import re
@@ -330,7 +331,15 @@ class Parser(argparse.ArgumentParser):
     """argparse, with one error line instead of the whole usage text."""
 
     def error(self, message: str) -> NoReturn:
-        raise vidpoll.UsageError(f"{self.prog.removeprefix('vidpoll ')}: {message}; see {self.prog} --help")
+        said = f"{self.prog.removeprefix('vidpoll ')}: {message};{self._meant(message)}"
+        raise vidpoll.UsageError(f"{said} see {self.prog} --help")
+
+    def _meant(self, message: str) -> str:
+        """The options that may have been meant by unknown ones."""
+        unknown = re.findall(r"(?<!\S)--[\w-]+", message.partition("unrecognized arguments: ")[2])
+        close = [difflib.get_close_matches(each, self._option_string_actions, 1) for each in unknown]
+        named = " or ".join(dict.fromkeys(name for names in close for name in names))
+        return f" did you mean {named}?" if named else ""
 
     def parse(self, arguments: Sequence[str]) -> Arguments:
         """Parse options anywhere in the line; if a plugin's parser cannot, only before or after the arguments."""

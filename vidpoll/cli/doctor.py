@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import vidpoll
 from vidpoll import redact
+from vidpoll.installing import PACK, from_clone
 
 from .again import advised
 from .context import Arguments, Command, Context, accounts_of, as_json, is_there, shown, store, store_of, where
@@ -207,7 +208,7 @@ def _listed(reports: list[vidpoll.PluginReport]) -> str:
     found = sorted({(each.distribution, each.version or "") for each in reports if not each.disabled})
     told = [f"{name}{f' {version}' if version else ''}" for name, version in found]
     off = ", ".join(each.name for each in reports if each.disabled)
-    installed = ", ".join(told) or "none; `pip install vidpoll-providers` installs the providers of this project"
+    installed = ", ".join(told) or f"none; install the providers of this project with {from_clone(PACK)}"
     return f"{installed}{f'; switched off by VIDPOLL_DISABLE: {off}' if off else ''}"
 
 

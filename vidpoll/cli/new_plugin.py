@@ -32,6 +32,7 @@ from vidpoll import (
 
 from ..errors import CATEGORIES
 from ..faults import Fault
+from ..installing import CORE_FIRST
 from .context import Arguments, Command, Context
 from .guessing import Guess, guess
 from .output import COMPLETED, counted
@@ -79,6 +80,7 @@ def _new_plugin(args: Arguments, context: Context) -> int:
         raise vidpoll.UsageError(f"cannot write to {folder}: {error.strerror or type(error).__name__}") from None
     left = sum(text.count(f"{MARK}:") for text in files.values())
     context.out.line(f"created {folder}: {len(files)} files, {counted(left, 'place')} marked {MARK}")
+    context.out.line(f"in a new environment, {CORE_FIRST}")
     context.out.line(f'next: cd "{folder}" && pip install -e ".[test]" && pytest')
     context.out.line(
         "the tests list each place that you must decide; check that the samples hold no keys or signed URLs"
@@ -122,6 +124,7 @@ def render(name: str, samples: Mapping[str, Any] | None = None) -> dict[str, str
         "name": name,
         "module": f"vidpoll_{name.replace('-', '_')}",
         "title": name.replace("-", " ").replace("_", " ").title(),
+        "core_first": CORE_FIRST,
         "variable": f"{re.sub('[^A-Z0-9]', '_', name.upper())}_API_KEY",
         **tables(found),
     }
@@ -253,7 +256,7 @@ class _Index:
             row |= self._asked(name, token)
         expect = self._expected(file, name, token)
         if '"category"' in json.dumps(expect):
-            note += " And which category of failure is its code?"
+            note += f" And which category of failure is its code? {_category_of(expect)}"
         return {**row, "expect": expect, "note": f"{MARK}: {note}"}
 
     def _asked(self, name: str, token: str | None) -> dict[str, Any]:
@@ -308,6 +311,16 @@ class _Index:
         """The job that a sample is about."""
         value = self._value(file)
         return value.job_id if isinstance(value, (Snapshot, Submitted)) else None
+
+
+def _category_of(expect: Mapping[str, Any]) -> str:
+    """Where the author writes the category of the code in an expected failure."""
+    table = json.dumps({str((expect.get("problem") or expect).get("code", "CODE")): "CATEGORY"})
+    if "raises" in expect:
+        return f"Set kinds={table} of the Envelope."
+    if "problem" in expect:
+        return f"Set problem=declare.problems({table}) of the Reader."
+    return f"Set error=declare.refusals({table}) of the Provider."
 
 
 def _status(file: str) -> int:

@@ -14,6 +14,7 @@ from itertools import islice
 
 import vidpoll
 from vidpoll import redact
+from vidpoll.installing import PACK, from_clone
 from vidpoll.model import amount
 from vidpoll.provider import ways
 
@@ -115,7 +116,7 @@ def _providers(args: Arguments, context: Context) -> int:
             return COMPLETED
         rows = [(name, report.version, report.distribution) for report in client.plugins for name in report.providers]
     if not rows:
-        context.out.error("no provider is installed: install a plugin, for example with pip install vidpoll-providers")
+        context.out.error(f"no provider is installed: install a plugin, like {from_clone(PACK)}")
         return NOT_COMPLETED
     if args.json:
         for row in sorted(rows):

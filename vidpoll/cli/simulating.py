@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import secrets
 import shlex
 from collections.abc import Mapping
@@ -51,7 +52,7 @@ def _simulate(args: Arguments, context: Context) -> int:
     try:
         simulation.start()
     except OSError as error:
-        context.out.error(f"the simulator cannot listen: {error.strerror or type(error).__name__}; try other ports")
+        context.out.error(_not_listening(error))
         return NOT_COMPLETED
     for name in names:
         simulation.limit_slots(name, args.slots)
@@ -62,6 +63,17 @@ def _simulate(args: Arguments, context: Context) -> int:
     finally:
         simulation.close()
     return COMPLETED
+
+
+def _not_listening(error: OSError) -> str:
+    """Which port, why, and what to do; an error that is not about a port names none."""
+    if error.filename is None:
+        return f"the simulator cannot listen: {error.strerror or type(error).__name__}"
+    why = os.strerror(error.errno or 0)
+    return (
+        f"the simulator cannot listen on {error.filename}: {why}; name other ports with --port-base PORT, "
+        "or leave it out for free ports"
+    )
 
 
 def _serve(simulation: Simulation, providers: Mapping[str, vidpoll.Provider], out: Output, seed: int) -> None:
@@ -85,5 +97,8 @@ COMMAND = Command(
     _arguments,
     _simulate,
     "vidpoll simulate magicoal token360 --port-base 8700",
-    "No key and no account are needed, and nothing is billed. With a --speed above 1, a wait may miss short stages.",
+    "No key and no account are needed, and nothing is billed. With a --speed above 1, a wait may miss short stages.\n"
+    "Your own script runs against the simulator unchanged: first paste the printed export lines into its shell.\n"
+    'To make a job fail, start the simulator in Python: vidpoll.testing.simulate has fail_next, see "Test your own\n'
+    'code" in docs/cookbook.md.',
 )

@@ -6,8 +6,7 @@ import platform
 from importlib import metadata
 
 import vidpoll
-
-PACK = "vidpoll-providers"
+from vidpoll.installing import PACK
 
 
 def versions() -> list[str]:

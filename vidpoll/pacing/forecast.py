@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ..errors import UsageError
 from ..job_state import Moment
 from ..model import is_number
+from ..number_errors import number_error
 from .foresight import Ahead, Spans, foresee, rising
 
 _Z95 = 1.6448536269514722
@@ -51,9 +51,9 @@ class Law:
 
     def __post_init__(self) -> None:
         if not (is_number(self.median) and 0 < self.median < math.inf):
-            raise UsageError(f"Law median {self.median!r}: must be seconds, above 0")
+            raise number_error("Law median", "a number of seconds, above 0", self.median)
         if not (is_number(self.sigma) and 0 < self.sigma <= 10):
-            raise UsageError(f"Law sigma {self.sigma!r}: must be a number above 0, at most 10")
+            raise number_error("Law sigma", "a number above 0, at most 10", self.sigma)
 
     @classmethod
     def of(cls, typical: tuple[float, float] | None) -> Law:

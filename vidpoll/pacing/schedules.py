@@ -14,9 +14,11 @@ from typing import Literal, Protocol
 from ..errors import UsageError
 from ..job_state import Moment
 from ..model import is_number
+from ..number_errors import number_error
 from .forecast import Forecast, Law, forecast
 
 _DAY = 86400.0
+_GAP = "a number of seconds between two polls, above 0 and at most 86400 (a day)"
 
 _PRICE = 0.2
 """Seconds of delay that are worth saving one request. docs/performance.md shows the effect of other values."""
@@ -48,7 +50,7 @@ class Fixed:
 
     def __post_init__(self) -> None:
         if not _is_gap(self.seconds):
-            raise UsageError(f"Fixed({self.seconds!r}): must be seconds between two polls, above 0, at most a day")
+            raise number_error("Fixed seconds", _GAP, self.seconds)
 
     def next_gap(self, history: Sequence[Moment], now: float, random: Random) -> float:
         return self.seconds
@@ -69,11 +71,9 @@ class Exponential:
     def __post_init__(self) -> None:
         for name, value in (("start", self.start), ("max_gap", self.max_gap)):
             if not _is_gap(value):
-                raise UsageError(
-                    f"Exponential {name}={value!r}: must be seconds between two polls, above 0, at most a day"
-                )
+                raise number_error(f"Exponential {name}", _GAP, value)
         if not (is_number(self.factor) and 1 <= self.factor <= 100):
-            raise UsageError(f"Exponential factor={self.factor!r}: must be a number from 1 to 100")
+            raise number_error("Exponential factor", "a number from 1 to 100", self.factor)
 
     def next_gap(self, history: Sequence[Moment], now: float, random: Random) -> float:
         age = max(now - history[0].at, 0.0) if history else 0.0
@@ -99,12 +99,9 @@ class Adaptive:
 
     def __post_init__(self) -> None:
         if not (self.max_gap == "auto" or _is_gap(self.max_gap)):
-            raise UsageError(
-                f"Adaptive max_gap={self.max_gap!r}: must be seconds between two polls, above 0, at most a day, "
-                'or "auto"'
-            )
+            raise number_error("Adaptive max_gap", f'{_GAP}, or "auto"', self.max_gap)
         if not (self.law is None or isinstance(self.law, Law)):
-            raise UsageError(f"Adaptive law={self.law!r}: must be a vidpoll.Law, or None to derive it")
+            raise UsageError(f"Adaptive law must be a vidpoll.Law, or None to derive it, got {self.law!r:.80}")
 
     def next_gap(self, history: Sequence[Moment], now: float, random: Random) -> float:
         return self.gap(forecast(self.law, history, now))

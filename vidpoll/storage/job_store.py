@@ -11,6 +11,7 @@ from ..errors import StoreError, UsageError
 from ..job import Job
 from ..model import is_number
 from ..net.accounts import OpenAccount
+from ..number_errors import is_whole, number_error
 from . import records
 from .records import Gauges, KeptJob, Submission, WantedFiles
 
@@ -46,8 +47,8 @@ class JobStore:
 
         `unfinished`: only the jobs of `unfinished()`. `last`: only this many, the latest ones.
         """
-        if last is not None and (not isinstance(last, int) or isinstance(last, bool) or last < 0):
-            raise UsageError(f"last must be a whole number, 0 or more, or None, got {last!r}")
+        if last is not None and not is_whole(last, 0):
+            raise number_error("last", "a whole number, 0 or more, or None", last)
         return self._store.jobs(unfinished=unfinished, last=-1 if last is None else last)
 
     def get(self, job: Job | str) -> KeptJob | None:
@@ -79,7 +80,7 @@ class JobStore:
         dropped jobs and submits are free: the same `submit_once` buys again. Rows of batches stay.
         """
         if not is_number(before):
-            raise UsageError(f"before must be Unix seconds, got {before!r}")
+            raise number_error("before", "Unix seconds", before)
         return self._keeper.ready().prune(before)
 
     def drop(self, job: Job | str) -> None:

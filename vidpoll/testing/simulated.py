@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 from ..client import Client
 from ..clock import Clock, SystemClock
 from ..errors import PluginError, UsageError
+from ..installing import PACK, from_clone
 from ..net.accounts import Account
 from ..plugins import Plugins, switched_off
 from ..provider import ways
@@ -160,10 +161,7 @@ def simulate(
     installed = _installed(plugins)
     known = installed.simulators()
     if not known:
-        raise UsageError(
-            "no simulator is installed: install a provider's plugin, like vidpoll-providers "
-            "(in a clone of vidpoll: pip install ./plugins/vidpoll-*)"
-        )
+        raise UsageError(f"no simulator is installed: install a provider's plugin, like {from_clone(PACK)}")
     wanted = names or tuple(known)
     for name in (*wanted, *options):
         if name not in known:

@@ -205,6 +205,8 @@ def test_wrong_arguments():
         match="max_bytes must be a whole number from 0 and keep one from 1, got max_bytes=-1, keep=5",
     ):
         LogFile("x.log", max_bytes=-1)
+    with pytest.raises(vidpoll.UsageError, match="keep=True"):
+        LogFile("x.log", keep=True)
 
 
 def test_a_disk_that_is_full_touches_no_wait(tmp_path):

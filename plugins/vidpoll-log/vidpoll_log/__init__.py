@@ -39,7 +39,7 @@ class LogFile(notify.Listener):
     ) -> None:
         self.path = os.fspath(path)
         self._line = _json_line if _wants_json(self.path, json) else _pairs
-        if not isinstance(max_bytes, int) or max_bytes < 0 or not isinstance(keep, int) or keep < 1:
+        if type(max_bytes) is not int or max_bytes < 0 or type(keep) is not int or keep < 1:  # True is an int, too
             raise vidpoll.UsageError(
                 f"{self.path}: max_bytes must be a whole number from 0 and keep one from 1, "
                 f"got max_bytes={max_bytes!r}, keep={keep!r}"

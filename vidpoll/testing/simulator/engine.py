@@ -193,9 +193,16 @@ class Simulator:
         self._troubles.pop(name, None)
         for origin in face.origins:
             port = self._ports.get(name, 0) if origin == "api" else 0
-            servers[origin] = Server(self._host, port, self._door(name, face, origin), max_body=face.max_body)
+            try:
+                servers[origin] = Server(self._host, port, self._door(name, face, origin), max_body=face.max_body)
+            except OSError as error:
+                raise self._taken(error, name, port) if port else error from None
         urls = {origin: server.origin for origin, server in servers.items()}
         face.attach(self._running(), f"{self._seed}:{name}", urls)
+
+    def _taken(self, error: OSError, name: str, port: int) -> OSError:
+        why = f"{error.strerror} (give {name!r} another port in ports, or leave it out for a free one)"
+        return OSError(error.errno, why, f"{self._host}:{port}")
 
     def _door(self, name: str, face: Face, origin: str) -> _Door:
         return _Door(name, face, origin, self._running(), self._exchanges[name], self._troubles, self._guard)
