@@ -17,6 +17,8 @@ import pytest
 FORM = {"token": "7", "prompt": "a lighthouse at dusk"}
 Answer = tuple[int, Mapping[str, Any]]
 View = Callable[..., Any]
+Make = Callable[[Mapping[str, str]], Answer]
+Look = Callable[[str], Answer]
 
 
 class _Flask:
@@ -46,16 +48,18 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.setitem(sys.modules, name, found)
 
 
-def _flask(space: Mapping[str, Any]) -> None:
+def _flask(space: Mapping[str, Any], simulator: Any) -> None:
+    def made(form: Mapping[str, str]) -> Answer:
+        sys.modules["flask"].request.form = form
+        return _of_view(space["make"]())
+
+    make: Make = made
+    look: Look = lambda ref: _of_view(space["look"](ref))  # noqa: E731
     if hasattr(space["app"], "test_client"):
         browser = space["app"].test_client()
-        _drive(
-            space,
-            lambda: _of_flask(browser.post("/clips", data=FORM)),
-            lambda ref: _of_flask(browser.get(f"/clips/{ref}")),
-        )
-    else:
-        _drive(space, lambda: _of_view(space["make"]()), lambda ref: _of_view(space["look"](ref)))
+        make = lambda form: _of_flask(browser.post("/clips", data=form))  # noqa: E731
+        look = lambda ref: _of_flask(browser.get(f"/clips/{ref}"))  # noqa: E731
+    _drive(space, simulator, make, look, polls=True)
 
 
 def _of_flask(response: Any) -> Answer:
@@ -66,21 +70,23 @@ def _of_view(came: Any) -> Answer:
     return (came[1], came[0]) if isinstance(came, tuple) else (200, came)
 
 
-def _django(space: Mapping[str, Any]) -> None:
-    def request(method: str) -> Any:
+def _django(space: Mapping[str, Any], simulator: Any) -> None:
+    def request(method: str, form: Mapping[str, str] = FORM) -> Any:
         if not hasattr(sys.modules["django"], "VERSION"):
-            return SimpleNamespace(method=method, POST=FORM)
+            return SimpleNamespace(method=method, POST=form)
         from django.conf import settings
         from django.test import RequestFactory
 
         if not settings.configured:
             settings.configure()
-        return RequestFactory().post("/", FORM) if method == "POST" else RequestFactory().get("/")
+        return RequestFactory().post("/", form) if method == "POST" else RequestFactory().get("/")
 
     _drive(
         space,
-        lambda: _of_django(space["make"](request("POST"))),
+        simulator,
+        lambda form: _of_django(space["make"](request("POST", form))),
         lambda ref: _of_django(space["look"](request("GET"), ref)),
+        polls=False,
     )
 
 
@@ -88,16 +94,24 @@ def _of_django(response: Any) -> Answer:
     return response.status_code, json.loads(response.content) if hasattr(response, "content") else response.body
 
 
-def _drive(space: Mapping[str, Any], make: Callable[[], Answer], look: Callable[[str], Answer]) -> None:
-    """A form that is sent twice is one job; it is looked at before and after its verdict."""
-    status, body = make()
-    assert (status, make()[1]) == (202, body)
+def _drive(space: Mapping[str, Any], simulator: Any, make: Make, look: Look, *, polls: bool) -> None:
+    """A form that is sent twice is one job; it is looked at before and after its verdict. Each mistake has its status.
+
+    `polls`: the view polls the provider itself, so it also reports an outage.
+    """
+    status, body = make(FORM)
+    assert (status, make(FORM)[1]) == (202, body)
+    assert make({**FORM, "prompt": "another one"})[0] == 400
+    assert [look(ref)[0] for ref in ("magicoal:another-one", "magicoal")] == [404, 404]
+    simulator.trouble("magicoal", status=503, seconds=1.0)
+    assert make({**FORM, "token": "8"})[0] == 503
+    simulator.trouble("magicoal", status=503, seconds=1.0)
     status, said = look(body["ref"])
     assert (status, said["state"], said["ended"]) in {(200, state, False) for state in ("queued", "running", "None")}
-    space["client"].wait(body["ref"])
+    assert (said.get("error") or "").startswith("HTTP 503") is polls
+    space["client"]().wait(body["ref"])
     status, said = look(body["ref"])
-    assert (status, said["state"], said["ended"]) == (200, "completed", True)
-    assert look("magicoal:another-one")[0] == 404
+    assert (status, said["state"], said["ended"], said.get("error")) == (200, "completed", True, None)
 
 
 DRIVERS = {"In a Flask view": _flask, "In a Django view": _django}
