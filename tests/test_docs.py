@@ -357,9 +357,7 @@ def test_a_recipe_runs(
         space["client"].close()
 
 
-def test_a_cancelled_task_loses_no_job(
-    vidpoll_simulator: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_cancelled_task_loses_no_job(vidpoll_simulator: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In asyncio: a task that is cancelled during its submit ends when the job is stored, and its wait ends with it."""
     monkeypatch.chdir(tmp_path)
     first, _ = re.findall(r"```python\n(.*?)asyncio.run", dict(RECIPES)["In asyncio"], re.DOTALL)
@@ -368,22 +366,22 @@ def test_a_cancelled_task_loses_no_job(
     begun, cancelled = threading.Event(), threading.Event()
 
     async def cancel() -> None:
-        task = asyncio.ensure_future(space["clip"](slow, "a sea"))
-        await asyncio.to_thread(begun.wait, 10.0)
-        task.cancel()
-        await asyncio.sleep(0.0)  # the task is told
-        cancelled.set()
-        with pytest.raises(asyncio.CancelledError):
-            await task
+        with vidpoll.Client(store="jobs.sqlite3") as client:
 
-    def submit(*what: str, **fields: object) -> vidpoll.Job:
-        begun.set()
-        assert cancelled.wait(10.0)
-        return client.submit(*what, **fields)
+            def submit(*what: str, **fields: object) -> vidpoll.Job:
+                begun.set()
+                assert cancelled.wait(10.0)
+                return client.submit(*what, **fields)
 
+            task = asyncio.ensure_future(space["clip"](SimpleNamespace(submit=submit, wait=client.wait), "a sea"))
+            await asyncio.to_thread(begun.wait, 10.0)
+            task.cancel()
+            asyncio.get_running_loop().call_later(0.01, cancelled.set)
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    asyncio.run(cancel())
     with vidpoll.Client(store="jobs.sqlite3") as client:
-        slow = SimpleNamespace(submit=submit, wait=client.wait)
-        asyncio.run(cancel())
         (job,) = client.store.unfinished()
     assert (job.final, vidpoll_simulator.submissions("magicoal")) == (False, 1)
 
@@ -467,7 +465,19 @@ def test_the_retries_of_the_page() -> None:
 
 # -- from-sdks.md -----------------------------------------------------------------------------------------------------
 
-SDKS = re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", page("from-sdks.md"), re.DOTALL | re.MULTILINE)
+FROM_SDKS = page("from-sdks.md")
+SDKS = re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", FROM_SDKS, re.DOTALL | re.MULTILINE)
+
+
+def test_a_wait_for_a_job_of_an_sdk(vidpoll_simulator: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The block above the SDKs: the SDK submits, vidpoll waits and saves the file."""
+    monkeypatch.chdir(tmp_path)
+    sdk = MagicMock()
+    sdk.predictions.create.return_value.id = vidpoll_simulator.seed_job("replicate", "model", age=3600.0)
+    monkeypatch.setitem(sys.modules, "replicate", sdk)
+    (block,) = re.findall(r"```python\n(.*?)```", FROM_SDKS.partition("\n## ")[0], re.DOTALL)
+    exec(compile(block, "from-sdks.md: only the wait", "exec"), {})
+    assert len(list(tmp_path.glob("clips/*.mp4"))) == 1
 
 
 def test_before_and_after_an_sdk(vidpoll_simulator: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
