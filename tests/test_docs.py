@@ -357,33 +357,36 @@ def test_a_recipe_runs(
         space["client"].close()
 
 
-def test_a_cancelled_task_loses_no_job(vidpoll_simulator: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In asyncio: a task that is cancelled during its submit ends when the job is stored, and its wait ends with it."""
+def test_a_cancelled_recipe_loses_no_job(
+    vidpoll_simulator: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In asyncio: what is cancelled while its jobs are submitted ends when all of them are stored."""
     monkeypatch.chdir(tmp_path)
     first, _ = re.findall(r"```python\n(.*?)asyncio.run", dict(RECIPES)["In asyncio"], re.DOTALL)
     space: dict[str, Any] = {}
     exec(compile(first, "cookbook.md: In asyncio", "exec"), space)
-    begun, cancelled = threading.Event(), threading.Event()
+    begun, sent = threading.Barrier(3), {prompt: threading.Event() for prompt in ("a lighthouse", "a harbour")}
+    submit = vidpoll.Client.submit
+
+    def slow(client: vidpoll.Client, *what: str, prompt: str) -> vidpoll.Job:
+        begun.wait(10.0)
+        assert sent[prompt].wait(10.0)
+        return submit(client, *what, prompt=prompt)
 
     async def cancel() -> None:
-        with vidpoll.Client(store="jobs.sqlite3") as client:
+        task = asyncio.ensure_future(space["main"]())
+        await asyncio.to_thread(begun.wait, 10.0)
+        task.cancel()
+        for number, event in enumerate(sent.values()):
+            asyncio.get_running_loop().call_later(0.01 + 0.2 * number, event.set)
+        with pytest.raises(asyncio.CancelledError):
+            await task
 
-            def submit(*what: str, **fields: object) -> vidpoll.Job:
-                begun.set()
-                assert cancelled.wait(10.0)
-                return client.submit(*what, **fields)
-
-            task = asyncio.ensure_future(space["clip"](SimpleNamespace(submit=submit, wait=client.wait), "a sea"))
-            await asyncio.to_thread(begun.wait, 10.0)
-            task.cancel()
-            asyncio.get_running_loop().call_later(0.01, cancelled.set)
-            with pytest.raises(asyncio.CancelledError):
-                await task
-
+    monkeypatch.setattr(vidpoll.Client, "submit", slow)
     asyncio.run(cancel())
     with vidpoll.Client(store="jobs.sqlite3") as client:
-        (job,) = client.store.unfinished()
-    assert (job.final, vidpoll_simulator.submissions("magicoal")) == (False, 1)
+        kept = client.store.jobs()
+    assert ({each.sent["prompt"] for each in kept}, vidpoll_simulator.submissions("magicoal")) == ({*sent}, 2)
 
 
 def _as_told(title: str, folder: Path) -> None:
