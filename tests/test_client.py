@@ -660,6 +660,11 @@ def test_a_wrong_keyword_of_a_client_names_client() -> None:
     [
         ({"patience": "60"}, "patience must be a number of seconds, above 0, got '60' (text): patience=60"),
         ({"http_timeout": ("10", 30)}, "like (10, 30), got ('10', 30) (text): http_timeout=(10, 30)"),
+        ({"patience": "6e1"}, "got '6e1' (text): patience=60.0"),
+        ({"patience": "-5"}, "above 0, got '-5'"),
+        ({"patience": "nan"}, "above 0, got 'nan'"),
+        ({"patience": "inf"}, "above 0, got 'inf'"),
+        ({"http_timeout": ("10", "-3")}, "like (10, 30), got ('10', '-3')"),
         ({"http_timeout": "30"}, "like (10, 30), got '30'"),
         ({"http_timeout": 30}, "like (10, 30), got 30"),
         (
@@ -667,10 +672,15 @@ def test_a_wrong_keyword_of_a_client_names_client() -> None:
             "parts must be a whole number from 1 to 1024, got True",
         ),
         ({"accounts": {"a": vidpoll.Account("a", parts="2")}}, "1024, got '2' (text): parts=2"),  # type: ignore[arg-type]
+        ({"accounts": {"a": vidpoll.Account("a", parts="010")}}, "got '010' (text): parts=10"),  # type: ignore[arg-type]
+        *(
+            ({"accounts": {"a": vidpoll.Account("a", parts=text)}}, f"1024, got {text!r}")  # type: ignore[arg-type]
+            for text in ("2.5", "1e2", "0", "2000", "many", "9" * 39)
+        ),
     ],
 )
 def test_a_number_as_text_is_shown_as_a_number(options: Any, said: str) -> None:
-    """The end of the message is what to write."""
+    """The end of the message is what to write; nothing that would be refused again is suggested."""
     with pytest.raises(vidpoll.UsageError) as caught:
         vidpoll.Client(discover=False, **options)
     assert str(caught.value).endswith(said)
