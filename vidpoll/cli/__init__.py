@@ -72,8 +72,8 @@ COMMANDS = {
 ABOUT = "Submit AI video jobs to any provider, wait for them, and save the videos. A job's reference is ACCOUNT:ID."
 CODES = """\
 exit codes: 0 completed; 1 not completed, refused, or a file could not be saved; 2 wrong usage;
-            3 outcome unknown (the job continues at the provider); 130 interrupted; 143 ended by SIGTERM.
-            For several jobs, the highest of their codes
+            3 outcome unknown (the job continues at the provider); 4 rows of a batch still wait;
+            130 interrupted; 143 ended by SIGTERM. For several jobs, the highest of their codes
 keys:       read only from environment variables, like MAGICOAL_API_KEY, because a key on a command line stays in
             the shell's history; `vidpoll providers NAME` lists the variables
 debugging:  VIDPOLL_DEBUG=1 shows tracebacks, VIDPOLL_TRACE=1 shows every hook call, VIDPOLL_DISABLE=name,name
