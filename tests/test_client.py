@@ -428,7 +428,7 @@ def test_a_list_that_this_account_cannot_ask_for_is_not_where_to_look() -> None:
 def test_a_submit_that_nobody_receives_is_tried_for_a_minute(
     patience: float, most: float, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Each try is told with how long they go on; then the error says that nothing was sent."""
+    """Each fault is told with the time of the last try at the latest; then the error says that nothing was sent."""
     t = talk([ConnectionRefusedError()], patience=patience)
     begun = t.clock.now
     with pytest.raises(vidpoll.ServerError, match="Nothing was sent and nothing was bought"):
@@ -436,7 +436,7 @@ def test_a_submit_that_nobody_receives_is_tried_for_a_minute(
     assert most - 2 * FLOOR <= t.clock.now - begun <= most
     said = [record.getMessage() for record in caplog.records if record.name == "vidpoll.again"]
     assert len(said) == len(t.requests) - 1
-    assert said[0].endswith(f"giving up in {most:.0f} s")
+    assert said[0].endswith(f"last try within {most:.0f} s")
 
 
 # -- list, quota, cancel, delete --------------------------------------------------------------------------------------
