@@ -9,7 +9,6 @@ No command is defined in this file, and no command calls sys.exit.
 from __future__ import annotations
 
 import argparse
-import difflib
 import logging
 import os
 import sys
@@ -22,6 +21,7 @@ from typing import Any
 import vidpoll
 from vidpoll import redact
 from vidpoll.clock import Clock, SystemClock
+from vidpoll.similar import similar
 
 from . import (
     batch,
@@ -134,7 +134,7 @@ def _run(arguments: list[str], context: Context) -> int:
         if name in ("-h", "--help", ""):
             context.out.text(_help(commands))
             return 0 if name else USAGE
-    close = difflib.get_close_matches(name, commands, 1)
+    close = similar(name, commands)
     meant = f" did you mean {close[0]!r}?" if close else ""
     raise vidpoll.UsageError(f"no command {redact.text(name, limit=60)!r}:{meant} see vidpoll --help")
 
