@@ -237,7 +237,7 @@ def test_everything_wrong_is_told_at_once(run: Run, server: Server, tmp_path: Pa
         ([*NIGHT, "--until", "25:00"], "--until must be a time of day like '07:00', or a date and time like "),
         ([*NIGHT, "--until", "2020-01-01T00:00"], "--until must be in the future, got '2020-01-01T00:00'"),
         ([*NIGHT, "--budget", "40"], "--budget must be an amount above 0 with its unit, like '40 USD' or "),
-        ([*NIGHT, "--price", "shop=1USD"], "--price 'shop' must name ACCOUNT/KIND, like 'kling/t2v'"),
+        ([*NIGHT, "--price", "shop=1USD"], "--price 'shop' must name ACCOUNT/KIND, like 'kling/text2video'"),
         ([*NIGHT, "--price", "shop/clip=1"], "--price 'shop/clip' must be an amount with its unit, like "),
         ([*NIGHT, "--price", "shop/clap=1USD"], "shop: no submit operation 'clap'; it has: clip"),
         ([*NIGHT, "--price", "1USD"], "batch: argument --price: '1USD' is not ACCOUNT/KIND=AMOUNT, like "),

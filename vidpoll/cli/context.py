@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import codecs
 import contextlib
-import difflib
 import math
 import os
 import re
@@ -19,6 +18,7 @@ import vidpoll
 from vidpoll import redact
 from vidpoll.arguments import store_url
 from vidpoll.clock import Clock
+from vidpoll.similar import similar
 
 from .heartbeat import Heart
 from .output import Output
@@ -338,7 +338,7 @@ class Parser(argparse.ArgumentParser):
     def _meant(self, message: str) -> str:
         """The options that may have been meant by unknown ones."""
         unknown = re.findall(r"(?<!\S)--[\w-]+", message.partition("unrecognized arguments: ")[2])
-        close = [difflib.get_close_matches(each, self._option_string_actions, 1) for each in unknown]
+        close = [similar(each, self._option_string_actions) for each in unknown]
         named = " or ".join(dict.fromkeys(name for names in close for name in names))
         return f" did you mean {named}?" if named else ""
 
