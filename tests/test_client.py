@@ -428,7 +428,7 @@ def test_a_list_that_this_account_cannot_ask_for_is_not_where_to_look() -> None:
 def test_a_submit_that_nobody_receives_is_tried_for_a_minute(
     patience: float, most: float, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Each try is told with how long they go on; then the error says that nothing was sent."""
+    """Each fault is told with the time of the last try at the latest; then the error says that nothing was sent."""
     t = talk([ConnectionRefusedError()], patience=patience)
     begun = t.clock.now
     with pytest.raises(vidpoll.ServerError, match="Nothing was sent and nothing was bought"):
@@ -436,7 +436,7 @@ def test_a_submit_that_nobody_receives_is_tried_for_a_minute(
     assert most - 2 * FLOOR <= t.clock.now - begun <= most
     said = [record.getMessage() for record in caplog.records if record.name == "vidpoll.again"]
     assert len(said) == len(t.requests) - 1
-    assert said[0].endswith(f"giving up in {most:.0f} s")
+    assert said[0].endswith(f"last try within {most:.0f} s")
 
 
 # -- list, quota, cancel, delete --------------------------------------------------------------------------------------
@@ -660,6 +660,11 @@ def test_a_wrong_keyword_of_a_client_names_client() -> None:
     [
         ({"patience": "60"}, "patience must be a number of seconds, above 0, got '60' (text): patience=60"),
         ({"http_timeout": ("10", 30)}, "like (10, 30), got ('10', 30) (text): http_timeout=(10, 30)"),
+        ({"patience": "6e1"}, "got '6e1' (text): patience=60.0"),
+        ({"patience": "-5"}, "above 0, got '-5'"),
+        ({"patience": "nan"}, "above 0, got 'nan'"),
+        ({"patience": "inf"}, "above 0, got 'inf'"),
+        ({"http_timeout": ("10", "-3")}, "like (10, 30), got ('10', '-3')"),
         ({"http_timeout": "30"}, "like (10, 30), got '30'"),
         ({"http_timeout": 30}, "like (10, 30), got 30"),
         (
@@ -667,10 +672,15 @@ def test_a_wrong_keyword_of_a_client_names_client() -> None:
             "parts must be a whole number from 1 to 1024, got True",
         ),
         ({"accounts": {"a": vidpoll.Account("a", parts="2")}}, "1024, got '2' (text): parts=2"),  # type: ignore[arg-type]
+        ({"accounts": {"a": vidpoll.Account("a", parts="010")}}, "got '010' (text): parts=10"),  # type: ignore[arg-type]
+        *(
+            ({"accounts": {"a": vidpoll.Account("a", parts=text)}}, f"1024, got {text!r}")  # type: ignore[arg-type]
+            for text in ("2.5", "1e2", "0", "2000", "many", "9" * 39)
+        ),
     ],
 )
 def test_a_number_as_text_is_shown_as_a_number(options: Any, said: str) -> None:
-    """The end of the message is what to write."""
+    """The end of the message is what to write; nothing that would be refused again is suggested."""
     with pytest.raises(vidpoll.UsageError) as caught:
         vidpoll.Client(discover=False, **options)
     assert str(caught.value).endswith(said)

@@ -27,6 +27,7 @@ import pytest
 import vidpoll
 import vidpoll.testing
 from vidpoll import declare, errors, hookspecs
+from vidpoll.batch.retries import Retries, after_failure
 from vidpoll.cli import main
 from vidpoll.job_state import TABLE, Kind, Phase
 from vidpoll.plugins import Plugins
@@ -458,12 +459,50 @@ def test_the_first_night(film: Path, vidpoll_simulator: Any, capsys: pytest.Capt
     assert vidpoll_simulator.submissions("magicoal") == 3 + 3 + 1
 
 
+AGAIN: dict[str, Any] = {
+    "--retries": (3, 3),
+    "--retries-paid": (2, 9),
+    "the smaller of the two": (2, 3),
+    "--retries-paid, at most 5": (2, 5),
+    "5": (5, 5),
+    "0": (0, 0),
+    "the account sleeps": "sleep",
+    "the account stops": "stop",
+}
+"""What a cell of the table means: the number of tries with `--retries 3` and `--retries-paid` 2 or 9."""
+
+
+def bought_again(category: str, charged: bool | None) -> Any:
+    """The same by the code."""
+    ways = [
+        [after_failure(category, charged, {category: n}, Retries(3, paid)).value for n in range(10)] for paid in (2, 9)
+    ]
+    return ways[0][0] if ways[0][0] in ("sleep", "stop") else tuple(way.count("again") for way in ways)
+
+
 def test_the_retries_of_the_page() -> None:
-    """Each class that there is stands in the table."""
+    """Each class that there is stands in the table, and what follows is what the code decides."""
     table = BATCH.partition("## Retries")[2].partition("## ")[0]
-    assert {word for row in re.findall(r"^\| (`.*?) \|", table, re.M) for word in re.findall("`(.*?)`", row)} == {
-        *errors.CATEGORIES
+    rows = [re.split(r" ?\| ?", row)[1:-1] for row in re.findall(r"^\| .*", table, re.M)[2:]]
+    said = {word: row[1:] for row in rows for word in re.findall("`(.*?)`", row[0]) or [""]}
+    assert {*said} == {"", *errors.CATEGORIES}
+    assert {word: [AGAIN[cell.replace("`", "")] for cell in row] for word, row in said.items()} == {
+        word: [bought_again(word, charged) for charged in (False, None, True)] for word in said
     }
+
+
+def test_what_may_be_paid_twice_is_said_where_it_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    """A failure of unknown charge that the default buys again, and `--retries 0` does not."""
+    twice = [
+        word
+        for word in errors.CATEGORIES
+        if [after_failure(word, None, {}, Retries(free)).value for free in (0, 1)] == ["fail", "again"]
+    ]
+    assert twice == ["internal", "expired"]
+    assert main(["batch", "--help"]) == 0
+    for text in (capsys.readouterr().out, inspect.getdoc(vidpoll.Client.batch) or ""):
+        assert "(internal, expired)" in (line := " ".join(text.split()))
+        assert "may be paid twice" in line
 
 
 # -- from-sdks.md -----------------------------------------------------------------------------------------------------

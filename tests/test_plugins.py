@@ -636,7 +636,25 @@ def test_an_unknown_provider_of_a_client_that_discovers_nothing() -> None:
     with pytest.raises(
         vidpoll.UnknownProvider, match="did you mean 'vidu' or 'vidi'\\? with discover=False only these are known: "
     ):
-        near.provider("vidux")
+        near.provider("vid")
+
+
+def test_a_name_that_is_not_close_is_no_hint() -> None:
+    """It would only mislead."""
+    plugins = Plugins([Plugin(replace(ACME, name="openai"))], discover=False)
+    with pytest.raises(vidpoll.UnknownProvider) as caught:
+        plugins.provider("nope")
+    assert str(caught.value) == "no provider 'nope': with discover=False only these are known: openai"
+
+
+def test_an_unknown_provider_where_none_is_installed(site: Callable[..., None]) -> None:
+    """It reads well there, too."""
+    site("try-acme", {})
+    with pytest.raises(vidpoll.UnknownProvider) as caught:
+        Plugins().provider("nope")
+    assert str(caught.value) == f"no provider 'nope': none is installed; install some with {PACKED}; {OWN}"
+    with pytest.raises(vidpoll.UnknownProvider, match=r"'nope': with discover=False none is known$"):
+        Plugins(discover=False).provider("nope")
 
 
 def test_an_unknown_provider_names_the_broken_plugin(installed: Any) -> None:
@@ -645,7 +663,7 @@ def test_an_unknown_provider_names_the_broken_plugin(installed: Any) -> None:
     plugins = Plugins()
     with pytest.raises(vidpoll.UnknownProvider, match=r"the plugin acme \(vidpoll-acme\) is broken: does not import"):
         plugins.provider("acme")
-    with pytest.raises(vidpoll.UnknownProvider, match="installed: none; the plugin acme is broken: does not import"):
+    with pytest.raises(vidpoll.UnknownProvider, match="none is installed; the plugin acme is broken: does not import"):
         plugins.provider("acme-video")
 
 

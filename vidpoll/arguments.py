@@ -16,7 +16,7 @@ from .job import OF_BATCHES, Job
 from .model import check_account_name, is_number
 from .net.accounts import Account
 from .net.threaded import Threaded
-from .number_errors import is_whole, number_error
+from .number_errors import check_number, is_whole
 from .pacing.schedules import Schedule
 from .storage.records import PARTS, VIDEO, WantedFiles
 
@@ -42,6 +42,11 @@ def as_jobs(jobs: Iterable[Job | str], what: str) -> list[Job]:
     return [as_job(job) for job in jobs]
 
 
+def whole(value: object) -> bool:
+    """Whether it is an int of 1 or more."""
+    return is_whole(value, 1)
+
+
 def positive(value: object) -> bool:
     """Whether it is a finite number above 0."""
     return is_number(value) and value > 0 and math.isfinite(value)  # type: ignore[operator,arg-type]  # it is a number
@@ -55,25 +60,25 @@ def check_accounts(accounts: Mapping[str, Account]) -> dict[str, Account]:
         check_account_name(name)
         if not isinstance(account, Account):
             raise UsageError(f"accounts[{name!r}]: must be a vidpoll.Account, got {type(account).__name__}")
-        if not is_whole(account.parts, 1) or account.parts > PARTS:
-            raise number_error(f"accounts[{name!r}]: parts", f"a whole number from 1 to {PARTS}", account.parts)
+        must = f"a whole number from 1 to {PARTS}"
+        check_number(f"accounts[{name!r}]: parts", must, account.parts, lambda value: whole(value) and value <= PARTS)
     return dict(accounts)
 
 
 def check_http_timeout(http_timeout: Any) -> tuple[float, float]:
     """(connect, read) in seconds."""
-    if not (isinstance(http_timeout, Sequence) and len(http_timeout) == 2 and all(map(positive, http_timeout))):
-        must = "two numbers of seconds, (connect, read), above 0, like (10, 30)"
-        if isinstance(http_timeout, str):  # without its quotes it is no pair yet
-            raise UsageError(f"http_timeout must be {must}, got {http_timeout!r:.80}")
-        raise number_error("http_timeout", must, http_timeout)
+    must = "two numbers of seconds, (connect, read), above 0, like (10, 30)"
+    check_number("http_timeout", must, http_timeout, _is_pair)
     return float(http_timeout[0]), float(http_timeout[1])
+
+
+def _is_pair(value: object) -> bool:
+    return isinstance(value, Sequence) and len(value) == 2 and all(map(positive, value))
 
 
 def check_patience(patience: float) -> float:
     """Seconds above 0."""
-    if not positive(patience):
-        raise number_error("patience", "a number of seconds, above 0", patience)
+    check_number("patience", "a number of seconds, above 0", patience, positive)
     return patience
 
 
@@ -123,12 +128,9 @@ def serving(
     """The accounts that `Client.serve` is called with, each once; None for all. Checks its other arguments."""
     if isinstance(accounts, str):
         raise UsageError(f"serve({accounts!r}): pass a list of accounts: serve([{accounts!r}])")
-    if not is_whole(capacity, 1):
-        raise number_error("capacity", "a whole number of jobs, 1 or more", capacity)
-    if seconds is not None and not (is_number(seconds) and seconds >= 0):
-        raise number_error("seconds", "a number of seconds (0 or more) or None (no limit)", seconds)
-    if not positive(timeout):
-        raise number_error("timeout", "a number of seconds, above 0", timeout)
+    check_number("capacity", "a whole number of jobs, 1 or more", capacity, whole)
+    _check_seconds("seconds", seconds)
+    check_number("timeout", "a number of seconds, above 0", timeout, positive)
     if accounts is None:
         return None
     names = tuple(dict.fromkeys(accounts))
@@ -178,8 +180,13 @@ def check_pacing(pacing: Schedule) -> Schedule:
 
 def check_timeout(timeout: object) -> None:
     """Seconds, or None."""
-    if timeout is not None and not (is_number(timeout) and timeout >= 0):  # type: ignore[operator]  # it is a number
-        raise number_error("timeout", "a number of seconds (0 or more) or None (no limit)", timeout)
+    _check_seconds("timeout", timeout)
+
+
+def _check_seconds(name: str, value: object) -> None:
+    if value is not None:
+        must = "a number of seconds (0 or more) or None (no limit)"
+        check_number(name, must, value, lambda seconds: is_number(seconds) and seconds >= 0)
 
 
 def check_waiting(timeout: object, stop: object, on_event: object) -> None:
@@ -199,11 +206,10 @@ def check_file(path: object) -> Path:
 
 
 def saving(
-    jobs: Sequence[Job], download: str | Path | Iterable[WantedFiles] | None, kinds: Any, parallel: object
+    jobs: Sequence[Job], download: str | Path | Iterable[WantedFiles] | None, kinds: Any, parallel: int
 ) -> Saving | None:
     """The files that a wait for these jobs saves, or None if it saves no files."""
-    if not is_whole(parallel, 1):
-        raise number_error("parallel", "a whole number of jobs to download at once, 1 or more", parallel)
+    check_number("parallel", "a whole number of jobs to download at once, 1 or more", parallel, whole)
     check_kinds(kinds)
     if download is None:
         if kinds is not None:
@@ -248,8 +254,8 @@ def check_download(target: str | Path, kinds: object, timeout: object, max_bytes
     check_kinds(kinds)
     place = _check_target(target, "target")
     check_timeout(timeout)
-    if max_bytes is not None and not is_whole(max_bytes, 1):
-        raise number_error("max_bytes", "a whole number of bytes (1 or more) or None (no limit)", max_bytes)
+    if max_bytes is not None:
+        check_number("max_bytes", "a whole number of bytes (1 or more) or None (no limit)", max_bytes, whole)
     if on_progress is not None and not callable(on_progress):
         raise UsageError(f"on_progress={on_progress!r}: must be a function that takes one event")
     return place

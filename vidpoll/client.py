@@ -369,10 +369,12 @@ class Client(ClientBase):
         by default that of the source file. `into`: the folder for the files, by default `name`; `file`: their template.
 
         `budget` ("40 USD") bounds the money, `limit` the number of jobs, `until` ("07:00") the time of the last submit.
-        `price` sets prices that no other source knows ({"kling/t2v": "0.35USD"}). `slots`: unfinished jobs at once, by
-        account; by default what the provider says or its refusals show. `retries`: tries after a fault, `retries_paid`
-        after a failure that is charged. `only`: only these keys. `retry_failed`: also rows that failed for good.
-        `changed`: "keep" or "again", for bought rows whose fields changed. `report`: a .csv or .jsonl of all rows.
+        `price` ({"kling/text2video": "0.35USD"}, or a function of the row) overrides every other source. `slots`:
+        unfinished jobs at once, by account; by default what the provider says or its refusals show. `retries`: tries
+        after a failure that was not charged. A fault of the provider (internal, expired) is tried again also if the
+        charge is unknown, so the row may be paid twice. `retries_paid`: tries after a failure that was charged, or a
+        moderated video whose charge is unknown. `only`: only these keys. `retry_failed`: also rows that failed for
+        good. `changed`: "keep" or "again", if fields of a bought row changed. `report`: a .csv or .jsonl of all rows.
 
         Nothing is submitted before the Batch is iterated; a second run resumes the batch. Needs a store. Raises
         BatchInvalid with every problem of the rows, UsageError for wrong arguments.

@@ -71,7 +71,7 @@ class ClientBase:
         self._clock = clock or SystemClock()
         self._transport = arguments.open_transport(transport, self._plugins)
         self._closed = False
-        self._serves = ForkLock()
+        self._serves = ForkLock(threading.RLock)  # reentrant: a signal handler may close the client
         self._serving = 0  # the process that serves
         self._server = 0  # its thread
         self._ending, self._served = threading.Event(), threading.Event()
@@ -100,11 +100,11 @@ class ClientBase:
         If another thread is in `serve`, that ends first, as by its `stop`: within about a second, or when the hook that
         it is calling returns (after 10 s it is not waited for). In a hook of `serve`, the client closes when it ends.
         """
-        self._ending.set()
-        if self._serving == os.getpid():
-            in_serve = self._server == threading.get_ident()
-            if in_serve or self._served.wait(_HANGS):
-                return
+        with self._serves:
+            self._ending.set()
+            serving, in_serve = self._serving == os.getpid(), self._server == threading.get_ident()
+        if serving and (in_serve or self._served.wait(_HANGS)):
+            return
         self._close()
 
     def _close(self) -> None:
@@ -116,19 +116,23 @@ class ClientBase:
     def _alone(self) -> Iterator[None]:
         """The only `serve` of this client; if the client is closed meanwhile, that takes effect at the end."""
         with self._serves:
-            if self._closed:
+            if self._closed or self._ending.is_set():
                 raise UsageError(_CLOSED)
             if self._serving == os.getpid():  # a forked child may serve as well
                 raise UsageError("this client is already serving; make another client to serve more")
-            self._serving, self._server = os.getpid(), threading.get_ident()
             self._served.clear()
+            self._serving, self._server = os.getpid(), threading.get_ident()
         try:
             yield
         finally:
-            self._serving = 0
-            if self._ending.is_set():
-                self._close()
-            self._served.set()
+            with self._serves:
+                self._serving = 0
+                ending = self._ending.is_set()
+            try:
+                if ending:
+                    self._close()
+            finally:
+                self._served.set()
 
     @property
     def providers(self) -> Mapping[str, Provider]:

@@ -26,7 +26,7 @@ from .errors import (
 from .events import Event, money, percent
 from .job_state import Change, JobState, Moment, Phase
 from .model import NO_REASON, Asset, Cost, Exchange, Problem, Snapshot, State, is_number, parse_reference, same_id
-from .number_errors import number_error
+from .number_errors import check_number
 
 MAX_THUMBNAIL = 5_000_000
 """Bytes: a larger thumbnail is not fetched."""
@@ -150,8 +150,8 @@ class Job:
 
     @give_up_at.setter
     def give_up_at(self, at: float | None) -> None:
-        if not (at is None or is_number(at)):
-            raise number_error("give_up_at", "Unix seconds, or None (no deadline)", at)
+        if at is not None:
+            check_number("give_up_at", "Unix seconds, or None (no deadline)", at, is_number)
         self.known = self.known._replace(give_up_at=at)
 
     @property

@@ -8,7 +8,8 @@ from typing import Any
 from . import redact
 from .errors import PluginError, UsageError, VidpollError
 from .installing import from_clone
-from .plugins import Plugins, _close, _said
+from .plugins import Plugins, _said
+from .similar import similar
 
 TRANSPORTS = {"curl": "vidpoll-curl"}
 """This project's transports other than "requests", and the distributions that provide them."""
@@ -65,7 +66,7 @@ def _no_transport(plugins: Plugins, name: str, known: set[str]) -> str:
     for report in plugins.problems:
         if report.name == name:
             return f"the transport {name} ({report.distribution}) is broken: {report.problem}"
-    meant = _close(name, {*known, *TRANSPORTS})[:1]
+    meant = similar(name, {*known, *TRANSPORTS})
     said = f"did you mean {meant[0]!r}? " if meant and meant[0] != name else ""
     wanted = TRANSPORTS.get(meant[0]) if meant and meant[0] not in known else None
     install = f"; install {from_clone(wanted)}" if wanted else ""

@@ -1,21 +1,27 @@
-"""What a caller reads who gives something else than the number that an argument must be."""
+"""The check of an argument that must be a number, and the message that its caller reads."""
 
 from __future__ import annotations
 
-from typing import TypeGuard
+from collections.abc import Callable
+from typing import Any, TypeGuard
 
 from .errors import UsageError
 
 
-def number_error(name: str, must: str, value: object) -> UsageError:
-    """NAME must be …, got VALUE; a number in a text is shown as it must be written. `name` may have a place before it.
+def check_number(name: str, must: str, value: object, accepts: Callable[[Any], bool]) -> None:
+    """Raise UsageError unless `accepts(value)`: NAME must be …, got VALUE. `name` may have a place before it.
 
-    >>> print(number_error("timeout", "a number of seconds", "900"))
-    timeout must be a number of seconds, got '900' (text): timeout=900
+    If a text holds a number that would be accepted, the message ends with that number.
+
+    >>> check_number("timeout", "a number of seconds", "900", lambda value: isinstance(value, int))
+    Traceback (most recent call last):
+    vidpoll.errors.UsageError: timeout must be a number of seconds, got '900' (text): timeout=900
     """
-    number = _unquoted(value)
-    way = f" (text): {name.rpartition(' ')[2]}={number}" if number else ""
-    return UsageError(f"{name} must be {must}, got {value!r:.80}{way}")
+    if accepts(value):
+        return
+    meant = _read(value)
+    way = f" (text): {name.rpartition(' ')[2]}={meant!r}" if accepts(meant) else ""
+    raise UsageError(f"{name} must be {must}, got {value!r:.80}{way}")
 
 
 def is_whole(value: object, least: int) -> TypeGuard[int]:
@@ -23,14 +29,14 @@ def is_whole(value: object, least: int) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
-def _unquoted(value: object) -> str:
-    """A number in a text, or a tuple or list with such texts, without quotes; "" for all else."""
-    if isinstance(value, (tuple, list)) and any(map(_unquoted, value)):
-        return f"({', '.join(_unquoted(each) or repr(each) for each in value)})"
-    if not isinstance(value, str):
-        return ""
-    try:
-        float(value)
-    except ValueError:
-        return ""
-    return value.strip() if len(value) < 40 and any(map(str.isdigit, value)) else ""
+def _read(value: object) -> object:
+    """The number in a text, or a tuple with the numbers in its texts; any other value unchanged."""
+    if isinstance(value, (tuple, list)):
+        return tuple(map(_read, value))
+    if isinstance(value, str) and len(value) < 40:
+        for number in (int, float):
+            try:
+                return number(value)
+            except ValueError:
+                continue
+    return value

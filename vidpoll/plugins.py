@@ -47,6 +47,7 @@ from .fork_lock import ForkLock
 from .installing import NEW_PLUGIN, PACK, from_clone
 from .job import Job
 from .provider import Provider
+from .similar import similar
 
 log = logging.getLogger("vidpoll")
 
@@ -266,7 +267,7 @@ class Plugins:
         for caller in self.manager.get_hookcallers(plugin) or ():
             impl = next(impl for impl in caller.get_hookimpls() if impl.plugin is plugin)
             if caller.spec is None:
-                close = _close(caller.name, _SPECS)
+                close = similar(caller.name, _SPECS)
                 meant = f"; did you mean {close[0]}?" if close else ""
                 warn(f"plugin {impl.plugin_name}: there is no hook {caller.name}{meant}")
             else:
@@ -330,16 +331,18 @@ class Plugins:
             report = broken[0]
             raise UnknownProvider(f"the plugin {name} ({report.distribution}) is broken: {report.problem}")
         shown = redact.text(name, limit=60)
-        close = _close(name, self.names)
+        close = similar(name, self.names, 3)
         meant = f"did you mean {' or '.join(map(repr, close))}? " if close else ""
         skipped = "".join(f"; the plugin {report.name} is broken: {report.problem}" for report in self.problems)
-        names = f"{', '.join(self.names) or 'none'}{skipped}"
+        names = ", ".join(self.names)
         if not self._discover:
-            raise UnknownProvider(f"no provider {shown!r}: {meant}with discover=False only these are known: {names}")
+            known = f"with discover=False {f'only these are known: {names}' if names else 'none is known'}{skipped}"
+            raise UnknownProvider(f"no provider {shown!r}: {meant}{known}")
+        installed = f"installed: {names}" if names else "none is installed"
         pack = any(report.distribution == PACK for report in self.reports)
-        more = [] if pack else [f"install more with {from_clone(PACK)}"]
+        more = [] if pack else [f"install {'more with' if names else 'some with'} {from_clone(PACK)}"]
         more += [] if close else [NEW_PLUGIN]
-        raise UnknownProvider("; ".join([f"no provider {shown!r}: {meant}installed: {names}", *more]))
+        raise UnknownProvider("; ".join([f"no provider {shown!r}: {meant}{installed}{skipped}", *more]))
 
     def named(self, hook: str, name: str) -> list[str]:
         """Load the entry point of that hook and name, discovered or not. Returns the names of all that hook's ones."""
@@ -487,13 +490,6 @@ _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 def switched_off(environ: Mapping[str, str]) -> set[str]:
     """The entry points that `VIDPOLL_DISABLE` names."""
     return {name.strip() for name in environ.get("VIDPOLL_DISABLE", "").split(",")}
-
-
-def _close(name: str, names: Iterable[str]) -> list[str]:
-    """The names that the user may have meant, the nearest first."""
-    from difflib import get_close_matches  # rarely needed, and slower to import than this module
-
-    return get_close_matches(name, list(names), 3)
 
 
 def _said(error: BaseException) -> str:

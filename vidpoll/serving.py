@@ -243,9 +243,13 @@ class Serving:
             self.keeper.store.give([shard])
             self._later[shard.account] = now + MINUTE
             return
-        while kept:
-            self._begin(kept[:SOME], now, had_an_owner=shard.fence > 1)
-            kept = kept[SOME:]
+        try:
+            while kept:
+                self._begin(kept[:SOME], now, had_an_owner=shard.fence > 1)
+                kept = kept[SOME:]
+        except BaseException:  # the next check loads the shard anew, if it is still ours then
+            self._drop([shard])
+            raise
         self._shards.add(shard)
         self._mark = min(self._mark, mark)
 
@@ -255,11 +259,15 @@ class Serving:
             return
         log.warning("%d shards now belong to another process", len(lost))
         self._shards.difference_update(lost)
-        watches = [watch for ref, watch in self._watches.items() if any(shard.has(ref) for shard in lost)]
+        run.let_go(self._drop(lost))
+
+    def _drop(self, shards: Collection[Shard]) -> list[ServedWatch]:
+        """Stop serving the jobs of these shards, and write nothing about them. Returns their watches."""
+        watches = [watch for ref, watch in self._watches.items() if any(shard.has(ref) for shard in shards)]
         for watch in watches:
             del self._watches[watch.job.ref]
         self.jobs.leave([watch.job for watch in watches], lost=True)
-        run.let_go(watches)
+        return watches
 
     def _take(self) -> None:
         """Take free shards, if there is room for their jobs."""

@@ -43,8 +43,8 @@ def test_no_budget(text: object) -> None:
 
 def test_prices() -> None:
     """By account and kind; a price of 0 is one that somebody said."""
-    assert parse_prices({"kling/t2v": "0.35USD", "comfy/a/b": "0 USD"}) == {
-        ("kling", "t2v"): Price(0.35, 0.35, "USD", "given"),
+    assert parse_prices({"kling/text2video": "0.35USD", "comfy/a/b": "0 USD"}) == {
+        ("kling", "text2video"): Price(0.35, 0.35, "USD", "given"),
         ("comfy", "a/b"): Price(0, 0, "USD", "given"),
     }
 
@@ -52,10 +52,13 @@ def test_prices() -> None:
 @pytest.mark.parametrize(
     ("prices", "said"),
     [
-        ({"kling": "1 USD"}, "price 'kling' must name ACCOUNT/KIND, like 'kling/t2v'"),
-        ({7: "1 USD"}, "price 7 must name ACCOUNT/KIND, like 'kling/t2v'"),
-        ({"kling/t2v": 0.35}, "price of 'kling/t2v' must be an amount with its unit, like '0.35USD', got 0.35"),
-        ("0.35USD", "price must be a dict like {'kling/t2v': '0.35USD'}, got '0.35USD'"),
+        ({"kling": "1 USD"}, "price 'kling' must name ACCOUNT/KIND, like 'kling/text2video'"),
+        ({7: "1 USD"}, "price 7 must name ACCOUNT/KIND, like 'kling/text2video'"),
+        (
+            {"kling/text2video": 0.35},
+            "price of 'kling/text2video' must be an amount with its unit, like '0.35USD', got 0.35",
+        ),
+        ("0.35USD", "price must be a dict like {'kling/text2video': '0.35USD'}, got '0.35USD'"),
     ],
 )
 def test_no_prices(prices: object, said: str) -> None:
@@ -67,9 +70,9 @@ def test_no_prices(prices: object, said: str) -> None:
 
 def test_the_ladder() -> None:
     """The first who knows a price tells it; where nobody does there is none, and never one of 0."""
-    row = Row("k", "kling", "t2v", {}, "", "row 2")
+    row = Row("k", "kling", "text2video", {}, "", "row 2")
     documented = Price(0.3, 0.4, "USD", "documented")
-    given = listed(parse_prices({"kling/t2v": "1 USD", "vidu/t2v": "2 USD"}))
+    given = listed(parse_prices({"kling/text2video": "1 USD", "vidu/t2v": "2 USD"}))
     assert price_of(row, [lambda row: None, lambda row: documented, given]) == documented
     assert price_of(row, [given, lambda row: documented]) == Price(1, 1, "USD", "given")
     assert price_of(row, [lambda row: None]) is None

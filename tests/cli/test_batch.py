@@ -115,9 +115,8 @@ def test_unknown_rows_are_never_sent_again(run: Run, server: Server) -> None:
         code, out, err = run(*NIGHT)
         assert (code, out[-1]) == (3, "night: 2 of 3 done; 1 unknown")
         assert sum(" b unknown: " in line and "may have been received (the line is dead)" in line for line in err) == 1
-        assert (
-            err[-1] == "vidpoll: a row of unknown outcome is never sent again: vidpoll resume shows which job it may be"
-        )
+        line = "`vidpoll resume --store kept.sqlite3`"
+        assert err[-1] == f"vidpoll: a row of unknown outcome is never sent again: {line} shows which job it may be"
     (problem,) = [row["problem"] for row in map(json.loads, run(*NIGHT, "--json")[1]) if row.get("state") == "unknown"]
     assert "batch:night/b/1" in problem
     assert server.sent.count("pb") == 1
@@ -238,7 +237,7 @@ def test_everything_wrong_is_told_at_once(run: Run, server: Server, tmp_path: Pa
         ([*NIGHT, "--until", "25:00"], "--until must be a time of day like '07:00', or a date and time like "),
         ([*NIGHT, "--until", "2020-01-01T00:00"], "--until must be in the future, got '2020-01-01T00:00'"),
         ([*NIGHT, "--budget", "40"], "--budget must be an amount above 0 with its unit, like '40 USD' or "),
-        ([*NIGHT, "--price", "shop=1USD"], "--price 'shop' must name ACCOUNT/KIND, like 'kling/t2v'"),
+        ([*NIGHT, "--price", "shop=1USD"], "--price 'shop' must name ACCOUNT/KIND, like 'kling/text2video'"),
         ([*NIGHT, "--price", "shop/clip=1"], "--price 'shop/clip' must be an amount with its unit, like "),
         ([*NIGHT, "--price", "shop/clap=1USD"], "shop: no submit operation 'clap'; it has: clip"),
         ([*NIGHT, "--price", "1USD"], "batch: argument --price: '1USD' is not ACCOUNT/KIND=AMOUNT, like "),

@@ -245,6 +245,7 @@ WRONG = {
     "wait acme:j1 --tiemout=3 --dwnload x": (
         "wait: unrecognized arguments: --tiemout=3 --dwnload x; did you mean --timeout or --download? see vidpoll"
     ),
+    "batch shots.csv --kinds nope": "batch: unrecognized arguments: --kinds nope; see vidpoll batch --help",
     "wait acme:j1 other:j2 --base-url http://x": (
         "--base-url applies to one account, but this call uses several: acme, other"
     ),
@@ -349,6 +350,12 @@ def test_help_and_version(shell: Shell) -> None:
     text = "\n".join(out)
     assert all(f"\n  {name} " in text for name in COMMANDS)
     assert "exit codes: 0 completed" in text
+    codes = re.search(r"exit codes: (.*?)\nkeys:", text, re.DOTALL)
+    assert codes
+    ends = set(re.findall(r"\d+(?=:)", vidpoll.Batch.exit_code.__doc__ or ""))
+    assert ends == {"0", "1", "3", "4", "130"}
+    assert ends < set(re.findall(r"\d+", codes[1]))
+    assert ends < set(re.findall(r"\d+", " ".join(shell("batch", "--help")[1]).partition("Exit codes:")[2]))
     assert "keys:       read only from environment variables" in text
     assert shell("--version") == (0, versions(), [])
     assert versions()[0] == f"vidpoll {vidpoll.__version__}"

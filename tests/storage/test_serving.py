@@ -76,6 +76,43 @@ def test_closing_the_client_ends_it(path: Path, where: str, caplog: pytest.LogCa
         t.client.serve()
 
 
+def test_a_close_waits_for_a_serve_that_just_begins(path: Path) -> None:
+    """Also for a second one: that the first has ended says nothing of it."""
+    t = talk([DRAWING], store=path)
+    enter(t, REF)
+    closed: list[bool] = []
+    other = threading.Thread(target=lambda: (t.client.close(), closed.append(t.client._closed)))
+
+    class Gate(threading.Event):
+        def clear(self) -> None:
+            other.start()
+            other.join(0.05)  # it cannot end yet
+            super().clear()
+
+    t.client.serve(["acme"], seconds=1.0)
+    t.client._served = Gate()
+    t.client._served.set()
+    t.client.serve(["acme"])
+    other.join(10)
+    assert closed == [True]
+
+
+def test_a_client_that_is_being_closed_serves_no_more(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody would wait for that serve: its store would be closed beneath it."""
+    t = talk([DRAWING], store=path)
+    close, said = t.client._close, []
+
+    def serve_and_close() -> None:
+        with pytest.raises(vidpoll.UsageError, match="this client is closed"):
+            t.client.serve()
+        said.append("refused")
+        close()
+
+    monkeypatch.setattr(t.client, "_close", serve_and_close)
+    t.client.close()
+    assert said == ["refused"]
+
+
 def test_it_returns_where_nothing_is_free(path: Path) -> None:
     """Another process serves; nothing is asked. Without any job there is no account either."""
     t = talk([DRAWING], store=path)

@@ -138,6 +138,35 @@ def test_a_look_that_breaks_off_keeps_the_shards_that_it_has_loaded(
     assert asked[:4] == [("a", False, 0), ("b", False, 0), ("a", True, 1), ("b", False, 1)]
 
 
+@pytest.mark.parametrize("meanwhile", ["nothing", "another process takes it"])
+def test_a_shard_that_was_loaded_in_part_is_not_served_until_it_is_loaded_anew(
+    path: Path, monkeypatch: pytest.MonkeyPatch, meanwhile: str
+) -> None:
+    """Its first jobs take no room from it, so it is not given away; and none is polled if it is lost before."""
+    t = talk({"/j1": [DRAWING, DONE], "/j2": [DONE]}, store=path)
+    store, lease, loaded = enter(t, REF, "acme:j2"), SqliteStore.lease, []
+
+    def fail_once(self: SqliteStore, refs: Any, seconds: float) -> Any:
+        loaded.append(list(refs))
+        if len(loaded) == 2:
+            if meanwhile != "nothing":
+                at(t, 0.0, lose)
+            raise vidpoll.StoreError("gone for a moment")
+        return lease(self, refs, seconds)
+
+    def lose() -> None:
+        t.clock.now += 3 * TTL
+        assert len(store.take({"acme": 1}, 1)) == 1
+
+    monkeypatch.setattr("vidpoll.serving.SOME", 1)
+    monkeypatch.setattr(SqliteStore, "lease", fail_once)
+    with pytest.warns(RuntimeWarning, match="gone for a moment"):
+        served = t.client.serve(["acme"], seconds=4 * TTL, capacity=1)
+    polled = ["GET /v1/jobs/j1", "GET /v1/jobs/j1", "GET /v1/jobs/j2"]
+    assert (served, sorted(t.requests)) == ((Served(2, 1), polled) if meanwhile == "nothing" else (Served(0, 0), []))
+    assert loaded[:2] == [[REF], ["acme:j2"]]
+
+
 def test_a_store_that_is_moved_while_its_shards_are_loaded_is_loaded_anew(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from ..errors import UsageError, VidpollError
 from ..events import Event
 from ..model import Quota
-from ..number_errors import is_whole, number_error
+from ..number_errors import check_number, is_whole
 from ..pacing.schedules import Schedule
 from ..polling.account_state import AccountState
 from ..polling.call import build
@@ -81,8 +81,7 @@ class Options:
 
 
 def _check_whole(name: str, value: object, least: int) -> None:
-    if not is_whole(value, least):
-        raise number_error(name, f"a whole number, {least} or more", value)
+    check_number(name, f"a whole number, {least} or more", value, lambda each: is_whole(each, least))
 
 
 def host(

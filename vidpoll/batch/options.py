@@ -55,16 +55,16 @@ def parse_budget(text: object) -> Money:
 
 
 def parse_prices(prices: object) -> dict[tuple[str, str], Price]:
-    """`{"kling/t2v": "0.35USD"}` as prices by account and kind. Raises UsageError."""
+    """`{"kling/text2video": "0.35USD"}` as prices by account and kind. Raises UsageError."""
     if not isinstance(prices, Mapping):
-        raise UsageError(f"price must be a dict like {{'kling/t2v': '0.35USD'}}, got {_shown(prices)}")
+        raise UsageError(f"price must be a dict like {{'kling/text2video': '0.35USD'}}, got {_shown(prices)}")
     return {_place(place): _price(place, said) for place, said in prices.items()}
 
 
 def _place(place: object) -> tuple[str, str]:
     account, _, kind = place.partition("/") if isinstance(place, str) else ("", "", "")
     if not (account.strip() and kind.strip()):
-        raise UsageError(f"price {_shown(place)} must name ACCOUNT/KIND, like 'kling/t2v'")
+        raise UsageError(f"price {_shown(place)} must name ACCOUNT/KIND, like 'kling/text2video'")
     return account.strip(), kind.strip()
 
 

@@ -9,7 +9,6 @@ No command is defined in this file, and no command calls sys.exit.
 from __future__ import annotations
 
 import argparse
-import difflib
 import logging
 import os
 import sys
@@ -22,6 +21,7 @@ from typing import Any
 import vidpoll
 from vidpoll import redact
 from vidpoll.clock import Clock, SystemClock
+from vidpoll.similar import similar
 
 from . import (
     batch,
@@ -72,8 +72,8 @@ COMMANDS = {
 ABOUT = "Submit AI video jobs to any provider, wait for them, and save the videos. A job's reference is ACCOUNT:ID."
 CODES = """\
 exit codes: 0 completed; 1 not completed, refused, or a file could not be saved; 2 wrong usage;
-            3 outcome unknown (the job continues at the provider); 130 interrupted; 143 ended by SIGTERM.
-            For several jobs, the highest of their codes
+            3 outcome unknown (the job continues at the provider); 4 rows of a batch still wait;
+            130 interrupted; 143 ended by SIGTERM. For several jobs, the highest of their codes
 keys:       read only from environment variables, like MAGICOAL_API_KEY, because a key on a command line stays in
             the shell's history; `vidpoll providers NAME` lists the variables
 debugging:  VIDPOLL_DEBUG=1 shows tracebacks, VIDPOLL_TRACE=1 shows every hook call, VIDPOLL_DISABLE=name,name
@@ -134,7 +134,7 @@ def _run(arguments: list[str], context: Context) -> int:
         if name in ("-h", "--help", ""):
             context.out.text(_help(commands))
             return 0 if name else USAGE
-    close = difflib.get_close_matches(name, commands, 1)
+    close = similar(name, commands)
     meant = f" did you mean {close[0]!r}?" if close else ""
     raise vidpoll.UsageError(f"no command {redact.text(name, limit=60)!r}:{meant} see vidpoll --help")
 

@@ -18,7 +18,7 @@ import vidpoll
 from vidpoll import redact, shell
 from vidpoll.clock import Clock
 
-from .again import again
+from .again import again, pasted
 from .context import Arguments, Command, Context, as_json, count, store, where
 from .ending import gently
 from .fields import read_fields
@@ -94,7 +94,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=count, metavar="N", help="buy no more than N videos; use 1 for a trial run")
     parser.add_argument(
         "--price",
-        type=_pairs("ACCOUNT/KIND=AMOUNT, like kling/t2v=0.35USD", str),
+        type=_pairs("ACCOUNT/KIND=AMOUNT, like kling/text2video=0.35USD", str),
         action="append",
         metavar="ACCOUNT/KIND=AMOUNT",
         help="the price of one video of this kind; it overrides every other source",
@@ -110,10 +110,18 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "--until", metavar="TIME", help="submit nothing after TIME, like 07:00 or 2027-03-01T07:00 (local time)"
     )
     parser.add_argument(
-        "--retries", type=_whole, metavar="N", help="retry a row up to N times if its failure was not charged (1)"
+        "--retries",
+        type=_whole,
+        metavar="N",
+        help="buy a row again up to N times after a failure that was not charged, and after a fault of the provider "
+        "(internal, expired) whose charge is unknown: that row may be paid twice (1)",
     )
     parser.add_argument(
-        "--retries-paid", type=_whole, metavar="N", help="retry a row up to N times if its failure was charged (0)"
+        "--retries-paid",
+        type=_whole,
+        metavar="N",
+        help="buy a row again up to N times after a failure that was charged: a moderated video (also if its charge is "
+        "unknown), a video that a plugin refuses, and, up to --retries times, a fault of the provider (0)",
     )
     parser.add_argument("--only", action="append", metavar="KEY", help="only the row with this key (may be repeated)")
     parser.add_argument("--retry-failed", action="store_true", help="buy the rows again that failed for good")
@@ -338,7 +346,7 @@ class _Shown:
             files = ", ".join(map(str, result.paths)) or "no file"
             self.out.line(f"{stamp}{result.key}: {files}{cost}")
         else:
-            problem = redact.text(_ours(result.problem), limit=PROBLEM)
+            problem = redact.text(_ours(result.problem, self.args), limit=PROBLEM)
             self.out.error(f"{stamp}{result.key}{ref} {result.state}{cost}: {problem}")
 
     def end(self) -> None:
@@ -348,18 +356,19 @@ class _Shown:
             return
         for stop in self.batch.stopped:
             if stop.said:
-                self.out.error(f"{stop.account} stopped ({stop.reason}): {_ours(stop.said)}")
+                self.out.error(f"{stop.account} stopped ({stop.reason}): {_ours(stop.said, self.args)}")
         states = self.batch.status().states
         if states.get("unknown"):
-            self.out.error("a row of unknown outcome is never sent again: vidpoll resume shows which job it may be")
+            line = again(self.args, "resume")
+            self.out.error(f"a row of unknown outcome is never sent again: `{line}` shows which job it may be")
         if states.get("failed") and not self.args.retry_failed:
             self.out.error(FAILED)
         self.out.line(self.batch.summary())
 
 
-def _ours(said: str) -> str:
+def _ours(said: str, args: Arguments) -> str:
     """A message of the library, for the command line, which reads keys from the environment only."""
-    return said.partition(", or pass Client(")[0]
+    return pasted(said.partition(", or pass Client(")[0], args)
 
 
 def status_text(status: vidpoll.BatchStatus, now: float) -> str:
@@ -396,10 +405,11 @@ COMMAND = Command(
     "make one video for each row of a file or folder, each bought once, within a budget",
     _arguments,
     _batch,
-    "vidpoll batch shots.csv kling t2v --into clips --budget '40 USD' --until 07:00 --report done.csv",
+    "vidpoll batch shots.csv magicoal t2v --into clips --budget '400 credits' --until 07:00 --report done.csv",
     "A row is a video. Its columns are the provider's fields, and optionally key, account, kind, count and file; a\n"
     "column image:file holds the path of a picture in FILE's folder. --dry-run shows the plan and its cost.\n"
     "After a stop or a crash, run the same command again: it continues, and buys nothing twice.\n"
-    "Exit codes: 0 all videos are there; 1 some rows failed for good; 3 some have an unknown outcome; 4 some rows\n"
-    "still wait (limit, budget, money, --until …): nothing is lost, and the same command continues.",
+    "Exit codes: 0 all videos are there; 1 some rows failed for good; 2 the call or FILE is wrong, nothing was sent;\n"
+    "3 some rows have an unknown outcome; 4 some rows still wait (limit, budget, money, --until …): nothing is lost,\n"
+    "and the same command continues; 130 interrupted.",
 )

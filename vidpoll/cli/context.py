@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import codecs
 import contextlib
-import difflib
 import math
 import os
 import re
@@ -19,6 +18,7 @@ import vidpoll
 from vidpoll import redact
 from vidpoll.arguments import store_url
 from vidpoll.clock import Clock
+from vidpoll.similar import similar
 
 from .heartbeat import Heart
 from .output import Output
@@ -245,7 +245,8 @@ def store_of(args: Arguments | None) -> Path | str | None:
     if args.store or os.environ.get("VIDPOLL_STORE"):
         given = args.store or os.environ["VIDPOLL_STORE"]
         if given == ":memory:":
-            raise vidpoll.UsageError("--store must be a file or a URL, got ':memory:'; to keep nothing use --no-store")
+            named = store_named(args)
+            raise vidpoll.UsageError(f"{named} must be a file or a URL, got ':memory:'; to keep nothing use --no-store")
         if store_url(given):
             return str(given)
         return Path(os.path.expanduser(given))  # noqa: PTH111 - it never raises
@@ -262,7 +263,7 @@ def store_named(args: Arguments) -> str:
 def unusable(error: vidpoll.StoreError, args: Arguments) -> vidpoll.VidpollError:
     """The error for a store that cannot be opened: UsageError if the user named it."""
     named = store_named(args)
-    return vidpoll.UsageError(f"{error.message}. {named} names it, and nothing was sent") if named else error
+    return vidpoll.UsageError(f"{error.message}. The store comes from {named}. Nothing was sent") if named else error
 
 
 def is_there(path: Path | str) -> bool:
@@ -337,7 +338,7 @@ class Parser(argparse.ArgumentParser):
     def _meant(self, message: str) -> str:
         """The options that may have been meant by unknown ones."""
         unknown = re.findall(r"(?<!\S)--[\w-]+", message.partition("unrecognized arguments: ")[2])
-        close = [difflib.get_close_matches(each, self._option_string_actions, 1) for each in unknown]
+        close = [similar(each, self._option_string_actions) for each in unknown]
         named = " or ".join(dict.fromkeys(name for names in close for name in names))
         return f" did you mean {named}?" if named else ""
 

@@ -74,11 +74,22 @@ def _resume_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--key", metavar="KEY", help="with --adopt: the key of that submit")
     parser.add_argument(
+        "--number", type=int, metavar="N", help="with --adopt: the number of that submit, as `vidpoll resume` shows it"
+    )
+    parser.add_argument(
         "--dismiss",
         action="append",
         default=[],
         metavar="KEY",
         help="the submit with this key never arrived: forget it, so that the key may buy again",
+    )
+    parser.add_argument(
+        "--dismiss-number",
+        type=int,
+        action="append",
+        default=[],
+        metavar="N",
+        help="the submit with this number never arrived: forget it, and no other one",
     )
     parser.add_argument(
         "--base-url",
@@ -105,7 +116,9 @@ def _resume(args: Arguments, context: Context) -> int:
         for ref in args.adopt:
             _adopt(client, ref, args, context)
         for key in args.dismiss:
-            _dismiss(client, key, context)
+            _dismiss(client, key, args, context)
+        for number in args.dismiss_number:
+            _dismiss_number(client, number, context)
         unfinished = client.store.jobs(unfinished=True)
         wanted = trusted.targets(client.store.wanted())
         refs = {each.ref for each in unfinished}
@@ -124,28 +137,48 @@ def _resume(args: Arguments, context: Context) -> int:
 
 
 def _adopt(client: vidpoll.Client, ref: str, args: Arguments, context: Context) -> None:
-    """Record the job as that of its account's oldest lost submit, or of the one with the key. Raises UsageError."""
+    """Record the job as that of its account's lost submit, or of the one that was named. Raises UsageError."""
     job = vidpoll.Job(ref)
-    for submission in client.store.unknown_submits():
-        if submission.account == job.account and args.key in (None, submission.key):
-            client.store.adopt(job, submission)
-            context.out.error(f"the submit {submit_name(submission)} is now {job.ref}")
-            return
+    lost = [each for each in client.store.unknown_submits() if each.account == job.account]
+    found = [each for each in lost if args.key in (None, each.key) and args.number in (None, each.number)]
+    if len(found) == 1:
+        client.store.adopt(job, found[0])
+        context.out.error(f"the submit {submit_name(found[0])} is now {job.ref}")
+        return
+    if found:
+        raise vidpoll.UsageError(
+            f"--adopt {ref}: {len(found)} submits of {job.account} have an unknown outcome: say which one it is with "
+            f"--key KEY or --number N (`{again(args, 'resume')}` shows them)"
+        )
     of = "" if args.key is None else f" with the key {args.key!r}"
+    of += "" if args.number is None else f" with the number {args.number}"
     raise vidpoll.UsageError(
         f"--adopt {ref}: no submit of unknown outcome is on record for {job.account}{of}; "
         f"`{again(args, 'wait', ref)}` waits for any job and keeps it"
     )
 
 
-def _dismiss(client: vidpoll.Client, key: str, context: Context) -> None:
-    """Record that the submits with a key never arrived. Raises UsageError if there are none."""
+def _dismiss(client: vidpoll.Client, key: str, args: Arguments, context: Context) -> None:
+    """Record that the submit with a key never arrived. Raises UsageError if there is none, or one in each account."""
     found = [each for each in client.store.unknown_submits() if key and each.key == key]
     if not found:
         raise vidpoll.UsageError(f"--dismiss {key}: no submit of unknown outcome is on record with that key")
-    for submission in found:
-        client.store.dismiss(submission)
-        context.out.error(f"the submit {submit_name(submission)} is dismissed: its key may buy again")
+    if len(found) > 1:
+        lines = (f"`{again(args, 'resume', dismiss_number=str(each.number))}` ({each.account})" for each in found)
+        raise vidpoll.UsageError(f"--dismiss {key}: several accounts have that key: choose one, {' or '.join(lines)}")
+    client.store.dismiss(found[0])
+    context.out.error(f"the submit {submit_name(found[0])} is dismissed: its key may buy again")
+
+
+def _dismiss_number(client: vidpoll.Client, number: int, context: Context) -> None:
+    """Record that the submit with a number never arrived. Raises UsageError if there is none."""
+    found = next((each for each in client.store.unknown_submits() if each.number == number), None)
+    if found is None:
+        raise vidpoll.UsageError(
+            f"--dismiss-number {number}: no submit of unknown outcome is on record with that number"
+        )
+    client.store.dismiss(found)
+    context.out.error(f"the submit {submit_name(found)} is dismissed{': its key may buy again' if found.key else ''}")
 
 
 def _groups(unfinished: Sequence[vidpoll.KeptJob]) -> list[Group]:
@@ -253,7 +286,8 @@ def local_arguments(parser: argparse.ArgumentParser) -> None:
         "--forget-before",
         type=moment,
         metavar="DATE",
-        help="with --local: first forget jobs that ended before DATE, like 2026-11-30",
+        help="with --local: first forget jobs that ended before DATE, like 2026-11-30, and whose hooks were called; "
+        "their keys may buy again. Submits of unknown outcome stay (`vidpoll resume` dismisses one)",
     )
     parser.add_argument("--forget", action="append", default=[], metavar="REF", help="with --local: forget this job")
     store(parser)
@@ -275,10 +309,10 @@ def local_jobs(args: Arguments, context: Context) -> int:
     with _stored(args, context) as client:
         if args.forget_before is not None:
             keys = _keys(client)
-            gone = client.store.prune(args.forget_before)
+            gone = counted(client.store.prune(args.forget_before), "job")
             freed = len(keys - _keys(client))
-            more = f"; {freed} of their keys may buy again" if freed else ""
-            context.out.error(f"forgot {gone}: jobs that ended before, and submits of unknown outcome{more}")
+            more = f"; {counted(freed, 'key')} may buy again" if freed else ""
+            context.out.error(f"forgot {gone} that ended before{more}")
         for ref in args.forget:
             there = client.store.get(ref)
             client.store.drop(ref)
@@ -302,11 +336,8 @@ def local_jobs(args: Arguments, context: Context) -> int:
 
 
 def _keys(client: vidpoll.Client) -> set[tuple[str, str]]:
-    """The keys in use, with their accounts."""
-    lost = {(each.account, each.key) for each in client.store.unknown_submits()}
-    return {(each.origin.account, each.key) for each in client.store.jobs() if each.key} | {
-        pair for pair in lost if pair[1]
-    }
+    """The keys of the kept jobs, with their accounts."""
+    return {(each.origin.account, each.key) for each in client.store.jobs() if each.key}
 
 
 def _kept_line(each: vidpoll.KeptJob) -> str:
@@ -344,6 +375,6 @@ RESUME = Command(
     _resume,
     "vidpoll resume --download clips",
     "`wait` and `submit` keep their jobs on disk. After a crash, a reboot or Ctrl-C, this command waits for all of\n"
-    "them, calls hooks for the events that they missed, and saves the files of an earlier --download where that said.\n"
+    "them, calls hooks for the events that they missed, and saves the files that an earlier --download did not.\n"
     "For a submit of unknown outcome, it lists the jobs that the submit may have started; only --adopt adopts one.",
 )

@@ -77,7 +77,7 @@ def as_reply(entry: dict[str, Any]) -> vidpoll.Response | NoAnswer:
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE", help="a file that `vidpoll wait --transcript FILE` wrote")
+    parser.add_argument("file", metavar="FILE", help="a file that `vidpoll wait REF --transcript FILE` wrote")
 
 
 def _replay(args: Arguments, context: Context) -> int:

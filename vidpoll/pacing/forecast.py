@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from ..job_state import Moment
 from ..model import is_number
-from ..number_errors import number_error
+from ..number_errors import check_number
 from .foresight import Ahead, Spans, foresee, rising
 
 _Z95 = 1.6448536269514722
@@ -50,10 +50,8 @@ class Law:
     sigma: float = 0.8
 
     def __post_init__(self) -> None:
-        if not (is_number(self.median) and 0 < self.median < math.inf):
-            raise number_error("Law median", "a number of seconds, above 0", self.median)
-        if not (is_number(self.sigma) and 0 < self.sigma <= 10):
-            raise number_error("Law sigma", "a number above 0, at most 10", self.sigma)
+        check_number("Law median", "a number of seconds, above 0", self.median, lambda v: is_number(v) and v > 0)
+        check_number("Law sigma", "a number above 0, at most 10", self.sigma, lambda v: is_number(v) and 0 < v <= 10)
 
     @classmethod
     def of(cls, typical: tuple[float, float] | None) -> Law:

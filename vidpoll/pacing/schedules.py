@@ -14,7 +14,7 @@ from typing import Literal, Protocol
 from ..errors import UsageError
 from ..job_state import Moment
 from ..model import is_number
-from ..number_errors import number_error
+from ..number_errors import check_number
 from .forecast import Forecast, Law, forecast
 
 _DAY = 86400.0
@@ -49,8 +49,7 @@ class Fixed:
     seconds: float = 5.0
 
     def __post_init__(self) -> None:
-        if not _is_gap(self.seconds):
-            raise number_error("Fixed seconds", _GAP, self.seconds)
+        check_number("Fixed seconds", _GAP, self.seconds, _is_gap)
 
     def next_gap(self, history: Sequence[Moment], now: float, random: Random) -> float:
         return self.seconds
@@ -70,10 +69,8 @@ class Exponential:
 
     def __post_init__(self) -> None:
         for name, value in (("start", self.start), ("max_gap", self.max_gap)):
-            if not _is_gap(value):
-                raise number_error(f"Exponential {name}", _GAP, value)
-        if not (is_number(self.factor) and 1 <= self.factor <= 100):
-            raise number_error("Exponential factor", "a number from 1 to 100", self.factor)
+            check_number(f"Exponential {name}", _GAP, value, _is_gap)
+        check_number("Exponential factor", "a number from 1 to 100", self.factor, _is_factor)
 
     def next_gap(self, history: Sequence[Moment], now: float, random: Random) -> float:
         age = max(now - history[0].at, 0.0) if history else 0.0
@@ -98,8 +95,8 @@ class Adaptive:
     law: Law | None = None
 
     def __post_init__(self) -> None:
-        if not (self.max_gap == "auto" or _is_gap(self.max_gap)):
-            raise number_error("Adaptive max_gap", f'{_GAP}, or "auto"', self.max_gap)
+        if self.max_gap != "auto":
+            check_number("Adaptive max_gap", f'{_GAP}, or "auto"', self.max_gap, _is_gap)
         if not (self.law is None or isinstance(self.law, Law)):
             raise UsageError(f"Adaptive law must be a vidpoll.Law, or None to derive it, got {self.law!r:.80}")
 
@@ -132,3 +129,7 @@ def _worth(expected: Forecast, most: float) -> float:
 
 def _is_gap(value: object) -> bool:
     return is_number(value) and 0 < value <= _DAY  # type: ignore[operator]  # it is a number
+
+
+def _is_factor(value: object) -> bool:
+    return is_number(value) and 1 <= value <= 100  # type: ignore[operator]  # it is a number

@@ -236,7 +236,7 @@ class OneShot(Task, Generic[T]):
         self.lost = self.lost or (fault.sent and fault.status != 429)
         now, ends = context.now(), again_at if self.deadline is None else self.deadline
         if again_at <= ends:
-            said = "%s: no usable response: %s; trying again in %.0f s, giving up in %.0f s"
+            said = "%s: no usable response: %s; trying again in %.0f s, last try within %.0f s"
             log.warning(said, self.account.name, fault.reason, again_at - now, ends - now)
         return Step([], again_at)
 

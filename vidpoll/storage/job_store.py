@@ -11,7 +11,7 @@ from ..errors import StoreError, UsageError
 from ..job import Job
 from ..model import is_number
 from ..net.accounts import OpenAccount
-from ..number_errors import is_whole, number_error
+from ..number_errors import check_number, is_whole
 from . import records
 from .records import Gauges, KeptJob, Submission, WantedFiles
 
@@ -47,8 +47,8 @@ class JobStore:
 
         `unfinished`: only the jobs of `unfinished()`. `last`: only this many, the latest ones.
         """
-        if last is not None and not is_whole(last, 0):
-            raise number_error("last", "a whole number, 0 or more, or None", last)
+        if last is not None:
+            check_number("last", "a whole number, 0 or more, or None", last, lambda value: is_whole(value, 0))
         return self._store.jobs(unfinished=unfinished, last=-1 if last is None else last)
 
     def get(self, job: Job | str) -> KeptJob | None:
@@ -74,13 +74,13 @@ class JobStore:
         return self._store.gauges()
 
     def prune(self, before: float) -> int:
-        """Drop jobs that ended, and submits that were lost, before Unix second `before`; return how many.
+        """Drop jobs that ended before Unix second `before`; return how many.
 
         A job stays if it has no verdict, if its verdict was not reported, or if a batch has not settled it. The keys of
-        dropped jobs and submits are free: the same `submit_once` buys again. Rows of batches stay.
+        dropped jobs are free: the same `submit_once` buys again. Submits of unknown outcome stay, with their keys,
+        until `adopt` or `dismiss`; rows of batches stay.
         """
-        if not is_number(before):
-            raise number_error("before", "Unix seconds", before)
+        check_number("before", "Unix seconds", before, is_number)
         return self._keeper.ready().prune(before)
 
     def drop(self, job: Job | str) -> None:
@@ -108,7 +108,7 @@ class JobStore:
         if kept is not None and kept.key and submission.key and kept.key != submission.key:
             raise UsageError(f"{job.ref} has the key {kept.key!r}, so it is not the submit of {submission.key!r}")
         if not self._keeper.ready().adopt(submission.number, job.ref, records.facts(job)):
-            raise UsageError(f"{job.ref}: that submit is no longer on record: it was adopted, dismissed or pruned")
+            raise UsageError(f"{job.ref}: that submit is no longer on record: it was adopted or dismissed")
         job.key = submission.key or job.key
         return job
 

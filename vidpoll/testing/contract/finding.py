@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from ... import hookspecs
 from ...plugins import GROUP, PluginReport
+from ...similar import similar
 from .subject import Subject, broken
 
 _RULE = "a plugin must provide {!r}"
@@ -91,7 +92,7 @@ def _unmarked(plugin: object) -> str:
     plain = [name for name in named if not hasattr(getattr(plugin, name), "vidpoll_impl")]
     lines = []
     for name in plain:
-        close = get_close_matches(name, _HOOKS, 1)
+        close = similar(name, _HOOKS)
         meant = f", and its name is misspelt: it should be {close[0]}" if close and name not in _HOOKS else ""
         lines.append(f"its function {name} is not marked with @vidpoll.hookimpl{meant}")
     return f"; {'; '.join(lines)}" if lines else ""
