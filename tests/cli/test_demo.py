@@ -154,7 +154,7 @@ def simulated(*argv: str, cwd: Path) -> Iterator[dict[str, str]]:
     command = [*VIDPOLL, "simulate", *argv]
     with subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        lines = [process.stdout.readline() for _ in simulate().faces]  # one for each provider
+        lines = [process.stdout.readline() for _ in [*simulate().faces, "store"]]  # one for each
         try:
             yield dict(re.findall(r"([A-Z]\w+)=(\S+)", "".join(lines)))
         finally:

@@ -79,6 +79,7 @@ _LINE = re.compile(
     r"vidpoll (wait|status|jobs|quota|download) ((?:'[^']*'|[^\s'`;,)])+?)( --base-url [^\s`;,)]+?)?"
     r"(?=\.?(?:[\s`;,)]|$))(?! --)"
 )
+_OPEN = re.compile(r"""`vidpoll resume((?: --(?:adopt|key|store) (?:'[^']*'|"[^"]*"|[^\s`]+))+)`""")
 _PYTHON = re.compile(r"""(?:vidpoll|client)\.wait\((["'])(.+?)\1\)""")
 _RESUME = re.compile(r"(?:Then r|R)esume: (?!.*esume: )")
 _SLOW = re.compile(r"no connection within|no complete response within|nothing came for")
@@ -97,6 +98,7 @@ def advised(error: vidpoll.VidpollError, args: Arguments, line: str | None = Non
             said = re.sub(rf"{re.escape(bare)}(?: --base-url \S+)?", lambda _: line, said)
     said = _PYTHON.sub(lambda found: f"vidpoll wait {shell.quote(found[2])}", said)
     said = _LINE.sub(lambda found: _with_options(args, *found.groups()), said)
+    said = _OPEN.sub(lambda found: f"`{_of_submit(args, shlex.split(found[1]))}`", said)
     ways = ["--patience S tolerates faults for longer"] if isinstance(error, vidpoll.ProviderUnreachable) else []
     ways += ["--http-timeout S waits longer for a response"] if _SLOW.search(said) else []
     if getattr(error, "status", None) in (401, 403):
@@ -111,6 +113,12 @@ def advised(error: vidpoll.VidpollError, args: Arguments, line: str | None = Non
 def _with_options(args: Arguments, command: str, words: str, base_url: str | None) -> str:
     line = again(args, command, *shlex.split(words))
     return line if getattr(args, "base_url", None) else f"{line}{base_url or ''}"
+
+
+def _of_submit(args: Arguments, words: list[str]) -> str:
+    """`resume` about a submit of unknown outcome; the store is that of this call."""
+    given = dict(zip(words[::2], words[1::2], strict=True))
+    return again(args, "resume", adopt=given.get("--adopt"), key=given.get("--key"))
 
 
 def fetching(error: vidpoll.VidpollError, args: Arguments, line: str) -> str:

@@ -43,6 +43,11 @@ PARTIAL = "the provider's list may leave out jobs that still run"
 Submits = Sequence[vidpoll.Submission]
 
 
+def shows_running(provider: vidpoll.Provider) -> bool:
+    """Whether the provider's list is known to have jobs that still run: the plugin polls jobs by it."""
+    return provider.list_polling is not None and provider.list_polling.batch is None
+
+
 def submit_name(lost: vidpoll.Submission) -> str:
     """A submit of unknown outcome, in a sentence.
 

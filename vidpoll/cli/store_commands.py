@@ -16,6 +16,7 @@ from typing import Any
 
 import vidpoll
 
+from .adopting import adopt, check_age
 from .again import advised, again
 from .context import (
     Arguments,
@@ -70,15 +71,20 @@ def _resume_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="REF",
-        help="REF is the job of a submit of unknown outcome: keep it, and wait for it",
+        help="REF is the job of a submit of unknown outcome: poll it, keep it, and wait for it",
     )
-    parser.add_argument("--key", metavar="KEY", help="with --adopt: the key of that submit")
+    parser.add_argument(
+        "--key",
+        metavar="KEY",
+        help="with --adopt: the key of that submit; if the wrong job was adopted for KEY, REF replaces it",
+    )
     parser.add_argument(
         "--dismiss",
         action="append",
         default=[],
         metavar="KEY",
-        help="the submit with this key never arrived: forget it, so that the key may buy again",
+        help="the submit with this key never arrived: forget it, so that the key may buy again; a minute after the "
+        "submit at the earliest",
     )
     parser.add_argument(
         "--base-url",
@@ -98,51 +104,53 @@ def _resume_arguments(parser: argparse.ArgumentParser) -> None:
 def _resume(args: Arguments, context: Context) -> int:
     deadline = Deadline(context.clock, args.timeout)
     prepared(args, context)
+    if args.key is not None and not args.adopt:
+        raise vidpoll.UsageError("--key names the submit that --adopt is about: add --adopt REF")
     if not is_there(_path(args)):
         raise vidpoll.UsageError(f"there is no store at {shown(_path(args))}, so there is nothing to resume")
     trusted = Trusted(args, context)
     with _stored(args, context) as client:
-        for ref in args.adopt:
-            _adopt(client, ref, args, context)
+        if not all(adopt(client, ref, args, context, trusted) for ref in args.adopt):
+            return UNKNOWN
         for key in args.dismiss:
-            _dismiss(client, key, context)
+            _dismiss(client, key, args, context)
         unfinished = client.store.jobs(unfinished=True)
         wanted = trusted.targets(client.store.wanted())
         refs = {each.ref for each in unfinished}
-        late = {each.ref for each in wanted} - refs
+        late = {*args.adopt, *(each.ref for each in wanted)} - refs
         unfinished += [each for each in client.store.jobs() if each.ref in late] if late else []
         lost = client.store.unknown_submits()
     codes = show(by_address(lost, trusted), args, context, deadline)
     asked = [each for each in unfinished if trusted.address(each.ref, each.origin.provider, each.origin.base_url)]
     codes += [UNKNOWN] * bool(trusted.left)
+    if len(asked) < len(unfinished):
+        context.out.error(_forgetting([each for each in unfinished if each not in asked], args))
     groups = _groups(asked)
     if groups:
-        codes += _Waits(args, context, deadline, wanted).run(groups)
+        waits = _Waits(args, context, deadline, wanted)
+        codes += waits.run(groups)
+        for job in waits.unsaved(args.adopt):
+            context.out.error(f"no file of {job.ref} was saved; to save it: {again(args, 'download', job.ref)}")
     elif not codes and not args.json:
         context.out.line("nothing is left to wait for")
     return first_that_applies(codes)
 
 
-def _adopt(client: vidpoll.Client, ref: str, args: Arguments, context: Context) -> None:
-    """Record the job as that of its account's oldest lost submit, or of the one with the key. Raises UsageError."""
-    job = vidpoll.Job(ref)
-    for submission in client.store.unknown_submits():
-        if submission.account == job.account and args.key in (None, submission.key):
-            client.store.adopt(job, submission)
-            context.out.error(f"the submit {submit_name(submission)} is now {job.ref}")
-            return
-    of = "" if args.key is None else f" with the key {args.key!r}"
-    raise vidpoll.UsageError(
-        f"--adopt {ref}: no submit of unknown outcome is on record for {job.account}{of}; "
-        f"`{again(args, 'wait', ref)}` waits for any job and keeps it"
-    )
+def _forgetting(skipped: Sequence[vidpoll.KeptJob], args: Arguments) -> str:
+    """How to forget jobs that are skipped, for example those of a simulator that has ended; what that frees."""
+    keys = ", ".join(each.key for each in skipped if each.key)
+    frees = f"; this frees the keys {keys}, which may then buy again" if keys else ""
+    line = again(args, "jobs --local", forget=[each.ref for each in skipped])
+    return f"to forget {counted(len(skipped), 'skipped job')} (nothing changes at the provider{frees}): {line}"
 
 
-def _dismiss(client: vidpoll.Client, key: str, context: Context) -> None:
-    """Record that the submits with a key never arrived. Raises UsageError if there are none."""
+def _dismiss(client: vidpoll.Client, key: str, args: Arguments, context: Context) -> None:
+    """Record that the submits with a key never arrived. Raises UsageError if there are none, or one is too young."""
     found = [each for each in client.store.unknown_submits() if key and each.key == key]
     if not found:
         raise vidpoll.UsageError(f"--dismiss {key}: no submit of unknown outcome is on record with that key")
+    for submission in found:
+        check_age(submission, key, args, context)
     for submission in found:
         client.store.dismiss(submission)
         context.out.error(f"the submit {submit_name(submission)} is dismissed: its key may buy again")
@@ -181,6 +189,12 @@ class _Waits:
     def is_set(self) -> bool:
         """Whether all waits must end: after Ctrl-C in the first one, or when standard output is closed."""
         return self._stopped.is_set() or self.context.out.gone.is_set()
+
+    def unsaved(self, refs: Sequence[str]) -> list[vidpoll.Job]:
+        """The completed jobs among `refs` of which no file was requested."""
+        saved = {each.ref for each in self.wanted}
+        wanted = [job for job in self._jobs if job.ref in refs and job.ref not in saved]
+        return [job for job in wanted if job.ok and self.args.download is None]
 
     def run(self, groups: Sequence[Group]) -> list[int]:
         """Wait for all groups; return their exit codes."""

@@ -325,9 +325,19 @@ class Wait:
         if error is None:
             return COMPLETED
         forget = self.command == "resume" and isinstance(error, (vidpoll.JobNotFound, vidpoll.NotFound))
-        line = again(self.args, "jobs --local", forget=job.ref)
-        self.out.error(f"{said}{self._as_kept(job)}{f'. To leave this job out from now on: {line}' if forget else ''}")
+        self.out.error(f"{said}{self._as_kept(job)}{self._leaving_out(job) if forget else ''}")
         return UNKNOWN if code_of(error) == UNKNOWN else NOT_COMPLETED
+
+    def _leaving_out(self, job: vidpoll.Job) -> str:
+        """How to forget a job that the provider does not know, and what that does to its key."""
+        line = again(self.args, "jobs --local", forget=job.ref)
+        if not job.key:
+            return f". To leave this job out from now on: {line}"
+        other = again(self.args, "resume", adopt=f"{job.account}:ID", key=job.key)
+        return (
+            f". If the wrong job was adopted, adopt the right one: {other}. To leave this job out from now on, which "
+            f"frees its key {job.key!r} to buy again: {line}"
+        )
 
     def _as_kept(self, job: vidpoll.Job) -> str:
         """The note on a kept verdict."""

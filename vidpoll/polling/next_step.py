@@ -44,6 +44,20 @@ def jobs_line(account: OpenAccount) -> str:
     return _command(account, "jobs", name) if account.standard else f"client.jobs({json.dumps(name)})"
 
 
+def adopt_line(ref: str, key: str, store: str) -> str:
+    """The command that says which job a submit of unknown outcome has become; it polls the job first."""
+    return shell.join(["vidpoll", "resume", "--adopt", ref, *(["--key", key] if key else []), *_in(store)])
+
+
+def open_submits_line(store: str) -> str:
+    """The command that shows which jobs a submit of unknown outcome may have become."""
+    return shell.join(["vidpoll", "resume", *_in(store)])
+
+
+def _in(store: str) -> list[str]:
+    return ["--store", store] if store else []
+
+
 def _command(account: OpenAccount, *words: str) -> str:
     """A command line that uses the base URL of this account."""
     elsewhere = [] if account.account.base_url is None else ["--base-url", account.base_url]

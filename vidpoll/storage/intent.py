@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from .protocol import Store
 
 
+def place(store: Store) -> str:
+    """The store's file, for a message; "" if the store is not a file."""
+    return str(getattr(store, "path", ""))
+
+
 class Intent:
     """One submit: on disk before it is sent; its id is on disk before the response is used for anything else."""
 
@@ -63,6 +68,11 @@ class Intent:
         if not isinstance(begun, int):
             raise Taken(begun)
         self._number = begun
+
+    @property
+    def store(self) -> str:
+        """The store's file, for a message; "" if it has none."""
+        return place(self._keeper.store)
 
     @property
     def again(self) -> bool:
