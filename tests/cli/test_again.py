@@ -82,6 +82,10 @@ def test_a_line_of_the_library_gets_the_options_once() -> None:
         'Resume: client.wait("gpu:1")', job=vidpoll.Job("gpu:1"), resume='client.wait("gpu:1")'
     )
     assert advised(python, args) == "Resume: vidpoll wait gpu:1 --no-store"
+    stored = parsed("status", REF, "--store", "my s")
+    said = "with `vidpoll resume`, or `vidpoll jobs --local --forget 'acme:a b'`"
+    here = "with `vidpoll resume --store 'my s'`, or `vidpoll jobs --local --forget 'acme:a b' --store 'my s'`"
+    assert [advised(vidpoll.ProviderError(each), stored) for each in (said, here)] == [here] * 2
     first = vidpoll.UsageError("acme:1 is not completed yet; wait for it first: vidpoll.wait('acme:1')")
     assert advised(first, args) == "acme:1 is not completed yet; wait for it first: vidpoll wait acme:1 --no-store"
 
@@ -121,6 +125,40 @@ def test_a_printed_step_works_when_it_is_pasted(shell: Shell, words: list[str], 
     sent = shell.wire.sent  # type: ignore[attr-defined]
     assert [wire for wire in sent if not wire.url.startswith(("https://eu.acme.example/v2/", DONE["video"]))] == []
     assert {wire.timeout for wire in sent} == {(5.0, 60.0)}
+
+
+@pytest.mark.parametrize(
+    ("script", "way", "commands"),
+    [
+        ([ConnectionResetError()], "(set the URL in --account ", ["jobs gpu2", "wait gpu2:ID", "resume", "resume"]),
+        ([(402, {}, b"")], "See what is left: ", ["quota gpu2"]),
+        ([(404, {}, b"")], "(set the URL in --account ", []),
+    ],
+)
+def test_an_account_of_the_command_line_is_told_no_python(
+    shell: Shell, script: Any, way: str, commands: list[str]
+) -> None:
+    """The lines name it with its address, and the store that was named."""
+    own, store = ["--account", "gpu2=acme@https://gpu2.example/v1"], ["--store", "s.sqlite3"]
+    submit = ("submit", "gpu2", "clip", "prompt=x", "--once", "k")
+    said = "\n".join(shell(*submit, *own, *store, script=script)[2])
+    assert [word for word in ("client.jobs", "client.quota", "client.wait", "its base_url") if word in said] == []
+    assert way in said
+    lines = steps(said)
+    assert [" ".join(line).partition(" --")[0] for line in lines] == commands
+    assert [line for line in lines if not {*own, *store} & {*line}] == []
+    for line in lines:
+        answers = {"/credits": [{"credits": 5.0}], "/quota": [{"credits": 5.0}], "/jobs/": [DONE], "": [{"rows": []}]}
+        assert shell(*line, script=answers)[0] in (0, 3), line
+        sent = shell.wire.sent  # type: ignore[attr-defined]
+        assert [wire.url for wire in sent if not wire.url.startswith("https://gpu2.example/v1")] == []
+
+
+def test_a_value_that_looks_like_an_option_is_one_word_with_it() -> None:
+    """Else the parser takes it for an option."""
+    args = parsed("resume", "--store=-s")
+    assert again(args, "resume", dismiss="-k") == "vidpoll resume --dismiss=-k --store=-s"
+    assert parsed("resume", *shlex.split(again(args, "resume", dismiss="-k"))[2:]).dismiss == ["-k"]
 
 
 def test_a_download_line_goes_on_where_it_stopped(shell: Shell, tmp_path: Path) -> None:

@@ -115,9 +115,8 @@ def test_unknown_rows_are_never_sent_again(run: Run, server: Server) -> None:
         code, out, err = run(*NIGHT)
         assert (code, out[-1]) == (3, "night: 2 of 3 done; 1 unknown")
         assert sum(" b unknown: " in line and "may have been received (the line is dead)" in line for line in err) == 1
-        assert (
-            err[-1] == "vidpoll: a row of unknown outcome is never sent again: vidpoll resume shows which job it may be"
-        )
+        line = "`vidpoll resume --store kept.sqlite3`"
+        assert err[-1] == f"vidpoll: a row of unknown outcome is never sent again: {line} shows which job it may be"
     (problem,) = [row["problem"] for row in map(json.loads, run(*NIGHT, "--json")[1]) if row.get("state") == "unknown"]
     assert "batch:night/b/1" in problem
     assert server.sent.count("pb") == 1

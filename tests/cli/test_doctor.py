@@ -141,7 +141,7 @@ def test_a_store(run: Doctor, shell: Shell) -> None:
     """What is kept; a file that is none; a place that others may write to; --no-store."""
     shell("submit", "acme", "clip", "prompt=x", "--store", "s.sqlite3", script=[{"id": "j1"}])
     said = {name: text for name, _, text in run("--store", "s.sqlite3")[1]}
-    assert said["store"] == "s.sqlite3: 1 job, 1 unfinished; `vidpoll resume` continues them"
+    assert said["store"] == "s.sqlite3: 1 job, 1 unfinished; `vidpoll resume --store s.sqlite3` continues them"
     assert run("--no-store")[1][3] == ("store", True, "none (--no-store)")
     Path("s.sqlite3").chmod(0o666)
     assert "can be written by others" in troubles(run("--store", "s.sqlite3"))[0][1]

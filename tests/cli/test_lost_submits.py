@@ -14,7 +14,8 @@ from shell import Shell
 
 import vidpoll
 from vidpoll import parsing
-from vidpoll.cli.lost_submits import LATE, PATIENCE, Candidate, candidates
+from vidpoll.cli import lost_submits
+from vidpoll.cli.lost_submits import LATE, PATIENCE, UNMEASURED, Candidate, candidates
 from vidpoll.testing import FakeClock, FakeTransport
 
 START = 1_800_000_000.0
@@ -34,6 +35,10 @@ def snapshot(said: Mapping[str, Any]) -> vidpoll.Snapshot:
 
 def parse_list(response: vidpoll.Response, token: str) -> vidpoll.Page:
     return vidpoll.Page(tuple(snapshot(each) for each in parsing.json_object(response)["rows"]))
+
+
+def parse_first(response: vidpoll.Response, token: str) -> vidpoll.Page:
+    return replace(parse_list(response, token), next="2")
 
 
 SHOP = replace(ACME, name="shop", list=vidpoll.Operation(list_request, parse_list), list_polling=None)
@@ -94,41 +99,61 @@ def lost(**sent: Any) -> vidpoll.Submission:
 @pytest.mark.parametrize(
     ("skew", "near", "older"),
     [
-        (None, ["b", "a", "c", "e", "n"], (28.0, 36.0)),  # a few seconds are borne where the clocks were not compared
-        (0.0, ["b", "c", "e", "n"], (4.0, 28.0, 36.0)),
-        (-30.0, ["y", "a", "b", "c", "e", "n"], (6.0,)),  # the provider's clock is behind: its times are earlier
-        (20.0, ["e", "n"], (12.0, 19.0, 24.0, 48.0, 56.0)),
+        (None, ["b", "a", "c", "y", "x", "e", "n"], (UNMEASURED + 1,)),  # no clock is that wrong
+        (0.0, ["b", "c", "e", "n"], (4.0, 28.0, 36.0, UNMEASURED + 1)),
+        (-30.0, ["y", "a", "b", "c", "e", "n"], (6.0, UNMEASURED - 29)),  # the provider's clock is behind
+        (20.0, ["e", "n"], (12.0, 19.0, 24.0, 48.0, 56.0, UNMEASURED + 21)),
     ],
 )
 def test_the_nearest_first_and_none_that_is_older(
     skew: float | None, near: list[str], older: tuple[float, ...]
 ) -> None:
     """A job that was created before the submit is another run's."""
-    times = {"x": -36.0, "y": -28.0, "a": -4.0, "b": 1.0, "c": 8.0, "e": 90.0, "n": None}
+    times = {"d": -UNMEASURED - 1, "x": -36.0, "y": -28.0, "a": -4.0, "b": 1.0, "c": 8.0, "e": 90.0, "n": None}
     found = candidates(lost(), [job(name, at) for name, at in times.items()], skew)
     assert [each.job.id for each in found.jobs] == near
     assert found.older == older
 
 
-def test_what_the_list_has_of_the_fields_is_compared() -> None:
-    """One with another prompt comes last; files and URLs are not compared, for a provider makes them its own."""
-    sent = {
-        "prompt": "a sea",
-        "seed": 7,
-        "image": "photo.jpg sha256:ab (3 bytes)",
-        "url": "https://a.example",
-        "n": None,
-    }
+def test_only_another_prompt_comes_last() -> None:
+    """Providers write the other fields in their own ways, and fill them in."""
+    sent = {"prompt": "a long sea that goes on", "seed": -1, "duration": "5", "hd": True, "fps": "24"}
     jobs = [
-        job("other", 1.0, prompt="a dog", seed=7, image="https://cdn.example/1.jpg"),
-        job("same", 8.0, input={"prompt": "a sea", "seed": "7"}, url="https://b.example"),
+        job("other", 1.0, prompt="a dog", seed=-1, duration="5", hd=True, fps="24"),
+        job("whole", 8.0, input={"prompt": "a long sea  that goes on\n", "seed": "7"}),
+        job("cut", 2.0, prompt="a long sea that...", seed=777, duration=5.04, hd="true", fps=24.0),
         job("silent", 4.0),
     ]
     assert candidates(lost(**sent), jobs, 0.0).jobs == (
-        Candidate(jobs[2], 4.0, {}, (), ()),
-        Candidate(jobs[1], 8.0, {"prompt": "a sea", "seed": "7"}, ("prompt", "seed"), ()),
-        Candidate(jobs[0], 1.0, {"prompt": "a dog", "seed": 7}, ("seed",), ("prompt",)),
+        Candidate(jobs[2], 2.0, "a long sea that...", "begins as sent"),
+        Candidate(jobs[3], 4.0, "", ""),
+        Candidate(jobs[1], 8.0, "a long sea that goes on", "as sent"),
+        Candidate(jobs[0], 1.0, "a dog", "not as sent"),
     )
+
+
+@pytest.mark.parametrize(
+    ("sent", "listed", "told"),
+    [
+        ("a sea", "a sea", "as sent"),
+        ("a sea...", "a sea...", "as sent"),
+        ("a sea… sha256:ab (900 bytes)", "a sea at dusk", "as sent"),  # the store has the beginning
+        ("a sea… sha256:ab (900 bytes)", "a s…", "begins as sent"),
+        ("a sea at dusk", "a sea…", "begins as sent"),
+        ("a sea at dusk", "a dog…", "not as sent"),
+        ("a sea at dusk", "a sea", ""),  # cut without a mark, or another prompt
+        ("a sea", "a sea, cinematic", ""),
+        ("a sea", "...", ""),
+        ("a sea", "", ""),
+        ("like https://a.example/1.jpg", "like https://cdn.example/7.jpg", ""),
+        ("sea.txt sha256:ab (3 bytes)", "a sea", ""),
+        (7, "a sea", ""),
+    ],
+)
+def test_a_prompt_differs_only_if_its_text_does(sent: object, listed: str, told: str) -> None:
+    """One that is cut, or that cannot be compared, is not another."""
+    [found] = candidates(lost(prompt=sent), [job("j", 1.0, prompt=listed)], 0.0).jobs
+    assert found.told == told
 
 
 def test_a_long_prompt_is_compared_by_what_is_kept_of_it(night: Night) -> None:
@@ -201,6 +226,8 @@ def test_machines_are_told_the_same(night: Night) -> None:
     [line] = night.resume(row("x", -28.0), row("z", 8.0, prompt="a sea"), options=("--json",))
     said = json.loads(line)
     [candidate] = said.pop("candidates")
+    number = said["submit"]["number"]
+    assert night("resume", "--dismiss-number", str(number))[:2] == (0, ["nothing is left to wait for"])
     assert {name: candidate[name] for name in ("ref", "seconds_after", "same", "other", "created_at")} == {
         "ref": "shop:z",
         "seconds_after": 8.0,
@@ -213,6 +240,7 @@ def test_machines_are_told_the_same(night: Night) -> None:
             "account": "shop",
             "operation": "clip",
             "at": "2027-01-15T08:00:00Z",
+            "number": number,
             "key": "k1",
             "sent": {"prompt": "a sea"},
             "reason": "the connection failed (ConnectionResetError)",
@@ -238,6 +266,68 @@ def test_many_candidates_are_not_all_printed(night: Night) -> None:
 
 
 # -- the list ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("times", "sure"),
+    [
+        ([9.0, 5.0, -3.0, 1.0], True),  # newest first, down to one that is older; what comes then is not searched
+        ([9.0, 5.0, 1.0, 0.5], False),  # it does not reach the submit
+        ([-9.0, -5.0, -3.0, 1.0], False),  # oldest first
+        ([9.0, None, -3.0, 1.0], False),
+        ([None, None, None, None], False),
+        ([9.0, 5.0, 1.0], True),  # the whole list
+        ([-9.0, -5.0, -3.0], True),
+    ],
+)
+def test_a_list_that_is_cut_dismisses_no_submit_that_it_may_hide(
+    night: Night, monkeypatch: pytest.MonkeyPatch, times: list[float | None], sure: bool
+) -> None:
+    """Only the first rows are searched, and the message says so."""
+    monkeypatch.setattr(lost_submits, "LISTED", 3)
+    night.lose("k1")
+    night.clock.now += LATE
+    rows = [row(f"j{number}", at) for number, at in enumerate(times)]
+    told = night.resume(*rows)
+    cut = "Only the first 3 rows of the provider's list were searched" if len(times) > 3 else None
+    assert (cut is None) != any(line.startswith(cut or " ") for line in told)
+    assert ("--dismiss" in told[-1]) is sure
+    if not sure:
+        assert told[-1] == (
+            "A row that was not searched may be its job: look in the provider's dashboard or log before you dismiss it"
+        )
+    said = json.loads(night.resume(*rows, options=("--json",))[0])
+    assert (said["list_problem"], said["submit"]["dismiss_from"] is not None) == (cut, sure)
+
+
+def test_a_list_that_breaks_in_the_middle_is_cut(shell: Shell) -> None:
+    """Its rows are shown, and nothing is dismissed because of them."""
+    night = Night(shell, replace(SHOP, list=vidpoll.Operation(list_request, parse_first)))
+    night.lose("k1")
+    night.clock.now += LATE
+    code, _, err = night("resume", script={"page=2": [(400, {})], "/jobs": [{"rows": [row("z", 1.0)]}]})
+    told = [line.removeprefix("vidpoll:").lstrip() for line in err]
+    assert (code, "it may be shop:z" in told[1]) == (3, True)
+    assert told[2].startswith("Only 1 row of the provider's list could be read: shop list: HTTP 400")
+    assert told[3].startswith("A row that was not searched may be its job: ")
+
+
+@pytest.mark.parametrize("how", ["--timeout 0", "no Date", "no answer"])
+def test_clocks_that_were_not_compared_exclude_no_job_of_the_day(night: Night, how: str) -> None:
+    """The provider's clock is half a minute behind, and the true job seems older."""
+    night.lose("k1")
+    night.clock.now += LATE
+    there: Any = {"no Date": [(200, {}, b"")]}.get(how, [RESET])
+    rows = {"rows": [row("z", -25.0, prompt="a sea"), row("x", -2 * UNMEASURED)]}
+    options = how.split() if how.startswith("--") else []
+    _, _, err = night("resume", *options, script={"/jobs": [rows], "": there})
+    told = [line.removeprefix("vidpoll:").lstrip() for line in err]
+    assert told[1] == (
+        "it may be shop:z running, seems older (created 2027-01-15T07:59:35Z, 25 s before the submit), but the clocks "
+        f"were not compared, prompt='a sea' (as sent): vidpoll resume --adopt shop:z --key k1 {' '.join(STORE)}"
+    )
+    assert told[2] == "1 older job of the list is not it: created 2 days before the submit"
+    assert told[3].startswith("The clocks were not compared, so a job that seems older may be it. If it is none of ")
 
 
 def test_the_list_is_read_once_for_all_submits_of_an_account(night: Night) -> None:

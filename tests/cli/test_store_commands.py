@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
 import sqlite3
 import sys
 import threading
@@ -217,7 +218,17 @@ def test_a_store_that_was_named_and_is_none_ends_the_command_before_anything_is_
     code, out, err = shell(*command, *(["--store", "clips"] if by == "--store" else []), script=[SUBMITTED, DONE])
     assert (code, out, urls(shell)) == (2, [], [])
     what = f"the store {clips} is a folder: name a file in it, like {clips / 'jobs.sqlite3'}"
-    assert err == [f"vidpoll: {what}. {by} names it, and nothing was sent"]
+    assert err == [f"vidpoll: {what}. The store comes from {by}. Nothing was sent"]
+
+
+def test_a_store_in_memory_is_refused_by_the_name_of_what_named_it(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A variable is not an option."""
+    monkeypatch.setenv("VIDPOLL_STORE", ":memory:")
+    assert shell("wait", REF)[2] == [
+        "vidpoll: VIDPOLL_STORE must be a file or a URL, got ':memory:'; to keep nothing use --no-store"
+    ]
 
 
 def test_once_names_the_option_where_its_store_cannot_be_used(shell: Shell, tmp_path: Path) -> None:
@@ -226,7 +237,7 @@ def test_once_names_the_option_where_its_store_cannot_be_used(shell: Shell, tmp_
     code, out, [said] = shell(*ONCE, "--store", "clips", script=[SUBMITTED])
     assert (code, out, urls(shell)) == (2, [], [])
     assert said.endswith(
-        "jobs.sqlite3. --once KEY needs a store, or nothing is once only: nothing was sent; name one with --store FILE"
+        "jobs.sqlite3. --once KEY needs a store to keep KEY in: name one with --store FILE. Nothing was sent"
     )
 
 
@@ -479,15 +490,16 @@ def test_resume_shows_what_a_lost_submit_may_have_become_and_adopts_none(shell: 
     assert (code, "may have been received" in unknown) == (3, True)
     assert unknown.endswith("It is on record: `vidpoll resume` shows which job it may be")
     why = "the connection failed (ConnectionResetError)"
-    forget = "vidpoll jobs --local --forget-before 2027-01-15T08:00:01Z"
     rows = {"rows": [{"id": "known", "status": "done"}, {"id": "lost", "status": "drawing"}]}
     later(shell, 70)
     code, out, err = shell("resume", script={"/jobs": [rows]})
     assert (code, out) == (3, [])
+    number = err[0].partition(", number ")[2].split()[0]
+    at = "2027-01-15T08:00:00Z"
     assert err == [
-        f"vidpoll: a submit of unknown outcome, on 2027-01-15T08:00:00Z: acme clip prompt='a sea' ({why})",
-        "vidpoll:   it may be acme:lost running drawing: vidpoll resume --adopt acme:lost",
-        f"vidpoll:   {NONE_OF_THESE}, forget it, and all jobs that ended before it: {forget}",
+        f"vidpoll: a submit of unknown outcome, on {at}: acme clip prompt='a sea', number {number} ({why})",
+        f"vidpoll:   it may be acme:lost running drawing: vidpoll resume --adopt acme:lost --number {number}",
+        f"vidpoll:   {NONE_OF_THESE}, dismiss it: vidpoll resume --dismiss-number {number}",
     ]
     assert [wire.method for wire in shell.wire.sent] == ["GET"]  # type: ignore[attr-defined]
     code, out, err = shell("resume", "--adopt", "acme:lost", "--quiet", script=[DONE])
@@ -515,16 +527,78 @@ def test_submit_once_prints_the_same_reference(shell: Shell) -> None:
 def test_forgetting_says_which_keys_may_buy_again(shell: Shell) -> None:
     """Nobody is to buy twice because of a spring clean."""
     shell(*ONCE, "--wait", "--quiet", script={"/jobs/": [DONE], "/jobs": [SUBMITTED]})
-    shell(*ONCE[:-1], "k2", script=[RESET])
     said = shell("jobs", "--local", "--forget-before", "2028-01-01")[2][0]
-    assert (
-        said
-        == "vidpoll: forgot 2: jobs that ended before, and submits of unknown outcome; 2 of their keys may buy again"
-    )
+    assert said == "vidpoll: forgot 1 job that ended before; 1 key may buy again"
     shell(*ONCE, script=[SUBMITTED])
     assert shell("jobs", "--local", "--forget", REF)[2][0] == (
         "vidpoll: forgot acme:j1, and its key 'night 1' may buy again"
     )
+
+
+def test_forgetting_by_date_dismisses_no_submit(shell: Shell) -> None:
+    """With or without a key: it may have been received, and cron must not free its key."""
+    shell(*ONCE, script=[RESET])
+    shell(*ONCE[:4], script=[RESET])
+    said = shell("jobs", "--local", "--forget-before", "2028-01-01")[2]
+    assert said == [
+        "vidpoll: forgot 0 jobs that ended before",
+        "vidpoll: 2 submits have an unknown outcome: vidpoll resume",
+    ]
+    assert (shell(*ONCE)[0], urls(shell)) == (3, [])
+
+
+def test_a_submit_without_a_key_is_dismissed_or_adopted_alone(shell: Shell) -> None:
+    """The printed lines reach no older submit, with or without a key."""
+    shell(*ONCE, script=[RESET])
+    for _ in range(2):
+        shell(*ONCE[:4], script=[RESET])
+    later(shell, 70)
+    err = shell("resume", script=[{"rows": [{"id": "lost", "status": "drawing"}]}])[2]
+    adopt, dismiss = (
+        [shlex.split(line.partition(": vidpoll ")[2]) for line in err if option in line]
+        for option in ("--adopt acme:lost --number", "--dismiss-number")
+    )
+    assert (len(adopt), len(dismiss)) == (2, 2)
+    code, _, [said] = shell("resume", "--adopt", "acme:lost")
+    assert (code, "3 submits of acme have an unknown outcome: say which one" in said) == (2, True)
+    code, _, [said] = shell("resume", "--dismiss-number", "7")
+    assert (code, said.endswith("no submit of unknown outcome is on record with that number")) == (2, True)
+    assert shell(*dismiss[1], script=[{"rows": []}])[2][0] == (
+        "vidpoll: the submit acme clip of 2027-01-15T08:00:00Z is dismissed"
+    )
+    assert shell(*adopt[0], "--quiet", script={"/lost": [DONE], "": [{"rows": []}]})[1] == [
+        "acme:lost completed: video"
+    ]
+    left = [json.loads(line)["submit"] for line in shell("resume", "--json", script=[{"rows": []}])[1]]
+    assert [each["key"] for each in left] == ["night 1"]
+    assert [job["key"] for job in local(shell)] == [None]
+
+
+def test_a_key_of_two_accounts_dismisses_none(shell: Shell) -> None:
+    """Each account has keys of its own; the printed lines name one submit each."""
+    shell(*ONCE, script=[RESET])
+    shell("submit", "two", *ONCE[2:], "--account", "two=acme", script=[RESET])
+    later(shell, 70)
+    said = shell("resume", "--quiet", script=[{"rows": []}])[2]
+    lines = [line.partition(": vidpoll ")[2].split() for line in said if "--dismiss" in line]
+    assert [line[:2] for line in lines] == [["resume", "--dismiss-number"]] * 2
+    code, _, [said] = shell("resume", "--dismiss", "night 1")
+    assert (code, [" ".join(line) in said for line in lines]) == (2, [True, True])
+    assert shell(*lines[1], script=[{"rows": []}])[2][0].endswith("(key night 1) is dismissed: its key may buy again")
+    assert shell(*ONCE)[0] == 3
+
+
+def test_a_key_that_looks_like_an_option(shell: Shell) -> None:
+    """The printed lines are understood."""
+    shell("submit", "acme", "clip", "prompt=x", "--once=-k", script=[RESET])
+    later(shell, 70)
+    adopt, dismiss = (
+        shlex.split(line.partition(": vidpoll ")[2]) for line in shell("resume", script=[{"rows": []}])[2][1:]
+    )
+    assert (adopt[-1], dismiss[-1]) == ("--key=-k", "--dismiss=-k")
+    assert shell(*dismiss)[2] == [
+        "vidpoll: the submit acme clip of 2027-01-15T08:00:00Z (key -k) is dismissed: its key may buy again"
+    ]
 
 
 def test_submit_once_needs_a_store(shell: Shell) -> None:
@@ -539,7 +613,7 @@ def test_submit_once_at_a_damaged_store_sends_nothing(shell: Shell) -> None:
     code, out, [said] = shell(*ONCE, script=[SUBMITTED])
     assert (code, out, urls(shell)) == (2, [], [])
     assert "is not an SQLite file" in said
-    assert said.endswith("nothing is once only: nothing was sent; name one with --store FILE")
+    assert said.endswith("--once KEY needs a store to keep KEY in: name one with --store FILE. Nothing was sent")
 
 
 def test_submit_once_at_a_store_that_fails_in_the_middle_sends_nothing(
@@ -620,7 +694,7 @@ def test_a_lost_submit_without_candidates_says_what_to_do(shell: Shell) -> None:
 
 
 def test_the_lines_about_a_lost_submit_work_when_they_are_pasted(shell: Shell) -> None:
-    """They name the store that was named, and a moment that every Python reads."""
+    """They name the store that was named."""
     store = ["--store", "s.sqlite3"]
     said = shell("submit", "acme", "clip", "prompt=x", *store, script=[RESET])[2][0]
     assert "`vidpoll resume --store s.sqlite3`" in said
@@ -629,9 +703,9 @@ def test_the_lines_about_a_lost_submit_work_when_they_are_pasted(shell: Shell) -
     ]
     later(shell, 70)
     said = shell("resume", *store, script=[{"rows": []}])[2][2]
-    forget = said.partition("before it: vidpoll ")[2].split()
-    assert forget == ["jobs", "--local", "--forget-before", "2027-01-15T08:00:01Z", *store]
-    assert shell(*forget)[:2] == (0, [])
+    dismiss = said.partition("dismiss it: vidpoll ")[2].split()
+    assert (dismiss[:2], dismiss[3:]) == (["resume", "--dismiss-number"], store)
+    assert shell(*dismiss)[:2] == (0, ["nothing is left to wait for"])
     assert shell("resume", *store) == (0, ["nothing is left to wait for"], [])
 
 
@@ -700,7 +774,7 @@ def test_forget(shell: Shell) -> None:
     assert [job["ref"] for job in local(shell, "--forget-before", "2027-01-14")] == [REF, "acme:j2"]
     assert [job["ref"] for job in local(shell, "--forget-before", "2028-01-01T00:00+00:00")] == ["acme:j2"]
     assert local(shell, "--forget", "acme:j2") == []
-    assert moment("2027-01-15T08:00+00:00") == START
+    assert moment("2027-01-15T08:00+00:00") == moment("2027-01-15T08:00:00Z") == START
     assert shell("jobs", "--local", "--forget-before", "yesterday")[0] == 2
     assert shell("jobs", "acme", "--forget", REF)[0] == 2
 

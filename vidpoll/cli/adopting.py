@@ -13,7 +13,7 @@ import vidpoll
 from .again import advised, again
 from .context import Arguments, Context
 from .lost_submits import LATE, PATIENCE, submit_name
-from .output import iso
+from .output import counted, iso
 from .trusted import Trusted, stored_account
 
 Owner = vidpoll.Submission | vidpoll.KeptJob
@@ -23,8 +23,8 @@ Owner = vidpoll.Submission | vidpoll.KeptJob
 def adopt(client: vidpoll.Client, ref: str, args: Arguments, context: Context, trusted: Trusted) -> bool:
     """Record the job as that of an open submit. Returns False, after printing why, if the provider does not show it.
 
-    The submit is the one with `--key`; without `--key`, the oldest of the account that has no key. If the key belongs
-    to a job that was adopted earlier, it moves. Raises UsageError if there is no such submit.
+    The submit is the one with `--key` or `--number`; without them, the only one of the account if it has no key. If the
+    key belongs to a job that was adopted earlier, it moves. Raises UsageError if there is no such submit.
     """
     job = vidpoll.Job(ref)
     owner = _owner(client, job, args)
@@ -51,31 +51,36 @@ def adopt(client: vidpoll.Client, ref: str, args: Arguments, context: Context, t
 
 
 def _owner(client: vidpoll.Client, job: vidpoll.Job, args: Arguments) -> Owner | None:
-    """What the job takes over; None if it has done so. Raises UsageError if there is nothing."""
-    key = args.key or ""
+    """What the job takes over; None if it has done so. Raises UsageError if there is nothing, or a choice."""
     lost = [each for each in client.store.unknown_submits() if each.account == job.account]
-    mine = next((each for each in lost if each.key == key), None)
-    if mine is not None:
-        return mine
+    named = [each for each in lost if args.key in (None, each.key) and args.number in (None, each.number)]
     kept = client.store.get(job)
-    if kept is not None and kept.operation is not None and kept.key == key:
+    if kept is not None and kept.operation is not None and kept.key == (args.key or ""):
         return None
-    has = [each for each in client.store.jobs() if key and each.key == key and each.origin.account == job.account]
+    if len(named) == 1 and (args.key or args.number is not None or not named[0].key):
+        return named[0]
+    has = [each for each in client.store.jobs() if args.key and _has(each, job.account, args.key)]
     if has and has[0].submitted_at is None:
         return has[0]
-    raise vidpoll.UsageError(f"--adopt {job.ref}: {_nothing(job, lost, has, args)}")
+    raise vidpoll.UsageError(f"--adopt {job.ref}: {_nothing(job, named, has, args)}")
 
 
-def _nothing(
-    job: vidpoll.Job, lost: list[vidpoll.Submission], has: list[vidpoll.KeptJob], args: Arguments
-) -> str:
-    """Why there is no submit to adopt a job for, and the way out."""
+def _has(kept: vidpoll.KeptJob, account: str, key: str) -> bool:
+    return kept.key == key and kept.origin.account == account
+
+
+def _nothing(job: vidpoll.Job, lost: list[vidpoll.Submission], has: list[vidpoll.KeptJob], args: Arguments) -> str:
+    """Why the job takes over no submit, and the way out."""
     if has:
         return f"the key {args.key!r} belongs to {has[0].ref}, which the response to its submit named"
-    if lost and not args.key:
-        line = again(args, "resume", adopt=job.ref, key=lost[0].key)
-        return f"each open submit of {job.account} has a key; name the one that this job is of: {line}"
+    if lost:
+        have = "has" if len(lost) == 1 else "have"
+        return (
+            f"{counted(len(lost), 'submit')} of {job.account} {have} an unknown outcome: say which one it is with "
+            f"--key KEY or --number N (`{again(args, 'resume')}` shows them)"
+        )
     of = f" with the key {args.key!r}" if args.key else ""
+    of += "" if args.number is None else f" with the number {args.number}"
     return (
         f"no submit of unknown outcome is on record for {job.account}{of}; "
         f"`{again(args, 'wait', job.ref)}` waits for any job and keeps it"
@@ -84,7 +89,8 @@ def _nothing(
 
 def _problem(job: vidpoll.Job, account: vidpoll.Account, args: Arguments, context: Context) -> str:
     """Why a job cannot be adopted now; empty if its provider shows it."""
-    line = again(args, "resume", adopt=job.ref, key=job.key or None)
+    number = None if args.number is None else str(args.number)
+    line = again(args, "resume", adopt=job.ref, key=args.key, number=number)
     with context.client((), args, given={job.account: account}, within=args.patience or PATIENCE) as asking:
         try:
             asking.poll(job)
@@ -106,7 +112,7 @@ def check_age(lost: vidpoll.Submission, option: str, args: Arguments, context: C
     age = context.clock.time() - lost.at
     if age < LATE:
         raise vidpoll.UsageError(
-            f"--dismiss {option}: not yet, the submit is only {max(0.0, age):.0f} s old and the provider's list may be "
+            f"{option}: not yet, the submit is only {max(0.0, age):.0f} s old and the provider's list may be "
             f"late. Look for its job first (`{again(args, 'resume')}`); dismissing works from "
             f"{iso(math.ceil(lost.at + LATE))} on"
         )

@@ -65,10 +65,15 @@ def _option(name: str, value: object) -> list[str]:
         accounts: Sequence[tuple[str, vidpoll.Account]] = value  # type: ignore[assignment]  # what --account parses to
         return [word for account, own in accounts for word in (flag, _account(account, own))]
     if isinstance(value, list):  # of headers, or addresses
-        return [word for each in value for word in ("--base-url" if name == "addresses" else flag, str(each))]
+        return [word for each in value for word in _with("--base-url" if name == "addresses" else flag, str(each))]
     if isinstance(value, tuple):
-        return [flag, ",".join(f"{each:g}" if isinstance(each, float) else str(each) for each in value)]
-    return [flag, f"{value:g}" if isinstance(value, float) else str(value)]
+        return _with(flag, ",".join(f"{each:g}" if isinstance(each, float) else str(each) for each in value))
+    return _with(flag, f"{value:g}" if isinstance(value, float) else str(value))
+
+
+def _with(flag: str, value: str) -> list[str]:
+    """An option and its value: in one word if the value would be read as an option itself."""
+    return [f"{flag}={value}"] if value.startswith("-") else [flag, value]
 
 
 def _account(name: str, own: vidpoll.Account) -> str:
@@ -79,8 +84,9 @@ _LINE = re.compile(
     r"vidpoll (wait|status|jobs|quota|download) ((?:'[^']*'|[^\s'`;,)])+?)( --base-url [^\s`;,)]+?)?"
     r"(?=\.?(?:[\s`;,)]|$))(?! --)"
 )
-_OPEN = re.compile(r"""`vidpoll resume((?: --(?:adopt|key|store) (?:'[^']*'|"[^"]*"|[^\s`]+))+)`""")
-_PYTHON = re.compile(r"""(?:vidpoll|client)\.wait\((["'])(.+?)\1\)""")
+_STORED = re.compile(r"`vidpoll (resume|jobs --local)(?: --forget ('[^']*'|[^\s`]+))?`")
+_SUBMIT = re.compile(r"`vidpoll resume( '?--(?:adopt|store)=[^`]+)`")
+_PYTHON = re.compile(r"""(?:vidpoll|client)\.(wait|jobs|quota)\((["'])(.+?)\2\)""")
 _RESUME = re.compile(r"(?:Then r|R)esume: (?!.*esume: )")
 _SLOW = re.compile(r"no connection within|no complete response within|nothing came for")
 
@@ -96,9 +102,7 @@ def advised(error: vidpoll.VidpollError, args: Arguments, line: str | None = Non
         said = said.replace(resume, bare)
         if line is not None:
             said = re.sub(rf"{re.escape(bare)}(?: --base-url \S+)?", lambda _: line, said)
-    said = _PYTHON.sub(lambda found: f"vidpoll wait {shell.quote(found[2])}", said)
-    said = _LINE.sub(lambda found: _with_options(args, *found.groups()), said)
-    said = _OPEN.sub(lambda found: f"`{_of_submit(args, shlex.split(found[1]))}`", said)
+    said = pasted(said, args)
     ways = ["--patience S tolerates faults for longer"] if isinstance(error, vidpoll.ProviderUnreachable) else []
     ways += ["--http-timeout S waits longer for a response"] if _SLOW.search(said) else []
     if getattr(error, "status", None) in (401, 403):
@@ -110,15 +114,35 @@ def advised(error: vidpoll.VidpollError, args: Arguments, line: str | None = Non
     return f"{said[: found.start()]}{told}. {said[found.start() :]}" if found else f"{said.rstrip('.')}. {told}"
 
 
-def _with_options(args: Arguments, command: str, words: str, base_url: str | None) -> str:
-    line = again(args, command, *shlex.split(words))
-    return line if getattr(args, "base_url", None) else f"{line}{base_url or ''}"
+def pasted(said: str, args: Arguments) -> str:
+    """A message of the library with the commands of this call, in place of bare ones and of lines of Python."""
+    said = _PYTHON.sub(lambda found: f"vidpoll {found[1]} {shell.quote(found[3])}", said)
+    said = _LINE.sub(lambda found: _with_options(args, *found.groups()), said)
+    said = _STORED.sub(lambda found: f"`{_of_store(args, found[1], found[2])}`", said)
+    said = _SUBMIT.sub(lambda found: f"`{_of_submit(args, shlex.split(found[1]))}`", said)
+    return said.replace("et its base_url to", f"et {_sets_base_url(args)} to")
+
+
+def _sets_base_url(args: Arguments) -> str:
+    """What sets the base URL of an account that has one of its own."""
+    if getattr(args, "base_url", None):
+        return "--base-url"
+    return "the URL in --account" if getattr(args, "account", None) else "its base_url"
+
+
+def _of_store(args: Arguments, command: str, forget: str | None) -> str:
+    return again(args, command, forget=None if forget is None else shlex.split(forget)[0])
 
 
 def _of_submit(args: Arguments, words: list[str]) -> str:
-    """`resume` about a submit of unknown outcome; the store is that of this call."""
-    given = dict(zip(words[::2], words[1::2], strict=True))
-    return again(args, "resume", adopt=given.get("--adopt"), key=given.get("--key"))
+    """`resume` about a submit of unknown outcome, in the store of this call."""
+    given = {name: value for name, _, value in (word.partition("=") for word in words)}
+    return again(args, "resume", adopt=given.get("--adopt"), key=given.get("--key"), number=given.get("--number"))
+
+
+def _with_options(args: Arguments, command: str, words: str, base_url: str | None) -> str:
+    line = again(args, command, *shlex.split(words))
+    return line if getattr(args, "base_url", None) else f"{line}{base_url or ''}"
 
 
 def fetching(error: vidpoll.VidpollError, args: Arguments, line: str) -> str:

@@ -18,7 +18,7 @@ import vidpoll
 from vidpoll import redact, shell
 from vidpoll.clock import Clock
 
-from .again import again
+from .again import again, pasted
 from .context import Arguments, Command, Context, as_json, count, store, where
 from .ending import gently
 from .fields import read_fields
@@ -338,7 +338,7 @@ class _Shown:
             files = ", ".join(map(str, result.paths)) or "no file"
             self.out.line(f"{stamp}{result.key}: {files}{cost}")
         else:
-            problem = redact.text(_ours(result.problem), limit=PROBLEM)
+            problem = redact.text(_ours(result.problem, self.args), limit=PROBLEM)
             self.out.error(f"{stamp}{result.key}{ref} {result.state}{cost}: {problem}")
 
     def end(self) -> None:
@@ -348,18 +348,19 @@ class _Shown:
             return
         for stop in self.batch.stopped:
             if stop.said:
-                self.out.error(f"{stop.account} stopped ({stop.reason}): {_ours(stop.said)}")
+                self.out.error(f"{stop.account} stopped ({stop.reason}): {_ours(stop.said, self.args)}")
         states = self.batch.status().states
         if states.get("unknown"):
-            self.out.error("a row of unknown outcome is never sent again: vidpoll resume shows which job it may be")
+            line = again(self.args, "resume")
+            self.out.error(f"a row of unknown outcome is never sent again: `{line}` shows which job it may be")
         if states.get("failed") and not self.args.retry_failed:
             self.out.error(FAILED)
         self.out.line(self.batch.summary())
 
 
-def _ours(said: str) -> str:
+def _ours(said: str, args: Arguments) -> str:
     """A message of the library, for the command line, which reads keys from the environment only."""
-    return said.partition(", or pass Client(")[0]
+    return pasted(said.partition(", or pass Client(")[0], args)
 
 
 def status_text(status: vidpoll.BatchStatus, now: float) -> str:

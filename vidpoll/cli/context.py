@@ -245,7 +245,8 @@ def store_of(args: Arguments | None) -> Path | str | None:
     if args.store or os.environ.get("VIDPOLL_STORE"):
         given = args.store or os.environ["VIDPOLL_STORE"]
         if given == ":memory:":
-            raise vidpoll.UsageError("--store must be a file or a URL, got ':memory:'; to keep nothing use --no-store")
+            named = store_named(args)
+            raise vidpoll.UsageError(f"{named} must be a file or a URL, got ':memory:'; to keep nothing use --no-store")
         if store_url(given):
             return str(given)
         return Path(os.path.expanduser(given))  # noqa: PTH111 - it never raises
@@ -262,7 +263,7 @@ def store_named(args: Arguments) -> str:
 def unusable(error: vidpoll.StoreError, args: Arguments) -> vidpoll.VidpollError:
     """The error for a store that cannot be opened: UsageError if the user named it."""
     named = store_named(args)
-    return vidpoll.UsageError(f"{error.message}. {named} names it, and nothing was sent") if named else error
+    return vidpoll.UsageError(f"{error.message}. The store comes from {named}. Nothing was sent") if named else error
 
 
 def is_there(path: Path | str) -> bool:

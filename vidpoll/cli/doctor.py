@@ -18,7 +18,7 @@ import vidpoll
 from vidpoll import redact
 from vidpoll.installing import PACK, from_clone
 
-from .again import advised
+from .again import advised, again
 from .context import Arguments, Command, Context, accounts_of, as_json, is_there, shown, store, store_of, where
 from .output import COMPLETED, NOT_COMPLETED, counted
 from .versions import version_of, versions
@@ -135,19 +135,19 @@ def _store(args: Arguments, context: Context) -> Checks:
         yield Check("store", text, trouble=True)
     else:
         new = isinstance(place, Path) and not is_there(place)
-        yield _new(Path(place)) if new else _kept(place, context)
+        yield _new(Path(place)) if new else _kept(place, args, context)
         if isinstance(place, Path):
             yield from _room(_nearest(place))
 
 
-def _kept(place: Path | str, context: Context) -> Check:
+def _kept(place: Path | str, args: Arguments, context: Context) -> Check:
     by_plugin = not isinstance(place, Path)
     with context.client_factory(store=place, clock=context.clock, discover=by_plugin) as client:
         kept, left = len(client.store.jobs()), len(client.store.jobs(unfinished=True))
         lost = len(client.store.unknown_submits())
         client.store.prune(0.0)  # deletes nothing, but shows that the store can be written
     submits = f", {counted(lost, 'submit')} of unknown outcome" if lost else ""
-    more = "; `vidpoll resume` continues them" if left or lost else ""
+    more = f"; `{again(args, 'resume')}` continues them" if left or lost else ""
     return Check("store", f"{shown(place)}: {counted(kept, 'job')}, {left} unfinished{submits}{more}")
 
 

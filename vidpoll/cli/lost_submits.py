@@ -5,9 +5,10 @@ The list of an account is read once for all its open submits. `candidates` decid
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby, islice
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import vidpoll
@@ -29,9 +30,9 @@ LATE = 60.0
 """Seconds by which a provider's list may be late. Before, no line that dismisses a submit is printed."""
 
 DEEP = 3
-"""How deep in a row of the list the fields of a submit are looked for."""
+"""How deep in a row of the list the prompt is looked for."""
 
-MEASURED, UNMEASURED = 2.0, 5.0
+MEASURED, UNMEASURED = 2.0, 86_400.0
 """Seconds by which a job may seem older than its submit: if the clocks were compared, and if they were not."""
 
 SHOWN = 10
@@ -39,6 +40,8 @@ SHOWN = 10
 
 PARTIAL = "the provider's list may leave out jobs that still run"
 """Printed unless the plugin says that the list has all jobs."""
+
+NONE: Mapping[str, float] = {}
 
 Submits = Sequence[vidpoll.Submission]
 
@@ -77,19 +80,21 @@ def _names(group: Submits) -> str:
 def show(groups: Sequence[Submits], args: Arguments, context: Context, deadline: Deadline) -> list[int]:
     """Print the submits first, then what each may have become. Return the exit codes."""
     lost = [each for group in groups for each in group]
+    keys = Counter(each.key for each in lost)
     if not args.json:
         for each in lost:
             context.out.error(_head(each))
     for group in groups:
         listing = _listing(group[0], args, context, deadline)
-        for each in group:
-            found = candidates(each, listing.jobs, listing.skew)
+        all_found = divided([candidates(each, listing.jobs, listing.skew, listing.kept) for each in group])
+        for each, found in zip(group, all_found, strict=True):
+            case = Case(each, found, listing, context.clock.time() - each.at, alone=keys[each.key] == 1)
             if args.json:
-                context.out.json(_object(each, found, listing, context.clock.time()))
+                context.out.json(_object(case))
                 continue
             if len(lost) > 1:
                 context.out.error(f"{submit_name(each)}:")
-            for line in _lines(each, found, listing, args, context.clock.time() - each.at):
+            for line in _lines(case, args):
                 context.out.error(f"  {line}")
     return [UNKNOWN] * len(lost)
 
@@ -99,16 +104,31 @@ def show(groups: Sequence[Submits], args: Arguments, context: Context, deadline:
 
 @dataclass
 class Listing:
-    """The jobs of the provider's list that are not kept here, and why jobs may be missing.
+    """The jobs that no submit made here: those of the provider's list, and kept ones; and why jobs may be missing.
 
-    `skew` is by how many seconds the provider's clock is ahead of this machine's; None if that is not known. `running`
-    is True if the list also has jobs that still run; None if the plugin does not say.
+    `kept` has the references of the jobs that `wait` brought into the store, and since when they are there.
+    `times` has for each row that was searched when its job was created, in the list's order; None if the list has no
+    time. `skew` is by how many seconds the provider's clock is ahead of this machine's; None if that is not known.
+    `running` is True if the list also has jobs that still run; None if the plugin does not say.
     """
 
     jobs: list[vidpoll.Job] = field(default_factory=list)
+    kept: dict[str, float] = field(default_factory=dict)
+    times: list[float | None] = field(default_factory=list)
     skew: float | None = None
     running: bool | None = None
     problem: str = ""
+
+    def reaches(self, at: float) -> bool:
+        """Whether no row that was left out can be a job since `at`.
+
+        So it is if the searched rows are sorted, newest first, and the last one is older.
+        """
+        if not (self.problem and self.times):
+            return True
+        known = [each for each in self.times if each is not None]
+        newest_first = known == sorted(known, reverse=True) and len(known) == len(self.times)
+        return newest_first and known[-1] - (self.skew or 0.0) < at - _early(self.skew)
 
 
 def _listing(lost: vidpoll.Submission, args: Arguments, context: Context, deadline: Deadline) -> Listing:
@@ -118,27 +138,41 @@ def _listing(lost: vidpoll.Submission, args: Arguments, context: Context, deadli
     found = Listing()
     with context.client((), args, given={lost.account: account}, within=min(times)) as client:
         try:
-            polling = client.provider(account.provider).list_polling
-            found.running = True if polling is not None and polling.batch is None else None
-            ours = {each.ref for each in client.store.jobs()}
-            for number, job in enumerate(islice(client.jobs(lost.account), LISTED)):
-                if job.ref not in ours:
-                    found.jobs.append(job)
-                if deadline.over and deadline.timeout:
-                    found.problem = f"Only {number + 1} rows of the provider's list could be searched in time"
-                    break
-            found.skew = None if deadline.over else _skew(client, lost.account, found.jobs)
+            here = [each for each in client.store.jobs() if each.origin.account == lost.account]
+            waited = [each for each in here if each.operation is None and each.origin.base_url == lost.base_url]
+            found.jobs, found.kept = [each.job for each in waited], {each.ref: each.added_at for each in waited}
+            found.running = shows_running(client.provider(account.provider)) or None
+            _search(found, client.jobs(lost.account), {each.ref for each in here} - found.kept.keys(), deadline)
+            found.skew = None if deadline.over else _skew(client, lost.account, found.times)
         except vidpoll.Unsupported as error:
             why = advised(error, args)
             found.problem = f"The provider's list cannot be requested here ({why}): look in its dashboard or log"
         except vidpoll.VidpollError as error:
-            found.problem = f"The provider's list was not read: {advised(error, args)}"
+            read = f"Only {counted(len(found.times), 'row')} of the provider's list could be read"
+            unread = "The provider's list was not read"
+            found.problem = f"{read if found.times else unread}: {advised(error, args)}"
     return found
 
 
-def _skew(client: vidpoll.Client, account: str, jobs: Sequence[vidpoll.Job]) -> float | None:
+def _search(found: Listing, rows: Iterable[vidpoll.Job], ours: set[str], deadline: Deadline) -> None:
+    """Add the rows of a list, the first LISTED ones at most."""
+    for job in rows:
+        if len(found.times) == LISTED:
+            found.problem = f"Only the first {LISTED} rows of the provider's list were searched"
+            return
+        found.times.append(_created(job))
+        if job.ref in found.kept:  # the list knows its prompt
+            found.jobs = [each for each in found.jobs if each.ref != job.ref]
+        if job.ref not in ours:
+            found.jobs.append(job)
+        if deadline.over and deadline.timeout:
+            found.problem = f"Only {counted(len(found.times), 'row')} of the provider's list could be searched in time"
+            return
+
+
+def _skew(client: vidpoll.Client, account: str, times: Sequence[float | None]) -> float | None:
     """The difference of the clocks. The server is asked for its time only if the list has times."""
-    if all(_created(job) is None for job in jobs):
+    if all(each is None for each in times):
         return None
     try:
         return client.reach(account).skew
@@ -157,15 +191,15 @@ class Candidate(NamedTuple):
     """A job that a submit may have become.
 
     `after` is by how many seconds it was created after the submit, on this machine's clock; None if the list has no
-    time. `shown` has the prompt and the submit's fields as the list has them. `same` names the fields that are as they
-    were sent, `other` those that are not.
+    time. `prompt` is that of the list, and `told` how it compares with the prompt that was sent; each may be empty.
+    `kept`: the job is kept here already, because `wait` was called for it.
     """
 
     job: vidpoll.Job
     after: float | None
-    shown: Mapping[str, Any]
-    same: tuple[str, ...]
-    other: tuple[str, ...]
+    prompt: str
+    told: str
+    kept: bool = False
 
 
 class Candidates(NamedTuple):
@@ -175,62 +209,110 @@ class Candidates(NamedTuple):
     older: tuple[float, ...]
 
 
-def candidates(lost: vidpoll.Submission, jobs: Sequence[vidpoll.Job], skew: float | None) -> Candidates:
-    """Which jobs of a list a submit may have become: not those that were created before it."""
-    early = UNMEASURED if skew is None else MEASURED
+def candidates(
+    lost: vidpoll.Submission, jobs: Sequence[vidpoll.Job], skew: float | None, kept: Mapping[str, float] = NONE
+) -> Candidates:
+    """Which jobs of a list a submit may have become: not those that were created, or kept here, before it."""
     found, older = [], []
     for job in jobs:
+        if kept.get(job.ref, lost.at) < lost.at:
+            continue
         created = _created(job)
         after = None if created is None else created - (skew or 0.0) - lost.at
-        if after is not None and after < -early:
+        if after is not None and after < -_early(skew):
             older.append(-after)
         else:
-            found.append(Candidate(job, after, *_compared(lost.sent, job)))
+            prompt = _prompt(None if job.snapshot is None else job.snapshot.raw)
+            found.append(Candidate(job, after, prompt, _compared(lost.sent.get("prompt"), prompt), job.ref in kept))
     return Candidates(tuple(sorted(found, key=_nearness)), tuple(sorted(older)))
 
 
+def divided(found: Sequence[Candidates]) -> list[Candidates]:
+    """What the open submits of an account may have become, each job with the prompt of one submit only there."""
+    taken = {each.job.ref for one in found for each in one.jobs if each.told == SAME}
+    return [
+        one._replace(jobs=tuple(each for each in one.jobs if each.told != OTHER or each.job.ref not in taken))
+        for one in found
+    ]
+
+
+def _early(skew: float | None) -> float:
+    return UNMEASURED if skew is None else MEASURED
+
+
 def _nearness(each: Candidate) -> tuple[bool, bool, float]:
-    return bool(each.other), each.after is None, abs(each.after or 0.0)
+    return each.told == OTHER, each.after is None, abs(each.after or 0.0)
 
 
-def _compared(sent: Mapping[str, Any], job: vidpoll.Job) -> tuple[dict[str, Any], tuple[str, ...], tuple[str, ...]]:
-    """The prompt and the sent fields in the list's row; which of them are as they were sent, and which are not."""
-    row = dict(_fields(None if job.snapshot is None else job.snapshot.raw))
-    both = [name for name in row if name in sent and _comparable(sent[name])]
-    same = tuple(name for name in both if str(row[name]).rstrip("…") == _start(sent[name]) or row[name] == sent[name])
-    other = tuple(name for name in both if name not in same)
-    return {name: row[name] for name in row if name in both or name == "prompt"}, same, other
+SAME, BEGINS, OTHER = "as sent", "begins as sent", "not as sent"
 
 
-def _fields(row: object, deep: int = 0) -> Iterator[tuple[str, Any]]:
-    """The plain values of the objects in a row, then those of the row itself; safe to show."""
-    if isinstance(row, Mapping) and deep < DEEP:
-        for value in row.values():
-            yield from _fields(value, deep + 1)
-        for name, value in row.items():
-            if isinstance(value, (str, int, float)):
-                yield str(name), redact.text(value) if isinstance(value, str) else value
+def _prompt(row: object, deep: int = 0) -> str:
+    """The prompt in a row of the list, or in an object in it; safe to show. Empty if there is none."""
+    if not isinstance(row, Mapping) or deep == DEEP:
+        return ""
+    if isinstance(row.get("prompt"), str):
+        return redact.text(row["prompt"])
+    return next(filter(None, (_prompt(value, deep + 1) for value in row.values())), "")
 
 
-def _comparable(value: object) -> bool:
-    """Whether a provider may show a field as it was sent. It replaces URLs; of a file the store has only a hash."""
-    start = _start(value)
-    text = "sha256:" not in start and "://" not in start and value != redact.HIDDEN
-    return isinstance(value, (str, int, float)) and text
+def _compared(sent: object, listed: str) -> str:
+    """How a prompt of the list compares with the one that was sent; empty if that cannot be known.
 
+    Both may be cut: the store keeps the beginning of a long text, and a provider may list one. URLs may be replaced.
 
-def _start(value: object) -> str:
-    """A value as text; of a long text the beginning, as the store keeps it."""
-    return str(value).partition("… sha256:")[0].rstrip("…")
+    >>> [_compared("a sea at dusk", listed) for listed in ("a sea  at dusk\\n", "a sea at…", "a dog", "a sea")]
+    ['as sent', 'begins as sent', 'not as sent', '']
+    """
+    kept, cut, _ = str(sent if isinstance(sent, str) else "").partition("… sha256:")
+    ours, theirs = " ".join(kept.split()), " ".join(listed.split())
+    marked = theirs.endswith(("…", "..."))
+    start = theirs.rstrip(".… ") if marked else theirs
+    if not (ours and start) or "sha256:" in ours or "://" in ours or redact.HIDDEN in ours:
+        return ""
+    if theirs == ours or (cut and theirs.startswith(ours)):
+        return SAME
+    if marked and ours.startswith(start):
+        return BEGINS
+    return "" if ours.startswith(theirs) or theirs.startswith(ours) else OTHER
 
 
 # -- how it is shown --------------------------------------------------------------------------------------------------
 
 
+class Case(NamedTuple):
+    """A submit, the jobs that it may have become, and its age in seconds.
+
+    `alone`: no other submit that is shown has its key; each account has keys of its own.
+    """
+
+    lost: vidpoll.Submission
+    found: Candidates
+    listing: Listing
+    age: float
+    alone: bool
+
+    def adopting(self, args: Arguments, ref: str) -> str:
+        """The command that adopts a job for exactly this submit."""
+        key, number = self._named
+        return again(args, "resume", adopt=ref, key=key, number=number)
+
+    def dismissing(self, args: Arguments) -> str:
+        """The command that dismisses exactly this submit."""
+        key, number = self._named
+        return again(args, "resume", dismiss=key, dismiss_number=number)
+
+    @property
+    def _named(self) -> tuple[str | None, str | None]:
+        """Its key if that names no other submit; else its number."""
+        lost = self.lost
+        return (lost.key, None) if lost.key and self.alone else (None, str(lost.number))
+
+
 def _head(lost: vidpoll.Submission) -> str:
     fields = "".join(f" {name}={_value(value)}" for name, value in lost.sent.items())
-    key = f", key {lost.key}" if lost.key else ""
-    what = f"{lost.account} {lost.operation}{fields}{key} ({lost.reason})"
+    name = f"key {lost.key}" if lost.key else f"number {lost.number}"
+    what = f"{lost.account} {lost.operation}{fields}, {name} ({lost.reason})"
     return f"a submit of unknown outcome, on {iso(lost.at)}: {what}"
 
 
@@ -238,33 +320,42 @@ def _value(value: object) -> str:
     return shell.quote(str(value)[:60])
 
 
-def _lines(lost: vidpoll.Submission, found: Candidates, listing: Listing, args: Arguments, age: float) -> Iterator[str]:
+def _lines(case: Case, args: Arguments) -> Iterator[str]:
+    lost, found, listing, *_ = case
     for each in found.jobs[:SHOWN]:
-        line = again(args, "resume", adopt=each.job.ref, key=lost.key or None)
-        yield f"it may be {status_line(each.job, 0.0)}{_told(each)}: {line}"
+        said = f"{status_line(each.job, 0.0)}{_told(each, listing.skew)}"
+        other = each.told == OTHER
+        yield f"less likely: {said}" if other else f"it may be {said}: {case.adopting(args, each.job.ref)}"
     if len(found.jobs) > SHOWN:
         further = counted(len(found.jobs) - SHOWN, "further job")
         yield f"{further} of the list, less near: {again(args, 'resume', json=True)}"
     if found.older:
         yield _older(found.older, listing.skew)
-    if not found.jobs:
-        line = again(args, "resume", adopt=f"{lost.account}:ID", key=lost.key or None)
-        why = listing.problem or "The provider's list shows no job that it may be"
-        yield f"{why}. If you find its job: {line}"
+    if all(each.told == OTHER for each in found.jobs):
+        none = "None of these has the prompt that was sent" if found.jobs else _NONE
+        why = listing.problem or none
+        yield f"{why}. If you find its job: {case.adopting(args, f'{lost.account}:ID')}"
     elif listing.problem:
         yield listing.problem
-    yield _end(lost, found, listing, args, age)
+    yield _end(case, args)
 
 
-def _told(each: Candidate) -> str:
-    """When a candidate was created, with its prompt and the fields that differ."""
+_NONE = "The provider's list shows no job that it may be"
+
+
+def _told(each: Candidate, skew: float | None) -> str:
+    """When a candidate was created, and its prompt."""
     created = iso(_created(each.job))
-    said = f", created {created}, {_apart(each.after)} the submit" if each.after is not None and created else ""
-    for name, value in each.shown.items():
-        if name == "prompt" or name in each.other:
-            how = " (as sent)" if name in each.same else " (not as sent)" if name in each.other else ""
-            said += f", {name}={_value(value)}{how}"
-    return said
+    said = ", kept here already" if each.kept else ""
+    if each.after is not None and created:
+        when = f", created {created}, {_apart(each.after)} the submit"
+        if skew is None and each.after < -MEASURED:
+            when = (
+                f", seems older (created {created}, {_apart(each.after)} the submit), but the clocks were not compared"
+            )
+        said += when
+    how = f" ({each.told})" if each.told else ""
+    return f"{said}, prompt={_value(each.prompt)}{how}" if each.prompt else said
 
 
 def _apart(after: float) -> str:
@@ -291,36 +382,51 @@ def _older(older: Sequence[float], skew: float | None) -> str:
     return f"{counted(len(older), 'older job')} of the list {are} not it: {how}{clock}"
 
 
-def _end(lost: vidpoll.Submission, found: Candidates, listing: Listing, args: Arguments, age: float) -> str:
-    """The line that dismisses a submit; while the provider's list may be late, the one that looks again."""
-    partial = not (listing.running or listing.problem)
+def _end(case: Case, args: Arguments) -> str:
+    """The line that dismisses a submit; or what must be done before, because the list may not show its job yet."""
+    lost, found, listing, age, _ = case
+    unread = listing.problem and not listing.times
+    partial = not (listing.running or unread)
     if age < LATE:
         why = f"The submit is only {_span(max(0.0, age))} old{f', and {PARTIAL}' if partial else ''}"
         wait = "some minutes" if partial else "a minute"
         return f"{why}: look again in {wait}, before you dismiss it: {again(args, 'resume')}"
+    if not listing.reaches(lost.at):
+        return (
+            "A row that was not searched may be its job: look in the provider's dashboard or log before you dismiss it"
+        )
+    doubt = ""
+    if listing.skew is None and any(each.after is not None for each in found.jobs):
+        doubt = "The clocks were not compared, so a job that seems older may be it. "
     given = f"{'it is none of these, and ' if found.jobs else ''}it never arrived{f' ({PARTIAL})' if partial else ''}"
-    if lost.key:
-        return f"If {given}, dismiss it, and its key may buy again: {again(args, 'resume', dismiss=lost.key)}"
-    line = again(args, "jobs --local", forget_before=iso(lost.at + 1.0))
-    return f"If {given}, forget it, and all jobs that ended before it: {line}"
+    then = "dismiss it, and its key may buy again" if lost.key else "dismiss it"
+    return f"{doubt}If {given}, {then}: {case.dismissing(args)}"
 
 
-def _object(lost: vidpoll.Submission, found: Candidates, listing: Listing, now: float) -> dict[str, Any]:
+def _object(case: Case) -> dict[str, Any]:
     """The same for machines."""
+    lost, found, listing, age, _ = case
     said = {
         "account": lost.account,
         "operation": lost.operation,
         "at": iso(lost.at),
+        "number": lost.number,
         "key": lost.key or None,
         "sent": dict(lost.sent),
         "reason": lost.reason,
-        "age": round(now - lost.at, 3),
-        "dismiss_from": iso(lost.at + LATE),
+        "age": round(age, 3),
+        "dismiss_from": iso(lost.at + LATE) if listing.reaches(lost.at) else None,
     }
     return {
         "submit": said,
         "candidates": [
-            {**job_object(each.job), "seconds_after": _rounded(each.after), "same": each.same, "other": each.other}
+            {
+                **job_object(each.job),
+                "seconds_after": _rounded(each.after),
+                "same": ["prompt"] if each.told in (SAME, BEGINS) else [],
+                "other": ["prompt"] if each.told == OTHER else [],
+                "kept": each.kept,
+            }
             for each in found.jobs
         ],
         "older": len(found.older),

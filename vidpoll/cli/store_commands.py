@@ -9,7 +9,7 @@ import argparse
 import contextlib
 import re
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -79,12 +79,23 @@ def _resume_arguments(parser: argparse.ArgumentParser) -> None:
         help="with --adopt: the key of that submit; if the wrong job was adopted for KEY, REF replaces it",
     )
     parser.add_argument(
+        "--number", type=int, metavar="N", help="with --adopt: the number of that submit, as `vidpoll resume` shows it"
+    )
+    parser.add_argument(
         "--dismiss",
         action="append",
         default=[],
         metavar="KEY",
         help="the submit with this key never arrived: forget it, so that the key may buy again; a minute after the "
         "submit at the earliest",
+    )
+    parser.add_argument(
+        "--dismiss-number",
+        type=int,
+        action="append",
+        default=[],
+        metavar="N",
+        help="the submit with this number never arrived: forget it, and no other one",
     )
     parser.add_argument(
         "--base-url",
@@ -102,18 +113,13 @@ def _resume_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _resume(args: Arguments, context: Context) -> int:
-    deadline = Deadline(context.clock, args.timeout)
+    began, deadline = context.clock.time(), Deadline(context.clock, args.timeout)
     prepared(args, context)
-    if args.key is not None and not args.adopt:
-        raise vidpoll.UsageError("--key names the submit that --adopt is about: add --adopt REF")
-    if not is_there(_path(args)):
-        raise vidpoll.UsageError(f"there is no store at {shown(_path(args))}, so there is nothing to resume")
+    _check(args)
     trusted = Trusted(args, context)
     with _stored(args, context) as client:
-        if not all(adopt(client, ref, args, context, trusted) for ref in args.adopt):
+        if not _ends_submits(client, args, context, trusted):
             return UNKNOWN
-        for key in args.dismiss:
-            _dismiss(client, key, args, context)
         unfinished = client.store.jobs(unfinished=True)
         wanted = trusted.targets(client.store.wanted())
         refs = {each.ref for each in unfinished}
@@ -127,13 +133,34 @@ def _resume(args: Arguments, context: Context) -> int:
         context.out.error(_forgetting([each for each in unfinished if each not in asked], args))
     groups = _groups(asked)
     if groups:
-        waits = _Waits(args, context, deadline, wanted)
+        polled = {each.ref for each in asked if each.ref in args.adopt and (each.ended_at or 0.0) >= began}
+        waits = _Waits(args, context, deadline, wanted, polled)
         codes += waits.run(groups)
         for job in waits.unsaved(args.adopt):
             context.out.error(f"no file of {job.ref} was saved; to save it: {again(args, 'download', job.ref)}")
     elif not codes and not args.json:
         context.out.line("nothing is left to wait for")
     return first_that_applies(codes)
+
+
+def _check(args: Arguments) -> None:
+    """Raise UsageError for options without effect, and if there is no store."""
+    for option in ("key", "number"):
+        if getattr(args, option) is not None and not args.adopt:
+            raise vidpoll.UsageError(f"--{option} names the submit that --adopt REF is about: add --adopt REF")
+    if not is_there(_path(args)):
+        raise vidpoll.UsageError(f"there is no store at {shown(_path(args))}, so there is nothing to resume")
+
+
+def _ends_submits(client: vidpoll.Client, args: Arguments, context: Context, trusted: Trusted) -> bool:
+    """Do what --adopt and --dismiss say. Returns False, with the rest undone, if a job cannot be adopted."""
+    if not all(adopt(client, ref, args, context, trusted) for ref in args.adopt):
+        return False
+    for key in args.dismiss:
+        _dismiss(client, key, args, context)
+    for number in args.dismiss_number:
+        _dismiss_number(client, number, args, context)
+    return True
 
 
 def _forgetting(skipped: Sequence[vidpoll.KeptJob], args: Arguments) -> str:
@@ -145,15 +172,28 @@ def _forgetting(skipped: Sequence[vidpoll.KeptJob], args: Arguments) -> str:
 
 
 def _dismiss(client: vidpoll.Client, key: str, args: Arguments, context: Context) -> None:
-    """Record that the submits with a key never arrived. Raises UsageError if there are none, or one is too young."""
+    """Record that the submit with a key never arrived. Raises UsageError if there is none, or one in each account."""
     found = [each for each in client.store.unknown_submits() if key and each.key == key]
     if not found:
         raise vidpoll.UsageError(f"--dismiss {key}: no submit of unknown outcome is on record with that key")
-    for submission in found:
-        check_age(submission, key, args, context)
-    for submission in found:
-        client.store.dismiss(submission)
-        context.out.error(f"the submit {submit_name(submission)} is dismissed: its key may buy again")
+    if len(found) > 1:
+        lines = (f"`{again(args, 'resume', dismiss_number=str(each.number))}` ({each.account})" for each in found)
+        raise vidpoll.UsageError(f"--dismiss {key}: several accounts have that key: choose one, {' or '.join(lines)}")
+    check_age(found[0], f"--dismiss {key}", args, context)
+    client.store.dismiss(found[0])
+    context.out.error(f"the submit {submit_name(found[0])} is dismissed: its key may buy again")
+
+
+def _dismiss_number(client: vidpoll.Client, number: int, args: Arguments, context: Context) -> None:
+    """Record that the submit with a number never arrived. Raises UsageError if there is none."""
+    found = next((each for each in client.store.unknown_submits() if each.number == number), None)
+    if found is None:
+        raise vidpoll.UsageError(
+            f"--dismiss-number {number}: no submit of unknown outcome is on record with that number"
+        )
+    check_age(found, f"--dismiss-number {number}", args, context)
+    client.store.dismiss(found)
+    context.out.error(f"the submit {submit_name(found)} is dismissed{': its key may buy again' if found.key else ''}")
 
 
 def _groups(unfinished: Sequence[vidpoll.KeptJob]) -> list[Group]:
@@ -175,12 +215,18 @@ class _Waits:
     """The waits of `resume`: one for each group of jobs, all at once. The first runs in the calling thread."""
 
     def __init__(
-        self, args: Arguments, context: Context, deadline: Deadline, wanted: Sequence[vidpoll.WantedFiles]
+        self,
+        args: Arguments,
+        context: Context,
+        deadline: Deadline,
+        wanted: Sequence[vidpoll.WantedFiles],
+        polled: Collection[str],
     ) -> None:
         self.args = args
         self.context = context
         self.deadline = deadline
         self.wanted = wanted
+        self.polled = polled
         self.codes: list[int] = []
         self._alone = True
         self._jobs: list[vidpoll.Job] = []
@@ -241,7 +287,7 @@ class _Waits:
             jobs = [job for job in known if _can(client, job, self.args, self.context, self.codes)]
             self._jobs += jobs
             if jobs:
-                options: Any = {"command": "resume", "stop": self, "transcribes": False}
+                options: Any = {"command": "resume", "stop": self, "transcribes": False, "polled": self.polled}
                 wait = Wait(self.args, self.context, client, self.deadline, heart, **options)
                 self.codes.append(wait.run(jobs, self.wanted))
 
@@ -267,7 +313,8 @@ def local_arguments(parser: argparse.ArgumentParser) -> None:
         "--forget-before",
         type=moment,
         metavar="DATE",
-        help="with --local: first forget jobs that ended before DATE, like 2026-11-30",
+        help="with --local: first forget jobs that ended before DATE, like 2026-11-30, and whose hooks were called; "
+        "their keys may buy again. Submits of unknown outcome stay (`vidpoll resume` dismisses one)",
     )
     parser.add_argument("--forget", action="append", default=[], metavar="REF", help="with --local: forget this job")
     store(parser)
@@ -289,10 +336,10 @@ def local_jobs(args: Arguments, context: Context) -> int:
     with _stored(args, context) as client:
         if args.forget_before is not None:
             keys = _keys(client)
-            gone = client.store.prune(args.forget_before)
+            gone = counted(client.store.prune(args.forget_before), "job")
             freed = len(keys - _keys(client))
-            more = f"; {freed} of their keys may buy again" if freed else ""
-            context.out.error(f"forgot {gone}: jobs that ended before, and submits of unknown outcome{more}")
+            more = f"; {counted(freed, 'key')} may buy again" if freed else ""
+            context.out.error(f"forgot {gone} that ended before{more}")
         for ref in args.forget:
             there = client.store.get(ref)
             client.store.drop(ref)
@@ -316,11 +363,8 @@ def local_jobs(args: Arguments, context: Context) -> int:
 
 
 def _keys(client: vidpoll.Client) -> set[tuple[str, str]]:
-    """The keys in use, with their accounts."""
-    lost = {(each.account, each.key) for each in client.store.unknown_submits()}
-    return {(each.origin.account, each.key) for each in client.store.jobs() if each.key} | {
-        pair for pair in lost if pair[1]
-    }
+    """The keys of the kept jobs, with their accounts."""
+    return {(each.origin.account, each.key) for each in client.store.jobs() if each.key}
 
 
 def _kept_line(each: vidpoll.KeptJob) -> str:
@@ -358,6 +402,6 @@ RESUME = Command(
     _resume,
     "vidpoll resume --download clips",
     "`wait` and `submit` keep their jobs on disk. After a crash, a reboot or Ctrl-C, this command waits for all of\n"
-    "them, calls hooks for the events that they missed, and saves the files of an earlier --download where that said.\n"
+    "them, calls hooks for the events that they missed, and saves the files that an earlier --download did not.\n"
     "For a submit of unknown outcome, it lists the jobs that the submit may have started; only --adopt adopts one.",
 )

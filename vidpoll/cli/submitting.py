@@ -68,7 +68,7 @@ def _client(args: Arguments, context: Context, deadline: Deadline) -> vidpoll.Cl
     try:
         return context.client([args.name], args, within=deadline.left, must_keep=once)
     except vidpoll.StoreError as error:
-        need = "--once KEY needs a store, or nothing is once only: nothing was sent; name one with --store FILE"
+        need = "--once KEY needs a store to keep KEY in: name one with --store FILE. Nothing was sent"
         raise vidpoll.UsageError(f"{error.message}. {need}") from error
 
 

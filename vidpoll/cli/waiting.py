@@ -9,7 +9,7 @@ import argparse
 import contextlib
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -171,6 +171,7 @@ class Wait:
         command: str = "wait",
         stop: Stop | None = None,
         transcribes: bool = True,
+        polled: Collection[str] = (),
     ) -> None:
         self.args = args
         self.out = context.out
@@ -182,6 +183,8 @@ class Wait:
         """The command that continues the wait after Ctrl-C."""
         self.stop = stop or context.out.gone
         self.transcribes = transcribes
+        self.polled = polled
+        """The references of jobs that this command has just polled."""
         self.displayed = heart is not None and heart.displayed
         self.start = context.clock.time()
         self.stages: dict[str, vidpoll.StageChanged] = {}
@@ -232,7 +235,7 @@ class Wait:
             return
         with contextlib.suppress(vidpoll.StoreError, vidpoll.UsageError):  # a warning was printed, or there is no store
             for job in awaited:
-                row = self.client.store.get(job)
+                row = None if job.ref in self.polled else self.client.store.get(job)
                 if row is not None and row.ended_at is not None:
                     self.kept[job.ref] = row.ended_at
 

@@ -44,18 +44,16 @@ def jobs_line(account: OpenAccount) -> str:
     return _command(account, "jobs", name) if account.standard else f"client.jobs({json.dumps(name)})"
 
 
-def adopt_line(ref: str, key: str, store: str) -> str:
-    """The command that says which job a submit of unknown outcome has become; it polls the job first."""
-    return shell.join(["vidpoll", "resume", "--adopt", ref, *(["--key", key] if key else []), *_in(store)])
+def resume_submit_line(store: str, **options: str) -> str:
+    """The command about submits of unknown outcome, with these options; an empty value leaves its option out.
 
+    A key may look like an option, so each option and its value are one word.
 
-def open_submits_line(store: str) -> str:
-    """The command that shows which jobs a submit of unknown outcome may have become."""
-    return shell.join(["vidpoll", "resume", *_in(store)])
-
-
-def _in(store: str) -> list[str]:
-    return ["--store", store] if store else []
+    >>> resume_submit_line("", adopt="acme:j1", key="-k 1")
+    "vidpoll resume --adopt=acme:j1 '--key=-k 1'"
+    """
+    given = {**options, "store": store}
+    return shell.join(["vidpoll", "resume", *(f"--{name}={value}" for name, value in given.items() if value)])
 
 
 def _command(account: OpenAccount, *words: str) -> str:

@@ -19,7 +19,7 @@ from ..provider import Operation
 from .account_state import AccountState
 from .call import Call, build, optional, provider_error
 from .loop import Loop
-from .next_step import adopt_line, advice, asked_at, jobs_line, open_submits_line, resume_line
+from .next_step import advice, asked_at, jobs_line, resume_line, resume_submit_line
 from .task import OneShot
 from .transcript import exchange
 
@@ -35,6 +35,18 @@ QUOTED = 300
 """Characters of a response that the message of a `SubmitUnknown` quotes; its `answer` has more."""
 
 
+class Record(NamedTuple):
+    """A submit of unknown outcome that is in a store: its key, its number, and the store's file; each may be ""."""
+
+    key: str
+    number: str
+    store: str
+
+    def adopting(self, ref: str) -> str:
+        """The command that says which job the submit has become; it polls the job first."""
+        return resume_submit_line(self.store, adopt=ref, key=self.key, number="" if self.key else self.number)
+
+
 class Intent(Protocol):
     """The stored record of a submit while the submit is under way."""
 
@@ -44,8 +56,8 @@ class Intent(Protocol):
         ...
 
     @property
-    def store(self) -> str:
-        """The store's file, for a message; "" if it has none."""
+    def record(self) -> Record:
+        """What names the submit in the store, for a message."""
         ...
 
     @property
@@ -60,13 +72,6 @@ class Intent(Protocol):
     def received(self, job: Job) -> None:
         """Store the job that the submit has become."""
         ...
-
-
-class Record(NamedTuple):
-    """Where a submit of unknown outcome is on record: its key and the store's file; each may be ""."""
-
-    key: str
-    store: str
 
 
 def run_once(
@@ -155,7 +160,7 @@ def outcome(
         return _submitted(account.name, task.result, intent, at)
     if isinstance(task.result, VidpollError) and not isinstance(task.result, AnswerError):
         raise task.result  # the task was `alone`, and ended with this error
-    record = None if intent is None else Record(intent.key, intent.store)
+    record = None if intent is None else intent.record
     error = _not_submitted(account, kind, fields, task, at=at, record=record)
     raise _of_key(error, record.key) if record and record.key and isinstance(error, SubmitUnknown) else error
 
@@ -342,14 +347,14 @@ def where_to_look(account: AccountState, ids: tuple[str, ...], record: Record | 
 def _on_record(account: AccountState, ids: tuple[str, ...], record: Record) -> str:
     """The next step after a submit of unknown outcome that is in a store."""
     name = account.name
-    shows = f"`{open_submits_line(record.store)}`"
+    shows = f"`{resume_submit_line(record.store)}`"
     if ids:
-        line = adopt_line(f"{name}:{ids[0]}", *record)
+        line = record.adopting(f"{name}:{ids[0]}")
         return (
             f"Before you submit again, check whether that is the job: `{line}` polls it and adopts it; {shows} shows "
             "which other jobs it may be"
         )
-    line = adopt_line(f"{name}:ID", *record)
+    line = record.adopting(f"{name}:ID")
     if _has_list(account):
         return f"Before you submit again, run {shows}: it shows which jobs this may have become. To adopt one: `{line}`"
     return f"Look for it in {_elsewhere(account.opened)} before you submit again; if it is there, adopt it: `{line}`"

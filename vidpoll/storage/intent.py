@@ -9,6 +9,7 @@ from ..drops import without
 from ..errors import StoreError
 from ..job import Job
 from ..net.accounts import OpenAccount
+from ..polling.submit import Record
 from . import records
 from .records import KeptJob, Order, Submission, Taken
 
@@ -70,9 +71,9 @@ class Intent:
         self._number = begun
 
     @property
-    def store(self) -> str:
-        """The store's file, for a message; "" if it has none."""
-        return place(self._keeper.store)
+    def record(self) -> Record:
+        """What names the submit in the store, for a message."""
+        return Record(self.key, str(self._number or ""), place(self._keeper.store))
 
     @property
     def again(self) -> bool:

@@ -75,10 +75,11 @@ class JobStore:
         return self._store.gauges()
 
     def prune(self, before: float) -> int:
-        """Drop jobs that ended, and submits that were lost, before Unix second `before`; return how many.
+        """Drop jobs that ended before Unix second `before`; return how many.
 
         A job stays if it has no verdict, if its verdict was not reported, or if a batch has not settled it. The keys of
-        dropped jobs and submits are free: the same `submit_once` buys again. Rows of batches stay.
+        dropped jobs are free: the same `submit_once` buys again. Submits of unknown outcome stay, with their keys,
+        until `adopt` or `dismiss`; rows of batches stay.
         """
         if not is_number(before):
             raise number_error("before", "Unix seconds", before)
@@ -116,7 +117,7 @@ class JobStore:
         if kept is not None and kept.key and submission.key and kept.key != submission.key:
             raise UsageError(f"{job.ref} has the key {kept.key!r}, so it is not the submit of {submission.key!r}")
         if not self._keeper.ready().adopt(submission.number, job.ref, records.facts(job)):
-            raise UsageError(f"{job.ref}: that submit is no longer on record: it was adopted, dismissed or pruned")
+            raise UsageError(f"{job.ref}: that submit is no longer on record: it was adopted or dismissed")
         job.key = submission.key or job.key
         return job
 

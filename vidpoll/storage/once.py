@@ -193,7 +193,7 @@ def _unknown(wanted: Submit, found: Submission, file: str) -> SubmitUnknown:
     if found.reason:
         said = (
             f"an earlier submit may have been received ({found.reason}), so it is not sent again. "
-            f"{where_to_look(account, (), Record(key, file))}. {key_line(key)}"
+            f"{where_to_look(account, (), Record(key, str(found.number), file))}. {key_line(key)}"
         )
     else:
         said = (

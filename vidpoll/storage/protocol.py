@@ -154,9 +154,10 @@ class Store(Protocol):
         ...
 
     def prune(self, before: float) -> int:
-        """Drop jobs whose verdict was stored before `before` and reported, and submits lost before it; how many.
+        """Drop jobs whose verdict was stored before `before` and reported; return how many.
 
-        A job's wanted files are dropped with it. What a batch has not settled stays, and so do the submits of batches.
+        A job's wanted files are dropped with it. What a batch has not settled stays. Each submit without a job stays,
+        with or without a key: it may have been received, so only `adopt` and `refused` end it.
         """
         ...
 

@@ -17,7 +17,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..errors import StoreError
-from ..job import OF_BATCHES
 from . import ledger, records, sharding, table_rows
 from .leasing import LATER, Leasing
 from .protocol import Store
@@ -227,19 +226,13 @@ class SqliteStore(Leasing, Store):
             db.executemany("UPDATE jobs SET teller = ?, teller_since = ? WHERE ref = ? AND told_at IS NULL", rows)
 
     def prune(self, before: float) -> int:
-        """Drop jobs that ended before `before` and were reported, and submits lost before it; return how many.
+        """Drop jobs that ended before `before` and were reported; return how many.
 
-        What a batch has not settled stays.
+        What a batch has not settled stays, and so does each submit without a job.
         """
-        lost = [
-            (each.number,)
-            for each in self.submits()
-            if each.at < before and not each.key.startswith(OF_BATCHES)  # those reserve a row and its price
-        ]
         with self._transaction() as db:
             old = f"DELETE FROM jobs WHERE told_at IS NOT NULL AND ended_at < ? AND (key IS NULL OR NOT {_OPEN})"
             gone = db.execute(old, (before,)).rowcount
-            gone += db.executemany("DELETE FROM submits WHERE number = ?", lost).rowcount if lost else 0
             db.execute("DELETE FROM files WHERE ref NOT IN (SELECT ref FROM jobs)")
         return gone
 

@@ -151,11 +151,10 @@ class Jobs(Presence):
         """Forget a job and its files; with `strange` only a job that this store did not submit."""
         self._ask(lambda db: drop(db, ref, "(%s OR operation IS NULL)", not strange), who=ref)
 
-    def _prune(self, db: Transaction, before: float, lost: Sequence[int]) -> int:
-        """Drop the jobs whose verdict was stored before a Unix second and reported, and the submits in `lost`."""
+    def _prune(self, db: Transaction, before: float) -> int:
+        """Drop the jobs whose verdict was stored before a Unix second and reported; submits without a job stay."""
         old = "told_at IS NOT NULL AND ended_at < %s AND (key IS NULL OR NOT " + _OPEN + ")"
         gone = db.run(f"DELETE FROM vidpoll.jobs WHERE {old}", before)
-        gone += db.run("DELETE FROM vidpoll.submits WHERE number = ANY(%s)", list(lost))
         db.run("DELETE FROM vidpoll.files AS f WHERE NOT EXISTS (SELECT 1 FROM vidpoll.jobs AS j WHERE j.ref = f.ref)")
         return gone
 

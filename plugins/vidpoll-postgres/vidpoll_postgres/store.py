@@ -6,7 +6,6 @@ import contextlib
 from collections.abc import Iterable
 
 from vidpoll import StoreError
-from vidpoll.job import OF_BATCHES
 from vidpoll.storage.protocol import Store
 
 from . import shards
@@ -34,6 +33,5 @@ class PostgresStore(Jobs, Leasing, Submits, Store):
         """Do nothing: unlike a file, a database is never moved or replaced."""
 
     def prune(self, before: float) -> int:
-        """Drop the jobs whose verdict was reported, and the lost submits that began, before a Unix second; how many."""
-        lost = [each for each in self.submits() if each.at < before and not each.key.startswith(OF_BATCHES)]
-        return self._ask(lambda db: self._prune(db, before, [each.number for each in lost]))
+        """Drop the jobs that were reported, and whose verdict was stored before a Unix second; return how many."""
+        return self._ask(lambda db: self._prune(db, before))

@@ -159,15 +159,16 @@ class Submits(Base):
         made(one, number)
         assert [each.ref for each in one.jobs()] == [ONE]
 
-    def test_pruned_are_old_submits_that_are_lost(self) -> None:
-        """Submits that are under way stay."""
+    def test_pruning_dismisses_no_submit(self) -> None:
+        """With or without a key: it may have been received, and its key would buy again."""
         one = self.owner()
-        one.lost(begun(one), "reset")
-        begun(one, "k")
-        self.at += 60
-        one.lost(begun(one), "reset")
-        assert one.prune(NOW + 60) == 1
-        assert ([each.at for each in one.submits()], one.in_flight("acme")) == ([NOW + 60], 2)
+        for key in ("k", ""):
+            one.lost(begun(one, key), "reset")
+        begun(one, "under way")
+        assert one.prune(NOW + 60) == 0
+        assert (sorted(each.key for each in one.submits()), one.in_flight("acme")) == (["", "k"], 3)
+        found = one.begin(ORIGIN, "clip", SENT, key="k")
+        assert isinstance(found, Submission)
 
     def test_in_flight(self) -> None:
         """The jobs of an account without a verdict, plus its submits that are under way or unknown."""
