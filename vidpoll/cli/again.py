@@ -84,7 +84,7 @@ _LINE = re.compile(
     r"vidpoll (wait|status|jobs|quota|download) ((?:'[^']*'|[^\s'`;,)])+?)( --base-url [^\s`;,)]+?)?"
     r"(?=\.?(?:[\s`;,)]|$))(?! --)"
 )
-_STORED = re.compile(r"`vidpoll (resume|jobs --local)(?: --forget ('[^']*'|[^\s`]+))?`")
+_STORED = re.compile(r"(?:client\.store or )?`vidpoll (resume|jobs --local)(?: --forget ('[^']*'|[^\s`]+))?`")
 _SUBMIT = re.compile(r"`vidpoll resume( '?--(?:adopt|store)=[^`]+)`")
 _PYTHON = re.compile(r"""(?:vidpoll|client)\.(wait|jobs|quota)\((["'])(.+?)\2\)""")
 _RESUME = re.compile(r"(?:Then r|R)esume: (?!.*esume: )")
