@@ -129,7 +129,7 @@ def test_the_wrong_job_is_replaced(desk: Desk) -> None:
         assert (code, out) == (3, ["acme:j1 completed: video"])
         kept, desk_says = desk.kept(), err[0]
         assert kept == {"acme:wrong": None, REF: "k1"}
-    assert desk_says == "acme:j1 is kept as the job of that submit already"
+    assert desk_says == "acme:j1 is kept as the job of its submit already"
     assert desk.once(script=[]) == (0, [REF], [])
 
 
@@ -204,6 +204,22 @@ def test_a_job_with_a_key_that_is_gone_is_not_forgotten_lightly(desk: Desk) -> N
         f". If the wrong job was adopted, adopt the right one: {adopt}. To leave this job out from now on, which frees "
         f"its key 'k1' to buy again: {forget}"
     )
+
+
+def test_a_job_of_another_submit_is_not_adopted(desk: Desk) -> None:
+    """It was submitted here without a key; or it was adopted for another submit."""
+    submit = ("submit", "acme", "clip", "prompt=a sea")
+    desk(*submit, script=[{"id": "j1", "status": "queued"}])
+    desk.once()
+    desk(*submit, script=[RESET])
+    assert desk.adopt(REF, "--key", "k1", script=[DRAWING])[::2] == (2, [
+        "acme:j1 is the job of another submit already: check the id"
+    ])  # fmt: skip
+    said = desk("resume", "--json", "--timeout", "0", script={"/jobs/": [DRAWING], "": [{"rows": []}]})[1]
+    numbers = [each["submit"]["number"] for each in map(json.loads, said) if not each.get("submit", {}).get("key", "-")]
+    code, _, [said] = desk.adopt(REF, "--number", str(numbers[0]), script=[DRAWING])
+    assert (code, "acme:j1 is the job of another submit already" in said) == (2, True)
+    assert desk.kept() == {REF: None}
 
 
 # -- dismissing -------------------------------------------------------------------------------------------------------

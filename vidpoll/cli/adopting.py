@@ -29,7 +29,7 @@ def adopt(client: vidpoll.Client, ref: str, args: Arguments, context: Context, t
     job = vidpoll.Job(ref)
     owner = _owner(client, job, args)
     if owner is None:
-        context.out.error(f"{job.ref} is kept as the job of that submit already")
+        context.out.error(f"{job.ref} is kept as the job of its submit already")
         return True
     if isinstance(owner, vidpoll.KeptJob):
         name, more = f"with the key {owner.key}", f", no longer {owner.ref}, which stays here without a key"
@@ -54,11 +54,11 @@ def _owner(client: vidpoll.Client, job: vidpoll.Job, args: Arguments) -> Owner |
     """What the job takes over; None if it has done so. Raises UsageError if there is nothing, or a choice."""
     lost = [each for each in client.store.unknown_submits() if each.account == job.account]
     named = [each for each in lost if args.key in (None, each.key) and args.number in (None, each.number)]
+    if len(named) == 1 and (args.key or args.number is not None or not named[0].key):
+        return named[0]
     kept = client.store.get(job)
     if kept is not None and kept.operation is not None and kept.key == (args.key or ""):
         return None
-    if len(named) == 1 and (args.key or args.number is not None or not named[0].key):
-        return named[0]
     has = [each for each in client.store.jobs() if args.key and _has(each, job.account, args.key)]
     if has and has[0].submitted_at is None:
         return has[0]

@@ -5,6 +5,7 @@ The list of an account is read once for all its open submits. `candidates` decid
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -215,7 +216,7 @@ def candidates(
     """Which jobs of a list a submit may have become: not those that were created, or kept here, before it."""
     found, older = [], []
     for job in jobs:
-        if kept.get(job.ref, lost.at) < lost.at:
+        if kept.get(job.ref, math.inf) <= lost.at:
             continue
         created = _created(job)
         after = None if created is None else created - (skew or 0.0) - lost.at

@@ -116,6 +116,8 @@ class JobStore:
         kept = self._keeper.ready().get(job.ref)
         if kept is not None and kept.key and submission.key and kept.key != submission.key:
             raise UsageError(f"{job.ref} has the key {kept.key!r}, so it is not the submit of {submission.key!r}")
+        if kept is not None and kept.operation is not None:
+            raise UsageError(f"{job.ref} is the job of another submit already: check the id")
         if not self._keeper.ready().adopt(submission.number, job.ref, records.facts(job)):
             raise UsageError(f"{job.ref}: that submit is no longer on record: it was adopted or dismissed")
         job.key = submission.key or job.key
