@@ -182,7 +182,9 @@ def test_wait_against_simulate(tmp_path: Path) -> None:
     """In another shell, with the lines that `simulate` prints: submit, wait and download, and a key that is wrong."""
     with simulated("--speed", "400", cwd=tmp_path) as settings:
         with simulate() as simulation:
-            assert sorted(settings) == sorted(simulation.environ)
+            assert sorted(settings) == sorted([*simulation.environ, "VIDPOLL_STORE"])
+        store = Path(settings["VIDPOLL_STORE"])
+        assert list(store.parent.iterdir()) == []  # it is this simulation's own
         assert {*settings} >= {
             "MAGICOAL_API_KEY", "MAGICOAL_BASE_URL", "MONEYPRINTERTURBO_BASE_URL", "TOKEN360_API_KEY",
             "TOKEN360_BASE_URL",
@@ -194,6 +196,8 @@ def test_wait_against_simulate(tmp_path: Path) -> None:
         assert (waiting.returncode, waiting.stderr) == (0, "")
         assert waiting.stdout.count("completed: video, thumbnail (52 credits charged)") == 1
         assert len(list((tmp_path / "clips").glob("*.mp4"))) == 1
+        assert ref in shell("jobs", "--local").stdout
+        assert store.exists()
         wrong = run("quota", "magicoal", cwd=tmp_path, **{**settings, "MAGICOAL_API_KEY": "wrong-key-012345"})
         assert (wrong.returncode, wrong.stdout, wrong.stderr.count("\n")) == (1, "", 1)
 

@@ -85,7 +85,7 @@ _LINE = re.compile(
     r"(?=\.?(?:[\s`;,)]|$))(?! --)"
 )
 _STORED = re.compile(r"(?:client\.store or )?`vidpoll (resume|jobs --local)(?: --forget ('[^']*'|[^\s`]+))?`")
-_SUBMIT = re.compile(r"`vidpoll resume( '?--(?:adopt|store)=[^`]+)`")
+_SUBMIT = re.compile(r"(?:client\.store or )?`vidpoll resume( '?--(?:adopt|store)=[^`]+)`")
 _PYTHON = re.compile(r"""(?:vidpoll|client)\.(wait|jobs|quota)\((["'])(.+?)\2\)""")
 _RESUME = re.compile(r"(?:Then r|R)esume: (?!.*esume: )")
 _SLOW = re.compile(r"no connection within|no complete response within|nothing came for")

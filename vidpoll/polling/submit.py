@@ -162,7 +162,7 @@ def outcome(
         raise task.result  # the task was `alone`, and ended with this error
     record = None if intent is None else intent.record
     error = _not_submitted(account, kind, fields, task, at=at, record=record)
-    raise _of_key(error, record.key) if record and record.key and isinstance(error, SubmitUnknown) else error
+    raise _of_key(error, record) if record and record.key and isinstance(error, SubmitUnknown) else error
 
 
 def operation_of(account: AccountState, role: str) -> Operation[Any]:
@@ -311,18 +311,18 @@ def _not_submitted(
     )
 
 
-def _of_key(error: SubmitUnknown, key: str) -> SubmitUnknown:
+def _of_key(error: SubmitUnknown, record: Record) -> SubmitUnknown:
     """Add the key, and the way out for it, to the error of a submit."""
-    error.key = key
-    error.args = (f"{error.message}. {key_line(key)}",)
+    error.key = record.key
+    error.args = (f"{error.message}. {key_line(record)}",)
     return error
 
 
-def key_line(key: str) -> str:
+def key_line(record: Record) -> str:
     """The way out for a key whose submit has an unknown outcome."""
     return (
-        f"Its key {redact.text(key, limit=KEY_SHOWN)!r} stays in use until the submit is adopted (it became a job) or "
-        "dismissed (it never arrived), with client.store or `vidpoll resume`"
+        f"Its key {redact.text(record.key, limit=KEY_SHOWN)!r} stays in use until the submit is adopted (it became a "
+        f"job) or dismissed (it never arrived), with client.store or `{resume_submit_line(record.store)}`"
     )
 
 

@@ -191,9 +191,10 @@ def _unknown(wanted: Submit, found: Submission, file: str) -> SubmitUnknown:
     """The error for a key whose earlier submit has no known outcome."""
     account, kind, _, key = wanted
     if found.reason:
+        record = Record(key, str(found.number), file)
         said = (
             f"an earlier submit may have been received ({found.reason}), so it is not sent again. "
-            f"{where_to_look(account, (), Record(key, str(found.number), file))}. {key_line(key)}"
+            f"{where_to_look(account, (), record)}. {key_line(record)}"
         )
     else:
         said = (
