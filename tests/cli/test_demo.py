@@ -152,7 +152,8 @@ def test_the_demo_in_a_place_where_it_may_not_write(tmp_path: Path, capsys) -> N
 def simulated(*argv: str, cwd: Path) -> Iterator[dict[str, str]]:
     """`vidpoll simulate` in the foreground of another process; gives what its export lines set."""
     command = [*VIDPOLL, "simulate", *argv]
-    with subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    environment, pipe = {**os.environ, "TMPDIR": str(cwd)}, subprocess.PIPE
+    with subprocess.Popen(command, cwd=cwd, env=environment, stdout=pipe, stderr=pipe, text=True) as process:
         assert process.stdout is not None
         lines = [process.stdout.readline() for _ in [*simulate().faces, "store"]]  # one for each
         try:
@@ -164,6 +165,16 @@ def simulated(*argv: str, cwd: Path) -> Iterator[dict[str, str]]:
             finally:
                 process.kill()  # where SIGINT is ignored, as under nohup, this is an error and not a wait for ever
         assert (process.returncode, out, err.count("\n")) == (0, "", 1)
+
+
+def test_each_simulation_has_a_store_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Simulated jobs must not lie among real ones; a store that was used stays."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with simulating._own_store() as unused, simulating._own_store() as used:
+        assert unused != used
+        Path(used).touch()
+    assert [path.parent for path in tmp_path.glob("*/*")] == [Path(used).parent]
+    assert list(tmp_path.iterdir()) == [Path(used).parent]
 
 
 @pytest.mark.slow
