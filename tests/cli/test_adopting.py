@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from acme_provider import DONE, DRAWING, REF
+from acme_provider import BROKEN, DONE, DRAWING, REF
 from shell import MEDIA, Shell
 
 import vidpoll
@@ -220,6 +220,31 @@ def test_a_job_of_another_submit_is_not_adopted(desk: Desk) -> None:
     code, _, [said] = desk.adopt(REF, "--number", str(numbers[0]), script=[DRAWING])
     assert (code, "acme:j1 is the job of another submit already" in said) == (2, True)
     assert desk.kept() == {REF: None}
+
+
+def test_the_line_that_takes_a_new_state_says_that_it_frees_the_key(desk: Desk) -> None:
+    """The job exists, and would be bought again."""
+    desk.once(script=[{"id": "j1", "status": "queued"}])
+    desk("resume", "--quiet", script=[BROKEN])
+    said = desk("status", REF, script=[DONE])[2][0]
+    forget, wait = (f"vidpoll {words} {' '.join(STORE)}" for words in (f"jobs --local --forget {REF}", f"wait {REF}"))
+    assert said.endswith(
+        f"To keep the new state instead: {forget}, then {wait} (the first frees its key 'k1', which may then buy again)"
+    )
+
+
+def test_the_jobs_that_are_skipped_are_forgotten_by_one_line(desk: Desk) -> None:
+    """A simulator has ended; the line says which keys it frees, and works."""
+    there = ("--base-url", "http://127.0.0.1:28710")
+    for number, key in ((1, "k1"), (2, "k2")):
+        answer = {"id": f"j{number}", "status": "queued"}
+        desk("submit", "acme", "clip", "prompt=a sea", "--once", key, *there, script=[answer])
+    code, _, [_, said] = desk("resume", "--quiet")
+    line = f"vidpoll jobs --local --forget acme:j1 --forget acme:j2 {' '.join(STORE)}"
+    frees = "this frees the keys k1, k2, which may then buy again"
+    assert (code, said) == (3, f"to forget 2 skipped jobs (nothing changes at the provider; {frees}): {line}")
+    desk(*line.split()[1:-2])
+    assert desk.kept() == {}
 
 
 # -- dismissing -------------------------------------------------------------------------------------------------------
