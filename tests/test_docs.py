@@ -424,6 +424,27 @@ def test_the_recipes_are_there() -> None:
         assert word in titles
 
 
+# -- keeping-jobs.md --------------------------------------------------------------------------------------------------
+
+
+def test_a_submit_without_a_response_is_settled_as_the_page_says(
+    vidpoll_simulator: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its lines give the key to the job; where the provider has no such job, they end before that."""
+    monkeypatch.chdir(tmp_path)
+    (block,) = re.findall(r"<!-- settle -->\n```python\n(.*?)```", page("keeping-jobs.md"), re.DOTALL)
+    with vidpoll.Client(store="jobs.sqlite3") as client:
+        origin = vidpoll.Origin("magicoal", "magicoal", client.ready("magicoal"))
+        store = client._keeper.store  # type: ignore[union-attr]  # a client with a store has one
+        store.lost(store.begin(origin, "t2v", {"prompt": "a lighthouse"}, key="order-42"), "no response")
+        with pytest.raises(vidpoll.NotFound):
+            exec(compile(block, "keeping-jobs.md", "exec"), {})
+        assert [each.key for each in client.store.unknown_submits()] == ["order-42"]
+        job_id = vidpoll_simulator.seed_job("magicoal", "t2v", age=3600.0)
+        exec(compile(re.sub(r"(?<=magicoal:)[\w-]+", job_id, block), "keeping-jobs.md", "exec"), {})
+        assert [(each.ref, each.key) for each in client.store.jobs()] == [(f"magicoal:{job_id}", "order-42")]
+
+
 # -- batch.md ---------------------------------------------------------------------------------------------------------
 
 BATCH = page("batch.md")

@@ -113,7 +113,7 @@ def test_submit_unknown(shell: Shell, answer: Any) -> None:
     """It may have been received: code 3, sent once, and where to look."""
     code, out, err = shell("submit", "acme", "clip", "prompt=x", script=[answer])
     assert (code, out, len(err)) == (3, [], 1)
-    assert "vidpoll jobs acme" in err[0]
+    assert "run `vidpoll resume`: it shows which jobs this may have become" in err[0]
     assert len(shell.wire.sent) == 1  # type: ignore[attr-defined]
 
 
@@ -243,7 +243,7 @@ def test_fields_are_tried_before_anything_is_sent(shell: Shell, command: tuple[s
         list=replace(ACME.list, request=lambda given, token: Request("GET", "/jobs", tuple(checking(**given).items()))),
     )
     argv = [word.replace("acme", "strict") for word in command]
-    answer = {"id": "j1", "rows": []}
+    answer = {"id": "j1", "rows": [{"id": "j1", "status": "queued"}]}
     code, _, err = shell(*argv, "prompt=2024", script=[answer], plugins=(Plugin(provider, name="strict-plugin"),))
     assert (code, err) == (0, [])
     (wire,) = shell.wire.sent  # type: ignore[attr-defined]

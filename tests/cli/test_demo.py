@@ -152,9 +152,10 @@ def test_the_demo_in_a_place_where_it_may_not_write(tmp_path: Path, capsys) -> N
 def simulated(*argv: str, cwd: Path) -> Iterator[dict[str, str]]:
     """`vidpoll simulate` in the foreground of another process; gives what its export lines set."""
     command = [*VIDPOLL, "simulate", *argv]
-    with subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    environment, pipe = {**os.environ, "TMPDIR": str(cwd)}, subprocess.PIPE
+    with subprocess.Popen(command, cwd=cwd, env=environment, stdout=pipe, stderr=pipe, text=True) as process:
         assert process.stdout is not None
-        lines = [process.stdout.readline() for _ in simulate().faces]  # one for each provider
+        lines = [process.stdout.readline() for _ in [*simulate().faces, "store"]]  # one for each
         try:
             yield dict(re.findall(r"([A-Z]\w+)=(\S+)", "".join(lines)))
         finally:
@@ -164,6 +165,16 @@ def simulated(*argv: str, cwd: Path) -> Iterator[dict[str, str]]:
             finally:
                 process.kill()  # where SIGINT is ignored, as under nohup, this is an error and not a wait for ever
         assert (process.returncode, out, err.count("\n")) == (0, "", 1)
+
+
+def test_each_simulation_has_a_store_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Simulated jobs must not lie among real ones; a store that was used stays."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with simulating._own_store() as unused, simulating._own_store() as used:
+        assert unused != used
+        Path(used).touch()
+    assert [path.parent for path in tmp_path.glob("*/*")] == [Path(used).parent]
+    assert list(tmp_path.iterdir()) == [Path(used).parent]
 
 
 @pytest.mark.slow
@@ -182,7 +193,9 @@ def test_wait_against_simulate(tmp_path: Path) -> None:
     """In another shell, with the lines that `simulate` prints: submit, wait and download, and a key that is wrong."""
     with simulated("--speed", "400", cwd=tmp_path) as settings:
         with simulate() as simulation:
-            assert sorted(settings) == sorted(simulation.environ)
+            assert sorted(settings) == sorted([*simulation.environ, "VIDPOLL_STORE"])
+        store = Path(settings["VIDPOLL_STORE"])
+        assert list(store.parent.iterdir()) == []  # it is this simulation's own
         assert {*settings} >= {
             "MAGICOAL_API_KEY", "MAGICOAL_BASE_URL", "MONEYPRINTERTURBO_BASE_URL", "TOKEN360_API_KEY",
             "TOKEN360_BASE_URL",
@@ -194,6 +207,8 @@ def test_wait_against_simulate(tmp_path: Path) -> None:
         assert (waiting.returncode, waiting.stderr) == (0, "")
         assert waiting.stdout.count("completed: video, thumbnail (52 credits charged)") == 1
         assert len(list((tmp_path / "clips").glob("*.mp4"))) == 1
+        assert ref in shell("jobs", "--local").stdout
+        assert store.exists()
         wrong = run("quota", "magicoal", cwd=tmp_path, **{**settings, "MAGICOAL_API_KEY": "wrong-key-012345"})
         assert (wrong.returncode, wrong.stdout, wrong.stderr.count("\n")) == (1, "", 1)
 

@@ -227,6 +227,7 @@ def test_machines_are_told_the_same(night: Night) -> None:
     said = json.loads(line)
     [candidate] = said.pop("candidates")
     number = said["submit"]["number"]
+    night.clock.now += LATE
     assert night("resume", "--dismiss-number", str(number))[:2] == (0, ["nothing is left to wait for"])
     assert {name: candidate[name] for name in ("ref", "seconds_after", "same", "other", "created_at")} == {
         "ref": "shop:z",
@@ -263,6 +264,42 @@ def test_many_candidates_are_not_all_printed(night: Night) -> None:
     assert [line.split()[3] for line in told[1:11]] == [f"shop:j{number}" for number in range(1, 11)]
     assert told[11] == f"3 further jobs of the list, less near: vidpoll resume --json {' '.join(STORE)}"
     assert len(json.loads(night.resume(*rows, options=("--json",))[0])["candidates"]) == 13
+
+
+def test_a_job_with_the_prompt_of_another_submit_is_offered_there_only(night: Night) -> None:
+    """Each submit has its own job; one with a prompt of none of them is shown, without a line that adopts it."""
+    for key, prompt in (("k1", "a sea"), ("k2", "a lake"), ("k3", "a sea")):
+        night.lose(key, prompt)
+    rows = [row(name, 1.0, prompt=prompt) for name, prompt in (("s", "a sea"), ("l", "a lake"), ("d", "a dog"))]
+    said = [json.loads(line) for line in night.resume(*rows, options=("--json",))]
+    offered = {each["submit"]["key"]: [found["ref"] for found in each["candidates"]] for each in said}
+    assert offered == {"k1": ["shop:s", "shop:d"], "k2": ["shop:l", "shop:d"], "k3": ["shop:s", "shop:d"]}
+    told = night.resume(*rows)
+    assert sorted(line.partition("--adopt ")[2].split(" --store")[0] for line in told if "--adopt" in line) == [
+        "shop:l --key k2", "shop:s --key k1", "shop:s --key k3",
+    ]  # fmt: skip
+    less = (
+        "less likely: shop:d running, created 2027-01-15T08:00:01Z, 1 s after the submit, prompt='a dog' (not as sent)"
+    )
+    assert told.count(less) == 3
+
+
+def test_a_job_that_is_older_than_the_submit_of_its_prompt_is_not_hidden(night: Night) -> None:
+    """It is not offered there, so it is shown here."""
+    night.lose("k1", "a sea")
+    night.clock.now += 60
+    night.lose("k2", "a lake")
+    said = [json.loads(line) for line in night.resume(row("l", 1.0, prompt="a lake"), options=("--json",))]
+    offered = {each["submit"]["key"]: [found["ref"] for found in each["candidates"]] for each in said}
+    assert offered == {"k1": ["shop:l"], "k2": []}
+
+
+def test_jobs_that_have_another_prompt_leave_the_line_that_adopts_any(night: Night) -> None:
+    """A provider may rewrite the prompt."""
+    night.lose("k1")
+    told = night.resume(row("d", 1.0, prompt="a dog"))
+    line = f"vidpoll resume --adopt shop:ID --key k1 {' '.join(STORE)}"
+    assert told[2] == f"None of these has the prompt that was sent. If you find its job: {line}"
 
 
 # -- the list ---------------------------------------------------------------------------------------------------------

@@ -415,8 +415,10 @@ def test_resume_asks_at_no_address_that_stands_in_the_store_alone(
     there = ("--base-url", "https://eu.acme.example")
     shell("wait", REF, *there, "--timeout", "0", "--quiet", script=[DRAWING])
     shell("submit", "acme", "clip", "prompt=x", *there, script=[RESET])
-    code, _, [said] = shell("resume", "--quiet", script=[DONE])
+    code, _, [said, forget] = shell("resume", "--quiet", script=[DONE])
     assert (code, urls(shell)) == (3, [])
+    line = f"vidpoll jobs --local --forget {REF}"
+    assert forget == f"vidpoll: to forget 1 skipped job (nothing changes at the provider): {line}"
     assert said == (
         "vidpoll: the submit acme clip of 2027-01-15T08:00:00Z is skipped: your key would go to "
         "https://eu.acme.example, which the store names. If that is right: vidpoll resume --base-url https://eu.acme.example"
@@ -488,7 +490,7 @@ def test_resume_shows_what_a_lost_submit_may_have_become_and_adopts_none(shell: 
     shell("wait", "acme:known", "--quiet", script=[DONE])
     code, _, [unknown] = shell("submit", "acme", "clip", "prompt=a sea", script=[RESET])
     assert (code, "may have been received" in unknown) == (3, True)
-    assert unknown.endswith("It is on record: `vidpoll resume` shows which job it may be")
+    assert "run `vidpoll resume`: it shows which jobs this may have become. To adopt one: " in unknown
     why = "the connection failed (ConnectionResetError)"
     rows = {"rows": [{"id": "known", "status": "done"}, {"id": "lost", "status": "drawing"}]}
     later(shell, 70)
@@ -504,7 +506,10 @@ def test_resume_shows_what_a_lost_submit_may_have_become_and_adopts_none(shell: 
     assert [wire.method for wire in shell.wire.sent] == ["GET"]  # type: ignore[attr-defined]
     code, out, err = shell("resume", "--adopt", "acme:lost", "--quiet", script=[DONE])
     assert (code, out) == (0, ["acme:lost completed: video"])
-    assert err == ["vidpoll: the submit acme clip of 2027-01-15T08:00:00Z is now acme:lost"]
+    assert err == [
+        "vidpoll: the submit acme clip of 2027-01-15T08:00:00Z is now acme:lost",
+        "vidpoll: no file of acme:lost was saved; to save it: vidpoll download acme:lost",
+    ]
     assert [job["sent"] for job in local(shell)] == [{}, {"prompt": "a sea"}]
 
 
@@ -676,6 +681,7 @@ def test_a_lost_submit_of_a_key_is_adopted_or_dismissed_by_it(shell: Shell) -> N
     assert dismissed[2] == [
         f"vidpoll: the submit acme clip of {at['k2']} (key k2) is now acme:lost",
         f"vidpoll: the submit acme clip of {at['k1']} (key k1) is dismissed: its key may buy again",
+        "vidpoll: no file of acme:lost was saved; to save it: vidpoll download acme:lost",
     ]
     assert shell(*ONCE[:-1], "k2") == (0, ["acme:lost"], [])
     assert shell(*ONCE[:-1], "k1", script=[SUBMITTED]) == (0, [REF], [])

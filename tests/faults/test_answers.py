@@ -429,8 +429,13 @@ WITH_AN_ID: list[tuple[Any, str]] = [
 
 @pytest.mark.parametrize(("body", "found"), WITH_AN_ID, ids=[str(body) for body, _ in WITH_AN_ID])
 def test_an_id_that_came_under_another_name_is_not_thrown_away(body: Any, found: str, tmp_path: Path) -> None:
-    """It is on the error, in its message with the line that waits for it, and in the store."""
+    """It is on the error, in its message with the line that waits for it or adopts it, and in the store."""
     case = TOKEN360
+    with pytest.raises(vidpoll.SubmitUnknown) as caught:
+        client_of(case, [body]).client.submit(case.name, case.submit[0], **case.submit[1])
+    line = re.search(r"Check whether that is the job with `(.+?)`", str(caught.value))
+    assert line is not None
+    assert client_of(case, [case.saying(case.completed, id=found)]).client.wait(taken(case, line[1])).ok
     told = client_of(case, [body], store=tmp_path / "s")
     with told.client as client, pytest.raises(vidpoll.SubmitUnknown) as caught:
         client.submit(case.name, case.submit[0], **case.submit[1])
@@ -438,12 +443,15 @@ def test_an_id_that_came_under_another_name_is_not_thrown_away(body: Any, found:
     assert error.ids[0] == found
     assert json.loads(error.answer.body) == body
     assert error.transcript == (error.answer,)
-    line = re.search(r"Check whether that is the job with `(.+?)`", str(error))
+    line = re.search(r"check whether that is the job: `vidpoll resume (.+?)`", str(error))
     assert line is not None
+    options = dict(word.split("=", 1) for word in shlex.split(line[1]))
+    assert options["--store"] == str(tmp_path / "s")
     with client_of(case, [case.saying(case.completed, id=found)], store=tmp_path / "s").client as client:
-        assert client.wait(taken(case, line[1])).ok
         (kept,) = client.store.unknown_submits()
-    assert found in kept.reason
+        assert (found in kept.reason, options["--number"]) == (True, str(kept.number))
+        assert client.wait(client.store.adopt(options["--adopt"], kept)).ok
+        assert client.store.unknown_submits() == []
 
 
 @each_provider

@@ -160,7 +160,8 @@ def test_a_submit_of_unknown_outcome_holds_the_key(path: Path) -> None:
     assert t.requests == ["POST /v1/jobs"]
     for said in messages:
         assert "Its key 'order-42' stays in use until the submit is adopted (it became a job) or dismissed" in said
-        assert "`vidpoll jobs acme`" in said
+        assert f"run `vidpoll resume --store={path}`: it shows which jobs this may have become" in said
+        assert f"To adopt one: `vidpoll resume --adopt=acme:ID --key=order-42 --store={path}`" in said
     [submission] = t.client.store.unknown_submits()
     t.client.store.dismiss(submission)
     t.wire._scripts[""] = [SUBMITTED]

@@ -19,9 +19,10 @@ from ..job import Job
 from ..model import Submitted
 from ..polling.call import Call, build, optional
 from ..polling.loop import Run
-from ..polling.submit import Intent, key_line, making, outcome
+from ..polling.submit import Intent, Record, key_line, making, outcome
 from ..polling.task import OneShot, Task
 from ..provider import Operation
+from ..storage.intent import place
 from ..storage.once import Submit, adopted, question
 from ..storage.records import KeptJob, NoRoom, Order, Submission, Taken
 from . import keys, refusal
@@ -297,7 +298,8 @@ class Runner(Rows):
         wanted = Submit(desk.account, row.row.kind, row.row.fields, order.key)
         lost = self.store.keyed(desk.account.name, order.key)
         if isinstance(lost, Submission) and not row.problem:  # lost by an earlier run
-            row.problem = f"its submit may have been received ({lost.reason}). {key_line(order.key)}"
+            record = Record(order.key, str(lost.number), place(self.store))
+            row.problem = f"its submit may have been received ({lost.reason}). {key_line(record)}"
         asked = question(wanted, lost) if isinstance(lost, Submission) else None
         if asked is None or not isinstance(lost, Submission):
             self._end(row, "unknown")

@@ -85,6 +85,7 @@ _LINE = re.compile(
     r"(?=\.?(?:[\s`;,)]|$))(?! --)"
 )
 _STORED = re.compile(r"(?:client\.store or )?`vidpoll (resume|jobs --local)(?: --forget ('[^']*'|[^\s`]+))?`")
+_SUBMIT = re.compile(r"(?:client\.store or )?`vidpoll resume( '?--(?:adopt|store)=[^`]+)`")
 _PYTHON = re.compile(r"""(?:vidpoll|client)\.(wait|jobs|quota)\((["'])(.+?)\2\)""")
 _RESUME = re.compile(r"(?:Then r|R)esume: (?!.*esume: )")
 _SLOW = re.compile(r"no connection within|no complete response within|nothing came for")
@@ -118,6 +119,7 @@ def pasted(said: str, args: Arguments) -> str:
     said = _PYTHON.sub(lambda found: f"vidpoll {found[1]} {shell.quote(found[3])}", said)
     said = _LINE.sub(lambda found: _with_options(args, *found.groups()), said)
     said = _STORED.sub(lambda found: f"`{_of_store(args, found[1], found[2])}`", said)
+    said = _SUBMIT.sub(lambda found: f"`{_of_submit(args, shlex.split(found[1]))}`", said)
     return said.replace("et its base_url to", f"et {_sets_base_url(args)} to")
 
 
@@ -130,6 +132,12 @@ def _sets_base_url(args: Arguments) -> str:
 
 def _of_store(args: Arguments, command: str, forget: str | None) -> str:
     return again(args, command, forget=None if forget is None else shlex.split(forget)[0])
+
+
+def _of_submit(args: Arguments, words: list[str]) -> str:
+    """`resume` about a submit of unknown outcome, in the store of this call."""
+    given = {name: value for name, _, value in (word.partition("=") for word in words)}
+    return again(args, "resume", adopt=given.get("--adopt"), key=given.get("--key"), number=given.get("--number"))
 
 
 def _with_options(args: Arguments, command: str, words: str, base_url: str | None) -> str:

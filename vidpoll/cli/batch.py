@@ -346,7 +346,7 @@ class _Shown:
             files = ", ".join(map(str, result.paths)) or "no file"
             self.out.line(f"{stamp}{result.key}: {files}{cost}")
         else:
-            problem = redact.text(_ours(result.problem, self.args), limit=PROBLEM)
+            problem = _shortened(_ours(result.problem, self.args), whole=result.state == "unknown")
             self.out.error(f"{stamp}{result.key}{ref} {result.state}{cost}: {problem}")
 
     def end(self) -> None:
@@ -364,6 +364,18 @@ class _Shown:
         if states.get("failed") and not self.args.retry_failed:
             self.out.error(FAILED)
         self.out.line(self.batch.summary())
+
+
+def _shortened(problem: str, *, whole: bool) -> str:
+    """A row's problem for its line, cut between two words; `whole`: the way out at its end must be read.
+
+    >>> _shortened("no  room", whole=False), len(_shortened("a word " * 99, whole=True))
+    ('no room', 692)
+    """
+    if whole:
+        return redact.text(problem, limit=len(problem))
+    shown = redact.text(problem, limit=PROBLEM)
+    return f"{shown.rpartition(' ')[0]} …" if shown.endswith("…") else shown
 
 
 def _ours(said: str, args: Arguments) -> str:

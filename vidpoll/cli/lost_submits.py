@@ -5,6 +5,7 @@ The list of an account is read once for all its open submits. `candidates` decid
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -41,7 +42,14 @@ SHOWN = 10
 PARTIAL = "the provider's list may leave out jobs that still run"
 """Printed unless the plugin says that the list has all jobs."""
 
+NONE: Mapping[str, float] = {}
+
 Submits = Sequence[vidpoll.Submission]
+
+
+def shows_running(provider: vidpoll.Provider) -> bool:
+    """Whether the provider's list is known to have jobs that still run: the plugin polls jobs by it."""
+    return provider.list_polling is not None and provider.list_polling.batch is None
 
 
 def submit_name(lost: vidpoll.Submission) -> str:
@@ -79,8 +87,8 @@ def show(groups: Sequence[Submits], args: Arguments, context: Context, deadline:
             context.out.error(_head(each))
     for group in groups:
         listing = _listing(group[0], args, context, deadline)
-        for each in group:
-            found = candidates(each, listing.jobs, listing.skew)
+        all_found = divided([candidates(each, listing.jobs, listing.skew, listing.kept) for each in group])
+        for each, found in zip(group, all_found, strict=True):
             case = Case(each, found, listing, context.clock.time() - each.at, alone=keys[each.key] == 1)
             if args.json:
                 context.out.json(_object(case))
@@ -97,14 +105,16 @@ def show(groups: Sequence[Submits], args: Arguments, context: Context, deadline:
 
 @dataclass
 class Listing:
-    """The jobs of the provider's list that are not kept here, and why jobs may be missing.
+    """The jobs that no submit made here: those of the provider's list, and kept ones; and why jobs may be missing.
 
+    `kept` has the references of the jobs that `wait` brought into the store, and since when they are there.
     `times` has for each row that was searched when its job was created, in the list's order; None if the list has no
     time. `skew` is by how many seconds the provider's clock is ahead of this machine's; None if that is not known.
     `running` is True if the list also has jobs that still run; None if the plugin does not say.
     """
 
     jobs: list[vidpoll.Job] = field(default_factory=list)
+    kept: dict[str, float] = field(default_factory=dict)
     times: list[float | None] = field(default_factory=list)
     skew: float | None = None
     running: bool | None = None
@@ -129,10 +139,11 @@ def _listing(lost: vidpoll.Submission, args: Arguments, context: Context, deadli
     found = Listing()
     with context.client((), args, given={lost.account: account}, within=min(times)) as client:
         try:
-            polling = client.provider(account.provider).list_polling
-            found.running = True if polling is not None and polling.batch is None else None
-            ours = {each.ref for each in client.store.jobs()}
-            _search(found, client.jobs(lost.account), ours, deadline)
+            here = [each for each in client.store.jobs() if each.origin.account == lost.account]
+            waited = [each for each in here if each.operation is None and each.origin.base_url == lost.base_url]
+            found.jobs, found.kept = [each.job for each in waited], {each.ref: each.added_at for each in waited}
+            found.running = shows_running(client.provider(account.provider)) or None
+            _search(found, client.jobs(lost.account), {each.ref for each in here} - found.kept.keys(), deadline)
             found.skew = None if deadline.over else _skew(client, lost.account, found.times)
         except vidpoll.Unsupported as error:
             why = advised(error, args)
@@ -151,6 +162,8 @@ def _search(found: Listing, rows: Iterable[vidpoll.Job], ours: set[str], deadlin
             found.problem = f"Only the first {LISTED} rows of the provider's list were searched"
             return
         found.times.append(_created(job))
+        if job.ref in found.kept:  # the list knows its prompt
+            found.jobs = [each for each in found.jobs if each.ref != job.ref]
         if job.ref not in ours:
             found.jobs.append(job)
         if deadline.over and deadline.timeout:
@@ -180,12 +193,14 @@ class Candidate(NamedTuple):
 
     `after` is by how many seconds it was created after the submit, on this machine's clock; None if the list has no
     time. `prompt` is that of the list, and `told` how it compares with the prompt that was sent; each may be empty.
+    `kept`: the job is kept here already, because `wait` was called for it.
     """
 
     job: vidpoll.Job
     after: float | None
     prompt: str
     told: str
+    kept: bool = False
 
 
 class Candidates(NamedTuple):
@@ -195,18 +210,31 @@ class Candidates(NamedTuple):
     older: tuple[float, ...]
 
 
-def candidates(lost: vidpoll.Submission, jobs: Sequence[vidpoll.Job], skew: float | None) -> Candidates:
-    """Which jobs of a list a submit may have become: not those that were created before it."""
+def candidates(
+    lost: vidpoll.Submission, jobs: Sequence[vidpoll.Job], skew: float | None, kept: Mapping[str, float] = NONE
+) -> Candidates:
+    """Which jobs of a list a submit may have become: not those that were created, or kept here, before it."""
     found, older = [], []
     for job in jobs:
+        if kept.get(job.ref, math.inf) <= lost.at:
+            continue
         created = _created(job)
         after = None if created is None else created - (skew or 0.0) - lost.at
         if after is not None and after < -_early(skew):
             older.append(-after)
         else:
             prompt = _prompt(None if job.snapshot is None else job.snapshot.raw)
-            found.append(Candidate(job, after, prompt, _compared(lost.sent.get("prompt"), prompt)))
+            found.append(Candidate(job, after, prompt, _compared(lost.sent.get("prompt"), prompt), job.ref in kept))
     return Candidates(tuple(sorted(found, key=_nearness)), tuple(sorted(older)))
+
+
+def divided(found: Sequence[Candidates]) -> list[Candidates]:
+    """What the open submits of an account may have become, each job with the prompt of one submit only there."""
+    taken = {each.job.ref for one in found for each in one.jobs if each.told == SAME}
+    return [
+        one._replace(jobs=tuple(each for each in one.jobs if each.told != OTHER or each.job.ref not in taken))
+        for one in found
+    ]
 
 
 def _early(skew: float | None) -> float:
@@ -296,31 +324,37 @@ def _value(value: object) -> str:
 def _lines(case: Case, args: Arguments) -> Iterator[str]:
     lost, found, listing, *_ = case
     for each in found.jobs[:SHOWN]:
-        line = case.adopting(args, each.job.ref)
-        yield f"it may be {status_line(each.job, 0.0)}{_told(each, listing.skew)}: {line}"
+        said = f"{status_line(each.job, 0.0)}{_told(each, listing.skew)}"
+        other = each.told == OTHER
+        yield f"less likely: {said}" if other else f"it may be {said}: {case.adopting(args, each.job.ref)}"
     if len(found.jobs) > SHOWN:
         further = counted(len(found.jobs) - SHOWN, "further job")
         yield f"{further} of the list, less near: {again(args, 'resume', json=True)}"
     if found.older:
         yield _older(found.older, listing.skew)
-    if not found.jobs:
-        why = listing.problem or "The provider's list shows no job that it may be"
+    if all(each.told == OTHER for each in found.jobs):
+        none = "None of these has the prompt that was sent" if found.jobs else _NONE
+        why = listing.problem or none
         yield f"{why}. If you find its job: {case.adopting(args, f'{lost.account}:ID')}"
     elif listing.problem:
         yield listing.problem
     yield _end(case, args)
 
 
+_NONE = "The provider's list shows no job that it may be"
+
+
 def _told(each: Candidate, skew: float | None) -> str:
     """When a candidate was created, and its prompt."""
     created = iso(_created(each.job))
-    said = ""
+    said = ", kept here already" if each.kept else ""
     if each.after is not None and created:
-        said = f", created {created}, {_apart(each.after)} the submit"
+        when = f", created {created}, {_apart(each.after)} the submit"
         if skew is None and each.after < -MEASURED:
-            said = (
+            when = (
                 f", seems older (created {created}, {_apart(each.after)} the submit), but the clocks were not compared"
             )
+        said += when
     how = f" ({each.told})" if each.told else ""
     return f"{said}, prompt={_value(each.prompt)}{how}" if each.prompt else said
 
@@ -392,6 +426,7 @@ def _object(case: Case) -> dict[str, Any]:
                 "seconds_after": _rounded(each.after),
                 "same": ["prompt"] if each.told in (SAME, BEGINS) else [],
                 "other": ["prompt"] if each.told == OTHER else [],
+                "kept": each.kept,
             }
             for each in found.jobs
         ],

@@ -21,6 +21,7 @@ from vidpoll.provider import ways
 from .context import Arguments, Command, Context, as_json, bounded, count, where
 from .deadline import Deadline
 from .fields import fields, provider_of, with_fields
+from .lost_submits import PARTIAL, shows_running
 from .output import COMPLETED, NOT_COMPLETED, iso, job_object, status_line
 from .store_commands import local_arguments, local_jobs
 
@@ -44,8 +45,11 @@ def _jobs(args: Arguments, context: Context) -> int:
         raise vidpoll.UsageError("jobs: name an ACCOUNT, or add --local for the jobs kept here")
     deadline = Deadline(context.clock, args.timeout)
     with context.client([args.name], args, within=args.timeout, keep=False) as client:
-        rows = with_fields(partial(client.jobs, args.name), args.fields, provider_of(client, args).list)
+        provider = provider_of(client, args)
+        rows = with_fields(partial(client.jobs, args.name), args.fields, provider.list)
+        none = True
         for job in islice(rows, args.limit):
+            none = False
             if deadline.over:
                 context.out.error(
                     f"the list was not complete within {args.timeout:g} s; --timeout {args.timeout * 4:g} allows more"
@@ -57,7 +61,10 @@ def _jobs(args: Arguments, context: Context) -> int:
                 context.out.line(status_line(job, 0.0))
             if context.out.gone.is_set():
                 return COMPLETED
-        if next(rows, None) is not None:
+        if none:
+            partial_list = "" if shows_running(provider) else f"; {PARTIAL}"
+            context.out.error(f"{args.name} lists no job{partial_list}")
+        elif next(rows, None) is not None:
             context.out.error(f"there are more than {args.limit}; --limit {args.limit * 4} shows more")
     return COMPLETED
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import secrets
 import shlex
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import vidpoll
@@ -79,7 +82,8 @@ def _not_listening(error: OSError) -> str:
 def _serve(simulation: Simulation, providers: Mapping[str, vidpoll.Provider], out: Output, seed: int) -> None:
     names = ", ".join(simulation.faces)
     out.error(
-        f"simulating {names} (--seed {seed} repeats this run); paste these lines into another shell; Ctrl-C ends it"
+        f"simulating {names} (--seed {seed} repeats this run); paste these lines into another shell, which then has "
+        "simulated jobs only; Ctrl-C ends it"
     )
     for name, url in simulation.base_urls.items():
         settings = {f"{name.upper().replace('-', '_')}_BASE_URL": url}
@@ -87,8 +91,21 @@ def _serve(simulation: Simulation, providers: Mapping[str, vidpoll.Provider], ou
         if key is not None and provider is not None:
             settings |= dict.fromkeys(ways(provider.auth)[0].variables, key)
         out.line("export " + " ".join(f"{variable}={shlex.quote(value)}" for variable, value in settings.items()))
-    while not out.gone.wait(3600.0):
-        pass
+    with _own_store() as store:
+        out.line(f"export VIDPOLL_STORE={shlex.quote(store)}")
+        while not out.gone.wait(3600.0):
+            pass
+
+
+@contextlib.contextmanager
+def _own_store() -> Iterator[str]:
+    """A store for simulated jobs, so that they do not lie among real ones. It stays if it was used."""
+    folder = Path(tempfile.mkdtemp(prefix="vidpoll-simulated-"))
+    try:
+        yield str(folder / "jobs.sqlite3")
+    finally:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
 
 COMMAND = Command(

@@ -99,7 +99,8 @@ class _Status:
     def _other_verdict(self, job: vidpoll.Job, kept: vidpoll.KeptJob) -> None:
         forget, wait = again(self.args, "jobs --local", forget=job.ref), again(self.args, "wait", job.ref)
         was = f"the store has it as {kept.job.state}, since {iso(kept.ended_at)}"
-        self.context.out.error(f"{job.ref}: {was}. To keep the new state instead: {forget}, then {wait}")
+        frees = f" (the first frees its key {kept.key!r}, which may then buy again)" if kept.key else ""
+        self.context.out.error(f"{job.ref}: {was}. To keep the new state instead: {forget}, then {wait}{frees}")
 
 
 DELETED = "deleted at the provider"

@@ -9,13 +9,14 @@ import argparse
 import contextlib
 import re
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import vidpoll
 
+from .adopting import adopt, check_age
 from .again import advised, again
 from .context import (
     Arguments,
@@ -70,9 +71,13 @@ def _resume_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="REF",
-        help="REF is the job of a submit of unknown outcome: keep it, and wait for it",
+        help="REF is the job of a submit of unknown outcome: poll it, keep it, and wait for it",
     )
-    parser.add_argument("--key", metavar="KEY", help="with --adopt: the key of that submit")
+    parser.add_argument(
+        "--key",
+        metavar="KEY",
+        help="with --adopt: the key of that submit; if the wrong job was adopted for KEY, REF replaces it",
+    )
     parser.add_argument(
         "--number", type=int, metavar="N", help="with --adopt: the number of that submit, as `vidpoll resume` shows it"
     )
@@ -81,7 +86,8 @@ def _resume_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="KEY",
-        help="the submit with this key never arrived: forget it, so that the key may buy again",
+        help="the submit with this key never arrived: forget it, so that the key may buy again; a minute after the "
+        "submit at the earliest",
     )
     parser.add_argument(
         "--dismiss-number",
@@ -107,55 +113,62 @@ def _resume_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _resume(args: Arguments, context: Context) -> int:
-    deadline = Deadline(context.clock, args.timeout)
+    began, deadline = context.clock.time(), Deadline(context.clock, args.timeout)
     prepared(args, context)
-    if not is_there(_path(args)):
-        raise vidpoll.UsageError(f"there is no store at {shown(_path(args))}, so there is nothing to resume")
+    _check(args)
     trusted = Trusted(args, context)
     with _stored(args, context) as client:
-        for ref in args.adopt:
-            _adopt(client, ref, args, context)
-        for key in args.dismiss:
-            _dismiss(client, key, args, context)
-        for number in args.dismiss_number:
-            _dismiss_number(client, number, context)
+        if not _ends_submits(client, args, context, trusted):
+            return UNKNOWN
         unfinished = client.store.jobs(unfinished=True)
         wanted = trusted.targets(client.store.wanted())
         refs = {each.ref for each in unfinished}
-        late = {each.ref for each in wanted} - refs
+        late = {*args.adopt, *(each.ref for each in wanted)} - refs
         unfinished += [each for each in client.store.jobs() if each.ref in late] if late else []
         lost = client.store.unknown_submits()
     codes = show(by_address(lost, trusted), args, context, deadline)
     asked = [each for each in unfinished if trusted.address(each.ref, each.origin.provider, each.origin.base_url)]
     codes += [UNKNOWN] * bool(trusted.left)
+    if len(asked) < len(unfinished):
+        context.out.error(_forgetting([each for each in unfinished if each not in asked], args))
     groups = _groups(asked)
     if groups:
-        codes += _Waits(args, context, deadline, wanted).run(groups)
+        polled = {each.ref for each in asked if each.ref in args.adopt and (each.ended_at or 0.0) >= began}
+        waits = _Waits(args, context, deadline, wanted, polled)
+        codes += waits.run(groups)
+        for job in waits.unsaved(args.adopt):
+            context.out.error(f"no file of {job.ref} was saved; to save it: {again(args, 'download', job.ref)}")
     elif not codes and not args.json:
         context.out.line("nothing is left to wait for")
     return first_that_applies(codes)
 
 
-def _adopt(client: vidpoll.Client, ref: str, args: Arguments, context: Context) -> None:
-    """Record the job as that of its account's lost submit, or of the one that was named. Raises UsageError."""
-    job = vidpoll.Job(ref)
-    lost = [each for each in client.store.unknown_submits() if each.account == job.account]
-    found = [each for each in lost if args.key in (None, each.key) and args.number in (None, each.number)]
-    if len(found) == 1:
-        client.store.adopt(job, found[0])
-        context.out.error(f"the submit {submit_name(found[0])} is now {job.ref}")
-        return
-    if found:
-        raise vidpoll.UsageError(
-            f"--adopt {ref}: {len(found)} submits of {job.account} have an unknown outcome: say which one it is with "
-            f"--key KEY or --number N (`{again(args, 'resume')}` shows them)"
-        )
-    of = "" if args.key is None else f" with the key {args.key!r}"
-    of += "" if args.number is None else f" with the number {args.number}"
-    raise vidpoll.UsageError(
-        f"--adopt {ref}: no submit of unknown outcome is on record for {job.account}{of}; "
-        f"`{again(args, 'wait', ref)}` waits for any job and keeps it"
-    )
+def _check(args: Arguments) -> None:
+    """Raise UsageError for options without effect, and if there is no store."""
+    for option in ("key", "number"):
+        if getattr(args, option) is not None and not args.adopt:
+            raise vidpoll.UsageError(f"--{option} names the submit that --adopt REF is about: add --adopt REF")
+    if not is_there(_path(args)):
+        raise vidpoll.UsageError(f"there is no store at {shown(_path(args))}, so there is nothing to resume")
+
+
+def _ends_submits(client: vidpoll.Client, args: Arguments, context: Context, trusted: Trusted) -> bool:
+    """Do what --adopt and --dismiss say. Returns False, with the rest undone, if a job cannot be adopted."""
+    if not all(adopt(client, ref, args, context, trusted) for ref in args.adopt):
+        return False
+    for key in args.dismiss:
+        _dismiss(client, key, args, context)
+    for number in args.dismiss_number:
+        _dismiss_number(client, number, args, context)
+    return True
+
+
+def _forgetting(skipped: Sequence[vidpoll.KeptJob], args: Arguments) -> str:
+    """How to forget jobs that are skipped, for example those of a simulator that has ended; what that frees."""
+    keys = ", ".join(each.key for each in skipped if each.key)
+    frees = f"; this frees the keys {keys}, which may then buy again" if keys else ""
+    line = again(args, "jobs --local", forget=[each.ref for each in skipped])
+    return f"to forget {counted(len(skipped), 'skipped job')} (nothing changes at the provider{frees}): {line}"
 
 
 def _dismiss(client: vidpoll.Client, key: str, args: Arguments, context: Context) -> None:
@@ -166,17 +179,19 @@ def _dismiss(client: vidpoll.Client, key: str, args: Arguments, context: Context
     if len(found) > 1:
         lines = (f"`{again(args, 'resume', dismiss_number=str(each.number))}` ({each.account})" for each in found)
         raise vidpoll.UsageError(f"--dismiss {key}: several accounts have that key: choose one, {' or '.join(lines)}")
+    check_age(found[0], f"--dismiss {key}", args, context)
     client.store.dismiss(found[0])
     context.out.error(f"the submit {submit_name(found[0])} is dismissed: its key may buy again")
 
 
-def _dismiss_number(client: vidpoll.Client, number: int, context: Context) -> None:
+def _dismiss_number(client: vidpoll.Client, number: int, args: Arguments, context: Context) -> None:
     """Record that the submit with a number never arrived. Raises UsageError if there is none."""
     found = next((each for each in client.store.unknown_submits() if each.number == number), None)
     if found is None:
         raise vidpoll.UsageError(
             f"--dismiss-number {number}: no submit of unknown outcome is on record with that number"
         )
+    check_age(found, f"--dismiss-number {number}", args, context)
     client.store.dismiss(found)
     context.out.error(f"the submit {submit_name(found)} is dismissed{': its key may buy again' if found.key else ''}")
 
@@ -200,12 +215,18 @@ class _Waits:
     """The waits of `resume`: one for each group of jobs, all at once. The first runs in the calling thread."""
 
     def __init__(
-        self, args: Arguments, context: Context, deadline: Deadline, wanted: Sequence[vidpoll.WantedFiles]
+        self,
+        args: Arguments,
+        context: Context,
+        deadline: Deadline,
+        wanted: Sequence[vidpoll.WantedFiles],
+        polled: Collection[str],
     ) -> None:
         self.args = args
         self.context = context
         self.deadline = deadline
         self.wanted = wanted
+        self.polled = polled
         self.codes: list[int] = []
         self._alone = True
         self._jobs: list[vidpoll.Job] = []
@@ -214,6 +235,12 @@ class _Waits:
     def is_set(self) -> bool:
         """Whether all waits must end: after Ctrl-C in the first one, or when standard output is closed."""
         return self._stopped.is_set() or self.context.out.gone.is_set()
+
+    def unsaved(self, refs: Sequence[str]) -> list[vidpoll.Job]:
+        """The completed jobs among `refs` of which no file was requested."""
+        saved = {each.ref for each in self.wanted}
+        wanted = [job for job in self._jobs if job.ref in refs and job.ref not in saved]
+        return [job for job in wanted if job.ok and self.args.download is None]
 
     def run(self, groups: Sequence[Group]) -> list[int]:
         """Wait for all groups; return their exit codes."""
@@ -260,7 +287,7 @@ class _Waits:
             jobs = [job for job in known if _can(client, job, self.args, self.context, self.codes)]
             self._jobs += jobs
             if jobs:
-                options: Any = {"command": "resume", "stop": self, "transcribes": False}
+                options: Any = {"command": "resume", "stop": self, "transcribes": False, "polled": self.polled}
                 wait = Wait(self.args, self.context, client, self.deadline, heart, **options)
                 self.codes.append(wait.run(jobs, self.wanted))
 

@@ -118,10 +118,9 @@ def _submitted(args: Arguments, context: Context, client: vidpoll.Client) -> tup
         kept = isinstance(error, vidpoll.SubmitUnknown) and store_of(args) is not None
         if not (jobs or kept):
             raise
-        record = f". It is on record: `{again(args, 'resume')}` shows which job it may be" if kept else ""
         were = "was" if len(jobs) == 1 else "were"
         before = f" ({len(jobs)} of {args.count} {were} submitted before that)" if jobs else ""
-        context.out.error(f"{advised(error, args)}{record}{before}")
+        context.out.error(f"{advised(error, args)}{before}")
         return jobs, code_of(error)
     return jobs, COMPLETED
 

@@ -9,7 +9,7 @@ import argparse
 import contextlib
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -171,6 +171,7 @@ class Wait:
         command: str = "wait",
         stop: Stop | None = None,
         transcribes: bool = True,
+        polled: Collection[str] = (),
     ) -> None:
         self.args = args
         self.out = context.out
@@ -182,6 +183,8 @@ class Wait:
         """The command that continues the wait after Ctrl-C."""
         self.stop = stop or context.out.gone
         self.transcribes = transcribes
+        self.polled = polled
+        """The references of jobs that this command has just polled."""
         self.displayed = heart is not None and heart.displayed
         self.start = context.clock.time()
         self.stages: dict[str, vidpoll.StageChanged] = {}
@@ -232,7 +235,7 @@ class Wait:
             return
         with contextlib.suppress(vidpoll.StoreError, vidpoll.UsageError):  # a warning was printed, or there is no store
             for job in awaited:
-                row = self.client.store.get(job)
+                row = None if job.ref in self.polled else self.client.store.get(job)
                 if row is not None and row.ended_at is not None:
                     self.kept[job.ref] = row.ended_at
 
@@ -325,9 +328,19 @@ class Wait:
         if error is None:
             return COMPLETED
         forget = self.command == "resume" and isinstance(error, (vidpoll.JobNotFound, vidpoll.NotFound))
-        line = again(self.args, "jobs --local", forget=job.ref)
-        self.out.error(f"{said}{self._as_kept(job)}{f'. To leave this job out from now on: {line}' if forget else ''}")
+        self.out.error(f"{said}{self._as_kept(job)}{self._leaving_out(job) if forget else ''}")
         return UNKNOWN if code_of(error) == UNKNOWN else NOT_COMPLETED
+
+    def _leaving_out(self, job: vidpoll.Job) -> str:
+        """How to forget a job that the provider does not know, and what that does to its key."""
+        line = again(self.args, "jobs --local", forget=job.ref)
+        if not job.key:
+            return f". To leave this job out from now on: {line}"
+        other = again(self.args, "resume", adopt=f"{job.account}:ID", key=job.key)
+        return (
+            f". If the wrong job was adopted, adopt the right one: {other}. To leave this job out from now on, which "
+            f"frees its key {job.key!r} to buy again: {line}"
+        )
 
     def _as_kept(self, job: vidpoll.Job) -> str:
         """The note on a kept verdict."""

@@ -44,6 +44,18 @@ def jobs_line(account: OpenAccount) -> str:
     return _command(account, "jobs", name) if account.standard else f"client.jobs({json.dumps(name)})"
 
 
+def resume_submit_line(store: str, **options: str) -> str:
+    """The command about submits of unknown outcome, with these options; an empty value leaves its option out.
+
+    A key may look like an option, so each option and its value are one word.
+
+    >>> resume_submit_line("", adopt="acme:j1", key="-k 1")
+    "vidpoll resume --adopt=acme:j1 '--key=-k 1'"
+    """
+    given = {**options, "store": store}
+    return shell.join(["vidpoll", "resume", *(f"--{name}={value}" for name, value in given.items() if value)])
+
+
 def _command(account: OpenAccount, *words: str) -> str:
     """A command line that uses the base URL of this account."""
     elsewhere = [] if account.account.base_url is None else ["--base-url", account.base_url]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from .. import answers, redact
 from ..blame import NOT_BOUGHT
@@ -19,7 +19,7 @@ from ..provider import Operation
 from .account_state import AccountState
 from .call import Call, build, optional, provider_error
 from .loop import Loop
-from .next_step import advice, asked_at, jobs_line, resume_line
+from .next_step import advice, asked_at, jobs_line, resume_line, resume_submit_line
 from .task import OneShot
 from .transcript import exchange
 
@@ -35,12 +35,29 @@ QUOTED = 300
 """Characters of a response that the message of a `SubmitUnknown` quotes; its `answer` has more."""
 
 
+class Record(NamedTuple):
+    """A submit of unknown outcome that is in a store: its key, its number, and the store's file; each may be ""."""
+
+    key: str
+    number: str
+    store: str
+
+    def adopting(self, ref: str) -> str:
+        """The command that says which job the submit has become; it polls the job first."""
+        return resume_submit_line(self.store, adopt=ref, key=self.key, number="" if self.key else self.number)
+
+
 class Intent(Protocol):
     """The stored record of a submit while the submit is under way."""
 
     @property
     def key(self) -> str:
         """The submit's key; "" if it has none."""
+        ...
+
+    @property
+    def record(self) -> Record:
+        """What names the submit in the store, for a message."""
         ...
 
     @property
@@ -143,8 +160,9 @@ def outcome(
         return _submitted(account.name, task.result, intent, at)
     if isinstance(task.result, VidpollError) and not isinstance(task.result, AnswerError):
         raise task.result  # the task was `alone`, and ended with this error
-    error, key = _not_submitted(account, kind, fields, task, at), "" if intent is None else intent.key
-    raise _of_key(error, key) if key and isinstance(error, SubmitUnknown) else error
+    record = None if intent is None else intent.record
+    error = _not_submitted(account, kind, fields, task, at=at, record=record)
+    raise _of_key(error, record) if record and record.key and isinstance(error, SubmitUnknown) else error
 
 
 def operation_of(account: AccountState, role: str) -> Operation[Any]:
@@ -252,7 +270,13 @@ def _submitted(account: str, result: Submitted, intent: Intent | None, at: float
 
 
 def _not_submitted(
-    account: AccountState, kind: str, fields: Mapping[str, object], task: OneShot[Submitted], at: float
+    account: AccountState,
+    kind: str,
+    fields: Mapping[str, object],
+    task: OneShot[Submitted],
+    *,
+    at: float,
+    record: Record | None,
 ) -> Exception:
     """The error of a submit without a job: it was refused, not sent, or its outcome is unknown."""
     result, opened, call = task.result, account.opened, task.call
@@ -277,7 +301,7 @@ def _not_submitted(
         reason = f"{reason}; the response is {answer.body[:QUOTED]}"
     return SubmitUnknown(
         f"{account.name} {kind}: the submit may have been received ({reason}), so it is not sent again.{asked} "
-        f"{where_to_look(account, ids)}",
+        f"{where_to_look(account, ids, record)}",
         account=account.name,
         operation=kind,
         sent={field: _shown(value) for field, value in fields.items()},
@@ -287,24 +311,29 @@ def _not_submitted(
     )
 
 
-def _of_key(error: SubmitUnknown, key: str) -> SubmitUnknown:
+def _of_key(error: SubmitUnknown, record: Record) -> SubmitUnknown:
     """Add the key, and the way out for it, to the error of a submit."""
-    error.key = key
-    error.args = (f"{error.message}. {key_line(key)}",)
+    error.key = record.key
+    error.args = (f"{error.message}. {key_line(record)}",)
     return error
 
 
-def key_line(key: str) -> str:
+def key_line(record: Record) -> str:
     """The way out for a key whose submit has an unknown outcome."""
     return (
-        f"Its key {redact.text(key, limit=KEY_SHOWN)!r} stays in use until the submit is adopted (it became a job) or "
-        "dismissed (it never arrived), with client.store or `vidpoll resume`"
+        f"Its key {redact.text(record.key, limit=KEY_SHOWN)!r} stays in use until the submit is adopted (it became a "
+        f"job) or dismissed (it never arrived), with client.store or `{resume_submit_line(record.store)}`"
     )
 
 
-def where_to_look(account: AccountState, ids: tuple[str, ...] = ()) -> str:
-    """The next step after a submit of unknown outcome."""
+def where_to_look(account: AccountState, ids: tuple[str, ...], record: Record | None) -> str:
+    """The next step after a submit of unknown outcome. With a `record`, its job must be adopted, not only waited for.
+
+    A job that is only waited for leaves the submit open, and its key unused by the job.
+    """
     opened, name = account.opened, account.name
+    if record is not None:
+        return _on_record(account, ids, record)
     look = f"`{jobs_line(opened)}`" if _has_list(account) else _elsewhere(opened)
     if ids:
         return (
@@ -313,6 +342,22 @@ def where_to_look(account: AccountState, ids: tuple[str, ...] = ()) -> str:
         )
     wait = resume_line(opened, f"{name}:ID")
     return f"Look for it in {look} before you submit again; if it is there, wait for it with `{wait}`"
+
+
+def _on_record(account: AccountState, ids: tuple[str, ...], record: Record) -> str:
+    """The next step after a submit of unknown outcome that is in a store."""
+    name = account.name
+    shows = f"`{resume_submit_line(record.store)}`"
+    if ids:
+        line = record.adopting(f"{name}:{ids[0]}")
+        return (
+            f"Before you submit again, check whether that is the job: `{line}` polls it and adopts it; {shows} shows "
+            "which other jobs it may be"
+        )
+    line = record.adopting(f"{name}:ID")
+    if _has_list(account):
+        return f"Before you submit again, run {shows}: it shows which jobs this may have become. To adopt one: `{line}`"
+    return f"Look for it in {_elsewhere(account.opened)} before you submit again; if it is there, adopt it: `{line}`"
 
 
 def _elsewhere(account: OpenAccount) -> str:

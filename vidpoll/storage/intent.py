@@ -9,12 +9,18 @@ from ..drops import without
 from ..errors import StoreError
 from ..job import Job
 from ..net.accounts import OpenAccount
+from ..polling.submit import Record
 from . import records
 from .records import KeptJob, Order, Submission, Taken
 
 if TYPE_CHECKING:
     from .keeper import Keeper
     from .protocol import Store
+
+
+def place(store: Store) -> str:
+    """The store's file, for a message; "" if the store is not a file."""
+    return str(getattr(store, "path", ""))
 
 
 class Intent:
@@ -63,6 +69,11 @@ class Intent:
         if not isinstance(begun, int):
             raise Taken(begun)
         self._number = begun
+
+    @property
+    def record(self) -> Record:
+        """What names the submit in the store, for a message."""
+        return Record(self.key, str(self._number or ""), place(self._keeper.store))
 
     @property
     def again(self) -> bool:

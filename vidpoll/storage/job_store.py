@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .. import redact
 from ..errors import StoreError, UsageError
 from ..job import Job
 from ..model import is_number
@@ -95,25 +96,49 @@ class JobStore:
         """The submits that may or may not have been received; look for them in `client.jobs`, or a dashboard."""
         return self._store.submits()
 
-    def adopt(self, job: Job | str, submission: Submission) -> Job:
+    def adopt(self, job: Job | str, submission: Submission | KeptJob) -> Job:
         """Say that a submit of unknown outcome has become this job, and keep the job.
 
-        The job gets the submission's key. Raises UsageError for another account, a job that has another key, or a
-        submission that is no longer on record.
+        The job gets the submission's key. Nothing is sent: `client.poll` the job first, to be sure that it exists. If
+        the wrong job was adopted, pass its `KeptJob` (`client.store.get`) as `submission`: the submit, with its key,
+        moves to `job`. Raises UsageError for another account, a job of another submit, or a submission that is no
+        longer on record.
         """
+        if not isinstance(submission, (Submission, KeptJob)):
+            raise _not_a_submission("adopt", submission)
         job = Job(job) if isinstance(job, str) else job
-        if job.account != submission.account:
-            raise UsageError(f"job must be of the submission's account, {submission.account!r}, got {job.ref!r}")
+        account = submission.account if isinstance(submission, Submission) else submission.origin.account
+        if job.account != account:
+            raise UsageError(f"job must be of the submission's account, {account!r}, got {job.ref!r}")
+        if isinstance(submission, KeptJob):
+            return self._moved(job, submission)
         kept = self._keeper.ready().get(job.ref)
         if kept is not None and kept.key and submission.key and kept.key != submission.key:
             raise UsageError(f"{job.ref} has the key {kept.key!r}, so it is not the submit of {submission.key!r}")
+        if kept is not None and kept.operation is not None:
+            raise UsageError(f"{job.ref} is the job of another submit already: check the id")
         if not self._keeper.ready().adopt(submission.number, job.ref, records.facts(job)):
             raise UsageError(f"{job.ref}: that submit is no longer on record: it was adopted or dismissed")
         job.key = submission.key or job.key
         return job
 
+    def _moved(self, job: Job, wrong: KeptJob) -> Job:
+        """The job that gets the submit of a job that was adopted by mistake."""
+        if not self._keeper.ready().move_submit(wrong.ref, job.ref, records.facts(job)):
+            raise UsageError(
+                f"{job.ref} does not get the submit of {wrong.ref}: {wrong.ref} was not adopted (the response to its "
+                f"submit named it), or {job.ref} has a submit of its own"
+            )
+        job.key = wrong.key or job.key
+        return job
+
     def dismiss(self, submission: Submission) -> None:
-        """Say that a submit of unknown outcome was never received. It is dropped, and its key is free."""
+        """Say that a submit of unknown outcome was never received. It is dropped, and its key is free.
+
+        Look in the provider's list first, a minute after the submit at the earliest: the list may be late.
+        """
+        if not isinstance(submission, Submission):
+            raise _not_a_submission("dismiss", submission)
         self._keeper.ready().refused(submission.number)
 
     def want(self, job: Job | str, target: str | Path, *, kinds: Sequence[str] = ("video",)) -> None:
@@ -132,6 +157,17 @@ class JobStore:
     def wanted(self) -> list[WantedFiles]:
         """The wanted files that are not all saved yet, the oldest first."""
         return self._store.wanted()
+
+
+def _not_a_submission(method: str, got: object) -> UsageError:
+    """The error for a key or a reference in place of a submission; it shows the call."""
+    shown = redact.text(repr(got), limit=80)
+    job = '"ACCOUNT:ID", ' if method == "adopt" else ""
+    which = f" if each.key == {shown}" if isinstance(got, str) else ""
+    return UsageError(
+        f"submission must be one of client.store.unknown_submits(), got {shown}: [each] = [each for each in "
+        f"client.store.unknown_submits(){which}]; client.store.{method}({job}each)"
+    )
 
 
 def _ref(job: Job | str) -> str:

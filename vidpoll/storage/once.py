@@ -17,9 +17,10 @@ from ..model import Snapshot, Submitted
 from ..polling.account_state import AccountState
 from ..polling.call import build, optional
 from ..polling.loop import Loop
-from ..polling.submit import KEY_SHOWN, key_line, run_once, submit, where_to_look
+from ..polling.submit import KEY_SHOWN, Record, key_line, run_once, submit, where_to_look
 from ..provider import Operation
 from . import records, table_rows
+from .intent import place
 from .keeper import Keeper
 from .no_keeper import NoKeeper
 from .records import KeptJob, Submission, Taken
@@ -103,9 +104,9 @@ def send_once(keeper: Keeper | NoKeeper, loop: Loop, wanted: Submit) -> Job:
             if job is not None:
                 return job
         elif found.reason:
-            return _found(keeper, loop, wanted, found, _unknown(wanted, found))
+            return _found(keeper, loop, wanted, found, _unknown(wanted, found, place(keeper.store)))
         elif loop.now() >= waits_until:
-            raise _unknown(wanted, found)
+            raise _unknown(wanted, found, place(keeper.store))
         else:
             loop.clock.get(Queue[None](), LOOK, busy=False)
 
@@ -186,13 +187,14 @@ def _shown(sent: Mapping[str, Any], name: str) -> str:
     return "not given" if sent.get(name) is None else repr(redact.text(sent[name], limit=60))
 
 
-def _unknown(wanted: Submit, found: Submission) -> SubmitUnknown:
+def _unknown(wanted: Submit, found: Submission, file: str) -> SubmitUnknown:
     """The error for a key whose earlier submit has no known outcome."""
     account, kind, _, key = wanted
     if found.reason:
+        record = Record(key, str(found.number), file)
         said = (
             f"an earlier submit may have been received ({found.reason}), so it is not sent again. "
-            f"{where_to_look(account)}. {key_line(key)}"
+            f"{where_to_look(account, (), record)}. {key_line(record)}"
         )
     else:
         said = (

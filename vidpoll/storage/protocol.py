@@ -286,6 +286,14 @@ class Store(Protocol):
         """
         ...
 
+    def move_submit(self, wrong: str, ref: str, facts: Mapping[str, Any]) -> bool:
+        """Record that `wrong` was adopted by mistake: its submit, with the key, has become the job `ref`. Durable.
+
+        `wrong` stays kept, without a key, fields and operation. Returns False, and stores nothing, if `wrong` was not
+        adopted (an adopted job has an operation, but no `submitted_at`), or if `ref` has an operation.
+        """
+        ...
+
     def submits(self) -> list[Submission]:
         """The submits of unknown outcome, the oldest first: those that are `lost`, and those whose owner is gone."""
         ...

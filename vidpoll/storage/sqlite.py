@@ -9,6 +9,7 @@ Unix seconds of the client's clock.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
 import os
 import sqlite3
@@ -32,6 +33,10 @@ from .records import (
 )
 
 _TELLER = "SELECT facts, ended_at, told_at, teller, teller_since FROM jobs WHERE ref = ?"
+
+_ADOPTED = f"SELECT {table_rows.JOB} FROM jobs WHERE ref = ? AND operation IS NOT NULL AND submitted_at IS NULL"
+
+_SUBMITTED = "SELECT 1 FROM jobs WHERE ref = ? AND operation IS NOT NULL"
 
 _CHANGE = "(SELECT number FROM changes)"
 
@@ -353,6 +358,20 @@ class SqliteStore(Leasing, Store):
                 self._insert(db, KeptJob(ref, table_rows.origin_of(row), row["operation"], sent, facts, key=key))
                 db.execute("DELETE FROM submits WHERE number = ?", (number,))
             return row is not None
+
+    def move_submit(self, wrong: str, ref: str, facts: Mapping[str, Any]) -> bool:
+        """Record that `wrong` was adopted by mistake: its submit, with the key, has become the job `ref`.
+
+        Returns False, and stores nothing, if `wrong` was not adopted, or `ref` is the job of a submit.
+        """
+        with self._transaction(ref, full=True) as db:
+            row = db.execute(_ADOPTED, (wrong,)).fetchone()
+            if row is None or db.execute(_SUBMITTED, (ref,)).fetchone():
+                return False
+            moved = dataclasses.replace(table_rows.kept(row), ref=ref, facts=facts)
+            db.execute("UPDATE jobs SET operation = NULL, sent = '{}', key = NULL WHERE ref = ?", (wrong,))
+            self._insert(db, moved)
+            return True
 
     def submits(self) -> list[Submission]:
         """The submits of unknown outcome, the oldest first; not those under way."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 from collections.abc import Iterable, Mapping
@@ -16,6 +17,10 @@ from .presence import Presence
 from .transaction import Row, Transaction
 
 _SUBMIT = "SELECT * FROM vidpoll.submits WHERE number = %s FOR UPDATE"
+
+_ADOPTED = f"""
+    SELECT {table_rows.JOB} FROM vidpoll.jobs WHERE ref = %s AND operation IS NOT NULL AND submitted_at IS NULL
+    FOR UPDATE"""
 
 _BEGIN = """
     INSERT INTO vidpoll.submits (number, account, provider, base_url, variables, operation, sent, at, owner, key)
@@ -129,6 +134,20 @@ class Submits(Presence):
             return True
 
         return self._ask(adopt, who=ref, durable=True, again=False)
+
+    def move_submit(self, wrong: str, ref: str, facts: Mapping[str, Any]) -> bool:
+        """Declare that `wrong` was adopted by mistake: its submit is the job `ref`; False if that is impossible."""
+
+        def move(db: Transaction) -> bool:
+            row = db.one(_ADOPTED, wrong)
+            if row is None or db.one("SELECT 1 FROM vidpoll.jobs WHERE ref = %s AND operation IS NOT NULL", ref):
+                return False
+            moved = dataclasses.replace(table_rows.kept(row), ref=ref, facts=facts)
+            db.run("UPDATE vidpoll.jobs SET operation = NULL, sent = '{}', key = NULL WHERE ref = %s", wrong)
+            insert(db, [moved])
+            return True
+
+        return self._ask(move, who=ref, durable=True, again=False)
 
     def submits(self) -> list[Submission]:
         """The submits whose outcome is unknown, the oldest first; not those in progress."""

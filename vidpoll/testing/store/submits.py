@@ -151,6 +151,32 @@ class Submits(Base):
         assert not one.adopt(number, ONE, {})
         assert [each.key for each in one.submits()] == ["other"]
 
+    def test_a_job_that_was_adopted_by_mistake_gives_its_submit_away(self) -> None:
+        """The key moves in one step, so it is never free; the wrong job stays, as one that was only waited for."""
+        one, two = self.owner(), self.owner()
+        number = begun(one, "k")
+        one.lost(number, "reset")
+        one.adopt(number, ONE, {})
+        assert (two.move_submit(ONE, TWO, {"v": 1}), two.move_submit(ONE, TWO, {})) == (True, False)
+        wrong, right = one.get(ONE), one.get(TWO)
+        assert wrong is not None
+        assert right is not None
+        assert (wrong.operation, wrong.sent, wrong.key) == (None, {}, "")
+        assert (right.operation, right.sent, right.key, right.facts) == ("clip", SENT, "k", {"v": 1})
+        assert right.origin == wrong.origin
+        assert one.keyed("acme", "k") == right
+
+    def test_a_job_whose_id_came_with_its_submit_gives_nothing_away(self) -> None:
+        """It is certain; and a job with a submit of its own takes none."""
+        one = self.owner()
+        one.submitted(begun(one, "k"), KeptJob(ONE, ORIGIN, "clip", SENT, {"submitted_at": NOW}, key="k"))
+        assert not one.move_submit(ONE, TWO, {})
+        number = begun(one, "other")
+        one.lost(number, "reset")
+        one.adopt(number, TWO, {})
+        assert not one.move_submit(TWO, ONE, {})
+        assert [each.key for each in one.jobs()] == ["k", "other"]
+
     def test_a_submit_that_was_forgotten_loses_no_job(self) -> None:
         """The job is stored, because its id is known."""
         one = self.owner()
