@@ -447,8 +447,8 @@ def test_a_cut_answer_is_no_answer(server: Any, raw: bytes, error: type[NoAnswer
 
 OK = b"HTTP/1.1 200 OK\r\n"
 STRICT = {
-    OK + b"no field\r\nX-A: b\r\n: c\r\n\r\n{}": "no HTTP answer",
-    OK + b"X-A: b\r\nno field\r\n c\r\n\r\n{}": "no HTTP answer",
+    OK + b"no field\r\nX-A: b\r\n: c\r\n\r\n{}": "the response is not HTTP",
+    OK + b"X-A: b\r\nno field\r\n c\r\n\r\n{}": "the response is not HTTP",
     OK + b"Content-Length: -5\r\n\r\n{}": "the request failed",
     OK + b"Content-Length: many\r\n\r\n{}": "the request failed",
 }

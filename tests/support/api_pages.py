@@ -221,7 +221,7 @@ def _fixture() -> list[str]:
     """The pytest fixture, which is no name but a plugin of pytest's; its example stands four spaces deep."""
     fixture = fixtures.vidpoll_simulator
     text = inspect.getdoc(getattr(fixture, "__wrapped__", None) or fixture._get_wrapped_function()) or ""
-    text = text.replace("Example::\n\n", "```python\n").replace("\n\nWhat may", "\n```\n\nWhat may")
+    text = text.replace("Example::\n\n", "```python\n").replace("\n\nTo simulate", "\n```\n\nTo simulate")
     block = re.compile(r"```python\n(.*?)```", re.DOTALL)
     said = block.sub(lambda found: f"```python\n{inspect.cleandoc(found[1])}\n```", text)
     return ["## The pytest fixture `vidpoll_simulator`", said]

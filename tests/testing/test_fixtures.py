@@ -27,7 +27,7 @@ SUBMITS = {
 def test_the_example_of_the_fixture_runs_as_it_stands(tmp_path: Path) -> None:
     """In a project of its own, with nothing but vidpoll and pytest installed: no conftest, no import."""
     text = inspect.getdoc(fixtures.vidpoll_simulator) or ""  # 3.13 strips the indentation, older ones keep it
-    example = dedent(text.split("Example::\n")[1].split("\n\nWhat may")[0])
+    example = dedent(text.split("Example::\n")[1].split("\n\nTo simulate")[0])
     (tmp_path / "test_example.py").write_text(example, encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", str(tmp_path)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
