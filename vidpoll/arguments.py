@@ -211,6 +211,7 @@ def saving(
         return None
     if isinstance(download, (str, Path)):
         target = _check_target(download, "download", len(jobs))
+        check_folder((os.path.dirname(target) or ".") if _names_file(target) else target, "download")  # noqa: PTH120
         files = [WantedFiles(job.ref, target, tuple(kinds or VIDEO)) for job in jobs]
     else:
         refs = {job.ref for job in jobs}
@@ -231,9 +232,35 @@ def _check_target(target: str | Path, what: str, jobs: int = 1) -> str:
     if not isinstance(target, (str, Path)) or not str(target):
         raise UsageError(f"{what}={target!r}: must be the folder (or the file) to save to, like 'clips/'")
     place = os.path.expanduser(target)  # noqa: PTH111 - it keeps a separator at the end, and never raises
-    if jobs > 1 and Path(place).suffix and not place.endswith(("/", os.sep)) and not os.path.isdir(place):  # noqa: PTH112
+    if jobs > 1 and _names_file(place):
         raise UsageError(f"{what}={str(target)!r} names one file, but there are {jobs} jobs; name a folder")
     return place
+
+
+def _names_file(place: str) -> bool:
+    return bool(Path(place).suffix) and not place.endswith(("/", os.sep)) and not os.path.isdir(place)  # noqa: PTH112
+
+
+def check_folder(target: str, what: str) -> None:
+    """Raise UsageError if nothing can be saved in a folder. The folder need not exist yet; it is not created here."""
+    import tempfile  # only a wait that saves files needs it
+
+    try:
+        folder = Path(target).expanduser().absolute()
+        while not _is_there(folder):
+            folder = folder.parent
+        tempfile.TemporaryFile(dir=folder).close()
+    except (OSError, ValueError, RuntimeError) as error:  # no such user, or not a path on this system
+        why = getattr(error, "strerror", None) or error
+        raise UsageError(f"{what}: cannot save files in {target!r}: {why}; name another folder") from None
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def check_kinds(kinds: object) -> None:

@@ -52,6 +52,8 @@ def test_providers(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
         "floor": 5.0, "typical": None, "operations": operations.split(", "), "fields": {},
     }  # fmt: skip
     assert "ACME_API_KEY (not set)" in shell("providers", "acme")[1][1]
+    monkeypatch.setenv("ACME_BASE_URL", KEY)  # a key in the wrong variable is not shown
+    assert shell("providers", "acme")[1][1].split("  ")[1] == "[redacted]"
 
 
 @pytest.mark.parametrize(

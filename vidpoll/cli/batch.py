@@ -18,13 +18,14 @@ import vidpoll
 from vidpoll import redact, shell
 from vidpoll.clock import Clock
 
+from ..arguments import check_folder
 from .again import again
 from .context import Arguments, Command, Context, as_json, count, store, where
 from .ending import gently
 from .fields import read_fields
 from .heartbeat import Heart
 from .output import COMPLETED, INTERRUPTED, USAGE, Output, iso
-from .waiting import check_folder, shown
+from .waiting import shown
 
 T = TypeVar("T")
 

@@ -38,6 +38,12 @@ def quota_line(account: OpenAccount) -> str:
     return _command(account, "quota", name) if account.standard else f"client.quota({json.dumps(name)})"
 
 
+def download_line(account: OpenAccount, ref: str, to: str) -> str:
+    """The command that downloads a job's files, or else the line of Python."""
+    python = f"client.download({json.dumps(ref, ensure_ascii=False)}, {json.dumps(to, ensure_ascii=False)})"
+    return _command(account, "download", ref, "--to", to) if account.standard else python
+
+
 def jobs_line(account: OpenAccount) -> str:
     """The command that lists the provider's jobs, or else the line of Python."""
     name = account.name
