@@ -29,6 +29,8 @@ RESET = ConnectionResetError()
         (lambda c: c.wait("acme:a\nb"), vidpoll.BadReference, "not a job id"),
         (lambda c: c.wait(7), vidpoll.BadReference, "got int"),
         (lambda c: c.wait(None), vidpoll.BadReference, "got NoneType"),
+        (lambda c: c.wait([REF]), vidpoll.BadReference, r"one job, got list; for several: client.as_completed\(jobs\)"),
+        (lambda c: c.wait_all([[REF]]), vidpoll.BadReference, "got list"),
         (lambda c: c.wait("akme:j1"), vidpoll.UnknownProvider, "did you mean 'acme'"),
         (lambda c: c.wait(REF, timeout=-1), vidpoll.UsageError, "timeout must be .*, got -1$"),
         (lambda c: c.wait(REF, timeout="900"), vidpoll.UsageError, r"got '900' \(text\): timeout=900$"),

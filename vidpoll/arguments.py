@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import named
-from .errors import UsageError
+from .errors import BadReference, UsageError
 from .following import Saving
 from .job import OF_BATCHES, Job
 from .model import check_account_name, is_number
@@ -32,6 +32,8 @@ MAX_KEY = 200
 
 def as_job(job: Job | str) -> Job:
     """The job itself, or a new Job of a reference. Raises BadReference."""
+    if isinstance(job, Iterable) and not isinstance(job, (str, bytes)):
+        raise BadReference(f"expected one job, got {type(job).__name__}; for several: client.as_completed(jobs)")
     return job if isinstance(job, Job) else Job(job)
 
 
@@ -39,7 +41,7 @@ def as_jobs(jobs: Iterable[Job | str], what: str) -> list[Job]:
     """The jobs that `what` (the method's name) is called with."""
     if isinstance(jobs, (str, Job)) or not isinstance(jobs, Iterable):
         raise UsageError(f"{what}({jobs!r}): pass a list of references or jobs; for a single job use wait")
-    return [as_job(job) for job in jobs]
+    return [job if isinstance(job, Job) else Job(job) for job in jobs]
 
 
 def positive(value: object) -> bool:
