@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import threading
 from dataclasses import replace
 from typing import Any
@@ -125,6 +126,12 @@ def test_what_a_provider_does_not_have_is_unsupported(role: str) -> None:
     with pytest.raises(vidpoll.Unsupported, match=f"acme has no {role} operation; it has: status, "):
         call()
     assert t.requests == []
+
+
+def test_a_client_is_not_pickled() -> None:
+    """The error names what can be sent to another process."""
+    with pytest.raises(TypeError, match=r"a Client cannot be pickled: make one in each process; vidpoll\.dump\(job\)"):
+        pickle.dumps(talk([]).client)
 
 
 def test_a_closed_client_sends_nothing() -> None:

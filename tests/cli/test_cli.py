@@ -262,7 +262,9 @@ WRONG = {
     "submit acme prompt=x": "submit acme: name a KIND; acme has: clip",
     "submit acme film prompt=x": "acme: no submit operation 'film'; it has: clip",
     "submit acme clip prompt": "'prompt' is not a field: write NAME=VALUE, like prompt='a lighthouse at dusk'",
-    "submit acme clip --prompt sea": "submit: unrecognized arguments: --prompt sea; write a field as NAME=VALUE: prompt=sea; ",
+    "submit acme clip --prompt sea": (
+        "submit: unrecognized arguments: --prompt sea; write a field as NAME=VALUE: prompt=sea; see"
+    ),
     "submit acme clip --prompt=sea --aspect-ratio 16:9 --mute": (
         "submit: unrecognized arguments: --prompt=sea --aspect-ratio 16:9 --mute; "
         "write a field as NAME=VALUE: prompt=sea aspect_ratio=16:9 mute=…; see vidpoll submit --help"
