@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import threading
 from dataclasses import replace
 from typing import Any
@@ -29,6 +30,8 @@ RESET = ConnectionResetError()
         (lambda c: c.wait("acme:a\nb"), vidpoll.BadReference, "not a job id"),
         (lambda c: c.wait(7), vidpoll.BadReference, "got int"),
         (lambda c: c.wait(None), vidpoll.BadReference, "got NoneType"),
+        (lambda c: c.wait([REF]), vidpoll.BadReference, r"one job, got list; for several: client.as_completed\(jobs\)"),
+        (lambda c: c.wait_all([[REF]]), vidpoll.BadReference, "got list"),
         (lambda c: c.wait("akme:j1"), vidpoll.UnknownProvider, "did you mean 'acme'"),
         (lambda c: c.wait(REF, timeout=-1), vidpoll.UsageError, "timeout must be .*, got -1$"),
         (lambda c: c.wait(REF, timeout="900"), vidpoll.UsageError, r"got '900' \(text\): timeout=900$"),
@@ -123,6 +126,12 @@ def test_what_a_provider_does_not_have_is_unsupported(role: str) -> None:
     with pytest.raises(vidpoll.Unsupported, match=f"acme has no {role} operation; it has: status, "):
         call()
     assert t.requests == []
+
+
+def test_a_client_is_not_pickled() -> None:
+    """The error names what can be sent to another process."""
+    with pytest.raises(TypeError, match=r"a Client cannot be pickled: make one in each process; vidpoll\.dump\(job\)"):
+        pickle.dumps(talk([]).client)
 
 
 def test_a_closed_client_sends_nothing() -> None:

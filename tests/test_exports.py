@@ -53,6 +53,16 @@ def test_the_list_is_pinned() -> None:
     assert sorted(vidpoll.__all__) == sorted(PUBLIC)
 
 
+def test_a_method_of_a_client_is_not_in_the_package() -> None:
+    """Whoever looks for one there reads where it is; the list has all that a script may call."""
+    methods = {name for name, each in inspect.getmembers(vidpoll.Client, callable) if not name.startswith("_")}
+    assert set(vidpoll._OF_A_CLIENT) == methods - {*PUBLIC, "add_commands", "add_display", "close", "provider"}
+    with pytest.raises(AttributeError, match=r"no attribute 'submit': it is a method of a client, vidpoll\.Client"):
+        vidpoll.submit  # type: ignore[attr-defined]  # noqa: B018
+    with pytest.raises(AttributeError, match=r"has no attribute 'submitt'$"):
+        vidpoll.submitt  # type: ignore[attr-defined]  # noqa: B018
+
+
 @pytest.mark.parametrize("name", PUBLIC)
 def test_every_name_is_there_and_says_what_it_is(name: str) -> None:
     """What is listed can be imported, and `help` answers with words of its own, not those of a parent."""

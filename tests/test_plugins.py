@@ -387,17 +387,71 @@ def test_a_wrong_parameter_is_named(hook: str, function: Callable[..., object], 
     assert str(caught.value) == f"plugins=[Told]: {said}"
 
 
-def test_parameters_that_need_not_be_given_are_the_plugins_own() -> None:
+def test_starred_parameters_are_the_plugins_own() -> None:
     """pluggy gives no value for them, and so they may have any name."""
     calls: list[object] = []
 
     class Own:
         @vidpoll.hookimpl
-        def vidpoll_completed(self, event: Any, into: list[object] = calls, *more: Any, **others: Any) -> None:
-            into.append(event)
+        def vidpoll_completed(self, event: Any, *more: Any, **others: Any) -> None:
+            calls.append(event)
 
     Plugins([Own()], discover=False).tell(Job("acme:1"), EVENT)
     assert calls == [EVENT]
+
+
+class WithoutSelf:
+    @vidpoll.hookimpl
+    def vidpoll_completed(job: Any, event: Any) -> None:  # noqa: N805
+        """Would be called with the plugin as the job."""
+
+
+class WithoutAny:
+    @vidpoll.hookimpl
+    def vidpoll_providers() -> tuple[()]:  # type: ignore[misc]
+        return ()
+
+
+class Misnamed:
+    @vidpoll.hookimpl
+    def vidpoll_completed(self, job: Any, evnt: Any = None) -> None:
+        """Would always get None."""
+
+
+class Optional:
+    @vidpoll.hookimpl
+    def vidpoll_completed(self, event: Any = None) -> None:
+        """Would always get None."""
+
+
+class Awaited:
+    @vidpoll.hookimpl
+    async def vidpoll_completed(self, job: Any, event: Any) -> None:
+        """Would never be awaited."""
+
+
+@pytest.mark.parametrize(
+    ("plugin", "said"),
+    [
+        (WithoutSelf(), "vidpoll_completed is a method without self: write def vidpoll_completed(self, job, event)"),
+        (WithoutAny(), "vidpoll_providers is a method without self: write def vidpoll_providers(self)"),
+        (Misnamed(), "vidpoll_completed takes job, event; it has no 'evnt'"),
+        (Optional(), "vidpoll_completed: 'event' must have no default, because a parameter with one gets no value"),
+        (
+            Awaited(),
+            (
+                "vidpoll_completed is async, but a hook is called without await: write a plain def; to run a coroutine "
+                "from it, call asyncio.run_coroutine_threadsafe(coroutine, loop)"
+            ),
+        ),
+    ],
+)
+def test_a_function_that_cannot_be_called_as_its_hook(plugin: object, said: str) -> None:
+    """It is refused when the plugin is passed, with the way out, and not when a job has ended."""
+    name = type(plugin).__name__
+    with pytest.raises(vidpoll.PluginError) as caught:
+        Plugins([plugin], discover=False)
+    assert str(caught.value) == f"plugins=[{name}]: {name}.{said}"
 
 
 def test_an_unmarked_hook_is_heard_of() -> None:

@@ -3,6 +3,9 @@
     job = vidpoll.wait("magicoal:3f8a2d1b-4c9e-4b7f-8d2a-1f3c5e7a9b0d", timeout=900)
     vidpoll.download(job, "clips/")
 
+Read `help(vidpoll.wait)` and `help(vidpoll.Client)` first. Most modules that `help` lists below are internal: you may
+use what `vidpoll.__all__` lists, `vidpoll.declare` and `vidpoll.testing`.
+
 Only re-exports live here, each imported when it is first used. Importing vidpoll loads no plugin, reads no environment
 and opens nothing.
 """
@@ -194,6 +197,12 @@ _HOMES = {
 }
 """The module in which each name lives, for `__getattr__`; type checkers read the imports above."""
 
+_OF_A_CLIENT = (
+    "as_completed", "batch", "cancel", "delete", "feed", "heard", "jobs", "open", "poll", "price", "quota", "reach",
+    "ready", "serve", "step", "submit", "submit_once", "upload", "wait_all",
+)  # fmt: skip
+"""Methods that a script may look for in the package."""
+
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
 
 
@@ -204,7 +213,8 @@ if not TYPE_CHECKING:  # a type checker reads the imports above, and so reports 
         if name in ("errors", "parsing"):
             return import_module(f"{__name__}.{name}")
         if name not in _HOME:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            way = f": it is a method of a client, vidpoll.Client().{name}(…)" if name in _OF_A_CLIENT else ""
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}{way}")
         value = globals()[name] = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
         return value
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import named
-from .errors import UsageError
+from .errors import BadReference, UsageError
 from .following import Saving
 from .job import OF_BATCHES, Job
 from .model import check_account_name, is_number
@@ -32,6 +32,8 @@ MAX_KEY = 200
 
 def as_job(job: Job | str) -> Job:
     """The job itself, or a new Job of a reference. Raises BadReference."""
+    if isinstance(job, Iterable) and not isinstance(job, (str, bytes)):
+        raise BadReference(f"expected one job, got {type(job).__name__}; for several: client.as_completed(jobs)")
     return job if isinstance(job, Job) else Job(job)
 
 
@@ -39,7 +41,7 @@ def as_jobs(jobs: Iterable[Job | str], what: str) -> list[Job]:
     """The jobs that `what` (the method's name) is called with."""
     if isinstance(jobs, (str, Job)) or not isinstance(jobs, Iterable):
         raise UsageError(f"{what}({jobs!r}): pass a list of references or jobs; for a single job use wait")
-    return [as_job(job) for job in jobs]
+    return [job if isinstance(job, Job) else Job(job) for job in jobs]
 
 
 def whole(value: object) -> bool:
@@ -217,6 +219,7 @@ def saving(
         return None
     if isinstance(download, (str, Path)):
         target = _check_target(download, "download", len(jobs))
+        check_folder((os.path.dirname(target) or ".") if _names_file(target) else target, "download")  # noqa: PTH120
         files = [WantedFiles(job.ref, target, tuple(kinds or VIDEO)) for job in jobs]
     else:
         refs = {job.ref for job in jobs}
@@ -237,9 +240,35 @@ def _check_target(target: str | Path, what: str, jobs: int = 1) -> str:
     if not isinstance(target, (str, Path)) or not str(target):
         raise UsageError(f"{what}={target!r}: must be the folder (or the file) to save to, like 'clips/'")
     place = os.path.expanduser(target)  # noqa: PTH111 - it keeps a separator at the end, and never raises
-    if jobs > 1 and Path(place).suffix and not place.endswith(("/", os.sep)) and not os.path.isdir(place):  # noqa: PTH112
+    if jobs > 1 and _names_file(place):
         raise UsageError(f"{what}={str(target)!r} names one file, but there are {jobs} jobs; name a folder")
     return place
+
+
+def _names_file(place: str) -> bool:
+    return bool(Path(place).suffix) and not place.endswith(("/", os.sep)) and not os.path.isdir(place)  # noqa: PTH112
+
+
+def check_folder(target: str, what: str) -> None:
+    """Raise UsageError if nothing can be saved in a folder. The folder need not exist yet; it is not created here."""
+    import tempfile  # only a wait that saves files needs it
+
+    try:
+        folder = Path(target).expanduser().absolute()
+        while not _is_there(folder):
+            folder = folder.parent
+        tempfile.TemporaryFile(dir=folder).close()
+    except (OSError, ValueError, RuntimeError) as error:  # no such user, or not a path on this system
+        why = getattr(error, "strerror", None) or error
+        raise UsageError(f"{what}: cannot save files in {target!r}: {why}; name another folder") from None
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def check_kinds(kinds: object) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from . import arguments
 from .clock import Clock, SystemClock
@@ -87,6 +87,9 @@ class ClientBase:
         )
         self._prices = Prices(self._loop, self._keeper.charges)
         self._following = Following(self._loop, self._keeper, self._plugins, self._state)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Client cannot be pickled: make one in each process; vidpoll.dump(job) makes text of a job")
 
     def __enter__(self: S) -> S:
         return self

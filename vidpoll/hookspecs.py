@@ -5,7 +5,9 @@ entry-point group `vidpoll`, or you pass it: `Client(plugins=[thing])`. All hook
 `watch`, `as_completed`, `step`, `poll` or `download`, one at a time, in pluggy's order (last registered first,
 `tryfirst` and `trylast` honoured), so an implementation needs no lock. Parameters are matched by name; leave out those
 that you do not need. A marked function with a wrong hook name is never called, and a UserWarning names the hook that
-was probably meant; a parameter that its hook does not have is a PluginError (an installed plugin is then skipped).
+was probably meant. PluginError is raised (an installed plugin is skipped) for a parameter that the hook does not have,
+a parameter with a default (it would get no value), a method without `self`, and an `async def`: to run a coroutine, a
+hook calls `asyncio.run_coroutine_threadsafe(coroutine, loop)`.
 
 A wait calls the hooks in this order, between one `vidpoll_began` and one `vidpoll_ended`:
 

@@ -66,8 +66,8 @@ def parse_reference(reference: str) -> tuple[str, str]:
     shown = redact.text(reference, limit=80)
     account, colon, job_id = reference.partition(":")
     if not colon:
-        like = f"{shown}:3f8a2d1b" if shown.isalpha() else f"magicoal:{shown or '3f8a2d1b'}"  # a name, or an id?
-        raise BadReference(f"{shown!r} is not a reference: write ACCOUNT:ID, for example {like}")
+        like = f"magicoal:{shown or '3f8a2d1b'}" + f", or {shown}:ID if that is the account" * shown.isalpha()
+        raise BadReference(f"{shown!r} is not a reference: write ACCOUNT:ID, like {like}")
     check_account_name(account)
     check_job_id(job_id, shown)
     return sys.intern(account), job_id  # ten thousand jobs of an account share its name

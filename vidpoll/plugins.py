@@ -44,6 +44,7 @@ from .events import (
     Stalled,
 )
 from .fork_lock import ForkLock
+from .hook_check import check_implementation
 from .installing import NEW_PLUGIN, PACK, from_clone
 from .job import Job
 from .provider import Provider
@@ -244,7 +245,7 @@ class Plugins:
         self._origins[provider] = source
 
     def _enter(self, plugin: object, name: str) -> None:
-        """Give a plugin to pluggy. Raises PluginError for a wrapper, and for a parameter that a hook does not have."""
+        """Give a plugin to pluggy. Raises PluginError for a wrapper, and for what cannot be called as its hook."""
         for attribute in dir(plugin):
             options = self.manager.parse_hookimpl_opts(plugin, attribute)
             hook = attribute if options is None else options["specname"] or attribute
@@ -252,11 +253,7 @@ class Plugins:
                 continue
             if options["wrapper"] or options["hookwrapper"]:
                 raise PluginError(f"{hook} is a wrapper; vidpoll calls hooks one by one, without wrappers")
-            takes = inspect.signature(getattr(hookspecs, hook)).parameters
-            for needed in _needed(getattr(plugin, attribute)):
-                if needed not in takes:
-                    listed = ", ".join(takes) or "no parameters"
-                    raise PluginError(f"{name}.{attribute} takes {listed}; it has no {needed!r}")
+            check_implementation(f"{name}.{attribute}", getattr(plugin, attribute), getattr(hookspecs, hook))
         self.manager.register(plugin, name=name)
 
     def _validate(self, plugin: object) -> tuple[str, ...]:
@@ -476,15 +473,6 @@ def _one_name(only: str | None, providers: Sequence[Provider]) -> None:
 def _source(entry: metadata.EntryPoint) -> tuple[str, str | None]:
     """Where an entry point comes from: the name and version of its distribution."""
     return (entry.value, None) if entry.dist is None else (entry.dist.name, entry.dist.version)
-
-
-def _needed(function: Callable[..., object]) -> list[str]:
-    """The names of the parameters that a call of a function must give."""
-    given = inspect.signature(function).parameters.values()
-    return [each.name for each in given if each.default is each.empty and each.kind not in _VARIADIC]
-
-
-_VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 def switched_off(environ: Mapping[str, str]) -> set[str]:

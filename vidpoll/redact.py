@@ -170,6 +170,11 @@ def url(value: str) -> str:
         return HIDDEN
 
 
+def base_url(value: str) -> str:
+    """A base URL as `url` shows it. Text without a scheme is hidden: it may be a key in the wrong place."""
+    return url(value) if "://" in value else HIDDEN
+
+
 def store(value: str) -> str:
     """The URL of a store without user, password and query, even if the password is not percent-encoded.
 

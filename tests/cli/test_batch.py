@@ -170,7 +170,7 @@ def test_a_dry_run(run: Run, server: Server) -> None:
 
 def test_a_budget_without_a_price_is_refused(run: Run, server: Server) -> None:
     """In the plan, and before anything is sent."""
-    way = "price={'shop/clip': '0.35USD'} (--price shop/clip=0.35USD)"
+    way = "--price shop/clip=0.35USD"
     said = f"row 2: shop/clip, 3 rows: no price is known; give one with {way}"
     code, out, _ = run(*NIGHT, "--budget", "1 USD", "--dry-run", "--json")
     assert (code, json.loads(out[0])["problems"]) == (2, [said])

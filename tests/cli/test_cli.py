@@ -52,6 +52,8 @@ def test_providers(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
         "floor": 5.0, "typical": None, "operations": operations.split(", "), "fields": {},
     }  # fmt: skip
     assert "ACME_API_KEY (not set)" in shell("providers", "acme")[1][1]
+    monkeypatch.setenv("ACME_BASE_URL", KEY)  # a key in the wrong variable is not shown
+    assert shell("providers", "acme")[1][1].split("  ")[1] == "[redacted]"
 
 
 @pytest.mark.parametrize(
@@ -234,7 +236,8 @@ WRONG = {
     "wiat acme:j1": "no command 'wiat': did you mean 'wait'? see vidpoll --help",
     "--nonsense": "no command '--nonsense': see vidpoll --help",
     "wait": "wait: the following arguments are required: REF; see vidpoll wait --help",
-    "wait j1": "'j1' is not a reference: write ACCOUNT:ID, for example magicoal:j1",
+    "wait j1": "'j1' is not a reference: write ACCOUNT:ID, like magicoal:j1",
+    "wait xyz": "'xyz' is not a reference: write ACCOUNT:ID, like magicoal:xyz, or xyz:ID if that is the account",
     "wait acme:": "'acme:' has no id: write ACCOUNT:ID with the id from the submit response",
     "wait acme:..": "'acme:..' is not a job id",
     "wait acme:j1 acmee:j2": "no provider 'acmee': did you mean 'acme'?",
@@ -260,6 +263,14 @@ WRONG = {
     "submit acme prompt=x": "submit acme: name a KIND; acme has: clip",
     "submit acme film prompt=x": "acme: no submit operation 'film'; it has: clip",
     "submit acme clip prompt": "'prompt' is not a field: write NAME=VALUE, like prompt='a lighthouse at dusk'",
+    "submit acme clip --prompt sea": (
+        "submit: unrecognized arguments: --prompt sea; write a field as NAME=VALUE: prompt=sea; see"
+    ),
+    "submit acme clip --prompt=sea --aspect-ratio 16:9 --mute": (
+        "submit: unrecognized arguments: --prompt=sea --aspect-ratio 16:9 --mute; "
+        "write a field as NAME=VALUE: prompt=sea aspect_ratio=16:9 mute=…; see vidpoll submit --help"
+    ),
+    "submit acme clip --counts 3": "submit: unrecognized arguments: --counts 3; did you mean --count? see",
     "submit acme clip =x": "'=x' is not a field",
     "submit acme clip prompt=x prompt=y": "the field 'prompt' is given twice",
     "submit acme clip colour=red": "acme takes prompt and image",
@@ -425,8 +436,10 @@ fields of image:
   prompt   text, not empty; required, or picture
 
 """
-    assert of_text in told("submit", "tables", "text", "--help")
-    assert of_text in told("submit", "-h", "mine", "--account", "mine=tables", "text")
+    assert f"{of_text}  vidpoll submit tables text NAME=VALUE\n" in told("submit", "tables", "text", "--help")
+    assert f"{of_text}  vidpoll submit mine text NAME=VALUE\n" in told(
+        "submit", "-h", "mine", "--account", "mine=tables", "text"
+    )
     assert of_image in told("submit", "tables", "--help")
     assert "fields of odd:\n  (its plugin does not list them)\n" in told("submit", "tables", "--help")
     assert "fields of" not in told("submit", "--help")

@@ -108,6 +108,35 @@ def test_decided_is_decided(tmp_path: Path) -> None:
     assert failures(files, "klong", tmp_path) == {}
 
 
+TICKETS = {
+    "submit-clip.json": {"ticket": "T-1"},
+    "working.json": {"ticket": "T-1", "state": "working", "pct": 40, "began": "2026-11-20T10:00:00Z"},
+    "done.json": {"ticket": "T-1", "state": "done", "pct": 100, "began": "2026-11-20T10:00:00Z", "clip": {"url": URL}},
+    "failed.json": {"ticket": "T-1", "state": "failed", "why": {"text": "the prompt was refused", "nr": "E1"}},
+}
+
+
+def test_what_has_no_known_name_is_asked_for(tmp_path: Path) -> None:
+    """A submit by its file's name, whatever it holds; the marks list the fields; an invented id is not the samples'."""
+    files = render("klong", TICKETS)
+    assert guess(TICKETS).operations == {"submit-clip.json": "submit clip"} | dict.fromkeys([*TICKETS][1:], "status")
+    asked = [line.partition("# DECIDE: no ")[2] for line in files[CODE].splitlines() if "# DECIDE: no " in line]
+    assert asked == [
+        "id was found: if it is one of these, write id=…: ticket",
+        "progress was found: if it is one of these, write progress=…: pct",
+        "time of the start was found: if it is one of these, write created_at=…: began",
+        "reason of a failure was found: if it is one of these, write reason=…: why.text",
+    ]
+    wrong = failures(files, "klong", tmp_path)["the_samples_are_described"]
+    assert '"id" is \'job_7f3a\', which no sample and no "request" shows' in wrong
+
+
+def test_a_provider_that_is_installed_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two plugins with one provider would stop everything."""
+    assert main(["new-plugin", "magicoal", "--to", str(tmp_path)]) == 0
+    assert "warning: vidpoll-providers already provides magicoal" in capsys.readouterr().err
+
+
 SUBMITS = {
     "one": {"submit.json": KLING[0]},
     "an id": {"submit.json": {"code": 0, "message": "ok", "data": {"task_id": "k1"}}},
@@ -315,6 +344,8 @@ JOB = {"data": {"id": "7", "state": "ok"}}
         ("an-error.json", {"data": {"id": "7", "state": "ok"}}, "status", {}, {"under": "data"}),
         ("status-created.json", {"data": {"id": "7", "state": "ok"}}, "status", {}, {"under": "data"}),
         ("webhook.json", {"id": "7", "state": "ok"}, "status", {}, {"under": ("data", "")}),
+        ("submit-clip.json", {"code": 0, "data": {"ticket": "T-1"}}, "submit clip", {}, {"under": "data"}),
+        ("submit-402.json", {"ticket": "T-1"}, "error", {}, {"under": "data"}),
         ("submit-busy.json", {"request_id": "7", "code": 5, "message": "no"}, "error", {}, {"under": "data"}),
     ],
 )

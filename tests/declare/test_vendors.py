@@ -97,6 +97,8 @@ def test_an_id_that_lacks_a_part_is_never_sent(job_id: str) -> None:
         (lambda: Reader(WORDS, verdicts=(400,)), "a tuple of declare.Verdict"),  # type: ignore[arg-type]
         (lambda: Reader(WORDS, lasts=0), "seconds, above 0"),
         (lambda: Reader(WORDS, files={"video": "base64:a b"}), "'a b' is not a path"),
+        (lambda: declare.refusals(code="a b"), "refusals code: 'a b' is not a path"),
+        (lambda: declare.refusals(message="a b"), "refusals message: 'a b' is not a path"),
         (lambda: declare.refusals({"7": "bill"}), "refusals: 'bill' is not a kind; the kinds are capacity, rate"),
         (lambda: declare.refusals(statuses={403: "bill"}), "refusals: 'bill'"),
         (lambda: declare.problems({"7": "bill"}), "problems: 'bill' is not a kind; the kinds are capacity, rate"),
@@ -411,3 +413,19 @@ def test_json_of_a_form_is_what_was_given() -> None:
     """Text stays text: no quotes are put around it."""
     kind, body = declare.form({"a": "x", "b": json.dumps({"c": 1})})
     assert read_form(kind, body) == {"a": "x", "b": '{"c": 1}'}
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b'{"fault": {"nr": 7, "text": "top up first"}}', ("money", "7", "top up first")),
+        (b'{"error": {"code": "7", "message": "no"}}', ("money", "7", "no")),
+        (b'{"fault": {"nr": null}, "message": "no"}', ("input", None, "no")),
+        (b"no JSON", ("input", None, "HTTP 400 without JSON (no content type)")),
+    ],
+)
+def test_a_refusal_at_a_path_of_its_own(body: bytes, said: tuple[str, str | None, str]) -> None:
+    """The paths come first; what is not there is read as everywhere else."""
+    told = declare.refusals({"7": "money"}, statuses={400: "input"}, code="fault.nr", message="fault.text")
+    problem = told(Response(400, {}, body))
+    assert (problem.category, problem.code, problem.message) == said

@@ -249,6 +249,28 @@ def test_a_file_that_cannot_be_had(tmp_path: Path) -> None:
     assert t.client.wait(a, download=tmp_path, check=False).ok
 
 
+@pytest.mark.parametrize(
+    ("target", "where"), [("taken", "taken"), ("taken/clips", "taken/clips"), ("taken/a.mp4", "taken")]
+)
+def test_a_folder_that_nothing_can_be_saved_in(tmp_path: Path, target: str, where: str) -> None:
+    """It is refused before anything is polled, and not after the job was paid for."""
+    (tmp_path / "taken").touch()
+    t = talk({"/jobs/": [done("a")]})
+    with pytest.raises(vidpoll.UsageError) as caught:
+        t.client.wait("acme:a", download=tmp_path / target)
+    assert f"download: cannot save files in {str(tmp_path / where)!r}: " in caught.value.message
+    assert t.wire.sent == []
+
+
+def test_the_check_of_a_folder_makes_nothing(tmp_path: Path) -> None:
+    """Not the folder of a job that fails; an existing file may be a target."""
+    t = talk({"/jobs/a": [BROKEN], "/jobs/b": [done("b")], "/files/": [MP4]})
+    t.client.wait("acme:a", download=tmp_path / "new" / "clips", check=False)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "b.mp4").touch()
+    assert t.client.wait("acme:b", download=tmp_path / "b.mp4").paths == (tmp_path / "b.mp4",)
+
+
 def test_a_download_clears_the_error(tmp_path: Path) -> None:
     t = talk({"/jobs/a": [done("a")], "/files/a": [(200, {}, b"<html>no")] * 4 + [MP4]})
     job = t.client.wait("acme:a", download=tmp_path, check=False)

@@ -91,7 +91,7 @@ def test_the_base_url(given_url: str | None, environ: dict[str, str], base_url: 
     """The account's own, else the environment's, else the provider's; a slash at its end does not matter."""
     opened = opened_account(Account("acme", base_url=given_url), environ)
     assert opened.base_url == base_url
-    assert OpenAccount("acme", Account("acme", given_url, key=None), acme(), environ).wire(
+    assert OpenAccount("acme", Account("acme", base_url=given_url, key=None), acme(), environ).wire(
         ASK, timeout=TIMES
     ).url == f"{base_url}/v1/jobs/1"  # fmt: skip
 
@@ -220,10 +220,28 @@ def test_a_key_is_in_no_repr_and_in_no_pickle() -> None:
     assert KEY not in f"{opened} {opened.account!r} {wire!r} {opened.media('/a.mp4', {}, timeout=TIMES)!r}"
     with pytest.raises(TypeError, match="cannot be pickled"):
         pickle.dumps(opened.account)
-    plain = Account("acme", "https://a.example", insecure=True, private_media=True)
+    plain = Account("acme", base_url="https://a.example", insecure=True, private_media=True)
     assert repr(plain) == "Account('acme', base_url='https://a.example', insecure=True, private_media=True)"
     assert pickle.loads(pickle.dumps(plain)) == plain == copy.copy(plain)
     assert pickle.loads(pickle.dumps(Account("acme", key=None))) == Account("acme", key=None)
+
+
+@pytest.mark.parametrize("misplaced", [{"base_url": KEY}, {}])
+def test_a_key_in_the_place_of_a_base_url_is_not_shown(misplaced: dict[str, Any]) -> None:
+    """Not in the repr, and not in the error, which says where the base URL must be."""
+    account = Account("acme", **misplaced)
+    assert KEY not in repr(account)
+    with pytest.raises(
+        UsageError, match=r"acme: '\[redacted\]' is not a base URL; set .* to one like https://"
+    ) as caught:
+        opened_account(account, {"ACME_BASE_URL": KEY})
+    assert KEY not in caught.value.message
+
+
+def test_only_the_provider_of_an_account_is_positional() -> None:
+    """So a key that is written second is refused, and not taken for the base URL."""
+    with pytest.raises(TypeError, match="positional"):
+        Account("acme", KEY)  # type: ignore[call-arg]
 
 
 # -- the request ------------------------------------------------------------------------------------------------------
@@ -232,7 +250,7 @@ def test_a_key_is_in_no_repr_and_in_no_pickle() -> None:
 def test_a_request_on_the_wire() -> None:
     """Base URL, encoded query, headers of provider and request, JSON in UTF-8; the key apart from all that."""
     request = Request("POST", "/v1/t2v", (("a", "1 &"), ("a", "é")), {"x-one": "1"}, json={"prompt": "é"})
-    wire = opened_account(Account("acme", "http://10.0.0.7:8080/api"), headers={"x-all": "2"}).wire(
+    wire = opened_account(Account("acme", base_url="http://10.0.0.7:8080/api"), headers={"x-all": "2"}).wire(
         request, timeout=TIMES
     )
     assert (wire.method, wire.url) == ("POST", "http://10.0.0.7:8080/api/v1/t2v?a=1+%26&a=%C3%A9")
@@ -341,18 +359,18 @@ def test_what_is_no_host(host: str) -> None:
 def test_no_key_over_plain_http_to_a_public_host(host: str) -> None:
     """Refused before any request, unless the account says `insecure=True`, or there is no key."""
     url = f"http://{host}:8080"
-    opened = opened_account(Account("acme", url))
+    opened = opened_account(Account("acme", base_url=url))
     for ask in (opened.check, lambda: opened.wire(ASK, timeout=TIMES)):
         with pytest.raises(UsageError, match=r"unencrypted.*insecure=True"):
             ask()
-    assert secret(opened_account(Account("acme", url, insecure=True))) == {"Authorization": f"Bearer {KEY}"}
-    assert secret(opened_account(Account("acme", url, key=None))) == {}
+    assert secret(opened_account(Account("acme", base_url=url, insecure=True))) == {"Authorization": f"Bearer {KEY}"}
+    assert secret(opened_account(Account("acme", base_url=url, key=None))) == {}
 
 
 @pytest.mark.parametrize("host", ["localhost:8080", "10.0.0.7", "[::1]:8080", "gpu2"])
 def test_plain_http_at_home(host: str) -> None:
     """A server on the same machine or network gets its key over http."""
-    assert secret(opened_account(Account("acme", f"http://{host}")))
+    assert secret(opened_account(Account("acme", base_url=f"http://{host}")))
 
 
 @pytest.mark.parametrize(
@@ -423,7 +441,7 @@ def test_media(base_url: str, url: str, full: str, key: bool) -> None:
 
     A gateway's key is none of the hosts' that the provider's plugin names.
     """
-    opened = opened_account(Account("acme", base_url), media_hosts=("cdn.acme.example",))
+    opened = opened_account(Account("acme", base_url=base_url), media_hosts=("cdn.acme.example",))
     wire = opened.media(url, {}, timeout=TIMES)
     assert (wire.method, wire.url, bool(wire.secret)) == ("GET", full, key)
 
@@ -604,7 +622,7 @@ def test_a_minted_token_goes_with_its_request() -> None:
 # -- what a traceback shows of its locals -----------------------------------------------------------------------------
 
 BAD = f"{KEY} "
-CHANNEL = Account("acme", "http://far.example", key=KEY, headers={"X-Front": f"{KEY}2"})
+CHANNEL = Account("acme", base_url="http://far.example", key=KEY, headers={"X-Front": f"{KEY}2"})
 NO_JSON = Request("POST", "/a", json={"seed": object()})
 
 
@@ -617,8 +635,11 @@ NO_JSON = Request("POST", "/a", json={"seed": object()})
         (MissingKey, lambda: opened_account(environ={"ACME_ACCESS": KEY}, auth=SIGNED).secrets()),
         (UsageError, lambda: opened_account(CHANNEL).check()),
         (UsageError, lambda: opened_account(CHANNEL).wire(ASK, timeout=TIMES)),
-        (UsageError, lambda: opened_account(Account("acme", f"http://me:{KEY}@@far.example", key=None))),
-        (UsageError, lambda: opened_account(Account("acme", f"http://me:{KEY}@far.example", key=None)).check()),
+        (UsageError, lambda: opened_account(Account("acme", base_url=f"http://me:{KEY}@@far.example", key=None))),
+        (
+            UsageError,
+            lambda: opened_account(Account("acme", base_url=f"http://me:{KEY}@far.example", key=None)).check(),
+        ),
         (UsageError, lambda: opened_account(Account("acme", key=None, headers={"X-Front": BAD}))),
         (InvalidField, lambda: opened_account(Account("acme", key=KEY)).wire(NO_JSON, timeout=TIMES)),
     ],
@@ -676,7 +697,7 @@ def test_own_headers_are_secrets() -> None:
 
 def test_own_headers_do_not_travel_unencrypted() -> None:
     """As the key: plain http to a public host is refused before anything is sent, unless it is allowed."""
-    account = Account("acme", "http://api.example", key=None, headers=FRONT)
+    account = Account("acme", base_url="http://api.example", key=None, headers=FRONT)
     with pytest.raises(UsageError, match="--insecure"):
         opened_account(account).check()
     with pytest.raises(UsageError, match="--insecure"):
@@ -695,13 +716,16 @@ def test_a_header_that_cannot_be_sent(headers: dict[str, str]) -> None:
 def test_a_user_in_the_base_url_is_basic_auth() -> None:
     """As a browser and curl take it; nothing of it stays in the base URL, which is shown and kept."""
     url = "https://ann:p%40ss%3Aword@api.acme.example/v1"
-    for account, environ in ((Account("acme", url, key=None), {}), (Account("acme", key=None), {"ACME_BASE_URL": url})):
+    for account, environ in (
+        (Account("acme", base_url=url, key=None), {}),
+        (Account("acme", key=None), {"ACME_BASE_URL": url}),
+    ):
         opened = opened_account(account, environ)
         assert opened.base_url == "https://api.acme.example/v1"
         assert opened.own_headers(opened.base_url) == {"Authorization": "Basic YW5uOnBAc3M6d29yZA=="}
         assert "word" not in repr(account)
     with pytest.raises(TypeError, match="password"):
-        pickle.dumps(Account("acme", url))
+        pickle.dumps(Account("acme", base_url=url))
 
 
 def test_user_data_in_the_url_of_a_file_is_named_as_the_reason() -> None:
@@ -771,7 +795,7 @@ def test_a_vendor_names_no_host_of_this_network(named: int) -> None:
 def test_private_media_lets_a_server_name_any_host(own: str, named: int) -> None:
     """Its files are asked for where it says that they are, and wherever these are found. Never with the key."""
     url = f"http://{HOSTS[named]}:9000/a.mp4"
-    wire = opened_account(Account("acme", own, private_media=True)).media(url, {}, timeout=TIMES)
+    wire = opened_account(Account("acme", base_url=own, private_media=True)).media(url, {}, timeout=TIMES)
     assert (wire.url, wire.may_name(url), wire.strays(url, Peer("127.0.0.1", hosts.LOOPBACK))) == (url, True, "")
     assert not wire.secret
 
@@ -798,7 +822,7 @@ FILE, HOME = "https://cdn.example/a.mp4", "https://api.acme.example/a.mp4"
 )
 def test_where_a_file_may_be_found(own: str, url: str, near: int, is_proxy: bool, asked: bool) -> None:
     """A server on the public net has no files in this network; one in it may have them anywhere."""
-    words = opened_account(Account("acme", own)).strays(url, Peer("an address", near, is_proxy))
+    words = opened_account(Account("acme", base_url=own)).strays(url, Peer("an address", near, is_proxy))
     assert (words == "") is asked
     assert asked or "an address, an address of this network" in words
 
@@ -815,15 +839,17 @@ def test_where_a_file_may_be_found(own: str, url: str, near: int, is_proxy: bool
 )
 def test_to_whom_a_key_goes_in_the_clear(url: str, near: int, insecure: bool, may: bool) -> None:
     """To this network, unless the account says `insecure=True`."""
-    opened = opened_account(Account("acme", "http://nas/v1", insecure=insecure))
+    opened = opened_account(Account("acme", base_url="http://nas/v1", insecure=insecure))
     assert (opened.exposes(url, Peer("an address", near)) == "") is may
 
 
 def test_a_file_in_the_clear_is_told_once() -> None:
     """Where the API is asked over https, and the file is on the public net."""
-    opened = opened_account(Account("acme", "https://api.acme.example"))
+    opened = opened_account(Account("acme", base_url="https://api.acme.example"))
     assert opened.first_in_the_clear("https://cdn.example/a.mp4") == ""
     assert opened.first_in_the_clear("http://10.0.0.7/a.mp4") == ""
     assert opened.first_in_the_clear("http://cdn.example/a.mp4?sig=1").startswith("acme: its file at cdn.example comes")
     assert opened.first_in_the_clear("http://cdn.example/b.mp4") == ""
-    assert opened_account(Account("acme", "http://10.0.0.7")).first_in_the_clear("http://cdn.example/a.mp4") == ""
+    assert (
+        opened_account(Account("acme", base_url="http://10.0.0.7")).first_in_the_clear("http://cdn.example/a.mp4") == ""
+    )

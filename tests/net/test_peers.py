@@ -59,7 +59,7 @@ def wires(transport: str) -> Iterator[Any]:
 
 
 def opened(url: str, provider: vidpoll.Provider = ACME, **fields: Any) -> OpenAccount:
-    return OpenAccount("acme", Account("acme", url, **{"key": KEY, **fields}), provider, {})
+    return OpenAccount("acme", Account("acme", base_url=url, **{"key": KEY, **fields}), provider, {})
 
 
 def file_of(account: OpenAccount, url: str) -> WireRequest:
@@ -159,7 +159,7 @@ def test_a_download_says_the_way_out(tmp_path: Path) -> None:
     with chaos(answers(MP4)) as files, chaos(answers({})) as api:
         api.script = [answers({"status": "done", "video": f"{at('cdn.example', files)}/v.mp4"})]
         provider = replace(ACME, auth=vidpoll.NoAuth(), pacing=vidpoll.Pacing(floor=0.01))
-        account = Account("acme", at("api.acme.example", api))
+        account = Account("acme", base_url=at("api.acme.example", api))
         for allowed in (False, True):
             accounts = {"acme": replace(account, private_media=allowed)}
             with vidpoll.Client(accounts=accounts, plugins=[Plugin(provider)], discover=False) as client:

@@ -42,7 +42,7 @@ def wire(
 ) -> WireRequest:
     """A request of Acme's, with its key."""
     provider = vidpoll.Provider("acme", ACME.base_url, auth or ACME.auth, ACME.pacing, ACME.status)
-    account = OpenAccount("acme", Account("acme", base or None, key=KEY), provider, {})
+    account = OpenAccount("acme", Account("acme", base_url=base or None, key=KEY), provider, {})
     request = vidpoll.Request(method, "/jobs/j1", headers=headers or {}, body=fields.pop("body", None))
     return account.wire(request, timeout=fields.pop("timeout", (0.2, 0.2)), **fields)
 

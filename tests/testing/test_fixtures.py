@@ -173,7 +173,11 @@ class Faces:
 @pytest.mark.parametrize(
     ("names", "options", "said"),
     [
-        (["magicaol"], {}, "no simulator of 'magicaol' is installed; installed are: .*magicoal, .*token360"),
+        (
+            ["magicaol"],
+            {},
+            r"no simulator of 'magicaol' is installed; did you mean 'magicoal'\? installed are: .*magicoal, .*token360",
+        ),
         (["magicoal"], {"token360": {}}, "options has 'token360', which is not simulated"),
         (["magicoal"], {"magicoal": {"colour": 1}}, "the simulator of magicoal: .*colour"),
         (["magicoal"], {"speed": 0}, "the simulator: speed must be a positive number"),

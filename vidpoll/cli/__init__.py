@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import vidpoll
-from vidpoll import redact
+from vidpoll import redact, shell
 from vidpoll.clock import Clock, SystemClock
 from vidpoll.similar import similar
 
@@ -163,7 +163,10 @@ def _tell_details(command: Command, parser: Parser, arguments: Sequence[str], co
     rest = [each for each in arguments if each not in ("-h", "--help")]
     if command.details is None or len(rest) in (0, len(arguments)):
         return
-    parser.epilog = f"{command.details(parser.parse(rest), context)}\n\n{parser.epilog}"
+    args = parser.parse(rest)
+    kind = args.kind if args.kind and "=" not in args.kind else "KIND"
+    example = f"example:\n  vidpoll {command.name} {shell.join([args.name, kind])} NAME=VALUE"
+    parser.epilog = f"{command.details(args, context)}\n\n{example}"
 
 
 def _added(client: vidpoll.Client, out: Output) -> dict[str, Command]:

@@ -150,6 +150,5 @@ def fetching(error: vidpoll.VidpollError, args: Arguments, line: str) -> str:
     said = advised(error, args)
     if isinstance(error, vidpoll.ResultMissing):
         return f"{said}. To save these: {line}" if "it has: no files" not in said else said
-    for phrase in ("the same call goes on where it stopped", "download it again"):
-        said = said.replace(phrase, f"{'continue' if 'goes' in phrase else phrase} with {line}")
-    return said
+    said = said.replace("the same call goes on where it stopped", f"continue with {line}")
+    return re.sub(r"download it again(?:: .*)?$", lambda _: f"download it again with {line}", said)

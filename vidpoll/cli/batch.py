@@ -18,13 +18,14 @@ import vidpoll
 from vidpoll import redact, shell
 from vidpoll.clock import Clock
 
+from ..arguments import check_folder
 from .again import again, pasted
 from .context import Arguments, Command, Context, as_json, count, store, where
 from .ending import gently
 from .fields import read_fields
 from .heartbeat import Heart
 from .output import COMPLETED, INTERRUPTED, USAGE, Output, iso
-from .waiting import check_folder, shown
+from .waiting import shown
 
 T = TypeVar("T")
 
@@ -142,9 +143,9 @@ def _batch(args: Arguments, context: Context) -> int:
         return _opened(args, context)
     except vidpoll.BatchInvalid as error:
         if args.json:
-            context.out.json({"problems": [str(each) for each in error.problems]})
+            context.out.json({"problems": [_in_options(str(each)) for each in error.problems]})
         for line in error.message.splitlines():
-            context.out.error(line)
+            context.out.error(_in_options(line))
         return USAGE
 
 
@@ -208,6 +209,15 @@ def _as_option(found: re.Match[str]) -> str:
     return f"--{found[1].removesuffix(' of')}{' ' if found[0].endswith('=') else ''}"
 
 
+_BOTH = re.compile(r"\b(?:price=\{[^}]*\}|(?:changed|picture)='[^']*') \((--[^)]*)\)")
+"""An argument in Python, with the option for it."""
+
+
+def _in_options(said: str) -> str:
+    """The library's text, with options alone in place of arguments in Python."""
+    return _BOTH.sub(r"\1", said)
+
+
 def _split(words: Sequence[str]) -> tuple[str | None, str | None, Sequence[str]]:
     """ACCOUNT and KIND (None if not given), and the fields."""
     names = [word for word in words if "=" not in word]
@@ -247,7 +257,7 @@ def _planned(args: Arguments, out: Output, batch: vidpoll.Batch) -> int:
     if args.json:
         out.json(plan_object(plan))
     else:
-        out.text(str(plan))
+        out.text(_in_options(str(plan)))
     return 2 if plan.problems else COMPLETED
 
 
@@ -275,7 +285,7 @@ def plan_object(plan: Any) -> dict[str, Any]:
         "finish": None if plan.finish is None else [iso(at) for at in plan.finish],
         "changed": [each.key for each in plan.changed],
         "gone": list(plan.gone),
-        "problems": [str(each) for each in plan.problems],
+        "problems": [_in_options(str(each)) for each in plan.problems],
     }
 
 

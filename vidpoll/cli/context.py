@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn, TextIO, TypeVar
 
 import vidpoll
-from vidpoll import redact
+from vidpoll import redact, shell
 from vidpoll.arguments import store_url
 from vidpoll.clock import Clock
 from vidpoll.similar import similar
@@ -328,6 +328,10 @@ class Command:
         return "\n".join(filter(None, (f"{self.help[:1].upper()}{self.help[1:]}.", self.more)))
 
 
+_FLAGS = re.compile(r"(?<!\S)--([\w-]+)(?:[= ](?!--)(.+?))?(?=\s--|\s*$)")
+"""The unknown options of a message, each with its value."""
+
+
 class Parser(argparse.ArgumentParser):
     """argparse, with one error line instead of the whole usage text."""
 
@@ -336,11 +340,16 @@ class Parser(argparse.ArgumentParser):
         raise vidpoll.UsageError(f"{said} see {self.prog} --help")
 
     def _meant(self, message: str) -> str:
-        """The options that may have been meant by unknown ones."""
-        unknown = re.findall(r"(?<!\S)--[\w-]+", message.partition("unrecognized arguments: ")[2])
-        close = [similar(each, self._option_string_actions) for each in unknown]
-        named = " or ".join(dict.fromkeys(name for names in close for name in names))
-        return f" did you mean {named}?" if named else ""
+        """The options that may have been meant by unknown ones, or how a field is written."""
+        unknown = _FLAGS.findall(message.partition("unrecognized arguments: ")[2])
+        fields = any("NAME=VALUE" in str(each.metavar) for each in self._actions)
+        said = ""
+        close = [similar(f"--{name}", self._option_string_actions) for name, _ in unknown]
+        if any(close):
+            said = f" did you mean {' or '.join(dict.fromkeys(option for options in close for option in options))}?"
+        meant = [each for each, options in zip(unknown, close, strict=True) if fields and not options]
+        written = [f"{name.replace('-', '_')}={shell.quote(value) if value else '…'}" for name, value in meant]
+        return f"{said} write a field as NAME=VALUE: {' '.join(written)};" if written else said
 
     def parse(self, arguments: Sequence[str]) -> Arguments:
         """Parse options anywhere in the line; if a plugin's parser cannot, only before or after the arguments."""

@@ -6,7 +6,7 @@ Everything here is a guess for `new-plugin`, whose template marks each one for t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -78,6 +78,8 @@ class Guess:
     pages: Mapping[str, Any] = field(default_factory=dict)
     done: str | None = None
     operations: Mapping[str, str] = field(default_factory=dict)
+    missing: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """What was not found ("id", "progress", "created_at", "reason"), with the paths that it may have."""
 
     @property
     def kinds(self) -> list[str]:
@@ -91,7 +93,8 @@ def guess(samples: Mapping[str, object]) -> Guess:
     objects = {file: body for file, body in samples.items() if isinstance(body, dict)}
     status = _status([body for file, body in objects.items() if not _refuses(file, body)])
     if status is None:
-        return Guess(operations=dict.fromkeys(samples, "error"))
+        submits = {file: f"submit {_kind(file)}" for file, body in objects.items() if _is_submit(file, body)}
+        return Guess(operations={**dict.fromkeys(samples, "error"), **submits})
     home = status.rpartition(".")[0]
     answers = [body for file, body in objects.items() if _word(body, status) is not None and not _refuses(file, body)]
     found = _found(answers, [body for body in answers if _known(_word(body, status)) is State.COMPLETED], status)
@@ -111,6 +114,7 @@ def guess(samples: Mapping[str, object]) -> Guess:
         _pages(lists[0], sorting.reader) if lists else {},
         next((path for file, body in objects.items() if operations[file] == "delete" for path in _flags(body)), None),
         operations,
+        sorting.missing(found, answers),
     )
 
 
@@ -123,6 +127,7 @@ class _Sorting:
         self.ids, self.places = [reader.get("id", "id")], [under]
         self.words: dict[str | int, None] = {}
         self._found: dict[str, str] = {}
+        self._nameless: list[Mapping[str, Any]] = []  # responses to a submit, without an id of a known name
 
     def add(self, file: str, body: Mapping[str, Any]) -> None:
         """Sort one sample."""
@@ -133,6 +138,8 @@ class _Sorting:
         if word is not None:
             self.words.setdefault(word)
         self._found[file], own = _operation(file, body, word is not None, self.home, self.reader)
+        if own is None and self._found[file].startswith("submit "):
+            self._nameless.append(body)
         if own is not None:
             inside = _below(self.under, own)
             self.places += [] if inside else [""]
@@ -149,6 +156,41 @@ class _Sorting:
         }
         return {**self._found, **empty}
 
+    def missing(self, found: Mapping[str, Any], answers: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+        """What has no field of a known name, with the paths of the fields that have such values."""
+        nameless = found["id"] is None and len(self.ids) == 1
+        failed = [body for body in answers if _known(_word(body, self.status)) is State.FAILED]
+        places = {
+            "id": self._nameless or (answers if nameless else []),
+            "progress": [] if found["progress"] else answers,
+            "created_at": [] if found["created_at"] else answers,
+            "reason": [] if found["reason"] else failed,
+        }
+        used = {each for path in found.values() for each in (path if isinstance(path, list) else [path])}
+        paths = {name: _like(bodies, _LOOKS[name], used) for name, bodies in places.items()}
+        return {name: [path.removeprefix(f"{self.under}.") for path in each] for name, each in paths.items() if each}
+
+
+def _like(bodies: Sequence[Mapping[str, Any]], looks: re.Pattern[str], used: Collection[object]) -> list[str]:
+    """The paths of values that look so, in the order of the bodies, without used ones and those of an envelope."""
+    kept = (
+        path
+        for body in bodies
+        for path, value in _keyed(body)
+        if isinstance(value, (str, int, float)) and not isinstance(value, bool) and looks.fullmatch(str(value))
+        if path not in used and path.rpartition(".")[2].lower() not in (*_CODES, *_MESSAGES)
+    )
+    return list(dict.fromkeys(kept))
+
+
+_TIME = r"[1-4]\d{9}(?:\d{3})?(?:\.\d+)?|\d{4}-\d\d-\d\d.*"
+_LOOKS = {
+    "id": re.compile(rf"(?!(?:{_TIME})$)(?:\d{{4,}}|(?=.*[\d_-])[\w.:=+-]{{2,200}})"),
+    "progress": re.compile(r"(?:\d|\d\d|100)(?:\.\d+)?\s*%?"),
+    "created_at": re.compile(_TIME),
+    "reason": re.compile(r"(?!https?://).*[^\W\d_]{2}.*\s.*", re.DOTALL),
+}
+"""What the value of a field looks like, by the name of the field in a Reader."""
 
 _ABOUT_JOBS = ("status", "submit", "list")
 _DEFAULTS = {
@@ -212,10 +254,12 @@ def _reader(found: Mapping[str, Any], under: str) -> dict[str, Any]:
 def _operation(
     file: str, body: Mapping[str, Any], told: bool, home: str, reader: Mapping[str, Any]
 ) -> tuple[str, str | None]:
-    """The request that a sample responds to, and the path of the id if it is a submit."""
+    """The request that a sample responds to, and the path of the id if it is a submit and has one."""
     named = _SUBMIT.search(file) is not None and not file.startswith("status")
     names = _ids([body]) if named else _OWN_IDS
     own = None if _refuses(file, body) else _named([body], names, home, (str, int))
+    if _is_submit(file, body):
+        return f"submit {_kind(file)}", own
     if not told and (ended := "delete" if _flags(body) else _ENDED.search(file)):
         return (ended if isinstance(ended, str) else ended[0]), None
     if own and (named or not (told or body.get("error") or body.get("detail"))):
@@ -223,6 +267,14 @@ def _operation(
     if told:
         return "status", None
     return ("list" if _rows(body, reader) is not None else "error"), None
+
+
+def _is_submit(file: str, body: Mapping[str, Any]) -> bool:
+    """Whether the file is named `submit-KIND.json`, and its body is not a refusal."""
+    codes = [value for name, value in body.items() if name.lower() in _CODES]
+    no = any(not any(code is ok or code == ok for ok in _GOOD) for code in codes)
+    refused = no or body.get("error") or body.get("detail") or _refuses(file, body)
+    return file.lower().startswith("submit") and not refused
 
 
 def _flags(body: Mapping[str, Any]) -> list[str]:

@@ -1,6 +1,7 @@
 """The command `new-plugin`: a distribution for a provider, from a template and guesses from sample responses.
 
-DECIDE marks what only the author can know; the rendered tests fail on each mark and on nothing else.
+DECIDE marks what only the author can know; the rendered tests fail on each mark, on an id that no sample shows, and on
+nothing else.
 """
 
 from __future__ import annotations
@@ -71,6 +72,13 @@ def _new_plugin(args: Arguments, context: Context) -> int:
     folder = Path(args.to) / f"vidpoll-{name}"
     if folder.exists():
         raise vidpoll.UsageError(f"{folder} already exists: choose another name, or another --to")
+    with context.client() as client:
+        there = next((report for report in client.plugins if name in report.providers), None)
+    if there is not None:
+        context.out.error(
+            f"warning: {there.distribution} already provides {name}, and two plugins with one provider are refused: "
+            f"choose another NAME, or uninstall {there.distribution} before you install this one"
+        )
     files = render(name, samples)
     try:
         for path, text in files.items():
@@ -255,6 +263,8 @@ class _Index:
             row |= {"id": own} if own not in (None, self.id) and name == "status" else {}
             row |= self._asked(name, token)
         expect = self._expected(file, name, token)
+        if name.startswith("submit ") and "raises" in expect:
+            note += ' And no id was found in it: set id=… of the Reader, and write {"job_id": …} as its "expect"'
         if '"category"' in json.dumps(expect):
             note += f" And which category of failure is its code? {_category_of(expect)}"
         return {**row, "expect": expect, "note": f"{MARK}: {note}"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,6 +22,7 @@ _ASKS = {
     "files": "is this the finished file?",
     "envelope": 'does another code mean a refusal? Add those that the page lists: kinds={"1004": "auth"}',
 }
+_MISSED = {"id": "id", "progress": "progress", "created_at": "time of the start", "reason": "reason of a failure"}
 _GOOD = {"prompt": "a lighthouse at dusk"}
 _GOOD_IMAGE = {"image": "https://example.com/lighthouse.jpg"}
 
@@ -59,6 +61,9 @@ def _reader(found: Guess) -> list[str]:
     for name, value in {"status": "status", **found.reader}.items():
         lines += [f"    # {MARK}: {_ASKS[name]}"] if name in _ASKS else []
         lines += _keyword(name, value)
+    for name, paths in found.missing.items():
+        ask = f"no {_MISSED[name]} was found: if it is one of these, write {name}=…"
+        lines += _comment(f"{MARK}: {ask}: {', '.join(paths)}")
     if "files" not in found.reader:
         lines += [f"    # {MARK}: where is the video?", *_keyword("files", {"video": "url"})]
     if found.envelope:
@@ -67,6 +72,10 @@ def _reader(found: Guess) -> list[str]:
         under = [code(options.pop("under"))] if "under" in options else []
         lines += _call("    envelope=", "declare.Envelope", [*under, *_options(options)])
     return lines
+
+
+def _comment(text: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH, initial_indent="    # ", subsequent_indent="    # ", break_on_hyphens=False)
 
 
 def _keyword(name: str, value: Any) -> list[str]:

@@ -138,7 +138,7 @@ def _details(providers: Sequence[vidpoll.Provider], args: Arguments, context: Co
     rows = [("NAME", "BASE URL", "KEY", "OPERATIONS")]
     for provider in providers:
         variable = f"{provider.name.upper().replace('-', '_')}_BASE_URL"
-        url = redact.url(os.environ.get(variable) or provider.base_url)
+        url = redact.base_url(os.environ.get(variable) or provider.base_url)
         keys = {key: bool(os.environ.get(key)) for key in provider.auth.variables}
         if args.json:
             said = {"name": provider.name, "base_url": url, "keys": keys, "key_required": provider.auth.required}

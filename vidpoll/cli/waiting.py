@@ -8,13 +8,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import tempfile
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Protocol
 
 import vidpoll
 
+from ..arguments import check_folder
 from . import transcripts
 from .again import advised, again, fetching
 from .bar import Bar
@@ -112,30 +112,10 @@ def prepared(args: Arguments, context: Context) -> Heart | None:
         if getattr(args, option) is not None and args.download is None:
             raise vidpoll.UsageError(f"--{option} says {what}: add --download DIR")
     if args.download is not None:
-        check_folder(args.download)
+        check_folder(args.download, "--download")
     if args.transcript is not None:
         transcripts.check(args.transcript)
     return Heart(context.clock, context.out) if shown(args) and context.out.terminal else None
-
-
-def check_folder(target: str, option: str = "--download") -> None:
-    """Raise UsageError if nothing can be saved in a folder. The folder need not exist yet; it is not created here."""
-    try:
-        folder = Path(target).expanduser().absolute()
-        while not _is_there(folder):
-            folder = folder.parent
-        tempfile.TemporaryFile(dir=folder).close()
-    except (OSError, ValueError, RuntimeError) as error:  # no such user, or not a path on this system
-        why = getattr(error, "strerror", None) or error
-        raise vidpoll.UsageError(f"{option}: cannot save files in {target!r}: {why}; name another folder") from None
-
-
-def _is_there(path: Path) -> bool:
-    try:
-        path.lstat()
-    except FileNotFoundError:
-        return False
-    return True
 
 
 def shown(args: Arguments) -> bool:

@@ -8,8 +8,9 @@ from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
 from .. import parsing
-from ..errors import KINDS, PluginError
+from ..errors import KINDS, Malformed, PluginError
 from ..model import Problem, Response
+from .paths import Where, check_where, find
 
 T = TypeVar("T")
 
@@ -23,6 +24,8 @@ def refusals(
     texts: Mapping[str, str] | None = None,
     statuses: Mapping[int, str] | None = None,
     charged: Mapping[str, bool] | None = None,
+    code: Where = "",
+    message: Where = "",
     read: Callable[[Response], Problem] = parsing.problem,
 ) -> Callable[[Response], Problem]:
     """For `Provider(error=…)`: the kind of a refusal by its code, else by its text, else by its HTTP status.
@@ -31,21 +34,41 @@ def refusals(
     beginning of a code with dots is enough; a code with several meanings maps to a table of texts. `texts` maps
     patterns, which are searched for in the reason, in any case, but not in the reason of a 5xx: such a submit may have
     been received, whatever the words. A refusal that no table names has the kind of its HTTP status. `charged` maps
-    codes, kinds, or "" (all others) to whether the provider keeps money for it. `read` makes the Problem from the
-    response. Raises PluginError for an unknown kind or an invalid pattern.
+    codes, kinds, or "" (all others) to whether the provider keeps money for it. `code` and `message` are the paths of
+    the code and the reason, if `parsing.problem` does not find them; `read`, a function in its place, makes the Problem
+    from the response. Raises PluginError for an unknown kind, an invalid pattern or an invalid path.
 
     >>> codes = {"1113": "money", "3": {"policy": "moderated_input", "": "input"}}
     >>> told = refusals(codes, texts={"credits": "money"}, statuses={403: "money"})
     >>> told(Response(429, {}, b'{"error": {"code": "1113", "message": "no balance"}}')).category
     'money'
+    >>> told = refusals({"E7": "money"}, code="fault.nr", message="fault.text")
+    >>> problem = told(Response(402, {}, b'{"fault": {"nr": "E7", "text": "top up first"}}'))
+    >>> problem.category, problem.message
+    ('money', 'top up first')
     """
+    check_where("refusals code", code)
+    check_where("refusals message", message)
     table, statuses = _table("refusals", codes, texts, charged), statuses or {}
     _check("refusals", statuses.values())
 
     def problem(response: Response) -> Problem:
-        return table.of(read(response), texts=response.status < 500, otherwise=statuses.get(response.status))
+        said = _placed(read(response), response, code, message)
+        return table.of(said, texts=response.status < 500, otherwise=statuses.get(response.status))
 
     return problem
+
+
+def _placed(said: Problem, response: Response, code: Where, message: Where) -> Problem:
+    """The problem with the code and the reason at these paths, if they are there."""
+    if not (code or message):
+        return said
+    try:
+        body = response.json()
+    except Malformed:
+        return said
+    found, reason = find(body, code, parsing.text), find(body, message, parsing.text)
+    return replace(said, code=found or said.code, message=reason or said.message)
 
 
 def problems(

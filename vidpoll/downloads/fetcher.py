@@ -39,6 +39,7 @@ from ..net.accounts import OpenAccount, WireRequest, scrub
 from ..net.explain import BodyCut, BodyTooLarge, Hopeless, UnsafeHop
 from ..polling.call import build, cleared, optional
 from ..polling.loop import Loop
+from ..polling.next_step import download_line
 from ..provider import Operation, key_names
 from . import ranges
 from .body_reader import Begin, BodyReader, RangeMismatch
@@ -115,9 +116,10 @@ class _Question:
 class Fetcher:
     """Fetches the bytes of one file of a job, by its URL and by every other available way."""
 
-    def __init__(self, context: DownloadContext, wanted: Wanted) -> None:
+    def __init__(self, context: DownloadContext, wanted: Wanted, to: Path | None = None) -> None:
         self.context = context
         self.wanted = wanted
+        self._to = to  # the folder, or the file, that an error names
         self.asset = wanted.asset
         self.deadline = context.deadline
         """Monotonic seconds, None for none."""
@@ -213,6 +215,12 @@ class Fetcher:
         told = "; ".join(f"{where}: {why}" for where, why in said.items())
         ending = f", {advice}" if advice else ""
         return kind(f"{self.context.job.ref}: {told}; the job is unchanged{ending}", job=self.context.job)
+
+    @property
+    def again(self) -> str:
+        """The advice to download it again, with the call that does it."""
+        line = self._to and download_line(self.context.account, self.context.job.ref, str(self._to))
+        return f"download it again{f': {line}' if line else ''}"
 
     @property
     def _where(self) -> str:
@@ -327,7 +335,7 @@ class Fetcher:
         if self._patience.over(now, loop.context.patience):
             if not ranged:
                 told = f"{fault.reason}, again and again for {now - self._patience.first_at:.0f} s"
-                raise self.error(kind, told, "download it again")
+                raise self.error(kind, told, self.again)
             self._ranges = False  # perhaps the server fails because of Range
             return
         self._pause(max(self._patience.gap(RETRY, loop.context.random), fault.hint or 0.0))
@@ -431,7 +439,7 @@ class Fetcher:
         `early`: the file may not be ready yet, so for a young job this continues until the job is no longer young.
         """
         self._last = self._said[self._where] = reason
-        advice = "and nothing of it was kept" if kind is NotAVideo else advice or ("download it again" if early else "")
+        advice = "and nothing of it was kept" if kind is NotAVideo else advice or (self.again if early else "")
         while self._rounds < GRACE or (early and self._young()):
             if self._rounds >= GRACE:
                 floor = self.context.account.provider.pacing.floor

@@ -170,7 +170,7 @@ def save(context: DownloadContext, wanted: Wanted, place: Place, *, overwrite: b
     stays beside it.
     """
     job = context.job
-    pull = Fetcher(context, wanted)
+    pull = Fetcher(context, wanted, place.path.parent if place.made else place.path)
     source = pull.source
     base = place.path
     try:
@@ -200,8 +200,8 @@ def save(context: DownloadContext, wanted: Wanted, place: Place, *, overwrite: b
     except OSError as error:
         why = error.strerror or type(error).__name__
         raise DownloadError(
-            f"{job.ref}: cannot write {base}: {why}; the job is unchanged, download it again when that is fixed, "
-            "or to another folder",
+            f"{job.ref}: cannot write {base}: {why}; the job is unchanged. When that is fixed, or to another folder, "
+            f"{pull.again}",
             job=job,
         ) from None
 

@@ -44,7 +44,7 @@ Secrets = str | Mapping[str, str]
 Key = Secrets | Callable[[], Secrets] | FromEnvironment | None
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, slots=True, repr=False, kw_only=True)
 class Account:
     """A named use of a provider: `Account("moneyprinterturbo", base_url="http://10.0.0.7:8080", key=None)`.
 
@@ -62,7 +62,7 @@ class Account:
     1,024, one process for each. Keep 1 if the provider has list polling, because a list cannot be divided.
     """
 
-    provider: str
+    provider: str = field(kw_only=False)
     base_url: str | None = None
     key: Key = field(default=FROM_ENVIRONMENT, repr=False)
     insecure: bool = False
@@ -71,7 +71,7 @@ class Account:
     parts: int = 1
 
     def __repr__(self) -> str:
-        where = "" if self.base_url is None else f", base_url={redact.url(str(self.base_url))!r}"
+        where = "" if self.base_url is None else f", base_url={redact.base_url(str(self.base_url))!r}"
         flags = "".join(f", {name}=True" for name in ("insecure", "private_media") if getattr(self, name))
         flags += f", parts={self.parts}" if self.parts != 1 else ""
         return f"Account({self.provider!r}{where}{flags})"
@@ -81,7 +81,8 @@ class Account:
             raise TypeError("an Account with a key cannot be pickled; leave the key to the environment")
         if self.headers or "@" in str(self.base_url):
             raise TypeError("an Account with headers or a password in its base URL cannot be pickled: they are secrets")
-        return (Account, (self.provider, self.base_url, self.key, self.insecure, {}, self.private_media, self.parts))
+        given = {name: getattr(self, name) for name in ("base_url", "key", "insecure", "private_media", "parts")}
+        return (partial(Account, **given), (self.provider,))
 
 
 def _anywhere(url: str) -> bool:
@@ -144,19 +145,18 @@ class OpenAccount:
         self.known: tuple[str, ...] = ()
         """The lasting secrets that were sent, latest last."""
         variable = f"{_variable(provider.name)}_BASE_URL"
-        self.base_url, user = without_user(self._given(variable))
+        self.base_url, user = without_user(
+            str(account.base_url or self._environ.get(variable) or provider.base_url).strip().rstrip("/")
+        )
         self.set_by = "its base_url" if account.base_url else variable
         """What sets the base URL, in words for an error message."""
         if not is_base_url(self.base_url):
-            shown, like = redact.url(self.base_url), provider.base_url
+            shown, like = redact.base_url(self.base_url), provider.base_url
             half = "; a login needs a name and a secret: http://NAME:SECRET@HOST" if "@" in self.base_url else ""
             raise UsageError(f"{name}: {shown!r} is not a base URL; set {self.set_by} to one like {like}{half}")
         self.origin = origin(self.base_url)
         self._told_of_clear = False
         self._own = self._checked_headers({**user, **account.headers})
-
-    def _given(self, variable: str) -> str:
-        return str(self.account.base_url or self._environ.get(variable) or self.provider.base_url).strip().rstrip("/")
 
     def _checked_headers(self, headers: Mapping[str, str]) -> Mapping[str, str]:
         """The account's own headers, recorded as secrets."""

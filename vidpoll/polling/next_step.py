@@ -9,16 +9,24 @@ from .. import redact, shell
 from ..faults import Fault, Meaning
 from ..job import Job
 from ..net.accounts import OpenAccount
-from ..provider import is_base_url, key_names
+from ..provider import Provider, is_base_url, key_names
 
-REMEDY = {
+_REMEDY = {
     400: "Check the id. ",
-    401: "Check the key. ",
     402: "Check the balance. ",
     403: "Check what the key may do. ",
     451: "Ask the provider for its reason. ",
 }
-"""The next step after a refusal in a wait."""
+
+
+def remedy(status: int | None, provider: Provider) -> str:
+    """The next step after a refusal in a wait; empty if there is none."""
+    return f"{key_advice(provider)}. " if status == 401 else _REMEDY.get(status or 0, "")
+
+
+def key_advice(provider: Provider) -> str:
+    """The next step after a 401: the key, with its variable."""
+    return f"Check the key ({key_names(provider.auth)})" if provider.auth.variables else "Check the key"
 
 
 def resume_call(account: OpenAccount, ref: str) -> str:
@@ -36,6 +44,12 @@ def quota_line(account: OpenAccount) -> str:
     """The command that shows the account's quota, or else the line of Python."""
     name = account.name
     return _command(account, "quota", name) if account.standard else f"client.quota({json.dumps(name)})"
+
+
+def download_line(account: OpenAccount, ref: str, to: str) -> str:
+    """The command that downloads a job's files, or else the line of Python."""
+    python = f"client.download({json.dumps(ref, ensure_ascii=False)}, {json.dumps(to, ensure_ascii=False)})"
+    return _command(account, "download", ref, "--to", to) if account.standard else python
 
 
 def jobs_line(account: OpenAccount) -> str:
@@ -86,7 +100,7 @@ def _step(fault: Fault, account: OpenAccount, path: str, job: Job | None) -> str
     if fault.status in (None, 404, 405) and fault.meaning is not Meaning.REFUSAL:
         return asked_at(account)
     return {
-        401: f"Check the key ({key_names(provider.auth)})" if provider.auth.variables else "",
+        401: key_advice(provider) if provider.auth.variables else "",
         402: f"See what is left: {quota_line(account)}" if provider.quota is not None else "",
         407: proxy(account),
         409: f"Wait for it first: {resume_line(account, job.ref)}" if job is not None else "",

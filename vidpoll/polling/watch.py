@@ -29,7 +29,7 @@ from ..pacing.limiter import LONG
 from ..pacing.schedules import Adaptive, Schedule
 from .account_state import AccountState
 from .call import Call, build, optional, provider_error
-from .next_step import REMEDY, advice, asked_at, proxy, resume_call, resume_line, wrong_address
+from .next_step import advice, asked_at, proxy, remedy, resume_call, resume_line, wrong_address
 from .task import HELD, ONE_SHOT_PATIENCE, Context, Step, Task
 
 if TYPE_CHECKING:
@@ -354,15 +354,15 @@ class Watch(Task):
 
     def _refused(self, fault: Fault) -> WaitRefused:
         who = self.account.provider.name
-        remedy = REMEDY.get(fault.status or 0, "")
+        step = remedy(fault.status, self.account.provider)
         if fault.status == 407:
-            who, remedy = "the proxy", f"{proxy(self.account.opened)}. "
+            who, step = "the proxy", f"{proxy(self.account.opened)}. "
         elif fault.page:
             who = f"a page (of {who}, or of something in between)"
-            remedy = f"{remedy}{asked_at(self.account.opened)}. "
+            step = f"{step}{asked_at(self.account.opened)}. "
         return WaitRefused(
             f"{self.job.ref}: {who} refused the status request ({fault.reason}); the job continues at the provider. "
-            f"{remedy}Then resume: {self._resume}",
+            f"{step}Then resume: {self._resume}",
             job=self.job,
             resume=self._call,
             status=fault.status,

@@ -13,6 +13,7 @@ from __future__ import annotations
 import importlib.resources
 import os
 from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
 from functools import cached_property, partial
 from pathlib import Path
 from queue import Empty, Queue
@@ -165,7 +166,9 @@ def simulate(
     wanted = names or tuple(known)
     for name in (*wanted, *options):
         if name not in known:
-            raise UsageError(f"no simulator of {name!r} is installed; installed are: {', '.join(known)}")
+            close = get_close_matches(name, list(known), 1)
+            meant = f"did you mean {close[0]!r}? " if close else ""
+            raise UsageError(f"no simulator of {name!r} is installed; {meant}installed are: {', '.join(known)}")
         if name not in wanted:
             raise UsageError(f"options has {name!r}, which is not simulated: add it to the names, or remove it")
     faces = {name: _face(installed, name, known[name], options.get(name, {})) for name in wanted}

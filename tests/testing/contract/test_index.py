@@ -57,6 +57,7 @@ from good_plugin import Good
             "none.json is in index.json but not in the folder",
         ),
         (lambda index: index["samples"][0].update(then=["x.json"]), '"then" names x.json, which is not a sample'),
+        (lambda index: index.update(id="job_7f3a"), '"id" is \'job_7f3a\', which no sample and no "request" shows'),
         (lambda index: index.pop("id"), '"id" is missing, the id of the job that was polled'),
         (lambda index: index["samples"].append(index["samples"][0]), "queued.json is listed twice"),
     ],

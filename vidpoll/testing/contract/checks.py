@@ -54,6 +54,7 @@ def wrong(folder: Path, said: Mapping[str, Any], rows: Sequence[Mapping[str, Any
     yield from (f"{name} is in the folder but not in index.json" for name in sorted(there - set(names)))
     for row in rows:
         yield from _row(folder, row, said.get("id"))
+    yield from _id(folder, said.get("id"), rows)
     follows = {row.get("file") for row in rows if row.get("operation") == "follow"}
     named = [(row.get("file"), name) for row in rows for name in _list(row.get("then"))]
     for file, name in named:
@@ -84,6 +85,17 @@ def _head(said: Mapping[str, Any]) -> Iterator[str]:
         )
     if not is_number(said.get("floor")):
         yield '"floor" is missing: write the shortest pause between two polls of one job, in seconds'
+
+
+def _id(folder: Path, job_id: object, rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """With a sample of a submit, the id of the index must be in a sample; of an id that is a path, the last part."""
+    if not isinstance(job_id, str) or not any(str(row.get("operation")).startswith("submit") for row in rows):
+        return
+    files = [folder / row["file"] for row in rows if isinstance(row.get("file"), str) and row["file"]]
+    bodies = [file.read_text(encoding="utf-8", errors="replace") for file in files if file.is_file()]
+    last = job_id.rpartition("/")[2] or job_id
+    if not any(last in text for text in (*bodies, *(str(row.get("request")) for row in rows))):
+        yield f'"id" is {job_id!r}, which no sample and no "request" shows: write the id of the job in the samples'
 
 
 def _row(folder: Path, row: Mapping[str, Any], default_id: object) -> Iterator[str]:
