@@ -76,7 +76,8 @@ def problems(
 ) -> Callable[[Problem], Problem]:
     """For `Reader(problem=…)`: the category of a failed job by its code, else by its text, as in `refusals`.
 
-    A job that no row matches has no category: nothing is guessed. A Problem that already has a `kind` keeps it.
+    The code and the reason are at the Reader's `code` and `reason`. A job that no row matches has no category: nothing
+    is guessed. A Problem that already has a `kind` keeps it.
 
     >>> told = problems({"SAFETY": "moderated_output", "SAFETY.INPUT": "moderated_input"}, charged={"SAFETY": True})
     >>> told(Problem("not allowed", "SAFETY.INPUT.TEXT")).category
