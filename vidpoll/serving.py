@@ -325,9 +325,11 @@ class Serving:
                 watch = self._watch(each, end, now, had_an_owner=had_an_owner)
                 if (verdict := watch.job.verdict(self.loop.clock.time())) is not None:
                     self.jobs.verdicts([(watch.job, verdict)])  # not stored: the process that held the job is gone
+                    self._ended.append(watch.job)
                     continue
             except Exception as error:  # noqa: BLE001 - one bad job must not end its shard
                 log.error("%s is skipped: %s", each.ref, redact.trace(error))
+                self._ended.append(Job(each.ref))  # so that its lease is released
                 continue
             self._watches[each.ref] = watch
             self._begun.append(watch)

@@ -16,12 +16,30 @@ from kept_jobs import NOW, kept, saved
 from served_jobs import at, enter
 
 import vidpoll
-from vidpoll.serving import LOOK, MINUTE, Served
+from vidpoll.serving import LOOK, MINUTE, Served, Serving
 from vidpoll.storage.heartbeat import Heartbeat
 from vidpoll.storage.protocol import TTL
 from vidpoll.storage.sqlite import SqliteStore
 
 UNAVAILABLE = (503, {}, b"")
+
+
+def test_a_job_that_is_skipped_or_has_ended_is_let_go_of(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a later wait of this client would believe that it holds the lease."""
+    t = talk([DRAWING], store=path)
+    enter(t, REF)
+    enter(t, "acme:j2", facts=dict(saved("acme:j2", done=True).facts))
+    usual = Serving._watch
+
+    def spoilt(self: Serving, each: Any, *args: Any, **options: Any) -> Any:
+        if each.ref == REF:
+            raise ValueError("spoilt")
+        return usual(self, each, *args, **options)
+
+    monkeypatch.setattr(Serving, "_watch", spoilt)
+    t.client.serve(["acme"], seconds=3 * LOOK)
+    keeper = t.client._keeper
+    assert (dict(keeper._waits), keeper._held, t.ears.told) == ({}, {}, ["completed"])
 
 
 # -- what is let go of ------------------------------------------------------------------------------------------------
