@@ -248,7 +248,9 @@ WRONG = {
     "wait acme:j1 --tiemout=3 --dwnload x": (
         "wait: unrecognized arguments: --tiemout=3 --dwnload x; did you mean --timeout or --download? see vidpoll"
     ),
-    "batch shots.csv --kinds nope": "batch: unrecognized arguments: --kinds nope; write a field as NAME=VALUE: kinds=nope",
+    "batch shots.csv --kinds nope": (
+        "batch: unrecognized arguments: --kinds nope; write a field as NAME=VALUE: kinds=nope; see vidpoll batch --help"
+    ),
     "wait acme:j1 other:j2 --base-url http://x": (
         "--base-url applies to one account, but this call uses several: acme, other"
     ),
