@@ -10,7 +10,7 @@ import re
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeGuard, TypeVar
 from urllib.parse import urlsplit
 
 from . import parsing
@@ -101,8 +101,8 @@ class Operation(Generic[T]):
         if not (self.price is None or isinstance(self.price, PriceList)):
             raise PluginError(f"Operation price must be a vidpoll.PriceList, got {type(self.price).__name__}")
         if not isinstance(self.key, str) or not isinstance(self.honours_key, bool):
-            said = f"key {self.key!r}, honours_key {self.honours_key!r}: must be the name of a field, and a bool"
-            raise PluginError(f"Operation {said}")
+            said = f"{self.key!r}, honours_key {self.honours_key!r}: must be the name of a field, and a bool"
+            raise PluginError(f"Operation key {said}")
         if not (self.find is None or isinstance(self.find, Operation)):
             raise PluginError(f"Operation find must be an Operation, got {type(self.find).__name__}")
         if (self.honours_key or self.find) and not self.key:
@@ -136,17 +136,14 @@ class Pacing:
             raise PluginError(f"Pacing floor {self.floor!r}: must be seconds, above 0 and at most 3600")
         if not is_number(self.stalled_after) or self.stalled_after <= 0:
             raise PluginError(f"Pacing stalled_after {self.stalled_after!r}: must be seconds, above 0")
-        rate = self.rate
-        if rate is not None:
-            pair = isinstance(rate, (tuple, list)) and len(rate) == 2 and all(is_number(value) for value in rate)
-            if not pair or not (rate[0] >= 1 and rate[1] > 0):
-                raise PluginError(f"Pacing rate {self.rate!r}: must be (requests, seconds), like (1000, 3600.0)")
-        typical = self.typical
-        if typical is None:
-            return
-        pair = isinstance(typical, (tuple, list)) and len(typical) == 2 and all(is_number(value) for value in typical)
-        if not pair or not 0 < typical[0] < typical[1]:
+        if self.rate is not None and not (_is_pair(self.rate) and self.rate[0] >= 1 and self.rate[1] > 0):
+            raise PluginError(f"Pacing rate {self.rate!r}: must be (requests, seconds), like (1000, 3600.0)")
+        if self.typical is not None and not (_is_pair(self.typical) and 0 < self.typical[0] < self.typical[1]):
             raise PluginError(f"Pacing typical {self.typical!r}: must be two numbers of seconds, the smaller one first")
+
+
+def _is_pair(value: object) -> TypeGuard[tuple[float, float]]:
+    return isinstance(value, (tuple, list)) and len(value) == 2 and all(map(is_number, value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,10 +374,7 @@ def is_base_url(url: object) -> bool:
 
 def _is_range(progress: object) -> bool:
     """Whether a value is a range of progress (0 to 100), or None."""
-    if progress is None:
-        return True
-    pair = isinstance(progress, (tuple, list)) and len(progress) == 2 and all(map(is_number, progress))
-    return pair and 0 <= progress[0] <= progress[1] <= 100  # type: ignore[index]  # it is a pair
+    return progress is None or (_is_pair(progress) and 0 <= progress[0] <= progress[1] <= 100)
 
 
 def _fits(host: str, pattern: str) -> bool:
