@@ -72,14 +72,14 @@ ASKED = ["POST /v1/jobs"] + ["GET /v1/jobs/j1"] * 3
 
 def test_every_block_has_a_test() -> None:
     """A recipe that nobody runs rots."""
-    assert [*BLOCKS] == ["In another engine", "Airflow", "Temporal", "Procrastinate", "Hand a verdict over"]
+    assert [*BLOCKS] == ["Airflow, Temporal and queues", "Airflow", "Temporal", "Procrastinate", "Hand a verdict over"]
     assert PAGE.count("```python") == len(BLOCKS)
 
 
 def test_the_first_block(made: Any, capsys: pytest.CaptureFixture[str]) -> None:
     """Dump, load, step; as often as it takes."""
     t = made()
-    run("In another engine")
+    run("Airflow, Temporal and queues")
     assert (t.requests, capsys.readouterr().out) == (ASKED, "acme:j1 completed \n")
     assert t.ears.told == ["stage queued", "stage drawing", "progress 10", "fault 503", "completed"]
 

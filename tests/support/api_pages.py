@@ -25,24 +25,24 @@ class Page(NamedTuple):
 PAGES = {
     "client": Page(
         "Waiting",
-        "The client, and what needs none. Times are seconds, moments are Unix seconds.",
+        "The client, and the functions that need no client. Times are seconds, moments are Unix seconds.",
         ("client", "shortcuts", "stepping", "serving", "storage.dumps", "webhooks"),
     ),
     "jobs": Page(
-        "Jobs, events, answers",
-        "The values of the core: what a job is, what happens to it, and what an answer said.",
+        "Jobs, events, responses",
+        "The values of the core: a job, its events, and what a response says about it.",
         ("job", "job_state", "events", "model", "price"),
     ),
     "errors": Page("Errors", "", ("errors",)),
-    "pacing": Page("When to ask", "Schedules: when the next question goes out. All are pure arithmetic.", ("pacing",)),
+    "pacing": Page("Pacing", "Schedules: when a job is polled next. All are pure arithmetic.", ("pacing",)),
     "accounts": Page(
-        "Accounts", "Where a provider is reached, with which key, and whether it is there.", ("net", "polling")
+        "Accounts", "Where a provider is reached, with which key, and whether it responds.", ("net", "polling")
     ),
     "storage": Page(
-        "Kept jobs", "What survives a crash. [keeping-jobs.md](../keeping-jobs.md) tells how to use it.", ("storage",)
+        "Kept jobs", "What survives a crash. [keeping-jobs.md](../keeping-jobs.md) is the guide.", ("storage",)
     ),
     "batch": Page(
-        "Batches", "What `Client.batch` returns and tells. [batch.md](../batch.md) is the guide.", ("batch",)
+        "Batches", "What `Client.batch` returns and reports. [batch.md](../batch.md) is the guide.", ("batch",)
     ),
     "providers": Page(
         "Providers and plugins",
