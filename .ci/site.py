@@ -1,4 +1,4 @@
-"""What the site needs beside MkDocs (hooks of mkdocs.yml).
+"""The hooks of mkdocs.yml: what the site needs in addition to MkDocs.
 
 The pages that stand outside of docs/ become pages too; a link to a page follows it, a link to a source file becomes its
 name; and a built page that loads anything from another host fails the build.

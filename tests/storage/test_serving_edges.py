@@ -1,4 +1,4 @@
-"""Serving at its edges: what is lost, in doubt, too large or said before."""
+"""Edge cases of `Client.serve`: shards that are lost, in doubt or too large, and messages that are not repeated."""
 
 from __future__ import annotations
 

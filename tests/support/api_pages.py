@@ -1,4 +1,4 @@
-"""The pages of the public names, a wing each, made from the docstrings. `python tests/test_docs.py` writes them."""
+"""Makes docs/api.md and a page for each wing from the docstrings. `python tests/test_docs.py` writes them."""
 
 from __future__ import annotations
 

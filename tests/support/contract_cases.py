@@ -144,11 +144,6 @@ def write(folder: Path, samples: list[Any], name: str = "goodness", **head: Any)
     return folder
 
 
-def with_rows(**changes: Any) -> list[tuple[str, object, dict[str, Any]]]:
-    """The good plugin's samples with other rows for some files, written `drawing={…}` for drawing.json."""
-    return [(file, body, {**row, **changes.get(file.split(".")[0], {})}) for file, body, row in SAMPLES]
-
-
 def contract(plugin: object, folder: Path, name: str = "goodness", **submits: Any) -> type[ProviderContract]:
     fields = {"provider": name, "samples": folder, "plugin": plugin, "submits": submits}
     return type("TestContract", (ProviderContract,), fields)

@@ -1,4 +1,4 @@
-"""What vidpoll says when something is wrong, as docs/troubleshooting.md quotes it: each message is made anew.
+"""Produces each message that docs/troubleshooting.md quotes, by causing the error.
 
 `python tests/test_docs.py` writes them into the page.
 """

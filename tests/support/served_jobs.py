@@ -1,4 +1,4 @@
-"""What the tests of serving share: another process at the store of a client, and what happens while it serves."""
+"""Shared by the tests of `Client.serve`: a second process at the store, and calls at set times while it serves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The views of docs/cookbook.md: driven through Flask and Django where these are there, else through stand-ins.
+"""Drives the views of docs/cookbook.md: through Flask and Django if they are installed, else through stand-ins.
 
 `.ci/run` installs both.
 """

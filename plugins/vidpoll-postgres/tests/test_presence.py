@@ -1,4 +1,4 @@
-"""Who is gone: at once where its process can be looked at, else when nothing was heard of it for a while."""
+"""Which owner is gone: known at once if its process can be checked, else after a while without a sign of life."""
 
 from __future__ import annotations
 
