@@ -1,4 +1,4 @@
-"""Checks the signature of a hook's implementation, when its plugin is registered. Without pluggy."""
+"""Checks the signature of a hook's implementation, when its plugin is registered. It does not use pluggy."""
 
 from __future__ import annotations
 

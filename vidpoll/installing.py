@@ -1,4 +1,4 @@
-"""How to install what is missing, in the same words in every message; one file to change at the first release.
+"""How to install what is missing, in the same words in every message.
 
 Only distributions of this repository are named. On a package index, a guessed name may be anybody's.
 """

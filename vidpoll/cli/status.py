@@ -151,6 +151,6 @@ STATUS = Command(
     _status,
     f"vidpoll status {REF} --json",
     "Polls each job until a response gives its state, for at most a minute in all (--timeout). Jobs that have ended\n"
-    "are also polled: the provider may have deleted one or run it again. --kept shows the kept state instead.\n"
+    "are also polled: the provider may have deleted one or run it again. --kept shows a kept final state instead.\n"
     "Exits with 0 if all jobs are completed, 1 if one ended otherwise, 3 if one has no final state yet.",
 )
