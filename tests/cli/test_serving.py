@@ -130,7 +130,7 @@ def test_metrics_name_what_nobody_serves() -> None:
 
 def test_a_counter_is_written_whole() -> None:
     """Rates are made of its differences: at a million questions one more must be seen."""
-    assert "vidpoll_questions_total 1234567" in exposition(Metrics(polls=1_234_567)).splitlines()
+    assert "vidpoll_polls_total 1234567" in exposition(Metrics(polls=1_234_567)).splitlines()
 
 
 def test_what_is_not_served_is_said_once(

@@ -146,7 +146,7 @@ def exposition(metrics: Metrics) -> str:
     rows = [
         ("shards", "gauge", "Shards that this process serves.", metrics.shards),
         ("jobs", "gauge", "Jobs that this process waits for.", metrics.jobs),
-        ("questions_total", "counter", "Polls since serving began, faults included.", metrics.polls),
+        ("polls_total", "counter", "Polls since serving began, faults included.", metrics.polls),
         ("faults_total", "counter", "Polls that ended in a fault.", metrics.faults),
         ("verdicts_told_total", "counter", "Verdicts delivered to hooks.", metrics.told),
         ("late_p99_seconds", "gauge", "99th percentile of how late the latest polls were, in seconds.", metrics.late),
