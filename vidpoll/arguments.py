@@ -16,7 +16,7 @@ from .job import OF_BATCHES, Job
 from .model import check_account_name, is_number
 from .net.accounts import Account
 from .net.threaded import Threaded
-from .number_errors import check_number, is_whole
+from .number_check import check_number, is_whole
 from .pacing.schedules import Schedule
 from .storage.records import PARTS, VIDEO, WantedFiles
 

@@ -26,7 +26,7 @@ from .errors import (
 from .events import Event, money, percent
 from .job_state import Change, JobState, Moment, Phase
 from .model import NO_REASON, Asset, Cost, Exchange, Problem, Snapshot, State, is_number, parse_reference, same_id
-from .number_errors import check_number
+from .number_check import check_number
 
 MAX_THUMBNAIL = 5_000_000
 """Bytes: a larger thumbnail is not fetched."""

@@ -22,14 +22,13 @@ import functools
 import logging
 import os
 import threading
-import warnings
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timezone
 from typing import Any, Generic, TypeVar
 
-from . import redact
+from . import caller_warnings, redact
 from .clock import SystemClock
 from .errors import VidpollError
 from .events import Completed, Downloaded, DownloadProgress, Event, Failed, GaveUp, Polled
@@ -323,7 +322,4 @@ def _leave(outboxes: Iterable[Outbox[Any]]) -> None:
 
 def _say(text: str) -> None:
     log.warning("%s", text)
-    try:
-        warnings.warn(text, RuntimeWarning, stacklevel=2)
-    except RuntimeWarning:  # warnings are errors in this process; the log has the text
-        return
+    caller_warnings.warn(text, RuntimeWarning)

@@ -17,7 +17,7 @@ from . import parsing
 from .drops import is_drop
 from .errors import PluginError
 from .model import Page, Problem, Quota, Request, Response, Snapshot, State, Submitted, is_number, origin
-from .number_errors import is_whole
+from .number_check import is_whole
 from .price import Price, PriceList
 
 T = TypeVar("T")

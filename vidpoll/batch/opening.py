@@ -15,7 +15,7 @@ from typing import Any
 from ..errors import UsageError, VidpollError
 from ..events import Event
 from ..model import Quota
-from ..number_errors import check_number, is_whole
+from ..number_check import check_number, is_whole
 from ..pacing.schedules import Schedule
 from ..polling.account_state import AccountState
 from ..polling.call import build

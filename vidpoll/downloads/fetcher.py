@@ -6,16 +6,14 @@ worker thread; the calling thread keeps the deadline. Nothing here changes a job
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import Queue
 from typing import Any
 
-from .. import parsing, redact
+from .. import caller_warnings, parsing, redact
 from ..errors import (
     AnswerError,
     ConfigurationError,
@@ -246,8 +244,7 @@ class Fetcher:
             raise UnsafeURL(f"{self.context.job.ref}: {error}", job=self.context.job) from None
         if said := account.first_in_the_clear(wire.url):
             log.warning("%s", said)
-            with contextlib.suppress(Warning):  # where warnings are errors: it is in the log, and the file counts more
-                warnings.warn(said, RuntimeWarning, stacklevel=2)
+            caller_warnings.warn(said, RuntimeWarning)
         return wire
 
     def _reader(self, question: _Question, begin: Begin) -> BodyReader:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from ..job_state import Moment
 from ..model import is_number
-from ..number_errors import check_number
+from ..number_check import check_number
 from .foresight import Ahead, Spans, foresee, rising
 
 _Z95 = 1.6448536269514722

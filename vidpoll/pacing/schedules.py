@@ -14,7 +14,7 @@ from typing import Literal, Protocol
 from ..errors import UsageError
 from ..job_state import Moment
 from ..model import is_number
-from ..number_errors import check_number
+from ..number_check import check_number
 from .forecast import Forecast, Law, forecast
 
 _DAY = 86400.0

@@ -12,7 +12,7 @@ from ..errors import StoreError, UsageError
 from ..job import Job
 from ..model import is_number
 from ..net.accounts import OpenAccount
-from ..number_errors import check_number, is_whole
+from ..number_check import check_number, is_whole
 from . import records
 from .records import Gauges, KeptJob, Submission, WantedFiles
 

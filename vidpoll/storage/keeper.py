@@ -11,12 +11,12 @@ from __future__ import annotations
 import logging
 import math
 import threading
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from .. import caller_warnings
 from ..clock import Clock
 from ..errors import JobNotFound, StoreError, SubmitUnknown, VidpollError
 from ..events import Completed, Event, Failed, GaveUp, Polled, PollFailed, ProgressChanged, StageChanged
@@ -491,10 +491,7 @@ class Keeper:
     def warn(message: str) -> None:
         """Log a message, and raise it as a RuntimeWarning."""
         log.error("%s", message)
-        try:
-            warnings.warn(message, RuntimeWarning, stacklevel=2)
-        except Warning:  # where warnings are errors: it is in the log, and the job counts more
-            return
+        caller_warnings.warn(message, RuntimeWarning)
 
 
 def _check(kept: KeptJob) -> None:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import importlib.resources
 import os
 from collections.abc import Callable, Iterable, Mapping
-from difflib import get_close_matches
 from functools import cached_property, partial
 from pathlib import Path
 from queue import Empty, Queue
@@ -27,6 +26,7 @@ from ..installing import PACK, from_clone
 from ..net.accounts import Account
 from ..plugins import Plugins, switched_off
 from ..provider import ways
+from ..similar import similar
 from .fakes import ScaledClock
 from .simulator import Face, RecordedFace, SampleFace, Simulator
 
@@ -166,7 +166,7 @@ def simulate(
     wanted = names or tuple(known)
     for name in (*wanted, *options):
         if name not in known:
-            close = get_close_matches(name, list(known), 1)
+            close = similar(name, known)
             meant = f"did you mean {close[0]!r}? " if close else ""
             raise UsageError(f"no simulator of {name!r} is installed; {meant}installed are: {', '.join(known)}")
         if name not in wanted:
