@@ -222,6 +222,16 @@ def test_a_key_in_the_clear_goes_through_a_proxy_nearby(wires: Any, monkeypatch:
     assert len(proxy.heads) == 1
 
 
+@pytest.mark.parametrize("closed", [says(), resets()], ids=["closed", "reset"])
+def test_a_kept_connection_to_a_proxy_that_went_stale(wires: Any, monkeypatch: pytest.MonkeyPatch, closed: Act) -> None:
+    """The question goes out again at once over a new connection, as it does without a proxy."""
+    with chaos(answers(b"{}", keep=True), closed, answers(b"[]")) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", at("proxy.lan", proxy))
+        assert fetched(wires, question_of(opened("http://10.9.8.7/v1"))) == b"{}"
+        assert fetched(wires, question_of(opened("http://10.9.8.7/v1"))) == b"[]"
+    assert (len(proxy.heads), proxy.connections) == (3, 2)
+
+
 def test_an_encrypted_key_goes_through_any_proxy(wires: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """It sees a CONNECT, and no key."""
     with chaos(answers(b"", status=403)) as proxy:

@@ -269,7 +269,8 @@ class _Adapter(HTTPAdapter):
         sockets = self.sockets
         if sockets.fresh or sockets.heard or sockets.ended or method not in ("GET", "HEAD"):
             return False
-        if blame.of(error)[0].reason not in _CLOSED:
+        *_, innermost = blame.chain(error)  # urllib3 puts a ProxyError around what an HTTP proxy's connection met
+        if blame.of(innermost)[0].reason not in _CLOSED:
             return False
         self.close()
         return True
