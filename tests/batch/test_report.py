@@ -17,7 +17,9 @@ from vidpoll.model import Snapshot, State
 
 CELLS = {"key": "a", "prompt": 'said "no",\nand left', "file": "{key}", "note": "=HYPERLINK(1)"}
 ROW = Row("a", "shop", "clip", {"prompt": "x"}, "d", "row 2", cells=CELLS)
-FAILED = RowResult("a", "failed", ROW, vidpoll.Job("shop:1"), Charged(0.5, 0.2, "USD"), problem="@boom", attempts=2)
+FAILED = RowResult(
+    "a", "failed", ROW, vidpoll.Job("shop:1"), Charged(1_234_567.75, 0.5, "USD"), problem="@boom", attempts=2
+)
 
 
 def test_a_sheet_has_the_inputs_columns_and_ours_and_no_formula(tmp_path: Path) -> None:
@@ -35,7 +37,7 @@ def test_a_sheet_has_the_inputs_columns_and_ours_and_no_formula(tmp_path: Path) 
         "why": "",
         "ref": "shop:1",
         "file": "",
-        "cost": "0.3",
+        "cost": "1234567.25",
         "unit": "USD",
         "attempts": "2",
         "problem": "'@boom",
@@ -47,7 +49,7 @@ def test_lines_of_json(tmp_path: Path) -> None:
     report = Report(tmp_path / "out.jsonl")
     report.write([FAILED, RowResult("b", "waiting", ROW, why="budget")], 0.0)
     one, two = map(json.loads, report.path.read_text("utf-8").splitlines())
-    assert (one["cost"], one["file"], one["problem"]) == (0.3, [], "@boom")
+    assert (one["cost"], one["file"], one["problem"]) == (1_234_567.25, [], "@boom")
     assert (two["state"], two["why"], two["cost"], two["ref"]) == ("waiting", "budget", None, "")
 
 

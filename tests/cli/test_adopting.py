@@ -233,6 +233,18 @@ def test_the_line_that_takes_a_new_state_says_that_it_frees_the_key(desk: Desk) 
     )
 
 
+def test_a_deleted_job_says_that_its_key_is_free(desk: Desk) -> None:
+    """The same submit would buy again. The key of a job whose outcome is kept stays taken."""
+    for key, answer, freed in (("k1", DRAWING, True), ("k2", DONE, False)):
+        ref = f"acme:{key}"
+        desk.once(key, [{"id": key}])
+        desk("wait", ref, "--timeout", "0", "--quiet", script=[answer])
+        code, out, err = desk("delete", ref, "--yes", script=[(204, {}, b"")])
+        said = [f"the job had no final state here, so its key {key} may buy again"] if freed else []
+        assert (code, out, err) == (0, [f"{ref} deleted"], said)
+        assert (ref in desk.kept()) is not freed
+
+
 def test_the_jobs_that_are_skipped_are_forgotten_by_one_line(desk: Desk) -> None:
     """A simulator has ended; the line says which keys it frees, and works."""
     there = ("--base-url", "http://127.0.0.1:28710")

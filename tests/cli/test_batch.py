@@ -108,15 +108,21 @@ def test_failed_rows_wait_to_be_asked_for(run: Run, server: Server) -> None:
     assert server.bought == ["pa", "pc", "pb"]
 
 
-def test_unknown_rows_are_never_sent_again(run: Run, server: Server) -> None:
-    """3: some are unknown; this run, and the next one, say how to find out."""
+@pytest.mark.parametrize(
+    ("price", "cost", "held"),
+    [([], "", ""), (["--price", "shop/clip=0.4USD"], ", 0.8 USD", " (0.4 USD stay reserved)")],
+)
+def test_unknown_rows_are_never_sent_again(run: Run, server: Server, price: list[str], cost: str, held: str) -> None:
+    """3: some are unknown; this run, and the next one, say how to find out, and what they may have cost."""
     server.refuse = lambda prompt, time: lost() if prompt == "pb" else None
     for _ in range(2):
-        code, out, err = run(*NIGHT)
-        assert (code, out[-1]) == (3, "night: 2 of 3 done; 1 unknown")
+        code, out, err = run(*NIGHT, *price)
+        assert (code, out[-1]) == (3, f"night: 2 of 3 done{cost}; 1 unknown")
         assert sum(" b unknown: " in line and "may have been received (the line is dead)" in line for line in err) == 1
         line = "`vidpoll resume --store kept.sqlite3`"
-        assert err[-1] == f"vidpoll: a row of unknown outcome is never sent again: {line} shows which job it may be"
+        assert (
+            err[-1] == f"vidpoll: a row of unknown outcome is never sent again{held}: {line} shows which job it may be"
+        )
     (problem,) = [row["problem"] for row in map(json.loads, run(*NIGHT, "--json")[1]) if row.get("state") == "unknown"]
     assert "batch:night/b/1" in problem
     assert server.sent.count("pb") == 1

@@ -96,7 +96,7 @@ def _cells(names: list[str], row: Mapping[str, Any]) -> Iterator[str]:
         value = row.get(name)
         if isinstance(value, list):
             value = "; ".join(value)
-        yield _safe(value) if isinstance(value, str) else "" if value is None else f"{value:g}"
+        yield _safe(value) if isinstance(value, str) else "" if value is None else f"{value:.12g}"
 
 
 def _safe(text: str) -> str:

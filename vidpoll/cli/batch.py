@@ -19,6 +19,7 @@ from vidpoll import redact, shell
 from vidpoll.clock import Clock
 
 from ..arguments import check_folder
+from ..model import amount
 from .again import again, pasted
 from .context import Arguments, Command, Context, as_json, count, store, where
 from .ending import gently
@@ -370,7 +371,10 @@ class _Shown:
         states = self.batch.status().states
         if states.get("unknown"):
             line = again(self.args, "resume")
-            self.out.error(f"a row of unknown outcome is never sent again: `{line}` shows which job it may be")
+            ledger = self.batch.ledger.items()
+            held = ", ".join(f"{amount(each.unknown)} {unit}" for unit, each in ledger if each.unknown and unit)
+            cost = f" ({held} stay reserved)" if held else ""
+            self.out.error(f"a row of unknown outcome is never sent again{cost}: `{line}` shows which job it may be")
         if states.get("failed") and not self.args.retry_failed:
             self.out.error(FAILED)
         self.out.line(self.batch.summary())

@@ -56,13 +56,16 @@ def _end(role: str, args: Arguments, context: Context) -> int:
             if error is not None:
                 context.out.error(advised(error, args))
             elif role == "delete":
-                _let_go(client, job, args)
+                _let_go(client, job, args, context)
             codes.append(COMPLETED if done else NOT_COMPLETED)
     return first_that_applies(codes)
 
 
-def _let_go(client: vidpoll.Client, job: vidpoll.Job, args: Arguments) -> None:
-    """Forget a deleted job without a kept verdict: none will arrive, and `vidpoll resume` would poll for ever."""
+def _let_go(client: vidpoll.Client, job: vidpoll.Job, args: Arguments, context: Context) -> None:
+    """Forget a deleted job without a kept verdict: none will arrive, and `vidpoll resume` would poll for ever.
+
+    Its key is free then, which is printed.
+    """
     path = store_of(args)
     if path is None or not is_there(path):
         return
@@ -70,6 +73,8 @@ def _let_go(client: vidpoll.Client, job: vidpoll.Job, args: Arguments) -> None:
         kept = client.store.get(job)
         if kept is not None and not kept.job.final:
             client.store.drop(job)
+            if kept.key:
+                context.out.error(f"the job had no final state here, so its key {kept.key} may buy again")
 
 
 def _came(role: str, job: vidpoll.Job, line: str) -> str:
