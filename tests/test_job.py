@@ -704,7 +704,7 @@ EVENTS = [
     (Failed(REF, 0.0, E), "acme:1 expired: the provider gives no reason"),
     (PollFailed(REF, 0.0, "HTTP 503", 503, 4.6, 2), "acme:1 no news: HTTP 503; polling again in 5 s"),
     (PollFailed(REF, 0.0, "HTTP 401", 401), "acme:1 no news: HTTP 401"),
-    (Stalled(REF, 0.0, 620.0, "video", 54.4), "acme:1 stalled: video 54 % for 10 min"),
+    (Stalled(REF, 0.0, 620.0, "video", 54.4), "acme:1 stalled: video 54 % for 10 min 20 s"),
     (GaveUp(REF, 0.0, WaitTimeout("acme:1: no verdict after 9 s")), "acme:1: no verdict after 9 s"),
     (Polled(REF, 0.0, snap(R, "video"), 5.0), "acme:1 answered: video"),
     (Polled(REF, 0.0, snap(R)), "acme:1 answered: running"),

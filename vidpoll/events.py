@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import OutcomeUnknown
-from .model import NO_REASON, Asset, Cost, Problem, Snapshot, State
+from .model import NO_REASON, Asset, Cost, Problem, Snapshot, State, span
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +99,7 @@ class Stalled(Event):
     progress: float | None = None
 
     def __str__(self) -> str:
-        return (
-            f"{self.ref} stalled: {self.stage or 'no change'}{percent(self.progress)} for {self.seconds / 60:.0f} min"
-        )
+        return f"{self.ref} stalled: {self.stage or 'no change'}{percent(self.progress)} for {span(self.seconds)}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -395,6 +395,16 @@ def amount(value: float) -> str:
     return f"{value:,.12g}"
 
 
+def span(seconds: float) -> str:
+    """Seconds for people: "4 s", "3 min 20 s", "2 h 5 min"."""
+    whole = int(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
 def is_number(value: object) -> bool:
     """True for a finite int or float; False for a boolean, which Python counts as an int."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):

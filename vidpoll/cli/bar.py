@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import vidpoll
 from vidpoll.clock import Clock
+from vidpoll.model import span
 
-from .heartbeat import span
 from .output import Output
 
 MB = 1_000_000

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import vidpoll
 from vidpoll.clock import Clock
+from vidpoll.model import span
 
 from .output import Output
 
@@ -89,13 +90,3 @@ def _rough(seconds: float) -> str:
     """Seconds as `span` writes them, rounded to the precision of a forecast."""
     step = 1 if seconds < 20 else 10 if seconds < 300 else 60
     return span(round(seconds / step) * step)
-
-
-def span(seconds: float) -> str:
-    """Seconds for people: "4 s", "3 min 20 s", "2 h 5 min"."""
-    whole = int(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
