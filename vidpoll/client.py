@@ -492,7 +492,7 @@ class Client(ClientBase):
 
         deadline = None if timeout is None else self._loop.now() + timeout
         opened = self._state(job.account).opened
-        return DownloadContext(self._loop, opened, job, lambda: self.poll(job), tell, deadline)
+        return DownloadContext(self._loop, opened, job, lambda timeout: self._ask(job, timeout).said(), tell, deadline)
 
     def feed(self, job: Job | str, body: bytes | str | Mapping[str, Any]) -> Job:
         """Process a body that the provider pushed (a webhook), with the same parser and hooks as a response.

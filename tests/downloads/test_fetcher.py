@@ -425,6 +425,14 @@ def test_a_download_ends_at_its_deadline(tmp_path: Path, files: Any) -> None:
     assert t.clock.now - began == 10.0
 
 
+def test_a_fresh_url_is_polled_for_until_the_deadline(tmp_path: Path) -> None:
+    """Not longer, whatever the provider asks for."""
+    t = fetching([(403, {}, b"")], [done(SIGNED), (429, {"retry-after": "60"}, b"")])
+    began = t.clock.now
+    assert "not done in time (last: " in refused(t, tmp_path, timeout=10)
+    assert t.clock.now - began == 10.0
+
+
 def test_the_deadline_is_one_for_all_files(tmp_path: Path) -> None:
     """`timeout` is that of the call."""
     both = {"status": "done", "video": "/v.mp4", "cover": "/c.jpg"}

@@ -6,9 +6,13 @@ import http.client
 import io
 import queue
 import socket
+import ssl
+import threading
 from collections.abc import Iterator
 
 import pytest
+from raw_server import SELF_SIGNED
+from urllib3.util.ssltransport import SSLTransport
 
 from vidpoll.faults import NoAnswer
 from vidpoll.net.sockets import MAX_FIELDS, MAX_LINE, Guarded, Sockets, read_head
@@ -91,6 +95,39 @@ def test_the_body_is_handed_on_as_it_is(pair: tuple[socket.socket, socket.socket
         for _ in range(2):
             with pytest.raises(http.client.HTTPException, match="of negative size"):
                 answer.readline()
+
+
+@pytest.mark.parametrize("start", [b"", b"5;", b"0\r\nX:"], ids=["size", "extension", "trailer"])
+def test_a_line_of_the_framing_has_a_bound(pair: tuple[socket.socket, socket.socket], start: bytes) -> None:
+    """urllib3 before 2.8 reads the size of a chunk, and a trailer, to the end of the line, wherever that is."""
+    sender = threading.Thread(target=pair[1].sendall, args=(OK + b"\r\n" + start + b"0" * (MAX_LINE + 1),))
+    sender.start()
+    with Guarded(pair[0], Sockets()).makefile("rb") as answer:
+        lines = iter(answer.readline, b"")
+        with pytest.raises(http.client.HTTPException, match="more than 64 KiB"):
+            list(lines)
+    sender.join()
+
+
+@pytest.mark.parametrize("wrapped", [False, True], ids=["a TLS socket", "TLS in TLS, as an HTTPS proxy needs it"])
+def test_a_tls_connection_that_is_shut_stays_encrypted(
+    pair: tuple[socket.socket, socket.socket], wrapped: bool
+) -> None:
+    """A thread that sends just then gets an error; nothing goes out in the clear."""
+    here, there = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    here.check_hostname, here.verify_mode = False, ssl.CERT_NONE
+    there.load_cert_chain(SELF_SIGNED)
+    server = threading.Thread(target=lambda: there.wrap_socket(pair[1], server_side=True).close())
+    server.start()
+    tls = SSLTransport(pair[0], here) if wrapped else here.wrap_socket(pair[0])
+    server.join()
+    sockets = Sockets()
+    sockets.add(tls)
+    sockets.shut()
+    assert tls.version() is not None
+    with pytest.raises(BrokenPipeError):
+        tls.sendall(b"Authorization: Bearer sk")
+    tls.close()
 
 
 def test_a_thread_is_ended_by_its_ticket(pair: tuple[socket.socket, socket.socket]) -> None:

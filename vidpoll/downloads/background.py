@@ -213,7 +213,7 @@ class Background:
             loop,
             account.opened,
             job,
-            lambda: ask(None).said(),
+            lambda timeout: ask(timeout).said(),
             partial(self._told, job),
             self._deadline,
             self._names,

@@ -79,13 +79,14 @@ FRESH, BELOW, CONTENT = "a fresh URL", "the same path below the base URL", "the 
 class DownloadContext:
     """What all downloads of a job share. `deadline`: monotonic seconds, None for none. `poll` polls the job.
 
+    `poll` gets the seconds within which it must end, None for no bound.
     `names`: by file name, the job that uses it; of the jobs fetched at the same time no two use the same name.
     """
 
     loop: Loop
     account: OpenAccount
     job: Job
-    poll: Callable[[], Snapshot]
+    poll: Callable[[float | None], Snapshot]
     tell: Callable[[Event], None]
     deadline: float | None
     names: dict[Path, str] = field(default_factory=dict)
@@ -282,16 +283,21 @@ class Fetcher:
             context.tell(DownloadProgress(context.job.ref, at, self.wanted.kind, position, body.total))
 
     def _in_time(self) -> float:
-        """Seconds until the deadline, at most a minute. Raises DownloadError, and UsageError for a closed client."""
+        """Seconds until the deadline, at most a minute. Raises as `_left` does."""
+        left = self._left()
+        return 60.0 if left is None else min(left, 60.0)
+
+    def _left(self) -> float | None:
+        """Seconds until the deadline, None for none. Raises DownloadError, and UsageError for a closed client."""
         if self.context.loop.closed:
             raise UsageError("this client is closed; make a new one")
         if self.deadline is None:
-            return 60.0
+            return None
         left = self.deadline - self.context.loop.now()
         if left <= 0:
             last = self._last and f" (last: {self._last})"
             raise self.error(DownloadError, f"not done in time{last}", "the same call goes on where it stopped")
-        return min(left, 60.0)
+        return left
 
     # -- what went wrong ----------------------------------------------------------------------------------------------
 
@@ -480,7 +486,7 @@ class Fetcher:
         """The asset as the provider lists it now; None if it lists none. Transient errors are retried."""
         while True:
             try:
-                snapshot = self.context.poll()
+                snapshot = self.context.poll(self._left())
             except AnswerError:
                 return None
             except VidpollError as error:

@@ -70,7 +70,10 @@ class Sockets:
         if not self.connecting and self._ticket is not None:
             self._ticket.sent = True
 
-    def add(self, sock: socket.socket) -> None:
+    def add(self, sock: Any) -> None:
+        """Note a connected socket, or an object that wraps one, as urllib3 does for TLS to an HTTPS proxy."""
+        while not isinstance(sock, socket.socket):
+            sock = sock.socket
         self._open = (*(each for each in self._open if each() is not None), weakref.ref(sock))
         if self.ended:
             self.shut()
@@ -79,8 +82,8 @@ class Sockets:
         """Shut all sockets, so that their thread stops reading."""
         self.ended = True
         for sock in filter(None, (each() for each in self._open)):
-            with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
+            with contextlib.suppress(OSError):  # SSLSocket.shutdown ends TLS first: its thread would go on in the clear
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
 def ends(sock: Any) -> tuple[str, str]:
@@ -129,7 +132,9 @@ class Answer(io.BufferedReader):
             self._head = read_head(super().readline)
         if self._head:
             return self._head.pop()
-        line = super().readline(size)
+        line = super().readline(MAX_LINE + 1 if size is None or size < 0 else size)
+        if len(line) > MAX_LINE:  # urllib3 before 2.8 reads the size of a chunk, and a trailer, without a bound
+            raise http.client.HTTPException("a line of more than 64 KiB in the framing of the body")
         if line.lstrip().startswith(b"-"):  # http.client and urllib3 accept -5 as the size of a chunk
             raise http.client.HTTPException("a chunk of negative size")
         return line
