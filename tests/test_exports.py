@@ -43,7 +43,7 @@ PUBLIC = [
 
 INTERNAL = {
     "amount", "as_stage", "check_account_name", "check_job_id", "forecast", "is_base_url", "is_number", "money",
-    "key_names", "origin", "parse_reference", "percent", "same_id", "ways",
+    "key_names", "origin", "parse_reference", "percent", "same_id", "span", "ways",
 }  # fmt: skip
 """Functions that modules of the core share, and nobody types."""
 
