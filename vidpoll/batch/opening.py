@@ -32,7 +32,7 @@ from . import names, source
 from .batch import Batch, Opened
 from .cells import nearest
 from .making import Builder, Defaults, make_rows
-from .options import Money, parse_budget, parse_prices, parse_until, unit_of
+from .options import Money, parse_budget, parse_price, parse_prices, parse_until, unit_of
 from .plan import Lane, Plan, make_plan
 from .report import Report
 from .retries import Retries
@@ -40,7 +40,7 @@ from .rows import Row
 from .settling import Hooks, Host
 from .slots import slot_limit
 
-Pricing = Callable[[Row], "Price | None"]
+Pricing = Callable[[Row], "Price | str | None"]
 
 _Z95 = 1.645
 
@@ -222,7 +222,7 @@ class _Opening:
 
     def _price(self, row: Row, given: Mapping[tuple[str, str], Price]) -> Price | None:
         state, said = self.host.state(row.account), self.options.price
-        price = said(row) if callable(said) else given.get((row.account, row.kind))
+        price = _priced(row, said(row)) if callable(said) else given.get((row.account, row.kind))
         if price is None:
             known = self._account(row.account)
             operation = state.provider.submit[row.kind]
@@ -259,6 +259,13 @@ class _Opening:
         if law is None:
             return None
         return law.median * math.exp(-_Z95 * law.sigma), law.median * math.exp(_Z95 * law.sigma)
+
+
+def _priced(row: Row, said: object) -> Price | None:
+    """The price that the caller's function gave for a row; None lets the other sources price it. Raises UsageError."""
+    if said is None or isinstance(said, Price):
+        return said
+    return parse_price(f"row {row.key!r}", said, ", a vidpoll.Price, or None (ask the other sources)")
 
 
 def _near(key: str, keys: Iterable[str]) -> str:

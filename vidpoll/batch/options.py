@@ -58,7 +58,7 @@ def parse_prices(prices: object) -> dict[tuple[str, str], Price]:
     """`{"kling/text2video": "0.35USD"}` as prices by account and kind. Raises UsageError."""
     if not isinstance(prices, Mapping):
         raise UsageError(f"price must be a dict like {{'kling/text2video': '0.35USD'}}, got {_shown(prices)}")
-    return {_place(place): _price(place, said) for place, said in prices.items()}
+    return {_place(place): parse_price(_shown(place), said) for place, said in prices.items()}
 
 
 def _place(place: object) -> tuple[str, str]:
@@ -68,12 +68,12 @@ def _place(place: object) -> tuple[str, str]:
     return account.strip(), kind.strip()
 
 
-def _price(place: object, said: object) -> Price:
+def parse_price(what: str, said: object, instead: str = "") -> Price:
+    """`"0.35USD"` as the price of `what`. `instead`: the other values that the caller takes. Raises UsageError."""
     found = _money(said)
     if found is None:
-        raise UsageError(
-            f"price of {_shown(place)} must be an amount with its unit, like '0.35USD', got {_shown(said)}"
-        )
+        must = f"must be an amount with its unit, like '0.35USD'{instead}"
+        raise UsageError(f"price of {what} {must}, got {_shown(said)}")
     return Price(found.amount, found.amount, found.unit, "given")
 
 
