@@ -608,8 +608,8 @@ def test_a_row_waits_for_the_provider_s_pace(tmp_path: Path) -> None:
 def test_files_that_cannot_be_saved_stop_the_buying(tmp_path: Path) -> None:
     """The disk may be full: nothing more is bought; the next run saves what was bought."""
     n = night(tmp_path, server=server(slots=1))
-    (tmp_path / "clips").write_text("a file in the place of the folder")
     batch = n.batch(9, slots=1)
+    (tmp_path / "clips").write_text("a file in the place of the folder")
     counts = Counter(states(batch).values())
     assert set(counts) == {"failed", "waiting: files"}
     assert counts["failed"] == len(n.server.bought) <= 4  # one may have been under way

@@ -14,6 +14,7 @@ from typing import Any
 
 from .. import redact
 from ..errors import UsageError
+from ..folder_check import check_folder
 from .progress import RowResult
 from .sidecar import replace_with
 
@@ -27,7 +28,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 class Report:
-    """The file at `path`, `.csv` or `.jsonl`. Raises UsageError for another suffix, or if it is the input."""
+    """The file at `path`, `.csv` or `.jsonl`. Raises UsageError if it cannot be written, or is the input."""
 
     def __init__(self, path: str | Path, source: object = None) -> None:
         self.path = Path(os.path.expanduser(path))  # noqa: PTH111 - it never raises
@@ -37,6 +38,9 @@ class Report:
             raise UsageError(f"report must end in .csv or .jsonl, got {shown!r}")
         if isinstance(source, (str, os.PathLike)) and _same(self.path, Path(os.path.expanduser(source))):  # noqa: PTH111
             raise UsageError(f"report {shown!r} must not be the input, which is never written: name another file")
+        if self.path.is_dir():
+            raise UsageError(f"report {shown!r} is a folder: name another file")
+        check_folder(str(self.path.parent), "report")
 
     def due(self, now: float) -> bool:
         """Whether the report should be written again at this monotonic second."""

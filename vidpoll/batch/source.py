@@ -138,16 +138,25 @@ def _from_values(values: Iterable[object]) -> Source:
     return _typed("batch", Path.cwd(), placed)
 
 
-def _typed(name: str, folder: Path, placed: Iterable[tuple[str, object]]) -> Source:
+def _typed(name: str, folder: Path, placed: Iterable[tuple[str, Any]]) -> Source:
     records: list[Record] = []
     problems: list[RowProblem] = []
     for place, value in placed:
-        if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
-            records.append(Record(place, value))
-        else:
-            said = _why(value) if isinstance(value, Exception) else f"must be an object of fields, not {_kind(value)}"
+        if said := _not_a_row(value):
             problems.append(RowProblem(place, "", said))
+        else:
+            records.append(Record(place, value))
     return Source(name, folder, tuple(records), typed=True, problems=tuple(problems))
+
+
+def _not_a_row(value: Any) -> str:
+    """Why a value is not a row; empty if it is one."""
+    if isinstance(value, Exception):
+        return _why(value)
+    if not isinstance(value, Mapping):
+        return f"must be an object of fields, not {_kind(value)}"
+    wrong = [name for name in value if not isinstance(name, str)]
+    return f"the name of a field must be text, got {redact.text(repr(wrong[0]), limit=60)}" if wrong else ""
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
