@@ -618,6 +618,15 @@ def test_files_that_cannot_be_saved_stop_the_buying(tmp_path: Path) -> None:
     assert len(n.server.bought) == 9
 
 
+def test_the_report_of_a_sheet_is_a_sheet_like_it(tmp_path: Path) -> None:
+    sheet, report = tmp_path / "shots.csv", tmp_path / "done.csv"
+    sheet.write_text("prompt;key\na lighthouse, at dusk;r1\n", encoding="utf-8")
+    assert states(night(tmp_path).batch(sheet, report=report)) == {"r1": "completed"}
+    header, row = report.read_text("utf-8-sig").splitlines()
+    assert header == "prompt;key;state;why;ref;file;cost;unit;attempts;problem"
+    assert row.startswith("a lighthouse, at dusk;r1;completed;")
+
+
 def test_how_a_batch_stands_while_it_runs(tmp_path: Path) -> None:
     """Rows by state, by account, and why they wait; what was spent and is reserved; when it may be over."""
     n = night(tmp_path, shop("shop", pacing=vidpoll.Pacing(floor=FLOOR, typical=(10.0, 20.0))))

@@ -141,10 +141,10 @@ class _Opening:
         options, clock = self.options, self.host.loop.clock
         for account in options.slots if isinstance(options.slots, Mapping) else ():
             self.host.state(account)  # raises if there is no such account
-        report = None if options.report is None else Report(options.report, given)
         budget = None if options.budget is None else parse_budget(options.budget)
         until = None if options.until is None else parse_until(options.until, clock.time())
         read = source.read(given, sys.stdin.buffer.read() if given == "-" else "")
+        report = None if options.report is None else Report(options.report, given, read.delimiter)
         rows = make_rows(read, Builder(self._operation, self._build), self._defaults())
         name = _name(options.name, read.name)
         folder = Path(os.path.expanduser(options.into or name))  # noqa: PTH111 - it never raises

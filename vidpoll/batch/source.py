@@ -37,7 +37,8 @@ class Record(NamedTuple):
 class Source:
     """The input that was read. Paths in it are relative to `folder`; `header` is the place of its column names.
 
-    `typed`: values have their own types (JSON, Python); else they are text as a person typed it.
+    `typed`: values have their own types (JSON, Python); else they are text as a person typed it. `delimiter` is that of
+    a table; a comma if there is none, or an unusual one.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Source:
     typed: bool = False
     header: str = ""
     problems: tuple[RowProblem, ...] = ()
+    delimiter: str = ","
 
 
 def read(source: object, stdin: bytes | str = "") -> Source:
@@ -94,8 +96,10 @@ def _parsed(name: str, path: Path, data: bytes | str) -> Source:
         return _from_lines(name, path, text)
     if suffix == ".txt" and not _TABLE.search(text.lstrip().partition("\n")[0]):
         return Source(name, path.parent, tuple(_prompts(text)))
-    header, records, problems = sheet.parse(path.name, text)
-    return Source(name, path.parent, tuple(Record(*each) for each in records), header=header, problems=tuple(problems))
+    header, found, problems, separator = sheet.parse(path.name, text)
+    usual = separator if separator in sheet.DELIMITERS else ","
+    records = tuple(Record(*each) for each in found)
+    return Source(name, path.parent, records, header=header, problems=tuple(problems), delimiter=usual)
 
 
 def _prompts(text: str) -> Iterator[Record]:
