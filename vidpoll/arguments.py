@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import named
 from .errors import BadReference, UsageError
+from .folder_check import check_folder
 from .following import Saving
 from .job import OF_BATCHES, Job
 from .model import check_account_name, is_number
@@ -247,28 +248,6 @@ def _check_target(target: str | Path, what: str, jobs: int = 1) -> str:
 
 def _names_file(place: str) -> bool:
     return bool(Path(place).suffix) and not place.endswith(("/", os.sep)) and not os.path.isdir(place)  # noqa: PTH112
-
-
-def check_folder(target: str, what: str) -> None:
-    """Raise UsageError if nothing can be saved in a folder. The folder need not exist yet; it is not created here."""
-    import tempfile  # only a wait that saves files needs it
-
-    try:
-        folder = Path(target).expanduser().absolute()
-        while not _is_there(folder):
-            folder = folder.parent
-        tempfile.TemporaryFile(dir=folder).close()
-    except (OSError, ValueError, RuntimeError) as error:  # no such user, or not a path on this system
-        why = getattr(error, "strerror", None) or error
-        raise UsageError(f"{what}: cannot save files in {target!r}: {why}; name another folder") from None
-
-
-def _is_there(path: Path) -> bool:
-    try:
-        path.lstat()
-    except FileNotFoundError:
-        return False
-    return True
 
 
 def check_kinds(kinds: object) -> None:

@@ -348,7 +348,7 @@ class Client(ClientBase):
         file: str = "{key}",
         budget: str | None = None,
         limit: int | None = None,
-        price: Mapping[str, str] | Callable[[Row], Price | None] | None = None,
+        price: Mapping[str, str] | Callable[[Row], Price | str | None] | None = None,
         slots: Mapping[str, int] | int | None = None,
         until: str | datetime | None = None,
         retries: int = 1,
@@ -369,8 +369,9 @@ class Client(ClientBase):
         by default that of the source file. `into`: the folder for the files, by default `name`; `file`: their template.
 
         `budget` ("40 USD") bounds the money, `limit` the number of jobs, `until` ("07:00") the time of the last submit.
-        `price` ({"kling/text2video": "0.35USD"}, or a function of the row) overrides every other source. `slots`:
-        unfinished jobs at once, by account; by default what the provider says or its refusals show. `retries`: tries
+        `price` overrides every other source: {"kling/text2video": "0.35USD"}, or a function that takes a row and
+        returns "0.35USD", a Price, or None (the other sources). `slots`: unfinished jobs at once, by account; by
+        default what the provider says or its refusals show. `retries`: tries
         after a failure that was not charged. A fault of the provider (internal, expired) is tried again also if the
         charge is unknown, so the row may be paid twice. `retries_paid`: tries after a failure that was charged, or a
         moderated video whose charge is unknown. `only`: only these keys. `retry_failed`: also rows that failed for
@@ -381,6 +382,7 @@ class Client(ClientBase):
         """
         from .batch.opening import Options, host, open_batch
 
+        arguments.check_waiting(None, stop, on_event)
         mine = host(self._loop, self._keeper, self._plugins, self._pacing, self._state)
         options = Options(
             account=account, kind=kind, fields=fields, name=name, into=into, file=file, budget=budget, limit=limit,

@@ -191,7 +191,7 @@ class ClientBase:
     def _state(self, name: str) -> AccountState:
         if self._closed:
             raise UsageError(_CLOSED)
-        if name not in self._states:
+        if not isinstance(name, str) or name not in self._states:
             check_account_name(name)
             account = self._accounts.get(name) or Account(name)
             try:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn, TypeVar
 
 from .errors import InvalidField
+from .number_check import comma_hint, without_comma
 
 T = TypeVar("T")
 
@@ -41,8 +42,16 @@ def fitted(call: Callable[[dict[str, Any]], T], given: dict[str, Any], texts: Ma
             if name in first:
                 raise first[name] from None
             if not name:
-                raise
+                raise _about_comma(refused, given) from None
             given[name], first[name] = texts[name], refused
+
+
+def _about_comma(refused: InvalidField, given: Mapping[str, Any]) -> InvalidField:
+    """The refusal; if it asks for a number and the text is one with a comma, it says how to write that number."""
+    value, _, must = given.get(blamed(refused, given)), *refused.message.partition("must be")[1:]
+    ways = without_comma(value) if isinstance(value, str) and "number" in must else []
+    hint = comma_hint([way for way in ways if "." not in way or "whole number" not in must])
+    return InvalidField(refused.message + hint, job=refused.job) if hint else refused
 
 
 def blamed(refused: InvalidField, names: Iterable[str]) -> str:

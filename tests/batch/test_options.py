@@ -36,9 +36,14 @@ def test_no_budget(text: object) -> None:
     """An amount without its unit might be any; 1,5 might be 15."""
     with pytest.raises(vidpoll.UsageError) as caught:
         parse_budget(text)
-    assert caught.value.message == (
-        f"budget must be an amount above 0 with its unit, like '40 USD' or '4000 credits', got {text!r}"
-    )
+    said = f"budget must be an amount above 0 with its unit, like '40 USD' or '4000 credits', got {text!r}"
+    assert caught.value.message == said + HINTS.get(str(text), "")
+
+
+HINTS = {
+    "1,5 USD": "; write a decimal point: '1.5 USD'",
+    "1,500 USD": "; a comma may mean two numbers: write '1500 USD' or '1.5 USD'",
+}
 
 
 def test_prices() -> None:
@@ -57,6 +62,13 @@ def test_prices() -> None:
         (
             {"kling/text2video": 0.35},
             "price of 'kling/text2video' must be an amount with its unit, like '0.35USD', got 0.35",
+        ),
+        (
+            {"kling/text2video": "0,35USD"},
+            (
+                "price of 'kling/text2video' must be an amount with its unit, like '0.35USD', got '0,35USD'"
+                "; write a decimal point: '0.35USD'"
+            ),
         ),
         ("0.35USD", "price must be a dict like {'kling/text2video': '0.35USD'}, got '0.35USD'"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
@@ -13,7 +14,7 @@ import vidpoll
 from vidpoll import Price
 from vidpoll.batch import keys
 from vidpoll.batch.files import Files
-from vidpoll.batch.options import Money
+from vidpoll.batch.options import Money, parse_prices
 from vidpoll.batch.plan import WIDTH, Changed, Lane, Plan, Share, make_plan
 from vidpoll.batch.rows import Row, RowProblem
 
@@ -84,6 +85,18 @@ def test_a_budget_needs_a_price_for_each_row() -> None:
     assert made.allowed == {"1"}
     free = Price(0, 0, "USD", "given")
     assert plan([row("1")], price=free, budget=Money(40, "USD")).problems == ()
+
+
+@pytest.mark.parametrize(
+    ("unit", "option"),
+    [("EUR", "--price kling/t2v=0.35EUR"), ("GPU seconds", "--price 'kling/t2v=0.35GPU seconds'")],
+)
+def test_the_suggested_price_is_in_the_budgets_unit_and_on_one_line(unit: str, option: str) -> None:
+    """So that it can be pasted, and helps: the plan with that price has no problem."""
+    made = plan([row("1")], budget=Money(40, unit))
+    assert f"({option})" in str(made).splitlines()[-1]
+    given = parse_prices(dict([shlex.split(option)[1].split("=")]))
+    assert plan([row("1")], price=given["kling", "t2v"], budget=Money(40, unit)).problems == ()
 
 
 @pytest.mark.parametrize(

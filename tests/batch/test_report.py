@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -43,6 +45,45 @@ def test_a_sheet_has_the_inputs_columns_and_ours_and_no_formula(tmp_path: Path) 
         "problem": "'@boom",
     }
     assert [path.name for path in report.path.parent.iterdir()] == ["out.csv"]
+
+
+ADDED = ["state", "why", "ref", "file", "cost", "unit", "attempts", "problem"]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize(
+    ("cells", "names"),
+    [
+        ({"prompt": "x", "key": "a", "#notes": "y"}, ["prompt", "key", "#notes"]),
+        ({"prompt": "x", "state": "y"}, ["key", "prompt", "input.state"]),
+    ],
+)
+def test_it_has_the_sheets_delimiter_and_order(
+    tmp_path: Path, delimiter: str, cells: dict[str, str], names: list[str]
+) -> None:
+    """The key stays where the sheet has it, or is first; the columns of the outcome are the last."""
+    result = replace(FAILED, key="a#1", row=replace(ROW, cells=cells))
+    report, lines = Report(tmp_path / "out.csv", None, delimiter), Report(tmp_path / "out.jsonl")
+    report.write([result], 0.0)
+    lines.write([result], 0.0)
+    data = report.path.read_bytes()
+    assert data.startswith(b"\xef\xbb\xbf" + delimiter.join(names).encode() + delimiter.encode())
+    header, row = csv.reader(data.decode("utf-8-sig").splitlines(), delimiter=delimiter)
+    assert (header, row[header.index("key")]) == (names + ADDED, "a#1")
+    assert list(json.loads(lines.path.read_text("utf-8"))) == names + ADDED
+
+
+@pytest.mark.parametrize("written", [",", ";", "\t"])
+@pytest.mark.parametrize("read", [",", ";", "\t"])
+def test_no_cell_is_a_formula_whatever_delimiter_is_expected(tmp_path: Path, written: str, read: str) -> None:
+    """Also if a spreadsheet takes a part of a text for a cell of its own."""
+    texts = [f"x{end}{sign}1+1{end}y" for end in (",", ";", "\t", "\n", "\r\n") for sign in "=+-@"]
+    cells = {f"{n}": text for n, text in enumerate(["=1", "\t=1", "\r=1", *texts])}
+    report = Report(tmp_path / "out.csv", None, written)
+    report.write([replace(FAILED, row=replace(ROW, cells=cells))], 0.0)
+    text = report.path.read_bytes().decode("utf-8-sig")
+    found = [cell for line in re.split(r"[\r\n]+", text) for cell in line.split(read)]
+    assert [cell for cell in found if cell.strip('"').startswith(("=", "+", "-", "@"))] == []
 
 
 def test_lines_of_json(tmp_path: Path) -> None:

@@ -111,6 +111,22 @@ def test_money_counts_in_whatever_spelling_its_unit_comes(tmp_path: Path) -> Non
     assert batch.ledger == {"USD": (2.25, 0.0, 0.0)}
 
 
+@pytest.mark.parametrize("said", ["0.5 USD", vidpoll.Price(0.5, 0.5, "usd", "given")])
+def test_a_function_gives_a_price_as_a_text_or_a_price(tmp_path: Path, said: object) -> None:
+    """None lets the other sources price the row: no source knows this one."""
+    plan = night(tmp_path).batch(3, price=lambda row: None if row.key == "r2" else said).plan
+    assert [(each.rows, each.low, each.unit) for each in plan.shares] == [(1, 0, ""), (2, 1.0, "USD")]
+
+
+def test_a_function_that_gives_no_price_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(vidpoll.UsageError) as caught:
+        night(tmp_path).batch(1, price=lambda row: 0.5)
+    assert caught.value.message == (
+        "price of row 'r1' must be an amount with its unit, like '0.35USD', a vidpoll.Price, "
+        "or None (ask the other sources), got 0.5"
+    )
+
+
 def test_a_row_that_was_begun_without_a_price_is_not_retried_out_of_a_budget(tmp_path: Path) -> None:
     """The next run asks for its price, and the budget allows it or not."""
     stop = threading.Event()
@@ -592,14 +608,23 @@ def test_a_row_waits_for_the_provider_s_pace(tmp_path: Path) -> None:
 def test_files_that_cannot_be_saved_stop_the_buying(tmp_path: Path) -> None:
     """The disk may be full: nothing more is bought; the next run saves what was bought."""
     n = night(tmp_path, server=server(slots=1))
-    (tmp_path / "clips").write_text("a file in the place of the folder")
     batch = n.batch(9, slots=1)
+    (tmp_path / "clips").write_text("a file in the place of the folder")
     counts = Counter(states(batch).values())
     assert set(counts) == {"failed", "waiting: files"}
     assert counts["failed"] == len(n.server.bought) <= 4  # one may have been under way
     (tmp_path / "clips").unlink()
     assert set(states(night(tmp_path, server=n.server).batch(9)).values()) == {"completed"}
     assert len(n.server.bought) == 9
+
+
+def test_the_report_of_a_sheet_is_a_sheet_like_it(tmp_path: Path) -> None:
+    sheet, report = tmp_path / "shots.csv", tmp_path / "done.csv"
+    sheet.write_text("prompt;key\na lighthouse, at dusk;r1\n", encoding="utf-8")
+    assert states(night(tmp_path).batch(sheet, report=report)) == {"r1": "completed"}
+    header, row = report.read_text("utf-8-sig").splitlines()
+    assert header == "prompt;key;state;why;ref;file;cost;unit;attempts;problem"
+    assert row.startswith("a lighthouse, at dusk;r1;completed;")
 
 
 def test_how_a_batch_stands_while_it_runs(tmp_path: Path) -> None:

@@ -18,19 +18,21 @@ def written(folder: Path, name: str, text: str, encoding: str = "utf-8") -> Path
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "encoding"),
+    ("name", "text", "encoding", "delimiter"),
     [
-        ("shots.csv", "prompt,seed\na,7\n", "utf-8"),
-        ("shots.csv", "prompt;seed\r\na;7\r\n", "utf-8-sig"),
-        ("shots.tsv", "prompt\tseed\na\t7\n", "utf-8"),
-        ("shots.txt", "prompt\tseed\r\na\t7\r\n", "utf-16"),
-        ("shots.dat", "prompt,seed\na,7\n", "utf-8"),
+        ("shots.csv", "prompt,seed\na,7\n", "utf-8", ","),
+        ("shots.csv", "prompt;seed\r\na;7\r\n", "utf-8-sig", ";"),
+        ("shots.tsv", "prompt\tseed\na\t7\n", "utf-8", "\t"),
+        ("shots.txt", "prompt\tseed\r\na\t7\r\n", "utf-16", "\t"),
+        ("shots.dat", "prompt,seed\na,7\n", "utf-8", ","),
+        ("shots.csv", "sep==\nprompt=seed\na=7\n", "utf-8", ","),
     ],
 )
-def test_tables(tmp_path: Path, name: str, text: str, encoding: str) -> None:
+def test_tables(tmp_path: Path, name: str, text: str, encoding: str, delimiter: str) -> None:
     """Cells are text as it was typed; the batch is called like the file, and paths begin where it lies."""
     record = Record("row 2", {"prompt": "a", "seed": "7"})
-    assert read(written(tmp_path, name, text, encoding)) == Source("shots", tmp_path, (record,), header="row 1")
+    found = read(written(tmp_path, name, text, encoding))
+    assert found == Source("shots", tmp_path, (record,), header="row 1", delimiter=delimiter)
 
 
 def test_json(tmp_path: Path) -> None:

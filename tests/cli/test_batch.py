@@ -255,6 +255,8 @@ def test_everything_wrong_is_told_at_once(run: Run, server: Server, tmp_path: Pa
         ([*NIGHT, "--report", "night.csv"], "--report 'night.csv' must not be the input, which is never written: "),
         ([*NIGHT, "--report", "done.txt"], "--report must end in .csv or .jsonl, got 'done.txt'"),
         ([*NIGHT, "--into", "night.csv"], "--into: cannot save files in 'night.csv': "),
+        ([*NIGHT, "--report", "night.csv/done.csv", "--dry-run"], "--report: cannot save files in 'night.csv': "),
+        ([*NIGHT, "--name", "a\nb"], r"--name must be text on one line, got 'a\nb': pass --name night"),
         ([*NIGHT, "--no-store"], "batch: a batch needs its store, so that nothing is bought twice: omit --no-store"),
         (
             ["night.csv", "--base-url", "http://127.0.0.1:9"],

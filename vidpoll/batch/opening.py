@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 import sys
 import threading
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from .. import redact
 from ..errors import UsageError, VidpollError
 from ..events import Event
+from ..folder_check import check_folder
 from ..model import Quota
 from ..number_check import check_number, is_whole
 from ..pacing.schedules import Schedule
@@ -32,7 +36,7 @@ from . import names, source
 from .batch import Batch, Opened
 from .cells import nearest
 from .making import Builder, Defaults, make_rows
-from .options import Money, parse_budget, parse_prices, parse_until, unit_of
+from .options import Money, parse_budget, parse_price, parse_prices, parse_until, unit_of
 from .plan import Lane, Plan, make_plan
 from .report import Report
 from .retries import Retries
@@ -40,7 +44,7 @@ from .rows import Row
 from .settling import Hooks, Host
 from .slots import slot_limit
 
-Pricing = Callable[[Row], "Price | None"]
+Pricing = Callable[[Row], "Price | str | None"]
 
 _Z95 = 1.645
 
@@ -71,6 +75,9 @@ class Options:
     on_event: Callable[[Event], object] | None = None
 
     def __post_init__(self) -> None:
+        for each in dataclasses.fields(self):
+            if each.name in _TYPES and getattr(self, each.name) is not each.default:
+                _check_type(each.name, getattr(self, each.name))
         for name in ("retries", "retries_paid"):
             _check_whole(name, getattr(self, name), 0)
         if self.limit is not None:
@@ -78,6 +85,29 @@ class Options:
         for number in self.slots.values() if isinstance(self.slots, Mapping) else [self.slots]:
             if number is not None:
                 _check_whole("slots", number, 1)
+
+
+_PATH = (str, os.PathLike)
+_TYPES: Mapping[str, tuple[type | tuple[type, ...], str]] = {
+    "account": (str, "the name of an account, like 'kling'"),
+    "kind": (str, "the name of a kind of job, like 'text2video'"),
+    "fields": (Mapping, "a dict from names of fields to values, like {'seed': 7}"),
+    "name": (str, "text, like 'night'"),
+    "into": (_PATH, "the path of a folder, like 'clips/'"),
+    "file": (str, "a template of file names, like '{key}'"),
+    "only": (Iterable, "a key or a list of keys, like ['dusk', 'dawn']"),
+    "retry_failed": (bool, "True or False"),
+    "report": (_PATH, "the path of a file, like 'done.csv'"),
+    "picture": (str, "the name of a field, like 'image'"),
+}
+"""The type of an argument, and what it must be. Its default is valid; other arguments have checks of their own."""
+
+
+def _check_type(name: str, value: object) -> None:
+    kinds, must = _TYPES[name]
+    names = value if isinstance(value, Mapping) else ()
+    if not isinstance(value, kinds) or isinstance(value, bytes) or not all(isinstance(each, str) for each in names):
+        raise UsageError(f"{name} must be {must}, got {redact.text(repr(value), limit=80)}")
 
 
 def _check_whole(name: str, value: object, least: int) -> None:
@@ -111,12 +141,14 @@ class _Opening:
         options, clock = self.options, self.host.loop.clock
         for account in options.slots if isinstance(options.slots, Mapping) else ():
             self.host.state(account)  # raises if there is no such account
-        report = None if options.report is None else Report(options.report, given)
         budget = None if options.budget is None else parse_budget(options.budget)
         until = None if options.until is None else parse_until(options.until, clock.time())
         read = source.read(given, sys.stdin.buffer.read() if given == "-" else "")
+        report = None if options.report is None else Report(options.report, given, read.delimiter)
         rows = make_rows(read, Builder(self._operation, self._build), self._defaults())
-        name = options.name or read.name
+        name = _name(options.name, read.name)
+        folder = Path(os.path.expanduser(options.into or name))  # noqa: PTH111 - it never raises
+        check_folder(str(folder), "into")
         chosen, kept = self._chosen(rows, self.host.keeper.store.batch_rows(name))
         plan, prices = self._planned(name, chosen, kept, budget, until)
         quotas = {account: known.quota for account, known in self._known.items() if known.quota is not None}
@@ -126,7 +158,7 @@ class _Opening:
             kept,
             prices,
             plan,
-            Path(os.path.expanduser(options.into or name)),  # noqa: PTH111 - it never raises
+            folder,
             options.file,
             Retries(options.retries, options.retries_paid),
             budget,
@@ -165,7 +197,10 @@ class _Opening:
         only = self.options.only
         if only is None:
             return tuple(rows), kept
-        wanted = {only} if isinstance(only, str) else set(only)
+        keys = [only] if isinstance(only, str) else list(only)
+        if wrong := [key for key in keys if not isinstance(key, str)]:
+            raise UsageError(f"only must be {_TYPES['only'][1]}, got {redact.text(repr(wrong[0]), limit=80)} in it")
+        wanted = set(keys)
         there = {row.key for row in rows}
         missing = sorted(wanted - there)
         if missing:
@@ -222,7 +257,7 @@ class _Opening:
 
     def _price(self, row: Row, given: Mapping[tuple[str, str], Price]) -> Price | None:
         state, said = self.host.state(row.account), self.options.price
-        price = said(row) if callable(said) else given.get((row.account, row.kind))
+        price = _priced(row, said(row)) if callable(said) else given.get((row.account, row.kind))
         if price is None:
             known = self._account(row.account)
             operation = state.provider.submit[row.kind]
@@ -259,6 +294,22 @@ class _Opening:
         if law is None:
             return None
         return law.median * math.exp(-_Z95 * law.sigma), law.median * math.exp(_Z95 * law.sigma)
+
+
+def _priced(row: Row, said: object) -> Price | None:
+    """The price that the caller's function gave for a row; None lets the other sources price it. Raises UsageError."""
+    if said is None or isinstance(said, Price):
+        return said
+    return parse_price(f"row {row.key!r}", said, ", a vidpoll.Price, or None (ask the other sources)")
+
+
+def _name(given: str | None, source: str) -> str:
+    """The batch's name: its folder and its key in the store. Raises UsageError for one of several lines."""
+    name = source if given is None else given
+    if not name.strip() or any(unicodedata.category(char) in ("Cc", "Zl", "Zp") for char in name):
+        shown = redact.text(repr(name), limit=80)
+        raise UsageError(f"name must be text on one line, got {shown}: pass name='night' (--name night)")
+    return name
 
 
 def _near(key: str, keys: Iterable[str]) -> str:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from .. import redact
 from ..errors import UsageError
 from ..model import Cost, amount
+from ..number_check import comma_hint, without_comma
 from ..price import Price
 from .rows import Row
 
@@ -44,12 +45,22 @@ def _money(text: object) -> Money | None:
     return Money(float(found[2]), _SIGNS[found[1]] if found[1] else unit_of(found[3]))
 
 
+def _comma(text: object) -> str:
+    """A hint for an amount with a comma in its number."""
+    number = re.search(r"[0-9][0-9.,]*", text) if isinstance(text, str) else None
+    if number is None:
+        return ""
+    ways = [number.string.replace(number[0], way, 1) for way in without_comma(number[0])]
+    return comma_hint([repr(way) for way in ways if _money(way)])
+
+
 def parse_budget(text: object) -> Money:
     """`"40 USD"` or `"4000 credits"`. Raises UsageError."""
     found = _money(text)
     if found is None or not found.amount > 0:
         raise UsageError(
-            f"budget must be an amount above 0 with its unit, like '40 USD' or '4000 credits', got {_shown(text)}"
+            "budget must be an amount above 0 with its unit, like '40 USD' or '4000 credits', "
+            f"got {_shown(text)}{_comma(text)}"
         )
     return found
 
@@ -58,7 +69,7 @@ def parse_prices(prices: object) -> dict[tuple[str, str], Price]:
     """`{"kling/text2video": "0.35USD"}` as prices by account and kind. Raises UsageError."""
     if not isinstance(prices, Mapping):
         raise UsageError(f"price must be a dict like {{'kling/text2video': '0.35USD'}}, got {_shown(prices)}")
-    return {_place(place): _price(place, said) for place, said in prices.items()}
+    return {_place(place): parse_price(_shown(place), said) for place, said in prices.items()}
 
 
 def _place(place: object) -> tuple[str, str]:
@@ -68,12 +79,12 @@ def _place(place: object) -> tuple[str, str]:
     return account.strip(), kind.strip()
 
 
-def _price(place: object, said: object) -> Price:
+def parse_price(what: str, said: object, instead: str = "") -> Price:
+    """`"0.35USD"` as the price of `what`. `instead`: the other values that the caller takes. Raises UsageError."""
     found = _money(said)
     if found is None:
-        raise UsageError(
-            f"price of {_shown(place)} must be an amount with its unit, like '0.35USD', got {_shown(said)}"
-        )
+        must = f"must be an amount with its unit, like '0.35USD'{instead}"
+        raise UsageError(f"price of {what} {must}, got {_shown(said)}{_comma(said)}")
     return Price(found.amount, found.amount, found.unit, "given")
 
 

@@ -13,6 +13,7 @@ from datetime import datetime, tzinfo
 from math import ceil
 from typing import NamedTuple, Protocol
 
+from .. import shell
 from ..errors import UsageError
 from ..model import amount
 from ..price import Price
@@ -77,6 +78,8 @@ class Share(NamedTuple):
 class Plan:
     """What a batch will do. `str(plan)` describes it in lines of 80 columns, `one_line()` in one line.
 
+    In `str(plan)` a problem is one line of any length, so that a command in it can be copied.
+
     `counts` gives the number of new, waiting, running, unknown, completed and failed rows. `buy` are the rows to buy;
     `allowed` are the keys of those that the budget and the limit allow at their upper prices. `spent` is the amount
     that the batch has spent and reserved, in the budget's unit. `finish` is the earliest and the latest Unix second at
@@ -130,9 +133,9 @@ class Plan:
         ]
 
     def __str__(self) -> str:
-        lines = [f"  {label:<8}{text}" for label, text in self._lines()]
-        wrapped = (textwrap.fill(each, WIDTH, subsequent_indent=" " * 10, break_on_hyphens=False) for each in lines)
-        return "\n".join([f"{self.name}: {_rows(sum(self.counts.values()))}", *wrapped])
+        lines = (_wrapped(f"  {label:<8}{text}") for label, text in self._lines())
+        wrong = (f"  {'wrong':<8}{problem}" for problem in self.problems)
+        return "\n".join([f"{self.name}: {_rows(sum(self.counts.values()))}", *lines, *wrong])
 
     def _lines(self) -> Iterator[tuple[str, str]]:
         yield "rows", ", ".join(f"{number:,} {state}" for state, number in self.counts.items() if number) or "none"
@@ -157,8 +160,6 @@ class Plan:
         if self.gone:
             more = f" and {len(self.gone) - 5:,} more" if len(self.gone) > 5 else ""
             yield "gone", f"no longer in the input, not cancelled: {', '.join(self.gone[:5])}{more}"
-        for problem in self.problems:
-            yield "wrong", str(problem)
 
     def _share(self, share: Share) -> str:
         lane = self.lanes.get(share.account, Lane())
@@ -264,15 +265,18 @@ def _unasked(others: Sequence[Changed], changed: str | None) -> Iterator[RowProb
 
 def _unpriced(buy: Sequence[Row], prices: Mapping[str, Price | None], budget: Money | None) -> Iterator[RowProblem]:
     """With a budget, each row needs a price in its unit; reported once for each kind, at its first row."""
-    told: dict[tuple[str, str, str], list[Row]] = defaultdict(list)
-    for row in buy if budget else ():
+    if budget is None:
+        return
+    told: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    for row in buy:
         price = prices.get(row.key)
-        if price is None or unit_of(price.unit) != unit_of(budget.unit if budget else ""):
-            told[row.account, row.kind, price.unit if price else ""].append(row)
-    for (account, kind, unit), rows in told.items():
-        known = f"the price is in {unit}, the budget in {budget.unit}" if unit and budget else "no price is known"
-        way = f"price={{'{account}/{kind}': '0.35USD'}} (--price {account}/{kind}=0.35USD)"
-        yield RowProblem(rows[0].place, "", f"{account}/{kind}, {_rows(len(rows))}: {known}; give one with {way}")
+        if price is None or unit_of(price.unit) != unit_of(budget.unit):
+            told[f"{row.account}/{row.kind}", price.unit if price else ""].append(row)
+    for (place, unit), rows in told.items():
+        known = f"the price is in {unit}, the budget in {budget.unit}" if unit else "no price is known"
+        like = f"0.35{budget.unit}"
+        way = f"price={{{place!r}: {like!r}}} (--price {shell.quote(f'{place}={like}')})"
+        yield RowProblem(rows[0].place, "", f"{place}, {_rows(len(rows))}: {known}; give one with {way}")
 
 
 def _affordable(buy: Sequence[Row], prices: Mapping[str, Price | None], left: Money | None) -> list[str]:
@@ -315,6 +319,10 @@ def _finish(busy: Mapping[str, int], lanes: Mapping[str, Lane], now: float) -> t
         rounds = ceil(jobs / max(lane.slots, 1))
         ends.append((now + rounds * lane.typical[0], now + rounds * lane.typical[1]))
     return (max(low for low, _ in ends), max(high for _, high in ends)) if ends else None
+
+
+def _wrapped(line: str) -> str:
+    return textwrap.fill(line, WIDTH, subsequent_indent=" " * 10, break_on_hyphens=False)
 
 
 def _rows(number: int) -> str:

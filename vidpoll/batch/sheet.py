@@ -18,7 +18,7 @@ from .. import redact
 from ..errors import UsageError
 from .rows import RowProblem
 
-_DELIMITERS = ",;\t"
+DELIMITERS = ",;\t"
 _NONE = "\x1f"  # the delimiter of a table of one column: no cell holds it
 _PEEK = 1000
 """Bytes that are checked to recognise a file that is not text."""
@@ -57,14 +57,15 @@ def _row(before: bytes) -> int:
     return 1 + re.sub(r'"[^"]*("|$)', "", text).replace("\r\n", "\n").replace("\r", "\n").count("\n")
 
 
-def parse(name: str, text: str) -> tuple[str, list[tuple[str, dict[str, str]]], list[RowProblem]]:
-    """The place of the header, each row with its place, and the problems of single rows.
+def parse(name: str, text: str) -> tuple[str, list[tuple[str, dict[str, str]]], list[RowProblem], str]:
+    """The place of the header, each row with its place, the problems of single rows, and the delimiter.
 
     Raises UsageError if the table cannot be read.
     """
     told = _SEP.match(text)
     text = text[told.end() :] if told else text
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=told[1] if told else delimiter(text), **_STRICT)
+    separator = told[1] if told else delimiter(text)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, **_STRICT)
     rows = _counted(name, reader)
     header, first = next(((place, cells) for place, cells in rows if any(map(str.strip, cells))), ("row 1", []))
     names = [each.strip() for each in first]
@@ -72,14 +73,14 @@ def parse(name: str, text: str) -> tuple[str, list[tuple[str, dict[str, str]]], 
         names.pop()
     problems = _wrong_names(header, names)
     if problems:
-        return header, [], problems
+        return header, [], problems, separator
     records = []
     for place, cells in rows:
         if any(each.strip() for each in cells[len(names) :]):
             problems.append(RowProblem(place, "", _too_many(len(cells), len(names))))
         elif any(map(str.strip, cells)):
             records.append((place, dict(zip(names, cells + [""] * (len(names) - len(cells)), strict=False))))
-    return header, records, problems
+    return header, records, problems, separator
 
 
 _STRICT: dict[str, Any] = {"strict": True, "skipinitialspace": True}
@@ -129,7 +130,7 @@ def delimiter(text: str) -> str:
     A single name is a table of one column, whose cells may hold any of them.
     """
     best, most = _NONE, (1, 0)
-    for each in _DELIMITERS:
+    for each in DELIMITERS:
         try:
             reader = csv.reader(io.StringIO(text, newline=""), delimiter=each, skipinitialspace=True)
             rows = [row for row in islice(reader, _TRIED) if any(map(str.strip, row))]

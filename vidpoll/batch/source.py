@@ -37,7 +37,8 @@ class Record(NamedTuple):
 class Source:
     """The input that was read. Paths in it are relative to `folder`; `header` is the place of its column names.
 
-    `typed`: values have their own types (JSON, Python); else they are text as a person typed it.
+    `typed`: values have their own types (JSON, Python); else they are text as a person typed it. `delimiter` is that of
+    a table; a comma if there is none, or an unusual one.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Source:
     typed: bool = False
     header: str = ""
     problems: tuple[RowProblem, ...] = ()
+    delimiter: str = ","
 
 
 def read(source: object, stdin: bytes | str = "") -> Source:
@@ -94,8 +96,10 @@ def _parsed(name: str, path: Path, data: bytes | str) -> Source:
         return _from_lines(name, path, text)
     if suffix == ".txt" and not _TABLE.search(text.lstrip().partition("\n")[0]):
         return Source(name, path.parent, tuple(_prompts(text)))
-    header, records, problems = sheet.parse(path.name, text)
-    return Source(name, path.parent, tuple(Record(*each) for each in records), header=header, problems=tuple(problems))
+    header, found, problems, separator = sheet.parse(path.name, text)
+    usual = separator if separator in sheet.DELIMITERS else ","
+    records = tuple(Record(*each) for each in found)
+    return Source(name, path.parent, records, header=header, problems=tuple(problems), delimiter=usual)
 
 
 def _prompts(text: str) -> Iterator[Record]:
@@ -138,16 +142,25 @@ def _from_values(values: Iterable[object]) -> Source:
     return _typed("batch", Path.cwd(), placed)
 
 
-def _typed(name: str, folder: Path, placed: Iterable[tuple[str, object]]) -> Source:
+def _typed(name: str, folder: Path, placed: Iterable[tuple[str, Any]]) -> Source:
     records: list[Record] = []
     problems: list[RowProblem] = []
     for place, value in placed:
-        if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
-            records.append(Record(place, value))
-        else:
-            said = _why(value) if isinstance(value, Exception) else f"must be an object of fields, not {_kind(value)}"
+        if said := _not_a_row(value):
             problems.append(RowProblem(place, "", said))
+        else:
+            records.append(Record(place, value))
     return Source(name, folder, tuple(records), typed=True, problems=tuple(problems))
+
+
+def _not_a_row(value: Any) -> str:
+    """Why a value is not a row; empty if it is one."""
+    if isinstance(value, Exception):
+        return _why(value)
+    if not isinstance(value, Mapping):
+        return f"must be an object of fields, not {_kind(value)}"
+    wrong = [name for name in value if not isinstance(name, str)]
+    return f"the name of a field must be text, got {redact.text(repr(wrong[0]), limit=60)}" if wrong else ""
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -18,7 +18,6 @@ import vidpoll
 from vidpoll import redact, shell
 from vidpoll.clock import Clock
 
-from ..arguments import check_folder
 from ..model import amount
 from .again import again, pasted
 from .context import Arguments, Command, Context, as_json, count, store, where
@@ -154,8 +153,6 @@ def _opened(args: Arguments, context: Context) -> int:
     if args.no_store:
         raise vidpoll.UsageError("batch: a batch needs its store, so that nothing is bought twice: omit --no-store")
     account, kind, texts = _split(args.words)
-    if args.into is not None:
-        check_folder(args.into, "--into")
     pulse = _Pulse(context.clock, context.out) if shown(args) and not args.dry_run else None
     stop = threading.Event()
     with _client(args, context, account, pulse) as client:
@@ -165,7 +162,7 @@ def _opened(args: Arguments, context: Context) -> int:
         except vidpoll.BatchInvalid:
             raise
         except vidpoll.UsageError as error:
-            raise vidpoll.UsageError(_OPTION.sub(_as_option, error.message)) from error
+            raise vidpoll.UsageError(_OPTION.sub(_as_option, _in_options(error.message))) from error
         batch.go_on = _line(args)
         if args.dry_run:
             return _planned(args, context.out, batch)
@@ -202,7 +199,7 @@ def _run(args: Arguments, context: Context, batch: vidpoll.Batch, stop: threadin
     return ended_by[-1] if ended_by and batch.exit_code == INTERRUPTED else batch.exit_code
 
 
-_OPTION = re.compile(r"^(until|budget|report|only|limit|changed|price(?= ')|price of)\b=?")
+_OPTION = re.compile(r"^(until|budget|report|only|limit|changed|into|name|price(?= ')|price of)\b=?")
 """How the library's words for an option begin."""
 
 
@@ -210,7 +207,7 @@ def _as_option(found: re.Match[str]) -> str:
     return f"--{found[1].removesuffix(' of')}{' ' if found[0].endswith('=') else ''}"
 
 
-_BOTH = re.compile(r"\b(?:price=\{[^}]*\}|(?:changed|picture)='[^']*') \((--[^)]*)\)")
+_BOTH = re.compile(r"\b(?:price=\{[^}]*\}|(?:changed|picture|name)='[^']*') \((--[^)]*)\)")
 """An argument in Python, with the option for it."""
 
 

@@ -14,7 +14,7 @@ from typing import Protocol
 
 import vidpoll
 
-from ..arguments import check_folder
+from ..folder_check import check_folder
 from . import transcripts
 from .again import advised, again, fetching
 from .bar import Bar

@@ -177,7 +177,7 @@ def operation_of(account: AccountState, role: str) -> Operation[Any]:
 
 def check_kind(account: AccountState, kind: str) -> None:
     """Raise Unsupported unless the account's provider has a submit operation of that name."""
-    if kind not in account.provider.submit:
+    if not isinstance(kind, str) or kind not in account.provider.submit:
         known = ", ".join(account.provider.submit) or "nothing: this plugin only waits"
         raise Unsupported(f"{account.name}: no submit operation {redact.text(kind, limit=60)!r}; it has: {known}")
 

@@ -19,8 +19,11 @@ def dump(job: Job) -> dict[str, Any]:
 
     It contains reference, key, state, stage, history (the last 200 moments), cost, problem, the progress of its steps
     (`Client.step`), and why its outcome is unknown. It contains no key of an account, and only URLs without queries:
-    `Client.download` requests fresh ones.
+    `Client.download` requests fresh ones. Raises UsageError for anything but a Job.
     """
+    if not isinstance(job, Job):
+        shown = redact.text(repr(job), limit=60)
+        raise UsageError(f"dump: job must be a vidpoll.Job, as submit and wait return it, got {shown}")
     facts = {**job.more, **records.facts(job), "ref": job.ref, "key": job.key, "unknown": _said(job)}
     plain: dict[str, Any] = json.loads(table_rows.to_json(facts), parse_constant=lambda number: None)
     return plain
