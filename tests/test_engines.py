@@ -285,7 +285,7 @@ def test_a_verdict_that_is_handed_over(made: Any) -> None:
     for _ in range(2):
         t.clock.now += AGAIN
         t.client.wait_all(t.client.store.unfinished())
-        assert sorted(queue.get(timeout=1) for _ in refs) == refs  # and lost
+        assert sorted(queue.get(timeout=10) for _ in refs) == refs  # and lost
     for ref in refs:
         space["task"](t.client, ref, lambda job: published.append((job.ref, job.ok)))
     assert published == [("acme:j1", True), ("acme:j2", False)]

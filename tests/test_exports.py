@@ -6,6 +6,7 @@ import ast
 import importlib
 import inspect
 import pickle
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -101,6 +102,16 @@ def test_type_checkers_see_what_is_there() -> None:
     for name, module in read.items():
         home = importlib.import_module(f"vidpoll.{module or name}")
         assert getattr(vidpoll, name) is (getattr(home, name) if module else home)
+
+
+def test_the_modules_of_the_docs_are_named_in_the_help() -> None:
+    """What a page names may be used, and `help(vidpoll)` says it; an example's SqliteStore stands for the reader's."""
+    docs = "".join(page.read_text(encoding="utf-8") for page in Path(__file__).parents[1].glob("docs/*.md"))
+    named = re.findall(r"\bvidpoll(?:\.| import )([a-z_]+(?:\.[a-z_]+)*)", docs)
+    paths = {name: CORE.joinpath(*name.split(".")) for name in named}
+    modules = {name for name, path in paths.items() if path.is_dir() or path.with_suffix(".py").exists()}
+    said = set(re.findall(r"`vidpoll\.([a-z.]+)`", vidpoll.__doc__ or ""))
+    assert said == modules - {*vidpoll.__all__, "storage.sqlite"}
 
 
 def test_no_module_takes_the_place_of_a_name() -> None:

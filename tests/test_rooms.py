@@ -20,6 +20,7 @@ import vidpoll
 CORE = Path(vidpoll.__file__).resolve().parent
 ROOT = CORE.parent
 PLUGINS = Path(__file__).resolve().parents[1] / "plugins"
+DESIGN = PLUGINS.parent / "docs" / "design.md"
 
 WINGS: dict[str, set[str]] = {
     "core": set(),
@@ -35,8 +36,14 @@ WINGS: dict[str, set[str]] = {
 
 CLIENT = {"client", "client_base", "arguments", "following", "serving", "shortcuts", "stepping"}
 
-USERS = {"__init__", "__main__", "cli", "testing"}
-"""The face re-exports, the command line and the test tools are users; nobody of the eight wings may import them."""
+USERS: dict[str, set[str]] = {
+    "cli": {"core", "net", "client", "testing"},
+    "testing": {"core", "net", "storage", "client"},
+}
+"""Which wings the command line and the test tools import, beside the public names; none of the wings imports them."""
+
+FACE = {"__init__", "__main__", *USERS}
+"""The modules outside the wings."""
 
 DOORS = {
     "time": {"clock", "testing"},
@@ -107,13 +114,13 @@ def _named(package: str, name: str) -> str:
 def module(path: Path) -> str:
     """The name of a module below vidpoll: `polling.loop`; `testing` for everything in vidpoll/testing."""
     parts = path.relative_to(CORE).with_suffix("").parts
-    return parts[0] if parts[0] in USERS else ".".join(parts).removesuffix(".__init__")
+    return parts[0] if parts[0] in FACE else ".".join(parts).removesuffix(".__init__")
 
 
 def wing(name: str) -> str:
     """The wing of a module, named below vidpoll."""
     top = name.partition(".")[0]
-    if top in USERS or top == "vidpoll":
+    if top in FACE or top == "vidpoll":
         return top
     return "client" if top in CLIENT else top if top in WINGS else "core"
 
@@ -125,7 +132,7 @@ def inner(path: Path, *when: str) -> set[str]:
 
 
 SOURCES = sorted(CORE.rglob("*.py"))
-MODULES = {module(path): path for path in SOURCES if module(path) not in USERS}
+MODULES = {module(path): path for path in SOURCES if module(path) not in FACE}
 PACKAGES = [find_spec(folder.name.replace("-", "_")) for folder in sorted(PLUGINS.glob("vidpoll-*"))]
 OURS = [path for each in PACKAGES if each for path in sorted(Path(str(each.origin)).parent.glob("*.py"))]
 PROVIDERS = [path for path in OURS if "def vidpoll_providers(" in path.read_text(encoding="utf-8")]
@@ -142,7 +149,7 @@ NOTIFIERS = [
 def test_the_wings_are_the_folders() -> None:
     """A folder of vidpoll is a wing with a row, or a user; a row without a module leaves the table."""
     folders = {path.parent.name for path in CORE.glob("*/__init__.py")}
-    assert folders - USERS - {"declare"} == set(WINGS) - {"core", "client"}
+    assert folders - set(USERS) - {"declare"} == set(WINGS) - {"core", "client"}
     assert {wing(name) for name in MODULES} == set(WINGS)
 
 
@@ -151,6 +158,32 @@ def test_imports_point_inward(name: str) -> None:
     """A module imports its own wing and those of its row, also inside functions and for the type checker."""
     found = {wing(each) for each in inner(MODULES[name])}
     assert found <= {wing(name), *WINGS[wing(name)]}
+
+
+@pytest.mark.parametrize("name", sorted(USERS))
+def test_a_user_imports_the_wings_of_its_row(name: str) -> None:
+    """Beside the public names: exactly those, so that the row says no more than is true."""
+    found = {wing(each) for path in SOURCES if module(path) == name for each in inner(path)}
+    assert found == {name, "vidpoll", *USERS[name]}
+
+
+def test_the_design_page_has_the_same_rows() -> None:
+    """What docs/design.md says of the wings is what is checked here."""
+    rows = re.findall(r"^\| ([a-z, ]+) \|.*\| ([a-z, ]+) \|$", DESIGN.read_text(encoding="utf-8"), re.MULTILINE)
+    said = {name: set(cell.split(", ")) for names, cell in rows for name in names.split(", ")}
+    said = {**said, "core": said["core"] - {"only itself"}}
+    assert said == {"wing": {"may import"}, **WINGS, **USERS}
+
+
+LIMIT = 540
+"""Lines; CONTRIBUTING.md says it."""
+
+
+def test_a_module_is_short_and_says_what_it_holds() -> None:
+    """The first lines of the modules are the map of vidpoll; a module that grows beyond the limit is split."""
+    sources = {path.relative_to(CORE).as_posix(): path.read_text(encoding="utf-8") for path in SOURCES}
+    assert [name for name, source in sources.items() if not source.startswith('"""')] == []
+    assert [name for name, source in sources.items() if source.count("\n") > LIMIT] == []
 
 
 def test_no_circle_of_imports() -> None:

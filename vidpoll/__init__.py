@@ -4,7 +4,9 @@
     vidpoll.download(job, "clips/")
 
 Read `help(vidpoll.wait)` and `help(vidpoll.Client)` first. Most modules that `help` lists below are internal: you may
-use what `vidpoll.__all__` lists, `vidpoll.declare` and `vidpoll.testing`.
+use what `vidpoll.__all__` lists, `vidpoll.declare` (for providers), `vidpoll.notify` (for notifiers),
+`vidpoll.net.protocol` (for transports), `vidpoll.storage.protocol` (for stores), `vidpoll.testing` and
+`vidpoll.testing.simulator`.
 
 Only re-exports live here, each imported when it is first used. Importing vidpoll loads no plugin, reads no environment
 and opens nothing.

@@ -1,4 +1,4 @@
-"""The only module that reads the time. No other module of vidpoll imports `time`.
+"""The only module that reads the time: outside `testing`, no other one imports `time`.
 
 All waiting of the loop goes through `Clock.get`, so that a fake clock can drive everything.
 """

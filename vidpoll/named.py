@@ -8,7 +8,7 @@ from typing import Any
 from . import redact
 from .errors import PluginError, UsageError, VidpollError
 from .installing import from_clone
-from .plugins import Plugins, _said
+from .plugins import Plugins
 from .similar import similar
 
 TRANSPORTS = {"curl": "vidpoll-curl"}
@@ -25,12 +25,11 @@ def transport(plugins: Plugins, name: str) -> Callable[[], Any]:
     """
     entries = plugins.named("vidpoll_transports", name)
     makers: dict[str, Callable[[], Any]] = {}
-    for impl in plugins._implementations("vidpoll_transports"):
-        plugins._traced(impl, "vidpoll_transports")
+    for impl in plugins.calls("vidpoll_transports"):
         try:
             makers.update(impl.function())
         except Exception as error:
-            raise PluginError(f"plugin {impl.plugin_name}, vidpoll_transports: {_said(error)}") from error
+            raise PluginError(f"plugin {impl.plugin_name}, vidpoll_transports: {redact.error(error)}") from error
     if name in makers:
         return makers[name]
     raise UsageError(_no_transport(plugins, name, {"requests", *makers, *entries}))
@@ -40,14 +39,13 @@ def store(plugins: Plugins, url: str) -> Any:
     """The store at a URL. Raises UsageError that names what to install, and any error of the plugin."""
     scheme = url.partition("://")[0]
     plugins.named("vidpoll_stores", scheme)
-    for impl in plugins._implementations("vidpoll_stores"):
-        plugins._traced(impl, "vidpoll_stores")
+    for impl in plugins.calls("vidpoll_stores"):
         try:
             found = impl.function(*(url for _ in impl.argnames))
         except VidpollError:
             raise
         except Exception as error:  # noqa: BLE001 - the message may hold the URL with its password
-            said = redact.hide(_said(error).replace(url, redact.store(url)), _secrets(url))
+            said = redact.hide(redact.error(error).replace(url, redact.store(url)), _secrets(url))
             raise PluginError(f"plugin {impl.plugin_name}, vidpoll_stores: {said}") from None
         if found is not None:
             return found
@@ -61,7 +59,7 @@ def _secrets(url: str) -> list[str]:
 
 
 def _no_transport(plugins: Plugins, name: str, known: set[str]) -> str:
-    if name in plugins._off and name in known:
+    if name in plugins.disabled and name in known:
         return f"the transport {name} is switched off: take it out of VIDPOLL_DISABLE"
     for report in plugins.problems:
         if report.name == name:
@@ -74,7 +72,7 @@ def _no_transport(plugins: Plugins, name: str, known: set[str]) -> str:
 
 
 def _no_store(plugins: Plugins, scheme: str) -> str:
-    if scheme in plugins._off:
+    if scheme in plugins.disabled:
         return f"the plugin {scheme} is switched off: take it out of VIDPOLL_DISABLE"
     for report in plugins.problems:
         if report.name == scheme:

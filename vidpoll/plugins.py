@@ -119,7 +119,7 @@ class Plugins:
         self._providers: dict[str, Provider] = {}
         self._origins: dict[str, str] = {}
         self._by_need: dict[str, metadata.EntryPoint] = {}
-        self._off = set(disabled)
+        self.disabled = frozenset(disabled)
         self._discover = discover
         self._loading = ForkLock(threading.RLock)
         self._trace = trace
@@ -127,7 +127,7 @@ class Plugins:
         if discover:
             for entry in sorted(metadata.entry_points(group=GROUP), key=lambda entry: entry.name):
                 source, version = _source(entry)
-                if entry.name in self._off:
+                if entry.name in self.disabled:
                     self._reports.append(PluginReport(entry.name, source, version, disabled=True))
                 elif entry.attr == "vidpoll_providers":
                     self._claim(entry.name, source)
@@ -184,7 +184,7 @@ class Plugins:
         try:
             plugin = entry.load()
         except Exception as error:  # noqa: BLE001 - an error in a plugin's import concerns only that plugin
-            self._report(PluginReport(entry.name, source, version, problem=f"does not import: {_said(error)}"))
+            self._report(PluginReport(entry.name, source, version, problem=f"does not import: {redact.error(error)}"))
             return
         if entry.attr in _NAMED or only is not None:
             plugin = sys.modules[entry.module]
@@ -205,7 +205,7 @@ class Plugins:
             name = self._free(name)
             problem = self._register(plugin, name, name, None)
             if problem is not None:
-                said = problem.message if isinstance(problem, PluginError) else _said(problem)
+                said = problem.message if isinstance(problem, PluginError) else redact.error(problem)
                 raise PluginError(f"plugins=[{name}]: {said}") from problem
 
     def _free(self, name: str) -> str:
@@ -227,7 +227,7 @@ class Plugins:
         except Exception as error:  # noqa: BLE001 - a plugin that does not validate must not stop the others
             if self.manager.has_plugin(name):
                 self.manager.unregister(name=name)
-            self._report(PluginReport(name, source, version, problem=_said(error)))
+            self._report(PluginReport(name, source, version, problem=redact.error(error)))
             return error
         for provider in providers:
             self._claim(provider.name, source)
@@ -273,28 +273,23 @@ class Plugins:
 
     def _provided(self, plugin: object) -> list[Provider]:
         providers: list[Provider] = []
-        for impl in self._implementations("vidpoll_providers"):
-            if impl.plugin is plugin:
-                self._traced(impl, "vidpoll_providers")
-                for provider in impl.function() or ():
-                    if not isinstance(provider, Provider):
-                        raise PluginError(f"vidpoll_providers must give Providers, got {type(provider).__name__}")
-                    providers.append(provider)
+        for impl in self.calls("vidpoll_providers", of=plugin):
+            for provider in impl.function() or ():
+                if not isinstance(provider, Provider):
+                    raise PluginError(f"vidpoll_providers must give Providers, got {type(provider).__name__}")
+                providers.append(provider)
         return providers
 
     def _notify(self, plugin: object, name: str) -> tuple[str, ...]:
         """Register the notifiers that a plugin makes from the environment, as NAME-notifier. Returns their hooks."""
         hooks: tuple[str, ...] = ()
-        for impl in self._implementations("vidpoll_notifiers"):
-            if impl.plugin is not plugin:
-                continue
-            self._traced(impl, "vidpoll_notifiers")
+        for impl in self.calls("vidpoll_notifiers", of=plugin):
             try:
                 notifiers = list(impl.function(*([self._environ] if impl.argnames else [])) or ())
                 if not all(any(_marked(notifier, hook) for hook in dir(notifier)) for notifier in notifiers):
                     raise PluginError("vidpoll_notifiers gave something without a marked hook")
             except Exception as error:
-                warn(f"plugin {name} sends no notifications: {_said(error)}", RuntimeWarning)
+                warn(f"plugin {name} sends no notifications: {redact.error(error)}", RuntimeWarning)
                 raise
             for notifier in notifiers:
                 if not self.manager.is_registered(notifier):
@@ -306,15 +301,18 @@ class Plugins:
         self._reports.append(report)
         log.warning("plugin %s (%s) is skipped: %s", report.name, report.distribution, report.problem)
 
-    def _implementations(self, hook: str) -> list[Any]:
-        """In pluggy's order: last registered first, `tryfirst` before, `trylast` after."""
-        caller: pluggy.HookCaller = getattr(self.manager.hook, hook)
-        return list(reversed(caller.get_hookimpls()))
+    def calls(self, hook: str, event: Event | None = None, *, of: object = None) -> Iterator[Any]:
+        """The implementations of a hook, to be called one by one, in pluggy's order: last registered first, `tryfirst`
+        before, `trylast` after. `of`: only those of this plugin.
 
-    def _traced(self, impl: Any, hook: str, event: Event | None = None) -> None:
-        """Log which implementation is called next. The text of an event holds no secret."""
-        if self._trace:
-            log.info("hook %s -> plugin %s%s", hook, impl.plugin_name, "" if event is None else f": {event}")
+        With `trace`, each is logged when it is next, with the event, whose text holds no secret.
+        """
+        caller: pluggy.HookCaller = getattr(self.manager.hook, hook)
+        for impl in reversed(list(caller.get_hookimpls())):
+            if of is None or impl.plugin is of:
+                if self._trace:
+                    log.info("hook %s -> plugin %s%s", hook, impl.plugin_name, "" if event is None else f": {event}")
+                yield impl
 
     def provider(self, name: str) -> Provider:
         """Load and return the provider of that name. Raises UnknownProvider, with known names and what to install."""
@@ -346,7 +344,7 @@ class Plugins:
         entries = [entry for entry in metadata.entry_points(group=GROUP) if entry.attr == hook]
         with self._loading:
             for entry in entries:
-                if entry.name == name and name not in self._off:
+                if entry.name == name and name not in self.disabled:
                     waits = PluginReport(name, *_source(entry), loaded=False)
                     self._reports = [report for report in self._reports if report != waits]
                     self._discovered(entry)
@@ -371,8 +369,7 @@ class Plugins:
     def _call(self, hook: str, given: Mapping[str, Any]) -> bool:
         """Call the implementations of a hook one by one, even if one raises. Returns whether one returned LATER."""
         later = False
-        for impl in self._implementations(hook):
-            self._traced(impl, hook, given.get("event"))
+        for impl in self.calls(hook, given.get("event")):
             back = guard(f"plugin {impl.plugin_name}, {hook}", impl.function, *map(given.get, impl.argnames))
             later = later or back is hookspecs.LATER
         return later
@@ -399,8 +396,7 @@ class Plugins:
 
     def _asked(self, hook: str, given: Mapping[str, Any], *, raised: bool) -> str:
         """The first reason that an implementation returns, or "". `raised`: an exception also counts as a reason."""
-        for impl in self._implementations(hook):
-            self._traced(impl, hook)
+        for impl in self.calls(hook):
             asked = partial(impl.function, *(given[name] for name in impl.argnames))
             said = guard(f"plugin {impl.plugin_name}, {hook}", lambda asked=asked: redact.text(asked() or ""))
             if said or (said is None and raised):
@@ -409,8 +405,7 @@ class Plugins:
 
     def display(self, now: Callable[[], float]) -> bool:
         """Register the first display that a plugin has for this terminal. Returns whether there is one."""
-        for impl in self._implementations("vidpoll_display"):
-            self._traced(impl, "vidpoll_display")
+        for impl in self.calls("vidpoll_display"):
             who = f"plugin {impl.plugin_name}, vidpoll_display"
             shown = guard(who, impl.function, *([now] if impl.argnames else []))
             if shown is not None:
@@ -430,23 +425,21 @@ class Plugins:
         faces: dict[str, str] = {}
         for name in self.names:
             self._load(name)
-        for impl in self._implementations("vidpoll_simulators"):
-            self._traced(impl, "vidpoll_simulators")
+        for impl in self.calls("vidpoll_simulators"):
             try:
                 faces.update(impl.function())
             except Exception as error:
-                raise PluginError(f"plugin {impl.plugin_name}, vidpoll_simulators: {_said(error)}") from error
+                raise PluginError(f"plugin {impl.plugin_name}, vidpoll_simulators: {redact.error(error)}") from error
         return dict(sorted(faces.items()))
 
     def commands(self, register: Callable[..., None]) -> list[str]:
         """Let every plugin add its commands. Returns the problems, one line each."""
         wrong = []
-        for impl in self._implementations("vidpoll_commands"):
-            self._traced(impl, "vidpoll_commands")
+        for impl in self.calls("vidpoll_commands"):
             try:
                 impl.function(register)
             except Exception as error:  # noqa: BLE001 - one plugin's command must not break the command line
-                wrong.append(f"plugin {impl.plugin_name}, vidpoll_commands: {_said(error)}")
+                wrong.append(f"plugin {impl.plugin_name}, vidpoll_commands: {redact.error(error)}")
         return wrong
 
 
@@ -456,7 +449,7 @@ def guard(who: str, function: Callable[..., object], *args: object) -> object:
         return function(*args)
     except Exception as error:  # noqa: BLE001 - any error in it is reported, not raised
         log.error("%s raised %s", who, redact.trace(error))
-        warn(f"{who} raised {_said(error)}", RuntimeWarning)
+        warn(f"{who} raised {redact.error(error)}", RuntimeWarning)
         return None
 
 
@@ -478,10 +471,6 @@ def _source(entry: metadata.EntryPoint) -> tuple[str, str | None]:
 def switched_off(environ: Mapping[str, str]) -> set[str]:
     """The entry points that `VIDPOLL_DISABLE` names."""
     return {name.strip() for name in environ.get("VIDPOLL_DISABLE", "").split(",")}
-
-
-def _said(error: BaseException) -> str:
-    return redact.text(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
 
 
 def _marked(plugin: object, name: str) -> bool:

@@ -185,6 +185,11 @@ def store(value: str) -> str:
     return url(f"{scheme}://{rest.rpartition('@')[2]}")
 
 
+def error(raised: BaseException) -> str:
+    """The kind and the text of an exception, on one line."""
+    return text(f"{type(raised).__name__}: {raised}" if str(raised) else type(raised).__name__)
+
+
 def trace(error: BaseException) -> str:
     """An exception with its traceback, for a log: the lines of code, and the message made safe to show."""
     frames = "".join(traceback.format_tb(error.__traceback__))

@@ -155,7 +155,7 @@ class Serving:
         with contextlib.suppress(StoreError):
             held = self.keeper.store.held()  # includes shards of a check that did not finish
             self.jobs.answers()
-        self.jobs.leave([*self._ended, *(watch.job for watch in self._watches.values())], lost=not trusted)
+        self.keeper.leave([*self._ended, *(watch.job for watch in self._watches.values())], lost=not trusted)
         try:
             self.keeper.store.give(held)
         except StoreError as failed:
@@ -266,7 +266,7 @@ class Serving:
         watches = [watch for ref, watch in self._watches.items() if any(shard.has(ref) for shard in shards)]
         for watch in watches:
             del self._watches[watch.job.ref]
-        self.jobs.leave([watch.job for watch in watches], lost=True)
+        self.keeper.leave([watch.job for watch in watches], lost=True)
         return watches
 
     def _take(self) -> None:
@@ -337,7 +337,7 @@ class Serving:
     def _untold(self, kept: KeptJob, now: float) -> list[tuple[Job, Event]]:
         """The verdict of a job, unless it was delivered, or this process has just tried to deliver it."""
         if kept.ref in self._watches:  # another process got the verdict from the provider
-            self.jobs.follow(kept.ref)
+            self.keeper.lose(kept.ref)
             return []
         if kept.told_at is not None or now < self._recent.get(kept.ref, (0.0, -math.inf))[1] + TRY:
             return []
@@ -371,7 +371,7 @@ class Serving:
     def _forget(self) -> None:
         """Drop the jobs that ended before the last check: their verdicts were delivered since."""
         before, self._ended = self._ended, []
-        self.jobs.leave(before)
+        self.keeper.leave(before)
         if len(self._recent) > self.options.capacity:
             oldest = sorted(self._recent, key=lambda ref: self._recent[ref][1])
             self._recent = {ref: self._recent[ref] for ref in oldest[len(oldest) // 2 :]}

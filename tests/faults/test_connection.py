@@ -11,7 +11,8 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,8 +29,11 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 BOUND = 0.2
 """Seconds that one request may take (connect + read) where a fault has to run into it."""
 
-SLACK = 0.6
-"""Seconds for threads to be scheduled on a busy machine."""
+SLACK = 10.0
+"""Seconds for threads to be scheduled on a busy machine: what is bounded here would take longer, or for ever."""
+
+ROOM = (10.0, 10.0)
+"""Seconds to connect and to read, of a request that is answered."""
 
 
 @dataclass(frozen=True)
@@ -128,8 +132,25 @@ def good(case: Case) -> bytes:
     return json.dumps(case.completed).encode()
 
 
-def bound(fault: Fault) -> float:
-    return BOUND if fault.slow else 2.0
+@contextmanager
+def first_bounded(fault: Fault, case: Case, url: str, **options: Any) -> Iterator[vidpoll.Client]:
+    """A client whose first request runs into the bound of the fault; those after it have room, on a busy machine too.
+
+    For silence only the bound to read is small, for a drip almost all of the whole one: so it is clear which is met.
+    """
+    with real_client(case, url, **options) as client:
+        loop = client._loop
+        begin = loop.transport.begin
+
+        def send(wire: Any, inbox: Any) -> Any:
+            loop.http_timeout = ROOM
+            return begin(wire, inbox)
+
+        loop.http_timeout = (
+            ROOM if not fault.slow else (ROOM[0], 0.1) if fault.reason == NOTHING else (0.05, BOUND - 0.05)
+        )
+        loop.transport.begin = send  # type: ignore[method-assign]
+        yield client
 
 
 def transient_errors(events: list[vidpoll.Event]) -> list[str]:
@@ -145,7 +166,7 @@ def test_a_wait_loses_one_try_and_never_the_job(fault: Fault, case: Case) -> Non
     """The fault is told once as `PollFailed`, and the next answer completes the job."""
     events: list[vidpoll.Event] = []
     with chaos(fault.serves(good(case)), answers(case.completed)) as server:
-        with real_client(case, server.url, bound=bound(fault)) as client:
+        with first_bounded(fault, case, server.url) as client:
             job = client.wait(case.ref, timeout=20, on_event=events.append)
     assert job.ok
     assert [type(event).__name__ for event in events] == ["PollFailed", "Completed"]
@@ -181,16 +202,16 @@ def test_timeout_0_looks_once(fault: Fault) -> None:
 
 
 @pytest.mark.parametrize("fault", SLOW[::4], ids=str)
-def test_stop_ends_a_wait_within_a_second(fault: Fault) -> None:
+def test_stop_ends_a_wait_at_once(fault: Fault) -> None:
     """However long the request might still take."""
     case, stop = CASES[1], threading.Event()
     with chaos(fault.serves(good(case))) as server:
-        with real_client(case, server.url, bound=20.0) as client:
+        with real_client(case, server.url, bound=60.0) as client:
             threading.Timer(0.1, stop.set).start()
             begun = time.monotonic()
             with pytest.raises(vidpoll.WaitStopped):
                 client.wait(case.ref, timeout=60, stop=stop)
-    assert time.monotonic() - begun < 1.1 + SLACK
+    assert time.monotonic() - begun < 0.1 + SLACK
 
 
 def test_a_further_question_shares_the_bound_of_the_deadline() -> None:
@@ -200,16 +221,16 @@ def test_a_further_question_shares_the_bound_of_the_deadline() -> None:
 
     def slowly(connection: socket.socket, ended: threading.Event) -> None:
         for piece in (HEAD, b"\r\n", json.dumps(bare).encode()):
-            ended.wait(0.3)
+            ended.wait(0.4)
             connection.sendall(piece)
 
     with chaos(Act(slowly), drips(HEAD + b"\r\n")) as server:
-        with real_client(case, server.url, bound=1.0) as client:
+        with real_client(case, server.url, bound=2.0) as client:
             begun = time.monotonic()
             job = client.wait(case.ref, timeout=0.1)
             took = time.monotonic() - begun
     assert job.ok
-    assert took < 0.1 + 1.0 + 0.3
+    assert took < 1.2 + 2.0  # the first answer, and a bound of its own for the second
 
 
 # -- nobody there -----------------------------------------------------------------------------------------------------
@@ -239,7 +260,7 @@ def test_a_name_server_that_hangs_does_not_hold_the_caller(case: Case, monkeypat
     release = threading.Event()
 
     def blocks(*args: Any, **kwargs: Any) -> Any:
-        release.wait(10)
+        release.wait(60)
         raise socket.gaierror("given up")
 
     monkeypatch.setattr(socket, "getaddrinfo", blocks)
@@ -367,7 +388,7 @@ def test_a_submit_that_may_have_been_received_is_sent_once(fault: Fault, case: C
     """SubmitUnknown with what was sent; never a second POST."""
     kind, fields = case.submit
     with chaos(fault.serves(json.dumps(case.accepted).encode())) as server:
-        with real_client(case, server.url, bound=bound(fault)) as client:
+        with first_bounded(fault, case, server.url) as client:
             with pytest.raises(vidpoll.SubmitUnknown, match="not sent again") as caught:
                 client.submit(case.name, kind, **fields)
     assert len(server.heads) == 1
@@ -423,6 +444,6 @@ def test_a_delete_without_a_whole_head_is_no_success(fault: Fault, case: Case) -
         assert case.provider.delete is not None
         careless = vidpoll.Operation(case.provider.delete.request, lambda response, job_id: None)
         provider = replace(quick(case.provider), delete=careless)
-        with real_client(case, server.url, bound=bound(fault), plugins=[Plugin(provider)]) as client:
+        with first_bounded(fault, case, server.url, plugins=[Plugin(provider)]) as client:
             client.delete(case.ref)
     assert [head.split(" ")[0] for head in server.heads] == ["DELETE", "DELETE"]

@@ -1,4 +1,7 @@
-"""vidpoll/net/ stands on names that somebody has promised: no name that begins with `_` of another library."""
+"""vidpoll and its plugins stand on names that somebody has promised: none that begins with `_` of another library.
+
+The network is searched word by word; everything else for attributes and imports that its own package does not make.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import re
 import textwrap
 from collections.abc import Iterator
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
@@ -21,6 +25,17 @@ from vidpoll.net.transport import RequestsTransport
 
 FOLDER = Path(vidpoll.net.__file__).parent
 SOURCES = {path.stem: path.read_text(encoding="utf-8") for path in sorted(FOLDER.glob("*.py"))}
+PLUGINS = sorted(Path(__file__).parents[2].glob("plugins/vidpoll-*"))
+SPECS = [find_spec(folder.name.replace("-", "_")) for folder in PLUGINS]
+PACKAGES = [FOLDER.parent, *(Path(str(each.origin)).parent for each in SPECS if each)]
+USED = re.compile(r"\.(_[A-Za-z0-9]\w*)|^ *from [a-z].* import .*\b(_[A-Za-z0-9]\w*)", re.MULTILINE)
+MADE = re.compile(
+    r"(?:def|class) (_[A-Za-z0-9]\w*)|^ *(_[A-Za-z0-9]\w*)(?=(?:, \w+)* = |: )"
+    r"|self\.(_[A-Za-z0-9]\w*)(?=[^()\n]* = |: )",
+    re.MULTILINE,
+)
+OF_TUPLES = {"_asdict", "_fields", "_replace"}
+"""Promised, although they begin with `_`: a field of a named tuple may not."""
 LIBRARIES = ("requests", "urllib3", "http.client", "socket", "ssl", "io", "_pyio", "logging")
 
 
@@ -106,6 +121,32 @@ def classes() -> dict[str, type]:
 
 
 ALL = {"_io", "requests.adapters", "urllib3.connection", "urllib3.connectionpool"}
+
+
+def strange(package: Path) -> dict[str, set[str]]:
+    """The private names that the modules of a package use and that no module of it makes."""
+    sources = {path.relative_to(package).as_posix(): path.read_text(encoding="utf-8") for path in package.rglob("*.py")}
+    made = {name for source in sources.values() for names in MADE.findall(source) for name in names}
+    used = {path: {name for names in USED.findall(source) for name in names} for path, source in sources.items()}
+    return {path: names - made - OF_TUPLES for path, names in used.items() if names - made - OF_TUPLES}
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.name)
+def test_no_package_uses_a_private_name_that_it_does_not_make(package: Path) -> None:
+    """Nor does a plugin use one of vidpoll's."""
+    assert strange(package) == {}
+
+
+def test_a_private_name_that_a_package_does_not_make_is_found(tmp_path: Path) -> None:
+    """An attribute and an import; a name of our own, in any of our modules, is none."""
+    lines = (
+        "from shutil import _samefile",
+        "class A:\n    _mine: int",
+        "    def f(self, a):\n        self._b = a._actions",
+    )
+    (tmp_path / "a.py").write_text("\n".join(lines), encoding="utf-8")
+    (tmp_path / "b.py").write_text("def f(a):\n    return a._mine, a._b, a._replace()", encoding="utf-8")
+    assert strange(tmp_path) == {"a.py": {"_samefile", "_actions"}}
 
 
 @pytest.mark.parametrize("name", SOURCES)

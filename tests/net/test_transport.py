@@ -644,7 +644,7 @@ def test_aborting_ends_a_drip(server: Any, head: bytes) -> None:
     sent = workers.send(one_shot, inbox)
     assert not ended.wait(0.1)
     workers.abort(sent)
-    assert ended.wait(1), "the worker is still reading"
+    assert ended.wait(10), "the worker is still reading"
     assert inbox.empty()
     release.set()
     workers.close()
@@ -668,7 +668,7 @@ def test_a_wait_moves_on_from_a_server_that_drips(server: Any) -> None:
         with pytest.raises(vidpoll.WaitTimeout, match=r"no complete response within 0\.3 s"):
             client.wait("acme:j1", timeout=0.1)
     release.set()
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < 10
 
 
 @both
@@ -690,7 +690,7 @@ def test_connections_are_used_again(server: Any) -> None:
     for _ in range(3):
         transport.send(WireRequest("GET", f"{url}/x", lambda url: True, timeout=(0.2, 0.2)), ticket())
     transport.close()
-    assert closed.wait(1.0)
+    assert closed.wait(10)
     assert len(seen) == 3
     assert len(set(seen)) == 1
 
@@ -771,7 +771,7 @@ def test_a_thread_that_ends_leaves_no_connection(server: Any) -> None:
     try:
         thread.start()
         thread.join()
-        assert closed.wait(1.0)
+        assert closed.wait(10)
     finally:
         gc.enable()
 

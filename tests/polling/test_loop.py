@@ -706,7 +706,7 @@ def test_a_watch_that_is_abandoned_leaves_nothing_under_way() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         list(t.client.as_completed(["acme:b", "acme:c"], on_event=leave))
-    assert shut.wait(1)
+    assert shut.wait(10)
     assert not t.client._transport.workers._open
 
 

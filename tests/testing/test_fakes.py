@@ -96,11 +96,12 @@ def test_a_fake_answer_that_never_comes_is_an_error() -> None:
 def test_the_scaled_clock_is_real_time_made_faster() -> None:
     """A wait of 20 s takes 20 ms at a speed of 1000; both its times agree."""
     clock = ScaledClock(1000.0)
-    begun, unix, real = clock.monotonic(), clock.time(), time.monotonic()
+    real, begun, unix, late = time.monotonic(), clock.monotonic(), clock.time(), clock.monotonic()
     assert clock.get(Queue(), 20.0, busy=False) is None
-    assert 0.015 < time.monotonic() - real < 0.5
-    assert clock.monotonic() - begun >= 15
-    assert clock.time() - unix == pytest.approx(clock.monotonic() - begun, abs=50)
+    assert 0.015 < time.monotonic() - real < 10
+    least, took, most = clock.monotonic() - late, clock.time() - unix, clock.monotonic() - begun
+    assert least >= 15
+    assert least - 0.1 < took < most + 0.1
     inbox: Queue[str] = Queue()
     inbox.put("here")
     assert clock.get(inbox, 20.0, busy=True) == "here"

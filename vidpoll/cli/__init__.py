@@ -1,9 +1,8 @@
 """The command line `vidpoll`: finds the command, runs it, and turns every outcome into one line and an exit code.
 
-Written with the public API of vidpoll. The modules: `output` (lines, JSON, exit codes), `context` (what every command
-gets), `again` (the commands that messages print as the next step), `waiting`, `status`, `submitting`, `downloading`,
-`store_commands`, `queries`, `cancel_delete`, `batch`, `simulating`, `doctor` and `demo` (the commands), `versions`.
-No command is defined in this file, and no command calls sys.exit.
+`COMMANDS` names the module of each command. All commands use `output` (lines, JSON, exit codes), `context` (options,
+the client) and `again` (the commands that messages print as the next step). No command is defined in this file, and no
+command calls sys.exit.
 """
 
 from __future__ import annotations

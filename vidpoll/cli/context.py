@@ -335,6 +335,16 @@ _FLAGS = re.compile(r"(?<!\S)--([\w-]+)(?:[= ](?!--)(.+?))?(?=\s--|\s*$)")
 class Parser(argparse.ArgumentParser):
     """argparse, with one error line instead of the whole usage text."""
 
+    def __init__(self, **options: Any) -> None:
+        self.added: list[argparse.Action] = []
+        """The options and arguments so far, without those of a group."""
+        super().__init__(**options)
+
+    def add_argument(self, *names: str, **options: Any) -> argparse.Action:
+        """Like argparse's; the options are also proposed for misspelt ones."""
+        self.added.append(super().add_argument(*names, **options))
+        return self.added[-1]
+
     def error(self, message: str) -> NoReturn:
         said = f"{self.prog.removeprefix('vidpoll ')}: {message};{self._meant(message)}"
         raise vidpoll.UsageError(f"{said} see {self.prog} --help")
@@ -342,12 +352,13 @@ class Parser(argparse.ArgumentParser):
     def _meant(self, message: str) -> str:
         """The options that may have been meant by unknown ones, or how a field is written."""
         unknown = _FLAGS.findall(message.partition("unrecognized arguments: ")[2])
-        fields = any("NAME=VALUE" in str(each.metavar) for each in self._actions)
+        fields = any("NAME=VALUE" in str(each.metavar) for each in self.added)
         said = ""
-        close = [similar(f"--{name}", self._option_string_actions) for name, _ in unknown]
+        options = [option for each in self.added for option in each.option_strings]
+        close = [similar(f"--{name}", options) for name, _ in unknown]
         if any(close):
-            said = f" did you mean {' or '.join(dict.fromkeys(option for options in close for option in options))}?"
-        meant = [each for each, options in zip(unknown, close, strict=True) if fields and not options]
+            said = f" did you mean {' or '.join(dict.fromkeys(option for found in close for option in found))}?"
+        meant = [each for each, found in zip(unknown, close, strict=True) if fields and not found]
         written = [f"{name.replace('-', '_')}={shell.quote(value) if value else '…'}" for name, value in meant]
         return f"{said} write a field as NAME=VALUE: {' '.join(written)};" if written else said
 

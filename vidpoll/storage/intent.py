@@ -111,4 +111,4 @@ class Intent:
     def _close(self, call: Callable[[Store, int], None]) -> None:
         number = self._number
         if number is not None:
-            self._keeper._try(lambda: call(self._keeper.store, number), owed=True)
+            self._keeper.attempt(lambda: call(self._keeper.store, number), owed=True)

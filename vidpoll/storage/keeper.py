@@ -12,7 +12,7 @@ import logging
 import math
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,7 +22,7 @@ from ..errors import JobNotFound, StoreError, SubmitUnknown, VidpollError
 from ..events import Completed, Event, Failed, GaveUp, Polled, PollFailed, ProgressChanged, StageChanged
 from ..fork_lock import ForkLock
 from ..job import Job
-from ..job_state import JobState, Phase
+from ..job_state import JobState
 from ..model import State
 from ..net.accounts import OpenAccount
 from ..polling.watch import Watch
@@ -32,7 +32,7 @@ from .intent import Intent
 from .job_store import JobStore
 from .kept_watch import KeptWatch
 from .owed import Owed
-from .records import KeptJob, Order, Saved, Submission, WantedFiles
+from .records import Order, Saved, Submission, WantedFiles
 from .store_file import StoreMoved
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class Keeper:
     def close(self) -> None:
         """Store what is not stored yet, and close the store."""
         self._spared = 0.0  # there is no later chance
-        if self._try(lambda: True):
+        if self.attempt(lambda: True):
             self._save(list(self._changed.values()))
         self.store.close()
 
@@ -108,12 +108,12 @@ class Keeper:
 
     def durations(self, account: str) -> Sequence[float]:
         """The durations of the latest completed jobs of an account, in seconds, the latest last."""
-        latest = self._try(lambda: self.store.latest(account, LEARNT), spare=True) or []
+        latest = self.attempt(lambda: self.store.latest(account, LEARNT), spare=True) or []
         return [took for kept in reversed(latest) if (took := kept.job.took) is not None]
 
     def charges(self, account: str) -> Sequence[Charge]:
         """The charges of the latest completed jobs of an account, the latest first."""
-        latest = self._try(lambda: self.store.latest(account, PRICED), spare=True) or []
+        latest = self.attempt(lambda: self.store.latest(account, PRICED), spare=True) or []
         known = [(kept, kept.known) for kept in latest if kept.operation is not None]
         return [
             Charge(kept.operation or "", settings(kept.sent), said.cost.charged, said.cost.unit)
@@ -127,10 +127,10 @@ class Keeper:
         Raises StoreError for a job that a newer vidpoll keeps.
         """
         rows = [(job.ref, records.origin(end), records.facts(job)) for job, end in zip(jobs, accounts, strict=True)]
-        found = self._try(lambda: self.store.enter(rows), owed=True) or {}
+        found = self.attempt(lambda: self.store.enter(rows), owed=True) or {}
         for job in jobs:
             if job.ref in found:
-                _check(found[job.ref])
+                records.check(found[job.ref])
                 job.key = job.key or found[job.ref].key
         known = []
         for job in jobs:
@@ -138,18 +138,18 @@ class Keeper:
             if kept_job is not None and kept_job.ended_at is None and job.final:
                 known.append(job)
             elif kept_job is not None:
-                _catch_up(job, kept_job)
+                records.catch_up(job, kept_job)
         if known:
             self._known(known)
 
     @contextmanager
     def asking(self, job: Job, account: OpenAccount) -> Iterator[None]:
         """Update a job that is polled once from the store. If the job is not kept, only its verdict will be kept."""
-        kept = self._try(lambda: self.store.get(job.ref), spare=True)
+        kept = self.attempt(lambda: self.store.get(job.ref), spare=True)
         if kept is not None:
-            _check(kept)
+            records.check(kept)
             job.key = job.key or kept.key
-            _catch_up(job, kept)
+            records.catch_up(job, kept)
         self._asked[job.ref] = account
         try:
             yield
@@ -165,32 +165,50 @@ class Keeper:
         def end() -> None:
             self.store.told([ref for ref, mine in self.store.end(rows).items() if mine])
 
-        self._try(end, owed=True)
+        self.attempt(end, owed=True)
         events = [(job, job.verdict(job.history[-1].at)) for job in jobs if not job.told]
-        self._told([(job, event) for job, event in events if event is not None], self._end)
+        self.report([(job, event) for job, event in events if event is not None], self.end)
 
     @contextmanager
     def waiting(self, jobs: Sequence[Job]) -> Iterator[None]:
         """Hold the leases of jobs during a wait; at the end, store what is not stored yet."""
-        refs = [job.ref for job in jobs]
         with self._lock:
-            self._waits.update(refs)
+            self._waits.update(job.ref for job in jobs)
         try:
             yield
         finally:
-            with self._lock:
-                self._waits.subtract(refs)
-                done = [job for job in jobs if self._waits[job.ref] <= 0]
-                for job in done:
-                    del self._waits[job.ref]
+            mine = self.leave(jobs)
+            if mine:
+                self.attempt(lambda: self.store.release(mine))
+
+    def serve(self, refs: Sequence[str]) -> None:
+        """Hold the leases of jobs in shards of ours until `leave`. Raises StoreError."""
+        leases = self.store.lease(refs, self.bound + SPARE + RENEWED) if refs else records.Leases()
+        with self._lock:
+            self._waits.update(refs)
+            self._held.update(dict.fromkeys(leases.mine, math.inf))
+
+    def leave(self, jobs: Collection[Job], *, lost: bool = False) -> list[str]:
+        """End a wait for jobs: store what is not stored yet, unless they were lost. Returns the leases that were ours.
+
+        A job for which another wait of this client goes on is left out.
+        """
+        with self._lock:
+            self._waits.subtract(job.ref for job in jobs)
+            done = [job for job in jobs if self._waits[job.ref] <= 0]
+            for job in done:
+                del self._waits[job.ref]
+        if not lost:
             news = {*self._counts, *self._changed}
             self._save([job for job in done if job.ref in news and self.holds(job.ref)])
-            for job in done:
-                self._counts.pop(job.ref, None)
-                self._changed.pop(job.ref, None)
-            mine = [job.ref for job in done if self._held.pop(job.ref, None) is not None]
-            if mine:
-                self._try(lambda: self.store.release(mine))
+        for job in done:
+            self._counts.pop(job.ref, None)
+            self._changed.pop(job.ref, None)
+        return [job.ref for job in done if self._held.pop(job.ref, None) is not None]
+
+    def lose(self, ref: str) -> None:
+        """Drop our lease, because another process has stored the verdict: the job is then updated from the store."""
+        self._held.pop(ref, None)
 
     def watch(self, *args: Any, **options: Any) -> Watch:
         """A `Watch` that polls only while the lease is ours."""
@@ -203,7 +221,7 @@ class Keeper:
 
     def settle(self, call: Callable[[], object]) -> None:
         """Record how a batch's row has ended; if the store fails now, before anything else is written."""
-        self._try(call, owed=True)
+        self.attempt(call, owed=True)
 
     def holds(self, ref: str) -> bool:
         """Whether this client holds the job's lease."""
@@ -216,7 +234,7 @@ class Keeper:
         if self._held.get(job.ref, 0.0) >= needed:
             return True, False
         until = needed + RENEWED
-        leases = self._try(lambda: self.store.lease([job.ref], until - now), spare=True)
+        leases = self.attempt(lambda: self.store.lease([job.ref], until - now), spare=True)
         mine = leases is None or job.ref in leases.mine
         with self._lock:
             if mine:
@@ -227,11 +245,11 @@ class Keeper:
 
     def catch_up(self, job: Job, seen: int) -> tuple[list[Event], int]:
         """Update a job from the store: the events since version `seen`, and the current version."""
-        kept = self._try(lambda: self.store.get(job.ref), spare=True)
+        kept = self.attempt(lambda: self.store.get(job.ref), spare=True)
         if kept is None or kept.version == seen or job.final:
             return [], seen
         before, progress, at = (job.state, job.stage), job.progress, self._clock.time()
-        _catch_up(job, kept)
+        records.catch_up(job, kept)
         verdict = job.verdict(at)
         if verdict is not None:
             return [verdict], kept.version
@@ -259,20 +277,20 @@ class Keeper:
             self._change(job)
         elif isinstance(event, GaveUp) and self.holds(job.ref):
             if isinstance(event.error, JobNotFound) and not job.answers:  # a mistyped reference is not worth keeping
-                self._try(lambda: self.store.drop(job.ref, strange=True))
+                self.attempt(lambda: self.store.drop(job.ref, strange=True))
             self._change(job)
         self.save_due(self._clock.monotonic())
         self._tell(job, event)
 
     def verdicts(self, told: Sequence[tuple[Job, Event]]) -> None:
         """Store verdicts in one transaction, call the hooks for those that are ours to report, then store that."""
-        self._told(told, self._end)
+        self.report(told, self.end)
 
     def deliver(self, job: Job) -> None:
         """Report a stored verdict that was not reported yet."""
         event = job.verdict(job.history[-1].at if job.history else self._clock.time())
         if event is not None:
-            self._told([(job, event)], self._claim)
+            self.report([(job, event)], self.claim)
 
     def save_due(self, now: float) -> float:
         """Store the facts of the changed jobs, at most once a second, all in one transaction.
@@ -285,7 +303,7 @@ class Keeper:
         return max(self._saved_at + EVERY, self._spared) if self._changed else math.inf
 
     def _ours(self, ref: str) -> bool:
-        return self.holds(ref) or not self._try(lambda: self.store.leased(ref), spare=True)
+        return self.holds(ref) or not self.attempt(lambda: self.store.leased(ref), spare=True)
 
     def _change(self, job: Job) -> None:
         """Mark a job's facts for storing; at once if the job is not waited for: there may be no later chance."""
@@ -307,7 +325,7 @@ class Keeper:
             return mine[-1].known
 
         try:
-            kept = self._try(keep, spare=True) if mine else None
+            kept = self.attempt(keep, spare=True) if mine else None
         finally:  # also after Ctrl-C
             self._last = kept or self._last
             if kept is None:  # try these again later
@@ -317,7 +335,7 @@ class Keeper:
     def _row(self, job: Job) -> Saved:
         return Saved(job.ref, records.facts(job), *self._counts.pop(job.ref, (0, 0)))
 
-    def _end(self, jobs: Sequence[Job]) -> Claim:
+    def end(self, jobs: Sequence[Job]) -> Claim:
         """A call that stores verdicts and returns, for each, whether we must report it (None: job not kept)."""
         asked = [(job, account) for job in jobs if (account := self._asked.get(job.ref)) is not None]
         new = [(job.ref, records.origin(account), records.facts(Job(job.ref))) for job, account in asked]
@@ -330,7 +348,7 @@ class Keeper:
 
         return end
 
-    def _claim(self, jobs: Sequence[Job]) -> Claim:
+    def claim(self, jobs: Sequence[Job]) -> Claim:
         """A call that returns, for each stored verdict, whether we must report it."""
         refs = [job.ref for job in jobs]
 
@@ -340,7 +358,7 @@ class Keeper:
 
         return claim
 
-    def _told(self, told: Sequence[tuple[Job, Event]], claim: Callable[[Sequence[Job]], Claim]) -> None:
+    def report(self, told: Sequence[tuple[Job, Event]], claim: Callable[[Sequence[Job]], Claim]) -> None:
         """Report the verdicts that are ours by `claim`, and store that they were reported."""
         mine = self._begin_telling(told)
         if not mine:
@@ -349,7 +367,7 @@ class Keeper:
         later: list[str] = []
         ours: Mapping[str, bool | None] | None = {}
         try:
-            ours = self._try(claim([job for job, _ in mine.values()]), owed=True)
+            ours = self.attempt(claim([job for job, _ in mine.values()]), owed=True)
             for ref, (job, event) in mine.items():
                 if ours is None or ours.get(ref) is not False:
                     (later if self._tell(job, event) else heard).append(ref)
@@ -357,11 +375,11 @@ class Keeper:
         except BaseException:  # Ctrl-C, at any point
             self._keep_heard(heard)
             left = [ref for ref in mine if ref not in heard and ref not in later]
-            self._try(lambda: self.store.untold(left), owed=True)
+            self.attempt(lambda: self.store.untold(left), owed=True)
             raise
         finally:
             if later:
-                self._try(lambda: self.store.later(later), owed=True)
+                self.attempt(lambda: self.store.later(later), owed=True)
             self._telling.difference_update(mine)
 
     def _begin_telling(self, told: Sequence[tuple[Job, Event]]) -> dict[str, tuple[Job, Event]]:
@@ -387,7 +405,7 @@ class Keeper:
             return
         if later:
             self._owed.add(told)
-        if later or not self._try(told, owed=True):
+        if later or not self.attempt(told, owed=True):
             self.heard.update(refs)
 
     def want(self, files: Sequence[WantedFiles]) -> None:
@@ -397,11 +415,11 @@ class Keeper:
             for each in files:
                 self.store.want(records.wanted(each.ref, each.target, each.kinds))
 
-        self._try(want)
+        self.attempt(want)
 
     def unwant(self, files: WantedFiles) -> None:
         """Record that files are no longer wanted: they are saved, or never will be."""
-        self._try(lambda: self.store.unwant(records.wanted(files.ref, files.target, files.kinds)))
+        self.attempt(lambda: self.store.unwant(records.wanted(files.ref, files.target, files.kinds)))
 
     # -- submitting ---------------------------------------------------------------------------------------------------
 
@@ -435,7 +453,7 @@ class Keeper:
 
     # -- a store that does not work -----------------------------------------------------------------------------------
 
-    def _try(self, call: Callable[[], T], *, spare: bool = False, owed: bool = False) -> T | None:
+    def attempt(self, call: Callable[[], T], *, spare: bool = False, owed: bool = False) -> T | None:
         """The result of a call of the store; None and a warning if the store fails.
 
         `spare`: skip the call in the minute after a failure. `owed`: repeat a failed call before anything else is
@@ -492,23 +510,3 @@ class Keeper:
         """Log a message, and raise it as a RuntimeWarning."""
         log.error("%s", message)
         caller_warnings.warn(message, RuntimeWarning)
-
-
-def _check(kept: KeptJob) -> None:
-    """Raise StoreError for a job that a newer vidpoll keeps: its facts cannot be read here, nor overwritten."""
-    if kept.newer:
-        raise StoreError(
-            f"{kept.ref} is kept by a newer vidpoll (record {kept.facts.get('v')}, known: {records.FORMAT}), so "
-            "this version leaves it alone; update vidpoll, or name another store"
-        )
-
-
-def _catch_up(job: Job, kept: KeptJob) -> None:
-    """Update a job from the store, if the store knows more of it than this process."""
-    known = kept.known
-    if not job.final:
-        job.stepped(known)
-    if job.final or known.phase is Phase.NEW:
-        return
-    if kept.ended_at is not None or not job.history or job.history[-1].at < known.history[-1].at:
-        job.restore(known)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import redact
-from ..errors import KINDS, PluginError, VidpollError
+from ..errors import KINDS, PluginError, StoreError, VidpollError
 from ..job import OF_BATCHES, Job
 from ..job_state import NO_STEPS, TABLE, WORDLESS, JobState, Kind, Moment, Phase, Place, Steps
 from ..model import Asset, Cost, Problem, Snapshot, State, as_stage, is_number
@@ -361,6 +361,26 @@ def newer(kept: Mapping[str, Any]) -> bool:
     """Whether a newer vidpoll wrote these facts: only that one can read them, and they are never overwritten."""
     v = kept.get("v", FORMAT)
     return not is_number(v) or v > FORMAT
+
+
+def check(kept: KeptJob) -> None:
+    """Raise StoreError for a job that a newer vidpoll keeps: its facts cannot be read here, nor overwritten."""
+    if kept.newer:
+        raise StoreError(
+            f"{kept.ref} is kept by a newer vidpoll (record {kept.facts.get('v')}, known: {FORMAT}), so "
+            "this version leaves it alone; update vidpoll, or name another store"
+        )
+
+
+def catch_up(job: Job, kept: KeptJob) -> None:
+    """Update a job from the store, if the store knows more of it than this process."""
+    known = kept.known
+    if not job.final:
+        job.stepped(known)
+    if job.final or known.phase is Phase.NEW:
+        return
+    if kept.ended_at is not None or not job.history or job.history[-1].at < known.history[-1].at:
+        job.restore(known)
 
 
 def merged(kept: Mapping[str, Any], fresh: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,8 +7,7 @@ while our shards are certainly ours. Only its deadline, or a provider that denie
 from __future__ import annotations
 
 import logging
-import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import AnswerError, JobNotFound, OutcomeUnknown, UsageError, VidpollError
@@ -20,7 +19,7 @@ from ..plugins import guard
 from ..polling.call import Call
 from ..polling.task import Context, Step
 from . import records
-from .keeper import RENEWED, SPARE, Claim, Keeper
+from .keeper import Claim, Keeper
 from .kept_watch import KeptWatch
 from .records import KeptJob, Saved
 
@@ -136,8 +135,6 @@ class ServedJobs:
         self._heard = heard
         self._waiting: list[tuple[Job, Event]] = []  # verdicts that wait until the store works
 
-    # -- jobs that come and go ----------------------------------------------------------------------------------------
-
     def enter(self, kept: Sequence[KeptJob], timeout: float) -> list[float]:
         """Serve these jobs; return, for each, the Unix second at which it is given up. Raises StoreError.
 
@@ -152,31 +149,8 @@ class ServedJobs:
                 fresh.append(Saved(each.ref, {**each.facts, GIVES_UP: end}))
         if fresh:
             keeper.store.save(fresh)
-        refs = [each.ref for each in kept]
-        leases = keeper.store.lease(refs, keeper.bound + SPARE + RENEWED) if refs else records.Leases()
-        with keeper._lock:
-            keeper._waits.update(refs)
-            keeper._held.update(dict.fromkeys(leases.mine, math.inf))
+        keeper.serve([each.ref for each in kept])
         return ends
-
-    def follow(self, ref: str) -> None:
-        """Drop our lease, because another process has stored the verdict: the job is then updated from the store."""
-        self.keeper._held.pop(ref, None)
-
-    def leave(self, jobs: Collection[Job], *, lost: bool = False) -> None:
-        """Stop serving these jobs. Changes are stored, unless the jobs were lost to another process."""
-        keeper = self.keeper
-        with keeper._lock:
-            keeper._waits.subtract(job.ref for job in jobs)
-            done = [job for job in jobs if keeper._waits[job.ref] <= 0]
-            for job in done:
-                del keeper._waits[job.ref]
-        if not lost:
-            news = {*keeper._counts, *keeper._changed}
-            keeper._save([job for job in done if job.ref in news and keeper.holds(job.ref)])
-        for job in done:
-            for kept in (keeper._counts, keeper._changed, keeper._held):
-                kept.pop(job.ref, None)
 
     # -- telling ------------------------------------------------------------------------------------------------------
 
@@ -201,11 +175,11 @@ class ServedJobs:
         self._waiting += told
         if self.reachable:
             told, self._waiting = self._waiting, []
-            self._tell(told, self.keeper._end)
+            self._tell(told, self.keeper.end)
 
     def deliver(self, told: Sequence[tuple[Job, Event]]) -> None:
         """Report stored verdicts that were not reported yet."""
-        self._tell(told, self.keeper._claim)
+        self._tell(told, self.keeper.claim)
 
     def save_due(self, now: float) -> float:
         """Like `Keeper.save_due`."""
@@ -225,6 +199,6 @@ class ServedJobs:
 
             return call
 
-        self.keeper._told(told, counted)
+        self.keeper.report(told, counted)
         for _, event in told:
             self._heard(event)

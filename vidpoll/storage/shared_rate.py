@@ -30,5 +30,5 @@ class SharedRate:
             wants = wants and self._limiter.rate.blocked(now)
             wanted, rate, told = self._limiter.asks(now, wants=wants)
             store, account = self._keeper.store, self._account
-            block = self._keeper._try(lambda: store.spend(account, wanted, rate, told), spare=True)
+            block = self._keeper.attempt(lambda: store.spend(account, wanted, rate, told), spare=True)
             self._limiter.drawn(block, told, now, wants=wants)

@@ -84,7 +84,7 @@ def test_connections_serve_again(curl: CurlTransport) -> None:
         assert server.connections == 1
 
 
-def test_an_aborted_request_is_shut_within_a_second(curl: CurlTransport) -> None:
+def test_an_aborted_request_is_shut_at_once(curl: CurlTransport) -> None:
     """Nothing comes back, and the server sees its connection end; another request is served meanwhile."""
     gone = threading.Event()
 
@@ -95,11 +95,11 @@ def test_an_aborted_request_is_shut_within_a_second(curl: CurlTransport) -> None
     act = hangs()
     with chaos(type(act)(play)) as server, chaos(OK) as other:
         inbox = queue.Queue[Any]()
-        ticket = curl.begin(wire(f"{server.url}/x", timeout=(9.0, 9.0)), inbox)
+        ticket = curl.begin(wire(f"{server.url}/x", timeout=(60.0, 60.0)), inbox)
         assert outcome(curl, wire(f"{other.url}/x")).status == 200
         curl.abort(ticket)
         assert (ticket.aborted, curl.spare) == (True, 1024)
-        assert gone.wait(1.0)
+        assert gone.wait(10)
         assert inbox.empty()
 
 

@@ -155,7 +155,7 @@ def test_a_long_outage_holds_nobody(free: Postgres, monkeypatch: pytest.MonkeyPa
     for _ in range(20):
         with pytest.raises(StoreError, match="cannot be reached"):
             store.beat()
-    assert time.monotonic() - begun < 1.0
+    assert time.monotonic() - begun < 20 * database.PATIENCE
     free.start()
     store.beat()
     assert store._failing_since is None

@@ -611,12 +611,12 @@ class Terminal:
 
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
-    def read_until(self, pattern: str | None, seconds: float = 60.0) -> None:
-        """Read until something stands on the screen; None: until the process ends."""
+    def read_until(self, pattern: str | None, seconds: float = 60.0, since: int = 0) -> None:
+        """Read until something stands in what came after `since` bytes; None: until the process ends."""
         import select
 
         end = time.monotonic() + seconds
-        while pattern is None or not re.search(pattern, self.data.decode("utf-8", "replace")):
+        while pattern is None or not re.search(pattern, self.data[since:].decode("utf-8", "replace")):
             assert time.monotonic() < end, self.data.decode("utf-8", "replace")[-2000:]
             if select.select([self.master], [], [], 0.1)[0]:
                 try:
@@ -681,9 +681,9 @@ def test_many_jobs_on_a_terminal_that_is_resized(tmp_path: Path) -> None:
     with Terminal([sys.executable, "-c", MANY], 100, 20, tmp_path) as terminal:
         terminal.read_until("0 of 40 jobs ended[^\n]*; [^\n]*not shown")
         terminal.resize(70, 12)
-        time.sleep(0.8)
+        terminal.read_until(r"\x1b\[\?7l[^\n]*(\n[^\n]*){10}\x1b\[\?7h", since=len(terminal.data))
         terminal.resize(50, 12)
-        time.sleep(0.8)
+        terminal.read_until(r"\d\d:\d\d:\d\d[^\n]*magicoal:[^\n]* (running|\w+ \d+ %)", since=len(terminal.data))
         terminal.resize(120, 30)
         terminal.read_until(None)
         assert terminal.close() == 0
