@@ -205,6 +205,28 @@ def test_plugins_that_do_not_load(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     assert "uninstall one of them" in out[-2]
 
 
+def test_a_hook_that_is_never_called_is_a_trouble(shell: Shell) -> None:
+    """Nothing else would say why no hook fires."""
+
+    class Unmarked:
+        name = "night"
+
+        @vidpoll.hookimpl
+        def vidpoll_compleated(self) -> None:
+            """No hook has this name."""
+
+        def vidpoll_failed(self) -> None:
+            """It is not marked."""
+
+    code, out, _ = shell("doctor", plugins=(Unmarked(),))
+    assert code == 1
+    assert [line for line in out if line.startswith("TROUBLE")] == [
+        "TROUBLE  plugins            night: vidpoll_failed is not called: mark it with @vidpoll.hookimpl",
+        "TROUBLE  plugins            night: there is no hook vidpoll_compleated; did you mean vidpoll_completed?",
+    ]
+    assert out[-1] == "2 troubles found"
+
+
 def test_a_transport_that_is_not_there(run: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is one line, and the account is not asked by another one."""
     monkeypatch.setenv("VIDPOLL_TRANSPORT", "curl")

@@ -201,6 +201,8 @@ def _plugins(client: vidpoll.Client) -> Checks:
         if report.problem:
             step = f"update or uninstall {report.distribution}, or switch it off with VIDPOLL_DISABLE={report.name}"
             yield Check("plugins", f"{report.name} ({report.distribution}) is skipped: {report.problem}; {step}", True)
+        for line in report.never_called:
+            yield Check("plugins", line.removeprefix("plugin "), True)
     yield Check("plugins", f"{_listed([each for each in reports if not each.problem])}; {counted(found, 'provider')}")
 
 
