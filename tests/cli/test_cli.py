@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import json
 import os
@@ -30,6 +31,7 @@ from shell import Shell, Terminal
 import vidpoll
 from vidpoll import declare
 from vidpoll.cli import COMMANDS, main
+from vidpoll.cli.context import accounts_of, header
 from vidpoll.cli.versions import versions
 
 
@@ -290,6 +292,11 @@ WRONG = {
     "wait acme:j1 --store :memory:": "--store must be a file or a URL, got ':memory:'; to keep nothing use --no-store",
     "wait acme:j1 --header X=NOT_SET": "--header X=…: the environment variable NOT_SET must be set",
     "wait acme:j1 --header X=Secret1": "--header X=…: the text after = must be the name of a",
+    "wait acme:j1 --header acne:X=HOME": "--header acne:X=HOME: there is no account 'acne'; did you mean 'acme'?",
+    "wait acme:j1 --header mine:X=HOME": (
+        "--header mine:X=HOME: there is no account 'mine'; write the name of a provider or of an --account"
+    ),
+    "wait acme:j1 --account mine=acne": "no provider 'acne': did you mean 'acme'?",
     "wait acme:j1 --header X": "wait: argument --header: 'X' is not NAME=VARIABLE",
     "wait acme:j1 other:j2 --header X=HOME": (
         "--header X=HOME applies to one account, but this call uses several: acme, other"
@@ -320,6 +327,21 @@ def test_wrong_use(shell: Shell, line: str) -> None:
         assert err[0].startswith(f"vidpoll: {WRONG[line]}")
     else:
         assert (err, out[0]) == ([], "usage: vidpoll COMMAND [options]")
+
+
+def test_a_header_is_of_an_account_that_exists(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of a sheet may name one that the command line does not; `resume` also knows those of the store."""
+    monkeypatch.setenv("FRONT", "Basic eDp5")
+    args = argparse.Namespace(header=[header("studio:X-Front=FRONT")])
+    assert accounts_of(["acme"], args, {})["studio"].headers == {"X-Front": "Basic eDp5"}
+    store = ("--store", "kept.sqlite3")
+    shell("submit", "studio", "clip", "prompt=x", "--account", "studio=acme", *store, script=[{"id": "j1"}])
+    assert shell("resume", *store, "--header", "studio:X-Front=FRONT", script=[DONE])[0] == 0
+    code, _, err = shell("resume", *store, "--header", "studoi:X-Front=FRONT")
+    assert (code, err) == (
+        2,
+        ["vidpoll: --header studoi:X-Front=FRONT: there is no account 'studoi'; did you mean 'studio'?"],
+    )
 
 
 def test_a_missing_key_names_its_variable(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,10 +57,13 @@ class Context:
         `given` are accounts in addition to those of the options. `within` limits the patience to that many seconds.
         `keep=False` leaves the store out. If the default store cannot be used, the command prints a warning and works
         without it. A store that the user named raises UsageError instead; with `must_keep` both raise StoreError.
-        Raises UsageError if `--base-url` or a `--header` would apply to several accounts.
+        Raises UsageError if `--base-url` or a `--header` would apply to several accounts, and what `check_named` raises
+        (with `given`, the caller checks the names of its options).
         """
         options: dict[str, Any] = {"clock": self.clock} if heart is None else {"clock": heart, "plugins": [heart]}
-        options["accounts"] = accounts_of(sorted(set(accounts)), args, given or {})
+        accounts = sorted(set(accounts))
+        options["accounts"] = accounts_of(accounts, args, given or {})
+        named = accounts if given is None else None
         patience = getattr(args, "patience", None)
         if patience is not None or within is not None:
             options["patience"] = max(0.001, min(each for each in (patience or PATIENCE, within) if each is not None))
@@ -76,7 +79,7 @@ class Context:
             try:
                 client = self.client_factory(store=store, **options)
                 args.opened = True
-                return self._displayed(client, heart)
+                return self._ready(client, args, named, heart)
             except vidpoll.StoreError as error:
                 if must_keep:
                     raise
@@ -87,10 +90,18 @@ class Context:
                     "another store, --no-store avoids this warning)"
                 )
                 args.no_store = True
-        return self._displayed(self.client_factory(**options), heart)
+        return self._ready(self.client_factory(**options), args, named, heart)
 
-    def _displayed(self, client: vidpoll.Client, heart: Heart | None) -> vidpoll.Client:
-        """Add a plugin's display, which replaces the heartbeat on a terminal."""
+    def _ready(
+        self, client: vidpoll.Client, args: Arguments | None, named: Sequence[str] | None, heart: Heart | None
+    ) -> vidpoll.Client:
+        """Check the names in the options, and add a plugin's display, which replaces the heartbeat on a terminal."""
+        try:
+            if named is not None:
+                check_named(client, args, named)
+        except vidpoll.VidpollError:
+            client.close()
+            raise
         if heart is not None and self.out.terminal:
             heart.displayed = client.add_display()
         return client
@@ -163,13 +174,32 @@ def accounts_of(
         return found
     for name in names:
         own = found.get(name, vidpoll.Account(name))
-        found[name] = replace(
-            own,
-            base_url=base_url or own.base_url,
-            headers={**own.headers, **{each.name: each.value for each in headers if each.account in (None, name)}},
-            **flags,
-        )
+        found[name] = replace(own, base_url=base_url or own.base_url, **flags)
+    for header in headers:
+        for name in names if header.account is None else [header.account]:  # rows of a sheet may name more accounts
+            own = found.get(name, vidpoll.Account(name))
+            found[name] = replace(own, headers={**own.headers, header.name: header.value})
     return found
+
+
+def check_named(client: vidpoll.Client, args: Arguments | None, names: Iterable[str]) -> None:
+    """Check the names in options; `names` are the accounts that the call uses.
+
+    Raises UnknownProvider for an `--account` whose provider does not exist, UsageError for a `--header` whose account
+    does not exist.
+    """
+    own = dict(getattr(args, "account", None) or ())
+    providers = {name for report in client.plugins for name in report.providers}
+    for account in own.values():
+        if account.provider not in providers:
+            client.provider(account.provider)
+    known = {*providers, *own, *names}
+    for header in getattr(args, "header", None) or ():
+        if header.account is not None and header.account not in known:
+            close = similar(header.account, known)
+            or_own = " or of an --account" if hasattr(args, "account") else ""
+            way = f"did you mean {close[0]!r}?" if close else f"write the name of a provider{or_own}"
+            raise vidpoll.UsageError(f"--header {header}: there is no account {header.account!r}; {way}")
 
 
 class Header(NamedTuple):
