@@ -12,6 +12,16 @@ from .similar import similar
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
+PLAIN = "write a plain def; to run a coroutine from it, call asyncio.run_coroutine_threadsafe(coroutine, loop)"
+"""The way out for a function that is async."""
+
+
+def is_async(function: object) -> bool:
+    """Whether a call of a function, or of an object, gives a coroutine or an async generator, which does nothing."""
+    called = (function, getattr(function, "__call__", None))  # noqa: B004 - an object may have an async one
+    return any(inspect.iscoroutinefunction(each) or inspect.isasyncgenfunction(each) for each in called)
+
+
 def check_implementation(who: str, function: Callable[..., object], spec: Callable[..., object]) -> None:
     """Raise PluginError unless `function` can be called as the hook `spec`: `who` is its name, for the message.
 
@@ -20,11 +30,8 @@ def check_implementation(who: str, function: Callable[..., object], spec: Callab
     """
     takes = inspect.signature(spec).parameters
     listed = ", ".join(takes)
-    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
-        raise PluginError(
-            f"{who} is async, but a hook is called without await: write a plain def; to run a coroutine from it, call "
-            "asyncio.run_coroutine_threadsafe(coroutine, loop)"
-        )
+    if is_async(function):
+        raise PluginError(f"{who} is async, but a hook is called without await: {PLAIN}")
     if inspect.ismethod(function):
         first = next(iter(inspect.signature(function.__func__).parameters), None)
         if first is None or first in takes:

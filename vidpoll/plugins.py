@@ -343,19 +343,19 @@ class Plugins:
         if broken:
             report = broken[0]
             raise UnknownProvider(f"the plugin {name} ({report.distribution}) is broken: {report.problem}")
-        shown = redact.text(name, limit=60)
+        shown = redact.quoted(name, 60)
         close = similar(name, self.names, 3)
         meant = f"did you mean {' or '.join(map(repr, close))}? " if close else ""
         skipped = "".join(f"; the plugin {report.name} is broken: {report.problem}" for report in self.problems)
         names = ", ".join(self.names)
         if not self._discover:
             known = f"with discover=False {f'only these are known: {names}' if names else 'none is known'}{skipped}"
-            raise UnknownProvider(f"no provider {shown!r}: {meant}{known}")
+            raise UnknownProvider(f"no provider {shown}: {meant}{known}")
         installed = f"installed: {names}" if names else "none is installed"
         pack = any(report.distribution == PACK for report in self.reports)
         more = [] if pack else [f"install {'more with' if names else 'some with'} {from_clone(PACK)}"]
         more += [] if close else [NEW_PLUGIN]
-        raise UnknownProvider("; ".join([f"no provider {shown!r}: {meant}{installed}{skipped}", *more]))
+        raise UnknownProvider("; ".join([f"no provider {shown}: {meant}{installed}{skipped}", *more]))
 
     def named(self, hook: str, name: str) -> list[str]:
         """Load the entry point of that hook and name, discovered or not. Returns the names of all that hook's ones."""

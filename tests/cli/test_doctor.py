@@ -107,7 +107,10 @@ def test_all_is_well_and_nothing_is_sent(shell: Shell, run: Doctor) -> None:
         ({"ACME_API_KEY": f" {KEY}"}, [("acme", "ACME_API_KEY has spaces around it")]),
         ({"ACME_API_KEY": f"'{KEY}'"}, [("acme", "ACME_API_KEY has quotation marks around it")]),
         ({"ACME_API_KEY": f"{KEY}\u200b"}, [("acme", "contains a character that no key can contain")]),
-        ({"ACME_BASE_URL": "acme"}, [("acme", "'[redacted]' is not a base URL; set ACME_BASE_URL")]),
+        (
+            {"ACME_BASE_URL": "acme"},
+            [("acme", "'[redacted]' is not a base URL: it must begin with https:// (or http://); set ACME_BASE_URL")],
+        ),
         ({"ACME_BASE_URL": "http://acme.example"}, [("acme", "the key would travel unencrypted")]),
     ],
 )

@@ -115,9 +115,12 @@ class Context:
         for ref in refs:
             if ":" in ref:
                 continue
+            name, _, rest = ref.partition("/")
             with self.client() as client:
-                if any(ref in report.providers for report in client.plugins):
-                    raise vidpoll.BadReference(f"{ref} is a provider: write {ref}:ID, with the id of the job")
+                if any(name in report.providers for report in client.plugins):
+                    way = f"write {name}:{rest}" if rest else f"write {ref}:ID, with the id of the job"
+                    said = f"{redact.quoted(ref)} is not a reference" if rest else f"{ref} is a provider"
+                    raise vidpoll.BadReference(f"{said}: {way}")
         return [vidpoll.Job(ref) for ref in dict.fromkeys(refs)]
 
 
@@ -258,11 +261,15 @@ def account(text: str) -> tuple[str, vidpoll.Account]:
 
 def own_account(name: str, provider: str, base_url: str | None) -> vidpoll.Account:
     """An account of the command line: its key is in <NAME>_API_KEY if that is set, else in the provider's variable."""
-    variable = f"{re.sub('[^A-Za-z0-9]', '_', name).upper()}_API_KEY"
-    key = os.environ.get(variable)
+    key = os.environ.get(key_variable(name))
     if name == provider or not key:
         return vidpoll.Account(provider, base_url=base_url)
     return vidpoll.Account(provider, base_url=base_url, key=key)
+
+
+def key_variable(account: str) -> str:
+    """The environment variable for the key of an account of the command line."""
+    return f"{re.sub('[^A-Za-z0-9]', '_', account).upper()}_API_KEY"
 
 
 def store_of(args: Arguments | None) -> Path | str | None:
@@ -464,14 +471,15 @@ def bounded(parser: argparse.ArgumentParser, default: float = 60.0) -> None:
 
 def store(parser: argparse.ArgumentParser) -> None:
     """The options for where jobs are kept."""
-    parser.add_argument(
+    one = parser.add_mutually_exclusive_group()
+    one.add_argument(
         "--store",
         type=store_name,
         metavar="FILE",
         help="where jobs are kept: a file, or a database's URL (default: VIDPOLL_STORE, else a file in this user's "
         "data folder)",
     )
-    parser.add_argument("--no-store", action="store_true", help="keep nothing on disk")
+    one.add_argument("--no-store", action="store_true", help="keep nothing on disk")
 
 
 def as_json(parser: argparse.ArgumentParser) -> None:
