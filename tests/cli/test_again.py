@@ -211,6 +211,15 @@ def test_what_cannot_be_had_again_can_be_left_out(shell: Shell) -> None:
     assert shell("resume", *store)[1] == ["nothing is left to wait for"]
 
 
+def test_resume_says_how_another_base_url_is_used(shell: Shell) -> None:
+    """It polls each job where the store says, so there is nothing to set in this command."""
+    own, store = ("--account", "own=acme@https://a.example"), ("--store", "s.sqlite3")
+    shell("submit", "own", "clip", "prompt=x", *own, *store, script=[SUBMITTED])
+    there = ("--base-url", "https://a.example", "--patience", "20", "--quiet")
+    [said] = shell("resume", *store, *there, script=[ConnectionRefusedError()])[2]
+    assert "was https://a.example (set --base-url of `vidpoll wait REF` to change it). --patience S" in said
+
+
 def test_a_job_that_was_run_again(shell: Shell) -> None:
     """A kept failure, and a provider that says "done": both are told, and the two lines bring the new verdict."""
     store = ("--store", "s.sqlite3")
