@@ -837,14 +837,14 @@ def test_simulators_and_commands_of_plugins() -> None:
 
         @vidpoll.hookimpl
         def vidpoll_commands(self, register: Any) -> None:
-            raise ValueError("boom")
+            raise SystemExit(3)
 
     registered: list[Any] = []
     plugins = Plugins([Brings()], discover=False)
     assert plugins.simulators() == {"acme": "vidpoll_acme.simulator:Face"}
     broken = Plugins([Brings(), Breaks()], discover=False)
     assert broken.commands(lambda *args: registered.append(args[0])) == [
-        "plugin breaks, vidpoll_commands: ValueError: boom"
+        "plugin breaks, vidpoll_commands: SystemExit: 3"
     ]
     assert registered == ["report"]
     with pytest.raises(vidpoll.PluginError, match="plugin breaks, vidpoll_simulators: ValueError: boom"):

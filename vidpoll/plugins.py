@@ -461,7 +461,9 @@ class Plugins:
             self._traced(impl, "vidpoll_commands")
             try:
                 impl.function(register)
-            except Exception as error:  # noqa: BLE001 - one plugin's command must not break the command line
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # noqa: BLE001 - one plugin's command must not break the command line
                 wrong.append(f"plugin {impl.plugin_name}, vidpoll_commands: {_said(error)}")
         return wrong
 

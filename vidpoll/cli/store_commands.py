@@ -24,7 +24,6 @@ from .context import (
     Context,
     as_json,
     base_url,
-    check_named,
     is_there,
     reaching,
     shown,
@@ -34,6 +33,7 @@ from .context import (
 )
 from .deadline import Deadline
 from .lost_submits import by_address, show, submit_name
+from .named_accounts import check_named
 from .output import COMPLETED, INTERRUPTED, UNKNOWN, counted, first_that_applies, iso, job_object, status_line
 from .trusted import Trusted, stored_account
 from .waiting import Wait, keep_transcript, prepared, waiting_options
