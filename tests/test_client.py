@@ -5,6 +5,8 @@ from __future__ import annotations
 import pickle
 import threading
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +18,15 @@ from vidpoll.faults import NoAnswer
 NOT_FOUND = (404, {"error": "no such job"})
 UNSENT = ConnectionRefusedError()
 RESET = ConnectionResetError()
+
+
+async def awaited(event: Any) -> None:
+    """Nothing would await it."""
+
+
+class Awaited:
+    async def __call__(self, event: Any) -> None:
+        """Nor this."""
 
 
 # -- the call is wrong: nothing is sent -------------------------------------------------------------------------------
@@ -40,6 +51,15 @@ RESET = ConnectionResetError()
         (lambda c: c.wait(REF, pacing=5), vidpoll.UsageError, "vidpoll.Fixed"),
         (lambda c: c.wait(REF, stop=True), vidpoll.UsageError, "threading.Event"),
         (lambda c: c.wait(REF, on_event="print"), vidpoll.UsageError, "on_event='print'"),
+        (
+            lambda c: c.wait(REF, on_event=awaited),
+            vidpoll.UsageError,
+            "on_event=.*: it is async, .*: write a plain def;",
+        ),
+        (lambda c: c.watch(REF, on_event=partial(awaited)), vidpoll.UsageError, "on_event=.*: it is async"),
+        (lambda c: c.as_completed([REF], on_event=Awaited()), vidpoll.UsageError, "on_event=.*: it is async"),
+        (lambda c: c.download(REF, "x", on_progress=awaited), vidpoll.UsageError, "on_progress=.*: it is async"),
+        (lambda c: c.batch([], on_event=awaited), vidpoll.UsageError, "on_event=.*: it is async"),
         (lambda c: c.watch("j1"), vidpoll.BadReference, "write ACCOUNT:ID"),
         (lambda c: c.as_completed([REF, "j2"]), vidpoll.BadReference, "write ACCOUNT:ID"),
         (lambda c: c.as_completed([REF, "nope:j2"]), vidpoll.UnknownProvider, "accounts of this client: acme"),
@@ -61,6 +81,12 @@ def test_a_wrong_call_is_told_before_anything_is_sent(call: Any, error: type[Exc
     with pytest.raises(error, match=says):
         call(t.client)
     assert t.requests == []
+
+
+def test_an_async_function_for_metrics_is_refused(tmp_path: Path) -> None:
+    """Before `serve` takes a shard."""
+    with pytest.raises(vidpoll.UsageError, match=r"on_metrics=.*: it is async"):
+        talk([], store=tmp_path / "s.sqlite3").client.serve(on_metrics=awaited)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -108,6 +134,9 @@ def test_the_key_and_the_base_url_come_from_the_environment(monkeypatch: pytest.
         {"pacing": "slow"},
         {"store": ":memory:"},
         {"accounts": {"acme": "sk-1"}},
+        {"accounts": {"acme": vidpoll.Account("acme", key=5)}},
+        {"accounts": {"acme": vidpoll.Account("acme", key=b"sk-1")}},
+        {"accounts": {"acme": vidpoll.Account("acme", key=awaited)}},
         {"accounts": {"a b": vidpoll.Account("acme")}},
     ],
 )
@@ -620,7 +649,7 @@ def test_the_providers_and_plugins_of_a_client_can_be_looked_at() -> None:
 @pytest.mark.parametrize(
     ("answer", "step"),
     [
-        ((401, {"error": "bad key"}), "Check the key (ACME_API_KEY)"),
+        ((401, {"error": "bad key"}), "Check the key (accounts={'acme': vidpoll.Account('acme', key=…)})"),
         ((402, {"error": "no credits"}), "See what is left: vidpoll quota acme"),
         ((404, {"error": "no route"}), "The base URL was https://api.acme.example/v1 (set ACME_BASE_URL to change it)"),
     ],
@@ -637,10 +666,11 @@ def test_a_refusal_names_the_next_step(answer: Any, step: str) -> None:
         assert str(caught.value).endswith(step)
 
 
-def test_alternative_keys_are_named_as_such() -> None:
+def test_alternative_keys_are_named_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody goes looking for three variables where one is enough."""
+    monkeypatch.setenv("DUO_KEY", KEY)
     auth = vidpoll.AnyOf(vidpoll.Bearer("DUO_KEY"), vidpoll.Basic("DUO_ID", "DUO_SECRET"))
-    t = talk([(401, {"error": "bad key"})], provider=replace(ACME, auth=auth))
+    t = talk([(401, {"error": "bad key"})], provider=replace(ACME, auth=auth), accounts={})
     with pytest.raises(vidpoll.ProviderError, match=r"Check the key \(DUO_KEY, or DUO_ID and DUO_SECRET\)$"):
         t.client.quota("acme")
 

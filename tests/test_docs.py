@@ -16,6 +16,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from functools import partial
+from importlib import metadata
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -83,6 +84,23 @@ def anchor(name: str, spec: Any) -> str:
 def test_hooks_page() -> None:
     """Every hook has a heading with its exact signature, its whole protocol, and an example."""
     assert page("hooks.md") == hooks_page(), WRITE
+
+
+def test_the_hook_of_the_page_can_be_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its two files belong together: the entry point names the module, which is packaged and has a marked hook."""
+    files = files_of(page("hooks.md"))
+    (tmp_path / "night_hook.py").write_text(files["night_hook.py"], encoding="utf-8")
+    (entry,) = re.findall(r'\[project.entry-points.vidpoll\]\n(\w+) = "(\w+)"', files["pyproject.toml"])
+    (module,) = re.findall(r'\[tool.setuptools\]\npy-modules = \["(\w+)"\]', files["pyproject.toml"])
+    assert (entry, module) == (("night", "night_hook"), "night_hook")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(metadata, "entry_points", lambda group: [metadata.EntryPoint(*entry, group)])
+    (report,) = Plugins().reports
+    assert (report.name, report.hooks, report.problem) == ("night", ("vidpoll_completed",), None)
+    sys.modules.pop("night_hook").vidpoll_completed(vidpoll.Job("acme:j1"), None)
+    assert capsys.readouterr().err == "done: acme:j1\n"
 
 
 @pytest.mark.parametrize(("name", "spec"), HOOKS)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import logging
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -85,7 +88,7 @@ def providing(what: Any) -> object:
     class Junk:
         @vidpoll.hookimpl
         def vidpoll_providers(self) -> Any:
-            if isinstance(what, Exception):
+            if isinstance(what, BaseException):
                 raise what
             return what
 
@@ -117,9 +120,11 @@ def test_discover_false_takes_no_installed_plugin(installed: Any) -> None:
     assert Plugins(discover=True).providers == {"acme": ACME}
 
 
-@pytest.mark.parametrize("error", [ImportError("no module named x"), SyntaxError("bad"), RuntimeError("boom")])
+@pytest.mark.parametrize(
+    "error", [ImportError("no module named x"), SyntaxError("bad"), RuntimeError("boom"), SystemExit(3)]
+)
 def test_a_plugin_that_does_not_import_is_reported_and_skipped(
-    installed: Any, error: Exception, caplog: pytest.LogCaptureFixture
+    installed: Any, error: BaseException, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The others still work, and the log names the culprit."""
     installed(("broken", error), ("acme", Plugin(ACME)))
@@ -139,6 +144,7 @@ def test_a_plugin_that_does_not_import_is_reported_and_skipped(
         ("acme", "vidpoll_providers must give Providers, got str"),
         (5, "TypeError"),
         (ValueError("boom"), "ValueError: boom"),
+        (SystemExit(3), "SystemExit: 3"),
         ([ACME, None], "vidpoll_providers must give Providers, got NoneType"),
     ],
 )
@@ -148,6 +154,14 @@ def test_a_plugin_that_yields_junk_is_unregistered(installed: Any, what: Any, sa
     plugins = Plugins()
     assert says in str(plugins.problems[0].problem)
     assert (plugins.providers, plugins.manager.get_plugins()) == ({}, set())
+
+
+@pytest.mark.parametrize("thing", [KeyboardInterrupt(), providing(KeyboardInterrupt())])
+def test_ctrl_c_while_plugins_load_is_not_a_problem_of_a_plugin(installed: Any, thing: object) -> None:
+    """It ends the program."""
+    installed(("acme", thing))
+    with pytest.raises(KeyboardInterrupt):
+        Plugins()
 
 
 def test_a_hook_with_unknown_arguments_is_a_problem(installed: Any) -> None:
@@ -319,6 +333,85 @@ def test_a_provider_by_need_can_be_switched_off(site: Callable[..., None], monke
         with pytest.raises(vidpoll.UnknownProvider, match="the plugin one is switched off"):
             client.provider("one")
     assert tried() == ["try_two"]
+
+
+# -- hooks that are never called --------------------------------------------------------------------------------------
+
+CHAT = """
+import vidpoll
+
+class Chat:
+    @vidpoll.hookimpl
+    def vidpoll_completed(self, job):
+        pass
+"""
+TAKES = "night.vidpoll_completed takes job, event"
+NOTHING = "no function in the module try_night is marked with @vidpoll.hookimpl"
+CLASS = f"{NOTHING}; it has the class Chat"
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "says"),
+    [
+        ("", "", NOTHING),
+        (
+            CHAT,
+            "",
+            f'{CLASS}: add chat = Chat() to it, and name that object (night = "try_night:chat")',
+        ),
+        (f"{CHAT}\nsay = Chat()", "", f'{NOTHING}; it has the object say: name that (night = "try_night:say")'),
+        (
+            CHAT,
+            ":Chat",
+            f"{TAKES}; it has no 'self'; if it is a method, name an instance of its class",
+        ),
+        ("from acme_provider import ACME", ":ACME", "no function of its Provider is marked with @vidpoll.hookimpl"),
+        (
+            "def vidpoll_complete(job): pass",
+            "",
+            "vidpoll_complete is not called: mark it with @vidpoll.hookimpl and name it vidpoll_completed",
+        ),
+    ],
+)
+def test_an_installed_plugin_without_a_marked_function(
+    site: Callable[..., None], source: str, name: str, says: str
+) -> None:
+    """It is skipped, a warning says so, and what would be called is named."""
+    site("try-night", {"night": f"try_night{name}"}, try_night=source)
+    warned = pytest.warns(UserWarning, match=f"^plugin night: {re.escape(says)}$")
+    with nullcontext() if name == ":Chat" else warned:
+        plugins = Plugins()
+    assert [(each.name, each.problem) for each in plugins.problems] == [("night", f"PluginError: {says}")]
+
+
+def test_a_passed_module_whose_class_has_the_hooks(site: Callable[..., None]) -> None:
+    """The error says what to pass."""
+    site("try-night", {}, try_night=CHAT)
+    with pytest.raises(vidpoll.UsageError, match=r"@vidpoll.hookimpl; pass try_night.Chat\(\)$"):
+        Plugins([importlib.import_module("try_night")])
+
+
+def test_functions_that_are_never_called_are_in_the_report(installed: Any) -> None:
+    """Those of the plugin, and those of the notifiers that it makes."""
+
+    class Noted:
+        name = "noted"
+
+        @vidpoll.hookimpl
+        def vidpoll_notifiers(self) -> Any:
+            return [Misspelt()]
+
+        def vidpoll_failed(self, job: Any) -> None:
+            """Never called."""
+
+    installed(("noted", Noted()))
+    with pytest.warns(UserWarning, match="plugin noted") as warned:
+        (report,) = Plugins().reports
+    assert report.problem is None
+    assert list(report.never_called) == [str(each.message) for each in warned] == [
+        "plugin noted: vidpoll_failed is not called: mark it with @vidpoll.hookimpl",
+        "plugin noted-notifier: there is no hook vidpoll_complete; did you mean vidpoll_completed?",
+    ]  # fmt: skip
 
 
 # -- duplicates -------------------------------------------------------------------------------------------------------
@@ -744,14 +837,14 @@ def test_simulators_and_commands_of_plugins() -> None:
 
         @vidpoll.hookimpl
         def vidpoll_commands(self, register: Any) -> None:
-            raise ValueError("boom")
+            raise SystemExit(3)
 
     registered: list[Any] = []
     plugins = Plugins([Brings()], discover=False)
     assert plugins.simulators() == {"acme": "vidpoll_acme.simulator:Face"}
     broken = Plugins([Brings(), Breaks()], discover=False)
     assert broken.commands(lambda *args: registered.append(args[0])) == [
-        "plugin breaks, vidpoll_commands: ValueError: boom"
+        "plugin breaks, vidpoll_commands: SystemExit: 3"
     ]
     assert registered == ["report"]
     with pytest.raises(vidpoll.PluginError, match="plugin breaks, vidpoll_simulators: ValueError: boom"):

@@ -13,9 +13,11 @@ from . import named
 from .errors import BadReference, UsageError
 from .folder_check import check_folder
 from .following import Saving
+from .hook_check import PLAIN, is_async
 from .job import OF_BATCHES, Job
 from .model import check_account_name, is_number
 from .net.accounts import Account
+from .net.keys import FromEnvironment
 from .net.threaded import Threaded
 from .number_check import check_number, is_whole
 from .pacing.schedules import Schedule
@@ -63,9 +65,19 @@ def check_accounts(accounts: Mapping[str, Account]) -> dict[str, Account]:
         check_account_name(name)
         if not isinstance(account, Account):
             raise UsageError(f"accounts[{name!r}]: must be a vidpoll.Account, got {type(account).__name__}")
+        _check_secret(f"accounts[{name!r}]: key", account.key)
         must = f"a whole number from 1 to {PARTS}"
         check_number(f"accounts[{name!r}]: parts", must, account.parts, lambda value: whole(value) and value <= PARTS)
     return dict(accounts)
+
+
+def _check_secret(name: str, key: object) -> None:
+    """The key of an account; it is not shown."""
+    if is_async(key):
+        raise UsageError(f"{name}: the function is async, but it is called without await: write a plain def")
+    if not (key is None or callable(key) or isinstance(key, (str, Mapping, FromEnvironment))):
+        must = "text, a dict from variable to text, a function that returns either, or None (no key)"
+        raise UsageError(f"{name}: must be {must}, got {type(key).__name__}")
 
 
 def check_http_timeout(http_timeout: Any) -> tuple[float, float]:
@@ -197,8 +209,15 @@ def check_waiting(timeout: object, stop: object, on_event: object) -> None:
     check_timeout(timeout)
     if stop is not None and not callable(getattr(stop, "is_set", None)):
         raise UsageError(f"stop={stop!r}: must be a threading.Event")
-    if on_event is not None and not callable(on_event):
-        raise UsageError(f"on_event={on_event!r}: must be a function that takes one event")
+    check_callback("on_event", on_event)
+
+
+def check_callback(name: str, function: object, takes: str = "one event") -> None:
+    """A function, or None."""
+    if function is not None and not callable(function):
+        raise UsageError(f"{name}={function!r}: must be a function that takes {takes}")
+    if is_async(function):
+        raise UsageError(f"{name}={function!r}: it is async, but it is called without await: {PLAIN}")
 
 
 def check_file(path: object) -> Path:
@@ -264,6 +283,5 @@ def check_download(target: str | Path, kinds: object, timeout: object, max_bytes
     check_timeout(timeout)
     if max_bytes is not None:
         check_number("max_bytes", "a whole number of bytes (1 or more) or None (no limit)", max_bytes, whole)
-    if on_progress is not None and not callable(on_progress):
-        raise UsageError(f"on_progress={on_progress!r}: must be a function that takes one event")
+    check_callback("on_progress", on_progress)
     return place

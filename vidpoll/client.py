@@ -242,6 +242,7 @@ class Client(ClientBase):
         if isinstance(keeper, NoKeeper):
             raise UsageError("serve needs a store, which holds the jobs: make the client with Client(store=…)")
         arguments.check_waiting(None, stop, on_event)
+        arguments.check_callback("on_metrics", on_metrics, "Metrics")
         names = arguments.serving(accounts, capacity, seconds, timeout)
         options = Options(names, capacity, seconds, stop, on_event, on_metrics, timeout)
         with self._alone():
@@ -380,6 +381,7 @@ class Client(ClientBase):
         Nothing is submitted before the Batch is iterated; a second run resumes the batch. Needs a store. Raises
         BatchInvalid with every problem of the rows, UsageError for wrong arguments.
         """
+        arguments.check_waiting(None, stop, on_event)
         from .batch.opening import Options, host, open_batch
 
         arguments.check_waiting(None, stop, on_event)

@@ -5,9 +5,10 @@ entry-point group `vidpoll`, or you pass it: `Client(plugins=[thing])`. All hook
 `watch`, `as_completed`, `step`, `poll` or `download`, one at a time, in pluggy's order (last registered first,
 `tryfirst` and `trylast` honoured), so an implementation needs no lock. Parameters are matched by name; leave out those
 that you do not need. A marked function with a wrong hook name is never called, and a UserWarning names the hook that
-was probably meant. PluginError is raised (an installed plugin is skipped) for a parameter that the hook does not have,
-a parameter with a default (it would get no value), a method without `self`, and an `async def`: to run a coroutine, a
-hook calls `asyncio.run_coroutine_threadsafe(coroutine, loop)`.
+was probably meant. An installed plugin without a marked function is skipped with a UserWarning. PluginError is raised
+(an installed plugin is skipped) for a parameter that the hook does not have, a parameter with a default (it would get
+no value), a method without `self`, and an `async def`: to run a coroutine, a hook calls
+`asyncio.run_coroutine_threadsafe(coroutine, loop)`.
 
 A wait calls the hooks in this order, between one `vidpoll_began` and one `vidpoll_ended`:
 
@@ -20,6 +21,41 @@ A wait calls the hooks in this order, between one `vidpoll_began` and one `vidpo
 An implementation that raises is logged under its plugin's name and shown as a RuntimeWarning; the other implementations
 are still called, and the wait continues. SystemExit and KeyboardInterrupt pass. An implementation that hangs holds up
 the wait: hand slow work to a thread of your own.
+
+To have your own hooks called in every program and every command, install them. Two files in a folder are enough:
+
+<!-- file: night_hook.py -->
+```python
+import sys
+
+import vidpoll
+
+
+@vidpoll.hookimpl
+def vidpoll_completed(job, event):
+    print("done:", job.ref, file=sys.stderr)
+```
+
+<!-- file: pyproject.toml -->
+```toml
+[build-system]
+requires = ["setuptools>=70"]
+build-backend = "setuptools.build_meta"
+
+[project]
+name = "night-hook"
+version = "1"
+
+[project.entry-points.vidpoll]
+night = "night_hook"
+
+[tool.setuptools]
+py-modules = ["night_hook"]
+```
+
+Run `pip install -e .` in that folder, with the pip of the environment that has vidpoll. `vidpoll plugins` then lists
+`night` with its hooks, and `vidpoll doctor` reports a function that is never called. Hooks that are methods need an
+object: write `chat = Chat()` below the class, and `night = "night_hook:chat"`.
 """
 
 from __future__ import annotations

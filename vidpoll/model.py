@@ -63,36 +63,39 @@ def parse_reference(reference: str) -> tuple[str, str]:
     """
     if not isinstance(reference, str):
         raise BadReference(f"a reference must be text like 'magicoal:3f8a2d1b', got {type(reference).__name__}")
-    shown = redact.text(reference, limit=80)
     account, colon, job_id = reference.partition(":")
     if not colon:
-        like = f"magicoal:{shown or '3f8a2d1b'}" + f", or {shown}:ID if that is the account" * shown.isalpha()
-        raise BadReference(f"{shown!r} is not a reference: write ACCOUNT:ID, like {like}")
+        shown = redact.text(reference, limit=80)
+        like = f"magicoal:{shown if _ACCOUNT.fullmatch(shown) else '3f8a2d1b'}"
+        like += f", or {shown}:ID if that is the account" * shown.isalpha()
+        raise BadReference(f"{redact.quoted(reference)} is not a reference: write ACCOUNT:ID, like {like}")
     check_account_name(account)
-    check_job_id(job_id, shown)
+    check_job_id(job_id, reference)
     return sys.intern(account), job_id  # ten thousand jobs of an account share its name
 
 
 def check_account_name(name: str) -> None:
     """Raise BadReference unless `name` can be the name of an account: letters, digits, `_`, `-` and `.`."""
     if not isinstance(name, str) or not _ACCOUNT.fullmatch(name):
-        shown = redact.text(name, limit=80)
-        raise BadReference(f"{shown!r} is not an account name: use letters, digits, '_', '-' and '.', like 'magicoal'")
+        said = "an account name: use letters, digits, '_', '-' and '.', like 'magicoal'"
+        raise BadReference(f"{redact.quoted(name)} is not {said}")
 
 
-def check_job_id(job_id: str, shown: str | None = None) -> None:
-    """Raise BadReference unless `job_id` can be the id of a job."""
-    shown = shown or redact.text(job_id, limit=80)
+def check_job_id(job_id: str, reference: str | None = None) -> None:
+    """Raise BadReference unless `job_id`, alone or in a reference, can be the id of a job."""
+    shown = reference or job_id
     if not isinstance(job_id, str) or not job_id.strip():
-        raise BadReference(f"{shown!r} has no id: write ACCOUNT:ID with the id from the submit response")
+        raise BadReference(f"{redact.quoted(shown)} has no id: write ACCOUNT:ID with the id from the submit response")
     if not job_id.isprintable() or job_id != job_id.strip() or any(part in (".", "..") for part in job_id.split("/")):
-        raise BadReference(f"{shown!r} is not a job id: remove invisible characters, outer spaces, '.' and '..'")
+        raise BadReference(
+            f"{redact.quoted(shown)} is not a job id: remove invisible characters, outer spaces, '.' and '..'"
+        )
     if LOST in job_id:
-        raise BadReference(f"{shown!r} is not a job id: one of its characters could not be read")
+        raise BadReference(f"{redact.quoted(shown)} is not a job id: one of its characters could not be read")
     if job_id.startswith("//"):
-        raise BadReference(f"{shown!r} is a URL: write ACCOUNT:ID with the id from the submit response")
+        raise BadReference(f"{redact.quoted(shown)} is a URL: write ACCOUNT:ID with the id from the submit response")
     if len(job_id) > 2048:
-        raise BadReference(f"{redact.text(shown, limit=40)!r} is not a job id: it has more than 2048 characters")
+        raise BadReference(f"{redact.quoted(shown, 40)} is not a job id: it has more than 2048 characters")
 
 
 def same_id(one: str, other: str) -> bool:

@@ -68,7 +68,7 @@ def _no_transport(plugins: Plugins, name: str, known: set[str]) -> str:
     said = f"did you mean {meant[0]!r}? " if meant and meant[0] != name else ""
     wanted = TRANSPORTS.get(meant[0]) if meant and meant[0] not in known else None
     install = f"; install {from_clone(wanted)}" if wanted else ""
-    return f"no transport {redact.text(name, limit=60)!r}: {said}known: {', '.join(sorted(known))}{install}"
+    return f"no transport {redact.quoted(name, 60)}: {said}known: {', '.join(sorted(known))}{install}"
 
 
 def _no_store(plugins: Plugins, scheme: str) -> str:

@@ -5,8 +5,9 @@ An entry point that names a module is loaded at once. An entry point that names 
 used: with thirty providers installed, a program loads one. Transports, like
 `curl = vidpoll_curl:vidpoll_transports`, and stores, which have the name of their URL scheme, are loaded the same way.
 
-An installed plugin that does not import or validate is reported in `problems` and skipped. A passed plugin that does
-not validate raises an error for the caller. Two plugins with the same provider name stop everything, because it would
+An installed plugin that does not import or validate is reported in `problems` and skipped, whatever it raises except
+KeyboardInterrupt: a module that calls sys.exit must not end every program. A passed plugin that does not validate
+raises an error for the caller. Two plugins with the same provider name stop everything, because it would
 be unclear where a key goes.
 """
 
@@ -44,7 +45,7 @@ from .events import (
     Stalled,
 )
 from .fork_lock import ForkLock
-from .hook_check import check_implementation
+from .hook_check import check_implementation, has_marked, in_module, is_marked, nothing_marked
 from .installing import NEW_PLUGIN, PACK, from_clone
 from .job import Job
 from .provider import Provider
@@ -81,6 +82,7 @@ _SPECS = tuple(name for name in vars(hookspecs) if name.startswith("vidpoll_"))
 class PluginReport:
     """The report on one plugin: its name, where it comes from, its hooks and providers, and its problem, if any.
 
+    `never_called`: what is wrong with functions of the plugin that look like hooks but are never called, one line each.
     `disabled`: the plugin is installed but switched off (`VIDPOLL_DISABLE`), so it was not loaded. `loaded` is False,
     and `hooks` is empty, for a plugin that is imported by need and has not been needed yet.
     """
@@ -93,6 +95,7 @@ class PluginReport:
     problem: str | None = None
     disabled: bool = False
     loaded: bool = True
+    never_called: tuple[str, ...] = ()
 
 
 class Plugins:
@@ -183,7 +186,9 @@ class Plugins:
         source, version = _source(entry)
         try:
             plugin = entry.load()
-        except Exception as error:  # noqa: BLE001 - an error in a plugin's import concerns only that plugin
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - also sys.exit: a plugin's import concerns only that plugin
             self._report(PluginReport(entry.name, source, version, problem=f"does not import: {redact.error(error)}"))
             return
         if entry.attr in _NAMED or only is not None:
@@ -197,8 +202,10 @@ class Plugins:
             raise UsageError(f"plugins=[{name}]: pass an instance, {name}(), not the class")
         if isinstance(plugin, Provider):
             raise UsageError(f"plugins=[{name}]: pass the module or object whose vidpoll_providers hook yields it")
-        if not any(_marked(plugin, hook) for hook in dir(plugin)):
-            raise UsageError(f"plugins=[{name}]: no function in it is marked with @vidpoll.hookimpl")
+        if not has_marked(plugin):
+            objects, classes = in_module(plugin)
+            meant = f"; pass {name}.{objects[0]}" if objects else f"; pass {name}.{classes[0]}()" if classes else ""
+            raise UsageError(f"plugins=[{name}]: no function in it is marked with @vidpoll.hookimpl{meant}")
         for installed in [each for each, entry in self._by_need.items() if sys.modules.get(entry.module) is plugin]:
             self._load(installed)
         if not self.manager.is_registered(plugin):  # it may be installed, or passed twice
@@ -216,15 +223,19 @@ class Plugins:
 
     def _register(
         self, plugin: object, name: str, source: str, version: str | None, only: str | None = None
-    ) -> Exception | None:
+    ) -> BaseException | None:
         """Register and check a plugin. An error in it is reported and returned."""
+        never_called: list[str] = []
         try:
+            _check_marked(plugin, name)
             self._enter(plugin, name)
-            hooks = self._validate(plugin)
+            hooks = self._validate(plugin, never_called)
             providers = self._provided(plugin)
             _one_name(only, providers)
-            hooks += self._notify(plugin, name)
-        except Exception as error:  # noqa: BLE001 - a plugin that does not validate must not stop the others
+            hooks += self._notify(plugin, name, never_called)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - a plugin that does not validate must not stop the others
             if self.manager.has_plugin(name):
                 self.manager.unregister(name=name)
             self._report(PluginReport(name, source, version, problem=redact.error(error)))
@@ -232,7 +243,8 @@ class Plugins:
         for provider in providers:
             self._claim(provider.name, source)
             self._providers[provider.name] = provider
-        self._reports.append(PluginReport(name, source, version, hooks, tuple(p.name for p in providers)))
+        names = tuple(provider.name for provider in providers)
+        self._reports.append(PluginReport(name, source, version, hooks, names, never_called=tuple(never_called)))
         return None
 
     def _claim(self, provider: str, source: str) -> None:
@@ -256,19 +268,23 @@ class Plugins:
             check_implementation(f"{name}.{attribute}", getattr(plugin, attribute), getattr(hookspecs, hook))
         self.manager.register(plugin, name=name)
 
-    def _validate(self, plugin: object) -> tuple[str, ...]:
-        found = []
-        unmarked = [hook for hook in _SPECS if callable(getattr(plugin, hook, None)) and not _marked(plugin, hook)]
+    def _validate(self, plugin: object, never_called: list[str]) -> tuple[str, ...]:
+        """The hooks of a plugin. It warns of functions that are never called, and adds them to `never_called`."""
+        found, wrong = [], []
+        unmarked = [hook for hook in _SPECS if callable(getattr(plugin, hook, None)) and not is_marked(plugin, hook)]
         if unmarked:
-            warn(f"plugin {_name(plugin)}: {', '.join(unmarked)} is not called: mark it with @vidpoll.hookimpl")
+            wrong.append(f"plugin {_name(plugin)}: {', '.join(unmarked)} is not called: mark it with @vidpoll.hookimpl")
         for caller in self.manager.get_hookcallers(plugin) or ():
             impl = next(impl for impl in caller.get_hookimpls() if impl.plugin is plugin)
             if caller.spec is None:
                 close = similar(caller.name, _SPECS)
                 meant = f"; did you mean {close[0]}?" if close else ""
-                warn(f"plugin {impl.plugin_name}: there is no hook {caller.name}{meant}")
+                wrong.append(f"plugin {impl.plugin_name}: there is no hook {caller.name}{meant}")
             else:
                 found.append(caller.name)
+        for line in wrong:
+            warn(line)
+        never_called += wrong
         return tuple(sorted(found))
 
     def _provided(self, plugin: object) -> list[Provider]:
@@ -280,13 +296,13 @@ class Plugins:
                 providers.append(provider)
         return providers
 
-    def _notify(self, plugin: object, name: str) -> tuple[str, ...]:
+    def _notify(self, plugin: object, name: str, never_called: list[str]) -> tuple[str, ...]:
         """Register the notifiers that a plugin makes from the environment, as NAME-notifier. Returns their hooks."""
         hooks: tuple[str, ...] = ()
         for impl in self.calls("vidpoll_notifiers", of=plugin):
             try:
                 notifiers = list(impl.function(*([self._environ] if impl.argnames else [])) or ())
-                if not all(any(_marked(notifier, hook) for hook in dir(notifier)) for notifier in notifiers):
+                if not all(map(has_marked, notifiers)):
                     raise PluginError("vidpoll_notifiers gave something without a marked hook")
             except Exception as error:
                 warn(f"plugin {name} sends no notifications: {redact.error(error)}", RuntimeWarning)
@@ -294,7 +310,7 @@ class Plugins:
             for notifier in notifiers:
                 if not self.manager.is_registered(notifier):
                     self._enter(notifier, self._free(f"{name}-notifier"))
-                    hooks += self._validate(notifier)
+                    hooks += self._validate(notifier, never_called)
         return hooks
 
     def _report(self, report: PluginReport) -> None:
@@ -325,19 +341,19 @@ class Plugins:
         if broken:
             report = broken[0]
             raise UnknownProvider(f"the plugin {name} ({report.distribution}) is broken: {report.problem}")
-        shown = redact.text(name, limit=60)
+        shown = redact.quoted(name, 60)
         close = similar(name, self.names, 3)
         meant = f"did you mean {' or '.join(map(repr, close))}? " if close else ""
         skipped = "".join(f"; the plugin {report.name} is broken: {report.problem}" for report in self.problems)
         names = ", ".join(self.names)
         if not self._discover:
             known = f"with discover=False {f'only these are known: {names}' if names else 'none is known'}{skipped}"
-            raise UnknownProvider(f"no provider {shown!r}: {meant}{known}")
+            raise UnknownProvider(f"no provider {shown}: {meant}{known}")
         installed = f"installed: {names}" if names else "none is installed"
         pack = any(report.distribution == PACK for report in self.reports)
         more = [] if pack else [f"install {'more with' if names else 'some with'} {from_clone(PACK)}"]
         more += [] if close else [NEW_PLUGIN]
-        raise UnknownProvider("; ".join([f"no provider {shown!r}: {meant}{installed}{skipped}", *more]))
+        raise UnknownProvider("; ".join([f"no provider {shown}: {meant}{installed}{skipped}", *more]))
 
     def named(self, hook: str, name: str) -> list[str]:
         """Load the entry point of that hook and name, discovered or not. Returns the names of all that hook's ones."""
@@ -438,7 +454,9 @@ class Plugins:
         for impl in self.calls("vidpoll_commands"):
             try:
                 impl.function(register)
-            except Exception as error:  # noqa: BLE001 - one plugin's command must not break the command line
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # noqa: BLE001 - one plugin's command must not break the command line
                 wrong.append(f"plugin {impl.plugin_name}, vidpoll_commands: {redact.error(error)}")
         return wrong
 
@@ -451,6 +469,14 @@ def guard(who: str, function: Callable[..., object], *args: object) -> object:
         log.error("%s raised %s", who, redact.trace(error))
         warn(f"{who} raised {redact.error(error)}", RuntimeWarning)
         return None
+
+
+def _check_marked(plugin: object, entry: str) -> None:
+    """Warn and raise PluginError if no function of an installed plugin is marked: none would ever be called."""
+    wrong = nothing_marked(plugin, entry, _SPECS)
+    if wrong:
+        warn(f"plugin {entry}: {wrong}")
+        raise PluginError(wrong)
 
 
 def _one_name(only: str | None, providers: Sequence[Provider]) -> None:
@@ -471,10 +497,6 @@ def _source(entry: metadata.EntryPoint) -> tuple[str, str | None]:
 def switched_off(environ: Mapping[str, str]) -> set[str]:
     """The entry points that `VIDPOLL_DISABLE` names."""
     return {name.strip() for name in environ.get("VIDPOLL_DISABLE", "").split(",")}
-
-
-def _marked(plugin: object, name: str) -> bool:
-    return hasattr(getattr(plugin, name, None), "vidpoll_impl")
 
 
 def _name(plugin: object) -> str:

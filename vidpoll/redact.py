@@ -114,6 +114,17 @@ def text(value: object, *, secrets: Iterable[str] = (), limit: int = MAX_TEXT, w
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 
+def quoted(value: object, limit: int = 80) -> str:
+    """`text` in quotation marks, with its outer white space: a message about a wrong name must show it.
+
+    >>> quoted(" magicoal"), quoted("magicoal:x\\n")
+    ("' magicoal'", "'magicoal:x\\\\n'")
+    """
+    raw = _as_text(value)
+    start, end = len(raw) - len(raw.lstrip()), len(raw.rstrip())
+    return repr(f"{raw[:start][-3:]}{text(raw, limit=limit)}{raw[max(start, end) :][:3]}")
+
+
 def printable(value: str) -> str:
     """A text without escape sequences and invisible characters, which might move a cursor or change the direction.
 

@@ -63,7 +63,9 @@ def test_all_of_a_call_is_taken_over(monkeypatch: pytest.MonkeyPatch) -> None:
         "gpu=acme@http://10.0.0.7:8080", "--header", "gpu:X-Front=FRONT", "--insecure", "--private-media",
         "--patience", "30", "--http-timeout", "5,60", "--store", "my jobs.sqlite3",
     ]  # fmt: skip
-    assert again(parsed("wait", REF, "--store", "s", "--no-store"), "wait", REF) == "vidpoll wait acme:j1 --no-store"
+    without = parsed("wait", REF, "--store", "s")
+    without.no_store = True  # it could not be used
+    assert again(without, "wait", REF) == "vidpoll wait acme:j1 --no-store"
     assert again(args, "resume") == (
         "vidpoll resume --base-url https://eu.acme.example/v2 --base-url http://10.0.0.7:8080 "
         "--header gpu:X-Front=FRONT --insecure --private-media --patience 30 --http-timeout 5,60 "
@@ -112,7 +114,8 @@ def test_a_line_of_the_library_gets_the_options_once() -> None:
 def test_a_printed_step_works_when_it_is_pasted(shell: Shell, words: list[str], script: Any, command: str) -> None:
     """It is understood, and asks at the same address."""
     there = ["--base-url", "https://eu.acme.example/v2", "--http-timeout", "5,60"]
-    options = there if words[0] in ("cancel", "delete") else [*there, "--store", "s.sqlite3"]
+    storeless = words[0] in ("cancel", "delete") or "--no-store" in words
+    options = there if storeless else [*there, "--store", "s.sqlite3"]
     _, out, err = shell(*words, *options, script=script)
     line = steps("\n".join([*out, *err]), command)[0]
     answers: Any = {"/files/": [MP4], "/credits": [{"credits": 5.0}], "?": [{"rows": []}], "": [DONE]}
@@ -206,6 +209,15 @@ def test_what_cannot_be_had_again_can_be_left_out(shell: Shell) -> None:
     assert shell(*line)[2] == ["vidpoll: forgot acme:j7", "vidpoll: no job is kept in s.sqlite3"]
     assert shell(*line)[2][0] == "vidpoll: acme:j7 is not kept here: there was nothing to forget"
     assert shell("resume", *store)[1] == ["nothing is left to wait for"]
+
+
+def test_resume_says_how_another_base_url_is_used(shell: Shell) -> None:
+    """It polls each job where the store says, so there is nothing to set in this command."""
+    own, store = ("--account", "own=acme@https://a.example"), ("--store", "s.sqlite3")
+    shell("submit", "own", "clip", "prompt=x", *own, *store, script=[SUBMITTED])
+    there = ("--base-url", "https://a.example", "--patience", "20", "--quiet")
+    [said] = shell("resume", *store, *there, script=[ConnectionRefusedError()])[2]
+    assert "was https://a.example (set --base-url of `vidpoll wait REF` to change it). --patience S" in said
 
 
 def test_a_job_that_was_run_again(shell: Shell) -> None:

@@ -33,7 +33,8 @@ def run(shell: Shell, server: Server, tmp_path: Path) -> Run:
 
     def batch(*argv: str, plugins: tuple[object, ...] = ()) -> tuple[int, list[str], list[str]]:
         shops = Plugin(SHOP, shop("other"), name="shops")
-        return shell("batch", *argv, "--store", "kept.sqlite3", script=server, plugins=(shops, *plugins))
+        store = () if "--no-store" in argv else ("--store", "kept.sqlite3")
+        return shell("batch", *argv, *store, script=server, plugins=(shops, *plugins))
 
     return batch
 

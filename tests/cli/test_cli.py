@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import json
 import os
@@ -22,6 +23,7 @@ from acme_provider import (
     DRAWING,
     KEY,
     REF,
+    UNAVAILABLE,
     Ears,
     Plugin,
 )
@@ -30,6 +32,7 @@ from shell import Shell, Terminal
 import vidpoll
 from vidpoll import declare
 from vidpoll.cli import COMMANDS, main
+from vidpoll.cli.context import accounts_of, header
 from vidpoll.cli.versions import versions
 
 
@@ -290,6 +293,11 @@ WRONG = {
     "wait acme:j1 --store :memory:": "--store must be a file or a URL, got ':memory:'; to keep nothing use --no-store",
     "wait acme:j1 --header X=NOT_SET": "--header X=…: the environment variable NOT_SET must be set",
     "wait acme:j1 --header X=Secret1": "--header X=…: the text after = must be the name of a",
+    "wait acme:j1 --header acne:X=HOME": "--header acne:X=HOME: there is no account 'acne'; did you mean 'acme'?",
+    "wait acme:j1 --header mine:X=HOME": (
+        "--header mine:X=HOME: there is no account 'mine'; write the name of a provider or of an --account"
+    ),
+    "wait acme:j1 --account mine=acne": "no provider 'acne': did you mean 'acme'?",
     "wait acme:j1 --header X": "wait: argument --header: 'X' is not NAME=VARIABLE",
     "wait acme:j1 other:j2 --header X=HOME": (
         "--header X=HOME applies to one account, but this call uses several: acme, other"
@@ -300,6 +308,12 @@ WRONG = {
     "wait g:j1 --account g=acme@http://me:pw@x": "wait: argument --account: the URL must not hold a user or password",
     "upload acme a.mp4": "acme takes no uploads",
     "download acme:j1 acme:j2 --to a.mp4": "--to 'a.mp4' names one file, but there are 2 jobs: name a folder",
+    "wait acme/j1": "'acme/j1' is not a reference: write acme:j1",
+    "wait acme:j1 --store s.sqlite3 --no-store": "wait: argument --no-store: not allowed with argument --store; see",
+    "submit acme clip prompt=x --transcript t.jsonl": "--transcript writes the responses of a wait: add --wait",
+    "wait acme:j1 --base-url x": (
+        "acme: '[redacted]' is not a base URL: it must begin with https:// (or http://); set --base-url to one like"
+    ),
     "providers acne": "no provider 'acne': did you mean 'acme'?",
     "plugins acme": "plugins: no plugin 'acme' is installed; `vidpoll plugins` lists them",
     "simulate nobody": "no simulator",
@@ -320,6 +334,54 @@ def test_wrong_use(shell: Shell, line: str) -> None:
         assert err[0].startswith(f"vidpoll: {WRONG[line]}")
     else:
         assert (err, out[0]) == ([], "usage: vidpoll COMMAND [options]")
+
+
+@pytest.mark.parametrize(
+    ("ref", "said"), [(" acme:j1", "' acme' is not an acc"), ("acme:j1 ", "'acme:j1 ' is not a job")]
+)
+def test_outer_spaces_of_a_reference_are_shown(shell: Shell, ref: str, said: str) -> None:
+    """Without them, the message would name what is right."""
+    code, _, [err] = shell("wait", ref)
+    assert (code, err.startswith(f"vidpoll: {said}")) == (2, True)
+
+
+@pytest.mark.parametrize("command", ["status", "download"])
+def test_a_poll_without_news_is_told_at_once(shell: Shell, command: str) -> None:
+    """Each reason once, because many seconds may follow; not in what a program reads."""
+    script = [UNAVAILABLE, UNAVAILABLE, (404, {}, b""), {**DONE, "video": "https://api.acme.example/v1/nope"}]
+    _, _, err = shell(command, REF, "--no-store", "--timeout", "30", script=script)
+    told = [line for line in err if "no news" in line]
+    assert [re.findall(r"HTTP (\d+)", line) for line in told] == [["503"], ["404"]]
+    assert all(line.startswith(f"vidpoll: {REF} no news: HTTP ") for line in told)
+    quiet = [] if command == "status" else ["--quiet"]
+    for option in ["--json", *quiet]:
+        assert "no news" not in "".join(shell(command, REF, "--no-store", "--timeout", "30", option, script=script)[2])
+
+
+def test_the_key_of_an_own_account_is_named_by_its_variable(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is that of the shell, and not the provider's."""
+    monkeypatch.setenv("STUDIO_API_KEY", KEY)
+    own = ("--account", "studio=acme", "--no-store")
+    assert "Check the key (STUDIO_API_KEY)." in shell("wait", "studio:j1", *own, script=[(401, {}, b"")])[2][-1]
+    monkeypatch.setenv("STUDIO_API_KEY", f"{KEY} ")
+    assert shell("wait", "studio:j1", *own)[2] == [
+        "vidpoll: studio: STUDIO_API_KEY is not a key: it has spaces, line ends or non-ASCII characters"
+    ]
+
+
+def test_a_header_is_of_an_account_that_exists(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of a sheet may name one that the command line does not; `resume` also knows those of the store."""
+    monkeypatch.setenv("FRONT", "Basic eDp5")
+    args = argparse.Namespace(header=[header("studio:X-Front=FRONT")])
+    assert accounts_of(["acme"], args, {})["studio"].headers == {"X-Front": "Basic eDp5"}
+    store = ("--store", "kept.sqlite3")
+    shell("submit", "studio", "clip", "prompt=x", "--account", "studio=acme", *store, script=[{"id": "j1"}])
+    assert shell("resume", *store, "--header", "studio:X-Front=FRONT", script=[DONE])[0] == 0
+    code, _, err = shell("resume", *store, "--header", "studoi:X-Front=FRONT")
+    assert (code, err) == (
+        2,
+        ["vidpoll: --header studoi:X-Front=FRONT: there is no account 'studoi'; did you mean 'studio'?"],
+    )
 
 
 def test_a_missing_key_names_its_variable(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

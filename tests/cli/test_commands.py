@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -43,11 +44,12 @@ def test_status(shell: Shell) -> None:
 
 @pytest.mark.parametrize("answer", [UNAVAILABLE, HTML, (401, {}, b"")])
 def test_status_without_news_is_unknown(shell: Shell, answer: Any) -> None:
-    """An answer that says nothing about the job: one line that names it, and code 3; the others are still asked."""
+    """An answer that says nothing about the job: a line at once, one at the end, and code 3; the others are asked."""
     code, out, err = shell("status", "acme:a", "acme:b", script={"/jobs/a": [answer], "/jobs/b": [DONE]})
     assert (code, out) == (3, ["acme:b completed: video"])
-    assert len(err) == 1
-    assert err[0].startswith("vidpoll: acme:a")
+    assert len(err) == 2
+    assert err[0].startswith("vidpoll: acme:a no news: HTTP ")
+    assert err[1].startswith("vidpoll: acme:a: ")
 
 
 def test_status_json(shell: Shell) -> None:
@@ -69,7 +71,9 @@ def test_status_says_an_unknown_word_at_once(shell: Shell) -> None:
 @pytest.mark.parametrize("first", [SLOW_DOWN, UNAVAILABLE, HTML])
 def test_status_asks_until_an_answer_says_something(shell: Shell, first: Any) -> None:
     """`vidpoll wait R; vidpoll status R`: that the provider wants a pause says nothing about a completed job."""
-    assert shell("status", REF, script=[first, DONE]) == (0, ["acme:j1 completed: video"], [])
+    code, out, [said] = shell("status", REF, script=[first, DONE])
+    assert (code, out) == (0, ["acme:j1 completed: video"])
+    assert re.match(r"vidpoll: acme:j1 no news: HTTP .*; polling again in \d+ s$", said)
     assert len(shell.wire.sent) == 2  # type: ignore[attr-defined]
 
 
@@ -77,7 +81,7 @@ def test_status_of_many_ends_within_one_bound(shell: Shell) -> None:
     """A provider that is away is not waited for once for each job; every job is asked about, at least once."""
     script = {f"/jobs/{name}": [UNAVAILABLE] for name in "abc"}
     code, out, err = shell("status", "acme:a", "acme:b", "acme:c", script=script)
-    assert (code, out, len(err)) == (3, [], 3)
+    assert (code, out, [" no news: " in line for line in err]) == (3, [], [True, False] * 3)
     asked = [wire.url[-1] for wire in shell.wire.sent]  # type: ignore[attr-defined]
     assert asked.count("a") > 3
     assert asked[-2:] == ["b", "c"]
@@ -250,6 +254,14 @@ def test_fields_are_tried_before_anything_is_sent(shell: Shell, command: tuple[s
     assert "2024" in (wire.url if wire.body is None else json.loads(wire.body)["prompt"])
 
 
+def test_price_does_not_speak_of_a_submit(shell: Shell) -> None:
+    """What is wrong with a field is told of the command that was given."""
+    clip = replace(ACME.submit["clip"], request=lambda given: Request("POST", "/jobs", json=checking(**given)))
+    provider = Plugin(replace(ACME, name="strict", submit={"clip": clip}), name="strict-plugin")
+    said = "strict clip takes no field 'colour'; it takes prompt, title, 6.text, frames"
+    assert shell("price", "strict", "clip", "colour=red", plugins=(provider,))[2] == [f"vidpoll: price {said}"]
+
+
 def test_jobs(shell: Shell) -> None:
     """The provider's list, at most --limit of it, and a hint where there is more."""
     first = {"rows": [{"id": "a", "status": "drawing"}, {"id": "b", "status": "done"}], "next": "2"}
@@ -325,7 +337,8 @@ def test_download(shell: Shell, tmp_path: Path) -> None:
     """Files of the kinds asked for, under names made from the reference, or under the one that was given."""
     script = {**MEDIA, "": [UNAVAILABLE, {**DONE, "cover": "/files/cover.jpg"}]}
     code, out, err = shell("download", REF, "--to", "d", "--kinds", "video,thumbnail", script=script)
-    assert (code, err, len(out)) == (0, [], 2)
+    assert (code, len(err), len(out)) == (0, 1, 2)
+    assert err[0].startswith("vidpoll: acme:j1 no news: HTTP 503")
     assert sorted(path.suffix for path in (tmp_path / "d").iterdir()) == [".mp4", ".mp4"]  # by their bytes
     code, out, _ = shell("download", REF, "--to", "a.mp4", "--json", script=script)
     assert (code, json.loads(out[0])["files"]) == (0, ["a.mp4"])

@@ -107,7 +107,10 @@ def test_all_is_well_and_nothing_is_sent(shell: Shell, run: Doctor) -> None:
         ({"ACME_API_KEY": f" {KEY}"}, [("acme", "ACME_API_KEY has spaces around it")]),
         ({"ACME_API_KEY": f"'{KEY}'"}, [("acme", "ACME_API_KEY has quotation marks around it")]),
         ({"ACME_API_KEY": f"{KEY}\u200b"}, [("acme", "contains a character that no key can contain")]),
-        ({"ACME_BASE_URL": "acme"}, [("acme", "'[redacted]' is not a base URL; set ACME_BASE_URL")]),
+        (
+            {"ACME_BASE_URL": "acme"},
+            [("acme", "'[redacted]' is not a base URL: it must begin with https:// (or http://); set ACME_BASE_URL")],
+        ),
         ({"ACME_BASE_URL": "http://acme.example"}, [("acme", "the key would travel unencrypted")]),
     ],
 )
@@ -203,6 +206,28 @@ def test_plugins_that_do_not_load(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     out = capsys.readouterr().out.splitlines()
     assert [line.split()[1] for line in out if line.startswith("TROUBLE")] == ["plugins"]
     assert "uninstall one of them" in out[-2]
+
+
+def test_a_hook_that_is_never_called_is_a_trouble(shell: Shell) -> None:
+    """Nothing else would say why no hook fires."""
+
+    class Unmarked:
+        name = "night"
+
+        @vidpoll.hookimpl
+        def vidpoll_compleated(self) -> None:
+            """No hook has this name."""
+
+        def vidpoll_failed(self) -> None:
+            """It is not marked."""
+
+    code, out, _ = shell("doctor", plugins=(Unmarked(),))
+    assert code == 1
+    assert [line for line in out if line.startswith("TROUBLE")] == [
+        "TROUBLE  plugins            night: vidpoll_failed is not called: mark it with @vidpoll.hookimpl",
+        "TROUBLE  plugins            night: there is no hook vidpoll_compleated; did you mean vidpoll_completed?",
+    ]
+    assert out[-1] == "2 troubles found"
 
 
 def test_a_transport_that_is_not_there(run: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,7 +40,9 @@ def test_status_asks_about_what_has_ended(shell: Shell, answer: Any, code: int, 
     """A kept verdict is told with its day where the provider says nothing else; one that is deleted is told so."""
     shell("wait", REF, *STORE, "--quiet", script=[DONE])
     found = shell("status", REF, *STORE, script=[answer])
-    assert (found[0], found[1][0][: len(said)], found[2]) == (code, said, [])
+    assert (found[0], found[1][0][: len(said)]) == (code, said)
+    no_news = f"vidpoll: {REF} no news: HTTP {answer[0]}" if isinstance(answer, tuple) else "no line"
+    assert [line.startswith(no_news) for line in found[2]] == [True] * isinstance(answer, tuple)
     assert shell.wire.sent  # type: ignore[attr-defined]
     assert [job["state"] for job in local(shell)] == ["completed"]
 
@@ -70,7 +72,9 @@ def test_status_of_what_goes_on_is_kept_as_ever(shell: Shell) -> None:
 def test_status_ends_with_the_first_answer(shell: Shell, script: Any) -> None:
     """Also where it says what is kept already; a fault is no answer."""
     shell("wait", REF, *STORE, "--quiet", "--timeout", "0", script=[DRAWING])
-    assert shell("status", REF, *STORE, script=script) == (3, ["acme:j1 running drawing 10 %"], [])
+    code, out, err = shell("status", REF, *STORE, script=script)
+    assert (code, out) == (3, ["acme:j1 running drawing 10 %"])
+    assert [line.startswith("vidpoll: acme:j1 no news: HTTP 503") for line in err] == [True] * (len(script) - 1)
     assert len(shell.wire.sent) == len(script)  # type: ignore[attr-defined]
     assert shell("download", REF, *STORE, script=script)[0] == 3
     assert len(shell.wire.sent) == len(script)  # type: ignore[attr-defined]

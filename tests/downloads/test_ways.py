@@ -105,9 +105,10 @@ def test_401_without_a_key_is_an_expired_url(tmp_path: Path) -> None:
     assert "key" not in str(caught.value)
 
 
-def test_401_with_the_key_names_its_variable(tmp_path: Path) -> None:
+def test_401_with_the_key_names_its_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """At the account's own origin, when a fresh URL is refused as well."""
-    t = fetching([(401, {}, b"")], {"status": "done", "video": "/files/v.mp4"})
+    monkeypatch.setenv("ACME_API_KEY", KEY)
+    t = fetching([(401, {}, b"")], {"status": "done", "video": "/files/v.mp4"}, accounts={})
     with pytest.raises(vidpoll.DownloadError, match=r"check the key \(ACME_API_KEY\)$"):
         t.client.download(REF, tmp_path)
 

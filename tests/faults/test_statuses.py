@@ -227,7 +227,7 @@ def test_a_hint_beyond_the_deadline_ends_at_the_deadline(case: Case, seconds: st
 
 REMEDIES = {
     400: "Check the id",
-    401: r"Check the key \(\w+_API_KEY\)\. Then",
+    401: r"Check the key \(accounts=\{'\w+': vidpoll\.Account\('\w+', key=…\)\}\)\. Then",
     402: "Check the balance",
     403: "what the key may do",
     451: "Ask",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+import re
 import traceback
 from base64 import b64encode
 from collections.abc import Callable, Mapping
@@ -177,21 +178,24 @@ def test_several_secrets() -> None:
 @pytest.mark.parametrize(
     ("key", "environ", "auth", "missing"),
     [
-        (..., {}, Bearer("ACME_API_KEY"), "ACME_API_KEY,"),
-        (..., {"ACME_API_KEY": ""}, Bearer("ACME_API_KEY"), "ACME_API_KEY,"),
-        ("", {}, Bearer("ACME_API_KEY"), "ACME_API_KEY,"),
-        ({"ACME_KEY": KEY}, {}, Bearer("ACME_API_KEY"), "ACME_API_KEY,"),
-        (..., {}, PAIR, "ACME_USER and ACME_WORD,"),
-        (..., {"ACME_USER": "ann"}, PAIR, "ACME_WORD,"),
-        ("ann", {}, PAIR, "ACME_WORD,"),
-        (..., {"ACME_USER": "ann"}, Basic("ACME_USER", "ACME_WORD", required=False), "ACME_WORD,"),
+        (..., {}, Bearer("ACME_API_KEY"), "ACME_API_KEY"),
+        (..., {"ACME_API_KEY": ""}, Bearer("ACME_API_KEY"), "ACME_API_KEY"),
+        ("", {}, Bearer("ACME_API_KEY"), "ACME_API_KEY"),
+        ({"ACME_KEY": KEY}, {}, Bearer("ACME_API_KEY"), "ACME_API_KEY"),
+        (..., {}, PAIR, "ACME_USER and ACME_WORD"),
+        (..., {"ACME_USER": "ann"}, PAIR, "ACME_WORD"),
+        ("ann", {}, PAIR, "ACME_WORD"),
+        (..., {"ACME_USER": "ann"}, Basic("ACME_USER", "ACME_WORD", required=False), "ACME_WORD"),
     ],
 )
 def test_a_missing_key_names_the_variable(key: Any, environ: dict[str, str], auth: Any, missing: str) -> None:
-    """Before any request: which variable to set. An empty key is a missing one, and half a pair is no pair."""
+    """Before any request: which variable to set, or what the key in Python lacks. Half a pair is no pair."""
     opened = opened_account(Account("acme") if key is ... else Account("acme", key=key), environ, auth=auth)
     for ask in (opened.check, lambda: opened.wire(ASK, timeout=TIMES)):
-        with pytest.raises(MissingKey, match=f"Set the environment variable {missing}"):
+        said = (
+            f"Set the environment variable {missing}," if key is ... else f"is empty or has no {missing}: pass it there"
+        )
+        with pytest.raises(MissingKey, match=said):
             ask()
 
 
@@ -207,10 +211,54 @@ def test_a_key_that_is_not_required(key: Any) -> None:
 )
 def test_a_key_that_no_header_can_carry(key: Any) -> None:
     """A line end from a file, an accent or a control character is refused before any request; the key is not shown."""
-    for account, environ in [(Account("acme", key=key), {}), (Account("acme"), {"ACME_API_KEY": key})]:
-        with pytest.raises(MissingKey, match="ACME_API_KEY is not a key") as caught:
+    given = re.escape("ACME_API_KEY of accounts={'acme': vidpoll.Account('acme', key=…)}")
+    for account, environ, said in [
+        (Account("acme", key=key), {}, given),
+        (Account("acme"), {"ACME_API_KEY": key}, "ACME_API_KEY"),
+    ]:
+        with pytest.raises(MissingKey, match=f"^acme: {said} is not a key: it has") as caught:
             opened_account(account, environ).check()
         assert "abcdef" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        (..., "Check the key (ACME_API_KEY)"),
+        ("wrong", "Check the key (accounts={'night': vidpoll.Account('acme', key=…)})"),
+        (lambda: "wrong", "Check the key (accounts={'night': vidpoll.Account('acme', key=…)})"),
+        (None, "No key was sent, because this account has key=None: omit key= to use ACME_API_KEY"),
+    ],
+)
+def test_a_refused_key_is_named_by_where_it_came_from(key: Any, said: str) -> None:
+    """A variable of the environment is named only if the key comes from there."""
+    account = Account("acme") if key is ... else Account("acme", key=key)
+    assert opened_account(account, name="night").key_advice == said
+
+
+@pytest.mark.parametrize("key", ["", {}, {"OTHER": "x"}, lambda: ""])
+def test_an_empty_key_of_python_does_not_blame_the_environment(key: Any) -> None:
+    """To set the variable would change nothing."""
+    said = r"^acme: no key\. The key in accounts=.* is empty or has no ACME_API_KEY: pass it there, or omit key= to use"
+    with pytest.raises(MissingKey, match=said):
+        opened_account(Account("acme", key=key)).check()
+
+
+@pytest.mark.parametrize(
+    ("url", "fault"),
+    [
+        ("coals.ai/api", "it must begin with https:// (or http://)"),
+        ("ftp://a.example", "it must begin with https:// (or http://)"),
+        ("https://a b.example", "it must not hold spaces or invisible characters"),
+        ("https://a.example?b=c", "it must not hold '?' or '#'"),
+        ("https://a.example:x", "its host or port cannot be read"),
+        ("https://:80", "its host or port cannot be read"),
+    ],
+)
+def test_the_fault_of_a_base_url_is_named(url: str, fault: str) -> None:
+    """The URL itself may be hidden."""
+    with pytest.raises(UsageError, match=re.escape(f" is not a base URL: {fault}; set its base_url to one like ")):
+        opened_account(Account("acme", base_url=url))
 
 
 def test_a_key_is_in_no_repr_and_in_no_pickle() -> None:
@@ -232,7 +280,7 @@ def test_a_key_in_the_place_of_a_base_url_is_not_shown(misplaced: dict[str, Any]
     account = Account("acme", **misplaced)
     assert KEY not in repr(account)
     with pytest.raises(
-        UsageError, match=r"acme: '\[redacted\]' is not a base URL; set .* to one like https://"
+        UsageError, match=r"acme: '\[redacted\]' is not a base URL: it must .*; set .* to one like https://"
     ) as caught:
         opened_account(account, {"ACME_BASE_URL": KEY})
     assert KEY not in caught.value.message
@@ -336,6 +384,9 @@ def test_another_host_is_not_asked_for_an_account_elsewhere(base_url: str) -> No
         Unsupported, match=r"^acme: this request goes to rest\.acme\.example, which needs an account at"
     ):
         opened_account(account, hosts=VENDORS).wire(REST, timeout=TIMES)
+    environ = {"ACME_API_KEY": KEY, "ACME_BASE_URL": "https://proxy.example"}
+    with pytest.raises(Unsupported, match=r"not at https://proxy\.example\. Unset ACME_BASE_URL$"):
+        opened_account(environ=environ, hosts=VENDORS).wire(REST, timeout=TIMES)
 
 
 @pytest.mark.parametrize("host", ["evil.example", "eu.acme.example", "a.b-eu.acme.example", "-eu.acme.example"])

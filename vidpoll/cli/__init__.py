@@ -135,7 +135,7 @@ def _run(arguments: list[str], context: Context) -> int:
             return 0 if name else USAGE
     close = similar(name, commands)
     meant = f" did you mean {close[0]!r}?" if close else ""
-    raise vidpoll.UsageError(f"no command {redact.text(name, limit=60)!r}:{meant} see vidpoll --help")
+    raise vidpoll.UsageError(f"no command {redact.quoted(name, 60)}:{meant} see vidpoll --help")
 
 
 def _command(command: Command, arguments: list[str], context: Context) -> int:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import vidpoll
 from vidpoll import shell
 
-from .context import Arguments
+from .context import Arguments, key_variable
 
 _REACH = ("header", "insecure", "private_media", "patience", "http_timeout", "transport")
 _WHERE = ("base_url", "account", *_REACH)
@@ -86,6 +86,9 @@ _LINE = re.compile(
 )
 _STORED = re.compile(r"(?:client\.store or )?`vidpoll (resume|jobs --local)(?: --forget ('[^']*'|[^\s`]+))?`")
 _SUBMIT = re.compile(r"(?:client\.store or )?`vidpoll resume( '?--(?:adopt|store)=[^`]+)`")
+_KEY = re.compile(r"(?:\w+ of )?accounts=\{'([^']+)': vidpoll\.Account\('[^']*', key=…\)\}")
+"""What gives an account its key in Python, as `net.keys` writes it."""
+
 _PYTHON = re.compile(r"""(?:vidpoll|client)\.(wait|jobs|quota)\((["'])(.+?)\2\)""")
 _RESUME = re.compile(r"(?:Then r|R)esume: (?!.*esume: )")
 _SLOW = re.compile(r"no connection within|no complete response within|nothing came for")
@@ -96,6 +99,7 @@ def advised(error: vidpoll.VidpollError, args: Arguments, line: str | None = Non
     said = error.message
     if isinstance(error, vidpoll.MissingKey):  # the command line reads keys from the environment only
         said = said.partition(", or pass Client(")[0]
+        said = said.replace("pass it there, or omit key= to use the environment variable", "unset it, or set those")
     resume = getattr(error, "resume", None)
     if resume and error.job is not None:
         bare = f"vidpoll wait {shell.quote(error.job.ref)}"
@@ -120,6 +124,7 @@ def pasted(said: str, args: Arguments) -> str:
     said = _LINE.sub(lambda found: _with_options(args, *found.groups()), said)
     said = _STORED.sub(lambda found: f"`{_of_store(args, found[1], found[2])}`", said)
     said = _SUBMIT.sub(lambda found: f"`{_of_submit(args, shlex.split(found[1]))}`", said)
+    said = _KEY.sub(lambda found: key_variable(found[1]), said)
     return said.replace("et its base_url to", f"et {_sets_base_url(args)} to")
 
 
@@ -127,6 +132,8 @@ def _sets_base_url(args: Arguments) -> str:
     """What sets the base URL of an account that has one of its own."""
     if getattr(args, "base_url", None):
         return "--base-url"
+    if hasattr(args, "addresses"):  # `resume` polls each job where the store says
+        return "--base-url of `vidpoll wait REF`"
     return "the URL in --account" if getattr(args, "account", None) else "its base_url"
 
 

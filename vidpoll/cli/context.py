@@ -21,6 +21,7 @@ from vidpoll.clock import Clock
 from vidpoll.similar import similar
 
 from .heartbeat import Heart
+from .named_accounts import check_named
 from .output import Output
 
 Arguments = argparse.Namespace
@@ -57,10 +58,13 @@ class Context:
         `given` are accounts in addition to those of the options. `within` limits the patience to that many seconds.
         `keep=False` leaves the store out. If the default store cannot be used, the command prints a warning and works
         without it. A store that the user named raises UsageError instead; with `must_keep` both raise StoreError.
-        Raises UsageError if `--base-url` or a `--header` would apply to several accounts.
+        Raises UsageError if `--base-url` or a `--header` would apply to several accounts, and what `check_named` raises
+        (with `given`, the caller checks the names of its options).
         """
         options: dict[str, Any] = {"clock": self.clock} if heart is None else {"clock": heart, "plugins": [heart]}
-        options["accounts"] = accounts_of(sorted(set(accounts)), args, given or {})
+        accounts = sorted(set(accounts))
+        options["accounts"] = accounts_of(accounts, args, given or {})
+        named = accounts if given is None else None
         patience = getattr(args, "patience", None)
         if patience is not None or within is not None:
             options["patience"] = max(0.001, min(each for each in (patience or PATIENCE, within) if each is not None))
@@ -76,7 +80,7 @@ class Context:
             try:
                 client = self.client_factory(store=store, **options)
                 args.opened = True
-                return self._displayed(client, heart)
+                return self._ready(client, args, named, heart)
             except vidpoll.StoreError as error:
                 if must_keep:
                     raise
@@ -87,10 +91,18 @@ class Context:
                     "another store, --no-store avoids this warning)"
                 )
                 args.no_store = True
-        return self._displayed(self.client_factory(**options), heart)
+        return self._ready(self.client_factory(**options), args, named, heart)
 
-    def _displayed(self, client: vidpoll.Client, heart: Heart | None) -> vidpoll.Client:
-        """Add a plugin's display, which replaces the heartbeat on a terminal."""
+    def _ready(
+        self, client: vidpoll.Client, args: Arguments | None, named: Sequence[str] | None, heart: Heart | None
+    ) -> vidpoll.Client:
+        """Check the names in the options, and add a plugin's display, which replaces the heartbeat on a terminal."""
+        try:
+            if named is not None:
+                check_named(client, args, named)
+        except vidpoll.VidpollError:
+            client.close()
+            raise
         if heart is not None and self.out.terminal:
             heart.displayed = client.add_display()
         return client
@@ -104,9 +116,12 @@ class Context:
         for ref in refs:
             if ":" in ref:
                 continue
+            name, _, rest = ref.partition("/")
             with self.client() as client:
-                if any(ref in report.providers for report in client.plugins):
-                    raise vidpoll.BadReference(f"{ref} is a provider: write {ref}:ID, with the id of the job")
+                if any(name in report.providers for report in client.plugins):
+                    way = f"write {name}:{rest}" if rest else f"write {ref}:ID, with the id of the job"
+                    said = f"{redact.quoted(ref)} is not a reference" if rest else f"{ref} is a provider"
+                    raise vidpoll.BadReference(f"{said}: {way}")
         return [vidpoll.Job(ref) for ref in dict.fromkeys(refs)]
 
 
@@ -163,12 +178,11 @@ def accounts_of(
         return found
     for name in names:
         own = found.get(name, vidpoll.Account(name))
-        found[name] = replace(
-            own,
-            base_url=base_url or own.base_url,
-            headers={**own.headers, **{each.name: each.value for each in headers if each.account in (None, name)}},
-            **flags,
-        )
+        found[name] = replace(own, base_url=base_url or own.base_url, **flags)
+    for header in headers:
+        for name in names if header.account is None else [header.account]:  # rows of a sheet may name more accounts
+            own = found.get(name, vidpoll.Account(name))
+            found[name] = replace(own, headers={**own.headers, header.name: header.value})
     return found
 
 
@@ -228,11 +242,15 @@ def account(text: str) -> tuple[str, vidpoll.Account]:
 
 def own_account(name: str, provider: str, base_url: str | None) -> vidpoll.Account:
     """An account of the command line: its key is in <NAME>_API_KEY if that is set, else in the provider's variable."""
-    variable = f"{re.sub('[^A-Za-z0-9]', '_', name).upper()}_API_KEY"
-    key = os.environ.get(variable)
+    key = os.environ.get(key_variable(name))
     if name == provider or not key:
         return vidpoll.Account(provider, base_url=base_url)
     return vidpoll.Account(provider, base_url=base_url, key=key)
+
+
+def key_variable(account: str) -> str:
+    """The environment variable for the key of an account of the command line."""
+    return f"{re.sub('[^A-Za-z0-9]', '_', account).upper()}_API_KEY"
 
 
 def store_of(args: Arguments | None) -> Path | str | None:
@@ -445,14 +463,15 @@ def bounded(parser: argparse.ArgumentParser, default: float = 60.0) -> None:
 
 def store(parser: argparse.ArgumentParser) -> None:
     """The options for where jobs are kept."""
-    parser.add_argument(
+    one = parser.add_mutually_exclusive_group()
+    one.add_argument(
         "--store",
         type=store_name,
         metavar="FILE",
         help="where jobs are kept: a file, or a database's URL (default: VIDPOLL_STORE, else a file in this user's "
         "data folder)",
     )
-    parser.add_argument("--no-store", action="store_true", help="keep nothing on disk")
+    one.add_argument("--no-store", action="store_true", help="keep nothing on disk")
 
 
 def as_json(parser: argparse.ArgumentParser) -> None:

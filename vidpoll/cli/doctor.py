@@ -19,7 +19,19 @@ from vidpoll import redact
 from vidpoll.installing import PACK, from_clone
 
 from .again import advised, again
-from .context import Arguments, Command, Context, accounts_of, as_json, is_there, shown, store, store_of, where
+from .context import (
+    Arguments,
+    Command,
+    Context,
+    accounts_of,
+    as_json,
+    is_there,
+    key_variable,
+    shown,
+    store,
+    store_of,
+    where,
+)
 from .output import COMPLETED, NOT_COMPLETED, counted
 from .versions import version_of, versions
 
@@ -201,6 +213,8 @@ def _plugins(client: vidpoll.Client) -> Checks:
         if report.problem:
             step = f"update or uninstall {report.distribution}, or switch it off with VIDPOLL_DISABLE={report.name}"
             yield Check("plugins", f"{report.name} ({report.distribution}) is skipped: {report.problem}; {step}", True)
+        for line in report.never_called:
+            yield Check("plugins", line.removeprefix("plugin "), True)
     yield Check("plugins", f"{_listed([each for each in reports if not each.problem])}; {counted(found, 'provider')}")
 
 
@@ -225,8 +239,7 @@ def _keys(client: vidpoll.Client, args: Arguments) -> Checks:
 def _variables(provider: vidpoll.Provider, account: str = "") -> list[str]:
     """The variables that are set for a provider, and for an account of another name."""
     names = [*provider.auth.variables, f"{re.sub('[^A-Za-z0-9]', '_', provider.name).upper()}_BASE_URL"]
-    own = f"{re.sub('[^A-Za-z0-9]', '_', account).upper()}_API_KEY"
-    return [name for name in dict.fromkeys([own, *names]) if os.environ.get(name)]
+    return [name for name in dict.fromkeys([key_variable(account), *names]) if os.environ.get(name)]
 
 
 def _account_here(client: vidpoll.Client, name: str, provider: vidpoll.Provider) -> Checks:

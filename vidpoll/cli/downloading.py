@@ -75,7 +75,8 @@ def _fetch(
 ) -> int:
     files: list[Path] = []
     left = deadline.left
-    error = look(client, job, LOOK if left is None else min(LOOK, left))
+    no_news = context.out.error if shown(args) else None
+    error = look(client, job, LOOK if left is None else min(LOOK, left), no_news)
     code = COMPLETED if error is None else code_of(error)
     said = "" if error is None else advised(error, args)
     said_completed = job.snapshot is not None and job.snapshot.state is vidpoll.State.COMPLETED  # its files may be late

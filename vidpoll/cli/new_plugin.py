@@ -102,7 +102,7 @@ def _name(name: str) -> str:
     if not re.fullmatch(r"[a-z][a-z0-9_-]{0,39}", name):
         raise vidpoll.UsageError(
             f"NAME must be lower-case letters, digits, '_' and '-', beginning with a letter (at most 40), got "
-            f"{redact.text(name, limit=60)!r}"
+            f"{redact.quoted(name, 60)}"
         )
     return name
 

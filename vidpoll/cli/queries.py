@@ -168,7 +168,7 @@ def _plugins(args: Arguments, context: Context) -> int:
             said = {"name": report.name, "version": report.version, "distribution": report.distribution}
             brings = {"providers": list(report.providers), "hooks": list(report.hooks), "keys": keys}
             state = {"problem": report.problem, "disabled": report.disabled, "loaded": report.loaded}
-            context.out.json({**said, **brings, **state})
+            context.out.json({**said, **brings, **state, "never_called": list(report.never_called)})
         there = all(any(all(keys[name] for name in way.variables) for way in ways(each.auth)) for each in providers)
         key = "-" if not keys else "set" if there else "not set" if needed else "not needed"
         rows.append((report.name, report.version or "-", report.distribution, key, _brings(report)))

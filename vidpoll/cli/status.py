@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,12 +70,12 @@ class _Status:
         """Print the state of one job; return its exit code."""
         note = ""
         if kept is None:
-            unknown = look(self.client, job, self.deadline.left or 0.0)
+            unknown = look(self.client, job, self.deadline.left or 0.0, self._no_news)
             note = "the plugin does not know this status" if job.state is None and job.stage else ""
         elif self.args.kept:
             job, unknown, note = kept.job, None, f"as kept on {iso(kept.ended_at)}; not polled"
         else:
-            unknown = look(self.fresh, job, self.deadline.left or 0.0)
+            unknown = look(self.fresh, job, self.deadline.left or 0.0, self._no_news)
             if not job.final:
                 job, unknown, note = kept.job, None, _not_there(kept, unknown)
             elif job.state is not kept.job.state:
@@ -84,6 +85,10 @@ class _Status:
         if note.startswith(DELETED):
             return NOT_COMPLETED
         return COMPLETED if job.ok else NOT_COMPLETED if job.final else UNKNOWN
+
+    @property
+    def _no_news(self) -> Callable[[str], object] | None:
+        return None if self.args.json else self.context.out.error
 
     def _show(self, job: vidpoll.Job, unknown: vidpoll.VidpollError | None, note: str) -> None:
         out = self.context.out
@@ -133,13 +138,22 @@ class _Answered:
         return False
 
 
-def look(client: vidpoll.Client, job: vidpoll.Job, timeout: float = LOOK) -> vidpoll.VidpollError | None:
-    """Poll until a response gives a state (a `wait` a second ago can cause a 429); return why there is no verdict."""
+def look(
+    client: vidpoll.Client, job: vidpoll.Job, timeout: float, no_news: Callable[[str], object] | None
+) -> vidpoll.VidpollError | None:
+    """Poll until a response gives a state (a `wait` a second ago can cause a 429); return why there is no verdict.
+
+    `no_news` is called once for each different reason why a poll brought no news, because many seconds may follow.
+    """
     answered: Any = _Answered(job)
+    told: set[str] = set()
     events = client.watch(job, timeout=timeout, check=False, stop=answered)
     answered.before = job.answers
     with contextlib.suppress(_Enough):
-        for _ in events:
+        for event in events:
+            if isinstance(event, vidpoll.PollFailed) and no_news is not None and event.reason not in told:
+                told.add(event.reason)
+                no_news(str(event))
             answered.is_set()
     return job.error
 

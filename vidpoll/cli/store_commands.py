@@ -33,6 +33,7 @@ from .context import (
 )
 from .deadline import Deadline
 from .lost_submits import by_address, show, submit_name
+from .named_accounts import check_named
 from .output import COMPLETED, INTERRUPTED, UNKNOWN, counted, first_that_applies, iso, job_object, status_line
 from .trusted import Trusted, stored_account
 from .waiting import Wait, keep_transcript, prepared, waiting_options
@@ -118,6 +119,7 @@ def _resume(args: Arguments, context: Context) -> int:
     _check(args)
     trusted = Trusted(args, context)
     with _stored(args, context) as client:
+        _check_headers(client, args, context)
         if not _ends_submits(client, args, context, trusted):
             return UNKNOWN
         unfinished = client.store.jobs(unfinished=True)
@@ -150,6 +152,14 @@ def _check(args: Arguments) -> None:
             raise vidpoll.UsageError(f"--{option} names the submit that --adopt REF is about: add --adopt REF")
     if not is_there(_path(args)):
         raise vidpoll.UsageError(f"there is no store at {shown(_path(args))}, so there is nothing to resume")
+
+
+def _check_headers(client: vidpoll.Client, args: Arguments, context: Context) -> None:
+    """Raise UsageError for a --header of an account that neither the store nor a plugin has."""
+    if any(header.account is not None for header in args.header or ()):
+        stored = [each.origin.account for each in client.store.jobs()]
+        with context.client() as other:  # that of the store knows no plugins
+            check_named(other, args, [*stored, *(lost.account for lost in client.store.unknown_submits())])
 
 
 def _ends_submits(client: vidpoll.Client, args: Arguments, context: Context, trusted: Trusted) -> bool:

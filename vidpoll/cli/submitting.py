@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TypeVar
@@ -47,6 +48,8 @@ def _submit_arguments(parser: argparse.ArgumentParser) -> None:
 def _submit(args: Arguments, context: Context) -> int:
     if args.once is not None and store_of(args) is None:
         raise vidpoll.UsageError("--once KEY needs a store to buy only once: name one with --store FILE")
+    if args.transcript is not None and not (args.wait or args.download is not None):
+        raise vidpoll.UsageError("--transcript writes the responses of a wait: add --wait")
     deadline = Deadline(context.clock, args.timeout)
     heart = prepared(args, context)
     with _client(args, context, deadline) as client:
@@ -189,7 +192,11 @@ def _price_arguments(parser: argparse.ArgumentParser) -> None:
 def _price(args: Arguments, context: Context) -> int:
     with context.client([args.name], args, within=args.timeout) as client:
         _check_kind(client, args, "price")
-        price = _with_fields(client, args, partial(client.price, args.name, args.kind))
+        try:
+            price = _with_fields(client, args, partial(client.price, args.name, args.kind))
+        except vidpoll.InvalidField as error:  # it speaks of the submit that would be bought
+            said = re.sub(r"^submit \S+", f"price {args.name} {args.kind}", error.message)
+            raise vidpoll.InvalidField(said) from error
         listed = provider_of(client, args).submit[args.kind].price
     read = (
         "" if listed is None or price is None or price.source != "documented" else f" ({listed.source}, {listed.dated})"

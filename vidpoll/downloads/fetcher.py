@@ -38,7 +38,7 @@ from ..net.explain import BodyCut, BodyTooLarge, Hopeless, UnsafeHop
 from ..polling.call import build, cleared, optional
 from ..polling.loop import Loop
 from ..polling.next_step import download_line
-from ..provider import Operation, key_names
+from ..provider import Operation
 from . import ranges
 from .body_reader import Begin, BodyReader, RangeMismatch
 from .ranges import Body, Validator
@@ -382,13 +382,12 @@ class Fetcher:
             self._ranges = False
         elif status in STALE or ranged or len(self._ways) > 1:
             self._refused_range = ranged
-            advice = self._check_the_key() if status == 401 and question.wire.secret else ""
+            advice = (
+                self.context.account.key_advice.replace("C", "c", 1) if status == 401 and question.wire.secret else ""
+            )
             self._stale(reason, early=status in NOT_READY, advice=advice)
         else:
             raise self.error(DownloadError, reason)
-
-    def _check_the_key(self) -> str:
-        return f"check the key ({key_names(self.context.account.provider.auth)})"
 
     def _reason(self, response: Response, wire: WireRequest) -> str:
         """The reason in a response. Only the account's own origin uses the provider's error format."""

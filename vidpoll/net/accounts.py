@@ -11,7 +11,6 @@ import re
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -23,6 +22,8 @@ from ..errors import InvalidField, MissingKey, PluginError, UnsafeURL, Unsupport
 from ..model import Request, Response, origin
 from ..provider import MAX_BODY, PreparedRequest, Provider, is_base_url, ways
 from .hosts import PUBLIC, Peer, is_private, nearness
+from .keys import FROM_ENVIRONMENT, FromEnvironment, Key, check_advice, given_secrets, in_python
+from .urls import base_url_fault
 
 _REMEMBERED = 64  # lasting secrets; those minted for one request are kept with that request
 _PUBLIC_HEADERS = ("accept", "content-type", "date", "host", "user-agent")
@@ -31,17 +32,6 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _ROOT = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?//[^/?#]*")
 _UNWRITABLE = re.compile(r"%(?![0-9A-Fa-f]{2})|[^!#$%&'()*+,/:;=?@\[\]~A-Za-z0-9._-]")
 _UNSPEAKABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffd]")
-
-
-class FromEnvironment(Enum):
-    """The default for a key: the environment variables that the provider names."""
-
-    FROM_ENVIRONMENT = "from the environment"
-
-
-FROM_ENVIRONMENT = FromEnvironment.FROM_ENVIRONMENT
-Secrets = str | Mapping[str, str]
-Key = Secrets | Callable[[], Secrets] | FromEnvironment | None
 
 
 @dataclass(frozen=True, slots=True, repr=False, kw_only=True)
@@ -153,7 +143,8 @@ class OpenAccount:
         if not is_base_url(self.base_url):
             shown, like = redact.base_url(self.base_url), provider.base_url
             half = "; a login needs a name and a secret: http://NAME:SECRET@HOST" if "@" in self.base_url else ""
-            raise UsageError(f"{name}: {shown!r} is not a base URL; set {self.set_by} to one like {like}{half}")
+            why = base_url_fault(self.base_url)
+            raise UsageError(f"{name}: {shown!r} is not a base URL: {why}; set {self.set_by} to one like {like}{half}")
         self.origin = origin(self.base_url)
         self._told_of_clear = False
         self._own = self._checked_headers({**user, **account.headers})
@@ -186,7 +177,7 @@ class OpenAccount:
 
     def secrets(self) -> dict[str, str]:
         """The secrets by variable; empty if the account has none. Raises MissingKey, which says what to set."""
-        auth, found = self.provider.auth, self._found()
+        auth, found = self.provider.auth, given_secrets(self.provider.auth, self.account.key, self._environ)
         if found is None:
             return {}
         for way in ways(auth):
@@ -197,22 +188,24 @@ class OpenAccount:
                 return used
         if not auth.required and not found:
             return {}
-        lacking = [[name for name in way.variables if name not in found] for way in ways(auth)]
+        lacking = ", or ".join(" and ".join(name for name in way.variables if name not in found) for way in ways(auth))
+        if isinstance(self.account.key, FromEnvironment):
+            raise MissingKey(
+                f"{self.name}: no key. Set the environment variable {lacking}, or pass Client({self._in_python})"
+            )
         raise MissingKey(
-            f"{self.name}: no key. Set the environment variable {', or '.join(map(' and '.join, lacking))}, "
-            f"or pass Client(accounts={{{self.name!r}: vidpoll.Account({self.provider.name!r}, key=…)}})"
+            f"{self.name}: no key. The key in {self._in_python} is empty or has no {lacking}: pass it there, or omit "
+            "key= to use the environment variable"
         )
 
-    def _found(self) -> Mapping[str, redact.Secret] | None:
-        """The given secrets by variable; None if the account has no key."""
-        auth, key = self.provider.auth, self.account.key
-        if callable(key):
-            key = key()
-        if key is None or not auth.variables:
-            return None
-        one = next((way.variables[0] for way in ways(auth) if len(way.variables) == 1), auth.variables[0])
-        named = self._environ if isinstance(key, FromEnvironment) else key if isinstance(key, Mapping) else {one: key}
-        return {name: redact.Secret.of(named[name]) for name in auth.variables if named.get(name)}
+    @property
+    def key_advice(self) -> str:
+        """The next step after a 401, as a sentence without its full stop: what holds the key."""
+        return check_advice(self.name, self.provider.name, self.account.key, self.provider.auth)
+
+    @property
+    def _in_python(self) -> str:
+        return in_python(self.name, self.provider.name)
 
     def check(self) -> None:
         """Raise what `wire` would raise, before anything is sent: MissingKey, or UsageError for an unencrypted key."""
@@ -221,7 +214,9 @@ class OpenAccount:
 
     def _checked(self, name: str, value: redact.Secret) -> str:
         if not value.isprintable() or value != value.strip() or not value.isascii():
-            raise MissingKey(f"{self.name}: {name} is not a key: it has spaces, line ends or non-ASCII characters")
+            own = not isinstance(self.account.key, FromEnvironment)
+            given = f"{name} of {self._in_python}" if own else name
+            raise MissingKey(f"{self.name}: {given} is not a key: it has spaces, line ends or non-ASCII characters")
         self._remember(value)
         return value
 
@@ -409,9 +404,10 @@ class OpenAccount:
             raise PluginError(f"{self.provider.name}: the plugin names {host}, which is not in Provider(hosts=…)")
         scheme, mine, _ = self.origin
         if not self._is_the_providers and not (scheme == "https" and self.provider.is_vendors(mine)):
+            way = "Use an account without its own base URL" if self.account.base_url else f"Unset {self.set_by}"
             raise Unsupported(
                 f"{self.name}: this request goes to {host}, which needs an account at {self.provider.base_url}, not at "
-                f"{redact.url(self.base_url)}. Use an account without its own base URL"
+                f"{redact.url(self.base_url)}. {way}"
             )
 
     def _auth(self, request: PreparedRequest) -> Mapping[str, str]:

@@ -61,3 +61,12 @@ def _encoded(raw: bytes) -> str:
     if any(byte < 0x20 or byte == 0x7F for byte in raw):
         raise ValueError("control characters in a URL")
     return _UNSAFE.sub(lambda found: quote(found[0], safe="").encode(), raw).decode("ascii")
+
+
+def base_url_fault(url: str) -> str:
+    """What is wrong with a text that `is_base_url` refuses; the text is not shown, because it may be a key."""
+    if not url.lower().startswith(("https://", "http://")):
+        return "it must begin with https:// (or http://)"
+    if not url.isprintable() or " " in url:
+        return "it must not hold spaces or invisible characters"
+    return "it must not hold '?' or '#'" if "?" in url or "#" in url else "its host or port cannot be read"

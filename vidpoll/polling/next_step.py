@@ -9,7 +9,7 @@ from .. import redact, shell
 from ..faults import Fault, Meaning
 from ..job import Job
 from ..net.accounts import OpenAccount
-from ..provider import Provider, is_base_url, key_names
+from ..provider import is_base_url
 
 _REMEDY = {
     400: "Check the id. ",
@@ -19,14 +19,9 @@ _REMEDY = {
 }
 
 
-def remedy(status: int | None, provider: Provider) -> str:
+def remedy(status: int | None, account: OpenAccount) -> str:
     """The next step after a refusal in a wait; empty if there is none."""
-    return f"{key_advice(provider)}. " if status == 401 else _REMEDY.get(status or 0, "")
-
-
-def key_advice(provider: Provider) -> str:
-    """The next step after a 401: the key, with its variable."""
-    return f"Check the key ({key_names(provider.auth)})" if provider.auth.variables else "Check the key"
+    return f"{account.key_advice}. " if status == 401 else _REMEDY.get(status or 0, "")
 
 
 def resume_call(account: OpenAccount, ref: str) -> str:
@@ -100,7 +95,7 @@ def _step(fault: Fault, account: OpenAccount, path: str, job: Job | None) -> str
     if fault.status in (None, 404, 405) and fault.meaning is not Meaning.REFUSAL:
         return asked_at(account)
     return {
-        401: key_advice(provider) if provider.auth.variables else "",
+        401: account.key_advice if provider.auth.variables else "",
         402: f"See what is left: {quota_line(account)}" if provider.quota is not None else "",
         407: proxy(account),
         409: f"Wait for it first: {resume_line(account, job.ref)}" if job is not None else "",

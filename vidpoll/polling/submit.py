@@ -179,7 +179,7 @@ def check_kind(account: AccountState, kind: str) -> None:
     """Raise Unsupported unless the account's provider has a submit operation of that name."""
     if not isinstance(kind, str) or kind not in account.provider.submit:
         known = ", ".join(account.provider.submit) or "nothing: this plugin only waits"
-        raise Unsupported(f"{account.name}: no submit operation {redact.text(kind, limit=60)!r}; it has: {known}")
+        raise Unsupported(f"{account.name}: no submit operation {redact.quoted(kind, 60)}; it has: {known}")
 
 
 def ask_quota(loop: Loop, account: AccountState) -> Quota:

@@ -354,7 +354,7 @@ class Watch(Task):
 
     def _refused(self, fault: Fault) -> WaitRefused:
         who = self.account.provider.name
-        step = remedy(fault.status, self.account.provider)
+        step = remedy(fault.status, self.account.opened)
         if fault.status == 407:
             who, step = "the proxy", f"{proxy(self.account.opened)}. "
         elif fault.page:

@@ -49,7 +49,7 @@ def test_a_provider_that_is_not_installed(samples: Path) -> None:
         ({"mark": ""}, "vidpoll_providers is not called: mark it with @vidpoll.hookimpl"),
         (
             {"mark": "", "name": "vidpoll_provider"},
-            "is not marked with @vidpoll.hookimpl, and its name is misspelt: it should be vidpoll_providers",
+            "vidpoll_provider is not called: mark it with @vidpoll.hookimpl and name it vidpoll_providers",
         ),
         ({"name": "vidpoll_provider"}, "there is no hook vidpoll_provider; did you mean vidpoll_providers?"),
         ({"provider": "other"}, "it provides other"),
