@@ -34,6 +34,12 @@ MINORS = tuple(f"3.{minor}" for minor in range(10, 15))
 ADDRESS = "https://HOST/OWNER/vidpoll"
 """What README.md has in place of this repository's address."""
 
+TEMPLATE = ROOT / "vidpoll/cli/template/setup.cfg.in"
+"""The metadata of a plugin that `vidpoll new-plugin` renders."""
+
+DENIALS = re.compile(r"HOST/OWNER|not\s+on\s+(?:a\s+package|any)\s+index|in\s+a\s+clone\s+of\s+vidpoll", re.IGNORECASE)
+"""What is true before the first release, and false in it."""
+
 RELATIVE = re.compile(r"(!?)\[([^]]*)\]\((?!https?:|#)([^)\s]+)\)")
 
 
@@ -58,7 +64,8 @@ def address(distribution: Path, root: Path, url: str, ref: str) -> None:
 
     readme, config = distribution / "README.md", distribution / "setup.cfg"
     readme.write_text(RELATIVE.sub(absolute, readme.read_text(encoding="utf-8")).replace(ADDRESS, url), "utf-8")
-    urls = f"project_urls =\n    Source = {url}\n    Changelog = {url}/blob/{ref}/CHANGELOG.md\n"
+    changes = (distribution / "CHANGELOG.md").relative_to(root).as_posix()
+    urls = f"project_urls =\n    Source = {url}\n    Changelog = {url}/blob/{ref}/{changes}\n"
     config.write_text(config.read_text(encoding="utf-8").replace("[metadata]\n", f"[metadata]\n{urls}", 1), "utf-8")
 
 
@@ -114,13 +121,25 @@ def wrong(wheel: Path) -> Iterator[str]:
     yield from wrong_versions(said)
 
 
+def half(sdist: Path) -> Iterator[str]:
+    """What an sdist has only a part of: setuptools adds the test files, without what they import."""
+    with tarfile.open(sdist) as archive:
+        if found := [name for name in archive.getnames() if re.search(r"(^|/)tests(/|$)", name)]:
+            yield f"tests without their support (its MANIFEST.in must have `prune tests`): {', '.join(found)}"
+
+
 def wrong_versions(said: Message) -> Iterator[str]:
-    """What is not as in the core: the version, and the Pythons."""
+    """What is not as in the core: the version, the Pythons, and the versions it needs of this repository."""
     if said["Version"] != version():
         yield f"version {said['Version']}, the core has {version()}"
     pythons = tuple(re.findall(r"^Classifier: Programming Language :: Python :: (3\.\d+)$", str(said), re.MULTILINE))
     if pythons != MINORS or said["Requires-Python"] != f">={MINORS[0]}":
         yield f"Requires-Python {said['Requires-Python']}, classifiers {', '.join(pythons)}; not {', '.join(MINORS)}"
+    least, below = bounds()
+    bound = re.compile(rf"vidpoll[\w-]*<{re.escape(below)},>={re.escape(least)}(\.\d+)?(;.*)?")
+    for needed in said.get_all("Requires-Dist", []):
+        if needed.startswith("vidpoll") and not bound.fullmatch(needed):
+            yield f"it needs {needed}, which must be >= {least}, < {below}: a minor version may break another"
 
 
 def version() -> str:
@@ -132,7 +151,13 @@ def version() -> str:
     return found[1]
 
 
-def untold(tag: str) -> Iterator[str]:
+def bounds() -> tuple[str, str]:
+    """This minor version and the next: between them are the versions that work together."""
+    major, minor = version().split(".")[:2]
+    return f"{major}.{minor}", f"{major}.{int(minor) + 1}"
+
+
+def untold(tag: str, out: Path) -> Iterator[str]:
     """What stands against a release of this tag."""
     if tag != f"v{version()}":
         yield f"the tag is {tag}, and the version {version()}"
@@ -140,6 +165,20 @@ def untold(tag: str) -> Iterator[str]:
         heading = re.search(r"^## (.*)$", file.read_text(encoding="utf-8"), re.MULTILINE)
         if heading is None or not re.fullmatch(rf"{re.escape(version())} - \d{{4}}-\d\d-\d\d", heading[1]):
             yield f"{file.relative_to(ROOT)}: its first heading is no `## {version()} - YYYY-MM-DD`"
+    for name, text in texts(out):
+        if found := DENIALS.search(text):
+            yield f"{name}: it says {found[0]!r}, which a release makes false (step 4 of RELEASING.md, before the first)"
+
+
+def texts(out: Path) -> Iterator[tuple[str, str]]:
+    """The name and the text of what users read: each file of the sdists, from which the wheels are made; each page."""
+    for sdist in sorted(out.glob("*.tar.gz")):
+        with tarfile.open(sdist) as archive:
+            for member in archive:
+                if (file := archive.extractfile(member)) is not None:
+                    yield member.name, file.read().decode("utf-8", "replace")
+    for page in sorted(ROOT.glob("docs/**/*.md")):
+        yield page.relative_to(ROOT).as_posix(), page.read_text(encoding="utf-8")
 
 
 def build_all(commit: bytes, folder: Path, out: Path, epoch: str, at: tuple[str, str]) -> dict[str, str]:
@@ -171,6 +210,10 @@ def judged(first: dict[str, str], second: dict[str, str], out: Path) -> Iterator
     if (len(wheels), len(first)) != (due, 2 * due):
         yield f"{len(wheels)} wheels in {len(first)} files, of {due} distributions"
     yield from (f"{wheel.name}: {each}" for wheel in wheels for each in wrong(wheel))
+    yield from (f"{sdist.name}: {each}" for sdist in sorted(out.glob("*.tar.gz")) for each in half(sdist))
+    least, below = bounds()
+    if f"    vidpoll >= {least}, < {below}\n" not in TEMPLATE.read_text(encoding="utf-8"):
+        yield f"{TEMPLATE.relative_to(ROOT)}: it must need vidpoll >= {least}, < {below}"
     for tool, files in (
         (["twine", "check", "--strict"], map(str, out.iterdir())),
         (["check_wheel_contents", "--ignore", "W002"], map(str, wheels)),  # two samples may be the same bytes
@@ -193,7 +236,7 @@ def main() -> int:
     first, second = build_twice(args.out, (args.url, args.tag or "HEAD"))
     for name, said in first.items():
         print(f"{said}  {name}")
-    found = [*judged(first, second, args.out), *(untold(args.tag) if args.tag else ())]
+    found = [*judged(first, second, args.out), *(untold(args.tag, args.out) if args.tag else ())]
     for each in found:
         print(each, file=sys.stderr)
     return 1 if found else 0
