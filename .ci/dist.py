@@ -4,9 +4,10 @@
 
 Each is built twice from the last commit, in two folders and at two times, and must come out equal byte for byte; then
 it must be a pure wheel with its types and its licence, of one version for all, and pass twine and check-wheel-contents.
-With `--tag` the version must be the tag's, and each CHANGELOG must have it with a date. `--url` is this repository's
-address: a package index shows a README without the files beside it, so their links lead there. Needs git and what
-.ci/requirements.txt pins; .ci/run and the release workflow call it. Exit code 1 says what is wrong.
+With `--tag` the version must be the tag's, each CHANGELOG must have it with a date, and no file may say that vidpoll is
+not on an index. `--url` is this repository's address: a package index shows a README without the files beside it, so
+their links lead there. Needs git and what .ci/requirements.txt pins; .ci/run and the release workflow call it. Exit
+code 1 says what is wrong.
 """
 
 from __future__ import annotations
@@ -171,11 +172,12 @@ def untold(tag: str, out: Path) -> Iterator[str]:
 
 
 def texts(out: Path) -> Iterator[tuple[str, str]]:
-    """The name and the text of what users read: each file of the sdists, from which the wheels are made; each page."""
+    """Names and texts of what users read: the files of the sdists, from which the wheels are made, and the pages."""
     for sdist in sorted(out.glob("*.tar.gz")):
         with tarfile.open(sdist) as archive:
             for member in archive:
-                if (file := archive.extractfile(member)) is not None:
+                file = archive.extractfile(member)
+                if file is not None and not member.name.endswith("/PKG-INFO"):  # it repeats README.md
                     yield member.name, file.read().decode("utf-8", "replace")
     for page in sorted(ROOT.glob("docs/**/*.md")):
         yield page.relative_to(ROOT).as_posix(), page.read_text(encoding="utf-8")
