@@ -168,7 +168,7 @@ def untold(tag: str, out: Path) -> Iterator[str]:
             yield f"{file.relative_to(ROOT)}: its first heading is no `## {version()} - YYYY-MM-DD`"
     for name, text in texts(out):
         if found := DENIALS.search(text):
-            yield f"{name}: it says {found[0]!r}, which a release makes false (step 4 of RELEASING.md, before the first)"
+            yield f"{name}: it says {found[0]!r}: RELEASING.md, step 4 before the first release, corrects it"
 
 
 def texts(out: Path) -> Iterator[tuple[str, str]]:
