@@ -140,7 +140,7 @@ def wrong_versions(said: Message) -> Iterator[str]:
     bound = re.compile(rf"vidpoll[\w-]*<{re.escape(below)},>={re.escape(least)}(\.\d+)?(;.*)?")
     for needed in said.get_all("Requires-Dist", []):
         if needed.startswith("vidpoll") and not bound.fullmatch(needed):
-            yield f"it needs {needed}, which must be >= {least}, < {below}: a minor version may break another"
+            yield f"it needs {needed}, which must be >= {least}, < {below}: a minor version may break compatibility"
 
 
 def version() -> str:
