@@ -4,9 +4,10 @@
 
 Each is built twice from the last commit, in two folders and at two times, and must come out equal byte for byte; then
 it must be a pure wheel with its types and its licence, of one version for all, and pass twine and check-wheel-contents.
-With `--tag` the version must be the tag's, and each CHANGELOG must have it with a date. `--url` is this repository's
-address: a package index shows a README without the files beside it, so their links lead there. Needs git and what
-.ci/requirements.txt pins; .ci/run and the release workflow call it. Exit code 1 says what is wrong.
+With `--tag` the version must be the tag's, each CHANGELOG must have it with a date, and no file may say that vidpoll is
+not on an index. `--url` is this repository's address: a package index shows a README without the files beside it, so
+their links lead there. Needs git and what .ci/requirements.txt pins; .ci/run and the release workflow call it. Exit
+code 1 says what is wrong.
 """
 
 from __future__ import annotations
@@ -34,6 +35,12 @@ MINORS = tuple(f"3.{minor}" for minor in range(10, 15))
 ADDRESS = "https://HOST/OWNER/vidpoll"
 """What README.md has in place of this repository's address."""
 
+TEMPLATE = ROOT / "vidpoll/cli/template/setup.cfg.in"
+"""The metadata of a plugin that `vidpoll new-plugin` renders."""
+
+DENIALS = re.compile(r"HOST/OWNER|not\s+on\s+(?:a\s+package|any)\s+index|in\s+a\s+clone\s+of\s+vidpoll", re.IGNORECASE)
+"""What is true before the first release, and false in it."""
+
 RELATIVE = re.compile(r"(!?)\[([^]]*)\]\((?!https?:|#)([^)\s]+)\)")
 
 
@@ -58,7 +65,8 @@ def address(distribution: Path, root: Path, url: str, ref: str) -> None:
 
     readme, config = distribution / "README.md", distribution / "setup.cfg"
     readme.write_text(RELATIVE.sub(absolute, readme.read_text(encoding="utf-8")).replace(ADDRESS, url), "utf-8")
-    urls = f"project_urls =\n    Source = {url}\n    Changelog = {url}/blob/{ref}/CHANGELOG.md\n"
+    changes = (distribution / "CHANGELOG.md").relative_to(root).as_posix()
+    urls = f"project_urls =\n    Source = {url}\n    Changelog = {url}/blob/{ref}/{changes}\n"
     config.write_text(config.read_text(encoding="utf-8").replace("[metadata]\n", f"[metadata]\n{urls}", 1), "utf-8")
 
 
@@ -114,13 +122,25 @@ def wrong(wheel: Path) -> Iterator[str]:
     yield from wrong_versions(said)
 
 
+def half(sdist: Path) -> Iterator[str]:
+    """What an sdist has only a part of: setuptools adds the test files, without what they import."""
+    with tarfile.open(sdist) as archive:
+        if found := [name for name in archive.getnames() if re.search(r"(^|/)tests(/|$)", name)]:
+            yield f"tests without their support (its MANIFEST.in must have `prune tests`): {', '.join(found)}"
+
+
 def wrong_versions(said: Message) -> Iterator[str]:
-    """What is not as in the core: the version, and the Pythons."""
+    """What is not as in the core: the version, the Pythons, and the versions it needs of this repository."""
     if said["Version"] != version():
         yield f"version {said['Version']}, the core has {version()}"
     pythons = tuple(re.findall(r"^Classifier: Programming Language :: Python :: (3\.\d+)$", str(said), re.MULTILINE))
     if pythons != MINORS or said["Requires-Python"] != f">={MINORS[0]}":
         yield f"Requires-Python {said['Requires-Python']}, classifiers {', '.join(pythons)}; not {', '.join(MINORS)}"
+    least, below = bounds()
+    bound = re.compile(rf"vidpoll[\w-]*<{re.escape(below)},>={re.escape(least)}(\.\d+)?(;.*)?")
+    for needed in said.get_all("Requires-Dist", []):
+        if needed.startswith("vidpoll") and not bound.fullmatch(needed):
+            yield f"it needs {needed}, which must be >= {least}, < {below}: a minor version may break compatibility"
 
 
 def version() -> str:
@@ -132,7 +152,13 @@ def version() -> str:
     return found[1]
 
 
-def untold(tag: str) -> Iterator[str]:
+def bounds() -> tuple[str, str]:
+    """This minor version and the next: between them are the versions that work together."""
+    major, minor = version().split(".")[:2]
+    return f"{major}.{minor}", f"{major}.{int(minor) + 1}"
+
+
+def untold(tag: str, out: Path) -> Iterator[str]:
     """What stands against a release of this tag."""
     if tag != f"v{version()}":
         yield f"the tag is {tag}, and the version {version()}"
@@ -140,6 +166,21 @@ def untold(tag: str) -> Iterator[str]:
         heading = re.search(r"^## (.*)$", file.read_text(encoding="utf-8"), re.MULTILINE)
         if heading is None or not re.fullmatch(rf"{re.escape(version())} - \d{{4}}-\d\d-\d\d", heading[1]):
             yield f"{file.relative_to(ROOT)}: its first heading is no `## {version()} - YYYY-MM-DD`"
+    for name, text in texts(out):
+        if found := DENIALS.search(text):
+            yield f"{name}: it says {found[0]!r}: RELEASING.md, step 4 before the first release, corrects it"
+
+
+def texts(out: Path) -> Iterator[tuple[str, str]]:
+    """Names and texts of what users read: the files of the sdists, from which the wheels are made, and the pages."""
+    for sdist in sorted(out.glob("*.tar.gz")):
+        with tarfile.open(sdist) as archive:
+            for member in archive:
+                file = archive.extractfile(member)
+                if file is not None and not member.name.endswith("/PKG-INFO"):  # it repeats README.md
+                    yield member.name, file.read().decode("utf-8", "replace")
+    for page in sorted(ROOT.glob("docs/**/*.md")):
+        yield page.relative_to(ROOT).as_posix(), page.read_text(encoding="utf-8")
 
 
 def build_all(commit: bytes, folder: Path, out: Path, epoch: str, at: tuple[str, str]) -> dict[str, str]:
@@ -171,6 +212,10 @@ def judged(first: dict[str, str], second: dict[str, str], out: Path) -> Iterator
     if (len(wheels), len(first)) != (due, 2 * due):
         yield f"{len(wheels)} wheels in {len(first)} files, of {due} distributions"
     yield from (f"{wheel.name}: {each}" for wheel in wheels for each in wrong(wheel))
+    yield from (f"{sdist.name}: {each}" for sdist in sorted(out.glob("*.tar.gz")) for each in half(sdist))
+    least, below = bounds()
+    if f"    vidpoll >= {least}, < {below}\n" not in TEMPLATE.read_text(encoding="utf-8"):
+        yield f"{TEMPLATE.relative_to(ROOT)}: it must need vidpoll >= {least}, < {below}"
     for tool, files in (
         (["twine", "check", "--strict"], map(str, out.iterdir())),
         (["check_wheel_contents", "--ignore", "W002"], map(str, wheels)),  # two samples may be the same bytes
@@ -193,7 +238,7 @@ def main() -> int:
     first, second = build_twice(args.out, (args.url, args.tag or "HEAD"))
     for name, said in first.items():
         print(f"{said}  {name}")
-    found = [*judged(first, second, args.out), *(untold(args.tag) if args.tag else ())]
+    found = [*judged(first, second, args.out), *(untold(args.tag, args.out) if args.tag else ())]
     for each in found:
         print(each, file=sys.stderr)
     return 1 if found else 0

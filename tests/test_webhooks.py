@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from acme_provider import ACME, DONE, DRAWING, talk
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 import vidpoll
 from vidpoll import declare
@@ -181,8 +182,7 @@ FAL = declare.ed25519(
 
 def test_ed25519_with_the_library() -> None:
     """[fal] The secret is the set of public keys; one of them has signed."""
-    ed = pytest.importorskip("cryptography.hazmat.primitives.asymmetric.ed25519")
-    key, other = ed.Ed25519PrivateKey.generate(), ed.Ed25519PrivateKey.generate()
+    key, other = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
     message = f"r1\n1700000000\n{hashlib.sha256(b'{}').hexdigest()}"
     keys = [
         {"x": urlsafe_b64encode(each.public_key().public_bytes_raw()).decode().rstrip("=")} for each in (other, key)

@@ -378,6 +378,18 @@ def test_a_single_lost_answer_pauses_the_account(tmp_path: Path) -> None:
     assert n.clock.now - begun >= PAUSE
 
 
+def test_a_paused_account_says_until_when(tmp_path: Path) -> None:
+    """A Unix second while it sends nothing, and None before and after."""
+    n = night(tmp_path, server=server(refuse=lambda prompt, time: lost() if prompt == "p1" else None, seconds=1.0))
+    batch = n.batch(3, slots=2)
+    told = [batch.status().accounts[0].paused_until]
+    for row in batch:
+        told.append(batch.status().accounts[0].paused_until)
+        if row.state == "unknown":
+            paused = n.clock.now
+    assert told == [None, paused + PAUSE, None, None]
+
+
 # -- over runs --------------------------------------------------------------------------------------------------------
 
 

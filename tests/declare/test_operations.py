@@ -18,6 +18,7 @@ from vidpoll import (
     InvalidField,
     Malformed,
     PluginError,
+    Price,
     Quota,
     Refused,
     Request,
@@ -206,6 +207,15 @@ def test_a_quota_by_paths() -> None:
             ask.parse(answer(body), "")
     with pytest.raises(Refused):
         ask.parse(answer({"code": 1, "data": data}), "")
+
+
+@pytest.mark.parametrize(("named", "unit"), [({"unit": "CNY"}, "CNY"), ({}, "points"), ({"unit": None}, "points")])
+def test_the_unit_that_the_response_names_is_taken(named: dict[str, Any], unit: str) -> None:
+    """Of a balance and of an estimate; a response without it leaves the table's own unit."""
+    balance = declare.quota("GET /user", balance="left", unit="points", currency="unit")
+    assert balance.parse(answer({"left": 7, **named}), "") == Quota(balance=7.0, unit=unit)
+    cost = declare.estimate("POST /price", dict, amount="cost", unit="points", currency="unit")
+    assert cost.parse(answer({"cost": 0.5, **named}), "") == Price(0.5, 0.5, unit, "estimate")
 
 
 # -- lists ------------------------------------------------------------------------------------------------------------

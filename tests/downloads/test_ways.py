@@ -16,7 +16,6 @@ from vidpoll.net.transport import BodyTooLarge, Hopeless
 FILE = MP4 + bytes(number % 251 for number in range(2000))
 SIGNED = "https://cdn.example/v.mp4?sig=s3cr3t"
 NOW = 1_800_000_000.0
-JSON = {"content-type": "application/json"}
 OPERATION = vidpoll.Operation(
     lambda job_id: vidpoll.Request("GET", f"/jobs/{job_id}/content"), parse_content, verdicts=(400,)
 )

@@ -291,7 +291,7 @@ def _not_submitted(
             said = f". {nothing}{advice(result, opened, path)}"
             return provider_error(f"{account.name} {kind}", result, advice=said)
     below = isinstance(result, Fault) and _names_below(result, path)
-    ids: tuple[str, ...] = optional(lambda: _ids(opened, call, below), ())
+    ids: tuple[str, ...] = optional(lambda: _ids(call, below), ())
     lost = isinstance(result, Fault) and result.status is None
     asked = f" {asked_at(opened)}." if lost or optional(lambda: _is_page(call), False) else ""
     answer = optional(lambda: _exchange(call, at), None)
@@ -387,7 +387,7 @@ def _exchange(call: Call[Any] | None, at: float) -> Exchange | None:
     return None if call is None or call.came is None else exchange(at, call.request, call.came, call.secrets)
 
 
-def _ids(account: OpenAccount, call: Call[Any] | None, below: bool) -> tuple[str, ...]:
+def _ids(call: Call[Any] | None, below: bool) -> tuple[str, ...]:
     """What may be the id of the new job in the response to a submit; the first three."""
     if call is None or not isinstance(came := call.came, Response):
         return ()

@@ -17,7 +17,6 @@ import requests
 
 _REASON = re.compile(r"error:[0-9A-Fa-f]+:[^:]*:[^:]*:([A-Za-z0-9 ]+)")
 _EOF = re.compile(r"unexpected eof|SSL_ERROR_ZERO_RETURN")
-_RESET = 104
 
 _VERIFY = {
     9: "certificate is not yet valid",

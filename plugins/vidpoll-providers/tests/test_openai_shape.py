@@ -15,8 +15,6 @@ import vidpoll
 from vidpoll import Asset, Problem, Request, Response, Snapshot, State
 from vidpoll.testing import FakeClock, FakeTransport
 
-MP4 = b"\x00\x00\x00\x18ftypisom" + bytes(100)
-
 
 def provider(module: ModuleType) -> vidpoll.Provider:
     (found,) = module.vidpoll_providers()
