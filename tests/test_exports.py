@@ -25,7 +25,7 @@ PUBLIC = [
     "AnyOf", "Basic", "Bearer", "Follow", "KeyHeader", "ListPollingSpec", "Minted", "NoAuth", "Operation", "Pacing",
     "PriceList",
     "PluginReport", "PreparedRequest", "Provider", "Request", "Response", "Slots", "Stage", "Webhook",
-    "Batch", "BatchStatus", "AccountStatus", "Row", "RowResult", "Stopped",
+    "Batch", "Plan", "BatchStatus", "AccountStatus", "Row", "RowResult", "Stopped", "Money", "Ledger",
     "JobStore", "KeptJob", "Origin", "Submission", "WantedFiles",
     "Store", "Saved", "Leases", "Shard", "Gauges", "Served", "Metrics",
     "hookimpl", "parsing", "errors",
@@ -43,7 +43,7 @@ PUBLIC = [
 
 INTERNAL = {
     "amount", "as_stage", "check_account_name", "check_job_id", "forecast", "is_base_url", "is_number", "money",
-    "key_names", "origin", "parse_reference", "percent", "same_id", "ways",
+    "key_names", "origin", "parse_reference", "percent", "same_id", "span", "ways",
 }  # fmt: skip
 """Functions that modules of the core share, and nobody types."""
 

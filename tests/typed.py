@@ -5,6 +5,7 @@ A line that must be refused has an ignore with its code: an ignore that is not n
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,15 @@ def submit_of_unknown_outcome(client: vidpoll.Client) -> None:
     except vidpoll.SubmitUnknown as error:
         assert_type(error.answer, vidpoll.Exchange | None)
         assert_type(error.transcript, tuple[vidpoll.Exchange, ...])
+
+
+def night(batch: vidpoll.Batch) -> None:
+    """The values of a batch have public types."""
+    assert_type(batch.plan, vidpoll.Plan)
+    assert_type(batch.ledger, Mapping[str, vidpoll.Ledger])
+    assert_type(batch.status().budget, vidpoll.Money | None)
+    for result in batch:
+        assert_type(result.cost, vidpoll.Cost | None)
 
 
 def early_end(client: vidpoll.Client, ref: str) -> None:
