@@ -313,7 +313,7 @@ class OutcomeUnknown(VidpollError):
 
 
 class WaitTimeout(OutcomeUnknown, TimeoutError):
-    """The deadline came before a verdict."""
+    """The deadline came before a verdict. Also a TimeoutError of Python, so `except OSError` catches it."""
 
 
 class ProviderUnreachable(OutcomeUnknown):
