@@ -221,7 +221,6 @@ class KeptRow:
     category: str = ""
     problem: str = ""
     paths: tuple[str, ...] = ()
-    begun_at: float = 0.0
     ended_at: float | None = None
 
 
