@@ -136,6 +136,14 @@ def test_the_index_of_the_public_names() -> None:
     assert {path.stem for path in (DOCS / "api").glob("*.md")} == {*api_pages.PAGES}
 
 
+def test_the_docstring_of_a_job_names_what_is_not_public() -> None:
+    """A member that no page has is there, and `help(vidpoll.Job)` says that it is vidpoll's own."""
+    told = re.search(r"Not public, (.*?)\.\n", inspect.getdoc(vidpoll.Job) or "", re.DOTALL)
+    assert told is not None
+    assert {*re.findall(r"`(\w+)`", told[1])} == {"known", *api_pages.NOT_PUBLIC["Job"]}
+    assert [name for name in api_pages.NOT_PUBLIC["Job"] if not inspect.isfunction(getattr(vidpoll.Job, name))] == []
+
+
 @pytest.mark.parametrize("name", [*vidpoll.__all__, *vidpoll.testing.__all__])
 def test_every_name_has_its_place(name: str) -> None:
     """A public name that is not documented does not exist."""

@@ -26,7 +26,7 @@ PUBLIC = [
     "AnyOf", "Basic", "Bearer", "Follow", "KeyHeader", "ListPollingSpec", "Minted", "NoAuth", "Operation", "Pacing",
     "PriceList",
     "PluginReport", "PreparedRequest", "Provider", "Request", "Response", "Slots", "Stage", "Webhook",
-    "Batch", "BatchStatus", "AccountStatus", "Row", "RowResult", "Stopped",
+    "Batch", "Plan", "BatchStatus", "AccountStatus", "Row", "RowResult", "Stopped", "Money", "Ledger",
     "JobStore", "KeptJob", "Origin", "Submission", "WantedFiles",
     "Store", "Saved", "Leases", "Shard", "Gauges", "Served", "Metrics",
     "hookimpl", "parsing", "errors",

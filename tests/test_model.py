@@ -274,6 +274,7 @@ def test_a_cost_is_what_stayed_with_the_provider() -> None:
     assert (Cost(50, 50).net, str(Cost(50)), str(Cost(2.5, 1, "USD"))) == (
         0, "50 credits charged", "2.5 USD charged, 1 refunded",
     )  # fmt: skip
+    assert (Cost(5, 20).net, Cost(50, how="estimated") == Cost(50)) == (0, False)
 
 
 @pytest.mark.parametrize("charged", ["50", None, True, math.nan])

@@ -22,6 +22,8 @@ from .__version__ import __version__ as __version__
 if TYPE_CHECKING:
     from . import errors, parsing
     from .batch.batch import Batch
+    from .batch.options import Money
+    from .batch.plan import Plan
     from .batch.progress import AccountStatus, BatchStatus, RowResult, Stopped
     from .batch.rows import Row
     from .client import Client
@@ -119,7 +121,7 @@ if TYPE_CHECKING:
     from .storage.dumps import dump, load
     from .storage.job_store import JobStore
     from .storage.protocol import Store
-    from .storage.records import Gauges, KeptJob, Leases, Origin, Saved, Shard, Submission, WantedFiles
+    from .storage.records import Gauges, KeptJob, Leases, Ledger, Origin, Saved, Shard, Submission, WantedFiles
     from .webhooks import webhook
 
 __all__ = [
@@ -141,7 +143,7 @@ __all__ = [
     # serving
     "Served", "Metrics",
     # batches
-    "Batch", "BatchStatus", "AccountStatus", "Row", "RowResult", "Stopped",
+    "Batch", "Plan", "BatchStatus", "AccountStatus", "Row", "RowResult", "Stopped", "Money", "Ledger",
     # plugins
     "hookimpl", "parsing", "PluginReport", "Provider", "Operation", "Follow", "Request", "Response", "Pacing", "Slots",
     "Stage", "ListPollingSpec", "PriceList", "Bearer", "KeyHeader", "Basic", "Minted", "AnyOf", "NoAuth",
@@ -159,6 +161,8 @@ __all__ = [
 
 _HOMES = {
     "batch.batch": "Batch",
+    "batch.options": "Money",
+    "batch.plan": "Plan",
     "batch.progress": "AccountStatus BatchStatus RowResult Stopped",
     "batch.rows": "Row",
     "client": "Client",
@@ -194,7 +198,7 @@ _HOMES = {
     "storage.dumps": "dump load",
     "storage.job_store": "JobStore",
     "storage.protocol": "Store",
-    "storage.records": "Gauges KeptJob Leases Origin Saved Shard Submission WantedFiles",
+    "storage.records": "Gauges KeptJob Leases Ledger Origin Saved Shard Submission WantedFiles",
     "webhooks": "webhook",
 }
 """The module in which each name lives, for `__getattr__`; type checkers read the imports above."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -102,15 +102,16 @@ class Client(ClientBase):
         stop: threading.Event | None = None,
         on_event: OnEvent | None = None,
         check: bool = True,
-    ) -> Iterator[Event]:
+    ) -> Generator[Event, None, None]:
         """Wait as `wait` does, and yield each event. A verdict, good or bad, is the last event and raises nothing.
 
         If the outcome is unknown, GaveUp is the last event, and then its error is raised (not with `check=False`).
+        Closing the generator (`contextlib.closing`) ends the wait early; the job continues at the provider.
         """
         job = arguments.as_job(job)
         following = self._follow([job], timeout=timeout, pacing=pacing, stop=stop, on_event=on_event)
 
-        def events() -> Iterator[Event]:
+        def events() -> Generator[Event, None, None]:
             with closing(following):
                 for _, event in following:
                     yield event
@@ -131,7 +132,7 @@ class Client(ClientBase):
         download: Download | None = None,
         kinds: Sequence[str] | None = None,
         parallel: int = 4,
-    ) -> Iterator[Job]:
+    ) -> Generator[Job, None, None]:
         """Wait for many jobs, of any mix of providers, and yield each once: as it ends, undecided ones last.
 
         Read `job.ok` and `job.error`; with `check=True` the first job that is not completed raises what `wait` would
@@ -151,7 +152,7 @@ class Client(ClientBase):
             list(unique.values()), saving, timeout=timeout, pacing=pacing, stop=stop, on_event=on_event
         )
 
-        def ended() -> Iterator[Job]:
+        def ended() -> Generator[Job, None, None]:
             with closing(following):
                 for job, event in following:
                     if isinstance(event, (Completed, Failed)):

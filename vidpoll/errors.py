@@ -1,4 +1,4 @@
-"""Every error of vidpoll, split by who must act. Only errors live here; this module imports nothing of vidpoll.
+"""Every error of vidpoll, split by who must act. Only errors live here; at run time this imports nothing of vidpoll.
 
 VidpollError
 ├── UsageError               you: the call is wrong; nothing was sent
@@ -42,27 +42,33 @@ VidpollError
     ├── UnsafeURL            not http or https, https turned http, or user data in the URL
     └── NotAVideo            the bytes are not a file of the expected type
 
+WaitTimeout is also Python's own TimeoutError, which is an OSError: `except TimeoutError` and `except OSError` catch it.
+
 Every error takes one message and optional keyword arguments, so that it can be pickled. `job` is the `vidpoll.Job` that
-the error is about, or None.
+the error is about, or None. Every JobError and OutcomeUnknown that vidpoll raises has its job.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .job import Job
+    from .model import Exchange
 
 
 class VidpollError(Exception):
     """The base class of all errors of vidpoll. `job` is the Job that the error is about, or None."""
 
-    def __init__(self, message: str = "", *, job: Any = None) -> None:
+    def __init__(self, message: str = "", *, job: Job | None = None) -> None:
         super().__init__(message)
         self.job = job
 
     @property
-    def transcript(self) -> tuple[Any, ...]:
+    def transcript(self) -> tuple[Exchange, ...]:
         """The last responses about the job (`vidpoll.Exchange`), oldest first, safe to show; empty without a job."""
-        return () if self.job is None else tuple(self.job.transcript)
+        return () if self.job is None else self.job.transcript
 
     @property
     def message(self) -> str:
@@ -96,7 +102,7 @@ class BatchInvalid(UsageError):
     `problems` has every problem, with `place` ("row 7"), `column` ("" for the whole row) and `message`.
     """
 
-    def __init__(self, message: str = "", *, job: Any = None, problems: tuple[Any, ...] = ()) -> None:
+    def __init__(self, message: str = "", *, job: Job | None = None, problems: tuple[Any, ...] = ()) -> None:
         super().__init__(message, job=job)
         self.problems = problems
 
@@ -130,7 +136,7 @@ class Malformed(AnswerError):
     `wordless` is True if only the status word is missing: a wait continues if such a response names the job.
     """
 
-    def __init__(self, message: str = "", *, job: Any = None, wordless: bool = False) -> None:
+    def __init__(self, message: str = "", *, job: Job | None = None, wordless: bool = False) -> None:
         super().__init__(message, job=job)
         self.wordless = wordless
 
@@ -141,7 +147,7 @@ class UnknownStatus(AnswerError):
     `word` is the word as text. In a wait it becomes the stage, and the state stays.
     """
 
-    def __init__(self, message: str = "", *, job: Any = None, word: str = "") -> None:
+    def __init__(self, message: str = "", *, job: Job | None = None, word: str = "") -> None:
         super().__init__(message, job=job)
         self.word = word
 
@@ -152,7 +158,7 @@ class ForeignAnswer(AnswerError):
     `named` is the id in the response; empty if unknown.
     """
 
-    def __init__(self, message: str = "", *, job: Any = None, named: str = "") -> None:
+    def __init__(self, message: str = "", *, job: Job | None = None, named: str = "") -> None:
         super().__init__(message, job=job)
         self.named = named
 
@@ -177,7 +183,7 @@ class ProviderError(VidpollError):
         self,
         message: str = "",
         *,
-        job: Any = None,
+        job: Job | None = None,
         status: int | None = None,
         code: str | None = None,
         details: Mapping[str, Any] | None = None,
@@ -274,7 +280,9 @@ class Refused(VidpollError):
 
 
 class JobError(VidpollError):
-    """The provider ended the job without a result."""
+    """The provider ended the job without a result. `job` is never None in an error that vidpoll raises."""
+
+    job: Job
 
 
 class JobFailed(JobError):
@@ -293,16 +301,19 @@ class OutcomeUnknown(VidpollError):
     """vidpoll stopped polling; the job continues at the provider and may still complete.
 
     `resume` is the line of Python that resumes the wait for the same job. Waiting again costs nothing; submitting again
-    would pay twice.
+    would pay twice. `job` and `resume` are never None in an error that vidpoll raises.
     """
 
-    def __init__(self, message: str = "", *, resume: str | None = None, **fields: Any) -> None:
-        super().__init__(message, **fields)
-        self.resume = resume or (None if self.job is None else self.job.resume())
+    job: Job
+    resume: str
+
+    def __init__(self, message: str = "", *, job: Job | None = None, resume: str | None = None, **fields: Any) -> None:
+        super().__init__(message, job=job, **fields)
+        self.resume = resume or (None if job is None else job.resume())  # type: ignore[assignment]
 
 
 class WaitTimeout(OutcomeUnknown, TimeoutError):
-    """The deadline came before a verdict."""
+    """The deadline came before a verdict. Also a TimeoutError of Python, so `except OSError` catches it."""
 
 
 class ProviderUnreachable(OutcomeUnknown):
@@ -338,12 +349,12 @@ class SubmitUnknown(VidpollError):
         self,
         message: str = "",
         *,
-        job: Any = None,
+        job: Job | None = None,
         account: str = "",
         operation: str = "",
         sent: Mapping[str, Any] | None = None,
         reason: str = "",
-        answer: Any = None,
+        answer: Exchange | None = None,
         ids: tuple[str, ...] = (),
         key: str = "",
     ) -> None:
@@ -357,7 +368,7 @@ class SubmitUnknown(VidpollError):
         self.key = key
 
     @property
-    def transcript(self) -> tuple[Any, ...]:
+    def transcript(self) -> tuple[Exchange, ...]:
         """The response to the submit, safe to show; empty if none came."""
         return () if self.answer is None else (self.answer,)
 

@@ -44,8 +44,11 @@ _IMAGE = re.compile(rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|GIF8[79]a|RIFF....WEBP|...
 class Job:
     """A job at a provider, known by its reference `account:id`. Made by `Client.submit`, or from a reference.
 
-    `known` holds all facts as one frozen value. `receive` and similar methods replace it; you may read it. Raises
-    BadReference for a text that is not a reference.
+    Programs and plugins read a job, and only vidpoll changes it. Not public, and called only by vidpoll itself: `known`
+    (all facts as one frozen value), `give_up`, `listed`, `receive`, `receive_no_news`, `receive_unknown`, `recorded`,
+    `restore`, `saved`, `settle`, `stepped`, `submitted`, `verdict`.
+
+    Raises BadReference for a text that is not a reference.
     """
 
     __slots__ = (

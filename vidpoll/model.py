@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
 from . import redact
@@ -305,11 +305,16 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a job cost: `charged` and `refunded` in `unit` ("credits", "USD" …). Raises PluginError."""
+    """What a job cost: `charged` and `refunded` in `unit` ("credits", "USD" …). Raises PluginError.
+
+    `how` is "reported" for each cost that a provider reports, and "estimated" if a batch takes the price of a row for
+    its cost, because the provider reports none.
+    """
 
     charged: float
     refunded: float = 0.0
     unit: str = "credits"
+    how: Literal["reported", "estimated"] = "reported"
 
     def __post_init__(self) -> None:
         if not (is_number(self.charged) and is_number(self.refunded)):
@@ -317,8 +322,8 @@ class Cost:
 
     @property
     def net(self) -> float:
-        """`charged` minus `refunded`."""
-        return self.charged - self.refunded
+        """`charged` minus `refunded`, 0 or more."""
+        return max(0.0, self.charged - self.refunded)
 
     def __str__(self) -> str:
         back = f", {amount(self.refunded)} refunded" if self.refunded else ""

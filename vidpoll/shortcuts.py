@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 
 from .client import Client, Download
@@ -65,11 +65,11 @@ def watch(
     stop: threading.Event | None = None,
     on_event: OnEvent | None = None,
     check: bool = True,
-) -> Iterator[Event]:
+) -> Generator[Event, None, None]:
     """Wait as `vidpoll.wait` does, and yield each event: `for event in vidpoll.watch("magicoal:3f8a…"): print(event)`.
 
     The keywords are those of `vidpoll.wait`: `timeout` is in seconds, by default 3600; 0 polls once, None waits without
-    limit. The call makes its own client and closes it when the iterator ends or is closed.
+    limit. The call makes its own client and closes it when the generator ends or is closed (`contextlib.closing`).
 
     A verdict, good or bad, is the last event (Completed or Failed) and raises nothing. If the outcome is unknown,
     GaveUp is the last event, and then its error is raised (not with `check=False`): WaitTimeout, ProviderUnreachable,
@@ -78,7 +78,7 @@ def watch(
     client = Client()
     events = client.watch(job, timeout=timeout, pacing=pacing, stop=stop, on_event=on_event, check=check)
 
-    def until_closed() -> Iterator[Event]:
+    def until_closed() -> Generator[Event, None, None]:
         with client:
             yield from events
 

@@ -27,7 +27,8 @@ def webhook(
     before it believes a verdict. `now` is Unix seconds, by default the current time.
 
     Raises BadSignature for a body with a wrong or old signature, Malformed for a body that is not a JSON object,
-    Unsupported for a provider without webhooks, UsageError for a missing or invalid secret.
+    Unsupported for a provider without webhooks, UsageError for a missing or invalid secret, ConfigurationError if the
+    vendor signs with Ed25519 (fal does) and the package `cryptography` is not installed.
     """
     found = provider
     if not isinstance(found, Provider):

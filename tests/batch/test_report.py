@@ -12,7 +12,7 @@ import pytest
 
 import vidpoll
 from vidpoll.batch import sidecar
-from vidpoll.batch.progress import Charged, RowResult
+from vidpoll.batch.progress import RowResult
 from vidpoll.batch.report import EVERY, Report
 from vidpoll.batch.rows import Row
 from vidpoll.model import Snapshot, State
@@ -20,7 +20,7 @@ from vidpoll.model import Snapshot, State
 CELLS = {"key": "a", "prompt": 'said "no",\nand left', "file": "{key}", "note": "=HYPERLINK(1)"}
 ROW = Row("a", "shop", "clip", {"prompt": "x"}, "d", "row 2", cells=CELLS)
 FAILED = RowResult(
-    "a", "failed", ROW, vidpoll.Job("shop:1"), Charged(1_234_567.75, 0.5, "USD"), problem="@boom", attempts=2
+    "a", "failed", ROW, vidpoll.Job("shop:1"), vidpoll.Cost(1_234_567.75, 0.5, "USD"), problem="@boom", attempts=2
 )
 
 

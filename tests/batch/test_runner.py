@@ -205,6 +205,17 @@ def test_given_slots_are_kept_to(tmp_path: Path) -> None:
     assert n.server.most == 2
 
 
+def test_the_jobs_at_once_of_the_quota_are_kept_to(tmp_path: Path) -> None:
+    """The plan says how many that is, and the batch sends no more; a number that is declared does not count then."""
+    told = vidpoll.Quota(concurrency=2)
+    asked = vidpoll.Operation(lambda: vidpoll.Request("GET", "/quota"), lambda response, job_id: told)
+    n = night(tmp_path, shop("shop", quota=asked, slots=vidpoll.Slots(limit=4)))
+    batch = n.batch(5)
+    assert batch.plan.lanes["shop"].slots == 2
+    assert set(states(batch).values()) == {"completed"}
+    assert (n.server.most, n.server.refused) == (2, 0)
+
+
 def test_models_have_slots_of_their_own(tmp_path: Path) -> None:
     """Where the provider counts by model; a row that names none is one of its kind."""
     slots = vidpoll.Slots("queues", limit=1, by="model")

@@ -83,7 +83,7 @@ def test_the_row_of_an_earlier_run_has_the_cost_that_was_reported(tmp_path: Path
     list(n.batch(1, price={"shop/clip": "0.5USD"}))
     again = night(tmp_path, server=n.server).batch(1, price={"shop/clip": "0.5USD"})
     assert list(again) == []
-    assert again.rows["r1"].cost == (0.2, 0.0, "USD", "reported")
+    assert again.rows["r1"].cost == vidpoll.Cost(0.2, 0.0, "USD", "reported")
 
 
 @pytest.mark.parametrize(

@@ -18,21 +18,8 @@ from kept_jobs import NOW, RESET, SUBMITTED, kept, sql
 import vidpoll
 from vidpoll.storage import schema
 from vidpoll.storage.keeper import TROUBLE
-from vidpoll.storage.schema import APPLICATION, VERSION
+from vidpoll.storage.schema import VERSION
 from vidpoll.storage.sqlite import SqliteStore
-
-
-def test_a_store_of_an_unreleased_version_is_refused(path: Path) -> None:
-    """It says so, with the way out; nothing is written."""
-    with sqlite3.connect(path) as db:
-        db.execute("CREATE TABLE jobs (ref TEXT PRIMARY KEY, blips INTEGER)")
-        db.execute(f"PRAGMA user_version = {VERSION - 1}")
-        db.execute(f"PRAGMA application_id = {APPLICATION}")
-    db.close()
-    before = path.read_bytes()
-    with pytest.raises(vidpoll.StoreError, match=r"made by an unreleased vidpoll .* move it away"):
-        talk([], store=path)
-    assert path.read_bytes() == before
 
 
 def test_many_processes_may_make_a_store_at_once(path: Path) -> None:

@@ -59,6 +59,14 @@ PAGES = {
 WRITTEN = "<!-- Written from the docstrings by `python tests/test_docs.py`. -->"
 INTRO = """All of these are names of `vidpoll`; those of `parsing`, `declare` and `testing` come last. Times are in
 seconds, moments in Unix seconds. The hooks have a page of their own: [hooks.md](hooks.md)."""
+NOT_PUBLIC = {
+    "Job": {
+        "give_up", "listed", "receive", "receive_no_news", "receive_unknown", "recorded", "restore", "saved", "settle",
+        "stepped", "submitted", "verdict",
+    },
+    "KeptJob": {"known"},
+}  # fmt: skip
+"""By class: the members that only vidpoll itself uses; no page has them."""
 WIDTH = 100
 PLAIN = (bool, int, float, str, tuple)
 
@@ -190,7 +198,8 @@ def _public(thing: type) -> Iterator[tuple[str, Any]]:
     members = {name: value for room in reversed(thing.__mro__) for name, value in vars(room).items()}
     for member, value in sorted(members.items()):
         inner = value.__func__ if isinstance(value, (classmethod, staticmethod)) else value
-        public = not member.startswith(("_", "test_")) and (inspect.isfunction(inner) or isinstance(value, property))
+        hidden = member.startswith(("_", "test_")) or member in NOT_PUBLIC.get(thing.__name__, ())
+        public = not hidden and (inspect.isfunction(inner) or isinstance(value, property))
         if public and inspect.getdoc(inner):
             yield member, inner
 

@@ -12,7 +12,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -78,7 +78,7 @@ class Opened:
 class Batch:
     """A batch of `Client.batch`. Iterate it once: it yields a RowResult for each row when the row ends.
 
-    `plan` says what the batch will do. `go_on` is the command that continues it, for messages and notifiers.
+    `plan` (a Plan) says what the batch will do. `go_on` is the command that continues it, for messages and notifiers.
     """
 
     def __init__(
@@ -222,7 +222,7 @@ class Batch:
         """Write the sidecar of each file; if that fails, warn, and keep the file."""
         assert run.job is not None
         secrets = tuple(run.lane.desk.account.opened.secrets().values())
-        cost = {} if run.cost is None else run.cost._asdict()
+        cost = {} if run.cost is None else asdict(run.cost)
         for path in run.paths:
             try:
                 told = sidecar.contents(run.row, run.job, attempt=run.attempt, path=path, cost=cost, secrets=secrets)

@@ -85,6 +85,12 @@ class Plan:
     that the batch has spent and reserved, in the budget's unit. `finish` is the earliest and the latest Unix second at
     which all allowed and running rows will be done; None if unknown. `gone` are keys that were begun but are no longer
     in the input: their jobs continue. `problems` says why the batch may not begin; empty if it may.
+
+    `shares` has an entry for each account and unit of the rows to buy: `account`, `unit` ("" without a price), `rows`,
+    `low` and `high` (amounts for all of them) and `sources` of the prices. `lanes` maps each account to its `slots`
+    (most jobs at once), `typical` (fewest and most seconds of a job, or None), `balance` (Money or None) and `wrong`
+    (why nothing can be sent). `changed` are rows begun with other fields: `key`, `place`, `fields` (names of those that
+    differ) and `state`. A problem has `place` ("row 7"), `column` ("" for the whole row) and `message`.
     """
 
     name: str

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ..job import Job
+from ..model import Cost
 from ..model import amount as plain
 from ..price import Price
 from .options import Money, unit_of
@@ -22,33 +23,20 @@ UNDER_WAY = ("submitting", "running", "fetching", "elsewhere")
 """The states that a row will leave by itself."""
 
 
-class Charged(NamedTuple):
-    """The cost of a row. `how`: "reported" by the provider, or "estimated" from the row's price."""
-
-    charged: float
-    refunded: float = 0.0
-    unit: str = ""
-    how: str = "estimated"
-
-    @property
-    def net(self) -> float:
-        """The amount charged less the amount refunded, 0 or more."""
-        return max(0.0, self.charged - self.refunded)
-
-
 @dataclass(frozen=True, slots=True)
 class RowResult:
     """One row at one moment. `state`: "waiting" (with `why`), "running", "unknown", "completed" or "failed".
 
     `cost` is the cost of its last job, None if unknown; `paths` are its files; `problem` says what went wrong, and
-    `category` is the class of that failure.
+    `category` is the class of that failure. `attempts` counts its submits in all runs, except
+    those that were refused and sent again.
     """
 
     key: str
     state: str
     row: Row
     job: Job | None = None
-    cost: Charged | None = None
+    cost: Cost | None = None
     paths: tuple[Path, ...] = ()
     problem: str = ""
     category: str = ""
@@ -71,7 +59,7 @@ class RowRun:
     state: str = "waiting"
     why: str = "slots"
     job: Job | None = None
-    cost: Charged | None = None
+    cost: Cost | None = None
     paths: tuple[Path, ...] = ()
     problem: str = ""
     category: str = ""
@@ -207,7 +195,11 @@ class BatchStatus:
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """Why an account sends nothing more in this run, and how to continue."""
+    """Why an account sends nothing more in this run, and how to continue.
+
+    `reason` is one word: a category ("money", say), "limit", "budget", "until" or the like. `said` is the message
+    of the last refusal or error, empty without one. `go_on` is the command that continues the batch.
+    """
 
     account: str
     reason: str

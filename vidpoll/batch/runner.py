@@ -16,7 +16,7 @@ from typing import Any
 from ..errors import SubmitUnknown, UsageError, VidpollError
 from ..events import Event
 from ..job import Job
-from ..model import Submitted
+from ..model import Cost, Submitted
 from ..polling.call import Call, build, optional
 from ..polling.loop import Run
 from ..polling.submit import Intent, Record, key_line, making, outcome
@@ -28,7 +28,7 @@ from ..storage.records import KeptJob, NoRoom, Order, Submission, Taken
 from . import keys, refusal
 from .files import Files
 from .lanes import Desk, Lane
-from .progress import UNDER_WAY, Charged, RowRun
+from .progress import UNDER_WAY, RowRun
 from .retries import NEVER_AGAIN, Follows, after_refusal
 from .settling import LOOK, RATE, Host, Rows, Terms
 
@@ -348,7 +348,7 @@ class Runner(Rows):
             if desk.health.stopped:
                 desk.stop(desk.health.stopped, told.said)
             if told.category in NEVER_AGAIN:
-                row.cost = Charged(0.0, 0.0, row.price.unit) if row.price else None
+                row.cost = Cost(0.0, 0.0, row.price.unit, "estimated") if row.price else None
                 self._keep(row, "failed")
             self._end(row, "failed")
 

@@ -10,7 +10,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ..errors import OutcomeUnknown, VidpollError, WaitStopped
 from ..events import Completed, Event, Failed, GaveUp
 from ..job import Job
+from ..model import Cost
 from ..pacing.schedules import Schedule
 from ..polling.account_state import AccountState
 from ..polling.call import build, optional
@@ -28,7 +29,7 @@ from ..storage.records import KeptRow
 from . import refusal
 from .lanes import Desk, Lane
 from .options import Money, unit_of
-from .progress import Charged, RowResult, RowRun
+from .progress import RowResult, RowRun
 from .retries import REJECTED, Follows, Retries, after_failure, after_take
 
 if TYPE_CHECKING:
@@ -309,15 +310,15 @@ class Rows:
         again = after_take(row.retried, self.terms.retries) is Follows.AGAIN
         self._settle(row, "waiting" if again else "failed")
 
-    def _cost(self, row: RowRun, *, paid: bool | None) -> Charged | None:
+    def _cost(self, row: RowRun, *, paid: bool | None) -> Cost | None:
         """The cost of the row's job: the one that the provider reports, else its price, or 0 if it was not charged."""
         assert row.job is not None
         told, price = row.job.cost, row.price
         if told is not None:
-            return Charged(told.charged, told.refunded, unit_of(told.unit), "reported")
+            return replace(told, unit=unit_of(told.unit))
         if price is None:
             return None
-        return Charged(0.0 if paid is False else price.high, 0.0, price.unit)
+        return Cost(0.0 if paid is False else price.high, 0.0, price.unit, "estimated")
 
     # -- settling -----------------------------------------------------------------------------------------------------
 
@@ -417,9 +418,9 @@ class Rows:
         row.paths = tuple(map(Path, kept.paths))
         cost = None if row.job is None else row.job.cost
         if cost is not None:
-            row.cost = Charged(cost.charged, cost.refunded, cost.unit, "reported")
+            row.cost = cost
         elif kept.charged is not None and kept.unit:
-            row.cost = Charged(kept.charged, 0.0, kept.unit)
+            row.cost = Cost(kept.charged, 0.0, kept.unit, "estimated")
         if told:
             self._end(row, kept.state)
         else:

@@ -296,7 +296,7 @@ def row_object(result: vidpoll.RowResult) -> dict[str, Any]:
         "why": result.why or None,
         "ref": None if result.job is None else result.job.ref,
         "files": [str(path) for path in result.paths],
-        "cost": None if cost is None else cost._asdict(),
+        "cost": None if cost is None else asdict(cost),
         "category": result.category or None,
         "problem": result.problem or None,
         "attempts": result.attempts,
@@ -348,7 +348,7 @@ class _Shown:
             self.out.json(row_object(result))
             return
         stamp = "" if self.args.quiet else f"{max(0.0, self.clock.time() - self.start):7.1f} s  "
-        cost = f" ({vidpoll.Cost(result.cost.charged, result.cost.refunded, result.cost.unit)})" if result.cost else ""
+        cost = f" ({result.cost})" if result.cost else ""
         ref = "" if result.job is None else f" {result.job.ref}"
         if result.ok:
             files = ", ".join(map(str, result.paths)) or "no file"

@@ -45,19 +45,19 @@ class Second:
             check_where(f"Second line {self.line!r}", name)
 
     @cached_property
-    def made(self) -> Line:
+    def _made(self) -> Line:
         """The line."""
         return Line(self.line)
 
     @cached_property
-    def all_verdicts(self) -> tuple[Verdict, ...]:
+    def _all_verdicts(self) -> tuple[Verdict, ...]:
         """The verdicts; those of `fails` come last."""
         return (*self.verdicts, *(Verdict(status, "", State.FAILED) for status in self.fails))
 
     @property
     def names(self) -> frozenset[str]:
         """The holes of the line."""
-        return self.made.names
+        return self._made.names
 
     def follow(
         self,
@@ -76,7 +76,7 @@ class Second:
             return said
 
         def parse(response: Response, job_id: str) -> Snapshot:
-            verdict = verdict_of(self.all_verdicts, response)
+            verdict = verdict_of(self._all_verdicts, response)
             if verdict is not None:
                 return classed(replace(said, state=verdict.state, assets=(), problem=verdict.problem(response)))
             envelope.check(response)
@@ -85,9 +85,9 @@ class Second:
             if named is not None and not same_id(named, own["id"]):
                 raise ForeignAnswer("the second response is about another job than the polled one")
             found = read_files(body, self.files, own)
-            if self.all_verdicts and not found:  # without the files nothing is certain
+            if self._all_verdicts and not found:  # without the files nothing is certain
                 raise Malformed(f"the second response names no file: {parsing.problem(response)}")
             return replace(said, assets=(*found, *said.assets))
 
-        seen = tuple(dict.fromkeys(each.status for each in self.all_verdicts if each.status >= 300))
-        return Follow(self.made.request(values), parse, verdicts=seen, fallback=None if self.all_verdicts else said)
+        seen = tuple(dict.fromkeys(each.status for each in self._all_verdicts if each.status >= 300))
+        return Follow(self._made.request(values), parse, verdicts=seen, fallback=None if self._all_verdicts else said)

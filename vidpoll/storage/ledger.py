@@ -56,7 +56,7 @@ def check(db: sqlite3.Connection, order: Order, gone: Gone, *, known: bool) -> N
         raise NoRoom("elsewhere")
 
 
-def enter(db: sqlite3.Connection, order: Order, account: str, operation: str, now: float) -> None:
+def enter(db: sqlite3.Connection, order: Order, account: str, operation: str) -> None:
     """Reserve what an order needs, in the transaction of its submit. Raises NoRoom: then nothing is written."""
     if order.limit is not None and _bought(db, order.batch) >= order.limit:
         raise NoRoom("limit")
@@ -67,11 +67,11 @@ def enter(db: sqlite3.Connection, order: Order, account: str, operation: str, no
     if order.slots is not None and in_flight(db, account) >= order.slots:
         raise NoRoom("slots")
     db.execute(
-        "INSERT OR REPLACE INTO batch_rows (batch, row, attempt, digest, account, operation, key, price, unit, "
-        "begun_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO batch_rows (batch, row, attempt, digest, account, operation, key, price, unit) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             *(order.batch, order.row, order.attempt, order.digest, account, operation, order.key),
-            *(order.price, order.unit, now),
+            *(order.price, order.unit),
         ),
     )
 
@@ -160,7 +160,6 @@ def _kept(row: sqlite3.Row, gone: Gone) -> KeptRow:
         category=row["category"] or "",
         problem=row["problem"] or "",
         paths=tuple(json.loads(row["paths"] or "[]")),
-        begun_at=row["begun_at"],
         ended_at=row["ended_at"] or row["job_ended_at"],
     )
 

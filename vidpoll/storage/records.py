@@ -79,9 +79,13 @@ class WantedFiles:
 
 @dataclass(frozen=True, slots=True)
 class KeptJob:
-    """A job as the store has it. `ended_at`: when its verdict was stored; `told_at`: when the hooks had heard it.
+    """A job as the store has it.
 
-    Both are Unix seconds, or None.
+    `added_at` is when the store got it, `ended_at` when its verdict was stored, and `told_at` when the hooks had heard
+    the verdict: Unix seconds; the last two are None before that. `operation` and `sent` (the fields) are those of its
+    submit, None and empty if unknown. `facts` is what is known of the job, as JSON data: read it with `job`. `version`
+    counts how often the facts were stored. `requests` counts status requests, `transient_errors` those that failed.
+    `key` is that of `Client.submit_once`, empty without one.
     """
 
     ref: str
@@ -217,12 +221,15 @@ class KeptRow:
     category: str = ""
     problem: str = ""
     paths: tuple[str, ...] = ()
-    begun_at: float = 0.0
     ended_at: float | None = None
 
 
 class Ledger(NamedTuple):
-    """In one unit: what a batch has cost, and what is reserved for its jobs and for submits of unknown outcome."""
+    """Amounts of a batch in one unit.
+
+    `settled` is what its ended rows have cost; `reserved` is held for its running jobs, and `unknown` for its submits
+    of unknown outcome.
+    """
 
     settled: float = 0.0
     reserved: float = 0.0

@@ -10,7 +10,7 @@ from ..errors import StoreError
 APPLICATION = 0x76696470
 """The `PRAGMA application_id` of a store, which other SQLite files do not have ("vidp")."""
 
-VERSION = 6
+VERSION = 1
 """The `PRAGMA user_version` of a store."""
 
 SCHEMA = """
@@ -42,8 +42,8 @@ CREATE TABLE files (
     PRIMARY KEY (ref, target, kinds));
 CREATE TABLE batch_rows (
     batch TEXT NOT NULL, row TEXT NOT NULL, attempt INTEGER NOT NULL, digest TEXT NOT NULL, account TEXT NOT NULL,
-    operation TEXT NOT NULL, key TEXT NOT NULL, price REAL NOT NULL, unit TEXT NOT NULL, begun_at REAL NOT NULL,
-    state TEXT, charged REAL, category TEXT, problem TEXT, paths TEXT, ref TEXT, ended_at REAL,
+    operation TEXT NOT NULL, key TEXT NOT NULL, price REAL NOT NULL, unit TEXT NOT NULL, state TEXT,
+    charged REAL, category TEXT, problem TEXT, paths TEXT, ref TEXT, ended_at REAL,
     PRIMARY KEY (batch, row, attempt));
 CREATE INDEX batch_rows_open ON batch_rows (batch, unit) WHERE state IS NULL;
 CREATE INDEX batch_rows_open_keys ON batch_rows (account, key) WHERE state IS NULL;
@@ -61,11 +61,6 @@ def made(db: sqlite3.Connection, path: Path) -> bool:
         raise StoreError(
             f"the store {path} was made by a newer vidpoll (version {version}, known: {VERSION}); "
             "update vidpoll, or name another store"
-        )
-    if 0 < version < VERSION:
-        raise StoreError(
-            f"the store {path} was made by an unreleased vidpoll (version {version}, known: {VERSION}); "
-            "move it away, and vidpoll makes a new one; jobs continue at their providers"
         )
     return version == VERSION
 

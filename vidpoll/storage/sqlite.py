@@ -304,7 +304,7 @@ class SqliteStore(Leasing, Store):
         """Reserve what an order needs, unless its submit is known already. Raises NoRoom."""
         ledger.check(db, order, self._left, known=found is not None)
         if found is None:
-            ledger.enter(db, order, account, operation, self.now())
+            ledger.enter(db, order, account, operation)
         elif isinstance(found, Submission) and not found.reason and not self._ours(db, found.number):
             raise NoRoom("elsewhere")
 

@@ -32,7 +32,8 @@ Reply = Response | BaseException | tuple[int, Mapping[str, str], bytes] | tuple[
 class FakeClock:
     """A clock that stands still while a request is under way, and otherwise jumps to the end of each wait.
 
-    `now` is both Unix and monotonic time, in seconds. `waits` has the length of each wait, in order.
+    `now` is both Unix and monotonic time, in seconds. `waits` has the length of each wait, in order. If a request is
+    under way and its fake response does not arrive within `PATIENCE` (10) real seconds, AssertionError is raised.
     """
 
     PATIENCE = 10.0

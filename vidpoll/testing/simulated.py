@@ -181,8 +181,9 @@ def simulate(
 def replay(name: str, recording: Path | str, *, origin: str = "", plugins: Iterable[object] = ()) -> Simulation:
     """A provider whose server plays a recording of a real one; use it as a context manager. Waits take no time.
 
-    `recording` is a JSON file of exchanges, in the form that `RecordedFace` describes; `origin` is the address of the
-    real server, if bodies name it. `simulation.requests(name)` returns the received requests. Raises UnknownProvider.
+    `recording` is a JSON file of exchanges, in the form that docs/simulator-faces.md shows ("A recording as a server")
+    and `help(vidpoll.testing.simulator.recorded_face)` describes; `origin` is the address of the real server, if bodies
+    name it. `simulation.requests(name)` returns the received requests. Raises UnknownProvider.
 
     Example::
 

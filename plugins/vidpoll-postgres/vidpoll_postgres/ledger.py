@@ -30,7 +30,7 @@ _CLOSE = 1e-9
 """The share by which a sum of prices may exceed a budget, because floats are not exact."""
 
 
-_SAME = ("row", "attempt", "digest", "account", "operation", "price", "unit", "charged", "begun_at")
+_SAME = ("row", "attempt", "digest", "account", "operation", "price", "unit", "charged")
 
 
 def rows(db: Transaction, batch: str, gone: Gone) -> dict[str, KeptRow]:
@@ -75,9 +75,9 @@ def enter(db: Transaction, order: Order, account: str, operation: str) -> None:
     place = (order.batch, order.row, order.attempt)
     db.run('DELETE FROM vidpoll.batch_rows WHERE batch = %s AND "row" = %s AND attempt = %s', *place)
     db.run(
-        'INSERT INTO vidpoll.batch_rows (batch, "row", attempt, digest, account, operation, key, price, unit, '
-        "begun_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
-        *(*place, order.digest, account, operation, order.key, order.price, order.unit, db.now),
+        'INSERT INTO vidpoll.batch_rows (batch, "row", attempt, digest, account, operation, key, price, unit) '
+        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        *(*place, order.digest, account, operation, order.key, order.price, order.unit),
     )
 
 

@@ -29,7 +29,9 @@ MIGRATIONS = (
     CREATE UNIQUE INDEX jobs_keys ON vidpoll.jobs (account, key) WHERE key IS NOT NULL;
     CREATE INDEX jobs_unfinished ON vidpoll.jobs (account, bucket) WHERE told_at IS NULL;
     CREATE INDEX jobs_in_flight ON vidpoll.jobs (account) WHERE ended_at IS NULL;
-    CREATE INDEX jobs_untold ON vidpoll.jobs (account) WHERE ended_at IS NOT NULL AND told_at IS NULL;
+    CREATE INDEX jobs_untold ON vidpoll.jobs (account)
+        WHERE ended_at IS NOT NULL AND told_at IS NULL AND teller IS DISTINCT FROM 'later';
+    CREATE INDEX jobs_later ON vidpoll.jobs (teller_since) WHERE teller = 'later';
     CREATE INDEX jobs_ended ON vidpoll.jobs (account, ended_at) WHERE ended_at IS NOT NULL;
     CREATE INDEX jobs_changed ON vidpoll.jobs (account, change);
     CREATE INDEX jobs_owned ON vidpoll.jobs (owner) WHERE owner IS NOT NULL;
@@ -39,6 +41,7 @@ MIGRATIONS = (
         account TEXT NOT NULL, part INTEGER NOT NULL, parts INTEGER NOT NULL, owner TEXT,
         fence INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (account, part, parts)) WITH (fillfactor = 50);
     CREATE INDEX shards_owned ON vidpoll.shards (owner) WHERE owner IS NOT NULL;
+    CREATE TABLE vidpoll.rates (account TEXT PRIMARY KEY, state TEXT NOT NULL) WITH (fillfactor = 50);
     CREATE TABLE vidpoll.submits (
         number BIGINT PRIMARY KEY, account TEXT NOT NULL, provider TEXT NOT NULL, base_url TEXT NOT NULL,
         variables TEXT NOT NULL, operation TEXT NOT NULL, sent TEXT NOT NULL, at FLOAT8 NOT NULL, owner TEXT NOT NULL,
@@ -49,17 +52,10 @@ MIGRATIONS = (
     CREATE TABLE vidpoll.batch_rows (
         batch TEXT NOT NULL, "row" TEXT NOT NULL, attempt INTEGER NOT NULL, digest TEXT NOT NULL,
         account TEXT NOT NULL, operation TEXT NOT NULL, key TEXT NOT NULL, price FLOAT8 NOT NULL, unit TEXT NOT NULL,
-        begun_at FLOAT8 NOT NULL, state TEXT, charged FLOAT8, category TEXT, problem TEXT, paths TEXT, ref TEXT,
+        state TEXT, charged FLOAT8, category TEXT, problem TEXT, paths TEXT, ref TEXT,
         ended_at FLOAT8, PRIMARY KEY (batch, "row", attempt));
     CREATE INDEX batch_rows_open ON vidpoll.batch_rows (batch, unit) WHERE state IS NULL;
     CREATE INDEX batch_rows_open_keys ON vidpoll.batch_rows (account, key) WHERE state IS NULL;
-    """,
-    """
-    CREATE TABLE vidpoll.rates (account TEXT PRIMARY KEY, state TEXT NOT NULL) WITH (fillfactor = 50);
-    DROP INDEX vidpoll.jobs_untold;
-    CREATE INDEX jobs_untold ON vidpoll.jobs (account)
-        WHERE ended_at IS NOT NULL AND told_at IS NULL AND teller IS DISTINCT FROM 'later';
-    CREATE INDEX jobs_later ON vidpoll.jobs (teller_since) WHERE teller = 'later';
     """,
 )
 

@@ -131,13 +131,17 @@ def parse_cancelled(response: vidpoll.Response, job_id: str) -> None:
 
 
 def parse_quota(response: vidpoll.Response, job_id: str) -> vidpoll.Quota:
-    """The sum of the credits of each type of package; the packages list the same credits a second time."""
+    """The sum of the credits of each type of package, and the largest number of jobs at once of a type.
+
+    Vidu queues what is too many. The packages list the same credits a second time.
+    """
     body = parsing.json_object(response)
     for name in ("remains", "remaining_credits"):  # the page's example, and its table
         told = [parsing.number(each) for each in parsing.at(body, f"{name}[].credit_remain") or ()]
         found = [each for each in told if each is not None]
         if found:
-            return vidpoll.Quota(balance=sum(found))
+            at_once = [parsing.count(each) or 0 for each in parsing.at(body, f"{name}[].concurrency_limit")]
+            return vidpoll.Quota(balance=sum(found), concurrency=max(at_once, default=0) or None)
     raise vidpoll.Malformed("the response contains no credits")
 
 

@@ -30,7 +30,6 @@ from vidpoll_report.timeline import Axis, bar, duration
 
 import vidpoll
 from vidpoll.batch.options import Money
-from vidpoll.batch.progress import Charged
 from vidpoll.cli import main
 from vidpoll.testing import simulate
 
@@ -208,10 +207,8 @@ def test_a_batch_by_row(tmp_path: Path) -> None:
     report = Report(tmp_path / "night.html")
     done = vidpoll.Job("acme:j1", key="batch:night/r1/1")
     rows = (
-        row(
-            "r1", "completed", "a fox", job=done, cost=Charged(0.75, 0.25, "USD", "reported"), paths=(clip,), attempts=1
-        ),
-        row("r2", "failed", "a cow", cost=Charged(5.0, 0.0, "credits"), problem="no cows", attempts=2),
+        row("r1", "completed", "a fox", job=done, cost=vidpoll.Cost(0.75, 0.25, "USD"), paths=(clip,), attempts=1),
+        row("r2", "failed", "a cow", cost=vidpoll.Cost(5.0, how="estimated"), problem="no cows", attempts=2),
         row("r3", "waiting", HOSTILE, why="budget"),
     )
     status = told(report, *rows, waiting={"budget": 1})

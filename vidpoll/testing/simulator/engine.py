@@ -132,7 +132,7 @@ class Simulator:
             return tuple(self._exchanges.get(name, ()))
 
     def submissions(self, name: str) -> int:
-        """How many jobs that face has accepted since the start, including those of :meth:`seed_job`."""
+        """How many jobs that face has accepted since the start, including those of `seed_job`."""
         self._running()
         return self._face(name).jobs.submitted
 

@@ -72,7 +72,7 @@ class Batches(Base):
         assert one.batch_rows("night") == {
             "a": KeptRow(
                 "a", 1, "d", "acme", "clip", 2.0, "USD", "completed", ONE, 1.5,
-                paths=("a.mp4",), begun_at=NOW, ended_at=NOW,
+                paths=("a.mp4",), ended_at=NOW,
             )
         }  # fmt: skip
 

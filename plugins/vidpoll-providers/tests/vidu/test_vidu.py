@@ -127,11 +127,14 @@ def test_many_jobs_in_one_question() -> None:
 
 
 def test_packages_are_not_counted_twice() -> None:
-    """The sums of the types are the account's credits."""
+    """The sums of the types are the account's credits; the largest number of jobs at once counts."""
     remains = [{"type": "metered", "credit_remain": 1200}, {"type": "test", "credit_remain": 30}]
     body = {"remains": remains, "packages": [{"credit_remain": 1200}]}
     assert PROVIDER.quota is not None
     assert PROVIDER.quota.parse(answer(body), "") == vidpoll.Quota(balance=1230)
+    for each, limit in zip(remains, (7, 1), strict=True):
+        each["concurrency_limit"] = limit
+    assert PROVIDER.quota.parse(answer(body), "") == vidpoll.Quota(balance=1230, concurrency=7)
     with pytest.raises(vidpoll.Malformed):
         PROVIDER.quota.parse(answer({"remains": []}), "")
 
