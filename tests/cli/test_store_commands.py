@@ -415,8 +415,12 @@ def test_resume_asks_at_no_address_that_stands_in_the_store_alone(
     there = ("--base-url", "https://eu.acme.example")
     shell("wait", REF, *there, "--timeout", "0", "--quiet", script=[DRAWING])
     shell("submit", "acme", "clip", "prompt=x", *there, script=[RESET])
-    code, _, [said, forget] = shell("resume", "--quiet", script=[DONE])
+    code, _, [said, wrong, forget] = shell("resume", "--quiet", script=[DONE])
     assert (code, urls(shell)) == (3, [])
+    assert wrong == (
+        "vidpoll: If that base URL is wrong, and acme clip of 2027-01-15T08:00:00Z never arrived, it can be dismissed "
+        "in a minute: vidpoll resume"
+    )
     line = f"vidpoll jobs --local --forget {REF}"
     assert forget == f"vidpoll: to forget 1 skipped job (nothing changes at the provider): {line}"
     assert said == (
@@ -429,6 +433,13 @@ def test_resume_asks_at_no_address_that_stands_in_the_store_alone(
     both = "acme clip of 2027-01-15T08:00:00Z, acme clip of 2027-01-15T08:00:01Z (key k1)"
     assert said.startswith(
         f"vidpoll: each of 2 submits, {both}, is skipped: your key would go to https://eu.acme.example"
+    )
+    later(shell, 60)
+    wrong = shell("resume", "--quiet")[2][1:3]
+    assert wrong[0].partition(" --dismiss-number ")[2].isdecimal()
+    assert wrong[1] == (
+        "vidpoll: If that base URL is wrong, and acme clip of 2027-01-15T08:00:01Z (key k1) never arrived, dismiss it, "
+        "and its key may buy again: vidpoll resume --dismiss k1"
     )
     monkeypatch.setenv("ACME_BASE_URL", "https://eu.acme.example/")
     shell("resume", "--quiet", script={"?": [{"rows": []}], "": [DONE]})

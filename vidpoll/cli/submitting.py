@@ -107,7 +107,10 @@ def _submitted(args: Arguments, context: Context, client: vidpoll.Client) -> tup
             written = context.out.json(job_object(job)) if args.json else context.out.line(job.ref)
             if not written:
                 context.out.error(f"submitted: {job.ref}")
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupted:
+        if interrupted.args:  # that nothing was sent
+            context.out.error(f"interrupted; {interrupted}")
+            return jobs, INTERRUPTED
         look = f"look {_where(args, client)}"
         if store_of(args) is not None:
             line = again(args, "resume")

@@ -86,8 +86,7 @@ class Loop:
         patience: float,
         random: Random,
     ) -> None:
-        self.transport = transport
-        self.teller = teller
+        self.transport, self.teller = transport, teller
         self.http_timeout = http_timeout
         self.context = Context(clock, random, patience)
         self.now = self.context.now
@@ -298,18 +297,19 @@ class Run:
         """Send the task's request. Raises what a builder or an account raises, but only for the first request."""
         if self.loop.closed:
             raise UsageError("this client is closed; make a new one")
+        begun = task.begun
         try:
             if fresh:
                 task.call = task.ask()
             self._send(task)
         except Misconfigured as error:  # no thread: for a task that has begun, this is a passing fault
-            return NoAnswer(error.reason, sent=False) if task.begun else error
+            task.begun = begun
+            return NoAnswer(error.reason, sent=False) if begun else error
         except Exception as error:
-            if not task.begun:
+            if not begun:
                 raise
             log.error("%s: a request could not be built (%s)", task.account.name, type(error).__name__)
             return NoAnswer(f"the request could not be built ({type(error).__name__})", sent=False)
-        task.begun = True
         return None
 
     def _send(self, task: Task) -> None:
@@ -317,6 +317,7 @@ class Run:
         assert task.call is not None  # it was just made, or has a further request
         wire = task.call.wire(loop.http_timeout)
         now = task.asked_at = loop.now()
+        task.begun = True  # set first: Ctrl-C may follow at once
         ticket = loop.transport.begin(wire, self.inbox)
         start = now if task.deadline is None else min(now, task.deadline)  # a late request gets no extra time
         self.under_way[ticket] = (task, start + sum(wire.timeout))
@@ -351,14 +352,12 @@ class Run:
         """The monotonic seconds at which the loop has something to do even if no response arrives."""
         yield self._given_up()
         yield from self.hurried.values()
-        yield self.tell_at
-        yield self.loop.teller.save_due(now)
+        yield from (self.tell_at, self.loop.teller.save_due(now))
         if self.feed is not None:
             yield self.feed.wake()
         if self.heap:
             yield self.heap[0].at
-        spare = self.loop.transport.spare
-        yield from (queue.wake(now, spare) for queue in self.queues.values() if queue)
+        yield from (queue.wake(now, self.loop.transport.spare) for queue in self.queues.values() if queue)
 
     def _given_up(self) -> float:
         """The monotonic second at which the first of the requests under way is given up."""
@@ -510,8 +509,10 @@ class Run:
         """Abort the requests under way, and release every slot."""
         for task in [task for task, _ in self.under_way.values()] + [t for q in self.queues.values() for t in q.tasks]:
             task.account.limiter.leave(task, ended=True)
-        for ticket in self.under_way:
+        for ticket, (task, _) in self.under_way.items():
             self.loop.transport.abort(ticket)
+            if ticket.aborted and ticket.shut is not None and not ticket.sent:  # its transport says what it sends
+                task.unsent()
         self.under_way.clear()
         self.hurried.clear()
         self.queues.clear()
