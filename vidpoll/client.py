@@ -24,7 +24,7 @@ from .pacing.schedules import Schedule
 from .plugins import guard
 from .polling.call import pushed, receive_pushed
 from .polling.retry import retried
-from .polling.submit import check_kind, end_job, list_jobs, value_of
+from .polling.submit import checked_fields, end_job, list_jobs, value_of
 from .polling.upload import run_upload, upload_request
 from .polling.watch import Watch
 from .price import Price
@@ -293,11 +293,11 @@ class Client(ClientBase):
         raised: nothing was sent, nothing was bought.
 
         Raises ProviderError if the provider refuses (nothing was bought), SubmitUnknown if the request may have been
-        received, UsageError before anything is sent.
+        received, UsageError before anything is sent: also for a field that the provider does not list if its name is
+        similar to a listed one (`**{"fields.NAME": value}` sends it anyway).
         """
         state = self._state(account)
-        check_kind(state, kind)
-        return send(self._keeper, self._loop, Submit(state, kind, fields))
+        return send(self._keeper, self._loop, Submit(state, kind, checked_fields(state, kind, fields)))
 
     def submit_once(self, account: str, kind: str, key: str, /, **fields: object) -> Job:
         """The job of this key: submitted now, or earlier with the same key by any process that shares the store.
@@ -310,8 +310,7 @@ class Client(ClientBase):
         """
         key = arguments.check_key(key)
         state = self._state(account)
-        check_kind(state, kind)
-        return send_once(self._keeper, self._loop, Submit(state, kind, fields, key))
+        return send_once(self._keeper, self._loop, Submit(state, kind, checked_fields(state, kind, fields), key))
 
     def jobs(self, account: str, /, **fields: object) -> Iterator[Job]:
         """Iterate over the provider's list of jobs; each page is requested when needed. The plugin documents `fields`.
@@ -333,8 +332,7 @@ class Client(ClientBase):
         the store. A response counts for a minute. Raises UsageError for wrong fields, ProviderError if none comes.
         """
         state = self._state(account)
-        check_kind(state, kind)
-        return self._prices.price(state, kind, fields)
+        return self._prices.price(state, kind, checked_fields(state, kind, fields))
 
     def batch(
         self,

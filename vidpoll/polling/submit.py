@@ -12,6 +12,7 @@ from ..blame import NOT_BOUGHT
 from ..errors import AnswerError, BadReference, PluginError, SubmitUnknown, Unsupported, VidpollError
 from ..events import Event
 from ..faults import Fault, Meaning
+from ..field_names import FieldNames
 from ..job import Job
 from ..model import Exchange, Page, Quota, Request, Response, Snapshot, Submitted
 from ..net.accounts import OpenAccount
@@ -217,6 +218,15 @@ def check_kind(account: AccountState, kind: str) -> None:
     if kind not in account.provider.submit:
         known = ", ".join(account.provider.submit) or "nothing: this plugin only waits"
         raise Unsupported(f"{account.name}: no submit operation {redact.text(kind, limit=60)!r}; it has: {known}")
+
+
+def checked_fields(account: AccountState, kind: str, fields: Mapping[str, object]) -> dict[str, object]:
+    """The fields of a call under the provider's names: `fields.NAME` is the provider's field NAME.
+
+    Raises Unsupported for an unknown kind, and InvalidField for a name that is probably a mistake for a listed one.
+    """
+    check_kind(account, kind)
+    return FieldNames(f"{account.name}/{kind}", account.provider.submit[kind].fields).checked(fields)
 
 
 def ask_quota(loop: Loop, account: AccountState) -> Quota:
