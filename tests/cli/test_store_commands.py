@@ -807,6 +807,21 @@ def test_references_from_standard_input(shell: Shell) -> None:
     assert (code, said) == (2, "vidpoll: - reads references from standard input, but it holds none")
 
 
+@pytest.mark.parametrize("command", ["wait", "status", "download"])
+def test_an_own_account_is_named_by_the_store(shell: Shell, command: str) -> None:
+    """Without its --account: the option, if its provider is installed; a base URL only with the store's word for it."""
+    there = "https://eu.acme.example"
+    shell("submit", "mine", "clip", "prompt=x", "--account", "mine=acme", script=[{"id": "j1"}])
+    shell("submit", "ours", "clip", "prompt=x", "--account", f"ours=acme@{there}", script=[{"id": "j2"}])
+    known = "no provider '{0}'; the store has jobs of {0}, an account at acme: add --account {0}=acme"
+    code, _, err = shell(command, "mine:j1", script=[DONE])
+    assert (code, err, urls(shell)) == (2, [f"vidpoll: {known.format('mine')}"], [])
+    said = f". The store names {there} as its base URL; if that is right, add --base-url {there}"
+    assert shell(command, "ours:j2")[2] == [f"vidpoll: {known.format('ours')}{said}"]
+    for more in (["theirs:j1"], ["mine:j1", "--no-store"]):
+        assert "the store has jobs" not in shell(command, *more)[2][0]
+
+
 def test_another_account_of_a_provider(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its key is in a variable of its own where there is one; its address comes with it."""
     monkeypatch.setenv("GPU_2_API_KEY", f"other-{KEY}")
