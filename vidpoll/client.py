@@ -284,6 +284,7 @@ class Client(ClientBase):
 
     # -- other operations ---------------------------------------------------------------------------------------------
 
+    @arguments.by_position
     def submit(self, account: str, kind: str, /, **fields: object) -> Job:
         """Start a job with the provider's own fields: `client.submit("magicoal", "t2v", prompt="a lighthouse")`.
 
@@ -299,6 +300,7 @@ class Client(ClientBase):
         state = self._state(account)
         return send(self._keeper, self._loop, Submit(state, kind, checked_fields(state, kind, fields)))
 
+    @arguments.by_position
     def submit_once(self, account: str, kind: str, key: str, /, **fields: object) -> Job:
         """The job of this key: submitted now, or earlier with the same key by any process that shares the store.
 
@@ -312,6 +314,7 @@ class Client(ClientBase):
         state = self._state(account)
         return send_once(self._keeper, self._loop, Submit(state, kind, checked_fields(state, kind, fields), key))
 
+    @arguments.by_position
     def jobs(self, account: str, /, **fields: object) -> Iterator[Job]:
         """Iterate over the provider's list of jobs; each page is requested when needed. The plugin documents `fields`.
 
@@ -325,6 +328,7 @@ class Client(ClientBase):
         """What the account may still spend or make. Raises Unsupported, ProviderError, AnswerError."""
         return self._prices.quota(self._state(account))
 
+    @arguments.by_position
     def price(self, account: str, kind: str, /, **fields: object) -> Price | None:
         """What one job with these fields will cost, before it is submitted; None if no source knows. Nothing is bought.
 
